@@ -1,0 +1,555 @@
+/*
+ * The Tracker protocol's packets, read and written.
+ *
+ * Reading is strictly sequential: each check stands right after the last byte that it needs, so
+ * that a message fed whole and fed byte by byte meets the same first error, and a length that
+ * cannot be right is refused before anything is waited for.
+ */
+#include "codec/tracker.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PROTOCOL_VERSION 0x01
+#define ACK              0x01
+#define REFUSAL          0x00
+#define BYTE_MAX         255 /* what a one-byte length can say */
+#define WIDTH_DOCUMENT   1   /* bytes of a length, and of a version */
+#define WIDTH_ORIGINAL   8
+
+/* One attempt to read one message. A step returns false at its first error, and also when bytes
+ * are missing; then error is NONE. */
+struct reading {
+    struct cursor cursor;
+    struct tracker_limits limits;
+    struct tracker_message message;
+    enum tracker_error error;
+    const char *reason;
+};
+
+static bool fail(struct reading *reading, enum tracker_error error, const char *reason)
+{
+    reading->error = error;
+    reading->reason = reason;
+    return false;
+}
+
+static bool read_byte(struct reading *reading, uint8_t *value)
+{
+    *value = cursor_u8(&reading->cursor);
+    return !reading->cursor.failed;
+}
+
+static bool read_bytes(struct reading *reading, size_t len, struct bytes *range)
+{
+    *range = cursor_take(&reading->cursor, len);
+    return !reading->cursor.failed;
+}
+
+/* A length or a version: a byte, or eight with a sign. */
+static bool read_number(struct reading *reading, size_t width, uint64_t *value)
+{
+    *value = width == WIDTH_ORIGINAL ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
+    if (reading->cursor.failed)
+        return false;
+    if (*value > INT64_MAX)
+        return fail(reading, TRACKER_ERROR_LENGTH, "a negative number");
+    return true;
+}
+
+static bool check_state_length(struct reading *reading, uint64_t len)
+{
+    if (len > reading->limits.max_state)
+        return fail(reading, TRACKER_ERROR_LIMIT, "a state over the limit");
+    return true;
+}
+
+static bool check_id_length(struct reading *reading, uint64_t len)
+{
+    if (len == 0)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an empty id");
+    if (len > reading->limits.max_id)
+        return fail(reading, TRACKER_ERROR_LIMIT, "an id over the limit");
+    return true;
+}
+
+static bool read_state(struct reading *reading, size_t width)
+{
+    uint64_t len;
+    return read_number(reading, width, &len) && check_state_length(reading, len) &&
+           read_bytes(reading, len, &reading->message.state);
+}
+
+static bool read_id(struct reading *reading, size_t width)
+{
+    uint64_t len;
+    return read_number(reading, width, &len) && check_id_length(reading, len) &&
+           read_bytes(reading, len, &reading->message.id);
+}
+
+/* VERSIONED Open: the document's example announces one byte too many, so one more is accepted,
+ * and the inner length decides. */
+static bool read_versioned_open(struct reading *reading)
+{
+    uint8_t outer;
+    uint8_t inner;
+    if (!read_byte(reading, &outer))
+        return false;
+    if (outer == 0)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an Open without content");
+    if (outer > 2 && !check_state_length(reading, outer - 2u))
+        return false;
+    if (!read_byte(reading, &inner))
+        return false;
+    if (outer != inner + 1 && outer != inner + 2)
+        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Open that do not add up");
+    return check_state_length(reading, inner) &&
+           read_bytes(reading, inner, &reading->message.state);
+}
+
+static bool read_versioned_close(struct reading *reading)
+{
+    uint8_t outer;
+    uint8_t inner;
+    if (!read_byte(reading, &outer))
+        return false;
+    if (outer < 2)
+        return fail(reading, TRACKER_ERROR_LENGTH, "a Close without an id");
+    if (!check_id_length(reading, outer - 1u) || !read_byte(reading, &inner))
+        return false;
+    if (outer != inner + 1)
+        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of a Close that do not add up");
+    return read_bytes(reading, inner, &reading->message.id);
+}
+
+/* VERSIONED and 2013: payload, version, id and state with their lengths, all of one width. */
+static bool read_update(struct reading *reading, size_t width)
+{
+    const uint64_t fixed = 3 * width;
+    uint64_t payload;
+    uint64_t len;
+    if (!read_number(reading, width, &payload))
+        return false;
+    if (payload < fixed + 1)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an Update too short for an id");
+    if (payload - fixed > reading->limits.max_id + reading->limits.max_state)
+        return fail(reading, TRACKER_ERROR_LIMIT, "an Update over the limits");
+    if (!read_number(reading, width, &reading->message.version) ||
+        !read_number(reading, width, &len))
+        return false;
+    if (len > payload - fixed)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an id that does not fit its Update");
+    const uint64_t state_len = payload - fixed - len;
+    if (!check_id_length(reading, len) || !check_state_length(reading, state_len) ||
+        !read_bytes(reading, len, &reading->message.id) || !read_number(reading, width, &len))
+        return false;
+    if (len != state_len)
+        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
+    reading->message.has_version = true;
+    return read_bytes(reading, len, &reading->message.state);
+}
+
+static bool read_versioned(struct reading *reading)
+{
+    switch (reading->message.type) {
+    case TRACKER_OPEN:
+        return read_versioned_open(reading);
+    case TRACKER_CLOSE:
+        return read_versioned_close(reading);
+    case TRACKER_UPDATE:
+        return read_update(reading, WIDTH_DOCUMENT);
+    default:
+        return fail(reading, TRACKER_ERROR_TYPE, "a type that only the server sends");
+    }
+}
+
+static bool read_plain_update(struct reading *reading, enum tracker_update_form form)
+{
+    uint8_t first;
+    uint8_t second;
+    if (!read_byte(reading, &first))
+        return false;
+    if (form == TRACKER_FORM_OUTER && first == 0)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an Update without content");
+    if (form == TRACKER_FORM_PLAIN || first == 0)
+        return check_state_length(reading, first) &&
+               read_bytes(reading, first, &reading->message.state);
+
+    const struct cursor content = reading->cursor;
+    if (!check_state_length(reading, first - 1u) || !read_byte(reading, &second))
+        return false;
+    if (second == first - 1)
+        return read_bytes(reading, second, &reading->message.state);
+    if (form == TRACKER_FORM_OUTER)
+        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
+    reading->cursor = content;
+    return check_state_length(reading, first) &&
+           read_bytes(reading, first, &reading->message.state);
+}
+
+static bool read_plain(struct reading *reading, enum tracker_update_form form)
+{
+    switch (reading->message.type) {
+    case TRACKER_OPEN:
+        return read_state(reading, WIDTH_DOCUMENT);
+    case TRACKER_UPDATE:
+        return read_plain_update(reading, form);
+    default:
+        return true; /* Close and Get end with their type */
+    }
+}
+
+static bool read_original(struct reading *reading, enum tracker_dialect dialect)
+{
+    switch (reading->message.type) {
+    case TRACKER_OPEN:
+        return read_state(reading, WIDTH_ORIGINAL);
+    case TRACKER_CLOSE:
+        return dialect == TRACKER_2014 || read_id(reading, WIDTH_ORIGINAL);
+    case TRACKER_UPDATE:
+        return dialect == TRACKER_2014 ? read_state(reading, WIDTH_ORIGINAL)
+                                       : read_update(reading, WIDTH_ORIGINAL);
+    default:
+        return true; /* Get */
+    }
+}
+
+/* The first byte of a connection. Whether 2A is VERSIONED or PLAIN, the second byte tells. */
+static bool settle_magic(struct reading *reading, enum tracker_dialect original,
+                         enum tracker_dialect *dialect)
+{
+    uint8_t magic;
+    if (!read_byte(reading, &magic))
+        return false;
+    if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL)
+        return fail(reading, TRACKER_ERROR_MAGIC, "neither magic number");
+    *dialect = magic == TRACKER_MAGIC_ORIGINAL ? original : TRACKER_UNKNOWN;
+    return true;
+}
+
+static bool check_magic(struct reading *reading, enum tracker_dialect dialect)
+{
+    const bool document = dialect == TRACKER_VERSIONED || dialect == TRACKER_PLAIN;
+    uint8_t magic;
+    if (!read_byte(reading, &magic))
+        return false;
+    if (magic != (document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL))
+        return fail(reading, TRACKER_ERROR_MAGIC, "another magic number than this dialect's");
+    return true;
+}
+
+/* Magic, version where there is one, and type; settles the dialect of a first message. */
+static bool read_header(struct reading *reading, enum tracker_dialect original,
+                        enum tracker_dialect *dialect)
+{
+    uint8_t byte;
+    if (*dialect == TRACKER_UNKNOWN ? !settle_magic(reading, original, dialect)
+                                    : !check_magic(reading, *dialect))
+        return false;
+    if (!read_byte(reading, &byte))
+        return false;
+    if (*dialect == TRACKER_UNKNOWN) {
+        if (byte > TRACKER_ALL)
+            return fail(reading, TRACKER_ERROR_VERSION, "neither a known version nor a type");
+        *dialect = byte == PROTOCOL_VERSION ? TRACKER_VERSIONED : TRACKER_PLAIN;
+    }
+    if (*dialect != TRACKER_PLAIN) {
+        if (byte != PROTOCOL_VERSION)
+            return fail(reading, TRACKER_ERROR_VERSION, "an unknown version");
+        if (!read_byte(reading, &byte))
+            return false;
+    }
+    if (byte > TRACKER_ALL)
+        return fail(reading, TRACKER_ERROR_TYPE, "an unknown type");
+    reading->message.type = byte;
+    return true;
+}
+
+static bool read_content(struct reading *reading, const struct tracker_options *options,
+                         enum tracker_dialect dialect)
+{
+    if (dialect == TRACKER_VERSIONED)
+        return read_versioned(reading);
+    if (dialect == TRACKER_PLAIN)
+        return read_plain(reading, options->update_form);
+    return read_original(reading, dialect);
+}
+
+static struct tracker_result result_of(const struct reading *reading, bool done, struct bytes input,
+                                       size_t acks)
+{
+    struct tracker_result result = {.consumed = acks};
+    if (done) {
+        result.outcome = TRACKER_MESSAGE;
+        result.consumed = (size_t)(reading->cursor.at - input.data);
+    } else if (reading->error != TRACKER_ERROR_NONE) {
+        result.outcome = TRACKER_FAILED;
+        result.consumed = 0;
+        result.error = reading->error;
+        result.reason = reading->reason;
+    }
+    return result;
+}
+
+struct tracker_result tracker_read(struct bytes input, const struct tracker_options *options,
+                                   enum tracker_dialect *dialect, struct tracker_message *message)
+{
+    size_t acks = 0;
+    if (*dialect == TRACKER_VERSIONED)
+        while (acks < input.len && input.data[acks] == ACK)
+            acks++;
+    if (acks == input.len)
+        return (struct tracker_result){.outcome = TRACKER_MORE, .consumed = acks};
+
+    struct reading reading = {
+        .cursor = cursor_over((struct bytes){input.data + acks, input.len - acks}),
+        .limits = options->limits,
+    };
+    enum tracker_dialect settled = *dialect;
+    const bool done = read_header(&reading, options->original, &settled) &&
+                      read_content(&reading, options, settled);
+    if (done) {
+        *dialect = settled;
+        *message = reading.message;
+    }
+    return result_of(&reading, done, input, acks);
+}
+
+/* The entries of an Update all must use up its content exactly. */
+static bool read_push_all(struct reading *reading, struct tracker_push *push)
+{
+    struct bytes content;
+    struct bytes id;
+    struct bytes state;
+    uint8_t len;
+    uint8_t version;
+    if (!read_byte(reading, &len))
+        return false;
+    if (len == 0)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an Update all without the map's version");
+    if (!read_bytes(reading, len, &content))
+        return false;
+    push->version = content.data[0];
+    push->entries = (struct bytes){content.data + 1, content.len - 1};
+    struct bytes left = push->entries;
+    while (tracker_all_next(&left, &version, &id, &state))
+        ;
+    if (left.len > 0)
+        return fail(reading, TRACKER_ERROR_LENGTH, "entries that do not add up");
+    return true;
+}
+
+static bool read_push(struct reading *reading, struct tracker_push *push)
+{
+    enum tracker_dialect dialect = TRACKER_VERSIONED;
+    if (!read_header(reading, TRACKER_UNKNOWN, &dialect))
+        return false;
+    push->type = reading->message.type;
+    if (push->type == TRACKER_ALL)
+        return read_push_all(reading, push);
+    if (push->type != TRACKER_UPDATE)
+        return fail(reading, TRACKER_ERROR_TYPE, "a type that only clients send");
+    if (!read_update(reading, WIDTH_DOCUMENT))
+        return false;
+    push->version = (uint8_t)reading->message.version;
+    push->id = reading->message.id;
+    push->state = reading->message.state;
+    return true;
+}
+
+struct tracker_result tracker_read_push(struct bytes input, struct tracker_push *push)
+{
+    struct reading reading = {
+        .cursor = cursor_over(input),
+        .limits = {.max_state = BYTE_MAX, .max_id = BYTE_MAX},
+    };
+    struct tracker_push read = {0};
+    const bool done = read_push(&reading, &read);
+    if (done)
+        *push = read;
+    return result_of(&reading, done, input, 0);
+}
+
+bool tracker_all_next(struct bytes *entries, uint8_t *version, struct bytes *id,
+                      struct bytes *state)
+{
+    struct cursor cursor = cursor_over(*entries);
+    *version = cursor_u8(&cursor);
+    *id = cursor_take(&cursor, cursor_u8(&cursor));
+    *state = cursor_take(&cursor, cursor_u8(&cursor));
+    if (cursor.failed || id->len == 0)
+        return false;
+    *entries = (struct bytes){cursor.at, cursor_left(&cursor)};
+    return true;
+}
+
+/* A length and its bytes. What a one-byte length cannot say fails the writer. */
+static void write_sized(struct writer *to, size_t width, struct bytes bytes)
+{
+    if (width == WIDTH_ORIGINAL)
+        writer_u64(to, bytes.len);
+    else if (bytes.len > BYTE_MAX)
+        to->failed = true;
+    else
+        writer_u8(to, (uint8_t)bytes.len);
+    writer_bytes(to, bytes);
+}
+
+static void write_length(struct writer *to, size_t len)
+{
+    if (len > BYTE_MAX)
+        to->failed = true;
+    writer_u8(to, (uint8_t)len);
+}
+
+void tracker_write_ack(struct writer *to, bool accepted)
+{
+    writer_u8(to, accepted ? ACK : REFUSAL);
+}
+
+void tracker_write_id(struct writer *to, enum tracker_dialect dialect, struct bytes id)
+{
+    if (dialect == TRACKER_VERSIONED)
+        write_sized(to, WIDTH_DOCUMENT, id);
+    else if (dialect == TRACKER_2013)
+        writer_bytes(to, id);
+    else
+        tracker_write_ack(to, true);
+}
+
+bool tracker_fits(struct bytes id, struct bytes state)
+{
+    /* One entry and the map's version in an Update all. */
+    return id.len > 0 && id.len < BYTE_MAX && state.len < BYTE_MAX &&
+           1 + tracker_entry_size(id, state) <= BYTE_MAX;
+}
+
+size_t tracker_entry_size(struct bytes id, struct bytes state)
+{
+    return 3 + id.len + state.len;
+}
+
+void tracker_write_update_one(struct writer *to, uint8_t version, struct bytes id,
+                              struct bytes state)
+{
+    assert(tracker_fits(id, state));
+    tracker_write_update(to, TRACKER_VERSIONED, id, version, state);
+}
+
+struct tracker_all tracker_all_begin(struct writer *to, uint8_t map_version)
+{
+    const struct tracker_all all = {.start = to->len};
+    const uint8_t header[] = {TRACKER_MAGIC_DOCUMENT, PROTOCOL_VERSION, TRACKER_ALL, 0,
+                              map_version};
+    writer_bytes(to, (struct bytes){header, sizeof header});
+    return all;
+}
+
+bool tracker_all_has_room(const struct writer *to, const struct tracker_all *all, struct bytes id,
+                          struct bytes state)
+{
+    const size_t content = to->len - all->start - TRACKER_PUSH_HEADER;
+    return content + tracker_entry_size(id, state) <= BYTE_MAX;
+}
+
+void tracker_all_entry(struct writer *to, uint8_t version, struct bytes id, struct bytes state)
+{
+    writer_u8(to, version);
+    write_sized(to, WIDTH_DOCUMENT, id);
+    write_sized(to, WIDTH_DOCUMENT, state);
+}
+
+void tracker_all_end(struct writer *to, const struct tracker_all *all)
+{
+    if (to->failed)
+        return;
+    const size_t content = to->len - all->start - TRACKER_PUSH_HEADER;
+    assert(content <= BYTE_MAX);
+    to->data[all->start + TRACKER_PUSH_HEADER - 1] = (uint8_t)content;
+}
+
+void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], size_t count)
+{
+    writer_u8(to, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            writer_string(to, ", ");
+        writer_bytes(to, pairs[i][0]);
+        writer_u8(to, '=');
+        writer_bytes(to, pairs[i][1]);
+    }
+    writer_u8(to, '}');
+}
+
+void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, struct bytes text)
+{
+    if (dialect == TRACKER_2014)
+        write_sized(to, WIDTH_ORIGINAL, text);
+    else if (dialect == TRACKER_2013)
+        tracker_write_ack(to, true);
+    else if (text.len > BYTE_MAX)
+        writer_u8(to, 0);
+    else
+        write_sized(to, WIDTH_DOCUMENT, text);
+}
+
+static void write_header(struct writer *to, enum tracker_dialect dialect, enum tracker_type type)
+{
+    const bool document = dialect == TRACKER_VERSIONED || dialect == TRACKER_PLAIN;
+    writer_u8(to, document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL);
+    if (dialect != TRACKER_PLAIN)
+        writer_u8(to, PROTOCOL_VERSION);
+    writer_u8(to, (uint8_t)type);
+}
+
+void tracker_write_open(struct writer *to, enum tracker_dialect dialect, struct bytes state)
+{
+    write_header(to, dialect, TRACKER_OPEN);
+    if (dialect == TRACKER_VERSIONED)
+        write_length(to, state.len + 1);
+    write_sized(
+        to, dialect == TRACKER_2013 || dialect == TRACKER_2014 ? WIDTH_ORIGINAL : WIDTH_DOCUMENT,
+        state);
+}
+
+void tracker_write_close(struct writer *to, enum tracker_dialect dialect, struct bytes id)
+{
+    write_header(to, dialect, TRACKER_CLOSE);
+    if (dialect == TRACKER_VERSIONED) {
+        write_length(to, id.len + 1);
+        write_sized(to, WIDTH_DOCUMENT, id);
+    } else if (dialect == TRACKER_2013) {
+        write_sized(to, WIDTH_ORIGINAL, id);
+    }
+}
+
+void tracker_write_update(struct writer *to, enum tracker_dialect dialect, struct bytes id,
+                          uint64_t version, struct bytes state)
+{
+    write_header(to, dialect, TRACKER_UPDATE);
+    switch (dialect) {
+    case TRACKER_VERSIONED:
+        write_length(to, tracker_entry_size(id, state));
+        tracker_all_entry(to, (uint8_t)version, id, state);
+        break;
+    case TRACKER_PLAIN:
+        write_length(to, state.len + 1);
+        write_sized(to, WIDTH_DOCUMENT, state);
+        break;
+    case TRACKER_2013:
+        writer_u64(to, 3 * WIDTH_ORIGINAL + id.len + state.len);
+        writer_u64(to, version);
+        write_sized(to, WIDTH_ORIGINAL, id);
+        write_sized(to, WIDTH_ORIGINAL, state);
+        break;
+    default:
+        write_sized(to, WIDTH_ORIGINAL, state);
+    }
+}
+
+void tracker_write_get(struct writer *to, enum tracker_dialect dialect)
+{
+    if (dialect == TRACKER_VERSIONED)
+        to->failed = true;
+    write_header(to, dialect, TRACKER_ALL);
+}
