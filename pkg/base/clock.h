@@ -1,0 +1,15 @@
+/* clock: the three times of this process. The core takes the time as an argument; only the loop,
+ * the log and main ask these. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic, from an arbitrary start. */
+uint64_t clock_monotonic_us(void);
+/* Wall clock, microseconds since the epoch: for log lines only. */
+uint64_t clock_wall_us(void);
+/* CPU time of this process, microseconds. */
+uint64_t clock_cpu_us(void);
+
+#endif

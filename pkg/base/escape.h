@@ -1,0 +1,17 @@
+/*
+ * escape: bytes of any kind as text that a line of a log or a JSON document can hold.
+ *
+ * Bytes that are not UTF-8 become the four characters \xNN, as nothing in JSON stands for them.
+ */
+#ifndef BASE_ESCAPE_H
+#define BASE_ESCAPE_H
+
+#include "base/bytes.h"
+
+/* A JSON string with its quotes (RFC 8259), valid whatever the bytes are. */
+void escape_json(struct writer *to, struct bytes text);
+/* A value of a logfmt line: quoted when it is empty or holds a space, a quote or a control
+ * character; never more than one line. */
+void escape_logfmt(struct writer *to, struct bytes text);
+
+#endif

@@ -1,0 +1,40 @@
+/* frame: the count and the bytes are one allocation. */
+#include "base/frame.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct frame *frame_create(struct bytes bytes)
+{
+    struct frame *frame;
+
+    assert(bytes.len <= UINT32_MAX);
+    frame = mem_alloc(sizeof *frame + bytes.len);
+    frame->references = 1;
+    frame->len = (uint32_t)bytes.len;
+    if (bytes.len > 0)
+        memcpy(frame->data, bytes.data, bytes.len);
+    return frame;
+}
+
+struct frame *frame_ref(struct frame *frame)
+{
+    assert(frame->references > 0 && frame->references < UINT32_MAX);
+    frame->references++;
+    return frame;
+}
+
+void frame_unref(struct frame **frame)
+{
+    struct frame *dropped = *frame;
+
+    *frame = NULL;
+    if (dropped == NULL)
+        return;
+    assert(dropped->references > 0);
+    if (--dropped->references == 0)
+        free(dropped);
+}

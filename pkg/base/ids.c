@@ -1,0 +1,96 @@
+/* ids: random names, hexadecimal text, and the placement rule. */
+#include "base/ids.h"
+
+#include <assert.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/random.h"
+
+void id_make_client(char id[ID_CLIENT_LENGTH + 1])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const uint8_t bound = 256 / (sizeof letters - 1) * (sizeof letters - 1);
+    size_t len = 0;
+
+    while (len < ID_CLIENT_LENGTH) {
+        uint8_t bytes[2 * ID_CLIENT_LENGTH];
+
+        random_bytes(bytes, sizeof bytes);
+        /* A byte from the bound on would make the first letters likelier than the others. */
+        for (size_t i = 0; i < sizeof bytes && len < ID_CLIENT_LENGTH; i++) {
+            if (bytes[i] < bound)
+                id[len++] = letters[bytes[i] % (sizeof letters - 1)];
+        }
+    }
+    id[len] = '\0';
+}
+
+void id_format_hex(const uint8_t *bytes, size_t len, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    text[2 * len] = '\0';
+}
+
+void id_make_hex(char *text, size_t len)
+{
+    assert(len % 2 == 0);
+    text[0] = '\0';
+    for (size_t at = 0; at < len;) {
+        uint8_t bytes[32];
+        size_t count = (len - at) / 2 < sizeof bytes ? (len - at) / 2 : sizeof bytes;
+
+        random_bytes(bytes, count);
+        id_format_hex(bytes, count, text + at);
+        at += 2 * count;
+    }
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool id_parse_hex(struct bytes text, uint8_t *bytes, size_t len)
+{
+    if (text.len / 2 != len || text.len % 2 != 0)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+uint32_t shard_of(struct bytes key, uint32_t count)
+{
+    int64_t value;
+
+    assert(count > 0);
+    /* zlib takes NULL as the question for the start value. */
+    value = key.len == 0 ? 0 : (int32_t)crc32_z(0, key.data, key.len);
+    if (value < 0)
+        value = -value;
+    return (uint32_t)(value % count);
+}
+
+bool id_is_space_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return len >= 1 && len <= 32 && name[len] == '\0';
+}
