@@ -1,0 +1,278 @@
+/*
+ * loop: libevent waits and finds out which descriptors and signals are ready; the timers are our
+ * own (timer.c), and so are the deferred tasks.
+ */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/loop_private.h"
+
+/* One per descriptor, so its size counts. */
+struct loop_io {
+    struct event event;
+    struct loop *loop;
+    loop_io_callback callback;
+    void *arg;
+};
+
+struct loop_signal {
+    struct event event;
+    struct loop *loop;
+    loop_callback callback;
+    void *arg;
+};
+
+/* What libevent has to say would go to standard error in a form of its own. */
+static void on_libevent_log(int severity, const char *message)
+{
+    static struct log_limit limit;
+
+    log_limited(severity >= EVENT_LOG_ERR ? LOG_ERROR : LOG_WARN, &limit, "libevent",
+                LOG_STRING("text", message));
+}
+
+static struct event_base *create_base(void)
+{
+    struct event_config *config;
+    struct event_base *base;
+
+    event_set_log_callback(on_libevent_log);
+    event_set_mem_functions(mem_alloc, mem_realloc, free);
+    config = event_config_new();
+    /* No changelist: with it libevent would keep descriptors that were closed meanwhile. */
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+struct loop *loop_create(void)
+{
+    struct loop *loop = mem_zalloc(1, sizeof *loop);
+
+    loop->base = create_base();
+    if (loop->base == NULL) {
+        log_error("no event loop", LOG_ERRNO(errno));
+        abort();
+    }
+    for (int phase = 0; phase < LOOP_PHASES; phase++)
+        loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
+    loop->now_us = clock_monotonic_us();
+    loop_timers_init(loop);
+    return loop;
+}
+
+static struct loop_task *first_task(struct loop *loop)
+{
+    for (int phase = 0; phase < LOOP_PHASES; phase++) {
+        if (loop->phases[phase].next != &loop->phases[phase])
+            return loop->phases[phase].next;
+    }
+    return NULL;
+}
+
+static void run_tasks(struct loop *loop)
+{
+    struct loop_task *task;
+
+    /* The earliest phase is looked for again after each task: what a task defers to an earlier
+     * phase joins what still waits for the later ones. */
+    while ((task = first_task(loop)) != NULL) {
+        loop_cancel(loop, task);
+        task->callback(task->arg);
+    }
+}
+
+void loop_destroy(struct loop **loop)
+{
+    struct loop *dying = *loop;
+
+    if (dying == NULL)
+        return;
+    run_tasks(dying);
+    loop_timers_free(dying);
+    event_base_free(dying->base);
+    free(dying);
+    *loop = NULL;
+}
+
+/* One turn that waits until until_us at most; 0: does not wait. */
+static void turn(struct loop *loop, uint64_t until_us)
+{
+    /* What was deferred between turns must not wait for something to happen. */
+    bool polls = until_us == 0 || first_task(loop) != NULL;
+
+    if (!polls)
+        loop_timers_arm(loop, until_us);
+    loop->now_is_known = false;
+    (void)event_base_loop(loop->base, polls ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    loop_note_turn(loop);
+    loop_timers_fire(loop);
+    run_tasks(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->is_stopped)
+        turn(loop, UINT64_MAX);
+    loop->is_stopped = false;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->is_stopped = true;
+}
+
+void loop_turn(struct loop *loop, unsigned timeout_ms)
+{
+    turn(loop, timeout_ms == 0 ? 0 : clock_monotonic_us() + (uint64_t)timeout_ms * 1000);
+}
+
+void loop_note_turn(struct loop *loop)
+{
+    if (loop->now_is_known)
+        return;
+    loop->now_us = clock_monotonic_us();
+    loop->now_is_known = true;
+}
+
+uint64_t loop_now_us(const struct loop *loop)
+{
+    return loop->now_us;
+}
+
+uint64_t loop_now_ms(const struct loop *loop)
+{
+    return loop->now_us / 1000;
+}
+
+void loop_add_event(struct event *event)
+{
+    static struct log_limit limit;
+
+    if (event_add(event, NULL) != 0)
+        log_limited(LOG_ERROR, &limit, "cannot watch", LOG_INT("fd", event_get_fd(event)),
+                    LOG_ERRNO(errno));
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop_io *io = arg;
+    unsigned events = 0;
+
+    loop_note_turn(io->loop);
+    if ((what & EV_READ) != 0)
+        events |= LOOP_READ;
+    if ((what & EV_WRITE) != 0)
+        events |= LOOP_WRITE;
+    io->callback(io->arg, events); /* may destroy io */
+}
+
+struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg)
+{
+    struct loop_io *io = mem_alloc(sizeof *io);
+
+    io->loop = loop;
+    io->callback = callback;
+    io->arg = arg;
+    (void)event_assign(&io->event, loop->base, fd, EV_PERSIST, on_io, io);
+    return io;
+}
+
+void loop_io_set(struct loop_io *io, unsigned events)
+{
+    short before = (short)(event_get_events(&io->event) & (EV_READ | EV_WRITE)), after = 0;
+    evutil_socket_t fd = event_get_fd(&io->event);
+    struct event *scratch = &io->loop->scratch;
+    bool changes;
+
+    if ((events & LOOP_READ) != 0)
+        after |= EV_READ;
+    if ((events & LOOP_WRITE) != 0)
+        after |= EV_WRITE;
+    if (after == before)
+        return;
+    /* libevent would take the descriptor out of epoll and put it in again: two system calls. A
+     * second event that holds what stays, while the first one changes, makes it one. */
+    changes = before != 0 && after != 0;
+    if (changes) {
+        (void)event_assign(scratch, io->loop->base, fd, EV_PERSIST | after, on_io, io);
+        loop_add_event(scratch);
+    }
+    (void)event_del(&io->event);
+    (void)event_assign(&io->event, io->loop->base, fd, EV_PERSIST | after, on_io, io);
+    if (after != 0)
+        loop_add_event(&io->event);
+    if (changes)
+        (void)event_del(scratch);
+}
+
+void loop_io_destroy(struct loop_io **io)
+{
+    if (*io == NULL)
+        return;
+    /* libevent looks at an event no more once it has called it, so this may be inside of that. */
+    (void)event_del(&(*io)->event);
+    free(*io);
+    *io = NULL;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct loop_signal *signal = arg;
+
+    loop_note_turn(signal->loop);
+    signal->callback(signal->arg); /* may destroy signal */
+}
+
+struct loop_signal *loop_signal_create(struct loop *loop, int signal_number, loop_callback callback,
+                                       void *arg)
+{
+    struct loop_signal *signal = mem_alloc(sizeof *signal);
+
+    signal->loop = loop;
+    signal->callback = callback;
+    signal->arg = arg;
+    (void)event_assign(&signal->event, loop->base, signal_number, EV_SIGNAL | EV_PERSIST, on_signal,
+                       signal);
+    loop_add_event(&signal->event);
+    return signal;
+}
+
+void loop_signal_destroy(struct loop_signal **signal)
+{
+    if (*signal == NULL)
+        return;
+    (void)event_del(&(*signal)->event);
+    free(*signal);
+    *signal = NULL;
+}
+
+void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task)
+{
+    struct loop_task *head = &loop->phases[phase];
+
+    if (task->queued)
+        return;
+    task->queued = true;
+    task->prev = head->prev;
+    task->next = head;
+    head->prev->next = task;
+    head->prev = task;
+}
+
+void loop_cancel(struct loop *loop, struct loop_task *task)
+{
+    if (!task->queued)
+        return;
+    task->queued = false;
+    task->prev->next = task->next;
+    task->next->prev = task->prev;
+    task->next = task->prev = NULL;
+}
