@@ -2,11 +2,12 @@
 in a file test_*.py; t is a harness.context.Context, which starts what the test needs and takes
 it down again, whatever happens.
 """
+from . import certificates
 from .context import Context
 from .process import logfmt
 from .resp import RedisError
 from .tracker import Original2014, Original2013, Plain, Push, Versioned, packets
 from .waiting import SCALE, scaled, wait_until
 
-__all__ = ["Context", "Original2014", "Original2013", "Plain", "Push", "RedisError", "SCALE",
+__all__ = ["Context", "certificates", "Original2014", "Original2013", "Plain", "Push", "RedisError", "SCALE",
            "Versioned", "logfmt", "packets", "scaled", "wait_until"]

@@ -116,8 +116,9 @@ class Context:
             frontend.wait_ready()
         return started
 
-    def haproxy(self, config, environment, ports=()):
-        haproxy = Haproxy(self.directory("haproxy"), config, environment, ports)
+    def haproxy(self, config, environment, binds):
+        """See Haproxy."""
+        haproxy = Haproxy(self.directory("haproxy"), config, environment, binds)
         self._stop_at_end(haproxy.process, haproxy.stop)
         return haproxy
 

@@ -1,32 +1,38 @@
 """HAProxy with a configuration file, on loopback."""
 import os
+import socket
 
 from .process import Process, run
 from .redis import free_port
+from .waiting import wait_until
 
 
 class Haproxy:
-    """config: the file's path. environment: for its "${NAME}"s; the ports named in `ports` are
-    chosen here, as variables of those names, and stand in the dict of that name then."""
+    """config: the file's path. environment: for its "${NAME}"s. binds: those of them that say
+    where to listen; each gets a free port of 127.0.0.1."""
 
-    def __init__(self, directory, config, environment, ports=()):
+    def __init__(self, directory, config, environment, binds):
         for _ in range(10):
-            self.ports = {name: free_port() for name in ports}
-            values = {**environment, **{name: str(port) for name, port in self.ports.items()}}
+            self.binds = {name: ("127.0.0.1", free_port()) for name in binds}
+            values = {**environment, **{name: f"{host}:{port}" for name, (host, port) in self.binds.items()}}
             self.process = Process("haproxy", ["haproxy", "-db", "-f", config],
                                    os.path.join(directory, "haproxy.log"), values)
-            if self._started():
+            wait_until(lambda: self._accepts() or not self.process.running(), 10, "haproxy listens")
+            if self.process.running():
                 return
-        raise AssertionError(f"haproxy does not start:\n{self.process.log}")
-
-    def _started(self):
-        """Bound its ports, or ended; -db keeps it in the foreground, and it says this line."""
-        try:
-            self.process.wait_for_log(r"New worker|Loading success|started", 10)
-            return True
-        except AssertionError:
             assert "cannot bind" in self.process.log, self.process.log
+        raise AssertionError("no ports for haproxy")
+
+    def _accepts(self):
+        try:
+            for address in self.binds.values():
+                socket.create_connection(address, timeout=5).close()
+            return True
+        except OSError:
             return False
+
+    def address(self, bind):
+        return self.binds[bind]
 
     @staticmethod
     def check(config, environment):

@@ -57,6 +57,7 @@ def left_behind():
     remaining = _children()
     for pid in remaining:
         os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     return remaining
 
 

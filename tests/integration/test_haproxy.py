@@ -1,0 +1,65 @@
+"""docker/haproxy.cfg, the very file, with Debian's HAProxy before three front-ends on loopback."""
+import http.client
+
+from harness import Versioned
+
+LISTEN = ("tracker=127.0.0.1:0,proxy=true", "web=127.0.0.1:0")
+
+
+def behind_haproxy(t, redis):
+    frontends = t.frontends(3, redis, listen=LISTEN)
+    environment = {}
+    for name, frontend in zip("ABC", frontends):
+        environment[f"NODE_{name}_HOST"] = "127.0.0.1"
+        environment[f"NODE_{name}_PORT"] = str(frontend.address("tracker")[1])
+        environment[f"NODE_{name}_WEB_PORT"] = str(frontend.address("web")[1])
+    return frontends, t.haproxy(t.path("docker/haproxy.cfg"), environment, ("TRACKER_BIND", "WEB_BIND"))
+
+
+def test_clients_are_spread_and_share_the_map(t):
+    redis = t.redis()
+    frontends, proxy = behind_haproxy(t, redis)
+    clients = [t.connect(proxy.address("TRACKER_BIND"), Versioned, source=f"127.0.0.{10 + index}")
+               for index in range(9)]
+    ids = {client.open(b"%d" % index): b"%d" % index for index, client in enumerate(clients)}
+    for client in clients:
+        client.wait_for_map(lambda states: len(ids.items() & states.items()) >= len(ids) - 1)
+    # The map knows where they come from, not the proxy's address.
+    for index, client in enumerate(clients):
+        address = redis("HGET", b"tracker:{main/1/0}:client:" + client.id, "address")
+        assert address.startswith(b"127.0.0.%d:" % (10 + index)), address
+    assert all(frontend.metric("tracker_owned_entries") == 3 for frontend in frontends)
+    connection = http.client.HTTPConnection(*proxy.address("WEB_BIND"), timeout=10)
+    connection.request("GET", "/readyz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    t.fsck(redis)
+
+
+def test_a_draining_frontend_gets_no_new_clients(t):
+    redis = t.redis()
+    frontends, proxy = behind_haproxy(t, redis)
+    watcher = t.connect(proxy.address("TRACKER_BIND"), Versioned)
+    watcher.open(b"w")
+    frontends[0].stop()
+    proxy.process.wait_for_log(r"Server tracker/a is DOWN", 15)
+    for index in range(6):
+        t.connect(proxy.address("TRACKER_BIND"), Versioned).open(b"%d" % index)
+    assert sum(frontend.metric("tracker_owned_entries") for frontend in frontends[1:]) >= 6
+
+
+def test_a_killed_frontends_clients_come_back_through_another(t):
+    redis = t.redis()
+    frontends, proxy = behind_haproxy(t, redis)
+    clients = [t.connect(proxy.address("TRACKER_BIND"), Versioned) for _ in range(6)]
+    for client in clients:
+        client.open(b"before")
+    frontends[0].kill()
+    lost = [client for client in clients if client.closed(0.5)]
+    assert len(lost) == 2, len(lost)
+    proxy.process.wait_for_log(r"Server tracker/a is DOWN", 15)
+    for client in lost:
+        again = t.connect(proxy.address("TRACKER_BIND"), Versioned)
+        assert again.update(client.id, 1, b"after")
+        assert redis("HGET", b"tracker:{main/1/0}:client:" + client.id, "state") == b"after"
+    t.fsck(redis)

@@ -1,0 +1,106 @@
+"""/healthz, /readyz and /metrics of the web listener."""
+import re
+
+from harness import Versioned
+
+
+def test_healthy_and_ready(t):
+    frontend = t.frontend(t.redis())
+    assert frontend.http("/healthz")[0] == 200
+    assert frontend.http("/readyz")[0] == 200
+    assert frontend.metric("tracker_ready") == 1
+
+
+def test_not_ready_without_redis(t):
+    """The loop turns, so it is healthy; it says why it is not ready; it becomes so again."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    t.wait_until(frontend.ready)
+    redis.kill()
+    t.wait_until(lambda: not frontend.ready(), 10, "not ready")
+    status, _, body = frontend.http("/readyz")
+    assert status == 503 and b"redis" in body.lower(), (status, body)
+    assert frontend.http("/healthz")[0] == 200
+    assert frontend.metric("tracker_ready") == 0
+    redis.start()
+    t.wait_until(frontend.ready, 15, "ready again")
+
+
+def test_not_ready_when_published_messages_do_not_arrive(t):
+    """End to end: a Redis that stands still is noticed though its connections are open."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    t.wait_until(frontend.ready)
+    redis.freeze()
+    t.wait_until(lambda: not frontend.ready(), 10, "not ready")
+    assert frontend.http("/healthz")[0] == 200
+    redis.thaw()
+    t.wait_until(frontend.ready, 15, "ready again")
+
+
+def test_metrics_are_prometheus_text(t):
+    frontend = t.frontend(t.redis())
+    client = t.connect(frontend, Versioned)
+    id = client.open(b"x")
+    assert client.update(id, 1, b"y") and client.update(id, 2, b"z") and client.close()
+    status, headers, body = frontend.http("/metrics")
+    assert status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4"), headers
+    typed = {}
+    for line in body.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in typed, f"{name} twice"
+            typed[name] = kind
+        elif not line.startswith("#"):
+            assert re.fullmatch(r'tracker_[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? [-+.e0-9]+', line), line
+            name = re.sub(r"_(bucket|sum|count)$", "", re.split(r"[{ ]", line)[0])
+            assert name in typed or re.split(r"[{ ]", line)[0] in typed, line
+    assert set(typed.values()) <= {"counter", "gauge", "histogram"}
+    messages = {kind: frontend.metric("tracker_messages_total", protocol="tracker", kind=kind)
+                for kind in ("open", "update", "close")}
+    assert messages == {"open": 1, "update": 2, "close": 1}, messages
+    assert frontend.metric("tracker_redis_round_trip_seconds_count") > 0
+
+
+def test_counts_follow_the_clients(t):
+    frontend = t.frontend(t.redis())
+    clients = [t.connect(frontend, Versioned) for _ in range(5)]
+    for client in clients:
+        client.open(b"x")
+    before = frontend.metric("tracker_connections")
+    assert frontend.metric("tracker_owned_entries") == 5
+    for client in clients[:3]:
+        assert client.close()
+    assert frontend.metric("tracker_owned_entries") == 2
+    for client in clients:
+        client.drop()
+    frontend.wait_for_metric("tracker_connections", lambda value: value <= before - 5)
+
+
+def test_http_errors(t):
+    frontend = t.frontend()
+    assert frontend.http("/nothing")[0] == 404
+    status, headers, _ = frontend.http("/healthz", "POST", body=b"x")
+    assert status == 405 and "GET" in headers["Allow"], headers
+    assert frontend.http("/healthz", headers={"X-Long": "x" * 20000})[0] == 431
+    status, _, body = frontend.http("/healthz", "HEAD")
+    assert status == 200 and body == b""
+
+
+def test_bad_http_is_answered_and_closed(t):
+    frontend = t.frontend()
+    for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                 b"GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
+        client = t.raw(frontend, kind="web")
+        client.send(data)
+        assert client.closed(), data
+        assert client.input.startswith(b"HTTP/1.1 4") or client.input.startswith(b"HTTP/1.1 505"), client.input
+
+
+def test_pipelined_requests_are_answered_in_order(t):
+    frontend = t.frontend()
+    client = t.raw(frontend, kind="web")
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+                b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert client.closed()
+    assert re.findall(rb"HTTP/1.1 (\d+)", client.input) == [b"200", b"404", b"200"], client.input

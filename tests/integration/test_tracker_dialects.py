@@ -1,0 +1,184 @@
+"""Each dialect against the others, in one map."""
+import struct
+
+from harness import Original2013, Original2014, Plain, Versioned, packets
+
+LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "web=127.0.0.1:0")
+
+
+def watcher_of(t, frontend):
+    watcher = t.connect(frontend, Versioned)
+    watcher.open(b"watcher")
+    return watcher
+
+
+def test_plain(t):
+    frontend = t.frontend()
+    watcher = watcher_of(t, frontend)
+    client = t.connect(frontend, Plain)
+    client.open(b"abc")
+    watcher.wait_for_map(lambda states: b"abc" in states.values())
+    client.update(b"def")
+    watcher.wait_for_map(lambda states: b"def" in states.values())
+    assert sorted(client.get().values()) == [b"def", b"watcher"]
+    assert client.close()
+    watcher.wait_for_map(lambda states: b"def" not in states.values())
+
+
+def test_plain_update_without_open(t):
+    frontend = t.frontend()
+    client = t.connect(frontend, Plain)
+    client.update(b"first")
+    assert list(client.get().values()) == [b"first"]
+
+
+def test_plain_get_without_open(t):
+    client = t.connect(t.frontend(), Plain)
+    assert client.get_text() == b"{}"
+
+
+def test_plain_update_in_its_other_form(t):
+    frontend = t.frontend()
+    client = t.connect(frontend, Plain)
+    client.open(b"abc")
+    client.send(packets.plain.update_without_outer(b"xyz"))
+    assert list(client.get().values()) == [b"xyz"]
+
+
+def test_plain_close_first_closes_nothing(t):
+    """2A 01 and the end of the stream: answered, and nothing closed."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    watcher = watcher_of(t, frontend)
+    client = t.raw(frontend)
+    client.send(packets.plain.close)
+    client.socket.shutdown(1)
+    assert client.closed()
+    assert watcher.update(watcher.id, 1, b"still there")
+
+
+def test_plain_map_too_large_for_its_reply(t):
+    frontend = t.frontend()
+    owner = t.connect(frontend, Versioned)
+    for number in range(3):
+        assert owner.update(b"id%d" % number, 1, b"x" * 100)
+    client = t.connect(frontend, Plain)
+    client.open(b"a")
+    client.send(packets.plain.get)
+    assert client.take(1) == b"\x00"
+
+
+def test_2013(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    watcher = watcher_of(t, frontend)
+    client = t.connect(frontend, Original2013)
+    id = client.open(b"a state of more than 255 bytes " * 20)
+    assert len(id) == 7 and id.isalnum()
+    assert redis("HGET", b"tracker:{main/1/0}:client:" + id, "state") == b"a state of more than 255 bytes " * 20
+    assert client.update(id, 1, b"short")
+    watcher.wait_for_state(id, b"short")
+    assert client.update(id, 1, b"stale"), "a stale version is answered 01 here"
+    assert client.type_3()
+    assert redis("HGET", b"tracker:{main/1/0}:client:" + id, "state") == b"short"
+    assert client.update(id, 10**15, b"a large version")
+    assert client.close()
+    watcher.wait_for_state(id, None)
+    assert client.close(b"unknown"), "also when unknown"
+
+
+def test_2014(t):
+    frontend = t.frontend(listen=LISTEN)
+    watcher = watcher_of(t, frontend)
+    client = t.connect(frontend, Original2014, index=1)
+    client.open(b"long " * 100)
+    assert client.get() == {watcher.id: b"watcher", **{i: s for i, s in client.get().items() if s == b"long " * 100}}
+    client.update(b"short")
+    watcher.wait_for_map(lambda states: b"short" in states.values())
+    assert sorted(client.get().values()) == [b"short", b"watcher"]
+    assert client.close()
+    watcher.wait_for_map(lambda states: b"short" not in states.values())
+
+
+def test_all_in_one_map(t):
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=LISTEN)
+    versioned = watcher_of(t, a)
+    t.connect(b, Plain).open(b"plain")
+    t.connect(a, Original2013).open(b"2013")
+    fourteen = t.connect(b, Original2014, index=1)
+    fourteen.open(b"2014")
+    wanted = [b"2013", b"2014", b"plain", b"watcher"]
+    versioned.wait_for_map(lambda states: sorted(set(states.values()) | {b"watcher"}) == wanted)
+    t.wait_until(lambda: sorted(fourteen.get().values()) == wanted, what=lambda: fourteen.get_text())
+    t.fsck(redis)
+
+
+def test_get_lists_ids_in_byte_order(t):
+    frontend = t.frontend(listen=LISTEN)
+    owner = t.connect(frontend, Versioned)
+    ids = [b"b", b"a", b"aa", b"Z", b"~", b"0"]
+    for id in ids:
+        assert owner.update(id, 1, b"s")
+    client = t.connect(frontend, Original2014, index=1)
+    client.open(b"s")
+    t.wait_until(lambda: len(client.get()) == len(ids) + 1, what=lambda: client.get_text())
+    listed = list(client.get())
+    assert listed == sorted(listed), listed
+
+
+def test_messages_in_any_split(t):
+    """Byte by byte, and all in one write."""
+    frontend = t.frontend()
+    dribble = t.connect(frontend, Versioned)
+    for byte in packets.versioned.open(b"dribbled"):
+        dribble.send(bytes([byte]))
+    id = dribble.read_id()
+    stream = b"".join(packets.versioned.update(id, version, b"v%d" % version) for version in range(1, 101))
+    dribble.send(stream)
+    assert all(dribble.read_acknowledgement() for _ in range(100))
+    original = t.connect(frontend, Original2013)
+    for byte in packets.original.open(b"dribbled too"):
+        original.send(bytes([byte]))
+    assert len(original.take(7)) == 7
+
+
+def test_acknowledgements_of_pushes_are_not_needed(t):
+    """A client may answer each push with a 01, or none."""
+    frontend = t.frontend()
+    polite = t.connect(frontend, Versioned, acknowledge=True)
+    terse = t.connect(frontend, Versioned, acknowledge=False)
+    other = t.connect(frontend, Versioned)
+    for client in (polite, terse):
+        client.open(b"x")
+    id = other.open(b"0")
+    for version in range(1, 20):
+        assert other.update(id, version, b"%d" % version)
+    for client in (polite, terse):
+        client.wait_for_state(id, b"19")
+        assert client.update(client.id, 1, b"y")
+
+
+def test_entries_too_large_for_a_push_are_left_out(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    watcher = watcher_of(t, frontend)
+    big = t.connect(frontend, Original2013)
+    big.open(b"x" * 300)
+    small = t.connect(frontend, Original2013)
+    id = small.open(b"small")
+    watcher.wait_for_state(id, b"small")
+    assert big.id not in watcher.map
+    frontend.wait_for_metric("tracker_pushes_left_out_total", 1)
+    # It returns when it fits again.
+    assert big.update(big.id, 1, b"fits")
+    watcher.wait_for_state(big.id, b"fits")
+
+
+def test_a_connection_keeps_its_framing(t):
+    frontend = t.frontend()
+    client = t.connect(frontend, Versioned)
+    client.open(b"x")
+    client.send(b"\x42\x01\x00" + struct.pack(">q", 1) + b"y")
+    assert client.closed()
+    frontend.wait_for_metric("tracker_malformed_total", 1, reason="magic")
