@@ -1,0 +1,350 @@
+/*
+ * config: every load is staged: all of its values are read and judged before the first one is
+ * stored, so that a load with a mistake changes nothing.
+ */
+#include "config/config.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/config_private.h"
+
+struct staged {
+    char *text; /* NULL: not given */
+    enum config_source source;
+    unsigned line; /* of the file */
+};
+
+/* What a load brings, beside the config's slots. */
+struct staging {
+    const struct config *config;
+    struct staged *values;
+};
+
+struct config *config_create(void)
+{
+    return mem_zalloc(1, sizeof(struct config));
+}
+
+void config_destroy(struct config **config)
+{
+    if (*config == NULL)
+        return;
+    free((*config)->slots);
+    free(*config);
+    *config = NULL;
+}
+
+/* A table with a mistake in it is a mistake in the program. */
+static void store_default(const struct config_setting *setting, void *values)
+{
+    struct config_value value;
+    char *message = value_parse(setting, setting->standard, &value);
+
+    if (message != NULL) {
+        log_error("bad default", LOG_STRING("setting", message));
+        abort();
+    }
+    value_store(setting, values, &value);
+}
+
+void config_add(struct config *config, const struct config_module *module, void *values)
+{
+    memset(values, 0, module->values_size);
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        assert(setting->min <= setting->max);
+        assert(setting->type != CONFIG_ENUM || setting->choices != NULL);
+        for (size_t i = 0; i < config->count; i++)
+            assert(strcmp(config->slots[i].setting->key, setting->key) != 0);
+        config->slots = mem_realloc(config->slots, (config->count + 1) * sizeof config->slots[0]);
+        config->slots[config->count++] = (struct config_slot){setting, values, SOURCE_DEFAULT};
+        store_default(setting, values);
+    }
+}
+
+static struct staging staging_begin(const struct config *config)
+{
+    return (struct staging){config, mem_zalloc(config->count, sizeof(struct staged))};
+}
+
+static void staging_end(struct staging *staging)
+{
+    for (size_t i = 0; i < staging->config->count; i++)
+        free(staging->values[i].text);
+    free(staging->values);
+}
+
+/* The index of the slot that has the name; count when none has. */
+static size_t find_slot(const struct config *config, const char *name,
+                        enum key_match (*matches)(const struct config_setting *, const char *),
+                        enum key_match *match)
+{
+    size_t found = config->count;
+
+    *match = KEY_NO_MATCH;
+    for (size_t i = 0; i < config->count && *match != KEY_MATCHES; i++) {
+        enum key_match now = matches(config->slots[i].setting, name);
+
+        /* A setting of its own named KEY_file comes before the file of KEY. */
+        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && *match == KEY_NO_MATCH)) {
+            *match = now;
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* The key that is nearest to a wrong name; NULL when there is no setting at all. */
+static const char *find_nearest(const struct config *config, const char *name, bool in_environment)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < config->count; i++) {
+        const char *key = config->slots[i].setting->key;
+        char *environment_name = in_environment ? key_environment_name(key) : NULL;
+        size_t distance = key_distance(name, in_environment ? environment_name : key);
+
+        if (distance < least) {
+            least = distance;
+            nearest = key;
+        }
+        free(environment_name);
+    }
+    return nearest;
+}
+
+/* Stages a value, or what the file that it names holds. */
+static char *stage_value(struct staging *staging, size_t slot, enum key_match match,
+                         const char *text, enum config_source source)
+{
+    const struct config_setting *setting = staging->config->slots[slot].setting;
+    struct staged *staged = &staging->values[slot];
+    struct config_value value;
+    char *contents = NULL, *message = NULL;
+
+    if (match == KEY_NAMES_FILE) {
+        message = file_read_value(setting->key, text, &contents);
+        text = contents;
+    }
+    if (message == NULL) {
+        message = value_parse(setting, text, &value);
+        value_release(&value);
+    }
+    if (message == NULL) {
+        free(staged->text);
+        staged->text = mem_strdup(text);
+        staged->source = source;
+    }
+    free(contents);
+    return message;
+}
+
+static char *on_file_pair(void *arg, const char *key, const char *text, unsigned line)
+{
+    struct staging *staging = arg;
+    const struct config *config = staging->config;
+    enum key_match match;
+    size_t slot = find_slot(config, key, key_match, &match);
+
+    if (match == KEY_NO_MATCH) {
+        const char *nearest = find_nearest(config, key, false);
+
+        return mem_format("unknown key \"%s\"; the nearest is \"%s\"", key,
+                          nearest == NULL ? "" : nearest);
+    }
+    if (staging->values[slot].line != 0)
+        return mem_format("%s was already given in line %u", config->slots[slot].setting->key,
+                          staging->values[slot].line);
+    staging->values[slot].line = line;
+    return stage_value(staging, slot, match, text, SOURCE_FILE);
+}
+
+static char *stage_file(struct staging *staging, const char *path)
+{
+    return file_read_pairs(path, on_file_pair, staging);
+}
+
+/* One variable "TRACKER_NAME=value" of ours. */
+static char *stage_variable(struct staging *staging, const char *variable)
+{
+    const struct config *config = staging->config;
+    const char *equals = strchr(variable, '=');
+    char *name, *key, *message = NULL, *reason = NULL;
+    const char *nearest;
+    enum key_match match;
+    size_t slot;
+
+    if (equals == NULL)
+        return NULL;
+    name = mem_dup(variable, (size_t)(equals - variable));
+    slot = find_slot(config, name, key_match_environment, &match);
+    if (match == KEY_NO_MATCH) {
+        nearest = find_nearest(config, name, true);
+        key = key_environment_name(nearest == NULL ? "" : nearest);
+        message = mem_format("environment: unknown variable %s; the nearest is %s", name, key);
+        free(key);
+    } else if (staging->values[slot].source == SOURCE_ENVIRONMENT) {
+        message = mem_format("environment: %s: %s is given twice", name,
+                             config->slots[slot].setting->key);
+    } else {
+        reason = stage_value(staging, slot, match, equals + 1, SOURCE_ENVIRONMENT);
+        if (reason != NULL)
+            message = mem_format("environment: %s: %s", name, reason);
+    }
+    free(reason);
+    free(name);
+    return message;
+}
+
+static char *stage_environment(struct staging *staging, char *const *environment)
+{
+    static const char ours[] = "TRACKER_", tests[] = "TRACKER_TEST_";
+    char *message = NULL;
+
+    for (; *environment != NULL && message == NULL; environment++) {
+        if (strncmp(*environment, ours, sizeof ours - 1) == 0 &&
+            strncmp(*environment, tests, sizeof tests - 1) != 0)
+            message = stage_variable(staging, *environment);
+    }
+    return message;
+}
+
+static char *stage_assignment(struct staging *staging, const char *assignment)
+{
+    const struct config *config = staging->config;
+    const char *equals = strchr(assignment, '=');
+    char *key, *reason, *message = NULL;
+    enum key_match match;
+    size_t slot;
+
+    if (equals == NULL)
+        return mem_format("command line: \"%s\" is not KEY=VALUE", assignment);
+    key = mem_dup(assignment, (size_t)(equals - assignment));
+    slot = find_slot(config, key, key_match, &match);
+    if (match == KEY_NO_MATCH) {
+        const char *nearest = find_nearest(config, key, false);
+
+        message = mem_format("command line: unknown key \"%s\"; the nearest is \"%s\"", key,
+                             nearest == NULL ? "" : nearest);
+    } else {
+        reason = stage_value(staging, slot, match, equals + 1, SOURCE_FLAG);
+        if (reason != NULL)
+            message = mem_format("command line: %s", reason);
+        free(reason);
+    }
+    free(key);
+    return message;
+}
+
+/* Text that staging has judged, or a default. */
+static struct config_value parse_judged(const struct config_setting *setting, const char *text)
+{
+    struct config_value value;
+    char *message = value_parse(setting, text, &value);
+
+    assert(message == NULL);
+    free(message);
+    return value;
+}
+
+/* Stores what was staged, unless what is there came from a source that goes before. */
+static void commit_load(struct config *config, const struct staging *staging)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        struct config_slot *slot = &config->slots[i];
+        const struct staged *staged = &staging->values[i];
+        struct config_value value;
+
+        if (staged->text == NULL || slot->source > staged->source)
+            continue;
+        value = parse_judged(slot->setting, staged->text);
+        value_store(slot->setting, slot->values, &value);
+        slot->source = staged->source;
+    }
+}
+
+static char *finish_load(struct config *config, struct staging *staging, char *message)
+{
+    if (message == NULL)
+        commit_load(config, staging);
+    staging_end(staging);
+    return message;
+}
+
+char *config_load_file(struct config *config, const char *path)
+{
+    struct staging staging = staging_begin(config);
+
+    return finish_load(config, &staging, stage_file(&staging, path));
+}
+
+char *config_load_environment(struct config *config, char *const *environment)
+{
+    struct staging staging = staging_begin(config);
+
+    return finish_load(config, &staging, stage_environment(&staging, environment));
+}
+
+char *config_set(struct config *config, const char *assignment)
+{
+    struct staging staging = staging_begin(config);
+
+    return finish_load(config, &staging, stage_assignment(&staging, assignment));
+}
+
+/* Stores one slot's value if that may be done now. Whether the value differs from what was in
+ * force. */
+static bool commit_reloaded(struct config_slot *slot, const struct staged *staged)
+{
+    const struct config_setting *setting = slot->setting;
+    struct config_value value =
+        parse_judged(setting, staged->text == NULL ? setting->standard : staged->text);
+    bool differs = !value_is_stored(setting, slot->values, &value);
+
+    if (!differs || (setting->flags & CONFIG_RELOADABLE) != 0) {
+        slot->source = staged->text == NULL ? SOURCE_DEFAULT : staged->source;
+        if (differs)
+            value_store(setting, slot->values, &value);
+    }
+    value_release(&value);
+    return differs;
+}
+
+static void commit_reload(struct config *config, const struct staging *staging,
+                          config_changed changed, void *arg)
+{
+    bool *differs = mem_zalloc(config->count, sizeof *differs);
+
+    for (size_t i = 0; i < config->count; i++)
+        differs[i] = commit_reloaded(&config->slots[i], &staging->values[i]);
+    /* Only now: a callback may look at other settings than its own. */
+    for (size_t i = 0; i < config->count && changed != NULL; i++) {
+        const struct config_setting *setting = config->slots[i].setting;
+
+        if (differs[i])
+            changed(arg, setting->key, (setting->flags & CONFIG_RELOADABLE) != 0);
+    }
+    free(differs);
+}
+
+char *config_reload(struct config *config, const char *path, char *const *environment,
+                    const char *const *assignments, size_t count, config_changed changed, void *arg)
+{
+    struct staging staging = staging_begin(config);
+    char *message = NULL;
+
+    if (path != NULL)
+        message = stage_file(&staging, path);
+    if (message == NULL && environment != NULL)
+        message = stage_environment(&staging, environment);
+    for (size_t i = 0; i < count && message == NULL; i++)
+        message = stage_assignment(&staging, assignments[i]);
+    if (message == NULL)
+        commit_reload(config, &staging, changed, arg);
+    staging_end(&staging);
+    return message;
+}

@@ -1,0 +1,105 @@
+/*
+ * config: one table of settings for the whole program, put together from the tables that the
+ * modules declare.
+ *
+ * A module has a plain struct with its settings and a table that describes the struct's fields.
+ * --help, the sample file, docs/configuration.md (its check), `trackerctl config`, the file, the
+ * environment (TRACKER_KEY_NAME), --set and the options of listeners all come from the tables.
+ * Precedence: flags over environment over file over defaults.
+ *
+ * Values: durations "500ms", "5s", "2m", "1h" (kept in ms); sizes "64", "64KiB", "1MiB" (bytes);
+ * booleans "true", "false"; integers; one of a list; text. A text may also be given as
+ * KEY_file = path (TRACKER_KEY_FILE, --set KEY_file=path): it is what that file holds, without the
+ * end of its last line. Lines of the file have at most 198 bytes, and " ;" begins a comment.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+/* The C type of the field that the offset names. */
+enum config_type {
+    CONFIG_BOOL,     /* bool */
+    CONFIG_INT,      /* int64_t */
+    CONFIG_SIZE,     /* int64_t, bytes */
+    CONFIG_DURATION, /* int64_t, ms */
+    CONFIG_ENUM,     /* int: the index in choices */
+    CONFIG_STRING    /* char *, never NULL, owned by the struct (config_free_values) */
+};
+
+enum config_flags {
+    CONFIG_RELOADABLE = 1, /* SIGHUP applies it */
+    CONFIG_SECRET = 2,     /* never shown */
+    CONFIG_LISTENER = 4    /* a listener's option may override it, without the part before '.' */
+};
+
+struct config_setting {
+    const char *key; /* "redis.deadline": [section] deadline in the file */
+    enum config_type type;
+    size_t offset;
+    const char *standard; /* the default, as text */
+    unsigned flags;
+    int64_t min, max;    /* of numbers, in the field's unit; both 0: no bounds */
+    const char *choices; /* CONFIG_ENUM: "any|same_address|off" */
+    const char *help;    /* one sentence; docs/configuration.md has the long form */
+    /* CONFIG_STRING: NULL, or says what is wrong with a value (static text), NULL if nothing. */
+    const char *(*check)(const char *value);
+};
+
+struct config_module {
+    const struct config_setting *settings; /* ends with a NULL key */
+    size_t values_size;                    /* of the module's struct */
+};
+
+struct config;
+
+struct config *config_create(void);
+void config_destroy(struct config **config);
+/* values: the module's struct; it is zeroed, filled with the defaults now, and written by the
+ * loads. It must outlive the config, which leaves its strings to config_free_values. */
+void config_add(struct config *config, const struct config_module *module, void *values);
+
+/* Each returns NULL, or a message for the user (the caller frees) that names the key, the place
+ * and, for an unknown key, the nearest known one. */
+char *config_load_file(struct config *config, const char *path) __attribute__((warn_unused_result));
+char *config_load_environment(struct config *config, char *const *environment)
+    __attribute__((warn_unused_result));
+/* "key=value" */
+char *config_set(struct config *config, const char *assignment) __attribute__((warn_unused_result));
+
+/*
+ * Reads file, environment and assignments again, in that order, over the defaults, and applies
+ * what is reloadable. Nothing changes when anything is wrong: then the message is returned.
+ * changed (may be NULL) is called for each setting whose new value differs: applied, or waiting
+ * for a restart.
+ */
+typedef void (*config_changed)(void *arg, const char *key, bool applied);
+char *config_reload(struct config *config, const char *path, char *const *environment,
+                    const char *const *assignments, size_t count, config_changed changed, void *arg)
+    __attribute__((warn_unused_result));
+
+/* Copies a module's struct (its strings too) for a listener, and overrides one setting in it.
+ * The option's name is the key with or without its section. */
+void config_copy_values(const struct config_module *module, const void *from, void *to);
+void config_free_values(const struct config_module *module, void *values);
+char *config_override(const struct config_module *module, void *values, const char *option,
+                      const char *value) __attribute__((warn_unused_result));
+/* Whether the module has a listener option of this name. */
+bool config_has_option(const struct config_module *module, const char *option);
+
+/* Texts, appended to the writer: the settings part of --help, a commented sample file, the values
+ * in force as a JSON object {"key": {"value","default","reloadable","source"}} (secrets as "***").
+ */
+void config_write_help(const struct config *config, struct writer *to);
+void config_write_sample(const struct config *config, struct writer *to);
+void config_write_json(const struct config *config, struct writer *to);
+
+/* Also used by tools for their own options: false when the text is not of the form. */
+bool config_parse_duration(const char *text, int64_t *ms) __attribute__((warn_unused_result));
+bool config_parse_size(const char *text, int64_t *bytes) __attribute__((warn_unused_result));
+
+#endif

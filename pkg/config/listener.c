@@ -1,0 +1,96 @@
+/* listener: copies of a module's struct, in which options override single settings. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/config_private.h"
+
+static char **string_field(const struct config_setting *setting, void *values)
+{
+    return (char **)(void *)((char *)values + setting->offset);
+}
+
+void config_copy_values(const struct config_module *module, const void *from, void *to)
+{
+    memcpy(to, from, module->values_size);
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        if (setting->type == CONFIG_STRING)
+            *string_field(setting, to) = mem_strdup(*string_field(setting, to));
+    }
+}
+
+void config_free_values(const struct config_module *module, void *values)
+{
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        if (setting->type == CONFIG_STRING) {
+            free(*string_field(setting, values));
+            *string_field(setting, values) = NULL;
+        }
+    }
+}
+
+static const struct config_setting *find_option(const struct config_module *module,
+                                                const char *option, enum key_match *match)
+{
+    const struct config_setting *found = NULL;
+
+    *match = KEY_NO_MATCH;
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        enum key_match now = key_match_option(setting, option);
+
+        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found == NULL)) {
+            *match = now;
+            found = setting;
+        }
+        if (now == KEY_MATCHES)
+            break;
+    }
+    return found;
+}
+
+bool config_has_option(const struct config_module *module, const char *option)
+{
+    enum key_match match;
+
+    return find_option(module, option, &match) != NULL;
+}
+
+static char *refuse_unknown(const struct config_module *module, const char *option)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        size_t distance = key_distance(option, setting->key);
+
+        if ((setting->flags & CONFIG_LISTENER) != 0 && distance < least) {
+            least = distance;
+            nearest = key_without_section(setting->key);
+        }
+    }
+    if (nearest == NULL)
+        return mem_format("unknown option \"%s\"", option);
+    return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest);
+}
+
+char *config_override(const struct config_module *module, void *values, const char *option,
+                      const char *value)
+{
+    enum key_match match;
+    const struct config_setting *setting = find_option(module, option, &match);
+    struct config_value parsed;
+    char *contents = NULL, *message = NULL;
+
+    if (setting == NULL)
+        return refuse_unknown(module, option);
+    if (match == KEY_NAMES_FILE) {
+        message = file_read_value(setting->key, value, &contents);
+        value = contents;
+    }
+    if (message == NULL)
+        message = value_parse(setting, value, &parsed);
+    if (message == NULL)
+        value_store(setting, values, &parsed);
+    free(contents);
+    return message;
+}
