@@ -1,0 +1,264 @@
+/*
+ * handshake: what is said on each new connection before it is up.
+ *
+ *   AUTH [user] password, SELECT database   if there is something to say
+ *   CLIENT SETNAME tracker-NAME
+ *   INFO server, INFO memory                not for subscribers
+ *   PING                                    a server that is loading, busy in a script or without
+ *                                           its master answers all of the above, but not this
+ *
+ * All go out at once. A refusal that will pass (LOADING, BUSY, MASTERDOWN) keeps the connection and
+ * repeats the PING after the backoff; others end it.
+ */
+#include "redis/link_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define OLDEST_MAJOR 7
+
+/* A value of INFO's "name:value\r\n" lines; empty when it is not there. */
+static struct bytes info_value(struct bytes info, const char *name)
+{
+    struct cursor cursor = cursor_over(info);
+    struct bytes wanted = bytes_from_string(name);
+
+    while (cursor_left(&cursor) > 0 && !cursor.failed) {
+        struct bytes line = cursor_until(&cursor, '\n');
+
+        if (line.len > wanted.len && line.data[wanted.len] == ':' &&
+            memcmp(line.data, wanted.data, wanted.len) == 0) {
+            size_t end = line.data[line.len - 1] == '\r' ? line.len - 1 : line.len;
+
+            return (struct bytes){line.data + wanted.len + 1, end - wanted.len - 1};
+        }
+    }
+    return (struct bytes){NULL, 0};
+}
+
+static void unfit(struct redis_link *link, const char *step, const struct redis_reply *reply,
+                  bool secret)
+{
+    struct bytes text = reply->text;
+    const uint8_t *space = memchr(text.data, ' ', text.len);
+    char *why;
+
+    if (secret && space != NULL) {
+        text.len = (size_t)(space - text.data);
+    }
+    why = mem_format("%s was refused: %.*s", step, text.len < 256 ? (int)text.len : 256,
+                     (const char *)text.data);
+    redis_link_unfit(link, why);
+    free(why);
+}
+
+/* True when a step's reply is good. Otherwise the connection may have ended. */
+static bool step_passed(struct redis_link *link, enum redis_status status,
+                        const struct redis_reply *reply, const char *step, bool secret)
+{
+    if (status == REDIS_OK) {
+        return true;
+    }
+    if (status != REDIS_REFUSED) {
+        return false; /* it has ended already */
+    }
+    switch (redis_refusal_of(reply)) {
+    case REDIS_REFUSAL_MAXCLIENTS:
+    case REDIS_REFUSAL_LOADING:
+    case REDIS_REFUSAL_BUSY:
+    case REDIS_REFUSAL_MASTERDOWN:
+        redis_link_lose(link, (const char *)reply->text.data);
+        break;
+    default:
+        unfit(link, step, reply, secret);
+        break;
+    }
+    return false;
+}
+
+static void auth_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    (void)step_passed(arg, status, reply, "AUTH", true);
+}
+
+static void select_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    (void)step_passed(arg, status, reply, "SELECT", false);
+}
+
+/* Who may do without: the name is for CLIENT LIST only. */
+static bool is_not_permitted(enum redis_status status, const struct redis_reply *reply)
+{
+    return status == REDIS_REFUSED && redis_refusal_of(reply) == REDIS_REFUSAL_NOPERM;
+}
+
+static void name_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    if (!is_not_permitted(status, reply)) {
+        (void)step_passed(arg, status, reply, "CLIENT SETNAME", false);
+    }
+}
+
+static void server_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct redis_link *link = arg;
+    struct bytes version, run_id;
+    struct cursor cursor;
+    char *why;
+
+    if (!step_passed(link, status, reply, "INFO server", false)) {
+        return;
+    }
+    version = info_value(reply->text, "redis_version");
+    run_id = info_value(reply->text, "run_id");
+    cursor = cursor_over(version);
+    if (cursor_decimal(&cursor, '.') < OLDEST_MAJOR || cursor.failed) {
+        why = mem_format("Redis %.*s is too old: it must be %d.0 or later", (int)version.len,
+                         (const char *)version.data, OLDEST_MAJOR);
+        redis_link_unfit(link, why);
+        free(why);
+        return;
+    }
+    if (run_id.len != sizeof link->run_id - 1) {
+        redis_link_unfit(link, "INFO server tells no run_id");
+        return;
+    }
+    memcpy(link->run_id, run_id.data, run_id.len);
+}
+
+static void memory_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct redis_link *link = arg;
+    struct bytes policy;
+    char *why;
+
+    if (is_not_permitted(status, reply)) {
+        log_warn("redis eviction policy unknown", LOG_STRING("link", link->name),
+                 LOG_STRING("why", "INFO memory is not permitted"));
+        return;
+    }
+    if (!step_passed(link, status, reply, "INFO memory", false)) {
+        return;
+    }
+    policy = info_value(reply->text, "maxmemory_policy");
+    if (policy.len > 0 && !bytes_equal(policy, BYTES_LITERAL("noeviction"))) {
+        why = mem_format("maxmemory-policy is %.*s: it must be noeviction, for eviction takes the "
+                         "keys with a TTL first",
+                         policy.len < 64 ? (int)policy.len : 64, (const char *)policy.data);
+        redis_link_unfit(link, why);
+        free(why);
+    }
+}
+
+static void link_up(struct redis_link *link)
+{
+    redis_link_enter(link, LINK_UP);
+    redis_refusals_link_up(&link->refusals, link->name, loop_now_ms(link->loop));
+    free(link->unfit);
+    link->unfit = NULL;
+    log_info("redis connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
+             LOG_STRING("run_id", link->push == NULL ? link->run_id : NULL));
+    if (link->callbacks.up != NULL) {
+        link->callbacks.up(link->arg, link->run_id);
+    }
+}
+
+static void ping_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct redis_link *link = arg;
+    enum redis_refusal refusal = redis_refusal_of(reply);
+
+    if (status == REDIS_REFUSED &&
+        (refusal == REDIS_REFUSAL_LOADING || refusal == REDIS_REFUSAL_BUSY ||
+         refusal == REDIS_REFUSAL_MASTERDOWN)) {
+        link->handshake_waits = true;
+        loop_timer_start(link->state_timer, redis_link_backoff(link));
+        link->attempts++;
+        return;
+    }
+    if (is_not_permitted(status, reply) || step_passed(link, status, reply, "PING", false)) {
+        link_up(link);
+    }
+}
+
+static void say(struct redis_link *link, redis_callback callback, bool secret, size_t count,
+                const struct bytes *args)
+{
+    redis_link_queue(
+        link,
+        &(struct redis_pending){.callback = callback, .arg = link, .expected = 1, .secret = secret},
+        count, args);
+}
+
+static void say_ping(struct redis_link *link)
+{
+    const struct bytes ping = BYTES_LITERAL("PING");
+
+    say(link, ping_replied, false, 1, &ping);
+}
+
+static const char *first_of(const char *a, const char *b)
+{
+    return a != NULL ? a : b != NULL ? b : "";
+}
+
+static void say_auth(struct redis_link *link)
+{
+    const char *user = first_of(link->target->user, link->settings->user);
+    const char *password = first_of(link->target->password, link->settings->password);
+    struct bytes args[3] = {BYTES_LITERAL("AUTH")};
+    size_t count = 1;
+
+    if (*user == '\0' && *password == '\0') {
+        return;
+    }
+    if (*user != '\0') {
+        args[count++] = bytes_from_string(user);
+    }
+    args[count++] = bytes_from_string(password);
+    say(link, auth_replied, true, count, args);
+}
+
+static void say_select(struct redis_link *link)
+{
+    char number[16];
+
+    if (link->target->database > 0) {
+        (void)snprintf(number, sizeof number, "%u", link->target->database);
+        say(link, select_replied, false, 2,
+            (struct bytes[]){BYTES_LITERAL("SELECT"), bytes_from_string(number)});
+    }
+}
+
+void redis_link_handshake(struct redis_link *link)
+{
+    char *name = mem_format("tracker-%s", link->name);
+
+    say_auth(link);
+    say_select(link);
+    say(link, name_replied, false, 3,
+        (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
+                         bytes_from_string(name)});
+    if (link->push == NULL) {
+        say(link, server_replied, false, 2,
+            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
+        say(link, memory_replied, false, 2,
+            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
+    }
+    say_ping(link);
+    free(name);
+}
+
+void redis_link_handshake_timer(struct redis_link *link)
+{
+    if (!link->handshake_waits) {
+        redis_link_lose(link, "the handshake timed out");
+        return;
+    }
+    link->handshake_waits = false;
+    loop_timer_start(link->state_timer, (uint64_t)link->settings->connect_timeout);
+    say_ping(link);
+}

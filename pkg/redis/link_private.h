@@ -1,0 +1,138 @@
+/*
+ * link_private: the inside of a link, shared by link.c (states, replies), connect.c,
+ * handshake.c, pipeline.c (output and time-outs) and script.c.
+ *
+ * Commands in flight stand in a ring, oldest first; a reply belongs to the oldest. A callback may
+ * reset or destroy the link: whoever calls one must afterwards compare link->reader with what it
+ * was before, and touch nothing more of that connection when it differs. The link itself stays
+ * allocated until LOOP_PHASE_FREE.
+ */
+#ifndef REDIS_LINK_PRIVATE_H
+#define REDIS_LINK_PRIVATE_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "redis/reader_private.h"
+#include "redis/redis.h"
+#include "redis/refusal_private.h"
+#include "redis/resolve_private.h"
+#include "redis/socket_private.h"
+
+enum link_state {
+    LINK_CLOSED,      /* destroyed; for good */
+    LINK_WAITING,     /* for the next attempt: state_timer */
+    LINK_RESOLVING,   /* lookup is set; bounded by state_timer, as the next two are */
+    LINK_CONNECTING,  /* socket is set; TCP, then TLS */
+    LINK_HANDSHAKING, /* reader too; our own commands are in flight */
+    LINK_UP           /* the user's commands */
+};
+
+struct redis_call; /* script.c */
+
+struct redis_pending {
+    redis_callback callback;
+    void *arg;
+    struct redis_call *call; /* a script's call: its callback is in there */
+    uint64_t sent_us;
+    uint32_t expected; /* replies yet to come; the callback is called for each */
+    bool secret;       /* errors may quote a password */
+};
+
+struct redis_link {
+    struct loop *loop;
+    char *name;
+    char *server; /* the target's description, for logs */
+    const struct redis_target *target;
+    const struct redis_settings *settings;
+    struct redis_link_callbacks callbacks;
+    void *arg;
+    /* A subscriber's: true when the reply is a message, and no answer. It does not ask INFO. */
+    bool (*push)(void *arg, const struct redis_reply *reply);
+
+    enum link_state state;
+    struct loop_timer *state_timer;
+    unsigned attempts; /* since the link was up for a while: the exponent of the backoff */
+    uint64_t up_since_ms;
+    struct redis_lookup *lookup;
+    struct redis_addresses addresses;
+    unsigned next_address;
+    struct tls_context *tls;
+    struct redis_socket *socket;
+    struct redis_reader *reader;
+
+    struct writer out;
+    size_t out_sent; /* of what is in out */
+    struct loop_task flush_task;
+    struct redis_pending *pending; /* a ring; capacity is a power of two, or 0 */
+    size_t pending_first, pending_count, pending_capacity;
+    uint64_t pending_popped; /* how many ever: names the oldest, for the time-out */
+    uint64_t late_popped;    /* its value when the oldest was first found late */
+    struct loop_timer *command_timer;
+
+    struct list held;   /* calls that got NOSCRIPT, while scripts are being loaded */
+    struct list behind; /* calls made meanwhile */
+    struct list loads;  /* SCRIPT LOADs in flight */
+
+    bool handshake_waits; /* for the state timer, to ask again */
+    char run_id[41];
+    char *unfit; /* the last reason told, until the link is up */
+
+    struct redis_refusals refusals;
+    struct loop_timer *refusal_timer;
+    struct log_limit connect_limit;
+    struct loop_task free_task;
+};
+
+/* link.c */
+struct redis_link *
+redis_link_create_pushed(struct loop *loop, const char *name, const struct redis_target *target,
+                         const struct redis_settings *settings,
+                         const struct redis_link_callbacks *callbacks, void *arg,
+                         bool (*push)(void *arg, const struct redis_reply *reply));
+/* Ends the connection, tries again after the backoff, calls what is outstanding, and `down`. */
+void redis_link_lose(struct redis_link *link, const char *why);
+/* The server will not do: tells so if it is a new reason, and loses the connection. */
+void redis_link_unfit(struct redis_link *link, const char *why);
+void redis_link_enter(struct redis_link *link, enum link_state state);
+/* The delay before the next attempt. */
+uint64_t redis_link_backoff(const struct redis_link *link);
+/* Reads and dispatches what is there. */
+void redis_link_receive(struct redis_link *link);
+
+/* connect.c */
+void redis_link_state_timer(void *arg);
+
+/* pipeline.c */
+/* Formats a command into the output; pending says what becomes of its reply. */
+void redis_link_queue(struct redis_link *link, const struct redis_pending *pending, size_t count,
+                      const struct bytes *args);
+/* The same for a call, whose command is formatted already. */
+void redis_link_queue_call(struct redis_link *link, struct redis_call *call, struct bytes command);
+/* Takes the oldest out of the ring, which must not be empty. */
+struct redis_pending redis_link_pop(struct redis_link *link);
+static inline struct redis_pending *redis_link_pending(struct redis_link *link, size_t index)
+{
+    return &link->pending[(link->pending_first + index) & (link->pending_capacity - 1)];
+}
+void redis_link_flush(void *arg);
+void redis_link_forget_output(struct redis_link *link);
+void redis_link_command_timer(void *arg);
+
+/* format.c */
+size_t redis_format_size(size_t count, const struct bytes *args);
+/* Writes redis_format_size bytes; returns the end. */
+uint8_t *redis_format(uint8_t *to, size_t count, const struct bytes *args);
+
+/* handshake.c */
+void redis_link_handshake(struct redis_link *link);
+/* The state timer ran out in LINK_HANDSHAKING. */
+void redis_link_handshake_timer(struct redis_link *link);
+
+/* script.c */
+/* A call's reply, or its loss (reply NULL). */
+void redis_call_replied(struct redis_link *link, struct redis_call *call, enum redis_status status,
+                        const struct redis_reply *reply);
+/* Calls with REDIS_LOST what is in the list of calls. */
+void redis_calls_lose(struct list *calls);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * redis: a connection to Redis (RESP2), over hiredis's reader, with our own socket. Commands are
+ * formatted by us: hiredis's formatter takes ten times as long and an allocation for each.
+ *
+ * What one turn of the loop commands goes out in one write, in LOOP_PHASE_OUTPUT. Replies come in
+ * order. Every callback is called exactly once: with the reply, or with a status that says why
+ * there is none. Callbacks may issue commands and may destroy the link.
+ *
+ * A link connects by itself, and again after a loss with exponential backoff and full jitter. On
+ * each connection it does TLS, AUTH, SELECT and (commands) `HELLO`-free RESP2, reads `INFO server`
+ * and `INFO memory`, refuses a server older than 7.0 and a maxmemory-policy other than noeviction,
+ * and then calls `up`. A command that is not answered within redis.timeout ends the connection
+ * with a reset (SO_LINGER 0), so that nothing more of what was sent on it reaches the server. What
+ * has reached it may still be executed, on a unix socket everything.
+ *
+ * Commands given while the link is down are refused at once (REDIS_DOWN): who wants to wait keeps
+ * what it wants, and sends it when `up` comes. Commands in flight at a loss get REDIS_LOST: whether
+ * they were executed is unknown.
+ */
+#ifndef REDIS_REDIS_H
+#define REDIS_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "loop/loop.h"
+
+struct redis_settings {
+    char *url;               /* redis.url, or --redis */
+    char *data;              /* redis.data: directory in which an embedded server persists */
+    char *server;            /* redis.server: the embedded server's program */
+    char *prefix;            /* redis.prefix of all keys */
+    int64_t deadline;        /* redis.deadline: how long a client's write waits (the map's) */
+    int64_t timeout;         /* redis.timeout per command */
+    int64_t connect_timeout; /* redis.connect_timeout */
+    int64_t backoff;         /* redis.backoff: first reconnect delay; doubled each time */
+    int64_t backoff_max;     /* redis.backoff_max */
+    int64_t inflight;        /* redis.inflight: batches under way per partition (the map's) */
+    int64_t max_reply;       /* redis.max_reply: bytes, 0: no limit */
+    char *tls_ca;            /* redis.tls_ca, empty: the system's */
+    char *tls_certificate;   /* redis.tls_certificate */
+    char *tls_key;           /* redis.tls_key */
+    bool tls_verify;         /* redis.tls_verify */
+    char *password;          /* redis.password, where the URL has none; redis.password_file */
+    char *user;              /* redis.user */
+};
+extern const struct config_module redis_config;
+
+/* Where Redis is, parsed from a URL: see the developer's command line. */
+enum redis_scheme {
+    REDIS_EMBEDDED,
+    REDIS_TCP,
+    REDIS_TLS,
+    REDIS_UNIX,
+    REDIS_SENTINEL,
+    REDIS_CLUSTER
+};
+struct redis_target {
+    enum redis_scheme scheme;
+    char *host; /* or the unix socket's path */
+    uint16_t port;
+    char *user;     /* NULL: none */
+    char *password; /* NULL: none; never logged */
+    unsigned database;
+};
+/* NULL, or what is wrong (the caller frees; it never holds the password). Sentinel and Cluster
+ * URLs are recognised and refused with a message that says that they are not supported. */
+char *redis_target_parse(const char *url, struct redis_target *target)
+    __attribute__((warn_unused_result));
+void redis_target_free(struct redis_target *target);
+/* For logs: without user and password. The caller frees. */
+char *redis_target_describe(const struct redis_target *target);
+
+/* A reply. It and everything in it live until the callback returns. */
+enum redis_type { REDIS_NIL, REDIS_STRING, REDIS_STATUS, REDIS_ERROR, REDIS_INTEGER, REDIS_ARRAY };
+struct redis_reply {
+    enum redis_type type;
+    struct bytes text; /* STRING, STATUS, ERROR */
+    int64_t integer;   /* INTEGER */
+    size_t count;      /* ARRAY */
+    struct redis_reply **elements;
+};
+
+enum redis_status {
+    REDIS_OK,      /* reply is there and is not an error */
+    REDIS_REFUSED, /* reply is an error of Redis: redis_refusal_of(reply) */
+    REDIS_DOWN,    /* not sent: no connection */
+    REDIS_LOST     /* sent, and the connection ended or timed out before the reply */
+};
+/* Redis's own refusals, told apart. OTHER covers errors of a command or script. */
+enum redis_refusal {
+    REDIS_REFUSAL_OTHER,
+    REDIS_REFUSAL_READONLY,
+    REDIS_REFUSAL_LOADING,
+    REDIS_REFUSAL_OOM,
+    REDIS_REFUSAL_MISCONF,
+    REDIS_REFUSAL_NOPERM,
+    REDIS_REFUSAL_NOAUTH,
+    REDIS_REFUSAL_MAXCLIENTS,
+    REDIS_REFUSAL_BUSY,
+    REDIS_REFUSAL_MASTERDOWN,
+    REDIS_REFUSAL_NOSCRIPT,
+    REDIS_REFUSAL_COUNT
+};
+enum redis_refusal redis_refusal_of(const struct redis_reply *reply);
+const char *redis_refusal_name(enum redis_refusal refusal);
+const char *redis_status_name(enum redis_status status);
+
+typedef void (*redis_callback)(void *arg, enum redis_status status,
+                               const struct redis_reply *reply);
+
+struct redis_link;
+struct redis_link_callbacks {
+    /* Connected and checked. run_id: Redis's, 40 hex digits, valid during the call. */
+    void (*up)(void *arg, const char *run_id);
+    /* The connection is gone; every command's callback has been called before. Called once for
+     * each up. */
+    void (*down)(void *arg);
+    /* The server can never serve us as it is (version, eviction policy, P): the text says why.
+     * The link goes on trying. May be NULL. */
+    void (*unfit)(void *arg, const char *why);
+};
+
+/* name: for logs and CLIENT SETNAME ("commands", "events"). Connects in the next turn. settings
+ * and target must outlive the link. */
+struct redis_link *redis_link_create(struct loop *loop, const char *name,
+                                     const struct redis_target *target,
+                                     const struct redis_settings *settings,
+                                     const struct redis_link_callbacks *callbacks, void *arg);
+/* Calls every outstanding callback with REDIS_LOST first; not `down`. The memory goes in
+ * LOOP_PHASE_FREE, so the loop must outlive the link by a turn, or by its own destruction. */
+void redis_link_destroy(struct redis_link **link);
+bool redis_link_is_up(const struct redis_link *link);
+/* Ends the connection with a reset and makes a new one; harmless when there is none. */
+void redis_link_reset(struct redis_link *link, const char *why);
+
+/* args are copied before it returns. callback may be NULL. When the link is down (or NULL, as it is
+ * for callbacks that redis_link_destroy calls), the callback is called before this returns. */
+void redis_command(struct redis_link *link, redis_callback callback, void *arg, size_t count,
+                   const struct bytes *args);
+/* The same with at most REDIS_STRINGS_MAX C strings, ended by NULL. */
+#define REDIS_STRINGS_MAX 32
+void redis_command_strings(struct redis_link *link, redis_callback callback, void *arg, ...)
+    __attribute__((sentinel));
+
+/*
+ * Scripts. EVALSHA; on NOSCRIPT the script is loaded (SCRIPT LOAD) and every call of any script
+ * that got NOSCRIPT on this link is sent again, in the order in which they were made; their
+ * callbacks see only the final reply. The caller that needs more order than that (a later call
+ * that succeeded in between must not overtake) must be able to tell by itself: see the map's
+ * batch numbers.
+ */
+struct redis_script {
+    /* A script must live as long as calls of it. */
+    const char *name;   /* for logs */
+    const char *source; /* NUL-terminated Lua */
+    char sha1[41];      /* filled by redis_script_prepare */
+};
+void redis_script_prepare(struct redis_script *script);
+void redis_eval(struct redis_link *link, const struct redis_script *script, redis_callback callback,
+                void *arg, size_t keys, size_t count,
+                const struct bytes *args); /* args: the keys first, count in all */
+
+/*
+ * A subscriber: a link of its own. Subscriptions are wanted until taken back, and made again on
+ * each new connection. `subscribed` is called each time that Redis has confirmed the channel (at
+ * first, and after each loss): from then on nothing is missed until `down`.
+ */
+struct redis_subscriber;
+struct redis_subscriber_callbacks {
+    void (*subscribed)(void *arg, struct bytes channel);
+    void (*message)(void *arg, struct bytes channel, struct bytes message);
+    void (*up)(void *arg);
+    void (*down)(void *arg);
+};
+struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *name,
+                                                 const struct redis_target *target,
+                                                 const struct redis_settings *settings,
+                                                 const struct redis_subscriber_callbacks *callbacks,
+                                                 void *arg);
+void redis_subscriber_destroy(struct redis_subscriber **subscriber);
+/* Counted: a channel is left when it was unsubscribed as often as subscribed. */
+void redis_subscribe(struct redis_subscriber *subscriber, struct bytes channel);
+void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes channel);
+bool redis_subscriber_is_up(const struct redis_subscriber *subscriber);
+void redis_subscriber_reset(struct redis_subscriber *subscriber, const char *why);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * resolve_private: names to addresses without holding up the loop.
+ *
+ * getaddrinfo may take seconds, so it runs in a thread of its own that shares nothing with us but
+ * a socket pair, through which it sends the addresses as one datagram.
+ */
+#ifndef REDIS_RESOLVE_PRIVATE_H
+#define REDIS_RESOLVE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "loop/loop.h"
+
+#define REDIS_ADDRESSES_MAX 8
+
+struct redis_address {
+    socklen_t len;
+    struct sockaddr_storage storage;
+};
+struct redis_addresses {
+    int error; /* 0, or getaddrinfo's: gai_strerror */
+    unsigned count;
+    struct redis_address list[REDIS_ADDRESSES_MAX];
+};
+
+/* Only numeric hosts; false when it is a name. */
+bool redis_resolve_numeric(const char *host, uint16_t port, struct redis_addresses *addresses)
+    __attribute__((warn_unused_result));
+
+struct redis_lookup;
+/* done is called once, unless the lookup is cancelled first. addresses: valid during the call, in
+ * which the lookup may be cancelled; it must be at last. NULL when there are no descriptors. */
+struct redis_lookup *
+redis_lookup_start(struct loop *loop, const char *host, uint16_t port,
+                   void (*done)(void *arg, const struct redis_addresses *addresses), void *arg);
+/* Forgets the lookup; its thread ends by itself. */
+void redis_lookup_cancel(struct redis_lookup **lookup);
+
+#endif

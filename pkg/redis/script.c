@@ -1,0 +1,224 @@
+/*
+ * script: calls of Lua scripts by hash, with the scripts loaded when Redis does not know them.
+ *
+ * Each call keeps its formatted command until its last reply. A call that got NOSCRIPT is held;
+ * SCRIPT LOAD is sent for its script unless it is under way. While one is under way, new calls
+ * wait behind. When the last SCRIPT LOAD has been answered, every call that was sent before it has
+ * been answered too (replies come in order), so that those held and then those behind, each in
+ * their order, are all calls in the order in which they were made.
+ */
+#include "redis/link_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "redis/sha1_private.h"
+
+/* A script cache that is flushed again between each load and the call after it. */
+#define ATTEMPTS_MAX 8
+
+struct redis_call {
+    struct list node; /* in held or behind, or in no list while it is in flight */
+    const struct redis_script *script;
+    redis_callback callback;
+    void *arg;
+    unsigned attempts;
+    size_t len;
+    uint8_t command[];
+};
+
+struct load {
+    struct list node; /* link->loads */
+    struct redis_link *link;
+    const struct redis_script *script;
+};
+
+void redis_script_prepare(struct redis_script *script)
+{
+    uint8_t digest[SHA1_SIZE];
+
+    redis_sha1(bytes_from_string(script->source), digest);
+    id_format_hex(digest, sizeof digest, script->sha1);
+}
+
+static struct redis_call *call_create(const struct redis_script *script, redis_callback callback,
+                                      void *arg, size_t count, const struct bytes *args)
+{
+    size_t size = redis_format_size(count, args);
+    struct redis_call *call = mem_alloc(sizeof *call + size);
+
+    list_init(&call->node);
+    call->script = script;
+    call->callback = callback;
+    call->arg = arg;
+    call->attempts = 0;
+    call->len = size;
+    redis_format(call->command, count, args);
+    return call;
+}
+
+/* Calls back and frees, in this order: the reply may be about nothing of ours. */
+static void call_finish(struct redis_call *call, enum redis_status status,
+                        const struct redis_reply *reply)
+{
+    redis_callback callback = call->callback;
+    void *arg = call->arg;
+
+    list_remove(&call->node);
+    free(call);
+    if (callback != NULL) {
+        callback(arg, status, reply);
+    }
+}
+
+static void call_send(struct redis_link *link, struct redis_call *call)
+{
+    list_remove(&call->node);
+    redis_link_queue_call(link, call, (struct bytes){call->command, call->len});
+}
+
+static struct redis_call *first_call(const struct list *calls)
+{
+    return list_entry(calls->next, struct redis_call, node);
+}
+
+void redis_calls_lose(struct list *calls)
+{
+    while (!list_is_empty(calls)) {
+        call_finish(first_call(calls), REDIS_LOST, NULL);
+    }
+}
+
+static void resend(struct redis_link *link)
+{
+    while (!list_is_empty(&link->held)) {
+        call_send(link, first_call(&link->held));
+    }
+    while (!list_is_empty(&link->behind)) {
+        call_send(link, first_call(&link->behind));
+    }
+}
+
+static struct redis_call *find_held(struct redis_link *link, const struct redis_script *script)
+{
+    LIST_FOREACH (node, &link->held) {
+        struct redis_call *call = list_entry(node, struct redis_call, node);
+
+        if (call->script == script) {
+            return call;
+        }
+    }
+    return NULL;
+}
+
+/* The load failed: so have the calls that need it. Callbacks may end the connection; the load is
+ * in the list meanwhile, so that calls which they make still wait behind. */
+static void refuse_held(struct redis_link *link, const struct redis_script *script,
+                        const struct redis_reply *reply)
+{
+    struct redis_reader *reader = link->reader;
+    struct redis_call *call;
+
+    while (link->reader == reader && (call = find_held(link, script)) != NULL) {
+        call_finish(call, REDIS_REFUSED, reply);
+    }
+}
+
+static void load_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    static const struct redis_reply wrong_hash = {
+        .type = REDIS_ERROR, .text = {(const uint8_t *)"ERR another hash than ours", 26}};
+    struct load *load = arg;
+    struct redis_link *link = load->link;
+    struct redis_reader *reader = link->reader;
+
+    if (status == REDIS_REFUSED) {
+        refuse_held(link, load->script, reply);
+    } else if (status == REDIS_OK &&
+               !bytes_equal(reply->text, bytes_from_string(load->script->sha1))) {
+        log_error("redis names the script differently", LOG_STRING("link", link->name),
+                  LOG_STRING("script", load->script->name), LOG_BYTES("hash", reply->text));
+        refuse_held(link, load->script, &wrong_hash);
+    }
+    list_remove(&load->node);
+    free(load);
+    if (status != REDIS_LOST && link->reader == reader && list_is_empty(&link->loads)) {
+        resend(link);
+    }
+}
+
+static bool is_loading(const struct redis_link *link, const struct redis_script *script)
+{
+    LIST_FOREACH (node, &link->loads) {
+        if (list_entry(node, struct load, node)->script == script) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void load_begin(struct redis_link *link, const struct redis_script *script)
+{
+    const struct bytes args[] = {BYTES_LITERAL("SCRIPT"), BYTES_LITERAL("LOAD"),
+                                 bytes_from_string(script->source)};
+    struct load *load = mem_alloc(sizeof *load);
+
+    load->link = link;
+    load->script = script;
+    list_init(&load->node);
+    list_append(&link->loads, &load->node);
+    metrics_add(METRIC_REDIS_SCRIPT_LOADS, 1);
+    log_info("redis script loaded", LOG_STRING("link", link->name),
+             LOG_STRING("script", script->name), LOG_STRING("sha1", script->sha1));
+    redis_link_queue(link,
+                     &(struct redis_pending){.callback = load_replied, .arg = load, .expected = 1},
+                     sizeof args / sizeof *args, args);
+}
+
+void redis_call_replied(struct redis_link *link, struct redis_call *call, enum redis_status status,
+                        const struct redis_reply *reply)
+{
+    if (status != REDIS_REFUSED || redis_refusal_of(reply) != REDIS_REFUSAL_NOSCRIPT ||
+        ++call->attempts > ATTEMPTS_MAX) {
+        call_finish(call, status, reply);
+        return;
+    }
+    list_append(&link->held, &call->node);
+    if (!is_loading(link, call->script)) {
+        load_begin(link, call->script);
+    }
+}
+
+void redis_eval(struct redis_link *link, const struct redis_script *script, redis_callback callback,
+                void *arg, size_t keys, size_t count, const struct bytes *args)
+{
+    struct bytes *all;
+    struct redis_call *call;
+    char number[24];
+
+    if (!redis_link_is_up(link)) {
+        if (callback != NULL) {
+            callback(arg, REDIS_DOWN, NULL);
+        }
+        return;
+    }
+    (void)snprintf(number, sizeof number, "%zu", keys);
+    all = mem_alloc((count + 3) * sizeof *all);
+    all[0] = BYTES_LITERAL("EVALSHA");
+    all[1] = bytes_from_string(script->sha1);
+    all[2] = bytes_from_string(number);
+    if (count > 0) {
+        memcpy(all + 3, args, count * sizeof *all);
+    }
+    call = call_create(script, callback, arg, count + 3, all);
+    free(all);
+    if (list_is_empty(&link->loads)) {
+        call_send(link, call);
+    } else {
+        list_append(&link->behind, &call->node);
+    }
+}

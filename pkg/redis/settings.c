@@ -1,0 +1,159 @@
+/*
+ * settings: the redis.* part of the configuration table.
+ */
+#include "redis/redis.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "redis/target_private.h"
+
+#define FIELD(member) offsetof(struct redis_settings, member)
+#define PREFIX_MAX    64
+
+static const char *check_url(const char *value)
+{
+    struct redis_target target;
+    const char *wrong = redis_target_read(value, &target);
+
+    redis_target_free(&target);
+    return wrong;
+}
+
+/* A brace would move the hash tag, and with it the slot, of every key. */
+static const char *check_prefix(const char *value)
+{
+    size_t len = strlen(value);
+
+    if (len == 0 || len > PREFIX_MAX) {
+        return "must have 1 to 64 characters";
+    }
+    for (const char *c = value; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~' || *c == '{' || *c == '}') {
+            return "must be printable ASCII without spaces and braces";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_program(const char *value)
+{
+    return *value == '\0' ? "must not be empty" : NULL;
+}
+
+static const struct config_setting settings[] = {
+    {.key = "redis.url",
+     .type = CONFIG_STRING,
+     .offset = FIELD(url),
+     .standard = "embedded",
+     .flags = CONFIG_SECRET,
+     .check = check_url,
+     .help = "Where Redis is: embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:PATH."},
+    {.key = "redis.data",
+     .type = CONFIG_STRING,
+     .offset = FIELD(data),
+     .standard = "",
+     .help = "Directory in which the embedded Redis persists; empty keeps nothing."},
+    {.key = "redis.server",
+     .type = CONFIG_STRING,
+     .offset = FIELD(server),
+     .standard = "redis-server",
+     .check = check_program,
+     .help = "Program that is started as the embedded Redis."},
+    {.key = "redis.prefix",
+     .type = CONFIG_STRING,
+     .offset = FIELD(prefix),
+     .standard = "tracker",
+     .check = check_prefix,
+     .help = "Prefix of all keys and channels."},
+    {.key = "redis.deadline",
+     .type = CONFIG_DURATION,
+     .offset = FIELD(deadline),
+     .standard = "3s",
+     .min = 10,
+     .max = 600000,
+     .help = "How long a client's write waits for Redis before it gets an error."},
+    {.key = "redis.timeout",
+     .type = CONFIG_DURATION,
+     .offset = FIELD(timeout),
+     .standard = "3s",
+     .flags = CONFIG_RELOADABLE,
+     .min = 10,
+     .max = 600000,
+     .help = "A command without a reply for this long ends its connection to Redis."},
+    {.key = "redis.connect_timeout",
+     .type = CONFIG_DURATION,
+     .offset = FIELD(connect_timeout),
+     .standard = "3s",
+     .flags = CONFIG_RELOADABLE,
+     .min = 10,
+     .max = 600000,
+     .help = "How long connecting to Redis, and logging in there, may each take."},
+    {.key = "redis.backoff",
+     .type = CONFIG_DURATION,
+     .offset = FIELD(backoff),
+     .standard = "50ms",
+     .flags = CONFIG_RELOADABLE,
+     .min = 1,
+     .max = 60000,
+     .help = "Longest first delay before reconnecting; it doubles with each failure."},
+    {.key = "redis.backoff_max",
+     .type = CONFIG_DURATION,
+     .offset = FIELD(backoff_max),
+     .standard = "2s",
+     .flags = CONFIG_RELOADABLE,
+     .min = 1,
+     .max = 600000,
+     .help = "Longest delay before reconnecting."},
+    {.key = "redis.inflight",
+     .type = CONFIG_INT,
+     .offset = FIELD(inflight),
+     .standard = "4",
+     .min = 1,
+     .max = 1024,
+     .help = "Batches of changes under way at once, for each partition."},
+    {.key = "redis.max_reply",
+     .type = CONFIG_SIZE,
+     .offset = FIELD(max_reply),
+     .standard = "64MiB",
+     .flags = CONFIG_RELOADABLE,
+     .min = 1 << 16,
+     .max = INT64_C(1) << 32,
+     .help = "Largest reply accepted from Redis; a larger one ends the connection."},
+    {.key = "redis.tls_ca",
+     .type = CONFIG_STRING,
+     .offset = FIELD(tls_ca),
+     .standard = "",
+     .help = "PEM file of the authorities that may sign Redis's certificate; empty: the system's."},
+    {.key = "redis.tls_certificate",
+     .type = CONFIG_STRING,
+     .offset = FIELD(tls_certificate),
+     .standard = "",
+     .help = "PEM file of the certificate to show to Redis."},
+    {.key = "redis.tls_key",
+     .type = CONFIG_STRING,
+     .offset = FIELD(tls_key),
+     .standard = "",
+     .help = "PEM file of the key that belongs to redis.tls_certificate."},
+    {.key = "redis.tls_verify",
+     .type = CONFIG_BOOL,
+     .offset = FIELD(tls_verify),
+     .standard = "true",
+     .help = "Whether Redis's certificate and its name are verified."},
+    {.key = "redis.user",
+     .type = CONFIG_STRING,
+     .offset = FIELD(user),
+     .standard = "",
+     .help = "User to log in to Redis as, where the URL names none."},
+    {.key = "redis.password",
+     .type = CONFIG_STRING,
+     .offset = FIELD(password),
+     .standard = "",
+     .flags = CONFIG_SECRET,
+     .help = "Password to log in to Redis with, where the URL has none."},
+    {.key = NULL}};
+
+const struct config_module redis_config = {
+    .settings = settings,
+    .values_size = sizeof(struct redis_settings),
+};

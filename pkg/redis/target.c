@@ -1,0 +1,284 @@
+/*
+ * target: where Redis is, from a URL.
+ *
+ *   embedded
+ *   redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]      rediss:// the same over TLS
+ *   unix:[//[[USER]:PASSWORD@]]/PATH[?db=DATABASE]
+ *
+ * User, password and path may be percent-encoded. No message quotes any part of the URL: in one
+ * that is malformed, the password may stand anywhere.
+ */
+#include "redis/redis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "redis/target_private.h"
+
+#define DEFAULT_PORT  6379
+#define DATABASES_MAX 65535
+#define HOST_MAX      255
+
+static const struct scheme {
+    const char *prefix;
+    enum redis_scheme scheme;
+} schemes[] = {
+    {"redis://", REDIS_TCP},
+    {"rediss://", REDIS_TLS},
+    {"unix:", REDIS_UNIX},
+    {"redis-sentinel://", REDIS_SENTINEL},
+    {"redis+sentinel://", REDIS_SENTINEL},
+    {"sentinel://", REDIS_SENTINEL},
+    {"redis-cluster://", REDIS_CLUSTER},
+    {"redis+cluster://", REDIS_CLUSTER},
+    {"cluster://", REDIS_CLUSTER},
+};
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* NULL when an escape is malformed or gives a NUL. */
+static char *percent_decode(const char *text, size_t len)
+{
+    char *decoded = mem_dup(text, len);
+    size_t to = 0;
+
+    for (size_t from = 0; from < len; from++) {
+        int high, low;
+
+        decoded[to] = text[from];
+        if (text[from] == '%') {
+            high = from + 2 < len ? hex_value(text[from + 1]) : -1;
+            low = from + 2 < len ? hex_value(text[from + 2]) : -1;
+            if (high < 0 || low < 0 || (high == 0 && low == 0)) {
+                free(decoded);
+                return NULL;
+            }
+            decoded[to] = (char)(high * 16 + low);
+            from += 2;
+        }
+        to++;
+    }
+    decoded[to] = '\0';
+    return decoded;
+}
+
+/* Digits only, at most max. */
+static bool read_number(const char *text, size_t len, unsigned max, unsigned *value)
+{
+    unsigned number = 0;
+
+    if (len == 0 || len > 5) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+        number = number * 10 + (unsigned)(text[i] - '0');
+    }
+    *value = number;
+    return number <= max;
+}
+
+/* [[USER]:PASSWORD | USER] */
+static const char *read_credentials(const char *text, size_t len, struct redis_target *target)
+{
+    const char *colon = memchr(text, ':', len);
+    size_t user_len = colon != NULL ? (size_t)(colon - text) : len;
+
+    if (user_len > 0) {
+        target->user = percent_decode(text, user_len);
+        if (target->user == NULL) {
+            return "the user is not percent-encoded properly";
+        }
+    }
+    if (colon != NULL) {
+        target->password = percent_decode(colon + 1, len - user_len - 1);
+        if (target->password == NULL) {
+            return "the password is not percent-encoded properly";
+        }
+    }
+    return NULL;
+}
+
+/* HOST[:PORT], an IPv6 address in brackets */
+static const char *read_host(const char *text, size_t len, struct redis_target *target)
+{
+    const char *host = text;
+    const char *after;
+    size_t host_len;
+    unsigned port = DEFAULT_PORT;
+
+    if (len > 0 && *text == '[') {
+        const char *bracket = memchr(text, ']', len);
+
+        if (bracket == NULL) {
+            return "the address lacks its closing bracket";
+        }
+        host = text + 1;
+        host_len = (size_t)(bracket - host);
+        after = bracket + 1;
+    } else {
+        after = memchr(text, ':', len);
+        after = after != NULL ? after : text + len;
+        host_len = (size_t)(after - text);
+    }
+    if (host_len == 0 || host_len > HOST_MAX) {
+        return "the host is missing or too long";
+    }
+    if (after < text + len &&
+        (*after != ':' ||
+         !read_number(after + 1, (size_t)(text + len - after) - 1, UINT16_MAX, &port) ||
+         port == 0)) {
+        return "the port is not a number from 1 to 65535 (an IPv6 address stands in brackets)";
+    }
+    target->host = mem_dup(host, host_len);
+    target->port = (uint16_t)port;
+    return NULL;
+}
+
+/* What follows redis:// and rediss:// */
+static const char *read_network(const char *text, struct redis_target *target)
+{
+    size_t len = strcspn(text, "/?#");
+    const char *path = text + len;
+    const char *at = memrchr(text, '@', len);
+    const char *wrong;
+
+    if (at != NULL) {
+        wrong = read_credentials(text, (size_t)(at - text), target);
+        if (wrong != NULL) {
+            return wrong;
+        }
+        len -= (size_t)(at + 1 - text);
+        text = at + 1;
+    }
+    wrong = read_host(text, len, target);
+    if (wrong != NULL) {
+        return wrong;
+    }
+    if (*path == '/' && path[1] != '\0') {
+        return read_number(path + 1, strlen(path + 1), DATABASES_MAX, &target->database)
+                   ? NULL
+                   : "the database is not a number from 0 to 65535";
+    }
+    return *path == '\0' || *path == '/' ? NULL
+                                         : "it has a query or fragment, which has no meaning";
+}
+
+/* What follows unix: */
+static const char *read_unix(const char *text, struct redis_target *target)
+{
+    const char *query;
+    const char *wrong;
+    size_t len;
+
+    if (strncmp(text, "//", 2) == 0) {
+        size_t authority = strcspn(text + 2, "/");
+        const char *at = memrchr(text + 2, '@', authority);
+
+        if (authority > 0 && (at == NULL || at + 1 != text + 2 + authority)) {
+            return "a unix socket's path must begin with a slash";
+        }
+        wrong = at != NULL ? read_credentials(text + 2, authority - 1, target) : NULL;
+        if (wrong != NULL) {
+            return wrong;
+        }
+        text += 2 + authority;
+    }
+    if (*text != '/') {
+        return "a unix socket's path must begin with a slash";
+    }
+    len = strcspn(text, "?");
+    query = text + len;
+    if (*query == '?' &&
+        (strncmp(query, "?db=", 4) != 0 ||
+         !read_number(query + 4, strlen(query + 4), DATABASES_MAX, &target->database))) {
+        return "the query is not db= and a number from 0 to 65535";
+    }
+    target->host = percent_decode(text, len);
+    if (target->host == NULL) {
+        return "the path is not percent-encoded properly";
+    }
+    return strlen(target->host) <= REDIS_UNIX_PATH_MAX ? NULL
+                                                       : "the unix socket's path is over 107 bytes";
+}
+
+const char *redis_target_read(const char *url, struct redis_target *target)
+{
+    *target = (struct redis_target){.scheme = REDIS_EMBEDDED};
+    if (strcmp(url, "embedded") == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t len = strlen(schemes[i].prefix);
+
+        if (strncasecmp(url, schemes[i].prefix, len) != 0) {
+            continue;
+        }
+        target->scheme = schemes[i].scheme;
+        switch (target->scheme) {
+        case REDIS_TCP:
+        case REDIS_TLS:
+            return read_network(url + len, target);
+        case REDIS_UNIX:
+            return read_unix(url + len, target);
+        case REDIS_SENTINEL:
+            return "Redis Sentinel is not supported";
+        case REDIS_CLUSTER:
+            return "Redis Cluster is not supported";
+        case REDIS_EMBEDDED:
+            break;
+        }
+    }
+    return "it is none of embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB and unix:PATH";
+}
+
+char *redis_target_parse(const char *url, struct redis_target *target)
+{
+    const char *wrong = redis_target_read(url, target);
+    enum redis_scheme scheme = target->scheme;
+
+    if (wrong == NULL) {
+        return NULL;
+    }
+    redis_target_free(target);
+    target->scheme = scheme;
+    return mem_format("the URL of Redis: %s", wrong);
+}
+
+void redis_target_free(struct redis_target *target)
+{
+    free(target->host);
+    free(target->user);
+    free(target->password);
+    *target = (struct redis_target){.scheme = REDIS_EMBEDDED};
+}
+
+char *redis_target_describe(const struct redis_target *target)
+{
+    switch (target->scheme) {
+    case REDIS_TCP:
+    case REDIS_TLS:
+        return mem_format(strchr(target->host, ':') != NULL ? "%s://[%s]:%u/%u" : "%s://%s:%u/%u",
+                          target->scheme == REDIS_TLS ? "rediss" : "redis", target->host,
+                          target->port, target->database);
+    case REDIS_UNIX:
+        return target->database == 0 ? mem_format("unix:%s", target->host)
+                                     : mem_format("unix:%s?db=%u", target->host, target->database);
+    case REDIS_EMBEDDED:
+        return mem_strdup("embedded");
+    case REDIS_SENTINEL:
+    case REDIS_CLUSTER:
+        break;
+    }
+    return mem_strdup("unsupported");
+}

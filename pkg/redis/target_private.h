@@ -1,0 +1,14 @@
+/* target_private: the URL parser with its static messages, for the table of settings. */
+#ifndef REDIS_TARGET_PRIVATE_H
+#define REDIS_TARGET_PRIVATE_H
+
+#include "redis/redis.h"
+
+/* What a sockaddr_un holds, without its NUL. */
+#define REDIS_UNIX_PATH_MAX 107
+
+/* As redis_target_parse, but the message is static. The target may always be freed afterwards. */
+const char *redis_target_read(const char *url, struct redis_target *target)
+    __attribute__((warn_unused_result));
+
+#endif
