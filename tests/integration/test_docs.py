@@ -1,0 +1,105 @@
+"""The documents agree with the program: what is written of each setting, the sample file, the
+commands, the metrics."""
+import glob
+import os
+import re
+
+
+def read(t, *parts):
+    with open(t.path(*parts), encoding="utf-8") as file:
+        return file.read()
+
+
+def settings_of_help(t):
+    """key -> (default, whether it is reloadable), as --help says."""
+    text = t.run("trackerd", "--help").stdout
+    found = {}
+    for match in re.finditer(r"^  ([a-z0-9_.]+)=(\S.*?)(?:  \((.*)\))?\n      (.*)$", text, re.M):
+        found[match[1]] = (match[3] or "", match[4].endswith(" Reloadable."))
+    assert len(found) > 20, text
+    return found
+
+
+def settings_of_document(t):
+    """key -> the text under its heading."""
+    parts = re.split(r"^### `?([a-z0-9_.]+)`?\s*$", read(t, "docs/configuration.md"), flags=re.M)
+    assert len(parts[1::2]) == len(set(parts[1::2])), "a heading twice"
+    return {key: re.split(r"^#", text, flags=re.M)[0] for key, text in zip(parts[1::2], parts[2::2])}
+
+
+def test_every_setting_has_its_heading_and_no_other(t):
+    program, document = set(settings_of_help(t)), set(settings_of_document(t))
+    assert program == document, f"not documented: {program - document}; unknown: {document - program}"
+
+
+def test_defaults_and_reloadability_are_as_documented(t):
+    document = settings_of_document(t)
+    wrong = []
+    for key, (standard, reloadable) in settings_of_help(t).items():
+        first = document[key].strip().split("\n\n")[0].replace("\n", " ")
+        if standard and f"`{standard}`" not in first:
+            wrong.append(f"{key}: the default is `{standard}`")
+        if reloadable != bool(re.search(r"\b[Rr]eloadable\b", first)):
+            wrong.append(f"{key}: reloadable is {reloadable}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_sample_file_is_the_programs(t):
+    assert read(t, "docs/examples/trackerd.ini") == t.run("trackerd", "--sample").stdout
+
+
+def test_the_sample_file_is_accepted_also_without_its_comment_signs(t):
+    """Every setting at its default; secrets and the empty ones stay out."""
+    text = re.sub(r"^#([a-z0-9_]+ = .)", r"\1", read(t, "docs/examples/trackerd.ini"), flags=re.M)
+    frontend = t.frontend(t.redis(), config=text)
+    assert frontend.ready()
+
+
+def test_documents_link_to_what_exists(t):
+    wrong = []
+    for path in ["README.md"] + [os.path.relpath(p, t.root) for p in glob.glob(t.path("docs/**/*.md"), recursive=True)]:
+        text = re.sub(r"```.*?```", "", read(t, path), flags=re.S)
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", text):
+            if target.startswith(("http://", "https://")):
+                continue
+            file = os.path.normpath(os.path.join(os.path.dirname(path), target)) if target else path
+            if not os.path.exists(t.path(file)):
+                wrong.append(f"{path}: {target}")
+            elif anchor and anchor[1:] not in anchors(read(t, file)):
+                wrong.append(f"{path}: {target}{anchor}")
+    assert not wrong, wrong
+
+
+def anchors(text):
+    """The names that a Markdown file's headings get."""
+    headings = re.findall(r"^#+ +(.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_documents_name_only_metrics_that_exist(t):
+    frontend = t.frontend()
+    names = {re.split(r"[{ ]", line)[0] for line in frontend.http("/metrics")[2].decode().splitlines()
+             if not line.startswith("#")}
+    names |= {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
+    named = set()
+    for path in glob.glob(t.path("docs/*.md")):
+        with open(path, encoding="utf-8") as file:
+            named |= set(re.findall(r"`(tracker_[a-z0-9_]+)", file.read()))
+    assert named <= names, named - names
+
+
+def test_documents_name_only_make_targets_that_exist(t):
+    makefile = read(t, "Makefile")
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split())
+    for path in ["README.md"] + [os.path.relpath(p, t.root) for p in glob.glob(t.path("docs/*.md"))]:
+        named = set(re.findall(r"`make ([a-z]+)", read(t, path))) | set(re.findall(r"^ *make ([a-z]+)", read(t, path), re.M))
+        assert named <= targets, (path, named - targets)
+
+
+def test_the_manual_pages_are_named_and_headed_alike(t):
+    pages = glob.glob(t.path("docs/man/*.[1-9]"))
+    assert {os.path.basename(page)[:-2] for page in pages} >= {"trackerd", "trackerctl", "tracker-bench"}, pages
+    for page in pages:
+        name, section = os.path.basename(page).rsplit(".", 1)
+        with open(page, encoding="utf-8") as file:
+            assert re.search(rf'^\.(TH|Dt) "?{name}"? "?{section}"?', file.read(), re.M | re.I), page
