@@ -6,6 +6,7 @@ server that did not end with its parent, or a test that started what it does not
 import ctypes
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import time
@@ -68,6 +69,9 @@ def _too_late(*_):
 def main():
     build, path, function, seconds = sys.argv[1:]
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # Tests with thousands of clients need as many descriptors.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
     signal.signal(signal.SIGALRM, _too_late)
     signal.setitimer(signal.ITIMER_REAL, float(seconds))
     failed = False

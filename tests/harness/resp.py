@@ -1,8 +1,7 @@
 """A small Redis client (RESP2) for the tests: plain sockets, bytes in and out."""
-import select
 import socket
 
-from .waiting import scaled
+from .waiting import readable, scaled
 
 
 class RedisError(Exception):
@@ -114,7 +113,7 @@ class Subscriber:
         """The (channel, message) pairs that are there; waits up to timeout for the first."""
         found = []
         wait = scaled(timeout)
-        while self.connection.input or select.select([self.connection.socket], [], [], wait)[0]:
+        while self.connection.input or readable(self.connection.socket, wait):
             message = self.connection.reply()
             if message[0] == b"message":
                 found.append((message[1], message[2]))

@@ -2,13 +2,12 @@
 class per dialect. `packets` has the bytes, the classes speak them over a socket.
 """
 import collections
-import select
 import socket
 import ssl
 import struct
 import time
 
-from .waiting import scaled
+from .waiting import readable, scaled
 
 Push = collections.namedtuple("Push", "kind version id state entries")
 
@@ -114,7 +113,7 @@ class Client:
         """Reads what there is, waiting up to `wait`; whether anything came. ConnectionError at
         the end of the stream."""
         pending = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
-        if not pending and not select.select([self.socket], [], [], max(0, wait))[0]:
+        if not pending and not readable(self.socket, wait):
             return False
         data = self.socket.recv(1 << 16)
         if not data:

@@ -2,6 +2,7 @@
 build (sanitizers) only has to set TRACKER_TEST_SCALE.
 """
 import os
+import select
 import time
 
 SCALE = float(os.environ.get("TRACKER_TEST_SCALE", "1"))
@@ -23,3 +24,10 @@ def wait_until(predicate, timeout=10, what=None, interval=0.01):
             text = what() if callable(what) else what
             raise AssertionError(f"not within {scaled(timeout):g} s: {text or predicate}")
         time.sleep(interval)
+
+
+def readable(socket, seconds):
+    """Whether the socket has something to read within that time; for any descriptor's number."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(max(0, seconds) * 1000))

@@ -137,7 +137,9 @@ def test_the_cap_on_all_connections(t):
         client.open(b"x")
     assert t.raw(frontend).closed()
     clients[0].drop()
-    t.wait_until(lambda: frontend.metric("tracker_connections_refused_total", reason="limit") >= 1)
+    # There is a place for a look at the metrics now.
+    t.wait_until(frontend.ready)
+    assert frontend.metric("tracker_connections_refused_total", reason="limit") >= 1
 
 
 def test_more_ids_than_a_connection_may_create(t):
