@@ -235,6 +235,7 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
 void redis_link_lose(struct redis_link *link, const char *why)
 {
     bool was_up = link->state == LINK_UP;
+    char *text = mem_strdup(why); /* it may be the socket's, which goes */
 
     log_loss(link, was_up, why);
     if (was_up &&
@@ -247,6 +248,10 @@ void redis_link_lose(struct redis_link *link, const char *why)
     if (was_up && link->state != LINK_CLOSED && link->callbacks.down != NULL) {
         link->callbacks.down(link->arg);
     }
+    if (!was_up && link->state != LINK_CLOSED && link->callbacks.failed != NULL) {
+        link->callbacks.failed(link->arg, text);
+    }
+    free(text);
 }
 
 void redis_link_unfit(struct redis_link *link, const char *why)

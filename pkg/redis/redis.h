@@ -122,6 +122,8 @@ struct redis_link_callbacks {
     /* The server can never serve us as it is (version, eviction policy, P): the text says why.
      * The link goes on trying. May be NULL. */
     void (*unfit)(void *arg, const char *why);
+    /* An attempt to connect failed; another follows. For tools that do not wait. May be NULL. */
+    void (*failed)(void *arg, const char *why);
 };
 
 /* name: for logs and CLIENT SETNAME ("commands", "events"). Connects in the next turn. settings
