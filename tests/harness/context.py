@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 from .bulk import BulkClients
+from .events import EventLog
 from .frontend import LOOPBACK, Frontend
 from .haproxy import Haproxy
 from .process import Process, run
@@ -147,6 +148,12 @@ class Context:
         clients = BulkClients(address, count, **options)
         self.stack.callback(clients.drop)
         return clients
+
+    def events(self, redis, **options):
+        """Listens to what the map tells from now on; see EventLog."""
+        log = EventLog(redis, **options)
+        self.stack.callback(log.close)
+        return log
 
     # Programs and oracles.
 
