@@ -1,0 +1,384 @@
+/*
+ * subscriber: wanted channels, kept subscribed over one connection after another.
+ *
+ * Each channel has what is wanted of it (a count), what was last said to Redis, and how many
+ * confirmations are on their way. The changes of one turn are said together, in LOOP_PHASE_STORE,
+ * in commands of up to BATCH_CHANNELS channels. In RESP2 Redis answers such a command with one
+ * array per channel, or with one error for all of it.
+ *
+ * A channel stays in the table while it is wanted or confirmations are on their way, so the
+ * batches that point to it need not look it up.
+ */
+#include "redis/link_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+
+/* Peers choose channels' names. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash((key), (len)))
+#include <uthash.h>
+
+#define BATCH_CHANNELS 256
+
+struct channel {
+    UT_hash_handle hh;
+    struct list dirty; /* in subscriber->dirty when what is wanted may not be what was said */
+    unsigned wanted;
+    unsigned pending; /* confirmations on their way */
+    bool said;        /* that we subscribe */
+    bool refused;     /* last time: said alone from now on, so as not to take others along */
+    size_t len;
+    uint8_t name[];
+};
+
+struct redis_subscriber {
+    struct redis_link *link;
+    struct loop *loop;
+    const struct redis_settings *settings;
+    struct redis_subscriber_callbacks callbacks;
+    void *arg;
+    struct channel *channels;
+    struct list dirty;
+    struct loop_task say_task;
+    struct loop_timer *ping_timer;
+    struct loop_timer *retry_timer; /* for channels that were refused */
+    struct loop_task free_task;
+};
+
+/* One SUBSCRIBE or UNSUBSCRIBE in flight. */
+struct batch {
+    struct redis_subscriber *subscriber;
+    bool subscribe;
+    size_t count;
+    size_t confirmed;
+    struct channel *channels[BATCH_CHANNELS];
+};
+
+static struct bytes channel_name(const struct channel *channel)
+{
+    return (struct bytes){channel->name, channel->len};
+}
+
+static struct channel *find(const struct redis_subscriber *subscriber, struct bytes name)
+{
+    struct channel *channel = NULL;
+
+    HASH_FIND(hh, subscriber->channels, name.data, name.len, channel);
+    return channel;
+}
+
+static struct channel *find_or_create(struct redis_subscriber *subscriber, struct bytes name)
+{
+    struct channel *channel = find(subscriber, name);
+
+    if (channel == NULL) {
+        channel = mem_zalloc(1, sizeof *channel + name.len);
+        channel->len = name.len;
+        if (name.len > 0) {
+            memcpy(channel->name, name.data, name.len);
+        }
+        list_init(&channel->dirty);
+        HASH_ADD(hh, subscriber->channels, name, channel->len, channel);
+    }
+    return channel;
+}
+
+static void forget(struct redis_subscriber *subscriber, struct channel *channel)
+{
+    list_remove(&channel->dirty);
+    HASH_DELETE(hh, subscriber->channels, channel);
+    free(channel);
+}
+
+static void forget_if_unused(struct redis_subscriber *subscriber, struct channel *channel)
+{
+    if (channel->wanted == 0 && channel->pending == 0 && !channel->said) {
+        forget(subscriber, channel);
+    }
+}
+
+static void mark_dirty(struct redis_subscriber *subscriber, struct channel *channel)
+{
+    if (list_is_empty(&channel->dirty)) {
+        list_append(&subscriber->dirty, &channel->dirty);
+    }
+    loop_defer(subscriber->loop, LOOP_PHASE_STORE, &subscriber->say_task);
+}
+
+/* Confirmations and refusals. */
+
+static void batch_refused(struct batch *batch)
+{
+    struct redis_subscriber *subscriber = batch->subscriber;
+
+    for (size_t i = batch->confirmed; i < batch->count; i++) {
+        struct channel *channel = batch->channels[i];
+
+        channel->pending--;
+        channel->said = false;
+        channel->refused = true;
+        forget_if_unused(subscriber, channel);
+    }
+    free(batch);
+    loop_timer_start(subscriber->retry_timer, (uint64_t)subscriber->settings->backoff_max);
+}
+
+static void batch_confirmed(struct batch *batch)
+{
+    struct redis_subscriber *subscriber = batch->subscriber;
+    struct channel *channel = batch->channels[batch->confirmed++];
+    bool subscribed = batch->subscribe;
+
+    channel->pending--;
+    if (batch->confirmed == batch->count) {
+        free(batch);
+    }
+    if (subscribed && channel->pending == 0 && channel->wanted > 0 && channel->said) {
+        channel->refused = false;
+        subscriber->callbacks.subscribed(subscriber->arg, channel_name(channel));
+    } else {
+        forget_if_unused(subscriber, channel);
+    }
+}
+
+static void batch_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct batch *batch = arg;
+
+    if (status == REDIS_OK) {
+        batch_confirmed(batch);
+    } else if (status == REDIS_REFUSED) {
+        batch_refused(batch);
+    } else {
+        free(batch); /* the channels are seen to in link_down, or freed */
+    }
+}
+
+/* Saying what is wanted. */
+
+static void batch_send(struct batch *batch)
+{
+    struct redis_subscriber *subscriber = batch->subscriber;
+    struct bytes args[BATCH_CHANNELS + 1];
+
+    args[0] = batch->subscribe ? BYTES_LITERAL("SUBSCRIBE") : BYTES_LITERAL("UNSUBSCRIBE");
+    for (size_t i = 0; i < batch->count; i++) {
+        struct channel *channel = batch->channels[i];
+
+        channel->pending++;
+        channel->said = batch->subscribe;
+        args[i + 1] = channel_name(channel);
+    }
+    redis_link_queue(subscriber->link,
+                     &(struct redis_pending){.callback = batch_replied,
+                                             .arg = batch,
+                                             .expected = (uint32_t)batch->count},
+                     batch->count + 1, args);
+}
+
+static struct batch *batch_create(struct redis_subscriber *subscriber, bool subscribe)
+{
+    struct batch *batch = mem_alloc(sizeof *batch);
+
+    batch->subscriber = subscriber;
+    batch->subscribe = subscribe;
+    batch->count = 0;
+    batch->confirmed = 0;
+    return batch;
+}
+
+/* Adds to the batch that is being filled, or sends that and begins another. */
+static void say_channel(struct redis_subscriber *subscriber, struct batch **filling,
+                        struct channel *channel)
+{
+    bool subscribe = channel->wanted > 0;
+    struct batch *batch = *filling;
+
+    if (batch != NULL && (batch->subscribe != subscribe || batch->count == BATCH_CHANNELS ||
+                          channel->refused || batch->channels[batch->count - 1]->refused)) {
+        batch_send(batch);
+        batch = NULL;
+    }
+    if (batch == NULL) {
+        batch = batch_create(subscriber, subscribe);
+    }
+    batch->channels[batch->count++] = channel;
+    *filling = batch;
+}
+
+static void say(void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+    struct batch *batch = NULL;
+
+    if (!redis_link_is_up(subscriber->link)) {
+        return; /* link_up says it */
+    }
+    LIST_FOREACH (node, &subscriber->dirty) {
+        struct channel *channel = list_entry(node, struct channel, dirty);
+
+        list_remove(&channel->dirty);
+        if ((channel->wanted > 0) != channel->said) {
+            say_channel(subscriber, &batch, channel);
+        } else {
+            forget_if_unused(subscriber, channel);
+        }
+    }
+    if (batch != NULL) {
+        batch_send(batch);
+    }
+}
+
+static void retry(void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+    struct channel *channel, *next;
+
+    HASH_ITER (hh, subscriber->channels, channel, next) {
+        if (channel->wanted > 0 && !channel->said) {
+            mark_dirty(subscriber, channel);
+        }
+    }
+}
+
+/* What the link brings. */
+
+static bool pushed(void *arg, const struct redis_reply *reply)
+{
+    struct redis_subscriber *subscriber = arg;
+    struct channel *channel;
+
+    if (reply->type != REDIS_ARRAY || reply->count != 3 ||
+        !bytes_equal(reply->elements[0]->text, BYTES_LITERAL("message"))) {
+        return false;
+    }
+    channel = find(subscriber, reply->elements[1]->text);
+    if (channel != NULL && channel->wanted > 0) {
+        subscriber->callbacks.message(subscriber->arg, reply->elements[1]->text,
+                                      reply->elements[2]->text);
+    }
+    return true;
+}
+
+/* A connection that has died without a word is noticed by a PING that is not answered. */
+static void ping(void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+
+    if (redis_link_is_up(subscriber->link)) {
+        if (subscriber->link->pending_count == 0) {
+            redis_command_strings(subscriber->link, NULL, NULL, "PING", NULL);
+        }
+        loop_timer_start(subscriber->ping_timer, (uint64_t)subscriber->settings->timeout / 2 + 1);
+    }
+}
+
+static void link_up(void *arg, const char *run_id)
+{
+    struct redis_subscriber *subscriber = arg;
+
+    retry(subscriber);
+    loop_timer_start(subscriber->ping_timer, (uint64_t)subscriber->settings->timeout / 2 + 1);
+    if (subscriber->callbacks.up != NULL) {
+        subscriber->callbacks.up(subscriber->arg);
+    }
+}
+
+static void link_down(void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+    struct channel *channel, *next;
+
+    HASH_ITER (hh, subscriber->channels, channel, next) {
+        channel->said = false;
+        channel->pending = 0;
+        forget_if_unused(subscriber, channel);
+    }
+    loop_timer_stop(subscriber->ping_timer);
+    loop_timer_stop(subscriber->retry_timer);
+    if (subscriber->callbacks.down != NULL) {
+        subscriber->callbacks.down(subscriber->arg);
+    }
+}
+
+/* The public part. */
+
+static void free_subscriber(void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+    struct channel *channel, *next;
+
+    HASH_ITER (hh, subscriber->channels, channel, next) {
+        forget(subscriber, channel);
+    }
+    free(subscriber);
+}
+
+struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *name,
+                                                 const struct redis_target *target,
+                                                 const struct redis_settings *settings,
+                                                 const struct redis_subscriber_callbacks *callbacks,
+                                                 void *arg)
+{
+    const struct redis_link_callbacks link_callbacks = {.up = link_up, .down = link_down};
+    struct redis_subscriber *subscriber = mem_zalloc(1, sizeof *subscriber);
+
+    subscriber->loop = loop;
+    subscriber->settings = settings;
+    subscriber->callbacks = *callbacks;
+    subscriber->arg = arg;
+    list_init(&subscriber->dirty);
+    subscriber->say_task = (struct loop_task){.callback = say, .arg = subscriber};
+    subscriber->free_task = (struct loop_task){.callback = free_subscriber, .arg = subscriber};
+    subscriber->ping_timer = loop_timer_create(loop, ping, subscriber);
+    subscriber->retry_timer = loop_timer_create(loop, retry, subscriber);
+    subscriber->link =
+        redis_link_create_pushed(loop, name, target, settings, &link_callbacks, subscriber, pushed);
+    return subscriber;
+}
+
+void redis_subscriber_destroy(struct redis_subscriber **pointer)
+{
+    struct redis_subscriber *subscriber = *pointer;
+
+    *pointer = NULL;
+    if (subscriber == NULL) {
+        return;
+    }
+    redis_link_destroy(&subscriber->link);
+    loop_cancel(subscriber->loop, &subscriber->say_task);
+    loop_timer_destroy(&subscriber->ping_timer);
+    loop_timer_destroy(&subscriber->retry_timer);
+    loop_defer(subscriber->loop, LOOP_PHASE_FREE, &subscriber->free_task);
+}
+
+void redis_subscribe(struct redis_subscriber *subscriber, struct bytes name)
+{
+    struct channel *channel = find_or_create(subscriber, name);
+
+    if (channel->wanted++ == 0) {
+        mark_dirty(subscriber, channel);
+    }
+}
+
+void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
+{
+    struct channel *channel = find(subscriber, name);
+
+    if (channel != NULL && channel->wanted > 0 && --channel->wanted == 0) {
+        mark_dirty(subscriber, channel);
+    }
+}
+
+bool redis_subscriber_is_up(const struct redis_subscriber *subscriber)
+{
+    return subscriber != NULL && redis_link_is_up(subscriber->link);
+}
+
+void redis_subscriber_reset(struct redis_subscriber *subscriber, const char *why)
+{
+    redis_link_reset(subscriber->link, why);
+}
