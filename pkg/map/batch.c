@@ -1,0 +1,339 @@
+/*
+ * batch: what a turn of the loop asked of a partition, sent as calls of the apply script.
+ *
+ * Up to redis.inflight batches are under way at once. Each carries its number and the one before,
+ * and apply refuses it when the one before has not happened: so a batch that has to be sent again
+ * (a script cache that was flushed, a lost link) can never be overtaken by a later one. What comes
+ * back without having been judged waits until nothing is under way, and then stands before the
+ * queue in its old order.
+ */
+#include "map/map_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/keys.h"
+#include "metrics/metrics.h"
+
+/* Strings before the operations, and the most for one operation: apply.lua. */
+#define FIXED_KEYS          5
+#define FIXED_ARGUMENTS     8
+#define OPERATION_KEYS      2
+#define OPERATION_ARGUMENTS 12
+/* Text made for an operation besides its keys: two numbers and a version. */
+#define OPERATION_TEXT 96
+
+struct batch {
+    struct partition *partition;
+    struct list ops;
+    size_t count;
+    size_t bytes;
+};
+
+static const char *const kind_names[] = {"open",   "update", "claim",   "restore", "close",
+                                         "orphan", "reap",   "forsake", "bury"};
+
+/* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
+static void scratch_begin(struct scratch *scratch, size_t size)
+{
+    if (size > scratch->size) {
+        free(scratch->data);
+        scratch->data = mem_alloc(size);
+        scratch->size = size;
+    }
+    scratch->used = 0;
+}
+
+static struct bytes scratch_join(struct scratch *scratch, const char *a, const char *b,
+                                 struct bytes c)
+{
+    char *start = scratch->data + scratch->used;
+    size_t a_len = strlen(a), b_len = strlen(b);
+    memcpy(start, a, a_len);
+    memcpy(start + a_len, b, b_len);
+    if (c.len)
+        memcpy(start + a_len + b_len, c.data, c.len);
+    scratch->used += a_len + b_len + c.len;
+    return (struct bytes){(uint8_t *)start, a_len + b_len + c.len};
+}
+
+static struct bytes scratch_number(struct scratch *scratch, const char *before, uint64_t number)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return scratch_join(scratch, before, "", (struct bytes){(uint8_t *)text, (size_t)len});
+}
+
+struct arguments {
+    struct bytes *keys;
+    struct bytes *values;
+    size_t key_count;
+    size_t value_count;
+};
+
+static void add_key(struct arguments *to, struct bytes key)
+{
+    to->keys[to->key_count++] = key;
+}
+
+static void add_value(struct arguments *to, struct bytes value)
+{
+    to->values[to->value_count++] = value;
+}
+
+static struct bytes version_text(struct scratch *scratch, const struct op *op)
+{
+    static const char *const before[] = {
+        [MAP_VERSION_ABSOLUTE] = "=", [MAP_VERSION_LOW_BYTE] = "~", [MAP_VERSION_NEXT] = "+"};
+    if (op->kind != OP_UPDATE && op->kind != OP_CLAIM && op->kind != OP_RESTORE)
+        return BYTES_LITERAL("");
+    if (op->version_kind == MAP_VERSION_NEXT)
+        return BYTES_LITERAL("+");
+    return scratch_number(scratch, before[op->version_kind], op->version);
+}
+
+/* Who may adopt: apply compares an address without its port. */
+static struct bytes rule_text(const struct op *op)
+{
+    if (op->kind != OP_CLAIM && op->kind != OP_CLOSE)
+        return BYTES_LITERAL("");
+    if (op->adopt == MAP_ADOPT_ANY)
+        return BYTES_LITERAL("any");
+    const char *port = op->address ? strrchr(op->address, ':') : NULL;
+    if (op->adopt == MAP_ADOPT_OFF || !port)
+        return BYTES_LITERAL("off");
+    return (struct bytes){(uint8_t *)op->address, (size_t)(port - op->address)};
+}
+
+static void add_fields(struct arguments *to, const struct op *op)
+{
+    bool describes = op->kind == OP_OPEN || op->kind == OP_CLAIM || op->kind == OP_RESTORE;
+    if (!describes && op->kind != OP_UPDATE) {
+        add_value(to, BYTES_LITERAL("0"));
+        return;
+    }
+    add_value(to, describes ? BYTES_LITERAL("6") : BYTES_LITERAL("2"));
+    add_value(to, BYTES_LITERAL("state"));
+    add_value(to, (struct bytes){(uint8_t *)op->state, op->state_len});
+    if (!describes)
+        return;
+    add_value(to, BYTES_LITERAL("protocol"));
+    add_value(to, bytes_from_string(op->protocol));
+    add_value(to, BYTES_LITERAL("address"));
+    add_value(to, bytes_from_string(op->address));
+}
+
+static void add_operation(struct arguments *to, struct scratch *scratch, const struct op *op)
+{
+    struct partition *partition = op->partition;
+    struct bytes id = {(uint8_t *)op->id, op->id_len};
+    bool of_other = op->kind == OP_FORSAKE || op->kind == OP_BURY;
+    add_key(to, scratch_join(scratch, partition->prefix, "client:", id));
+    if (of_other)
+        add_key(to,
+                scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
+    add_value(to, bytes_from_string(kind_names[op->kind]));
+    add_value(to, id);
+    add_value(to, bytes_from_string(of_other ? op->other : op->fence));
+    add_value(to, version_text(scratch, op));
+    add_value(to, rule_text(op));
+    add_fields(to, op);
+}
+
+static void add_fixed(struct arguments *to, struct scratch *scratch, struct partition *partition)
+{
+    const struct map_settings *settings = partition->map->settings;
+    uint64_t most = (uint64_t)settings->max_entries / partition->space->count;
+    add_key(to, bytes_from_string(partition->key_head));
+    add_key(to, bytes_from_string(partition->key_nodes));
+    add_key(to, bytes_from_string(partition->key_deadlines));
+    add_key(to, bytes_from_string(partition->key_mine));
+    add_key(to, bytes_from_string(partition->key_events));
+    add_value(to, bytes_from_string(partition->epoch));
+    add_value(to, bytes_from_string(partition->map->node));
+    add_value(to, scratch_number(scratch, "", partition->link_number));
+    add_value(to, scratch_number(scratch, "", partition->batch_number));
+    partition->batch_number++;
+    add_value(to, scratch_number(scratch, "", partition->batch_number));
+    add_value(to, scratch_number(scratch, "", (uint64_t)settings->client_ttl));
+    add_value(to, scratch_number(scratch, "", (uint64_t)settings->client_grace));
+    add_value(to, scratch_number(scratch, "", most > 0 ? most : 1));
+}
+
+static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply);
+
+static void send(struct batch *batch)
+{
+    struct partition *partition = batch->partition;
+    struct scratch *scratch = &partition->map->scratch;
+    size_t keys = FIXED_KEYS + OPERATION_KEYS * batch->count;
+    size_t values = FIXED_ARGUMENTS + OPERATION_ARGUMENTS * batch->count;
+    scratch_begin(scratch, 256 + batch->count * (2 * strlen(partition->prefix) + 2 * UINT8_MAX +
+                                                 OPERATION_TEXT));
+    struct bytes *all = mem_alloc((keys + values) * sizeof *all);
+    struct arguments arguments = {.keys = all, .values = all + keys};
+    add_fixed(&arguments, scratch, partition);
+    LIST_FOREACH (node, &batch->ops) {
+        struct op *op = list_entry(node, struct op, link);
+        op->sent = true;
+        add_operation(&arguments, scratch, op);
+    }
+    memmove(all + arguments.key_count, arguments.values,
+            arguments.value_count * sizeof *arguments.values);
+    partition->batch_count++;
+    metrics_observe(HISTOGRAM_BATCH, batch->count);
+    redis_eval(partition->map->link, &script_apply, on_reply, batch, arguments.key_count,
+               arguments.key_count + arguments.value_count, all);
+    free(all);
+}
+
+static void take(struct batch *batch, struct op *op)
+{
+    list_remove(&op->link);
+    list_append(&batch->ops, &op->link);
+    batch->count++;
+    batch->bytes += op->state_len + op->id_len + 64u;
+}
+
+/* What must be sent before it, of the same entry. */
+static void take_before(struct batch *batch, struct op *op)
+{
+    struct partition *partition = batch->partition;
+    struct bytes id = {(uint8_t *)op->id, op->id_len};
+    if (op->forsake_first) {
+        struct op *forsake = op_create(partition, OP_FORSAKE, id);
+        memcpy(forsake->other, op->other, sizeof forsake->other);
+        partition->reaping++;
+        op->forsake_first = false;
+        take(batch, forsake);
+    }
+    struct owned *owned = owned_find(partition, id);
+    if (owned && owned->phase == OWNED_UNCONFIRMED)
+        take(batch, owned_make_restore(partition, owned));
+}
+
+static bool has_room(const struct batch *batch, const struct list *source)
+{
+    const struct map_settings *settings = batch->partition->map->settings;
+    if (list_is_empty(source))
+        return false;
+    return batch->count == 0 || (batch->count < (size_t)settings->batch_operations &&
+                                 batch->bytes < (size_t)settings->batch_bytes);
+}
+
+static void gather(struct batch *batch)
+{
+    struct partition *partition = batch->partition;
+    while (has_room(batch, &partition->queue)) {
+        struct op *op = list_entry(partition->queue.next, struct op, link);
+        take_before(batch, op);
+        take(batch, op);
+    }
+    if (loop_now_ms(partition->map->loop) < partition->restore_from_ms)
+        return;
+    while (has_room(batch, &partition->unconfirmed)) {
+        struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
+        take(batch, owned_make_restore(partition, owned));
+    }
+}
+
+void batch_send_all(struct partition *partition)
+{
+    while (partition->state == PARTITION_READY &&
+           partition->batch_count < (size_t)partition->map->redis->inflight) {
+        struct batch *batch = mem_zalloc(1, sizeof *batch);
+        batch->partition = partition;
+        list_init(&batch->ops);
+        gather(batch);
+        if (batch->count == 0) {
+            free(batch);
+            return;
+        }
+        send(batch);
+    }
+}
+
+/* Back from a batch that was not judged. What sweeps and restores asked for, they ask again. */
+static void put_back(struct partition *partition, struct op *op)
+{
+    struct owned *owned = owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
+    op->sent = false;
+    list_remove(&op->link);
+    if (op_is_of_sweep(op)) {
+        op_release(op);
+        sweep_judged(partition);
+        return;
+    }
+    bool restores = op->kind == OP_RESTORE && owned;
+    if (restores && owned->phase == OWNED_RESTORING)
+        owned_unconfirm(partition, owned);
+    if (restores || (op->answered && op->kind != OP_CLOSE))
+        op_release(op);
+    else
+        list_append(&partition->requeued, &op->link);
+}
+
+void batch_requeue(struct partition *partition)
+{
+    while (!list_is_empty(&partition->requeued)) {
+        struct list *last = partition->requeued.prev;
+        list_remove(last);
+        list_prepend(&partition->queue, last);
+    }
+}
+
+static struct bytes next_line(struct cursor *cursor)
+{
+    struct bytes rest = {cursor->at, (size_t)(cursor->end - cursor->at)};
+    const uint8_t *end = rest.len ? memchr(rest.data, '\n', rest.len) : NULL;
+    if (!end) {
+        cursor->at = cursor->end;
+        return rest;
+    }
+    cursor->at = end + 1;
+    return (struct bytes){rest.data, (size_t)(end - rest.data)};
+}
+
+static void take_results(struct batch *batch, struct bytes text)
+{
+    struct partition *partition = batch->partition;
+    struct cursor cursor = cursor_over(text);
+    cursor_until(&cursor, ' ');
+    uint64_t revision = cursor_decimal(&cursor, ' ');
+    uint64_t now = cursor_decimal(&cursor, '\n');
+    partition->refused = false;
+    partition->revision = revision;
+    partition_set_time(partition, now);
+    while (!list_is_empty(&batch->ops)) {
+        struct op *op = list_entry(batch->ops.next, struct op, link);
+        list_remove(&op->link);
+        result_take(op, next_line(&cursor), revision);
+    }
+}
+
+static void put_all_back(struct batch *batch)
+{
+    while (!list_is_empty(&batch->ops))
+        put_back(batch->partition, list_entry(batch->ops.next, struct op, link));
+}
+
+static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct batch *batch = arg;
+    struct partition *partition = batch->partition;
+    partition->batch_count--;
+    bool judged = status == REDIS_OK && reply->text.len >= 3 && !memcmp(reply->text.data, "ok ", 3);
+    if (judged)
+        take_results(batch, reply->text);
+    else
+        put_all_back(batch);
+    free(batch);
+    if (status == REDIS_OK && !judged)
+        partition_refused(partition, reply->text);
+    else if (status != REDIS_OK)
+        partition_failed(partition, status, reply);
+    if (partition->state == PARTITION_READY || partition->batch_count == 0)
+        batch_requeue(partition);
+    partition_wake(partition);
+}

@@ -1,0 +1,111 @@
+#include "map/event.h"
+
+#include <string.h>
+
+static const char *const op_names[] = {"open", "adopt", "update", "orphan", "close", "entry"};
+
+const char *event_op_name(enum event_op op)
+{
+    return op < EVENT_OTHER ? op_names[op] : "other";
+}
+
+static enum event_op op_of(struct bytes name)
+{
+    for (size_t i = 0; i < EVENT_OTHER; i++) {
+        if (bytes_equal(name, bytes_from_string(op_names[i])))
+            return (enum event_op)i;
+    }
+    return EVENT_OTHER;
+}
+
+static bool read_epoch(struct bytes text, uint64_t *epoch)
+{
+    *epoch = 0;
+    if (text.len != 16)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c >= '0' && c <= '9')
+            *epoch = *epoch << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *epoch = *epoch << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+static struct bytes rest_of(const struct cursor *cursor)
+{
+    return (struct bytes){cursor->at, (size_t)(cursor->end - cursor->at)};
+}
+
+bool event_message_read(struct bytes text, struct event_message *message)
+{
+    struct cursor cursor = cursor_over(text);
+    uint64_t format = cursor_decimal(&cursor, ' ');
+    struct bytes epoch = cursor_until(&cursor, ' ');
+    message->revision = cursor_decimal(&cursor, ' ');
+    message->count = cursor_decimal(&cursor, '\n');
+    message->rest = rest_of(&cursor);
+    return !cursor.failed && format == 1 && read_epoch(epoch, &message->epoch);
+}
+
+static uint64_t version_of(struct bytes text)
+{
+    uint64_t version = 0;
+    for (size_t i = 0; i < text.len && i < 19; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+        version = version * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return version;
+}
+
+bool event_next(struct event_message *message, struct event *event, bool *bad)
+{
+    *bad = false;
+    if (message->rest.len == 0)
+        return false;
+    struct cursor cursor = cursor_over(message->rest);
+    struct bytes op = cursor_until(&cursor, ' ');
+    uint64_t id_len = cursor_decimal(&cursor, ' ');
+    uint64_t version_len = cursor_decimal(&cursor, ' ');
+    uint64_t body_len = cursor_decimal(&cursor, '\n');
+    event->id = cursor_take(&cursor, id_len);
+    struct bytes version = cursor_take(&cursor, version_len);
+    event->body = cursor_take(&cursor, body_len);
+    if (cursor.failed) {
+        *bad = true;
+        return false;
+    }
+    event->op = op_of(op);
+    event->version = version_of(version);
+    message->rest = rest_of(&cursor);
+    return true;
+}
+
+bool event_field(struct bytes *body, struct bytes *field, struct bytes *value)
+{
+    if (body->len == 0)
+        return false;
+    struct cursor cursor = cursor_over(*body);
+    uint64_t field_len = cursor_decimal(&cursor, ' ');
+    uint64_t value_len = cursor_decimal(&cursor, '\n');
+    *field = cursor_take(&cursor, field_len);
+    *value = cursor_take(&cursor, value_len);
+    if (cursor.failed)
+        return false;
+    *body = rest_of(&cursor);
+    return true;
+}
+
+struct bytes event_field_find(struct bytes body, const char *name)
+{
+    struct bytes field, value, wanted = bytes_from_string(name);
+    while (event_field(&body, &field, &value)) {
+        if (bytes_equal(field, wanted))
+            return value;
+    }
+    return (struct bytes){0};
+}

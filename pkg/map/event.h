@@ -1,0 +1,54 @@
+/*
+ * event: the messages in which scripts tell changes and return entries. Pure, no I/O.
+ *
+ *   message = "1 " epoch " " revision " " count "\n" event*count
+ *   event   = op " " idlen " " versionlen " " len "\n" id version body
+ *   body    = { fieldlen " " valuelen "\n" field value }*       (len bytes)
+ *
+ * Numbers are decimal. revision is the first event's, the rest count up; a snapshot chunk has the
+ * revision at which it was read, and op "entry" throughout. epoch: 16 hex digits. count 0 tells a
+ * new epoch only. This is a public contract: docs/redis-keys.md.
+ */
+#ifndef MAP_EVENT_H
+#define MAP_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+enum event_op {
+    EVENT_OPEN,   /* a new entry, with all its fields */
+    EVENT_ADOPT,  /* a new owner, with all fields */
+    EVENT_UPDATE, /* the fields that changed, and the version */
+    EVENT_ORPHAN, /* its connection is gone; it waits */
+    EVENT_CLOSE,  /* it is gone; body: reason */
+    EVENT_ENTRY,  /* of a snapshot: all fields */
+    EVENT_OTHER   /* an op of a newer front-end: counted, not understood */
+};
+
+struct event_message {
+    uint64_t epoch; /* the 16 hex digits as a number */
+    uint64_t revision;
+    uint64_t count;
+    struct bytes rest; /* the events not yet read */
+};
+struct event {
+    enum event_op op;
+    struct bytes id;
+    uint64_t version;
+    struct bytes body;
+};
+
+/* False when the message is malformed. */
+bool event_message_read(struct bytes text, struct event_message *message)
+    __attribute__((warn_unused_result));
+/* The next event; false at the end and when it is malformed (then *bad is set). */
+bool event_next(struct event_message *message, struct event *event, bool *bad);
+/* The next field of a body; false at the end or when malformed. */
+bool event_field(struct bytes *body, struct bytes *field, struct bytes *value);
+/* A field of a body by name; data NULL when missing. */
+struct bytes event_field_find(struct bytes body, const char *name);
+const char *event_op_name(enum event_op op);
+
+#endif

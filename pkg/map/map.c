@@ -1,0 +1,381 @@
+/*
+ * map: the links, the spaces, and the order in which all of it comes up and goes down.
+ *
+ * On each command link: the spaces' partition counts are compared with Redis's (and put there when
+ * it has none), then every partition says hello. On each subscriber link: the node's own channel
+ * and the views' channels.
+ */
+#include "map/map.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/map_private.h"
+#include "metrics/metrics.h"
+
+#define TICK_MS 250
+
+static void each_partition(struct map *map, void (*visit)(struct partition *partition))
+{
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+            visit(&map->spaces[i].partitions[j]);
+    }
+}
+
+/* One space's count, as Redis has it. */
+struct count_check {
+    struct map *map;
+    struct map_space *space;
+    bool last;
+};
+
+static void refuse_count(struct map_space *space, struct bytes stored)
+{
+    struct map *map = space->map;
+    char *why = mem_format("map.partitions is %u here and %.*s in Redis for space %s; stop all "
+                           "front-ends and remove the field of %s:spaces to change it",
+                           space->count, (int)stored.len, (const char *)stored.data, space->name,
+                           map->redis->prefix);
+    map->callbacks->fatal(map->arg, why);
+    free(why);
+}
+
+static void on_count(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct count_check check = *(struct count_check *)arg;
+    struct map *map = check.map;
+    char count[12];
+    free(arg);
+    if (status == REDIS_REFUSED) {
+        redis_link_reset(map->link, "the partition count cannot be read");
+        return;
+    }
+    if (status != REDIS_OK)
+        return;
+    snprintf(count, sizeof count, "%u", check.space->count);
+    if (reply->type != REDIS_STRING || !bytes_equal(reply->text, bytes_from_string(count))) {
+        refuse_count(check.space, reply->type == REDIS_STRING ? reply->text : BYTES_LITERAL("?"));
+        return;
+    }
+    if (!check.last)
+        return;
+    map->checked = true;
+    each_partition(map, partition_link_up);
+    for (size_t i = 0; i < map->space_count; i++)
+        view_link_up(&map->spaces[i]);
+    node_link_up(map->node_channel);
+}
+
+static void check_count(struct map_space *space, bool last)
+{
+    struct map *map = space->map;
+    char *key = keys_spaces(map->redis->prefix), count[12];
+    snprintf(count, sizeof count, "%u", space->count);
+    redis_command_strings(map->link, NULL, NULL, "HSETNX", key, space->name, count, NULL);
+    struct count_check *check = mem_zalloc(1, sizeof *check);
+    *check = (struct count_check){.map = map, .space = space, .last = last};
+    redis_command_strings(map->link, on_count, check, "HGET", key, space->name, NULL);
+    free(key);
+}
+
+static void on_up(void *arg, const char *run_id)
+{
+    struct map *map = arg;
+    snprintf(map->run_id, sizeof map->run_id, "%s", run_id);
+    map->checked = false;
+    metrics_set(METRIC_REDIS_UP, 1);
+    for (size_t i = 0; i < map->space_count; i++)
+        check_count(&map->spaces[i], i + 1 == map->space_count);
+}
+
+static void on_down(void *arg)
+{
+    struct map *map = arg;
+    map->checked = false;
+    metrics_set(METRIC_REDIS_UP, 0);
+    each_partition(map, partition_link_down);
+}
+
+static void on_unfit(void *arg, const char *why)
+{
+    struct map *map = arg;
+    /* Later it may be a passing state of a server that is being exchanged. */
+    if (!map->served)
+        map->callbacks->fatal(map->arg, why);
+}
+
+static const struct redis_link_callbacks link_callbacks = {
+    .up = on_up, .down = on_down, .unfit = on_unfit};
+
+static void on_subscribed(void *arg, struct bytes channel)
+{
+    struct map *map = arg;
+    node_subscribed(map->node_channel, channel);
+    for (size_t i = 0; i < map->space_count; i++)
+        view_subscribed(&map->spaces[i], channel);
+}
+
+static void on_message(void *arg, struct bytes channel, struct bytes message)
+{
+    struct map *map = arg;
+    if (!view_message(map, channel, message))
+        node_message(map->node_channel, channel, message);
+}
+
+static void on_subscriber_down(void *arg)
+{
+    view_subscriber_down(arg);
+}
+
+static const struct redis_subscriber_callbacks subscriber_callbacks = {
+    .subscribed = on_subscribed, .message = on_message, .down = on_subscriber_down};
+
+static void tick(void *arg)
+{
+    struct map *map = arg;
+    uint64_t now = loop_now_ms(map->loop);
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+            partition_tick(&map->spaces[i].partitions[j], now);
+    }
+    loop_timer_start(map->tick_timer, TICK_MS);
+}
+
+static void add_space(struct map *map, const char *name, size_t len)
+{
+    struct map_space *space = &map->spaces[map->space_count++];
+    space->map = map;
+    space->name = mem_dup(name, len);
+    space->count = (uint32_t)map->settings->partitions;
+    space->partitions = mem_zalloc(space->count, sizeof *space->partitions);
+    for (uint32_t i = 0; i < space->count; i++)
+        partition_init(&space->partitions[i], space, i);
+}
+
+static void add_spaces(struct map *map)
+{
+    const char *names = map->settings->spaces;
+    size_t most = 1;
+    for (const char *at = names; *at; at++)
+        most += *at == ' ' || *at == ',';
+    map->spaces = mem_zalloc(most, sizeof *map->spaces);
+    for (const char *at = names; *at;) {
+        size_t len = strcspn(at, " ,");
+        if (len > 0)
+            add_space(map, at, len);
+        at += len;
+        at += strspn(at, " ,");
+    }
+}
+
+static const char *unusable(const struct map_settings *settings)
+{
+    if (settings->client_grace >= settings->client_ttl)
+        return "client.grace must be less than client.ttl";
+    if (settings->sweep * 2 > settings->lease)
+        return "map.sweep must be at most half of map.lease";
+    return NULL;
+}
+
+struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
+                       const struct redis_settings *redis, const struct redis_target *target,
+                       const struct map_callbacks *callbacks, void *arg, char **error)
+{
+    const char *why = unusable(settings);
+    if (why) {
+        *error = mem_strdup(why);
+        return NULL;
+    }
+    scripts_prepare();
+    struct map *map = mem_zalloc(1, sizeof *map);
+    map->loop = loop;
+    map->settings = settings;
+    map->redis = redis;
+    map->callbacks = callbacks;
+    map->arg = arg;
+    map->name = mem_strdup(name);
+    id_make_hex(map->node, NODE_ID_LENGTH);
+    list_init(&map->sessions);
+    list_init(&map->deadlines);
+    map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
+    map->tick_timer = loop_timer_create(loop, tick, map);
+    add_spaces(map);
+    map->link = redis_link_create(loop, "commands", target, redis, &link_callbacks, map);
+    map->subscriber =
+        redis_subscriber_create(loop, "events", target, redis, &subscriber_callbacks, map);
+    map->node_channel = node_create(map);
+    loop_timer_start(map->tick_timer, TICK_MS);
+    return map;
+}
+
+static void free_space(struct map_space *space)
+{
+    view_free(space);
+    for (uint32_t i = 0; i < space->count; i++)
+        partition_free(&space->partitions[i]);
+    free(space->partitions);
+    free(space->name);
+}
+
+void map_destroy(struct map **map_pointer)
+{
+    struct map *map = *map_pointer;
+    if (!map)
+        return;
+    *map_pointer = NULL;
+    map->finishing = false;
+    redis_subscriber_destroy(&map->subscriber);
+    redis_link_destroy(&map->link);
+    node_destroy(&map->node_channel);
+    for (size_t i = 0; i < map->space_count; i++)
+        free_space(&map->spaces[i]);
+    loop_timer_destroy(&map->deadline_timer);
+    loop_timer_destroy(&map->tick_timer);
+    free(map->scratch.data);
+    free(map->spaces);
+    free(map->name);
+    free(map);
+}
+
+struct map_space *map_space_find(struct map *map, const char *name)
+{
+    if (!*name)
+        return &map->spaces[0];
+    for (size_t i = 0; i < map->space_count; i++) {
+        if (!strcmp(map->spaces[i].name, name))
+            return &map->spaces[i];
+    }
+    return NULL;
+}
+
+const char *map_space_name(const struct map_space *space)
+{
+    return space->name;
+}
+
+struct map *map_space_map(const struct map_space *space)
+{
+    return space->map;
+}
+
+uint32_t map_space_partitions(const struct map_space *space)
+{
+    return space->count;
+}
+
+struct loop *map_loop(const struct map *map)
+{
+    return map->loop;
+}
+
+const struct map_settings *map_settings_of(const struct map *map)
+{
+    return map->settings;
+}
+
+const char *map_node_id(const struct map *map)
+{
+    return map->node;
+}
+
+uint64_t map_redis_time_ms(const struct map *map)
+{
+    return (uint64_t)((int64_t)loop_now_ms(map->loop) + map->clock_offset_ms);
+}
+
+static const char *unready(const struct map *map)
+{
+    if (!redis_link_is_up(map->link))
+        return "no connection to Redis";
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
+            const struct partition *partition = &map->spaces[i].partitions[j];
+            if (partition->refused)
+                return redis_refusal_name(partition->refusal);
+            if (!partition->greeted || partition->state == PARTITION_AWAY)
+                return "Redis has not answered yet";
+        }
+    }
+    if (!node_nonce_is_fresh(map->node_channel))
+        return "events of Redis do not arrive";
+    return NULL;
+}
+
+bool map_is_ready(const struct map *map, const char **why)
+{
+    const char *reason = unready(map);
+    if (why)
+        *why = reason;
+    return !reason;
+}
+
+void map_check_serving(struct map *map)
+{
+    if (map->served)
+        return;
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
+            if (!map->spaces[i].partitions[j].greeted)
+                return;
+        }
+    }
+    map->served = true;
+    if (map->callbacks->serving)
+        map->callbacks->serving(map->arg);
+}
+
+/* The end. */
+struct map_finish_wait {
+    struct loop_timer *timer;
+    struct loop_task task;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void finished(void *arg)
+{
+    struct map *map = arg;
+    struct map_finish_wait *wait = map->finish;
+    void (*done)(void *) = wait->done;
+    void *done_arg = wait->arg;
+    map->finish = NULL;
+    map->finishing = false;
+    loop_cancel(map->loop, &wait->task);
+    loop_timer_destroy(&wait->timer);
+    free(wait);
+    done(done_arg);
+}
+
+/* The lease is given back by the same operation that clears up after the dead. */
+static void bury_self(struct partition *partition)
+{
+    struct op *op = op_create(partition, OP_BURY, BYTES_LITERAL(""));
+    memcpy(op->other, partition->map->node, sizeof op->other);
+    partition->reaping++;
+    op_enqueue(op);
+}
+
+void map_finish(struct map *map, void (*done)(void *arg), void *arg)
+{
+    struct map_finish_wait *wait = mem_zalloc(1, sizeof *wait);
+    wait->done = done;
+    wait->arg = arg;
+    wait->timer = loop_timer_create(map->loop, finished, map);
+    wait->task = (struct loop_task){.callback = finished, .arg = map};
+    map->finish = wait;
+    node_leave(map->node_channel);
+    each_partition(map, bury_self);
+    map->finishing = true;
+    loop_timer_start(wait->timer, (uint64_t)map->redis->deadline);
+    map_check_finished(map);
+}
+
+void map_check_finished(struct map *map)
+{
+    if (map->finishing && map->pending == 0)
+        loop_defer(map->loop, LOOP_PHASE_FREE, &map->finish->task);
+}

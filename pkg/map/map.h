@@ -1,0 +1,94 @@
+/*
+ * map: the shared client map of this front-end: one command link and one subscriber link to Redis,
+ * the spaces, and for each space its partitions (what we write) and its view (what we read).
+ *
+ * Redis holds the truth that front-ends share; this package holds copies of it, and the truth about
+ * this front-end's own sessions, from which it fills Redis again. docs/redis-keys.md has the keys,
+ * docs/invariants.md the rules.
+ *
+ * Sessions (map/session.h) write; watchers (map/view.h) are told. Both are reached through
+ * function pointers that they hand down; the map never knows which protocol they speak.
+ */
+#ifndef MAP_MAP_H
+#define MAP_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "redis/redis.h"
+
+struct map;
+struct map_space;
+
+struct map_settings {
+    char *spaces;             /* map.spaces: names, separated by spaces or commas */
+    int64_t partitions;       /* map.partitions of each space: P */
+    int64_t lease;            /* map.lease of a front-end, ms */
+    int64_t sweep;            /* map.sweep: ms between sweeps */
+    int64_t hold;             /* map.hold: ms without reaping after Redis stood still or changed */
+    int64_t reap;             /* map.reap: deadlines reaped per sweep */
+    int64_t batch_operations; /* map.batch_operations per call of apply */
+    int64_t batch_bytes;      /* map.batch_bytes per call of apply */
+    int64_t max_entries;      /* map.max_entries of a space */
+    int64_t max_unconfirmed;  /* map.max_pending: operations that wait for Redis, all sessions */
+    int64_t client_ttl;       /* client.ttl, ms */
+    int64_t client_grace;     /* client.grace, ms */
+    int64_t client_max_ids;   /* client.max_ids owned by one connection */
+    int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
+    int64_t view_max_entries; /* view.max_entries */
+    int64_t view_chunk;       /* view.chunk: entries per read */
+    int64_t view_linger;      /* view.linger: ms a view is kept without watchers */
+    int64_t view_wait;        /* view.wait: ms a read waits for the session's own last write */
+};
+extern const struct config_module map_config;
+
+/* What the map asks of the server around it. All may be NULL but fatal. */
+struct map_callbacks {
+    /* This front-end cannot go on as it is configured (partitions, eviction policy at start). */
+    void (*fatal)(void *arg, const char *why);
+    /* A first answer of Redis has come for every partition: the map can serve. Once. */
+    void (*serving)(void *arg);
+    /* Fields for tracker:node:<node>: call add for each, every few seconds. */
+    void (*describe)(void *arg, void (*add)(void *to, const char *field, const char *value),
+                     void *to);
+    /* A request of an operator through the node's channel: "drain", "reload", "config", "ping".
+     * The text answered is written to reply; false says that it failed. */
+    bool (*request)(void *arg, struct bytes verb, struct bytes argument, struct writer *reply);
+};
+
+/* name: shown for this front-end. settings, redis and target must outlive the map, and may change
+ * in what is reloadable. Starts connecting at once. NULL and *error (caller frees) when the
+ * settings cannot be used. */
+struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
+                       const struct redis_settings *redis, const struct redis_target *target,
+                       const struct map_callbacks *callbacks, void *arg, char **error)
+    __attribute__((warn_unused_result));
+/* All sessions must have ended and all watchers be gone. */
+void map_destroy(struct map **map);
+
+/* NULL when no space of that name is configured. "" is the first configured one. */
+struct map_space *map_space_find(struct map *map, const char *name);
+const char *map_space_name(const struct map_space *space);
+struct map *map_space_map(const struct map_space *space);
+uint32_t map_space_partitions(const struct map_space *space);
+struct loop *map_loop(const struct map *map);
+const struct map_settings *map_settings_of(const struct map *map);
+/* This process's random id, 12 lowercase hex digits, as in the keys. */
+const char *map_node_id(const struct map *map);
+
+/* End to end: both links up, every partition greeted, and the nonce of the last 3 s came back.
+ * why (may be NULL) gets a static text when not. */
+bool map_is_ready(const struct map *map, const char **why);
+/* Wall-clock time of Redis, ms since the epoch, from the offset last seen. */
+uint64_t map_redis_time_ms(const struct map *map);
+
+/*
+ * The end: sessions have been ended by their protocols; waits until what they left (orphans) is
+ * in Redis, or redis.deadline has passed, gives the lease back, and calls done once.
+ */
+void map_finish(struct map *map, void (*done)(void *arg), void *arg);
+
+#endif

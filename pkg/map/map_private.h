@@ -1,0 +1,305 @@
+/*
+ * map_private: what the files of this package share.
+ *
+ * An operation (struct op) lives in one list at a time: its partition's queue, a batch under way,
+ * or the partition's parked list (waiting for another front-end's lease to decide). It is also in
+ * its session's list until its `done` has been called, and in the map's list of deadlines until it
+ * has been answered.
+ */
+#ifndef MAP_MAP_PRIVATE_H
+#define MAP_MAP_PRIVATE_H
+
+#include <uthash.h>
+
+#include "base/ids.h"
+#include "base/list.h"
+#include "map/map.h"
+#include "map/session.h"
+#include "redis/redis.h"
+
+#define NODE_ID_LENGTH 12
+#define EPOCH_LENGTH   16
+
+enum op_kind {
+    OP_OPEN,
+    OP_UPDATE,
+    OP_CLAIM,
+    OP_RESTORE,
+    OP_CLOSE,
+    OP_ORPHAN,
+    OP_REAP,
+    OP_FORSAKE,
+    OP_BURY
+};
+
+enum owned_phase {
+    OWNED_HELD,        /* Redis has said that it is ours; in the renewal list */
+    OWNED_UNCONFIRMED, /* to be compared with Redis; in the unconfirmed list */
+    OWNED_RESTORING    /* its restore is under way; in no list */
+};
+
+/* An entry that a session of this front-end owns. */
+struct owned {
+    UT_hash_handle hh; /* by id, in its partition */
+    struct map_session *session;
+    struct list in_session;
+    struct list link; /* by phase */
+    uint64_t renew_at;
+    uint64_t version; /* what must stand in Redis: the last that was accepted or kept */
+    uint64_t wanted;  /* the last that was asked for; later relative versions count from it */
+    char *state;
+    uint32_t state_len;
+    uint8_t phase;
+    uint8_t id_len;
+    char id[];
+};
+
+struct op {
+    struct list link;
+    struct list in_session;
+    struct list in_deadlines;
+    struct partition *partition;
+    struct map_session *session; /* NULL: it has ended, or there was none */
+    map_done done;
+    void *arg;
+    uint64_t deadline_ms;
+    uint64_t parked_until_ms; /* 0: was never parked */
+    uint64_t version;
+    uint64_t owner_lease; /* parked: the owner's lease end when it was parked */
+    char *state;
+    uint32_t state_len;
+    uint8_t kind;
+    uint8_t version_kind;
+    uint8_t adopt;
+    uint8_t id_len;
+    bool answered; /* its result is settled; done may wait for earlier ones */
+    bool sent;     /* in a batch under way */
+    bool
+        leave; /* its session has ended: an entry that it opens is left to its client, not closed */
+    bool forsake_first; /* its entry's front-end (other) is dead */
+    uint8_t result;
+    uint64_t retry_ms;    /* parked: when to ask again */
+    const char *protocol; /* what an entry that it creates says of its client */
+    char *address;
+    char fence[ID_FENCE_LENGTH + 1];
+    char other[NODE_ID_LENGTH + 1]; /* FORSAKE, BURY, forsake_first: the front-end concerned */
+    char id[];
+};
+
+/* A close that an older Redis must hear of again. */
+struct closed {
+    struct list link;
+    uint64_t forget_at;
+    char fence[ID_FENCE_LENGTH + 1];
+    uint8_t id_len;
+    char id[];
+};
+
+enum partition_state {
+    PARTITION_AWAY,     /* no link */
+    PARTITION_GREETING, /* hello is under way */
+    PARTITION_READY,    /* batches may be sent */
+    PARTITION_SETTLING  /* a batch was refused whole: waits for the others, then greets again */
+};
+
+struct partition {
+    struct map *map;
+    struct map_space *space;
+    uint32_t index;
+    char *prefix; /* of its keys */
+    char *key_head, *key_nodes, *key_deadlines, *key_mine, *key_events;
+    enum partition_state state;
+    char epoch[EPOCH_LENGTH + 1];
+    uint64_t link_number;
+    uint64_t batch_number;
+    uint64_t revision;   /* the last that a reply carried */
+    uint64_t hold_until; /* Redis's clock */
+    unsigned epochs;     /* counts the epochs seen here */
+    bool greeted;        /* at least once */
+    enum redis_refusal refusal;
+    bool refused; /* the last batch or hello was refused by Redis */
+
+    struct list queue;       /* struct op */
+    struct list parked;      /* struct op */
+    struct list requeued;    /* struct op: to stand before the queue once no batch is under way */
+    size_t batch_count;      /* batches under way */
+    struct owned *owned;     /* by id */
+    struct list renewal;     /* struct owned, by renew_at */
+    struct list unconfirmed; /* struct owned */
+    struct list closes;      /* struct closed, oldest first */
+    size_t close_count;
+    uint64_t restore_from_ms; /* restores are not sent before: jitter after a new epoch */
+    bool audit_due;           /* compare the index with what is owned, once all is confirmed */
+
+    struct loop_task flush;
+    struct loop_timer *greet_timer;
+    struct loop_timer *sweep_timer;
+    bool sweeping;
+    bool sweep_again; /* there was more than one sweep lists */
+    size_t reaping;   /* reap, forsake and bury operations not yet judged */
+    size_t unlisted;  /* sweeps in a row whose count of the index was not ours */
+};
+
+struct map_session {
+    struct list link; /* the map's */
+    struct map_space *space;
+    const struct map_sink *sink;
+    void *arg;
+    const char *protocol;
+    struct list owned;
+    struct list ops;
+    uint32_t owned_count;
+    uint32_t pending;
+    char fence[ID_FENCE_LENGTH + 1];
+    struct bytes opened_id;
+    bool *gone; /* set when it ends while its answers are being delivered */
+    char *address;
+    struct session_mark {
+        uint64_t revision;
+        unsigned epochs;
+    } written[]; /* per partition: the revision of its last write */
+};
+
+struct map_space {
+    struct map *map;
+    char *name;
+    uint32_t count;
+    struct partition *partitions;
+    struct map_view *view; /* NULL while nobody needs it */
+};
+
+struct map {
+    struct loop *loop;
+    const struct map_settings *settings;
+    const struct redis_settings *redis;
+    const struct map_callbacks *callbacks;
+    void *arg;
+    char node[NODE_ID_LENGTH + 1];
+    char *name;
+    struct redis_link *link;
+    struct redis_subscriber *subscriber;
+    char run_id[41];
+    bool checked; /* the partition counts in Redis are ours, on this link */
+    bool served;
+    bool finishing;
+    int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
+    struct list sessions;
+    struct list deadlines; /* struct op, by deadline */
+    struct loop_timer *deadline_timer;
+    struct loop_timer *tick_timer; /* renewals, parked operations, old closes */
+    struct scratch {
+        char *data;
+        size_t used, size;
+    } scratch; /* arguments of the batch being built */
+    uint64_t pending;
+    size_t space_count;
+    struct map_space *spaces;
+    struct node *node_channel;
+    struct map_finish_wait *finish;
+};
+
+extern struct redis_script script_apply, script_hello, script_sweep, script_read;
+void scripts_prepare(void);
+
+/* partition.c */
+void partition_init(struct partition *partition, struct map_space *space, uint32_t index);
+void partition_free(struct partition *partition);
+void partition_link_up(struct partition *partition);
+void partition_link_down(struct partition *partition);
+/* Says hello again once nothing is under way, after delay_ms. */
+void partition_settle(struct partition *partition, uint64_t delay_ms, const char *why);
+/* Asks for batches to be sent at the end of the turn. */
+void partition_wake(struct partition *partition);
+void partition_tick(struct partition *partition, uint64_t now_ms);
+/* Answers of hello and sweep that are not "ok", and batches refused whole. */
+void partition_refused(struct partition *partition, struct bytes why);
+/* A command of the partition got no answer, or an error of Redis. */
+void partition_failed(struct partition *partition, enum redis_status status,
+                      const struct redis_reply *reply);
+struct partition *partition_of(const struct map_space *space, struct bytes id);
+void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
+
+/* batch.c */
+void batch_send_all(struct partition *partition);
+/* Puts what came back before the queue, in its order. */
+void batch_requeue(struct partition *partition);
+
+/* op.c */
+struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id);
+/* For a session's caller: joins the session's list and the deadlines. */
+void op_attach(struct op *op, struct map_session *session, map_done done, void *arg);
+void op_enqueue(struct op *op);
+/* Settles the result; done is called by the op_release that follows. */
+void op_answer(struct op *op, enum map_result result, uint64_t version);
+/* It leaves its list for good: calls the session's dones that are due, and frees it when nothing
+ * needs it any more. */
+void op_release(struct op *op);
+/* What an entry says of its client, for the kinds that may create one. */
+void op_describe(struct op *op, const struct map_session *session);
+/* Asked for by a sweep, not by a session. */
+bool op_is_of_sweep(const struct op *op);
+/* Waits until the owner's lease has decided. */
+void op_park(struct op *op, struct bytes owner, uint64_t owner_lease);
+void op_unpark(struct op *op);
+void op_forget_session(struct op *op, bool leave);
+void op_check_deadlines(void *map);
+
+/* result.c: one line of apply's reply. */
+void result_take(struct op *op, struct bytes line, uint64_t revision);
+/* Parked operations whose time has come go back to the queue. */
+void result_unpark(struct partition *partition, uint64_t now_ms);
+
+/* owned.c */
+struct owned *owned_find(const struct partition *partition, struct bytes id);
+struct owned *owned_create(struct map_session *session, struct partition *partition,
+                           struct bytes id);
+void owned_set_state(struct owned *owned, uint64_t version, char **state, uint32_t len);
+void owned_confirm(struct partition *partition, struct owned *owned);
+void owned_unconfirm(struct partition *partition, struct owned *owned);
+void owned_unconfirm_all(struct partition *partition);
+/* Takes it from its session and frees it. */
+void owned_destroy(struct partition *partition, struct owned *owned);
+/* A restore for it, to stand before what else is sent of it. */
+struct op *owned_make_restore(struct partition *partition, struct owned *owned);
+void owned_renew_due(struct partition *partition, uint64_t now_ms);
+void owned_audit(struct partition *partition);
+void closes_remember(struct partition *partition, const struct op *op);
+void closes_repeat(struct partition *partition);
+void closes_drop_oldest(struct partition *partition);
+void closes_forget(struct partition *partition, uint64_t now_ms);
+
+/* session.c */
+/* Closes all its entries in the map and asks its connection to end. */
+void session_close_all(struct map_session *session, enum map_end why);
+void session_lose(struct map_session *session, struct bytes id);
+
+/* sweep.c */
+void sweep_start(struct partition *partition);
+void sweep_run(void *partition);
+/* A reap, forsake or bury has been judged. */
+void sweep_judged(struct partition *partition);
+
+/* view.c and view_load.c: what the partitions tell their view. */
+void view_revision_seen(struct partition *partition, uint64_t revision);
+void view_hold_seen(struct partition *partition, uint64_t redis_now_ms);
+void view_link_up(struct map_space *space);
+void view_subscribed(struct map_space *space, struct bytes channel);
+bool view_message(struct map *map, struct bytes channel, struct bytes message);
+void view_subscriber_down(struct map *map);
+void view_free(struct map_space *space);
+
+/* node.c: the front-end's hash, its channel with requests, and the nonce. */
+struct node *node_create(struct map *map);
+void node_destroy(struct node **node);
+/* Takes back what the front-end says of itself. */
+void node_leave(struct node *node);
+void node_link_up(struct node *node);
+void node_subscribed(struct node *node, struct bytes channel);
+void node_message(struct node *node, struct bytes channel, struct bytes message);
+bool node_nonce_is_fresh(const struct node *node);
+
+/* map.c */
+void map_check_serving(struct map *map);
+void map_check_finished(struct map *map);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * node: what a front-end says of itself, and what is said to it.
+ *
+ * tracker:node:<node> is a hash with a TTL (for `trackerctl nodes` and redis-cli) and a channel.
+ * On the channel come, as text:
+ *
+ *   nonce <32 hex digits>                           from ourselves, every second: readiness
+ *   request <reply channel> <number> <verb> [<argument>]   from an operator
+ *
+ * and the answer to a request goes to its reply channel: "<number> ok <text>" or
+ * "<number> error <text>".
+ */
+#include "map/map_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+
+#define NONCE_INTERVAL_MS 1000
+#define NONCE_FRESH_MS    3000
+/* The hash: written every few nonces, and gone soon after the last. */
+#define INFO_EVERY  3
+#define INFO_TTL_MS "15000"
+#define NONCE_SIZE  32
+
+struct node {
+    struct map *map;
+    char *key;
+    struct loop_timer *timer;
+    char nonce[NONCE_SIZE + 1];
+    uint64_t fresh_ms; /* when a nonce last came back */
+    uint64_t asked_ms; /* when the subscriber was last made anew for want of one */
+    unsigned turns;
+    bool left; /* its hash is gone for good */
+};
+
+struct info {
+    struct bytes *list;
+    size_t count, capacity;
+};
+
+static void add_text(struct info *info, const char *text)
+{
+    if (info->count == info->capacity) {
+        info->capacity = info->capacity ? info->capacity * 2 : 32;
+        info->list = mem_realloc(info->list, info->capacity * sizeof *info->list);
+    }
+    info->list[info->count++] = bytes_from_string(mem_strdup(text));
+}
+
+static void add_field(void *arg, const char *field, const char *value)
+{
+    add_text(arg, field);
+    add_text(arg, value);
+}
+
+static void publish_info(struct node *node)
+{
+    struct map *map = node->map;
+    struct info info = {0};
+    add_text(&info, "HSET");
+    add_text(&info, node->key);
+    add_field(&info, "name", map->name);
+    if (map->callbacks->describe)
+        map->callbacks->describe(map->arg, add_field, &info);
+    redis_command(map->link, NULL, NULL, info.count, info.list);
+    redis_command_strings(map->link, NULL, NULL, "PEXPIRE", node->key, INFO_TTL_MS, NULL);
+    for (size_t i = 0; i < info.count; i++)
+        free((void *)(uintptr_t)info.list[i].data);
+    free(info.list);
+}
+
+static void publish_nonce(struct node *node)
+{
+    char message[8 + NONCE_SIZE];
+    id_make_hex(node->nonce, NONCE_SIZE);
+    snprintf(message, sizeof message, "nonce %s", node->nonce);
+    redis_command_strings(node->map->link, NULL, NULL, "PUBLISH", node->key, message, NULL);
+}
+
+bool node_nonce_is_fresh(const struct node *node)
+{
+    return node->fresh_ms && loop_now_ms(node->map->loop) - node->fresh_ms < NONCE_FRESH_MS;
+}
+
+/* Commands arrive and events do not: the subscriber link is made anew. */
+static void doubt_subscriber(struct node *node, uint64_t now)
+{
+    struct map *map = node->map;
+    if (node_nonce_is_fresh(node) || now - node->asked_ms < NONCE_FRESH_MS)
+        return;
+    node->asked_ms = now;
+    if (!redis_subscriber_is_up(map->subscriber))
+        return;
+    log_warn("events_do_not_arrive", LOG_STRING("channel", node->key));
+    redis_subscriber_reset(map->subscriber, "no nonce for 3 s");
+}
+
+static void turn(void *arg)
+{
+    struct node *node = arg;
+    struct map *map = node->map;
+    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
+    if (!redis_link_is_up(map->link))
+        return;
+    publish_nonce(node);
+    if (!node->left && node->turns++ % INFO_EVERY == 0)
+        publish_info(node);
+    if (node->fresh_ms)
+        doubt_subscriber(node, loop_now_ms(map->loop));
+}
+
+struct node *node_create(struct map *map)
+{
+    struct node *node = mem_zalloc(1, sizeof *node);
+    node->map = map;
+    node->key = keys_node(map->redis->prefix, map->node);
+    node->timer = loop_timer_create(map->loop, turn, node);
+    redis_subscribe(map->subscriber, bytes_from_string(node->key));
+    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
+    return node;
+}
+
+void node_destroy(struct node **node)
+{
+    if (!*node)
+        return;
+    loop_timer_destroy(&(*node)->timer);
+    free((*node)->key);
+    free(*node);
+    *node = NULL;
+}
+
+void node_leave(struct node *node)
+{
+    node->left = true;
+    redis_command_strings(node->map->link, NULL, NULL, "DEL", node->key, NULL);
+}
+
+void node_link_up(struct node *node)
+{
+    node->turns = 0;
+    turn(node);
+}
+
+/* The first nonce of a new subscription is not waited for: readiness need not take a second. */
+void node_subscribed(struct node *node, struct bytes channel)
+{
+    if (bytes_equal(channel, bytes_from_string(node->key)) && redis_link_is_up(node->map->link))
+        publish_nonce(node);
+}
+
+static struct bytes next_word(struct bytes *text)
+{
+    const uint8_t *space = text->len ? memchr(text->data, ' ', text->len) : NULL;
+    size_t len = space ? (size_t)(space - text->data) : text->len;
+    struct bytes word = {text->data, len};
+    size_t skip = len < text->len ? len + 1 : len;
+    text->data += skip;
+    text->len -= skip;
+    return word;
+}
+
+static bool kick(struct map *map, struct bytes argument, struct writer *reply)
+{
+    char name[33];
+    struct bytes space_name = next_word(&argument);
+    snprintf(name, sizeof name, "%.*s", (int)space_name.len, (const char *)space_name.data);
+    struct map_space *space = map_space_find(map, name);
+    if (space && map_kick(space, argument))
+        return true;
+    writer_string(reply, "no session of this front-end has that id");
+    return false;
+}
+
+static bool answer(struct map *map, struct bytes verb, struct bytes argument, struct writer *reply)
+{
+    if (bytes_equal(verb, BYTES_LITERAL("kick")))
+        return kick(map, argument, reply);
+    if (map->callbacks->request)
+        return map->callbacks->request(map->arg, verb, argument, reply);
+    writer_string(reply, "unknown request");
+    return false;
+}
+
+static void take_request(struct node *node, struct bytes text)
+{
+    struct bytes channel = next_word(&text), number = next_word(&text), verb = next_word(&text);
+    struct writer reply = {0}, message = {0};
+    log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
+    bool ok = answer(node->map, verb, text, &reply);
+    writer_bytes(&message, number);
+    writer_string(&message, ok ? " ok " : " error ");
+    writer_bytes(&message, writer_bytes_written(&reply));
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), channel, writer_bytes_written(&message)};
+    redis_command(node->map->link, NULL, NULL, 3, args);
+    writer_free(&message);
+    writer_free(&reply);
+}
+
+void node_message(struct node *node, struct bytes channel, struct bytes message)
+{
+    if (!bytes_equal(channel, bytes_from_string(node->key)))
+        return;
+    struct bytes word = next_word(&message);
+    if (bytes_equal(word, BYTES_LITERAL("nonce"))) {
+        if (bytes_equal(message, bytes_from_string(node->nonce)))
+            node->fresh_ms = loop_now_ms(node->map->loop);
+    } else if (bytes_equal(word, BYTES_LITERAL("request"))) {
+        take_request(node, message);
+    }
+}

@@ -1,0 +1,248 @@
+/*
+ * op: the life of one operation, from its caller to its answer.
+ *
+ * Answering and leaving are two things: an operation whose caller has been answered (deadline) may
+ * still be under way, and one that has its result may have to wait for the answers of earlier ones
+ * of its session, because callers get their answers in order.
+ */
+#include "map/map_private.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+
+/* How often due deadlines are looked for while operations wait. */
+#define DEADLINE_TICK_MS 50
+
+struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id)
+{
+    struct op *op = mem_alloc(sizeof *op + id.len + 1);
+    memset(op, 0, sizeof *op);
+    list_init(&op->link);
+    list_init(&op->in_session);
+    list_init(&op->in_deadlines);
+    op->partition = partition;
+    op->kind = (uint8_t)kind;
+    op->id_len = (uint8_t)id.len;
+    if (id.len)
+        memcpy(op->id, id.data, id.len);
+    op->id[id.len] = 0;
+    partition->map->pending++;
+    metrics_add(METRIC_PENDING, 1);
+    return op;
+}
+
+static void start_deadline(struct op *op)
+{
+    struct map *map = op->partition->map;
+    op->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
+    list_append(&map->deadlines, &op->in_deadlines);
+    if (!loop_timer_is_running(map->deadline_timer))
+        loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);
+}
+
+void op_attach(struct op *op, struct map_session *session, map_done done, void *arg)
+{
+    op->session = session;
+    op->done = done;
+    op->arg = arg;
+    memcpy(op->fence, session->fence, sizeof op->fence);
+    list_append(&session->ops, &op->in_session);
+    session->pending++;
+    start_deadline(op);
+}
+
+void op_enqueue(struct op *op)
+{
+    list_append(&op->partition->queue, &op->link);
+    partition_wake(op->partition);
+}
+
+static void free_op(struct op *op)
+{
+    struct map *map = op->partition->map;
+    list_remove(&op->link);
+    list_remove(&op->in_session);
+    list_remove(&op->in_deadlines);
+    free(op->state);
+    free(op->address);
+    map->pending--;
+    metrics_add(METRIC_PENDING, -1);
+    free(op);
+    map_check_finished(map);
+}
+
+static void count_result(enum map_result result)
+{
+    static const enum metric metrics[] = {
+        [MAP_OK] = METRIC_WRITES_OK,           [MAP_STALE] = METRIC_WRITES_STALE,
+        [MAP_OWNED] = METRIC_WRITES_OWNED,     [MAP_MISSING] = METRIC_WRITES_OK,
+        [MAP_LIMIT] = METRIC_WRITES_LIMIT,     [MAP_DEADLINE] = METRIC_WRITES_DEADLINE,
+        [MAP_REFUSED] = METRIC_WRITES_REFUSED,
+    };
+    metrics_add(metrics[result], 1);
+}
+
+static bool is_in_use(const struct op *op)
+{
+    return op->sent || !list_is_empty(&op->link);
+}
+
+/* Takes the answered operation out of its session, calls done, and frees it unless it is still
+ * under way. False when done has ended the session. */
+static bool deliver_one(struct map_session *session, struct op *op)
+{
+    bool gone = false, *outer_gone = session->gone;
+    struct bytes outer_id = session->opened_id;
+    map_done done = op->done;
+    session->gone = &gone;
+    session->opened_id = (struct bytes){(const uint8_t *)op->id, op->id_len};
+    session->pending--;
+    list_remove(&op->in_session);
+    op->session = NULL;
+    done(op->arg, (enum map_result)op->result, op->version);
+    if (gone && outer_gone)
+        *outer_gone = true;
+    if (!gone) {
+        session->gone = outer_gone;
+        session->opened_id = outer_id;
+    }
+    if (!is_in_use(op))
+        free_op(op);
+    return !gone;
+}
+
+/* Calls back the answered operations at the head of the session's list. A callback may end the
+ * session, or ask for more, which nests. */
+static void deliver(struct map_session *session)
+{
+    while (!list_is_empty(&session->ops)) {
+        struct op *op = list_entry(session->ops.next, struct op, in_session);
+        if (!op->answered || !deliver_one(session, op))
+            return;
+    }
+}
+
+void op_answer(struct op *op, enum map_result result, uint64_t version)
+{
+    if (op->answered)
+        return;
+    op->answered = true;
+    op->result = (uint8_t)result;
+    op->version = version;
+    list_remove(&op->in_deadlines);
+    if (op->session)
+        count_result(result);
+}
+
+void op_release(struct op *op)
+{
+    struct map_session *session = op->session;
+    list_remove(&op->link);
+    op->sent = false;
+    if (session)
+        deliver(session);
+    else
+        free_op(op);
+}
+
+void op_forget_session(struct op *op, bool leave)
+{
+    op_describe(op, op->session);
+    op->session = NULL;
+    op->done = NULL;
+    op->leave = leave;
+    list_remove(&op->in_session);
+    list_remove(&op->in_deadlines);
+    /* Answered, and only waiting for its turn to be told. */
+    if (!is_in_use(op))
+        free_op(op);
+}
+
+bool op_is_of_sweep(const struct op *op)
+{
+    return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY;
+}
+
+void op_describe(struct op *op, const struct map_session *session)
+{
+    if (op->address)
+        return;
+    op->protocol = session->protocol;
+    op->address = mem_strdup(session->address);
+}
+
+void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
+{
+    struct partition *partition = op->partition;
+    const struct map_settings *settings = partition->map->settings;
+    uint64_t now = loop_now_ms(partition->map->loop);
+    if (!op->parked_until_ms)
+        op->parked_until_ms = now + (uint64_t)(settings->lease + settings->hold + settings->sweep);
+    op->owner_lease = owner_lease;
+    size_t len = owner.len < NODE_ID_LENGTH ? owner.len : NODE_ID_LENGTH;
+    memcpy(op->other, owner.data, len);
+    op->other[len] = 0;
+    /* A live owner has renewed its lease by then: sweeps come with a jitter of a tenth. */
+    op->retry_ms = now + (uint64_t)settings->sweep * 5 / 4;
+    op->sent = false;
+    list_remove(&op->in_deadlines);
+    list_remove(&op->link);
+    list_append(&partition->parked, &op->link);
+}
+
+void op_unpark(struct op *op)
+{
+    list_remove(&op->link);
+    if (op->session && !op->answered)
+        start_deadline(op);
+    op_enqueue(op);
+}
+
+/* Keeps what the caller wanted, so that Redis gets it when it is back. */
+static void keep_state(struct op *op)
+{
+    if (op->kind != OP_UPDATE)
+        return;
+    struct owned *owned = owned_find(op->partition, (struct bytes){(uint8_t *)op->id, op->id_len});
+    if (!owned || owned->session != op->session || op->version <= owned->version)
+        return;
+    char *state = op->sent ? mem_dup(op->state, op->state_len) : op->state;
+    if (!op->sent)
+        op->state = NULL;
+    owned_set_state(owned, op->version, &state, op->state_len);
+}
+
+/* A close of what we own is still wanted when its caller has stopped waiting. */
+static bool outlives_its_caller(const struct op *op)
+{
+    return op->kind == OP_CLOSE && op->session &&
+           map_session_owns(op->session, (struct bytes){(const uint8_t *)op->id, op->id_len});
+}
+
+static void expire(struct op *op)
+{
+    struct map_session *session = op->session;
+    bool stays = op->sent || outlives_its_caller(op);
+    keep_state(op);
+    op_answer(op, op->partition->refused ? MAP_REFUSED : MAP_DEADLINE, op->version);
+    if (!stays)
+        op_release(op);
+    else if (session)
+        deliver(session);
+}
+
+void op_check_deadlines(void *arg)
+{
+    struct map *map = arg;
+    uint64_t now = loop_now_ms(map->loop);
+    while (!list_is_empty(&map->deadlines)) {
+        struct op *op = list_entry(map->deadlines.next, struct op, in_deadlines);
+        if (op->deadline_ms > now)
+            break;
+        expire(op);
+    }
+    if (!list_is_empty(&map->deadlines))
+        loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);
+}

@@ -1,0 +1,268 @@
+/*
+ * owned: the entries of this front-end's own sessions: the truth from which Redis is filled again.
+ *
+ * An owned entry is confirmed once Redis has said that it is ours. After a new link, a new epoch
+ * or a lost lease all are unconfirmed, and each is compared (restored) before anything else is
+ * sent of it.
+ */
+#include "map/map_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/keys.h"
+#include "metrics/metrics.h"
+
+/* Remembered closes of a partition, whatever their rate. */
+#define CLOSES_MAX 100000
+
+struct owned *owned_find(const struct partition *partition, struct bytes id)
+{
+    struct owned *owned = NULL;
+    HASH_FIND(hh, partition->owned, id.data, id.len, owned);
+    return owned;
+}
+
+struct owned *owned_create(struct map_session *session, struct partition *partition,
+                           struct bytes id)
+{
+    struct owned *owned = mem_alloc(sizeof *owned + id.len + 1);
+    memset(owned, 0, sizeof *owned);
+    owned->session = session;
+    owned->id_len = (uint8_t)id.len;
+    memcpy(owned->id, id.data, id.len);
+    owned->id[id.len] = 0;
+    list_init(&owned->link);
+    list_append(&session->owned, &owned->in_session);
+    session->owned_count++;
+    HASH_ADD_KEYPTR(hh, partition->owned, owned->id, id.len, owned);
+    metrics_add(METRIC_OWNED, 1);
+    return owned;
+}
+
+void owned_set_state(struct owned *owned, uint64_t version, char **state, uint32_t len)
+{
+    free(owned->state);
+    owned->state = *state;
+    owned->state_len = len;
+    *state = NULL;
+    owned->version = version;
+    if (version > owned->wanted)
+        owned->wanted = version;
+}
+
+static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t delay_ms)
+{
+    uint64_t half = (uint64_t)partition->map->settings->client_ttl / 2;
+    owned->renew_at = loop_now_ms(partition->map->loop) + delay_ms;
+    list_remove(&owned->link);
+    /* Nearly all are due half a TTL from now, which is the end of the list. */
+    struct list *position = &partition->renewal;
+    if (delay_ms < half) {
+        while (position->prev != &partition->renewal &&
+               list_entry(position->prev, struct owned, link)->renew_at > owned->renew_at)
+            position = position->prev;
+    }
+    list_insert_before(position, &owned->link);
+}
+
+void owned_confirm(struct partition *partition, struct owned *owned)
+{
+    owned->phase = OWNED_HELD;
+    schedule_renewal(partition, owned, (uint64_t)partition->map->settings->client_ttl / 2);
+}
+
+void owned_unconfirm(struct partition *partition, struct owned *owned)
+{
+    owned->phase = OWNED_UNCONFIRMED;
+    list_remove(&owned->link);
+    list_append(&partition->unconfirmed, &owned->link);
+    partition_wake(partition);
+}
+
+void owned_unconfirm_all(struct partition *partition)
+{
+    for (struct owned *owned = partition->owned; owned; owned = owned->hh.next)
+        owned_unconfirm(partition, owned);
+}
+
+void owned_destroy(struct partition *partition, struct owned *owned)
+{
+    HASH_DEL(partition->owned, owned);
+    list_remove(&owned->link);
+    list_remove(&owned->in_session);
+    owned->session->owned_count--;
+    metrics_add(METRIC_OWNED, -1);
+    free(owned->state);
+    free(owned);
+}
+
+struct op *owned_make_restore(struct partition *partition, struct owned *owned)
+{
+    struct op *op =
+        op_create(partition, OP_RESTORE, (struct bytes){(uint8_t *)owned->id, owned->id_len});
+    memcpy(op->fence, owned->session->fence, sizeof op->fence);
+    op_describe(op, owned->session);
+    op->version = owned->version;
+    op->state = mem_dup(owned->state, owned->state_len);
+    op->state_len = owned->state_len;
+    owned->phase = OWNED_RESTORING;
+    list_remove(&owned->link);
+    return op;
+}
+
+/* A renewal under way; the entry is found again by its id, as it may be gone by then. */
+struct renewal {
+    struct partition *partition;
+    char fence[ID_FENCE_LENGTH + 1];
+    uint8_t id_len;
+    char id[];
+};
+
+static void on_renewed(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct renewal *renewal = arg;
+    struct partition *partition = renewal->partition;
+    struct owned *owned =
+        owned_find(partition, (struct bytes){(uint8_t *)renewal->id, renewal->id_len});
+    bool missing = status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0;
+    /* The TTL has run out, or somebody removed the key: it is opened again. */
+    if (missing && owned && owned->phase == OWNED_HELD &&
+        !strcmp(owned->session->fence, renewal->fence))
+        owned_unconfirm(partition, owned);
+    free(renewal);
+}
+
+static void renew(struct partition *partition, const struct owned *owned, uint64_t ttl)
+{
+    struct writer key = {0};
+    char milliseconds[24];
+    struct bytes id = {(const uint8_t *)owned->id, owned->id_len};
+    snprintf(milliseconds, sizeof milliseconds, "%llu", (unsigned long long)ttl);
+    struct renewal *renewal = mem_alloc(sizeof *renewal + id.len);
+    renewal->partition = partition;
+    renewal->id_len = owned->id_len;
+    memcpy(renewal->id, owned->id, id.len);
+    memcpy(renewal->fence, owned->session->fence, sizeof renewal->fence);
+    struct bytes args[] = {BYTES_LITERAL("PEXPIRE"),
+                           keys_write(&key, partition->prefix, "client:", id),
+                           bytes_from_string(milliseconds)};
+    redis_command(partition->map->link, on_renewed, renewal, 3, args);
+    writer_free(&key);
+}
+
+void owned_renew_due(struct partition *partition, uint64_t now_ms)
+{
+    uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
+    while (!list_is_empty(&partition->renewal)) {
+        struct owned *owned = list_entry(partition->renewal.next, struct owned, link);
+        if (owned->renew_at > now_ms)
+            return;
+        struct map_session *session = owned->session;
+        uint64_t silence = session->sink->silence(session->arg);
+        uint64_t left = silence < ttl ? ttl - silence : 0;
+        schedule_renewal(partition, owned, left > ttl / 2 ? ttl / 2 : left + 1);
+        if (left == 0)
+            session_close_all(session, MAP_END_SILENT); /* frees owned */
+        else if (partition->state == PARTITION_READY)
+            renew(partition, owned, left);
+    }
+}
+
+/* The audit: ids in this front-end's index that no session of it owns become orphans. */
+struct audit {
+    struct partition *partition;
+    unsigned epochs;
+};
+
+static void audit_scan(struct audit *audit, struct bytes cursor);
+
+static void audit_id(struct partition *partition, struct bytes id)
+{
+    if (id.len > UINT8_MAX || owned_find(partition, id))
+        return;
+    op_enqueue(op_create(partition, OP_ORPHAN, id));
+}
+
+static void on_audited(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct audit *audit = arg;
+    struct partition *partition = audit->partition;
+    bool usable = status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2 &&
+                  reply->elements[1]->type == REDIS_ARRAY;
+    if (!usable || partition->state != PARTITION_READY || partition->epochs != audit->epochs) {
+        free(audit);
+        return;
+    }
+    const struct redis_reply *pairs = reply->elements[1];
+    for (size_t i = 0; i + 1 < pairs->count; i += 2)
+        audit_id(partition, pairs->elements[i]->text);
+    struct bytes cursor = reply->elements[0]->text;
+    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+        free(audit);
+    else
+        audit_scan(audit, cursor);
+}
+
+static void audit_scan(struct audit *audit, struct bytes cursor)
+{
+    struct partition *partition = audit->partition;
+    struct bytes args[] = {BYTES_LITERAL("HSCAN"), bytes_from_string(partition->key_mine), cursor,
+                           BYTES_LITERAL("COUNT"), BYTES_LITERAL("500")};
+    redis_command(partition->map->link, on_audited, audit, 5, args);
+}
+
+void owned_audit(struct partition *partition)
+{
+    struct audit *audit = mem_zalloc(1, sizeof *audit);
+    audit->partition = partition;
+    audit->epochs = partition->epochs;
+    partition->audit_due = false;
+    audit_scan(audit, BYTES_LITERAL("0"));
+}
+
+void closes_drop_oldest(struct partition *partition)
+{
+    struct closed *closed = list_entry(partition->closes.next, struct closed, link);
+    list_remove(&closed->link);
+    partition->close_count--;
+    free(closed);
+}
+
+void closes_remember(struct partition *partition, const struct op *op)
+{
+    uint64_t memory = (uint64_t)partition->map->settings->close_memory;
+    if (memory == 0)
+        return;
+    if (partition->close_count >= CLOSES_MAX)
+        closes_drop_oldest(partition);
+    struct closed *closed = mem_alloc(sizeof *closed + op->id_len + 1);
+    closed->forget_at = loop_now_ms(partition->map->loop) + memory;
+    memcpy(closed->fence, op->fence, sizeof closed->fence);
+    closed->id_len = op->id_len;
+    memcpy(closed->id, op->id, op->id_len + 1u);
+    list_append(&partition->closes, &closed->link);
+    partition->close_count++;
+}
+
+void closes_repeat(struct partition *partition)
+{
+    LIST_FOREACH (node, &partition->closes) {
+        struct closed *closed = list_entry(node, struct closed, link);
+        struct bytes id = {(uint8_t *)closed->id, closed->id_len};
+        if (owned_find(partition, id))
+            continue;
+        struct op *op = op_create(partition, OP_CLOSE, id);
+        op->adopt = MAP_ADOPT_OFF;
+        memcpy(op->fence, closed->fence, sizeof op->fence);
+        op_enqueue(op);
+    }
+}
+
+void closes_forget(struct partition *partition, uint64_t now_ms)
+{
+    while (!list_is_empty(&partition->closes) &&
+           list_entry(partition->closes.next, struct closed, link)->forget_at <= now_ms)
+        closes_drop_oldest(partition);
+}

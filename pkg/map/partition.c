@@ -1,0 +1,265 @@
+/*
+ * partition: one part of a space as this front-end writes it: its state with regard to Redis, and
+ * its greeting.
+ *
+ *   AWAY ──link up──► GREETING ──hello ok──► READY ──refused whole──► SETTLING ──► GREETING
+ *     ▲                  └───── any state ── link down ──┘
+ *
+ * In READY, what waits is sent at the end of each turn. Everything that makes our picture of Redis
+ * doubtful (another epoch, a lost lease, a refusal) ends in the same place: wait until nothing is
+ * under way, say hello, compare everything owned.
+ */
+#include "map/map_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "map/keys.h"
+#include "metrics/metrics.h"
+
+/* Until Redis is asked again after it refused. */
+#define REFUSED_DELAY_MS 250
+/* After a lost lease the sockets are read first: who is gone meanwhile must not be restored. */
+#define LEASE_DELAY_MS 100
+/* Between two looks at whether batches are still under way. */
+#define SETTLE_POLL_MS 5
+/* Restores after a new epoch begin within this time: all front-ends have the same to do. */
+#define RESTORE_JITTER_MS 500
+
+static void greet(void *arg);
+
+static char *key_of(const struct partition *partition, const char *kind, const char *name)
+{
+    return mem_format("%s%s%s", partition->prefix, kind, name);
+}
+
+static void flush(void *arg)
+{
+    batch_send_all(arg);
+}
+
+void partition_init(struct partition *partition, struct map_space *space, uint32_t index)
+{
+    struct map *map = space->map;
+    partition->map = map;
+    partition->space = space;
+    partition->index = index;
+    partition->prefix = keys_partition_prefix(map->redis->prefix, space->name, space->count, index);
+    partition->key_head = key_of(partition, "head", "");
+    partition->key_nodes = key_of(partition, "nodes", "");
+    partition->key_deadlines = key_of(partition, "deadlines", "");
+    partition->key_mine = key_of(partition, "node:", map->node);
+    partition->key_events = key_of(partition, "events", "");
+    struct list *lists[] = {&partition->queue,   &partition->parked,      &partition->requeued,
+                            &partition->renewal, &partition->unconfirmed, &partition->closes};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_init(lists[i]);
+    partition->flush = (struct loop_task){.callback = flush, .arg = partition};
+    partition->greet_timer = loop_timer_create(map->loop, greet, partition);
+    partition->sweep_timer = loop_timer_create(map->loop, sweep_run, partition);
+}
+
+static void free_ops(struct list *ops)
+{
+    while (!list_is_empty(ops))
+        op_release(list_entry(ops->next, struct op, link));
+}
+
+void partition_free(struct partition *partition)
+{
+    free_ops(&partition->queue);
+    free_ops(&partition->requeued);
+    free_ops(&partition->parked);
+    while (!list_is_empty(&partition->closes))
+        closes_drop_oldest(partition);
+    loop_cancel(partition->map->loop, &partition->flush);
+    loop_timer_destroy(&partition->greet_timer);
+    loop_timer_destroy(&partition->sweep_timer);
+    free(partition->prefix);
+    free(partition->key_head);
+    free(partition->key_nodes);
+    free(partition->key_deadlines);
+    free(partition->key_mine);
+    free(partition->key_events);
+}
+
+struct partition *partition_of(const struct map_space *space, struct bytes id)
+{
+    return &space->partitions[space->count == 1 ? 0 : shard_of(id, space->count)];
+}
+
+void partition_wake(struct partition *partition)
+{
+    loop_defer(partition->map->loop, LOOP_PHASE_STORE, &partition->flush);
+}
+
+void partition_set_time(struct partition *partition, uint64_t redis_now_ms)
+{
+    partition->map->clock_offset_ms =
+        (int64_t)redis_now_ms - (int64_t)loop_now_ms(partition->map->loop);
+}
+
+static void begin_epoch(struct partition *partition, struct bytes epoch)
+{
+    memcpy(partition->epoch, epoch.data, EPOCH_LENGTH);
+    partition->epochs++;
+    partition->restore_from_ms =
+        loop_now_ms(partition->map->loop) + random_below(RESTORE_JITTER_MS);
+    metrics_add(METRIC_EPOCHS, 1);
+    log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
+             LOG_STRING("epoch", partition->epoch));
+    closes_repeat(partition);
+}
+
+static uint64_t number_at(const struct redis_reply *reply, size_t index)
+{
+    struct cursor cursor = cursor_over(reply->elements[index]->text);
+    uint64_t number = 0;
+    while (cursor_left(&cursor) && *cursor.at >= '0' && *cursor.at <= '9')
+        number = number * 10 + (uint64_t)(cursor_u8(&cursor) - '0');
+    return number;
+}
+
+/* hello's array: {"ok", epoch, revision, link, now, hold until, new}. */
+static bool is_welcome(const struct redis_reply *reply)
+{
+    return reply->type == REDIS_ARRAY && reply->count == 7 &&
+           bytes_equal(reply->elements[0]->text, BYTES_LITERAL("ok")) &&
+           reply->elements[1]->text.len == EPOCH_LENGTH;
+}
+
+static void welcome(struct partition *partition, const struct redis_reply *reply)
+{
+    struct bytes epoch = reply->elements[1]->text;
+    bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
+    partition->revision = number_at(reply, 2);
+    partition->link_number = number_at(reply, 3);
+    partition->batch_number = 0;
+    partition_set_time(partition, number_at(reply, 4));
+    partition->hold_until = number_at(reply, 5);
+    partition->refused = false;
+    partition->restore_from_ms = 0;
+    partition->state = PARTITION_READY;
+    partition->audit_due = true;
+    partition->greeted = true;
+    if (other)
+        begin_epoch(partition, epoch);
+    batch_requeue(partition);
+    owned_unconfirm_all(partition);
+    partition_wake(partition);
+    sweep_start(partition);
+    map_check_serving(partition->map);
+}
+
+static void on_hello(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct partition *partition = arg;
+    if (partition->state != PARTITION_GREETING)
+        return;
+    if (status != REDIS_OK) {
+        partition_failed(partition, status, reply);
+    } else if (is_welcome(reply)) {
+        welcome(partition, reply);
+    } else {
+        struct bytes stored = reply->type == REDIS_ARRAY && reply->count == 2
+                                  ? reply->elements[1]->text
+                                  : BYTES_LITERAL("?");
+        char *why = mem_format("map.partitions is %u here and %.*s in Redis",
+                               partition->space->count, (int)stored.len, (const char *)stored.data);
+        partition->map->callbacks->fatal(partition->map->arg, why);
+        free(why);
+    }
+}
+
+static void greet(void *arg)
+{
+    struct partition *partition = arg;
+    struct map *map = partition->map;
+    char epoch[EPOCH_LENGTH + 1], count[12], lease[24], hold[24];
+    if (!redis_link_is_up(map->link) || !map->checked)
+        return;
+    if (partition->batch_count > 0) {
+        loop_timer_start(partition->greet_timer, SETTLE_POLL_MS);
+        return;
+    }
+    partition->state = PARTITION_GREETING;
+    id_make_hex(epoch, EPOCH_LENGTH);
+    snprintf(count, sizeof count, "%u", partition->space->count);
+    snprintf(lease, sizeof lease, "%lld", (long long)map->settings->lease);
+    snprintf(hold, sizeof hold, "%lld", (long long)map->settings->hold);
+    struct bytes args[] = {bytes_from_string(partition->key_head),
+                           bytes_from_string(partition->key_nodes),
+                           bytes_from_string(partition->key_events),
+                           bytes_from_string(map->run_id),
+                           bytes_from_string(epoch),
+                           bytes_from_string(count),
+                           bytes_from_string(map->node),
+                           bytes_from_string(lease),
+                           bytes_from_string(hold)};
+    redis_eval(map->link, &script_hello, on_hello, partition, 3, 9, args);
+}
+
+void partition_link_up(struct partition *partition)
+{
+    greet(partition);
+}
+
+void partition_link_down(struct partition *partition)
+{
+    partition->state = PARTITION_AWAY;
+    loop_timer_stop(partition->greet_timer);
+    loop_timer_stop(partition->sweep_timer);
+    partition->sweeping = false;
+    batch_requeue(partition);
+}
+
+void partition_settle(struct partition *partition, uint64_t delay_ms, const char *why)
+{
+    if (partition->state == PARTITION_AWAY || partition->state == PARTITION_SETTLING)
+        return;
+    log_debug("greeting_again", LOG_STRING("prefix", partition->prefix), LOG_STRING("why", why));
+    partition->state = PARTITION_SETTLING;
+    partition->sweeping = false;
+    loop_timer_stop(partition->sweep_timer);
+    loop_timer_start(partition->greet_timer, delay_ms);
+}
+
+void partition_refused(struct partition *partition, struct bytes why)
+{
+    bool lease = bytes_equal(why, BYTES_LITERAL("lease"));
+    char text[16];
+    snprintf(text, sizeof text, "%.*s", (int)why.len, (const char *)why.data);
+    partition_settle(partition, lease ? LEASE_DELAY_MS : 0, text);
+}
+
+void partition_failed(struct partition *partition, enum redis_status status,
+                      const struct redis_reply *reply)
+{
+    static struct log_limit limit = {.burst = 5};
+    if (status != REDIS_REFUSED)
+        return; /* link down follows */
+    partition->refused = true;
+    partition->refusal = redis_refusal_of(reply);
+    if (partition->refusal == REDIS_REFUSAL_OTHER)
+        log_limited(LOG_ERROR, &limit, "script_failed", LOG_STRING("prefix", partition->prefix),
+                    LOG_BYTES("err", reply->text));
+    if (partition->state == PARTITION_GREETING)
+        partition->state = PARTITION_READY; /* so that it can settle */
+    partition_settle(partition, REFUSED_DELAY_MS, redis_refusal_name(partition->refusal));
+}
+
+void partition_tick(struct partition *partition, uint64_t now_ms)
+{
+    owned_renew_due(partition, now_ms);
+    result_unpark(partition, now_ms);
+    closes_forget(partition, now_ms);
+    if (partition->state != PARTITION_READY)
+        return;
+    if (!list_is_empty(&partition->unconfirmed))
+        partition_wake(partition);
+    else if (partition->audit_due && partition->batch_count == 0)
+        owned_audit(partition);
+}

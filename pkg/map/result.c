@@ -1,0 +1,274 @@
+/*
+ * result: what apply said of one operation, and what follows from it here.
+ */
+#include "map/map_private.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "metrics/metrics.h"
+
+static struct bytes id_of(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->id, op->id_len};
+}
+
+static void finish(struct op *op, enum map_result result, uint64_t version)
+{
+    struct partition *partition = op->partition;
+    bool of_sweep = op_is_of_sweep(op);
+    op_answer(op, result, version);
+    op_release(op);
+    if (of_sweep)
+        sweep_judged(partition);
+}
+
+static void run_again(struct op *op)
+{
+    op->sent = false;
+    list_append(&op->partition->requeued, &op->link);
+}
+
+/* Redis has an entry that nobody here wants any more: its session has ended, or its caller has
+ * been told that it failed. */
+static void give_up_entry(struct op *op)
+{
+    struct op *last = op_create(op->partition, op->leave ? OP_ORPHAN : OP_CLOSE, id_of(op));
+    memcpy(last->fence, op->fence, sizeof last->fence);
+    last->adopt = MAP_ADOPT_OFF;
+    op_enqueue(last);
+}
+
+static void take_ownership(struct op *op, uint64_t version)
+{
+    struct partition *partition = op->partition;
+    struct owned *owned = owned_find(partition, id_of(op));
+    if (!op->session) {
+        if (!owned || strcmp(owned->session->fence, op->fence) != 0)
+            give_up_entry(op);
+        return;
+    }
+    if (owned && owned->session != op->session) {
+        session_lose(owned->session, id_of(op));
+        owned = NULL;
+    }
+    if (!owned)
+        owned = owned_create(op->session, partition, id_of(op));
+    if (!owned->state || version >= owned->version)
+        owned_set_state(owned, version, &op->state, op->state_len);
+    owned_confirm(partition, owned);
+}
+
+static void was_updated(struct op *op)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (owned && !strcmp(owned->session->fence, op->fence) && op->version > owned->version)
+        owned_set_state(owned, op->version, &op->state, op->state_len);
+}
+
+static void was_restored(struct op *op, uint64_t version)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (!owned || owned->phase != OWNED_RESTORING)
+        return;
+    if (version > owned->version)
+        owned->version = version;
+    if (version > owned->wanted)
+        owned->wanted = version;
+    owned_confirm(op->partition, owned);
+    metrics_add(METRIC_RESTORED, 1);
+}
+
+static void was_closed(struct op *op)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (owned && !strcmp(owned->session->fence, op->fence))
+        owned_destroy(op->partition, owned);
+    closes_remember(op->partition, op);
+}
+
+static void mark_written(struct op *op, uint64_t revision)
+{
+    if (!op->session)
+        return;
+    struct session_mark *mark = &op->session->written[op->partition->index];
+    mark->revision = revision;
+    mark->epochs = op->partition->epochs;
+}
+
+static void take_ok(struct op *op, uint64_t version, uint64_t revision)
+{
+    mark_written(op, revision);
+    switch ((enum op_kind)op->kind) {
+    case OP_OPEN:
+    case OP_CLAIM:
+        take_ownership(op, version);
+        break;
+    case OP_UPDATE:
+        was_updated(op);
+        version = op->version;
+        break;
+    case OP_RESTORE:
+        was_restored(op, version);
+        break;
+    case OP_CLOSE:
+        was_closed(op);
+        break;
+    case OP_REAP:
+        metrics_add(METRIC_REAPED, 1);
+        break;
+    case OP_FORSAKE:
+        metrics_add(METRIC_ORPHANED, 1);
+        break;
+    case OP_ORPHAN:
+    case OP_BURY:
+        break;
+    }
+    finish(op, MAP_OK, version);
+}
+
+/* A live session of somebody else has it, or adoption is not allowed. */
+static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
+{
+    struct partition *partition = op->partition;
+    if (op->kind == OP_UPDATE || op->kind == OP_RESTORE) {
+        struct owned *owned = owned_find(partition, id_of(op));
+        if (owned && !strcmp(owned->session->fence, op->fence))
+            session_lose(owned->session, id_of(op));
+        finish(op, MAP_OWNED, 0);
+        return;
+    }
+    bool ours = bytes_equal(owner, bytes_from_string(partition->map->node));
+    bool told = bytes_equal(owner, BYTES_LITERAL("-"));
+    bool alive = bytes_equal(owner, bytes_from_string(op->other)) && lease_end > op->owner_lease;
+    bool waited = op->parked_until_ms && loop_now_ms(partition->map->loop) > op->parked_until_ms;
+    if (ours || told || alive || waited || !op->session)
+        finish(op, MAP_OWNED, 0);
+    else
+        op_park(op, owner, lease_end);
+}
+
+static void take_missing(struct op *op)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    bool ours = owned && !strcmp(owned->session->fence, op->fence);
+    if (op->kind == OP_UPDATE) {
+        /* Redis lost it: all that is known of it goes there again, and then this update. */
+        if (ours && owned->phase == OWNED_HELD)
+            owned_unconfirm(op->partition, owned);
+        if (!ours)
+            op->kind = OP_CLAIM;
+        if (!op->answered) {
+            op_describe(op, op->session);
+            run_again(op);
+            return;
+        }
+    }
+    if (op->kind == OP_CLOSE && ours)
+        owned_destroy(op->partition, owned);
+    finish(op, MAP_MISSING, 0);
+}
+
+/* The random id was taken: another one, of the same partition. */
+static void take_exists(struct op *op)
+{
+    char id[ID_CLIENT_LENGTH + 1];
+    if (op->answered || !op->session) {
+        op_release(op);
+        return;
+    }
+    do {
+        id_make_client(id);
+    } while (partition_of(op->partition->space, bytes_from_string(id)) != op->partition);
+    memcpy(op->id, id, sizeof id);
+    run_again(op);
+}
+
+static void take_dead(struct op *op, struct bytes owner)
+{
+    if (op->answered || owner.len > NODE_ID_LENGTH) {
+        op_release(op);
+        return;
+    }
+    memcpy(op->other, owner.data, owner.len);
+    op->other[owner.len] = 0;
+    op->forsake_first = true;
+    if (op->kind == OP_RESTORE) {
+        struct owned *owned = owned_find(op->partition, id_of(op));
+        if (owned && owned->phase == OWNED_RESTORING) {
+            run_again(op);
+            return;
+        }
+        op_release(op);
+        return;
+    }
+    run_again(op);
+}
+
+/* "limit" and "type": it cannot be stored as things are. */
+static void take_refusal(struct op *op, bool wrong_type)
+{
+    static struct log_limit limit = {.burst = 5};
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (wrong_type)
+        log_limited(LOG_ERROR, &limit, "key_of_another_type", LOG_BYTES("id", id_of(op)),
+                    LOG_STRING("prefix", op->partition->prefix));
+    if (op->kind == OP_RESTORE && owned && owned->phase == OWNED_RESTORING) {
+        owned_unconfirm(op->partition, owned);
+        op->partition->restore_from_ms = loop_now_ms(op->partition->map->loop) + 1000;
+    }
+    finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
+}
+
+static struct bytes next_word(struct bytes *line)
+{
+    const uint8_t *space = line->len ? memchr(line->data, ' ', line->len) : NULL;
+    size_t len = space ? (size_t)(space - line->data) : line->len;
+    struct bytes word = {line->data, len};
+    size_t skip = len < line->len ? len + 1 : len;
+    line->data += skip;
+    line->len -= skip;
+    return word;
+}
+
+static uint64_t number_of(struct bytes text)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.len && i < 19 && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+        number = number * 10 + (uint64_t)(text.data[i] - '0');
+    return number;
+}
+
+void result_take(struct op *op, struct bytes line, uint64_t revision)
+{
+    struct bytes rest = line, word = next_word(&rest);
+    op->sent = false;
+    if (bytes_equal(word, BYTES_LITERAL("ok"))) {
+        take_ok(op, number_of(rest), revision);
+    } else if (bytes_equal(word, BYTES_LITERAL("stale"))) {
+        finish(op, MAP_STALE, 0);
+    } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {
+        struct bytes owner = next_word(&rest);
+        take_owned(op, owner, number_of(rest));
+    } else if (bytes_equal(word, BYTES_LITERAL("dead"))) {
+        take_dead(op, rest);
+    } else if (bytes_equal(word, BYTES_LITERAL("exists"))) {
+        take_exists(op);
+    } else if (bytes_equal(word, BYTES_LITERAL("limit"))) {
+        take_refusal(op, false);
+    } else if (bytes_equal(word, BYTES_LITERAL("type"))) {
+        take_refusal(op, true);
+    } else {
+        take_missing(op); /* "missing", "waits" */
+    }
+}
+
+void result_unpark(struct partition *partition, uint64_t now_ms)
+{
+    LIST_FOREACH (node, &partition->parked) {
+        struct op *op = list_entry(node, struct op, link);
+        if (op->retry_ms <= now_ms)
+            op_unpark(op);
+    }
+}

@@ -1,0 +1,264 @@
+/*
+ * session: what a connection asks of the map, turned into operations.
+ *
+ * Versions of an entry that this session owns are made whole here, counting from the last that was
+ * asked for, so that an operation that has to be sent twice means the same both times. Versions of
+ * others' entries can only be made whole by the script.
+ */
+#include "map/session.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "map/map_private.h"
+#include "metrics/metrics.h"
+
+const char *map_result_name(enum map_result result)
+{
+    static const char *const names[] = {"ok",    "stale",    "owned",  "missing",
+                                        "limit", "deadline", "refused"};
+    return names[result];
+}
+
+struct map_session *map_session_create(struct map_space *space, const char *protocol,
+                                       const char *address, const struct map_sink *sink, void *arg)
+{
+    struct map_session *session =
+        mem_zalloc(1, sizeof *session + space->count * sizeof *session->written);
+    session->space = space;
+    session->sink = sink;
+    session->arg = arg;
+    session->protocol = protocol;
+    session->address = mem_strdup(address);
+    id_make_hex(session->fence, ID_FENCE_LENGTH);
+    list_init(&session->owned);
+    list_init(&session->ops);
+    list_append(&space->map->sessions, &session->link);
+    metrics_add(METRIC_SESSIONS, 1);
+    return session;
+}
+
+/* Nobody waits for these: they are sent when they can be. */
+static void leave_entry(struct map_session *session, struct owned *owned, enum op_kind kind)
+{
+    struct bytes id = {(uint8_t *)owned->id, owned->id_len};
+    struct partition *partition = partition_of(session->space, id);
+    struct op *op = op_create(partition, kind, id);
+    memcpy(op->fence, session->fence, sizeof op->fence);
+    op->adopt = MAP_ADOPT_OFF;
+    /* Redis may not have it, or not its newest state: it is put there first. */
+    if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN)
+        op_enqueue(owned_make_restore(partition, owned));
+    owned_destroy(partition, owned);
+    op_enqueue(op);
+}
+
+static void leave_all(struct map_session *session, enum op_kind kind)
+{
+    while (!list_is_empty(&session->owned))
+        leave_entry(session, list_entry(session->owned.next, struct owned, in_session), kind);
+}
+
+void map_session_end(struct map_session **session_pointer, bool leave)
+{
+    struct map_session *session = *session_pointer;
+    if (!session)
+        return;
+    *session_pointer = NULL;
+    while (!list_is_empty(&session->ops))
+        op_forget_session(list_entry(session->ops.next, struct op, in_session), leave);
+    leave_all(session, leave ? OP_ORPHAN : OP_CLOSE);
+    list_remove(&session->link);
+    metrics_add(METRIC_SESSIONS, -1);
+    if (session->gone)
+        *session->gone = true;
+    free(session->address);
+    free(session);
+}
+
+void session_close_all(struct map_session *session, enum map_end why)
+{
+    leave_all(session, OP_CLOSE);
+    session->sink->end(session->arg, why);
+}
+
+void session_lose(struct map_session *session, struct bytes id)
+{
+    struct partition *partition = partition_of(session->space, id);
+    struct owned *owned = owned_find(partition, id);
+    if (!owned || owned->session != session)
+        return;
+    owned_destroy(partition, owned);
+    if (session->sink->lost)
+        session->sink->lost(session->arg, id);
+}
+
+/* Refuses without asking Redis; told in the session's order like every other answer. */
+static bool refuse_early(struct op *op, enum map_result result)
+{
+    op_answer(op, result, 0);
+    op_release(op);
+    return false;
+}
+
+static bool submit(struct op *op, struct map_session *session, map_done done, void *arg)
+{
+    struct map *map = session->space->map;
+    op_attach(op, session, done, arg);
+    if (map->pending > (uint64_t)map->settings->max_unconfirmed)
+        return refuse_early(op, MAP_REFUSED);
+    op_enqueue(op);
+    return true;
+}
+
+static void take_state(struct op *op, struct bytes state)
+{
+    op->state = mem_dup(state.data, state.len);
+    op->state_len = (uint32_t)state.len;
+}
+
+/* Entries that it owns, or will own when what is under way is accepted. */
+static size_t count_wanted(const struct map_session *session)
+{
+    size_t count = session->owned_count;
+    for (const struct list *node = session->ops.next; node != &session->ops; node = node->next) {
+        const struct op *op = list_entry(node, struct op, in_session);
+        count += !op->answered && (op->kind == OP_OPEN || op->kind == OP_CLAIM);
+    }
+    return count;
+}
+
+static bool is_full(const struct map_session *session)
+{
+    return count_wanted(session) >= (size_t)session->space->map->settings->client_max_ids;
+}
+
+void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
+{
+    char id[ID_CLIENT_LENGTH + 1];
+    id_make_client(id);
+    struct bytes name = bytes_from_string(id);
+    bool full = is_full(session);
+    struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
+    take_state(op, state);
+    op_describe(op, session);
+    if (full) {
+        op_attach(op, session, done, arg);
+        refuse_early(op, MAP_LIMIT);
+        return;
+    }
+    submit(op, session, done, arg);
+}
+
+struct bytes map_session_opened_id(const struct map_session *session)
+{
+    return session->opened_id;
+}
+
+/* The whole version that an update of an owned entry asks for; false when it is stale. */
+static bool whole_version(const struct owned *owned, const struct map_update *update,
+                          uint64_t *version)
+{
+    switch (update->kind) {
+    case MAP_VERSION_ABSOLUTE:
+        *version = update->version;
+        return true;
+    case MAP_VERSION_NEXT:
+        *version = owned->wanted + 1;
+        return owned->wanted < INT64_MAX;
+    case MAP_VERSION_LOW_BYTE:
+        break;
+    }
+    unsigned ahead = (unsigned)(update->version - owned->wanted) & 0xff;
+    if (ahead >= 128 || owned->wanted > INT64_MAX - ahead)
+        return false;
+    *version = owned->wanted + ahead;
+    return true;
+}
+
+static void update_owned(struct op *op, struct owned *owned, const struct map_update *update,
+                         map_done done, void *arg)
+{
+    struct map_session *session = owned->session;
+    uint64_t version;
+    op->kind = OP_UPDATE;
+    if (!whole_version(owned, update, &version)) {
+        op_attach(op, session, done, arg);
+        refuse_early(op, MAP_STALE);
+        return;
+    }
+    op->version = version;
+    op->version_kind = MAP_VERSION_ABSOLUTE;
+    if (submit(op, session, done, arg) && version > owned->wanted)
+        owned->wanted = version;
+}
+
+void map_session_update(struct map_session *session, const struct map_update *update, map_done done,
+                        void *arg)
+{
+    struct partition *partition = partition_of(session->space, update->id);
+    struct owned *owned = owned_find(partition, update->id);
+    struct op *op = op_create(partition, OP_CLAIM, update->id);
+    take_state(op, update->state);
+    op->adopt = (uint8_t)update->adopt;
+    if (owned && owned->session == session) {
+        update_owned(op, owned, update, done, arg);
+        return;
+    }
+    op_describe(op, session);
+    op->version = update->version;
+    op->version_kind = (uint8_t)update->kind;
+    if (is_full(session)) {
+        op_attach(op, session, done, arg);
+        refuse_early(op, MAP_LIMIT);
+        return;
+    }
+    submit(op, session, done, arg);
+}
+
+void map_session_close_entry(struct map_session *session, struct bytes id, enum map_adopt adopt,
+                             map_done done, void *arg)
+{
+    struct op *op = op_create(partition_of(session->space, id), OP_CLOSE, id);
+    op->adopt = (uint8_t)adopt;
+    op_describe(op, session);
+    submit(op, session, done, arg);
+}
+
+bool map_session_owns(const struct map_session *session, struct bytes id)
+{
+    const struct owned *owned = owned_find(partition_of(session->space, id), id);
+    return owned && owned->session == session;
+}
+
+size_t map_session_count(const struct map_session *session)
+{
+    return session->owned_count;
+}
+
+size_t map_session_pending(const struct map_session *session)
+{
+    return session->pending;
+}
+
+struct map_space *map_session_space(const struct map_session *session)
+{
+    return session->space;
+}
+
+void map_each_session(struct map *map, void (*visit)(void *arg, struct map_session *session),
+                      void *arg)
+{
+    LIST_FOREACH (node, &map->sessions)
+        visit(arg, list_entry(node, struct map_session, link));
+}
+
+bool map_kick(struct map_space *space, struct bytes id)
+{
+    struct owned *owned = owned_find(partition_of(space, id), id);
+    if (!owned)
+        return false;
+    session_close_all(owned->session, MAP_END_KICKED);
+    return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * session: one connection's entries in the map, and the only way to write them.
+ *
+ * A session has a fence, a random 128-bit number that stands in every entry it owns and says who
+ * may write it. Every operation's `done` is called exactly once, in the order in which the
+ * session's operations were asked for, unless the session ends first: then none is called any
+ * more. Operations of one turn travel together.
+ *
+ * While Redis is away the newest state of each entry is kept, and put there when Redis is back;
+ * the caller of an operation that could not be judged within redis.deadline gets MAP_DEADLINE.
+ */
+#ifndef MAP_SESSION_H
+#define MAP_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "map/map.h"
+
+struct map_session;
+
+enum map_result {
+    MAP_OK,
+    MAP_STALE,    /* the version is not newer than the stored one */
+    MAP_OWNED,    /* a live connection of another client owns the id, or adoption is off */
+    MAP_MISSING,  /* close: there is no such entry */
+    MAP_LIMIT,    /* the space or the session has as many entries as it may */
+    MAP_DEADLINE, /* Redis did not answer in time: what happened is unknown, the state is kept */
+    MAP_REFUSED   /* Redis refuses writes (read-only, out of memory, ...), or the key's type */
+};
+const char *map_result_name(enum map_result result);
+
+/* Why the map ends a session's connection. */
+enum map_end { MAP_END_SILENT, MAP_END_KICKED };
+
+struct map_sink {
+    /* How long the peer has not been heard, ms. */
+    uint64_t (*silence)(void *arg);
+    /* Close the connection; the session is ended from there (map_session_end) as usual. */
+    void (*end)(void *arg, enum map_end why);
+    /* An entry is no longer this session's: another one adopted it. May be NULL. */
+    void (*lost)(void *arg, struct bytes id);
+};
+
+typedef void (*map_done)(void *arg, enum map_result result, uint64_t version);
+
+enum map_adopt { MAP_ADOPT_ANY, MAP_ADOPT_SAME_ADDRESS, MAP_ADOPT_OFF };
+
+/* protocol: static text. address: "203.0.113.7:23460", copied. */
+struct map_session *map_session_create(struct map_space *space, const char *protocol,
+                                       const char *address, const struct map_sink *sink, void *arg);
+/* The connection is gone. leave: its entries wait for their client's return (client.grace); else
+ * they are closed at once. */
+void map_session_end(struct map_session **session, bool leave);
+
+/* Opens an entry with an id of its own making (7 characters), version 0. done's id is
+ * map_session_opened_id during the call. */
+void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg);
+struct bytes map_session_opened_id(const struct map_session *session);
+
+/* What an update's version means. */
+enum map_version_kind {
+    MAP_VERSION_ABSOLUTE, /* stored when greater than the stored one */
+    MAP_VERSION_LOW_BYTE, /* the low byte of it, newer by RFC 1982 */
+    MAP_VERSION_NEXT      /* the stored one plus 1 */
+};
+struct map_update {
+    struct bytes id;
+    struct bytes state;
+    enum map_version_kind kind;
+    uint64_t version; /* at most INT64_MAX */
+    enum map_adopt adopt;
+};
+/* Updates, adopts or creates the entry (protocol-tracker.md). The version in done is the whole. */
+void map_session_update(struct map_session *session, const struct map_update *update, map_done done,
+                        void *arg);
+void map_session_close_entry(struct map_session *session, struct bytes id, enum map_adopt adopt,
+                             map_done done, void *arg);
+
+/* Whether the session owns an entry with this id, confirmed or under way. */
+bool map_session_owns(const struct map_session *session, struct bytes id);
+size_t map_session_count(const struct map_session *session);   /* entries owned */
+size_t map_session_pending(const struct map_session *session); /* operations not yet done */
+struct map_space *map_session_space(const struct map_session *session);
+/* For each session of the map (to drain, to count). The callback may end the session. */
+void map_each_session(struct map *map, void (*visit)(void *arg, struct map_session *session),
+                      void *arg);
+/* Asks the session's sink to end the connection; its entries are closed, not left. False when
+ * this front-end does not own the id. */
+bool map_kick(struct map_space *space, struct bytes id);
+
+#endif

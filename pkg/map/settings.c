@@ -1,0 +1,83 @@
+#include "map/map.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/ids.h"
+
+static const char *check_spaces(const char *value)
+{
+    char name[33];
+    size_t count = 0;
+    for (const char *at = value; *at; count++) {
+        size_t len = strcspn(at, " ,");
+        if (len == 0 || len >= sizeof name)
+            return "names of 1 to 32 characters, separated by a space or comma, are expected";
+        memcpy(name, at, len);
+        name[len] = 0;
+        if (!id_is_space_name(name))
+            return "a space's name has characters of a-z 0-9 _ - only";
+        at += len;
+        at += strspn(at, " ,");
+    }
+    return count > 0 ? NULL : "at least one space is needed";
+}
+
+#define MAP_SETTING(k, t, f, d, ...)                                                               \
+    {                                                                                              \
+        .key = (k), .type = (t), .offset = offsetof(struct map_settings, f), .standard = (d),      \
+        __VA_ARGS__                                                                                \
+    }
+
+static const struct config_setting settings[] = {
+    MAP_SETTING("map.spaces", CONFIG_STRING, spaces, "main", .check = check_spaces,
+                .help = "Names of the isolated maps that clients may ask for; the first is the "
+                        "one that listeners serve by default."),
+    MAP_SETTING("map.partitions", CONFIG_INT, partitions, "1", .min = 1, .max = 1024,
+                .help = "Parts into which each space is divided; the same on every front-end of "
+                        "one Redis."),
+    MAP_SETTING("map.lease", CONFIG_DURATION, lease, "3s", .min = 500, .max = 60000,
+                .help = "How long a front-end that says nothing is taken to be alive."),
+    MAP_SETTING("map.sweep", CONFIG_DURATION, sweep, "1s", .min = 100, .max = 20000,
+                .help = "How often a front-end renews its lease and looks for what is due."),
+    MAP_SETTING("map.hold", CONFIG_DURATION, hold, "10s", .min = 0, .max = 600000,
+                .help = "How long nobody is taken for dead after Redis stood still or changed."),
+    MAP_SETTING("map.reap", CONFIG_INT, reap, "500", .min = 1, .max = 10000,
+                .help = "Most entries that one sweep closes or turns into orphans."),
+    MAP_SETTING("map.batch_operations", CONFIG_INT, batch_operations, "256", .min = 1, .max = 1000,
+                .flags = CONFIG_RELOADABLE,
+                .help = "Most operations in one call of the apply script."),
+    MAP_SETTING("map.batch_bytes", CONFIG_SIZE, batch_bytes, "256KiB", .min = 4096, .max = 16 << 20,
+                .flags = CONFIG_RELOADABLE,
+                .help = "Most bytes in one call of the apply script; one operation may be larger."),
+    MAP_SETTING("map.max_entries", CONFIG_INT, max_entries, "1000000", .min = 1, .max = INT64_MAX,
+                .flags = CONFIG_RELOADABLE, .help = "Most entries of a space."),
+    MAP_SETTING("map.max_pending", CONFIG_INT, max_unconfirmed, "200000", .min = 1,
+                .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
+                .help = "Most operations of all clients that wait for Redis; more are refused."),
+    MAP_SETTING("map.close_memory", CONFIG_DURATION, close_memory, "60s", .min = 0, .max = 3600000,
+                .help = "For how long closes are remembered, to be repeated to a Redis that came "
+                        "back older."),
+    MAP_SETTING("client.ttl", CONFIG_DURATION, client_ttl, "30s", .min = 1000, .max = 86400000,
+                .help = "How long a client that is not heard stays in the map."),
+    MAP_SETTING("client.grace", CONFIG_DURATION, client_grace, "5s", .min = 0, .max = 3600000,
+                .help = "How long an entry whose connection dropped waits for its client; less "
+                        "than client.ttl."),
+    MAP_SETTING("client.max_ids", CONFIG_INT, client_max_ids, "16", .min = 1, .max = 1000000,
+                .flags = CONFIG_RELOADABLE, .help = "Most entries that one connection may own."),
+    MAP_SETTING("view.max_entries", CONFIG_INT, view_max_entries, "200000", .min = 1,
+                .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
+                .help = "Most entries of a space whose whole map is shown to clients."),
+    MAP_SETTING("view.chunk", CONFIG_INT, view_chunk, "500", .min = 1, .max = 5000,
+                .flags = CONFIG_RELOADABLE, .help = "Entries per read of the snapshot."),
+    MAP_SETTING("view.linger", CONFIG_DURATION, view_linger, "30s", .min = 0, .max = 3600000,
+                .flags = CONFIG_RELOADABLE,
+                .help = "How long the view is kept when nobody needs it any more."),
+    MAP_SETTING("view.wait", CONFIG_DURATION, view_wait, "2s", .min = 100, .max = 60000,
+                .flags = CONFIG_RELOADABLE,
+                .help = "How long a read waits for the client's own last write before the map is "
+                        "read again."),
+    {.key = NULL},
+};
+
+const struct config_module map_config = {settings, sizeof(struct map_settings)};

@@ -1,0 +1,203 @@
+/*
+ * sweep: every second and partition: the lease, the hold, what is due, and whether what we know
+ * is still what Redis knows.
+ *
+ * The script lists; what it lists goes through apply as reap, forsake and bury operations, which
+ * judge again. All front-ends sweep; whoever comes first does the work, the others' operations
+ * find nothing left to do.
+ */
+#include "map/map_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "metrics/metrics.h"
+
+/* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
+ * under way makes them differ for a moment. */
+#define UNLISTED_SWEEPS 3
+
+void sweep_start(struct partition *partition)
+{
+    loop_timer_start(partition->sweep_timer,
+                     random_jitter((uint64_t)partition->map->settings->sweep, 10));
+}
+
+/* A look at some of a dead front-end's entries. */
+struct scan {
+    struct partition *partition;
+    unsigned epochs;
+    char node[NODE_ID_LENGTH + 1];
+};
+
+static void enqueue(struct partition *partition, enum op_kind kind, struct bytes id,
+                    const char *other)
+{
+    struct op *op = op_create(partition, kind, id);
+    if (other)
+        snprintf(op->other, sizeof op->other, "%s", other);
+    partition->reaping++;
+    op_enqueue(op);
+}
+
+static void forsake(struct scan *scan, const struct redis_reply *ids)
+{
+    struct partition *partition = scan->partition;
+    for (size_t i = 0; i < ids->count; i++) {
+        if (ids->elements[i]->text.len <= UINT8_MAX)
+            enqueue(partition, OP_FORSAKE, ids->elements[i]->text, scan->node);
+    }
+    if (ids->count == 0)
+        enqueue(partition, OP_BURY, BYTES_LITERAL(""), scan->node);
+    else
+        partition->sweep_again = true;
+}
+
+static void on_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct scan *scan = arg;
+    struct partition *partition = scan->partition;
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY && partition->state == PARTITION_READY &&
+        partition->epochs == scan->epochs)
+        forsake(scan, reply);
+    free(scan);
+    sweep_judged(partition);
+}
+
+static void scan_dead(struct partition *partition, struct bytes node)
+{
+    if (node.len > NODE_ID_LENGTH || bytes_equal(node, bytes_from_string(partition->map->node)))
+        return;
+    struct scan *scan = mem_zalloc(1, sizeof *scan);
+    struct writer key = {0};
+    char count[24];
+    scan->partition = partition;
+    scan->epochs = partition->epochs;
+    memcpy(scan->node, node.data, node.len);
+    writer_format(&key, "%snode:%s", partition->prefix, scan->node);
+    snprintf(count, sizeof count, "%lld", (long long)partition->map->settings->reap);
+    /* Not HSCAN: as entries leave, its first buckets are empty, and it would return nothing. */
+    struct bytes args[] = {BYTES_LITERAL("HRANDFIELD"), writer_bytes_written(&key),
+                           bytes_from_string(count)};
+    partition->reaping++;
+    redis_command(partition->map->link, on_scanned, scan, 3, args);
+    writer_free(&key);
+}
+
+static void reap(struct partition *partition, const struct redis_reply *due)
+{
+    for (size_t i = 0; i < due->count; i++) {
+        struct bytes member = due->elements[i]->text;
+        if (member.len > 2 && member.len <= UINT8_MAX + 2u && member.data[0] == 'c')
+            enqueue(partition, OP_REAP, (struct bytes){member.data + 2, member.len - 2}, NULL);
+    }
+    if (due->count >= (size_t)partition->map->settings->reap)
+        partition->sweep_again = true;
+}
+
+static void check_index(struct partition *partition, uint64_t listed)
+{
+    bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0;
+    bool same = listed == HASH_COUNT(partition->owned);
+    partition->unlisted = same || !quiet ? 0 : partition->unlisted + 1;
+    if (partition->unlisted < UNLISTED_SWEEPS)
+        return;
+    partition->unlisted = 0;
+    partition->audit_due = true;
+    owned_unconfirm_all(partition);
+}
+
+static uint64_t decimal(const struct redis_reply *reply)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < reply->text.len && i < 19; i++) {
+        if (reply->text.data[i] < '0' || reply->text.data[i] > '9')
+            break;
+        number = number * 10 + (uint64_t)(reply->text.data[i] - '0');
+    }
+    return number;
+}
+
+/* {"ok", revision, now, hold until, count, {due}, {dead}} */
+static void swept(struct partition *partition, const struct redis_reply *reply)
+{
+    partition->revision = decimal(reply->elements[1]);
+    uint64_t now = decimal(reply->elements[2]);
+    partition_set_time(partition, now);
+    partition->hold_until = decimal(reply->elements[3]);
+    partition->refused = false;
+    if (partition->index == 0 && partition->space == partition->map->spaces)
+        metrics_set(METRIC_REVISION, (int64_t)partition->revision);
+    view_revision_seen(partition, partition->revision);
+    view_hold_seen(partition, now);
+    check_index(partition, (uint64_t)reply->elements[4]->integer);
+    if (partition->reaping > 0)
+        return; /* what the last sweep listed is still being judged */
+    partition->sweep_again = false;
+    reap(partition, reply->elements[5]);
+    for (size_t i = 0; i < reply->elements[6]->count; i++)
+        scan_dead(partition, reply->elements[6]->elements[i]->text);
+}
+
+static bool is_list(const struct redis_reply *reply, size_t index)
+{
+    return reply->elements[index]->type == REDIS_ARRAY;
+}
+
+static void on_swept(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct partition *partition = arg;
+    partition->sweeping = false;
+    if (partition->state != PARTITION_READY)
+        return;
+    if (status != REDIS_OK) {
+        partition_failed(partition, status, reply);
+    } else if (reply->type == REDIS_ARRAY && reply->count == 7 && is_list(reply, 5) &&
+               is_list(reply, 6)) {
+        swept(partition, reply);
+        sweep_start(partition);
+    } else {
+        partition_refused(partition, reply->type == REDIS_ARRAY && reply->count
+                                         ? reply->elements[0]->text
+                                         : BYTES_LITERAL("unexpected"));
+    }
+}
+
+void sweep_run(void *arg)
+{
+    struct partition *partition = arg;
+    const struct map_settings *settings = partition->map->settings;
+    /* At the end the lease is given back, and must not be taken again. */
+    if (partition->state != PARTITION_READY || partition->sweeping || partition->map->finishing)
+        return;
+    char link[24], lease[24], hold[24], longest[24], most[24];
+    snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
+    snprintf(lease, sizeof lease, "%lld", (long long)settings->lease);
+    snprintf(hold, sizeof hold, "%lld", (long long)settings->hold);
+    snprintf(longest, sizeof longest, "%lld", (long long)settings->client_grace);
+    snprintf(most, sizeof most, "%lld", (long long)settings->reap);
+    struct bytes args[] = {bytes_from_string(partition->key_head),
+                           bytes_from_string(partition->key_nodes),
+                           bytes_from_string(partition->key_deadlines),
+                           bytes_from_string(partition->key_mine),
+                           bytes_from_string(partition->epoch),
+                           bytes_from_string(partition->map->node),
+                           bytes_from_string(link),
+                           bytes_from_string(lease),
+                           bytes_from_string(hold),
+                           bytes_from_string(longest),
+                           bytes_from_string(most)};
+    partition->sweeping = true;
+    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 4, 11, args);
+}
+
+void sweep_judged(struct partition *partition)
+{
+    partition->reaping--;
+    if (partition->reaping > 0 || !partition->sweep_again)
+        return;
+    partition->sweep_again = false;
+    sweep_run(partition);
+}

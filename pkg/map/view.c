@@ -1,0 +1,486 @@
+/*
+ * view: the contents: entries, what events do to them, and what a turn brought.
+ *
+ * Changes are collected until LOOP_PHASE_VIEW and told once; before the view is complete for the
+ * first time nothing is told, then `live`.
+ */
+#include "map/view.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/view_private.h"
+#include "metrics/metrics.h"
+
+static void tell(void *arg);
+static void linger_over(void *arg);
+static void look_at_reads(void *arg);
+
+struct map_view *view_create(struct map_space *space)
+{
+    struct map *map = space->map;
+    struct map_view *view = mem_zalloc(1, sizeof *view + space->count * sizeof *view->parts);
+    view->map = map;
+    view->space = space;
+    view->part_count = space->count;
+    list_init(&view->order);
+    list_init(&view->watchers);
+    list_init(&view->reads);
+    list_init(&view->tombstones);
+    view->turn.kind = ORDER_TURN;
+    list_append(&view->order, &view->turn.link);
+    view->tell = (struct loop_task){.callback = tell, .arg = view};
+    view->linger = loop_timer_create(map->loop, linger_over, view);
+    view->read_timer = loop_timer_create(map->loop, look_at_reads, view);
+    space->view = view;
+    for (uint32_t i = 0; i < space->count; i++) {
+        struct view_part *part = &view->parts[i];
+        part->view = view;
+        part->partition = &space->partitions[i];
+        part->retry = loop_timer_create(map->loop, part_retry_load, part);
+        redis_subscribe(map->subscriber, bytes_from_string(part->partition->key_events));
+    }
+    return view;
+}
+
+static void free_entry(struct map_entry *entry)
+{
+    struct map_view *view = entry->view;
+    HASH_DEL(view->entries, entry);
+    list_remove(&entry->order.link);
+    view->size -= (size_t)entry->id_len + entry->state_len;
+    view->sorted_good = false;
+    metrics_add(METRIC_VIEW_ENTRIES, -1);
+    free(entry->state);
+    free(entry->fields);
+    free(entry);
+}
+
+static void clear_turn(struct map_view *view)
+{
+    for (size_t i = 0; i < view->changed_count; i++) {
+        struct map_entry *entry = view->changed[i];
+        if (entry) {
+            entry->turn_place = 0;
+            entry->fresh = false;
+        }
+    }
+    for (size_t i = 0; i < view->closed_count; i++)
+        free((void *)(uintptr_t)view->closed[i].data);
+    view->changed_count = view->closed_count = 0;
+    view->in_turn = false;
+}
+
+static void free_parts(struct map_view *view)
+{
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        struct view_part *part = &view->parts[i];
+        load_stop(part);
+        loop_timer_destroy(&part->retry);
+        if (view->map->subscriber)
+            redis_unsubscribe(view->map->subscriber,
+                              bytes_from_string(part->partition->key_events));
+    }
+}
+
+void view_free(struct map_space *space)
+{
+    struct map_view *view = space->view;
+    if (!view)
+        return;
+    space->view = NULL;
+    free_parts(view);
+    clear_turn(view);
+    reads_free(view);
+    cursors_free_all(view);
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, view->entries, entry, next)
+        free_entry(entry);
+    loop_cancel(view->map->loop, &view->tell);
+    loop_timer_destroy(&view->linger);
+    loop_timer_destroy(&view->read_timer);
+    free(view->changed);
+    free(view->closed);
+    free(view->sorted);
+    free(view);
+}
+
+static void look_at_reads(void *arg)
+{
+    reads_check(arg);
+}
+
+static void linger_over(void *arg)
+{
+    struct map_view *view = arg;
+    if (list_is_empty(&view->watchers) && list_is_empty(&view->reads))
+        view_free(view->space);
+}
+
+struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why)
+{
+    struct map_view *view = space->view ? space->view : view_create(space);
+    if (map_view_is_over(view)) {
+        *why = "the space has more entries than view.max_entries";
+        return NULL;
+    }
+    loop_timer_stop(view->linger);
+    watcher->view = view;
+    list_append(&view->watchers, &watcher->link);
+    return view;
+}
+
+void map_unwatch(struct map_watcher *watcher)
+{
+    struct map_view *view = watcher->view;
+    if (!view)
+        return;
+    watcher->view = NULL;
+    list_remove(&watcher->link);
+    if (list_is_empty(&view->watchers))
+        loop_timer_start(view->linger, (uint64_t)view->map->settings->view_linger);
+}
+
+void view_wake(struct map_view *view)
+{
+    loop_defer(view->map->loop, LOOP_PHASE_VIEW, &view->tell);
+}
+
+/* Entries that were closed later in the turn have left holes. */
+static void close_holes(struct map_view *view)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->changed_count; i++) {
+        if (view->changed[i])
+            view->changed[count++] = view->changed[i];
+    }
+    view->changed_count = count;
+}
+
+static void tell_changes(struct map_view *view)
+{
+    close_holes(view);
+    struct map_changes changes = {view->changed, view->changed_count, view->closed,
+                                  view->closed_count};
+    LIST_FOREACH (node, &view->watchers) {
+        struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
+        watcher->changed(watcher, &changes);
+    }
+}
+
+static void tell(void *arg)
+{
+    struct map_view *view = arg;
+    if (view->live && view->changed_count + view->closed_count > 0)
+        tell_changes(view);
+    clear_turn(view);
+    view_check_live(view);
+    reads_check(view);
+}
+
+void view_check_live(struct map_view *view)
+{
+    if (view->live)
+        return;
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        if (!view->parts[i].loaded)
+            return;
+    }
+    view->live = true;
+    LIST_FOREACH (node, &view->watchers) {
+        struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
+        watcher->live(watcher);
+    }
+}
+
+/* Its place is the newest from now on. */
+static void mark_changed(struct map_entry *entry)
+{
+    struct map_view *view = entry->view;
+    view->generation++;
+    if (!view->in_turn) {
+        view->in_turn = true;
+        list_remove(&view->turn.link);
+        list_append(&view->order, &view->turn.link);
+        view_wake(view);
+    }
+    list_remove(&entry->order.link);
+    list_append(&view->order, &entry->order.link);
+    if (entry->turn_place)
+        return;
+    if (view->changed_count == view->changed_capacity) {
+        view->changed_capacity = view->changed_capacity ? view->changed_capacity * 2 : 64;
+        view->changed = mem_realloc(view->changed, view->changed_capacity * sizeof *view->changed);
+    }
+    view->changed[view->changed_count++] = entry;
+    entry->turn_place = (uint32_t)view->changed_count;
+}
+
+static void mark_closed(struct map_view *view, struct bytes id)
+{
+    if (view->closed_count == view->closed_capacity) {
+        view->closed_capacity = view->closed_capacity ? view->closed_capacity * 2 : 64;
+        view->closed = mem_realloc(view->closed, view->closed_capacity * sizeof *view->closed);
+    }
+    view->closed[view->closed_count++] = (struct bytes){mem_dup(id.data, id.len), id.len};
+}
+
+void view_remove(struct map_entry *entry)
+{
+    struct map_view *view = entry->view;
+    bool told = !entry->fresh;
+    view->generation++;
+    if (entry->turn_place)
+        view->changed[entry->turn_place - 1] = NULL;
+    /* What was opened and closed within one turn was never told. */
+    if (told)
+        mark_closed(view, (struct bytes){(uint8_t *)entry->id, entry->id_len});
+    cursor_leave_tombstone(view);
+    free_entry(entry);
+    view_wake(view);
+}
+
+struct map_entry *map_view_find(const struct map_view *view, struct bytes id)
+{
+    struct map_entry *entry = NULL;
+    HASH_FIND(hh, view->entries, id.data, id.len, entry);
+    return entry;
+}
+
+static struct map_entry *add_entry(struct view_part *part, struct bytes id)
+{
+    struct map_view *view = part->view;
+    struct map_entry *entry = mem_alloc(sizeof *entry + id.len + 1);
+    memset(entry, 0, sizeof *entry);
+    entry->view = view;
+    entry->partition = (uint16_t)part->partition->index;
+    entry->id_len = (uint8_t)id.len;
+    memcpy(entry->id, id.data, id.len);
+    entry->id[id.len] = 0;
+    entry->order.kind = ORDER_ENTRY;
+    entry->fresh = true;
+    list_init(&entry->order.link);
+    HASH_ADD_KEYPTR(hh, view->entries, entry->id, entry->id_len, entry);
+    view->size += id.len;
+    view->sorted_good = false;
+    metrics_add(METRIC_VIEW_ENTRIES, 1);
+    return entry;
+}
+
+/* Who owns it and where is no change of the client's. */
+static bool is_silent_field(struct bytes field)
+{
+    return bytes_equal(field, BYTES_LITERAL("node")) ||
+           bytes_equal(field, BYTES_LITERAL("address")) ||
+           bytes_equal(field, BYTES_LITERAL("since"));
+}
+
+static bool has_field(struct bytes body, struct bytes name, struct bytes *value)
+{
+    struct bytes field;
+    while (event_field(&body, &field, value)) {
+        if (bytes_equal(field, name))
+            return true;
+    }
+    return false;
+}
+
+static bool set_state(struct map_entry *entry, struct bytes state)
+{
+    if (entry->state &&
+        bytes_equal((struct bytes){(uint8_t *)entry->state, entry->state_len}, state))
+        return false;
+    entry->view->size += state.len;
+    entry->view->size -= entry->state_len;
+    free(entry->state);
+    entry->state = mem_dup(state.data, state.len);
+    entry->state_len = (uint32_t)state.len;
+    return true;
+}
+
+static void write_field(struct writer *to, struct bytes field, struct bytes value)
+{
+    writer_format(to, "%zu %zu\n", field.len, value.len);
+    writer_bytes(to, field);
+    writer_bytes(to, value);
+}
+
+/* Merges a body (all: it replaces the fields) into the entry. True when something that watchers
+ * see has changed. */
+static bool merge_body(struct map_entry *entry, struct bytes body, bool all)
+{
+    struct writer fields = {0};
+    struct bytes old = {entry->fields, entry->fields_len}, rest = body, field, value, before;
+    bool changed = false, others = all;
+    while (event_field(&rest, &field, &value)) {
+        if (bytes_equal(field, BYTES_LITERAL("state"))) {
+            changed |= set_state(entry, value);
+            continue;
+        }
+        others = true;
+        if (!is_silent_field(field) &&
+            (!has_field(old, field, &before) || !bytes_equal(before, value)))
+            changed = true;
+        write_field(&fields, field, value);
+    }
+    rest = old;
+    while (!all && others && event_field(&rest, &field, &value)) {
+        if (!has_field(body, field, &before))
+            write_field(&fields, field, value);
+    }
+    if (others && !fields.failed) {
+        free(entry->fields);
+        entry->fields = fields.len ? mem_dup(fields.data, fields.len) : NULL;
+        entry->fields_len = (uint32_t)fields.len;
+    }
+    writer_free(&fields);
+    return changed;
+}
+
+static void remember_close(struct view_part *part, struct bytes id, uint64_t revision)
+{
+    struct closed_while_loading *closed = NULL;
+    HASH_FIND(hh, part->closed, id.data, id.len, closed);
+    if (!closed) {
+        closed = mem_zalloc(1, sizeof *closed + id.len);
+        closed->id_len = (uint8_t)id.len;
+        memcpy(closed->id, id.data, id.len);
+        HASH_ADD_KEYPTR(hh, part->closed, closed->id, closed->id_len, closed);
+    }
+    closed->revision = revision;
+}
+
+static bool was_closed_later(const struct view_part *part, struct bytes id, uint64_t revision)
+{
+    struct closed_while_loading *closed = NULL;
+    HASH_FIND(hh, part->closed, id.data, id.len, closed);
+    return closed && closed->revision > revision;
+}
+
+static void apply_contents(struct view_part *part, struct map_entry *entry,
+                           const struct event *event)
+{
+    bool all = event->op != EVENT_UPDATE;
+    if (!entry) {
+        entry = add_entry(part, event->id);
+        merge_body(entry, event->body, all);
+        entry->version = event->version;
+        mark_changed(entry);
+        return;
+    }
+    bool changed = merge_body(entry, event->body, all);
+    changed |= entry->version != event->version;
+    entry->version = event->version;
+    if (changed)
+        mark_changed(entry);
+}
+
+void view_apply(struct view_part *part, const struct event *event, uint64_t revision, uint32_t seen)
+{
+    struct map_view *view = part->view;
+    if (event->id.len == 0 || event->id.len > UINT8_MAX)
+        return;
+    struct map_entry *entry = map_view_find(view, event->id);
+    if (entry && entry->revision > revision) {
+        entry->seen = seen;
+        return;
+    }
+    switch (event->op) {
+    case EVENT_CLOSE:
+        if (part->state == PART_LOADING)
+            remember_close(part, event->id, revision);
+        if (entry)
+            view_remove(entry);
+        return;
+    case EVENT_OPEN:
+    case EVENT_ADOPT:
+    case EVENT_UPDATE:
+        apply_contents(part, entry, event);
+        break;
+    case EVENT_ENTRY:
+        if (was_closed_later(part, event->id, revision))
+            return;
+        apply_contents(part, entry, event);
+        break;
+    case EVENT_ORPHAN:
+    case EVENT_OTHER:
+        break;
+    }
+    entry = map_view_find(view, event->id);
+    if (entry) {
+        entry->revision = revision;
+        entry->seen = seen;
+    }
+}
+
+bool map_view_is_live(const struct map_view *view)
+{
+    return view->live;
+}
+
+bool map_view_is_over(const struct map_view *view)
+{
+    return map_view_count(view) > (size_t)view->map->settings->view_max_entries;
+}
+
+size_t map_view_count(const struct map_view *view)
+{
+    return HASH_COUNT(view->entries);
+}
+
+size_t map_view_size(const struct map_view *view)
+{
+    return view->size;
+}
+
+uint64_t map_view_generation(const struct map_view *view)
+{
+    return view->generation;
+}
+
+struct bytes map_entry_id(const struct map_entry *entry)
+{
+    return (struct bytes){(const uint8_t *)entry->id, entry->id_len};
+}
+
+struct bytes map_entry_state(const struct map_entry *entry)
+{
+    return (struct bytes){(const uint8_t *)entry->state, entry->state_len};
+}
+
+uint64_t map_entry_version(const struct map_entry *entry)
+{
+    return entry->version;
+}
+
+struct bytes map_entry_field(const struct map_entry *entry, const char *field)
+{
+    return event_field_find((struct bytes){entry->fields, entry->fields_len}, field);
+}
+
+struct map_session *map_entry_owner(const struct map_entry *entry)
+{
+    const struct partition *partition = &entry->view->space->partitions[entry->partition];
+    const struct owned *owned = owned_find(partition, map_entry_id(entry));
+    return owned ? owned->session : NULL;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return bytes_compare(map_entry_id(*(struct map_entry *const *)a),
+                         map_entry_id(*(struct map_entry *const *)b));
+}
+
+struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count)
+{
+    if (!view->sorted_good) {
+        view->sorted_count = 0;
+        view->sorted = mem_realloc(view->sorted, (map_view_count(view) + 1) * sizeof *view->sorted);
+        for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next)
+            view->sorted[view->sorted_count++] = entry;
+        qsort(view->sorted, view->sorted_count, sizeof *view->sorted, compare_ids);
+        view->sorted_good = true;
+    }
+    *count = view->sorted_count;
+    return view->sorted;
+}

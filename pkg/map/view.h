@@ -1,0 +1,106 @@
+/*
+ * view: this front-end's copy of a space, kept while somebody watches it.
+ *
+ * The view subscribes before it reads the snapshot, checks that revisions follow one another, and
+ * reads again after a gap; its watchers are told differences only. What one turn of the loop brings
+ * is told once, in LOOP_PHASE_VIEW.
+ *
+ * All entries stand in one list, ordered by their last change. A reader that cannot keep up holds a
+ * cursor in that list instead of a queue: while it waits, entries that change move behind the
+ * cursor's end of the list, so that going on from the cursor meets each of them once, in its
+ * newest state. A cursor costs the same however long it waits.
+ */
+#ifndef MAP_VIEW_H
+#define MAP_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "map/map.h"
+#include "map/session.h"
+
+struct map_view;
+struct map_entry;
+
+/* Entries: valid until the callback returns. */
+struct bytes map_entry_id(const struct map_entry *entry);
+struct bytes map_entry_state(const struct map_entry *entry);
+uint64_t map_entry_version(const struct map_entry *entry);
+/* Any other field of the client hash ("protocol", "node", "user", "p:name"); data NULL when it is
+ * not there. */
+struct bytes map_entry_field(const struct map_entry *entry, const char *field);
+/* The session of this front-end that owns it; NULL when another front-end's does. */
+struct map_session *map_entry_owner(const struct map_entry *entry);
+
+/* What one turn brought. changed: each entry once, oldest change first; closed: ids. */
+struct map_changes {
+    struct map_entry *const *changed;
+    size_t changed_count;
+    const struct bytes *closed;
+    size_t closed_count;
+};
+
+struct map_watcher {
+    struct list link; /* the view's */
+    void (*changed)(struct map_watcher *watcher, const struct map_changes *changes);
+    /* The view is complete: for the first time, or again after Redis was away. */
+    void (*live)(struct map_watcher *watcher);
+    struct map_view *view;
+};
+/* Keeps the view of the space from now on. The watcher's functions are set by the caller. NULL and
+ * no watching when the space has more than view.max_entries entries (why: static text). */
+struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why);
+void map_unwatch(struct map_watcher *watcher);
+
+/* Complete at least once since it began. */
+bool map_view_is_live(const struct map_view *view);
+/* It holds more entries than view.max_entries: whole-map readers are to be refused. */
+bool map_view_is_over(const struct map_view *view);
+size_t map_view_count(const struct map_view *view);
+/* Bytes of all ids and states. */
+size_t map_view_size(const struct map_view *view);
+/* Counts every change of the view's contents: equal numbers mean equal contents. */
+uint64_t map_view_generation(const struct map_view *view);
+/* All entries in byte order of their ids; valid until the next turn. */
+struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count);
+struct map_entry *map_view_find(const struct map_view *view, struct bytes id);
+
+/*
+ * A place in the list of changes. Zero-initialise; begin puts it before the oldest entry (all will
+ * be met) or after the newest (only what changes from now on), or before what this turn brought
+ * (in a `changed` callback). next returns the entry after it and moves on, NULL at the end; closed
+ * counts the closes passed on the way. When a cursor has waited while more ids were closed than
+ * the view remembers, `lost` is set and next returns NULL: begin again.
+ */
+enum map_cursor_place { MAP_CURSOR_OLDEST, MAP_CURSOR_NEWEST, MAP_CURSOR_TURN };
+struct map_cursor {
+    struct {
+        struct list link;
+        uint8_t kind;
+    } node;
+    struct map_view *view; /* NULL: not in a view */
+    bool lost;
+    uint64_t closed;
+};
+void map_cursor_begin(struct map_cursor *cursor, struct map_view *view,
+                      enum map_cursor_place place);
+struct map_entry *map_cursor_next(struct map_cursor *cursor);
+void map_cursor_end(struct map_cursor *cursor); /* harmless when not in a view */
+
+/*
+ * A read that sees the session's own writes (session may be NULL): calls done when the view is
+ * live and has reached them; after view.wait the view is read again. With Redis away, it is called
+ * with stale set after redis.deadline, or at once when the view is live and the link is down. known
+ * is false when there has never been a complete view to answer from. Returns a handle to take it
+ * back.
+ */
+struct map_read;
+typedef void (*map_read_done)(void *arg, bool known, bool stale);
+struct map_read *map_read(struct map_view *view, const struct map_session *session,
+                          map_read_done done, void *arg);
+void map_read_cancel(struct map_read **read);
+
+#endif

@@ -1,0 +1,162 @@
+/*
+ * view_events: what arrives for a view: event messages, subscriptions, what sweeps see; and the
+ * judgement whether its copy is still complete.
+ *
+ * Within an epoch revisions follow one another. A gap, a revision that is not above the last, a
+ * malformed message or a new epoch makes the partition's snapshot be read again; the events go on
+ * being applied meanwhile.
+ */
+#include "base/log.h"
+#include "map/view_private.h"
+#include "metrics/metrics.h"
+
+static void new_epoch(struct view_part *part, uint64_t epoch)
+{
+    struct map_view *view = part->view;
+    part->fresh_epoch = part->epoch_known;
+    part->epoch = epoch;
+    part->epoch_known = true;
+    part->revision = part->floor = part->check = 0;
+    for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
+        if (entry->partition == part->partition->index)
+            entry->revision = 0;
+    }
+}
+
+static void apply_message(struct view_part *part, struct event_message *message)
+{
+    struct event event;
+    bool bad;
+    uint64_t revision = message->revision, last = revision + message->count - 1;
+    while (event_next(message, &event, &bad)) {
+        view_apply(part, &event, revision, part->load_number);
+        revision++;
+    }
+    if (bad || revision != last + 1)
+        load_start(part, "a malformed event");
+    part->revision = last;
+    metrics_add(METRIC_EVENTS, (int64_t)message->count);
+    if (part->state == PART_LIVE)
+        view_wake(part->view); /* reads may wait for this revision */
+}
+
+static void take_message(struct view_part *part, struct bytes text)
+{
+    struct event_message message;
+    metrics_add(METRIC_EVENT_MESSAGES, 1);
+    if (!event_message_read(text, &message)) {
+        load_start(part, "a malformed event message");
+        return;
+    }
+    if (!part->epoch_known || message.epoch != part->epoch) {
+        new_epoch(part, message.epoch);
+        load_start(part, "a new epoch");
+    }
+    if (message.count == 0)
+        return;
+    uint64_t last = message.revision + message.count - 1;
+    if (last <= part->floor)
+        return; /* told late; the snapshot had it */
+    if (part->revision && message.revision != part->revision + 1) {
+        metrics_add(METRIC_GAPS, 1);
+        log_info("gap", LOG_STRING("prefix", part->partition->prefix),
+                 LOG_INT("expected", (int64_t)part->revision + 1),
+                 LOG_INT("got", (int64_t)message.revision));
+        part->revision = part->floor = 0;
+        load_start(part, "a gap");
+    }
+    apply_message(part, &message);
+}
+
+bool view_message(struct map *map, struct bytes channel, struct bytes message)
+{
+    for (size_t i = 0; i < map->space_count; i++) {
+        struct map_view *view = map->spaces[i].view;
+        for (uint32_t j = 0; view && j < view->part_count; j++) {
+            struct view_part *part = &view->parts[j];
+            if (bytes_equal(channel, bytes_from_string(part->partition->key_events))) {
+                take_message(part, message);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void view_subscribed(struct map_space *space, struct bytes channel)
+{
+    struct map_view *view = space->view;
+    for (uint32_t j = 0; view && j < view->part_count; j++) {
+        struct view_part *part = &view->parts[j];
+        if (!bytes_equal(channel, bytes_from_string(part->partition->key_events)))
+            continue;
+        part->subscribed = true;
+        part->revision = part->floor = 0;
+        load_start(part, "a new subscription");
+    }
+}
+
+void view_subscriber_down(struct map *map)
+{
+    for (size_t i = 0; i < map->space_count; i++) {
+        struct map_view *view = map->spaces[i].view;
+        for (uint32_t j = 0; view && j < view->part_count; j++) {
+            load_stop(&view->parts[j]);
+            view->parts[j].subscribed = false;
+            view->parts[j].state = PART_COLD;
+        }
+    }
+}
+
+void view_link_up(struct map_space *space)
+{
+    struct map_view *view = space->view;
+    for (uint32_t j = 0; view && j < view->part_count; j++) {
+        if (view->parts[j].subscribed && view->parts[j].state != PART_LIVE)
+            load_start(&view->parts[j], "a new link");
+    }
+}
+
+void part_retry_load(void *arg)
+{
+    struct view_part *part = arg;
+    if (part->subscribed && part->state != PART_LIVE)
+        load_start(part, "a failed load");
+}
+
+void view_revision_seen(struct partition *partition, uint64_t revision)
+{
+    struct map_view *view = partition->space->view;
+    if (!view)
+        return;
+    struct view_part *part = &view->parts[partition->index];
+    /* A second has passed since that revision was seen, and its events have not come. */
+    if (part->state == PART_LIVE && part->check > part->revision) {
+        metrics_add(METRIC_GAPS, 1);
+        log_info("gap", LOG_STRING("prefix", partition->prefix),
+                 LOG_INT("expected", (int64_t)part->check),
+                 LOG_INT("got", (int64_t)part->revision));
+        part->revision = part->floor = 0;
+        load_start(part, "a silent gap");
+    }
+    part->check = revision;
+}
+
+void view_hold_seen(struct partition *partition, uint64_t redis_now_ms)
+{
+    struct map_view *view = partition->space->view;
+    if (!view || redis_now_ms < partition->hold_until)
+        return;
+    struct view_part *part = &view->parts[partition->index];
+    if (part->state != PART_LIVE)
+        return;
+    part->fresh_epoch = false;
+    if (!part->has_unconfirmed)
+        return;
+    part->has_unconfirmed = false;
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, view->entries, entry, next) {
+        if (entry->partition == partition->index && entry->seen != part->load_number)
+            view_remove(entry);
+    }
+}

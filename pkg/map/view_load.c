@@ -1,0 +1,336 @@
+/*
+ * view_load: reading the snapshot, while events go on.
+ *
+ *   read (no ids): the floor, at or above which every chunk is read
+ *   nodes → each node:<node> scanned → read chunks
+ *   deadlines scanned → read chunks
+ *
+ * An entry that moves meanwhile is not missed: front-end to orphan moves towards what is scanned
+ * last, and every other move is told by an event with all its fields. What neither a chunk nor an
+ * event brought is gone when the load is complete.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/view_private.h"
+#include "metrics/metrics.h"
+
+#define RETRY_MS 200
+
+struct load {
+    struct view_part *part; /* NULL: given up; freed when nothing is under way any more */
+    size_t under_way;
+    struct bytes *nodes;
+    size_t node_count, node_next;
+    bool scanned; /* the deadlines too: nothing is left to be asked */
+};
+
+static void scan_next(struct load *load);
+
+static void release(struct load *load)
+{
+    if (load->under_way > 0)
+        return;
+    for (size_t i = 0; i < load->node_count; i++)
+        free((void *)(uintptr_t)load->nodes[i].data);
+    free(load->nodes);
+    free(load);
+}
+
+static void forget_closes(struct view_part *part)
+{
+    struct closed_while_loading *closed, *next;
+    HASH_ITER (hh, part->closed, closed, next) {
+        HASH_DEL(part->closed, closed);
+        free(closed);
+    }
+}
+
+void load_stop(struct view_part *part)
+{
+    struct load *load = part->load;
+    loop_timer_stop(part->retry);
+    forget_closes(part);
+    if (!load)
+        return;
+    part->load = NULL;
+    load->part = NULL;
+    release(load);
+}
+
+static void fail(struct load *load)
+{
+    struct view_part *part = load->part;
+    load_stop(part);
+    part->state = PART_COLD;
+    loop_timer_start(part->retry, RETRY_MS);
+}
+
+/* What the load did not bring is gone; in a new epoch only after the hold, as its front-end may
+ * still be putting it back. */
+static void drop_unseen(struct view_part *part)
+{
+    struct map_view *view = part->view;
+    uint64_t now = map_redis_time_ms(view->map);
+    bool unconfirmed = part->fresh_epoch && now < part->partition->hold_until;
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, view->entries, entry, next) {
+        if (entry->partition != part->partition->index || entry->seen == part->load_number)
+            continue;
+        if (unconfirmed)
+            part->has_unconfirmed = true;
+        else
+            view_remove(entry);
+    }
+    if (!unconfirmed)
+        part->fresh_epoch = part->has_unconfirmed = false;
+}
+
+static void complete(struct load *load)
+{
+    struct view_part *part = load->part;
+    drop_unseen(part);
+    load_stop(part);
+    part->state = PART_LIVE;
+    part->loaded = true;
+    part->check = 0;
+    metrics_add(METRIC_SNAPSHOTS, 1);
+    view_wake(part->view);
+}
+
+static void check_complete(struct load *load)
+{
+    if (load->scanned && load->under_way == 0)
+        complete(load);
+}
+
+/* One command of the load has been answered: whether to go on with it. */
+static bool still_wanted(struct load *load, enum redis_status status,
+                         const struct redis_reply *reply, enum redis_type type)
+{
+    load->under_way--;
+    if (!load->part) {
+        release(load);
+        return false;
+    }
+    if (status != REDIS_OK || reply->type != type) {
+        fail(load);
+        return false;
+    }
+    return true;
+}
+
+static bool take_chunk(struct load *load, struct bytes text)
+{
+    struct view_part *part = load->part;
+    struct event_message message;
+    struct event event;
+    bool bad;
+    if (!event_message_read(text, &message) || !part->epoch_known || message.epoch != part->epoch)
+        return false;
+    while (event_next(&message, &event, &bad))
+        view_apply(part, &event, message.revision, part->load_number);
+    return !bad;
+}
+
+static void on_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct load *load = arg;
+    if (!still_wanted(load, status, reply, REDIS_STRING))
+        return;
+    if (take_chunk(load, reply->text))
+        check_complete(load);
+    else
+        fail(load);
+}
+
+static void eval_read(struct load *load, redis_callback callback, struct writer *keys,
+                      const size_t *ends, const struct bytes *ids, size_t count)
+{
+    struct partition *partition = load->part->partition;
+    struct bytes *args = mem_alloc((1 + 2 * count) * sizeof *args);
+    args[0] = bytes_from_string(partition->key_head);
+    for (size_t i = 0; i < count; i++) {
+        size_t start = i ? ends[i - 1] : 0;
+        args[1 + i] = (struct bytes){keys->data + start, ends[i] - start};
+        args[1 + count + i] = ids[i];
+    }
+    load->under_way++;
+    redis_eval(partition->map->link, &script_read, callback, load, 1 + count, 1 + 2 * count, args);
+    free(args);
+}
+
+static void read_chunk(struct load *load, const struct bytes *ids, size_t count)
+{
+    struct writer keys = {0};
+    size_t *ends = mem_alloc((count + 1) * sizeof *ends);
+    for (size_t i = 0; i < count; i++) {
+        keys_write(&keys, load->part->partition->prefix, "client:", ids[i]);
+        ends[i] = keys.len;
+    }
+    eval_read(load, on_chunk, &keys, ends, ids, count);
+    free(ends);
+    writer_free(&keys);
+}
+
+/* Reads the entries of a scan's reply, whose elements are pairs; skip: bytes before the id. */
+static void read_scanned(struct load *load, const struct redis_reply *pairs, size_t skip)
+{
+    size_t most = (size_t)load->part->view->map->settings->view_chunk, count = 0;
+    struct bytes *ids = mem_alloc((most + 1) * sizeof *ids);
+    for (size_t i = 0; i + 1 < pairs->count; i += 2) {
+        struct bytes member = pairs->elements[i]->text;
+        if (member.len <= skip || (skip && member.data[0] != 'c'))
+            continue;
+        ids[count++] = (struct bytes){member.data + skip, member.len - skip};
+        if (count == most) {
+            read_chunk(load, ids, count);
+            count = 0;
+        }
+    }
+    if (count > 0)
+        read_chunk(load, ids, count);
+    free(ids);
+}
+
+static bool is_scan(const struct redis_reply *reply)
+{
+    return reply->count == 2 && reply->elements[1]->type == REDIS_ARRAY;
+}
+
+static void scan(struct load *load, redis_callback callback, const char *command, struct bytes key,
+                 struct bytes cursor)
+{
+    char count[24];
+    struct map *map = load->part->view->map;
+    snprintf(count, sizeof count, "%lld", (long long)map->settings->view_chunk);
+    struct bytes args[] = {bytes_from_string(command), key, cursor, BYTES_LITERAL("COUNT"),
+                           bytes_from_string(count)};
+    load->under_way++;
+    redis_command(map->link, callback, load, 5, args);
+}
+
+static void on_deadlines(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct load *load = arg;
+    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+        return;
+    if (!is_scan(reply)) {
+        fail(load);
+        return;
+    }
+    struct bytes cursor = reply->elements[0]->text;
+    read_scanned(load, reply->elements[1], 2);
+    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+        load->scanned = true;
+    else
+        scan(load, on_deadlines, "ZSCAN", bytes_from_string(load->part->partition->key_deadlines),
+             cursor);
+    check_complete(load);
+}
+
+static void scan_node(struct load *load, struct bytes cursor);
+
+static void on_node(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct load *load = arg;
+    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+        return;
+    if (!is_scan(reply)) {
+        fail(load);
+        return;
+    }
+    struct bytes cursor = reply->elements[0]->text;
+    read_scanned(load, reply->elements[1], 0);
+    if (bytes_equal(cursor, BYTES_LITERAL("0"))) {
+        load->node_next++;
+        scan_next(load);
+    } else {
+        scan_node(load, cursor);
+    }
+}
+
+static void scan_node(struct load *load, struct bytes cursor)
+{
+    struct writer key = {0};
+    struct bytes name =
+        keys_write(&key, load->part->partition->prefix, "node:", load->nodes[load->node_next]);
+    scan(load, on_node, "HSCAN", name, cursor);
+    writer_free(&key);
+}
+
+static void scan_next(struct load *load)
+{
+    if (load->node_next < load->node_count)
+        scan_node(load, BYTES_LITERAL("0"));
+    else
+        scan(load, on_deadlines, "ZSCAN", bytes_from_string(load->part->partition->key_deadlines),
+             BYTES_LITERAL("0"));
+}
+
+static void on_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct load *load = arg;
+    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+        return;
+    load->nodes = mem_zalloc(reply->count + 1, sizeof *load->nodes);
+    for (size_t i = 0; i < reply->count; i++) {
+        struct bytes node = reply->elements[i]->text;
+        load->nodes[load->node_count++] = (struct bytes){mem_dup(node.data, node.len), node.len};
+    }
+    scan_next(load);
+}
+
+/* The floor: events up to it need not be applied, the chunks are read later. */
+static bool take_floor(struct load *load, struct bytes text)
+{
+    struct view_part *part = load->part;
+    struct event_message message;
+    if (!event_message_read(text, &message))
+        return false;
+    if (!part->epoch_known) {
+        part->epoch = message.epoch;
+        part->epoch_known = true;
+    }
+    if (message.epoch != part->epoch)
+        return false;
+    part->floor = message.revision;
+    if (part->revision < message.revision)
+        part->revision = message.revision;
+    return true;
+}
+
+static void on_floor(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct load *load = arg;
+    if (!still_wanted(load, status, reply, REDIS_STRING))
+        return;
+    if (!take_floor(load, reply->text)) {
+        fail(load);
+        return;
+    }
+    struct partition *partition = load->part->partition;
+    struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(partition->key_nodes),
+                           BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
+    load->under_way++;
+    redis_command(partition->map->link, on_nodes, load, 4, args);
+}
+
+void load_start(struct view_part *part, const char *why)
+{
+    struct map *map = part->view->map;
+    load_stop(part);
+    part->state = PART_COLD;
+    if (!part->subscribed || !redis_link_is_up(map->link) || !map->checked)
+        return; /* the subscription or the link will start it */
+    log_debug("reading_snapshot", LOG_STRING("prefix", part->partition->prefix),
+              LOG_STRING("why", why));
+    part->state = PART_LOADING;
+    part->load_number++;
+    part->load = mem_zalloc(1, sizeof *part->load);
+    part->load->part = part;
+    eval_read(part->load, on_floor, NULL, NULL, NULL, 0);
+}

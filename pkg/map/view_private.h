@@ -1,0 +1,122 @@
+/* view_private: the view's own parts, shared by view.c (contents), view_load.c (snapshots),
+ * view_read.c (reads that wait) and cursor.c. */
+#ifndef MAP_VIEW_PRIVATE_H
+#define MAP_VIEW_PRIVATE_H
+
+#include "map/event.h"
+#include "map/map_private.h"
+#include "map/view.h"
+
+/* What stands in the list of changes. */
+enum order_kind { ORDER_ENTRY, ORDER_CURSOR, ORDER_CLOSED, ORDER_TURN };
+struct order_node {
+    struct list link;
+    uint8_t kind;
+};
+
+struct map_entry {
+    UT_hash_handle hh;
+    struct order_node order;
+    struct map_view *view;
+    uint64_t revision; /* at which it is known, in its partition's epoch */
+    uint64_t version;
+    uint32_t state_len;
+    uint32_t fields_len;
+    uint32_t seen; /* number of the last load that brought it */
+    uint16_t partition;
+    uint8_t id_len;
+    bool fresh;          /* opened in this turn */
+    uint32_t turn_place; /* its place among what this turn changed, from 1; 0: unchanged */
+    char *state;
+    uint8_t *fields; /* the others, encoded as in event bodies */
+    char id[];
+};
+
+/* A closed entry's place, kept while cursors may have to pass it, or its revision while a load
+ * could bring it back from before. */
+struct tombstone {
+    struct order_node order;
+    struct list link; /* the view's, oldest first */
+};
+struct closed_while_loading {
+    UT_hash_handle hh;
+    uint64_t revision;
+    uint8_t id_len;
+    char id[];
+};
+
+enum part_state { PART_COLD, PART_LOADING, PART_LIVE };
+
+struct view_part {
+    struct map_view *view;
+    struct partition *partition;
+    enum part_state state;
+    bool subscribed;
+    bool loaded; /* complete at least once */
+    bool epoch_known;
+    bool fresh_epoch; /* missing entries are unconfirmed until the hold ends */
+    bool has_unconfirmed;
+    uint64_t epoch;
+    uint64_t revision; /* all events up to it have been applied; 0 before the first is known */
+    uint64_t floor;    /* events up to it are in the snapshot */
+    uint64_t check;    /* the revision that the last sweep saw */
+    uint32_t load_number;
+    struct load *load;
+    struct closed_while_loading *closed;
+    struct loop_timer *retry;
+};
+
+struct map_view {
+    struct map *map;
+    struct map_space *space;
+    struct map_entry *entries;
+    struct list order;
+    struct order_node turn; /* before what this turn brought */
+    bool in_turn;
+    size_t size;
+    uint64_t generation;
+    bool live;
+    struct list watchers;
+    struct list reads;
+    struct list tombstones;
+    size_t tombstone_count;
+    size_t cursor_count;
+    struct map_entry **changed;
+    size_t changed_count, changed_capacity;
+    struct bytes *closed;
+    size_t closed_count, closed_capacity;
+    struct map_entry **sorted;
+    size_t sorted_count;
+    bool sorted_good;
+    struct loop_task tell;
+    struct loop_timer *linger;
+    struct loop_timer *read_timer;
+    uint32_t part_count;
+    struct view_part parts[];
+};
+
+/* view.c */
+struct map_view *view_create(struct map_space *space);
+void view_apply(struct view_part *part, const struct event *event, uint64_t revision,
+                uint32_t seen);
+void view_remove(struct map_entry *entry);
+void view_wake(struct map_view *view);
+void view_check_live(struct map_view *view);
+
+/* view_events.c */
+void part_retry_load(void *part);
+
+/* view_load.c */
+void load_start(struct view_part *part, const char *why);
+void load_stop(struct view_part *part);
+
+/* view_read.c */
+void reads_check(struct map_view *view);
+void reads_free(struct map_view *view);
+
+/* cursor.c */
+void cursor_leave_tombstone(struct map_view *view);
+void cursors_release(struct map_view *view);
+void cursors_free_all(struct map_view *view);
+
+#endif
