@@ -1,0 +1,269 @@
+#include "map/fsck.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/fsck_private.h"
+#include "map/keys.h"
+
+static const struct {
+    const char *name, *help;
+} rules[FSCK_RULES] = {
+    [FSCK_TYPE] = {"type", "its key is not a hash"},
+    [FSCK_TTL] = {"ttl", "has no time to live"},
+    [FSCK_SESSION] = {"session", "its session is not 32 hex digits"},
+    [FSCK_VERSION] = {"version", "its version is not a number"},
+    [FSCK_NODE] = {"node", "does not say whose it is"},
+    [FSCK_LISTED] = {"listed", "is listed by a front-end that does not own it"},
+    [FSCK_UNLISTED] = {"unlisted", "is not listed by its front-end"},
+    [FSCK_ABANDONED] = {"abandoned", "its front-end has no lease"},
+    [FSCK_UNDUE] = {"undue", "has a front-end, and a deadline too"},
+    [FSCK_NO_DEADLINE] = {"no-deadline", "has no front-end and no deadline"},
+    [FSCK_MISSING] = {"missing", "is listed by a front-end, and does not exist"},
+    [FSCK_NO_ENTRY] = {"no-entry", "has a deadline, and does not exist"},
+    [FSCK_COUNT] = {"count", "the stored number of entries is wrong"},
+    [FSCK_HEAD] = {"head", "there are entries, and no epoch"},
+    [FSCK_PARTITIONS] = {"partitions", "it was made for another number of partitions"},
+};
+
+const char *fsck_rule_name(enum fsck_rule rule)
+{
+    return rules[rule].name;
+}
+
+const char *fsck_rule_help(enum fsck_rule rule)
+{
+    return rules[rule].help;
+}
+
+bool fsck_rule_parse(struct bytes name, enum fsck_rule *rule)
+{
+    for (int i = 0; i < FSCK_RULES; i++) {
+        if (bytes_equal(name, bytes_from_string(rules[i].name))) {
+            *rule = (enum fsck_rule)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding, struct fsck_id *about)
+{
+    struct fsck_report *report = fsck->report;
+    if (report->count == fsck->finding_capacity) {
+        fsck->finding_capacity = fsck->finding_capacity ? fsck->finding_capacity * 2 : 64;
+        report->findings =
+            mem_realloc(report->findings, fsck->finding_capacity * sizeof *report->findings);
+        fsck->about = mem_realloc(fsck->about, fsck->finding_capacity * sizeof *fsck->about);
+    }
+    fsck->about[report->count] = about;
+    report->findings[report->count++] = *finding;
+}
+
+/* What a pass works on: of all ids, those with any bit of the mask that the field has. */
+
+static void take_all(struct fsck *fsck)
+{
+    size_t most = 0;
+    uint32_t count = fsck->options->space.partitions;
+    for (uint32_t i = 0; i < count; i++)
+        most += HASH_COUNT(fsck->partitions[i].ids);
+    fsck->work = mem_zalloc(most, sizeof *fsck->work);
+    for (uint32_t i = 0; i < count; i++) {
+        for (struct fsck_id *id = fsck->partitions[i].ids; id; id = id->hh.next)
+            fsck->work[fsck->work_count++] = id;
+    }
+}
+
+static bool is_suspected(const struct fsck_id *id)
+{
+    return id->suspected != 0;
+}
+
+static bool is_confirmed(const struct fsck_id *id)
+{
+    return id->confirmed != 0;
+}
+
+static void keep_only(struct fsck *fsck, bool (*keep)(const struct fsck_id *id))
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fsck->work_count; i++) {
+        if (keep(fsck->work[i]))
+            fsck->work[kept++] = fsck->work[i];
+    }
+    fsck->work_count = kept;
+}
+
+/* Partitions as a whole. */
+
+static uint32_t wrong_in_partition(const struct fsck_partition *partition)
+{
+    const struct fsck_count *count = &partition->count;
+    uint32_t wrong = 0;
+    if (count->stored != count->counted)
+        wrong |= UINT32_C(1) << FSCK_COUNT;
+    if (!count->has_epoch && partition->ids)
+        wrong |= UINT32_C(1) << FSCK_HEAD;
+    if (count->has_epoch && count->partitions != partition->fsck->options->space.partitions)
+        wrong |= UINT32_C(1) << FSCK_PARTITIONS;
+    return wrong;
+}
+
+static void suspect_partitions(struct fsck *fsck)
+{
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
+        struct fsck_partition *partition = &fsck->partitions[i];
+        partition->suspected = wrong_in_partition(partition);
+        fsck->report->suspects += partition->suspected != 0;
+        if (partition->ids && partition->count.leases == 0)
+            fsck->report->unattended++;
+        if (partition->count.hold_until > partition->count.now)
+            fsck->report->holding++;
+    }
+}
+
+static void confirm_partitions(struct fsck *fsck)
+{
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
+        struct fsck_partition *partition = &fsck->partitions[i];
+        uint32_t wrong = wrong_in_partition(partition) & partition->suspected;
+        for (int rule = FSCK_COUNT; rule < FSCK_RULES; rule++) {
+            struct fsck_finding finding = {.rule = (enum fsck_rule)rule, .partition = i};
+            finding.stored = partition->count.stored;
+            finding.counted = partition->count.counted;
+            if (rule == FSCK_PARTITIONS) {
+                finding.stored = partition->count.partitions;
+                finding.counted = fsck->options->space.partitions;
+            }
+            if (wrong & UINT32_C(1) << rule)
+                fsck_add_finding(fsck, &finding, NULL);
+        }
+    }
+}
+
+/* What there is to mend has been mended: which findings does that settle? */
+static void settle_findings(struct fsck *fsck)
+{
+    struct fsck_report *report = fsck->report;
+    for (size_t i = 0; i < report->count; i++) {
+        struct fsck_finding *finding = &report->findings[i];
+        if (fsck->about[i])
+            finding->mended = (fsck->about[i]->mended & UINT32_C(1) << finding->rule) != 0;
+        else
+            finding->mended =
+                finding->rule == FSCK_COUNT && fsck->partitions[finding->partition].count.has_epoch;
+        report->mended += finding->mended;
+    }
+}
+
+static bool look(struct fsck *fsck)
+{
+    if (!fsck_gather(fsck))
+        return false;
+    take_all(fsck);
+    fsck->pass = FSCK_LOOK;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, false))
+        return false;
+    keep_only(fsck, is_suspected);
+    suspect_partitions(fsck);
+    fsck->report->suspects += fsck->work_count;
+    return true;
+}
+
+static bool look_again(struct fsck *fsck)
+{
+    if (!reader_pause(fsck->reader, fsck->options->settle_ms))
+        return false;
+    fsck->pass = FSCK_AGAIN;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, false))
+        return false;
+    keep_only(fsck, is_confirmed);
+    confirm_partitions(fsck);
+    return true;
+}
+
+/* The counts last: what the entries were mended to is what is to be counted. */
+static bool mend(struct fsck *fsck)
+{
+    fsck->pass = FSCK_MEND;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, true))
+        return false;
+    settle_findings(fsck);
+    return true;
+}
+
+static struct fsck *create(struct reader *reader, const struct fsck_options *options,
+                           struct fsck_report *report)
+{
+    const struct reader_space *space = &options->space;
+    struct fsck *fsck = mem_zalloc(1, sizeof *fsck);
+    *fsck = (struct fsck){.reader = reader, .options = options, .report = report};
+    fsck->partitions = mem_zalloc(space->partitions, sizeof *fsck->partitions);
+    id_make_hex(fsck->session, ID_FENCE_LENGTH);
+    for (uint32_t i = 0; i < space->partitions; i++) {
+        struct fsck_partition *partition = &fsck->partitions[i];
+        partition->fsck = fsck;
+        partition->index = i;
+        partition->prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, i);
+        partition->head = mem_format("%shead", partition->prefix);
+        partition->nodes_key = mem_format("%snodes", partition->prefix);
+        partition->deadlines = mem_format("%sdeadlines", partition->prefix);
+        partition->events = mem_format("%sevents", partition->prefix);
+    }
+    return fsck;
+}
+
+bool fsck_run(struct reader *reader, const struct fsck_options *options, struct fsck_report *report)
+{
+    memset(report, 0, sizeof *report);
+    fsck_judge_prepare();
+    struct fsck *fsck = create(reader, options, report);
+    report->owner = fsck;
+    report->partitions = options->space.partitions;
+    if (!look(fsck))
+        return false;
+    if (report->suspects == 0)
+        return true;
+    if (!look_again(fsck))
+        return false;
+    return !options->repair || report->count == 0 || mend(fsck);
+}
+
+static void free_partition(struct fsck_partition *partition)
+{
+    struct fsck_id *id, *next_id;
+    struct fsck_node *node, *next_node;
+    HASH_ITER (hh, partition->ids, id, next_id) {
+        HASH_DEL(partition->ids, id);
+        free(id);
+    }
+    HASH_ITER (hh, partition->nodes, node, next_node) {
+        HASH_DEL(partition->nodes, node);
+        free(node->key);
+        free(node);
+    }
+    free(partition->prefix);
+    free(partition->head);
+    free(partition->nodes_key);
+    free(partition->deadlines);
+    free(partition->events);
+}
+
+void fsck_report_free(struct fsck_report *report)
+{
+    struct fsck *fsck = report->owner;
+    free(report->findings);
+    report->findings = NULL;
+    report->count = 0;
+    report->owner = NULL;
+    if (!fsck)
+        return;
+    for (uint32_t i = 0; i < report->partitions; i++)
+        free_partition(&fsck->partitions[i]);
+    free(fsck->partitions);
+    free(fsck->work);
+    free(fsck->about);
+    free(fsck);
+}

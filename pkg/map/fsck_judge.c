@@ -1,0 +1,307 @@
+/*
+ * fsck_judge: hands the ids to the scripts, a batch at a time, and takes in what they say.
+ *
+ * The scripts are given all front-ends that are known. When one has come meanwhile they refuse,
+ * and the batch is judged again with it.
+ */
+#include "map/fsck_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map_scripts_data.h"
+
+#define BATCH_IDS 100 /* about 1 ms of Redis */
+#define BATCHES   8   /* under way */
+#define ATTEMPTS  10  /* while front-ends come */
+
+static struct redis_script script_repair = {.name = "repair",
+                                            .source = (const char *)script_repair_lua};
+static struct redis_script script_recount = {.name = "recount",
+                                             .source = (const char *)script_recount_lua};
+
+void fsck_judge_prepare(void)
+{
+    redis_script_prepare(&script_repair);
+    redis_script_prepare(&script_recount);
+}
+
+/* Arguments for a script: the texts of some live in a writer, so they are ranges until the end. */
+struct arguments {
+    struct writer text;
+    struct bytes *list;
+    size_t count, capacity;
+};
+
+static void add(struct arguments *arguments, struct bytes text)
+{
+    if (arguments->count == arguments->capacity) {
+        arguments->capacity = arguments->capacity ? arguments->capacity * 2 : 64;
+        arguments->list =
+            mem_realloc(arguments->list, arguments->capacity * sizeof *arguments->list);
+    }
+    arguments->list[arguments->count++] = text;
+}
+
+static void add_string(struct arguments *arguments, const char *string)
+{
+    add(arguments, bytes_from_string(string));
+}
+
+static void arguments_free(struct arguments *arguments)
+{
+    writer_free(&arguments->text);
+    free(arguments->list);
+}
+
+static void add_node_keys(struct arguments *arguments, const struct fsck_partition *partition)
+{
+    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
+        add_string(arguments, node->key);
+}
+
+static void add_node_names(struct arguments *arguments, const struct fsck_partition *partition)
+{
+    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
+        add(arguments, (struct bytes){(const uint8_t *)node->name, node->len});
+}
+
+/* Entries. */
+
+struct batch {
+    struct fsck_partition *partition;
+    size_t count;
+    struct fsck_id *ids[BATCH_IDS];
+};
+
+static struct bytes id_text(const struct fsck_id *id)
+{
+    return (struct bytes){id->text, id->len};
+}
+
+static const char *find_node(const struct fsck_partition *partition, struct bytes name)
+{
+    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
+        if (bytes_equal(name, (struct bytes){(const uint8_t *)node->name, node->len}))
+            return node->name;
+    }
+    return NULL;
+}
+
+/* "<number> <rule>[ <node>]" */
+static bool take_line(struct batch *batch, struct bytes line)
+{
+    struct fsck *fsck = batch->partition->fsck;
+    struct cursor cursor = cursor_over(line);
+    enum fsck_rule rule;
+    uint64_t number = cursor_decimal(&cursor, ' ');
+    struct bytes rest = cursor_take(&cursor, cursor_left(&cursor));
+    const uint8_t *space = rest.len > 0 ? memchr(rest.data, ' ', rest.len) : NULL;
+    struct bytes name = {rest.data, space ? (size_t)(space - rest.data) : rest.len};
+    if (cursor.failed || number < 1 || number > batch->count || !fsck_rule_parse(name, &rule))
+        return false;
+
+    struct fsck_id *id = batch->ids[number - 1];
+    uint32_t bit = UINT32_C(1) << rule;
+    if (fsck->pass == FSCK_LOOK) {
+        id->suspected |= bit;
+    } else if (fsck->pass == FSCK_MEND) {
+        id->mended |= bit;
+    } else if (id->suspected & bit) {
+        struct fsck_finding finding = {
+            .rule = rule, .partition = batch->partition->index, .id = id_text(id)};
+        if (space)
+            finding.node =
+                find_node(batch->partition, (struct bytes){space + 1, rest.len - name.len - 1});
+        id->confirmed |= bit;
+        fsck_add_finding(fsck, &finding, id);
+    }
+    return true;
+}
+
+static bool is_word(const struct redis_reply *reply, const char *word)
+{
+    return reply->count == 1 && bytes_equal(reply->elements[0]->text, bytes_from_string(word));
+}
+
+static void on_judged(void *arg, const struct redis_reply *reply)
+{
+    struct batch *batch = arg;
+    struct reader *reader = batch->partition->fsck->reader;
+    if (reply->type != REDIS_ARRAY) {
+        reader_fail(reader, READER_REFUSED, "a script was refused: %.*s", (int)reply->text.len,
+                    (const char *)reply->text.data);
+    } else if (is_word(reply, "nodes")) {
+        for (size_t i = 0; i < batch->count; i++)
+            batch->ids[i]->again = true;
+    } else if (!is_word(reply, "epoch")) {
+        for (size_t i = 0; i < reply->count; i++) {
+            if (!take_line(batch, reply->elements[i]->text))
+                reader_fail(reader, READER_REFUSED, "a script's answer makes no sense");
+        }
+    }
+}
+
+static void send_batch(struct batch *batch)
+{
+    struct fsck_partition *partition = batch->partition;
+    struct fsck *fsck = partition->fsck;
+    struct arguments arguments = {0};
+    size_t ends[BATCH_IDS], start = 0;
+    char ttl[24], grace[24], nodes[24];
+
+    for (size_t i = 0; i < batch->count; i++) {
+        keys_write(&arguments.text, partition->prefix, "client:", id_text(batch->ids[i]));
+        ends[i] = arguments.text.len;
+    }
+    add_string(&arguments, partition->head);
+    add_string(&arguments, partition->nodes_key);
+    add_string(&arguments, partition->deadlines);
+    add_string(&arguments, partition->events);
+    add_node_keys(&arguments, partition);
+    for (size_t i = 0; i < batch->count; start = ends[i++])
+        add(&arguments, (struct bytes){arguments.text.data + start, ends[i] - start});
+    size_t keys = arguments.count;
+
+    snprintf(ttl, sizeof ttl, "%lld", (long long)fsck->options->ttl);
+    snprintf(grace, sizeof grace, "%lld", (long long)fsck->options->grace);
+    snprintf(nodes, sizeof nodes, "%u", HASH_COUNT(partition->nodes));
+    add_string(&arguments, fsck->pass == FSCK_MEND ? "mend" : "look");
+    add_string(&arguments, ttl);
+    add_string(&arguments, grace);
+    add_string(&arguments, fsck->session);
+    add_string(&arguments, nodes);
+    add_node_names(&arguments, partition);
+    for (size_t i = 0; i < batch->count; i++)
+        add(&arguments, id_text(batch->ids[i]));
+    reader_eval(fsck->reader, &script_repair, on_judged, batch, keys, arguments.count,
+                arguments.list);
+    arguments_free(&arguments);
+}
+
+/* The work is ordered by partition, so a batch is a run of it. */
+static bool judge_once(struct fsck *fsck)
+{
+    size_t most = fsck->work_count / BATCH_IDS + fsck->options->space.partitions + 1, used = 0;
+    struct batch *batches = mem_zalloc(most, sizeof *batches);
+    for (size_t i = 0; i < fsck->work_count; used++) {
+        struct batch *batch = &batches[used];
+        batch->partition = fsck->work[i]->partition;
+        while (i < fsck->work_count && batch->count < BATCH_IDS &&
+               fsck->work[i]->partition == batch->partition) {
+            fsck->work[i]->again = false;
+            batch->ids[batch->count++] = fsck->work[i++];
+        }
+        send_batch(batch);
+        if (!reader_wait_below(fsck->reader, BATCHES))
+            break;
+    }
+    bool fine = reader_wait(fsck->reader);
+    free(batches); /* after a problem no callback comes any more */
+    return fine;
+}
+
+static size_t keep_unjudged(struct fsck *fsck, struct fsck_id **work)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fsck->work_count; i++) {
+        if (fsck->work[i]->again)
+            work[count++] = fsck->work[i];
+    }
+    return count;
+}
+
+bool fsck_judge(struct fsck *fsck)
+{
+    struct fsck_id **all = fsck->work;
+    size_t count = fsck->work_count;
+    struct fsck_id **left = mem_zalloc(count, sizeof *left);
+    bool fine = true;
+    for (int i = 0; fine && fsck->work_count > 0; i++) {
+        if (i == ATTEMPTS)
+            reader_fail(fsck->reader, READER_LATE,
+                        "front-ends come faster than they can be looked at");
+        fine = fsck_gather_nodes(fsck) && judge_once(fsck);
+        fsck->work_count = keep_unjudged(fsck, left);
+        fsck->work = left;
+    }
+    fsck->work = all;
+    fsck->work_count = count;
+    free(left);
+    return fine;
+}
+
+/* Counts. */
+
+static uint64_t number_of(const struct redis_reply *reply)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < reply->text.len && i < 19; i++) {
+        uint8_t c = reply->text.data[i];
+        if (c < '0' || c > '9')
+            return 0;
+        number = number * 10 + (uint64_t)(c - '0');
+    }
+    return number;
+}
+
+static void on_counted(void *arg, const struct redis_reply *reply)
+{
+    struct fsck_partition *partition = arg;
+    struct fsck_count *count = &partition->count;
+    if (reply->type != REDIS_ARRAY || (reply->count != 9 && !is_word(reply, "nodes"))) {
+        reader_fail(partition->fsck->reader, READER_REFUSED, "a script's answer makes no sense");
+        return;
+    }
+    count->done = reply->count == 9;
+    if (!count->done)
+        return;
+    count->counted = number_of(reply->elements[1]);
+    count->stored = number_of(reply->elements[2]);
+    count->has_epoch = reply->elements[3]->text.len > 0;
+    count->partitions = number_of(reply->elements[4]);
+    count->now = number_of(reply->elements[5]);
+    count->hold_until = number_of(reply->elements[7]);
+    count->leases = number_of(reply->elements[8]);
+}
+
+static void send_recount(struct fsck_partition *partition, bool mend)
+{
+    struct arguments arguments = {0};
+    add_string(&arguments, partition->head);
+    add_string(&arguments, partition->nodes_key);
+    add_string(&arguments, partition->deadlines);
+    add_node_keys(&arguments, partition);
+    size_t keys = arguments.count;
+    add_string(&arguments, mend ? "mend" : "look");
+    add_node_names(&arguments, partition);
+    reader_eval(partition->fsck->reader, &script_recount, on_counted, partition, keys,
+                arguments.count, arguments.list);
+    arguments_free(&arguments);
+}
+
+bool fsck_recount(struct fsck *fsck, bool mend)
+{
+    uint32_t count = fsck->options->space.partitions;
+    for (uint32_t i = 0; i < count; i++)
+        fsck->partitions[i].count.done = false;
+    for (int attempt = 0;; attempt++) {
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            if (!fsck->partitions[i].count.done) {
+                left++;
+                send_recount(&fsck->partitions[i], mend);
+            }
+        }
+        if (left == 0)
+            return true;
+        if (attempt == ATTEMPTS)
+            reader_fail(fsck->reader, READER_LATE,
+                        "front-ends come faster than they can be looked at");
+        if (!reader_wait(fsck->reader) || !fsck_gather_nodes(fsck))
+            return false;
+    }
+}
