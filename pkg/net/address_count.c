@@ -1,0 +1,54 @@
+/* address_count: a uthash of the addresses that have connections, without their ports. The hash
+ * is keyed by this process, as peers choose the keys. */
+#include "net/net_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "base/mem.h"
+
+struct key {
+    uint8_t family;
+    uint8_t ip[16]; /* unused bytes are zero */
+};
+
+struct address_count {
+    struct key key;
+    uint32_t connections;
+    UT_hash_handle hh;
+};
+
+static struct key make_key(const struct address *address)
+{
+    struct key key = {.family = address->family};
+    memcpy(key.ip, address->ip, address->family == ADDRESS_IPV4 ? 4 : sizeof key.ip);
+    return key;
+}
+
+struct address_count *address_count_add(struct address_count **table, const struct address *address,
+                                        int64_t limit)
+{
+    struct key key = make_key(address);
+    unsigned hash = (unsigned)address_hash_ip(address);
+    struct address_count *count;
+    HASH_FIND_BYHASHVALUE(hh, *table, &key, sizeof key, hash, count);
+    if (count == NULL) {
+        count = mem_zalloc(1, sizeof *count);
+        count->key = key;
+        HASH_ADD_BYHASHVALUE(hh, *table, key, sizeof key, hash, count);
+    }
+    if (limit > 0 && count->connections >= (uint64_t)limit)
+        return NULL;
+    count->connections++;
+    return count;
+}
+
+void address_count_remove(struct address_count **table, struct address_count *count)
+{
+    if (--count->connections > 0)
+        return;
+    HASH_DEL(*table, count);
+    free(count);
+}

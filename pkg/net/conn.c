@@ -1,0 +1,275 @@
+/* conn: a connection's life from its creation to its end; input and output have their own files. */
+#include "net/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/net_private.h"
+
+_Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
+               "the metrics of closed connections stand in the order of the reasons");
+_Static_assert(sizeof(struct conn) <= 152, "a connection fits a block of 160 bytes");
+
+const char *conn_close_reason_name(enum conn_close_reason reason)
+{
+    static const char *const names[] = {
+        [CONN_CLOSE_PEER] = "peer",           [CONN_CLOSE_ERROR] = "error",
+        [CONN_CLOSE_IDLE] = "idle",           [CONN_CLOSE_HANDSHAKE] = "handshake",
+        [CONN_CLOSE_WRITE] = "write_timeout", [CONN_CLOSE_SILENT] = "silent",
+        [CONN_CLOSE_PROTOCOL] = "protocol",   [CONN_CLOSE_DRAIN] = "drain",
+        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_LOCAL] = "local"};
+    return names[reason];
+}
+
+#define INPUT_LIMIT_MAX (1U << 30)
+
+static void on_open_event(struct conn *conn, unsigned events)
+{
+    if ((conn->flags & CONN_BEHIND) &&
+        ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ)))
+        conn_write_ready(conn);
+    if (conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD)) &&
+        ((events & LOOP_READ) || (conn->flags & CONN_READ_WANTS_WRITE)))
+        conn_read(conn);
+}
+
+static void on_event(void *arg, unsigned events)
+{
+    struct conn *conn = arg;
+    switch ((enum conn_state)conn->state) {
+    case CONN_PROXY:
+        conn_read_proxy(conn);
+        break;
+    case CONN_TLS:
+        conn_handshake(conn);
+        break;
+    case CONN_OPEN:
+    case CONN_ENDING:
+        on_open_event(conn, events);
+        break;
+    case CONN_LINGER:
+        conn_read_linger(conn);
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+}
+
+void conn_watch(struct conn *conn)
+{
+    unsigned events = 0;
+    switch ((enum conn_state)conn->state) {
+    case CONN_PROXY:
+    case CONN_LINGER:
+        events = LOOP_READ;
+        break;
+    case CONN_TLS:
+        events = tls_stream_wants_write(conn->tls) ? LOOP_WRITE : LOOP_READ;
+        break;
+    case CONN_OPEN:
+        if (!(conn->flags & (CONN_PAUSED | CONN_HELD)))
+            events |= conn->flags & CONN_READ_WANTS_WRITE ? LOOP_READ | LOOP_WRITE : LOOP_READ;
+        /* fall through */
+    case CONN_ENDING:
+        if (conn->flags & CONN_BEHIND)
+            events |= conn->flags & CONN_WRITE_WANTS_READ ? LOOP_READ : LOOP_WRITE;
+        break;
+    case CONN_CLOSED:
+        return;
+    }
+    if (events != conn->interest) {
+        conn->interest = (uint8_t)events;
+        loop_io_set(conn->io, events);
+    }
+}
+
+struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
+                         struct address_count *counted)
+{
+    struct conn *conn = mem_zalloc(1, sizeof *conn);
+    list_init(&conn->node);
+    list_init(&conn->dirty);
+    conn->listener = listener;
+    listener->references++;
+    conn->fd = fd;
+    conn->peer = *peer;
+    conn->counted = counted;
+    conn->io = loop_io_create(listener->net->loop, fd, on_event, conn);
+    listener->net->count++;
+    metrics_add(METRIC_CONNECTIONS, 1);
+    conn->heard = net_stamp(listener->net);
+    queue_conn(conn, QUEUE_HANDSHAKE);
+    return conn;
+}
+
+static void enter_open(struct conn *conn)
+{
+    const struct listener *listener = conn->listener;
+    metrics_add(METRIC_ACCEPTED, 1);
+    listener->callbacks->accepted(listener->arg, conn);
+    assert(conn->handler != NULL);
+    if (conn->state != CONN_OPEN)
+        return;
+    if (conn->tls != NULL && tls_stream_has_pending(conn->tls))
+        conn_schedule_input(conn);
+    conn_watch(conn);
+}
+
+static void enter_ending(struct conn *conn)
+{
+    list_remove(&conn->node);
+    conn_drop_input(conn);
+    if (!(conn->flags & CONN_BEHIND))
+        conn_make_dirty(conn); /* the flush goes on from here */
+    conn_watch(conn);
+}
+
+static void enter_linger(struct conn *conn)
+{
+    if (conn->tls != NULL)
+        tls_stream_shutdown(conn->tls);
+    (void)shutdown(conn->fd, SHUT_WR);
+    queue_conn(conn, QUEUE_LINGER);
+    conn_watch(conn);
+}
+
+static void enter_closed(struct conn *conn)
+{
+    struct net *net = conn->listener->net;
+    if (conn->handler != NULL)
+        metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
+    /* A record that is half sent cannot be followed by another. */
+    if (conn->tls != NULL && conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BEHIND))
+        tls_stream_shutdown(conn->tls);
+    list_remove(&conn->dirty);
+    conn_drop_output(conn);
+    conn_drop_input(conn);
+    loop_io_destroy(&conn->io);
+    close(conn->fd);
+    conn->fd = -1;
+    if (conn->counted != NULL)
+        address_count_remove(&net->addresses, conn->counted);
+    conn->counted = NULL;
+    net->count--;
+    metrics_add(METRIC_CONNECTIONS, -1);
+    list_remove(&conn->node);
+    list_append(&net->closing, &conn->node);
+    loop_defer(net->loop, LOOP_PHASE_FREE, &net->free);
+    net_resume_accepting(net);
+}
+
+void conn_move(struct conn *conn, enum conn_state state)
+{
+    conn->state = state;
+    switch (state) {
+    case CONN_TLS:
+        conn->tls = tls_stream_create(conn->listener->tls, conn->fd, NULL);
+        conn_watch(conn);
+        break;
+    case CONN_PROXY:
+        conn_watch(conn);
+        break;
+    case CONN_OPEN:
+        enter_open(conn);
+        break;
+    case CONN_ENDING:
+        enter_ending(conn);
+        break;
+    case CONN_LINGER:
+        enter_linger(conn);
+        break;
+    case CONN_CLOSED:
+        enter_closed(conn);
+        break;
+    }
+}
+
+void conn_free(struct conn *conn)
+{
+    struct listener *listener = conn->listener;
+    list_remove(&conn->node);
+    if (conn->handler != NULL)
+        conn->handler->closed(conn->arg, conn->reason);
+    tls_stream_destroy(&conn->tls);
+    free(conn);
+    listener_unref(listener);
+}
+
+void conn_refuse(struct conn *conn, const char *reason, enum metric metric, const char *detail)
+{
+    net_refuse(conn->listener->net, conn->listener, &conn->peer, reason, metric, detail);
+    conn->reason = CONN_CLOSE_ERROR;
+    conn_move(conn, CONN_CLOSED);
+}
+
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg)
+{
+    conn->handler = handler;
+    conn->arg = arg;
+}
+
+void conn_handshake_done(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || (conn->flags & CONN_KNOWN))
+        return;
+    conn->flags |= CONN_KNOWN;
+    queue_conn(conn, QUEUE_IDLE);
+}
+
+void conn_set_input_limit(struct conn *conn, size_t limit)
+{
+    conn->input_limit = limit < INPUT_LIMIT_MAX ? (uint32_t)limit : INPUT_LIMIT_MAX;
+}
+
+void conn_close(struct conn *conn, enum conn_close_reason reason)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn->reason = (uint8_t)reason;
+    conn_move(conn, CONN_CLOSED);
+}
+
+void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->reason = (uint8_t)reason;
+    conn_move(conn, CONN_ENDING);
+}
+
+const struct address *conn_peer(const struct conn *conn)
+{
+    return &conn->peer;
+}
+
+const char *conn_peer_text(const struct conn *conn)
+{
+    static char text[ADDRESS_TEXT_SIZE];
+    return address_format(&conn->peer, text);
+}
+
+uint64_t conn_silence_ms(const struct conn *conn)
+{
+    uint64_t silence = net_elapsed_ms(conn->listener->net, conn->heard);
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (conn->fd < 0 || !conn->listener->socket.is_tcp ||
+        getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return silence;
+    if (info.tcpi_last_ack_recv < silence)
+        silence = info.tcpi_last_ack_recv;
+    if (info.tcpi_last_data_recv < silence)
+        silence = info.tcpi_last_data_recv;
+    return silence;
+}
+
+bool conn_is_tls(const struct conn *conn)
+{
+    return conn->tls != NULL;
+}

@@ -1,0 +1,97 @@
+/*
+ * conn: one accepted stream connection (TCP or unix socket, plain or TLS) with bounded output.
+ *
+ * Input is read into a buffer that all connections of the loop share; only what the protocol did
+ * not consume is kept, in memory of the connection's own that is freed when nothing is left. So an
+ * idle connection holds no buffer.
+ *
+ * Output of one turn is collected as references to frames and goes out in LOOP_PHASE_OUTPUT with
+ * one writev; only what the kernel did not take is kept. conn_is_behind then says so: a protocol
+ * that sends *state* sends nothing more to such a connection, and sends the newest state when
+ * `drained` is called. A connection whose output does not move for net.write_timeout is closed;
+ * one that is more than net.max_output behind is not read from until it has drained, so that
+ * requests whose answers nobody reads stay in the kernel.
+ *
+ * Ownership: the listener's accept callback gets the connection and must set its handler. The conn
+ * destroys itself: `closed` is called exactly once, never from inside conn_send*, and the pointer
+ * must not be used after it. conn_close may be called from any callback.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/frame.h"
+
+struct conn;
+
+enum conn_close_reason {
+    CONN_CLOSE_PEER,      /* the peer closed */
+    CONN_CLOSE_ERROR,     /* read or write error */
+    CONN_CLOSE_IDLE,      /* net.idle_timeout */
+    CONN_CLOSE_HANDSHAKE, /* nothing said within net.handshake_timeout */
+    CONN_CLOSE_WRITE,     /* net.write_timeout */
+    CONN_CLOSE_SILENT,    /* the map found the peer silent for client.ttl */
+    CONN_CLOSE_PROTOCOL,  /* a malformed message */
+    CONN_CLOSE_DRAIN,     /* the front-end is being shut down */
+    CONN_CLOSE_KICKED,    /* an operator said so */
+    CONN_CLOSE_LOCAL      /* the protocol is done with it */
+};
+const char *conn_close_reason_name(enum conn_close_reason reason);
+
+struct conn_handler {
+    /*
+     * The unread bytes, oldest first. Returns how many it consumed; the rest is presented again
+     * with what arrives next. Not called while reading is paused, nor after conn_close.
+     */
+    size_t (*received)(void *arg, struct bytes input);
+    /* The output, having been behind, is empty. May be NULL. */
+    void (*drained)(void *arg);
+    /* It is gone: forget it. What waited as output may be lost. */
+    void (*closed)(void *arg, enum conn_close_reason reason);
+};
+
+/* handler: static; arg: passed to it. May be called again (an upgrade hands the conn over). */
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
+
+/* Each returns at once; nothing is written before the end of the turn. */
+void conn_send(struct conn *conn, struct bytes bytes); /* copies */
+void conn_send_frame(struct conn *conn, struct frame *frame); /* takes a reference of its own */
+/* A part of a frame. */
+void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
+/* Bytes not yet taken by the kernel. */
+size_t conn_output_size(const struct conn *conn);
+/* Output of an earlier turn waits. */
+bool conn_is_behind(const struct conn *conn);
+
+/* The protocol has said what makes the peer known: the handshake time-out no longer applies. */
+void conn_handshake_done(struct conn *conn);
+/* Stop and go on presenting input (backpressure): while paused the socket is not read. */
+void conn_pause_reading(struct conn *conn);
+void conn_resume_reading(struct conn *conn);
+/* The largest unconsumed input that is kept; more closes with CONN_CLOSE_PROTOCOL. Default:
+ * net.max_input. */
+void conn_set_input_limit(struct conn *conn, size_t limit);
+
+/* Closes now; `closed` follows in this turn. */
+void conn_close(struct conn *conn, enum conn_close_reason reason);
+/* Stops reading, sends what waits, says the end (shutdown), reads the peer's end for a bounded
+ * time so that no reset eats the last bytes, and closes. */
+void conn_close_after_output(struct conn *conn, enum conn_close_reason reason);
+
+/* The client's address: the PROXY header's where there is one, else the socket's. */
+const struct address *conn_peer(const struct conn *conn);
+/* The same as text, for logs: valid until the next call. */
+const char *conn_peer_text(const struct conn *conn);
+/*
+ * Milliseconds since the peer was last known to be there: a byte received, or, for TCP, an
+ * acknowledgement (of data or of a keep-alive probe).
+ */
+uint64_t conn_silence_ms(const struct conn *conn);
+bool conn_is_tls(const struct conn *conn);
+
+#endif

@@ -1,0 +1,75 @@
+/* conn_greet: what comes before the protocol: the PROXY header, then the TLS handshake. Both are
+ * under net.handshake_timeout, which began when the connection was accepted. */
+#include "net/net_private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/proxy_private.h"
+
+_Static_assert(PROXY_MAX_SIZE < NET_BUFFER_SIZE, "a PROXY header fits the shared buffer");
+
+static void refuse_proxy(struct conn *conn, const char *detail)
+{
+    conn_refuse(conn, "proxy_header", METRIC_REFUSED_PROXY, detail);
+}
+
+static void take_proxy(struct conn *conn, const struct proxy_header *header)
+{
+    struct listener *listener = conn->listener;
+    if (header->has_source)
+        conn->peer = header->source;
+    if (!listener_admits(listener, &conn->peer, &conn->counted)) {
+        conn->reason = CONN_CLOSE_LOCAL;
+        conn_move(conn, CONN_CLOSED);
+        return;
+    }
+    conn_move(conn, listener->tls != NULL ? CONN_TLS : CONN_OPEN);
+}
+
+/* The bytes behind the header belong to TLS or the protocol, and TLS reads the descriptor itself:
+ * so the header is peeked at, and only its own bytes are taken. */
+void conn_read_proxy(struct conn *conn)
+{
+    uint8_t *buffer = conn->listener->net->buffer;
+    size_t kept = conn->input != NULL ? conn->input->len : 0, take;
+    struct proxy_header header;
+    enum proxy_result result;
+    ssize_t n;
+    if (kept > 0)
+        memcpy(buffer, conn->input->data, kept);
+    n = recv(conn->fd, buffer + kept, PROXY_MAX_SIZE - kept, MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        refuse_proxy(conn, n == 0 ? "closed before the header was complete" : strerror(errno));
+        return;
+    }
+    result = proxy_parse((struct bytes){buffer, kept + (size_t)n}, &header);
+    if (result == PROXY_BAD) {
+        refuse_proxy(conn, header.error);
+        return;
+    }
+    take = result == PROXY_DONE ? header.len - kept : (size_t)n;
+    if (recv(conn->fd, buffer + kept, take, 0) != (ssize_t)take) {
+        refuse_proxy(conn, "the header could not be read");
+        return;
+    }
+    if (result == PROXY_MORE) {
+        conn_keep_input(conn, (struct bytes){buffer, kept + take});
+        return;
+    }
+    conn_drop_input(conn);
+    take_proxy(conn, &header);
+}
+
+void conn_handshake(struct conn *conn)
+{
+    if (tls_stream_handshake(conn->tls) == 0)
+        conn_move(conn, CONN_OPEN);
+    else if (errno == EAGAIN)
+        conn_watch(conn);
+    else
+        conn_refuse(conn, "tls", METRIC_REFUSED_TLS, tls_stream_error(conn->tls));
+}

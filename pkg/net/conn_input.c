@@ -1,0 +1,231 @@
+/*
+ * conn_input: reading, and presenting what was read.
+ *
+ * Bytes are read into the net's buffer behind what was kept, and presented from there. Only where
+ * a lot is kept (a large message that is arriving) is it read into the connection's own memory.
+ * While input is presented it is not the connection's: a handler may close the connection and go
+ * on looking at the bytes.
+ */
+#include "net/net_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+#define OWN_FROM (NET_BUFFER_SIZE / 2) /* this much kept input is read into where it lies */
+
+static bool may_present(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD));
+}
+
+static struct input *create_input(struct conn *conn, size_t capacity)
+{
+    struct input *input = mem_alloc(sizeof *input + capacity);
+    input->conn = conn;
+    list_init(&input->node);
+    input->len = 0;
+    input->capacity = (uint32_t)capacity;
+    return input;
+}
+
+/* Out of the connection and of those to be presented again. May be NULL. */
+static struct input *take_input(struct conn *conn)
+{
+    struct input *input = conn->input;
+    conn->input = NULL;
+    if (input != NULL)
+        list_remove(&input->node);
+    return input;
+}
+
+void conn_drop_input(struct conn *conn)
+{
+    free(take_input(conn));
+}
+
+void conn_schedule_input(struct conn *conn)
+{
+    struct net *net = conn->listener->net;
+    if (conn->input == NULL)
+        conn->input = create_input(conn, 0);
+    list_remove(&conn->input->node);
+    list_append(&net->resumed, &conn->input->node);
+    loop_defer(net->loop, LOOP_PHASE_FREE, &net->free);
+}
+
+/* Keeps the rest, in the memory of own (which may be NULL and may hold the rest) if that is not
+ * much too large for it. */
+static void keep(struct conn *conn, struct input *own, struct bytes rest)
+{
+    bool scheduled = conn->input != NULL; /* asked for while the input was presented */
+    conn_drop_input(conn);
+    if (rest.len > 0) {
+        if (own != NULL && own->capacity >= rest.len && own->capacity / 4 <= rest.len) {
+            memmove(own->data, rest.data, rest.len);
+            conn->input = own;
+            own = NULL;
+        } else {
+            conn->input = create_input(conn, rest.len);
+            memcpy(conn->input->data, rest.data, rest.len);
+        }
+        conn->input->len = (uint32_t)rest.len;
+    }
+    free(own);
+    if (scheduled)
+        conn_schedule_input(conn);
+}
+
+void conn_keep_input(struct conn *conn, struct bytes rest)
+{
+    keep(conn, take_input(conn), rest);
+}
+
+static bool is_too_much(const struct conn *conn)
+{
+    int64_t limit = conn->input_limit > 0 ? conn->input_limit : conn->listener->settings->max_input;
+    return conn->input != NULL && conn->input->len > (uint64_t)limit && may_present(conn);
+}
+
+/* Presents the bytes, which lie in the net's buffer or in own, and keeps the rest. */
+static void present(struct conn *conn, struct input *own, struct bytes bytes)
+{
+    struct net *net = conn->listener->net;
+    bool handed_over = true;
+    net->presenting = conn;
+    while (handed_over && bytes.len > 0 && may_present(conn)) {
+        const struct conn_handler *handler = conn->handler;
+        void *arg = conn->arg;
+        size_t used = handler->received(arg, bytes);
+        assert(used <= bytes.len);
+        bytes.data += used;
+        bytes.len -= used;
+        handed_over = conn->handler != handler || conn->arg != arg;
+    }
+    net->presenting = NULL;
+    if (conn->state != CONN_OPEN) {
+        free(own);
+        return;
+    }
+    keep(conn, own, bytes);
+    if (is_too_much(conn)) {
+        log_limited(LOG_WARN, &net->closed_limit, "connection closed",
+                    LOG_STRING("peer", conn_peer_text(conn)),
+                    LOG_STRING("reason", "more input than net.max_input without a message"));
+        conn_close(conn, CONN_CLOSE_PROTOCOL);
+    }
+}
+
+static void end_of_input(struct conn *conn)
+{
+    /* The peer may have closed its half only, and read on. */
+    if (conn_output_size(conn) > 0)
+        conn_close_after_output(conn, CONN_CLOSE_PEER);
+    else
+        conn_close(conn, CONN_CLOSE_PEER);
+}
+
+static ssize_t read_bytes(struct conn *conn, uint8_t *to, size_t room)
+{
+    ssize_t n;
+    if (conn->tls == NULL)
+        return recv(conn->fd, to, room, 0);
+    conn->flags &= ~CONN_READ_WANTS_WRITE;
+    n = tls_stream_read(conn->tls, to, room);
+    if (n < 0 && errno == EAGAIN && tls_stream_wants_write(conn->tls))
+        conn->flags |= CONN_READ_WANTS_WRITE;
+    return n;
+}
+
+static struct input *grow(struct conn *conn, struct input *own)
+{
+    if (own->capacity - own->len < NET_BUFFER_SIZE / 4) {
+        own->capacity = own->len * 2;
+        own = mem_realloc(own, sizeof *own + own->capacity);
+        list_init(&own->node);
+    }
+    return own;
+}
+
+/* False when there was nothing to read or the connection came to its end. */
+static bool read_once(struct conn *conn)
+{
+    struct net *net = conn->listener->net;
+    struct input *own = take_input(conn);
+    size_t kept = own != NULL ? own->len : 0;
+    size_t room = NET_BUFFER_SIZE - kept;
+    uint8_t *base = net->buffer;
+    ssize_t n;
+    if (kept >= OWN_FROM) {
+        own = grow(conn, own);
+        base = own->data;
+        room = own->capacity - kept;
+    } else if (kept > 0) {
+        memcpy(base, own->data, kept);
+    }
+    n = read_bytes(conn, base + kept, room);
+    if (n <= 0) {
+        keep(conn, own, (struct bytes){base, kept});
+        if (n == 0)
+            end_of_input(conn);
+        else if (errno != EAGAIN && errno != EINTR)
+            conn_close(conn, CONN_CLOSE_ERROR);
+        return false;
+    }
+    metrics_add(METRIC_BYTES_IN, n);
+    conn->heard = net_stamp(net);
+    if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0)
+        queue_conn(conn, QUEUE_IDLE);
+    present(conn, own, (struct bytes){base, kept + (size_t)n});
+    return may_present(conn);
+}
+
+void conn_read(struct conn *conn)
+{
+    while (read_once(conn) && conn->tls != NULL && tls_stream_has_pending(conn->tls))
+        ;
+    conn_watch(conn);
+}
+
+void conn_present_again(struct conn *conn)
+{
+    struct input *own = take_input(conn);
+    if (!may_present(conn)) {
+        keep(conn, own, (struct bytes){own->data, own->len});
+        return;
+    }
+    present(conn, own, (struct bytes){own->data, own->len});
+    if (may_present(conn) && conn->tls != NULL && tls_stream_has_pending(conn->tls))
+        conn_read(conn);
+}
+
+void conn_read_linger(struct conn *conn)
+{
+    struct net *net = conn->listener->net;
+    ssize_t n = recv(conn->fd, net->buffer, sizeof net->buffer, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        conn_close(conn, conn->reason);
+}
+
+void conn_pause_reading(struct conn *conn)
+{
+    conn->flags |= CONN_PAUSED;
+    conn_watch(conn);
+}
+
+void conn_resume_reading(struct conn *conn)
+{
+    if (!(conn->flags & CONN_PAUSED))
+        return;
+    conn->flags &= ~CONN_PAUSED;
+    if (conn->state != CONN_OPEN)
+        return;
+    if (conn->input != NULL || conn->listener->net->presenting == conn ||
+        (conn->tls != NULL && tls_stream_has_pending(conn->tls)))
+        conn_schedule_input(conn);
+    conn_watch(conn);
+}

@@ -1,0 +1,65 @@
+/*
+ * http: HTTP/1.1 on an accepted connection, for health, metrics, the API and upgrades.
+ *
+ * Requests are parsed by libhttp-parser under limits of our own: request line and headers at most
+ * http.max_header bytes (431), body at most http.max_body (413), the whole request within
+ * http.timeout (408), http.max_headers header lines. Pipelined requests are answered in order.
+ * Keep-alive as HTTP/1.1 has it. HEAD is answered as GET without the body.
+ */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+struct http_settings {
+    int64_t max_header; /* http.max_header, bytes, 16 KiB */
+    int64_t max_headers; /* http.max_headers, lines */
+    int64_t max_body;   /* http.max_body, bytes */
+    int64_t timeout;    /* http.timeout, ms for a request to arrive whole */
+    int64_t idle;       /* http.idle, ms between requests of a kept connection */
+};
+extern const struct config_module http_config;
+
+struct http_request; /* valid until it has been answered */
+struct http_router;
+
+typedef void (*http_handler)(void *arg, struct http_request *request);
+
+struct http_router *http_router_create(void);
+void http_router_destroy(struct http_router **router);
+/* path: exact ("/healthz"), or a prefix that ends with "/" and "*" ("/api/v1/clients/" "*").
+ * method: "GET" (HEAD too), "POST", or NULL for any; another method gets 405 with Allow. */
+void http_router_add(struct http_router *router, const char *method, const char *path,
+                     http_handler handler, void *arg);
+
+/* Serves the connection until it ends; it belongs to http now. settings are read at each use. */
+void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
+                const struct http_router *router);
+
+struct bytes http_request_method(const struct http_request *request);
+struct bytes http_request_path(const struct http_request *request); /* percent-decoded */
+/* The value of a header (name in any case), empty with data NULL when missing. */
+struct bytes http_request_header(const struct http_request *request, const char *name);
+/* A query parameter, percent-decoded; data NULL when missing. */
+struct bytes http_request_query(const struct http_request *request, const char *name);
+struct bytes http_request_body(const struct http_request *request);
+struct conn *http_request_conn(const struct http_request *request);
+
+/* Answers; exactly once, in the handler or later. headers: further lines "Name: value\r\n", or
+ * NULL. Content-Length, Date and Connection are added. */
+void http_respond(struct http_request *request, int status, const char *content_type,
+                  const char *headers, struct bytes body);
+/*
+ * Takes the connection out of HTTP after a 101 (or other) answer that the caller sends itself:
+ * the caller must call conn_set_handler at once. Bytes that came behind the request are presented
+ * to the new handler. The request is invalid afterwards.
+ */
+struct conn *http_request_upgrade(struct http_request *request);
+
+#endif

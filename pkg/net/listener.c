@@ -1,0 +1,211 @@
+/*
+ * listener: accepting. What is refused at once costs a descriptor for the moment between accept
+ * and close, so that the peer is told and the queue of the kernel does not fill with it.
+ */
+#include "net/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/net_private.h"
+#include "net/prefixes_private.h"
+
+static bool may_count(const struct address *peer)
+{
+    return peer->family == ADDRESS_IPV4 || peer->family == ADDRESS_IPV6;
+}
+
+bool listener_admits(struct listener *listener, const struct address *peer,
+                     struct address_count **counted)
+{
+    struct net *net = listener->net;
+    const char *reason = NULL;
+    *counted = NULL;
+    if (listener->callbacks->admit != NULL)
+        reason = listener->callbacks->admit(listener->arg, peer);
+    if (reason != NULL) {
+        net_refuse(net, listener, peer, reason,
+                   strcmp(reason, "rate") == 0 ? METRIC_REFUSED_RATE : METRIC_REFUSED_DENIED, NULL);
+        return false;
+    }
+    if (!may_count(peer))
+        return true;
+    *counted = address_count_add(&net->addresses, peer, listener->settings->max_per_address);
+    if (*counted == NULL) {
+        net_refuse(net, listener, peer, "address_limit", METRIC_REFUSED_ADDRESS_LIMIT, NULL);
+        return false;
+    }
+    return true;
+}
+
+/* The proxy itself: unix sockets are guarded by their file's permissions. */
+static bool admits_proxy(struct listener *listener, const struct address *peer)
+{
+    const char *from = listener->settings->proxy_from;
+    if (from == NULL || from[0] == 0 || !may_count(peer) || prefixes_contain(from, peer))
+        return true;
+    net_refuse(listener->net, listener, peer, "proxy_header", METRIC_REFUSED_PROXY,
+               "not one of net.proxy_from");
+    return false;
+}
+
+static void take(struct listener *listener, int fd, const struct address *peer)
+{
+    struct net *net = listener->net;
+    const struct net_settings *settings = listener->settings;
+    struct address_count *counted = NULL;
+    struct conn *conn;
+    if (net->count >= (uint64_t)net->settings->max_connections) {
+        net_refuse(net, listener, peer, "limit", METRIC_REFUSED_LIMIT, NULL);
+        close(fd);
+        return;
+    }
+    if (settings->proxy ? !admits_proxy(listener, peer)
+                        : !listener_admits(listener, peer, &counted)) {
+        close(fd);
+        return;
+    }
+    conn = conn_create(listener, fd, peer, counted);
+    if (settings->proxy)
+        conn_move(conn, CONN_PROXY);
+    else
+        conn_move(conn, listener->tls != NULL ? CONN_TLS : CONN_OPEN);
+}
+
+/* Accepts one. False when there is no more, or no descriptor for it. */
+static bool accept_one(struct listener *listener)
+{
+    struct sockaddr_storage storage;
+    struct address peer;
+    socklen_t len = sizeof storage;
+    int fd;
+    storage.ss_family = AF_UNSPEC;
+    fd = accept4(listener->socket.fd, (struct sockaddr *)&storage, &len,
+                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            net_pause_accepting(listener->net, errno);
+        else if (errno != EAGAIN)
+            return true; /* that connection is gone already */
+        return false;
+    }
+    if (listener->socket.is_tcp)
+        address_from_sockaddr((struct sockaddr *)&storage, &peer);
+    else
+        peer = (struct address){.family = ADDRESS_UNIX};
+    take(listener, fd, &peer);
+    return true;
+}
+
+static void on_accept(void *arg, unsigned events)
+{
+    struct listener *listener = arg;
+    int64_t left = listener->settings->accept_batch;
+    listener->references++; /* a callback may destroy the listener */
+    socket_apply_settings(&listener->socket, listener->settings);
+    while (left-- > 0 && listener->socket.fd >= 0 && !listener->net->paused && accept_one(listener))
+        ;
+    listener_unref(listener);
+}
+
+static char *read_certificates(struct listener *listener)
+{
+    const struct net_settings *settings = listener->settings;
+    const char *ca = settings->tls_client_ca;
+    char *error = NULL;
+    struct tls_context *context = tls_server_context_create(
+        settings->tls_certificate, settings->tls_key, ca != NULL && ca[0] != 0 ? ca : NULL, &error);
+    if (context == NULL)
+        return error;
+    tls_context_unref(&listener->tls);
+    listener->tls = context;
+    return NULL;
+}
+
+struct listener *listener_create(struct net *net, const char *where,
+                                 const struct net_settings *settings,
+                                 const struct listener_callbacks *callbacks, void *arg,
+                                 char **error)
+{
+    struct listener *listener = mem_zalloc(1, sizeof *listener);
+    listener->net = net;
+    listener->references = 1;
+    listener->settings = settings;
+    listener->callbacks = callbacks;
+    listener->arg = arg;
+    listener->socket.fd = -1;
+    list_init(&listener->node);
+    queue_init(listener);
+    *error = settings->tls ? read_certificates(listener) : NULL;
+    if (*error == NULL)
+        *error = socket_open(&listener->socket, where, settings, &listener->where);
+    if (*error != NULL) {
+        listener_unref(listener);
+        return NULL;
+    }
+    list_append(&net->listeners, &listener->node);
+    listener->io = loop_io_create(net->loop, listener->socket.fd, on_accept, listener);
+    if (!net->paused)
+        loop_io_set(listener->io, LOOP_READ);
+    return listener;
+}
+
+void listener_unref(struct listener *listener)
+{
+    if (--listener->references > 0)
+        return;
+    queue_free(listener);
+    tls_context_unref(&listener->tls);
+    free(listener->where);
+    free(listener);
+}
+
+/* Those that are being greeted would become connections later, when nobody expects them. */
+static void close_greeted(struct listener *listener)
+{
+    LIST_FOREACH (node, &listener->queues[QUEUE_HANDSHAKE]) {
+        struct conn *conn = list_entry(node, struct conn, node);
+        if (conn->state == CONN_PROXY || conn->state == CONN_TLS)
+            conn_close(conn, CONN_CLOSE_LOCAL);
+    }
+}
+
+void listener_stop(struct listener *listener)
+{
+    loop_io_destroy(&listener->io);
+    socket_close(&listener->socket);
+    close_greeted(listener);
+}
+
+void listener_destroy(struct listener **pointer)
+{
+    struct listener *listener = *pointer;
+    *pointer = NULL;
+    if (listener == NULL)
+        return;
+    listener_stop(listener);
+    list_remove(&listener->node);
+    /* Its connections go on under the settings of now, which are the owner's and may go. */
+    listener->last_settings = *listener->settings;
+    listener->last_settings.proxy_from = NULL;
+    listener->last_settings.tls_certificate = NULL;
+    listener->last_settings.tls_key = NULL;
+    listener->last_settings.tls_client_ca = NULL;
+    listener->settings = &listener->last_settings;
+    listener_unref(listener);
+}
+
+const char *listener_where(const struct listener *listener)
+{
+    return listener->where;
+}
+
+char *listener_reload_tls(struct listener *listener)
+{
+    return listener->settings->tls ? read_certificates(listener) : NULL;
+}

@@ -1,0 +1,85 @@
+/*
+ * listener: accepts connections on IPv4, IPv6 or unix sockets, under the limits of its net, and
+ * hands them to a protocol.
+ *
+ * struct net is what the listeners of one process share: the shared read buffer, the time-out
+ * queues, the counts of connections in all and per address. When descriptors run out (EMFILE,
+ * ENFILE) all listeners of the net stop accepting until a connection has closed or
+ * net.accept_pause has passed; nothing spins.
+ */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "net/conn.h"
+#include "tls/tls.h"
+
+/* The settings of a net and its listeners; CONFIG_LISTENER ones may be given per listener. */
+struct net_settings {
+    int64_t max_connections;    /* net.max_connections, in all */
+    int64_t max_per_address;    /* net.max_per_address; 0: none */
+    int64_t handshake_timeout;  /* net.handshake_timeout, ms until the first complete message */
+    int64_t idle_timeout;       /* net.idle_timeout, ms; 0: off */
+    int64_t write_timeout;      /* net.write_timeout, ms without progress of waiting output */
+    int64_t keepalive;          /* net.keepalive, ms until the first TCP probe; 0: off */
+    int64_t keepalive_interval; /* net.keepalive_interval, ms between probes (whole seconds) */
+    int64_t keepalive_probes;   /* net.keepalive_probes unanswered ones that end a connection */
+    int64_t max_input;          /* net.max_input, bytes of unconsumed input */
+    int64_t max_output;         /* net.max_output, bytes behind which a peer is not read from */
+    int64_t linger;             /* net.linger, ms to wait for the peer's end after our last bytes */
+    int64_t send_buffer;        /* net.send_buffer, SO_SNDBUF; 0: the kernel's */
+    int64_t backlog;            /* net.backlog */
+    int64_t accept_pause;       /* net.accept_pause, ms */
+    int64_t accept_batch;       /* net.accept_batch, connections accepted per turn and listener */
+    bool reuse_port;            /* net.reuse_port: SO_REUSEPORT */
+    bool proxy;                 /* net.proxy: a PROXY header (v1 or v2) must come first */
+    char *proxy_from;           /* net.proxy_from: prefixes allowed to send it; empty: any */
+    bool tls;                   /* net.tls */
+    char *tls_certificate;      /* net.tls_certificate: PEM file, with its chain */
+    char *tls_key;              /* net.tls_key */
+    char *tls_client_ca;        /* net.tls_client_ca: clients need a certificate of it */
+};
+extern const struct config_module net_config;
+
+struct net;
+struct listener;
+
+/* settings are read at each use, so a reload that writes them takes effect. */
+struct net *net_create(struct loop *loop, const struct net_settings *settings);
+/* All listeners and connections must be gone. */
+void net_destroy(struct net **net);
+uint64_t net_connection_count(const struct net *net);
+struct loop *net_loop(const struct net *net);
+
+struct listener_callbacks {
+    /* Before a connection is made: NULL lets it in, else the reason it is refused (a static word
+     * for log and metric: "denied", "rate"). Where a PROXY header comes first it is called once
+     * that has told the client's address, and not for the proxy. May be NULL. */
+    const char *(*admit)(void *arg, const struct address *peer);
+    /* A connection that is ready for bytes (PROXY header read, TLS handshake done): must call
+     * conn_set_handler before it returns. */
+    void (*accepted)(void *arg, struct conn *conn);
+};
+
+/* Where to listen: "127.0.0.1:6789", "[::]:0", "*:6789" (all, both families), "unix:/path".
+ * NULL and *error (the caller frees) when it cannot. settings: this listener's own copy, must
+ * outlive it. A stale unix socket that nobody listens on is replaced. */
+struct listener *listener_create(struct net *net, const char *where,
+                                 const struct net_settings *settings,
+                                 const struct listener_callbacks *callbacks, void *arg,
+                                 char **error) __attribute__((warn_unused_result));
+/* Stops accepting; its connections live on. Removes the unix socket's file. */
+void listener_destroy(struct listener **listener);
+/* "127.0.0.1:6789" with the real port, "unix:/path". Lives as long as the listener. */
+const char *listener_where(const struct listener *listener);
+/* Closes the socket (and those that are not yet connections), keeps the listener. */
+void listener_stop(struct listener *listener);
+/* Reads the certificate files again for new connections. NULL, or what is wrong (caller frees). */
+char *listener_reload_tls(struct listener *listener) __attribute__((warn_unused_result));
+
+#endif

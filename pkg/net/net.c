@@ -1,0 +1,161 @@
+/* net: what listeners share: deferred work of connections, pauses of accepting, refusals. */
+#include "net/listener.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+
+#include "net/net_private.h"
+
+#define STAMP_SHIFT 4 /* 16 ms */
+
+uint32_t net_stamp(const struct net *net)
+{
+    return (uint32_t)(loop_now_ms(net->loop) >> STAMP_SHIFT);
+}
+
+uint64_t net_elapsed_ms(const struct net *net, uint32_t since)
+{
+    return (uint64_t)(uint32_t)(net_stamp(net) - since) << STAMP_SHIFT;
+}
+
+bool net_has_passed(const struct net *net, uint32_t since, int64_t ms)
+{
+    /* Both stamps are rounded down, so the true difference may be up to one step smaller. */
+    return net_elapsed_ms(net, since) >= (uint64_t)ms + (1U << STAMP_SHIFT);
+}
+
+/* Each connection needs a descriptor: what the administrator allows at most is what we take. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void flush_dirty(void *arg)
+{
+    struct net *net = arg;
+    while (!list_is_empty(&net->dirty)) {
+        struct conn *conn = list_entry(net->dirty.next, struct conn, dirty);
+        list_remove(&conn->dirty);
+        conn->flags &= (uint8_t)~CONN_DIRTY;
+        conn_flush(conn);
+    }
+    output_forget_joined(net);
+}
+
+/* After the output of the turn, so that what is presented again sees who is behind. */
+static void free_closed(void *arg)
+{
+    struct net *net = arg;
+    struct list resumed;
+    list_init(&resumed);
+    while (!list_is_empty(&net->closing))
+        conn_free(list_entry(net->closing.next, struct conn, node));
+    /* Those that ask again while they are being served wait until their output has gone out. */
+    if (!list_is_empty(&net->resumed)) {
+        list_insert_before(&net->resumed, &resumed);
+        list_remove(&net->resumed);
+    }
+    while (!list_is_empty(&resumed)) {
+        struct input *input = list_entry(resumed.next, struct input, node);
+        list_remove(&input->node);
+        conn_present_again(input->conn);
+    }
+}
+
+static void pause_over(void *arg)
+{
+    net_resume_accepting(arg);
+}
+
+struct net *net_create(struct loop *loop, const struct net_settings *settings)
+{
+    struct net *net = mem_zalloc(1, sizeof *net);
+    net->loop = loop;
+    net->settings = settings;
+    list_init(&net->listeners);
+    list_init(&net->dirty);
+    list_init(&net->resumed);
+    list_init(&net->closing);
+    net->flush = (struct loop_task){.callback = flush_dirty, .arg = net};
+    net->free = (struct loop_task){.callback = free_closed, .arg = net};
+    net->pause = loop_timer_create(loop, pause_over, net);
+    net->pause_limit = (struct log_limit){.burst = 2};
+    net->refused_limit = (struct log_limit){.burst = 10};
+    net->closed_limit = (struct log_limit){.burst = 10};
+    raise_descriptor_limit();
+    return net;
+}
+
+void net_destroy(struct net **pointer)
+{
+    struct net *net = *pointer;
+    *pointer = NULL;
+    if (net == NULL)
+        return;
+    while (!list_is_empty(&net->closing))
+        conn_free(list_entry(net->closing.next, struct conn, node));
+    assert(net->count == 0 && list_is_empty(&net->listeners));
+    loop_cancel(net->loop, &net->flush);
+    loop_cancel(net->loop, &net->free);
+    loop_timer_destroy(&net->pause);
+    output_forget_joined(net);
+    free(net);
+}
+
+uint64_t net_connection_count(const struct net *net)
+{
+    return net->count;
+}
+
+struct loop *net_loop(const struct net *net)
+{
+    return net->loop;
+}
+
+void net_pause_accepting(struct net *net, int error)
+{
+    if (net->paused)
+        return;
+    net->paused = true;
+    metrics_add(METRIC_ACCEPT_PAUSES, 1);
+    log_limited(LOG_WARN, &net->pause_limit, "accepting paused", LOG_ERRNO(error),
+                LOG_INT("connections", (int64_t)net->count));
+    LIST_FOREACH (node, &net->listeners) {
+        struct listener *listener = list_entry(node, struct listener, node);
+        if (listener->io != NULL)
+            loop_io_set(listener->io, 0);
+    }
+    loop_timer_start(net->pause, (uint64_t)net->settings->accept_pause);
+}
+
+void net_resume_accepting(struct net *net)
+{
+    if (!net->paused)
+        return;
+    net->paused = false;
+    loop_timer_stop(net->pause);
+    LIST_FOREACH (node, &net->listeners) {
+        struct listener *listener = list_entry(node, struct listener, node);
+        if (listener->io != NULL)
+            loop_io_set(listener->io, LOOP_READ);
+    }
+}
+
+void net_refuse(struct net *net, const struct listener *listener, const struct address *peer,
+                const char *reason, enum metric metric, const char *detail)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    metrics_add(metric, 1);
+    log_limited(LOG_WARN, &net->refused_limit, "connection refused",
+                LOG_STRING("listener", listener->where),
+                LOG_STRING("peer", address_format(peer, text)), LOG_STRING("reason", reason),
+                LOG_STRING("detail", detail));
+}

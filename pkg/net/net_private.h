@@ -1,0 +1,215 @@
+/*
+ * net_private: what the files of net share: the structs of net, listener and conn, and the steps
+ * of a connection's life.
+ *
+ * A conn goes PROXY -> TLS -> OPEN -> ENDING -> LINGER -> CLOSED, skipping what it does not need.
+ * conn_move is the only place that changes its state. Its descriptor is open until CLOSED; its
+ * memory and the call of `closed` wait for LOOP_PHASE_FREE.
+ *
+ * A connection counts itself at its listener (references), so that a listener which was destroyed
+ * still has the queues and settings of those it accepted.
+ */
+#ifndef NET_NET_PRIVATE_H
+#define NET_NET_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "net/listener.h"
+#include "net/socket_private.h"
+
+#define NET_BUFFER_SIZE 65536
+#define NET_CHUNKS      1024 /* IOV_MAX */
+
+enum conn_state {
+    CONN_PROXY,  /* a PROXY header must come */
+    CONN_TLS,    /* the TLS handshake is under way */
+    CONN_OPEN,   /* the protocol's */
+    CONN_ENDING, /* nothing more is read or accepted to be sent; the output goes out */
+    CONN_LINGER, /* our end is said; input is dropped until the peer's end */
+    CONN_CLOSED  /* descriptor closed; waits for LOOP_PHASE_FREE */
+};
+
+enum conn_flags {
+    CONN_DIRTY = 1,             /* in net.dirty */
+    CONN_BEHIND = 2,            /* output of an earlier turn waits */
+    CONN_PAUSED = 4,            /* by its protocol */
+    CONN_HELD = 8,              /* by us: too far behind to be read from */
+    CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
+    CONN_READ_WANTS_WRITE = 32, /* TLS */
+    CONN_WRITE_WANTS_READ = 64, /* TLS */
+    CONN_KNOWN = 128            /* conn_handshake_done */
+};
+
+/* Each is in the order in which its time-outs end, as all of a queue last equally long. */
+enum queue { QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER, QUEUE_WRITE, QUEUES };
+
+/* Connections of one client address. */
+struct address_count;
+
+/* A part of a frame; the reference is the piece's. */
+struct piece {
+    struct frame *frame;
+    uint32_t offset;
+    uint32_t len;
+};
+
+/* More output than one piece, or output that waits. */
+struct output {
+    struct conn *conn;
+    struct list node; /* in QUEUE_WRITE while behind */
+    uint32_t since;   /* of the last progress */
+    uint32_t first;   /* pieces before it are gone */
+    uint32_t count;   /* of those left */
+    uint32_t capacity;
+    size_t len; /* bytes left */
+    struct piece pieces[];
+};
+
+/* Input that was not consumed. */
+struct input {
+    struct conn *conn;
+    struct list node; /* in net.resumed */
+    uint32_t len;
+    uint32_t capacity;
+    uint8_t data[];
+};
+
+struct conn {
+    struct list node; /* in a queue of the listener, or in net.closing */
+    struct list dirty;
+    struct listener *listener;
+    struct loop_io *io;
+    const struct conn_handler *handler;
+    void *arg;
+    struct tls_stream *tls;
+    struct address_count *counted;
+    struct input *input;   /* NULL: none */
+    struct output *output; /* NULL: at most the one in single */
+    struct piece single;
+    int fd;
+    uint32_t heard; /* stamp of the last byte received */
+    uint32_t since; /* stamp from which the queue it is in counts */
+    uint32_t input_limit;
+    struct address peer;
+    uint8_t state;    /* enum conn_state */
+    uint8_t flags;    /* enum conn_flags */
+    uint8_t interest; /* enum loop_events, as the io knows it */
+    uint8_t reason;   /* enum conn_close_reason, from ENDING on */
+};
+
+struct net {
+    struct loop *loop;
+    const struct net_settings *settings;
+    uint64_t count;          /* descriptors of connections */
+    struct conn *presenting; /* whose `received` is being called, or NULL */
+    struct list listeners;
+    struct list dirty;   /* conns with output to be sent in this turn */
+    struct list resumed; /* inputs to be presented again */
+    struct list closing; /* conns to be freed */
+    struct loop_task flush;
+    struct loop_task free;
+    struct address_count *addresses; /* uthash */
+    struct loop_timer *pause;
+    bool paused; /* descriptors ran out */
+    struct log_limit pause_limit;
+    struct log_limit refused_limit;
+    struct log_limit closed_limit;
+    struct output *joined; /* the pieces that `join` holds the bytes of, or NULL */
+    size_t joined_len;
+    uint8_t buffer[NET_BUFFER_SIZE]; /* input being read */
+    uint8_t join[NET_BUFFER_SIZE];   /* output being joined */
+};
+
+struct listener {
+    struct net *net;
+    struct list node; /* in net.listeners; unlinked once destroyed */
+    uint32_t references;
+    const struct net_settings *settings;
+    struct net_settings last_settings; /* of a destroyed one: numbers only */
+    const struct listener_callbacks *callbacks;
+    void *arg;
+    char *where;
+    struct socket_listening socket;
+    struct loop_io *io;
+    struct tls_context *tls;
+    struct loop_timer *tick; /* runs while there are connections */
+    bool idle_on;            /* QUEUE_IDLE is in order */
+    struct list queues[QUEUES];
+};
+
+/* net.c */
+/* Stamps: 32 bits of 16 ms, good for differences of up to two years. */
+uint32_t net_stamp(const struct net *net);
+/* Whether ms have passed since the stamp; never early. */
+bool net_has_passed(const struct net *net, uint32_t since, int64_t ms);
+uint64_t net_elapsed_ms(const struct net *net, uint32_t since);
+void net_pause_accepting(struct net *net, int error);
+void net_resume_accepting(struct net *net);
+/* Counts a refused connection and logs it, rate-limited. */
+void net_refuse(struct net *net, const struct listener *listener, const struct address *peer,
+                const char *reason, enum metric metric, const char *detail);
+
+/* address_count.c: connections per client address. */
+/* Counts one more, or NULL when limit (0: none) are there already. */
+struct address_count *address_count_add(struct address_count **table, const struct address *address,
+                                        int64_t limit);
+void address_count_remove(struct address_count **table, struct address_count *count);
+
+/* listener.c */
+void listener_unref(struct listener *listener);
+/* Whether the client may connect: asks admit and counts the address into *counted (NULL for unix
+ * sockets). False when it was refused, which has been logged. */
+bool listener_admits(struct listener *listener, const struct address *peer,
+                     struct address_count **counted) __attribute__((warn_unused_result));
+
+/* queue.c: the time-outs of a listener's connections. */
+void queue_init(struct listener *listener);
+void queue_free(struct listener *listener);
+/* Puts the connection at the end of the queue, from whichever it was in. */
+void queue_conn(struct conn *conn, enum queue queue);
+/* The same for the output of a connection that is behind: at first, and at each progress. */
+void queue_output(struct conn *conn);
+
+/* conn.c */
+struct conn *conn_create(struct listener *listener, int fd, const struct address *peer,
+                         struct address_count *counted);
+void conn_move(struct conn *conn, enum conn_state state);
+/* Asks the loop for what state and flags need. */
+void conn_watch(struct conn *conn);
+/* Calls `closed` and frees. */
+void conn_free(struct conn *conn);
+/* Before OPEN: gives up on it. */
+void conn_refuse(struct conn *conn, const char *reason, enum metric metric, const char *detail);
+
+/* conn_greet.c: PROXY header and TLS handshake; call conn_move when each is done. */
+void conn_read_proxy(struct conn *conn);
+void conn_handshake(struct conn *conn);
+
+/* conn_input.c */
+void conn_read(struct conn *conn);
+/* Presents what was kept, and what TLS holds. */
+void conn_present_again(struct conn *conn);
+/* Reads and drops until the peer's end. */
+void conn_read_linger(struct conn *conn);
+/* Keeps a copy of the bytes as the unconsumed input. The bytes may lie in the input itself. */
+void conn_keep_input(struct conn *conn, struct bytes rest);
+void conn_drop_input(struct conn *conn);
+/* Has the input presented again at the end of this turn. */
+void conn_schedule_input(struct conn *conn);
+
+/* conn_output.c */
+void conn_flush(struct conn *conn);
+/* The socket takes more. */
+void conn_write_ready(struct conn *conn);
+void conn_drop_output(struct conn *conn);
+/* Puts it among those that are flushed in this turn. */
+void conn_make_dirty(struct conn *conn);
+/* Drops the joined output's references. */
+void output_forget_joined(struct net *net);
+
+#endif

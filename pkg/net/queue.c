@@ -1,0 +1,133 @@
+/*
+ * queue: the time-outs of the connections that a listener accepted.
+ *
+ * A kind of time-out lasts equally long for all of them, so a list in the order in which they
+ * began is in the order in which they end: beginning and ending cost O(1), and one timer, which
+ * ticks while there are connections, looks at the heads. A time-out is up to one tick late and
+ * never early. The durations are read at each tick, so a reload applies to those that run.
+ */
+#include "net/net_private.h"
+
+#define TICK_MS 250
+
+static struct conn *first_conn(const struct list *queue)
+{
+    return list_is_empty(queue) ? NULL : list_entry(queue->next, struct conn, node);
+}
+
+static void close_late(struct conn *conn, enum conn_close_reason reason)
+{
+    log_limited(LOG_INFO, &conn->listener->net->closed_limit, "connection closed",
+                LOG_STRING("listener", conn->listener->where),
+                LOG_STRING("peer", conn_peer_text(conn)),
+                LOG_STRING("reason", conn_close_reason_name(reason)));
+    conn_close(conn, reason);
+}
+
+static void end_handshakes(struct listener *listener)
+{
+    struct list *queue = &listener->queues[QUEUE_HANDSHAKE];
+    struct conn *conn;
+    while ((conn = first_conn(queue)) != NULL &&
+           net_has_passed(listener->net, conn->since, listener->settings->handshake_timeout)) {
+        if (conn->state == CONN_PROXY)
+            conn_refuse(conn, "proxy_header", METRIC_REFUSED_PROXY, "no header in time");
+        else if (conn->state == CONN_TLS)
+            conn_refuse(conn, "tls", METRIC_REFUSED_TLS, "handshake not done in time");
+        else
+            close_late(conn, CONN_CLOSE_HANDSHAKE);
+    }
+}
+
+/* While there is no idle time-out nobody keeps this queue in order. When there is one again,
+ * everybody starts anew. */
+static void end_idle(struct listener *listener)
+{
+    struct list *queue = &listener->queues[QUEUE_IDLE];
+    int64_t timeout = listener->settings->idle_timeout;
+    struct conn *conn;
+    if (timeout > 0 && !listener->idle_on) {
+        LIST_FOREACH (node, queue) {
+            list_entry(node, struct conn, node)->since = net_stamp(listener->net);
+        }
+    }
+    listener->idle_on = timeout > 0;
+    while (timeout > 0 && (conn = first_conn(queue)) != NULL &&
+           net_has_passed(listener->net, conn->since, timeout))
+        close_late(conn, CONN_CLOSE_IDLE);
+}
+
+static void end_lingering(struct listener *listener)
+{
+    struct list *queue = &listener->queues[QUEUE_LINGER];
+    struct conn *conn;
+    while ((conn = first_conn(queue)) != NULL &&
+           net_has_passed(listener->net, conn->since, listener->settings->linger))
+        conn_close(conn, conn->reason);
+}
+
+static void end_writes(struct listener *listener)
+{
+    struct list *queue = &listener->queues[QUEUE_WRITE];
+    while (!list_is_empty(queue)) {
+        struct output *output = list_entry(queue->next, struct output, node);
+        if (!net_has_passed(listener->net, output->since, listener->settings->write_timeout))
+            break;
+        close_late(output->conn, CONN_CLOSE_WRITE);
+    }
+}
+
+static bool is_in_use(const struct listener *listener)
+{
+    for (int i = 0; i < QUEUES; i++) {
+        if (!list_is_empty(&listener->queues[i]))
+            return true;
+    }
+    return false;
+}
+
+static void tick(void *arg)
+{
+    struct listener *listener = arg;
+    end_handshakes(listener);
+    end_idle(listener);
+    end_lingering(listener);
+    end_writes(listener);
+    if (is_in_use(listener))
+        loop_timer_start(listener->tick, TICK_MS);
+}
+
+void queue_init(struct listener *listener)
+{
+    listener->tick = loop_timer_create(listener->net->loop, tick, listener);
+    for (int i = 0; i < QUEUES; i++)
+        list_init(&listener->queues[i]);
+}
+
+void queue_free(struct listener *listener)
+{
+    loop_timer_destroy(&listener->tick);
+}
+
+static void keep_ticking(struct listener *listener)
+{
+    if (!loop_timer_is_running(listener->tick))
+        loop_timer_start(listener->tick, TICK_MS);
+}
+
+void queue_conn(struct conn *conn, enum queue queue)
+{
+    conn->since = net_stamp(conn->listener->net);
+    list_remove(&conn->node);
+    list_append(&conn->listener->queues[queue], &conn->node);
+    keep_ticking(conn->listener);
+}
+
+void queue_output(struct conn *conn)
+{
+    struct output *output = conn->output;
+    output->since = net_stamp(conn->listener->net);
+    list_remove(&output->node);
+    list_append(&conn->listener->queues[QUEUE_WRITE], &output->node);
+    keep_ticking(conn->listener);
+}

@@ -1,0 +1,84 @@
+/* settings: the tables of net.* and http.*. */
+#include "net/http.h"
+#include "net/listener.h"
+
+#include <stddef.h>
+
+#include "net/prefixes_private.h"
+
+#define DAY_MS (24LL * 3600 * 1000)
+#define GIB    (1LL << 30)
+
+#define NET(name, type, standard, flags, min, max, help)                                           \
+    {                                                                                              \
+        "net." #name, type, offsetof(struct net_settings, name), standard, flags, min, max, NULL,  \
+            help, NULL                                                                             \
+    }
+#define BOTH (CONFIG_RELOADABLE | CONFIG_LISTENER)
+
+static const struct config_setting net_table[] = {
+    NET(max_connections, CONFIG_INT, "100000", CONFIG_RELOADABLE, 1, 10000000,
+        "Connections open at a time, over all listeners."),
+    NET(max_per_address, CONFIG_INT, "1024", BOTH, 0, 10000000,
+        "Connections open at a time from one client address; 0: no limit."),
+    NET(handshake_timeout, CONFIG_DURATION, "10s", BOTH, 100, DAY_MS,
+        "How long a new connection may take until its first complete message."),
+    NET(idle_timeout, CONFIG_DURATION, "0s", BOTH, 0, 30 * DAY_MS,
+        "Silence after which a connection is closed; 0: never."),
+    NET(write_timeout, CONFIG_DURATION, "30s", BOTH, 100, DAY_MS,
+        "How long waiting output may stand still before the connection is closed."),
+    NET(keepalive, CONFIG_DURATION, "10s", BOTH, 0, DAY_MS / 4,
+        "Silence until TCP probes the peer (whole seconds); 0: off."),
+    NET(keepalive_interval, CONFIG_DURATION, "5s", BOTH, 1000, DAY_MS / 4,
+        "Time between TCP probes (whole seconds)."),
+    NET(keepalive_probes, CONFIG_INT, "3", BOTH, 1, 100,
+        "Unanswered TCP probes that end a connection."),
+    NET(max_input, CONFIG_SIZE, "1MiB", BOTH, 1024, GIB,
+        "Input that is kept for a message that is not complete yet; more closes the connection."),
+    NET(max_output, CONFIG_SIZE, "1MiB", BOTH, 1024, GIB,
+        "Waiting output above which no more requests are read until all of it is taken."),
+    NET(linger, CONFIG_DURATION, "2s", BOTH, 0, 60000,
+        "How long the peer's end is awaited after our last bytes."),
+    NET(send_buffer, CONFIG_SIZE, "0", BOTH, 0, GIB,
+        "Size of the kernel's send buffer of a connection; 0: the kernel decides."),
+    NET(backlog, CONFIG_INT, "4096", CONFIG_LISTENER, 1, 65535,
+        "Connections that may wait to be accepted."),
+    NET(accept_pause, CONFIG_DURATION, "1s", CONFIG_RELOADABLE, 10, 60000,
+        "How long accepting pauses when descriptors run out and no connection ends before."),
+    NET(accept_batch, CONFIG_INT, "64", BOTH, 1, 4096,
+        "Connections accepted by a listener before others get their turn."),
+    NET(reuse_port, CONFIG_BOOL, "false", CONFIG_LISTENER, 0, 0,
+        "Let several processes listen on the same port (SO_REUSEPORT)."),
+    NET(proxy, CONFIG_BOOL, "false", BOTH, 0, 0,
+        "A PROXY protocol header, version 1 or 2, must come first on each connection."),
+    {"net.proxy_from", CONFIG_STRING, offsetof(struct net_settings, proxy_from), "", BOTH, 0, 0,
+     NULL, "Prefixes of the proxies that may connect where a PROXY header is expected; empty: any.",
+     prefixes_check},
+    NET(tls, CONFIG_BOOL, "false", CONFIG_LISTENER, 0, 0, "Speak TLS."),
+    NET(tls_certificate, CONFIG_STRING, "", BOTH, 0, 0,
+        "PEM file with the certificate and its chain."),
+    NET(tls_key, CONFIG_STRING, "", BOTH, 0, 0, "PEM file with the private key."),
+    NET(tls_client_ca, CONFIG_STRING, "", BOTH, 0, 0,
+        "PEM file of the authority that must have signed a client's certificate; empty: none."),
+    {.key = NULL}};
+
+const struct config_module net_config = {net_table, sizeof(struct net_settings)};
+
+#define HTTP(name, type, standard, min, max, help)                                                 \
+    {                                                                                              \
+        "http." #name, type, offsetof(struct http_settings, name), standard, CONFIG_RELOADABLE,    \
+            min, max, NULL, help, NULL                                                             \
+    }
+
+static const struct config_setting http_table[] = {
+    HTTP(max_header, CONFIG_SIZE, "16KiB", 256, 65536,
+         "Size of a request's first line and headers together."),
+    HTTP(max_headers, CONFIG_INT, "100", 1, 1000, "Header lines of a request."),
+    HTTP(max_body, CONFIG_SIZE, "64KiB", 0, GIB, "Size of a request's body."),
+    HTTP(timeout, CONFIG_DURATION, "10s", 100, DAY_MS,
+         "How long a request may take to arrive whole."),
+    HTTP(idle, CONFIG_DURATION, "60s", 100, DAY_MS,
+         "How long a kept connection may wait for its next request."),
+    {.key = NULL}};
+
+const struct config_module http_config = {http_table, sizeof(struct http_settings)};

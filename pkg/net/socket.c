@@ -1,0 +1,195 @@
+/*
+ * socket: a unix socket's file outlives a process that was killed. A file to which nobody answers
+ * is replaced; one to which somebody does is in use. The file is removed at the end only if it is
+ * the one that was made here, as a successor may have replaced it.
+ */
+#include "net/socket_private.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/mem.h"
+#include "net/listener.h"
+
+#define SOCKET_TYPE (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+static char *failure(const char *where, const char *what, int error)
+{
+    return mem_format("cannot listen on %s: %s: %s", where, what, strerror(error));
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+    (void)setsockopt(fd, level, option, &value, sizeof value);
+}
+
+void socket_apply_settings(struct socket_listening *listening, const struct net_settings *settings)
+{
+    struct socket_options wanted = {
+        .keepalive = (int)((settings->keepalive + 999) / 1000),
+        .keepalive_interval = (int)((settings->keepalive_interval + 999) / 1000),
+        .keepalive_probes = (int)settings->keepalive_probes,
+        .send_buffer = (int)settings->send_buffer,
+    };
+    int fd = listening->fd;
+    if (memcmp(&wanted, &listening->options, sizeof wanted) == 0)
+        return;
+    if (wanted.send_buffer != listening->options.send_buffer && wanted.send_buffer > 0)
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, wanted.send_buffer);
+    listening->options = wanted;
+    if (!listening->is_tcp)
+        return;
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, wanted.keepalive > 0);
+    if (wanted.keepalive > 0) {
+        set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, wanted.keepalive);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, wanted.keepalive_interval);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, wanted.keepalive_probes);
+    }
+}
+
+/* Port 0, then the port that the system chose. */
+static char *describe(int fd, bool any)
+{
+    struct sockaddr_storage storage;
+    struct address address;
+    socklen_t len = sizeof storage;
+    char text[ADDRESS_TEXT_SIZE];
+    memset(&storage, 0, sizeof storage);
+    (void)getsockname(fd, (struct sockaddr *)&storage, &len);
+    address_from_sockaddr((struct sockaddr *)&storage, &address);
+    if (any)
+        return mem_format("*:%u", (unsigned)address.port);
+    return mem_strdup(address_format(&address, text));
+}
+
+static char *open_tcp(struct socket_listening *listening, const char *where,
+                      const struct net_settings *settings, char **text)
+{
+    bool any = where[0] == '*' && where[1] == ':';
+    char *plain = any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
+    struct sockaddr_storage storage;
+    struct address address;
+    char *error = NULL;
+    int fd = -1;
+    socklen_t len;
+    if (!address_parse(plain, &address)) {
+        error = mem_format("cannot listen on %s: not ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or "
+                           "unix:/path",
+                           where);
+        goto out;
+    }
+    if (any && access("/proc/net/if_inet6", F_OK) != 0) /* a system without IPv6 */
+        address = (struct address){.family = ADDRESS_IPV4, .port = address.port};
+    len = address_to_sockaddr(&address, &storage);
+    fd = socket(storage.ss_family, SOCKET_TYPE, 0);
+    if (fd < 0) {
+        error = failure(where, "socket", errno);
+        goto out;
+    }
+    listening->fd = fd;
+    listening->is_tcp = true;
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (storage.ss_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
+    if (settings->reuse_port)
+        set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    socket_apply_settings(listening, settings);
+    if (bind(fd, (struct sockaddr *)&storage, len) != 0)
+        error = failure(where, "bind", errno);
+    else if (listen(fd, (int)settings->backlog) != 0)
+        error = failure(where, "listen", errno);
+    else
+        *text = describe(fd, any);
+out:
+    free(plain);
+    return error;
+}
+
+/* NULL when nothing is in the way any more, else what is (static text). */
+static const char *remove_stale(const struct sockaddr_un *name)
+{
+    struct stat status;
+    const char *problem = NULL;
+    int fd;
+    if (lstat(name->sun_path, &status) != 0)
+        return errno == ENOENT ? NULL : strerror(errno);
+    if (!S_ISSOCK(status.st_mode))
+        return "there is a file that is no socket";
+    fd = socket(AF_UNIX, SOCKET_TYPE, 0);
+    if (fd < 0)
+        return strerror(errno);
+    if (connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 || errno != ECONNREFUSED)
+        problem = "another process listens there";
+    else if (unlink(name->sun_path) != 0 && errno != ENOENT)
+        problem = strerror(errno);
+    close(fd);
+    return problem;
+}
+
+static char *open_unix(struct socket_listening *listening, const char *where,
+                       const struct net_settings *settings, char **text)
+{
+    const char *path = where + strlen("unix:");
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct stat status;
+    const char *problem;
+    if (path[0] == 0 || strlen(path) >= sizeof name.sun_path)
+        return mem_format("cannot listen on %s: the path must have 1 to %zu bytes", where,
+                          sizeof name.sun_path - 1);
+    memcpy(name.sun_path, path, strlen(path) + 1);
+    problem = remove_stale(&name);
+    if (problem != NULL)
+        return mem_format("cannot listen on %s: %s", where, problem);
+    listening->fd = socket(AF_UNIX, SOCKET_TYPE, 0);
+    if (listening->fd < 0)
+        return failure(where, "socket", errno);
+    socket_apply_settings(listening, settings);
+    if (bind(listening->fd, (struct sockaddr *)&name, sizeof name) != 0)
+        return failure(where, "bind", errno);
+    if (lstat(path, &status) == 0) {
+        listening->path = mem_strdup(path);
+        listening->device = status.st_dev;
+        listening->inode = status.st_ino;
+    }
+    if (listen(listening->fd, (int)settings->backlog) != 0)
+        return failure(where, "listen", errno);
+    *text = mem_strdup(where);
+    return NULL;
+}
+
+char *socket_open(struct socket_listening *listening, const char *where,
+                  const struct net_settings *settings, char **text)
+{
+    char *error;
+    memset(listening, 0, sizeof *listening);
+    listening->fd = -1;
+    if (strncmp(where, "unix:", strlen("unix:")) == 0)
+        error = open_unix(listening, where, settings, text);
+    else
+        error = open_tcp(listening, where, settings, text);
+    if (error != NULL)
+        socket_close(listening);
+    return error;
+}
+
+void socket_close(struct socket_listening *listening)
+{
+    struct stat status;
+    if (listening->fd >= 0)
+        close(listening->fd);
+    listening->fd = -1;
+    if (listening->path != NULL && lstat(listening->path, &status) == 0 &&
+        status.st_dev == listening->device && status.st_ino == listening->inode)
+        (void)unlink(listening->path);
+    free(listening->path);
+    listening->path = NULL;
+}
