@@ -37,7 +37,7 @@ class Redis:
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}" if self.tcp else f"unix://{self.socket}"
+        return f"redis://127.0.0.1:{self.port}" if self.tcp else f"unix:{self.socket}"
 
     def start(self, **options):
         """Starts it (again), with further options from now on. Returns when it answers, even when
