@@ -111,7 +111,8 @@ static void turn(struct loop *loop, uint64_t until_us)
     if (!polls)
         loop_timers_arm(loop, until_us);
     loop->now_is_known = false;
-    (void)event_base_loop(loop->base, polls ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    /* Once in any case: not waiting alone would go on for as long as anything is ready. */
+    (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
     loop_note_turn(loop);
     loop_timers_fire(loop);
     run_tasks(loop);

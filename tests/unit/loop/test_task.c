@@ -1,0 +1,158 @@
+/* loop: deferred tasks, their phases and their order. */
+#include "base/clock.h"
+#include "loop/loop_case.h"
+
+struct chain {
+    struct loop_task task;
+    char letter;
+    struct chain *then;
+    enum loop_phase phase;
+};
+
+static void run_chain(void *arg)
+{
+    struct chain *chain = arg;
+
+    note(chain->letter);
+    if (chain->then != NULL)
+        loop_defer(loop, chain->then->phase, &chain->then->task);
+}
+
+static struct chain link_to(char letter, struct chain *then, enum loop_phase phase)
+{
+    return (struct chain){{.callback = run_chain}, letter, then, phase};
+}
+
+static void tasks_run_by_phase_in_order(void **state)
+{
+    struct chain tasks[8];
+
+    for (int i = 0; i < 8; i++) {
+        tasks[i] = link_to((char)('a' + i), NULL, LOOP_PHASE_VIEW);
+        tasks[i].task.arg = &tasks[i];
+    }
+    for (int i = 0; i < 8; i++)
+        loop_defer(loop, (enum loop_phase)(3 - i % 4), &tasks[i].task);
+    loop_defer(loop, LOOP_PHASE_VIEW, &tasks[0].task); /* waits already: nothing changes */
+    loop_turn(loop, 10000);                            /* does not wait */
+    assert_string_equal(journal, "dhcgbfae");
+    loop_turn(loop, 0);
+    assert_string_equal(journal, "dhcgbfae");
+    for (int i = 0; i < 8; i++)
+        assert_false(tasks[i].task.queued);
+}
+
+static void tasks_go_back_to_earlier_phases(void **state)
+{
+    struct chain view = link_to('v', NULL, LOOP_PHASE_VIEW);
+    struct chain store = link_to('s', &view, LOOP_PHASE_STORE);
+    struct chain output = link_to('o', &store, LOOP_PHASE_OUTPUT);
+    struct chain second = link_to('p', NULL, LOOP_PHASE_OUTPUT);
+    struct chain freeing = link_to('f', NULL, LOOP_PHASE_FREE);
+
+    view.task.arg = &view;
+    store.task.arg = &store;
+    output.task.arg = &output;
+    second.task.arg = &second;
+    freeing.task.arg = &freeing;
+    loop_defer(loop, LOOP_PHASE_FREE, &freeing.task);
+    loop_defer(loop, LOOP_PHASE_OUTPUT, &output.task);
+    loop_defer(loop, LOOP_PHASE_OUTPUT, &second.task);
+    loop_turn(loop, 0);
+    assert_string_equal(journal, "osvpf");
+}
+
+static int rounds;
+
+static void run_three_times(void *arg)
+{
+    note('a');
+    if (++rounds < 3)
+        loop_defer(loop, LOOP_PHASE_VIEW, arg);
+}
+
+static void a_task_may_defer_itself(void **state)
+{
+    struct loop_task task = {.callback = run_three_times, .arg = &task};
+
+    rounds = 0;
+    loop_defer(loop, LOOP_PHASE_VIEW, &task);
+    loop_turn(loop, 0);
+    assert_string_equal(journal, "aaa"); /* all in this turn */
+}
+
+static void tasks_are_taken_back(void **state)
+{
+    struct chain a = link_to('a', NULL, LOOP_PHASE_VIEW), b = link_to('b', NULL, LOOP_PHASE_VIEW),
+                 c = link_to('c', NULL, LOOP_PHASE_VIEW);
+
+    a.task.arg = &a;
+    b.task.arg = &b;
+    c.task.arg = &c;
+    loop_cancel(loop, &a.task);
+    loop_defer(loop, LOOP_PHASE_STORE, &a.task);
+    loop_defer(loop, LOOP_PHASE_STORE, &b.task);
+    loop_defer(loop, LOOP_PHASE_STORE, &c.task);
+    loop_cancel(loop, &b.task);
+    loop_cancel(loop, &b.task);
+    loop_turn(loop, 0);
+    assert_string_equal(journal, "ac");
+    loop_defer(loop, LOOP_PHASE_OUTPUT, &b.task);
+    loop_turn(loop, 0);
+    assert_string_equal(journal, "acb");
+}
+
+static void defer_from_io(void *arg, unsigned events)
+{
+    struct chain *chain = arg;
+
+    note('i');
+    drain(ends[0]);
+    loop_defer(loop, chain->phase, &chain->task);
+}
+
+static void tasks_come_after_all_callbacks_of_the_turn(void **state)
+{
+    struct chain task = link_to('t', NULL, LOOP_PHASE_OUTPUT);
+    char letter = 'a';
+    struct loop_timer *timer = timer_of(&letter);
+    struct loop_io *io = loop_io_create(loop, ends[0], defer_from_io, &task);
+
+    task.task.arg = &task;
+    loop_io_set(io, LOOP_READ);
+    loop_timer_start(timer, 0);
+    put("x");
+    while (clock_monotonic_us() <= loop_now_us(loop) + 1000)
+        continue; /* so that the timer is due in the same turn */
+    loop_turn(loop, 10000);
+    assert_string_equal(journal, "iat");
+    loop_io_destroy(&io);
+    loop_timer_destroy(&timer);
+}
+
+static void destroying_runs_what_waits(void **state)
+{
+    struct loop *other = loop_create();
+    char letter = 'a';
+    struct loop_task task = {.callback = note_letter, .arg = &letter};
+
+    loop_defer(other, LOOP_PHASE_FREE, &task);
+    loop_destroy(&other);
+    assert_null(other);
+    assert_string_equal(journal, "a");
+    loop_destroy(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_loop(tasks_run_by_phase_in_order),
+        with_loop(tasks_go_back_to_earlier_phases),
+        with_loop(a_task_may_defer_itself),
+        with_loop(tasks_are_taken_back),
+        with_loop(tasks_come_after_all_callbacks_of_the_turn),
+        with_loop(destroying_runs_what_waits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
