@@ -167,7 +167,7 @@ static void one_turn_has_one_time(void **state)
     assert_int_equal(loop_now_us(loop), seen_us[0]);
     assert_int_equal(loop_now_ms(loop), seen_us[0] / 1000);
     loop_turn(loop, 0);
-    assert_true(loop_now_us(loop) >= seen_us[0] + 4000);
+    assert_true(loop_now_us(loop) >= seen_us[0] + 2000);
     loop_io_destroy(&io[0]);
     loop_io_destroy(&io[1]);
 }
