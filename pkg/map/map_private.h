@@ -73,6 +73,7 @@ struct op {
     uint8_t adopt;
     uint8_t id_len;
     bool answered; /* its result is settled; done may wait for earlier ones */
+    bool adds;     /* may give its session one more entry */
     bool sent;     /* in a batch under way */
     bool
         leave; /* its session has ended: an entry that it opens is left to its client, not closed */
@@ -149,6 +150,7 @@ struct map_session {
     struct list owned;
     struct list ops;
     uint32_t owned_count;
+    uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
     char fence[ID_FENCE_LENGTH + 1];
     struct bytes opened_id;

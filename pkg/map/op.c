@@ -132,8 +132,10 @@ void op_answer(struct op *op, enum map_result result, uint64_t version)
     op->result = (uint8_t)result;
     op->version = version;
     list_remove(&op->in_deadlines);
-    if (op->session)
-        count_result(result);
+    if (!op->session)
+        return;
+    op->session->adding -= op->adds;
+    count_result(result);
 }
 
 void op_release(struct op *op)

@@ -118,20 +118,33 @@ static void take_state(struct op *op, struct bytes state)
     op->state_len = (uint32_t)state.len;
 }
 
-/* Entries that it owns, or will own when what is under way is accepted. */
-static size_t count_wanted(const struct map_session *session)
+/* Whether an entry with this id is being created or adopted by an earlier operation. */
+static bool is_being_added(const struct map_session *session, struct bytes id)
 {
-    size_t count = session->owned_count;
     for (const struct list *node = session->ops.next; node != &session->ops; node = node->next) {
         const struct op *op = list_entry(node, struct op, in_session);
-        count += !op->answered && (op->kind == OP_OPEN || op->kind == OP_CLAIM);
+        if (op->adds && !op->answered &&
+            bytes_equal(id, (struct bytes){(const uint8_t *)op->id, op->id_len}))
+            return true;
     }
-    return count;
+    return false;
 }
 
-static bool is_full(const struct map_session *session)
+/* For operations that may give the session one more entry. */
+static void submit_addition(struct op *op, struct map_session *session, map_done done, void *arg)
 {
-    return count_wanted(session) >= (size_t)session->space->map->settings->client_max_ids;
+    struct bytes id = {(const uint8_t *)op->id, op->id_len};
+    size_t most = (size_t)session->space->map->settings->client_max_ids;
+    bool adds = !is_being_added(session, id);
+    op_describe(op, session);
+    if (adds && session->owned_count + session->adding >= most) {
+        op_attach(op, session, done, arg);
+        refuse_early(op, MAP_LIMIT);
+        return;
+    }
+    op->adds = adds;
+    session->adding += adds;
+    submit(op, session, done, arg);
 }
 
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
@@ -139,16 +152,9 @@ void map_session_open(struct map_session *session, struct bytes state, map_done 
     char id[ID_CLIENT_LENGTH + 1];
     id_make_client(id);
     struct bytes name = bytes_from_string(id);
-    bool full = is_full(session);
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
     take_state(op, state);
-    op_describe(op, session);
-    if (full) {
-        op_attach(op, session, done, arg);
-        refuse_early(op, MAP_LIMIT);
-        return;
-    }
-    submit(op, session, done, arg);
+    submit_addition(op, session, done, arg);
 }
 
 struct bytes map_session_opened_id(const struct map_session *session)
@@ -166,12 +172,12 @@ static bool whole_version(const struct owned *owned, const struct map_update *up
         return true;
     case MAP_VERSION_NEXT:
         *version = owned->wanted + 1;
-        return owned->wanted < INT64_MAX;
+        return owned->wanted < (uint64_t)INT64_MAX;
     case MAP_VERSION_LOW_BYTE:
         break;
     }
     unsigned ahead = (unsigned)(update->version - owned->wanted) & 0xff;
-    if (ahead >= 128 || owned->wanted > INT64_MAX - ahead)
+    if (ahead >= 128 || owned->wanted > (uint64_t)INT64_MAX - ahead)
         return false;
     *version = owned->wanted + ahead;
     return true;
@@ -206,15 +212,9 @@ void map_session_update(struct map_session *session, const struct map_update *up
         update_owned(op, owned, update, done, arg);
         return;
     }
-    op_describe(op, session);
     op->version = update->version;
     op->version_kind = (uint8_t)update->kind;
-    if (is_full(session)) {
-        op_attach(op, session, done, arg);
-        refuse_early(op, MAP_LIMIT);
-        return;
-    }
-    submit(op, session, done, arg);
+    submit_addition(op, session, done, arg);
 }
 
 void map_session_close_entry(struct map_session *session, struct bytes id, enum map_adopt adopt,
