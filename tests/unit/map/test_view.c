@@ -1,0 +1,227 @@
+/*
+ * The view and its cursors: one list ordered by change, met once each in the newest state;
+ * tombstones that stay bounded; reads that see their own writes; gaps that are noticed.
+ */
+#include "map/fixture.h"
+
+#include "map/view_private.h"
+
+static int setup(void **state)
+{
+    *state = world_with_fronts(2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+/* n entries named e0, e1, ... of one client, seen by the observer. */
+static void open_entries(struct world *world, struct client *client, struct observer *observer,
+                         unsigned n)
+{
+    world->fronts[0].settings.client_max_ids = 100000;
+    client_connect(client, &world->fronts[0]);
+    for (unsigned i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "e%u", i);
+        client_send_update(client, id, MAP_VERSION_ABSOLUTE, 1, "one");
+    }
+    WAIT_UNTIL(world, map_view_count(observer->view) == n);
+}
+
+static unsigned walk(struct map_cursor *cursor)
+{
+    unsigned count = 0;
+    while (map_cursor_next(cursor))
+        count++;
+    return count;
+}
+
+static void test_a_cursor_meets_each_entry_once(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct map_cursor cursor = {0};
+    observer_watch(world, &observer, &world->fronts[1]);
+    open_entries(world, &client, &observer, 100);
+    map_cursor_begin(&cursor, observer.view, MAP_CURSOR_OLDEST);
+    assert_int_equal(walk(&cursor), 100);
+    assert_int_equal(walk(&cursor), 0);
+    /* While it waits, two entries change many times: they are met once each, newest. */
+    for (unsigned i = 2; i <= 50; i++) {
+        client_send_update(&client, "e7", MAP_VERSION_ABSOLUTE, i, "seven");
+        client_send_update(&client, "e9", MAP_VERSION_ABSOLUTE, i, "nine");
+    }
+    client_update(world, &client, "e9", 51, "last");
+    WAIT_UNTIL(world, observer_shows(&observer, "e9", "last"));
+    struct map_entry *first = map_cursor_next(&cursor), *second = map_cursor_next(&cursor);
+    assert_true(bytes_equal(map_entry_id(first), BYTES_LITERAL("e7")));
+    assert_int_equal(map_entry_version(first), 50);
+    assert_true(bytes_equal(map_entry_id(second), BYTES_LITERAL("e9")));
+    assert_true(bytes_equal(map_entry_state(second), BYTES_LITERAL("last")));
+    assert_null(map_cursor_next(&cursor));
+    map_cursor_end(&cursor);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+static void test_a_cursor_counts_closes_and_is_lost_after_too_many(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct map_cursor cursor = {0}, other = {0};
+    observer_watch(world, &observer, &world->fronts[1]);
+    open_entries(world, &client, &observer, 1200);
+    map_cursor_begin(&cursor, observer.view, MAP_CURSOR_NEWEST);
+    map_cursor_begin(&other, observer.view, MAP_CURSOR_OLDEST);
+    assert_int_equal(walk(&other), 1200);
+    client_close(world, &client, "e0");
+    WAIT_UNTIL(world, observer.closed == 1);
+    assert_null(map_cursor_next(&cursor));
+    assert_int_equal(cursor.closed, 1);
+    assert_false(cursor.lost);
+    for (unsigned i = 1; i < 1200; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "e%u", i);
+        map_session_close_entry(client.session, bytes_from_string(id), MAP_ADOPT_OFF, client_done,
+                                &client);
+    }
+    WAIT_UNTIL(world, map_view_count(observer.view) == 0);
+    assert_true(other.lost);
+    assert_null(map_cursor_next(&other));
+    assert_true(observer.view->tombstone_count <= 1200);
+    map_cursor_end(&cursor);
+    map_cursor_end(&other);
+    assert_int_equal(observer.view->tombstone_count, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+static void test_sorted_entries_are_in_byte_order(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    size_t count;
+    observer_watch(world, &observer, &world->fronts[1]);
+    open_entries(world, &client, &observer, 50);
+    struct map_entry *const *sorted = map_view_sorted(observer.view, &count);
+    assert_int_equal(count, 50);
+    for (size_t i = 1; i < count; i++)
+        assert_true(bytes_compare(map_entry_id(sorted[i - 1]), map_entry_id(sorted[i])) < 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+struct reading {
+    unsigned answers;
+    bool known, stale;
+};
+
+static void on_read(void *arg, bool known, bool stale)
+{
+    struct reading *reading = arg;
+    reading->answers++;
+    reading->known = known;
+    reading->stale = stale;
+}
+
+static void test_reads_see_the_sessions_own_writes(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct reading reading = {0};
+    observer_watch(world, &observer, &world->fronts[0]);
+    client_connect(&client, &world->fronts[0]);
+    for (unsigned i = 1; i <= 50; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", i);
+        assert_int_equal(client_update(world, &client, "me", i, text), MAP_OK);
+        unsigned answers = reading.answers;
+        map_read(observer.view, client.session, on_read, &reading);
+        WAIT_UNTIL(world, reading.answers > answers);
+        assert_true(reading.known);
+        assert_false(reading.stale);
+        assert_true(observer_shows(&observer, "me", text));
+    }
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* The last event before a silence is lost: the next sweeps notice. */
+static void test_a_silent_gap_is_noticed(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_update(world, &client, "me", 1, "one");
+    WAIT_UNTIL(world, observer_shows(&observer, "me", "one"));
+    /* A change that nobody is told: the revision goes on, the event is missing. */
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:me", "state", "untold");
+    WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "1");
+    WAIT_UNTIL(world, observer_shows(&observer, "me", "untold"));
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* An event of a revision far ahead: everything between is read. */
+static void test_a_gap_is_filled_and_told_as_differences(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    observer_watch(world, &observer, &world->fronts[1]);
+    open_entries(world, &client, &observer, 20);
+    unsigned changed = observer.changed;
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:e3", "state", "untold");
+    WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "5");
+    client_update(world, &client, "e4", 9, "told");
+    WAIT_UNTIL(world, observer_shows(&observer, "e3", "untold"));
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    assert_int_equal(observer.changed, changed + 2);
+    assert_int_equal(observer.closed, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+static void test_nonsense_on_the_channel_harms_nothing(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    observer_watch(world, &observer, &world->fronts[1]);
+    open_entries(world, &client, &observer, 20);
+    const char *nonsense[] = {"", "hello", "1 x 1 1\n", "1 0011223344556677 1 1\nopen 9 9 9\n"};
+    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
+        WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", nonsense[i]);
+    client_update(world, &client, "e4", 9, "told");
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    WAIT_UNTIL(world, observer.view->parts[0].state == PART_LIVE);
+    assert_int_equal(map_view_count(observer.view), 20);
+    assert_int_equal(observer.closed, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_cursor_meets_each_entry_once),
+        TEST(test_a_cursor_counts_closes_and_is_lost_after_too_many),
+        TEST(test_sorted_entries_are_in_byte_order),
+        TEST(test_reads_see_the_sessions_own_writes),
+        TEST(test_a_silent_gap_is_noticed),
+        TEST(test_a_gap_is_filled_and_told_as_differences),
+        TEST(test_nonsense_on_the_channel_harms_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
