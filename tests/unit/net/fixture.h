@@ -132,10 +132,14 @@ static inline const char *fixture_admit(void *arg, const struct address *peer)
 
 static const struct listener_callbacks fixture_callbacks = {fixture_admit, fixture_accepted};
 
+/* SO_RCVBUF of clients, 0: the kernel's, which grows while the client does not read. */
+static int fixture_receive_buffer;
+
 static inline int fixture_create(void **state)
 {
     struct fixture *f = mem_zalloc(1, sizeof *f);
     char path[] = "/tmp/test-net-log-XXXXXX";
+    fixture_receive_buffer = 0;
     random_init();
     (void)signal(SIGPIPE, SIG_IGN);
     f->log = mkstemp(path);
@@ -221,6 +225,10 @@ static inline int fixture_connect_to(const char *where)
     socklen_t len = fixture_name(where, &name);
     int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    if (fixture_receive_buffer > 0)
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &fixture_receive_buffer,
+                                    sizeof fixture_receive_buffer),
+                         0);
     if (connect(fd, (struct sockaddr *)&name, len) != 0)
         fail_msg("connect %s: %s", where, strerror(errno));
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
