@@ -1,0 +1,130 @@
+# Tracker: see README.md for the commands, docs/architecture.md for the layout.
+#
+#   make            build into build/ (programs in build/bin)
+#   make run        install what is missing, build, start a front-end with an embedded Redis
+#   make test       install what is missing, build, run every test
+#   make asan       every test again, under the address and undefined-behaviour sanitizers
+#   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
+#   make lint       formatting, static analysis, include table, sizes
+#   make bench      the documented measurements, as a table
+#   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
+#   make clean
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+PREFIX ?= /usr/local
+CC = gcc
+OPT ?= -O2
+B ?= build
+SANITIZE ?=
+
+VERSION := $(shell cat .version)
+TABLE := tests/lint/packages
+PACKAGES := $(shell awk '$$1 == "package" { print $$2 }' $(TABLE))
+PROGRAMS := $(shell awk '$$1 == "program" { print $$2 }' $(TABLE))
+allowed = $(shell awk -v n=$(1) '($$1 == "package" || $$1 == "program") && $$2 == n { for (i = 3; i <= NF; i++) print $$i }' $(TABLE))
+reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+        -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing -fno-omit-frame-pointer \
+             -fstack-protector-strong -D_FORTIFY_SOURCE=$(if $(SANITIZE),0,2) $(WARN) $(SANITIZE) $(CFLAGS)
+LIBS := -levent_core -lhiredis -lcjson -linih -lssl -lcrypto -lhttp_parser -lsodium -lsystemd -lz -lm
+LDFLAGS_ALL = $(SANITIZE) $(LDFLAGS)
+
+LIB_FILES := $(foreach p,$(call reverse,$(PACKAGES)),$(B)/lib/lib$(p).a)
+PROGRAM_FILES := $(PROGRAMS:%=$(B)/bin/%)
+INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
+
+.PHONY: all run test asan lint fuzz bench install clean deps unit
+.SECONDARY:
+all: $(PROGRAM_FILES)
+
+# Each package may be included only by the path build/include/NAME, which is on the command line
+# of just those that tests/lint/packages allows.
+build/include/%:
+	@mkdir -p $(@D)
+	@ln -sfn ../../../pkg/$(notdir $@) $@
+
+SCRIPTS := $(wildcard pkg/map/scripts/*.lua)
+GENERATED := build/gen/map_scripts_data.h build/gen/version.h
+
+# Lua scripts become NUL-terminated C arrays named after their files.
+build/gen/map_scripts_data.h: $(SCRIPTS) Makefile
+	@mkdir -p $(@D)
+	@for f in $(SCRIPTS); do \
+	    echo "static const char script_$$(basename $$f .lua)_lua[] = {"; \
+	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};"; \
+	done > $@.new && mv $@.new $@
+
+build/gen/version.h: .version Makefile
+	@mkdir -p $(@D)
+	@echo '#define TRACKER_VERSION "$(VERSION)"' > $@
+
+define package_rules
+$(B)/obj/$(1)/%.o: pkg/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS_ALL) $(foreach d,$(1) $(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
+$(B)/lib/lib$(1).a: $(patsubst pkg/%.c,$(B)/obj/%.o,$(wildcard pkg/$(1)/*.c))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach p,$(PACKAGES),$(eval $(call package_rules,$(p))))
+
+define program_rules
+$(B)/obj/cmd/$(1)/%.o: cmd/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS_ALL) $(foreach d,$(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
+$(B)/bin/$(1): $(patsubst cmd/%.c,$(B)/obj/cmd/%.o,$(wildcard cmd/$(1)/*.c)) $(LIB_FILES)
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncurses -ltinfo)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+
+# Unit tests may include every package: they look behind the headers.
+ALL_INCLUDES := $(PACKAGES:%=-Ibuild/include/%) -Ibuild/gen -Itests/unit
+$(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
+unit: $(UNIT_FILES)
+
+# Fuzzers: clang's libFuzzer, the packages compiled again with its instrumentation.
+FUZZ_TIME ?= 60
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard pkg/*/*.c pkg/*/*.h) Makefile | $(INCLUDE_DIRS) $(GENERATED)
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(wildcard pkg/*/*.c) $(LIBS)
+
+deps:
+	@docker/install-packages build
+test: | deps
+	@$(MAKE) --no-print-directory all unit
+	@tests/run --build $(B)
+run: | deps
+	@$(MAKE) --no-print-directory all
+	@docker/run-local $(B)/bin/trackerd $(ARGS)
+asan: | deps
+	@$(MAKE) --no-print-directory B=build/asan OPT=-O1 \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit
+	@TRACKER_TEST_SCALE=3 tests/run --build build/asan
+fuzz:
+	@docker/install-packages build fuzz
+	@$(MAKE) --no-print-directory $(FUZZERS:%=build/fuzz/fuzz_%)
+	@tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)
+lint:
+	@docker/install-packages build lint
+	@$(MAKE) --no-print-directory $(INCLUDE_DIRS) $(GENERATED)
+	@tests/lint/run
+bench: | deps
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run $(ARGS)
+install: all
+	@docker/install-files "$(DESTDIR)" "$(PREFIX)" "$(B)" "$(VERSION)"
+clean:
+	rm -rf build
+
+-include $(wildcard $(B)/obj/*/*.d $(B)/obj/cmd/*/*.d $(B)/unit/*/*.d)
