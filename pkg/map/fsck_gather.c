@@ -30,6 +30,8 @@ static void add_node(struct fsck_partition *partition, struct bytes name)
 {
     struct fsck_node *node = NULL;
     struct writer key = {0};
+    if (name.len == 0 || memchr(name.data, 0, name.len))
+        return; /* no front-end has such a name */
     HASH_FIND(hh, partition->nodes, name.data, name.len, node);
     if (node)
         return;
@@ -59,7 +61,7 @@ static void on_key(void *arg, uint32_t index, struct bytes name)
     struct bytes rest;
     if (begins_with(name, "client:", &rest))
         add_id(&fsck->partitions[index], rest);
-    else if (begins_with(name, "node:", &rest) && !memchr(rest.data, 0, rest.len))
+    else if (begins_with(name, "node:", &rest))
         add_node(&fsck->partitions[index], rest);
 }
 
@@ -83,11 +85,8 @@ static void on_deadline(void *arg, struct bytes member, struct bytes score)
 static void on_nodes(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
-    for (size_t i = 0; reply->type == REDIS_ARRAY && i < reply->count; i++) {
-        struct bytes name = reply->elements[i]->text;
-        if (!memchr(name.data, 0, name.len))
-            add_node(partition, name);
-    }
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i < reply->count; i++)
+        add_node(partition, reply->elements[i]->text);
 }
 
 bool fsck_gather_nodes(struct fsck *fsck)
