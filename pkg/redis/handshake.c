@@ -179,7 +179,10 @@ static void ping_replied(void *arg, enum redis_status status, const struct redis
         link->attempts++;
         return;
     }
-    if (is_not_permitted(status, reply) || step_passed(link, status, reply, "PING", false)) {
+    /* A server that cannot save refuses even PING (MISCONF), but it answers reads. */
+    if ((status == REDIS_REFUSED &&
+         (refusal == REDIS_REFUSAL_MISCONF || refusal == REDIS_REFUSAL_NOPERM)) ||
+        step_passed(link, status, reply, "PING", false)) {
         link_up(link);
     }
 }

@@ -20,6 +20,8 @@ static const struct refusal_text {
     {"OOM", REDIS_REFUSAL_OOM},
     {"MISCONF", REDIS_REFUSAL_MISCONF},
     {"NOPERM", REDIS_REFUSAL_NOPERM},
+    {"ERR The user executing the script", REDIS_REFUSAL_NOPERM}, /* 7.0, of a command in a script */
+    {"ERR ACL failure in", REDIS_REFUSAL_NOPERM},                /* 7.2, the same */
     {"NOAUTH", REDIS_REFUSAL_NOAUTH},
     {"WRONGPASS", REDIS_REFUSAL_NOAUTH},
     {"ERR AUTH", REDIS_REFUSAL_NOAUTH},
