@@ -1,0 +1,170 @@
+/*
+ * client: what the server says.
+ *
+ * Answers come in the order of the requests, pushes between them. A push begins with the magic
+ * number, and no answer of VERSIONED does: ids that servers give are shorter than that.
+ */
+#include "client/client_private.h"
+
+#include <string.h>
+
+#include "client/reply_private.h"
+
+/* Tells of the map, if anything has come since. */
+static void tell_map(struct tracker_client *client)
+{
+    struct client_map *map = &client->map;
+    if (!map->untold)
+        return;
+    map->untold = false;
+    if (client->events->mapped)
+        client->events->mapped(client->arg, map->version, writer_bytes_written(&map->entries));
+}
+
+/* False when it is too large now. */
+static bool unite(struct tracker_client *client, const struct tracker_push *push)
+{
+    struct client_map *map = &client->map;
+    if (!map->begun || map->version != push->version)
+        writer_reset(&map->entries);
+    map->begun = true;
+    map->version = push->version;
+    map->untold = true;
+    if (!client->events->mapped)
+        return true;
+    writer_bytes(&map->entries, push->entries);
+    return map->entries.len <= client->options.max_map;
+}
+
+static struct tracker_result read_push(struct tracker_client *client, struct bytes input)
+{
+    struct tracker_push push;
+    struct tracker_result result = tracker_read_push(input, &push);
+    if (result.outcome != TRACKER_MESSAGE)
+        return result;
+    if (client->options.answer_pushes) {
+        tracker_write_ack(&client->wire.out, true);
+        wire_send(&client->wire);
+    }
+    const unsigned generation = client->wire.generation;
+    if (push.type != TRACKER_ALL || push.version != client->map.version)
+        tell_map(client);
+    if (client->wire.generation != generation)
+        return result;
+    if (push.type == TRACKER_UPDATE) {
+        if (client->events->updated)
+            client->events->updated(client->arg, push.version, push.id, push.state);
+    } else if (!unite(client, &push)) {
+        result.outcome = TRACKER_FAILED;
+        result.reason = "a map over the limit";
+    }
+    return result;
+}
+
+static void tell_opened(struct tracker_client *client, struct bytes id, bool adopted)
+{
+    if (client->events->opened)
+        client->events->opened(client->arg, id, adopted);
+}
+
+static void tell_replied(struct tracker_client *client, enum tracker_client_request request,
+                         bool accepted)
+{
+    if (client->events->replied)
+        client->events->replied(client->arg, request,
+                                accepted ? TRACKER_CLIENT_ACCEPTED : TRACKER_CLIENT_REFUSED);
+}
+
+static void on_open_reply(struct tracker_client *client, const struct reply *reply)
+{
+    struct client_entry *entry = &client->entry;
+    if (!reply->accepted) {
+        if (entry->state == ENTRY_WANTED)
+            entry->state = ENTRY_NONE;
+        tell_replied(client, TRACKER_CLIENT_OPEN, false);
+        return;
+    }
+    /* Not when it has been closed again meanwhile, which a dialect without ids can say. */
+    if (entry->state != ENTRY_NONE) {
+        entry->state = ENTRY_HELD;
+        entry->version = 0;
+        entry->id_len = (uint8_t)reply->bytes.len;
+        if (reply->bytes.len > 0)
+            memcpy(entry->id, reply->bytes.data, reply->bytes.len);
+    }
+    tell_opened(client, reply->bytes, false);
+}
+
+static void on_get_reply(struct tracker_client *client, const struct reply *reply)
+{
+    if (client->options.dialect == TRACKER_2013)
+        tell_replied(client, TRACKER_CLIENT_GET, reply->accepted);
+    else if (client->events->map_text)
+        client->events->map_text(client->arg, reply->bytes);
+}
+
+static void on_adopt_reply(struct tracker_client *client, const struct reply *reply)
+{
+    /* Closed meanwhile: nobody waits for it. */
+    if (client->entry.state != ENTRY_HELD)
+        return;
+    if (reply->accepted)
+        tell_opened(client, tracker_client_id(client), true);
+    else
+        client_entry_open_anew(client);
+}
+
+static struct tracker_result read_reply(struct tracker_client *client, struct bytes input)
+{
+    struct reply reply;
+    if (client_pending_count(client) == 0)
+        return (struct tracker_result){.outcome = TRACKER_FAILED, .reason = "an answer to nothing"};
+    const uint8_t kind = client->pending.data[client->pending_at];
+    const enum tracker_client_request request =
+        kind == PENDING_ADOPT ? TRACKER_CLIENT_UPDATE : (enum tracker_client_request)kind;
+    const struct tracker_result result =
+        reply_read(input, client->options.dialect, request, client->options.max_map, &reply);
+    if (result.outcome != TRACKER_MESSAGE)
+        return result;
+    const unsigned generation = client->wire.generation;
+    (void)client_pending_take(client);
+    tell_map(client);
+    if (client->wire.generation != generation)
+        return result;
+    if (kind == PENDING_ADOPT)
+        on_adopt_reply(client, &reply);
+    else if (request == TRACKER_CLIENT_OPEN)
+        on_open_reply(client, &reply);
+    else if (request == TRACKER_CLIENT_GET)
+        on_get_reply(client, &reply);
+    else
+        tell_replied(client, request, reply.accepted);
+    return result;
+}
+
+size_t client_input(void *arg, struct bytes input)
+{
+    struct tracker_client *client = arg;
+    const unsigned generation = client->wire.generation;
+    size_t taken = 0;
+    client->failures = 0;
+    while (taken < input.len) {
+        const struct bytes left = {input.data + taken, input.len - taken};
+        const bool is_push =
+            client->options.dialect == TRACKER_VERSIONED && left.data[0] == TRACKER_MAGIC_DOCUMENT;
+        const struct tracker_result result =
+            is_push ? read_push(client, left) : read_reply(client, left);
+        if (client->wire.generation != generation)
+            return 0;
+        if (result.outcome == TRACKER_FAILED) {
+            wire_fail(&client->wire, result.reason);
+            return 0;
+        }
+        if (result.outcome == TRACKER_MORE)
+            return taken;
+        taken += result.consumed;
+    }
+    /* Nothing is under way, so for all one can know the map is whole. */
+    tell_map(client);
+    return taken;
+}

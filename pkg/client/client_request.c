@@ -1,0 +1,172 @@
+/* client: requests, those that wait for an answer, and the entry that they speak of. */
+#include "client/client_private.h"
+
+#include <string.h>
+
+#include "client/reply_private.h"
+
+#define PENDING_SLACK 4096 /* answered ones at the front of `pending` before it is moved up */
+
+bool client_dialect_has_ids(const struct tracker_client *client)
+{
+    return client->options.dialect == TRACKER_VERSIONED || client->options.dialect == TRACKER_2013;
+}
+
+size_t client_pending_count(const struct tracker_client *client)
+{
+    return client->pending.len - client->pending_at;
+}
+
+uint8_t client_pending_take(struct tracker_client *client)
+{
+    struct writer *pending = &client->pending;
+    const uint8_t kind = pending->data[client->pending_at++];
+    if (client->pending_at == pending->len) {
+        writer_free(pending);
+        client->pending_at = 0;
+        loop_timer_stop(client->reply_deadline);
+        return kind;
+    }
+    if (client->pending_at == PENDING_SLACK) {
+        pending->len -= PENDING_SLACK;
+        memmove(pending->data, pending->data + PENDING_SLACK, pending->len);
+        client->pending_at = 0;
+    }
+    loop_timer_start(client->reply_deadline, client->options.reply_timeout_ms);
+    return kind;
+}
+
+static void pending_add(struct tracker_client *client, uint8_t kind)
+{
+    if (client_pending_count(client) == 0)
+        loop_timer_start(client->reply_deadline, client->options.reply_timeout_ms);
+    writer_u8(&client->pending, kind);
+}
+
+static bool may_ask(const struct tracker_client *client)
+{
+    return client->wire.state == WIRE_UP &&
+           client_pending_count(client) < client->options.max_pending;
+}
+
+/* Sends what was written after `before`, or takes it back. */
+static bool ask(struct tracker_client *client, size_t before, uint8_t kind)
+{
+    struct writer *out = &client->wire.out;
+    if (out->failed || out->len > client->options.max_output) {
+        out->len = before;
+        out->failed = false;
+        return false;
+    }
+    const enum tracker_client_request request =
+        kind == PENDING_ADOPT ? TRACKER_CLIENT_UPDATE : (enum tracker_client_request)kind;
+    if (reply_expected(client->options.dialect, request))
+        pending_add(client, kind);
+    wire_send(&client->wire);
+    return true;
+}
+
+static void entry_set_value(struct client_entry *entry, struct bytes state)
+{
+    if (state.len > 0 && state.data == entry->value.data)
+        return;
+    writer_reset(&entry->value);
+    writer_bytes(&entry->value, state);
+}
+
+bool tracker_client_open(struct tracker_client *client, struct bytes state)
+{
+    const size_t before = client->wire.out.len;
+    if (!may_ask(client))
+        return false;
+    tracker_write_open(&client->wire.out, client->options.dialect, state);
+    if (!ask(client, before, TRACKER_CLIENT_OPEN))
+        return false;
+    client->entry.state = ENTRY_WANTED;
+    entry_set_value(&client->entry, state);
+    return true;
+}
+
+static bool is_own(const struct tracker_client *client, struct bytes id)
+{
+    return !client_dialect_has_ids(client) ||
+           (client->entry.state == ENTRY_HELD && bytes_equal(id, tracker_client_id(client)));
+}
+
+bool tracker_client_update(struct tracker_client *client, struct bytes id, uint64_t version,
+                           struct bytes state)
+{
+    const size_t before = client->wire.out.len;
+    if (!may_ask(client))
+        return false;
+    if (client_dialect_has_ids(client) && id.len == 0)
+        return false;
+    tracker_write_update(&client->wire.out, client->options.dialect, id, version, state);
+    if (!ask(client, before, TRACKER_CLIENT_UPDATE))
+        return false;
+    if (!is_own(client, id))
+        return true;
+    if (client->entry.state == ENTRY_NONE)
+        client->entry.state = ENTRY_HELD; /* without ids, an Update opens */
+    client->entry.version = version;
+    entry_set_value(&client->entry, state);
+    return true;
+}
+
+bool tracker_client_close(struct tracker_client *client, struct bytes id)
+{
+    const size_t before = client->wire.out.len;
+    if (!may_ask(client))
+        return false;
+    if (client_dialect_has_ids(client) && id.len == 0)
+        return false;
+    tracker_write_close(&client->wire.out, client->options.dialect, id);
+    if (!ask(client, before, TRACKER_CLIENT_CLOSE))
+        return false;
+    if (is_own(client, id))
+        client->entry.state = ENTRY_NONE;
+    return true;
+}
+
+bool tracker_client_get(struct tracker_client *client)
+{
+    const size_t before = client->wire.out.len;
+    if (!may_ask(client))
+        return false;
+    tracker_write_get(&client->wire.out, client->options.dialect);
+    return ask(client, before, TRACKER_CLIENT_GET);
+}
+
+void client_entry_open_anew(struct tracker_client *client)
+{
+    const size_t before = client->wire.out.len;
+    client->entry.state = ENTRY_WANTED;
+    tracker_write_open(&client->wire.out, client->options.dialect,
+                       writer_bytes_written(&client->entry.value));
+    (void)ask(client, before, TRACKER_CLIENT_OPEN);
+}
+
+void client_entry_take_up(struct tracker_client *client)
+{
+    struct client_entry *entry = &client->entry;
+    const size_t before = client->wire.out.len;
+    if (entry->state == ENTRY_WANTED || !client_dialect_has_ids(client)) {
+        client_entry_open_anew(client);
+        return;
+    }
+    entry->version++;
+    tracker_write_update(&client->wire.out, client->options.dialect, tracker_client_id(client),
+                         entry->version, writer_bytes_written(&entry->value));
+    (void)ask(client, before, PENDING_ADOPT);
+}
+
+struct bytes tracker_client_id(const struct tracker_client *client)
+{
+    const struct client_entry *entry = &client->entry;
+    return (struct bytes){entry->id, entry->state == ENTRY_HELD ? entry->id_len : 0};
+}
+
+uint64_t tracker_client_version(const struct tracker_client *client)
+{
+    return client->entry.version;
+}
