@@ -27,7 +27,8 @@ struct socket_listening {
 char *socket_open(struct socket_listening *listening, const char *where,
                   const struct net_settings *settings, char **text)
     __attribute__((warn_unused_result));
-/* Sets options that have changed since. */
+/* Sets options that have changed since, for connections that begin from now on: the kernel copies
+ * them when a connection is made, not when it is accepted. */
 void socket_apply_settings(struct socket_listening *listening, const struct net_settings *settings);
 /* Closes it and removes its file, if that is still ours. Harmless when closed. */
 void socket_close(struct socket_listening *listening);

@@ -1,0 +1,487 @@
+/* Listeners: where they listen, whom they let in, and what happens when descriptors run out. */
+#include "fixture.h"
+
+#include <netinet/tcp.h>
+
+static struct listener *try_listen(struct fixture *f, const char *where, char **error)
+{
+    *error = NULL;
+    return listener_create(f->net, where, &f->settings, &fixture_callbacks, f, error);
+}
+
+static void expect_error(struct fixture *f, const char *where, const char *part)
+{
+    char *error;
+    struct listener *listener = try_listen(f, where, &error);
+    assert_null(listener);
+    assert_non_null(error);
+    if (strstr(error, part) == NULL)
+        fail_msg("%s: \"%s\" does not hold \"%s\"", where, error, part);
+    free(error);
+}
+
+static unsigned port_of(const char *where)
+{
+    return (unsigned)strtoul(strrchr(where, ':') + 1, NULL, 10);
+}
+
+/* Connects, lets a byte through, and closes. */
+static void expect_service(struct fixture *f, const char *where, enum address_family family)
+{
+    unsigned before = f->accepted;
+    struct session *session = &f->sessions[before % SESSIONS_MAX];
+    int fd = fixture_connect_to(where);
+    WAIT_FOR(f, f->accepted > before);
+    assert_int_equal(conn_peer(session->conn)->family, family);
+    assert_int_equal(f->asked_for.family, family);
+    fixture_write_text(fd, "x");
+    WAIT_FOR(f, session->input.len == 1);
+    close(fd);
+    WAIT_FOR(f, session->closed == 1);
+}
+
+static void test_ipv4(void **state)
+{
+    struct fixture *f = *state;
+    fixture_listen(f, "127.0.0.1:0");
+    assert_true(port_of(listener_where(f->listener)) > 0);
+    assert_int_equal(strncmp(listener_where(f->listener), "127.0.0.1:", 10), 0);
+    expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
+    assert_int_equal(f->asked, 1);
+}
+
+static void test_ipv6_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct listener *ipv4;
+    char where[64], *error;
+    fixture_listen(f, "[::]:0");
+    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
+    expect_service(f, where, ADDRESS_IPV6);
+    /* The same port is free for IPv4. */
+    snprintf(where, sizeof where, "0.0.0.0:%u", port_of(listener_where(f->listener)));
+    ipv4 = try_listen(f, where, &error);
+    assert_non_null(ipv4);
+    snprintf(where, sizeof where, "127.0.0.1:%u", port_of(listener_where(f->listener)));
+    expect_service(f, where, ADDRESS_IPV4);
+    listener_destroy(&ipv4);
+}
+
+static void test_all_addresses(void **state)
+{
+    struct fixture *f = *state;
+    char where[64];
+    fixture_listen(f, "*:0");
+    assert_int_equal(strncmp(listener_where(f->listener), "*:", 2), 0);
+    snprintf(where, sizeof where, "127.0.0.1:%u", port_of(listener_where(f->listener)));
+    expect_service(f, where, ADDRESS_IPV4); /* not as a mapped address */
+    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
+    expect_service(f, where, ADDRESS_IPV6);
+}
+
+static void test_bad_places(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "nonsense",
+                                      "127.0.0.1",
+                                      "127.0.0.1:",
+                                      ":1234",
+                                      "*",
+                                      "*:x",
+                                      "*:70000",
+                                      "[::1]",
+                                      "[::1:80",
+                                      "localhost:1",
+                                      "1.2.3:80",
+                                      "1.2.3.4:x",
+                                      "1.2.3.4:80 ",
+                                      "1.2.3.4:65536",
+                                      "unix",
+                                      "tcp:*:80",
+                                      "[1.2.3.4]:80",
+                                      "127.0.0.1:80:90",
+                                      "::1:80x"};
+    struct fixture *f = *state;
+    char longest[200];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect_error(f, bad[i], "ADDRESS:PORT");
+    expect_error(f, "unix:", "1 to 107 bytes");
+    memset(longest, 'a', sizeof longest - 1);
+    memcpy(longest, "unix:/tmp/", 10);
+    longest[sizeof longest - 1] = 0;
+    expect_error(f, longest, "1 to 107 bytes");
+    expect_error(f, "unix:/nonexistent-directory/socket", "No such file");
+    expect_error(f, "192.0.2.1:0", "Cannot assign");
+    fixture_listen(f, "127.0.0.1:0");
+    expect_error(f, listener_where(f->listener), "in use");
+}
+
+static void test_reuse_port(void **state)
+{
+    struct fixture *f = *state;
+    struct listener *second;
+    char *error;
+    fixture_set(f, "net.reuse_port=true");
+    fixture_listen(f, "127.0.0.1:0");
+    second = try_listen(f, listener_where(f->listener), &error);
+    assert_non_null(second);
+    assert_string_equal(listener_where(second), listener_where(f->listener));
+    expect_service(f, listener_where(second), ADDRESS_IPV4);
+    listener_destroy(&second);
+}
+
+/* "unix:" and the path of a file that does not exist. */
+static void make_path(char where[32])
+{
+    strcpy(where, "unix:/tmp/test-net-XXXXXX");
+    close(mkstemp(where + 5));
+    unlink(where + 5);
+}
+
+static void test_unix_socket(void **state)
+{
+    struct fixture *f = *state;
+    char where[32];
+    struct stat status;
+    make_path(where);
+    fixture_listen(f, where);
+    assert_string_equal(listener_where(f->listener), where);
+    expect_service(f, where, ADDRESS_UNIX);
+    /* Somebody listens there: not ours to take. */
+    expect_error(f, where, "another process listens");
+    WAIT_FOR(f, f->accepted == 2 && f->sessions[1].closed == 1); /* that was a knock at the door */
+    expect_service(f, where, ADDRESS_UNIX);
+    listener_destroy(&f->listener);
+    assert_int_equal(stat(where + 5, &status), -1);
+}
+
+static void test_unix_socket_left_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_storage name;
+    char where[32];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    make_path(where);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, fixture_name(where, &name)), 0);
+    close(fd); /* its file stays, as after a kill */
+    fixture_listen(f, where);
+    expect_service(f, where, ADDRESS_UNIX);
+}
+
+static void test_unix_path_with_another_file(void **state)
+{
+    struct fixture *f = *state;
+    char where[] = "unix:/tmp/test-net-XXXXXX";
+    int fd = mkstemp(where + 5);
+    expect_error(f, where, "no socket");
+    assert_int_equal(unlink(where + 5), 0); /* it is still there */
+    close(fd);
+}
+
+static void test_unix_socket_of_a_successor_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct listener *second;
+    char where[32], *error;
+    struct stat status;
+    make_path(where);
+    fixture_listen(f, where);
+    unlink(where + 5);
+    second = try_listen(f, where, &error);
+    assert_non_null(second);
+    listener_destroy(&f->listener);
+    assert_int_equal(stat(where + 5, &status), 0);
+    expect_service(f, where, ADDRESS_UNIX);
+    listener_destroy(&second);
+}
+
+/* Connects to be refused: the stream ends without a byte. */
+static void expect_refusal(struct fixture *f, const char *where)
+{
+    unsigned accepted = f->accepted;
+    uint64_t connections = net_connection_count(f->net);
+    struct writer got = {0};
+    int fd = fixture_connect_to(where);
+    fixture_read_end(f, fd, &got);
+    assert_int_equal(got.len, 0);
+    assert_int_equal(f->accepted, accepted);
+    assert_int_equal(net_connection_count(f->net), connections);
+    close(fd);
+}
+
+static void test_limit_in_all(void **state)
+{
+    struct fixture *f = *state;
+    int64_t refused = metrics_get(METRIC_REFUSED_LIMIT);
+    struct session *session;
+    int first, second, third;
+    fixture_set(f, "net.max_connections=2");
+    fixture_listen(f, "127.0.0.1:0");
+    session = fixture_open(f, &first);
+    fixture_open(f, &second);
+    expect_refusal(f, listener_where(f->listener));
+    assert_int_equal(metrics_get(METRIC_REFUSED_LIMIT) - refused, 1);
+    assert_true(fixture_logged(f, "reason=limit"));
+    close(first);
+    WAIT_FOR(f, session->closed == 1);
+    fixture_open(f, &third);
+    close(second);
+    close(third);
+}
+
+static void test_limit_per_address(void **state)
+{
+    struct fixture *f = *state;
+    int64_t refused = metrics_get(METRIC_REFUSED_ADDRESS_LIMIT);
+    struct session *session;
+    char where[64];
+    int first, second, third;
+    fixture_set(f, "net.max_per_address=2");
+    fixture_listen(f, "*:0");
+    session = fixture_open(f, &first);
+    fixture_open(f, &second);
+    expect_refusal(f, listener_where(f->listener));
+    assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - refused, 1);
+    assert_true(fixture_logged(f, "reason=address_limit"));
+    /* Another address is not concerned. */
+    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
+    expect_service(f, where, ADDRESS_IPV6);
+    close(first);
+    WAIT_FOR(f, session->closed == 1);
+    fixture_open(f, &third);
+    assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - refused, 1);
+    close(second);
+    close(third);
+}
+
+static void test_admit(void **state)
+{
+    static const struct {
+        const char *reason;
+        enum metric metric;
+    } cases[] = {{"denied", METRIC_REFUSED_DENIED},
+                 {"rate", METRIC_REFUSED_RATE},
+                 {"full moon", METRIC_REFUSED_DENIED}};
+    struct fixture *f = *state;
+    fixture_listen(f, "127.0.0.1:0");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t before = metrics_get(cases[i].metric);
+        f->refuse = cases[i].reason;
+        expect_refusal(f, listener_where(f->listener));
+        assert_int_equal(metrics_get(cases[i].metric) - before, 1);
+        assert_true(fixture_logged(f, cases[i].reason));
+    }
+    f->refuse = NULL;
+    expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
+    assert_null(f->net->addresses);
+}
+
+static size_t count_lines(struct fixture *f, const char *text)
+{
+    static char log[262144];
+    ssize_t n = pread(f->log, log, sizeof log - 1, 0);
+    size_t count = 0;
+    log[n < 0 ? 0 : n] = 0;
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void test_refusals_do_not_flood_the_log(void **state)
+{
+    struct fixture *f = *state;
+    int64_t before = metrics_get(METRIC_REFUSED_DENIED);
+    f->refuse = "denied";
+    fixture_listen(f, "127.0.0.1:0");
+    for (int i = 0; i < 100; i++)
+        expect_refusal(f, listener_where(f->listener));
+    assert_int_equal(metrics_get(METRIC_REFUSED_DENIED) - before, 100);
+    assert_in_range(count_lines(f, "connection refused"), 1, 50);
+}
+
+static int get_option(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+static void test_socket_options(void **state)
+{
+    struct fixture *f = *state;
+    struct session *session;
+    int fd;
+    fixture_listen(f, "127.0.0.1:0");
+    session = fixture_open(f, &fd);
+    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
+    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
+    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    close(fd);
+    /* A reload applies to those that connect after the next accept. */
+    fixture_set(f, "net.keepalive=7s");
+    fixture_set(f, "net.send_buffer=64KiB");
+    fixture_open(f, &fd);
+    close(fd);
+    session = fixture_open(f, &fd);
+    assert_int_equal(get_option(session->conn->fd, IPPROTO_TCP, TCP_KEEPIDLE), 7);
+    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_SNDBUF), 2 * 65536);
+    close(fd);
+    fixture_set(f, "net.keepalive=0s");
+    fixture_open(f, &fd);
+    close(fd);
+    session = fixture_open(f, &fd);
+    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    close(fd);
+}
+
+static int lowest_free_descriptor(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+static void set_descriptor_limit(rlim_t soft)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = soft;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void test_descriptors_run_out(void **state)
+{
+    struct fixture *f = *state;
+    int64_t pauses = metrics_get(METRIC_ACCEPT_PAUSES);
+    struct rlimit limit;
+    int fds[3], extra;
+    unsigned turns = 0;
+    fixture_set(f, "net.accept_pause=1m");
+    fixture_listen(f, "127.0.0.1:0");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(limit.rlim_cur, limit.rlim_max); /* net_create raised it */
+    for (int i = 0; i < 3; i++)
+        fds[i] = fixture_connect(f);
+    extra = fixture_connect(f);
+    set_descriptor_limit((rlim_t)lowest_free_descriptor() + 3);
+    WAIT_FOR(f, f->accepted == 3 && f->net->paused);
+    assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
+    assert_true(fixture_logged(f, "accepting paused"));
+    /* Nothing spins: a turn that may wait does. */
+    for (int i = 0; i < 3; i++, turns++)
+        loop_turn(f->loop, 20);
+    assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
+    assert_int_equal(f->accepted, 3);
+    /* A connection that ends makes room at once. */
+    conn_close(f->sessions[0].conn, CONN_CLOSE_KICKED);
+    WAIT_FOR(f, f->accepted == 4);
+    set_descriptor_limit(limit.rlim_cur);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    close(extra);
+}
+
+static void test_accepting_goes_on_after_the_pause(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit limit;
+    int fd;
+    fixture_set(f, "net.accept_pause=50ms");
+    fixture_listen(f, "127.0.0.1:0");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    fd = fixture_connect(f);
+    set_descriptor_limit((rlim_t)lowest_free_descriptor());
+    WAIT_FOR(f, f->net->paused);
+    set_descriptor_limit(limit.rlim_cur);
+    WAIT_FOR(f, f->accepted == 1);
+    assert_false(f->net->paused);
+    close(fd);
+}
+
+static void test_batches(void **state)
+{
+    struct fixture *f = *state;
+    int fds[10];
+    fixture_set(f, "net.accept_batch=4");
+    fixture_listen(f, "127.0.0.1:0");
+    for (int i = 0; i < 10; i++)
+        fds[i] = fixture_connect(f);
+    loop_turn(f->loop, 100);
+    assert_int_equal(f->accepted, 4);
+    WAIT_FOR(f, f->accepted == 10);
+    for (int i = 0; i < 10; i++)
+        close(fds[i]);
+}
+
+static void test_connections_outlive_their_listener(void **state)
+{
+    struct fixture *f = *state;
+    struct net_settings own;
+    struct session *session;
+    char *error = NULL, where[64];
+    int fd;
+    config_copy_values(&net_config, &f->settings, &own);
+    own.idle_timeout = 300;
+    f->listener = listener_create(f->net, "127.0.0.1:0", &own, &fixture_callbacks, f, &error);
+    session = fixture_open(f, &fd);
+    snprintf(where, sizeof where, "%s", listener_where(f->listener));
+    listener_destroy(&f->listener);
+    config_free_values(&net_config, &own);
+    memset(&own, 0xee, sizeof own);
+    /* Nobody listens there any more, the connection goes on, and so do its time-outs. */
+    fixture_listen(f, where);
+    fixture_write_text(fd, "still here");
+    WAIT_FOR(f, session->input.len == 10);
+    WAIT_FOR(f, session->closed == 1);
+    assert_int_equal(session->reason, CONN_CLOSE_IDLE);
+    close(fd);
+}
+
+static void test_stop(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_storage name;
+    struct session *session;
+    socklen_t len;
+    int fd, late;
+    fixture_listen(f, "127.0.0.1:0");
+    session = fixture_open(f, &fd);
+    listener_stop(f->listener);
+    len = fixture_name(listener_where(f->listener), &name);
+    late = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(late, (struct sockaddr *)&name, len), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    fixture_write_text(fd, "x");
+    WAIT_FOR(f, session->input.len == 1);
+    close(late);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ipv4),
+        TEST(test_ipv6_alone),
+        TEST(test_all_addresses),
+        TEST(test_bad_places),
+        TEST(test_reuse_port),
+        TEST(test_unix_socket),
+        TEST(test_unix_socket_left_behind),
+        TEST(test_unix_path_with_another_file),
+        TEST(test_unix_socket_of_a_successor_stays),
+        TEST(test_limit_in_all),
+        TEST(test_limit_per_address),
+        TEST(test_admit),
+        TEST(test_refusals_do_not_flood_the_log),
+        TEST(test_socket_options),
+        TEST(test_descriptors_run_out),
+        TEST(test_accepting_goes_on_after_the_pause),
+        TEST(test_batches),
+        TEST(test_connections_outlive_their_listener),
+        TEST(test_stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
