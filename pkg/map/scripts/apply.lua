@@ -5,10 +5,18 @@
 --       then client:<id> of each operation, and after it node:<other> for forsake and bury
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
 --       6 client ttl ms  7 grace ms  8 most entries
---       then per operation: kind, id, session, version, rule, n, and n strings (field, value, ...)
---         version: "=N" absolute, "~B" low byte of it (RFC 1982), "+" the stored one plus 1
+--       then per operation:
+--         update  session version state
+--         open    session n {field value}      (n strings; the first pair is the state)
+--         restore session version n {field value}
+--         claim   session version rule n {field value}
+--         close   session rule
+--         orphan  session
+--         reap
+--         forsake node
+--         bury    node
+--         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
 --         rule: who may adopt: "any", "off", or the address that it must have come from
---         forsake and bury: session holds the other node's id
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
 --   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
@@ -31,6 +39,11 @@ local lease = tonumber(call('ZSCORE', nodes, node) or 0)
 if lease == 0 or (lease < now and not holding) then return 'lease' end
 
 local function integer(n) return string.format('%.0f', n) end
+-- Lengths as text: Lua's own conversion goes through printf each time.
+local text = setmetatable({}, {__index = function(t, n)
+    t[n] = integer(n)
+    return t[n]
+end})
 
 -- Decimal strings: clients use all 63 bits, and Lua's numbers end at 2^53.
 local function newer(a, b) return #a > #b or (#a == #b and a > b) end
@@ -50,17 +63,16 @@ local function plus(v, n)
 end
 local LARGEST = '9223372036854775807'
 
--- What each key will be after the operations judged so far.
+-- What each key will be after the operations judged so far: HMGET's own reply, {session, version,
+-- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
+-- Plain indexes: a table with names would cost a tenth of the whole script.
+local SESSION, VERSION, NODE, STATE = 1, 2, 3, 4
 local known = {}
 local function look(key)
     local k = known[key]
     if not k then
-        local v = redis.pcall('HMGET', key, 'session', 'version', 'node')
-        if v.err then
-            k = {wrong = true}
-        else
-            k = {session = v[1], version = v[2] or '0', node = v[3] or '', exists = v[3] ~= false}
-        end
+        k = redis.pcall('HMGET', key, 'session', 'version', 'node')
+        k[VERSION] = k[VERSION] or '0'
         known[key] = k
     end
     return k
@@ -74,11 +86,11 @@ end
 
 -- nil when the operation's session may write the entry, else the refusal.
 local function fence(op, k)
-    if k.session == op.session and (k.node == node or k.node == '') then return nil end
-    if k.node ~= '' then
-        local ends = lease_end(k.node)
-        if k.node ~= node and ends < now and not holding then return 'dead ' .. k.node end
-        return 'owned ' .. k.node .. ' ' .. integer(ends)
+    if k[SESSION] == op.session and (k[NODE] == node or k[NODE] == '') then return nil end
+    if k[NODE] ~= '' then
+        local ends = lease_end(k[NODE])
+        if k[NODE] ~= node and ends < now and not holding then return 'dead ' .. k[NODE] end
+        return 'owned ' .. k[NODE] .. ' ' .. integer(ends)
     end
     if op.rule == 'any' then return nil end
     local from = op.rule ~= 'off' and call('HGET', op.key, 'address')
@@ -86,29 +98,22 @@ local function fence(op, k)
     return 'owned - 0'
 end
 
--- The whole version that the operation asks for; nil when it is stale.
-local function version_of(op, k)
-    local kind, v = string.sub(op.version, 1, 1), string.sub(op.version, 2)
-    if kind == '+' then
-        v = plus(k.version, 1)
-    elseif kind == '~' then
-        local ahead = (tonumber(v) - low_byte(k.version)) % 256
-        if ahead == 0 then
-            v = k.version
-        elseif ahead < 128 then
-            v = plus(k.version, ahead)
-        else
-            return nil
-        end
-    end
-    if newer(v, LARGEST) then return nil end
-    if newer(v, k.version) then return v end
-    -- A retry of what is stored already is accepted again.
-    if v == k.version and k.session == op.session then
-        local state = k.state or call('HGET', op.key, 'state')
+-- The whole version that the operation asks for; nil when it is stale, true when it is stored
+-- already, by this session: a retry is accepted again.
+local function judge_version(op, k, v)
+    if newer(v, k[VERSION]) then return not newer(v, LARGEST) and v or nil end
+    if v == k[VERSION] and k[SESSION] == op.session then
+        local state = k[STATE] or call('HGET', op.key, 'state')
         if state == op.state then return v, true end
     end
     return nil
+end
+local function claimed_version(op, k)
+    local kind = string.sub(op.version, 1, 1)
+    if kind == '=' then return string.sub(op.version, 2) end
+    if kind == '+' then return plus(k[VERSION], 1) end
+    local ahead = (tonumber(string.sub(op.version, 2)) - low_byte(k[VERSION])) % 256
+    return ahead < 128 and plus(k[VERSION], ahead) or nil
 end
 
 local function become(op, k, how, version)
@@ -117,15 +122,15 @@ local function become(op, k, how, version)
         entries = entries + 1
     end
     op.how, op.to = how, version
-    k.exists, k.session, k.node, k.version, k.state = true, op.session, node, version, op.state
+    k[SESSION], k[VERSION], k[NODE], k[STATE] = op.session, version, node, op.state
     return 'ok ' .. version
 end
 
 local judge = {}
 
 function judge.open(op, k)
-    if k.exists then
-        if k.session == op.session and k.node == node then return 'ok' end
+    if k[NODE] then
+        if k[SESSION] == op.session and k[NODE] == node then return 'ok' end
         return 'exists'
     end
     return become(op, k, 'open', '0')
@@ -133,65 +138,65 @@ end
 
 -- An update by the owner; "missing" makes the front-end open it again with all that it knows.
 function judge.update(op, k)
-    if not k.exists then return 'missing' end
+    if not k[NODE] then return 'missing' end
     local refusal = fence(op, k)
     if refusal then return refusal end
-    if k.node == '' then return 'missing' end
-    local version, same = version_of(op, k)
+    if k[NODE] == '' then return 'missing' end
+    local version, same = judge_version(op, k, op.version)
     if not version then return 'stale' end
     if not same then
         op.how, op.to = 'update', version
-        k.version, k.state = version, op.state
+        k[VERSION], k[STATE] = version, op.state
     end
     return 'ok'
 end
 
 -- An update by somebody who may not own it yet: creates, adopts or updates.
 function judge.claim(op, k)
-    if not k.exists then
-        local kind = string.sub(op.version, 1, 1)
-        local version = kind == '+' and '1' or string.sub(op.version, 2)
-        return become(op, k, 'open', version)
+    if not k[NODE] then
+        local first = op.version == '+' and '1' or string.sub(op.version, 2)
+        return become(op, k, 'open', first)
     end
     local refusal = fence(op, k)
     if refusal then return refusal end
-    local version, same = version_of(op, k)
+    local version, same = claimed_version(op, k), nil
+    if version then version, same = judge_version(op, k, version) end
     if not version then return 'stale' end
-    if same and k.node == node then return 'ok ' .. version end
-    return become(op, k, k.node == node and 'update' or 'adopt', version)
+    if same and k[NODE] == node then return 'ok ' .. version end
+    return become(op, k, k[NODE] == node and 'update' or 'adopt', version)
 end
 
 -- What a live session owns, compared after a new link, a new epoch or a lost lease.
 function judge.restore(op, k)
-    local wanted = string.sub(op.version, 2)
-    if not k.exists then
+    local wanted = op.version
+    if not k[NODE] then
         -- A hash that only its TTL ended is still listed and counted.
         if call('HEXISTS', mine, op.id) == 1 then entries = entries - 1 end
         return become(op, k, 'open', wanted)
     end
-    if k.session ~= op.session then
-        if k.node ~= '' and k.node ~= node and lease_end(k.node) < now and not holding then
-            return 'dead ' .. k.node
+    if k[SESSION] ~= op.session then
+        if k[NODE] ~= '' and k[NODE] ~= node and lease_end(k[NODE]) < now and not holding then
+            return 'dead ' .. k[NODE]
         end
-        return 'owned ' .. k.node .. ' 0'
+        return 'owned ' .. k[NODE] .. ' 0'
     end
-    if k.node ~= '' and k.node ~= node then return 'owned ' .. k.node .. ' 0' end
-    if not newer(wanted, k.version) then
-        if k.node == node then
+    if k[NODE] ~= '' and k[NODE] ~= node then return 'owned ' .. k[NODE] .. ' 0' end
+    if not newer(wanted, k[VERSION]) then
+        if k[NODE] == node then
             op.how = 'index'
-            return 'ok ' .. k.version
+            return 'ok ' .. k[VERSION]
         end
-        wanted, op.keep = k.version, newer(k.version, wanted)
+        wanted, op.keep = k[VERSION], newer(k[VERSION], wanted)
     end
-    return become(op, k, k.node == node and 'update' or 'adopt', wanted)
+    return become(op, k, k[NODE] == node and 'update' or 'adopt', wanted)
 end
 
 function judge.close(op, k)
-    if not k.exists then return 'missing' end
+    if not k[NODE] then return 'missing' end
     local refusal = fence(op, k)
     if refusal then return refusal end
-    op.how, op.from = 'close', k.node
-    k.exists = false
+    op.how, op.from = 'close', k[NODE]
+    k[NODE] = false
     entries = entries - 1
     return 'ok'
 end
@@ -199,14 +204,14 @@ end
 -- The connection of an entry is gone; session "" is the front-end's own word (an entry in its
 -- index that none of its sessions owns).
 function judge.orphan(op, k)
-    if not k.exists then
+    if not k[NODE] then
         op.how = 'unlist'
         return 'missing'
     end
-    if k.node ~= node or (op.session ~= '' and k.session ~= op.session) then return 'missing' end
+    if k[NODE] ~= node or (op.session ~= '' and k[SESSION] ~= op.session) then return 'missing' end
     op.how = 'orphan'
     op.at = now + grace
-    k.node = ''
+    k[NODE] = ''
     return 'ok'
 end
 
@@ -216,12 +221,12 @@ function judge.reap(op, k)
     if not at then return 'missing' end
     if holding or tonumber(at) > now then return 'waits' end
     op.from = ''
-    if k.exists and k.node ~= '' then
+    if k[NODE] and k[NODE] ~= '' then
         op.how = 'undue'
         return 'missing'
     end
     op.how, op.reason = 'close', 'expired'
-    k.exists = false
+    k[NODE] = false
     entries = entries - 1
     return 'ok'
 end
@@ -231,18 +236,18 @@ function judge.forsake(op, k)
     local other = op.session
     local ends = lease_end(other)
     if holding or ends >= now then return 'waits' end
-    if k.exists and k.node ~= other then
+    if k[NODE] and k[NODE] ~= other then
         op.how = 'unlist'
         return 'missing'
     end
-    if not k.exists then
+    if not k[NODE] then
         if redis.pcall('HEXISTS', op.index, op.id) ~= 1 then return 'missing' end
         op.how, op.reason, op.from = 'close', 'expired', other
         entries = entries - 1
         return 'ok'
     end
     op.how, op.at = 'orphan', (ends > 0 and ends or now) + grace
-    k.node = ''
+    k[NODE] = ''
     return 'ok'
 end
 
@@ -253,33 +258,55 @@ function judge.bury(op, k)
     return 'ok'
 end
 
--- Judging.
-local ops, results, at, key = {}, {}, 9, 6
-while at <= #ARGV do
-    local n = tonumber(ARGV[at + 5])
-    local op = {kind = ARGV[at], id = ARGV[at + 1], session = ARGV[at + 2], version = ARGV[at + 3],
-                rule = ARGV[at + 4], fields = at + 6, last = at + 5 + n, key = KEYS[key], index = mine}
-    if n > 1 then op.state = ARGV[at + 7] end
+-- Judging. An operation's strings by kind; the id is the end of its key.
+local at, key = 9, 6
+local id_at = #head - 4 + #'client:' + 1
+local function take()
+    at = at + 1
+    return ARGV[at - 1]
+end
+local function take_fields(op)
+    local n = tonumber(take())
+    op.fields, op.last, op.state = at, at + n - 1, ARGV[at + 1]
+    at = at + n
+end
+local function take_other(op)
+    op.session, op.index = take(), KEYS[key]
     key = key + 1
-    if op.kind == 'forsake' or op.kind == 'bury' then
-        op.index = KEYS[key]
-        key = key + 1
-    end
+end
+local read = {}
+function read.update(op) op.session, op.version, op.state = take(), take(), take() end
+function read.open(op) op.session = take() take_fields(op) end
+function read.restore(op) op.session, op.version = take(), take() take_fields(op) end
+function read.claim(op) op.session, op.version, op.rule = take(), take(), take() take_fields(op) end
+function read.close(op) op.session, op.rule = take(), take() end
+function read.orphan(op) op.session = take() end
+function read.reap() end
+read.forsake, read.bury = take_other, take_other
+
+local ops, results, total = {}, {}, 0
+while at <= #ARGV do
+    local op = {key = KEYS[key], id = string.sub(KEYS[key], id_at), session = '', version = '',
+                state = false, how = false, to = false, index = mine}
+    local kind = take()
+    key = key + 1
+    read[kind](op)
     local k = look(op.key)
-    results[#results + 1] = k.wrong and 'type' or judge[op.kind](op, k)
-    ops[#ops + 1] = op
-    at = at + 6 + n
+    total = total + 1
+    results[total] = k.err and 'type' or judge[kind](op, k)
+    ops[total] = op
 end
 
 -- Writing and telling.
-local told = {}
+local told, count = {}, 0
 local function tell(name, id, version, body)
-    told[#told + 1] = name .. ' ' .. #id .. ' ' .. #version .. ' ' .. #body .. '\n'
-    told[#told + 1] = id
-    told[#told + 1] = version
-    told[#told + 1] = body
+    count = count + 1
+    told[count] = name .. ' ' .. text[#id] .. ' ' .. text[#version] .. ' ' .. text[#body] .. '\n' ..
+                      id .. version .. body
 end
-local function pair(field, value) return #field .. ' ' .. #value .. '\n' .. field .. value end
+local function pair(field, value)
+    return text[#field] .. ' ' .. text[#value] .. '\n' .. field .. value
+end
 local function whole(name, op)
     local all, body = call('HGETALL', op.key), {}
     for i = 1, #all, 2 do
@@ -344,11 +371,10 @@ end
 
 -- The batch number first: from here on the batch has happened.
 call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5])
-for i = 1, #ops do
+for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op) end
 end
-local count = #told / 4
 if count > 0 then
     call('HSET', head, 'revision', integer(revision + count), 'entries', integer(entries))
     call('PUBLISH', events, '1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n' ..
