@@ -47,7 +47,7 @@ struct tracker_options {
 struct tracker_message {
     enum tracker_type type; /* TRACKER_ALL from a client is Get */
     struct bytes id;        /* Close, Update; data NULL where the dialect has none */
-    struct bytes state;     /* Open, Update */
+    struct bytes state;     /* Open, Update; may be empty */
     bool has_version;       /* Update */
     uint64_t version;       /* VERSIONED: the byte; 2013: the number */
 };

@@ -1,5 +1,4 @@
 /* The client against a server in the same process: requests, answers and pushes. */
-
 #include "client/peer.h"
 
 static void test_versioned(void **state)
