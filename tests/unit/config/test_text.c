@@ -163,6 +163,29 @@ static void json_shows_durations_and_sizes_in_their_largest_unit(void **state)
     }
 }
 
+static void nothing_has_its_unit_too(void **state)
+{
+    static const struct config_setting settings[] = {
+        {"wait", CONFIG_DURATION, 0, "0", 0, 0, 0, NULL, "How long.", NULL},
+        {"room", CONFIG_SIZE, sizeof(int64_t), "0", 0, 0, 0, NULL, "How much.", NULL},
+        {0},
+    };
+    static const struct config_module module = {settings, 2 * sizeof(int64_t)};
+    struct config *other = config_create();
+    struct writer writer = {0};
+    int64_t values[2] = {1, 1};
+
+    config_add(other, &module, values);
+    assert_int_equal(values[0], 0);
+    assert_int_equal(values[1], 0);
+    config_write_json(other, &writer);
+    writer_u8(&writer, '\0');
+    assert_non_null(strstr((char *)writer.data, "\"wait\":{\"value\":\"0s\",\"default\":\"0s\""));
+    assert_non_null(strstr((char *)writer.data, "\"room\":{\"value\":\"0\",\"default\":\"0\""));
+    writer_free(&writer);
+    config_destroy(&other);
+}
+
 static void a_reload_changes_the_source(void **state)
 {
     cJSON *all;
@@ -198,6 +221,7 @@ int main(void)
         with_config(the_sample_is_the_defaults),
         with_config(json_shows_values_defaults_and_sources),
         with_config(json_shows_durations_and_sizes_in_their_largest_unit),
+        with_config(nothing_has_its_unit_too),
         with_config(a_reload_changes_the_source),
         with_config(nothing_is_an_empty_object),
     };

@@ -34,7 +34,7 @@ static void tasks_run_by_phase_in_order(void **state)
     for (int i = 0; i < 8; i++)
         loop_defer(loop, (enum loop_phase)(3 - i % 4), &tasks[i].task);
     loop_defer(loop, LOOP_PHASE_VIEW, &tasks[0].task); /* waits already: nothing changes */
-    loop_turn(loop, 10000);                            /* does not wait */
+    loop_turn(loop, 3600000);                          /* does not wait */
     assert_string_equal(journal, "dhcgbfae");
     loop_turn(loop, 0);
     assert_string_equal(journal, "dhcgbfae");

@@ -73,6 +73,32 @@ static void timers_are_stopped_and_moved(void **state)
     loop_timer_destroy(&c);
 }
 
+static void end_the_wait(void *arg, unsigned events)
+{
+    loop_io_set(*(struct loop_io **)arg, 0);
+}
+
+static void the_wait_ends_for_a_nearer_timer(void **state)
+{
+    struct loop_io *io = NULL;
+    char letters[] = "abc";
+    struct loop_timer *a = timer_of(&letters[0]), *b = timer_of(&letters[1]);
+
+    loop_timer_start(a, 3600000);
+    io = loop_io_create(loop, ends[0], end_the_wait, &io);
+    loop_io_set(io, LOOP_WRITE);
+    loop_turn(loop, 3600000); /* it was waited for */
+    loop_timer_start(b, 1);
+    turn_until(1);
+    assert_string_equal(journal, "b");
+    loop_timer_destroy(&b);
+    loop_timer_start(a, 2);
+    turn_until(2);
+    assert_string_equal(journal, "ba");
+    loop_timer_destroy(&a);
+    loop_io_destroy(&io);
+}
+
 /* Against a model: a plain table of which timers run, and until when. */
 #define MANY 300
 
@@ -197,6 +223,7 @@ int main(void)
         with_loop(timers_fire_in_order_and_once),
         with_loop(timers_are_never_early),
         with_loop(timers_are_stopped_and_moved),
+        with_loop(the_wait_ends_for_a_nearer_timer),
         with_loop(many_timers_keep_their_order),
         with_loop(callbacks_may_destroy_any_timer),
         with_loop(a_timer_that_starts_itself_waits_for_the_next_turn),
