@@ -21,11 +21,13 @@
 
 #include "base/mem.h"
 
-#define PIECES      8     /* of a fresh array */
-#define TAIL_MAX    16384 /* a frame of our own grows to this */
-#define COPY_BELOW  1024  /* less than this that waits is copied, so that large frames can go */
-#define JOIN_BELOW  1024  /* average size of pieces that are joined */
-#define RECORD_SIZE 16384 /* the largest of TLS */
+#define PIECES       8      /* of a fresh array */
+#define SPARE_PIECES 128    /* larger arrays are not kept */
+#define SPARE_SIZE   262144 /* nor more than this of them */
+#define TAIL_MAX     16384  /* a frame of our own grows to this */
+#define COPY_BELOW   1024   /* less than this that waits is copied, so that large frames can go */
+#define JOIN_BELOW   1024   /* average size of pieces that are joined */
+#define RECORD_SIZE  16384  /* the largest of TLS */
 
 size_t conn_output_size(const struct conn *conn)
 {
@@ -59,12 +61,44 @@ static struct piece *last_piece(struct conn *conn)
     return output != NULL ? &output->pieces[output->first + output->count - 1] : &conn->single;
 }
 
-static void free_output(struct output *output)
+static size_t output_size(const struct output *output)
+{
+    return sizeof *output + output->capacity * sizeof output->pieces[0];
+}
+
+/* Arrays go and come with every turn that has several messages for many, so some are kept. */
+static void free_output(struct net *net, struct output *output)
 {
     for (uint32_t i = 0; i < output->count; i++)
         frame_unref(&output->pieces[output->first + i].frame);
     list_remove(&output->node);
-    free(output);
+    if (output->capacity > SPARE_PIECES || net->spare_size + output_size(output) > SPARE_SIZE) {
+        free(output);
+        return;
+    }
+    net->spare_size += output_size(output);
+    list_prepend(&net->spare, &output->node);
+}
+
+static struct output *take_output(struct net *net)
+{
+    struct output *output;
+    if (!list_is_empty(&net->spare)) {
+        output = list_entry(net->spare.next, struct output, node);
+        list_remove(&output->node);
+        net->spare_size -= output_size(output);
+        return output;
+    }
+    output = mem_alloc(sizeof *output + PIECES * sizeof output->pieces[0]);
+    list_init(&output->node);
+    output->capacity = PIECES;
+    return output;
+}
+
+void output_free_spare(struct net *net)
+{
+    while (!list_is_empty(&net->spare))
+        free(take_output(net));
 }
 
 /* Gives the connection an array, which takes over the single piece. */
@@ -73,13 +107,11 @@ static void make_output(struct conn *conn)
     struct output *output;
     if (conn->output != NULL)
         return;
-    output = mem_alloc(sizeof *output + PIECES * sizeof output->pieces[0]);
+    output = take_output(conn->listener->net);
     output->conn = conn;
-    list_init(&output->node);
     output->since = 0;
     output->first = 0;
     output->count = conn->single.frame != NULL;
-    output->capacity = PIECES;
     output->len = conn->single.len;
     output->pieces[0] = conn->single;
     conn->single = (struct piece){0};
@@ -87,26 +119,32 @@ static void make_output(struct conn *conn)
 }
 
 /* Room for one more piece at the end. The array may move, and with it its node. */
-static void make_room(struct conn *conn)
+static struct output *make_room(struct conn *conn)
 {
-    struct output *output = conn->output;
-    struct list *next = output->node.next, *prev = output->node.prev;
-    bool linked = !list_is_empty(&output->node);
+    struct output *output;
+    struct list *next, *prev;
+    bool linked;
+    make_output(conn);
+    output = conn->output;
     if (output->first + output->count < output->capacity)
-        return;
+        return output;
     if (output->first >= output->capacity / 2) {
         memmove(output->pieces, output->pieces + output->first,
                 output->count * sizeof output->pieces[0]);
         output->first = 0;
-        return;
+        return output;
     }
+    next = output->node.next;
+    prev = output->node.prev;
+    linked = !list_is_empty(&output->node);
     output->capacity *= 2;
-    output = mem_realloc(output, sizeof *output + output->capacity * sizeof output->pieces[0]);
+    output = mem_realloc(output, output_size(output));
     if (linked)
         next->prev = prev->next = &output->node;
     else
         list_init(&output->node);
     conn->output = output;
+    return output;
 }
 
 static void after_append(struct conn *conn, size_t len)
@@ -126,14 +164,15 @@ static void after_append(struct conn *conn, size_t len)
 /* The piece's reference becomes the connection's. */
 static void append(struct conn *conn, struct piece piece)
 {
+    struct output *output = conn->output;
     conn->flags &= ~CONN_TAIL_OPEN;
-    if (conn->output == NULL && conn->single.frame == NULL) {
+    if (output == NULL && conn->single.frame == NULL) {
         conn->single = piece;
     } else {
-        make_output(conn);
-        make_room(conn);
-        conn->output->pieces[conn->output->first + conn->output->count++] = piece;
-        conn->output->len += piece.len;
+        if (output == NULL || output->first + output->count == output->capacity)
+            output = make_room(conn);
+        output->pieces[output->first + output->count++] = piece;
+        output->len += piece.len;
     }
     after_append(conn, piece.len);
 }
@@ -230,7 +269,7 @@ static void consume(struct conn *conn, size_t n)
         return;
     conn->flags &= ~CONN_TAIL_OPEN;
     if (output != NULL)
-        free_output(output);
+        free_output(conn->listener->net, output);
     conn->output = NULL;
 }
 
@@ -242,7 +281,7 @@ void conn_drop_output(struct conn *conn)
 void output_forget_joined(struct net *net)
 {
     if (net->joined != NULL)
-        free_output(net->joined);
+        free_output(net, net->joined);
     net->joined = NULL;
 }
 

@@ -17,7 +17,6 @@
 #include "config/config.h"
 #include "loop/loop.h"
 #include "net/conn.h"
-#include "tls/tls.h"
 
 /* The settings of a net and its listeners; CONFIG_LISTENER ones may be given per listener. */
 struct net_settings {

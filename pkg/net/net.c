@@ -84,6 +84,7 @@ struct net *net_create(struct loop *loop, const struct net_settings *settings)
     list_init(&net->dirty);
     list_init(&net->resumed);
     list_init(&net->closing);
+    list_init(&net->spare);
     net->flush = (struct loop_task){.callback = flush_dirty, .arg = net};
     net->free = (struct loop_task){.callback = free_closed, .arg = net};
     net->pause = loop_timer_create(loop, pause_over, net);
@@ -107,6 +108,7 @@ void net_destroy(struct net **pointer)
     loop_cancel(net->loop, &net->free);
     loop_timer_destroy(&net->pause);
     output_forget_joined(net);
+    output_free_spare(net);
     free(net);
 }
 

@@ -21,6 +21,7 @@
 #include "metrics/metrics.h"
 #include "net/listener.h"
 #include "net/socket_private.h"
+#include "tls/tls.h"
 
 #define NET_BUFFER_SIZE 65536
 #define NET_CHUNKS      1024 /* IOV_MAX */
@@ -119,6 +120,8 @@ struct net {
     struct log_limit pause_limit;
     struct log_limit refused_limit;
     struct log_limit closed_limit;
+    struct list spare; /* outputs without pieces */
+    size_t spare_size;
     struct output *joined; /* the pieces that `join` holds the bytes of, or NULL */
     size_t joined_len;
     uint8_t buffer[NET_BUFFER_SIZE]; /* input being read */
@@ -209,6 +212,7 @@ void conn_write_ready(struct conn *conn);
 void conn_drop_output(struct conn *conn);
 /* Puts it among those that are flushed in this turn. */
 void conn_make_dirty(struct conn *conn);
+void output_free_spare(struct net *net);
 /* Drops the joined output's references. */
 void output_forget_joined(struct net *net);
 
