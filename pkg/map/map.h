@@ -18,10 +18,11 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "loop/loop.h"
-#include "redis/redis.h"
 
 struct map;
 struct map_space;
+struct redis_settings;
+struct redis_target;
 
 struct map_settings {
     char *spaces;             /* map.spaces: names, separated by spaces or commas */

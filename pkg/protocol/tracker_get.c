@@ -1,0 +1,108 @@
+/*
+ * tracker_get: the map as text. It is encoded once for all that ask while it does not change.
+ *
+ * A Get is asked of the map when it is the first outstanding request, so that it waits for the
+ * session's own writes before it.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "protocol/tracker_private.h"
+
+#define PLAIN_MAX 255 /* what the plain dialect can frame */
+
+void get_forget_texts(struct audience *audience)
+{
+    frame_unref(&audience->texts[0]);
+    frame_unref(&audience->texts[1]);
+}
+
+/* "{", "}", and with each entry "=" and, but for the first, ", ". */
+static size_t text_size(const struct map_view *view)
+{
+    size_t count = map_view_count(view);
+    return map_view_size(view) + 2 + (count > 0 ? 3 * count - 2 : 0);
+}
+
+static struct frame *encode(struct map_view *view, enum tracker_dialect dialect)
+{
+    struct writer text = {0}, reply = {0};
+    size_t count;
+    struct map_entry *const *entries = map_view_sorted(view, &count);
+    struct bytes(*pairs)[2] = mem_zalloc(count + 1, sizeof *pairs);
+    for (size_t i = 0; i < count; i++) {
+        pairs[i][0] = map_entry_id(entries[i]);
+        pairs[i][1] = map_entry_state(entries[i]);
+    }
+    tracker_write_map_text(&text, (const struct bytes(*)[2])pairs, count);
+    tracker_write_map_reply(&reply, dialect, writer_bytes_written(&text));
+    struct frame *frame = frame_create(writer_bytes_written(&reply));
+    writer_free(&reply);
+    writer_free(&text);
+    free(pairs);
+    return frame;
+}
+
+/* What says that there is no text: a length of 0, which no map's text has. */
+static void send_none(struct tracker_session *session)
+{
+    static const uint8_t none[8];
+    conn_send(session->conn, (struct bytes){none, session->dialect == TRACKER_2014 ? 8 : 1});
+}
+
+static void send_text(struct tracker_session *session, struct map_view *view)
+{
+    struct audience *audience = session->port->audience;
+    int which = session->dialect == TRACKER_2014;
+    struct frame **text = &audience->texts[which];
+    if (session->dialect == TRACKER_PLAIN && text_size(view) > PLAIN_MAX) {
+        send_none(session);
+        return;
+    }
+    if (*text == NULL || audience->texts_generation[which] != map_view_generation(view)) {
+        frame_unref(text);
+        *text = encode(view, (enum tracker_dialect)session->dialect);
+        audience->texts_generation[which] = map_view_generation(view);
+    }
+    conn_send_frame(session->conn, *text);
+}
+
+static void on_read(void *arg, bool known, bool stale)
+{
+    struct tracker_session *session = arg;
+    struct audience *audience = session->port->audience;
+    struct map_view *view;
+    (void)stale;
+    session->pending->read = NULL;
+    view = known ? audience_watch(audience) : NULL;
+    if (view != NULL)
+        send_text(session, view);
+    else
+        send_none(session);
+    audience->reads--;
+    audience_release(audience);
+    reply_sent(session);
+}
+
+void get_start(struct tracker_session *session)
+{
+    struct audience *audience = session->port->audience;
+    struct map_view *view = audience_watch(audience);
+    if (view == NULL) {
+        send_none(session);
+        reply_sent(session);
+        return;
+    }
+    audience->reads++;
+    session->pending->read = map_read(view, session->map, on_read, session);
+}
+
+void get_cancel(struct tracker_session *session)
+{
+    struct audience *audience = session->port->audience;
+    if (session->pending == NULL || session->pending->read == NULL)
+        return;
+    map_read_cancel(&session->pending->read);
+    audience->reads--;
+    audience_release(audience);
+}
