@@ -11,10 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -33,6 +31,7 @@
 
 #define START_MS    30000
 #define STOP_MS     10000
+#define LOCK_MS     3000 /* for a server that was told to end by its front-end's death */
 #define POLL_MS     5
 #define TAIL_LENGTH 600
 
@@ -41,6 +40,7 @@ struct redis_embedded {
     char *directory;
     char *socket;
     char *log;
+    int lock; /* the directory's; the server keeps it, we only until it runs */
     pid_t pid;
     int pidfd;
     struct loop_io *io;
@@ -81,29 +81,14 @@ static char *log_tail(const struct redis_embedded *embedded)
     return mem_strdup(start);
 }
 
-static const char *parent_directory(void)
-{
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    const char *temporary = getenv("TMPDIR");
-
-    if (runtime != NULL && *runtime == '/' && access(runtime, W_OK) == 0) {
-        return runtime;
-    }
-    return temporary != NULL && *temporary == '/' ? temporary : "/tmp";
-}
-
 static bool make_directory(struct redis_embedded *embedded, char **error)
 {
-    char *directory = mem_format("%s/tracker-XXXXXX", parent_directory());
-
-    if (mkdtemp(directory) == NULL) {
-        *error = mem_format("cannot make a directory like %s: %s", directory, strerror(errno));
-        free(directory);
+    embedded->directory = redis_directory_create(&embedded->lock, error);
+    if (embedded->directory == NULL) {
         return false;
     }
-    embedded->directory = directory;
-    embedded->socket = mem_format("%s/redis.sock", directory);
-    embedded->log = mem_format("%s/redis.log", directory);
+    embedded->socket = mem_format("%s/redis.sock", embedded->directory);
+    embedded->log = mem_format("%s/redis.log", embedded->directory);
     if (strlen(embedded->socket) > REDIS_UNIX_PATH_MAX) {
         *error = mem_format("%s is over 107 bytes, too long for a unix socket: set "
                             "XDG_RUNTIME_DIR or TMPDIR to a shorter path",
@@ -113,22 +98,10 @@ static bool make_directory(struct redis_embedded *embedded, char **error)
     return true;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
-static void remove_directory(const char *directory)
-{
-    if (nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
-        log_warn("cannot remove a directory", LOG_STRING("path", directory), LOG_ERRNO(errno));
-    }
-}
-
 /* The lock's descriptor, -1 on failure. A server that was told to end holds it until it has. */
 static int lock_data(const char *data, char **error)
 {
-    uint64_t deadline = now_ms() + STOP_MS;
+    uint64_t deadline = now_ms() + LOCK_MS;
     char *path;
     int fd;
 
@@ -254,6 +227,15 @@ static bool wait_ready(struct redis_embedded *embedded, char **error)
     return true;
 }
 
+/* The server holds it, if it runs. */
+static void close_lock(int *lock)
+{
+    if (*lock >= 0) {
+        close(*lock);
+        *lock = -1;
+    }
+}
+
 static bool launch(struct redis_embedded *embedded, const char *program, const char *data,
                    char **error)
 {
@@ -270,11 +252,10 @@ static bool launch(struct redis_embedded *embedded, const char *program, const c
                               .log = embedded->log,
                               .directory = persists ? data : embedded->directory,
                               .persists = persists,
-                              .lock = lock},
+                              .locks = {embedded->lock, lock}},
         &embedded->pid, error);
-    if (lock >= 0) {
-        close(lock); /* the child holds it */
-    }
+    close_lock(&lock);
+    close_lock(&embedded->lock);
     if (!launched) {
         return false;
     }
@@ -296,6 +277,7 @@ struct redis_embedded *redis_embedded_start(struct loop *loop, const char *progr
     embedded->loop = loop;
     embedded->pid = -1;
     embedded->pidfd = -1;
+    embedded->lock = -1;
     embedded->died = died;
     embedded->arg = arg;
     if (!make_directory(embedded, error) || !launch(embedded, program, data, error) ||
@@ -351,8 +333,9 @@ void redis_embedded_stop(struct redis_embedded **pointer)
         close(embedded->pidfd);
     }
     if (embedded->directory != NULL) {
-        remove_directory(embedded->directory);
+        redis_directory_remove(embedded->directory);
     }
+    close_lock(&embedded->lock);
     free(embedded->directory);
     free(embedded->socket);
     free(embedded->log);

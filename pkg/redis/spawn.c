@@ -20,8 +20,8 @@
 
 /* Where the child keeps what it keeps. */
 #define FAILURE_FD 3
-#define LOCK_FD    4
-#define FIRST_FREE 5
+#define LOCK_FD    4 /* and 5 */
+#define FIRST_FREE 6
 
 static void reset_signals(void)
 {
@@ -35,26 +35,30 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Descriptors above those that are moved, so that no move overwrites another's source. */
+/* A copy above those that are put in place, so that no move overwrites another's source. */
+static int lift(int fd)
+{
+    return fd >= 0 ? fcntl(fd, F_DUPFD, FIRST_FREE) : -1;
+}
+
 static bool arrange_descriptors(const struct redis_spawn *spawn, int failure)
 {
-    int null = open("/dev/null", O_RDONLY);
-    int log = open(spawn->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    int lock = spawn->lock >= 0 ? fcntl(spawn->lock, F_DUPFD, FIRST_FREE) : -1;
-    int report = fcntl(failure, F_DUPFD, FIRST_FREE);
+    int null = lift(open("/dev/null", O_RDONLY));
+    int log = lift(open(spawn->log, O_WRONLY | O_CREAT | O_APPEND, 0600));
+    int locks[2] = {lift(spawn->locks[0]), lift(spawn->locks[1])};
 
-    if (null < 0 || log < 0 || report < 0 || (spawn->lock >= 0 && lock < 0)) {
+    failure = lift(failure);
+    if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
+        dup2(failure, FAILURE_FD) < 0) {
         return false;
     }
-    null = fcntl(null, F_DUPFD, FIRST_FREE);
-    log = fcntl(log, F_DUPFD, FIRST_FREE);
-    if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || dup2(report, FAILURE_FD) < 0) {
-        return false;
+    for (int i = 0; i < 2; i++) {
+        close(LOCK_FD + i);
+        if (spawn->locks[i] >= 0 && dup2(locks[i], LOCK_FD + i) < 0) {
+            return false;
+        }
     }
-    if (lock >= 0 && dup2(lock, LOCK_FD) < 0) {
-        return false;
-    }
-    (void)syscall(SYS_close_range, lock >= 0 ? FIRST_FREE : LOCK_FD, ~0u, 0);
+    (void)syscall(SYS_close_range, FIRST_FREE, ~0u, 0);
     return fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 

@@ -170,11 +170,13 @@ static inline void server_start(struct server *server, const char *const *more)
     server_launch(server, more);
 }
 
-/* One command over a connection of its own; the reply as text, which the caller frees. */
+/* One command over a connection of its own; the reply (an array's last element) as text, which the
+ * caller frees. */
 static inline char *server_ask(const struct server *server, const char *command, ...)
 {
     redisContext *context = server_connect(server);
     char text[64] = "(array)";
+    const redisReply *last;
     redisReply *reply;
     char *result;
     va_list list;
@@ -183,12 +185,13 @@ static inline char *server_ask(const struct server *server, const char *command,
     reply = redisvCommand(context, command, list);
     va_end(list);
     assert_non_null(reply);
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        (void)snprintf(text, sizeof text, "%lld", reply->integer);
-    } else if (reply->type == REDIS_REPLY_NIL) {
+    last = reply->elements > 0 ? reply->element[reply->elements - 1] : reply;
+    if (last->type == REDIS_REPLY_INTEGER) {
+        (void)snprintf(text, sizeof text, "%lld", last->integer);
+    } else if (last->type == REDIS_REPLY_NIL) {
         (void)snprintf(text, sizeof text, "(nil)");
     }
-    result = reply->str != NULL ? mem_dup(reply->str, (size_t)reply->len) : mem_strdup(text);
+    result = last->str != NULL ? mem_dup(last->str, (size_t)last->len) : mem_strdup(text);
     freeReplyObject(reply);
     redisFree(context);
     return result;

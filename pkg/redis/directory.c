@@ -1,0 +1,129 @@
+/*
+ * directory: where an embedded server's socket and log are, and what dead front-ends left of the
+ * same.
+ *
+ * A directory is named tracker-XXXXXX and holds a file `lock`, whose lock the server keeps. One
+ * whose lock is free has no server any more (its front-end was killed before it could remove it)
+ * and is removed by whoever makes the next. The file gets its name only when it is locked, so that
+ * a directory in the making is never taken for a dead one.
+ */
+#include "redis/embedded_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define NAME_PREFIX "tracker-"
+#define NAME_LENGTH (sizeof NAME_PREFIX - 1 + 6)
+
+static const char *parent_directory(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *temporary = getenv("TMPDIR");
+
+    if (runtime != NULL && *runtime == '/' && access(runtime, W_OK) == 0) {
+        return runtime;
+    }
+    return temporary != NULL && *temporary == '/' ? temporary : "/tmp";
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *at)
+{
+    return remove(path);
+}
+
+void redis_directory_remove(const char *path)
+{
+    if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
+        log_warn("cannot remove a directory", LOG_STRING("path", path), LOG_ERRNO(errno));
+    }
+}
+
+/* Ours alone, so that nobody else can have put something else in its place. */
+static bool is_ours(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+           (status.st_mode & 077) == 0;
+}
+
+static void remove_if_dead(const char *path)
+{
+    char *lock_path = mem_format("%s/lock", path);
+    int lock = is_ours(path) ? open(lock_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        log_info("removing what a dead embedded redis left", LOG_STRING("path", path));
+        redis_directory_remove(path);
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
+    free(lock_path);
+}
+
+static void remove_dead(const char *parent)
+{
+    DIR *entries = opendir(parent);
+    const struct dirent *entry;
+
+    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+        if (strlen(entry->d_name) == NAME_LENGTH &&
+            strncmp(entry->d_name, NAME_PREFIX, sizeof NAME_PREFIX - 1) == 0) {
+            char *path = mem_format("%s/%s", parent, entry->d_name);
+
+            remove_if_dead(path);
+            free(path);
+        }
+    }
+    if (entries != NULL) {
+        closedir(entries);
+    }
+}
+
+static int lock_directory(const char *path)
+{
+    char *unnamed = mem_format("%s/lock.new", path);
+    char *named = mem_format("%s/lock", path);
+    int lock = open(unnamed, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (lock >= 0 && (flock(lock, LOCK_EX | LOCK_NB) != 0 || rename(unnamed, named) != 0)) {
+        close(lock);
+        lock = -1;
+    }
+    free(unnamed);
+    free(named);
+    return lock;
+}
+
+char *redis_directory_create(int *lock, char **error)
+{
+    const char *parent = parent_directory();
+    char *path = mem_format("%s/" NAME_PREFIX "XXXXXX", parent);
+
+    remove_dead(parent);
+    if (mkdtemp(path) == NULL) {
+        *error = mem_format("cannot make a directory like %s: %s", path, strerror(errno));
+        free(path);
+        return NULL;
+    }
+    *lock = lock_directory(path);
+    if (*lock < 0) {
+        *error = mem_format("cannot lock the directory %s: %s", path, strerror(errno));
+        redis_directory_remove(path);
+        free(path);
+        return NULL;
+    }
+    return path;
+}
