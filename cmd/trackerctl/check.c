@@ -1,0 +1,202 @@
+/* check: the command fsck. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ctl.h"
+#include "map/fsck.h"
+#include "output.h"
+
+#define SHOWN 20 /* findings of one rule in a table; --json has all */
+
+struct check {
+    struct ctl *ctl;
+    struct reader_space *spaces;
+    size_t count;
+    struct writer json;
+    uint64_t found, repaired;
+};
+
+static void on_space(void *arg, struct bytes name, struct bytes partitions)
+{
+    struct check *check = arg;
+    char *text = mem_dup(name.data, name.len), *number = mem_dup(partitions.data, partitions.len);
+    unsigned long count = strtoul(number, NULL, 10);
+    free(number);
+    if (count == 0 || count > INT32_MAX ||
+        (check->ctl->space_given && strcmp(text, check->ctl->space) != 0)) {
+        free(text);
+        return;
+    }
+    check->spaces = mem_realloc(check->spaces, (check->count + 1) * sizeof *check->spaces);
+    check->spaces[check->count++] =
+        (struct reader_space){check->ctl->redis.prefix, text, (uint32_t)count};
+}
+
+/* For humans. */
+
+static void print_counts(const struct reader_space *space, const struct fsck_report *report)
+{
+    printf(
+        "space %s: %llu entries, %llu listed by front-ends, %llu with a deadline, %u partition%s\n",
+        space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
+        (unsigned long long)report->deadlines, space->partitions,
+        space->partitions == 1 ? "" : "s");
+    if (report->unattended)
+        printf("  no front-end has a lease in %u of them: what is found may be what the next one "
+               "clears\n",
+               report->unattended);
+    if (report->holding)
+        printf("  %u of them hold: nobody is taken for dead at the moment\n", report->holding);
+}
+
+static void add_what(struct table *table, const struct fsck_finding *finding)
+{
+    const char *help = fsck_rule_help(finding->rule);
+    if (finding->rule == FSCK_COUNT || finding->rule == FSCK_PARTITIONS)
+        table_add_format(table, "%s: %llu, not %llu", help, (unsigned long long)finding->stored,
+                         (unsigned long long)finding->counted);
+    else
+        table_add_format(table, "%s", help);
+}
+
+static void print_findings(const struct fsck_report *report, bool repair)
+{
+    static const char *const headings[] = {"RULE",     "PARTITION", "ID", "NODE",
+                                           "REPAIRED", "WHAT",      NULL};
+    size_t shown[FSCK_RULES] = {0};
+    struct table *table = table_create(headings);
+    for (size_t i = 0; i < report->count; i++) {
+        const struct fsck_finding *finding = &report->findings[i];
+        if (shown[finding->rule]++ >= SHOWN)
+            continue;
+        table_add_format(table, "%s", fsck_rule_name(finding->rule));
+        table_add_format(table, "%u", finding->partition);
+        table_add(table, output_shown_string(finding->id));
+        table_add_format(table, "%s", finding->node ? finding->node : "-");
+        table_add_format(table, "%s", !repair ? "-" : finding->mended ? "yes" : "no");
+        add_what(table, finding);
+    }
+    table_print(table);
+    table_destroy(&table);
+    for (int rule = 0; rule < FSCK_RULES; rule++) {
+        if (shown[rule] > SHOWN)
+            printf("and %zu more: %s\n", shown[rule] - SHOWN, fsck_rule_name((enum fsck_rule)rule));
+    }
+}
+
+/* For scripts. */
+
+static void write_finding(struct writer *json, const struct fsck_finding *finding)
+{
+    json_open(json, NULL, '{');
+    json_string(json, "rule", fsck_rule_name(finding->rule));
+    json_number(json, "partition", finding->partition);
+    if (finding->id.data)
+        json_bytes(json, "id", finding->id);
+    if (finding->node)
+        json_bytes(json, "node", bytes_from_string(finding->node));
+    if (finding->rule == FSCK_COUNT || finding->rule == FSCK_PARTITIONS) {
+        json_number(json, "stored", (int64_t)finding->stored);
+        json_number(json, "right", (int64_t)finding->counted);
+    }
+    json_bool(json, "repaired", finding->mended);
+    json_close(json, '}');
+}
+
+static void write_space(struct writer *json, const struct reader_space *space,
+                        const struct fsck_report *report)
+{
+    json_open(json, NULL, '{');
+    json_string(json, "space", space->name);
+    json_number(json, "partitions", space->partitions);
+    json_number(json, "entries", (int64_t)report->entries);
+    json_number(json, "listed", (int64_t)report->listed);
+    json_number(json, "deadlines", (int64_t)report->deadlines);
+    json_number(json, "suspects", (int64_t)report->suspects);
+    json_number(json, "unattended", report->unattended);
+    json_number(json, "holding", report->holding);
+    json_open(json, "findings", '[');
+    for (size_t i = 0; i < report->count; i++)
+        write_finding(json, &report->findings[i]);
+    json_close(json, ']');
+    json_close(json, '}');
+}
+
+static void show(struct check *check, const struct reader_space *space,
+                 const struct fsck_report *report)
+{
+    check->found += report->count;
+    check->repaired += report->mended;
+    if (check->ctl->json) {
+        write_space(&check->json, space, report);
+        return;
+    }
+    print_counts(space, report);
+    if (report->count > 0)
+        print_findings(report, check->ctl->repair);
+}
+
+static bool check_space(struct check *check, const struct reader_space *space)
+{
+    struct ctl *ctl = check->ctl;
+    const struct fsck_options options = {.space = *space,
+                                         .settle_ms = FSCK_SETTLE_MS,
+                                         .repair = ctl->repair,
+                                         .ttl = ctl->map.client_ttl,
+                                         .grace = ctl->map.client_grace};
+    struct fsck_report report;
+    bool fine = fsck_run(ctl->reader, &options, &report);
+    if (fine)
+        show(check, space, &report);
+    fsck_report_free(&report);
+    return fine;
+}
+
+static enum ctl_exit check_all(struct check *check)
+{
+    struct ctl *ctl = check->ctl;
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, on_space, check);
+    enum ctl_exit result = ctl_check(ctl);
+    if (result == CTL_OK && ctl->space_given && check->count == 0) {
+        ctl_complain("there is no space \"%s\"", ctl->space);
+        return CTL_NO;
+    }
+    if (ctl->json) {
+        json_open(&check->json, NULL, '{');
+        json_open(&check->json, "spaces", '[');
+    }
+    for (size_t i = 0; result == CTL_OK && i < check->count; i++) {
+        if (!check_space(check, &check->spaces[i]))
+            result = ctl_check(ctl);
+    }
+    if (result != CTL_OK)
+        return result;
+    if (ctl->json) {
+        json_close(&check->json, ']');
+        json_number(&check->json, "found", (int64_t)check->found);
+        json_number(&check->json, "repaired", (int64_t)check->repaired);
+        json_close(&check->json, '}');
+        json_print(&check->json);
+    } else if (check->found == 0) {
+        printf("clean\n");
+    } else {
+        printf("%llu found, %llu repaired\n", (unsigned long long)check->found,
+               (unsigned long long)check->repaired);
+    }
+    return check->found == 0 ? CTL_OK : CTL_NO;
+}
+
+enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments)
+{
+    struct check check = {.ctl = ctl};
+    enum ctl_exit result = ctl_connect(ctl);
+    if (result == CTL_OK)
+        result = check_all(&check);
+    for (size_t i = 0; i < check.count; i++)
+        free((void *)(uintptr_t)check.spaces[i].name);
+    free(check.spaces);
+    writer_free(&check.json);
+    return result;
+}

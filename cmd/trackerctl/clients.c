@@ -1,0 +1,324 @@
+/* clients: the entries of a space, or one of them; and where an id belongs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+#include "ctl.h"
+#include "entries.h"
+#include "front_ends.h"
+#include "map/event.h"
+#include "map/keys.h"
+#include "output.h"
+
+#define UNDER_WAY 2000 /* commands */
+
+struct client {
+    uint32_t partition;
+    struct bytes id;
+    struct writer body; /* its fields (map/event.h); empty: it is gone */
+    int64_t ttl_ms;
+    int64_t deadline; /* ms since the epoch; 0: none */
+};
+
+struct clients {
+    struct ctl *ctl;
+    struct reader_space space;
+    struct client *list;
+    size_t count, capacity;
+};
+
+static void on_key(void *arg, uint32_t partition, struct bytes name)
+{
+    struct clients *clients = arg;
+    struct bytes id = {name.data + 7, name.len - 7}; /* "client:" */
+    if (clients->count == clients->capacity) {
+        clients->capacity = clients->capacity ? clients->capacity * 2 : 256;
+        clients->list = mem_realloc(clients->list, clients->capacity * sizeof *clients->list);
+    }
+    clients->list[clients->count++] =
+        (struct client){.partition = partition, .id = {mem_dup(id.data, id.len), id.len}};
+}
+
+static int compare(const void *a, const void *b)
+{
+    return bytes_compare(((const struct client *)a)->id, ((const struct client *)b)->id);
+}
+
+static void client_free(struct client *client)
+{
+    free((void *)(uintptr_t)client->id.data);
+    writer_free(&client->body);
+}
+
+/* In order, each once: a scan may tell a key again. */
+static void sort(struct clients *clients)
+{
+    size_t kept = 0;
+    if (clients->count == 0)
+        return;
+    qsort(clients->list, clients->count, sizeof *clients->list, compare);
+    for (size_t i = 0; i < clients->count; i++) {
+        if (kept > 0 && compare(&clients->list[kept - 1], &clients->list[i]) == 0)
+            client_free(&clients->list[i]);
+        else
+            clients->list[kept++] = clients->list[i];
+    }
+    clients->count = kept;
+}
+
+static void on_fields(void *arg, const struct redis_reply *reply)
+{
+    struct client *client = arg;
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
+        entries_add_field(&client->body, reply->elements[i]->text, reply->elements[i + 1]->text);
+}
+
+static void on_ttl(void *arg, const struct redis_reply *reply)
+{
+    struct client *client = arg;
+    client->ttl_ms = reply->type == REDIS_INTEGER ? reply->integer : -1;
+}
+
+static void on_deadline(void *arg, const struct redis_reply *reply)
+{
+    struct client *client = arg;
+    if (reply->type == REDIS_STRING) {
+        char *text = mem_dup(reply->text.data, reply->text.len);
+        client->deadline = (int64_t)strtod(text, NULL);
+        free(text);
+    }
+}
+
+static void ask(struct ctl *ctl, const struct reader_space *space, struct client *client)
+{
+    struct writer key = {0};
+    char *prefix =
+        keys_partition_prefix(space->prefix, space->name, space->partitions, client->partition);
+    struct bytes args[] = {BYTES_LITERAL("HGETALL"),
+                           keys_write(&key, prefix, "client:", client->id)};
+    reader_command(ctl->reader, on_fields, client, 2, args);
+    args[0] = BYTES_LITERAL("PTTL");
+    reader_command(ctl->reader, on_ttl, client, 2, args);
+    writer_free(&key);
+    free(prefix);
+}
+
+static bool read_all(struct clients *clients)
+{
+    struct reader *reader = clients->ctl->reader;
+    if (!reader_each_key(reader, &clients->space, "client:", on_key, clients))
+        return false;
+    sort(clients);
+    for (size_t i = 0; i < clients->count; i++) {
+        ask(clients->ctl, &clients->space, &clients->list[i]);
+        if (!reader_wait_below(reader, UNDER_WAY))
+            return false;
+    }
+    return reader_wait(reader);
+}
+
+static char *shown_field(const struct client *client, const char *name)
+{
+    return output_shown_string(entries_field(writer_bytes_written(&client->body), name));
+}
+
+/* The name of its front-end. */
+static char *shown_node(const struct client *client, const struct front_ends *front_ends)
+{
+    struct bytes id = entries_field(writer_bytes_written(&client->body), "node");
+    const struct front_end *front_end = front_ends_find_id(front_ends, id);
+    return output_shown_string(front_end ? bytes_from_string(front_end->name) : id);
+}
+
+static void print_table(const struct clients *clients, const struct front_ends *front_ends)
+{
+    static const char *const headings[] = {"ID",   "VERSION", "PROTOCOL", "NODE",  "ADDRESS",
+                                           "USER", "STATUS",  "TTL",      "STATE", NULL};
+    struct table *table = table_create(headings);
+    for (size_t i = 0; i < clients->count; i++) {
+        const struct client *client = &clients->list[i];
+        if (client->body.len == 0)
+            continue;
+        table_add(table, output_shown_string(client->id));
+        table_add(table, shown_field(client, "version"));
+        table_add(table, shown_field(client, "protocol"));
+        table_add(table, shown_node(client, front_ends));
+        table_add(table, shown_field(client, "address"));
+        table_add(table, shown_field(client, "user"));
+        table_add(table, shown_field(client, "status"));
+        table_add(table, client->ttl_ms < 0 ? mem_strdup("none")
+                                            : output_duration((uint64_t)client->ttl_ms));
+        table_add(table, shown_field(client, "state"));
+    }
+    table_print(table);
+    table_destroy(&table);
+}
+
+static void write_client(struct writer *json, const struct client *client)
+{
+    json_open(json, NULL, '{');
+    json_bytes(json, "id", client->id);
+    json_number(json, "partition", client->partition);
+    if (client->ttl_ms >= 0)
+        json_number(json, "ttl_ms", client->ttl_ms);
+    if (client->deadline)
+        json_number(json, "deadline", client->deadline);
+    entries_write_json(json, writer_bytes_written(&client->body));
+    json_close(json, '}');
+}
+
+static void print_json(const struct clients *clients)
+{
+    struct writer json = {0};
+    json_open(&json, NULL, '{');
+    json_string(&json, "space", clients->space.name);
+    json_number(&json, "partitions", clients->space.partitions);
+    json_open(&json, "clients", '[');
+    for (size_t i = 0; i < clients->count; i++) {
+        if (clients->list[i].body.len > 0)
+            write_client(&json, &clients->list[i]);
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_print(&json);
+    writer_free(&json);
+}
+
+enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
+{
+    struct clients clients = {.ctl = ctl};
+    struct front_ends front_ends = {0};
+    if (ctl->watch)
+        return watch_clients(ctl);
+    enum ctl_exit result = ctl_connect_space(ctl, &clients.space);
+    if (result == CTL_OK && !read_all(&clients))
+        result = ctl_check(ctl);
+    if (result == CTL_OK && ctl->json) {
+        print_json(&clients);
+    } else if (result == CTL_OK) {
+        result = front_ends_read(ctl, &front_ends);
+        if (result == CTL_OK)
+            print_table(&clients, &front_ends);
+    }
+    front_ends_free(&front_ends);
+    for (size_t i = 0; i < clients.count; i++)
+        client_free(&clients.list[i]);
+    free(clients.list);
+    return result;
+}
+
+/* get */
+
+static void ask_deadline(struct ctl *ctl, const struct reader_space *space, struct client *client)
+{
+    struct writer member = {0};
+    char *prefix =
+        keys_partition_prefix(space->prefix, space->name, space->partitions, client->partition);
+    char *key = mem_format("%sdeadlines", prefix);
+    writer_string(&member, "c:");
+    writer_bytes(&member, client->id);
+    struct bytes args[] = {BYTES_LITERAL("ZSCORE"), bytes_from_string(key),
+                           writer_bytes_written(&member)};
+    reader_command(ctl->reader, on_deadline, client, 3, args);
+    writer_free(&member);
+    free(key);
+    free(prefix);
+}
+
+static void print_pair(const char *name, char *value)
+{
+    printf("%-12s %s\n", name, value);
+    free(value);
+}
+
+static void print_fields(const struct client *client)
+{
+    struct bytes body = writer_bytes_written(&client->body), field, value;
+    while (event_field(&body, &field, &value)) {
+        if (bytes_equal(field, BYTES_LITERAL("session")))
+            continue;
+        char *name = output_shown_string(field);
+        print_pair(name, output_shown_string(value));
+        free(name);
+    }
+}
+
+static void print_client(const struct client *client, uint64_t now)
+{
+    print_pair("id", output_shown_string(client->id));
+    print_pair("partition", mem_format("%u", client->partition));
+    print_fields(client);
+    if (client->ttl_ms >= 0)
+        print_pair("ttl", output_duration((uint64_t)client->ttl_ms));
+    if (client->deadline)
+        print_pair("closes in", output_duration(client->deadline > (int64_t)now
+                                                    ? (uint64_t)client->deadline - now
+                                                    : 0));
+}
+
+static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space, struct client *client)
+{
+    uint64_t now;
+    ask(ctl, space, client);
+    ask_deadline(ctl, space, client);
+    (void)reader_read_time(ctl->reader, &now);
+    enum ctl_exit result = ctl_check(ctl);
+    if (result != CTL_OK)
+        return result;
+    if (client->body.len == 0) {
+        ctl_complain("there is no such entry");
+        return CTL_NO;
+    }
+    if (ctl->json) {
+        struct writer json = {0};
+        write_client(&json, client);
+        json_print(&json);
+        writer_free(&json);
+    } else {
+        print_client(client, now);
+    }
+    return CTL_OK;
+}
+
+enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments)
+{
+    struct reader_space space;
+    struct client client = {0};
+    if (!ctl_argument(ctl, arguments[0], &client.id))
+        return CTL_USAGE;
+    enum ctl_exit result = ctl_connect_space(ctl, &space);
+    if (result == CTL_OK) {
+        client.partition = shard_of(client.id, space.partitions);
+        result = get(ctl, &space, &client);
+    }
+    client_free(&client);
+    return result;
+}
+
+/* shard */
+
+enum ctl_exit command_shard(struct ctl *ctl, int count, char **arguments)
+{
+    struct reader_space space;
+    struct bytes id;
+    if (!ctl_argument(ctl, arguments[0], &id))
+        return CTL_USAGE;
+    enum ctl_exit result = ctl_connect_space(ctl, &space);
+    if (result == CTL_OK && ctl->json) {
+        struct writer json = {0};
+        json_open(&json, NULL, '{');
+        json_bytes(&json, "id", id);
+        json_string(&json, "space", space.name);
+        json_number(&json, "partitions", space.partitions);
+        json_number(&json, "shard", shard_of(id, space.partitions));
+        json_close(&json, '}');
+        json_print(&json);
+        writer_free(&json);
+    } else if (result == CTL_OK) {
+        printf("%u of %u\n", shard_of(id, space.partitions), space.partitions);
+    }
+    ctl_argument_free(&id);
+    return result;
+}

@@ -1,0 +1,90 @@
+/*
+ * ctl: what the commands of trackerctl share: options, the connection to Redis, exit codes.
+ */
+#ifndef TRACKERCTL_CTL_H
+#define TRACKERCTL_CTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "map/map.h"
+#include "map/reader.h"
+#include "redis/redis.h"
+
+/* A public contract: docs/man/trackerctl.1. */
+enum ctl_exit {
+    CTL_OK,
+    CTL_NO,          /* not found, refused, or fsck found something */
+    CTL_USAGE,       /* the command line makes no sense */
+    CTL_UNREACHABLE, /* no connection to Redis or to the front-end */
+    CTL_LATE         /* no answer in time */
+};
+
+struct ctl {
+    struct loop *loop;
+    struct config *config;
+    struct redis_settings redis;
+    struct map_settings map; /* for client.ttl and client.grace */
+    struct redis_target target;
+    struct reader *reader; /* NULL until ctl_connect */
+    const char *connect;   /* the front-end's address */
+    const char *space;
+    bool space_given;
+    bool json;
+    bool quiet;
+    bool base64; /* ids and states on the command line are */
+    bool watch;
+    bool repair;
+    bool listening; /* ctl_listen_for_signals was called */
+    bool stopped;   /* a signal said so */
+    int64_t timeout_ms;
+    struct loop_signal *interrupt, *terminate;
+};
+
+/* One line on standard error, "trackerctl: …". */
+void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, unless --quiet. */
+void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Connects to Redis and says so. CTL_OK, or what to exit with, after the complaint. */
+enum ctl_exit ctl_connect(struct ctl *ctl);
+/* The same without a word, for connecting again: the old reader goes. */
+bool ctl_reconnect(struct ctl *ctl);
+/* CTL_OK when the reader has no problem; else complains. */
+enum ctl_exit ctl_check(const struct ctl *ctl);
+/* ctl_connect, and the space with its count of partitions. */
+enum ctl_exit ctl_connect_space(struct ctl *ctl, struct reader_space *space);
+
+/* For commands that go on until they are told to end: SIGINT and SIGTERM set `stopped` and end
+ * the waits of the reader. */
+void ctl_listen_for_signals(struct ctl *ctl);
+/* Writes out what was printed. False when nobody reads any more. */
+bool ctl_flush(struct ctl *ctl);
+
+/* An id or a state of the command line: the bytes, which the caller frees (bytes.data). False
+ * after a complaint when --base64 was given and it is not. */
+bool ctl_argument(const struct ctl *ctl, const char *text, struct bytes *bytes);
+void ctl_argument_free(struct bytes *bytes);
+
+/* The commands; arguments: those after its name. */
+enum ctl_exit command_nodes(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_shard(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_events(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_open(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_update(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_close(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_config(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_ping(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments);
+/* clients --watch */
+enum ctl_exit watch_clients(struct ctl *ctl);
+
+#endif

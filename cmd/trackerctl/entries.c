@@ -1,0 +1,93 @@
+#include "entries.h"
+
+#include <string.h>
+
+#include "map/event.h"
+#include "output.h"
+
+void entries_add_field(struct writer *body, struct bytes field, struct bytes value)
+{
+    writer_format(body, "%zu %zu\n", field.len, value.len);
+    writer_bytes(body, field);
+    writer_bytes(body, value);
+}
+
+struct bytes entries_field(struct bytes body, const char *name)
+{
+    struct bytes field, value;
+    while (event_field(&body, &field, &value)) {
+        if (bytes_equal(field, bytes_from_string(name)))
+            return value.data ? value : BYTES_LITERAL("");
+    }
+    return (struct bytes){0};
+}
+
+static bool is_number(struct bytes text)
+{
+    if (text.len == 0 || text.len > 19 || (text.len > 1 && text.data[0] == '0'))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+static void write_number(struct writer *to, const char *name, struct bytes text)
+{
+    json_raw(to, name, is_number(text) ? text : BYTES_LITERAL("null"));
+}
+
+void entries_write_version(struct writer *to, struct bytes version)
+{
+    write_number(to, "version", version);
+}
+
+static bool is_property(struct bytes field)
+{
+    return field.len > 2 && memcmp(field.data, "p:", 2) == 0;
+}
+
+static bool is_named(struct bytes field, const char *name)
+{
+    return bytes_equal(field, bytes_from_string(name));
+}
+
+/* Those whose names are text; want_properties: the properties, else the rest. */
+static void write_fields(struct writer *to, struct bytes body, bool want_properties)
+{
+    struct bytes field, value;
+    while (event_field(&body, &field, &value)) {
+        if (is_property(field) != want_properties || !bytes_is_utf8(field) ||
+            is_named(field, "session"))
+            continue;
+        if (want_properties)
+            json_bytes_named(to, (struct bytes){field.data + 2, field.len - 2}, value);
+        else if (is_named(field, "version"))
+            write_number(to, "version", value);
+        else if (is_named(field, "since"))
+            write_number(to, "since", value);
+        else
+            json_bytes_named(to, field, value);
+    }
+}
+
+static bool has_properties(struct bytes body)
+{
+    struct bytes field, value;
+    while (event_field(&body, &field, &value)) {
+        if (is_property(field))
+            return true;
+    }
+    return false;
+}
+
+void entries_write_json(struct writer *to, struct bytes body)
+{
+    write_fields(to, body, false);
+    if (has_properties(body)) {
+        json_open(to, "properties", '{');
+        write_fields(to, body, true);
+        json_close(to, '}');
+    }
+}

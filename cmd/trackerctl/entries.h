@@ -1,0 +1,22 @@
+/* entries: how an entry of the map is shown: fields and values as they stand in its hash. */
+#ifndef TRACKERCTL_ENTRIES_H
+#define TRACKERCTL_ENTRIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+/* Members of a JSON object for the fields of an entry, in the form of an event's body
+ * (map/event.h). Numbers are numbers; what the protocols call properties is an object; `session`,
+ * which says who may write the entry, is left out. */
+void entries_write_json(struct writer *to, struct bytes body);
+/* A version's text as a member: a number, or null when it is none. */
+void entries_write_version(struct writer *to, struct bytes version);
+/* Appends a field to a body. */
+void entries_add_field(struct writer *body, struct bytes field, struct bytes value);
+/* A field of a body; data NULL when it is not there. */
+struct bytes entries_field(struct bytes body, const char *name);
+
+#endif

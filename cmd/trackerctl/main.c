@@ -1,0 +1,287 @@
+/*
+ * trackerctl: looks into and steers a tracker: its map in Redis, and its front-ends. Here: the
+ * command line. docs/man/trackerctl.1 is its contract.
+ */
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "ctl.h"
+#include "version.h"
+
+#define DEFAULT_REDIS   "redis://127.0.0.1:6379/0"
+#define DEFAULT_CONNECT "127.0.0.1:6789"
+#define DEFAULT_SPACE   "main"
+#define DEFAULT_TIMEOUT 5000
+
+static const struct command {
+    const char *name, *arguments, *help;
+    int least, most; /* arguments */
+    bool may_watch, may_repair;
+    enum ctl_exit (*run)(struct ctl *ctl, int count, char **arguments);
+} commands[] = {
+    {"nodes", "", "the front-ends", 0, 0, false, false, command_nodes},
+    {"clients", "[--watch]", "the entries of a space; with --watch, and what changes", 0, 0, true,
+     false, command_clients},
+    {"get", "ID", "one entry with all its fields", 1, 1, false, false, command_get},
+    {"shard", "ID", "the partition to which an id belongs", 1, 1, false, false, command_shard},
+    {"events", "", "the changes of a space as they happen", 0, 0, false, false, command_events},
+    {"open", "STATE", "open an entry and hold it until the end of the command", 1, 1, false, false,
+     command_open},
+    {"update", "ID VERSION STATE", "update an entry", 3, 3, false, false, command_update},
+    {"close", "ID", "close an entry", 1, 1, false, false, command_close},
+    {"fsck", "[--repair]", "check, and repair, what is in Redis", 0, 0, false, true, command_fsck},
+    {"ping", "", "round trips to Redis and to every front-end", 0, 0, false, false, command_ping},
+    {"config", "[NODE]", "the settings in force of a front-end, or of all", 0, 1, false, false,
+     command_config},
+    {"kick", "ID", "end the connection that owns an entry", 1, 1, false, false, command_kick},
+    {"drain", "NODE", "let a front-end end its connections and stop", 1, 1, false, false,
+     command_drain},
+    {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
+     command_reload},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+enum option_code {
+    OPTION_REDIS = 256,
+    OPTION_CONNECT,
+    OPTION_SPACE,
+    OPTION_PREFIX,
+    OPTION_SET,
+    OPTION_JSON,
+    OPTION_QUIET,
+    OPTION_TIMEOUT,
+    OPTION_BASE64,
+    OPTION_WATCH,
+    OPTION_REPAIR,
+    OPTION_HELP,
+    OPTION_VERSION
+};
+
+static const struct option options[] = {
+    {"redis", required_argument, NULL, OPTION_REDIS},
+    {"connect", required_argument, NULL, OPTION_CONNECT},
+    {"space", required_argument, NULL, OPTION_SPACE},
+    {"prefix", required_argument, NULL, OPTION_PREFIX},
+    {"set", required_argument, NULL, OPTION_SET},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"base64", no_argument, NULL, OPTION_BASE64},
+    {"watch", no_argument, NULL, OPTION_WATCH},
+    {"repair", no_argument, NULL, OPTION_REPAIR},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static void print_help(void)
+{
+    printf("usage: trackerctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
+           "Commands\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-7s %-17s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    printf("\nOptions\n"
+           "  --redis URL          where Redis is (TRACKER_REDIS_URL, else %s)\n"
+           "  --connect ADDR:PORT  the front-end for open, update and close (%s)\n"
+           "  --space NAME         the space (%s; nodes and fsck: all)\n"
+           "  --prefix PREFIX      of all keys in Redis (tracker)\n"
+           "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
+           "  --timeout DURATION   how long an answer is waited for (%ds)\n"
+           "  --json               JSON instead of tables\n"
+           "  --base64             ids and states on the command line are base64\n"
+           "  --quiet              no word on what is talked to\n"
+           "  --help, --version\n\n"
+           "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
+           "3 no connection, 4 no answer in time.\n",
+           DEFAULT_REDIS, DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
+}
+
+/* Takes over a message of config. */
+static bool is_fine(char *message)
+{
+    if (!message)
+        return true;
+    ctl_complain("%s", message);
+    free(message);
+    return false;
+}
+
+static bool set(struct ctl *ctl, const char *key, const char *value)
+{
+    char *assignment = mem_format("%s=%s", key, value);
+    bool fine = is_fine(config_set(ctl->config, assignment));
+    free(assignment);
+    return fine;
+}
+
+static bool set_timeout(struct ctl *ctl, const char *text)
+{
+    if (config_parse_duration(text, &ctl->timeout_ms) && ctl->timeout_ms > 0)
+        return true;
+    ctl_complain("--timeout: \"%s\" is not a duration like 500ms or 5s", text);
+    return false;
+}
+
+static bool set_space(struct ctl *ctl, const char *name)
+{
+    ctl->space = name;
+    ctl->space_given = true;
+    if (id_is_space_name(name))
+        return true;
+    ctl_complain("--space: a name has 1 to 32 characters of a-z 0-9 _ -");
+    return false;
+}
+
+static bool take_option(struct ctl *ctl, int code)
+{
+    switch (code) {
+    case OPTION_REDIS:
+        return set(ctl, "redis.url", optarg);
+    case OPTION_CONNECT:
+        ctl->connect = optarg;
+        return true;
+    case OPTION_SPACE:
+        return set_space(ctl, optarg);
+    case OPTION_PREFIX:
+        return set(ctl, "redis.prefix", optarg);
+    case OPTION_SET:
+        return is_fine(config_set(ctl->config, optarg));
+    case OPTION_TIMEOUT:
+        return set_timeout(ctl, optarg);
+    case OPTION_JSON:
+        return ctl->json = true;
+    case OPTION_QUIET:
+        return ctl->quiet = true;
+    case OPTION_BASE64:
+        return ctl->base64 = true;
+    case OPTION_WATCH:
+        return ctl->watch = true;
+    case OPTION_REPAIR:
+        return ctl->repair = true;
+    default:
+        return false; /* getopt has complained */
+    }
+}
+
+/* The environment of a front-end may be ours too: only what concerns us is looked at. */
+static bool load_environment(struct ctl *ctl)
+{
+    static const char *const ours[] = {"TRACKER_REDIS_", "TRACKER_CLIENT_"};
+    size_t count = 0, used = 0;
+    while (environ[count])
+        count++;
+    char **kept = mem_zalloc(count + 1, sizeof *kept);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < sizeof ours / sizeof *ours; j++) {
+            if (!strncmp(environ[i], ours[j], strlen(ours[j])))
+                kept[used++] = environ[i];
+        }
+    }
+    bool fine = is_fine(config_load_environment(ctl->config, kept));
+    free(kept);
+    return fine;
+}
+
+static bool find_target(struct ctl *ctl)
+{
+    const char *url = ctl->redis.url;
+    if (!strcmp(url, "embedded"))
+        url = DEFAULT_REDIS;
+    /* Our own time-out comes first, and says so; the link's only ends its connection. */
+    ctl->redis.timeout = ctl->timeout_ms + 1000;
+    ctl->redis.connect_timeout = ctl->timeout_ms + 1000;
+    return is_fine(redis_target_parse(url, &ctl->target));
+}
+
+static void ctl_begin(struct ctl *ctl)
+{
+    *ctl = (struct ctl){.loop = loop_create(),
+                        .config = config_create(),
+                        .connect = DEFAULT_CONNECT,
+                        .space = DEFAULT_SPACE,
+                        .timeout_ms = DEFAULT_TIMEOUT};
+    config_add(ctl->config, &redis_config, &ctl->redis);
+    config_add(ctl->config, &map_config, &ctl->map);
+}
+
+static void ctl_end(struct ctl *ctl)
+{
+    reader_destroy(&ctl->reader);
+    loop_signal_destroy(&ctl->interrupt);
+    loop_signal_destroy(&ctl->terminate);
+    config_destroy(&ctl->config);
+    config_free_values(&redis_config, &ctl->redis);
+    config_free_values(&map_config, &ctl->map);
+    redis_target_free(&ctl->target);
+    loop_destroy(&ctl->loop);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (!strcmp(name, commands[i].name))
+            return &commands[i];
+    }
+    ctl_complain("unknown command \"%s\"; see trackerctl --help", name);
+    return NULL;
+}
+
+static bool fits(const struct ctl *ctl, const struct command *command, int count)
+{
+    bool fits = count >= command->least && count <= command->most &&
+                (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair);
+    if (!fits)
+        ctl_complain("usage: trackerctl [OPTION...] %s%s%s", command->name,
+                     *command->arguments ? " " : "", command->arguments);
+    return fits;
+}
+
+static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
+{
+    int code;
+    if (!load_environment(ctl))
+        return CTL_USAGE;
+    while ((code = getopt_long(count, arguments, "", options, NULL)) != -1) {
+        if (code == OPTION_HELP || code == OPTION_VERSION) {
+            if (code == OPTION_HELP)
+                print_help();
+            else
+                printf("trackerctl %s\n", TRACKER_VERSION);
+            return CTL_OK;
+        }
+        if (!take_option(ctl, code))
+            return CTL_USAGE;
+    }
+    if (optind == count) {
+        ctl_complain("a command is needed; see trackerctl --help");
+        return CTL_USAGE;
+    }
+    const struct command *command = find_command(arguments[optind++]);
+    if (!command || !fits(ctl, command, count - optind) || !find_target(ctl))
+        return CTL_USAGE;
+    return command->run(ctl, count - optind, arguments + optind);
+}
+
+int main(int count, char **arguments)
+{
+    struct ctl ctl;
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
+    (void)signal(SIGPIPE, SIG_IGN);
+    random_init();
+    log_configure(LOG_ERROR, LOG_FORMAT_LOGFMT);
+    ctl_begin(&ctl);
+    enum ctl_exit result = run(&ctl, count, arguments);
+    ctl_end(&ctl);
+    if (fflush(stdout) != 0 && result == CTL_OK && !ctl.listening)
+        result = CTL_NO;
+    return result;
+}

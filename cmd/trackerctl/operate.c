@@ -1,0 +1,278 @@
+/* operate: what is asked of front-ends: ping, kick, drain, reload. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "front_ends.h"
+#include "map/keys.h"
+#include "output.h"
+
+/* The worst of several: what cannot be reached comes before what is late. */
+static enum ctl_exit worse(enum ctl_exit a, enum ctl_exit b)
+{
+    static const int badness[] = {
+        [CTL_OK] = 0, [CTL_NO] = 1, [CTL_LATE] = 2, [CTL_UNREACHABLE] = 3, [CTL_USAGE] = 4};
+    return badness[a] >= badness[b] ? a : b;
+}
+
+/* ping */
+
+static bool ping_redis(struct ctl *ctl, uint64_t *taken_us)
+{
+    uint64_t started = clock_monotonic_us();
+    reader_command(ctl->reader, NULL, NULL, 1, &BYTES_LITERAL("PING"));
+    bool fine = reader_wait(ctl->reader);
+    *taken_us = clock_monotonic_us() - started;
+    return fine;
+}
+
+static const char *outcome_word(enum request_outcome outcome)
+{
+    static const char *const words[] = {[REQUEST_WAITS] = "no answer",
+                                        [REQUEST_GONE] = "not there",
+                                        [REQUEST_DONE] = "ok",
+                                        [REQUEST_REFUSED] = "refused"};
+    return words[outcome];
+}
+
+struct ping {
+    struct ctl *ctl;
+    const char *where;
+    uint64_t redis_us;
+    const struct front_ends *front_ends;
+    const struct request *requests;
+};
+
+static void print_pings(const struct ping *ping)
+{
+    static const char *const headings[] = {"WHAT", "NAME", "RESULT", "ROUND TRIP", NULL};
+    struct table *table = table_create(headings);
+    table_add_format(table, "redis");
+    table_add_format(table, "%s", ping->where);
+    table_add_format(table, "ok");
+    table_add_format(table, "%.2f ms", (double)ping->redis_us / 1000);
+    for (size_t i = 0; i < ping->front_ends->count; i++) {
+        const struct request *request = &ping->requests[i];
+        table_add_format(table, "front-end");
+        table_add(table, output_shown_string(bytes_from_string(ping->front_ends->list[i].name)));
+        table_add_format(table, "%s", outcome_word(request->outcome));
+        if (request->outcome == REQUEST_DONE)
+            table_add_format(table, "%.2f ms", (double)request->taken_us / 1000);
+        else
+            table_add_format(table, "-");
+    }
+    table_print(table);
+    table_destroy(&table);
+}
+
+static void write_ms(struct writer *json, uint64_t us)
+{
+    char *text =
+        mem_format("%llu.%03llu", (unsigned long long)us / 1000, (unsigned long long)us % 1000);
+    json_raw(json, "ms", bytes_from_string(text));
+    free(text);
+}
+
+static void print_pings_json(const struct ping *ping)
+{
+    struct writer json = {0};
+    json_open(&json, NULL, '{');
+    json_open(&json, "redis", '{');
+    json_string(&json, "where", ping->where);
+    write_ms(&json, ping->redis_us);
+    json_close(&json, '}');
+    json_open(&json, "nodes", '[');
+    for (size_t i = 0; i < ping->front_ends->count; i++) {
+        const struct request *request = &ping->requests[i];
+        json_open(&json, NULL, '{');
+        json_bytes(&json, "node", bytes_from_string(ping->front_ends->list[i].id));
+        json_string(&json, "name", ping->front_ends->list[i].name);
+        json_string(&json, "result", outcome_word(request->outcome));
+        if (request->outcome == REQUEST_DONE)
+            write_ms(&json, request->taken_us);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_print(&json);
+    writer_free(&json);
+}
+
+static enum ctl_exit outcome_exit(enum request_outcome outcome)
+{
+    static const enum ctl_exit exits[] = {[REQUEST_WAITS] = CTL_LATE,
+                                          [REQUEST_GONE] = CTL_UNREACHABLE,
+                                          [REQUEST_DONE] = CTL_OK,
+                                          [REQUEST_REFUSED] = CTL_NO};
+    return exits[outcome];
+}
+
+static enum ctl_exit ping_all(struct ctl *ctl, const struct front_ends *front_ends)
+{
+    struct ping ping = {.ctl = ctl, .front_ends = front_ends};
+    struct request *requests = mem_zalloc(front_ends->count, sizeof *requests);
+    enum ctl_exit result = CTL_OK;
+    for (size_t i = 0; i < front_ends->count; i++)
+        requests[i].node = front_ends->list[i].id;
+    if (!ping_redis(ctl, &ping.redis_us))
+        result = ctl_check(ctl);
+    else if (front_ends->count > 0)
+        result = requests_run(ctl, requests, front_ends->count, "ping", (struct bytes){0});
+    if (result == CTL_OK) {
+        char *where = redis_target_describe(&ctl->target);
+        ping.where = where;
+        ping.requests = requests;
+        if (ctl->json)
+            print_pings_json(&ping);
+        else
+            print_pings(&ping);
+        free(where);
+        for (size_t i = 0; i < front_ends->count; i++)
+            result = worse(result, outcome_exit(requests[i].outcome));
+    }
+    requests_free(requests, front_ends->count);
+    free(requests);
+    return result;
+}
+
+enum ctl_exit command_ping(struct ctl *ctl, int count, char **arguments)
+{
+    struct front_ends front_ends;
+    enum ctl_exit result = ctl_connect(ctl);
+    if (result != CTL_OK)
+        return result;
+    result = front_ends_read(ctl, &front_ends);
+    if (result == CTL_OK)
+        result = ping_all(ctl, &front_ends);
+    front_ends_free(&front_ends);
+    return result;
+}
+
+/* One request to one front-end. */
+
+static void print_answer(const struct ctl *ctl, const struct front_end *front_end,
+                         struct bytes text)
+{
+    struct writer line = {0};
+    if (ctl->json) {
+        json_open(&line, NULL, '{');
+        json_bytes(&line, "node", bytes_from_string(front_end->id));
+        json_string(&line, "name", front_end->name);
+        json_bytes(&line, "answer", text);
+        json_close(&line, '}');
+    } else if (text.len > 0) {
+        output_shown(&line, text);
+    } else {
+        writer_string(&line, "done");
+    }
+    json_print(&line);
+    writer_free(&line);
+}
+
+static enum ctl_exit ask(struct ctl *ctl, const struct front_end *front_end, const char *verb,
+                         struct bytes argument)
+{
+    struct request request = {.node = front_end->id};
+    enum ctl_exit result = requests_run(ctl, &request, 1, verb, argument);
+    if (result == CTL_OK)
+        result = request_check(&request, front_end->name);
+    if (result == CTL_OK)
+        print_answer(ctl, front_end, request.text);
+    requests_free(&request, 1);
+    return result;
+}
+
+static enum ctl_exit ask_named(struct ctl *ctl, const char *name, const char *verb)
+{
+    struct front_ends front_ends;
+    enum ctl_exit result = ctl_connect(ctl);
+    if (result != CTL_OK)
+        return result;
+    result = front_ends_read(ctl, &front_ends);
+    if (result == CTL_OK) {
+        const struct front_end *front_end = front_ends_find(&front_ends, name);
+        result = front_end ? ask(ctl, front_end, verb, (struct bytes){0}) : CTL_NO;
+    }
+    front_ends_free(&front_ends);
+    return result;
+}
+
+enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments)
+{
+    return ask_named(ctl, arguments[0], "drain");
+}
+
+enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
+{
+    return ask_named(ctl, arguments[0], "reload");
+}
+
+/* kick */
+
+static void on_node(void *arg, const struct redis_reply *reply)
+{
+    struct bytes *node = arg;
+    if (reply->type == REDIS_STRING)
+        *node = (struct bytes){mem_dup(reply->text.data, reply->text.len), reply->text.len};
+}
+
+/* The front-end that owns the entry: data NULL when there is no entry, empty when nobody does.
+ * To be freed. */
+static struct bytes read_owner(struct ctl *ctl, const struct reader_space *space, struct bytes id)
+{
+    struct bytes node = {0};
+    struct writer key = {0};
+    char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions,
+                                         shard_of(id, space->partitions));
+    struct bytes args[] = {BYTES_LITERAL("HGET"), keys_write(&key, prefix, "client:", id),
+                           BYTES_LITERAL("node")};
+    reader_command(ctl->reader, on_node, &node, 3, args);
+    (void)reader_wait(ctl->reader);
+    writer_free(&key);
+    free(prefix);
+    return node;
+}
+
+static enum ctl_exit kick(struct ctl *ctl, struct bytes node, const char *space, struct bytes id)
+{
+    struct front_ends front_ends;
+    struct front_end unlisted = {.id = (char *)(uintptr_t)node.data,
+                                 .name = (char *)(uintptr_t)node.data};
+    enum ctl_exit result = front_ends_read(ctl, &front_ends);
+    if (result == CTL_OK) {
+        const struct front_end *front_end = front_ends_find_id(&front_ends, node);
+        struct writer argument = {0};
+        writer_format(&argument, "%s ", space);
+        writer_bytes(&argument, id);
+        result =
+            ask(ctl, front_end ? front_end : &unlisted, "kick", writer_bytes_written(&argument));
+        writer_free(&argument);
+    }
+    front_ends_free(&front_ends);
+    return result;
+}
+
+enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
+{
+    struct reader_space space;
+    struct bytes id;
+    if (!ctl_argument(ctl, arguments[0], &id))
+        return CTL_USAGE;
+    enum ctl_exit result = ctl_connect_space(ctl, &space);
+    if (result == CTL_OK) {
+        struct bytes node = read_owner(ctl, &space, id);
+        result = ctl_check(ctl);
+        if (result == CTL_OK && node.len > 0) {
+            result = kick(ctl, node, space.name, id);
+        } else if (result == CTL_OK) {
+            ctl_complain(node.data ? "it has no connection: it waits for its client's return"
+                                   : "there is no such entry");
+            result = CTL_NO;
+        }
+        free((void *)(uintptr_t)node.data);
+    }
+    ctl_argument_free(&id);
+    return result;
+}

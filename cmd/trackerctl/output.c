@@ -1,0 +1,295 @@
+#include "output.h"
+
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/escape.h"
+#include "base/mem.h"
+
+/* Text. */
+
+static void shown_byte(struct writer *to, uint8_t c, bool is_utf8)
+{
+    if (c == '\n')
+        writer_string(to, "\\n");
+    else if (c == '\r')
+        writer_string(to, "\\r");
+    else if (c == '\t')
+        writer_string(to, "\\t");
+    else if (c == '\\')
+        writer_string(to, "\\\\");
+    else if (c < ' ' || c == 0x7f || (c >= 0x80 && !is_utf8))
+        writer_format(to, "\\x%02x", c);
+    else
+        writer_u8(to, c);
+}
+
+void output_shown(struct writer *to, struct bytes text)
+{
+    bool is_utf8 = bytes_is_utf8(text);
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        /* U+0080 to U+009F are control characters to some terminals. */
+        if (is_utf8 && c == 0xc2 && text.data[i + 1] < 0xa0) {
+            writer_format(to, "\\x%02x\\x%02x", c, text.data[i + 1]);
+            i++;
+        } else {
+            shown_byte(to, c, is_utf8);
+        }
+    }
+}
+
+char *output_shown_string(struct bytes text)
+{
+    struct writer writer = {0};
+    if (text.len == 0)
+        return mem_strdup("-");
+    output_shown(&writer, text);
+    writer_u8(&writer, 0);
+    return (char *)writer.data;
+}
+
+char *output_duration(uint64_t ms)
+{
+    unsigned long long value = ms;
+    if (value < 1000)
+        return mem_format("%llums", value);
+    if (value < 60000)
+        return mem_format("%llu.%llus", value / 1000, value % 1000 / 100);
+    if (value < 7200000)
+        return mem_format("%llum", value / 60000);
+    return mem_format("%lluh", value / 3600000);
+}
+
+/* Tables. */
+
+struct table {
+    const char *const *headings;
+    size_t columns;
+    char **cells;
+    size_t count, capacity;
+};
+
+struct table *table_create(const char *const *headings)
+{
+    struct table *table = mem_zalloc(1, sizeof *table);
+    table->headings = headings;
+    while (headings[table->columns])
+        table->columns++;
+    return table;
+}
+
+void table_add(struct table *table, char *text)
+{
+    if (table->count == table->capacity) {
+        table->capacity = table->capacity ? table->capacity * 2 : 64;
+        table->cells = mem_realloc(table->cells, table->capacity * sizeof *table->cells);
+    }
+    table->cells[table->count++] = text;
+}
+
+void table_add_format(struct table *table, const char *format, ...)
+{
+    char *text = NULL;
+    va_list list;
+    va_start(list, format);
+    if (vasprintf(&text, format, list) < 0)
+        text = mem_strdup("?");
+    va_end(list);
+    table_add(table, text);
+}
+
+void table_destroy(struct table **table)
+{
+    if (!*table)
+        return;
+    for (size_t i = 0; i < (*table)->count; i++)
+        free((*table)->cells[i]);
+    free((*table)->cells);
+    free(*table);
+    *table = NULL;
+}
+
+/* The next character of valid UTF-8: its bytes, and the columns that it takes. */
+static size_t character(const char *text, size_t *width)
+{
+    wchar_t wide;
+    mbstate_t state = {0};
+    size_t len = mbrtowc(&wide, text, strlen(text), &state);
+    int columns = len == (size_t)-1 || len == (size_t)-2 ? 1 : wcwidth(wide);
+    *width = columns < 0 ? 1 : (size_t)columns;
+    return len == 0 || len == (size_t)-1 || len == (size_t)-2 ? 1 : len;
+}
+
+static size_t width_of(const char *text)
+{
+    size_t width = 0, one;
+    while (*text) {
+        text += character(text, &one);
+        width += one;
+    }
+    return width;
+}
+
+/* Columns of the terminal; 0 when it is none, and lines are printed whole. */
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        return size.ws_col;
+    return 0;
+}
+
+/* Prints at most `most` columns of it; returns how many. */
+static size_t print_cut(const char *text, size_t most)
+{
+    size_t width = width_of(text), used = 0, one;
+    if (width <= most) {
+        (void)fputs(text, stdout);
+        return width;
+    }
+    while (most > 0) {
+        size_t len = character(text, &one);
+        if (used + one > most - 1)
+            break;
+        (void)fwrite(text, 1, len, stdout);
+        text += len;
+        used += one;
+    }
+    if (most > 0)
+        (void)fputs("…", stdout);
+    return used + 1;
+}
+
+static void print_row(const struct table *table, const char *const *row, const size_t *widths,
+                      size_t edge)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < table->columns && (edge == 0 || at < edge); i++) {
+        at += print_cut(row[i], edge == 0 ? SIZE_MAX : edge - at);
+        if (i + 1 == table->columns)
+            break;
+        size_t start = 0;
+        for (size_t j = 0; j <= i; j++)
+            start += widths[j] + 2;
+        for (; at < start && (edge == 0 || at < edge); at++)
+            (void)putchar(' ');
+    }
+    (void)putchar('\n');
+}
+
+void table_print(const struct table *table)
+{
+    size_t *widths = mem_zalloc(table->columns, sizeof *widths), edge = terminal_width();
+    for (size_t i = 0; i < table->columns; i++)
+        widths[i] = strlen(table->headings[i]);
+    for (size_t i = 0; i < table->count; i++) {
+        size_t width = width_of(table->cells[i]);
+        if (width > widths[i % table->columns])
+            widths[i % table->columns] = width;
+    }
+    print_row(table, table->headings, widths, edge);
+    for (size_t i = 0; i + table->columns <= table->count; i += table->columns)
+        print_row(table, (const char *const *)&table->cells[i], widths, edge);
+    free(widths);
+}
+
+/* JSON. */
+
+static void begin(struct writer *to)
+{
+    if (to->len > 0 && !strchr("{[:", to->data[to->len - 1]))
+        writer_u8(to, ',');
+}
+
+static void begin_named(struct writer *to, struct bytes name, const char *suffix)
+{
+    struct writer whole = {0};
+    begin(to);
+    writer_bytes(&whole, name);
+    writer_string(&whole, suffix);
+    escape_json(to, writer_bytes_written(&whole));
+    writer_u8(to, ':');
+    writer_free(&whole);
+}
+
+static void begin_member(struct writer *to, const char *name)
+{
+    if (name)
+        begin_named(to, bytes_from_string(name), "");
+    else
+        begin(to);
+}
+
+void json_open(struct writer *to, const char *name, char bracket)
+{
+    begin_member(to, name);
+    writer_u8(to, (uint8_t)bracket);
+}
+
+void json_close(struct writer *to, char bracket)
+{
+    writer_u8(to, (uint8_t)bracket);
+}
+
+static void base64(struct writer *to, struct bytes text)
+{
+    size_t len = sodium_base64_encoded_len(text.len, sodium_base64_VARIANT_ORIGINAL);
+    char *encoded = mem_alloc(len);
+    sodium_bin2base64(encoded, len, text.data, text.len, sodium_base64_VARIANT_ORIGINAL);
+    escape_json(to, bytes_from_string(encoded));
+    free(encoded);
+}
+
+void json_bytes_named(struct writer *to, struct bytes name, struct bytes text)
+{
+    if (bytes_is_utf8(text)) {
+        begin_named(to, name, "");
+        escape_json(to, text);
+    } else {
+        begin_named(to, name, "64");
+        base64(to, text);
+    }
+}
+
+void json_bytes(struct writer *to, const char *name, struct bytes text)
+{
+    json_bytes_named(to, bytes_from_string(name), text);
+}
+
+void json_string(struct writer *to, const char *name, const char *text)
+{
+    begin_member(to, name);
+    escape_json(to, bytes_from_string(text));
+}
+
+void json_number(struct writer *to, const char *name, int64_t number)
+{
+    begin_member(to, name);
+    writer_format(to, "%lld", (long long)number);
+}
+
+void json_bool(struct writer *to, const char *name, bool value)
+{
+    begin_member(to, name);
+    writer_string(to, value ? "true" : "false");
+}
+
+void json_raw(struct writer *to, const char *name, struct bytes json)
+{
+    begin_member(to, name);
+    writer_bytes(to, json);
+}
+
+void json_print(struct writer *json)
+{
+    writer_u8(json, '\n');
+    (void)fwrite(json->data, 1, json->len, stdout);
+    writer_reset(json);
+}

@@ -1,0 +1,137 @@
+/* settings: the command config: what settings front-ends run with. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "front_ends.h"
+#include "members.h"
+#include "output.h"
+
+/* One of a setting's facts. */
+static char *fact(struct bytes setting, const char *wanted)
+{
+    struct members members = members_over(setting);
+    struct writer name = {0}, text = {0};
+    struct bytes value;
+    char *found = NULL;
+    while (!found && members_next(&members, &name, &value)) {
+        if (bytes_equal(writer_bytes_written(&name), bytes_from_string(wanted)) &&
+            members_decode(value, &text))
+            found = output_shown_string(writer_bytes_written(&text));
+    }
+    writer_free(&name);
+    writer_free(&text);
+    return found ? found : mem_strdup("?");
+}
+
+static bool print_settings(struct bytes answer)
+{
+    static const char *const headings[] = {"SETTING", "VALUE",      "SOURCE",
+                                           "DEFAULT", "RELOADABLE", NULL};
+    struct table *table = table_create(headings);
+    struct members members = members_over(answer);
+    struct writer name = {0};
+    struct bytes setting;
+    while (members_next(&members, &name, &setting)) {
+        table_add(table, output_shown_string(writer_bytes_written(&name)));
+        table_add(table, fact(setting, "value"));
+        table_add(table, fact(setting, "source"));
+        table_add(table, fact(setting, "default"));
+        table_add(table, fact(setting, "reloadable"));
+    }
+    table_print(table);
+    table_destroy(&table);
+    writer_free(&name);
+    return !members.bad;
+}
+
+static bool is_readable(struct bytes answer)
+{
+    struct members members = members_over(answer);
+    struct writer name = {0};
+    struct bytes setting;
+    while (members_next(&members, &name, &setting)) {
+    }
+    writer_free(&name);
+    return !members.bad && bytes_is_utf8(answer);
+}
+
+static void write_settings(struct writer *json, const struct front_end *front_end,
+                           struct bytes answer)
+{
+    json_open(json, NULL, '{');
+    json_bytes(json, "node", bytes_from_string(front_end->id));
+    json_string(json, "name", front_end->name);
+    if (is_readable(answer))
+        json_raw(json, "config", answer);
+    else
+        json_bytes(json, "answer", answer);
+    json_close(json, '}');
+}
+
+static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
+                          const struct request *requests, size_t count)
+{
+    struct writer json = {0};
+    enum ctl_exit result = CTL_OK;
+    json_open(&json, NULL, '{');
+    json_open(&json, "nodes", '[');
+    for (size_t i = 0; i < count; i++) {
+        enum ctl_exit one = request_check(&requests[i], asked[i]->name);
+        if (one != CTL_OK) {
+            result = one;
+        } else if (ctl->json) {
+            write_settings(&json, asked[i], requests[i].text);
+        } else {
+            printf("%sfront-end %s (%s)\n", i ? "\n" : "", asked[i]->name, asked[i]->id);
+            if (!print_settings(requests[i].text))
+                ctl_complain("front-end %s answers what makes no sense", asked[i]->name);
+        }
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    if (ctl->json)
+        json_print(&json);
+    writer_free(&json);
+    return result;
+}
+
+static enum ctl_exit ask_all(struct ctl *ctl, const struct front_end *const *asked, size_t count)
+{
+    struct request *requests = mem_zalloc(count, sizeof *requests);
+    for (size_t i = 0; i < count; i++)
+        requests[i].node = asked[i]->id;
+    enum ctl_exit result = requests_run(ctl, requests, count, "config", (struct bytes){0});
+    if (result == CTL_OK)
+        result = show(ctl, asked, requests, count);
+    requests_free(requests, count);
+    free(requests);
+    return result;
+}
+
+enum ctl_exit command_config(struct ctl *ctl, int count, char **arguments)
+{
+    struct front_ends front_ends;
+    enum ctl_exit result = ctl_connect(ctl);
+    if (result != CTL_OK)
+        return result;
+    result = front_ends_read(ctl, &front_ends);
+    if (result == CTL_OK) {
+        const struct front_end **asked = mem_zalloc(front_ends.count + 1, sizeof *asked);
+        size_t chosen = 0;
+        if (count > 0) {
+            asked[0] = front_ends_find(&front_ends, arguments[0]);
+            chosen = asked[0] != NULL;
+        }
+        for (size_t i = 0; count == 0 && i < front_ends.count; i++) {
+            if (front_ends.list[i].is_alive)
+                asked[chosen++] = &front_ends.list[i];
+        }
+        if (chosen == 0 && count == 0)
+            ctl_complain("there is no front-end");
+        result = chosen > 0 ? ask_all(ctl, asked, chosen) : CTL_NO;
+        free(asked);
+    }
+    front_ends_free(&front_ends);
+    return result;
+}
