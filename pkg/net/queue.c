@@ -131,3 +131,14 @@ void queue_output(struct conn *conn)
     list_append(&conn->listener->queues[QUEUE_WRITE], &output->node);
     keep_ticking(conn->listener);
 }
+
+/* Whatever its state, an open connection is in one of the queues. */
+void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
+{
+    static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER};
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
+        struct conn *conn;
+        while ((conn = first_conn(&listener->queues[queues[i]])) != NULL)
+            conn_close(conn, reason);
+    }
+}

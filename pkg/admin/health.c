@@ -1,0 +1,117 @@
+#include "admin/health.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "metrics/metrics.h"
+
+#define TEXT "text/plain; charset=utf-8"
+
+struct health {
+    struct map *map;
+    bool draining;
+};
+
+static const char index_text[] = "Tracker: a front-end of a shared client map.\n"
+                                 "\n"
+                                 "/healthz              the process lives\n"
+                                 "/readyz               it can serve\n"
+                                 "/metrics              Prometheus text\n"
+                                 "/api/v1/shard?id=ID   the partition of an id\n";
+
+static void respond_text(struct http_request *request, int status, const char *text)
+{
+    http_respond(request, status, TEXT, "Cache-Control: no-store\r\n", bytes_from_string(text));
+}
+
+static void on_index(void *arg, struct http_request *request)
+{
+    (void)arg;
+    respond_text(request, 200, index_text);
+}
+
+static void on_healthz(void *arg, struct http_request *request)
+{
+    (void)arg;
+    respond_text(request, 200, "ok\n");
+}
+
+bool health_is_ready(const struct health *health, const char **why)
+{
+    if (health->draining) {
+        if (why)
+            *why = "draining";
+        return false;
+    }
+    return map_is_ready(health->map, why);
+}
+
+static void on_readyz(void *arg, struct http_request *request)
+{
+    const struct health *health = arg;
+    const char *why = NULL;
+    char text[160];
+    if (health_is_ready(health, &why)) {
+        respond_text(request, 200, "ready\n");
+        return;
+    }
+    snprintf(text, sizeof text, "not ready: %s\n", why);
+    respond_text(request, 503, text);
+}
+
+static void on_metrics(void *arg, struct http_request *request)
+{
+    const struct health *health = arg;
+    struct writer text = {0};
+    metrics_set(METRIC_READY, health_is_ready(health, NULL));
+    metrics_write_text(&text);
+    http_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+                 "Cache-Control: no-store\r\n", writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+static void on_shard(void *arg, struct http_request *request)
+{
+    const struct health *health = arg;
+    struct bytes id = http_request_query(request, "id");
+    struct writer text = {0};
+    if (id.len == 0) {
+        http_respond(request, 400, "application/json", NULL,
+                     BYTES_LITERAL("{\"error\":\"the parameter id is missing\"}\n"));
+        return;
+    }
+    uint32_t partitions = map_space_partitions(map_space_find(health->map, ""));
+    writer_string(&text, "{\"id\":");
+    escape_json(&text, id);
+    writer_format(&text, ",\"shard\":%u,\"partitions\":%u}\n", shard_of(id, partitions),
+                  partitions);
+    http_respond(request, 200, "application/json", NULL, writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+struct health *health_create(struct http_router *router, struct map *map)
+{
+    struct health *health = mem_zalloc(1, sizeof *health);
+    health->map = map;
+    http_router_add(router, "GET", "/", on_index, health);
+    http_router_add(router, "GET", "/healthz", on_healthz, health);
+    http_router_add(router, "GET", "/readyz", on_readyz, health);
+    http_router_add(router, "GET", "/metrics", on_metrics, health);
+    http_router_add(router, "GET", "/api/v1/shard", on_shard, health);
+    return health;
+}
+
+void health_destroy(struct health **health)
+{
+    free(*health);
+    *health = NULL;
+}
+
+void health_set_draining(struct health *health)
+{
+    health->draining = true;
+}

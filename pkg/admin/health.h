@@ -1,0 +1,28 @@
+/*
+ * health: what operators and their tools ask of a front-end over HTTP.
+ *
+ *   GET /healthz             200 while the loop turns
+ *   GET /readyz              200 when this front-end can serve, else 503 and the reason
+ *   GET /metrics             Prometheus text format 0.0.4
+ *   GET /api/v1/shard?id=ID  the partition of an id, as JSON
+ *   GET /                    what there is, as text
+ */
+#ifndef ADMIN_HEALTH_H
+#define ADMIN_HEALTH_H
+
+#include <stdbool.h>
+
+#include "map/map.h"
+#include "net/http.h"
+
+struct health;
+
+/* Adds the routes. router and map must outlive it. */
+struct health *health_create(struct http_router *router, struct map *map);
+void health_destroy(struct health **health);
+/* Not ready from now on, whatever the map says: the front-end is going to end. */
+void health_set_draining(struct health *health);
+/* What /readyz says; why (may be NULL) gets a static text when not. */
+bool health_is_ready(const struct health *health, const char **why);
+
+#endif

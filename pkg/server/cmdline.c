@@ -1,0 +1,127 @@
+#include "server/cmdline.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+const char cmdline_usage[] =
+    "Usage: trackerd [OPTION]...\n"
+    "\n"
+    "A front-end that lets clients share live state through Redis.\n"
+    "\n"
+    "  --config FILE                settings from FILE\n"
+    "  --node NAME                  name of this front-end in logs and tools\n"
+    "  --redis URL                  embedded (default), redis://[user:pass@]host:port/db,\n"
+    "                               rediss://..., unix:/path\n"
+    "  --listen KIND=ADDR:PORT[,option=value]...\n"
+    "                               a listener; may be given again. KIND: tracker, web. ADDR: "
+    "IPv4,\n"
+    "                               [IPv6], * or unix:/path instead of ADDR:PORT. Port 0 picks "
+    "one.\n"
+    "                               Options: space=NAME, admin=off (web), and every setting "
+    "marked\n"
+    "                               listener below, with or without its section\n"
+    "  --set KEY=VALUE              a setting; may be given again\n"
+    "  --check                      check the configuration and end\n"
+    "  --sample                     print a sample configuration file and end\n"
+    "  --help, --version\n"
+    "\n"
+    "Flags go before environment variables (TRACKER_KEY_NAME for key.name), these before the "
+    "file,\n"
+    "and the file before the defaults.\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT drain and end, a second one ends at once; SIGHUP reloads.\n"
+    "Exit codes: 0 after a drain, 2 for bad usage or configuration, 1 otherwise.\n"
+    "\n"
+    "Settings:\n";
+
+enum option { OPTION_CONFIG, OPTION_NODE, OPTION_REDIS, OPTION_LISTEN, OPTION_SET, OPTION_FLAG };
+
+static const struct {
+    const char *name;
+    enum option option;
+    enum cmdline_mode mode; /* OPTION_FLAG */
+} options[] = {
+    {"--config", OPTION_CONFIG, CMDLINE_RUN},  {"--node", OPTION_NODE, CMDLINE_RUN},
+    {"--redis", OPTION_REDIS, CMDLINE_RUN},    {"--listen", OPTION_LISTEN, CMDLINE_RUN},
+    {"--set", OPTION_SET, CMDLINE_RUN},        {"--help", OPTION_FLAG, CMDLINE_HELP},
+    {"-h", OPTION_FLAG, CMDLINE_HELP},         {"--version", OPTION_FLAG, CMDLINE_VERSION},
+    {"--sample", OPTION_FLAG, CMDLINE_SAMPLE}, {"--check", OPTION_FLAG, CMDLINE_CHECK},
+};
+
+static void add_assignment(struct cmdline *cmdline, const char *before, const char *value)
+{
+    cmdline->assignments[cmdline->assignment_count++] = mem_format("%s%s", before, value);
+}
+
+static void take(struct cmdline *cmdline, enum option option, const char *value)
+{
+    switch (option) {
+    case OPTION_CONFIG:
+        cmdline->config = value;
+        break;
+    case OPTION_NODE:
+        add_assignment(cmdline, "node=", value);
+        break;
+    case OPTION_REDIS:
+        add_assignment(cmdline, "redis.url=", value);
+        break;
+    case OPTION_LISTEN:
+        cmdline->listen[cmdline->listen_count++] = value;
+        break;
+    case OPTION_SET:
+        add_assignment(cmdline, "", value);
+        break;
+    case OPTION_FLAG:
+        break;
+    }
+}
+
+/* The index in options, with the value after '=' if there is one; -1 when it is none of them. */
+static int find(const char *argument, const char **value)
+{
+    size_t len = strcspn(argument, "=");
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (strlen(options[i].name) == len && !strncmp(options[i].name, argument, len)) {
+            *value = argument[len] ? argument + len + 1 : NULL;
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
+{
+    memset(cmdline, 0, sizeof *cmdline);
+    cmdline->listen = mem_zalloc((size_t)argc + 1, sizeof *cmdline->listen);
+    cmdline->assignments = mem_zalloc((size_t)argc + 1, sizeof *cmdline->assignments);
+    for (int i = 1; i < argc; i++) {
+        const char *value;
+        int found = find(argv[i], &value);
+        if (found < 0)
+            return mem_format("unknown option %s; try --help", argv[i]);
+        if (options[found].option == OPTION_FLAG) {
+            if (value)
+                return mem_format("%s takes no value", options[found].name);
+            cmdline->mode = options[found].mode;
+            continue;
+        }
+        if (!value && i + 1 < argc)
+            value = argv[++i];
+        if (!value)
+            return mem_format("%s needs a value", options[found].name);
+        take(cmdline, options[found].option, value);
+    }
+    return NULL;
+}
+
+void cmdline_free(struct cmdline *cmdline)
+{
+    for (size_t i = 0; i < cmdline->assignment_count; i++)
+        free(cmdline->assignments[i]);
+    free(cmdline->assignments);
+    free(cmdline->listen);
+    memset(cmdline, 0, sizeof *cmdline);
+}

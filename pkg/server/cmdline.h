@@ -1,0 +1,34 @@
+/*
+ * cmdline: the command line of trackerd.
+ *
+ *   trackerd [--config FILE] [--node NAME] [--redis URL] [--listen
+ * KIND=ADDR:PORT[,option=value]...]
+ *            [--set key=value]... [--check] [--sample] [--help] [--version]
+ *
+ * Options take their value as the next argument or after '='.
+ */
+#ifndef SERVER_CMDLINE_H
+#define SERVER_CMDLINE_H
+
+#include <stddef.h>
+
+enum cmdline_mode { CMDLINE_RUN, CMDLINE_HELP, CMDLINE_VERSION, CMDLINE_SAMPLE, CMDLINE_CHECK };
+
+/* The texts borrow from argv. */
+struct cmdline {
+    enum cmdline_mode mode;
+    const char *config; /* NULL: no file */
+    const char **listen;
+    size_t listen_count;
+    char **assignments; /* key=value: --set, --redis and --node in their order; owned */
+    size_t assignment_count;
+};
+
+/* NULL, or what is wrong (the caller frees). cmdline_free in either case. */
+char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
+    __attribute__((warn_unused_result));
+void cmdline_free(struct cmdline *cmdline);
+/* The part of --help that is not about settings. */
+extern const char cmdline_usage[];
+
+#endif

@@ -1,0 +1,103 @@
+#include "server/configuration.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* Every module with its struct, in the order of --help and the sample. */
+static const struct {
+    const struct config_module *module;
+    size_t offset;
+} modules[] = {
+    {&server_config, offsetof(struct configuration, server)},
+    {&net_config, offsetof(struct configuration, net)},
+    {&http_config, offsetof(struct configuration, http)},
+    {&redis_config, offsetof(struct configuration, redis)},
+    {&map_config, offsetof(struct configuration, map)},
+    {&tracker_config, offsetof(struct configuration, tracker)},
+};
+
+/* Those that a listener may override, with their place in its copy. */
+static const struct {
+    const struct config_module *module;
+    size_t from, to;
+} copies[] = {
+    {&net_config, offsetof(struct configuration, net), offsetof(struct listener_settings, net)},
+    {&http_config, offsetof(struct configuration, http), offsetof(struct listener_settings, http)},
+    {&tracker_config, offsetof(struct configuration, tracker),
+     offsetof(struct listener_settings, tracker)},
+};
+
+#define MODULES (sizeof modules / sizeof *modules)
+#define COPIES  (sizeof copies / sizeof *copies)
+
+void configuration_init(struct configuration *configuration)
+{
+    memset(configuration, 0, sizeof *configuration);
+    configuration->config = config_create();
+    for (size_t i = 0; i < MODULES; i++)
+        config_add(configuration->config, modules[i].module,
+                   (char *)configuration + modules[i].offset);
+}
+
+void configuration_free(struct configuration *configuration)
+{
+    config_destroy(&configuration->config);
+    for (size_t i = 0; i < MODULES; i++)
+        config_free_values(modules[i].module, (char *)configuration + modules[i].offset);
+}
+
+char *configuration_load(struct configuration *configuration, const struct cmdline *cmdline)
+{
+    char *error = NULL;
+    configuration->cmdline = cmdline;
+    if (cmdline->config)
+        error = config_load_file(configuration->config, cmdline->config);
+    if (!error)
+        error = config_load_environment(configuration->config, environ);
+    for (size_t i = 0; !error && i < cmdline->assignment_count; i++)
+        error = config_set(configuration->config, cmdline->assignments[i]);
+    return error;
+}
+
+static void log_change(void *arg, const char *key, bool applied)
+{
+    (void)arg;
+    log_info("setting_changed", LOG_STRING("key", key),
+             LOG_STRING("applied", applied ? "now" : "at the next start"));
+}
+
+char *configuration_reload(struct configuration *configuration)
+{
+    const struct cmdline *cmdline = configuration->cmdline;
+    return config_reload(configuration->config, cmdline->config, environ,
+                         (const char *const *)cmdline->assignments, cmdline->assignment_count,
+                         log_change, NULL);
+}
+
+void listener_settings_copy(struct listener_settings *to, const struct configuration *from)
+{
+    for (size_t i = 0; i < COPIES; i++)
+        config_copy_values(copies[i].module, (const char *)from + copies[i].from,
+                           (char *)to + copies[i].to);
+}
+
+void listener_settings_free(struct listener_settings *settings)
+{
+    for (size_t i = 0; i < COPIES; i++)
+        config_free_values(copies[i].module, (char *)settings + copies[i].to);
+}
+
+char *listener_settings_set(struct listener_settings *settings, const char *option,
+                            const char *value)
+{
+    for (size_t i = 0; i < COPIES; i++) {
+        if (config_has_option(copies[i].module, option))
+            return config_override(copies[i].module, (char *)settings + copies[i].to, option,
+                                   value);
+    }
+    return mem_format("unknown listener option %s", option);
+}

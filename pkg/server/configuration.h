@@ -1,0 +1,47 @@
+/*
+ * configuration: the settings of all modules, loaded in their order, and each listener's own copy.
+ */
+#ifndef SERVER_CONFIGURATION_H
+#define SERVER_CONFIGURATION_H
+
+#include "map/map.h"
+#include "net/http.h"
+#include "net/listener.h"
+#include "protocol/tracker.h"
+#include "redis/redis.h"
+#include "server/cmdline.h"
+#include "server/settings.h"
+
+struct configuration {
+    struct config *config;
+    const struct cmdline *cmdline;
+    struct server_settings server;
+    struct net_settings net;
+    struct http_settings http;
+    struct redis_settings redis;
+    struct map_settings map;
+    struct tracker_settings tracker;
+};
+
+/* With the defaults only. */
+void configuration_init(struct configuration *configuration);
+void configuration_free(struct configuration *configuration);
+/* File, environment, flags. NULL, or what is wrong (the caller frees). cmdline must outlive it. */
+char *configuration_load(struct configuration *configuration, const struct cmdline *cmdline)
+    __attribute__((warn_unused_result));
+/* The same again, as far as it is reloadable: NULL, or what is wrong and nothing has changed. */
+char *configuration_reload(struct configuration *configuration) __attribute__((warn_unused_result));
+
+/* A listener's settings: copies, with its options over them. */
+struct listener_settings {
+    struct net_settings net;
+    struct http_settings http;
+    struct tracker_settings tracker;
+};
+void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
+void listener_settings_free(struct listener_settings *settings);
+/* NULL, or what is wrong (the caller frees). */
+char *listener_settings_set(struct listener_settings *settings, const char *option,
+                            const char *value) __attribute__((warn_unused_result));
+
+#endif

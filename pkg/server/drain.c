@@ -1,0 +1,58 @@
+/*
+ * drain: the orderly end. Not ready any more; no new connections; sessions closed evenly over
+ * drain.time, so that their clients do not all come to the other front-ends at once; what they
+ * leave is put into Redis; then the process ends.
+ */
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "server/server_private.h"
+
+#define DRAIN_TICK_MS 50
+
+static void finished(void *arg)
+{
+    struct server *server = arg;
+    log_info("drained", LOG_INT("sessions", (int64_t)server->drain_closed));
+    server_end(server, 0);
+}
+
+static void close_some(void *arg)
+{
+    struct server *server = arg;
+    uint64_t elapsed = loop_now_ms(server->loop) - server->drain_began_ms;
+    uint64_t time = (uint64_t)server->configuration->server.drain_time;
+    size_t due = elapsed >= time ? server->drain_total
+                                 : (size_t)(server->drain_total * elapsed / (time ? time : 1));
+    if (due > server->drain_closed)
+        server->drain_closed += tracker_service_drain(server->tracker, due - server->drain_closed);
+    if (elapsed < time && tracker_service_count(server->tracker) > 0) {
+        loop_timer_start(server->drain_timer, DRAIN_TICK_MS);
+        return;
+    }
+    server->drain_closed += tracker_service_drain(server->tracker, SIZE_MAX);
+    server->state = SERVER_FINISHING;
+    map_finish(server->map, finished, server);
+}
+
+void server_drain(void *arg)
+{
+    struct server *server = arg;
+    if (server->state != SERVER_SERVING) {
+        log_warn("ended_at_once",
+                 LOG_STRING("why", server->state == SERVER_STARTING ? "was not ready yet"
+                                                                    : "told a second time"));
+        server_end(server, 1);
+        return;
+    }
+    server->state = SERVER_DRAINING;
+    server->drain_total = tracker_service_count(server->tracker);
+    server->drain_began_ms = loop_now_ms(server->loop);
+    log_info("draining", LOG_INT("sessions", (int64_t)server->drain_total),
+             LOG_INT("time_ms", server->configuration->server.drain_time));
+    sd_notify(0, "STOPPING=1");
+    health_set_draining(server->health);
+    listeners_stop(server->listeners, false);
+    server->drain_timer = loop_timer_create(server->loop, close_some, server);
+    loop_timer_start(server->drain_timer, 0);
+}

@@ -1,0 +1,327 @@
+#include "server/listeners.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+struct entry;
+
+/* A kind of listener. */
+struct kind {
+    const char *name;
+    bool for_operators; /* goes on while the front-end drains */
+    bool has_space;
+    void (*open)(struct entry *entry);
+    void (*close)(struct entry *entry);
+    void (*accepted)(void *entry, struct conn *conn);
+};
+
+struct option {
+    char *name;
+    char *value;
+};
+
+struct entry {
+    struct list link;
+    struct listeners *listeners;
+    const struct kind *kind;
+    char *where;
+    char space[33];
+    bool admin;
+    struct option *options;
+    size_t option_count;
+    struct listener_settings settings;
+    struct listener_callbacks callbacks;
+    struct listener *listener;
+    struct tracker_port *tracker;
+};
+
+struct listeners {
+    struct listeners_context context;
+    struct list entries;
+};
+
+static void open_tracker(struct entry *entry)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    struct map_space *space = map_space_find(context->map, entry->space);
+    entry->tracker = tracker_port_create(context->tracker, space, &entry->settings.tracker);
+}
+
+static void close_tracker(struct entry *entry)
+{
+    if (entry->tracker)
+        tracker_port_destroy(&entry->tracker);
+}
+
+static void accepted_tracker(void *arg, struct conn *conn)
+{
+    struct entry *entry = arg;
+    tracker_serve(entry->tracker, conn);
+}
+
+static void accepted_web(void *arg, struct conn *conn)
+{
+    struct entry *entry = arg;
+    const struct listeners_context *context = &entry->listeners->context;
+    http_serve(context->net, conn, &entry->settings.http,
+               entry->admin ? context->admin : context->bare);
+}
+
+static const struct kind kinds[] = {
+    {"tracker", false, true, open_tracker, close_tracker, accepted_tracker},
+    {"web", true, false, NULL, NULL, accepted_web},
+};
+
+static const char standard_listeners[] = "tracker=127.0.0.1:6789 web=127.0.0.1:8080";
+
+struct listeners *listeners_create(const struct listeners_context *context)
+{
+    struct listeners *listeners = mem_zalloc(1, sizeof *listeners);
+    listeners->context = *context;
+    list_init(&listeners->entries);
+    return listeners;
+}
+
+static void free_entry(struct entry *entry)
+{
+    list_remove(&entry->link);
+    listener_destroy(&entry->listener);
+    if (entry->kind->close)
+        entry->kind->close(entry);
+    for (size_t i = 0; i < entry->option_count; i++) {
+        free(entry->options[i].name);
+        free(entry->options[i].value);
+    }
+    free(entry->options);
+    listener_settings_free(&entry->settings);
+    free(entry->where);
+    free(entry);
+}
+
+void listeners_destroy(struct listeners **listeners)
+{
+    if (!*listeners)
+        return;
+    while (!list_is_empty(&(*listeners)->entries))
+        free_entry(list_entry((*listeners)->entries.next, struct entry, link));
+    free(*listeners);
+    *listeners = NULL;
+}
+
+static const struct kind *find_kind(const char *name, size_t len)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strlen(kinds[i].name) == len && !strncmp(kinds[i].name, name, len))
+            return &kinds[i];
+    }
+    return NULL;
+}
+
+static char *unknown_kind(const char *specification, size_t len)
+{
+    struct writer known = {0};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        writer_format(&known, "%s%s", i ? ", " : "", kinds[i].name);
+    char *error = mem_format("unknown kind of listener %.*s; known are %.*s", (int)len,
+                             specification, (int)known.len, (const char *)known.data);
+    writer_free(&known);
+    return error;
+}
+
+static char *set_space(struct entry *entry, const char *value)
+{
+    struct map *map = entry->listeners->context.map;
+    if (!entry->kind->has_space)
+        return mem_format("a %s listener has no space", entry->kind->name);
+    snprintf(entry->space, sizeof entry->space, "%s", value);
+    if (!id_is_space_name(value))
+        return mem_format("space %s: not the name of a space", value);
+    if (map && !map_space_find(map, value))
+        return mem_format("space %s is not configured (map.spaces)", value);
+    return NULL;
+}
+
+static char *set_admin(struct entry *entry, const char *value)
+{
+    if (!entry->kind->for_operators)
+        return mem_format("a %s listener has no option admin", entry->kind->name);
+    bool on = !strcmp(value, "on") || !strcmp(value, "true");
+    if (!on && strcmp(value, "off") != 0 && strcmp(value, "false") != 0)
+        return mem_format("admin=%s: on or off is expected", value);
+    entry->admin = on;
+    return NULL;
+}
+
+static char *apply_option(struct entry *entry, const struct option *option)
+{
+    if (!strcmp(option->name, "space"))
+        return set_space(entry, option->value);
+    if (!strcmp(option->name, "admin"))
+        return set_admin(entry, option->value);
+    return listener_settings_set(&entry->settings, option->name, option->value);
+}
+
+/* ",option=value,option=value"; consumes it. */
+static char *take_options(struct entry *entry, char *text)
+{
+    size_t most = 1;
+    for (const char *at = text; *at; at++)
+        most += *at == ',';
+    entry->options = mem_zalloc(most, sizeof *entry->options);
+    for (char *saved = NULL, *one = strtok_r(text, ",", &saved); one;
+         one = strtok_r(NULL, ",", &saved)) {
+        char *equals = strchr(one, '=');
+        if (!equals)
+            return mem_format("listener option %s has no value", one);
+        *equals = 0;
+        struct option *option = &entry->options[entry->option_count++];
+        option->name = mem_strdup(one);
+        option->value = mem_strdup(equals + 1);
+        char *error = apply_option(entry, option);
+        if (error)
+            return error;
+    }
+    return NULL;
+}
+
+char *listeners_add(struct listeners *listeners, const char *specification)
+{
+    size_t kind_len = strcspn(specification, "=");
+    const struct kind *kind = find_kind(specification, kind_len);
+    if (!kind)
+        return unknown_kind(specification, kind_len);
+    if (!specification[kind_len] || !specification[kind_len + 1])
+        return mem_format("%s: an address is missing, as in %s=127.0.0.1:0", specification,
+                          kind->name);
+    struct entry *entry = mem_zalloc(1, sizeof *entry);
+    entry->listeners = listeners;
+    entry->kind = kind;
+    entry->admin = true;
+    list_append(&listeners->entries, &entry->link);
+    listener_settings_copy(&entry->settings, listeners->context.configuration);
+    char *rest = mem_strdup(specification + kind_len + 1);
+    char *comma = strchr(rest, ',');
+    if (comma)
+        *comma = 0;
+    entry->where = mem_strdup(rest);
+    char *error = comma ? take_options(entry, comma + 1) : NULL;
+    free(rest);
+    if (error) {
+        char *whole = mem_format("--listen %s: %s", specification, error);
+        free(error);
+        error = whole;
+    }
+    return error;
+}
+
+static char *add_words(struct listeners *listeners, const char *words)
+{
+    char *text = mem_strdup(words), *error = NULL;
+    for (char *saved = NULL, *one = strtok_r(text, " \t", &saved); one && !error;
+         one = strtok_r(NULL, " \t", &saved))
+        error = listeners_add(listeners, one);
+    free(text);
+    return error;
+}
+
+char *listeners_add_configured(struct listeners *listeners)
+{
+    const struct configuration *configuration = listeners->context.configuration;
+    const struct cmdline *cmdline = configuration->cmdline;
+    char *error = NULL;
+    for (size_t i = 0; !error && i < cmdline->listen_count; i++)
+        error = listeners_add(listeners, cmdline->listen[i]);
+    if (!error && list_is_empty(&listeners->entries))
+        error = add_words(listeners, configuration->server.listen);
+    if (!error && list_is_empty(&listeners->entries))
+        error = add_words(listeners, standard_listeners);
+    return error;
+}
+
+static char *open_entry(struct entry *entry)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    char *error = NULL;
+    entry->callbacks =
+        (struct listener_callbacks){.admit = context->admit, .accepted = entry->kind->accepted};
+    if (entry->kind->open)
+        entry->kind->open(entry);
+    entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
+                                      &entry->callbacks, entry, &error);
+    if (entry->listener)
+        return NULL;
+    char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
+    free(error);
+    return whole;
+}
+
+char *listeners_open(struct listeners *listeners)
+{
+    char *error = NULL;
+    LIST_FOREACH (node, &listeners->entries) {
+        if (!error)
+            error = open_entry(list_entry(node, struct entry, link));
+    }
+    return error;
+}
+
+void listeners_close_connections(struct listeners *listeners)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->listener)
+            listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
+    }
+}
+
+void listeners_stop(struct listeners *listeners, bool all)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->listener && (all || !entry->kind->for_operators))
+            listener_stop(entry->listener);
+    }
+}
+
+/* The new values with this listener's options over them, put where the listener reads them. */
+static void renew_settings(struct entry *entry)
+{
+    struct listener_settings old = entry->settings;
+    listener_settings_copy(&entry->settings, entry->listeners->context.configuration);
+    for (size_t i = 0; i < entry->option_count; i++) {
+        /* They were accepted at the start. */
+        free(apply_option(entry, &entry->options[i]));
+    }
+    listener_settings_free(&old);
+}
+
+char *listeners_reload(struct listeners *listeners)
+{
+    char *first = NULL;
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        renew_settings(entry);
+        char *error = entry->listener && entry->settings.net.tls
+                          ? listener_reload_tls(entry->listener)
+                          : NULL;
+        if (first)
+            free(error);
+        else
+            first = error;
+    }
+    return first;
+}
+
+void listeners_describe(const struct listeners *listeners, struct writer *to)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct entry *entry = list_entry(node, struct entry, link);
+        writer_format(to, "%s%s=%s", to->len ? "," : "", entry->kind->name,
+                      entry->listener ? listener_where(entry->listener) : entry->where);
+    }
+}

@@ -1,0 +1,45 @@
+/*
+ * listeners: what this front-end listens for: a table of kinds, and the listeners that are open.
+ *
+ * A new protocol is one line in the table of listeners.c.
+ */
+#ifndef SERVER_LISTENERS_H
+#define SERVER_LISTENERS_H
+
+#include "base/bytes.h"
+#include "server/configuration.h"
+
+struct listeners;
+
+/* What connections are handed to. */
+struct listeners_context {
+    struct net *net;
+    struct map *map; /* NULL when specifications are only checked */
+    struct tracker_service *tracker;
+    const struct http_router *admin; /* of web listeners; without: an empty router */
+    const struct http_router *bare;
+    const char *(*admit)(void *arg, const struct address *peer);
+    void *arg;
+    const struct configuration *configuration;
+};
+
+struct listeners *listeners_create(const struct listeners_context *context);
+/* All connections must be gone. */
+void listeners_destroy(struct listeners **listeners);
+/* "tracker=127.0.0.1:6789,space=main". Checks it; opens it with listeners_open. NULL, or what is
+ * wrong (the caller frees). */
+char *listeners_add(struct listeners *listeners, const char *specification)
+    __attribute__((warn_unused_result));
+/* Those of the flags, else of the setting `listen`, else the standard ones. */
+char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
+char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
+/* Stops accepting; those for operators (web) only when all is set. */
+void listeners_stop(struct listeners *listeners, bool all);
+void listeners_close_connections(struct listeners *listeners);
+/* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
+ * one of them (the caller frees): that listener goes on with what it had. */
+char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));
+/* "tracker=127.0.0.1:6789,web=127.0.0.1:8080", with the real ports. */
+void listeners_describe(const struct listeners *listeners, struct writer *to);
+
+#endif

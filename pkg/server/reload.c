@@ -1,0 +1,48 @@
+/*
+ * reload: settings read again while connections live on. All or nothing: a file with a mistake
+ * changes nothing and says why.
+ */
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "server/server_private.h"
+
+char *server_read_access(struct server *server)
+{
+    const struct server_settings *settings = &server->configuration->server;
+    char *error = NULL;
+    struct access_list *list =
+        access_list_create(settings->access_allow, settings->access_deny, &error);
+    if (!list)
+        return error;
+    access_list_destroy(&server->access);
+    server->access = list;
+    return NULL;
+}
+
+char *server_reload(struct server *server)
+{
+    char *error = configuration_reload(server->configuration);
+    if (!error)
+        error = server_read_access(server);
+    if (error) {
+        log_error("reload_refused", LOG_STRING("err", error));
+        return error;
+    }
+    log_configure((enum log_level)server->configuration->server.log_level,
+                  (enum log_format)server->configuration->server.log_format);
+    error = listeners_reload(server->listeners);
+    if (error)
+        log_error("certificate_not_reloaded", LOG_STRING("err", error));
+    else
+        log_info("reloaded", LOG_STRING("config", server->configuration->cmdline->config));
+    return error;
+}
+
+void server_reload_signal(void *arg)
+{
+    sd_notify(0, "RELOADING=1");
+    free(server_reload(arg));
+    sd_notify(0, "READY=1");
+}

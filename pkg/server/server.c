@@ -1,0 +1,289 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "metrics/metrics.h"
+#include "server/server_private.h"
+
+#include "version.h"
+
+/* While Redis cannot be reached at the start, the log says so this often. */
+#define WAITING_MS 5000
+
+void server_end(struct server *server, int exit_code)
+{
+    if (server->exit_code == 0)
+        server->exit_code = exit_code;
+    loop_stop(server->loop);
+}
+
+/* The peer is checked before a connection is made; the listeners share one server. */
+static struct server *the_server;
+
+const char *server_admit(void *arg, const struct address *peer)
+{
+    struct server *server = the_server;
+    const struct server_settings *settings = &server->configuration->server;
+    (void)arg;
+    if (!access_list_allows(server->access, peer))
+        return "denied";
+    if (!bucket_table_take(server->rates, peer, (uint32_t)settings->access_rate,
+                           (uint32_t)settings->access_burst, loop_now_us(server->loop)))
+        return "rate";
+    return NULL;
+}
+
+static void say_ready(struct server *server)
+{
+    struct writer where = {0};
+    listeners_describe(server->listeners, &where);
+    log_info("ready", LOG_BYTES("listen", writer_bytes_written(&where)),
+             LOG_STRING("id", map_node_id(server->map)), LOG_STRING("version", TRACKER_VERSION));
+    writer_free(&where);
+    sd_notify(0, "READY=1");
+}
+
+void server_serving(void *arg)
+{
+    struct server *server = arg;
+    loop_timer_stop(server->waiting_timer);
+    char *error = listeners_open(server->listeners);
+    if (error) {
+        log_error("cannot_listen", LOG_STRING("err", error));
+        free(error);
+        server_end(server, 1);
+        return;
+    }
+    server->state = SERVER_SERVING;
+    say_ready(server);
+}
+
+static void still_waiting(void *arg)
+{
+    struct server *server = arg;
+    char *where = redis_target_describe(&server->target);
+    log_warn("waiting_for_redis", LOG_STRING("redis", where));
+    free(where);
+    loop_timer_start(server->waiting_timer, WAITING_MS);
+}
+
+static void embedded_died(void *arg, int status)
+{
+    struct server *server = arg;
+    log_error("redis_died", LOG_INT("status", status));
+    server_end(server, 1);
+}
+
+/* The embedded server becomes an ordinary target: its unix socket. */
+static char *start_embedded(struct server *server)
+{
+    const struct redis_settings *settings = &server->configuration->redis;
+    char *error = NULL;
+    server->embedded = redis_embedded_start(server->loop, settings->server, settings->data,
+                                            embedded_died, server, &error);
+    if (!server->embedded)
+        return error;
+    const char *path = redis_embedded_socket(server->embedded);
+    char *line = mem_format("redis-cli -s %s", path), *url = mem_format("unix:%s", path);
+    log_info("redis_started", LOG_INT("pid", redis_embedded_pid(server->embedded)),
+             LOG_STRING("redis_cli", line), LOG_STRING("join", url));
+    redis_target_free(&server->target);
+    error = redis_target_parse(url, &server->target);
+    free(line);
+    free(url);
+    return error;
+}
+
+static char *make_name(const struct server_settings *settings)
+{
+    char host[256] = "";
+    if (*settings->node)
+        return mem_strdup(settings->node);
+    gethostname(host, sizeof host - 1);
+    return mem_format("%s-%ld", host, (long)getpid());
+}
+
+static void add_listeners(struct server *server, const struct configuration *configuration)
+{
+    server->admin_router = http_router_create();
+    server->bare_router = http_router_create();
+    server->health = health_create(server->admin_router, server->map);
+    server->tracker = tracker_service_create(server->map);
+    server->listeners = listeners_create(&(struct listeners_context){
+        .net = server->net,
+        .map = server->map,
+        .tracker = server->tracker,
+        .admin = server->admin_router,
+        .bare = server->bare_router,
+        .admit = server_admit,
+        .configuration = configuration,
+    });
+}
+
+/* NULL, or why it cannot start; usage: it is the configuration's fault. */
+static char *start(struct server *server, struct configuration *configuration, bool *usage)
+{
+    *usage = true;
+    server->configuration = configuration;
+    server->name = make_name(&configuration->server);
+    server->started_us = clock_wall_us();
+    log_set_node(server->name);
+    server->rates = bucket_table_create((size_t)configuration->server.access_tracked);
+    char *error = server_read_access(server);
+    if (!error)
+        error = redis_target_parse(configuration->redis.url, &server->target);
+    if (error)
+        return error;
+    *usage = false;
+    server->loop = loop_create();
+    server->net = net_create(server->loop, &configuration->net);
+    server->waiting_timer = loop_timer_create(server->loop, still_waiting, server);
+    if (server->target.scheme == REDIS_EMBEDDED)
+        error = start_embedded(server);
+    if (error)
+        return error;
+    *usage = true;
+    server->map = map_create(server->loop, server->name, &configuration->map, &configuration->redis,
+                             &server->target, &server_map_callbacks, server, &error);
+    if (!server->map)
+        return error;
+    add_listeners(server, configuration);
+    return listeners_add_configured(server->listeners);
+}
+
+static void stop(struct server *server)
+{
+    if (server->listeners) {
+        listeners_stop(server->listeners, true);
+        listeners_close_connections(server->listeners);
+    }
+    if (server->loop)
+        loop_turn(server->loop, 0);
+    listeners_destroy(&server->listeners);
+    if (server->tracker)
+        tracker_service_destroy(&server->tracker);
+    health_destroy(&server->health);
+    http_router_destroy(&server->admin_router);
+    http_router_destroy(&server->bare_router);
+    map_destroy(&server->map);
+    for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++) {
+        if (server->signals[i])
+            loop_signal_destroy(&server->signals[i]);
+    }
+    loop_timer_destroy(&server->drain_timer);
+    loop_timer_destroy(&server->waiting_timer);
+    if (server->embedded)
+        redis_embedded_stop(&server->embedded);
+    net_destroy(&server->net);
+    redis_target_free(&server->target);
+    access_list_destroy(&server->access);
+    bucket_table_destroy(&server->rates);
+    loop_destroy(&server->loop);
+    free(server->name);
+}
+
+static void run(struct server *server)
+{
+    server->signals[0] = loop_signal_create(server->loop, SIGTERM, server_drain, server);
+    server->signals[1] = loop_signal_create(server->loop, SIGINT, server_drain, server);
+    server->signals[2] = loop_signal_create(server->loop, SIGHUP, server_reload_signal, server);
+    loop_timer_start(server->waiting_timer, WAITING_MS);
+    loop_run(server->loop);
+}
+
+static int serve(struct configuration *configuration)
+{
+    struct server server = {.state = SERVER_STARTING};
+    bool usage;
+    the_server = &server;
+    char *error = start(&server, configuration, &usage);
+    if (error) {
+        log_error("cannot_start", LOG_STRING("err", error));
+        free(error);
+        server.exit_code = usage ? 2 : 1;
+    } else {
+        run(&server);
+    }
+    stop(&server);
+    the_server = NULL;
+    return server.exit_code;
+}
+
+static int print(struct writer *text)
+{
+    fwrite(text->data, 1, text->len, stdout);
+    writer_free(text);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int check_listeners(const struct configuration *configuration)
+{
+    struct listeners *listeners =
+        listeners_create(&(struct listeners_context){.configuration = configuration});
+    char *error = listeners_add_configured(listeners);
+    listeners_destroy(&listeners);
+    if (!error) {
+        puts("configuration ok");
+        return 0;
+    }
+    fprintf(stderr, "trackerd: %s\n", error);
+    free(error);
+    return 2;
+}
+
+static int act(struct configuration *configuration, enum cmdline_mode mode)
+{
+    struct writer text = {0};
+    switch (mode) {
+    case CMDLINE_HELP:
+        writer_string(&text, cmdline_usage);
+        config_write_help(configuration->config, &text);
+        return print(&text);
+    case CMDLINE_SAMPLE:
+        config_write_sample(configuration->config, &text);
+        return print(&text);
+    case CMDLINE_VERSION:
+        puts("trackerd " TRACKER_VERSION);
+        return 0;
+    case CMDLINE_CHECK:
+        return check_listeners(configuration);
+    case CMDLINE_RUN:
+        break;
+    }
+    return serve(configuration);
+}
+
+int server_main(int argc, char *const *argv)
+{
+    struct configuration configuration;
+    struct cmdline cmdline;
+    int code = 2;
+    signal(SIGPIPE, SIG_IGN);
+    random_init();
+    configuration_init(&configuration);
+    char *error = cmdline_parse(&cmdline, argc, argv);
+    bool asks = !error && (cmdline.mode == CMDLINE_HELP || cmdline.mode == CMDLINE_VERSION ||
+                           cmdline.mode == CMDLINE_SAMPLE);
+    if (!error && !asks)
+        error = configuration_load(&configuration, &cmdline);
+    if (error) {
+        fprintf(stderr, "trackerd: %s\n", error);
+        free(error);
+    } else {
+        log_configure((enum log_level)configuration.server.log_level,
+                      (enum log_format)configuration.server.log_format);
+        code = act(&configuration, cmdline.mode);
+    }
+    configuration_free(&configuration);
+    cmdline_free(&cmdline);
+    return code;
+}

@@ -1,0 +1,61 @@
+/*
+ * server_private: the parts of a front-end, shared by server.c (start and end), drain.c, reload.c
+ * and requests.c.
+ *
+ *   STARTING ──map serves──► SERVING ──SIGTERM──► DRAINING ──sessions closed──► FINISHING ──► ended
+ *       └───────── SIGTERM, or anything fatal ─────────────────────────────────────────────────┘
+ */
+#ifndef SERVER_SERVER_PRIVATE_H
+#define SERVER_SERVER_PRIVATE_H
+
+#include "admin/health.h"
+#include "auth/access.h"
+#include "auth/bucket.h"
+#include "redis/embedded.h"
+#include "server/configuration.h"
+#include "server/listeners.h"
+
+enum server_state { SERVER_STARTING, SERVER_SERVING, SERVER_DRAINING, SERVER_FINISHING };
+
+struct server {
+    enum server_state state;
+    int exit_code;
+    struct configuration *configuration;
+    struct loop *loop;
+    struct net *net;
+    struct redis_embedded *embedded;
+    struct redis_target target;
+    struct map *map;
+    struct tracker_service *tracker;
+    struct http_router *admin_router;
+    struct http_router *bare_router;
+    struct health *health;
+    struct listeners *listeners;
+    struct access_list *access;
+    struct bucket_table *rates;
+    struct loop_signal *signals[3];
+    struct loop_timer *drain_timer;
+    struct loop_timer *waiting_timer; /* says every now and then that Redis is waited for */
+    uint64_t drain_began_ms;
+    size_t drain_total;
+    size_t drain_closed;
+    char *name;
+    uint64_t started_us;
+};
+
+/* Ends the loop; the first code that is not 0 stays. */
+void server_end(struct server *server, int exit_code);
+/* drain.c: the answer to SIGTERM; while it drains already, ends at once. */
+void server_drain(void *server);
+/* reload.c: NULL, or what is wrong and nothing has changed (the caller frees). */
+char *server_reload(struct server *server);
+void server_reload_signal(void *server);
+/* What may connect, from the settings in force. NULL, or what is wrong. */
+char *server_read_access(struct server *server);
+const char *server_admit(void *listener_entry, const struct address *peer);
+/* requests.c: the callbacks of the map. */
+extern const struct map_callbacks server_map_callbacks;
+/* server.c: the map serves. */
+void server_serving(void *server);
+
+#endif

@@ -1,0 +1,45 @@
+#include "server/settings.h"
+
+#include "auth/access.h"
+
+#define SERVER_SETTING(k, t, f, d, ...)                                                            \
+    {                                                                                              \
+        .key = (k), .type = (t), .offset = offsetof(struct server_settings, f), .standard = (d),   \
+        __VA_ARGS__                                                                                \
+    }
+
+static const struct config_setting settings[] = {
+    SERVER_SETTING("listen", CONFIG_STRING, listen, "",
+                   .help = "Listeners, separated by spaces, each as for --listen; empty: "
+                           "tracker=127.0.0.1:6789 web=127.0.0.1:8080."),
+    SERVER_SETTING("node", CONFIG_STRING, node, "",
+                   .help = "Name of this front-end in logs and tools; empty: host name and process "
+                           "id."),
+    SERVER_SETTING("log.level", CONFIG_ENUM, log_level, "info", .choices = "debug|info|warn|error",
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "The least important lines that are written."),
+    SERVER_SETTING("log.format", CONFIG_ENUM, log_format, "logfmt", .choices = "logfmt|json",
+                   .flags = CONFIG_RELOADABLE, .help = "Form of the lines on standard error."),
+    SERVER_SETTING("drain.time", CONFIG_DURATION, drain_time, "5s", .max = 3600000,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "Time over which connections are closed when the front-end is told to "
+                           "end."),
+    SERVER_SETTING("access.allow", CONFIG_STRING, access_allow, "", .check = access_list_check,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "Address prefixes that may connect; empty: all."),
+    SERVER_SETTING("access.deny", CONFIG_STRING, access_deny, "", .check = access_list_check,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "Address prefixes that may not connect, whatever access.allow says."),
+    SERVER_SETTING("access.rate", CONFIG_INT, access_rate, "1000", .max = 1000000,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "Connections a second that one address may make; 0: no limit."),
+    SERVER_SETTING("access.burst", CONFIG_INT, access_burst, "5000", .min = 1, .max = 4000000,
+                   .flags = CONFIG_RELOADABLE,
+                   .help = "Connections that one address may make at once."),
+    SERVER_SETTING("access.tracked", CONFIG_INT, access_tracked, "20000", .min = 1, .max = 10000000,
+                   .help = "Addresses whose rate is remembered; beyond it the least recently seen "
+                           "is forgotten."),
+    {.key = NULL},
+};
+
+const struct config_module server_config = {settings, sizeof(struct server_settings)};

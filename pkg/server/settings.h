@@ -1,0 +1,21 @@
+/* settings: the server's own settings, beside those of the modules it is built from. */
+#ifndef SERVER_SETTINGS_H
+#define SERVER_SETTINGS_H
+
+#include "config/config.h"
+
+struct server_settings {
+    char *listen;           /* listen: KIND=ADDR:PORT[,option=value...] ..., separated by spaces */
+    char *node;             /* node: the name shown; empty: the host's name and the process id */
+    int log_level;          /* log.level: enum log_level */
+    int log_format;         /* log.format: enum log_format */
+    int64_t drain_time;     /* drain.time, ms over which sessions are closed */
+    char *access_allow;     /* access.allow: prefixes; empty: every address */
+    char *access_deny;      /* access.deny: prefixes */
+    int64_t access_rate;    /* access.rate: connections a second of an address; 0: no limit */
+    int64_t access_burst;   /* access.burst */
+    int64_t access_tracked; /* access.tracked: addresses whose rate is remembered */
+};
+extern const struct config_module server_config;
+
+#endif
