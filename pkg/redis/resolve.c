@@ -70,7 +70,7 @@ static void *lookup_thread(void *arg)
     struct request *request = arg;
     struct redis_addresses addresses;
 
-    look_up(request->host, request->port, AI_ADDRCONFIG, &addresses);
+    look_up(request->host, request->port, 0, &addresses);
     (void)send(request->fd, &addresses, sizeof addresses, MSG_NOSIGNAL);
     close(request->fd);
     free(request);
