@@ -169,10 +169,14 @@ static void go_on(struct tracker_session *session)
         conn_send_frame(session->conn, frame);
         frame_unref(&frame);
     }
-    if (ended)
-        move(session, PUSH_CURRENT);
-    else
+    if (!ended) {
         flow(session);
+        return;
+    }
+    move(session, PUSH_CURRENT);
+    /* Closes may have come meanwhile. */
+    if (session->told_closes != audience->closes)
+        ask_to_serve(audience);
 }
 
 /* Roughly what the view's entries take in Update alls. */
@@ -271,8 +275,6 @@ static void serve_flow(void *arg)
         if (!conn_is_behind(session->conn))
             go_on(session);
     }
-    /* Closes may have come while they were in the middle. */
-    ask_to_serve(audience);
 }
 
 struct slice_target {
