@@ -1,0 +1,117 @@
+/*
+ * fsck_fixture: a real Redis with a small map in it that keeps all rules, written by hand.
+ */
+#ifndef FSCK_FIXTURE_H
+#define FSCK_FIXTURE_H
+
+#include "map/fsck.h"
+
+#include "redis/redis_fixture.h"
+
+#define P     "t:{main/1/0}:"
+#define LIVE  "aaaaaaaaaaaa"
+#define OTHER "bbbbbbbbbbbb"
+#define DEAD  "dddddddddddd"
+#define FENCE "0123456789abcdef0123456789abcdef"
+#define EPOCH "00000000000000e1"
+
+struct fixture {
+    struct server server;
+    struct world world;
+    struct reader *reader;
+};
+
+/* '' stands for an empty argument. */
+static inline void ask(struct fixture *f, const char *command)
+{
+    const char *empty = strstr(command, "''");
+    char *reply;
+    if (empty) {
+        char *format = mem_format("%.*s%%b%s", (int)(empty - command), command, empty + 2);
+        reply = server_ask(&f->server, format, "", (size_t)0);
+        free(format);
+    } else {
+        reply = server_ask(&f->server, command);
+    }
+    if (!strncmp(reply, "ERR", 3) || !strncmp(reply, "WRONGTYPE", 9))
+        fail_msg("%s: %s", command, reply);
+    free(reply);
+}
+
+/* Two front-ends; "one" is owned by the first, "two" waits for its client. */
+static const char *const sound[] = {
+    "FLUSHALL",
+    "HSET t:spaces main 1",
+    "HSET " P "head epoch " EPOCH " revision 10 P 1 last 1 hold_until 0 entries 2",
+    "ZADD " P "nodes 9999999999999 " LIVE,
+    "ZADD " P "nodes 9999999999998 " OTHER,
+    "HSET " P "client:one state s1 version 3 protocol tracker node " LIVE " session " FENCE
+    " user u1 p:k v",
+    "PEXPIRE " P "client:one 30000",
+    "HSET " P "node:" LIVE " one u1",
+    "HSET " P "client:two version 0 state s2 node '' session " FENCE,
+    "PEXPIRE " P "client:two 30000",
+    "ZADD " P "deadlines 9999999999999 c:two",
+    "ZADD " P "deadlines 9999999999999 u:u1",
+    NULL,
+};
+
+static inline void make_sound(struct fixture *f)
+{
+    for (const char *const *command = sound; *command; command++)
+        ask(f, *command);
+}
+
+static inline int set_up(void **state)
+{
+    static struct fixture f;
+    f = (struct fixture){0};
+    fixture_init(state);
+    log_configure(LOG_ERROR, LOG_FORMAT_LOGFMT);
+    server_start(&f.server, NULL);
+    world_create_for(&f.world, &f.server);
+    f.reader = reader_create(f.world.loop, &f.world.target, &f.world.settings, PATIENCE_MS);
+    assert_true(reader_connect(f.reader));
+    make_sound(&f);
+    *state = &f;
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    reader_destroy(&f->reader);
+    world_destroy(&f->world);
+    server_stop(&f->server);
+    return 0;
+}
+
+static inline struct fsck_options options_for(uint32_t partitions)
+{
+    return (struct fsck_options){.space = {.prefix = "t", .name = "main", .partitions = partitions},
+                                 .settle_ms = 1,
+                                 .ttl = 30000,
+                                 .grace = 5000};
+}
+
+static inline void run(struct fixture *f, const struct fsck_options *options,
+                       struct fsck_report *report)
+{
+    if (!fsck_run(f->reader, options, report))
+        fail_msg("fsck failed: %s", reader_error(f->reader));
+}
+
+static inline void expect_clean(struct fixture *f, uint32_t partitions, const char *when)
+{
+    struct fsck_options options = options_for(partitions);
+    struct fsck_report report;
+    run(f, &options, &report);
+    for (size_t i = 0; i < report.count; i++)
+        fail_msg("%s: found %s of %.*s", when, fsck_rule_name(report.findings[i].rule),
+                 (int)report.findings[i].id.len, (const char *)report.findings[i].id.data);
+    fsck_report_free(&report);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+#endif
