@@ -244,6 +244,7 @@ struct world {
     unsigned ups;
     unsigned downs;
     unsigned unfits;
+    unsigned fails;
     char run_id[64];
     char why[256];
 };
@@ -270,6 +271,14 @@ static inline void world_unfit(void *arg, const char *why)
 
     world->unfits++;
     (void)snprintf(world->why, sizeof world->why, "%s", why);
+}
+
+static inline void world_failed(void *arg, const char *why)
+{
+    struct world *world = arg;
+
+    world->fails++;
+    assert_true(strlen(why) > 0);
 }
 
 /* target: see redis_target_parse. No link yet. */
@@ -301,7 +310,7 @@ static inline void world_set(struct world *world, const char *assignment)
 static inline void world_link(struct world *world)
 {
     const struct redis_link_callbacks callbacks = {
-        .up = world_up, .down = world_down, .unfit = world_unfit};
+        .up = world_up, .down = world_down, .unfit = world_unfit, .failed = world_failed};
 
     world->link = redis_link_create(world->loop, "commands", &world->target, &world->settings,
                                     &callbacks, world);
