@@ -1,0 +1,118 @@
+/*
+ * bench: what the files of tracker-bench share.
+ *
+ * A run is a crew of generator processes under one parent. Each process has one part: a role (it
+ * writes, watches, holds, ...) with its share of the connections, on an event loop of its own. The
+ * parent leads all of them through the same steps, samples /proc around the window in between, and
+ * adds up the results that they left in shared memory.
+ *
+ * All times are of CLOCK_MONOTONIC in microseconds, the same in all processes of a machine. A
+ * state begins with two of them, big-endian: when the schedule wanted it sent, and when it was.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/histogram.h"
+#include "codec/tracker.h"
+#include "loop/loop.h"
+
+#define BENCH_STAMPS          16 /* bytes at the start of a state */
+#define BENCH_MAX_PROCESSES   64
+#define BENCH_MAX_DESCRIPTORS 20000 /* of one process */
+
+/* What the parts of a run do, step by step. */
+enum step {
+    STEP_CONNECT, /* all connections */
+    STEP_OPEN,    /* whatever makes them clients: opens, first updates, subscriptions */
+    STEP_RUN,     /* the load, from begin_us to end_us; done when its answers have come too */
+    STEP_END      /* say what was found, and exit */
+};
+
+/* The load begins at begin_us; only what happens from window_us on is counted. */
+struct span {
+    uint64_t begin_us;
+    uint64_t window_us;
+    uint64_t end_us;
+};
+
+/* What a process found, in memory that it shares with its parent; counted within the window. */
+struct results {
+    uint64_t sent;
+    uint64_t accepted;
+    uint64_t refused;
+    uint64_t unanswered;       /* DRAIN_MS after the end */
+    uint64_t delivered;        /* messages that a watcher got */
+    uint64_t bytes;            /* of those */
+    uint64_t reads;            /* that brought them */
+    uint64_t lost;             /* connections that the other side ended, at any time */
+    uint64_t entries;          /* of a snapshot */
+    uint64_t first_us;         /* until its first byte */
+    uint64_t whole_us;         /* until its last entry */
+    struct histogram intended; /* latency from the time that the schedule wanted */
+    struct histogram actual;   /* and from the time of sending */
+};
+
+struct member;
+
+/* Each call may end at once or later; its end is said with member_done. */
+struct role {
+    const char *name;
+    void *(*create)(struct member *member);
+    void (*step)(void *self, enum step step);
+};
+
+/* One process's work. */
+struct part {
+    const struct role *role;
+    const char *target;   /* "127.0.0.1:6789" or "unix:/path" */
+    uint32_t connections; /* of this process */
+    uint32_t first;       /* number of the first of them among all of the role */
+    uint32_t entries;     /* of this process: what its writers own together */
+    uint32_t first_entry; /* number of the first of them among all of the role */
+    uint32_t sources;     /* source addresses to spread over; 0: the system's choice */
+    uint32_t window;      /* closed loop: updates under way per connection; 0: open loop */
+    double rate;          /* open loop: updates a second of this process */
+    uint32_t state_size;  /* bytes */
+    uint32_t expected;    /* entries that a snapshot must bring */
+    enum tracker_dialect dialect;
+    bool bare; /* the floor: no opens and no replies */
+};
+
+/* The process of a part, as its role sees it. */
+struct member {
+    struct part part;
+    uint32_t index;
+    uint32_t run; /* a number of this run, for ids that no earlier run has used */
+    struct loop *loop;
+    struct span span; /* from STEP_RUN on */
+    struct results *results;
+    int control;
+};
+
+/* The step that was asked for is finished. */
+void member_done(struct member *member);
+/* Whether a moment counts. */
+bool member_in_window(const struct member *member, uint64_t now_us);
+/* Says what is worth knowing. */
+void bench_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says what is wrong, and ends this process; the parent then ends the others. */
+_Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+extern const struct role writers_role;   /* update entries of their own */
+extern const struct role fillers_role;   /* make entries, and then say nothing */
+extern const struct role watchers_role;  /* get pushes */
+extern const struct role holders_role;   /* open and stay */
+extern const struct role reader_role;    /* one client that reads the whole map */
+extern const struct role publisher_role; /* PUBLISH on plain Redis */
+extern const struct role subscriber_role;
+
+/* Records a delivery whose stamps are at the start of the state. */
+void bench_delivered(struct member *member, struct bytes state, uint64_t now_us);
+/* A state of the part's size, stamps first. scratch has at least that size. */
+struct bytes bench_state(const struct member *member, uint8_t *scratch, uint64_t intended_us,
+                         uint64_t now_us);
+
+#endif

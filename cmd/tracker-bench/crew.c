@@ -1,0 +1,235 @@
+/* crew: one socket pair per process: commands go down, a byte for each finished one comes up. */
+#include "crew.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+#define SPARE_DESCRIPTORS 64
+
+struct command {
+    enum step step;
+    struct span span;
+};
+
+struct process {
+    struct part part;
+    pid_t pid;
+    int control;
+    bool is_done;
+};
+
+struct crew {
+    struct process processes[BENCH_MAX_PROCESSES];
+    uint32_t count;
+    uint32_t descriptors; /* that one process may have */
+    uint32_t run;
+    struct results *results; /* one per process, shared */
+};
+
+struct worker {
+    struct member member;
+    void *self;
+};
+
+static uint32_t raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        bench_fail("getrlimit: %s", strerror(errno));
+    limit.rlim_cur =
+        limit.rlim_max < BENCH_MAX_DESCRIPTORS ? limit.rlim_max : BENCH_MAX_DESCRIPTORS;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur <= 2 * SPARE_DESCRIPTORS)
+        bench_fail("a process may have only %lu descriptors", (unsigned long)limit.rlim_cur);
+    return (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS;
+}
+
+struct crew *crew_create(void)
+{
+    struct crew *crew = mem_zalloc(1, sizeof *crew);
+    size_t size = BENCH_MAX_PROCESSES * sizeof *crew->results;
+    crew->descriptors = raise_descriptors();
+    crew->run = random_below(UINT32_MAX);
+    crew->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (crew->results == MAP_FAILED)
+        bench_fail("no shared memory: %s", strerror(errno));
+    return crew;
+}
+
+static uint32_t share(uint32_t whole, uint32_t index, uint32_t count)
+{
+    return whole / count + (index < whole % count);
+}
+
+void crew_add(struct crew *crew, const struct part *part, uint32_t processes)
+{
+    uint32_t needed = (part->connections + crew->descriptors - 1) / crew->descriptors;
+    uint32_t count = processes > needed ? processes : needed;
+    struct part slice = *part;
+    if (count > part->connections)
+        count = part->connections;
+    if (crew->count + count > BENCH_MAX_PROCESSES)
+        bench_fail("more than %d processes are needed", BENCH_MAX_PROCESSES);
+    for (uint32_t i = 0; i < count; i++) {
+        slice.connections = share(part->connections, i, count);
+        slice.entries = share(part->entries, i, count);
+        slice.rate = part->rate * slice.connections / part->connections;
+        crew->processes[crew->count++].part = slice;
+        slice.first += slice.connections;
+        slice.first_entry += slice.entries;
+    }
+}
+
+/* The generator process. */
+
+static void take_command(void *arg, unsigned events)
+{
+    struct worker *worker = arg;
+    struct command command;
+    ssize_t n = recv(worker->member.control, &command, sizeof command, 0);
+    (void)events;
+    if (n != (ssize_t)sizeof command)
+        _exit(1);
+    if (command.step == STEP_RUN)
+        worker->member.span = command.span;
+    worker->member.part.role->step(worker->self, command.step);
+    if (command.step == STEP_END)
+        _exit(0);
+}
+
+_Noreturn static void work(struct crew *crew, uint32_t index, pid_t parent)
+{
+    struct process *process = &crew->processes[index];
+    struct worker worker = {.member = {.part = process->part,
+                                       .index = index,
+                                       .run = crew->run,
+                                       .results = &crew->results[index],
+                                       .control = process->control}};
+    struct loop_io *io;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    worker.member.loop = loop_create();
+    worker.self = process->part.role->create(&worker.member);
+    io = loop_io_create(worker.member.loop, process->control, take_command, &worker);
+    loop_io_set(io, LOOP_READ);
+    loop_run(worker.member.loop);
+    _exit(0);
+}
+
+/* The parent. */
+
+static void start_process(struct crew *crew, uint32_t index, pid_t parent)
+{
+    struct process *process = &crew->processes[index];
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        bench_fail("no socket pair: %s", strerror(errno));
+    process->pid = fork();
+    if (process->pid < 0)
+        bench_fail("cannot fork: %s", strerror(errno));
+    if (process->pid == 0) {
+        for (uint32_t i = 0; i < index; i++)
+            (void)close(crew->processes[i].control);
+        (void)close(pair[0]);
+        process->control = pair[1];
+        work(crew, index, parent);
+    }
+    (void)close(pair[1]);
+    process->control = pair[0];
+}
+
+void crew_start(struct crew *crew)
+{
+    pid_t parent = getpid();
+    for (uint32_t i = 0; i < crew->count; i++)
+        start_process(crew, i, parent);
+}
+
+static void command_all(struct crew *crew, const struct command *command)
+{
+    for (uint32_t i = 0; i < crew->count; i++) {
+        crew->processes[i].is_done = false;
+        if (send(crew->processes[i].control, command, sizeof *command, MSG_NOSIGNAL) < 0)
+            bench_fail("the process of the %s is gone", crew->processes[i].part.role->name);
+    }
+}
+
+static void wait_for(struct process *process, uint64_t until_us)
+{
+    struct pollfd wait = {.fd = process->control, .events = POLLIN};
+    char done;
+    while (!process->is_done) {
+        uint64_t now = clock_monotonic_us();
+        int ready = now < until_us ? poll(&wait, 1, (int)((until_us - now) / 1000) + 1) : 0;
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0)
+            bench_fail("the %s do not finish in time", process->part.role->name);
+        if (recv(process->control, &done, 1, 0) != 1)
+            bench_fail("a process of the %s has failed", process->part.role->name);
+        process->is_done = true;
+    }
+}
+
+void crew_wait(struct crew *crew, unsigned timeout_s)
+{
+    uint64_t until = clock_monotonic_us() + timeout_s * 1000000ull;
+    for (uint32_t i = 0; i < crew->count; i++)
+        wait_for(&crew->processes[i], until);
+}
+
+void crew_step(struct crew *crew, enum step step, unsigned timeout_s)
+{
+    command_all(crew, &(struct command){.step = step});
+    crew_wait(crew, timeout_s);
+}
+
+void crew_run(struct crew *crew, const struct span *span)
+{
+    command_all(crew, &(struct command){.step = STEP_RUN, .span = *span});
+}
+
+void crew_end(struct crew *crew)
+{
+    crew_step(crew, STEP_END, 10);
+    for (uint32_t i = 0; i < crew->count; i++) {
+        (void)waitpid(crew->processes[i].pid, NULL, 0);
+        (void)close(crew->processes[i].control);
+    }
+}
+
+void crew_results(const struct crew *crew, const struct role *role, struct results *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    for (uint32_t i = 0; i < crew->count; i++) {
+        const struct results *one = &crew->results[i];
+        if (crew->processes[i].part.role != role)
+            continue;
+        sum->sent += one->sent;
+        sum->accepted += one->accepted;
+        sum->refused += one->refused;
+        sum->unanswered += one->unanswered;
+        sum->delivered += one->delivered;
+        sum->bytes += one->bytes;
+        sum->reads += one->reads;
+        sum->lost += one->lost;
+        sum->entries += one->entries;
+        sum->first_us += one->first_us;
+        sum->whole_us += one->whole_us;
+        histogram_add(&sum->intended, &one->intended);
+        histogram_add(&sum->actual, &one->actual);
+    }
+}

@@ -1,0 +1,71 @@
+/* holders: connections that open an entry each, in the dialect without pushes, and stay silent. */
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+#include "peer.h"
+
+#define OPENS_AT_ONCE 512
+
+struct holders {
+    struct member *member;
+    struct peers *peers;
+    uint8_t *scratch;
+    uint32_t asked;
+    uint32_t opened;
+};
+
+static void open_some(struct holders *holders)
+{
+    struct member *member = holders->member;
+    while (holders->asked < member->part.connections &&
+           holders->asked < holders->opened + OPENS_AT_ONCE) {
+        struct peer *peer = peers_at(holders->peers, holders->asked++);
+        tracker_write_open(peer_output(peer), TRACKER_2013,
+                           bench_state(member, holders->scratch, 0, 0));
+        peer_flush_later(peer);
+    }
+}
+
+/* The answer is the bare id. */
+static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
+{
+    struct holders *holders = peers_arg(peer->peers);
+    (void)now_us;
+    if (input.len < ID_CLIENT_LENGTH)
+        return 0;
+    if (++holders->opened == holders->member->part.connections)
+        member_done(holders->member);
+    else
+        open_some(holders);
+    return ID_CLIENT_LENGTH;
+}
+
+static void connected(void *arg)
+{
+    struct holders *holders = arg;
+    member_done(holders->member);
+}
+
+static void *create(struct member *member)
+{
+    static const struct peer_handler handler = {received, connected};
+    struct holders *holders = mem_zalloc(1, sizeof *holders);
+    holders->member = member;
+    holders->scratch = mem_alloc(member->part.state_size);
+    holders->peers = peers_create(member, sizeof(struct peer), &handler, holders);
+    return holders;
+}
+
+static void step(void *self, enum step step)
+{
+    struct holders *holders = self;
+    if (step == STEP_CONNECT)
+        peers_connect(holders->peers);
+    else if (step == STEP_OPEN && holders->member->part.connections > 0)
+        open_some(holders);
+    else
+        member_done(holders->member);
+}
+
+const struct role holders_role = {"holders", create, step};

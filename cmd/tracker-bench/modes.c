@@ -1,0 +1,330 @@
+/* modes: each sets up the parts of its crew, measures, and reports. */
+#include "modes.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "relay.h"
+#include "run.h"
+
+#define LOAD_CONNECTIONS 16 /* of the writers beside a snapshot */
+
+static void need_target(const char *target)
+{
+    if (target == NULL)
+        bench_fail("--target is needed");
+}
+
+static const char *watched_target(const struct options *options)
+{
+    return options->watch != NULL ? options->watch : options->target;
+}
+
+static void add_writers(struct run *run, const char *target, bool bare)
+{
+    struct part part = run_part(run, &writers_role, target, run->options->connections);
+    part.bare = bare;
+    if (bare)
+        part.dialect = TRACKER_VERSIONED;
+    if (part.entries < part.connections)
+        part.entries = part.connections;
+    if (part.window == 0 && part.rate <= 0)
+        bench_fail("a rate, or a window, is needed");
+    crew_add(run->crew, &part, run->options->processes);
+}
+
+static void report_updates(struct run *run, const struct results *results, bool bare)
+{
+    double seconds = run->options->seconds;
+    report_add(run->report, (double)results->sent / seconds, 0, "/s", "updates_sent");
+    if (!bare) {
+        report_add(run->report, (double)results->accepted / seconds, 0, "/s", "updates_accepted");
+        report_add(run->report, (double)results->refused / seconds, 0, "/s", "updates_refused");
+        report_add(run->report, (double)results->unanswered, 0, "", "updates_unanswered");
+    }
+    report_add(run->report, (double)results->lost, 0, "", "writers_lost");
+}
+
+static void measure_updates(const struct options *options, struct report *report)
+{
+    struct run run;
+    const struct results *results;
+    need_target(options->target);
+    run_init(&run, options, report);
+    add_writers(&run, options->target, false);
+    run_prepare(&run);
+    run_settle(&run);
+    run_measure(&run);
+    results = run_results(&run, 0, &writers_role);
+    report_updates(&run, results, false);
+    report_add_latency(report, "answer", &results->intended);
+    run_report_cpu(&run, results->accepted, 0);
+}
+
+/* Fan-out. */
+
+static void report_deliveries(struct run *run, const struct results *writers,
+                              const struct results *watchers, bool bare)
+{
+    double wanted = (double)(bare ? writers->sent : writers->accepted) * run->options->watchers;
+    double reads = (double)watchers->reads;
+    report_add(run->report, (double)watchers->delivered / run->options->seconds, 0, "/s",
+               "deliveries");
+    report_add(run->report, wanted > 0 ? 100 * (double)watchers->delivered / wanted : 0, 1,
+               "% of updates times watchers", "delivered_percent");
+    report_add(run->report, reads > 0 ? (double)watchers->delivered / reads : 0, 2, "",
+               "deliveries_per_read");
+    report_add(run->report, (double)watchers->lost, 0, "", "watchers_lost");
+    report_add_latency(run->report, "delivery", &watchers->intended);
+    report_add_latency(run->report, "delivery_from_sending", &watchers->actual);
+}
+
+static void fan_out(struct run *run, const char *target, const char *watch, bool bare)
+{
+    const struct options *options = run->options;
+    struct part part = run_part(run, &watchers_role, watch, options->watchers);
+    const struct results *writers;
+    const struct results *watchers;
+    part.bare = bare;
+    crew_add(run->crew, &part, options->processes);
+    add_writers(run, target, bare);
+    run_prepare(run);
+    run_settle(run);
+    run_measure(run);
+    writers = run_results(run, 0, &writers_role);
+    watchers = run_results(run, 1, &watchers_role);
+    report_updates(run, writers, bare);
+    if (!bare)
+        report_add_latency(run->report, "answer", &writers->intended);
+    report_deliveries(run, writers, watchers, bare);
+    run_report_cpu(run, bare ? writers->sent : writers->accepted, watchers->delivered);
+}
+
+static void measure_fanout(const struct options *options, struct report *report)
+{
+    struct run run;
+    need_target(options->target);
+    run_init(&run, options, report);
+    fan_out(&run, options->target, watched_target(options), false);
+}
+
+static void measure_floor(const struct options *options, struct report *report)
+{
+    struct relay relay;
+    struct run run;
+    run_init(&run, options, report);
+    relay_start(&relay);
+    run.procs[run.proc_count++] = (struct proc){"floor", relay.pid};
+    fan_out(&run, relay.in, relay.out, true);
+    relay_stop(&relay);
+}
+
+static void measure_pubsub(const struct options *options, struct report *report)
+{
+    struct run run;
+    struct part part;
+    const struct results *results;
+    need_target(options->target);
+    run_init(&run, options, report);
+    part = run_part(&run, &subscriber_role, options->target, options->watchers);
+    crew_add(run.crew, &part, 1);
+    part = run_part(&run, &publisher_role, options->target, 1);
+    crew_add(run.crew, &part, 1);
+    run_prepare(&run);
+    run_measure(&run);
+    results = run_results(&run, 0, &publisher_role);
+    report_add(report, (double)results->sent / options->seconds, 0, "/s", "published");
+    results = run_results(&run, 1, &subscriber_role);
+    report_add(report, (double)results->delivered / options->seconds, 0, "/s", "deliveries");
+    report_add_latency(report, "delivery", &results->intended);
+    report_add_latency(report, "delivery_from_sending", &results->actual);
+    run_report_cpu(&run, run.results[0].sent, results->delivered);
+}
+
+/* Memory. */
+
+static void report_memory(struct run *run, const char *what, const struct proc_sample *from,
+                          const struct proc_sample *to)
+{
+    for (uint32_t i = 0; i < run->proc_count; i++)
+        report_add(run->report,
+                   ((double)to[i].rss - (double)from[i].rss) / run->options->connections, 0,
+                   "bytes per connection", "%s_%s_bytes", run->procs[i].name, what);
+}
+
+static void measure_idle(const struct options *options, struct report *report)
+{
+    struct proc_sample opened[OPTIONS_MAX_PROCS + 1];
+    struct run run;
+    struct part part;
+    need_target(options->target);
+    run_init(&run, options, report);
+    part = run_part(&run, &holders_role, options->target, options->connections);
+    crew_add(run.crew, &part, options->processes);
+    crew_start(run.crew);
+    run_settle(&run);
+    run_sample(&run, run.before);
+    crew_step(run.crew, STEP_CONNECT, 60);
+    run_settle(&run);
+    run_sample(&run, run.after);
+    crew_step(run.crew, STEP_OPEN, 60);
+    run_settle(&run);
+    run_sample(&run, opened);
+    crew_end(run.crew);
+    report_add(report, options->connections, 0, "", "connections");
+    report_add(report, (double)run_results(&run, 0, &holders_role)->lost, 0, "",
+               "connections_lost");
+    report_memory(&run, "connected", run.before, run.after);
+    report_memory(&run, "opened", run.before, opened);
+}
+
+/* The whole map. */
+
+static void add_load(struct run *run)
+{
+    struct part part = run_part(run, &writers_role, watched_target(run->options), LOAD_CONNECTIONS);
+    part.entries = LOAD_CONNECTIONS;
+    crew_add(run->crew, &part, 1);
+}
+
+/* Entries made by connections that then say nothing. */
+static void add_filling(struct run *run, uint32_t entries)
+{
+    struct part part = run_part(run, &fillers_role, run->options->target, LOAD_CONNECTIONS);
+    part.entries = entries;
+    part.first_entry = LOAD_CONNECTIONS;
+    crew_add(run->crew, &part, 1);
+}
+
+static void measure_snapshot(const struct options *options, struct report *report)
+{
+    uint32_t others = options->connections + LOAD_CONNECTIONS;
+    struct run run;
+    struct part part;
+    const struct results *results;
+    need_target(options->target);
+    if (options->entries < others + LOAD_CONNECTIONS)
+        bench_fail("more entries are needed than connections");
+    run_init(&run, options, report);
+    part = run_part(&run, &holders_role, watched_target(options), options->connections);
+    crew_add(run.crew, &part, options->processes);
+    add_filling(&run, options->entries - others);
+    add_load(&run);
+    part = run_part(&run, &reader_role, watched_target(options), 1);
+    part.expected = options->entries;
+    crew_add(run.crew, &part, 1);
+    run_prepare(&run);
+    run_settle(&run);
+    run_measure(&run);
+    results = run_results(&run, 0, &reader_role);
+    report_add(report, options->connections, 0, "", "connections");
+    report_add(report, (double)results->entries, 0, "", "entries_read");
+    report_add(report, (double)results->first_us / 1e3, 1, "ms", "first_byte");
+    report_add(report, (double)results->whole_us / 1e3, 1, "ms", "whole_map");
+    results = run_results(&run, 1, &writers_role);
+    report_updates(&run, results, false);
+    report_add_latency(report, "answer", &results->intended);
+    run_report_cpu(&run, 0, 0);
+}
+
+static const struct mode modes[] = {
+    {"updates",
+     "updates through one front-end",
+     {.connections = 64,
+      .entries = 2048,
+      .window = 32,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_2013},
+     measure_updates},
+    {"fanout",
+     "updates at --target told to the watchers at --watch",
+     {.connections = 10,
+      .rate = 100,
+      .watchers = 1000,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_2013},
+     measure_fanout},
+    {"latency",
+     "the same at light load: one writer, one watcher",
+     {.connections = 1,
+      .rate = 100,
+      .watchers = 1,
+      .seconds = 10,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_2013},
+     measure_fanout},
+    {"floor",
+     "fan-out by a bare loop of our own: what nobody can be cheaper than",
+     {.connections = 10,
+      .rate = 100,
+      .watchers = 1000,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_VERSIONED},
+     measure_floor},
+    {"pubsub",
+     "PUBLISH to message on the plain Redis at --target",
+     {.connections = 1,
+      .rate = 100,
+      .watchers = 1,
+      .seconds = 10,
+      .warmup = 1,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_VERSIONED},
+     measure_pubsub},
+    {"idle",
+     "memory per connection: connected, and with an entry opened",
+     {.connections = 15000,
+      .seconds = 1,
+      .sources = 32,
+      .processes = 1,
+      .state_size = 16,
+      .dialect = TRACKER_2013},
+     measure_idle},
+    {"snapshot",
+     "a new client at --watch reads the whole map, filled through --target",
+     {.connections = 15000,
+      .entries = 100000,
+      .rate = 1000,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 32,
+      .processes = 1,
+      .state_size = 100,
+      .dialect = TRACKER_2013},
+     measure_snapshot},
+};
+#define MODES (sizeof modes / sizeof modes[0])
+
+const struct mode *mode_find(const char *name)
+{
+    for (size_t i = 0; i < MODES; i++) {
+        if (strcmp(modes[i].name, name) == 0)
+            return &modes[i];
+    }
+    return NULL;
+}
+
+char *modes_help(void)
+{
+    struct writer text = {0};
+    for (size_t i = 0; i < MODES; i++)
+        writer_format(&text, "  %-22s %s\n", modes[i].name, modes[i].help);
+    writer_u8(&text, 0);
+    return (char *)text.data;
+}

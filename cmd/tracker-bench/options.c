@@ -1,0 +1,155 @@
+/* options: see the header. Each option is one line of the table, from which the help is made. */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+enum kind { KIND_TEXT, KIND_COUNT, KIND_REAL, KIND_FLAG, KIND_DIALECT, KIND_PROC, KIND_HELP };
+
+static const struct line {
+    const char *name;
+    const char *value;
+    enum kind kind;
+    size_t offset;
+    double max;
+    const char *help;
+} lines[] = {
+    {"target", "WHERE", KIND_TEXT, offsetof(struct options, target), 0,
+     "ADDRESS:PORT or unix:PATH of the front-end (pubsub: of Redis)"},
+    {"watch", "WHERE", KIND_TEXT, offsetof(struct options, watch), 0,
+     "the front-end of the watchers; the target unless given"},
+    {"connections", "N", KIND_COUNT, offsetof(struct options, connections), 1000000,
+     "connections that write, or that stay idle"},
+    {"entries", "N", KIND_COUNT, offsetof(struct options, entries), 10000000,
+     "entries of the writers together, or of a snapshot"},
+    {"rate", "R", KIND_REAL, offsetof(struct options, rate), 1e7,
+     "updates a second, by a schedule that waits for nothing"},
+    {"window", "N", KIND_COUNT, offsetof(struct options, window), 65536,
+     "instead of a rate: updates under way per connection"},
+    {"watchers", "N", KIND_COUNT, offsetof(struct options, watchers), 1000000,
+     "connections that get pushes"},
+    {"sources", "N", KIND_COUNT, offsetof(struct options, sources), 65536,
+     "source addresses, from 127.0.0.2 on; 0: the system's choice"},
+    {"processes", "N", KIND_COUNT, offsetof(struct options, processes), 32,
+     "generator processes of each role, more where descriptors need them"},
+    {"state-size", "BYTES", KIND_COUNT, offsetof(struct options, state_size), 65536,
+     "size of a state"},
+    {"dialect", "NAME", KIND_DIALECT, offsetof(struct options, dialect), 0,
+     "of the writers: 2013 or versioned"},
+    {"seconds", "S", KIND_REAL, offsetof(struct options, seconds), 3600, "measured time"},
+    {"warmup", "S", KIND_REAL, offsetof(struct options, warmup), 3600, "load before that"},
+    {"pid", "NAME=PID", KIND_PROC, 0, 0,
+     "a process to measure, as often as there are any: frontend=12 redis=34"},
+    {"json", NULL, KIND_FLAG, offsetof(struct options, json), 0, "one JSON object, no table"},
+    {"help", NULL, KIND_HELP, 0, 0, "this text"},
+};
+#define LINES (sizeof lines / sizeof lines[0])
+
+_Noreturn static void fail(const char *what, const char *value)
+{
+    (void)fprintf(stderr, "tracker-bench: %s: %s (try --help)\n", what, value);
+    exit(2);
+}
+
+static double read_number(const struct line *line, const char *value)
+{
+    char *end;
+    double number;
+    errno = 0;
+    number = strtod(value, &end);
+    if (end == value || *end != '\0' || errno != 0 || !isfinite(number) || number < 0 ||
+        number > line->max || (line->kind == KIND_COUNT && number != floor(number)))
+        fail(line->name, value);
+    return number;
+}
+
+static enum tracker_dialect read_dialect(const char *value)
+{
+    if (strcmp(value, "2013") == 0)
+        return TRACKER_2013;
+    if (strcmp(value, "versioned") != 0)
+        fail("dialect", value);
+    return TRACKER_VERSIONED;
+}
+
+static void read_proc(struct options *options, char *value)
+{
+    char *equals = strchr(value, '=');
+    char *end;
+    long pid;
+    if (equals == NULL || equals == value || options->proc_count == OPTIONS_MAX_PROCS)
+        fail("pid", value);
+    pid = strtol(equals + 1, &end, 10);
+    if (end == equals + 1 || *end != '\0' || pid <= 0 || pid > INT32_MAX)
+        fail("pid", value);
+    *equals = '\0';
+    options->procs[options->proc_count++] = (struct proc){value, (pid_t)pid};
+}
+
+_Noreturn void options_help(const char *modes)
+{
+    (void)printf("usage: tracker-bench MODE [OPTION]...\n\n%s\n", modes);
+    for (size_t i = 0; i < LINES; i++) {
+        char left[40];
+        (void)snprintf(left, sizeof left, "--%s %s", lines[i].name,
+                       lines[i].value ? lines[i].value : "");
+        (void)printf("  %-22s %s\n", left, lines[i].help);
+    }
+    exit(0);
+}
+
+static void read_option(struct options *options, const struct line *line, char *value,
+                        const char *modes)
+{
+    void *field = (char *)options + line->offset;
+    switch (line->kind) {
+    case KIND_TEXT:
+        *(const char **)field = value;
+        break;
+    case KIND_COUNT:
+        *(uint32_t *)field = (uint32_t)read_number(line, value);
+        break;
+    case KIND_REAL:
+        *(double *)field = read_number(line, value);
+        break;
+    case KIND_FLAG:
+        *(bool *)field = true;
+        break;
+    case KIND_DIALECT:
+        options->dialect = read_dialect(value);
+        break;
+    case KIND_PROC:
+        read_proc(options, value);
+        break;
+    case KIND_HELP:
+        options_help(modes);
+    }
+}
+
+void options_read(struct options *options, int argc, char **argv, const char *modes)
+{
+    struct option table[LINES + 1] = {{0}};
+    int found;
+    for (size_t i = 0; i < LINES; i++)
+        table[i] = (struct option){.name = lines[i].name,
+                                   .has_arg = lines[i].value ? required_argument : no_argument,
+                                   .val = (int)i + 1};
+    while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        if (found == '?')
+            exit(2);
+        read_option(options, &lines[found - 1], optarg, modes);
+    }
+    if (optind != argc)
+        fail("unexpected", argv[optind]);
+    if (options->state_size < BENCH_STAMPS)
+        fail("state-size", "less than the 16 bytes of its time stamps");
+    if (options->seconds <= 0)
+        fail("seconds", "more than 0 are needed");
+}

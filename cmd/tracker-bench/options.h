@@ -1,0 +1,37 @@
+/* options: the command line. */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "codec/tracker.h"
+#include "proc.h"
+
+#define OPTIONS_MAX_PROCS 8
+
+struct options {
+    const char *target;
+    const char *watch;
+    uint32_t connections;
+    uint32_t entries;
+    uint32_t watchers;
+    uint32_t window;
+    uint32_t sources;
+    uint32_t processes;
+    uint32_t state_size;
+    double rate;
+    double seconds;
+    double warmup;
+    enum tracker_dialect dialect;
+    bool json;
+    struct proc procs[OPTIONS_MAX_PROCS];
+    uint32_t proc_count;
+};
+
+/* Over the mode's defaults, which stand there already; argv[0] is the mode. Ends the program when
+ * the line is wrong (2), and after --help (0), which shows `modes` above the options. */
+void options_read(struct options *options, int argc, char **argv, const char *modes);
+_Noreturn void options_help(const char *modes);
+
+#endif

@@ -1,0 +1,82 @@
+/* pacer: a timerfd, as the loop's own timers count in milliseconds. */
+#include "pacer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define AT_ONCE 256 /* calls of one turn, so that answers are read in between */
+
+struct pacer {
+    int fd;
+    struct loop_io *io;
+    void (*due)(void *arg, uint64_t intended_us);
+    void (*ended)(void *arg);
+    void *arg;
+    double interval_us;
+    uint64_t begin_us;
+    uint64_t end_us;
+    uint64_t count;
+};
+
+static uint64_t next_us(const struct pacer *pacer)
+{
+    uint64_t next = pacer->end_us;
+    if (pacer->interval_us > 0)
+        next = pacer->begin_us + (uint64_t)((double)pacer->count * pacer->interval_us);
+    return next < pacer->end_us ? next : pacer->end_us;
+}
+
+static void arm(struct pacer *pacer)
+{
+    uint64_t at = next_us(pacer);
+    struct itimerspec when = {.it_value = {(time_t)(at / 1000000), (long)(at % 1000000) * 1000}};
+    if (timerfd_settime(pacer->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+        bench_fail("timer: %s", strerror(errno));
+}
+
+static void fire(void *arg, unsigned events)
+{
+    struct pacer *pacer = arg;
+    uint64_t now = clock_monotonic_us();
+    uint64_t next = next_us(pacer);
+    for (int i = 0; i < AT_ONCE && next <= now && next < pacer->end_us; i++) {
+        pacer->due(pacer->arg, next);
+        pacer->count++;
+        next = next_us(pacer);
+    }
+    if (next >= pacer->end_us && now >= pacer->end_us) {
+        loop_io_destroy(&pacer->io);
+        pacer->ended(pacer->arg);
+        return;
+    }
+    arm(pacer);
+}
+
+struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t intended_us),
+                           void (*ended)(void *arg), void *arg)
+{
+    struct pacer *pacer = mem_zalloc(1, sizeof *pacer);
+    pacer->due = due;
+    pacer->ended = ended;
+    pacer->arg = arg;
+    pacer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (pacer->fd < 0)
+        bench_fail("no timer: %s", strerror(errno));
+    pacer->io = loop_io_create(loop, pacer->fd, fire, pacer);
+    return pacer;
+}
+
+void pacer_start(struct pacer *pacer, double rate, uint64_t begin_us, uint64_t end_us)
+{
+    pacer->interval_us = rate > 0 ? 1e6 / rate : 0;
+    pacer->begin_us = begin_us;
+    pacer->end_us = end_us;
+    pacer->count = 0;
+    arm(pacer);
+    loop_io_set(pacer->io, LOOP_READ);
+}

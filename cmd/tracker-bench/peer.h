@@ -1,0 +1,53 @@
+/*
+ * peer: the generator's own connections: many, small, and cheap.
+ *
+ * All connections of a part are made with the same target, at most some at a time, each bound to
+ * one of the source addresses 127.0.0.2, 127.0.0.3, ... first. Input is read into one buffer;
+ * only what the handler did not consume is kept. What is written in one turn goes out in one
+ * send at its end. A connection that the other side ends is counted in results.lost and stays
+ * closed.
+ */
+#ifndef BENCH_PEER_H
+#define BENCH_PEER_H
+
+#include <stddef.h>
+
+#include "base/bytes.h"
+#include "bench.h"
+
+struct peers;
+
+/* The start of a role's own struct of a connection. */
+struct peer {
+    struct peers *peers;
+    struct loop_io *io; /* NULL: not connected */
+    int fd;
+    bool is_connected;
+    bool is_dirty;
+    struct peer *next_dirty;
+    struct writer kept; /* input that was not consumed */
+    struct writer output;
+    size_t written; /* of the output */
+};
+
+struct peer_handler {
+    /* Returns how much of the input it consumed; the rest comes again with more. */
+    size_t (*received)(struct peer *peer, struct bytes input, uint64_t now_us);
+    /* All are connected. */
+    void (*connected)(void *arg);
+};
+
+/* size: of the role's struct, of which there will be part.connections, zeroed. */
+struct peers *peers_create(struct member *member, size_t size, const struct peer_handler *handler,
+                           void *arg);
+void *peers_at(struct peers *peers, uint32_t index);
+void *peers_arg(const struct peers *peers);
+void peers_connect(struct peers *peers);
+/* To be appended to; then peer_flush_later. */
+static inline struct writer *peer_output(struct peer *peer)
+{
+    return &peer->output;
+}
+void peer_flush_later(struct peer *peer);
+
+#endif

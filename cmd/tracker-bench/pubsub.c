@@ -1,0 +1,165 @@
+/*
+ * pubsub: the peer of the latency measurement: PUBLISH on one connection to a plain Redis, the
+ * message on another.
+ *
+ * All messages have the same length, so their frame is compared and not parsed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pacer.h"
+#include "peer.h"
+
+#define CHANNEL "tracker-bench"
+
+struct pubsub {
+    struct member *member;
+    struct peers *peers;
+    struct pacer *pacer;
+    uint8_t *scratch;
+    struct writer head; /* of every message that a subscriber gets */
+    uint32_t to_subscribe;
+};
+
+static void fail_on_error(const struct pubsub *pubsub, struct bytes input)
+{
+    if (input.len > 0 && input.data[0] == '-')
+        bench_fail("%s: %.*s", pubsub->member->part.target,
+                   (int)(input.len < 100 ? input.len : 100), (const char *)input.data);
+}
+
+static struct pubsub *create_common(struct member *member, const struct peer_handler *handler)
+{
+    struct pubsub *pubsub = mem_zalloc(1, sizeof *pubsub);
+    pubsub->member = member;
+    pubsub->peers = peers_create(member, sizeof(struct peer), handler, pubsub);
+    pubsub->scratch = mem_alloc(member->part.state_size);
+    return pubsub;
+}
+
+static void connected(void *arg)
+{
+    struct pubsub *pubsub = arg;
+    member_done(pubsub->member);
+}
+
+/* The publisher. */
+
+static size_t publisher_received(struct peer *peer, struct bytes input, uint64_t now_us)
+{
+    struct pubsub *pubsub = peers_arg(peer->peers);
+    struct bytes rest = input;
+    const uint8_t *end;
+    while (rest.len > 0 && (end = memchr(rest.data, '\n', rest.len)) != NULL) {
+        fail_on_error(pubsub, rest);
+        pubsub->member->results->accepted += member_in_window(pubsub->member, now_us);
+        rest.len -= (size_t)(end + 1 - rest.data);
+        rest.data = end + 1;
+    }
+    return input.len - rest.len;
+}
+
+static void publish(void *arg, uint64_t intended_us)
+{
+    struct pubsub *pubsub = arg;
+    struct member *member = pubsub->member;
+    struct peer *peer = peers_at(pubsub->peers, 0);
+    uint64_t now = clock_monotonic_us();
+    writer_format(peer_output(peer), "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%u\r\n",
+                  strlen(CHANNEL), CHANNEL, member->part.state_size);
+    writer_bytes(peer_output(peer), bench_state(member, pubsub->scratch, intended_us, now));
+    writer_string(peer_output(peer), "\r\n");
+    member->results->sent += member_in_window(member, now);
+    peer_flush_later(peer);
+}
+
+static void *create_publisher(struct member *member)
+{
+    static const struct peer_handler handler = {publisher_received, connected};
+    struct pubsub *pubsub = create_common(member, &handler);
+    pubsub->pacer = pacer_create(member->loop, publish, connected, pubsub);
+    return pubsub;
+}
+
+static void step_publisher(void *self, enum step step)
+{
+    struct pubsub *pubsub = self;
+    const struct span *span = &pubsub->member->span;
+    if (step == STEP_CONNECT)
+        peers_connect(pubsub->peers);
+    else if (step == STEP_RUN)
+        pacer_start(pubsub->pacer, pubsub->member->part.rate, span->begin_us, span->end_us);
+    else
+        member_done(pubsub->member);
+}
+
+const struct role publisher_role = {"publisher", create_publisher, step_publisher};
+
+/* The subscribers. */
+
+/* The confirmation is three lines and a number, of which the last begins with ':'. */
+static size_t take_confirmation(struct pubsub *pubsub, struct bytes input)
+{
+    const uint8_t *number = memchr(input.data, ':', input.len);
+    const uint8_t *end = NULL;
+    fail_on_error(pubsub, input);
+    if (number != NULL)
+        end = memchr(number, '\n', (size_t)(input.data + input.len - number));
+    if (end == NULL)
+        return 0;
+    if (--pubsub->to_subscribe == 0)
+        member_done(pubsub->member);
+    return (size_t)(end + 1 - input.data);
+}
+
+static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_t now_us)
+{
+    struct pubsub *pubsub = peers_arg(peer->peers);
+    const struct writer *head = &pubsub->head;
+    size_t whole = head->len + pubsub->member->part.state_size + 2;
+    size_t at = 0;
+    if (pubsub->to_subscribe > 0)
+        return take_confirmation(pubsub, input);
+    for (; input.len - at >= whole; at += whole) {
+        if (memcmp(input.data + at, head->data, head->len) != 0)
+            bench_fail("%s sends what is no message of ours", pubsub->member->part.target);
+        bench_delivered(pubsub->member,
+                        (struct bytes){input.data + at + head->len, whole - head->len - 2}, now_us);
+    }
+    return at;
+}
+
+static void *create_subscriber(struct member *member)
+{
+    static const struct peer_handler handler = {subscriber_received, connected};
+    struct pubsub *pubsub = create_common(member, &handler);
+    writer_format(&pubsub->head, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(CHANNEL),
+                  CHANNEL, member->part.state_size);
+    return pubsub;
+}
+
+static void subscribe_all(struct pubsub *pubsub)
+{
+    pubsub->to_subscribe = pubsub->member->part.connections;
+    for (uint32_t i = 0; i < pubsub->member->part.connections; i++) {
+        struct peer *peer = peers_at(pubsub->peers, i);
+        writer_format(peer_output(peer), "*2\r\n$9\r\nSUBSCRIBE\r\n$%zu\r\n%s\r\n", strlen(CHANNEL),
+                      CHANNEL);
+        peer_flush_later(peer);
+    }
+}
+
+static void step_subscriber(void *self, enum step step)
+{
+    struct pubsub *pubsub = self;
+    if (step == STEP_CONNECT)
+        peers_connect(pubsub->peers);
+    else if (step == STEP_OPEN)
+        subscribe_all(pubsub);
+    else
+        member_done(pubsub->member);
+}
+
+const struct role subscriber_role = {"subscribers", create_subscriber, step_subscriber};

@@ -1,0 +1,133 @@
+/*
+ * reader: one client that opens when the load begins, and measures how long it takes until it has
+ * been told part.expected entries, by whatever packets.
+ */
+#include <string.h>
+
+#include <uthash.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pacer.h"
+#include "peer.h"
+
+struct known {
+    UT_hash_handle hh;
+    size_t len;
+    uint8_t id[];
+};
+
+struct reader {
+    struct member *member;
+    struct peers *peers;
+    struct pacer *pacer;
+    struct known *known;
+    uint64_t began_us;
+    bool has_opened;
+};
+
+static void learn(struct reader *reader, struct bytes id, uint64_t now_us)
+{
+    struct results *results = reader->member->results;
+    struct known *known;
+    HASH_FIND(hh, reader->known, id.data, id.len, known);
+    if (known != NULL)
+        return;
+    known = mem_alloc(sizeof *known + id.len);
+    known->len = id.len;
+    memcpy(known->id, id.data, id.len);
+    HASH_ADD(hh, reader->known, id, known->len, known);
+    if (++results->entries == reader->member->part.expected)
+        results->whole_us = now_us - reader->began_us;
+}
+
+static void learn_push(struct reader *reader, const struct tracker_push *push, uint64_t now_us)
+{
+    struct bytes entries = push->entries;
+    struct bytes id = push->id;
+    struct bytes state;
+    uint8_t version;
+    if (push->type == TRACKER_UPDATE) {
+        learn(reader, id, now_us);
+        return;
+    }
+    while (tracker_all_next(&entries, &version, &id, &state))
+        learn(reader, id, now_us);
+}
+
+static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
+{
+    struct reader *reader = peers_arg(peer->peers);
+    size_t at = 0;
+    if (reader->member->results->first_us == 0)
+        reader->member->results->first_us = now_us - reader->began_us;
+    if (!reader->has_opened) {
+        if (input.len < 1u + input.data[0])
+            return 0;
+        if (input.data[0] == 0)
+            bench_fail("%s refuses the reader's Open; see view.max_entries",
+                       reader->member->part.target);
+        reader->has_opened = true;
+        at = 1u + input.data[0];
+    }
+    while (at < input.len) {
+        struct tracker_push push;
+        struct tracker_result result =
+            tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
+        if (result.outcome == TRACKER_FAILED)
+            bench_fail("a malformed push: %s", result.reason);
+        if (result.outcome == TRACKER_MORE)
+            break;
+        learn_push(reader, &push, now_us);
+        at += result.consumed;
+    }
+    return at;
+}
+
+static void connected(void *arg)
+{
+    struct reader *reader = arg;
+    member_done(reader->member);
+}
+
+/* The schedule has two moments, the second of which is beyond the end. */
+static void begin(void *arg, uint64_t intended_us)
+{
+    struct reader *reader = arg;
+    struct peer *peer = peers_at(reader->peers, 0);
+    if (reader->began_us != 0)
+        return;
+    reader->began_us = intended_us;
+    tracker_write_open(peer_output(peer), TRACKER_VERSIONED, (struct bytes){NULL, 0});
+    peer_flush_later(peer);
+}
+
+static void ended(void *arg)
+{
+    struct reader *reader = arg;
+    member_done(reader->member);
+}
+
+static void *create(struct member *member)
+{
+    static const struct peer_handler handler = {received, connected};
+    struct reader *reader = mem_zalloc(1, sizeof *reader);
+    reader->member = member;
+    reader->peers = peers_create(member, sizeof(struct peer), &handler, reader);
+    reader->pacer = pacer_create(member->loop, begin, ended, reader);
+    return reader;
+}
+
+static void step(void *self, enum step step)
+{
+    struct reader *reader = self;
+    const struct span *span = &reader->member->span;
+    if (step == STEP_CONNECT)
+        peers_connect(reader->peers);
+    else if (step == STEP_RUN)
+        pacer_start(reader->pacer, 1, span->window_us, span->end_us);
+    else
+        member_done(reader->member);
+}
+
+const struct role reader_role = {"reader", create, step};

@@ -1,0 +1,119 @@
+/* run: see the header. */
+#include "run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define LEAD_US      50000 /* between the command and the load's begin */
+#define SETTLE_US    200000
+#define SETTLE_TRIES 50
+#define QUIET_US     20000 /* CPU in SETTLE_US of processes that have nothing to do */
+#define STEP_S       120
+#define SPARE_S      20
+
+static void sleep_until(uint64_t time_us)
+{
+    struct timespec until = {(time_t)(time_us / 1000000), (long)(time_us % 1000000) * 1000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+}
+
+void run_init(struct run *run, const struct options *options, struct report *report)
+{
+    memset(run, 0, sizeof *run);
+    run->options = options;
+    run->report = report;
+    run->crew = crew_create();
+    memcpy(run->procs, options->procs, sizeof options->procs);
+    run->proc_count = options->proc_count;
+}
+
+struct part run_part(const struct run *run, const struct role *role, const char *target,
+                     uint32_t connections)
+{
+    return (struct part){.role = role,
+                         .target = target,
+                         .connections = connections,
+                         .entries = run->options->entries,
+                         .sources = run->options->sources,
+                         .window = run->options->window,
+                         .rate = run->options->window > 0 ? 0 : run->options->rate,
+                         .state_size = run->options->state_size,
+                         .dialect = run->options->dialect};
+}
+
+void run_prepare(struct run *run)
+{
+    crew_start(run->crew);
+    crew_step(run->crew, STEP_CONNECT, STEP_S);
+    crew_step(run->crew, STEP_OPEN, STEP_S);
+}
+
+void run_sample(struct run *run, struct proc_sample *samples)
+{
+    for (uint32_t i = 0; i < run->proc_count; i++)
+        proc_read(&run->procs[i], &samples[i]);
+}
+
+static uint64_t cpu_of_all(const struct run *run)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < run->proc_count; i++) {
+        struct proc_sample sample;
+        proc_read(&run->procs[i], &sample);
+        sum += sample.cpu_us;
+    }
+    return sum;
+}
+
+void run_settle(const struct run *run)
+{
+    for (int i = 0; i < SETTLE_TRIES; i++) {
+        uint64_t before = cpu_of_all(run);
+        sleep_until(clock_monotonic_us() + SETTLE_US);
+        if (cpu_of_all(run) <= before + QUIET_US)
+            return;
+    }
+}
+
+void run_measure(struct run *run)
+{
+    const struct options *options = run->options;
+    struct span span = {.begin_us = clock_monotonic_us() + LEAD_US};
+    span.window_us = span.begin_us + (uint64_t)(options->warmup * 1e6);
+    span.end_us = span.window_us + (uint64_t)(options->seconds * 1e6);
+    crew_run(run->crew, &span);
+    sleep_until(span.window_us);
+    run_sample(run, run->before);
+    sleep_until(span.end_us);
+    run_sample(run, run->after);
+    crew_wait(run->crew, SPARE_S);
+    /* What is under way to the watchers still counts as latency. */
+    run_settle(run);
+    crew_end(run->crew);
+}
+
+const struct results *run_results(struct run *run, int slot, const struct role *role)
+{
+    crew_results(run->crew, role, &run->results[slot]);
+    return &run->results[slot];
+}
+
+void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries)
+{
+    for (uint32_t i = 0; i < run->proc_count; i++) {
+        const char *name = run->procs[i].name;
+        double cpu = (double)(run->after[i].cpu_us - run->before[i].cpu_us);
+        report_add(run->report, cpu / run->options->seconds / 1e4, 1, "% of a core",
+                   "%s_cpu_percent", name);
+        if (updates > 0)
+            report_add(run->report, cpu / (double)updates, 3, "us of CPU", "%s_cpu_us_per_update",
+                       name);
+        if (deliveries > 0)
+            report_add(run->report, cpu / (double)deliveries, 3, "us of CPU",
+                       "%s_cpu_us_per_delivery", name);
+    }
+}

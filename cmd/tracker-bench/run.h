@@ -1,0 +1,36 @@
+/* run: one measurement: a crew, the processes that are watched, and the window between. */
+#ifndef BENCH_RUN_H
+#define BENCH_RUN_H
+
+#include "crew.h"
+#include "options.h"
+#include "report.h"
+
+struct run {
+    const struct options *options;
+    struct report *report;
+    struct crew *crew;
+    struct proc procs[OPTIONS_MAX_PROCS + 1]; /* the options', and one that a mode adds */
+    uint32_t proc_count;
+    struct proc_sample before[OPTIONS_MAX_PROCS + 1];
+    struct proc_sample after[OPTIONS_MAX_PROCS + 1];
+    struct results results[2];
+};
+
+void run_init(struct run *run, const struct options *options, struct report *report);
+/* A part of the options, for role and target. */
+struct part run_part(const struct run *run, const struct role *role, const char *target,
+                     uint32_t connections);
+/* Forks, connects, opens. */
+void run_prepare(struct run *run);
+/* Waits until the measured processes have nothing left to do, at most 10 s. */
+void run_settle(const struct run *run);
+void run_sample(struct run *run, struct proc_sample *samples);
+/* The load and its window; all processes of the crew are gone after it. */
+void run_measure(struct run *run);
+/* Results of a role, summed up; at most two roles at a time. */
+const struct results *run_results(struct run *run, int slot, const struct role *role);
+/* CPU of the measured processes: in all and per unit (0: not told). */
+void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * writers: connections that update entries of their own, by a schedule (open loop) or as fast as
+ * answers come (closed loop, part.window updates under way per connection).
+ *
+ * Each connection owns its share of part.entries and updates them in turn, so that neighbouring
+ * updates are of different entries. STEP_OPEN makes each entry by its first update.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pacer.h"
+#include "peer.h"
+
+#define OPENS_AT_ONCE 64
+#define DRAIN_MS      2000
+
+struct stamp {
+    uint64_t intended_us;
+    uint64_t actual_us;
+};
+
+struct connection {
+    struct peer peer;
+    uint32_t first; /* number of its first entry */
+    uint32_t entries;
+    uint32_t made;
+    uint32_t next; /* entry to update */
+    uint64_t *versions;
+    struct stamp *ring; /* of the updates that wait for an answer, oldest at head */
+    uint32_t head;
+    uint32_t waiting;
+    uint32_t capacity;
+};
+
+struct writers {
+    struct member *member;
+    struct peers *peers;
+    struct pacer *pacer;
+    struct loop_timer *drain;
+    uint8_t *scratch;
+    uint32_t turn;    /* connection that is to send next */
+    uint64_t waiting; /* of all connections */
+    uint64_t to_make; /* entries */
+    enum step step;
+    bool has_ended;
+};
+
+static void remember(struct connection *connection, struct stamp stamp)
+{
+    if (connection->waiting == connection->capacity) {
+        uint32_t capacity = connection->capacity ? connection->capacity * 2 : 16;
+        struct stamp *ring = mem_zalloc(capacity, sizeof *ring);
+        for (uint32_t i = 0; i < connection->waiting; i++)
+            ring[i] = connection->ring[(connection->head + i) % connection->capacity];
+        free(connection->ring);
+        connection->ring = ring;
+        connection->capacity = capacity;
+        connection->head = 0;
+    }
+    connection->ring[(connection->head + connection->waiting++) % connection->capacity] = stamp;
+}
+
+static void send_update(struct writers *writers, struct connection *connection, uint32_t entry,
+                        struct stamp stamp)
+{
+    struct member *member = writers->member;
+    char id[32];
+    int len = snprintf(id, sizeof id, "%06" PRIx32 "-%" PRIx32, member->run & 0xffffff,
+                       connection->first + entry);
+    struct bytes state = bench_state(member, writers->scratch, stamp.intended_us, stamp.actual_us);
+    tracker_write_update(peer_output(&connection->peer), member->part.dialect,
+                         (struct bytes){(const uint8_t *)id, (size_t)len},
+                         ++connection->versions[entry], state);
+    peer_flush_later(&connection->peer);
+    if (member->part.bare)
+        return;
+    remember(connection, stamp);
+    writers->waiting++;
+}
+
+static void send_next(struct writers *writers, struct connection *connection, uint64_t intended_us,
+                      uint64_t now_us)
+{
+    if (!connection->peer.is_connected)
+        return;
+    writers->member->results->sent += member_in_window(writers->member, now_us);
+    send_update(writers, connection, connection->next, (struct stamp){intended_us, now_us});
+    connection->next = (connection->next + 1) % connection->entries;
+}
+
+static void make_entries(struct writers *writers, struct connection *connection)
+{
+    while (connection->made < connection->entries && connection->waiting < OPENS_AT_ONCE)
+        send_update(writers, connection, connection->made++, (struct stamp){0, 0});
+}
+
+static void finish(struct writers *writers)
+{
+    writers->member->results->unanswered = writers->waiting;
+    loop_timer_stop(writers->drain);
+    writers->has_ended = false;
+    member_done(writers->member);
+}
+
+static void drain_ended(void *arg)
+{
+    finish(arg);
+}
+
+static void schedule_ended(void *arg)
+{
+    struct writers *writers = arg;
+    writers->has_ended = true;
+    if (writers->waiting == 0)
+        finish(writers);
+    else
+        loop_timer_start(writers->drain, DRAIN_MS);
+}
+
+static void due(void *arg, uint64_t intended_us)
+{
+    struct writers *writers = arg;
+    uint32_t index = writers->turn++ % writers->member->part.connections;
+    send_next(writers, peers_at(writers->peers, index), intended_us, clock_monotonic_us());
+}
+
+static void count_answer(struct member *member, struct stamp stamp, bool accepted, uint64_t now_us)
+{
+    struct results *results = member->results;
+    if (member_in_window(member, now_us)) {
+        results->accepted += accepted;
+        results->refused += !accepted;
+    }
+    if (member_in_window(member, stamp.intended_us)) {
+        histogram_record(&results->intended, now_us - stamp.intended_us);
+        histogram_record(&results->actual, now_us - stamp.actual_us);
+    }
+}
+
+static void take_answer(struct connection *connection, bool accepted, uint64_t now_us)
+{
+    struct writers *writers = peers_arg(connection->peer.peers);
+    struct stamp stamp;
+    if (connection->waiting == 0)
+        bench_fail("an answer to nothing");
+    stamp = connection->ring[connection->head];
+    connection->head = (connection->head + 1) % connection->capacity;
+    connection->waiting--;
+    writers->waiting--;
+    if (writers->step == STEP_OPEN) {
+        if (!accepted)
+            bench_fail("%s refuses an update that makes an entry; see client.max_ids, "
+                       "tracker.rate and tracker.address_rate",
+                       writers->member->part.target);
+        make_entries(writers, connection);
+        if (--writers->to_make == 0)
+            member_done(writers->member);
+        return;
+    }
+    count_answer(writers->member, stamp, accepted, now_us);
+    if (writers->member->part.window > 0 && now_us < writers->member->span.end_us)
+        send_next(writers, connection, now_us, now_us);
+    if (writers->has_ended && writers->waiting == 0)
+        finish(writers);
+}
+
+/* Answers, and between them pushes where the front-end sends a writer any. */
+static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
+{
+    size_t at = 0;
+    while (at < input.len) {
+        struct tracker_push push;
+        struct tracker_result result;
+        if (input.data[at] != TRACKER_MAGIC_DOCUMENT) {
+            take_answer((struct connection *)peer, input.data[at++] == 1, now_us);
+            continue;
+        }
+        result = tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
+        if (result.outcome == TRACKER_FAILED)
+            bench_fail("a malformed push: %s", result.reason);
+        if (result.outcome == TRACKER_MORE)
+            break;
+        at += result.consumed;
+    }
+    return at;
+}
+
+static void connected(void *arg)
+{
+    struct writers *writers = arg;
+    member_done(writers->member);
+}
+
+static void *create(struct member *member)
+{
+    static const struct peer_handler handler = {received, connected};
+    struct writers *writers = mem_zalloc(1, sizeof *writers);
+    const struct part *part = &member->part;
+    uint32_t first = part->first_entry;
+    writers->member = member;
+    writers->scratch = mem_alloc(part->state_size);
+    writers->peers = peers_create(member, sizeof(struct connection), &handler, writers);
+    writers->pacer = pacer_create(member->loop, due, schedule_ended, writers);
+    writers->drain = loop_timer_create(member->loop, drain_ended, writers);
+    for (uint32_t i = 0; i < part->connections; i++) {
+        struct connection *connection = peers_at(writers->peers, i);
+        connection->entries =
+            part->entries / part->connections + (i < part->entries % part->connections);
+        connection->first = first;
+        connection->versions = mem_zalloc(connection->entries, sizeof *connection->versions);
+        first += connection->entries;
+    }
+    return writers;
+}
+
+static void open_all(struct writers *writers)
+{
+    if (writers->member->part.bare) {
+        member_done(writers->member);
+        return;
+    }
+    writers->to_make = writers->member->part.entries;
+    for (uint32_t i = 0; i < writers->member->part.connections; i++)
+        make_entries(writers, peers_at(writers->peers, i));
+}
+
+static void begin_closed_loop(void *arg)
+{
+    struct writers *writers = arg;
+    uint64_t now = clock_monotonic_us();
+    for (uint32_t i = 0; i < writers->member->part.connections; i++) {
+        for (uint32_t n = 0; n < writers->member->part.window; n++)
+            send_next(writers, peers_at(writers->peers, i), now, now);
+    }
+}
+
+static void run(struct writers *writers)
+{
+    const struct span *span = &writers->member->span;
+    pacer_start(writers->pacer, writers->member->part.rate, span->begin_us, span->end_us);
+    if (writers->member->part.window > 0)
+        begin_closed_loop(writers);
+}
+
+static void step(void *self, enum step step)
+{
+    struct writers *writers = self;
+    writers->step = step;
+    if (step == STEP_CONNECT)
+        peers_connect(writers->peers);
+    else if (step == STEP_OPEN)
+        open_all(writers);
+    else if (step == STEP_RUN)
+        run(writers);
+    else
+        member_done(writers->member);
+}
+
+static void step_filler(void *self, enum step step_now)
+{
+    struct writers *writers = self;
+    if (step_now == STEP_RUN)
+        member_done(writers->member);
+    else
+        step(self, step_now);
+}
+
+const struct role fillers_role = {"fillers", create, step_filler};
+const struct role writers_role = {"writers", create, step};
