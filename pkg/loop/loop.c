@@ -63,7 +63,7 @@ struct loop *loop_create(void)
     }
     for (int phase = 0; phase < LOOP_PHASES; phase++)
         loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
-    loop->now_us = clock_monotonic_us();
+    loop->now_us = loop_clock_us(loop);
     loop_timers_init(loop);
     return loop;
 }
@@ -132,15 +132,26 @@ void loop_stop(struct loop *loop)
 
 void loop_turn(struct loop *loop, unsigned timeout_ms)
 {
-    turn(loop, timeout_ms == 0 ? 0 : clock_monotonic_us() + (uint64_t)timeout_ms * 1000);
+    turn(loop, timeout_ms == 0 ? 0 : loop_clock_us(loop) + (uint64_t)timeout_ms * 1000);
 }
 
 void loop_note_turn(struct loop *loop)
 {
     if (loop->now_is_known)
         return;
-    loop->now_us = clock_monotonic_us();
+    loop->now_us = loop_clock_us(loop);
     loop->now_is_known = true;
+}
+
+uint64_t loop_clock_us(const struct loop *loop)
+{
+    return clock_monotonic_us() + loop->skipped_us;
+}
+
+void loop_skip(struct loop *loop, uint64_t ms)
+{
+    loop->skipped_us += ms * 1000;
+    loop->timers.armed_us = 0; /* what is due is nearer now */
 }
 
 uint64_t loop_now_us(const struct loop *loop)

@@ -39,6 +39,10 @@ void loop_turn(struct loop *loop, unsigned timeout_ms);
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 
+/* For tests: the loop's clock jumps forward, as if that much time had passed; what became due by it
+ * fires in the next turn. So what takes hours can be tested in no time. */
+void loop_skip(struct loop *loop, uint64_t ms);
+
 /* The descriptor stays the caller's. Level-triggered. Interested in nothing at first. */
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg);
 /* events: any of LOOP_READ | LOOP_WRITE, or 0. */

@@ -23,7 +23,8 @@ struct loop {
     struct loop_timers timers;
     struct loop_task phases[LOOP_PHASES]; /* heads of circular lists */
     uint64_t now_us;
-    bool now_is_known; /* sampled in this turn */
+    uint64_t skipped_us; /* by loop_skip */
+    bool now_is_known;   /* sampled in this turn */
     bool is_stopped;
 };
 
@@ -31,6 +32,9 @@ struct loop {
 void loop_note_turn(struct loop *loop);
 /* Registers an event with libevent; says so in the log when that fails. */
 void loop_add_event(struct event *event);
+
+/* The loop's clock now, which this turn's time may be behind. */
+uint64_t loop_clock_us(const struct loop *loop);
 
 void loop_timers_init(struct loop *loop);
 void loop_timers_free(struct loop *loop);

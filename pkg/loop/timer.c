@@ -86,7 +86,7 @@ struct loop_timer *loop_timer_create(struct loop *loop, loop_callback callback, 
  * than the turn, so that a timer which starts itself again with no delay waits for the next. */
 static uint64_t due_after(const struct loop *loop, uint64_t delay_ms)
 {
-    uint64_t now_us = clock_monotonic_us();
+    uint64_t now_us = loop_clock_us(loop);
 
     if (delay_ms > (UINT64_MAX - now_us) / 1000)
         return UINT64_MAX - 1;
@@ -180,8 +180,10 @@ void loop_timers_arm(struct loop *loop, uint64_t until_us)
         due_us = timers->heap[0]->due_us;
     if (due_us >= UINT64_MAX - 1 || (timers->armed_us != 0 && timers->armed_us <= due_us))
         return;
-    when.it_value.tv_sec = (time_t)(due_us / 1000000);
-    when.it_value.tv_nsec = (long)(due_us % 1000000 * 1000);
+    /* The kernel's clock does not know what was skipped; what is past already is due at once. */
+    uint64_t at_us = due_us > loop->skipped_us ? due_us - loop->skipped_us : 1;
+    when.it_value.tv_sec = (time_t)(at_us / 1000000);
+    when.it_value.tv_nsec = (long)(at_us % 1000000 * 1000);
     if (timerfd_settime(timers->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0) {
         log_error("cannot set the timer", LOG_ERRNO(errno));
         return;
@@ -197,7 +199,7 @@ void loop_timers_fire(struct loop *loop)
     if (timers->count == 0 || timers->heap[0]->due_us > loop->now_us)
         return;
     /* The lag includes what this turn's descriptors took before the timers' turn came. */
-    now_us = clock_monotonic_us();
+    now_us = loop_clock_us(loop);
     while (timers->count > 0 && timers->heap[0]->due_us <= loop->now_us) {
         struct loop_timer *timer = timers->heap[0];
 

@@ -1,0 +1,121 @@
+/*
+ * What the map does as time goes by, on a clock that jumps: renewals of TTLs, silence, deadlines.
+ * The settings are the standard ones.
+ */
+#include "map/fixture.h"
+
+static int setup(void **state)
+{
+    struct world *world = world_create();
+    struct front *front = &world->fronts[world->count++];
+    front_prepare(world, front);
+    front_start(world, front);
+    *state = world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+static int64_t ttl_of(struct world *world, const char *id)
+{
+    char key[300];
+    snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", id);
+    WORLD_REDIS(world, "PTTL", key);
+    return world->reply_integer;
+}
+
+static void age(struct world *world, const char *id, const char *ms)
+{
+    char key[300];
+    snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", id);
+    WORLD_REDIS(world, "PEXPIRE", key, ms);
+}
+
+static void test_the_ttl_is_renewed_at_half_time(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    assert_true(ttl_of(world, client.id) > 29000);
+    /* Redis's clock does not jump, so its part is done by hand. */
+    age(world, client.id, "16000");
+    loop_skip(world->loop, 14000);
+    loop_turn(world->loop, 0);
+    assert_true(ttl_of(world, client.id) <= 16000);
+    loop_skip(world->loop, 1500);
+    WAIT_UNTIL(world, ttl_of(world, client.id) > 29000);
+    map_session_end(&client.session, true);
+}
+
+static void test_the_ttl_shows_how_long_a_silent_client_has_left(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    client.silence = 15000;
+    loop_skip(world->loop, 15500);
+    WAIT_UNTIL(world, ttl_of(world, client.id) <= 15000);
+    assert_true(ttl_of(world, client.id) > 13000);
+    assert_false(client.ended);
+    client.silence = 30000;
+    loop_skip(world->loop, 15500);
+    WAIT_UNTIL(world, client.ended);
+    WAIT_UNTIL(world, ttl_of(world, client.id) == -2);
+}
+
+static void test_a_client_that_is_heard_stays_for_a_day(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    for (unsigned hour = 0; hour < 24; hour++) {
+        loop_skip(world->loop, 3600000);
+        loop_turn(world->loop, 20);
+        WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
+    }
+    assert_false(client.ended);
+    assert_int_equal(client_update(world, &client, client.id, 1, "b"), MAP_OK);
+    map_session_end(&client.session, true);
+}
+
+static void test_a_write_gets_an_error_at_the_deadline_and_is_kept(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    kill(redis_embedded_pid(world->server), SIGSTOP);
+    client_send_update(&client, client.id, MAP_VERSION_ABSOLUTE, 9, "kept");
+    unsigned answers = client.answers;
+    loop_turn(world->loop, 0);
+    loop_turn(world->loop, 0);
+    assert_int_equal(client.answers, answers);
+    loop_skip(world->loop, 3100);
+    WAIT_UNTIL(world, client.answers > answers);
+    assert_int_equal(client.result, MAP_DEADLINE);
+    kill(redis_embedded_pid(world->server), SIGCONT);
+    char key[300];
+    snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", client.id);
+    WAIT_UNTIL(world, world->link_up);
+    WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", key, "state"), "kept"));
+    map_session_end(&client.session, true);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_ttl_is_renewed_at_half_time),
+        TEST(test_the_ttl_shows_how_long_a_silent_client_has_left),
+        TEST(test_a_client_that_is_heard_stays_for_a_day),
+        TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
