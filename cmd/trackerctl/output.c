@@ -12,6 +12,8 @@
 #include "base/escape.h"
 #include "base/mem.h"
 
+#define GAP 2 /* between columns */
+
 /* Text. */
 
 static void shown_byte(struct writer *to, uint8_t c, bool is_utf8)
@@ -146,7 +148,7 @@ static size_t terminal_width(void)
     return 0;
 }
 
-/* Prints at most `most` columns of it; returns how many. */
+/* Prints at most that many columns of it, one at least; returns how many. */
 static size_t print_cut(const char *text, size_t most)
 {
     size_t width = width_of(text), used = 0, one;
@@ -154,7 +156,7 @@ static size_t print_cut(const char *text, size_t most)
         (void)fputs(text, stdout);
         return width;
     }
-    while (most > 0) {
+    for (;;) {
         size_t len = character(text, &one);
         if (used + one > most - 1)
             break;
@@ -162,26 +164,37 @@ static size_t print_cut(const char *text, size_t most)
         text += len;
         used += one;
     }
-    if (most > 0)
-        (void)fputs("…", stdout);
+    (void)fputs("…", stdout);
     return used + 1;
 }
 
-static void print_row(const struct table *table, const char *const *row, const size_t *widths,
-                      size_t edge)
+static void print_row(const struct table *table, const char *const *row, const size_t *widths)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < table->columns && (edge == 0 || at < edge); i++) {
-        at += print_cut(row[i], edge == 0 ? SIZE_MAX : edge - at);
-        if (i + 1 == table->columns)
-            break;
-        size_t start = 0;
-        for (size_t j = 0; j <= i; j++)
-            start += widths[j] + 2;
-        for (; at < start && (edge == 0 || at < edge); at++)
-            (void)putchar(' ');
+    for (size_t i = 0; i < table->columns; i++) {
+        size_t used = print_cut(row[i], widths[i]);
+        if (i + 1 < table->columns)
+            (void)printf("%*s", (int)(widths[i] - used + GAP), "");
     }
     (void)putchar('\n');
+}
+
+/* Takes from the widest columns what is too much for the terminal; no heading is cut. */
+static void shrink(const struct table *table, size_t *widths, size_t edge)
+{
+    size_t total = (table->columns - 1) * GAP;
+    for (size_t i = 0; i < table->columns; i++)
+        total += widths[i];
+    for (; total > edge; total--) {
+        size_t widest = table->columns;
+        for (size_t i = 0; i < table->columns; i++) {
+            if (widths[i] > strlen(table->headings[i]) &&
+                (widest == table->columns || widths[i] >= widths[widest]))
+                widest = i;
+        }
+        if (widest == table->columns)
+            return;
+        widths[widest]--;
+    }
 }
 
 void table_print(const struct table *table)
@@ -194,9 +207,11 @@ void table_print(const struct table *table)
         if (width > widths[i % table->columns])
             widths[i % table->columns] = width;
     }
-    print_row(table, table->headings, widths, edge);
+    if (edge > 0)
+        shrink(table, widths, edge);
+    print_row(table, table->headings, widths);
     for (size_t i = 0; i + table->columns <= table->count; i += table->columns)
-        print_row(table, (const char *const *)&table->cells[i], widths, edge);
+        print_row(table, (const char *const *)&table->cells[i], widths);
     free(widths);
 }
 

@@ -19,8 +19,8 @@ char *output_shown_string(struct bytes text);
 /* Milliseconds as "950ms", "2.5s", "3m", "4h". */
 char *output_duration(uint64_t ms);
 
-/* A table with a line of headings, columns as wide as they must be. On a terminal a line is cut at
- * its edge. */
+/* A table with a line of headings, columns as wide as they must be. On a terminal the widest are
+ * cut so that a line fits. */
 struct table;
 /* headings: upper case, ended by NULL; static. */
 struct table *table_create(const char *const *headings);
