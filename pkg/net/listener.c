@@ -182,19 +182,6 @@ void listener_stop(struct listener *listener)
     close_greeted(listener);
 }
 
-void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
-{
-    static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER};
-    struct list *writes = &listener->queues[QUEUE_WRITE];
-    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
-        LIST_FOREACH (node, &listener->queues[queues[i]])
-            conn_close(list_entry(node, struct conn, node), reason);
-    }
-    /* Those that only send what is left are in no other queue. */
-    while (!list_is_empty(writes))
-        conn_close(list_entry(writes->next, struct output, node)->conn, reason);
-}
-
 void listener_destroy(struct listener **pointer)
 {
     struct listener *listener = *pointer;

@@ -78,8 +78,6 @@ void listener_destroy(struct listener **listener);
 const char *listener_where(const struct listener *listener);
 /* Closes the socket (and those that are not yet connections), keeps the listener. */
 void listener_stop(struct listener *listener);
-/* Closes the connections that it accepted, now: `closed` follows in this turn. */
-void listener_close_connections(struct listener *listener, enum conn_close_reason reason);
 /* Closes every connection that it accepted. */
 void listener_close_connections(struct listener *listener, enum conn_close_reason reason);
 /* Reads the certificate files again for new connections. NULL, or what is wrong (caller frees). */

@@ -132,13 +132,16 @@ void queue_output(struct conn *conn)
     keep_ticking(conn->listener);
 }
 
-/* Whatever its state, an open connection is in one of the queues. */
 void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
 {
     static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER};
+    struct list *writes = &listener->queues[QUEUE_WRITE];
     for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
         struct conn *conn;
         while ((conn = first_conn(&listener->queues[queues[i]])) != NULL)
             conn_close(conn, reason);
     }
+    /* Those that only send what is left are in no other queue. */
+    while (!list_is_empty(writes))
+        conn_close(list_entry(writes->next, struct output, node)->conn, reason);
 }
