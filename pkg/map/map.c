@@ -326,6 +326,7 @@ void map_check_serving(struct map *map)
     map->served = true;
     if (map->callbacks->serving)
         map->callbacks->serving(map->arg);
+    node_publish(map->node_channel);
 }
 
 /* The end. */

@@ -293,6 +293,8 @@ void view_free(struct map_space *space);
 /* node.c: the front-end's hash, its channel with requests, and the nonce. */
 struct node *node_create(struct map *map);
 void node_destroy(struct node **node);
+/* Says anew what describe tells. */
+void node_publish(struct node *node);
 /* Takes back what the front-end says of itself. */
 void node_leave(struct node *node);
 void node_link_up(struct node *node);

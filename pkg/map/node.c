@@ -57,7 +57,7 @@ static void add_field(void *arg, const char *field, const char *value)
     add_text(arg, value);
 }
 
-static void publish_info(struct node *node)
+void node_publish(struct node *node)
 {
     struct map *map = node->map;
     struct info info = {0};
@@ -108,7 +108,7 @@ static void turn(void *arg)
         return;
     publish_nonce(node);
     if (!node->left && node->turns++ % INFO_EVERY == 0)
-        publish_info(node);
+        node_publish(node);
     if (node->fresh_ms)
         doubt_subscriber(node, loop_now_ms(map->loop));
 }
