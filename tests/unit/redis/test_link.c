@@ -1,6 +1,10 @@
 /* A link's life: commands in order, one write a turn, time-outs, losses, callbacks exactly once. */
 #include "redis/redis_fixture.h"
 
+#include <limits.h>
+
+#include "redis/link_private.h"
+
 static struct server server;
 
 static int start(void **state)
@@ -433,6 +437,33 @@ static void test_meddling_in_up_and_down(void **state)
     }
 }
 
+/* Full jitter: anything from 0 to a bound that doubles up to redis.backoff_max, and all of it. */
+static void test_backoff(void **state)
+{
+    static const uint64_t bounds[] = {50, 100, 200, 400, 700, 700, 700};
+    struct world world;
+
+    world_create(&world, "unix:/nonexistent/socket");
+    world_set(&world, "redis.backoff_max=700ms");
+    world_link(&world);
+    for (unsigned i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        uint64_t least = UINT64_MAX, most = 0;
+
+        world.link->attempts = i;
+        for (unsigned n = 0; n < 2000; n++) {
+            uint64_t delay = redis_link_backoff(world.link);
+
+            least = delay < least ? delay : least;
+            most = delay > most ? delay : most;
+        }
+        assert_true(least < bounds[i] / 4);
+        assert_in_range(most, bounds[i] * 3 / 4, bounds[i]);
+    }
+    world.link->attempts = UINT_MAX;
+    assert_true(redis_link_backoff(world.link) <= 700);
+    world_destroy(&world);
+}
+
 /* Destroyed in every state, with the loop turned not at all, once, and until it is up. */
 static void test_destroy_early(void **state)
 {
@@ -470,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_meddling),
         cmocka_unit_test(test_meddling_in_loss),
         cmocka_unit_test(test_meddling_in_up_and_down),
+        cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_destroy_early),
     };
 
