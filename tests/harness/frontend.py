@@ -37,6 +37,7 @@ class Frontend:
         self.node = node
         self.name = f"trackerd {node or os.path.basename(directory)}"
         self.listeners = []
+        self.draining = False
         self.process = Process(self.name, command, os.path.join(directory, "trackerd.log"), environment)
         if wait:
             self.wait_ready(timeout)
@@ -132,14 +133,16 @@ class Frontend:
         self.process.signal(signal.SIGHUP)
 
     def drain(self):
-        """SIGTERM, without waiting."""
+        """SIGTERM, without waiting. A second one ends it at once."""
+        self.draining = True
         self.process.signal(signal.SIGTERM)
 
     def stop(self, timeout=30):
         """SIGTERM; it must end by itself with exit code 0, and without a leak."""
         if self.running():
             self.process.thaw()
-            self.drain()
+            if not self.draining:
+                self.drain()
         code = self.process.wait(timeout)
         self.process.check_log_is_clean()
         assert code == 0, f"{self.name} exited with {code}; its log:\n{self.log[-6000:]}"

@@ -10,8 +10,8 @@ LONG = struct.Struct(">q").pack
 # reason -> messages that must close the connection for it.
 BAD = {
     "magic": (b"\x00", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00"),
-    "version": (b"\x42\x02\x00" + LONG(1) + b"x", b"\x42\x00"),
-    "type": (b"\x2a\x01\x09\x01x", b"\x2a\x09", b"\x42\x01\x07" + LONG(0), b"\x2a\x01\x03\x01\x01"),
+    "version": (b"\x42\x02\x00" + LONG(1) + b"x", b"\x42\x00", b"\x2a\x09"),
+    "type": (b"\x2a\x01\x09\x01x", b"\x42\x01\x07" + LONG(0), b"\x2a\x01\x03\x01\x01"),
     "length": (b"\x2a\x01\x00\x05\x09abcd", b"\x2a\x01\x02\x04\x01\x09ab", b"\x42\x01\x00" + LONG(-1),
                b"\x42\x01\x02" + LONG(24) + LONG(1) + LONG(5) + b"abcde" + LONG(0),
                b"\x42\x01\x02" + LONG(-24), b"\x2a\x01\x02\x03\x01\x00\x00"),

@@ -52,7 +52,7 @@ def test_metrics_are_prometheus_text(t):
             assert name not in typed, f"{name} twice"
             typed[name] = kind
         elif not line.startswith("#"):
-            assert re.fullmatch(r'tracker_[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? [-+.e0-9]+', line), line
+            assert re.fullmatch(r'(tracker|process)_[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? [-+.e0-9]+', line), line
             name = re.sub(r"_(bucket|sum|count)$", "", re.split(r"[{ ]", line)[0])
             assert name in typed or re.split(r"[{ ]", line)[0] in typed, line
     assert set(typed.values()) <= {"counter", "gauge", "histogram"}

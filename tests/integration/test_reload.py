@@ -55,7 +55,7 @@ def test_what_needs_a_restart_is_said(t):
     frontend = t.frontend(t.redis(), config="[redis]\nprefix = tracker\n")
     frontend.write_config("[redis]\nprefix = other\n")
     frontend.reload()
-    assert "redis.prefix" in frontend.wait_for_log(r"restart")
+    frontend.wait_for_log(r"key=redis\.prefix applied=\"at the next start\"")
     client = t.connect(frontend, Versioned)
     id = client.open(b"x")
     assert frontend.redis("EXISTS", b"tracker:{main/1/0}:client:" + id) == 1

@@ -1,10 +1,12 @@
 """One map behind two front-ends."""
+import time
+
 from harness import Plain, Versioned
 
 
-def pair(t):
+def pair(t, **settings):
     redis = t.redis()
-    return redis, *t.frontends(2, redis)
+    return redis, *t.frontends(2, redis, settings=settings)
 
 
 def test_open_on_one_is_read_on_the_other(t):
@@ -59,7 +61,9 @@ def test_an_open_client_gets_the_whole_map_once(t):
 
 
 def test_a_dropped_connection_is_told_after_the_grace(t):
-    redis, a, b = pair(t)
+    """Without the hold, in which a Redis that has just been found empty keeps everything."""
+    redis, a, b = pair(t, **{"map.hold": "0s"})
+    events = t.events(redis)
     watcher = t.connect(b, Versioned)
     watcher.open(b"watcher")
     one = t.connect(a, Versioned)
@@ -67,7 +71,10 @@ def test_a_dropped_connection_is_told_after_the_grace(t):
     watcher.wait_for_state(id, b"here")
     one.drop()
     t.wait_until(lambda: redis("ZSCORE", "tracker:{main/1/0}:deadlines", b"c:" + id), what="a deadline")
-    watcher.wait_for_state(id, None, 10)
+    dropped = time.monotonic()
+    watcher.wait_for_state(id, None, 8)
+    assert time.monotonic() - dropped > 4, "the grace is 5 s"
+    assert len(events.of(id, "close")) == 1
     assert redis("EXISTS", b"tracker:{main/1/0}:client:" + id) == 0
     t.fsck(redis)
 
