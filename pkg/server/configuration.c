@@ -67,7 +67,7 @@ static void log_change(void *arg, const char *key, bool applied)
 {
     (void)arg;
     log_info("setting_changed", LOG_STRING("key", key),
-             LOG_STRING("applied", applied ? "now" : "at the next start"));
+             LOG_STRING("applied", applied ? "now" : "after a restart"));
 }
 
 char *configuration_reload(struct configuration *configuration)
