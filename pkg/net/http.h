@@ -18,11 +18,11 @@
 #include "net/listener.h"
 
 struct http_settings {
-    int64_t max_header; /* http.max_header, bytes, 16 KiB */
+    int64_t max_header;  /* http.max_header, bytes, 16 KiB */
     int64_t max_headers; /* http.max_headers, lines */
-    int64_t max_body;   /* http.max_body, bytes */
-    int64_t timeout;    /* http.timeout, ms for a request to arrive whole */
-    int64_t idle;       /* http.idle, ms between requests of a kept connection */
+    int64_t max_body;    /* http.max_body, bytes */
+    int64_t timeout;     /* http.timeout, ms for a request to arrive whole */
+    int64_t idle;        /* http.idle, ms between requests of a kept connection */
 };
 extern const struct config_module http_config;
 
@@ -47,18 +47,19 @@ struct bytes http_request_path(const struct http_request *request); /* percent-d
 /* The value of a header (name in any case), empty with data NULL when missing. */
 struct bytes http_request_header(const struct http_request *request, const char *name);
 /* A query parameter, percent-decoded; data NULL when missing. */
-struct bytes http_request_query(const struct http_request *request, const char *name);
+struct bytes http_request_query(struct http_request *request, const char *name);
 struct bytes http_request_body(const struct http_request *request);
+/* NULL once the client has gone. */
 struct conn *http_request_conn(const struct http_request *request);
 
-/* Answers; exactly once, in the handler or later. headers: further lines "Name: value\r\n", or
- * NULL. Content-Length, Date and Connection are added. */
+/* Answers; exactly once, in the handler or later, even when the client has gone meanwhile. headers:
+ * further lines "Name: value\r\n", or NULL. Content-Length, Date and Connection are added. */
 void http_respond(struct http_request *request, int status, const char *content_type,
                   const char *headers, struct bytes body);
 /*
  * Takes the connection out of HTTP after a 101 (or other) answer that the caller sends itself:
  * the caller must call conn_set_handler at once. Bytes that came behind the request are presented
- * to the new handler. The request is invalid afterwards.
+ * to the new handler. The request is invalid afterwards. NULL when the client has gone meanwhile.
  */
 struct conn *http_request_upgrade(struct http_request *request);
 

@@ -1,0 +1,69 @@
+/* http_text: the small texts of HTTP. */
+#include "net/http_private.h"
+
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+static int hex_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.data[i];
+        if (byte == '%') {
+            int high = text.len - i > 2 ? hex_value(text.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(text.data[i + 2]) : -1;
+            if (low < 0)
+                return false;
+            byte = (uint8_t)(high * 16 + low);
+            i += 2;
+        } else if (byte == '+' && plus_is_space) {
+            byte = ' ';
+        }
+        writer_u8(to, byte);
+    }
+    return true;
+}
+
+bool http_is_same_word(struct bytes text, const char *word)
+{
+    return text.len == strlen(word) &&
+           (text.len == 0 || strncasecmp((const char *)text.data, word, text.len) == 0);
+}
+
+const char *http_status_text(int status)
+{
+    switch (status) {
+#define STATUS(code, name, text)                                                                   \
+    case code:                                                                                     \
+        return #text;
+        HTTP_STATUS_MAP(STATUS)
+#undef STATUS
+    default:
+        return "Unknown";
+    }
+}
+
+const char *http_date(int64_t seconds)
+{
+    static int64_t of = -1;
+    static char text[32];
+    time_t time = (time_t)seconds;
+    struct tm parts;
+    if (seconds != of && gmtime_r(&time, &parts) != NULL) {
+        /* The names are English whatever the locale, as the program sets none. */
+        (void)strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        of = seconds;
+    }
+    return text;
+}
