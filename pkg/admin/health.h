@@ -4,7 +4,7 @@
  *   GET /healthz             200 while the loop turns
  *   GET /readyz              200 when this front-end can serve, else 503 and the reason
  *   GET /metrics             Prometheus text format 0.0.4
- *   GET /api/v1/shard?id=ID  the partition of an id, as JSON
+ *   GET /api/v1/shard?id=ID[&space=NAME]  the partition of an id, as JSON
  *   GET /                    what there is, as text
  */
 #ifndef ADMIN_HEALTH_H
@@ -17,9 +17,13 @@
 
 struct health;
 
-/* Adds the routes. router and map must outlive it. */
-struct health *health_create(struct http_router *router, struct map *map);
+/* The map must outlive it, and it the routers that it is added to. */
+struct health *health_create(struct map *map);
 void health_destroy(struct health **health);
+/* /healthz and /readyz: what load balancers ask, on every web listener. */
+void health_add_probes(struct health *health, struct http_router *router);
+/* The others. */
+void health_add_pages(struct health *health, struct http_router *router);
 /* Not ready from now on, whatever the map says: the front-end is going to end. */
 void health_set_draining(struct health *health);
 /* What /readyz says; why (may be NULL) gets a static text when not. */

@@ -100,12 +100,17 @@ void session_go(struct tracker_session *session, enum stop_reason reason)
         conn_resume_reading(session->conn);
 }
 
-static void leave_service(struct tracker_session *session)
+/* The last that is owed has been sent, or cannot be. */
+static void leave(struct tracker_session *session)
 {
-    if (list_is_empty(&session->link))
+    if (session->ended)
         return;
-    list_remove(&session->link);
+    session->ended = true;
     session->port->service->count--;
+    list_remove(&session->link);
+    push_end(session);
+    get_cancel(session);
+    map_session_end(&session->map, true);
 }
 
 void session_end(struct tracker_session *session, enum conn_close_reason why)
@@ -113,7 +118,7 @@ void session_end(struct tracker_session *session, enum conn_close_reason why)
     if (session->stops & STOP_ENDING)
         return;
     session->end = (uint8_t)why;
-    leave_service(session);
+    list_remove(&session->link);
     session_stop(session, STOP_ENDING);
     session_check_end(session);
 }
@@ -123,9 +128,7 @@ void session_check_end(struct tracker_session *session)
     enum conn_close_reason why = (enum conn_close_reason)session->end;
     if (!(session->stops & STOP_ENDING) || session->ended || reply_count(session) > 0)
         return;
-    session->ended = true;
-    push_end(session);
-    map_session_end(&session->map, true);
+    leave(session);
     /* What a peer says too much is not worth waiting for; answers that it awaits are. */
     if (why == CONN_CLOSE_DRAIN || conn_output_size(session->conn) > 0)
         conn_close_after_output(session->conn, why);
@@ -343,13 +346,10 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct tracker_session *session = arg;
     (void)reason;
-    leave_service(session);
-    push_end(session);
-    get_cancel(session);
+    leave(session);
     if (session->pending != NULL)
         list_remove(&session->pending->throttled);
     free(session->pending);
-    map_session_end(&session->map, true);
     free(session);
 }
 

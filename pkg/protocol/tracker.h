@@ -45,7 +45,7 @@ struct tracker_port;
 struct tracker_service *tracker_service_create(struct map *map);
 /* All connections and ports must be gone. */
 void tracker_service_destroy(struct tracker_service **service);
-/* Connections that are served and not being ended. */
+/* Connections that are served, those included whose last answers are under way. */
 size_t tracker_service_count(const struct tracker_service *service);
 /* Ends at most count connections, those first that came first: no further request is read, what
  * is under way is answered, entries are left for adoption. Returns how many. */

@@ -80,7 +80,7 @@ struct tracker_service {
     struct list throttled; /* struct pending */
     struct bucket_table *addresses;
     struct loop_timer *rate_timer;
-    size_t count; /* of sessions */
+    size_t count; /* of sessions, those being ended too until they have ended */
     size_t ports;
     struct log_limit malformed_limit;
     struct log_limit refused_limit;

@@ -1,9 +1,11 @@
+/* cmdline: the options, and what each stands for. */
 #include "server/cmdline.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 const char cmdline_usage[] =
@@ -56,7 +58,8 @@ static void add_assignment(struct cmdline *cmdline, const char *before, const ch
     cmdline->assignments[cmdline->assignment_count++] = mem_format("%s%s", before, value);
 }
 
-static void take(struct cmdline *cmdline, enum option option, const char *value)
+static void take(struct cmdline *cmdline, enum option option, const char *value,
+                 struct writer *listen)
 {
     switch (option) {
     case OPTION_CONFIG:
@@ -69,7 +72,7 @@ static void take(struct cmdline *cmdline, enum option option, const char *value)
         add_assignment(cmdline, "redis.url=", value);
         break;
     case OPTION_LISTEN:
-        cmdline->listen[cmdline->listen_count++] = value;
+        writer_format(listen, "%s%s", listen->len > 0 ? " " : "", value);
         break;
     case OPTION_SET:
         add_assignment(cmdline, "", value);
@@ -92,11 +95,9 @@ static int find(const char *argument, const char **value)
     return -1;
 }
 
-char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
+static char *take_arguments(struct cmdline *cmdline, int argc, char *const *argv,
+                            struct writer *listen)
 {
-    memset(cmdline, 0, sizeof *cmdline);
-    cmdline->listen = mem_zalloc((size_t)argc + 1, sizeof *cmdline->listen);
-    cmdline->assignments = mem_zalloc((size_t)argc + 1, sizeof *cmdline->assignments);
     for (int i = 1; i < argc; i++) {
         const char *value;
         int found = find(argv[i], &value);
@@ -112,9 +113,22 @@ char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
             value = argv[++i];
         if (!value)
             return mem_format("%s needs a value", options[found].name);
-        take(cmdline, options[found].option, value);
+        take(cmdline, options[found].option, value, listen);
     }
     return NULL;
+}
+
+char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
+{
+    struct writer listen = {0};
+    memset(cmdline, 0, sizeof *cmdline);
+    cmdline->assignments = mem_zalloc((size_t)argc + 1, sizeof *cmdline->assignments);
+    char *error = take_arguments(cmdline, argc, argv, &listen);
+    writer_u8(&listen, 0);
+    if (!error && listen.len > 1)
+        add_assignment(cmdline, "listen=", (const char *)listen.data);
+    writer_free(&listen);
+    return error;
 }
 
 void cmdline_free(struct cmdline *cmdline)
@@ -122,6 +136,5 @@ void cmdline_free(struct cmdline *cmdline)
     for (size_t i = 0; i < cmdline->assignment_count; i++)
         free(cmdline->assignments[i]);
     free(cmdline->assignments);
-    free(cmdline->listen);
     memset(cmdline, 0, sizeof *cmdline);
 }

@@ -1,10 +1,7 @@
 /*
- * cmdline: the command line of trackerd.
+ * cmdline: the command line of trackerd: trackerd --help.
  *
- *   trackerd [--config FILE] [--node NAME] [--redis URL] [--listen
- * KIND=ADDR:PORT[,option=value]...]
- *            [--set key=value]... [--check] [--sample] [--help] [--version]
- *
+ * Every option but --config stands for settings, so that all have one precedence and one check.
  * Options take their value as the next argument or after '='.
  */
 #ifndef SERVER_CMDLINE_H
@@ -14,13 +11,12 @@
 
 enum cmdline_mode { CMDLINE_RUN, CMDLINE_HELP, CMDLINE_VERSION, CMDLINE_SAMPLE, CMDLINE_CHECK };
 
-/* The texts borrow from argv. */
+/* config borrows from argv. */
 struct cmdline {
     enum cmdline_mode mode;
     const char *config; /* NULL: no file */
-    const char **listen;
-    size_t listen_count;
-    char **assignments; /* key=value: --set, --redis and --node in their order; owned */
+    char **assignments; /* key=value: --set, --redis and --node in their order, then all of
+                           --listen as one; owned */
     size_t assignment_count;
 };
 

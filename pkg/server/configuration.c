@@ -1,3 +1,4 @@
+/* configuration: a module is in it by a line in a table. */
 #include "server/configuration.h"
 
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "server/server_private.h"
 
-#define DRAIN_TICK_MS 50
+#define DRAIN_TICK_MS 20
 
 static void finished(void *arg)
 {
@@ -17,20 +17,29 @@ static void finished(void *arg)
     server_end(server, 0);
 }
 
+/* How many sessions should have been told to end by now. */
+static size_t due(const struct server *server, uint64_t elapsed)
+{
+    uint64_t time = (uint64_t)server->configuration->server.drain_time;
+    return elapsed >= time ? SIZE_MAX : (size_t)(server->drain_total * elapsed / time);
+}
+
 static void close_some(void *arg)
 {
     struct server *server = arg;
+    const struct configuration *configuration = server->configuration;
     uint64_t elapsed = loop_now_ms(server->loop) - server->drain_began_ms;
-    uint64_t time = (uint64_t)server->configuration->server.drain_time;
-    size_t due = elapsed >= time ? server->drain_total
-                                 : (size_t)(server->drain_total * elapsed / (time ? time : 1));
-    if (due > server->drain_closed)
-        server->drain_closed += tracker_service_drain(server->tracker, due - server->drain_closed);
-    if (elapsed < time && tracker_service_count(server->tracker) > 0) {
+    size_t wanted = due(server, elapsed);
+    if (wanted > server->drain_closed)
+        server->drain_closed +=
+            tracker_service_drain(server->tracker, wanted - server->drain_closed);
+    /* Answers that are under way are waited for as long as for any write. */
+    if (elapsed > (uint64_t)(configuration->server.drain_time + configuration->redis.deadline))
+        listeners_close_connections(server->listeners, false);
+    if (tracker_service_count(server->tracker) > 0) {
         loop_timer_start(server->drain_timer, DRAIN_TICK_MS);
         return;
     }
-    server->drain_closed += tracker_service_drain(server->tracker, SIZE_MAX);
     server->state = SERVER_FINISHING;
     map_finish(server->map, finished, server);
 }
@@ -38,10 +47,13 @@ static void close_some(void *arg)
 void server_drain(void *arg)
 {
     struct server *server = arg;
+    if (server->state == SERVER_STARTING) {
+        log_info("ended", LOG_STRING("why", "told to end before it served"));
+        server_end(server, 0);
+        return;
+    }
     if (server->state != SERVER_SERVING) {
-        log_warn("ended_at_once",
-                 LOG_STRING("why", server->state == SERVER_STARTING ? "was not ready yet"
-                                                                    : "told a second time"));
+        log_warn("ended_at_once", LOG_STRING("why", "told to end a second time"));
         server_end(server, 1);
         return;
     }
@@ -54,5 +66,5 @@ void server_drain(void *arg)
     health_set_draining(server->health);
     listeners_stop(server->listeners, false);
     server->drain_timer = loop_timer_create(server->loop, close_some, server);
-    loop_timer_start(server->drain_timer, 0);
+    close_some(server);
 }

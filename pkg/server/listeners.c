@@ -1,3 +1,7 @@
+/*
+ * listeners: each has copies of the settings that its options may override. A reload writes them
+ * again in place, as connections look at them when they use them.
+ */
 #include "server/listeners.h"
 
 #include <stdio.h>
@@ -133,16 +137,26 @@ static char *unknown_kind(const char *specification, size_t len)
     return error;
 }
 
+/* Whether a list of names, separated by spaces or commas, has the name. */
+static bool has_name(const char *list, const char *name)
+{
+    size_t wanted = strlen(name), len;
+    for (const char *at = list; *at; at += len + strspn(at + len, " ,")) {
+        len = strcspn(at, " ,");
+        if (len == wanted && !memcmp(at, name, len))
+            return true;
+    }
+    return false;
+}
+
 static char *set_space(struct entry *entry, const char *value)
 {
-    struct map *map = entry->listeners->context.map;
+    const struct configuration *configuration = entry->listeners->context.configuration;
     if (!entry->kind->has_space)
         return mem_format("a %s listener has no space", entry->kind->name);
+    if (!id_is_space_name(value) || !has_name(configuration->map.spaces, value))
+        return mem_format("space %s is not one of map.spaces", value);
     snprintf(entry->space, sizeof entry->space, "%s", value);
-    if (!id_is_space_name(value))
-        return mem_format("space %s: not the name of a space", value);
-    if (map && !map_space_find(map, value))
-        return mem_format("space %s is not configured (map.spaces)", value);
     return NULL;
 }
 
@@ -212,7 +226,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
     if (error) {
-        char *whole = mem_format("--listen %s: %s", specification, error);
+        char *whole = mem_format("listen: %s: %s", specification, error);
         free(error);
         error = whole;
     }
@@ -231,16 +245,17 @@ static char *add_words(struct listeners *listeners, const char *words)
 
 char *listeners_add_configured(struct listeners *listeners)
 {
-    const struct configuration *configuration = listeners->context.configuration;
-    const struct cmdline *cmdline = configuration->cmdline;
-    char *error = NULL;
-    for (size_t i = 0; !error && i < cmdline->listen_count; i++)
-        error = listeners_add(listeners, cmdline->listen[i]);
-    if (!error && list_is_empty(&listeners->entries))
-        error = add_words(listeners, configuration->server.listen);
+    char *error = add_words(listeners, listeners->context.configuration->server.listen);
     if (!error && list_is_empty(&listeners->entries))
         error = add_words(listeners, standard_listeners);
     return error;
+}
+
+static const char *admit(void *arg, const struct address *peer)
+{
+    const struct entry *entry = arg;
+    const struct listeners_context *context = &entry->listeners->context;
+    return context->admit(context->arg, peer);
 }
 
 static char *open_entry(struct entry *entry)
@@ -248,7 +263,7 @@ static char *open_entry(struct entry *entry)
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
     entry->callbacks =
-        (struct listener_callbacks){.admit = context->admit, .accepted = entry->kind->accepted};
+        (struct listener_callbacks){.admit = admit, .accepted = entry->kind->accepted};
     if (entry->kind->open)
         entry->kind->open(entry);
     entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
@@ -270,11 +285,11 @@ char *listeners_open(struct listeners *listeners)
     return error;
 }
 
-void listeners_close_connections(struct listeners *listeners)
+void listeners_close_connections(struct listeners *listeners, bool all)
 {
     LIST_FOREACH (node, &listeners->entries) {
         struct entry *entry = list_entry(node, struct entry, link);
-        if (entry->listener)
+        if (entry->listener && (all || !entry->kind->for_operators))
             listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
     }
 }
@@ -288,27 +303,42 @@ void listeners_stop(struct listeners *listeners, bool all)
     }
 }
 
-/* The new values with this listener's options over them, put where the listener reads them. */
-static void renew_settings(struct entry *entry)
+/* The new values with this listener's options over them, put where the listener reads them. The
+ * options were good at the start; a file that one of them names may not be any more. Then the
+ * listener keeps what it has. */
+static char *renew_settings(struct entry *entry)
 {
     struct listener_settings old = entry->settings;
+    char *error = NULL;
     listener_settings_copy(&entry->settings, entry->listeners->context.configuration);
-    for (size_t i = 0; i < entry->option_count; i++) {
-        /* They were accepted at the start. */
-        free(apply_option(entry, &entry->options[i]));
+    for (size_t i = 0; i < entry->option_count && !error; i++)
+        error = apply_option(entry, &entry->options[i]);
+    if (error) {
+        listener_settings_free(&entry->settings);
+        entry->settings = old;
+    } else {
+        listener_settings_free(&old);
     }
-    listener_settings_free(&old);
+    return error;
+}
+
+static char *reload_entry(struct entry *entry)
+{
+    char *error = renew_settings(entry), *whole;
+    if (!error && entry->listener)
+        error = listener_reload_tls(entry->listener);
+    if (!error)
+        return NULL;
+    whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
+    free(error);
+    return whole;
 }
 
 char *listeners_reload(struct listeners *listeners)
 {
     char *first = NULL;
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
-        renew_settings(entry);
-        char *error = entry->listener && entry->settings.net.tls
-                          ? listener_reload_tls(entry->listener)
-                          : NULL;
+        char *error = reload_entry(list_entry(node, struct entry, link));
         if (first)
             free(error);
         else

@@ -11,16 +11,16 @@
 
 struct listeners;
 
-/* What connections are handed to. */
+/* What connections are handed to. configuration is enough to check specifications. */
 struct listeners_context {
+    const struct configuration *configuration;
     struct net *net;
-    struct map *map; /* NULL when specifications are only checked */
+    struct map *map;
     struct tracker_service *tracker;
-    const struct http_router *admin; /* of web listeners; without: an empty router */
-    const struct http_router *bare;
+    const struct http_router *admin; /* of web listeners */
+    const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
     void *arg;
-    const struct configuration *configuration;
 };
 
 struct listeners *listeners_create(const struct listeners_context *context);
@@ -30,12 +30,13 @@ void listeners_destroy(struct listeners **listeners);
  * wrong (the caller frees). */
 char *listeners_add(struct listeners *listeners, const char *specification)
     __attribute__((warn_unused_result));
-/* Those of the flags, else of the setting `listen`, else the standard ones. */
+/* Those of the setting `listen`, else the standard ones. */
 char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
 /* Stops accepting; those for operators (web) only when all is set. */
 void listeners_stop(struct listeners *listeners, bool all);
-void listeners_close_connections(struct listeners *listeners);
+/* Those for operators (web) only when all is set. */
+void listeners_close_connections(struct listeners *listeners, bool all);
 /* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
  * one of them (the caller frees): that listener goes on with what it had. */
 char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 /*
  * reload: settings read again while connections live on. All or nothing: a file with a mistake
- * changes nothing and says why.
+ * changes nothing and says why. A listener whose certificate cannot be used goes on with the one
+ * that it has; the rest is applied.
  */
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
@@ -21,7 +22,7 @@ char *server_read_access(struct server *server)
     return NULL;
 }
 
-char *server_reload(struct server *server)
+static char *reload(struct server *server)
 {
     char *error = configuration_reload(server->configuration);
     if (!error)
@@ -34,15 +35,23 @@ char *server_reload(struct server *server)
                   (enum log_format)server->configuration->server.log_format);
     error = listeners_reload(server->listeners);
     if (error)
-        log_error("certificate_not_reloaded", LOG_STRING("err", error));
+        log_error("reload_incomplete", LOG_STRING("err", error));
     else
         log_info("reloaded", LOG_STRING("config", server->configuration->cmdline->config));
     return error;
 }
 
+char *server_reload(struct server *server)
+{
+    if (server->state != SERVER_SERVING)
+        return reload(server);
+    sd_notify(0, "RELOADING=1");
+    char *error = reload(server);
+    sd_notify(0, "READY=1");
+    return error;
+}
+
 void server_reload_signal(void *arg)
 {
-    sd_notify(0, "RELOADING=1");
     free(server_reload(arg));
-    sd_notify(0, "READY=1");
 }

@@ -1,3 +1,7 @@
+/*
+ * server: built in the order of its parts' needs and taken down in the reverse. Listeners open
+ * when the map can serve, so who can connect is served.
+ */
 #include "server/server.h"
 
 #include <signal.h>
@@ -26,18 +30,16 @@ void server_end(struct server *server, int exit_code)
     loop_stop(server->loop);
 }
 
-/* The peer is checked before a connection is made; the listeners share one server. */
-static struct server *the_server;
-
-const char *server_admit(void *arg, const struct address *peer)
+static const char *admit(void *arg, const struct address *peer)
 {
-    struct server *server = the_server;
+    struct server *server = arg;
     const struct server_settings *settings = &server->configuration->server;
-    (void)arg;
     if (!access_list_allows(server->access, peer))
         return "denied";
-    if (!bucket_table_take(server->rates, peer, (uint32_t)settings->access_rate,
-                           (uint32_t)settings->access_burst, loop_now_us(server->loop)))
+    /* Those on unix sockets have no address to tell them apart by. */
+    if (peer->family != ADDRESS_UNIX &&
+        !bucket_table_take(server->rates, peer, (uint32_t)settings->connect_rate,
+                           (uint32_t)settings->connect_burst, loop_now_us(server->loop)))
         return "rate";
     return NULL;
 }
@@ -70,8 +72,10 @@ void server_serving(void *arg)
 static void still_waiting(void *arg)
 {
     struct server *server = arg;
+    const char *why = NULL;
     char *where = redis_target_describe(&server->target);
-    log_warn("waiting_for_redis", LOG_STRING("redis", where));
+    (void)map_is_ready(server->map, &why);
+    log_warn("waiting_for_redis", LOG_STRING("redis", where), LOG_STRING("why", why));
     free(where);
     loop_timer_start(server->waiting_timer, WAITING_MS);
 }
@@ -116,7 +120,10 @@ static void add_listeners(struct server *server, const struct configuration *con
 {
     server->admin_router = http_router_create();
     server->bare_router = http_router_create();
-    server->health = health_create(server->admin_router, server->map);
+    server->health = health_create(server->map);
+    health_add_probes(server->health, server->admin_router);
+    health_add_pages(server->health, server->admin_router);
+    health_add_probes(server->health, server->bare_router);
     server->tracker = tracker_service_create(server->map);
     server->listeners = listeners_create(&(struct listeners_context){
         .net = server->net,
@@ -124,7 +131,8 @@ static void add_listeners(struct server *server, const struct configuration *con
         .tracker = server->tracker,
         .admin = server->admin_router,
         .bare = server->bare_router,
-        .admit = server_admit,
+        .admit = admit,
+        .arg = server,
         .configuration = configuration,
     });
 }
@@ -137,7 +145,7 @@ static char *start(struct server *server, struct configuration *configuration, b
     server->name = make_name(&configuration->server);
     server->started_us = clock_wall_us();
     log_set_node(server->name);
-    server->rates = bucket_table_create((size_t)configuration->server.access_tracked);
+    server->rates = bucket_table_create((size_t)configuration->server.connect_tracked);
     char *error = server_read_access(server);
     if (!error)
         error = redis_target_parse(configuration->redis.url, &server->target);
@@ -164,10 +172,11 @@ static void stop(struct server *server)
 {
     if (server->listeners) {
         listeners_stop(server->listeners, true);
-        listeners_close_connections(server->listeners);
+        loop_turn(server->loop, 0); /* sends what is left */
+        listeners_close_connections(server->listeners, true);
     }
     if (server->loop)
-        loop_turn(server->loop, 0);
+        loop_turn(server->loop, 0); /* frees them */
     listeners_destroy(&server->listeners);
     if (server->tracker)
         tracker_service_destroy(&server->tracker);
@@ -204,7 +213,6 @@ static int serve(struct configuration *configuration)
 {
     struct server server = {.state = SERVER_STARTING};
     bool usage;
-    the_server = &server;
     char *error = start(&server, configuration, &usage);
     if (error) {
         log_error("cannot_start", LOG_STRING("err", error));
@@ -214,7 +222,6 @@ static int serve(struct configuration *configuration)
         run(&server);
     }
     stop(&server);
-    the_server = NULL;
     return server.exit_code;
 }
 
@@ -223,21 +230,6 @@ static int print(struct writer *text)
     fwrite(text->data, 1, text->len, stdout);
     writer_free(text);
     return fflush(stdout) == 0 ? 0 : 1;
-}
-
-static int check_listeners(const struct configuration *configuration)
-{
-    struct listeners *listeners =
-        listeners_create(&(struct listeners_context){.configuration = configuration});
-    char *error = listeners_add_configured(listeners);
-    listeners_destroy(&listeners);
-    if (!error) {
-        puts("configuration ok");
-        return 0;
-    }
-    fprintf(stderr, "trackerd: %s\n", error);
-    free(error);
-    return 2;
 }
 
 static int act(struct configuration *configuration, enum cmdline_mode mode)
@@ -255,11 +247,29 @@ static int act(struct configuration *configuration, enum cmdline_mode mode)
         puts("trackerd " TRACKER_VERSION);
         return 0;
     case CMDLINE_CHECK:
-        return check_listeners(configuration);
+        puts("configuration ok");
+        return fflush(stdout) == 0 ? 0 : 1;
     case CMDLINE_RUN:
         break;
     }
     return serve(configuration);
+}
+
+/* All that can be wrong with it is found before anything is started. */
+static char *read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
+{
+    struct redis_target target = {.host = NULL};
+    char *error = configuration_load(configuration, cmdline);
+    if (error)
+        return error;
+    struct listeners *listeners =
+        listeners_create(&(struct listeners_context){.configuration = configuration});
+    error = listeners_add_configured(listeners);
+    listeners_destroy(&listeners);
+    if (!error)
+        error = redis_target_parse(configuration->redis.url, &target);
+    redis_target_free(&target);
+    return error;
 }
 
 int server_main(int argc, char *const *argv)
@@ -274,7 +284,7 @@ int server_main(int argc, char *const *argv)
     bool asks = !error && (cmdline.mode == CMDLINE_HELP || cmdline.mode == CMDLINE_VERSION ||
                            cmdline.mode == CMDLINE_SAMPLE);
     if (!error && !asks)
-        error = configuration_load(&configuration, &cmdline);
+        error = read_configuration(&configuration, &cmdline);
     if (error) {
         fprintf(stderr, "trackerd: %s\n", error);
         free(error);

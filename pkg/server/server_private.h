@@ -52,7 +52,6 @@ char *server_reload(struct server *server);
 void server_reload_signal(void *server);
 /* What may connect, from the settings in force. NULL, or what is wrong. */
 char *server_read_access(struct server *server);
-const char *server_admit(void *listener_entry, const struct address *peer);
 /* requests.c: the callbacks of the map. */
 extern const struct map_callbacks server_map_callbacks;
 /* server.c: the map serves. */

@@ -1,3 +1,4 @@
+/* settings: the server's own part of the configuration table. */
 #include "server/settings.h"
 
 #include "auth/access.h"
@@ -30,13 +31,14 @@ static const struct config_setting settings[] = {
     SERVER_SETTING("access.deny", CONFIG_STRING, access_deny, "", .check = access_list_check,
                    .flags = CONFIG_RELOADABLE,
                    .help = "Address prefixes that may not connect, whatever access.allow says."),
-    SERVER_SETTING("access.rate", CONFIG_INT, access_rate, "1000", .max = 1000000,
+    SERVER_SETTING("access.connect_rate", CONFIG_INT, connect_rate, "1000", .max = 1000000,
                    .flags = CONFIG_RELOADABLE,
                    .help = "Connections a second that one address may make; 0: no limit."),
-    SERVER_SETTING("access.burst", CONFIG_INT, access_burst, "5000", .min = 1, .max = 4000000,
-                   .flags = CONFIG_RELOADABLE,
+    SERVER_SETTING("access.connect_burst", CONFIG_INT, connect_burst, "5000", .min = 1,
+                   .max = 4000000, .flags = CONFIG_RELOADABLE,
                    .help = "Connections that one address may make at once."),
-    SERVER_SETTING("access.tracked", CONFIG_INT, access_tracked, "20000", .min = 1, .max = 10000000,
+    SERVER_SETTING("access.connect_tracked", CONFIG_INT, connect_tracked, "20000", .min = 1,
+                   .max = 10000000,
                    .help = "Addresses whose rate is remembered; beyond it the least recently seen "
                            "is forgotten."),
     {.key = NULL},

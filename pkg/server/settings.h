@@ -5,16 +5,16 @@
 #include "config/config.h"
 
 struct server_settings {
-    char *listen;           /* listen: KIND=ADDR:PORT[,option=value...] ..., separated by spaces */
-    char *node;             /* node: the name shown; empty: the host's name and the process id */
-    int log_level;          /* log.level: enum log_level */
-    int log_format;         /* log.format: enum log_format */
-    int64_t drain_time;     /* drain.time, ms over which sessions are closed */
-    char *access_allow;     /* access.allow: prefixes; empty: every address */
-    char *access_deny;      /* access.deny: prefixes */
-    int64_t access_rate;    /* access.rate: connections a second of an address; 0: no limit */
-    int64_t access_burst;   /* access.burst */
-    int64_t access_tracked; /* access.tracked: addresses whose rate is remembered */
+    char *listen;            /* listen: KIND=ADDR:PORT[,option=value...] ..., separated by spaces */
+    char *node;              /* node: the name shown; empty: the host's name and the process id */
+    int log_level;           /* log.level: enum log_level */
+    int log_format;          /* log.format: enum log_format */
+    int64_t drain_time;      /* drain.time, ms over which sessions are closed */
+    char *access_allow;      /* access.allow: prefixes; empty: every address */
+    char *access_deny;       /* access.deny: prefixes */
+    int64_t connect_rate;    /* access.connect_rate: of an address, a second; 0: no limit */
+    int64_t connect_burst;   /* access.connect_burst */
+    int64_t connect_tracked; /* access.connect_tracked: addresses whose rate is remembered */
 };
 extern const struct config_module server_config;
 
