@@ -9,6 +9,13 @@
 
 #include "base/mem.h"
 
+enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b)
+{
+    static const int badness[] = {
+        [CTL_OK] = 0, [CTL_NO] = 1, [CTL_LATE] = 2, [CTL_UNREACHABLE] = 3, [CTL_USAGE] = 4};
+    return badness[a] >= badness[b] ? a : b;
+}
+
 static void complain(const char *format, va_list list)
 {
     (void)fflush(stdout);

@@ -23,6 +23,9 @@ enum ctl_exit {
     CTL_LATE         /* no answer in time */
 };
 
+/* The worst of two: what cannot be reached comes before what is late. */
+enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b);
+
 struct ctl {
     struct loop *loop;
     struct config *config;

@@ -133,7 +133,8 @@ static bool create_client(struct front *front)
 {
     struct ctl *ctl = front->ctl;
     bool is_small = front->id.len + front->state.len <= SMALL && front->version <= UINT8_MAX;
-    uint32_t timeout = (uint32_t)ctl->timeout_ms;
+    /* Ours comes first, and tells what was late. */
+    uint32_t timeout = (uint32_t)ctl->timeout_ms + 1000;
     const struct tracker_client_options client_options = {
         .target = ctl->connect,
         .dialect = is_small ? TRACKER_VERSIONED : TRACKER_2013,

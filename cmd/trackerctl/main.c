@@ -21,6 +21,7 @@
 #define DEFAULT_CONNECT "127.0.0.1:6789"
 #define DEFAULT_SPACE   "main"
 #define DEFAULT_TIMEOUT 5000
+#define LONGEST_TIMEOUT (24 * 3600 * 1000)
 
 static const struct command {
     const char *name, *arguments, *help;
@@ -125,9 +126,10 @@ static bool set(struct ctl *ctl, const char *key, const char *value)
 
 static bool set_timeout(struct ctl *ctl, const char *text)
 {
-    if (config_parse_duration(text, &ctl->timeout_ms) && ctl->timeout_ms > 0)
+    if (config_parse_duration(text, &ctl->timeout_ms) && ctl->timeout_ms > 0 &&
+        ctl->timeout_ms <= LONGEST_TIMEOUT)
         return true;
-    ctl_complain("--timeout: \"%s\" is not a duration like 500ms or 5s", text);
+    ctl_complain("--timeout: \"%s\" is not a duration like 500ms or 5s, at most a day", text);
     return false;
 }
 

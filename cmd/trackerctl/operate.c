@@ -9,14 +9,6 @@
 #include "map/keys.h"
 #include "output.h"
 
-/* The worst of several: what cannot be reached comes before what is late. */
-static enum ctl_exit worse(enum ctl_exit a, enum ctl_exit b)
-{
-    static const int badness[] = {
-        [CTL_OK] = 0, [CTL_NO] = 1, [CTL_LATE] = 2, [CTL_UNREACHABLE] = 3, [CTL_USAGE] = 4};
-    return badness[a] >= badness[b] ? a : b;
-}
-
 /* ping */
 
 static bool ping_redis(struct ctl *ctl, uint64_t *taken_us)
@@ -130,7 +122,7 @@ static enum ctl_exit ping_all(struct ctl *ctl, const struct front_ends *front_en
             print_pings(&ping);
         free(where);
         for (size_t i = 0; i < front_ends->count; i++)
-            result = worse(result, outcome_exit(requests[i].outcome));
+            result = ctl_worse(result, outcome_exit(requests[i].outcome));
     }
     requests_free(requests, front_ends->count);
     free(requests);

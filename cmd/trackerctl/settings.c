@@ -79,7 +79,7 @@ static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
     for (size_t i = 0; i < count; i++) {
         enum ctl_exit one = request_check(&requests[i], asked[i]->name);
         if (one != CTL_OK) {
-            result = one;
+            result = ctl_worse(result, one);
         } else if (ctl->json) {
             write_settings(&json, asked[i], requests[i].text);
         } else {

@@ -35,7 +35,9 @@ struct watched {
 };
 
 struct part {
-    uint64_t epoch, revision;
+    uint64_t epoch;
+    uint64_t revision; /* of the last event; 0: none since the subscription */
+    uint64_t floor;    /* the highest of the snapshot; 0: not known */
     struct bytes *ids; /* what a load is to read; its own */
     size_t count, capacity;
 };
@@ -115,6 +117,29 @@ static void merge(struct watched *entry, struct bytes change)
     writer_free(&merged);
 }
 
+static bool contains(struct bytes body, struct bytes wanted, struct bytes wanted_value)
+{
+    struct bytes field, value;
+    while (event_field(&body, &field, &value)) {
+        if (bytes_equal(field, wanted))
+            return bytes_equal(value, wanted_value);
+    }
+    return false;
+}
+
+/* In any order; no field stands twice. */
+static bool same_fields(struct bytes a, struct bytes b)
+{
+    struct bytes rest = a, field, value;
+    if (a.len != b.len)
+        return false;
+    while (event_field(&rest, &field, &value)) {
+        if (!contains(b, field, value))
+            return false;
+    }
+    return true;
+}
+
 /* The snapshot. */
 
 static void on_key(void *arg, uint32_t partition, struct bytes name)
@@ -141,7 +166,7 @@ static void take_entry(struct watch *watch, uint32_t partition, const struct eve
     if (!entry) {
         what = watch->load == 1 ? "entry" : "open";
         entry = add(watch, partition, event->id);
-    } else if (entry->version == event->version && bytes_equal(entry->body, event->body)) {
+    } else if (entry->version == event->version && same_fields(entry->body, event->body)) {
         what = NULL;
     }
     entry->seen = watch->load;
@@ -159,7 +184,7 @@ static void set_epoch(struct watch *watch, uint32_t partition, uint64_t epoch)
     if (part->epoch == epoch)
         return;
     part->epoch = epoch;
-    part->revision = 0;
+    part->revision = part->floor = 0;
     for (struct watched *entry = watch->table; entry; entry = entry->hh.next) {
         if (entry->partition == partition)
             entry->revision = 0;
@@ -184,6 +209,9 @@ static void on_chunk(void *arg, const struct redis_reply *reply)
         return;
     }
     set_epoch(chunk->watch, chunk->partition, message.epoch);
+    struct part *part = &chunk->watch->parts[chunk->partition];
+    if (message.revision > part->floor)
+        part->floor = message.revision;
     while (event_next(&message, &event, &bad))
         take_entry(chunk->watch, chunk->partition, &event, message.revision);
 }
@@ -271,6 +299,14 @@ static void take_event(struct watch *watch, uint32_t partition, const struct eve
     tell(watch, event_op_name(event->op), entry, entry->body);
 }
 
+/* The first event may be older than the snapshot, but must follow on it. */
+static bool has_gap(const struct part *part, uint64_t revision)
+{
+    if (part->revision)
+        return revision != part->revision + 1;
+    return part->floor && revision > part->floor + 1;
+}
+
 static void take_message(struct watch *watch, uint32_t partition, struct bytes text)
 {
     struct part *part = &watch->parts[partition];
@@ -287,7 +323,7 @@ static void take_message(struct watch *watch, uint32_t partition, struct bytes t
     }
     if (message.count == 0)
         return;
-    if (part->revision && message.revision != part->revision + 1)
+    if (has_gap(part, message.revision))
         watch->load_due = true;
     uint64_t revision = message.revision;
     part->revision = message.revision + message.count - 1;
@@ -302,6 +338,7 @@ static void take_all(struct watch *watch, struct stream *stream)
     while (stream_next(stream, &message)) {
         if (message.begins) {
             watch->parts[message.partition].revision = 0;
+            watch->parts[message.partition].floor = 0;
             watch->load_due = true;
         } else {
             take_message(watch, message.partition, message.text);

@@ -163,8 +163,7 @@ def test_a_redis_that_stands_still(t):
     redis.freeze()
     late = t.ctl(redis, "--timeout", "300ms", "nodes", check=False)
     redis.thaw()
-    assert late.returncode in (3, 4), late
-    assert "300 ms" in late.stderr
+    assert late.returncode == 3 and "300 ms" in late.stderr, late
 
 
 def test_no_front_end(t):
@@ -188,6 +187,7 @@ def test_authentication(t):
 def test_usage(t):
     for arguments in ([], ["nonsense"], ["get"], ["get", "a", "b"], ["--nonsense"], ["--json=x", "nodes"],
                       ["--timeout", "soon", "nodes"], ["--timeout", "0s", "nodes"],
+                      ["--timeout", "25h", "nodes"],
                       ["--space", "No", "nodes"], ["--prefix", "{", "nodes"], ["--set", "x=y", "nodes"],
                       ["--redis", "nonsense://", "nodes"], ["nodes", "--watch"], ["clients", "--repair"],
                       ["--connect", "nonsense", "close", "x"], ["--base64", "get", "=:="],
