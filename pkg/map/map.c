@@ -82,6 +82,11 @@ static void check_count(struct map_space *space, bool last)
     free(key);
 }
 
+void map_put_count(struct map_space *space)
+{
+    check_count(space, false);
+}
+
 static void on_up(void *arg, const char *run_id)
 {
     struct map *map = arg;

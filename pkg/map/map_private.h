@@ -303,6 +303,8 @@ void node_message(struct node *node, struct bytes channel, struct bytes message)
 bool node_nonce_is_fresh(const struct node *node);
 
 /* map.c */
+/* Puts the space's partition count into Redis where it is missing, and compares it. */
+void map_put_count(struct map_space *space);
 void map_check_serving(struct map *map);
 void map_check_finished(struct map *map);
 

@@ -112,6 +112,9 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
              LOG_STRING("epoch", partition->epoch));
     closes_repeat(partition);
+    /* What Redis forgot with the old epoch. */
+    if (partition->index == 0)
+        map_put_count(partition->space);
 }
 
 static uint64_t number_at(const struct redis_reply *reply, size_t index)
