@@ -1,0 +1,181 @@
+"""What the fault tests share: watchers that count what they are told, and the comparison of Redis,
+every front-end's view and what a test expects of them.
+"""
+import collections
+import time
+
+from .tracker import Original2014, Versioned, parse_map_text
+from .waiting import scaled, wait_until
+
+# The second listener answers Get with a map of any size.
+LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "web=127.0.0.1:0")
+PREFIX = b"tracker:{main/1/0}:"
+# The bounds of the standard settings, in seconds.
+LEASE, GRACE, SWEEP, HOLD, TELL = 3, 5, 1.1, 10, 1
+
+
+def key(kind, name=b""):
+    return PREFIX + kind.encode() + (b":" + name if name else b"")
+
+
+def start(t, count, redis=None, listen=LISTEN, settings=None, **options):
+    """A Redis (unless given) and that many front-ends on it: (redis, [front-ends]). The hold that
+    a new Redis begins with is over."""
+    redis = redis or t.redis(**options)
+    frontends = t.frontends(count, redis, listen=listen, settings=settings)
+    end_hold(redis)
+    return redis, frontends
+
+
+def end_hold(redis):
+    """Ends the hold, so that a test need not wait for it."""
+    redis("HSET", key("head"), "hold_until", 0)
+
+
+def wait_hold_over(redis, timeout=HOLD + 5):
+    """Waits until the hold has ended by itself."""
+    def is_over():
+        seconds, micros = redis("TIME")
+        until = int(redis("HGET", key("head"), "hold_until") or 0)
+        return until < int(seconds) * 1000 + int(micros) // 1000
+    wait_until(is_over, timeout, "the hold ends", 0.05)
+
+
+class Watcher(Versioned):
+    """Counts for each id how often it was told as gone, and as there again after that."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.closings = collections.Counter()
+        self.returns = collections.Counter()
+        self.present = set()
+
+    def _appeared(self, ids):
+        for id in ids:
+            if id not in self.present:
+                self.present.add(id)
+                if self.closings[id]:
+                    self.returns[id] += 1
+
+    def _read_one(self, content):
+        push = super()._read_one(content)
+        self._appeared([push.id])
+        return push
+
+    def _read_all(self, content):
+        # A new version says that the map before it has been told whole.
+        if content[0] != self.map_version:
+            self.count()
+        push = super()._read_all(content)
+        self._appeared(push.entries)
+        return push
+
+    def count(self):
+        """Compares the last whole map with what was there before it: for when it is complete."""
+        for id in self.present - set(self.map):
+            self.present.discard(id)
+            self.closings[id] += 1
+        return self.closings
+
+    def wait_closed(self, ids, timeout):
+        """Reads until none of the ids is there; returns the time at which that was known."""
+        ids = set(ids)
+        assert ids <= self.present | set(self.closings), "the watcher never knew of them"
+        self.wait_for_map(lambda states: not ids & states.keys(), timeout)
+        return time.monotonic()
+
+    def check_told_once(self, ids, timeout=0):
+        """Each of the ids was told as gone once, and nothing else was; reads on for that long."""
+        end = time.monotonic() + scaled(timeout)
+        while self.read_push(0) or time.monotonic() < end:
+            self.read_push(max(0, end - time.monotonic()) / scaled(1))
+        found = {id: count for id, count in self.count().items() if count}
+        wrong = {id: found.get(id, 0) for id in set(ids) ^ found.keys()}
+        wrong.update({id: count for id, count in found.items() if count != 1})
+        assert not wrong, f"of {len(ids)} closings, these were told that often: {wrong}"
+        assert not self.returns, f"told as there again: {self.returns}"
+
+
+def watchers(t, frontends, each=1):
+    """Watchers on each front-end, all knowing one another."""
+    found = [t.connect(frontend, Watcher) for frontend in frontends for _ in range(each)]
+    for number, watcher in enumerate(found):
+        watcher.open(b"watcher%d" % number)
+    wait_know(found, {watcher.id for watcher in found})
+    return found
+
+
+def wait_know(found, ids, timeout=10):
+    """All of these watchers have been told of the ids."""
+    ids = set(ids)
+    for watcher in found:
+        watcher.wait_for_map(lambda states: ids <= states.keys(), timeout)
+
+
+def check_told_once(found, ids, timeout=0):
+    """What Watcher.check_told_once says, of each; they read at the same time."""
+    end = time.monotonic() + scaled(timeout)
+    for watcher in found:
+        watcher.check_told_once(ids, max(0, end - time.monotonic()) / scaled(1))
+
+
+def stored(redis):
+    """id -> state of all entries in Redis."""
+    start_at = len(key("client", b"x")) - 1
+    found = {}
+    for name in redis.keys(key("client", b"*").replace(b"{", b"[{]")):
+        state = redis("HGET", name, "state")
+        if state is not None:
+            found[name[start_at:]] = state
+    return found
+
+
+class Reader:
+    """Reads the whole map of a front-end again and again."""
+
+    def __init__(self, t, frontend):
+        self.client = t.connect(frontend, Original2014, index=1)
+
+    def read(self):
+        """id -> state; None when the front-end has none to answer with."""
+        text = self.client.get_text()
+        return parse_map_text(text) if text else None
+
+
+def difference(expected, found):
+    """A short text of what is not as expected."""
+    if found is None:
+        return "no map"
+    wrong = [f"{id}: {found.get(id)} instead of {expected.get(id)}"
+             for id in sorted(expected.keys() | found.keys()) if expected.get(id) != found.get(id)]
+    return f"{len(wrong)} differ: {'; '.join(wrong[:10])}"
+
+
+def wait_agreement(t, redis, frontends, expected, timeout=10):
+    """Redis and all front-ends hold just the expected entries (a dict, or a function that makes
+    it)."""
+    readers = [("Redis", lambda: stored(redis))]
+    for frontend in frontends:
+        readers.append((frontend.name, Reader(t, frontend).read))
+    wanted = expected if callable(expected) else lambda: expected
+    end = time.monotonic() + scaled(timeout)
+    for name, read in readers:
+        left = max(0.1, end - time.monotonic()) / scaled(1)
+        wait_until(lambda: read() == wanted(), left,
+                   lambda: f"{name} agrees; {difference(wanted(), read())}", 0.05)
+
+
+def states_of(found):
+    """id -> first state of watchers, as `watchers` opened them."""
+    return {watcher.id: b"watcher%d" % number for number, watcher in enumerate(found)}
+
+
+def wait_ready(frontends, timeout=15):
+    for frontend in frontends:
+        wait_until(frontend.ready, timeout, f"{frontend.name} is ready again")
+
+
+def node_id(frontend):
+    """The id under which Redis knows it."""
+    from .process import logfmt
+    return logfmt(frontend.log_lines(r"\bmsg=ready\b")[0])["id"].encode()
