@@ -55,7 +55,7 @@ def test_what_needs_a_restart_is_said(t):
     frontend = t.frontend(t.redis(), config="[redis]\nprefix = tracker\n")
     frontend.write_config("[redis]\nprefix = other\n")
     frontend.reload()
-    frontend.wait_for_log(r"key=redis\.prefix applied=\"at the next start\"")
+    frontend.wait_for_log(r"key=redis\.prefix applied=\"after a restart\"")
     client = t.connect(frontend, Versioned)
     id = client.open(b"x")
     assert frontend.redis("EXISTS", b"tracker:{main/1/0}:client:" + id) == 1
