@@ -61,29 +61,30 @@ static const http_parser_settings callbacks = {
  * refused. */
 static bool find_end(struct http_reader *reader, struct bytes bytes, size_t *len)
 {
-    const uint8_t *end;
+    uint64_t most = (uint64_t)reader->settings->max_header;
+    size_t seen = bytes.len < most ? bytes.len : (size_t)most;
+    const uint8_t *end, *start = bytes.data + reader->scanned;
     *len = 0;
-    while ((end = memchr(bytes.data + reader->scanned, '\n', bytes.len - reader->scanned)) !=
-           NULL) {
-        size_t at = (size_t)(end - bytes.data);
-        if (memchr(bytes.data + reader->scanned, '\r', at - reader->scanned) != end - 1 || at == 0)
+    if (reader->scanned > seen) /* the limit has been lowered meanwhile */
+        return http_reader_refuse(reader, 431, "the header is too large");
+    while ((end = memchr(start, '\n', seen - reader->scanned)) != NULL) {
+        if (end == start || memchr(start, '\r', (size_t)(end - start)) != end - 1)
             return http_reader_refuse(reader, 400, "a line does not end with CR LF");
-        if (at == reader->scanned + 1) {
-            *len = at + 1;
-            break;
+        if (end == start + 1) {
+            *len = (size_t)(end + 1 - bytes.data);
+            return true;
         }
-        if (reader->lines > 0 &&
-            (bytes.data[reader->scanned] == ' ' || bytes.data[reader->scanned] == '\t'))
+        if (reader->lines > 0 && (*start == ' ' || *start == '\t'))
             return http_reader_refuse(reader, 400, "a folded header line");
         if (++reader->lines > (uint64_t)reader->settings->max_headers + 1)
             return http_reader_refuse(reader, 431, "too many header lines");
-        reader->scanned = at + 1;
+        start = end + 1;
+        reader->scanned = (size_t)(start - bytes.data);
     }
-    if (*len > (uint64_t)reader->settings->max_header ||
-        (*len == 0 && bytes.len >= (uint64_t)reader->settings->max_header))
-        return reader->lines == 0 ? http_reader_refuse(reader, 414, "the request line is too long")
-                                  : http_reader_refuse(reader, 431, "the header is too large");
-    return true;
+    if (bytes.len < most)
+        return true;
+    return reader->lines == 0 ? http_reader_refuse(reader, 414, "the request line is too long")
+                              : http_reader_refuse(reader, 431, "the header is too large");
 }
 
 /* A word of capital letters that libhttp-parser does not know is a method, not an error. */

@@ -220,6 +220,22 @@ static void test_limits(void **state)
     expect_status(CHUNKED, "0", 2000, 413);
 }
 
+static void test_limit_lowered_meanwhile(void **state)
+{
+    static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\nA: a longer header\r\nB: c\r\n";
+    struct http_settings lower = settings;
+    struct http_reader reader = {0};
+    enum http_result result;
+    (void)state;
+    (void)http_reader_feed(&reader, &settings, bytes_from_string(text), &result);
+    assert_int_equal(result, HTTP_MORE);
+    lower.max_header = 20;
+    (void)http_reader_feed(&reader, &lower, bytes_from_string(text), &result);
+    assert_int_equal(result, HTTP_BAD);
+    assert_int_equal(reader.status, 431);
+    http_reader_reset(&reader);
+}
+
 static void test_headers(void **state)
 {
     static const char text[] = "GET / HTTP/1.1\r\nHost:a\r\nX-One:  padded \t\r\nX-Empty:\r\n"
@@ -349,10 +365,15 @@ static void test_router(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_query),  cmocka_unit_test(test_continue),
-        cmocka_unit_test(test_texts),  cmocka_unit_test(test_router),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_limit_lowered_meanwhile),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_continue),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_router),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
