@@ -143,6 +143,20 @@ def test_the_build_context_has_what_the_image_needs(t):
     assert {"Makefile", ".version", "cmd", "pkg", "docker", "docs", "tests/lint/packages"} <= set(kept)
 
 
+def test_the_image_has_the_libraries_that_the_programs_need(t):
+    """What is linked stands in the runtime group of install-packages."""
+    listed = set(re.findall(r"^runtime +shared +(\S+)", read(t, "docker/install-packages"), re.M))
+    needed = set()
+    for name in os.listdir(os.path.join(t.build, "bin")):
+        dynamic = t.run("readelf", "-d", t.program(name)).stdout
+        needed |= set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
+    # The sanitizers' are in no image.
+    system = re.compile(r"lib(c|m|gcc_s|asan|ubsan|crypto)\.so\.|ld-linux")
+    needed = {name for name in needed if not system.match(name)}
+    assert needed, "nothing is linked"
+    assert needed <= listed, f"not in the image: {needed - listed}"
+
+
 def unit_file(t):
     """The unit as it is installed, with a program that exists."""
     directory = t.directory("unit")

@@ -54,7 +54,7 @@ def test_over_tls(t):
     plain = t.redis(tcp=True, tls_port=0, tls_cert_file=certificate, tls_key_file=key,
                     tls_ca_cert_file=certificate, tls_auth_clients="no")
     plain("CONFIG", "SET", "port", "0", "tls-port", str(plain.port))
-    url = f"rediss://localhost:{plain.port}"
+    url = f"rediss://127.0.0.1:{plain.port}"
     frontend = t.frontend(url, settings={"redis.tls_ca": certificate})
     client = t.connect(frontend, Versioned)
     id = client.open(b"x")
