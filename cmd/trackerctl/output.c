@@ -296,6 +296,12 @@ void json_bool(struct writer *to, const char *name, bool value)
     writer_string(to, value ? "true" : "false");
 }
 
+void json_raw_named(struct writer *to, struct bytes name, struct bytes json)
+{
+    begin_named(to, name, "");
+    writer_bytes(to, json);
+}
+
 void json_raw(struct writer *to, const char *name, struct bytes json)
 {
     begin_member(to, name);

@@ -43,6 +43,7 @@ void json_bool(struct writer *to, const char *name, bool value);
 /* A name from outside, which must be UTF-8. */
 void json_bytes_named(struct writer *to, struct bytes name, struct bytes text);
 /* Text that is JSON already. */
+void json_raw_named(struct writer *to, struct bytes name, struct bytes json);
 void json_raw(struct writer *to, const char *name, struct bytes json);
 /* Prints it with a line end, and resets the writer. */
 void json_print(struct writer *json);

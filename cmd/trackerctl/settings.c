@@ -24,6 +24,18 @@ static char *fact(struct bytes setting, const char *wanted)
     return found ? found : mem_strdup("?");
 }
 
+static bool is_readable(struct bytes answer)
+{
+    struct members members = members_over(answer);
+    struct writer name = {0};
+    struct bytes setting;
+    bool fine = true;
+    while (fine && members_next(&members, &name, &setting))
+        fine = bytes_is_utf8(writer_bytes_written(&name));
+    writer_free(&name);
+    return fine && !members.bad;
+}
+
 static bool print_settings(struct bytes answer)
 {
     static const char *const headings[] = {"SETTING", "VALUE",      "SOURCE",
@@ -42,18 +54,27 @@ static bool print_settings(struct bytes answer)
     table_print(table);
     table_destroy(&table);
     writer_free(&name);
-    return !members.bad;
+    return is_readable(answer);
 }
 
-static bool is_readable(struct bytes answer)
+/* A setting's facts: texts and booleans, nothing else. */
+static void write_facts(struct writer *json, struct bytes setting)
 {
-    struct members members = members_over(answer);
-    struct writer name = {0};
-    struct bytes setting;
-    while (members_next(&members, &name, &setting)) {
+    struct members members = members_over(setting);
+    struct writer name = {0}, text = {0};
+    struct bytes value;
+    while (members_next(&members, &name, &value)) {
+        struct bytes fact_name = writer_bytes_written(&name);
+        if (!bytes_is_utf8(fact_name))
+            continue;
+        if (value.data[0] == '"' && members_decode(value, &text))
+            json_bytes_named(json, fact_name, writer_bytes_written(&text));
+        else if (bytes_equal(value, BYTES_LITERAL("true")) ||
+                 bytes_equal(value, BYTES_LITERAL("false")))
+            json_raw_named(json, fact_name, value);
     }
     writer_free(&name);
-    return !members.bad && bytes_is_utf8(answer);
+    writer_free(&text);
 }
 
 static void write_settings(struct writer *json, const struct front_end *front_end,
@@ -62,10 +83,21 @@ static void write_settings(struct writer *json, const struct front_end *front_en
     json_open(json, NULL, '{');
     json_bytes(json, "node", bytes_from_string(front_end->id));
     json_string(json, "name", front_end->name);
-    if (is_readable(answer))
-        json_raw(json, "config", answer);
-    else
+    if (is_readable(answer)) {
+        struct members members = members_over(answer);
+        struct writer name = {0};
+        struct bytes setting;
+        json_open(json, "config", '{');
+        while (members_next(&members, &name, &setting)) {
+            json_raw_named(json, writer_bytes_written(&name), BYTES_LITERAL("{"));
+            write_facts(json, setting);
+            json_close(json, '}');
+        }
+        json_close(json, '}');
+        writer_free(&name);
+    } else {
         json_bytes(json, "answer", answer);
+    }
     json_close(json, '}');
 }
 
@@ -84,8 +116,10 @@ static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
             write_settings(&json, asked[i], requests[i].text);
         } else {
             printf("%sfront-end %s (%s)\n", i ? "\n" : "", asked[i]->name, asked[i]->id);
-            if (!print_settings(requests[i].text))
+            if (!print_settings(requests[i].text)) {
                 ctl_complain("front-end %s answers what makes no sense", asked[i]->name);
+                result = ctl_worse(result, CTL_NO);
+            }
         }
     }
     json_close(&json, ']');
