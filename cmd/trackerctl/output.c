@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,6 +200,7 @@ static void shrink(const struct table *table, size_t *widths, size_t edge)
 
 void table_print(const struct table *table)
 {
+    assert(table->columns > 0);
     size_t *widths = mem_zalloc(table->columns, sizeof *widths), edge = terminal_width();
     for (size_t i = 0; i < table->columns; i++)
         widths[i] = strlen(table->headings[i]);
