@@ -9,11 +9,13 @@ bytes of the arguments become "x", as redis-benchmark takes them from its comman
 """
 import re
 import subprocess
+import threading
 import time
 
 from harness.process import clean_environment
 
 FOREVER = "99999999999999"
+MONITOR_SECONDS = 2.5  # the load warms up for one
 # What is replaced in the script: each must be there exactly once.
 EDITS = ((re.compile(r"if (h\[3\] ~= link \.\. ' ' \.\. ARGV\[4\]) then"), r"if (\1) and false then"),
          (re.compile(r"^local function newer\(a, b\) return (.*) end$", re.M),
@@ -59,32 +61,33 @@ class Ceiling:
 
     def prepare(self, size, load):
         """size: operations wanted; load: makes the front-end send its batches for some seconds."""
-        self.call = self._capture(size, load)
+        loading = threading.Thread(target=load)
+        loading.start()
+        try:
+            self.call = self._capture(size)
+            # While it goes on, the entries are still their connections'.
+            self._copy_data()
+        finally:
+            loading.join()
         self.size = self._operations(self.call)
-        self._copy_data()
         with open(self.t.path("pkg", "map", "scripts", "apply.lua"), encoding="utf-8") as file:
-            sha = self.redis("SCRIPT", "LOAD", repeatable(file.read()))
-        self.call[1] = sha
-        answer = self.redis(*self.call).decode()
-        results = answer.splitlines()
-        assert results[0].startswith("ok ") and results[1:].count("ok") == self.size, answer
-        assert self.redis(*self.call).decode().splitlines()[1:].count("ok") == self.size
+            self.call[1] = self.redis("SCRIPT", "LOAD", repeatable(file.read()))
+        for _ in range(2):
+            results = self.redis(*self.call).decode().splitlines()
+            assert results[0].startswith("ok ") and results[1:].count("ok") == self.size, results[:9]
 
     @staticmethod
     def _operations(call):
         return sum(b"}:client:" in key for key in call[3:3 + int(call[2])])
 
-    def _capture(self, size, load):
+    def _capture(self, size):
         """Reads MONITOR while the load runs; the call whose size is nearest."""
         path = f"{self.of.directory}/monitor"
         with open(path, "wb") as output:
-            monitor = subprocess.Popen(["redis-cli", "-s", self.of.socket, "monitor"], stdout=output,
-                                       env=clean_environment())
-            try:
-                load()
-            finally:
+            with subprocess.Popen(["redis-cli", "-s", self.of.socket, "monitor"], stdout=output,
+                                  env=clean_environment()) as monitor:
+                time.sleep(MONITOR_SECONDS)
                 monitor.terminate()
-                monitor.wait()
         best = None
         with open(path, "rb") as file:
             for line in file:
@@ -98,16 +101,14 @@ class Ceiling:
         return [word.replace(b"\0", b"x") for word in words(best[1])]
 
     def _copy_data(self):
-        self.redis("FLUSHALL")
-        for key in self.of.keys():
+        keys = self.call[3:3 + int(self.call[2])]
+        for key in set(keys):
             data = self.of("DUMP", key)
             if data is not None:
                 self.redis("RESTORE", key, 0, data)
-        head, nodes = self.call[3], self.call[4]
-        arguments = self.call[3 + int(self.call[2]):]
-        node, link, before = arguments[1], arguments[2], arguments[3]
-        self.redis("HSET", head, b"link:" + node, link + b" " + before, "hold_until", 0)
-        self.redis("ZADD", nodes, FOREVER, node)
+        node, link, before = self.call[3 + len(keys) + 1:][:3]
+        self.redis("HSET", keys[0], b"link:" + node, link + b" " + before, "hold_until", 0)
+        self.redis("ZADD", keys[1], FOREVER, node)
 
     def _run(self, calls):
         arguments = ["redis-benchmark", "-s", self.redis.socket, "-P", "16", "-c", "4", "-n", str(calls), "--csv"]

@@ -112,7 +112,7 @@ def updates(bench, t):
         ours.append(load())
         size = batch_size(before, node.metrics())
         if not ceiling.is_ready:
-            ceiling.prepare(size, lambda: load(seconds=2))
+            ceiling.prepare(size, lambda: load(seconds=6))
         reference.append(ceiling.measure(bench.seconds))
     accepted = [one["updates_accepted"] for one in ours]
     most = [one["updates"] for one in reference]
