@@ -259,10 +259,12 @@ uint64_t conn_silence_ms(const struct conn *conn)
     uint64_t silence = net_elapsed_ms(conn->listener->net, conn->heard);
     struct tcp_info info;
     socklen_t len = sizeof info;
+    if (conn->fd < 0)
+        return silence;
     /* On this machine nothing lies between: the kernel tells the end of a peer at once. */
     if (!conn->listener->socket.is_tcp)
         return 0;
-    if (conn->fd < 0 || getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return silence;
     if (info.tcpi_last_ack_recv < silence)
         silence = info.tcpi_last_ack_recv;

@@ -89,7 +89,8 @@ const struct address *conn_peer(const struct conn *conn);
 const char *conn_peer_text(const struct conn *conn);
 /*
  * Milliseconds since the peer was last known to be there: a byte received, or, for TCP, an
- * acknowledgement (of data or of a keep-alive probe).
+ * acknowledgement (of data or of a keep-alive probe). 0 for a unix socket that is open: the kernel
+ * tells the end of a local peer at once.
  */
 uint64_t conn_silence_ms(const struct conn *conn);
 bool conn_is_tls(const struct conn *conn);

@@ -141,7 +141,13 @@ void listener_close_connections(struct listener *listener, enum conn_close_reaso
         while ((conn = first_conn(&listener->queues[queues[i]])) != NULL)
             conn_close(conn, reason);
     }
-    /* Those that only send what is left are in no other queue. */
+    /* Those that only send what is left are in no other queue, and before the first try to send it
+     * in none at all. */
     while (!list_is_empty(writes))
         conn_close(list_entry(writes->next, struct output, node)->conn, reason);
+    LIST_FOREACH (node, &listener->net->dirty) {
+        struct conn *conn = list_entry(node, struct conn, dirty);
+        if (conn->listener == listener)
+            conn_close(conn, reason);
+    }
 }

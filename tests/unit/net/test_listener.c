@@ -50,18 +50,31 @@ static void test_ipv4(void **state)
     assert_int_equal(f->asked, 1);
 }
 
+/* The port that is free for IPv6 may be somebody else's for IPv4: then another one is tried. */
+static struct listener *listen_on_both(struct fixture *f)
+{
+    for (int i = 0; i < 100; i++) {
+        struct listener *ipv4;
+        char where[64], *error;
+        fixture_listen(f, "[::]:0");
+        snprintf(where, sizeof where, "0.0.0.0:%u", port_of(listener_where(f->listener)));
+        ipv4 = try_listen(f, where, &error);
+        if (ipv4 != NULL)
+            return ipv4;
+        free(error);
+        listener_destroy(&f->listener);
+    }
+    fail_msg("no port is free for both families");
+    return NULL;
+}
+
 static void test_ipv6_alone(void **state)
 {
     struct fixture *f = *state;
-    struct listener *ipv4;
-    char where[64], *error;
-    fixture_listen(f, "[::]:0");
+    struct listener *ipv4 = listen_on_both(f);
+    char where[64];
     snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
     expect_service(f, where, ADDRESS_IPV6);
-    /* The same port is free for IPv4. */
-    snprintf(where, sizeof where, "0.0.0.0:%u", port_of(listener_where(f->listener)));
-    ipv4 = try_listen(f, where, &error);
-    assert_non_null(ipv4);
     snprintf(where, sizeof where, "127.0.0.1:%u", port_of(listener_where(f->listener)));
     expect_service(f, where, ADDRESS_IPV4);
     listener_destroy(&ipv4);
@@ -460,6 +473,42 @@ static void test_stop(void **state)
     close(fd);
 }
 
+/* Whatever they are at: greeted or not, ending with output or without. */
+static void test_close_connections(void **state)
+{
+    struct fixture *f = *state;
+    struct session *sessions[4];
+    struct listener *other;
+    struct session *spared;
+    char *error;
+    int fds[4], fd;
+    f->keep_greeting = true;
+    fixture_listen(f, "127.0.0.1:0");
+    for (int i = 0; i < 4; i++)
+        sessions[i] = fixture_open(f, &fds[i]);
+    other = try_listen(f, "127.0.0.1:0", &error);
+    assert_non_null(other);
+    fd = fixture_connect_to(listener_where(other));
+    WAIT_FOR(f, f->accepted == 5);
+    spared = &f->sessions[4];
+    conn_handshake_done(sessions[1]->conn);
+    conn_close_after_output(sessions[2]->conn, CONN_CLOSE_LOCAL);
+    WAIT_FOR(f, sessions[2]->conn->state == CONN_LINGER);
+    conn_send(sessions[3]->conn, BYTES_LITERAL("last"));
+    conn_close_after_output(sessions[3]->conn, CONN_CLOSE_LOCAL);
+    conn_send(spared->conn, BYTES_LITERAL("stays"));
+    listener_close_connections(f->listener, CONN_CLOSE_DRAIN);
+    loop_turn(f->loop, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(sessions[i]->closed, 1);
+        assert_int_equal(sessions[i]->reason, CONN_CLOSE_DRAIN);
+        close(fds[i]);
+    }
+    assert_int_equal(spared->closed, 0);
+    listener_destroy(&other);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +531,7 @@ int main(void)
         TEST(test_batches),
         TEST(test_connections_outlive_their_listener),
         TEST(test_stop),
+        TEST(test_close_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
