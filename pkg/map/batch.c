@@ -266,6 +266,9 @@ static void gather(struct batch *batch)
 
 void batch_send_all(struct partition *partition)
 {
+    /* What came back stands before all that waits: it goes first, once all of it is back. */
+    if (!list_is_empty(&partition->requeued))
+        return;
     while (partition->state == PARTITION_READY &&
            partition->batch_count < (size_t)partition->map->redis->inflight) {
         struct batch *batch = mem_zalloc(1, sizeof *batch);
@@ -359,7 +362,7 @@ static void on_reply(void *arg, enum redis_status status, const struct redis_rep
         partition_refused(partition, reply->text);
     else if (status != REDIS_OK)
         partition_failed(partition, status, reply);
-    if (partition->state == PARTITION_READY || partition->batch_count == 0)
+    if (partition->batch_count == 0)
         batch_requeue(partition);
     partition_wake(partition);
 }

@@ -18,7 +18,7 @@ static enum event_op op_of(struct bytes name)
     return EVENT_OTHER;
 }
 
-static bool read_epoch(struct bytes text, uint64_t *epoch)
+bool event_epoch_read(struct bytes text, uint64_t *epoch)
 {
     *epoch = 0;
     if (text.len != 16)
@@ -48,7 +48,7 @@ bool event_message_read(struct bytes text, struct event_message *message)
     message->revision = cursor_decimal(&cursor, ' ');
     message->count = cursor_decimal(&cursor, '\n');
     message->rest = rest_of(&cursor);
-    return !cursor.failed && format == 1 && read_epoch(epoch, &message->epoch);
+    return !cursor.failed && format == 1 && event_epoch_read(epoch, &message->epoch);
 }
 
 static uint64_t version_of(struct bytes text)

@@ -40,6 +40,8 @@ struct event {
     struct bytes body;
 };
 
+/* 16 hex digits as a number. */
+bool event_epoch_read(struct bytes text, uint64_t *epoch) __attribute__((warn_unused_result));
 /* False when the message is malformed. */
 bool event_message_read(struct bytes text, struct event_message *message)
     __attribute__((warn_unused_result));

@@ -214,6 +214,8 @@ static void keep_state(struct op *op)
     if (!op->sent)
         op->state = NULL;
     owned_set_state(owned, op->version, &state, op->state_len);
+    if (!op->sent && owned->phase == OWNED_HELD)
+        owned_unconfirm(op->partition, owned); /* nothing else would bring it there */
 }
 
 /* A close of what we own is still wanted when its caller has stopped waiting. */

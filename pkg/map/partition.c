@@ -22,7 +22,8 @@
 
 /* Until Redis is asked again after it refused. */
 #define REFUSED_DELAY_MS 250
-/* After a lost lease the sockets are read first: who is gone meanwhile must not be restored. */
+/* After a lost lease, or when we have been buried, the sockets are read first: who is gone
+ * meanwhile must not be restored. */
 #define LEASE_DELAY_MS 100
 /* Between two looks at whether batches are still under way. */
 #define SETTLE_POLL_MS 5
@@ -232,10 +233,11 @@ void partition_settle(struct partition *partition, uint64_t delay_ms, const char
 
 void partition_refused(struct partition *partition, struct bytes why)
 {
-    bool lease = bytes_equal(why, BYTES_LITERAL("lease"));
+    bool stood_still =
+        bytes_equal(why, BYTES_LITERAL("lease")) || bytes_equal(why, BYTES_LITERAL("link"));
     char text[16];
     snprintf(text, sizeof text, "%.*s", (int)why.len, (const char *)why.data);
-    partition_settle(partition, lease ? LEASE_DELAY_MS : 0, text);
+    partition_settle(partition, stood_still ? LEASE_DELAY_MS : 0, text);
 }
 
 void partition_failed(struct partition *partition, enum redis_status status,

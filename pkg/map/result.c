@@ -31,10 +31,12 @@ static void run_again(struct op *op)
 }
 
 /* Redis has an entry that nobody here wants any more: its session has ended, or its caller has
- * been told that it failed. */
+ * been told that it failed. Nobody knows the id of a new one; one that a client named waits for
+ * the client's next try. */
 static void give_up_entry(struct op *op)
 {
-    struct op *last = op_create(op->partition, op->leave ? OP_ORPHAN : OP_CLOSE, id_of(op));
+    enum op_kind kind = op->leave || op->kind == OP_CLAIM ? OP_ORPHAN : OP_CLOSE;
+    struct op *last = op_create(op->partition, kind, id_of(op));
     memcpy(last->fence, op->fence, sizeof last->fence);
     last->adopt = MAP_ADOPT_OFF;
     op_enqueue(last);
@@ -72,12 +74,24 @@ static void was_restored(struct op *op, uint64_t version)
     struct owned *owned = owned_find(op->partition, id_of(op));
     if (!owned || owned->phase != OWNED_RESTORING)
         return;
-    if (version > owned->version)
-        owned->version = version;
+    metrics_add(METRIC_RESTORED, 1);
     if (version > owned->wanted)
         owned->wanted = version;
+    if (version < owned->version) {
+        owned_unconfirm(op->partition, owned); /* a newer state was kept meanwhile */
+        return;
+    }
+    owned->version = version;
     owned_confirm(op->partition, owned);
-    metrics_add(METRIC_RESTORED, 1);
+}
+
+/* An entry that nobody here owned has been left; when somebody has come to own it meanwhile, it
+ * is taken back. */
+static void was_orphaned(const struct op *op)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (owned && owned->phase == OWNED_HELD)
+        owned_unconfirm(op->partition, owned);
 }
 
 static void was_closed(struct op *op)
@@ -122,6 +136,8 @@ static void take_ok(struct op *op, uint64_t version, uint64_t revision)
         metrics_add(METRIC_ORPHANED, 1);
         break;
     case OP_ORPHAN:
+        was_orphaned(op);
+        break;
     case OP_BURY:
         break;
     }

@@ -10,7 +10,7 @@
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
-static void new_epoch(struct view_part *part, uint64_t epoch)
+void part_new_epoch(struct view_part *part, uint64_t epoch)
 {
     struct map_view *view = part->view;
     part->fresh_epoch = part->epoch_known;
@@ -21,6 +21,13 @@ static void new_epoch(struct view_part *part, uint64_t epoch)
         if (entry->partition == part->partition->index)
             entry->revision = 0;
     }
+}
+
+bool part_knows_hold(const struct view_part *part)
+{
+    uint64_t epoch;
+    return event_epoch_read(bytes_from_string(part->partition->epoch), &epoch) &&
+           epoch == part->epoch;
 }
 
 static void apply_message(struct view_part *part, struct event_message *message)
@@ -49,7 +56,7 @@ static void take_message(struct view_part *part, struct bytes text)
         return;
     }
     if (!part->epoch_known || message.epoch != part->epoch) {
-        new_epoch(part, message.epoch);
+        part_new_epoch(part, message.epoch);
         load_start(part, "a new epoch");
     }
     if (message.count == 0)
@@ -148,7 +155,7 @@ void view_hold_seen(struct partition *partition, uint64_t redis_now_ms)
     if (!view || redis_now_ms < partition->hold_until)
         return;
     struct view_part *part = &view->parts[partition->index];
-    if (part->state != PART_LIVE)
+    if (part->state != PART_LIVE || !part_knows_hold(part))
         return;
     part->fresh_epoch = false;
     if (!part->has_unconfirmed)

@@ -75,7 +75,8 @@ static void drop_unseen(struct view_part *part)
 {
     struct map_view *view = part->view;
     uint64_t now = map_redis_time_ms(view->map);
-    bool unconfirmed = part->fresh_epoch && now < part->partition->hold_until;
+    bool unconfirmed =
+        part->fresh_epoch && (!part_knows_hold(part) || now < part->partition->hold_until);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next) {
         if (entry->partition != part->partition->index || entry->seen == part->load_number)
@@ -291,12 +292,9 @@ static bool take_floor(struct load *load, struct bytes text)
     struct event_message message;
     if (!event_message_read(text, &message))
         return false;
-    if (!part->epoch_known) {
-        part->epoch = message.epoch;
-        part->epoch_known = true;
-    }
-    if (message.epoch != part->epoch)
-        return false;
+    /* The event that told of it may have come while nobody here listened. */
+    if (!part->epoch_known || message.epoch != part->epoch)
+        part_new_epoch(part, message.epoch);
     part->floor = message.revision;
     if (part->revision < message.revision)
         part->revision = message.revision;

@@ -105,6 +105,10 @@ void view_check_live(struct map_view *view);
 
 /* view_events.c */
 void part_retry_load(void *part);
+/* What is known is of another history: nothing of it is told until the snapshot has been read. */
+void part_new_epoch(struct view_part *part, uint64_t epoch);
+/* Whether the partition's hold_until is of the epoch that the view has seen. */
+bool part_knows_hold(const struct view_part *part);
 
 /* view_load.c */
 void load_start(struct view_part *part, const char *why);

@@ -39,14 +39,57 @@ local lease = tonumber(call('ZSCORE', nodes, node) or 0)
 if lease == 0 or (lease < now and not holding) then return 'lease' end
 
 local function integer(n) return string.format('%.0f', n) end
+-- Decimal strings: clients use all 63 bits, and Lua's numbers end at 2^53.
+local function newer(a, b) return #a > #b or (#a == #b and a > b) end
+local LARGEST = '9223372036854775807'
+
+-- Nearly every batch is nothing but updates by the entries' owners. Judged and written here it
+-- costs Redis two thirds of the general way when it has one operation, and a sixth less when it
+-- has many, as most of what follows need not be made. Whatever is not just that leaves before the
+-- first write, with nil, and is judged again below.
+local function apply_updates()
+    local stored, session_of, key, count = {}, {}, 5, (#ARGV - 8) / 4
+    if count == 0 or count ~= #KEYS - 5 then return nil end
+    for at = 9, #ARGV, 4 do
+        key = key + 1
+        local entry, session, version = KEYS[key], ARGV[at + 1], ARGV[at + 2]
+        if ARGV[at] ~= 'update' then return nil end
+        if not stored[entry] then
+            local k = redis.pcall('HMGET', entry, 'session', 'version', 'node')
+            if k[3] ~= node then return nil end
+            session_of[entry], stored[entry] = k[1], k[2] or '0'
+        end
+        if session ~= session_of[entry] or not newer(version, stored[entry])
+           or newer(version, LARGEST) then
+            return nil
+        end
+        stored[entry] = version
+    end
+    call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5], 'revision',
+         integer(revision + count))
+    local told = {'1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n'}
+    local id_at = #head - 4 + #'client:' + 1
+    key = 5
+    for at = 9, #ARGV, 4 do
+        key = key + 1
+        local version, state = ARGV[at + 2], ARGV[at + 3]
+        local id, size = string.sub(KEYS[key], id_at), #state .. '\nstate'
+        call('HSET', KEYS[key], 'version', version, 'state', state)
+        told[key - 4] = 'update ' .. #id .. ' ' .. #version .. ' ' .. 2 + #size + #state .. '\n' ..
+                        id .. version .. '5 ' .. size .. state
+    end
+    call('PUBLISH', events, table.concat(told))
+    return 'ok ' .. integer(revision + count) .. ' ' .. integer(now) .. string.rep('\nok', count)
+end
+local done = apply_updates()
+if done then return done end
+
 -- Lengths as text: Lua's own conversion goes through printf each time.
 local text = setmetatable({}, {__index = function(t, n)
     t[n] = integer(n)
     return t[n]
 end})
 
--- Decimal strings: clients use all 63 bits, and Lua's numbers end at 2^53.
-local function newer(a, b) return #a > #b or (#a == #b and a > b) end
 local function low_byte(v)
     local m = 0
     for i = 1, #v do m = (m * 10 + string.byte(v, i) - 48) % 256 end
@@ -61,18 +104,19 @@ local function plus(v, n)
     end
     return (carry > 0 and integer(carry) or '') .. table.concat(digits)
 end
-local LARGEST = '9223372036854775807'
 
 -- What each key will be after the operations judged so far: HMGET's own reply, {session, version,
 -- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
--- Plain indexes: a table with names would cost a tenth of the whole script.
-local SESSION, VERSION, NODE, STATE = 1, 2, 3, 4
+-- Plain indexes: a table with names would cost a tenth of the whole script. Rare ones: absent, when
+-- there was no hash and what it has left is still counted; left, the dead front-end that it left.
+local SESSION, VERSION, NODE, STATE, ABSENT, LEFT = 1, 2, 3, 4, 5, 6
 local known = {}
 local function look(key)
     local k = known[key]
     if not k then
         k = redis.pcall('HMGET', key, 'session', 'version', 'node')
         k[VERSION] = k[VERSION] or '0'
+        if not k[NODE] then k[ABSENT] = true end
         known[key] = k
     end
     return k
@@ -82,6 +126,27 @@ local lease_of = {}
 local function lease_end(other)
     if not lease_of[other] then lease_of[other] = tonumber(call('ZSCORE', nodes, other) or 0) end
     return lease_of[other]
+end
+
+-- A hash that only its TTL ended is still listed, or has its deadline, and is counted: what makes
+-- the entry anew, or tells its end, takes that back.
+local function is_listed(op) return redis.pcall('HEXISTS', op.index, op.id) == 1 end
+local function forget_expired(op, k)
+    if not k[ABSENT] then return end
+    k[ABSENT] = nil
+    if is_listed(op) then entries = entries - 1 end
+    if call('ZSCORE', deadlines, 'c:' .. op.id) then
+        entries = entries - 1
+        op.due = true
+    end
+end
+-- The end of an entry that only the index still has.
+local function end_expired(op, k)
+    if not k[ABSENT] or not is_listed(op) then return 'missing' end
+    k[ABSENT] = nil
+    op.how, op.reason, op.from = 'close', 'expired', node
+    entries = entries - 1
+    return 'ok'
 end
 
 -- nil when the operation's session may write the entry, else the refusal.
@@ -155,6 +220,7 @@ end
 function judge.claim(op, k)
     if not k[NODE] then
         local first = op.version == '+' and '1' or string.sub(op.version, 2)
+        forget_expired(op, k)
         return become(op, k, 'open', first)
     end
     local refusal = fence(op, k)
@@ -170,8 +236,7 @@ end
 function judge.restore(op, k)
     local wanted = op.version
     if not k[NODE] then
-        -- A hash that only its TTL ended is still listed and counted.
-        if call('HEXISTS', mine, op.id) == 1 then entries = entries - 1 end
+        forget_expired(op, k)
         return become(op, k, 'open', wanted)
     end
     if k[SESSION] ~= op.session then
@@ -192,7 +257,7 @@ function judge.restore(op, k)
 end
 
 function judge.close(op, k)
-    if not k[NODE] then return 'missing' end
+    if not k[NODE] then return end_expired(op, k) end
     local refusal = fence(op, k)
     if refusal then return refusal end
     op.how, op.from = 'close', k[NODE]
@@ -204,10 +269,7 @@ end
 -- The connection of an entry is gone; session "" is the front-end's own word (an entry in its
 -- index that none of its sessions owns).
 function judge.orphan(op, k)
-    if not k[NODE] then
-        op.how = 'unlist'
-        return 'missing'
-    end
+    if not k[NODE] then return end_expired(op, k) end
     if k[NODE] ~= node or (op.session ~= '' and k[SESSION] ~= op.session) then return 'missing' end
     op.how = 'orphan'
     op.at = now + grace
@@ -226,7 +288,7 @@ function judge.reap(op, k)
         return 'missing'
     end
     op.how, op.reason = 'close', 'expired'
-    k[NODE] = false
+    k[NODE], k[ABSENT] = false, nil
     entries = entries - 1
     return 'ok'
 end
@@ -237,17 +299,17 @@ function judge.forsake(op, k)
     local ends = lease_end(other)
     if holding or ends >= now then return 'waits' end
     if k[NODE] and k[NODE] ~= other then
-        op.how = 'unlist'
+        -- It was opened anew after its TTL had ended it.
+        if k[LEFT] ~= other and is_listed(op) then
+            k[LEFT] = other
+            op.how = 'unlist'
+            entries = entries - 1
+        end
         return 'missing'
     end
-    if not k[NODE] then
-        if redis.pcall('HEXISTS', op.index, op.id) ~= 1 then return 'missing' end
-        op.how, op.reason, op.from = 'close', 'expired', other
-        entries = entries - 1
-        return 'ok'
-    end
+    if not k[NODE] then return end_expired(op, k) end
     op.how, op.at = 'orphan', (ends > 0 and ends or now) + grace
-    k[NODE] = ''
+    k[NODE], k[LEFT] = '', other
     return 'ok'
 end
 
@@ -320,6 +382,7 @@ end
 local write = {}
 function write.open(op)
     call('DEL', op.key)
+    if op.due then call('ZREM', deadlines, 'c:' .. op.id) end
     call('HSET', op.key, 'version', op.to, 'node', node, 'session', op.session, 'since', integer(now),
          unpack(ARGV, op.fields, op.last))
     call('PEXPIRE', op.key, ttl)
@@ -375,8 +438,9 @@ for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op) end
 end
+if entries ~= tonumber(h[5] or 0) then call('HSET', head, 'entries', integer(entries)) end
 if count > 0 then
-    call('HSET', head, 'revision', integer(revision + count), 'entries', integer(entries))
+    call('HSET', head, 'revision', integer(revision + count))
     call('PUBLISH', events, '1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n' ..
          table.concat(told))
     revision = revision + count

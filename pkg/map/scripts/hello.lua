@@ -3,6 +3,8 @@
 -- Gives the front-end a lease and a link number (scripts of an older link are refused from now
 -- on). When the stored run differs from Redis's present one, or nothing is stored, the history
 -- that front-ends know may not be this one: a new epoch begins, nothing is reaped for the hold.
+-- Nor is it when nobody has swept for longer than a lease: until then all leases have ended, and
+-- whoever comes back first must not take the others for dead.
 --
 -- KEYS  1 head  2 nodes  3 events (channel)
 -- ARGV  1 run id of Redis  2 epoch to begin if one must (16 hex digits)  3 P  4 node  5 lease ms
@@ -14,7 +16,8 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function integer(n) return string.format('%.0f', n) end
 
-local h = call('HMGET', KEYS[1], 'epoch', 'run', 'P', 'revision', 'hold_until', 'link:' .. ARGV[4])
+local h = call('HMGET', KEYS[1], 'epoch', 'run', 'P', 'revision', 'hold_until', 'link:' .. ARGV[4],
+               'last')
 local epoch, revision, hold = h[1], h[4] or '0', h[5] or '0'
 if h[3] and h[3] ~= ARGV[3] then return {'partitions', h[3]} end
 
@@ -24,6 +27,12 @@ if not epoch or h[2] ~= ARGV[1] then
     call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[1], 'P', ARGV[3], 'revision', revision,
          'last', integer(now), 'hold_until', hold)
     call('PUBLISH', KEYS[3], '1 ' .. epoch .. ' ' .. revision .. ' 0\n')
+else
+    local since = now - tonumber(h[7] or now)
+    if since > tonumber(ARGV[5]) or since < 0 then
+        hold = integer(now + ARGV[6])
+        call('HSET', KEYS[1], 'last', integer(now), 'hold_until', hold)
+    end
 end
 
 local link = tonumber(string.match(h[6] or '0', '^%d+')) + 1

@@ -1,0 +1,178 @@
+/*
+ * What the map does about what was lost: batches under way with their link, hashes that only their
+ * TTL ended, events that nobody listened to.
+ */
+#include "map/fixture.h"
+
+#include "map/view_private.h"
+
+#define KEY(kind) "tracker:{main/1/0}:" kind
+
+static int setup_two(void **state)
+{
+    *state = world_with_fronts(2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+static const char *client_key(const char *id)
+{
+    static char key[300];
+    snprintf(key, sizeof key, KEY("client:%s"), id);
+    return key;
+}
+
+static bool has_entries(struct world *world, const char *count)
+{
+    return !strcmp(WORLD_REDIS(world, "HGET", KEY("head"), "entries"), count);
+}
+
+/* Two batches under way when the link goes must not change places. */
+static void test_batches_of_a_lost_link_keep_their_order(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[0];
+    struct client client;
+    client_connect(&client, front);
+    client_open(world, &client, "first");
+    char id[sizeof client.id];
+    memcpy(id, client.id, sizeof id);
+    unsigned answers = client.answers;
+    kill(redis_embedded_pid(world->server), SIGSTOP);
+    map_session_close_entry(client.session, bytes_from_string(id), MAP_ADOPT_ANY, client_done,
+                            &client);
+    loop_turn(world->loop, 0);
+    loop_turn(world->loop, 0);
+    client_send_update(&client, id, MAP_VERSION_ABSOLUTE, 5, "again");
+    loop_turn(world->loop, 0);
+    loop_turn(world->loop, 0);
+    redis_link_reset(front->map->link, "a test");
+    kill(redis_embedded_pid(world->server), SIGCONT);
+    WAIT_UNTIL(world, client.answers == answers + 2);
+    assert_int_equal(client.result, MAP_OK);
+    WAIT_UNTIL(world, map_is_ready(front->map, NULL));
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(id), "state"), "again");
+    assert_true(map_session_owns(client.session, bytes_from_string(id)));
+    map_session_end(&client.session, true);
+}
+
+static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    world->fronts[0].settings.client_ttl = 2000;
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
+    char id[sizeof client.id];
+    memcpy(id, client.id, sizeof id);
+    client.silence = 2000;
+    WORLD_REDIS(world, "PEXPIRE", client_key(id), "1");
+    WAIT_UNTIL(world, client.ended);
+    WAIT_UNTIL(world, observer.closed == 1);
+    WAIT_UNTIL(world, has_entries(world, "0"));
+    map_unwatch(&observer.watcher);
+}
+
+/* What the dead listed and the TTL ended is opened anew: it is one entry, not two. */
+static void test_an_expired_entry_of_the_dead_is_counted_once(void **state)
+{
+    struct world *world = *state;
+    struct client client, again;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    char id[sizeof client.id];
+    memcpy(id, client.id, sizeof id);
+    front_silence(&world->fronts[0]);
+    WORLD_REDIS(world, "DEL", client_key(id));
+    client_connect(&again, &world->fronts[1]);
+    assert_int_equal(client_update(world, &again, id, 3, "b"), MAP_OK);
+    WAIT_UNTIL(world, (WORLD_REDIS(world, "ZCARD", KEY("nodes")), world->reply_integer == 1));
+    assert_true(has_entries(world, "1"));
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(id), "state"), "b");
+    map_session_end(&again.session, true);
+    map_session_end(&client.session, true);
+}
+
+/* The same of one that waited for its client. */
+static void test_an_expired_orphan_is_counted_once(void **state)
+{
+    struct world *world = *state;
+    struct client client, again;
+    char member[300];
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    char id[sizeof client.id];
+    memcpy(id, client.id, sizeof id);
+    snprintf(member, sizeof member, "c:%s", id);
+    world->fronts[0].settings.client_grace = 60000;
+    world->fronts[1].settings.client_grace = 60000;
+    map_session_end(&client.session, true);
+    WAIT_UNTIL(world, *WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member) != 0);
+    WORLD_REDIS(world, "DEL", client_key(id));
+    client_connect(&again, &world->fronts[1]);
+    assert_int_equal(client_update(world, &again, id, 3, "b"), MAP_OK);
+    assert_true(has_entries(world, "1"));
+    assert_string_equal(WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member), "");
+    map_session_end(&again.session, true);
+}
+
+/* The event of the new epoch came while the view's connection was away. */
+static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
+    /* As after a restart with the data, told to nobody; and nothing changes after it. */
+    WORLD_REDIS(world, "HSET", KEY("head"), "epoch", "0123456789abcdef");
+    redis_subscriber_reset(world->fronts[1].map->subscriber, "a test");
+    const struct view_part *part = &observer.view->parts[0];
+    WAIT_UNTIL(world, part->epoch == UINT64_C(0x0123456789abcdef) && part->state == PART_LIVE);
+    assert_int_equal(observer.closed, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Who comes back first after Redis stood still must not take the others for dead. */
+static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
+{
+    struct world *world = *state;
+    for (size_t i = 0; i < 2; i++)
+        front_silence(&world->fronts[i]);
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0", "last", "1000");
+    char run[sizeof world->reply];
+    strcpy(run, WORLD_REDIS(world, "HGET", KEY("head"), "run"));
+    WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
+                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000");
+    assert_true(strlen(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until")) == 13);
+    /* Not again by the next one. */
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0");
+    WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
+                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000");
+    assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until"), "0");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_batches_of_a_lost_link_keep_their_order),
+        TEST(test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first),
+        TEST(test_an_expired_entry_of_the_dead_is_counted_once),
+        TEST(test_an_expired_orphan_is_counted_once),
+        TEST(test_a_view_finds_a_new_epoch_in_the_snapshot),
+        TEST(test_hello_begins_the_hold_when_nobody_has_swept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
