@@ -5,23 +5,29 @@
 -- Returns an event message with op "entry" (docs/redis-keys.md), or "" when there is no epoch.
 local h = redis.call('HMGET', KEYS[1], 'epoch', 'revision')
 if not h[1] then return '' end
+-- Lengths as text: Lua's own conversion goes through printf each time.
+local text = setmetatable({}, {__index = function(t, n)
+    t[n] = string.format('%d', n)
+    return t[n]
+end})
 local out, count = {}, 0
 for i = 1, #ARGV do
     local all = redis.call('HGETALL', KEYS[i + 1])
     if #all > 0 then
-        local body, version = {}, ''
+        local body, version, n = {}, '', 0
         for j = 1, #all, 2 do
             local field, value = all[j], all[j + 1]
             if field == 'version' then
                 version = value
             elseif field ~= 'session' then
-                body[#body + 1] = #field .. ' ' .. #value .. '\n' .. field .. value
+                n = n + 1
+                body[n] = text[#field] .. ' ' .. text[#value] .. '\n' .. field .. value
             end
         end
-        local text = table.concat(body)
-        out[#out + 1] = 'entry ' .. #ARGV[i] .. ' ' .. #version .. ' ' .. #text .. '\n' .. ARGV[i] ..
-                            version .. text
+        local id, fields = ARGV[i], table.concat(body)
         count = count + 1
+        out[count] = 'entry ' .. text[#id] .. ' ' .. text[#version] .. ' ' .. text[#fields] .. '\n' ..
+                     id .. version .. fields
     end
 end
 return '1 ' .. h[1] .. ' ' .. (h[2] or '0') .. ' ' .. count .. '\n' .. table.concat(out)
