@@ -28,7 +28,8 @@ def test_clients_are_spread_and_share_the_map(t):
     for index, client in enumerate(clients):
         address = redis("HGET", b"tracker:{main/1/0}:client:" + client.id, "address")
         assert address.startswith(b"127.0.0.%d:" % (10 + index)), address
-    assert all(frontend.metric("tracker_owned_entries") == 3 for frontend in frontends)
+    owned = [frontend.metric("tracker_owned_entries") for frontend in frontends]
+    assert sum(owned) == 9 and min(owned) >= 2, owned
     connection = http.client.HTTPConnection(*proxy.address("WEB_BIND"), timeout=10)
     connection.request("GET", "/readyz")
     assert connection.getresponse().status == 200
@@ -56,7 +57,7 @@ def test_a_killed_frontends_clients_come_back_through_another(t):
         client.open(b"before")
     frontends[0].kill()
     lost = [client for client in clients if client.closed(0.5)]
-    assert len(lost) == 2, len(lost)
+    assert 0 < len(lost) < len(clients), len(lost)
     proxy.process.wait_for_log(r"Server tracker/a is DOWN", 15)
     for client in lost:
         again = t.connect(proxy.address("TRACKER_BIND"), Versioned)
