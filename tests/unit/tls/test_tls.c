@@ -47,7 +47,7 @@ struct pair {
 static struct tls_context *must(struct tls_context *context, char *error)
 {
     if (context == NULL)
-        fail_msg("%s", error);
+        fail_msg("%s", error ? error : "no context, and no reason");
     assert_null(error);
     return context;
 }
