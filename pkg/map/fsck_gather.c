@@ -1,8 +1,4 @@
 /* fsck_gather: finds every id of which anything in Redis speaks: entries, indexes, deadlines. */
-/* The ids are chosen by clients. */
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)random_keyed_hash(key, len)
-#include "base/random.h"
-
 #include "map/fsck_private.h"
 
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #ifndef MAP_FSCK_PRIVATE_H
 #define MAP_FSCK_PRIVATE_H
 
-#include <uthash.h>
+#include "map/map_private.h"
 
 #include "base/ids.h"
 #include "map/fsck.h"
