@@ -59,7 +59,7 @@ struct conn_handler {
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 
 /* Each returns at once; nothing is written before the end of the turn. */
-void conn_send(struct conn *conn, struct bytes bytes); /* copies */
+void conn_send(struct conn *conn, struct bytes bytes);        /* copies */
 void conn_send_frame(struct conn *conn, struct frame *frame); /* takes a reference of its own */
 /* A part of a frame. */
 void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);

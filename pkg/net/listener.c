@@ -94,6 +94,7 @@ static bool accept_one(struct listener *listener)
             return true; /* that connection is gone already */
         return false;
     }
+    socket_adopt(&listener->socket, fd);
     if (listener->socket.is_tcp)
         address_from_sockaddr((struct sockaddr *)&storage, &peer);
     else

@@ -55,6 +55,12 @@ void socket_apply_settings(struct socket_listening *listening, const struct net_
     }
 }
 
+void socket_adopt(const struct socket_listening *listening, int fd)
+{
+    if (!listening->is_tcp && listening->options.send_buffer > 0)
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, listening->options.send_buffer);
+}
+
 /* Port 0, then the port that the system chose. */
 static char *describe(int fd, bool any)
 {

@@ -30,6 +30,8 @@ char *socket_open(struct socket_listening *listening, const char *where,
 /* Sets options that have changed since, for connections that begin from now on: the kernel copies
  * them when a connection is made, not when it is accepted. */
 void socket_apply_settings(struct socket_listening *listening, const struct net_settings *settings);
+/* Sets on an accepted socket what it does not inherit: unix sockets inherit nothing. */
+void socket_adopt(const struct socket_listening *listening, int fd);
 /* Closes it and removes its file, if that is still ours. Harmless when closed. */
 void socket_close(struct socket_listening *listening);
 

@@ -350,6 +350,20 @@ static void test_socket_options(void **state)
     close(fd);
 }
 
+static void test_send_buffer_of_a_unix_socket(void **state)
+{
+    struct fixture *f = *state;
+    struct session *session;
+    char where[32];
+    int fd;
+    make_path(where);
+    fixture_set(f, "net.send_buffer=8KiB");
+    fixture_listen(f, where);
+    session = fixture_open(f, &fd);
+    assert_int_equal(get_option(session->conn->fd, SOL_SOCKET, SO_SNDBUF), 2 * 8192);
+    close(fd);
+}
+
 static int lowest_free_descriptor(void)
 {
     int fd = dup(0);
@@ -526,6 +540,7 @@ int main(void)
         TEST(test_admit),
         TEST(test_refusals_do_not_flood_the_log),
         TEST(test_socket_options),
+        TEST(test_send_buffer_of_a_unix_socket),
         TEST(test_descriptors_run_out),
         TEST(test_accepting_goes_on_after_the_pause),
         TEST(test_batches),
