@@ -256,10 +256,13 @@ static void gather(struct batch *batch)
         take_before(batch, op);
         take(batch, op);
     }
-    if (loop_now_ms(partition->map->loop) < partition->restore_from_ms)
+    uint64_t now = loop_now_ms(partition->map->loop);
+    if (now < partition->restore_from_ms)
         return;
     while (has_room(batch, &partition->unconfirmed)) {
         struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
+        if (owned->renew_at > now)
+            break;
         take(batch, owned_make_restore(partition, owned));
     }
 }

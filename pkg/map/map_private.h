@@ -47,10 +47,10 @@ struct owned {
     UT_hash_handle hh; /* by id, in its partition */
     struct map_session *session;
     struct list in_session;
-    struct list link; /* by phase */
-    uint64_t renew_at;
-    uint64_t version; /* what must stand in Redis: the last that was accepted or kept */
-    uint64_t wanted;  /* the last that was asked for; later relative versions count from it */
+    struct list link;  /* by phase */
+    uint64_t renew_at; /* unconfirmed: not restored before; the list begins with those due */
+    uint64_t version;  /* what must stand in Redis: the last that was accepted or kept */
+    uint64_t wanted;   /* the last that was asked for; later relative versions count from it */
     char *state;
     uint32_t state_len;
     uint8_t phase;
@@ -262,6 +262,8 @@ struct owned *owned_create(struct map_session *session, struct partition *partit
 void owned_set_state(struct owned *owned, uint64_t version, char **state, uint32_t len);
 void owned_confirm(struct partition *partition, struct owned *owned);
 void owned_unconfirm(struct partition *partition, struct owned *owned);
+/* Its restore could not be done as things are. */
+void owned_restore_later(struct partition *partition, struct owned *owned);
 void owned_unconfirm_all(struct partition *partition);
 /* Takes it from its session and frees it. */
 void owned_destroy(struct partition *partition, struct owned *owned);

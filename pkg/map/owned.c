@@ -14,6 +14,8 @@
 #include "map/keys.h"
 #include "metrics/metrics.h"
 
+/* Until a restore that could not be done is tried again. */
+#define RESTORE_RETRY_MS 1000
 /* Remembered closes of a partition, whatever their rate. */
 #define CLOSES_MAX 100000
 
@@ -76,9 +78,18 @@ void owned_confirm(struct partition *partition, struct owned *owned)
 void owned_unconfirm(struct partition *partition, struct owned *owned)
 {
     owned->phase = OWNED_UNCONFIRMED;
+    owned->renew_at = 0;
     list_remove(&owned->link);
-    list_append(&partition->unconfirmed, &owned->link);
+    list_prepend(&partition->unconfirmed, &owned->link);
     partition_wake(partition);
+}
+
+void owned_restore_later(struct partition *partition, struct owned *owned)
+{
+    owned->phase = OWNED_UNCONFIRMED;
+    owned->renew_at = loop_now_ms(partition->map->loop) + RESTORE_RETRY_MS;
+    list_remove(&owned->link);
+    list_append(&partition->unconfirmed, &owned->link); /* which partition_tick looks at */
 }
 
 void owned_unconfirm_all(struct partition *partition)

@@ -144,12 +144,24 @@ static void take_ok(struct op *op, uint64_t version, uint64_t revision)
     finish(op, MAP_OK, version);
 }
 
+static bool has_waited(const struct op *op)
+{
+    uint64_t now = loop_now_ms(op->partition->map->loop);
+    return op->parked_until_ms && now > op->parked_until_ms;
+}
+
 /* A live session of somebody else has it, or adoption is not allowed. */
 static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
+    struct owned *owned = owned_find(partition, id_of(op));
+    /* It still waits for its restore: so does this. */
+    if (op->kind == OP_UPDATE && owned && owned->session == op->session &&
+        owned->phase == OWNED_UNCONFIRMED && !has_waited(op)) {
+        op_park(op, owner, lease_end);
+        return;
+    }
     if (op->kind == OP_UPDATE || op->kind == OP_RESTORE) {
-        struct owned *owned = owned_find(partition, id_of(op));
         if (owned && !strcmp(owned->session->fence, op->fence))
             session_lose(owned->session, id_of(op));
         finish(op, MAP_OWNED, 0);
@@ -158,8 +170,7 @@ static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
     bool ours = bytes_equal(owner, bytes_from_string(partition->map->node));
     bool told = bytes_equal(owner, BYTES_LITERAL("-"));
     bool alive = bytes_equal(owner, bytes_from_string(op->other)) && lease_end > op->owner_lease;
-    bool waited = op->parked_until_ms && loop_now_ms(partition->map->loop) > op->parked_until_ms;
-    if (ours || told || alive || waited || !op->session)
+    if (ours || told || alive || has_waited(op) || !op->session)
         finish(op, MAP_OWNED, 0);
     else
         op_park(op, owner, lease_end);
@@ -222,18 +233,22 @@ static void take_dead(struct op *op, struct bytes owner)
     run_again(op);
 }
 
+static void restore_later(struct op *op)
+{
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (op->kind != OP_RESTORE || !owned || owned->phase != OWNED_RESTORING)
+        return;
+    owned_restore_later(op->partition, owned);
+}
+
 /* "limit" and "type": it cannot be stored as things are. */
 static void take_refusal(struct op *op, bool wrong_type)
 {
     static struct log_limit limit = {.burst = 5};
-    struct owned *owned = owned_find(op->partition, id_of(op));
     if (wrong_type)
         log_limited(LOG_ERROR, &limit, "key_of_another_type", LOG_BYTES("id", id_of(op)),
                     LOG_STRING("prefix", op->partition->prefix));
-    if (op->kind == OP_RESTORE && owned && owned->phase == OWNED_RESTORING) {
-        owned_unconfirm(op->partition, owned);
-        op->partition->restore_from_ms = loop_now_ms(op->partition->map->loop) + 1000;
-    }
+    restore_later(op);
     finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
 }
 
@@ -275,8 +290,11 @@ void result_take(struct op *op, struct bytes line, uint64_t revision)
         take_refusal(op, false);
     } else if (bytes_equal(word, BYTES_LITERAL("type"))) {
         take_refusal(op, true);
+    } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
+        restore_later(op);
+        finish(op, MAP_MISSING, 0); /* sweeps ask again by themselves */
     } else {
-        take_missing(op); /* "missing", "waits" */
+        take_missing(op);
     }
 }
 

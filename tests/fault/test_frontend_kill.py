@@ -2,7 +2,7 @@
 import time
 
 from harness import Versioned, scaled
-from harness.faults import (GRACE, LEASE, SWEEP, TELL, check_told_once, key, node_id, start, stored, wait_know,
+from harness.faults import (GRACE, LEASE, SWEEP, TELL, check_told_once, crowd, key, node_id, start, stored, wait_know,
                             watchers)
 
 
@@ -10,7 +10,7 @@ def test_a_thousand_clients_are_told_once_within_ten_seconds(t):
     """With the standard settings."""
     redis, (a, b, c) = start(t, 3)
     found = watchers(t, [b, c], 2)
-    clients = t.bulk(a, 1000)
+    clients = crowd(t, a, 1000)
     wait_know(found, clients.ids)
     events = t.events(redis)
     began = time.monotonic()

@@ -7,8 +7,10 @@ import time
 from .tracker import Original2014, Versioned, parse_map_text
 from .waiting import scaled, wait_until
 
-# The second listener answers Get with a map of any size.
-LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "web=127.0.0.1:0")
+# The second listener answers Get with a map of any size; the third tells its clients nothing, so that
+# there may be thousands of them.
+LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "tracker=127.0.0.1:0,push=off",
+          "web=127.0.0.1:0")
 PREFIX = b"tracker:{main/1/0}:"
 # The bounds of the standard settings, in seconds.
 LEASE, GRACE, SWEEP, HOLD, TELL = 3, 5, 1.1, 10, 1
@@ -39,6 +41,21 @@ def wait_hold_over(redis, timeout=HOLD + 5):
         until = int(redis("HGET", key("head"), "hold_until") or 0)
         return until < int(seconds) * 1000 + int(micros) // 1000
     wait_until(is_over, timeout, "the hold ends", 0.05)
+
+
+def crowd(t, frontend, count, **options):
+    """Many clients that are told nothing."""
+    return t.bulk(frontend.address("tracker", 2), count, **options)
+
+
+def wait_swept(redis, timeout=5):
+    """Waits until every front-end has swept once more, and so knows what `head` holds."""
+    def leases():
+        flat = redis("ZRANGE", key("nodes"), 0, -1, "WITHSCORES")
+        return dict(zip(flat[::2], map(float, flat[1::2])))
+    before = leases()
+    wait_until(lambda: all(end > before.get(node, 0) for node, end in leases().items()), timeout,
+               "everybody sweeps")
 
 
 class Watcher(Versioned):

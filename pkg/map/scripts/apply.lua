@@ -239,21 +239,23 @@ function judge.restore(op, k)
         forget_expired(op, k)
         return become(op, k, 'open', wanted)
     end
-    if k[SESSION] ~= op.session then
-        if k[NODE] ~= '' and k[NODE] ~= node and lease_end(k[NODE]) < now and not holding then
-            return 'dead ' .. k[NODE]
-        end
-        return 'owned ' .. k[NODE] .. ' 0'
+    local same, ours, ahead = k[SESSION] == op.session, k[NODE] == node, newer(wanted, k[VERSION])
+    if k[NODE] ~= '' and not ours then
+        if same then return 'owned ' .. k[NODE] .. ' 0' end
+        if lease_end(k[NODE]) < now and not holding then return 'dead ' .. k[NODE] end
+        -- Who takes an entry over makes its version newer. So Redis is older than that, and the
+        -- other front-end, whose clients have it no more, leaves it in a moment.
+        return holding and ahead and 'waits' or 'owned ' .. k[NODE] .. ' 0'
     end
-    if k[NODE] ~= '' and k[NODE] ~= node then return 'owned ' .. k[NODE] .. ' 0' end
-    if not newer(wanted, k[VERSION]) then
-        if k[NODE] == node then
+    if not ahead then
+        if same and ours then
             op.how = 'index'
             return 'ok ' .. k[VERSION]
         end
+        if not same and not ours then return 'owned - 0' end
         wanted, op.keep = k[VERSION], newer(k[VERSION], wanted)
     end
-    return become(op, k, k[NODE] == node and 'update' or 'adopt', wanted)
+    return become(op, k, same and ours and 'update' or 'adopt', wanted)
 end
 
 function judge.close(op, k)
