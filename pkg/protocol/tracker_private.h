@@ -144,6 +144,7 @@ struct tracker_session {
     struct map_session *map; /* NULL before the first write, and after the end */
     struct pending *pending; /* NULL: nothing */
     struct tail *tail;       /* PUSH_FOLLOWING */
+    struct map_read *reach;  /* PUSH_DUE: waits for the view to have its own writes */
     struct bucket bucket;
     uint32_t told_closes;          /* the audience's closes when the last whole map was begun */
     uint32_t told_all_ms;          /* when that was */

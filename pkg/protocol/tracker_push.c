@@ -1,11 +1,12 @@
 /*
  * tracker_push: who is told what, and when.
  *
- * A reader is first due a whole map; then it is current, and gets what each turn brings. One that
- * does not keep up gets no queue: it follows with a place in the view's list of changes, and goes
- * on from there when its output is empty. A whole map that is large is told in the same way, from
- * the list's beginning, a chunk a turn. Closes cannot be told one by one: each makes the whole map
- * due again, not more often than tracker.push_all_interval for one reader.
+ * A reader is first due a whole map, in which its own writes are to be; then it is current, and
+ * gets what each turn brings. One that does not keep up gets no queue: it follows with a place in
+ * the view's list of changes, and goes on from there when its output is empty. A whole map that is
+ * large is told in the same way, from the list's beginning, a chunk a turn. Closes cannot be told
+ * one by one: each makes the whole map due again, not more often than tracker.push_all_interval for
+ * one reader.
  */
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@
 #include "metrics/metrics.h"
 #include "protocol/tracker_private.h"
 
-#define SHARED_MAX 65536 /* a map of at most so many bytes is encoded once for all its readers */
+#define LATER_MAX_MS 1000
+#define SHARED_MAX   65536 /* a map of at most so many bytes is encoded once for all its readers */
 
 static void serve_due(void *arg);
 static void serve_later(void *arg);
@@ -103,6 +105,7 @@ static void move(struct tracker_session *session, enum push_state state)
         free(session->tail);
         session->tail = NULL;
     }
+    map_read_cancel(&session->reach);
     if (session->tail == NULL && state == PUSH_FOLLOWING)
         session->tail = mem_zalloc(1, sizeof *session->tail);
     session->push = (uint8_t)state;
@@ -249,15 +252,16 @@ static void serve_due(void *arg)
         return;
     LIST_FOREACH (node, &audience->due) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        if (!conn_is_behind(session->conn))
+        if (session->reach == NULL && !conn_is_behind(session->conn))
             tell_all(session);
     }
     if (loop_timer_is_running(audience->later))
         return;
     next = tell_closes(&audience->current, next);
     next = tell_closes(&audience->following, next);
+    /* The interval may be another when it is over: a reload changes it. */
     if (next != UINT64_MAX)
-        loop_timer_start(audience->later, next);
+        loop_timer_start(audience->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
 }
 
 static void serve_later(void *arg)
@@ -346,15 +350,26 @@ static bool is_pushed_to(const struct tracker_session *session)
            session->port->settings->push != TRACKER_PUSH_OFF;
 }
 
+static void on_reached(void *arg, bool known, bool stale)
+{
+    struct tracker_session *session = arg;
+    (void)known;
+    (void)stale;
+    session->reach = NULL;
+    ask_to_serve(session->port->audience);
+}
+
 void push_begin(struct tracker_session *session, bool whole)
 {
     struct audience *audience = session->port->audience;
+    struct map_view *view;
     if (!is_pushed_to(session) || session->ended || (session->push != PUSH_OFF && !whole))
         return;
-    if (audience_watch(audience) == NULL)
+    view = audience_watch(audience);
+    if (view == NULL)
         return;
     move(session, PUSH_DUE);
-    ask_to_serve(audience);
+    session->reach = map_read(view, session->map, on_reached, session);
 }
 
 void push_end(struct tracker_session *session)
