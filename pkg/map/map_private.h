@@ -157,13 +157,18 @@ struct map_session {
     uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
     char fence[ID_FENCE_LENGTH + 1];
-    struct bytes opened_id;
-    bool *gone; /* set when it ends while its answers are being delivered */
-    char *address;
+    /* Per partition: the revision of its last write. Behind them stands the address, as text. */
     struct session_mark {
         uint64_t revision;
         unsigned epochs;
-    } written[]; /* per partition: the revision of its last write */
+    } written[];
+};
+
+/* An answer that is being delivered; they nest when `done` asks for more. On the stack. */
+struct delivery {
+    struct delivery *outer;
+    struct map_session *session; /* NULL: it has ended meanwhile */
+    struct bytes id;
 };
 
 struct map_space {
@@ -202,6 +207,7 @@ struct map {
     struct map_space *spaces;
     struct node *node_channel;
     struct map_finish_wait *finish;
+    struct delivery *delivery; /* the innermost */
 };
 
 extern struct redis_script script_apply, script_hello, script_sweep, script_read;
@@ -277,6 +283,7 @@ void closes_drop_oldest(struct partition *partition);
 void closes_forget(struct partition *partition, uint64_t now_ms);
 
 /* session.c */
+const char *session_address(const struct map_session *session);
 /* Closes all its entries in the map and asks its connection to end. */
 void session_close_all(struct map_session *session, enum map_end why);
 void session_lose(struct map_session *session, struct bytes id);

@@ -93,24 +93,19 @@ static bool is_in_use(const struct op *op)
  * under way. False when done has ended the session. */
 static bool deliver_one(struct map_session *session, struct op *op)
 {
-    bool gone = false, *outer_gone = session->gone;
-    struct bytes outer_id = session->opened_id;
+    struct map *map = op->partition->map;
+    struct delivery delivery = {
+        .outer = map->delivery, .session = session, .id = {(const uint8_t *)op->id, op->id_len}};
     map_done done = op->done;
-    session->gone = &gone;
-    session->opened_id = (struct bytes){(const uint8_t *)op->id, op->id_len};
+    map->delivery = &delivery;
     session->pending--;
     list_remove(&op->in_session);
     op->session = NULL;
     done(op->arg, (enum map_result)op->result, op->version);
-    if (gone && outer_gone)
-        *outer_gone = true;
-    if (!gone) {
-        session->gone = outer_gone;
-        session->opened_id = outer_id;
-    }
+    map->delivery = delivery.outer;
     if (!is_in_use(op))
         free_op(op);
-    return !gone;
+    return delivery.session != NULL;
 }
 
 /* Calls back the answered operations at the head of the session's list. A callback may end the
@@ -172,7 +167,7 @@ void op_describe(struct op *op, const struct map_session *session)
     if (op->address)
         return;
     op->protocol = session->protocol;
-    op->address = mem_strdup(session->address);
+    op->address = mem_strdup(session_address(session));
 }
 
 void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)

@@ -24,19 +24,25 @@ const char *map_result_name(enum map_result result)
 struct map_session *map_session_create(struct map_space *space, const char *protocol,
                                        const char *address, const struct map_sink *sink, void *arg)
 {
-    struct map_session *session =
-        mem_zalloc(1, sizeof *session + space->count * sizeof *session->written);
+    size_t marks = space->count * sizeof *((struct map_session *)NULL)->written;
+    size_t address_size = strlen(address) + 1;
+    struct map_session *session = mem_zalloc(1, sizeof *session + marks + address_size);
     session->space = space;
     session->sink = sink;
     session->arg = arg;
     session->protocol = protocol;
-    session->address = mem_strdup(address);
+    memcpy((char *)session->written + marks, address, address_size);
     id_make_hex(session->fence, ID_FENCE_LENGTH);
     list_init(&session->owned);
     list_init(&session->ops);
     list_append(&space->map->sessions, &session->link);
     metrics_add(METRIC_SESSIONS, 1);
     return session;
+}
+
+const char *session_address(const struct map_session *session)
+{
+    return (const char *)(session->written + session->space->count);
 }
 
 /* Nobody waits for these: they are sent when they can be. */
@@ -71,9 +77,10 @@ void map_session_end(struct map_session **session_pointer, bool leave)
     leave_all(session, leave ? OP_ORPHAN : OP_CLOSE);
     list_remove(&session->link);
     metrics_add(METRIC_SESSIONS, -1);
-    if (session->gone)
-        *session->gone = true;
-    free(session->address);
+    for (struct delivery *each = session->space->map->delivery; each; each = each->outer) {
+        if (each->session == session)
+            each->session = NULL;
+    }
     free(session);
 }
 
@@ -159,7 +166,10 @@ void map_session_open(struct map_session *session, struct bytes state, map_done 
 
 struct bytes map_session_opened_id(const struct map_session *session)
 {
-    return session->opened_id;
+    const struct delivery *delivery = session->space->map->delivery;
+    while (delivery && delivery->session != session)
+        delivery = delivery->outer;
+    return delivery ? delivery->id : (struct bytes){0};
 }
 
 /* The whole version that an update of an owned entry asks for; false when it is stale. */
