@@ -38,7 +38,7 @@ local holding = now < tonumber(h[4] or 0)
 local lease = tonumber(call('ZSCORE', nodes, node) or 0)
 if lease == 0 or (lease < now and not holding) then return 'lease' end
 
-local function integer(n) return string.format('%.0f', n) end
+local function integer(n) return string.format('%d', n) end
 -- Decimal strings: clients use all 63 bits, and Lua's numbers end at 2^53.
 local function newer(a, b) return #a > #b or (#a == #b and a > b) end
 local LARGEST = '9223372036854775807'
@@ -48,6 +48,7 @@ local LARGEST = '9223372036854775807'
 -- has many, as most of what follows need not be made. Whatever is not just that leaves before the
 -- first write, with nil, and is judged again below.
 local function apply_updates()
+    local format = string.format
     local stored, session_of, key, count = {}, {}, 5, (#ARGV - 8) / 4
     if count == 0 or count ~= #KEYS - 5 then return nil end
     for at = 9, #ARGV, 4 do
@@ -73,10 +74,10 @@ local function apply_updates()
     for at = 9, #ARGV, 4 do
         key = key + 1
         local version, state = ARGV[at + 2], ARGV[at + 3]
-        local id, size = string.sub(KEYS[key], id_at), #state .. '\nstate'
+        local id, pair = string.sub(KEYS[key], id_at), format('5 %d\nstate', #state)
         call('HSET', KEYS[key], 'version', version, 'state', state)
-        told[key - 4] = 'update ' .. #id .. ' ' .. #version .. ' ' .. 2 + #size + #state .. '\n' ..
-                        id .. version .. '5 ' .. size .. state
+        told[key - 4] = format('update %d %d %d\n', #id, #version, #pair + #state) .. id ..
+                        version .. pair .. state
     end
     call('PUBLISH', events, table.concat(told))
     return 'ok ' .. integer(revision + count) .. ' ' .. integer(now) .. string.rep('\nok', count)
