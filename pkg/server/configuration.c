@@ -92,13 +92,15 @@ void listener_settings_free(struct listener_settings *settings)
         config_free_values(copies[i].module, (char *)settings + copies[i].to);
 }
 
-char *listener_settings_set(struct listener_settings *settings, const char *option,
-                            const char *value)
+char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
+                            const char *option, const char *value)
 {
     for (size_t i = 0; i < COPIES; i++) {
-        if (config_has_option(copies[i].module, option))
-            return config_override(copies[i].module, (char *)settings + copies[i].to, option,
-                                   value);
+        const struct config_module *module = copies[i].module;
+        if (module == own && config_has_option(own, option))
+            return config_override(own, (char *)settings + copies[i].to, option, value);
     }
-    return mem_format("unknown listener option %s", option);
+    if (!config_has_option(&net_config, option))
+        return mem_format("unknown option \"%s\"; --help lists them", option);
+    return config_override(&net_config, &settings->net, option, value);
 }

@@ -40,8 +40,9 @@ struct listener_settings {
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);
-/* NULL, or what is wrong (the caller frees). */
-char *listener_settings_set(struct listener_settings *settings, const char *option,
-                            const char *value) __attribute__((warn_unused_result));
+/* An option of net, or of the listener's own module. NULL, or what is wrong (the caller frees). */
+char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
+                            const char *option, const char *value)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -19,6 +19,7 @@ struct kind {
     const char *name;
     bool for_operators; /* goes on while the front-end drains */
     bool has_space;
+    const struct config_module *module; /* whose settings may be options, besides net's */
     void (*open)(struct entry *entry);
     void (*close)(struct entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
@@ -77,8 +78,8 @@ static void accepted_web(void *arg, struct conn *conn)
 }
 
 static const struct kind kinds[] = {
-    {"tracker", false, true, open_tracker, close_tracker, accepted_tracker},
-    {"web", true, false, NULL, NULL, accepted_web},
+    {"tracker", false, true, &tracker_config, open_tracker, close_tracker, accepted_tracker},
+    {"web", true, false, &http_config, NULL, NULL, accepted_web},
 };
 
 static const char standard_listeners[] = "tracker=127.0.0.1:6789 web=127.0.0.1:8080";
@@ -177,7 +178,8 @@ static char *apply_option(struct entry *entry, const struct option *option)
         return set_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
-    return listener_settings_set(&entry->settings, option->name, option->value);
+    return listener_settings_set(&entry->settings, entry->kind->module, option->name,
+                                 option->value);
 }
 
 /* ",option=value,option=value"; consumes it. */

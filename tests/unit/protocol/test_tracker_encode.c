@@ -33,7 +33,7 @@ static void encode(struct turn *turn, const struct turn_case *c)
     struct writer scratch = {0};
     memset(turn, 0, sizeof *turn);
     for (size_t i = 0; i < c->count; i++) {
-        char id[8], state[32];
+        char id[32], state[32];
         snprintf(id, sizeof id, "id%zu", i);
         snprintf(state, sizeof state, "%.*s", (int)(i * 2), "states of several lengths, all");
         turn_add(turn, &scratch, owner(c->owners[i]), (uint8_t)i, bytes_from_string(id),

@@ -1,0 +1,220 @@
+/* Listeners: what a specification may say, and the options of one that is open. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "server/listeners.h"
+
+struct stage {
+    struct configuration configuration;
+    struct loop *loop;
+    struct net *net;
+    struct http_router *router;
+    struct listeners *listeners;
+    unsigned asked; /* how often admit was */
+    const char *refuse;
+};
+
+static const char *admit(void *arg, const struct address *peer)
+{
+    struct stage *stage = arg;
+    assert_int_equal(peer->family, ADDRESS_IPV4);
+    stage->asked++;
+    return stage->refuse;
+}
+
+static int create(void **state)
+{
+    struct stage *stage = mem_zalloc(1, sizeof *stage);
+    random_init();
+    configuration_init(&stage->configuration);
+    stage->loop = loop_create();
+    stage->net = net_create(stage->loop, &stage->configuration.net);
+    stage->router = http_router_create();
+    stage->listeners = listeners_create(&(struct listeners_context){
+        .configuration = &stage->configuration,
+        .net = stage->net,
+        .admin = stage->router,
+        .bare = stage->router,
+        .admit = admit,
+        .arg = stage,
+    });
+    *state = stage;
+    return 0;
+}
+
+static int destroy(void **state)
+{
+    struct stage *stage = *state;
+    listeners_stop(stage->listeners, true);
+    listeners_close_connections(stage->listeners, true);
+    loop_turn(stage->loop, 0);
+    listeners_destroy(&stage->listeners);
+    http_router_destroy(&stage->router);
+    net_destroy(&stage->net);
+    loop_destroy(&stage->loop);
+    configuration_free(&stage->configuration);
+    free(stage);
+    return 0;
+}
+
+static void test_good(void **state)
+{
+    static const char *const good[] = {
+        "tracker=127.0.0.1:6789",
+        "tracker=[::1]:0",
+        "tracker=*:0",
+        "tracker=unix:/run/t.sock",
+        "web=127.0.0.1:0",
+        "tracker=127.0.0.1:0,space=main",
+        "tracker=127.0.0.1:0,original=2014,push=off,adopt=same_address,max_state=1KiB",
+        "tracker=127.0.0.1:0,tracker.rate=7,net.proxy=true,reuse_port=true,idle_timeout=1h",
+        "web=127.0.0.1:0,admin=off,proxy=true",
+        "web=127.0.0.1:0,admin=on",
+    };
+    struct stage *stage = *state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char *error = listeners_add(stage->listeners, good[i]);
+        if (error != NULL)
+            fail_msg("%s: %s", good[i], error);
+    }
+}
+
+static void test_bad(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *named; /* in the message */
+    } bad[] = {
+        {"sync=127.0.0.1:0", "known are tracker, web"},
+        {"turntable=127.0.0.1:0", "known are tracker, web"},
+        {"Tracker=127.0.0.1:0", "Tracker"},
+        {"127.0.0.1:0", "known are tracker, web"},
+        {"tracker", "address"},
+        {"tracker=", "address"},
+        {"tracker=127.0.0.1:0,original", "original"},
+        {"tracker=127.0.0.1:0,original=2015", "2013"},
+        {"tracker=127.0.0.1:0,rate=-1", "rate"},
+        {"tracker=127.0.0.1:0,admin=off", "admin"},
+        {"tracker=127.0.0.1:0,space=other", "map.spaces"},
+        {"tracker=127.0.0.1:0,space=", "map.spaces"},
+        {"tracker=127.0.0.1:0,space=mai", "map.spaces"},
+        {"tracker=127.0.0.1:0,max_header=1KiB", "max_header"},
+        {"tracker=127.0.0.1:0,max_connections=5", "max_connections"},
+        {"web=127.0.0.1:0,rate=5", "rate"},
+        {"web=127.0.0.1:0,space=main", "space"},
+        {"web=127.0.0.1:0,admin=maybe", "admin"},
+    };
+    struct stage *stage = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *error = listeners_add(stage->listeners, bad[i].text);
+        assert_non_null(error);
+        if (strstr(error, bad[i].named) == NULL)
+            fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].text, error, bad[i].named);
+        free(error);
+    }
+}
+
+static void set(struct stage *stage, const char *assignment)
+{
+    char *error = config_set(stage->configuration.config, assignment);
+    if (error != NULL)
+        fail_msg("%s", error);
+}
+
+static void check_description(struct stage *stage, const char *expected)
+{
+    struct writer text = {0};
+    assert_null(listeners_add_configured(stage->listeners));
+    listeners_describe(stage->listeners, &text);
+    writer_u8(&text, 0);
+    assert_string_equal((char *)text.data, expected);
+    writer_free(&text);
+}
+
+static void test_the_standard_ones(void **state)
+{
+    check_description(*state, "tracker=127.0.0.1:6789,web=127.0.0.1:8080");
+}
+
+static void test_those_of_the_setting(void **state)
+{
+    struct stage *stage = *state;
+    set(stage, "map.spaces=main other");
+    set(stage, "listen= web=127.0.0.1:1  tracker=[::1]:2,space=other ");
+    check_description(stage, "web=127.0.0.1:1,tracker=[::1]:2");
+}
+
+/* Connects, and waits until the front-end has closed the connection; whether it was let in. */
+static bool is_let_in(struct stage *stage)
+{
+    struct writer text = {0};
+    struct address address;
+    struct sockaddr_storage storage;
+    unsigned asked = stage->asked;
+    uint64_t end = clock_monotonic_us() + 20000000;
+    listeners_describe(stage->listeners, &text);
+    writer_u8(&text, 0);
+    assert_true(address_parse((char *)text.data + strlen("web="), &address));
+    writer_free(&text);
+    socklen_t len = address_to_sockaddr(&address, &storage);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&storage, len), 0);
+    while (stage->asked == asked && clock_monotonic_us() < end)
+        loop_turn(stage->loop, 10);
+    assert_int_equal(stage->asked, asked + 1);
+    bool let_in = net_connection_count(stage->net) > 0;
+    close(fd);
+    while (net_connection_count(stage->net) > 0 && clock_monotonic_us() < end)
+        loop_turn(stage->loop, 10);
+    assert_int_equal(net_connection_count(stage->net), 0);
+    return let_in;
+}
+
+static void test_admission(void **state)
+{
+    struct stage *stage = *state;
+    assert_null(listeners_add(stage->listeners, "web=127.0.0.1:0"));
+    assert_null(listeners_open(stage->listeners));
+    assert_true(is_let_in(stage));
+    stage->refuse = "denied";
+    assert_false(is_let_in(stage));
+    stage->refuse = NULL;
+    assert_true(is_let_in(stage));
+}
+
+static void test_an_address_that_cannot_be_used(void **state)
+{
+    struct stage *stage = *state;
+    char *error;
+    assert_null(listeners_add(stage->listeners, "web=127.0.0.1:0"));
+    assert_null(listeners_add(stage->listeners, "web=nowhere:0"));
+    error = listeners_open(stage->listeners);
+    assert_non_null(error);
+    assert_non_null(strstr(error, "nowhere:0"));
+    free(error);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, create, destroy)
+    const struct CMUnitTest tests[] = {
+        TEST(test_good),
+        TEST(test_bad),
+        TEST(test_the_standard_ones),
+        TEST(test_those_of_the_setting),
+        TEST(test_admission),
+        TEST(test_an_address_that_cannot_be_used),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
