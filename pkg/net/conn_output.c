@@ -153,6 +153,7 @@ static void after_append(struct conn *conn, size_t len)
         conn_make_dirty(conn);
         return;
     }
+    assert(conn->output != NULL); /* what is behind has output that waits */
     metrics_add(METRIC_OUTPUT_QUEUED, (int64_t)len);
     if (!(conn->flags & CONN_HELD) &&
         conn->output->len > (uint64_t)conn->listener->settings->max_output) {
