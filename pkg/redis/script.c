@@ -15,8 +15,8 @@
 
 #include "base/ids.h"
 #include "base/mem.h"
+#include "base/sha1.h"
 #include "metrics/metrics.h"
-#include "redis/sha1_private.h"
 
 /* A script cache that is flushed again between each load and the call after it. */
 #define ATTEMPTS_MAX 8
@@ -41,7 +41,7 @@ void redis_script_prepare(struct redis_script *script)
 {
     uint8_t digest[SHA1_SIZE];
 
-    redis_sha1(bytes_from_string(script->source), digest);
+    sha1_hash(bytes_from_string(script->source), digest);
     id_format_hex(digest, sizeof digest, script->sha1);
 }
 

@@ -3,7 +3,7 @@
  *
  * Here and not from a library, because OpenSSL belongs to package tls and libsodium has no SHA-1.
  */
-#include "redis/sha1_private.h"
+#include "base/sha1.h"
 
 #include <string.h>
 
@@ -60,7 +60,7 @@ static void add_block(uint32_t h[5], const uint8_t *block)
     }
 }
 
-void redis_sha1(struct bytes bytes, uint8_t digest[SHA1_SIZE])
+void sha1_hash(struct bytes bytes, uint8_t digest[SHA1_SIZE])
 {
     uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
     uint8_t tail[2 * BLOCK] = {0};
