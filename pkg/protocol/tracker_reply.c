@@ -5,6 +5,7 @@
  * waiting is sent as soon as it is the first. So it is always the first outstanding answer that
  * comes, and one byte for each is all that has to be kept.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,9 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
         pending_release(session);
         return;
     }
-    pending->kinds[(pending->first + pending->count++) % pending->capacity] = (uint8_t)kind;
+    assert(pending->count < pending->capacity);
+    pending->kinds[(pending->first + pending->count) % pending->capacity] = (uint8_t)kind;
+    pending->count++;
     if (pending->count >= session->port->settings->pipeline)
         session_stop(session, STOP_FULL);
     if (kind == REPLY_GET && pending->count == 1)
