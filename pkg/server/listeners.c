@@ -205,6 +205,13 @@ static char *take_options(struct entry *entry, char *text)
     return NULL;
 }
 
+static char *check_tls(const struct net_settings *net)
+{
+    if (!net->tls || (*net->tls_certificate && *net->tls_key))
+        return NULL;
+    return mem_strdup("tls needs tls_certificate and tls_key");
+}
+
 char *listeners_add(struct listeners *listeners, const char *specification)
 {
     size_t kind_len = strcspn(specification, "=");
@@ -227,6 +234,8 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     entry->where = mem_strdup(rest);
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
+    if (!error)
+        error = check_tls(&entry->settings.net);
     if (error) {
         char *whole = mem_format("listen: %s: %s", specification, error);
         free(error);

@@ -81,6 +81,7 @@ static void test_good(void **state)
         "tracker=127.0.0.1:0,tracker.rate=7,net.proxy=true,reuse_port=true,idle_timeout=1h",
         "web=127.0.0.1:0,admin=off,proxy=true",
         "web=127.0.0.1:0,admin=on",
+        "web=127.0.0.1:0,tls=true,tls_certificate=a.pem,tls_key=b.pem",
     };
     struct stage *stage = *state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -111,6 +112,8 @@ static void test_bad(void **state)
         {"tracker=127.0.0.1:0,space=mai", "map.spaces"},
         {"tracker=127.0.0.1:0,max_header=1KiB", "max_header"},
         {"tracker=127.0.0.1:0,max_connections=5", "max_connections"},
+        {"web=127.0.0.1:0,tls=true", "tls_certificate"},
+        {"web=127.0.0.1:0,tls=true,tls_certificate=a.pem", "tls_key"},
         {"web=127.0.0.1:0,rate=5", "rate"},
         {"web=127.0.0.1:0,space=main", "space"},
         {"web=127.0.0.1:0,admin=maybe", "admin"},
