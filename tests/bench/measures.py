@@ -177,10 +177,10 @@ def latency(bench, t):
 
 def idle(bench, t):
     """memory per idle connection, of 15,000"""
-    redis = t.redis()
     runs = []
-    for index in range(bench.rounds):
-        node = frontend(t, redis, f"m{index}")
+    for _ in range(bench.rounds):
+        redis = t.redis()
+        node = frontend(t, redis, "a")
         runs.append(bench.load(t, "idle", processes={"frontend": node.process, "redis": redis.process},
                                target=node.where()))
         node.stop()
