@@ -71,7 +71,7 @@ static void publish(void *arg, uint64_t intended_us)
                   strlen(CHANNEL), CHANNEL, member->part.state_size);
     writer_bytes(peer_output(peer), bench_state(member, pubsub->scratch, intended_us, now));
     writer_string(peer_output(peer), "\r\n");
-    member->results->sent += member_in_window(member, now);
+    member->results->sent += member_in_window(member, intended_us);
     peer_flush_later(peer);
 }
 

@@ -21,6 +21,12 @@ static void sleep_until(uint64_t time_us)
         ;
 }
 
+void run_sample(struct run *run, struct proc_sample *samples)
+{
+    for (uint32_t i = 0; i < run->proc_count; i++)
+        proc_read(&run->procs[i], &samples[i]);
+}
+
 void run_init(struct run *run, const struct options *options, struct report *report)
 {
     memset(run, 0, sizeof *run);
@@ -29,6 +35,8 @@ void run_init(struct run *run, const struct options *options, struct report *rep
     run->crew = crew_create();
     memcpy(run->procs, options->procs, sizeof options->procs);
     run->proc_count = options->proc_count;
+    /* One that is not there is found before anything is started. */
+    run_sample(run, run->before);
 }
 
 struct part run_part(const struct run *run, const struct role *role, const char *target,
@@ -50,12 +58,6 @@ void run_prepare(struct run *run)
     crew_start(run->crew);
     crew_step(run->crew, STEP_CONNECT, STEP_S);
     crew_step(run->crew, STEP_OPEN, STEP_S);
-}
-
-void run_sample(struct run *run, struct proc_sample *samples)
-{
-    for (uint32_t i = 0; i < run->proc_count; i++)
-        proc_read(&run->procs[i], &samples[i]);
 }
 
 static uint64_t cpu_of_all(const struct run *run)

@@ -86,7 +86,7 @@ static void send_next(struct writers *writers, struct connection *connection, ui
 {
     if (!connection->peer.is_connected)
         return;
-    writers->member->results->sent += member_in_window(writers->member, now_us);
+    writers->member->results->sent += member_in_window(writers->member, intended_us);
     send_update(writers, connection, connection->next, (struct stamp){intended_us, now_us});
     connection->next = (connection->next + 1) % connection->entries;
 }

@@ -1,0 +1,95 @@
+"""tracker-bench: each mode counts what really happens, and says what went wrong."""
+import json
+
+
+def bench(t, *arguments):
+    return json.loads(t.run("tracker-bench", *map(str, arguments), "--json", timeout=60).stdout)
+
+
+def pair(t):
+    redis = t.redis()
+    return redis, *t.frontends(2, redis)
+
+
+def test_updates(t):
+    redis, node, _ = pair(t)
+    found = bench(t, "updates", "--target", node.where(), "--connections", 4, "--entries", 8, "--rate", 100,
+                  "--window", 0, "--seconds", 1, "--warmup", 0.1, "--pid", f"frontend={node.pid}",
+                  "--pid", f"redis={redis.process.pid}")
+    assert found["updates_sent"] == 100, found
+    assert found["updates_refused"] == found["updates_unanswered"] == found["writers_lost"] == 0, found
+    assert 0 < found["answer_p50"] <= found["answer_p99"] <= found["answer_max"], found
+    assert found["redis_cpu_percent"] >= 0, found
+    # 8 entries made, then the load with its warm-up.
+    assert node.metric("tracker_messages_total", kind="update") == 8 + 110
+
+
+def test_closed_loop(t):
+    _, node, _ = pair(t)
+    found = bench(t, "updates", "--target", node.where(), "--connections", 2, "--entries", 8, "--window", 4, "--seconds", 0.3,
+                  "--warmup", 0, "--dialect", "versioned")
+    assert found["updates_accepted"] > 0 and found["updates_refused"] == 0, found
+
+
+def test_fanout(t):
+    _, writing, watching = pair(t)
+    found = bench(t, "fanout", "--target", writing.where(), "--watch", watching.where(), "--connections", 2,
+                  "--entries", 30, "--watchers", 20, "--rate", 50, "--seconds", 1, "--warmup", 0)
+    # What is told after the window does not count.
+    assert found["updates_sent"] == 50 and 0 < found["deliveries"] <= 20 * 50, found
+    assert found["delivery_p50"] > 0 and found["watchers_lost"] == 0, found
+
+
+def test_references(t):
+    redis = t.redis(tcp=True)
+    floor = bench(t, "floor", "--watchers", 10, "--rate", 50, "--seconds", 1, "--warmup", 0)
+    assert floor["updates_sent"] == 50 and 0 < floor["deliveries"] <= 10 * 50 and floor["delivery_p50"] > 0, floor
+    plain = bench(t, "pubsub", "--target", f"127.0.0.1:{redis.port}", "--rate", 50, "--seconds", 1, "--warmup", 0)
+    assert plain["published"] == 50 and 0 < plain["deliveries"] <= 50 and plain["delivery_p50"] > 0, plain
+    plain = bench(t, "pubsub", "--target", f"unix:{redis.socket}", "--rate", 50, "--seconds", 0.2, "--warmup", 0)
+    assert plain["delivery_p50"] > 0, plain
+
+
+def test_idle(t):
+    _, node, _ = pair(t)
+    found = bench(t, "idle", "--target", node.where(), "--connections", 300, "--sources", 3,
+                  "--pid", f"frontend={node.pid}")
+    assert found["connections"] == 300 and found["connections_lost"] == 0, found
+    assert found["frontend_opened_bytes"] >= 0, found
+    assert node.metric("tracker_messages_total", kind="open") == 300
+
+
+def test_snapshot(t):
+    _, filling, reading = pair(t)
+    found = bench(t, "snapshot", "--target", filling.where(), "--watch", reading.where(), "--connections", 20,
+                  "--entries", 200, "--rate", 20, "--seconds", 2, "--warmup", 0)
+    # The reader's own entry may be among them.
+    assert found["entries_read"] in (200, 201) and found["whole_map"] > 0, found
+
+
+def test_several_processes(t):
+    _, node, _ = pair(t)
+    found = bench(t, "updates", "--target", node.where(), "--connections", 5, "--entries", 10, "--processes", 3,
+                  "--rate", 90, "--window", 0, "--seconds", 1, "--warmup", 0)
+    assert found["updates_sent"] == 90 and found["updates_refused"] == 0, found
+
+
+def test_what_goes_wrong(t):
+    for arguments, code, said in (((), 0, "snapshot"), (("--help",), 0, "--target"),
+                                  (("nothing",), 2, "no such mode"), (("updates",), 1, "--target is needed"),
+                                  (("updates", "--rate", "x"), 2, "rate"),
+                                  (("updates", "--target", "nowhere"), 1, "neither"),
+                                  (("updates", "--target", "127.0.0.1:1"), 1, "cannot connect"),
+                                  (("updates", "--state-size", "3"), 2, "16 bytes"),
+                                  (("updates", "--pid", "x"), 2, "pid"),
+                                  (("updates", "--target", "127.0.0.1:1", "--pid", "gone=2147483600"), 1, "gone")):
+        done = t.run("tracker-bench", *arguments, check=False)
+        assert done.returncode == code and said in done.stdout + done.stderr, (arguments, done)
+
+
+def test_refused_entries(t):
+    redis = t.redis()
+    node = t.frontend(redis, settings={"client.max_ids": "1"})
+    done = t.run("tracker-bench", "updates", "--target", node.where(), "--connections", "1", "--entries", "5",
+                 check=False)
+    assert done.returncode == 1 and "client.max_ids" in done.stderr, done
