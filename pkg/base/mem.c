@@ -11,7 +11,7 @@
 static void die_without_memory(void) __attribute__((noreturn));
 static void die_without_memory(void)
 {
-    static const char line[] = "level=error msg=\"out of memory\"\n";
+    static const char line[] = "level=error msg=out_of_memory\n";
     ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
 
     (void)written; /* there is nobody left to tell */

@@ -12,7 +12,7 @@ static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 void random_init(void)
 {
     if (sodium_init() < 0) {
-        log_error("no randomness", LOG_STRING("source", "libsodium"));
+        log_error("no_randomness", LOG_STRING("source", "libsodium"));
         abort();
     }
     randombytes_buf(hash_key, sizeof hash_key);

@@ -45,7 +45,7 @@ static void store_default(const struct config_setting *setting, void *values)
     char *message = value_parse(setting, setting->standard, &value);
 
     if (message != NULL) {
-        log_error("bad default", LOG_STRING("setting", message));
+        log_error("bad_default", LOG_STRING("setting", message));
         abort();
     }
     value_store(setting, values, &value);

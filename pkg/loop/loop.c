@@ -58,7 +58,7 @@ struct loop *loop_create(void)
 
     loop->base = create_base();
     if (loop->base == NULL) {
-        log_error("no event loop", LOG_ERRNO(errno));
+        log_error("no_event_loop", LOG_ERRNO(errno));
         abort();
     }
     for (int phase = 0; phase < LOOP_PHASES; phase++)
@@ -169,7 +169,7 @@ void loop_add_event(struct event *event)
     static struct log_limit limit;
 
     if (event_add(event, NULL) != 0)
-        log_limited(LOG_ERROR, &limit, "cannot watch", LOG_INT("fd", event_get_fd(event)),
+        log_limited(LOG_ERROR, &limit, "cannot_watch", LOG_INT("fd", event_get_fd(event)),
                     LOG_ERRNO(errno));
 }
 

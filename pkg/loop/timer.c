@@ -147,7 +147,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     loop->timers.armed_us = 0;
     /* Only to make it unreadable; when it was set again meanwhile there is nothing to read. */
     if (read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
-        log_error("cannot read the timer", LOG_ERRNO(errno));
+        log_error("cannot_read_timer", LOG_ERRNO(errno));
 }
 
 void loop_timers_init(struct loop *loop)
@@ -156,7 +156,7 @@ void loop_timers_init(struct loop *loop)
 
     timers->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timers->fd < 0) {
-        log_error("no timer", LOG_ERRNO(errno));
+        log_error("no_timer", LOG_ERRNO(errno));
         abort();
     }
     (void)event_assign(&timers->event, loop->base, timers->fd, EV_READ | EV_PERSIST, on_wake, loop);
@@ -185,7 +185,7 @@ void loop_timers_arm(struct loop *loop, uint64_t until_us)
     when.it_value.tv_sec = (time_t)(at_us / 1000000);
     when.it_value.tv_nsec = (long)(at_us % 1000000 * 1000);
     if (timerfd_settime(timers->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0) {
-        log_error("cannot set the timer", LOG_ERRNO(errno));
+        log_error("cannot_set_timer", LOG_ERRNO(errno));
         return;
     }
     timers->armed_us = due_us;

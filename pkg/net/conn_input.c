@@ -113,7 +113,7 @@ static void present(struct conn *conn, struct input *own, struct bytes bytes)
     }
     keep(conn, own, bytes);
     if (is_too_much(conn)) {
-        log_limited(LOG_WARN, &net->closed_limit, "connection closed",
+        log_limited(LOG_WARN, &net->closed_limit, "connection_closed",
                     LOG_STRING("peer", conn_peer_text(conn)),
                     LOG_STRING("reason", "more input than net.max_input without a message"));
         conn_close(conn, CONN_CLOSE_PROTOCOL);

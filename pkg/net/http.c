@@ -95,7 +95,7 @@ static void send_error(struct http_request *request, int status, const char *why
 static void refuse(struct http_request *request, int status, const char *why)
 {
     metrics_add(METRIC_HTTP_REFUSED, 1);
-    log_limited(LOG_INFO, &refused_limit, "request refused",
+    log_limited(LOG_INFO, &refused_limit, "request_refused",
                 LOG_STRING("peer", conn_peer_text(request->conn)), LOG_INT("status", status),
                 LOG_STRING("reason", why));
     send_error(request, status, why, NULL, false);

@@ -128,7 +128,7 @@ void net_pause_accepting(struct net *net, int error)
         return;
     net->paused = true;
     metrics_add(METRIC_ACCEPT_PAUSES, 1);
-    log_limited(LOG_WARN, &net->pause_limit, "accepting paused", LOG_ERRNO(error),
+    log_limited(LOG_WARN, &net->pause_limit, "accepting_paused", LOG_ERRNO(error),
                 LOG_INT("connections", (int64_t)net->count));
     LIST_FOREACH (node, &net->listeners) {
         struct listener *listener = list_entry(node, struct listener, node);
@@ -156,7 +156,7 @@ void net_refuse(struct net *net, const struct listener *listener, const struct a
 {
     char text[ADDRESS_TEXT_SIZE];
     metrics_add(metric, 1);
-    log_limited(LOG_WARN, &net->refused_limit, "connection refused",
+    log_limited(LOG_WARN, &net->refused_limit, "connection_refused",
                 LOG_STRING("listener", listener->where),
                 LOG_STRING("peer", address_format(peer, text)), LOG_STRING("reason", reason),
                 LOG_STRING("detail", detail));

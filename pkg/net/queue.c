@@ -17,7 +17,7 @@ static struct conn *first_conn(const struct list *queue)
 
 static void close_late(struct conn *conn, enum conn_close_reason reason)
 {
-    log_limited(LOG_INFO, &conn->listener->net->closed_limit, "connection closed",
+    log_limited(LOG_INFO, &conn->listener->net->closed_limit, "connection_closed",
                 LOG_STRING("listener", conn->listener->where),
                 LOG_STRING("peer", conn_peer_text(conn)),
                 LOG_STRING("reason", conn_close_reason_name(reason)));

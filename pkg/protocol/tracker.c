@@ -285,7 +285,7 @@ static void refuse_malformed(struct tracker_session *session, const struct track
         [TRACKER_ERROR_LIMIT] = {METRIC_MALFORMED_LIMIT, "limit"},
     };
     metrics_add(kinds[result->error].metric, 1);
-    log_limited(LOG_WARN, &session->port->service->malformed_limit, "malformed message",
+    log_limited(LOG_WARN, &session->port->service->malformed_limit, "malformed_message",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("protocol", "tracker"), LOG_STRING("kind", kinds[result->error].name),
                 LOG_STRING("reason", result->reason));

@@ -63,7 +63,7 @@ void audience_free(struct audience *audience)
 static void refuse(struct audience *audience, const char *why)
 {
     audience->refused = true;
-    log_limited(LOG_WARN, &audience->refused_limit, "map not told",
+    log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
                 LOG_STRING("space", map_space_name(audience->space)), LOG_STRING("reason", why));
 }
 

@@ -124,7 +124,7 @@ static void opened(struct tracker_session *session, bool silent)
 /* 2013 has no bytes to say it: any seven would be taken for an id. */
 static void open_refused(struct tracker_session *session, enum map_result result, bool silent)
 {
-    log_limited(LOG_WARN, &session->port->service->refused_limit, "open refused",
+    log_limited(LOG_WARN, &session->port->service->refused_limit, "open_refused",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("reason", map_result_name(result)));
     if (session->dialect == TRACKER_2013)

@@ -45,7 +45,7 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 void redis_directory_remove(const char *path)
 {
     if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
-        log_warn("cannot remove a directory", LOG_STRING("path", path), LOG_ERRNO(errno));
+        log_warn("cannot_remove_directory", LOG_STRING("path", path), LOG_ERRNO(errno));
     }
 }
 
@@ -64,7 +64,7 @@ static void remove_if_dead(const char *path)
     int lock = is_ours(path) ? open(lock_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
 
     if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
-        log_info("removing what a dead embedded redis left", LOG_STRING("path", path));
+        log_info("removing_dead_redis", LOG_STRING("path", path));
         redis_directory_remove(path);
     }
     if (lock >= 0) {

@@ -141,7 +141,7 @@ static void exited(void *arg, unsigned events)
     embedded->pid = -1;
     loop_io_destroy(&embedded->io);
     tail = log_tail(embedded);
-    log_error("embedded redis died", LOG_INT("status", status), LOG_STRING("log", tail));
+    log_error("redis_died", LOG_INT("status", status), LOG_STRING("log", tail));
     free(tail);
     if (embedded->died != NULL) {
         embedded->died(embedded->arg, status);
@@ -287,9 +287,6 @@ struct redis_embedded *redis_embedded_start(struct loop *loop, const char *progr
     }
     embedded->io = loop_io_create(loop, embedded->pidfd, exited, embedded);
     loop_io_set(embedded->io, LOOP_READ);
-    log_info("embedded redis started", LOG_INT("pid", embedded->pid),
-             LOG_STRING("socket", embedded->socket),
-             LOG_STRING("data", data != NULL && *data != '\0' ? data : NULL));
     return embedded;
 }
 
@@ -312,7 +309,7 @@ static void end_server(struct redis_embedded *embedded)
     }
     (void)kill(embedded->pid, SIGTERM);
     if (!wait_exit(embedded, STOP_MS, &status)) {
-        log_warn("embedded redis killed", LOG_INT("pid", embedded->pid),
+        log_warn("redis_killed", LOG_INT("pid", embedded->pid),
                  LOG_STRING("why", "it did not end by itself"));
         (void)kill(embedded->pid, SIGKILL);
         (void)wait_exit(embedded, STOP_MS, &status);

@@ -136,7 +136,7 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
     char *why;
 
     if (is_not_permitted(status, reply)) {
-        log_warn("redis eviction policy unknown", LOG_STRING("link", link->name),
+        log_warn("redis_eviction_policy_unknown", LOG_STRING("link", link->name),
                  LOG_STRING("why", "INFO memory is not permitted"));
         return;
     }
@@ -159,7 +159,7 @@ static void link_up(struct redis_link *link)
     redis_refusals_link_up(&link->refusals, link->name, loop_now_ms(link->loop));
     free(link->unfit);
     link->unfit = NULL;
-    log_info("redis connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
+    log_info("redis_connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
              LOG_STRING("run_id", link->push == NULL ? link->run_id : NULL));
     if (link->callbacks.up != NULL) {
         link->callbacks.up(link->arg, link->run_id);

@@ -52,7 +52,7 @@ void redis_link_enter(struct redis_link *link, enum link_state state)
     enum link_state before = link->state;
 
     link->state = state;
-    log_debug("redis link", LOG_STRING("link", link->name), LOG_STRING("from", state_name(before)),
+    log_debug("redis_link", LOG_STRING("link", link->name), LOG_STRING("from", state_name(before)),
               LOG_STRING("to", state_name(state)));
     loop_timer_stop(link->state_timer);
     if (before == LINK_UP && is_command_link(link)) {
@@ -222,11 +222,11 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
 {
     link->connect_limit.burst = 3;
     if (was_up) {
-        log_warn("redis connection lost", LOG_STRING("link", link->name),
+        log_warn("redis_connection_lost", LOG_STRING("link", link->name),
                  LOG_STRING("redis", link->server), LOG_STRING("why", why),
                  LOG_INT("in_flight", (int64_t)link->pending_count));
     } else {
-        log_limited(LOG_WARN, &link->connect_limit, "redis not reached",
+        log_limited(LOG_WARN, &link->connect_limit, "redis_not_reached",
                     LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
                     LOG_STRING("why", why));
     }
@@ -261,7 +261,7 @@ void redis_link_unfit(struct redis_link *link, const char *why)
     if (is_new) {
         free(link->unfit);
         link->unfit = mem_strdup(why);
-        log_error("redis unfit", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
+        log_error("redis_unfit", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
                   LOG_STRING("why", why));
     }
     redis_link_lose(link, link->unfit);

@@ -109,13 +109,13 @@ void redis_refusals_note(struct redis_refusals *refusals, const char *link,
     }
     if (refusal == REDIS_REFUSAL_OTHER) {
         refusals->other_limit.burst = 5;
-        log_limited(LOG_WARN, &refusals->other_limit, "redis error", LOG_STRING("link", link),
+        log_limited(LOG_WARN, &refusals->other_limit, "redis_error", LOG_STRING("link", link),
                     LOG_BYTES("text", shown_text(reply, secret)));
         return;
     }
     if (period->count == 0) {
         period->since_ms = now_ms;
-        log_warn("redis refuses", LOG_STRING("link", link), LOG_STRING("kind", kinds[refusal].name),
+        log_warn("redis_refuses", LOG_STRING("link", link), LOG_STRING("kind", kinds[refusal].name),
                  LOG_BYTES("text", shown_text(reply, secret)));
     }
     period->count++;
@@ -128,7 +128,7 @@ static void period_end(struct redis_refusals *refusals, enum redis_refusal refus
     struct redis_refusal_period *period = &refusals->kinds[refusal];
 
     if (period->count > 0) {
-        log_info("redis refuses no more", LOG_STRING("link", link),
+        log_info("redis_refuses_no_more", LOG_STRING("link", link),
                  LOG_STRING("kind", kinds[refusal].name), LOG_INT("count", (int64_t)period->count),
                  LOG_INT("lasted_ms", (int64_t)(period->last_ms - period->since_ms)));
         period->count = 0;

@@ -140,7 +140,7 @@ static void load_replied(void *arg, enum redis_status status, const struct redis
         refuse_held(link, load->script, reply);
     } else if (status == REDIS_OK &&
                !bytes_equal(reply->text, bytes_from_string(load->script->sha1))) {
-        log_error("redis names the script differently", LOG_STRING("link", link->name),
+        log_error("redis_script_misnamed", LOG_STRING("link", link->name),
                   LOG_STRING("script", load->script->name), LOG_BYTES("hash", reply->text));
         refuse_held(link, load->script, &wrong_hash);
     }
@@ -172,7 +172,7 @@ static void load_begin(struct redis_link *link, const struct redis_script *scrip
     list_init(&load->node);
     list_append(&link->loads, &load->node);
     metrics_add(METRIC_REDIS_SCRIPT_LOADS, 1);
-    log_info("redis script loaded", LOG_STRING("link", link->name),
+    log_info("redis_script_loaded", LOG_STRING("link", link->name),
              LOG_STRING("script", script->name), LOG_STRING("sha1", script->sha1));
     redis_link_queue(link,
                      &(struct redis_pending){.callback = load_replied, .arg = load, .expected = 1},

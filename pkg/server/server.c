@@ -83,7 +83,7 @@ static void still_waiting(void *arg)
 static void embedded_died(void *arg, int status)
 {
     struct server *server = arg;
-    log_error("redis_died", LOG_INT("status", status));
+    (void)status; /* the log has it */
     server_end(server, 1);
 }
 
@@ -99,7 +99,8 @@ static char *start_embedded(struct server *server)
     const char *path = redis_embedded_socket(server->embedded);
     char *line = mem_format("redis-cli -s %s", path), *url = mem_format("unix:%s", path);
     log_info("redis_started", LOG_INT("pid", redis_embedded_pid(server->embedded)),
-             LOG_STRING("redis_cli", line), LOG_STRING("join", url));
+             LOG_STRING("redis_cli", line), LOG_STRING("join", url),
+             LOG_STRING("data", *settings->data ? settings->data : NULL));
     redis_target_free(&server->target);
     error = redis_target_parse(url, &server->target);
     free(line);

@@ -43,7 +43,7 @@ def test_writes_and_reads_meanwhile(t):
         assert frontend.http("/healthz")[0] == 200
         status, _, body = frontend.http("/readyz")
         assert status == 503 and b"Redis" in body, (status, body)
-        assert frontend.log_lines("redis connection lost")
+        assert frontend.log_lines("redis_connection_lost")
     redis.start()
     wait_ready([a, b])
     expected.update({id: b"kept" for id in ids})

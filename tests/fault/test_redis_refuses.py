@@ -28,7 +28,7 @@ def refuse(t, kind, begin, end, **options):
     for reader, frontend in zip(readers, (a, b)):
         assert reader.read() == expected
         frontend.wait_for_metric("tracker_redis_refused_total", 2, 5, kind=kind)
-        assert len(frontend.log_lines(f'redis refuses".*link=commands kind={kind}')) == 1, frontend.log
+        assert len(frontend.log_lines(f'redis_refuses .*link=commands kind={kind}')) == 1, frontend.log
         status, _, body = frontend.http("/readyz")
         assert status == 503 and kind.encode() in body, (status, body)
     # All leases have ended by then.

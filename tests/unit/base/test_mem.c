@@ -109,7 +109,7 @@ static void assert_dies(void (*act)(void))
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
-    assert_non_null(strstr(text, "level=error msg=\"out of memory\"\n"));
+    assert_non_null(strstr(text, "level=error msg=out_of_memory\n"));
 }
 
 static void running_out_aborts(void **state)

@@ -109,7 +109,7 @@ static void what_cannot_be_watched_is_said(void **state)
     len = read(ends[0], text, sizeof text - 1);
     assert_true(len > 0);
     text[len] = '\0';
-    assert_non_null(strstr(text, "msg=\"cannot watch\""));
+    assert_non_null(strstr(text, "msg=cannot_watch"));
     loop_io_destroy(&io);
     (void)fclose(file);
 }

@@ -239,7 +239,7 @@ static void test_refusals(void **state)
     expect_last_answer("FROB / HTTP/1.1\r\nHost: a\r\n\r\n",
                        REFUSAL("501 Not Implemented", "39", "an unknown method"));
     assert_int_equal(metrics_get(METRIC_HTTP_REFUSED) - before, 4);
-    assert_true(fixture_logged(web.f, "request refused"));
+    assert_true(fixture_logged(web.f, "request_refused"));
 }
 
 static void expect_status(const struct writer *got, const char *status)
