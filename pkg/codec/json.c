@@ -1,0 +1,247 @@
+/*
+ * JSON documents: the strict scan first, then cJSON on what it let through, then what neither saw,
+ * keys that stand twice and numbers that are not finite. See json.h for what is refused.
+ */
+#include "codec/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/json_private.h"
+#include "codec/unique_private.h"
+
+/* Gives each value its item of the tree. Both have the text's order; containers stand before what
+ * they hold, so that their item is known by then. */
+static bool link_items(struct json_document *document)
+{
+    document->values[0].item = document->tree;
+    for (uint32_t i = 0; i < document->count; i++) {
+        const cJSON *child = document->values[i].item->child;
+        uint32_t at = document->values[i].count > 0 ? i + 1 : JSON_NO_VALUE;
+
+        while (child != NULL && at != JSON_NO_VALUE) {
+            document->values[at].item = child;
+            child = child->next;
+            at = document->values[at].next;
+        }
+        if (child != NULL || at != JSON_NO_VALUE)
+            return false;
+    }
+    return true;
+}
+
+static bool check_keys(const struct json_value *object, struct json_error *error)
+{
+    struct bytes *keys = mem_zalloc(object->count, sizeof *keys);
+    const struct json_value *member = json_value_first(object);
+    size_t repeat;
+
+    for (size_t i = 0; i < object->count; i++, member = json_value_next(member))
+        keys[i] = json_value_key(member);
+    repeat = unique_first_repeat(keys, object->count);
+    free(keys);
+    if (repeat == object->count)
+        return true;
+    member = json_value_first(object);
+    while (repeat-- > 0)
+        member = json_value_next(member);
+    return json_value_fail(member, JSON_FAULT_DUPLICATE, "a key that its object has already",
+                           error);
+}
+
+static bool check_meaning(const struct json_document *document, struct json_error *error)
+{
+    for (uint32_t i = 0; i < document->count; i++) {
+        const struct json_value *value = &document->values[i];
+
+        if (value->type == JSON_TYPE_NUMBER && !isfinite(value->item->valuedouble))
+            return json_error_set_byte(error, JSON_FAULT_RANGE, "a number that is out of range",
+                                       value->at);
+        if (value->type == JSON_TYPE_OBJECT && value->count > 1 && !check_keys(value, error))
+            return false;
+    }
+    return true;
+}
+
+struct json_document *json_document_parse(struct bytes text, const struct json_limits *limits,
+                                          struct json_error *error)
+{
+    struct json_document *document = mem_zalloc(1, sizeof *document);
+
+    document->text = text;
+    if (error->fault != JSON_FAULT_NONE || !json_scan(document, limits, error))
+        goto refused;
+    document->tree = cJSON_ParseWithLengthOpts((const char *)text.data, text.len, NULL, false);
+    if (document->tree == NULL || !link_items(document)) {
+        (void)json_error_set_byte(error, JSON_FAULT_SYNTAX, "a text that cJSON does not read", 0);
+        goto refused;
+    }
+    if (check_meaning(document, error))
+        return document;
+refused:
+    json_document_free(&document);
+    return NULL;
+}
+
+void json_document_free(struct json_document **document)
+{
+    if (*document == NULL)
+        return;
+    cJSON_Delete((*document)->tree);
+    free((*document)->values);
+    free(*document);
+    *document = NULL;
+}
+
+const struct json_value *json_document_root(const struct json_document *document)
+{
+    return &document->values[0];
+}
+
+enum json_type json_value_type(const struct json_value *value)
+{
+    return value->type;
+}
+
+static struct bytes source(const struct json_value *value, size_t at, size_t len)
+{
+    return (struct bytes){value->document->text.data + at, len};
+}
+
+struct bytes json_value_raw(const struct json_value *value)
+{
+    return source(value, value->at, value->len);
+}
+
+size_t json_value_offset(const struct json_value *value)
+{
+    return value->at;
+}
+
+struct bytes json_value_key(const struct json_value *value)
+{
+    return value->key_len == 0 ? (struct bytes){0} : bytes_from_string(value->item->string);
+}
+
+struct bytes json_value_raw_key(const struct json_value *value)
+{
+    return source(value, value->key_at, value->key_len);
+}
+
+size_t json_value_count(const struct json_value *value)
+{
+    return value->count;
+}
+
+const struct json_value *json_value_first(const struct json_value *value)
+{
+    return value->count == 0 ? NULL : value + 1;
+}
+
+const struct json_value *json_value_next(const struct json_value *value)
+{
+    return value->next == JSON_NO_VALUE ? NULL : &value->document->values[value->next];
+}
+
+const struct json_value *json_value_find(const struct json_value *value, struct bytes key)
+{
+    const struct json_value *member = NULL;
+
+    if (value->type == JSON_TYPE_OBJECT)
+        member = json_value_first(value);
+    while (member != NULL && !bytes_equal(json_value_key(member), key))
+        member = json_value_next(member);
+    return member;
+}
+
+const struct json_value *json_value_member(const struct json_value *value, const char *key)
+{
+    return json_value_find(value, bytes_from_string(key));
+}
+
+static const char *expectation(enum json_type type)
+{
+    static const char *const texts[] = {
+        [JSON_TYPE_NULL] = "null is expected",
+        [JSON_TYPE_BOOLEAN] = "true or false is expected",
+        [JSON_TYPE_NUMBER] = "a number is expected",
+        [JSON_TYPE_STRING] = "a string is expected",
+        [JSON_TYPE_ARRAY] = "an array is expected",
+        [JSON_TYPE_OBJECT] = "an object is expected",
+    };
+
+    return texts[type];
+}
+
+bool json_value_expect(const struct json_value *value, enum json_type type,
+                       struct json_error *error)
+{
+    if (value == NULL || error->fault != JSON_FAULT_NONE)
+        return false;
+    return value->type == type || json_value_fail(value, JSON_FAULT_TYPE, expectation(type), error);
+}
+
+bool json_value_text(const struct json_value *value, struct bytes *text, struct json_error *error)
+{
+    if (!json_value_expect(value, JSON_TYPE_STRING, error))
+        return false;
+    *text = bytes_from_string(value->item->valuestring);
+    return true;
+}
+
+bool json_value_boolean(const struct json_value *value, bool *boolean, struct json_error *error)
+{
+    if (!json_value_expect(value, JSON_TYPE_BOOLEAN, error))
+        return false;
+    *boolean = cJSON_IsTrue(value->item);
+    return true;
+}
+
+bool json_value_number(const struct json_value *value, double *number, struct json_error *error)
+{
+    if (!json_value_expect(value, JSON_TYPE_NUMBER, error))
+        return false;
+    *number = value->item->valuedouble;
+    return true;
+}
+
+bool json_value_integer(const struct json_value *value, int64_t *integer, struct json_error *error)
+{
+    char digits[JSON_NUMBER_MAX + 1] = {0};
+    char *end;
+
+    if (!json_value_expect(value, JSON_TYPE_NUMBER, error))
+        return false;
+    memcpy(digits, json_value_raw(value).data, value->len);
+    errno = 0;
+    *integer = strtoll(digits, &end, 10);
+    if (*end != '\0')
+        return json_value_fail(value, JSON_FAULT_TYPE, "an integer is expected", error);
+    if (errno == ERANGE)
+        return json_value_fail(value, JSON_FAULT_TYPE, "an integer of 64 bits is expected", error);
+    return true;
+}
+
+const struct json_value *json_value_optional(const struct json_value *value, const char *key,
+                                             enum json_type type, struct json_error *error)
+{
+    const struct json_value *member;
+
+    if (!json_value_expect(value, JSON_TYPE_OBJECT, error))
+        return NULL;
+    member = json_value_member(value, key);
+    return json_value_expect(member, type, error) ? member : NULL;
+}
+
+const struct json_value *json_value_require(const struct json_value *value, const char *key,
+                                            enum json_type type, struct json_error *error)
+{
+    const struct json_value *member = json_value_optional(value, key, type, error);
+
+    if (member == NULL && value != NULL)
+        (void)json_error_set_missing(value, key, error);
+    return member;
+}

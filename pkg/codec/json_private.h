@@ -1,0 +1,44 @@
+/*
+ * json_private: what a document is made of, for the files that make and read it.
+ *
+ * The values stand in one array in the text's order, so a container stands before what it holds.
+ * The scan fills in where each is; cJSON, which runs after it, what strings and numbers mean.
+ */
+#ifndef CODEC_JSON_PRIVATE_H
+#define CODEC_JSON_PRIVATE_H
+
+#include <cjson/cJSON.h>
+
+#include "codec/json.h"
+
+#define JSON_NO_VALUE UINT32_MAX
+
+struct json_value {
+    const struct json_document *document;
+    const cJSON *item;
+    uint32_t at, len;         /* in the text */
+    uint32_t key_at, key_len; /* quotes included; 0, 0 without a key */
+    uint32_t parent, next;    /* indices, or JSON_NO_VALUE */
+    uint32_t last;            /* of its members; while scanning */
+    uint32_t count;           /* members */
+    enum json_type type;
+};
+
+struct json_document {
+    struct bytes text;
+    cJSON *tree;
+    struct json_value *values;
+    uint32_t count, capacity;
+};
+
+/* Fills the document's values from its text, but for their items. */
+bool json_scan(struct json_document *document, const struct json_limits *limits,
+               struct json_error *error) __attribute__((warn_unused_result));
+/* Records a failure of the text: false. */
+bool json_error_set_byte(struct json_error *error, enum json_fault fault, const char *reason,
+                         size_t where);
+/* Records that an object lacks a member: false. */
+bool json_error_set_missing(const struct json_value *object, const char *key,
+                            struct json_error *error);
+
+#endif

@@ -1,0 +1,462 @@
+/*
+ * The strict part of the JSON reader: one pass over the text that refuses whatever RFC 8259 does,
+ * and what this project does beyond it, and records where each value is.
+ *
+ * It stands before cJSON, which accepts much more, and cuts strings at a NUL. No recursion: the
+ * open containers are found by their indices.
+ */
+#include "codec/json_private.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define FIRST_CAPACITY 16
+
+struct scan {
+    struct bytes text;
+    size_t at;
+    struct json_limits limits;
+    struct json_document *document; /* NULL: one scalar */
+    uint32_t open;                  /* the innermost open container */
+    unsigned depth;
+    struct json_error *error;
+};
+
+static bool fail(struct scan *scan, enum json_fault fault, const char *reason)
+{
+    return json_error_set_byte(scan->error, fault, reason, scan->at);
+}
+
+/* The byte at hand; -1 at the end. */
+static int peek(const struct scan *scan)
+{
+    return scan->at < scan->text.len ? scan->text.data[scan->at] : -1;
+}
+
+static bool is_digit(int byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+static bool fail_unexpected(struct scan *scan, const char *expected)
+{
+    return fail(scan, JSON_FAULT_SYNTAX,
+                peek(scan) < 0 ? "the text ends before its value does" : expected);
+}
+
+static void skip_space(struct scan *scan)
+{
+    for (int byte = peek(scan); byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+         byte = peek(scan))
+        scan->at++;
+}
+
+static void skip_digits(struct scan *scan)
+{
+    while (is_digit(peek(scan)))
+        scan->at++;
+}
+
+/* Four hexadecimal digits behind \u; -1 when they are not. */
+static int hex_unit(const struct scan *scan, size_t at)
+{
+    int unit = 0;
+
+    if (scan->text.len - at < 4)
+        return -1;
+    for (size_t i = at; i < at + 4; i++) {
+        const int byte = scan->text.data[i];
+        int digit;
+
+        if (is_digit(byte))
+            digit = byte - '0';
+        else if (byte >= 'a' && byte <= 'f')
+            digit = byte - 'a' + 10;
+        else if (byte >= 'A' && byte <= 'F')
+            digit = byte - 'A' + 10;
+        else
+            return -1;
+        unit = unit * 16 + digit;
+    }
+    return unit;
+}
+
+/* At a backslash and a u. */
+static bool scan_unicode(struct scan *scan)
+{
+    const uint8_t *text = scan->text.data;
+    const int unit = hex_unit(scan, scan->at + 2);
+
+    if (unit < 0)
+        return fail(scan, JSON_FAULT_ESCAPE, "\\u without four hexadecimal digits");
+    if (unit == 0)
+        return fail(scan, JSON_FAULT_NUL, "\\u0000 in a string");
+    if (unit >= 0xdc00 && unit <= 0xdfff)
+        return fail(scan, JSON_FAULT_SURROGATE, "a low surrogate without a high one");
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        const size_t second = scan->at + 6;
+        const int low =
+            scan->text.len - second >= 6 && text[second] == '\\' && text[second + 1] == 'u'
+                ? hex_unit(scan, second + 2)
+                : -1;
+
+        if (low < 0xdc00 || low > 0xdfff)
+            return fail(scan, JSON_FAULT_SURROGATE, "a high surrogate without a low one");
+        scan->at += 6;
+    }
+    scan->at += 6;
+    return true;
+}
+
+/* At a backslash. */
+static bool scan_escape(struct scan *scan)
+{
+    const int name = scan->at + 1 < scan->text.len ? scan->text.data[scan->at + 1] : -1;
+
+    if (name == 'u')
+        return scan_unicode(scan);
+    if (name < 0) {
+        scan->at = scan->text.len;
+        return fail_unexpected(scan, "");
+    }
+    if (strchr("\"\\/bfnrt", name) == NULL)
+        return fail(scan, JSON_FAULT_ESCAPE, "an escape that JSON does not have");
+    scan->at += 2;
+    return true;
+}
+
+/* At a quote. */
+static bool scan_string(struct scan *scan)
+{
+    scan->at++;
+    for (;;) {
+        const int byte = peek(scan);
+
+        if (byte == '"')
+            break;
+        if (byte < 0)
+            return fail_unexpected(scan, "");
+        if (byte < 0x20)
+            return fail(scan, JSON_FAULT_CONTROL, "a control character in a string");
+        if (byte != '\\')
+            scan->at++;
+        else if (!scan_escape(scan))
+            return false;
+    }
+    scan->at++;
+    return true;
+}
+
+static bool scan_fraction(struct scan *scan)
+{
+    if (peek(scan) == '.') {
+        scan->at++;
+        if (!is_digit(peek(scan)))
+            return fail(scan, JSON_FAULT_NUMBER, "a number without digits after its point");
+        skip_digits(scan);
+    }
+    if (peek(scan) == 'e' || peek(scan) == 'E') {
+        scan->at++;
+        if (peek(scan) == '+' || peek(scan) == '-')
+            scan->at++;
+        if (!is_digit(peek(scan)))
+            return fail(scan, JSON_FAULT_NUMBER, "a number without digits in its exponent");
+        skip_digits(scan);
+    }
+    return true;
+}
+
+/* At a digit or a minus. */
+static bool scan_number(struct scan *scan)
+{
+    const size_t start = scan->at;
+
+    if (peek(scan) == '-')
+        scan->at++;
+    if (!is_digit(peek(scan)))
+        return fail(scan, JSON_FAULT_NUMBER, "a minus without digits");
+    if (peek(scan) == '0') {
+        if (scan->at + 1 < scan->text.len && is_digit(scan->text.data[scan->at + 1]))
+            return fail(scan, JSON_FAULT_NUMBER, "a number with a leading zero");
+    }
+    skip_digits(scan);
+    if (!scan_fraction(scan))
+        return false;
+    if (scan->at - start > scan->limits.number) {
+        scan->at = start;
+        return fail(scan, JSON_FAULT_RANGE, "a number with too many digits");
+    }
+    return true;
+}
+
+static bool stands_here(const struct scan *scan, const char *word)
+{
+    const size_t len = strlen(word);
+
+    return scan->text.len - scan->at >= len && memcmp(scan->text.data + scan->at, word, len) == 0;
+}
+
+static bool scan_word(struct scan *scan, const char *word)
+{
+    if (!stands_here(scan, word))
+        return fail(scan, JSON_FAULT_SYNTAX, "a word that is none of true, false and null");
+    scan->at += strlen(word);
+    return true;
+}
+
+/* At the first byte of what is no container. */
+static bool scan_scalar(struct scan *scan)
+{
+    switch (peek(scan)) {
+    case '"':
+        return scan_string(scan);
+    case 't':
+        return scan_word(scan, "true");
+    case 'f':
+        return scan_word(scan, "false");
+    case 'n':
+        return scan_word(scan, "null");
+    case '+':
+    case '.':
+        return fail(scan, JSON_FAULT_NUMBER, "a number that begins with neither digit nor minus");
+    default:
+        if (peek(scan) == '-' || is_digit(peek(scan)))
+            return scan_number(scan);
+        if (stands_here(scan, "NaN") || stands_here(scan, "Inf"))
+            return fail(scan, JSON_FAULT_NUMBER, "a number that is not finite");
+        return fail_unexpected(scan, "a value is expected");
+    }
+}
+
+static enum json_type type_of(int first)
+{
+    switch (first) {
+    case '{':
+        return JSON_TYPE_OBJECT;
+    case '[':
+        return JSON_TYPE_ARRAY;
+    case '"':
+        return JSON_TYPE_STRING;
+    case 'n':
+        return JSON_TYPE_NULL;
+    default:
+        return first == 't' || first == 'f' ? JSON_TYPE_BOOLEAN : JSON_TYPE_NUMBER;
+    }
+}
+
+static void grow(struct json_document *document)
+{
+    if (document->count < document->capacity)
+        return;
+    document->capacity = document->capacity == 0 ? FIRST_CAPACITY : document->capacity * 2;
+    document->values = mem_realloc(document->values, document->capacity * sizeof *document->values);
+}
+
+/* A value that begins at hand, as the last member of the open container. */
+static struct json_value *add_value(struct scan *scan, size_t key_at, size_t key_len)
+{
+    struct json_document *document = scan->document;
+    const uint32_t index = document->count;
+
+    grow(document);
+    document->count++;
+    document->values[index] = (struct json_value){
+        .document = document,
+        .at = (uint32_t)scan->at,
+        .key_at = (uint32_t)key_at,
+        .key_len = (uint32_t)key_len,
+        .parent = scan->open,
+        .next = JSON_NO_VALUE,
+        .last = JSON_NO_VALUE,
+        .type = type_of(peek(scan)),
+    };
+    if (scan->open != JSON_NO_VALUE) {
+        struct json_value *open = &document->values[scan->open];
+
+        if (open->last != JSON_NO_VALUE)
+            document->values[open->last].next = index;
+        open->last = index;
+        open->count++;
+    }
+    return &document->values[index];
+}
+
+/* A value; of a container the opening bracket only. */
+static bool scan_value(struct scan *scan, size_t key_at, size_t key_len)
+{
+    const int first = peek(scan);
+    struct json_value *value;
+
+    if (first < 0)
+        return fail_unexpected(scan, "");
+    if (scan->document->count >= scan->limits.values)
+        return fail(scan, JSON_FAULT_VALUES, "more values than allowed");
+    value = add_value(scan, key_at, key_len);
+    if (first != '{' && first != '[') {
+        const size_t start = scan->at;
+
+        if (!scan_scalar(scan))
+            return false;
+        value->len = (uint32_t)(scan->at - start);
+        return true;
+    }
+    if (scan->depth >= scan->limits.depth)
+        return fail(scan, JSON_FAULT_DEPTH, "containers too deep in one another");
+    scan->depth++;
+    scan->at++;
+    scan->open = (uint32_t)(value - scan->document->values);
+    return true;
+}
+
+static void close_container(struct scan *scan)
+{
+    struct json_value *open = &scan->document->values[scan->open];
+
+    scan->at++;
+    open->len = (uint32_t)(scan->at - open->at);
+    scan->open = open->parent;
+    scan->depth--;
+}
+
+static bool scan_member(struct scan *scan)
+{
+    const size_t key_at = scan->at;
+    size_t key_len;
+
+    if (peek(scan) != '"')
+        return fail_unexpected(scan, "a key in quotes is expected");
+    if (scan->document->values[scan->open].count >= scan->limits.keys)
+        return fail(scan, JSON_FAULT_KEYS, "an object with more keys than allowed");
+    if (!scan_string(scan))
+        return false;
+    key_len = scan->at - key_at;
+    skip_space(scan);
+    if (peek(scan) != ':')
+        return fail_unexpected(scan, "a colon is expected");
+    scan->at++;
+    skip_space(scan);
+    return scan_value(scan, key_at, key_len);
+}
+
+/* One step within the open container: its end, or its next member. */
+static bool scan_inside(struct scan *scan)
+{
+    const struct json_value *open = &scan->document->values[scan->open];
+    const bool object = open->type == JSON_TYPE_OBJECT;
+    const int end = object ? '}' : ']';
+
+    skip_space(scan);
+    if (peek(scan) == end) {
+        close_container(scan);
+        return true;
+    }
+    if (open->count > 0) {
+        if (peek(scan) != ',')
+            return fail_unexpected(scan, object ? "a comma or } is expected"
+                                                : "a comma or ] is expected");
+        scan->at++;
+        skip_space(scan);
+        if (peek(scan) == end)
+            return fail(scan, JSON_FAULT_SYNTAX, "a comma with nothing behind it");
+    }
+    return object ? scan_member(scan) : scan_value(scan, 0, 0);
+}
+
+/* Only after bytes_is_utf8 has said no: the first byte that is of no character. */
+static size_t invalid_utf8(struct bytes text)
+{
+    size_t at = 0;
+
+    while (at < text.len) {
+        size_t len = 1;
+
+        while (len <= 4 && len <= text.len - at &&
+               !bytes_is_utf8((struct bytes){text.data + at, len}))
+            len++;
+        if (len > 4 || len > text.len - at)
+            break;
+        at += len;
+    }
+    return at;
+}
+
+/* What is wrong with the bytes, whatever they say. */
+static bool check_bytes(struct scan *scan)
+{
+    const struct bytes text = scan->text;
+    const uint8_t *nul;
+
+    if (text.len == 0)
+        return fail(scan, JSON_FAULT_EMPTY, "the text is empty");
+    if (text.len > scan->limits.bytes || text.len >= UINT32_MAX)
+        return fail(scan, JSON_FAULT_BYTES, "the text is longer than allowed");
+    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
+        return fail(scan, JSON_FAULT_BOM, "a byte order mark before the text");
+    if (!bytes_is_utf8(text)) {
+        scan->at = invalid_utf8(text);
+        return fail(scan, JSON_FAULT_UTF8, "bytes that are not UTF-8");
+    }
+    nul = memchr(text.data, 0, text.len);
+    if (nul != NULL) {
+        scan->at = (size_t)(nul - text.data);
+        return fail(scan, JSON_FAULT_NUL, "a NUL in the text");
+    }
+    return true;
+}
+
+bool json_scan(struct json_document *document, const struct json_limits *limits,
+               struct json_error *error)
+{
+    struct scan scan = {
+        .text = document->text,
+        .limits = *limits,
+        .document = document,
+        .open = JSON_NO_VALUE,
+        .error = error,
+    };
+
+    if (scan.limits.depth > JSON_DEPTH_MAX)
+        scan.limits.depth = JSON_DEPTH_MAX;
+    if (scan.limits.number > JSON_NUMBER_MAX)
+        scan.limits.number = JSON_NUMBER_MAX;
+    if (!check_bytes(&scan))
+        return false;
+    skip_space(&scan);
+    if (peek(&scan) < 0) {
+        scan.at = 0;
+        return fail(&scan, JSON_FAULT_EMPTY, "nothing but spaces in the text");
+    }
+    if (!scan_value(&scan, 0, 0))
+        return false;
+    while (scan.open != JSON_NO_VALUE) {
+        if (!scan_inside(&scan))
+            return false;
+    }
+    skip_space(&scan);
+    if (scan.at < scan.text.len)
+        return fail(&scan, JSON_FAULT_TRAILING, "something behind the value");
+    return true;
+}
+
+bool json_scalar_is_valid(struct bytes text)
+{
+    struct json_error error = {0};
+    struct scan scan = {
+        .text = text,
+        .limits = {.bytes = UINT32_MAX, .number = JSON_NUMBER_MAX},
+        .error = &error,
+    };
+    cJSON *item;
+    bool finite;
+
+    if (!check_bytes(&scan) || !scan_scalar(&scan) || scan.at != text.len)
+        return false;
+    if (type_of(text.data[0]) != JSON_TYPE_NUMBER)
+        return true;
+    item = cJSON_ParseWithLength((const char *)text.data, text.len);
+    finite = item != NULL && isfinite(item->valuedouble);
+    cJSON_Delete(item);
+    return finite;
+}

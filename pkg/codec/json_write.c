@@ -1,0 +1,143 @@
+/* Composing JSON: see json.h. Runs of bytes that need no escape are copied whole. */
+#include "codec/json.h"
+
+#include <inttypes.h>
+
+struct json_writer json_writer_over(struct writer *to)
+{
+    return (struct json_writer){.to = to};
+}
+
+/* Before a value or a key. */
+static void separate(struct json_writer *json)
+{
+    if (json->comma)
+        writer_u8(json->to, ',');
+    json->comma = true;
+}
+
+static void begin(struct json_writer *json, uint8_t bracket)
+{
+    separate(json);
+    writer_u8(json->to, bracket);
+    json->comma = false;
+}
+
+static void end(struct json_writer *json, uint8_t bracket)
+{
+    writer_u8(json->to, bracket);
+    json->comma = true;
+}
+
+void json_write_object_begin(struct json_writer *json)
+{
+    begin(json, '{');
+}
+
+void json_write_object_end(struct json_writer *json)
+{
+    end(json, '}');
+}
+
+void json_write_array_begin(struct json_writer *json)
+{
+    begin(json, '[');
+}
+
+void json_write_array_end(struct json_writer *json)
+{
+    end(json, ']');
+}
+
+static void write_escape(struct writer *to, uint8_t byte)
+{
+    static const char names[0x20] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    const char name = byte < sizeof names ? names[byte] : (char)byte;
+
+    if (name == 0) {
+        writer_format(to, "\\u%04x", byte);
+        return;
+    }
+    writer_u8(to, '\\');
+    writer_u8(to, (uint8_t)name);
+}
+
+static void write_string(struct writer *to, struct bytes text)
+{
+    size_t plain = 0; /* where what is not yet written begins */
+
+    if (!bytes_is_utf8(text))
+        to->failed = true;
+    writer_u8(to, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t byte = text.data[i];
+
+        if (byte >= 0x20 && byte != '"' && byte != '\\')
+            continue;
+        writer_bytes(to, (struct bytes){text.data + plain, i - plain});
+        write_escape(to, byte);
+        plain = i + 1;
+    }
+    if (plain < text.len)
+        writer_bytes(to, (struct bytes){text.data + plain, text.len - plain});
+    writer_u8(to, '"');
+}
+
+void json_write_text(struct json_writer *json, struct bytes text)
+{
+    separate(json);
+    write_string(json->to, text);
+}
+
+void json_write_key(struct json_writer *json, struct bytes key)
+{
+    json_write_text(json, key);
+    writer_u8(json->to, ':');
+    json->comma = false;
+}
+
+void json_write_name(struct json_writer *json, const char *key)
+{
+    json_write_key(json, bytes_from_string(key));
+}
+
+void json_write_integer(struct json_writer *json, int64_t integer)
+{
+    separate(json);
+    writer_format(json->to, "%" PRId64, integer);
+}
+
+void json_write_boolean(struct json_writer *json, bool boolean)
+{
+    separate(json);
+    writer_string(json->to, boolean ? "true" : "false");
+}
+
+void json_write_null(struct json_writer *json)
+{
+    separate(json);
+    writer_string(json->to, "null");
+}
+
+void json_write_raw(struct json_writer *json, struct bytes value)
+{
+    separate(json);
+    writer_bytes(json->to, value);
+}
+
+void json_write_member(struct json_writer *json, const char *key, struct bytes text)
+{
+    json_write_name(json, key);
+    json_write_text(json, text);
+}
+
+void json_write_list(struct json_writer *json, const char *key, const struct bytes *texts,
+                     size_t count)
+{
+    json_write_name(json, key);
+    json_write_array_begin(json);
+    for (size_t i = 0; i < count; i++)
+        json_write_text(json, texts[i]);
+    json_write_array_end(json);
+}
