@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -66,6 +67,13 @@ struct crew *crew_create(void)
     if (crew->results == MAP_FAILED)
         bench_fail("no shared memory: %s", strerror(errno));
     return crew;
+}
+
+void crew_destroy(struct crew **crew)
+{
+    (void)munmap((*crew)->results, BENCH_MAX_PROCESSES * sizeof *(*crew)->results);
+    free(*crew);
+    *crew = NULL;
 }
 
 static uint32_t share(uint32_t whole, uint32_t index, uint32_t count)

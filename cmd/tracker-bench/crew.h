@@ -13,6 +13,8 @@
 struct crew;
 
 struct crew *crew_create(void);
+/* After crew_end. */
+void crew_destroy(struct crew **crew);
 /* Divides a part into as many processes as its descriptors need, and at least `processes`. */
 void crew_add(struct crew *crew, const struct part *part, uint32_t processes);
 void crew_start(struct crew *crew);

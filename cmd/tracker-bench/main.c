@@ -13,25 +13,23 @@
 
 int main(int argc, char **argv)
 {
-    char *help = modes_help();
     const struct mode *mode;
     struct options options;
     struct report *report;
     if (argc < 2 || strcmp(argv[1], "--help") == 0)
-        options_help(help);
+        options_help();
     mode = mode_find(argv[1]);
     if (mode == NULL) {
         (void)fprintf(stderr, "tracker-bench: no such mode: %s (try --help)\n", argv[1]);
         return 2;
     }
     options = mode->standard;
-    options_read(&options, argc - 1, argv + 1, help);
+    options_read(&options, argc - 1, argv + 1);
     (void)signal(SIGPIPE, SIG_IGN);
     random_init();
     report = report_create(mode->name);
     mode->measure(&options, report);
     report_print(report, options.json);
     report_destroy(&report);
-    free(help);
     return 0;
 }

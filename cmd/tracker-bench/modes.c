@@ -1,9 +1,9 @@
 /* modes: each sets up the parts of its crew, measures, and reports. */
 #include "modes.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "relay.h"
 #include "run.h"
 
@@ -59,6 +59,7 @@ static void measure_updates(const struct options *options, struct report *report
     report_updates(&run, results, false);
     report_add_latency(report, "answer", &results->intended);
     run_report_cpu(&run, results->accepted, 0);
+    run_free(&run);
 }
 
 /* Fan-out. */
@@ -106,6 +107,7 @@ static void measure_fanout(const struct options *options, struct report *report)
     need_target(options->target);
     run_init(&run, options, report);
     fan_out(&run, options->target, watched_target(options), false);
+    run_free(&run);
 }
 
 static void measure_floor(const struct options *options, struct report *report)
@@ -117,6 +119,7 @@ static void measure_floor(const struct options *options, struct report *report)
     run.procs[run.proc_count++] = (struct proc){"floor", relay.pid};
     fan_out(&run, relay.in, relay.out, true);
     relay_stop(&relay);
+    run_free(&run);
 }
 
 static void measure_pubsub(const struct options *options, struct report *report)
@@ -139,6 +142,7 @@ static void measure_pubsub(const struct options *options, struct report *report)
     report_add_latency(report, "delivery", &results->intended);
     report_add_latency(report, "delivery_from_sending", &results->actual);
     run_report_cpu(&run, run.results[0].sent, results->delivered);
+    run_free(&run);
 }
 
 /* Memory. */
@@ -176,6 +180,7 @@ static void measure_idle(const struct options *options, struct report *report)
                "connections_lost");
     report_memory(&run, "connected", run.before, run.after);
     report_memory(&run, "opened", run.before, opened);
+    run_free(&run);
 }
 
 /* The whole map. */
@@ -225,6 +230,7 @@ static void measure_snapshot(const struct options *options, struct report *repor
     report_updates(&run, results, false);
     report_add_latency(report, "answer", &results->intended);
     run_report_cpu(&run, 0, 0);
+    run_free(&run);
 }
 
 static const struct mode modes[] = {
@@ -322,11 +328,8 @@ const struct mode *mode_find(const char *name)
     return NULL;
 }
 
-char *modes_help(void)
+void modes_print(void)
 {
-    struct writer text = {0};
     for (size_t i = 0; i < MODES; i++)
-        writer_format(&text, "  %-22s %s\n", modes[i].name, modes[i].help);
-    writer_u8(&text, 0);
-    return (char *)text.data;
+        (void)printf("  %-22s %s\n", modes[i].name, modes[i].help);
 }

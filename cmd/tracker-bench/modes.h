@@ -15,7 +15,7 @@ struct mode {
 
 /* NULL: there is none of that name. */
 const struct mode *mode_find(const char *name);
-/* For the help. The caller frees. */
-char *modes_help(void);
+/* For the help: a line each. */
+void modes_print(void);
 
 #endif

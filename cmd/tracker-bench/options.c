@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "modes.h"
 
 enum kind { KIND_TEXT, KIND_COUNT, KIND_REAL, KIND_FLAG, KIND_DIALECT, KIND_PROC, KIND_HELP };
 
@@ -93,9 +94,11 @@ static void read_proc(struct options *options, char *value)
     options->procs[options->proc_count++] = (struct proc){value, (pid_t)pid};
 }
 
-_Noreturn void options_help(const char *modes)
+_Noreturn void options_help(void)
 {
-    (void)printf("usage: tracker-bench MODE [OPTION]...\n\n%s\n", modes);
+    (void)printf("usage: tracker-bench MODE [OPTION]...\n\n");
+    modes_print();
+    (void)printf("\n");
     for (size_t i = 0; i < LINES; i++) {
         char left[40];
         (void)snprintf(left, sizeof left, "--%s %s", lines[i].name,
@@ -105,8 +108,7 @@ _Noreturn void options_help(const char *modes)
     exit(0);
 }
 
-static void read_option(struct options *options, const struct line *line, char *value,
-                        const char *modes)
+static void read_option(struct options *options, const struct line *line, char *value)
 {
     void *field = (char *)options + line->offset;
     switch (line->kind) {
@@ -129,11 +131,11 @@ static void read_option(struct options *options, const struct line *line, char *
         read_proc(options, value);
         break;
     case KIND_HELP:
-        options_help(modes);
+        options_help();
     }
 }
 
-void options_read(struct options *options, int argc, char **argv, const char *modes)
+void options_read(struct options *options, int argc, char **argv)
 {
     struct option table[LINES + 1] = {{0}};
     int found;
@@ -144,7 +146,7 @@ void options_read(struct options *options, int argc, char **argv, const char *mo
     while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (found == '?')
             exit(2);
-        read_option(options, &lines[found - 1], optarg, modes);
+        read_option(options, &lines[found - 1], optarg);
     }
     if (optind != argc)
         fail("unexpected", argv[optind]);

@@ -30,8 +30,8 @@ struct options {
 };
 
 /* Over the mode's defaults, which stand there already; argv[0] is the mode. Ends the program when
- * the line is wrong (2), and after --help (0), which shows `modes` above the options. */
-void options_read(struct options *options, int argc, char **argv, const char *modes);
-_Noreturn void options_help(const char *modes);
+ * the line is wrong (2), and after --help (0). */
+void options_read(struct options *options, int argc, char **argv);
+_Noreturn void options_help(void);
 
 #endif

@@ -39,6 +39,11 @@ void run_init(struct run *run, const struct options *options, struct report *rep
     run_sample(run, run->before);
 }
 
+void run_free(struct run *run)
+{
+    crew_destroy(&run->crew);
+}
+
 struct part run_part(const struct run *run, const struct role *role, const char *target,
                      uint32_t connections)
 {

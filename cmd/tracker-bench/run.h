@@ -18,6 +18,7 @@ struct run {
 };
 
 void run_init(struct run *run, const struct options *options, struct report *report);
+void run_free(struct run *run);
 /* A part of the options, for role and target. */
 struct part run_part(const struct run *run, const struct role *role, const char *target,
                      uint32_t connections);
