@@ -63,6 +63,8 @@ enum json_fault {
 };
 /* "utf8", "duplicate", ...: static. */
 const char *json_fault_name(enum json_fault fault);
+/* More, longer or deeper than allowed: the same text could be good under other limits. */
+bool json_fault_is_limit(enum json_fault fault);
 
 /*
  * Zero-initialised it holds no error. The first failure stays: whatever is called with an error

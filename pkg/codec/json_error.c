@@ -180,3 +180,9 @@ const char *json_fault_name(enum json_fault fault)
 
     return names[fault];
 }
+
+bool json_fault_is_limit(enum json_fault fault)
+{
+    return fault == JSON_FAULT_BYTES || fault == JSON_FAULT_DEPTH || fault == JSON_FAULT_KEYS ||
+           fault == JSON_FAULT_VALUES || fault == JSON_FAULT_LIMIT;
+}

@@ -1,0 +1,167 @@
+/*
+ * turntable: the messages of the turntable protocol, presence and game rooms over JSON text
+ * (docs/protocol-turntable.md).
+ *
+ * Source: the document "turntable Protocol", whose commands are idyou, idme, subscribe,
+ * userchange, joingame, invite and game; the others are ours. {"command": name, "data": value};
+ * other keys are ignored. No I/O, no clock, no knowledge of who is connected.
+ */
+#ifndef CODEC_TURNTABLE_H
+#define CODEC_TURNTABLE_H
+
+#include "codec/json.h"
+
+#define TURNTABLE_TEAM_MAX 20  /* digits before the colon of a user id */
+#define TURNTABLE_USER_MAX 64  /* characters behind it */
+#define TURNTABLE_CHUNK    500 /* ids in one userchange */
+#define TURNTABLE_SHOWN    64  /* of a command's name in an error, its NUL included */
+
+struct turntable_limits {
+    struct json_limits json;
+    size_t ids;     /* in one subscribe, unsubscribe or invite */
+    size_t id;      /* bytes of an id of the map */
+    size_t room;    /* bytes of a room's name */
+    size_t actions; /* in one game */
+    size_t token;   /* bytes */
+};
+#define TURNTABLE_LIMITS_DEFAULT                                                                   \
+    {                                                                                              \
+        .json = JSON_LIMITS_DEFAULT, .ids = 10000, .id = 255, .room = 128, .actions = 256,         \
+        .token = 8192                                                                              \
+    }
+
+/* What error messages say in `code`: the first few are the codec's, the others the protocol's. */
+#define TURNTABLE_CODES(X)                                                                         \
+    X(BAD_JSON, "bad_json")               /* the text is no JSON that we take */                   \
+    X(BAD_MESSAGE, "bad_message")         /* a key is missing, or a value of another type */       \
+    X(UNKNOWN_COMMAND, "unknown_command") /* none that a client sends */                           \
+    X(BAD_ID, "bad_id")                   /* not the form of an id */                              \
+    X(BAD_ROOM, "bad_room")               /* not the form of a room's name */                      \
+    X(BAD_STATUS, "bad_status")           /* neither online nor busy */                            \
+    X(LIMIT, "limit")                     /* more, or longer, than allowed */                      \
+    X(NOT_YOU, "not_you")                 /* self or from is not the identified id */              \
+    X(NOT_MEMBER, "not_member")           /* of the room */                                        \
+    X(NOT_IDENTIFIED, "not_identified")   /* idme comes first */                                   \
+    X(IDENTIFIED, "identified")           /* a second idme */                                      \
+    X(DUPLICATE_LOGIN, "duplicate_login") /* the id is connected already */                        \
+    X(UNAUTHORIZED, "unauthorized")       /* no token, or not a token for this id */               \
+    X(LOST, "lost")                       /* messages of the room may have been lost */            \
+    X(UNAVAILABLE, "unavailable")         /* the map did not answer in time */
+
+enum turntable_code {
+#define TURNTABLE_CODE_ENUM(name, text) TURNTABLE_CODE_##name,
+    TURNTABLE_CODES(TURNTABLE_CODE_ENUM)
+#undef TURNTABLE_CODE_ENUM
+};
+const char *turntable_code_name(enum turntable_code code);
+
+struct turntable_error {
+    enum turntable_code code;
+    struct json_error detail;      /* detail.text is for the peer: what, and where */
+    char command[TURNTABLE_SHOWN]; /* as far as it could be read, for the error message */
+};
+
+/* The commands of clients. */
+enum turntable_command {
+    TURNTABLE_IDME,
+    TURNTABLE_SUBSCRIBE,
+    TURNTABLE_UNSUBSCRIBE,
+    TURNTABLE_STATUS,
+    TURNTABLE_JOINGAME,
+    TURNTABLE_GAME,
+    TURNTABLE_LEAVEGAME,
+    TURNTABLE_WHOTHERE,
+    TURNTABLE_COMMANDS
+};
+const char *turntable_command_name(enum turntable_command command);
+
+enum turntable_status { TURNTABLE_OFFLINE, TURNTABLE_ONLINE, TURNTABLE_BUSY };
+const char *turntable_status_name(enum turntable_status status);
+
+/* One action of a game; NULL: the key is missing. */
+struct turntable_action {
+    const struct json_value *action;
+    const struct json_value *timestamp; /* a number, ms since the epoch */
+    const struct json_value *from;      /* a user id */
+    const struct json_value *data;      /* anything */
+};
+
+/* Borrows the text, and owns the rest; turntable_message_free. Lists are without duplicates. */
+struct turntable_message {
+    enum turntable_command command;
+    struct bytes user;            /* IDME; JOINGAME: self. A user id */
+    struct bytes token;           /* IDME; data NULL when there is none */
+    enum turntable_status status; /* STATUS: ONLINE or BUSY */
+    struct bytes channel;         /* JOINGAME, GAME, LEAVEGAME; WHOTHERE: data NULL when none */
+    struct bytes *ids;            /* SUBSCRIBE, UNSUBSCRIBE: ids of the map; JOINGAME: of users,
+                                     who are invited */
+    size_t id_count;
+    struct turntable_action *actions; /* GAME */
+    size_t action_count;
+    struct bytes text;
+    struct json_document *document;
+};
+
+/* `<digits>:<1 to 64 of A-Z a-z 0-9 . _ ->`. */
+bool turntable_is_user(struct bytes id);
+/* UTF-8, 1 to max bytes, no control characters. */
+bool turntable_is_room(struct bytes name, size_t max);
+
+/* Reads a client's message; on success it must be freed, on failure it is empty. */
+bool turntable_read(struct bytes text, const struct turntable_limits *limits,
+                    struct turntable_message *message, struct turntable_error *error)
+    __attribute__((warn_unused_result));
+void turntable_message_free(struct turntable_message *message);
+
+/* Whether the id is a member of the room of a game. */
+typedef bool (*turntable_member)(void *arg, struct bytes id);
+
+struct turntable_rules {
+    struct bytes sender;        /* the identified id */
+    uint64_t now;               /* ms since the epoch */
+    uint64_t tolerance;         /* how far a timestamp may be off, ms; the protocol says 2000 */
+    turntable_member is_member; /* NULL: ids in actions must have the id form only */
+    void *arg;
+};
+
+/*
+ * Appends the game message as it goes to all members. A missing `from` becomes the sender, a
+ * timestamp that is missing or off becomes now; all other bytes are the sender's own.
+ * Refused, with nothing written: another's `from`; and a key or a string anywhere in an action's
+ * data that looks like a user id (digits, one colon, no space) without having its form, or
+ * without being a member.
+ */
+bool turntable_relay_game(struct writer *to, const struct turntable_message *message,
+                          const struct turntable_rules *rules, struct turntable_error *error)
+    __attribute__((warn_unused_result));
+
+/* What the server sends. Texts that are not UTF-8 fail the writer. */
+void turntable_write_idyou(struct writer *to);
+struct turntable_change {
+    struct bytes id;
+    enum turntable_status status;
+};
+/* The first of the changes, TURNTABLE_CHUNK at most; how many these are. No id may stand twice. */
+size_t turntable_write_userchange(struct writer *to, const struct turntable_change *changes,
+                                  size_t count);
+/* user is invited by from. */
+void turntable_write_invite(struct writer *to, struct bytes channel, struct bytes user,
+                            struct bytes from);
+struct turntable_members {
+    const struct bytes *joined;
+    size_t joined_count;
+    const struct bytes *left;
+    size_t left_count;
+};
+void turntable_write_member(struct writer *to, struct bytes channel,
+                            const struct turntable_members *members);
+/* Ids that are not UTF-8 cannot be told in JSON: how many were left out. */
+size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t count);
+/* command: of the message that is refused; "" when there is none, or it could not be read. */
+void turntable_write_error(struct writer *to, enum turntable_code code, const char *message,
+                           const char *command);
+
+/* What a client sends; of a game's actions the source is copied. */
+void turntable_write_message(struct writer *to, const struct turntable_message *message);
+
+#endif

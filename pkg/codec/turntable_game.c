@@ -1,0 +1,148 @@
+/*
+ * A game's message on its way to the members: the sender's own bytes, with what the server sets
+ * put in between. First everything is checked, then everything is written.
+ */
+#include "codec/turntable.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static bool fail(const struct json_value *value, enum turntable_code code, const char *reason,
+                 struct turntable_error *error)
+{
+    error->code = code;
+    return json_value_fail(value, JSON_FAULT_RULE, reason, &error->detail);
+}
+
+/* Digits, one colon, no space: "1:", "1:a!", "1:1234"; not "10:30 at home", not "12:30:45". */
+static bool looks_like_user(struct bytes text)
+{
+    size_t at = 0;
+
+    while (at < text.len && text.data[at] >= '0' && text.data[at] <= '9')
+        at++;
+    if (at == 0 || at == text.len || text.data[at] != ':')
+        return false;
+    for (at++; at < text.len; at++) {
+        if (text.data[at] <= ' ' || text.data[at] == ':')
+            return false;
+    }
+    return true;
+}
+
+static bool check_text(const struct json_value *value, struct bytes text,
+                       const struct turntable_rules *rules, struct turntable_error *error)
+{
+    if (!looks_like_user(text))
+        return true;
+    if (!turntable_is_user(text))
+        return fail(value, TURNTABLE_CODE_BAD_ID, "looks like a user id, but is none", error);
+    if (rules->is_member != NULL && !rules->is_member(rules->arg, text))
+        return fail(value, TURNTABLE_CODE_NOT_MEMBER, "a user who is no member of the room", error);
+    return true;
+}
+
+/* Recursion as deep as the document, which has a limit. */
+static bool check_ids(const struct json_value *value, const struct turntable_rules *rules,
+                      struct turntable_error *error)
+{
+    struct bytes text;
+
+    if (!check_text(value, json_value_key(value), rules, error))
+        return false;
+    if (json_value_type(value) == JSON_TYPE_STRING)
+        return json_value_text(value, &text, &error->detail) &&
+               check_text(value, text, rules, error);
+    for (const struct json_value *member = json_value_first(value); member != NULL;
+         member = json_value_next(member)) {
+        if (!check_ids(member, rules, error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_action(const struct turntable_action *action, const struct turntable_rules *rules,
+                         struct turntable_error *error)
+{
+    struct bytes from;
+
+    if (action->from != NULL) {
+        if (!json_value_text(action->from, &from, &error->detail))
+            return false;
+        if (!bytes_equal(from, rules->sender))
+            return fail(action->from, TURNTABLE_CODE_NOT_YOU, "is not your id", error);
+    }
+    return action->data == NULL || check_ids(action->data, rules, error);
+}
+
+/* What has been copied of the text so far. */
+struct splice {
+    struct writer *to;
+    struct bytes text;
+    size_t at;
+};
+
+static void copy_until(struct splice *splice, size_t end)
+{
+    writer_bytes(splice->to, (struct bytes){splice->text.data + splice->at, end - splice->at});
+    splice->at = end;
+}
+
+/* The bytes of a value are left out; what stands for them is written next. */
+static void replace(struct splice *splice, const struct json_value *value)
+{
+    copy_until(splice, json_value_offset(value));
+    splice->at += json_value_raw(value).len;
+}
+
+static void write_missing(struct splice *splice, const struct turntable_action *action,
+                          const struct turntable_rules *rules)
+{
+    struct json_writer json = json_writer_over(splice->to);
+
+    copy_until(splice, json_value_offset(action->action) + 1);
+    if (action->timestamp == NULL) {
+        json_write_name(&json, "timestamp");
+        json_write_integer(&json, (int64_t)rules->now);
+    }
+    if (action->from == NULL)
+        json_write_member(&json, "from", rules->sender);
+    if (json_value_count(action->action) > 0)
+        writer_u8(splice->to, ',');
+}
+
+static bool is_off(const struct turntable_action *action, const struct turntable_rules *rules)
+{
+    struct json_error none = {0};
+    double timestamp = 0;
+
+    (void)json_value_number(action->timestamp, &timestamp, &none);
+    return fabs(timestamp - (double)rules->now) > (double)rules->tolerance;
+}
+
+static void write_action(struct splice *splice, const struct turntable_action *action,
+                         const struct turntable_rules *rules)
+{
+    if (action->timestamp == NULL || action->from == NULL)
+        write_missing(splice, action, rules);
+    if (action->timestamp != NULL && is_off(action, rules)) {
+        replace(splice, action->timestamp);
+        writer_format(splice->to, "%" PRIu64, rules->now);
+    }
+}
+
+bool turntable_relay_game(struct writer *to, const struct turntable_message *message,
+                          const struct turntable_rules *rules, struct turntable_error *error)
+{
+    struct splice splice = {.to = to, .text = message->text};
+
+    *error = (struct turntable_error){.command = "game"};
+    for (size_t i = 0; i < message->action_count; i++) {
+        if (!check_action(&message->actions[i], rules, error))
+            return false;
+    }
+    for (size_t i = 0; i < message->action_count; i++)
+        write_action(&splice, &message->actions[i], rules);
+    copy_until(&splice, splice.text.len);
+    return true;
+}
