@@ -43,8 +43,8 @@ UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 all: $(PROGRAM_FILES)
 
 # Each package may be included only by the path build/include/NAME, which is on the command line
-# of just those that tests/lint/packages allows.
-build/include/%:
+# of just those that tests/lint/packages allows. A header below it that has gone is not to be made.
+$(INCLUDE_DIRS): build/include/%:
 	@mkdir -p $(@D)
 	@ln -sfn ../../../pkg/$(notdir $@) $@
 

@@ -1,1 +1,0 @@
-../../../pkg/sha1_private.h
