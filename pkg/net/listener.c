@@ -84,6 +84,10 @@ static bool accept_one(struct listener *listener)
     struct address peer;
     socklen_t len = sizeof storage;
     int fd;
+    if (listener->net->count >= listener->net->room) {
+        net_pause_accepting(listener->net, EMFILE);
+        return false;
+    }
     storage.ss_family = AF_UNSPEC;
     fd = accept4(listener->socket.fd, (struct sockaddr *)&storage, &len,
                  SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -11,6 +11,9 @@
 #include "net/net_private.h"
 
 #define STAMP_SHIFT 4 /* 16 ms */
+/* Descriptors that no connection gets: those of the links to Redis above all, which must find one
+ * when they are made anew; also of listeners, the loop, the log, and files that are read. */
+#define RESERVED 32
 
 uint32_t net_stamp(const struct net *net)
 {
@@ -28,14 +31,22 @@ bool net_has_passed(const struct net *net, uint32_t since, int64_t ms)
     return net_elapsed_ms(net, since) >= (uint64_t)ms + (1U << STAMP_SHIFT);
 }
 
-/* Each connection needs a descriptor: what the administrator allows at most is what we take. */
-static void raise_descriptor_limit(void)
+/* Each connection needs a descriptor: what the administrator allows at most is what we take.
+ * Returns how many connections that is room for. */
+static uint64_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return UINT64_MAX;
+    if (limit.rlim_cur < limit.rlim_max) {
+        rlim_t before = limit.rlim_cur;
         limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            limit.rlim_cur = before;
     }
+    if (limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur > 2 * RESERVED ? limit.rlim_cur - RESERVED : limit.rlim_cur / 2;
 }
 
 static void flush_dirty(void *arg)
@@ -91,7 +102,7 @@ struct net *net_create(struct loop *loop, const struct net_settings *settings)
     net->pause_limit = (struct log_limit){.burst = 2};
     net->refused_limit = (struct log_limit){.burst = 10};
     net->closed_limit = (struct log_limit){.burst = 10};
-    raise_descriptor_limit();
+    net->room = raise_descriptor_limit();
     return net;
 }
 

@@ -107,6 +107,7 @@ struct net {
     struct loop *loop;
     const struct net_settings *settings;
     uint64_t count;          /* descriptors of connections */
+    uint64_t room;           /* how many there may be, as others need descriptors too */
     struct conn *presenting; /* whose `received` is being called, or NULL */
     struct list listeners;
     struct list dirty;   /* conns with output to be sent in this turn */
