@@ -51,6 +51,10 @@ struct conn_handler {
     size_t (*received)(void *arg, struct bytes input);
     /* The output, having been behind, is empty. May be NULL. */
     void (*drained)(void *arg);
+    /* The peer has said all that it will (it may have closed its half only, and read on): nothing
+     * is read any more, and the protocol must close the connection when it has answered. May be
+     * NULL: then the connection is closed after the output that waits. */
+    void (*ended)(void *arg);
     /* It is gone: forget it. What waited as output may be lost. */
     void (*closed)(void *arg, enum conn_close_reason reason);
 };

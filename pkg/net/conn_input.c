@@ -123,10 +123,14 @@ static void present(struct conn *conn, struct input *own, struct bytes bytes)
 static void end_of_input(struct conn *conn)
 {
     /* The peer may have closed its half only, and read on. */
-    if (conn_output_size(conn) > 0)
+    if (conn->state == CONN_OPEN && conn->handler->ended != NULL) {
+        conn_pause_reading(conn);
+        conn->handler->ended(conn->arg);
+    } else if (conn_output_size(conn) > 0) {
         conn_close_after_output(conn, CONN_CLOSE_PEER);
-    else
+    } else {
         conn_close(conn, CONN_CLOSE_PEER);
+    }
 }
 
 static ssize_t read_bytes(struct conn *conn, uint8_t *to, size_t room)

@@ -230,7 +230,8 @@ static void on_closed(void *arg, enum conn_close_reason reason)
         free_request(request);
 }
 
-static const struct conn_handler handler = {on_received, on_drained, on_closed};
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .closed = on_closed};
 
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
                 const struct http_router *router)

@@ -342,6 +342,12 @@ static void on_drained(void *arg)
     push_drained(arg);
 }
 
+/* `2A 01` and the end is a Close of the plain dialect as the first message: of nothing. */
+static void on_ended(void *arg)
+{
+    session_end(arg, CONN_CLOSE_PEER);
+}
+
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct tracker_session *session = arg;
@@ -353,7 +359,8 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     free(session);
 }
 
-static const struct conn_handler handler = {on_received, on_drained, on_closed};
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 
 void tracker_serve(struct tracker_port *port, struct conn *conn)
 {

@@ -107,8 +107,8 @@ static inline void fixture_closed(void *arg, enum conn_close_reason reason)
     session->conn = NULL;
 }
 
-static const struct conn_handler fixture_handler = {fixture_received, fixture_drained,
-                                                    fixture_closed};
+static const struct conn_handler fixture_handler = {
+    .received = fixture_received, .drained = fixture_drained, .closed = fixture_closed};
 
 static inline void fixture_accepted(void *arg, struct conn *conn)
 {

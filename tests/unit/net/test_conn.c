@@ -183,7 +183,8 @@ static size_t receive_after_handover(void *arg, struct bytes input)
     return input.len;
 }
 
-static const struct conn_handler second_handler = {receive_after_handover, NULL, fixture_closed};
+static const struct conn_handler second_handler = {.received = receive_after_handover,
+                                                   .closed = fixture_closed};
 
 static size_t receive_and_hand_over(struct session *session, struct bytes input)
 {

@@ -64,7 +64,8 @@ static void upgraded_closed(void *arg, enum conn_close_reason reason)
     web.upgraded_closed++;
 }
 
-static const struct conn_handler upgraded_handler = {upgraded_received, NULL, upgraded_closed};
+static const struct conn_handler upgraded_handler = {.received = upgraded_received,
+                                                     .closed = upgraded_closed};
 
 static void upgrade(void *arg, struct http_request *request)
 {
