@@ -137,14 +137,18 @@ def check_told_once(found, ids, timeout=0):
 
 
 def stored(redis):
-    """id -> state of all entries in Redis."""
-    start_at = len(key("client", b"x")) - 1
+    """id -> state of all entries in Redis, of all partitions."""
     found = {}
-    for name in redis.keys(key("client", b"*").replace(b"{", b"[{]")):
+    for name in redis.keys("tracker:[{]main/*}:client:*"):
         state = redis("HGET", name, "state")
         if state is not None:
-            found[name[start_at:]] = state
+            found[name.split(b"}:client:", 1)[1]] = state
     return found
+
+
+def counted(redis):
+    """The number of entries as the partitions' heads have it."""
+    return sum(int(redis("HGET", name, "entries") or 0) for name in redis.keys("tracker:[{]main/*}:head"))
 
 
 class Reader:

@@ -12,13 +12,14 @@ import socket
 import sys
 import time
 
-from .faults import LISTEN, difference, key, stored, wait_agreement
+from .faults import LISTEN, counted, difference, stored, wait_agreement
 from .frontend import Frontend
 from .resp import RedisError
 from .tracker import packets
 from .waiting import scaled, wait_until
 
 SETTINGS = {"map.hold": "3s", "client.grace": "2s"}
+PARTITIONS = (1, 1, 3)
 PUSHED, SILENT = 0, 2  # listeners of LISTEN
 GIVE_UP = 9  # seconds without an answer, and a client goes elsewhere
 AGAIN = 0.4  # seconds until a refused request is tried again
@@ -35,6 +36,8 @@ class Schedule:
         self.front_ends = front_ends
         numbers = random.Random(seed)
         self.faults = self._faults(numbers, faults)
+        self.settings = {**SETTINGS, "map.partitions": numbers.choice(PARTITIONS)}
+        self.tcp = numbers.random() < 0.3
         self.clients = [self._actions(random.Random(f"{seed}/{index}")) for index in range(clients)]
 
     def _faults(self, numbers, count):
@@ -70,7 +73,8 @@ class Schedule:
         return found
 
     def __str__(self):
-        return "\n".join([f"seed {self.seed}: {len(self.clients)} clients, {len(self.faults)} faults"] +
+        return "\n".join([f"seed {self.seed}: {len(self.clients)} clients, {len(self.faults)} faults, "
+                          f"{self.settings}{' over TCP' if self.tcp else ''}"] +
                          [f"  {at:6.2f} {kind} {'abc'[front_end] if kind in ('kill', 'freeze') else ''} {duration}"
                           for at, kind, front_end, duration in self.faults])
 
@@ -255,11 +259,11 @@ class Peer:
 
 
 class Run:
-    def __init__(self, t, schedule, settings=None):
+    def __init__(self, t, schedule):
         self.t = t
         self.schedule = schedule
-        self.settings = settings or SETTINGS
-        self.redis = t.redis(appendonly="yes", appendfsync="everysec")
+        self.settings = schedule.settings
+        self.redis = t.redis(tcp=schedule.tcp, appendonly="yes", appendfsync="everysec")
         self.front_ends = t.frontends(schedule.front_ends, self.redis, listen=LISTEN, settings=self.settings)
         self.starting = {}
         self.poll = select.epoll()
@@ -395,7 +399,7 @@ class Run:
         self.until(lambda: not wrong(), 5, lambda: f"these were told otherwise: {wrong()}")
         for peer in self.peers:
             assert not expected.keys() & set(peer.dead), "an id that was closed"
-        wait_until(lambda: self.redis("HGET", key("head"), "entries") == b"%d" % len(expected), 5, "the count")
+        wait_until(lambda: counted(self.redis) == len(expected), 5, lambda: f"the count: {counted(self.redis)}")
 
 
 def run(t, seed, **options):
