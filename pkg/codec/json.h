@@ -147,9 +147,13 @@ bool json_error_set(struct json_error *error, enum json_fault fault, const char 
  * around it. Source for values that come from elsewhere than a document. */
 bool json_scalar_is_valid(struct bytes text);
 
+/* Whether bytes can be told as a string: UTF-8 without a NUL, at which many readers cut or refuse
+ * a text, this one among them. */
+bool json_is_text(struct bytes bytes);
+
 /*
- * Composes one text: commas are set where they belong, strings escaped. A string that is not UTF-8
- * fails the writer beneath, which is checked once at the end.
+ * Composes one text: commas are set where they belong, strings escaped. A string that is no text
+ * (json_is_text) fails the writer beneath, which is checked once at the end.
  */
 struct json_writer {
     struct writer *to;
@@ -169,6 +173,8 @@ void json_write_boolean(struct json_writer *json, bool boolean);
 void json_write_null(struct json_writer *json);
 /* What is JSON already: json_value_raw, a text composed before. */
 void json_write_raw(struct json_writer *json, struct bytes value);
+/* A member of an object as it was written, key and value. */
+void json_write_source(struct json_writer *json, const struct json_value *member);
 /* A key and a string; a key and an array of strings. */
 void json_write_member(struct json_writer *json, const char *key, struct bytes text);
 void json_write_list(struct json_writer *json, const char *key, const struct bytes *texts,

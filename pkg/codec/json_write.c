@@ -2,6 +2,7 @@
 #include "codec/json.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct json_writer json_writer_over(struct writer *to)
 {
@@ -49,6 +50,11 @@ void json_write_array_end(struct json_writer *json)
     end(json, ']');
 }
 
+bool json_is_text(struct bytes bytes)
+{
+    return bytes.len == 0 || (memchr(bytes.data, 0, bytes.len) == NULL && bytes_is_utf8(bytes));
+}
+
 static void write_escape(struct writer *to, uint8_t byte)
 {
     static const char names[0x20] = {
@@ -67,7 +73,7 @@ static void write_string(struct writer *to, struct bytes text)
 {
     size_t plain = 0; /* where what is not yet written begins */
 
-    if (!bytes_is_utf8(text))
+    if (!json_is_text(text))
         to->failed = true;
     writer_u8(to, '"');
     for (size_t i = 0; i < text.len; i++) {
@@ -124,6 +130,13 @@ void json_write_raw(struct json_writer *json, struct bytes value)
 {
     separate(json);
     writer_bytes(json->to, value);
+}
+
+void json_write_source(struct json_writer *json, const struct json_value *member)
+{
+    json_write_raw(json, json_value_raw_key(member));
+    writer_u8(json->to, ':');
+    writer_bytes(json->to, json_value_raw(member));
 }
 
 void json_write_member(struct json_writer *json, const char *key, struct bytes text)

@@ -135,7 +135,7 @@ bool turntable_relay_game(struct writer *to, const struct turntable_message *mes
                           const struct turntable_rules *rules, struct turntable_error *error)
     __attribute__((warn_unused_result));
 
-/* What the server sends. Texts that are not UTF-8 fail the writer. */
+/* What the server sends. What is no text (json_is_text) fails the writer. */
 void turntable_write_idyou(struct writer *to);
 struct turntable_change {
     struct bytes id;
@@ -155,7 +155,7 @@ struct turntable_members {
 };
 void turntable_write_member(struct writer *to, struct bytes channel,
                             const struct turntable_members *members);
-/* Ids that are not UTF-8 cannot be told in JSON: how many were left out. */
+/* Ids that are no text (json_is_text) cannot be told: how many were left out. */
 size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t count);
 /* command: of the message that is refused; "" when there is none, or it could not be read. */
 void turntable_write_error(struct writer *to, enum turntable_code code, const char *message,

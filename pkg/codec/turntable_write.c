@@ -90,7 +90,7 @@ size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t 
 
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
-        if (bytes_is_utf8(ids[i]))
+        if (json_is_text(ids[i]))
             json_write_text(&json, ids[i]);
         else
             left_out++;

@@ -1,5 +1,5 @@
 /*
- * Composing JSON: commas, escapes, and that what is not UTF-8 fails the writer.
+ * Composing JSON: commas, escapes, and that what is no text fails the writer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,8 +52,6 @@ static const struct string strings[] = {
     {B("/"), "\"/\""},
     {B("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\""},
     {B("\x01\x0b\x1f\x7f"), "\"\\u0001\\u000b\\u001f\x7f\""},
-    {B("a\0b"), "\"a\\u0000b\""},
-    {B("\0"), "\"\\u0000\""},
     {B("a\"b\\c\nd"), "\"a\\\"b\\\\c\\nd\""},
     {B("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\""},
 };
@@ -95,22 +93,48 @@ static void test_strings_come_back(void **state)
     }
 }
 
-static void test_not_utf8(void **state)
+/* What is no text fails the writer; the reader would refuse it too. */
+static void test_no_text(void **state)
 {
-    static const char *const texts[] = {"\x80",         "a\xff",    "\xc3",
-                                        "\xed\xa0\x80", "\xc0\x80", "12345678\xe2\x82"};
+    static const struct bytes texts[] = {
+        B("\x80"),     B("a\xff"), B("\xc3"), B("\xed\xa0\x80"),
+        B("\xc0\x80"), B("a\0b"),  B("\0"),   B("12345678\xe2\x82"),
+    };
 
+    assert_true(json_is_text((struct bytes){0}));
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct writer to = {0};
         struct json_writer json = json_writer_over(&to);
 
-        json_write_text(&json, S(texts[i]));
+        assert_false(json_is_text(texts[i]));
+        json_write_text(&json, texts[i]);
         assert_true(to.failed);
         writer_reset(&to);
-        json_write_member(&json, texts[i], B("good"));
+        json_write_key(&json, texts[i]);
         assert_true(to.failed);
         writer_free(&to);
     }
+    for (size_t i = 0; i < COUNT(strings); i++)
+        assert_true(json_is_text(strings[i].text));
+}
+
+/* Members copied as they came. */
+static void test_source(void **state)
+{
+    struct json_document *document =
+        must_parse(B("{\"a\\u0062\" : [ 9007199254740993 ] , \"c\":\"\\/\"}"));
+    struct writer to = {0};
+    struct json_writer json = json_writer_over(&to);
+
+    json_write_object_begin(&json);
+    for (const struct json_value *member = json_value_first(json_document_root(document));
+         member != NULL; member = json_value_next(member))
+        json_write_source(&json, member);
+    json_write_member(&json, "d", B("e"));
+    json_write_object_end(&json);
+    assert_composed(&to, "{\"a\\u0062\":[ 9007199254740993 ],\"c\":\"\\/\",\"d\":\"e\"}");
+    json_document_free(&document);
+    writer_free(&to);
 }
 
 static void test_limit(void **state)
@@ -176,7 +200,8 @@ int main(void)
         cmocka_unit_test(test_structure),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_strings_come_back),
-        cmocka_unit_test(test_not_utf8),
+        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_source),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_scalars),
     };

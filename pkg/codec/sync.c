@@ -1,0 +1,285 @@
+/*
+ * Reading what metadata-sync clients send. The errors of the JSON layer name the place; here they
+ * get their code.
+ */
+#include "codec/sync.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/unique_private.h"
+
+struct reading {
+    const struct sync_limits *limits;
+    struct sync_packet *packet;
+    struct sync_error *error;
+    bool for_server;
+};
+
+static const char *const code_names[] = {
+#define CODE_NAME(name, text) [SYNC_CODE_##name] = text,
+    SYNC_CODES(CODE_NAME)
+#undef CODE_NAME
+};
+
+const char *sync_code_name(enum sync_code code)
+{
+    return code_names[code];
+}
+
+static bool is(struct bytes text, const char *word)
+{
+    return bytes_equal(text, bytes_from_string(word));
+}
+
+static bool fail(struct reading *reading, const struct json_value *value, enum sync_code code,
+                 const char *reason)
+{
+    reading->error->code = code;
+    return json_value_fail(value, code == SYNC_CODE_LIMIT ? JSON_FAULT_LIMIT : JSON_FAULT_RULE,
+                           reason, &reading->error->detail);
+}
+
+static bool failed(const struct reading *reading)
+{
+    return reading->error->detail.fault != JSON_FAULT_NONE;
+}
+
+static bool read_receiver(struct reading *reading, const struct json_value *value)
+{
+    struct sync_packet *packet = reading->packet;
+    struct bytes id;
+
+    if (!json_value_text(value, &id, &reading->error->detail))
+        return false;
+    if (is(id, "*")) {
+        packet->everyone = true;
+        return true;
+    }
+    if (id.len == 0)
+        return fail(reading, value, SYNC_CODE_BAD_TO, "an empty id");
+    if (id.len > reading->limits->id)
+        return fail(reading, value, SYNC_CODE_BAD_TO, "an id longer than allowed");
+    packet->to[packet->to_count++] = id;
+    return true;
+}
+
+static bool read_receivers(struct reading *reading, const struct json_value *array)
+{
+    for (const struct json_value *value = json_value_first(array); value != NULL;
+         value = json_value_next(value)) {
+        struct bytes id;
+
+        if (!json_value_text(value, &id, &reading->error->detail))
+            return false;
+        if (is(id, "server"))
+            return fail(reading, value, SYNC_CODE_BAD_TO, "the server can only be named alone");
+        if (!read_receiver(reading, value))
+            return false;
+    }
+    return true;
+}
+
+static bool read_one(struct reading *reading, const struct json_value *to)
+{
+    struct bytes id;
+
+    if (!json_value_text(to, &id, &reading->error->detail))
+        return false;
+    reading->for_server = is(id, "server");
+    return reading->for_server || read_receiver(reading, to);
+}
+
+static bool read_list(struct reading *reading, const struct json_value *to)
+{
+    struct sync_packet *packet = reading->packet;
+
+    if (json_value_count(to) > reading->limits->receivers)
+        return fail(reading, to, SYNC_CODE_LIMIT, "more receivers than allowed");
+    if (!read_receivers(reading, to))
+        return false;
+    packet->to_count = packet->everyone ? 0 : unique_keep_first(packet->to, packet->to_count);
+    return true;
+}
+
+static bool read_to(struct reading *reading, const struct json_value *root)
+{
+    struct json_error *error = &reading->error->detail;
+    const struct json_value *to;
+
+    if (!json_value_expect(root, JSON_TYPE_OBJECT, error))
+        return false;
+    to = json_value_member(root, "to");
+    if (to == NULL)
+        return json_value_require(root, "to", JSON_TYPE_STRING, error) != NULL; /* is missing */
+    reading->packet->to = mem_zalloc(json_value_count(to) + 1, sizeof *reading->packet->to);
+    switch (json_value_type(to)) {
+    case JSON_TYPE_STRING:
+        return read_one(reading, to);
+    case JSON_TYPE_ARRAY:
+        return read_list(reading, to);
+    default:
+        return json_value_fail(to, JSON_FAULT_TYPE, "a string, or an array of them, is expected",
+                               error);
+    }
+}
+
+static bool read_type(struct reading *reading)
+{
+    static const char *const reserved[] = {"metadata", "changes", "error", "from"};
+    struct sync_packet *packet = reading->packet;
+    const struct json_value *type =
+        json_value_optional(packet->packet, "type", JSON_TYPE_STRING, &reading->error->detail);
+
+    packet->type = BYTES_LITERAL("ping");
+    if (!json_value_text(type, &packet->type, &reading->error->detail))
+        return !failed(reading);
+    if (packet->type.len == 0)
+        return fail(reading, type, SYNC_CODE_BAD_TYPE, "an empty type");
+    if (packet->type.len > reading->limits->type)
+        return fail(reading, type, SYNC_CODE_LIMIT, "a type longer than allowed");
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+        if (is(packet->type, reserved[i]))
+            return fail(reading, type, SYNC_CODE_BAD_TYPE, "a type that only the server may send");
+    }
+    return true;
+}
+
+static bool read_property(struct reading *reading, const struct json_value *value)
+{
+    struct sync_packet *packet = reading->packet;
+    struct sync_property *property = &packet->properties[packet->property_count];
+
+    property->name = json_value_key(value);
+    if (property->name.len > reading->limits->name)
+        return fail(reading, value, SYNC_CODE_LIMIT, "a name longer than allowed");
+    switch (json_value_type(value)) {
+    case JSON_TYPE_ARRAY:
+    case JSON_TYPE_OBJECT:
+        return fail(reading, value, SYNC_CODE_BAD_PROPERTY,
+                    "a string, a number, true, false or null is expected");
+    case JSON_TYPE_NULL:
+        break;
+    default:
+        property->value = json_value_raw(value);
+        break;
+    }
+    packet->property_count++;
+    return true;
+}
+
+static bool read_properties(struct reading *reading)
+{
+    struct sync_packet *packet = reading->packet;
+    const struct json_value *object = json_value_optional(
+        packet->packet, "properties", JSON_TYPE_OBJECT, &reading->error->detail);
+
+    packet->kind = SYNC_PROPERTIES;
+    if (object == NULL)
+        return !failed(reading);
+    packet->properties = mem_zalloc(json_value_count(object) + 1, sizeof *packet->properties);
+    for (const struct json_value *value = json_value_first(object); value != NULL;
+         value = json_value_next(value)) {
+        if (!read_property(reading, value))
+            return false;
+    }
+    return true;
+}
+
+static bool read_packet(struct reading *reading, const struct json_value *root)
+{
+    struct sync_packet *packet = reading->packet;
+
+    packet->packet = json_value_require(root, "packet", JSON_TYPE_OBJECT, &reading->error->detail);
+    if (packet->packet == NULL || !read_type(reading))
+        return false;
+    packet->kind = reading->for_server ? SYNC_PING : SYNC_RELAY;
+    if (!reading->for_server || is(packet->type, "ping"))
+        return true;
+    if (is(packet->type, "properties"))
+        return read_properties(reading);
+    return fail(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
+                "the server knows properties and ping only");
+}
+
+bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_packet *packet,
+               struct sync_error *error)
+{
+    struct reading reading = {.limits = limits, .packet = packet, .error = error};
+    const struct json_value *root;
+
+    memset(packet, 0, sizeof *packet);
+    memset(error, 0, sizeof *error);
+    packet->document = json_document_parse(text, &limits->json, &error->detail);
+    if (packet->document == NULL) {
+        error->code =
+            json_fault_is_limit(error->detail.fault) ? SYNC_CODE_LIMIT : SYNC_CODE_BAD_JSON;
+        return false;
+    }
+    error->code = SYNC_CODE_BAD_PACKET;
+    root = json_document_root(packet->document);
+    if (read_to(&reading, root) && read_packet(&reading, root))
+        return true;
+    sync_packet_free(packet);
+    return false;
+}
+
+void sync_packet_free(struct sync_packet *packet)
+{
+    free(packet->properties);
+    free(packet->to);
+    json_document_free(&packet->document);
+    memset(packet, 0, sizeof *packet);
+}
+
+/* The property with this name; NULL when there is none. */
+static struct sync_property *find(struct sync_property *properties, size_t count, struct bytes name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(properties[i].name, name))
+            return &properties[i];
+    }
+    return NULL;
+}
+
+static bool check_merged(const struct sync_property *merged, size_t count,
+                         const struct sync_limits *limits, struct sync_error *error)
+{
+    size_t total = 0;
+
+    error->code = SYNC_CODE_LIMIT;
+    if (count > limits->properties)
+        return json_error_set(&error->detail, JSON_FAULT_LIMIT, "packet.properties",
+                              "more properties than an entry may have");
+    for (size_t i = 0; i < count; i++)
+        total += merged[i].name.len + merged[i].value.len;
+    return total <= limits->total ||
+           json_error_set(&error->detail, JSON_FAULT_LIMIT, "packet.properties",
+                          "more bytes of properties than an entry may have");
+}
+
+bool sync_merge(const struct sync_property *properties, size_t count,
+                const struct sync_property *changes, size_t change_count,
+                const struct sync_limits *limits, struct sync_property *merged,
+                size_t *merged_count, struct sync_error *error)
+{
+    size_t all = count, kept = 0;
+
+    *error = (struct sync_error){0};
+    if (count > 0)
+        memcpy(merged, properties, count * sizeof *merged);
+    for (size_t i = 0; i < change_count; i++) {
+        struct sync_property *property = find(merged, all, changes[i].name);
+
+        if (property == NULL)
+            property = &merged[all++];
+        *property = changes[i];
+    }
+    for (size_t i = 0; i < all; i++) {
+        if (merged[i].value.data != NULL)
+            merged[kept++] = merged[i];
+    }
+    *merged_count = kept;
+    return check_merged(merged, kept, limits, error);
+}

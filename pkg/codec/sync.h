@@ -1,0 +1,133 @@
+/*
+ * sync: the packets of the metadata sync protocol, JSON text (docs/protocol-sync.md).
+ *
+ * Source: the document "Protocol V1", whose packets are metadata, changes, properties and the
+ * relay; errors and delta mode are ours. No I/O, no clock, no knowledge of who is connected.
+ *
+ * A property's value is kept as the JSON text that its client wrote, and is never printed again.
+ */
+#ifndef CODEC_SYNC_H
+#define CODEC_SYNC_H
+
+#include "codec/json.h"
+
+struct sync_limits {
+    struct json_limits json;
+    size_t properties; /* of one entry */
+    size_t name;       /* bytes of a property's name */
+    size_t total;      /* bytes of one entry's names and values, these as they were written */
+    size_t receivers;  /* in one `to` */
+    size_t id;         /* bytes of an id of the map */
+    size_t type;       /* bytes of a packet's type */
+};
+#define SYNC_LIMITS_DEFAULT                                                                        \
+    {                                                                                              \
+        .json = JSON_LIMITS_DEFAULT, .properties = 25, .name = 64, .total = 4096,                  \
+        .receivers = 1000, .id = 255, .type = 64                                                   \
+    }
+
+/* What error packets say in `code`: the first few are the codec's, the others the protocol's. */
+#define SYNC_CODES(X)                                                                              \
+    X(BAD_JSON, "bad_json")           /* the text is no JSON that we take */                       \
+    X(BAD_PACKET, "bad_packet")       /* a key is missing, or a value of another type */           \
+    X(BAD_TO, "bad_to")               /* no receiver can be named like this */                     \
+    X(BAD_TYPE, "bad_type")           /* a type that only the server sends, or does not know */    \
+    X(BAD_PROPERTY, "bad_property")   /* neither string, number, boolean nor null */               \
+    X(LIMIT, "limit")                 /* more, or longer, than allowed; nothing was changed */     \
+    X(UNDELIVERABLE, "undeliverable") /* the receiver is gone, or takes no packets */              \
+    X(UNAVAILABLE, "unavailable")     /* the map did not answer in time */
+
+enum sync_code {
+#define SYNC_CODE_ENUM(name, text) SYNC_CODE_##name,
+    SYNC_CODES(SYNC_CODE_ENUM)
+#undef SYNC_CODE_ENUM
+};
+const char *sync_code_name(enum sync_code code);
+
+struct sync_error {
+    enum sync_code code;
+    struct json_error detail; /* detail.text is for the peer: what, and where */
+};
+
+struct sync_property {
+    struct bytes name;
+    struct bytes value; /* JSON: a string, number, true or false; data NULL: deleted */
+};
+
+enum sync_kind {
+    SYNC_PROPERTIES, /* for the server: merge these */
+    SYNC_PING,       /* for the server: nothing to do */
+    SYNC_RELAY       /* for others */
+};
+
+/* Borrows the text, and owns the rest; sync_packet_free. */
+struct sync_packet {
+    enum sync_kind kind;
+    struct sync_property *properties; /* PROPERTIES: changes, in the packet's order */
+    size_t property_count;
+    bool everyone;    /* RELAY: to all, the sender included; then `to` is empty */
+    struct bytes *to; /* RELAY: ids, none twice; may be none */
+    size_t to_count;
+    struct bytes type; /* RELAY */
+    const struct json_value *packet;
+    struct json_document *document;
+};
+
+/* Reads a client's packet; on success it must be freed, on failure it is empty. */
+bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_packet *packet,
+               struct sync_error *error) __attribute__((warn_unused_result));
+void sync_packet_free(struct sync_packet *packet);
+
+/*
+ * What an entry has after a packet's changes: those it keeps in their order, then the new ones.
+ * merged has room for count + change_count; its ranges are the arguments'. Refused, as a whole,
+ * when that were more than the limits allow.
+ */
+bool sync_merge(const struct sync_property *properties, size_t count,
+                const struct sync_property *changes, size_t change_count,
+                const struct sync_limits *limits, struct sync_property *merged,
+                size_t *merged_count, struct sync_error *error) __attribute__((warn_unused_result));
+
+/* A packet as its receivers get it: from, type, the type's value, and the other keys as they came.
+ * A `from` of the packet's own is dropped. */
+void sync_write_relay(struct writer *to, const struct sync_packet *packet, struct bytes sender);
+
+/* Properties as a JSON object; null stands for deleted ones. A value that is none, which another
+ * front-end may have stored, fails the writer. */
+void sync_write_properties(struct writer *to, const struct sync_property *properties, size_t count);
+
+/* An entry of the map, as JSON tells it. Ids that are no text (json_is_text) are left out of what
+ * is written, and counted. */
+struct sync_entry {
+    struct bytes token;
+    struct bytes
+        properties; /* a JSON object: sync_write_properties, entry.h; empty stands for {} */
+};
+
+/*
+ * The metadata packet is two parts, one after the other: the head, which names its receiver, and
+ * the rest, which is the same for all of one tick. resume: the secret to come back with, or empty.
+ */
+void sync_write_metadata_head(struct writer *to, struct bytes token, struct bytes resume);
+size_t sync_write_metadata_rest(struct writer *to, const struct sync_entry *entries, size_t count,
+                                const char *version);
+
+/* What changed since the last tick; no token twice in one list. */
+struct sync_changes {
+    const struct bytes *opened;
+    size_t opened_count;
+    const struct bytes *closed;
+    size_t closed_count;
+    const struct bytes *properties; /* whose properties changed */
+    size_t properties_count;
+    bool delta; /* with `values` */
+    const struct sync_entry *values;
+    size_t values_count;
+};
+size_t sync_write_changes(struct writer *to, const struct sync_changes *changes);
+void sync_write_error(struct writer *to, enum sync_code code, const char *message);
+
+/* What a client sends: its changes. */
+void sync_write_update(struct writer *to, const struct sync_property *changes, size_t count);
+
+#endif
