@@ -7,14 +7,21 @@
 
 #include "base/mem.h"
 
-struct frame *frame_create(struct bytes bytes)
+struct frame *frame_create_sized(size_t len)
 {
     struct frame *frame;
 
-    assert(bytes.len <= UINT32_MAX);
-    frame = mem_alloc(sizeof *frame + bytes.len);
+    assert(len <= UINT32_MAX);
+    frame = mem_alloc(sizeof *frame + len);
     frame->references = 1;
-    frame->len = (uint32_t)bytes.len;
+    frame->len = (uint32_t)len;
+    return frame;
+}
+
+struct frame *frame_create(struct bytes bytes)
+{
+    struct frame *frame = frame_create_sized(bytes.len);
+
     if (bytes.len > 0)
         memcpy(frame->data, bytes.data, bytes.len);
     return frame;

@@ -17,6 +17,8 @@ struct frame {
 
 /* A copy of the bytes, with one reference for the caller. */
 struct frame *frame_create(struct bytes bytes);
+/* With room for len bytes, which the caller fills before anybody else gets it. */
+struct frame *frame_create_sized(size_t len);
 struct frame *frame_ref(struct frame *frame);
 /* Drops one reference and sets the caller's pointer to NULL; the last one frees. */
 void frame_unref(struct frame **frame);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "net/net_private.h"
+#include "net/websocket_private.h"
 
 _Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
                "the metrics of closed connections stand in the order of the reasons");
@@ -84,7 +85,7 @@ void conn_watch(struct conn *conn)
         return;
     }
     if (events != conn->interest) {
-        conn->interest = (uint8_t)events;
+        conn->interest = (uint8_t)(events & 3);
         loop_io_set(conn->io, events);
     }
 }
@@ -166,7 +167,7 @@ static void enter_closed(struct conn *conn)
 
 void conn_move(struct conn *conn, enum conn_state state)
 {
-    conn->state = state;
+    conn->state = (uint8_t)(state & 7);
     switch (state) {
     case CONN_TLS:
         conn->tls = tls_stream_create(conn->listener->tls, conn->fd, NULL);
@@ -210,6 +211,10 @@ void conn_refuse(struct conn *conn, const char *reason, enum metric metric, cons
 
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg)
 {
+    if (conn->flags & CONN_WEBSOCKET) {
+        websocket_set_stream(conn->arg, handler, arg);
+        return;
+    }
     conn->handler = handler;
     conn->arg = arg;
 }
@@ -224,11 +229,17 @@ void conn_handshake_done(struct conn *conn)
 
 void conn_set_input_limit(struct conn *conn, size_t limit)
 {
+    if (conn->flags & CONN_WEBSOCKET) {
+        websocket_set_stream_limit(conn->arg, limit);
+        return;
+    }
     conn->input_limit = limit < INPUT_LIMIT_MAX ? (uint32_t)limit : INPUT_LIMIT_MAX;
 }
 
 void conn_close(struct conn *conn, enum conn_close_reason reason)
 {
+    if (conn->flags & CONN_WEBSOCKET)
+        websocket_say_closed(conn->arg, reason);
     if (conn->state == CONN_CLOSED)
         return;
     conn->reason = (uint8_t)reason;
@@ -236,6 +247,14 @@ void conn_close(struct conn *conn, enum conn_close_reason reason)
 }
 
 void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
+{
+    if (conn->flags & CONN_WEBSOCKET)
+        websocket_end(conn->arg, reason);
+    else
+        conn_end(conn, reason);
+}
+
+void conn_end(struct conn *conn, enum conn_close_reason reason)
 {
     if (conn->state != CONN_OPEN)
         return;
@@ -254,12 +273,19 @@ const char *conn_peer_text(const struct conn *conn)
     return address_format(&conn->peer, text);
 }
 
+/* A WebSocket peer says itself that it is there, unless it cannot be asked, or is not read from. */
+static bool answers_pings(const struct conn *conn)
+{
+    return (conn->flags & CONN_WEBSOCKET) &&
+           !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BEHIND));
+}
+
 uint64_t conn_silence_ms(const struct conn *conn)
 {
     uint64_t silence = net_elapsed_ms(conn->listener->net, conn->heard);
     struct tcp_info info;
     socklen_t len = sizeof info;
-    if (conn->fd < 0)
+    if (conn->fd < 0 || answers_pings(conn))
         return silence;
     /* On this machine nothing lies between: the kernel tells the end of a peer at once. */
     if (!conn->listener->socket.is_tcp)
@@ -271,6 +297,11 @@ uint64_t conn_silence_ms(const struct conn *conn)
     if (info.tcpi_last_data_recv < silence)
         silence = info.tcpi_last_data_recv;
     return silence;
+}
+
+bool conn_is_websocket(const struct conn *conn)
+{
+    return conn->flags & CONN_WEBSOCKET;
 }
 
 bool conn_is_tls(const struct conn *conn)

@@ -12,6 +12,10 @@
  * one that is more than net.max_output behind is not read from until it has drained, so that
  * requests whose answers nobody reads stay in the kernel.
  *
+ * A connection that was upgraded (net/websocket.h) may be used in the same way: each conn_send,
+ * conn_send_frame and conn_send_slice becomes a binary message, `received` gets what is in those of
+ * the peer, conn_close_after_output says Close with a code for its reason.
+ *
  * Ownership: the listener's accept callback gets the connection and must set its handler. The conn
  * destroys itself: `closed` is called exactly once, never from inside conn_send*, and the pointer
  * must not be used after it. conn_close may be called from any callback.
@@ -94,9 +98,12 @@ const char *conn_peer_text(const struct conn *conn);
 /*
  * Milliseconds since the peer was last known to be there: a byte received, or, for TCP, an
  * acknowledgement (of data or of a keep-alive probe). 0 for a unix socket that is open: the kernel
- * tells the end of a local peer at once.
+ * tells the end of a local peer at once. Of a WebSocket peer, which is sent pings, only bytes
+ * count, unless it does not take what is sent or is not being read from.
  */
 uint64_t conn_silence_ms(const struct conn *conn);
+/* Whether it was upgraded: then conn_close_after_output tells the peer why. */
+bool conn_is_websocket(const struct conn *conn);
 bool conn_is_tls(const struct conn *conn);
 
 #endif

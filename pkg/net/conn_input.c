@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "net/websocket_private.h"
 
 #define OWN_FROM (NET_BUFFER_SIZE / 2) /* this much kept input is read into where it lies */
 
@@ -127,7 +128,7 @@ static void end_of_input(struct conn *conn)
         conn_pause_reading(conn);
         conn->handler->ended(conn->arg);
     } else if (conn_output_size(conn) > 0) {
-        conn_close_after_output(conn, CONN_CLOSE_PEER);
+        conn_end(conn, CONN_CLOSE_PEER);
     } else {
         conn_close(conn, CONN_CLOSE_PEER);
     }
@@ -217,15 +218,33 @@ void conn_read_linger(struct conn *conn)
 
 void conn_pause_reading(struct conn *conn)
 {
+    if (conn->flags & CONN_WEBSOCKET)
+        websocket_stop(conn->arg, WEBSOCKET_STOP_PROTOCOL);
+    else
+        conn_pause(conn);
+}
+
+void conn_pause(struct conn *conn)
+{
     conn->flags |= CONN_PAUSED;
     conn_watch(conn);
 }
 
 void conn_resume_reading(struct conn *conn)
 {
+    if (conn->flags & CONN_WEBSOCKET)
+        websocket_go(conn->arg, WEBSOCKET_STOP_PROTOCOL);
+    else
+        conn_resume(conn);
+}
+
+void conn_resume(struct conn *conn)
+{
     if (!(conn->flags & CONN_PAUSED))
         return;
     conn->flags &= ~CONN_PAUSED;
+    if (conn->flags & CONN_WEBSOCKET) /* its pongs lie in the socket */
+        conn->heard = net_stamp(conn->listener->net);
     if (conn->state != CONN_OPEN)
         return;
     if (conn->input != NULL || conn->listener->net->presenting == conn ||

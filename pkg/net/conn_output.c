@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 #include "base/mem.h"
+#include "net/websocket_private.h"
 
 #define PIECES       8      /* of a fresh array */
 #define SPARE_PIECES 128    /* larger arrays are not kept */
@@ -218,6 +219,14 @@ static struct frame *create_tail(struct bytes bytes)
 
 void conn_send(struct conn *conn, struct bytes bytes)
 {
+    if ((conn->flags & CONN_WEBSOCKET) && bytes.len > 0)
+        websocket_send(conn->arg, WEBSOCKET_BINARY, bytes);
+    else
+        conn_put(conn, bytes);
+}
+
+void conn_put(struct conn *conn, struct bytes bytes)
+{
     struct frame *frame;
     if (conn->state != CONN_OPEN || bytes.len == 0)
         return;
@@ -232,13 +241,20 @@ void conn_send(struct conn *conn, struct bytes bytes)
 
 void conn_send_frame(struct conn *conn, struct frame *frame)
 {
-    if (conn->state == CONN_OPEN && frame->len > 0)
-        append(conn, (struct piece){frame_ref(frame), 0, frame->len});
+    conn_send_slice(conn, frame, 0, frame->len);
 }
 
 void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len)
 {
     assert(offset <= frame->len && len <= frame->len - offset);
+    if ((conn->flags & CONN_WEBSOCKET) && len > 0)
+        websocket_send_slice(conn->arg, frame, offset, len);
+    else
+        conn_put_slice(conn, frame, offset, len);
+}
+
+void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len)
+{
     if (conn->state == CONN_OPEN && len > 0)
         append(conn, (struct piece){frame_ref(frame), (uint32_t)offset, (uint32_t)len});
 }
@@ -457,6 +473,8 @@ void conn_write_ready(struct conn *conn)
         return;
     }
     conn->flags &= ~(CONN_BEHIND | CONN_HELD);
+    if (conn->flags & CONN_WEBSOCKET) /* it could not be asked for a sign of life */
+        conn->heard = net_stamp(conn->listener->net);
     if (conn->state == CONN_ENDING) {
         conn_move(conn, CONN_LINGER);
         return;

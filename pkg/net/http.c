@@ -31,6 +31,8 @@ struct http_request {
     struct conn *conn; /* NULL: gone */
     const struct http_settings *settings;
     const struct http_router *router;
+    http_upgrade_handler upgrade; /* NULL: none */
+    void *upgrade_arg;
     struct loop_timer *timer;
     struct http_reader reader;
     enum state state;
@@ -92,13 +94,13 @@ static void send_error(struct http_request *request, int status, const char *why
 }
 
 /* Answers a request that is not one, and ends the connection. */
-static void refuse(struct http_request *request, int status, const char *why)
+static void refuse(struct http_request *request, int status, const char *headers, const char *why)
 {
     metrics_add(METRIC_HTTP_REFUSED, 1);
     log_limited(LOG_INFO, &refused_limit, "request_refused",
                 LOG_STRING("peer", conn_peer_text(request->conn)), LOG_INT("status", status),
                 LOG_STRING("reason", why));
-    send_error(request, status, why, NULL, false);
+    send_error(request, status, why, headers, false);
     end(request, CONN_CLOSE_PROTOCOL);
 }
 
@@ -108,7 +110,7 @@ static void on_timer(void *arg)
     if (conn_is_behind(request->conn)) /* it is we who do not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     else if (request->state == HTTP_READING)
-        refuse(request, 408, "the request did not arrive in time");
+        refuse(request, 408, NULL, "the request did not arrive in time");
     else if (request->state == HTTP_IDLE)
         conn_close(request->conn, request->is_first ? CONN_CLOSE_HANDSHAKE : CONN_CLOSE_IDLE);
 }
@@ -132,19 +134,22 @@ static void finish(struct http_request *request, bool keeps_alive)
         conn_resume_reading(request->conn);
 }
 
-static void dispatch(struct http_request *request)
+static bool is_upgraded(struct http_request *request)
+{
+    return request->upgrade != NULL &&
+           http_reader_header(&request->reader, "Upgrade").data != NULL &&
+           request->upgrade(request->upgrade_arg, request);
+}
+
+static void route(struct http_request *request)
 {
     struct http_reader *reader = &request->reader;
     struct bytes path = writer_bytes_written(&reader->path);
     struct writer allow = {0};
-    const struct http_route *route =
+    const struct http_route *found =
         http_router_find(request->router, reader->method, path, &allow);
-    loop_timer_stop(request->timer);
-    metrics_add(METRIC_HTTP_REQUESTS, 1);
-    request->state = HTTP_ANSWERING;
-    request->is_first = false;
-    if (route != NULL) {
-        route->handler(route->arg, request);
+    if (found != NULL) {
+        found->handler(found->arg, request);
     } else if (allow.len > 0) {
         char *headers = mem_format("Allow: %.*s\r\n", (int)allow.len, (const char *)allow.data);
         bool keeps_alive = reader->keeps_alive;
@@ -159,6 +164,16 @@ static void dispatch(struct http_request *request)
     writer_free(&allow);
 }
 
+static void dispatch(struct http_request *request)
+{
+    loop_timer_stop(request->timer);
+    metrics_add(METRIC_HTTP_REQUESTS, 1);
+    request->state = HTTP_ANSWERING;
+    request->is_first = false;
+    if (!is_upgraded(request))
+        route(request);
+}
+
 /* Takes one request, or as much of it as is there. */
 static size_t take(struct http_request *request, struct bytes input)
 {
@@ -166,7 +181,7 @@ static size_t take(struct http_request *request, struct bytes input)
     size_t used = http_reader_feed(&request->reader, request->settings, input, &result);
     bool begun = used < input.len || http_reader_has_begun(&request->reader);
     if (result == HTTP_BAD) {
-        refuse(request, request->reader.status, request->reader.error);
+        refuse(request, request->reader.status, NULL, request->reader.error);
     } else if (result == HTTP_DONE) {
         dispatch(request);
     } else if (begun && request->state == HTTP_IDLE) {
@@ -236,10 +251,18 @@ static const struct conn_handler handler = {
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
                 const struct http_router *router)
 {
+    http_serve_upgrades(net, conn, settings, router, NULL, NULL);
+}
+
+void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_settings *settings,
+                         const struct http_router *router, http_upgrade_handler upgrade, void *arg)
+{
     struct http_request *request = mem_zalloc(1, sizeof *request);
     request->conn = conn;
     request->settings = settings;
     request->router = router;
+    request->upgrade = upgrade;
+    request->upgrade_arg = arg;
     request->is_first = true;
     request->timer = loop_timer_create(net_loop(net), on_timer, request);
     loop_timer_start(request->timer, (uint64_t)settings->timeout);
@@ -262,6 +285,17 @@ struct bytes http_request_path(const struct http_request *request)
 struct bytes http_request_header(const struct http_request *request, const char *name)
 {
     return http_reader_header(&request->reader, name);
+}
+
+struct bytes http_request_header_next(const struct http_request *request, const char *name,
+                                      size_t *at)
+{
+    return http_reader_header_next(&request->reader, name, at);
+}
+
+bool http_request_is_http10(const struct http_request *request)
+{
+    return request->reader.is_http10;
 }
 
 struct bytes http_request_query(struct http_request *request, const char *name)
@@ -290,6 +324,16 @@ void http_respond(struct http_request *request, int status, const char *content_
     }
     send_answer(request, status, content_type, headers, body, keeps_alive);
     finish(request, keeps_alive);
+}
+
+void http_request_refuse(struct http_request *request, int status, const char *headers,
+                         const char *why)
+{
+    assert(request->state == HTTP_ANSWERING);
+    if (request->conn == NULL)
+        free_request(request);
+    else
+        refuse(request, status, headers, why);
 }
 
 struct conn *http_request_upgrade(struct http_request *request)

@@ -42,10 +42,21 @@ void http_router_add(struct http_router *router, const char *method, const char 
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
                 const struct http_router *router);
 
+/*
+ * The same, and each request with an Upgrade header is offered to upgrade before the routes: true:
+ * it has answered, refused or upgraded it; false: the request is served as any other.
+ */
+typedef bool (*http_upgrade_handler)(void *arg, struct http_request *request);
+void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_settings *settings,
+                         const struct http_router *router, http_upgrade_handler upgrade, void *arg);
+
 struct bytes http_request_method(const struct http_request *request);
 struct bytes http_request_path(const struct http_request *request); /* percent-decoded */
 /* The value of a header (name in any case), empty with data NULL when missing. */
 struct bytes http_request_header(const struct http_request *request, const char *name);
+/* Each line of that name in turn: *at is 0 at first; data NULL after the last. */
+struct bytes http_request_header_next(const struct http_request *request, const char *name,
+                                      size_t *at);
 /* A query parameter, percent-decoded; data NULL when missing. */
 struct bytes http_request_query(struct http_request *request, const char *name);
 struct bytes http_request_body(const struct http_request *request);
@@ -56,6 +67,10 @@ struct conn *http_request_conn(const struct http_request *request);
  * further lines "Name: value\r\n", or NULL. Content-Length, Date and Connection are added. */
 void http_respond(struct http_request *request, int status, const char *content_type,
                   const char *headers, struct bytes body);
+/* Answers with the status and a text that says why, and ends the connection; logged and counted as
+ * a refusal. headers as above. */
+void http_request_refuse(struct http_request *request, int status, const char *headers,
+                         const char *why);
 /*
  * Takes the connection out of HTTP after a 101 (or other) answer that the caller sends itself:
  * the caller must call conn_set_handler at once. Bytes that came behind the request are presented

@@ -89,6 +89,9 @@ bool http_reader_has_begun(const struct http_reader *reader);
 /* Frees all memory and waits for the next request. */
 void http_reader_reset(struct http_reader *reader);
 struct bytes http_reader_header(const struct http_reader *reader, const char *name);
+/* The first header of that name from *at on, which becomes the place behind it. */
+struct bytes http_reader_header_next(const struct http_reader *reader, const char *name,
+                                     size_t *at);
 struct bytes http_reader_query(struct http_reader *reader, const char *name);
 /* For the reader's own files: notes why, answers false. */
 bool http_reader_refuse(struct http_reader *reader, int status, const char *error);
@@ -102,9 +105,14 @@ bool http_body_read(struct http_reader *reader, struct bytes bytes, size_t *cons
 bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)
     __attribute__((warn_unused_result));
 bool http_is_same_word(struct bytes text, const char *word); /* in any case of letters */
+/* Takes the next item off a list with commas, without spaces around it; false at the end. */
+bool http_take_item(struct bytes *list, struct bytes *item);
 const char *http_status_text(int status);
 /* The value of the Date header; seconds since the epoch. Valid until the next call. */
 const char *http_date(int64_t seconds);
+
+/* http.c */
+bool http_request_is_http10(const struct http_request *request);
 
 /* http_router.c */
 struct http_route {

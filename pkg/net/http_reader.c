@@ -323,9 +323,16 @@ void http_reader_reset(struct http_reader *reader)
 
 struct bytes http_reader_header(const struct http_reader *reader, const char *name)
 {
-    for (size_t i = 0; i < reader->header_count; i++) {
-        if (http_is_same_word(reader->headers[i].name, name))
-            return reader->headers[i].value;
+    size_t at = 0;
+    return http_reader_header_next(reader, name, &at);
+}
+
+struct bytes http_reader_header_next(const struct http_reader *reader, const char *name, size_t *at)
+{
+    while (*at < reader->header_count) {
+        const struct http_header *header = &reader->headers[(*at)++];
+        if (http_is_same_word(header->name, name))
+            return header->value;
     }
     return (struct bytes){NULL, 0};
 }

@@ -41,6 +41,29 @@ bool http_is_same_word(struct bytes text, const char *word)
            (text.len == 0 || strncasecmp((const char *)text.data, word, text.len) == 0);
 }
 
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool http_take_item(struct bytes *list, struct bytes *item)
+{
+    *item = (struct bytes){NULL, 0};
+    while (item->len == 0 && list->len > 0) {
+        const uint8_t *end = memchr(list->data, ',', list->len);
+        *item = (struct bytes){list->data, end != NULL ? (size_t)(end - list->data) : list->len};
+        list->data += item->len + (end != NULL);
+        list->len -= item->len + (end != NULL);
+        while (item->len > 0 && is_space(item->data[0])) {
+            item->data++;
+            item->len--;
+        }
+        while (item->len > 0 && is_space(item->data[item->len - 1]))
+            item->len--;
+    }
+    return item->len > 0;
+}
+
 const char *http_status_text(int status)
 {
     switch (status) {

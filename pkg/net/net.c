@@ -55,7 +55,7 @@ static void flush_dirty(void *arg)
     while (!list_is_empty(&net->dirty)) {
         struct conn *conn = list_entry(net->dirty.next, struct conn, dirty);
         list_remove(&conn->dirty);
-        conn->flags &= (uint8_t)~CONN_DIRTY;
+        conn->flags &= (uint16_t)~CONN_DIRTY;
         conn_flush(conn);
     }
     output_forget_joined(net);

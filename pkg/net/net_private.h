@@ -43,7 +43,8 @@ enum conn_flags {
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
     CONN_READ_WANTS_WRITE = 32, /* TLS */
     CONN_WRITE_WANTS_READ = 64, /* TLS */
-    CONN_KNOWN = 128            /* conn_handshake_done */
+    CONN_KNOWN = 128,           /* conn_handshake_done */
+    CONN_WEBSOCKET = 256        /* handler and arg are websocket.c's */
 };
 
 /* Each is in the order in which its time-outs end, as all of a queue last equally long. */
@@ -97,10 +98,10 @@ struct conn {
     uint32_t since; /* stamp from which the queue it is in counts */
     uint32_t input_limit;
     struct address peer;
-    uint8_t state;    /* enum conn_state */
-    uint8_t flags;    /* enum conn_flags */
-    uint8_t interest; /* enum loop_events, as the io knows it */
-    uint8_t reason;   /* enum conn_close_reason, from ENDING on */
+    uint16_t flags;       /* enum conn_flags */
+    uint8_t state : 4;    /* enum conn_state */
+    uint8_t interest : 4; /* enum loop_events, as the io knows it */
+    uint8_t reason;       /* enum conn_close_reason, from ENDING on */
 };
 
 struct net {
@@ -185,6 +186,10 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
 void conn_move(struct conn *conn, enum conn_state state);
 /* Asks the loop for what state and flags need. */
 void conn_watch(struct conn *conn);
+/* What the functions of conn.h without these names do to a connection that is no WebSocket. */
+void conn_end(struct conn *conn, enum conn_close_reason reason); /* conn_close_after_output */
+void conn_pause(struct conn *conn);                              /* conn_pause_reading */
+void conn_resume(struct conn *conn);                             /* conn_resume_reading */
 /* Calls `closed` and frees. */
 void conn_free(struct conn *conn);
 /* Before OPEN: gives up on it. */
@@ -207,6 +212,9 @@ void conn_drop_input(struct conn *conn);
 void conn_schedule_input(struct conn *conn);
 
 /* conn_output.c */
+/* What conn_send and conn_send_slice do to a connection that is no WebSocket. */
+void conn_put(struct conn *conn, struct bytes bytes);
+void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
 void conn_flush(struct conn *conn);
 /* The socket takes more. */
 void conn_write_ready(struct conn *conn);

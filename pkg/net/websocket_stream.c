@@ -1,0 +1,135 @@
+/*
+ * websocket_stream: binary messages as one stream of bytes, presented as conn.h says of input. What
+ * the protocol does not consume is kept here, as the conn's own input is still in frames.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net/net_private.h"
+#include "net/websocket_private.h"
+
+static struct websocket_rest *create(struct websocket *websocket, struct bytes bytes)
+{
+    struct websocket_rest *rest = mem_alloc(sizeof *rest + bytes.len);
+    rest->websocket = websocket;
+    list_init(&rest->node);
+    rest->len = (uint32_t)bytes.len;
+    if (bytes.len > 0)
+        memcpy(rest->data, bytes.data, bytes.len);
+    return rest;
+}
+
+/* Out of the connection and of those to be presented again. May be NULL. */
+static struct websocket_rest *take_rest(struct websocket *websocket)
+{
+    struct websocket_rest *rest = websocket->rest;
+    websocket->rest = NULL;
+    if (rest != NULL)
+        list_remove(&rest->node);
+    return rest;
+}
+
+void websocket_stream_drop(struct websocket *websocket)
+{
+    free(take_rest(websocket));
+}
+
+void websocket_stream_schedule(struct websocket *websocket)
+{
+    struct websocket_port *port = websocket->port;
+    if (websocket->rest == NULL)
+        websocket->rest = create(websocket, (struct bytes){NULL, 0});
+    list_remove(&websocket->rest->node);
+    list_append(&port->resumed, &websocket->rest->node);
+    loop_defer(net_loop(port->net), LOOP_PHASE_FREE, &port->present);
+}
+
+static void keep(struct websocket *websocket, struct bytes bytes)
+{
+    bool scheduled = websocket->rest != NULL; /* asked for while the bytes were presented */
+    websocket_stream_drop(websocket);
+    if (bytes.len == 0)
+        return;
+    websocket->rest = create(websocket, bytes);
+    if (scheduled)
+        websocket_stream_schedule(websocket);
+}
+
+static bool is_too_much(const struct websocket *websocket)
+{
+    uint64_t limit = websocket->rest_limit > 0 ? websocket->rest_limit
+                                               : (uint64_t)websocket->port->settings->max_message;
+    return websocket->rest != NULL && websocket->rest->len > limit &&
+           websocket_may_present(websocket);
+}
+
+static void present(struct websocket *websocket, struct bytes bytes)
+{
+    struct websocket_port *port = websocket->port;
+    bool handed_over = true;
+    port->presenting = websocket;
+    while (handed_over && bytes.len > 0 && websocket_may_present(websocket)) {
+        const struct conn_handler *handler = websocket->handler.stream;
+        void *arg = websocket->arg;
+        size_t used = handler->received(arg, bytes);
+        bytes.data += used;
+        bytes.len -= used;
+        handed_over = websocket->handler.stream != handler || websocket->arg != arg;
+    }
+    port->presenting = NULL;
+    if (websocket->state != WEBSOCKET_OPEN || websocket->conn->state != CONN_OPEN)
+        return;
+    keep(websocket, bytes);
+    if (is_too_much(websocket))
+        websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);
+}
+
+void websocket_stream_take(struct websocket *websocket, struct bytes bytes)
+{
+    struct websocket_rest *rest = take_rest(websocket);
+    if (rest == NULL) {
+        present(websocket, bytes);
+        return;
+    }
+    rest = mem_realloc(rest, sizeof *rest + rest->len + bytes.len);
+    if (bytes.len > 0)
+        memcpy(rest->data + rest->len, bytes.data, bytes.len);
+    present(websocket, (struct bytes){rest->data, rest->len + bytes.len});
+    free(rest);
+}
+
+void websocket_stream_present(void *arg)
+{
+    struct websocket_port *port = arg;
+    struct list resumed;
+    list_init(&resumed);
+    /* Those that ask again while they are being served wait until their output has gone out. */
+    if (!list_is_empty(&port->resumed)) {
+        list_insert_before(&port->resumed, &resumed);
+        list_remove(&port->resumed);
+    }
+    while (!list_is_empty(&resumed)) {
+        struct websocket_rest *rest = list_entry(resumed.next, struct websocket_rest, node);
+        struct websocket *websocket = rest->websocket;
+        list_remove(&rest->node);
+        if (!websocket_may_present(websocket))
+            continue;
+        websocket->rest = NULL;
+        present(websocket, (struct bytes){rest->data, rest->len});
+        free(rest);
+    }
+}
+
+void websocket_set_stream(struct websocket *websocket, const struct conn_handler *handler,
+                          void *arg)
+{
+    websocket->handler.stream = handler;
+    websocket->arg = arg;
+    websocket->is_stream = true;
+}
+
+void websocket_set_stream_limit(struct websocket *websocket, size_t limit)
+{
+    websocket->rest_limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
+}
