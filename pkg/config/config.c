@@ -106,7 +106,7 @@ static const char *find_nearest(const struct config *config, const char *name, b
     for (size_t i = 0; i < config->count; i++) {
         const char *key = config->slots[i].setting->key;
         char *environment_name = in_environment ? key_environment_name(key) : NULL;
-        size_t distance = key_distance(name, in_environment ? environment_name : key);
+        size_t distance = config_distance(name, in_environment ? environment_name : key);
 
         if (distance < least) {
             least = distance;

@@ -90,6 +90,12 @@ char *config_override(const struct config_module *module, void *values, const ch
                       const char *value) __attribute__((warn_unused_result));
 /* Whether the module has a listener option of this name. */
 bool config_has_option(const struct config_module *module, const char *option);
+/* The option of the module that is nearest to a name; NULL when it has none. *distance: how many
+ * letters are to be changed. */
+const char *config_nearest_option(const struct config_module *module, const char *name,
+                                  size_t *distance);
+/* How many letters of a name are to be changed for a key, whose section may be missing in it. */
+size_t config_distance(const char *name, const char *key);
 
 /* Texts, appended to the writer: the settings part of --help, a commented sample file, the values
  * in force as a JSON object {"key": {"value","default","reloadable","source"}} (secrets as "***").

@@ -48,8 +48,6 @@ enum key_match key_match_option(const struct config_setting *setting, const char
 char *key_environment_name(const char *key);
 /* The part after the section. */
 const char *key_without_section(const char *key);
-/* How many letters are to be changed; the section may be missing from name. */
-size_t key_distance(const char *name, const char *key);
 
 /* file.c */
 typedef char *(*file_pair_callback)(void *arg, const char *key, const char *value, unsigned line);

@@ -94,7 +94,7 @@ static size_t edit_distance(const char *a, const char *b)
     return row[b_len];
 }
 
-size_t key_distance(const char *name, const char *key)
+size_t config_distance(const char *name, const char *key)
 {
     size_t whole = edit_distance(name, key);
     size_t without_section = edit_distance(name, key_without_section(key)) + 1;

@@ -55,19 +55,28 @@ bool config_has_option(const struct config_module *module, const char *option)
     return find_option(module, option, &match) != NULL;
 }
 
-static char *refuse_unknown(const struct config_module *module, const char *option)
+const char *config_nearest_option(const struct config_module *module, const char *name,
+                                  size_t *distance)
 {
     const char *nearest = NULL;
-    size_t least = SIZE_MAX;
 
+    *distance = SIZE_MAX;
     for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
-        size_t distance = key_distance(option, setting->key);
+        size_t now = config_distance(name, setting->key);
 
-        if ((setting->flags & CONFIG_LISTENER) != 0 && distance < least) {
-            least = distance;
+        if ((setting->flags & CONFIG_LISTENER) != 0 && now < *distance) {
+            *distance = now;
             nearest = key_without_section(setting->key);
         }
     }
+    return nearest;
+}
+
+static char *refuse_unknown(const struct config_module *module, const char *option)
+{
+    size_t distance;
+    const char *nearest = config_nearest_option(module, option, &distance);
+
     if (nearest == NULL)
         return mem_format("unknown option \"%s\"", option);
     return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest);

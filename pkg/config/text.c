@@ -18,8 +18,9 @@ void config_write_help(const struct config *config, struct writer *to)
         writer_format(to, "  %s=%s", setting->key, value_type_name(setting));
         if (setting->standard[0] != '\0' && !has_flag(setting, CONFIG_SECRET))
             writer_format(to, "  (%s)", setting->standard);
-        writer_format(to, "\n      %s%s\n", setting->help,
-                      has_flag(setting, CONFIG_RELOADABLE) ? " Reloadable." : "");
+        writer_format(to, "\n      %s%s%s\n", setting->help,
+                      has_flag(setting, CONFIG_RELOADABLE) ? " Reloadable." : "",
+                      has_flag(setting, CONFIG_LISTENER) ? " Listener option." : "");
     }
 }
 

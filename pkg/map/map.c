@@ -177,20 +177,11 @@ static void add_spaces(struct map *map)
     }
 }
 
-static const char *unusable(const struct map_settings *settings)
-{
-    if (settings->client_grace >= settings->client_ttl)
-        return "client.grace must be less than client.ttl";
-    if (settings->sweep * 2 > settings->lease)
-        return "map.sweep must be at most half of map.lease";
-    return NULL;
-}
-
 struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
                        const struct redis_settings *redis, const struct redis_target *target,
                        const struct map_callbacks *callbacks, void *arg, char **error)
 {
-    const char *why = unusable(settings);
+    const char *why = map_settings_check(settings);
     if (why) {
         *error = mem_strdup(why);
         return NULL;

@@ -46,6 +46,9 @@ struct map_settings {
 };
 extern const struct config_module map_config;
 
+/* NULL, or what is wrong with settings that are good one by one (static text). */
+const char *map_settings_check(const struct map_settings *settings);
+
 /* What the map asks of the server around it. All may be NULL but fatal. */
 struct map_callbacks {
     /* This front-end cannot go on as it is configured (partitions, eviction policy at start). */

@@ -81,3 +81,12 @@ static const struct config_setting settings[] = {
 };
 
 const struct config_module map_config = {settings, sizeof(struct map_settings)};
+
+const char *map_settings_check(const struct map_settings *values)
+{
+    if (values->client_grace >= values->client_ttl)
+        return "client.grace must be less than client.ttl";
+    if (values->sweep * 2 > values->lease)
+        return "map.sweep must be at most half of map.lease";
+    return NULL;
+}

@@ -118,13 +118,18 @@ static void on_accept(void *arg, unsigned events)
     listener_unref(listener);
 }
 
+static struct tls_context *create_context(const struct net_settings *settings, char **error)
+{
+    const char *ca = settings->tls_client_ca;
+    *error = NULL;
+    return tls_server_context_create(settings->tls_certificate, settings->tls_key,
+                                     ca != NULL && ca[0] != 0 ? ca : NULL, error);
+}
+
 static char *read_certificates(struct listener *listener)
 {
-    const struct net_settings *settings = listener->settings;
-    const char *ca = settings->tls_client_ca;
-    char *error = NULL;
-    struct tls_context *context = tls_server_context_create(
-        settings->tls_certificate, settings->tls_key, ca != NULL && ca[0] != 0 ? ca : NULL, &error);
+    char *error;
+    struct tls_context *context = create_context(listener->settings, &error);
     if (context == NULL)
         return error;
     tls_context_unref(&listener->tls);
@@ -208,6 +213,23 @@ void listener_destroy(struct listener **pointer)
 const char *listener_where(const struct listener *listener)
 {
     return listener->where;
+}
+
+char *listener_check_tls(const struct listener *listener, const struct net_settings *settings)
+{
+    char *error;
+    struct tls_context *context;
+    if (!listener->settings->tls)
+        return NULL;
+    context = create_context(settings, &error);
+    if (context != NULL)
+        tls_context_unref(&context);
+    return error;
+}
+
+char *listener_check(const char *where)
+{
+    return socket_check(where);
 }
 
 char *listener_reload_tls(struct listener *listener)

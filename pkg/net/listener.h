@@ -65,6 +65,9 @@ struct listener_callbacks {
     void (*accepted)(void *arg, struct conn *conn);
 };
 
+/* NULL when it is a place to listen on as listener_create takes it, else what is wrong (the caller
+ * frees). Opens nothing. */
+char *listener_check(const char *where) __attribute__((warn_unused_result));
 /* Where to listen: "127.0.0.1:6789", "[::]:0", "*:6789" (all, both families), "unix:/path".
  * NULL and *error (the caller frees) when it cannot. settings: this listener's own copy, must
  * outlive it. A stale unix socket that nobody listens on is replaced. */
@@ -82,5 +85,9 @@ void listener_stop(struct listener *listener);
 void listener_close_connections(struct listener *listener, enum conn_close_reason reason);
 /* Reads the certificate files again for new connections. NULL, or what is wrong (caller frees). */
 char *listener_reload_tls(struct listener *listener) __attribute__((warn_unused_result));
+/* Whether listener_reload_tls could use the files that these settings name. NULL, or what is wrong
+ * (the caller frees). */
+char *listener_check_tls(const struct listener *listener, const struct net_settings *settings)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -66,8 +66,8 @@ const struct config_module net_config = {net_table, sizeof(struct net_settings)}
 
 #define HTTP(name, type, standard, min, max, help)                                                 \
     {                                                                                              \
-        "http." #name, type, offsetof(struct http_settings, name), standard, CONFIG_RELOADABLE,    \
-            min, max, NULL, help, NULL                                                             \
+        "http." #name, type, offsetof(struct http_settings, name), standard, BOTH, min, max, NULL, \
+            help, NULL                                                                             \
     }
 
 static const struct config_setting http_table[] = {

@@ -76,30 +76,36 @@ static char *describe(int fd, bool any)
     return mem_strdup(address_format(&address, text));
 }
 
+/* any: "*", all addresses of both families. */
+static char *parse_tcp(const char *where, struct address *address, bool *any)
+{
+    *any = where[0] == '*' && where[1] == ':';
+    char *plain = *any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
+    bool is_good = address_parse(plain, address);
+    free(plain);
+    if (is_good)
+        return NULL;
+    return mem_format("cannot listen on %s: not ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/path",
+                      where);
+}
+
 static char *open_tcp(struct socket_listening *listening, const char *where,
                       const struct net_settings *settings, char **text)
 {
-    bool any = where[0] == '*' && where[1] == ':';
-    char *plain = any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
     struct sockaddr_storage storage;
     struct address address;
-    char *error = NULL;
+    bool any;
+    char *error = parse_tcp(where, &address, &any);
     int fd = -1;
     socklen_t len;
-    if (!address_parse(plain, &address)) {
-        error = mem_format("cannot listen on %s: not ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or "
-                           "unix:/path",
-                           where);
-        goto out;
-    }
+    if (error != NULL)
+        return error;
     if (any && access("/proc/net/if_inet6", F_OK) != 0) /* a system without IPv6 */
         address = (struct address){.family = ADDRESS_IPV4, .port = address.port};
     len = address_to_sockaddr(&address, &storage);
     fd = socket(storage.ss_family, SOCKET_TYPE, 0);
-    if (fd < 0) {
-        error = failure(where, "socket", errno);
-        goto out;
-    }
+    if (fd < 0)
+        return failure(where, "socket", errno);
     listening->fd = fd;
     listening->is_tcp = true;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -115,9 +121,31 @@ static char *open_tcp(struct socket_listening *listening, const char *where,
         error = failure(where, "listen", errno);
     else
         *text = describe(fd, any);
-out:
-    free(plain);
     return error;
+}
+
+static bool is_unix(const char *where)
+{
+    return strncmp(where, "unix:", strlen("unix:")) == 0;
+}
+
+static char *parse_unix(const char *where, struct sockaddr_un *name)
+{
+    const char *path = where + strlen("unix:");
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (path[0] == 0 || strlen(path) >= sizeof name->sun_path)
+        return mem_format("cannot listen on %s: the path must have 1 to %zu bytes", where,
+                          sizeof name->sun_path - 1);
+    memcpy(name->sun_path, path, strlen(path) + 1);
+    return NULL;
+}
+
+char *socket_check(const char *where)
+{
+    struct address address;
+    struct sockaddr_un name;
+    bool any;
+    return is_unix(where) ? parse_unix(where, &name) : parse_tcp(where, &address, &any);
 }
 
 /* NULL when nothing is in the way any more, else what is (static text). */
@@ -144,14 +172,12 @@ static const char *remove_stale(const struct sockaddr_un *name)
 static char *open_unix(struct socket_listening *listening, const char *where,
                        const struct net_settings *settings, char **text)
 {
-    const char *path = where + strlen("unix:");
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct sockaddr_un name;
     struct stat status;
-    const char *problem;
-    if (path[0] == 0 || strlen(path) >= sizeof name.sun_path)
-        return mem_format("cannot listen on %s: the path must have 1 to %zu bytes", where,
-                          sizeof name.sun_path - 1);
-    memcpy(name.sun_path, path, strlen(path) + 1);
+    const char *path = name.sun_path, *problem;
+    char *error = parse_unix(where, &name);
+    if (error != NULL)
+        return error;
     problem = remove_stale(&name);
     if (problem != NULL)
         return mem_format("cannot listen on %s: %s", where, problem);
@@ -178,7 +204,7 @@ char *socket_open(struct socket_listening *listening, const char *where,
     char *error;
     memset(listening, 0, sizeof *listening);
     listening->fd = -1;
-    if (strncmp(where, "unix:", strlen("unix:")) == 0)
+    if (is_unix(where))
         error = open_unix(listening, where, settings, text);
     else
         error = open_tcp(listening, where, settings, text);

@@ -22,6 +22,8 @@ struct socket_listening {
     ino_t inode;
 };
 
+/* NULL, or what is wrong with the text of a place to listen on (the caller frees). */
+char *socket_check(const char *where) __attribute__((warn_unused_result));
 /* Opens where ("127.0.0.1:80", "[::]:80", "*:80", "unix:/path"). NULL, or what is wrong (the
  * caller frees). *text: where it is now, with the real port; the caller frees. */
 char *socket_open(struct socket_listening *listening, const char *where,

@@ -92,6 +92,11 @@ void listener_settings_free(struct listener_settings *settings)
         config_free_values(copies[i].module, (char *)settings + copies[i].to);
 }
 
+bool listener_settings_has(const struct config_module *own, const char *option)
+{
+    return config_has_option(own, option) || config_has_option(&net_config, option);
+}
+
 char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
                             const char *option, const char *value)
 {
@@ -100,7 +105,5 @@ char *listener_settings_set(struct listener_settings *settings, const struct con
         if (module == own && config_has_option(own, option))
             return config_override(own, (char *)settings + copies[i].to, option, value);
     }
-    if (!config_has_option(&net_config, option))
-        return mem_format("unknown option \"%s\"; --help lists them", option);
     return config_override(&net_config, &settings->net, option, value);
 }

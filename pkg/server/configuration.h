@@ -40,7 +40,9 @@ struct listener_settings {
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);
-/* An option of net, or of the listener's own module. NULL, or what is wrong (the caller frees). */
+/* Whether there is such an option: of net, or of the listener's own module. */
+bool listener_settings_has(const struct config_module *own, const char *option);
+/* Sets it. NULL, or what is wrong (the caller frees). */
 char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
                             const char *option, const char *value)
     __attribute__((warn_unused_result));

@@ -172,14 +172,31 @@ static char *set_admin(struct entry *entry, const char *value)
     return NULL;
 }
 
+static char *unknown_option(const struct kind *kind, const char *option)
+{
+    size_t least, distance;
+    const char *own = kind->has_space ? "space" : "admin";
+    const char *nearest = config_nearest_option(kind->module, option, &least);
+    const char *of_net = config_nearest_option(&net_config, option, &distance);
+    if (distance < least) {
+        least = distance;
+        nearest = of_net;
+    }
+    if (config_distance(option, own) < least)
+        nearest = own;
+    return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest);
+}
+
 static char *apply_option(struct entry *entry, const struct option *option)
 {
+    const struct kind *kind = entry->kind;
     if (!strcmp(option->name, "space"))
         return set_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
-    return listener_settings_set(&entry->settings, entry->kind->module, option->name,
-                                 option->value);
+    if (!listener_settings_has(kind->module, option->name))
+        return unknown_option(kind, option->name);
+    return listener_settings_set(&entry->settings, kind->module, option->name, option->value);
 }
 
 /* ",option=value,option=value"; consumes it. */
@@ -236,6 +253,8 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     free(rest);
     if (!error)
         error = check_tls(&entry->settings.net);
+    if (!error)
+        error = listener_check(entry->where);
     if (error) {
         char *whole = mem_format("listen: %s: %s", specification, error);
         free(error);
@@ -314,42 +333,74 @@ void listeners_stop(struct listeners *listeners, bool all)
     }
 }
 
-/* The new values with this listener's options over them, put where the listener reads them. The
- * options were good at the start; a file that one of them names may not be any more. Then the
- * listener keeps what it has. */
-static char *renew_settings(struct entry *entry)
+/* The configuration's values with this listener's options over them. The options were good at the
+ * start; a file that one of them names may not be any more. Then *to is free. */
+static char *derive_settings(const struct entry *entry, const struct configuration *configuration,
+                             struct listener_settings *to)
 {
-    struct listener_settings old = entry->settings;
+    const struct config_module *own = entry->kind->module;
     char *error = NULL;
-    listener_settings_copy(&entry->settings, entry->listeners->context.configuration);
-    for (size_t i = 0; i < entry->option_count && !error; i++)
-        error = apply_option(entry, &entry->options[i]);
-    if (error) {
-        listener_settings_free(&entry->settings);
-        entry->settings = old;
-    } else {
-        listener_settings_free(&old);
+    listener_settings_copy(to, configuration);
+    for (size_t i = 0; i < entry->option_count && !error; i++) {
+        const struct option *option = &entry->options[i];
+        if (listener_settings_has(own, option->name))
+            error = listener_settings_set(to, own, option->name, option->value);
     }
+    if (error)
+        listener_settings_free(to);
     return error;
 }
 
+static char *check_entry(const struct entry *entry, const struct configuration *configuration)
+{
+    struct listener_settings settings;
+    char *error = derive_settings(entry, configuration, &settings);
+    if (error)
+        return error;
+    if (entry->listener)
+        error = listener_check_tls(entry->listener, &settings.net);
+    listener_settings_free(&settings);
+    return error;
+}
+
+/* Puts them where the listener reads them; else it keeps what it has. */
 static char *reload_entry(struct entry *entry)
 {
-    char *error = renew_settings(entry), *whole;
-    if (!error && entry->listener)
-        error = listener_reload_tls(entry->listener);
+    struct listener_settings settings;
+    char *error = derive_settings(entry, entry->listeners->context.configuration, &settings);
+    if (error)
+        return error;
+    listener_settings_free(&entry->settings);
+    entry->settings = settings;
+    return entry->listener ? listener_reload_tls(entry->listener) : NULL;
+}
+
+static char *name_entry(const struct entry *entry, char *error)
+{
     if (!error)
         return NULL;
-    whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
+    char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
     free(error);
     return whole;
+}
+
+char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)
+{
+    char *error = NULL;
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct entry *entry = list_entry(node, struct entry, link);
+        if (!error)
+            error = name_entry(entry, check_entry(entry, configuration));
+    }
+    return error;
 }
 
 char *listeners_reload(struct listeners *listeners)
 {
     char *first = NULL;
     LIST_FOREACH (node, &listeners->entries) {
-        char *error = reload_entry(list_entry(node, struct entry, link));
+        struct entry *entry = list_entry(node, struct entry, link);
+        char *error = name_entry(entry, reload_entry(entry));
         if (first)
             free(error);
         else

@@ -37,6 +37,10 @@ char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_res
 void listeners_stop(struct listeners *listeners, bool all);
 /* Those for operators (web) only when all is set. */
 void listeners_close_connections(struct listeners *listeners, bool all);
+/* Whether each could go on with these settings, and the certificates that they name. NULL, or what
+ * is wrong with one of them (the caller frees). Changes nothing. */
+char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)
+    __attribute__((warn_unused_result));
 /* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
  * one of them (the caller frees): that listener goes on with what it had. */
 char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));

@@ -1,7 +1,7 @@
 /*
- * reload: settings read again while connections live on. All or nothing: a file with a mistake
- * changes nothing and says why. A listener whose certificate cannot be used goes on with the one
- * that it has; the rest is applied.
+ * reload: settings read again while connections live on. All or nothing: they are read and checked
+ * apart first, with every file that they name, and a mistake changes nothing and says why. Only
+ * when a file changes between that and its use, a listener goes on with what it has.
  */
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
@@ -22,9 +22,22 @@ char *server_read_access(struct server *server)
     return NULL;
 }
 
+static char *check(const struct server *server)
+{
+    struct configuration next;
+    configuration_init(&next);
+    char *error = server_read_configuration(&next, server->configuration->cmdline);
+    if (!error)
+        error = listeners_check(server->listeners, &next);
+    configuration_free(&next);
+    return error;
+}
+
 static char *reload(struct server *server)
 {
-    char *error = configuration_reload(server->configuration);
+    char *error = check(server);
+    if (!error)
+        error = configuration_reload(server->configuration);
     if (!error)
         error = server_read_access(server);
     if (error) {

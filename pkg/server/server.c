@@ -256,13 +256,16 @@ static int act(struct configuration *configuration, enum cmdline_mode mode)
     return serve(configuration);
 }
 
-/* All that can be wrong with it is found before anything is started. */
-static char *read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
+/* All that can be wrong with it, but for what only opening shows. */
+char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
 {
     struct redis_target target = {.host = NULL};
     char *error = configuration_load(configuration, cmdline);
     if (error)
         return error;
+    const char *why = map_settings_check(&configuration->map);
+    if (why)
+        return mem_strdup(why);
     struct listeners *listeners =
         listeners_create(&(struct listeners_context){.configuration = configuration});
     error = listeners_add_configured(listeners);
@@ -285,7 +288,7 @@ int server_main(int argc, char *const *argv)
     bool asks = !error && (cmdline.mode == CMDLINE_HELP || cmdline.mode == CMDLINE_VERSION ||
                            cmdline.mode == CMDLINE_SAMPLE);
     if (!error && !asks)
-        error = read_configuration(&configuration, &cmdline);
+        error = server_read_configuration(&configuration, &cmdline);
     if (error) {
         fprintf(stderr, "trackerd: %s\n", error);
         free(error);

@@ -47,6 +47,10 @@ struct server {
 void server_end(struct server *server, int exit_code);
 /* drain.c: the answer to SIGTERM; while it drains already, ends at once. */
 void server_drain(void *server);
+/* server.c: loads it, and checks that its settings fit one another. NULL, or what is wrong (the
+ * caller frees). */
+char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
+    __attribute__((warn_unused_result));
 /* reload.c: NULL, or what is wrong and nothing has changed (the caller frees). */
 char *server_reload(struct server *server);
 void server_reload_signal(void *server);

@@ -11,11 +11,11 @@ def read(t, *parts):
 
 
 def settings_of_help(t):
-    """key -> (default, whether it is reloadable), as --help says."""
+    """key -> (default, whether it is reloadable, whether it is a listener option), as --help says."""
     text = t.run("trackerd", "--help").stdout
     found = {}
     for match in re.finditer(r"^  ([a-z0-9_.]+)=(\S.*?)(?:  \((.*)\))?\n      (.*)$", text, re.M):
-        found[match[1]] = (match[3] or "", match[4].endswith(" Reloadable."))
+        found[match[1]] = (match[3] or "", " Reloadable." in match[4], match[4].endswith(" Listener option."))
     assert len(found) > 20, text
     return found
 
@@ -35,8 +35,10 @@ def test_every_setting_has_its_heading_and_no_other(t):
 def test_defaults_and_reloadability_are_as_documented(t):
     document = settings_of_document(t)
     wrong = []
-    for key, (standard, reloadable) in settings_of_help(t).items():
+    for key, (standard, reloadable, option) in settings_of_help(t).items():
         first = document[key].strip().split("\n\n")[0].replace("\n", " ")
+        if option != ("Listener option." in first):
+            wrong.append(f"{key}: is a listener option: {option}")
         if standard and f"`{standard}`" not in first:
             wrong.append(f"{key}: the default is `{standard}`")
         if reloadable != bool(re.search(r"\b[Rr]eloadable\b", first)):

@@ -74,8 +74,9 @@ def test_flags_go_before_the_file(t):
 def test_certificates_are_read_again(t):
     directory = t.directory()
     certificate, key = certificates.make(directory)
-    frontend = t.frontend(t.redis(), listen=(f"tracker=127.0.0.1:0,tls=true,tls_certificate={certificate},tls_key={key}",
-                                             "web=127.0.0.1:0"))
+    frontend = t.frontend(t.redis(), config="",
+                          listen=(f"tracker=127.0.0.1:0,tls=true,tls_certificate={certificate},tls_key={key}",
+                                  "web=127.0.0.1:0"))
     old_context = certificates.client_context(certificate)
     old = t.connect(frontend, Versioned, tls=old_context)
     old.open(b"old")
@@ -85,13 +86,45 @@ def test_certificates_are_read_again(t):
     frontend.wait_for_log("msg=reload")
     t.connect(frontend, Versioned, tls=new_context).open(b"new")
     assert old.update(old.id, 1, b"still here")
-    # A certificate that cannot be used changes nothing.
+    # A certificate that cannot be used changes nothing, of other settings neither.
     with open(certificate, "w", encoding="ascii") as file:
         file.write("not a certificate\n")
+    frontend.write_config("[log]\nlevel = debug\n")
     since = frontend.process.log_position()
     frontend.reload()
-    assert certificate in frontend.wait_for_log(r"level=error.*", since=since)
+    assert certificate in frontend.wait_for_log(r"level=error msg=reload_refused", since=since)
     t.connect(frontend, Versioned, tls=new_context).open(b"newer")
+    assert not frontend.log_lines("msg=setting_changed|level=debug", since)
+
+
+def test_a_bad_file_of_a_listeners_option_changes_nothing(t):
+    prefixes = os.path.join(t.directory(), "prefixes")
+
+    def write(text):
+        with open(prefixes, "w", encoding="ascii") as file:
+            file.write(text)
+    write("127.0.0.0/8\n")
+    frontend = t.frontend(t.redis(), config="", listen=("web=127.0.0.1:0", f"tracker=127.0.0.1:0,proxy_from_file={prefixes}"))
+    frontend.write_config("[log]\nlevel = debug\n")
+    write("elsewhere\n")
+    since = frontend.process.log_position()
+    frontend.reload()
+    assert "proxy_from" in frontend.wait_for_log("level=error msg=reload_refused", since=since)
+    assert not frontend.log_lines("msg=setting_changed|level=debug", since)
+    write("127.0.0.0/8\n")
+    frontend.reload()
+    frontend.wait_for_log("msg=reloaded", since=since)
+    assert frontend.log_lines("msg=setting_changed.*log.level", since)
+
+
+def test_settings_that_do_not_fit_one_another_change_nothing(t):
+    frontend = t.frontend(t.redis(), config="")
+    for text, reason in (("[client]\nttl = 5s\ngrace = 5s\n", "client.grace"), ("[map]\nlease = 1s\n", "map.sweep")):
+        frontend.write_config("[log]\nlevel = debug\n" + text)
+        since = frontend.process.log_position()
+        frontend.reload()
+        assert reason in frontend.wait_for_log("level=error msg=reload_refused", since=since)
+        assert not frontend.log_lines("msg=setting_changed|level=debug", since)
 
 
 def test_trackerctl_reload(t):

@@ -20,21 +20,21 @@ static void help_names_every_setting(void **state)
     assert_string_equal(text, "  node=TEXT  (front)\n"
                               "      A name to show.\n"
                               "  sample.enabled=true|false  (true)\n"
-                              "      Whether.\n"
+                              "      Whether. Listener option.\n"
                               "  sample.count=NUMBER  (5)\n"
-                              "      How many. Reloadable.\n"
+                              "      How many. Reloadable. Listener option.\n"
                               "  sample.any=NUMBER  (-1)\n"
                               "      Any number. Reloadable.\n"
                               "  sample.size=SIZE  (64KiB)\n"
                               "      How large. Reloadable.\n"
                               "  other.deadline=DURATION  (3s)\n"
-                              "      How long. Reloadable.\n"
+                              "      How long. Reloadable. Listener option.\n"
                               "  other.adopt=any|same_address|off  (any)\n"
                               "      Who may. Reloadable.\n"
                               "  sample.password=TEXT\n"
                               "      The password. Reloadable.\n"
                               "  sample.list=TEXT\n"
-                              "      A list. Reloadable.\n");
+                              "      A list. Reloadable. Listener option.\n");
     free(text);
 }
 

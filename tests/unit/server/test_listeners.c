@@ -81,6 +81,7 @@ static void test_good(void **state)
         "tracker=127.0.0.1:0,tracker.rate=7,net.proxy=true,reuse_port=true,idle_timeout=1h",
         "web=127.0.0.1:0,admin=off,proxy=true",
         "web=127.0.0.1:0,admin=on",
+        "web=127.0.0.1:0,max_headers=5,http.timeout=1s",
         "web=127.0.0.1:0,tls=true,tls_certificate=a.pem,tls_key=b.pem",
     };
     struct stage *stage = *state;
@@ -103,6 +104,18 @@ static void test_bad(void **state)
         {"127.0.0.1:0", "known are tracker, web"},
         {"tracker", "address"},
         {"tracker=", "address"},
+        {"tracker=127.0.0.1", "ADDRESS:PORT"},
+        {"tracker=localhost:6789", "localhost:6789: not ADDRESS:PORT"},
+        {"tracker=127.0.0.1:65536", "ADDRESS:PORT"},
+        {"tracker=::1:6789", "ADDRESS:PORT"},
+        {"tracker=unix:", "path"},
+        {"web=*", "ADDRESS:PORT"},
+        {"tracker=127.0.0.1:0,spce=main", "unknown option \"spce\"; the nearest is \"space\""},
+        {"tracker=127.0.0.1:0,orignal=2014", "the nearest is \"original\""},
+        {"tracker=127.0.0.1:0,max_per_adress=5", "the nearest is \"max_per_address\""},
+        {"tracker=127.0.0.1:0,net.prxy=true", "the nearest is \"proxy\""},
+        {"web=127.0.0.1:0,admim=off", "the nearest is \"admin\""},
+        {"web=127.0.0.1:0,max_headrs=5", "the nearest is \"max_headers\""},
         {"tracker=127.0.0.1:0,original", "original"},
         {"tracker=127.0.0.1:0,original=2015", "2013"},
         {"tracker=127.0.0.1:0,rate=-1", "rate"},
@@ -201,10 +214,10 @@ static void test_an_address_that_cannot_be_used(void **state)
     struct stage *stage = *state;
     char *error;
     assert_null(listeners_add(stage->listeners, "web=127.0.0.1:0"));
-    assert_null(listeners_add(stage->listeners, "web=nowhere:0"));
+    assert_null(listeners_add(stage->listeners, "web=192.0.2.1:0"));
     error = listeners_open(stage->listeners);
     assert_non_null(error);
-    assert_non_null(strstr(error, "nowhere:0"));
+    assert_non_null(strstr(error, "192.0.2.1:0"));
     free(error);
 }
 

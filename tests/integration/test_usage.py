@@ -1,0 +1,84 @@
+"""A mistake in the command line, the environment or the file ends trackerd with 2 before anything is started, and its one
+line says where the mistake is and what was expected. --check says the same."""
+import os
+
+WRONG = [
+    # arguments, in the message
+    (["--nosuch"], "--nosuch"),
+    (["extra"], "extra"),
+    (["--node"], "--node needs a value"),
+    (["--check=yes"], "--check takes no value"),
+    (["--set", "redis.prefx=a"], 'unknown key "redis.prefx"; the nearest is "redis.prefix"'),
+    (["--set", "redis.prefix"], "KEY=VALUE"),
+    (["--set", "redis.deadline=99h"], "from 10ms to 10m"),
+    (["--set", "redis.password_file=/nonexistent/file"], "/nonexistent/file: No such file"),
+    (["--set", "client.grace=40s"], "client.grace must be less than client.ttl"),
+    (["--set", "map.lease=1s"], "map.sweep must be at most half of map.lease"),
+    (["--config", "/nonexistent/file"], "/nonexistent/file: No such file"),
+    (["--redis", "http://localhost"], "redis.url"),
+    (["--listen", "tracker"], "an address is missing"),
+    (["--listen", "tracker=localhost:6789"], "not ADDRESS:PORT"),
+    (["--listen", "tracker=127.0.0.1:65536"], "not ADDRESS:PORT"),
+    (["--listen", "lobby=127.0.0.1:0"], "known are tracker, web"),
+    (["--listen", "tracker=127.0.0.1:0,spce=main"], 'the nearest is "space"'),
+    (["--listen", "tracker=127.0.0.1:0,space=other"], "map.spaces"),
+    (["--listen", "tracker=127.0.0.1:0,tls=true"], "tls_certificate"),
+]
+UNUSABLE = [
+    # arguments, in the last line of the log
+    (["--listen", "tracker=192.0.2.1:0"], "192.0.2.1:0"),
+    (["--listen", "tracker=unix:/nonexistent/socket"], "/nonexistent/socket"),
+    (["--listen", "tracker=127.0.0.1:0,tls=true,tls_certificate=/nonexistent/c,tls_key=/nonexistent/k"], "/nonexistent/c"),
+    (["--set", "redis.server=/nonexistent/redis"], "/nonexistent/redis"),
+]
+
+
+def check_refused(t, arguments, said, **options):
+    for more in ([], ["--check"]):
+        done = t.run("trackerd", *more, *arguments, check=False, **options)
+        assert done.returncode == 2, (arguments, more, done)
+        assert len(done.stderr.splitlines()) == 1 and said in done.stderr, (arguments, more, done.stderr)
+
+
+def test_the_command_line(t):
+    for arguments, said in WRONG:
+        check_refused(t, arguments, said)
+
+
+def test_the_environment(t):
+    for name, value, said in (("TRACKER_REDIS_PREFX", "a", "the nearest is TRACKER_REDIS_PREFIX"),
+                              ("TRACKER_REDIS_DEADLINE", "soon", "TRACKER_REDIS_DEADLINE"),
+                              ("TRACKER_LISTEN", "tracker=nowhere", "nowhere")):
+        check_refused(t, [], said, environment={name: value})
+
+
+def test_the_file(t):
+    path = os.path.join(t.directory(), "trackerd.ini")
+    for text, said in (("[redis]\nprefx = a\n", ':2: unknown key "redis.prefx"; the nearest is "redis.prefix"'),
+                       ("node = a\nnode = b\n", ":2: node was already given in line 1"),
+                       ("[redis\n", ":1: "), ("[access]\nallow = " + "10.0.0.1 " * 40, ":2: is longer than")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        check_refused(t, ["--config", path], path + said)
+
+
+def test_precedence(t):
+    """Flags go before the environment, that before the file, and that before the defaults."""
+    redis = t.redis()
+    frontend = t.frontend(redis, node="a", config="[log]\nlevel = warn\n[net]\nmax_per_address = 1\nlinger = 1s\n",
+                          environment={"TRACKER_NET_MAX_PER_ADDRESS": "2", "TRACKER_LOG_LEVEL": "error",
+                                       "TRACKER_NET_LINGER": "3s"},
+                          settings={"log.level": "info", "net.linger": "4s"})
+    config = t.ctl_json(redis, "config", "a")["nodes"][0]["config"]
+    assert frontend.ready()
+    for key, value, source in (("log.level", "info", "flag"), ("net.linger", "4s", "flag"),
+                               ("net.max_per_address", "2", "environment"), ("net.backlog", "4096", "default")):
+        assert (config[key]["value"], config[key]["source"]) == (value, source), (key, config[key])
+
+
+def test_what_cannot_be_opened_ends_with_1(t):
+    for arguments, said in UNUSABLE:
+        done = t.run("trackerd", *arguments, check=False)
+        assert done.returncode == 1, (arguments, done)
+        last = done.stderr.splitlines()[-1]
+        assert "level=error" in last and said in last, (arguments, done.stderr)
