@@ -97,6 +97,28 @@ bool bytes_is_utf8(struct bytes bytes)
     return true;
 }
 
+struct bytes bytes_next_word(struct bytes *text)
+{
+    const uint8_t *space = text->len ? memchr(text->data, ' ', text->len) : NULL;
+    size_t len = space ? (size_t)(space - text->data) : text->len;
+    struct bytes word = {text->data, len};
+    size_t skip = len < text->len ? len + 1 : len;
+    text->data += skip;
+    text->len -= skip;
+    return word;
+}
+
+uint64_t bytes_decimal(struct bytes text)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.len && i < 19; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            break;
+        number = number * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return number;
+}
+
 struct cursor cursor_over(struct bytes bytes)
 {
     struct cursor cursor = {.at = bytes.data};

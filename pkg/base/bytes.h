@@ -25,6 +25,10 @@ bool bytes_equal(struct bytes a, struct bytes b);
 /* memcmp order, a shorter prefix first: <0, 0, >0. */
 int bytes_compare(struct bytes a, struct bytes b);
 bool bytes_is_utf8(struct bytes bytes);
+/* Takes the next word of a text whose words are separated by single spaces; empty at the end. */
+struct bytes bytes_next_word(struct bytes *text);
+/* The number that the text begins with: at most 19 decimal digits; 0 when there is none. */
+uint64_t bytes_decimal(struct bytes text);
 
 /* Reads from a borrowed range. What it returns borrows from the same range. */
 struct cursor {

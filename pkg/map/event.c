@@ -51,17 +51,6 @@ bool event_message_read(struct bytes text, struct event_message *message)
     return !cursor.failed && format == 1 && event_epoch_read(epoch, &message->epoch);
 }
 
-static uint64_t version_of(struct bytes text)
-{
-    uint64_t version = 0;
-    for (size_t i = 0; i < text.len && i < 19; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        version = version * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return version;
-}
-
 bool event_next(struct event_message *message, struct event *event, bool *bad)
 {
     *bad = false;
@@ -80,7 +69,7 @@ bool event_next(struct event_message *message, struct event *event, bool *bad)
         return false;
     }
     event->op = op_of(op);
-    event->version = version_of(version);
+    event->version = bytes_decimal(version);
     message->rest = rest_of(&cursor);
     return true;
 }

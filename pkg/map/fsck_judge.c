@@ -236,18 +236,6 @@ bool fsck_judge(struct fsck *fsck)
 
 /* Counts. */
 
-static uint64_t number_of(const struct redis_reply *reply)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < reply->text.len && i < 19; i++) {
-        uint8_t c = reply->text.data[i];
-        if (c < '0' || c > '9')
-            return 0;
-        number = number * 10 + (uint64_t)(c - '0');
-    }
-    return number;
-}
-
 static void on_counted(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
@@ -259,13 +247,13 @@ static void on_counted(void *arg, const struct redis_reply *reply)
     count->done = reply->count == 9;
     if (!count->done)
         return;
-    count->counted = number_of(reply->elements[1]);
-    count->stored = number_of(reply->elements[2]);
+    count->counted = bytes_decimal(reply->elements[1]->text);
+    count->stored = bytes_decimal(reply->elements[2]->text);
     count->has_epoch = reply->elements[3]->text.len > 0;
-    count->partitions = number_of(reply->elements[4]);
-    count->now = number_of(reply->elements[5]);
-    count->hold_until = number_of(reply->elements[7]);
-    count->leases = number_of(reply->elements[8]);
+    count->partitions = bytes_decimal(reply->elements[4]->text);
+    count->now = bytes_decimal(reply->elements[5]->text);
+    count->hold_until = bytes_decimal(reply->elements[7]->text);
+    count->leases = bytes_decimal(reply->elements[8]->text);
 }
 
 static void send_recount(struct fsck_partition *partition, bool mend)

@@ -153,21 +153,10 @@ void node_subscribed(struct node *node, struct bytes channel)
         publish_nonce(node);
 }
 
-static struct bytes next_word(struct bytes *text)
-{
-    const uint8_t *space = text->len ? memchr(text->data, ' ', text->len) : NULL;
-    size_t len = space ? (size_t)(space - text->data) : text->len;
-    struct bytes word = {text->data, len};
-    size_t skip = len < text->len ? len + 1 : len;
-    text->data += skip;
-    text->len -= skip;
-    return word;
-}
-
 static bool kick(struct map *map, struct bytes argument, struct writer *reply)
 {
     char name[33];
-    struct bytes space_name = next_word(&argument);
+    struct bytes space_name = bytes_next_word(&argument);
     snprintf(name, sizeof name, "%.*s", (int)space_name.len, (const char *)space_name.data);
     struct map_space *space = map_space_find(map, name);
     if (space && map_kick(space, argument))
@@ -188,7 +177,8 @@ static bool answer(struct map *map, struct bytes verb, struct bytes argument, st
 
 static void take_request(struct node *node, struct bytes text)
 {
-    struct bytes channel = next_word(&text), number = next_word(&text), verb = next_word(&text);
+    struct bytes channel = bytes_next_word(&text), number = bytes_next_word(&text),
+                 verb = bytes_next_word(&text);
     struct writer reply = {0}, message = {0};
     log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
     bool ok = answer(node->map, verb, text, &reply);
@@ -205,7 +195,7 @@ void node_message(struct node *node, struct bytes channel, struct bytes message)
 {
     if (!bytes_equal(channel, bytes_from_string(node->key)))
         return;
-    struct bytes word = next_word(&message);
+    struct bytes word = bytes_next_word(&message);
     if (bytes_equal(word, BYTES_LITERAL("nonce"))) {
         if (bytes_equal(message, bytes_from_string(node->nonce)))
             node->fresh_ms = loop_now_ms(node->map->loop);

@@ -118,15 +118,6 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
         map_put_count(partition->space);
 }
 
-static uint64_t number_at(const struct redis_reply *reply, size_t index)
-{
-    struct cursor cursor = cursor_over(reply->elements[index]->text);
-    uint64_t number = 0;
-    while (cursor_left(&cursor) && *cursor.at >= '0' && *cursor.at <= '9')
-        number = number * 10 + (uint64_t)(cursor_u8(&cursor) - '0');
-    return number;
-}
-
 /* hello's array: {"ok", epoch, revision, link, now, hold until, new}. */
 static bool is_welcome(const struct redis_reply *reply)
 {
@@ -139,11 +130,11 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
 {
     struct bytes epoch = reply->elements[1]->text;
     bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
-    partition->revision = number_at(reply, 2);
-    partition->link_number = number_at(reply, 3);
+    partition->revision = bytes_decimal(reply->elements[2]->text);
+    partition->link_number = bytes_decimal(reply->elements[3]->text);
     partition->batch_number = 0;
-    partition_set_time(partition, number_at(reply, 4));
-    partition->hold_until = number_at(reply, 5);
+    partition_set_time(partition, bytes_decimal(reply->elements[4]->text));
+    partition->hold_until = bytes_decimal(reply->elements[5]->text);
     partition->refused = false;
     partition->restore_from_ms = 0;
     partition->state = PARTITION_READY;

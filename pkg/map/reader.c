@@ -285,21 +285,10 @@ struct partitions {
     uint32_t count;
 };
 
-static uint64_t read_number(struct bytes text)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.len && i < 19; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return number;
-}
-
 static void on_space(void *arg, struct bytes name, struct bytes value)
 {
     struct partitions *partitions = arg;
-    uint64_t count = read_number(value);
+    uint64_t count = bytes_decimal(value);
     if (bytes_equal(name, partitions->space) && count <= INT32_MAX)
         partitions->count = (uint32_t)count;
 }
@@ -317,8 +306,8 @@ static void on_time(void *arg, const struct redis_reply *reply)
 {
     uint64_t *ms = arg;
     if (reply->type == REDIS_ARRAY && reply->count == 2)
-        *ms = read_number(reply->elements[0]->text) * 1000 +
-              read_number(reply->elements[1]->text) / 1000;
+        *ms = bytes_decimal(reply->elements[0]->text) * 1000 +
+              bytes_decimal(reply->elements[1]->text) / 1000;
 }
 
 bool reader_read_time(struct reader *reader, uint64_t *ms)

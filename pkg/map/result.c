@@ -252,36 +252,17 @@ static void take_refusal(struct op *op, bool wrong_type)
     finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
 }
 
-static struct bytes next_word(struct bytes *line)
-{
-    const uint8_t *space = line->len ? memchr(line->data, ' ', line->len) : NULL;
-    size_t len = space ? (size_t)(space - line->data) : line->len;
-    struct bytes word = {line->data, len};
-    size_t skip = len < line->len ? len + 1 : len;
-    line->data += skip;
-    line->len -= skip;
-    return word;
-}
-
-static uint64_t number_of(struct bytes text)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.len && i < 19 && text.data[i] >= '0' && text.data[i] <= '9'; i++)
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    return number;
-}
-
 void result_take(struct op *op, struct bytes line, uint64_t revision)
 {
-    struct bytes rest = line, word = next_word(&rest);
+    struct bytes rest = line, word = bytes_next_word(&rest);
     op->sent = false;
     if (bytes_equal(word, BYTES_LITERAL("ok"))) {
-        take_ok(op, number_of(rest), revision);
+        take_ok(op, bytes_decimal(rest), revision);
     } else if (bytes_equal(word, BYTES_LITERAL("stale"))) {
         finish(op, MAP_STALE, 0);
     } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {
-        struct bytes owner = next_word(&rest);
-        take_owned(op, owner, number_of(rest));
+        struct bytes owner = bytes_next_word(&rest);
+        take_owned(op, owner, bytes_decimal(rest));
     } else if (bytes_equal(word, BYTES_LITERAL("dead"))) {
         take_dead(op, rest);
     } else if (bytes_equal(word, BYTES_LITERAL("exists"))) {

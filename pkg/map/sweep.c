@@ -109,24 +109,13 @@ static void check_index(struct partition *partition, uint64_t listed)
     owned_unconfirm_all(partition);
 }
 
-static uint64_t decimal(const struct redis_reply *reply)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < reply->text.len && i < 19; i++) {
-        if (reply->text.data[i] < '0' || reply->text.data[i] > '9')
-            break;
-        number = number * 10 + (uint64_t)(reply->text.data[i] - '0');
-    }
-    return number;
-}
-
 /* {"ok", revision, now, hold until, count, {due}, {dead}} */
 static void swept(struct partition *partition, const struct redis_reply *reply)
 {
-    partition->revision = decimal(reply->elements[1]);
-    uint64_t now = decimal(reply->elements[2]);
+    partition->revision = bytes_decimal(reply->elements[1]->text);
+    uint64_t now = bytes_decimal(reply->elements[2]->text);
     partition_set_time(partition, now);
-    partition->hold_until = decimal(reply->elements[3]);
+    partition->hold_until = bytes_decimal(reply->elements[3]->text);
     partition->refused = false;
     if (partition->index == 0 && partition->space == partition->map->spaces)
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);

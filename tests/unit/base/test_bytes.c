@@ -319,11 +319,37 @@ static void writer_free_may_be_repeated(void **state)
     writer_free(&writer);
 }
 
+static void words_are_taken_one_by_one(void **state)
+{
+    struct bytes text = BYTES_LITERAL("one  three 4");
+    (void)state;
+    assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("one")));
+    assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("")));
+    assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("three")));
+    assert_true(bytes_equal(text, BYTES_LITERAL("4")));
+    assert_true(bytes_equal(bytes_next_word(&text), BYTES_LITERAL("4")));
+    assert_int_equal(bytes_next_word(&text).len, 0);
+    assert_int_equal(text.len, 0);
+}
+
+static void leading_digits_are_a_number(void **state)
+{
+    (void)state;
+    assert_int_equal(bytes_decimal(BYTES_LITERAL("")), 0);
+    assert_int_equal(bytes_decimal(BYTES_LITERAL("x1")), 0);
+    assert_int_equal(bytes_decimal(BYTES_LITERAL("12 x")), 12);
+    assert_int_equal(bytes_decimal(BYTES_LITERAL("9223372036854775807")), INT64_MAX);
+    /* Digits beyond what a version can have are not read. */
+    assert_int_equal(bytes_decimal(BYTES_LITERAL("12345678901234567890")), 1234567890123456789);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_are_compared),
         cmocka_unit_test(utf8_is_judged),
+        cmocka_unit_test(words_are_taken_one_by_one),
+        cmocka_unit_test(leading_digits_are_a_number),
         cmocka_unit_test(cursor_reads_whole_and_fails_when_cut),
         cmocka_unit_test(cursor_does_nothing_after_a_failure),
         cmocka_unit_test(cursor_over_nothing),
