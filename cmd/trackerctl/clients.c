@@ -286,7 +286,7 @@ enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
     struct client client = {0};
-    if (!ctl_argument(ctl, arguments[0], &client.id))
+    if (!ctl_id(ctl, arguments[0], &client.id))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK) {
@@ -303,7 +303,7 @@ enum ctl_exit command_shard(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
     struct bytes id;
-    if (!ctl_argument(ctl, arguments[0], &id))
+    if (!ctl_id(ctl, arguments[0], &id))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK && ctl->json) {

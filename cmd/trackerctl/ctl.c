@@ -144,6 +144,14 @@ bool ctl_argument(const struct ctl *ctl, const char *text, struct bytes *bytes)
     return true;
 }
 
+bool ctl_id(const struct ctl *ctl, const char *text, struct bytes *bytes)
+{
+    if (*text)
+        return ctl_argument(ctl, text, bytes);
+    ctl_complain("ID: an id has at least one byte");
+    return false;
+}
+
 void ctl_argument_free(struct bytes *bytes)
 {
     free((void *)(uintptr_t)bytes->data);

@@ -70,6 +70,8 @@ bool ctl_flush(struct ctl *ctl);
 /* An id or a state of the command line: the bytes, which the caller frees (bytes.data). False
  * after a complaint when --base64 was given and it is not. */
 bool ctl_argument(const struct ctl *ctl, const char *text, struct bytes *bytes);
+/* The same for an id, which is not empty. */
+bool ctl_id(const struct ctl *ctl, const char *text, struct bytes *bytes);
 void ctl_argument_free(struct bytes *bytes);
 
 /* The commands; arguments: those after its name. */

@@ -26,6 +26,7 @@ struct front {
     bool connected; /* once */
     bool opened;    /* once */
     bool ending;    /* the entry is being closed */
+    bool unheld;    /* the input has ended, so the entry is not to be held any longer */
     bool done;
     enum ctl_exit result;
 };
@@ -160,7 +161,7 @@ static enum ctl_exit run(struct front *front, uint64_t patience_ms)
     uint64_t until = loop_now_ms(ctl->loop) + patience_ms;
     ctl_note(ctl, "via front-end %s", ctl->connect);
     tracker_client_start(front->client);
-    while (!front->done && !ctl->stopped) {
+    while (!front->done && !ctl->stopped && !(front->unheld && front->opened)) {
         loop_turn(ctl->loop, TURN_MS);
         if (!front->done && !front->opened && loop_now_ms(ctl->loop) >= until) {
             ctl_complain("front-end %s does not answer", ctl->connect);
@@ -191,8 +192,10 @@ static void on_input(void *arg, unsigned ready)
         return;
     }
     ssize_t count = read(STDIN_FILENO, ignored, sizeof ignored);
-    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
-        front->ctl->stopped = true;
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
+        loop_io_set(front->input, 0);
+        front->unheld = true;
+    }
 }
 
 /* Not /dev/null nor a file, which end at once. */
@@ -251,7 +254,7 @@ enum ctl_exit command_update(struct ctl *ctl, int count, char **arguments)
 {
     struct front front = {.ctl = ctl, .request = TRACKER_CLIENT_UPDATE};
     enum ctl_exit result = CTL_USAGE;
-    if (ctl_argument(ctl, arguments[0], &front.id) && parse_version(arguments[1], &front.version) &&
+    if (ctl_id(ctl, arguments[0], &front.id) && parse_version(arguments[1], &front.version) &&
         ctl_argument(ctl, arguments[2], &front.state) && create_client(&front))
         result = run(&front, (uint64_t)ctl->timeout_ms);
     front_free(&front);
@@ -262,7 +265,7 @@ enum ctl_exit command_close(struct ctl *ctl, int count, char **arguments)
 {
     struct front front = {.ctl = ctl, .request = TRACKER_CLIENT_CLOSE};
     enum ctl_exit result = CTL_USAGE;
-    if (ctl_argument(ctl, arguments[0], &front.id) && create_client(&front))
+    if (ctl_id(ctl, arguments[0], &front.id) && create_client(&front))
         result = run(&front, (uint64_t)ctl->timeout_ms);
     front_free(&front);
     return result;

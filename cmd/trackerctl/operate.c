@@ -250,7 +250,7 @@ enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
     struct bytes id;
-    if (!ctl_argument(ctl, arguments[0], &id))
+    if (!ctl_id(ctl, arguments[0], &id))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK) {

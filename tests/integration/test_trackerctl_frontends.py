@@ -112,6 +112,17 @@ def test_open_holds_its_entry_until_the_end_of_its_input(t):
     assert ids_and_states(t, redis) == {}, "closed before it ended"
 
 
+def test_open_opens_also_when_its_input_has_ended_before(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    events = t.events(redis)
+    done = t.run("trackerctl", "--connect", "%s:%d" % frontend.address(), "open", "hello", input="")
+    assert re.fullmatch("[A-Za-z0-9]{7}\n", done.stdout), done
+    assert ids_and_states(t, redis) == {}
+    id = done.stdout.strip().encode()
+    events.wait(lambda all: [one.op for one in all if one.id == id] == ["open", "close"], what="an entry that was there")
+
+
 def test_open_ends_on_signals(t):
     redis = t.redis()
     frontend = t.frontend(redis)

@@ -243,6 +243,7 @@ def test_usage(t):
                       ["--space", "No", "nodes"], ["--prefix", "{", "nodes"], ["--set", "x=y", "nodes"],
                       ["--redis", "nonsense://", "nodes"], ["nodes", "--watch"], ["clients", "--repair"],
                       ["--connect", "nonsense", "close", "x"], ["--base64", "get", "=:="],
+                      ["get", ""], ["shard", ""], ["kick", ""], ["close", ""], ["update", "", "1", "x"],
                       ["update", "a", "-1", "x"], ["update", "a", "1x", "x"], ["update", "a", "", "x"],
                       ["update", "a", "9223372036854775808", "x"]):
         wrong = t.run("trackerctl", *arguments, check=False)
