@@ -17,6 +17,8 @@
 #include "metrics/metrics.h"
 
 #define TICK_MS 250
+/* Until the partition counts are put there again by a Redis that took no writes. */
+#define RECHECK_MS 500
 
 static void each_partition(struct map *map, void (*visit)(struct partition *partition))
 {
@@ -56,12 +58,17 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
     }
     if (status != REDIS_OK)
         return;
+    /* Redis has none and took none: it is full, read-only, or cannot save. That passes. */
+    if (reply->type == REDIS_NIL) {
+        map->recheck_ms = loop_now_ms(map->loop) + RECHECK_MS;
+        return;
+    }
     snprintf(count, sizeof count, "%u", check.space->count);
     if (reply->type != REDIS_STRING || !bytes_equal(reply->text, bytes_from_string(count))) {
         refuse_count(check.space, reply->type == REDIS_STRING ? reply->text : BYTES_LITERAL("?"));
         return;
     }
-    if (!check.last)
+    if (!check.last || map->checked || map->recheck_ms)
         return;
     map->checked = true;
     each_partition(map, partition_link_up);
@@ -87,20 +94,27 @@ void map_put_count(struct map_space *space)
     check_count(space, false);
 }
 
+static void check_counts(struct map *map)
+{
+    map->recheck_ms = 0;
+    for (size_t i = 0; i < map->space_count; i++)
+        check_count(&map->spaces[i], i + 1 == map->space_count);
+}
+
 static void on_up(void *arg, const char *run_id)
 {
     struct map *map = arg;
     snprintf(map->run_id, sizeof map->run_id, "%s", run_id);
     map->checked = false;
     metrics_set(METRIC_REDIS_UP, 1);
-    for (size_t i = 0; i < map->space_count; i++)
-        check_count(&map->spaces[i], i + 1 == map->space_count);
+    check_counts(map);
 }
 
 static void on_down(void *arg)
 {
     struct map *map = arg;
     map->checked = false;
+    map->recheck_ms = 0;
     metrics_set(METRIC_REDIS_UP, 0);
     each_partition(map, partition_link_down);
 }
@@ -143,6 +157,8 @@ static void tick(void *arg)
 {
     struct map *map = arg;
     uint64_t now = loop_now_ms(map->loop);
+    if (map->recheck_ms && map->recheck_ms <= now)
+        check_counts(map);
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++)
             partition_tick(&map->spaces[i].partitions[j], now);

@@ -190,7 +190,8 @@ struct map {
     struct redis_link *link;
     struct redis_subscriber *subscriber;
     char run_id[41];
-    bool checked; /* the partition counts in Redis are ours, on this link */
+    bool checked;        /* the partition counts in Redis are ours, on this link */
+    uint64_t recheck_ms; /* when they are looked at again; 0: not */
     bool served;
     bool finishing;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */

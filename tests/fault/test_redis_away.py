@@ -3,7 +3,8 @@ their deadline; when it is back, what clients wanted last is there."""
 import time
 
 from harness import Versioned, scaled
-from harness.faults import Reader, check_told_once, start, states_of, wait_agreement, wait_know, wait_ready, watchers
+from harness.faults import (LISTEN, Reader, check_told_once, start, states_of, wait_agreement, wait_know, wait_ready,
+                            watchers)
 
 DEADLINE = 3
 
@@ -70,6 +71,33 @@ def test_the_newest_of_many_writes_is_kept(t):
     wait_agreement(t, redis, [a], {id: b"6"})
     assert not client.update(id, 6, b"another six")
     assert client.update(id, 7, b"7")
+    t.fsck(redis)
+
+
+def test_an_end_meanwhile(t):
+    """SIGTERM: what its clients leave cannot be put there, and is not waited for any longer than
+    the deadline."""
+    redis, (a,) = start(t, 1)
+    client = t.connect(a, Versioned)
+    client.open(b"here")
+    redis.kill()
+    began = time.monotonic()
+    a.stop()
+    assert time.monotonic() - began <= scaled(DEADLINE + 2)
+    assert client.closed()
+
+
+def test_a_start_meanwhile(t):
+    redis, (a,) = start(t, 1, appendonly="yes", appendfsync="always")
+    client = t.connect(a, Versioned)
+    id = client.open(b"here")
+    redis.kill()
+    b = t.frontend(redis, node="b", listen=LISTEN, wait=False)
+    b.wait_for_log("waiting_for_redis|redis_not_reached")
+    assert not b.log_lines(r"\bmsg=ready\b")
+    redis.start()
+    b.wait_ready()
+    wait_agreement(t, redis, [a, b], {id: b"here"})
     t.fsck(redis)
 
 

@@ -3,7 +3,7 @@ named in the log once and in a metric, writes fail, reads go on, nobody is told 
 import os
 
 from harness import Versioned
-from harness.faults import (LEASE, Reader, check_told_once, start, states_of, wait_agreement, wait_hold_over,
+from harness.faults import (LEASE, LISTEN, Reader, check_told_once, start, states_of, wait_agreement, wait_hold_over,
                             wait_know, wait_ready, watchers)
 
 SETTINGS = {"map.hold": "2s", "redis.deadline": "500ms", "client.grace": "1s"}
@@ -53,8 +53,35 @@ def test_a_replica_is_read_only(t):
 
 
 def test_out_of_memory(t):
-    refuse(t, "oom", lambda redis: redis("CONFIG", "SET", "maxmemory", "1mb"),
+    refuse(t, "oom", lambda redis: redis("CONFIG", "SET", "maxmemory", "100kb"),
            lambda redis: redis("CONFIG", "SET", "maxmemory", "0"))
+
+
+def test_back_empty_and_out_of_memory(t):
+    """It has nothing, and takes nothing: that passes too."""
+    redis, frontends = start(t, 2, settings=SETTINGS)
+    found = watchers(t, frontends)
+    clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(3)]
+    ids = [client.open(b"before") for client in clients]
+    wait_know(found, ids)
+    redis.restart(maxmemory="100kb")
+    for frontend in frontends:
+        frontend.wait_for_metric("tracker_redis_refused_total", 2, 10, kind="oom")
+    for client, id in zip(clients, ids):
+        assert not client.update(id, 1, b"kept")
+    # One that is started now waits.
+    late = t.frontend(redis, node="late", listen=LISTEN, settings=SETTINGS, wait=False)
+    late.wait_for_log("redis_refuses.*oom")
+    assert all(frontend.running() for frontend in (*frontends, late))
+    redis("CONFIG", "SET", "maxmemory", "0")
+    late.wait_ready()
+    wait_ready(frontends)
+    expected = {id: b"kept" for id in ids}
+    expected.update(states_of(found))
+    wait_agreement(t, redis, [*frontends, late], expected)
+    wait_hold_over(redis)
+    check_told_once(found, [], 2)
+    t.fsck(redis)
 
 
 def test_it_cannot_save(t):
