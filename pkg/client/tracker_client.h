@@ -26,9 +26,9 @@
 
 #include "base/bytes.h"
 #include "codec/tracker.h"
+#include "loop/loop.h" /* what makes the loop that a client is given */
 
-struct loop;
-struct tls_context;
+struct tls_context; /* tls/tls.h */
 struct tracker_client;
 
 enum tracker_client_request {

@@ -41,24 +41,84 @@ def test_an_existing_configuration_is_kept(t):
         assert file.read() == "# mine\n"
 
 
-def test_the_library_links_with_what_pkg_config_says(t):
-    """The whole archive, so that nothing of it is missing; and each header compiles alone."""
-    root, version = install(t)
-    with open(f"{root}/usr/lib/pkgconfig/tracker.pc", encoding="utf-8") as file:
-        text = file.read()
-    values = dict(re.findall(r"^([\w.]+) *[:=] *(.*)$", text, re.M))
-    assert values["Version"] == version
+class Compiler:
+    """Programs against an installed library, by what its pkg-config file says."""
 
-    def words(key):
-        line = values[key].replace("${libdir}", "${prefix}/lib").replace("${includedir}", "${prefix}/include")
-        return line.replace("${prefix}", root + values["prefix"]).split()
-    headers = sorted(glob.glob(f"{root}/usr/include/tracker/client/*.h"))
-    assert headers, "no header of the client library"
-    sanitize = ["-fsanitize=address,undefined"] if "asan" in os.path.basename(t.build) else []
-    source = os.path.join(t.directory(), "program.c")
-    for header in headers:
+    def __init__(self, t):
+        self.t = t
+        self.root, version = install(t)
+        with open(f"{self.root}/usr/lib/pkgconfig/tracker.pc", encoding="utf-8") as file:
+            self.values = dict(re.findall(r"^([\w.]+) *[:=] *(.*)$", file.read(), re.M))
+        assert self.values["Version"] == version
+
+    def words(self, key):
+        line = self.values[key].replace("${libdir}", "${prefix}/lib").replace("${includedir}", "${prefix}/include")
+        return line.replace("${prefix}", self.root + self.values["prefix"]).split()
+
+    def compile(self, text, whole=False):
+        """The path of the program. whole: with all of the archive, so that nothing that it needs is missing."""
+        sanitize = ["-fsanitize=address,undefined"] if "asan" in os.path.basename(self.t.build) else []
+        source = os.path.join(self.t.directory(), "program.c")
         with open(source, "w", encoding="utf-8") as file:
-            file.write(f'#include "client/{os.path.basename(header)}"\nint main(void)\n{{\n    return 0;\n}}\n')
-        t.run("gcc", "-std=c11", "-Wall", "-Werror", *sanitize, *words("Cflags"), source, "-o", source + ".out",
-              "-Wl,--whole-archive", *words("Libs"), "-Wl,--no-whole-archive", *words("Libs.private"))
-        assert t.run(source + ".out").returncode == 0
+            file.write(text)
+        library = ["-Wl,--whole-archive", *self.words("Libs"), "-Wl,--no-whole-archive"] if whole else self.words("Libs")
+        self.t.run("gcc", "-std=c11", "-Wall", "-Werror", *sanitize, *self.words("Cflags"), source, "-o", source + ".out",
+                   *library, *self.words("Libs.private"))
+        return source + ".out"
+
+
+def test_the_library_links_with_what_pkg_config_says(t):
+    """And each header compiles alone."""
+    compiler = Compiler(t)
+    headers = sorted(glob.glob(f"{compiler.root}/usr/include/tracker/client/*.h"))
+    assert headers, "no header of the client library"
+    for header in headers:
+        program = compiler.compile(f'#include "client/{os.path.basename(header)}"\nint main(void)\n{{\n    return 0;\n}}\n',
+                                   whole=True)
+        assert t.run(program).returncode == 0
+
+
+CLIENT = """
+#include <client/tracker_client.h>
+#include <stdio.h>
+#include <tls/tls.h>
+
+static struct tracker_client *client;
+static bool done;
+
+static void connected(void *arg, bool again)
+{
+    tracker_client_open(client, (struct bytes){(const uint8_t *)"hello", 5});
+}
+
+static void opened(void *arg, struct bytes id, bool adopted)
+{
+    printf("%.*s\\n", (int)id.len, (const char *)id.data);
+    done = true;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tracker_client_events events = {.connected = connected, .opened = opened};
+    struct tracker_client_options options = {.target = argv[1], .dialect = TRACKER_VERSIONED};
+    struct loop *loop = loop_create();
+    char *error = NULL;
+    client = tracker_client_create(loop, &options, &events, NULL, &error);
+    if (!client)
+        return 1;
+    tracker_client_start(client);
+    while (!done)
+        loop_turn(loop, 100);
+    tracker_client_destroy(&client);
+    loop_destroy(&loop);
+    return 0;
+}
+"""
+
+
+def test_a_client_can_be_written_with_the_library(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    program = Compiler(t).compile(CLIENT)
+    id = t.run(program, frontend.where()).stdout.strip()
+    assert redis.hash(f"tracker:{{main/1/0}}:client:{id}")[b"state"] == b"hello"
