@@ -87,6 +87,19 @@ static void embedded_died(void *arg, int status)
     server_end(server, 1);
 }
 
+/* As one word of a shell's command line; the caller frees. */
+static char *quote(const char *path)
+{
+    struct writer text = {0};
+    if (!path[strcspn(path, " \t\"'\\$`&|;<>()*?[]#~!{}")])
+        return mem_strdup(path);
+    for (const char *at = path; *at; at++)
+        writer_format(&text, *at == '\'' ? "'\\%c'" : "%c", *at);
+    char *quoted = mem_format("'%.*s'", (int)text.len, (const char *)text.data);
+    writer_free(&text);
+    return quoted;
+}
+
 /* The embedded server becomes an ordinary target: its unix socket. */
 static char *start_embedded(struct server *server)
 {
@@ -97,12 +110,14 @@ static char *start_embedded(struct server *server)
     if (!server->embedded)
         return error;
     const char *path = redis_embedded_socket(server->embedded);
-    char *line = mem_format("redis-cli -s %s", path), *url = mem_format("unix:%s", path);
+    char *word = quote(path), *line = mem_format("redis-cli -s %s", word);
+    char *url = mem_format("unix:%s", path);
     log_info("redis_started", LOG_INT("pid", redis_embedded_pid(server->embedded)),
              LOG_STRING("redis_cli", line), LOG_STRING("join", url),
              LOG_STRING("data", *settings->data ? settings->data : NULL));
     redis_target_free(&server->target);
     error = redis_target_parse(url, &server->target);
+    free(word);
     free(line);
     free(url);
     return error;

@@ -98,6 +98,16 @@ def test_the_embedded_redis_is_private_and_joined_by_others(t):
     second.stop()
 
 
+def test_the_ready_made_line_can_be_typed_wherever_the_socket_is(t):
+    directory = os.path.join(t.directory(), "it's $HOME")
+    os.mkdir(directory)
+    frontend = t.frontend(environment={"TMPDIR": directory})
+    line = logfmt(frontend.wait_for_log("msg=redis_started"))
+    assert directory in line["join"]
+    assert t.run("/bin/sh", "-c", line["redis_cli"] + " ping").stdout == "PONG\n"
+    t.connect(t.frontend(line["join"]), Versioned).open(b"joined")
+
+
 def test_the_embedded_redis_keeps_its_data_where_it_is_told_to(t):
     data = t.directory("data")
     first = t.frontend(settings={"redis.data": data})
