@@ -211,7 +211,6 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->arg = arg;
     map->name = mem_strdup(name);
     id_make_hex(map->node, NODE_ID_LENGTH);
-    list_init(&map->sessions);
     list_init(&map->deadlines);
     map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
     map->tick_timer = loop_timer_create(loop, tick, map);

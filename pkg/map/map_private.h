@@ -146,7 +146,6 @@ struct partition {
 };
 
 struct map_session {
-    struct list link; /* the map's */
     struct map_space *space;
     const struct map_sink *sink;
     void *arg;
@@ -195,7 +194,6 @@ struct map {
     bool served;
     bool finishing;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
-    struct list sessions;
     struct list deadlines; /* struct op, by deadline */
     struct loop_timer *deadline_timer;
     struct loop_timer *tick_timer; /* renewals, parked operations, old closes */

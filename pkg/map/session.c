@@ -35,7 +35,6 @@ struct map_session *map_session_create(struct map_space *space, const char *prot
     id_make_hex(session->fence, ID_FENCE_LENGTH);
     list_init(&session->owned);
     list_init(&session->ops);
-    list_append(&space->map->sessions, &session->link);
     metrics_add(METRIC_SESSIONS, 1);
     return session;
 }
@@ -75,7 +74,6 @@ void map_session_end(struct map_session **session_pointer, bool leave)
     while (!list_is_empty(&session->ops))
         op_forget_session(list_entry(session->ops.next, struct op, in_session), leave);
     leave_all(session, leave ? OP_ORPHAN : OP_CLOSE);
-    list_remove(&session->link);
     metrics_add(METRIC_SESSIONS, -1);
     for (struct delivery *each = session->space->map->delivery; each; each = each->outer) {
         if (each->session == session)
@@ -255,13 +253,6 @@ size_t map_session_pending(const struct map_session *session)
 struct map_space *map_session_space(const struct map_session *session)
 {
     return session->space;
-}
-
-void map_each_session(struct map *map, void (*visit)(void *arg, struct map_session *session),
-                      void *arg)
-{
-    LIST_FOREACH (node, &map->sessions)
-        visit(arg, list_entry(node, struct map_session, link));
 }
 
 bool map_kick(struct map_space *space, struct bytes id)

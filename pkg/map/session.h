@@ -83,9 +83,6 @@ bool map_session_owns(const struct map_session *session, struct bytes id);
 size_t map_session_count(const struct map_session *session);   /* entries owned */
 size_t map_session_pending(const struct map_session *session); /* operations not yet done */
 struct map_space *map_session_space(const struct map_session *session);
-/* For each session of the map (to drain, to count). The callback may end the session. */
-void map_each_session(struct map *map, void (*visit)(void *arg, struct map_session *session),
-                      void *arg);
 /* Asks the session's sink to end the connection; its entries are closed, not left. False when
  * this front-end does not own the id. */
 bool map_kick(struct map_space *space, struct bytes id);
