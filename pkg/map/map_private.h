@@ -51,11 +51,11 @@ struct owned {
     uint64_t renew_at; /* unconfirmed: not restored before; the list begins with those due */
     uint64_t version;  /* what must stand in Redis: the last that was accepted or kept */
     uint64_t wanted;   /* the last that was asked for; later relative versions count from it */
-    char *state;
     uint32_t state_len;
+    uint32_t capacity; /* for the state */
     uint8_t phase;
     uint8_t id_len;
-    char id[];
+    char id[]; /* and behind it the state: one block of memory for each entry */
 };
 
 struct op {
@@ -194,7 +194,7 @@ struct map {
     bool served;
     bool finishing;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
-    struct list deadlines; /* struct op, by deadline */
+    struct list deadlines;   /* struct op, by deadline */
     struct loop_timer *deadline_timer;
     struct loop_timer *tick_timer; /* renewals, parked operations, old closes */
     struct scratch {
@@ -247,6 +247,7 @@ void op_answer(struct op *op, enum map_result result, uint64_t version);
 void op_release(struct op *op);
 /* What an entry says of its client, for the kinds that may create one. */
 void op_describe(struct op *op, const struct map_session *session);
+struct bytes op_state(const struct op *op);
 /* Asked for by a sweep, not by a session. */
 bool op_is_of_sweep(const struct op *op);
 /* Waits until the owner's lease has decided. */
@@ -262,9 +263,13 @@ void result_unpark(struct partition *partition, uint64_t now_ms);
 
 /* owned.c */
 struct owned *owned_find(const struct partition *partition, struct bytes id);
+/* With room for a state of that length, which is empty yet. */
 struct owned *owned_create(struct map_session *session, struct partition *partition,
-                           struct bytes id);
-void owned_set_state(struct owned *owned, uint64_t version, char **state, uint32_t len);
+                           struct bytes id, size_t state_len);
+struct bytes owned_state(const struct owned *owned);
+/* The entry may move to another place in memory, which is returned. */
+struct owned *owned_set_state(struct partition *partition, struct owned *owned, uint64_t version,
+                              struct bytes state);
 void owned_confirm(struct partition *partition, struct owned *owned);
 void owned_unconfirm(struct partition *partition, struct owned *owned);
 /* Its restore could not be done as things are. */

@@ -157,6 +157,11 @@ void op_forget_session(struct op *op, bool leave)
         free_op(op);
 }
 
+struct bytes op_state(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->state, op->state_len};
+}
+
 bool op_is_of_sweep(const struct op *op)
 {
     return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY;
@@ -205,10 +210,7 @@ static void keep_state(struct op *op)
     struct owned *owned = owned_find(op->partition, (struct bytes){(uint8_t *)op->id, op->id_len});
     if (!owned || owned->session != op->session || op->version <= owned->version)
         return;
-    char *state = op->sent ? mem_dup(op->state, op->state_len) : op->state;
-    if (!op->sent)
-        op->state = NULL;
-    owned_set_state(owned, op->version, &state, op->state_len);
+    owned = owned_set_state(op->partition, owned, op->version, op_state(op));
     if (!op->sent && owned->phase == OWNED_HELD)
         owned_unconfirm(op->partition, owned); /* nothing else would bring it there */
 }

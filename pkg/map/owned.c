@@ -7,6 +7,7 @@
  */
 #include "map/map_private.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@
 
 /* Until a restore that could not be done is tried again. */
 #define RESTORE_RETRY_MS 1000
+/* Memory that an entry may hold beyond its state, when that has become shorter. */
+#define SPARE_MAX 256
 /* Remembered closes of a partition, whatever their rate. */
 #define CLOSES_MAX 100000
 
@@ -26,32 +29,80 @@ struct owned *owned_find(const struct partition *partition, struct bytes id)
     return owned;
 }
 
-struct owned *owned_create(struct map_session *session, struct partition *partition,
-                           struct bytes id)
+/* What the allocator hands out anyway for that many bytes is used. */
+static struct owned *allocate(size_t id_len, size_t state_len)
 {
-    struct owned *owned = mem_alloc(sizeof *owned + id.len + 1);
+    size_t fixed = offsetof(struct owned, id) + id_len;
+    size_t size = ((fixed + state_len + 8 + 15) & ~(size_t)15) - 8;
+    if (size < sizeof(struct owned))
+        size = sizeof(struct owned);
+    struct owned *owned = mem_alloc(size);
     memset(owned, 0, sizeof *owned);
+    owned->capacity = (uint32_t)(size - fixed);
+    return owned;
+}
+
+static void index_add(struct partition *partition, struct owned *owned)
+{
+    HASH_ADD_KEYPTR(hh, partition->owned, owned->id, owned->id_len, owned);
+}
+
+struct owned *owned_create(struct map_session *session, struct partition *partition,
+                           struct bytes id, size_t state_len)
+{
+    struct owned *owned = allocate(id.len, state_len);
     owned->session = session;
     owned->id_len = (uint8_t)id.len;
     memcpy(owned->id, id.data, id.len);
-    owned->id[id.len] = 0;
     list_init(&owned->link);
     list_append(&session->owned, &owned->in_session);
     session->owned_count++;
-    HASH_ADD_KEYPTR(hh, partition->owned, owned->id, id.len, owned);
+    index_add(partition, owned);
     metrics_add(METRIC_OWNED, 1);
     return owned;
 }
 
-void owned_set_state(struct owned *owned, uint64_t version, char **state, uint32_t len)
+/* The new node stands where the old one stood. */
+static void take_place(struct list *old, struct list *new)
 {
-    free(owned->state);
-    owned->state = *state;
-    owned->state_len = len;
-    *state = NULL;
+    list_init(new);
+    if (list_is_empty(old))
+        return;
+    list_insert_before(old, new);
+    list_remove(old);
+}
+
+static struct owned *move(struct partition *partition, struct owned *old, size_t state_len)
+{
+    struct owned *new = allocate(old->id_len, state_len);
+    uint32_t capacity = new->capacity;
+    HASH_DEL(partition->owned, old);
+    memcpy(new, old, offsetof(struct owned, id) + old->id_len);
+    new->capacity = capacity;
+    take_place(&old->in_session, &new->in_session);
+    take_place(&old->link, &new->link);
+    index_add(partition, new);
+    free(old);
+    return new;
+}
+
+struct bytes owned_state(const struct owned *owned)
+{
+    return (struct bytes){(const uint8_t *)owned->id + owned->id_len, owned->state_len};
+}
+
+struct owned *owned_set_state(struct partition *partition, struct owned *owned, uint64_t version,
+                              struct bytes state)
+{
+    if (state.len > owned->capacity || state.len + SPARE_MAX < owned->capacity)
+        owned = move(partition, owned, state.len);
+    if (state.len)
+        memcpy(owned->id + owned->id_len, state.data, state.len);
+    owned->state_len = (uint32_t)state.len;
     owned->version = version;
     if (version > owned->wanted)
         owned->wanted = version;
+    return owned;
 }
 
 static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t delay_ms)
@@ -105,7 +156,6 @@ void owned_destroy(struct partition *partition, struct owned *owned)
     list_remove(&owned->in_session);
     owned->session->owned_count--;
     metrics_add(METRIC_OWNED, -1);
-    free(owned->state);
     free(owned);
 }
 
@@ -116,7 +166,7 @@ struct op *owned_make_restore(struct partition *partition, struct owned *owned)
     memcpy(op->fence, owned->session->fence, sizeof op->fence);
     op_describe(op, owned->session);
     op->version = owned->version;
-    op->state = mem_dup(owned->state, owned->state_len);
+    op->state = mem_dup(owned_state(owned).data, owned->state_len);
     op->state_len = owned->state_len;
     owned->phase = OWNED_RESTORING;
     list_remove(&owned->link);

@@ -56,9 +56,9 @@ static void take_ownership(struct op *op, uint64_t version)
         owned = NULL;
     }
     if (!owned)
-        owned = owned_create(op->session, partition, id_of(op));
-    if (!owned->state || version >= owned->version)
-        owned_set_state(owned, version, &op->state, op->state_len);
+        owned = owned_create(op->session, partition, id_of(op), op->state_len);
+    if (version >= owned->version)
+        owned = owned_set_state(partition, owned, version, op_state(op));
     owned_confirm(partition, owned);
 }
 
@@ -66,7 +66,7 @@ static void was_updated(struct op *op)
 {
     struct owned *owned = owned_find(op->partition, id_of(op));
     if (owned && !strcmp(owned->session->fence, op->fence) && op->version > owned->version)
-        owned_set_state(owned, op->version, &op->state, op->state_len);
+        owned_set_state(op->partition, owned, op->version, op_state(op));
 }
 
 static void was_restored(struct op *op, uint64_t version)

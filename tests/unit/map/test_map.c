@@ -59,6 +59,36 @@ static void test_stale_and_same_versions(void **state)
     map_session_end(&client.session, true);
 }
 
+/* The record of an entry has its state in itself, and moves when that grows or shrinks. */
+static void test_states_of_any_length_are_kept(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    static char text[5000];
+    static const size_t lengths[] = {0, 1, 16, 17, 400, 4999, 3, 0, 300, 299};
+    char key[300];
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "");
+    client_update(world, &client, "other", 1, "neighbour");
+    client_open(world, &client, "last");
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        memset(text, 'a' + (int)i, lengths[i]);
+        text[lengths[i]] = 0;
+        assert_int_equal(client_update(world, &client, "grows", i + 1, text), MAP_OK);
+        WORLD_REDIS(world, "FLUSHALL"); /* what is kept is put back */
+        snprintf(key, sizeof key, "tracker:{main/1/0}:client:grows");
+        WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", key), world->reply_integer == 1));
+        WORLD_REDIS(world, "HSTRLEN", key, "state");
+        assert_int_equal(world->reply_integer, lengths[i]);
+        if (lengths[i] > 0 && lengths[i] < sizeof world->reply)
+            assert_string_equal(WORLD_REDIS(world, "HGET", key, "state"), text);
+    }
+    WAIT_UNTIL(world,
+               !strcmp(WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:client:other", "state"),
+                       "neighbour"));
+    map_session_end(&client.session, true);
+}
+
 static void test_low_byte_versions_wrap(void **state)
 {
     struct world *world = *state;
@@ -281,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_open_is_told_to_the_other),
         TEST(test_stale_and_same_versions),
+        TEST(test_states_of_any_length_are_kept),
         TEST(test_low_byte_versions_wrap),
         TEST(test_many_in_one_turn_are_answered_in_order),
         TEST(test_foreign_updates_are_refused),
