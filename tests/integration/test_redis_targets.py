@@ -1,5 +1,6 @@
 """Which Redis, and how a front-end gets to it."""
 import os
+import re
 
 from harness import Versioned, certificates, logfmt
 
@@ -19,6 +20,38 @@ def test_a_user_with_a_password_in_the_url(t):
     frontend = t.frontend(url)
     t.connect(frontend, Versioned).open(b"x")
     assert "se:cr" not in frontend.log and "se%3A" not in frontend.log, "the password is in the log"
+
+
+def test_the_documented_rights_are_enough(t):
+    """Of the user in docs/operations.md: nothing that a front-end or trackerctl does is refused."""
+    with open(t.path("docs/operations.md"), encoding="utf-8") as file:
+        text = file.read()
+    rights = re.search(r"^ACL SETUSER (.*?)```", text, re.S | re.M)[1].replace("PASSWORD", "secret").split()
+    more = re.search(r"`trackerctl` needs `([+a-z ]+)` more", text)[1].split()
+    redis = t.redis()
+    redis("ACL", "SETUSER", *rights)
+    url = f"unix://tracker:secret@{redis.socket}"
+    a, b = (t.frontend(url, node=node, settings={"client.grace": "1s", "map.hold": "0s"}) for node in "ab")
+    client, other = t.connect(a, Versioned), t.connect(b, Versioned)
+    id = client.open(b"x")
+    other.open(b"y")
+    other.wait_for_state(id, b"x")
+    client.drop()
+    t.wait_until(lambda: other.update(id, 1, b"adopted"), what="it is adopted")
+    assert other.close(id)
+    redis("FLUSHALL")
+    redis("SCRIPT", "FLUSH")
+    t.wait_until(lambda: redis("EXISTS", b"tracker:{main/1/0}:client:" + other.id), what="it is filled again")
+    orphan = t.connect(a, Versioned).open(b"z")
+    a.kill()
+    t.wait_until(lambda: not redis("EXISTS", b"tracker:{main/1/0}:client:" + orphan), 15, "the dead one's are reaped")
+    assert b.ready() and redis("ACL", "LOG") == [], redis("ACL", "LOG")
+    redis("ACL", "SETUSER", "tracker", *more)
+    for command in (["nodes"], ["clients"], ["get", other.id.decode()], ["shard", "x"], ["fsck"], ["fsck", "--repair"],
+                    ["config", "b"], ["ping"], ["kick", other.id.decode()]):
+        done = t.run("trackerctl", "--redis", url, *command)
+        assert done.returncode == 0, done
+    assert redis("ACL", "LOG") == [], redis("ACL", "LOG")
 
 
 def test_a_password_from_a_file(t):
