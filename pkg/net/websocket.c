@@ -181,7 +181,8 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
     if (!is_open(websocket))
         return;
     say(websocket, code_of(reason), conn_close_reason_name(reason));
-    move(websocket, WEBSOCKET_CLOSING, reason);
+    /* Who has said what it should not is not waited for. */
+    move(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING, reason);
 }
 
 void websocket_say_closed(struct websocket *websocket, enum conn_close_reason reason)

@@ -16,6 +16,7 @@ static const struct {
     {&server_config, offsetof(struct configuration, server)},
     {&net_config, offsetof(struct configuration, net)},
     {&http_config, offsetof(struct configuration, http)},
+    {&websocket_config, offsetof(struct configuration, websocket)},
     {&redis_config, offsetof(struct configuration, redis)},
     {&map_config, offsetof(struct configuration, map)},
     {&tracker_config, offsetof(struct configuration, tracker)},
@@ -28,6 +29,8 @@ static const struct {
 } copies[] = {
     {&net_config, offsetof(struct configuration, net), offsetof(struct listener_settings, net)},
     {&http_config, offsetof(struct configuration, http), offsetof(struct listener_settings, http)},
+    {&websocket_config, offsetof(struct configuration, websocket),
+     offsetof(struct listener_settings, websocket)},
     {&tracker_config, offsetof(struct configuration, tracker),
      offsetof(struct listener_settings, tracker)},
 };
@@ -92,18 +95,31 @@ void listener_settings_free(struct listener_settings *settings)
         config_free_values(copies[i].module, (char *)settings + copies[i].to);
 }
 
-bool listener_settings_has(const struct config_module *own, const char *option)
+bool listener_settings_has(const struct config_module *const *own, const char *option)
 {
-    return config_has_option(own, option) || config_has_option(&net_config, option);
+    for (; *own != NULL; own++) {
+        if (config_has_option(*own, option))
+            return true;
+    }
+    return config_has_option(&net_config, option);
 }
 
-char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
-                            const char *option, const char *value)
+static void *values_of(struct listener_settings *settings, const struct config_module *module)
 {
     for (size_t i = 0; i < COPIES; i++) {
-        const struct config_module *module = copies[i].module;
-        if (module == own && config_has_option(own, option))
-            return config_override(own, (char *)settings + copies[i].to, option, value);
+        if (copies[i].module == module)
+            return (char *)settings + copies[i].to;
+    }
+    return NULL;
+}
+
+char *listener_settings_set(struct listener_settings *settings,
+                            const struct config_module *const *own, const char *option,
+                            const char *value)
+{
+    for (; *own != NULL; own++) {
+        if (config_has_option(*own, option))
+            return config_override(*own, values_of(settings, *own), option, value);
     }
     return config_override(&net_config, &settings->net, option, value);
 }

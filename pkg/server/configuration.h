@@ -7,6 +7,7 @@
 #include "map/map.h"
 #include "net/http.h"
 #include "net/listener.h"
+#include "net/websocket.h"
 #include "protocol/tracker.h"
 #include "redis/redis.h"
 #include "server/cmdline.h"
@@ -18,6 +19,7 @@ struct configuration {
     struct server_settings server;
     struct net_settings net;
     struct http_settings http;
+    struct websocket_settings websocket;
     struct redis_settings redis;
     struct map_settings map;
     struct tracker_settings tracker;
@@ -36,15 +38,17 @@ char *configuration_reload(struct configuration *configuration) __attribute__((w
 struct listener_settings {
     struct net_settings net;
     struct http_settings http;
+    struct websocket_settings websocket;
     struct tracker_settings tracker;
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);
-/* Whether there is such an option: of net, or of the listener's own module. */
-bool listener_settings_has(const struct config_module *own, const char *option);
-/* Sets it. NULL, or what is wrong (the caller frees). */
-char *listener_settings_set(struct listener_settings *settings, const struct config_module *own,
-                            const char *option, const char *value)
-    __attribute__((warn_unused_result));
+/* Whether there is such an option: of one of the listener's own modules (ends with NULL), or of
+ * net. */
+bool listener_settings_has(const struct config_module *const *own, const char *option);
+/* Sets it, where the first module has it. NULL, or what is wrong (the caller frees). */
+char *listener_settings_set(struct listener_settings *settings,
+                            const struct config_module *const *own, const char *option,
+                            const char *value) __attribute__((warn_unused_result));
 
 #endif

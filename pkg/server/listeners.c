@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "server/web.h"
 
 struct entry;
 
@@ -19,7 +20,8 @@ struct kind {
     const char *name;
     bool for_operators; /* goes on while the front-end drains */
     bool has_space;
-    const struct config_module *module; /* whose settings may be options, besides net's */
+    /* Whose settings may be options, before net's: the first that has one of the name. */
+    const struct config_module *const *modules;
     void (*open)(struct entry *entry);
     void (*close)(struct entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
@@ -43,6 +45,7 @@ struct entry {
     struct listener_callbacks callbacks;
     struct listener *listener;
     struct tracker_port *tracker;
+    struct web *web;
 };
 
 struct listeners {
@@ -69,17 +72,31 @@ static void accepted_tracker(void *arg, struct conn *conn)
     tracker_serve(entry->tracker, conn);
 }
 
+static void open_web(struct entry *entry)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    entry->web = web_create(context, &entry->settings, entry->space,
+                            entry->admin ? context->admin : context->bare);
+}
+
+static void close_web(struct entry *entry)
+{
+    web_destroy(&entry->web);
+}
+
 static void accepted_web(void *arg, struct conn *conn)
 {
     struct entry *entry = arg;
-    const struct listeners_context *context = &entry->listeners->context;
-    http_serve(context->net, conn, &entry->settings.http,
-               entry->admin ? context->admin : context->bare);
+    web_serve(entry->web, conn);
 }
 
+static const struct config_module *const tracker_modules[] = {&tracker_config, NULL};
+static const struct config_module *const web_modules[] = {&http_config, &websocket_config,
+                                                          &tracker_config, NULL};
+
 static const struct kind kinds[] = {
-    {"tracker", false, true, &tracker_config, open_tracker, close_tracker, accepted_tracker},
-    {"web", true, false, &http_config, NULL, NULL, accepted_web},
+    {"tracker", false, true, tracker_modules, open_tracker, close_tracker, accepted_tracker},
+    {"web", true, true, web_modules, open_web, close_web, accepted_web},
 };
 
 static const char standard_listeners[] = "tracker=127.0.0.1:6789 web=127.0.0.1:8080";
@@ -172,19 +189,36 @@ static char *set_admin(struct entry *entry, const char *value)
     return NULL;
 }
 
+struct nearest {
+    const char *name;
+    size_t distance;
+};
+
+static void look_at(struct nearest *nearest, const char *name, size_t distance)
+{
+    if (distance < nearest->distance)
+        *nearest = (struct nearest){name, distance};
+}
+
+static void look_in(struct nearest *nearest, const struct config_module *module, const char *option)
+{
+    size_t distance;
+    const char *name = config_nearest_option(module, option, &distance);
+    if (name)
+        look_at(nearest, name, distance);
+}
+
 static char *unknown_option(const struct kind *kind, const char *option)
 {
-    size_t least, distance;
-    const char *own = kind->has_space ? "space" : "admin";
-    const char *nearest = config_nearest_option(kind->module, option, &least);
-    const char *of_net = config_nearest_option(&net_config, option, &distance);
-    if (distance < least) {
-        least = distance;
-        nearest = of_net;
-    }
-    if (config_distance(option, own) < least)
-        nearest = own;
-    return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest);
+    struct nearest nearest = {NULL, SIZE_MAX};
+    for (size_t i = 0; kind->modules[i]; i++)
+        look_in(&nearest, kind->modules[i], option);
+    look_in(&nearest, &net_config, option);
+    if (kind->has_space)
+        look_at(&nearest, "space", config_distance(option, "space"));
+    if (kind->for_operators)
+        look_at(&nearest, "admin", config_distance(option, "admin"));
+    return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest.name);
 }
 
 static char *apply_option(struct entry *entry, const struct option *option)
@@ -194,9 +228,9 @@ static char *apply_option(struct entry *entry, const struct option *option)
         return set_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
-    if (!listener_settings_has(kind->module, option->name))
+    if (!listener_settings_has(kind->modules, option->name))
         return unknown_option(kind, option->name);
-    return listener_settings_set(&entry->settings, kind->module, option->name, option->value);
+    return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
 
 /* ",option=value,option=value"; consumes it. */
@@ -321,6 +355,8 @@ void listeners_close_connections(struct listeners *listeners, bool all)
         struct entry *entry = list_entry(node, struct entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
+        else if (entry->web)
+            web_end_sessions(entry->web);
     }
 }
 
@@ -330,6 +366,8 @@ void listeners_stop(struct listeners *listeners, bool all)
         struct entry *entry = list_entry(node, struct entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_stop(entry->listener);
+        else if (entry->web)
+            web_set_draining(entry->web);
     }
 }
 
@@ -338,7 +376,7 @@ void listeners_stop(struct listeners *listeners, bool all)
 static char *derive_settings(const struct entry *entry, const struct configuration *configuration,
                              struct listener_settings *to)
 {
-    const struct config_module *own = entry->kind->module;
+    const struct config_module *const *own = entry->kind->modules;
     char *error = NULL;
     listener_settings_copy(to, configuration);
     for (size_t i = 0; i < entry->option_count && !error; i++) {

@@ -33,9 +33,10 @@ char *listeners_add(struct listeners *listeners, const char *specification)
 /* Those of the setting `listen`, else the standard ones. */
 char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
-/* Stops accepting; those for operators (web) only when all is set. */
+/* Stops accepting; those for operators (web) only when all is set, else they only upgrade no more
+ * connections. */
 void listeners_stop(struct listeners *listeners, bool all);
-/* Those for operators (web) only when all is set. */
+/* Those for operators (web) only when all is set, else of them those that were upgraded. */
 void listeners_close_connections(struct listeners *listeners, bool all);
 /* Whether each could go on with these settings, and the certificates that they name. NULL, or what
  * is wrong with one of them (the caller frees). Changes nothing. */

@@ -135,6 +135,8 @@ static void test_reload(void **state)
 
 static void test_copies_of_a_listener(void **state)
 {
+    const struct config_module *const tracker[] = {&tracker_config, NULL};
+    const struct config_module *const http[] = {&http_config, NULL};
     struct stage *stage = *state;
     struct listener_settings copy;
     char *error;
@@ -143,12 +145,12 @@ static void test_copies_of_a_listener(void **state)
     listener_settings_copy(&copy, &stage->configuration);
     assert_string_equal(copy.net.proxy_from, "10.0.0.0/8");
     assert_ptr_not_equal(copy.net.proxy_from, stage->configuration.net.proxy_from);
-    assert_null(listener_settings_set(&copy, &tracker_config, "rate", "20"));
-    assert_null(listener_settings_set(&copy, &tracker_config, "proxy_from", ""));
+    assert_null(listener_settings_set(&copy, tracker, "rate", "20"));
+    assert_null(listener_settings_set(&copy, tracker, "proxy_from", ""));
     assert_int_equal(copy.tracker.rate, 20);
     assert_int_equal(stage->configuration.tracker.rate, 10);
     assert_string_equal(stage->configuration.net.proxy_from, "10.0.0.0/8");
-    error = listener_settings_set(&copy, &http_config, "rate", "20");
+    error = listener_settings_set(&copy, http, "rate", "20");
     assert_non_null(error);
     free(error);
     listener_settings_free(&copy);

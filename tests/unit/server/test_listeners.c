@@ -82,6 +82,8 @@ static void test_good(void **state)
         "web=127.0.0.1:0,admin=off,proxy=true",
         "web=127.0.0.1:0,admin=on",
         "web=127.0.0.1:0,max_headers=5,http.timeout=1s",
+        "web=127.0.0.1:0,space=main,rate=5,tracker.rate=6,original=2014",
+        "web=127.0.0.1:0,origins=same https://a.example:8443 null,ws.timeout=1m",
         "web=127.0.0.1:0,tls=true,tls_certificate=a.pem,tls_key=b.pem",
     };
     struct stage *stage = *state;
@@ -127,8 +129,11 @@ static void test_bad(void **state)
         {"tracker=127.0.0.1:0,max_connections=5", "max_connections"},
         {"web=127.0.0.1:0,tls=true", "tls_certificate"},
         {"web=127.0.0.1:0,tls=true,tls_certificate=a.pem", "tls_key"},
-        {"web=127.0.0.1:0,rate=5", "rate"},
-        {"web=127.0.0.1:0,space=main", "space"},
+        {"web=127.0.0.1:0,rate=-1", "ws.rate"},
+        {"web=127.0.0.1:0,tracker.rate=-1", "tracker.rate"},
+        {"web=127.0.0.1:0,origins=example.org", "https://host"},
+        {"web=127.0.0.1:0,space=other", "map.spaces"},
+        {"tracker=127.0.0.1:0,ws.rate=1", "ws.rate"},
         {"web=127.0.0.1:0,admin=maybe", "admin"},
     };
     struct stage *stage = *state;
