@@ -1,5 +1,6 @@
 """A randomised run: a seed makes a schedule of what clients do and of faults, several front-ends and
-a Redis suffer it, and at the end everything must agree with what the clients know.
+a Redis suffer it, and at the end of each third everything must agree with what the clients know. The
+schedule's clock stands still meanwhile.
 
 The schedule depends on the seed alone. What comes of it depends on the machine too, as it does for
 any concurrent program; a client that has lost its connection decides by the schedule's numbers where
@@ -23,6 +24,7 @@ PARTITIONS = (1, 1, 3)
 PUSHED, SILENT = 0, 2  # listeners of LISTEN
 GIVE_UP = 9  # seconds without an answer, and a client goes elsewhere
 AGAIN = 0.4  # seconds until a refused request is tried again
+QUIET = 15  # seconds without an action after one at the moment of a fault
 
 
 class Schedule:
@@ -39,6 +41,8 @@ class Schedule:
         self.settings = {**SETTINGS, "map.partitions": numbers.choice(PARTITIONS)}
         self.tcp = numbers.random() < 0.3
         self.clients = [self._actions(random.Random(f"{seed}/{index}")) for index in range(clients)]
+        for fault in self.faults:
+            self._gather(random.Random(f"{seed}/{fault}"), fault[0])
 
     def _faults(self, numbers, count):
         found = []
@@ -69,8 +73,20 @@ class Schedule:
             found.append((at, action))
             if action == "leave":
                 break
-            at += numbers.expovariate(0.8)
+            at += numbers.expovariate(0.5)
         return found
+
+    def _gather(self, numbers, at):
+        """A tenth of the clients act at the moment of a fault, and are quiet then: what that moment
+        loses is not put right by what they do next."""
+        for index in numbers.sample(range(len(self.clients)), len(self.clients) // 10):
+            actions = self.clients[index]
+            if actions[-1][1] == "leave" and actions[-1][0] < at + QUIET:
+                continue
+            moment = at + numbers.uniform(-0.01, 0.05)
+            kept = [action for action in actions if not moment - 0.5 < action[0] < moment + QUIET]
+            kept.append((moment, numbers.choices(("update", "close", "drop", "leave"), (60, 30, 8, 2))[0]))
+            self.clients[index] = sorted(kept)
 
     def __str__(self):
         return "\n".join([f"seed {self.seed}: {len(self.clients)} clients, {len(self.faults)} faults, "
@@ -150,20 +166,20 @@ class Peer:
         elif action == "close" and self.id is not None:
             self.closing = True
         elif action == "leave":
+            self.actions = []
             self.left = True
             if self.socket is not None:
                 self.lose(now)
 
     def settled(self):
-        if self.actions:
-            return False
         if self.left:
             return True
-        return (self.socket is not None and self.asked is None and not self.closing and self.id is not None
+        is_due = self.actions and self.actions[-1][0] <= self.run.clock
+        return (not is_due and self.socket is not None and self.asked is None and not self.closing and self.id is not None
                 and self.acknowledged == self.wanted)
 
     def turn(self, now):
-        while self.actions and self.actions[-1][0] <= now:
+        while self.actions and self.actions[-1][0] <= self.run.clock:
             self.act(now, self.actions.pop()[1])
         if self.left or now < self.try_at:
             return
@@ -270,9 +286,11 @@ class Run:
         t.stack.callback(self.poll.close)
         self.by_descriptor = {}
         self.peers = [Peer(self, index, actions) for index, actions in enumerate(schedule.clients)]
+        self.faults = list(reversed(schedule.faults))
         self.due = []  # (second, function): the ends of faults
         self.sleepers = []
         self.began = time.monotonic()
+        self.clock = 0  # the schedule's
 
     def now(self):
         return (time.monotonic() - self.began) / scaled(1)
@@ -347,11 +365,13 @@ class Run:
             if peer is not None:
                 peer.readable(now)
 
-    def play(self):
-        faults = list(reversed(self.schedule.faults))
-        while self.now() < self.schedule.seconds or faults:
-            while faults and faults[-1][0] <= self.now():
-                _, kind, number, duration = faults.pop()
+    def play(self, until):
+        """Goes on with the schedule up to that second."""
+        shift = self.now() - self.clock
+        while self.clock < until:
+            self.clock = min(until, self.now() - shift)
+            while self.faults and self.faults[-1][0] <= self.clock:
+                _, kind, number, duration = self.faults.pop()
                 self.begin(kind, number, duration)
             self.turn()
 
@@ -407,10 +427,11 @@ def run(t, seed, **options):
     schedule = Schedule(seed, **options)
     print(schedule, file=sys.stderr)
     world = Run(t, schedule)
-    world.play()
-    world.settle()
-    world.agree()
-    t.fsck(world.redis)
+    for third in (1, 2, 3):
+        world.play(schedule.seconds * third / 3)
+        world.settle()
+        world.agree()
+        t.fsck(world.redis)
     for peer in world.peers:
         if peer.socket is not None:
             peer.socket.close()
