@@ -32,7 +32,7 @@ struct node {
     struct loop_timer *timer;
     char nonce[NONCE_SIZE + 1];
     uint64_t fresh_ms; /* when a nonce last came back */
-    uint64_t asked_ms; /* when the subscriber was last made anew for want of one */
+    uint64_t asked_ms; /* since when one is awaited, if none is fresh */
     unsigned turns;
     bool left; /* its hash is gone for good */
 };
@@ -109,8 +109,7 @@ static void turn(void *arg)
     publish_nonce(node);
     if (!node->left && node->turns++ % INFO_EVERY == 0)
         node_publish(node);
-    if (node->fresh_ms)
-        doubt_subscriber(node, loop_now_ms(map->loop));
+    doubt_subscriber(node, loop_now_ms(map->loop));
 }
 
 struct node *node_create(struct map *map)
@@ -143,6 +142,7 @@ void node_leave(struct node *node)
 void node_link_up(struct node *node)
 {
     node->turns = 0;
+    node->asked_ms = loop_now_ms(node->map->loop); /* nothing can have come without it */
     turn(node);
 }
 

@@ -1,5 +1,9 @@
 """/healthz, /readyz and /metrics of the web listener."""
+import contextlib
 import re
+import socket
+import threading
+import time
 
 from harness import Versioned
 
@@ -36,6 +40,83 @@ def test_not_ready_when_published_messages_do_not_arrive(t):
     assert frontend.http("/healthz")[0] == 200
     redis.thaw()
     t.wait_until(frontend.ready, 15, "ready again")
+
+
+class Forwarder:
+    """Between a front-end and Redis. While `deaf`, what Redis publishes does not pass."""
+
+    def __init__(self, t, redis):
+        self.redis = redis
+        self.deaf = False
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = "redis://127.0.0.1:%d" % self.socket.getsockname()[1]
+        t.stack.callback(self.socket.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.socket.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self.redis.socket)
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self.forward, args=(source, target), daemon=True).start()
+
+    def forward(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not (self.deaf and b"$7\r\nmessage\r\n" in data):
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_events_that_do_not_arrive(t):
+    """Connections that are well, but for what is published: noticed by the nonce, and made anew."""
+    redis = t.redis()
+    forwarder = Forwarder(t, redis)
+    frontend = t.frontend(forwarder.url)
+    t.wait_until(frontend.ready)
+    watcher = t.connect(frontend, Versioned)
+    watcher.open(b"watcher")
+    writer = t.connect(t.frontend(redis), Versioned)
+    id = writer.open(b"0")
+    watcher.wait_for_state(id, b"0")
+    connects = frontend.metric("tracker_redis_connects_total")
+    forwarder.deaf = True
+    t.wait_until(lambda: frontend.http("/readyz")[2] == b"not ready: events of Redis do not arrive\n", 10, "it is noticed")
+    assert frontend.metric("tracker_ready") == 0 and frontend.metric("tracker_redis_up") == 1
+    frontend.wait_for_log("level=warn msg=events_do_not_arrive")
+    frontend.wait_for_metric("tracker_redis_connects_total", connects + 1)
+    assert writer.update(id, 1, b"1")
+    forwarder.deaf = False
+    t.wait_until(frontend.ready, 10, "ready again")
+    watcher.wait_for_state(id, b"1")
+    assert writer.update(id, 2, b"2")
+    watcher.wait_for_state(id, b"2")
+
+
+def test_events_that_never_arrive(t):
+    redis = t.redis()
+    forwarder = Forwarder(t, redis)
+    forwarder.deaf = True
+    frontend = t.frontend(forwarder.url)
+    frontend.wait_for_log("level=warn msg=events_do_not_arrive")
+    assert frontend.http("/readyz")[:1] == (503,)
+    forwarder.deaf = False
+    t.wait_until(frontend.ready, 10, "ready")
+
+
+def test_a_return_of_redis_is_no_doubt(t):
+    """What could not come is not missed."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    t.wait_until(frontend.ready)
+    redis.kill()
+    t.wait_until(lambda: frontend.http("/readyz")[0] == 503)
+    time.sleep(4)
+    redis.start()
+    t.wait_until(frontend.ready, 15, "ready again")
+    assert not frontend.log_lines("events_do_not_arrive")
 
 
 def test_metrics_are_prometheus_text(t):
