@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/random.h"
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -159,15 +158,6 @@ socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_sto
 bool address_same_ip(const struct address *a, const struct address *b)
 {
     return a->family == b->family && memcmp(a->ip, b->ip, ip_length(a->family)) == 0;
-}
-
-uint64_t address_hash_ip(const struct address *address)
-{
-    uint8_t key[17] = {address->family};
-    size_t len = ip_length(address->family);
-
-    memcpy(key + 1, address->ip, len);
-    return random_keyed_hash(key, len + 1);
 }
 
 /* Bits after the prefix are zeroed, so that one prefix has one form. */

@@ -32,8 +32,6 @@ void address_from_sockaddr(const struct sockaddr *sockaddr, struct address *addr
 /* Length of the sockaddr written, 0 for ADDRESS_NONE and ADDRESS_UNIX. */
 socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *storage);
 bool address_same_ip(const struct address *a, const struct address *b);
-/* A hash of the address without the port, keyed by a random key of this process. */
-uint64_t address_hash_ip(const struct address *address);
 
 /* "10.0.0.0/8", "2001:db8::/32", or an address (a whole-length prefix). */
 struct address_prefix {

@@ -1,5 +1,6 @@
-/* address_count: a uthash of the addresses that have connections, without their ports. The hash
- * is keyed by this process, as peers choose the keys. */
+/* address_count: a uthash of the addresses that have connections, without their ports. IPv6 counts
+ * by /64, as one peer has all addresses in it. The hash is keyed by this process, as peers choose
+ * the keys. */
 #include "net/net_private.h"
 
 #include <stdlib.h>
@@ -8,10 +9,11 @@
 #include <uthash.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 
 struct key {
     uint8_t family;
-    uint8_t ip[16]; /* unused bytes are zero */
+    uint8_t ip[8]; /* unused bytes are zero */
 };
 
 struct address_count {
@@ -31,7 +33,7 @@ struct address_count *address_count_add(struct address_count **table, const stru
                                         int64_t limit)
 {
     struct key key = make_key(address);
-    unsigned hash = (unsigned)address_hash_ip(address);
+    unsigned hash = (unsigned)random_keyed_hash(&key, sizeof key);
     struct address_count *count;
     HASH_FIND_BYHASHVALUE(hh, *table, &key, sizeof key, hash, count);
     if (count == NULL) {

@@ -310,7 +310,9 @@ static void test_prefix_lists(void **state)
 static void send_client(int fd, const char *address)
 {
     char text[108];
-    snprintf(text, sizeof text, "PROXY TCP4 %s 5.6.7.8 1 2\r\n", address);
+    bool is_ipv6 = strchr(address, ':') != NULL;
+    snprintf(text, sizeof text, "PROXY TCP%c %s %s 1 2\r\n", is_ipv6 ? '6' : '4', address,
+             is_ipv6 ? "::1" : "5.6.7.8");
     fixture_write_text(fd, text);
 }
 
@@ -333,6 +335,28 @@ static void test_clients_are_counted_not_the_proxy(void **state)
     assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - before, 1);
     assert_true(fixture_logged(f, "peer=192.0.2.1:1"));
     assert_int_equal(f->accepted, 3);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+}
+
+static void test_ipv6_clients_are_counted_by_their_net(void **state)
+{
+    static const char *const clients[] = {"2001:db8::1", "2001:db8::ffff:0:0:2", "2001:db8:0:1::1",
+                                          "2001:db8::3"};
+    struct fixture *f = *state;
+    int64_t before = metrics_get(METRIC_REFUSED_ADDRESS_LIMIT);
+    struct writer got = {0};
+    int fds[4];
+    fixture_set(f, "net.max_per_address=2");
+    listen_behind_proxy(f);
+    for (unsigned i = 0; i < 4; i++) {
+        fds[i] = fixture_connect(f);
+        send_client(fds[i], clients[i]);
+        if (i < 3)
+            WAIT_FOR(f, f->accepted == i + 1);
+    }
+    fixture_read_end(f, fds[3], &got);
+    assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - before, 1);
     for (int i = 0; i < 4; i++)
         close(fds[i]);
 }
@@ -386,6 +410,7 @@ int main(void)
         TEST(test_listener_refuses_missing_and_late),
         TEST(test_proxy_from),
         TEST(test_clients_are_counted_not_the_proxy),
+        TEST(test_ipv6_clients_are_counted_by_their_net),
         TEST(test_admit_sees_the_client),
         TEST(test_greeted_ones_end_with_the_listener),
     };
