@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 static size_t ip_length(uint8_t family)
