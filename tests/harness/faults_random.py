@@ -119,6 +119,10 @@ class Peer:
         self.map = {}
         self.map_version = None
         self.dead = []  # ids that it has closed
+        self.history = []
+
+    def note(self, *words):
+        self.history.append((round(self.run.now(), 3), "abc"[self.front_end], *words))
 
     # The connection.
 
@@ -134,6 +138,7 @@ class Peer:
         if result not in (0, errno.EINPROGRESS):
             self.lose(now)
             return
+        self.note("connects")
         self.run.poll.register(self.socket, select.EPOLLIN)
         self.run.by_descriptor[self.socket.fileno()] = self
         self.input = b""
@@ -144,6 +149,7 @@ class Peer:
     def lose(self, now):
         """The connection is gone, or given up."""
         if self.socket is not None:
+            self.note("is gone")
             self.run.by_descriptor.pop(self.socket.fileno(), None)
             self.socket.close()
             self.socket = None
@@ -201,6 +207,7 @@ class Peer:
         else:
             return
         self.asked = (kind, self.wanted, now)
+        self.note(kind, self.id, self.version, self.wanted)
         try:
             sent = self.socket.send(data)
             assert sent == len(data)
@@ -212,6 +219,7 @@ class Peer:
     def answered(self, now, accepted, id=b""):
         kind, state, _ = self.asked
         self.asked = None
+        self.note(kind, id or self.id, accepted)
         if not accepted:
             self.try_at = now + AGAIN
         elif kind == "open":
@@ -303,6 +311,7 @@ class Run:
     # Faults.
 
     def begin(self, kind, number, duration):
+        print(f"{self.now():.3f} {kind} {'abc'[number]} {duration}", file=sys.stderr)
         front_end = self.front_ends[number]
         if kind == "kill":
             front_end.thaw()
@@ -402,7 +411,13 @@ class Run:
                 return stored(self.redis) == self.expected()
             except (OSError, RedisError):
                 return False
-        self.until(is_stored, 30, lambda: f"Redis agrees: {difference(self.expected(), stored(self.redis))}")
+        def what():
+            found = stored(self.redis)
+            expected = self.expected()
+            wrong = [peer for peer in self.peers if found.get(peer.id) != expected.get(peer.id)]
+            told = [(peer.index, peer.history[-12:]) for peer in wrong[:5]]
+            return f"Redis agrees: {difference(expected, found)}; these clients know: {told}"
+        self.until(is_stored, 30, what)
         expected = self.expected()
         wait_agreement(self.t, self.redis, self.front_ends, expected)
         watching = [peer for peer in self.peers if peer.pushed and not peer.left]

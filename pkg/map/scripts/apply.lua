@@ -253,7 +253,7 @@ function judge.restore(op, k)
             op.how = 'index'
             return 'ok ' .. k[VERSION]
         end
-        if not same and not ours then return 'owned - 0' end
+        if not same then return 'owned - 0' end -- another one has taken it over since
         wanted, op.keep = k[VERSION], newer(k[VERSION], wanted)
     end
     return become(op, k, same and ours and 'update' or 'adopt', wanted)
