@@ -65,7 +65,8 @@ static void take_ownership(struct op *op, uint64_t version)
 static void was_updated(struct op *op)
 {
     struct owned *owned = owned_find(op->partition, id_of(op));
-    if (owned && !strcmp(owned->session->fence, op->fence) && op->version > owned->version)
+    /* The same version: its restore has met what this had written before its reply was lost. */
+    if (owned && !strcmp(owned->session->fence, op->fence) && op->version >= owned->version)
         owned_set_state(op->partition, owned, op->version, op_state(op));
 }
 

@@ -61,6 +61,30 @@ static void test_batches_of_a_lost_link_keep_their_order(void **state)
     map_session_end(&client.session, true);
 }
 
+/* Executed, but its reply was lost with the link; asked again, it is accepted. What it said must be
+ * what an emptied Redis is filled with. */
+static void test_an_update_whose_reply_was_lost_is_restored(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[0];
+    struct client client;
+    client_connect(&client, front);
+    client_open(world, &client, "old");
+    unsigned answers = client.answers;
+    kill(redis_embedded_pid(world->server), SIGSTOP);
+    client_send_update(&client, client.id, MAP_VERSION_ABSOLUTE, 1, "new");
+    loop_turn(world->loop, 0);
+    loop_turn(world->loop, 0);
+    redis_link_reset(front->map->link, "a test");
+    kill(redis_embedded_pid(world->server), SIGCONT);
+    WAIT_UNTIL(world, client.answers > answers);
+    assert_int_equal(client.result, MAP_OK);
+    WORLD_REDIS(world, "FLUSHALL");
+    WAIT_UNTIL(world, has_entries(world, "1"));
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(client.id), "state"), "new");
+    map_session_end(&client.session, true);
+}
+
 static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(void **state)
 {
     struct world *world = *state;
@@ -168,6 +192,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_batches_of_a_lost_link_keep_their_order),
+        TEST(test_an_update_whose_reply_was_lost_is_restored),
         TEST(test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first),
         TEST(test_an_expired_entry_of_the_dead_is_counted_once),
         TEST(test_an_expired_orphan_is_counted_once),
