@@ -4,6 +4,7 @@
 #   make run        install what is missing, build, start a front-end with an embedded Redis
 #   make test       install what is missing, build, run every test
 #   make asan       every test again, under the address and undefined-behaviour sanitizers
+#   make conformance  the protocols against their documents, also by npm's ws client where Node is
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
 #   make lint       formatting, static analysis, include table, sizes
 #   make bench      the documented measurements, as a table
@@ -38,7 +39,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test asan lint fuzz bench install clean deps unit
+.PHONY: all run test asan conformance lint fuzz bench install clean deps unit
 .SECONDARY:
 all: $(PROGRAM_FILES)
 
@@ -111,6 +112,9 @@ asan: | deps
 	@$(MAKE) --no-print-directory B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit
 	@TRACKER_TEST_SCALE=3 tests/run --build build/asan
+conformance: | deps
+	@$(MAKE) --no-print-directory all
+	@tests/conformance/run $(B)
 fuzz:
 	@docker/install-packages build fuzz
 	@$(MAKE) --no-print-directory $(FUZZERS:%=build/fuzz/fuzz_%)

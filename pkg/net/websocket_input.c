@@ -59,7 +59,7 @@ static bool may_take(const struct websocket *websocket)
 {
     const struct conn *conn = websocket->conn;
     return conn->state == CONN_OPEN && websocket->state != WEBSOCKET_ENDED &&
-           !(conn->flags & (CONN_PAUSED | CONN_HELD));
+           !(conn->flags & (CONN_PAUSED | CONN_HELD)) && !websocket_stream_waits(websocket);
 }
 
 /* Takes at most one frame. */

@@ -126,7 +126,9 @@ enum websocket_stop { WEBSOCKET_STOP_PROTOCOL = 1, WEBSOCKET_STOP_RATE = 2 };
 struct websocket_rest {
     struct websocket *websocket;
     struct list node; /* in the port's resumed */
-    uint32_t len;
+    uint32_t start;   /* those before it have been consumed since */
+    uint32_t len;     /* from there */
+    uint32_t capacity;
     uint8_t data[];
 };
 
@@ -208,6 +210,8 @@ void websocket_set_stream_limit(struct websocket *websocket, size_t limit);
 void websocket_stream_take(struct websocket *websocket, struct bytes bytes);
 /* Has the rest presented again at the end of this turn. */
 void websocket_stream_schedule(struct websocket *websocket);
+/* Whether it will be. */
+bool websocket_stream_waits(const struct websocket *websocket);
 /* A loop_task's callback. */
 void websocket_stream_present(void *port);
 void websocket_stream_drop(struct websocket *websocket);
