@@ -292,6 +292,40 @@ const char *session_address(const struct map_session *session);
 void session_close_all(struct map_session *session, enum map_end why);
 void session_lose(struct map_session *session, struct bytes id);
 
+/* Operations on rooms, asked for by room.c. They join the session's order like every other, and are
+ * sent again, in their order, when they have to be. done as for all operations. */
+/* done's version is the room's seq of the coming. Harmless when it is a member already, by this
+ * front-end: then nothing is told, and what it said last is kept. */
+void session_join(struct map_session *session, struct bytes room, struct bytes id,
+                  struct bytes user, map_done done, void *arg);
+/* The session may be NULL, and then done is not called. */
+void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
+                   struct bytes id, map_done done, void *arg);
+/* number: counts a member's messages from 1. One that Redis has seen is MAP_OK and not told again,
+ * so that sending it again is harmless. MAP_MISSING: not a member. */
+void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
+                 struct bytes message, map_done done, void *arg);
+
+/* room.c: a partition has been greeted: all members here of its rooms join again (harmlessly where
+ * Redis still has them), before anything that waits. */
+void rooms_rejoin(struct partition *partition);
+/* Whether a session here is that member; what Redis lists and nobody here is, is taken out. */
+bool rooms_have_member(const struct partition *partition, struct bytes room, struct bytes id);
+/* Members here of the partition's rooms, whose joining Redis has confirmed. */
+size_t rooms_count(const struct partition *partition);
+void rooms_subscribed(struct map *map, struct bytes channel);
+bool rooms_message(struct map *map, struct bytes channel, struct bytes message);
+
+/* presence.c */
+void presence_link_up(struct map *map);
+void presence_new_epoch(struct partition *partition);
+void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms);
+void presence_subscribed(struct map *map, struct bytes channel);
+bool presence_message(struct map *map, struct bytes channel, struct bytes message);
+
+/* relay.c: what the node's channel, and the channel for everybody, bring. */
+void relay_message(struct map *map, struct bytes verb, struct bytes rest);
+
 /* sweep.c */
 void sweep_start(struct partition *partition);
 void sweep_run(void *partition);

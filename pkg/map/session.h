@@ -31,8 +31,10 @@ enum map_result {
 };
 const char *map_result_name(enum map_result result);
 
-/* Why the map ends a session's connection. */
-enum map_end { MAP_END_SILENT, MAP_END_KICKED };
+/* Why the map ends a session's connection. DROPPED: its entry is taken over elsewhere (it resumed
+ * on another connection, or its user logged in again); what the session owns is left, not closed.
+ */
+enum map_end { MAP_END_SILENT, MAP_END_KICKED, MAP_END_DROPPED };
 
 struct map_sink {
     /* How long the peer has not been heard, ms. */
@@ -41,6 +43,9 @@ struct map_sink {
     void (*end)(void *arg, enum map_end why);
     /* An entry is no longer this session's: another one adopted it. May be NULL. */
     void (*lost)(void *arg, struct bytes id);
+    /* A packet for this session's entry (map/relay.h); false when this protocol takes none. May be
+     * NULL: none is taken. */
+    bool (*relayed)(void *arg, struct bytes from, struct bytes packet);
 };
 
 typedef void (*map_done)(void *arg, enum map_result result, uint64_t version);
@@ -58,6 +63,54 @@ void map_session_end(struct map_session **session, bool leave);
  * map_session_opened_id during the call. */
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg);
 struct bytes map_session_opened_id(const struct map_session *session);
+
+/*
+ * Entries made of fields. Instead of a state such an entry has any fields of its protocol's choice
+ * (docs/redis-keys.md): "p:<name>" for properties, and, when it is a device of a user, "user" and
+ * "status". This front-end's copy is the truth: map_session_set changes it at once, and Redis
+ * follows as soon as it may, what came meanwhile joined. The versions are the map's own.
+ */
+struct map_field {
+    struct bytes name;  /* not one that the map keeps itself: see map_field_is_free */
+    struct bytes value; /* data NULL: the field is deleted */
+};
+bool map_field_is_free(struct bytes name);
+
+/* How a user is, told by all devices; a device is ONLINE or BUSY. As text: offline, online, busy.
+ */
+enum map_status { MAP_OFFLINE, MAP_ONLINE, MAP_BUSY };
+const char *map_status_name(enum map_status status);
+/* False when it is none of the names. */
+bool map_status_read(struct bytes text, enum map_status *status)
+    __attribute__((warn_unused_result));
+
+struct map_open {
+    struct bytes id;        /* empty: 7 characters of its own making, in the user's partition */
+    struct bytes user;      /* whose device it is; empty: nobody's. With a user, id must be empty */
+    enum map_status status; /* of the device; only with a user */
+    bool alone;             /* MAP_OWNED when the user has another device already */
+    struct bytes resume;    /* what map_session_resume must bring, as it is to be stored (a hash);
+                               empty: the entry cannot be resumed */
+    const struct map_field *fields;
+    size_t field_count;
+};
+/* Copies all. An id that somebody has: MAP_OWNED. done's id is map_session_opened_id. */
+void map_session_open_fields(struct map_session *session, const struct map_open *open,
+                             map_done done, void *arg);
+/* Comes back to an entry that was left, with all its fields, if it was opened with this `resume`.
+ * When its old connection still seems to live, that one is dropped first. MAP_OK: the session owns
+ * it now. MAP_MISSING: there is none, or resume is not its. */
+void map_session_resume(struct map_session *session, struct bytes id, struct bytes resume,
+                        map_done done, void *arg);
+/* Changes fields of an entry that the session owns and that was opened with fields; false when it
+ * is not. Deleting what is not there is no change. */
+bool map_session_set(struct map_session *session, struct bytes id, const struct map_field *changes,
+                     size_t count);
+/* The same for the device's status: what is derived of it is told to those who watch the user. */
+bool map_session_set_status(struct map_session *session, struct bytes id, enum map_status status);
+/* The fields of such an entry, encoded as an event's body (map/event.h: event_field), as they are
+ * wanted; empty when the session does not own it. Valid until the session is used again. */
+struct bytes map_session_fields(const struct map_session *session, struct bytes id);
 
 /* What an update's version means. */
 enum map_version_kind {

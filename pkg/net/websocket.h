@@ -110,6 +110,10 @@ struct conn *websocket_conn(struct websocket *websocket);
 struct frame *websocket_frame_create(enum websocket_opcode opcode, struct bytes bytes);
 /* Each returns at once, and does nothing after Close. A frame of websocket_frame_create: */
 void websocket_send_frame(struct websocket *websocket, struct frame *message);
+/* One message of two parts: head is copied, the rest is a plain frame (frame_create) that many
+ * messages share, each with a head of its own. */
+void websocket_send_parts(struct websocket *websocket, enum websocket_opcode opcode,
+                          struct bytes head, struct frame *rest);
 /* Copies. */
 void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, struct bytes bytes);
 

@@ -55,6 +55,20 @@ void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, s
     conn_put(websocket->conn, bytes);
 }
 
+void websocket_send_parts(struct websocket *websocket, enum websocket_opcode opcode,
+                          struct bytes head, struct frame *rest)
+{
+    uint8_t header[WEBSOCKET_HEADER_MAX];
+    size_t size;
+    if (!may_send(websocket))
+        return;
+    size = websocket_header_write(header, (uint8_t)opcode, head.len + rest->len);
+    metrics_add(METRIC_WEBSOCKET_SENT, 1);
+    conn_put(websocket->conn, (struct bytes){header, size});
+    conn_put(websocket->conn, head);
+    conn_put_slice(websocket->conn, rest, 0, rest->len);
+}
+
 void websocket_forget_shared(struct websocket_port *port)
 {
     frame_unref(&port->shared.of);

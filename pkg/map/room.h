@@ -1,0 +1,93 @@
+/*
+ * room: rooms as this front-end's sessions are in them.
+ *
+ * A room is a name, its members (devices of users, by their entries' ids), and messages, which all
+ * members get in the same order: every message and every coming and going is numbered and
+ * published by the script at the room's place in Redis, and none is delivered here before it came
+ * back. A front-end subscribes to the rooms that its sessions are in.
+ *
+ * A room exists while it has members. When messages may have been lost on the way (a link that
+ * broke, a gap in the numbers, a new epoch), its members here are told so, and then who is there.
+ */
+#ifndef MAP_ROOM_H
+#define MAP_ROOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "map/map.h"
+#include "map/session.h"
+
+struct map_rooms; /* what one service has in one space */
+struct map_room;
+
+/* A session's being in a room; embedded in what the session keeps for each. Zero-initialise. */
+struct map_member {
+    struct list link; /* the room's */
+    struct map_room *room;
+    struct map_session *session;
+    void *arg;     /* the session's protocol's own */
+    bool active;   /* the room has told its coming: it gets messages */
+    bool asked;    /* its joining is under way */
+    uint64_t said; /* number of its last message; see docs/redis-keys.md */
+    map_done done; /* of the joining */
+    void *done_arg;
+    uint8_t id_len;
+    char id[]; /* the entry's; then the user's id */
+};
+
+struct map_room_callbacks {
+    /* A message for all active members: map_room_members. Valid during the call. */
+    void (*said)(void *arg, struct map_room *room, struct bytes message);
+    /* Users who came, and who are gone (none of their devices is in the room any more). For all
+     * active members but `joiner` (may be NULL), who is told all that are there. */
+    void (*changed)(void *arg, struct map_room *room, const struct bytes *joined,
+                    size_t joined_count, const struct bytes *left, size_t left_count);
+    /* A member has become active: it is to be told who is there (map_room_users, itself among
+     * them). */
+    void (*entered)(void *arg, struct map_room *room, struct map_member *member);
+    /* Messages may have been lost: active members are to be told, and then who is there. */
+    void (*lost)(void *arg, struct map_room *room);
+};
+
+struct map_rooms *map_rooms_create(struct map_space *space,
+                                   const struct map_room_callbacks *callbacks, void *arg);
+/* All members must have left. */
+void map_rooms_destroy(struct map_rooms **rooms);
+
+/*
+ * Joins the room, which is made if there is none. id: the session's entry, a device of user. done
+ * is called once, unless the member leaves before: MAP_OK when it is active (`entered` has been
+ * called), MAP_LIMIT (room.max_members), MAP_DEADLINE or MAP_REFUSED when it is not in the room;
+ * then the member has been freed. The member is the map's; arg is kept for the callbacks.
+ */
+struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
+                                 struct map_session *session, struct bytes id, struct bytes user,
+                                 map_done done, void *arg);
+/* Frees the member. The others are told by the room. */
+void map_room_leave(struct map_member **member);
+/* Sends to all members, itself included. MAP_OK: it is in the room's order, and published.
+ * MAP_MISSING: not a member. MAP_DEADLINE: it may or may not reach the members. done is not called
+ * when the member has left before. */
+void map_room_say(struct map_member *member, struct bytes message, map_done done, void *arg);
+
+struct bytes map_room_name(const struct map_room *room);
+/* List of struct map_member, by link: those of this front-end, active or not. */
+struct list *map_room_members(struct map_room *room);
+/* Users in the room, on all front-ends, in byte order; valid until the next turn. */
+const struct bytes *map_room_users(struct map_room *room, size_t *count);
+bool map_room_has_user(const struct map_room *room, struct bytes user);
+/* A room that a session here is in; NULL otherwise. */
+struct map_room *map_room_find(const struct map_rooms *rooms, struct bytes name);
+
+/* Users of any room, read from Redis; known is false when Redis did not answer within
+ * redis.deadline. Returns a handle to take it back. */
+struct map_room_read;
+typedef void (*map_room_read_done)(void *arg, bool known, const struct bytes *users, size_t count);
+struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
+                                          map_room_read_done done, void *arg);
+void map_room_read_cancel(struct map_room_read **read);
+
+#endif
