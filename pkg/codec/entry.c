@@ -2,8 +2,7 @@
 #include "codec/entry.h"
 
 #include <sodium.h>
-
-#include "codec/json.h"
+#include <stdio.h>
 
 #define BASE64 sodium_base64_VARIANT_ORIGINAL
 
@@ -21,18 +20,26 @@ static void write_base64(struct writer *to, struct bytes bytes)
     text[room - 1] = '"';
 }
 
+void entry_write_opaque(struct json_writer *json, const char *name, struct bytes bytes)
+{
+    char name64[64];
+
+    if (json_is_text(bytes)) {
+        json_write_member(json, name, bytes);
+        return;
+    }
+    (void)snprintf(name64, sizeof name64, "%s64", name);
+    json_write_name(json, name64);
+    write_base64(json->to, bytes);
+    json->comma = true;
+}
+
 void entry_write_state(struct writer *to, struct bytes state)
 {
     struct json_writer json = json_writer_over(to);
 
     json_write_object_begin(&json);
-    if (json_is_text(state)) {
-        json_write_member(&json, "state", state);
-    } else {
-        json_write_name(&json, "state64");
-        write_base64(to, state);
-        json.comma = true;
-    }
+    entry_write_opaque(&json, "state", state);
     json_write_object_end(&json);
 }
 

@@ -13,7 +13,11 @@
 #define CODEC_ENTRY_H
 
 #include "base/bytes.h"
+#include "codec/json.h"
 
+/* A member of an object: "name":text, or, when the bytes are no text (json_is_text),
+ * "name64":base64, with padding. */
+void entry_write_opaque(struct json_writer *json, const char *name, struct bytes bytes);
 /* {"state":text}; of a state that is no text (json_is_text) {"state64":base64}, with padding. */
 void entry_write_state(struct writer *to, struct bytes state);
 /* {"user":id,"status":status}. */

@@ -458,6 +458,16 @@ struct bytes map_entry_field(const struct map_entry *entry, const char *field)
     return event_field_find((struct bytes){entry->fields, entry->fields_len}, field);
 }
 
+bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct bytes *field,
+                          struct bytes *value)
+{
+    struct bytes rest = {entry->fields + *at, entry->fields_len - *at};
+    if (*at >= entry->fields_len || !event_field(&rest, field, value))
+        return false;
+    *at = entry->fields_len - rest.len;
+    return true;
+}
+
 struct map_session *map_entry_owner(const struct map_entry *entry)
 {
     const struct partition *partition = &entry->view->space->partitions[entry->partition];

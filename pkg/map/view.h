@@ -32,6 +32,9 @@ uint64_t map_entry_version(const struct map_entry *entry);
 /* Any other field of the client hash ("protocol", "node", "user", "p:name"); data NULL when it is
  * not there. */
 struct bytes map_entry_field(const struct map_entry *entry, const char *field);
+/* Each field but the state in turn: *at is 0 at first; false after the last. */
+bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct bytes *field,
+                          struct bytes *value);
 /* The session of this front-end that owns it; NULL when another front-end's does. */
 struct map_session *map_entry_owner(const struct map_entry *entry);
 
