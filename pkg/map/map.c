@@ -263,6 +263,11 @@ struct map_space *map_space_find(struct map *map, const char *name)
     return NULL;
 }
 
+struct map_space *map_space_at(struct map *map, size_t index)
+{
+    return index < map->space_count ? &map->spaces[index] : NULL;
+}
+
 const char *map_space_name(const struct map_space *space)
 {
     return space->name;
@@ -286,6 +291,11 @@ struct loop *map_loop(const struct map *map)
 const struct map_settings *map_settings_of(const struct map *map)
 {
     return map->settings;
+}
+
+const char *map_node_name(const struct map *map)
+{
+    return map->name;
 }
 
 const char *map_node_id(const struct map *map)

@@ -75,6 +75,8 @@ void map_destroy(struct map **map);
 
 /* NULL when no space of that name is configured. "" is the first configured one. */
 struct map_space *map_space_find(struct map *map, const char *name);
+/* The spaces in the order of map.spaces; NULL behind the last. */
+struct map_space *map_space_at(struct map *map, size_t index);
 const char *map_space_name(const struct map_space *space);
 struct map *map_space_map(const struct map_space *space);
 uint32_t map_space_partitions(const struct map_space *space);
@@ -82,6 +84,8 @@ struct loop *map_loop(const struct map *map);
 const struct map_settings *map_settings_of(const struct map *map);
 /* This process's random id, 12 lowercase hex digits, as in the keys. */
 const char *map_node_id(const struct map *map);
+/* What it is called. */
+const char *map_node_name(const struct map *map);
 
 /* End to end: both links up, every partition greeted, and the nonce of the last 3 s came back.
  * why (may be NULL) gets a static text when not. */
