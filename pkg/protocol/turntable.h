@@ -38,6 +38,7 @@ struct turntable_settings {
                                   it is closed with 1013 */
     int64_t max_errors;        /* turntable.max_errors in turntable.error_window; then 1008 */
     int64_t error_window;      /* turntable.error_window, ms */
+    int64_t pipeline;          /* turntable.pipeline: requests under way before reading pauses */
 };
 extern const struct config_module turntable_config;
 
