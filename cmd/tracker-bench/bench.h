@@ -45,8 +45,9 @@ struct results {
     uint64_t refused;
     uint64_t unanswered;       /* DRAIN_MS after the end */
     uint64_t delivered;        /* messages that a watcher got */
-    uint64_t bytes;            /* of those */
     uint64_t reads;            /* that brought them */
+    uint64_t frames;           /* of WebSocket, that came */
+    uint64_t frame_bytes;      /* of those */
     uint64_t lost;             /* connections that the other side ended, at any time */
     uint64_t entries;          /* of a snapshot */
     uint64_t first_us;         /* until its first byte */
@@ -56,6 +57,7 @@ struct results {
 };
 
 struct member;
+struct service;
 
 /* Each call may end at once or later; its end is said with member_done. */
 struct role {
@@ -77,8 +79,11 @@ struct part {
     double rate;          /* open loop: updates a second of this process */
     uint32_t state_size;  /* bytes */
     uint32_t expected;    /* entries that a snapshot must bring */
+    uint32_t each;        /* friends of a user, or properties of a client */
     enum tracker_dialect dialect;
     bool bare; /* the floor: no opens and no replies */
+    bool tls;
+    const struct service *service; /* of WebSocket roles */
 };
 
 /* The process of a part, as its role sees it. */
@@ -108,9 +113,15 @@ extern const struct role holders_role;   /* open and stay */
 extern const struct role reader_role;    /* one client that reads the whole map */
 extern const struct role publisher_role; /* PUBLISH on plain Redis */
 extern const struct role subscriber_role;
+extern const struct role listeners_role; /* WebSocket: take part in a service */
+extern const struct role speakers_role;  /* and tell the others */
+extern const struct role friends_role;   /* users who watch each other */
 
 /* Records a delivery whose stamps are at the start of the state. */
 void bench_delivered(struct member *member, struct bytes state, uint64_t now_us);
+/* The same of a message whose stamps have been read. */
+void bench_delivered_at(struct member *member, uint64_t intended_us, uint64_t actual_us,
+                        uint64_t now_us);
 /* A state of the part's size, stamps first. scratch has at least that size. */
 struct bytes bench_state(const struct member *member, uint8_t *scratch, uint64_t intended_us,
                          uint64_t now_us);

@@ -231,8 +231,9 @@ void crew_results(const struct crew *crew, const struct role *role, struct resul
         sum->refused += one->refused;
         sum->unanswered += one->unanswered;
         sum->delivered += one->delivered;
-        sum->bytes += one->bytes;
         sum->reads += one->reads;
+        sum->frames += one->frames;
+        sum->frame_bytes += one->frame_bytes;
         sum->lost += one->lost;
         sum->entries += one->entries;
         sum->first_us += one->first_us;

@@ -49,7 +49,7 @@ static void connected(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {received, connected};
+    static const struct peer_handler handler = {.received = received, .connected = connected};
     struct holders *holders = mem_zalloc(1, sizeof *holders);
     holders->member = member;
     holders->scratch = mem_alloc(member->part.state_size);

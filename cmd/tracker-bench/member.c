@@ -57,22 +57,26 @@ struct bytes bench_state(const struct member *member, uint8_t *scratch, uint64_t
     return (struct bytes){scratch, member->part.state_size};
 }
 
-/* States that something else wrote, and those of the steps before, have no time of this run. */
+/* What something else wrote, and what is of the steps before, has no time of this run. */
+void bench_delivered_at(struct member *member, uint64_t intended_us, uint64_t actual_us,
+                        uint64_t now_us)
+{
+    struct results *results = member->results;
+    if (member->span.begin_us == 0 || intended_us < member->span.begin_us || actual_us > now_us ||
+        intended_us > actual_us)
+        return;
+    results->delivered += member_in_window(member, now_us);
+    if (member_in_window(member, intended_us)) {
+        histogram_record(&results->intended, now_us - intended_us);
+        histogram_record(&results->actual, now_us - actual_us);
+    }
+}
+
 void bench_delivered(struct member *member, struct bytes state, uint64_t now_us)
 {
     struct cursor cursor = cursor_over(state);
     uint64_t intended = cursor_u64(&cursor);
     uint64_t actual = cursor_u64(&cursor);
-    struct results *results = member->results;
-    if (cursor.failed || member->span.begin_us == 0 || intended < member->span.begin_us ||
-        actual > now_us || intended > actual)
-        return;
-    if (member_in_window(member, now_us)) {
-        results->delivered++;
-        results->bytes += state.len;
-    }
-    if (member_in_window(member, intended)) {
-        histogram_record(&results->intended, now_us - intended);
-        histogram_record(&results->actual, now_us - actual);
-    }
+    if (!cursor.failed)
+        bench_delivered_at(member, intended, actual, now_us);
 }

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "modes_private.h"
 #include "relay.h"
-#include "run.h"
 
 #define LOAD_CONNECTIONS 16 /* of the writers beside a snapshot */
 
-static void need_target(const char *target)
+void need_target(const char *target)
 {
     if (target == NULL)
         bench_fail("--target is needed");
@@ -115,7 +115,7 @@ static void measure_floor(const struct options *options, struct report *report)
     struct relay relay;
     struct run run;
     run_init(&run, options, report);
-    relay_start(&relay);
+    relay_start(&relay, relay_bytes);
     run.procs[run.proc_count++] = (struct proc){"floor", relay.pid};
     fan_out(&run, relay.in, relay.out, true);
     relay_stop(&relay);
@@ -147,8 +147,8 @@ static void measure_pubsub(const struct options *options, struct report *report)
 
 /* Memory. */
 
-static void report_memory(struct run *run, const char *what, const struct proc_sample *from,
-                          const struct proc_sample *to)
+void report_memory(struct run *run, const char *what, const struct proc_sample *from,
+                   const struct proc_sample *to)
 {
     for (uint32_t i = 0; i < run->proc_count; i++)
         report_add(run->report,
@@ -316,6 +316,46 @@ static const struct mode modes[] = {
       .state_size = 100,
       .dialect = TRACKER_2013},
      measure_snapshot},
+    {"ws-fanout",
+     "messages told to all clients of a WebSocket service",
+     {.connections = 10,
+      .entries = 1000,
+      .rate = 100,
+      .watchers = 1000,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100},
+     measure_ws_fanout},
+    {"ws-idle",
+     "memory per idle connection of a WebSocket service",
+     {.connections = 10000, .seconds = 1, .sources = 32, .processes = 1, .state_size = 100},
+     measure_ws_idle},
+    {"friends",
+     "users of turntable who watch each other, and change their status",
+     {.connections = 1000,
+      .each = 200,
+      .rate = 100,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100},
+     measure_friends},
+    {"tick",
+     "clients of metadata sync with properties each, some of which change",
+     {.connections = 10,
+      .each = 20,
+      .rate = 20,
+      .watchers = 990,
+      .seconds = 5,
+      .warmup = 1,
+      .sources = 16,
+      .processes = 1,
+      .state_size = 100,
+      .service = "sync"},
+     measure_tick},
 };
 #define MODES (sizeof modes / sizeof modes[0])
 

@@ -11,6 +11,7 @@
 
 #include "bench.h"
 #include "modes.h"
+#include "service.h"
 
 enum kind { KIND_TEXT, KIND_COUNT, KIND_REAL, KIND_FLAG, KIND_DIALECT, KIND_PROC, KIND_HELP };
 
@@ -26,6 +27,9 @@ static const struct line {
      "ADDRESS:PORT or unix:PATH of the front-end (pubsub: of Redis)"},
     {"watch", "WHERE", KIND_TEXT, offsetof(struct options, watch), 0,
      "the front-end of the watchers; the target unless given"},
+    {"service", "NAME", KIND_TEXT, offsetof(struct options, service), 0,
+     "of a ws- mode: what is spoken, and to what"},
+    {"tls", NULL, KIND_FLAG, offsetof(struct options, tls), 0, "of a ws- mode: wss"},
     {"connections", "N", KIND_COUNT, offsetof(struct options, connections), 1000000,
      "connections that write, or that stay idle"},
     {"entries", "N", KIND_COUNT, offsetof(struct options, entries), 10000000,
@@ -42,6 +46,8 @@ static const struct line {
      "generator processes of each role, more where descriptors need them"},
     {"state-size", "BYTES", KIND_COUNT, offsetof(struct options, state_size), 65536,
      "size of a state"},
+    {"each", "N", KIND_COUNT, offsetof(struct options, each), 10000,
+     "friends of each user, or properties of each client"},
     {"dialect", "NAME", KIND_DIALECT, offsetof(struct options, dialect), 0,
      "of the writers: 2013 or versioned"},
     {"seconds", "S", KIND_REAL, offsetof(struct options, seconds), 3600, "measured time"},
@@ -98,6 +104,8 @@ _Noreturn void options_help(void)
 {
     (void)printf("usage: tracker-bench MODE [OPTION]...\n\n");
     modes_print();
+    (void)printf("\nservices:\n");
+    services_print();
     (void)printf("\n");
     for (size_t i = 0; i < LINES; i++) {
         char left[40];

@@ -13,6 +13,7 @@
 struct options {
     const char *target;
     const char *watch;
+    const char *service;
     uint32_t connections;
     uint32_t entries;
     uint32_t watchers;
@@ -20,10 +21,12 @@ struct options {
     uint32_t sources;
     uint32_t processes;
     uint32_t state_size;
+    uint32_t each;
     double rate;
     double seconds;
     double warmup;
     enum tracker_dialect dialect;
+    bool tls;
     bool json;
     struct proc procs[OPTIONS_MAX_PROCS];
     uint32_t proc_count;

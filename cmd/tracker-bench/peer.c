@@ -1,4 +1,5 @@
-/* peer: see the header. Connecting is non-blocking; PEERS_AT_ONCE are under way at a time. */
+/* peer: see the header. Connecting is non-blocking; PEERS_AT_ONCE are under way at a time, until
+ * they are settled. */
 #include "peer.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tls/tls.h"
 
 #define PEERS_AT_ONCE 256
 #define FIRST_SOURCE  0x7f000002 /* 127.0.0.2 */
@@ -24,8 +26,9 @@ struct peers {
     size_t size;
     struct sockaddr_storage target;
     socklen_t target_len;
+    struct tls_context *tls;
     uint32_t started;
-    uint32_t connected;
+    uint32_t settled;
     struct peer *dirty;
     struct loop_task flush;
     uint8_t buffer[65536];
@@ -61,6 +64,7 @@ static void read_target(struct peers *peers, const char *text)
 static void close_peer(struct peer *peer)
 {
     loop_io_destroy(&peer->io);
+    tls_stream_destroy(&peer->tls);
     (void)close(peer->fd);
     peer->is_connected = false;
     writer_free(&peer->kept);
@@ -71,10 +75,36 @@ static void lose(struct peer *peer, const char *what, int error)
 {
     if (!peer->is_connected)
         bench_fail("cannot connect to %s: %s", peer->peers->member->part.target, strerror(error));
+    if (!peer->is_settled)
+        bench_fail("%s ends a connection too early: %s%s%s", peer->peers->member->part.target,
+                   error ? strerror(error) : "closed", peer->tls != NULL ? ", " : "",
+                   peer->tls != NULL ? tls_stream_error(peer->tls) : "");
     if (peer->peers->member->results->lost++ == 0)
         bench_warn("%s: a connection to %s ended: %s", what, peer->peers->member->part.target,
                    error ? strerror(error) : "closed");
     close_peer(peer);
+}
+
+static ssize_t write_some(struct peer *peer, const void *from, size_t len)
+{
+    if (peer->tls != NULL)
+        return tls_stream_write(peer->tls, from, len);
+    return send(peer->fd, from, len, MSG_NOSIGNAL);
+}
+
+static ssize_t read_some(struct peer *peer, void *to, size_t len)
+{
+    if (peer->tls != NULL)
+        return tls_stream_read(peer->tls, to, len);
+    return recv(peer->fd, to, len, 0);
+}
+
+/* A stream of TLS may wait to read before it can write, in its handshake. */
+static unsigned awaited(const struct peer *peer)
+{
+    if (peer->tls != NULL && !tls_stream_wants_write(peer->tls))
+        return LOOP_READ;
+    return LOOP_READ | LOOP_WRITE;
 }
 
 /* False when the connection is gone. */
@@ -82,12 +112,11 @@ static bool flush_peer(struct peer *peer)
 {
     struct bytes output = writer_bytes_written(&peer->output);
     while (peer->written < output.len) {
-        ssize_t n =
-            send(peer->fd, output.data + peer->written, output.len - peer->written, MSG_NOSIGNAL);
+        ssize_t n = write_some(peer, output.data + peer->written, output.len - peer->written);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) {
-            loop_io_set(peer->io, LOOP_READ | LOOP_WRITE);
+            loop_io_set(peer->io, awaited(peer));
             return true;
         }
         if (n < 0) {
@@ -143,20 +172,31 @@ static void present(struct peer *peer, struct bytes input, uint64_t now_us)
     peer->kept.len = all.len - consumed;
 }
 
-static void read_peer(struct peer *peer)
+/* False when there is nothing more. */
+static bool read_once(struct peer *peer)
 {
     struct peers *peers = peer->peers;
-    ssize_t n = recv(peer->fd, peers->buffer, sizeof peers->buffer, 0);
+    ssize_t n = read_some(peer, peers->buffer, sizeof peers->buffer);
     uint64_t now;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0) {
         lose(peer, "receiving", n < 0 ? errno : 0);
-        return;
+        return false;
     }
     now = clock_monotonic_us();
     peers->member->results->reads += member_in_window(peers->member, now);
     present(peer, (struct bytes){peers->buffer, (size_t)n}, now);
+    return peer->tls != NULL && tls_stream_has_pending(peer->tls);
+}
+
+static void read_peer(struct peer *peer)
+{
+    while (read_once(peer))
+        ;
+    /* A handshake that goes on may now have something to write. */
+    if (peer->tls != NULL && peer->io != NULL && peer->written < peer->output.len)
+        peer_flush_later(peer);
 }
 
 static void start_peers(struct peers *peers);
@@ -171,9 +211,21 @@ static void finish_connect(struct peer *peer)
         lose(peer, "connecting", error);
     peer->is_connected = true;
     loop_io_set(peer->io, LOOP_READ);
-    peers->connected++;
+    if (peers->tls != NULL)
+        peer->tls = tls_stream_create(peers->tls, peer->fd, NULL);
+    if (peers->handler->greet != NULL)
+        peers->handler->greet(peer);
+    else
+        peer_settled(peer);
+}
+
+void peer_settled(struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+    peer->is_settled = true;
+    peers->settled++;
     start_peers(peers);
-    if (peers->connected == peers->member->part.connections)
+    if (peers->settled == peers->member->part.connections)
         peers->handler->connected(peers->arg);
 }
 
@@ -227,7 +279,7 @@ static void start_peer(struct peers *peers, uint32_t index)
 static void start_peers(struct peers *peers)
 {
     while (peers->started < peers->member->part.connections &&
-           peers->started < peers->connected + PEERS_AT_ONCE)
+           peers->started < peers->settled + PEERS_AT_ONCE)
         start_peer(peers, peers->started++);
 }
 
@@ -242,6 +294,12 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
     peers->items = mem_zalloc(member->part.connections, size);
     peers->flush = (struct loop_task){.callback = flush_dirty, .arg = peers};
     read_target(peers, member->part.target);
+    if (member->part.tls) {
+        char *error;
+        peers->tls = tls_client_context_create(NULL, NULL, NULL, false, &error);
+        if (peers->tls == NULL)
+            bench_fail("no TLS: %s", error);
+    }
     return peers;
 }
 

@@ -77,7 +77,8 @@ static void publish(void *arg, uint64_t intended_us)
 
 static void *create_publisher(struct member *member)
 {
-    static const struct peer_handler handler = {publisher_received, connected};
+    static const struct peer_handler handler = {.received = publisher_received,
+                                                .connected = connected};
     struct pubsub *pubsub = create_common(member, &handler);
     pubsub->pacer = pacer_create(member->loop, publish, connected, pubsub);
     return pubsub;
@@ -133,7 +134,8 @@ static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_
 
 static void *create_subscriber(struct member *member)
 {
-    static const struct peer_handler handler = {subscriber_received, connected};
+    static const struct peer_handler handler = {.received = subscriber_received,
+                                                .connected = connected};
     struct pubsub *pubsub = create_common(member, &handler);
     writer_format(&pubsub->head, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(CHANNEL),
                   CHANNEL, member->part.state_size);

@@ -110,7 +110,7 @@ static void ended(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {received, connected};
+    static const struct peer_handler handler = {.received = received, .connected = connected};
     struct reader *reader = mem_zalloc(1, sizeof *reader);
     reader->member = member;
     reader->peers = peers_create(member, sizeof(struct peer), &handler, reader);

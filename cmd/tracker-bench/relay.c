@@ -23,9 +23,7 @@ struct forwarding {
     struct loop *loop;
     int in;
     int out;
-    int *receivers; /* -1: dropped */
-    uint32_t count;
-    uint32_t capacity;
+    struct receivers receivers;
     uint8_t buffer[65536];
 };
 
@@ -47,32 +45,27 @@ static int listen_anywhere(char where[32])
     return fd;
 }
 
-static void write_all(struct forwarding *forwarding, size_t len)
+void receivers_add(struct receivers *receivers, int fd)
 {
-    for (uint32_t i = 0; i < forwarding->count; i++) {
-        int fd = forwarding->receivers[i];
-        if (fd < 0 || send(fd, forwarding->buffer, len, MSG_NOSIGNAL) == (ssize_t)len)
+    if (receivers->count == receivers->capacity) {
+        receivers->capacity = receivers->capacity ? receivers->capacity * 2 : 64;
+        receivers->fds = mem_realloc(receivers->fds, receivers->capacity * sizeof *receivers->fds);
+    }
+    receivers->fds[receivers->count++] = fd;
+}
+
+void receivers_write(struct receivers *receivers, const void *data, size_t len)
+{
+    for (uint32_t i = 0; i < receivers->count; i++) {
+        int fd = receivers->fds[i];
+        if (fd < 0 || send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len)
             continue;
         (void)close(fd);
-        forwarding->receivers[i] = -1;
+        receivers->fds[i] = -1;
     }
 }
 
-static void forward(void *arg, unsigned events)
-{
-    struct source *source = arg;
-    struct forwarding *forwarding = source->forwarding;
-    ssize_t n = recv(source->fd, forwarding->buffer, sizeof forwarding->buffer, 0);
-    if (n > 0) {
-        write_all(forwarding, (size_t)n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        loop_io_destroy(&source->io);
-        (void)close(source->fd);
-        free(source);
-    }
-}
-
-static int accept_one(int listener)
+int relay_accept(int listener)
 {
     int on = 1;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -81,11 +74,25 @@ static int accept_one(int listener)
     return fd;
 }
 
+static void forward(void *arg, unsigned events)
+{
+    struct source *source = arg;
+    struct forwarding *forwarding = source->forwarding;
+    ssize_t n = recv(source->fd, forwarding->buffer, sizeof forwarding->buffer, 0);
+    if (n > 0) {
+        receivers_write(&forwarding->receivers, forwarding->buffer, (size_t)n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        loop_io_destroy(&source->io);
+        (void)close(source->fd);
+        free(source);
+    }
+}
+
 static void accept_source(void *arg, unsigned events)
 {
     struct forwarding *forwarding = arg;
     int fd;
-    while ((fd = accept_one(forwarding->in)) >= 0) {
+    while ((fd = relay_accept(forwarding->in)) >= 0) {
         struct source *source = mem_zalloc(1, sizeof *source);
         source->forwarding = forwarding;
         source->fd = fd;
@@ -98,38 +105,33 @@ static void accept_receiver(void *arg, unsigned events)
 {
     struct forwarding *forwarding = arg;
     int fd;
-    while ((fd = accept_one(forwarding->out)) >= 0) {
-        if (forwarding->count == forwarding->capacity) {
-            forwarding->capacity = forwarding->capacity ? forwarding->capacity * 2 : 64;
-            forwarding->receivers = mem_realloc(
-                forwarding->receivers, forwarding->capacity * sizeof *forwarding->receivers);
-        }
-        forwarding->receivers[forwarding->count++] = fd;
-    }
+    while ((fd = relay_accept(forwarding->out)) >= 0)
+        receivers_add(&forwarding->receivers, fd);
 }
 
-static void listen_on(struct forwarding *forwarding, int fd, loop_io_callback callback)
-{
-    struct loop_io *io = loop_io_create(forwarding->loop, fd, callback, forwarding);
-    loop_io_set(io, LOOP_READ);
-}
-
-_Noreturn static void run(int in, int out, pid_t parent)
+void relay_bytes(struct loop *loop, int in, int out)
 {
     struct forwarding *forwarding = mem_zalloc(1, sizeof *forwarding);
+    forwarding->loop = loop;
+    forwarding->in = in;
+    forwarding->out = out;
+    loop_io_set(loop_io_create(loop, in, accept_source, forwarding), LOOP_READ);
+    loop_io_set(loop_io_create(loop, out, accept_receiver, forwarding), LOOP_READ);
+}
+
+_Noreturn static void run(relay_service service, int in, int out, pid_t parent)
+{
+    struct loop *loop;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    forwarding->loop = loop_create();
-    forwarding->in = in;
-    forwarding->out = out;
-    listen_on(forwarding, in, accept_source);
-    listen_on(forwarding, out, accept_receiver);
-    loop_run(forwarding->loop);
+    loop = loop_create();
+    service(loop, in, out);
+    loop_run(loop);
     _exit(0);
 }
 
-void relay_start(struct relay *relay)
+void relay_start(struct relay *relay, relay_service service)
 {
     pid_t parent = getpid();
     int in = listen_anywhere(relay->in);
@@ -138,7 +140,7 @@ void relay_start(struct relay *relay)
     if (relay->pid < 0)
         bench_fail("cannot fork: %s", strerror(errno));
     if (relay->pid == 0)
-        run(in, out, parent);
+        run(service, in, out, parent);
     (void)close(in);
     (void)close(out);
 }

@@ -2,12 +2,18 @@
  * relay: the floor that fan-out is measured against: a bare loop that writes what one turn read
  * from the writers to every receiver, with one write(2) each, and does nothing else.
  *
+ * Two kinds: one passes bytes on as they come. The other speaks just as much WebSocket as is
+ * needed: it answers whatever asks for it, and what writers say becomes a server's messages, each
+ * encoded once; what all writers said in one turn goes out in one write.
+ *
  * It runs in a process of its own, until relay_stop or the parent's end. A receiver that does not
  * take a whole write is dropped: there is no queue.
  */
 #ifndef BENCH_RELAY_H
 #define BENCH_RELAY_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct relay {
@@ -16,7 +22,26 @@ struct relay {
     char out[32]; /* where receivers connect */
 };
 
-void relay_start(struct relay *relay);
+struct loop;
+
+/* Serves two listening sockets: for writers, and for receivers. Returns at once. */
+typedef void (*relay_service)(struct loop *loop, int in, int out);
+void relay_bytes(struct loop *loop, int in, int out);
+void relay_websocket(struct loop *loop, int in, int out);
+
+void relay_start(struct relay *relay, relay_service service);
 void relay_stop(struct relay *relay);
+
+/* For the services: who gets what is written. A receiver that has been dropped is -1. */
+struct receivers {
+    int *fds;
+    uint32_t count;
+    uint32_t capacity;
+};
+void receivers_add(struct receivers *receivers, int fd);
+/* One write(2) each. */
+void receivers_write(struct receivers *receivers, const void *data, size_t len);
+/* A connection, or -1: there is none now. */
+int relay_accept(int listener);
 
 #endif

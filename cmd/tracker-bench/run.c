@@ -55,7 +55,9 @@ struct part run_part(const struct run *run, const struct role *role, const char 
                          .window = run->options->window,
                          .rate = run->options->window > 0 ? 0 : run->options->rate,
                          .state_size = run->options->state_size,
-                         .dialect = run->options->dialect};
+                         .each = run->options->each,
+                         .dialect = run->options->dialect,
+                         .tls = run->options->tls};
 }
 
 void run_prepare(struct run *run)
@@ -116,11 +118,16 @@ void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries)
         double cpu = (double)(run->after[i].cpu_us - run->before[i].cpu_us);
         report_add(run->report, cpu / run->options->seconds / 1e4, 1, "% of a core",
                    "%s_cpu_percent", name);
-        if (updates > 0)
-            report_add(run->report, cpu / (double)updates, 3, "us of CPU", "%s_cpu_us_per_update",
-                       name);
-        if (deliveries > 0)
-            report_add(run->report, cpu / (double)deliveries, 3, "us of CPU",
-                       "%s_cpu_us_per_delivery", name);
+    }
+    run_report_cpu_per(run, (double)updates, "update");
+    run_report_cpu_per(run, (double)deliveries, "delivery");
+}
+
+void run_report_cpu_per(struct run *run, double count, const char *unit)
+{
+    for (uint32_t i = 0; i < run->proc_count && count > 0; i++) {
+        double cpu = (double)(run->after[i].cpu_us - run->before[i].cpu_us);
+        report_add(run->report, cpu / count, 3, "us of CPU", "%s_cpu_us_per_%s", run->procs[i].name,
+                   unit);
     }
 }

@@ -33,5 +33,7 @@ void run_measure(struct run *run);
 const struct results *run_results(struct run *run, int slot, const struct role *role);
 /* CPU of the measured processes: in all and per unit (0: not told). */
 void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries);
+/* CPU of the measured processes per unit of another kind, "frame" for example. */
+void run_report_cpu_per(struct run *run, double count, const char *unit);
 
 #endif

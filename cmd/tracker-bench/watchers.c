@@ -64,7 +64,7 @@ static void connected(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {received, connected};
+    static const struct peer_handler handler = {.received = received, .connected = connected};
     struct watchers *watchers = mem_zalloc(1, sizeof *watchers);
     watchers->member = member;
     watchers->peers = peers_create(member, sizeof(struct watcher), &handler, watchers);

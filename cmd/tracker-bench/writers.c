@@ -196,7 +196,7 @@ static void connected(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {received, connected};
+    static const struct peer_handler handler = {.received = received, .connected = connected};
     struct writers *writers = mem_zalloc(1, sizeof *writers);
     const struct part *part = &member->part;
     uint32_t first = part->first_entry;

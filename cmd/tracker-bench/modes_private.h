@@ -1,0 +1,18 @@
+/* modes_private: what the modes' files share; modes_ws.c has those of WebSocket. */
+#ifndef BENCH_MODES_PRIVATE_H
+#define BENCH_MODES_PRIVATE_H
+
+#include "run.h"
+
+/* Ends the run when there is none. */
+void need_target(const char *target);
+/* Resident memory per connection, between two samples of each measured process. */
+void report_memory(struct run *run, const char *what, const struct proc_sample *from,
+                   const struct proc_sample *to);
+
+void measure_ws_fanout(const struct options *options, struct report *report);
+void measure_ws_idle(const struct options *options, struct report *report);
+void measure_friends(const struct options *options, struct report *report);
+void measure_tick(const struct options *options, struct report *report);
+
+#endif

@@ -1,0 +1,182 @@
+/* modes_ws: what is measured of WebSocket services. */
+#include <string.h>
+
+#include "modes_private.h"
+#include "relay.h"
+#include "service.h"
+
+#define MIN_TEXT 33  /* the mark and the time stamps */
+#define TICK_S   0.5 /* of metadata sync, unless configured otherwise */
+
+static const struct service *wanted_service(const struct options *options)
+{
+    const struct service *service;
+    if (options->service == NULL)
+        bench_fail("--service is needed (try --help)");
+    service = service_find(options->service);
+    if (service == NULL)
+        bench_fail("no such service: %s (try --help)", options->service);
+    if (options->state_size < MIN_TEXT)
+        bench_fail("--state-size: less than the %d bytes of its time stamps", MIN_TEXT);
+    return service;
+}
+
+static void add(struct run *run, const struct role *role, const struct service *service,
+                const char *target, uint32_t connections)
+{
+    struct part part = run_part(run, role, target, connections);
+    part.service = service;
+    if (part.entries < 1)
+        part.entries = 1;
+    if (connections > 0)
+        crew_add(run->crew, &part, run->options->processes);
+}
+
+/* Fan-out. */
+
+static void report_heard(struct run *run, const struct results *heard, double wanted)
+{
+    const double seconds = run->options->seconds;
+    report_add(run->report, (double)heard->delivered / seconds, 0, "/s", "deliveries");
+    report_add(run->report, wanted > 0 ? 100 * (double)heard->delivered / wanted : 0, 1,
+               "% of what should be", "delivered_percent");
+    report_add(run->report, (double)heard->frames / seconds, 0, "/s", "frames");
+    report_add(run->report, (double)heard->frame_bytes / seconds / 1e6, 2, "MB/s", "received");
+    report_add(run->report, heard->reads > 0 ? (double)heard->frames / (double)heard->reads : 0, 2,
+               "", "frames_per_read");
+    report_add(run->report, (double)heard->lost, 0, "", "listeners_lost");
+    report_add_latency(run->report, "delivery", &heard->intended);
+    report_add_latency(run->report, "delivery_from_sending", &heard->actual);
+}
+
+/* Both roles hear, if the service tells who speaks too. */
+static struct results heard_by_all(struct run *run, const struct results *spoken)
+{
+    struct results sum = *run_results(run, 1, &listeners_role);
+    sum.delivered += spoken->delivered;
+    sum.frames += spoken->frames;
+    sum.frame_bytes += spoken->frame_bytes;
+    sum.reads += spoken->reads;
+    histogram_add(&sum.intended, &spoken->intended);
+    histogram_add(&sum.actual, &spoken->actual);
+    return sum;
+}
+
+static void load_service(struct run *run, const struct service *service, const char *target,
+                         const char *watch)
+{
+    const struct options *options = run->options;
+    add(run, &listeners_role, service, watch, options->watchers);
+    add(run, &speakers_role, service, target, options->connections);
+    run_prepare(run);
+    run_settle(run);
+    run_measure(run);
+}
+
+static void fan_out(struct run *run, const struct service *service, const char *target,
+                    const char *watch)
+{
+    const struct options *options = run->options;
+    const struct results *spoken;
+    struct results heard;
+    uint32_t hearers = options->watchers + (service->echoes ? options->connections : 0);
+    load_service(run, service, target, watch);
+    spoken = run_results(run, 0, &speakers_role);
+    heard = heard_by_all(run, spoken);
+    report_add(run->report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
+    report_add(run->report, (double)spoken->lost, 0, "", "speakers_lost");
+    report_heard(run, &heard, (double)spoken->sent * hearers);
+    run_report_cpu(run, 0, heard.delivered);
+    run_report_cpu_per(run, (double)heard.frames, "frame");
+}
+
+void measure_ws_fanout(const struct options *options, struct report *report)
+{
+    const struct service *service = wanted_service(options);
+    bool is_floor = strcmp(service->name, "floor") == 0;
+    struct relay relay;
+    struct run run;
+    if (!is_floor)
+        need_target(options->target);
+    run_init(&run, options, report);
+    if (is_floor) {
+        relay_start(&relay, relay_websocket);
+        run.procs[run.proc_count++] = (struct proc){"server", relay.pid};
+        fan_out(&run, service, relay.in, relay.out);
+        relay_stop(&relay);
+    } else {
+        fan_out(&run, service, options->target,
+                options->watch != NULL ? options->watch : options->target);
+    }
+    run_free(&run);
+}
+
+/* Memory. */
+
+void measure_ws_idle(const struct options *options, struct report *report)
+{
+    const struct service *service = wanted_service(options);
+    struct run run;
+    need_target(options->target);
+    run_init(&run, options, report);
+    add(&run, &listeners_role, service, options->target, options->connections);
+    crew_start(run.crew);
+    run_settle(&run);
+    run_sample(&run, run.before);
+    crew_step(run.crew, STEP_OPEN, 120);
+    run_settle(&run);
+    run_sample(&run, run.after);
+    crew_end(run.crew);
+    report_add(report, options->connections, 0, "", "connections");
+    report_add(report, (double)run_results(&run, 0, &listeners_role)->lost, 0, "",
+               "connections_lost");
+    report_memory(&run, "idle", run.before, run.after);
+    run_free(&run);
+}
+
+/* Presence. */
+
+void measure_friends(const struct options *options, struct report *report)
+{
+    const struct results *results;
+    struct run run;
+    struct part part;
+    need_target(options->target);
+    if (options->each >= options->connections)
+        bench_fail("more users are needed than friends of each");
+    run_init(&run, options, report);
+    part = run_part(&run, &friends_role, options->target, options->connections);
+    crew_add(run.crew, &part, 1);
+    run_prepare(&run);
+    run_settle(&run);
+    run_measure(&run);
+    results = run_results(&run, 0, &friends_role);
+    report_add(report, (double)results->sent / options->seconds, 0, "/s", "messages_sent");
+    report_heard(&run, results, (double)results->sent * options->each);
+    run_report_cpu(&run, results->sent, results->delivered);
+    run_free(&run);
+}
+
+/* Metadata. */
+
+void measure_tick(const struct options *options, struct report *report)
+{
+    const struct service *service = wanted_service(options);
+    double clients_and_ticks =
+        (options->watchers + options->connections) * options->seconds / TICK_S;
+    const struct results *spoken;
+    struct results heard;
+    struct run run;
+    need_target(options->target);
+    run_init(&run, options, report);
+    load_service(&run, service, options->target, options->target);
+    spoken = run_results(&run, 0, &speakers_role);
+    heard = heard_by_all(&run, spoken);
+    report_add(report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
+    report_heard(&run, &heard, 0);
+    report_add(report, (double)heard.frames / clients_and_ticks, 2, "",
+               "frames_per_client_and_tick");
+    run_report_cpu(&run, 0, 0);
+    run_report_cpu_per(&run, clients_and_ticks, "client_and_tick");
+    run_free(&run);
+}

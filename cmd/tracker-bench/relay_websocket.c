@@ -1,0 +1,156 @@
+/* relay_websocket: the relay that speaks WebSocket; see relay.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "bench.h"
+#include "relay.h"
+#include "ws.h"
+
+struct telling {
+    struct loop *loop;
+    int in;
+    int out;
+    struct receivers receivers;
+    struct writer output; /* what this turn brought, as frames */
+    struct loop_task tell;
+    uint8_t buffer[65536];
+};
+
+/* Whoever is to shake hands, or to speak. */
+struct client {
+    struct telling *telling;
+    struct loop_io *io;
+    int fd;
+    bool speaks;
+    bool is_open;
+    struct writer kept; /* input that was not consumed */
+};
+
+static void tell(void *arg)
+{
+    struct telling *telling = arg;
+    receivers_write(&telling->receivers, telling->output.data, telling->output.len);
+    writer_reset(&telling->output);
+}
+
+static void forget(struct client *client)
+{
+    loop_io_destroy(&client->io);
+    writer_free(&client->kept);
+    free(client);
+}
+
+/* False when it became a receiver, which is read no more. */
+static bool shake_hands(struct client *client)
+{
+    struct writer answer = {0};
+    bool sent;
+    ws_write_response(&answer);
+    sent = send(client->fd, answer.data, answer.len, MSG_NOSIGNAL) == (ssize_t)answer.len;
+    writer_free(&answer);
+    client->is_open = true;
+    if (sent && client->speaks)
+        return true;
+    if (sent)
+        receivers_add(&client->telling->receivers, client->fd);
+    else
+        (void)close(client->fd);
+    forget(client);
+    return false;
+}
+
+/* Of one frame of a speaker; 0: more is needed. */
+static size_t take_frame(struct client *client, uint8_t *input, size_t len)
+{
+    struct telling *telling = client->telling;
+    struct ws_header header;
+    bool valid;
+    if (!ws_read_header((struct bytes){input, len}, &header, &valid) ||
+        len - header.size < header.len)
+        return 0;
+    if (valid && (header.opcode == WS_TEXT || header.opcode == WS_BINARY)) {
+        ws_unmask(input + header.size, (size_t)header.len, header.mask);
+        ws_write_plain(&telling->output, header.opcode,
+                       (struct bytes){input + header.size, (size_t)header.len});
+        loop_defer(telling->loop, LOOP_PHASE_OUTPUT, &telling->tell);
+    }
+    return header.size + (size_t)header.len;
+}
+
+static void take(struct client *client, uint8_t *input, size_t len)
+{
+    size_t at = 0;
+    size_t consumed;
+    if (!client->is_open) {
+        at = ws_read_request((struct bytes){input, len});
+        if (at > 0 && !shake_hands(client))
+            return;
+    }
+    while (client->is_open && at < len && (consumed = take_frame(client, input + at, len - at)) > 0)
+        at += consumed;
+    /* input may be of kept itself. */
+    if (client->kept.len == 0) {
+        writer_bytes(&client->kept, (struct bytes){input + at, len - at});
+        return;
+    }
+    for (size_t i = at; i < len; i++)
+        client->kept.data[i - at] = input[i];
+    client->kept.len = len - at;
+}
+
+static void ready(void *arg, unsigned events)
+{
+    struct client *client = arg;
+    uint8_t *buffer = client->telling->buffer;
+    ssize_t n = recv(client->fd, buffer, sizeof client->telling->buffer, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        (void)close(client->fd);
+        forget(client);
+    } else if (client->kept.len == 0) {
+        take(client, buffer, (size_t)n);
+    } else {
+        writer_bytes(&client->kept, (struct bytes){buffer, (size_t)n});
+        take(client, client->kept.data, client->kept.len);
+    }
+}
+
+static void accept_from(struct telling *telling, int listener, bool speaks)
+{
+    int fd;
+    while ((fd = relay_accept(listener)) >= 0) {
+        struct client *client = mem_zalloc(1, sizeof *client);
+        client->telling = telling;
+        client->fd = fd;
+        client->speaks = speaks;
+        client->io = loop_io_create(telling->loop, fd, ready, client);
+        loop_io_set(client->io, LOOP_READ);
+    }
+}
+
+static void accept_speaker(void *arg, unsigned events)
+{
+    struct telling *telling = arg;
+    accept_from(telling, telling->in, true);
+}
+
+static void accept_receiver(void *arg, unsigned events)
+{
+    struct telling *telling = arg;
+    accept_from(telling, telling->out, false);
+}
+
+void relay_websocket(struct loop *loop, int in, int out)
+{
+    struct telling *telling = mem_zalloc(1, sizeof *telling);
+    telling->loop = loop;
+    telling->in = in;
+    telling->out = out;
+    telling->tell = (struct loop_task){.callback = tell, .arg = telling};
+    loop_io_set(loop_io_create(loop, in, accept_speaker, telling), LOOP_READ);
+    loop_io_set(loop_io_create(loop, out, accept_receiver, telling), LOOP_READ);
+}
