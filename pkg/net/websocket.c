@@ -53,6 +53,10 @@ static enum metric metric_of(unsigned code)
         return METRIC_WEBSOCKET_CLOSED_INTERNAL;
     case WEBSOCKET_TRY_LATER:
         return METRIC_WEBSOCKET_CLOSED_TRY_LATER;
+    case WEBSOCKET_UNAUTHORIZED:
+        return METRIC_WEBSOCKET_CLOSED_UNAUTHORIZED;
+    case WEBSOCKET_FORBIDDEN:
+        return METRIC_WEBSOCKET_CLOSED_FORBIDDEN;
     default:
         return METRIC_WEBSOCKET_CLOSED_OTHER;
     }
@@ -73,6 +77,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     metrics_add(METRIC_WEBSOCKET_CONNECTIONS, -1);
     list_remove(&websocket->node);
     websocket_stream_drop(websocket);
+    websocket_lifetime_drop(websocket);
     websocket_reader_destroy(&websocket->reader);
     websocket->port->count--;
     if (websocket->is_stream)

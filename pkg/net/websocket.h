@@ -57,7 +57,9 @@ enum websocket_code {
     WEBSOCKET_POLICY = 1008,
     WEBSOCKET_TOO_BIG = 1009,
     WEBSOCKET_INTERNAL = 1011,
-    WEBSOCKET_TRY_LATER = 1013
+    WEBSOCKET_TRY_LATER = 1013,
+    WEBSOCKET_UNAUTHORIZED = 3000, /* no token, or not a good one; it has expired */
+    WEBSOCKET_FORBIDDEN = 3003     /* a good one, not for this */
 };
 
 enum websocket_opcode { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
@@ -120,5 +122,9 @@ void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, s
 /* Says Close, waits for the peer's, and closes; `closed` follows. reason: UTF-8, at most 123 bytes
  * of it are sent; may be NULL. */
 void websocket_close(struct websocket *websocket, enum websocket_code code, const char *reason);
+/* Does so, and logs it, when it is still open so many ms from now; moves the end that was set
+ * before. UINT64_MAX: takes it back. reason: static. */
+void websocket_set_lifetime(struct websocket *websocket, uint64_t ms, enum websocket_code code,
+                            const char *reason);
 
 #endif

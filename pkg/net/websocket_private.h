@@ -9,6 +9,7 @@
  *   websocket_stream.c    a connection as a stream of bytes
  *   websocket_output.c    what is sent
  *   websocket_port.c      time-outs, pings, those over the rate
+ *   websocket_lifetime.c  the end that a protocol has set for one
  */
 #ifndef NET_WEBSOCKET_PRIVATE_H
 #define NET_WEBSOCKET_PRIVATE_H
@@ -143,6 +144,7 @@ struct websocket {
     void *arg;
     struct websocket_reader *reader; /* NULL between messages */
     struct websocket_rest *rest;     /* NULL: none */
+    struct websocket_lifetime *life; /* NULL: no end is set */
     uint64_t rate_due_us;            /* when, at the rate, all that was taken had been due */
     uint32_t looked;                 /* stamp: looked after last, or closing since */
     uint32_t pinged;                 /* stamp */
@@ -224,6 +226,9 @@ void websocket_send_close(struct websocket *websocket, unsigned code, const char
 void websocket_send_ping(struct websocket *websocket);
 /* Lets go of what is kept for the next receiver. */
 void websocket_forget_shared(struct websocket_port *port);
+
+/* websocket_lifetime.c: it is gone. */
+void websocket_lifetime_drop(struct websocket *websocket);
 
 /* websocket_port.c */
 void websocket_watch(struct websocket *websocket);

@@ -459,6 +459,58 @@ static void test_slow_reader(void **state)
     writer_free(&expected);
 }
 
+/* Moved, taken back, and come: as the end of a token, of messages and of a stream. */
+static void test_lifetime(void **state)
+{
+    int64_t before = metrics_get(METRIC_WEBSOCKET_CLOSED_UNAUTHORIZED);
+    for (int is_stream = 0; is_stream < 2; is_stream++) {
+        struct talk *talk;
+        int fd;
+        place.is_stream = is_stream;
+        place.settings.ping_interval = place.settings.timeout = 0;
+        talk = place_open(&fd);
+        websocket_set_lifetime(talk->websocket, 1000, WEBSOCKET_FORBIDDEN, "moved");
+        websocket_set_lifetime(talk->websocket, 60000, WEBSOCKET_UNAUTHORIZED, "token expired");
+        loop_skip(place.f->loop, 58000);
+        loop_turn(place.f->loop, 0);
+        assert_int_equal(talk->closed, 0);
+        loop_skip(place.f->loop, 2100);
+        loop_turn(place.f->loop, 0);
+        expect_close(fd, 3000, "token expired");
+        close(fd);
+        WAIT_FOR(place.f, talk->closed == 1);
+        assert_int_equal(talk->code, is_stream ? 0 : 3000);
+    }
+    assert_int_equal(metrics_get(METRIC_WEBSOCKET_CLOSED_UNAUTHORIZED) - before, 2);
+}
+
+static void test_lifetimes_that_do_not_come(void **state)
+{
+    int fd, other;
+    struct talk *talk, *gone;
+    place.settings.ping_interval = place.settings.timeout = 0;
+    talk = place_open(&fd);
+    gone = place_open(&other);
+    websocket_set_lifetime(gone->websocket, 5000, WEBSOCKET_FORBIDDEN, "it has gone");
+    websocket_set_lifetime(talk->websocket, 1000, WEBSOCKET_FORBIDDEN, "taken back");
+    websocket_set_lifetime(talk->websocket, UINT64_MAX, WEBSOCKET_FORBIDDEN, NULL);
+    websocket_set_lifetime(talk->websocket, UINT64_MAX, WEBSOCKET_FORBIDDEN, NULL);
+    close(other);
+    WAIT_FOR(place.f, gone->closed == 1);
+    for (int i = 0; i < 3; i++) {
+        loop_skip(place.f->loop, 3600000);
+        loop_turn(place.f->loop, 0);
+    }
+    websocket_set_lifetime(talk->websocket, UINT64_MAX - 1, WEBSOCKET_FORBIDDEN, "never");
+    loop_skip(place.f->loop, 3600000);
+    loop_turn(place.f->loop, 0);
+    assert_int_equal(talk->closed, 0);
+    send_text(fd, "still there");
+    WAIT_FOR(place.f, talk->messages == 1);
+    close(fd);
+    WAIT_FOR(place.f, talk->closed == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +533,8 @@ int main(void)
         PLACE_TEST(test_closing_in_a_message),
         PLACE_TEST(test_shared_messages),
         PLACE_TEST(test_slow_reader),
+        PLACE_TEST(test_lifetime),
+        PLACE_TEST(test_lifetimes_that_do_not_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
