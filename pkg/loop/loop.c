@@ -64,6 +64,7 @@ struct loop *loop_create(void)
     for (int phase = 0; phase < LOOP_PHASES; phase++)
         loop->phases[phase].next = loop->phases[phase].prev = &loop->phases[phase];
     loop->now_us = loop_clock_us(loop);
+    loop->outer = -1;
     loop_timers_init(loop);
     return loop;
 }
@@ -97,6 +98,7 @@ void loop_destroy(struct loop **loop)
         return;
     run_tasks(dying);
     loop_timers_free(dying);
+    loop_outer_free(dying);
     event_base_free(dying->base);
     free(dying);
     *loop = NULL;
@@ -108,6 +110,7 @@ static void turn(struct loop *loop, uint64_t until_us)
     /* What was deferred between turns must not wait for something to happen. */
     bool polls = until_us == 0 || first_task(loop) != NULL;
 
+    loop->in_turn = true;
     if (!polls)
         loop_timers_arm(loop, until_us);
     loop->now_is_known = false;
@@ -116,6 +119,8 @@ static void turn(struct loop *loop, uint64_t until_us)
     loop_note_turn(loop);
     loop_timers_fire(loop);
     run_tasks(loop);
+    loop->in_turn = false;
+    loop_outer_wake(loop, UINT64_MAX);
 }
 
 void loop_run(struct loop *loop)
@@ -173,17 +178,17 @@ void loop_add_event(struct event *event)
                     LOG_ERRNO(errno));
 }
 
+static unsigned interest(short what)
+{
+    return ((what & EV_READ) != 0 ? LOOP_READ : 0u) | ((what & EV_WRITE) != 0 ? LOOP_WRITE : 0u);
+}
+
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct loop_io *io = arg;
-    unsigned events = 0;
 
     loop_note_turn(io->loop);
-    if ((what & EV_READ) != 0)
-        events |= LOOP_READ;
-    if ((what & EV_WRITE) != 0)
-        events |= LOOP_WRITE;
-    io->callback(io->arg, events); /* may destroy io */
+    io->callback(io->arg, interest(what)); /* may destroy io */
 }
 
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg)
@@ -223,6 +228,7 @@ void loop_io_set(struct loop_io *io, unsigned events)
         loop_add_event(&io->event);
     if (changes)
         (void)event_del(scratch);
+    loop_outer_watch(io->loop, fd, interest(before), interest(after));
 }
 
 void loop_io_destroy(struct loop_io **io)
@@ -230,6 +236,8 @@ void loop_io_destroy(struct loop_io **io)
     if (*io == NULL)
         return;
     /* libevent looks at an event no more once it has called it, so this may be inside of that. */
+    loop_outer_watch((*io)->loop, event_get_fd(&(*io)->event),
+                     interest(event_get_events(&(*io)->event)), 0);
     (void)event_del(&(*io)->event);
     free(*io);
     *io = NULL;
@@ -277,6 +285,7 @@ void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task
     task->next = head;
     head->prev->next = task;
     head->prev = task;
+    loop_outer_wake(loop, 1);
 }
 
 void loop_cancel(struct loop *loop, struct loop_task *task)

@@ -35,6 +35,12 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* One turn that waits at most timeout_ms (0: polls): for tests, tools and foreign loops. */
 void loop_turn(struct loop *loop, unsigned timeout_ms);
+/*
+ * A descriptor, the loop's, that is readable when loop_turn(loop, 0) has something to do: for a
+ * program with a loop of its own (poll, epoll, libevent). To be asked for before any descriptor is
+ * watched. Signals do not make it readable. -1 when the process has no descriptor left.
+ */
+int loop_fd(struct loop *loop);
 /* The monotonic time at which this turn's events were picked up. */
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);

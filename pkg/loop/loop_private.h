@@ -26,6 +26,8 @@ struct loop {
     uint64_t skipped_us; /* by loop_skip */
     bool now_is_known;   /* sampled in this turn */
     bool is_stopped;
+    bool in_turn;
+    int outer; /* outer.c's descriptor, -1: none */
 };
 
 /* Called first by whatever an event of this turn wakes: the first one samples the time. */
@@ -35,6 +37,12 @@ void loop_add_event(struct event *event);
 
 /* The loop's clock now, which this turn's time may be behind. */
 uint64_t loop_clock_us(const struct loop *loop);
+
+/* outer.c. Keeps the outer descriptor's interest as the loop's own; enum loop_events. */
+void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after);
+/* Between turns: makes the outer descriptor readable at until_us, or at the first timer's time. */
+void loop_outer_wake(struct loop *loop, uint64_t until_us);
+void loop_outer_free(struct loop *loop);
 
 void loop_timers_init(struct loop *loop);
 void loop_timers_free(struct loop *loop);

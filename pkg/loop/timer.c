@@ -101,14 +101,15 @@ void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms)
     timer->due_us = due_after(timer->loop, delay_ms);
     if (timer->index != NOT_RUNNING) {
         restore_order(timers, timer->index, timer);
-        return;
+    } else {
+        if (timers->count == timers->capacity) {
+            timers->capacity = timers->capacity == 0 ? 16 : 2 * timers->capacity;
+            timers->heap = mem_realloc(timers->heap, timers->capacity * sizeof *timers->heap);
+        }
+        timers->count++;
+        sift_up(timers, timers->count - 1, timer);
     }
-    if (timers->count == timers->capacity) {
-        timers->capacity = timers->capacity == 0 ? 16 : 2 * timers->capacity;
-        timers->heap = mem_realloc(timers->heap, timers->capacity * sizeof *timers->heap);
-    }
-    timers->count++;
-    sift_up(timers, timers->count - 1, timer);
+    loop_outer_wake(timer->loop, UINT64_MAX);
 }
 
 void loop_timer_stop(struct loop_timer *timer)
