@@ -1,0 +1,50 @@
+/*
+ * registry: entries without a connection: game servers that have registered by UDP.
+ *
+ * Such an entry belongs to no front-end, only to its time: it stays while it is registered again
+ * before that ends. Some probes before its end, whichever front-end's sweep comes first asks the
+ * server whether it is still there, by the prober that it was given; an entry that has let all its
+ * probes pass unanswered is closed, and told like any other. So it outlives the front-end that
+ * registered it.
+ */
+#ifndef MAP_REGISTRY_H
+#define MAP_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "map/map.h"
+#include "map/session.h"
+
+struct map_registration {
+    struct bytes id;                /* "203.0.113.7:27960", "[2001:db8::7]:27960" */
+    const char *protocol;           /* static */
+    const char *address;            /* as the id, or where it was before addresses were mapped */
+    const struct map_field *fields; /* all that it has: others are deleted. Those that are equal to
+                                       what is there are not told again */
+    size_t field_count;
+    uint64_t ttl;            /* ms from now to its end, the probes included; at most
+                                map.max_registration */
+    unsigned probes;         /* how often it is asked before it ends; may be 0 */
+    uint64_t probe_interval; /* ms from one to the next, and from the last to the end */
+};
+/* Copies. MAP_OWNED: a connection owns the id, whose word counts. MAP_LIMIT: the space is full.
+ * done may be NULL. */
+void map_register(struct map_space *space, const struct map_registration *registration,
+                  map_done done, void *arg);
+/* Closes it now. MAP_MISSING: there is no such registration. done may be NULL. */
+void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg);
+
+/* Asks servers whether they are there. One for a space; its function is set by the caller. */
+struct map_prober {
+    struct map_space *space;
+    /* This front-end is to ask this one now; probe counts from 1. */
+    void (*probe)(struct map_prober *prober, struct bytes id, unsigned probe);
+};
+/* From now on this front-end takes its part in the probes of the space's registrations. */
+void map_probe(struct map_space *space, struct map_prober *prober);
+void map_unprobe(struct map_prober *prober);
+
+#endif
