@@ -12,8 +12,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/channel_private.h"
 #include "map/keys.h"
 #include "map/map_private.h"
+#include "map/relay_private.h"
+#include "map/wait_private.h"
 #include "metrics/metrics.h"
 
 #define TICK_MS 250
@@ -74,6 +77,7 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
     each_partition(map, partition_link_up);
     for (size_t i = 0; i < map->space_count; i++)
         view_link_up(&map->spaces[i]);
+    presence_link_up(map);
     node_link_up(map->node_channel);
 }
 
@@ -132,22 +136,17 @@ static const struct redis_link_callbacks link_callbacks = {
 
 static void on_subscribed(void *arg, struct bytes channel)
 {
-    struct map *map = arg;
-    node_subscribed(map->node_channel, channel);
-    for (size_t i = 0; i < map->space_count; i++)
-        view_subscribed(&map->spaces[i], channel);
+    channels_subscribed(((struct map *)arg)->channels, channel);
 }
 
 static void on_message(void *arg, struct bytes channel, struct bytes message)
 {
-    struct map *map = arg;
-    if (!view_message(map, channel, message))
-        node_message(map->node_channel, channel, message);
+    channels_message(((struct map *)arg)->channels, channel, message);
 }
 
 static void on_subscriber_down(void *arg)
 {
-    view_subscriber_down(arg);
+    channels_down(((struct map *)arg)->channels);
 }
 
 static const struct redis_subscriber_callbacks subscriber_callbacks = {
@@ -172,6 +171,9 @@ static void add_space(struct map *map, const char *name, size_t len)
     space->map = map;
     space->name = mem_dup(name, len);
     space->count = (uint32_t)map->settings->partitions;
+    list_init(&space->rooms);
+    list_init(&space->presences);
+    list_init(&space->listeners);
     space->partitions = mem_zalloc(space->count, sizeof *space->partitions);
     for (uint32_t i = 0; i < space->count; i++)
         partition_init(&space->partitions[i], space, i);
@@ -218,6 +220,9 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->link = redis_link_create(loop, "commands", target, redis, &link_callbacks, map);
     map->subscriber =
         redis_subscriber_create(loop, "events", target, redis, &subscriber_callbacks, map);
+    map->channels = channels_create(map);
+    map->waits = waits_create(map);
+    map->relays = relays_create(map);
     map->node_channel = node_create(map);
     loop_timer_start(map->tick_timer, TICK_MS);
     return map;
@@ -244,6 +249,9 @@ void map_destroy(struct map **map_pointer)
     node_destroy(&map->node_channel);
     for (size_t i = 0; i < map->space_count; i++)
         free_space(&map->spaces[i]);
+    relays_destroy(&map->relays);
+    waits_destroy(&map->waits);
+    channels_destroy(&map->channels);
     loop_timer_destroy(&map->deadline_timer);
     loop_timer_destroy(&map->tick_timer);
     free(map->scratch.data);

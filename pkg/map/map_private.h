@@ -139,6 +139,7 @@ struct partition {
     struct loop_task flush;
     struct loop_timer *greet_timer;
     struct loop_timer *sweep_timer;
+    size_t room_members; /* rooms_count */
     bool sweeping;
     bool sweep_again; /* there was more than one sweep lists */
     size_t reaping;   /* reap, forsake and bury operations not yet judged */
@@ -152,6 +153,7 @@ struct map_session {
     const char *protocol;
     struct list owned;
     struct list ops;
+    struct list waits; /* struct wait (wait_private.h) and others that end with it */
     uint32_t owned_count;
     uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
@@ -175,7 +177,11 @@ struct map_space {
     char *name;
     uint32_t count;
     struct partition *partitions;
-    struct map_view *view; /* NULL while nobody needs it */
+    struct map_view *view;     /* NULL while nobody needs it */
+    struct list rooms;         /* struct map_rooms */
+    struct list presences;     /* struct map_presence_set */
+    struct list listeners;     /* struct map_listener */
+    struct everyone *everyone; /* NULL while nobody listens */
 };
 
 struct map {
@@ -205,6 +211,9 @@ struct map {
     size_t space_count;
     struct map_space *spaces;
     struct node *node_channel;
+    struct channels *channels;
+    struct waits *waits;
+    struct relays *relays;
     struct map_finish_wait *finish;
     struct delivery *delivery; /* the innermost */
 };
@@ -313,18 +322,17 @@ void rooms_rejoin(struct partition *partition);
 bool rooms_have_member(const struct partition *partition, struct bytes room, struct bytes id);
 /* Members here of the partition's rooms, whose joining Redis has confirmed. */
 size_t rooms_count(const struct partition *partition);
-void rooms_subscribed(struct map *map, struct bytes channel);
-bool rooms_message(struct map *map, struct bytes channel, struct bytes message);
 
 /* presence.c */
 void presence_link_up(struct map *map);
 void presence_new_epoch(struct partition *partition);
 void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms);
-void presence_subscribed(struct map *map, struct bytes channel);
-bool presence_message(struct map *map, struct bytes channel, struct bytes message);
 
-/* relay.c: what the node's channel, and the channel for everybody, bring. */
-void relay_message(struct map *map, struct bytes verb, struct bytes rest);
+/* relay.c: what the node's channel brings for sessions. False when the verb is none of it. */
+bool relay_message(struct map *map, struct bytes verb, struct bytes rest);
+
+/* wait.c: the session ends: nothing that it waits for is told any more. */
+void waits_forget(struct map_session *session);
 
 /* sweep.c */
 void sweep_start(struct partition *partition);
@@ -336,9 +344,6 @@ void sweep_judged(struct partition *partition);
 void view_revision_seen(struct partition *partition, uint64_t revision);
 void view_hold_seen(struct partition *partition, uint64_t redis_now_ms);
 void view_link_up(struct map_space *space);
-void view_subscribed(struct map_space *space, struct bytes channel);
-bool view_message(struct map *map, struct bytes channel, struct bytes message);
-void view_subscriber_down(struct map *map);
 void view_free(struct map_space *space);
 
 /* node.c: the front-end's hash, its channel with requests, and the nonce. */
@@ -349,8 +354,6 @@ void node_publish(struct node *node);
 /* Takes back what the front-end says of itself. */
 void node_leave(struct node *node);
 void node_link_up(struct node *node);
-void node_subscribed(struct node *node, struct bytes channel);
-void node_message(struct node *node, struct bytes channel, struct bytes message);
 bool node_nonce_is_fresh(const struct node *node);
 
 /* map.c */

@@ -17,7 +17,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/channel_private.h"
 #include "map/keys.h"
+#include "map/relay_private.h"
 
 #define NONCE_INTERVAL_MS 1000
 #define NONCE_FRESH_MS    3000
@@ -28,6 +30,7 @@
 
 struct node {
     struct map *map;
+    struct channel_user channel;
     char *key;
     struct loop_timer *timer;
     char nonce[NONCE_SIZE + 1];
@@ -112,27 +115,6 @@ static void turn(void *arg)
     doubt_subscriber(node, loop_now_ms(map->loop));
 }
 
-struct node *node_create(struct map *map)
-{
-    struct node *node = mem_zalloc(1, sizeof *node);
-    node->map = map;
-    node->key = keys_node(map->redis->prefix, map->node);
-    node->timer = loop_timer_create(map->loop, turn, node);
-    redis_subscribe(map->subscriber, bytes_from_string(node->key));
-    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
-    return node;
-}
-
-void node_destroy(struct node **node)
-{
-    if (!*node)
-        return;
-    loop_timer_destroy(&(*node)->timer);
-    free((*node)->key);
-    free(*node);
-    *node = NULL;
-}
-
 void node_leave(struct node *node)
 {
     node->left = true;
@@ -144,13 +126,6 @@ void node_link_up(struct node *node)
     node->turns = 0;
     node->asked_ms = loop_now_ms(node->map->loop); /* nothing can have come without it */
     turn(node);
-}
-
-/* The first nonce of a new subscription is not waited for: readiness need not take a second. */
-void node_subscribed(struct node *node, struct bytes channel)
-{
-    if (bytes_equal(channel, bytes_from_string(node->key)) && redis_link_is_up(node->map->link))
-        publish_nonce(node);
 }
 
 static bool kick(struct map *map, struct bytes argument, struct writer *reply)
@@ -191,15 +166,49 @@ static void take_request(struct node *node, struct bytes text)
     writer_free(&reply);
 }
 
-void node_message(struct node *node, struct bytes channel, struct bytes message)
+static void on_message(void *arg, struct bytes message)
 {
-    if (!bytes_equal(channel, bytes_from_string(node->key)))
-        return;
-    struct bytes word = bytes_next_word(&message);
-    if (bytes_equal(word, BYTES_LITERAL("nonce"))) {
+    struct node *node = arg;
+    struct bytes verb = bytes_next_word(&message);
+    if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
         if (bytes_equal(message, bytes_from_string(node->nonce)))
             node->fresh_ms = loop_now_ms(node->map->loop);
-    } else if (bytes_equal(word, BYTES_LITERAL("request"))) {
+    } else if (bytes_equal(verb, BYTES_LITERAL("request"))) {
         take_request(node, message);
+    } else {
+        relay_message(node->map, verb, message);
     }
+}
+
+/* The first nonce of a new subscription is not waited for: readiness need not take a second. */
+static void on_subscribed(void *arg)
+{
+    struct node *node = arg;
+    if (redis_link_is_up(node->map->link))
+        publish_nonce(node);
+}
+
+static const struct channel_callbacks channel_callbacks = {.subscribed = on_subscribed,
+                                                           .message = on_message};
+
+struct node *node_create(struct map *map)
+{
+    struct node *node = mem_zalloc(1, sizeof *node);
+    node->map = map;
+    node->key = keys_node(map->redis->prefix, map->node);
+    node->timer = loop_timer_create(map->loop, turn, node);
+    channel_join(map, &node->channel, bytes_from_string(node->key), &channel_callbacks, node);
+    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
+    return node;
+}
+
+void node_destroy(struct node **node)
+{
+    if (!*node)
+        return;
+    channel_leave(&(*node)->channel);
+    loop_timer_destroy(&(*node)->timer);
+    free((*node)->key);
+    free(*node);
+    *node = NULL;
 }

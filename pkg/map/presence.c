@@ -13,12 +13,3 @@ void presence_new_epoch(struct partition *partition)
 void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms)
 {
 }
-
-void presence_subscribed(struct map *map, struct bytes channel)
-{
-}
-
-bool presence_message(struct map *map, struct bytes channel, struct bytes message)
-{
-    return false;
-}

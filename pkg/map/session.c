@@ -35,6 +35,7 @@ struct map_session *map_session_create(struct map_space *space, const char *prot
     id_make_hex(session->fence, ID_FENCE_LENGTH);
     list_init(&session->owned);
     list_init(&session->ops);
+    list_init(&session->waits);
     metrics_add(METRIC_SESSIONS, 1);
     return session;
 }
@@ -74,6 +75,7 @@ void map_session_end(struct map_session **session_pointer, bool leave)
     while (!list_is_empty(&session->ops))
         op_forget_session(list_entry(session->ops.next, struct op, in_session), leave);
     leave_all(session, leave ? OP_ORPHAN : OP_CLOSE);
+    waits_forget(session);
     metrics_add(METRIC_SESSIONS, -1);
     for (struct delivery *each = session->space->map->delivery; each; each = each->outer) {
         if (each->session == session)

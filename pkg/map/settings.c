@@ -77,6 +77,24 @@ static const struct config_setting settings[] = {
                 .flags = CONFIG_RELOADABLE,
                 .help = "How long a read waits for the client's own last write before the map is "
                         "read again."),
+    MAP_SETTING("presence.reread", CONFIG_DURATION, presence_reread, "30s", .min = 1000,
+                .max = 3600000, .flags = CONFIG_RELOADABLE,
+                .help = "How often the status of each watched user is read again although nothing "
+                        "was told."),
+    MAP_SETTING("room.max_buffered", CONFIG_SIZE, room_max_buffered, "4MiB", .min = 65536,
+                .max = 1 << 30, .flags = CONFIG_RELOADABLE,
+                .help = "Most bytes of a room's messages kept while the room is being read; beyond "
+                        "it, its members are told that messages were lost."),
+    MAP_SETTING("relay.max_pending", CONFIG_INT, relay_max_pending, "10000", .min = 1,
+                .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
+                .help = "Most packets and invitations of all clients that wait for their "
+                        "acknowledgement; more are refused."),
+    MAP_SETTING("invite.ttl", CONFIG_DURATION, invite_ttl, "5m", .min = 1000, .max = 86400000,
+                .flags = CONFIG_RELOADABLE,
+                .help = "How long an invitation waits for a user who is not there."),
+    MAP_SETTING("invite.max", CONFIG_INT, invite_max, "100", .min = 1, .max = 100000,
+                .flags = CONFIG_RELOADABLE,
+                .help = "Most invitations that wait for one user; the oldest are dropped."),
     {.key = NULL},
 };
 

@@ -38,7 +38,7 @@ struct map_view *view_create(struct map_space *space)
         part->view = view;
         part->partition = &space->partitions[i];
         part->retry = loop_timer_create(map->loop, part_retry_load, part);
-        redis_subscribe(map->subscriber, bytes_from_string(part->partition->key_events));
+        part_listen(part);
     }
     return view;
 }
@@ -77,9 +77,7 @@ static void free_parts(struct map_view *view)
         struct view_part *part = &view->parts[i];
         load_stop(part);
         loop_timer_destroy(&part->retry);
-        if (view->map->subscriber)
-            redis_unsubscribe(view->map->subscriber,
-                              bytes_from_string(part->partition->key_events));
+        channel_leave(&part->channel);
     }
 }
 

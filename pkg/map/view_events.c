@@ -75,51 +75,40 @@ static void take_message(struct view_part *part, struct bytes text)
     apply_message(part, &message);
 }
 
-bool view_message(struct map *map, struct bytes channel, struct bytes message)
+static void on_message(void *part, struct bytes message)
 {
-    for (size_t i = 0; i < map->space_count; i++) {
-        struct map_view *view = map->spaces[i].view;
-        for (uint32_t j = 0; view && j < view->part_count; j++) {
-            struct view_part *part = &view->parts[j];
-            if (bytes_equal(channel, bytes_from_string(part->partition->key_events))) {
-                take_message(part, message);
-                return true;
-            }
-        }
-    }
-    return false;
+    take_message(part, message);
 }
 
-void view_subscribed(struct map_space *space, struct bytes channel)
+static void on_subscribed(void *arg)
 {
-    struct map_view *view = space->view;
-    for (uint32_t j = 0; view && j < view->part_count; j++) {
-        struct view_part *part = &view->parts[j];
-        if (!bytes_equal(channel, bytes_from_string(part->partition->key_events)))
-            continue;
-        part->subscribed = true;
-        part->revision = part->floor = 0;
-        load_start(part, "a new subscription");
-    }
+    struct view_part *part = arg;
+    part->revision = part->floor = 0;
+    load_start(part, "a new subscription");
 }
 
-void view_subscriber_down(struct map *map)
+static void on_down(void *arg)
 {
-    for (size_t i = 0; i < map->space_count; i++) {
-        struct map_view *view = map->spaces[i].view;
-        for (uint32_t j = 0; view && j < view->part_count; j++) {
-            load_stop(&view->parts[j]);
-            view->parts[j].subscribed = false;
-            view->parts[j].state = PART_COLD;
-        }
-    }
+    struct view_part *part = arg;
+    load_stop(part);
+    part->state = PART_COLD;
+}
+
+void part_listen(struct view_part *part)
+{
+    static const struct channel_callbacks callbacks = {
+        .subscribed = on_subscribed, .message = on_message, .down = on_down};
+    struct map *map = part->view->map;
+    if (channel_join(map, &part->channel, bytes_from_string(part->partition->key_events),
+                     &callbacks, part))
+        on_subscribed(part);
 }
 
 void view_link_up(struct map_space *space)
 {
     struct map_view *view = space->view;
     for (uint32_t j = 0; view && j < view->part_count; j++) {
-        if (view->parts[j].subscribed && view->parts[j].state != PART_LIVE)
+        if (view->parts[j].state != PART_LIVE)
             load_start(&view->parts[j], "a new link");
     }
 }
@@ -127,7 +116,7 @@ void view_link_up(struct map_space *space)
 void part_retry_load(void *arg)
 {
     struct view_part *part = arg;
-    if (part->subscribed && part->state != PART_LIVE)
+    if (part->state != PART_LIVE)
         load_start(part, "a failed load");
 }
 

@@ -322,7 +322,7 @@ void load_start(struct view_part *part, const char *why)
     struct map *map = part->view->map;
     load_stop(part);
     part->state = PART_COLD;
-    if (!part->subscribed || !redis_link_is_up(map->link) || !map->checked)
+    if (!channel_is_subscribed(&part->channel) || !redis_link_is_up(map->link) || !map->checked)
         return; /* the subscription or the link will start it */
     log_debug("reading_snapshot", LOG_STRING("prefix", part->partition->prefix),
               LOG_STRING("why", why));

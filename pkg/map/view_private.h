@@ -3,6 +3,7 @@
 #ifndef MAP_VIEW_PRIVATE_H
 #define MAP_VIEW_PRIVATE_H
 
+#include "map/channel_private.h"
 #include "map/event.h"
 #include "map/map_private.h"
 #include "map/view.h"
@@ -50,8 +51,8 @@ enum part_state { PART_COLD, PART_LOADING, PART_LIVE };
 struct view_part {
     struct map_view *view;
     struct partition *partition;
+    struct channel_user channel; /* the partition's events */
     enum part_state state;
-    bool subscribed;
     bool loaded; /* complete at least once */
     bool epoch_known;
     bool fresh_epoch; /* missing entries are unconfirmed until the hold ends */
@@ -104,6 +105,7 @@ void view_wake(struct map_view *view);
 void view_check_live(struct map_view *view);
 
 /* view_events.c */
+void part_listen(struct view_part *part);
 void part_retry_load(void *part);
 /* What is known is of another history: nothing of it is told until the snapshot has been read. */
 void part_new_epoch(struct view_part *part, uint64_t epoch);

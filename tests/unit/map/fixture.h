@@ -252,7 +252,8 @@ static inline void client_lost(void *arg, struct bytes id)
     ((struct client *)arg)->lost++;
 }
 
-static const struct map_sink client_sink = {client_silence, client_end, client_lost};
+static const struct map_sink client_sink = {
+    .silence = client_silence, .end = client_end, .lost = client_lost};
 
 static inline void client_connect(struct client *client, struct front *front)
 {

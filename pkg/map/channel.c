@@ -1,0 +1,179 @@
+#include "map/channel_private.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+struct channel {
+    UT_hash_handle hh; /* by name */
+    struct channels *channels;
+    struct list users;
+    struct list unused; /* in channels->unused when it has no users */
+    struct list *next;  /* the user that is told next, while they are being told */
+    bool subscribed;
+    size_t len;
+    uint8_t name[];
+};
+
+struct channels {
+    struct map *map;
+    struct channel *table;
+    struct list unused;
+    struct loop_task leave;
+};
+
+static struct bytes name_of(const struct channel *channel)
+{
+    return (struct bytes){channel->name, channel->len};
+}
+
+static void free_channel(struct channel *channel)
+{
+    list_remove(&channel->unused);
+    HASH_DEL(channel->channels->table, channel);
+    free(channel);
+}
+
+/* In the phase in which the subscriber says what is wanted, so that none is left and wanted again
+ * without being said: it would never be confirmed. */
+static void leave_unused(void *arg)
+{
+    struct channels *channels = arg;
+    while (!list_is_empty(&channels->unused)) {
+        struct channel *channel = list_entry(channels->unused.next, struct channel, unused);
+        if (channels->map->subscriber)
+            redis_unsubscribe(channels->map->subscriber, name_of(channel));
+        free_channel(channel);
+    }
+}
+
+struct channels *channels_create(struct map *map)
+{
+    struct channels *channels = mem_zalloc(1, sizeof *channels);
+    channels->map = map;
+    list_init(&channels->unused);
+    channels->leave = (struct loop_task){.callback = leave_unused, .arg = channels};
+    return channels;
+}
+
+void channels_destroy(struct channels **channels_pointer)
+{
+    struct channels *channels = *channels_pointer;
+    if (!channels)
+        return;
+    *channels_pointer = NULL;
+    loop_cancel(channels->map->loop, &channels->leave);
+    struct channel *channel, *next;
+    HASH_ITER (hh, channels->table, channel, next) {
+        LIST_FOREACH (node, &channel->users) {
+            list_entry(node, struct channel_user, link)->channel = NULL;
+            list_remove(node);
+        }
+        free_channel(channel);
+    }
+    free(channels);
+}
+
+static struct channel *find(struct channels *channels, struct bytes name)
+{
+    struct channel *channel = NULL;
+    HASH_FIND(hh, channels->table, name.data, name.len, channel);
+    return channel;
+}
+
+static struct channel *create(struct channels *channels, struct bytes name)
+{
+    struct channel *channel = mem_zalloc(1, sizeof *channel + name.len);
+    channel->channels = channels;
+    channel->len = name.len;
+    memcpy(channel->name, name.data, name.len);
+    list_init(&channel->users);
+    list_init(&channel->unused);
+    HASH_ADD(hh, channels->table, name, channel->len, channel);
+    if (channels->map->subscriber)
+        redis_subscribe(channels->map->subscriber, name);
+    return channel;
+}
+
+bool channel_join(struct map *map, struct channel_user *user, struct bytes name,
+                  const struct channel_callbacks *callbacks, void *arg)
+{
+    struct channel *channel = find(map->channels, name);
+    if (!channel)
+        channel = create(map->channels, name);
+    list_remove(&channel->unused);
+    user->channel = channel;
+    user->callbacks = callbacks;
+    user->arg = arg;
+    list_append(&channel->users, &user->link);
+    return channel->subscribed;
+}
+
+void channel_leave(struct channel_user *user)
+{
+    struct channel *channel = user->channel;
+    if (!channel)
+        return;
+    user->channel = NULL;
+    if (channel->next == &user->link)
+        channel->next = user->link.next;
+    list_remove(&user->link);
+    if (!list_is_empty(&channel->users))
+        return;
+    list_append(&channel->channels->unused, &channel->unused);
+    loop_defer(channel->channels->map->loop, LOOP_PHASE_STORE, &channel->channels->leave);
+}
+
+bool channel_is_subscribed(const struct channel_user *user)
+{
+    return user->channel && user->channel->subscribed;
+}
+
+/* The next user to be told; a user may leave meanwhile, and another one come. */
+static struct channel_user *next_user(struct channel *channel)
+{
+    if (!channel->next)
+        channel->next = channel->users.next;
+    if (channel->next == &channel->users) {
+        channel->next = NULL;
+        return NULL;
+    }
+    struct channel_user *user = list_entry(channel->next, struct channel_user, link);
+    channel->next = user->link.next;
+    return user;
+}
+
+void channels_subscribed(struct channels *channels, struct bytes name)
+{
+    struct channel *channel = find(channels, name);
+    struct channel_user *user;
+    if (!channel)
+        return;
+    channel->subscribed = true;
+    while ((user = next_user(channel)))
+        user->callbacks->subscribed(user->arg);
+}
+
+void channels_message(struct channels *channels, struct bytes name, struct bytes message)
+{
+    struct channel *channel = find(channels, name);
+    struct channel_user *user;
+    /* What comes before the confirmation belongs to a subscription that was given up. */
+    if (!channel || !channel->subscribed)
+        return;
+    while ((user = next_user(channel)))
+        user->callbacks->message(user->arg, message);
+}
+
+void channels_down(struct channels *channels)
+{
+    struct channel *channel, *next;
+    struct channel_user *user;
+    HASH_ITER (hh, channels->table, channel, next) {
+        channel->subscribed = false;
+        while ((user = next_user(channel))) {
+            if (user->callbacks->down)
+                user->callbacks->down(user->arg);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/*
+ * wait: callers who wait for an answer that no operation of a partition gives: of another
+ * front-end, or of a script of its own.
+ *
+ * A wait is known by its number, so that an answer that comes too late finds nothing. Each is told
+ * once, never from within the call that began it, and not at all when its session has ended.
+ */
+#ifndef MAP_WAIT_PRIVATE_H
+#define MAP_WAIT_PRIVATE_H
+
+#include "map/map_private.h"
+
+/* Something that ends with a session at the latest: `end` frees it. */
+struct ending {
+    struct list link; /* the session's */
+    void (*end)(struct ending *ending);
+};
+/* session may be NULL: then nothing ends it. */
+void ending_attach(struct ending *ending, struct map_session *session,
+                   void (*end)(struct ending *ending));
+void ending_detach(struct ending *ending);
+
+struct waits *waits_create(struct map *map);
+/* Tells none of them. */
+void waits_destroy(struct waits **waits);
+/* Begins one, whose number is never 0. done may be NULL: then nobody waits, and the number is 0.
+ * False when too many wait (relay.max_pending): done gets MAP_REFUSED. session may be NULL. */
+bool wait_begin(struct map *map, struct map_session *session, map_done done, void *arg,
+                uint64_t *number) __attribute__((warn_unused_result));
+/* Harmless when it waits no more. */
+void wait_settle(struct map *map, uint64_t number, enum map_result result);
+
+/* A command whose reply settles a wait: the callback's arg, which it takes and frees. */
+struct wait_reply {
+    struct map *map;
+    uint64_t number;
+};
+struct wait_reply *wait_reply_create(struct map *map, uint64_t number);
+
+#endif
