@@ -20,6 +20,7 @@ static const struct {
     {&redis_config, offsetof(struct configuration, redis)},
     {&map_config, offsetof(struct configuration, map)},
     {&tracker_config, offsetof(struct configuration, tracker)},
+    {&auth_config, offsetof(struct configuration, auth)},
 };
 
 /* Those that a listener may override, with their place in its copy. */

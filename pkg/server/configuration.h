@@ -4,6 +4,7 @@
 #ifndef SERVER_CONFIGURATION_H
 #define SERVER_CONFIGURATION_H
 
+#include "auth/token.h"
 #include "map/map.h"
 #include "net/http.h"
 #include "net/listener.h"
@@ -23,6 +24,7 @@ struct configuration {
     struct redis_settings redis;
     struct map_settings map;
     struct tracker_settings tracker;
+    struct auth_settings auth;
 };
 
 /* With the defaults only. */

@@ -17,6 +17,7 @@ struct listeners_context {
     struct net *net;
     struct map *map;
     struct tracker_service *tracker;
+    const struct auth_verifier *tokens;
     const struct http_router *admin; /* of web listeners */
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);

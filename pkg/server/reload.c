@@ -40,6 +40,8 @@ static char *reload(struct server *server)
         error = configuration_reload(server->configuration);
     if (!error)
         error = server_read_access(server);
+    if (!error)
+        error = auth_verifier_reload(server->tokens, &server->configuration->auth);
     if (error) {
         log_error("reload_refused", LOG_STRING("err", error));
         return error;

@@ -145,6 +145,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .net = server->net,
         .map = server->map,
         .tracker = server->tracker,
+        .tokens = server->tokens,
         .admin = server->admin_router,
         .bare = server->bare_router,
         .admit = admit,
@@ -163,6 +164,8 @@ static char *start(struct server *server, struct configuration *configuration, b
     log_set_node(server->name);
     server->rates = bucket_table_create((size_t)configuration->server.connect_tracked);
     char *error = server_read_access(server);
+    if (!error)
+        server->tokens = auth_verifier_create(&configuration->auth, &error);
     if (!error)
         error = redis_target_parse(configuration->redis.url, &server->target);
     if (error)
@@ -211,6 +214,7 @@ static void stop(struct server *server)
     net_destroy(&server->net);
     redis_target_free(&server->target);
     access_list_destroy(&server->access);
+    auth_verifier_destroy(&server->tokens);
     bucket_table_destroy(&server->rates);
     loop_destroy(&server->loop);
     free(server->name);
@@ -271,6 +275,14 @@ static int act(struct configuration *configuration, enum cmdline_mode mode)
     return serve(configuration);
 }
 
+static char *check_tokens(const struct auth_settings *settings)
+{
+    char *error;
+    struct auth_verifier *verifier = auth_verifier_create(settings, &error);
+    auth_verifier_destroy(&verifier);
+    return error;
+}
+
 /* All that can be wrong with it, but for what only opening shows. */
 char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
 {
@@ -281,6 +293,9 @@ char *server_read_configuration(struct configuration *configuration, const struc
     const char *why = map_settings_check(&configuration->map);
     if (why)
         return mem_strdup(why);
+    error = check_tokens(&configuration->auth);
+    if (error)
+        return error;
     struct listeners *listeners =
         listeners_create(&(struct listeners_context){.configuration = configuration});
     error = listeners_add_configured(listeners);

@@ -11,6 +11,7 @@
 #include "admin/health.h"
 #include "auth/access.h"
 #include "auth/bucket.h"
+#include "auth/token.h"
 #include "redis/embedded.h"
 #include "server/configuration.h"
 #include "server/listeners.h"
@@ -32,6 +33,7 @@ struct server {
     struct health *health;
     struct listeners *listeners;
     struct access_list *access;
+    struct auth_verifier *tokens;
     struct bucket_table *rates;
     struct loop_signal *signals[3];
     struct loop_timer *drain_timer;
