@@ -161,6 +161,11 @@ size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t 
 void turntable_write_error(struct writer *to, enum turntable_code code, const char *message,
                            const char *command);
 
+/* The error of a room of which messages may have been lost; it names the room in `channel`. */
+void turntable_write_lost(struct writer *to, struct bytes channel);
+/* A packet of another protocol's client, which is JSON. */
+void turntable_write_packet(struct writer *to, struct bytes packet);
+
 /* What a client sends; of a game's actions the source is copied. */
 void turntable_write_message(struct writer *to, const struct turntable_message *message);
 

@@ -111,6 +111,25 @@ void turntable_write_error(struct writer *to, enum turntable_code code, const ch
     end_object(&json);
 }
 
+void turntable_write_lost(struct writer *to, struct bytes channel)
+{
+    struct json_writer json = begin_object(to, "error");
+
+    json_write_member(&json, "code", bytes_from_string(turntable_code_name(TURNTABLE_CODE_LOST)));
+    json_write_member(&json, "message", BYTES_LITERAL("messages of the room may have been lost"));
+    json_write_member(&json, "command", BYTES_LITERAL("game"));
+    json_write_member(&json, "channel", channel);
+    end_object(&json);
+}
+
+void turntable_write_packet(struct writer *to, struct bytes packet)
+{
+    struct json_writer json = begin(to, "packet");
+
+    json_write_raw(&json, packet);
+    end(&json);
+}
+
 static void write_joingame(struct json_writer *json, const struct turntable_message *message)
 {
     json_write_object_begin(json);

@@ -306,6 +306,11 @@ const char *map_node_name(const struct map *map)
     return map->name;
 }
 
+uint64_t map_deadline_ms(const struct map *map)
+{
+    return (uint64_t)map->redis->deadline;
+}
+
 const char *map_node_id(const struct map *map)
 {
     return map->node;

@@ -87,6 +87,8 @@ struct map *map_space_map(const struct map_space *space);
 uint32_t map_space_partitions(const struct map_space *space);
 struct loop *map_loop(const struct map *map);
 const struct map_settings *map_settings_of(const struct map *map);
+/* redis.deadline: how long a caller waits for Redis, ms. */
+uint64_t map_deadline_ms(const struct map *map);
 /* This process's random id, 12 lowercase hex digits, as in the keys. */
 const char *map_node_id(const struct map *map);
 /* What it is called. */
