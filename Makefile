@@ -123,7 +123,8 @@ lint:
 	@docker/install-packages build lint
 	@$(MAKE) --no-print-directory $(INCLUDE_DIRS) $(GENERATED)
 	@tests/lint/run
-bench: | deps
+bench:
+	@docker/install-packages build bench
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run $(ARGS)
 install: all

@@ -1,39 +1,19 @@
 """What is measured, and against what. Each function of ALL is one measure: it gets a Bench and a
 Context of its own, and returns Findings."""
-import collections
 import json
 import statistics
 import subprocess
 import sys
 
+import websockets
 from ceiling import Ceiling
+from figures import KIB, LIMITS, Finding, Ratio, figure
 from harness.context import Context
 from harness.process import clean_environment
 
-# What a benchmark needs lifted: all of it comes from few addresses, and from few connections.
-LIMITS = {"net.max_per_address": "0", "net.handshake_timeout": "1h", "access.connect_rate": "0",
-          "tracker.rate": "0", "tracker.address_rate": "0", "tracker.pipeline": "1024",
-          "client.max_ids": "100000"}
-KIB = 1024
-
-# One row of the table. met: whether the aim is reached, None where there is none.
-Finding = collections.namedtuple("Finding", "what ours reference ratio aim met commands")
-
-
-class Ratio:
-    """Of values that were measured in turn."""
-
-    def __init__(self, ours, reference):
-        self.values = [one / other for one, other in zip(ours, reference)]
-        self.median = statistics.median(self.values)
-
-    def __str__(self):
-        return f"{self.median:.2f} ({min(self.values):.2f}–{max(self.values):.2f})"
-
-
-def figure(values, unit, decimals=0):
-    """The median, as text."""
-    return f"{statistics.median(values):,.{decimals}f} {unit}"
+# Of all that a run finds, what is said while the measures go on.
+SHOWN = ("updates_accepted", "deliveries", "delivered_percent", "whole_map")
+SHOWN_ENDS = ("per_update", "per_delivery", "per_client_and_tick", "idle_bytes", "p50")
 
 
 class Bench:
@@ -79,9 +59,8 @@ class Bench:
             self.say(done.stderr.rstrip())
         figures = json.loads(done.stdout)
         self.note(" ".join(["tracker-bench", *options, *(f"--{one} …" for one in servers)]), figures)
-        shown = {key: value for key, value in figures.items() if key.endswith(("per_update", "per_delivery", "p50"))
-                 or key in ("updates_accepted", "deliveries", "delivered_percent", "whole_map")}
-        self.say("  " + " ".join(f"{key}={value}" for key, value in {"mode": mode, **shown}.items()))
+        shown = {key: value for key, value in figures.items() if key.endswith(SHOWN_ENDS) or key in SHOWN}
+        self.say(" ".join(["  " + " ".join(options), *(f"{key}={value}" for key, value in shown.items())]))
         return figures
 
 
@@ -214,4 +193,4 @@ def snapshot(bench, t):
                     figure(seconds, "s", 2), "—", "—", "< 2 s", met, bench.commands)]
 
 
-ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)}
+ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)} | websockets.ALL
