@@ -218,7 +218,8 @@ struct map {
     struct delivery *delivery; /* the innermost */
 };
 
-extern struct redis_script script_apply, script_hello, script_sweep, script_read;
+extern struct redis_script script_apply, script_hello, script_sweep, script_read, script_presence,
+    script_room, script_invite;
 void scripts_prepare(void);
 
 /* partition.c */

@@ -1,15 +1,316 @@
+/*
+ * presence: names that are watched, what their channels tell of them, and telling the watchers.
+ */
 #include "map/presence.h"
 
-#include "map/map_private.h"
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/presence_private.h"
+
+/* All names are read again in that many portions. */
+#define TURNS 60
+
+static void tell(void *arg)
+{
+    struct map_presence_set *set = arg;
+    while (!list_is_empty(&set->changed)) {
+        struct map_presence *presence =
+            list_entry(set->changed.next, struct map_presence, in_changed);
+        bool first = !presence->told_known;
+        list_remove(&presence->in_changed);
+        if (!first && presence->told == presence->status)
+            continue;
+        presence->told_known = true;
+        presence->told = presence->status;
+        if (!list_is_empty(&presence->watches))
+            set->callbacks->changed(set->arg, presence, first);
+    }
+}
+
+static void free_presence(struct map_presence *presence)
+{
+    struct map_presence_set *set = presence->part->set;
+    presence_read_forget(presence);
+    channel_leave(&presence->channel);
+    presence->part->count--;
+    list_remove(&presence->in_order);
+    list_remove(&presence->in_due);
+    list_remove(&presence->in_changed);
+    list_remove(&presence->unwatched);
+    HASH_DEL(set->names, presence);
+    free(presence);
+}
+
+/* At the end of the turn: its watches may be taken back while they are told. */
+static void forget(void *arg)
+{
+    struct map_presence_set *set = arg;
+    while (!list_is_empty(&set->unwatched))
+        free_presence(list_entry(set->unwatched.next, struct map_presence, unwatched));
+}
+
+static void read_some(struct presence_part *part)
+{
+    size_t some = (part->count + TURNS - 1) / TURNS;
+    LIST_FOREACH (node, &part->order) {
+        if (some-- == 0)
+            return;
+        presence_read_again(list_entry(node, struct map_presence, in_order));
+    }
+}
+
+static void turn(void *arg)
+{
+    struct map_presence_set *set = arg;
+    const struct map *map = set->space->map;
+    for (uint32_t i = 0; i < set->space->count; i++)
+        read_some(&set->parts[i]);
+    loop_timer_start(set->turn, (uint64_t)map->settings->presence_reread / TURNS);
+}
+
+static void retry(void *part)
+{
+    presence_read_part(part);
+}
+
+struct map_presence_set *map_presence_create(struct map_space *space,
+                                             const struct map_presence_callbacks *callbacks,
+                                             void *arg)
+{
+    struct map_presence_set *set = mem_zalloc(1, sizeof *set + space->count * sizeof *set->parts);
+    struct loop *loop = space->map->loop;
+    set->space = space;
+    set->callbacks = callbacks;
+    set->arg = arg;
+    list_init(&set->changed);
+    list_init(&set->unwatched);
+    set->tell = (struct loop_task){.callback = tell, .arg = set};
+    set->read = (struct loop_task){.callback = presence_read_due, .arg = set};
+    set->forget = (struct loop_task){.callback = forget, .arg = set};
+    for (uint32_t i = 0; i < space->count; i++) {
+        struct presence_part *part = &set->parts[i];
+        part->set = set;
+        part->partition = &space->partitions[i];
+        list_init(&part->order);
+        list_init(&part->due);
+        list_init(&part->reads);
+        part->retry = loop_timer_create(loop, retry, part);
+    }
+    set->turn = loop_timer_create(loop, turn, set);
+    list_append(&space->presences, &set->link);
+    turn(set);
+    return set;
+}
+
+void map_presence_destroy(struct map_presence_set **set_pointer)
+{
+    struct map_presence_set *set = *set_pointer;
+    struct map_presence *presence, *next;
+    if (!set)
+        return;
+    *set_pointer = NULL;
+    struct loop *loop = set->space->map->loop;
+    HASH_ITER (hh, set->names, presence, next)
+        free_presence(presence);
+    for (uint32_t i = 0; i < set->space->count; i++) {
+        presence_reads_forget(&set->parts[i]);
+        loop_timer_destroy(&set->parts[i].retry);
+    }
+    struct loop_task *tasks[] = {&set->tell, &set->read, &set->forget};
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        loop_cancel(loop, tasks[i]);
+    loop_timer_destroy(&set->turn);
+    list_remove(&set->link);
+    free(set);
+}
+
+void presence_found(struct map_presence *presence, enum map_status status)
+{
+    struct map_presence_set *set = presence->part->set;
+    presence->known = true;
+    presence->unconfirmed = false;
+    presence->status = (uint8_t)status;
+    if (presence->told_known && presence->told == presence->status)
+        return;
+    if (list_is_empty(&presence->in_changed))
+        list_append(&set->changed, &presence->in_changed);
+    loop_defer(set->space->map->loop, LOOP_PHASE_VIEW, &set->tell);
+}
+
+/* "1 <epoch> <seq> <status>" */
+static bool read_message(struct bytes text, struct bytes *epoch, uint64_t *seq,
+                         enum map_status *status)
+{
+    struct bytes format = bytes_next_word(&text);
+    *epoch = bytes_next_word(&text);
+    *seq = bytes_decimal(bytes_next_word(&text));
+    return bytes_equal(format, BYTES_LITERAL("1")) && epoch->len == EPOCH_LENGTH && *seq > 0 &&
+           map_status_read(text, status);
+}
+
+static void on_message(void *arg, struct bytes message)
+{
+    static struct log_limit limit = {.burst = 5};
+    struct map_presence *presence = arg;
+    struct bytes epoch;
+    enum map_status status;
+    uint64_t seq;
+    if (!read_message(message, &epoch, &seq, &status)) {
+        log_limited(LOG_WARN, &limit, "malformed_presence",
+                    LOG_STRING("prefix", presence->part->partition->prefix),
+                    LOG_BYTES("message", message));
+        presence_read_again(presence);
+    } else if (!bytes_equal(epoch, bytes_from_string(presence->part->epoch))) {
+        presence_read_again(presence);
+    } else if (seq > presence->seq) {
+        presence->seq = seq;
+        if (presence->known && status >= presence->status)
+            presence_found(presence, status);
+        else if (!presence->read) /* else its seq says whether the read knows this */
+            presence_read_again(presence);
+    }
+}
+
+static void on_subscribed(void *presence)
+{
+    presence_read_again(presence);
+}
+
+static const struct channel_callbacks channel_callbacks = {.subscribed = on_subscribed,
+                                                           .message = on_message};
+
+static void listen(struct map_presence *presence)
+{
+    struct map *map = presence->part->set->space->map;
+    struct writer key = {0};
+    struct bytes channel = keys_write(&key, presence->part->partition->prefix,
+                                      "presence:", map_presence_name(presence));
+    bool subscribed = channel_join(map, &presence->channel, channel, &channel_callbacks, presence);
+    writer_free(&key);
+    /* Without a link for messages what is known now is better than nothing. */
+    if (subscribed || !redis_subscriber_is_up(map->subscriber))
+        presence_read_again(presence);
+}
+
+static struct map_presence *create(struct map_presence_set *set, struct bytes name)
+{
+    struct map_presence *presence = mem_zalloc(1, sizeof *presence + name.len);
+    presence->part = &set->parts[partition_of(set->space, name)->index];
+    presence->name_len = name.len;
+    memcpy(presence->name, name.data, name.len);
+    list_init(&presence->watches);
+    list_init(&presence->in_due);
+    list_init(&presence->in_changed);
+    list_init(&presence->unwatched);
+    presence->part->count++;
+    list_append(&presence->part->order, &presence->in_order);
+    HASH_ADD(hh, set->names, name, presence->name_len, presence);
+    listen(presence);
+    return presence;
+}
+
+void map_presence_watch(struct map_presence_set *set, struct bytes name,
+                        struct map_presence_watch *watch)
+{
+    struct map_presence *presence = NULL;
+    HASH_FIND(hh, set->names, name.data, name.len, presence);
+    if (!presence)
+        presence = create(set, name);
+    list_remove(&presence->unwatched);
+    watch->presence = presence;
+    list_append(&presence->watches, &watch->link);
+}
+
+void map_presence_unwatch(struct map_presence_watch *watch)
+{
+    struct map_presence *presence = watch->presence;
+    if (!presence)
+        return;
+    struct map_presence_set *set = presence->part->set;
+    watch->presence = NULL;
+    list_remove(&watch->link);
+    if (!list_is_empty(&presence->watches))
+        return;
+    list_append(&set->unwatched, &presence->unwatched);
+    loop_defer(set->space->map->loop, LOOP_PHASE_FREE, &set->forget);
+}
+
+struct bytes map_presence_name(const struct map_presence *presence)
+{
+    return (struct bytes){presence->name, presence->name_len};
+}
+
+bool map_presence_is_known(const struct map_presence *presence)
+{
+    return presence->known;
+}
+
+enum map_status map_presence_status(const struct map_presence *presence)
+{
+    return (enum map_status)presence->status;
+}
+
+struct list *map_presence_watches(struct map_presence *presence)
+{
+    return &presence->watches;
+}
+
+size_t map_presence_count(const struct map_presence_set *set)
+{
+    return HASH_COUNT(set->names);
+}
+
+static void read_all(struct presence_part *part)
+{
+    LIST_FOREACH (node, &part->order)
+        presence_read_again(list_entry(node, struct map_presence, in_order));
+}
+
+static struct presence_part *part_in(struct list *set, const struct partition *partition)
+{
+    return &list_entry(set, struct map_presence_set, link)->parts[partition->index];
+}
 
 void presence_link_up(struct map *map)
 {
+    for (size_t i = 0; i < map->space_count; i++) {
+        struct map_space *space = &map->spaces[i];
+        LIST_FOREACH (set, &space->presences) {
+            for (uint32_t j = 0; j < space->count; j++)
+                read_all(part_in(set, &space->partitions[j]));
+        }
+    }
 }
 
 void presence_new_epoch(struct partition *partition)
 {
+    LIST_FOREACH (set, &partition->space->presences)
+        read_all(part_in(set, partition));
+}
+
+static void confirm(struct presence_part *part)
+{
+    part->fresh = false;
+    if (!part->unconfirmed)
+        return;
+    part->unconfirmed = false;
+    LIST_FOREACH (node, &part->order) {
+        struct map_presence *presence = list_entry(node, struct map_presence, in_order);
+        if (presence->unconfirmed)
+            presence_read_again(presence);
+    }
 }
 
 void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms)
 {
+    if (redis_now_ms < partition->hold_until)
+        return;
+    LIST_FOREACH (set, &partition->space->presences) {
+        struct presence_part *part = part_in(set, partition);
+        if (part->fresh && !strcmp(part->epoch, partition->epoch))
+            confirm(part);
+    }
 }

@@ -1,0 +1,80 @@
+/*
+ * presence_private: what watching names (presence.c) and reading them (presence_read.c) share.
+ *
+ * A name is IDLE, or DUE to be read, or being READ; one that is DUE again while it is being read
+ * says so with `again`. A read that was sent after a message had come knows what it told, and seq
+ * orders all others. What a message tells is taken over when it says more than is known; when it
+ * says less, the name is read, as an entry and a user may share it.
+ */
+#ifndef MAP_PRESENCE_PRIVATE_H
+#define MAP_PRESENCE_PRIVATE_H
+
+#include "map/channel_private.h"
+#include "map/presence.h"
+
+struct presence_read;
+
+/* The names of one set in one partition. */
+struct presence_part {
+    struct map_presence_set *set;
+    struct partition *partition;
+    struct list order; /* struct map_presence, the one that was read longest ago first */
+    size_t count;
+    struct list due;
+    struct list reads; /* under way */
+    unsigned reading;
+    char epoch[EPOCH_LENGTH + 1];
+    bool fresh;       /* of a new epoch, whose hold has not been seen to end */
+    bool unconfirmed; /* somebody was found offline in it and has not been told so */
+    struct loop_timer *retry;
+};
+
+struct map_presence_set {
+    struct list link; /* the space's */
+    struct map_space *space;
+    const struct map_presence_callbacks *callbacks;
+    void *arg;
+    struct map_presence *names;
+    struct list changed;
+    struct list unwatched;
+    struct loop_task tell, read, forget;
+    struct loop_timer *turn; /* reads some again, whatever happened */
+    struct presence_part parts[];
+};
+
+struct map_presence {
+    UT_hash_handle hh;
+    struct presence_part *part;
+    struct channel_user channel;
+    struct list watches;
+    struct list in_order;
+    struct list in_due;         /* the part's: DUE */
+    struct list in_changed;     /* the set's */
+    struct list unwatched;      /* the set's */
+    struct presence_read *read; /* the one under way; NULL: none */
+    size_t place;               /* in it */
+    uint64_t seq;               /* of the last message; older reads do not know it */
+    uint8_t status;
+    uint8_t told;
+    bool known;
+    bool told_known;
+    bool again;
+    bool unconfirmed; /* found offline while nobody is told so */
+    size_t name_len;
+    uint8_t name[];
+};
+
+/* presence_read.c */
+/* To be read, at the end of the turn. */
+void presence_read_again(struct map_presence *presence);
+void presence_read_part(struct presence_part *part);
+/* It is being freed: no read shall touch it. */
+void presence_read_forget(struct map_presence *presence);
+/* The set is being freed. */
+void presence_reads_forget(struct presence_part *part);
+void presence_read_due(void *set);
+
+/* presence.c */
+void presence_found(struct map_presence *presence, enum map_status status);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * presence_read: the reads of watched names: those that are due in one turn together, and what
+ * they say.
+ */
+#include "map/presence_private.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/keys.h"
+
+#define NAMES_MAX 500
+#define READS_MAX 2 /* under way at once: they take their time in Redis */
+#define RETRY_MS  200
+
+struct presence_read {
+    struct presence_part *part; /* NULL: its set is gone */
+    struct list link;           /* the part's */
+    size_t count;
+    struct map_presence *names[]; /* NULL: gone */
+};
+
+void presence_read_again(struct map_presence *presence)
+{
+    struct map_presence_set *set = presence->part->set;
+    if (presence->read)
+        presence->again = true;
+    else if (list_is_empty(&presence->in_due))
+        list_append(&presence->part->due, &presence->in_due);
+    loop_defer(set->space->map->loop, LOOP_PHASE_STORE, &set->read);
+}
+
+void presence_read_forget(struct map_presence *presence)
+{
+    if (presence->read)
+        presence->read->names[presence->place] = NULL;
+}
+
+void presence_reads_forget(struct presence_part *part)
+{
+    LIST_FOREACH (node, &part->reads) {
+        list_remove(node);
+        list_entry(node, struct presence_read, link)->part = NULL;
+    }
+}
+
+/* The history is another one: what was known of its order is worth nothing. */
+static void begin_epoch(struct presence_part *part, struct bytes epoch,
+                        const struct presence_read *read)
+{
+    part->fresh = part->epoch[0] != 0;
+    memcpy(part->epoch, epoch.data, EPOCH_LENGTH);
+    LIST_FOREACH (node, &part->order) {
+        struct map_presence *presence = list_entry(node, struct map_presence, in_order);
+        presence->seq = 0;
+        if (presence->read != read)
+            presence_read_again(presence);
+    }
+}
+
+/* Where nothing is reaped yet, whoever was there may be about to be put back. */
+static void take_status(struct map_presence *presence, enum map_status status, bool holding)
+{
+    struct presence_part *part = presence->part;
+    if (status == MAP_OFFLINE && presence->status != MAP_OFFLINE && part->fresh && holding)
+        presence->unconfirmed = part->unconfirmed = true;
+    else
+        presence_found(presence, status);
+}
+
+static void take_one(struct map_presence *presence, uint64_t seq, uint8_t digit, bool holding)
+{
+    bool old = presence->seq > seq;
+    if (!old) {
+        presence->seq = seq;
+        take_status(presence, (enum map_status)(digit - '0'), holding);
+    }
+    if (old || presence->again)
+        presence_read_again(presence);
+    presence->again = false;
+}
+
+/* "1 <epoch> <seq> <holding>\n" and a digit for each */
+static bool take(struct presence_read *read, struct bytes text)
+{
+    struct presence_part *part = read->part;
+    struct cursor cursor = cursor_over(text);
+    struct bytes format = cursor_until(&cursor, ' '), epoch = cursor_until(&cursor, ' ');
+    uint64_t seq = cursor_decimal(&cursor, ' ');
+    bool holding = cursor_decimal(&cursor, '\n') != 0;
+    struct bytes digits = cursor_take(&cursor, read->count);
+    if (cursor.failed || !bytes_equal(format, BYTES_LITERAL("1")) || epoch.len != EPOCH_LENGTH)
+        return false;
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '2')
+            return false;
+    }
+    if (!bytes_equal(epoch, bytes_from_string(part->epoch)))
+        begin_epoch(part, epoch, read);
+    for (size_t i = 0; i < read->count; i++) {
+        struct map_presence *presence = read->names[i];
+        if (!presence)
+            continue;
+        presence->read = NULL;
+        list_remove(&presence->in_order);
+        list_append(&part->order, &presence->in_order);
+        take_one(presence, seq, digits.data[i], holding);
+    }
+    return true;
+}
+
+static void fail(struct presence_read *read)
+{
+    for (size_t i = 0; i < read->count; i++) {
+        struct map_presence *presence = read->names[i];
+        if (!presence)
+            continue;
+        presence->read = NULL;
+        presence->again = false;
+        list_append(&read->part->due, &presence->in_due);
+    }
+    loop_timer_start(read->part->retry, RETRY_MS);
+}
+
+static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct presence_read *read = arg;
+    struct presence_part *part = read->part;
+    if (part) {
+        list_remove(&read->link);
+        part->reading--;
+        if (status == REDIS_OK && reply->type == REDIS_STRING && take(read, reply->text))
+            presence_read_part(part);
+        else
+            fail(read);
+    }
+    free(read);
+}
+
+static struct presence_read *begin(struct presence_part *part)
+{
+    struct presence_read *read = mem_alloc(sizeof *read + NAMES_MAX * sizeof *read->names);
+    read->part = part;
+    read->count = 0;
+    while (!list_is_empty(&part->due) && read->count < NAMES_MAX) {
+        struct map_presence *presence = list_entry(part->due.next, struct map_presence, in_due);
+        list_remove(&presence->in_due);
+        presence->read = read;
+        presence->place = read->count;
+        read->names[read->count++] = presence;
+    }
+    list_init(&read->link);
+    list_append(&part->reads, &read->link);
+    part->reading++;
+    return read;
+}
+
+static void write_keys(const struct presence_read *read, const char *kind, struct writer *keys,
+                       size_t *ends)
+{
+    for (size_t i = 0; i < read->count; i++) {
+        keys_write(keys, read->part->partition->prefix, kind, map_presence_name(read->names[i]));
+        ends[i] = keys->len;
+    }
+}
+
+static void send(struct presence_read *read)
+{
+    struct partition *partition = read->part->partition;
+    size_t keys = 1 + 2 * read->count, ends[2 * NAMES_MAX];
+    struct bytes args[1 + 2 * NAMES_MAX];
+    struct writer text = {0};
+    write_keys(read, "user:", &text, ends);
+    write_keys(read, "client:", &text, ends + read->count);
+    args[0] = bytes_from_string(partition->key_head);
+    for (size_t i = 0; i + 1 < keys; i++) {
+        size_t start = i ? ends[i - 1] : 0;
+        args[1 + i] = (struct bytes){text.data + start, ends[i] - start};
+    }
+    redis_eval(partition->map->link, &script_presence, on_read, read, keys, keys, args);
+    writer_free(&text);
+}
+
+void presence_read_part(struct presence_part *part)
+{
+    const struct map *map = part->partition->map;
+    while (part->reading < READS_MAX && !list_is_empty(&part->due) && redis_link_is_up(map->link) &&
+           map->checked)
+        send(begin(part));
+}
+
+void presence_read_due(void *arg)
+{
+    struct map_presence_set *set = arg;
+    for (uint32_t i = 0; i < set->space->count; i++)
+        presence_read_part(&set->parts[i]);
+}

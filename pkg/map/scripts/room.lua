@@ -1,0 +1,27 @@
+-- room: who is in a room, and the place of that in the order of its messages.
+--
+-- KEYS  1 head  2 room:<name>
+-- ARGV  1 node
+-- Returns "1 <epoch> <born> <seq> <users> <mine>\n", then per user "<len> <devices>\n<user>", then
+--         per member of the node "<len>\n<id>"; born 0 when there is no such room; "" when there
+--         is no epoch.
+local call = redis.call
+local epoch = call('HGET', KEYS[1], 'epoch')
+if not epoch then return '' end
+local function text(n) return string.format('%d', n) end
+local all, of, users, mine = call('HGETALL', KEYS[2]), {}, {}, {}
+local node = ARGV[1] .. ' '
+for i = 1, #all, 2 do
+    local kind, name, value = string.sub(all[i], 1, 2), string.sub(all[i], 3), all[i + 1]
+    if kind == 'u:' then
+        users[#users + 1] = text(#name) .. ' ' .. value .. '\n' .. name
+    elseif kind == 'm:' then
+        if string.sub(value, 1, #node) == node then
+            mine[#mine + 1] = text(#name) .. '\n' .. name
+        end
+    else
+        of[all[i]] = value
+    end
+end
+return '1 ' .. epoch .. ' ' .. (of['.born'] or '0') .. ' ' .. (of['.seq'] or '0') .. ' ' ..
+       text(#users) .. ' ' .. text(#mine) .. '\n' .. table.concat(users) .. table.concat(mine)
