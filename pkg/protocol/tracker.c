@@ -79,7 +79,7 @@ bool session_has_ids(const struct tracker_session *session)
     return session->dialect == TRACKER_VERSIONED || session->dialect == TRACKER_2013;
 }
 
-uint64_t session_now_ms(const struct tracker_session *session)
+uint64_t tracker_now_ms(const struct tracker_session *session)
 {
     return loop_now_ms(session->port->service->loop);
 }

@@ -166,7 +166,7 @@ void session_go(struct tracker_session *session, enum stop_reason reason);
 void session_end(struct tracker_session *session, enum conn_close_reason why);
 /* Goes on with session_end. */
 void session_check_end(struct tracker_session *session);
-uint64_t session_now_ms(const struct tracker_session *session);
+uint64_t tracker_now_ms(const struct tracker_session *session);
 
 /* tracker_reply.c */
 struct pending *pending_of(struct tracker_session *session);

@@ -194,7 +194,7 @@ static void tell_all(struct tracker_session *session)
     struct map_view *view = audience->watcher.view;
     metrics_add(METRIC_TRACKER_PUSH_ALL, 1);
     session->told_closes = audience->closes;
-    session->told_all_ms = (uint32_t)session_now_ms(session);
+    session->told_all_ms = (uint32_t)tracker_now_ms(session);
     if (is_small(view)) {
         conn_send_frame(session->conn, shared_map(audience, session));
         session->map_version = audience->all_version;
@@ -214,7 +214,7 @@ static void tell_all(struct tracker_session *session)
 /* How long a reader that was told the whole map has to wait until it is told again, ms. */
 static uint64_t wait_of(const struct tracker_session *session)
 {
-    uint32_t since = (uint32_t)session_now_ms(session) - session->told_all_ms;
+    uint32_t since = (uint32_t)tracker_now_ms(session) - session->told_all_ms;
     uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
     return since >= interval ? 0 : interval - since;
 }

@@ -20,6 +20,8 @@ static const struct {
     {&redis_config, offsetof(struct configuration, redis)},
     {&map_config, offsetof(struct configuration, map)},
     {&tracker_config, offsetof(struct configuration, tracker)},
+    {&turntable_config, offsetof(struct configuration, turntable)},
+    {&sync_config, offsetof(struct configuration, sync)},
     {&auth_config, offsetof(struct configuration, auth)},
 };
 
@@ -34,6 +36,9 @@ static const struct {
      offsetof(struct listener_settings, websocket)},
     {&tracker_config, offsetof(struct configuration, tracker),
      offsetof(struct listener_settings, tracker)},
+    {&turntable_config, offsetof(struct configuration, turntable),
+     offsetof(struct listener_settings, turntable)},
+    {&sync_config, offsetof(struct configuration, sync), offsetof(struct listener_settings, sync)},
 };
 
 #define MODULES (sizeof modules / sizeof *modules)

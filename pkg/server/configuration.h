@@ -9,7 +9,9 @@
 #include "net/http.h"
 #include "net/listener.h"
 #include "net/websocket.h"
+#include "protocol/sync.h"
 #include "protocol/tracker.h"
+#include "protocol/turntable.h"
 #include "redis/redis.h"
 #include "server/cmdline.h"
 #include "server/settings.h"
@@ -24,6 +26,8 @@ struct configuration {
     struct redis_settings redis;
     struct map_settings map;
     struct tracker_settings tracker;
+    struct turntable_settings turntable;
+    struct sync_settings sync;
     struct auth_settings auth;
 };
 
@@ -42,6 +46,8 @@ struct listener_settings {
     struct http_settings http;
     struct websocket_settings websocket;
     struct tracker_settings tracker;
+    struct turntable_settings turntable;
+    struct sync_settings sync;
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);

@@ -79,6 +79,12 @@ static void open_web(struct entry *entry)
                             entry->admin ? context->admin : context->bare);
 }
 
+static void open_protocol(struct entry *entry)
+{
+    entry->web = web_create_for(&entry->listeners->context, &entry->settings, entry->space,
+                                entry->kind->name);
+}
+
 static void close_web(struct entry *entry)
 {
     web_destroy(&entry->web);
@@ -91,15 +97,22 @@ static void accepted_web(void *arg, struct conn *conn)
 }
 
 static const struct config_module *const tracker_modules[] = {&tracker_config, NULL};
-static const struct config_module *const web_modules[] = {&http_config, &websocket_config,
-                                                          &tracker_config, NULL};
+static const struct config_module *const web_modules[] = {
+    &http_config, &websocket_config, &tracker_config, &turntable_config, &sync_config, NULL};
+static const struct config_module *const turntable_modules[] = {&turntable_config, &http_config,
+                                                                &websocket_config, NULL};
+static const struct config_module *const sync_modules[] = {&sync_config, &http_config,
+                                                           &websocket_config, NULL};
 
 static const struct kind kinds[] = {
     {"tracker", false, true, tracker_modules, open_tracker, close_tracker, accepted_tracker},
     {"web", true, true, web_modules, open_web, close_web, accepted_web},
+    {"turntable", false, true, turntable_modules, open_protocol, close_web, accepted_web},
+    {"sync", false, true, sync_modules, open_protocol, close_web, accepted_web},
 };
 
-static const char standard_listeners[] = "tracker=127.0.0.1:6789 web=127.0.0.1:8080";
+static const char standard_listeners[] =
+    "tracker=127.0.0.1:6789 web=127.0.0.1:8080 sync=127.0.0.1:13372";
 
 struct listeners *listeners_create(const struct listeners_context *context)
 {
@@ -366,7 +379,7 @@ void listeners_stop(struct listeners *listeners, bool all)
         struct entry *entry = list_entry(node, struct entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_stop(entry->listener);
-        else if (entry->web)
+        if (entry->web)
             web_set_draining(entry->web);
     }
 }

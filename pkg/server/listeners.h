@@ -18,6 +18,8 @@ struct listeners_context {
     struct map *map;
     struct tracker_service *tracker;
     const struct auth_verifier *tokens;
+    struct turntable_service *turntable;
+    struct sync_service *sync;
     const struct http_router *admin; /* of web listeners */
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
@@ -46,7 +48,7 @@ char *listeners_check(const struct listeners *listeners, const struct configurat
 /* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
  * one of them (the caller frees): that listener goes on with what it had. */
 char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));
-/* "tracker=127.0.0.1:6789,web=127.0.0.1:8080", with the real ports. */
+/* "tracker=127.0.0.1:6789,web=127.0.0.1:8080,sync=127.0.0.1:13372", with the real ports. */
 void listeners_describe(const struct listeners *listeners, struct writer *to);
 
 #endif

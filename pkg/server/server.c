@@ -141,11 +141,15 @@ static void add_listeners(struct server *server, const struct configuration *con
     health_add_pages(server->health, server->admin_router);
     health_add_probes(server->health, server->bare_router);
     server->tracker = tracker_service_create(server->map);
+    server->turntable = turntable_service_create(server->map);
+    server->sync = sync_service_create(server->map, TRACKER_VERSION);
     server->listeners = listeners_create(&(struct listeners_context){
         .net = server->net,
         .map = server->map,
         .tracker = server->tracker,
         .tokens = server->tokens,
+        .turntable = server->turntable,
+        .sync = server->sync,
         .admin = server->admin_router,
         .bare = server->bare_router,
         .admit = admit,
@@ -197,8 +201,9 @@ static void stop(struct server *server)
     if (server->loop)
         loop_turn(server->loop, 0); /* frees them */
     listeners_destroy(&server->listeners);
-    if (server->tracker)
-        tracker_service_destroy(&server->tracker);
+    tracker_service_destroy(&server->tracker);
+    turntable_service_destroy(&server->turntable);
+    sync_service_destroy(&server->sync);
     health_destroy(&server->health);
     http_router_destroy(&server->admin_router);
     http_router_destroy(&server->bare_router);

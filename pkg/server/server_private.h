@@ -28,6 +28,8 @@ struct server {
     struct redis_target target;
     struct map *map;
     struct tracker_service *tracker;
+    struct turntable_service *turntable;
+    struct sync_service *sync;
     struct http_router *admin_router;
     struct http_router *bare_router;
     struct health *health;

@@ -12,7 +12,7 @@
 static const struct config_setting settings[] = {
     SERVER_SETTING("listen", CONFIG_STRING, listen, "",
                    .help = "Listeners, separated by spaces, each as for --listen; empty: "
-                           "tracker=127.0.0.1:6789 web=127.0.0.1:8080."),
+                           "tracker=127.0.0.1:6789 web=127.0.0.1:8080 sync=127.0.0.1:13372."),
     SERVER_SETTING("node", CONFIG_STRING, node, "",
                    .help = "Name of this front-end in logs and tools; empty: host name and process "
                            "id."),

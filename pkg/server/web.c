@@ -1,4 +1,4 @@
-/* web: a service for each protocol, made when it is first asked for in a space. */
+/* web: a port of each protocol, made when it is first asked for in a space. */
 #include "server/web.h"
 
 #include <stdlib.h>
@@ -9,40 +9,70 @@
 #include "metrics/metrics.h"
 
 #define SPACE_NAME_MAX 32
+#define PARAMETER_MAX  256 /* bytes of a parameter that is handed to a protocol */
 
-/* A space in which somebody has come to the Tracker protocol. */
+/* A space in which somebody has come to a protocol. */
 struct space {
     struct list link;
     struct map_space *map;
     struct tracker_port *tracker;
+    struct turntable_port *turntable;
+    struct sync_port *sync;
 };
+
+struct protocol;
 
 struct web {
     const struct listeners_context *context;
     const struct listener_settings *settings;
     const char *space;
     const struct http_router *router;
+    const struct protocol *only; /* NULL: all that are in the table */
+    struct http_router *refusals;
     struct websocket_port *port;
     struct list spaces;
     bool draining;
 };
 
-static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket)
+static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
+                          const struct visit *visit)
 {
+    (void)visit;
     if (space->tracker == NULL)
         space->tracker =
             tracker_port_create(web->context->tracker, space->map, &web->settings->tracker);
     tracker_serve(space->tracker, websocket_conn(websocket));
 }
 
+static void serve_turntable(struct web *web, struct space *space, struct websocket *websocket,
+                            const struct visit *visit)
+{
+    if (space->turntable == NULL)
+        space->turntable =
+            turntable_port_create(web->context->turntable, space->map, &web->settings->turntable);
+    turntable_serve(space->turntable, websocket, visit);
+}
+
+static void serve_sync(struct web *web, struct space *space, struct websocket *websocket,
+                       const struct visit *visit)
+{
+    if (space->sync == NULL)
+        space->sync = sync_port_create(web->context->sync, space->map, &web->settings->sync);
+    sync_serve(space->sync, websocket, visit);
+}
+
 /* A protocol over WebSocket. */
 struct protocol {
-    const char *name; /* its subprotocol, and its path: /name, /name/SPACE */
-    void (*serve)(struct web *web, struct space *space, struct websocket *websocket);
+    const char *name;        /* its path: /name, /name/SPACE */
+    const char *subprotocol; /* NULL: it has none */
+    void (*serve)(struct web *web, struct space *space, struct websocket *websocket,
+                  const struct visit *visit);
 };
 
 static const struct protocol protocols[] = {
-    {"tracker", serve_tracker},
+    {"tracker", "tracker", serve_tracker},
+    {"turntable", "turntable", serve_turntable},
+    {"sync", NULL, serve_sync},
 };
 
 #define PROTOCOLS (sizeof protocols / sizeof *protocols)
@@ -63,6 +93,27 @@ struct web *web_create(const struct listeners_context *context,
     return web;
 }
 
+static void on_no_upgrade(void *arg, struct http_request *request)
+{
+    (void)arg;
+    http_request_refuse(request, 426, "Upgrade: websocket\r\n", "WebSocket is spoken here");
+}
+
+struct web *web_create_for(const struct listeners_context *context,
+                           const struct listener_settings *settings, const char *space,
+                           const char *protocol)
+{
+    struct http_router *refusals = http_router_create();
+    struct web *web = web_create(context, settings, space, refusals);
+    http_router_add(refusals, NULL, "/*", on_no_upgrade, NULL);
+    web->refusals = refusals;
+    for (size_t i = 0; i < PROTOCOLS; i++) {
+        if (strcmp(protocols[i].name, protocol) == 0)
+            web->only = &protocols[i];
+    }
+    return web;
+}
+
 void web_destroy(struct web **pointer)
 {
     struct web *web = *pointer;
@@ -72,9 +123,12 @@ void web_destroy(struct web **pointer)
     LIST_FOREACH (node, &web->spaces) {
         struct space *space = list_entry(node, struct space, link);
         tracker_port_destroy(&space->tracker);
+        turntable_port_destroy(&space->turntable);
+        sync_port_destroy(&space->sync);
         free(space);
     }
     websocket_port_destroy(&web->port);
+    http_router_destroy(&web->refusals);
     free(web);
 }
 
@@ -104,17 +158,22 @@ static struct bytes rest_of_path(struct bytes path, const char *name)
 }
 
 /* The protocol that is asked for: by its subprotocol, which is answered then, or by the path. */
-static const struct protocol *find_protocol(const struct http_request *request,
-                                            const char **subprotocol)
+static const struct protocol *
+find_protocol(const struct web *web, const struct http_request *request, const char **subprotocol)
 {
     struct bytes path = http_request_path(request);
     const char *names[PROTOCOLS + 1] = {NULL};
-    for (size_t i = 0; i < PROTOCOLS; i++)
-        names[i] = protocols[i].name;
-    *subprotocol = websocket_choose(request, names);
+    size_t count = 0;
     for (size_t i = 0; i < PROTOCOLS; i++) {
-        if (*subprotocol == protocols[i].name ||
-            (*subprotocol == NULL && rest_of_path(path, protocols[i].name).data != NULL))
+        if (protocols[i].subprotocol != NULL && (web->only == NULL || web->only == &protocols[i]))
+            names[count++] = protocols[i].subprotocol;
+    }
+    *subprotocol = websocket_choose(request, names);
+    if (web->only != NULL)
+        return web->only;
+    for (size_t i = 0; i < PROTOCOLS; i++) {
+        if (*subprotocol != NULL ? *subprotocol == protocols[i].subprotocol
+                                 : rest_of_path(path, protocols[i].name).data != NULL)
             return &protocols[i];
     }
     return NULL;
@@ -141,29 +200,56 @@ static void refuse(struct http_request *request, int status, const char *why, en
     http_request_refuse(request, status, NULL, why);
 }
 
+/* A parameter of the query, which lives longer than the request; one that is too long to mean
+ * anything is cut. */
+struct parameter {
+    uint8_t data[PARAMETER_MAX];
+};
+
+static struct bytes keep_parameter(struct parameter *parameter, struct http_request *request,
+                                   const char *name)
+{
+    struct bytes value = http_request_query(request, name);
+    if (value.data == NULL)
+        return value;
+    if (value.len > sizeof parameter->data)
+        value.len = sizeof parameter->data;
+    memcpy(parameter->data, value.data, value.len);
+    return (struct bytes){parameter->data, value.len};
+}
+
+static void upgrade(struct web *web, struct http_request *request, const struct protocol *protocol,
+                    const char *subprotocol, struct map_space *map)
+{
+    struct parameter mode, resume;
+    struct visit visit = {
+        .mode = keep_parameter(&mode, request, "mode"),
+        .resume = keep_parameter(&resume, request, "resume"),
+    };
+    struct websocket *websocket = websocket_accept(web->port, request, subprotocol);
+    if (websocket != NULL)
+        protocol->serve(web, space_of(web, map), websocket, &visit);
+}
+
 static bool on_upgrade(void *arg, struct http_request *request)
 {
     struct web *web = arg;
     const char *subprotocol;
     const struct protocol *protocol;
     struct map_space *map;
-    struct websocket *websocket;
     if (!websocket_is_asked(request))
         return false;
     if (web->draining) {
         refuse(request, 503, "draining", METRIC_WEBSOCKET_REFUSED_DRAINING);
         return true;
     }
-    protocol = find_protocol(request, &subprotocol);
+    protocol = find_protocol(web, request, &subprotocol);
     map = protocol != NULL ? find_space(web, request, protocol) : NULL;
-    if (map == NULL) {
+    if (map == NULL)
         refuse(request, 404, protocol != NULL ? "no such space" : "no WebSocket protocol here",
                METRIC_WEBSOCKET_REFUSED_PATH);
-        return true;
-    }
-    websocket = websocket_accept(web->port, request, subprotocol);
-    if (websocket != NULL)
-        protocol->serve(web, space_of(web, map), websocket);
+    else
+        upgrade(web, request, protocol, subprotocol, map);
     return true;
 }
 

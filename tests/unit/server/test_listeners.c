@@ -85,6 +85,10 @@ static void test_good(void **state)
         "web=127.0.0.1:0,space=main,rate=5,tracker.rate=6,original=2014",
         "web=127.0.0.1:0,origins=same https://a.example:8443 null,ws.timeout=1m",
         "web=127.0.0.1:0,tls=true,tls_certificate=a.pem,tls_key=b.pem",
+        "web=127.0.0.1:0,max_total=1KiB,sync.max_errors=5,max_errors=6,turntable.max_rooms=3",
+        "sync=127.0.0.1:0",
+        "sync=unix:/run/s.sock,space=main,max_properties=5,sync.max_name=6,origins=same,proxy=true",
+        "turntable=127.0.0.1:0,duplicate_login=reject,max_message=1KiB,http.timeout=1s",
     };
     struct stage *stage = *state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -100,10 +104,15 @@ static void test_bad(void **state)
         const char *text;
         const char *named; /* in the message */
     } bad[] = {
-        {"sync=127.0.0.1:0", "known are tracker, web"},
-        {"turntable=127.0.0.1:0", "known are tracker, web"},
+        {"synk=127.0.0.1:0", "known are tracker, web, turntable, sync"},
         {"Tracker=127.0.0.1:0", "Tracker"},
-        {"127.0.0.1:0", "known are tracker, web"},
+        {"127.0.0.1:0", "known are tracker, web, turntable, sync"},
+        {"sync=127.0.0.1:0,admin=off", "admin"},
+        {"sync=127.0.0.1:0,original=2014", "original"},
+        {"sync=127.0.0.1:0,max_propertys=5", "the nearest is \"max_properties\""},
+        {"sync=127.0.0.1:0,space=other", "map.spaces"},
+        {"turntable=127.0.0.1:0,max_properties=5", "max_properties"},
+        {"turntable=127.0.0.1:0,validate=none", "turntable.validate"},
         {"tracker", "address"},
         {"tracker=", "address"},
         {"tracker=127.0.0.1", "ADDRESS:PORT"},
@@ -165,7 +174,7 @@ static void check_description(struct stage *stage, const char *expected)
 
 static void test_the_standard_ones(void **state)
 {
-    check_description(*state, "tracker=127.0.0.1:6789,web=127.0.0.1:8080");
+    check_description(*state, "tracker=127.0.0.1:6789,web=127.0.0.1:8080,sync=127.0.0.1:13372");
 }
 
 static void test_those_of_the_setting(void **state)
