@@ -1,0 +1,31 @@
+/* lobby_private: what the files that read the lobby's messages share. */
+#ifndef CODEC_LOBBY_PRIVATE_H
+#define CODEC_LOBBY_PRIVATE_H
+
+#include "codec/lobby.h"
+
+/* One attempt to read one message. Functions that return false have noted why. */
+struct lobby_reading {
+    const struct lobby_limits *limits;
+    enum lobby_sender sender;
+    const struct json_value *root;
+    struct lobby_message *message;
+    struct lobby_error *error;
+};
+
+/* Notes an error: false. */
+bool lobby_fail(struct lobby_reading *reading, const struct json_value *value, enum lobby_code code,
+                const char *reason);
+bool lobby_failed(const struct lobby_reading *reading);
+/* A text of the root that may be missing: then text stays. */
+bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max,
+                     struct bytes *text);
+bool lobby_take_integer(struct lobby_reading *reading, const struct json_value *value, int64_t min,
+                        int64_t max, int64_t *integer);
+
+/* lobby_infos.c: the root's infos; the servers of a list; the one of a change. */
+bool lobby_read_infos(struct lobby_reading *reading, struct lobby_infos *infos);
+bool lobby_read_servers(struct lobby_reading *reading);
+bool lobby_read_server(struct lobby_reading *reading);
+
+#endif
