@@ -243,14 +243,15 @@ struct bytes map_presence_name(const struct map_presence *presence)
     return (struct bytes){presence->name, presence->name_len};
 }
 
+/* As it was told: what came in this turn may be taken back before anybody was told. */
 bool map_presence_is_known(const struct map_presence *presence)
 {
-    return presence->known;
+    return presence->told_known;
 }
 
 enum map_status map_presence_status(const struct map_presence *presence)
 {
-    return (enum map_status)presence->status;
+    return (enum map_status)presence->told;
 }
 
 struct list *map_presence_watches(struct map_presence *presence)

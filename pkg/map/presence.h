@@ -48,7 +48,8 @@ void map_presence_watch(struct map_presence_set *set, struct bytes name,
 void map_presence_unwatch(struct map_presence_watch *watch);
 
 struct bytes map_presence_name(const struct map_presence *presence);
-/* False while it has never been read: then the status is MAP_OFFLINE. */
+/* False while it has never been told: then the status is MAP_OFFLINE. Both are as they were told
+ * last, so that who asks is ahead of no `changed`. */
 bool map_presence_is_known(const struct map_presence *presence);
 enum map_status map_presence_status(const struct map_presence *presence);
 /* List of struct map_presence_watch, by link. */
