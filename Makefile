@@ -50,7 +50,7 @@ $(INCLUDE_DIRS): build/include/%:
 	@ln -sfn ../../../pkg/$(notdir $@) $@
 
 SCRIPTS := $(wildcard pkg/map/scripts/*.lua)
-GENERATED := build/gen/map_scripts_data.h build/gen/version.h
+GENERATED := build/gen/map_scripts_data.h build/gen/admin_web_data.h build/gen/version.h
 
 # Lua scripts become NUL-terminated C arrays named after their files.
 build/gen/map_scripts_data.h: $(SCRIPTS) Makefile
@@ -59,6 +59,18 @@ build/gen/map_scripts_data.h: $(SCRIPTS) Makefile
 	    echo "static const char script_$$(basename $$f .lua)_lua[] = {"; \
 	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};"; \
 	done > $@.new && mv $@.new $@
+
+# The page's files become arrays named after them, and a list of them: WEB_FILES.
+WEB := $(sort $(wildcard pkg/admin/web/*))
+build/gen/admin_web_data.h: $(WEB) pkg/admin/web Makefile
+	@mkdir -p $(@D)
+	@for f in $(WEB); do \
+	    echo "static const unsigned char web_$$(basename $$f | tr .- __)[] = {"; \
+	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "};"; \
+	done > $@.new
+	@{ printf '#define WEB_FILES(X)'; for f in $(WEB); do \
+	    printf ' X("%s", web_%s)' "$$(basename $$f)" "$$(basename $$f | tr .- __)"; \
+	done; echo; } >> $@.new && mv $@.new $@
 
 build/gen/version.h: .version Makefile
 	@mkdir -p $(@D)

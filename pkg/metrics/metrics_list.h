@@ -126,6 +126,7 @@ METRIC(REDIS_QUEUED, gauge, "redis_queued_bytes", "", "Bytes that wait to be sen
 METRIC(READY, gauge, "ready", "", "Whether this front-end is ready to serve: the answer of /readyz.")
 METRIC(HTTP_REQUESTS, counter, "http_requests_total", "", "HTTP requests.")
 METRIC(HTTP_REFUSED, counter, "http_refused_total", "", "HTTP requests refused as malformed, too large or too slow.")
+METRIC(HTTP_UNAUTHORIZED, counter, "http_unauthorized_total", "", "HTTP requests with a wrong token.")
 METRIC(WEBSOCKET_CONNECTIONS, gauge, "websocket_connections", "", "Open WebSocket connections.")
 METRIC(WEBSOCKET_UPGRADES, counter, "websocket_upgrades_total", "", "Connections that became WebSocket connections.")
 METRIC(WEBSOCKET_REFUSED_REQUEST, counter, "websocket_refused_total", "reason=\"request\"", "WebSocket handshakes refused, by reason.")

@@ -17,6 +17,7 @@ static const struct {
     {&net_config, offsetof(struct configuration, net)},
     {&http_config, offsetof(struct configuration, http)},
     {&websocket_config, offsetof(struct configuration, websocket)},
+    {&admin_config, offsetof(struct configuration, admin)},
     {&redis_config, offsetof(struct configuration, redis)},
     {&map_config, offsetof(struct configuration, map)},
     {&tracker_config, offsetof(struct configuration, tracker)},

@@ -5,6 +5,7 @@
 #define SERVER_CONFIGURATION_H
 
 #include "auth/token.h"
+#include "admin/admin.h"
 #include "map/map.h"
 #include "net/http.h"
 #include "net/listener.h"
@@ -25,6 +26,7 @@ struct configuration {
     struct websocket_settings websocket;
     struct redis_settings redis;
     struct map_settings map;
+    struct admin_settings admin;
     struct tracker_settings tracker;
     struct turntable_settings turntable;
     struct sync_settings sync;

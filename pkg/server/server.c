@@ -140,6 +140,9 @@ static void add_listeners(struct server *server, const struct configuration *con
     health_add_probes(server->health, server->admin_router);
     health_add_pages(server->health, server->admin_router);
     health_add_probes(server->health, server->bare_router);
+    server->admin =
+        admin_create(server->map, server->health, &configuration->admin, TRACKER_VERSION);
+    admin_add_routes(server->admin, server->admin_router);
     server->tracker = tracker_service_create(server->map);
     server->turntable = turntable_service_create(server->map);
     server->sync = sync_service_create(server->map, TRACKER_VERSION);
@@ -204,6 +207,7 @@ static void stop(struct server *server)
     tracker_service_destroy(&server->tracker);
     turntable_service_destroy(&server->turntable);
     sync_service_destroy(&server->sync);
+    admin_destroy(&server->admin);
     health_destroy(&server->health);
     http_router_destroy(&server->admin_router);
     http_router_destroy(&server->bare_router);
@@ -296,6 +300,8 @@ char *server_read_configuration(struct configuration *configuration, const struc
     if (error)
         return error;
     const char *why = map_settings_check(&configuration->map);
+    if (!why)
+        why = admin_settings_check(&configuration->admin);
     if (why)
         return mem_strdup(why);
     error = check_tokens(&configuration->auth);

@@ -8,6 +8,7 @@
 #ifndef SERVER_SERVER_PRIVATE_H
 #define SERVER_SERVER_PRIVATE_H
 
+#include "admin/admin.h"
 #include "admin/health.h"
 #include "auth/access.h"
 #include "auth/bucket.h"
@@ -33,6 +34,7 @@ struct server {
     struct http_router *admin_router;
     struct http_router *bare_router;
     struct health *health;
+    struct admin *admin;
     struct listeners *listeners;
     struct access_list *access;
     struct auth_verifier *tokens;

@@ -1,0 +1,220 @@
+/* admin: who may see what, and the spaces that are looked at. */
+#include "admin/admin.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/mem.h"
+#include "metrics/metrics.h"
+
+/* How old what is known of the front-ends may be. */
+#define NODES_FRESH_MS 3000
+
+static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    live_changed(list_entry(watcher, struct admin_space, watcher), changes);
+}
+
+static void on_live(struct map_watcher *watcher)
+{
+    live_changed(list_entry(watcher, struct admin_space, watcher), &(struct map_changes){0});
+}
+
+static void on_nodes(void *arg, bool known)
+{
+    struct admin *admin = arg;
+    (void)known; /* without it front-ends have ids and no names */
+    admin->nodes_pending = false;
+    live_nodes_read(admin->live);
+    api_nodes_read(admin);
+}
+
+struct admin *admin_create(struct map *map, const struct health *health,
+                           const struct admin_settings *settings, const char *version)
+{
+    struct admin *admin = mem_zalloc(1, sizeof *admin);
+    admin->map = map;
+    admin->loop = map_loop(map);
+    admin->health = health;
+    admin->settings = settings;
+    admin->version = version;
+    list_init(&admin->spaces);
+    list_init(&admin->asking);
+    list_init(&admin->reading);
+    admin->nodes = map_nodes_create(map, on_nodes, admin);
+    admin->page = page_create();
+    admin->live = live_create(admin);
+    return admin;
+}
+
+void admin_destroy(struct admin **pointer)
+{
+    struct admin *admin = *pointer;
+    *pointer = NULL;
+    if (!admin)
+        return;
+    api_end(admin);
+    live_destroy(&admin->live);
+    page_destroy(&admin->page);
+    map_nodes_destroy(&admin->nodes);
+    while (!list_is_empty(&admin->spaces)) {
+        struct admin_space *space = list_entry(admin->spaces.next, struct admin_space, link);
+        map_unwatch(&space->watcher);
+        list_remove(&space->link);
+        free(space);
+    }
+    free(admin);
+}
+
+void admin_add_routes(struct admin *admin, struct http_router *router)
+{
+    page_add_routes(admin, router);
+    api_add_routes(admin, router);
+    live_add_routes(admin, router);
+}
+
+/* Access. */
+
+enum admin_access admin_either(int page, int api)
+{
+    if (page == ADMIN_OFF)
+        return (enum admin_access)api;
+    if (api == ADMIN_OFF)
+        return (enum admin_access)page;
+    return page == ADMIN_TOKEN || api == ADMIN_TOKEN ? ADMIN_TOKEN : ADMIN_ON;
+}
+
+static struct bytes given_token(struct http_request *request)
+{
+    static const struct bytes scheme = BYTES_LITERAL("Bearer ");
+    struct bytes header = http_request_header(request, "Authorization");
+    if (header.len > scheme.len && memcmp(header.data, scheme.data, scheme.len) == 0)
+        return (struct bytes){header.data + scheme.len, header.len - scheme.len};
+    return http_request_query(request, "token");
+}
+
+/* By hashes, so that the time tells nothing of either, lengths included. */
+static bool is_token(const struct admin *admin, struct bytes given)
+{
+    const char *token = admin->settings->token;
+    uint8_t wanted[crypto_generichash_BYTES], got[crypto_generichash_BYTES];
+    if (*token == 0)
+        return false;
+    (void)crypto_generichash(wanted, sizeof wanted, (const uint8_t *)token, strlen(token), NULL, 0);
+    (void)crypto_generichash(got, sizeof got, given.data, given.len, NULL, 0);
+    return sodium_memcmp(wanted, got, sizeof wanted) == 0;
+}
+
+bool admin_allows(struct admin *admin, struct http_request *request, enum admin_access access)
+{
+    if (access == ADMIN_ON)
+        return true;
+    if (access == ADMIN_OFF) {
+        admin_respond_error(request, 404, "this is turned off");
+        return false;
+    }
+    struct bytes given = given_token(request);
+    if (is_token(admin, given))
+        return true;
+    if (given.len > 0) {
+        metrics_add(METRIC_HTTP_UNAUTHORIZED, 1);
+        const struct conn *conn = http_request_conn(request);
+        log_limited(LOG_WARN, &admin->refused_limit, "token_refused",
+                    LOG_STRING("peer", conn ? conn_peer_text(conn) : ""),
+                    LOG_BYTES("path", http_request_path(request)));
+    }
+    admin_respond_error(request, 401, given.len > 0 ? "the token is wrong" : "a token is needed");
+    return false;
+}
+
+/* Answers. */
+
+void admin_respond_json(struct http_request *request, int status, const struct writer *json)
+{
+    const char *headers = status == 401
+                              ? "WWW-Authenticate: Bearer realm=\"tracker\"\r\n"
+                                "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                              : "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    http_respond(request, status, JSON_TYPE, headers, writer_bytes_written(json));
+}
+
+void admin_respond_error(struct http_request *request, int status, const char *why)
+{
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    json_write_object_begin(&json);
+    json_write_member(&json, "error", bytes_from_string(why));
+    json_write_object_end(&json);
+    writer_u8(&text, '\n');
+    admin_respond_json(request, status, &text);
+    writer_free(&text);
+}
+
+/* Spaces. */
+
+static struct admin_space *space_of(struct admin *admin, struct map_space *map)
+{
+    LIST_FOREACH (node, &admin->spaces) {
+        struct admin_space *space = list_entry(node, struct admin_space, link);
+        if (space->map == map)
+            return space;
+    }
+    struct admin_space *space = mem_zalloc(1, sizeof *space);
+    space->admin = admin;
+    space->map = map;
+    space->watcher.changed = on_changed;
+    space->watcher.live = on_live;
+    list_init(&space->watcher.link);
+    list_init(&space->readers);
+    list_append(&admin->spaces, &space->link);
+    return space;
+}
+
+struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request)
+{
+    struct bytes name = http_request_query(request, "space");
+    struct map_space *found = NULL;
+    char text[64];
+    if (name.len < sizeof text && (name.len == 0 || !memchr(name.data, 0, name.len))) {
+        snprintf(text, sizeof text, "%.*s", (int)name.len, (const char *)name.data);
+        found = map_space_find(admin->map, text);
+    }
+    if (!found) {
+        admin_respond_error(request, 404, "there is no such space");
+        return NULL;
+    }
+    return space_of(admin, found);
+}
+
+struct map_view *admin_space_hold(struct admin_space *space, const char **why)
+{
+    if (!space->watcher.view && !map_watch(space->map, &space->watcher, why))
+        return NULL;
+    if (map_view_is_over(space->watcher.view)) {
+        *why = "the space has more entries than view.max_entries";
+        if (space->holders == 0)
+            map_unwatch(&space->watcher);
+        return NULL;
+    }
+    space->holders++;
+    return space->watcher.view;
+}
+
+void admin_space_release(struct admin_space *space)
+{
+    if (--space->holders == 0)
+        map_unwatch(&space->watcher);
+}
+
+bool admin_nodes_refresh(struct admin *admin)
+{
+    uint64_t now = loop_now_ms(admin->loop);
+    if (!admin->nodes_pending && (!admin->nodes_ms || now - admin->nodes_ms >= NODES_FRESH_MS)) {
+        admin->nodes_ms = now;
+        admin->nodes_pending = true;
+        map_nodes_read(admin->nodes);
+    }
+    return admin->nodes_pending;
+}

@@ -1,0 +1,96 @@
+/* admin_private: what admin.c (who may, and the parts together), page.c, api.c, live.c, stats.c and
+ * entries.c share. */
+#ifndef ADMIN_ADMIN_PRIVATE_H
+#define ADMIN_ADMIN_PRIVATE_H
+
+#include "admin/admin.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "codec/json.h"
+#include "map/nodes.h"
+#include "map/view.h"
+
+#define JSON_TYPE "application/json"
+
+struct page;
+struct live;
+
+/* A space that somebody looks at: its view is kept while it is held. */
+struct admin_space {
+    struct list link;
+    struct admin *admin;
+    struct map_space *map;
+    struct map_watcher watcher;
+    size_t holders;
+    struct list readers; /* struct live_reader */
+};
+
+struct admin {
+    struct map *map;
+    struct loop *loop;
+    const struct health *health;
+    const struct admin_settings *settings;
+    const char *version;
+    struct page *page;
+    struct live *live;
+    struct list spaces; /* struct admin_space */
+    struct map_nodes *nodes;
+    uint64_t nodes_ms;   /* when they were last asked for; 0: never */
+    bool nodes_pending;  /* they are being read */
+    struct list asking;  /* struct call: wait for the front-ends */
+    struct list reading; /* struct call: wait for the view */
+    struct log_limit refused_limit;
+};
+
+/* admin.c. True when the request may; else it has been answered. */
+bool admin_allows(struct admin *admin, struct http_request *request, enum admin_access access);
+/* What the stricter of two says: off only when both are. */
+enum admin_access admin_either(int page, int api);
+void admin_respond_json(struct http_request *request, int status, const struct writer *json);
+void admin_respond_error(struct http_request *request, int status, const char *why);
+/* The space that the query names; NULL: there is none, which has been answered. */
+struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request);
+/* NULL when there is no view to be had (why: static text); else it must be released. */
+struct map_view *admin_space_hold(struct admin_space *space, const char **why);
+void admin_space_release(struct admin_space *space);
+/* Reads the front-ends again, when what is known of them is old. True: admin_nodes_read follows. */
+bool admin_nodes_refresh(struct admin *admin);
+
+/* page.c */
+struct page *page_create(void);
+void page_destroy(struct page **page);
+void page_add_routes(struct admin *admin, struct http_router *router);
+
+/* api.c */
+void api_add_routes(struct admin *admin, struct http_router *router);
+void api_nodes_read(struct admin *admin);
+/* Answers those that wait. */
+void api_end(struct admin *admin);
+
+/* live.c */
+struct live *live_create(struct admin *admin);
+void live_destroy(struct live **live);
+void live_add_routes(struct admin *admin, struct http_router *router);
+void live_changed(struct admin_space *space, const struct map_changes *changes);
+void live_nodes_read(struct live *live);
+size_t live_count(const struct live *live);
+
+/* stats.c: an object of this front-end's numbers; protocols: those of the view's entries too. */
+void stats_write(struct json_writer *json, struct admin *admin, const struct admin_space *space,
+                 bool protocols);
+
+/* entries.c */
+struct entry_format {
+    size_t max_state;              /* bytes of the state */
+    bool addresses;                /* they are shown */
+    uint32_t partitions;           /* of the space */
+    const struct map_nodes *nodes; /* for their names; NULL: without */
+};
+void entries_write(struct json_writer *json, const struct map_entry *entry,
+                   const struct entry_format *format);
+/* Whether id, state or another field that is shown holds the text, in whatever case of letters. */
+bool entries_match(const struct map_entry *entry, struct bytes text, bool addresses);
+/* The front-ends, as an array. */
+void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes);
+
+#endif

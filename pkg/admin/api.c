@@ -1,0 +1,285 @@
+/*
+ * api: requests about the map. Each waits until the front-ends' names are fresh and the view is
+ * complete, and is answered exactly once, at the end of the process too.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/mem.h"
+
+#define LIMIT_STANDARD 100
+
+static const char clients_path[] = "/api/v1/clients/";
+
+typedef void (*answer)(struct admin *admin, struct http_request *request,
+                       struct admin_space *space);
+
+/* A request that waits. */
+struct call {
+    struct list link;
+    struct admin *admin;
+    struct http_request *request;
+    struct admin_space *space; /* NULL: it needs none */
+    struct map_read *read;
+    bool held;
+    answer answer;
+};
+
+static void end_call(struct call *call)
+{
+    list_remove(&call->link);
+    map_read_cancel(&call->read);
+    if (call->held)
+        admin_space_release(call->space);
+    free(call);
+}
+
+static void finish_call(struct call *call, const char *why)
+{
+    if (why)
+        admin_respond_error(call->request, 503, why);
+    else
+        call->answer(call->admin, call->request, call->space);
+    end_call(call);
+}
+
+static void on_read(void *arg, bool known, bool stale)
+{
+    struct call *call = arg;
+    (void)stale; /* what is known is shown, as the page goes on to show it */
+    call->read = NULL;
+    finish_call(call, known ? NULL : "the map is not known yet");
+}
+
+static void read_view(struct call *call)
+{
+    const char *why = NULL;
+    if (!call->space) {
+        finish_call(call, NULL);
+        return;
+    }
+    struct map_view *view = admin_space_hold(call->space, &why);
+    if (!view) {
+        finish_call(call, why);
+        return;
+    }
+    call->held = true;
+    list_remove(&call->link);
+    list_append(&call->admin->reading, &call->link);
+    call->read = map_read(view, NULL, on_read, call);
+}
+
+void api_nodes_read(struct admin *admin)
+{
+    while (!list_is_empty(&admin->asking))
+        read_view(list_entry(admin->asking.next, struct call, link));
+}
+
+static void begin_call(struct admin *admin, struct http_request *request, struct admin_space *space,
+                       answer function)
+{
+    struct call *call = mem_zalloc(1, sizeof *call);
+    *call = (struct call){.admin = admin, .request = request, .space = space, .answer = function};
+    list_init(&call->link);
+    list_append(&admin->asking, &call->link);
+    if (!admin_nodes_refresh(admin))
+        api_nodes_read(admin);
+}
+
+void api_end(struct admin *admin)
+{
+    struct list *lists[] = {&admin->asking, &admin->reading};
+    for (size_t i = 0; i < 2; i++) {
+        while (!list_is_empty(lists[i]))
+            finish_call(list_entry(lists[i]->next, struct call, link), "the front-end is ending");
+    }
+}
+
+static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)
+{
+    return (struct entry_format){.max_state = (size_t)admin->settings->max_state,
+                                 .addresses = admin->settings->addresses,
+                                 .partitions = map_space_partitions(space->map),
+                                 .nodes = admin->nodes};
+}
+
+static void respond(struct http_request *request, int status, struct writer *text)
+{
+    writer_u8(text, '\n');
+    admin_respond_json(request, status, text);
+    writer_free(text);
+}
+
+/* GET /api/v1/clients */
+
+/* As it stands in a query: letters and digits as they are, other bytes as %XX. */
+static void write_escaped(struct writer *to, struct bytes id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        uint8_t c = id.data[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        writer_format(to, plain ? "%c" : "%%%02X", c);
+    }
+}
+
+/* The first of the entries whose id is greater. */
+static size_t place_after(struct map_entry *const *entries, size_t count, struct bytes id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bytes_compare(map_entry_id(entries[middle]), id) > 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* A number of 1 to max; 0 when it is none. */
+static size_t read_limit(struct bytes text, int64_t max)
+{
+    uint64_t limit;
+    if (!text.data)
+        return (size_t)(max < LIMIT_STANDARD ? max : LIMIT_STANDARD);
+    if (text.len == 0 || text.len > 9 || text.data[0] == '0')
+        return 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+    }
+    limit = bytes_decimal(text);
+    return limit > (uint64_t)max ? (size_t)max : (size_t)limit;
+}
+
+static void answer_clients(struct admin *admin, struct http_request *request,
+                           struct admin_space *space)
+{
+    const struct admin_settings *settings = admin->settings;
+    const struct entry_format format = format_of(admin, space);
+    struct bytes query = http_request_query(request, "q");
+    size_t limit = read_limit(http_request_query(request, "limit"), settings->max_listed);
+    size_t count, listed = 0, scanned = 0;
+    struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
+    size_t at = place_after(entries, count, http_request_query(request, "after"));
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    if (limit == 0) {
+        admin_respond_error(request, 400, "limit: a number from 1 is expected");
+        return;
+    }
+    json_write_object_begin(&json);
+    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    json_write_name(&json, "count");
+    json_write_integer(&json, (int64_t)count);
+    json_write_name(&json, "clients");
+    json_write_array_begin(&json);
+    for (; at < count && listed < limit && scanned < (size_t)settings->max_scanned; at++) {
+        scanned++;
+        if (query.len > 0 && !entries_match(entries[at], query, settings->addresses))
+            continue;
+        entries_write(&json, entries[at], &format);
+        listed++;
+    }
+    json_write_array_end(&json);
+    if (at > 0 && at < count) {
+        struct writer next = {0};
+        write_escaped(&next, map_entry_id(entries[at - 1]));
+        json_write_member(&json, "next", writer_bytes_written(&next));
+        writer_free(&next);
+    }
+    json_write_object_end(&json);
+    respond(request, 200, &text);
+}
+
+/* The request that waits is held by a call, its space by the query. */
+static void begin_space_call(struct admin *admin, struct http_request *request, answer function)
+{
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+        return;
+    struct admin_space *space = admin_space_asked(admin, request);
+    if (space)
+        begin_call(admin, request, space, function);
+}
+
+static void on_clients(void *arg, struct http_request *request)
+{
+    begin_space_call(arg, request, answer_clients);
+}
+
+/* GET /api/v1/clients/ID: the whole state. */
+
+static void answer_client(struct admin *admin, struct http_request *request,
+                          struct admin_space *space)
+{
+    struct entry_format format = format_of(admin, space);
+    struct bytes id = http_request_path(request);
+    id.data += sizeof clients_path - 1;
+    id.len -= sizeof clients_path - 1;
+    struct map_entry *entry = map_view_find(space->watcher.view, id);
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    if (!entry) {
+        admin_respond_error(request, 404, "there is no client with this id");
+        return;
+    }
+    format.max_state = SIZE_MAX;
+    entries_write(&json, entry, &format);
+    respond(request, 200, &text);
+}
+
+static void on_client(void *arg, struct http_request *request)
+{
+    begin_space_call(arg, request, answer_client);
+}
+
+/* GET /api/v1/nodes */
+
+static void answer_nodes(struct admin *admin, struct http_request *request,
+                         struct admin_space *space)
+{
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    (void)space;
+    json_write_object_begin(&json);
+    json_write_name(&json, "nodes");
+    entries_write_nodes(&json, admin->nodes);
+    json_write_object_end(&json);
+    respond(request, 200, &text);
+}
+
+static void on_nodes(void *arg, struct http_request *request)
+{
+    struct admin *admin = arg;
+    if (admin_allows(admin, request, (enum admin_access)admin->settings->api))
+        begin_call(admin, request, NULL, answer_nodes);
+}
+
+/* GET /api/v1/stats: of the view what is there, so that it never waits for Redis. */
+
+static void on_stats(void *arg, struct http_request *request)
+{
+    struct admin *admin = arg;
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    const char *why = NULL;
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+        return;
+    struct admin_space *space = admin_space_asked(admin, request);
+    if (!space)
+        return;
+    bool held = admin_space_hold(space, &why) != NULL;
+    stats_write(&json, admin, space, true);
+    if (held)
+        admin_space_release(space);
+    respond(request, 200, &text);
+}
+
+void api_add_routes(struct admin *admin, struct http_router *router)
+{
+    http_router_add(router, "GET", "/api/v1/clients", on_clients, admin);
+    http_router_add(router, "GET", "/api/v1/clients/*", on_client, admin);
+    http_router_add(router, "GET", "/api/v1/nodes", on_nodes, admin);
+    http_router_add(router, "GET", "/api/v1/stats", on_stats, admin);
+}

@@ -1,0 +1,160 @@
+/* entries: entries of the map and front-ends, as the API and the live stream tell them. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "codec/entry.h"
+
+static bool take_prefix(struct bytes *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (text->len < len || memcmp(text->data, prefix, len) != 0)
+        return false;
+    text->data += len;
+    text->len -= len;
+    return true;
+}
+
+/* The beginning of a text that ends with a whole character. */
+static struct bytes cut_text(struct bytes text, size_t max)
+{
+    while (max > 0 && (text.data[max] & 0xc0) == 0x80)
+        max--;
+    text.len = max;
+    return text;
+}
+
+static void write_state(struct json_writer *json, struct bytes state, size_t max)
+{
+    struct bytes shown = state;
+    if (state.len > max)
+        shown = json_is_text(state) ? cut_text(state, max) : (struct bytes){state.data, max};
+    entry_write_opaque(json, "state", shown);
+    if (shown.len < state.len) {
+        json_write_name(json, "state_bytes");
+        json_write_integer(json, (int64_t)state.len);
+    }
+}
+
+/* Names and values are what other front-ends have stored: checked again. */
+static void write_properties(struct json_writer *json, const struct map_entry *entry)
+{
+    struct bytes field, value;
+    bool any = false;
+    for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
+        if (!take_prefix(&field, "p:") || !json_is_text(field) || !json_scalar_is_valid(value))
+            continue;
+        if (!any) {
+            json_write_name(json, "properties");
+            json_write_object_begin(json);
+            any = true;
+        }
+        json_write_key(json, field);
+        json_write_raw(json, value);
+    }
+    if (any)
+        json_write_object_end(json);
+}
+
+static void write_field(struct json_writer *json, const struct map_entry *entry, const char *name)
+{
+    struct bytes value = map_entry_field(entry, name);
+    if (value.len > 0)
+        entry_write_opaque(json, name, value);
+}
+
+static void write_number(struct json_writer *json, const char *name, struct bytes text)
+{
+    if (text.len == 0)
+        return;
+    json_write_name(json, name);
+    json_write_integer(json, (int64_t)(bytes_decimal(text) & INT64_MAX));
+}
+
+/* All 63 bits, which JavaScript's numbers have not. */
+static void write_version(struct json_writer *json, uint64_t version)
+{
+    struct writer text = {0};
+    writer_format(&text, "%llu", (unsigned long long)version);
+    json_write_member(json, "version", writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+void entries_write(struct json_writer *json, const struct map_entry *entry,
+                   const struct entry_format *format)
+{
+    struct bytes id = map_entry_id(entry), state = map_entry_state(entry);
+    json_write_object_begin(json);
+    entry_write_opaque(json, "id", id);
+    write_field(json, entry, "protocol");
+    write_field(json, entry, "node");
+    if (format->nodes) {
+        struct bytes name = map_nodes_name(format->nodes, map_entry_field(entry, "node"));
+        if (name.len > 0)
+            entry_write_opaque(json, "node_name", name);
+    }
+    write_field(json, entry, "user");
+    write_field(json, entry, "status");
+    write_number(json, "since", map_entry_field(entry, "since"));
+    if (format->addresses)
+        write_field(json, entry, "address");
+    write_version(json, map_entry_version(entry));
+    json_write_name(json, "shard");
+    json_write_integer(json, shard_of(id, format->partitions));
+    if (state.data)
+        write_state(json, state, format->max_state);
+    write_properties(json, entry);
+    json_write_object_end(json);
+}
+
+static bool holds(struct bytes text, struct bytes wanted)
+{
+    for (size_t i = 0; i + wanted.len <= text.len; i++) {
+        size_t same = 0;
+        while (same < wanted.len && tolower(text.data[i + same]) == tolower(wanted.data[same]))
+            same++;
+        if (same == wanted.len)
+            return true;
+    }
+    return false;
+}
+
+bool entries_match(const struct map_entry *entry, struct bytes text, bool addresses)
+{
+    struct bytes field, value;
+    if (holds(map_entry_id(entry), text) || holds(map_entry_state(entry), text))
+        return true;
+    for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
+        if (bytes_equal(field, BYTES_LITERAL("session")) ||
+            (!addresses && bytes_equal(field, BYTES_LITERAL("address"))))
+            continue;
+        if (holds(value, text) || (take_prefix(&field, "p:") && holds(field, text)))
+            return true;
+    }
+    return false;
+}
+
+void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes)
+{
+    static const char *const texts[] = {"name", "host", "version"};
+    static const char *const numbers[] = {"pid", "started", "connections", "sessions", "entries"};
+    json_write_array_begin(json);
+    for (size_t i = 0; i < map_nodes_count(nodes); i++) {
+        struct bytes listeners = map_nodes_field(nodes, i, "listeners");
+        json_write_object_begin(json);
+        entry_write_opaque(json, "node", map_nodes_id(nodes, i));
+        for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
+            entry_write_opaque(json, texts[j], map_nodes_field(nodes, i, texts[j]));
+        for (size_t j = 0; j < sizeof numbers / sizeof *numbers; j++)
+            write_number(json, numbers[j], map_nodes_field(nodes, i, numbers[j]));
+        json_write_name(json, "ready");
+        json_write_boolean(json,
+                           bytes_equal(map_nodes_field(nodes, i, "ready"), BYTES_LITERAL("1")));
+        entry_write_opaque(json, "listeners", listeners);
+        json_write_object_end(json);
+    }
+    json_write_array_end(json);
+}

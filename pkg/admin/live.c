@@ -1,0 +1,501 @@
+/*
+ * live: the map as server-sent events (docs/web.md has their names).
+ *
+ * A reader is first told the whole map in chunks, each when it has taken the one before, by a
+ * cursor in the view's list of changes; then it is current, and gets what a turn brings, which is
+ * encoded once for all. One that does not keep up goes on by a cursor, too: it skips states that
+ * are no longer true. The ids that were closed meanwhile are kept for it, up to web.chunk; beyond
+ * that, and when the view has forgotten closes, it is told the whole map anew.
+ *
+ *   DUE ── the view is complete ──► FOLLOWING ── end of the list ──► CURRENT
+ *    ▲                               │    ▲                              │
+ *    └─────── its place is lost ─────┘    └──────── it is behind ────────┘
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/mem.h"
+#include "codec/entry.h"
+#include "metrics/metrics.h"
+
+#define TICK_MS     1000
+#define CLOSED_MAX  65536 /* bytes of ids for a reader that is behind */
+#define EVENT_BYTES 32768 /* of entries, in one event */
+
+enum live_state { LIVE_DUE, LIVE_FOLLOWING, LIVE_CURRENT };
+
+struct live_reader {
+    struct list link;
+    struct admin_space *space;
+    struct conn *conn;
+    enum live_state state;
+    bool whole; /* it is being told the whole map */
+    struct map_cursor cursor;
+    struct writer closed; /* JSON values, each with a comma behind it */
+};
+
+struct live {
+    struct admin *admin;
+    size_t count;
+    struct loop_timer *tick;
+    struct loop_timer *flow;
+    struct writer scratch;
+    struct writer closed; /* this turn's, as a reader keeps them */
+    struct writer nodes;  /* the last event of that name */
+};
+
+static const char answer_head[] = "HTTP/1.1 200 OK\r\n"
+                                  "Content-Type: text/event-stream\r\n"
+                                  "Cache-Control: no-store\r\n"
+                                  "X-Content-Type-Options: nosniff\r\n"
+                                  "X-Accel-Buffering: no\r\n"
+                                  "Connection: close\r\n\r\n";
+
+/* Events. */
+
+static void begin_event(struct writer *to, const char *name)
+{
+    writer_format(to, "event: %s\ndata: ", name);
+}
+
+static void end_event(struct writer *to)
+{
+    writer_string(to, "\n\n");
+}
+
+static void write_hello(struct writer *to, struct admin *admin, const struct admin_space *space)
+{
+    struct json_writer json = json_writer_over(to);
+    struct map_space *other;
+    begin_event(to, "hello");
+    json_write_object_begin(&json);
+    json_write_member(&json, "node", bytes_from_string(map_node_id(admin->map)));
+    json_write_member(&json, "name", bytes_from_string(map_node_name(admin->map)));
+    json_write_member(&json, "version", bytes_from_string(admin->version));
+    json_write_name(&json, "time");
+    json_write_integer(&json, (int64_t)map_redis_time_ms(admin->map));
+    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    json_write_name(&json, "spaces");
+    json_write_array_begin(&json);
+    for (size_t i = 0; (other = map_space_at(admin->map, i)) != NULL; i++)
+        json_write_text(&json, bytes_from_string(map_space_name(other)));
+    json_write_array_end(&json);
+    json_write_object_end(&json);
+    end_event(to);
+}
+
+static void write_refusal(struct writer *to, const char *why)
+{
+    struct json_writer json = json_writer_over(to);
+    begin_event(to, "refused");
+    json_write_object_begin(&json);
+    json_write_member(&json, "why", bytes_from_string(why));
+    json_write_object_end(&json);
+    end_event(to);
+}
+
+static void write_stats(struct writer *to, struct admin_space *space)
+{
+    struct json_writer json = json_writer_over(to);
+    begin_event(to, "stats");
+    stats_write(&json, space->admin, space, false);
+    end_event(to);
+}
+
+/* An id as one JSON value: a string, or {"id64": ...}. */
+static void write_id(struct writer *to, struct bytes id)
+{
+    struct json_writer json = json_writer_over(to);
+    if (json_is_text(id)) {
+        json_write_text(&json, id);
+        return;
+    }
+    json_write_object_begin(&json);
+    entry_write_opaque(&json, "id", id);
+    json_write_object_end(&json);
+}
+
+/* Values with a comma behind each. */
+static void write_closed(struct writer *to, struct bytes values)
+{
+    if (values.len == 0)
+        return;
+    begin_event(to, "closed");
+    writer_u8(to, '[');
+    values.len--;
+    writer_bytes(to, values);
+    writer_u8(to, ']');
+    end_event(to);
+}
+
+/* Entries in events of a bounded size. */
+struct entry_events {
+    struct writer *to;
+    struct entry_format format;
+    size_t began; /* of the present event; 0: none */
+};
+
+static void end_entries(struct entry_events *events)
+{
+    if (events->began == 0)
+        return;
+    events->began = 0;
+    writer_u8(events->to, ']');
+    end_event(events->to);
+}
+
+static void write_entry(struct entry_events *events, const struct map_entry *entry)
+{
+    struct json_writer json = json_writer_over(events->to);
+    if (events->began == 0) {
+        begin_event(events->to, "entries");
+        writer_u8(events->to, '[');
+        events->began = events->to->len;
+    } else {
+        writer_u8(events->to, ',');
+    }
+    entries_write(&json, entry, &events->format);
+    if (events->to->len - events->began > EVENT_BYTES)
+        end_entries(events);
+}
+
+static struct entry_events entry_events(struct writer *to, const struct admin_space *space)
+{
+    const struct admin_settings *settings = space->admin->settings;
+    return (struct entry_events){.to = to,
+                                 .format = {.max_state = (size_t)settings->max_state,
+                                            .addresses = settings->addresses,
+                                            .partitions = map_space_partitions(space->map)}};
+}
+
+/* Readers. */
+
+/* The one place that changes a reader's state. */
+static void move(struct live_reader *reader, enum live_state state)
+{
+    map_cursor_end(&reader->cursor);
+    reader->cursor = (struct map_cursor){0};
+    if (state != LIVE_FOLLOWING)
+        writer_free(&reader->closed);
+    reader->state = state;
+}
+
+static void send_text(struct live_reader *reader, struct writer *text)
+{
+    if (text->len > 0)
+        conn_send(reader->conn, writer_bytes_written(text));
+}
+
+static void flow(struct live *live)
+{
+    if (!loop_timer_is_running(live->flow))
+        loop_timer_start(live->flow, 0);
+}
+
+static void begin_whole(struct live_reader *reader)
+{
+    struct map_view *view = reader->space->watcher.view;
+    struct writer *scratch = &reader->space->admin->live->scratch;
+    struct json_writer json = json_writer_over(scratch);
+    writer_reset(scratch);
+    begin_event(scratch, "begin");
+    json_write_object_begin(&json);
+    json_write_name(&json, "count");
+    json_write_integer(&json, (int64_t)map_view_count(view));
+    json_write_object_end(&json);
+    end_event(scratch);
+    send_text(reader, scratch);
+    move(reader, LIVE_FOLLOWING);
+    reader->whole = true;
+    map_cursor_begin(&reader->cursor, view, MAP_CURSOR_OLDEST);
+    flow(reader->space->admin->live);
+}
+
+static bool can_tell(const struct admin_space *space)
+{
+    return space->watcher.view != NULL && map_view_is_live(space->watcher.view) &&
+           !map_view_is_over(space->watcher.view);
+}
+
+/* One chunk for who follows and keeps up. */
+static void go_on(struct live_reader *reader)
+{
+    struct admin *admin = reader->space->admin;
+    struct writer *scratch = &admin->live->scratch;
+    struct entry_events events = entry_events(scratch, reader->space);
+    struct map_entry *entry = NULL;
+    if (reader->cursor.lost) {
+        begin_whole(reader);
+        return;
+    }
+    writer_reset(scratch);
+    write_closed(scratch, writer_bytes_written(&reader->closed));
+    writer_free(&reader->closed);
+    while (scratch->len < (size_t)admin->settings->chunk &&
+           (entry = map_cursor_next(&reader->cursor)) != NULL)
+        write_entry(&events, entry);
+    end_entries(&events);
+    if (!entry && reader->whole && scratch->len < (size_t)admin->settings->chunk) {
+        reader->whole = false;
+        begin_event(scratch, "live");
+        writer_string(scratch, "{}");
+        end_event(scratch);
+    }
+    bool ended = !entry && scratch->len < (size_t)admin->settings->chunk;
+    send_text(reader, scratch);
+    if (ended)
+        move(reader, LIVE_CURRENT);
+    else
+        flow(admin->live);
+}
+
+static void on_flow(void *arg)
+{
+    struct live *live = arg;
+    LIST_FOREACH (node, &live->admin->spaces) {
+        struct admin_space *space = list_entry(node, struct admin_space, link);
+        if (!can_tell(space))
+            continue;
+        LIST_FOREACH (link, &space->readers) {
+            struct live_reader *reader = list_entry(link, struct live_reader, link);
+            if (reader->state == LIVE_FOLLOWING && !conn_is_behind(reader->conn))
+                go_on(reader);
+        }
+    }
+}
+
+/* What a turn brought. */
+
+static struct frame *encode_turn(struct live *live, struct admin_space *space,
+                                 const struct map_changes *changes)
+{
+    struct entry_events events = entry_events(&live->scratch, space);
+    writer_reset(&live->scratch);
+    write_closed(&live->scratch, writer_bytes_written(&live->closed));
+    for (size_t i = 0; i < changes->changed_count; i++)
+        write_entry(&events, changes->changed[i]);
+    end_entries(&events);
+    return frame_create(writer_bytes_written(&live->scratch));
+}
+
+static void tell_turn(struct live_reader *reader, const struct map_changes *changes,
+                      struct frame **frame)
+{
+    struct live *live = reader->space->admin->live;
+    if (reader->state == LIVE_CURRENT && conn_is_behind(reader->conn)) {
+        metrics_add(METRIC_CONFLATIONS, 1);
+        move(reader, LIVE_FOLLOWING);
+        map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_TURN);
+    }
+    if (reader->state == LIVE_CURRENT) {
+        if (!*frame)
+            *frame = encode_turn(live, reader->space, changes);
+        conn_send_frame(reader->conn, *frame);
+    } else if (reader->state == LIVE_FOLLOWING) {
+        writer_bytes(&reader->closed, writer_bytes_written(&live->closed));
+        if (reader->closed.len > CLOSED_MAX)
+            move(reader, LIVE_DUE);
+        else
+            flow(live);
+    }
+}
+
+void live_changed(struct admin_space *space, const struct map_changes *changes)
+{
+    struct live *live = space->admin->live;
+    struct frame *frame = NULL;
+    writer_reset(&live->closed);
+    for (size_t i = 0; i < changes->closed_count; i++) {
+        write_id(&live->closed, changes->closed[i]);
+        writer_u8(&live->closed, ',');
+    }
+    bool tells = can_tell(space);
+    LIST_FOREACH (node, &space->readers) {
+        struct live_reader *reader = list_entry(node, struct live_reader, link);
+        if (!tells)
+            move(reader, LIVE_DUE);
+        else if (reader->state != LIVE_DUE)
+            tell_turn(reader, changes, &frame);
+        else if (!conn_is_behind(reader->conn))
+            begin_whole(reader);
+    }
+    frame_unref(&frame);
+}
+
+/* Each second: numbers for all, and who waits is looked at. */
+
+static void tell_all(struct admin_space *space, struct bytes text)
+{
+    struct frame *frame = text.len > 0 ? frame_create(text) : NULL;
+    LIST_FOREACH (node, &space->readers) {
+        struct live_reader *reader = list_entry(node, struct live_reader, link);
+        if (frame && !conn_is_behind(reader->conn))
+            conn_send_frame(reader->conn, frame);
+    }
+    if (frame)
+        frame_unref(&frame);
+}
+
+static void tick_space(struct live *live, struct admin_space *space)
+{
+    if (list_is_empty(&space->readers))
+        return;
+    writer_reset(&live->scratch);
+    write_stats(&live->scratch, space);
+    if (space->watcher.view && map_view_is_over(space->watcher.view))
+        write_refusal(&live->scratch, "the space has more entries than view.max_entries");
+    tell_all(space, writer_bytes_written(&live->scratch));
+    LIST_FOREACH (node, &space->readers) {
+        struct live_reader *reader = list_entry(node, struct live_reader, link);
+        if (reader->state == LIVE_DUE && can_tell(space) && !conn_is_behind(reader->conn))
+            begin_whole(reader);
+    }
+}
+
+static void on_tick(void *arg)
+{
+    struct live *live = arg;
+    if (live->count == 0)
+        return;
+    LIST_FOREACH (node, &live->admin->spaces)
+        tick_space(live, list_entry(node, struct admin_space, link));
+    (void)admin_nodes_refresh(live->admin);
+    loop_timer_start(live->tick, TICK_MS);
+}
+
+void live_nodes_read(struct live *live)
+{
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    begin_event(&text, "nodes");
+    entries_write_nodes(&json, live->admin->nodes);
+    end_event(&text);
+    if (bytes_equal(writer_bytes_written(&text), writer_bytes_written(&live->nodes))) {
+        writer_free(&text);
+        return;
+    }
+    writer_free(&live->nodes);
+    live->nodes = text;
+    LIST_FOREACH (node, &live->admin->spaces)
+        tell_all(list_entry(node, struct admin_space, link), writer_bytes_written(&text));
+}
+
+/* Connections. */
+
+static size_t on_received(void *arg, struct bytes input)
+{
+    (void)arg;
+    return input.len;
+}
+
+static void on_drained(void *arg)
+{
+    struct live_reader *reader = arg;
+    if (!can_tell(reader->space))
+        return;
+    if (reader->state == LIVE_FOLLOWING)
+        go_on(reader);
+    else if (reader->state == LIVE_DUE)
+        begin_whole(reader);
+}
+
+static void on_closed(void *arg, enum conn_close_reason reason)
+{
+    struct live_reader *reader = arg;
+    struct live *live = reader->space->admin->live;
+    (void)reason;
+    move(reader, LIVE_DUE);
+    list_remove(&reader->link);
+    admin_space_release(reader->space);
+    live->count--;
+    free(reader);
+}
+
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .closed = on_closed};
+
+static void greet(struct live_reader *reader)
+{
+    struct live *live = reader->space->admin->live;
+    struct writer *scratch = &live->scratch;
+    writer_reset(scratch);
+    writer_string(scratch, answer_head);
+    write_hello(scratch, live->admin, reader->space);
+    writer_bytes(scratch, writer_bytes_written(&live->nodes));
+    write_stats(scratch, reader->space);
+    send_text(reader, scratch);
+    if (can_tell(reader->space))
+        begin_whole(reader);
+}
+
+static void on_live(void *arg, struct http_request *request)
+{
+    struct admin *admin = arg;
+    struct live *live = admin->live;
+    const struct admin_settings *settings = admin->settings;
+    const char *why = NULL;
+    if (!admin_allows(admin, request, admin_either(settings->page, settings->api)))
+        return;
+    struct admin_space *space = admin_space_asked(admin, request);
+    if (!space)
+        return;
+    if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET"))) {
+        http_respond(request, 200, "text/event-stream", NULL, (struct bytes){0});
+        return;
+    }
+    if (live->count >= (size_t)settings->max_watchers) {
+        admin_respond_error(request, 503, "there are as many live streams as web.max_watchers");
+        return;
+    }
+    if (!admin_space_hold(space, &why)) {
+        admin_respond_error(request, 503, why);
+        return;
+    }
+    struct conn *conn = http_request_upgrade(request);
+    if (!conn) {
+        admin_space_release(space);
+        return;
+    }
+    struct live_reader *reader = mem_zalloc(1, sizeof *reader);
+    reader->space = space;
+    reader->conn = conn;
+    list_append(&space->readers, &reader->link);
+    live->count++;
+    conn_set_handler(conn, &handler, reader);
+    (void)admin_nodes_refresh(admin);
+    greet(reader);
+    if (!loop_timer_is_running(live->tick))
+        loop_timer_start(live->tick, TICK_MS);
+}
+
+struct live *live_create(struct admin *admin)
+{
+    struct live *live = mem_zalloc(1, sizeof *live);
+    live->admin = admin;
+    live->tick = loop_timer_create(admin->loop, on_tick, live);
+    live->flow = loop_timer_create(admin->loop, on_flow, live);
+    return live;
+}
+
+void live_destroy(struct live **pointer)
+{
+    struct live *live = *pointer;
+    *pointer = NULL;
+    loop_timer_destroy(&live->tick);
+    loop_timer_destroy(&live->flow);
+    writer_free(&live->scratch);
+    writer_free(&live->closed);
+    writer_free(&live->nodes);
+    free(live);
+}
+
+void live_add_routes(struct admin *admin, struct http_router *router)
+{
+    http_router_add(router, "GET", "/api/v1/live", on_live, admin);
+}
+
+size_t live_count(const struct live *live)
+{
+    return live->count;
+}

@@ -1,0 +1,161 @@
+/* page: the files of web/, compiled in, with their hashes as entity tags. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "base/sha1.h"
+
+#include "admin_web_data.h"
+
+#define TEXT              "text/plain; charset=utf-8"
+#define TAG_BYTES         10
+
+#define COUNT(name, data) +1
+enum { FILES = 0 WEB_FILES(COUNT) };
+#undef COUNT
+
+static const char index_text[] = "Tracker: a front-end of a shared client map.\n"
+                                 "\n"
+                                 "/healthz              the process lives\n"
+                                 "/readyz               it can serve\n"
+                                 "/metrics              Prometheus text\n"
+                                 "/tracker.js           the JavaScript client\n"
+                                 "/api/v1/clients       the map, as JSON\n"
+                                 "/api/v1/nodes         the front-ends\n"
+                                 "/api/v1/stats         this front-end's numbers\n"
+                                 "/api/v1/live          the map as a stream of events\n"
+                                 "/api/v1/shard?id=ID   the partition of an id\n";
+
+/* Nothing but what this front-end serves itself, and no script in texts: states are hostile. */
+#define POLICY                                                                                     \
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "           \
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "                    \
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'\r\n"         \
+    "Referrer-Policy: no-referrer\r\n"                                                             \
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+/* The client is for pages from elsewhere, too. */
+#define SHARED                                                                                     \
+    "Access-Control-Allow-Origin: *\r\n"                                                           \
+    "Cross-Origin-Resource-Policy: cross-origin\r\n"
+
+struct file {
+    struct admin *admin;
+    const char *name;
+    struct bytes data;
+    const char *type;
+    bool is_client; /* served whatever web.page says */
+    char tag[2 * TAG_BYTES + 3];
+};
+
+struct page {
+    struct file files[FILES];
+};
+
+static const char *type_of(const char *name)
+{
+    static const struct {
+        const char *end;
+        const char *type;
+    } types[] = {{".html", "text/html; charset=utf-8"},
+                 {".js", "text/javascript; charset=utf-8"},
+                 {".css", "text/css; charset=utf-8"},
+                 {".svg", "image/svg+xml"}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const char *end = strrchr(name, '.');
+        if (end && !strcmp(end, types[i].end))
+            return types[i].type;
+    }
+    return TEXT;
+}
+
+static void set_file(struct file *file, const char *name, struct bytes data)
+{
+    uint8_t digest[SHA1_SIZE];
+    char hex[2 * TAG_BYTES + 1];
+    sha1_hash(data, digest);
+    id_format_hex(digest, TAG_BYTES, hex);
+    file->name = name;
+    file->data = data;
+    file->type = type_of(name);
+    file->is_client = !strcmp(name, "tracker.js");
+    snprintf(file->tag, sizeof file->tag, "\"%s\"", hex);
+}
+
+struct page *page_create(void)
+{
+    struct page *page = mem_zalloc(1, sizeof *page);
+    struct file *file = page->files;
+#define SET(name, data) set_file(file++, name, (struct bytes){data, sizeof data});
+    WEB_FILES(SET)
+#undef SET
+    return page;
+}
+
+void page_destroy(struct page **page)
+{
+    free(*page);
+    *page = NULL;
+}
+
+/* Whether a list of entity tags has this one (RFC 9110, 13.1.2: weak comparison). */
+static bool has_tag(struct bytes list, const char *tag)
+{
+    size_t len = strlen(tag);
+    if (bytes_equal(list, BYTES_LITERAL("*")))
+        return true;
+    for (size_t i = 0; i + len <= list.len; i++) {
+        if (!memcmp(list.data + i, tag, len))
+            return true;
+    }
+    return false;
+}
+
+static void on_file(void *arg, struct http_request *request)
+{
+    const struct file *file = arg;
+    if (file->admin->settings->page == ADMIN_OFF && !file->is_client) {
+        admin_respond_error(request, 404, "the page is turned off");
+        return;
+    }
+    struct bytes known = http_request_header(request, "If-None-Match");
+    bool is_html = !strcmp(file->type, "text/html; charset=utf-8");
+    char headers[1024];
+    snprintf(headers, sizeof headers,
+             "ETag: %s\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n%s",
+             file->tag,
+             is_html           ? POLICY
+             : file->is_client ? SHARED
+                               : "");
+    if (known.len > 0 && has_tag(known, file->tag))
+        http_respond(request, 304, NULL, headers, (struct bytes){0});
+    else
+        http_respond(request, 200, file->type, headers, file->data);
+}
+
+static void on_index(void *arg, struct http_request *request)
+{
+    const struct file *file = arg;
+    if (file->admin->settings->page == ADMIN_OFF)
+        http_respond(request, 200, TEXT, "Cache-Control: no-store\r\n",
+                     bytes_from_string(index_text));
+    else
+        on_file(arg, request);
+}
+
+void page_add_routes(struct admin *admin, struct http_router *router)
+{
+    for (size_t i = 0; i < FILES; i++) {
+        struct file *file = &admin->page->files[i];
+        char path[64];
+        file->admin = admin;
+        if (!strcmp(file->name, "index.html")) {
+            http_router_add(router, "GET", "/", on_index, file);
+            continue;
+        }
+        snprintf(path, sizeof path, "/%s", file->name);
+        http_router_add(router, "GET", path, on_file, file);
+    }
+}

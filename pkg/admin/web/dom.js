@@ -1,0 +1,94 @@
+// dom: elements without markup. Texts from clients become text nodes only, so that none of them can
+// be anything else.
+
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * An element. In attributes, `class` and names of attributes; functions become listeners of the
+ * event that the key names; booleans set or leave out.
+ * @param {string} name
+ * @param {Object<string, any>} [attributes]
+ * @param {...(Node|string|number|null|undefined|false)} children
+ * @returns {HTMLElement}
+ */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function")
+      made.addEventListener(key, value);
+    else if (value === true)
+      made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined)
+      made.setAttribute(key, String(value));
+  }
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false)
+      made.append(child);
+  }
+  return made;
+}
+
+/** Sets a text where it differs: what has not changed costs no layout. */
+export function setText(node, text) {
+  if (node.textContent !== text)
+    node.textContent = text;
+}
+
+const whole = new Intl.NumberFormat("en");
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+export const formatNumber = (value) => whole.format(Math.round(value));
+export const formatRate = (value) => (value >= 100 ? whole : tenths).format(value);
+
+export function formatBytes(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  for (; bytes >= 1024 && unit < units.length - 1; unit++)
+    bytes /= 1024;
+  return `${unit && bytes < 100 ? tenths.format(bytes) : whole.format(bytes)} ${units[unit]}`;
+}
+
+/** "now", "12 s", "3 min", "5 h", "2 d". */
+export function formatAge(ms) {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 1)
+    return "now";
+  if (seconds < 60)
+    return `${seconds} s`;
+  if (seconds < 3600)
+    return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
+}
+
+/** The bytes of a base64 text, in hexadecimal. */
+export function hexOf(base64, most = Infinity) {
+  const bytes = atob(base64);
+  let text = "";
+  for (let i = 0; i < bytes.length && i < most; i++)
+    text += bytes.charCodeAt(i).toString(16).padStart(2, "0");
+  return text;
+}
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+export const formatClock = (ms) => clock.format(ms);
+export const formatMoment = (ms) => moment.format(ms);
+
+/** Calls once per frame, however often it is asked for; in a hidden page a little later. */
+export function perFrame(callback) {
+  let asked = false;
+  return () => {
+    if (asked)
+      return;
+    asked = true;
+    const run = () => {
+      asked = false;
+      callback();
+    };
+    if (document.hidden)
+      setTimeout(run, 250);
+    else
+      requestAnimationFrame(run);
+  };
+}

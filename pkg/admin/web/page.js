@@ -1,0 +1,340 @@
+// page: the parts of the page put together: what the stream tells goes into the model at once, and
+// into the document at most once per frame.
+
+import { Spark } from "./charts.js";
+import { Detail } from "./detail.js";
+import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText } from "./dom.js";
+import { comparison, haystack } from "./entry.js";
+import { Feed } from "./feed.js";
+import { LiveMap } from "./live.js";
+import { Table } from "./table.js";
+
+const SORT_INTERVAL = 250; // ms: an order that changes all the time is put right so often
+const TOKEN_KEY = "tracker.token";
+
+const nodes = new Map(); // id → what it says of itself
+const nodeName = (id) => nodes.get(id)?.name || (id ? id.slice(0, 6) : "");
+const map = new LiveMap(sessionStorage.getItem(TOKEN_KEY) ?? "");
+const table = new Table(nodeName, () => map.now());
+const feed = new Feed();
+const detail = new Detail({
+  map, nodeName, space: () => space, token: () => sessionStorage.getItem(TOKEN_KEY) ?? "",
+});
+const charts = Object.fromEntries(["clients", "changes", "messages"]
+  .map((name) => [name, new Spark(byId(`chart-${name}`))]));
+
+let space = new URLSearchParams(location.search).get("space") ?? "";
+let order = { column: "id", descending: false };
+let query = "", protocol = "";
+let known = false; // the whole map has come once
+
+// The table: filtered and sorted anew when who is in it or its order may have changed.
+
+let stale = true, sortedAt = 0, sortTimer = 0;
+const counts = new Map(); // protocol → clients
+
+function arrange() {
+  clearTimeout(sortTimer);
+  sortTimer = 0;
+  stale = false;
+  sortedAt = performance.now();
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean), rows = [];
+  counts.clear();
+  for (const entry of map.entries.values()) {
+    counts.set(entry.protocol ?? "unknown", (counts.get(entry.protocol ?? "unknown") ?? 0) + 1);
+    if (protocol && entry.protocol !== protocol)
+      continue;
+    if (words.length) {
+      const text = haystack(entry, nodeName(entry.node));
+      if (!words.every((word) => text.includes(word)))
+        continue;
+    }
+    rows.push(entry);
+  }
+  rows.sort(comparison(order.column, order.descending, nodeName));
+  table.setRows(rows);
+}
+
+const draw = perFrame(() => {
+  const wait = sortedAt + SORT_INTERVAL - performance.now();
+  if (stale && wait > 0 && !sortTimer)
+    sortTimer = setTimeout(draw, wait);
+  if (stale && wait <= 0)
+    arrange();
+  else
+    table.draw();
+  drawCounts();
+});
+
+function arrangeNow() {
+  arrange();
+  drawCounts();
+}
+
+/** A changed entry that stays where it is only takes its row. */
+function replaceRow(rows, places, entry) {
+  const place = places.get(entry.key);
+  if (place !== undefined)
+    rows[place] = entry;
+}
+
+let places = null, placesOf = null;
+
+function takeChanges({ opened, changed, closed, whole }) {
+  if (opened.length || closed.length || whole || query || order.column === "state" || order.column === "status")
+    stale = true;
+  if (changed.length) {
+    if (placesOf !== table.rows) {
+      placesOf = table.rows;
+      places = new Map(table.rows.map((entry, index) => [entry.key, index]));
+    }
+    for (const entry of changed)
+      replaceRow(table.rows, places, entry);
+  }
+  if (!whole || known) {
+    const now = map.now();
+    feed.add("opened", opened, now);
+    feed.add("changed", whole ? [] : changed, now);
+    feed.add("closed", closed, now);
+  }
+  if (detail.key !== null) {
+    for (const entry of [...opened, ...changed])
+      detail.key === entry.key && detail.update(entry);
+    for (const entry of closed)
+      detail.key === entry.key && detail.update(null);
+  }
+  draw();
+}
+
+// Counts, filters, and what is said instead of rows.
+
+let filterNames = "";
+
+function drawFilters() {
+  const names = [...counts.keys()].sort();
+  setText(byId("note-clients"), names.map((name) => `${formatNumber(counts.get(name))} ${name}`).join(" · "));
+  if (protocol && !counts.has(protocol))
+    names.push(protocol);
+  if (names.join() !== filterNames) {
+    filterNames = names.join();
+    byId("filters").replaceChildren(...(names.length < 2 ? [] : ["", ...names]).map((name) =>
+      element("button", { class: "filter", "data-protocol": name, "aria-pressed": name === protocol,
+                          click: () => setProtocol(name) }, name || "all")));
+  }
+}
+
+function setProtocol(name) {
+  protocol = name;
+  for (const button of byId("filters").children)
+    button.setAttribute("aria-pressed", button.dataset.protocol === name);
+  table.scrollToTop();
+  arrangeNow();
+}
+
+function drawCounts() {
+  const shown = table.rows.length, all = map.entries.size, isFiltered = Boolean(query || protocol);
+  drawFilters();
+  setText(byId("value-clients"), map.state === "live" || all ? formatNumber(all) : "–");
+  setText(byId("count"), isFiltered ? `${formatNumber(shown)} of ${formatNumber(all)}` : all ? formatNumber(all) : "");
+  drawEmpty(shown, all, isFiltered);
+}
+
+function drawEmpty(shown, all, isFiltered) {
+  const empty = byId("empty");
+  const kind = shown ? "" : isFiltered && all ? `none ${query} ${protocol}` : map.state === "live" ? "nobody" : "waiting";
+  empty.hidden = !kind;
+  if (empty.dataset.kind === kind)
+    return;
+  empty.dataset.kind = kind;
+  if (kind.startsWith("none"))
+    empty.replaceChildren(element("h3", {}, "No client matches"), element("p", {},
+      "Nothing here is found by ", element("q", {}, [query, protocol].filter(Boolean).join(", ")), "."),
+      element("button", { class: "primary", click: clearSearch }, "Show all"));
+  else if (kind === "nobody")
+    empty.replaceChildren(element("h3", {}, "Nobody is here yet"),
+      element("p", {}, "Open a client by hand, or from a shell:"),
+      element("pre", {}, "trackerctl open hello"),
+      element("button", { class: "primary", click: () => showTab("try") }, "Try it here"));
+  else
+    empty.replaceChildren(element("p", { class: "muted" }, "Waiting for the map …"));
+}
+
+function clearSearch() {
+  query = byId("search").value = "";
+  setProtocol("");
+}
+
+// Numbers.
+
+let last = null;
+
+function takeStats(stats) {
+  const seconds = last ? (stats.time - last.time) / 1000 : 0;
+  const restarted = last && (last.node !== stats.node || stats.messages < last.messages);
+  charts.clients.push(map.entries.size);
+  if (seconds > 0.2 && !restarted) {
+    const rate = (name) => Math.max(0, (stats[name] - last[name]) / seconds);
+    charts.changes.push(rate("events"));
+    charts.messages.push(rate("messages"));
+    setText(byId("value-changes"), formatRate(rate("events")));
+    setText(byId("value-messages"), formatRate(rate("messages")));
+    setText(byId("note-messages"), `${formatBytes(rate("received_bytes"))}/s in · ${formatBytes(rate("sent_bytes"))}/s out`);
+    setText(byId("note-connections"), `${formatBytes(stats.memory)} memory · ${formatRate(rate("cpu_us") / 10000)}% CPU`);
+  }
+  setText(byId("note-changes"), `${formatNumber(stats.events)} since the start`);
+  setText(byId("value-connections"), formatNumber(stats.connections));
+  drawFacts(stats);
+  last = stats;
+  setText(byId("front-end"), stats.name);
+  drawBanner();
+  draw();
+}
+
+function drawFacts(stats) {
+  const facts = [
+    ["Redis", stats.redis ? "up" : "away", stats.redis],
+    ["Ready", stats.ready ? "yes" : "no", stats.ready],
+    ["WebSocket", formatNumber(stats.websockets), true],
+    ["Front-ends", formatNumber(Math.max(1, nodes.size)), true],
+  ];
+  const list = byId("facts");
+  if (list.childElementCount !== facts.length)
+    list.replaceChildren(...facts.map(([name]) => element("div", {}, element("dt", {}, name), element("dd"))));
+  facts.forEach(([, text, good], i) => {
+    setText(list.children[i].lastElementChild, text);
+    list.children[i].classList.toggle("bad", !good);
+  });
+}
+
+// The link.
+
+const LINK_TEXTS = { connecting: "Connecting", loading: "Loading", live: "Live", waiting: "No connection",
+                     hidden: "Paused", refused: "Refused" };
+let linkWhy = "";
+
+function takeLink({ state, why }) {
+  const link = byId("link");
+  linkWhy = why;
+  link.dataset.state = state;
+  setText(link.lastElementChild, LINK_TEXTS[state]);
+  if (state === "live")
+    known = true;
+  drawBanner();
+  draw();
+}
+
+function drawBanner() {
+  const banner = byId("banner");
+  let text = "";
+  if (map.state === "waiting")
+    text = `No connection: ${linkWhy}. What is shown is as it was; the page tries again.`;
+  else if (map.state === "refused")
+    text = `Not shown: ${linkWhy}.`;
+  else if (last && !last.ready)
+    text = `This front-end is not ready: ${last.why}.`;
+  banner.hidden = !text;
+  if (text)
+    setText(banner, text);
+}
+
+function takeHello(hello) {
+  const select = byId("space");
+  space = hello.space;
+  select.replaceChildren(...hello.spaces.map((name) => element("option", { value: name }, name)));
+  select.value = space;
+  select.disabled = hello.spaces.length < 2;
+  document.title = `Tracker · ${hello.name}`;
+}
+
+// What people do.
+
+function setOrder(column, descending) {
+  order = { column, descending };
+  for (const button of document.querySelectorAll("[data-sort]")) {
+    const is = button.dataset.sort === column;
+    button.parentElement.setAttribute("aria-sort", !is ? "none" : descending ? "descending" : "ascending");
+  }
+  byId("sort-by").value = column;
+  arrangeNow();
+}
+
+function showTab(name) {
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    const is = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", is);
+    tab.tabIndex = is ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !is;
+  }
+  if (location.hash.slice(1) !== name)
+    history.replaceState(null, "", `#${name}`);
+  if (name === "try")
+    import("./try.js").then(({ build }) => build(byId("view-try"), { space: () => space }));
+  else
+    draw();
+}
+
+function askForToken(given) {
+  const dialog = byId("sign-in");
+  if (given)
+    setText(byId("sign-in-why"), "That token is not the right one. It is the setting web.token of this front-end.");
+  if (!dialog.open)
+    dialog.showModal();
+}
+
+function listen() {
+  map.addEventListener("changes", ({ detail: changes }) => takeChanges(changes));
+  map.addEventListener("stats", ({ detail: stats }) => takeStats(stats));
+  map.addEventListener("link", ({ detail: link }) => takeLink(link));
+  map.addEventListener("hello", ({ detail: hello }) => takeHello(hello));
+  map.addEventListener("unauthorized", ({ detail: { given } }) => askForToken(given));
+  map.addEventListener("nodes", ({ detail: list }) => {
+    nodes.clear();
+    for (const node of list)
+      nodes.set(node.node, node);
+    draw();
+  });
+  table.addEventListener("open", ({ detail: entry }) => detail.show(entry));
+  feed.addEventListener("open", ({ detail: entry }) => detail.show(map.entries.get(entry.key) ?? entry));
+  byId("search").addEventListener("input", (event) => {
+    query = event.target.value.trim();
+    table.scrollToTop();
+    arrangeNow();
+  });
+  byId("sort-by").addEventListener("change", (event) => setOrder(event.target.value, false));
+  for (const button of document.querySelectorAll("[data-sort]"))
+    button.addEventListener("click", () => setOrder(button.dataset.sort,
+      order.column === button.dataset.sort && !order.descending));
+  byId("space").addEventListener("change", (event) => {
+    known = false;
+    last = null;
+    Object.values(charts).forEach((chart) => chart.clear());
+    feed.clear();
+    map.start(event.target.value);
+  });
+  byId("sign-in").addEventListener("close", () => {
+    const token = byId("sign-in-token").value;
+    if (!token)
+      return;
+    byId("sign-in-token").value = "";
+    sessionStorage.setItem(TOKEN_KEY, token);
+    map.setToken(token);
+  });
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => showTab(tab.id.slice(4)));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step)
+        return;
+      const next = tabs[(i + step + tabs.length) % tabs.length];
+      showTab(next.id.slice(4));
+      next.focus();
+    });
+  });
+  addEventListener("hashchange", () => showTab(location.hash === "#try" ? "try" : "map"));
+  setInterval(() => document.hidden || table.draw(), 1000);
+}
+
+listen();
+showTab(location.hash === "#try" ? "try" : "map");
+map.start(space);

@@ -1,0 +1,178 @@
+// table: as many rows as one likes, of which those that are seen are in the document. A row's element
+// serves one place after another: row n is always element n modulo their number, so that scrolling by
+// one row writes one row.
+
+import { byId, element, formatAge, setText } from "./dom.js";
+import { isBinary, summary } from "./entry.js";
+
+const SPARE = 6; // rows beyond the edges
+const FLASH_MS = 1600;
+const KNOWN = new Set(["tracker", "sync", "turntable", "lobby"]);
+
+export class Table extends EventTarget {
+  #viewport = byId("viewport");
+  #spacer = byId("spacer");
+  #grid = byId("grid");
+  #rows = [];
+  #pool = [];
+  #height = 0;
+  #active = -1;
+  #names = () => "";
+  #now = () => 0;
+
+  /** names: a front-end's name; now: the time by which ages are told. */
+  constructor(names, now) {
+    super();
+    this.#names = names;
+    this.#now = now;
+    this.#viewport.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.#viewport.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#viewport.addEventListener("blur", () => this.#activate(-1));
+    this.#spacer.addEventListener("click", (event) => this.#onClick(event));
+    new ResizeObserver(() => this.#measure()).observe(this.#viewport);
+  }
+
+  get rows() {
+    return this.#rows;
+  }
+
+  setRows(rows) {
+    this.#rows = rows;
+    this.#grid.setAttribute("aria-rowcount", rows.length + 1);
+    if (this.#height)
+      this.#spacer.style.height = `${rows.length * this.#height}px`;
+    if (this.#active >= rows.length)
+      this.#activate(-1);
+    this.draw();
+  }
+
+  scrollToTop() {
+    this.#viewport.scrollTop = 0;
+  }
+
+  #measure() {
+    const height = parseFloat(getComputedStyle(this.#viewport).getPropertyValue("--row"));
+    const wanted = Math.ceil(this.#viewport.clientHeight / height) + 2 * SPARE;
+    if (height === this.#height && wanted <= this.#pool.length)
+      return;
+    this.#height = height;
+    this.#spacer.style.height = `${this.#rows.length * height}px`;
+    if (wanted > this.#pool.length) {
+      this.#spacer.replaceChildren();
+      this.#pool = Array.from({ length: wanted }, (_, i) => makeRow(i));
+      this.#spacer.append(...this.#pool.map((row) => row.element));
+    }
+    for (const row of this.#pool)
+      row.index = -1;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.#height)
+      return;
+    const first = Math.max(0, Math.floor(this.#viewport.scrollTop / this.#height) - SPARE);
+    const end = Math.min(this.#rows.length, first + this.#pool.length);
+    const moment = performance.now(), now = this.#now();
+    for (let index = first; index < first + this.#pool.length; index++) {
+      const row = this.#pool[index % this.#pool.length];
+      if (index >= end) {
+        row.index = -1;
+        row.entry = null;
+        row.element.hidden = true;
+      } else {
+        this.#place(row, index);
+        this.#fill(row, this.#rows[index], moment, now);
+      }
+    }
+  }
+
+  #place(row, index) {
+    if (row.index === index)
+      return;
+    row.index = index;
+    row.element.hidden = false;
+    row.element.style.transform = `translateY(${index * this.#height}px)`;
+    row.element.setAttribute("aria-rowindex", index + 2);
+    row.element.classList.toggle("active", index === this.#active);
+  }
+
+  #fill(row, entry, moment, now) {
+    setText(row.since, entry.since ? formatAge(Math.max(0, now - entry.since)) : "–");
+    setText(row.node, this.#names(entry.node) || "–");
+    if (row.entry === entry)
+      return;
+    const same = row.entry?.key === entry.key;
+    row.entry = entry;
+    setText(row.id, entry.name);
+    row.protocol.dataset.protocol = KNOWN.has(entry.protocol) ? entry.protocol : "other";
+    setText(row.protocol, entry.protocol ?? "unknown");
+    row.status.dataset.status = entry.status ?? "none";
+    setText(row.status, entry.status ?? "–");
+    row.state.classList.toggle("mono", isBinary(entry));
+    setText(row.state, summary(entry) || "–");
+    const age = moment - entry.changed;
+    const flashes = entry.changed > 0 && age < FLASH_MS;
+    const other = row.element.classList.contains("flash-a") ? "flash-b" : "flash-a";
+    if (!flashes || !same || row.changed !== entry.changed)
+      row.element.classList.remove("flash-a", "flash-b");
+    if (flashes && row.changed !== entry.changed) {
+      row.element.style.animationDelay = same ? "0ms" : `${-Math.round(age)}ms`;
+      row.element.classList.add(other);
+    }
+    row.changed = entry.changed;
+  }
+
+  // One row is active for the keyboard; the focus stays on the viewport.
+
+  #activate(index) {
+    this.#active = index;
+    for (const row of this.#pool) {
+      row.element.classList.toggle("active", row.index === index && index >= 0);
+      if (row.index === index && index >= 0)
+        this.#viewport.setAttribute("aria-activedescendant", row.element.id);
+    }
+    if (index < 0)
+      this.#viewport.removeAttribute("aria-activedescendant");
+  }
+
+  #onKey(event) {
+    const page = Math.max(1, Math.floor(this.#viewport.clientHeight / this.#height) - 1);
+    const last = this.#rows.length - 1;
+    const to = {
+      ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, PageDown: this.#active + page,
+      PageUp: this.#active - page, Home: 0, End: last,
+    }[event.key];
+    if (event.key === "Enter" && this.#rows[this.#active])
+      this.#open(this.#rows[this.#active]);
+    if (to === undefined || last < 0)
+      return;
+    event.preventDefault();
+    const index = Math.max(0, Math.min(last, to)), top = index * this.#height;
+    if (top < this.#viewport.scrollTop)
+      this.#viewport.scrollTop = top;
+    else if (top + this.#height > this.#viewport.scrollTop + this.#viewport.clientHeight)
+      this.#viewport.scrollTop = top + this.#height - this.#viewport.clientHeight;
+    this.draw();
+    this.#activate(index);
+  }
+
+  #onClick(event) {
+    const row = this.#pool.find((one) => one.element.contains(event.target));
+    if (row?.entry && !String(getSelection()))
+      this.#open(row.entry);
+  }
+
+  #open(entry) {
+    this.dispatchEvent(new CustomEvent("open", { detail: entry }));
+  }
+}
+
+function makeRow(number) {
+  const cell = (name) => element("div", { role: "gridcell", class: name });
+  const id = cell("id"), state = cell("state"), node = cell("node"), since = cell("since");
+  const protocol = element("span", { class: "badge" }), status = element("span", { class: "status" });
+  const made = element("div", { role: "row", class: "row", id: `row-${number}`, hidden: true }, id,
+                       element("div", { role: "gridcell", class: "protocol" }, protocol),
+                       element("div", { role: "gridcell", class: "status-cell" }, status), state, node, since);
+  return { element: made, id, protocol, status, state, node, since, index: -1, entry: null, changed: 0 };
+}
