@@ -17,22 +17,9 @@ struct health {
     bool draining;
 };
 
-static const char index_text[] = "Tracker: a front-end of a shared client map.\n"
-                                 "\n"
-                                 "/healthz              the process lives\n"
-                                 "/readyz               it can serve\n"
-                                 "/metrics              Prometheus text\n"
-                                 "/api/v1/shard?id=ID   the partition of an id\n";
-
 static void respond_text(struct http_request *request, int status, const char *text)
 {
     http_respond(request, status, TEXT, "Cache-Control: no-store\r\n", bytes_from_string(text));
-}
-
-static void on_index(void *arg, struct http_request *request)
-{
-    (void)arg;
-    respond_text(request, 200, index_text);
 }
 
 static void on_healthz(void *arg, struct http_request *request)
@@ -126,7 +113,6 @@ void health_add_probes(struct health *health, struct http_router *router)
 
 void health_add_pages(struct health *health, struct http_router *router)
 {
-    http_router_add(router, "GET", "/", on_index, health);
     http_router_add(router, "GET", "/metrics", on_metrics, health);
     http_router_add(router, "GET", "/api/v1/shard", on_shard, health);
 }
