@@ -1,6 +1,8 @@
 """tracker-bench: each mode counts what really happens, and says what went wrong."""
 import json
 
+from harness import certificates
+
 
 def bench(t, *arguments):
     return json.loads(t.run("tracker-bench", *map(str, arguments), "--json", timeout=60).stdout)
@@ -67,6 +69,39 @@ def test_snapshot(t):
     assert found["entries_read"] in (200, 201) and found["whole_map"] > 0, found
 
 
+def test_websocket_floor(t):
+    found = bench(t, "ws-fanout", "--service", "floor", "--connections", 2, "--watchers", 20, "--rate", 50, "--seconds", 1,
+                  "--warmup", 0)
+    assert found["messages_sent"] == 50 and 0 < found["deliveries"] <= 20 * 50, found
+    assert found["frames"] == found["deliveries"] and found["delivery_p50"] > 0, found
+    assert found["listeners_lost"] == found["speakers_lost"] == 0, found
+
+
+def test_websocket_fanout(t):
+    """Beside the window's updates each speaker's entries and the listeners' own are told."""
+    _, speaking, listening = pair(t)
+    found = bench(t, "ws-fanout", "--service", "tracker", "--target", speaking.where("web"), "--watch", listening.where("web"),
+                  "--connections", 2, "--entries", 30, "--watchers", 20, "--rate", 50, "--seconds", 1, "--warmup", 0,
+                  "--pid", f"server={listening.pid}")
+    assert found["messages_sent"] == 50 and 0 < found["deliveries"] <= 20 * 50, found
+    assert found["listeners_lost"] == found["speakers_lost"] == 0 and found["delivery_p50"] > 0, found
+    assert found["server_cpu_percent"] >= 0, found
+    assert speaking.metric("tracker_websocket_upgrades_total") == 2
+    assert listening.metric("tracker_websocket_upgrades_total") == 20
+
+
+def test_websocket_idle(t):
+    certificate, key = certificates.make(t.directory())
+    node = t.frontend(t.redis(), listen=("web=127.0.0.1:0",
+                                         f"web=127.0.0.1:0,tls=true,tls_certificate={certificate},tls_key={key}"))
+    for index, options in ((0, ()), (1, ("--tls",))):
+        found = bench(t, "ws-idle", "--service", "tracker", "--target", node.where("web", index), "--connections", 40,
+                      "--sources", 2, "--processes", 2, "--pid", f"server={node.pid}", *options)
+        assert found["connections"] == 40 and found["connections_lost"] == 0, found
+        assert "server_idle_bytes" in found, found
+    assert node.metric("tracker_websocket_upgrades_total") == 80
+
+
 def test_several_processes(t):
     _, node, _ = pair(t)
     found = bench(t, "updates", "--target", node.where(), "--connections", 5, "--entries", 10, "--processes", 3,
@@ -82,9 +117,20 @@ def test_what_goes_wrong(t):
                                   (("updates", "--target", "127.0.0.1:1"), 1, "cannot connect"),
                                   (("updates", "--state-size", "3"), 2, "16 bytes"),
                                   (("updates", "--pid", "x"), 2, "pid"),
+                                  (("ws-fanout",), 1, "--service is needed"),
+                                  (("ws-fanout", "--service", "nothing"), 1, "no such service"),
+                                  (("ws-fanout", "--service", "floor", "--state-size", "20"), 1, "33 bytes"),
+                                  (("ws-idle", "--service", "tracker"), 1, "--target is needed"),
                                   (("updates", "--target", "127.0.0.1:1", "--pid", "gone=2147483600"), 1, "gone")):
         done = t.run("tracker-bench", *arguments, check=False)
         assert done.returncode == code and said in done.stdout + done.stderr, (arguments, done)
+
+
+def test_a_refused_handshake(t):
+    node = t.frontend(t.redis())
+    done = t.run("tracker-bench", "ws-idle", "--service", "nchan", "--target", node.where("web"), "--connections", "1",
+                 check=False)
+    assert done.returncode == 1 and "refuses the handshake: HTTP/1.1 404" in done.stderr, done
 
 
 def test_refused_entries(t):
