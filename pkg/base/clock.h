@@ -7,7 +7,7 @@
 
 /* Monotonic, from an arbitrary start. */
 uint64_t clock_monotonic_us(void);
-/* Wall clock, microseconds since the epoch: for log lines only. */
+/* Wall clock, microseconds since the epoch: for log lines, and the life of tokens. */
 uint64_t clock_wall_us(void);
 /* CPU time of this process, microseconds. */
 uint64_t clock_cpu_us(void);

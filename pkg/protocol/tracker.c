@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/turntable.h"
 #include "metrics/metrics.h"
 #include "protocol/tracker_private.h"
 
@@ -255,9 +256,22 @@ static void take_get(struct tracker_session *session)
     reply_expect(session, REPLY_GET);
 }
 
+/* An id that the client brings, and that is not its to bring. */
+static bool is_foreign(const struct tracker_session *session, const struct tracker_message *message)
+{
+    return session->no_user && session_has_ids(session) &&
+           (message->type == TRACKER_UPDATE || message->type == TRACKER_CLOSE) &&
+           turntable_is_user(message->id);
+}
+
 static void take_message(struct tracker_session *session, const struct tracker_message *message)
 {
     conn_handshake_done(session->conn);
+    if (is_foreign(session, message)) {
+        metrics_add(METRIC_TOKENS_REFUSED_USER, 1);
+        reply_expect(session, REPLY_NO);
+        return;
+    }
     switch (message->type) {
     case TRACKER_OPEN:
         take_open(session, message);
@@ -364,7 +378,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 static const struct conn_handler handler = {
     .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 
-void tracker_serve(struct tracker_port *port, struct conn *conn)
+static struct tracker_session *serve(struct tracker_port *port, struct conn *conn)
 {
     struct tracker_session *session = mem_zalloc(1, sizeof *session);
     list_init(&session->link);
@@ -374,4 +388,15 @@ void tracker_serve(struct tracker_port *port, struct conn *conn)
     list_append(&port->service->sessions, &session->link);
     port->service->count++;
     conn_set_handler(conn, &handler, session);
+    return session;
+}
+
+void tracker_serve(struct tracker_port *port, struct conn *conn)
+{
+    (void)serve(port, conn);
+}
+
+void tracker_serve_no_user(struct tracker_port *port, struct conn *conn)
+{
+    serve(port, conn)->no_user = true;
 }

@@ -59,5 +59,8 @@ void tracker_port_destroy(struct tracker_port **port);
 
 /* Serves an accepted connection until it ends. */
 void tracker_serve(struct tracker_port *port, struct conn *conn);
+/* The same where users have tokens: Update and Close of an id that has the form of a user's are
+ * refused, as turntable would show such an entry as the user. */
+void tracker_serve_no_user(struct tracker_port *port, struct conn *conn);
 
 #endif

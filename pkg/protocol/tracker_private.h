@@ -102,6 +102,7 @@ enum reply_kind {
     REPLY_SILENT,      /* an Update that has no answer */
     REPLY_CLOSE,       /* 01 or 00 */
     REPLY_YES,         /* 01, whatever comes */
+    REPLY_NO,          /* 00, likewise */
     REPLY_GET          /* the map's text */
 };
 
@@ -155,7 +156,8 @@ struct tracker_session {
     uint8_t end;                   /* STOP_ENDING: enum conn_close_reason */
     uint8_t map_version;           /* of the last whole map */
     bool has_map_version;
-    bool ended; /* the connection has been told to close */
+    bool ended;   /* the connection has been told to close */
+    bool no_user; /* ids of the form of a user's are not its to bring */
 };
 
 /* tracker.c */

@@ -64,6 +64,12 @@ static void answer(struct tracker_session *session, bool accepted)
     conn_send(session->conn, (struct bytes){&byte, 1});
 }
 
+/* Whether it is known before anything comes. */
+static bool is_settled(enum reply_kind kind)
+{
+    return kind == REPLY_YES || kind == REPLY_NO;
+}
+
 /* Takes the first off, and sends those behind it that need no waiting. */
 static void advance(struct tracker_session *session)
 {
@@ -71,9 +77,9 @@ static void advance(struct tracker_session *session)
     do {
         pending->first = (uint16_t)((pending->first + 1) % pending->capacity);
         pending->count--;
-        if (pending->count == 0 || pending->kinds[pending->first] != REPLY_YES)
+        if (pending->count == 0 || !is_settled((enum reply_kind)pending->kinds[pending->first]))
             break;
-        answer(session, true);
+        answer(session, pending->kinds[pending->first] == REPLY_YES);
     } while (true);
     if (pending->count <= (uint64_t)session->port->settings->pipeline / 2)
         session_go(session, STOP_FULL);
@@ -91,8 +97,8 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
         grow(session);
         pending = session->pending;
     }
-    if (kind == REPLY_YES && pending->count == 0) {
-        answer(session, true);
+    if (is_settled(kind) && pending->count == 0) {
+        answer(session, kind == REPLY_YES);
         pending_release(session);
         return;
     }
@@ -166,6 +172,7 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
         break;
     case REPLY_SILENT:
     case REPLY_YES:
+    case REPLY_NO:
     case REPLY_GET:
         break;
     }

@@ -1,6 +1,10 @@
 /*
- * visit: what a WebSocket client brought with its request, handed to its protocol. Everything is
- * valid during the call that it is given to.
+ * visit: what a WebSocket client brought with its request, handed to its protocol. Everything but
+ * tokens, which stays, is valid during the call that it is given to.
+ *
+ * The end of the connection has been set (websocket_set_lifetime): with claims that of the token,
+ * without them, where tokens are wanted, auth.deadline. Who takes a token from a message sets it
+ * again: auth_claims_left_ms, WEBSOCKET_UNAUTHORIZED, "token expired".
  */
 #ifndef PROTOCOL_VISIT_H
 #define PROTOCOL_VISIT_H

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "metrics/metrics.h"
+#include "server/web_token.h"
 
 #define SPACE_NAME_MAX 32
 #define PARAMETER_MAX  256 /* bytes of a parameter that is handed to a protocol */
@@ -37,11 +38,13 @@ struct web {
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
                           const struct visit *visit)
 {
-    (void)visit;
     if (space->tracker == NULL)
         space->tracker =
             tracker_port_create(web->context->tracker, space->map, &web->settings->tracker);
-    tracker_serve(space->tracker, websocket_conn(websocket));
+    if (visit->tokens != NULL)
+        tracker_serve_no_user(space->tracker, websocket_conn(websocket));
+    else
+        tracker_serve(space->tracker, websocket_conn(websocket));
 }
 
 static void serve_turntable(struct web *web, struct space *space, struct websocket *websocket,
@@ -65,14 +68,15 @@ static void serve_sync(struct web *web, struct space *space, struct websocket *w
 struct protocol {
     const char *name;        /* its path: /name, /name/SPACE */
     const char *subprotocol; /* NULL: it has none */
+    bool brings_token;       /* in a message, if not in the request */
     void (*serve)(struct web *web, struct space *space, struct websocket *websocket,
                   const struct visit *visit);
 };
 
 static const struct protocol protocols[] = {
-    {"tracker", "tracker", serve_tracker},
-    {"turntable", "turntable", serve_turntable},
-    {"sync", NULL, serve_sync},
+    {"tracker", "tracker", false, serve_tracker},
+    {"turntable", "turntable", true, serve_turntable},
+    {"sync", NULL, false, serve_sync},
 };
 
 #define PROTOCOLS (sizeof protocols / sizeof *protocols)
@@ -222,13 +226,19 @@ static void upgrade(struct web *web, struct http_request *request, const struct 
                     const char *subprotocol, struct map_space *map)
 {
     struct parameter mode, resume;
+    struct web_token token;
+    web_token_read(&token, web->context->tokens, request, map_space_name(map),
+                   protocol->brings_token);
     struct visit visit = {
         .mode = keep_parameter(&mode, request, "mode"),
         .resume = keep_parameter(&resume, request, "resume"),
+        .claims = token.claims.user != NULL ? &token.claims : NULL,
+        .tokens = token.verifier,
     };
     struct websocket *websocket = websocket_accept(web->port, request, subprotocol);
-    if (websocket != NULL)
+    if (websocket != NULL && web_token_apply(&token, websocket))
         protocol->serve(web, space_of(web, map), websocket, &visit);
+    web_token_free(&token);
 }
 
 static bool on_upgrade(void *arg, struct http_request *request)

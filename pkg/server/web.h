@@ -7,7 +7,8 @@
  *   /sync, /sync/SPACE            none
  *
  * A protocol is one line in the table of web.c. A request for a path or subprotocol that is in no
- * line is refused, as is one for a space that is not configured. A listener for one protocol speaks
+ * line is refused, as is one for a space that is not configured, and one without the token that
+ * auth.mode asks for. A listener for one protocol speaks
  * it on any path, and is asked in vain for anything else than an upgrade.
  */
 #ifndef SERVER_WEB_H

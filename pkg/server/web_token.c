@@ -1,0 +1,86 @@
+/* web_token: nothing of a token is logged, nor the query that it may stand in. */
+#include "server/web_token.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+
+static struct log_limit refused_limit = {.burst = 10};
+
+static uint64_t wall_ms(void)
+{
+    return clock_wall_us() / 1000;
+}
+
+static void judge(struct web_token *token, struct bytes text, const char *space)
+{
+    if (!auth_token_check(token->verifier, text, wall_ms(), &token->claims, &token->why)) {
+        token->code = WEBSOCKET_UNAUTHORIZED;
+    } else if (!auth_claims_allow(&token->claims, space)) {
+        metrics_add(METRIC_TOKENS_REFUSED_SPACE, 1);
+        token->code = WEBSOCKET_FORBIDDEN;
+        token->why = "token does not allow this space";
+    }
+}
+
+void web_token_read(struct web_token *token, const struct auth_verifier *verifier,
+                    struct http_request *request, const char *space, bool comes_later)
+{
+    struct bytes text;
+    *token = (struct web_token){.verifier = NULL};
+    if (verifier == NULL || !auth_verifier_is_on(verifier))
+        return;
+    token->verifier = verifier;
+    text = auth_request_token(http_request_header(request, "Authorization"),
+                              http_request_query(request, "token"));
+    if (text.len > 0 || !comes_later)
+        judge(token, text, space);
+}
+
+/* It has been told why: what it says is not looked at. */
+static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
+{
+    (void)arg;
+    (void)opcode;
+    (void)bytes;
+}
+
+static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
+{
+    (void)arg;
+    (void)code;
+    (void)reason;
+}
+
+static const struct websocket_handler refused = {.message = on_message, .closed = on_closed};
+
+static void refuse(const struct web_token *token, struct websocket *websocket)
+{
+    log_limited(LOG_INFO, &refused_limit, "token_refused",
+                LOG_STRING("peer", conn_peer_text(websocket_conn(websocket))),
+                LOG_STRING("reason", token->why));
+    websocket_set_handler(websocket, &refused, NULL);
+    websocket_close(websocket, token->code, token->why);
+}
+
+bool web_token_apply(const struct web_token *token, struct websocket *websocket)
+{
+    if (token->verifier == NULL)
+        return true;
+    if (token->why != NULL) {
+        refuse(token, websocket);
+        return false;
+    }
+    if (token->claims.user != NULL)
+        websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, wall_ms()),
+                               WEBSOCKET_UNAUTHORIZED, "token expired");
+    else
+        websocket_set_lifetime(websocket, auth_verifier_deadline_ms(token->verifier),
+                               WEBSOCKET_UNAUTHORIZED, "no token");
+    return true;
+}
+
+void web_token_free(struct web_token *token)
+{
+    auth_claims_free(&token->claims);
+}
