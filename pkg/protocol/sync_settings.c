@@ -16,9 +16,9 @@ static const struct config_setting table[] = {
     SYNC(max_total, CONFIG_SIZE, "4KiB", BOTH, 2, 1 << 20,
          "Bytes of all names and values of one client's properties."),
     SYNC(max_receivers, CONFIG_INT, "1000", BOTH, 1, 16000, "Receivers of one packet."),
-    SYNC(max_missed, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
-         "Names of changed properties, in bytes, that are remembered for a client in delta mode "
-         "that does not keep up; beyond it is closed with 1013."),
+    SYNC(max_behind, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
+         "Bytes of packets that a client may leave unread, and of names of changed properties "
+         "that it may miss, before it is closed."),
     SYNC(max_errors, CONFIG_INT, "20", BOTH, 1, 1000000,
          "Packets of one connection that are refused in sync.error_window before it is closed."),
     SYNC(error_window, CONFIG_DURATION, "10s", BOTH, 1, 3600000,
