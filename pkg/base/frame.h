@@ -15,6 +15,11 @@ struct frame {
     uint8_t data[];
 };
 
+/* A part of a frame. */
+struct frame_slice {
+    uint32_t offset, len;
+};
+
 /* A copy of the bytes, with one reference for the caller. */
 struct frame *frame_create(struct bytes bytes);
 /* With room for len bytes, which the caller fills before anybody else gets it. */

@@ -126,8 +126,7 @@ bool lobby_is_reserved(struct bytes name);
 
 /*
  * What a server says of itself. The properties are everything, the known keys too, but reserved
- * ones. What was not said, or is null, has data
- * NULL, or has_ false.
+ * ones. What was not said, or is null, has data NULL, or has_ false.
  */
 struct lobby_infos {
     const struct lobby_property *properties;

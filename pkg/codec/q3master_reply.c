@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/frame.h"
 #include "base/mem.h"
 
 #define IPV4_SIZE 7 /* bytes of an entry */
@@ -174,7 +173,7 @@ struct q3master_walk q3master_reply_walk(const struct q3master_reply *reply, siz
 }
 
 size_t q3master_reply_next(const struct q3master_reply *reply, struct q3master_walk *walk,
-                           struct q3master_slice slices[Q3MASTER_SLICES])
+                           struct frame_slice slices[Q3MASTER_SLICES])
 {
     const uint32_t base = (uint32_t)reply->header_size;
     const uint32_t mark = (uint32_t)(base + 2 * reply->list_size);
@@ -182,27 +181,27 @@ size_t q3master_reply_next(const struct q3master_reply *reply, struct q3master_w
 
     if (walk->ended)
         return 0;
-    slices[0] = (struct q3master_slice){0, base};
+    slices[0] = (struct frame_slice){0, base};
     if (walk->at < walk->end) {
         const size_t next = packet_end(reply, walk->at, walk->end);
         const uint32_t from = (uint32_t)offset_of(reply, walk->at);
 
         slices[count++] =
-            (struct q3master_slice){base + from, (uint32_t)offset_of(reply, next) - from};
+            (struct frame_slice){base + from, (uint32_t)offset_of(reply, next) - from};
         walk->at = next;
     }
     walk->ended = walk->at == walk->end;
     if (walk->ended)
-        slices[count++] = (struct q3master_slice){mark, sizeof end_mark};
+        slices[count++] = (struct frame_slice){mark, sizeof end_mark};
     else if (reply->separated)
-        slices[count++] = (struct q3master_slice){mark, 1};
+        slices[count++] = (struct frame_slice){mark, 1};
     return count;
 }
 
 size_t q3master_reply_size(const struct q3master_reply *reply)
 {
     struct q3master_walk walk = q3master_reply_walk(reply, 0);
-    struct q3master_slice slices[Q3MASTER_SLICES];
+    struct frame_slice slices[Q3MASTER_SLICES];
     size_t size = 0, count;
 
     while ((count = q3master_reply_next(reply, &walk, slices)) > 0) {

@@ -11,7 +11,7 @@
  * without being copied or composed:
  *
  *   struct q3master_walk walk = q3master_reply_walk(reply, random_below(count));
- *   struct q3master_slice slices[Q3MASTER_SLICES];
+ *   struct frame_slice slices[Q3MASTER_SLICES];
  *   while ((n = q3master_reply_next(reply, &walk, slices)) > 0)
  *       send the n slices as one datagram
  */
@@ -24,11 +24,10 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/frame.h"
 
 #define Q3MASTER_REPLY_MAX 1400 /* bytes of a packet */
 #define Q3MASTER_SLICES    3
-
-struct frame;
 
 struct q3master_reply_options {
     bool extended; /* getserversExtResponse; otherwise IPv6 servers are left out */
@@ -49,9 +48,6 @@ size_t q3master_reply_size(const struct q3master_reply *reply);
 /* What the slices are of; borrowed. */
 struct frame *q3master_reply_frame(const struct q3master_reply *reply);
 
-struct q3master_slice {
-    uint32_t offset, len; /* in the frame */
-};
 struct q3master_walk {
     size_t at, end; /* indices of servers in the doubled list */
     bool ended;
@@ -60,6 +56,6 @@ struct q3master_walk {
 struct q3master_walk q3master_reply_walk(const struct q3master_reply *reply, size_t first);
 /* The slices of the next packet; 0 after the last. */
 size_t q3master_reply_next(const struct q3master_reply *reply, struct q3master_walk *walk,
-                           struct q3master_slice slices[Q3MASTER_SLICES]);
+                           struct frame_slice slices[Q3MASTER_SLICES]);
 
 #endif
