@@ -355,6 +355,28 @@ static bool was_closed_later(const struct view_part *part, struct bytes id, uint
     return closed && closed->revision > revision;
 }
 
+/* What the update that told an entry left out, from a snapshot that is older than the update. */
+static void fill_in(struct map_entry *entry, struct bytes body)
+{
+    struct writer fields = {0};
+    struct bytes known = {entry->fields, entry->fields_len}, field, value, newer;
+    writer_bytes(&fields, known);
+    while (event_field(&body, &field, &value)) {
+        if (bytes_equal(field, BYTES_LITERAL("state"))) {
+            if (!entry->state)
+                (void)set_state(entry, value);
+        } else if (!has_field(known, field, &newer)) {
+            write_field(&fields, field, value);
+        }
+    }
+    free(entry->fields);
+    entry->fields = fields.len ? mem_dup(fields.data, fields.len) : NULL;
+    entry->fields_len = (uint32_t)fields.len;
+    writer_free(&fields);
+    entry->partial = false;
+    mark_changed(entry);
+}
+
 static void apply_contents(struct view_part *part, struct map_entry *entry,
                            const struct event *event)
 {
@@ -363,9 +385,11 @@ static void apply_contents(struct view_part *part, struct map_entry *entry,
         entry = add_entry(part, event->id);
         merge_body(entry, event->body, all);
         entry->version = event->version;
+        entry->partial = !all;
         mark_changed(entry);
         return;
     }
+    entry->partial &= !all;
     bool changed = merge_body(entry, event->body, all);
     changed |= entry->version != event->version;
     entry->version = event->version;
@@ -381,6 +405,8 @@ void view_apply(struct view_part *part, const struct event *event, uint64_t revi
     struct map_entry *entry = map_view_find(view, event->id);
     if (entry && entry->revision > revision) {
         entry->seen = seen;
+        if (entry->partial && event->op == EVENT_ENTRY)
+            fill_in(entry, event->body);
         return;
     }
     switch (event->op) {

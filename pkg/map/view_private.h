@@ -27,6 +27,7 @@ struct map_entry {
     uint16_t partition;
     uint8_t id_len;
     bool fresh;          /* opened in this turn */
+    bool partial;        /* only an update has told it: what that left out is in the snapshot */
     uint32_t turn_place; /* its place among what this turn changed, from 1; 0: unchanged */
     char *state;
     uint8_t *fields; /* the others, encoded as in event bodies */

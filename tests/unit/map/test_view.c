@@ -211,6 +211,41 @@ static void test_nonsense_on_the_channel_harms_nothing(void **state)
     map_unwatch(&observer.watcher);
 }
 
+static struct map_entry *apply(struct map_view *view, enum event_op op, uint64_t revision,
+                               uint64_t version, const char *body)
+{
+    struct event event = {op, BYTES_LITERAL("early"), version, bytes_from_string(body)};
+    view_apply(&view->parts[0], &event, revision, view->parts[0].load_number);
+    return map_view_find(view, event.id);
+}
+
+/* While a snapshot is read, the event of a change may come before the chunk that is older. */
+static void test_an_update_before_its_snapshot(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct bytes field, value;
+    size_t at = 0, fields = 0;
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    struct map_entry *entry = apply(observer.view, EVENT_UPDATE, 1000, 2, "3 1\np:a25 3\nstatenew");
+    assert_null(map_entry_field(entry, "protocol").data);
+    entry = apply(observer.view, EVENT_ENTRY, 999, 1,
+                  "5 3\nstateold3 1\np:a13 1\np:b18 4\nprotocolsync");
+    assert_true(bytes_equal(map_entry_state(entry), BYTES_LITERAL("new")));
+    assert_true(bytes_equal(map_entry_field(entry, "p:a"), BYTES_LITERAL("2")));
+    assert_true(bytes_equal(map_entry_field(entry, "p:b"), BYTES_LITERAL("1")));
+    assert_true(bytes_equal(map_entry_field(entry, "protocol"), BYTES_LITERAL("sync")));
+    assert_int_equal(map_entry_version(entry), 2);
+    while (map_entry_next_field(entry, &at, &field, &value))
+        fields++;
+    assert_int_equal(fields, 3);
+    /* Once it is whole, what is older brings nothing back. */
+    entry = apply(observer.view, EVENT_ENTRY, 998, 1, "3 1\np:c1");
+    assert_null(map_entry_field(entry, "p:c").data);
+    map_unwatch(&observer.watcher);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -221,6 +256,7 @@ int main(void)
         TEST(test_reads_see_the_sessions_own_writes),
         TEST(test_a_silent_gap_is_noticed),
         TEST(test_a_gap_is_filled_and_told_as_differences),
+        TEST(test_an_update_before_its_snapshot),
         TEST(test_nonsense_on_the_channel_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
