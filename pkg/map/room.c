@@ -1,13 +1,563 @@
+/*
+ * room: the sets of rooms, and their members here: coming, going, and saying.
+ *
+ * What is asked of Redis for a member is a struct asked: the member may be gone when its answer
+ * comes, and the session, with which it ends.
+ */
 #include "map/room.h"
 
-#include "map/map_private.h"
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/room_private.h"
+
+#define TICK_MS 50
+/* Until what Redis did not take is asked again. */
+#define RETRY_MS 1000
+
+enum asked_kind { ASKED_JOIN, ASKED_SAY };
+
+struct asked {
+    struct ending ending;
+    struct list in_member;
+    struct list settled;   /* the set's */
+    struct member *member; /* NULL: it has left */
+    map_done done;         /* SAY */
+    void *arg;
+    uint8_t kind;
+    uint8_t result; /* settled */
+    bool repeated;
+    size_t len;
+    uint8_t message[]; /* SAY */
+};
+
+static void tick(void *arg);
+
+/* Asking Redis. */
+
+static struct bytes id_of(const struct member *member)
+{
+    return (struct bytes){(const uint8_t *)member->public.id, member->public.id_len};
+}
+
+static struct bytes user_of(const struct member *member)
+{
+    return (struct bytes){(const uint8_t *)member->public.id + member->public.id_len,
+                          member->user_len};
+}
+
+static void free_asked(struct asked *asked)
+{
+    if (asked->member && asked->kind == ASKED_JOIN)
+        asked->member->joins--;
+    ending_detach(&asked->ending);
+    list_remove(&asked->in_member);
+    list_remove(&asked->settled);
+    free(asked);
+}
+
+static void end_asked(struct ending *ending)
+{
+    free_asked(list_entry(ending, struct asked, ending));
+}
+
+static struct asked *ask(struct member *member, enum asked_kind kind, struct bytes message)
+{
+    struct asked *asked = mem_alloc(sizeof *asked + message.len);
+    memset(asked, 0, sizeof *asked);
+    asked->kind = (uint8_t)kind;
+    asked->member = member;
+    asked->len = message.len;
+    if (message.len)
+        memcpy(asked->message, message.data, message.len);
+    list_init(&asked->settled);
+    list_init(&asked->in_member);
+    list_append(&member->asked, &asked->in_member);
+    ending_attach(&asked->ending, member->public.session, end_asked);
+    return asked;
+}
+
+static void confirm(struct member *member, bool confirmed)
+{
+    struct map_room *room = member->public.room;
+    room->partition->room_members += confirmed;
+    room->partition->room_members -= member->confirmed;
+    member->confirmed = confirmed;
+    member->confirmed_at = room->reads;
+}
+
+static void free_member(struct member *member)
+{
+    struct map_room *room = member->public.room;
+    struct map_rooms *rooms = room->rooms;
+    while (!list_is_empty(&member->asked)) {
+        struct asked *asked = list_entry(member->asked.next, struct asked, in_member);
+        list_remove(&asked->in_member);
+        asked->member = NULL;
+        asked->done = NULL;
+    }
+    confirm(member, false);
+    room->active -= member->public.active;
+    if (room->current == member)
+        room->current = NULL;
+    struct list *lists[] = {&member->joining, &member->entering, &member->awaiting, &member->again,
+                            &member->public.link};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_remove(lists[i]);
+    ending_detach(&member->ending);
+    HASH_DEL(room->table, member);
+    free(member);
+    if (!list_is_empty(&room->members))
+        return;
+    list_append(&rooms->unused, &room->unused);
+    loop_defer(rooms->space->map->loop, LOOP_PHASE_FREE, &rooms->forget);
+}
+
+static void leave(struct member *member)
+{
+    struct map_room *room = member->public.room;
+    if (member->sent)
+        session_leave(room->rooms->space, NULL, map_room_name(room), id_of(member), NULL, NULL);
+    free_member(member);
+}
+
+/* It could not join: it is not in the room. */
+static void give_up(struct member *member, enum map_result result)
+{
+    map_done done = member->public.done;
+    void *arg = member->public.done_arg;
+    leave(member);
+    if (done)
+        done(arg, result, 0);
+}
+
+/* Joining. */
+
+static void join_again_later(struct member *member)
+{
+    struct map_rooms *rooms = member->public.room->rooms;
+    if (list_is_empty(&member->again))
+        list_append(&rooms->again, &member->again);
+    rooms_wake(rooms);
+}
+
+static void joined(struct member *member, uint64_t since)
+{
+    struct map_room *room = member->public.room;
+    confirm(member, true);
+    if (!member->public.active)
+        room_await(room, member, since);
+    /* What was told in another epoch, while nobody of this room was in it, has not been heard. */
+    if (room->state == ROOM_LISTED && strcmp(room->epoch, room->partition->epoch) != 0)
+        room_read_start(room);
+}
+
+static void on_joined(void *arg, enum map_result result, uint64_t version)
+{
+    struct asked *asked = arg;
+    struct member *member = asked->member;
+    free_asked(asked);
+    if (!member)
+        return;
+    if (result == MAP_OK)
+        joined(member, version);
+    else if (member->public.active)
+        join_again_later(member);
+    else if (member->joins == 0)
+        give_up(member, result);
+}
+
+static void submit_join(struct member *member)
+{
+    struct map_session *session = member->public.session;
+    list_remove(&member->again);
+    if (!session)
+        return;
+    struct asked *asked = ask(member, ASKED_JOIN, (struct bytes){0});
+    member->joins++;
+    member->sent = true;
+    session_join(session, map_room_name(member->public.room), id_of(member), user_of(member),
+                 on_joined, asked);
+}
+
+/* At the end of the turn: what is refused is answered at once, and the member freed. */
+static void join_soon(struct member *member)
+{
+    struct map_rooms *rooms = member->public.room->rooms;
+    list_remove(&member->again);
+    list_append(&rooms->fresh, &member->again);
+    loop_defer(rooms->space->map->loop, LOOP_PHASE_VIEW, &rooms->join);
+}
+
+static void join_fresh(void *arg)
+{
+    struct map_rooms *rooms = arg;
+    while (!list_is_empty(&rooms->fresh))
+        submit_join(list_entry(rooms->fresh.next, struct member, again));
+}
+
+void room_join_waiting(struct map_room *room)
+{
+    LIST_FOREACH (node, &room->members) {
+        struct map_member *public = list_entry(node, struct map_member, link);
+        struct member *member = list_entry(public, struct member, public);
+        if (!member->sent)
+            join_soon(member);
+    }
+}
+
+void room_member_lost(struct member *member)
+{
+    confirm(member, false);
+    if (member->joins == 0)
+        submit_join(member);
+}
+
+struct member *room_member(const struct map_room *room, struct bytes id)
+{
+    struct member *member = NULL;
+    HASH_FIND(hh, room->table, id.data, id.len, member);
+    return member;
+}
+
+static void session_ended(struct ending *ending)
+{
+    struct member *member = list_entry(ending, struct member, ending);
+    member->public.session = NULL;
+    list_remove(&member->again);
+}
+
+static struct map_room *find_room(const struct map_rooms *rooms, struct bytes name)
+{
+    struct map_room *room = NULL;
+    HASH_FIND(hh, rooms->table, name.data, name.len, room);
+    return room;
+}
+
+static void tell(void *room)
+{
+    room_tell(room);
+}
+
+static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
+{
+    struct map_room *room = mem_zalloc(1, sizeof *room + name.len);
+    room->rooms = rooms;
+    room->partition = partition_of(rooms->space, name);
+    room->name_len = name.len;
+    memcpy(room->name, name.data, name.len);
+    struct list *lists[] = {&room->members, &room->dirty,  &room->entering, &room->awaiting,
+                            &room->kept,    &room->unused, &room->failed};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_init(lists[i]);
+    room->tell = (struct loop_task){.callback = tell, .arg = room};
+    HASH_ADD(hh, rooms->table, name, room->name_len, room);
+    room_listen(room);
+    return room;
+}
+
+static struct member *create_member(struct map_room *room, struct map_session *session,
+                                    struct bytes id, struct bytes user)
+{
+    struct member *member = mem_zalloc(1, sizeof *member + id.len + user.len);
+    struct map_member *public = &member->public;
+    struct list *lists[] = {&member->joining, &member->entering, &member->awaiting,
+                            &member->again,   &member->asked,    &public->link};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_init(lists[i]);
+    public->room = room;
+    public->session = session;
+    public->id_len = (uint8_t)id.len;
+    memcpy(public->id, id.data, id.len);
+    memcpy(public->id + id.len, user.data, user.len);
+    member->user_len = user.len;
+    ending_attach(&member->ending, session, session_ended);
+    list_append(&room->members, &public->link);
+    HASH_ADD_KEYPTR(hh, room->table, public->id, public->id_len, member);
+    return member;
+}
+
+struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
+                                 struct map_session *session, struct bytes id, struct bytes user,
+                                 map_done done, void *arg)
+{
+    struct map *map = rooms->space->map;
+    struct map_room *room = find_room(rooms, name);
+    if (!room)
+        room = create_room(rooms, name);
+    list_remove(&room->unused);
+    struct member *member = create_member(room, session, id, user);
+    member->public.done = done;
+    member->public.done_arg = member->public.arg = arg;
+    member->public.asked = true;
+    member->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
+    list_append(&rooms->joining, &member->joining);
+    rooms_wake(rooms);
+    if (channel_is_subscribed(&room->channel))
+        join_soon(member);
+    return &member->public;
+}
+
+void map_room_leave(struct map_member **member)
+{
+    struct map_member *public = *member;
+    *member = NULL;
+    if (public)
+        leave(list_entry(public, struct member, public));
+}
+
+/* Saying. */
+
+static void end_say(struct asked *asked, enum map_result result)
+{
+    map_done done = asked->done;
+    void *arg = asked->arg;
+    free_asked(asked);
+    if (done)
+        done(arg, result, 0);
+}
+
+static void settle(void *arg)
+{
+    struct map_rooms *rooms = arg;
+    while (!list_is_empty(&rooms->settled)) {
+        struct asked *asked = list_entry(rooms->settled.next, struct asked, settled);
+        end_say(asked, (enum map_result)asked->result);
+    }
+}
+
+static void submit_say(struct asked *asked);
+
+static void on_said(void *arg, enum map_result result, uint64_t version)
+{
+    struct asked *asked = arg;
+    struct member *member = asked->member;
+    if (result != MAP_MISSING || !member || asked->repeated) {
+        end_say(asked, result);
+        return;
+    }
+    /* Redis lost the member: nothing has been said. */
+    asked->repeated = true;
+    room_member_lost(member);
+    submit_say(asked);
+}
+
+static void submit_say(struct asked *asked)
+{
+    struct member *member = asked->member;
+    struct map_room *room = member->public.room;
+    member->public.said = ++room->rooms->said;
+    session_say(member->public.session, map_room_name(room), id_of(member), member->public.said,
+                (struct bytes){asked->message, asked->len}, on_said, asked);
+}
+
+void map_room_say(struct map_member *public, struct bytes message, map_done done, void *arg)
+{
+    struct member *member = list_entry(public, struct member, public);
+    struct map_rooms *rooms = public->room->rooms;
+    struct asked *asked = ask(member, ASKED_SAY, message);
+    asked->done = done;
+    asked->arg = arg;
+    if (public->active && public->session) {
+        submit_say(asked);
+        return;
+    }
+    asked->result = MAP_MISSING;
+    list_append(&rooms->settled, &asked->settled);
+    loop_defer(rooms->space->map->loop, LOOP_PHASE_VIEW, &rooms->settle);
+}
+
+/* Sets of rooms. */
+
+static void free_users(struct map_rooms *rooms)
+{
+    while (!list_is_empty(&rooms->gone)) {
+        struct room_user *user = list_entry(rooms->gone.next, struct room_user, dirty);
+        list_remove(&user->dirty);
+        free(user);
+    }
+}
+
+static void free_room(struct map_room *room)
+{
+    struct map_rooms *rooms = room->rooms;
+    room_read_stop(room);
+    room_forget_kept(room);
+    room_forget_users(room);
+    channel_leave(&room->channel);
+    loop_cancel(rooms->space->map->loop, &room->tell);
+    list_remove(&room->unused);
+    HASH_DEL(rooms->table, room);
+    free(room->sorted);
+    free(room);
+}
+
+static void forget(void *arg)
+{
+    struct map_rooms *rooms = arg;
+    while (!list_is_empty(&rooms->unused))
+        free_room(list_entry(rooms->unused.next, struct map_room, unused));
+    free_users(rooms);
+}
+
+struct map_rooms *map_rooms_create(struct map_space *space,
+                                   const struct map_room_callbacks *callbacks, void *arg)
+{
+    struct map_rooms *rooms = mem_zalloc(1, sizeof *rooms);
+    rooms->space = space;
+    rooms->callbacks = callbacks;
+    rooms->arg = arg;
+    struct list *lists[] = {&rooms->fresh,  &rooms->joining, &rooms->again,   &rooms->failed,
+                            &rooms->unused, &rooms->gone,    &rooms->settled, &rooms->reads};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_init(lists[i]);
+    rooms->join = (struct loop_task){.callback = join_fresh, .arg = rooms};
+    rooms->settle = (struct loop_task){.callback = settle, .arg = rooms};
+    rooms->forget = (struct loop_task){.callback = forget, .arg = rooms};
+    rooms->timer = loop_timer_create(space->map->loop, tick, rooms);
+    list_append(&space->rooms, &rooms->link);
+    return rooms;
+}
+
+void map_rooms_destroy(struct map_rooms **rooms_pointer)
+{
+    struct map_rooms *rooms = *rooms_pointer;
+    if (!rooms)
+        return;
+    *rooms_pointer = NULL;
+    struct loop *loop = rooms->space->map->loop;
+    room_reads_cancel_all(rooms);
+    settle(rooms);
+    forget(rooms);
+    loop_cancel(loop, &rooms->join);
+    loop_cancel(loop, &rooms->settle);
+    loop_cancel(loop, &rooms->forget);
+    loop_timer_destroy(&rooms->timer);
+    list_remove(&rooms->link);
+    free(rooms);
+}
+
+void rooms_wake(struct map_rooms *rooms)
+{
+    if (!loop_timer_is_running(rooms->timer))
+        loop_timer_start(rooms->timer, TICK_MS);
+}
+
+static void give_up_late(struct map_rooms *rooms, uint64_t now)
+{
+    while (!list_is_empty(&rooms->joining)) {
+        struct member *member = list_entry(rooms->joining.next, struct member, joining);
+        if (member->deadline_ms > now)
+            return;
+        give_up(member, MAP_DEADLINE);
+    }
+}
+
+static void retry(struct map_rooms *rooms, uint64_t now)
+{
+    if (now < rooms->retry_ms)
+        return;
+    rooms->retry_ms = now + RETRY_MS;
+    /* Who is refused at once stands behind the last again. */
+    struct list last;
+    list_init(&last);
+    list_append(&rooms->again, &last);
+    while (rooms->again.next != &last)
+        submit_join(list_entry(rooms->again.next, struct member, again));
+    list_remove(&last);
+    room_reads_send(rooms, NULL);
+}
+
+static void tick(void *arg)
+{
+    struct map_rooms *rooms = arg;
+    uint64_t now = loop_now_ms(rooms->space->map->loop);
+    give_up_late(rooms, now);
+    room_reads_check(rooms, now);
+    retry(rooms, now);
+    if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
+        !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->reads))
+        rooms_wake(rooms);
+}
+
+/* What is told of a room. */
+
+struct bytes map_room_name(const struct map_room *room)
+{
+    return (struct bytes){room->name, room->name_len};
+}
+
+struct list *map_room_members(struct map_room *room)
+{
+    return &room->members;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+const struct bytes *map_room_users(struct map_room *room, size_t *count)
+{
+    *count = room->present;
+    if (room->sorted_good)
+        return room->sorted;
+    size_t at = 0;
+    room->sorted = mem_realloc(room->sorted, (room->present + 1) * sizeof *room->sorted);
+    for (struct room_user *user = room->users; user; user = user->hh.next) {
+        if (user->devices > 0)
+            room->sorted[at++] = (struct bytes){user->name, user->name_len};
+    }
+    qsort(room->sorted, at, sizeof *room->sorted, compare_names);
+    room->sorted_good = true;
+    return room->sorted;
+}
+
+bool map_room_has_user(const struct map_room *room, struct bytes name)
+{
+    struct room_user *user = NULL;
+    HASH_FIND(hh, room->users, name.data, name.len, user);
+    return user && user->devices > 0;
+}
+
+struct map_room *map_room_find(const struct map_rooms *rooms, struct bytes name)
+{
+    struct map_room *room = find_room(rooms, name);
+    return room && !list_is_empty(&room->members) ? room : NULL;
+}
+
+/* What the partitions ask. */
+
+static void rejoin(struct map_room *room)
+{
+    LIST_FOREACH (node, &room->members) {
+        struct map_member *public = list_entry(node, struct map_member, link);
+        struct member *member = list_entry(public, struct member, public);
+        if (member->sent && member->joins == 0)
+            submit_join(member);
+    }
+}
 
 void rooms_rejoin(struct partition *partition)
 {
+    LIST_FOREACH (node, &partition->space->rooms) {
+        struct map_rooms *rooms = list_entry(node, struct map_rooms, link);
+        for (struct map_room *room = rooms->table; room; room = room->hh.next) {
+            if (room->partition == partition)
+                rejoin(room);
+        }
+        room_reads_send(rooms, partition);
+    }
 }
 
-bool rooms_have_member(const struct partition *partition, struct bytes room, struct bytes id)
+bool rooms_have_member(const struct partition *partition, struct bytes name, struct bytes id)
 {
+    LIST_FOREACH (node, &partition->space->rooms) {
+        struct map_room *room = find_room(list_entry(node, struct map_rooms, link), name);
+        if (room && room_member(room, id))
+            return true;
+    }
     return false;
 }
 

@@ -42,7 +42,7 @@ struct map_room_callbacks {
     /* A message for all active members: map_room_members. Valid during the call. */
     void (*said)(void *arg, struct map_room *room, struct bytes message);
     /* Users who came, and who are gone (none of their devices is in the room any more). For all
-     * active members but `joiner` (may be NULL), who is told all that are there. */
+     * active members. Who comes here itself is active only afterwards: see entered. */
     void (*changed)(void *arg, struct map_room *room, const struct bytes *joined,
                     size_t joined_count, const struct bytes *left, size_t left_count);
     /* A member has become active: it is to be told who is there (map_room_users, itself among
@@ -76,7 +76,8 @@ void map_room_say(struct map_member *member, struct bytes message, map_done done
 struct bytes map_room_name(const struct map_room *room);
 /* List of struct map_member, by link: those of this front-end, active or not. */
 struct list *map_room_members(struct map_room *room);
-/* Users in the room, on all front-ends, in byte order; valid until the next turn. */
+/* Users in the room, on all front-ends, in byte order; valid until the room changes, or the next
+ * turn. */
 const struct bytes *map_room_users(struct map_room *room, size_t *count);
 bool map_room_has_user(const struct map_room *room, struct bytes user);
 /* A room that a session here is in; NULL otherwise. */

@@ -1,0 +1,357 @@
+/*
+ * room_events: the messages of a room in their order, what they do to the list of its users, and
+ * telling it.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/room_private.h"
+#include "metrics/metrics.h"
+
+enum room_verb { ROOM_JOIN, ROOM_LEAVE, ROOM_SAY };
+
+struct room_event {
+    struct bytes epoch;
+    uint64_t born;
+    uint64_t seq;
+    enum room_verb verb;
+    struct bytes id;
+    uint64_t devices;  /* JOIN, LEAVE: of the user, afterwards */
+    struct bytes rest; /* the user; or what was said */
+};
+
+enum judgement { EVENT_OLD, EVENT_NEXT, EVENT_DOUBTFUL };
+
+static bool read_verb(struct bytes word, enum room_verb *verb)
+{
+    static const struct bytes names[] = {[ROOM_JOIN] = BYTES_LITERAL("join"),
+                                         [ROOM_LEAVE] = BYTES_LITERAL("leave"),
+                                         [ROOM_SAY] = BYTES_LITERAL("say")};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (bytes_equal(word, names[i])) {
+            *verb = (enum room_verb)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "1 <epoch> <born> <seq> join|leave <id> <devices> <user>" or "... say <id>\n<message>" */
+static bool read_event(struct bytes text, struct room_event *event)
+{
+    struct bytes format = bytes_next_word(&text);
+    event->epoch = bytes_next_word(&text);
+    event->born = bytes_decimal(bytes_next_word(&text));
+    event->seq = bytes_decimal(bytes_next_word(&text));
+    if (!bytes_equal(format, BYTES_LITERAL("1")) || event->epoch.len != EPOCH_LENGTH ||
+        event->born == 0 || event->seq == 0 || !read_verb(bytes_next_word(&text), &event->verb))
+        return false;
+    if (event->verb == ROOM_SAY) {
+        struct cursor cursor = cursor_over(text);
+        event->id = cursor_until(&cursor, '\n');
+        event->rest = cursor_take(&cursor, cursor_left(&cursor));
+        return !cursor.failed;
+    }
+    event->id = bytes_next_word(&text);
+    event->devices = bytes_decimal(bytes_next_word(&text));
+    event->rest = text;
+    return event->id.len > 0 && text.len > 0;
+}
+
+static bool is_of(const struct map_room *room, const struct room_event *event)
+{
+    return bytes_equal(event->epoch, bytes_from_string(room->epoch)) && event->born == room->born;
+}
+
+static enum judgement judge(const struct map_room *room, const struct room_event *event)
+{
+    if (!bytes_equal(event->epoch, bytes_from_string(room->epoch)))
+        return EVENT_DOUBTFUL;
+    if (room->born == 0)
+        return event->seq == 1 ? EVENT_NEXT : EVENT_DOUBTFUL;
+    if (event->born != room->born)
+        return event->born < room->born ? EVENT_OLD : EVENT_DOUBTFUL;
+    if (event->seq <= room->seq)
+        return EVENT_OLD;
+    return event->seq == room->seq + 1 ? EVENT_NEXT : EVENT_DOUBTFUL;
+}
+
+/* Users. */
+
+struct room_user *room_user(struct map_room *room, struct bytes name, bool create)
+{
+    struct room_user *user = NULL;
+    HASH_FIND(hh, room->users, name.data, name.len, user);
+    if (user || !create)
+        return user;
+    user = mem_zalloc(1, sizeof *user + name.len);
+    user->name_len = name.len;
+    memcpy(user->name, name.data, name.len);
+    list_init(&user->dirty);
+    HASH_ADD(hh, room->users, name, user->name_len, user);
+    return user;
+}
+
+static void wake(struct map_room *room)
+{
+    loop_defer(room->rooms->space->map->loop, LOOP_PHASE_VIEW, &room->tell);
+}
+
+void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices)
+{
+    struct room_user *user = room_user(room, name, devices > 0);
+    if (!user)
+        return;
+    if ((user->devices > 0) != (devices > 0)) {
+        room->sorted_good = false;
+        room->present = devices > 0 ? room->present + 1 : room->present - 1;
+    }
+    user->devices = devices;
+    if (user->told == (devices > 0) && devices > 0)
+        list_remove(&user->dirty);
+    else if (list_is_empty(&user->dirty))
+        list_append(&room->dirty, &user->dirty);
+    wake(room);
+}
+
+/* Whoever was shown the list of users may still hold it in this turn. */
+static void retire_user(struct map_room *room, struct room_user *user)
+{
+    HASH_DEL(room->users, user);
+    list_remove(&user->dirty);
+    list_append(&room->rooms->gone, &user->dirty);
+    loop_defer(room->rooms->space->map->loop, LOOP_PHASE_FREE, &room->rooms->forget);
+}
+
+void room_forget_users(struct map_room *room)
+{
+    struct room_user *user, *next;
+    HASH_ITER (hh, room->users, user, next)
+        retire_user(room, user);
+    room->present = 0;
+    room->sorted_good = false;
+}
+
+/* Telling. */
+
+static void tell_users(struct map_room *room)
+{
+    const struct map_rooms *rooms = room->rooms;
+    size_t count = 0, joined = 0, left = 0;
+    if (list_is_empty(&room->dirty))
+        return;
+    LIST_FOREACH (node, &room->dirty)
+        count++;
+    struct bytes *names = mem_alloc(count * sizeof *names);
+    LIST_FOREACH (node, &room->dirty) {
+        struct room_user *user = list_entry(node, struct room_user, dirty);
+        struct bytes name = {user->name, user->name_len};
+        list_remove(&user->dirty);
+        if (user->devices > 0 && !user->told)
+            names[joined++] = name;
+        else if (user->devices == 0 && user->told)
+            names[count - ++left] = name; /* from the end */
+        user->told = user->devices > 0;
+        if (user->devices == 0)
+            retire_user(room, user);
+    }
+    if (joined + left > 0 && room->active > 0)
+        rooms->callbacks->changed(rooms->arg, room, names, joined, names + count - left, left);
+    free(names);
+}
+
+/* It may leave while it is told that it has entered. */
+static void enter(struct map_room *room, struct member *member)
+{
+    struct map_member *public = &member->public;
+    const struct map_rooms *rooms = room->rooms;
+    list_remove(&member->entering);
+    list_remove(&member->joining);
+    list_remove(&member->awaiting);
+    public->active = true;
+    public->asked = false;
+    room->active++;
+    room->current = member;
+    rooms->callbacks->entered(rooms->arg, room, public);
+    if (room->current != member)
+        return;
+    room->current = NULL;
+    map_done done = public->done;
+    public->done = NULL;
+    if (done)
+        done(public->done_arg, MAP_OK, 0);
+}
+
+void room_tell(struct map_room *room)
+{
+    tell_users(room);
+    while (!list_is_empty(&room->entering))
+        enter(room, list_entry(room->entering.next, struct member, entering));
+}
+
+static void let_enter(struct member *member)
+{
+    if (member->public.active || !list_is_empty(&member->entering))
+        return;
+    list_append(&member->public.room->entering, &member->entering);
+    wake(member->public.room);
+}
+
+void room_check_awaiting(struct map_room *room)
+{
+    if (room->state != ROOM_LISTED)
+        return;
+    LIST_FOREACH (node, &room->awaiting) {
+        struct member *member = list_entry(node, struct member, awaiting);
+        if (member->since > room->seq)
+            continue;
+        list_remove(&member->awaiting);
+        let_enter(member);
+    }
+}
+
+void room_await(struct map_room *room, struct member *member, uint64_t since)
+{
+    member->since = since;
+    if (list_is_empty(&member->awaiting))
+        list_append(&room->awaiting, &member->awaiting);
+    room_check_awaiting(room);
+}
+
+/* What arrives. */
+
+static void say(struct map_room *room, const struct room_event *event)
+{
+    const struct map_rooms *rooms = room->rooms;
+    room_tell(room);
+    if (room->active > 0)
+        rooms->callbacks->said(rooms->arg, room, event->rest);
+}
+
+static void come_or_go(struct map_room *room, const struct room_event *event)
+{
+    struct member *member = room_member(room, event->id);
+    room_set_devices(room, event->rest, event->devices);
+    if (member && event->verb == ROOM_JOIN)
+        let_enter(member);
+    if (member && event->verb == ROOM_LEAVE && member->public.active)
+        room_member_lost(member);
+    if (room->present == 0)
+        room->born = room->seq = 0;
+}
+
+static void apply(struct map_room *room, const struct room_event *event)
+{
+    room->born = event->born;
+    room->seq = event->seq;
+    if (event->verb == ROOM_SAY)
+        say(room, event);
+    else
+        come_or_go(room, event);
+    room_check_awaiting(room);
+}
+
+static void keep(struct map_room *room, struct bytes text)
+{
+    struct kept *kept = mem_alloc(sizeof *kept + text.len);
+    kept->reads = room->reads;
+    kept->len = text.len;
+    memcpy(kept->text, text.data, text.len);
+    list_init(&kept->link);
+    list_append(&room->kept, &kept->link);
+    room->kept_bytes += sizeof *kept + text.len;
+    /* The list will be in order all the same; that messages are missing will be seen. */
+    if (room->kept_bytes > (size_t)room->rooms->space->map->settings->room_max_buffered)
+        room_forget_kept(room);
+}
+
+void room_forget_kept(struct map_room *room)
+{
+    while (!list_is_empty(&room->kept)) {
+        struct kept *kept = list_entry(room->kept.next, struct kept, link);
+        list_remove(&kept->link);
+        free(kept);
+    }
+    room->kept_bytes = 0;
+}
+
+static void log_malformed(const struct map_room *room, struct bytes message)
+{
+    static struct log_limit limit = {.burst = 5};
+    if (message.len > 200)
+        message.len = 200;
+    log_limited(LOG_WARN, &limit, "malformed_room_message",
+                LOG_STRING("prefix", room->partition->prefix), LOG_BYTES("message", message));
+}
+
+static void on_message(void *arg, struct bytes message)
+{
+    struct map_room *room = arg;
+    struct room_event event;
+    enum judgement judgement = EVENT_DOUBTFUL;
+    if (room->state == ROOM_READING) {
+        keep(room, message);
+        return;
+    }
+    if (read_event(message, &event))
+        judgement = judge(room, &event);
+    else
+        log_malformed(room, message);
+    if (judgement == EVENT_NEXT) {
+        apply(room, &event);
+    } else if (judgement == EVENT_DOUBTFUL) {
+        keep(room, message);
+        room_read_start(room);
+    }
+}
+
+/* A kept message, when the list is there. It was told before the list was read if it had come
+ * before that was asked for, or stands in the list's past; then it changes nobody's being there
+ * any more, but what was said may still be new to the members. seen: the last that they got. */
+void room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
+{
+    struct bytes text = {kept->text, kept->len};
+    struct room_event event;
+    bool early = kept->reads < room->reads;
+    if (!read_event(text, &event))
+        return;
+    enum judgement judgement = judge(room, &event);
+    if (judgement == EVENT_NEXT && (!early || room->born != 0)) {
+        apply(room, &event);
+    } else if (judgement == EVENT_OLD && is_of(room, &event)) {
+        if (event.verb == ROOM_SAY && event.seq > seen)
+            say(room, &event);
+    } else if (judgement == EVENT_DOUBTFUL && !early) {
+        keep(room, text);
+        room_read_start(room);
+    }
+}
+
+static void on_subscribed(void *arg)
+{
+    struct map_room *room = arg;
+    room_read_start(room);
+    room_join_waiting(room);
+}
+
+static void on_down(void *arg)
+{
+    struct map_room *room = arg;
+    room_read_stop(room);
+    room->state = ROOM_WAITING;
+}
+
+void room_listen(struct map_room *room)
+{
+    static const struct channel_callbacks callbacks = {
+        .subscribed = on_subscribed, .message = on_message, .down = on_down};
+    struct map *map = room->rooms->space->map;
+    struct writer key = {0};
+    struct bytes channel = keys_write(&key, room->partition->prefix, "room:", map_room_name(room));
+    bool subscribed = channel_join(map, &room->channel, channel, &callbacks, room);
+    writer_free(&key);
+    if (subscribed)
+        on_subscribed(room);
+}

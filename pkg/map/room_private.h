@@ -1,0 +1,141 @@
+/*
+ * room_private: what members (room.c), messages (room_events.c) and lists (room_read.c) of rooms
+ * share.
+ *
+ *   WAITING ──subscribed──► READING ──list──► LISTED ──doubt──► READING
+ *      ▲                        └── any state ── link lost ──┘
+ *
+ * Messages that come while the list is read are kept, and ordered behind it. A message is in doubt
+ * when its number does not follow, or when it is of another birth of the room or another epoch.
+ *
+ * What happened to a room's users is told joined: before a message is, before a member enters, and
+ * at the end of the turn.
+ */
+#ifndef MAP_ROOM_PRIVATE_H
+#define MAP_ROOM_PRIVATE_H
+
+#include "map/channel_private.h"
+#include "map/room.h"
+#include "map/wait_private.h"
+
+enum room_state { ROOM_WAITING, ROOM_READING, ROOM_LISTED };
+
+struct room_user {
+    UT_hash_handle hh; /* by name, in its room */
+    struct list dirty; /* the room's: not told as it is */
+    uint64_t devices;
+    bool told; /* that it is there */
+    size_t name_len;
+    uint8_t name[];
+};
+
+/* A member here. It ends before its session, or has none from then on. */
+struct member {
+    struct ending ending; /* the session's */
+    UT_hash_handle hh;    /* by id, in its room */
+    struct list joining;  /* the set's, by deadline, until it is active */
+    struct list entering; /* the room's: is active when what happened is told */
+    struct list awaiting; /* the room's: joined, and the room has not told it yet */
+    struct list again;    /* the set's: joins at the end of the turn, or after a while */
+    struct list asked;    /* struct asked */
+    uint64_t deadline_ms;
+    uint64_t since;        /* seq of its coming, when awaiting */
+    uint64_t listed;       /* the last read of the room that had it */
+    uint64_t confirmed_at; /* reads of the room sent before it was confirmed */
+    unsigned joins;        /* under way */
+    bool sent;             /* Redis may have it: its leaving must be said */
+    bool confirmed;        /* Redis has it */
+    size_t user_len;       /* behind the id */
+    struct map_member public;
+};
+
+/* A message as it came while the list was being read. */
+struct kept {
+    struct list link;
+    uint64_t reads; /* sent before it came */
+    size_t len;
+    uint8_t text[];
+};
+
+struct map_room {
+    UT_hash_handle hh; /* by name, in its set */
+    struct map_rooms *rooms;
+    struct partition *partition;
+    struct channel_user channel;
+    struct list members; /* struct map_member */
+    struct member *table;
+    size_t active;
+    struct room_user *users; /* of the list, told or not */
+    size_t present;          /* users who are there */
+    struct bytes *sorted;
+    bool sorted_good;
+    struct list dirty;    /* struct room_user */
+    struct list entering; /* struct member */
+    struct list awaiting; /* struct member */
+    struct list kept;     /* struct kept */
+    size_t kept_bytes;
+    struct list unused;     /* the set's: nobody here is in it */
+    struct list failed;     /* the set's: its list is to be read again after a while */
+    struct room_read *read; /* under way */
+    struct member *current; /* is being told */
+    uint64_t reads;         /* sent */
+    enum room_state state;
+    bool known; /* has been listed */
+    char epoch[EPOCH_LENGTH + 1];
+    uint64_t born; /* 0: there is no such room */
+    uint64_t seq;
+    struct loop_task tell;
+    size_t name_len;
+    uint8_t name[];
+};
+
+struct map_rooms {
+    struct list link; /* the space's */
+    struct map_space *space;
+    const struct map_room_callbacks *callbacks;
+    void *arg;
+    struct map_room *table;
+    uint64_t said;       /* the number of the last message of any member */
+    struct list joining; /* struct member */
+    struct list fresh;   /* struct member, by again: join at the end of the turn */
+    struct list again;   /* struct member */
+    struct list failed;  /* struct map_room */
+    struct list unused;  /* struct map_room */
+    struct list gone;    /* struct room_user, freed at the end of the turn, by dirty */
+    struct list settled; /* struct asked */
+    struct list reads;   /* struct map_room_read, by deadline */
+    uint64_t retry_ms;
+    struct loop_task join, settle, forget;
+    struct loop_timer *timer;
+};
+
+/* room.c */
+struct member *room_member(const struct map_room *room, struct bytes id);
+/* Redis does not have it although it should. */
+void room_member_lost(struct member *member);
+/* Asks the set's timer to look. */
+void rooms_wake(struct map_rooms *rooms);
+/* The channel is subscribed to: members that wait for it join. */
+void room_join_waiting(struct map_room *room);
+
+/* room_events.c */
+void room_listen(struct map_room *room);
+void room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
+/* A member whose joining has been answered. */
+void room_await(struct map_room *room, struct member *member, uint64_t since);
+void room_check_awaiting(struct map_room *room);
+void room_tell(struct map_room *room);
+void room_forget_users(struct map_room *room);
+void room_forget_kept(struct map_room *room);
+struct room_user *room_user(struct map_room *room, struct bytes name, bool create);
+void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices);
+
+/* room_read.c */
+void room_read_start(struct map_room *room);
+void room_read_stop(struct map_room *room);
+/* Those that wait for Redis; partition may be NULL: of any. */
+void room_reads_send(struct map_rooms *rooms, const struct partition *partition);
+void room_reads_check(struct map_rooms *rooms, uint64_t now_ms);
+void room_reads_cancel_all(struct map_rooms *rooms);
+
+#endif

@@ -1,0 +1,350 @@
+/*
+ * room_read: the lists of rooms: of those that somebody here is in, and of any other that is asked
+ * for.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/room_private.h"
+#include "metrics/metrics.h"
+
+/* What the script says; borrows from the reply. */
+struct listing {
+    struct bytes epoch;
+    uint64_t born, seq;
+    size_t user_count, mine_count;
+    struct listed_user {
+        struct bytes name;
+        uint64_t devices;
+    } * users;
+    struct bytes *mine; /* ids of this front-end's members */
+};
+
+static void free_listing(struct listing *listing)
+{
+    free(listing->users);
+    free(listing->mine);
+}
+
+static void read_users(struct cursor *cursor, struct listing *listing)
+{
+    listing->users = mem_zalloc(listing->user_count + 1, sizeof *listing->users);
+    for (size_t i = 0; i < listing->user_count && !cursor->failed; i++) {
+        size_t len = cursor_decimal(cursor, ' ');
+        listing->users[i].devices = cursor_decimal(cursor, '\n');
+        listing->users[i].name = cursor_take(cursor, len);
+    }
+}
+
+static void read_mine(struct cursor *cursor, struct listing *listing)
+{
+    listing->mine = mem_zalloc(listing->mine_count + 1, sizeof *listing->mine);
+    for (size_t i = 0; i < listing->mine_count && !cursor->failed; i++)
+        listing->mine[i] = cursor_take(cursor, cursor_decimal(cursor, '\n'));
+}
+
+/* False when it is malformed, or Redis knows no epoch yet. To be freed in any case. */
+static bool read_listing(struct bytes text, struct listing *listing)
+{
+    struct cursor cursor = cursor_over(text);
+    memset(listing, 0, sizeof *listing);
+    struct bytes format = cursor_until(&cursor, ' ');
+    listing->epoch = cursor_until(&cursor, ' ');
+    listing->born = cursor_decimal(&cursor, ' ');
+    listing->seq = cursor_decimal(&cursor, ' ');
+    listing->user_count = cursor_decimal(&cursor, ' ');
+    listing->mine_count = cursor_decimal(&cursor, '\n');
+    if (cursor.failed || !bytes_equal(format, BYTES_LITERAL("1")) ||
+        listing->epoch.len != EPOCH_LENGTH || listing->user_count > cursor_left(&cursor) ||
+        listing->mine_count > cursor_left(&cursor))
+        return false;
+    read_users(&cursor, listing);
+    read_mine(&cursor, listing);
+    return !cursor.failed;
+}
+
+static bool can_read(const struct map *map)
+{
+    return redis_link_is_up(map->link) && map->checked;
+}
+
+static void send(const struct partition *partition, struct bytes name, redis_callback callback,
+                 void *arg)
+{
+    struct map *map = partition->map;
+    struct writer key = {0};
+    struct bytes args[] = {bytes_from_string(partition->key_head),
+                           keys_write(&key, partition->prefix, "room:", name),
+                           bytes_from_string(map->node)};
+    redis_eval(map->link, &script_room, callback, arg, 2, 3, args);
+    writer_free(&key);
+}
+
+/* A room that somebody here is in. */
+
+struct room_read {
+    struct map_room *room; /* NULL: another read has taken its place, or none is needed */
+};
+
+static bool is_same_room(const struct map_room *room, const struct listing *listing)
+{
+    return room->known && room->born == listing->born &&
+           bytes_equal(listing->epoch, bytes_from_string(room->epoch));
+}
+
+/* Whether the kept messages lead from what is known to what was read, without a hole. */
+static bool is_gapless(const struct map_room *room, const struct listing *listing)
+{
+    uint64_t seq = room->seq;
+    if (!is_same_room(room, listing) || listing->seq < seq)
+        return false;
+    LIST_FOREACH (node, &room->kept) {
+        const struct kept *kept = list_entry(node, struct kept, link);
+        struct bytes text = {kept->text, kept->len};
+        bytes_next_word(&text);
+        struct bytes epoch = bytes_next_word(&text);
+        uint64_t born = bytes_decimal(bytes_next_word(&text));
+        if (born == room->born && bytes_equal(epoch, listing->epoch) &&
+            bytes_decimal(bytes_next_word(&text)) == seq + 1)
+            seq++;
+    }
+    return seq >= listing->seq;
+}
+
+static void adopt(struct map_room *room, const struct listing *listing)
+{
+    memcpy(room->epoch, listing->epoch.data, EPOCH_LENGTH);
+    room->born = listing->born;
+    room->seq = listing->seq;
+    room_forget_users(room);
+    for (size_t i = 0; i < listing->user_count; i++) {
+        room_set_devices(room, listing->users[i].name, listing->users[i].devices);
+        struct room_user *user = room_user(room, listing->users[i].name, false);
+        if (!user)
+            continue;
+        user->told = true;
+        list_remove(&user->dirty);
+    }
+}
+
+/* Members whose joining was answered before the list was read stand in it, or Redis lost them. */
+static void check_mine(struct map_room *room, const struct listing *listing)
+{
+    for (size_t i = 0; i < listing->mine_count; i++) {
+        struct member *member = room_member(room, listing->mine[i]);
+        if (member)
+            member->listed = room->reads;
+    }
+    LIST_FOREACH (node, &room->members) {
+        struct map_member *public = list_entry(node, struct map_member, link);
+        struct member *member = list_entry(public, struct member, public);
+        if (member->confirmed && member->joins == 0 && member->confirmed_at < room->reads &&
+            member->listed != room->reads)
+            room_member_lost(member);
+    }
+}
+
+/* What was kept while the list was read; a new doubt ends it. */
+static void take_kept(struct map_room *room, uint64_t seen)
+{
+    while (room->state == ROOM_LISTED && !list_is_empty(&room->kept)) {
+        struct kept *kept = list_entry(room->kept.next, struct kept, link);
+        list_remove(&kept->link);
+        room->kept_bytes -= sizeof *kept + kept->len;
+        room_take(room, kept, seen);
+        free(kept);
+    }
+}
+
+static void complete(struct map_room *room, const struct listing *listing)
+{
+    const struct map_rooms *rooms = room->rooms;
+    bool gapless = is_gapless(room, listing);
+    bool lost = room->known && !gapless && room->active > 0;
+    uint64_t seen = is_same_room(room, listing) ? room->seq : 0;
+    room->state = ROOM_LISTED;
+    if (!gapless)
+        adopt(room, listing);
+    room->known = true;
+    check_mine(room, listing);
+    if (lost) {
+        log_info("room_lost", LOG_STRING("prefix", room->partition->prefix),
+                 LOG_BYTES("room", map_room_name(room)));
+        rooms->callbacks->lost(rooms->arg, room);
+    }
+    take_kept(room, seen);
+    room_check_awaiting(room);
+}
+
+static void read_later(struct map_room *room)
+{
+    struct map_rooms *rooms = room->rooms;
+    if (list_is_empty(&room->failed))
+        list_append(&rooms->failed, &room->failed);
+    rooms_wake(rooms);
+}
+
+static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct room_read *read = arg;
+    struct map_room *room = read->room;
+    struct listing listing = {0};
+    free(read);
+    if (!room)
+        return;
+    room->read = NULL;
+    if (status == REDIS_OK && reply->type == REDIS_STRING && read_listing(reply->text, &listing))
+        complete(room, &listing);
+    else
+        read_later(room);
+    free_listing(&listing);
+}
+
+void room_read_stop(struct map_room *room)
+{
+    list_remove(&room->failed);
+    if (room->read)
+        room->read->room = NULL;
+    room->read = NULL;
+}
+
+void room_read_start(struct map_room *room)
+{
+    room_read_stop(room);
+    room->state = ROOM_READING;
+    if (!can_read(room->partition->map)) {
+        read_later(room);
+        return;
+    }
+    room->reads++;
+    room->read = mem_alloc(sizeof *room->read);
+    room->read->room = room;
+    send(room->partition, map_room_name(room), on_read, room->read);
+}
+
+/* Any room. */
+
+struct map_room_read {
+    struct list link;        /* the set's */
+    struct map_rooms *rooms; /* NULL: taken back while it is under way */
+    struct partition *partition;
+    uint64_t deadline_ms;
+    map_room_read_done done;
+    void *arg;
+    bool sent;
+    size_t name_len;
+    uint8_t name[];
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct listed_user *one = a, *other = b;
+    return bytes_compare(one->name, other->name);
+}
+
+/* Tells it, and frees it unless its reply is still to come. */
+static void end_read(struct map_room_read *read, bool known, const struct listing *listing)
+{
+    size_t count = listing ? listing->user_count : 0;
+    struct bytes *names = mem_zalloc(count + 1, sizeof *names);
+    map_room_read_done done = read->done;
+    void *arg = read->arg;
+    if (listing)
+        qsort(listing->users, count, sizeof *listing->users, compare_names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = listing->users[i].name;
+    map_room_read_cancel(&read);
+    done(arg, known, names, count);
+    free(names);
+}
+
+static void on_users(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct map_room_read *read = arg;
+    struct listing listing = {0};
+    read->sent = false;
+    if (!read->rooms)
+        free(read);
+    else if (status == REDIS_OK && reply->type == REDIS_STRING &&
+             read_listing(reply->text, &listing))
+        end_read(read, true, &listing);
+    /* else it is sent again, until its deadline */
+    free_listing(&listing);
+}
+
+static void send_users(struct map_room_read *read)
+{
+    if (read->sent || !can_read(read->partition->map))
+        return;
+    read->sent = true;
+    send(read->partition, (struct bytes){read->name, read->name_len}, on_users, read);
+}
+
+struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
+                                          map_room_read_done done, void *arg)
+{
+    struct map *map = rooms->space->map;
+    struct map_room_read *read = mem_zalloc(1, sizeof *read + name.len);
+    read->rooms = rooms;
+    read->partition = partition_of(rooms->space, name);
+    read->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
+    read->done = done;
+    read->arg = arg;
+    read->name_len = name.len;
+    memcpy(read->name, name.data, name.len);
+    list_init(&read->link);
+    list_append(&rooms->reads, &read->link);
+    send_users(read);
+    rooms_wake(rooms);
+    return read;
+}
+
+void map_room_read_cancel(struct map_room_read **pointer)
+{
+    struct map_room_read *read = *pointer;
+    if (!read)
+        return;
+    *pointer = NULL;
+    list_remove(&read->link);
+    read->rooms = NULL;
+    if (!read->sent)
+        free(read);
+}
+
+/* All of them. */
+
+void room_reads_send(struct map_rooms *rooms, const struct partition *partition)
+{
+    if (!can_read(rooms->space->map))
+        return;
+    LIST_FOREACH (node, &rooms->failed) {
+        struct map_room *room = list_entry(node, struct map_room, failed);
+        if (!partition || room->partition == partition)
+            room_read_start(room);
+    }
+    LIST_FOREACH (node, &rooms->reads) {
+        struct map_room_read *read = list_entry(node, struct map_room_read, link);
+        if (!partition || read->partition == partition)
+            send_users(read);
+    }
+}
+
+void room_reads_check(struct map_rooms *rooms, uint64_t now_ms)
+{
+    while (!list_is_empty(&rooms->reads)) {
+        struct map_room_read *read = list_entry(rooms->reads.next, struct map_room_read, link);
+        if (read->deadline_ms > now_ms)
+            break;
+        end_read(read, false, NULL);
+    }
+}
+
+void room_reads_cancel_all(struct map_rooms *rooms)
+{
+    while (!list_is_empty(&rooms->reads)) {
+        struct map_room_read *read = list_entry(rooms->reads.next, struct map_room_read, link);
+        map_room_read_cancel(&read);
+    }
+}
