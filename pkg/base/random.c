@@ -2,6 +2,7 @@
 #include "base/random.h"
 
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +12,16 @@ static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 
 void random_init(void)
 {
+    static bool done;
+
+    if (done)
+        return; /* another key would lose what tables hold */
     if (sodium_init() < 0) {
         log_error("no_randomness", LOG_STRING("source", "libsodium"));
         abort();
     }
     randombytes_buf(hash_key, sizeof hash_key);
+    done = true;
 }
 
 void random_bytes(void *to, size_t len)

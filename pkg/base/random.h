@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Must be called once before the others; aborts when the system has no randomness to give. */
+/* Must be called before the others, once or more often; aborts when the system has no randomness to
+ * give. */
 void random_init(void);
 void random_bytes(void *to, size_t len);
 /* Uniform in [0, bound); bound > 0. */

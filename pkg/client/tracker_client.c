@@ -166,6 +166,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     *error = check_options(options, &target);
     if (*error)
         return NULL;
+    random_init();
     struct tracker_client *client = mem_zalloc(1, sizeof *client);
     client->loop = loop;
     client->events = events;

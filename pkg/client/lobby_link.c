@@ -1,0 +1,229 @@
+/* lobby_link: connecting, coming back, cutting what comes into lines. */
+#include "client/lobby_link_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "tls/tls.h"
+
+#define DEFAULT_CONNECT_TIMEOUT_MS 5000
+#define DEFAULT_REPLY_TIMEOUT_MS   10000
+#define DEFAULT_SILENCE_MS         35000
+#define DEFAULT_BACKOFF_MS         250
+#define DEFAULT_BACKOFF_MAX_MS     30000
+#define DEFAULT_MAX_OUTPUT         (64 * 1024)
+
+/* Up to twice as long after each failure, and any time up to that: what lost the same tracker does
+ * not come back together. */
+static uint64_t backoff(struct lobby_link *link)
+{
+    uint64_t longest = link->options.backoff_ms, most = link->options.backoff_max_ms;
+    for (unsigned i = 0; i < link->failures && longest < most; i++)
+        longest *= 2;
+    if (longest > most)
+        longest = most;
+    link->failures++;
+    if (link->unwelcome)
+        return most / 2 + random_below((uint32_t)(most / 2) + 1);
+    return random_below((uint32_t)longest + 1);
+}
+
+static void on_down(void *arg, const char *reason)
+{
+    struct lobby_link *link = arg;
+    link->greeted = false;
+    loop_timer_stop(link->watchdog);
+    if (link->running)
+        loop_timer_start(link->retry, backoff(link));
+    link->events->down(link->arg, reason);
+}
+
+static void watch(struct lobby_link *link)
+{
+    if (!link->greeted)
+        loop_timer_start(link->watchdog, link->options.reply_timeout_ms);
+    else if (link->silent_is_bad)
+        loop_timer_start(link->watchdog, link->options.silence_ms);
+    else
+        loop_timer_stop(link->watchdog);
+}
+
+static void on_watchdog(void *arg)
+{
+    struct lobby_link *link = arg;
+    wire_fail(&link->wire, link->greeted ? "the tracker is silent" : "no answer to the login");
+}
+
+static void on_up(void *arg)
+{
+    struct lobby_link *link = arg;
+    link->unwelcome = false;
+    watch(link);
+    link->events->up(link->arg);
+}
+
+/* Whether trying again soon would only bring the same answer. */
+static bool is_lasting(enum lobby_code code)
+{
+    return code == LOBBY_CODE_BAD_PASSWORD || code == LOBBY_CODE_BANNED ||
+           code == LOBBY_CODE_UNVERIFIED || code == LOBBY_CODE_ADDRESS_LIMIT;
+}
+
+/* False when the line is no message of the tracker's. */
+static bool take_line(struct lobby_link *link, struct bytes line)
+{
+    static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
+    struct lobby_message message;
+    struct lobby_error error = {0};
+    if (!lobby_read(line, LOBBY_FROM_TRACKER, &limits, &message, &error))
+        return false;
+    if (message.type == LOBBY_ERROR && is_lasting(lobby_code_parse(message.code)))
+        link->unwelcome = true;
+    watch(link);
+    link->events->message(link->arg, &message);
+    lobby_message_free(&message);
+    return true;
+}
+
+static size_t on_bytes(void *arg, struct bytes input)
+{
+    struct lobby_link *link = arg;
+    const unsigned generation = link->wire.generation;
+    size_t taken = 0;
+    for (;;) {
+        struct bytes left = {input.data + taken, input.len - taken};
+        struct lobby_line line = lobby_read_line(left, LOBBY_LINE_MAX);
+        taken += line.consumed;
+        if (line.outcome == LOBBY_LINE_MORE)
+            return taken;
+        if (line.outcome == LOBBY_LINE_TOO_LONG || !take_line(link, line.text)) {
+            wire_fail(&link->wire, "the tracker says what is no message");
+            return 0;
+        }
+        if (link->wire.generation != generation)
+            return 0;
+    }
+}
+
+static const struct wire_events wire_events = {.up = on_up, .bytes = on_bytes, .down = on_down};
+
+static void on_retry(void *arg)
+{
+    struct lobby_link *link = arg;
+    const struct lobby_options *options = &link->options;
+    const char *server_name = options->server_name;
+    if (!server_name && link->target.port)
+        server_name = link->target.host;
+    const char *reason = wire_connect(&link->wire, &link->target, link->failures, options->source,
+                                      options->tls, server_name, options->connect_timeout_ms);
+    if (reason)
+        on_down(link, reason);
+}
+
+static void set_defaults(struct lobby_options *options)
+{
+    if (options->connect_timeout_ms == 0)
+        options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
+    if (options->reply_timeout_ms == 0)
+        options->reply_timeout_ms = DEFAULT_REPLY_TIMEOUT_MS;
+    if (options->silence_ms == 0)
+        options->silence_ms = DEFAULT_SILENCE_MS;
+    if (options->backoff_ms == 0)
+        options->backoff_ms = DEFAULT_BACKOFF_MS;
+    if (options->backoff_max_ms == 0)
+        options->backoff_max_ms = DEFAULT_BACKOFF_MAX_MS;
+    if (options->backoff_max_ms > INT32_MAX)
+        options->backoff_max_ms = INT32_MAX;
+    if (options->max_output == 0)
+        options->max_output = DEFAULT_MAX_OUTPUT;
+}
+
+static void release(void *arg)
+{
+    struct lobby_link *link = arg;
+    wire_target_free(&link->target);
+    free((char *)link->options.server_name);
+    free((char *)link->options.source);
+    if (link->options.tls)
+        tls_context_unref(&link->options.tls);
+    link->events->release(link->arg);
+}
+
+char *lobby_link_init(struct lobby_link *link, struct loop *loop,
+                      const struct lobby_options *options, bool silent_is_bad,
+                      const struct lobby_link_events *events, void *arg)
+{
+    struct wire_target target;
+    struct address source;
+    random_init();
+    if (options->source && !address_parse_ip(options->source, &source))
+        return mem_format("not a numeric address: %s", options->source);
+    if (!options->target || !wire_target_parse(options->target, &target))
+        return mem_format("not a target: %s (host:port, [v6]:port or unix:/path)",
+                          options->target ? options->target : "");
+    *link = (struct lobby_link){.loop = loop,
+                                .events = events,
+                                .arg = arg,
+                                .options = *options,
+                                .target = target,
+                                .silent_is_bad = silent_is_bad};
+    link->options.target = NULL;
+    set_defaults(&link->options);
+    if (options->server_name)
+        link->options.server_name = mem_strdup(options->server_name);
+    if (options->source)
+        link->options.source = mem_strdup(options->source);
+    if (options->tls)
+        link->options.tls = tls_context_ref(options->tls);
+    wire_init(&link->wire, loop, &wire_events, link);
+    link->retry = loop_timer_create(loop, on_retry, link);
+    link->watchdog = loop_timer_create(loop, on_watchdog, link);
+    link->release = (struct loop_task){.callback = release, .arg = link};
+    return NULL;
+}
+
+void lobby_link_end(struct lobby_link *link)
+{
+    lobby_link_stop(link);
+    loop_timer_destroy(&link->retry);
+    loop_timer_destroy(&link->watchdog);
+    loop_defer(link->loop, LOOP_PHASE_FREE, &link->release);
+}
+
+void lobby_link_start(struct lobby_link *link)
+{
+    link->running = true;
+    if (link->wire.state == WIRE_DOWN && !loop_timer_is_running(link->retry))
+        loop_timer_start(link->retry, 0);
+}
+
+void lobby_link_stop(struct lobby_link *link)
+{
+    link->running = link->greeted = false;
+    wire_close(&link->wire);
+    loop_timer_stop(link->retry);
+    loop_timer_stop(link->watchdog);
+}
+
+void lobby_link_greeted(struct lobby_link *link)
+{
+    link->greeted = true;
+    link->failures = 0;
+    watch(link);
+}
+
+bool lobby_link_is_up(const struct lobby_link *link)
+{
+    return link->wire.state == WIRE_UP;
+}
+
+void lobby_link_send(struct lobby_link *link)
+{
+    if (link->wire.out.len > link->options.max_output)
+        wire_fail(&link->wire, "the tracker does not read");
+    else
+        wire_send(&link->wire);
+}

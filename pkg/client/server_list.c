@@ -1,0 +1,250 @@
+/*
+ * server_list: the lobby's protocol from the player's side.
+ *
+ * Each server is kept as the line that told it, read: its parts borrow from that line.
+ */
+#include "client/server_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "client/lobby_link_private.h"
+
+/* Trackers choose the ids, and servers theirs by their addresses. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
+struct entry {
+    UT_hash_handle hh; /* by id, which is its message's */
+    struct writer line;
+    struct lobby_message message; /* one server */
+    unsigned seen;                /* the connection that told it last */
+};
+
+struct server_list {
+    struct lobby_link link;
+    const struct server_list_events *events;
+    void *arg;
+    struct entry *entries;
+    unsigned connection; /* counts them */
+    bool whole;
+    bool destroyed;
+};
+
+static const struct lobby_server *server_of(const struct entry *entry)
+{
+    return &entry->message.servers[0];
+}
+
+static struct entry *find(const struct server_list *list, struct bytes id)
+{
+    struct entry *entry = NULL;
+    HASH_FIND(hh, list->entries, id.data, id.len, entry);
+    return entry;
+}
+
+static void free_entry(struct entry *entry)
+{
+    lobby_message_free(&entry->message);
+    writer_free(&entry->line);
+    free(entry);
+}
+
+static void tell(struct server_list *list, enum server_list_change change,
+                 const struct entry *entry)
+{
+    if (list->events->changed)
+        list->events->changed(list->arg, change, server_of(entry));
+}
+
+/* A copy of its own; NULL when it cannot be told as one line. */
+static struct entry *keep(const struct lobby_server *server)
+{
+    static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
+    struct lobby_limits generous = limits;
+    struct lobby_error error = {0};
+    struct entry *entry = mem_zalloc(1, sizeof *entry);
+    lobby_write_change(&entry->line, LOBBY_UP, server);
+    generous.json.bytes = entry->line.len + 1;
+    struct lobby_line line = lobby_read_line(writer_bytes_written(&entry->line), entry->line.len);
+    if (entry->line.failed || line.outcome != LOBBY_LINE_WHOLE ||
+        !lobby_read(line.text, LOBBY_FROM_TRACKER, &generous, &entry->message, &error)) {
+        writer_free(&entry->line);
+        free(entry);
+        return NULL;
+    }
+    return entry;
+}
+
+static void take_server(struct server_list *list, const struct lobby_server *server)
+{
+    struct entry *old = find(list, server->id), *entry = keep(server);
+    if (!entry)
+        return;
+    entry->seen = list->connection;
+    if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
+        old->seen = list->connection;
+        free_entry(entry);
+        return;
+    }
+    if (old) {
+        HASH_DEL(list->entries, old);
+        free_entry(old);
+    }
+    HASH_ADD_KEYPTR(hh, list->entries, server_of(entry)->id.data, server_of(entry)->id.len, entry);
+    tell(list, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP, entry);
+}
+
+static void drop(struct server_list *list, struct entry *entry)
+{
+    HASH_DEL(list->entries, entry);
+    tell(list, SERVER_LIST_DOWN, entry);
+    free_entry(entry);
+}
+
+/* What the connection before knew and this one does not. */
+static void drop_unseen(struct server_list *list)
+{
+    struct entry *entry, *next;
+    const unsigned generation = list->link.wire.generation;
+    HASH_ITER (hh, list->entries, entry, next) {
+        if (entry->seen == list->connection)
+            continue;
+        drop(list, entry);
+        /* The callback may have destroyed the list, or stopped it. */
+        if (list->destroyed || list->link.wire.generation != generation)
+            return;
+    }
+}
+
+static void take_list(struct server_list *list, const struct lobby_message *message)
+{
+    const unsigned generation = list->link.wire.generation;
+    if (!list->link.greeted)
+        lobby_link_greeted(&list->link);
+    for (size_t i = 0; i < message->server_count; i++) {
+        take_server(list, &message->servers[i]);
+        if (list->link.wire.generation != generation)
+            return;
+    }
+    if (message->more)
+        return;
+    drop_unseen(list);
+    if (list->link.wire.generation != generation)
+        return;
+    list->whole = true;
+    if (list->events->whole)
+        list->events->whole(list->arg);
+}
+
+static void on_message(void *arg, const struct lobby_message *message)
+{
+    struct server_list *list = arg;
+    if (message->type == LOBBY_SERVERS) {
+        take_list(list, message);
+    } else if (message->type == LOBBY_UP || message->type == LOBBY_CHANGED) {
+        take_server(list, &message->servers[0]);
+    } else if (message->type == LOBBY_DOWN) {
+        struct entry *entry = find(list, message->servers[0].id);
+        if (entry)
+            drop(list, entry);
+    } else if (message->type == LOBBY_ERROR && list->events->refused) {
+        list->events->refused(list->arg, lobby_code_parse(message->code), message->reason);
+    }
+}
+
+static void on_up(void *arg)
+{
+    struct server_list *list = arg;
+    list->connection++;
+    list->whole = false;
+    lobby_write_login(&list->link.wire.out);
+    lobby_link_send(&list->link);
+}
+
+static void on_down(void *arg, const char *reason)
+{
+    struct server_list *list = arg;
+    list->whole = false;
+    if (list->events->disconnected)
+        list->events->disconnected(list->arg, reason);
+}
+
+static void on_release(void *arg)
+{
+    struct server_list *list = arg;
+    struct entry *entry, *next;
+    HASH_ITER (hh, list->entries, entry, next) {
+        HASH_DEL(list->entries, entry);
+        free_entry(entry);
+    }
+    free(list);
+}
+
+static const struct lobby_link_events link_events = {
+    .up = on_up, .message = on_message, .down = on_down, .release = on_release};
+
+struct server_list *server_list_create(struct loop *loop, const struct lobby_options *options,
+                                       const struct server_list_events *events, void *arg,
+                                       char **error)
+{
+    struct server_list *list = mem_zalloc(1, sizeof *list);
+    *error = lobby_link_init(&list->link, loop, options, false, &link_events, list);
+    if (*error) {
+        free(list);
+        return NULL;
+    }
+    list->events = events;
+    list->arg = arg;
+    return list;
+}
+
+void server_list_destroy(struct server_list **pointer)
+{
+    struct server_list *list = *pointer;
+    *pointer = NULL;
+    if (!list)
+        return;
+    list->destroyed = true;
+    lobby_link_end(&list->link);
+}
+
+void server_list_start(struct server_list *list)
+{
+    lobby_link_start(&list->link);
+}
+
+void server_list_stop(struct server_list *list)
+{
+    list->whole = false;
+    lobby_link_stop(&list->link);
+}
+
+bool server_list_is_whole(const struct server_list *list)
+{
+    return list->whole;
+}
+
+size_t server_list_count(const struct server_list *list)
+{
+    return HASH_COUNT(list->entries);
+}
+
+const struct lobby_server *server_list_next(const struct server_list *list,
+                                            const struct lobby_server *server)
+{
+    struct entry *entry = list->entries;
+    if (server) {
+        entry = find(list, server->id);
+        entry = entry ? entry->hh.next : NULL;
+    }
+    return entry ? server_of(entry) : NULL;
+}
+
+const struct lobby_server *server_list_find(const struct server_list *list, struct bytes id)
+{
+    struct entry *entry = find(list, id);
+    return entry ? server_of(entry) : NULL;
+}
