@@ -4,8 +4,8 @@
 #ifndef SERVER_CONFIGURATION_H
 #define SERVER_CONFIGURATION_H
 
-#include "auth/token.h"
 #include "admin/admin.h"
+#include "auth/token.h"
 #include "map/map.h"
 #include "net/http.h"
 #include "net/listener.h"
