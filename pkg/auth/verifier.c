@@ -53,7 +53,8 @@ static char *check_public(const char *name, const char *key, enum auth_algorithm
     if (algorithm == AUTH_RS256 && found.bits < RSA_MIN)
         return mem_format("%s: the RSA key has %u bits; RS256 takes at least %d", name, found.bits,
                           RSA_MIN);
-    if (algorithm == AUTH_ES256 && (found.kind != TLS_KEY_EC || strcmp(found.curve, "prime256v1")))
+    if (algorithm == AUTH_ES256 &&
+        (found.kind != TLS_KEY_EC || strcmp(found.curve, "prime256v1") != 0))
         return mem_format("%s: ES256 takes a key on the curve P-256, and this is %s%s", name,
                           found.kind == TLS_KEY_EC ? "one on " : "another kind of key",
                           found.curve);
