@@ -25,6 +25,11 @@ char *keys_node(const char *prefix, const char *node)
     return mem_format("%s:node:%s", prefix, node);
 }
 
+char *keys_everyone(const char *prefix, const char *space)
+{
+    return mem_format("%s:relay:%s", prefix, space);
+}
+
 char *keys_spaces(const char *prefix)
 {
     return mem_format("%s:spaces", prefix);

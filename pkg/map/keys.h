@@ -18,6 +18,8 @@ struct bytes keys_write(struct writer *to, const char *partition_prefix, const c
                         struct bytes name);
 /* "tracker:node:<node>", hash and channel; the caller frees. */
 char *keys_node(const char *prefix, const char *node);
+/* "tracker:relay:<space>", channel; the caller frees. */
+char *keys_everyone(const char *prefix, const char *space);
 /* "tracker:spaces": HASH space → P; the caller frees. */
 char *keys_spaces(const char *prefix);
 

@@ -78,6 +78,7 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
     for (size_t i = 0; i < map->space_count; i++)
         view_link_up(&map->spaces[i]);
     presence_link_up(map);
+    relays_link_up(map->relays);
     node_link_up(map->node_channel);
 }
 
@@ -231,6 +232,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
 static void free_space(struct map_space *space)
 {
     view_free(space);
+    everyone_free(space);
     for (uint32_t i = 0; i < space->count; i++)
         partition_free(&space->partitions[i]);
     free(space->partitions);

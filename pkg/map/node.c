@@ -6,6 +6,7 @@
  *
  *   nonce <32 hex digits>                           from ourselves, every second: readiness
  *   request <reply channel> <number> <verb> [<argument>]   from an operator
+ *   relay, relayed, invited, drop                   from other front-ends: relay_private.h
  *
  * and the answer to a request goes to its reply channel: "<number> ok <text>" or
  * "<number> error <text>".
@@ -37,7 +38,17 @@ struct node {
     uint64_t fresh_ms; /* when a nonce last came back */
     uint64_t asked_ms; /* since when one is awaited, if none is fresh */
     unsigned turns;
-    bool left; /* its hash is gone for good */
+    bool left;           /* its hash is gone for good */
+    struct list sending; /* struct sending */
+};
+
+/* A packet of an operator, whose request is answered when it is known what became of it. */
+struct sending {
+    struct list link;
+    struct node *node;
+    char *number;
+    size_t channel_len;
+    uint8_t channel[];
 };
 
 struct info {
@@ -150,19 +161,74 @@ static bool answer(struct map *map, struct bytes verb, struct bytes argument, st
     return false;
 }
 
+static void reply_to(struct map *map, struct bytes channel, struct bytes number, bool ok,
+                     struct bytes text)
+{
+    struct writer message = {0};
+    writer_bytes(&message, number);
+    writer_string(&message, ok ? " ok " : " error ");
+    writer_bytes(&message, text);
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), channel, writer_bytes_written(&message)};
+    redis_command(map->link, NULL, NULL, 3, args);
+    writer_free(&message);
+}
+
+static void free_sending(struct sending *sending)
+{
+    list_remove(&sending->link);
+    free(sending->number);
+    free(sending);
+}
+
+static void on_sent(void *arg, enum map_result result, uint64_t version)
+{
+    static const char *const texts[] = {
+        [MAP_OK] = "sent",
+        [MAP_MISSING] = "there is no such id, or its protocol takes no packets",
+        [MAP_DEADLINE] = "its front-end has not answered; it may have arrived",
+        [MAP_REFUSED] = "refused: Redis takes no writes, or too many packets wait"};
+    struct sending *sending = arg;
+    const char *text = texts[result] ? texts[result] : map_result_name(result);
+    reply_to(sending->node->map, (struct bytes){sending->channel, sending->channel_len},
+             bytes_from_string(sending->number), result == MAP_OK, bytes_from_string(text));
+    free_sending(sending);
+}
+
+/* "<space> <id> <packet>" */
+static void send_packet(struct node *node, struct bytes channel, struct bytes number,
+                        struct bytes argument)
+{
+    struct map *map = node->map;
+    struct map_space *space = relay_space(map, bytes_next_word(&argument));
+    struct bytes id = bytes_next_word(&argument);
+    uint64_t wait;
+    if (!space || id.len == 0) {
+        reply_to(map, channel, number, false, BYTES_LITERAL("a space and an id are expected"));
+        return;
+    }
+    struct sending *sending = mem_alloc(sizeof *sending + channel.len);
+    sending->node = node;
+    sending->number = mem_dup(number.data, number.len);
+    sending->channel_len = channel.len;
+    memcpy(sending->channel, channel.data, channel.len);
+    list_init(&sending->link);
+    list_append(&node->sending, &sending->link);
+    if (wait_begin(map, NULL, on_sent, sending, &wait))
+        relay_send(space, wait, (struct bytes){0}, id, argument);
+}
+
 static void take_request(struct node *node, struct bytes text)
 {
     struct bytes channel = bytes_next_word(&text), number = bytes_next_word(&text),
                  verb = bytes_next_word(&text);
-    struct writer reply = {0}, message = {0};
+    struct writer reply = {0};
     log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
+    if (bytes_equal(verb, BYTES_LITERAL("send"))) {
+        send_packet(node, channel, number, text);
+        return;
+    }
     bool ok = answer(node->map, verb, text, &reply);
-    writer_bytes(&message, number);
-    writer_string(&message, ok ? " ok " : " error ");
-    writer_bytes(&message, writer_bytes_written(&reply));
-    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), channel, writer_bytes_written(&message)};
-    redis_command(node->map->link, NULL, NULL, 3, args);
-    writer_free(&message);
+    reply_to(node->map, channel, number, ok, writer_bytes_written(&reply));
     writer_free(&reply);
 }
 
@@ -195,6 +261,7 @@ struct node *node_create(struct map *map)
 {
     struct node *node = mem_zalloc(1, sizeof *node);
     node->map = map;
+    list_init(&node->sending);
     node->key = keys_node(map->redis->prefix, map->node);
     node->timer = loop_timer_create(map->loop, turn, node);
     channel_join(map, &node->channel, bytes_from_string(node->key), &channel_callbacks, node);
@@ -206,6 +273,8 @@ void node_destroy(struct node **node)
 {
     if (!*node)
         return;
+    LIST_FOREACH (at, &(*node)->sending)
+        free_sending(list_entry(at, struct sending, link));
     channel_leave(&(*node)->channel);
     loop_timer_destroy(&(*node)->timer);
     free((*node)->key);

@@ -1,0 +1,122 @@
+/* everyone: packets for everybody in a space: once to each front-end that has somebody there. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "map/keys.h"
+#include "map/relay_private.h"
+
+struct everyone {
+    struct channel_user channel;
+    struct map_space *space;
+};
+
+static void tell_all(struct map_space *space, struct bytes from, struct bytes packet)
+{
+    LIST_FOREACH (node, &space->listeners) {
+        struct map_listener *listener = list_entry(node, struct map_listener, link);
+        if (listener->everyone)
+            listener->everyone(listener, from, packet);
+    }
+}
+
+/* "<node> <fromlen> <len>\n" from packet */
+static void on_message(void *arg, struct bytes message)
+{
+    static struct log_limit limit = {.burst = 5};
+    struct everyone *everyone = arg;
+    struct cursor cursor = cursor_over(message);
+    struct bytes node = cursor_until(&cursor, ' ');
+    size_t from_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');
+    struct bytes from = cursor_take(&cursor, from_len), packet = cursor_take(&cursor, len);
+    if (cursor.failed)
+        log_limited(LOG_WARN, &limit, "malformed_relay", LOG_STRING("verb", "everyone"));
+    else if (!bytes_equal(node, bytes_from_string(everyone->space->map->node)))
+        tell_all(everyone->space, from, packet);
+}
+
+/* What came before is nobody's any more. */
+static void on_subscribed(void *arg)
+{
+}
+
+static bool is_listened_to(const struct map_space *space)
+{
+    LIST_FOREACH (node, &space->listeners) {
+        if (list_entry(node, struct map_listener, link)->everyone)
+            return true;
+    }
+    return false;
+}
+
+static void create(struct map_space *space)
+{
+    static const struct channel_callbacks callbacks = {.subscribed = on_subscribed,
+                                                       .message = on_message};
+    struct map *map = space->map;
+    char *name = keys_everyone(map->redis->prefix, space->name);
+    space->everyone = mem_zalloc(1, sizeof *space->everyone);
+    space->everyone->space = space;
+    channel_join(map, &space->everyone->channel, bytes_from_string(name), &callbacks,
+                 space->everyone);
+    free(name);
+}
+
+void everyone_free(struct map_space *space)
+{
+    if (!space->everyone)
+        return;
+    channel_leave(&space->everyone->channel);
+    free(space->everyone);
+    space->everyone = NULL;
+}
+
+void map_listen(struct map_space *space, struct map_listener *listener)
+{
+    listener->space = space;
+    list_append(&space->listeners, &listener->link);
+    if (!space->everyone && listener->everyone)
+        create(space);
+}
+
+void map_unlisten(struct map_listener *listener)
+{
+    struct map_space *space = listener->space;
+    if (!space)
+        return;
+    listener->space = NULL;
+    list_remove(&listener->link);
+    if (!is_listened_to(space))
+        everyone_free(space);
+}
+
+static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct wait_reply wait = *(struct wait_reply *)arg;
+    free(arg);
+    if (status == REDIS_OK)
+        wait_settle(wait.map, wait.number, MAP_OK);
+    else if (status == REDIS_REFUSED)
+        wait_settle(wait.map, wait.number, MAP_REFUSED);
+}
+
+void map_relay_all(struct map_session *session, struct bytes from, struct bytes packet,
+                   map_done done, void *arg)
+{
+    struct map_space *space = session->space;
+    struct map *map = space->map;
+    struct writer message = {0};
+    uint64_t number;
+    if (!wait_begin(map, session, done, arg, &number))
+        return;
+    char *channel = keys_everyone(map->redis->prefix, space->name);
+    writer_format(&message, "%s %zu %zu\n", map->node, from.len, packet.len);
+    writer_bytes(&message, from);
+    writer_bytes(&message, packet);
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel),
+                           writer_bytes_written(&message)};
+    redis_command(map->link, on_published, wait_reply_create(map, number), 3, args);
+    writer_free(&message);
+    free(channel);
+    tell_all(space, from, packet);
+}
