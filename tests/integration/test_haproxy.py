@@ -2,12 +2,14 @@
 import http.client
 
 from harness import Versioned
+from harness.jwt import Issuer
+from harness.websocket import CLOSE, WebSocket, close_payload, wait_for_frame
 
 LISTEN = ("tracker=127.0.0.1:0,proxy=true", "web=127.0.0.1:0")
 
 
-def behind_haproxy(t, redis):
-    frontends = t.frontends(3, redis, listen=LISTEN)
+def behind_haproxy(t, redis, **options):
+    frontends = t.frontends(3, redis, listen=LISTEN, **options)
     environment = {}
     for name, frontend in zip("ABC", frontends):
         environment[f"NODE_{name}_HOST"] = "127.0.0.1"
@@ -64,3 +66,15 @@ def test_a_killed_frontends_clients_come_back_through_another(t):
         assert again.update(client.id, 1, b"after")
         assert redis("HGET", b"tracker:{main/1/0}:client:" + client.id, "state") == b"after"
     t.fsck(redis)
+
+
+def test_the_log_has_no_tokens(t):
+    issuer = Issuer()
+    _, proxy = behind_haproxy(t, t.redis(), settings=issuer.settings())
+    token = issuer.token()
+    websocket = WebSocket(proxy.address("WEB_BIND"), f"/tracker/main?token={token}")
+    websocket.send_frame(CLOSE, close_payload(1000))
+    wait_for_frame(websocket, CLOSE)
+    websocket.drop()
+    assert "GET /tracker/main HTTP/1.1" in proxy.process.wait_for_log("/tracker/main")
+    assert token[:20] not in proxy.process.log and "token=" not in proxy.process.log
