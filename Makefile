@@ -60,8 +60,15 @@ build/gen/map_scripts_data.h: $(SCRIPTS) Makefile
 	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};"; \
 	done > $@.new && mv $@.new $@
 
+# The JavaScript client is served as one module: its parts, in the order of their needs, without the
+# imports from one another.
+CLIENT_PARTS := $(patsubst %,pkg/admin/web/client/%.js,connection tracker turntable sync)
+build/gen/tracker.js: $(CLIENT_PARTS) Makefile
+	@mkdir -p $(@D)
+	@sed '/^import .* from "\.\//d' $(CLIENT_PARTS) > $@.new && mv $@.new $@
+
 # The page's files become arrays named after them, and a list of them: WEB_FILES.
-WEB := $(sort $(wildcard pkg/admin/web/*))
+WEB := $(sort $(wildcard pkg/admin/web/*.*)) build/gen/tracker.js
 build/gen/admin_web_data.h: $(WEB) pkg/admin/web Makefile
 	@mkdir -p $(@D)
 	@for f in $(WEB); do \

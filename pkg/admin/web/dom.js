@@ -16,9 +16,9 @@ export function element(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "function")
       made.addEventListener(key, value);
-    else if (value === true)
-      made.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined)
+    else if (typeof value === "boolean" && !key.startsWith("aria-"))
+      made.toggleAttribute(key, value);
+    else if (value !== null && value !== undefined)
       made.setAttribute(key, String(value));
   }
   for (const child of children.flat()) {
@@ -38,14 +38,14 @@ const whole = new Intl.NumberFormat("en");
 const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const formatNumber = (value) => whole.format(Math.round(value));
-export const formatRate = (value) => (value >= 100 ? whole : tenths).format(value);
+export const formatRate = (value) => (value >= 100 ? formatNumber(value) : tenths.format(value));
 
 export function formatBytes(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   for (; bytes >= 1024 && unit < units.length - 1; unit++)
     bytes /= 1024;
-  return `${unit && bytes < 100 ? tenths.format(bytes) : whole.format(bytes)} ${units[unit]}`;
+  return `${unit && bytes < 100 ? tenths.format(bytes) : formatNumber(bytes)} ${units[unit]}`;
 }
 
 /** "now", "12 s", "3 min", "5 h", "2 d". */

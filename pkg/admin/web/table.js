@@ -41,6 +41,7 @@ export class Table extends EventTarget {
     this.#grid.setAttribute("aria-rowcount", rows.length + 1);
     if (this.#height)
       this.#spacer.style.height = `${rows.length * this.#height}px`;
+    this.#fitHead();
     if (this.#active >= rows.length)
       this.#activate(-1);
     this.draw();
@@ -57,6 +58,7 @@ export class Table extends EventTarget {
       return;
     this.#height = height;
     this.#spacer.style.height = `${this.#rows.length * height}px`;
+    this.#fitHead();
     if (wanted > this.#pool.length) {
       this.#spacer.replaceChildren();
       this.#pool = Array.from({ length: wanted }, (_, i) => makeRow(i));
@@ -65,6 +67,13 @@ export class Table extends EventTarget {
     for (const row of this.#pool)
       row.index = -1;
     this.draw();
+  }
+
+  /** The head's columns stand over the rows', whether there is a scroll bar or not. */
+  #fitHead() {
+    const width = `${this.#viewport.offsetWidth - this.#viewport.clientWidth}px`;
+    if (this.#grid.style.getPropertyValue("--scrollbar") !== width)
+      this.#grid.style.setProperty("--scrollbar", width);
   }
 
   draw() {

@@ -1,0 +1,127 @@
+// sync: properties, and packets between clients.
+
+import { ClientError, JsonClient } from "./connection.js";
+
+/**
+ * Metadata sync: properties of this client, those of all others, and packets between them.
+ *
+ * Events: `metadata` {index, clients} (a whole map has come), `changes` {opened, closed, properties},
+ * `packet` {from, type, value, packet}, `error` with a code of the protocol.
+ */
+export class SyncClient extends JsonClient {
+  /** @type {string|null} the token that names this client */
+  token = null;
+  /** @type {Map<string, Object<string, string|number|boolean>>} token → properties */
+  clients = new Map();
+  /** The server's version. */
+  version = "";
+
+  #mode;
+  #resumes;
+  #secret = "";
+  #own = {}; // the properties as they are wanted
+  #unsent = {}; // changes that were made without a connection
+  #greeted = false;
+
+  /**
+   * @param {string|URL} url ws://host:8080/sync, or /sync/SPACE
+   * @param {ClientOptions & {mode?: "full"|"delta", resume?: boolean, properties?: Object}} [options]
+   *   resume: come back as the same client (true); properties: those at first
+   */
+  constructor(url, options = {}) {
+    super(url, "", options);
+    this.#mode = options.mode ?? "full";
+    this.#resumes = options.resume ?? true;
+    this.#own = { ...options.properties };
+  }
+
+  get properties() {
+    return { ...this.#own };
+  }
+
+  /** Changes own properties: strings, numbers, booleans; null deletes one. */
+  set(changes) {
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null)
+        delete this.#own[name];
+      else
+        this.#own[name] = value;
+    }
+    if (!this.#greeted || !this.#sendProperties(changes))
+      Object.assign(this.#unsent, changes);
+  }
+
+  /** Sends a packet to a token, several, or "*". @param {string|string[]} to */
+  send(to, type, value = {}, more = {}) {
+    if (!this._say({ to, packet: { ...more, type, [type]: value } }))
+      throw new ClientError("not_open", "there is no connection now: a packet is not kept for later");
+  }
+
+  #sendProperties(properties) {
+    return this._say({ to: "server", packet: { type: "properties", properties } });
+  }
+
+  _query(query) {
+    if (this.#mode === "delta")
+      query.set("mode", "delta");
+    if (this.#resumes)
+      query.set("resume", this.#secret);
+  }
+
+  _lost() {
+    this.#greeted = false;
+  }
+
+  _take(message) {
+    const { from, type } = message;
+    if (from !== "server")
+      this._tell("packet", { from, type, value: message[type], packet: message });
+    else if (type === "metadata")
+      this.#takeMetadata(message.metadata);
+    else if (type === "changes")
+      this.#takeChanges(message.changes);
+    else if (type === "error")
+      this.#takeError(message.error);
+  }
+
+  #takeMetadata({ index, indexes, properties, version, resume }) {
+    this.clients = new Map(indexes.map((token) => [token, properties[token] ?? {}]));
+    this.version = version;
+    this.#secret = resume ?? this.#secret;
+    if (!this.#greeted)
+      this.#greet(index);
+    this._tell("metadata", { index, clients: this.clients });
+  }
+
+  /** The first metadata of a connection: this is a new client, or the one that it was. */
+  #greet(index) {
+    const changes = index === this.token ? this.#unsent : this.#own;
+    this.token = index;
+    this.#greeted = true;
+    this.#unsent = {};
+    this._settled();
+    if (Object.keys(changes).length)
+      this.#sendProperties(changes);
+  }
+
+  #takeChanges(changes) {
+    for (const token of changes.closed)
+      this.#mode === "delta" && this.clients.delete(token);
+    for (const token of changes.opened)
+      this.#mode === "delta" && !this.clients.has(token) && this.clients.set(token, {});
+    for (const [token, values] of Object.entries(changes.values ?? {})) {
+      const properties = { ...this.clients.get(token) };
+      for (const [name, value] of Object.entries(values))
+        value === null ? delete properties[name] : properties[name] = value;
+      this.clients.set(token, properties);
+    }
+    this._tell("changes", changes);
+  }
+
+  /** Refused properties are not wanted any more: what the server has counts. */
+  #takeError({ code, message }) {
+    if (["limit", "bad_property", "bad_packet"].includes(code) && this.clients.has(this.token))
+      this.#own = { ...this.clients.get(this.token) };
+    this._fail(code, message);
+  }
+}
