@@ -92,8 +92,10 @@ static bool find(struct bytes text, const char *key, struct bytes *value,
     while (next_pair(&text, &pair)) {
         if (pair.key.len == len && is_key(pair.key) &&
             compare((const char *)pair.key.data, key, len) == 0) {
+            if (pair.value.len > INFOSTRING_MAX)
+                return false;
             *value = pair.value;
-            return pair.value.len <= INFOSTRING_MAX;
+            return true;
         }
     }
     return false;

@@ -39,7 +39,8 @@ struct bytes infostring_first_line(struct bytes text);
 bool infostring_next(struct bytes *rest, struct infostring_pair *pair);
 /* All pairs that count, none twice, in their order: how many were written, at most max. */
 size_t infostring_pairs(struct bytes text, struct infostring_pair *pairs, size_t max);
-/* The value that counts for a key; false when there is none. value may be empty. */
+/* The value that counts for a key, which may be empty; false, and value stays, when there is none.
+ */
 bool infostring_find(struct bytes text, const char *key, struct bytes *value);
 bool infostring_find_any_case(struct bytes text, const char *key, struct bytes *value);
 
