@@ -121,7 +121,7 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
     if (given.len > 0) {
         metrics_add(METRIC_HTTP_UNAUTHORIZED, 1);
         const struct conn *conn = http_request_conn(request);
-        log_limited(LOG_WARN, &admin->refused_limit, "web_token_refused",
+        log_limited(LOG_WARN, &admin->refused_limit, "token_refused",
                     LOG_STRING("peer", conn ? conn_peer_text(conn) : ""),
                     LOG_BYTES("path", http_request_path(request)));
     }
