@@ -4,7 +4,7 @@
 #   make run        install what is missing, build, start a front-end with an embedded Redis
 #   make test       install what is missing, build, run every test
 #   make asan       every test again, under the address and undefined-behaviour sanitizers
-#   make conformance  the protocols against their documents, also by npm's ws client where Node is
+#   make conformance  the protocols against their documents, also by npm's ws client
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
 #   make lint       formatting, static analysis, include table, sizes
 #   make bench      the documented measurements, as a table
@@ -39,7 +39,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test asan conformance lint fuzz bench install clean deps unit
+.PHONY: all run test asan conformance lint fuzz bench install clean deps test-deps unit
 .SECONDARY:
 all: $(PROGRAM_FILES)
 
@@ -121,17 +121,19 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard pkg/*/*.c pkg/*/*.h) Makefile 
 
 deps:
 	@docker/install-packages build
-test: | deps
+test-deps:
+	@docker/install-packages build test
+test: | test-deps
 	@$(MAKE) --no-print-directory all unit
 	@tests/run --build $(B)
 run: | deps
 	@$(MAKE) --no-print-directory all
 	@docker/run-local $(B)/bin/trackerd $(ARGS)
-asan: | deps
+asan: | test-deps
 	@$(MAKE) --no-print-directory B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit
 	@TRACKER_TEST_SCALE=3 tests/run --build build/asan
-conformance: | deps
+conformance: | test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/conformance/run $(B)
 fuzz:
