@@ -59,14 +59,14 @@ static void turn_clear(struct turn *turn)
     turn->packets = 0;
 }
 
-void turn_encode(struct turn *turn, struct writer *scratch, struct map_entry *const *changed,
-                 size_t count)
+void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown,
+                 struct map_entry *const *changed, size_t count)
 {
     turn_clear(turn);
     writer_reset(scratch);
     for (size_t i = 0; i < count; i++)
         turn_add(turn, scratch, map_entry_owner(changed[i]), (uint8_t)map_entry_version(changed[i]),
-                 map_entry_id(changed[i]), map_entry_state(changed[i]));
+                 map_entry_id(changed[i]), shown_state(changed[i], shown));
     turn_sort(turn);
     if (turn->packets > 0)
         turn->frame = frame_create(writer_bytes_written(scratch));
@@ -114,6 +114,7 @@ size_t turn_ranges(const struct turn *turn, const struct map_session *reader,
 /* An Update all that is being written, packet after packet. */
 struct whole {
     struct writer *to;
+    struct writer *shown;
     struct tracker_all packet;
     bool open;
     uint8_t version;
@@ -135,7 +136,7 @@ static void whole_close(struct whole *whole)
 
 static void whole_add(struct whole *whole, const struct map_entry *entry)
 {
-    struct bytes id = map_entry_id(entry), state = map_entry_state(entry);
+    struct bytes id = map_entry_id(entry), state = shown_state(entry, whole->shown);
     if (!is_fit(id, state))
         return;
     whole_open(whole);
@@ -146,9 +147,9 @@ static void whole_add(struct whole *whole, const struct map_entry *entry)
     tracker_all_entry(whole->to, (uint8_t)map_entry_version(entry), id, state);
 }
 
-void encode_all(struct writer *to, struct map_view *view, uint8_t version)
+void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version)
 {
-    struct whole whole = {.to = to, .version = version};
+    struct whole whole = {.to = to, .shown = shown, .version = version};
     struct map_cursor cursor = {.view = NULL};
     const struct map_entry *entry;
     whole_open(&whole);
@@ -159,20 +160,20 @@ void encode_all(struct writer *to, struct map_view *view, uint8_t version)
     whole_close(&whole);
 }
 
-static void add_one(struct writer *to, const struct map_entry *entry,
+static void add_one(struct writer *to, struct writer *shown, const struct map_entry *entry,
                     const struct map_session *reader)
 {
-    struct bytes id = map_entry_id(entry), state = map_entry_state(entry);
+    struct bytes id = map_entry_id(entry), state = shown_state(entry, shown);
     if ((reader != NULL && map_entry_owner(entry) == reader) || !is_fit(id, state))
         return;
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);
     metrics_add(METRIC_TRACKER_PUSH_ONE, 1);
 }
 
-bool encode_tail(struct writer *to, struct tail *tail, const struct map_session *reader,
-                 uint8_t version, size_t limit)
+bool encode_tail(struct writer *to, struct writer *shown, struct tail *tail,
+                 const struct map_session *reader, uint8_t version, size_t limit)
 {
-    struct whole whole = {.to = to, .version = version};
+    struct whole whole = {.to = to, .shown = shown, .version = version};
     const struct map_entry *entry = NULL;
     /* A map without entries is a packet too. */
     if (!tail->began)
@@ -181,7 +182,7 @@ bool encode_tail(struct writer *to, struct tail *tail, const struct map_session 
     while (to->len < limit && (entry = map_cursor_next(&tail->cursor)) != NULL) {
         if (tail->left == 0) {
             whole_close(&whole);
-            add_one(to, entry, reader);
+            add_one(to, shown, entry, reader);
         } else {
             tail->left--;
             whole_add(&whole, entry);

@@ -17,28 +17,59 @@ void get_forget_texts(struct audience *audience)
     frame_unref(&audience->texts[1]);
 }
 
-/* "{", "}", and with each entry "=" and, but for the first, ", ". */
-static size_t text_size(const struct map_view *view)
+/* Whether the text is more than the plain dialect can frame: "{", "}", and with each entry at least
+ * a byte of its id, "=" and, but for the first, ", ". */
+static bool is_too_long(struct audience *audience, struct map_view *view)
 {
-    size_t count = map_view_count(view);
-    return map_view_size(view) + 2 + (count > 0 ? 3 * count - 2 : 0);
+    size_t count = map_view_count(view), size = 2;
+    struct map_entry *const *entries;
+    if (4 * count > PLAIN_MAX)
+        return true;
+    entries = map_view_sorted(view, &count);
+    for (size_t i = 0; i < count; i++)
+        size += map_entry_id(entries[i]).len + shown_state(entries[i], &audience->shown).len +
+                (i > 0 ? 3 : 1);
+    return size > PLAIN_MAX;
+}
+
+/* All entries with their states, to be freed. What has to be written for them is in texts, which
+ * must not change any more. */
+static struct bytes (*collect(struct map_view *view, struct writer *texts, size_t *count))[2]
+{
+    struct map_entry *const *entries = map_view_sorted(view, count);
+    struct bytes(*pairs)[2] = mem_zalloc(*count + 1, sizeof *pairs);
+    struct writer text = {0};
+    size_t at = 0;
+    for (size_t i = 0; i < *count; i++) {
+        struct bytes state = shown_state(entries[i], &text);
+        pairs[i][0] = map_entry_id(entries[i]);
+        pairs[i][1] = state;
+        if (state.data == map_entry_state(entries[i]).data)
+            continue;
+        writer_bytes(texts, state);
+        pairs[i][1].data = NULL; /* which the state of its own that has a length never is */
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (pairs[i][1].data == NULL && pairs[i][1].len > 0) {
+            pairs[i][1].data = texts->data + at;
+            at += pairs[i][1].len;
+        }
+    }
+    writer_free(&text);
+    return pairs;
 }
 
 static struct frame *encode(struct map_view *view, enum tracker_dialect dialect)
 {
-    struct writer text = {0}, reply = {0};
+    struct writer texts = {0}, text = {0}, reply = {0};
     size_t count;
-    struct map_entry *const *entries = map_view_sorted(view, &count);
-    struct bytes(*pairs)[2] = mem_zalloc(count + 1, sizeof *pairs);
-    for (size_t i = 0; i < count; i++) {
-        pairs[i][0] = map_entry_id(entries[i]);
-        pairs[i][1] = map_entry_state(entries[i]);
-    }
+    struct bytes(*pairs)[2] = collect(view, &texts, &count);
     tracker_write_map_text(&text, (const struct bytes(*)[2])pairs, count);
     tracker_write_map_reply(&reply, dialect, writer_bytes_written(&text));
     struct frame *frame = frame_create(writer_bytes_written(&reply));
     writer_free(&reply);
     writer_free(&text);
+    writer_free(&texts);
     free(pairs);
     return frame;
 }
@@ -55,7 +86,7 @@ static void send_text(struct tracker_session *session, struct map_view *view)
     struct audience *audience = session->port->audience;
     int which = session->dialect == TRACKER_2014;
     struct frame **text = &audience->texts[which];
-    if (session->dialect == TRACKER_PLAIN && text_size(view) > PLAIN_MAX) {
+    if (session->dialect == TRACKER_PLAIN && is_too_long(audience, view)) {
         send_none(session);
         return;
     }

@@ -24,6 +24,7 @@
 #include "loop/loop.h"
 #include "map/session.h"
 #include "map/view.h"
+#include "protocol/shown.h"
 #include "protocol/tracker.h"
 
 struct tracker_session;
@@ -69,6 +70,7 @@ struct audience {
     uint64_t texts_generation[2];
     struct turn turn;
     struct writer scratch;
+    struct writer shown; /* an entry of another protocol, as a state */
     struct log_limit refused_limit;
 };
 
@@ -207,9 +209,10 @@ void push_end(struct tracker_session *session);
 void push_drained(struct tracker_session *session);
 
 /* tracker_encode.c */
+/* shown: for the states of other protocols' entries (protocol/shown.h), as in what follows. */
 /* Replaces what the turn held. */
-void turn_encode(struct turn *turn, struct writer *scratch, struct map_entry *const *changed,
-                 size_t count);
+void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown,
+                 struct map_entry *const *changed, size_t count);
 void turn_free(struct turn *turn);
 /* Adds a packet of that owner; they are in order after turn_sort. owner may be NULL. */
 void turn_add(struct turn *turn, struct writer *scratch, const struct map_session *owner,
@@ -219,9 +222,9 @@ void turn_sort(struct turn *turn);
 size_t turn_ranges(const struct turn *turn, const struct map_session *reader,
                    void (*send)(void *arg, size_t offset, size_t len), void *arg);
 /* The view's entries as Update alls. */
-void encode_all(struct writer *to, struct map_view *view, uint8_t version);
+void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version);
 /* At most limit bytes (and a packet) of what the tail meets; true at its end. */
-bool encode_tail(struct writer *to, struct tail *tail, const struct map_session *reader,
-                 uint8_t version, size_t limit);
+bool encode_tail(struct writer *to, struct writer *shown, struct tail *tail,
+                 const struct map_session *reader, uint8_t version, size_t limit);
 
 #endif

@@ -56,6 +56,7 @@ void audience_free(struct audience *audience)
     frame_unref(&audience->all);
     turn_free(&audience->turn);
     writer_free(&audience->scratch);
+    writer_free(&audience->shown);
     list_remove(&audience->link);
     free(audience);
 }
@@ -93,6 +94,7 @@ void audience_release(struct audience *audience)
     get_forget_texts(audience);
     frame_unref(&audience->all);
     writer_free(&audience->scratch);
+    writer_free(&audience->shown);
 }
 
 /* The one place that changes a session's push state. Leaving PUSH_FOLLOWING gives up its place. */
@@ -139,7 +141,7 @@ static struct frame *shared_map(struct audience *audience, const struct tracker_
         audience->all_version = next_version(audience, session);
         audience->all_generation = map_view_generation(view);
         writer_reset(&audience->scratch);
-        encode_all(&audience->scratch, view, audience->all_version);
+        encode_all(&audience->scratch, &audience->shown, view, audience->all_version);
         frame_unref(&audience->all);
         audience->all = frame_create(writer_bytes_written(&audience->scratch));
     }
@@ -165,8 +167,8 @@ static void go_on(struct tracker_session *session)
         return;
     }
     writer_reset(scratch);
-    ended = encode_tail(scratch, session->tail, session->map, session->map_version,
-                        (size_t)session->port->settings->chunk);
+    ended = encode_tail(scratch, &audience->shown, session->tail, session->map,
+                        session->map_version, (size_t)session->port->settings->chunk);
     if (scratch->len > 0) {
         struct frame *frame = frame_create(writer_bytes_written(scratch));
         conn_send_frame(session->conn, frame);
@@ -182,7 +184,8 @@ static void go_on(struct tracker_session *session)
         ask_to_serve(audience);
 }
 
-/* Roughly what the view's entries take in Update alls. */
+/* Roughly what the view's entries take in Update alls; of those of other protocols the ids alone
+ * count, and what is longer than a packet is left out. */
 static bool is_small(const struct map_view *view)
 {
     return map_view_size(view) + 4 * map_view_count(view) <= SHARED_MAX;
@@ -327,7 +330,8 @@ static void on_changed(struct map_watcher *watcher, const struct map_changes *ch
         return;
     }
     if (changes->changed_count > 0 && !list_is_empty(&audience->current)) {
-        turn_encode(&audience->turn, &audience->scratch, changes->changed, changes->changed_count);
+        turn_encode(&audience->turn, &audience->scratch, &audience->shown, changes->changed,
+                    changes->changed_count);
         LIST_FOREACH (node, &audience->current) {
             if (audience->turn.frame != NULL)
                 tell_turn(list_entry(node, struct tracker_session, subscribed));
