@@ -26,23 +26,23 @@ struct lobby_line lobby_read_line(struct bytes input, size_t limit)
     while (line.consumed < input.len) {
         const uint8_t *start = input.data + line.consumed;
         const size_t left = input.len - line.consumed;
-        const size_t searched = left > limit ? limit + 1 : left;
-        const uint8_t *end = memchr(start, '\n', searched);
+        const uint8_t *end = memchr(start, '\n', left > limit ? limit + 1 : left);
+        struct bytes text;
 
         if (end == NULL) {
             if (left > limit)
                 line.outcome = LOBBY_LINE_TOO_LONG;
             return line;
         }
-        line.text = (struct bytes){start, (size_t)(end - start)};
-        line.consumed += line.text.len + 1;
-        if (line.text.len > 0 && line.text.data[line.text.len - 1] == '\r')
-            line.text.len--;
-        if (!is_blank(line.text)) {
+        text = (struct bytes){start, (size_t)(end - start)};
+        line.consumed += text.len + 1;
+        if (text.len > 0 && text.data[text.len - 1] == '\r')
+            text.len--;
+        if (!is_blank(text)) {
             line.outcome = LOBBY_LINE_WHOLE;
+            line.text = text;
             return line;
         }
     }
-    line.text = (struct bytes){0};
     return line;
 }
