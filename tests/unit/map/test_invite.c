@@ -1,0 +1,288 @@
+/*
+ * Invitations: told to all devices that are there, kept for who is not, and forgotten in time; and
+ * the other devices of a user who has come elsewhere.
+ */
+#include "map/relay_fixture.h"
+
+#include "map/presence.h"
+#include "map/relay_private.h"
+
+#define KEY(kind) "tracker:{main/1/0}:" kind
+#define USER      "1:5"
+
+static int setup_two(void **state)
+{
+    *state = world_with_fronts(2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+/* A service whose sessions are those of some users: it is told, or not. */
+struct host {
+    struct map_listener listener;
+    const char *user; /* who is here; NULL: nobody */
+    struct writer got;
+    unsigned calls;
+};
+
+static bool on_invitation(struct map_listener *listener, struct bytes user, struct bytes invitation)
+{
+    struct host *host = (struct host *)listener;
+    host->calls++;
+    if (!host->user || !bytes_equal(user, bytes_from_string(host->user)))
+        return false;
+    writer_bytes(&host->got, invitation);
+    writer_string(&host->got, ";");
+    return true;
+}
+
+static void host_open(struct host *host, struct front *front, const char *user)
+{
+    memset(host, 0, sizeof *host);
+    host->user = user;
+    host->listener.invited = on_invitation;
+    map_listen(map_space_find(front->map, ""), &host->listener);
+}
+
+static void host_close(struct host *host)
+{
+    map_unlisten(&host->listener);
+    writer_free(&host->got);
+}
+
+static bool writer_is(const struct writer *writer, const char *text)
+{
+    return bytes_equal(writer_bytes_written(writer), bytes_from_string(text));
+}
+
+static enum map_result invite(struct world *world, struct map_session *session, const char *user,
+                              const char *text)
+{
+    struct outcome outcome = {0};
+    map_invite(session, bytes_from_string(user), bytes_from_string(text), outcome_done, &outcome);
+    assert_int_equal(outcome.answers, 0);
+    WAIT_UNTIL(world, outcome.answers == 1);
+    return outcome.last;
+}
+
+/* How many wait; by the front-end's own link, behind what it has sent. */
+static int64_t waiting(struct world *world, const char *user)
+{
+    char key[128];
+    snprintf(key, sizeof key, KEY("invites:%s"), user);
+    WORLD_REDIS(world, "LLEN", key);
+    return world->reply_integer;
+}
+
+struct taken {
+    struct writer got;
+    struct taker *end; /* whose session ends when it is told; NULL: nobody's */
+};
+
+static void on_taken(void *arg, struct bytes invitation)
+{
+    struct taken *taken = arg;
+    writer_bytes(&taken->got, invitation);
+    writer_string(&taken->got, ";");
+    if (taken->end)
+        map_session_end(&taken->end->session, false);
+}
+
+static void take(struct map_session *session, const char *user, struct taken *taken)
+{
+    map_invitations_take(session, bytes_from_string(user), on_taken, taken);
+}
+
+/* The user's devices, as the operations of entries list them. */
+static void make_device(struct world *world, const char *user, const struct taker *device)
+{
+    char key[128];
+    snprintf(key, sizeof key, KEY("user:%s"), user);
+    WORLD_REDIS(world, "HSET", key, device->opener.id, "online", ".status", "online");
+}
+
+static void test_all_devices_are_told_at_once(void **state)
+{
+    struct world *world = *state;
+    struct taker sender, devices[3];
+    struct host hosts[2];
+    host_open(&hosts[0], &world->fronts[0], USER);
+    host_open(&hosts[1], &world->fronts[1], USER);
+    taker_open(world, &sender, &world->fronts[0]);
+    for (size_t i = 0; i < 3; i++) { /* two on the second front-end */
+        taker_open(world, &devices[i], &world->fronts[i ? 1 : 0]);
+        make_device(world, USER, &devices[i]);
+    }
+    assert_int_equal(invite(world, sender.session, USER, "come\n 1"), MAP_OK);
+    WAIT_UNTIL(world, hosts[0].calls == 1 && hosts[1].calls == 1);
+    assert_int_equal(invite(world, sender.session, USER, "come\n 2"), MAP_OK);
+    WAIT_UNTIL(world, hosts[0].calls == 2 && hosts[1].calls == 2);
+    assert_true(writer_is(&hosts[0].got, "come\n 1;come\n 2;"));
+    assert_true(writer_is(&hosts[1].got, "come\n 1;come\n 2;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    for (size_t i = 0; i < 3; i++)
+        taker_close(&devices[i]);
+    taker_close(&sender);
+    host_close(&hosts[0]);
+    host_close(&hosts[1]);
+}
+
+/* Whoever is no user of this service's is not told, and the invitation waits on. */
+static void test_who_is_not_there_is_waited_for(void **state)
+{
+    struct world *world = *state;
+    struct taker sender, device;
+    struct host host;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    taker_open(world, &device, &world->fronts[1]);
+    host_open(&host, &world->fronts[1], NULL);
+    assert_int_equal(invite(world, sender.session, USER, "same"), MAP_OK);
+    assert_int_equal(invite(world, sender.session, USER, "same"), MAP_OK);
+    make_device(world, USER, &device);
+    assert_int_equal(invite(world, sender.session, USER, "other"), MAP_OK);
+    WAIT_UNTIL(world, host.calls == 1);
+    assert_int_equal(waiting(world, USER), 3);
+    take(device.session, USER, &taken);
+    WAIT_UNTIL(world, writer_is(&taken.got, "same;same;other;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    writer_free(&taken.got);
+    taker_close(&device);
+    taker_close(&sender);
+    host_close(&host);
+}
+
+static void test_the_oldest_beyond_the_most_are_dropped(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    world->fronts[0].settings.invite_max = 3;
+    for (char text[] = "1"; text[0] <= '5'; text[0]++)
+        assert_int_equal(invite(world, sender.session, USER, text), MAP_OK);
+    take(sender.session, USER, &taken);
+    WAIT_UNTIL(world, taken.got.len > 0);
+    assert_true(writer_is(&taken.got, "3;4;5;"));
+    writer_free(&taken.got);
+    taker_close(&sender);
+}
+
+static void test_what_waits_is_forgotten_in_time(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    taker_open(world, &sender, &world->fronts[0]);
+    world->fronts[0].settings.invite_ttl = 60000;
+    assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
+    WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
+    assert_in_range(world->reply_integer, 1, 60000);
+    world->fronts[0].settings.invite_ttl = 1;
+    assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    taker_close(&sender);
+}
+
+static void test_an_ended_session_takes_no_more(void **state)
+{
+    struct world *world = *state;
+    struct taker sender, first, second;
+    struct taken none = {0}, one = {.end = &second};
+    taker_open(world, &sender, &world->fronts[0]);
+    taker_open(world, &first, &world->fronts[0]);
+    taker_open(world, &second, &world->fronts[0]);
+    assert_int_equal(invite(world, sender.session, USER, "1"), MAP_OK);
+    assert_int_equal(invite(world, sender.session, USER, "2"), MAP_OK);
+    take(first.session, USER, &none);
+    taker_close(&first); /* before the answer: all wait on */
+    take(second.session, USER, &one);
+    WAIT_UNTIL(world, one.got.len > 0);
+    WAIT_UNTIL(world, waiting(world, USER) == 1);
+    assert_true(writer_is(&one.got, "1;"));
+    assert_int_equal(none.got.len, 0);
+    writer_free(&one.got);
+    taker_close(&sender);
+    taker_close(&second);
+}
+
+/* One that a device here is told while it asks for what waits is not told it again. */
+static void test_what_is_told_meanwhile_is_not_taken(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct host host;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    host_open(&host, &world->fronts[0], USER);
+    WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "0123456789abcdef first",
+                "fedcba9876543210 second");
+    take(sender.session, USER, &taken);
+    relay_message(world->fronts[0].map, BYTES_LITERAL("invited"),
+                  BYTES_LITERAL("main 3 22\n" USER "0123456789abcdef first"));
+    WAIT_UNTIL(world, taken.got.len > 0);
+    assert_true(writer_is(&taken.got, "second;"));
+    assert_true(writer_is(&host.got, "first;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    writer_free(&taken.got);
+    taker_close(&sender);
+    host_close(&host);
+}
+
+/* The answer was lost with the link: it is asked for again. */
+static void test_what_waits_is_taken_when_redis_is_back(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
+    redis_link_reset(world->fronts[0].map->link, "a test");
+    loop_turn(world->loop, 0);
+    take(sender.session, USER, &taken);
+    WAIT_UNTIL(world, writer_is(&taken.got, "come;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    writer_free(&taken.got);
+    taker_close(&sender);
+}
+
+static void test_other_devices_are_dropped(void **state)
+{
+    struct world *world = *state;
+    struct taker devices[3], other;
+    taker_open(world, &other, &world->fronts[0]);
+    for (size_t i = 0; i < 3; i++) {
+        taker_open(world, &devices[i], &world->fronts[i ? 1 : 0]);
+        make_device(world, USER, &devices[i]);
+    }
+    map_user_drop_others(devices[1].session, BYTES_LITERAL(USER), taker_id(&devices[1]));
+    WAIT_UNTIL(world, devices[0].ended && devices[2].ended);
+    assert_int_equal(devices[0].why, MAP_END_DROPPED);
+    assert_int_equal(devices[2].why, MAP_END_DROPPED);
+    assert_false(devices[1].ended);
+    assert_false(other.ended);
+    map_user_drop_others(devices[1].session, BYTES_LITERAL("1:6"), BYTES_LITERAL(""));
+    for (size_t i = 0; i < 3; i++)
+        taker_close(&devices[i]);
+    taker_close(&other);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_all_devices_are_told_at_once),
+        TEST(test_who_is_not_there_is_waited_for),
+        TEST(test_the_oldest_beyond_the_most_are_dropped),
+        TEST(test_what_waits_is_forgotten_in_time),
+        TEST(test_an_ended_session_takes_no_more),
+        TEST(test_what_is_told_meanwhile_is_not_taken),
+        TEST(test_what_waits_is_taken_when_redis_is_back),
+        TEST(test_other_devices_are_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
