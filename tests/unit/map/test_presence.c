@@ -1,0 +1,346 @@
+/*
+ * Watched names: what is read and what is told of them come together in one order, through losses
+ * of either link, new epochs and holds.
+ */
+#include "map/fixture.h"
+
+#include "map/presence.h"
+#include "map/presence_private.h"
+
+#define KEY(kind) "tracker:{main/1/0}:" kind
+
+static int setup_one(void **state)
+{
+    *state = world_with_fronts(1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+/* Who watches some names, and what was told of each. */
+struct friends {
+    struct map_presence_set *set;
+    struct map_presence_watch watches[8];
+    size_t count;
+    struct writer told; /* "name=status;", "name:=status;" when it became known */
+    unsigned calls;
+};
+
+static void on_changed(void *arg, struct map_presence *presence, bool first)
+{
+    struct friends *friends = arg;
+    friends->calls++;
+    writer_bytes(&friends->told, map_presence_name(presence));
+    writer_format(&friends->told, "%s=%s;", first ? ":" : "",
+                  map_status_name(map_presence_status(presence)));
+}
+
+static const struct map_presence_callbacks callbacks = {.changed = on_changed};
+
+static void friends_create(struct friends *friends, struct front *front)
+{
+    memset(friends, 0, sizeof *friends);
+    friends->set = map_presence_create(map_space_find(front->map, ""), &callbacks, friends);
+}
+
+static void friends_destroy(struct friends *friends)
+{
+    for (size_t i = 0; i < friends->count; i++)
+        map_presence_unwatch(&friends->watches[i]);
+    map_presence_destroy(&friends->set);
+    writer_free(&friends->told);
+}
+
+static struct map_presence *watch(struct friends *friends, const char *name)
+{
+    struct map_presence_watch *one = &friends->watches[friends->count++];
+    map_presence_watch(friends->set, bytes_from_string(name), one);
+    return one->presence;
+}
+
+/* What was told since the last call of this. */
+static bool told(struct friends *friends, const char *text)
+{
+    if (!bytes_equal(writer_bytes_written(&friends->told), bytes_from_string(text)))
+        return false;
+    writer_reset(&friends->told);
+    return true;
+}
+
+/* A user becomes so, as the operations of entries tell it. */
+static void become(struct world *world, const char *user, const char *status)
+{
+    static const char script[] =
+        "local seq, gone = redis.call('HINCRBY', KEYS[1], 'seq', 1), ARGV[1] == 'offline' "
+        "if gone then redis.call('DEL', KEYS[2]) "
+        "else redis.call('HSET', KEYS[2], 'device', ARGV[1], '.status', ARGV[1]) end "
+        "redis.call('PUBLISH', ARGV[2], '1 ' .. redis.call('HGET', KEYS[1], 'epoch') .. ' ' .. "
+        "string.format('%d', seq) .. ' ' .. ARGV[1])";
+    char key[128], channel[128];
+    snprintf(key, sizeof key, KEY("user:%s"), user);
+    snprintf(channel, sizeof channel, KEY("presence:%s"), user);
+    struct bytes args[] = {BYTES_LITERAL("EVAL"),     bytes_from_string(script),
+                           BYTES_LITERAL("2"),        BYTES_LITERAL(KEY("head")),
+                           bytes_from_string(key),    bytes_from_string(status),
+                           bytes_from_string(channel)};
+    world->replied = false;
+    redis_command(world->link, world_on_reply, world, 7, args);
+    world_wait_reply(world);
+    assert_string_equal(world->reply, "");
+}
+
+static bool is_listened_to(struct map_presence *presence)
+{
+    return channel_is_subscribed(&presence->channel);
+}
+
+static bool is_quiet(struct friends *friends)
+{
+    const struct presence_part *part = &friends->set->parts[0];
+    return part->reading == 0 && list_is_empty(&part->due);
+}
+
+static void test_a_name_is_read_and_then_followed(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    friends_create(&friends, &world->fronts[0]);
+    become(world, "1:1", "busy");
+    struct map_presence *one = watch(&friends, "1:1"), *two = watch(&friends, "1:2");
+    assert_false(map_presence_is_known(one));
+    assert_int_equal(map_presence_status(one), MAP_OFFLINE);
+    WAIT_UNTIL(world, friends.calls == 2);
+    assert_true(told(&friends, "1:1:=busy;1:2:=offline;"));
+    assert_int_equal(map_presence_status(one), MAP_BUSY);
+    assert_true(map_presence_is_known(two));
+    assert_int_equal(map_presence_count(friends.set), 2);
+    become(world, "1:1", "online");
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    become(world, "1:2", "online");
+    WAIT_UNTIL(world, told(&friends, "1:2=online;"));
+    become(world, "1:2", "busy");
+    WAIT_UNTIL(world, told(&friends, "1:2=busy;"));
+    become(world, "1:1", "offline");
+    WAIT_UNTIL(world, told(&friends, "1:1=offline;"));
+    become(world, "1:1", "offline"); /* no change */
+    become(world, "1:2", "offline");
+    WAIT_UNTIL(world, told(&friends, "1:2=offline;"));
+    friends_destroy(&friends);
+}
+
+/* An entry that is no device is present under its own id; a user of the same name counts with it.
+ */
+static void test_whichever_says_more_counts(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    friends_create(&friends, &world->fronts[0]);
+    WORLD_REDIS(world, "HSET", KEY("client:1:1"), "node", "x");
+    WORLD_REDIS(world, "HSET", KEY("client:device1"), "node", "x", "user", "1:9");
+    watch(&friends, "1:1");
+    watch(&friends, "device1");
+    WAIT_UNTIL(world, friends.calls == 2);
+    assert_true(told(&friends, "1:1:=online;device1:=offline;"));
+    become(world, "1:1", "busy");
+    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
+    become(world, "1:1", "offline"); /* the user; the entry is still there */
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    friends_destroy(&friends);
+}
+
+static void publish(struct world *world, const char *user, const char *epoch, unsigned seq,
+                    const char *status)
+{
+    char channel[128], message[128];
+    snprintf(channel, sizeof channel, KEY("presence:%s"), user);
+    snprintf(message, sizeof message, "1 %s %u %s", epoch, seq, status);
+    WORLD_REDIS(world, "PUBLISH", channel, message);
+}
+
+static void test_old_messages_change_nothing(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    char epoch[EPOCH_LENGTH + 1];
+    friends_create(&friends, &world->fronts[0]);
+    memcpy(epoch, world->fronts[0].map->spaces[0].partitions[0].epoch, sizeof epoch);
+    WORLD_REDIS(world, "HSET", KEY("head"), "seq", "100");
+    WORLD_REDIS(world, "HSET", KEY("user:1:1"), ".status", "online");
+    struct map_presence *one = watch(&friends, "1:1");
+    WAIT_UNTIL(world, told(&friends, "1:1:=online;"));
+    publish(world, "1:1", epoch, 100, "busy"); /* the read was at 100 */
+    publish(world, "1:1", epoch, 7, "busy");
+    publish(world, "1:1", epoch, 0, "busy");
+    publish(world, "1:1", epoch, 103, "busy");
+    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
+    assert_int_equal(friends.calls, 2);
+    publish(world, "1:1", epoch, 102, "online");
+    publish(world, "1:1", "too short", 200, "online");
+    /* What Redis says counts, whatever was published: 104 lowers, and so is read. */
+    WORLD_REDIS(world, "HSET", KEY("head"), "seq", "104");
+    publish(world, "1:1", epoch, 104, "offline");
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    assert_int_equal(map_presence_status(one), MAP_ONLINE);
+    friends_destroy(&friends);
+}
+
+static void test_a_lost_link_for_messages_is_made_up_for(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    friends_create(&friends, &world->fronts[0]);
+    become(world, "1:1", "online");
+    struct map_presence *one = watch(&friends, "1:1");
+    watch(&friends, "1:2");
+    WAIT_UNTIL(world, friends.calls == 2);
+    assert_true(told(&friends, "1:1:=online;1:2:=offline;"));
+    WAIT_UNTIL(world, is_listened_to(one) && is_quiet(&friends));
+    WORLD_REDIS(world, "CLIENT", "KILL", "TYPE", "pubsub");
+    become(world, "1:1", "offline");
+    become(world, "1:2", "busy");
+    WAIT_UNTIL(world, friends.calls == 4);
+    assert_int_equal(map_presence_status(one), MAP_OFFLINE);
+    friends_destroy(&friends);
+}
+
+static void test_the_turn_finds_what_no_message_told(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    world->fronts[0].settings.presence_reread = 1000;
+    friends_create(&friends, &world->fronts[0]);
+    struct map_presence *one = watch(&friends, "1:1");
+    WAIT_UNTIL(world, told(&friends, "1:1:=offline;"));
+    WAIT_UNTIL(world, is_listened_to(one) && is_quiet(&friends));
+    WORLD_REDIS(world, "HSET", KEY("user:1:1"), ".status", "busy"); /* without a word */
+    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
+    friends_destroy(&friends);
+}
+
+/* The link for commands is away: what is told waits for it, and what changed meanwhile is read. */
+static void test_a_lost_link_for_commands_is_made_up_for(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    friends_create(&friends, &world->fronts[0]);
+    become(world, "1:1", "online");
+    struct map_presence *one = watch(&friends, "1:1");
+    WAIT_UNTIL(world, told(&friends, "1:1:=online;"));
+    WAIT_UNTIL(world, is_listened_to(one) && is_quiet(&friends));
+    redis_link_reset(world->fronts[0].map->link, "a test");
+    loop_turn(world->loop, 0);
+    watch(&friends, "1:2");
+    become(world, "1:1", "offline");
+    WAIT_UNTIL(world, friends.calls == 3);
+    assert_int_equal(map_presence_status(one), MAP_OFFLINE);
+    friends_destroy(&friends);
+}
+
+/* In a new epoch nobody who was there is told offline before the hold has ended. */
+static void test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[0];
+    struct friends friends;
+    front->settings.hold = 20000;
+    friends_create(&friends, front);
+    become(world, "1:1", "online");
+    become(world, "1:2", "busy");
+    become(world, "1:3", "online");
+    struct map_presence *one = watch(&friends, "1:1");
+    watch(&friends, "1:2");
+    watch(&friends, "1:3");
+    WAIT_UNTIL(world, friends.calls == 3);
+    WAIT_UNTIL(world, is_listened_to(one) && is_quiet(&friends));
+    writer_reset(&friends.told);
+    unsigned epochs = front->map->spaces[0].partitions[0].epochs;
+    WORLD_REDIS(world, "FLUSHALL");
+    WAIT_UNTIL(world, front->map->spaces[0].partitions[0].epochs > epochs);
+    become(world, "1:2", "online"); /* put back, as another front-end would */
+    WAIT_UNTIL(world, told(&friends, "1:2=online;"));
+    become(world, "1:3", "online");
+    become(world, "1:3", "busy");
+    WAIT_UNTIL(world, told(&friends, "1:3=busy;"));
+    WAIT_UNTIL(world, is_quiet(&friends));
+    assert_int_equal(map_presence_status(one), MAP_ONLINE);
+    assert_true(told(&friends, ""));
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "1");
+    WAIT_UNTIL(world, told(&friends, "1:1=offline;"));
+    friends_destroy(&friends);
+}
+
+/* More names than one read takes; and unwatched ones are forgotten, also while they are read. */
+static void test_many_names_are_read_in_portions(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    enum { MANY = 1700 };
+    struct map_presence_watch *many = mem_zalloc(MANY, sizeof *many);
+    friends_create(&friends, &world->fronts[0]);
+    become(world, "3:1650", "busy");
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "3:%u", i);
+        map_presence_watch(friends.set, bytes_from_string(name), &many[i]);
+    }
+    WAIT_UNTIL(world, friends.calls == MANY);
+    assert_int_equal(map_presence_status(many[1650].presence), MAP_BUSY);
+    assert_int_equal(map_presence_status(many[1].presence), MAP_OFFLINE);
+    presence_link_up(world->fronts[0].map); /* all again */
+    WAIT_UNTIL(world, friends.set->parts[0].reading > 0);
+    for (unsigned i = 0; i < MANY; i++)
+        map_presence_unwatch(&many[i]);
+    loop_turn(world->loop, 0);
+    assert_int_equal(map_presence_count(friends.set), 0);
+    WAIT_UNTIL(world, is_quiet(&friends));
+    free(many);
+    friends_destroy(&friends);
+}
+
+/* A name that is unwatched and watched again in one turn goes on. */
+static void test_a_name_watched_again_is_still_known(void **state)
+{
+    struct world *world = *state;
+    struct friends friends;
+    friends_create(&friends, &world->fronts[0]);
+    become(world, "1:1", "online");
+    struct map_presence *one = watch(&friends, "1:1");
+    WAIT_UNTIL(world, told(&friends, "1:1:=online;"));
+    map_presence_unwatch(&friends.watches[0]);
+    friends.count = 0;
+    struct map_presence *again = watch(&friends, "1:1");
+    assert_ptr_equal(one, again);
+    assert_true(map_presence_is_known(again));
+    WAIT_UNTIL(world, is_listened_to(again) && is_quiet(&friends));
+    become(world, "1:1", "busy");
+    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
+    map_presence_unwatch(&friends.watches[0]);
+    friends.count = 0;
+    loop_turn(world->loop, 0);
+    assert_int_equal(map_presence_count(friends.set), 0);
+    become(world, "1:1", "offline");
+    watch(&friends, "1:1");
+    WAIT_UNTIL(world, told(&friends, "1:1:=offline;"));
+    friends_destroy(&friends);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_one, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_name_is_read_and_then_followed),
+        TEST(test_whichever_says_more_counts),
+        TEST(test_old_messages_change_nothing),
+        TEST(test_a_lost_link_for_messages_is_made_up_for),
+        TEST(test_the_turn_finds_what_no_message_told),
+        TEST(test_a_lost_link_for_commands_is_made_up_for),
+        TEST(test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended),
+        TEST(test_many_names_are_read_in_portions),
+        TEST(test_a_name_watched_again_is_still_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
