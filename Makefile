@@ -100,7 +100,7 @@ $(B)/obj/cmd/$(1)/%.o: cmd/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERA
 	$(CC) $(CFLAGS_ALL) $(foreach d,$(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
 $(B)/bin/$(1): $(patsubst cmd/%.c,$(B)/obj/cmd/%.o,$(wildcard cmd/$(1)/*.c)) $(LIB_FILES)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncurses -ltinfo)
+	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncursesw -ltinfo)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 

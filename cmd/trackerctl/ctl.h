@@ -14,6 +14,9 @@
 #include "map/reader.h"
 #include "redis/redis.h"
 
+/* Where a front-end's Tracker listener is unless --connect says so. */
+#define CTL_DEFAULT_CONNECT "127.0.0.1:6789"
+
 /* A public contract: docs/man/trackerctl.1. */
 enum ctl_exit {
     CTL_OK,
@@ -33,7 +36,10 @@ struct ctl {
     struct map_settings map; /* for client.ttl and client.grace */
     struct redis_target target;
     struct reader *reader; /* NULL until ctl_connect */
-    const char *connect;   /* the front-end's address */
+    const char *connect;   /* the front-end's address; NULL: the command's own */
+    const char *exec;      /* servers: what plays; NULL: nothing */
+    const char *ping;      /* servers: how pings are measured */
+    bool plain;            /* servers: a table, once */
     const char *space;
     bool space_given;
     bool json;
@@ -89,6 +95,7 @@ enum ctl_exit command_ping(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_servers(struct ctl *ctl, int count, char **arguments);
 /* clients --watch */
 enum ctl_exit watch_clients(struct ctl *ctl);
 

@@ -133,6 +133,8 @@ static const struct tracker_client_events events = {.connected = on_connected,
 static bool create_client(struct front *front)
 {
     struct ctl *ctl = front->ctl;
+    if (!ctl->connect)
+        ctl->connect = CTL_DEFAULT_CONNECT;
     bool is_small = front->id.len + front->state.len <= SMALL && front->version <= UINT8_MAX;
     /* Ours comes first, and tells what was late. */
     uint32_t timeout = (uint32_t)ctl->timeout_ms + 1000;

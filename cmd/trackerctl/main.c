@@ -18,7 +18,6 @@
 #include "version.h"
 
 #define DEFAULT_REDIS   "redis://127.0.0.1:6379/0"
-#define DEFAULT_CONNECT "127.0.0.1:6789"
 #define DEFAULT_SPACE   "main"
 #define DEFAULT_TIMEOUT 5000
 #define LONGEST_TIMEOUT (24 * 3600 * 1000)
@@ -48,6 +47,8 @@ static const struct command {
      command_drain},
     {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
      command_reload},
+    {"servers", "", "the list of game servers, on the whole screen", 0, 0, false, false,
+     command_servers},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
@@ -63,6 +64,9 @@ enum option_code {
     OPTION_BASE64,
     OPTION_WATCH,
     OPTION_REPAIR,
+    OPTION_EXEC,
+    OPTION_PLAIN,
+    OPTION_PING,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -79,6 +83,9 @@ static const struct option options[] = {
     {"base64", no_argument, NULL, OPTION_BASE64},
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"repair", no_argument, NULL, OPTION_REPAIR},
+    {"exec", required_argument, NULL, OPTION_EXEC},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"ping", required_argument, NULL, OPTION_PING},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -92,18 +99,23 @@ static void print_help(void)
         printf("  %-7s %-17s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     printf("\nOptions\n"
            "  --redis URL          where Redis is (TRACKER_REDIS_URL, else %s)\n"
-           "  --connect ADDR:PORT  the front-end for open, update and close (%s)\n"
+           "  --connect ADDR:PORT  the front-end: for open, update and close (%s),\n"
+           "                       for servers its lobby (127.0.0.1:23470)\n"
            "  --space NAME         the space (%s; nodes and fsck: all)\n"
            "  --prefix PREFIX      of all keys in Redis (tracker)\n"
            "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
            "  --timeout DURATION   how long an answer is waited for (%ds)\n"
            "  --json               JSON instead of tables\n"
            "  --base64             ids and states on the command line are base64\n"
+           "  --exec COMMAND       servers: what Enter runs, with %%a the address, %%h the host,\n"
+           "                       %%p the port of the server\n"
+           "  --plain              servers: a table, once\n"
+           "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
            "  --quiet              no word on what is talked to\n"
            "  --help, --version\n\n"
            "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
            "3 no connection, 4 no answer in time.\n",
-           DEFAULT_REDIS, DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
+           DEFAULT_REDIS, CTL_DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
 }
 
 /* Takes over a message of config. */
@@ -169,6 +181,14 @@ static bool take_option(struct ctl *ctl, int code)
         return ctl->watch = true;
     case OPTION_REPAIR:
         return ctl->repair = true;
+    case OPTION_EXEC:
+        ctl->exec = optarg;
+        return true;
+    case OPTION_PLAIN:
+        return ctl->plain = true;
+    case OPTION_PING:
+        ctl->ping = optarg;
+        return true;
     default:
         return false; /* getopt has complained */
     }
@@ -208,7 +228,6 @@ static void ctl_begin(struct ctl *ctl)
 {
     *ctl = (struct ctl){.loop = loop_create(),
                         .config = config_create(),
-                        .connect = DEFAULT_CONNECT,
                         .space = DEFAULT_SPACE,
                         .timeout_ms = DEFAULT_TIMEOUT};
     config_add(ctl->config, &redis_config, &ctl->redis);

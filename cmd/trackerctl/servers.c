@@ -1,0 +1,163 @@
+/* trackerctl servers: the player's list of game servers, on a screen, as a table or as JSON. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "output.h"
+
+#include "servers.h"
+
+#define DEFAULT_CONNECT "127.0.0.1:23470"
+
+/* What the model tells nobody waits for: the loop's turns are looked at after each. */
+static void on_changed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static const struct servers_events events = {.changed = on_changed};
+
+static bool parse_method(const char *text, enum pinger_method *method)
+{
+    static const char *const names[] = {"getinfo", "gltron", "tcp"};
+    *method = PINGER_GETINFO;
+    if (!text)
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(text, names[i])) {
+            *method = (enum pinger_method)i;
+            return true;
+        }
+    }
+    ctl_complain("--ping: \"%s\" is none of getinfo, gltron, tcp", text);
+    return false;
+}
+
+static void add_argument(struct writer *to, const struct servers_row *row, char which)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    if (which == 'a')
+        writer_string(to, address_format(&row->address, text));
+    else if (which == 'h')
+        writer_string(to, address_format_ip(&row->address, text));
+    else if (which == 'p')
+        writer_format(to, "%u", row->address.port);
+    else if (which == '%')
+        writer_string(to, "%");
+    else
+        writer_format(to, "%%%c", which);
+}
+
+int servers_run(const char *command, const struct servers_row *row)
+{
+    struct writer line = {0};
+    int status = -1;
+    if (row->address.family == ADDRESS_NONE)
+        return -1; /* nothing of a tracker's goes to the shell but numbers */
+    for (const char *at = command; *at; at++) {
+        if (at[0] == '%' && at[1])
+            add_argument(&line, row, *++at);
+        else
+            writer_u8(&line, (uint8_t)*at);
+    }
+    writer_u8(&line, 0);
+    status = system((const char *)line.data);
+    writer_free(&line);
+    return status < 0 || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
+}
+
+static void print_table(struct servers_row *const *rows, size_t count)
+{
+    const char *headings[16] = {NULL};
+    for (size_t i = 0; i < servers_column_count; i++)
+        headings[i] = servers_columns[i].heading;
+    struct table *table = table_create(headings);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < servers_column_count; j++) {
+            struct writer cell = {0};
+            servers_columns[j].write(rows[i], &cell);
+            table_add(table, output_shown_string(writer_bytes_written(&cell)));
+            writer_free(&cell);
+        }
+    }
+    table_print(table);
+    table_destroy(&table);
+}
+
+static void print_json(struct servers_row *const *rows, size_t count)
+{
+    struct writer json = {0};
+    json_open(&json, NULL, '[');
+    for (size_t i = 0; i < count; i++) {
+        const struct lobby_server *server = rows[i]->server;
+        json_open(&json, NULL, '{');
+        json_bytes(&json, "id", server->id);
+        json_bytes(&json, "ip", server->ip);
+        json_number(&json, "port", server->port);
+        json_string(&json, "state", lobby_state_name(server->state));
+        json_number(&json, "since", (int64_t)server->since);
+        if (rows[i]->ping == SERVERS_PING_KNOWN)
+            json_number(&json, "ping_us", rows[i]->microseconds);
+        json_open(&json, "infos", '{');
+        for (size_t j = 0; j < server->infos.property_count; j++)
+            json_raw_named(&json, server->infos.properties[j].name,
+                           server->infos.properties[j].value);
+        json_close(&json, '}');
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_print(&json);
+}
+
+/* Turns until the list is whole. */
+static enum ctl_exit wait_for_list(struct ctl *ctl, struct servers *servers, const char *target)
+{
+    uint64_t until = loop_now_ms(ctl->loop) + (uint64_t)ctl->timeout_ms;
+    while (!servers_are_whole(servers) && !ctl->stopped && loop_now_ms(ctl->loop) < until)
+        loop_turn(ctl->loop, 50);
+    if (servers_are_whole(servers))
+        return CTL_OK;
+    ctl_complain("%s: %s", target, servers_problem(servers) ? servers_problem(servers) : "no list");
+    return servers_were_connected(servers) ? CTL_LATE : CTL_UNREACHABLE;
+}
+
+static enum ctl_exit print_once(struct ctl *ctl, const char *target, enum pinger_method method)
+{
+    bool changed = false;
+    char *error = NULL;
+    size_t count;
+    struct servers *servers = servers_create(ctl, target, method, &events, &changed, &error);
+    if (!servers) {
+        ctl_complain("%s", error);
+        free(error);
+        return CTL_USAGE;
+    }
+    ctl_listen_for_signals(ctl);
+    enum ctl_exit result = wait_for_list(ctl, servers, target);
+    if (result == CTL_OK) {
+        while (!servers_are_measured(servers) && !ctl->stopped)
+            loop_turn(ctl->loop, 1000);
+        struct servers_row *const *rows = servers_rows(servers, &count);
+        if (ctl->json)
+            print_json(rows, count);
+        else
+            print_table(rows, count);
+    }
+    servers_destroy(&servers);
+    return result;
+}
+
+enum ctl_exit command_servers(struct ctl *ctl, int count, char **arguments)
+{
+    const char *target = ctl->connect ? ctl->connect : DEFAULT_CONNECT;
+    enum pinger_method method;
+    if (!parse_method(ctl->ping, &method))
+        return CTL_USAGE;
+    if (ctl->json || ctl->plain || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
+        return print_once(ctl, target, method);
+    return servers_screen(ctl, target, method, ctl->exec);
+}

@@ -1,0 +1,82 @@
+/*
+ * servers: the player's list of game servers: what the lobby tells, with the ping that is measured
+ * here, filtered and in order; and how it is shown: on a screen, as a table, as JSON.
+ */
+#ifndef TRACKERCTL_SERVERS_H
+#define TRACKERCTL_SERVERS_H
+
+#include <uthash.h>
+
+#include "base/address.h"
+#include "base/list.h"
+#include "client/pinger.h"
+#include "client/server_list.h"
+#include "ctl.h"
+
+enum servers_ping { SERVERS_PING_WAITS, SERVERS_PING_KNOWN, SERVERS_PING_SILENT };
+
+/* A server of the list. */
+struct servers_row {
+    UT_hash_handle hh; /* by id */
+    const struct lobby_server *server;
+    struct address address; /* family ADDRESS_NONE: the tracker gave none that can be asked */
+    enum servers_ping ping;
+    uint32_t microseconds; /* of the last answer */
+    struct list link;      /* of those whose ping is to be measured again, oldest first */
+    uint64_t asked_ms;
+};
+
+struct servers_events {
+    /* The list, a ping, or the connection is not what it was. */
+    void (*changed)(void *arg);
+};
+
+struct servers; /* the model */
+
+/* NULL and *error (the caller frees). */
+struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_method method,
+                               const struct servers_events *events, void *arg, char **error);
+void servers_destroy(struct servers **servers);
+/* Leaves the tracker, and comes back. What is known stays. */
+void servers_leave(struct servers *servers);
+void servers_return(struct servers *servers);
+
+/* Bytes to be found, in any case, in what a line shows; empty for all. Copied. */
+void servers_set_filter(struct servers *servers, struct bytes filter);
+/* Those that the filter lets through, the nearest first. Valid until the loop's next turn. */
+struct servers_row *const *servers_rows(struct servers *servers, size_t *count);
+size_t servers_count(const struct servers *servers); /* without the filter */
+/* Measures all pings again. */
+void servers_ping_all(struct servers *servers);
+/* Whether the list is whole, and every ping known or given up. */
+bool servers_are_whole(const struct servers *servers);
+bool servers_are_measured(const struct servers *servers);
+/* NULL while connected; else why not. */
+const char *servers_problem(const struct servers *servers);
+/* The tracker took us in at least once. */
+bool servers_were_connected(const struct servers *servers);
+
+/* Columns: how a row is shown. */
+struct servers_column {
+    const char *heading;
+    int width;     /* at least */
+    int most;      /* at most; 0: takes what is left */
+    bool right;    /* aligned */
+    int rank;      /* the highest goes first when there is no room; 0: always shown */
+    bool optional; /* not shown when no row has it */
+    void (*write)(const struct servers_row *row, struct writer *to);
+};
+extern const struct servers_column servers_columns[];
+extern const size_t servers_column_count;
+/* Columns of the terminal that UTF-8 text takes. */
+int servers_text_width(struct bytes text);
+
+/* Runs the command by the shell, with %a the address, %h the host, %p the port, %% a percent
+ * sign. Its exit code, or -1 after a complaint. */
+int servers_run(const char *command, const struct servers_row *row);
+
+/* Until the player leaves. exec: NULL for none. */
+enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_method method,
+                             const char *exec);
+
+#endif

@@ -1,0 +1,348 @@
+/* servers: the list as it is known, with pings, filtered and sorted when it is asked for. */
+#include "base/random.h"
+
+/* The tracker chooses the ids. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include "servers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* How often a ping is measured again. */
+#define PING_AGAIN_MS 15000
+#define PING_TICK_MS  500
+
+struct servers {
+    struct ctl *ctl;
+    struct server_list *list;
+    struct pinger *pinger;
+    enum pinger_method method;
+    const struct servers_events *events;
+    void *arg;
+    struct servers_row *all; /* by id */
+    struct list asked;       /* rows, the one asked longest ago first */
+    struct loop_timer *again;
+    struct writer filter; /* in lower case */
+    struct servers_row **rows;
+    size_t row_count;
+    bool rows_good;
+    char *problem; /* NULL: connected */
+    bool connected_once;
+    bool refused; /* the problem is what the tracker said before it closed, which says more */
+};
+
+static void tell(struct servers *servers)
+{
+    servers->rows_good = false;
+    servers->events->changed(servers->arg);
+}
+
+static void set_problem(struct servers *servers, const char *problem)
+{
+    free(servers->problem);
+    servers->problem = problem ? mem_strdup(problem) : NULL;
+}
+
+static struct servers_row *find(struct servers *servers, struct bytes id)
+{
+    struct servers_row *row = NULL;
+    HASH_FIND(hh, servers->all, id.data, id.len, row);
+    return row;
+}
+
+static struct servers_row *find_address(struct servers *servers, const struct address *address)
+{
+    for (struct servers_row *row = servers->all; row; row = row->hh.next) {
+        if (row->address.port == address->port && address_same_ip(&row->address, address))
+            return row;
+    }
+    return NULL;
+}
+
+static void ask(struct servers *servers, struct servers_row *row)
+{
+    row->asked_ms = loop_now_ms(servers->ctl->loop);
+    list_remove(&row->link);
+    if (row->address.family == ADDRESS_NONE) {
+        row->ping = SERVERS_PING_SILENT;
+        return;
+    }
+    list_append(&servers->asked, &row->link);
+    pinger_ask(servers->pinger, &row->address, servers->method);
+}
+
+static void set_address(struct servers_row *row)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    struct bytes id = row->server->id;
+    row->address = (struct address){0};
+    if (id.len >= sizeof text || memchr(id.data, 0, id.len))
+        return;
+    memcpy(text, id.data, id.len);
+    text[id.len] = 0;
+    if (!address_parse(text, &row->address))
+        row->address = (struct address){0};
+}
+
+static void add(struct servers *servers, const struct lobby_server *server)
+{
+    struct servers_row *row = mem_zalloc(1, sizeof *row);
+    row->server = server;
+    list_init(&row->link);
+    set_address(row);
+    HASH_ADD_KEYPTR(hh, servers->all, server->id.data, server->id.len, row);
+    ask(servers, row);
+}
+
+static void remove_row(struct servers *servers, struct servers_row *row)
+{
+    if (row->address.family != ADDRESS_NONE)
+        pinger_forget(servers->pinger, &row->address);
+    HASH_DEL(servers->all, row);
+    list_remove(&row->link);
+    free(row);
+}
+
+/* The new memory of a server that is known: its key moved with it. */
+static void replace(struct servers *servers, struct servers_row *row,
+                    const struct lobby_server *server)
+{
+    HASH_DEL(servers->all, row);
+    row->server = server;
+    HASH_ADD_KEYPTR(hh, servers->all, server->id.data, server->id.len, row);
+}
+
+static void on_changed(void *arg, enum server_list_change change, const struct lobby_server *server)
+{
+    struct servers *servers = arg;
+    struct servers_row *row = find(servers, server->id);
+    if (change == SERVER_LIST_DOWN) {
+        if (row)
+            remove_row(servers, row);
+    } else if (row) {
+        replace(servers, row, server);
+    } else {
+        add(servers, server);
+    }
+    tell(servers);
+}
+
+static void on_whole(void *arg)
+{
+    struct servers *servers = arg;
+    servers->connected_once = true;
+    servers->refused = false;
+    set_problem(servers, NULL);
+    tell(servers);
+}
+
+static void on_refused(void *arg, enum lobby_code code, struct bytes reason)
+{
+    struct servers *servers = arg;
+    char *text = mem_format("%s: %.*s", code < LOBBY_CODE_COUNT ? lobby_code_name(code) : "refused",
+                            (int)reason.len, (const char *)reason.data);
+    set_problem(servers, text);
+    servers->refused = true;
+    free(text);
+    tell(servers);
+}
+
+static void on_disconnected(void *arg, const char *reason)
+{
+    struct servers *servers = arg;
+    if (!servers->refused)
+        set_problem(servers, reason);
+    servers->refused = false;
+    tell(servers);
+}
+
+static const struct server_list_events list_events = {.changed = on_changed,
+                                                      .whole = on_whole,
+                                                      .refused = on_refused,
+                                                      .disconnected = on_disconnected};
+
+static void on_answered(void *arg, const struct address *address, uint32_t microseconds,
+                        struct bytes infostring)
+{
+    struct servers *servers = arg;
+    struct servers_row *row = find_address(servers, address);
+    if (!row)
+        return;
+    row->ping = SERVERS_PING_KNOWN;
+    row->microseconds = microseconds;
+    tell(servers);
+}
+
+static void on_silent(void *arg, const struct address *address)
+{
+    struct servers *servers = arg;
+    struct servers_row *row = find_address(servers, address);
+    if (!row)
+        return;
+    row->ping = SERVERS_PING_SILENT;
+    tell(servers);
+}
+
+static const struct pinger_events pinger_events = {.answered = on_answered, .silent = on_silent};
+
+static void on_again(void *arg)
+{
+    struct servers *servers = arg;
+    uint64_t now = loop_now_ms(servers->ctl->loop);
+    while (!list_is_empty(&servers->asked)) {
+        struct servers_row *row = list_entry(servers->asked.next, struct servers_row, link);
+        if (row->asked_ms + PING_AGAIN_MS > now)
+            break;
+        ask(servers, row);
+    }
+    loop_timer_start(servers->again, PING_TICK_MS);
+}
+
+struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_method method,
+                               const struct servers_events *events, void *arg, char **error)
+{
+    struct lobby_options options = {.target = target,
+                                    .connect_timeout_ms = (uint32_t)ctl->timeout_ms,
+                                    .reply_timeout_ms = (uint32_t)ctl->timeout_ms};
+    struct servers *servers = mem_zalloc(1, sizeof *servers);
+    servers->list = server_list_create(ctl->loop, &options, &list_events, servers, error);
+    if (!servers->list) {
+        free(servers);
+        return NULL;
+    }
+    servers->ctl = ctl;
+    servers->method = method;
+    servers->events = events;
+    servers->arg = arg;
+    servers->problem = mem_strdup("connecting");
+    list_init(&servers->asked);
+    servers->pinger = pinger_create(ctl->loop, NULL, &pinger_events, servers);
+    servers->again = loop_timer_create(ctl->loop, on_again, servers);
+    servers_return(servers);
+    return servers;
+}
+
+void servers_destroy(struct servers **pointer)
+{
+    struct servers *servers = *pointer;
+    struct servers_row *row, *next;
+    *pointer = NULL;
+    if (!servers)
+        return;
+    HASH_ITER (hh, servers->all, row, next)
+        remove_row(servers, row);
+    pinger_destroy(&servers->pinger);
+    server_list_destroy(&servers->list);
+    loop_timer_destroy(&servers->again);
+    writer_free(&servers->filter);
+    free(servers->rows);
+    free(servers->problem);
+    free(servers);
+}
+
+void servers_leave(struct servers *servers)
+{
+    server_list_stop(servers->list);
+    loop_timer_stop(servers->again);
+}
+
+void servers_return(struct servers *servers)
+{
+    server_list_start(servers->list);
+    loop_timer_start(servers->again, PING_TICK_MS);
+}
+
+static void add_lower(struct writer *to, struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        writer_u8(to, c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+}
+
+void servers_set_filter(struct servers *servers, struct bytes filter)
+{
+    writer_reset(&servers->filter);
+    add_lower(&servers->filter, filter);
+    servers->rows_good = false;
+}
+
+static bool passes(const struct servers *servers, const struct servers_row *row)
+{
+    struct writer shown = {0}, lower = {0};
+    if (servers->filter.len == 0)
+        return true;
+    for (size_t i = 0; i < servers_column_count; i++) {
+        servers_columns[i].write(row, &shown);
+        writer_u8(&shown, '\n'); /* which no filter holds: nothing is found across columns */
+    }
+    add_lower(&lower, writer_bytes_written(&shown));
+    bool found = lower.len &&
+                 memmem(lower.data, lower.len, servers->filter.data, servers->filter.len) != NULL;
+    writer_free(&shown);
+    writer_free(&lower);
+    return found;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct servers_row *left = *(struct servers_row *const *)a,
+                             *right = *(struct servers_row *const *)b;
+    static const int order[] = {
+        [SERVERS_PING_KNOWN] = 0, [SERVERS_PING_WAITS] = 1, [SERVERS_PING_SILENT] = 2};
+    if (left->ping != right->ping)
+        return order[left->ping] - order[right->ping];
+    if (left->ping == SERVERS_PING_KNOWN && left->microseconds != right->microseconds)
+        return left->microseconds < right->microseconds ? -1 : 1;
+    return bytes_compare(left->server->id, right->server->id);
+}
+
+struct servers_row *const *servers_rows(struct servers *servers, size_t *count)
+{
+    if (!servers->rows_good) {
+        servers->rows =
+            mem_realloc(servers->rows, (servers_count(servers) + 1) * sizeof *servers->rows);
+        servers->row_count = 0;
+        for (struct servers_row *row = servers->all; row; row = row->hh.next) {
+            if (passes(servers, row))
+                servers->rows[servers->row_count++] = row;
+        }
+        qsort(servers->rows, servers->row_count, sizeof *servers->rows, compare);
+        servers->rows_good = true;
+    }
+    *count = servers->row_count;
+    return servers->rows;
+}
+
+size_t servers_count(const struct servers *servers)
+{
+    return HASH_COUNT(servers->all);
+}
+
+void servers_ping_all(struct servers *servers)
+{
+    for (struct servers_row *row = servers->all; row; row = row->hh.next)
+        ask(servers, row);
+}
+
+bool servers_are_whole(const struct servers *servers)
+{
+    return server_list_is_whole(servers->list);
+}
+
+bool servers_are_measured(const struct servers *servers)
+{
+    return pinger_waiting(servers->pinger) == 0;
+}
+
+const char *servers_problem(const struct servers *servers)
+{
+    return servers->problem;
+}
+
+bool servers_were_connected(const struct servers *servers)
+{
+    return servers->connected_once;
+}

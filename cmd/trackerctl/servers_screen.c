@@ -1,0 +1,472 @@
+/*
+ * servers: the list on a whole screen.
+ *
+ * What has changed is drawn ten times a second at most, what a key did at once. The line that is
+ * selected stays the same server while others come, go, and change their places.
+ */
+#define NCURSES_WIDECHAR 1
+#include <curses.h>
+#include <limits.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/mem.h"
+
+#include "servers.h"
+
+#define DRAW_MS        100
+#define ESCAPE         27
+#define FILTER_MAX     64
+#define HEADER_LINES   2 /* the title and the headings */
+#define LAYOUT_COLUMNS 16
+#define CONTROL(c)     ((c)&0x1f)
+
+struct layout {
+    const struct servers_column *columns[LAYOUT_COLUMNS];
+    int widths[LAYOUT_COLUMNS];
+    size_t count;
+};
+
+struct screen {
+    struct ctl *ctl;
+    struct servers *servers;
+    const char *target;
+    const char *exec;
+    struct loop_io *keys;
+    struct loop_signal *resized;
+    struct loop_timer *draw;
+    struct writer selected; /* the id; empty: the first line */
+    size_t place;           /* its line, and where another takes its place */
+    size_t top;             /* the first line that is shown */
+    wchar_t filter[FILTER_MAX + 1];
+    size_t filter_len;
+    const char *note; /* what the last key could not do */
+    bool play;        /* Enter was hit */
+    bool quit;
+};
+
+/* A cell of so many columns: text that is cut, or filled up. */
+static void put_cell(int line, int column, int width, bool right, struct bytes text)
+{
+    mbstate_t state = {0};
+    int used = servers_text_width(text), at = column;
+    if (width <= 0)
+        return;
+    if (right && used < width)
+        at += width - used;
+    move(line, at);
+    for (int left = width; text.len > 0;) {
+        wchar_t character;
+        size_t n = mbrtowc(&character, (const char *)text.data, text.len, &state);
+        if (n == 0 || n > text.len)
+            return;
+        int columns = wcwidth(character) > 0 ? wcwidth(character) : 0;
+        if (columns > left)
+            return;
+        addnwstr(&character, 1);
+        left -= columns;
+        text.data += n;
+        text.len -= n;
+    }
+}
+
+/* The widest that a column's cells are, its heading among them. */
+static int natural_width(const struct servers_column *column, struct servers_row *const *rows,
+                         size_t count, bool *empty)
+{
+    int width = column->width;
+    struct writer cell = {0};
+    *empty = true;
+    for (size_t i = 0; i < count; i++) {
+        writer_reset(&cell);
+        column->write(rows[i], &cell);
+        int here = servers_text_width(writer_bytes_written(&cell));
+        *empty &= here == 0;
+        if (here > width)
+            width = here;
+    }
+    writer_free(&cell);
+    return column->most && width > column->most ? column->most : width;
+}
+
+static int layout_width(const struct layout *layout)
+{
+    int width = 0;
+    for (size_t i = 0; i < layout->count; i++)
+        width += layout->widths[i] + 1;
+    return width - 1;
+}
+
+/* The column that is least needed; layout->count when all are. */
+static size_t least_needed(const struct layout *layout)
+{
+    size_t least = layout->count;
+    int rank = 0;
+    for (size_t i = 0; i < layout->count; i++) {
+        if (layout->columns[i]->rank > rank) {
+            rank = layout->columns[i]->rank;
+            least = i;
+        }
+    }
+    return least;
+}
+
+static void remove_column(struct layout *layout, size_t index)
+{
+    layout->count--;
+    for (size_t i = index; i < layout->count; i++) {
+        layout->columns[i] = layout->columns[i + 1];
+        layout->widths[i] = layout->widths[i + 1];
+    }
+}
+
+/* Columns that have something to show, as many as there is room for; one takes what is left, and
+ * gives way to the least when there is too little. */
+static void lay_out(struct layout *layout, struct servers_row *const *rows, size_t count, int width)
+{
+    int *open = NULL;
+    layout->count = 0;
+    for (size_t i = 0; i < servers_column_count; i++) {
+        const struct servers_column *column = &servers_columns[i];
+        bool empty;
+        int natural = natural_width(column, rows, count, &empty);
+        if (column->optional && empty && count > 0)
+            continue;
+        layout->columns[layout->count] = column;
+        layout->widths[layout->count++] = column->most ? natural : column->width;
+    }
+    while (layout_width(layout) > width && least_needed(layout) < layout->count)
+        remove_column(layout, least_needed(layout));
+    for (size_t i = 0; i < layout->count; i++) {
+        if (!layout->columns[i]->most)
+            open = &layout->widths[i];
+    }
+    if (open)
+        *open += width - layout_width(layout);
+}
+
+static void draw_row(const struct screen *screen, const struct layout *layout, int line,
+                     const struct servers_row *row, bool selected)
+{
+    struct writer cell = {0};
+    int column = 0;
+    if (selected)
+        attron(A_REVERSE);
+    mvhline(line, 0, ' ', COLS);
+    for (size_t i = 0; i < layout->count; i++) {
+        writer_reset(&cell);
+        layout->columns[i]->write(row, &cell);
+        put_cell(line, column, layout->widths[i], layout->columns[i]->right,
+                 writer_bytes_written(&cell));
+        column += layout->widths[i] + 1;
+    }
+    if (selected)
+        attroff(A_REVERSE);
+    writer_free(&cell);
+}
+
+/* Where the selected server stands now. */
+static void find_place(struct screen *screen, struct servers_row *const *rows, size_t count)
+{
+    struct bytes id = writer_bytes_written(&screen->selected);
+    for (size_t i = 0; i < count && id.len > 0; i++) {
+        if (bytes_equal(rows[i]->server->id, id)) {
+            screen->place = i;
+            return;
+        }
+    }
+    if (screen->place >= count)
+        screen->place = count > 0 ? count - 1 : 0;
+}
+
+static void select_place(struct screen *screen, size_t place)
+{
+    size_t count;
+    struct servers_row *const *rows = servers_rows(screen->servers, &count);
+    if (count == 0)
+        return;
+    screen->place = place < count ? place : count - 1;
+    writer_reset(&screen->selected);
+    writer_bytes(&screen->selected, rows[screen->place]->server->id);
+}
+
+static size_t page(void)
+{
+    return LINES > HEADER_LINES + 2 ? (size_t)(LINES - HEADER_LINES - 1) : 1;
+}
+
+static void draw_title(const struct screen *screen, size_t shown)
+{
+    const char *problem = servers_problem(screen->servers);
+    struct writer title = {0};
+    size_t all = servers_count(screen->servers);
+    writer_format(&title, "%zu %s", all, all == 1 ? "server" : "servers");
+    if (screen->filter_len > 0)
+        writer_format(&title, ", %zu shown", shown);
+    writer_format(&title, "  %s", screen->target);
+    if (problem)
+        writer_format(&title, "  [%s]", problem);
+    attron(A_BOLD);
+    put_cell(0, 0, COLS, false, writer_bytes_written(&title));
+    attroff(A_BOLD);
+    writer_free(&title);
+}
+
+static void draw_bottom(const struct screen *screen)
+{
+    struct writer text = {0};
+    if (screen->note) {
+        writer_string(&text, screen->note);
+    } else if (screen->filter_len > 0) {
+        writer_format(&text, "filter: %ls_", screen->filter);
+    } else {
+        writer_string(&text, "type to filter  ");
+        writer_string(&text, screen->exec ? "Enter plays  " : "");
+        writer_string(&text, "F5 pings again  Esc leaves");
+    }
+    put_cell(LINES - 1, 0, COLS, false, writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+static void draw(void *arg)
+{
+    struct screen *screen = arg;
+    struct layout layout;
+    size_t count, lines = page();
+    struct servers_row *const *rows = servers_rows(screen->servers, &count);
+    loop_timer_stop(screen->draw);
+    find_place(screen, rows, count);
+    if (screen->place < screen->top)
+        screen->top = screen->place;
+    if (screen->place >= screen->top + lines)
+        screen->top = screen->place - lines + 1;
+    if (screen->top + lines > count)
+        screen->top = count > lines ? count - lines : 0;
+    erase();
+    lay_out(&layout, rows, count, COLS);
+    draw_title(screen, count);
+    int column = 0;
+    attron(A_UNDERLINE);
+    mvhline(1, 0, ' ', COLS);
+    for (size_t i = 0; i < layout.count; i++) {
+        put_cell(1, column, layout.widths[i], layout.columns[i]->right,
+                 bytes_from_string(layout.columns[i]->heading));
+        column += layout.widths[i] + 1;
+    }
+    attroff(A_UNDERLINE);
+    for (size_t i = screen->top; i < count && i < screen->top + lines; i++)
+        draw_row(screen, &layout, HEADER_LINES + (int)(i - screen->top), rows[i],
+                 i == screen->place);
+    if (count == 0 && servers_are_whole(screen->servers))
+        put_cell(HEADER_LINES + 1, 2, COLS - 2, false,
+                 screen->filter_len ? BYTES_LITERAL("no server is like this")
+                                    : BYTES_LITERAL("no server is listed; one that comes is shown "
+                                                    "here at once"));
+    draw_bottom(screen);
+    refresh();
+}
+
+static void on_changed(void *arg)
+{
+    struct screen *screen = arg;
+    if (screen->draw && !loop_timer_is_running(screen->draw))
+        loop_timer_start(screen->draw, DRAW_MS);
+}
+
+static const struct servers_events events = {.changed = on_changed};
+
+static void apply_filter(struct screen *screen)
+{
+    char text[FILTER_MAX * MB_LEN_MAX + 1];
+    screen->filter[screen->filter_len] = 0;
+    size_t len = wcstombs(text, screen->filter, sizeof text);
+    servers_set_filter(screen->servers,
+                       (struct bytes){(uint8_t *)text, len == (size_t)-1 ? 0 : len});
+}
+
+static void type(struct screen *screen, wchar_t character)
+{
+    if (screen->filter_len < FILTER_MAX)
+        screen->filter[screen->filter_len++] = character;
+    apply_filter(screen);
+}
+
+static void erase_one(struct screen *screen)
+{
+    if (screen->filter_len > 0)
+        screen->filter_len--;
+    apply_filter(screen);
+}
+
+/* Escape takes the filter back first. */
+static void escape(struct screen *screen)
+{
+    screen->quit = screen->filter_len == 0;
+    screen->filter_len = 0;
+    apply_filter(screen);
+}
+
+static void enter(struct screen *screen)
+{
+    if (screen->exec)
+        screen->play = true;
+    else
+        screen->note = "start with --exec 'game +connect %a' to play from here";
+}
+
+static void take_function_key(struct screen *screen, wint_t key)
+{
+    size_t place = screen->place, lines = page();
+    switch (key) {
+    case KEY_UP:
+        select_place(screen, place > 0 ? place - 1 : 0);
+        break;
+    case KEY_DOWN:
+        select_place(screen, place + 1);
+        break;
+    case KEY_PPAGE:
+        select_place(screen, place > lines ? place - lines : 0);
+        break;
+    case KEY_NPAGE:
+        select_place(screen, place + lines);
+        break;
+    case KEY_HOME:
+        select_place(screen, 0);
+        break;
+    case KEY_END:
+        select_place(screen, SIZE_MAX);
+        break;
+    case KEY_F(5):
+        servers_ping_all(screen->servers);
+        break;
+    case KEY_ENTER:
+        enter(screen);
+        break;
+    case KEY_BACKSPACE:
+        erase_one(screen);
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_character(struct screen *screen, wint_t key)
+{
+    if (key == ESCAPE)
+        escape(screen);
+    else if (key == '\n' || key == '\r')
+        enter(screen);
+    else if (key == 127 || key == '\b')
+        erase_one(screen);
+    else if (key == CONTROL('r'))
+        servers_ping_all(screen->servers);
+    else if (key == CONTROL('c'))
+        screen->quit = true;
+    else if (key >= ' ')
+        type(screen, (wchar_t)key);
+}
+
+static void on_keys(void *arg, unsigned ready)
+{
+    struct screen *screen = arg;
+    wint_t key;
+    int kind;
+    while ((kind = get_wch(&key)) != ERR) {
+        screen->note = NULL;
+        if (kind == KEY_CODE_YES)
+            take_function_key(screen, key);
+        else
+            take_character(screen, key);
+    }
+    draw(screen);
+}
+
+static void on_resized(void *arg)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
+        resizeterm(size.ws_row, size.ws_col);
+    draw(arg);
+}
+
+static void show(struct screen *screen)
+{
+    raw(); /* Ctrl-C is a key */
+    noecho();
+    nonl();
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    curs_set(0);
+    draw(screen);
+}
+
+static void play(struct screen *screen)
+{
+    size_t count;
+    struct servers_row *const *rows = servers_rows(screen->servers, &count);
+    screen->play = false;
+    find_place(screen, rows, count);
+    if (count == 0)
+        return;
+    struct servers_row row = *rows[screen->place];
+    servers_leave(screen->servers);
+    loop_io_set(screen->keys, 0);
+    endwin();
+    if (servers_run(screen->exec, &row) < 0)
+        screen->note = "the command could not be run";
+    loop_io_set(screen->keys, LOOP_READ);
+    servers_return(screen->servers);
+    servers_ping_all(screen->servers);
+    show(screen);
+}
+
+static void run(struct screen *screen)
+{
+    show(screen);
+    while (!screen->quit && !screen->ctl->stopped) {
+        loop_turn(screen->ctl->loop, 60000);
+        if (screen->play)
+            play(screen);
+    }
+}
+
+enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_method method,
+                             const char *exec)
+{
+    struct screen screen = {.ctl = ctl, .target = target, .exec = exec};
+    char *error = NULL;
+    (void)setlocale(LC_CTYPE, "");
+    if (MB_CUR_MAX == 1)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
+    screen.servers = servers_create(ctl, target, method, &events, &screen, &error);
+    if (!screen.servers) {
+        ctl_complain("%s", error);
+        free(error);
+        return CTL_USAGE;
+    }
+    set_escdelay(25);
+    if (!newterm(NULL, stdout, stdin)) {
+        ctl_complain("this terminal (TERM=%s) cannot show a screen; use --plain or --json",
+                     getenv("TERM") ? getenv("TERM") : "");
+        servers_destroy(&screen.servers);
+        return CTL_NO;
+    }
+    screen.draw = loop_timer_create(ctl->loop, draw, &screen);
+    screen.keys = loop_io_create(ctl->loop, STDIN_FILENO, on_keys, &screen);
+    loop_io_set(screen.keys, LOOP_READ);
+    screen.resized = loop_signal_create(ctl->loop, SIGWINCH, on_resized, &screen);
+    ctl_listen_for_signals(ctl);
+    run(&screen);
+    endwin();
+    loop_signal_destroy(&screen.resized);
+    loop_io_destroy(&screen.keys);
+    loop_timer_destroy(&screen.draw);
+    servers_destroy(&screen.servers);
+    writer_free(&screen.selected);
+    return CTL_OK;
+}
