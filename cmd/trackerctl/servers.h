@@ -57,13 +57,18 @@ const char *servers_problem(const struct servers *servers);
 bool servers_were_connected(const struct servers *servers);
 
 /* Columns: how a row is shown. */
+enum servers_shown {
+    SERVERS_SHOWN_ALWAYS,
+    SERVERS_SHOWN_UNLESS_EMPTY, /* not when there are rows and none has it */
+    SERVERS_SHOWN_IF_ANY        /* when a row has it */
+};
 struct servers_column {
     const char *heading;
-    int width;     /* at least */
-    int most;      /* at most; 0: takes what is left */
-    bool right;    /* aligned */
-    int rank;      /* the highest goes first when there is no room; 0: always shown */
-    bool optional; /* not shown when no row has it */
+    int width;  /* at least */
+    int most;   /* at most; 0: takes what is left */
+    bool right; /* aligned */
+    int rank;   /* the highest goes first when there is no room; 0: always shown */
+    enum servers_shown shown;
     void (*write)(const struct servers_row *row, struct writer *to);
 };
 extern const struct servers_column servers_columns[];

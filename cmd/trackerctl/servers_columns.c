@@ -93,16 +93,16 @@ static void write_address(const struct servers_row *row, struct writer *to)
 }
 
 const struct servers_column servers_columns[] = {
-    {"PING", 4, 5, true, 0, false, write_ping},
-    {"PLAYERS", 7, 9, true, 0, false, write_players},
-    {"SPEED", 6, 8, false, 2, true, write_speed},
-    {"SIZE", 6, 8, false, 3, true, write_size},
-    {"ERASE", 5, 5, false, 4, true, write_erase},
-    {"DESCRIPTION", 12, 0, false, 0, false, write_description},
-    {"GAME", 6, 14, false, 6, true, write_game},
-    {"MAP", 6, 14, false, 5, true, write_map},
-    {"VERSION", 7, 12, false, 7, true, write_version},
-    {"ADDRESS", 15, 47, false, 0, false, write_address},
+    {"PING", 4, 5, true, 0, SERVERS_SHOWN_ALWAYS, write_ping},
+    {"PLAYERS", 7, 9, true, 0, SERVERS_SHOWN_ALWAYS, write_players},
+    {"SPEED", 6, 8, false, 2, SERVERS_SHOWN_UNLESS_EMPTY, write_speed},
+    {"SIZE", 6, 8, false, 3, SERVERS_SHOWN_UNLESS_EMPTY, write_size},
+    {"ERASE", 5, 5, false, 4, SERVERS_SHOWN_UNLESS_EMPTY, write_erase},
+    {"DESCRIPTION", 12, 0, false, 0, SERVERS_SHOWN_ALWAYS, write_description},
+    {"GAME", 6, 14, false, 6, SERVERS_SHOWN_IF_ANY, write_game},
+    {"MAP", 6, 14, false, 5, SERVERS_SHOWN_IF_ANY, write_map},
+    {"VERSION", 7, 12, false, 7, SERVERS_SHOWN_UNLESS_EMPTY, write_version},
+    {"ADDRESS", 15, 47, false, 0, SERVERS_SHOWN_ALWAYS, write_address},
 };
 const size_t servers_column_count = sizeof servers_columns / sizeof *servers_columns;
 

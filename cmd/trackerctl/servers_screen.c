@@ -135,7 +135,8 @@ static void lay_out(struct layout *layout, struct servers_row *const *rows, size
         const struct servers_column *column = &servers_columns[i];
         bool empty;
         int natural = natural_width(column, rows, count, &empty);
-        if (column->optional && empty && count > 0)
+        if (empty && (column->shown == SERVERS_SHOWN_IF_ANY ||
+                      (column->shown == SERVERS_SHOWN_UNLESS_EMPTY && count > 0)))
             continue;
         layout->columns[layout->count] = column;
         layout->widths[layout->count++] = column->most ? natural : column->width;
