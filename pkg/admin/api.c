@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
+#include "base/ids.h"
 #include "base/mem.h"
+#include "codec/entry.h"
 
 #define LIMIT_STANDARD 100
 
@@ -276,10 +278,40 @@ static void on_stats(void *arg, struct http_request *request)
     respond(request, 200, &text);
 }
 
+/* GET /api/v1/shard */
+
+static void on_shard(void *arg, struct http_request *request)
+{
+    struct admin *admin = arg;
+    struct bytes id = http_request_query(request, "id");
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+        return;
+    if (id.len == 0) {
+        admin_respond_error(request, 400, "the parameter id is missing");
+        return;
+    }
+    struct admin_space *space = admin_space_asked(admin, request);
+    if (!space)
+        return;
+    uint32_t partitions = map_space_partitions(space->map);
+    json_write_object_begin(&json);
+    entry_write_opaque(&json, "id", id);
+    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    json_write_name(&json, "shard");
+    json_write_integer(&json, shard_of(id, partitions));
+    json_write_name(&json, "partitions");
+    json_write_integer(&json, partitions);
+    json_write_object_end(&json);
+    respond(request, 200, &text);
+}
+
 void api_add_routes(struct admin *admin, struct http_router *router)
 {
     http_router_add(router, "GET", "/api/v1/clients", on_clients, admin);
     http_router_add(router, "GET", "/api/v1/clients/*", on_client, admin);
     http_router_add(router, "GET", "/api/v1/nodes", on_nodes, admin);
     http_router_add(router, "GET", "/api/v1/stats", on_stats, admin);
+    http_router_add(router, "GET", "/api/v1/shard", on_shard, admin);
 }

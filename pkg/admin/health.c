@@ -3,10 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/escape.h"
-#include "base/ids.h"
 #include "base/mem.h"
 #include "metrics/metrics.h"
 
@@ -62,42 +59,6 @@ static void on_metrics(void *arg, struct http_request *request)
     writer_free(&text);
 }
 
-/* The space that the query names, or the first; NULL when there is none of that name. */
-static struct map_space *asked_space(const struct health *health, struct http_request *request)
-{
-    struct bytes name = http_request_query(request, "space");
-    char text[64];
-    if (name.len >= sizeof text || (name.len > 0 && memchr(name.data, 0, name.len)))
-        return NULL;
-    if (name.len > 0)
-        memcpy(text, name.data, name.len);
-    text[name.len] = 0;
-    return map_space_find(health->map, text);
-}
-
-static void on_shard(void *arg, struct http_request *request)
-{
-    const struct health *health = arg;
-    struct bytes id = http_request_query(request, "id");
-    struct map_space *space = asked_space(health, request);
-    struct writer text = {0};
-    if (id.len == 0 || !space) {
-        http_respond(request, id.len == 0 ? 400 : 404, "application/json", NULL,
-                     id.len == 0 ? BYTES_LITERAL("{\"error\":\"the parameter id is missing\"}\n")
-                                 : BYTES_LITERAL("{\"error\":\"there is no such space\"}\n"));
-        return;
-    }
-    uint32_t partitions = map_space_partitions(space);
-    writer_string(&text, "{\"id\":");
-    escape_json(&text, id);
-    writer_string(&text, ",\"space\":");
-    escape_json(&text, bytes_from_string(map_space_name(space)));
-    writer_format(&text, ",\"shard\":%u,\"partitions\":%u}\n", shard_of(id, partitions),
-                  partitions);
-    http_respond(request, 200, "application/json", NULL, writer_bytes_written(&text));
-    writer_free(&text);
-}
-
 struct health *health_create(struct map *map)
 {
     struct health *health = mem_zalloc(1, sizeof *health);
@@ -114,7 +75,6 @@ void health_add_probes(struct health *health, struct http_router *router)
 void health_add_pages(struct health *health, struct http_router *router)
 {
     http_router_add(router, "GET", "/metrics", on_metrics, health);
-    http_router_add(router, "GET", "/api/v1/shard", on_shard, health);
 }
 
 void health_destroy(struct health **health)

@@ -4,7 +4,6 @@
  *   GET /healthz             200 while the loop turns
  *   GET /readyz              200 when this front-end can serve, else 503 and the reason
  *   GET /metrics             Prometheus text format 0.0.4
- *   GET /api/v1/shard?id=ID[&space=NAME]  the partition of an id, as JSON
  */
 #ifndef ADMIN_HEALTH_H
 #define ADMIN_HEALTH_H

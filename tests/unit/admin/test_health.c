@@ -1,4 +1,4 @@
-/* The health routes over real HTTP, with a real map. */
+/* The routes for operators over real HTTP, with a real map. */
 #include "map/fixture.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "admin/health.h"
 
 struct stage {
@@ -14,9 +15,11 @@ struct stage {
     struct config *config;
     struct net_settings net_settings;
     struct http_settings http_settings;
+    struct admin_settings admin_settings;
     struct net *net;
     struct http_router *router;
     struct health *health;
+    struct admin *admin;
     struct listener *listener;
 };
 
@@ -41,9 +44,11 @@ static int create(void **state)
     stage->config = config_create();
     config_add(stage->config, &net_config, &stage->net_settings);
     config_add(stage->config, &http_config, &stage->http_settings);
+    config_add(stage->config, &admin_config, &stage->admin_settings);
     stage->net = net_create(stage->world->loop, &stage->net_settings);
     stage->router = http_router_create();
     stage->health = health_create(stage->front->map);
+    stage->admin = admin_create(stage->front->map, stage->health, &stage->admin_settings, "0.0.0");
     stage->listener =
         listener_create(stage->net, "127.0.0.1:0", &stage->net_settings, &callbacks, stage, &error);
     if (!stage->listener)
@@ -60,11 +65,13 @@ static int destroy(void **state)
     loop_turn(stage->world->loop, 0);
     listener_destroy(&stage->listener);
     http_router_destroy(&stage->router);
+    admin_destroy(&stage->admin);
     health_destroy(&stage->health);
     net_destroy(&stage->net);
     config_destroy(&stage->config);
     config_free_values(&net_config, &stage->net_settings);
     config_free_values(&http_config, &stage->http_settings);
+    config_free_values(&admin_config, &stage->admin_settings);
     world_destroy(stage->world);
     free(stage);
     return 0;
@@ -134,7 +141,13 @@ static void test_pages(void **state)
 {
     struct stage *stage = *state;
     health_add_pages(stage->health, stage->router);
+    admin_add_routes(stage->admin, stage->router);
+    expect(stage, "/", "200", "<!doctype html>");
+    expect(stage, "/tracker.js", "200", "text/javascript");
+    stage->admin_settings.page = ADMIN_OFF;
     expect(stage, "/", "200", "/api/v1/shard?id=");
+    expect(stage, "/page.js", "404", "turned off");
+    expect(stage, "/tracker.js", "200", "text/javascript");
     expect(stage, "/metrics", "200", "text/plain; version=0.0.4");
     expect(stage, "/metrics", "200", "\ntracker_ready ");
     expect(stage, "/nothing", "404", "");
@@ -144,11 +157,11 @@ static void test_pages(void **state)
 static void test_shard(void **state)
 {
     struct stage *stage = *state;
-    health_add_pages(stage->health, stage->router);
+    admin_add_routes(stage->admin, stage->router);
     expect(stage, "/api/v1/shard?id=1%3A789", "200",
            "{\"id\":\"1:789\",\"space\":\"main\",\"shard\":1,\"partitions\":5}\n");
     expect(stage, "/api/v1/shard?id=1:789&space=other", "200", "\"space\":\"other\",\"shard\":1");
-    expect(stage, "/api/v1/shard?id=%22%00%ff", "200", "{\"id\":\"\\\"\\u0000");
+    expect(stage, "/api/v1/shard?id=%22%00%ff", "200", "{\"id64\":\"IgD/\"");
     expect(stage, "/api/v1/shard", "400", "error");
     expect(stage, "/api/v1/shard?id=", "400", "error");
     expect(stage, "/api/v1/shard?id=x&space=nowhere", "404", "error");
