@@ -17,7 +17,7 @@ struct bytes entries_field(struct bytes body, const char *name)
     struct bytes field, value;
     while (event_field(&body, &field, &value)) {
         if (bytes_equal(field, bytes_from_string(name)))
-            return value.data ? value : BYTES_LITERAL("");
+            return value;
     }
     return (struct bytes){0};
 }
@@ -53,6 +53,15 @@ static bool is_named(struct bytes field, const char *name)
     return bytes_equal(field, bytes_from_string(name));
 }
 
+/* A deleted field, in a change, is null. */
+static void write_field(struct writer *to, struct bytes name, struct bytes value)
+{
+    if (value.data)
+        json_bytes_named(to, name, value);
+    else
+        json_raw_named(to, name, BYTES_LITERAL("null"));
+}
+
 /* Those whose names are text; want_properties: the properties, else the rest. */
 static void write_fields(struct writer *to, struct bytes body, bool want_properties)
 {
@@ -62,13 +71,13 @@ static void write_fields(struct writer *to, struct bytes body, bool want_propert
             is_named(field, "session"))
             continue;
         if (want_properties)
-            json_bytes_named(to, (struct bytes){field.data + 2, field.len - 2}, value);
+            write_field(to, (struct bytes){field.data + 2, field.len - 2}, value);
         else if (is_named(field, "version"))
             write_number(to, "version", value);
         else if (is_named(field, "since"))
             write_number(to, "since", value);
         else
-            json_bytes_named(to, field, value);
+            write_field(to, field, value);
     }
 }
 

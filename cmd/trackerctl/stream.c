@@ -172,8 +172,10 @@ static void write_text(struct writer *to, const struct change *change)
     if (change->has_version)
         writer_format(to, " %llu", (unsigned long long)change->version);
     while (event_field(&body, &field, &value)) {
-        writer_u8(to, ' ');
+        writer_string(to, value.data ? " " : " -"); /* which it has no more */
         output_shown(to, field);
+        if (!value.data)
+            continue;
         writer_u8(to, '=');
         output_shown(to, value);
     }

@@ -100,7 +100,7 @@ static void drop(struct watch *watch, struct watched *entry)
     free(entry);
 }
 
-/* The fields of the change replace those of the same name. */
+/* The fields of the change replace those of the same name, or delete them. */
 static void merge(struct watched *entry, struct bytes change)
 {
     struct bytes body = entry->body, rest = change, field, value, other, new_value;
@@ -112,7 +112,10 @@ static void merge(struct watched *entry, struct bytes change)
         if (!replaced)
             entries_add_field(&merged, field, value);
     }
-    writer_bytes(&merged, change);
+    for (rest = change; event_field(&rest, &field, &value);) {
+        if (value.data)
+            entries_add_field(&merged, field, value);
+    }
     set_body(entry, writer_bytes_written(&merged));
     writer_free(&merged);
 }

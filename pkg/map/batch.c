@@ -13,26 +13,31 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/event.h"
+#include "map/fields_private.h"
 #include "map/keys.h"
 #include "metrics/metrics.h"
 
 /* Strings before the operations, and the most for one operation: apply.lua. */
 #define FIXED_KEYS          5
-#define FIXED_ARGUMENTS     8
+#define FIXED_ARGUMENTS     6
 #define OPERATION_KEYS      2
-#define OPERATION_ARGUMENTS 12
-/* Text made for an operation besides its keys: two numbers and a version. */
+#define OPERATION_ARGUMENTS 12 /* and those of its fields */
+/* Text made for an operation besides its keys: three numbers. */
 #define OPERATION_TEXT 96
+#define LIMITS_TEXT    128
 
 struct batch {
     struct partition *partition;
     struct list ops;
     size_t count;
     size_t bytes;
+    size_t field_arguments;
+    bool resumes; /* there are bodies behind its reply's lines */
 };
 
-static const char *const kind_names[] = {"open",   "update", "claim",   "restore", "close",
-                                         "orphan", "reap",   "forsake", "bury"};
+static const char *const kind_names[] = {"open",  "update", "claim", "restore", "set", "resume",
+                                         "close", "orphan", "reap",  "forsake", "bury"};
 
 /* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
 static void scratch_begin(struct scratch *scratch, size_t size)
@@ -103,15 +108,46 @@ static struct bytes rule_text(const struct op *op)
     return (struct bytes){(uint8_t *)op->address, (size_t)(port - op->address)};
 }
 
-static void add_fields(struct arguments *to, const struct op *op)
+/* All of a body's fields that have values. */
+static void add_body(struct arguments *to, struct bytes body)
 {
-    add_value(to, BYTES_LITERAL("6"));
-    add_value(to, BYTES_LITERAL("state"));
-    add_value(to, (struct bytes){(uint8_t *)op->state, op->state_len});
+    struct bytes name, value;
+    while (event_field(&body, &name, &value)) {
+        if (!value.data)
+            continue;
+        add_value(to, name);
+        add_value(to, value);
+    }
+}
+
+static void add_fields(struct arguments *to, struct scratch *scratch, const struct op *op)
+{
+    if (op->made_of_fields) {
+        add_value(to, scratch_number(scratch, "", 4 + fields_count(op_state(op))));
+        add_body(to, op_state(op));
+    } else if (op->kind == OP_RESUME) {
+        add_value(to, BYTES_LITERAL("4"));
+    } else {
+        add_value(to, BYTES_LITERAL("6"));
+        add_value(to, BYTES_LITERAL("state"));
+        add_value(to, op_state(op));
+    }
     add_value(to, BYTES_LITERAL("protocol"));
     add_value(to, bytes_from_string(op->protocol));
     add_value(to, BYTES_LITERAL("address"));
     add_value(to, bytes_from_string(op->address));
+}
+
+static void add_changes(struct arguments *to, struct scratch *scratch, const struct op *op)
+{
+    struct bytes body = op_state(op), name, value;
+    add_value(to, scratch_number(scratch, "", fields_count(body)));
+    add_body(to, body);
+    add_value(to, scratch_number(scratch, "", fields_count_deleted(body)));
+    while (event_field(&body, &name, &value)) {
+        if (!value.data)
+            add_value(to, name);
+    }
 }
 
 /* What follows the kind, as apply.lua has it: the fewer strings the better, each costs Redis a
@@ -122,22 +158,32 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
     case OP_UPDATE:
         add_value(to, bytes_from_string(op->fence));
         add_value(to, version_text(scratch, op));
-        add_value(to, (struct bytes){(uint8_t *)op->state, op->state_len});
+        add_value(to, op_state(op));
         break;
     case OP_OPEN:
         add_value(to, bytes_from_string(op->fence));
-        add_fields(to, op);
+        add_fields(to, scratch, op);
         break;
     case OP_RESTORE:
         add_value(to, bytes_from_string(op->fence));
         add_value(to, version_text(scratch, op));
-        add_fields(to, op);
+        add_fields(to, scratch, op);
+        break;
+    case OP_SET:
+        add_value(to, bytes_from_string(op->fence));
+        add_value(to, version_text(scratch, op));
+        add_changes(to, scratch, op);
+        break;
+    case OP_RESUME:
+        add_value(to, bytes_from_string(op->fence));
+        add_value(to, op_state(op));
+        add_fields(to, scratch, op);
         break;
     case OP_CLAIM:
         add_value(to, bytes_from_string(op->fence));
         add_value(to, version_text(scratch, op));
         add_value(to, rule_text(op));
-        add_fields(to, op);
+        add_fields(to, scratch, op);
         break;
     case OP_CLOSE:
         add_value(to, bytes_from_string(op->fence));
@@ -167,10 +213,20 @@ static void add_operation(struct arguments *to, struct scratch *scratch, const s
     add_details(to, scratch, op);
 }
 
-static void add_fixed(struct arguments *to, struct scratch *scratch, struct partition *partition)
+/* One argument for all: each costs Redis time in every call, and updates need none of them. */
+static struct bytes limits_text(struct scratch *scratch, const struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
     uint64_t most = (uint64_t)settings->max_entries / partition->space->count;
+    char text[LIMITS_TEXT];
+    int len =
+        snprintf(text, sizeof text, "%lld %lld %llu", (long long)settings->client_ttl,
+                 (long long)settings->client_grace, (unsigned long long)(most > 0 ? most : 1));
+    return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
+}
+
+static void add_fixed(struct arguments *to, struct scratch *scratch, struct partition *partition)
+{
     add_key(to, bytes_from_string(partition->key_head));
     add_key(to, bytes_from_string(partition->key_nodes));
     add_key(to, bytes_from_string(partition->key_deadlines));
@@ -182,9 +238,7 @@ static void add_fixed(struct arguments *to, struct scratch *scratch, struct part
     add_value(to, scratch_number(scratch, "", partition->batch_number));
     partition->batch_number++;
     add_value(to, scratch_number(scratch, "", partition->batch_number));
-    add_value(to, scratch_number(scratch, "", (uint64_t)settings->client_ttl));
-    add_value(to, scratch_number(scratch, "", (uint64_t)settings->client_grace));
-    add_value(to, scratch_number(scratch, "", most > 0 ? most : 1));
+    add_value(to, limits_text(scratch, partition));
 }
 
 static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply);
@@ -194,9 +248,10 @@ static void send(struct batch *batch)
     struct partition *partition = batch->partition;
     struct scratch *scratch = &partition->map->scratch;
     size_t keys = FIXED_KEYS + OPERATION_KEYS * batch->count;
-    size_t values = FIXED_ARGUMENTS + OPERATION_ARGUMENTS * batch->count;
-    scratch_begin(scratch, 256 + batch->count * (2 * strlen(partition->prefix) + 2 * UINT8_MAX +
-                                                 OPERATION_TEXT));
+    size_t values = FIXED_ARGUMENTS + OPERATION_ARGUMENTS * batch->count + batch->field_arguments;
+    scratch_begin(scratch, 256 + LIMITS_TEXT +
+                               batch->count * (2 * strlen(partition->prefix) + 2 * UINT8_MAX +
+                                               OPERATION_TEXT));
     struct bytes *all = mem_alloc((keys + values) * sizeof *all);
     struct arguments arguments = {.keys = all, .values = all + keys};
     add_fixed(&arguments, scratch, partition);
@@ -220,6 +275,12 @@ static void take(struct batch *batch, struct op *op)
     list_append(&batch->ops, &op->link);
     batch->count++;
     batch->bytes += op->state_len + op->id_len + 64u;
+    batch->resumes |= op->kind == OP_RESUME;
+    if (!op->made_of_fields)
+        return;
+    batch->field_arguments += fields_count(op_state(op)) + fields_count_deleted(op_state(op));
+    if (op->kind == OP_SET)
+        owned_forget_set(batch->partition, op);
 }
 
 /* What must be sent before it, of the same entry. */
@@ -297,10 +358,13 @@ static void put_back(struct partition *partition, struct op *op)
         sweep_judged(partition);
         return;
     }
-    bool restores = op->kind == OP_RESTORE && owned;
+    bool restores = op->kind == OP_RESTORE && owned, sets = op->kind == OP_SET;
     if (restores && owned->phase == OWNED_RESTORING)
         owned_unconfirm(partition, owned);
-    if (restores || (op->answered && op->kind != OP_CLOSE))
+    /* All that it set is restored with the rest, unless the entry has been left meanwhile. */
+    if (sets && owned && owned->phase == OWNED_HELD && !strcmp(owned->session->fence, op->fence))
+        owned_unconfirm(partition, owned);
+    if (restores || (sets && owned) || (op->answered && op->kind != OP_CLOSE))
         op_release(op);
     else
         list_append(&partition->requeued, &op->link);
@@ -327,6 +391,14 @@ static struct bytes next_line(struct cursor *cursor)
     return (struct bytes){rest.data, (size_t)(end - rest.data)};
 }
 
+/* What stands behind that many lines. */
+static struct cursor behind_lines(struct cursor cursor, size_t count)
+{
+    while (count-- > 0)
+        next_line(&cursor);
+    return cursor;
+}
+
 static void take_results(struct batch *batch, struct bytes text)
 {
     struct partition *partition = batch->partition;
@@ -334,13 +406,14 @@ static void take_results(struct batch *batch, struct bytes text)
     cursor_until(&cursor, ' ');
     uint64_t revision = cursor_decimal(&cursor, ' ');
     uint64_t now = cursor_decimal(&cursor, '\n');
+    struct cursor rest = behind_lines(cursor, batch->resumes ? batch->count : 0);
     partition->refused = false;
     partition->revision = revision;
     partition_set_time(partition, now);
     while (!list_is_empty(&batch->ops)) {
         struct op *op = list_entry(batch->ops.next, struct op, link);
         list_remove(&op->link);
-        result_take(op, next_line(&cursor), revision);
+        result_take(op, next_line(&cursor), &rest, revision);
     }
 }
 

@@ -42,25 +42,18 @@ static bool is_told(struct errand *errand, struct bytes node)
     return false;
 }
 
-static void drop_here(struct map_space *space, struct bytes id)
-{
-    const struct owned *owned = owned_find(partition_of(space, id), id);
-    if (owned)
-        owned->session->sink->end(owned->session->arg, MAP_END_DROPPED);
-}
-
 void errand_drop(struct map *map, struct bytes rest)
 {
     struct map_space *space = relay_space(map, bytes_next_word(&rest));
     if (space && rest.len > 0)
-        drop_here(space, rest);
+        session_drop(space, rest);
 }
 
 static void tell_here(struct errand *errand, struct bytes id)
 {
     struct map_space *space = errand->space;
     if (errand->invitation.len == 0)
-        drop_here(space, id);
+        session_drop(space, id);
     else if (!is_told(errand, bytes_from_string(space->map->node)))
         invite_tell(space, errand->user, errand->invitation);
 }

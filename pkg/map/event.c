@@ -74,15 +74,27 @@ bool event_next(struct event_message *message, struct event *event, bool *bad)
     return true;
 }
 
+/* The length of a field's value; false: "-", it is deleted. */
+static bool value_length(struct cursor *cursor, uint64_t *len)
+{
+    bool deleted = cursor_left(cursor) >= 2 && cursor->at[0] == '-' && cursor->at[1] == '\n';
+    if (deleted)
+        cursor->at += 2;
+    *len = deleted ? 0 : cursor_decimal(cursor, '\n');
+    return !deleted;
+}
+
 bool event_field(struct bytes *body, struct bytes *field, struct bytes *value)
 {
+    uint64_t value_len;
     if (body->len == 0)
         return false;
     struct cursor cursor = cursor_over(*body);
     uint64_t field_len = cursor_decimal(&cursor, ' ');
-    uint64_t value_len = cursor_decimal(&cursor, '\n');
+    bool has_value = value_length(&cursor, &value_len);
     *field = cursor_take(&cursor, field_len);
-    *value = cursor_take(&cursor, value_len);
+    value->data = has_value ? cursor.at : NULL;
+    value->len = cursor_take(&cursor, value_len).len;
     if (cursor.failed)
         return false;
     *body = rest_of(&cursor);

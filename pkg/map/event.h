@@ -4,6 +4,7 @@
  *   message = "1 " epoch " " revision " " count "\n" event*count
  *   event   = op " " idlen " " versionlen " " len "\n" id version body
  *   body    = { fieldlen " " valuelen "\n" field value }*       (len bytes)
+ *             of an update also: fieldlen " -\n" field             (the field is deleted)
  *
  * Numbers are decimal. revision is the first event's, the rest count up; a snapshot chunk has the
  * revision at which it was read, and op "entry" throughout. epoch: 16 hex digits. count 0 tells a
@@ -47,9 +48,9 @@ bool event_message_read(struct bytes text, struct event_message *message)
     __attribute__((warn_unused_result));
 /* The next event; false at the end and when it is malformed (then *bad is set). */
 bool event_next(struct event_message *message, struct event *event, bool *bad);
-/* The next field of a body; false at the end or when malformed. */
+/* The next field of a body; false at the end or when malformed. value->data NULL: it is deleted. */
 bool event_field(struct bytes *body, struct bytes *field, struct bytes *value);
-/* A field of a body by name; data NULL when missing. */
+/* A field of a body by name; data NULL when missing, or deleted. */
 struct bytes event_field_find(struct bytes body, const char *name);
 const char *event_op_name(enum event_op op);
 

@@ -29,6 +29,8 @@ enum op_kind {
     OP_UPDATE,
     OP_CLAIM,
     OP_RESTORE,
+    OP_SET,
+    OP_RESUME,
     OP_CLOSE,
     OP_ORPHAN,
     OP_REAP,
@@ -42,6 +44,12 @@ enum owned_phase {
     OWNED_RESTORING    /* its restore is under way; in no list */
 };
 
+/* What an entry made of fields has instead of a state. */
+struct owned_fields {
+    struct writer body; /* as they are wanted: fields_private.h */
+    struct op *set;     /* what of it waits in the queue, unsent; NULL: nothing */
+};
+
 /* An entry that a session of this front-end owns. */
 struct owned {
     UT_hash_handle hh; /* by id, in its partition */
@@ -51,6 +59,7 @@ struct owned {
     uint64_t renew_at; /* unconfirmed: not restored before; the list begins with those due */
     uint64_t version;  /* what must stand in Redis: the last that was accepted or kept */
     uint64_t wanted;   /* the last that was asked for; later relative versions count from it */
+    struct owned_fields *fields; /* NULL: it has a state */
     uint32_t state_len;
     uint32_t capacity; /* for the state */
     uint8_t phase;
@@ -70,7 +79,7 @@ struct op {
     uint64_t parked_until_ms; /* 0: was never parked */
     uint64_t version;
     uint64_t owner_lease; /* parked: the owner's lease end when it was parked */
-    char *state;
+    char *state;          /* RESUME: what the entry's `resume` must be */
     uint32_t state_len;
     uint8_t kind;
     uint8_t version_kind;
@@ -81,7 +90,10 @@ struct op {
     bool sent;     /* in a batch under way */
     bool
         leave; /* its session has ended: an entry that it opens is left to its client, not closed */
-    bool forsake_first; /* its entry's front-end (other) is dead */
+    bool forsake_first;  /* its entry's front-end (other) is dead */
+    bool made_of_fields; /* state is a body of fields; of SET, of their changes */
+    bool named;          /* OPEN: the id is its caller's: no other one will do */
+    bool alone;          /* OPEN: the user may have no other device */
     uint8_t result;
     uint64_t retry_ms;    /* parked: when to ask again */
     const char *protocol; /* what an entry that it creates says of its client */
@@ -266,8 +278,8 @@ void op_unpark(struct op *op);
 void op_forget_session(struct op *op, bool leave);
 void op_check_deadlines(void *map);
 
-/* result.c: one line of apply's reply. */
-void result_take(struct op *op, struct bytes line, uint64_t revision);
+/* result.c: one line of apply's reply. bodies: what stands behind the lines, not yet taken. */
+void result_take(struct op *op, struct bytes line, struct cursor *bodies, uint64_t revision);
 /* Parked operations whose time has come go back to the queue. */
 void result_unpark(struct partition *partition, uint64_t now_ms);
 
@@ -280,6 +292,13 @@ struct bytes owned_state(const struct owned *owned);
 /* The entry may move to another place in memory, which is returned. */
 struct owned *owned_set_state(struct partition *partition, struct owned *owned, uint64_t version,
                               struct bytes state);
+/* It is made of these fields from now on. */
+void owned_take_fields(struct owned *owned, struct bytes body);
+/* Makes what is a change, as the next version, and sends it when it can be sent. */
+void owned_change_fields(struct partition *partition, struct owned *owned,
+                         const struct map_field *changes, size_t count);
+/* The set operation leaves the queue: sent, or given up. */
+void owned_forget_set(struct partition *partition, const struct op *set);
 void owned_confirm(struct partition *partition, struct owned *owned);
 void owned_unconfirm(struct partition *partition, struct owned *owned);
 /* Its restore could not be done as things are. */
@@ -301,6 +320,9 @@ const char *session_address(const struct map_session *session);
 /* Closes all its entries in the map and asks its connection to end. */
 void session_close_all(struct map_session *session, enum map_end why);
 void session_lose(struct map_session *session, struct bytes id);
+/* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
+ */
+void session_drop(struct map_space *space, struct bytes id);
 
 /* Operations on rooms, asked for by room.c. They join the session's order like every other, and are
  * sent again, in their order, when they have to be. done as for all operations. */

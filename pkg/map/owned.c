@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/event.h"
+#include "map/fields_private.h"
 #include "map/keys.h"
 #include "metrics/metrics.h"
 
@@ -105,6 +107,103 @@ struct owned *owned_set_state(struct partition *partition, struct owned *owned, 
     return owned;
 }
 
+void owned_take_fields(struct owned *owned, struct bytes body)
+{
+    if (!owned->fields)
+        owned->fields = mem_zalloc(1, sizeof *owned->fields);
+    writer_reset(&owned->fields->body);
+    writer_bytes(&owned->fields->body, body);
+}
+
+/* Takes the field over into the body, and into the delta when it is a change. */
+static void change_field(struct writer *body, const struct map_field *change, struct writer *delta)
+{
+    struct bytes before;
+    bool there = fields_find(writer_bytes_written(body), change->name, &before);
+    if (change->value.data ? there && bytes_equal(before, change->value) : !there)
+        return;
+    if (change->value.data)
+        fields_set(body, change->name, change->value);
+    else
+        fields_remove(body, change->name);
+    fields_set(delta, change->name, change->value);
+}
+
+/* What still waits to be sent takes up what has come since. */
+static void join_changes(struct op *set, struct bytes delta)
+{
+    struct writer body = {
+        .data = (uint8_t *)set->state, .len = set->state_len, .capacity = set->state_len};
+    struct bytes name, value;
+    while (event_field(&delta, &name, &value))
+        fields_set(&body, name, value);
+    set->state = (char *)body.data;
+    set->state_len = (uint32_t)body.len;
+}
+
+static struct op *make_set(struct partition *partition, const struct owned *owned,
+                           struct bytes delta)
+{
+    struct op *set =
+        op_create(partition, OP_SET, (struct bytes){(uint8_t *)owned->id, owned->id_len});
+    memcpy(set->fence, owned->session->fence, sizeof set->fence);
+    set->made_of_fields = true;
+    set->state = mem_dup(delta.data, delta.len);
+    set->state_len = (uint32_t)delta.len;
+    return set;
+}
+
+/* An entry that is unconfirmed is restored with all its fields; nothing else need be sent. */
+static void send_changes(struct partition *partition, struct owned *owned, struct bytes delta)
+{
+    struct owned_fields *fields = owned->fields;
+    if (owned->phase == OWNED_UNCONFIRMED)
+        return;
+    if (partition->state != PARTITION_READY) {
+        if (owned->phase == OWNED_HELD)
+            owned_unconfirm(partition, owned);
+        return;
+    }
+    if (fields->set) {
+        join_changes(fields->set, delta);
+    } else {
+        fields->set = make_set(partition, owned, delta);
+        op_enqueue(fields->set);
+    }
+    fields->set->version = owned->version;
+}
+
+void owned_change_fields(struct partition *partition, struct owned *owned,
+                         const struct map_field *changes, size_t count)
+{
+    struct writer delta = {0};
+    for (size_t i = 0; i < count; i++)
+        change_field(&owned->fields->body, &changes[i], &delta);
+    if (delta.len > 0) {
+        owned->version++;
+        owned->wanted = owned->version;
+        send_changes(partition, owned, writer_bytes_written(&delta));
+    }
+    writer_free(&delta);
+}
+
+void owned_forget_set(struct partition *partition, const struct op *set)
+{
+    struct owned *owned = owned_find(partition, (struct bytes){(uint8_t *)set->id, set->id_len});
+    if (owned && owned->fields && owned->fields->set == set)
+        owned->fields->set = NULL;
+}
+
+/* A restore will bring all of it. */
+static void drop_set(struct owned *owned)
+{
+    struct op *set = owned->fields ? owned->fields->set : NULL;
+    if (!set)
+        return;
+    owned->fields->set = NULL;
+    op_release(set);
+}
+
 static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t delay_ms)
 {
     uint64_t half = (uint64_t)partition->map->settings->client_ttl / 2;
@@ -128,6 +227,7 @@ void owned_confirm(struct partition *partition, struct owned *owned)
 
 void owned_unconfirm(struct partition *partition, struct owned *owned)
 {
+    drop_set(owned);
     owned->phase = OWNED_UNCONFIRMED;
     owned->renew_at = 0;
     list_remove(&owned->link);
@@ -137,6 +237,7 @@ void owned_unconfirm(struct partition *partition, struct owned *owned)
 
 void owned_restore_later(struct partition *partition, struct owned *owned)
 {
+    drop_set(owned);
     owned->phase = OWNED_UNCONFIRMED;
     owned->renew_at = loop_now_ms(partition->map->loop) + RESTORE_RETRY_MS;
     list_remove(&owned->link);
@@ -156,6 +257,10 @@ void owned_destroy(struct partition *partition, struct owned *owned)
     list_remove(&owned->in_session);
     owned->session->owned_count--;
     metrics_add(METRIC_OWNED, -1);
+    if (owned->fields) {
+        writer_free(&owned->fields->body);
+        free(owned->fields); /* what is to be set is sent, before what ends the entry */
+    }
     free(owned);
 }
 
@@ -166,8 +271,11 @@ struct op *owned_make_restore(struct partition *partition, struct owned *owned)
     memcpy(op->fence, owned->session->fence, sizeof op->fence);
     op_describe(op, owned->session);
     op->version = owned->version;
-    op->state = mem_dup(owned_state(owned).data, owned->state_len);
-    op->state_len = owned->state_len;
+    op->made_of_fields = owned->fields;
+    struct bytes contents =
+        owned->fields ? writer_bytes_written(&owned->fields->body) : owned_state(owned);
+    op->state = mem_dup(contents.data, contents.len);
+    op->state_len = (uint32_t)contents.len;
     owned->phase = OWNED_RESTORING;
     list_remove(&owned->link);
     return op;

@@ -7,7 +7,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/relay_private.h"
 #include "metrics/metrics.h"
+
+/* Until an old connection that was asked to let go of its entry is asked again. */
+#define DROP_RETRY_MS 500
 
 static struct bytes id_of(const struct op *op)
 {
@@ -35,11 +39,20 @@ static void run_again(struct op *op)
  * the client's next try. */
 static void give_up_entry(struct op *op)
 {
-    enum op_kind kind = op->leave || op->kind == OP_CLAIM ? OP_ORPHAN : OP_CLOSE;
+    bool left = op->leave || op->kind == OP_CLAIM || op->kind == OP_RESUME;
+    enum op_kind kind = left ? OP_ORPHAN : OP_CLOSE;
     struct op *last = op_create(op->partition, kind, id_of(op));
     memcpy(last->fence, op->fence, sizeof last->fence);
     last->adopt = MAP_ADOPT_OFF;
     op_enqueue(last);
+}
+
+static void raise_version(struct owned *owned, uint64_t version)
+{
+    if (version > owned->version)
+        owned->version = version;
+    if (version > owned->wanted)
+        owned->wanted = version;
 }
 
 static void take_ownership(struct op *op, uint64_t version)
@@ -55,11 +68,27 @@ static void take_ownership(struct op *op, uint64_t version)
         session_lose(owned->session, id_of(op));
         owned = NULL;
     }
-    if (!owned)
-        owned = owned_create(op->session, partition, id_of(op), op->state_len);
-    if (version >= owned->version)
+    if (!owned) {
+        owned =
+            owned_create(op->session, partition, id_of(op), op->made_of_fields ? 0 : op->state_len);
+        if (op->made_of_fields)
+            owned_take_fields(owned, op_state(op));
+    }
+    if (owned->fields)
+        raise_version(owned, version);
+    else if (version >= owned->version)
         owned = owned_set_state(partition, owned, version, op_state(op));
     owned_confirm(partition, owned);
+}
+
+/* "ok version length": its fields are the next that stand behind the lines. */
+static void take_resumed(struct op *op, uint64_t version, struct bytes body)
+{
+    free(op->state);
+    op->state = mem_dup(body.data, body.len);
+    op->state_len = (uint32_t)body.len;
+    op->made_of_fields = true;
+    take_ownership(op, version);
 }
 
 static void was_updated(struct op *op)
@@ -76,6 +105,11 @@ static void was_restored(struct op *op, uint64_t version)
     if (!owned || owned->phase != OWNED_RESTORING)
         return;
     metrics_add(METRIC_RESTORED, 1);
+    if (owned->fields) { /* what was set meanwhile is under way behind it */
+        raise_version(owned, version);
+        owned_confirm(op->partition, owned);
+        return;
+    }
     if (version > owned->wanted)
         owned->wanted = version;
     if (version < owned->version) {
@@ -103,18 +137,26 @@ static void was_closed(struct op *op)
     closes_remember(op->partition, op);
 }
 
-static void mark_written(struct op *op, uint64_t revision)
+static void mark_written(const struct op *op, struct map_session *session, uint64_t revision)
 {
-    if (!op->session)
+    if (!session)
         return;
-    struct session_mark *mark = &op->session->written[op->partition->index];
+    struct session_mark *mark = &session->written[op->partition->index];
     mark->revision = revision;
     mark->epochs = op->partition->epochs;
 }
 
-static void take_ok(struct op *op, uint64_t version, uint64_t revision)
+static void was_set(const struct op *op, uint64_t revision)
 {
-    mark_written(op, revision);
+    struct owned *owned = owned_find(op->partition, id_of(op));
+    if (owned && !strcmp(owned->session->fence, op->fence))
+        mark_written(op, owned->session, revision);
+}
+
+static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, uint64_t revision)
+{
+    uint64_t version = bytes_decimal(bytes_next_word(&words));
+    mark_written(op, op->session, revision);
     switch ((enum op_kind)op->kind) {
     case OP_OPEN:
     case OP_CLAIM:
@@ -126,6 +168,12 @@ static void take_ok(struct op *op, uint64_t version, uint64_t revision)
         break;
     case OP_RESTORE:
         was_restored(op, version);
+        break;
+    case OP_SET:
+        was_set(op, revision);
+        break;
+    case OP_RESUME:
+        take_resumed(op, version, cursor_take(bodies, bytes_decimal(words)));
         break;
     case OP_CLOSE:
         was_closed(op);
@@ -151,6 +199,32 @@ static bool has_waited(const struct op *op)
     return op->parked_until_ms && now > op->parked_until_ms;
 }
 
+static void ask_drop(struct map_space *space, struct bytes node, struct bytes id)
+{
+    struct writer message = {0};
+    writer_format(&message, "drop %s ", space->name);
+    writer_bytes(&message, id);
+    relay_publish(space->map, node, writer_bytes_written(&message), 0);
+    writer_free(&message);
+}
+
+/* The client's old connection still has its entry: it is asked to let go of it, until it does. */
+static void drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
+{
+    struct partition *partition = op->partition;
+    bool first = !op->parked_until_ms;
+    if (!op->session || op->answered || has_waited(op)) {
+        finish(op, MAP_OWNED, 0);
+        return;
+    }
+    if (bytes_equal(owner, bytes_from_string(partition->map->node)))
+        session_drop(partition->space, id_of(op));
+    else
+        ask_drop(partition->space, owner, id_of(op));
+    op_park(op, owner, lease_end);
+    op->retry_ms = loop_now_ms(partition->map->loop) + (first ? 0 : DROP_RETRY_MS);
+}
+
 /* A live session of somebody else has it, or adoption is not allowed. */
 static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 {
@@ -162,10 +236,14 @@ static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
         op_park(op, owner, lease_end);
         return;
     }
-    if (op->kind == OP_UPDATE || op->kind == OP_RESTORE) {
+    if (op->kind == OP_UPDATE || op->kind == OP_RESTORE || op->kind == OP_SET) {
         if (owned && !strcmp(owned->session->fence, op->fence))
             session_lose(owned->session, id_of(op));
         finish(op, MAP_OWNED, 0);
+        return;
+    }
+    if (op->kind == OP_RESUME) {
+        drop_owner(op, owner, lease_end);
         return;
     }
     bool ours = bytes_equal(owner, bytes_from_string(partition->map->node));
@@ -181,6 +259,8 @@ static void take_missing(struct op *op)
 {
     struct owned *owned = owned_find(op->partition, id_of(op));
     bool ours = owned && !strcmp(owned->session->fence, op->fence);
+    if (op->kind == OP_SET && ours && owned->phase == OWNED_HELD)
+        owned_unconfirm(op->partition, owned);
     if (op->kind == OP_UPDATE) {
         /* Redis lost it: all that is known of it goes there again, and then this update. */
         if (ours && owned->phase == OWNED_HELD)
@@ -206,6 +286,10 @@ static void take_exists(struct op *op)
         op_release(op);
         return;
     }
+    if (op->named) {
+        finish(op, MAP_OWNED, 0);
+        return;
+    }
     do {
         id_make_client(id);
     } while (partition_of(op->partition->space, bytes_from_string(id)) != op->partition);
@@ -215,6 +299,10 @@ static void take_exists(struct op *op)
 
 static void take_dead(struct op *op, struct bytes owner)
 {
+    if (op->kind == OP_SET) { /* its restore will settle that */
+        take_missing(op);
+        return;
+    }
     if (op->answered || owner.len > NODE_ID_LENGTH) {
         op_release(op);
         return;
@@ -253,12 +341,12 @@ static void take_refusal(struct op *op, bool wrong_type)
     finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
 }
 
-void result_take(struct op *op, struct bytes line, uint64_t revision)
+void result_take(struct op *op, struct bytes line, struct cursor *bodies, uint64_t revision)
 {
     struct bytes rest = line, word = bytes_next_word(&rest);
     op->sent = false;
     if (bytes_equal(word, BYTES_LITERAL("ok"))) {
-        take_ok(op, bytes_decimal(rest), revision);
+        take_ok(op, rest, bodies, revision);
     } else if (bytes_equal(word, BYTES_LITERAL("stale"))) {
         finish(op, MAP_STALE, 0);
     } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {

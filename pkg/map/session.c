@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/fields_private.h"
 #include "map/map_private.h"
 #include "metrics/metrics.h"
 
@@ -90,6 +91,16 @@ void session_close_all(struct map_session *session, enum map_end why)
     session->sink->end(session->arg, why);
 }
 
+void session_drop(struct map_space *space, struct bytes id)
+{
+    struct owned *owned = owned_find(partition_of(space, id), id);
+    if (!owned)
+        return;
+    struct map_session *session = owned->session;
+    leave_all(session, OP_ORPHAN);
+    session->sink->end(session->arg, MAP_END_DROPPED);
+}
+
 void session_lose(struct map_session *session, struct bytes id)
 {
     struct partition *partition = partition_of(session->space, id);
@@ -162,6 +173,108 @@ void map_session_open(struct map_session *session, struct bytes state, map_done 
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
     take_state(op, state);
     submit_addition(op, session, done, arg);
+}
+
+/* An id of ours in the place that the user's id has, so that both are in one partition. */
+static void make_device_id(const struct map_space *space, struct bytes user,
+                           char id[ID_CLIENT_LENGTH + 1])
+{
+    do {
+        id_make_client(id);
+    } while (user.len > 0 &&
+             partition_of(space, bytes_from_string(id)) != partition_of(space, user));
+}
+
+static void write_named(struct writer *body, const char *name, struct bytes value)
+{
+    if (value.len > 0)
+        fields_write(body, bytes_from_string(name), value);
+}
+
+static void write_opened(struct writer *body, const struct map_open *open)
+{
+    enum map_status status = open->status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE;
+    write_named(body, "user", open->user);
+    if (open->user.len > 0)
+        write_named(body, "status", bytes_from_string(map_status_name(status)));
+    write_named(body, "resume", open->resume);
+    for (size_t i = 0; i < open->field_count; i++) {
+        if (map_field_is_free(open->fields[i].name) && open->fields[i].value.data)
+            fields_set(body, open->fields[i].name, open->fields[i].value);
+    }
+}
+
+void map_session_open_fields(struct map_session *session, const struct map_open *open,
+                             map_done done, void *arg)
+{
+    char id[ID_CLIENT_LENGTH + 1];
+    struct bytes name = open->id;
+    bool named = name.len > 0 && name.len <= UINT8_MAX && open->user.len == 0;
+    struct writer body = {0};
+    if (!named) {
+        make_device_id(session->space, open->user, id);
+        name = bytes_from_string(id);
+    }
+    struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
+    write_opened(&body, open);
+    op->state = (char *)body.data;
+    op->state_len = (uint32_t)body.len;
+    op->made_of_fields = true;
+    op->named = named;
+    op->alone = open->alone;
+    submit_addition(op, session, done, arg);
+}
+
+void map_session_resume(struct map_session *session, struct bytes id, struct bytes resume,
+                        map_done done, void *arg)
+{
+    bool possible = id.len > 0 && id.len <= UINT8_MAX && resume.len > 0;
+    struct bytes name = possible ? id : BYTES_LITERAL("");
+    struct op *op = op_create(partition_of(session->space, name), OP_RESUME, name);
+    take_state(op, resume);
+    if (possible) {
+        submit_addition(op, session, done, arg);
+    } else {
+        op_attach(op, session, done, arg);
+        refuse_early(op, MAP_MISSING);
+    }
+}
+
+/* NULL: the session does not own it, or it has a state. */
+static struct owned *find_fields(const struct map_session *session, struct bytes id)
+{
+    struct owned *owned = owned_find(partition_of(session->space, id), id);
+    return owned && owned->session == session && owned->fields ? owned : NULL;
+}
+
+bool map_session_set(struct map_session *session, struct bytes id, const struct map_field *changes,
+                     size_t count)
+{
+    struct owned *owned = find_fields(session, id);
+    for (size_t i = 0; i < count; i++) {
+        if (!map_field_is_free(changes[i].name))
+            return false;
+    }
+    if (owned)
+        owned_change_fields(partition_of(session->space, id), owned, changes, count);
+    return owned;
+}
+
+bool map_session_set_status(struct map_session *session, struct bytes id, enum map_status status)
+{
+    struct owned *owned = find_fields(session, id);
+    struct map_field change = {
+        .name = BYTES_LITERAL("status"),
+        .value = bytes_from_string(map_status_name(status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE))};
+    if (owned)
+        owned_change_fields(partition_of(session->space, id), owned, &change, 1);
+    return owned;
+}
+
+struct bytes map_session_fields(const struct map_session *session, struct bytes id)
+{
+    const struct owned *owned = find_fields(session, id);
+    return owned ? writer_bytes_written(&owned->fields->body) : (struct bytes){0};
 }
 
 struct bytes map_session_opened_id(const struct map_session *session)

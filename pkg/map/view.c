@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/fields_private.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
@@ -273,16 +274,6 @@ static bool is_silent_field(struct bytes field)
            bytes_equal(field, BYTES_LITERAL("since"));
 }
 
-static bool has_field(struct bytes body, struct bytes name, struct bytes *value)
-{
-    struct bytes field;
-    while (event_field(&body, &field, value)) {
-        if (bytes_equal(field, name))
-            return true;
-    }
-    return false;
-}
-
 static bool set_state(struct map_entry *entry, struct bytes state)
 {
     if (entry->state &&
@@ -296,11 +287,14 @@ static bool set_state(struct map_entry *entry, struct bytes state)
     return true;
 }
 
-static void write_field(struct writer *to, struct bytes field, struct bytes value)
+/* Whether what watchers see of the field changes. value.data NULL: it is deleted. */
+static bool is_change(struct bytes fields, struct bytes field, struct bytes value)
 {
-    writer_format(to, "%zu %zu\n", field.len, value.len);
-    writer_bytes(to, field);
-    writer_bytes(to, value);
+    struct bytes before;
+    bool there = fields_find(fields, field, &before) && before.data;
+    if (is_silent_field(field))
+        return false;
+    return value.data ? !there || !bytes_equal(before, value) : there;
 }
 
 /* Merges a body (all: it replaces the fields) into the entry. True when something that watchers
@@ -316,15 +310,18 @@ static bool merge_body(struct map_entry *entry, struct bytes body, bool all)
             continue;
         }
         others = true;
-        if (!is_silent_field(field) &&
-            (!has_field(old, field, &before) || !bytes_equal(before, value)))
-            changed = true;
-        write_field(&fields, field, value);
+        changed |= is_change(old, field, value);
+        if (value.data || entry->partial) /* then an older snapshot may still have it */
+            fields_write(&fields, field, value);
     }
     rest = old;
-    while (!all && others && event_field(&rest, &field, &value)) {
-        if (!has_field(body, field, &before))
-            write_field(&fields, field, value);
+    while (others && event_field(&rest, &field, &value)) {
+        if (fields_find(body, field, &before))
+            continue;
+        if (!all)
+            fields_write(&fields, field, value);
+        else
+            changed |= !is_silent_field(field); /* it is gone */
     }
     if (others && !fields.failed) {
         free(entry->fields);
@@ -360,13 +357,17 @@ static void fill_in(struct map_entry *entry, struct bytes body)
 {
     struct writer fields = {0};
     struct bytes known = {entry->fields, entry->fields_len}, field, value, newer;
-    writer_bytes(&fields, known);
+    while (event_field(&known, &field, &value)) {
+        if (value.data)
+            fields_write(&fields, field, value);
+    }
+    known = (struct bytes){entry->fields, entry->fields_len};
     while (event_field(&body, &field, &value)) {
         if (bytes_equal(field, BYTES_LITERAL("state"))) {
             if (!entry->state)
                 (void)set_state(entry, value);
-        } else if (!has_field(known, field, &newer)) {
-            write_field(&fields, field, value);
+        } else if (!fields_find(known, field, &newer)) {
+            fields_write(&fields, field, value);
         }
     }
     free(entry->fields);
@@ -383,9 +384,9 @@ static void apply_contents(struct view_part *part, struct map_entry *entry,
     bool all = event->op != EVENT_UPDATE;
     if (!entry) {
         entry = add_entry(part, event->id);
+        entry->partial = !all;
         merge_body(entry, event->body, all);
         entry->version = event->version;
-        entry->partial = !all;
         mark_changed(entry);
         return;
     }
@@ -485,11 +486,15 @@ struct bytes map_entry_field(const struct map_entry *entry, const char *field)
 bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct bytes *field,
                           struct bytes *value)
 {
-    struct bytes rest = {entry->fields + *at, entry->fields_len - *at};
-    if (*at >= entry->fields_len || !event_field(&rest, field, value))
-        return false;
-    *at = entry->fields_len - rest.len;
-    return true;
+    while (*at < entry->fields_len) {
+        struct bytes rest = {entry->fields + *at, entry->fields_len - *at};
+        if (!event_field(&rest, field, value))
+            return false;
+        *at = entry->fields_len - rest.len;
+        if (value->data) /* else it is known to be gone */
+            return true;
+    }
+    return false;
 }
 
 struct map_session *map_entry_owner(const struct map_entry *entry)

@@ -3,7 +3,7 @@
 A call of the apply script with as many operations as the front-end's batches have on average is
 taken from MONITOR, word for word. It is repeated on a second Redis with the same settings and a
 copy of the data, where nothing else runs. Two of the script's checks would refuse a repeated call,
-so it runs from a copy of pkg/map/scripts/apply.lua in which they are evaluated but let everything
+so it runs from a copy of the script (pkg/map/scripts/apply*.lua) in which they are evaluated but let everything
 through: that a batch follows the one before, and that a version is newer than the stored one. NUL
 bytes of the arguments become "x", as redis-benchmark takes them from its command line.
 """
@@ -16,6 +16,8 @@ from harness.process import clean_environment
 
 FOREVER = "99999999999999"
 MONITOR_SECONDS = 2.5  # the load warms up for one
+# The script's parts, as scripts.c joins them.
+PARTS = ("apply.lua", "apply_write.lua")
 # What is replaced in the script: each must be there exactly once.
 EDITS = ((re.compile(r"if (h\[3\] ~= link \.\. ' ' \.\. ARGV\[4\]) then"), r"if (\1) and false then"),
          (re.compile(r"^local function newer\(a, b\) return (.*) end$", re.M),
@@ -70,11 +72,14 @@ class Ceiling:
         finally:
             loading.join()
         self.size = self._operations(self.call)
-        with open(self.t.path("pkg", "map", "scripts", "apply.lua"), encoding="utf-8") as file:
-            self.call[1] = self.redis("SCRIPT", "LOAD", repeatable(file.read()))
+        self.call[1] = self.redis("SCRIPT", "LOAD", repeatable("".join(map(self._script, PARTS))))
         for _ in range(2):
             results = self.redis(*self.call).decode().splitlines()
             assert results[0].startswith("ok ") and results[1:].count("ok") == self.size, results[:9]
+
+    def _script(self, name):
+        with open(self.t.path("pkg", "map", "scripts", name), encoding="utf-8") as file:
+            return file.read()
 
     @staticmethod
     def _operations(call):

@@ -10,8 +10,11 @@ static size_t walk_body(struct bytes body)
 {
     struct bytes field, value;
     size_t total = 0;
-    while (event_field(&body, &field, &value))
+    while (event_field(&body, &field, &value)) {
+        if (!value.data && value.len > 0)
+            abort();
         total += field.len + value.len;
+    }
     return total;
 }
 

@@ -1,15 +1,19 @@
 -- apply: every change of a partition goes through here: an ordered list of operations, judged all
 -- before the first write, told in one event message.
 --
+-- It is one script in two files, which scripts.c joins: apply.lua judges, apply_write.lua writes.
+--
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
 --       then client:<id> of each operation, and after it node:<other> for forsake and bury
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
---       6 client ttl ms  7 grace ms  8 most entries
+--       6 limits: "<client ttl ms> <grace ms> <most entries>"
 --       then per operation:
 --         update  session version state
---         open    session n {field value}      (n strings; the first pair is the state)
+--         open    session n {field value}      (n strings)
 --         restore session version n {field value}
 --         claim   session version rule n {field value}
+--         set     session version n {field value} m {field}      (m fields are deleted)
+--         resume  session resume n {field value}
 --         close   session rule
 --         orphan  session
 --         reap
@@ -17,13 +21,15 @@
 --         bury    node
 --         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
 --         rule: who may adopt: "any", "off", or the address that it must have come from
+--         field value: the first is "state", or the entry has none and is made of fields. Then
+--         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
 --   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
---          "missing", "exists", "limit", "type", "waits"
+--          "missing", "exists", "limit", "type", "waits"; of resume "ok version length": behind the
+--          last line's end stand, for each such line, that many bytes: its fields, as in events
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, node, link = ARGV[1], ARGV[2], ARGV[3]
-local ttl, grace, most = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local call = redis.call
 
 local time = call('TIME')
@@ -49,9 +55,9 @@ local LARGEST = '9223372036854775807'
 -- first write, with nil, and is judged again below.
 local function apply_updates()
     local format = string.format
-    local stored, session_of, key, count = {}, {}, 5, (#ARGV - 8) / 4
+    local stored, session_of, key, count = {}, {}, 5, (#ARGV - 6) / 4
     if count == 0 or count ~= #KEYS - 5 then return nil end
-    for at = 9, #ARGV, 4 do
+    for at = 7, #ARGV, 4 do
         key = key + 1
         local entry, session, version = KEYS[key], ARGV[at + 1], ARGV[at + 2]
         if ARGV[at] ~= 'update' then return nil end
@@ -71,7 +77,7 @@ local function apply_updates()
     local told = {'1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n'}
     local id_at = #head - 4 + #'client:' + 1
     key = 5
-    for at = 9, #ARGV, 4 do
+    for at = 7, #ARGV, 4 do
         key = key + 1
         local version, state = ARGV[at + 2], ARGV[at + 3]
         local id, pair = string.sub(KEYS[key], id_at), format('5 %d\nstate', #state)
@@ -84,6 +90,9 @@ local function apply_updates()
 end
 local done = apply_updates()
 if done then return done end
+
+local ttl, grace, most = string.match(ARGV[6], '^(%d+) (%d+) (%d+)$')
+grace, most = tonumber(grace), tonumber(most)
 
 -- Lengths as text: Lua's own conversion goes through printf each time.
 local text = setmetatable({}, {__index = function(t, n)
@@ -109,8 +118,9 @@ end
 -- What each key will be after the operations judged so far: HMGET's own reply, {session, version,
 -- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
 -- Plain indexes: a table with names would cost a tenth of the whole script. Rare ones: absent, when
--- there was no hash and what it has left is still counted; left, the dead front-end that it left.
-local SESSION, VERSION, NODE, STATE, ABSENT, LEFT = 1, 2, 3, 4, 5, 6
+-- there was no hash and what it has left is still counted; left, the dead front-end that it left;
+-- resume, what who comes back to it must bring (false: nothing will do, nil: not looked up).
+local SESSION, VERSION, NODE, STATE, ABSENT, LEFT, RESUME = 1, 2, 3, 4, 5, 6, 7
 local known = {}
 local function look(key)
     local k = known[key]
@@ -150,6 +160,12 @@ local function end_expired(op, k)
     return 'ok'
 end
 
+local function has_state(op, k) return k[STATE] or redis.pcall('HEXISTS', op.key, 'state') == 1 end
+local function resume_of(op, k)
+    if k[RESUME] == nil then k[RESUME] = call('HGET', op.key, 'resume') end
+    return k[RESUME]
+end
+
 -- nil when the operation's session may write the entry, else the refusal.
 local function fence(op, k)
     if k[SESSION] == op.session and (k[NODE] == node or k[NODE] == '') then return nil end
@@ -158,8 +174,9 @@ local function fence(op, k)
         if k[NODE] ~= node and ends < now and not holding then return 'dead ' .. k[NODE] end
         return 'owned ' .. k[NODE] .. ' ' .. integer(ends)
     end
+    if not op.rule or op.rule == 'off' or not has_state(op, k) then return 'owned - 0' end
     if op.rule == 'any' then return nil end
-    local from = op.rule ~= 'off' and call('HGET', op.key, 'address')
+    local from = call('HGET', op.key, 'address')
     if from and string.match(from, '^(.*):%d+$') == op.rule then return nil end
     return 'owned - 0'
 end
@@ -189,6 +206,7 @@ local function become(op, k, how, version)
     end
     op.how, op.to = how, version
     k[SESSION], k[VERSION], k[NODE], k[STATE] = op.session, version, node, op.state
+    if op.is_made_of_fields then k[RESUME] = op.resume end
     return 'ok ' .. version
 end
 
@@ -233,6 +251,42 @@ function judge.claim(op, k)
     return become(op, k, k[NODE] == node and 'update' or 'adopt', version)
 end
 
+-- What the owner changed of an entry made of fields.
+function judge.set(op, k)
+    if not k[NODE] then return 'missing' end
+    local refusal = fence(op, k)
+    if refusal then return refusal end
+    if k[NODE] == '' then return 'missing' end
+    if newer(op.version, k[VERSION]) then
+        op.how, op.to = 'set', op.version
+        k[VERSION] = op.version
+    end
+    return 'ok'
+end
+
+-- A client comes back to an entry made of fields, whose secret it knows.
+function judge.resume(op, k)
+    if not k[NODE] or resume_of(op, k) ~= op.rule then return 'missing' end
+    if k[SESSION] == op.session and k[NODE] == node then
+        op.how, op.to = 'resumed', k[VERSION]
+        return 'ok ' .. k[VERSION]
+    end
+    if k[NODE] ~= '' then
+        local ends = lease_end(k[NODE])
+        if k[NODE] ~= node and ends < now and not holding then return 'dead ' .. k[NODE] end
+        return 'owned ' .. k[NODE] .. ' ' .. integer(ends)
+    end
+    op.how, op.to = 'resume', plus(k[VERSION], 1)
+    k[SESSION], k[VERSION], k[NODE] = op.session, op.to, node
+    return 'ok ' .. op.to
+end
+
+-- Whether a restore would make an entry another client's.
+local function is_foreign(op, k)
+    if not op.is_made_of_fields and has_state(op, k) then return false end
+    return not op.resume or resume_of(op, k) ~= op.resume
+end
+
 -- What a live session owns, compared after a new link, a new epoch or a lost lease.
 function judge.restore(op, k)
     local wanted = op.version
@@ -248,6 +302,7 @@ function judge.restore(op, k)
         -- other front-end, whose clients have it no more, leaves it in a moment.
         return holding and ahead and 'waits' or 'owned ' .. k[NODE] .. ' 0'
     end
+    if not same and is_foreign(op, k) then return 'owned - 0' end
     if not ahead then
         if same and ours then
             op.how = 'index'
@@ -256,7 +311,7 @@ function judge.restore(op, k)
         if not same then return 'owned - 0' end -- another one has taken it over since
         wanted, op.keep = k[VERSION], newer(k[VERSION], wanted)
     end
-    return become(op, k, same and ours and 'update' or 'adopt', wanted)
+    return become(op, k, same and ours and op.state and 'update' or 'adopt', wanted)
 end
 
 function judge.close(op, k)
@@ -324,7 +379,7 @@ function judge.bury(op, k)
 end
 
 -- Judging. An operation's strings by kind; the id is the end of its key.
-local at, key = 9, 6
+local at, key = 7, 6
 local id_at = #head - 4 + #'client:' + 1
 local function take()
     at = at + 1
@@ -332,8 +387,16 @@ local function take()
 end
 local function take_fields(op)
     local n = tonumber(take())
-    op.fields, op.last, op.state = at, at + n - 1, ARGV[at + 1]
+    op.fields, op.last = at, at + n - 1
     at = at + n
+    if ARGV[op.fields] == 'state' then
+        op.state = ARGV[op.fields + 1]
+        return
+    end
+    op.is_made_of_fields, op.resume = true, false
+    for i = op.fields, op.last, 2 do
+        if ARGV[i] == 'resume' then op.resume = ARGV[i + 1] end
+    end
 end
 local function take_other(op)
     op.session, op.index = take(), KEYS[key]
@@ -344,6 +407,14 @@ function read.update(op) op.session, op.version, op.state = take(), take(), take
 function read.open(op) op.session = take() take_fields(op) end
 function read.restore(op) op.session, op.version = take(), take() take_fields(op) end
 function read.claim(op) op.session, op.version, op.rule = take(), take(), take() take_fields(op) end
+function read.set(op)
+    op.session, op.version = take(), take()
+    take_fields(op)
+    local m = tonumber(take())
+    op.gone, op.last_gone = at, at + m - 1
+    at = at + m
+end
+function read.resume(op) op.session, op.rule = take(), take() take_fields(op) end
 function read.close(op) op.session, op.rule = take(), take() end
 function read.orphan(op) op.session = take() end
 function read.reap() end
@@ -361,91 +432,3 @@ while at <= #ARGV do
     results[total] = k.err and 'type' or judge[kind](op, k)
     ops[total] = op
 end
-
--- Writing and telling.
-local told, count = {}, 0
-local function tell(name, id, version, body)
-    count = count + 1
-    told[count] = name .. ' ' .. text[#id] .. ' ' .. text[#version] .. ' ' .. text[#body] .. '\n' ..
-                      id .. version .. body
-end
-local function pair(field, value)
-    return text[#field] .. ' ' .. text[#value] .. '\n' .. field .. value
-end
-local function whole(name, op)
-    local all, body = call('HGETALL', op.key), {}
-    for i = 1, #all, 2 do
-        if all[i] ~= 'session' and all[i] ~= 'version' then
-            body[#body + 1] = pair(all[i], all[i + 1])
-        end
-    end
-    tell(name, op.id, op.to, table.concat(body))
-end
-
-local write = {}
-function write.open(op)
-    call('DEL', op.key)
-    if op.due then call('ZREM', deadlines, 'c:' .. op.id) end
-    call('HSET', op.key, 'version', op.to, 'node', node, 'session', op.session, 'since', integer(now),
-         unpack(ARGV, op.fields, op.last))
-    call('PEXPIRE', op.key, ttl)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
-    whole('open', op)
-end
-function write.adopt(op)
-    call('ZREM', deadlines, 'c:' .. op.id)
-    if op.keep then
-        call('HSET', op.key, 'node', node, 'session', op.session)
-    else
-        call('HSET', op.key, 'version', op.to, 'node', node, 'session', op.session,
-             unpack(ARGV, op.fields, op.last))
-    end
-    call('PEXPIRE', op.key, ttl)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
-    whole('adopt', op)
-end
-function write.update(op)
-    call('HSET', op.key, 'version', op.to, 'state', op.state)
-    tell('update', op.id, op.to, pair('state', op.state))
-end
-function write.index(op)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
-    call('ZREM', deadlines, 'c:' .. op.id)
-    call('PEXPIRE', op.key, ttl)
-end
-function write.close(op)
-    call('DEL', op.key)
-    call('ZREM', deadlines, 'c:' .. op.id)
-    if op.from ~= '' then call('HDEL', op.index, op.id) end
-    tell('close', op.id, '', pair('reason', op.reason or 'closed'))
-end
-function write.orphan(op)
-    call('HSET', op.key, 'node', '')
-    call('PEXPIRE', op.key, ttl)
-    call('HDEL', op.index, op.id)
-    call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
-    tell('orphan', op.id, '', '')
-end
-function write.unlist(op) call('HDEL', op.index, op.id) end
-function write.undue(op) call('ZREM', deadlines, 'c:' .. op.id) end
-function write.bury(op)
-    if call('HLEN', op.index) == 0 then
-        call('ZREM', nodes, op.session)
-        call('HDEL', head, 'link:' .. op.session)
-    end
-end
-
--- The batch number first: from here on the batch has happened.
-call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5])
-for i = 1, total do
-    local op = ops[i]
-    if op.how then write[op.how](op) end
-end
-if entries ~= tonumber(h[5] or 0) then call('HSET', head, 'entries', integer(entries)) end
-if count > 0 then
-    call('HSET', head, 'revision', integer(revision + count))
-    call('PUBLISH', events, '1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n' ..
-         table.concat(told))
-    revision = revision + count
-end
-return 'ok ' .. integer(revision) .. ' ' .. integer(now) .. '\n' .. table.concat(results, '\n')

@@ -42,7 +42,7 @@ local function whole(id, key)
     for i = 1, #all, 2 do
         if all[i] == 'version' then
             version = all[i + 1]
-        elseif all[i] ~= 'session' then
+        elseif all[i] ~= 'session' and all[i] ~= 'resume' then
             body[#body + 1] = pair(all[i], all[i + 1])
         end
     end

@@ -152,6 +152,11 @@ static inline void front_silence(struct front *front)
 {
     redis_link_destroy(&front->map->link);
     redis_subscriber_destroy(&front->map->subscriber);
+    for (size_t i = 0; i < front->map->space_count; i++) {
+        struct map_space *space = &front->map->spaces[i];
+        for (uint32_t j = 0; j < space->count; j++)
+            partition_link_down(&space->partitions[j]);
+    }
 }
 
 static inline void front_stop(struct front *front)

@@ -91,6 +91,28 @@ static void test_unknown_operations_are_passed_over(void **state)
     assert_string_equal(event_op_name(EVENT_OTHER), "other");
 }
 
+static void test_deleted_fields_are_told_apart_from_empty_ones(void **state)
+{
+    (void)state;
+    struct bytes body = BYTES_LITERAL("3 -\np:a3 0\np:b3 1\np:c-"), field, value;
+    assert_true(event_field(&body, &field, &value));
+    assert_true(bytes_equal(field, BYTES_LITERAL("p:a")));
+    assert_null(value.data);
+    assert_true(event_field(&body, &field, &value));
+    assert_true(bytes_equal(field, BYTES_LITERAL("p:b")));
+    assert_non_null(value.data);
+    assert_int_equal(value.len, 0);
+    assert_true(event_field(&body, &field, &value));
+    assert_true(bytes_equal(value, BYTES_LITERAL("-")));
+    assert_false(event_field(&body, &field, &value));
+    static const char *const bad[] = {
+        "3 -", "3 -\n", "3 -\np:", "3 -1\np:a", "3 --\np:a", "- 1\nx"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        body = bytes_from_string(bad[i]);
+        assert_false(event_field(&body, &field, &value));
+    }
+}
+
 static void test_bodies_cut_short_end(void **state)
 {
     (void)state;
@@ -105,6 +127,7 @@ int main(void)
         cmocka_unit_test(test_malformed_headers_are_refused),
         cmocka_unit_test(test_malformed_events_are_refused),
         cmocka_unit_test(test_unknown_operations_are_passed_over),
+        cmocka_unit_test(test_deleted_fields_are_told_apart_from_empty_ones),
         cmocka_unit_test(test_bodies_cut_short_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
