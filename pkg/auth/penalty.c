@@ -1,0 +1,159 @@
+/* penalty: see penalty.h. */
+#include "auth/penalty.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+/* Peers choose the keys: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#define uthash_malloc(size)           mem_alloc(size)
+#define uthash_free(memory, size)     free(memory)
+#include <uthash.h>
+
+struct key {
+    uint8_t family;
+    uint8_t ip[8];
+};
+
+struct entry {
+    UT_hash_handle hh;
+    struct list used; /* the one seen last stands last */
+    uint64_t free_ms; /* when the next attempt may be judged */
+    uint64_t bad_ms;  /* the last bad password */
+    unsigned bad;     /* how many there were */
+    struct key key;
+};
+
+struct penalty_table {
+    struct entry *entries;
+    struct list used;
+    size_t capacity;
+};
+
+struct penalty_table *penalty_table_create(size_t capacity)
+{
+    struct penalty_table *table = mem_zalloc(1, sizeof *table);
+
+    table->capacity = capacity == 0 ? 1 : capacity;
+    list_init(&table->used);
+    return table;
+}
+
+static void forget(struct penalty_table *table, struct entry *entry)
+{
+    HASH_DEL(table->entries, entry);
+    list_remove(&entry->used);
+    free(entry);
+}
+
+void penalty_table_destroy(struct penalty_table **table)
+{
+    if (*table == NULL)
+        return;
+    LIST_FOREACH (node, &(*table)->used)
+        forget(*table, list_entry(node, struct entry, used));
+    free(*table);
+    *table = NULL;
+}
+
+static struct key make_key(const struct address *address)
+{
+    struct key key;
+
+    memset(&key, 0, sizeof key); /* compared whole */
+    key.family = address->family;
+    if (address->family == ADDRESS_IPV4)
+        memcpy(key.ip, address->ip, 4);
+    else if (address->family == ADDRESS_IPV6)
+        memcpy(key.ip, address->ip, sizeof key.ip);
+    return key;
+}
+
+static struct entry *find(struct penalty_table *table, const struct address *address)
+{
+    const struct key key = make_key(address);
+    struct entry *entry = NULL;
+
+    HASH_FIND(hh, table->entries, &key, sizeof key, entry);
+    return entry;
+}
+
+static struct entry *add(struct penalty_table *table, const struct address *address)
+{
+    struct entry *entry;
+
+    if (HASH_COUNT(table->entries) >= table->capacity)
+        forget(table, list_entry(table->used.next, struct entry, used));
+    entry = mem_zalloc(1, sizeof *entry);
+    entry->key = make_key(address);
+    list_init(&entry->used);
+    HASH_ADD(hh, table->entries, key, sizeof entry->key, entry);
+    return entry;
+}
+
+static uint64_t delay(const struct penalty_rules *rules, unsigned bad)
+{
+    uint64_t ms = rules->first_ms;
+
+    if (bad == 0)
+        return 0;
+    for (unsigned i = 1; i < bad && ms < rules->longest_ms; i++)
+        ms *= 2;
+    return ms < rules->longest_ms ? ms : rules->longest_ms;
+}
+
+uint64_t penalty_take(struct penalty_table *table, const struct address *address,
+                      const struct penalty_rules *rules, uint64_t now_ms)
+{
+    struct entry *entry = find(table, address);
+    uint64_t at;
+
+    if (entry == NULL)
+        return 0;
+    list_remove(&entry->used);
+    list_append(&table->used, &entry->used);
+    if (now_ms - entry->bad_ms >= rules->memory_ms && entry->free_ms <= now_ms) {
+        forget(table, entry);
+        return 0;
+    }
+    at = entry->free_ms > now_ms ? entry->free_ms : now_ms;
+    if (at - now_ms <= rules->longest_ms)
+        entry->free_ms = at + delay(rules, entry->bad);
+    return at - now_ms;
+}
+
+void penalty_add(struct penalty_table *table, const struct address *address,
+                 const struct penalty_rules *rules, uint64_t now_ms)
+{
+    struct entry *entry = find(table, address);
+    uint64_t at;
+
+    if (rules->first_ms == 0)
+        return;
+    if (entry == NULL)
+        entry = add(table, address);
+    list_remove(&entry->used);
+    list_append(&table->used, &entry->used);
+    entry->bad++;
+    entry->bad_ms = now_ms;
+    at = now_ms + delay(rules, entry->bad);
+    if (entry->free_ms < at)
+        entry->free_ms = at;
+}
+
+void penalty_forgive(struct penalty_table *table, const struct address *address)
+{
+    struct entry *entry = find(table, address);
+
+    if (entry != NULL)
+        forget(table, entry);
+}
+
+size_t penalty_count(const struct penalty_table *table)
+{
+    return HASH_COUNT(table->entries);
+}

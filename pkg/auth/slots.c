@@ -1,0 +1,97 @@
+/* slots: see slots.h. */
+#include "auth/slots.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+
+/* Peers choose the keys: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#define uthash_malloc(size)           mem_alloc(size)
+#define uthash_free(memory, size)     free(memory)
+#include <uthash.h>
+
+struct key {
+    uint8_t family;
+    uint8_t ip[8];
+};
+
+struct slots_address {
+    UT_hash_handle hh;
+    size_t taken;
+    struct key key;
+};
+
+static struct key make_key(const struct address *address)
+{
+    struct key key;
+
+    memset(&key, 0, sizeof key); /* compared whole */
+    key.family = address->family;
+    memcpy(key.ip, address->ip, address->family == ADDRESS_IPV4 ? 4 : sizeof key.ip);
+    return key;
+}
+
+static bool counts(const struct address *address)
+{
+    return address->family == ADDRESS_IPV4 || address->family == ADDRESS_IPV6;
+}
+
+static struct slots_address *find(const struct slots *slots, const struct address *address)
+{
+    const struct key key = make_key(address);
+    struct slots_address *found = NULL;
+
+    HASH_FIND(hh, slots->addresses, &key, sizeof key, found);
+    return found;
+}
+
+static struct slots_address *add(struct slots *slots, const struct address *address)
+{
+    struct slots_address *added = mem_zalloc(1, sizeof *added);
+
+    added->key = make_key(address);
+    HASH_ADD(hh, slots->addresses, key, sizeof added->key, added);
+    return added;
+}
+
+enum slots_result slots_take(struct slots *slots, const struct address *address, size_t most,
+                             size_t most_per_address)
+{
+    struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+
+    if (of_address != NULL && most_per_address > 0 && of_address->taken >= most_per_address)
+        return SLOTS_ADDRESS_FULL;
+    if (slots->taken >= most)
+        return SLOTS_FULL;
+    slots->taken++;
+    if (counts(address)) {
+        if (of_address == NULL)
+            of_address = add(slots, address);
+        of_address->taken++;
+    }
+    return SLOTS_TAKEN;
+}
+
+void slots_give_back(struct slots *slots, const struct address *address)
+{
+    struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+
+    assert(slots->taken > 0);
+    slots->taken--;
+    if (of_address == NULL || --of_address->taken > 0)
+        return;
+    HASH_DEL(slots->addresses, of_address);
+    free(of_address);
+}
+
+size_t slots_of_address(const struct slots *slots, const struct address *address)
+{
+    const struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+
+    return of_address != NULL ? of_address->taken : 0;
+}
