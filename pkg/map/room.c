@@ -101,7 +101,7 @@ static void free_member(struct member *member)
     room->active -= member->public.active;
     if (room->current == member)
         room->current = NULL;
-    struct list *lists[] = {&member->joining, &member->entering, &member->awaiting, &member->again,
+    struct list *lists[] = {&member->joining, &member->entering, &member->again,
                             &member->public.link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_remove(lists[i]);
@@ -142,12 +142,11 @@ static void join_again_later(struct member *member)
     rooms_wake(rooms);
 }
 
-static void joined(struct member *member, uint64_t since)
+static void joined(struct member *member)
 {
     struct map_room *room = member->public.room;
     confirm(member, true);
-    if (!member->public.active)
-        room_await(room, member, since);
+    member->look_ms = loop_now_ms(room->rooms->space->map->loop) + RETRY_MS;
     /* What was told in another epoch, while nobody of this room was in it, has not been heard. */
     if (room->state == ROOM_LISTED && strcmp(room->epoch, room->partition->epoch) != 0)
         room_read_start(room);
@@ -161,7 +160,7 @@ static void on_joined(void *arg, enum map_result result, uint64_t version)
     if (!member)
         return;
     if (result == MAP_OK)
-        joined(member, version);
+        joined(member);
     else if (member->public.active)
         join_again_later(member);
     else if (member->joins == 0)
@@ -247,7 +246,7 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
     room->partition = partition_of(rooms->space, name);
     room->name_len = name.len;
     memcpy(room->name, name.data, name.len);
-    struct list *lists[] = {&room->members, &room->dirty,  &room->entering, &room->awaiting,
+    struct list *lists[] = {&room->members, &room->dirty,  &room->entering,
                             &room->kept,    &room->unused, &room->failed};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
@@ -262,8 +261,8 @@ static struct member *create_member(struct map_room *room, struct map_session *s
 {
     struct member *member = mem_zalloc(1, sizeof *member + id.len + user.len);
     struct map_member *public = &member->public;
-    struct list *lists[] = {&member->joining, &member->entering, &member->awaiting,
-                            &member->again,   &member->asked,    &public->link};
+    struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->asked,
+                            &public->link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     public->room = room;
@@ -454,6 +453,20 @@ static void give_up_late(struct map_rooms *rooms, uint64_t now)
     }
 }
 
+/* Redis has said that it is a member, and the room does not tell its coming: it may have been one
+ * before. */
+static void look_for_late(struct map_rooms *rooms, uint64_t now)
+{
+    LIST_FOREACH (node, &rooms->joining) {
+        struct member *member = list_entry(node, struct member, joining);
+        if (!member->confirmed || member->look_ms > now)
+            continue;
+        member->look_ms = now + RETRY_MS;
+        if (member->public.room->state == ROOM_LISTED)
+            room_read_start(member->public.room);
+    }
+}
+
 static void retry(struct map_rooms *rooms, uint64_t now)
 {
     if (now < rooms->retry_ms)
@@ -475,6 +488,7 @@ static void tick(void *arg)
     uint64_t now = loop_now_ms(rooms->space->map->loop);
     give_up_late(rooms, now);
     room_reads_check(rooms, now);
+    look_for_late(rooms, now);
     retry(rooms, now);
     if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
         !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->reads))

@@ -169,7 +169,6 @@ static void enter(struct map_room *room, struct member *member)
     const struct map_rooms *rooms = room->rooms;
     list_remove(&member->entering);
     list_remove(&member->joining);
-    list_remove(&member->awaiting);
     public->active = true;
     public->asked = false;
     room->active++;
@@ -191,33 +190,12 @@ void room_tell(struct map_room *room)
         enter(room, list_entry(room->entering.next, struct member, entering));
 }
 
-static void let_enter(struct member *member)
+void room_let_enter(struct member *member)
 {
     if (member->public.active || !list_is_empty(&member->entering))
         return;
     list_append(&member->public.room->entering, &member->entering);
     wake(member->public.room);
-}
-
-void room_check_awaiting(struct map_room *room)
-{
-    if (room->state != ROOM_LISTED)
-        return;
-    LIST_FOREACH (node, &room->awaiting) {
-        struct member *member = list_entry(node, struct member, awaiting);
-        if (member->since > room->seq)
-            continue;
-        list_remove(&member->awaiting);
-        let_enter(member);
-    }
-}
-
-void room_await(struct map_room *room, struct member *member, uint64_t since)
-{
-    member->since = since;
-    if (list_is_empty(&member->awaiting))
-        list_append(&room->awaiting, &member->awaiting);
-    room_check_awaiting(room);
 }
 
 /* What arrives. */
@@ -235,7 +213,7 @@ static void come_or_go(struct map_room *room, const struct room_event *event)
     struct member *member = room_member(room, event->id);
     room_set_devices(room, event->rest, event->devices);
     if (member && event->verb == ROOM_JOIN)
-        let_enter(member);
+        room_let_enter(member);
     if (member && event->verb == ROOM_LEAVE && member->public.active)
         room_member_lost(member);
     if (room->present == 0)
@@ -250,7 +228,6 @@ static void apply(struct map_room *room, const struct room_event *event)
         say(room, event);
     else
         come_or_go(room, event);
-    room_check_awaiting(room);
 }
 
 static void keep(struct map_room *room, struct bytes text)
@@ -309,7 +286,8 @@ static void on_message(void *arg, struct bytes message)
 
 /* A kept message, when the list is there. It was told before the list was read if it had come
  * before that was asked for, or stands in the list's past; then it changes nobody's being there
- * any more, but what was said may still be new to the members. seen: the last that they got. */
+ * any more, but what was said may still be new to the members, and who came here has come. seen:
+ * the last that they got. */
 void room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
 {
     struct bytes text = {kept->text, kept->len};
@@ -321,8 +299,11 @@ void room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
     if (judgement == EVENT_NEXT && (!early || room->born != 0)) {
         apply(room, &event);
     } else if (judgement == EVENT_OLD && is_of(room, &event)) {
+        struct member *member = room_member(room, event.id);
         if (event.verb == ROOM_SAY && event.seq > seen)
             say(room, &event);
+        if (event.verb == ROOM_JOIN && member)
+            room_let_enter(member);
     } else if (judgement == EVENT_DOUBTFUL && !early) {
         keep(room, text);
         room_read_start(room);

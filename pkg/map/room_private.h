@@ -35,11 +35,10 @@ struct member {
     UT_hash_handle hh;    /* by id, in its room */
     struct list joining;  /* the set's, by deadline, until it is active */
     struct list entering; /* the room's: is active when what happened is told */
-    struct list awaiting; /* the room's: joined, and the room has not told it yet */
     struct list again;    /* the set's: joins at the end of the turn, or after a while */
     struct list asked;    /* struct asked */
     uint64_t deadline_ms;
-    uint64_t since;        /* seq of its coming, when awaiting */
+    uint64_t look_ms;      /* when the list is read if it is not active by then */
     uint64_t listed;       /* the last read of the room that had it */
     uint64_t confirmed_at; /* reads of the room sent before it was confirmed */
     unsigned joins;        /* under way */
@@ -71,7 +70,6 @@ struct map_room {
     bool sorted_good;
     struct list dirty;    /* struct room_user */
     struct list entering; /* struct member */
-    struct list awaiting; /* struct member */
     struct list kept;     /* struct kept */
     size_t kept_bytes;
     struct list unused;     /* the set's: nobody here is in it */
@@ -121,9 +119,8 @@ void room_join_waiting(struct map_room *room);
 /* room_events.c */
 void room_listen(struct map_room *room);
 void room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
-/* A member whose joining has been answered. */
-void room_await(struct map_room *room, struct member *member, uint64_t since);
-void room_check_awaiting(struct map_room *room);
+/* It is in the room: it becomes active when what happened is told; harmless when it is. */
+void room_let_enter(struct member *member);
 void room_tell(struct map_room *room);
 void room_forget_users(struct map_room *room);
 void room_forget_kept(struct map_room *room);

@@ -129,7 +129,8 @@ static void adopt(struct map_room *room, const struct listing *listing)
     }
 }
 
-/* Members whose joining was answered before the list was read stand in it, or Redis lost them. */
+/* Members whose joining was answered before the list was asked for stand in it, or Redis lost
+ * them. */
 static void check_mine(struct map_room *room, const struct listing *listing)
 {
     for (size_t i = 0; i < listing->mine_count; i++) {
@@ -140,8 +141,11 @@ static void check_mine(struct map_room *room, const struct listing *listing)
     LIST_FOREACH (node, &room->members) {
         struct map_member *public = list_entry(node, struct map_member, link);
         struct member *member = list_entry(public, struct member, public);
-        if (member->confirmed && member->joins == 0 && member->confirmed_at < room->reads &&
-            member->listed != room->reads)
+        if (!member->confirmed || member->confirmed_at >= room->reads)
+            continue;
+        if (member->listed == room->reads)
+            room_let_enter(member);
+        else if (member->joins == 0)
             room_member_lost(member);
     }
 }
@@ -175,7 +179,6 @@ static void complete(struct map_room *room, const struct listing *listing)
         rooms->callbacks->lost(rooms->arg, room);
     }
     take_kept(room, seen);
-    room_check_awaiting(room);
 }
 
 static void read_later(struct map_room *room)

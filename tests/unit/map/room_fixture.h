@@ -1,0 +1,216 @@
+/* room_fixture: services with rooms on each front-end, and guests who write down what they hear. */
+#ifndef UNIT_MAP_ROOM_FIXTURE_H
+#define UNIT_MAP_ROOM_FIXTURE_H
+
+#include "map/fixture.h"
+
+#include "map/room.h"
+#include "map/room_private.h"
+
+#define KEY(kind) "tracker:{main/1/0}:" kind
+
+struct service {
+    struct front *front;
+    struct map_rooms *rooms;
+};
+
+struct hotel {
+    struct world *world;
+    struct service services[2];
+};
+
+struct guest {
+    struct service *service;
+    struct client client; /* with an entry */
+    const char *user;
+    struct map_member *member;
+    struct writer heard; /* "*users;" entered, "!users;" lost, "+user;" "-user;" "said;" */
+    struct writer said;  /* of heard, what was said only */
+    unsigned entered, lost;
+    unsigned answers, asked, says, oks, heard_says;
+    enum map_result result, say_result;
+};
+
+static inline void guest_hear(struct guest *guest, const char *kind, struct bytes text)
+{
+    writer_string(&guest->heard, kind);
+    writer_bytes(&guest->heard, text);
+    writer_string(&guest->heard, ";");
+}
+
+static inline void guest_hear_users(struct guest *guest, const char *kind, struct map_room *room)
+{
+    size_t count;
+    struct writer list = {0};
+    const struct bytes *users = map_room_users(room, &count);
+    for (size_t i = 0; i < count; i++) {
+        writer_string(&list, i ? "," : "");
+        writer_bytes(&list, users[i]);
+        assert_true(map_room_has_user(room, users[i]));
+    }
+    guest_hear(guest, kind, writer_bytes_written(&list));
+    writer_free(&list);
+}
+
+#define EACH_ACTIVE(guest, room)                                                                   \
+    LIST_FOREACH (node_, map_room_members(room))                                                   \
+        for (struct guest *guest = list_entry(node_, struct map_member, link)->active              \
+                                       ? list_entry(node_, struct map_member, link)->arg           \
+                                       : NULL;                                                     \
+             guest; guest = NULL)
+
+static inline void service_said(void *arg, struct map_room *room, struct bytes message)
+{
+    (void)arg;
+    EACH_ACTIVE(guest, room)
+    {
+        guest->heard_says++;
+        guest_hear(guest, "", message);
+        writer_bytes(&guest->said, message);
+        writer_string(&guest->said, ";");
+    }
+}
+
+static inline void service_changed(void *arg, struct map_room *room, const struct bytes *joined,
+                                   size_t joined_count, const struct bytes *left, size_t left_count)
+{
+    (void)arg;
+    assert_true(joined_count + left_count > 0);
+    EACH_ACTIVE(guest, room)
+    {
+        for (size_t i = 0; i < joined_count; i++)
+            guest_hear(guest, "+", joined[i]);
+        for (size_t i = 0; i < left_count; i++)
+            guest_hear(guest, "-", left[i]);
+    }
+}
+
+static inline void service_entered(void *arg, struct map_room *room, struct map_member *member)
+{
+    struct guest *guest = member->arg;
+    (void)arg;
+    assert_true(member->active);
+    guest->entered++;
+    guest_hear_users(guest, "*", room);
+}
+
+static inline void service_lost(void *arg, struct map_room *room)
+{
+    (void)arg;
+    EACH_ACTIVE(guest, room)
+    {
+        guest->lost++;
+        guest_hear_users(guest, "!", room);
+    }
+}
+
+static const struct map_room_callbacks service_callbacks = {
+    .said = service_said,
+    .changed = service_changed,
+    .entered = service_entered,
+    .lost = service_lost,
+};
+
+static inline struct hotel *hotel_create(void)
+{
+    struct hotel *hotel = mem_zalloc(1, sizeof *hotel);
+    hotel->world = world_with_fronts(2);
+    for (size_t i = 0; i < 2; i++) {
+        struct service *service = &hotel->services[i];
+        service->front = &hotel->world->fronts[i];
+        service->rooms =
+            map_rooms_create(map_space_find(service->front->map, ""), &service_callbacks, service);
+    }
+    return hotel;
+}
+
+static inline void hotel_destroy(struct hotel *hotel)
+{
+    for (size_t i = 0; i < 2; i++)
+        map_rooms_destroy(&hotel->services[i].rooms);
+    world_destroy(hotel->world);
+    free(hotel);
+}
+
+static inline void guest_come(struct hotel *hotel, struct guest *guest, size_t where,
+                              const char *user)
+{
+    memset(guest, 0, sizeof *guest);
+    guest->service = &hotel->services[where];
+    guest->user = user;
+    client_connect(&guest->client, guest->service->front);
+    assert_int_equal(client_open(hotel->world, &guest->client, user), MAP_OK);
+}
+
+static inline void guest_joined(void *arg, enum map_result result, uint64_t version)
+{
+    struct guest *guest = arg;
+    (void)version;
+    guest->answers++;
+    guest->result = result;
+    if (result != MAP_OK)
+        guest->member = NULL; /* freed */
+}
+
+static inline void guest_ask(struct guest *guest, const char *room)
+{
+    guest->answers = guest->entered = 0;
+    guest->member = map_room_join(guest->service->rooms, bytes_from_string(room),
+                                  guest->client.session, bytes_from_string(guest->client.id),
+                                  bytes_from_string(guest->user), guest_joined, guest);
+    assert_int_equal(guest->answers, 0); /* never from within */
+}
+
+static inline void guest_join(struct hotel *hotel, struct guest *guest, const char *room)
+{
+    guest_ask(guest, room);
+    WAIT_UNTIL(hotel->world, guest->answers == 1);
+    assert_int_equal(guest->result, MAP_OK);
+    assert_int_equal(guest->entered, 1);
+}
+
+static inline void guest_said(void *arg, enum map_result result, uint64_t version)
+{
+    struct guest *guest = arg;
+    (void)version;
+    guest->says++;
+    guest->oks += result == MAP_OK;
+    guest->say_result = result;
+}
+
+static inline void guest_say(struct guest *guest, const char *text)
+{
+    guest->asked++;
+    map_room_say(guest->member, bytes_from_string(text), guest_said, guest);
+}
+
+static inline void guest_leave(struct guest *guest)
+{
+    map_room_leave(&guest->member);
+}
+
+static inline void guest_go(struct guest *guest)
+{
+    guest_leave(guest);
+    map_session_end(&guest->client.session, false);
+    writer_free(&guest->heard);
+    writer_free(&guest->said);
+}
+
+/* All that was heard since the last call that said true. */
+static inline bool guest_heard(struct guest *guest, const char *text)
+{
+    if (!bytes_equal(writer_bytes_written(&guest->heard), bytes_from_string(text)))
+        return false;
+    writer_reset(&guest->heard);
+    return true;
+}
+
+static inline bool guest_heard_end(const struct guest *guest, const char *text)
+{
+    size_t len = strlen(text);
+    return guest->heard.len >= len &&
+           !memcmp(guest->heard.data + guest->heard.len - len, text, len);
+}
+
+#endif
