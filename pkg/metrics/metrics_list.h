@@ -54,6 +54,7 @@ METRIC(SYNC_PUSH_METADATA, counter, "pushes_total", "protocol=\"sync\",kind=\"me
 METRIC(SYNC_PUSH_CHANGES, counter, "pushes_total", "protocol=\"sync\",kind=\"changes\"", "")
 METRIC(SYNC_PUSH_PACKET, counter, "pushes_total", "protocol=\"sync\",kind=\"packet\"", "")
 METRIC(TRACKER_UNFIT, counter, "pushes_left_out_total", "protocol=\"tracker\",reason=\"too_long\"", "Entries that do not fit a protocol's packet and were left out.")
+METRIC(SYNC_UNFIT, counter, "pushes_left_out_total", "protocol=\"sync\",reason=\"no_text\"", "")
 METRIC(CONFLATIONS, counter, "conflations_total", "", "Times that a reader fell behind and was switched to the newest states.")
 METRIC(MALFORMED_MAGIC, counter, "malformed_total", "protocol=\"tracker\",reason=\"magic\"", "Connections closed for a malformed message, by protocol and reason.")
 METRIC(MALFORMED_VERSION, counter, "malformed_total", "protocol=\"tracker\",reason=\"version\"", "")

@@ -1,4 +1,9 @@
 /* sync_packet: what a client's packet asks, and its refusal. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/event.h"
 #include "metrics/metrics.h"
 #include "protocol/sync_private.h"
 
@@ -8,15 +13,21 @@ static const enum metric error_metrics[] = {
 #undef CODE_METRIC
 };
 
-void sync_packet_refuse(struct sync_session *session, enum sync_code code, const char *why)
+void sync_packet_fail(struct sync_session *session, enum sync_code code, const char *why)
 {
-    const struct sync_settings *settings = session->port->settings;
-    uint32_t now = (uint32_t)loop_now_ms(session->port->service->loop);
     struct writer text = {0};
     sync_write_error(&text, code, why);
     websocket_send(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(&text));
     writer_free(&text);
     metrics_add(error_metrics[code], 1);
+}
+
+/* A packet was refused; those who keep on are closed. */
+static void refuse(struct sync_session *session, enum sync_code code, const char *why)
+{
+    const struct sync_settings *settings = session->port->settings;
+    uint32_t now = (uint32_t)loop_now_ms(session->port->service->loop);
+    sync_packet_fail(session, code, why);
     log_limited(LOG_INFO, &session->port->service->refused_limit, "sync_refused",
                 LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
                 LOG_STRING("code", sync_code_name(code)), LOG_STRING("reason", why));
@@ -40,6 +51,72 @@ static struct sync_limits limits_of(const struct sync_settings *settings, struct
     return limits;
 }
 
+/* What the client has, from the entry's fields; to be freed. */
+static struct sync_property *properties_of(const struct sync_session *session, size_t *count)
+{
+    struct bytes fields = map_session_fields(session->map, bytes_from_string(session->token));
+    struct bytes rest = fields, field, value;
+    struct sync_property *properties;
+    size_t most = 1;
+    while (event_field(&rest, &field, &value))
+        most++;
+    properties = mem_zalloc(most, sizeof *properties);
+    *count = 0;
+    rest = fields;
+    while (event_field(&rest, &field, &value)) {
+        if (field.len >= 2 && memcmp(field.data, "p:", 2) == 0)
+            properties[(*count)++] = (struct sync_property){{field.data + 2, field.len - 2}, value};
+    }
+    return properties;
+}
+
+static bool is_within_limits(const struct sync_session *session, const struct sync_packet *packet,
+                             const struct sync_limits *limits, struct sync_error *error)
+{
+    size_t count, merged_count;
+    struct sync_property *properties = properties_of(session, &count);
+    struct sync_property *merged = mem_zalloc(count + packet->property_count + 1, sizeof *merged);
+    bool is_good = sync_merge(properties, count, packet->properties, packet->property_count, limits,
+                              merged, &merged_count, error);
+    free(merged);
+    free(properties);
+    return is_good;
+}
+
+/* False when the entry is no longer the session's. */
+static bool set_properties(struct sync_session *session, const struct sync_packet *packet)
+{
+    size_t count = packet->property_count, at = 0;
+    struct map_field *changes = mem_zalloc(count + 1, sizeof *changes);
+    struct writer names = {0};
+    bool is_set;
+    for (size_t i = 0; i < count; i++) {
+        writer_string(&names, "p:");
+        writer_bytes(&names, packet->properties[i].name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t len = 2 + packet->properties[i].name.len;
+        changes[i] = (struct map_field){.name = {names.data + at, len},
+                                        .value = packet->properties[i].value};
+        at += len;
+    }
+    is_set = map_session_set(session->map, bytes_from_string(session->token), changes, count);
+    writer_free(&names);
+    free(changes);
+    return is_set;
+}
+
+static void take_properties(struct sync_session *session, const struct sync_packet *packet,
+                            const struct sync_limits *limits)
+{
+    struct sync_error error;
+    metrics_add(METRIC_SYNC_PROPERTIES, 1);
+    if (!is_within_limits(session, packet, limits, &error))
+        refuse(session, error.code, error.detail.text);
+    else if (!set_properties(session, packet))
+        sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is not yours any more");
+}
+
 void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
                       struct bytes bytes)
 {
@@ -47,16 +124,23 @@ void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode
     struct sync_packet packet;
     struct sync_error error;
     if (opcode != WEBSOCKET_TEXT) {
-        sync_packet_refuse(session, SYNC_CODE_BAD_JSON, "a text message is expected");
+        refuse(session, SYNC_CODE_BAD_JSON, "a text message is expected");
         return;
     }
     if (!sync_read(bytes, &limits, &packet, &error)) {
-        sync_packet_refuse(session, error.code, error.detail.text);
+        refuse(session, error.code, error.detail.text);
         return;
     }
-    if (packet.kind == SYNC_PING)
+    switch (packet.kind) {
+    case SYNC_PROPERTIES:
+        take_properties(session, &packet, &limits);
+        break;
+    case SYNC_PING:
         metrics_add(METRIC_SYNC_PING, 1);
-    else
-        sync_packet_refuse(session, SYNC_CODE_UNAVAILABLE, "the map cannot be asked");
+        break;
+    case SYNC_RELAY:
+        sync_relay_send(session, &packet);
+        break;
+    }
     sync_packet_free(&packet);
 }

@@ -17,8 +17,7 @@ static const struct config_setting table[] = {
          "Bytes of all names and values of one client's properties."),
     SYNC(max_receivers, CONFIG_INT, "1000", BOTH, 1, 16000, "Receivers of one packet."),
     SYNC(max_behind, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
-         "Bytes of packets that a client may leave unread, and of names of changed properties "
-         "that it may miss, before it is closed."),
+         "Bytes of others' packets that a client may leave unread before it is closed."),
     SYNC(max_errors, CONFIG_INT, "20", BOTH, 1, 1000000,
          "Packets of one connection that are refused in sync.error_window before it is closed."),
     SYNC(error_window, CONFIG_DURATION, "10s", BOTH, 1, 3600000,

@@ -1,0 +1,89 @@
+/*
+ * sync_cache: what the clients of a space are told of its entries: of each, its properties as they
+ * are told, encoded again only when they changed, and what is new about it since the last tick.
+ *
+ * Between ticks entries are only noted. sync_cache_read brings the noted ones up to date, at a tick
+ * and when a newcomer is told the map; sync_cache_collect lists what a tick has to tell, and
+ * sync_cache_settle makes it old. Knows neither clients nor the map.
+ */
+#ifndef PROTOCOL_SYNC_CACHE_H
+#define PROTOCOL_SYNC_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "codec/sync.h"
+
+/* Clients choose the ids: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#define uthash_malloc(size)           mem_alloc(size)
+#define uthash_free(memory, size)     free(memory)
+#include <uthash.h>
+
+struct sync_item {
+    UT_hash_handle hh;
+    struct list dirty;   /* the cache's; in no list: nothing is new */
+    struct writer names; /* of the properties that changed, when they are collected */
+    uint8_t *json;       /* its properties; NULL before they were read */
+    uint32_t json_len;
+    bool stale;   /* they may have changed since */
+    bool gone;    /* it was closed */
+    bool told;    /* all know that it is there */
+    bool shown;   /* somebody who came since the last tick knows it */
+    bool changed; /* its properties did */
+    uint8_t id_len;
+    uint8_t id[];
+};
+
+struct sync_cache {
+    struct sync_item *items;
+    struct list dirty;
+    bool collects_names;
+};
+
+/* Writes the properties of an entry as a JSON object; false when there is none of that id. */
+typedef bool (*sync_cache_reader)(void *arg, struct bytes id, struct writer *to);
+
+void sync_cache_init(struct sync_cache *cache);
+/* Forgets everything. */
+void sync_cache_clear(struct sync_cache *cache);
+/* The entry is there, or has changed. told: it has been there before anybody asked, and is news to
+ * nobody. */
+void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told);
+void sync_cache_close(struct sync_cache *cache, struct bytes id);
+/* Makes an entry that was noted as told one that has just opened. */
+void sync_cache_announce(struct sync_cache *cache, struct bytes id);
+bool sync_cache_has_news(const struct sync_cache *cache);
+void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *arg);
+/* NULL when it is not there. */
+const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct bytes id);
+struct bytes sync_item_id(const struct sync_item *item);
+struct bytes sync_item_json(const struct sync_item *item);
+/* All that are there, in the order in which they came, to be freed. */
+struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t more, size_t *count);
+/* A newcomer has been told all that are there. */
+void sync_cache_show(struct sync_cache *cache);
+
+/* What a tick tells. The ranges are the cache's until it is settled. */
+struct sync_news {
+    struct bytes *opened;
+    size_t opened_count;
+    struct bytes *closed;
+    size_t closed_count;
+    struct bytes *properties;
+    size_t properties_count;
+    struct bytes *vanished; /* came and went; only those to whom they were shown know them */
+    size_t vanished_count;
+};
+/* After sync_cache_read. To be freed by sync_news_free. */
+void sync_cache_collect(const struct sync_cache *cache, struct sync_news *news);
+bool sync_news_is_empty(const struct sync_news *news);
+void sync_news_free(struct sync_news *news);
+void sync_cache_settle(struct sync_cache *cache);
+
+#endif

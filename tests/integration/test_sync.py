@@ -1,0 +1,232 @@
+"""Metadata sync over two front-ends: tokens, metadata, changes, properties, as the document says."""
+import http.client
+import json
+import re
+
+from harness import scaled
+from harness.sync import Sync
+from harness.websocket import Refused, WebSocket
+
+LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
+
+
+def frontends(t, count=2, redis=None, **options):
+    return t.frontends(count, redis or t.redis(), listen=LISTEN, **options)
+
+
+def join(t, frontend, **options):
+    return t.connect(frontend, Sync, kind="sync", **options)
+
+
+def of(*clients, **properties):
+    """The map of these clients, all without properties but the last."""
+    return {**{client.token: {} for client in clients[:-1]}, clients[-1].token: properties}
+
+
+def test_the_first_packet_is_metadata_with_the_own_token(t):
+    a, b = frontends(t)
+    first = join(t, a)
+    assert re.fullmatch("[0-9a-f]{32}", first.token), first.token
+    expected = ('{"from":"server","type":"metadata","metadata":{"index":"TOKEN","indexes":["TOKEN"],'
+                '"properties":{"TOKEN":{}},"version":"VERSION"}}')
+    version = t.run("trackerd", "--version").stdout.split()[1]
+    assert first.texts[0].decode() == expected.replace("TOKEN", first.token).replace("VERSION", version)
+    second = join(t, b)
+    assert second.map == of(first, second), "a newcomer is told who is there"
+    assert second.token != first.token
+
+
+def test_the_documents_example(t):
+    """The document's own packets, byte for byte but for the token and the version."""
+    a, b = frontends(t)
+    alone = join(t, a)
+    alone.wait(lambda: alone.ticks, what="the tick that tells of it")
+    alone.send("server", {"type": "properties", "properties": {"example": "Value of 'example' property\ufe0f",
+                                                               "example2": "example!"}})
+    alone.wait(lambda: len(alone.ticks) == 2 and alone.metadata == 3)
+    changes, metadata = (text.decode() for text in alone.texts[-2:])
+    assert changes == ('{"from":"server","type":"changes","changes":{"opened":[],"closed":[],"properties":["%s"]}}'
+                       % alone.token)
+    assert metadata == ('{"from":"server","type":"metadata","metadata":{"index":"%s","indexes":["%s"],"properties":'
+                        '{"%s":{"example":"Value of \'example\' property\ufe0f","example2":"example!"}},"version":"%s"}}'
+                        % (alone.token, alone.token, alone.token, alone.version))
+    other = join(t, b)
+    assert other.map[alone.token] == {"example": "Value of 'example' property\ufe0f", "example2": "example!"}
+
+
+def test_opened_and_properties_in_one_tick(t):
+    """As in the document's changes packet: the token is in both lists."""
+    a, b = frontends(t, settings={"sync.tick": "5s"})
+    watcher = join(t, a)
+    watcher.wait(lambda: watcher.ticks, 15)
+    newcomer = join(t, b)
+    newcomer.set(example=1)
+    told = watcher.wait(lambda: watcher.ticks[1:], 15)[0]
+    assert told == {"opened": [newcomer.token], "closed": [], "properties": [newcomer.token]}, told
+
+
+def test_changes_come_before_metadata_and_only_when_something_changed(t):
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    one.wait_map(of(one, two))
+    two.wait_map(of(one, two))
+    two.set(n=1)
+    one.wait_map(of(one, two, n=1))
+    kinds = [json.loads(text)["type"] for text in one.texts]
+    assert kinds[0] == "metadata" and kinds[1:] == ["changes", "metadata"] * ((len(kinds) - 1) // 2), kinds
+    # A change to what is there already is none; ticks go by.
+    two.set(n=1)
+    two.barrier()
+    before = len(one.texts)
+    assert not one.pump(scaled(0.3)), one.texts[before:]
+    two.drop()
+    told = one.wait(lambda: one.ticks[-1]["closed"] and one.ticks[-1])
+    assert told == {"opened": [], "closed": [two.token], "properties": []}
+    one.wait_map({one.token: {}})
+
+
+def test_who_comes_and_goes_within_a_tick_is_not_told(t):
+    a, b = frontends(t, settings={"sync.tick": "4s"})
+    watcher = join(t, a)
+    watcher.wait(lambda: watcher.ticks, 15)
+    # A tick has just been: the next is far away.
+    short = join(t, b)
+    short.set(x=1)
+    short.barrier()
+    short.websocket.close()
+    stays = join(t, b)
+    told = watcher.wait(lambda: watcher.ticks[1:], 15)
+    assert told == [{"opened": [stays.token], "closed": [], "properties": []}], told
+    watcher.wait_map(of(watcher, stays))
+
+
+def test_a_close_is_told_within_a_second(t):
+    a, b = frontends(t)
+    one, two = join(t, a), join(t, b)
+    one.wait_map(of(one, two))
+    two.drop()
+    one.wait_map({one.token: {}}, 5)
+    t.wait_until(lambda: a.redis("EXISTS", f"tracker:{{main/1/0}}:client:{two.token}") == 0)
+
+
+def test_properties_are_merged_and_deleted(t):
+    redis = t.redis()
+    a, b = frontends(t, redis=redis, settings={"sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    one.set(text="x", number=1.5, yes=True, no=False, gone="y")
+    two.wait_map(of(two, one, text="x", number=1.5, yes=True, no=False, gone="y"))
+    one.set(gone=None, text="z", never_there=None, more="")
+    two.wait_map(of(two, one, text="z", number=1.5, yes=True, no=False, more=""))
+    one.say('{"to":"server","packet":{"type":"properties"}}')
+    one.say('{"to":"server","packet":{"type":"properties","properties":{}}}')
+    one.barrier()
+    assert not one.errors, one.errors
+    fields = redis("HGETALL", f"tracker:{{main/1/0}}:client:{one.token}")
+    fields = dict(zip(fields[::2], fields[1::2]))
+    assert fields[b"p:text"] == b'"z"' and fields[b"p:yes"] == b"true" and b"p:gone" not in fields, fields
+    t.fsck(redis)
+
+
+def test_values_are_told_as_they_were_written(t):
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    one.say(r'{"to":"server","packet":{"type":"properties","properties":{"a": 1.50 ,"b":9007199254740993,'
+            r'"c":"\u00e9\/","d":1E+2,"\u0065":"e","":"empty"}}}')
+    two.wait(lambda: two.map.get(one.token))
+    text = two.texts[-1].decode()
+    assert r'{"":"empty","a":1.50,"b":9007199254740993,"c":"\u00e9\/","d":1E+2,"e":"e"}' in text, text
+
+
+def test_limits_refuse_the_whole_packet(t):
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    full = {f"p{number:02}": number for number in range(25)}
+    one.set(**full)
+    two.wait_map(of(two, one, **full))
+    for properties, what in (({"p00": "changed", "one_more": 1}, "more properties"),
+                             ({"p00": "changed", "n" * 65: 1, "p01": None}, "name"),
+                             ({"p00": "x" * 4096}, "bytes")):
+        count = len(one.errors)
+        one.set(**properties)
+        code, message = one.wait_error(count + 1)
+        assert code == "limit" and what in message, (code, message)
+    one.say('{"to":"server","packet":{"type":"properties","properties":{"p00":[1],"p01":2}}}')
+    assert one.wait_error(4)[0] == "bad_property"
+    # Nothing was lost, nothing was taken; at the limit all is well.
+    one.set(p00=None, one_more=1)
+    full.pop("p00")
+    two.wait_map(of(two, one, **full, one_more=1))
+    one.set(**{name: None for name in full}, one_more=None)
+    one.set(**{"n" * 64: "x" * (4096 - 64 - 2)})
+    two.wait_map(of(two, one, **{"n" * 64: "x" * 4030}))
+    assert len(one.errors) == 4, one.errors
+
+
+def test_settings_of_the_limits(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=("sync=127.0.0.1:0,max_properties=2,max_name=3,max_total=20,max_receivers=2",
+                                         "web=127.0.0.1:0,sync.max_errors=3"))
+    one = join(t, frontend)
+    one.set(a=1, b=2)
+    for properties in ({"c": 3}, {"long": 1, "a": None}, {"a": "x" * 20}):
+        one.set(**properties)
+    one.send([one.token, "a", "b"], {})
+    one.wait(lambda: len(one.errors) == 4)
+    assert [code for code, _ in one.errors] == ["limit"] * 4, one.errors
+    one.wait_map(of(one, a=1, b=2))
+    strict = t.connect(frontend, Sync, kind="web")
+    for _ in range(3):
+        strict.say("no JSON")
+    assert strict.wait_closed() == (1008, "too many errors")
+
+
+def test_paths_and_spaces(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={"map.spaces": "main games", "sync.tick": "50ms"},
+                          listen=(*LISTEN, "sync=127.0.0.1:0,space=games", "web=127.0.0.1:0,space=games"))
+    main = [join(t, frontend, path=path) for path in ("/", "/sync", "/any/where", "/sync/", "/sync/main")]
+    main += [t.connect(frontend, Sync, kind="web", path=path) for path in ("/sync", "/sync/main")]
+    main.append(t.connect(frontend, Sync, kind="web", index=1, path="/sync/main"))
+    games = [join(t, frontend, path="/sync/games"), join(t, frontend, index=1, path="/"),
+             t.connect(frontend, Sync, kind="web", path="/sync/games"),
+             t.connect(frontend, Sync, kind="web", index=1)]
+    for clients in (main, games):
+        for client in clients:
+            client.wait_map({other.token: {} for other in clients})
+    for kind, path in (("web", "/sync/nowhere"), ("web", "/synk"), ("sync", "/sync/nowhere"), ("web", "/")):
+        try:
+            WebSocket(frontend.address(kind), path).drop()
+            raise AssertionError(f"{kind} {path} was accepted")
+        except Refused as refused:
+            assert refused.status == 404, (kind, path, refused)
+    offered = t.connect(frontend, Sync, kind="sync")
+    assert offered.websocket.protocol is None
+
+
+def test_a_request_without_upgrade_is_told_what_to_do(t):
+    frontend = t.frontend(t.redis(), listen=(*LISTEN, "turntable=127.0.0.1:0"))
+    for kind in ("sync", "turntable"):
+        connection = http.client.HTTPConnection(*frontend.address(kind), timeout=scaled(10))
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert answer.status == 426 and answer.headers["Upgrade"] == "websocket", answer.headers
+        assert b"WebSocket" in answer.read()
+        connection.close()
+
+
+def test_many_clients_on_three_frontends_see_the_same(t):
+    redis = t.redis()
+    nodes = frontends(t, 3, redis)
+    clients = [join(t, nodes[index % 3], delta=index % 2 == 1) for index in range(30)]
+    for index, client in enumerate(clients):
+        client.set(index=index, text="x" * index)
+    expected = {client.token: {"index": index, "text": "x" * index} for index, client in enumerate(clients)}
+    for client in clients:
+        client.wait_map(expected)
+    for client in clients[::3]:
+        client.drop()
+        del expected[client.token]
+    for index, client in enumerate(clients):
+        if index % 3:
+            client.wait_map(expected)
+    t.fsck(redis)
