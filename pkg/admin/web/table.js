@@ -151,8 +151,10 @@ export class Table extends EventTarget {
       ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, PageDown: this.#active + page,
       PageUp: this.#active - page, Home: 0, End: last,
     }[event.key];
-    if (event.key === "Enter" && this.#rows[this.#active])
+    if (event.key === "Enter" && this.#rows[this.#active]) {
+      event.preventDefault(); // or it would press the button that is focused then
       this.#open(this.#rows[this.#active]);
+    }
     if (to === undefined || last < 0)
       return;
     event.preventDefault();

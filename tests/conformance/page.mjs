@@ -1,0 +1,332 @@
+// The page in headless Chromium: node page.mjs CHECK URL... Whatever it asks of another address, every error
+// in its console and every violation of its policy fails the check.
+import { chromium } from "playwright-core";
+import { ask, equal, limited, run, until } from "./kit.mjs";
+
+const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
+
+let browser = null;
+
+/** A page whose troubles are collected. expected: what its console may say. */
+async function open(base, { path = "/", expected = /^$/, ...options } = {}) {
+  browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20000 * Number(process.env.TRACKER_TEST_SCALE ?? 1));
+  page.troubles = [];
+  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
+  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`) && dialog.dismiss());
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !expected.test(message.text()))
+      page.troubles.push(`console: ${message.text()}`);
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(base) && !request.url().startsWith(base.replace("http", "ws")))
+      page.troubles.push(`request: ${request.url()}`);
+  });
+  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
+    console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
+  await page.goto(base + path);
+  return page;
+}
+
+const live = (page) => page.locator('#link[data-state="live"]').waitFor();
+const text = (page, selector) => page.locator(selector).first().textContent();
+const rows = (page) => page.locator(".row:not([hidden])");
+const settled = (page) => equal(page.troubles, [], "troubles");
+
+async function idsShown(page) {
+  const shown = await rows(page).evaluateAll((all) => all
+    .map((row) => [Number(row.getAttribute("aria-rowindex")), row.querySelector(".id").textContent]).sort((a, b) => a[0] - b[0]));
+  return shown.map(([, id]) => id);
+}
+
+const checks = {
+  async "nobody is here"(base) {
+    const page = await open(base);
+    await live(page);
+    await page.getByText("Nobody is here yet").waitFor();
+    equal(await text(page, "#value-clients"), "0");
+    await page.getByRole("button", { name: "Try it here" }).click();
+    equal(await page.locator("#view-try").isVisible(), true);
+    settled(page);
+  },
+
+  async "who is here, and what changes"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await rows(page).count()) === 3);
+    equal(await idsShown(page), ["gate", "roof", "sensor"]);
+    equal(await text(page, ".row:nth-child(1) .state"), "closed");
+    equal(await text(page, ".row:nth-child(1) .node"), "b");
+    equal(await page.locator("#feed li").count(), 0);
+    await ask("update gate");
+    await page.locator(".row .state", { hasText: "now open" }).waitFor();
+    await page.locator(".row.flash-a .id, .row.flash-b .id", { hasText: "gate" }).waitFor();
+    await page.locator('#feed li[data-kind="changed"] .id', { hasText: "gate" }).waitFor();
+    await ask("close roof");
+    await until(async () => (await idsShown(page)).join() === "gate,sensor");
+    await page.locator('#feed li[data-kind="closed"] .id', { hasText: "roof" }).waitFor();
+    await ask("open attic");
+    await until(async () => (await idsShown(page)).join() === "attic,gate,sensor");
+    equal(await text(page, "#count"), "3");
+    equal(await text(page, "#note-clients"), "3 tracker");
+    // Paused, changes wait; then they come.
+    await page.getByRole("button", { name: "Pause" }).click();
+    await ask("close attic");
+    await page.getByText("1 more").waitFor();
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.locator('#feed li[data-kind="closed"] .id', { hasText: "attic" }).waitFor();
+    settled(page);
+  },
+
+  async "ten thousand"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await text(page, "#value-clients")) === "10,000");
+    equal((await rows(page).count()) < 60, true, "rows in the document are few");
+    await until(async () => (await page.locator("#grid").getAttribute("aria-rowcount")) === "10001");
+    equal((await idsShown(page))[0], "id00000");
+    await page.locator("#viewport").evaluate((viewport) => (viewport.scrollTop = viewport.scrollHeight));
+    await page.locator(".row .id", { hasText: "id09999" }).waitFor();
+    equal((await rows(page).count()) < 60, true, "rows in the document are few");
+    await page.fill("#search", "ID0123");
+    await until(async () => (await text(page, "#count")) === "10 of 10,000");
+    equal(await idsShown(page), Array.from({ length: 10 }, (_, i) => `id0123${i}`));
+    await page.fill("#search", "77 OF id00077");
+    await until(async () => (await text(page, "#count")) === "1 of 10,000");
+    await page.fill("#search", "nothing like it");
+    await page.getByText("No client matches").waitFor();
+    await page.getByRole("button", { name: "Show all" }).click();
+    await until(async () => (await text(page, "#count")) === "10,000");
+    for (const expected of ["id00000", "id09999"]) {
+      await page.getByRole("columnheader", { name: "Id" }).getByRole("button").click();
+      await page.locator("#viewport").evaluate((viewport) => (viewport.scrollTop = 0));
+      const first = expected === "id00000" ? "id09999" : "id00000";
+      await until(async () => (await idsShown(page))[0] === first);
+    }
+    await page.getByRole("columnheader", { name: "State" }).getByRole("button").click();
+    await until(async () => (await text(page, '.row[aria-rowindex="2"] .state')) === "state 0 of many");
+    equal(await page.getByRole("columnheader", { name: "State" }).getAttribute("aria-sort"), "ascending");
+    settled(page);
+  },
+
+  async "ten thousand that change"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await text(page, "#value-clients")) === "10,000");
+    await ask("storm");
+    await page.fill("#search", "stormy 9999");
+    await until(async () => (await idsShown(page)).join() === "id09999");
+    equal((await page.locator("#feed li").count()) <= 200, true, "lines are few");
+    await page.fill("#search", "");
+    await until(async () => (await text(page, ".row .state")).startsWith("stormy"));
+    settled(page);
+  },
+
+  async "hostile ids and states"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await rows(page).count()) === 4);
+    const ids = await idsShown(page);
+    equal(ids.includes("<img src=x onerror=alert(1)>"), true, `${ids}`);
+    for (let i = 0; i < ids.length; i++) {
+      await rows(page).nth(i).click();
+      await page.locator("#detail[open]").waitFor();
+      await page.keyboard.press("Escape");
+    }
+    await ask("update");
+    await until(async () => (await page.locator("#feed li").count()) >= 4);
+    equal(await page.locator("img[src=x], script:not([src]), b b, iframe, svg").count(), 0);
+    equal(await page.evaluate(() => globalThis.hacked), undefined);
+    settled(page);
+  },
+
+  async "all of one client"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await rows(page).count()) === 3);
+    await page.locator(".row", { hasText: "json" }).click();
+    const dialog = page.locator("#detail");
+    await dialog.getByText('"deep": [').waitFor();
+    equal(await text(page, "#detail-title"), "json");
+    await page.getByRole("button", { name: "Close" }).click();
+    // A long one is cut in the list and asked for.
+    await page.locator(".row", { hasText: "long" }).click();
+    await dialog.getByText("the end of it").waitFor();
+    await page.keyboard.press("Escape");
+    // By the keyboard: the first row is the one whose id is no text.
+    await page.locator("#viewport").focus();
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "Enter"])
+      await page.keyboard.press(key);
+    await dialog.getByText("000000  00 01 02").waitFor();
+    equal(await text(page, "#detail-title"), "0xff00");
+    await ask("close");
+    await dialog.getByText("This client has left").waitFor();
+    settled(page);
+  },
+
+  async "the token"(base) {
+    const page = await open(base, { expected: /401/ });
+    const dialog = page.locator("#sign-in");
+    await dialog.getByText("A token, please").waitFor();
+    await page.fill("#sign-in-token", "not this one");
+    await page.getByRole("button", { name: "Show the page" }).click();
+    await dialog.getByText("not the right one").waitFor();
+    await page.fill("#sign-in-token", "0123456789abcdef");
+    await page.getByRole("button", { name: "Show the page" }).click();
+    await live(page);
+    equal(await dialog.isVisible(), false);
+    await page.reload();
+    await live(page);
+    equal(page.url().includes("0123456789abcdef"), false);
+    settled(page);
+  },
+
+  async "its front-end goes and comes back"(base) {
+    const page = await open(base, { expected: /ERR_|Failed to load|WebSocket/ });
+    await live(page);
+    await until(async () => (await idsShown(page)).join() === "stays,goes".split(",").sort().join());
+    await ask("kill");
+    await page.locator("#banner", { hasText: "No connection" }).waitFor();
+    equal((await idsShown(page)).length, 2);
+    await ask("start");
+    await live(page);
+    await until(async () => (await idsShown(page)).join() === "stays");
+    equal(await page.locator("#banner").isVisible(), false);
+    settled(page);
+  },
+
+  async "redis goes and comes back"(base) {
+    const page = await open(base);
+    await live(page);
+    await ask("kill");
+    await page.locator("#banner", { hasText: "not ready" }).waitFor();
+    await page.locator("#facts .bad", { hasText: "Redis" }).waitFor();
+    await ask("start");
+    await page.locator("#banner").waitFor({ state: "hidden" });
+    settled(page);
+  },
+
+  async "spaces"(base) {
+    const page = await open(base);
+    await live(page);
+    await until(async () => (await idsShown(page)).join() === "in-main");
+    await page.selectOption("#space", "other");
+    await until(async () => (await idsShown(page)).join() === "in-other");
+    await page.goto(`${base}/?space=other`);
+    await until(async () => (await idsShown(page)).join() === "in-other");
+    equal(await page.locator("#space").inputValue(), "other");
+    settled(page);
+  },
+
+  async "the desk of Tracker"(base) {
+    const page = await open(base, { path: "/#try" });
+    await page.getByRole("button", { name: "Connect", exact: true }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByLabel("State", { exact: true }).fill("by hand");
+    await page.getByRole("button", { name: "Open" }).click();
+    await page.locator(".items input").fill("changed by hand");
+    await page.getByRole("button", { name: "Update" }).click();
+    await until(async () => (await ask("states")) === "changed by hand");
+    await page.getByRole("button", { name: "Drop" }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.locator(".items input").fill("after coming back");
+    await page.getByRole("button", { name: "Update" }).click();
+    await until(async () => (await ask("states")) === "after coming back");
+    await page.getByRole("button", { name: "Close", exact: true }).click();
+    await until(async () => (await ask("states")) === "");
+    equal((await page.locator('.log li[data-kind="error"]').count()), 0);
+    equal((await page.locator('.log li[data-kind="out"]').count()) >= 4, true);
+    await page.getByRole("button", { name: "Disconnect" }).click();
+    await page.getByText("Ended", { exact: true }).waitFor();
+    equal(await page.getByRole("button", { name: "Open" }).isDisabled(), true);
+    settled(page);
+  },
+
+  async "the client in a browser"(base, other) {
+    const page = await open(base);
+    const result = await limited(page.evaluate(async (url) => {
+      const { TrackerClient } = await import("/tracker.js");
+      const one = new TrackerClient("/tracker"), two = new TrackerClient("tracker");
+      const id = await one.open("from a browser");
+      await two.open("");
+      const entries = await two.get();
+      const found = entries.get(id).text;
+      one.drop();
+      await one.update(id, "came back");
+      one.end();
+      two.end();
+      return [one.url === url, found, one.state];
+    }, `${base.replace("http", "ws")}/tracker`), "result");
+    equal(result, [true, "from a browser", "ended"]);
+    // A page from elsewhere may use it as well.
+    const elsewhere = await open(other, { path: "/healthz", expected: /./ });
+    equal(await elsewhere.evaluate(async (from) => Object.keys(await import(`${from}/tracker.js`)).includes("SyncClient"), base), true);
+    settled(page);
+  },
+
+  async "phones, darkness, contrast and labels"(base) {
+    for (const colorScheme of ["light", "dark"]) {
+      for (const viewport of [{ width: 390, height: 844 }, { width: 320, height: 568 }, { width: 1280, height: 800 }]) {
+        for (const tab of ["map", "try"]) {
+          const page = await open(base, { colorScheme, viewport, path: `/#${tab}` });
+          await live(page);
+          if (tab === "map")
+            await rows(page).first().waitFor();
+          const where = `${colorScheme} ${viewport.width} ${tab}`;
+          equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `${where}: fits`);
+          equal(await page.evaluate(poorContrasts), [], `${where}: contrast`);
+          equal(await page.evaluate(nameless), [], `${where}: names`);
+          settled(page);
+          await page.context().close();
+        }
+      }
+    }
+  },
+};
+
+/** Texts that stand out less than WCAG's AA asks, in the page. */
+function poorContrasts() {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const channels = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const background = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = channels(getComputedStyle(node).backgroundColor);
+      if (color[3] === 255)
+        return color;
+    }
+    return [255, 255, 255, 255];
+  };
+  const poor = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const parent = node.parentElement;
+    if (!node.data.trim() || !parent.checkVisibility() || parent.closest(":disabled, script, noscript, .unseen"))
+      continue;
+    const [light, dark] = [luminance(channels(getComputedStyle(parent).color)), luminance(background(parent))].sort((a, b) => b - a);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    if (ratio < 4.5)
+      poor.add(`${parent.tagName}.${parent.className} ${ratio.toFixed(2)}: ${node.data.trim().slice(0, 20)}`);
+  }
+  return [...poor];
+}
+
+/** Controls that nothing names. */
+function nameless() {
+  return [...document.querySelectorAll("button, input, select, textarea, canvas, dialog, [role]")]
+    .filter((one) => one.checkVisibility() && !["row", "gridcell", "rowgroup", "img"].includes(one.getAttribute("role")))
+    .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.getAttribute("aria-labelledby")
+      || [...one.labels ?? []].some((label) => label.textContent.trim())))
+    .map((one) => one.outerHTML.slice(0, 80));
+}
+
+run(checks);
