@@ -36,8 +36,9 @@ struct batch {
     bool resumes; /* there are bodies behind its reply's lines */
 };
 
-static const char *const kind_names[] = {"open",  "update", "claim", "restore", "set", "resume",
-                                         "close", "orphan", "reap",  "forsake", "bury"};
+static const char *const kind_names[] = {"open",   "update", "claim",  "restore", "set",
+                                         "resume", "close",  "orphan", "reap",    "forsake",
+                                         "bury",   "join",   "leave",  "part",    "say"};
 
 /* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
 static void scratch_begin(struct scratch *scratch, size_t size)
@@ -196,6 +197,24 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
     case OP_BURY:
         add_value(to, bytes_from_string(op->other));
         break;
+    case OP_JOIN:
+        add_value(to, op_member(op));
+        add_value(to, op_behind_member(op));
+        add_value(to, scratch_number(scratch, "",
+                                     (uint64_t)op->partition->map->settings->room_max_members));
+        break;
+    case OP_PART:
+        add_value(to, op_member(op));
+        add_value(to, bytes_from_string(op->other));
+        break;
+    case OP_SAY:
+        add_value(to, op_member(op));
+        add_value(to, scratch_number(scratch, "", op->version));
+        add_value(to, op_behind_member(op));
+        break;
+    case OP_LEAVE:
+        add_value(to, op_member(op));
+        break;
     case OP_REAP:
         break;
     }
@@ -205,7 +224,8 @@ static void add_operation(struct arguments *to, struct scratch *scratch, const s
 {
     struct partition *partition = op->partition;
     struct bytes id = {(uint8_t *)op->id, op->id_len};
-    add_key(to, scratch_join(scratch, partition->prefix, "client:", id));
+    add_key(to,
+            scratch_join(scratch, partition->prefix, op_is_of_room(op) ? "room:" : "client:", id));
     if (op->kind == OP_FORSAKE || op->kind == OP_BURY)
         add_key(to,
                 scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
@@ -295,7 +315,7 @@ static void take_before(struct batch *batch, struct op *op)
         op->forsake_first = false;
         take(batch, forsake);
     }
-    struct owned *owned = owned_find(partition, id);
+    struct owned *owned = op_is_of_room(op) ? NULL : owned_find(partition, id);
     if (owned && owned->phase == OWNED_UNCONFIRMED)
         take(batch, owned_make_restore(partition, owned));
 }

@@ -35,7 +35,11 @@ enum op_kind {
     OP_ORPHAN,
     OP_REAP,
     OP_FORSAKE,
-    OP_BURY
+    OP_BURY,
+    OP_JOIN, /* these on rooms: room_op.c */
+    OP_LEAVE,
+    OP_PART, /* of a member whose front-end is dead */
+    OP_SAY
 };
 
 enum owned_phase {
@@ -85,9 +89,10 @@ struct op {
     uint8_t version_kind;
     uint8_t adopt;
     uint8_t id_len;
-    bool answered; /* its result is settled; done may wait for earlier ones */
-    bool adds;     /* may give its session one more entry */
-    bool sent;     /* in a batch under way */
+    uint8_t member_len; /* on rooms: of the member's id, with which the state begins */
+    bool answered;      /* its result is settled; done may wait for earlier ones */
+    bool adds;          /* may give its session one more entry */
+    bool sent;          /* in a batch under way */
     bool
         leave; /* its session has ended: an entry that it opens is left to its client, not closed */
     bool forsake_first;  /* its entry's front-end (other) is dead */
@@ -153,9 +158,10 @@ struct partition {
     struct loop_timer *sweep_timer;
     size_t room_members; /* rooms_count */
     bool sweeping;
-    bool sweep_again; /* there was more than one sweep lists */
-    size_t reaping;   /* reap, forsake and bury operations not yet judged */
-    size_t unlisted;  /* sweeps in a row whose count of the index was not ours */
+    bool sweep_again;        /* there was more than one sweep lists */
+    size_t reaping;          /* reap, forsake and bury operations not yet judged */
+    size_t unlisted_members; /* sweeps in a row whose count of members was not ours */
+    size_t unlisted;         /* sweeps in a row whose count of the index was not ours */
 };
 
 struct map_session {
@@ -323,6 +329,15 @@ void session_lose(struct map_session *session, struct bytes id);
 /* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
  */
 void session_drop(struct map_space *space, struct bytes id);
+
+/* room_op.c */
+bool op_is_of_room(const struct op *op);
+struct bytes op_member(const struct op *op);
+struct bytes op_behind_member(const struct op *op); /* the user's id, or the message */
+/* A member of a dead front-end, as its index has it, leaves. */
+void room_part(struct partition *partition, struct bytes member, const char *node);
+/* Compares this front-end's index of members with those that are here. */
+void room_audit(struct partition *partition);
 
 /* Operations on rooms, asked for by room.c. They join the session's order like every other, and are
  * sent again, in their order, when they have to be. done as for all operations. */

@@ -164,7 +164,8 @@ struct bytes op_state(const struct op *op)
 
 bool op_is_of_sweep(const struct op *op)
 {
-    return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY;
+    return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY ||
+           op->kind == OP_PART;
 }
 
 void op_describe(struct op *op, const struct map_session *session)

@@ -126,6 +126,24 @@ static bool is_welcome(const struct redis_reply *reply)
            reply->elements[1]->text.len == EPOCH_LENGTH;
 }
 
+/* Before anything that waits, as Redis may have lost the members who said what waits. */
+static void rejoin_rooms(struct partition *partition)
+{
+    struct list waiting;
+    list_init(&waiting);
+    while (!list_is_empty(&partition->queue)) {
+        struct list *first = partition->queue.next;
+        list_remove(first);
+        list_append(&waiting, first);
+    }
+    rooms_rejoin(partition);
+    while (!list_is_empty(&waiting)) {
+        struct list *first = waiting.next;
+        list_remove(first);
+        list_append(&partition->queue, first);
+    }
+}
+
 static void welcome(struct partition *partition, const struct redis_reply *reply)
 {
     struct bytes epoch = reply->elements[1]->text;
@@ -144,6 +162,7 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
         begin_epoch(partition, epoch);
     batch_requeue(partition);
     owned_unconfirm_all(partition);
+    rejoin_rooms(partition);
     partition_wake(partition);
     sweep_start(partition);
     map_check_serving(partition->map);

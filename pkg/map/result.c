@@ -188,6 +188,10 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
         was_orphaned(op);
         break;
     case OP_BURY:
+    case OP_JOIN:
+    case OP_LEAVE:
+    case OP_PART:
+    case OP_SAY:
         break;
     }
     finish(op, MAP_OK, version);

@@ -25,11 +25,12 @@ void sweep_start(struct partition *partition)
                      random_jitter((uint64_t)partition->map->settings->sweep, 10));
 }
 
-/* A look at some of a dead front-end's entries. */
+/* A look at some of a dead front-end's entries, or of its members of rooms. */
 struct scan {
     struct partition *partition;
     unsigned epochs;
     char node[NODE_ID_LENGTH + 1];
+    bool of_members;
 };
 
 static void enqueue(struct partition *partition, enum op_kind kind, struct bytes id,
@@ -42,6 +43,8 @@ static void enqueue(struct partition *partition, enum op_kind kind, struct bytes
     op_enqueue(op);
 }
 
+static void scan_members(struct partition *partition, const char *node);
+
 static void forsake(struct scan *scan, const struct redis_reply *ids)
 {
     struct partition *partition = scan->partition;
@@ -50,6 +53,18 @@ static void forsake(struct scan *scan, const struct redis_reply *ids)
             enqueue(partition, OP_FORSAKE, ids->elements[i]->text, scan->node);
     }
     if (ids->count == 0)
+        scan_members(partition, scan->node);
+    else
+        partition->sweep_again = true;
+}
+
+/* When it has neither entries nor rooms' members any more, it is forgotten. */
+static void part(struct scan *scan, const struct redis_reply *members)
+{
+    struct partition *partition = scan->partition;
+    for (size_t i = 0; i < members->count; i++)
+        room_part(partition, members->elements[i]->text, scan->node);
+    if (members->count == 0)
         enqueue(partition, OP_BURY, BYTES_LITERAL(""), scan->node);
     else
         partition->sweep_again = true;
@@ -61,9 +76,33 @@ static void on_scanned(void *arg, enum redis_status status, const struct redis_r
     struct partition *partition = scan->partition;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && partition->state == PARTITION_READY &&
         partition->epochs == scan->epochs)
-        forsake(scan, reply);
+        scan->of_members ? part(scan, reply) : forsake(scan, reply);
     free(scan);
     sweep_judged(partition);
+}
+
+/* Not HSCAN: as entries leave, its first buckets are empty, and it would return nothing. */
+static void start_scan(struct partition *partition, struct scan *scan, const char *kind)
+{
+    struct writer key = {0};
+    char count[24];
+    scan->partition = partition;
+    scan->epochs = partition->epochs;
+    writer_format(&key, "%s%s%s", partition->prefix, kind, scan->node);
+    snprintf(count, sizeof count, "%lld", (long long)partition->map->settings->reap);
+    struct bytes args[] = {BYTES_LITERAL("HRANDFIELD"), writer_bytes_written(&key),
+                           bytes_from_string(count)};
+    partition->reaping++;
+    redis_command(partition->map->link, on_scanned, scan, 3, args);
+    writer_free(&key);
+}
+
+static void scan_members(struct partition *partition, const char *node)
+{
+    struct scan *scan = mem_zalloc(1, sizeof *scan);
+    memcpy(scan->node, node, sizeof scan->node);
+    scan->of_members = true;
+    start_scan(partition, scan, "members:");
 }
 
 static void scan_dead(struct partition *partition, struct bytes node)
@@ -71,19 +110,8 @@ static void scan_dead(struct partition *partition, struct bytes node)
     if (node.len > NODE_ID_LENGTH || bytes_equal(node, bytes_from_string(partition->map->node)))
         return;
     struct scan *scan = mem_zalloc(1, sizeof *scan);
-    struct writer key = {0};
-    char count[24];
-    scan->partition = partition;
-    scan->epochs = partition->epochs;
     memcpy(scan->node, node.data, node.len);
-    writer_format(&key, "%snode:%s", partition->prefix, scan->node);
-    snprintf(count, sizeof count, "%lld", (long long)partition->map->settings->reap);
-    /* Not HSCAN: as entries leave, its first buckets are empty, and it would return nothing. */
-    struct bytes args[] = {BYTES_LITERAL("HRANDFIELD"), writer_bytes_written(&key),
-                           bytes_from_string(count)};
-    partition->reaping++;
-    redis_command(partition->map->link, on_scanned, scan, 3, args);
-    writer_free(&key);
+    start_scan(partition, scan, "node:");
 }
 
 static void reap(struct partition *partition, const struct redis_reply *due)
@@ -109,7 +137,19 @@ static void check_index(struct partition *partition, uint64_t listed)
     owned_unconfirm_all(partition);
 }
 
-/* {"ok", revision, now, hold until, count, {due}, {dead}} */
+static void check_members(struct partition *partition, uint64_t listed)
+{
+    bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0;
+    bool same = listed == rooms_count(partition);
+    partition->unlisted_members = same || !quiet ? 0 : partition->unlisted_members + 1;
+    if (partition->unlisted_members < UNLISTED_SWEEPS)
+        return;
+    partition->unlisted_members = 0;
+    room_audit(partition);
+    rooms_rejoin(partition);
+}
+
+/* {"ok", revision, now, hold until, count, {due}, {dead}, members} */
 static void swept(struct partition *partition, const struct redis_reply *reply)
 {
     partition->revision = bytes_decimal(reply->elements[1]->text);
@@ -122,6 +162,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
     view_revision_seen(partition, partition->revision);
     view_hold_seen(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);
+    check_members(partition, (uint64_t)reply->elements[7]->integer);
     if (partition->reaping > 0)
         return; /* what the last sweep listed is still being judged */
     partition->sweep_again = false;
@@ -143,7 +184,7 @@ static void on_swept(void *arg, enum redis_status status, const struct redis_rep
         return;
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    } else if (reply->type == REDIS_ARRAY && reply->count == 7 && is_list(reply, 5) &&
+    } else if (reply->type == REDIS_ARRAY && reply->count == 8 && is_list(reply, 5) &&
                is_list(reply, 6)) {
         swept(partition, reply);
         sweep_start(partition);
@@ -162,6 +203,8 @@ void sweep_run(void *arg)
     if (partition->state != PARTITION_READY || partition->sweeping || partition->map->finishing)
         return;
     char link[24], lease[24], hold[24], longest[24], most[24];
+    struct writer members = {0};
+    writer_format(&members, "%smembers:%s", partition->prefix, partition->map->node);
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
     snprintf(lease, sizeof lease, "%lld", (long long)settings->lease);
     snprintf(hold, sizeof hold, "%lld", (long long)settings->hold);
@@ -171,6 +214,7 @@ void sweep_run(void *arg)
                            bytes_from_string(partition->key_nodes),
                            bytes_from_string(partition->key_deadlines),
                            bytes_from_string(partition->key_mine),
+                           writer_bytes_written(&members),
                            bytes_from_string(partition->epoch),
                            bytes_from_string(partition->map->node),
                            bytes_from_string(link),
@@ -179,7 +223,8 @@ void sweep_run(void *arg)
                            bytes_from_string(longest),
                            bytes_from_string(most)};
     partition->sweeping = true;
-    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 4, 11, args);
+    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 5, 12, args);
+    writer_free(&members);
 }
 
 void sweep_judged(struct partition *partition)

@@ -1,10 +1,12 @@
 -- apply: every change of a partition goes through here: an ordered list of operations, judged all
 -- before the first write, told in one event message.
 --
--- It is one script in two files, which scripts.c joins: apply.lua judges, apply_write.lua writes.
+-- It is one script in three files, which scripts.c joins: apply.lua judges what concerns entries,
+-- apply_rooms.lua what concerns rooms, apply_write.lua writes.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
---       then client:<id> of each operation, and after it node:<other> for forsake and bury
+--       then client:<id> of each operation, or room:<name>, and after it node:<other> for forsake
+--       and bury
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
 --       6 limits: "<client ttl ms> <grace ms> <most entries>"
 --       then per operation:
@@ -19,13 +21,17 @@
 --         reap
 --         forsake node
 --         bury    node
+--         join    member user most           (most: members that a room may have)
+--         leave   member
+--         part    member node                (the member's, which is dead)
+--         say     member number message
 --         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
 --         rule: who may adopt: "any", "off", or the address that it must have come from
 --         field value: the first is "state", or the entry has none and is made of fields. Then
 --         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
---   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
+--   lines: "ok [version]" ("ok seq" of join), "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
 --          "missing", "exists", "limit", "type", "waits"; of resume "ok version length": behind the
 --          last line's end stand, for each such line, that many bytes: its fields, as in events
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -419,6 +425,15 @@ function read.close(op) op.session, op.rule = take(), take() end
 function read.orphan(op) op.session = take() end
 function read.reap() end
 read.forsake, read.bury = take_other, take_other
+-- Those on rooms; what is judged of them, apply_rooms.lua judges.
+local room_at = #head - 4 + #'room:' + 1
+local function take_member(op, kind)
+    op.room, op.id, op.member = kind, string.sub(op.key, room_at), take()
+end
+function read.join(op) take_member(op, 'join') op.user, op.most = take(), tonumber(take()) end
+function read.leave(op) take_member(op, 'leave') end
+function read.part(op) take_member(op, 'part') op.other = take() end
+function read.say(op) take_member(op, 'say') op.number, op.message = take(), take() end
 
 local ops, results, total = {}, {}, 0
 while at <= #ARGV do
@@ -427,8 +442,10 @@ while at <= #ARGV do
     local kind = take()
     key = key + 1
     read[kind](op)
-    local k = look(op.key)
     total = total + 1
-    results[total] = k.err and 'type' or judge[kind](op, k)
-    ops[total] = op
+    ops[total], results[total] = op, ''
+    if not op.room then
+        local k = look(op.key)
+        results[total] = k.err and 'type' or judge[kind](op, k)
+    end
 end

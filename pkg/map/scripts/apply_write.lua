@@ -1,4 +1,4 @@
--- apply_write: the second part of apply (apply.lua): what was judged is written and told.
+-- apply_write: the last part of apply (apply.lua): what was judged is written and told.
 local told, count = {}, 0
 local function tell(name, id, version, body)
     count = count + 1
@@ -115,7 +115,7 @@ end
 function write.unlist(op) call('HDEL', op.index, op.id) end
 function write.undue(op) call('ZREM', deadlines, 'c:' .. op.id) end
 function write.bury(op)
-    if call('HLEN', op.index) == 0 then
+    if call('HLEN', op.index) == 0 and call('HLEN', prefix .. 'members:' .. op.session) == 0 then
         call('ZREM', nodes, op.session)
         call('HDEL', head, 'link:' .. op.session)
     end
@@ -127,6 +127,7 @@ for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op, i) end
 end
+write_rooms()
 if entries ~= tonumber(h[5] or 0) then call('HSET', head, 'entries', integer(entries)) end
 if count > 0 then
     call('HSET', head, 'revision', integer(revision + count))

@@ -2,9 +2,10 @@
 -- or that its clock jumped, and lists what is due. It changes no entry: what it lists is judged
 -- again, and told, by apply.
 --
--- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>
+-- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 members:<self>
 -- ARGV  1 epoch  2 node  3 link  4 lease ms  5 hold ms  6 longest deadline ms  7 most to list
--- Returns {"ok", revision, now, hold until, entries in node:<self>, {due members}, {dead nodes}}
+-- Returns {"ok", revision, now, hold until, entries in node:<self>, {due}, {dead nodes},
+--       members in members:<self>}
 --      or {"epoch"}, {"link"} or {"lease"}: say hello again
 local call = redis.call
 local time = call('TIME')
@@ -43,4 +44,5 @@ if now >= hold then
     due = call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now), 'LIMIT', 0, ARGV[7])
     dead = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. integer(now), 'LIMIT', 0, 16)
 end
-return {'ok', h[2] or '0', integer(now), integer(hold), call('HLEN', KEYS[4]), due, dead}
+return {'ok', h[2] or '0', integer(now), integer(hold), call('HLEN', KEYS[4]), due, dead,
+        call('HLEN', KEYS[5])}

@@ -1,0 +1,153 @@
+/*
+ * room_op: what is asked of rooms, as operations of apply; and the comparison of Redis's index of
+ * members with those that are here.
+ *
+ * An operation's id is the room's name; its state holds the member's id and, behind that, the
+ * user's id or the message.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/map_private.h"
+
+bool op_is_of_room(const struct op *op)
+{
+    return op->kind == OP_JOIN || op->kind == OP_LEAVE || op->kind == OP_PART || op->kind == OP_SAY;
+}
+
+struct bytes op_member(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->state, op->member_len};
+}
+
+struct bytes op_behind_member(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->state + op->member_len,
+                          op->state_len - op->member_len};
+}
+
+static struct op *create(struct partition *partition, enum op_kind kind, struct bytes room,
+                         struct bytes id, struct bytes rest)
+{
+    struct op *op = op_create(partition, kind, room);
+    op->state = mem_alloc(id.len + rest.len + 1);
+    memcpy(op->state, id.data, id.len);
+    if (rest.len)
+        memcpy(op->state + id.len, rest.data, rest.len);
+    op->state_len = (uint32_t)(id.len + rest.len);
+    op->member_len = (uint8_t)id.len;
+    return op;
+}
+
+static void ask(struct op *op, struct map_session *session, map_done done, void *arg)
+{
+    struct map *map = op->partition->map;
+    op_attach(op, session, done, arg);
+    if (map->pending <= (uint64_t)map->settings->max_unconfirmed) {
+        op_enqueue(op);
+        return;
+    }
+    op_answer(op, MAP_REFUSED, 0);
+    op_release(op);
+}
+
+void session_join(struct map_session *session, struct bytes room, struct bytes id,
+                  struct bytes user, map_done done, void *arg)
+{
+    ask(create(partition_of(session->space, room), OP_JOIN, room, id, user), session, done, arg);
+}
+
+void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
+                   struct bytes id, map_done done, void *arg)
+{
+    struct op *op = create(partition_of(space, room), OP_LEAVE, room, id, (struct bytes){0});
+    /* Nobody may be kept in a room by a queue that is full. */
+    if (session)
+        op_attach(op, session, done, arg);
+    op_enqueue(op);
+}
+
+void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
+                 struct bytes message, map_done done, void *arg)
+{
+    struct op *op = create(partition_of(session->space, room), OP_SAY, room, id, message);
+    op->version = number;
+    ask(op, session, done, arg);
+}
+
+/* "<id> <room>", as the index of members has them. */
+static bool read_member(struct bytes text, struct bytes *id, struct bytes *room)
+{
+    *id = bytes_next_word(&text);
+    *room = text;
+    return id->len > 0 && id->len <= UINT8_MAX && room->len > 0 && room->len <= UINT8_MAX;
+}
+
+void room_part(struct partition *partition, struct bytes member, const char *node)
+{
+    struct bytes id, room;
+    if (!read_member(member, &id, &room))
+        return;
+    struct op *op = create(partition, OP_PART, room, id, (struct bytes){0});
+    memcpy(op->other, node, sizeof op->other);
+    partition->reaping++;
+    op_enqueue(op);
+}
+
+/* The audit: members in this front-end's index that no session of it has leave. */
+struct member_audit {
+    struct partition *partition;
+    unsigned epochs;
+    char *key;
+};
+
+static void scan(struct member_audit *audit, struct bytes cursor);
+
+static void end_audit(struct member_audit *audit)
+{
+    free(audit->key);
+    free(audit);
+}
+
+static void audit_member(struct partition *partition, struct bytes member)
+{
+    struct bytes id, room;
+    if (read_member(member, &id, &room) && !rooms_have_member(partition, room, id))
+        op_enqueue(create(partition, OP_LEAVE, room, id, (struct bytes){0}));
+}
+
+static void on_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct member_audit *audit = arg;
+    struct partition *partition = audit->partition;
+    bool usable = status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2 &&
+                  reply->elements[1]->type == REDIS_ARRAY;
+    if (!usable || partition->state != PARTITION_READY || partition->epochs != audit->epochs) {
+        end_audit(audit);
+        return;
+    }
+    const struct redis_reply *pairs = reply->elements[1];
+    for (size_t i = 0; i + 1 < pairs->count; i += 2)
+        audit_member(partition, pairs->elements[i]->text);
+    struct bytes cursor = reply->elements[0]->text;
+    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+        end_audit(audit);
+    else
+        scan(audit, cursor);
+}
+
+static void scan(struct member_audit *audit, struct bytes cursor)
+{
+    struct bytes args[] = {BYTES_LITERAL("HSCAN"), bytes_from_string(audit->key), cursor,
+                           BYTES_LITERAL("COUNT"), BYTES_LITERAL("500")};
+    redis_command(audit->partition->map->link, on_scanned, audit, 5, args);
+}
+
+void room_audit(struct partition *partition)
+{
+    struct member_audit *audit = mem_zalloc(1, sizeof *audit);
+    audit->partition = partition;
+    audit->epochs = partition->epochs;
+    audit->key = mem_format("%smembers:%s", partition->prefix, partition->map->node);
+    scan(audit, BYTES_LITERAL("0"));
+}
