@@ -3,6 +3,7 @@
  * command line. docs/man/trackerctl.1 is its contract.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,10 @@ static const struct command {
      false, command_clients},
     {"get", "ID", "one entry with all its fields", 1, 1, false, false, command_get},
     {"shard", "ID", "the partition to which an id belongs", 1, 1, false, false, command_shard},
+    {"presence", "USER... [--watch]", "how users are; with --watch, and whenever that changes", 1,
+     INT_MAX, true, false, command_presence},
+    {"rooms", "", "the rooms of a space", 0, 0, false, false, command_rooms},
+    {"room", "NAME", "who is in a room", 1, 1, false, false, command_room},
     {"events", "", "the changes of a space as they happen", 0, 0, false, false, command_events},
     {"open", "STATE", "open an entry and hold it until the end of the command", 1, 1, false, false,
      command_open},
@@ -43,6 +48,8 @@ static const struct command {
     {"config", "[NODE]", "the settings in force of a front-end, or of all", 0, 1, false, false,
      command_config},
     {"kick", "ID", "end the connection that owns an entry", 1, 1, false, false, command_kick},
+    {"send", "ID JSON", "send a packet to the client that owns an entry", 2, 2, false, false,
+     command_send},
     {"drain", "NODE", "let a front-end end its connections and stop", 1, 1, false, false,
      command_drain},
     {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
@@ -96,7 +103,7 @@ static void print_help(void)
     printf("usage: trackerctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
            "Commands\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-7s %-17s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        printf("  %-8s %-19s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     printf("\nOptions\n"
            "  --redis URL          where Redis is (TRACKER_REDIS_URL, else %s)\n"
            "  --connect ADDR:PORT  the front-end: for open, update and close (%s),\n"

@@ -1,10 +1,11 @@
-/* operate: what is asked of front-ends: ping, kick, drain, reload. */
+/* operate: what is asked of front-ends: ping, kick, send, drain, reload. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "front_ends.h"
 #include "map/keys.h"
 #include "output.h"
@@ -201,7 +202,7 @@ enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
     return ask_named(ctl, arguments[0], "reload");
 }
 
-/* kick */
+/* kick, send: asked of the front-end that owns an entry. */
 
 static void on_node(void *arg, const struct redis_reply *reply)
 {
@@ -227,7 +228,8 @@ static struct bytes read_owner(struct ctl *ctl, const struct reader_space *space
     return node;
 }
 
-static enum ctl_exit kick(struct ctl *ctl, struct bytes node, const char *space, struct bytes id)
+static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const char *verb,
+                                   struct bytes argument)
 {
     struct front_ends front_ends;
     struct front_end unlisted = {.id = (char *)(uintptr_t)node.data,
@@ -235,36 +237,72 @@ static enum ctl_exit kick(struct ctl *ctl, struct bytes node, const char *space,
     enum ctl_exit result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK) {
         const struct front_end *front_end = front_ends_find_id(&front_ends, node);
-        struct writer argument = {0};
-        writer_format(&argument, "%s ", space);
-        writer_bytes(&argument, id);
-        result =
-            ask(ctl, front_end ? front_end : &unlisted, "kick", writer_bytes_written(&argument));
-        writer_free(&argument);
+        result = ask(ctl, front_end ? front_end : &unlisted, verb, argument);
     }
     front_ends_free(&front_ends);
     return result;
 }
 
-enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
+/* "<space> <id>", and what else there is to say, to the front-end that owns the entry. */
+static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes id,
+                               const char *further)
 {
     struct reader_space space;
+    enum ctl_exit result = ctl_connect_space(ctl, &space);
+    if (result != CTL_OK)
+        return result;
+    struct bytes node = read_owner(ctl, &space, id);
+    result = ctl_check(ctl);
+    if (result == CTL_OK && node.len > 0) {
+        struct writer argument = {0};
+        writer_format(&argument, "%s ", space.name);
+        writer_bytes(&argument, id);
+        if (further)
+            writer_format(&argument, " %s", further);
+        result = ask_front_end(ctl, node, verb, writer_bytes_written(&argument));
+        writer_free(&argument);
+    } else if (result == CTL_OK) {
+        ctl_complain(node.data ? "it has no connection: it waits for its client's return"
+                               : "there is no such entry");
+        result = CTL_NO;
+    }
+    free((void *)(uintptr_t)node.data);
+    return result;
+}
+
+enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
+{
     struct bytes id;
     if (!ctl_id(ctl, arguments[0], &id))
         return CTL_USAGE;
-    enum ctl_exit result = ctl_connect_space(ctl, &space);
-    if (result == CTL_OK) {
-        struct bytes node = read_owner(ctl, &space, id);
-        result = ctl_check(ctl);
-        if (result == CTL_OK && node.len > 0) {
-            result = kick(ctl, node, space.name, id);
-        } else if (result == CTL_OK) {
-            ctl_complain(node.data ? "it has no connection: it waits for its client's return"
-                                   : "there is no such entry");
-            result = CTL_NO;
-        }
-        free((void *)(uintptr_t)node.data);
+    enum ctl_exit result = ask_owner(ctl, "kick", id, NULL);
+    ctl_argument_free(&id);
+    return result;
+}
+
+static bool is_json(const char *text)
+{
+    static const struct json_limits limits = JSON_LIMITS_DEFAULT;
+    struct json_error error = {0};
+    struct json_document *document = json_document_parse(bytes_from_string(text), &limits, &error);
+    if (!document) {
+        ctl_complain("the packet is no JSON: %s", error.text);
+        return false;
     }
+    json_document_free(&document);
+    return true;
+}
+
+enum ctl_exit command_send(struct ctl *ctl, int count, char **arguments)
+{
+    enum ctl_exit result = CTL_USAGE;
+    struct bytes id;
+    if (!ctl_id(ctl, arguments[0], &id))
+        return CTL_USAGE;
+    if (memchr(id.data, ' ', id.len))
+        ctl_complain("nothing can be sent to an id with a space");
+    else if (is_json(arguments[1]))
+        result = ask_owner(ctl, "send", id, arguments[1]);
     ctl_argument_free(&id);
     return result;
 }

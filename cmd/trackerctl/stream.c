@@ -131,7 +131,7 @@ void stream_wait(struct stream *stream)
 
 /* Lines. */
 
-static void write_time(struct writer *to)
+void stream_write_time(struct writer *to)
 {
     uint64_t ms = clock_wall_us() / 1000;
     time_t seconds = (time_t)(ms / 1000);
@@ -166,7 +166,7 @@ static void write_json(struct writer *to, const struct change *change)
 static void write_text(struct writer *to, const struct change *change)
 {
     struct bytes body = change->body, field, value;
-    write_time(to);
+    stream_write_time(to);
     writer_format(to, " %-6s ", change->what);
     output_shown(to, change->id);
     if (change->has_version)

@@ -26,6 +26,8 @@ bool stream_next(struct stream *stream, struct stream_message *message);
 /* Turns the loop until there is a message, or a signal. */
 void stream_wait(struct stream *stream);
 
+/* The time of day, for humans. */
+void stream_write_time(struct writer *to);
 /* A line for a change, for humans or as JSON, to be followed by json_print. */
 struct event;
 struct change {

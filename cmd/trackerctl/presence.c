@@ -1,0 +1,343 @@
+/*
+ * presence: how users are, and with --watch whenever that changes.
+ *
+ * What Redis has is read again whenever something is told of a user, so that what is printed is
+ * always what stands there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "ctl.h"
+#include "entries.h"
+#include "map/event.h"
+#include "map/keys.h"
+#include "map/session.h"
+#include "output.h"
+#include "stream.h"
+
+#define TURN_MS 1000
+
+struct user {
+    struct presence *presence;
+    struct bytes name;
+    uint32_t partition;
+    struct writer devices; /* fields: id and status (map/event.h) */
+    enum map_status status;
+    enum map_status printed;
+    bool was_printed;
+    bool is_due; /* something was told of it */
+};
+
+struct presence {
+    struct ctl *ctl;
+    struct reader_space space;
+    struct user *users;
+    size_t count;
+    struct redis_subscriber *subscriber;
+    size_t subscribed;
+    bool complete;
+};
+
+/* The key or channel of a user, to be freed. */
+static struct bytes key_of(const struct user *user, const char *kind, struct writer *key)
+{
+    const struct reader_space *space = &user->presence->space;
+    char *prefix =
+        keys_partition_prefix(space->prefix, space->name, space->partitions, user->partition);
+    struct bytes text = keys_write(key, prefix, kind, user->name);
+    free(prefix);
+    return text;
+}
+
+static void take_status(struct user *user, enum map_status status)
+{
+    if (status > user->status)
+        user->status = status;
+}
+
+static void on_user(void *arg, const struct redis_reply *reply)
+{
+    struct user *user = arg;
+    enum map_status status;
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
+        struct bytes field = reply->elements[i]->text, value = reply->elements[i + 1]->text;
+        if (bytes_equal(field, BYTES_LITERAL(".status")) && map_status_read(value, &status))
+            take_status(user, status);
+        else if (field.len > 0 && field.data[0] != '.')
+            entries_add_field(&user->devices, field, value);
+    }
+}
+
+/* An entry that is no device of a user is present by itself. */
+static void on_entry(void *arg, const struct redis_reply *reply)
+{
+    if (reply->type == REDIS_ARRAY && reply->count == 2 &&
+        reply->elements[0]->type == REDIS_STRING && reply->elements[1]->type == REDIS_NIL)
+        take_status(arg, MAP_ONLINE);
+}
+
+static void ask(struct user *user)
+{
+    struct reader *reader = user->presence->ctl->reader;
+    struct writer key = {0};
+    writer_reset(&user->devices);
+    user->status = MAP_OFFLINE;
+    struct bytes args[4] = {BYTES_LITERAL("HGETALL"), key_of(user, "user:", &key)};
+    reader_command(reader, on_user, user, 2, args);
+    writer_reset(&key);
+    args[0] = BYTES_LITERAL("HMGET");
+    args[1] = key_of(user, "client:", &key);
+    args[2] = BYTES_LITERAL("node");
+    args[3] = BYTES_LITERAL("user");
+    reader_command(reader, on_entry, user, 4, args);
+    writer_free(&key);
+}
+
+/* Once. */
+
+static void print_table(const struct presence *presence)
+{
+    static const char *const headings[] = {"USER", "STATUS", "DEVICES", NULL};
+    struct table *table = table_create(headings);
+    for (size_t i = 0; i < presence->count; i++) {
+        const struct user *user = &presence->users[i];
+        struct bytes devices = writer_bytes_written(&user->devices), id, status;
+        struct writer cell = {0};
+        while (event_field(&devices, &id, &status)) {
+            writer_string(&cell, cell.len ? " " : "");
+            output_shown(&cell, id);
+            writer_u8(&cell, '=');
+            output_shown(&cell, status);
+        }
+        table_add(table, output_shown_string(user->name));
+        table_add_format(table, "%s", map_status_name(user->status));
+        table_add(table, cell.len ? mem_dup(cell.data, cell.len) : mem_strdup("-"));
+        writer_free(&cell);
+    }
+    table_print(table);
+    table_destroy(&table);
+}
+
+static void write_user(struct writer *json, const struct user *user)
+{
+    struct bytes devices = writer_bytes_written(&user->devices), id, status;
+    json_bytes(json, "user", user->name);
+    json_number(json, "partition", user->partition);
+    json_string(json, "status", map_status_name(user->status));
+    json_open(json, "devices", '[');
+    while (event_field(&devices, &id, &status)) {
+        json_open(json, NULL, '{');
+        json_bytes(json, "id", id);
+        json_bytes(json, "status", status);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void print_json(const struct presence *presence)
+{
+    struct writer json = {0};
+    json_open(&json, NULL, '{');
+    json_string(&json, "space", presence->space.name);
+    json_open(&json, "users", '[');
+    for (size_t i = 0; i < presence->count; i++) {
+        json_open(&json, NULL, '{');
+        write_user(&json, &presence->users[i]);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_print(&json);
+    writer_free(&json);
+}
+
+static enum ctl_exit print_once(struct presence *presence)
+{
+    for (size_t i = 0; i < presence->count; i++)
+        ask(&presence->users[i]);
+    if (!reader_wait(presence->ctl->reader))
+        return ctl_check(presence->ctl);
+    if (presence->ctl->json)
+        print_json(presence);
+    else
+        print_table(presence);
+    return CTL_OK;
+}
+
+/* Until a signal. */
+
+static void note_due(struct presence *presence, struct bytes channel)
+{
+    for (size_t i = 0; i < presence->count; i++) {
+        struct writer key = {0};
+        struct user *user = &presence->users[i];
+        if (bytes_equal(channel, key_of(user, "presence:", &key)))
+            user->is_due = true;
+        writer_free(&key);
+    }
+}
+
+static void on_subscribed(void *arg, struct bytes channel)
+{
+    struct presence *presence = arg;
+    note_due(presence, channel);
+    presence->complete = ++presence->subscribed >= presence->count || presence->complete;
+}
+
+static void on_message(void *arg, struct bytes channel, struct bytes message)
+{
+    note_due(arg, channel);
+}
+
+static void on_up(void *arg)
+{
+}
+
+static void on_down(void *arg)
+{
+    struct presence *presence = arg;
+    if (presence->complete)
+        ctl_note(presence->ctl, "the connection to Redis was lost");
+}
+
+static const struct redis_subscriber_callbacks callbacks = {
+    .subscribed = on_subscribed, .message = on_message, .up = on_up, .down = on_down};
+
+static void print_change(struct user *user)
+{
+    struct writer line = {0};
+    if (user->was_printed && user->status == user->printed)
+        return;
+    user->was_printed = true;
+    user->printed = user->status;
+    if (user->presence->ctl->json) {
+        json_open(&line, NULL, '{');
+        json_number(&line, "time", (int64_t)(clock_wall_us() / 1000));
+        write_user(&line, user);
+        json_close(&line, '}');
+    } else {
+        stream_write_time(&line);
+        writer_u8(&line, ' ');
+        output_shown(&line, user->name);
+        writer_format(&line, " %s", map_status_name(user->status));
+    }
+    json_print(&line);
+    writer_free(&line);
+}
+
+static bool print_due(struct presence *presence)
+{
+    struct ctl *ctl = presence->ctl;
+    bool any = false;
+    for (size_t i = 0; i < presence->count; i++) {
+        if (presence->users[i].is_due)
+            ask(&presence->users[i]);
+    }
+    if (!reader_wait(ctl->reader))
+        return false;
+    for (size_t i = 0; i < presence->count; i++) {
+        struct user *user = &presence->users[i];
+        any = any || user->is_due;
+        if (user->is_due)
+            print_change(user);
+        user->is_due = false;
+    }
+    return !any || ctl_flush(ctl);
+}
+
+/* The link for reading is gone: what was asked of it is asked again. */
+static bool read_again(struct presence *presence)
+{
+    struct ctl *ctl = presence->ctl;
+    while (!ctl->stopped && !ctl_reconnect(ctl))
+        loop_turn(ctl->loop, TURN_MS);
+    for (size_t i = 0; i < presence->count; i++)
+        presence->users[i].is_due = true;
+    return !ctl->stopped;
+}
+
+static bool has_due(const struct presence *presence)
+{
+    for (size_t i = 0; i < presence->count; i++) {
+        if (presence->users[i].is_due)
+            return true;
+    }
+    return false;
+}
+
+static void follow(struct presence *presence)
+{
+    struct ctl *ctl = presence->ctl;
+    while (!ctl->stopped) {
+        if (!print_due(presence) && !ctl->stopped && reader_problem(ctl->reader) != READER_FINE &&
+            !read_again(presence))
+            return;
+        if (!ctl->stopped && !has_due(presence))
+            loop_turn(ctl->loop, TURN_MS);
+    }
+}
+
+static enum ctl_exit print_changes(struct presence *presence)
+{
+    struct ctl *ctl = presence->ctl;
+    ctl_listen_for_signals(ctl);
+    presence->subscriber = redis_subscriber_create(ctl->loop, "presence", &ctl->target, &ctl->redis,
+                                                   &callbacks, presence);
+    for (size_t i = 0; i < presence->count; i++) {
+        struct writer key = {0};
+        redis_subscribe(presence->subscriber, key_of(&presence->users[i], "presence:", &key));
+        writer_free(&key);
+    }
+    enum ctl_exit result = CTL_OK;
+    if (!reader_wait_for(ctl->reader, &presence->complete)) {
+        result = ctl->stopped ? CTL_OK : ctl_check(ctl);
+    } else {
+        ctl_note(ctl, "listening");
+        follow(presence);
+    }
+    redis_subscriber_destroy(&presence->subscriber);
+    return result;
+}
+
+/* A name that is given twice is one. */
+static bool take_names(struct presence *presence, int count, char **arguments)
+{
+    for (int i = 0; i < count; i++) {
+        struct user *user = &presence->users[presence->count];
+        bool known = false;
+        if (!ctl_id(presence->ctl, arguments[i], &user->name))
+            return false;
+        for (size_t j = 0; j < presence->count; j++)
+            known = known || bytes_equal(user->name, presence->users[j].name);
+        if (known) {
+            ctl_argument_free(&user->name);
+            continue;
+        }
+        user->presence = presence;
+        presence->count++;
+    }
+    return true;
+}
+
+enum ctl_exit command_presence(struct ctl *ctl, int count, char **arguments)
+{
+    struct presence presence = {.ctl = ctl};
+    enum ctl_exit result = CTL_USAGE;
+    presence.users = mem_zalloc((size_t)count + 1, sizeof *presence.users);
+    if (take_names(&presence, count, arguments))
+        result = ctl_connect_space(ctl, &presence.space);
+    for (size_t i = 0; i < presence.count && result == CTL_OK; i++)
+        presence.users[i].partition = shard_of(presence.users[i].name, presence.space.partitions);
+    if (result == CTL_OK)
+        result = ctl->watch ? print_changes(&presence) : print_once(&presence);
+    for (size_t i = 0; i < presence.count; i++) {
+        ctl_argument_free(&presence.users[i].name);
+        writer_free(&presence.users[i].devices);
+    }
+    free(presence.users);
+    return result;
+}
