@@ -1,6 +1,7 @@
 """The JavaScript client, in Node with npm's ws, between two front-ends."""
 import json
 
+from harness.jwt import SECRET, Issuer
 from harness.node import run_script
 
 
@@ -73,3 +74,103 @@ def test_without_a_websocket(t):
 
 def test_backoff(t):
     run_script(t, "client_tracker.mjs", "it waits longer each time, and never the same", *pair(t))
+
+
+# Metadata sync.
+
+def test_sync_properties(t):
+    run_script(t, "client_sync.mjs", "properties, in both modes", *pair(t))
+
+
+def test_sync_packets(t):
+    run_script(t, "client_sync.mjs", "packets", *pair(t))
+
+
+def test_sync_comes_back(t):
+    run_script(t, "client_sync.mjs", "it comes back as the same client", *pair(t))
+
+
+def test_sync_without_resume_and_too_late(t):
+    run_script(t, "client_sync.mjs", "without resume, and too late, it is a new one",
+               *pair(t, settings={"client.grace": "1s", "map.hold": "0s"}))
+
+
+def test_sync_refused_properties(t):
+    run_script(t, "client_sync.mjs", "refused properties", *pair(t))
+
+
+def test_sync_its_front_end_is_killed(t):
+    redis = t.redis()
+    settings = {"access.connect_rate": "0", "map.hold": "0s"}
+    first, other = t.frontends(2, redis, settings=settings)
+    host, port = first.address("web")
+
+    def start():
+        t.frontend(redis, listen=(f"web={host}:{port}",), settings=settings)
+    run_script(t, "client_sync.mjs", "its front-end is killed", web(first), web(other),
+               actions={"kill": first.kill, "start": start})
+
+
+def test_sync_one_map_with_tracker(t):
+    run_script(t, "client_sync.mjs", "one map with Tracker", *pair(t))
+
+
+def test_sync_both_modes_agree(t):
+    run_script(t, "client_sync.mjs", "both modes agree after a random life",
+               *pair(t, settings={"sync.tick": "50ms", "client.grace": "2s"}))
+
+
+def test_sync_tokens(t):
+    frontend = t.frontend(t.redis(), settings={"auth.mode": "on", "auth.key": SECRET})
+    run_script(t, "client_sync.mjs", "a token that is not good, and one that is fetched", web(frontend),
+               Issuer().token())
+
+
+# turntable.
+
+def test_turntable_presence(t):
+    run_script(t, "client_turntable.mjs", "presence", *pair(t, settings={"presence.hold": "200ms", "map.hold": "0s"}))
+
+
+def test_turntable_rooms(t):
+    run_script(t, "client_turntable.mjs", "rooms", *pair(t))
+
+
+def test_turntable_what_is_refused(t):
+    run_script(t, "client_turntable.mjs", "what is refused", *pair(t))
+
+
+def test_turntable_comes_back(t):
+    run_script(t, "client_turntable.mjs", "it comes back", *pair(t, settings={"map.hold": "0s"}))
+
+
+def test_turntable_what_waits_is_asked_again(t):
+    run_script(t, "client_turntable.mjs", "what waits for an answer is asked again", *pair(t))
+
+
+def test_turntable_its_front_end_is_killed(t):
+    redis = t.redis()
+    settings = {"access.connect_rate": "0", "map.hold": "0s"}
+    first, other = t.frontends(2, redis, settings=settings)
+    host, port = first.address("web")
+
+    def start():
+        t.frontend(redis, listen=(f"web={host}:{port}",), settings=settings)
+    run_script(t, "client_turntable.mjs", "its front-end is killed", web(first), web(other),
+               actions={"kill": first.kill, "start": start})
+
+
+def test_turntable_redis_is_cut(t):
+    redis = t.redis()
+    frontends = t.frontends(2, redis, settings={"access.connect_rate": "0"})
+
+    def cut():
+        redis.kill()
+        redis.start()
+    run_script(t, "client_turntable.mjs", "redis is cut during a game", *map(web, frontends), actions={"cut": cut})
+
+
+def test_turntable_tokens(t):
+    issuer = Issuer()
+    frontend = t.frontend(t.redis(), settings=issuer.settings())
+    run_script(t, "client_turntable.mjs", "tokens", web(frontend), issuer.token(user="1:12345"))

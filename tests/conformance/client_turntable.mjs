@@ -1,0 +1,165 @@
+// The turntable part of the JavaScript client, in Node with npm's ws: node client_turntable.mjs CHECK URL URL.
+import { ask, equal, event, loadClient, options, refusal, run, until } from "./kit.mjs";
+
+const socketUrl = (base) => `${base}/turntable`;
+
+async function pair(a, b) {
+  const module = await loadClient(a);
+  const clients = [[a, "1:100"], [b, "1:200"]].map(([base, user]) => new module.TurntableClient(socketUrl(base), options({ user })));
+  await Promise.all(clients.map((client) => client.ready()));
+  return [...clients, module];
+}
+
+const members = (client, room) => [...client.rooms.get(room) ?? []].sort();
+
+run({
+  async "presence"(a, b) {
+    const [one, two] = await pair(a, b);
+    equal(await one.subscribe(["1:999", "1:100"]), { "1:999": "offline", "1:100": "online" });
+    await until(async () => (await one.subscribe(["1:200"]))["1:200"] === "online", "the other");
+    equal(one.presence.get("1:999"), "offline");
+    let change = event(one, "userchange", (data) => "1:200" in data);
+    two.setStatus("busy");
+    equal(await change, { "1:200": "busy" });
+    equal(one.presence.get("1:200"), "busy");
+    change = event(one, "userchange", (data) => data["1:200"] === "online");
+    two.setStatus("online");
+    await change;
+    change = event(one, "userchange", (data) => data["1:200"] === "offline");
+    two.end();
+    await change;
+    one.unsubscribe(["1:200"]);
+    equal(one.presence.has("1:200"), false);
+    equal(await one.subscribe([]), {});
+    const many = Array.from({ length: 1200 }, (_, i) => `2:${i}`);
+    const found = await one.subscribe(many);
+    equal([Object.keys(found).length, new Set(Object.values(found)).size], [1200, 1]);
+  },
+
+  async "rooms"(a, b) {
+    const [one, two] = await pair(a, b);
+    const invited = event(two, "invite");
+    equal(await one.join("CStrike", ["1:200"]), ["1:100"]);
+    equal(await invited, { channel: "CStrike", user: "1:200", from: "1:100" });
+    const joined = event(one, "member", ({ joined: who }) => who.includes("1:200"));
+    equal((await two.join("CStrike")).sort(), ["1:100", "1:200"]);
+    await joined;
+    equal(members(one, "CStrike"), ["1:100", "1:200"]);
+    const got = [[], []];
+    [one, two].forEach((client, i) => client.addEventListener("game", ({ detail }) => got[i].push(detail.actions[0].data)));
+    const game = event(one, "game");
+    for (let i = 0; i < 50; i++)
+      (i % 2 ? one : two).game("CStrike", [{ data: { i } }]);
+    const first = await game;
+    equal([first.channel, first.actions.length, typeof first.actions[0].timestamp], ["CStrike", 1, "number"]);
+    equal(["1:100", "1:200"].includes(first.actions[0].from), true);
+    await until(() => got[0].length === 50 && got[1].length === 50, "all messages");
+    equal(got[0], got[1], "the order");
+    equal((await one.whoThere("CStrike")).sort(), ["1:100", "1:200"]);
+    equal(await one.whoThere("nobody's room"), []);
+    await until(async () => (await one.whoThere()).join() === "1:100,1:200", "the space");
+    const left = event(one, "member", ({ left: who }) => who.includes("1:200"));
+    two.leave("CStrike");
+    await left;
+    equal(members(one, "CStrike"), ["1:100"]);
+    equal(two.rooms.size, 0);
+  },
+
+  async "what is refused"(a, b) {
+    const [one, , { TurntableClient }] = await pair(a, b);
+    let error = event(one, "error");
+    one.game("not my room", [{ data: 1 }]);
+    equal(await error.then(({ code, command }) => [code, command]), ["not_member", "game"]);
+    error = event(one, "error");
+    one.identify("1:100");
+    equal((await error).code, "identified");
+    equal(await refusal(one.subscribe([""])), "bad_id");
+    equal(await refusal(one.join("x".repeat(129))), "bad_room");
+    equal(one.rooms.size, 0);
+    const nobody = new TurntableClient(socketUrl(a), options());
+    await nobody.ready();
+    equal(await nobody.subscribe(["1:100"]), { "1:100": "online" });
+    error = event(nobody, "error");
+    nobody.setStatus("busy");
+    equal((await error).code, "not_identified");
+    const waiting = one.whoThere();
+    one.end();
+    equal(await refusal(waiting), "ended");
+    equal(await refusal(one.subscribe(["1:1"])), "ended");
+    equal(await refusal((async () => one.game("x", []))()), "not_open");
+  },
+
+  async "it comes back"(a, b) {
+    const [one, two] = await pair(a, b);
+    const told = [];
+    await one.join("room", []);
+    await two.join("room");
+    await two.subscribe(["1:100"]);
+    one.setStatus("busy");
+    await one.subscribe(["1:200", "1:300"]);
+    await until(() => two.presence.get("1:100") === "busy", "busy");
+    two.addEventListener("userchange", ({ detail }) => told.push(detail["1:100"]));
+    for (let round = 0; round < 3; round++) {
+      one.drop();
+      await one.ready();
+      await until(() => members(one, "room").join() === "1:100,1:200" && members(two, "room").join() === "1:100,1:200", "members");
+      const game = event(one, "game");
+      two.game("room", [{ data: round }]);
+      equal((await game).actions[0].data, round);
+    }
+    await until(() => two.presence.get("1:100") === "busy", "busy again");
+    equal(told.includes("offline"), false, `told ${told}`);
+    const change = event(one, "userchange", (data) => data["1:200"] === "offline");
+    two.end();
+    await change;
+  },
+
+  async "what waits for an answer is asked again"(a, b) {
+    const [one, two] = await pair(a, b);
+    await two.join("room");
+    one.drop();
+    const [found, there, joined] = await Promise.all([one.subscribe(["1:200"]), one.whoThere("room"), one.join("room")]);
+    equal(found["1:200"], "busy");
+    equal(there.includes("1:200"), true);
+    equal(joined.sort(), ["1:100", "1:200"]);
+  },
+
+  async "its front-end is killed"(a, b) {
+    const [one, two] = await pair(a, b);
+    await one.join("room");
+    await two.join("room");
+    await one.subscribe(["1:200"]);
+    await ask("kill");
+    await until(() => !one.isOpen, "the loss");
+    await ask("start");
+    await until(() => one.isOpen && members(one, "room").join() === "1:100,1:200", "the room");
+    await until(() => members(two, "room").join() === "1:100,1:200", "the other's view of it");
+    const game = event(two, "game");
+    one.game("room", [{ data: "again" }]);
+    equal((await game).actions[0].data, "again");
+  },
+
+  async "redis is cut during a game"(a, b) {
+    const [one, two] = await pair(a, b);
+    await one.join("room");
+    await two.join("room");
+    const lost = event(two, "error", ({ code }) => code === "lost");
+    await ask("cut");
+    equal((await lost).channel, "room");
+    await until(() => members(two, "room").join() === "1:100,1:200", "members");
+    let arrived = 0;
+    two.addEventListener("game", () => arrived++);
+    await until(() => {
+      one.game("room", [{ data: "after" }]);
+      return arrived > 0;
+    }, "a game");
+  },
+
+  async "tokens"(a, good) {
+    const { TurntableClient } = await loadClient(a);
+    const one = new TurntableClient(socketUrl(a), options({ user: "1:12345", token: good }));
+    equal(await one.join("room"), ["1:12345"]);
+    const other = new TurntableClient(socketUrl(a), options({ user: "1:1", token: good }));
+    equal((await event(other, "state", ({ state }) => state === "ended")).code, 3003);
+  },
+});
