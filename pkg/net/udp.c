@@ -2,6 +2,7 @@
 #include "net/udp.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,6 +68,14 @@ static void set_options(struct udp *udp, const struct udp_settings *settings, bo
     set_buffer(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF, settings->send_buffer);
 }
 
+/* Whether the kernel can cut runs of datagrams: it knows the option, which stays off for others. */
+static bool can_segment(int fd)
+{
+    int off = 0;
+
+    return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
+}
+
 static bool is_any(const struct address *address)
 {
     static const uint8_t zeros[16];
@@ -106,6 +115,7 @@ static char *open_socket(struct udp *udp, const char *where, const struct udp_se
     if (udp->fd < 0)
         return failure(where, "socket", errno);
     set_options(udp, settings, any);
+    udp->segments = settings->segments && can_segment(udp->fd);
     if (bind(udp->fd, (struct sockaddr *)&storage, len) != 0)
         return failure(where, "bind", errno);
     describe(udp, any);

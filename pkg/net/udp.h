@@ -29,6 +29,8 @@ struct udp_settings {
     int64_t batch;          /* udp.batch, datagrams taken or sent by one system call */
     int64_t rounds;         /* udp.rounds, batches taken before others get their turn */
     bool reuse_port;        /* udp.reuse_port: SO_REUSEPORT */
+    bool segments;          /* udp.segments: several datagrams to one peer, all of one size but the
+                               last, are given to the kernel as one, if it can cut them */
 };
 extern const struct config_module udp_config;
 

@@ -15,7 +15,7 @@
 #define UDP_BATCH_MAX    256
 #define UDP_ARENA_SIZE   65536 /* bytes that are copied before a batch goes out */
 #define UDP_CONTROL_ROOM 128   /* address information and the count of drops */
-#define UDP_SEND_CONTROL CMSG_SPACE(sizeof(struct in6_pktinfo))
+#define UDP_SEND_CONTROL (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
 
 union udp_name {
     struct sockaddr sockaddr;
@@ -32,14 +32,27 @@ struct udp_input {
     uint8_t *buffers;  /* max_size + 1 for each */
 };
 
+/* One or more datagrams to one peer, all but the last of `size` bytes, that one that is no longer.
+ */
+struct udp_run {
+    uint16_t size;
+    uint16_t count;
+    uint32_t total; /* bytes */
+    bool ended;     /* the last one is shorter: nothing may follow */
+};
+
 /* A batch that is being put together. */
 struct udp_output {
     struct mmsghdr *headers;
-    struct iovec *vectors; /* UDP_SLICES for each */
+    struct udp_run *runs; /* of each header */
     union udp_name *names;
-    struct frame **frames; /* NULL: the bytes are in the arena */
-    uint8_t *controls;     /* UDP_SEND_CONTROL for each */
+    uint8_t *controls; /* UDP_SEND_CONTROL for each */
     size_t count;
+    struct iovec *vectors; /* of all, in their order; UDP_SLICES for each datagram of a batch */
+    size_t vector_count;
+    struct frame **frames; /* what they borrow from; one for each datagram of a batch */
+    size_t frame_count;
+    size_t datagrams;
     uint8_t *arena;
     size_t arena_used;
 };
@@ -50,7 +63,8 @@ struct udp {
     int fd;     /* -1: destroyed */
     int family; /* of the socket: AF_INET6 may take IPv4 too */
     bool only_ipv6;
-    bool any; /* bound to all addresses: each datagram says to which it came */
+    bool segments; /* the kernel cuts runs of datagrams (UDP_SEGMENT) */
+    bool any;      /* bound to all addresses: each datagram says to which it came */
     struct address address;
     char *where;
     size_t max_size, batch;

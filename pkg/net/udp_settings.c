@@ -19,6 +19,8 @@ static const struct config_setting table[] = {
     UDP(rounds, CONFIG_INT, "4", 1, 1000, "Batches that are taken before others get their turn."),
     UDP(reuse_port, CONFIG_BOOL, "false", 0, 0,
         "Let several processes receive on the same port (SO_REUSEPORT)."),
+    UDP(segments, CONFIG_BOOL, "true", 0, 0,
+        "Leave it to the kernel to cut what goes to one peer into datagrams, where it can."),
     {.key = NULL}};
 
 const struct config_module udp_config = {table, sizeof(struct udp_settings)};

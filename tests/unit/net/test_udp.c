@@ -6,7 +6,7 @@
 
 #include <netinet/udp.h>
 
-#include "net/udp.h"
+#include "net/udp_private.h"
 
 struct echo {
     struct loop *loop;
@@ -374,6 +374,110 @@ static void test_large(void **state)
     close(fd);
 }
 
+struct way {
+    const char *where, *peer, *local; /* local NULL: the system's choice */
+    bool segments, refused;           /* refused: the kernel does not cut */
+};
+
+/* Sends datagrams of these sizes to two peers in turns of three, all from one turn of the loop. */
+static void send_sizes(struct echo *echo, const struct way *way, const int *fds)
+{
+    static const size_t sizes[] = {5, 5, 5, 3, 5, 5, 7, 7, 0, 0, 2, 2, 2, 1, 1, 9, 8, 8};
+    const int64_t sent = metrics_get(METRIC_UDP_SENT), out = metrics_get(METRIC_BYTES_OUT),
+                  writes = metrics_get(METRIC_WRITES);
+    struct frame *frame = frame_create(BYTES_LITERAL("0123456789"));
+    struct udp_path path = {0};
+    size_t next[2] = {0, 0}, total = 0;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const struct frame_slice slices[] = {{0, 1}, {1, (uint32_t)sizes[i] - 1}};
+        struct sockaddr_storage name;
+        socklen_t len = sizeof name;
+
+        assert_int_equal(getsockname(fds[i / 3 % 2], (struct sockaddr *)&name, &len), 0);
+        address_from_sockaddr((struct sockaddr *)&name, &path.peer);
+        if (way->local != NULL)
+            assert_true(address_parse_ip(way->local, &path.local));
+        if (i % 2 != 0 && sizes[i] > 0)
+            udp_send_slices(echo->udp, &path, frame, slices, 2);
+        else
+            udp_send(echo->udp, &path, (struct bytes){frame->data, sizes[i]});
+        total += sizes[i];
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const size_t peer = i / 3 % 2;
+        char text[64];
+
+        WAIT_FOR(echo, hear(fds[peer], text));
+        assert_int_equal(strlen(text), sizes[i]);
+        assert_memory_equal(text, frame->data, sizes[i]);
+        next[peer]++;
+    }
+    assert_int_equal(metrics_get(METRIC_UDP_SENT) - sent, next[0] + next[1]);
+    assert_int_equal(metrics_get(METRIC_BYTES_OUT) - out, total);
+    assert_int_equal(metrics_get(METRIC_WRITES) - writes > 1, way->refused);
+    assert_int_equal(frame->references, 1);
+    frame_unref(&frame);
+}
+
+/* Datagrams that follow one another to one peer arrive as they were sent, however they went. */
+static void test_runs(void **state)
+{
+    static const struct way ways[] = {
+        {"127.0.0.1:0", "127.0.0.1:0", NULL, true, false},
+        {"127.0.0.1:0", "127.0.0.1:0", NULL, false, false},
+        {"127.0.0.1:0", "127.0.0.1:0", NULL, true, true},
+        {"0.0.0.0:0", "127.0.0.1:0", "127.7.7.7", true, false},
+        {"0.0.0.0:0", "127.0.0.1:0", "127.7.7.7", true, true},
+        {"*:0", "127.0.0.1:0", "127.7.7.7", true, false},
+        {"*:0", "[::1]:0", "::1", true, false},
+        {"[::1]:0", "[::1]:0", NULL, true, false},
+    };
+    struct echo *echo = *state;
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int fds[2] = {client_at(ways[i].peer, NULL), client_at(ways[i].peer, NULL)};
+        int on = 1;
+
+        echo->settings.segments = ways[i].segments;
+        open_at(echo, ways[i].where, 100);
+        if (!ways[i].segments)
+            assert_false(echo->udp->segments);
+        if (ways[i].refused) /* the kernel cuts only what it computes checksums for */
+            assert_int_equal(setsockopt(echo->udp->fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+        send_sizes(echo, &ways[i], fds);
+        udp_destroy(&echo->udp);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
+/* More in a run than the kernel takes, and more than a batch. */
+static void test_long_run(void **state)
+{
+    struct echo *echo = *state;
+    struct udp_path path = {0};
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    const int fd = client_at("127.0.0.1:0", NULL);
+    char text[64], expected[16];
+
+    echo->settings.batch = 200;
+    open_at(echo, "127.0.0.1:0", 100);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    address_from_sockaddr((struct sockaddr *)&name, &path.peer);
+    for (unsigned i = 0; i < 250; i++) {
+        (void)snprintf(expected, sizeof expected, "%03u", i);
+        udp_send(echo->udp, &path, bytes_from_string(expected));
+    }
+    for (unsigned i = 0; i < 250; i++) {
+        (void)snprintf(expected, sizeof expected, "%03u", i);
+        WAIT_FOR(echo, hear(fd, text));
+        assert_string_equal(text, expected);
+    }
+    close(fd);
+}
+
 /* The receiver's callback ends the socket in the middle of a batch: what it sent still goes. */
 static void test_destroyed_within(void **state)
 {
@@ -435,6 +539,8 @@ int main(void)
         UDP_TEST(test_slices),
         UDP_TEST(test_unasked),
         UDP_TEST(test_large),
+        UDP_TEST(test_runs),
+        UDP_TEST(test_long_run),
         UDP_TEST(test_destroyed_within),
         UDP_TEST(test_receive_buffer),
     };
