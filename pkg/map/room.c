@@ -142,13 +142,16 @@ static void join_again_later(struct member *member)
     rooms_wake(rooms);
 }
 
-static void joined(struct member *member)
+/* seq: of the room's last message, which is its coming unless it was a member already. */
+static void joined(struct member *member, uint64_t seq)
 {
     struct map_room *room = member->public.room;
     confirm(member, true);
     member->look_ms = loop_now_ms(room->rooms->space->map->loop) + RETRY_MS;
+    bool is_late = !member->public.active && list_is_empty(&member->entering) && seq <= room->seq;
     /* What was told in another epoch, while nobody of this room was in it, has not been heard. */
-    if (room->state == ROOM_LISTED && strcmp(room->epoch, room->partition->epoch) != 0)
+    bool is_of_other = strcmp(room->epoch, room->partition->epoch) != 0;
+    if (room->state == ROOM_LISTED && (is_late || is_of_other))
         room_read_start(room);
 }
 
@@ -160,7 +163,7 @@ static void on_joined(void *arg, enum map_result result, uint64_t version)
     if (!member)
         return;
     if (result == MAP_OK)
-        joined(member);
+        joined(member, version);
     else if (member->public.active)
         join_again_later(member);
     else if (member->joins == 0)

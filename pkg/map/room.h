@@ -58,7 +58,8 @@ struct map_rooms *map_rooms_create(struct map_space *space,
 void map_rooms_destroy(struct map_rooms **rooms);
 
 /*
- * Joins the room, which is made if there is none. id: the session's entry, a device of user. done
+ * Joins the room, which is made if there is none. id: the session's entry, a device of user, which
+ * is not in the room yet; without spaces or line ends. Names and ids have at most 255 bytes. done
  * is called once, unless the member leaves before: MAP_OK when it is active (`entered` has been
  * called), MAP_LIMIT (room.max_members), MAP_DEADLINE or MAP_REFUSED when it is not in the room;
  * then the member has been freed. The member is the map's; arg is kept for the callbacks.

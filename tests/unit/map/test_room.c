@@ -201,6 +201,32 @@ static void test_a_guest_returns_at_once(void **state)
     guest_go(&bob);
 }
 
+static void on_joined_before(void *arg, enum map_result result, uint64_t version)
+{
+    *(bool *)arg = result == MAP_OK;
+}
+
+/* Its coming was told before anybody here listened: it is not told again. */
+static void test_who_is_a_member_already_enters(void **state)
+{
+    struct hotel *hotel = *state;
+    struct world *world = hotel->world;
+    struct guest ann, bob;
+    bool joined = false;
+    guest_come(hotel, &ann, 0, "1:ann");
+    guest_come(hotel, &bob, 0, "1:bob");
+    guest_join(hotel, &bob, "lobby");
+    session_join(ann.client.session, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
+                 BYTES_LITERAL("1:ann"), on_joined_before, &joined);
+    WAIT_UNTIL(world, joined && guest_heard_end(&bob, "+1:ann;"));
+    guest_join(hotel, &ann, "lobby");
+    assert_true(guest_heard(&ann, "*1:ann,1:bob;"));
+    guest_say(&ann, "hello");
+    WAIT_UNTIL(world, guest_heard(&ann, "hello;") && guest_heard_end(&bob, "+1:ann;hello;"));
+    guest_go(&ann);
+    guest_go(&bob);
+}
+
 /* Asking who is in a room that nobody here is in. */
 
 struct asking {
@@ -259,6 +285,7 @@ int main(void)
         TEST(test_who_is_no_member_cannot_speak),
         TEST(test_who_has_left_is_told_nothing),
         TEST(test_a_guest_returns_at_once),
+        TEST(test_who_is_a_member_already_enters),
         TEST(test_any_room_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
