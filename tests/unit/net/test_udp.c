@@ -282,8 +282,10 @@ static void test_source_port_zero(void **state)
     socklen_t len;
     int fd;
 
-    if (raw < 0)
-        skip();
+    if (raw < 0) {
+        assert_int_equal(errno, EPERM); /* then there is nothing to send one with */
+        return;
+    }
     open_at(echo, "127.0.0.1:0", 100);
     len = fixture_name(udp_where(echo->udp), &name);
     packet.header.uh_dport = htons(udp_address(echo->udp)->port);
