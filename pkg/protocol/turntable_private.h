@@ -77,6 +77,8 @@ struct audience {
     struct loop_task answer;
     struct loop_timer *overdue;
 
+    struct list asking; /* struct asked: whotheres that read a room */
+    struct loop_task ask;
     struct map_watcher watcher; /* view NULL: not watching */
     size_t reads;               /* whotheres that wait for the view */
     struct frame *there;        /* the last answer, with its generation */

@@ -4,6 +4,7 @@
  * that, and encoded once while it does not change.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "protocol/turntable_private.h"
@@ -11,15 +12,22 @@
 /* A whothere that waits. */
 struct asked {
     struct list link; /* the session's */
+    struct list due;  /* the audience's: the room is to be read in this turn */
     struct turntable_session *session;
     struct map_read *view; /* one of these, or none just now */
     struct map_room_read *room;
+    size_t name_len;
+    uint8_t name[]; /* the room's */
 };
 
-static struct asked *wait_for(struct turntable_session *session)
+static struct asked *wait_for(struct turntable_session *session, struct bytes name)
 {
-    struct asked *asked = mem_zalloc(1, sizeof *asked);
+    struct asked *asked = mem_zalloc(1, sizeof *asked + name.len);
     asked->session = session;
+    asked->name_len = name.len;
+    if (name.len > 0)
+        memcpy(asked->name, name.data, name.len);
+    list_init(&asked->due);
     list_append(&session->asked, &asked->link);
     turntable_asks(session, 1);
     return asked;
@@ -29,6 +37,7 @@ static void done_with(struct asked *asked)
 {
     turntable_answered(asked->session, 1);
     list_remove(&asked->link);
+    list_remove(&asked->due);
     free(asked);
 }
 
@@ -63,6 +72,7 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
 
 static void tell_room(struct turntable_session *session, struct bytes name)
 {
+    struct audience *audience = session->port->audience;
     struct map_room *room = turntable_room_of(session, name);
     struct asked *asked;
     size_t count;
@@ -71,8 +81,21 @@ static void tell_room(struct turntable_session *session, struct bytes name)
         send_ids(session, users, count);
         return;
     }
-    asked = wait_for(session);
-    asked->room = map_room_read_users(session->port->audience->rooms, name, on_room_read, asked);
+    asked = wait_for(session, name);
+    list_append(&audience->asking, &asked->due);
+    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->ask);
+}
+
+/* Behind what this turn has written: who has just left a room does not find itself there. */
+static void on_ask(void *arg)
+{
+    struct audience *audience = arg;
+    while (!list_is_empty(&audience->asking)) {
+        struct asked *asked = list_entry(audience->asking.next, struct asked, due);
+        struct bytes name = {asked->name, asked->name_len};
+        list_remove(&asked->due);
+        asked->room = map_room_read_users(audience->rooms, name, on_room_read, asked);
+    }
 }
 
 /* The space. */
@@ -157,7 +180,7 @@ static void tell_space(struct turntable_session *session)
         return;
     }
     audience->reads++;
-    asked = wait_for(session);
+    asked = wait_for(session, (struct bytes){0});
     asked->view = map_read(audience->watcher.view, session->map, on_view_read, asked);
 }
 
@@ -197,6 +220,8 @@ static void on_live(struct map_watcher *watcher)
 
 void turntable_there_begin(struct audience *audience)
 {
+    list_init(&audience->asking);
+    audience->ask = (struct loop_task){.callback = on_ask, .arg = audience};
     list_init(&audience->watcher.link);
     audience->watcher.changed = on_changed;
     audience->watcher.live = on_live;
@@ -204,6 +229,7 @@ void turntable_there_begin(struct audience *audience)
 
 void turntable_there_free(struct audience *audience)
 {
+    loop_cancel(audience->service->loop, &audience->ask);
     map_unwatch(&audience->watcher);
     frame_unref(&audience->there);
 }

@@ -76,7 +76,6 @@ class Turntable:
             self._note(got.payload, json.loads(got.payload))
 
     def _note(self, text, message):
-        assert list(message)[0] == "command", text
         self.heard.append((text, message))
         self.unread.append(message)
         data = message["data"]
@@ -149,7 +148,7 @@ class Turntable:
         """What was said before has been taken, and what was told before has come: the messages that
         were not asked for until now."""
         self.syncs += 1
-        self.say("whothere", {"channel": f"no such room {self.syncs}"})
+        self.say("whothere", {"channel": f"~{self.syncs}"})
         found = []
         while True:
             message = self.next(timeout)

@@ -1,0 +1,96 @@
+"""turntable: a user who connects again, to the same front-end or to another."""
+from harness.turntable import Turntable
+
+LISTEN = ("web=127.0.0.1:0",)
+
+
+def start(t, **settings):
+    redis = t.redis()
+    return redis, t.frontends(2, redis, listen=LISTEN, settings=settings)
+
+
+def connect(t, frontend, user=None, **options):
+    return t.connect(frontend, Turntable, kind="web", user=user, **options)
+
+
+def test_allow_lets_all_connections_be(t):
+    _, (a, b) = start(t)
+    clients = [connect(t, frontend, "1:1") for frontend in (a, a, b, b)]
+    for client in clients:
+        client.join("room")
+    clients[3].play("room", 1)
+    for client in clients:
+        client.wait("game")
+        assert client.closed is None
+
+
+def test_reject_refuses_the_new_one_which_may_try_again(t):
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "reject", "presence.hold": "0s"})
+    first, watcher = connect(t, a, "1:1"), connect(t, b, "1:9")
+    watcher.subscribe("1:1")
+    for frontend in (a, b):
+        second = connect(t, frontend)
+        second.expect("idyou")
+        second.say("idme", "1:1")
+        second.refused("duplicate_login", "idme")
+        second.say("status", "busy")
+        second.refused("not_identified", "status")
+        # It may be somebody else.
+        second.say("idme", "1:5" if frontend is a else "1:6")
+        second.say("status", "busy")
+        second.say("subscribe", ["1:5", "1:6"])
+        assert second.wait("userchange")["1:5"] == "busy"
+    third = connect(t, b)
+    third.expect("idyou")
+    first.leave()
+    watcher.wait_statuses({"1:1": "offline"})
+    third.say("idme", "1:1")
+    watcher.wait_statuses({"1:1": "online"})
+    assert third.sync() == []
+
+
+def test_replace_closes_the_old_ones_when_the_new_one_is_in(t):
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "replace", "presence.hold": "0s"})
+    watcher, friend = connect(t, b, "1:9"), connect(t, a, "1:8")
+    watcher.subscribe("1:1")
+    old = connect(t, a, "1:1")
+    old.join("room"), friend.join("room")
+    for frontend in (a, b, b, a):
+        new = connect(t, frontend, "1:1")
+        assert old.read_end() == (4001, "the user has logged in again")
+        old = new
+        assert old.sync() == []
+    friend.wait_members("room", ["1:8"])
+    old.join("room")
+    friend.wait_members("room", ["1:1", "1:8"])
+    watcher.wait_statuses({"1:1": "busy"})
+    # Never offline in between, though nothing is held.
+    assert "offline" not in watcher.told["1:1"][1:], watcher.told["1:1"]
+
+
+def test_two_at_the_same_moment_leave_one(t):
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "reject"})
+    for number in range(10):
+        clients = [connect(t, frontend) for frontend in (a, b, a, b)]
+        for client in clients:
+            client.expect("idyou")
+        for client in clients:
+            client.say("idme", "1:%d" % number)
+        refused = [client for client in clients if client.sync()]
+        assert len(refused) == 3, number
+        for client in refused:
+            assert client.heard[-2][1]["data"]["code"] == "duplicate_login"
+
+
+def test_the_fields_of_an_entry_are_as_documented(t):
+    redis, (a, _) = start(t)
+    client = connect(t, a, "1:12345")
+    key, = redis.keys("*}:client:*")
+    entry = redis.hash(key)
+    assert entry[b"user"] == b"1:12345" and entry[b"status"] == b"online", entry
+    assert entry[b"protocol"] == b"turntable" and b"address" in entry, entry
+    assert len(key.rsplit(b":", 1)[1]) == 7
+    client.say("status", "busy")
+    t.wait_until(lambda: redis.hash(key)[b"status"] == b"busy", 10, "it is busy in Redis")
+    client.leave()
+    t.wait_until(lambda: not redis.keys("*}:client:*"), 10, "it is gone at once")
