@@ -19,7 +19,7 @@ def test_what_it_says_can_be_typed(t):
     text = process.log
     listen = dict(one.split("=", 1) for one in logfmt(process.log_lines("msg=ready")[0])["listen"].split(","))
     assert f"Tracker clients       {listen['tracker']}\n" in text, text
-    assert f"http://{listen['web']}/healthz\n" in text
+    assert f"http://{listen['web']}/\n" in text
     line = re.search(r"^  (bash -c .*)$", text, re.M)[1]
     typed = t.start("typed", ["/bin/sh", "-c", "exec " + line])
     id = typed.wait_for_log(r"^[A-Za-z0-9]{7}$")
