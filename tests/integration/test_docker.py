@@ -93,6 +93,7 @@ def test_compose_gives_haproxy_what_its_configuration_reads(t):
         command = services[environment[f"NODE_{name}_HOST"]]["command"]
         assert f"tracker=*:{environment[f'NODE_{name}_PORT']},proxy=true" in command
         assert f"web=*:{environment[f'NODE_{name}_WEB_PORT']}" in command
+        assert f"sync=*:{environment[f'NODE_{name}_SYNC_PORT']},proxy=true" in command
     # With hosts that exist here, HAProxy takes the file as compose would give it.
     here = {key: "127.0.0.1" if key.endswith("_HOST") else value for key, value in environment.items()}
     assert Haproxy.check(t.path("docker/haproxy.cfg"), here) == ""

@@ -2,10 +2,11 @@
 import http.client
 
 from harness import Versioned
+from harness.sync import Sync
 from harness.jwt import Issuer
 from harness.websocket import CLOSE, WebSocket, close_payload, wait_for_frame
 
-LISTEN = ("tracker=127.0.0.1:0,proxy=true", "web=127.0.0.1:0")
+LISTEN = ("tracker=127.0.0.1:0,proxy=true", "web=127.0.0.1:0", "sync=127.0.0.1:0,proxy=true")
 
 
 def behind_haproxy(t, redis, **options):
@@ -15,7 +16,8 @@ def behind_haproxy(t, redis, **options):
         environment[f"NODE_{name}_HOST"] = "127.0.0.1"
         environment[f"NODE_{name}_PORT"] = str(frontend.address("tracker")[1])
         environment[f"NODE_{name}_WEB_PORT"] = str(frontend.address("web")[1])
-    return frontends, t.haproxy(t.path("docker/haproxy.cfg"), environment, ("TRACKER_BIND", "WEB_BIND"))
+        environment[f"NODE_{name}_SYNC_PORT"] = str(frontend.address("sync")[1])
+    return frontends, t.haproxy(t.path("docker/haproxy.cfg"), environment, ("TRACKER_BIND", "WEB_BIND", "SYNC_BIND"))
 
 
 def test_clients_are_spread_and_share_the_map(t):
@@ -36,6 +38,20 @@ def test_clients_are_spread_and_share_the_map(t):
     connection.request("GET", "/readyz")
     assert connection.getresponse().status == 200
     connection.close()
+    t.fsck(redis)
+
+
+def test_metadata_sync_through_it(t):
+    redis = t.redis()
+    frontends, proxy = behind_haproxy(t, redis)
+    clients = [t.connect(proxy.address("SYNC_BIND"), Sync, path="/") for _ in range(6)]
+    clients.append(t.connect(proxy.address("WEB_BIND"), Sync))
+    for client in clients:
+        client.wait_map({other.token: {} for other in clients})
+    clients[0].send(clients[5].token, {"type": "hello"})
+    clients[5].wait_packet()
+    owned = [frontend.metric("tracker_owned_entries") for frontend in frontends]
+    assert sum(owned) == 7 and min(owned) >= 2, owned
     t.fsck(redis)
 
 

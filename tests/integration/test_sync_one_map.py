@@ -4,6 +4,7 @@ import json
 
 from harness import Original2014, Plain, Versioned
 from harness.sync import Sync
+from harness.turntable import Turntable
 from harness.websocket import over_websocket
 
 LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014")
@@ -83,6 +84,34 @@ def test_a_browser_as_sensors_see_it(t):
     for client in pushed:
         client.wait_for_state(id, None)
     t.wait_until(lambda: id not in asks[1].get())
+    t.fsck(redis)
+
+
+def test_a_player_as_others_see_it(t):
+    """turntable: user and status, of each connection."""
+    redis, a, b = start(t)
+    browsers = [t.connect(node, Sync, kind="sync", delta=delta) for node in (a, b) for delta in (False, True)]
+    sensor = t.connect(b, Versioned)
+    sensor.open(b"w")
+    player = t.connect(a, Turntable, kind="web", user="1:12345")
+    players = lambda browser: [one for one in browser.map.values() if "user" in one]
+    for status in ("online", "busy", "online"):
+        player.say("status", status)
+        for browser in browsers:
+            browser.wait(lambda: players(browser) == [{"user": "1:12345", "status": status}])
+    id, = (id for id, one in browsers[0].map.items() if "user" in one)
+    assert len(id) == 7, id
+    sensor.wait_for_state(id.encode(), b'{"user":"1:12345","status":"online"}')
+    # Packets for it.
+    for browser in browsers:
+        browser.send(id, {"type": "hello", "hello": 1.50, "more": "x"})
+        data = player.wait("packet")
+        assert data == {"from": browser.token, "type": "hello", "hello": 1.5, "more": "x"}, data
+        assert not browser.errors
+    player.leave()
+    for browser in browsers:
+        browser.wait(lambda: not players(browser))
+    sensor.wait_for_state(id.encode(), None)
     t.fsck(redis)
 
 
