@@ -197,6 +197,15 @@ void lobby_write_change(struct writer *to, enum lobby_type type, const struct lo
  */
 size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers, size_t count,
                            size_t limit, size_t *left_out);
+/*
+ * The same for who keeps servers written: one alone, as it stands in the messages; and messages of
+ * such texts. Each text must fit a line (LOBBY_SERVER_MAX).
+ */
+#define LOBBY_SERVER_MAX (LOBBY_LINE_MAX - 48)
+void lobby_write_server(struct writer *to, const struct lobby_server *server);
+void lobby_write_change_of(struct writer *to, enum lobby_type type, struct bytes server);
+size_t lobby_write_servers_of(struct writer *to, const struct bytes *servers, size_t count,
+                              size_t limit);
 
 void lobby_write_login(struct writer *to);
 /* name: data NULL for none. */

@@ -131,6 +131,22 @@ void lobby_write_change(struct writer *to, enum lobby_type type, const struct lo
     end(&json);
 }
 
+void lobby_write_server(struct writer *to, const struct lobby_server *server)
+{
+    struct json_writer json = json_writer_over(to);
+
+    write_server(&json, server);
+}
+
+void lobby_write_change_of(struct writer *to, enum lobby_type type, struct bytes server)
+{
+    struct json_writer json = begin(to, type);
+
+    json_write_name(&json, "server");
+    json_write_raw(&json, server);
+    end(&json);
+}
+
 /* The server alone; empty when it cannot be written. */
 static struct bytes compose(struct writer *text, const struct lobby_server *server)
 {
@@ -139,6 +155,16 @@ static struct bytes compose(struct writer *text, const struct lobby_server *serv
     writer_reset(text);
     write_server(&json, server);
     return text->failed ? (struct bytes){0} : writer_bytes_written(text);
+}
+
+static void end_servers(struct json_writer *json, bool more)
+{
+    json_write_array_end(json);
+    if (more) {
+        json_write_name(json, "more");
+        json_write_boolean(json, true);
+    }
+    end(json);
 }
 
 size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers, size_t count,
@@ -163,13 +189,24 @@ size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers
             break;
         json_write_raw(&json, server);
     }
-    json_write_array_end(&json);
-    if (done < count) {
-        json_write_name(&json, "more");
-        json_write_boolean(&json, true);
-    }
-    end(&json);
+    end_servers(&json, done < count);
     writer_free(&text);
+    return done;
+}
+
+size_t lobby_write_servers_of(struct writer *to, const struct bytes *servers, size_t count,
+                              size_t limit)
+{
+    const size_t start = to->len;
+    struct json_writer json = begin(to, LOBBY_SERVERS);
+    size_t done = 0;
+
+    json_write_name(&json, "servers");
+    json_write_array_begin(&json);
+    while (done < count &&
+           (done == 0 || to->len - start + 1 + servers[done].len + LIST_TAIL <= limit))
+        json_write_raw(&json, servers[done++]);
+    end_servers(&json, done < count);
     return done;
 }
 

@@ -34,3 +34,8 @@ char *keys_spaces(const char *prefix)
 {
     return mem_format("%s:spaces", prefix);
 }
+
+char *keys_bans(const char *prefix)
+{
+    return mem_format("%s:bans", prefix);
+}

@@ -22,5 +22,8 @@ char *keys_node(const char *prefix, const char *node);
 char *keys_everyone(const char *prefix, const char *space);
 /* "tracker:spaces": HASH space → P; the caller frees. */
 char *keys_spaces(const char *prefix);
+/* "tracker:bans": ZSET prefix of addresses → end, ms, or +inf; and the channel on which a change of
+ * it is told. The caller frees. */
+char *keys_bans(const char *prefix);
 
 #endif

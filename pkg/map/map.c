@@ -166,10 +166,11 @@ static void tick(void *arg)
     loop_timer_start(map->tick_timer, TICK_MS);
 }
 
-static void add_space(struct map *map, const char *name, size_t len)
+static void add_space(struct map *map, const char *name, size_t len, bool named)
 {
     struct map_space *space = &map->spaces[map->space_count++];
     space->map = map;
+    space->named = named;
     space->name = mem_dup(name, len);
     space->count = (uint32_t)map->settings->partitions;
     list_init(&space->rooms);
@@ -183,17 +184,20 @@ static void add_space(struct map *map, const char *name, size_t len)
 static void add_spaces(struct map *map)
 {
     const char *names = map->settings->spaces;
-    size_t most = 1;
+    size_t most = 2;
     for (const char *at = names; *at; at++)
         most += *at == ' ' || *at == ',';
     map->spaces = mem_zalloc(most, sizeof *map->spaces);
     for (const char *at = names; *at;) {
         size_t len = strcspn(at, " ,");
         if (len > 0)
-            add_space(map, at, len);
+            add_space(map, at, len, true);
         at += len;
         at += strspn(at, " ,");
     }
+    const char *also = map->settings->also;
+    if (also && !map_space_find(map, also))
+        add_space(map, also, strlen(also), false);
 }
 
 struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
@@ -281,6 +285,11 @@ struct map_space *map_space_at(struct map *map, size_t index)
 const char *map_space_name(const struct map_space *space)
 {
     return space->name;
+}
+
+bool map_space_is_named(const struct map_space *space)
+{
+    return space->named;
 }
 
 struct map *map_space_map(const struct map_space *space)

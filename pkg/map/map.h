@@ -25,7 +25,9 @@ struct redis_settings;
 struct redis_target;
 
 struct map_settings {
-    char *spaces;             /* map.spaces: names, separated by spaces or commas */
+    char *spaces; /* map.spaces: names, separated by spaces or commas */
+    const char
+        *also; /* no setting: one more, which a service needs; NULL: none. Outlives the map */
     int64_t partitions;       /* map.partitions of each space: P */
     int64_t lease;            /* map.lease of a front-end, ms */
     int64_t sweep;            /* map.sweep: ms between sweeps */
@@ -84,6 +86,8 @@ struct map_space *map_space_find(struct map *map, const char *name);
 /* The spaces in the order of map.spaces; NULL behind the last. */
 struct map_space *map_space_at(struct map *map, size_t index);
 const char *map_space_name(const struct map_space *space);
+/* Whether map.spaces names it: else it is its service's alone, not to be asked for by others. */
+bool map_space_is_named(const struct map_space *space);
 struct map *map_space_map(const struct map_space *space);
 uint32_t map_space_partitions(const struct map_space *space);
 struct loop *map_loop(const struct map *map);

@@ -193,6 +193,7 @@ struct delivery {
 struct map_space {
     struct map *map;
     char *name;
+    bool named; /* in map.spaces */
     uint32_t count;
     struct partition *partitions;
     struct map_view *view;     /* NULL while nobody needs it */

@@ -142,7 +142,8 @@ static void add_deletions(struct listed_fields *to, struct bytes present,
     struct bytes name, value;
 
     while (event_field(&present, &name, &value)) {
-        if (name.len <= 2 || memcmp(name.data, PREFIX, 2) != 0 || find(wanted, name) != NULL)
+        if (value.data == NULL || name.len <= 2 || memcmp(name.data, PREFIX, 2) != 0 ||
+            find(wanted, name) != NULL)
             continue;
         writer_bytes(&to->text, name);
         add(to, name.len, 0, true);
@@ -155,7 +156,7 @@ static bool is_present(struct bytes present, const struct map_field *wanted)
 
     while (event_field(&present, &name, &value)) {
         if (bytes_equal(name, wanted->name))
-            return bytes_equal(value, wanted->value);
+            return value.data != NULL && bytes_equal(value, wanted->value);
     }
     return false;
 }

@@ -17,12 +17,14 @@ static const struct {
     {&net_config, offsetof(struct configuration, net)},
     {&http_config, offsetof(struct configuration, http)},
     {&websocket_config, offsetof(struct configuration, websocket)},
+    {&udp_config, offsetof(struct configuration, udp)},
     {&admin_config, offsetof(struct configuration, admin)},
     {&redis_config, offsetof(struct configuration, redis)},
     {&map_config, offsetof(struct configuration, map)},
     {&tracker_config, offsetof(struct configuration, tracker)},
     {&turntable_config, offsetof(struct configuration, turntable)},
     {&sync_config, offsetof(struct configuration, sync)},
+    {&lobby_config, offsetof(struct configuration, lobby)},
     {&auth_config, offsetof(struct configuration, auth)},
 };
 
@@ -40,6 +42,8 @@ static const struct {
     {&turntable_config, offsetof(struct configuration, turntable),
      offsetof(struct listener_settings, turntable)},
     {&sync_config, offsetof(struct configuration, sync), offsetof(struct listener_settings, sync)},
+    {&lobby_config, offsetof(struct configuration, lobby),
+     offsetof(struct listener_settings, lobby)},
 };
 
 #define MODULES (sizeof modules / sizeof *modules)

@@ -9,7 +9,9 @@
 #include "map/map.h"
 #include "net/http.h"
 #include "net/listener.h"
+#include "net/udp.h"
 #include "net/websocket.h"
+#include "protocol/lobby.h"
 #include "protocol/sync.h"
 #include "protocol/tracker.h"
 #include "protocol/turntable.h"
@@ -24,12 +26,14 @@ struct configuration {
     struct net_settings net;
     struct http_settings http;
     struct websocket_settings websocket;
+    struct udp_settings udp;
     struct redis_settings redis;
     struct map_settings map;
     struct admin_settings admin;
     struct tracker_settings tracker;
     struct turntable_settings turntable;
     struct sync_settings sync;
+    struct lobby_settings lobby;
     struct auth_settings auth;
 };
 
@@ -50,6 +54,7 @@ struct listener_settings {
     struct tracker_settings tracker;
     struct turntable_settings turntable;
     struct sync_settings sync;
+    struct lobby_settings lobby;
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);

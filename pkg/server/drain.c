@@ -20,7 +20,7 @@ static void finished(void *arg)
 static size_t count_sessions(const struct server *server)
 {
     return tracker_service_count(server->tracker) + turntable_service_count(server->turntable) +
-           sync_service_count(server->sync);
+           sync_service_count(server->sync) + lobby_service_count(server->lobby);
 }
 
 /* Ends at most count, the Tracker protocol's first; returns how many. */
@@ -28,7 +28,8 @@ static size_t end_sessions(struct server *server, size_t count)
 {
     size_t ended = tracker_service_drain(server->tracker, count);
     ended += turntable_service_drain(server->turntable, count - ended);
-    return ended + sync_service_drain(server->sync, count - ended);
+    ended += sync_service_drain(server->sync, count - ended);
+    return ended + lobby_service_drain(server->lobby, count - ended);
 }
 
 /* How many sessions should have been told to end by now. */

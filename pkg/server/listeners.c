@@ -20,8 +20,11 @@ struct kind {
     const char *name;
     bool for_operators; /* goes on while the front-end drains */
     bool has_space;
+    bool in_lobby; /* its space is the lobby's unless said otherwise */
     /* Whose settings may be options, before net's: the first that has one of the name. */
     const struct config_module *const *modules;
+    /* NULL, or why it cannot be with these settings (static text). May be NULL. */
+    const char *(*check)(const struct listener_settings *settings);
     void (*open)(struct entry *entry);
     void (*close)(struct entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
@@ -46,6 +49,7 @@ struct entry {
     struct listener *listener;
     struct tracker_port *tracker;
     struct web *web;
+    struct lobby_port *lobby;
 };
 
 struct listeners {
@@ -96,6 +100,50 @@ static void accepted_web(void *arg, struct conn *conn)
     web_serve(entry->web, conn);
 }
 
+static const char *check_lobby_for_both(const struct listener_settings *settings)
+{
+    return lobby_settings_check(&settings->lobby, LOBBY_FOR_BOTH);
+}
+
+static const char *check_lobby_for_servers(const struct listener_settings *settings)
+{
+    return lobby_settings_check(&settings->lobby, LOBBY_FOR_SERVERS);
+}
+
+static void open_lobby(struct entry *entry, enum lobby_role role)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
+    entry->lobby = lobby_port_create(context->lobby, map_space_find(context->map, name), role,
+                                     &entry->settings.lobby);
+}
+
+static void open_lobby_for_both(struct entry *entry)
+{
+    open_lobby(entry, LOBBY_FOR_BOTH);
+}
+
+static void open_lobby_for_servers(struct entry *entry)
+{
+    open_lobby(entry, LOBBY_FOR_SERVERS);
+}
+
+static void open_lobby_for_clients(struct entry *entry)
+{
+    open_lobby(entry, LOBBY_FOR_CLIENTS);
+}
+
+static void close_lobby(struct entry *entry)
+{
+    lobby_port_destroy(&entry->lobby);
+}
+
+static void accepted_lobby(void *arg, struct conn *conn)
+{
+    struct entry *entry = arg;
+    lobby_serve(entry->lobby, conn);
+}
+
 static const struct config_module *const tracker_modules[] = {&tracker_config, NULL};
 static const struct config_module *const web_modules[] = {
     &http_config, &websocket_config, &tracker_config, &turntable_config, &sync_config, NULL};
@@ -104,11 +152,25 @@ static const struct config_module *const turntable_modules[] = {&turntable_confi
 static const struct config_module *const sync_modules[] = {&sync_config, &http_config,
                                                            &websocket_config, NULL};
 
+static const struct config_module *const lobby_modules[] = {&lobby_config, NULL};
+
 static const struct kind kinds[] = {
-    {"tracker", false, true, tracker_modules, open_tracker, close_tracker, accepted_tracker},
-    {"web", true, true, web_modules, open_web, close_web, accepted_web},
-    {"turntable", false, true, turntable_modules, open_protocol, close_web, accepted_web},
-    {"sync", false, true, sync_modules, open_protocol, close_web, accepted_web},
+    {"tracker", .has_space = true, .modules = tracker_modules, .open = open_tracker,
+     .close = close_tracker, .accepted = accepted_tracker},
+    {"web", .for_operators = true, .has_space = true, .modules = web_modules, .open = open_web,
+     .close = close_web, .accepted = accepted_web},
+    {"turntable", .has_space = true, .modules = turntable_modules, .open = open_protocol,
+     .close = close_web, .accepted = accepted_web},
+    {"sync", .has_space = true, .modules = sync_modules, .open = open_protocol, .close = close_web,
+     .accepted = accepted_web},
+    {"lobby", .has_space = true, .in_lobby = true, .modules = lobby_modules,
+     .check = check_lobby_for_both, .open = open_lobby_for_both, .close = close_lobby,
+     .accepted = accepted_lobby},
+    {"lobby-servers", .has_space = true, .in_lobby = true, .modules = lobby_modules,
+     .check = check_lobby_for_servers, .open = open_lobby_for_servers, .close = close_lobby,
+     .accepted = accepted_lobby},
+    {"lobby-clients", .has_space = true, .in_lobby = true, .modules = lobby_modules,
+     .open = open_lobby_for_clients, .close = close_lobby, .accepted = accepted_lobby},
 };
 
 static const char standard_listeners[] =
@@ -185,7 +247,9 @@ static char *set_space(struct entry *entry, const char *value)
     const struct configuration *configuration = entry->listeners->context.configuration;
     if (!entry->kind->has_space)
         return mem_format("a %s listener has no space", entry->kind->name);
-    if (!id_is_space_name(value) || !has_name(configuration->map.spaces, value))
+    const bool known = has_name(configuration->map.spaces, value) ||
+                       (entry->kind->in_lobby && !strcmp(value, configuration->lobby.space));
+    if (!id_is_space_name(value) || !known)
         return mem_format("space %s is not one of map.spaces", value);
     snprintf(entry->space, sizeof entry->space, "%s", value);
     return NULL;
@@ -269,11 +333,14 @@ static char *take_options(struct entry *entry, char *text)
     return NULL;
 }
 
-static char *check_tls(const struct net_settings *net)
+/* What is wrong with settings that are good one by one. */
+static char *check_settings(const struct kind *kind, const struct listener_settings *settings)
 {
-    if (!net->tls || (*net->tls_certificate && *net->tls_key))
-        return NULL;
-    return mem_strdup("tls needs tls_certificate and tls_key");
+    const struct net_settings *net = &settings->net;
+    const char *why = kind->check ? kind->check(settings) : NULL;
+    if (net->tls && !(*net->tls_certificate && *net->tls_key))
+        why = "tls needs tls_certificate and tls_key";
+    return why ? mem_strdup(why) : NULL;
 }
 
 char *listeners_add(struct listeners *listeners, const char *specification)
@@ -299,7 +366,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
     if (!error)
-        error = check_tls(&entry->settings.net);
+        error = check_settings(kind, &entry->settings);
     if (!error)
         error = listener_check(entry->where);
     if (error) {
@@ -326,6 +393,15 @@ char *listeners_add_configured(struct listeners *listeners)
     if (!error && list_is_empty(&listeners->entries))
         error = add_words(listeners, standard_listeners);
     return error;
+}
+
+bool listeners_need_lobby(const struct listeners *listeners)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        if (list_entry(node, struct entry, link)->kind->in_lobby)
+            return true;
+    }
+    return false;
 }
 
 static const char *admit(void *arg, const struct address *peer)
@@ -408,7 +484,8 @@ static char *check_entry(const struct entry *entry, const struct configuration *
     char *error = derive_settings(entry, configuration, &settings);
     if (error)
         return error;
-    if (entry->listener)
+    error = check_settings(entry->kind, &settings);
+    if (!error && entry->listener)
         error = listener_check_tls(entry->listener, &settings.net);
     listener_settings_free(&settings);
     return error;

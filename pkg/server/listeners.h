@@ -6,6 +6,8 @@
 #ifndef SERVER_LISTENERS_H
 #define SERVER_LISTENERS_H
 
+#include <stdbool.h>
+
 #include "base/bytes.h"
 #include "server/configuration.h"
 
@@ -20,6 +22,7 @@ struct listeners_context {
     const struct auth_verifier *tokens;
     struct turntable_service *turntable;
     struct sync_service *sync;
+    struct lobby_service *lobby;
     const struct http_router *admin; /* of web listeners */
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
@@ -35,6 +38,8 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     __attribute__((warn_unused_result));
 /* Those of the setting `listen`, else the standard ones. */
 char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
+/* Whether one of them needs the lobby's space. */
+bool listeners_need_lobby(const struct listeners *listeners);
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
 /* Stops accepting; those for operators (web) only when all is set, else they only upgrade no more
  * connections. */

@@ -146,6 +146,10 @@ static void add_listeners(struct server *server, const struct configuration *con
     server->tracker = tracker_service_create(server->map);
     server->turntable = turntable_service_create(server->map);
     server->sync = sync_service_create(server->map, TRACKER_VERSION);
+    server->bans =
+        bans_create(server->map, configuration->lobby.bans, &configuration->lobby.bans_reread);
+    server->lobby =
+        lobby_service_create(server->map, server->bans, &configuration->lobby, &configuration->udp);
     server->listeners = listeners_create(&(struct listeners_context){
         .net = server->net,
         .map = server->map,
@@ -153,6 +157,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .tokens = server->tokens,
         .turntable = server->turntable,
         .sync = server->sync,
+        .lobby = server->lobby,
         .admin = server->admin_router,
         .bare = server->bare_router,
         .admit = admit,
@@ -207,6 +212,8 @@ static void stop(struct server *server)
     tracker_service_destroy(&server->tracker);
     turntable_service_destroy(&server->turntable);
     sync_service_destroy(&server->sync);
+    lobby_service_destroy(&server->lobby);
+    bans_destroy(&server->bans);
     admin_destroy(&server->admin);
     health_destroy(&server->health);
     http_router_destroy(&server->admin_router);
@@ -310,6 +317,8 @@ char *server_read_configuration(struct configuration *configuration, const struc
     struct listeners *listeners =
         listeners_create(&(struct listeners_context){.configuration = configuration});
     error = listeners_add_configured(listeners);
+    if (listeners_need_lobby(listeners))
+        configuration->map.also = configuration->lobby.space;
     listeners_destroy(&listeners);
     if (!error)
         error = redis_target_parse(configuration->redis.url, &target);

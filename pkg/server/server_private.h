@@ -31,6 +31,8 @@ struct server {
     struct tracker_service *tracker;
     struct turntable_service *turntable;
     struct sync_service *sync;
+    struct bans *bans;
+    struct lobby_service *lobby;
     struct http_router *admin_router;
     struct http_router *bare_router;
     struct health *health;

@@ -189,13 +189,15 @@ static struct map_space *find_space(const struct web *web, const struct http_req
 {
     struct bytes name = rest_of_path(http_request_path(request), protocol->name);
     char text[SPACE_NAME_MAX + 1];
+    struct map_space *space;
     if (name.len == 0)
         return map_space_find(web->context->map, web->space);
     if (name.len > SPACE_NAME_MAX || memchr(name.data, 0, name.len) != NULL)
         return NULL;
     memcpy(text, name.data, name.len);
     text[name.len] = 0;
-    return map_space_find(web->context->map, text);
+    space = map_space_find(web->context->map, text);
+    return space != NULL && map_space_is_named(space) ? space : NULL;
 }
 
 static void refuse(struct http_request *request, int status, const char *why, enum metric metric)
