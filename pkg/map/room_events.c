@@ -287,15 +287,18 @@ static void on_message(void *arg, struct bytes message)
 /* A kept message, when the list is there. It was told before the list was read if it had come
  * before that was asked for, or stands in the list's past; then it changes nobody's being there
  * any more, but what was said may still be new to the members, and who came here has come. seen:
- * the last that they got. */
-void room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
+ * the last that they got. False when the list does not settle it: it stays the first that is kept.
+ */
+bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
 {
     struct bytes text = {kept->text, kept->len};
     struct room_event event;
     bool early = kept->reads < room->reads;
     if (!read_event(text, &event))
-        return;
+        return true;
     enum judgement judgement = judge(room, &event);
+    if (judgement == EVENT_DOUBTFUL)
+        return early;
     if (judgement == EVENT_NEXT && (!early || room->born != 0)) {
         apply(room, &event);
     } else if (judgement == EVENT_OLD && is_of(room, &event)) {
@@ -304,10 +307,8 @@ void room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
             say(room, &event);
         if (event.verb == ROOM_JOIN && member)
             room_let_enter(member);
-    } else if (judgement == EVENT_DOUBTFUL && !early) {
-        keep(room, text);
-        room_read_start(room);
     }
+    return true;
 }
 
 static void on_subscribed(void *arg)

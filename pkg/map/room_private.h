@@ -118,7 +118,8 @@ void room_join_waiting(struct map_room *room);
 
 /* room_events.c */
 void room_listen(struct map_room *room);
-void room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
+/* False: another list is needed first. */
+bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
 /* It is in the room: it becomes active when what happened is told; harmless when it is. */
 void room_let_enter(struct member *member);
 void room_tell(struct map_room *room);

@@ -150,14 +150,18 @@ static void check_mine(struct map_room *room, const struct listing *listing)
     }
 }
 
-/* What was kept while the list was read; a new doubt ends it. */
+/* What was kept while the list was read; a new doubt has it read again. What is told may end
+ * everybody's being in the room, but not the room before the turn has ended. */
 static void take_kept(struct map_room *room, uint64_t seen)
 {
     while (room->state == ROOM_LISTED && !list_is_empty(&room->kept)) {
         struct kept *kept = list_entry(room->kept.next, struct kept, link);
+        if (!room_take(room, kept, seen)) {
+            room_read_start(room);
+            return;
+        }
         list_remove(&kept->link);
         room->kept_bytes -= sizeof *kept + kept->len;
-        room_take(room, kept, seen);
         free(kept);
     }
 }
