@@ -12,6 +12,8 @@
 #include "protocol/shown.h"
 #include "protocol/sync_private.h"
 
+static const char too_large[] = "the space has more entries than view.max_entries";
+
 static void on_changed(struct map_watcher *watcher, const struct map_changes *changes);
 static void on_live(struct map_watcher *watcher);
 static void on_tick(void *arg);
@@ -163,7 +165,7 @@ static void on_changed(struct map_watcher *watcher, const struct map_changes *ch
 bool sync_audience_enter(struct sync_session *session, const char **why)
 {
     struct sync_audience *audience = session->port->audience;
-    *why = "the space has more entries than view.max_entries";
+    *why = too_large;
     list_append(&audience->entering, &session->place);
     if (audience->watcher.view == NULL) {
         if (map_watch(audience->space, &audience->watcher, why) == NULL)
@@ -228,23 +230,28 @@ static void join(struct sync_session *session, struct frame *rest)
 
 static bool can_tell(struct sync_audience *audience)
 {
-    static const char why[] = "the space has more entries than view.max_entries";
     if (audience->watcher.view == NULL || !map_view_is_live(audience->watcher.view))
         return false;
     if (!map_view_is_over(audience->watcher.view))
         return true;
     log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
-                LOG_STRING("space", map_space_name(audience->space)), LOG_STRING("reason", why));
+                LOG_STRING("space", map_space_name(audience->space)),
+                LOG_STRING("reason", too_large));
     return false;
 }
 
-static void greet(void *arg)
+/* Whom the map cannot be told may not enter; who is a member waits until it can. */
+static void refuse_all(struct sync_audience *audience)
 {
-    struct sync_audience *audience = arg;
+    LIST_FOREACH (node, &audience->entering)
+        sync_session_close(list_entry(node, struct sync_session, place), WEBSOCKET_TRY_LATER,
+                           too_large);
+}
+
+static void greet_all(struct sync_audience *audience)
+{
     struct frame *rest;
     bool is_common;
-    if (list_is_empty(&audience->entering) || !can_tell(audience))
-        return;
     read_cache(audience);
     rest = sync_frame_rest(audience, &is_common);
     LIST_FOREACH (node, &audience->entering) {
@@ -256,6 +263,17 @@ static void greet(void *arg)
     if (is_common)
         audience->rest = frame_ref(rest);
     frame_unref(&rest);
+}
+
+static void greet(void *arg)
+{
+    struct sync_audience *audience = arg;
+    if (list_is_empty(&audience->entering))
+        return;
+    if (can_tell(audience))
+        greet_all(audience);
+    else if (audience->watcher.view != NULL && map_view_is_over(audience->watcher.view))
+        refuse_all(audience);
 }
 
 void sync_audience_leave(struct sync_session *session)

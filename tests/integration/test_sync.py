@@ -3,7 +3,7 @@ import http.client
 import json
 import re
 
-from harness import scaled
+from harness import Versioned, scaled
 from harness.sync import Sync
 from harness.websocket import Refused, WebSocket
 
@@ -230,3 +230,73 @@ def test_many_clients_on_three_frontends_see_the_same(t):
         if index % 3:
             client.wait_map(expected)
     t.fsck(redis)
+
+
+def test_a_space_too_large_to_be_told(t):
+    """Newcomers are told to try later; those who are there are told again when it has shrunk."""
+    redis = t.redis()
+    a, b = frontends(t, redis=redis, settings={"view.max_entries": "100", "view.linger": "0s", "sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    one.wait_map(of(one, two))
+    many = [t.connect(a, Versioned) for _ in range(7)]
+    for client in many:
+        for number in range(15):
+            assert client.update(client_id(client, many, number), 1, b"x")
+    t.wait_until(lambda: a.metric("tracker_view_entries") > 100 and b.metric("tracker_view_entries") > 100)
+    late = join(t, b, enters=False)
+    code, reason = late.wait_closed()
+    assert code == 1013 and "view.max_entries" in reason, (code, reason)
+    # So is the first one of a front-end that has no copy of the map yet.
+    c = t.frontend(redis, listen=LISTEN, settings={"view.max_entries": "100"})
+    code, reason = join(t, c, enters=False).wait_closed()
+    assert code == 1013 and "view.max_entries" in reason, (code, reason)
+    two.set(unseen=1)
+    for client in many[:3]:
+        for number in range(15):
+            assert client.close(client_id(client, many, number))
+    one.wait_map(lambda told: told.get(two.token) == {"unseen": 1} and len(told) == 2 + 60)
+    assert a.log_lines("msg=map_not_told") or b.log_lines("msg=map_not_told")
+    newcomer = join(t, b)
+    assert len(newcomer.map) == 63, "and newcomers come in again"
+
+
+def client_id(client, many, number):
+    return b"%d-%d" % (many.index(client), number)
+
+
+def test_a_kicked_client_is_told_and_gone(t):
+    redis = t.redis()
+    a, b = frontends(t, redis=redis, settings={"sync.tick": "50ms"})
+    one, rude = join(t, a), join(t, b, resume=True)
+    one.wait_map(of(one, rude))
+    t.ctl(redis, "kick", rude.token)
+    assert rude.wait_closed() == (1008, "kicked")
+    one.wait_map({one.token: {}}, 3)
+    again = join(t, b, resume=rude.secret)
+    assert again.token != rude.token, "a kicked client cannot come back to its entry"
+    t.fsck(redis)
+
+
+def test_who_answers_no_ping_is_told_as_gone(t):
+    redis = t.redis()
+    a, b = frontends(t, redis=redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "1500ms"})
+    one, silent = join(t, a), join(t, b, pongs=False)
+    one.wait_map(of(one, silent))
+    one.wait_map({one.token: {}}, 20)
+    assert b.metric("tracker_connections_closed_total", reason="silent") == 1
+    one.barrier()
+
+
+def test_a_reload_applies_to_open_connections(t):
+    frontend = t.frontend(t.redis(), listen=LISTEN, config="[sync]\nmax_properties = 3\ntick = 1m\n")
+    one = join(t, frontend)
+    one.set(a=1, b=2, c=3)
+    one.barrier()
+    frontend.write_config("[sync]\nmax_properties = 2\ntick = 50ms\n")
+    frontend.reload()
+    frontend.wait_for_log("setting_changed.*sync.max_properties")
+    one.set(d=4)
+    assert one.wait_error()[0] == "limit"
+    one.set(a=None)
+    one.barrier()
+    assert len(one.errors) == 1
