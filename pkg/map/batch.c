@@ -36,9 +36,9 @@ struct batch {
     bool resumes; /* there are bodies behind its reply's lines */
 };
 
-static const char *const kind_names[] = {"open",   "update", "claim",  "restore", "set",
-                                         "resume", "close",  "orphan", "reap",    "forsake",
-                                         "bury",   "join",   "leave",  "part",    "say"};
+static const char *const kind_names[] = {"open",  "update", "claim", "restore", "set",  "resume",
+                                         "close", "orphan", "reap",  "forsake", "bury", "offline",
+                                         "join",  "leave",  "part",  "say"};
 
 /* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
 static void scratch_begin(struct scratch *scratch, size_t size)
@@ -216,20 +216,27 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         add_value(to, op_member(op));
         break;
     case OP_REAP:
+    case OP_OFFLINE:
         break;
     }
+}
+
+static const char *key_of_kind(const struct op *op)
+{
+    if (op->kind == OP_OFFLINE)
+        return "user:";
+    return op_is_of_room(op) ? "room:" : "client:";
 }
 
 static void add_operation(struct arguments *to, struct scratch *scratch, const struct op *op)
 {
     struct partition *partition = op->partition;
     struct bytes id = {(uint8_t *)op->id, op->id_len};
-    add_key(to,
-            scratch_join(scratch, partition->prefix, op_is_of_room(op) ? "room:" : "client:", id));
+    add_key(to, scratch_join(scratch, partition->prefix, key_of_kind(op), id));
     if (op->kind == OP_FORSAKE || op->kind == OP_BURY)
         add_key(to,
                 scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
-    add_value(to, bytes_from_string(kind_names[op->kind]));
+    add_value(to, bytes_from_string(op->alone ? "alone" : kind_names[op->kind]));
     add_details(to, scratch, op);
 }
 
@@ -239,9 +246,9 @@ static struct bytes limits_text(struct scratch *scratch, const struct partition 
     const struct map_settings *settings = partition->map->settings;
     uint64_t most = (uint64_t)settings->max_entries / partition->space->count;
     char text[LIMITS_TEXT];
-    int len =
-        snprintf(text, sizeof text, "%lld %lld %llu", (long long)settings->client_ttl,
-                 (long long)settings->client_grace, (unsigned long long)(most > 0 ? most : 1));
+    int len = snprintf(text, sizeof text, "%lld %lld %llu %lld", (long long)settings->client_ttl,
+                       (long long)settings->client_grace, (unsigned long long)(most > 0 ? most : 1),
+                       (long long)settings->presence_hold);
     return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
 }
 
@@ -315,7 +322,8 @@ static void take_before(struct batch *batch, struct op *op)
         op->forsake_first = false;
         take(batch, forsake);
     }
-    struct owned *owned = op_is_of_room(op) ? NULL : owned_find(partition, id);
+    bool of_entry = !op_is_of_room(op) && op->kind != OP_OFFLINE;
+    struct owned *owned = of_entry ? owned_find(partition, id) : NULL;
     if (owned && owned->phase == OWNED_UNCONFIRMED)
         take(batch, owned_make_restore(partition, owned));
 }
@@ -384,7 +392,8 @@ static void put_back(struct partition *partition, struct op *op)
     /* All that it set is restored with the rest, unless the entry has been left meanwhile. */
     if (sets && owned && owned->phase == OWNED_HELD && !strcmp(owned->session->fence, op->fence))
         owned_unconfirm(partition, owned);
-    if (restores || (sets && owned) || (op->answered && op->kind != OP_CLOSE))
+    bool stays = op->kind == OP_CLOSE || op->kind == OP_LEAVE;
+    if (restores || (sets && owned) || (op->answered && !stays))
         op_release(op);
     else
         list_append(&partition->requeued, &op->link);

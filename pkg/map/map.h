@@ -45,6 +45,7 @@ struct map_settings {
     int64_t view_chunk;       /* view.chunk: entries per read */
     int64_t view_linger;      /* view.linger: ms a view is kept without watchers */
     int64_t view_wait;        /* view.wait: ms a read waits for the session's own last write */
+    int64_t presence_hold;    /* presence.hold, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched names are read again */
     int64_t room_max_members;  /* room.max_members of a room */
     int64_t room_max_buffered; /* room.max_buffered: bytes, while a room is being read */

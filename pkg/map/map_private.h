@@ -36,7 +36,8 @@ enum op_kind {
     OP_REAP,
     OP_FORSAKE,
     OP_BURY,
-    OP_JOIN, /* these on rooms: room_op.c */
+    OP_OFFLINE, /* its id is a user's */
+    OP_JOIN,    /* these on rooms: room_op.c */
     OP_LEAVE,
     OP_PART, /* of a member whose front-end is dead */
     OP_SAY

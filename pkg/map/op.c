@@ -101,7 +101,8 @@ static bool deliver_one(struct map_session *session, struct op *op)
     session->pending--;
     list_remove(&op->in_session);
     op->session = NULL;
-    done(op->arg, (enum map_result)op->result, op->version);
+    if (done)
+        done(op->arg, (enum map_result)op->result, op->version);
     map->delivery = delivery.outer;
     if (!is_in_use(op))
         free_op(op);
@@ -165,7 +166,7 @@ struct bytes op_state(const struct op *op)
 bool op_is_of_sweep(const struct op *op)
 {
     return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY ||
-           op->kind == OP_PART;
+           op->kind == OP_PART || op->kind == OP_OFFLINE;
 }
 
 void op_describe(struct op *op, const struct map_session *session)
@@ -216,9 +217,12 @@ static void keep_state(struct op *op)
         owned_unconfirm(op->partition, owned); /* nothing else would bring it there */
 }
 
-/* A close of what we own is still wanted when its caller has stopped waiting. */
+/* A close of what we own, and the leaving of a room, are still wanted when the caller has stopped
+ * waiting. */
 static bool outlives_its_caller(const struct op *op)
 {
+    if (op->kind == OP_LEAVE)
+        return true;
     return op->kind == OP_CLOSE && op->session &&
            map_session_owns(op->session, (struct bytes){(const uint8_t *)op->id, op->id_len});
 }

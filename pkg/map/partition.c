@@ -113,6 +113,7 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
              LOG_STRING("epoch", partition->epoch));
     closes_repeat(partition);
+    presence_new_epoch(partition);
     /* What Redis forgot with the old epoch. */
     if (partition->index == 0)
         map_put_count(partition->space);
@@ -266,6 +267,12 @@ void partition_failed(struct partition *partition, enum redis_status status,
     partition_settle(partition, REFUSED_DELAY_MS, redis_refusal_name(partition->refusal));
 }
 
+static void audit(struct partition *partition)
+{
+    owned_audit(partition);
+    room_audit(partition);
+}
+
 void partition_tick(struct partition *partition, uint64_t now_ms)
 {
     owned_renew_due(partition, now_ms);
@@ -276,5 +283,5 @@ void partition_tick(struct partition *partition, uint64_t now_ms)
     if (!list_is_empty(&partition->unconfirmed))
         partition_wake(partition);
     else if (partition->audit_due && partition->batch_count == 0)
-        owned_audit(partition);
+        audit(partition);
 }

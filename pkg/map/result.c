@@ -188,6 +188,7 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
         was_orphaned(op);
         break;
     case OP_BURY:
+    case OP_OFFLINE:
     case OP_JOIN:
     case OP_LEAVE:
     case OP_PART:
@@ -261,6 +262,10 @@ static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 
 static void take_missing(struct op *op)
 {
+    if (op_is_of_room(op) || op_is_of_sweep(op)) {
+        finish(op, MAP_MISSING, 0);
+        return;
+    }
     struct owned *owned = owned_find(op->partition, id_of(op));
     bool ours = owned && !strcmp(owned->session->fence, op->fence);
     if (op->kind == OP_SET && ours && owned->phase == OWNED_HELD)

@@ -39,11 +39,27 @@ static struct op *create(struct partition *partition, enum op_kind kind, struct 
     return op;
 }
 
+/* What keys, indexes and messages can name. */
+static bool is_possible(struct bytes room, struct bytes id)
+{
+    return room.len > 0 && room.len <= UINT8_MAX && id.len > 0 && id.len <= UINT8_MAX &&
+           !memchr(id.data, ' ', id.len) && !memchr(id.data, '\n', id.len);
+}
+
+/* Without a room when there can be none. */
+static struct op *create_for(struct map_session *session, enum op_kind kind, struct bytes room,
+                             struct bytes id, struct bytes rest)
+{
+    if (!is_possible(room, id))
+        room = id = rest = BYTES_LITERAL("");
+    return create(partition_of(session->space, room), kind, room, id, rest);
+}
+
 static void ask(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     struct map *map = op->partition->map;
     op_attach(op, session, done, arg);
-    if (map->pending <= (uint64_t)map->settings->max_unconfirmed) {
+    if (op->id_len > 0 && map->pending <= (uint64_t)map->settings->max_unconfirmed) {
         op_enqueue(op);
         return;
     }
@@ -54,23 +70,30 @@ static void ask(struct op *op, struct map_session *session, map_done done, void 
 void session_join(struct map_session *session, struct bytes room, struct bytes id,
                   struct bytes user, map_done done, void *arg)
 {
-    ask(create(partition_of(session->space, room), OP_JOIN, room, id, user), session, done, arg);
+    ask(create_for(session, OP_JOIN, user.len > 0 ? room : user, id, user), session, done, arg);
 }
 
 void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
                    struct bytes id, map_done done, void *arg)
 {
-    struct op *op = create(partition_of(space, room), OP_LEAVE, room, id, (struct bytes){0});
-    /* Nobody may be kept in a room by a queue that is full. */
-    if (session)
-        op_attach(op, session, done, arg);
-    op_enqueue(op);
+    struct partition *partition = partition_of(space, room);
+    if (session && !is_possible(room, id)) {
+        ask(create_for(session, OP_LEAVE, room, id, (struct bytes){0}), session, done, arg);
+    } else if (session || (partition->state == PARTITION_READY && is_possible(room, id))) {
+        struct op *op = create(partition, OP_LEAVE, room, id, (struct bytes){0});
+        /* Nobody may be kept in a room by a queue that is full. */
+        if (session)
+            op_attach(op, session, done, arg);
+        op_enqueue(op);
+    } else { /* while Redis is away nothing piles up: who is not here is found when it is back */
+        partition->audit_due = true;
+    }
 }
 
 void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
                  struct bytes message, map_done done, void *arg)
 {
-    struct op *op = create(partition_of(session->space, room), OP_SAY, room, id, message);
+    struct op *op = create_for(session, OP_SAY, room, id, message);
     op->version = number;
     ask(op, session, done, arg);
 }
@@ -80,7 +103,7 @@ static bool read_member(struct bytes text, struct bytes *id, struct bytes *room)
 {
     *id = bytes_next_word(&text);
     *room = text;
-    return id->len > 0 && id->len <= UINT8_MAX && room->len > 0 && room->len <= UINT8_MAX;
+    return is_possible(*room, *id);
 }
 
 void room_part(struct partition *partition, struct bytes member, const char *node)

@@ -63,6 +63,9 @@ static const struct config_setting settings[] = {
     MAP_SETTING("client.grace", CONFIG_DURATION, client_grace, "5s", .min = 0, .max = 3600000,
                 .help = "How long an entry whose connection dropped waits for its client; less "
                         "than client.ttl."),
+    MAP_SETTING("presence.hold", CONFIG_DURATION, presence_hold, "5s", .min = 0, .max = 3600000,
+                .help =
+                    "How long a user is still shown as there when the last connection has gone."),
     MAP_SETTING("client.max_ids", CONFIG_INT, client_max_ids, "16", .min = 1, .max = 1000000,
                 .flags = CONFIG_RELOADABLE, .help = "Most entries that one connection may own."),
     MAP_SETTING("view.max_entries", CONFIG_INT, view_max_entries, "200000", .min = 1,

@@ -118,8 +118,13 @@ static void reap(struct partition *partition, const struct redis_reply *due)
 {
     for (size_t i = 0; i < due->count; i++) {
         struct bytes member = due->elements[i]->text;
-        if (member.len > 2 && member.len <= UINT8_MAX + 2u && member.data[0] == 'c')
-            enqueue(partition, OP_REAP, (struct bytes){member.data + 2, member.len - 2}, NULL);
+        if (member.len <= 2 || member.len > UINT8_MAX + 2u)
+            continue;
+        struct bytes name = {member.data + 2, member.len - 2};
+        if (member.data[0] == 'c')
+            enqueue(partition, OP_REAP, name, NULL);
+        else if (member.data[0] == 'u')
+            enqueue(partition, OP_OFFLINE, name, NULL);
     }
     if (due->count >= (size_t)partition->map->settings->reap)
         partition->sweep_again = true;
@@ -161,6 +166,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);
     view_revision_seen(partition, partition->revision);
     view_hold_seen(partition, now);
+    presence_hold_seen(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);
     check_members(partition, (uint64_t)reply->elements[7]->integer);
     if (partition->reaping > 0)
@@ -208,7 +214,9 @@ void sweep_run(void *arg)
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
     snprintf(lease, sizeof lease, "%lld", (long long)settings->lease);
     snprintf(hold, sizeof hold, "%lld", (long long)settings->hold);
-    snprintf(longest, sizeof longest, "%lld", (long long)settings->client_grace);
+    int64_t longest_ms = settings->client_grace > settings->presence_hold ? settings->client_grace
+                                                                          : settings->presence_hold;
+    snprintf(longest, sizeof longest, "%lld", (long long)longest_ms);
     snprintf(most, sizeof most, "%lld", (long long)settings->reap);
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),

@@ -1,17 +1,21 @@
 -- apply: every change of a partition goes through here: an ordered list of operations, judged all
 -- before the first write, told in one event message.
 --
--- It is one script in three files, which scripts.c joins: apply.lua judges what concerns entries,
--- apply_rooms.lua what concerns rooms, apply_write.lua writes.
+-- It is one script in several files, which scripts.c joins in this order: apply.lua judges what
+-- concerns entries, apply_users.lua says how users are, apply_rooms.lua judges what concerns rooms,
+-- apply_write.lua goes through the operations, writes and tells.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
---       then client:<id> of each operation, or room:<name>, and after it node:<other> for forsake
---       and bury
+--       then of each operation client:<id>, and after it node:<other> for forsake and bury;
+--       user:<user> for offline; room:<name> for join, leave, part and say
+--       Further keys, of the same partition and so in the same slot, are made from head's prefix, as a
+--       front-end does not know whose an entry is: user:<user>, members:<node>, presence:<name>.
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
---       6 limits: "<client ttl ms> <grace ms> <most entries>"
+--       6 limits: "<client ttl ms> <grace ms> <most entries> <hold of presence ms>"
 --       then per operation:
 --         update  session version state
 --         open    session n {field value}      (n strings)
+--         alone   session n {field value}      (open, if the user has no other device)
 --         restore session version n {field value}
 --         claim   session version rule n {field value}
 --         set     session version n {field value} m {field}      (m fields are deleted)
@@ -21,6 +25,7 @@
 --         reap
 --         forsake node
 --         bury    node
+--         offline
 --         join    member user most           (most: members that a room may have)
 --         leave   member
 --         part    member node                (the member's, which is dead)
@@ -31,9 +36,10 @@
 --         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
---   lines: "ok [version]" ("ok seq" of join), "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
---          "missing", "exists", "limit", "type", "waits"; of resume "ok version length": behind the
---          last line's end stand, for each such line, that many bytes: its fields, as in events
+--   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
+--          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of resume "ok version
+--          length": behind the last line's end stand, for each such line, that many bytes: its
+--          fields, as in events
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, node, link = ARGV[1], ARGV[2], ARGV[3]
 local call = redis.call
@@ -97,8 +103,9 @@ end
 local done = apply_updates()
 if done then return done end
 
-local ttl, grace, most = string.match(ARGV[6], '^(%d+) (%d+) (%d+)$')
-grace, most = tonumber(grace), tonumber(most)
+local ttl, grace, most, hold = string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+)$')
+grace, most, hold = tonumber(grace), tonumber(most), tonumber(hold)
+local prefix = string.sub(head, 1, #head - 4)
 
 -- Lengths as text: Lua's own conversion goes through printf each time.
 local text = setmetatable({}, {__index = function(t, n)
@@ -144,6 +151,7 @@ local function lease_end(other)
     if not lease_of[other] then lease_of[other] = tonumber(call('ZSCORE', nodes, other) or 0) end
     return lease_of[other]
 end
+local function is_alive(other) return other == node or holding or lease_end(other) >= now end
 
 -- A hash that only its TTL ended is still listed, or has its deadline, and is counted: what makes
 -- the entry anew, or tells its end, takes that back.
@@ -151,7 +159,10 @@ local function is_listed(op) return redis.pcall('HEXISTS', op.index, op.id) == 1
 local function forget_expired(op, k)
     if not k[ABSENT] then return end
     k[ABSENT] = nil
-    if is_listed(op) then entries = entries - 1 end
+    if is_listed(op) then
+        entries = entries - 1
+        op.was_listed = true
+    end
     if call('ZSCORE', deadlines, 'c:' .. op.id) then
         entries = entries - 1
         op.due = true
@@ -384,9 +395,9 @@ function judge.bury(op, k)
     return 'ok'
 end
 
--- Judging. An operation's strings by kind; the id is the end of its key.
+-- An operation's strings by kind; the id is the end of its key.
 local at, key = 7, 6
-local id_at = #head - 4 + #'client:' + 1
+local id_at = #prefix + #'client:' + 1
 local function take()
     at = at + 1
     return ARGV[at - 1]
@@ -399,9 +410,10 @@ local function take_fields(op)
         op.state = ARGV[op.fields + 1]
         return
     end
-    op.is_made_of_fields, op.resume = true, false
+    op.is_made_of_fields, op.resume, op.user = true, false, false
     for i = op.fields, op.last, 2 do
-        if ARGV[i] == 'resume' then op.resume = ARGV[i + 1] end
+        local field = ARGV[i]
+        if field == 'resume' or field == 'user' then op[field] = ARGV[i + 1] end
     end
 end
 local function take_other(op)
@@ -426,7 +438,7 @@ function read.orphan(op) op.session = take() end
 function read.reap() end
 read.forsake, read.bury = take_other, take_other
 -- Those on rooms; what is judged of them, apply_rooms.lua judges.
-local room_at = #head - 4 + #'room:' + 1
+local room_at = #prefix + #'room:' + 1
 local function take_member(op, kind)
     op.room, op.id, op.member = kind, string.sub(op.key, room_at), take()
 end
@@ -436,16 +448,3 @@ function read.part(op) take_member(op, 'part') op.other = take() end
 function read.say(op) take_member(op, 'say') op.number, op.message = take(), take() end
 
 local ops, results, total = {}, {}, 0
-while at <= #ARGV do
-    local op = {key = KEYS[key], id = string.sub(KEYS[key], id_at), session = '', version = '',
-                state = false, how = false, to = false, index = mine}
-    local kind = take()
-    key = key + 1
-    read[kind](op)
-    total = total + 1
-    ops[total], results[total] = op, ''
-    if not op.room then
-        local k = look(op.key)
-        results[total] = k.err and 'type' or judge[kind](op, k)
-    end
-end

@@ -1,12 +1,10 @@
--- apply_rooms: the part of apply (apply.lua) that judges what is asked of rooms. It runs when all
--- entries have been judged and nothing has been written; apply_write.lua writes.
+-- apply_rooms: the part of apply (apply.lua) that judges what is asked of rooms; what it changes is
+-- written when all has been judged.
 --
 -- A room is a hash with `.members`, `.born` (tells one room of a name from the next), `.seq` (of
 -- its last message), `m:<id>` = "<node> <number of its last message> <user>" of each member and
 -- `u:<user>` = how many of the user's devices are in it. `members:<node>` lists "<id> <room>" of
--- the members that a front-end has, with their users. Names of these keys are made from the head's
--- prefix: they are in the same slot, and a member may be another front-end's.
-local prefix = string.sub(head, 1, #head - 4)
+-- the members that a front-end has, with their users.
 local rooms, changed_rooms, index_changes, born = {}, {}, {}, false
 
 local function room_of(op)
@@ -55,14 +53,16 @@ local function count_user(r, user, by)
     change(r, name, n > 0 and integer(n) or false)
     return integer(n)
 end
-local function is_alive(other) return other == node or holding or lease_end(other) >= now end
 
 local judge_room = {}
 
 function judge_room.join(op, r)
     local its_node, said, user = member_of(r, op.member)
     if its_node then
-        if its_node ~= node then unlist_member(its_node, op) end
+        if its_node ~= node then -- which counts its messages anew
+            unlist_member(its_node, op)
+            said = '0'
+        end
         change(r, 'm:' .. op.member, node .. ' ' .. said .. ' ' .. user)
         list_member(node, op, user)
         return 'ok ' .. integer(r.seq)
@@ -112,14 +112,6 @@ function judge_room.say(op, r)
     return 'ok'
 end
 
-for i = 1, total do
-    local op = ops[i]
-    if op.room then
-        local r = room_of(op)
-        results[i] = r.wrong and 'type' or judge_room[op.room](op, r)
-    end
-end
-
 -- For apply_write: everything of the rooms, each told in its order.
 local function write_room(r)
     if r.members <= 0 then
@@ -134,7 +126,6 @@ local function write_room(r)
     for _, message in ipairs(r.told) do call('PUBLISH', r.key, message) end
 end
 local function write_rooms()
-    if born then call('HSET', head, 'rooms', integer(born)) end
     for _, c in ipairs(index_changes) do call(unpack(c)) end
     for _, r in ipairs(changed_rooms) do write_room(r) end
 end

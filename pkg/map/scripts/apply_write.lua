@@ -1,4 +1,24 @@
--- apply_write: the last part of apply (apply.lua): what was judged is written and told.
+-- apply_write: the last part of apply (apply.lua): the operations are judged, one after the other,
+-- and what was judged is written and told.
+while at <= #ARGV do
+    local op = {key = KEYS[key], id = string.sub(KEYS[key], id_at), session = '', version = '',
+                state = false, how = false, to = false, index = mine}
+    local kind = take()
+    key = key + 1
+    read[kind](op)
+    total = total + 1
+    ops[total] = op
+    if op.room then
+        local r = room_of(op)
+        results[total] = r.wrong and 'type' or judge_room[op.room](op, r)
+    elseif kind == 'offline' then
+        results[total] = judge.offline(op)
+    else
+        local k = look(op.key)
+        results[total] = k.err and 'type' or judge[kind](op, k)
+    end
+end
+
 local told, count = {}, 0
 local function tell(name, id, version, body)
     count = count + 1
@@ -34,13 +54,33 @@ local function store(op, ...)
 end
 local function first_part(op) return unpack(ARGV, op.fields, math.min(op.last, op.fields + MANY - 1)) end
 
+-- In this front-end's index, and among the user's devices.
+local function list(op)
+    local user = not op.state and call('HGET', op.key, 'user') or ''
+    call('HSET', mine, op.id, user)
+    if user ~= '' then
+        follow_device(op.id, user)
+    elseif op.how == 'open' then
+        follow_entry(op.id, true)
+    end
+end
+-- From the index of who had it.
+local function unlist(op, left)
+    local user = call('HGET', op.index, op.id)
+    call('HDEL', op.index, op.id)
+    if user and user ~= '' then follow_device(op.id, user, left) end
+    return user
+end
+
 local write = {}
 function write.open(op)
     call('DEL', op.key)
     if op.due then call('ZREM', deadlines, 'c:' .. op.id) end
     store(op, 'since', integer(now), first_part(op))
     call('PEXPIRE', op.key, ttl)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
+    local before = op.was_listed and call('HGET', mine, op.id)
+    list(op)
+    if before and before ~= '' then follow_device(op.id, before) end
     whole('open', op)
 end
 -- Fields that Redis has and the owner has not. What the map keeps itself stays.
@@ -61,7 +101,7 @@ function write.adopt(op)
         store(op, first_part(op))
     end
     call('PEXPIRE', op.key, ttl)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
+    list(op)
     whole('adopt', op)
 end
 function write.update(op)
@@ -69,12 +109,17 @@ function write.update(op)
     tell('update', op.id, op.to, pair('state', op.state))
 end
 function write.set(op)
-    local body = {}
-    for i = op.fields, op.last, 2 do body[#body + 1] = pair(ARGV[i], ARGV[i + 1]) end
+    local body, has_status = {}, false
+    for i = op.fields, op.last, 2 do
+        body[#body + 1] = pair(ARGV[i], ARGV[i + 1])
+        has_status = has_status or ARGV[i] == 'status'
+    end
     for i = op.gone, op.last_gone do body[#body + 1] = text[#ARGV[i]] .. ' -\n' .. ARGV[i] end
     call('HSET', op.key, 'version', op.to)
     store_from(op, op.fields)
     each_part(op.gone, op.last_gone, function(...) call('HDEL', op.key, ...) end)
+    local user = has_status and call('HGET', op.key, 'user')
+    if user then follow_device(op.id, user) end
     tell('update', op.id, op.to, table.concat(body))
 end
 -- What the client is given back are its own fields.
@@ -90,30 +135,33 @@ function write.resume(op, i)
     call('ZREM', deadlines, 'c:' .. op.id)
     store(op, first_part(op))
     call('PEXPIRE', op.key, ttl)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
+    list(op)
     whole('adopt', op)
     write.resumed(op, i)
 end
 function write.index(op)
-    call('HSET', mine, op.id, call('HGET', op.key, 'user') or '')
+    list(op)
     call('ZREM', deadlines, 'c:' .. op.id)
     call('PEXPIRE', op.key, ttl)
 end
 function write.close(op)
+    local user = op.from == '' and call('HGET', op.key, 'user')
     call('DEL', op.key)
     call('ZREM', deadlines, 'c:' .. op.id)
-    if op.from ~= '' then call('HDEL', op.index, op.id) end
+    if op.from ~= '' then user = unlist(op) end
+    if not user or user == '' then follow_entry(op.id, false) end
     tell('close', op.id, '', pair('reason', op.reason or 'closed'))
 end
 function write.orphan(op)
     call('HSET', op.key, 'node', '')
     call('PEXPIRE', op.key, ttl)
-    call('HDEL', op.index, op.id)
+    unlist(op, op.at - grace)
     call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
     tell('orphan', op.id, '', '')
 end
-function write.unlist(op) call('HDEL', op.index, op.id) end
+function write.unlist(op) unlist(op) end
 function write.undue(op) call('ZREM', deadlines, 'c:' .. op.id) end
+function write.offline(op) touch(op.user).is_due = true end
 function write.bury(op)
     if call('HLEN', op.index) == 0 and call('HLEN', prefix .. 'members:' .. op.session) == 0 then
         call('ZREM', nodes, op.session)
@@ -127,13 +175,18 @@ for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op, i) end
 end
+tell_users()
 write_rooms()
-if entries ~= tonumber(h[5] or 0) then call('HSET', head, 'entries', integer(entries)) end
+local changed = {}
+local function put(field, value) changed[#changed + 1], changed[#changed + 2] = field, integer(value) end
+if entries ~= tonumber(h[5] or 0) then put('entries', entries) end
+if seq then put('seq', seq) end
+if born then put('rooms', born) end
+if count > 0 then put('revision', revision + count) end
+if changed[1] then call('HSET', head, unpack(changed)) end
 if count > 0 then
-    call('HSET', head, 'revision', integer(revision + count))
     call('PUBLISH', events, '1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. count .. '\n' ..
          table.concat(told))
-    revision = revision + count
 end
-return 'ok ' .. integer(revision) .. ' ' .. integer(now) .. '\n' .. table.concat(results, '\n') ..
-       (given[1] and '\n' .. table.concat(given) or '')
+return 'ok ' .. integer(revision + count) .. ' ' .. integer(now) .. '\n' ..
+       table.concat(results, '\n') .. (given[1] and '\n' .. table.concat(given) or '')
