@@ -1,6 +1,7 @@
 /* sync_cache: see the header. */
 #include "protocol/sync_cache.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ void sync_cache_init(struct sync_cache *cache)
 
 static void free_item(struct sync_cache *cache, struct sync_item *item)
 {
+    assert(cache->items != NULL);
     HASH_DEL(cache->items, item);
     list_remove(&item->dirty);
     writer_free(&item->names);
