@@ -124,7 +124,8 @@ static bool welcome_room(struct writer *to, const struct voice *voice, struct by
         refused(voice, message);
     if (has(message, "\"command\":\"idyou\""))
         join_room(to, voice);
-    return has(message, "\"command\":\"member\"");
+    /* Only the list of members can be that large. */
+    return message.len == 0 || has(message, "\"command\":\"member\"");
 }
 
 static void say_room(struct writer *to, struct voice *voice, struct bytes text)
