@@ -1,7 +1,7 @@
 // detail: all that is known of one client, in a dialog. What the stream has cut is asked for.
 
 import { byId, element, formatAge, formatBytes, formatMoment, hexOf, setText } from "./dom.js";
-import { plain } from "./entry.js";
+import { plain, sorted } from "./entry.js";
 
 export class Detail {
   #dialog = byId("detail");
@@ -68,7 +68,7 @@ function bodyOf(entry) {
   const parts = [];
   if (entry.properties) {
     parts.push(element("h3", {}, "Properties"), element("dl", { class: "properties" },
-      ...Object.entries(entry.properties).flatMap(([name, value]) => [
+      ...sorted(entry.properties).flatMap(([name, value]) => [
         element("dt", {}, name), element("dd", { class: typeof value }, plain(value))])));
   }
   if (entry.state !== undefined || entry.state64 !== undefined) {

@@ -12,13 +12,16 @@ export function summary(entry) {
 
 function makeSummary(entry) {
   if (entry.properties)
-    return Object.entries(entry.properties).map(([name, value]) => `${name}: ${plain(value)}`).join("  ·  ");
+    return sorted(entry.properties).map(([name, value]) => `${name}: ${plain(value)}`).join("  ·  ");
   if (entry.state !== undefined)
     return entry.state;
   if (entry.state64 !== undefined)
     return `0x${hexOf(entry.state64, 64)}`;
   return entry.user ? `user ${entry.user}` : "";
 }
+
+/** Properties by their names, as their order in the map means nothing. */
+export const sorted = (properties) => Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1));
 
 export const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
