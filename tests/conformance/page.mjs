@@ -245,6 +245,59 @@ const checks = {
     settled(page);
   },
 
+  async "the desk of turntable"(base) {
+    const page = await open(base, { path: "/#try" });
+    await page.locator(".choice label", { hasText: "turntable" }).click();
+    await page.getByRole("button", { name: "Connect", exact: true }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByLabel("User id").fill("1:100");
+    await page.getByRole("button", { name: "Identify" }).click();
+    await page.getByLabel("Ids").fill("1:789, 1:100");
+    await page.getByRole("button", { name: "Subscribe", exact: true }).click();
+    await page.locator(".chips li", { hasText: "1:789 offline" }).waitFor();
+    await page.locator(".chips li", { hasText: "1:100 online" }).waitFor();
+    await page.getByRole("button", { name: "Join" }).click();
+    await page.locator(".items li", { hasText: "CStrike: 1:100" }).waitFor();
+    await page.locator(".chips li", { hasText: "1:100 busy" }).waitFor();
+    await page.getByRole("button", { name: "Send to the room" }).click();
+    await page.locator('.log li[data-kind="in"]', { hasText: '"from":"1:100","data":{"move":"e2e4"}' }).waitFor();
+    await page.getByRole("button", { name: "Who is there" }).click();
+    await page.locator('.log li[data-kind="in"]', { hasText: '{"command":"there","data":["1:100"]}' }).waitFor();
+    await page.getByLabel("Room").fill("another");
+    await page.getByRole("button", { name: "Send to the room" }).click();
+    await page.locator('.log li[data-kind="error"]', { hasText: "not_member" }).waitFor();
+    await page.getByRole("button", { name: "Drop" }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await until(async () => (await page.locator('.log li[data-kind="in"]', { hasText: '"joined":["1:100"]' }).count()) >= 2);
+    await page.getByRole("tab", { name: "Map" }).click();
+    await page.locator(".row", { hasText: "user 1:100" }).waitFor();
+    settled(page);
+  },
+
+  async "the desk of metadata sync"(base) {
+    const page = await open(base, { path: "/#try" });
+    await page.locator(".choice label", { hasText: "Metadata sync" }).click();
+    await page.getByRole("button", { name: "Connect", exact: true }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByText(/^I am [0-9a-f]{32}$/).waitFor();
+    await page.getByLabel("Name").fill("<b>number</b>");
+    await page.getByLabel("Value", { exact: true }).fill("1.5");
+    await page.getByRole("button", { name: "Set" }).click();
+    await page.locator(".items li", { hasText: "<b>number</b>: 1.5" }).waitFor();
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.locator('.log li[data-kind="in"]', { hasText: '"type":"chat","chat":{"text":"hi"}' }).waitFor();
+    await page.getByLabel("To", { exact: true }).fill("nobody");
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.locator('.log li[data-kind="error"]', { hasText: "undeliverable" }).waitFor();
+    const me = await text(page, "#view-try p.mono");
+    await page.getByRole("button", { name: "Drop" }).click();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    equal(await text(page, "#view-try p.mono"), me);
+    await page.getByRole("button", { name: "Delete" }).click();
+    await until(async () => !(await text(page, ".items")).includes("number"));
+    settled(page);
+  },
+
   async "the client in a browser"(base, other) {
     const page = await open(base);
     const result = await limited(page.evaluate(async (url) => {

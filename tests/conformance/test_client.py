@@ -1,5 +1,7 @@
 """The JavaScript client, in Node with npm's ws, between two front-ends."""
 import json
+import os
+import re
 
 from harness.jwt import SECRET, Issuer
 from harness.node import run_script
@@ -174,3 +176,26 @@ def test_turntable_tokens(t):
     issuer = Issuer()
     frontend = t.frontend(t.redis(), settings=issuer.settings())
     run_script(t, "client_turntable.mjs", "tokens", web(frontend), issuer.token(user="1:12345"))
+
+
+def example(t, name, *patterns):
+    """The example of the document that makes this client prints lines like these."""
+    with open(t.path("docs/web.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"^```js\n(.*?)^```", file.read(), re.M | re.S)
+    text, = [block for block in blocks if f'new {name}("ws://127.0.0.1:8080' in block and "import" not in block]
+    path = os.path.join(t.directory("example"), "example.js")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    run_script(t, "client_docs.mjs", "an example", web(t.frontend(t.redis())), path, *patterns)
+
+
+def test_the_example_of_tracker(t):
+    example(t, "TrackerClient", r"^\w{7} 21.4 → 21.5$", r"^\[ '\w{7}' \]$", r"^\w{7} has left$")
+
+
+def test_the_example_of_turntable(t):
+    example(t, "TurntableClient", "^{ '1:2345': 'offline', '1:789': 'offline' }$", r"^\[ '1:3456' \]$", "strike_one")
+
+
+def test_the_example_of_metadata_sync(t):
+    example(t, "SyncClient", "name: 'Ada', mood: 'good'|mood: 'good', name: 'Ada'", "^[0-9a-f]{32} chat { text: 'hi' }$")

@@ -127,6 +127,14 @@ def test_the_desk_of_tracker(t):
     browse(t, "the desk of Tracker", a, actions={"states": states})
 
 
+def test_the_desk_of_turntable(t):
+    browse(t, "the desk of turntable", t.frontend(t.redis()))
+
+
+def test_the_desk_of_metadata_sync(t):
+    browse(t, "the desk of metadata sync", t.frontend(t.redis()))
+
+
 def test_the_client_in_a_browser(t):
     browse(t, "the client in a browser", *t.frontends(2, t.redis()))
 
