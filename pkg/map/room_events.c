@@ -10,15 +10,15 @@
 #include "map/room_private.h"
 #include "metrics/metrics.h"
 
-enum room_verb { ROOM_JOIN, ROOM_LEAVE, ROOM_SAY };
+enum room_verb { ROOM_JOIN, ROOM_LEAVE, ROOM_SAY, ROOM_MARK };
 
 struct room_event {
     struct bytes epoch;
     uint64_t born;
     uint64_t seq;
     enum room_verb verb;
-    struct bytes id;
-    uint64_t devices;  /* JOIN, LEAVE: of the user, afterwards */
+    struct bytes id;   /* MARK: the front-end's */
+    uint64_t number;   /* JOIN, LEAVE: the user's devices, afterwards; MARK: of the reading */
     struct bytes rest; /* the user; or what was said */
 };
 
@@ -28,7 +28,8 @@ static bool read_verb(struct bytes word, enum room_verb *verb)
 {
     static const struct bytes names[] = {[ROOM_JOIN] = BYTES_LITERAL("join"),
                                          [ROOM_LEAVE] = BYTES_LITERAL("leave"),
-                                         [ROOM_SAY] = BYTES_LITERAL("say")};
+                                         [ROOM_SAY] = BYTES_LITERAL("say"),
+                                         [ROOM_MARK] = BYTES_LITERAL("mark")};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (bytes_equal(word, names[i])) {
             *verb = (enum room_verb)i;
@@ -38,7 +39,8 @@ static bool read_verb(struct bytes word, enum room_verb *verb)
     return false;
 }
 
-/* "1 <epoch> <born> <seq> join|leave <id> <devices> <user>" or "... say <id>\n<message>" */
+/* "1 <epoch> <born> <seq> join|leave <id> <devices> <user>", "... say <id>\n<message>", or
+ * "... mark <node> <number>" */
 static bool read_event(struct bytes text, struct room_event *event)
 {
     struct bytes format = bytes_next_word(&text);
@@ -46,7 +48,9 @@ static bool read_event(struct bytes text, struct room_event *event)
     event->born = bytes_decimal(bytes_next_word(&text));
     event->seq = bytes_decimal(bytes_next_word(&text));
     if (!bytes_equal(format, BYTES_LITERAL("1")) || event->epoch.len != EPOCH_LENGTH ||
-        event->born == 0 || event->seq == 0 || !read_verb(bytes_next_word(&text), &event->verb))
+        !read_verb(bytes_next_word(&text), &event->verb))
+        return false;
+    if (event->verb != ROOM_MARK && (event->born == 0 || event->seq == 0))
         return false;
     if (event->verb == ROOM_SAY) {
         struct cursor cursor = cursor_over(text);
@@ -55,9 +59,9 @@ static bool read_event(struct bytes text, struct room_event *event)
         return !cursor.failed;
     }
     event->id = bytes_next_word(&text);
-    event->devices = bytes_decimal(bytes_next_word(&text));
+    event->number = bytes_decimal(bytes_next_word(&text));
     event->rest = text;
-    return event->id.len > 0 && text.len > 0;
+    return event->id.len > 0 && (text.len > 0 || event->verb == ROOM_MARK);
 }
 
 static bool is_of(const struct map_room *room, const struct room_event *event)
@@ -67,6 +71,8 @@ static bool is_of(const struct map_room *room, const struct room_event *event)
 
 static enum judgement judge(const struct map_room *room, const struct room_event *event)
 {
+    if (event->verb == ROOM_MARK)
+        return EVENT_OLD;
     if (!bytes_equal(event->epoch, bytes_from_string(room->epoch)))
         return EVENT_DOUBTFUL;
     if (room->born == 0)
@@ -211,7 +217,7 @@ static void say(struct map_room *room, const struct room_event *event)
 static void come_or_go(struct map_room *room, const struct room_event *event)
 {
     struct member *member = room_member(room, event->id);
-    room_set_devices(room, event->rest, event->devices);
+    room_set_devices(room, event->rest, event->number);
     if (member && event->verb == ROOM_JOIN)
         room_let_enter(member);
     if (member && event->verb == ROOM_LEAVE && member->public.active)
@@ -233,7 +239,7 @@ static void apply(struct map_room *room, const struct room_event *event)
 static void keep(struct map_room *room, struct bytes text)
 {
     struct kept *kept = mem_alloc(sizeof *kept + text.len);
-    kept->reads = room->reads;
+    kept->is_after = room->marked;
     kept->len = text.len;
     memcpy(kept->text, text.data, text.len);
     list_init(&kept->link);
@@ -263,18 +269,26 @@ static void log_malformed(const struct map_room *room, struct bytes message)
                 LOG_STRING("prefix", room->partition->prefix), LOG_BYTES("message", message));
 }
 
+static bool is_our_mark(const struct map_room *room, const struct room_event *event)
+{
+    return event->verb == ROOM_MARK &&
+           bytes_equal(event->id, bytes_from_string(room->partition->map->node));
+}
+
 static void on_message(void *arg, struct bytes message)
 {
     struct map_room *room = arg;
-    struct room_event event;
-    enum judgement judgement = EVENT_DOUBTFUL;
-    if (room->state == ROOM_READING) {
-        keep(room, message);
+    struct room_event event = {0};
+    bool good = read_event(message, &event);
+    if (good && room->state == ROOM_READING) {
+        if (is_our_mark(room, &event))
+            room_read_marked(room, event.number);
+        else
+            keep(room, message);
         return;
     }
-    if (read_event(message, &event))
-        judgement = judge(room, &event);
-    else
+    enum judgement judgement = good ? judge(room, &event) : EVENT_OLD;
+    if (!good)
         log_malformed(room, message);
     if (judgement == EVENT_NEXT) {
         apply(room, &event);
@@ -284,31 +298,39 @@ static void on_message(void *arg, struct bytes message)
     }
 }
 
-/* A kept message, when the list is there. It was told before the list was read if it had come
- * before that was asked for, or stands in the list's past; then it changes nobody's being there
- * any more, but what was said may still be new to the members, and who came here has come. seen:
- * the last that they got. False when the list does not settle it: it stays the first that is kept.
- */
+/* What the list has in it changes nobody's being there any more; but what was said may be new to
+ * the members, and who came here has come. */
+static void take_listed(struct map_room *room, const struct room_event *event, uint64_t seen)
+{
+    struct member *member = room_member(room, event->id);
+    if (!is_of(room, event))
+        return;
+    if (event->verb == ROOM_SAY && event->seq > seen)
+        say(room, event);
+    if (event->verb == ROOM_JOIN && member)
+        room_let_enter(member);
+}
+
 bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
 {
     struct bytes text = {kept->text, kept->len};
     struct room_event event;
-    bool early = kept->reads < room->reads;
     if (!read_event(text, &event))
         return true;
     enum judgement judgement = judge(room, &event);
-    if (judgement == EVENT_DOUBTFUL)
-        return early;
-    if (judgement == EVENT_NEXT && (!early || room->born != 0)) {
+    if (judgement == EVENT_NEXT && (kept->is_after || room->born != 0))
         apply(room, &event);
-    } else if (judgement == EVENT_OLD && is_of(room, &event)) {
-        struct member *member = room_member(room, event.id);
-        if (event.verb == ROOM_SAY && event.seq > seen)
-            say(room, &event);
-        if (event.verb == ROOM_JOIN && member)
-            room_let_enter(member);
-    }
-    return true;
+    else if (judgement == EVENT_OLD)
+        take_listed(room, &event, seen);
+    return judgement != EVENT_DOUBTFUL || !kept->is_after;
+}
+
+bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq)
+{
+    struct bytes text = {kept->text, kept->len};
+    struct room_event event;
+    return read_event(text, &event) && event.verb != ROOM_MARK && is_of(room, &event) &&
+           event.seq == seq + 1;
 }
 
 static void on_subscribed(void *arg)

@@ -5,8 +5,10 @@
  *   WAITING ──subscribed──► READING ──list──► LISTED ──doubt──► READING
  *      ▲                        └── any state ── link lost ──┘
  *
- * Messages that come while the list is read are kept, and ordered behind it. A message is in doubt
- * when its number does not follow, or when it is of another birth of the room or another epoch.
+ * Messages that come while the list is read are kept. The reading script tells a mark on the room's
+ * channel, so that it is known which of them the list has in it, whichever link is faster: with the
+ * list and the mark the reading is complete. A message is in doubt when its number does not follow,
+ * or when it is of another birth of the room or another epoch.
  *
  * What happened to a room's users is told joined: before a message is, before a member enters, and
  * at the end of the turn.
@@ -51,7 +53,7 @@ struct member {
 /* A message as it came while the list was being read. */
 struct kept {
     struct list link;
-    uint64_t reads; /* sent before it came */
+    bool is_after; /* the mark: the list does not have it */
     size_t len;
     uint8_t text[];
 };
@@ -75,6 +77,8 @@ struct map_room {
     struct list unused;     /* the set's: nobody here is in it */
     struct list failed;     /* the set's: its list is to be read again after a while */
     struct room_read *read; /* under way */
+    struct writer list;     /* that was read, while its mark has not come */
+    bool marked;            /* the mark has come, the list has not */
     struct member *current; /* is being told */
     uint64_t reads;         /* sent */
     enum room_state state;
@@ -118,8 +122,11 @@ void room_join_waiting(struct map_room *room);
 
 /* room_events.c */
 void room_listen(struct map_room *room);
-/* False: another list is needed first. */
+/* A kept message, when the list is there. seen: the last message that the members got. False:
+ * another list is needed first. */
 bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
+/* What a kept message is the next of. */
+bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq);
 /* It is in the room: it becomes active when what happened is told; harmless when it is. */
 void room_let_enter(struct member *member);
 void room_tell(struct map_room *room);
@@ -131,6 +138,8 @@ void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices
 /* room_read.c */
 void room_read_start(struct map_room *room);
 void room_read_stop(struct map_room *room);
+/* The mark of this front-end's reading with that number has come. */
+void room_read_marked(struct map_room *room, uint64_t number);
 /* Those that wait for Redis; partition may be NULL: of any. */
 void room_reads_send(struct map_rooms *rooms, const struct partition *partition);
 void room_reads_check(struct map_rooms *rooms, uint64_t now_ms);

@@ -2,6 +2,7 @@
  * room_read: the lists of rooms: of those that somebody here is in, and of any other that is asked
  * for.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -70,15 +71,18 @@ static bool can_read(const struct map *map)
     return redis_link_is_up(map->link) && map->checked;
 }
 
-static void send(const struct partition *partition, struct bytes name, redis_callback callback,
-                 void *arg)
+/* mark: the number of the mark to be told; 0: none. */
+static void send(const struct partition *partition, struct bytes name, uint64_t mark,
+                 redis_callback callback, void *arg)
 {
     struct map *map = partition->map;
     struct writer key = {0};
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)mark);
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            keys_write(&key, partition->prefix, "room:", name),
-                           bytes_from_string(map->node)};
-    redis_eval(map->link, &script_room, callback, arg, 2, 3, args);
+                           bytes_from_string(map->node), bytes_from_string(number)};
+    redis_eval(map->link, &script_room, callback, arg, 2, 4, args);
     writer_free(&key);
 }
 
@@ -102,15 +106,10 @@ static bool is_gapless(const struct map_room *room, const struct listing *listin
         return false;
     LIST_FOREACH (node, &room->kept) {
         const struct kept *kept = list_entry(node, struct kept, link);
-        struct bytes text = {kept->text, kept->len};
-        bytes_next_word(&text);
-        struct bytes epoch = bytes_next_word(&text);
-        uint64_t born = bytes_decimal(bytes_next_word(&text));
-        if (born == room->born && bytes_equal(epoch, listing->epoch) &&
-            bytes_decimal(bytes_next_word(&text)) == seq + 1)
+        if (!kept->is_after && room_follows(room, kept, seq))
             seq++;
     }
-    return seq >= listing->seq;
+    return seq == listing->seq;
 }
 
 static void adopt(struct map_room *room, const struct listing *listing)
@@ -173,6 +172,7 @@ static void complete(struct map_room *room, const struct listing *listing)
     bool lost = room->known && !gapless && room->active > 0;
     uint64_t seen = is_same_room(room, listing) ? room->seq : 0;
     room->state = ROOM_LISTED;
+    room->marked = false;
     if (!gapless)
         adopt(room, listing);
     room->known = true;
@@ -193,28 +193,57 @@ static void read_later(struct map_room *room)
     rooms_wake(rooms);
 }
 
-static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+/* The list and its mark are there. */
+static void complete_with(struct map_room *room, struct bytes text)
 {
-    struct room_read *read = arg;
-    struct map_room *room = read->room;
-    struct listing listing = {0};
-    free(read);
-    if (!room)
-        return;
-    room->read = NULL;
-    if (status == REDIS_OK && reply->type == REDIS_STRING && read_listing(reply->text, &listing))
+    struct listing listing;
+    if (read_listing(text, &listing))
         complete(room, &listing);
     else
         read_later(room);
     free_listing(&listing);
 }
 
+static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct room_read *read = arg;
+    struct map_room *room = read->room;
+    free(read);
+    if (!room)
+        return;
+    room->read = NULL;
+    if (status != REDIS_OK || reply->type != REDIS_STRING || reply->text.len == 0)
+        read_later(room);
+    else if (room->marked)
+        complete_with(room, reply->text);
+    else
+        writer_bytes(&room->list, reply->text);
+}
+
+void room_read_marked(struct map_room *room, uint64_t number)
+{
+    if (number != room->reads)
+        return; /* of a reading that was given up */
+    if (room->list.len == 0) {
+        room->marked = room->read != NULL;
+        return;
+    }
+    struct writer list = room->list;
+    room->list = (struct writer){0};
+    complete_with(room, writer_bytes_written(&list));
+    writer_free(&list);
+}
+
 void room_read_stop(struct map_room *room)
 {
     list_remove(&room->failed);
+    writer_free(&room->list);
+    room->marked = false;
     if (room->read)
         room->read->room = NULL;
     room->read = NULL;
+    LIST_FOREACH (node, &room->kept)
+        list_entry(node, struct kept, link)->is_after = false;
 }
 
 void room_read_start(struct map_room *room)
@@ -228,7 +257,7 @@ void room_read_start(struct map_room *room)
     room->reads++;
     room->read = mem_alloc(sizeof *room->read);
     room->read->room = room;
-    send(room->partition, map_room_name(room), on_read, room->read);
+    send(room->partition, map_room_name(room), room->reads, on_read, room->read);
 }
 
 /* Any room. */
@@ -286,7 +315,7 @@ static void send_users(struct map_room_read *read)
     if (read->sent || !can_read(read->partition->map))
         return;
     read->sent = true;
-    send(read->partition, (struct bytes){read->name, read->name_len}, on_users, read);
+    send(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
 }
 
 struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
