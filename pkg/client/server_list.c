@@ -89,12 +89,12 @@ static void take_server(struct server_list *list, const struct lobby_server *ser
         free_entry(entry);
         return;
     }
-    if (old) {
+    if (old)
         HASH_DEL(list->entries, old);
-        free_entry(old);
-    }
     HASH_ADD_KEYPTR(hh, list->entries, server_of(entry)->id.data, server_of(entry)->id.len, entry);
     tell(list, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP, entry);
+    if (old)
+        free_entry(old);
 }
 
 static void drop(struct server_list *list, struct entry *entry)

@@ -23,7 +23,8 @@ enum server_list_change { SERVER_LIST_UP, SERVER_LIST_CHANGED, SERVER_LIST_DOWN 
 
 /* Any may be NULL. What they are given lives until they return. */
 struct server_list_events {
-    /* A server has come, says something else of itself, or is gone (as it was known last). */
+    /* A server has come, says something else of itself, or is gone (as it was known last). It stays
+     * as it is in memory until the next call about the same server has returned. */
     void (*changed)(void *arg, enum server_list_change change, const struct lobby_server *server);
     /* The list is whole: after each connection, when all servers have been told. */
     void (*whole)(void *arg);

@@ -1,0 +1,249 @@
+"""trackerctl servers: the player's list, on a real terminal, as a table, as JSON."""
+import json
+import os
+import re
+import threading
+
+from harness.lobby import LISTEN, Game, settings
+from harness.terminal import Terminal
+
+TIMEOUT = 150
+
+
+def front_end(t, **more):
+    return t.frontend(t.redis(), listen=LISTEN, settings=settings(verify="off", **more))
+
+
+def players_port(frontend):
+    return "%s:%d" % frontend.address("lobby-clients")
+
+
+class Answering:
+    """Game servers that answer getinfo, as the ones of the Quake III family do, each after a while: the list is
+    ordered by that. delay in seconds; None: it does not answer."""
+
+    def __init__(self, t, frontend):
+        self.t = t
+        self.frontend = frontend
+        self.games = {}
+        self.ended = False
+        t.stack.callback(self.end)
+
+    def add(self, delay=0.0, **infos):
+        game = self.t.connect(self.frontend, Game, kind="lobby-servers")
+        game.be_listed(**infos)
+        self.games[game.id] = game
+        thread = threading.Thread(target=self.answer, args=(game, delay), daemon=True)
+        thread.start()
+        return game
+
+    def answer(self, game, delay):
+        while not self.ended:
+            try:
+                datagram, sender = game.udp.recvfrom(2048)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if delay is None or not datagram.startswith(b"\xff\xff\xff\xffgetinfo "):
+                continue
+            reply = b"\xff\xff\xff\xffinfoResponse\n\\challenge\\%s\\hostname\\x" % datagram[12:].strip()
+            timer = threading.Timer(delay, self.send, (game, reply, sender))
+            timer.daemon = True
+            timer.start()
+
+    @staticmethod
+    def send(game, reply, sender):
+        try:
+            game.udp.sendto(reply, sender)
+        except OSError:
+            pass
+
+    def end(self):
+        self.ended = True
+        for game in self.games.values():
+            game.drop()
+
+
+def screen(t, frontend, *arguments, width=80, height=24):
+    return Terminal(t, [t.program("trackerctl"), "servers", "--connect", players_port(frontend), *arguments],
+                    width, height)
+
+
+def names(lines):
+    """The descriptions of the servers that are shown, from above."""
+    return re.findall(r"\bname-\w+", "\n".join(lines[2:-1]))
+
+
+def title(lines, text):
+    return lines[0].startswith(text)
+
+
+def test_nobody_then_somebody(t):
+    frontend = front_end(t)
+    terminal = screen(t, frontend)
+    lines = terminal.wait_for(lambda lines: any("no server is listed" in line for line in lines))
+    assert title(lines, "0 servers"), lines[0]
+    for heading in ("PING", "PLAYERS", "SPEED", "SIZE", "ERASE", "DESCRIPTION", "VERSION", "ADDRESS"):
+        assert heading in lines[1], lines[1]
+    servers = Answering(t, frontend)
+    game = servers.add(description="name-one")
+    lines = terminal.wait_for(lambda lines: title(lines, "1 server ") and re.search(r"^ *\d+ ", lines[2]))
+    for word in ("3", "fast", "big", "yes", "name-one", "0.70", game.id):
+        assert word in lines[2], lines[2]
+    game.infos(description="name-other", players=7)
+    terminal.wait_for(lambda lines: "name-other" in lines[2] and " 7 " in lines[2])
+    game.drop()
+    terminal.wait_for(lambda lines: title(lines, "0 servers"))
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_the_nearest_come_first(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    for name, delay in (("far", 0.4), ("silent", None), ("near", 0.0), ("middle", 0.2)):
+        servers.add(delay, description=f"name-{name}")
+    terminal = screen(t, frontend)
+    order = ["name-near", "name-middle", "name-far", "name-silent"]
+    lines = terminal.wait_for(lambda lines: names(lines) == order and re.search(r"^ *- ", lines[5]))
+    pings = [int(line.split()[0]) for line in lines[2:5]]
+    assert pings == sorted(pings) and pings[2] >= 400 > pings[0], pings
+    terminal.press("C-c")
+    assert terminal.wait_for_end() == 0
+
+
+def test_what_is_typed_filters(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    for name in ("Alpha", "beta", "alphabet"):
+        servers.add(description=f"name-{name}", version="1.0")
+    terminal = screen(t, frontend)
+    terminal.wait_for(lambda lines: len(names(lines)) == 3)
+    terminal.type("ALPHA")
+    lines = terminal.wait_for(lambda lines: sorted(names(lines)) == ["name-Alpha", "name-alphabet"])
+    assert title(lines, "3 servers, 2 shown") and "filter: ALPHA" in "\n".join(lines)
+    terminal.type("b")
+    terminal.wait_for(lambda lines: names(lines) == ["name-alphabet"])
+    terminal.press("BSpace")
+    terminal.wait_for(lambda lines: len(names(lines)) == 2)
+    terminal.type("zzz")
+    terminal.wait_for(lambda lines: any("no server is like this" in line for line in lines))
+    terminal.press("Escape")
+    terminal.wait_for(lambda lines: len(names(lines)) == 3)
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_enter_plays_and_comes_back(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    first = servers.add(0.0, description="name-first")
+    second = servers.add(0.3, description="name-second")
+    directory = t.directory("play")
+    script = os.path.join(directory, "game")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\necho "$@" >> "$0.log"\nwhile [ ! -e "$0.end" ]; do sleep 0.05; done\nrm "$0.end"\n')
+    os.chmod(script, 0o755)
+    terminal = screen(t, frontend, "--exec", f"{script} +connect %a %h %p 100%%")
+    terminal.wait_for(lambda lines: names(lines) == ["name-first", "name-second"] and "..." not in lines[3])
+
+    def played():
+        with open(f"{script}.log", encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def connected():
+        return int(frontend.metric("tracker_connections"))
+    before = connected()
+    terminal.press("Down")
+    terminal.press("Enter")
+    t.wait_until(lambda: os.path.exists(f"{script}.log") and played(), 20, "the game has started")
+    host, _, port = second.id.rpartition(":")
+    assert played() == [f"+connect {second.id} {host} {port} 100%"], played()
+    t.wait_until(lambda: connected() == before - 1, 20, "the player has left the tracker")
+    first.drop()
+    with open(f"{script}.end", "w", encoding="utf-8"):
+        pass
+    terminal.wait_for(lambda lines: names(lines) == ["name-second"] and title(lines, "1 server "))
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_five_hundred_while_they_come_and_go(t):
+    frontend = front_end(t, **{"net.max_per_address": "0", "access.connect_rate": "0"})
+    servers = Answering(t, frontend)
+    for number in range(500):
+        servers.add(description=f"name-{number:03}")
+    terminal = screen(t, frontend, width=200, height=50)
+    lines = terminal.wait_for(lambda lines: title(lines, "500 servers") and "..." not in "\n".join(lines[2:-2]),
+                              timeout=60)
+    assert len(names(lines)) == 47, lines
+    assert all(len(line) <= 200 for line in lines)
+    terminal.press("End")
+    shown = names(lines)
+    lines = terminal.wait_for(lambda lines: names(lines) and not set(names(lines)) & set(shown))
+    terminal.press("Home")
+    terminal.wait_for(lambda lines: set(names(lines)) & set(shown))
+    terminal.press("NPage")
+    # What comes and goes meanwhile leaves the screen whole.
+    gone = list(servers.games.values())[:20]
+    for game in gone:
+        game.drop()
+    for number in range(30):
+        servers.add(description=f"name-n{number:02}")
+    lines = terminal.wait_for(lambda lines: title(lines, "510 servers"), timeout=60)
+    assert len(names(lines)) == 47
+    terminal.resize(80, 24)
+    lines = terminal.wait_for(lambda lines: len(lines[1]) <= 80 and len(names(lines)) == 21)
+    assert "ADDRESS" in lines[1]
+    terminal.type("name-n")
+    terminal.wait_for(lambda lines: title(lines, "510 servers, 30 shown"))
+    terminal.press("Escape")
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_the_tracker_goes_and_comes_back(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    servers.add(description="name-one")
+    terminal = screen(t, frontend)
+    terminal.wait_for(lambda lines: names(lines) == ["name-one"])
+    frontend.stop()
+    lines = terminal.wait_for(lambda lines: "[" in lines[0])
+    assert names(lines) == ["name-one"], lines
+    terminal.press("C-c")
+    assert terminal.wait_for_end() == 0
+
+
+def test_hostile_names_do_not_reach_the_terminal(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    servers.add(description="name-x\u001b[2J\u0007^1red", version="\u202e1")
+    terminal = screen(t, frontend)
+    lines = terminal.wait_for(lambda lines: names(lines) == ["name-x"])
+    assert title(lines, "1 server "), lines
+
+
+def test_a_table_and_json_for_scripts(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    near = servers.add(0.0, description="name-near")
+    servers.add(None, description="name-silent")
+    command = ["trackerctl", "servers", "--connect", players_port(frontend)]
+    lines = t.run(*command, "--plain").stdout.splitlines()
+    assert lines[0].split()[:3] == ["PING", "PLAYERS", "SPEED"] and len(lines) == 3, lines
+    assert "name-near" in lines[1] and "name-silent" in lines[2], lines
+    found = json.loads(t.run(*command, "--json").stdout)
+    assert [one["infos"]["description"] for one in found] == ["name-near", "name-silent"]
+    assert found[0]["id"] == near.id and found[0]["ping_us"] > 0 and "ping_us" not in found[1], found
+    tcp = json.loads(t.run(*command, "--json", "--ping", "tcp").stdout)
+    assert all("ping_us" not in one for one in tcp), tcp  # nobody listens there
+
+
+def test_what_cannot_be(t):
+    frontend = front_end(t)
+    servers = t.run("trackerctl", "servers", "--connect", "127.0.0.1:1", "--timeout", "500ms", check=False)
+    assert servers.returncode == 3 and "refused" in servers.stderr, servers
+    wrong = t.run("trackerctl", "servers", "--connect", players_port(frontend), "--ping", "smoke", check=False)
+    assert wrong.returncode == 2 and "getinfo, gltron, tcp" in wrong.stderr, wrong
