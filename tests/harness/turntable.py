@@ -53,6 +53,10 @@ class Turntable:
     # Speaking.
 
     def say(self, command, data=None, **more):
+        if command == "leavegame":
+            self.members[data["channel"]] = set()
+        elif command == "idme" and self.user is None:
+            self.user = data
         self.say_text(text_of(command, data, **more))
 
     def say_text(self, text, opcode=TEXT):
@@ -68,12 +72,18 @@ class Turntable:
             self.closed = self.closed or Closed(1006, "")
             return
         if got.opcode == PING:
-            self.websocket.send_frame(PONG, got.payload)
+            self._answer(got.payload)
         elif got.opcode == CLOSE:
             self.closed = Closed(int.from_bytes(got.payload[:2], "big"), got.payload[2:].decode())
         else:
             assert got.opcode == TEXT and got.fin and not got.rsv, got
             self._note(got.payload, json.loads(got.payload))
+
+    def _answer(self, ping):
+        try:
+            self.websocket.send_frame(PONG, ping)
+        except OSError:
+            pass  # the end is read behind it
 
     def _note(self, text, message):
         self.heard.append((text, message))
@@ -86,9 +96,16 @@ class Turntable:
         elif message["command"] == "game":
             self.rooms[data["channel"]].append(text)
         elif message["command"] == "member":
-            here = self.members[data["channel"]]
-            here |= set(data["joined"])
-            here -= set(data["left"])
+            self._note_members(data["channel"], set(data["joined"]), set(data["left"]))
+        elif message["command"] == "error" and data["code"] == "lost":
+            self.members[data["channel"]] = set()
+
+    def _note_members(self, room, joined, left):
+        """A member that names oneself for the first time, or the first after a loss, has all."""
+        known = self.members[room]
+        if self.user in joined and self.user not in known:
+            known = set()
+        self.members[room] = (known | joined) - left
 
     def pump(self, timeout=0):
         """Takes what is there, waiting at most that long for the first; whether there was any."""

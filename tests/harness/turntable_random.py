@@ -171,17 +171,17 @@ class Player:
     # What it hears.
 
     def readable(self, now):
+        socket = self.socket
         try:
-            self.socket.pump()
+            socket.pump()
         except OSError:
             self.lose(now)
-            return
-        while self.read < len(self.socket.heard):
-            text, message = self.socket.heard[self.read]
+        while self.socket is socket and self.read < len(socket.heard):
+            message = socket.heard[self.read][1]
             self.read += 1
             self.hear(now, message["command"], message["data"])
-        if self.socket.closed is not None:
-            self.codes[self.socket.closed.code] += 1
+        if self.socket is socket and socket.closed is not None:
+            self.codes[socket.closed.code] += 1
             self.lose(now)
 
     def hear(self, now, command, data):
@@ -293,7 +293,8 @@ class Run(faults_random.Run):
                 told = player.socket.statuses
                 found += [(player.index, id, told.get(id), statuses[id]) for id in player.watched
                           if told.get(id) != statuses[id]]
-                found += [(player.index, room, player.socket.members[room] ^ members[room]) for room in player.wanted
+                found += [(player.index, player.front_end, room, player.socket.members[room] - members[room],
+                           members[room] - player.socket.members[room]) for room in player.wanted
                           if player.socket.members[room] != members[room]]
             return found
         self.until(lambda: not wrong(), 40, lambda: f"these were told otherwise: {wrong()[:20]}")

@@ -43,8 +43,9 @@ def test_an_invitation_waits_for_who_is_offline_and_is_told_once(t):
     redis, (a, b) = start(t)
     host, second = connect(t, a, "1:1"), connect(t, b, "1:9")
     host.join("room é", invite=["1:2", "1:3"])
+    host.sync()
     second.join("other", invite=["1:2"])
-    host.sync(), second.sync()
+    second.sync()
     guest = connect(t, b, "1:2")
     guest.sync()
     assert invites(guest) == [("room é", "1:2", "1:1"), ("other", "1:2", "1:9")]
@@ -98,7 +99,7 @@ def test_what_is_no_json_among_the_invitations_is_not_told(t):
     host.join("room", invite=["1:2"])
     host.sync()
     key = redis.keys("*invites:1:2")[0]
-    redis("RPUSH", key, b"\xff\xfe nonsense")
+    redis("RPUSH", key, b"0123456789abcdef \xff\xfe nonsense")
     guest = connect(t, b, "1:2")
     guest.sync()
     assert [room for room, _, _ in invites(guest)] == ["room"]
