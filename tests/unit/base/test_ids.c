@@ -166,8 +166,8 @@ static void keyed_hashes(void **state)
     assert_int_not_equal(random_keyed_hash("abd", 3), hash);
     assert_int_not_equal(random_keyed_hash("abc", 4), hash);
     assert_int_equal(random_keyed_hash("", 0), random_keyed_hash("x", 0));
-    random_init(); /* another key */
-    assert_int_not_equal(random_keyed_hash("abc", 3), hash);
+    random_init(); /* the key stays: tables depend on it */
+    assert_int_equal(random_keyed_hash("abc", 3), hash);
 }
 
 static void clocks_go_forward(void **state)
