@@ -202,6 +202,7 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         add_value(to, op_behind_member(op));
         add_value(to, scratch_number(scratch, "",
                                      (uint64_t)op->partition->map->settings->room_max_members));
+        add_value(to, scratch_number(scratch, "", op->version));
         break;
     case OP_PART:
         add_value(to, op_member(op));
@@ -214,6 +215,7 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         break;
     case OP_LEAVE:
         add_value(to, op_member(op));
+        add_value(to, scratch_number(scratch, "", op->version));
         break;
     case OP_REAP:
     case OP_OFFLINE:

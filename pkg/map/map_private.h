@@ -342,16 +342,17 @@ void room_part(struct partition *partition, struct bytes member, const char *nod
 void room_audit(struct partition *partition);
 
 /* Operations on rooms, asked for by room.c. They join the session's order like every other, and are
- * sent again, in their order, when they have to be. done as for all operations. */
-/* done's version is the room's seq of the coming. Harmless when it is a member already, by this
- * front-end: then nothing is told, and what it said last is kept. */
+ * sent again, in their order, when they have to be. done as for all operations. number: counts up
+ * over all that is asked for an id in a room, so that sending it again is harmless: what Redis has
+ * seen, or something newer, is not done again. */
+/* done's version is the room's last seq: that of the coming, unless it was a member already. Then
+ * nothing is told, and the number stays; so a joining again has the number of the first. */
 void session_join(struct map_session *session, struct bytes room, struct bytes id,
-                  struct bytes user, map_done done, void *arg);
+                  struct bytes user, uint64_t number, map_done done, void *arg);
 /* The session may be NULL, and then done is not called. */
 void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
-                   struct bytes id, map_done done, void *arg);
-/* number: counts a member's messages from 1. One that Redis has seen is MAP_OK and not told again,
- * so that sending it again is harmless. MAP_MISSING: not a member. */
+                   struct bytes id, uint64_t number, map_done done, void *arg);
+/* MAP_MISSING: not a member. */
 void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
                  struct bytes message, map_done done, void *arg);
 

@@ -118,7 +118,8 @@ static void leave(struct member *member)
 {
     struct map_room *room = member->public.room;
     if (member->sent)
-        session_leave(room->rooms->space, NULL, map_room_name(room), id_of(member), NULL, NULL);
+        session_leave(room->rooms->space, NULL, map_room_name(room), id_of(member),
+                      ++room->rooms->number, NULL, NULL);
     free_member(member);
 }
 
@@ -180,7 +181,7 @@ static void submit_join(struct member *member)
     member->joins++;
     member->sent = true;
     session_join(session, map_room_name(member->public.room), id_of(member), user_of(member),
-                 on_joined, asked);
+                 member->number, on_joined, asked);
 }
 
 /* At the end of the turn: what is refused is answered at once, and the member freed. */
@@ -274,6 +275,7 @@ static struct member *create_member(struct map_room *room, struct map_session *s
     memcpy(public->id, id.data, id.len);
     memcpy(public->id + id.len, user.data, user.len);
     member->user_len = user.len;
+    member->number = ++room->rooms->number;
     ending_attach(&member->ending, session, session_ended);
     list_append(&room->members, &public->link);
     HASH_ADD_KEYPTR(hh, room->table, public->id, public->id_len, member);
@@ -349,7 +351,7 @@ static void submit_say(struct asked *asked)
 {
     struct member *member = asked->member;
     struct map_room *room = member->public.room;
-    member->public.said = ++room->rooms->said;
+    member->public.said = ++room->rooms->number;
     session_say(member->public.session, map_room_name(room), id_of(member), member->public.said,
                 (struct bytes){asked->message, asked->len}, on_said, asked);
 }

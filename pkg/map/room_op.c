@@ -68,19 +68,22 @@ static void ask(struct op *op, struct map_session *session, map_done done, void 
 }
 
 void session_join(struct map_session *session, struct bytes room, struct bytes id,
-                  struct bytes user, map_done done, void *arg)
+                  struct bytes user, uint64_t number, map_done done, void *arg)
 {
-    ask(create_for(session, OP_JOIN, user.len > 0 ? room : user, id, user), session, done, arg);
+    struct op *op = create_for(session, OP_JOIN, user.len > 0 ? room : user, id, user);
+    op->version = number;
+    ask(op, session, done, arg);
 }
 
 void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
-                   struct bytes id, map_done done, void *arg)
+                   struct bytes id, uint64_t number, map_done done, void *arg)
 {
     struct partition *partition = partition_of(space, room);
     if (session && !is_possible(room, id)) {
         ask(create_for(session, OP_LEAVE, room, id, (struct bytes){0}), session, done, arg);
     } else if (session || (partition->state == PARTITION_READY && is_possible(room, id))) {
         struct op *op = create(partition, OP_LEAVE, room, id, (struct bytes){0});
+        op->version = number;
         /* Nobody may be kept in a room by a queue that is full. */
         if (session)
             op_attach(op, session, done, arg);
@@ -136,7 +139,7 @@ static void audit_member(struct partition *partition, struct bytes member)
 {
     struct bytes id, room;
     if (read_member(member, &id, &room) && !rooms_have_member(partition, room, id))
-        op_enqueue(create(partition, OP_LEAVE, room, id, (struct bytes){0}));
+        session_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
 }
 
 static void on_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)

@@ -41,6 +41,7 @@ struct member {
     struct list asked;    /* struct asked */
     uint64_t deadline_ms;
     uint64_t look_ms;      /* when the list is read if it is not active by then */
+    uint64_t number;       /* of its joining */
     uint64_t listed;       /* the last read of the room that had it */
     uint64_t confirmed_at; /* reads of the room sent before it was confirmed */
     unsigned joins;        /* under way */
@@ -97,7 +98,7 @@ struct map_rooms {
     const struct map_room_callbacks *callbacks;
     void *arg;
     struct map_room *table;
-    uint64_t said;       /* the number of the last message of any member */
+    uint64_t number;     /* of the last that was asked of Redis for any member */
     struct list joining; /* struct member */
     struct list fresh;   /* struct member, by again: join at the end of the turn */
     struct list again;   /* struct member */

@@ -26,8 +26,8 @@
 --         forsake node
 --         bury    node
 --         offline
---         join    member user most           (most: members that a room may have)
---         leave   member
+--         join    member user most number    (most: members that a room may have)
+--         leave   member number
 --         part    member node                (the member's, which is dead)
 --         say     member number message
 --         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
@@ -442,8 +442,11 @@ local room_at = #prefix + #'room:' + 1
 local function take_member(op, kind)
     op.room, op.id, op.member = kind, string.sub(op.key, room_at), take()
 end
-function read.join(op) take_member(op, 'join') op.user, op.most = take(), tonumber(take()) end
-function read.leave(op) take_member(op, 'leave') end
+function read.join(op)
+    take_member(op, 'join')
+    op.user, op.most, op.number = take(), tonumber(take()), take()
+end
+function read.leave(op) take_member(op, 'leave') op.number = take() end
 function read.part(op) take_member(op, 'part') op.other = take() end
 function read.say(op) take_member(op, 'say') op.number, op.message = take(), take() end
 

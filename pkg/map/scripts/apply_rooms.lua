@@ -59,9 +59,9 @@ local judge_room = {}
 function judge_room.join(op, r)
     local its_node, said, user = member_of(r, op.member)
     if its_node then
-        if its_node ~= node then -- which counts its messages anew
+        if its_node ~= node then -- which counts in another way
             unlist_member(its_node, op)
-            said = '0'
+            said = op.number
         end
         change(r, 'm:' .. op.member, node .. ' ' .. said .. ' ' .. user)
         list_member(node, op, user)
@@ -73,7 +73,7 @@ function judge_room.join(op, r)
         r.born, r.seq = integer(born), 0
     end
     r.members = r.members + 1
-    change(r, 'm:' .. op.member, node .. ' 0 ' .. op.user)
+    change(r, 'm:' .. op.member, node .. ' ' .. op.number .. ' ' .. op.user)
     list_member(node, op, op.user)
     say_in(r, 'join ' .. op.member .. ' ' .. count_user(r, op.user, 1) .. ' ' .. op.user)
     return 'ok ' .. integer(r.seq)
@@ -86,8 +86,10 @@ local function part(op, r, user)
     return 'ok'
 end
 
+-- One that is sent again must not undo a joining that came after it.
 function judge_room.leave(op, r)
-    local its_node, _, user = member_of(r, op.member)
+    local its_node, said, user = member_of(r, op.member)
+    if its_node == node and not newer(op.number, said) then return 'missing' end
     unlist_member(node, op)
     if its_node ~= node then return 'missing' end
     return part(op, r, user)

@@ -228,7 +228,7 @@ static void test_a_member_told_as_gone_comes_back(void **state)
     struct guest ann, bob;
     meet(hotel, &ann, &bob);
     session_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
-                  NULL, NULL);
+                  INT64_MAX, NULL, NULL);
     WAIT_UNTIL(world, guest_heard(&bob, "-1:ann;+1:ann;") || guest_heard_end(&bob, "+1:ann;"));
     forget(&ann, &bob);
     talk(hotel, &ann, &bob);

@@ -92,8 +92,8 @@ static enum map_result join(struct world *world, struct client *client, const ch
                             const char *user)
 {
     unsigned answers = client->answers;
-    session_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), client_done,
-                 client);
+    session_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), 0,
+                 client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
 }
@@ -101,7 +101,8 @@ static enum map_result join(struct world *world, struct client *client, const ch
 static enum map_result leave(struct world *world, struct client *client, const char *id)
 {
     unsigned answers = client->answers;
-    session_leave(client->space, client->session, ROOM, bytes_from_string(id), client_done, client);
+    session_leave(client->space, client->session, ROOM, bytes_from_string(id), INT64_MAX,
+                  client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
 }
@@ -169,6 +170,35 @@ static void test_what_comes_twice_is_told_once(void **state)
     assert_int_equal(say(world, &one, "a", 4, "four"), MAP_OK);
     assert_int_equal(say(world, &one, "a", 10, "ten"), MAP_OK);
     expect_heard(world, 3, "1 1 join a 1 1:x|1 2 say a\nfive|1 3 say a\nten|");
+    map_session_end(&one.session, false);
+}
+
+static void ask_leave(struct client *client, uint64_t number)
+{
+    session_leave(client->space, client->session, ROOM, BYTES_LITERAL("a"), number, client_done,
+                  client);
+}
+
+/* A leaving whose answer was lost is sent again, and may come behind a joining that it preceded. */
+static void test_a_leaving_does_not_undo_a_later_joining(void **state)
+{
+    struct world *world = *state;
+    struct client one;
+    client_connect(&one, &world->fronts[0]);
+    assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
+    ask_leave(&one, 2);
+    session_join(one.session, ROOM, BYTES_LITERAL("a"), BYTES_LITERAL("1:x"), 3, client_done, &one);
+    ask_leave(&one, 2);
+    WAIT_UNTIL(world, one.answers == 4);
+    assert_int_equal(one.result, MAP_MISSING);
+    assert_int_equal(say(world, &one, "a", 3, "old"), MAP_OK);
+    assert_int_equal(say(world, &one, "a", 4, "new"), MAP_OK);
+    ask_leave(&one, 5);
+    WAIT_UNTIL(world, one.answers == 7);
+    assert_int_equal(one.result, MAP_OK);
+    expect_heard(world, 5,
+                 "1 1 join a 1 1:x|1 2 leave a 0 1:x|2 1 join a 1 1:x|2 2 say a\nnew|"
+                 "2 3 leave a 0 1:x|");
     map_session_end(&one.session, false);
 }
 
@@ -268,6 +298,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_members_come_speak_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_room_that_begins_again_is_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_comes_twice_is_told_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_leaving_does_not_undo_a_later_joining, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_only_members_speak_and_leave, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_room_takes_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_key_of_another_type_is_refused, setup, teardown),
