@@ -190,8 +190,8 @@ static void say_sync_whole(struct writer *to, struct voice *voice, struct bytes 
 
 static void say_relay(struct writer *to, struct voice *voice, struct bytes text)
 {
-    service_write_text(to, "{\"to\":\"*\",\"type\":\"m\",\"m\":\"%.*s\"}", (int)text.len,
-                       (const char *)text.data);
+    service_write_text(to, "{\"to\":\"*\",\"packet\":{\"type\":\"m\",\"m\":\"%.*s\"}}",
+                       (int)text.len, (const char *)text.data);
 }
 
 void service_write_request(struct writer *to, const struct service *service,

@@ -108,7 +108,7 @@ def fast_room(bench, t):
 
 def large_room(bench, t):
     """20 messages a second to a room of 10,000, against the same"""
-    return fan_out(bench, t, "room, 10,000 × 20/s", "room", "--watchers", 10000, "--rate", 20)
+    return fan_out(bench, t, "room, 10,000 × 20/s", "room", "--watchers", 9990, "--rate", 20)
 
 
 def sync_change(bench, t):
@@ -118,9 +118,9 @@ def sync_change(bench, t):
 
 
 def large_sync_change(bench, t):
-    """20 changes a second of properties told to 10,000 clients of metadata sync, against the same"""
-    return fan_out(bench, t, "sync change (delta mode), 10,000 × 20/s", "sync-delta", "--watchers", 9980, "--connections", 20,
-                   "--rate", 20)
+    """one change a tick told to 10,000 clients of metadata sync, against the same"""
+    return fan_out(bench, t, "sync change (delta mode), 10,000 × 2/s", "sync-delta", "--watchers", 9999, "--connections", 1,
+                   "--rate", 2)
 
 
 def sync_relay(bench, t):

@@ -102,6 +102,42 @@ def test_websocket_idle(t):
     assert node.metric("tracker_websocket_upgrades_total") == 80
 
 
+def test_rooms_and_metadata_sync(t):
+    """Who speaks hears itself, too."""
+    for service in ("room", "sync-relay", "sync-delta"):
+        _, speaking, listening = pair(t)
+        found = bench(t, "ws-fanout", "--service", service, "--target", speaking.where("web"), "--watch", listening.where("web"),
+                      "--connections", 5, "--watchers", 20, "--rate", 5, "--seconds", 2, "--warmup", 0.2)
+        assert found["messages_sent"] == 5 and 0 < found["deliveries"] <= 25 * 15, (service, found)
+        assert found["listeners_lost"] == found["speakers_lost"] == 0 and found["delivery_p50"] > 0, (service, found)
+
+
+def test_a_large_room(t):
+    """Its list of members is longer than what the generator keeps of a message."""
+    _, node, _ = pair(t)
+    found = bench(t, "ws-idle", "--service", "room", "--target", node.where("web"), "--connections", 1200, "--sources", 30,
+                  "--pid", f"server={node.pid}")
+    assert found["connections_lost"] == 0, found
+
+
+def test_friends(t):
+    _, node, _ = pair(t)
+    found = bench(t, "friends", "--target", node.where("web"), "--connections", 30, "--each", 4, "--rate", 20, "--seconds", 1,
+                  "--warmup", 0)
+    assert found["messages_sent"] == 20 and 0 < found["deliveries"] <= 20 * 4, found
+    assert found["delivery_p50"] > 0 and found["listeners_lost"] == 0, found
+
+
+def test_tick(t):
+    _, node, _ = pair(t)
+    for service, frames in (("sync", 2), ("sync-delta", 1)):
+        found = bench(t, "tick", "--service", service, "--target", node.where("web"), "--connections", 2, "--watchers", 8,
+                      "--each", 3, "--rate", 20, "--seconds", 2, "--warmup", 1)
+        assert found["messages_sent"] == 20 and found["listeners_lost"] == 0, found
+        # Every tick has changes; the window may begin in the midst of one.
+        assert 0 < found["frames_per_client_and_tick"] <= frames * 1.5, found
+
+
 def test_several_processes(t):
     _, node, _ = pair(t)
     found = bench(t, "updates", "--target", node.where(), "--connections", 5, "--entries", 10, "--processes", 3,
@@ -121,6 +157,7 @@ def test_what_goes_wrong(t):
                                   (("ws-fanout", "--service", "nothing"), 1, "no such service"),
                                   (("ws-fanout", "--service", "floor", "--state-size", "20"), 1, "33 bytes"),
                                   (("ws-idle", "--service", "tracker"), 1, "--target is needed"),
+                                  (("friends", "--connections", "5", "--target", "127.0.0.1:1"), 1, "more users"),
                                   (("updates", "--target", "127.0.0.1:1", "--pid", "gone=2147483600"), 1, "gone")):
         done = t.run("tracker-bench", *arguments, check=False)
         assert done.returncode == code and said in done.stdout + done.stderr, (arguments, done)
