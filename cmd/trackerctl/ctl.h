@@ -50,6 +50,7 @@ struct ctl {
     bool listening; /* ctl_listen_for_signals was called */
     bool stopped;   /* a signal said so */
     int64_t timeout_ms;
+    int64_t for_ms; /* --for; 0: not given */
     struct loop_signal *interrupt, *terminate;
 };
 
@@ -99,6 +100,10 @@ enum ctl_exit command_rooms(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_bans(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_password(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_servers(struct ctl *ctl, int count, char **arguments);
 /* clients --watch */
 enum ctl_exit watch_clients(struct ctl *ctl);

@@ -54,6 +54,13 @@ static const struct command {
      command_drain},
     {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
      command_reload},
+    {"ban", "PREFIX [--for TIME]", "ban game servers and players of these addresses", 1, 1, false,
+     false, command_ban},
+    {"unban", "PREFIX", "let them in again", 1, 1, false, false, command_unban},
+    {"bans", "", "the prefixes that are banned on all front-ends", 0, 0, false, false,
+     command_bans},
+    {"password", "NAME", "a line for the lobby's passwords file; asks for the password", 1, 1,
+     false, false, command_password},
     {"servers", "", "the list of game servers, on the whole screen", 0, 0, false, false,
      command_servers},
 };
@@ -74,6 +81,7 @@ enum option_code {
     OPTION_EXEC,
     OPTION_PLAIN,
     OPTION_PING,
+    OPTION_FOR,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -93,6 +101,7 @@ static const struct option options[] = {
     {"exec", required_argument, NULL, OPTION_EXEC},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"ping", required_argument, NULL, OPTION_PING},
+    {"for", required_argument, NULL, OPTION_FOR},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -118,6 +127,7 @@ static void print_help(void)
            "                       %%p the port of the server\n"
            "  --plain              servers: a table, once\n"
            "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
+           "  --for TIME           ban: for how long, as 30m; for ever without\n"
            "  --quiet              no word on what is talked to\n"
            "  --help, --version\n\n"
            "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
@@ -152,6 +162,14 @@ static bool set_timeout(struct ctl *ctl, const char *text)
     return false;
 }
 
+static bool set_for(struct ctl *ctl, const char *text)
+{
+    if (config_parse_duration(text, &ctl->for_ms) && ctl->for_ms > 0)
+        return true;
+    ctl_complain("--for: \"%s\" is not a duration like 30m or 12h", text);
+    return false;
+}
+
 static bool set_space(struct ctl *ctl, const char *name)
 {
     ctl->space = name;
@@ -178,6 +196,8 @@ static bool take_option(struct ctl *ctl, int code)
         return is_fine(config_set(ctl->config, optarg));
     case OPTION_TIMEOUT:
         return set_timeout(ctl, optarg);
+    case OPTION_FOR:
+        return set_for(ctl, optarg);
     case OPTION_JSON:
         return ctl->json = true;
     case OPTION_QUIET:
@@ -266,7 +286,8 @@ static const struct command *find_command(const char *name)
 static bool fits(const struct ctl *ctl, const struct command *command, int count)
 {
     bool fits = count >= command->least && count <= command->most &&
-                (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair);
+                (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair) &&
+                (!ctl->for_ms || command->run == command_ban);
     if (!fits)
         ctl_complain("usage: trackerctl [OPTION...] %s%s%s", command->name,
                      *command->arguments ? " " : "", command->arguments);

@@ -9,6 +9,9 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby_private.h"
 
+/* What waits while a login does; lines have a limit of their own. */
+#define INPUT_MAX (4 * LOBBY_LINE_MAX)
+
 static void on_bans_changed(struct bans_watcher *watcher);
 
 struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
@@ -428,7 +431,7 @@ void lobby_serve(struct lobby_port *port, struct conn *conn)
     service->count++;
     conn_set_handler(conn, &handler, session);
     conn_handshake_done(conn); /* the login has a deadline of its own */
-    conn_set_input_limit(conn, LOBBY_LINE_MAX + 1);
+    conn_set_input_limit(conn, INPUT_MAX);
     if (!take_newcomers_slot(port, conn_peer(conn))) {
         metrics_add(METRIC_LOBBY_ERROR_ADDRESS_LIMIT, 1);
         session->state = SESSION_ENDED;

@@ -136,8 +136,7 @@ static void wait_or_judge(struct lobby_session *session)
     if (wait > rules.longest_ms) {
         lobby_end_with(session, LOBBY_CODE_RATE, "too many bad passwords from this address");
     } else if (wait > 0) {
-        session->state = SESSION_WAITING;
-        conn_pause_reading(session->conn);
+        session->state = SESSION_WAITING; /* what it says stays unread, but its end is seen */
         loop_timer_start(session->timer, wait);
     } else {
         judge(session);
@@ -150,8 +149,11 @@ static void on_timer(void *arg)
 
     if (session->state == SESSION_WAITING) {
         judge(session);
-        if (session->state != SESSION_ENDED)
+        if (session->state != SESSION_ENDED) {
+            /* What came meanwhile is presented again. */
+            conn_pause_reading(session->conn);
             conn_resume_reading(session->conn);
+        }
     } else {
         lobby_end(session, &(struct lobby_ending){LOBBY_CODE_TIMEOUT, "no login in time",
                                                   CONN_CLOSE_HANDSHAKE, false});

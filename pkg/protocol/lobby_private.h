@@ -77,7 +77,7 @@ enum lobby_pool { POOL_NEWCOMERS, POOL_SERVERS, POOL_CLIENTS };
 
 enum session_state {
     SESSION_NEW,     /* has not logged in */
-    SESSION_WAITING, /* has, and waits for bad passwords of its address; is not read from */
+    SESSION_WAITING, /* has, and waits for bad passwords of its address */
     SESSION_GAME,
     SESSION_PLAYER,
     SESSION_ENDED

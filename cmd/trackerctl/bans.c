@@ -1,0 +1,192 @@
+/* bans: addresses whose game servers and players no front-end lets in. docs/redis-keys.md. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "auth/ban.h"
+#include "base/address.h"
+#include "base/mem.h"
+#include "ctl.h"
+#include "map/keys.h"
+#include "output.h"
+
+struct answer {
+    int64_t count; /* -1: none came */
+};
+
+static void on_count(void *arg, const struct redis_reply *reply)
+{
+    struct answer *answer = arg;
+    if (reply->type == REDIS_INTEGER)
+        answer->count = reply->integer;
+}
+
+static bool parse(const char *text, char prefix[ADDRESS_TEXT_SIZE])
+{
+    struct address_prefix parsed;
+    if (!address_prefix_parse(text, &parsed)) {
+        ctl_complain("\"%s\" is not an address or a prefix like 10.0.0.0/8", text);
+        return false;
+    }
+    (void)ban_format(&parsed, prefix);
+    return true;
+}
+
+/* All front-ends read the bans again. */
+static void tell(struct ctl *ctl, const char *key)
+{
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(key),
+                           BYTES_LITERAL("changed")};
+    reader_command(ctl->reader, NULL, NULL, 3, args);
+}
+
+/* Those whose time is over are nobody's any more. */
+static void clear_old(struct ctl *ctl, const char *key, uint64_t now)
+{
+    char *end = mem_format("%llu", (unsigned long long)now);
+    struct bytes args[] = {BYTES_LITERAL("ZREMRANGEBYSCORE"), bytes_from_string(key),
+                           BYTES_LITERAL("-inf"), bytes_from_string(end)};
+    reader_command(ctl->reader, NULL, NULL, 4, args);
+    free(end);
+}
+
+static void print_ban(const struct ctl *ctl, const char *prefix, const char *end)
+{
+    struct writer json = {0};
+    if (!ctl->json) {
+        printf("%s is banned %s%s\n", prefix, end ? "for " : "until unban", end ? end : "");
+        return;
+    }
+    json_open(&json, NULL, '{');
+    json_string(&json, "banned", prefix);
+    json_close(&json, '}');
+    json_print(&json);
+    writer_free(&json);
+}
+
+static enum ctl_exit ban(struct ctl *ctl, const char *prefix)
+{
+    uint64_t now;
+    char *key = keys_bans(ctl->redis.prefix), *score, *shown = NULL;
+    if (!reader_read_time(ctl->reader, &now)) {
+        free(key);
+        return ctl_check(ctl);
+    }
+    if (ctl->for_ms > 0) {
+        score = mem_format("%llu", (unsigned long long)(now + (uint64_t)ctl->for_ms));
+        shown = output_duration((uint64_t)ctl->for_ms);
+    } else {
+        score = mem_strdup("+inf");
+    }
+    clear_old(ctl, key, now);
+    struct bytes args[] = {BYTES_LITERAL("ZADD"), bytes_from_string(key), bytes_from_string(score),
+                           bytes_from_string(prefix)};
+    reader_command(ctl->reader, NULL, NULL, 4, args);
+    tell(ctl, key);
+    (void)reader_wait(ctl->reader);
+    enum ctl_exit result = ctl_check(ctl);
+    if (result == CTL_OK)
+        print_ban(ctl, prefix, shown);
+    free(shown);
+    free(score);
+    free(key);
+    return result;
+}
+
+enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments)
+{
+    char prefix[ADDRESS_TEXT_SIZE];
+    if (!parse(arguments[0], prefix))
+        return CTL_USAGE;
+    enum ctl_exit result = ctl_connect(ctl);
+    return result == CTL_OK ? ban(ctl, prefix) : result;
+}
+
+static enum ctl_exit unban(struct ctl *ctl, const char *prefix)
+{
+    struct answer answer = {-1};
+    char *key = keys_bans(ctl->redis.prefix);
+    struct bytes args[] = {BYTES_LITERAL("ZREM"), bytes_from_string(key),
+                           bytes_from_string(prefix)};
+    reader_command(ctl->reader, on_count, &answer, 3, args);
+    tell(ctl, key);
+    (void)reader_wait(ctl->reader);
+    free(key);
+    enum ctl_exit result = ctl_check(ctl);
+    if (result == CTL_OK && answer.count != 1) {
+        ctl_complain("%s is not banned", prefix);
+        result = CTL_NO;
+    }
+    return result;
+}
+
+enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments)
+{
+    char prefix[ADDRESS_TEXT_SIZE];
+    if (!parse(arguments[0], prefix))
+        return CTL_USAGE;
+    enum ctl_exit result = ctl_connect(ctl);
+    return result == CTL_OK ? unban(ctl, prefix) : result;
+}
+
+struct listing {
+    const struct ctl *ctl;
+    struct table *table;
+    struct writer json;
+    uint64_t now;
+};
+
+static void add_ban(struct listing *listing, struct bytes prefix, struct bytes end)
+{
+    bool for_ever = bytes_equal(end, BYTES_LITERAL("inf"));
+    uint64_t left = for_ever ? 0 : bytes_decimal(end) - listing->now;
+    if (listing->ctl->json) {
+        json_open(&listing->json, NULL, '{');
+        json_bytes(&listing->json, "prefix", prefix);
+        if (!for_ever)
+            json_number(&listing->json, "left_ms", (int64_t)left);
+        json_close(&listing->json, '}');
+        return;
+    }
+    table_add(listing->table, output_shown_string(prefix));
+    table_add(listing->table, for_ever ? mem_strdup("-") : output_duration(left));
+}
+
+static void on_bans(void *arg, const struct redis_reply *reply)
+{
+    struct listing *listing = arg;
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
+        add_ban(listing, reply->elements[i]->text, reply->elements[i + 1]->text);
+}
+
+static enum ctl_exit list_bans(struct ctl *ctl)
+{
+    static const char *const headings[] = {"PREFIX", "LEFT", NULL};
+    struct listing listing = {.ctl = ctl, .table = table_create(headings)};
+    char *key = keys_bans(ctl->redis.prefix), *from = NULL;
+    if (reader_read_time(ctl->reader, &listing.now)) {
+        from = mem_format("(%llu", (unsigned long long)listing.now);
+        struct bytes args[] = {BYTES_LITERAL("ZRANGEBYSCORE"), bytes_from_string(key),
+                               bytes_from_string(from), BYTES_LITERAL("+inf"),
+                               BYTES_LITERAL("WITHSCORES")};
+        json_open(&listing.json, NULL, '[');
+        reader_command(ctl->reader, on_bans, &listing, 5, args);
+        (void)reader_wait(ctl->reader);
+        json_close(&listing.json, ']');
+    }
+    enum ctl_exit result = ctl_check(ctl);
+    if (result == CTL_OK && ctl->json)
+        json_print(&listing.json);
+    else if (result == CTL_OK)
+        table_print(listing.table);
+    table_destroy(&listing.table);
+    writer_free(&listing.json);
+    free(from);
+    free(key);
+    return result;
+}
+
+enum ctl_exit command_bans(struct ctl *ctl, int count, char **arguments)
+{
+    enum ctl_exit result = ctl_connect(ctl);
+    return result == CTL_OK ? list_bans(ctl) : result;
+}
