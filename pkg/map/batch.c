@@ -36,9 +36,10 @@ struct batch {
     bool resumes; /* there are bodies behind its reply's lines */
 };
 
-static const char *const kind_names[] = {"open",  "update", "claim", "restore", "set",  "resume",
-                                         "close", "orphan", "reap",  "forsake", "bury", "offline",
-                                         "join",  "leave",  "part",  "say"};
+static const char *const kind_names[] = {"open",   "update",  "claim",    "restore",    "set",
+                                         "resume", "close",   "orphan",   "reap",       "forsake",
+                                         "bury",   "offline", "register", "unregister", "probe",
+                                         "hasten", "join",    "leave",    "part",       "say"};
 
 /* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
 static void scratch_begin(struct scratch *scratch, size_t size)
@@ -217,8 +218,17 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         add_value(to, op_member(op));
         add_value(to, scratch_number(scratch, "", op->version));
         break;
+    case OP_REGISTER:
+        add_value(to, scratch_number(scratch, "", op->version));
+        add_value(to, op->restores ? BYTES_LITERAL("1") : BYTES_LITERAL("0"));
+        add_value(to, scratch_number(scratch, "", fields_count(op_state(op))));
+        add_body(to, op_state(op));
+        break;
     case OP_REAP:
     case OP_OFFLINE:
+    case OP_UNREGISTER:
+    case OP_PROBE:
+    case OP_HASTEN:
         break;
     }
 }

@@ -210,6 +210,7 @@ static struct fsck *create(struct reader *reader, const struct fsck_options *opt
         partition->head = mem_format("%shead", partition->prefix);
         partition->nodes_key = mem_format("%snodes", partition->prefix);
         partition->deadlines = mem_format("%sdeadlines", partition->prefix);
+        partition->registered = mem_format("%sregistered", partition->prefix);
         partition->events = mem_format("%sevents", partition->prefix);
     }
     return fsck;
@@ -248,6 +249,7 @@ static void free_partition(struct fsck_partition *partition)
     free(partition->head);
     free(partition->nodes_key);
     free(partition->deadlines);
+    free(partition->registered);
     free(partition->events);
 }
 

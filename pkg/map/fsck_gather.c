@@ -78,6 +78,13 @@ static void on_deadline(void *arg, struct bytes member, struct bytes score)
     add_id(partition, id);
 }
 
+static void on_registered(void *arg, struct bytes id, struct bytes score)
+{
+    struct fsck_partition *partition = arg;
+    partition->fsck->report->deadlines++;
+    add_id(partition, id);
+}
+
 static void on_nodes(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
@@ -104,7 +111,9 @@ static bool gather_partition(struct fsck_partition *partition)
             return false;
     }
     return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL, on_deadline,
-                       partition);
+                       partition) &&
+           reader_scan(reader, "ZSCAN", bytes_from_string(partition->registered), NULL,
+                       on_registered, partition);
 }
 
 bool fsck_gather(struct fsck *fsck)

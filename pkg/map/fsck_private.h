@@ -47,7 +47,7 @@ struct fsck_count {
 struct fsck_partition {
     struct fsck *fsck;
     uint32_t index;
-    char *prefix, *head, *nodes_key, *deadlines, *events;
+    char *prefix, *head, *nodes_key, *deadlines, *registered, *events;
     struct fsck_id *ids;
     struct fsck_node *nodes;
     struct fsck_count count;

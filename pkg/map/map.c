@@ -235,6 +235,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
 
 static void free_space(struct map_space *space)
 {
+    registry_free(space);
     view_free(space);
     everyone_free(space);
     for (uint32_t i = 0; i < space->count; i++)

@@ -40,6 +40,7 @@ struct map_settings {
     int64_t client_ttl;       /* client.ttl, ms */
     int64_t client_grace;     /* client.grace, ms */
     int64_t client_max_ids;   /* client.max_ids owned by one connection */
+    int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
     int64_t view_max_entries; /* view.max_entries */
     int64_t view_chunk;       /* view.chunk: entries per read */

@@ -36,8 +36,12 @@ enum op_kind {
     OP_REAP,
     OP_FORSAKE,
     OP_BURY,
-    OP_OFFLINE, /* its id is a user's */
-    OP_JOIN,    /* these on rooms: room_op.c */
+    OP_OFFLINE,  /* its id is a user's */
+    OP_REGISTER, /* these on entries without a connection: registry.c */
+    OP_UNREGISTER,
+    OP_PROBE,
+    OP_HASTEN,
+    OP_JOIN, /* these on rooms: room_op.c */
     OP_LEAVE,
     OP_PART, /* of a member whose front-end is dead */
     OP_SAY
@@ -100,6 +104,7 @@ struct op {
     bool made_of_fields; /* state is a body of fields; of SET, of their changes */
     bool named;          /* OPEN: the id is its caller's: no other one will do */
     bool alone;          /* OPEN: the user may have no other device */
+    bool restores;       /* REGISTER: only if there is no such entry. Its version is `first` */
     uint8_t result;
     uint64_t retry_ms;    /* parked: when to ask again */
     const char *protocol; /* what an entry that it creates says of its client */
@@ -130,7 +135,7 @@ struct partition {
     struct map_space *space;
     uint32_t index;
     char *prefix; /* of its keys */
-    char *key_head, *key_nodes, *key_deadlines, *key_mine, *key_events;
+    char *key_head, *key_nodes, *key_deadlines, *key_registered, *key_mine, *key_events;
     enum partition_state state;
     char epoch[EPOCH_LENGTH + 1];
     uint64_t link_number;
@@ -201,6 +206,7 @@ struct map_space {
     struct list rooms;         /* struct map_rooms */
     struct list presences;     /* struct map_presence_set */
     struct list listeners;     /* struct map_listener */
+    struct registry *registry; /* NULL while nobody registers here */
     struct everyone *everyone; /* NULL while nobody listens */
 };
 
@@ -269,6 +275,8 @@ void batch_requeue(struct partition *partition);
 struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id);
 /* For a session's caller: joins the session's list and the deadlines. */
 void op_attach(struct op *op, struct map_session *session, map_done done, void *arg);
+/* For a caller without a session: joins the deadlines. */
+void op_attach_alone(struct op *op, map_done done, void *arg);
 void op_enqueue(struct op *op);
 /* Settles the result; done is called by the op_release that follows. */
 void op_answer(struct op *op, enum map_result result, uint64_t version);
@@ -332,6 +340,16 @@ void session_lose(struct map_session *session, struct bytes id);
  */
 void session_drop(struct map_space *space, struct bytes id);
 
+/* registry.c */
+bool registry_has_prober(const struct map_space *space);
+/* A sweep has found its time come. */
+void registry_enqueue_probe(struct partition *partition, struct bytes id);
+/* This front-end is to ask it now. */
+void registry_probe(struct map_space *space, struct bytes id, unsigned probe);
+/* The view has been read in a new epoch: entries that it had and Redis has not. */
+void registry_restore(struct map_space *space, const struct bytes *ids, size_t count);
+void registry_free(struct map_space *space);
+
 /* room_op.c */
 bool op_is_of_room(const struct op *op);
 struct bytes op_member(const struct op *op);
@@ -386,6 +404,9 @@ void view_revision_seen(struct partition *partition, uint64_t revision);
 void view_hold_seen(struct partition *partition, uint64_t redis_now_ms);
 void view_link_up(struct map_space *space);
 void view_free(struct map_space *space);
+/* An entry that the view has from before the new epoch, and that nobody has told in it yet; NULL
+ * when there is none of that id. */
+const struct map_entry *view_find_unconfirmed(const struct map_view *view, struct bytes id);
 
 /* node.c: the front-end's hash, its channel with requests, and the nonce. */
 struct node *node_create(struct map *map);

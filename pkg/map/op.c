@@ -53,6 +53,13 @@ void op_attach(struct op *op, struct map_session *session, map_done done, void *
     start_deadline(op);
 }
 
+void op_attach_alone(struct op *op, map_done done, void *arg)
+{
+    op->done = done;
+    op->arg = arg;
+    start_deadline(op);
+}
+
 void op_enqueue(struct op *op)
 {
     list_append(&op->partition->queue, &op->link);
@@ -128,10 +135,15 @@ void op_answer(struct op *op, enum map_result result, uint64_t version)
     op->result = (uint8_t)result;
     op->version = version;
     list_remove(&op->in_deadlines);
-    if (!op->session)
-        return;
-    op->session->adding -= op->adds;
-    count_result(result);
+    if (op->session) {
+        op->session->adding -= op->adds;
+        count_result(result);
+    } else if (op->done) {
+        map_done done = op->done;
+        op->done = NULL;
+        count_result(result);
+        done(op->arg, result, version);
+    }
 }
 
 void op_release(struct op *op)
@@ -166,7 +178,7 @@ struct bytes op_state(const struct op *op)
 bool op_is_of_sweep(const struct op *op)
 {
     return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY ||
-           op->kind == OP_PART || op->kind == OP_OFFLINE;
+           op->kind == OP_PART || op->kind == OP_OFFLINE || op->kind == OP_PROBE;
 }
 
 void op_describe(struct op *op, const struct map_session *session)

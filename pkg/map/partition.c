@@ -52,6 +52,7 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_head = key_of(partition, "head", "");
     partition->key_nodes = key_of(partition, "nodes", "");
     partition->key_deadlines = key_of(partition, "deadlines", "");
+    partition->key_registered = key_of(partition, "registered", "");
     partition->key_mine = key_of(partition, "node:", map->node);
     partition->key_events = key_of(partition, "events", "");
     struct list *lists[] = {&partition->queue,   &partition->parked,      &partition->requeued,
@@ -83,6 +84,7 @@ void partition_free(struct partition *partition)
     free(partition->key_head);
     free(partition->key_nodes);
     free(partition->key_deadlines);
+    free(partition->key_registered);
     free(partition->key_mine);
     free(partition->key_events);
 }

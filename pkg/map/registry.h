@@ -5,7 +5,7 @@
  * before that ends. Some probes before its end, whichever front-end's sweep comes first asks the
  * server whether it is still there, by the prober that it was given; an entry that has let all its
  * probes pass unanswered is closed, and told like any other. So it outlives the front-end that
- * registered it.
+ * registered it. When Redis loses it, the front-ends that have it in their view register it again.
  */
 #ifndef MAP_REGISTRY_H
 #define MAP_REGISTRY_H
@@ -31,14 +31,18 @@ struct map_registration {
     uint64_t probe_interval; /* ms from one to the next, and from the last to the end */
 };
 /* Copies. MAP_OWNED: a connection owns the id, whose word counts. MAP_LIMIT: the space is full.
- * done may be NULL. */
+ * done may be NULL; it is not called any more once the map is being destroyed. */
 void map_register(struct map_space *space, const struct map_registration *registration,
                   map_done done, void *arg);
+/* It may be gone: its probes begin now, if they have not, and it ends unless it registers again.
+ * MAP_MISSING: there is no such registration. done may be NULL. */
+void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg);
 /* Closes it now. MAP_MISSING: there is no such registration. done may be NULL. */
 void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg);
 
 /* Asks servers whether they are there. One for a space; its function is set by the caller. */
 struct map_prober {
+    struct list link; /* the space's */
     struct map_space *space;
     /* This front-end is to ask this one now; probe counts from 1. */
     void (*probe)(struct map_prober *prober, struct bytes id, unsigned probe);

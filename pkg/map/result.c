@@ -181,6 +181,10 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
     case OP_REAP:
         metrics_add(METRIC_REAPED, 1);
         break;
+    case OP_PROBE:
+        if (version > 0)
+            registry_probe(op->partition->space, id_of(op), (unsigned)version);
+        break;
     case OP_FORSAKE:
         metrics_add(METRIC_ORPHANED, 1);
         break;
@@ -189,6 +193,9 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
         break;
     case OP_BURY:
     case OP_OFFLINE:
+    case OP_REGISTER:
+    case OP_UNREGISTER:
+    case OP_HASTEN:
     case OP_JOIN:
     case OP_LEAVE:
     case OP_PART:

@@ -55,6 +55,9 @@ static const struct config_setting settings[] = {
     MAP_SETTING("map.max_pending", CONFIG_INT, max_unconfirmed, "200000", .min = 1,
                 .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
                 .help = "Most operations of all clients that wait for Redis; more are refused."),
+    MAP_SETTING("map.max_registration", CONFIG_DURATION, max_registration, "1h", .min = 1000,
+                .max = 86400000,
+                .help = "Longest time for which an entry without a connection is registered."),
     MAP_SETTING("map.close_memory", CONFIG_DURATION, close_memory, "60s", .min = 0, .max = 3600000,
                 .help = "For how long closes are remembered, to be repeated to a Redis that came "
                         "back older."),

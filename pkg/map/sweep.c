@@ -154,7 +154,15 @@ static void check_members(struct partition *partition, uint64_t listed)
     rooms_rejoin(partition);
 }
 
-/* {"ok", revision, now, hold until, count, {due}, {dead}, members} */
+static void probe(struct partition *partition, const struct redis_reply *due)
+{
+    for (size_t i = 0; i < due->count; i++)
+        registry_enqueue_probe(partition, due->elements[i]->text);
+    if (due->count >= (size_t)partition->map->settings->reap)
+        partition->sweep_again = true;
+}
+
+/* {"ok", revision, now, hold until, count, {due}, {dead}, members, {registrations}} */
 static void swept(struct partition *partition, const struct redis_reply *reply)
 {
     partition->revision = bytes_decimal(reply->elements[1]->text);
@@ -173,6 +181,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
         return; /* what the last sweep listed is still being judged */
     partition->sweep_again = false;
     reap(partition, reply->elements[5]);
+    probe(partition, reply->elements[8]);
     for (size_t i = 0; i < reply->elements[6]->count; i++)
         scan_dead(partition, reply->elements[6]->elements[i]->text);
 }
@@ -190,8 +199,8 @@ static void on_swept(void *arg, enum redis_status status, const struct redis_rep
         return;
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    } else if (reply->type == REDIS_ARRAY && reply->count == 8 && is_list(reply, 5) &&
-               is_list(reply, 6)) {
+    } else if (reply->type == REDIS_ARRAY && reply->count == 9 && is_list(reply, 5) &&
+               is_list(reply, 6) && is_list(reply, 8)) {
         swept(partition, reply);
         sweep_start(partition);
     } else {
@@ -208,7 +217,7 @@ void sweep_run(void *arg)
     /* At the end the lease is given back, and must not be taken again. */
     if (partition->state != PARTITION_READY || partition->sweeping || partition->map->finishing)
         return;
-    char link[24], lease[24], hold[24], longest[24], most[24];
+    char link[24], lease[24], hold[24], longest[24], most[24], registration[24], overdue[24];
     struct writer members = {0};
     writer_format(&members, "%smembers:%s", partition->prefix, partition->map->node);
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
@@ -218,20 +227,27 @@ void sweep_run(void *arg)
                                                                           : settings->presence_hold;
     snprintf(longest, sizeof longest, "%lld", (long long)longest_ms);
     snprintf(most, sizeof most, "%lld", (long long)settings->reap);
+    snprintf(registration, sizeof registration, "%lld", (long long)settings->max_registration);
+    /* Without a prober it lets time pass for those whom nobody else asks. */
+    int64_t overdue_ms = registry_has_prober(partition->space) ? 0 : 2 * settings->lease;
+    snprintf(overdue, sizeof overdue, "%lld", (long long)overdue_ms);
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),
                            bytes_from_string(partition->key_deadlines),
                            bytes_from_string(partition->key_mine),
                            writer_bytes_written(&members),
+                           bytes_from_string(partition->key_registered),
                            bytes_from_string(partition->epoch),
                            bytes_from_string(partition->map->node),
                            bytes_from_string(link),
                            bytes_from_string(lease),
                            bytes_from_string(hold),
                            bytes_from_string(longest),
-                           bytes_from_string(most)};
+                           bytes_from_string(most),
+                           bytes_from_string(registration),
+                           bytes_from_string(overdue)};
     partition->sweeping = true;
-    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 5, 12, args);
+    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 15, args);
     writer_free(&members);
 }
 

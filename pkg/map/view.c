@@ -246,6 +246,15 @@ struct map_entry *map_view_find(const struct map_view *view, struct bytes id)
     return entry;
 }
 
+const struct map_entry *view_find_unconfirmed(const struct map_view *view, struct bytes id)
+{
+    const struct map_entry *entry = map_view_find(view, id);
+    if (!entry)
+        return NULL;
+    const struct view_part *part = &view->parts[entry->partition];
+    return part->has_unconfirmed && entry->seen != part->load_number ? entry : NULL;
+}
+
 static struct map_entry *add_entry(struct view_part *part, struct bytes id)
 {
     struct map_view *view = part->view;

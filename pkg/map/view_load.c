@@ -3,10 +3,10 @@
  *
  *   read (no ids): the floor, at or above which every chunk is read
  *   nodes → each node:<node> scanned → read chunks
- *   deadlines scanned → read chunks
+ *   deadlines scanned → read chunks, and so is `registered`
  *
  * An entry that moves meanwhile is not missed: front-end to orphan moves towards what is scanned
- * last, and every other move is told by an event with all its fields. What neither a chunk nor an
+ * later, and every other move is told by an event with all its fields. What neither a chunk nor an
  * event brought is gone when the load is complete.
  */
 #include <stdio.h>
@@ -25,7 +25,8 @@ struct load {
     size_t under_way;
     struct bytes *nodes;
     size_t node_count, node_next;
-    bool scanned; /* the deadlines too: nothing is left to be asked */
+    bool deadlines_done;
+    bool scanned; /* registrations too: nothing is left to be asked */
 };
 
 static void scan_next(struct load *load);
@@ -74,18 +75,25 @@ static void fail(struct load *load)
 static void drop_unseen(struct view_part *part)
 {
     struct map_view *view = part->view;
+    size_t lost_count = 0;
     uint64_t now = map_redis_time_ms(view->map);
     bool unconfirmed =
         part->fresh_epoch && (!part_knows_hold(part) || now < part->partition->hold_until);
+    struct bytes *lost = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *lost);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next) {
         if (entry->partition != part->partition->index || entry->seen == part->load_number)
             continue;
-        if (unconfirmed)
+        if (unconfirmed) {
             part->has_unconfirmed = true;
-        else
+            lost[lost_count++] = map_entry_id(entry);
+        } else {
             view_remove(entry);
+        }
     }
+    if (lost_count > 0)
+        registry_restore(view->space, lost, lost_count);
+    free(lost);
     if (!unconfirmed)
         part->fresh_epoch = part->has_unconfirmed = false;
 }
@@ -214,7 +222,19 @@ static void scan(struct load *load, redis_callback callback, const char *command
     redis_command(map->link, callback, load, 5, args);
 }
 
-static void on_deadlines(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply);
+
+static void scan_set(struct load *load, struct bytes cursor)
+{
+    const struct partition *partition = load->part->partition;
+    scan(load, on_scanned_set, "ZSCAN",
+         bytes_from_string(load->deadlines_done ? partition->key_registered
+                                                : partition->key_deadlines),
+         cursor);
+}
+
+/* Deadlines, and then registrations. */
+static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
@@ -224,12 +244,15 @@ static void on_deadlines(void *arg, enum redis_status status, const struct redis
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
-    read_scanned(load, reply->elements[1], 2);
-    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+    read_scanned(load, reply->elements[1], load->deadlines_done ? 0 : 2);
+    if (!bytes_equal(cursor, BYTES_LITERAL("0"))) {
+        scan_set(load, cursor);
+    } else if (!load->deadlines_done) {
+        load->deadlines_done = true;
+        scan_set(load, BYTES_LITERAL("0"));
+    } else {
         load->scanned = true;
-    else
-        scan(load, on_deadlines, "ZSCAN", bytes_from_string(load->part->partition->key_deadlines),
-             cursor);
+    }
     check_complete(load);
 }
 
@@ -268,8 +291,7 @@ static void scan_next(struct load *load)
     if (load->node_next < load->node_count)
         scan_node(load, BYTES_LITERAL("0"));
     else
-        scan(load, on_deadlines, "ZSCAN", bytes_from_string(load->part->partition->key_deadlines),
-             BYTES_LITERAL("0"));
+        scan_set(load, BYTES_LITERAL("0"));
 }
 
 static void on_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)

@@ -143,6 +143,7 @@ METRIC(GAPS, counter, "gaps_total", "", "Gaps in the revisions that made a view 
 METRIC(SNAPSHOTS, counter, "snapshots_total", "", "Snapshots read.")
 METRIC(EPOCHS, counter, "epochs_total", "", "New epochs seen.")
 METRIC(RESTORED, counter, "restored_entries_total", "", "Entries opened again in Redis from live sessions.")
+METRIC(PROBES, counter, "probes_total", "", "Entries without a connection that this front-end was to ask whether they are still there.")
 METRIC(REAPED, counter, "reaped_entries_total", "", "Entries closed by this front-end because their deadline had passed.")
 METRIC(ORPHANED, counter, "orphaned_entries_total", "", "Entries of dead front-ends that this front-end turned into orphans.")
 METRIC(PENDING, gauge, "pending_operations", "", "Operations that wait for Redis's answer or for Redis.")

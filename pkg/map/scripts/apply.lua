@@ -3,13 +3,15 @@
 --
 -- It is one script in several files, which scripts.c joins in this order: apply.lua judges what
 -- concerns entries, apply_users.lua says how users are, apply_rooms.lua judges what concerns rooms,
--- apply_write.lua goes through the operations, writes and tells.
+-- apply_registry.lua what concerns entries without a connection, apply_write.lua goes through the
+-- operations, writes and tells.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
 --       then of each operation client:<id>, and after it node:<other> for forsake and bury;
 --       user:<user> for offline; room:<name> for join, leave, part and say
 --       Further keys, of the same partition and so in the same slot, are made from head's prefix, as a
---       front-end does not know whose an entry is: user:<user>, members:<node>, presence:<name>.
+--       front-end does not know whose an entry is: user:<user>, members:<node>, presence:<name>,
+--       registered.
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
 --       6 limits: "<client ttl ms> <grace ms> <most entries> <hold of presence ms>"
 --       then per operation:
@@ -26,6 +28,11 @@
 --         forsake node
 --         bury    node
 --         offline
+--         register first restores n {field value}      (first: ms until it is asked, or ends;
+--                  restores: 1, only if there is none)
+--         unregister
+--         probe
+--         hasten
 --         join    member user most number    (most: members that a room may have)
 --         leave   member number
 --         part    member node                (the member's, which is dead)
@@ -37,7 +44,8 @@
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
 --   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
---          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of resume "ok version
+--          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of probe "ok
+--          number"; of resume "ok version
 --          length": behind the last line's end stand, for each such line, that many bytes: its
 --          fields, as in events
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -132,8 +140,9 @@ end
 -- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
 -- Plain indexes: a table with names would cost a tenth of the whole script. Rare ones: absent, when
 -- there was no hash and what it has left is still counted; left, the dead front-end that it left;
--- resume, what who comes back to it must bring (false: nothing will do, nil: not looked up).
-local SESSION, VERSION, NODE, STATE, ABSENT, LEFT, RESUME = 1, 2, 3, 4, 5, 6, 7
+-- resume, what who comes back to it must bring (false: nothing will do, nil: not looked up);
+-- registered, whether it has registered, without a connection (nil: not looked up).
+local SESSION, VERSION, NODE, STATE, ABSENT, LEFT, RESUME, REGISTERED = 1, 2, 3, 4, 5, 6, 7, 8
 local known = {}
 local function look(key)
     local k = known[key]
@@ -156,9 +165,14 @@ local function is_alive(other) return other == node or holding or lease_end(othe
 -- A hash that only its TTL ended is still listed, or has its deadline, and is counted: what makes
 -- the entry anew, or tells its end, takes that back.
 local function is_listed(op) return redis.pcall('HEXISTS', op.index, op.id) == 1 end
+local registered = prefix .. 'registered'
 local function forget_expired(op, k)
     if not k[ABSENT] then return end
     k[ABSENT] = nil
+    if call('ZSCORE', registered, op.id) then
+        entries = entries - 1
+        op.was_registered = true
+    end
     if is_listed(op) then
         entries = entries - 1
         op.was_listed = true
@@ -175,6 +189,14 @@ local function end_expired(op, k)
     op.how, op.reason, op.from = 'close', 'expired', node
     entries = entries - 1
     return 'ok'
+end
+
+local function is_registered(op, k)
+    if k[NODE] ~= '' then return false end
+    if k[REGISTERED] == nil then
+        k[REGISTERED] = redis.pcall('HEXISTS', op.key, 'registered') == 1
+    end
+    return k[REGISTERED]
 end
 
 local function has_state(op, k) return k[STATE] or redis.pcall('HEXISTS', op.key, 'state') == 1 end
@@ -221,8 +243,9 @@ local function become(op, k, how, version)
         if entries >= most then return 'limit' end
         entries = entries + 1
     end
-    op.how, op.to = how, version
+    op.how, op.to, op.was_registered = how, version, op.was_registered or is_registered(op, k)
     k[SESSION], k[VERSION], k[NODE], k[STATE] = op.session, version, node, op.state
+    k[REGISTERED] = false
     if op.is_made_of_fields then k[RESUME] = op.resume end
     return 'ok ' .. version
 end
@@ -230,10 +253,12 @@ end
 local judge = {}
 
 function judge.open(op, k)
+    if is_registered(op, k) then return become(op, k, 'adopt', plus(k[VERSION], 1)) end
     if k[NODE] then
         if k[SESSION] == op.session and k[NODE] == node then return 'ok' end
         return 'exists'
     end
+    forget_expired(op, k)
     return become(op, k, 'open', '0')
 end
 
@@ -318,6 +343,9 @@ function judge.restore(op, k)
         -- Who takes an entry over makes its version newer. So Redis is older than that, and the
         -- other front-end, whose clients have it no more, leaves it in a moment.
         return holding and ahead and 'waits' or 'owned ' .. k[NODE] .. ' 0'
+    end
+    if is_registered(op, k) then
+        return become(op, k, 'adopt', ahead and wanted or plus(k[VERSION], 1))
     end
     if not same and is_foreign(op, k) then return 'owned - 0' end
     if not ahead then

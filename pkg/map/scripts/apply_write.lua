@@ -36,7 +36,8 @@ local function body_of(op, hidden)
     end
     return table.concat(body)
 end
-local SECRET = {session = true, version = true, resume = true}
+local SECRET = {session = true, version = true, resume = true, probe = true}
+local function body_told(op) return body_of(op, SECRET) end
 local function whole(name, op) tell(name, op.id, op.to, body_of(op, SECRET)) end
 
 -- Lua hands over a few thousand values at most.
@@ -76,6 +77,7 @@ local write = {}
 function write.open(op)
     call('DEL', op.key)
     if op.due then call('ZREM', deadlines, 'c:' .. op.id) end
+    if op.was_registered then call('ZREM', registered, op.id) end
     store(op, 'since', integer(now), first_part(op))
     call('PEXPIRE', op.key, ttl)
     local before = op.was_listed and call('HGET', mine, op.id)
@@ -83,8 +85,7 @@ function write.open(op)
     if before and before ~= '' then follow_device(op.id, before) end
     whole('open', op)
 end
--- Fields that Redis has and the owner has not. What the map keeps itself stays.
-local KEPT = {session = true, version = true, node = true, since = true}
+-- Fields that Redis has and the owner has not.
 local function remove_others(op)
     local ours = {}
     for i = op.fields, op.last, 2 do ours[ARGV[i]] = true end
@@ -94,6 +95,10 @@ local function remove_others(op)
 end
 function write.adopt(op)
     call('ZREM', deadlines, 'c:' .. op.id)
+    if op.was_registered then
+        call('ZREM', registered, op.id)
+        call('HDEL', op.key, 'registered', 'probe')
+    end
     if op.keep then
         call('HSET', op.key, 'node', node, 'session', op.session)
     else
@@ -174,6 +179,7 @@ call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5])
 for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op, i) end
+    if op.put then op.put(op, tell, pair, body_told) end
 end
 tell_users()
 write_rooms()

@@ -1,7 +1,8 @@
 -- recount: the entries of a partition as its indexes have them, beside the number that `head`
 -- holds, which is put right when asked.
 --
--- KEYS  1 head  2 nodes  3 deadlines  4.. node:<node> of each front-end
+-- KEYS  1 head  2 nodes  3 deadlines  4.. node:<node> of each front-end; `registered`, of the same
+--       partition, is made from head's name
 -- ARGV  1 "look" or "mend"  then the ids of the front-ends
 -- Returns {"ok", counted, stored, epoch, P, now, last sweep, hold until, leases that hold}, stored
 --       and what follows as in `head`, "" where there is none; or {"nodes"} when `nodes` holds a
@@ -23,6 +24,7 @@ end
 for _, member in ipairs(call('ZRANGE', KEYS[3], 0, -1)) do
     if string.sub(member, 1, 2) == 'c:' then counted = counted + 1 end
 end
+counted = counted + call('ZCARD', string.sub(KEYS[1], 1, #KEYS[1] - #'head') .. 'registered')
 
 local h = call('HMGET', KEYS[1], 'entries', 'epoch', 'P', 'last', 'hold_until')
 if ARGV[1] == 'mend' and h[2] and h[1] ~= integer(counted) then

@@ -3,7 +3,7 @@
 -- any more becomes an orphan with a deadline, so that its client may come back, and is told.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 events (channel)  5.. node:<node> of each front-end
---       then client:<id> of each entry
+--       then client:<id> of each entry; `registered`, of the same partition, is made from head's name
 -- ARGV  1 "look" or "mend"  2 client ttl ms  3 grace ms  4 a session for entries that have none
 --       5 count of front-ends, then their ids, then the ids of the entries
 -- Returns a list of texts "<number of the entry, from 1> <rule>[ <node>]", or {"nodes"} when
@@ -11,6 +11,7 @@
 local head, nodes, deadlines, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local mend, ttl, grace, session = ARGV[1] == 'mend', ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local count = tonumber(ARGV[5])
+local registered = string.sub(head, 1, #head - #'head') .. 'registered'
 local call = redis.call
 
 local time = call('TIME')
@@ -42,7 +43,7 @@ local function whole(id, key)
     for i = 1, #all, 2 do
         if all[i] == 'version' then
             version = all[i + 1]
-        elseif all[i] ~= 'session' and all[i] ~= 'resume' then
+        elseif all[i] ~= 'session' and all[i] ~= 'resume' and all[i] ~= 'probe' then
             body[#body + 1] = pair(all[i], all[i + 1])
         end
     end
@@ -64,9 +65,12 @@ local function judge_missing(number, e)
             if mend then call('HDEL', index[node], e.id) end
         end
     end
-    if e.deadline and not holding then
+    if (e.deadline or e.probe_at) and not holding then
         find('no-entry')
-        if mend then call('ZREM', deadlines, 'c:' .. e.id) end
+        if mend then
+            call('ZREM', deadlines, 'c:' .. e.id)
+            call('ZREM', registered, e.id)
+        end
     end
     if mend and (any or e.removed) then
         tell('close', e.id, '', pair('reason', 'repaired'))
@@ -76,6 +80,8 @@ end
 -- Without an owner: it may be listed nowhere, and must have a deadline.
 local function forsake(e, at)
     for node in pairs(e.listed) do call('HDEL', index[node], e.id) end
+    call('ZREM', registered, e.id)
+    call('HDEL', e.key, 'registered', 'probe')
     call('HSET', e.key, 'node', '')
     call('PEXPIRE', e.key, ttl)
     call('ZADD', deadlines, integer(at), 'c:' .. e.id)
@@ -112,7 +118,20 @@ local function judge_entry(number, e)
             if mend then call('HDEL', index[node], e.id) end
         end
     end
-    if e.node == '' then
+    if e.probe_at and not (e.registered and e.node == '') then
+        find('undue')
+        if mend then call('ZREM', registered, e.id) end
+    end
+    if e.node == '' and e.registered then
+        if e.deadline then
+            find('undue')
+            if mend then call('ZREM', deadlines, 'c:' .. e.id) end
+        end
+        if not e.probe_at then find('no-deadline') end
+        if mend and not e.probe_at and not spoilt then
+            call('ZADD', registered, integer(now), e.id)
+        end
+    elseif e.node == '' then
         if not e.deadline then find('no-deadline') end
         if mend and not e.deadline and not spoilt then
             forsake(e, now + grace)
@@ -150,8 +169,10 @@ for i = 6 + count, #ARGV do
         if redis.pcall('HEXISTS', key, e.id) == 1 then e.listed[node] = true end
     end
     e.deadline = call('ZSCORE', deadlines, 'c:' .. e.id)
+    e.probe_at = call('ZSCORE', registered, e.id)
     e.ttl = call('PTTL', e.key)
-    local v = e.ttl ~= -2 and redis.pcall('HMGET', e.key, 'session', 'version', 'node') or {}
+    local v = e.ttl ~= -2 and
+              redis.pcall('HMGET', e.key, 'session', 'version', 'node', 'registered') or {}
     if v.err then
         found[#found + 1] = number .. ' type'
         if mend then
@@ -159,7 +180,7 @@ for i = 6 + count, #ARGV do
             e.removed = true
         end
     end
-    e.session, e.version, e.node = v[1], v[2], v[3]
+    e.session, e.version, e.node, e.registered = v[1], v[2], v[3], v[4]
     if e.ttl == -2 or e.removed then
         judge_missing(number, e)
     elseif not v.err then

@@ -2,10 +2,11 @@
 -- or that its clock jumped, and lists what is due. It changes no entry: what it lists is judged
 -- again, and told, by apply.
 --
--- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 members:<self>
+-- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 members:<self>  6 registered
 -- ARGV  1 epoch  2 node  3 link  4 lease ms  5 hold ms  6 longest deadline ms  7 most to list
+--       8 longest registration ms  9 ms by which a registration is overdue before it is listed
 -- Returns {"ok", revision, now, hold until, entries in node:<self>, {due}, {dead nodes},
---       members in members:<self>}
+--       members in members:<self>, {registrations due}}
 --      or {"epoch"}, {"link"} or {"lease"}: say hello again
 local call = redis.call
 local time = call('TIME')
@@ -26,7 +27,8 @@ if hold > now + ARGV[5] then
     hold = now + ARGV[5]
     call('HSET', KEYS[1], 'hold_until', integer(hold))
 end
-for _, bound in ipairs({{KEYS[2], now + ARGV[4]}, {KEYS[3], now + ARGV[6]}}) do
+for _, bound in ipairs({{KEYS[2], now + ARGV[4]}, {KEYS[3], now + ARGV[6]},
+                          {KEYS[6], now + ARGV[8]}}) do
     local latest = integer(bound[2])
     for _, member in ipairs(call('ZRANGEBYSCORE', bound[1], '(' .. latest, '+inf', 'LIMIT', 0,
                                  ARGV[7])) do
@@ -39,10 +41,11 @@ local lease = tonumber(call('ZSCORE', KEYS[2], ARGV[2]) or 0)
 if lease == 0 or (lease < now and now >= hold) then return {'lease'} end
 call('ZADD', KEYS[2], integer(now + ARGV[4]), ARGV[2])
 
-local due, dead = {}, {}
+local due, dead, registered = {}, {}, {}
 if now >= hold then
     due = call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now), 'LIMIT', 0, ARGV[7])
     dead = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. integer(now), 'LIMIT', 0, 16)
+    registered = call('ZRANGEBYSCORE', KEYS[6], '-inf', integer(now - ARGV[9]), 'LIMIT', 0, ARGV[7])
 end
 return {'ok', h[2] or '0', integer(now), integer(hold), call('HLEN', KEYS[4]), due, dead,
-        call('HLEN', KEYS[5])}
+        call('HLEN', KEYS[5]), registered}

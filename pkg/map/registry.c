@@ -1,0 +1,239 @@
+/*
+ * registry: see registry.h. What is judged of registrations, apply_registry.lua judges; here they
+ * become operations, probes are handed out, and what Redis has lost is registered again.
+ */
+#include "map/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "map/fields_private.h"
+#include "map/map_private.h"
+#include "map/view.h"
+#include "metrics/metrics.h"
+
+/* After a new epoch all front-ends have the same to put back: each begins at a moment of its own,
+ * and leaves out what it sees that another has put there. */
+#define RESTORE_JITTER_MS 500
+#define RESTORE_PAUSE_MS  20
+#define RESTORE_COUNT     100 /* entries looked at in one go */
+
+struct registry {
+    struct map_space *space;
+    struct list probers;
+    struct loop_timer *timer; /* runs while something is to be restored */
+    struct bytes *lost;       /* ids, each with memory of its own */
+    size_t lost_count, lost_next;
+};
+
+static void restore_some(void *arg);
+
+static struct registry *registry_of(struct map_space *space)
+{
+    if (!space->registry) {
+        struct registry *registry = mem_zalloc(1, sizeof *registry);
+        registry->space = space;
+        registry->timer = loop_timer_create(space->map->loop, restore_some, registry);
+        list_init(&registry->probers);
+        space->registry = registry;
+    }
+    return space->registry;
+}
+
+static void forget_lost(struct registry *registry)
+{
+    for (size_t i = 0; i < registry->lost_count; i++)
+        free((void *)(uintptr_t)registry->lost[i].data);
+    free(registry->lost);
+    registry->lost = NULL;
+    registry->lost_count = registry->lost_next = 0;
+}
+
+void registry_free(struct map_space *space)
+{
+    struct registry *registry = space->registry;
+    space->registry = NULL;
+    if (!registry)
+        return;
+    forget_lost(registry);
+    loop_timer_destroy(&registry->timer);
+    free(registry);
+}
+
+/* Asking. */
+
+static void ask(struct op *op, map_done done, void *arg)
+{
+    struct map *map = op->partition->map;
+    op_attach_alone(op, done, arg);
+    if (map->pending <= (uint64_t)map->settings->max_unconfirmed) {
+        op_enqueue(op);
+        return;
+    }
+    op_answer(op, MAP_REFUSED, 0);
+    op_release(op);
+}
+
+static void write_rules(struct writer *body, uint64_t ttl, uint64_t probes, uint64_t interval)
+{
+    char text[72];
+    int len = snprintf(text, sizeof text, "%llu %llu %llu", (unsigned long long)ttl,
+                       (unsigned long long)probes, (unsigned long long)interval);
+    fields_write(body, BYTES_LITERAL("registered"),
+                 (struct bytes){(const uint8_t *)text, (size_t)len});
+}
+
+static void take_body(struct op *op, struct writer *body)
+{
+    op->state = (char *)body->data;
+    op->state_len = (uint32_t)body->len;
+    op->made_of_fields = true;
+}
+
+/* The probes take no more than the whole time, each at least one part of it. */
+static void fit_rules(uint64_t ttl, uint64_t *probes, uint64_t *interval)
+{
+    if (*probes > 0 && *interval > ttl / (*probes + 1))
+        *interval = ttl / (*probes + 1);
+    if (*interval == 0)
+        *probes = 0;
+}
+
+void map_register(struct map_space *space, const struct map_registration *registration,
+                  map_done done, void *arg)
+{
+    const uint64_t longest = (uint64_t)space->map->settings->max_registration;
+    const uint64_t ttl = registration->ttl < longest ? registration->ttl : longest;
+    uint64_t probes = registration->probes, interval = registration->probe_interval;
+    struct op *op = op_create(partition_of(space, registration->id), OP_REGISTER, registration->id);
+    struct writer body = {0};
+    fit_rules(ttl, &probes, &interval);
+    for (size_t i = 0; i < registration->field_count; i++) {
+        if (map_field_is_free(registration->fields[i].name) && registration->fields[i].value.data)
+            fields_set(&body, registration->fields[i].name, registration->fields[i].value);
+    }
+    fields_write(&body, BYTES_LITERAL("protocol"), bytes_from_string(registration->protocol));
+    fields_write(&body, BYTES_LITERAL("address"), bytes_from_string(registration->address));
+    write_rules(&body, ttl, probes, interval);
+    take_body(op, &body);
+    op->version = ttl - probes * interval;
+    ask(op, done, arg);
+}
+
+void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg)
+{
+    ask(op_create(partition_of(space, id), OP_UNREGISTER, id), done, arg);
+}
+
+void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg)
+{
+    ask(op_create(partition_of(space, id), OP_HASTEN, id), done, arg);
+}
+
+/* Probes. */
+
+void map_probe(struct map_space *space, struct map_prober *prober)
+{
+    prober->space = space;
+    list_append(&registry_of(space)->probers, &prober->link);
+}
+
+void map_unprobe(struct map_prober *prober)
+{
+    list_remove(&prober->link);
+    prober->space = NULL;
+}
+
+bool registry_has_prober(const struct map_space *space)
+{
+    return space->registry && !list_is_empty(&space->registry->probers);
+}
+
+void registry_enqueue_probe(struct partition *partition, struct bytes id)
+{
+    if (id.len == 0 || id.len > UINT8_MAX)
+        return;
+    partition->reaping++;
+    op_enqueue(op_create(partition, OP_PROBE, id));
+}
+
+void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
+{
+    if (!registry_has_prober(space))
+        return;
+    struct map_prober *prober = list_entry(space->registry->probers.next, struct map_prober, link);
+    metrics_add(METRIC_PROBES, 1);
+    prober->probe(prober, id, probe);
+}
+
+/* What Redis has lost. */
+
+void registry_restore(struct map_space *space, const struct bytes *ids, size_t count)
+{
+    struct registry *registry = registry_of(space);
+    registry->lost =
+        mem_realloc(registry->lost, (registry->lost_count + count) * sizeof *registry->lost);
+    for (size_t i = 0; i < count; i++) {
+        struct map_entry *entry = map_view_find(space->view, ids[i]);
+        if (map_entry_field(entry, "registered").data)
+            registry->lost[registry->lost_count++] =
+                (struct bytes){mem_dup(ids[i].data, ids[i].len), ids[i].len};
+    }
+    if (registry->lost_next < registry->lost_count && !loop_timer_is_running(registry->timer))
+        loop_timer_start(registry->timer, random_below(RESTORE_JITTER_MS));
+}
+
+static bool is_maps_own(struct bytes field)
+{
+    return bytes_equal(field, BYTES_LITERAL("node")) ||
+           bytes_equal(field, BYTES_LITERAL("since")) ||
+           bytes_equal(field, BYTES_LITERAL("registered"));
+}
+
+/* When it registered last is not known: some time of its whole is taken to be left, so that not
+ * all are to be asked at the same moment. */
+static void restore(struct map_space *space, const struct map_entry *entry)
+{
+    struct bytes id = map_entry_id(entry), rules = map_entry_field(entry, "registered"), field,
+                 value;
+    uint64_t ttl = bytes_decimal(bytes_next_word(&rules));
+    uint64_t probes = bytes_decimal(bytes_next_word(&rules)), interval = bytes_decimal(rules);
+    const uint64_t longest = (uint64_t)space->map->settings->max_registration;
+    struct writer body = {0};
+    size_t at = 0;
+    if (ttl > longest)
+        ttl = longest;
+    if (probes > ttl)
+        probes = ttl;
+    fit_rules(ttl, &probes, &interval);
+    while (map_entry_next_field(entry, &at, &field, &value)) {
+        if (!is_maps_own(field))
+            fields_write(&body, field, value);
+    }
+    write_rules(&body, ttl, probes, interval);
+    struct op *op = op_create(partition_of(space, id), OP_REGISTER, id);
+    take_body(op, &body);
+    op->restores = true;
+    op->version = random_below((uint32_t)(ttl - probes * interval) + 1);
+    metrics_add(METRIC_RESTORED, 1);
+    ask(op, NULL, NULL);
+}
+
+static void restore_some(void *arg)
+{
+    struct registry *registry = arg;
+    struct map_space *space = registry->space;
+    for (size_t i = 0; i < RESTORE_COUNT && registry->lost_next < registry->lost_count; i++) {
+        struct bytes id = registry->lost[registry->lost_next++];
+        const struct map_entry *entry = space->view ? view_find_unconfirmed(space->view, id) : NULL;
+        if (entry)
+            restore(space, entry);
+    }
+    if (registry->lost_next < registry->lost_count)
+        loop_timer_start(registry->timer, RESTORE_PAUSE_MS);
+    else
+        forget_lost(registry);
+}
