@@ -100,8 +100,9 @@ run({
     await until(() => two.presence.get("1:100") === "busy", "busy");
     two.addEventListener("userchange", ({ detail }) => told.push(detail["1:100"]));
     for (let round = 0; round < 3; round++) {
+      const joined = event(one, "member", (data) => data.joined.includes("1:100"));
       one.drop();
-      await one.ready();
+      await joined;
       await until(() => members(one, "room").join() === "1:100,1:200" && members(two, "room").join() === "1:100,1:200", "members");
       const game = event(one, "game");
       two.game("room", [{ data: round }]);
@@ -124,6 +125,20 @@ run({
     equal(joined.sort(), ["1:100", "1:200"]);
   },
 
+  async "what is asked before there is a connection"(a, b) {
+    const [, two, { TurntableClient }] = await pair(a, b);
+    const invited = event(two, "invite"), errors = [];
+    const one = new TurntableClient(socketUrl(a), options());
+    one.addEventListener("error", ({ detail }) => errors.push(detail.code));
+    equal(await refusal((async () => one.game("room", [{ data: 1 }]))()), "not_open");
+    one.identify("1:300");
+    one.setStatus("busy");
+    const [found, joined, there] = await Promise.all([one.subscribe(["1:9"]), one.join("room", ["1:200"]), one.whoThere("elsewhere")]);
+    equal([found, joined, there], [{ "1:9": "offline" }, ["1:300"], []]);
+    equal((await invited).from, "1:300");
+    equal(errors, []);
+  },
+
   async "its front-end is killed"(a, b) {
     const [one, two] = await pair(a, b);
     await one.join("room");
@@ -131,8 +146,10 @@ run({
     await one.subscribe(["1:200"]);
     await ask("kill");
     await until(() => !one.isOpen, "the loss");
+    const joined = event(one, "member", (data) => data.joined.includes("1:100"));
     await ask("start");
-    await until(() => one.isOpen && members(one, "room").join() === "1:100,1:200", "the room");
+    await joined;
+    await until(() => members(one, "room").join() === "1:100,1:200", "the room");
     await until(() => members(two, "room").join() === "1:100,1:200", "the other's view of it");
     const game = event(two, "game");
     one.game("room", [{ data: "again" }]);

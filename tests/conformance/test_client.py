@@ -150,6 +150,10 @@ def test_turntable_what_waits_is_asked_again(t):
     run_script(t, "client_turntable.mjs", "what waits for an answer is asked again", *pair(t))
 
 
+def test_turntable_what_is_asked_early(t):
+    run_script(t, "client_turntable.mjs", "what is asked before there is a connection", *pair(t))
+
+
 def test_turntable_its_front_end_is_killed(t):
     redis = t.redis()
     settings = {"access.connect_rate": "0", "map.hold": "0s"}

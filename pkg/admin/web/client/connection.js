@@ -82,18 +82,21 @@ export class Client extends EventTarget {
     return this.state === "open";
   }
 
-  /** Resolves when the connection is open, at once when it is; rejects when it has ended. */
-  ready() {
-    if (this.isOpen)
-      return Promise.resolve();
+  /** Resolves when the server serves this client, at once when it does; rejects when it has ended. */
+  async ready() {
+    await this._readyWhen(() => this.isOpen);
+  }
+
+  /** @protected */
+  _readyWhen(isServed) {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (!this.isOpen && this.state !== "ended")
+        if (!isServed() && this.state !== "ended")
           return;
-        this.removeEventListener("state", look);
-        this.isOpen ? resolve() : reject(new ClientError("ended", this.why));
+        ["state", "greeted"].forEach((name) => this.removeEventListener(name, look));
+        isServed() ? resolve() : reject(new ClientError("ended", this.why));
       };
-      this.addEventListener("state", look);
+      ["state", "greeted"].forEach((name) => this.addEventListener(name, look));
       look();
     });
   }

@@ -35,6 +35,11 @@ export class SyncClient extends JsonClient {
     this.#own = { ...options.properties };
   }
 
+  /** Resolves when the first metadata has come: from then on it hears what is sent to it. */
+  async ready() {
+    await this._readyWhen(() => this.#greeted);
+  }
+
   get properties() {
     return { ...this.#own };
   }
@@ -88,8 +93,10 @@ export class SyncClient extends JsonClient {
     this.clients = new Map(indexes.map((token) => [token, properties[token] ?? {}]));
     this.version = version;
     this.#secret = resume ?? this.#secret;
-    if (!this.#greeted)
+    if (!this.#greeted) {
       this.#greet(index);
+      this._tell("greeted");
+    }
     this._tell("metadata", { index, clients: this.clients });
   }
 

@@ -43,6 +43,7 @@ export class TurntableClient extends JsonClient {
   #status = "online";
   #waiters = { subscribe: new Waiters(), whothere: new Waiters(), joingame: new Waiters() };
   #refresh = new Set(); // rooms whose next `member` is a whole list
+  #greeted = false;
 
   /**
    * @param {string|URL} url ws://host:8080/turntable, or /turntable/SPACE
@@ -51,6 +52,11 @@ export class TurntableClient extends JsonClient {
   constructor(url, options = {}) {
     super(url, "turntable", options);
     this.user = options.user ?? null;
+  }
+
+  /** Resolves when the server has greeted this client, and it has said who it is. */
+  async ready() {
+    await this._readyWhen(() => this.#greeted);
   }
 
   /** Says who this is, once. What is wrong with it comes as an `error` with the command idme. */
@@ -85,7 +91,7 @@ export class TurntableClient extends JsonClient {
     this.rooms.has(channel) || this.rooms.set(channel, new Set());
     this.#refresh.add(channel);
     this.#command("joingame", { channel, self: this.user, invite });
-    return this.#wait("joingame", { channel });
+    return this.#wait("joingame", { channel, invite });
   }
 
   leave(channel) {
@@ -111,12 +117,14 @@ export class TurntableClient extends JsonClient {
     return this.#waiters[command].add(wanted);
   }
 
+  /** What is asked before the server has said idyou is asked then. */
   #command(command, data) {
-    return this._say({ command, data });
+    return this.#greeted && this._say({ command, data });
   }
 
   _lost() {
     this.#refresh.clear();
+    this.#greeted = false;
   }
 
   _ended(error) {
@@ -126,6 +134,7 @@ export class TurntableClient extends JsonClient {
   /** All again on a new connection, and what waits for an answer. */
   #restore() {
     this._settled();
+    this.#greeted = true;
     if (this.user)
       this.#command("idme", this.user);
     const ids = [...this.presence.keys()];
@@ -135,7 +144,8 @@ export class TurntableClient extends JsonClient {
       this.#command("status", this.#status);
     for (const channel of this.rooms.keys()) {
       this.#refresh.add(channel);
-      this.#command("joingame", { channel, self: this.user, invite: [] });
+      const invite = this.#waiters.joingame.all.filter((waiter) => waiter.channel === channel).flatMap((waiter) => waiter.invite);
+      this.#command("joingame", { channel, self: this.user, invite: [...new Set(invite)] });
     }
     for (const { channel } of this.#waiters.whothere.all)
       this.#command("whothere", channel === undefined ? {} : { channel });
@@ -145,7 +155,8 @@ export class TurntableClient extends JsonClient {
     switch (command) {
     case "idyou":
       this.#restore();
-      break;
+      this._tell("greeted");
+      return;
     case "userchange":
       this.#takeStatuses(data);
       break;
@@ -159,7 +170,7 @@ export class TurntableClient extends JsonClient {
       this.#takeError(data);
       return;
     }
-    if (command !== "idyou" && command !== "there")
+    if (command !== "there")
       this._tell(command, data);
   }
 
