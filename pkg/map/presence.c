@@ -19,11 +19,11 @@ static void tell(void *arg)
     while (!list_is_empty(&set->changed)) {
         struct map_presence *presence =
             list_entry(set->changed.next, struct map_presence, in_changed);
-        bool first = !presence->told_known;
+        bool first = !presence->known;
         list_remove(&presence->in_changed);
         if (!first && presence->told == presence->status)
             continue;
-        presence->told_known = true;
+        presence->known = true;
         presence->told = presence->status;
         if (!list_is_empty(&presence->watches))
             set->callbacks->changed(set->arg, presence, first);
@@ -130,10 +130,9 @@ void map_presence_destroy(struct map_presence_set **set_pointer)
 void presence_found(struct map_presence *presence, enum map_status status)
 {
     struct map_presence_set *set = presence->part->set;
-    presence->known = true;
     presence->unconfirmed = false;
     presence->status = (uint8_t)status;
-    if (presence->told_known && presence->told == presence->status)
+    if (presence->known && presence->told == presence->status)
         return;
     if (list_is_empty(&presence->in_changed))
         list_append(&set->changed, &presence->in_changed);
@@ -167,10 +166,10 @@ static void on_message(void *arg, struct bytes message)
         presence_read_again(presence);
     } else if (seq > presence->seq) {
         presence->seq = seq;
-        if (presence->known && status >= presence->status)
+        if (status != MAP_OFFLINE || !presence->part->fresh)
             presence_found(presence, status);
-        else if (!presence->read) /* else its seq says whether the read knows this */
-            presence_read_again(presence);
+        else
+            presence_read_again(presence); /* which knows whether that is to be told yet */
     }
 }
 
@@ -246,7 +245,7 @@ struct bytes map_presence_name(const struct map_presence *presence)
 /* As it was told: what came in this turn may be taken back before anybody was told. */
 bool map_presence_is_known(const struct map_presence *presence)
 {
-    return presence->told_known;
+    return presence->known;
 }
 
 enum map_status map_presence_status(const struct map_presence *presence)

@@ -1,10 +1,10 @@
 /*
  * presence_private: what watching names (presence.c) and reading them (presence_read.c) share.
  *
- * A name is IDLE, or DUE to be read, or being READ; one that is DUE again while it is being read
- * says so with `again`. A read that was sent after a message had come knows what it told, and seq
- * orders all others. What a message tells is taken over when it says more than is known; when it
- * says less, the name is read, as an entry and a user may share it.
+ * A name is DUE to be read, or being READ, or neither; one that becomes due while it is being read
+ * says so with `again`. seq orders messages and reads: what came by a message is known until a read
+ * or a message with a higher number says otherwise. In a new epoch, until its hold has ended,
+ * nobody is taken for offline.
  */
 #ifndef MAP_PRESENCE_PRIVATE_H
 #define MAP_PRESENCE_PRIVATE_H
@@ -56,8 +56,7 @@ struct map_presence {
     uint64_t seq;               /* of the last message; older reads do not know it */
     uint8_t status;
     uint8_t told;
-    bool known;
-    bool told_known;
+    bool known; /* told at least once */
     bool again;
     bool unconfirmed; /* found offline while nobody is told so */
     size_t name_len;

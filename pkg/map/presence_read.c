@@ -70,12 +70,11 @@ static void take_status(struct map_presence *presence, enum map_status status, b
 
 static void take_one(struct map_presence *presence, uint64_t seq, uint8_t digit, bool holding)
 {
-    bool old = presence->seq > seq;
-    if (!old) {
+    if (seq >= presence->seq) { /* else a message has told something newer */
         presence->seq = seq;
         take_status(presence, (enum map_status)(digit - '0'), holding);
     }
-    if (old || presence->again)
+    if (presence->again)
         presence_read_again(presence);
     presence->again = false;
 }

@@ -2,12 +2,10 @@
  * Watched names: what is read and what is told of them come together in one order, through losses
  * of either link, new epochs and holds.
  */
-#include "map/fixture.h"
+#include "map/fields_fixture.h"
 
 #include "map/presence.h"
 #include "map/presence_private.h"
-
-#define KEY(kind) "tracker:{main/1/0}:" kind
 
 static int setup_one(void **state)
 {
@@ -132,23 +130,50 @@ static void test_a_name_is_read_and_then_followed(void **state)
     friends_destroy(&friends);
 }
 
-/* An entry that is no device is present under its own id; a user of the same name counts with it.
- */
-static void test_whichever_says_more_counts(void **state)
+static void open_device(struct world *world, struct client *client, const char *user)
+{
+    client_connect(client, &world->fronts[0]);
+    assert_int_equal(
+        client_open_fields(world, client, &(struct map_open){.user = bytes_from_string(user)}),
+        MAP_OK);
+}
+
+static void set_status(struct client *client, enum map_status status)
+{
+    assert_true(map_session_set_status(client->session, bytes_from_string(client->id), status));
+}
+
+/* Users as their devices make them, and entries that are nobody's device; a name may be both. */
+static void test_devices_and_entries_are_present(void **state)
 {
     struct world *world = *state;
     struct friends friends;
+    struct client one, two, entry;
     friends_create(&friends, &world->fronts[0]);
-    WORLD_REDIS(world, "HSET", KEY("client:1:1"), "node", "x");
-    WORLD_REDIS(world, "HSET", KEY("client:device1"), "node", "x", "user", "1:9");
     watch(&friends, "1:1");
-    watch(&friends, "device1");
-    WAIT_UNTIL(world, friends.calls == 2);
-    assert_true(told(&friends, "1:1:=online;device1:=offline;"));
-    become(world, "1:1", "busy");
-    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
-    become(world, "1:1", "offline"); /* the user; the entry is still there */
+    WAIT_UNTIL(world, told(&friends, "1:1:=offline;"));
+    open_device(world, &one, "1:1");
     WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    watch(&friends, one.id);
+    WAIT_UNTIL(world, friends.calls == 3);
+    assert_int_equal(map_presence_status(friends.watches[1].presence), MAP_OFFLINE);
+    writer_reset(&friends.told);
+    open_device(world, &two, "1:1");
+    set_status(&two, MAP_BUSY);
+    WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
+    map_session_end(&two.session, false);
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    client_connect(&entry, &world->fronts[0]);
+    assert_int_equal(client_update(world, &entry, "1:1", 1, "an entry of that name"), MAP_OK);
+    map_session_end(&one.session, false);
+    WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", KEY("user:1:1")), !world->reply_integer));
+    struct map_presence *both = friends.watches[0].presence;
+    presence_read_again(both);
+    WAIT_UNTIL(world, is_quiet(&friends));
+    assert_int_equal(map_presence_status(both), MAP_ONLINE);
+    assert_int_equal(client_close(world, &entry, "1:1"), MAP_OK);
+    WAIT_UNTIL(world, told(&friends, "1:1=offline;"));
+    map_session_end(&entry.session, false);
     friends_destroy(&friends);
 }
 
@@ -180,9 +205,12 @@ static void test_old_messages_change_nothing(void **state)
     assert_int_equal(friends.calls, 2);
     publish(world, "1:1", epoch, 102, "online");
     publish(world, "1:1", "too short", 200, "online");
-    /* What Redis says counts, whatever was published: 104 lowers, and so is read. */
-    WORLD_REDIS(world, "HSET", KEY("head"), "seq", "104");
+    /* Of another epoch, so that it is read; Redis says what it is, at a seq that is old by now. */
+    publish(world, "1:1", "0123456789abcdef", 900, "offline");
     publish(world, "1:1", epoch, 104, "offline");
+    WAIT_UNTIL(world, told(&friends, "1:1=offline;"));
+    WORLD_REDIS(world, "HSET", KEY("head"), "seq", "105");
+    publish(world, "1:1", "0123456789abcdef", 901, "offline");
     WAIT_UNTIL(world, told(&friends, "1:1=online;"));
     assert_int_equal(map_presence_status(one), MAP_ONLINE);
     friends_destroy(&friends);
@@ -333,7 +361,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_one, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_name_is_read_and_then_followed),
-        TEST(test_whichever_says_more_counts),
+        TEST(test_devices_and_entries_are_present),
         TEST(test_old_messages_change_nothing),
         TEST(test_a_lost_link_for_messages_is_made_up_for),
         TEST(test_the_turn_finds_what_no_message_told),
