@@ -21,6 +21,7 @@ struct game_server {
     struct loop_timer *pause; /* runs while infos were said a moment ago */
     struct writer infos;      /* the line that is wanted, with its end */
     bool unsaid;              /* it has not been said on this connection */
+    uint64_t number;          /* came by UDP before the welcome by TCP; 0: none */
 };
 
 static void say_infos(struct game_server *server)
@@ -43,6 +44,7 @@ static void on_up(void *arg)
 {
     struct game_server *server = arg;
     struct bytes name = server->name ? bytes_from_string(server->name) : (struct bytes){0};
+    server->number = 0;
     lobby_write_server_login(&server->link.wire.out, bytes_from_string(server->password), name,
                              server->port);
     lobby_link_send(&server->link);
@@ -54,6 +56,11 @@ static void on_welcome(struct game_server *server, const struct lobby_message *m
     loop_timer_stop(server->pause);
     server->unsaid = true;
     say_infos(server);
+    if (server->number) {
+        lobby_write_verify(&server->link.wire.out, server->number);
+        lobby_link_send(&server->link);
+    }
+    server->number = 0;
     if (server->events->welcome)
         server->events->welcome(server->arg, message->id, message->verify);
 }
@@ -182,10 +189,11 @@ bool game_server_datagram(struct game_server *server, struct bytes datagram)
     uint64_t number;
     if (!verify_read(datagram, &number))
         return false;
-    /* Without a connection there is nobody to tell; the tracker sends another number. */
     if (server->link.greeted) {
         lobby_write_verify(&server->link.wire.out, number);
         lobby_link_send(&server->link);
+    } else if (lobby_link_is_up(&server->link)) {
+        server->number = number;
     }
     return true;
 }

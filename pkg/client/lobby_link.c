@@ -10,7 +10,7 @@
 #include "tls/tls.h"
 
 #define DEFAULT_CONNECT_TIMEOUT_MS 5000
-#define DEFAULT_REPLY_TIMEOUT_MS   10000
+#define DEFAULT_REPLY_TIMEOUT_MS   20000
 #define DEFAULT_SILENCE_MS         35000
 #define DEFAULT_BACKOFF_MS         250
 #define DEFAULT_BACKOFF_MAX_MS     30000
@@ -69,7 +69,8 @@ static void on_up(void *arg)
 static bool is_lasting(enum lobby_code code)
 {
     return code == LOBBY_CODE_BAD_PASSWORD || code == LOBBY_CODE_BANNED ||
-           code == LOBBY_CODE_UNVERIFIED || code == LOBBY_CODE_ADDRESS_LIMIT;
+           code == LOBBY_CODE_UNVERIFIED || code == LOBBY_CODE_ADDRESS_LIMIT ||
+           code == LOBBY_CODE_TAKEN || code == LOBBY_CODE_RATE || code == LOBBY_CODE_NOT_A_SERVER;
 }
 
 /* False when the line is no message of the tracker's. */

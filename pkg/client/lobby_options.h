@@ -16,7 +16,8 @@ struct lobby_options {
     const char *source;      /* numeric address to connect from; NULL: the system's choice */
     /* Limits; 0 stands for the default. */
     uint32_t connect_timeout_ms; /* 5,000, TLS included */
-    uint32_t reply_timeout_ms;   /* 10,000 for the answer to the login */
+    uint32_t reply_timeout_ms;   /* 20,000 for the answer to the login, which waits after bad
+                                    passwords   of the same address */
     uint32_t silence_ms;         /* game servers: 35,000 without a word (the tracker pings every
                                     10 s); then the connection is made anew */
     uint32_t backoff_ms;         /* 250: the first pause is at most this, then twice as much … */

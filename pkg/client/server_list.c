@@ -20,7 +20,7 @@ struct entry {
     UT_hash_handle hh; /* by id, which is its message's */
     struct writer line;
     struct lobby_message message; /* one server */
-    unsigned seen;                /* the connection that told it last */
+    unsigned seen;                /* the list that it stood in, or was told after */
 };
 
 struct server_list {
@@ -28,8 +28,9 @@ struct server_list {
     const struct server_list_events *events;
     void *arg;
     struct entry *entries;
-    unsigned connection; /* counts them */
+    unsigned lists; /* counts them: a list comes at first, and again to who did not keep up */
     bool whole;
+    bool in_list; /* more of it is to come */
     bool destroyed;
 };
 
@@ -83,9 +84,9 @@ static void take_server(struct server_list *list, const struct lobby_server *ser
     struct entry *old = find(list, server->id), *entry = keep(server);
     if (!entry)
         return;
-    entry->seen = list->connection;
+    entry->seen = list->lists;
     if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
-        old->seen = list->connection;
+        old->seen = list->lists;
         free_entry(entry);
         return;
     }
@@ -104,13 +105,13 @@ static void drop(struct server_list *list, struct entry *entry)
     free_entry(entry);
 }
 
-/* What the connection before knew and this one does not. */
+/* What was known before and the list has not. */
 static void drop_unseen(struct server_list *list)
 {
     struct entry *entry, *next;
     const unsigned generation = list->link.wire.generation;
     HASH_ITER (hh, list->entries, entry, next) {
-        if (entry->seen == list->connection)
+        if (entry->seen == list->lists)
             continue;
         drop(list, entry);
         /* The callback may have destroyed the list, or stopped it. */
@@ -124,6 +125,9 @@ static void take_list(struct server_list *list, const struct lobby_message *mess
     const unsigned generation = list->link.wire.generation;
     if (!list->link.greeted)
         lobby_link_greeted(&list->link);
+    if (!list->in_list)
+        list->lists++;
+    list->in_list = message->more;
     for (size_t i = 0; i < message->server_count; i++) {
         take_server(list, &message->servers[i]);
         if (list->link.wire.generation != generation)
@@ -158,8 +162,7 @@ static void on_message(void *arg, const struct lobby_message *message)
 static void on_up(void *arg)
 {
     struct server_list *list = arg;
-    list->connection++;
-    list->whole = false;
+    list->whole = list->in_list = false;
     lobby_write_login(&list->link.wire.out);
     lobby_link_send(&list->link);
 }

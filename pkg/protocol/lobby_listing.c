@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "map/registry.h"
 #include "metrics/metrics.h"
 #include "protocol/lobby_private.h"
 
@@ -121,6 +122,7 @@ static void on_judged(void *arg, enum map_result result, uint64_t version)
         ask_resume(game, on_judged);
     } else if (game->listing == LISTING_RESUMING &&
                (result == MAP_MISSING || result == MAP_OWNED)) {
+        map_unregister(game->session->port->space, id_of(game), NULL, NULL);
         ask_open(game, LISTING_REOPENING);
     } else {
         fail(game, result);
