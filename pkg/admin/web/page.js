@@ -311,6 +311,7 @@ function listen() {
     feed.clear();
     map.start(event.target.value);
   });
+  byId("sign-in").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
   byId("sign-in").addEventListener("close", () => {
     const token = byId("sign-in-token").value;
     if (!token)
