@@ -32,7 +32,8 @@ static void on_nodes(void *arg, bool known)
 }
 
 struct admin *admin_create(struct map *map, const struct health *health,
-                           const struct admin_settings *settings, const char *version)
+                           const struct admin_settings *settings, const char *lobby,
+                           const char *version)
 {
     struct admin *admin = mem_zalloc(1, sizeof *admin);
     admin->map = map;
@@ -40,6 +41,7 @@ struct admin *admin_create(struct map *map, const struct health *health,
     admin->health = health;
     admin->settings = settings;
     admin->version = version;
+    admin->lobby = lobby;
     list_init(&admin->spaces);
     list_init(&admin->asking);
     list_init(&admin->reading);
@@ -172,9 +174,9 @@ static struct admin_space *space_of(struct admin *admin, struct map_space *map)
     return space;
 }
 
-struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request)
+static struct admin_space *find_space(struct admin *admin, struct http_request *request,
+                                      struct bytes name)
 {
-    struct bytes name = http_request_query(request, "space");
     struct map_space *found = NULL;
     char text[64];
     if (name.len < sizeof text && (name.len == 0 || !memchr(name.data, 0, name.len))) {
@@ -186,6 +188,17 @@ struct admin_space *admin_space_asked(struct admin *admin, struct http_request *
         return NULL;
     }
     return space_of(admin, found);
+}
+
+struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request)
+{
+    return find_space(admin, request, http_request_query(request, "space"));
+}
+
+struct admin_space *admin_space_of_servers(struct admin *admin, struct http_request *request)
+{
+    struct bytes name = http_request_query(request, "space");
+    return find_space(admin, request, name.len > 0 ? name : bytes_from_string(admin->lobby));
 }
 
 struct map_view *admin_space_hold(struct admin_space *space, const char **why)

@@ -5,6 +5,7 @@
  *   GET /tracker.js                 the JavaScript client, whatever web.page says
  *   GET /api/v1/clients             the map's entries: space, limit, after (after64), q
  *   GET /api/v1/clients/ID          one of them
+ *   GET /api/v1/servers             game servers: space, game, protocol, empty, full
  *   GET /api/v1/nodes               the front-ends
  *   GET /api/v1/stats               this front-end's numbers
  *   GET /api/v1/shard               the partition of an id: id, space
@@ -40,9 +41,11 @@ extern const struct config_module admin_config;
 const char *admin_settings_check(const struct admin_settings *settings);
 
 struct admin;
-/* settings are read at each use. The map, health and settings must outlive it. version: static. */
+/* settings are read at each use. The map, health and settings must outlive it, and the name of the
+ * game servers' space, lobby. version: static. */
 struct admin *admin_create(struct map *map, const struct health *health,
-                           const struct admin_settings *settings, const char *version);
+                           const struct admin_settings *settings, const char *lobby,
+                           const char *version);
 /* Its connections must be gone. */
 void admin_destroy(struct admin **admin);
 void admin_add_routes(struct admin *admin, struct http_router *router);

@@ -31,6 +31,7 @@ struct admin {
     const struct health *health;
     const struct admin_settings *settings;
     const char *version;
+    const char *lobby; /* the space of game servers */
     struct page *page;
     struct live *live;
     struct list spaces; /* struct admin_space */
@@ -50,6 +51,8 @@ void admin_respond_json(struct http_request *request, int status, const struct w
 void admin_respond_error(struct http_request *request, int status, const char *why);
 /* The space that the query names; NULL: there is none, which has been answered. */
 struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request);
+/* The same, and without one in the query that of the game servers. */
+struct admin_space *admin_space_of_servers(struct admin *admin, struct http_request *request);
 /* NULL when there is no view to be had (why: static text); else it must be released. */
 struct map_view *admin_space_hold(struct admin_space *space, const char **why);
 void admin_space_release(struct admin_space *space);
@@ -57,6 +60,8 @@ void admin_space_release(struct admin_space *space);
 bool admin_nodes_refresh(struct admin *admin);
 
 /* page.c */
+/* Whether a list of entity tags has this one (RFC 9110, 13.1.2: weak comparison). */
+bool admin_has_tag(struct bytes list, const char *tag);
 struct page *page_create(void);
 void page_destroy(struct page **page);
 void page_add_routes(struct admin *admin, struct http_router *router);
@@ -66,6 +71,9 @@ void api_add_routes(struct admin *admin, struct http_router *router);
 void api_nodes_read(struct admin *admin);
 /* Answers those that wait. */
 void api_end(struct admin *admin);
+
+/* servers.c */
+void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space);
 
 /* live.c */
 struct live *live_create(struct admin *admin);

@@ -236,6 +236,18 @@ static void on_client(void *arg, struct http_request *request)
     begin_space_call(arg, request, answer_client);
 }
 
+/* GET /api/v1/servers */
+
+static void on_servers(void *arg, struct http_request *request)
+{
+    struct admin *admin = arg;
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+        return;
+    struct admin_space *space = admin_space_of_servers(admin, request);
+    if (space)
+        begin_call(admin, request, space, servers_answer);
+}
+
 /* GET /api/v1/nodes */
 
 static void answer_nodes(struct admin *admin, struct http_request *request,
@@ -311,6 +323,7 @@ void api_add_routes(struct admin *admin, struct http_router *router)
 {
     http_router_add(router, "GET", "/api/v1/clients", on_clients, admin);
     http_router_add(router, "GET", "/api/v1/clients/*", on_client, admin);
+    http_router_add(router, "GET", "/api/v1/servers", on_servers, admin);
     http_router_add(router, "GET", "/api/v1/nodes", on_nodes, admin);
     http_router_add(router, "GET", "/api/v1/stats", on_stats, admin);
     http_router_add(router, "GET", "/api/v1/shard", on_shard, admin);

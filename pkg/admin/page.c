@@ -100,8 +100,7 @@ void page_destroy(struct page **page)
     *page = NULL;
 }
 
-/* Whether a list of entity tags has this one (RFC 9110, 13.1.2: weak comparison). */
-static bool has_tag(struct bytes list, const char *tag)
+bool admin_has_tag(struct bytes list, const char *tag)
 {
     size_t len = strlen(tag);
     if (bytes_equal(list, BYTES_LITERAL("*")))
@@ -129,7 +128,7 @@ static void on_file(void *arg, struct http_request *request)
              is_html           ? POLICY
              : file->is_client ? SHARED
                                : "");
-    if (known.len > 0 && has_tag(known, file->tag))
+    if (admin_has_tag(known, file->tag))
         http_respond(request, 304, NULL, headers, (struct bytes){0});
     else
         http_respond(request, 200, file->type, headers, file->data);

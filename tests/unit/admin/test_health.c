@@ -48,7 +48,8 @@ static int create(void **state)
     stage->net = net_create(stage->world->loop, &stage->net_settings);
     stage->router = http_router_create();
     stage->health = health_create(stage->front->map);
-    stage->admin = admin_create(stage->front->map, stage->health, &stage->admin_settings, "0.0.0");
+    stage->admin =
+        admin_create(stage->front->map, stage->health, &stage->admin_settings, "lobby", "0.0.0");
     stage->listener =
         listener_create(stage->net, "127.0.0.1:0", &stage->net_settings, &callbacks, stage, &error);
     if (!stage->listener)

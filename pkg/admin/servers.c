@@ -1,0 +1,157 @@
+/*
+ * servers: GET /api/v1/servers: the game servers of the lobby's space, with an entity tag, so that
+ * who asks again is told in a few bytes that nothing has changed.
+ *
+ * The tag is made of the answer: all front-ends that know the same list give the same one.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/admin_private.h"
+#include "base/sha1.h"
+#include "protocol/listed.h"
+
+#define TAG_SIZE (2 * SHA1_SIZE + 3)
+
+/* What the query says of servers that are empty, or full. */
+enum wanted { WANTED_TOO, WANTED_NOT, WANTED_ONLY };
+
+struct filter {
+    struct bytes game; /* data NULL: any */
+    struct bytes protocol;
+    enum wanted empty, full;
+};
+
+/* False when it is none of the words. */
+static bool read_wanted(struct bytes text, enum wanted *wanted)
+{
+    static const struct {
+        const char *word;
+        enum wanted wanted;
+    } words[] = {{"true", WANTED_TOO},
+                 {"1", WANTED_TOO},
+                 {"false", WANTED_NOT},
+                 {"0", WANTED_NOT},
+                 {"only", WANTED_ONLY}};
+    *wanted = WANTED_TOO;
+    if (text.len == 0)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (bytes_equal(text, bytes_from_string(words[i].word))) {
+            *wanted = words[i].wanted;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_filter(struct http_request *request, struct filter *filter)
+{
+    *filter = (struct filter){.game = http_request_query(request, "game"),
+                              .protocol = http_request_query(request, "protocol")};
+    return read_wanted(http_request_query(request, "empty"), &filter->empty) &&
+           read_wanted(http_request_query(request, "full"), &filter->full);
+}
+
+static bool fits(enum wanted wanted, bool is)
+{
+    return wanted == WANTED_TOO || is == (wanted == WANTED_ONLY);
+}
+
+/* Numbers may be written as strings: what is written counts. */
+static bool passes(const struct filter *filter, struct listed *listed)
+{
+    const struct lobby_infos *infos = &listed->server.infos;
+    struct bytes game = listed_text(listed, "game"), most = listed_text(listed, "max_players");
+    bool is_empty = !infos->has_players || infos->players == 0;
+    bool is_full = most.len > 0 && infos->has_players && bytes_decimal(most) > 0 &&
+                   infos->players == bytes_decimal(most);
+    if (game.len == 0)
+        game = listed_text(listed, "gamename");
+    return (filter->game.len == 0 || bytes_equal(game, filter->game)) &&
+           (filter->protocol.len == 0 ||
+            bytes_equal(listed_text(listed, "protocol"), filter->protocol)) &&
+           fits(filter->empty, is_empty) && fits(filter->full, is_full);
+}
+
+static void write_server(struct json_writer *json, const struct admin *admin,
+                         const struct map_entry *entry, const struct lobby_server *server)
+{
+    struct bytes name = map_nodes_name(admin->nodes, map_entry_field(entry, "node"));
+    json_write_object_begin(json);
+    json_write_member(json, "id", server->id);
+    json_write_member(json, "ip", server->ip);
+    json_write_name(json, "port");
+    json_write_integer(json, server->port);
+    json_write_member(json, "source", map_entry_field(entry, "protocol"));
+    json_write_member(json, "state", bytes_from_string(lobby_state_name(server->state)));
+    json_write_name(json, "since");
+    json_write_integer(json, (int64_t)server->since);
+    if (name.len > 0 && json_is_text(name))
+        json_write_member(json, "node_name", name);
+    json_write_name(json, "infos");
+    json_write_object_begin(json);
+    for (size_t i = 0; i < server->infos.property_count; i++) {
+        const struct lobby_property *property = &server->infos.properties[i];
+        if (!json_is_text(property->name) || !json_scalar_is_valid(property->value))
+            continue;
+        json_write_key(json, property->name);
+        json_write_raw(json, property->value);
+    }
+    json_write_object_end(json);
+    json_write_object_end(json);
+}
+
+static void write_all(struct writer *text, const struct admin *admin,
+                      const struct admin_space *space, const struct filter *filter)
+{
+    size_t count;
+    struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
+    struct json_writer json = json_writer_over(text);
+    json_write_object_begin(&json);
+    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    json_write_name(&json, "servers");
+    json_write_array_begin(&json);
+    for (size_t i = 0; i < count; i++) {
+        struct listed listed;
+        if (!listed_read(entries[i], &listed))
+            continue;
+        if (passes(filter, &listed))
+            write_server(&json, admin, entries[i], &listed.server);
+        listed_free(&listed);
+    }
+    json_write_array_end(&json);
+    json_write_object_end(&json);
+    writer_u8(text, '\n');
+}
+
+static void make_tag(struct bytes text, char tag[TAG_SIZE])
+{
+    uint8_t digest[SHA1_SIZE];
+    size_t at = 0;
+    sha1_hash(text, digest);
+    tag[at++] = '"';
+    for (size_t i = 0; i < SHA1_SIZE; i++)
+        at += (size_t)snprintf(tag + at, TAG_SIZE - at, "%02x", digest[i]);
+    tag[at++] = '"';
+    tag[at] = 0;
+}
+
+void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space)
+{
+    struct filter filter;
+    struct writer text = {0};
+    char tag[TAG_SIZE], headers[128];
+    if (!read_filter(request, &filter)) {
+        admin_respond_error(request, 400, "empty and full: true, false or only is expected");
+        return;
+    }
+    write_all(&text, admin, space, &filter);
+    make_tag(writer_bytes_written(&text), tag);
+    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n", tag);
+    if (admin_has_tag(http_request_header(request, "If-None-Match"), tag))
+        http_respond(request, 304, NULL, headers, (struct bytes){0});
+    else
+        http_respond(request, 200, JSON_TYPE, headers, writer_bytes_written(&text));
+    writer_free(&text);
+}
