@@ -156,14 +156,12 @@ static void on_overdue(void *arg)
     }
 }
 
-void turntable_answer_forget(struct watch *watch)
+void turntable_answer_forget_removed(struct subscriptions *subscriptions)
 {
-    if (watch->awaited == 0)
-        return;
-    LIST_FOREACH (node, &watch->of->answers) {
+    LIST_FOREACH (node, &subscriptions->answers) {
         struct answer *answer = list_entry(node, struct answer, of_session);
         for (size_t i = 0; i < answer->count; i++) {
-            if (answer->watches[i] == watch)
+            if (answer->watches[i] != NULL && answer->watches[i]->removed)
                 answer->watches[i] = NULL;
         }
     }

@@ -293,13 +293,13 @@ void turntable_presence_unsubscribe(struct turntable_session *session,
         if (watch != NULL)
             watch->removed = true;
     }
+    turntable_answer_forget_removed(subscriptions);
     for (size_t i = 0; i < subscriptions->count; i++) {
         struct watch *watch = subscriptions->watches[i];
         if (!watch->removed) {
             subscriptions->watches[kept++] = watch;
             continue;
         }
-        turntable_answer_forget(watch);
         free_watch(watch);
     }
     subscriptions->count = kept;

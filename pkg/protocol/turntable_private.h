@@ -229,8 +229,8 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
                              size_t count);
 /* A status has become known for which answers wait. */
 void turntable_answer_wake(struct subscriptions *subscriptions);
-/* The watch is no more. */
-void turntable_answer_forget(struct watch *watch);
+/* Watches that are marked as removed are about to be no more. */
+void turntable_answer_forget_removed(struct subscriptions *subscriptions);
 void turntable_answer_drop_all(struct subscriptions *subscriptions);
 
 /* turntable_room.c */

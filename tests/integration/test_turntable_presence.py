@@ -91,6 +91,29 @@ def test_unsubscribe_ends_what_it_names(t):
     a.wait_for_metric("tracker_subscriptions", lambda value: value == 0)
 
 
+def test_what_is_unsubscribed_before_it_is_known_is_not_answered(t):
+    """Also in long answers that wait: what was asked for, and taken back, many times over."""
+    redis, (a, b) = start(t, **{"redis.deadline": "20s"})
+    friend, watcher = connect(t, b, "1:1"), connect(t, a)
+    watcher.expect("idyou")
+    ids = [f"2:{number}" for number in range(5000)]
+    redis.freeze()
+    watcher.say("subscribe", ["1:1", *ids])
+    for _ in range(10):
+        watcher.say("subscribe", ids)
+        watcher.say("unsubscribe", ids)
+    watcher.say("subscribe", ["2:7", "1:1"])
+    a.wait_for_metric("tracker_subscriptions", lambda value: value == 2)
+    redis.thaw()
+    assert watcher.expect("userchange") == {"1:1": "online"}
+    for _ in range(10):
+        assert watcher.expect("userchange") == {}
+    assert watcher.expect("userchange") == {"2:7": "offline", "1:1": "online"}
+    friend.say("status", "busy")
+    watcher.wait_statuses({"1:1": "busy"})
+    assert len(watcher.told["2:9"]) == 0
+
+
 def test_many_ids_are_answered_in_chunks_of_500(t):
     _, (a, b) = start(t)
     connect(t, b, "1:7"), connect(t, a, "1:1203")
