@@ -79,6 +79,7 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
         view_link_up(&map->spaces[i]);
     presence_link_up(map);
     relays_link_up(map->relays);
+    secrets_reread(map);
     node_link_up(map->node_channel);
 }
 
@@ -218,6 +219,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->arg = arg;
     map->name = mem_strdup(name);
     id_make_hex(map->node, NODE_ID_LENGTH);
+    list_init(&map->secrets);
     list_init(&map->deadlines);
     map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
     map->tick_timer = loop_timer_create(loop, tick, map);

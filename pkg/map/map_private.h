@@ -240,6 +240,7 @@ struct map {
     struct channels *channels;
     struct waits *waits;
     struct relays *relays;
+    struct list secrets; /* struct map_secret */
     struct map_finish_wait *finish;
     struct delivery *delivery; /* the innermost */
 };
@@ -339,6 +340,9 @@ void session_lose(struct map_session *session, struct bytes id);
 /* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
  */
 void session_drop(struct map_space *space, struct bytes id);
+
+/* secret.c: there is a new link, or a new epoch. */
+void secrets_reread(struct map *map);
 
 /* registry.c */
 bool registry_has_prober(const struct map_space *space);

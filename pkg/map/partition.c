@@ -117,8 +117,10 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     closes_repeat(partition);
     presence_new_epoch(partition);
     /* What Redis forgot with the old epoch. */
-    if (partition->index == 0)
+    if (partition->index == 0) {
         map_put_count(partition->space);
+        secrets_reread(partition->map);
+    }
 }
 
 /* hello's array: {"ok", epoch, revision, link, now, hold until, new}. */

@@ -25,6 +25,7 @@ static const struct {
     {&turntable_config, offsetof(struct configuration, turntable)},
     {&sync_config, offsetof(struct configuration, sync)},
     {&lobby_config, offsetof(struct configuration, lobby)},
+    {&q3master_config, offsetof(struct configuration, q3master)},
     {&auth_config, offsetof(struct configuration, auth)},
 };
 
@@ -44,6 +45,9 @@ static const struct {
     {&sync_config, offsetof(struct configuration, sync), offsetof(struct listener_settings, sync)},
     {&lobby_config, offsetof(struct configuration, lobby),
      offsetof(struct listener_settings, lobby)},
+    {&q3master_config, offsetof(struct configuration, q3master),
+     offsetof(struct listener_settings, q3master)},
+    {&udp_config, offsetof(struct configuration, udp), offsetof(struct listener_settings, udp)},
 };
 
 #define MODULES (sizeof modules / sizeof *modules)

@@ -12,6 +12,7 @@
 #include "net/udp.h"
 #include "net/websocket.h"
 #include "protocol/lobby.h"
+#include "protocol/q3master.h"
 #include "protocol/sync.h"
 #include "protocol/tracker.h"
 #include "protocol/turntable.h"
@@ -34,6 +35,7 @@ struct configuration {
     struct turntable_settings turntable;
     struct sync_settings sync;
     struct lobby_settings lobby;
+    struct q3master_settings q3master;
     struct auth_settings auth;
 };
 
@@ -55,6 +57,8 @@ struct listener_settings {
     struct turntable_settings turntable;
     struct sync_settings sync;
     struct lobby_settings lobby;
+    struct q3master_settings q3master;
+    struct udp_settings udp;
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);

@@ -21,11 +21,14 @@ struct kind {
     bool for_operators; /* goes on while the front-end drains */
     bool has_space;
     bool in_lobby; /* its space is the lobby's unless said otherwise */
-    /* Whose settings may be options, before net's: the first that has one of the name. */
+    bool is_udp;   /* it has no connections: bind opens it instead of net */
+    /* Whose settings may be options, before net's: the first that has one of the name. Of udp:
+     * without net's. */
     const struct config_module *const *modules;
     /* NULL, or why it cannot be with these settings (static text). May be NULL. */
     const char *(*check)(const struct listener_settings *settings);
     void (*open)(struct entry *entry);
+    char *(*bind)(struct entry *entry); /* NULL, or what is wrong (the caller frees) */
     void (*close)(struct entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
 };
@@ -50,6 +53,7 @@ struct entry {
     struct tracker_port *tracker;
     struct web *web;
     struct lobby_port *lobby;
+    struct q3master_port *q3master;
 };
 
 struct listeners {
@@ -144,6 +148,27 @@ static void accepted_lobby(void *arg, struct conn *conn)
     lobby_serve(entry->lobby, conn);
 }
 
+static const char *check_q3master(const struct listener_settings *settings)
+{
+    return q3master_settings_check(&settings->q3master);
+}
+
+static char *bind_q3master(struct entry *entry)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
+    char *error = NULL;
+    entry->q3master =
+        q3master_port_create(context->q3master, map_space_find(context->map, name), entry->where,
+                             &entry->settings.q3master, &entry->settings.udp, &error);
+    return error;
+}
+
+static void close_q3master(struct entry *entry)
+{
+    q3master_port_destroy(&entry->q3master);
+}
+
 static const struct config_module *const tracker_modules[] = {&tracker_config, NULL};
 static const struct config_module *const web_modules[] = {
     &http_config, &websocket_config, &tracker_config, &turntable_config, &sync_config, NULL};
@@ -153,6 +178,7 @@ static const struct config_module *const sync_modules[] = {&sync_config, &http_c
                                                            &websocket_config, NULL};
 
 static const struct config_module *const lobby_modules[] = {&lobby_config, NULL};
+static const struct config_module *const q3master_modules[] = {&q3master_config, &udp_config, NULL};
 
 static const struct kind kinds[] = {
     {"tracker", .has_space = true, .modules = tracker_modules, .open = open_tracker,
@@ -171,6 +197,8 @@ static const struct kind kinds[] = {
      .accepted = accepted_lobby},
     {"lobby-clients", .has_space = true, .in_lobby = true, .modules = lobby_modules,
      .open = open_lobby_for_clients, .close = close_lobby, .accepted = accepted_lobby},
+    {"q3master", .has_space = true, .in_lobby = true, .is_udp = true, .modules = q3master_modules,
+     .check = check_q3master, .bind = bind_q3master, .close = close_q3master},
 };
 
 static const char standard_listeners[] =
@@ -290,12 +318,24 @@ static char *unknown_option(const struct kind *kind, const char *option)
     struct nearest nearest = {NULL, SIZE_MAX};
     for (size_t i = 0; kind->modules[i]; i++)
         look_in(&nearest, kind->modules[i], option);
-    look_in(&nearest, &net_config, option);
+    if (!kind->is_udp)
+        look_in(&nearest, &net_config, option);
     if (kind->has_space)
         look_at(&nearest, "space", config_distance(option, "space"));
     if (kind->for_operators)
         look_at(&nearest, "admin", config_distance(option, "admin"));
     return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest.name);
+}
+
+static bool has_option(const struct kind *kind, const char *option)
+{
+    if (!kind->is_udp)
+        return listener_settings_has(kind->modules, option);
+    for (size_t i = 0; kind->modules[i]; i++) {
+        if (config_has_option(kind->modules[i], option))
+            return true;
+    }
+    return false;
 }
 
 static char *apply_option(struct entry *entry, const struct option *option)
@@ -305,7 +345,7 @@ static char *apply_option(struct entry *entry, const struct option *option)
         return set_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
-    if (!listener_settings_has(kind->modules, option->name))
+    if (!has_option(kind, option->name))
         return unknown_option(kind, option->name);
     return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
@@ -368,7 +408,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     if (!error)
         error = check_settings(kind, &entry->settings);
     if (!error)
-        error = listener_check(entry->where);
+        error = kind->is_udp ? udp_check(entry->where) : listener_check(entry->where);
     if (error) {
         char *whole = mem_format("listen: %s: %s", specification, error);
         free(error);
@@ -411,17 +451,24 @@ static const char *admit(void *arg, const struct address *peer)
     return context->admit(context->arg, peer);
 }
 
-static char *open_entry(struct entry *entry)
+static char *listen_on(struct entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
+    if (entry->kind->bind)
+        return entry->kind->bind(entry);
     entry->callbacks =
         (struct listener_callbacks){.admit = admit, .accepted = entry->kind->accepted};
     if (entry->kind->open)
         entry->kind->open(entry);
     entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
                                       &entry->callbacks, entry, &error);
-    if (entry->listener)
+    return error;
+}
+
+static char *name_entry(const struct entry *entry, char *error)
+{
+    if (!error)
         return NULL;
     char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
     free(error);
@@ -432,8 +479,10 @@ char *listeners_open(struct listeners *listeners)
 {
     char *error = NULL;
     LIST_FOREACH (node, &listeners->entries) {
-        if (!error)
-            error = open_entry(list_entry(node, struct entry, link));
+        if (!error) {
+            struct entry *entry = list_entry(node, struct entry, link);
+            error = name_entry(entry, listen_on(entry));
+        }
     }
     return error;
 }
@@ -455,6 +504,8 @@ void listeners_stop(struct listeners *listeners, bool all)
         struct entry *entry = list_entry(node, struct entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_stop(entry->listener);
+        if (entry->kind->is_udp)
+            entry->kind->close(entry);
         if (entry->web)
             web_set_draining(entry->web);
     }
@@ -470,7 +521,7 @@ static char *derive_settings(const struct entry *entry, const struct configurati
     listener_settings_copy(to, configuration);
     for (size_t i = 0; i < entry->option_count && !error; i++) {
         const struct option *option = &entry->options[i];
-        if (listener_settings_has(own, option->name))
+        if (has_option(entry->kind, option->name))
             error = listener_settings_set(to, own, option->name, option->value);
     }
     if (error)
@@ -500,16 +551,9 @@ static char *reload_entry(struct entry *entry)
         return error;
     listener_settings_free(&entry->settings);
     entry->settings = settings;
+    if (entry->q3master)
+        q3master_port_reload(entry->q3master);
     return entry->listener ? listener_reload_tls(entry->listener) : NULL;
-}
-
-static char *name_entry(const struct entry *entry, char *error)
-{
-    if (!error)
-        return NULL;
-    char *whole = mem_format("%s=%s: %s", entry->kind->name, entry->where, error);
-    free(error);
-    return whole;
 }
 
 char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)
@@ -542,6 +586,8 @@ void listeners_describe(const struct listeners *listeners, struct writer *to)
     LIST_FOREACH (node, &listeners->entries) {
         const struct entry *entry = list_entry(node, struct entry, link);
         writer_format(to, "%s%s=%s", to->len ? "," : "", entry->kind->name,
-                      entry->listener ? listener_where(entry->listener) : entry->where);
+                      entry->listener   ? listener_where(entry->listener)
+                      : entry->q3master ? q3master_port_where(entry->q3master)
+                                        : entry->where);
     }
 }

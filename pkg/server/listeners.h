@@ -23,6 +23,7 @@ struct listeners_context {
     struct turntable_service *turntable;
     struct sync_service *sync;
     struct lobby_service *lobby;
+    struct q3master_service *q3master;
     const struct http_router *admin; /* of web listeners */
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);

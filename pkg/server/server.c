@@ -150,6 +150,8 @@ static void add_listeners(struct server *server, const struct configuration *con
         bans_create(server->map, configuration->lobby.bans, &configuration->lobby.bans_reread);
     server->lobby =
         lobby_service_create(server->map, server->bans, &configuration->lobby, &configuration->udp);
+    server->q3master =
+        q3master_service_create(server->map, server->bans, &configuration->q3master);
     server->listeners = listeners_create(&(struct listeners_context){
         .net = server->net,
         .map = server->map,
@@ -158,6 +160,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .turntable = server->turntable,
         .sync = server->sync,
         .lobby = server->lobby,
+        .q3master = server->q3master,
         .admin = server->admin_router,
         .bare = server->bare_router,
         .admit = admit,
@@ -213,6 +216,7 @@ static void stop(struct server *server)
     turntable_service_destroy(&server->turntable);
     sync_service_destroy(&server->sync);
     lobby_service_destroy(&server->lobby);
+    q3master_service_destroy(&server->q3master);
     bans_destroy(&server->bans);
     admin_destroy(&server->admin);
     health_destroy(&server->health);

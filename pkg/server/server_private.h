@@ -33,6 +33,7 @@ struct server {
     struct sync_service *sync;
     struct bans *bans;
     struct lobby_service *lobby;
+    struct q3master_service *q3master;
     struct http_router *admin_router;
     struct http_router *bare_router;
     struct health *health;

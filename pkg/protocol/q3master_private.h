@@ -1,0 +1,150 @@
+/*
+ * q3master_private: the parts of the master: q3master.c (service, ports, what is received and
+ * sent), q3master_list.c (the servers of a space), q3master_replies.c (prepared lists),
+ * q3master_register.c (heartbeats, answers, probes).
+ */
+#ifndef PROTOCOL_Q3MASTER_PRIVATE_H
+#define PROTOCOL_Q3MASTER_PRIVATE_H
+
+#include "base/random.h"
+
+/* Peers choose the keys: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
+#include "auth/bucket.h"
+#include "auth/cookie.h"
+#include "auth/slots.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "codec/q3games.h"
+#include "codec/q3master.h"
+#include "codec/q3master_reply.h"
+#include "map/registry.h"
+#include "map/secret.h"
+#include "map/view.h"
+#include "metrics/metrics.h"
+#include "protocol/q3master.h"
+
+#define Q3MASTER_OUTPUT_MIN 65536
+
+/* A game server of the space, or one that is being registered. */
+struct q3master_entry {
+    UT_hash_handle hh; /* by id */
+    struct q3master_server server;
+    char *game; /* what server.game and server.gametype borrow from */
+    uint64_t since;
+    uint64_t pending_until; /* ms; 0: the view has it */
+    size_t place;           /* among the listed; only when it is */
+    bool listed;            /* players may be told of it */
+    bool registered;        /* by UDP: it counts */
+    uint8_t id_len;
+    char id[];
+};
+
+/* What is known of a space. */
+struct q3master_list {
+    struct list link; /* the service's */
+    struct q3master_service *service;
+    struct map_space *space;
+    struct map_view *view;
+    struct map_watcher watcher;
+    struct map_prober prober;
+    struct list ports;
+    struct loop_timer *timer; /* forgets those that never came */
+    struct q3master_entry *entries;
+    struct q3master_entry **listed;
+    size_t listed_count, listed_capacity;
+    uint64_t generation; /* counts changes of what is listed */
+    struct slots registered;
+};
+
+/* A prepared list, or none when the game is rejected. */
+struct q3master_prepared {
+    UT_hash_handle hh; /* by key */
+    struct list used;  /* the most recently used last */
+    struct q3master_reply *reply;
+    uint64_t generation;
+    uint64_t made_ms;
+    uint8_t key_len;
+    uint8_t key[Q3MASTER_KEY_MAX];
+};
+
+struct q3master_replies {
+    struct q3master_prepared *all;
+    struct list used;
+};
+
+/* Addresses that are listed under another one. */
+struct q3master_mapping {
+    struct address from, to;
+};
+
+struct q3master_port {
+    struct list in_list;
+    struct q3master_list *list;
+    struct q3master_service *service;
+    const struct q3master_settings *settings;
+    struct udp *udp;
+    bool ipv4, ipv6; /* whom it can send to */
+    struct q3games *games;
+    struct q3master_mapping *mappings;
+    size_t mapping_count;
+    struct q3master_replies replies;
+};
+
+struct q3master_service {
+    struct map *map;
+    struct loop *loop;
+    struct bans *bans;
+    struct bans_watcher bans_watcher;
+    const struct q3master_settings *settings;
+    struct list lists;
+    struct cookie_keys keys;
+    struct map_secret *secret; /* NULL: the setting's, or nobody has needed one yet */
+    struct bucket_table *heartbeats, *answers, *queries;
+    uint64_t output_us; /* when output was filled last */
+    int64_t output;     /* bytes that may be sent now */
+    uint64_t turn;      /* where the next list begins */
+    struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit;
+};
+
+/* q3master_settings.c, q3master.c */
+/* False when the text is no mapping. mappings (may be NULL): allocated. */
+bool q3master_map_read(const char *text, struct q3master_mapping **mappings, size_t *count);
+uint64_t q3master_now_ms(const struct q3master_service *service); /* Redis's wall clock */
+void q3master_drop(struct q3master_service *service, const struct address *peer, enum metric metric,
+                   const char *why);
+/* Whether that may be sent. small: what keeps servers listed, which comes first. */
+bool q3master_may_send(struct q3master_service *service, size_t bytes, bool small);
+bool q3master_has_secret(const struct q3master_service *service);
+
+/* q3master_list.c */
+struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,
+                                        const char **why);
+/* Its ports must be gone. */
+void q3master_list_release(struct q3master_list *list);
+struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id);
+/* It is being registered: it counts until the view has it, or some time has passed. */
+void q3master_list_expect(struct q3master_list *list, struct bytes id,
+                          const struct address *address);
+/* The game of the first server that registered with this protocol; data NULL: there is none. */
+struct bytes q3master_list_first_game(const struct q3master_list *list, int32_t protocol);
+
+/* q3master_replies.c */
+void q3master_replies_init(struct q3master_replies *replies);
+void q3master_replies_clear(struct q3master_replies *replies);
+/* The list for a query; NULL: it is not to be answered. Valid until the next one is asked for. */
+const struct q3master_reply *q3master_replies_get(struct q3master_port *port,
+                                                  const struct q3master_query *query);
+
+/* q3master_register.c */
+void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,
+                             struct bytes tag);
+void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
+                        const struct q3master_info *info);
+void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe);
+/* Takes those off that are banned now. */
+void q3master_list_ban(struct q3master_list *list);
+
+#endif
