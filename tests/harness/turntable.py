@@ -32,6 +32,8 @@ class Turntable:
         self.told = collections.defaultdict(list)
         self.rooms = collections.defaultdict(list)
         self.members = collections.defaultdict(set)
+        # Rooms of which all members are to be told.
+        self.coming, self.lost = set(), set()
         self.closed = None
         self.syncs = 0
         if user is not None:
@@ -53,8 +55,8 @@ class Turntable:
     # Speaking.
 
     def say(self, command, data=None, **more):
-        if command == "leavegame":
-            self.members[data["channel"]] = set()
+        if command == "joingame":
+            self.coming.add(data["channel"])
         elif command == "idme" and self.user is None:
             self.user = data
         self.say_text(text_of(command, data, **more))
@@ -98,13 +100,15 @@ class Turntable:
         elif message["command"] == "member":
             self._note_members(data["channel"], set(data["joined"]), set(data["left"]))
         elif message["command"] == "error" and data["code"] == "lost":
-            self.members[data["channel"]] = set()
+            self.lost.add(data["channel"])
 
     def _note_members(self, room, joined, left):
-        """A member that names oneself for the first time, or the first after a loss, has all."""
+        """The one that answers a joingame, and the first after a loss, has all."""
         known = self.members[room]
-        if self.user in joined and self.user not in known:
+        if room in self.lost or (self.user in joined and room in self.coming):
             known = set()
+            self.lost.discard(room)
+            self.coming.discard(room)
         self.members[room] = (known | joined) - left
 
     def pump(self, timeout=0):
