@@ -42,6 +42,22 @@ def test_a_front_end_is_killed_and_its_server_comes_back_at_another(t):
     t.fsck(redis)
 
 
+def test_a_front_end_stands_still_for_longer_than_an_answer_is_waited_for(t):
+    """Its lease is longer than redis.deadline: the server that comes back waits, and is not sent away."""
+    more = {"map.lease": "8s", "redis.deadline": "1s"}
+    _, (a, b) = lobby(t, **more)
+    player = watch(t, b)
+    game = t.connect(a, Game, kind="lobby-servers").be_listed(players=1)
+    player.wait_for(lambda servers: game.id in servers)
+    a.freeze()
+    again = come_back(t, b, game, players=2)
+    player.wait_for(lambda servers: game.id in servers and servers[game.id]["players"] == 2, 40)
+    again.infos(players=3)
+    player.wait_for(lambda servers: servers[game.id]["players"] == 3)
+    a.thaw()
+    game.refused("taken")
+
+
 def test_a_front_end_is_killed_and_its_server_does_not_return(t):
     redis, (a, b) = lobby(t, **{"client.grace": "1s"})
     player = watch(t, b)
