@@ -22,8 +22,6 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby_private.h"
 
-#define ATTEMPTS 5
-
 static struct bytes id_of(const struct game *game)
 {
     return bytes_from_string(game->id);
@@ -92,21 +90,8 @@ static void put_differences(struct game *game)
     (void)map_session_set(game->map, id_of(game), &suspect, 1);
 }
 
-/* With Redis there, what takes so long is another front-end's end: its lease must run out before
- * its entries can be somebody else's. */
-static bool try_again(struct game *game, enum map_result result)
-{
-    if (result != MAP_DEADLINE || !map_is_ready(game->session->port->service->map, NULL) ||
-        ++game->attempts > ATTEMPTS)
-        return false;
-    ask_open(game, LISTING_OPENING);
-    return true;
-}
-
 static void fail(struct game *game, enum map_result result)
 {
-    if (try_again(game, result))
-        return;
     set_listing(game, LISTING_NONE);
     if (result == MAP_OWNED || result == MAP_MISSING)
         lobby_end_with(game->session, LOBBY_CODE_TAKEN,
@@ -132,7 +117,6 @@ static void on_judged(void *arg, enum map_result result, uint64_t version)
 
     if (result == MAP_OK) {
         set_listing(game, LISTING_LISTED);
-        game->attempts = 0;
         put_differences(game); /* it may have said more meanwhile */
     } else if (game->listing == LISTING_OPENING && result == MAP_OWNED) {
         ask_resume(game, on_judged);

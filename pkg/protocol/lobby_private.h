@@ -161,7 +161,6 @@ struct game {
     struct address address;
     struct listed_fields wanted, changes;
     enum listing_state listing;
-    unsigned attempts; /* to be listed, that the map did not judge in time */
     bool has_infos;
     bool verified;
     bool suspect;
