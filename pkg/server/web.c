@@ -183,11 +183,22 @@ find_protocol(const struct web *web, const struct http_request *request, const c
     return NULL;
 }
 
-/* The space that the path names, or the listener's; NULL when there is none of that name. */
-static struct map_space *find_space(const struct web *web, const struct http_request *request,
-                                    const struct protocol *protocol)
+/* What follows the name of a protocol in the path: of any, as a subprotocol may have chosen another
+ * one than the path. A listener of one protocol knows that one's path only. */
+static struct bytes space_in_path(const struct web *web, struct bytes path)
 {
-    struct bytes name = rest_of_path(http_request_path(request), protocol->name);
+    for (size_t i = 0; i < PROTOCOLS; i++) {
+        struct bytes rest = rest_of_path(path, protocols[i].name);
+        if (rest.data != NULL && (web->only == NULL || web->only == &protocols[i]))
+            return rest;
+    }
+    return (struct bytes){NULL, 0};
+}
+
+/* The space that the path names, or the listener's; NULL when there is none of that name. */
+static struct map_space *find_space(const struct web *web, const struct http_request *request)
+{
+    struct bytes name = space_in_path(web, http_request_path(request));
     char text[SPACE_NAME_MAX + 1];
     struct map_space *space;
     if (name.len == 0)
@@ -256,7 +267,7 @@ static bool on_upgrade(void *arg, struct http_request *request)
         return true;
     }
     protocol = find_protocol(web, request, &subprotocol);
-    map = protocol != NULL ? find_space(web, request, protocol) : NULL;
+    map = protocol != NULL ? find_space(web, request) : NULL;
     if (map == NULL)
         refuse(request, 404, protocol != NULL ? "no such space" : "no WebSocket protocol here",
                METRIC_WEBSOCKET_REFUSED_PATH);

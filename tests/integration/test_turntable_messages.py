@@ -3,7 +3,7 @@ import json
 import time
 
 from harness.turntable import Turntable, text_of
-from harness.websocket import BINARY
+from harness.websocket import BINARY, Refused, WebSocket
 
 LISTEN = ("web=127.0.0.1:0", "turntable=127.0.0.1:0")
 
@@ -219,6 +219,29 @@ def test_a_listener_of_its_own_takes_any_subprotocol_or_none(t):
     assert three.websocket.protocol == "turntable"
     four = connect(t, a, "1:4", path="/turntable", protocols=())
     assert four.subscribe("1:3", "1:1") == {"1:1": "online", "1:3": "online"}
+
+
+def test_a_space_in_the_path_counts_whatever_the_subprotocol(t):
+    listen = (*LISTEN, "web=127.0.0.1:0,space=arena")
+    frontend = t.frontend(t.redis(), listen=listen, settings={"map.spaces": "main,arena"})
+    one = connect(t, frontend, "1:1", path="/sync/arena")
+    two = connect(t, frontend, "1:2", path="/tracker/arena")
+    three = t.connect(frontend, Turntable, kind="web", index=1, user="1:3", path="/anything")
+    four = connect(t, frontend, "1:4", path="/sync")
+    for client in (one, two, three):
+        assert client.subscribe("1:1", "1:2", "1:3", "1:4") == {
+            "1:1": "online", "1:2": "online", "1:3": "online", "1:4": "offline"}
+    assert four.subscribe("1:1") == {"1:1": "offline"}
+    for path in ("/sync/nowhere", "/tracker/nowhere", "/turntable/nowhere", "/turntable/arena/"):
+        for protocols in (("turntable",), ("tracker",)):
+            try:
+                WebSocket(frontend.address("web"), path, protocols).drop()
+                raise AssertionError(f"{path} was accepted")
+            except Refused as refused:
+                assert refused.status == 404, (path, refused)
+    # A listener of its own speaks its protocol on any path but those that name a space of it.
+    five = t.connect(frontend, Turntable, kind="turntable", user="1:5", path="/sync/nowhere")
+    assert five.subscribe("1:4") == {"1:4": "online"}
 
 
 def test_spaces_are_apart(t):
