@@ -1,0 +1,142 @@
+/*
+ * A tracker's lobby on the test's own loop, which says what the test tells it to, and writes down
+ * the lines that it heard.
+ */
+#ifndef TESTS_CLIENT_LOBBY_PEER_H
+#define TESTS_CLIENT_LOBBY_PEER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "loop/loop.h"
+
+#define B(s)    BYTES_LITERAL(s)
+#define WAIT_US 20000000u /* far more than anything here takes */
+
+struct lobby_peer {
+    struct loop *loop;
+    int listener, fd; /* fd -1: nobody is connected */
+    struct loop_io *accepting, *io;
+    char target[64];
+    unsigned accepted;
+    struct writer heard; /* since it was last looked at */
+    struct writer said;  /* by the callbacks of the client under test, a line each */
+};
+
+static inline void lobby_peer_drop(struct lobby_peer *peer)
+{
+    if (peer->fd < 0)
+        return;
+    loop_io_destroy(&peer->io);
+    (void)close(peer->fd);
+    peer->fd = -1;
+}
+
+static inline void lobby_peer_read(void *arg, unsigned events)
+{
+    struct lobby_peer *peer = arg;
+    uint8_t bytes[4096];
+    const ssize_t n = recv(peer->fd, bytes, sizeof bytes, 0);
+
+    if (n <= 0)
+        lobby_peer_drop(peer);
+    else
+        writer_bytes(&peer->heard, (struct bytes){bytes, (size_t)n});
+}
+
+static inline void lobby_peer_accept(void *arg, unsigned events)
+{
+    struct lobby_peer *peer = arg;
+
+    lobby_peer_drop(peer);
+    peer->fd = accept(peer->listener, NULL, NULL);
+    assert_true(peer->fd >= 0);
+    peer->io = loop_io_create(peer->loop, peer->fd, lobby_peer_read, peer);
+    loop_io_set(peer->io, LOOP_READ);
+    peer->accepted++;
+}
+
+static inline void lobby_peer_begin(struct lobby_peer *peer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+
+    memset(peer, 0, sizeof *peer);
+    peer->fd = -1;
+    peer->loop = loop_create();
+    peer->listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(peer->listener, 10), 0);
+    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(peer->target, sizeof peer->target, "127.0.0.1:%u",
+                   (unsigned)ntohs(address.sin_port));
+    peer->accepting = loop_io_create(peer->loop, peer->listener, lobby_peer_accept, peer);
+    loop_io_set(peer->accepting, LOOP_READ);
+}
+
+static inline void lobby_peer_end(struct lobby_peer *peer)
+{
+    lobby_peer_drop(peer);
+    loop_io_destroy(&peer->accepting);
+    (void)close(peer->listener);
+    writer_free(&peer->heard);
+    writer_free(&peer->said);
+    loop_destroy(&peer->loop);
+}
+
+static inline void lobby_peer_say(struct lobby_peer *peer, const char *line)
+{
+    const size_t len = strlen(line);
+
+    assert_int_equal(send(peer->fd, line, len, MSG_NOSIGNAL), (ssize_t)len);
+    assert_int_equal(send(peer->fd, "\n", 1, MSG_NOSIGNAL), 1);
+}
+
+static inline bool lobby_peer_holds(const struct writer *text, const char *part)
+{
+    return text->len > 0 && memmem(text->data, text->len, part, strlen(part)) != NULL;
+}
+
+/* Turns the loop until the condition holds. */
+#define LOBBY_WAIT(peer, condition)                                                                \
+    do {                                                                                           \
+        const uint64_t end_ = clock_monotonic_us() + WAIT_US;                                      \
+        while (!(condition)) {                                                                     \
+            loop_turn((peer)->loop, 10);                                                           \
+            if (clock_monotonic_us() > end_)                                                       \
+                fail_msg("not reached: %s; heard %.*s; said %.*s", #condition,                     \
+                         (int)(peer)->heard.len, (const char *)(peer)->heard.data,                 \
+                         (int)(peer)->said.len, (const char *)(peer)->said.data);                  \
+        }                                                                                          \
+    } while (0)
+
+/* The text comes; what came up to now is forgotten. */
+#define LOBBY_HEAR(peer, part)                                                                     \
+    do {                                                                                           \
+        LOBBY_WAIT(peer, lobby_peer_holds(&(peer)->heard, part));                                  \
+        writer_reset(&(peer)->heard);                                                              \
+    } while (0)
+
+/* The callbacks have said just that, in the end, since they were last looked at. */
+#define LOBBY_SAID(peer, text)                                                                     \
+    do {                                                                                           \
+        LOBBY_WAIT(peer, (peer)->said.len >= strlen(text));                                        \
+        writer_u8(&(peer)->said, 0);                                                               \
+        assert_string_equal((const char *)(peer)->said.data, text);                                \
+        writer_reset(&(peer)->said);                                                               \
+    } while (0)
+
+#endif
