@@ -191,18 +191,12 @@ static void refuse_entry(struct sync_session *session, const char *why)
     sync_session_close(session, WEBSOCKET_TRY_LATER, why);
 }
 
-static void enter(struct sync_session *session)
-{
-    conn_resume_reading(websocket_conn(session->websocket));
-    sync_audience_greet(session);
-}
-
 static void on_opened(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
     (void)version;
     if (result == MAP_OK)
-        enter(session);
+        sync_audience_greet(session);
     else
         refuse_entry(session, text_of(result));
 }
@@ -239,7 +233,7 @@ static void on_resumed(void *arg, enum map_result result, uint64_t version)
     switch (result) {
     case MAP_OK:
         session->entering->is_back = true;
-        enter(session);
+        sync_audience_greet(session);
         break;
     case MAP_DEADLINE:
     case MAP_REFUSED:

@@ -211,7 +211,8 @@ static void forget_entering(struct sync_session *session)
     session->entering = NULL;
 }
 
-/* The one way to become a member. */
+/* The one way to become a member. Only now is it read from: what it says to everybody, itself among
+ * them, finds it there. */
 static void join(struct sync_session *session, struct frame *rest)
 {
     struct sync_audience *audience = session->port->audience;
@@ -221,6 +222,7 @@ static void join(struct sync_session *session, struct frame *rest)
     session->is_fresh = true;
     list_remove(&session->place);
     list_append(&audience->members, &session->place);
+    conn_resume_reading(websocket_conn(session->websocket));
     if (!session->is_delta)
         return;
     audience->deltas++;

@@ -66,6 +66,19 @@ def test_the_order_is_kept(t):
         assert [packet["n"] for packet in client.packets] == list(mine)
 
 
+def test_what_is_said_before_the_first_metadata_came(t):
+    """To everybody: the sender is among them, however early it spoke."""
+    a, b = t.frontends(2, t.redis(), listen=LISTEN)
+    other = t.connect(b, Sync, kind="sync")
+    for number in range(20):
+        early = t.connect(a, Sync, kind="sync", enters=False)
+        early.send("*", {"type": "hello", "hello": number})
+        early.wait(lambda: early.packets, what="its own packet")
+        assert early.token and [packet["hello"] for packet in early.packets] == [number]
+        other.wait(lambda: other.packets and other.packets[-1]["hello"] == number, what="the packet")
+        early.drop()
+
+
 def test_nobody_there(t):
     one, near, far = three(t)
     far.drop()
