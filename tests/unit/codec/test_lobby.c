@@ -370,6 +370,63 @@ static void test_lists(void **state)
     check_list(3, 100, 3); /* too little for any */
 }
 
+/* Messages of servers that are kept written say the same as those of servers. */
+static void test_messages_of_texts(void **state)
+{
+    struct lobby_server servers[9];
+    struct bytes texts[9];
+    struct writer written[9] = {{0}}, one = {0}, other = {0};
+    char ids[9][4];
+
+    for (size_t i = 0; i < 9; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "%zu", i);
+        servers[i] = server_of(ids[i], i % 5);
+        lobby_write_server(&written[i], &servers[i]);
+        texts[i] = writer_bytes_written(&written[i]);
+        for (enum lobby_type type = LOBBY_UP; type <= LOBBY_DOWN; type++) {
+            writer_reset(&one);
+            writer_reset(&other);
+            lobby_write_change(&one, type, &servers[i]);
+            lobby_write_change_of(&other, type, texts[i]);
+            assert_true(bytes_equal(writer_bytes_written(&one), writer_bytes_written(&other)));
+        }
+    }
+    for (size_t count = 0; count <= 9; count++) {
+        for (size_t limit = 300; limit < 1500; limit += 7) {
+            size_t left_out = 0, done;
+
+            writer_reset(&one);
+            writer_reset(&other);
+            done = lobby_write_servers(&one, servers, count, limit, &left_out);
+            assert_int_equal(left_out, 0);
+            assert_int_equal(lobby_write_servers_of(&other, texts, count, limit), done);
+            assert_true(bytes_equal(writer_bytes_written(&one), writer_bytes_written(&other)));
+        }
+    }
+    for (size_t i = 0; i < 9; i++)
+        writer_free(&written[i]);
+    writer_free(&one);
+    writer_free(&other);
+}
+
+/* The largest that may be kept fits a line of either kind. */
+static void test_the_largest_text(void **state)
+{
+    char *text = mem_alloc(LOBBY_SERVER_MAX + 1);
+    const struct bytes server = {(const uint8_t *)text, LOBBY_SERVER_MAX};
+    struct bytes two[] = {server, server};
+    struct writer to = {0};
+
+    memset(text, ' ', LOBBY_SERVER_MAX);
+    lobby_write_change_of(&to, LOBBY_CHANGED, server);
+    assert_true(to.len <= LOBBY_LINE_MAX + 1);
+    writer_reset(&to);
+    assert_int_equal(lobby_write_servers_of(&to, two, 2, LOBBY_LINE_MAX), 1);
+    assert_true(to.len <= LOBBY_LINE_MAX + 1);
+    writer_free(&to);
+    free(text);
+}
+
 /* What another front-end may have stored is no JSON, or no text: left out, and the rest is told. */
 static void test_unwritable(void **state)
 {
@@ -466,6 +523,8 @@ int main(void)
         cmocka_unit_test(test_change),
         cmocka_unit_test(test_lenient),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_messages_of_texts),
+        cmocka_unit_test(test_the_largest_text),
         cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_largest),
         cmocka_unit_test(test_corpus),
