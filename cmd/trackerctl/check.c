@@ -38,11 +38,11 @@ static void on_space(void *arg, struct bytes name, struct bytes partitions)
 
 static void print_counts(const struct reader_space *space, const struct fsck_report *report)
 {
-    printf(
-        "space %s: %llu entries, %llu listed by front-ends, %llu with a deadline, %u partition%s\n",
-        space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
-        (unsigned long long)report->deadlines, space->partitions,
-        space->partitions == 1 ? "" : "s");
+    printf("space %s: %llu entries, %llu listed by front-ends, %llu with a deadline, %llu users, "
+           "%llu rooms, %u partition%s\n",
+           space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
+           (unsigned long long)report->deadlines, (unsigned long long)report->users,
+           (unsigned long long)report->rooms, space->partitions, space->partitions == 1 ? "" : "s");
     if (report->unattended)
         printf("  no front-end has a lease in %u of them: what is found may be what the next one "
                "clears\n",
@@ -114,6 +114,8 @@ static void write_space(struct writer *json, const struct reader_space *space,
     json_number(json, "entries", (int64_t)report->entries);
     json_number(json, "listed", (int64_t)report->listed);
     json_number(json, "deadlines", (int64_t)report->deadlines);
+    json_number(json, "users", (int64_t)report->users);
+    json_number(json, "rooms", (int64_t)report->rooms);
     json_number(json, "suspects", (int64_t)report->suspects);
     json_number(json, "unattended", report->unattended);
     json_number(json, "holding", report->holding);
@@ -145,7 +147,8 @@ static bool check_space(struct check *check, const struct reader_space *space)
                                          .settle_ms = FSCK_SETTLE_MS,
                                          .repair = ctl->repair,
                                          .ttl = ctl->map.client_ttl,
-                                         .grace = ctl->map.client_grace};
+                                         .grace = ctl->map.client_grace,
+                                         .hold = ctl->map.presence_hold};
     struct fsck_report report;
     bool fine = fsck_run(ctl->reader, &options, &report);
     if (fine)

@@ -22,6 +22,20 @@ static const struct {
     [FSCK_NO_DEADLINE] = {"no-deadline", "has no front-end and no deadline"},
     [FSCK_MISSING] = {"missing", "is listed by a front-end, and does not exist"},
     [FSCK_NO_ENTRY] = {"no-entry", "has a deadline, and does not exist"},
+    [FSCK_USER] = {"user", "is listed as another user's"},
+    [FSCK_NO_DEVICE] = {"no-device", "is not among its user's devices"},
+    [FSCK_USER_TYPE] = {"user-type", "the user's key is not a hash"},
+    [FSCK_DEVICE] = {"device", "the user has a device that is none, or is otherwise"},
+    [FSCK_STATUS] = {"status", "the user's status is not what the devices say"},
+    [FSCK_HOLD] = {"hold", "the user has devices and a deadline, or neither"},
+    [FSCK_ROOM_TYPE] = {"room-type", "the room's key is not a hash"},
+    [FSCK_MEMBER] = {"member", "the room does not say whose a member is"},
+    [FSCK_MEMBER_ABANDONED] = {"member-abandoned",
+                               "the room has a member whose front-end has no lease"},
+    [FSCK_MEMBER_UNLISTED] = {"member-unlisted",
+                              "the room has a member that its front-end does not list"},
+    [FSCK_MEMBER_MISSING] = {"member-missing", "is listed by a front-end, and is no member there"},
+    [FSCK_ROOM_COUNT] = {"room-count", "the room's numbers are not those of its members"},
     [FSCK_COUNT] = {"count", "the stored number of entries is wrong"},
     [FSCK_HEAD] = {"head", "there are entries, and no epoch"},
     [FSCK_PARTITIONS] = {"partitions", "it was made for another number of partitions"},
@@ -61,18 +75,29 @@ void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding, str
     report->findings[report->count++] = *finding;
 }
 
-/* What a pass works on: of all ids, those with any bit of the mask that the field has. */
+/* What a pass works on: of all names, those that it is about. */
+
+static size_t count_names(const struct fsck *fsck, enum fsck_kind kind)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++)
+        count += HASH_COUNT(fsck->partitions[i].ids[kind]);
+    return count;
+}
 
 static void take_all(struct fsck *fsck)
 {
     size_t most = 0;
-    uint32_t count = fsck->options->space.partitions;
-    for (uint32_t i = 0; i < count; i++)
-        most += HASH_COUNT(fsck->partitions[i].ids);
+    for (int kind = 0; kind < FSCK_KINDS; kind++)
+        most += count_names(fsck, (enum fsck_kind)kind);
+    fsck->report->users = count_names(fsck, FSCK_USERS);
+    fsck->report->rooms = count_names(fsck, FSCK_ROOMS);
     fsck->work = mem_zalloc(most, sizeof *fsck->work);
-    for (uint32_t i = 0; i < count; i++) {
-        for (struct fsck_id *id = fsck->partitions[i].ids; id; id = id->hh.next)
-            fsck->work[fsck->work_count++] = id;
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
+        for (int kind = 0; kind < FSCK_KINDS; kind++) {
+            for (struct fsck_id *id = fsck->partitions[i].ids[kind]; id; id = id->hh.next)
+                fsck->work[fsck->work_count++] = id;
+        }
     }
 }
 
@@ -104,7 +129,7 @@ static uint32_t wrong_in_partition(const struct fsck_partition *partition)
     uint32_t wrong = 0;
     if (count->stored != count->counted)
         wrong |= UINT32_C(1) << FSCK_COUNT;
-    if (!count->has_epoch && partition->ids)
+    if (!count->has_epoch && partition->ids[FSCK_ENTRIES])
         wrong |= UINT32_C(1) << FSCK_HEAD;
     if (count->has_epoch && count->partitions != partition->fsck->options->space.partitions)
         wrong |= UINT32_C(1) << FSCK_PARTITIONS;
@@ -117,7 +142,7 @@ static void suspect_partitions(struct fsck *fsck)
         struct fsck_partition *partition = &fsck->partitions[i];
         partition->suspected = wrong_in_partition(partition);
         fsck->report->suspects += partition->suspected != 0;
-        if (partition->ids && partition->count.leases == 0)
+        if (partition->ids[FSCK_ENTRIES] && partition->count.leases == 0)
             fsck->report->unattended++;
         if (partition->count.hold_until > partition->count.now)
             fsck->report->holding++;
@@ -232,17 +257,24 @@ bool fsck_run(struct reader *reader, const struct fsck_options *options, struct 
     return !options->repair || report->count == 0 || mend(fsck);
 }
 
-static void free_partition(struct fsck_partition *partition)
+static void free_names(struct fsck_id **names)
 {
-    struct fsck_id *id, *next_id;
-    struct fsck_node *node, *next_node;
-    HASH_ITER (hh, partition->ids, id, next_id) {
-        HASH_DEL(partition->ids, id);
+    struct fsck_id *id, *next;
+    HASH_ITER (hh, *names, id, next) {
+        HASH_DEL(*names, id);
         free(id);
     }
+}
+
+static void free_partition(struct fsck_partition *partition)
+{
+    struct fsck_node *node, *next_node;
+    for (int kind = 0; kind < FSCK_KINDS; kind++)
+        free_names(&partition->ids[kind]);
     HASH_ITER (hh, partition->nodes, node, next_node) {
         HASH_DEL(partition->nodes, node);
         free(node->key);
+        free(node->members_key);
         free(node);
     }
     free(partition->prefix);

@@ -1,4 +1,5 @@
-/* fsck_gather: finds every id of which anything in Redis speaks: entries, indexes, deadlines. */
+/* fsck_gather: finds every entry, user and room of which anything in Redis speaks: their hashes,
+ * indexes, deadlines. */
 #include "map/fsck_private.h"
 
 #include <stdlib.h>
@@ -7,25 +8,33 @@
 #include "base/mem.h"
 #include "map/keys.h"
 
-static void add_id(struct fsck_partition *partition, struct bytes id)
+static void add_id(struct fsck_partition *partition, enum fsck_kind kind, struct bytes id)
 {
     struct fsck_id *known = NULL;
-    HASH_FIND(hh, partition->ids, id.data, id.len, known);
+    HASH_FIND(hh, partition->ids[kind], id.data, id.len, known);
     if (known)
         return;
     known = mem_alloc(sizeof *known + id.len);
     memset(known, 0, sizeof *known);
     known->partition = partition;
+    known->kind = kind;
     known->len = (uint32_t)id.len;
     if (id.len > 0)
         memcpy(known->text, id.data, id.len);
-    HASH_ADD_KEYPTR(hh, partition->ids, known->text, id.len, known);
+    HASH_ADD_KEYPTR(hh, partition->ids[kind], known->text, id.len, known);
+}
+
+static char *key_of(const struct fsck_partition *partition, const char *kind, struct bytes name)
+{
+    struct writer key = {0};
+    keys_write(&key, partition->prefix, kind, name);
+    writer_u8(&key, 0);
+    return (char *)key.data;
 }
 
 static void add_node(struct fsck_partition *partition, struct bytes name)
 {
     struct fsck_node *node = NULL;
-    struct writer key = {0};
     if (name.len == 0 || memchr(name.data, 0, name.len))
         return; /* no front-end has such a name */
     HASH_FIND(hh, partition->nodes, name.data, name.len, node);
@@ -36,9 +45,8 @@ static void add_node(struct fsck_partition *partition, struct bytes name)
     node->len = name.len;
     memcpy(node->name, name.data, name.len);
     node->name[name.len] = 0;
-    keys_write(&key, partition->prefix, "node:", name);
-    writer_u8(&key, 0);
-    node->key = (char *)key.data;
+    node->key = key_of(partition, "node:", name);
+    node->members_key = key_of(partition, "members:", name);
     HASH_ADD_KEYPTR(hh, partition->nodes, node->name, name.len, node);
 }
 
@@ -55,34 +63,59 @@ static void on_key(void *arg, uint32_t index, struct bytes name)
 {
     struct fsck *fsck = arg;
     struct bytes rest;
+    struct fsck_partition *partition = &fsck->partitions[index];
     if (begins_with(name, "client:", &rest))
-        add_id(&fsck->partitions[index], rest);
-    else if (begins_with(name, "node:", &rest))
-        add_node(&fsck->partitions[index], rest);
+        add_id(partition, FSCK_ENTRIES, rest);
+    else if (begins_with(name, "user:", &rest))
+        add_id(partition, FSCK_USERS, rest);
+    else if (begins_with(name, "room:", &rest))
+        add_id(partition, FSCK_ROOMS, rest);
+    else if (begins_with(name, "node:", &rest) || begins_with(name, "members:", &rest))
+        add_node(partition, rest);
 }
 
 static void on_listed(void *arg, struct bytes id, struct bytes user)
 {
     struct fsck_partition *partition = arg;
     partition->fsck->report->listed++;
-    add_id(partition, id);
+    add_id(partition, FSCK_ENTRIES, id);
+    if (user.len > 0)
+        add_id(partition, FSCK_USERS, user);
+}
+
+struct listing {
+    struct fsck_partition *partition;
+    const struct fsck_node *node;
+};
+
+/* member: "<id> <room>" */
+static void on_member(void *arg, struct bytes member, struct bytes user)
+{
+    const struct listing *listing = arg;
+    struct writer text = {0};
+    writer_format(&text, "%s ", listing->node->name);
+    writer_bytes(&text, member);
+    add_id(listing->partition, FSCK_LISTINGS, writer_bytes_written(&text));
+    writer_free(&text);
 }
 
 static void on_deadline(void *arg, struct bytes member, struct bytes score)
 {
     struct fsck_partition *partition = arg;
-    struct bytes id;
-    if (!begins_with(member, "c:", &id))
-        return;
-    partition->fsck->report->deadlines++;
-    add_id(partition, id);
+    struct bytes name;
+    if (begins_with(member, "u:", &name)) {
+        add_id(partition, FSCK_USERS, name);
+    } else if (begins_with(member, "c:", &name)) {
+        partition->fsck->report->deadlines++;
+        add_id(partition, FSCK_ENTRIES, name);
+    }
 }
 
 static void on_registered(void *arg, struct bytes id, struct bytes score)
 {
     struct fsck_partition *partition = arg;
     partition->fsck->report->deadlines++;
-    add_id(partition, id);
+    add_id(partition, FSCK_ENTRIES, id);
 }
 
 static void on_nodes(void *arg, const struct redis_reply *reply)
@@ -107,7 +140,11 @@ static bool gather_partition(struct fsck_partition *partition)
 {
     struct reader *reader = partition->fsck->reader;
     for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
-        if (!reader_scan(reader, "HSCAN", bytes_from_string(node->key), NULL, on_listed, partition))
+        struct listing listing = {partition, node};
+        if (!reader_scan(reader, "HSCAN", bytes_from_string(node->key), NULL, on_listed,
+                         partition) ||
+            !reader_scan(reader, "HSCAN", bytes_from_string(node->members_key), NULL, on_member,
+                         &listing))
             return false;
     }
     return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL, on_deadline,
@@ -122,7 +159,7 @@ bool fsck_gather(struct fsck *fsck)
     if (!reader_each_key(fsck->reader, space, "", on_key, fsck) || !fsck_gather_nodes(fsck))
         return false;
     for (uint32_t i = 0; i < space->partitions; i++) {
-        fsck->report->entries += HASH_COUNT(fsck->partitions[i].ids);
+        fsck->report->entries += HASH_COUNT(fsck->partitions[i].ids[FSCK_ENTRIES]);
         if (!gather_partition(&fsck->partitions[i]))
             return false;
     }

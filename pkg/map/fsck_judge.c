@@ -1,5 +1,5 @@
 /*
- * fsck_judge: hands the ids to the scripts, a batch at a time, and takes in what they say.
+ * fsck_judge: hands the names to the scripts, a batch at a time, and takes in what they say.
  *
  * The scripts are given all front-ends that are known. When one has come meanwhile they refuse,
  * and the batch is judged again with it.
@@ -18,14 +18,35 @@
 #define BATCHES   8   /* under way */
 #define ATTEMPTS  10  /* while front-ends come */
 
-static struct redis_script script_repair = {.name = "repair",
-                                            .source = (const char *)script_repair_lua};
+static struct redis_script script_entries = {.name = "repair_entries"};
+static struct redis_script script_users = {.name = "repair_users"};
+static struct redis_script script_rooms = {.name = "repair_rooms"};
 static struct redis_script script_recount = {.name = "recount",
                                              .source = (const char *)script_recount_lua};
 
+/* What a name is the name of, and who judges it. */
+static const struct {
+    struct redis_script *script;
+    const char *key;
+    const char *mark; /* before the name */
+} kinds[FSCK_KINDS] = {[FSCK_USERS] = {&script_users, "user:", ""},
+                       [FSCK_ENTRIES] = {&script_entries, "client:", ""},
+                       [FSCK_ROOMS] = {&script_rooms, "room:", "="},
+                       [FSCK_LISTINGS] = {&script_rooms, "room:", "+"}};
+
+static void join(struct redis_script *script, const char *middle)
+{
+    if (!script->source)
+        script->source = mem_format("%s%s%s%s", script_repair_lua, script_users_lua, middle,
+                                    script_repair_tell_lua);
+    redis_script_prepare(script);
+}
+
 void fsck_judge_prepare(void)
 {
-    redis_script_prepare(&script_repair);
+    join(&script_entries, script_repair_entries_lua);
+    join(&script_users, script_repair_users_lua);
+    join(&script_rooms, script_repair_rooms_lua);
     redis_script_prepare(&script_recount);
 }
 
@@ -69,10 +90,11 @@ static void add_node_names(struct arguments *arguments, const struct fsck_partit
         add(arguments, (struct bytes){(const uint8_t *)node->name, node->len});
 }
 
-/* Entries. */
+/* Names. */
 
 struct batch {
     struct fsck_partition *partition;
+    enum fsck_kind kind;
     size_t count;
     struct fsck_id *ids[BATCH_IDS];
 };
@@ -80,6 +102,25 @@ struct batch {
 static struct bytes id_text(const struct fsck_id *id)
 {
     return (struct bytes){id->text, id->len};
+}
+
+/* Without its first words. */
+static struct bytes behind_words(struct bytes text, int words)
+{
+    while (words-- > 0)
+        bytes_next_word(&text);
+    return text;
+}
+
+/* A listing is found under "<id> <room>". */
+static struct bytes shown_text(const struct fsck_id *id)
+{
+    return behind_words(id_text(id), id->kind == FSCK_LISTINGS ? 1 : 0);
+}
+
+static struct bytes key_name(const struct fsck_id *id)
+{
+    return behind_words(id_text(id), id->kind == FSCK_LISTINGS ? 2 : 0);
 }
 
 static const char *find_node(const struct fsck_partition *partition, struct bytes name)
@@ -112,7 +153,7 @@ static bool take_line(struct batch *batch, struct bytes line)
         id->mended |= bit;
     } else if (id->suspected & bit) {
         struct fsck_finding finding = {
-            .rule = rule, .partition = batch->partition->index, .id = id_text(id)};
+            .rule = rule, .partition = batch->partition->index, .id = shown_text(id)};
         if (space)
             finding.node =
                 find_node(batch->partition, (struct bytes){space + 1, rest.len - name.len - 1});
@@ -145,53 +186,66 @@ static void on_judged(void *arg, const struct redis_reply *reply)
     }
 }
 
+/* Ranges of a text that has grown: each ends where the next begins. */
+static void add_ranges(struct arguments *arguments, const size_t *ends, size_t count, size_t start)
+{
+    for (size_t i = 0; i < count; start = ends[i++])
+        add(arguments, (struct bytes){arguments->text.data + start, ends[i] - start});
+}
+
 static void send_batch(struct batch *batch)
 {
     struct fsck_partition *partition = batch->partition;
     struct fsck *fsck = partition->fsck;
     struct arguments arguments = {0};
-    size_t ends[BATCH_IDS], start = 0;
-    char ttl[24], grace[24], nodes[24];
+    size_t keys_ends[BATCH_IDS], names_ends[BATCH_IDS];
+    char ttl[24], grace[24], hold[24], nodes[24];
 
     for (size_t i = 0; i < batch->count; i++) {
-        keys_write(&arguments.text, partition->prefix, "client:", id_text(batch->ids[i]));
-        ends[i] = arguments.text.len;
+        keys_write(&arguments.text, partition->prefix, kinds[batch->kind].key,
+                   key_name(batch->ids[i]));
+        keys_ends[i] = arguments.text.len;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        writer_string(&arguments.text, kinds[batch->kind].mark);
+        writer_bytes(&arguments.text, id_text(batch->ids[i]));
+        names_ends[i] = arguments.text.len;
     }
     add_string(&arguments, partition->head);
     add_string(&arguments, partition->nodes_key);
     add_string(&arguments, partition->deadlines);
     add_string(&arguments, partition->events);
     add_node_keys(&arguments, partition);
-    for (size_t i = 0; i < batch->count; start = ends[i++])
-        add(&arguments, (struct bytes){arguments.text.data + start, ends[i] - start});
+    add_ranges(&arguments, keys_ends, batch->count, 0);
     size_t keys = arguments.count;
 
     snprintf(ttl, sizeof ttl, "%lld", (long long)fsck->options->ttl);
     snprintf(grace, sizeof grace, "%lld", (long long)fsck->options->grace);
+    snprintf(hold, sizeof hold, "%lld", (long long)fsck->options->hold);
     snprintf(nodes, sizeof nodes, "%u", HASH_COUNT(partition->nodes));
-    add_string(&arguments, fsck->pass == FSCK_MEND ? "mend" : "look");
-    add_string(&arguments, ttl);
-    add_string(&arguments, grace);
-    add_string(&arguments, fsck->session);
-    add_string(&arguments, nodes);
+    const char *first[] = {
+        fsck->pass == FSCK_MEND ? "mend" : "look", ttl, grace, hold, fsck->session, nodes};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        add_string(&arguments, first[i]);
     add_node_names(&arguments, partition);
-    for (size_t i = 0; i < batch->count; i++)
-        add(&arguments, id_text(batch->ids[i]));
-    reader_eval(fsck->reader, &script_repair, on_judged, batch, keys, arguments.count,
+    add_ranges(&arguments, names_ends, batch->count, keys_ends[batch->count - 1]);
+    reader_eval(fsck->reader, kinds[batch->kind].script, on_judged, batch, keys, arguments.count,
                 arguments.list);
     arguments_free(&arguments);
 }
 
-/* The work is ordered by partition, so a batch is a run of it. */
+/* The work is ordered by partition and kind, so a batch is a run of it. */
 static bool judge_once(struct fsck *fsck)
 {
-    size_t most = fsck->work_count / BATCH_IDS + fsck->options->space.partitions + 1, used = 0;
+    size_t runs = (size_t)FSCK_KINDS * fsck->options->space.partitions;
+    size_t most = fsck->work_count / BATCH_IDS + runs + 1, used = 0;
     struct batch *batches = mem_zalloc(most, sizeof *batches);
     for (size_t i = 0; i < fsck->work_count; used++) {
         struct batch *batch = &batches[used];
         batch->partition = fsck->work[i]->partition;
+        batch->kind = fsck->work[i]->kind;
         while (i < fsck->work_count && batch->count < BATCH_IDS &&
-               fsck->work[i]->partition == batch->partition) {
+               fsck->work[i]->partition == batch->partition && fsck->work[i]->kind == batch->kind) {
             fsck->work[i]->again = false;
             batch->ids[batch->count++] = fsck->work[i++];
         }

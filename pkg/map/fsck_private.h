@@ -1,9 +1,4 @@
-/*
- * fsck_private: what the files of fsck share.
- *
- * Further checks (users, rooms) are further passes: a gatherer that finds the names, and a script
- * that judges and mends each.
- */
+/* fsck_private: what the files of fsck share. */
 #ifndef MAP_FSCK_PRIVATE_H
 #define MAP_FSCK_PRIVATE_H
 
@@ -18,10 +13,20 @@ enum fsck_pass {
     FSCK_MEND   /* what is wrong */
 };
 
-/* An id that something speaks of. */
+/* What is judged, in this order: users before the entries that will be put into their hashes. */
+enum fsck_kind {
+    FSCK_USERS,
+    FSCK_ENTRIES,
+    FSCK_ROOMS,
+    FSCK_LISTINGS, /* "<node> <id> <room>": that members:<node> has "<id> <room>" */
+    FSCK_KINDS
+};
+
+/* A name that something speaks of. */
 struct fsck_id {
-    UT_hash_handle hh; /* its partition's */
+    UT_hash_handle hh; /* its partition's, of its kind */
     struct fsck_partition *partition;
+    enum fsck_kind kind;
     uint32_t suspected; /* rules, as bits: found by the first look */
     uint32_t confirmed; /* by the second too */
     uint32_t mended;
@@ -33,6 +38,7 @@ struct fsck_id {
 struct fsck_node {
     UT_hash_handle hh;
     char *key; /* of its hash */
+    char *members_key;
     size_t len;
     char name[];
 };
@@ -48,7 +54,7 @@ struct fsck_partition {
     struct fsck *fsck;
     uint32_t index;
     char *prefix, *head, *nodes_key, *deadlines, *registered, *events;
-    struct fsck_id *ids;
+    struct fsck_id *ids[FSCK_KINDS];
     struct fsck_node *nodes;
     struct fsck_count count;
     uint32_t suspected; /* rules */

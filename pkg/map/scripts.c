@@ -18,7 +18,7 @@ static void join_apply(void)
     static char *joined;
     if (!joined)
         joined =
-            mem_format("%s%s%s%s%s", script_apply_lua, script_apply_users_lua,
+            mem_format("%s%s%s%s%s%s", script_apply_lua, script_users_lua, script_apply_users_lua,
                        script_apply_rooms_lua, script_apply_registry_lua, script_apply_write_lua);
     script_apply.source = joined;
 }

@@ -2,9 +2,9 @@
 -- before the first write, told in one event message.
 --
 -- It is one script in several files, which scripts.c joins in this order: apply.lua judges what
--- concerns entries, apply_users.lua says how users are, apply_rooms.lua judges what concerns rooms,
--- apply_registry.lua what concerns entries without a connection, apply_write.lua goes through the
--- operations, writes and tells.
+-- concerns entries, users.lua says how users are, apply_users.lua and apply_rooms.lua judge what
+-- concerns users and rooms, apply_registry.lua what concerns entries without a connection,
+-- apply_write.lua goes through the operations, writes and tells.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
 --       then of each operation client:<id>, and after it node:<other> for forsake and bury;

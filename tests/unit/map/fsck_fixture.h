@@ -21,38 +21,64 @@ struct fixture {
     struct reader *reader;
 };
 
-/* '' stands for an empty argument. */
+/* Words apart by single spaces; '' stands for an empty one, @ for a space within one. The reply as
+ * server_ask gives it. */
+static inline char *ask_for(struct fixture *f, const char *command)
+{
+    const char *words[24];
+    size_t lengths[24];
+    int count = 0;
+    char *text = mem_strdup(command);
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
+        assert_true(count < 24);
+        words[count] = strcmp(word, "''") == 0 ? "" : word;
+        lengths[count] = strlen(words[count]);
+        count++;
+        for (char *at = strchr(word, '@'); at; at = strchr(at, '@'))
+            *at = ' ';
+    }
+    redisContext *context = server_connect(&f->server);
+    redisReply *reply = redisCommandArgv(context, count, words, lengths);
+    assert_non_null(reply);
+    char *result = reply->type == REDIS_REPLY_INTEGER ? mem_format("%lld", reply->integer)
+                   : reply->type == REDIS_REPLY_NIL   ? mem_strdup("(nil)")
+                                                      : mem_dup(reply->str, (size_t)reply->len);
+    freeReplyObject(reply);
+    redisFree(context);
+    free(text);
+    return result;
+}
+
 static inline void ask(struct fixture *f, const char *command)
 {
-    const char *empty = strstr(command, "''");
-    char *reply;
-    if (empty) {
-        char *format = mem_format("%.*s%%b%s", (int)(empty - command), command, empty + 2);
-        reply = server_ask(&f->server, format, "", (size_t)0);
-        free(format);
-    } else {
-        reply = server_ask(&f->server, command);
-    }
+    char *reply = ask_for(f, command);
     if (!strncmp(reply, "ERR", 3) || !strncmp(reply, "WRONGTYPE", 9))
         fail_msg("%s: %s", command, reply);
     free(reply);
 }
 
-/* Two front-ends; "one" is owned by the first, "two" waits for its client. */
+/* Two front-ends; "one" is owned by the first, and the device of a user; "two" waits for its
+ * client. Another user has just gone. In a room are that device and two of other partitions. */
 static const char *const sound[] = {
     "FLUSHALL",
     "HSET t:spaces main 1",
-    "HSET " P "head epoch " EPOCH " revision 10 P 1 last 1 hold_until 0 entries 2",
+    "HSET " P "head epoch " EPOCH " revision 10 P 1 last 1 hold_until 0 entries 2 seq 5 rooms 4",
     "ZADD " P "nodes 9999999999999 " LIVE,
     "ZADD " P "nodes 9999999999998 " OTHER,
     "HSET " P "client:one state s1 version 3 protocol tracker node " LIVE " session " FENCE
-    " user u1 p:k v",
+    " user u1 status busy p:k v",
     "PEXPIRE " P "client:one 30000",
     "HSET " P "node:" LIVE " one u1",
     "HSET " P "client:two version 0 state s2 node '' session " FENCE,
     "PEXPIRE " P "client:two 30000",
     "ZADD " P "deadlines 9999999999999 c:two",
-    "ZADD " P "deadlines 9999999999999 u:u1",
+    "HSET " P "user:u1 one busy .status busy .seq 5",
+    "HSET " P "user:u2 .status online .seq 3",
+    "ZADD " P "deadlines 9999999999999 u:u2",
+    "HSET " P "room:r .members 3 .born 4 .seq 9 u:u1 1 u:u3 2",
+    "HSET " P "room:r m:one " LIVE "@7@u1 m:far " LIVE "@0@u3 m:farther " OTHER "@0@u3",
+    "HSET " P "members:" LIVE " one@r u1 far@r u3",
+    "HSET " P "members:" OTHER " farther@r u3",
     NULL,
 };
 
@@ -91,7 +117,8 @@ static inline struct fsck_options options_for(uint32_t partitions)
     return (struct fsck_options){.space = {.prefix = "t", .name = "main", .partitions = partitions},
                                  .settle_ms = 1,
                                  .ttl = 30000,
-                                 .grace = 5000};
+                                 .grace = 5000,
+                                 .hold = 5000};
 }
 
 static inline void run(struct fixture *f, const struct fsck_options *options,

@@ -14,6 +14,8 @@ static void test_sound(void **state)
     assert_int_equal(report.entries, 2);
     assert_int_equal(report.listed, 1);
     assert_int_equal(report.deadlines, 1);
+    assert_int_equal(report.users, 2);
+    assert_int_equal(report.rooms, 1);
     assert_int_equal(report.suspects, 0);
     assert_int_equal(report.unattended, 0);
     fsck_report_free(&report);
@@ -78,7 +80,7 @@ static void test_hold(void **state)
     fsck_report_free(&report);
     ask(f, "HSET " P "head hold_until 1000");
     run(f, &options, &report);
-    assert_int_equal(report.count, 2);
+    assert_int_equal(report.count, 4); /* two entries, and two members of the room */
     assert_int_equal(report.holding, 0);
     fsck_report_free(&report);
     ask(f, "DEL " P "nodes");
@@ -120,6 +122,8 @@ static void new_front_end(void *arg)
     ask(f, "HSET " P "client:one node cccccccccccc");
     ask(f, "HDEL " P "node:" LIVE " one");
     ask(f, "HSET " P "node:cccccccccccc one u1");
+    ask(f, "HSET " P "room:r m:one cccccccccccc@0@u1 m:far cccccccccccc@0@u3");
+    ask(f, "RENAME " P "members:" LIVE " " P "members:cccccccccccc");
 }
 
 /* A front-end that comes between the two looks, and adopts. */
@@ -134,7 +138,7 @@ static void test_front_end_comes(void **state)
     loop_timer_start(timer, 500);
     run(f, &options, &report);
     loop_timer_destroy(&timer);
-    assert_int_equal(report.suspects, 1);
+    assert_int_equal(report.suspects, 2); /* the entry, and the room */
     assert_int_equal(report.count, 0);
     fsck_report_free(&report);
 }
