@@ -57,18 +57,26 @@ static void free_entry(struct map_entry *entry)
     free(entry);
 }
 
-static void clear_turn(struct map_view *view)
+static void clear_list(struct turn_list *list)
 {
-    for (size_t i = 0; i < view->changed_count; i++) {
-        struct map_entry *entry = view->changed[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct map_entry *entry = list->entries[i];
         if (entry) {
             entry->turn_place = 0;
+            entry->turn_list = NULL;
             entry->fresh = false;
         }
     }
+    list->count = 0;
+}
+
+static void clear_turn(struct map_view *view)
+{
+    clear_list(&view->changed);
+    clear_list(&view->silent);
     for (size_t i = 0; i < view->closed_count; i++)
         free((void *)(uintptr_t)view->closed[i].data);
-    view->changed_count = view->closed_count = 0;
+    view->closed_count = 0;
     view->in_turn = false;
 }
 
@@ -98,7 +106,8 @@ void view_free(struct map_space *space)
     loop_cancel(view->map->loop, &view->tell);
     loop_timer_destroy(&view->linger);
     loop_timer_destroy(&view->read_timer);
-    free(view->changed);
+    free(view->changed.entries);
+    free(view->silent.entries);
     free(view->closed);
     free(view->sorted);
     free(view);
@@ -145,32 +154,40 @@ void view_wake(struct map_view *view)
     loop_defer(view->map->loop, LOOP_PHASE_VIEW, &view->tell);
 }
 
-/* Entries that were closed later in the turn have left holes. */
-static void close_holes(struct map_view *view)
+/* Entries that left the list later in the turn have left holes. */
+static void close_holes(struct turn_list *list)
 {
     size_t count = 0;
-    for (size_t i = 0; i < view->changed_count; i++) {
-        if (view->changed[i])
-            view->changed[count++] = view->changed[i];
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->entries[i])
+            list->entries[count++] = list->entries[i];
     }
-    view->changed_count = count;
+    list->count = count;
 }
 
 static void tell_changes(struct map_view *view)
 {
-    close_holes(view);
-    struct map_changes changes = {view->changed, view->changed_count, view->closed,
-                                  view->closed_count};
+    close_holes(&view->changed);
+    close_holes(&view->silent);
+    const struct map_changes loud = {.changed = view->changed.entries,
+                                     .changed_count = view->changed.count,
+                                     .closed = view->closed,
+                                     .closed_count = view->closed_count};
+    struct map_changes all = loud;
+    all.silent = view->silent.entries;
+    all.silent_count = view->silent.count;
     LIST_FOREACH (node, &view->watchers) {
         struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
-        watcher->changed(watcher, &changes);
+        const struct map_changes *changes = watcher->silent_too ? &all : &loud;
+        if (changes->changed_count + changes->closed_count + changes->silent_count > 0)
+            watcher->changed(watcher, changes);
     }
 }
 
 static void tell(void *arg)
 {
     struct map_view *view = arg;
-    if (view->live && view->changed_count + view->closed_count > 0)
+    if (view->live)
         tell_changes(view);
     clear_turn(view);
     view_check_live(view);
@@ -192,6 +209,25 @@ void view_check_live(struct map_view *view)
     }
 }
 
+static void leave_turn(struct map_entry *entry)
+{
+    if (entry->turn_list)
+        entry->turn_list->entries[entry->turn_place - 1] = NULL;
+    entry->turn_list = NULL;
+    entry->turn_place = 0;
+}
+
+static void join_turn(struct map_entry *entry, struct turn_list *list)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 64;
+        list->entries = mem_realloc(list->entries, list->capacity * sizeof *list->entries);
+    }
+    list->entries[list->count++] = entry;
+    entry->turn_list = list;
+    entry->turn_place = (uint32_t)list->count;
+}
+
 /* Its place is the newest from now on. */
 static void mark_changed(struct map_entry *entry)
 {
@@ -205,14 +241,19 @@ static void mark_changed(struct map_entry *entry)
     }
     list_remove(&entry->order.link);
     list_append(&view->order, &entry->order.link);
-    if (entry->turn_place)
+    if (entry->turn_list == &view->changed)
         return;
-    if (view->changed_count == view->changed_capacity) {
-        view->changed_capacity = view->changed_capacity ? view->changed_capacity * 2 : 64;
-        view->changed = mem_realloc(view->changed, view->changed_capacity * sizeof *view->changed);
-    }
-    view->changed[view->changed_count++] = entry;
-    entry->turn_place = (uint32_t)view->changed_count;
+    leave_turn(entry);
+    join_turn(entry, &view->changed);
+}
+
+/* It keeps its place: cursors have nothing to tell of it. */
+static void mark_silent(struct map_entry *entry)
+{
+    if (entry->turn_list)
+        return;
+    join_turn(entry, &entry->view->silent);
+    view_wake(entry->view);
 }
 
 static void mark_closed(struct map_view *view, struct bytes id)
@@ -229,8 +270,7 @@ void view_remove(struct map_entry *entry)
     struct map_view *view = entry->view;
     bool told = !entry->fresh;
     view->generation++;
-    if (entry->turn_place)
-        view->changed[entry->turn_place - 1] = NULL;
+    leave_turn(entry);
     /* What was opened and closed within one turn was never told. */
     if (told)
         mark_closed(view, (struct bytes){(uint8_t *)entry->id, entry->id_len});
@@ -296,30 +336,37 @@ static bool set_state(struct map_entry *entry, struct bytes state)
     return true;
 }
 
-/* Whether what watchers see of the field changes. value.data NULL: it is deleted. */
-static bool is_change(struct bytes fields, struct bytes field, struct bytes value)
+/* Bits: what a body changes. */
+enum change { CHANGE_NONE = 0, CHANGE_SILENT = 1, CHANGE_LOUD = 2 };
+
+static unsigned change_of(struct bytes field)
+{
+    return is_silent_field(field) ? CHANGE_SILENT : CHANGE_LOUD;
+}
+
+/* value.data NULL: the field is deleted. */
+static unsigned find_change(struct bytes fields, struct bytes field, struct bytes value)
 {
     struct bytes before;
     bool there = fields_find(fields, field, &before) && before.data;
-    if (is_silent_field(field))
-        return false;
-    return value.data ? !there || !bytes_equal(before, value) : there;
+    bool differs = value.data ? !there || !bytes_equal(before, value) : there;
+    return differs ? change_of(field) : CHANGE_NONE;
 }
 
-/* Merges a body (all: it replaces the fields) into the entry. True when something that watchers
- * see has changed. */
-static bool merge_body(struct map_entry *entry, struct bytes body, bool all)
+/* Merges a body (all: it replaces the fields) into the entry. Which kinds of change that brings. */
+static unsigned merge_body(struct map_entry *entry, struct bytes body, bool all)
 {
     struct writer fields = {0};
     struct bytes old = {entry->fields, entry->fields_len}, rest = body, field, value, before;
-    bool changed = false, others = all;
+    unsigned changes = CHANGE_NONE;
+    bool others = all;
     while (event_field(&rest, &field, &value)) {
         if (bytes_equal(field, BYTES_LITERAL("state"))) {
-            changed |= set_state(entry, value);
+            changes |= set_state(entry, value) ? CHANGE_LOUD : CHANGE_NONE;
             continue;
         }
         others = true;
-        changed |= is_change(old, field, value);
+        changes |= find_change(old, field, value);
         if (value.data || entry->partial) /* then an older snapshot may still have it */
             fields_write(&fields, field, value);
     }
@@ -330,7 +377,7 @@ static bool merge_body(struct map_entry *entry, struct bytes body, bool all)
         if (!all)
             fields_write(&fields, field, value);
         else
-            changed |= !is_silent_field(field); /* it is gone */
+            changes |= change_of(field); /* it is gone */
     }
     if (others && !fields.failed) {
         free(entry->fields);
@@ -338,7 +385,7 @@ static bool merge_body(struct map_entry *entry, struct bytes body, bool all)
         entry->fields_len = (uint32_t)fields.len;
     }
     writer_free(&fields);
-    return changed;
+    return changes;
 }
 
 static void remember_close(struct view_part *part, struct bytes id, uint64_t revision)
@@ -394,17 +441,19 @@ static void apply_contents(struct view_part *part, struct map_entry *entry,
     if (!entry) {
         entry = add_entry(part, event->id);
         entry->partial = !all;
-        merge_body(entry, event->body, all);
+        (void)merge_body(entry, event->body, all);
         entry->version = event->version;
         mark_changed(entry);
         return;
     }
     entry->partial &= !all;
-    bool changed = merge_body(entry, event->body, all);
-    changed |= entry->version != event->version;
+    unsigned changes = merge_body(entry, event->body, all);
+    bool is_newer = entry->version != event->version;
     entry->version = event->version;
-    if (changed)
+    if (is_newer || (changes & CHANGE_LOUD))
         mark_changed(entry);
+    else if (changes & CHANGE_SILENT)
+        mark_silent(entry);
 }
 
 void view_apply(struct view_part *part, const struct event *event, uint64_t revision, uint32_t seen)

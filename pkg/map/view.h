@@ -38,12 +38,18 @@ bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct byte
 /* The session of this front-end that owns it; NULL when another front-end's does. */
 struct map_session *map_entry_owner(const struct map_entry *entry);
 
-/* What one turn brought. changed: each entry once, oldest change first; closed: ids. */
+/*
+ * What one turn brought. changed: each entry once, oldest change first; closed: ids. silent, for
+ * watchers that ask: entries of which only who owns them and where has changed (node, address,
+ * since). Those do not move in the list of changes, so that cursors do not meet them.
+ */
 struct map_changes {
     struct map_entry *const *changed;
     size_t changed_count;
     const struct bytes *closed;
     size_t closed_count;
+    struct map_entry *const *silent;
+    size_t silent_count;
 };
 
 struct map_watcher {
@@ -52,6 +58,7 @@ struct map_watcher {
     /* The view is complete: for the first time, or again after Redis was away. */
     void (*live)(struct map_watcher *watcher);
     struct map_view *view;
+    bool silent_too; /* it asks for silent changes */
 };
 /* Keeps the view of the space from now on. The watcher's functions are set by the caller. NULL and
  * no watching when the space has more than view.max_entries entries (why: static text). */

@@ -15,6 +15,12 @@ struct order_node {
     uint8_t kind;
 };
 
+/* Entries of one turn; those that left it have left NULL. */
+struct turn_list {
+    struct map_entry **entries;
+    size_t count, capacity;
+};
+
 struct map_entry {
     UT_hash_handle hh;
     struct order_node order;
@@ -28,7 +34,8 @@ struct map_entry {
     uint8_t id_len;
     bool fresh;          /* opened in this turn */
     bool partial;        /* only an update has told it: what that left out is in the snapshot */
-    uint32_t turn_place; /* its place among what this turn changed, from 1; 0: unchanged */
+    uint32_t turn_place; /* its place in turn_list, from 1 */
+    struct turn_list *turn_list; /* of the view, when this turn changed it; else NULL */
     char *state;
     uint8_t *fields; /* the others, encoded as in event bodies */
     char id[];
@@ -83,8 +90,8 @@ struct map_view {
     struct list tombstones;
     size_t tombstone_count;
     size_t cursor_count;
-    struct map_entry **changed;
-    size_t changed_count, changed_capacity;
+    struct turn_list changed;
+    struct turn_list silent; /* only who owns them and where has changed */
     struct bytes *closed;
     size_t closed_count, closed_capacity;
     struct map_entry **sorted;

@@ -246,6 +246,76 @@ static void test_an_update_before_its_snapshot(void **state)
     map_unwatch(&observer.watcher);
 }
 
+struct silent_observer {
+    struct observer observer;
+    unsigned silent;
+};
+
+static void silent_changed(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    struct silent_observer *observer = (struct silent_observer *)watcher;
+    observer->silent += (unsigned)changes->silent_count;
+    observer_changed(watcher, changes);
+}
+
+static unsigned turns;
+
+static void count_turn(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    turns++;
+    assert_int_equal(changes->silent_count, 0);
+    observer_changed(watcher, changes);
+}
+
+/* Who owns an entry and where: told to those who ask, and to no cursor. */
+static void test_silent_changes_are_told_to_who_asks(void **state)
+{
+    struct world *world = *state;
+    struct silent_observer asks;
+    struct observer other;
+    struct map_cursor cursor = {0};
+    observer_watch(world, &asks.observer, &world->fronts[1]);
+    asks.silent = 0;
+    asks.observer.watcher.silent_too = true;
+    asks.observer.watcher.changed = silent_changed;
+    observer_watch(world, &other, &world->fronts[1]);
+    other.watcher.changed = count_turn;
+    struct map_view *view = other.view;
+    WAIT_UNTIL(world, map_view_is_live(view));
+    apply(view, EVENT_ENTRY, 1000, 1, "4 3\nnodeold5 1\nstatex");
+    WAIT_UNTIL(world, other.changed == 1);
+    map_cursor_begin(&cursor, view, MAP_CURSOR_NEWEST);
+    turns = 0;
+
+    apply(view, EVENT_ADOPT, 1001, 1, "4 3\nnodenew5 1\nstatex");
+    WAIT_UNTIL(world, asks.silent == 1);
+    assert_true(bytes_equal(map_entry_field(map_view_find(view, BYTES_LITERAL("early")), "node"),
+                            BYTES_LITERAL("new")));
+    apply(view, EVENT_ADOPT, 1002, 1, "4 3\nnodenew5 1\nstatex");
+    loop_turn(world->loop, 0);
+    assert_int_equal(asks.silent, 1); /* nothing has changed */
+    assert_int_equal(turns, 0);
+    assert_null(map_cursor_next(&cursor));
+
+    /* Silent and then another change in one turn: told once, as a change. */
+    apply(view, EVENT_ADOPT, 1003, 1, "4 2\nnodeit5 1\nstatex");
+    apply(view, EVENT_UPDATE, 1004, 2, "5 1\nstatey");
+    WAIT_UNTIL(world, other.changed == 2);
+    assert_int_equal(asks.silent, 1);
+    assert_int_equal(asks.observer.changed, 2);
+    assert_non_null(map_cursor_next(&cursor));
+
+    /* Silent and then closed in one turn. */
+    apply(view, EVENT_ADOPT, 1005, 2, "4 4\nnodelast5 1\nstatey");
+    apply(view, EVENT_CLOSE, 1006, 2, "");
+    WAIT_UNTIL(world, other.closed == 1);
+    assert_int_equal(asks.silent, 1);
+    assert_int_equal(asks.observer.closed, 1);
+    map_cursor_end(&cursor);
+    map_unwatch(&asks.observer.watcher);
+    map_unwatch(&other.watcher);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -257,6 +327,7 @@ int main(void)
         TEST(test_a_silent_gap_is_noticed),
         TEST(test_a_gap_is_filled_and_told_as_differences),
         TEST(test_an_update_before_its_snapshot),
+        TEST(test_silent_changes_are_told_to_who_asks),
         TEST(test_nonsense_on_the_channel_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
