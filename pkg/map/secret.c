@@ -21,7 +21,6 @@ struct map_secret {
     struct loop_timer *timer;
     struct read *read; /* under way; NULL: none */
     bool again;        /* it may have come too early */
-    bool is_known;
     uint8_t known[MAP_SECRET_SIZE];
     char offer[2 * MAP_SECRET_SIZE + 1]; /* what Redis is given when it has none */
     struct log_limit bad_limit;
@@ -46,9 +45,8 @@ static bool take(struct map_secret *secret, struct bytes text)
             0 ||
         len != sizeof value)
         return false;
-    if (secret->is_known && !sodium_memcmp(secret->known, value, sizeof value))
+    if (!sodium_memcmp(secret->known, value, sizeof value))
         return true;
-    secret->is_known = true;
     memcpy(secret->known, value, sizeof value);
     sodium_bin2hex(secret->offer, sizeof secret->offer, value, sizeof value);
     secret->changed(secret->arg, value);
@@ -113,6 +111,7 @@ map_secret_create(struct map *map, const char *name,
     random_bytes(secret->known, sizeof secret->known);
     sodium_bin2hex(secret->offer, sizeof secret->offer, secret->known, sizeof secret->known);
     list_append(&map->secrets, &secret->link);
+    changed(arg, secret->known);
     read_it(secret);
     return secret;
 }

@@ -16,7 +16,8 @@
 
 struct map_secret;
 
-/* name: "q3master". changed: it is known, or another one than before; arg outlives it. */
+/* name: "q3master". changed: it is another one than before; called at once, with one that is this
+ * front-end's own until Redis has said which is everybody's. arg outlives it. */
 struct map_secret *
 map_secret_create(struct map *map, const char *name,
                   void (*changed)(void *arg, const uint8_t secret[MAP_SECRET_SIZE]), void *arg);

@@ -210,7 +210,6 @@ METRIC(Q3MASTER_DROPPED_HEARTBEAT_RATE, counter, "q3master_dropped_total", "reas
 METRIC(Q3MASTER_DROPPED_QUERY_RATE, counter, "q3master_dropped_total", "reason=\"query_rate\"", "")
 METRIC(Q3MASTER_DROPPED_OUTPUT, counter, "q3master_dropped_total", "reason=\"max_output\"", "")
 METRIC(Q3MASTER_DROPPED_FORGED, counter, "q3master_dropped_total", "reason=\"challenge\"", "")
-METRIC(Q3MASTER_DROPPED_SECRET, counter, "q3master_dropped_total", "reason=\"no_secret\"", "")
 METRIC(Q3MASTER_DROPPED_GAME, counter, "q3master_dropped_total", "reason=\"game\"", "")
 METRIC(Q3MASTER_DROPPED_LOOPBACK, counter, "q3master_dropped_total", "reason=\"loopback\"", "")
 METRIC(Q3MASTER_DROPPED_SERVERS, counter, "q3master_dropped_total", "reason=\"max_servers\"", "")

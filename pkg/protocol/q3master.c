@@ -25,11 +25,6 @@ void q3master_drop(struct q3master_service *service, const struct address *peer,
 
 /* The secret. */
 
-bool q3master_has_secret(const struct q3master_service *service)
-{
-    return service->keys.has_secret;
-}
-
 static void on_secret(void *arg, const uint8_t secret[MAP_SECRET_SIZE])
 {
     struct q3master_service *service = arg;
@@ -106,20 +101,20 @@ static void take_query(struct q3master_port *port, const struct udp_path *path,
 {
     struct q3master_service *service = port->service;
     const struct q3master_settings *settings = port->settings;
-    const struct q3master_reply *reply;
+    const struct q3master_prepared *list;
 
     if (!bucket_table_take(service->queries, &path->peer, (uint32_t)settings->query_rate,
                            (uint32_t)settings->query_burst, loop_now_us(service->loop))) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_QUERY_RATE, "rate");
         return;
     }
-    reply = q3master_replies_get(port, query);
-    if (reply == NULL)
+    list = q3master_replies_get(port, query);
+    if (list->reply == NULL)
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
-    else if (!q3master_may_send(service, q3master_reply_size(reply), false))
+    else if (!q3master_may_send(service, list->size, false))
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
     else
-        send_list(port, path, reply);
+        send_list(port, path, list->reply);
 }
 
 /* Receiving. */

@@ -64,6 +64,7 @@ struct q3master_prepared {
     UT_hash_handle hh; /* by key */
     struct list used;  /* the most recently used last */
     struct q3master_reply *reply;
+    size_t size; /* bytes of all its packets */
     uint64_t generation;
     uint64_t made_ms;
     uint8_t key_len;
@@ -117,7 +118,6 @@ void q3master_drop(struct q3master_service *service, const struct address *peer,
                    const char *why);
 /* Whether that may be sent. small: what keeps servers listed, which comes first. */
 bool q3master_may_send(struct q3master_service *service, size_t bytes, bool small);
-bool q3master_has_secret(const struct q3master_service *service);
 
 /* q3master_list.c */
 struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,
@@ -134,9 +134,10 @@ struct bytes q3master_list_first_game(const struct q3master_list *list, int32_t 
 /* q3master_replies.c */
 void q3master_replies_init(struct q3master_replies *replies);
 void q3master_replies_clear(struct q3master_replies *replies);
-/* The list for a query; NULL: it is not to be answered. Valid until the next one is asked for. */
-const struct q3master_reply *q3master_replies_get(struct q3master_port *port,
-                                                  const struct q3master_query *query);
+/* The list for a query, its reply NULL when it is not to be answered. Valid until the next one is
+ * asked for. */
+const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
+                                                     const struct q3master_query *query);
 
 /* q3master_register.c */
 void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,

@@ -17,10 +17,6 @@ static void send_getinfo(struct q3master_port *port, const struct udp_path *path
     char challenge[COOKIE_LENGTH + 1];
     struct writer text = {0};
 
-    if (!q3master_has_secret(service)) {
-        q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_SECRET, "secret");
-        return;
-    }
     if (!q3master_may_send(service, GETINFO_MAX, true)) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
         return;

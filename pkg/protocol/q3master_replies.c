@@ -85,12 +85,13 @@ static void prepare(struct q3master_port *port, struct q3master_prepared *prepar
         fallback = q3master_list_first_game(port->list, query.protocol);
     if (q3games_settle(port->games, &query, fallback))
         prepared->reply = make(port->list, &query);
+    prepared->size = prepared->reply != NULL ? q3master_reply_size(prepared->reply) : 0;
     prepared->generation = port->list->generation;
     prepared->made_ms = now;
 }
 
-const struct q3master_reply *q3master_replies_get(struct q3master_port *port,
-                                                  const struct q3master_query *query)
+const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
+                                                     const struct q3master_query *query)
 {
     struct q3master_prepared *prepared = find_or_add(port, query);
     const uint64_t now = loop_now_ms(port->service->loop);
@@ -99,5 +100,5 @@ const struct q3master_reply *q3master_replies_get(struct q3master_port *port,
     if (is_new || (prepared->generation != port->list->generation &&
                    now - prepared->made_ms >= (uint64_t)port->settings->refresh))
         prepare(port, prepared, *query, now);
-    return prepared->reply;
+    return prepared;
 }

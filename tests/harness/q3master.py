@@ -1,10 +1,7 @@
 """Game servers and players of the Quake III / DarkPlaces master protocol, over UDP."""
-import random
-import select
 import socket
-import time
 
-from .waiting import scaled, wait_until
+from .waiting import readable, scaled, wait_until
 
 HEADER = b"\xff\xff\xff\xff"
 EOT = b"\\EOT\0\0\0"
@@ -40,7 +37,7 @@ class Peer:
 
     def receive(self, timeout=5):
         """The next datagram's text and its sender; (None, None) when there is none."""
-        if not select.select([self.socket], [], [], scaled(timeout))[0]:
+        if not readable(self.socket, scaled(timeout)):
             return None, None
         data, sender = self.socket.recvfrom(65536)
         assert data.startswith(HEADER), data
@@ -93,6 +90,8 @@ class Player(Peer):
 
     def ask(self, question, timeout=2):
         """The packets of the answer; None when there is none, or its end does not come."""
+        while self.receive(0)[0] is not None:
+            pass  # what came late of an answer before
         self.send(question.encode("latin-1") if isinstance(question, str) else question)
         packets = []
         while True:
@@ -115,7 +114,7 @@ class Player(Peer):
         def is_it():
             last[:] = [self.servers(question, 1)]
             return last[0] is not None and sorted(last[0]) == sorted(wanted)
-        wait_until(is_it, timeout, lambda: f"{question}: {last[0]} instead of {wanted}", 0.03)
+        wait_until(is_it, timeout, lambda: f"{question}: {str(last[0])[:500]}, {len(last[0] or '')}, instead of {str(wanted)[:500]}", 0.03)
 
 
 def parse(text):
