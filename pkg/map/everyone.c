@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "map/keys.h"
 #include "map/relay_private.h"
+#include "metrics/metrics.h"
 
 struct everyone {
     struct channel_user channel;
@@ -29,9 +30,12 @@ static void on_message(void *arg, struct bytes message)
     struct bytes node = cursor_until(&cursor, ' ');
     size_t from_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');
     struct bytes from = cursor_take(&cursor, from_len), packet = cursor_take(&cursor, len);
-    if (cursor.failed)
+    if (cursor.failed) {
+        metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_relay", LOG_STRING("verb", "everyone"));
-    else if (!bytes_equal(node, bytes_from_string(everyone->space->map->node)))
+        return;
+    }
+    if (!bytes_equal(node, bytes_from_string(everyone->space->map->node)))
         tell_all(everyone->space, from, packet);
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "map/keys.h"
 #include "map/presence_private.h"
+#include "metrics/metrics.h"
 
 /* All names are read again in that many portions. */
 #define TURNS 60
@@ -41,6 +42,7 @@ static void free_presence(struct map_presence *presence)
     list_remove(&presence->in_changed);
     list_remove(&presence->unwatched);
     HASH_DEL(set->names, presence);
+    metrics_add(METRIC_WATCHED, -1);
     free(presence);
 }
 
@@ -158,6 +160,7 @@ static void on_message(void *arg, struct bytes message)
     enum map_status status;
     uint64_t seq;
     if (!read_message(message, &epoch, &seq, &status)) {
+        metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_presence",
                     LOG_STRING("prefix", presence->part->partition->prefix),
                     LOG_BYTES("message", message));
@@ -207,6 +210,7 @@ static struct map_presence *create(struct map_presence_set *set, struct bytes na
     presence->part->count++;
     list_append(&presence->part->order, &presence->in_order);
     HASH_ADD(hh, set->names, name, presence->name_len, presence);
+    metrics_add(METRIC_WATCHED, 1);
     listen(presence);
     return presence;
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "map/keys.h"
+#include "metrics/metrics.h"
 
 #define NAMES_MAX 500
 #define READS_MAX 2 /* under way at once: they take their time in Redis */
@@ -176,6 +177,7 @@ static void send(struct presence_read *read)
         size_t start = i ? ends[i - 1] : 0;
         args[1 + i] = (struct bytes){text.data + start, ends[i] - start};
     }
+    metrics_add(METRIC_PRESENCE_READS, (int64_t)read->count);
     redis_eval(partition->map->link, &script_presence, on_read, read, keys, keys, args);
     writer_free(&text);
 }

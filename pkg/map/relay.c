@@ -13,6 +13,7 @@
 #include "map/keys.h"
 #include "map/relay_private.h"
 #include "map/view.h"
+#include "metrics/metrics.h"
 
 /* A packet whose receiver is being looked for. */
 struct parcel {
@@ -346,7 +347,9 @@ bool relay_message(struct map *map, struct bytes verb, struct bytes rest)
         errand_drop(map, rest);
     else
         return false;
-    if (!good)
+    if (!good) {
+        metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_relay", LOG_BYTES("verb", verb));
+    }
     return true;
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/room_private.h"
+#include "metrics/metrics.h"
 
 #define TICK_MS 50
 /* Until what Redis did not take is asked again. */
@@ -107,6 +108,7 @@ static void free_member(struct member *member)
         list_remove(lists[i]);
     ending_detach(&member->ending);
     HASH_DEL(room->table, member);
+    metrics_add(METRIC_ROOM_MEMBERS, -1);
     free(member);
     if (!list_is_empty(&room->members))
         return;
@@ -256,6 +258,7 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
         list_init(lists[i]);
     room->tell = (struct loop_task){.callback = tell, .arg = room};
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
+    metrics_add(METRIC_ROOMS, 1);
     room_listen(room);
     return room;
 }
@@ -279,6 +282,7 @@ static struct member *create_member(struct map_room *room, struct map_session *s
     ending_attach(&member->ending, session, session_ended);
     list_append(&room->members, &public->link);
     HASH_ADD_KEYPTR(hh, room->table, public->id, public->id_len, member);
+    metrics_add(METRIC_ROOM_MEMBERS, 1);
     return member;
 }
 
@@ -393,6 +397,7 @@ static void free_room(struct map_room *room)
     loop_cancel(rooms->space->map->loop, &room->tell);
     list_remove(&room->unused);
     HASH_DEL(rooms->table, room);
+    metrics_add(METRIC_ROOMS, -1);
     free(room->sorted);
     free(room);
 }

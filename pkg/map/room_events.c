@@ -265,6 +265,7 @@ static void log_malformed(const struct map_room *room, struct bytes message)
     static struct log_limit limit = {.burst = 5};
     if (message.len > 200)
         message.len = 200;
+    metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
     log_limited(LOG_WARN, &limit, "malformed_room_message",
                 LOG_STRING("prefix", room->partition->prefix), LOG_BYTES("message", message));
 }
@@ -280,6 +281,7 @@ static void on_message(void *arg, struct bytes message)
     struct map_room *room = arg;
     struct room_event event = {0};
     bool good = read_event(message, &event);
+    metrics_add(METRIC_ROOM_MESSAGES, 1);
     if (good && room->state == ROOM_READING) {
         if (is_our_mark(room, &event))
             room_read_marked(room, event.number);

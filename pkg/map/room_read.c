@@ -178,6 +178,7 @@ static void complete(struct map_room *room, const struct listing *listing)
     room->known = true;
     check_mine(room, listing);
     if (lost) {
+        metrics_add(METRIC_ROOM_LOSSES, 1);
         log_info("room_lost", LOG_STRING("prefix", room->partition->prefix),
                  LOG_BYTES("room", map_room_name(room)));
         rooms->callbacks->lost(rooms->arg, room);

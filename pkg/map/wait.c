@@ -1,6 +1,7 @@
 #include "map/wait_private.h"
 
 #include "base/mem.h"
+#include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while somebody waits. */
 #define DEADLINE_TICK_MS 50
@@ -65,6 +66,15 @@ static void end(struct ending *ending)
     free_wait(list_entry(ending, struct wait, ending));
 }
 
+static void count(enum map_result result)
+{
+    static const enum metric metrics[] = {[MAP_OK] = METRIC_RELAYED_OK,
+                                          [MAP_MISSING] = METRIC_RELAYED_MISSING,
+                                          [MAP_DEADLINE] = METRIC_RELAYED_DEADLINE,
+                                          [MAP_REFUSED] = METRIC_RELAYED_REFUSED};
+    metrics_add(metrics[result], 1);
+}
+
 static void tell(void *arg)
 {
     struct waits *waits = arg;
@@ -74,6 +84,7 @@ static void tell(void *arg)
         void *done_arg = wait->arg;
         enum map_result result = (enum map_result)wait->result;
         free_wait(wait);
+        count(result);
         done(done_arg, result, 0);
     }
 }
