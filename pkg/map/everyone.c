@@ -111,7 +111,7 @@ void map_relay_all(struct map_session *session, struct bytes from, struct bytes 
     struct map *map = space->map;
     struct writer message = {0};
     uint64_t number;
-    if (!wait_begin(map, session, done, arg, &number))
+    if (!wait_begin(map, session, packet.len, done, arg, &number))
         return;
     char *channel = keys_everyone(map->redis->prefix, space->name);
     writer_format(&message, "%s %zu %zu\n", map->node, from.len, packet.len);

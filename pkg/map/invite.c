@@ -102,7 +102,7 @@ void map_invite(struct map_session *session, struct bytes user, struct bytes inv
     struct writer kept = {0};
     char mark[MARK_SIZE + 1];
     uint64_t number;
-    if (!wait_begin(space->map, session, done, arg, &number))
+    if (!wait_begin(space->map, session, invitation.len, done, arg, &number))
         return;
     id_make_hex(mark, MARK_SIZE);
     writer_format(&kept, "%s ", mark);

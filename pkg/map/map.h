@@ -37,6 +37,7 @@ struct map_settings {
     int64_t batch_bytes;      /* map.batch_bytes per call of apply */
     int64_t max_entries;      /* map.max_entries of a space */
     int64_t max_unconfirmed;  /* map.max_pending: operations that wait for Redis, all sessions */
+    int64_t max_pending_size; /* map.max_pending_bytes of what these bring */
     int64_t client_ttl;       /* client.ttl, ms */
     int64_t client_grace;     /* client.grace, ms */
     int64_t client_max_ids;   /* client.max_ids owned by one connection */
@@ -51,6 +52,7 @@ struct map_settings {
     int64_t room_max_members;  /* room.max_members of a room */
     int64_t room_max_buffered; /* room.max_buffered: bytes, while a room is being read */
     int64_t relay_max_pending; /* relay.max_pending: packets and invitations that wait */
+    int64_t relay_max_bytes;   /* relay.max_bytes of these */
     int64_t invite_ttl;        /* invite.ttl, ms */
     int64_t invite_max;        /* invite.max of one user */
 };

@@ -90,6 +90,7 @@ struct op {
     uint64_t owner_lease; /* parked: the owner's lease end when it was parked */
     char *state;          /* RESUME: what the entry's `resume` must be */
     uint32_t state_len;
+    uint32_t counted; /* of the state, in the map's pending_size */
     uint8_t kind;
     uint8_t version_kind;
     uint8_t adopt;
@@ -234,6 +235,7 @@ struct map {
         size_t used, size;
     } scratch; /* arguments of the batch being built */
     uint64_t pending;
+    uint64_t pending_size; /* bytes of what sessions asked for */
     size_t space_count;
     struct map_space *spaces;
     struct node *node_channel;
@@ -278,6 +280,8 @@ struct op *op_create(struct partition *partition, enum op_kind kind, struct byte
 void op_attach(struct op *op, struct map_session *session, map_done done, void *arg);
 /* For a caller without a session: joins the deadlines. */
 void op_attach_alone(struct op *op, map_done done, void *arg);
+/* With it more waits, or is held in memory, than allowed: it is to be refused. */
+bool op_is_too_much(const struct op *op);
 void op_enqueue(struct op *op);
 /* Settles the result; done is called by the op_release that follows. */
 void op_answer(struct op *op, enum map_result result, uint64_t version);

@@ -213,7 +213,7 @@ static void send_packet(struct node *node, struct bytes channel, struct bytes nu
     memcpy(sending->channel, channel.data, channel.len);
     list_init(&sending->link);
     list_append(&node->sending, &sending->link);
-    if (wait_begin(map, NULL, on_sent, sending, &wait))
+    if (wait_begin(map, NULL, argument.len, on_sent, sending, &wait))
         relay_send(space, wait, (struct bytes){0}, id, argument);
 }
 

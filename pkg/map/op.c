@@ -42,6 +42,13 @@ static void start_deadline(struct op *op)
         loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);
 }
 
+/* What it brings counts as long as it is there. */
+static void count_size(struct op *op)
+{
+    op->counted = op->state_len;
+    op->partition->map->pending_size += op->counted;
+}
+
 void op_attach(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     op->session = session;
@@ -50,13 +57,23 @@ void op_attach(struct op *op, struct map_session *session, map_done done, void *
     memcpy(op->fence, session->fence, sizeof op->fence);
     list_append(&session->ops, &op->in_session);
     session->pending++;
+    count_size(op);
     start_deadline(op);
+}
+
+bool op_is_too_much(const struct op *op)
+{
+    const struct map *map = op->partition->map;
+    uint64_t others = map->pending_size - op->counted;
+    return map->pending > (uint64_t)map->settings->max_unconfirmed ||
+           (others > 0 && map->pending_size > (uint64_t)map->settings->max_pending_size);
 }
 
 void op_attach_alone(struct op *op, map_done done, void *arg)
 {
     op->done = done;
     op->arg = arg;
+    count_size(op);
     start_deadline(op);
 }
 
@@ -75,6 +92,7 @@ static void free_op(struct op *op)
     free(op->state);
     free(op->address);
     map->pending--;
+    map->pending_size -= op->counted;
     metrics_add(METRIC_PENDING, -1);
     free(op);
     map_check_finished(map);

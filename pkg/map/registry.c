@@ -67,9 +67,8 @@ void registry_free(struct map_space *space)
 
 static void ask(struct op *op, map_done done, void *arg)
 {
-    struct map *map = op->partition->map;
     op_attach_alone(op, done, arg);
-    if (map->pending <= (uint64_t)map->settings->max_unconfirmed) {
+    if (!op_is_too_much(op)) {
         op_enqueue(op);
         return;
     }

@@ -267,7 +267,7 @@ void map_relay(struct map_session *session, struct bytes from, struct bytes to, 
                map_done done, void *arg)
 {
     uint64_t number;
-    if (wait_begin(session->space->map, session, done, arg, &number))
+    if (wait_begin(session->space->map, session, packet.len, done, arg, &number))
         relay_send(session->space, number, from, to, packet);
 }
 

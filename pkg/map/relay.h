@@ -32,8 +32,8 @@ void map_unlisten(struct map_listener *listener);
 
 /* How a packet ended, told once for each: MAP_OK: a session has taken it; MAP_MISSING: there is no
  * such id, or its protocol takes no packets; MAP_DEADLINE: no answer within redis.deadline, it may
- * not have arrived; MAP_REFUSED: too many wait (relay.max_pending). done may be NULL. It is not
- * called any more once the session has ended. */
+ * not have arrived; MAP_REFUSED: too many wait (relay.max_pending, relay.max_bytes). done may be
+ * NULL. It is not called any more once the session has ended. */
 void map_relay(struct map_session *session, struct bytes from, struct bytes to, struct bytes packet,
                map_done done, void *arg);
 /* To everybody in the session's space. done: MAP_OK when it has been published. */

@@ -57,9 +57,8 @@ static struct op *create_for(struct map_session *session, enum op_kind kind, str
 
 static void ask(struct op *op, struct map_session *session, map_done done, void *arg)
 {
-    struct map *map = op->partition->map;
     op_attach(op, session, done, arg);
-    if (op->id_len > 0 && map->pending <= (uint64_t)map->settings->max_unconfirmed) {
+    if (op->id_len > 0 && !op_is_too_much(op)) {
         op_enqueue(op);
         return;
     }

@@ -122,9 +122,8 @@ static bool refuse_early(struct op *op, enum map_result result)
 
 static bool submit(struct op *op, struct map_session *session, map_done done, void *arg)
 {
-    struct map *map = session->space->map;
     op_attach(op, session, done, arg);
-    if (map->pending > (uint64_t)map->settings->max_unconfirmed)
+    if (op_is_too_much(op))
         return refuse_early(op, MAP_REFUSED);
     op_enqueue(op);
     return true;

@@ -58,6 +58,9 @@ static const struct config_setting settings[] = {
     MAP_SETTING("map.max_registration", CONFIG_DURATION, max_registration, "1h", .min = 1000,
                 .max = 86400000,
                 .help = "Longest time for which an entry without a connection is registered."),
+    MAP_SETTING("map.max_pending_bytes", CONFIG_SIZE, max_pending_size, "256MiB", .min = 65536,
+                .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
+                .help = "Most bytes of states and messages in these; one may be larger."),
     MAP_SETTING("map.close_memory", CONFIG_DURATION, close_memory, "60s", .min = 0, .max = 3600000,
                 .help = "For how long closes are remembered, to be repeated to a Redis that came "
                         "back older."),
@@ -98,6 +101,9 @@ static const struct config_setting settings[] = {
                 .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
                 .help = "Most packets and invitations of all clients that wait for their "
                         "acknowledgement; more are refused."),
+    MAP_SETTING("relay.max_bytes", CONFIG_SIZE, relay_max_bytes, "64MiB", .min = 65536,
+                .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
+                .help = "Most bytes of all these, counted for each receiver; one may be larger."),
     MAP_SETTING("invite.ttl", CONFIG_DURATION, invite_ttl, "5m", .min = 1000, .max = 86400000,
                 .flags = CONFIG_RELOADABLE,
                 .help = "How long an invitation waits for a user who is not there."),

@@ -13,7 +13,8 @@ struct wait {
     struct waits *waits;
     uint64_t number;
     uint64_t deadline_ms;
-    map_done done;
+    size_t size;
+    map_done done; /* NULL: nobody is to be told any more */
     void *arg;
     uint8_t result;
     bool settled;
@@ -25,6 +26,7 @@ struct waits {
     struct list waiting;
     struct list settled;
     uint64_t last;
+    uint64_t size; /* of those that wait */
     struct loop_task tell;
     struct loop_timer *timer;
 };
@@ -52,18 +54,27 @@ void waits_forget(struct map_session *session)
     }
 }
 
+static void stop_waiting(struct wait *wait)
+{
+    struct waits *waits = wait->waits;
+    if (wait->settled)
+        return;
+    wait->settled = true;
+    waits->size -= wait->size;
+    HASH_DEL(waits->table, wait);
+}
+
 static void free_wait(struct wait *wait)
 {
     ending_detach(&wait->ending);
     list_remove(&wait->link);
-    if (!wait->settled)
-        HASH_DEL(wait->waits->table, wait);
+    stop_waiting(wait);
     free(wait);
 }
 
 static void end(struct ending *ending)
 {
-    free_wait(list_entry(ending, struct wait, ending));
+    list_entry(ending, struct wait, ending)->done = NULL;
 }
 
 static void count(enum map_result result)
@@ -85,15 +96,15 @@ static void tell(void *arg)
         enum map_result result = (enum map_result)wait->result;
         free_wait(wait);
         count(result);
-        done(done_arg, result, 0);
+        if (done)
+            done(done_arg, result, 0);
     }
 }
 
 static void settle(struct wait *wait, enum map_result result)
 {
     struct waits *waits = wait->waits;
-    HASH_DEL(waits->table, wait);
-    wait->settled = true;
+    stop_waiting(wait);
     wait->result = (uint8_t)result;
     list_remove(&wait->link);
     list_append(&waits->settled, &wait->link);
@@ -140,16 +151,18 @@ void waits_destroy(struct waits **waits_pointer)
     free(waits);
 }
 
-static struct wait *create(struct waits *waits, struct map_session *session, map_done done,
-                           void *arg)
+static struct wait *create(struct waits *waits, struct map_session *session, size_t size,
+                           map_done done, void *arg)
 {
     struct map *map = waits->map;
     struct wait *wait = mem_zalloc(1, sizeof *wait);
     wait->waits = waits;
     wait->number = ++waits->last;
     wait->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
+    wait->size = size;
     wait->done = done;
     wait->arg = arg;
+    waits->size += size;
     ending_attach(&wait->ending, session, end);
     HASH_ADD(hh, waits->table, number, sizeof wait->number, wait);
     list_append(&waits->waiting, &wait->link);
@@ -158,15 +171,23 @@ static struct wait *create(struct waits *waits, struct map_session *session, map
     return wait;
 }
 
-bool wait_begin(struct map *map, struct map_session *session, map_done done, void *arg,
+/* One alone may be of any size. */
+static bool is_too_many(const struct waits *waits, size_t size)
+{
+    const struct map_settings *settings = waits->map->settings;
+    return HASH_COUNT(waits->table) >= (size_t)settings->relay_max_pending ||
+           (waits->size > 0 && waits->size + size > (uint64_t)settings->relay_max_bytes);
+}
+
+bool wait_begin(struct map *map, struct map_session *session, size_t size, map_done done, void *arg,
                 uint64_t *number)
 {
     struct waits *waits = map->waits;
-    bool too_many = HASH_COUNT(waits->table) >= (size_t)map->settings->relay_max_pending;
+    bool too_many = is_too_many(waits, size);
     *number = 0;
     if (!done)
         return !too_many;
-    struct wait *wait = create(waits, session, done, arg);
+    struct wait *wait = create(waits, session, size, done, arg);
     *number = wait->number;
     if (too_many)
         settle(wait, MAP_REFUSED);

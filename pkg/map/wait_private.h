@@ -23,9 +23,11 @@ void ending_detach(struct ending *ending);
 struct waits *waits_create(struct map *map);
 /* Tells none of them. */
 void waits_destroy(struct waits **waits);
-/* Begins one, whose number is never 0. done may be NULL: then nobody waits, and the number is 0.
- * False when too many wait (relay.max_pending): done gets MAP_REFUSED. session may be NULL. */
-bool wait_begin(struct map *map, struct map_session *session, map_done done, void *arg,
+/* Begins one, whose number is never 0, for something of that size. done may be NULL: then nobody
+ * waits, and the number is 0. False when too many wait, or with too many bytes (relay.max_pending,
+ * relay.max_bytes): done gets MAP_REFUSED. session may be NULL; when it ends, done is not called,
+ * and what it asked for still counts until it is settled. */
+bool wait_begin(struct map *map, struct map_session *session, size_t size, map_done done, void *arg,
                 uint64_t *number) __attribute__((warn_unused_result));
 /* Harmless when it waits no more. */
 void wait_settle(struct map *map, uint64_t number, enum map_result result);

@@ -1,0 +1,78 @@
+"""What clients ask for while Redis does not answer is held in memory, up to a limit; the rest is refused, and
+told so."""
+import json
+
+from harness.sync import Sync
+from harness.turntable import Turntable
+
+LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
+
+
+def resident(frontend):
+    """MiB of memory at its peak."""
+    with open(f"/proc/{frontend.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) >> 10
+
+
+def test_messages_of_rooms(t):
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=LISTEN, settings={"map.max_pending_bytes": "1MiB", "redis.deadline": "20s"})
+    one, two = (t.connect(node, Turntable, kind="web", user=user) for node, user in ((a, "1:1"), (b, "1:2")))
+    one.join("room"), two.join("room")
+    redis.freeze()
+    for number in range(20):
+        one.play("room", [number, "x" * 100000])
+    a.wait_for_metric("tracker_messages_total", 20, protocol="turntable", kind="game")
+    redis.thaw()
+    for _ in range(10):
+        error = one.wait("error", lambda data: data["code"] == "unavailable")
+        assert "refuses" in error["message"], error
+    assert one.closed is None, "what the map refuses is no error of the client's"
+    one.play("room", ["after", "x" * 1000000])
+    for client in (one, two):
+        client.wait("game", lambda data: data["actions"][0]["data"][0] == "after")
+        numbers = [json.loads(text)["data"]["actions"][0]["data"][0] for text in client.rooms["room"]]
+        assert numbers == [*range(10), "after"], "one that is large alone is taken"
+    t.fsck(redis)
+
+
+def test_packets(t):
+    """Also when they are for many, or for nobody: each receiver counts."""
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
+    one, two = t.connect(a, Sync, kind="sync"), t.connect(b, Sync, kind="sync", delta=True)
+    one.wait_map(lambda told: len(told) == 2)
+    ids = [two.token] + [f"nobody {number}" for number in range(499)]
+    before = resident(a)
+    redis.freeze()
+    for number in range(3):
+        one.send(ids, {"type": "large", "large": "x" * 1000000, "number": number})
+    one.send("*", {"type": "all", "all": "x" * 1000000})
+    one.wait(lambda: len(one.errors) >= 3 * 500 - 4 + 1)
+    assert {code for code, _ in one.errors} == {"unavailable"}, set(one.errors)
+    assert resident(a) - before < 100, "what was refused is not kept"
+    redis.thaw()
+    assert two.wait_packet()["number"] == 0
+    one.wait(lambda: sum(code == "undeliverable" for code, _ in one.errors) == 3)
+    one.send([two.token, one.token], {"type": "small"})
+    two.wait(lambda: two.packets[-1]["type"] == "small")
+    one.barrier()
+    t.fsck(redis)
+
+
+def test_who_comes_again_and_again_gets_no_more(t):
+    """What a client that has gone asked for counts until it is settled."""
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
+    sender = t.connect(frontend, Sync, kind="sync")
+    others = [t.connect(frontend, Sync, kind="sync", delta=True) for _ in range(10)]
+    before = resident(frontend)
+    redis.freeze()
+    for client in others:
+        client.send([f"nobody {number}" for number in range(50)], {"type": "large", "large": "x" * 1000000})
+        client.wait(lambda client=client: len(client.errors) >= 46)
+        client.drop()
+    sender.send("nobody", {"type": "x", "x": "x" * 200000})
+    assert sender.wait_error()[0] == "unavailable"
+    assert resident(frontend) - before < 100
+    redis.thaw()
