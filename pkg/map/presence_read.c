@@ -155,30 +155,30 @@ static struct presence_read *begin(struct presence_part *part)
     return read;
 }
 
-static void write_keys(const struct presence_read *read, const char *kind, struct writer *keys,
-                       size_t *ends)
+/* Their places are known when all have been written: the text may move until then. */
+static void write_keys(const struct presence_read *read, const char *kind, struct writer *text,
+                       struct bytes *keys)
 {
-    for (size_t i = 0; i < read->count; i++) {
-        keys_write(keys, read->part->partition->prefix, kind, map_presence_name(read->names[i]));
-        ends[i] = keys->len;
-    }
+    const char *prefix = read->part->partition->prefix;
+    for (size_t i = 0; i < read->count; i++)
+        keys[i].len = keys_write(text, prefix, kind, map_presence_name(read->names[i])).len;
 }
 
 static void send(struct presence_read *read)
 {
     struct partition *partition = read->part->partition;
-    size_t keys = 1 + 2 * read->count, ends[2 * NAMES_MAX];
-    struct bytes args[1 + 2 * NAMES_MAX];
+    struct bytes args[1 + 2 * NAMES_MAX] = {bytes_from_string(partition->key_head)};
+    size_t count = 1 + 2 * read->count;
     struct writer text = {0};
-    write_keys(read, "user:", &text, ends);
-    write_keys(read, "client:", &text, ends + read->count);
-    args[0] = bytes_from_string(partition->key_head);
-    for (size_t i = 0; i + 1 < keys; i++) {
-        size_t start = i ? ends[i - 1] : 0;
-        args[1 + i] = (struct bytes){text.data + start, ends[i] - start};
+    write_keys(read, "user:", &text, args + 1);
+    write_keys(read, "client:", &text, args + 1 + read->count);
+    const uint8_t *at = text.data;
+    for (size_t i = 1; i < count; i++) {
+        args[i].data = at;
+        at += args[i].len;
     }
     metrics_add(METRIC_PRESENCE_READS, (int64_t)read->count);
-    redis_eval(partition->map->link, &script_presence, on_read, read, keys, keys, args);
+    redis_eval(partition->map->link, &script_presence, on_read, read, count, count, args);
     writer_free(&text);
 }
 
