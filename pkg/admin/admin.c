@@ -168,6 +168,7 @@ static struct admin_space *space_of(struct admin *admin, struct map_space *map)
     space->map = map;
     space->watcher.changed = on_changed;
     space->watcher.live = on_live;
+    space->watcher.silent_too = true;
     list_init(&space->watcher.link);
     list_init(&space->readers);
     list_append(&admin->spaces, &space->link);

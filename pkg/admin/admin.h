@@ -9,7 +9,7 @@
  *   GET /api/v1/nodes               the front-ends
  *   GET /api/v1/stats               this front-end's numbers
  *   GET /api/v1/shard               the partition of an id: id, space
- *   GET /api/v1/live                the map as a stream of server-sent events: space
+ *   GET /api/v1/live                the map as a stream of server-sent events: space, servers
  *
  * docs/web.md has all of it. What is not allowed is answered 401, what is off 404.
  */

@@ -12,6 +12,7 @@
 
 #define JSON_TYPE "application/json"
 
+struct listed;
 struct page;
 struct live;
 
@@ -74,6 +75,9 @@ void api_end(struct admin *admin);
 
 /* servers.c */
 void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space);
+/* One server, as an object; nodes: for the name of its front-end, NULL: without. */
+void servers_write(struct json_writer *json, const struct map_entry *entry, struct listed *listed,
+                   const struct map_nodes *nodes);
 
 /* live.c */
 struct live *live_create(struct admin *admin);

@@ -1,11 +1,12 @@
 /*
- * live: the map as server-sent events (docs/web.md has their names).
+ * live: the map, or the game servers in it, as server-sent events (docs/web.md has their names).
  *
  * A reader is first told the whole map in chunks, each when it has taken the one before, by a
  * cursor in the view's list of changes; then it is current, and gets what a turn brings, which is
  * encoded once for all. One that does not keep up goes on by a cursor, too: it skips states that
  * are no longer true. The ids that were closed meanwhile are kept for it, up to web.chunk; beyond
- * that, and when the view has forgotten closes, it is told the whole map anew.
+ * that, and when the view has forgotten closes, it is told the whole map anew. So it is at the end
+ * of the list, too, when an entry has changed silently meanwhile, which a cursor does not meet.
  *
  *   DUE ── the view is complete ──► FOLLOWING ── end of the list ──► CURRENT
  *    ▲                               │    ▲                              │
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "codec/entry.h"
 #include "metrics/metrics.h"
+#include "protocol/listed.h"
 
 #define TICK_MS     1000
 #define CLOSED_MAX  65536 /* bytes of ids for a reader that is behind */
@@ -25,12 +27,17 @@
 
 enum live_state { LIVE_DUE, LIVE_FOLLOWING, LIVE_CURRENT };
 
+/* How entries are told. */
+enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
+
 struct live_reader {
     struct list link;
     struct admin_space *space;
     struct conn *conn;
+    enum live_form form;
     enum live_state state;
     bool whole; /* it is being told the whole map */
+    bool again; /* and will be again */
     struct map_cursor cursor;
     struct writer closed; /* JSON values, each with a comma behind it */
 };
@@ -81,6 +88,8 @@ static void write_hello(struct writer *to, struct admin *admin, const struct adm
     for (size_t i = 0; (other = map_space_at(admin->map, i)) != NULL; i++)
         json_write_text(&json, bytes_from_string(map_space_name(other)));
     json_write_array_end(&json);
+    if (map_space_find(admin->map, admin->lobby))
+        json_write_member(&json, "lobby", bytes_from_string(admin->lobby));
     json_write_object_end(&json);
     end_event(to);
 }
@@ -132,6 +141,8 @@ static void write_closed(struct writer *to, struct bytes values)
 /* Entries in events of a bounded size. */
 struct entry_events {
     struct writer *to;
+    enum live_form form;
+    bool whole;
     struct entry_format format;
     size_t began; /* of the present event; 0: none */
 };
@@ -145,9 +156,8 @@ static void end_entries(struct entry_events *events)
     end_event(events->to);
 }
 
-static void write_entry(struct entry_events *events, const struct map_entry *entry)
+static void begin_entry(struct entry_events *events)
 {
-    struct json_writer json = json_writer_over(events->to);
     if (events->began == 0) {
         begin_event(events->to, "entries");
         writer_u8(events->to, '[');
@@ -155,15 +165,45 @@ static void write_entry(struct entry_events *events, const struct map_entry *ent
     } else {
         writer_u8(events->to, ',');
     }
-    entries_write(&json, entry, &events->format);
-    if (events->to->len - events->began > EVENT_BYTES)
+}
+
+/* What is no server may have been one: whole maps apart, it is told as closed. */
+static void write_no_server(struct entry_events *events, const struct map_entry *entry)
+{
+    struct writer id = {0};
+    if (events->whole)
+        return;
+    end_entries(events);
+    write_id(&id, map_entry_id(entry));
+    writer_u8(&id, ',');
+    write_closed(events->to, writer_bytes_written(&id));
+    writer_free(&id);
+}
+
+static void write_entry(struct entry_events *events, const struct map_entry *entry)
+{
+    struct json_writer json = json_writer_over(events->to);
+    struct listed listed;
+    if (events->form == LIVE_CLIENTS) {
+        begin_entry(events);
+        entries_write(&json, entry, &events->format);
+    } else if (listed_read(entry, &listed)) {
+        begin_entry(events);
+        servers_write(&json, entry, &listed, NULL);
+        listed_free(&listed);
+    } else {
+        write_no_server(events, entry);
+    }
+    if (events->began && events->to->len - events->began > EVENT_BYTES)
         end_entries(events);
 }
 
-static struct entry_events entry_events(struct writer *to, const struct admin_space *space)
+static struct entry_events entry_events(struct writer *to, const struct admin_space *space,
+                                        enum live_form form)
 {
     const struct admin_settings *settings = space->admin->settings;
     return (struct entry_events){.to = to,
+                                 .form = form,
                                  .format = {.max_state = (size_t)settings->max_state,
                                             .addresses = settings->addresses,
                                             .partitions = map_space_partitions(space->map)}};
@@ -208,6 +248,7 @@ static void begin_whole(struct live_reader *reader)
     send_text(reader, scratch);
     move(reader, LIVE_FOLLOWING);
     reader->whole = true;
+    reader->again = false;
     map_cursor_begin(&reader->cursor, view, MAP_CURSOR_OLDEST);
     flow(reader->space->admin->live);
 }
@@ -223,12 +264,13 @@ static void go_on(struct live_reader *reader)
 {
     struct admin *admin = reader->space->admin;
     struct writer *scratch = &admin->live->scratch;
-    struct entry_events events = entry_events(scratch, reader->space);
+    struct entry_events events = entry_events(scratch, reader->space, reader->form);
     struct map_entry *entry = NULL;
     if (reader->cursor.lost) {
         begin_whole(reader);
         return;
     }
+    events.whole = reader->whole;
     writer_reset(scratch);
     write_closed(scratch, writer_bytes_written(&reader->closed));
     writer_free(&reader->closed);
@@ -244,7 +286,9 @@ static void go_on(struct live_reader *reader)
     }
     bool ended = !entry && scratch->len < (size_t)admin->settings->chunk;
     send_text(reader, scratch);
-    if (ended)
+    if (ended && reader->again)
+        begin_whole(reader);
+    else if (ended)
         move(reader, LIVE_CURRENT);
     else
         flow(admin->live);
@@ -268,20 +312,23 @@ static void on_flow(void *arg)
 /* What a turn brought. */
 
 static struct frame *encode_turn(struct live *live, struct admin_space *space,
-                                 const struct map_changes *changes)
+                                 const struct map_changes *changes, enum live_form form)
 {
-    struct entry_events events = entry_events(&live->scratch, space);
+    struct entry_events events = entry_events(&live->scratch, space, form);
     writer_reset(&live->scratch);
     write_closed(&live->scratch, writer_bytes_written(&live->closed));
     for (size_t i = 0; i < changes->changed_count; i++)
         write_entry(&events, changes->changed[i]);
+    for (size_t i = 0; i < changes->silent_count; i++)
+        write_entry(&events, changes->silent[i]);
     end_entries(&events);
     return frame_create(writer_bytes_written(&live->scratch));
 }
 
 static void tell_turn(struct live_reader *reader, const struct map_changes *changes,
-                      struct frame **frame)
+                      struct frame *frames[LIVE_FORMS])
 {
+    struct frame **frame = &frames[reader->form];
     struct live *live = reader->space->admin->live;
     if (reader->state == LIVE_CURRENT && conn_is_behind(reader->conn)) {
         metrics_add(METRIC_CONFLATIONS, 1);
@@ -290,9 +337,10 @@ static void tell_turn(struct live_reader *reader, const struct map_changes *chan
     }
     if (reader->state == LIVE_CURRENT) {
         if (!*frame)
-            *frame = encode_turn(live, reader->space, changes);
+            *frame = encode_turn(live, reader->space, changes, reader->form);
         conn_send_frame(reader->conn, *frame);
     } else if (reader->state == LIVE_FOLLOWING) {
+        reader->again |= changes->silent_count > 0;
         writer_bytes(&reader->closed, writer_bytes_written(&live->closed));
         if (reader->closed.len > CLOSED_MAX)
             move(reader, LIVE_DUE);
@@ -304,7 +352,7 @@ static void tell_turn(struct live_reader *reader, const struct map_changes *chan
 void live_changed(struct admin_space *space, const struct map_changes *changes)
 {
     struct live *live = space->admin->live;
-    struct frame *frame = NULL;
+    struct frame *frames[LIVE_FORMS] = {NULL};
     writer_reset(&live->closed);
     for (size_t i = 0; i < changes->closed_count; i++) {
         write_id(&live->closed, changes->closed[i]);
@@ -316,11 +364,12 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
         if (!tells)
             move(reader, LIVE_DUE);
         else if (reader->state != LIVE_DUE)
-            tell_turn(reader, changes, &frame);
+            tell_turn(reader, changes, frames);
         else if (!conn_is_behind(reader->conn))
             begin_whole(reader);
     }
-    frame_unref(&frame);
+    for (size_t i = 0; i < LIVE_FORMS; i++)
+        frame_unref(&frames[i]);
 }
 
 /* Each second: numbers for all, and who waits is looked at. */
@@ -429,6 +478,13 @@ static void greet(struct live_reader *reader)
         begin_whole(reader);
 }
 
+static enum live_form asked_form(struct http_request *request)
+{
+    struct bytes servers = http_request_query(request, "servers");
+    return servers.len == 0 || bytes_equal(servers, BYTES_LITERAL("0")) ? LIVE_CLIENTS
+                                                                        : LIVE_SERVERS;
+}
+
 static void on_live(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
@@ -437,7 +493,9 @@ static void on_live(void *arg, struct http_request *request)
     const char *why = NULL;
     if (!admin_allows(admin, request, admin_either(settings->page, settings->api)))
         return;
-    struct admin_space *space = admin_space_asked(admin, request);
+    enum live_form form = asked_form(request);
+    struct admin_space *space = form == LIVE_SERVERS ? admin_space_of_servers(admin, request)
+                                                     : admin_space_asked(admin, request);
     if (!space)
         return;
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET"))) {
@@ -460,6 +518,7 @@ static void on_live(void *arg, struct http_request *request)
     struct live_reader *reader = mem_zalloc(1, sizeof *reader);
     reader->space = space;
     reader->conn = conn;
+    reader->form = form;
     list_append(&space->readers, &reader->link);
     live->count++;
     conn_set_handler(conn, &handler, reader);

@@ -1,6 +1,7 @@
 /*
- * servers: GET /api/v1/servers: the game servers of the lobby's space, with an entity tag, so that
- * who asks again is told in a few bytes that nothing has changed.
+ * servers: game servers as the API and the live stream tell them, and GET /api/v1/servers: the game
+ * servers of the lobby's space, with an entity tag, so that who asks again is told in a few bytes
+ * that nothing has changed.
  *
  * The tag is made of the answer: all front-ends that know the same list give the same one.
  */
@@ -9,6 +10,8 @@
 
 #include "admin/admin_private.h"
 #include "base/sha1.h"
+#include "codec/entry.h"
+#include "codec/lobby_text.h"
 #include "protocol/listed.h"
 
 #define TAG_SIZE (2 * SHA1_SIZE + 3)
@@ -74,12 +77,42 @@ static bool passes(const struct filter *filter, struct listed *listed)
            fits(filter->empty, is_empty) && fits(filter->full, is_full);
 }
 
-static void write_server(struct json_writer *json, const struct admin *admin,
-                         const struct map_entry *entry, const struct lobby_server *server)
+/* What to call it: without colours and control characters, as in every list that people read. */
+static void write_name(struct json_writer *json, struct listed *listed)
 {
-    struct bytes name = map_nodes_name(admin->nodes, map_entry_field(entry, "node"));
+    struct writer plain = {0};
+    struct bytes name = listed_text(listed, "description");
+    if (name.len == 0)
+        name = listed_text(listed, "hostname");
+    lobby_text_write_plain(&plain, name);
+    json_write_member(json, "name", writer_bytes_written(&plain));
+    writer_free(&plain);
+}
+
+static void write_infos(struct json_writer *json, const struct lobby_infos *infos)
+{
+    json_write_name(json, "infos");
+    json_write_object_begin(json);
+    for (size_t i = 0; i < infos->property_count; i++) {
+        const struct lobby_property *property = &infos->properties[i];
+        if (!json_is_text(property->name) || !json_scalar_is_valid(property->value))
+            continue;
+        json_write_key(json, property->name);
+        json_write_raw(json, property->value);
+    }
+    json_write_object_end(json);
+}
+
+void servers_write(struct json_writer *json, const struct map_entry *entry, struct listed *listed,
+                   const struct map_nodes *nodes)
+{
+    const struct lobby_server *server = &listed->server;
+    struct bytes node = map_entry_field(entry, "node"), name = {0};
+    if (nodes)
+        name = map_nodes_name(nodes, node);
     json_write_object_begin(json);
     json_write_member(json, "id", server->id);
+    write_name(json, listed);
     json_write_member(json, "ip", server->ip);
     json_write_name(json, "port");
     json_write_integer(json, server->port);
@@ -87,18 +120,11 @@ static void write_server(struct json_writer *json, const struct admin *admin,
     json_write_member(json, "state", bytes_from_string(lobby_state_name(server->state)));
     json_write_name(json, "since");
     json_write_integer(json, (int64_t)server->since);
-    if (name.len > 0 && json_is_text(name))
-        json_write_member(json, "node_name", name);
-    json_write_name(json, "infos");
-    json_write_object_begin(json);
-    for (size_t i = 0; i < server->infos.property_count; i++) {
-        const struct lobby_property *property = &server->infos.properties[i];
-        if (!json_is_text(property->name) || !json_scalar_is_valid(property->value))
-            continue;
-        json_write_key(json, property->name);
-        json_write_raw(json, property->value);
-    }
-    json_write_object_end(json);
+    if (node.len > 0)
+        entry_write_opaque(json, "node", node);
+    if (name.len > 0)
+        entry_write_opaque(json, "node_name", name);
+    write_infos(json, &server->infos);
     json_write_object_end(json);
 }
 
@@ -117,7 +143,7 @@ static void write_all(struct writer *text, const struct admin *admin,
         if (!listed_read(entries[i], &listed))
             continue;
         if (passes(filter, &listed))
-            write_server(&json, admin, entries[i], &listed.server);
+            servers_write(&json, entries[i], &listed, admin->nodes);
         listed_free(&listed);
     }
     json_write_array_end(&json);

@@ -5,82 +5,11 @@ import socket
 import time
 
 from harness import Original2013, Versioned, packets
-from harness.waiting import readable, scaled
+from harness.live import Stream
+from harness.waiting import scaled
 
 
 UNLIMITED = {"client.max_ids": "10000", "tracker.rate": "0"}
-
-
-class Stream:
-    """Reads the stream and follows it as the page does."""
-
-    def __init__(self, t, frontend, query="", buffer=None):
-        self.socket = socket.socket()
-        if buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        t.stack.callback(self.socket.close)
-        self.socket.connect(frontend.address("web"))
-        self.socket.sendall(f"GET /api/v1/live{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        self.rest = b""
-        self.head = None
-        self.events = []  # (name, data), all that came
-        self.entries = {}
-        self.met = None
-        self.live = False
-        self.ended = False
-
-    def read(self, wait=0.05):
-        """What is there now. False at the end."""
-        if not readable(self.socket, wait):
-            return True
-        data = self.socket.recv(1 << 20)
-        if not data:
-            self.ended = True
-            return False
-        self.rest += data
-        if self.head is None:
-            if b"\r\n\r\n" not in self.rest:
-                return True
-            head, self.rest = self.rest.split(b"\r\n\r\n", 1)
-            self.head = head.decode()
-        *parts, self.rest = self.rest.split(b"\n\n")
-        for part in parts:
-            first, second = part.decode().split("\n")
-            assert first.startswith("event: ") and second.startswith("data: "), part
-            self.take(first[7:], json.loads(second[6:]))
-        return True
-
-    def take(self, name, data):
-        self.events.append((name, data))
-        if name == "begin":
-            self.met, self.live = set(), False
-        elif name == "entries":
-            for entry in data:
-                self.entries[key(entry)] = entry
-                if self.met is not None:
-                    self.met.add(key(entry))
-        elif name == "closed":
-            for one in data:
-                self.entries.pop(key(one), None)
-        elif name == "live":
-            self.entries = {one: entry for one, entry in self.entries.items() if one in self.met}
-            self.met, self.live = None, True
-
-    def until(self, t, predicate, what="", timeout=15):
-        def look():
-            self.read(0.02)
-            return predicate()
-        t.wait_until(look, timeout, lambda: f"{what} {self.events[-3:]}", 0)
-
-    def until_live(self, t):
-        self.until(t, lambda: self.live, "live")
-
-    def states(self):
-        return {one: entry.get("state") for one, entry in self.entries.items()}
-
-
-def key(entry):
-    return entry if isinstance(entry, str) else entry.get("id") or "64:" + entry["id64"]
 
 
 def test_the_map_and_what_changes(t):
@@ -102,6 +31,46 @@ def test_the_map_and_what_changes(t):
     writer.close(second.encode())
     stream.until(t, lambda: second not in stream.entries)
     assert ("closed", [second]) in stream.events
+
+
+def test_a_client_that_has_moved_to_another_front_end(t):
+    """Its state is the same; where it is connected is not."""
+    redis = t.redis()
+    a, b, c = t.frontends(3, redis, settings={"map.hold": "0s"})
+    stream = Stream(t, c)
+    stream.until_live(t)
+    t.connect(a, Versioned).update(b"moves", 5, b"the same")
+    stream.until(t, lambda: "moves" in stream.entries)
+    before = stream.entries["moves"]
+    a.kill()
+    again = t.connect(b, Versioned)
+    assert again.update(b"moves", 6, b"the same")
+    stream.until(t, lambda: stream.entries["moves"]["node"] != before["node"], "moved")
+    nodes = {node["name"]: node["node"] for node in json.loads(c.http("/api/v1/nodes")[2])["nodes"]}
+    assert stream.entries["moves"] == {**before, "node": nodes["b"], "version": "6"}
+    assert json.loads(c.http("/api/v1/clients/moves")[2])["node_name"] == "b"
+    assert not [data for name, data in stream.events if name == "closed"]
+
+
+def test_what_is_no_change_of_the_clients_own(t):
+    """Who owns an entry and where, with the same version: told here, and not to clients."""
+    redis = t.redis()
+    a, b = t.frontends(2, redis)
+    watcher = t.connect(b, Versioned)
+    watcher.open(b"w")
+    client = t.connect(a, Versioned)
+    id = client.open(b"x")
+    watcher.wait_for_state(id, b"x")
+    stream = Stream(t, b)
+    stream.until_live(t)
+    told = len(watcher.pushes)
+    # As in a snapshot that is read again after an event was lost.
+    redis("HSET", b"tracker:{main/1/0}:client:" + id, "since", "1700000000000")
+    redis("HINCRBY", "tracker:{main/1/0}:head", "revision", "1")
+    stream.until(t, lambda: stream.entries[id.decode()]["since"] == 1700000000000)
+    assert client.update(id, 1, b"y")
+    watcher.wait_for_state(id, b"y")
+    assert [(push.kind, push.id) for push in watcher.pushes[told:]] == [("one", id)]
 
 
 def test_numbers_each_second_and_the_front_ends(t):
