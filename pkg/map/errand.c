@@ -27,6 +27,7 @@ static void release(struct errand *errand)
     if (--errand->count > 0)
         return;
     writer_free(&errand->nodes);
+    writer_free(&errand->keep);
     free(errand);
 }
 
@@ -78,84 +79,106 @@ static void tell_there(struct errand *errand, struct bytes node, struct bytes id
 
 struct device {
     struct errand *errand;
+    bool is_before; /* the one to be kept */
     size_t id_len;
     uint8_t id[];
 };
+
+/* Two that come at the same time do not drop one another: the later one stays. Of one millisecond
+ * that is who stands behind in Redis's hash, which is in the order of coming while it is small. */
+static bool is_older(const struct errand *errand, const struct device *device, struct bytes since)
+{
+    uint64_t opened = bytes_decimal(since);
+    return opened < errand->since || (opened == errand->since && device->is_before);
+}
+
+static void tell_device(struct errand *errand, const struct device *device,
+                        const struct redis_reply *fields)
+{
+    struct bytes node = fields->elements[0]->text, id = {device->id, device->id_len};
+    if (node.len != NODE_ID_LENGTH ||
+        (errand->invitation.len == 0 && !is_older(errand, device, fields->elements[1]->text)))
+        return;
+    if (bytes_equal(node, bytes_from_string(errand->space->map->node)))
+        tell_here(errand, id);
+    else
+        tell_there(errand, node, id);
+}
 
 static void on_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct device *device = arg;
     struct errand *errand = device->errand;
-    struct bytes id = {device->id, device->id_len};
-    if (status == REDIS_OK && reply->type == REDIS_STRING && reply->text.len == NODE_ID_LENGTH) {
-        if (bytes_equal(reply->text, bytes_from_string(errand->space->map->node)))
-            tell_here(errand, id);
-        else
-            tell_there(errand, reply->text, id);
-    }
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
+        tell_device(errand, device, reply);
     release(errand);
     free(device);
 }
 
-static void look_for(struct errand *errand, struct bytes id)
+static void look_for(struct errand *errand, struct bytes id, bool is_before)
 {
     struct partition *partition = partition_of(errand->space, errand->user);
     struct device *device = mem_alloc(sizeof *device + id.len);
     struct writer key = {0};
     device->errand = errand;
+    device->is_before = is_before;
     device->id_len = id.len;
     memcpy(device->id, id.data, id.len);
     errand->count++;
-    struct bytes args[] = {BYTES_LITERAL("HGET"),
+    struct bytes args[] = {BYTES_LITERAL("HMGET"),
                            keys_write(&key, partition->prefix, "client:", id),
-                           BYTES_LITERAL("node")};
-    redis_command(partition->map->link, on_node, device, 3, args);
+                           BYTES_LITERAL("node"), BYTES_LITERAL("since")};
+    redis_command(partition->map->link, on_node, device, 4, args);
     writer_free(&key);
 }
 
-void errand_run(struct errand *errand, const struct redis_reply *ids, struct bytes but)
+void errand_run(struct errand *errand, const struct redis_reply *ids)
 {
+    bool is_before = true;
     for (size_t i = 0; i < ids->count; i++) {
         struct bytes id = ids->elements[i]->text;
-        if (id.len == 0 || id.data[0] == '.' || bytes_equal(id, but))
+        bool is_kept = bytes_equal(id, writer_bytes_written(&errand->keep));
+        is_before = is_before && !is_kept;
+        if (id.len == 0 || id.data[0] == '.' || is_kept)
             continue;
-        if (owned_find(partition_of(errand->space, id), id))
+        if (errand->invitation.len > 0 && owned_find(partition_of(errand->space, id), id))
             tell_here(errand, id);
         else
-            look_for(errand, id);
+            look_for(errand, id, is_before);
     }
     release(errand);
 }
 
 /* Other devices of the user. */
 
-struct drop_others {
-    struct errand *errand;
-    size_t keep_len;
-    uint8_t keep[];
-};
+static void on_since(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct errand *errand = arg;
+    if (status == REDIS_OK && reply->type == REDIS_STRING)
+        errand->since = bytes_decimal(reply->text);
+}
 
 static void on_devices(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     static const struct redis_reply none = {.type = REDIS_ARRAY};
-    struct drop_others *others = arg;
     bool good = status == REDIS_OK && reply->type == REDIS_ARRAY;
-    errand_run(others->errand, good ? reply : &none,
-               (struct bytes){others->keep, others->keep_len});
-    free(others);
+    errand_run(arg, good ? reply : &none);
 }
 
 void map_user_drop_others(struct map_session *session, struct bytes user, struct bytes keep_id)
 {
     struct map_space *space = session->space;
-    struct drop_others *others = mem_alloc(sizeof *others + keep_id.len);
-    struct writer key = {0};
-    others->errand = errand_create(space, user, (struct bytes){0});
-    others->keep_len = keep_id.len;
-    if (keep_id.len)
-        memcpy(others->keep, keep_id.data, keep_id.len);
-    struct bytes args[] = {BYTES_LITERAL("HKEYS"),
-                           keys_write(&key, partition_of(space, user)->prefix, "user:", user)};
-    redis_command(space->map->link, on_devices, others, 2, args);
-    writer_free(&key);
+    const struct partition *partition = partition_of(space, user);
+    struct errand *errand = errand_create(space, user, (struct bytes){0});
+    struct writer own = {0}, devices = {0};
+    writer_bytes(&errand->keep, keep_id);
+    struct bytes since[] = {BYTES_LITERAL("HGET"),
+                            keys_write(&own, partition->prefix, "client:", keep_id),
+                            BYTES_LITERAL("since")};
+    struct bytes keys[] = {BYTES_LITERAL("HKEYS"),
+                           keys_write(&devices, partition->prefix, "user:", user)};
+    redis_command(space->map->link, on_since, errand, 3, since);
+    redis_command(space->map->link, on_devices, errand, 2, keys);
+    writer_free(&own);
+    writer_free(&devices);
 }

@@ -73,7 +73,7 @@ static void on_invited(void *arg, enum redis_status status, const struct redis_r
         wait_settle(inviting.map, inviting.number, MAP_OK);
     else if (status == REDIS_REFUSED)
         wait_settle(inviting.map, inviting.number, MAP_REFUSED);
-    errand_run(inviting.errand, good ? reply : &none, (struct bytes){0});
+    errand_run(inviting.errand, good ? reply : &none);
 }
 
 static void keep(struct map_space *space, uint64_t number, struct bytes user, struct bytes kept)

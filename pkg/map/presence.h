@@ -56,7 +56,8 @@ enum map_status map_presence_status(const struct map_presence *presence);
 struct list *map_presence_watches(struct map_presence *presence);
 size_t map_presence_count(const struct map_presence_set *set); /* names */
 
-/* Drops the connections of all other devices of the user, on any front-end. */
+/* Drops the connections of the user's devices that are older than keep_id, on any front-end; of
+ * none, when that is gone itself. */
 void map_user_drop_others(struct map_session *session, struct bytes user, struct bytes keep_id);
 
 #endif

@@ -41,11 +41,13 @@ struct errand {
     size_t count; /* devices whose front-end is being looked for, and 1 while they are told */
     struct writer nodes; /* names that have been told, each NODE_ID_LENGTH long */
     struct bytes user;
-    struct bytes invitation; /* as kept in Redis; none: the devices are dropped */
-    uint8_t text[];          /* both */
+    struct bytes invitation; /* as kept in Redis; none: the older devices are dropped */
+    struct writer keep;      /* the device that is not */
+    uint64_t since;          /* when it was opened, ms */
+    uint8_t text[];          /* user and invitation */
 };
 struct errand *errand_create(struct map_space *space, struct bytes user, struct bytes invitation);
-void errand_run(struct errand *errand, const struct redis_reply *ids, struct bytes but);
+void errand_run(struct errand *errand, const struct redis_reply *ids);
 /* The message of another front-end: "<space> <id>" */
 void errand_drop(struct map *map, struct bytes rest);
 

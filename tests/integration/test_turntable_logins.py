@@ -82,6 +82,27 @@ def test_two_at_the_same_moment_leave_one(t):
             assert client.heard[-2][1]["data"]["code"] == "duplicate_login"
 
 
+def test_of_two_that_replace_one_another_at_the_same_moment_one_stays(t):
+    """As a browser that opens several pages again."""
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "replace"})
+    for number in range(10):
+        clients = [connect(t, frontend) for frontend in (a, a, b, a)]
+        for client in clients:
+            client.expect("idyou")
+        for client in clients:
+            client.say("idme", "1:%d" % number)
+
+        def left():
+            for client in clients:
+                client.pump()
+            return [client for client in clients if client.closed is None]
+        t.wait_until(lambda: len(left()) <= 1, 10, "three are closed")
+        assert len(left()) == 1, number
+        stays, = left()
+        assert stays.subscribe("1:%d" % number) == {"1:%d" % number: "online"}
+        assert {client.closed.code for client in clients if client is not stays} == {4001}
+
+
 def test_the_fields_of_an_entry_are_as_documented(t):
     redis, (a, _) = start(t)
     client = connect(t, a, "1:12345")

@@ -250,6 +250,13 @@ static void test_what_waits_is_taken_when_redis_is_back(void **state)
     taker_close(&sender);
 }
 
+static void set_since(struct world *world, const struct taker *device, const char *since)
+{
+    char key[300];
+    snprintf(key, sizeof key, KEY("client:%s"), device->opener.id);
+    WORLD_REDIS(world, "HSET", key, "since", since);
+}
+
 static void test_other_devices_are_dropped(void **state)
 {
     struct world *world = *state;
@@ -258,6 +265,7 @@ static void test_other_devices_are_dropped(void **state)
     for (size_t i = 0; i < 3; i++) {
         taker_open(world, &devices[i], &world->fronts[i ? 1 : 0]);
         make_device(world, USER, &devices[i]);
+        set_since(world, &devices[i], i == 1 ? "3000" : "2000");
     }
     map_user_drop_others(devices[1].session, BYTES_LITERAL(USER), taker_id(&devices[1]));
     WAIT_UNTIL(world, devices[0].ended && devices[2].ended);
@@ -269,6 +277,27 @@ static void test_other_devices_are_dropped(void **state)
     for (size_t i = 0; i < 3; i++)
         taker_close(&devices[i]);
     taker_close(&other);
+}
+
+/* Two that log in at the same moment do not drop one another. */
+static void test_the_later_of_two_stays(void **state)
+{
+    struct world *world = *state;
+    struct taker devices[2];
+    for (size_t i = 0; i < 2; i++) {
+        taker_open(world, &devices[i], &world->fronts[i]);
+        make_device(world, USER, &devices[i]);
+        set_since(world, &devices[i], "2000");
+    }
+    for (size_t i = 0; i < 2; i++)
+        map_user_drop_others(devices[i].session, BYTES_LITERAL(USER), taker_id(&devices[i]));
+    WAIT_UNTIL(world, devices[0].ended);
+    /* One that is gone itself drops nobody. */
+    map_user_drop_others(devices[1].session, BYTES_LITERAL(USER), BYTES_LITERAL("nobody"));
+    assert_int_equal(invite(world, devices[1].session, USER, "a round trip"), MAP_OK);
+    assert_false(devices[1].ended);
+    for (size_t i = 0; i < 2; i++)
+        taker_close(&devices[i]);
 }
 
 int main(void)
@@ -283,6 +312,7 @@ int main(void)
         TEST(test_what_is_told_meanwhile_is_not_taken),
         TEST(test_what_waits_is_taken_when_redis_is_back),
         TEST(test_other_devices_are_dropped),
+        TEST(test_the_later_of_two_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
