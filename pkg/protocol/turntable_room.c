@@ -23,8 +23,11 @@ struct membership {
 
 /* Telling those who are in. */
 
+/* frame NULL: there is nothing that could be sent. */
 static void send_to_member(struct turntable_session *session, enum metric kind, struct frame *frame)
 {
+    if (frame == NULL)
+        return;
     if (turntable_is_far_behind(session))
         turntable_close(session, WEBSOCKET_TRY_LATER, "too far behind in a room");
     else
@@ -45,15 +48,19 @@ static void send_to_room(struct map_room *room, enum metric kind, struct frame *
     }
 }
 
+/* Whoever writes to Redis may say anything; a client would close its connection at what is no
+ * text. */
+static void log_ignored(struct audience *audience, const struct map_room *room, const char *why)
+{
+    log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
+                LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
+}
+
 static void on_said(void *arg, struct map_room *room, struct bytes message)
 {
-    struct audience *audience = arg;
     struct frame *frame;
-    /* Whoever writes to Redis may say anything; a client would close its connection at it. */
     if (!json_is_text(message)) {
-        log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
-                    LOG_BYTES("room", map_room_name(room)),
-                    LOG_STRING("reason", "a message of a room that is no text"));
+        log_ignored(arg, room, "a message that is no text");
         return;
     }
     frame = websocket_frame_create(WEBSOCKET_TEXT, message);
@@ -61,36 +68,38 @@ static void on_said(void *arg, struct map_room *room, struct bytes message)
     frame_unref(&frame);
 }
 
-static struct frame *encode_members(struct map_room *room, const struct bytes *joined,
-                                    size_t joined_count, const struct bytes *left,
-                                    size_t left_count)
+/* NULL when one of them is no text. */
+static struct frame *encode_members(struct audience *audience, struct map_room *room,
+                                    const struct turntable_members *members)
 {
-    struct turntable_members members = {joined, joined_count, left, left_count};
     struct writer text = {0};
-    turntable_write_member(&text, map_room_name(room), &members);
-    return turntable_text_frame(&text);
+    turntable_write_member(&text, map_room_name(room), members);
+    if (!text.failed)
+        return turntable_text_frame(&text);
+    log_ignored(audience, room, "a user whose id is no text");
+    writer_free(&text);
+    return NULL;
 }
 
 static void on_room_changed(void *arg, struct map_room *room, const struct bytes *joined,
                             size_t joined_count, const struct bytes *left, size_t left_count)
 {
-    struct frame *frame = encode_members(room, joined, joined_count, left, left_count);
-    (void)arg;
+    struct turntable_members members = {joined, joined_count, left, left_count};
+    struct frame *frame = encode_members(arg, room, &members);
     send_to_room(room, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
 }
 
-static struct frame *encode_present(struct map_room *room)
+static struct frame *encode_present(struct audience *audience, struct map_room *room)
 {
-    size_t count;
-    const struct bytes *users = map_room_users(room, &count);
-    return encode_members(room, users, count, NULL, 0);
+    struct turntable_members members = {0};
+    members.joined = map_room_users(room, &members.joined_count);
+    return encode_members(audience, room, &members);
 }
 
 static void on_entered(void *arg, struct map_room *room, struct map_member *member)
 {
-    struct frame *frame = encode_present(room);
-    (void)arg;
+    struct frame *frame = encode_present(arg, room);
     send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
 }
@@ -98,8 +107,7 @@ static void on_entered(void *arg, struct map_room *room, struct map_member *memb
 static void on_lost(void *arg, struct map_room *room)
 {
     struct writer text = {0};
-    struct frame *error, *present = encode_present(room);
-    (void)arg;
+    struct frame *error, *present = encode_present(arg, room);
     turntable_write_lost(&text, map_room_name(room));
     error = turntable_text_frame(&text);
     send_to_room(room, METRIC_TURNTABLE_ERROR_LOST, error);
@@ -241,8 +249,8 @@ static void join_again(struct membership *membership, const struct turntable_mes
 {
     struct turntable_session *session = membership->session;
     struct map_room *room = membership->member->room;
-    struct frame *frame = encode_present(room);
-    turntable_send_frame(session, METRIC_TURNTABLE_MEMBER, frame);
+    struct frame *frame = encode_present(session->port->audience, room);
+    send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
     for (size_t i = 0; i < message->id_count; i++)
         invite(session, map_room_name(room), message->ids[i]);

@@ -259,3 +259,30 @@ def test_requests_that_wait_for_the_map_hold_reading_back_and_lose_nothing(t):
     while len(one.rooms["room"]) < 200:
         one.next()
     assert [json.loads(text)["data"]["actions"][0]["data"] for text in one.rooms["room"]] == list(range(200))
+
+
+def test_what_is_no_text_is_not_told(t):
+    """Whoever writes to Redis can say anything on a room's channel."""
+    redis, (a, b) = start(t)
+    one, two = connect(t, a, "1:1"), connect(t, b, "1:2")
+    one.join("room"), two.join("room")
+    one.wait_members("room", ["1:1", "1:2"])
+    key, = redis.keys("*}:room:room")
+    place = redis.hash(key)
+    epoch = redis("HGET", key.split(b"}")[0] + b"}:head", "epoch")
+
+    def tell(what):
+        number = int(redis("HINCRBY", key, ".seq", 1))
+        redis("PUBLISH", key, b"1 %s %s %d %s" % (epoch, place[b".born"], number, what))
+    tell(b"say nobody\n\xff\xfe")
+    tell(b"say nobody\nnul \0 inside")
+    tell(b"join nobody 1 \xff\xfe")
+    tell(b'say nobody\n{"command":"game","data":{"channel":"room","actions":[]}}')
+    for client in (one, two):
+        assert client.wait("game")["actions"] == []
+        client.say("whothere", {"channel": "room"})
+        assert client.expect("there") == ["1:1", "1:2"]
+        assert client.closed is None
+    a.wait_for_log("msg=turntable_ignored")
+    two.play("room", "on")
+    assert one.wait("game")["actions"][0]["data"] == "on"
