@@ -97,7 +97,7 @@ static const struct config_setting settings[] = {
                 .max = 1 << 30, .flags = CONFIG_RELOADABLE,
                 .help = "Most bytes of a room's messages kept while the room is being read; beyond "
                         "it, its members are told that messages were lost."),
-    MAP_SETTING("relay.max_pending", CONFIG_INT, relay_max_pending, "10000", .min = 1,
+    MAP_SETTING("relay.max_pending", CONFIG_INT, relay_max_pending, "100000", .min = 1,
                 .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
                 .help = "Most packets and invitations of all clients that wait for their "
                         "acknowledgement; more are refused."),

@@ -26,6 +26,7 @@ struct sync_settings {
     int64_t max_behind;     /* sync.max_behind, bytes left unread; then 1013 */
     int64_t max_errors;     /* sync.max_errors in sync.error_window; then 1008 */
     int64_t error_window;   /* sync.error_window, ms */
+    int64_t pipeline;       /* sync.pipeline: receivers whose answers are awaited; then it waits */
 };
 extern const struct config_module sync_config;
 

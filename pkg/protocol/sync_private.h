@@ -104,8 +104,9 @@ struct sync_session {
     uint32_t unread;                /* bytes of packets sent while it was behind */
     uint32_t errors_since;          /* when those that are counted began, ms */
     uint32_t errors;
-    uint8_t state; /* enum sync_state */
-    uint8_t end;   /* enum sync_end, when it is among those that are ending */
+    uint32_t under_way; /* relays */
+    uint8_t state;      /* enum sync_state */
+    uint8_t end;        /* enum sync_end, when it is among those that are ending */
     bool is_delta;
     bool may_resume;
     bool is_fresh; /* told the map since the last tick */

@@ -27,6 +27,19 @@ static void tell(struct sync_session *session, const struct sync_relay *relay, e
     free(text);
 }
 
+/* Who asks for more than is answered must not take the others' turn. */
+static void begin(struct sync_session *session)
+{
+    if (++session->under_way >= (uint64_t)session->port->settings->pipeline)
+        conn_pause_reading(websocket_conn(session->websocket));
+}
+
+static void end(struct sync_session *session)
+{
+    if (--session->under_way < (uint64_t)session->port->settings->pipeline)
+        conn_resume_reading(websocket_conn(session->websocket));
+}
+
 static void on_done(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_relay *relay = arg;
@@ -48,6 +61,7 @@ static void on_done(void *arg, enum map_result result, uint64_t version)
         break;
     }
     free(relay);
+    end(session);
 }
 
 static struct sync_relay *create(struct sync_session *session, struct bytes id)
@@ -59,6 +73,7 @@ static struct sync_relay *create(struct sync_session *session, struct bytes id)
         memcpy(relay->id, id.data, id.len);
     list_init(&relay->link);
     list_append(&session->relays, &relay->link);
+    begin(session);
     return relay;
 }
 

@@ -22,6 +22,9 @@ static const struct config_setting table[] = {
          "Packets of one connection that are refused in sync.error_window before it is closed."),
     SYNC(error_window, CONFIG_DURATION, "10s", BOTH, 1, 3600000,
          "Time in which refused packets are counted."),
+    SYNC(pipeline, CONFIG_INT, "1000", BOTH, 1, 100000,
+         "Receivers of one connection's packets of whom it is not known whether they got them, "
+         "above which no more are read."),
     {.key = NULL}};
 
 const struct config_module sync_config = {table, sizeof(struct sync_settings)};

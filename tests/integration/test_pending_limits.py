@@ -76,3 +76,26 @@ def test_who_comes_again_and_again_gets_no_more(t):
     assert sender.wait_error()[0] == "unavailable"
     assert resident(frontend) - before < 100
     redis.thaw()
+
+
+def test_one_who_asks_for_much_waits_and_the_others_do_not(t):
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=LISTEN,
+                       settings={"sync.pipeline": "100", "relay.max_pending": "300", "redis.deadline": "20s"})
+    greedy, other, far = (t.connect(node, Sync, kind="sync", delta=True) for node in (a, a, b))
+    other.wait_map(lambda told: len(told) == 3)
+    redis.freeze()
+    for number in range(40):
+        greedy.send([f"nobody {number} {one}" for one in range(50)], {"type": "many"})
+    greedy.send(far.token, {"type": "last"})
+    a.wait_for_metric("tracker_messages_total", 2, protocol="sync", kind="relay")
+    other.send(far.token, {"type": "hello"})
+    a.wait_for_metric("tracker_messages_total", 3, protocol="sync", kind="relay")
+    assert a.metric("tracker_messages_total", protocol="sync", kind="relay") == 3, "the greedy one waits"
+    redis.thaw()
+    greedy.wait(lambda: len(greedy.errors) >= 2000, 30)
+    assert {code for code, _ in greedy.errors} == {"undeliverable"}, "nothing is refused, nothing lost"
+    far.wait(lambda: {packet["type"] for packet in far.packets} == {"hello", "last"}, 20)
+    other.barrier()
+    assert not other.errors
+    t.fsck(redis)
