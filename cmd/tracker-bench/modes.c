@@ -356,6 +356,18 @@ static const struct mode modes[] = {
       .state_size = 100,
       .service = "sync"},
      measure_tick},
+    {"getservers",
+     "lists of a master, asked for by one player over UDP with a window of questions",
+     {.window = 16, .seconds = 5, .warmup = 1, .state_size = 100},
+     measure_getservers},
+    {"servers",
+     "game servers that register at a master (or at several, parted by commas) and stay",
+     {.connections = 1000, .seconds = 1, .sources = 0, .state_size = 100},
+     measure_servers},
+    {"flood",
+     "datagrams to a master from many addresses that never answer",
+     {.rate = 20000, .sources = 5000, .seconds = 10, .state_size = 100},
+     measure_flood},
 };
 #define MODES (sizeof modes / sizeof modes[0])
 

@@ -28,7 +28,7 @@ static const struct line {
     {"watch", "WHERE", KIND_TEXT, offsetof(struct options, watch), 0,
      "the front-end of the watchers; the target unless given"},
     {"service", "NAME", KIND_TEXT, offsetof(struct options, service), 0,
-     "of a ws- mode: what is spoken, and to what"},
+     "of a ws- mode: what is spoken, and to what; of flood: heartbeats, queries or answers"},
     {"tls", NULL, KIND_FLAG, offsetof(struct options, tls), 0, "of a ws- mode: wss"},
     {"connections", "N", KIND_COUNT, offsetof(struct options, connections), 1000000,
      "connections that write, or that stay idle"},

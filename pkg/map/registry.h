@@ -34,7 +34,8 @@ struct map_registration {
  * done may be NULL; it is not called any more once the map is being destroyed. */
 void map_register(struct map_space *space, const struct map_registration *registration,
                   map_done done, void *arg);
-/* It may be gone: its probes begin now, if they have not, and it ends unless it registers again.
+/* It may be gone, and the caller has just asked it: its probes begin one interval from now, if not
+ * before, and it ends unless it registers again.
  * MAP_MISSING: there is no such registration. done may be NULL. */
 void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg);
 /* Closes it now. MAP_MISSING: there is no such registration. done may be NULL. */

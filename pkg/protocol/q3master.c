@@ -63,15 +63,18 @@ static void fill_output(struct q3master_service *service, int64_t rate, int64_t 
     service->output = service->output + added > most ? most : service->output + added;
 }
 
-bool q3master_may_send(struct q3master_service *service, size_t bytes, bool small)
+bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank)
 {
     const int64_t rate = service->settings->max_output;
     const int64_t most = rate / 10 > Q3MASTER_OUTPUT_MIN ? rate / 10 : Q3MASTER_OUTPUT_MIN;
+    const int64_t kept = rank == Q3MASTER_RANK_OFTEN    ? most / 2
+                         : rank == Q3MASTER_RANK_SELDOM ? most / 8
+                                                        : 0;
 
     if (rate == 0)
         return true;
     fill_output(service, rate, most);
-    if (service->output - (int64_t)bytes < (small ? 0 : most / 8))
+    if (service->output - (int64_t)bytes < kept)
         return false;
     service->output -= (int64_t)bytes;
     return true;
@@ -96,6 +99,20 @@ static void send_list(struct q3master_port *port, const struct udp_path *path,
     metrics_add(METRIC_Q3MASTER_REPLIES, 1);
 }
 
+/* Who asks at a quarter of the rate that is let through, or less, comes before those who use it up,
+ * among whom are those who want to use up what may be sent. */
+static enum q3master_rank rank_of(struct q3master_port *port, const struct address *peer)
+{
+    const struct q3master_settings *settings = port->settings;
+    const uint32_t rate = (uint32_t)(settings->query_rate + 3) / 4;
+    const uint32_t burst = (uint32_t)(settings->query_burst + 3) / 4;
+
+    return bucket_table_take(port->service->seldom, peer, rate, burst,
+                             loop_now_us(port->service->loop))
+               ? Q3MASTER_RANK_SELDOM
+               : Q3MASTER_RANK_OFTEN;
+}
+
 static void take_query(struct q3master_port *port, const struct udp_path *path,
                        const struct q3master_query *query)
 {
@@ -111,7 +128,7 @@ static void take_query(struct q3master_port *port, const struct udp_path *path,
     list = q3master_replies_get(port, query);
     if (list->reply == NULL)
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_GAME, "game");
-    else if (!q3master_may_send(service, list->size, false))
+    else if (!q3master_may_send(service, list->size, rank_of(port, &path->peer)))
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
     else
         send_list(port, path, list->reply);
@@ -310,6 +327,7 @@ struct q3master_service *q3master_service_create(struct map *map, struct bans *b
     service->heartbeats = bucket_table_create((size_t)settings->addresses);
     service->answers = bucket_table_create((size_t)settings->addresses);
     service->queries = bucket_table_create((size_t)settings->addresses);
+    service->seldom = bucket_table_create((size_t)settings->addresses);
     random_bytes(&service->turn, sizeof service->turn);
     service->bans_watcher.changed = on_bans_changed;
     bans_watch(bans, &service->bans_watcher);
@@ -329,6 +347,7 @@ void q3master_service_destroy(struct q3master_service **pointer)
     bucket_table_destroy(&service->heartbeats);
     bucket_table_destroy(&service->answers);
     bucket_table_destroy(&service->queries);
+    bucket_table_destroy(&service->seldom);
     free(service);
 }
 

@@ -103,7 +103,7 @@ struct q3master_service {
     struct list lists;
     struct cookie_keys keys;
     struct map_secret *secret; /* NULL: the setting's, or nobody has needed one yet */
-    struct bucket_table *heartbeats, *answers, *queries;
+    struct bucket_table *heartbeats, *answers, *queries, *seldom;
     uint64_t output_us; /* when output was filled last */
     int64_t output;     /* bytes that may be sent now */
     uint64_t turn;      /* where the next list begins */
@@ -116,8 +116,13 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
 uint64_t q3master_now_ms(const struct q3master_service *service); /* Redis's wall clock */
 void q3master_drop(struct q3master_service *service, const struct address *peer, enum metric metric,
                    const char *why);
-/* Whether that may be sent. small: what keeps servers listed, which comes first. */
-bool q3master_may_send(struct q3master_service *service, size_t bytes, bool small);
+/* Whether that may be sent. As what may be sent runs out, those of lower rank go without first. */
+enum q3master_rank {
+    Q3MASTER_RANK_SERVER, /* what keeps a game server listed */
+    Q3MASTER_RANK_SELDOM, /* a list for an address that seldom asks */
+    Q3MASTER_RANK_OFTEN   /* any other list */
+};
+bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank);
 
 /* q3master_list.c */
 struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,

@@ -17,7 +17,7 @@ static void send_getinfo(struct q3master_port *port, const struct udp_path *path
     char challenge[COOKIE_LENGTH + 1];
     struct writer text = {0};
 
-    if (!q3master_may_send(service, GETINFO_MAX, true)) {
+    if (!q3master_may_send(service, GETINFO_MAX, Q3MASTER_RANK_SERVER)) {
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_DROPPED_OUTPUT, "output");
         return;
     }
@@ -68,6 +68,22 @@ static bool is_accepted(struct q3master_port *port, const struct address *peer, 
     return false;
 }
 
+/* A server that ends says so by its game's flatline, or, most of them, by a last heartbeat like all
+ * others: one that then does not answer is asked on, and goes. False when it is not listed. */
+static bool hasten(struct q3master_port *port, const struct address *peer)
+{
+    const struct address address = listed_address(port, peer);
+    char id[ADDRESS_TEXT_SIZE];
+    const struct q3master_entry *entry =
+        q3master_list_find(port->list, bytes_from_string(address_format(&address, id)));
+
+    if (entry == NULL || !entry->registered)
+        return false;
+    if (entry->pending_until == 0)
+        map_hasten(port->list->space, bytes_from_string(id), NULL, NULL);
+    return true;
+}
+
 void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,
                              struct bytes tag)
 {
@@ -89,16 +105,8 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
     if (!may_be_listed(port, &path->peer) ||
         (game != NULL && !is_accepted(port, &path->peer, bytes_from_string(game))))
         return;
-    if (meaning == Q3GAMES_TAG_FLATLINE) {
-        const struct address address = listed_address(port, &path->peer);
-        char id[ADDRESS_TEXT_SIZE];
-        const struct q3master_entry *entry =
-            q3master_list_find(port->list, bytes_from_string(address_format(&address, id)));
-
-        if (entry == NULL || !entry->registered)
-            return;
-        map_hasten(port->list->space, bytes_from_string(id), NULL, NULL);
-    }
+    if (!hasten(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
+        return; /* it is not there to be taken off */
     send_getinfo(port, path, game != NULL ? game : "");
 }
 

@@ -131,13 +131,16 @@ function judge.probe(op, k)
     return 'ok ' .. integer(done + 1)
 end
 
--- It may be gone: what would be asked at the end of its time is asked now.
-local function put_hasten(op) call('ZADD', registered, 'XX', integer(now), op.id) end
+-- It may be gone, and somebody has just asked it: unless it answers, what would be asked at the end
+-- of its time is asked from now on.
+local function put_hasten(op)
+    call('ZADD', registered, 'XX', 'LT', integer(now + op.interval), op.id)
+end
 function read.hasten() end
 function judge.hasten(op, k)
     local at = due_at(op, k)
     if not at or not k[NODE] then return 'missing' end
-    local _, _, done = rules_of(op)
-    if at > now and done == 0 and not probed[op.key] then op.put = put_hasten end
+    local _, interval, done = rules_of(op)
+    if done == 0 and not probed[op.key] then op.put, op.interval = put_hasten, interval end
     return 'ok'
 end
