@@ -7,6 +7,7 @@
  * with the newest state of what changed since, however much that was. What is gone keeps its place
  * for a while; a player who has missed what is forgotten gets the whole list again.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,7 @@ static void forget_oldest(struct lobby_audience *audience)
 
 static void remove_line(struct lobby_audience *audience, struct line *line)
 {
+    assert(audience->lines != NULL); /* it is one of them */
     HASH_DEL(audience->lines, line);
     line->gone = true;
     mark(audience, line);

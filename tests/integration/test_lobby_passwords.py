@@ -193,3 +193,18 @@ def test_players_are_not_delayed(t):
     frontend.wait_for_metric("tracker_messages_total", 3, protocol="lobby", kind="login")
     game.drop()
     frontend.wait_for_metric("tracker_lobby_connections", lambda value: value == 0, role="newcomer")
+
+
+def test_a_reload_may_change_the_password_but_not_take_it_away(t):
+    options = settings()
+    del options["lobby.password"]
+    frontend = t.frontend(t.redis(), listen=LISTEN, settings=options, config="[lobby]\npassword = first\npenalty = 0s\n")
+    assert try_login(t, frontend, "first") is None
+    frontend.write_config("[lobby]\npenalty = 0s\n")
+    frontend.reload()
+    frontend.wait_for_log("msg=reload_refused .*lobby.password")
+    assert try_login(t, frontend, "first") is None and try_login(t, frontend, "") == "bad_password"
+    frontend.write_config("[lobby]\npassword = second\npenalty = 0s\n")
+    frontend.reload()
+    frontend.wait_for_log("msg=reloaded")
+    assert try_login(t, frontend, "first") == "bad_password" and try_login(t, frontend, "second") is None
