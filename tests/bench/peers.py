@@ -2,8 +2,10 @@
 Redis that it is given. where: its address; process: the one whose costs count (its pid).
 """
 import collections
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 
 from harness.process import clean_environment
@@ -61,6 +63,11 @@ def _children(pid):
         return [int(one) for one in file.read().split()]
 
 
+def _kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def nchan(t, redis, certificate=None, storage="nostore", buffer=1):
     """nginx with Debian's Nchan module, one worker. redis has a TCP port."""
     directory = t.directory("nginx")
@@ -71,9 +78,13 @@ def nchan(t, redis, certificate=None, storage="nostore", buffer=1):
         file.write(NGINX.format(module="/usr/lib/nginx/modules/ngx_nchan_module.so", directory=directory,
                                 redis=f"127.0.0.1:{redis.port}", port=port, storage=storage, buffer=buffer,
                                 tls=" ssl" if certificate else "", certificate=pair))
+    workers = []
+    # Run after the master's end, which would start another one; a worker does not end with it.
+    t.stack.callback(lambda: [_kill(worker) for worker in workers])
     process = t.start("nginx", ["nginx", "-p", directory, "-e", "stderr", "-c", config])
     process.wait_for_log(r"nchan: Redis upstream map: ready", 20)
-    return Peer(f"127.0.0.1:{port}", Pid(_children(process.pid)[0]))
+    workers += _children(process.pid)
+    return Peer(f"127.0.0.1:{port}", Pid(workers[0]))
 
 
 def socketio(t, redis, certificate=None):

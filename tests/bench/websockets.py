@@ -66,6 +66,17 @@ def run(bench, t, mode, service, *options):
     return figures
 
 
+def try_run(bench, t, name, runs, service, *shape):
+    """The runs and one more; None when this load is more than another's service can bear."""
+    try:
+        return [*runs, run(bench, t, "ws-fanout", service, *shape)]
+    except AssertionError as error:
+        if name in ("ours", "floor"):
+            raise
+        bench.say(f"{name} fails: {error}")
+        return None
+
+
 def told(runs):
     """What came of it: the share that was delivered, and when."""
     share = min(statistics.median(one["delivered_percent"] for one in runs), 100)
@@ -79,10 +90,15 @@ def fan_out(bench, t, what, spoken, *shape):
     runs = {name: [] for name in services}
     for _ in range(bench.rounds):
         for name, service in services.items():
-            runs[name].append(run(bench, t, "ws-fanout", service, *shape))
-    cpu = {name: [one["server_cpu_us_per_delivery"] for one in found] for name, found in runs.items()}
+            if runs[name] is not None:
+                runs[name] = try_run(bench, t, name, runs[name], service, *shape)
+    cpu = {name: [one["server_cpu_us_per_delivery"] for one in found] for name, found in runs.items() if found}
     findings = []
     for name, text in NAMES.items():
+        if name not in cpu:
+            findings.append(Finding(f"{what}: CPU per delivery ({told(runs['ours'])})", figure(cpu["ours"], "µs", 2),
+                                    f"{text} fails", "—", "< 1", True, bench.commands))
+            continue
         ratio = Ratio(cpu["ours"], cpu[name])
         met = ratio.median <= 1.1 if name == "floor" else ratio.median < 1
         findings.append(Finding(f"{what}: CPU per delivery ({told(runs['ours'])})", figure(cpu["ours"], "µs", 2),
@@ -171,7 +187,7 @@ def friends(bench, t):
         runs.append(bench.load(t, "friends", processes={"server": service.process, "redis": service.redis.process},
                                target=service.where))
         let_settle(service)
-    share = min(one["delivered_percent"] for one in runs)
+    share = min(100, *(one["delivered_percent"] for one in runs))
     late = [one["delivery_p99"] / 1000 for one in runs]
     return [
         Finding(f"1,000 users × 200 friends, 100 changes/s ({share:.0f}% told): CPU of the front-end",
