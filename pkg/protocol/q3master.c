@@ -147,7 +147,7 @@ static void count_malformed(struct q3master_port *port, const struct address *pe
     char text[ADDRESS_TEXT_SIZE];
 
     metrics_add(metrics[error], 1);
-    log_limited(LOG_INFO, &port->service->malformed_limit, "malformed",
+    log_limited(LOG_INFO, &port->service->malformed_limit, "malformed_datagram",
                 LOG_STRING("protocol", "q3master"), LOG_STRING("peer", address_format(peer, text)),
                 LOG_STRING("why", q3master_error_name(error)));
 }

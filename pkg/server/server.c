@@ -150,8 +150,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         bans_create(server->map, configuration->lobby.bans, &configuration->lobby.bans_reread);
     server->lobby =
         lobby_service_create(server->map, server->bans, &configuration->lobby, &configuration->udp);
-    server->q3master =
-        q3master_service_create(server->map, server->bans, &configuration->q3master);
+    server->q3master = q3master_service_create(server->map, server->bans, &configuration->q3master);
     server->listeners = listeners_create(&(struct listeners_context){
         .net = server->net,
         .map = server->map,
