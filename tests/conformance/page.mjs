@@ -1,40 +1,8 @@
-// The page in headless Chromium: node page.mjs CHECK URL... Whatever it asks of another address, every error
-// in its console and every violation of its policy fails the check.
-import { chromium } from "playwright-core";
+// The page in headless Chromium: node page.mjs CHECK URL...
+import { live, nameless, open, poorContrasts, settled, text } from "./browser.mjs";
 import { ask, equal, limited, run, until } from "./kit.mjs";
 
-const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
-
-let browser = null;
-
-/** A page whose troubles are collected. expected: what its console may say. */
-async function open(base, { path = "/", expected = /^$/, ...options } = {}) {
-  browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS });
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20000 * Number(process.env.TRACKER_TEST_SCALE ?? 1));
-  page.troubles = [];
-  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
-  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`) && dialog.dismiss());
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !expected.test(message.text()))
-      page.troubles.push(`console: ${message.text()}`);
-  });
-  page.on("request", (request) => {
-    if (!request.url().startsWith(base) && !request.url().startsWith(base.replace("http", "ws")))
-      page.troubles.push(`request: ${request.url()}`);
-  });
-  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
-    console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
-  await page.goto(base + path);
-  return page;
-}
-
-const live = (page) => page.locator('#link[data-state="live"]').waitFor();
-const text = (page, selector) => page.locator(selector).first().textContent();
 const rows = (page) => page.locator(".row:not([hidden])");
-const settled = (page) => equal(page.troubles, [], "troubles");
 
 async function idsShown(page) {
   const shown = await rows(page).evaluateAll((all) => all
@@ -339,47 +307,5 @@ const checks = {
     }
   },
 };
-
-/** Texts that stand out less than WCAG's AA asks, in the page. */
-function poorContrasts() {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const channels = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const background = (node) => {
-    for (; node; node = node.parentElement) {
-      const color = channels(getComputedStyle(node).backgroundColor);
-      if (color[3] === 255)
-        return color;
-    }
-    return [255, 255, 255, 255];
-  };
-  const poor = new Set();
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const parent = node.parentElement;
-    if (!node.data.trim() || !parent.checkVisibility() || parent.closest(":disabled, script, noscript, .unseen"))
-      continue;
-    const [light, dark] = [luminance(channels(getComputedStyle(parent).color)), luminance(background(parent))].sort((a, b) => b - a);
-    const ratio = (light + 0.05) / (dark + 0.05);
-    if (ratio < 4.5)
-      poor.add(`${parent.tagName}.${parent.className} ${ratio.toFixed(2)}: ${node.data.trim().slice(0, 20)}`);
-  }
-  return [...poor];
-}
-
-/** Controls that nothing names. */
-function nameless() {
-  return [...document.querySelectorAll("button, input, select, textarea, canvas, dialog, [role]")]
-    .filter((one) => one.checkVisibility() && !["row", "gridcell", "rowgroup", "img"].includes(one.getAttribute("role")))
-    .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.getAttribute("aria-labelledby")
-      || [...one.labels ?? []].some((label) => label.textContent.trim())))
-    .map((one) => one.outerHTML.slice(0, 80));
-}
 
 run(checks);

@@ -6,11 +6,11 @@ const BACKOFF_FIRST = 500, BACKOFF_MAX = 15000; // ms
 const SILENCE_MAX = 10000; // numbers come each second
 const HIDDEN_MAX = 60000; // after which a page that nobody sees follows no more
 
-/** One client of the map. `key` is unique: the id, or what stands for one that is no text. */
+/** One client of the map, or one game server. `key` is unique: the id, or what stands for one that is no text. */
 function entryOf(json) {
   const entry = json;
   entry.key = keyOf(json);
-  entry.name = json.id ?? `0x${hexOf(json.id64)}`;
+  entry.name = json.name ?? json.id ?? `0x${hexOf(json.id64)}`;
   entry.changed = 0;
   return entry;
 }
@@ -27,13 +27,14 @@ export function keyOf(json) {
  */
 export class LiveMap extends EventTarget {
   entries = new Map();
-  /** connecting, loading, live, waiting, hidden, refused */
-  state = "connecting";
+  /** off, connecting, loading, live, waiting, hidden, refused */
+  state = "off";
   /** Of Redis's clock, minus ours. */
   offset = 0;
 
   #space = "";
   #token;
+  #parameters;
   #abort = null;
   #attempts = 0;
   #retry = 0;
@@ -42,9 +43,11 @@ export class LiveMap extends EventTarget {
   #loading = null; // the keys met since `begin`
   #count = 0;
 
-  constructor(token) {
+  /** parameters: of the request, besides the space. */
+  constructor(token, parameters = {}) {
     super();
     this.#token = token;
+    this.#parameters = parameters;
     document.addEventListener("visibilitychange", () => this.#onVisibility());
   }
 
@@ -58,6 +61,19 @@ export class LiveMap extends EventTarget {
 
   setToken(token) {
     this.#token = token;
+    if (this.state !== "off")
+      this.resume();
+  }
+
+  /** Follows no more; what is known stays. */
+  stop() {
+    clearTimeout(this.#hiding);
+    this.#stop();
+    this.#setState("off");
+  }
+
+  /** Follows again, from what is known. */
+  resume() {
     this.#attempts = 0;
     this.#connect();
   }
@@ -82,14 +98,15 @@ export class LiveMap extends EventTarget {
 
   #onVisibility() {
     clearTimeout(this.#hiding);
+    if (this.state === "off")
+      return;
     if (document.hidden) {
       this.#hiding = setTimeout(() => {
         this.#stop();
         this.#setState("hidden");
       }, HIDDEN_MAX);
     } else if (this.state === "hidden" || this.state === "waiting") {
-      this.#attempts = 0;
-      this.#connect();
+      this.resume();
     }
   }
 
@@ -117,6 +134,8 @@ export class LiveMap extends EventTarget {
     try {
       const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
       const url = new URL("api/v1/live", document.baseURI);
+      for (const [name, value] of Object.entries(this.#parameters))
+        url.searchParams.set(name, value);
       if (this.#space)
         url.searchParams.set("space", this.#space);
       const response = await fetch(url, { headers, signal: abort.signal, cache: "no-store" });

@@ -2,20 +2,24 @@
 // into the document at most once per frame.
 
 import { Spark } from "./charts.js";
+import { clientRows } from "./clients.js";
 import { Detail } from "./detail.js";
 import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText } from "./dom.js";
 import { comparison, haystack } from "./entry.js";
 import { Feed } from "./feed.js";
 import { LiveMap } from "./live.js";
+import { Servers } from "./servers.js";
 import { Table } from "./table.js";
 
 const SORT_INTERVAL = 250; // ms: an order that changes all the time is put right so often
 const TOKEN_KEY = "tracker.token";
+const TABS = ["map", "servers", "try"];
 
 const nodes = new Map(); // id → what it says of itself
 const nodeName = (id) => nodes.get(id)?.name || (id ? id.slice(0, 6) : "");
 const map = new LiveMap(sessionStorage.getItem(TOKEN_KEY) ?? "");
-const table = new Table(nodeName, () => map.now());
+const table = new Table(byId("grid"), clientRows(nodeName, () => map.now()));
+const servers = new Servers(sessionStorage.getItem(TOKEN_KEY) ?? "", nodeName, () => [...nodes.values()]);
 const feed = new Feed();
 const detail = new Detail({
   map, nodeName, space: () => space, token: () => sessionStorage.getItem(TOKEN_KEY) ?? "",
@@ -244,13 +248,17 @@ function takeHello(hello) {
   select.value = space;
   select.disabled = hello.spaces.length < 2;
   document.title = `Tracker · ${hello.name}`;
+  hasServers = hello.lobby !== undefined;
+  byId("tab-servers").hidden = !hasServers;
+  if (tabShown === "servers")
+    showTab(tabAsked());
 }
 
 // What people do.
 
 function setOrder(column, descending) {
   order = { column, descending };
-  for (const button of document.querySelectorAll("[data-sort]")) {
+  for (const button of byId("grid").querySelectorAll("[data-sort]")) {
     const is = button.dataset.sort === column;
     button.parentElement.setAttribute("aria-sort", !is ? "none" : descending ? "descending" : "ascending");
   }
@@ -258,15 +266,34 @@ function setOrder(column, descending) {
   arrangeNow();
 }
 
+let tabShown = "";
+let hasServers; // once a front-end has said so
+
+/** The tab that the address asks for: #servers, or ?tab=servers. */
+function tabAsked() {
+  const names = [location.hash.slice(1), new URLSearchParams(location.search).get("tab")];
+  const name = names.find((one) => TABS.includes(one)) ?? "map";
+  return name === "servers" && hasServers === false ? "map" : name;
+}
+
 function showTab(name) {
+  tabShown = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const is = tab.id === `tab-${name}`;
     tab.setAttribute("aria-selected", is);
     tab.tabIndex = is ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !is;
   }
-  if (location.hash.slice(1) !== name)
-    history.replaceState(null, "", `#${name}`);
+  const address = new URL(location.href);
+  address.searchParams.delete("tab");
+  address.hash = name;
+  if (address.href !== location.href)
+    history.replaceState(null, "", address);
+  byId("tab-servers").hidden &&= name !== "servers";
+  if (name === "servers" && hasServers)
+    servers.show();
+  else
+    servers.hide();
   if (name === "try")
     import("./try.js").then(({ build }) => build(byId("view-try"), { space: () => space }));
   else
@@ -286,12 +313,15 @@ function listen() {
   map.addEventListener("stats", ({ detail: stats }) => takeStats(stats));
   map.addEventListener("link", ({ detail: link }) => takeLink(link));
   map.addEventListener("hello", ({ detail: hello }) => takeHello(hello));
-  map.addEventListener("unauthorized", ({ detail: { given } }) => askForToken(given));
+  for (const one of [map, servers])
+    one.addEventListener("unauthorized", ({ detail: { given } }) => askForToken(given));
   map.addEventListener("nodes", ({ detail: list }) => {
     nodes.clear();
     for (const node of list)
       nodes.set(node.node, node);
     draw();
+    if (tabShown === "servers")
+      servers.arrange();
   });
   table.addEventListener("open", ({ detail: entry }) => detail.show(entry));
   feed.addEventListener("open", ({ detail: entry }) => detail.show(map.entries.get(entry.key) ?? entry));
@@ -301,7 +331,7 @@ function listen() {
     arrangeNow();
   });
   byId("sort-by").addEventListener("change", (event) => setOrder(event.target.value, false));
-  for (const button of document.querySelectorAll("[data-sort]"))
+  for (const button of byId("grid").querySelectorAll("[data-sort]"))
     button.addEventListener("click", () => setOrder(button.dataset.sort,
       order.column === button.dataset.sort && !order.descending));
   byId("space").addEventListener("change", (event) => {
@@ -319,23 +349,25 @@ function listen() {
     byId("sign-in-token").value = "";
     sessionStorage.setItem(TOKEN_KEY, token);
     map.setToken(token);
+    servers.setToken(token);
   });
   const tabs = [...document.querySelectorAll("[role=tab]")];
-  tabs.forEach((tab, i) => {
+  tabs.forEach((tab) => {
     tab.addEventListener("click", () => showTab(tab.id.slice(4)));
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step)
         return;
-      const next = tabs[(i + step + tabs.length) % tabs.length];
+      const seen = tabs.filter((one) => !one.hidden);
+      const next = seen[(seen.indexOf(tab) + step + seen.length) % seen.length];
       showTab(next.id.slice(4));
       next.focus();
     });
   });
-  addEventListener("hashchange", () => showTab(location.hash === "#try" ? "try" : "map"));
+  addEventListener("hashchange", () => showTab(tabAsked()));
   setInterval(() => document.hidden || table.draw(), 1000);
 }
 
 listen();
-showTab(location.hash === "#try" ? "try" : "map");
+showTab(tabAsked());
 map.start(space);

@@ -2,29 +2,29 @@
 // serves one place after another: row n is always element n modulo their number, so that scrolling by
 // one row writes one row.
 
-import { byId, element, formatAge, setText } from "./dom.js";
-import { isBinary, summary } from "./entry.js";
-
 const SPARE = 6; // rows beyond the edges
 const FLASH_MS = 1600;
-const KNOWN = new Set(["tracker", "sync", "turntable", "lobby"]);
 
 export class Table extends EventTarget {
-  #viewport = byId("viewport");
-  #spacer = byId("spacer");
-  #grid = byId("grid");
+  #grid;
+  #viewport;
+  #spacer;
+  #kind;
   #rows = [];
   #pool = [];
   #height = 0;
   #active = -1;
-  #names = () => "";
-  #now = () => 0;
 
-  /** names: a front-end's name; now: the time by which ages are told. */
-  constructor(names, now) {
+  /**
+   * grid: the element, with a viewport and a spacer in it. kind: what rows show: {make(), whose
+   * result has an element; fill(row, entry), when the entry is another one; age(row, entry), each time}.
+   */
+  constructor(grid, kind) {
     super();
-    this.#names = names;
-    this.#now = now;
+    this.#grid = grid;
+    this.#viewport = grid.querySelector(".viewport");
+    this.#spacer = grid.querySelector(".spacer");
+    this.#kind = kind;
     this.#viewport.addEventListener("scroll", () => this.draw(), { passive: true });
     this.#viewport.addEventListener("keydown", (event) => this.#onKey(event));
     this.#viewport.addEventListener("blur", () => this.#activate(-1));
@@ -61,7 +61,7 @@ export class Table extends EventTarget {
     this.#fitHead();
     if (wanted > this.#pool.length) {
       this.#spacer.replaceChildren();
-      this.#pool = Array.from({ length: wanted }, (_, i) => makeRow(i));
+      this.#pool = Array.from({ length: wanted }, (_, i) => this.#makeRow(i));
       this.#spacer.append(...this.#pool.map((row) => row.element));
     }
     for (const row of this.#pool)
@@ -76,12 +76,19 @@ export class Table extends EventTarget {
       this.#grid.style.setProperty("--scrollbar", width);
   }
 
+  #makeRow(number) {
+    const row = { ...this.#kind.make(), index: -1, entry: null, changed: 0 };
+    row.element.id = `${this.#grid.id}-row-${number}`;
+    row.element.hidden = true;
+    return row;
+  }
+
   draw() {
     if (!this.#height)
       return;
     const first = Math.max(0, Math.floor(this.#viewport.scrollTop / this.#height) - SPARE);
     const end = Math.min(this.#rows.length, first + this.#pool.length);
-    const moment = performance.now(), now = this.#now();
+    const moment = performance.now();
     for (let index = first; index < first + this.#pool.length; index++) {
       const row = this.#pool[index % this.#pool.length];
       if (index >= end) {
@@ -90,7 +97,7 @@ export class Table extends EventTarget {
         row.element.hidden = true;
       } else {
         this.#place(row, index);
-        this.#fill(row, this.#rows[index], moment, now);
+        this.#fill(row, this.#rows[index], moment);
       }
     }
   }
@@ -105,20 +112,13 @@ export class Table extends EventTarget {
     row.element.classList.toggle("active", index === this.#active);
   }
 
-  #fill(row, entry, moment, now) {
-    setText(row.since, entry.since ? formatAge(Math.max(0, now - entry.since)) : "–");
-    setText(row.node, this.#names(entry.node) || "–");
+  #fill(row, entry, moment) {
+    this.#kind.age(row, entry);
     if (row.entry === entry)
       return;
     const same = row.entry?.key === entry.key;
     row.entry = entry;
-    setText(row.id, entry.name);
-    row.protocol.dataset.protocol = KNOWN.has(entry.protocol) ? entry.protocol : "other";
-    setText(row.protocol, entry.protocol ?? "unknown");
-    row.status.dataset.status = entry.status ?? "none";
-    setText(row.status, entry.status ?? "–");
-    row.state.classList.toggle("mono", isBinary(entry));
-    setText(row.state, summary(entry) || "–");
+    this.#kind.fill(row, entry);
     const age = moment - entry.changed;
     const flashes = entry.changed > 0 && age < FLASH_MS;
     const other = row.element.classList.contains("flash-a") ? "flash-b" : "flash-a";
@@ -176,14 +176,4 @@ export class Table extends EventTarget {
   #open(entry) {
     this.dispatchEvent(new CustomEvent("open", { detail: entry }));
   }
-}
-
-function makeRow(number) {
-  const cell = (name) => element("div", { role: "gridcell", class: name });
-  const id = cell("id"), state = cell("state"), node = cell("node"), since = cell("since");
-  const protocol = element("span", { class: "badge" }), status = element("span", { class: "status" });
-  const made = element("div", { role: "row", class: "row", id: `row-${number}`, hidden: true }, id,
-                       element("div", { role: "gridcell", class: "protocol" }, protocol),
-                       element("div", { role: "gridcell", class: "status-cell" }, status), state, node, since);
-  return { element: made, id, protocol, status, state, node, since, index: -1, entry: null, changed: 0 };
 }
