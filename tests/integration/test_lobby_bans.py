@@ -63,7 +63,7 @@ def test_unban_lets_in_again(t):
 
 def test_a_ban_for_a_time_ends_by_itself(t):
     redis, (a,) = lobby(t, 1, bans_reread="200ms")
-    t.ctl(redis, "ban", "127.0.1.1", "--for", "1s")
+    t.ctl(redis, "ban", "127.0.1.1", "--for", "3s")
     t.wait_until(lambda: is_banned(t, a, "127.0.1.1"), what="it is banned")
     t.wait_until(lambda: not is_banned(t, a, "127.0.1.1"), what="it is let in")
     assert t.ctl_json(redis, "bans") == []

@@ -83,7 +83,7 @@ def test_who_has_not_logged_in_makes_room_for_newcomers(t):
 
 
 def test_no_login_in_time(t):
-    a, = lobby(t, login_timeout="300ms")
+    a, = lobby(t, login_timeout="1s")
     silent, half, wrong = (t.connect(a, Lines, kind="lobby") for _ in range(3))
     half.send(b'{"type":"log')
     wrong.say(type="pong", n=1)
@@ -93,7 +93,7 @@ def test_no_login_in_time(t):
     assert silent.closed() and not silent.input
     player = t.connect(a, Player, kind="lobby")
     player.login()
-    assert player.silent(0.6), "who has logged in may be silent"
+    assert player.silent(1.3), "who has logged in may be silent"
 
 
 def test_messages_over_the_rate_wait_and_none_is_lost(t):

@@ -16,7 +16,7 @@ def listed(t, frontend, player, **infos):
 
 
 def test_pings_are_numbered_and_answered(t):
-    a, player = lobby(t, ping="100ms")
+    a, player = lobby(t, ping="100ms", max_missed="1000")
     server = listed(t, a, player)
     numbers = []
     for _ in range(5):
@@ -24,9 +24,7 @@ def test_pings_are_numbered_and_answered(t):
         numbers.append(ping["n"])
         server.say(type="pong", n=ping["n"])
     assert numbers == [1, 2, 3, 4, 5]
-    server.infos(players=8)
-    kind, now = player.change()
-    assert kind == "changed" and now["players"] == 8 and now["state"] == "live"
+    assert a.metric("tracker_messages_total", protocol="lobby", kind="pong") >= 4
 
 
 def test_one_missed_pong_is_suspect_and_the_next_one_live(t):
@@ -54,7 +52,7 @@ def test_infos_of_a_suspect_server_are_told(t):
 
 
 def test_three_missed_pongs_end_it(t):
-    a, player = lobby(t, ping="200ms")
+    a, player = lobby(t, ping="500ms")
     server = listed(t, a, player)
     assert [server.hear("ping")["n"] for _ in range(3)] == [1, 2, 3]
     server.refused("timeout")
@@ -66,7 +64,7 @@ def test_three_missed_pongs_end_it(t):
 
 
 def test_a_ping_unanswered_for_too_long_ends_it(t):
-    a, player = lobby(t, ping="200ms", max_missed="1000", timeout="700ms")
+    a, player = lobby(t, ping="500ms", max_missed="1000", timeout="1500ms")
     server = listed(t, a, player)
     server.hear("ping")
     while server.hear("ping", "error")["type"] == "ping":
@@ -84,9 +82,9 @@ def test_the_time_out_may_be_shorter_than_the_ping(t):
 
 
 def test_an_answer_to_an_older_ping_is_a_sign_of_life(t):
-    a, player = lobby(t, ping="300ms")
+    a, player = lobby(t, ping="200ms", max_missed="6")
     server = listed(t, a, player)
-    for _ in range(4):
+    for _ in range(5):
         server.hear("ping")
         second = server.hear("ping")["n"]
         server.say(type="pong", n=second - 1)
@@ -106,7 +104,7 @@ def test_who_never_says_infos_is_pinged_too(t):
 
 
 def test_the_originals_servers_may_be_silent_for_long_but_not_for_ever(t):
-    a, player = lobby(t, ping="50ms", original_timeout="1s")
+    a, player = lobby(t, ping="50ms", original_timeout="3s")
     server = t.connect(a, Original, kind="lobby-servers")
     server.login_server()
     for players in range(3):
@@ -115,5 +113,5 @@ def test_the_originals_servers_may_be_silent_for_long_but_not_for_ever(t):
     assert server.silent(0.3), "it is pinged"
     server.infos(4000, players=7)
     player.wait_for(lambda servers: 7 in [one["players"] for one in servers.values()])
-    assert server.closed(10)
+    assert server.closed(15)
     player.wait_for(lambda servers: not servers)

@@ -19,7 +19,7 @@ WRONG = [
     (["--listen", "tracker"], "an address is missing"),
     (["--listen", "tracker=localhost:6789"], "not ADDRESS:PORT"),
     (["--listen", "tracker=127.0.0.1:65536"], "not ADDRESS:PORT"),
-    (["--listen", "lobby=127.0.0.1:0"], "known are tracker, web"),
+    (["--listen", "teapot=127.0.0.1:0"], "known are tracker, web"),
     (["--listen", "tracker=127.0.0.1:0,spce=main"], 'the nearest is "space"'),
     (["--listen", "tracker=127.0.0.1:0,space=other"], "map.spaces"),
     (["--listen", "tracker=127.0.0.1:0,tls=true"], "tls_certificate"),
