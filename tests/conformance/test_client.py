@@ -92,6 +92,10 @@ def test_sync_comes_back(t):
     run_script(t, "client_sync.mjs", "it comes back as the same client", *pair(t))
 
 
+def test_sync_what_was_lost_is_sent_again(t):
+    run_script(t, "client_sync.mjs", "what was sent into a connection that was dead already", *pair(t))
+
+
 def test_sync_without_resume_and_too_late(t):
     run_script(t, "client_sync.mjs", "without resume, and too late, it is a new one",
                *pair(t, settings={"client.grace": "1s", "map.hold": "0s"}))

@@ -19,8 +19,8 @@ export class SyncClient extends JsonClient {
   #mode;
   #resumes;
   #secret = "";
-  #own = {}; // the properties as they are wanted
-  #unsent = {}; // changes that were made without a connection
+  #known = {}; // own properties as the server told them last
+  #pending = {}; // changes that it has not told yet: they are sent again after a loss
   #greeted = false;
 
   /**
@@ -32,7 +32,7 @@ export class SyncClient extends JsonClient {
     super(url, "", options);
     this.#mode = options.mode ?? "full";
     this.#resumes = options.resume ?? true;
-    this.#own = { ...options.properties };
+    this.#pending = { ...options.properties };
   }
 
   /** Resolves when the first metadata has come: from then on it hears what is sent to it. */
@@ -41,19 +41,15 @@ export class SyncClient extends JsonClient {
   }
 
   get properties() {
-    return { ...this.#own };
+    const wanted = Object.entries({ ...this.#known, ...this.#pending });
+    return Object.fromEntries(wanted.filter(([, value]) => value !== null));
   }
 
   /** Changes own properties: strings, numbers, booleans; null deletes one. */
   set(changes) {
-    for (const [name, value] of Object.entries(changes)) {
-      if (value === null)
-        delete this.#own[name];
-      else
-        this.#own[name] = value;
-    }
-    if (!this.#greeted || !this.#sendProperties(changes))
-      Object.assign(this.#unsent, changes);
+    Object.assign(this.#pending, changes);
+    if (this.#greeted)
+      this.#sendProperties(changes);
   }
 
   /** Sends a packet to a token, several, or "*". @param {string|string[]} to */
@@ -97,18 +93,29 @@ export class SyncClient extends JsonClient {
       this.#greet(index);
       this._tell("greeted");
     }
+    this.#look();
     this._tell("metadata", { index, clients: this.clients });
   }
 
   /** The first metadata of a connection: this is a new client, or the one that it was. */
   #greet(index) {
-    const changes = index === this.token ? this.#unsent : this.#own;
+    if (index !== this.token)
+      this.#pending = this.properties;
     this.token = index;
     this.#greeted = true;
-    this.#unsent = {};
     this._settled();
-    if (Object.keys(changes).length)
-      this.#sendProperties(changes);
+    this.#look();
+    if (Object.keys(this.#pending).length)
+      this.#sendProperties(this.#pending);
+  }
+
+  /** What the server tells of this client is pending no more. */
+  #look() {
+    this.#known = this.clients.get(this.token) ?? {};
+    for (const [name, value] of Object.entries(this.#pending)) {
+      if ((this.#known[name] ?? null) === value)
+        delete this.#pending[name];
+    }
   }
 
   #takeChanges(changes) {
@@ -122,13 +129,14 @@ export class SyncClient extends JsonClient {
         value === null ? delete properties[name] : properties[name] = value;
       this.clients.set(token, properties);
     }
+    this.#look();
     this._tell("changes", changes);
   }
 
   /** Refused properties are not wanted any more: what the server has counts. */
   #takeError({ code, message }) {
-    if (["limit", "bad_property", "bad_packet"].includes(code) && this.clients.has(this.token))
-      this.#own = { ...this.clients.get(this.token) };
+    if (["limit", "bad_property", "bad_packet"].includes(code))
+      this.#pending = {};
     this._fail(code, message);
   }
 }
