@@ -6,6 +6,8 @@ import subprocess
 import threading
 
 from harness import Versioned
+from harness.sync import Sync
+from harness.turntable import Turntable
 
 KEYS = "tracker:{main/1/0}:"
 NODE = "aaaaaaaaaaaa"
@@ -165,3 +167,35 @@ def test_send_finds_no_receiver(t):
         wrong = t.ctl(redis, "send", id, bad, check=False)
         assert wrong.returncode == 2 and "no JSON" in wrong.stderr, wrong
     assert t.ctl(redis, "send", "an id", "{}", check=False).returncode == 2
+
+
+def test_send_reaches_a_client(t):
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=("web=127.0.0.1:0", "sync=127.0.0.1:0"))
+    clients = [t.connect(node, Sync, kind="sync") for node in (a, b)]
+    for number, client in enumerate(clients):
+        told = t.ctl_json(redis, "send", client.token, '{"from": "", "type": "news", "news": [%d]}' % number)
+        assert told["answer"] == "sent" and told["name"] == "ab"[number], told
+        client.wait_packet(1)
+        assert client.texts[-1].decode() == '{"from": "", "type": "news", "news": [%d]}' % number
+
+
+def test_users_and_rooms_of_clients(t):
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=("web=127.0.0.1:0",), settings={"presence.hold": "0"})
+    ann = t.connect(a, Turntable, kind="web", user="1:1")
+    bob = t.connect(b, Turntable, kind="web", user="1:2")
+    watch = Watch(t, redis, "--json", "presence", "1:1", "--watch")
+    assert json.loads(watch.wait_for(1)[0])["status"] == "online"
+    ann.join("a room")
+    bob.join("a room")
+    assert json.loads(watch.wait_for(2)[1])["status"] == "busy"
+    room, = t.ctl_json(redis, "rooms")["rooms"]
+    assert room["room"] == "a room" and room["members"] == 2
+    members = t.ctl_json(redis, "room", "a room")["members"]
+    assert [one["user"] for one in members] == ["1:1", "1:2"]
+    names = [line.split()[2] for line in t.ctl(redis, "room", "a room").stdout.splitlines()[1:]]
+    assert names == ["a", "b"], names
+    ann.leave()
+    assert json.loads(watch.wait_for(3)[2])["status"] == "offline"
+    t.wait_until(lambda: [one["user"] for one in t.ctl_json(redis, "room", "a room")["members"]] == ["1:2"])
