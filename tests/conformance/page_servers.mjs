@@ -22,7 +22,7 @@ const sortBy = (page, name) => page.locator(GRID).getByRole("columnheader", { na
 const checks = {
   async "no server"(base) {
     const page = await openList(base);
-    await page.getByText("No game server is here yet").waitFor();
+    await page.getByText("A game server is listed as soon as").waitFor();
     await page.locator("#servers-empty pre", { hasText: "lobby-servers=127.0.0.1:" }).waitFor();
     await page.getByText("docs/protocol-lobby.md").waitFor();
     equal(await page.locator("#tab-servers").getAttribute("aria-selected"), "true");
@@ -31,7 +31,7 @@ const checks = {
     await shows(page, "title", ["the first"]);
     equal(await page.locator("#servers-empty").isVisible(), false);
     await ask("close");
-    await page.getByText("No game server is here yet").waitFor();
+    await page.getByText("A game server is listed as soon as").waitFor();
     settled(page);
   },
 
@@ -54,7 +54,7 @@ const checks = {
     equal(await column(page, "players"), ["8/8", "2/4", "0/16"]);
     equal(await column(page, "map"), ["arena", "q3dm17", "–"]);
     equal(await column(page, "version"), ["0.70", "1.36", "–"]);
-    equal(await column(page, "where"), ["a", "UDP master", "b"]);
+    equal(await column(page, "registered"), ["a", "UDP master", "b"]);
     equal((await column(page, "since")).every((age) => /^(now|\d+ s)$/.test(age)), true, "ages");
     await counted(page, "3 · 10 players");
     // Sorted, one way and the other.
@@ -173,15 +173,15 @@ const checks = {
 
   async "its server moves, its front-end comes back"(base) {
     const page = await openList(base, { expected: /ERR_|Failed to load/ });
-    await shows(page, "where", ["a"]);
+    await shows(page, "registered", ["a"]);
     await ask("move");
-    await shows(page, "where", ["b"]);
+    await shows(page, "registered", ["b"]);
     await ask("kill");
     await page.locator("#servers-note", { hasText: "Not live" }).waitFor();
     equal((await rows(page).count()), 1);
     await ask("start");
     await until(async () => (await text(page, "#servers-note")) === "");
-    await shows(page, "where", ["b"]);
+    await shows(page, "registered", ["b"]);
     settled(page);
   },
 

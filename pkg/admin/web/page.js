@@ -290,6 +290,7 @@ function showTab(name) {
   if (address.href !== location.href)
     history.replaceState(null, "", address);
   byId("tab-servers").hidden &&= name !== "servers";
+  byId("space").parentElement.hidden = name === "servers"; // game servers have one of their own
   if (name === "servers" && hasServers)
     servers.show();
   else

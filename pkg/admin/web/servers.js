@@ -221,17 +221,17 @@ export class Servers extends EventTarget {
 /** Where game servers may register: lines of a front-end's name and a listener. */
 function listeners(nodes) {
   return nodes.flatMap((node) => (node.listeners ?? "").split(",").filter((one) => LISTENS.test(one))
-    .map((one) => `${node.name}  ${one}`));
+    .map((one) => `${one}  (${node.name})`)).sort();
 }
 
 function whatToDo(lines) {
-  const see = element("p", {}, "No server is listed; see ", element("code", {}, "docs/protocol-lobby.md"), " and ",
+  const see = element("p", {}, "How they do that: see ", element("code", {}, "docs/protocol-lobby.md"), " and ",
                       element("code", {}, "docs/protocol-master.md"), ".");
   if (lines.length)
-    return [element("h3", {}, "No game server is here yet"),
-            element("p", {}, "One is listed as soon as it registers with any of"),
+    return [element("h3", {}, "No server is listed"),
+            element("p", {}, "A game server is listed as soon as it registers with one of"),
             element("pre", {}, lines.join("\n")), see];
-  return [element("h3", {}, "No game server can register"),
+  return [element("h3", {}, "No server is listed"),
           element("p", {}, "No front-end listens for game servers. Start one with"),
           element("pre", {}, "trackerd --listen lobby-servers=*:23471 --listen lobby-clients=*:23470\n"
                              + "         --set lobby.password_file=FILE"), see];
@@ -255,7 +255,7 @@ async function copyText(text) {
 }
 
 function serverRows(nodeName, now) {
-  const columns = ["game", "map", "players", "version", "where", "since", "address"];
+  const columns = ["game", "map", "players", "version", "registered", "since", "address"];
   return {
     make() {
       const cell = (name) => element("div", { role: "gridcell", class: name });
@@ -281,7 +281,7 @@ function serverRows(nodeName, now) {
 
     age(row, entry) {
       setText(row.since, entry.since ? formatAge(Math.max(0, now() - entry.since)) : "–");
-      setText(row.where, whereabouts(entry, nodeName) || "–");
+      setText(row.registered, whereabouts(entry, nodeName) || "–");
     },
   };
 }
