@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 
+import masters
 import websockets
 from ceiling import Ceiling
 from figures import KIB, LIMITS, Finding, Ratio, figure
@@ -13,7 +14,7 @@ from harness.process import clean_environment
 
 # Of all that a run finds, what is said while the measures go on.
 SHOWN = ("updates_accepted", "deliveries", "delivered_percent", "whole_map")
-SHOWN_ENDS = ("per_update", "per_delivery", "per_client_and_tick", "idle_bytes", "p50")
+SHOWN_ENDS = ("per_reply", "per_update", "per_delivery", "per_client_and_tick", "idle_bytes", "p50")
 
 
 class Bench:
@@ -193,4 +194,5 @@ def snapshot(bench, t):
                     figure(seconds, "s", 2), "—", "—", "< 2 s", met, bench.commands)]
 
 
-ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)} | websockets.ALL
+ALL = {measure.__name__: measure for measure in (updates, fanout, firehose, latency, idle, snapshot)} \
+    | websockets.ALL | masters.ALL
