@@ -248,7 +248,7 @@ const checks = {
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByText("Connected", { exact: true }).waitFor();
     await page.getByText(/^I am [0-9a-f]{32}$/).waitFor();
-    await page.getByLabel("Name").fill("<b>number</b>");
+    await page.getByLabel("Name", { exact: true }).fill("<b>number</b>");
     await page.getByLabel("Value", { exact: true }).fill("1.5");
     await page.getByRole("button", { name: "Set" }).click();
     await page.locator(".items li", { hasText: "<b>number</b>: 1.5" }).waitFor();
