@@ -24,6 +24,7 @@ static const char index_text[] = "Tracker: a front-end of a shared client map.\n
                                  "/metrics              Prometheus text\n"
                                  "/tracker.js           the JavaScript client\n"
                                  "/api/v1/clients       the map, as JSON\n"
+                                 "/api/v1/servers       game servers\n"
                                  "/api/v1/nodes         the front-ends\n"
                                  "/api/v1/stats         this front-end's numbers\n"
                                  "/api/v1/live          the map as a stream of events\n"

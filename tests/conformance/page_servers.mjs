@@ -14,8 +14,13 @@ async function column(page, name) {
   return shown.map(([, one]) => one);
 }
 
-const shows = (page, name, wanted) =>
-  until(async () => JSON.stringify(await column(page, name)) === JSON.stringify(wanted), `${name} ${wanted}`);
+/** Waits until a column is that; says what it was instead. */
+async function shows(page, name, wanted) {
+  let got = [];
+  const is = async () => JSON.stringify(got = await column(page, name)) === JSON.stringify(wanted);
+  await until(is).catch(() => equal(got, wanted, name));
+}
+
 const counted = (page, wanted) => until(async () => (await text(page, "#servers-count")) === wanted, `count ${wanted}`);
 const sortBy = (page, name) => page.locator(GRID).getByRole("columnheader", { name }).getByRole("button").click();
 

@@ -48,7 +48,7 @@ def test_no_lobby(t):
 
 def test_three_servers(t):
     redis = t.redis()
-    a = lobby(t, redis, node="a", more={"lobby.ping": "300ms", "lobby.timeout": "60s", "lobby.max_missed": "100"})
+    a = lobby(t, redis, node="a", more={"lobby.ping": "300ms", "lobby.timeout": "10m", "lobby.max_missed": "1000"})
     b = lobby(t, redis, node="b")
     master = t.frontend(redis, node="c", listen=MASTER4, settings=MASTER_SETTINGS)
     beta = listed(t, a, "Beta", 8, max_players=8, game="gltron", map="arena", version="0.70")
@@ -128,7 +128,7 @@ def test_its_server_moves_its_front_end_comes_back(t):
 def test_phones_darkness_contrast_and_labels(t):
     redis = t.redis()
     frontend = lobby(t, redis, node="a-front-end-with-a-name-that-is-long", more={
-        "lobby.ping": "300ms", "lobby.timeout": "60s", "lobby.max_missed": "100"})
+        "lobby.ping": "300ms", "lobby.timeout": "10m", "lobby.max_missed": "1000"})
     listed(t, frontend, "a name that is so long that it cannot fit into its column on any screen that there is " * 2, 12,
            max_players=12, game="a game with a long name", map="a map with a long name, too", version="1.36_GIT_1a2b3c4d-2024-01-01")
     listed(t, frontend, "", 0)
