@@ -39,6 +39,7 @@ static void drop(struct answer *answer)
     }
     list_remove(&answer->of_session);
     list_remove(&answer->of_audience);
+    turntable_answered(answer->subscriptions->session, 1);
     free(answer);
 }
 
@@ -115,6 +116,7 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
         watches[i]->awaited++;
     list_append(&subscriptions->answers, &answer->of_session);
     list_append(&audience->answers, &answer->of_audience);
+    turntable_asks(subscriptions->session, 1);
     give_complete(subscriptions);
     if (!list_is_empty(&audience->answers) && !loop_timer_is_running(audience->overdue))
         loop_timer_start(audience->overdue, deadline);

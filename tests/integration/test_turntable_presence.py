@@ -114,6 +114,20 @@ def test_what_is_unsubscribed_before_it_is_known_is_not_answered(t):
     assert len(watcher.told["2:9"]) == 0
 
 
+def test_answers_that_wait_hold_reading_back(t):
+    redis, (a, _) = start(t, **{"turntable.pipeline": 4, "ws.rate": 0, "redis.deadline": "30s"})
+    watcher = connect(t, a)
+    watcher.expect("idyou")
+    redis.freeze()
+    for number in range(100):
+        watcher.say("subscribe", [f"1:{number}", "1:1000"])
+    a.wait_for_metric("tracker_messages_total", 4, protocol="turntable", kind="subscribe")
+    assert a.metric("tracker_messages_total", protocol="turntable", kind="subscribe") == 4
+    redis.thaw()
+    for number in range(100):
+        assert watcher.expect("userchange") == {f"1:{number}": "offline", "1:1000": "offline"}
+
+
 def test_many_ids_are_answered_in_chunks_of_500(t):
     _, (a, b) = start(t)
     connect(t, b, "1:7"), connect(t, a, "1:1203")
