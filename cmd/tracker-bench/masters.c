@@ -314,6 +314,8 @@ static uint32_t read_targets(const struct options *options, struct address *targ
             bench_fail("--target: not ADDRESS:PORT");
     }
     free(words);
+    if (count == 0)
+        bench_fail("--target: none");
     return count;
 }
 

@@ -27,7 +27,7 @@ static void forget(struct q3master_replies *replies, struct q3master_prepared *p
 
 void q3master_replies_clear(struct q3master_replies *replies)
 {
-    while (!list_is_empty(&replies->used))
+    while (replies->all != NULL)
         forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
 }
 
@@ -45,7 +45,7 @@ static struct q3master_prepared *find_or_add(struct q3master_port *port,
         list_append(&replies->used, &prepared->used);
         return prepared;
     }
-    while (HASH_COUNT(replies->all) >= (size_t)port->settings->filters)
+    while (replies->all != NULL && HASH_COUNT(replies->all) >= (size_t)port->settings->filters)
         forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
     prepared = mem_zalloc(1, sizeof *prepared);
     memcpy(prepared->key, key, len);
