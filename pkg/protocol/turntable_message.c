@@ -94,7 +94,9 @@ static struct turntable_limits limits_of(const struct turntable_settings *settin
     struct turntable_limits limits = TURNTABLE_LIMITS_DEFAULT;
     /* ws.max_message has judged it. */
     limits.json.bytes = bytes.len;
-    limits.json.values = UINT32_MAX;
+    /* Besides the ids of a list, for which there is a setting. */
+    if (settings->max_ids < (int64_t)(UINT32_MAX - limits.json.values))
+        limits.json.values += (unsigned)settings->max_ids;
     limits.ids = (size_t)settings->max_ids;
     limits.room = (size_t)settings->max_room_name;
     limits.actions = (size_t)settings->max_actions;
