@@ -182,6 +182,15 @@ static void add_space(struct map *map, const char *name, size_t len, bool named)
         partition_init(&space->partitions[i], space, i);
 }
 
+static bool has_space(const struct map *map, const char *name)
+{
+    for (size_t i = 0; i < map->space_count; i++) {
+        if (!strcmp(map->spaces[i].name, name))
+            return true;
+    }
+    return false;
+}
+
 static void add_spaces(struct map *map)
 {
     const char *names = map->settings->spaces;
@@ -197,7 +206,7 @@ static void add_spaces(struct map *map)
         at += strspn(at, " ,");
     }
     const char *also = map->settings->also;
-    if (also && !map_space_find(map, also))
+    if (also && !has_space(map, also))
         add_space(map, also, strlen(also), false);
 }
 
