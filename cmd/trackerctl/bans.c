@@ -72,7 +72,8 @@ static enum ctl_exit ban(struct ctl *ctl, const char *prefix)
         return ctl_check(ctl);
     }
     if (ctl->for_ms > 0) {
-        score = mem_format("%llu", (unsigned long long)(now + (uint64_t)ctl->for_ms));
+        const unsigned long long end = now + (uint64_t)ctl->for_ms;
+        score = mem_format("%llu", end);
         shown = output_duration((uint64_t)ctl->for_ms);
     } else {
         score = mem_strdup("+inf");

@@ -54,8 +54,8 @@ void penalty_table_destroy(struct penalty_table **table)
 {
     if (*table == NULL)
         return;
-    LIST_FOREACH (node, &(*table)->used)
-        forget(*table, list_entry(node, struct entry, used));
+    while ((*table)->entries != NULL)
+        forget(*table, (*table)->entries);
     free(*table);
     *table = NULL;
 }
@@ -86,7 +86,7 @@ static struct entry *add(struct penalty_table *table, const struct address *addr
 {
     struct entry *entry;
 
-    if (HASH_COUNT(table->entries) >= table->capacity)
+    if (table->entries != NULL && HASH_COUNT(table->entries) >= table->capacity)
         forget(table, list_entry(table->used.next, struct entry, used));
     entry = mem_zalloc(1, sizeof *entry);
     entry->key = make_key(address);
