@@ -2,6 +2,7 @@
 Socket.IO in turn, round after round. Functions of ALL are measures, as those of measures.py are.
 """
 import collections
+import math
 import statistics
 import time
 
@@ -69,7 +70,9 @@ def run(bench, t, mode, service, *options):
 def try_run(bench, t, name, runs, service, *shape):
     """The runs and one more; None when this load is more than another's service can bear."""
     try:
-        return [*runs, run(bench, t, "ws-fanout", service, *shape)]
+        found = run(bench, t, "ws-fanout", service, *shape)
+        assert found["deliveries"] > 0, "nothing was delivered"
+        return [*runs, found]
     except AssertionError as error:
         if name in ("ours", "floor"):
             raise
@@ -80,8 +83,10 @@ def try_run(bench, t, name, runs, service, *shape):
 def told(runs):
     """What came of it: the share that was delivered, and when."""
     share = min(statistics.median(one["delivered_percent"] for one in runs), 100)
-    late = statistics.median(one["delivery_p50"] for one in runs) / 1000
-    return f"{share:.0f}% told, p50 {late:,.0f} ms" if late >= 10 else f"{share:.0f}% told, p50 {late:.1f} ms"
+    # Where nothing came in time of what was said in the window, there is no latency.
+    late = statistics.median(one.get("delivery_p50", math.inf) for one in runs) / 1000
+    when = "later" if math.isinf(late) else f"p50 {late:,.0f} ms" if late >= 10 else f"p50 {late:.1f} ms"
+    return f"{share:.0f}% told, {when}"
 
 
 def fan_out(bench, t, what, spoken, *shape):
