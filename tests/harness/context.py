@@ -10,6 +10,7 @@ from .bulk import BulkClients
 from .events import EventLog
 from .frontend import LOOPBACK, Frontend
 from .haproxy import Haproxy
+from .namespaces import Network
 from .process import Process, run
 from .redis import Redis
 from .tracker import Client, Versioned
@@ -117,9 +118,15 @@ class Context:
             frontend.wait_ready()
         return started
 
-    def haproxy(self, config, environment, binds):
+    def network(self):
+        """Hosts of the test's own; see Network. To be called before anything else."""
+        network = Network()
+        self.stack.callback(network.close)
+        return network
+
+    def haproxy(self, config, environment, binds, **options):
         """See Haproxy."""
-        haproxy = Haproxy(self.directory("haproxy"), config, environment, binds)
+        haproxy = Haproxy(self.directory("haproxy"), config, environment, binds, **options)
         self._stop_at_end(haproxy.process, haproxy.stop)
         return haproxy
 

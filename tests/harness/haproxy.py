@@ -1,4 +1,4 @@
-"""HAProxy with a configuration file, on loopback."""
+"""HAProxy with a configuration file."""
 import os
 import socket
 
@@ -9,11 +9,11 @@ from .waiting import wait_until
 
 class Haproxy:
     """config: the file's path. environment: for its "${NAME}"s. binds: those of them that say
-    where to listen; each gets a free port of 127.0.0.1."""
+    where to listen; each gets a free port of host."""
 
-    def __init__(self, directory, config, environment, binds):
+    def __init__(self, directory, config, environment, binds, host="127.0.0.1"):
         for _ in range(10):
-            self.binds = {name: ("127.0.0.1", free_port()) for name in binds}
+            self.binds = {name: (host, free_port(host)) for name in binds}
             values = {**environment, **{name: f"{host}:{port}" for name, (host, port) in self.binds.items()}}
             self.process = Process("haproxy", ["haproxy", "-db", "-f", config],
                                    os.path.join(directory, "haproxy.log"), values)

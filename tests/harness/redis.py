@@ -8,16 +8,17 @@ from .resp import Connection, RedisError, Subscriber
 from .waiting import wait_until
 
 
-def free_port():
-    """A TCP port of 127.0.0.1 that was free a moment ago: for programs that cannot choose one
+def free_port(host="127.0.0.1"):
+    """A TCP port of that address that was free a moment ago: for programs that cannot choose one
     themselves. Who uses it must be ready to try another."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return probe.getsockname()[1]
 
 
 class Redis:
-    """directory: its own. tcp: on a free port of 127.0.0.1 too. options: of redis.conf, by name.
+    """directory: its own. tcp: on a free port of 127.0.0.1 too, or of the address that it is. options:
+    of redis.conf, by name.
 
     Call it with a command's words for a reply: redis("GET", key).
     """
@@ -26,10 +27,13 @@ class Redis:
         self.directory = directory
         self.socket = os.path.join(directory, "redis.sock")
         self.tcp = tcp
+        self.host = tcp if isinstance(tcp, str) else "127.0.0.1"
         self.port = 0
         self.options = {"save": "", "appendonly": "no", "maxmemory-policy": "noeviction",
                         "enable-debug-command": "local", "busy-reply-threshold": "5000",
                         "dbfilename": "dump.rdb"}
+        if self.host != "127.0.0.1":
+            self.options["protected-mode"] = "no"
         self.options.update({key.replace("_", "-"): value for key, value in options.items()})
         self.process = None
         self._connection = None
@@ -37,7 +41,7 @@ class Redis:
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}" if self.tcp else f"unix:{self.socket}"
+        return f"redis://{self.host}:{self.port}" if self.tcp else f"unix:{self.socket}"
 
     def start(self, **options):
         """Starts it (again), with further options from now on. Returns when it answers, even when
@@ -45,8 +49,8 @@ class Redis:
         self.options.update({key.replace("_", "-"): value for key, value in options.items()})
         for _ in range(10):
             if self.tcp and not self.port:
-                self.port = free_port()
-            arguments = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+                self.port = free_port(self.host)
+            arguments = ["redis-server", "--port", str(self.port), "--bind", self.host,
                          "--unixsocket", self.socket, "--dir", self.directory]
             for key, value in self.options.items():
                 arguments += ["--" + key, *([value] if value == "" else str(value).split(" "))]

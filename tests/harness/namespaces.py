@@ -1,0 +1,141 @@
+"""Hosts on one machine: network namespaces around a router that can drop their packets.
+
+    network = t.network()                 # before the test starts a thread
+    a, b = network.host("a"), network.host("b")
+    with a:
+        frontend = t.frontend(...)        # what is started and opened in here is on host a
+    network.drop(a)                       # nothing passes to and from it: no reset, no ICMP
+    network.restore(a)
+
+The test's process becomes root of a user namespace of its own, so that plain users can run such tests
+too; the network namespace that it stays in is the router. `with host:` moves the calling thread into
+the host; sockets and processes stay where they were made. Hosts are held by descriptors of the test's
+process only: whatever happens to it, they end with it and with what runs in them.
+
+What is dropped is what the router forwards: servers and clients belong on hosts, not on the router.
+A unix socket with a path reaches through all hosts, and nothing can drop what passes there.
+"""
+import ctypes
+import os
+import threading
+
+from .process import run
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+class NotPermitted(AssertionError):
+    """The machine does not allow what is needed: the test fails with that reason."""
+
+
+def _refused(what, why):
+    return NotPermitted(f"{what}: {why}. Tests with several hosts need user and network namespaces: see "
+                        "kernel.unprivileged_userns_clone and user.max_user_namespaces, and in a container "
+                        "its seccomp profile")
+
+
+def _unshare(flags):
+    if _LIBC.unshare(flags) != 0:
+        raise _refused("unshare", os.strerror(ctypes.get_errno()))
+
+
+def _enter(descriptor):
+    if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise _refused("setns", os.strerror(ctypes.get_errno()))
+
+
+def _here():
+    """The network namespace of the calling thread."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _write(path, text):
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refused(path, os.strerror(error.errno)) from None
+
+
+def _ip(*arguments):
+    done = run(["ip", *arguments], check=False)
+    if done.returncode != 0:
+        raise _refused(f"ip {' '.join(arguments)}", done.stderr.strip())
+
+
+class Host:
+    """address: what the other hosts reach it by. `with host:` is on it."""
+
+    def __init__(self, name, index, router):
+        self.name = name
+        self.address = f"10.77.{index}.2"
+        gateway, link = f"10.77.{index}.1", f"host{index}"
+        self._router = router
+        try:
+            _unshare(_CLONE_NEWNET)
+            self._descriptor = _here()
+        finally:
+            _enter(router)
+        place = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", place)
+        _ip("address", "add", f"{gateway}/30", "dev", link)
+        _ip("link", "set", link, "up")
+        with self:
+            _ip("link", "set", "lo", "up")
+            _ip("address", "add", f"{self.address}/30", "dev", "eth0")
+            _ip("link", "set", "eth0", "up")
+            _ip("route", "add", "default", "via", gateway)
+
+    def __enter__(self):
+        _enter(self._descriptor)
+        return self
+
+    def __exit__(self, *_):
+        _enter(self._router)
+
+    def close(self):
+        os.close(self._descriptor)
+
+
+class Network:
+    """The router, and the hosts around it."""
+
+    def __init__(self):
+        assert threading.active_count() == 1, "a process of several threads cannot enter a user namespace"
+        user, group = os.geteuid(), os.getegid()
+        self.hosts = []
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"0 {user} 1")
+        _write("/proc/self/gid_map", f"0 {group} 1")
+        self._router = _here()
+        _ip("link", "set", "lo", "up")
+        _write("/proc/sys/net/ipv4/ip_forward", "1")
+
+    def host(self, name):
+        """One more host."""
+        host = Host(name, len(self.hosts) + 1, self._router)
+        self.hosts.append(host)
+        return host
+
+    def drop(self, host, other=None):
+        """Drops all packets to and from the host; other: only those between the two."""
+        for selector in self._selectors(host, other):
+            _ip("rule", "add", "priority", "10", "blackhole", *selector)
+
+    def restore(self, host, other=None):
+        """Ends what drop(host, other) began."""
+        for selector in self._selectors(host, other):
+            _ip("rule", "delete", "priority", "10", "blackhole", *selector)
+
+    @staticmethod
+    def _selectors(host, other):
+        if other is None:
+            return (("from", host.address), ("to", host.address))
+        return (("from", host.address, "to", other.address), ("from", other.address, "to", host.address))
+
+    def close(self):
+        for host in self.hosts:
+            host.close()
+        os.close(self._router)
