@@ -6,6 +6,9 @@
         frontend = t.frontend(...)        # what is started and opened in here is on host a
     network.drop(a)                       # nothing passes to and from it: no reset, no ICMP
     network.restore(a)
+    network.limit(a, "256kbit")           # what goes to it, and what comes from it
+    network.disk(directory, 1 << 20)      # a small disk, for what is started here
+    network.resolve(redis=a.address)      # names, for what is started here
 
 The test's process becomes root of a user namespace of its own, so that plain users can run such tests
 too; the network namespace that it stays in is the router. `with host:` moves the calling thread into
@@ -13,16 +16,19 @@ the host; sockets and processes stay where they were made. Hosts are held by des
 process only: whatever happens to it, they end with it and with what runs in them.
 
 What is dropped is what the router forwards: servers and clients belong on hosts, not on the router.
-A unix socket with a path reaches through all hosts, and nothing can drop what passes there.
+A unix socket with a path reaches through all hosts, and nothing can drop what passes there. Mounts are
+the process's own, too.
 """
+import contextlib
 import ctypes
 import os
+import tempfile
 import threading
 
 from .process import run
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 
 
 class NotPermitted(AssertionError):
@@ -58,10 +64,14 @@ def _write(path, text):
         raise _refused(path, os.strerror(error.errno)) from None
 
 
-def _ip(*arguments):
-    done = run(["ip", *arguments], check=False)
+def _command(*arguments):
+    done = run(list(arguments), check=False)
     if done.returncode != 0:
-        raise _refused(f"ip {' '.join(arguments)}", done.stderr.strip())
+        raise _refused(" ".join(arguments), done.stderr.strip())
+
+
+def _ip(*arguments):
+    _command("ip", *arguments)
 
 
 class Host:
@@ -70,7 +80,8 @@ class Host:
     def __init__(self, name, index, router):
         self.name = name
         self.address = f"10.77.{index}.2"
-        gateway, link = f"10.77.{index}.1", f"host{index}"
+        self.link = f"host{index}"
+        gateway, link = f"10.77.{index}.1", self.link
         self._router = router
         try:
             _unshare(_CLONE_NEWNET)
@@ -105,7 +116,8 @@ class Network:
         assert threading.active_count() == 1, "a process of several threads cannot enter a user namespace"
         user, group = os.geteuid(), os.getegid()
         self.hosts = []
-        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        self._names = None
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWNS)
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"0 {user} 1")
         _write("/proc/self/gid_map", f"0 {group} 1")
@@ -119,23 +131,56 @@ class Network:
         self.hosts.append(host)
         return host
 
-    def drop(self, host, other=None):
-        """Drops all packets to and from the host; other: only those between the two."""
-        for selector in self._selectors(host, other):
+    def drop(self, host, other=None, answers=True):
+        """Drops all packets to and from the host; other: only those between the two, and with answers=False
+        only those from `host` to `other`."""
+        for selector in self._selectors(host, other, answers):
             _ip("rule", "add", "priority", "10", "blackhole", *selector)
 
-    def restore(self, host, other=None):
-        """Ends what drop(host, other) began."""
-        for selector in self._selectors(host, other):
+    def restore(self, host, other=None, answers=True):
+        """Ends what drop with the same arguments began."""
+        for selector in self._selectors(host, other, answers):
             _ip("rule", "delete", "priority", "10", "blackhole", *selector)
 
     @staticmethod
-    def _selectors(host, other):
+    def _selectors(host, other, answers):
         if other is None:
             return (("from", host.address), ("to", host.address))
-        return (("from", host.address, "to", other.address), ("from", other.address, "to", host.address))
+        there = ("from", host.address, "to", other.address)
+        return (there, ("from", other.address, "to", host.address)) if answers else (there,)
+
+    @staticmethod
+    def limit(host, rate, burst=16384, waiting=1 << 20):
+        """Each way so many bits a second pass (as tc has them: "256kbit"); of what waits, more than `waiting`
+        bytes are dropped. None: all passes again."""
+        for device, place in ((host.link, contextlib.nullcontext()), ("eth0", host)):
+            with place:
+                if rate is None:
+                    _command("tc", "qdisc", "delete", "dev", device, "root")
+                else:
+                    _command("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate,
+                             "burst", str(burst), "limit", str(waiting))
+
+    # Files, as this process and what it starts see them.
+
+    @staticmethod
+    def disk(directory, size):
+        """A disk of that many bytes at an empty directory."""
+        _command("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", directory)
+
+    def resolve(self, **addresses):
+        """From now on the names stand for these addresses, and no others are known; again: for others."""
+        if self._names is None:
+            descriptor, self._names = tempfile.mkstemp(prefix="trkhosts")
+            os.close(descriptor)
+            os.chmod(self._names, 0o644)
+            _command("mount", "--bind", self._names, "/etc/hosts")
+        with open(self._names, "w", encoding="ascii") as file:
+            file.write("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items()))
 
     def close(self):
         for host in self.hosts:
             host.close()
         os.close(self._router)
+        if self._names is not None:
+            os.unlink(self._names)
