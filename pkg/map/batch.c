@@ -22,9 +22,9 @@
 #define FIXED_KEYS          5
 #define FIXED_ARGUMENTS     6
 #define OPERATION_KEYS      2
-#define OPERATION_ARGUMENTS 12 /* and those of its fields */
-/* Text made for an operation besides its keys: three numbers. */
-#define OPERATION_TEXT 96
+#define OPERATION_ARGUMENTS 14 /* and those of its fields */
+/* Text made for an operation besides its keys: three numbers, and a rule. */
+#define OPERATION_TEXT 192
 #define LIMITS_TEXT    128
 
 struct batch {
@@ -99,10 +99,13 @@ static struct bytes version_text(struct scratch *scratch, const struct op *op)
                           op->version);
 }
 
-/* Who may adopt: apply compares an address without its port. */
-static struct bytes rule_text(const struct op *op)
+/* Who may adopt: apply compares an address without its port. Who has no certificate can prove
+ * nothing by one. */
+static struct bytes rule_text(struct scratch *scratch, const struct op *op)
 {
-    if (op->adopt == MAP_ADOPT_ANY)
+    if (op->adopt == MAP_ADOPT_TLS && op->certificate)
+        return scratch_join(scratch, "tls ", "", bytes_from_string(op->certificate));
+    if (op->adopt == MAP_ADOPT_ANY || op->adopt == MAP_ADOPT_TLS)
         return BYTES_LITERAL("any");
     const char *port = op->address ? strrchr(op->address, ':') : NULL;
     if (op->adopt == MAP_ADOPT_OFF || !port)
@@ -130,9 +133,13 @@ static void add_fields(struct arguments *to, struct scratch *scratch, const stru
     } else if (op->kind == OP_RESUME) {
         add_value(to, BYTES_LITERAL("4"));
     } else {
-        add_value(to, BYTES_LITERAL("6"));
+        add_value(to, op->certificate ? BYTES_LITERAL("8") : BYTES_LITERAL("6"));
         add_value(to, BYTES_LITERAL("state"));
         add_value(to, op_state(op));
+    }
+    if (op->certificate && !op->made_of_fields && op->kind != OP_RESUME) {
+        add_value(to, BYTES_LITERAL("certificate"));
+        add_value(to, bytes_from_string(op->certificate));
     }
     add_value(to, BYTES_LITERAL("protocol"));
     add_value(to, bytes_from_string(op->protocol));
@@ -184,12 +191,12 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
     case OP_CLAIM:
         add_value(to, bytes_from_string(op->fence));
         add_value(to, version_text(scratch, op));
-        add_value(to, rule_text(op));
+        add_value(to, rule_text(scratch, op));
         add_fields(to, scratch, op);
         break;
     case OP_CLOSE:
         add_value(to, bytes_from_string(op->fence));
-        add_value(to, rule_text(op));
+        add_value(to, rule_text(scratch, op));
         break;
     case OP_ORPHAN:
         add_value(to, bytes_from_string(op->fence));

@@ -7,9 +7,9 @@
 
 bool map_field_is_free(struct bytes name)
 {
-    static const char *const kept[] = {"state",   "version", "protocol",   "node",
-                                       "session", "address", "since",      "user",
-                                       "status",  "resume",  "registered", "probe"};
+    static const char *const kept[] = {"state",      "version", "protocol",   "node",   "session",
+                                       "address",    "since",   "user",       "status", "resume",
+                                       "registered", "probe",   "certificate"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         if (bytes_equal(name, bytes_from_string(kept[i])))
             return false;

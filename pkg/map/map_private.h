@@ -110,6 +110,7 @@ struct op {
     uint64_t retry_ms;    /* parked: when to ask again */
     const char *protocol; /* what an entry that it creates says of its client */
     char *address;
+    char *certificate; /* of its client; NULL: none. Goes with the address */
     char fence[ID_FENCE_LENGTH + 1];
     char other[NODE_ID_LENGTH + 1]; /* FORSAKE, BURY, forsake_first: the front-end concerned */
     char id[];
@@ -182,6 +183,7 @@ struct map_session {
     uint32_t owned_count;
     uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
+    char *certificate; /* NULL: none is known */
     char fence[ID_FENCE_LENGTH + 1];
     /* Per partition: the revision of its last write. Behind them stands the address, as text. */
     struct session_mark {

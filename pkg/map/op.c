@@ -91,6 +91,7 @@ static void free_op(struct op *op)
     list_remove(&op->in_deadlines);
     free(op->state);
     free(op->address);
+    free(op->certificate);
     map->pending--;
     map->pending_size -= op->counted;
     metrics_add(METRIC_PENDING, -1);
@@ -205,6 +206,8 @@ void op_describe(struct op *op, const struct map_session *session)
         return;
     op->protocol = session->protocol;
     op->address = mem_strdup(session_address(session));
+    if (session->certificate)
+        op->certificate = mem_strdup(session->certificate);
 }
 
 void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)

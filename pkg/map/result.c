@@ -368,6 +368,9 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies, uint64
     } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {
         struct bytes owner = bytes_next_word(&rest);
         take_owned(op, owner, bytes_decimal(rest));
+    } else if (bytes_equal(word, BYTES_LITERAL("held"))) {
+        struct bytes owner = bytes_next_word(&rest);
+        drop_owner(op, owner, bytes_decimal(rest));
     } else if (bytes_equal(word, BYTES_LITERAL("dead"))) {
         take_dead(op, rest);
     } else if (bytes_equal(word, BYTES_LITERAL("exists"))) {

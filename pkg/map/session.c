@@ -46,6 +46,12 @@ const char *session_address(const struct map_session *session)
     return (const char *)(session->written + session->space->count);
 }
 
+void map_session_set_certificate(struct map_session *session, const char *certificate)
+{
+    free(session->certificate);
+    session->certificate = mem_strdup(certificate);
+}
+
 /* Nobody waits for these: they are sent when they can be. */
 static void leave_entry(struct map_session *session, struct owned *owned, enum op_kind kind)
 {
@@ -82,6 +88,7 @@ void map_session_end(struct map_session **session_pointer, bool leave)
         if (each->session == session)
             each->session = NULL;
     }
+    free(session->certificate);
     free(session);
 }
 

@@ -32,7 +32,8 @@ enum map_result {
 const char *map_result_name(enum map_result result);
 
 /* Why the map ends a session's connection. DROPPED: its entry is taken over elsewhere (it resumed
- * on another connection, or its user logged in again); what the session owns is left, not closed.
+ * on another connection, its user logged in again, or its client proved itself by its certificate);
+ * what the session owns is left, not closed.
  */
 enum map_end { MAP_END_SILENT, MAP_END_KICKED, MAP_END_DROPPED };
 
@@ -50,11 +51,18 @@ struct map_sink {
 
 typedef void (*map_done)(void *arg, enum map_result result, uint64_t version);
 
-enum map_adopt { MAP_ADOPT_ANY, MAP_ADOPT_SAME_ADDRESS, MAP_ADOPT_OFF };
+/* Who may adopt an entry that waits for its client. TLS: anybody, as with ANY, and who brings the
+ * entry's certificate takes it over from a live connection too, which is ended (MAP_END_DROPPED).
+ */
+enum map_adopt { MAP_ADOPT_ANY, MAP_ADOPT_SAME_ADDRESS, MAP_ADOPT_OFF, MAP_ADOPT_TLS };
 
 /* protocol: static text. address: "203.0.113.7:23460", copied. */
 struct map_session *map_session_create(struct map_space *space, const char *protocol,
                                        const char *address, const struct map_sink *sink, void *arg);
+/* What its client proves itself by, at most 64 hex digits (a certificate's SHA-256), copied: stands
+ * in the entries with a state that it opens or adopts from now on, and MAP_ADOPT_TLS compares it.
+ */
+void map_session_set_certificate(struct map_session *session, const char *certificate);
 /* The connection is gone. leave: its entries wait for their client's return (client.grace); else
  * they are closed at once. */
 void map_session_end(struct map_session **session, bool leave);

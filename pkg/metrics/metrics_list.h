@@ -22,6 +22,8 @@ METRIC(CLOSED_SILENT, counter, "connections_closed_total", "reason=\"silent\"", 
 METRIC(CLOSED_PROTOCOL, counter, "connections_closed_total", "reason=\"protocol\"", "")
 METRIC(CLOSED_DRAIN, counter, "connections_closed_total", "reason=\"drain\"", "")
 METRIC(CLOSED_KICKED, counter, "connections_closed_total", "reason=\"kicked\"", "")
+METRIC(CLOSED_TAKEN, counter, "connections_closed_total", "reason=\"taken\"", "")
+METRIC(CLOSED_CUT_OFF, counter, "connections_closed_total", "reason=\"cut_off\"", "")
 METRIC(CLOSED_LOCAL, counter, "connections_closed_total", "reason=\"local\"", "")
 METRIC(BYTES_IN, counter, "received_bytes_total", "", "Bytes received from clients.")
 METRIC(BYTES_OUT, counter, "sent_bytes_total", "", "Bytes sent to clients.")

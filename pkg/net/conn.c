@@ -24,7 +24,8 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
         [CONN_CLOSE_IDLE] = "idle",           [CONN_CLOSE_HANDSHAKE] = "handshake",
         [CONN_CLOSE_WRITE] = "write_timeout", [CONN_CLOSE_SILENT] = "silent",
         [CONN_CLOSE_PROTOCOL] = "protocol",   [CONN_CLOSE_DRAIN] = "drain",
-        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_LOCAL] = "local"};
+        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_TAKEN] = "taken",
+        [CONN_CLOSE_CUT_OFF] = "cut_off",     [CONN_CLOSE_LOCAL] = "local"};
     return names[reason];
 }
 
@@ -307,4 +308,11 @@ bool conn_is_websocket(const struct conn *conn)
 bool conn_is_tls(const struct conn *conn)
 {
     return conn->tls != NULL;
+}
+
+_Static_assert(CONN_CERTIFICATE_LENGTH == TLS_FINGERPRINT_LENGTH, "one is the other");
+
+bool conn_certificate(const struct conn *conn, char text[CONN_CERTIFICATE_LENGTH + 1])
+{
+    return conn->tls != NULL && tls_stream_fingerprint(conn->tls, text);
 }

@@ -43,6 +43,8 @@ enum conn_close_reason {
     CONN_CLOSE_PROTOCOL,  /* a malformed message */
     CONN_CLOSE_DRAIN,     /* the front-end is being shut down */
     CONN_CLOSE_KICKED,    /* an operator said so */
+    CONN_CLOSE_TAKEN,     /* its client has come back on another connection */
+    CONN_CLOSE_CUT_OFF,   /* this front-end is cut off from a Redis that others reach */
     CONN_CLOSE_LOCAL      /* the protocol is done with it */
 };
 const char *conn_close_reason_name(enum conn_close_reason reason);
@@ -105,5 +107,10 @@ uint64_t conn_silence_ms(const struct conn *conn);
 /* Whether it was upgraded: then conn_close_after_output tells the peer why. */
 bool conn_is_websocket(const struct conn *conn);
 bool conn_is_tls(const struct conn *conn);
+/* SHA-256 of the certificate that the client has shown (net.tls_client_ca), 64 lowercase hex
+ * digits. False when it has shown none: without TLS, or where a proxy ends TLS. */
+#define CONN_CERTIFICATE_LENGTH 64
+bool conn_certificate(const struct conn *conn, char text[CONN_CERTIFICATE_LENGTH + 1])
+    __attribute__((warn_unused_result));
 
 #endif

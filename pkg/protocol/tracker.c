@@ -150,7 +150,20 @@ static uint64_t on_silence(void *arg)
 static void on_end(void *arg, enum map_end why)
 {
     struct tracker_session *session = arg;
-    conn_close(session->conn, why == MAP_END_KICKED ? CONN_CLOSE_KICKED : CONN_CLOSE_SILENT);
+    switch (why) {
+    case MAP_END_SILENT:
+        conn_close(session->conn, CONN_CLOSE_SILENT);
+        break;
+    case MAP_END_KICKED:
+        conn_close(session->conn, CONN_CLOSE_KICKED);
+        break;
+    case MAP_END_DROPPED:
+        log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
+                    LOG_STRING("peer", conn_peer_text(session->conn)),
+                    LOG_STRING("reason", "its client has come back on another connection"));
+        conn_close(session->conn, CONN_CLOSE_TAKEN);
+        break;
+    }
 }
 
 static void on_lost(void *arg, struct bytes id)
@@ -164,9 +177,14 @@ static const struct map_sink sink = {.silence = on_silence, .end = on_end, .lost
 
 static struct map_session *map_of(struct tracker_session *session)
 {
-    if (session->map == NULL)
-        session->map = map_session_create(session->port->space, "tracker",
-                                          conn_peer_text(session->conn), &sink, session);
+    char certificate[CONN_CERTIFICATE_LENGTH + 1];
+    if (session->map != NULL)
+        return session->map;
+    session->map = map_session_create(session->port->space, "tracker",
+                                      conn_peer_text(session->conn), &sink, session);
+    if (session->port->settings->adopt == MAP_ADOPT_TLS &&
+        conn_certificate(session->conn, certificate))
+        map_session_set_certificate(session->map, certificate);
     return session->map;
 }
 

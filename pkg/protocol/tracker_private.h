@@ -85,6 +85,7 @@ struct tracker_service {
     size_t count; /* of sessions, those being ended too until they have ended */
     size_t ports;
     struct log_limit malformed_limit;
+    struct log_limit dropped_limit;
     struct log_limit refused_limit;
 };
 

@@ -23,8 +23,9 @@ static const struct config_setting table[] = {
             "Largest state; a longer one closes the connection."),
     TRACKER(max_id, CONFIG_INT, "255", BOTH, 1, 255, NULL,
             "Bytes of the longest id that a client may bring."),
-    TRACKER(adopt, CONFIG_ENUM, "any", BOTH, 0, 0, "any|same_address|off",
-            "Who may adopt an entry whose connection is gone."),
+    TRACKER(adopt, CONFIG_ENUM, "any", BOTH, 0, 0, "any|same_address|off|tls",
+            "Who may adopt an entry whose connection is gone; tls: anybody, and a client with the "
+            "entry's certificate even while its old connection seems to live."),
     TRACKER(rate, CONFIG_INT, "200", BOTH, 0, 1000000, NULL,
             "Writes a second of one connection, above which it is read from no faster; 0: no "
             "limit."),

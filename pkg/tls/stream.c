@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <sodium.h>
 
 #include "base/address.h"
 #include "base/mem.h"
@@ -174,6 +175,19 @@ bool tls_stream_wants_write(const struct tls_stream *stream)
 bool tls_stream_has_pending(const struct tls_stream *stream)
 {
     return !stream->broken && SSL_has_pending(stream->ssl);
+}
+
+bool tls_stream_fingerprint(const struct tls_stream *stream, char text[TLS_FINGERPRINT_LENGTH + 1])
+{
+    const X509 *certificate = SSL_get0_peer_certificate(stream->ssl);
+    unsigned char digest[TLS_FINGERPRINT_LENGTH / 2];
+    unsigned len = 0;
+    if (certificate == NULL || SSL_get_verify_result(stream->ssl) != X509_V_OK ||
+        !(SSL_get_verify_mode(stream->ssl) & SSL_VERIFY_PEER) ||
+        X509_digest(certificate, EVP_sha256(), digest, &len) != 1 || len != sizeof digest)
+        return false;
+    (void)sodium_bin2hex(text, TLS_FINGERPRINT_LENGTH + 1, digest, sizeof digest);
+    return true;
 }
 
 const char *tls_stream_error(const struct tls_stream *stream)

@@ -46,6 +46,11 @@ int tls_stream_handshake(struct tls_stream *stream);
 bool tls_stream_wants_write(const struct tls_stream *stream);
 /* Decrypted bytes that wait inside: read again before waiting for the socket. */
 bool tls_stream_has_pending(const struct tls_stream *stream);
+/* SHA-256 of the certificate that the peer has presented, and that was verified: 64 lowercase hex
+ * digits. False when there is none. After the handshake. */
+#define TLS_FINGERPRINT_LENGTH 64
+bool tls_stream_fingerprint(const struct tls_stream *stream, char text[TLS_FINGERPRINT_LENGTH + 1])
+    __attribute__((warn_unused_result));
 /* Static or stream-owned text. */
 const char *tls_stream_error(const struct tls_stream *stream);
 /* Sends close_notify, best effort. */

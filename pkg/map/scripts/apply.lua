@@ -38,14 +38,16 @@
 --         part    member node                (the member's, which is dead)
 --         say     member number message
 --         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
---         rule: who may adopt: "any", "off", or the address that it must have come from
+--         rule: who may adopt: "any", "off", the address that it must have come from, or "tls
+--         certificate": anybody, and who brings the entry's certificate even while its connection lives
 --         field value: the first is "state", or the entry has none and is made of fields. Then
 --         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
 --   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
 --          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of probe "ok
---          number"; of resume "ok version
+--          number"; "held <node> <lease end>" (it may be taken over once its connection there has let
+--          go of it); of resume "ok version
 --          length": behind the last line's end stand, for each such line, that many bytes: its
 --          fields, as in events
 local head, nodes, deadlines, mine, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -205,16 +207,23 @@ local function resume_of(op, k)
     return k[RESUME]
 end
 
+local function certificate_of(rule) return rule and string.match(rule, '^tls (%x+)$') end
+local function has_certificate(op)
+    local certificate = certificate_of(op.rule)
+    return certificate and call('HGET', op.key, 'certificate') == certificate
+end
+
 -- nil when the operation's session may write the entry, else the refusal.
 local function fence(op, k)
     if k[SESSION] == op.session and (k[NODE] == node or k[NODE] == '') then return nil end
     if k[NODE] ~= '' then
         local ends = lease_end(k[NODE])
         if k[NODE] ~= node and ends < now and not holding then return 'dead ' .. k[NODE] end
-        return 'owned ' .. k[NODE] .. ' ' .. integer(ends)
+        local word = has_certificate(op) and 'held ' or 'owned '
+        return word .. k[NODE] .. ' ' .. integer(ends)
     end
     if not op.rule or op.rule == 'off' or not has_state(op, k) then return 'owned - 0' end
-    if op.rule == 'any' then return nil end
+    if op.rule == 'any' or certificate_of(op.rule) then return nil end
     local from = call('HGET', op.key, 'address')
     if from and string.match(from, '^(.*):%d+$') == op.rule then return nil end
     return 'owned - 0'
@@ -285,10 +294,12 @@ function judge.claim(op, k)
         return become(op, k, 'open', first)
     end
     local refusal = fence(op, k)
-    if refusal then return refusal end
+    -- Nobody is parted from an entry by what is stale.
+    if refusal and string.sub(refusal, 1, 5) ~= 'held ' then return refusal end
     local version, same = claimed_version(op, k), nil
     if version then version, same = judge_version(op, k, version) end
     if not version then return 'stale' end
+    if refusal then return refusal end
     if same and k[NODE] == node then return 'ok ' .. version end
     return become(op, k, k[NODE] == node and 'update' or 'adopt', version)
 end
@@ -435,7 +446,7 @@ local function take_fields(op)
     op.fields, op.last = at, at + n - 1
     at = at + n
     if ARGV[op.fields] == 'state' then
-        op.state = ARGV[op.fields + 1]
+        op.state, op.certificate = ARGV[op.fields + 1], ARGV[op.fields + 2] == 'certificate'
         return
     end
     op.is_made_of_fields, op.resume, op.user = true, false, false

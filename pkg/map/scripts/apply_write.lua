@@ -36,7 +36,7 @@ local function body_of(op, hidden)
     end
     return table.concat(body)
 end
-local SECRET = {session = true, version = true, resume = true, probe = true}
+local SECRET = {session = true, version = true, resume = true, probe = true, certificate = true}
 local function body_told(op) return body_of(op, SECRET) end
 local function whole(name, op) tell(name, op.id, op.to, body_of(op, SECRET)) end
 
@@ -102,7 +102,11 @@ function write.adopt(op)
     if op.keep then
         call('HSET', op.key, 'node', node, 'session', op.session)
     else
-        if op.is_made_of_fields then remove_others(op) end
+        if op.is_made_of_fields then
+            remove_others(op)
+        elseif not op.certificate then
+            call('HDEL', op.key, 'certificate')
+        end
         store(op, first_part(op))
     end
     call('PEXPIRE', op.key, ttl)

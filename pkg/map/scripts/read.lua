@@ -19,7 +19,8 @@ for i = 1, #ARGV do
             local field, value = all[j], all[j + 1]
             if field == 'version' then
                 version = value
-            elseif field ~= 'session' and field ~= 'resume' and field ~= 'probe' then
+            elseif field ~= 'session' and field ~= 'resume' and field ~= 'probe'
+                   and field ~= 'certificate' then
                 n = n + 1
                 body[n] = text[#field] .. ' ' .. text[#value] .. '\n' .. field .. value
             end

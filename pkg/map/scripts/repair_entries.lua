@@ -13,7 +13,8 @@ local function whole(id, key)
     for i = 1, #all, 2 do
         if all[i] == 'version' then
             version = all[i + 1]
-        elseif all[i] ~= 'session' and all[i] ~= 'resume' and all[i] ~= 'probe' then
+        elseif all[i] ~= 'session' and all[i] ~= 'resume' and all[i] ~= 'probe'
+               and all[i] ~= 'certificate' then
             body[#body + 1] = pair(all[i], all[i + 1])
         end
     end
