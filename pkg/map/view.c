@@ -536,6 +536,11 @@ uint64_t map_entry_version(const struct map_entry *entry)
     return entry->version;
 }
 
+bool map_entry_is_partial(const struct map_entry *entry)
+{
+    return entry->partial;
+}
+
 struct bytes map_entry_field(const struct map_entry *entry, const char *field)
 {
     return event_field_find((struct bytes){entry->fields, entry->fields_len}, field);

@@ -35,6 +35,8 @@ struct bytes map_entry_field(const struct map_entry *entry, const char *field);
 /* Each field but the state in turn: *at is 0 at first; false after the last. */
 bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct bytes *field,
                           struct bytes *value);
+/* Only an update of it has come; the other fields are still to come with the snapshot. */
+bool map_entry_is_partial(const struct map_entry *entry);
 /* The session of this front-end that owns it; NULL when another front-end's does. */
 struct map_session *map_entry_owner(const struct map_entry *entry);
 

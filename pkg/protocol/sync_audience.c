@@ -90,9 +90,11 @@ static bool read_properties(void *arg, struct bytes id, struct writer *to)
 {
     const struct sync_audience *audience = arg;
     const struct map_entry *entry = map_view_find(audience->watcher.view, id);
-    if (entry != NULL)
-        shown_properties(entry, to);
-    return entry != NULL;
+    /* Of what only an update has told, the rest is still to come with the snapshot. */
+    if (entry == NULL || map_entry_is_partial(entry))
+        return false;
+    shown_properties(entry, to);
+    return true;
 }
 
 static void read_cache(struct sync_audience *audience)
@@ -223,11 +225,11 @@ static void join(struct sync_session *session, struct frame *rest)
     list_remove(&session->place);
     list_append(&audience->members, &session->place);
     conn_resume_reading(websocket_conn(session->websocket));
+    sync_cache_show(&audience->cache);
     if (!session->is_delta)
         return;
     audience->deltas++;
     audience->cache.collects_names = true;
-    sync_cache_show(&audience->cache);
 }
 
 static bool can_tell(struct sync_audience *audience)
@@ -305,28 +307,26 @@ static struct frame *rest_of(struct sync_audience *audience)
 struct telling {
     struct sync_audience *audience;
     struct sync_news news;
-    struct frame *changes;
-    struct frame *delta;
-    struct frame *vanished; /* delta, for those who came since the last tick */
+    /* By mode, and by whether they are for those who came since the last tick and so know what
+     * vanished. */
+    struct frame *frames[2][2];
 };
+
+static bool knows_vanished(const struct sync_news *news, const struct sync_session *session)
+{
+    return session->is_fresh && news->vanished_count > 0;
+}
 
 static struct frame *frame_for(struct telling *telling, const struct sync_session *session)
 {
-    const struct sync_cache *cache = &telling->audience->cache;
     const struct sync_news *news = &telling->news;
-    if (!session->is_delta) {
-        if (telling->changes == NULL)
-            telling->changes = sync_frame_changes(news);
-        return telling->changes;
-    }
-    if (session->is_fresh && news->vanished_count > 0) {
-        if (telling->vanished == NULL)
-            telling->vanished = sync_frame_delta(cache, news, true);
-        return telling->vanished;
-    }
-    if (telling->delta == NULL)
-        telling->delta = sync_frame_delta(cache, news, false);
-    return telling->delta;
+    bool with_vanished = knows_vanished(news, session);
+    struct frame **frame = &telling->frames[session->is_delta][with_vanished];
+    if (*frame == NULL)
+        *frame = session->is_delta
+                     ? sync_frame_delta(&telling->audience->cache, news, with_vanished)
+                     : sync_frame_changes(news, with_vanished);
+    return *frame;
 }
 
 static void send_changes(struct sync_session *session, struct frame *changes)
@@ -357,7 +357,7 @@ static void send_missed(struct sync_session *session)
 static bool is_concerned(const struct sync_news *news, const struct sync_session *session)
 {
     return news->opened_count + news->closed_count + news->properties_count > 0 ||
-           (news->vanished_count > 0 && session->is_fresh && session->is_delta);
+           knows_vanished(news, session);
 }
 
 static void tell(struct telling *telling, struct sync_session *session)
@@ -371,7 +371,7 @@ static void tell(struct telling *telling, struct sync_session *session)
     }
     if (session->missed != NULL)
         sync_missed_add(session->missed, &telling->audience->cache, &telling->news,
-                        session->is_fresh && session->is_delta);
+                        session->is_fresh);
     if (is_behind)
         return;
     if (session->missed != NULL)
@@ -390,9 +390,8 @@ static void tell_all(struct sync_audience *audience)
         session->is_fresh = false;
     }
     sync_news_free(&telling.news);
-    frame_unref(&telling.changes);
-    frame_unref(&telling.delta);
-    frame_unref(&telling.vanished);
+    for (size_t i = 0; i < 4; i++)
+        frame_unref(&telling.frames[i / 2][i % 2]);
 }
 
 static void on_tick(void *arg)
@@ -405,6 +404,8 @@ static void on_tick(void *arg)
     read_cache(audience);
     tell_all(audience);
     sync_cache_settle(&audience->cache);
+    if (sync_cache_has_news(&audience->cache))
+        start_tick(audience); /* what could not be read yet */
 }
 
 void sync_audience_drained(struct sync_session *session)

@@ -83,6 +83,12 @@ void sync_cache_announce(struct sync_cache *cache, struct bytes id)
     mark(cache, item);
 }
 
+/* As far as anybody can be sent it. */
+static bool is_there(const struct sync_item *item)
+{
+    return !item->gone && item->json != NULL;
+}
+
 bool sync_cache_has_news(const struct sync_cache *cache)
 {
     return !list_is_empty(&cache->dirty);
@@ -98,19 +104,34 @@ struct bytes sync_item_json(const struct sync_item *item)
     return item->json != NULL ? (struct bytes){item->json, item->json_len} : BYTES_LITERAL("{}");
 }
 
+static void add_changes(const struct sync_cache *cache, struct sync_item *item, struct bytes before,
+                        struct bytes json)
+{
+    if (bytes_equal(before, json))
+        return;
+    item->changed = true;
+    if (cache->collects_names)
+        sync_names_add_changes(&item->names, before, json);
+}
+
+/* Who has not been sent it at all needs all of its properties. What was there before anybody asked
+ * is no news when it is read for the first time: whoever is sent the map is sent what was read. */
+static void add_unsent(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
+{
+    if (!item->told || item->unseen)
+        add_changes(cache, item, BYTES_LITERAL("{}"), json);
+}
+
 static void set_json(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
 {
     struct bytes before = sync_item_json(item);
     bool is_first = item->json == NULL;
     item->stale = false;
+    if (!is_first)
+        add_changes(cache, item, before, json);
+    add_unsent(cache, item, json);
     if (!is_first && bytes_equal(before, json))
         return;
-    /* What was there before anybody asked is no news when it is read for the first time. */
-    if (!is_first || !item->told) {
-        item->changed |= !bytes_equal(before, json);
-        if (cache->collects_names)
-            sync_names_add_changes(&item->names, before, json);
-    }
     free(item->json);
     item->json = mem_dup(json.data, json.len);
     item->json_len = (uint32_t)json.len;
@@ -126,6 +147,10 @@ void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *a
         writer_reset(&json);
         if (reader(arg, sync_item_id(item), &json) && !json.failed)
             set_json(cache, item, writer_bytes_written(&json));
+        else if (item->json == NULL)
+            item->told = false; /* who is sent the map now is not sent this */
+        else
+            add_unsent(cache, item, sync_item_json(item));
     }
     writer_free(&json);
 }
@@ -133,7 +158,7 @@ void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *a
 const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct bytes id)
 {
     const struct sync_item *item = find(cache, id);
-    return item != NULL && !item->gone ? item : NULL;
+    return item != NULL && is_there(item) ? item : NULL;
 }
 
 struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t more, size_t *count)
@@ -142,7 +167,7 @@ struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t mor
     const struct sync_item *item;
     *count = 0;
     for (item = cache->items; item != NULL; item = item->hh.next) {
-        if (!item->gone)
+        if (is_there(item))
             entries[(*count)++] = (struct sync_entry){sync_item_id(item), sync_item_json(item)};
     }
     return entries;
@@ -152,7 +177,8 @@ void sync_cache_show(struct sync_cache *cache)
 {
     LIST_FOREACH (node, &cache->dirty) {
         struct sync_item *item = list_entry(node, struct sync_item, dirty);
-        item->shown |= !item->gone;
+        item->shown |= is_there(item);
+        item->unseen |= item->gone && item->told;
     }
 }
 
@@ -167,6 +193,8 @@ static size_t count_dirty(const struct sync_cache *cache)
 static void collect(struct sync_news *news, const struct sync_item *item)
 {
     struct bytes id = sync_item_id(item);
+    if (item->json == NULL)
+        return; /* nobody has been sent it, nor is */
     if (item->gone) {
         if (item->told)
             news->closed[news->closed_count++] = id;
@@ -174,7 +202,7 @@ static void collect(struct sync_news *news, const struct sync_item *item)
             news->vanished[news->vanished_count++] = id;
         return;
     }
-    if (!item->told)
+    if (!item->told || item->unseen)
         news->opened[news->opened_count++] = id;
     if (item->changed)
         news->properties[news->properties_count++] = id;
@@ -213,9 +241,12 @@ void sync_cache_settle(struct sync_cache *cache)
             free_item(cache, item);
             continue;
         }
+        if (item->json == NULL)
+            continue;
         item->told = true;
-        item->shown = item->changed = false;
+        item->shown = item->unseen = item->changed = false;
         writer_free(&item->names);
-        list_remove(&item->dirty);
+        if (!item->stale)
+            list_remove(&item->dirty);
     }
 }

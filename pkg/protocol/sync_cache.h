@@ -4,7 +4,8 @@
  *
  * Between ticks entries are only noted. sync_cache_read brings the noted ones up to date, at a tick
  * and when a newcomer is told the map; sync_cache_collect lists what a tick has to tell, and
- * sync_cache_settle makes it old. Knows neither clients nor the map.
+ * sync_cache_settle makes it old. What could not be read is sent to nobody, and stays noted until
+ * it has been read or closed. Knows neither clients nor the map.
  */
 #ifndef PROTOCOL_SYNC_CACHE_H
 #define PROTOCOL_SYNC_CACHE_H
@@ -29,12 +30,13 @@ struct sync_item {
     UT_hash_handle hh;
     struct list dirty;   /* the cache's; in no list: nothing is new */
     struct writer names; /* of the properties that changed, when they are collected */
-    uint8_t *json;       /* its properties; NULL before they were read */
+    uint8_t *json;       /* its properties, as they were read last; NULL: never */
     uint32_t json_len;
     bool stale;   /* they may have changed since */
     bool gone;    /* it was closed */
-    bool told;    /* all know that it is there */
+    bool told;    /* all know that it is there, but for those for whom it is unseen */
     bool shown;   /* somebody who came since the last tick knows it */
+    bool unseen;  /* somebody who came since the last tick does not, as it was gone then */
     bool changed; /* its properties did */
     uint8_t id_len;
     uint8_t id[];
@@ -58,15 +60,16 @@ void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told);
 void sync_cache_close(struct sync_cache *cache, struct bytes id);
 /* Makes an entry that was noted as told one that has just opened. */
 void sync_cache_announce(struct sync_cache *cache, struct bytes id);
+/* Something is noted: news, or what could not be read yet. */
 bool sync_cache_has_news(const struct sync_cache *cache);
 void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *arg);
-/* NULL when it is not there. */
+/* NULL when it is not there, or could not be read yet. */
 const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct bytes id);
 struct bytes sync_item_id(const struct sync_item *item);
 struct bytes sync_item_json(const struct sync_item *item);
-/* All that are there, in the order in which they came, to be freed. */
+/* All that are there and have been read, in the order in which they came, to be freed. */
 struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t more, size_t *count);
-/* A newcomer has been told all that are there. */
+/* A newcomer has been told all that are there and have been read. */
 void sync_cache_show(struct sync_cache *cache);
 
 /* What a tick tells. The ranges are the cache's until it is settled. */

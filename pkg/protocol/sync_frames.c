@@ -62,11 +62,27 @@ static struct sync_changes changes_of(const struct sync_news *news)
     };
 }
 
-struct frame *sync_frame_changes(const struct sync_news *news)
+/* For those who know what vanished. Returns the longer list, to be freed. */
+static struct bytes *add_vanished(struct sync_changes *changes, const struct sync_news *news)
+{
+    struct bytes *closed =
+        mem_zalloc(news->closed_count + news->vanished_count + 1, sizeof *closed);
+    for (size_t i = 0; i < news->closed_count; i++)
+        closed[i] = news->closed[i];
+    for (size_t i = 0; i < news->vanished_count; i++)
+        closed[news->closed_count + i] = news->vanished[i];
+    changes->closed = closed;
+    changes->closed_count = news->closed_count + news->vanished_count;
+    return closed;
+}
+
+struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished)
 {
     struct sync_changes changes = changes_of(news);
+    struct bytes *closed = with_vanished ? add_vanished(&changes, news) : NULL;
     struct writer text = {0};
     (void)sync_write_changes(&text, &changes);
+    free(closed);
     return message(&text);
 }
 
@@ -90,30 +106,16 @@ static struct sync_entry *write_values(const struct sync_cache *cache, const str
     return values;
 }
 
-static void add_vanished(struct sync_changes *changes, const struct sync_news *news,
-                         struct bytes *closed)
-{
-    for (size_t i = 0; i < news->closed_count; i++)
-        closed[i] = news->closed[i];
-    for (size_t i = 0; i < news->vanished_count; i++)
-        closed[news->closed_count + i] = news->vanished[i];
-    changes->closed = closed;
-    changes->closed_count = news->closed_count + news->vanished_count;
-}
-
 struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync_news *news,
                                bool with_vanished)
 {
     struct sync_changes changes = changes_of(news);
     struct writer texts = {0}, text = {0};
     struct sync_entry *values = write_values(cache, news, &texts);
-    struct bytes *closed =
-        mem_zalloc(news->closed_count + news->vanished_count + 1, sizeof *closed);
+    struct bytes *closed = with_vanished ? add_vanished(&changes, news) : NULL;
     changes.delta = true;
     changes.values = values;
     changes.values_count = news->properties_count;
-    if (with_vanished)
-        add_vanished(&changes, news, closed);
     (void)sync_write_changes(&text, &changes);
     free(closed);
     free(values);

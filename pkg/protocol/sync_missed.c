@@ -69,9 +69,16 @@ static void begin_anew(struct sync_missed_entry *entry)
     writer_free(&entry->names);
 }
 
-static void add_opened(struct sync_missed *missed, struct bytes id)
+/* Opened for others may be known to this client: from before, or as it is fresh. */
+static void add_opened(struct sync_missed *missed, const struct sync_cache *cache, struct bytes id,
+                       bool is_fresh)
 {
-    record(missed, id, false)->is_there = true;
+    const struct sync_item *item = item_of(cache, id);
+    bool is_known = item != NULL && (item->told || (is_fresh && item->shown));
+    struct sync_missed_entry *entry = record(missed, id, is_known);
+    entry->is_there = true;
+    if (item != NULL && item->unseen)
+        begin_anew(entry); /* whether it is known cannot be said */
 }
 
 static void add_closed(struct sync_missed *missed, struct bytes id)
@@ -99,15 +106,15 @@ static void add_properties(struct sync_missed *missed, const struct sync_cache *
 }
 
 void sync_missed_add(struct sync_missed *missed, const struct sync_cache *cache,
-                     const struct sync_news *news, bool saw_vanished)
+                     const struct sync_news *news, bool is_fresh)
 {
     for (size_t i = 0; i < news->opened_count; i++)
-        add_opened(missed, news->opened[i]);
+        add_opened(missed, cache, news->opened[i], is_fresh);
     for (size_t i = 0; i < news->properties_count; i++)
         add_properties(missed, cache, news->properties[i]);
     for (size_t i = 0; i < news->closed_count; i++)
         add_closed(missed, news->closed[i]);
-    for (size_t i = 0; saw_vanished && i < news->vanished_count; i++)
+    for (size_t i = 0; is_fresh && i < news->vanished_count; i++)
         add_closed(missed, news->vanished[i]);
 }
 

@@ -27,10 +27,10 @@ struct sync_missed {
 
 struct sync_missed *sync_missed_create(bool collects_names);
 void sync_missed_destroy(struct sync_missed **missed);
-/* One tick's news, before the cache is settled. saw_vanished: the client was shown what vanished.
- */
+/* One tick's news, before the cache is settled. is_fresh: the client was sent the map since the
+ * tick before, and so knows what was shown and what vanished. */
 void sync_missed_add(struct sync_missed *missed, const struct sync_cache *cache,
-                     const struct sync_news *news, bool saw_vanished);
+                     const struct sync_news *news, bool is_fresh);
 
 /* All of it, as one changes packet. To be freed; the ranges are those of missed and cache. */
 struct sync_joined {

@@ -149,8 +149,9 @@ void sync_audience_drained(struct sync_session *session);
 /* The rest of the metadata, with what is in the cache and the own entries of those that enter and
  * are not in it. */
 struct frame *sync_frame_rest(const struct sync_audience *audience, bool *is_common);
-struct frame *sync_frame_changes(const struct sync_news *news);
-/* In delta mode. with_vanished: for those to whom it was shown. */
+/* with_vanished: for those to whom it was shown. */
+struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished);
+/* In delta mode. */
 struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync_news *news,
                                bool with_vanished);
 struct frame *sync_frame_joined(const struct sync_joined *joined);

@@ -146,6 +146,16 @@ def stored(redis):
     return found
 
 
+def stored_fields(redis):
+    """id -> all fields of all entries in Redis, of all partitions."""
+    found = {}
+    for name in redis.keys("tracker:[{]main/*}:client:*"):
+        fields = redis.hash(name)
+        if fields:
+            found[name.split(b"}:client:", 1)[1]] = fields
+    return found
+
+
 def counted(redis):
     """The number of entries as the partitions' heads have it."""
     return sum(int(redis("HGET", name, "entries") or 0) for name in redis.keys("tracker:[{]main/*}:head"))

@@ -16,18 +16,20 @@ def text_of(to, packet):
 
 class Sync:
     """For Context.connect with kind="sync" or kind="web". delta, resume: as in the query; resume may be
-    True, or the secret. The first metadata is read at once.
+    True, or the secret. The first metadata is read at once. is_listed: the client's own token is in all
+    metadata; not so while its front-end, which was frozen, puts its entry back.
 
     Packets are read when they are asked for. `map` is token -> properties as the client was told;
     `texts` has all that came, `ticks` the changes packets, `packets` those of others, `errors` the
     errors' (code, message).
     """
 
-    def __init__(self, address, path="/sync", delta=False, resume=None, enters=True, pongs=True, **options):
+    def __init__(self, address, path="/sync", delta=False, resume=None, enters=True, pongs=True, is_listed=True,
+                 **options):
         query = (["mode=delta"] if delta else []) + (
             ["resume"] if resume is True else [f"resume={resume}"] if resume is not None else [])
         self.websocket = WebSocket(address, path + ("?" + "&".join(query) if query else ""), (), **options)
-        self.delta, self.pongs = delta, pongs
+        self.delta, self.pongs, self.is_listed = delta, pongs, is_listed
         self.token = self.secret = self.version = self.closed = None
         self.map = {}
         self.texts, self.ticks, self.packets, self.errors = [], [], [], []
@@ -89,7 +91,7 @@ class Sync:
         assert not self.delta or not self.metadata, "the map a second time"
         assert sorted(value["indexes"]) == sorted(value["properties"]), value
         assert len(set(value["indexes"])) == len(value["indexes"]), value
-        assert value["index"] in value["indexes"], value
+        assert value["index"] in value["indexes"] or not self.is_listed, value
         self.token, self.version = value["index"], value["version"]
         self.secret = value.get("resume", self.secret)
         self.map = value["properties"]

@@ -299,6 +299,90 @@ static void test_missed_what_vanished(void **state)
     check_missed(map, &missed, "-a ", "");
 }
 
+/* A newcomer that does not read was sent what the others are told only now; then it closes. */
+static void test_missed_what_was_shown(void **state)
+{
+    struct map *map = *state;
+    struct sync_missed *missed = sync_missed_create(true);
+    struct sync_news news;
+    map_set(map, 0, "{\"x\":1}");
+    map_set(map, 1, "{\"x\":1}");
+    read_cache(map);
+    sync_cache_show(&map->cache);
+    map_set(map, 1, "{\"y\":1}");
+    read_cache(map);
+    sync_cache_collect(&map->cache, &news);
+    check_news(&news, "+a +b *a *b ");
+    sync_missed_add(missed, &map->cache, &news, true);
+    sync_news_free(&news);
+    sync_cache_settle(&map->cache);
+    map_close(map, 0);
+    tick(map, "-a ", missed);
+    check_missed(map, &missed, "-a *b ", "b={\"x\":null,\"y\":1};");
+}
+
+/* The map does not have it when it is to be sent: it is sent when it can be read, all of it. */
+static void test_what_cannot_be_read_is_sent_later(void **state)
+{
+    struct map *map = *state;
+    sync_cache_note(&map->cache, name_of(0), false);
+    sync_cache_note(&map->cache, name_of(1), true);
+    tick(map, "", NULL);
+    assert_true(sync_cache_has_news(&map->cache));
+    assert_null(sync_cache_find(&map->cache, name_of(0)));
+    map_set(map, 0, "{\"x\":1,\"y\":1}");
+    map_set(map, 1, "{}");
+    read_cache(map);
+    check_names(map, 0, "\"x\"\"y\"");
+    tick(map, "+a +b *a ", NULL);
+    map_set(map, 0, "{\"x\":1,\"y\":2}");
+    read_cache(map);
+    check_names(map, 0, "\"y\"");
+    tick(map, "*a ", NULL);
+    assert_false(sync_cache_has_news(&map->cache));
+    /* One that is known is compared with what was sent. */
+    map_set(map, 0, NULL);
+    tick(map, "", NULL);
+    check_json(map, 0, "{\"x\":1,\"y\":2}");
+    map_set(map, 0, "{\"y\":2}");
+    read_cache(map);
+    check_names(map, 0, "\"x\"");
+    tick(map, "*a ", NULL);
+}
+
+static void test_what_was_never_read_closes_silently(void **state)
+{
+    struct map *map = *state;
+    sync_cache_note(&map->cache, name_of(0), false);
+    sync_cache_note(&map->cache, name_of(1), true);
+    tick(map, "", NULL);
+    map_close(map, 0);
+    map_close(map, 1);
+    tick(map, "", NULL);
+    assert_false(sync_cache_has_news(&map->cache));
+}
+
+/* Who was sent the map while an entry was gone is sent it when it is there again. */
+static void test_gone_when_a_newcomer_came(void **state)
+{
+    struct map *map = *state;
+    struct sync_missed *missed = sync_missed_create(true);
+    map_set(map, 0, "{\"x\":1,\"y\":1}");
+    tick(map, "+a *a ", NULL);
+    map_close(map, 0);
+    read_cache(map);
+    sync_cache_show(&map->cache);
+    map_set(map, 0, "{\"x\":1,\"z\":1}");
+    read_cache(map);
+    check_names(map, 0, "\"z\"\"y\"\"x\"");
+    tick(map, "+a *a ", missed);
+    map_set(map, 0, "{\"x\":1,\"z\":1}");
+    tick(map, "", missed);
+    check_missed(map, &missed, "+a -a *a ", "a={\"x\":1,\"z\":1};");
+    map_close(map, 0);
+    tick(map, "-a ", NULL);
+}
+
 /* More names than are remembered: all of it is told anew. */
 static void test_missed_too_many_names(void **state)
 {
@@ -330,6 +414,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missed_of_the_whole_map, create, destroy),
         cmocka_unit_test_setup_teardown(test_nothing_missed_in_the_end, create, destroy),
         cmocka_unit_test_setup_teardown(test_missed_what_vanished, create, destroy),
+        cmocka_unit_test_setup_teardown(test_missed_what_was_shown, create, destroy),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_read_is_sent_later, create, destroy),
+        cmocka_unit_test_setup_teardown(test_what_was_never_read_closes_silently, create, destroy),
+        cmocka_unit_test_setup_teardown(test_gone_when_a_newcomer_came, create, destroy),
         cmocka_unit_test_setup_teardown(test_missed_too_many_names, create, destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
