@@ -32,11 +32,13 @@ static bool parse(const char *text, char prefix[ADDRESS_TEXT_SIZE])
 }
 
 /* All front-ends read the bans again. */
-static void tell(struct ctl *ctl, const char *key)
+static void publish_change(struct ctl *ctl)
 {
-    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(key),
+    char *channel = keys_bans_channel(ctl->redis.prefix, ctl->target.database);
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel),
                            BYTES_LITERAL("changed")};
     reader_command(ctl->reader, NULL, NULL, 3, args);
+    free(channel);
 }
 
 /* Those whose time is over are nobody's any more. */
@@ -82,7 +84,7 @@ static enum ctl_exit ban(struct ctl *ctl, const char *prefix)
     struct bytes args[] = {BYTES_LITERAL("ZADD"), bytes_from_string(key), bytes_from_string(score),
                            bytes_from_string(prefix)};
     reader_command(ctl->reader, NULL, NULL, 4, args);
-    tell(ctl, key);
+    publish_change(ctl);
     (void)reader_wait(ctl->reader);
     enum ctl_exit result = ctl_check(ctl);
     if (result == CTL_OK)
@@ -109,7 +111,7 @@ static enum ctl_exit unban(struct ctl *ctl, const char *prefix)
     struct bytes args[] = {BYTES_LITERAL("ZREM"), bytes_from_string(key),
                            bytes_from_string(prefix)};
     reader_command(ctl->reader, on_count, &answer, 3, args);
-    tell(ctl, key);
+    publish_change(ctl);
     (void)reader_wait(ctl->reader);
     free(key);
     enum ctl_exit result = ctl_check(ctl);

@@ -42,13 +42,26 @@ struct presence {
     bool complete;
 };
 
-/* The key or channel of a user, to be freed. */
+/* The key of a user, to be freed. */
 static struct bytes key_of(const struct user *user, const char *kind, struct writer *key)
 {
     const struct reader_space *space = &user->presence->space;
     char *prefix =
         keys_partition_prefix(space->prefix, space->name, space->partitions, user->partition);
     struct bytes text = keys_write(key, prefix, kind, user->name);
+    free(prefix);
+    return text;
+}
+
+/* The user's channel, to be freed. */
+static struct bytes channel_of_user(const struct user *user, struct writer *name)
+{
+    const struct reader_space *space = &user->presence->space;
+    char *prefix =
+        keys_partition_prefix(space->prefix, space->name, space->partitions, user->partition);
+    char *channels = keys_partition_channels(prefix, user->presence->ctl->target.database);
+    struct bytes text = keys_write(name, channels, "presence:", user->name);
+    free(channels);
     free(prefix);
     return text;
 }
@@ -175,7 +188,7 @@ static void note_due(struct presence *presence, struct bytes channel)
     for (size_t i = 0; i < presence->count; i++) {
         struct writer key = {0};
         struct user *user = &presence->users[i];
-        if (bytes_equal(channel, key_of(user, "presence:", &key)))
+        if (bytes_equal(channel, channel_of_user(user, &key)))
             user->is_due = true;
         writer_free(&key);
     }
@@ -289,7 +302,7 @@ static enum ctl_exit print_changes(struct presence *presence)
                                                    &callbacks, presence);
     for (size_t i = 0; i < presence->count; i++) {
         struct writer key = {0};
-        redis_subscribe(presence->subscriber, key_of(&presence->users[i], "presence:", &key));
+        redis_subscribe(presence->subscriber, channel_of_user(&presence->users[i], &key));
         writer_free(&key);
     }
     enum ctl_exit result = CTL_OK;

@@ -76,7 +76,8 @@ static void publish(struct exchange *exchange, size_t index, const char *verb,
                     struct bytes argument)
 {
     struct request *request = &exchange->requests[index];
-    char *channel = keys_node(exchange->ctl->redis.prefix, request->node);
+    char *channel = keys_node_channel(exchange->ctl->redis.prefix, exchange->ctl->target.database,
+                                      request->node);
     struct writer text = {0};
     writer_format(&text, "request %s %zu %s", exchange->channel, index + 1, verb);
     if (argument.len > 0) {
@@ -112,7 +113,7 @@ enum ctl_exit requests_run(struct ctl *ctl, struct request *requests, size_t cou
     char digits[CHANNEL_DIGITS + 1];
     struct exchange exchange = {.ctl = ctl, .requests = requests, .count = count, .open = count};
     id_make_hex(digits, CHANNEL_DIGITS);
-    exchange.channel = mem_format("%s:reply:%s", ctl->redis.prefix, digits);
+    exchange.channel = keys_reply_channel(ctl->redis.prefix, ctl->target.database, digits);
     struct redis_subscriber *subscriber = redis_subscriber_create(
         ctl->loop, "answers", &ctl->target, &ctl->redis, &subscriber_callbacks, &exchange);
     redis_subscribe(subscriber, bytes_from_string(exchange.channel));

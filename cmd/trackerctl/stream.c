@@ -86,8 +86,10 @@ struct stream *stream_open(struct ctl *ctl, const struct reader_space *space)
         redis_subscriber_create(ctl->loop, "events", &ctl->target, &ctl->redis, &callbacks, stream);
     for (uint32_t i = 0; i < space->partitions; i++) {
         char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, i);
-        char *channel = mem_format("%sevents", prefix);
+        char *channels = keys_partition_channels(prefix, ctl->target.database);
+        char *channel = mem_format("%sevents", channels);
         redis_subscribe(stream->subscriber, bytes_from_string(channel));
+        free(channels);
         free(channel);
         free(prefix);
     }

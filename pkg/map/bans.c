@@ -109,7 +109,9 @@ struct map_bans *map_bans_create(struct map *map, const int64_t *reread_ms,
     bans->key = keys_bans(map->redis->prefix);
     bans->timer = loop_timer_create(map->loop, on_timer, bans);
     loop_timer_start(bans->timer, (uint64_t)*reread_ms);
-    channel_join(map, &bans->channel, bytes_from_string(bans->key), &callbacks, bans);
+    char *channel = keys_bans_channel(map->redis->prefix, map->database);
+    channel_join(map, &bans->channel, bytes_from_string(channel), &callbacks, bans);
+    free(channel);
     return bans;
 }
 

@@ -58,7 +58,7 @@ static void create(struct map_space *space)
     static const struct channel_callbacks callbacks = {.subscribed = on_subscribed,
                                                        .message = on_message};
     struct map *map = space->map;
-    char *name = keys_everyone(map->redis->prefix, space->name);
+    char *name = keys_everyone(map->redis->prefix, map->database, space->name);
     space->everyone = mem_zalloc(1, sizeof *space->everyone);
     space->everyone->space = space;
     channel_join(map, &space->everyone->channel, bytes_from_string(name), &callbacks,
@@ -113,7 +113,7 @@ void map_relay_all(struct map_session *session, struct bytes from, struct bytes 
     uint64_t number;
     if (!wait_begin(map, session, packet.len, done, arg, &number))
         return;
-    char *channel = keys_everyone(map->redis->prefix, space->name);
+    char *channel = keys_everyone(map->redis->prefix, map->database, space->name);
     writer_format(&message, "%s %zu %zu\n", map->node, from.len, packet.len);
     writer_bytes(&message, from);
     writer_bytes(&message, packet);

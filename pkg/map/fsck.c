@@ -236,7 +236,9 @@ static struct fsck *create(struct reader *reader, const struct fsck_options *opt
         partition->nodes_key = mem_format("%snodes", partition->prefix);
         partition->deadlines = mem_format("%sdeadlines", partition->prefix);
         partition->registered = mem_format("%sregistered", partition->prefix);
-        partition->events = mem_format("%sevents", partition->prefix);
+        char *channels = keys_partition_channels(partition->prefix, reader_database(reader));
+        partition->events = mem_format("%sevents", channels);
+        free(channels);
     }
     return fsck;
 }

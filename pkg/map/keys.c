@@ -20,14 +20,41 @@ struct bytes keys_write(struct writer *to, const char *partition_prefix, const c
     return (struct bytes){to->data + start, to->len - start};
 }
 
+char *keys_partition_channels(const char *partition_prefix, unsigned database)
+{
+    if (database == 0) {
+        return mem_strdup(partition_prefix);
+    }
+    return mem_format("%sdb%u:", partition_prefix, database);
+}
+
 char *keys_node(const char *prefix, const char *node)
 {
     return mem_format("%s:node:%s", prefix, node);
 }
 
-char *keys_everyone(const char *prefix, const char *space)
+static char *format_channel(const char *prefix, const char *kind, unsigned database,
+                            const char *name)
 {
-    return mem_format("%s:relay:%s", prefix, space);
+    if (database == 0) {
+        return mem_format("%s:%s:%s", prefix, kind, name);
+    }
+    return mem_format("%s:%s:db%u:%s", prefix, kind, database, name);
+}
+
+char *keys_node_channel(const char *prefix, unsigned database, const char *node)
+{
+    return format_channel(prefix, "node", database, node);
+}
+
+char *keys_everyone(const char *prefix, unsigned database, const char *space)
+{
+    return format_channel(prefix, "relay", database, space);
+}
+
+char *keys_reply_channel(const char *prefix, unsigned database, const char *name)
+{
+    return format_channel(prefix, "reply", database, name);
 }
 
 char *keys_spaces(const char *prefix)
@@ -38,4 +65,12 @@ char *keys_spaces(const char *prefix)
 char *keys_bans(const char *prefix)
 {
     return mem_format("%s:bans", prefix);
+}
+
+char *keys_bans_channel(const char *prefix, unsigned database)
+{
+    if (database == 0) {
+        return keys_bans(prefix);
+    }
+    return mem_format("%s:bans:db%u", prefix, database);
 }

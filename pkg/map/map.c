@@ -224,6 +224,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->loop = loop;
     map->settings = settings;
     map->redis = redis;
+    map->database = target->database;
     map->callbacks = callbacks;
     map->arg = arg;
     map->name = mem_strdup(name);

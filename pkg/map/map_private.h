@@ -136,7 +136,8 @@ struct partition {
     struct map *map;
     struct map_space *space;
     uint32_t index;
-    char *prefix; /* of its keys */
+    char *prefix;   /* of its keys */
+    char *channels; /* what its channels begin with */
     char *key_head, *key_nodes, *key_deadlines, *key_registered, *key_mine, *key_events;
     enum partition_state state;
     char epoch[EPOCH_LENGTH + 1];
@@ -217,6 +218,7 @@ struct map {
     struct loop *loop;
     const struct map_settings *settings;
     const struct redis_settings *redis;
+    unsigned database; /* of Redis: channels carry it */
     const struct map_callbacks *callbacks;
     void *arg;
     char node[NODE_ID_LENGTH + 1];

@@ -32,7 +32,8 @@
 struct node {
     struct map *map;
     struct channel_user channel;
-    char *key;
+    char *key; /* of its hash */
+    char *channel_name;
     struct loop_timer *timer;
     char nonce[NONCE_SIZE + 1];
     uint64_t fresh_ms; /* when a nonce last came back */
@@ -92,7 +93,8 @@ static void publish_nonce(struct node *node)
     char message[8 + NONCE_SIZE];
     id_make_hex(node->nonce, NONCE_SIZE);
     snprintf(message, sizeof message, "nonce %s", node->nonce);
-    redis_command_strings(node->map->link, NULL, NULL, "PUBLISH", node->key, message, NULL);
+    redis_command_strings(node->map->link, NULL, NULL, "PUBLISH", node->channel_name, message,
+                          NULL);
 }
 
 bool node_nonce_is_fresh(const struct node *node)
@@ -109,7 +111,7 @@ static void doubt_subscriber(struct node *node, uint64_t now)
     node->asked_ms = now;
     if (!redis_subscriber_is_up(map->subscriber))
         return;
-    log_warn("events_do_not_arrive", LOG_STRING("channel", node->key));
+    log_warn("events_do_not_arrive", LOG_STRING("channel", node->channel_name));
     redis_subscriber_reset(map->subscriber, "no nonce for 3 s");
 }
 
@@ -264,7 +266,9 @@ struct node *node_create(struct map *map)
     list_init(&node->sending);
     node->key = keys_node(map->redis->prefix, map->node);
     node->timer = loop_timer_create(map->loop, turn, node);
-    channel_join(map, &node->channel, bytes_from_string(node->key), &channel_callbacks, node);
+    node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
+    channel_join(map, &node->channel, bytes_from_string(node->channel_name), &channel_callbacks,
+                 node);
     loop_timer_start(node->timer, NONCE_INTERVAL_MS);
     return node;
 }
@@ -278,6 +282,7 @@ void node_destroy(struct node **node)
     channel_leave(&(*node)->channel);
     loop_timer_destroy(&(*node)->timer);
     free((*node)->key);
+    free((*node)->channel_name);
     free(*node);
     *node = NULL;
 }

@@ -54,7 +54,8 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_deadlines = key_of(partition, "deadlines", "");
     partition->key_registered = key_of(partition, "registered", "");
     partition->key_mine = key_of(partition, "node:", map->node);
-    partition->key_events = key_of(partition, "events", "");
+    partition->channels = keys_partition_channels(partition->prefix, map->database);
+    partition->key_events = mem_format("%sevents", partition->channels);
     struct list *lists[] = {&partition->queue,   &partition->parked,      &partition->requeued,
                             &partition->renewal, &partition->unconfirmed, &partition->closes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
@@ -81,6 +82,7 @@ void partition_free(struct partition *partition)
     loop_timer_destroy(&partition->greet_timer);
     loop_timer_destroy(&partition->sweep_timer);
     free(partition->prefix);
+    free(partition->channels);
     free(partition->key_head);
     free(partition->key_nodes);
     free(partition->key_deadlines);

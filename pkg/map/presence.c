@@ -188,7 +188,7 @@ static void listen(struct map_presence *presence)
 {
     struct map *map = presence->part->set->space->map;
     struct writer key = {0};
-    struct bytes channel = keys_write(&key, presence->part->partition->prefix,
+    struct bytes channel = keys_write(&key, presence->part->partition->channels,
                                       "presence:", map_presence_name(presence));
     bool subscribed = channel_join(map, &presence->channel, channel, &channel_callbacks, presence);
     writer_free(&key);

@@ -16,6 +16,7 @@
 struct reader {
     struct loop *loop;
     struct redis_link *link;
+    unsigned database;
     uint64_t timeout_ms;
     uint64_t heard_ms; /* when a reply came last, or a wait began */
     size_t under_way;
@@ -70,9 +71,15 @@ struct reader *reader_create(struct loop *loop, const struct redis_target *targe
 {
     struct reader *reader = mem_zalloc(1, sizeof *reader);
     reader->loop = loop;
+    reader->database = target->database;
     reader->timeout_ms = timeout_ms;
     reader->link = redis_link_create(loop, "commands", target, settings, &link_callbacks, reader);
     return reader;
+}
+
+unsigned reader_database(const struct reader *reader)
+{
+    return reader->database;
 }
 
 void reader_destroy(struct reader **pointer)

@@ -31,6 +31,8 @@ enum reader_problem {
 struct reader *reader_create(struct loop *loop, const struct redis_target *target,
                              const struct redis_settings *settings, uint64_t timeout_ms);
 void reader_destroy(struct reader **reader);
+/* The number of Redis's database that it reads, which channels carry (map/keys.h). */
+unsigned reader_database(const struct reader *reader);
 /* Waits for the connection. */
 bool reader_connect(struct reader *reader) __attribute__((warn_unused_result));
 enum reader_problem reader_problem(const struct reader *reader);

@@ -114,7 +114,7 @@ void relay_publish(struct map *map, struct bytes node, struct bytes message, uin
     size_t len = node.len < NODE_ID_LENGTH ? node.len : NODE_ID_LENGTH;
     memcpy(name, node.data, len);
     name[len] = 0;
-    char *channel = keys_node(map->redis->prefix, name);
+    char *channel = keys_node_channel(map->redis->prefix, map->database, name);
     struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel), message};
     if (number)
         redis_command(map->link, on_published, wait_reply_create(map, number), 3, args);

@@ -355,7 +355,8 @@ void room_listen(struct map_room *room)
         .subscribed = on_subscribed, .message = on_message, .down = on_down};
     struct map *map = room->rooms->space->map;
     struct writer key = {0};
-    struct bytes channel = keys_write(&key, room->partition->prefix, "room:", map_room_name(room));
+    struct bytes channel =
+        keys_write(&key, room->partition->channels, "room:", map_room_name(room));
     bool subscribed = channel_join(map, &room->channel, channel, &callbacks, room);
     writer_free(&key);
     if (subscribed)

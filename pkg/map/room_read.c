@@ -76,14 +76,16 @@ static void send(const struct partition *partition, struct bytes name, uint64_t 
                  redis_callback callback, void *arg)
 {
     struct map *map = partition->map;
-    struct writer key = {0};
+    struct writer key = {0}, channel = {0};
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)mark);
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            keys_write(&key, partition->prefix, "room:", name),
+                           keys_write(&channel, partition->channels, "room:", name),
                            bytes_from_string(map->node), bytes_from_string(number)};
-    redis_eval(map->link, &script_room, callback, arg, 2, 4, args);
+    redis_eval(map->link, &script_room, callback, arg, 3, 5, args);
     writer_free(&key);
+    writer_free(&channel);
 }
 
 /* A room that somebody here is in. */

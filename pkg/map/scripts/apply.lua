@@ -10,8 +10,8 @@
 --       then of each operation client:<id>, and after it node:<other> for forsake and bury;
 --       user:<user> for offline; room:<name> for join, leave, part and say
 --       Further keys, of the same partition and so in the same slot, are made from head's prefix, as a
---       front-end does not know whose an entry is: user:<user>, members:<node>, presence:<name>,
---       registered.
+--       front-end does not know whose an entry is: user:<user>, members:<node>, registered; channels
+--       from that of events: presence:<name>, room:<name>.
 -- ARGV  1 epoch  2 node  3 link (number)  4 batch before (number)  5 batch (number)
 --       6 limits: "<client ttl ms> <grace ms> <most entries> <hold of presence ms>"
 --       then per operation:
@@ -116,6 +116,7 @@ if done then return done end
 local ttl, grace, most, hold = string.match(ARGV[6], '^(%d+) (%d+) (%d+) (%d+)$')
 grace, most, hold = tonumber(grace), tonumber(most), tonumber(hold)
 local prefix = string.sub(head, 1, #head - 4)
+local channels = string.sub(events, 1, #events - 6)
 
 -- Lengths as text: Lua's own conversion goes through printf each time.
 local text = setmetatable({}, {__index = function(t, n)

@@ -116,6 +116,7 @@ end
 
 -- For apply_write: everything of the rooms, each told in its order.
 local function write_room(r)
+    r.name = string.sub(r.key, #prefix + 1) -- with its kind
     if r.members <= 0 then
         call('DEL', r.key)
     else
@@ -125,7 +126,7 @@ local function write_room(r)
             if value then call('HSET', r.key, name, value) else call('HDEL', r.key, name) end
         end
     end
-    for _, message in ipairs(r.told) do call('PUBLISH', r.key, message) end
+    for _, message in ipairs(r.told) do call('PUBLISH', channels .. r.name, message) end
 end
 local function write_rooms()
     for _, c in ipairs(index_changes) do call(unpack(c)) end

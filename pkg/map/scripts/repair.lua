@@ -19,6 +19,7 @@ local head, nodes, deadlines, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local mend, ttl, grace, hold = ARGV[1] == 'mend', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local session, count = ARGV[5], tonumber(ARGV[6])
 local prefix = string.sub(head, 1, #head - 4)
+local channels = string.sub(events, 1, #events - 6)
 local call = redis.call
 
 local time = call('TIME')

@@ -61,7 +61,7 @@ local function remove(r, key, id, m)
     call('HDEL', listing_of(m.node), id .. ' ' .. r.name)
     r.count, r.devices[m.user] = r.count - 1, r.devices[m.user] - 1
     r.seq = r.seq + 1
-    call('PUBLISH', key, '1 ' .. epoch .. ' ' .. r.born .. ' ' .. integer(r.seq) .. ' leave ' .. id .. ' ' ..
+    call('PUBLISH', channels .. 'room:' .. r.name, '1 ' .. epoch .. ' ' .. r.born .. ' ' .. integer(r.seq) .. ' leave ' .. id .. ' ' ..
          integer(r.devices[m.user]) .. ' ' .. m.user)
     if r.devices[m.user] == 0 then r.devices[m.user] = nil end
 end

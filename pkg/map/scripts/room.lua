@@ -1,6 +1,6 @@
 -- room: who is in a room, and the place of that in the order of its messages.
 --
--- KEYS  1 head  2 room:<name> (hash and channel)
+-- KEYS  1 head  2 room:<name> (hash)  3 room:<name> (channel)
 -- ARGV  1 node  2 number of the mark to be told on the channel; "0": none
 -- Returns "1 <epoch> <born> <seq> <users> <mine>\n", then per user "<len> <devices>\n<user>", then
 --         per member of the node "<len>\n<id>"; born 0 when there is no such room; "" when there
@@ -25,5 +25,5 @@ for i = 1, #all, 2 do
 end
 local place = '1 ' .. epoch .. ' ' .. (of['.born'] or '0') .. ' ' .. (of['.seq'] or '0') .. ' '
 -- What was told before it is in the list, what is told after it is not.
-if ARGV[2] ~= '0' then call('PUBLISH', KEYS[2], place .. 'mark ' .. node .. ARGV[2]) end
+if ARGV[2] ~= '0' then call('PUBLISH', KEYS[3], place .. 'mark ' .. node .. ARGV[2]) end
 return place .. text(#users) .. ' ' .. text(#mine) .. '\n' .. table.concat(users) .. table.concat(mine)

@@ -1,5 +1,5 @@
 -- users: a part of apply, and of the scripts of fsck: how users are, which follows from their
--- devices. It takes from before it: call, prefix, deadlines, head, epoch, now, hold, integer.
+-- devices. It takes from before it: call, prefix, channels, deadlines, head, epoch, now, hold, integer.
 --
 -- user:<user> has a field for each device whose connection is there: its id -> online or busy. Of
 -- them follows .status: busy when one is, else online; and .seq, when it last changed. When the last
@@ -88,7 +88,7 @@ local function derive(n)
         local at = integer(next_seq())
         if device then call('HSET', n.key, '.status', status, '.seq', at) end
         if is_told then
-            call('PUBLISH', prefix .. 'presence:' .. n.name, '1 ' .. epoch .. ' ' .. at .. ' ' .. status)
+            call('PUBLISH', channels .. 'presence:' .. n.name, '1 ' .. epoch .. ' ' .. at .. ' ' .. status)
         end
     end
 end
