@@ -60,6 +60,30 @@ run({
     equal(await refusal((async () => one.send("*", "x"))()), "not_open");
   },
 
+  async "names that objects treat specially"(a, b) {
+    const names = ["__proto__", "constructor", "toString", "hasOwnProperty", "length"];
+    const object = (value) => JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)}}`);
+    const all = (properties, value) => names.every((name) => Object.hasOwn(properties, name) && properties[name] === value);
+    for (const mode of ["full", "delta"]) {
+      const [one, two] = await pair(a, b, { mode, properties: object("first") }, { mode });
+      await until(() => all(seen(two, one), "first"), "those set at first");
+      one.set(object("second"));
+      equal(all(one.properties, "second"), true);
+      await until(() => all(seen(two, one), "second"), "the change");
+      one.drop();
+      await until(() => one.isOpen && all(seen(one, one) ?? {}, "second") && all(one.properties, "second"), "after a loss");
+      one.set(object(null));
+      await until(() => same(seen(two, one), {}), "their deletion");
+      equal(one.properties, {});
+      for (const type of names) {
+        const packet = event(two, "packet");
+        one.send(two.token, type, type);
+        equal(await packet.then(({ type: got, value }) => [got, value]), [type, type]);
+      }
+      [one, two].forEach((client) => client.end());
+    }
+  },
+
   async "it comes back as the same client"(a, b) {
     const [one, two] = await pair(a, b, {}, { mode: "delta" });
     const token = one.token, closed = [];

@@ -110,6 +110,29 @@ run({
     equal(one.own, [id]);
   },
 
+  async "redis stalls for longer than requests wait"(a) {
+    const { TrackerClient } = await loadClient(a);
+    const one = new TrackerClient(socketUrl(a), options()), sent = [];
+    const id = await one.open("first");
+    one.addEventListener("message", ({ detail: { out } }) => out && sent.push(out));
+    await ask("freeze");
+    const requests = Promise.all([one.update(id, "second"), one.open("other"), one.update("named", "x")]);
+    await until(() => sent.length > 3, "that one is made again");
+    await ask("thaw");
+    const [, other] = await limited(requests, "answers");
+    equal(await ask("states"), ["named=x", `${id}=second`, `${other}=other`].sort().join());
+  },
+
+  async "names that objects treat specially"(a, b) {
+    const { TrackerClient } = await loadClient(a);
+    const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
+    await two.open("");
+    for (const name of ["__proto__", "constructor", "toString"]) {
+      await one.update(name, name);
+      await until(() => two.entries.get(name)?.text === name, name);
+    }
+  },
+
   async "an entry that somebody else took meanwhile gets a new id"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options({ backoff: 3000, backoffMax: 3000 }));

@@ -172,6 +172,51 @@ run({
     }, "a game");
   },
 
+  async "names that objects treat specially"(a, b) {
+    const [one, two] = await pair(a, b);
+    const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
+    const found = await one.subscribe(names);
+    names.forEach((name) => equal([Object.hasOwn(found, name), found[name], one.presence.get(name)], [true, "offline", "offline"], name));
+    for (const name of names) {
+      equal(await one.join(name), ["1:100"]);
+      equal((await two.join(name)).sort(), ["1:100", "1:200"]);
+      equal(members(two, name), ["1:100", "1:200"]);
+    }
+  },
+
+  async "redis stalls while clients connect and ask"(a, b) {
+    const [one, two, { TurntableClient }] = await pair(a, b);
+    await two.subscribe(["1:300"]);
+    await ask("freeze");
+    const errors = [], early = new TurntableClient(socketUrl(a), options({ user: "1:300" }));
+    early.addEventListener("error", ({ detail }) => errors.push(detail));
+    let isReady = false;
+    const ready = early.ready().then(() => (isReady = true));
+    const joined = one.join("room", ["1:200"]), there = one.whoThere("other room");
+    early.setStatus("busy");
+    await until(() => errors.length >= 1, "the passing error");
+    equal([errors[0].code, errors[0].command, isReady], ["unavailable", "idme", false]);
+    await ask("thaw");
+    await ready;
+    await until(() => two.presence.get("1:300") === "busy", "the identity, and the status set before it");
+    equal([await joined, await there], [["1:100"], []]);
+    equal(await early.join("room"), ["1:100", "1:300"]);
+  },
+
+  async "a second connection that is refused"(a, b) {
+    const { TurntableClient } = await loadClient(a);
+    const first = new TurntableClient(socketUrl(a), options({ user: "1:7" }));
+    await first.ready();
+    const second = new TurntableClient(socketUrl(b), options({ user: "1:7" }));
+    equal(await refusal(second.ready()), "duplicate_login");
+    equal(await refusal(new TurntableClient(socketUrl(b), options({ user: "no:form" })).ready()), "bad_id");
+    // One that comes back may meet its own old connection for a while: that passes.
+    await first.subscribe(["1:7"]);
+    first.drop();
+    await first.ready();
+    equal((await first.subscribe(["1:7"]))["1:7"], "online");
+  },
+
   async "tokens"(a, good) {
     const { TurntableClient } = await loadClient(a);
     const one = new TurntableClient(socketUrl(a), options({ user: "1:12345", token: good }));

@@ -66,6 +66,21 @@ def test_tracker_an_entry_that_was_taken(t):
     run_script(t, "client_tracker.mjs", "an entry that somebody else took meanwhile gets a new id", *pair(t))
 
 
+def test_tracker_redis_stalls(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={"redis.deadline": "2600ms", "map.hold": "0s"})
+
+    def states():
+        clients = json.loads(frontend.http("/api/v1/clients")[2])["clients"]
+        return ",".join(sorted(f"{client['id']}={client['state']}" for client in clients))
+    run_script(t, "client_tracker.mjs", "redis stalls for longer than requests wait", web(frontend),
+               actions={"freeze": redis.freeze, "thaw": redis.thaw, "states": states})
+
+
+def test_tracker_special_names(t):
+    run_script(t, "client_tracker.mjs", "names that objects treat specially", *pair(t))
+
+
 def test_the_end(t):
     run_script(t, "client_tracker.mjs", "the end, and what it rejects", *pair(t))
 
@@ -82,6 +97,10 @@ def test_backoff(t):
 
 def test_sync_properties(t):
     run_script(t, "client_sync.mjs", "properties, in both modes", *pair(t))
+
+
+def test_sync_special_names(t):
+    run_script(t, "client_sync.mjs", "names that objects treat specially", *pair(t, settings={"sync.tick": "100ms"}))
 
 
 def test_sync_packets(t):
@@ -178,6 +197,22 @@ def test_turntable_redis_is_cut(t):
         redis.kill()
         redis.start()
     run_script(t, "client_turntable.mjs", "redis is cut during a game", *map(web, frontends), actions={"cut": cut})
+
+
+def test_turntable_special_names(t):
+    run_script(t, "client_turntable.mjs", "names that objects treat specially", *pair(t))
+
+
+def test_turntable_redis_stalls(t):
+    redis = t.redis()
+    frontends = t.frontends(2, redis, settings={"access.connect_rate": "0", "map.hold": "0s"})
+    run_script(t, "client_turntable.mjs", "redis stalls while clients connect and ask", *map(web, frontends),
+               actions={"freeze": redis.freeze, "thaw": redis.thaw})
+
+
+def test_turntable_duplicate_login(t):
+    run_script(t, "client_turntable.mjs", "a second connection that is refused",
+               *pair(t, settings={"turntable.duplicate_login": "reject", "map.hold": "0s"}))
 
 
 def test_turntable_tokens(t):

@@ -44,8 +44,50 @@ class ClientEvent extends Event {
 /** Codes after which coming back makes no sense, or would fight with somebody else. */
 const FINAL = new Set([1002, 1003, 1007, 1008, 3003, 4001]);
 const UNAUTHORIZED = 3000;
+/** Between two attempts at what failed for a passing reason, ms: doubled each time up to the most. */
+const RETRY_MS = 250, RETRY_MAX_MS = 5000;
 export const encoder = new TextEncoder();
 export const strict = new TextDecoder("utf-8", { fatal: true });
+
+/** A value that peers named: never one that the object inherits, such as `constructor`. */
+export const ownValue = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
+
+/** Whether two JSON values are the same; the order of an object's keys means nothing. */
+export function isSameJson(a, b) {
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object")
+    return a === b;
+  if (Array.isArray(a) !== Array.isArray(b))
+    return false;
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && isSameJson(a[name], b[name]));
+}
+
+/** Calls a function again after a wait that grows with each call in a row, unless one is due already. */
+export class Retry {
+  #attempts = 0;
+  #timer = null;
+
+  later(again) {
+    if (this.#timer !== null)
+      return;
+    const most = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#attempts++);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      again();
+    }, most / 2 + Math.random() * most / 2);
+  }
+
+  /** It has succeeded: the next failure is a new one. */
+  succeeded() {
+    this.#attempts = 0;
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
 
 /** What the three clients share: a connection that comes back. */
 export class Client extends EventTarget {
@@ -87,14 +129,15 @@ export class Client extends EventTarget {
     await this._readyWhen(() => this.isOpen);
   }
 
-  /** @protected */
-  _readyWhen(isServed) {
+  /** @protected failure: why the client will not be served as it is; null while that is open */
+  _readyWhen(isServed, failure = () => null) {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (!isServed() && this.state !== "ended")
+        const error = this.state === "ended" ? new ClientError("ended", this.why) : failure();
+        if (!isServed() && !error)
           return;
         ["state", "greeted"].forEach((name) => this.removeEventListener(name, look));
-        isServed() ? resolve() : reject(new ClientError("ended", this.why));
+        isServed() ? resolve() : reject(error);
       };
       ["state", "greeted"].forEach((name) => this.addEventListener(name, look));
       look();

@@ -1,6 +1,12 @@
 // sync: properties, and packets between clients.
 
-import { ClientError, JsonClient } from "./connection.js";
+import { ClientError, JsonClient, isSameJson, ownValue } from "./connection.js";
+
+/** An object of properties and their changes, both as pairs; null deletes one. */
+function merged(properties, changes) {
+  const all = new Map([...properties, ...changes]);
+  return Object.fromEntries([...all].filter(([, value]) => value !== null));
+}
 
 /**
  * Metadata sync: properties of this client, those of all others, and packets between them.
@@ -11,7 +17,7 @@ import { ClientError, JsonClient } from "./connection.js";
 export class SyncClient extends JsonClient {
   /** @type {string|null} the token that names this client */
   token = null;
-  /** @type {Map<string, Object<string, string|number|boolean>>} token → properties */
+  /** @type {Map<string, Object<string, any>>} token → properties */
   clients = new Map();
   /** The server's version. */
   version = "";
@@ -19,8 +25,8 @@ export class SyncClient extends JsonClient {
   #mode;
   #resumes;
   #secret = "";
-  #known = {}; // own properties as the server told them last
-  #pending = {}; // changes that it has not told yet: they are sent again after a loss
+  #known = new Map(); // own properties as the server sent them last
+  #pending = new Map(); // changes that it has not sent yet: they are set again after a loss
   #greeted = false;
 
   /**
@@ -32,7 +38,7 @@ export class SyncClient extends JsonClient {
     super(url, "", options);
     this.#mode = options.mode ?? "full";
     this.#resumes = options.resume ?? true;
-    this.#pending = { ...options.properties };
+    this.#want(options.properties ?? {});
   }
 
   /** Resolves when the first metadata has come: from then on it hears what is sent to it. */
@@ -41,15 +47,21 @@ export class SyncClient extends JsonClient {
   }
 
   get properties() {
-    const wanted = Object.entries({ ...this.#known, ...this.#pending });
-    return Object.fromEntries(wanted.filter(([, value]) => value !== null));
+    return merged(this.#known, this.#pending);
   }
 
-  /** Changes own properties: strings, numbers, booleans; null deletes one. */
+  /** Changes own properties: any JSON values; null deletes one. */
   set(changes) {
-    Object.assign(this.#pending, changes);
+    const wanted = this.#want(changes);
     if (this.#greeted)
-      this.#sendProperties(changes);
+      this.#sendProperties(wanted);
+  }
+
+  /** Keeps changes, as JSON has them, until the server has sent them. */
+  #want(changes) {
+    const wanted = JSON.parse(JSON.stringify(changes));
+    Object.entries(wanted).forEach(([name, value]) => this.#pending.set(name, value));
+    return wanted;
   }
 
   /** Sends a packet to a token, several, or "*". @param {string|string[]} to */
@@ -76,7 +88,7 @@ export class SyncClient extends JsonClient {
   _take(message) {
     const { from, type } = message;
     if (from !== "server")
-      this._tell("packet", { from, type, value: message[type], packet: message });
+      this._tell("packet", { from, type, value: ownValue(message, type), packet: message });
     else if (type === "metadata")
       this.#takeMetadata(message.metadata);
     else if (type === "changes")
@@ -86,7 +98,7 @@ export class SyncClient extends JsonClient {
   }
 
   #takeMetadata({ index, indexes, properties, version, resume }) {
-    this.clients = new Map(indexes.map((token) => [token, properties[token] ?? {}]));
+    this.clients = new Map(indexes.map((token) => [token, ownValue(properties, token) ?? {}]));
     this.version = version;
     this.#secret = resume ?? this.#secret;
     if (!this.#greeted) {
@@ -100,21 +112,21 @@ export class SyncClient extends JsonClient {
   /** The first metadata of a connection: this is a new client, or the one that it was. */
   #greet(index) {
     if (index !== this.token)
-      this.#pending = this.properties;
+      this.#pending = new Map(Object.entries(this.properties));
     this.token = index;
     this.#greeted = true;
     this._settled();
     this.#look();
-    if (Object.keys(this.#pending).length)
-      this.#sendProperties(this.#pending);
+    if (this.#pending.size)
+      this.#sendProperties(Object.fromEntries(this.#pending));
   }
 
   /** What the server tells of this client is pending no more. */
   #look() {
-    this.#known = this.clients.get(this.token) ?? {};
-    for (const [name, value] of Object.entries(this.#pending)) {
-      if ((this.#known[name] ?? null) === value)
-        delete this.#pending[name];
+    this.#known = new Map(Object.entries(this.clients.get(this.token) ?? {}));
+    for (const [name, value] of this.#pending) {
+      if (isSameJson(this.#known.get(name) ?? null, value))
+        this.#pending.delete(name);
     }
   }
 
@@ -123,12 +135,8 @@ export class SyncClient extends JsonClient {
       this.#mode === "delta" && this.clients.delete(token);
     for (const token of changes.opened)
       this.#mode === "delta" && !this.clients.has(token) && this.clients.set(token, {});
-    for (const [token, values] of Object.entries(changes.values ?? {})) {
-      const properties = { ...this.clients.get(token) };
-      for (const [name, value] of Object.entries(values))
-        value === null ? delete properties[name] : properties[name] = value;
-      this.clients.set(token, properties);
-    }
+    for (const [token, values] of Object.entries(changes.values ?? {}))
+      this.clients.set(token, merged(Object.entries(this.clients.get(token) ?? {}), Object.entries(values)));
     this.#look();
     this._tell("changes", changes);
   }
@@ -136,7 +144,7 @@ export class SyncClient extends JsonClient {
   /** Refused properties are not wanted any more: what the server has counts. */
   #takeError({ code, message }) {
     if (["limit", "bad_property", "bad_packet"].includes(code))
-      this.#pending = {};
+      this.#pending.clear();
     this._fail(code, message);
   }
 }

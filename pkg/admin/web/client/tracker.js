@@ -6,7 +6,9 @@ const OPEN = 0, CLOSE = 1, UPDATE = 2, ALL = 3;
 const PACKET_MAX = 251; // bytes of an id and its state in what others are told
 const ID_LENGTH = 7; // of ids that the server gives
 const SETTLED_MS = 300; // a large map comes in packets one behind the other
-const RETRY_MS = 1000, RETRY_FOR = 40000; // until an old connection is known to be gone
+const ADOPT_EVERY_MS = 1000, ADOPT_FOR_MS = 40000; // until an old connection is known to be gone
+const LATE_MS = 2500; // a refusal later than that says that the map did not answer, not that it refused
+const LATE_FOR_MS = 20000; // for how long a request is made again after such refusals
 
 const bytesOf = (value) => (typeof value === "string" ? encoder.encode(value) : new Uint8Array(value));
 const counted = (bytes) => [bytes.length, ...bytes];
@@ -15,6 +17,8 @@ function packet(type, ...content) {
   const bytes = content.flat();
   return Uint8Array.of(0x2a, 1, type, bytes.length, ...bytes);
 }
+
+const isLate = (sent) => Date.now() - sent >= LATE_MS;
 
 function textOf(bytes) {
   try {
@@ -48,7 +52,7 @@ export class TrackerClient extends Client {
   /** @type {Map<string, TrackerEntry>} the map as far as it is known, own entries included */
   entries = new Map();
 
-  #own = new Map(); // id → {id, idBytes, version, bytes, waiters, sending, adopted, since}
+  #own = new Map(); // id → {id, idBytes, version, bytes, waiters, sending, adopted, since, late}
   #sent = []; // what to do with the next replies
   #queue = []; // requests for the next connection
   #rest = new Uint8Array(0);
@@ -119,34 +123,47 @@ export class TrackerClient extends Client {
   }
 
   #record(id, bytes, version = 0) {
-    const record = { id, idBytes: encoder.encode(id), version, bytes, waiters: [], sending: false, adopted: false, since: 0 };
+    const record = { id, idBytes: encoder.encode(id), version, bytes, waiters: [], sending: false, adopted: false, since: 0, late: 0 };
     this.#own.set(id, record);
     return record;
   }
 
-  /** A request that is made again on the next connection when its answer was lost. */
+  /** A request that is made again when its answer was lost, or when the map did not answer in time. */
   #ask(make, done) {
     if (this.state === "ended")
       return Promise.reject(new ClientError("ended", this.why));
     return new Promise((resolve, reject) => {
+      const began = Date.now();
       const request = {
         send: () => {
+          request.sent = Date.now();
           this.#sent.push(request);
           this._send(make());
         },
-        answer: (good, id) => (good ? resolve(done(id)) : reject(new ClientError("refused", "the server refused it"))),
+        answer: (good, id) => {
+          if (good)
+            resolve(done(id));
+          else if (isLate(request.sent) && Date.now() - began < LATE_FOR_MS)
+            this.#submit(request);
+          else
+            reject(new ClientError("refused", "the server refused it"));
+        },
         lost: () => this.#queue.push(request),
         ended: reject,
       };
-      this.isOpen ? request.send() : this.#queue.push(request);
+      this.#submit(request);
     });
+  }
+
+  #submit(request) {
+    this.isOpen ? request.send() : this.#queue.push(request);
   }
 
   /** Sends the entry's newest state, unless one is under way. */
   #push(record) {
     if (!this.isOpen || record.sending)
       return;
-    const bytes = record.bytes, waiters = record.waiters.splice(0);
+    const bytes = record.bytes, waiters = record.waiters.splice(0), sent = Date.now();
     record.sending = true;
     record.version = record.version + 1 & 255;
     this.#sent.push({
@@ -155,6 +172,9 @@ export class TrackerClient extends Client {
         if (good) {
           this.#adopt(record, true);
           waiters.forEach((waiter) => waiter.resolve());
+        } else if (this.#isPassing(record, sent)) {
+          record.waiters.unshift(...waiters);
+          this.#push(record);
         } else if (record.adopted || !record.since) {
           waiters.forEach((waiter) => waiter.reject(new ClientError("refused", "the server refused the update")));
           if (!record.adopted)
@@ -175,17 +195,25 @@ export class TrackerClient extends Client {
     this._send(packet(UPDATE, record.version, counted(record.idBytes), counted(bytes)));
   }
 
+  /** Whether the map did not answer an update in time, and it is worth another attempt. */
+  #isPassing(record, sent) {
+    if (!isLate(sent))
+      return false;
+    record.late ||= sent;
+    return Date.now() - record.late < LATE_FOR_MS && this.#own.get(record.id) === record;
+  }
+
   #adopt(record, good) {
     record.adopted = good;
-    record.since = 0;
+    record.since = record.late = 0;
     this._settled();
     this.#set(makeEntry(record.id, record.version, record.bytes));
   }
 
   /** Back, and the server still holds the entry for the old connection; or somebody else has it. */
   #retry(record) {
-    if (Date.now() - record.since < RETRY_FOR) {
-      setTimeout(() => this.#own.get(record.id) === record && this.#push(record), RETRY_MS);
+    if (Date.now() - record.since < ADOPT_FOR_MS) {
+      setTimeout(() => this.#own.get(record.id) === record && this.#push(record), ADOPT_EVERY_MS);
       return;
     }
     this.#own.delete(record.id);

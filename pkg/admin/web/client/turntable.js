@@ -1,6 +1,10 @@
 // turntable: presence and rooms.
 
-import { ClientError, JsonClient } from "./connection.js";
+import { ClientError, JsonClient, Retry } from "./connection.js";
+
+/** Commands that only an identified connection may send. */
+const NEEDS_IDENTITY = new Set(["status", "joingame", "game", "leavegame"]);
+const DUPLICATE_FOR_MS = 40000; // until the old connection of a returning client is known to be gone
 
 /** Promises that wait for an answer, oldest first. */
 class Waiters {
@@ -41,9 +45,14 @@ export class TurntableClient extends JsonClient {
   user = null;
 
   #status = "online";
-  #waiters = { subscribe: new Waiters(), whothere: new Waiters(), joingame: new Waiters() };
+  #waiters = new Map(["subscribe", "whothere", "joingame"].map((command) => [command, new Waiters()]));
+  #asked = []; // what each whothere sent on this connection is for: a waiter, or the probe of the identity
   #refresh = new Set(); // rooms whose next `member` is a whole list
   #greeted = false;
+  #identity = "none"; // none, asked, waiting (for the next attempt), known, refused
+  #refusal = null; // the error of an identity that was refused
+  #identifiedAt = 0; // when this client was last known to be identified
+  #retry = new Retry();
 
   /**
    * @param {string|URL} url ws://host:8080/turntable, or /turntable/SPACE
@@ -54,15 +63,23 @@ export class TurntableClient extends JsonClient {
     this.user = options.user ?? null;
   }
 
-  /** Resolves when the server has greeted this client, and it has said who it is. */
+  /**
+   * Resolves when the server has greeted this client and, if it has a user, identified it; rejects when the
+   * server has refused the user.
+   */
   async ready() {
-    await this._readyWhen(() => this.#greeted);
+    await this._readyWhen(() => this.#greeted && (this.user === null || this.#identity === "known"), () => this.#refusal);
   }
 
   /** Says who this is, once. What is wrong with it comes as an `error` with the command idme. */
   identify(user) {
-    this.user = user;
-    this.#command("idme", user);
+    if (this.#identity !== "known") {
+      this.user = user;
+      this.#refusal = null;
+      this.#identify();
+    } else {
+      this.#command("idme", user); // refused, with the error `identified`
+    }
   }
 
   /** Watches users and other ids. Resolves to {id: status}. @param {string[]} ids */
@@ -72,7 +89,7 @@ export class TurntableClient extends JsonClient {
     if (!ids.length)
       return {};
     this.#command("subscribe", ids);
-    return this.#wait("subscribe", { missing: new Set(ids), found: {} });
+    return this.#wait("subscribe", { missing: new Set(ids), found: new Map() });
   }
 
   unsubscribe(ids) {
@@ -107,48 +124,97 @@ export class TurntableClient extends JsonClient {
 
   /** Who is in a room, or without one in the space. @param {string} [channel] @returns {Promise<string[]>} */
   async whoThere(channel) {
-    this.#command("whothere", channel === undefined ? {} : { channel });
-    return this.#wait("whothere", { channel });
+    const answer = this.#wait("whothere", { channel });
+    this.#askWhoThere(this.#waiters.get("whothere").all.at(-1));
+    return answer;
   }
 
   #wait(command, wanted) {
     if (this.state === "ended")
       return Promise.reject(new ClientError("ended", this.why));
-    return this.#waiters[command].add(wanted);
+    return this.#waiters.get(command).add(wanted);
   }
 
-  /** What is asked before the server has said idyou is asked then. */
+  /** What is asked too early is asked when the server has greeted, or identified, this client. */
   #command(command, data) {
-    return this.#greeted && this._say({ command, data });
+    if (!this.#greeted || (this.user !== null && this.#identity !== "known" && NEEDS_IDENTITY.has(command)))
+      return false;
+    return this._say({ command, data });
+  }
+
+  /** Answers to whothere come in the order in which they were asked for. */
+  #askWhoThere(waiter) {
+    const { channel } = waiter ?? {};
+    if (waiter && this.#command("whothere", channel === undefined ? {} : { channel }))
+      this.#asked.push(waiter);
+  }
+
+  /**
+   * A good idme has no answer, but whatever is asked behind it is answered later. So any answer to the
+   * whothere that follows says that the identity, unless it was refused, is known.
+   */
+  #identify() {
+    if (!this.#greeted)
+      return;
+    this.#identity = "asked";
+    this.#command("idme", this.user);
+    this.#askWhoThere({ channel: "identity", isProbe: true });
+  }
+
+  #identified() {
+    this.#identity = "known";
+    this.#identifiedAt = Date.now();
+    this.#retry.succeeded();
+    if (this.#status !== "online")
+      this.#command("status", this.#status);
+    this.#joinAll([...this.rooms.keys()]);
+    this._tell("greeted");
+  }
+
+  #joinAll(channels) {
+    const waiting = this.#waiters.get("joingame").all;
+    for (const channel of channels) {
+      this.#refresh.add(channel);
+      const invite = waiting.filter((waiter) => waiter.channel === channel).flatMap((waiter) => waiter.invite);
+      this.#command("joingame", { channel, self: this.user, invite: [...new Set(invite)] });
+    }
   }
 
   _lost() {
     this.#refresh.clear();
+    this.#retry.stop();
+    this.#asked = [];
     this.#greeted = false;
+    if (this.#identity === "known")
+      this.#identifiedAt = Date.now();
+    this.#identity = "none";
   }
 
   _ended(error) {
-    Object.values(this.#waiters).forEach((waiters) => waiters.rejectAll(error));
+    this.#waiters.forEach((waiters) => waiters.rejectAll(error));
   }
 
   /** All again on a new connection, and what waits for an answer. */
   #restore() {
     this._settled();
     this.#greeted = true;
-    if (this.user)
-      this.#command("idme", this.user);
+    if (this.user !== null)
+      this.#identify();
     const ids = [...this.presence.keys()];
     for (let i = 0; i < ids.length; i += 1000)
       this.#command("subscribe", ids.slice(i, i + 1000));
-    if (this.user && this.#status !== "online")
-      this.#command("status", this.#status);
-    for (const channel of this.rooms.keys()) {
-      this.#refresh.add(channel);
-      const invite = this.#waiters.joingame.all.filter((waiter) => waiter.channel === channel).flatMap((waiter) => waiter.invite);
-      this.#command("joingame", { channel, self: this.user, invite: [...new Set(invite)] });
-    }
-    for (const { channel } of this.#waiters.whothere.all)
-      this.#command("whothere", channel === undefined ? {} : { channel });
+    this.#waiters.get("whothere").all.forEach((waiter) => this.#askWhoThere(waiter));
+  }
+
+  /** What was refused for a passing reason is asked again. */
+  #again() {
+    if (this.#identity === "waiting")
+      this.#identify();
+    const asked = new Set(this.#asked);
+    this.#waiters.get("whothere").all.filter((waiter) => !asked.has(waiter)).forEach((waiter) => this.#askWhoThere(waiter));
+    const rooms = this.#waiters.get("joingame").all.filter((waiter) => waiter.isRefused);
+    rooms.forEach((waiter) => (waiter.isRefused = false));
+    this.#joinAll(new Set(rooms.map(({ channel }) => channel)));
   }
 
   _take({ command, data }) {
@@ -164,7 +230,7 @@ export class TurntableClient extends JsonClient {
       this.#takeMembers(data);
       break;
     case "there":
-      this.#waiters.whothere.take()?.resolve(data);
+      this.#takeThere(data);
       break;
     case "error":
       this.#takeError(data);
@@ -178,11 +244,12 @@ export class TurntableClient extends JsonClient {
     for (const [id, status] of Object.entries(data)) {
       if (this.presence.has(id))
         this.presence.set(id, status);
-      for (const waiter of this.#waiters.subscribe.all) {
+      const waiters = this.#waiters.get("subscribe");
+      for (const waiter of waiters.all) {
         if (waiter.missing.delete(id))
-          waiter.found[id] = status;
+          waiter.found.set(id, status);
         if (!waiter.missing.size)
-          this.#waiters.subscribe.take((one) => one === waiter)?.resolve(waiter.found);
+          waiters.take((one) => one === waiter)?.resolve(Object.fromEntries(waiter.found));
       }
     }
   }
@@ -195,18 +262,71 @@ export class TurntableClient extends JsonClient {
     const members = this.rooms.get(channel);
     joined.forEach((id) => members.add(id));
     left.forEach((id) => members.delete(id));
-    this.#waiters.joingame.take((one) => one.channel === channel)?.resolve([...members]);
+    this.#retry.succeeded();
+    this.#waiters.get("joingame").take((one) => one.channel === channel)?.resolve([...members]);
+  }
+
+  #takeThere(users) {
+    const asked = this.#asked.shift();
+    if (asked?.isProbe)
+      this.#identity === "asked" && this.#identified();
+    else
+      this.#waiters.get("whothere").take((one) => one === asked)?.resolve(users);
   }
 
   #takeError({ code, message, command, channel }) {
     const error = new ClientError(code, message, { command, channel });
+    const isPassing = code === "unavailable";
     if (code === "lost")
       this.#refresh.add(channel);
-    const waiter = code !== "unavailable" || command !== "subscribe" ? this.#waiters[command]?.take() : undefined;
-    if (waiter && command === "joingame")
-      this.rooms.delete(waiter.channel);
-    if (waiter)
-      waiter.reject(error);
+    if (command === "idme")
+      this.#takeIdentityError(error, isPassing);
+    else if (command === "whothere")
+      this.#takeThereError(error, isPassing);
+    else if (command === "joingame")
+      this.#takeJoinError(error, isPassing);
+    else if (!isPassing) // of a subscription: the statuses come when they are known
+      this.#waiters.get(command)?.take()?.reject(error);
     this._tell("error", error);
+  }
+
+  #takeIdentityError(error, isPassing) {
+    const isReturning = error.code === "duplicate_login" && Date.now() - this.#identifiedAt < DUPLICATE_FOR_MS;
+    if (this.#identity === "known")
+      return; // a second idme
+    if (isPassing || isReturning) {
+      this.#identity = "waiting";
+      this.#retry.later(() => this.#again());
+      return;
+    }
+    this.#identity = "refused";
+    this.#refusal = error;
+    this.#waiters.get("joingame").rejectAll(error);
+    this.rooms.clear();
+    this._tell("greeted");
+  }
+
+  #takeThereError(error, isPassing) {
+    const asked = this.#asked.shift();
+    if (asked?.isProbe)
+      this.#identity === "asked" && this.#identified();
+    else if (isPassing)
+      this.#retry.later(() => this.#again());
+    else
+      this.#waiters.get("whothere").take((one) => one === asked)?.reject(error);
+  }
+
+  #takeJoinError(error, isPassing) {
+    const waiters = this.#waiters.get("joingame");
+    if (isPassing) {
+      waiters.all.forEach((waiter) => (waiter.isRefused = true));
+      this.#retry.later(() => this.#again());
+      return;
+    }
+    const waiter = waiters.take();
+    if (waiter) {
+      this.rooms.delete(waiter.channel);
+      waiter.reject(error);
+    }
   }
 }
