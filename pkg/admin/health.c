@@ -35,6 +35,12 @@ bool health_is_ready(const struct health *health, const char **why)
     return map_is_ready(health->map, why);
 }
 
+/* Whether the query has that key, with any value or none. */
+static bool is_asked(struct http_request *request, const char *key)
+{
+    return http_request_query(request, key).data != NULL;
+}
+
 static void on_readyz(void *arg, struct http_request *request)
 {
     const struct health *health = arg;
@@ -45,7 +51,7 @@ static void on_readyz(void *arg, struct http_request *request)
         return;
     }
     snprintf(text, sizeof text, "not ready: %s\n", why);
-    respond_text(request, 503, text);
+    respond_text(request, is_asked(request, "balancer") ? 404 : 503, text);
 }
 
 static void on_metrics(void *arg, struct http_request *request)

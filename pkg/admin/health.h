@@ -3,6 +3,7 @@
  *
  *   GET /healthz             200 while the loop turns
  *   GET /readyz              200 when this front-end can serve, else 503 and the reason
+ *   GET /readyz?balancer     the same with 404: no new clients, and those that are there stay
  *   GET /metrics             Prometheus text format 0.0.4
  */
 #ifndef ADMIN_HEALTH_H

@@ -19,7 +19,6 @@ What is dropped is what the router forwards: servers and clients belong on hosts
 A unix socket with a path reaches through all hosts, and nothing can drop what passes there. Mounts are
 the process's own, too.
 """
-import contextlib
 import ctypes
 import os
 import tempfile
@@ -74,6 +73,26 @@ def _ip(*arguments):
     _command("ip", *arguments)
 
 
+class _Place:
+    """The network namespace that the calling thread is in now, to come back to: `with place:`."""
+
+    def __init__(self):
+        self.descriptor = _here()
+        self._before = []
+
+    def __enter__(self):
+        self._before.append(_here())
+        _enter(self.descriptor)
+
+    def __exit__(self, *_):
+        before = self._before.pop()
+        _enter(before)
+        os.close(before)
+
+    def close(self):
+        os.close(self.descriptor)
+
+
 class Host:
     """address: what the other hosts reach it by. `with host:` is on it."""
 
@@ -81,32 +100,43 @@ class Host:
         self.name = name
         self.address = f"10.77.{index}.2"
         self.link = f"host{index}"
-        gateway, link = f"10.77.{index}.1", self.link
+        self._gateway = f"10.77.{index}.1"
         self._router = router
-        try:
+        self._place = None
+        self._build()
+
+    def _build(self):
+        with self._router:
             _unshare(_CLONE_NEWNET)
-            self._descriptor = _here()
-        finally:
-            _enter(router)
-        place = f"/proc/{os.getpid()}/fd/{self._descriptor}"
-        _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", place)
-        _ip("address", "add", f"{gateway}/30", "dev", link)
-        _ip("link", "set", link, "up")
+            self._place = _Place()
+        with self._router:
+            path = f"/proc/{os.getpid()}/fd/{self._place.descriptor}"
+            _ip("link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", path)
+            _ip("address", "add", f"{self._gateway}/30", "dev", self.link)
+            _ip("link", "set", self.link, "up")
         with self:
             _ip("link", "set", "lo", "up")
             _ip("address", "add", f"{self.address}/30", "dev", "eth0")
             _ip("link", "set", "eth0", "up")
-            _ip("route", "add", "default", "via", gateway)
+            _ip("route", "add", "default", "via", self._gateway)
+
+    def reboot(self):
+        """Makes it anew, with its address and without limits: it knows nothing of its connections. Not for use
+        on it; what ran on it must have been killed."""
+        with self._router:
+            _ip("link", "delete", self.link)
+        self.close()
+        self._build()
 
     def __enter__(self):
-        _enter(self._descriptor)
+        self._place.__enter__()
         return self
 
     def __exit__(self, *_):
-        _enter(self._router)
+        self._place.__exit__()
 
     def close(self):
-        os.close(self._descriptor)
+        self._place.close()
 
 
 class Network:
@@ -121,7 +151,7 @@ class Network:
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"0 {user} 1")
         _write("/proc/self/gid_map", f"0 {group} 1")
-        self._router = _here()
+        self._router = _Place()
         _ip("link", "set", "lo", "up")
         _write("/proc/sys/net/ipv4/ip_forward", "1")
 
@@ -134,13 +164,16 @@ class Network:
     def drop(self, host, other=None, answers=True):
         """Drops all packets to and from the host; other: only those between the two, and with answers=False
         only those from `host` to `other`."""
-        for selector in self._selectors(host, other, answers):
-            _ip("rule", "add", "priority", "10", "blackhole", *selector)
+        self._rules("add", host, other, answers)
 
     def restore(self, host, other=None, answers=True):
         """Ends what drop with the same arguments began."""
-        for selector in self._selectors(host, other, answers):
-            _ip("rule", "delete", "priority", "10", "blackhole", *selector)
+        self._rules("delete", host, other, answers)
+
+    def _rules(self, action, host, other, answers):
+        with self._router:
+            for selector in self._selectors(host, other, answers):
+                _ip("rule", action, "priority", "10", "blackhole", *selector)
 
     @staticmethod
     def _selectors(host, other, answers):
@@ -149,11 +182,10 @@ class Network:
         there = ("from", host.address, "to", other.address)
         return (there, ("from", other.address, "to", host.address)) if answers else (there,)
 
-    @staticmethod
-    def limit(host, rate, burst=16384, waiting=1 << 20):
+    def limit(self, host, rate, burst=16384, waiting=1 << 20):
         """Each way so many bits a second pass (as tc has them: "256kbit"); of what waits, more than `waiting`
         bytes are dropped. None: all passes again."""
-        for device, place in ((host.link, contextlib.nullcontext()), ("eth0", host)):
+        for device, place in ((host.link, self._router), ("eth0", host)):
             with place:
                 if rate is None:
                     _command("tc", "qdisc", "delete", "dev", device, "root")
@@ -181,6 +213,6 @@ class Network:
     def close(self):
         for host in self.hosts:
             host.close()
-        os.close(self._router)
+        self._router.close()
         if self._names is not None:
             os.unlink(self._names)

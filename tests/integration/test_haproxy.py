@@ -2,23 +2,10 @@
 import http.client
 
 from harness import Versioned
-from harness.sync import Sync
+from harness.haproxy import behind_haproxy
 from harness.jwt import Issuer
+from harness.sync import Sync
 from harness.websocket import CLOSE, WebSocket, close_payload, wait_for_frame
-
-LISTEN = ("tracker=127.0.0.1:0,proxy=true", "web=127.0.0.1:0", "sync=127.0.0.1:0,proxy=true")
-
-
-def behind_haproxy(t, redis, **options):
-    frontends = t.frontends(3, redis, listen=LISTEN, **options)
-    environment = {}
-    for name, frontend in zip("ABC", frontends):
-        environment[f"NODE_{name}_HOST"] = "127.0.0.1"
-        environment[f"NODE_{name}_PORT"] = str(frontend.address("tracker")[1])
-        environment[f"NODE_{name}_WEB_PORT"] = str(frontend.address("web")[1])
-        environment[f"NODE_{name}_SYNC_PORT"] = str(frontend.address("sync")[1])
-    return frontends, t.haproxy(t.path("docker/haproxy.cfg"), environment, ("TRACKER_BIND", "WEB_BIND", "SYNC_BIND"))
-
 
 def test_clients_are_spread_and_share_the_map(t):
     redis = t.redis()
@@ -61,7 +48,7 @@ def test_a_draining_frontend_gets_no_new_clients(t):
     watcher = t.connect(proxy.address("TRACKER_BIND"), Versioned)
     watcher.open(b"w")
     frontends[0].stop()
-    proxy.process.wait_for_log(r"Server tracker/a is DOWN", 15)
+    proxy.wait_for_state("tracker/a", "DOWN")
     for index in range(6):
         t.connect(proxy.address("TRACKER_BIND"), Versioned).open(b"%d" % index)
     assert sum(frontend.metric("tracker_owned_entries") for frontend in frontends[1:]) >= 6
@@ -76,7 +63,7 @@ def test_a_killed_frontends_clients_come_back_through_another(t):
     frontends[0].kill()
     lost = [client for client in clients if client.closed(0.5)]
     assert 0 < len(lost) < len(clients), len(lost)
-    proxy.process.wait_for_log(r"Server tracker/a is DOWN", 15)
+    proxy.wait_for_state("tracker/a", "DOWN")
     for client in lost:
         again = t.connect(proxy.address("TRACKER_BIND"), Versioned)
         assert again.update(client.id, 1, b"after")

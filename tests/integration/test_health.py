@@ -24,10 +24,16 @@ def test_not_ready_without_redis(t):
     t.wait_until(lambda: not frontend.ready(), 10, "not ready")
     status, _, body = frontend.http("/readyz")
     assert status == 503 and b"redis" in body.lower(), (status, body)
+    # A balancer is to keep the clients that are there. Unknown keys change nothing.
+    for query in ("?balancer", "?balancer=1", "?x=%zz&balancer&y", "?&balancer=&="):
+        assert frontend.http("/readyz" + query)[::2] == (404, body), query
+    for query in ("?", "?x", "?balance", "?x=balancer", "?=balancer", "?%"):
+        assert frontend.http("/readyz" + query)[::2] == (503, body), query
     assert frontend.http("/healthz")[0] == 200
     assert frontend.metric("tracker_ready") == 0
     redis.start()
     t.wait_until(frontend.ready, 15, "ready again")
+    assert frontend.http("/readyz?balancer")[0] == 200
 
 
 def test_not_ready_when_published_messages_do_not_arrive(t):

@@ -28,7 +28,8 @@ def test_packets_are_dropped_and_pass_again(t):
     a, b = network.host("a"), network.host("b")
     with serve(b) as server, connect(a, b) as client, server.accept()[0] as session:
         assert session.getpeername()[0] == a.address
-        network.drop(b)
+        with a:
+            network.drop(b)
         client.sendall(b"lost")
         with a, socket.socket() as late:
             late.setblocking(False)
@@ -55,6 +56,26 @@ def test_packets_between_two_hosts(t):
             network.restore(a, c)
             with server.accept()[0] as session:
                 assert session.getpeername()[0] == a.address
+
+
+def test_a_host_that_was_rebooted_knows_no_connection(t):
+    network = t.network()
+    a, b = network.host("a"), network.host("b")
+    with serve(b) as server, connect(a, b) as client, server.accept()[0] as session:
+        network.drop(b)
+        # It belongs to the host that was; what it sends is lost.
+        session.close()
+        b.reboot()
+        network.restore(b)
+        assert not readable(client, 0)
+        client.sendall(b"x")
+        assert readable(client, scaled(10))
+        try:
+            raise AssertionError(f"{client.recv(1)} instead of a reset")
+        except ConnectionResetError:
+            pass
+    with serve(b), connect(a, b):
+        pass
 
 
 def test_where_namespaces_are_not_permitted_the_reason_is_given(t):

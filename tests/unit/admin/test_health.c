@@ -120,10 +120,14 @@ static void test_probes(void **state)
     WAIT_UNTIL(stage->world, health_is_ready(stage->health, &why));
     expect(stage, "/healthz", "200", "\r\n\r\nok\n");
     expect(stage, "/readyz", "200", "\r\n\r\nready\n");
+    expect(stage, "/readyz?balancer", "200", "\r\n\r\nready\n");
     expect(stage, "/metrics", "404", "");
     health_set_draining(stage->health);
     expect(stage, "/healthz", "200", "\r\n\r\nok\n");
     expect(stage, "/readyz", "503", "not ready: draining\n");
+    expect(stage, "/readyz?balancer", "404", "not ready: draining\n");
+    expect(stage, "/readyz?x=1&balancer=&%zz", "404", "not ready: draining\n");
+    expect(stage, "/readyz?x=balancer&balance&%zz=%&&=", "503", "not ready: draining\n");
 }
 
 static void test_not_ready_without_redis(void **state)
