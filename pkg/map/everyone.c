@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/format.h"
 #include "map/keys.h"
 #include "map/relay_private.h"
 #include "metrics/metrics.h"
@@ -26,6 +27,8 @@ static void on_message(void *arg, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
     struct everyone *everyone = arg;
+    if (format_is_unknown(FORMAT_RELAY, everyone->space->name, message))
+        return;
     struct cursor cursor = cursor_over(message);
     struct bytes node = cursor_until(&cursor, ' ');
     size_t from_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');

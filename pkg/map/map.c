@@ -352,6 +352,8 @@ static const char *unready(const struct map *map)
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             const struct partition *partition = &map->spaces[i].partitions[j];
+            if (partition->unreadable)
+                return "the format of the map in Redis is not known here";
             if (partition->refused)
                 return redis_refusal_name(partition->refusal);
             if (!partition->greeted || partition->state == PARTITION_AWAY)

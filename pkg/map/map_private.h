@@ -148,7 +148,8 @@ struct partition {
     unsigned epochs;     /* counts the epochs seen here */
     bool greeted;        /* at least once */
     enum redis_refusal refusal;
-    bool refused; /* the last batch or hello was refused by Redis */
+    bool refused;    /* the last batch or hello was refused by Redis */
+    bool unreadable; /* what is stored has a format that we do not understand */
 
     struct list queue;       /* struct op */
     struct list parked;      /* struct op */

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/channel_private.h"
+#include "map/format.h"
 #include "map/keys.h"
 #include "map/relay_private.h"
 
@@ -237,6 +238,8 @@ static void take_request(struct node *node, struct bytes text)
 static void on_message(void *arg, struct bytes message)
 {
     struct node *node = arg;
+    if (format_is_unknown(FORMAT_RELAY, node->channel_name, message))
+        return;
     struct bytes verb = bytes_next_word(&message);
     if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
         if (bytes_equal(message, bytes_from_string(node->nonce)))

@@ -17,11 +17,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/format.h"
 #include "map/keys.h"
 #include "metrics/metrics.h"
 
 /* Until Redis is asked again after it refused. */
 #define REFUSED_DELAY_MS 250
+/* Until what is stored is looked at again when it is in a format that we do not understand. */
+#define UNREADABLE_DELAY_MS 1000
 /* After a lost lease, or when we have been buried, the sockets are read first: who is gone
  * meanwhile must not be restored. */
 #define LEASE_DELAY_MS 100
@@ -161,6 +164,7 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     partition_set_time(partition, bytes_decimal(reply->elements[4]->text));
     partition->hold_until = bytes_decimal(reply->elements[5]->text);
     partition->refused = false;
+    partition->unreadable = false;
     partition->restore_from_ms = 0;
     partition->state = PARTITION_READY;
     partition->audit_due = true;
@@ -175,6 +179,31 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     map_check_serving(partition->map);
 }
 
+/* At start it is fatal. Later the format has been raised under us, or Redis is another one: that
+ * may pass. */
+static void refuse_format(struct partition *partition, const struct redis_reply *reply)
+{
+    static struct log_limit limit = {.burst = 5};
+    struct map *map = partition->map;
+    char *why = format_explain(reply->elements[1]->text, reply->elements[2]->text,
+                               reply->elements[3]->text);
+    if (!map->served) {
+        map->callbacks->fatal(map->arg, why);
+    } else {
+        log_limited(LOG_ERROR, &limit, "unreadable_format", LOG_STRING("prefix", partition->prefix),
+                    LOG_STRING("why", why));
+        partition->unreadable = true;
+        partition_settle(partition, UNREADABLE_DELAY_MS, "format");
+    }
+    free(why);
+}
+
+static bool is_format_refusal(const struct redis_reply *reply)
+{
+    return reply->type == REDIS_ARRAY && reply->count == 4 &&
+           bytes_equal(reply->elements[0]->text, BYTES_LITERAL("format"));
+}
+
 static void on_hello(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct partition *partition = arg;
@@ -184,6 +213,8 @@ static void on_hello(void *arg, enum redis_status status, const struct redis_rep
         partition_failed(partition, status, reply);
     } else if (is_welcome(reply)) {
         welcome(partition, reply);
+    } else if (is_format_refusal(reply)) {
+        refuse_format(partition, reply);
     } else {
         struct bytes stored = reply->type == REDIS_ARRAY && reply->count == 2
                                   ? reply->elements[1]->text
@@ -219,8 +250,13 @@ static void greet(void *arg)
                            bytes_from_string(count),
                            bytes_from_string(map->node),
                            bytes_from_string(lease),
-                           bytes_from_string(hold)};
-    redis_eval(map->link, &script_hello, on_hello, partition, 3, 9, args);
+                           bytes_from_string(hold),
+                           BYTES_LITERAL(FORMAT_WRITTEN),
+                           BYTES_LITERAL(FORMAT_LEAST_READER),
+                           BYTES_LITERAL(FORMAT_LEAST_RELEASE),
+                           BYTES_LITERAL(FORMAT_READER),
+                           BYTES_LITERAL(FORMAT_OLDEST)};
+    redis_eval(map->link, &script_hello, on_hello, partition, 3, 14, args);
 }
 
 void partition_link_up(struct partition *partition)

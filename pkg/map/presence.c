@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/format.h"
 #include "map/keys.h"
 #include "map/presence_private.h"
 #include "metrics/metrics.h"
@@ -159,6 +160,8 @@ static void on_message(void *arg, struct bytes message)
     struct bytes epoch;
     enum map_status status;
     uint64_t seq;
+    if (format_is_unknown(FORMAT_PRESENCE, presence->part->partition->prefix, message))
+        return;
     if (!read_message(message, &epoch, &seq, &status)) {
         metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_presence",

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/format.h"
 #include "map/keys.h"
 #include "map/room_private.h"
 #include "metrics/metrics.h"
@@ -280,8 +281,10 @@ static void on_message(void *arg, struct bytes message)
 {
     struct map_room *room = arg;
     struct room_event event = {0};
-    bool good = read_event(message, &event);
     metrics_add(METRIC_ROOM_MESSAGES, 1);
+    if (format_is_unknown(FORMAT_ROOM, room->partition->prefix, message))
+        return;
+    bool good = read_event(message, &event);
     if (good && room->state == ROOM_READING) {
         if (is_our_mark(room, &event))
             room_read_marked(room, event.number);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/format.h"
 #include "metrics/metrics.h"
 
 /* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
@@ -245,9 +246,10 @@ void sweep_run(void *arg)
                            bytes_from_string(longest),
                            bytes_from_string(most),
                            bytes_from_string(registration),
-                           bytes_from_string(overdue)};
+                           bytes_from_string(overdue),
+                           BYTES_LITERAL(FORMAT_READER)};
     partition->sweeping = true;
-    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 15, args);
+    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 16, args);
     writer_free(&members);
 }
 

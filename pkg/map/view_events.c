@@ -4,9 +4,10 @@
  *
  * Within an epoch revisions follow one another. A gap, a revision that is not above the last, a
  * malformed message or a new epoch makes the partition's snapshot be read again; the events go on
- * being applied meanwhile.
+ * being applied meanwhile. A message in an unknown format is passed over.
  */
 #include "base/log.h"
+#include "map/format.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
@@ -51,6 +52,9 @@ static void take_message(struct view_part *part, struct bytes text)
 {
     struct event_message message;
     metrics_add(METRIC_EVENT_MESSAGES, 1);
+    /* The sweep sees whether it was of the map's history. */
+    if (format_is_unknown(FORMAT_EVENTS, part->partition->prefix, text))
+        return;
     if (!event_message_read(text, &message)) {
         load_start(part, "a malformed event message");
         return;

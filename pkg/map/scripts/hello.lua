@@ -8,9 +8,11 @@
 --
 -- KEYS  1 head  2 nodes  3 events (channel)
 -- ARGV  1 run id of Redis  2 epoch to begin if one must (16 hex digits)  3 P  4 node  5 lease ms
---       6 hold ms
+--       6 hold ms  7 format that the front-end writes  8 the least reader of that  9 the first
+--       release with such a reader  10 the front-end's reader  11 the oldest format it understands
 -- Returns {"ok", epoch, revision, link, now, hold until, 1 if the epoch is new}
 --      or {"partitions", stored P}
+--      or {"format", stored format, its least reader, its first release}: not to be understood
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -19,7 +21,15 @@ local function integer(n) return string.format('%.0f', n) end
 local h = call('HMGET', KEYS[1], 'epoch', 'run', 'P', 'revision', 'hold_until', 'link:' .. ARGV[4],
                'last')
 local epoch, revision, hold = h[1], h[4] or '0', h[5] or '0'
+local f = call('HMGET', KEYS[1], 'format', 'reader', 'release')
+if (tonumber(f[2] or 1) or math.huge) > tonumber(ARGV[10]) or
+    (tonumber(f[1] or 1) or -1) < tonumber(ARGV[11]) then
+    return {'format', f[1] or '1', f[2] or '1', f[3] or ''}
+end
 if h[3] and h[3] ~= ARGV[3] then return {'partitions', h[3]} end
+if not f[1] then
+    call('HSET', KEYS[1], 'format', ARGV[7], 'reader', ARGV[8], 'release', ARGV[9])
+end
 
 local new = 0
 if not epoch or h[2] ~= ARGV[1] then

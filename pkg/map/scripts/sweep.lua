@@ -5,16 +5,19 @@
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 members:<self>  6 registered
 -- ARGV  1 epoch  2 node  3 link  4 lease ms  5 hold ms  6 longest deadline ms  7 most to list
 --       8 longest registration ms  9 ms by which a registration is overdue before it is listed
+--       10 the front-end's reader of formats
 -- Returns {"ok", revision, now, hold until, entries in node:<self>, {due}, {dead nodes},
 --       members in members:<self>, {registrations due}}
---      or {"epoch"}, {"link"} or {"lease"}: say hello again
+--      or {"epoch"}, {"link"}, {"lease"} or {"format"}: say hello again
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function integer(n) return string.format('%.0f', n) end
 
-local h = call('HMGET', KEYS[1], 'epoch', 'revision', 'link:' .. ARGV[2], 'hold_until', 'last')
+local h = call('HMGET', KEYS[1], 'epoch', 'revision', 'link:' .. ARGV[2], 'hold_until', 'last',
+               'reader')
 if h[1] ~= ARGV[1] then return {'epoch'} end
+if (tonumber(h[6] or 1) or math.huge) > tonumber(ARGV[10]) then return {'format'} end
 if string.match(h[3] or '', '^%d+') ~= ARGV[3] then return {'link'} end
 
 local hold, since = tonumber(h[4] or 0), now - tonumber(h[5] or now)

@@ -178,12 +178,14 @@ static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
     char run[sizeof world->reply];
     strcpy(run, WORLD_REDIS(world, "HGET", KEY("head"), "run"));
     WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
-                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000");
+                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
+                "1", "1");
     assert_true(strlen(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until")) == 13);
     /* Not again by the next one. */
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0");
     WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
-                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000");
+                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
+                "1", "1");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until"), "0");
 }
 
