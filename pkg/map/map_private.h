@@ -23,6 +23,8 @@
 
 #define NODE_ID_LENGTH 12
 #define EPOCH_LENGTH   16
+#define RENEWAL_LISTS  20 /* the shortest wait of the longest client.ttl is a fraction of a second \
+                           */
 
 enum op_kind {
     OP_OPEN,
@@ -48,7 +50,7 @@ enum op_kind {
 };
 
 enum owned_phase {
-    OWNED_HELD,        /* Redis has said that it is ours; in the renewal list */
+    OWNED_HELD,        /* Redis has said that it is ours; in a renewal list */
     OWNED_UNCONFIRMED, /* to be compared with Redis; in the unconfirmed list */
     OWNED_RESTORING    /* its restore is under way; in no list */
 };
@@ -71,6 +73,7 @@ struct owned {
     struct owned_fields *fields; /* NULL: it has a state */
     uint32_t state_len;
     uint32_t capacity; /* for the state */
+    uint32_t left_ms;  /* held: what is left of its TTL in Redis at renew_at */
     uint8_t phase;
     uint8_t id_len;
     char id[]; /* and behind it the state: one block of memory for each entry */
@@ -151,12 +154,13 @@ struct partition {
     bool refused;    /* the last batch or hello was refused by Redis */
     bool unreadable; /* what is stored has a format that we do not understand */
 
-    struct list queue;       /* struct op */
-    struct list parked;      /* struct op */
-    struct list requeued;    /* struct op: to stand before the queue once no batch is under way */
-    size_t batch_count;      /* batches under way */
-    struct owned *owned;     /* by id */
-    struct list renewal;     /* struct owned, by renew_at */
+    struct list queue;    /* struct op */
+    struct list parked;   /* struct op */
+    struct list requeued; /* struct op: to stand before the queue once no batch is under way */
+    size_t batch_count;   /* batches under way */
+    struct owned *owned;  /* by id */
+    /* struct owned, each list by renew_at: in the n-th they wait client.ttl / 2^(n + 1). */
+    struct list renewal[RENEWAL_LISTS];
     struct list unconfirmed; /* struct owned */
     struct list closes;      /* struct closed, oldest first */
     size_t close_count;

@@ -19,6 +19,13 @@
 
 /* Until a restore that could not be done is tried again. */
 #define RESTORE_RETRY_MS 1000
+/* A key outlives the silence that ends its connection by a part of client.ttl, within these bounds:
+ * as long as the connection is taken to be there, so is the key. */
+#define RENEWAL_SPARE_PART   4
+#define RENEWAL_SPARE_MIN_MS 500
+#define RENEWAL_SPARE_MAX_MS 2000
+/* Soon enough for whatever is left. */
+#define RENEWAL_RETRY_MIN_MS 250
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
 #define SPARE_MAX 256
 /* Remembered closes of a partition, whatever their rate. */
@@ -204,25 +211,26 @@ static void drop_set(struct owned *owned)
     op_release(set);
 }
 
-static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t delay_ms)
+/* lasts_ms: how long its key will be in Redis as things are. Looked at after want_ms, or somewhat
+ * sooner: all in one list wait equally long, so that it is in order by itself. */
+static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t lasts_ms,
+                             uint64_t want_ms)
 {
-    uint64_t half = (uint64_t)partition->map->settings->client_ttl / 2;
-    owned->renew_at = loop_now_ms(partition->map->loop) + delay_ms;
+    size_t level = 0;
+    uint64_t delay = (uint64_t)partition->map->settings->client_ttl / 2;
+    for (; delay > want_ms && delay > RENEWAL_RETRY_MIN_MS && level + 1 < RENEWAL_LISTS; level++)
+        delay /= 2;
+    owned->left_ms = (uint32_t)(lasts_ms > delay ? lasts_ms - delay : 0);
+    owned->renew_at = loop_now_ms(partition->map->loop) + delay;
     list_remove(&owned->link);
-    /* Nearly all are due half a TTL from now, which is the end of the list. */
-    struct list *position = &partition->renewal;
-    if (delay_ms < half) {
-        while (position->prev != &partition->renewal &&
-               list_entry(position->prev, struct owned, link)->renew_at > owned->renew_at)
-            position = position->prev;
-    }
-    list_insert_before(position, &owned->link);
+    list_append(&partition->renewal[level], &owned->link);
 }
 
 void owned_confirm(struct partition *partition, struct owned *owned)
 {
+    uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
     owned->phase = OWNED_HELD;
-    schedule_renewal(partition, owned, (uint64_t)partition->map->settings->client_ttl / 2);
+    schedule_renewal(partition, owned, ttl, ttl / 2);
 }
 
 void owned_unconfirm(struct partition *partition, struct owned *owned)
@@ -284,10 +292,20 @@ struct op *owned_make_restore(struct partition *partition, struct owned *owned)
 /* A renewal under way; the entry is found again by its id, as it may be gone by then. */
 struct renewal {
     struct partition *partition;
+    uint64_t expires_ms; /* when its key ends if this fails; the loop's clock */
     char fence[ID_FENCE_LENGTH + 1];
     uint8_t id_len;
     char id[];
 };
+
+/* Not taken by Redis, or lost with the link: again within a quarter of what is left. After a new
+ * link all entries are compared anyway, which renews them too. */
+static void renew_again(struct partition *partition, struct owned *owned, uint64_t expires_ms)
+{
+    uint64_t now = loop_now_ms(partition->map->loop);
+    uint64_t left = expires_ms > now ? expires_ms - now : 0;
+    schedule_renewal(partition, owned, left, left / 4);
+}
 
 static void on_renewed(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
@@ -295,15 +313,18 @@ static void on_renewed(void *arg, enum redis_status status, const struct redis_r
     struct partition *partition = renewal->partition;
     struct owned *owned =
         owned_find(partition, (struct bytes){(uint8_t *)renewal->id, renewal->id_len});
-    bool missing = status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0;
-    /* The TTL has run out, or somebody removed the key: it is opened again. */
-    if (missing && owned && owned->phase == OWNED_HELD &&
-        !strcmp(owned->session->fence, renewal->fence))
-        owned_unconfirm(partition, owned);
+    bool answered = status == REDIS_OK && reply->type == REDIS_INTEGER;
+    if (owned && owned->phase == OWNED_HELD && !strcmp(owned->session->fence, renewal->fence)) {
+        if (!answered)
+            renew_again(partition, owned, renewal->expires_ms);
+        else if (reply->integer == 0) /* somebody removed the key: it is opened again */
+            owned_unconfirm(partition, owned);
+    }
     free(renewal);
 }
 
-static void renew(struct partition *partition, const struct owned *owned, uint64_t ttl)
+static void renew(struct partition *partition, const struct owned *owned, uint64_t ttl,
+                  uint64_t expires_ms)
 {
     struct writer key = {0};
     char milliseconds[24];
@@ -311,6 +332,7 @@ static void renew(struct partition *partition, const struct owned *owned, uint64
     snprintf(milliseconds, sizeof milliseconds, "%llu", (unsigned long long)ttl);
     struct renewal *renewal = mem_alloc(sizeof *renewal + id.len);
     renewal->partition = partition;
+    renewal->expires_ms = expires_ms;
     renewal->id_len = owned->id_len;
     memcpy(renewal->id, owned->id, id.len);
     memcpy(renewal->fence, owned->session->fence, sizeof renewal->fence);
@@ -321,21 +343,48 @@ static void renew(struct partition *partition, const struct owned *owned, uint64
     writer_free(&key);
 }
 
+/* What the key of a client is given that may be silent for so long yet. */
+static uint64_t ttl_for(uint64_t left, uint64_t ttl)
+{
+    uint64_t spare = ttl / RENEWAL_SPARE_PART;
+    if (spare < RENEWAL_SPARE_MIN_MS)
+        spare = RENEWAL_SPARE_MIN_MS;
+    if (spare > RENEWAL_SPARE_MAX_MS)
+        spare = RENEWAL_SPARE_MAX_MS;
+    return left + spare < ttl ? left + spare : ttl;
+}
+
+/* Renews it, and looks again when half of that has passed, or when the silence must have ended. */
+static void renew_or_end(struct partition *partition, struct owned *owned)
+{
+    struct map_session *session = owned->session;
+    uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
+    uint64_t silence = session->sink->silence(session->arg);
+    uint64_t left = silence < ttl ? ttl - silence : 0;
+    if (left == 0) {
+        session_close_all(session, MAP_END_SILENT); /* frees owned */
+        return;
+    }
+    /* What is left counts from renew_at, which may be long past when the loop stalled. */
+    uint64_t expires_ms = owned->renew_at + owned->left_ms, lasts = ttl_for(left, ttl);
+    if (partition->state != PARTITION_READY) {
+        renew_again(partition, owned, expires_ms);
+        return;
+    }
+    schedule_renewal(partition, owned, lasts, left < lasts / 2 ? left : lasts / 2);
+    renew(partition, owned, lasts, expires_ms);
+}
+
 void owned_renew_due(struct partition *partition, uint64_t now_ms)
 {
-    uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
-    while (!list_is_empty(&partition->renewal)) {
-        struct owned *owned = list_entry(partition->renewal.next, struct owned, link);
-        if (owned->renew_at > now_ms)
-            return;
-        struct map_session *session = owned->session;
-        uint64_t silence = session->sink->silence(session->arg);
-        uint64_t left = silence < ttl ? ttl - silence : 0;
-        schedule_renewal(partition, owned, left > ttl / 2 ? ttl / 2 : left + 1);
-        if (left == 0)
-            session_close_all(session, MAP_END_SILENT); /* frees owned */
-        else if (partition->state == PARTITION_READY)
-            renew(partition, owned, left);
+    for (size_t i = 0; i < RENEWAL_LISTS; i++) {
+        struct list *waiting = &partition->renewal[i];
+        while (!list_is_empty(waiting)) {
+            struct owned *owned = list_entry(waiting->next, struct owned, link);
+            if (owned->renew_at > now_ms)
+                break;
+            renew_or_end(partition, owned);
+        }
     }
 }
 

@@ -59,10 +59,12 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_mine = key_of(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
-    struct list *lists[] = {&partition->queue,   &partition->parked,      &partition->requeued,
-                            &partition->renewal, &partition->unconfirmed, &partition->closes};
+    struct list *lists[] = {&partition->queue, &partition->parked, &partition->requeued,
+                            &partition->unconfirmed, &partition->closes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
+    for (size_t i = 0; i < RENEWAL_LISTS; i++)
+        list_init(&partition->renewal[i]);
     partition->flush = (struct loop_task){.callback = flush, .arg = partition};
     partition->greet_timer = loop_timer_create(map->loop, greet, partition);
     partition->sweep_timer = loop_timer_create(map->loop, sweep_run, partition);

@@ -60,13 +60,77 @@ static void test_the_ttl_shows_how_long_a_silent_client_has_left(void **state)
     client_open(world, &client, "a");
     client.silence = 15000;
     loop_skip(world->loop, 15500);
-    WAIT_UNTIL(world, ttl_of(world, client.id) <= 15000);
+    /* And a little more: as long as the connection is taken to be there, so is the key. */
+    WAIT_UNTIL(world, ttl_of(world, client.id) <= 17000);
     assert_true(ttl_of(world, client.id) > 13000);
     assert_false(client.ended);
     client.silence = 30000;
     loop_skip(world->loop, 15500);
     WAIT_UNTIL(world, client.ended);
     WAIT_UNTIL(world, ttl_of(world, client.id) == -2);
+}
+
+/* As one that answers pings and says nothing else: its silence grows from ping to ping. */
+static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    char key[300], since[sizeof world->reply];
+    world->fronts[0].settings.client_ttl = 2000;
+    observer_watch(world, &observer, &world->fronts[0]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
+    unsigned changed = observer.changed;
+    snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", client.id);
+    strcpy(since, WORLD_REDIS(world, "HGET", key, "since"));
+    uint64_t began = clock_monotonic_us() / 1000, now = began;
+    while ((now = clock_monotonic_us() / 1000) < began + 8000) {
+        client.silence = (now - began) % 1900;
+        assert_int_not_equal(ttl_of(world, client.id), -2);
+        loop_turn(world->loop, 10);
+    }
+    assert_false(client.ended);
+    assert_string_equal(WORLD_REDIS(world, "HGET", key, "since"), since);
+    assert_int_equal(observer.changed, changed);
+    assert_int_equal(observer.closed, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+static const char *const refuse_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "1"};
+static const char *const take_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "0"};
+static void configure(struct world *world, const char *const words[4])
+{
+    WORLD_REDIS(world, words[0], words[1], words[2], words[3]);
+}
+
+/* Nothing but the renewal is refused: the sweeps, which would find it out, are far apart. */
+static void test_a_renewal_that_redis_refused_is_tried_again_in_time(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    char key[300], since[sizeof world->reply];
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", client.id);
+    strcpy(since, WORLD_REDIS(world, "HGET", key, "since"));
+    loop_timer_stop(map_space_find(world->fronts[0].map, "")->partitions[0].sweep_timer);
+    age(world, client.id, "15000");
+    configure(world, refuse_writes);
+    loop_skip(world->loop, 15500);
+    for (unsigned turns = 0; turns < 20; turns++)
+        loop_turn(world->loop, 20);
+    assert_true(ttl_of(world, client.id) < 15000);
+    configure(world, take_writes);
+    uint64_t began = loop_now_ms(world->loop);
+    loop_skip(world->loop, 3800);
+    WAIT_UNTIL(world, ttl_of(world, client.id) > 25000);
+    /* Not only when half of a whole TTL has passed. */
+    assert_true(loop_now_ms(world->loop) - began < 13000);
+    assert_string_equal(WORLD_REDIS(world, "HGET", key, "since"), since);
+    map_session_end(&client.session, true);
 }
 
 static void test_a_client_that_is_heard_stays_for_a_day(void **state)
@@ -114,6 +178,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_ttl_is_renewed_at_half_time),
         TEST(test_the_ttl_shows_how_long_a_silent_client_has_left),
+        TEST(test_the_key_of_a_client_that_only_answers_pings_never_ends),
+        TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
         TEST(test_a_client_that_is_heard_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
     };
