@@ -41,6 +41,17 @@ static inline void list_prepend(struct list *head, struct list *node)
 {
     list_insert_before(head->next, node);
 }
+/* Appends all nodes of one list to another, in their order. */
+static inline void list_move_all(struct list *from, struct list *to)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 #define LIST_FOREACH(node, head)                                                                   \
     for (struct list *node = (head)->next, *node##_next = node->next; node != (head);              \

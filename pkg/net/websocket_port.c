@@ -1,11 +1,10 @@
 /*
- * websocket_port: who is asked for a sign of life, who has given none, who does not answer Close,
- * who has to wait.
+ * websocket_port: pings, connections that fall silent or do not answer Close, those over the rate.
  *
- * Each open connection is looked after several times within the shorter of ping interval and
- * time-out. All wait equally long for that, so they stand in one list in the order in which it is
- * due: no connection has a timer of its own, and a time-out is late by a fraction of itself at
- * most.
+ * No connection has a timer of its own. Open ones stand in a wheel of slots, each of which is due
+ * GRAIN_MS after the one before: a connection is put where its next ping, or the end of its
+ * patience, falls due, and is checked then. What it receives meanwhile moves nothing; the check
+ * finds it. So a ping and a time-out are at most two grains late, and never early.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,29 +13,32 @@
 #include "net/net_private.h"
 #include "net/websocket_private.h"
 
-#define TICK_MS     250
+#define GRAIN_MS    100
 #define THROTTLE_MS 10
-#define LOOKS       8 /* within the shorter of the two */
-#define LOOK_MIN_MS 10
-#define LOOK_MAX_MS 5000
 
-static int64_t look_ms(const struct websocket_settings *settings)
+/* Time until the connection has to be checked, ms; SPAN_MS when nothing is due that soon. */
+#define SPAN_MS ((uint64_t)(WEBSOCKET_WHEEL_SLOTS - 2) * GRAIN_MS)
+
+static uint64_t time_left(int64_t limit, uint64_t passed)
 {
-    int64_t shorter = settings->ping_interval;
-    if (shorter == 0 || (settings->timeout > 0 && settings->timeout < shorter))
-        shorter = settings->timeout;
-    if (shorter == 0 || shorter / LOOKS > LOOK_MAX_MS)
-        return LOOK_MAX_MS;
-    return shorter / LOOKS > LOOK_MIN_MS ? shorter / LOOKS : LOOK_MIN_MS;
+    if (limit == 0) {
+        return SPAN_MS;
+    }
+    return (uint64_t)limit > passed ? (uint64_t)limit - passed : 0;
 }
 
-static uint64_t tick_ms(const struct websocket_settings *settings)
+static uint64_t websocket_check_due_in(const struct websocket *websocket)
 {
-    int64_t look = look_ms(settings);
-    return look < TICK_MS ? (uint64_t)look : TICK_MS;
+    const struct websocket_port *port = websocket->port;
+    const struct websocket_settings *settings = port->settings;
+    uint64_t ping =
+        time_left(settings->ping_interval, net_elapsed_ms(port->net, websocket->pinged));
+    uint64_t silence = time_left(settings->timeout, conn_silence_ms(websocket->conn));
+    uint64_t left = ping < silence ? ping : silence;
+    return left < SPAN_MS ? left : SPAN_MS;
 }
 
-static void look(struct websocket *websocket)
+static void websocket_check(struct websocket *websocket)
 {
     struct websocket_port *port = websocket->port;
     const struct websocket_settings *settings = port->settings;
@@ -45,13 +47,16 @@ static void look(struct websocket *websocket)
         websocket_give_up(websocket, CONN_CLOSE_SILENT);
         return;
     }
+    bool is_ping_due = settings->ping_interval > 0 &&
+                       net_has_passed(port->net, websocket->pinged, settings->ping_interval);
+    if (is_ping_due) {
+        websocket->pinged = net_stamp(port->net);
+    }
     websocket_watch(websocket);
     /* Who does not take what there is already is not asked for more. */
-    if (settings->ping_interval == 0 || conn_is_behind(conn) ||
-        !net_has_passed(port->net, websocket->pinged, settings->ping_interval))
-        return;
-    websocket->pinged = net_stamp(port->net);
-    websocket_send_ping(websocket);
+    if (is_ping_due && !conn_is_behind(conn)) {
+        websocket_send_ping(websocket);
+    }
 }
 
 static struct websocket *first_of(const struct list *list)
@@ -59,14 +64,42 @@ static struct websocket *first_of(const struct list *list)
     return list_is_empty(list) ? NULL : list_entry(list->next, struct websocket, node);
 }
 
-static void look_after(struct websocket_port *port)
+/* A reload has changed what the places in the wheel follow from. */
+static void wheel_heed_settings(struct websocket_port *port)
 {
-    int64_t every = look_ms(port->settings);
+    const struct websocket_settings *settings = port->settings;
+    struct list all;
     struct websocket *websocket;
-    while ((websocket = first_of(&port->watched)) != NULL &&
-           net_has_passed(port->net, websocket->looked, every)) {
+    if (port->wheel.ping_interval == settings->ping_interval &&
+        port->wheel.timeout == settings->timeout) {
+        return;
+    }
+    port->wheel.ping_interval = settings->ping_interval;
+    port->wheel.timeout = settings->timeout;
+    list_init(&all);
+    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++) {
+        list_move_all(&port->wheel.slots[i], &all);
+    }
+    while ((websocket = first_of(&all))) {
+        websocket_watch(websocket);
+    }
+}
+
+static void wheel_advance(struct websocket_port *port)
+{
+    struct websocket_wheel *wheel = &port->wheel;
+    uint64_t now = loop_now_ms(net_loop(port->net));
+    struct list due;
+    struct websocket *websocket;
+    list_init(&due);
+    while (wheel->time_ms + GRAIN_MS <= now) {
+        wheel->time_ms += GRAIN_MS;
+        wheel->position = (wheel->position + 1) % WEBSOCKET_WHEEL_SLOTS;
+        list_move_all(&wheel->slots[wheel->position], &due);
+    }
+    while ((websocket = first_of(&due))) {
         list_remove(&websocket->node);
-        look(websocket);
+        websocket_check(websocket);
     }
 }
 
@@ -74,7 +107,7 @@ static void end_closing(struct websocket_port *port)
 {
     struct websocket *websocket;
     while ((websocket = first_of(&port->closing)) != NULL &&
-           net_has_passed(port->net, websocket->looked, port->settings->close_timeout)) {
+           net_has_passed(port->net, websocket->closing_since, port->settings->close_timeout)) {
         list_remove(&websocket->node);
         websocket_give_up(websocket, (enum conn_close_reason)websocket->reason);
     }
@@ -84,29 +117,39 @@ static void on_tick(void *arg)
 {
     struct websocket_port *port = arg;
     websocket_forget_shared(port);
-    look_after(port);
+    wheel_heed_settings(port);
+    wheel_advance(port);
     end_closing(port);
     if (port->count > 0)
-        loop_timer_start(port->tick, tick_ms(port->settings));
+        loop_timer_start(port->tick, GRAIN_MS);
 }
 
 static void wait_for_tick(struct websocket_port *port)
 {
-    if (!loop_timer_is_running(port->tick))
-        loop_timer_start(port->tick, tick_ms(port->settings));
+    if (!loop_timer_is_running(port->tick)) {
+        port->wheel.time_ms = loop_now_ms(net_loop(port->net)); /* it is empty */
+        loop_timer_start(port->tick, GRAIN_MS);
+    }
 }
 
 void websocket_watch(struct websocket *websocket)
 {
-    websocket->looked = net_stamp(websocket->port->net);
-    list_remove(&websocket->node);
-    list_append(&websocket->port->watched, &websocket->node);
+    struct websocket_wheel *wheel = &websocket->port->wheel;
     wait_for_tick(websocket->port);
+    /* The wheel may have to catch up with the time: it is from its own that slots count. */
+    uint64_t due = loop_now_ms(net_loop(websocket->port->net)) - wheel->time_ms +
+                   websocket_check_due_in(websocket);
+    uint64_t ahead = due / GRAIN_MS + 1;
+    if (ahead > WEBSOCKET_WHEEL_SLOTS - 1) {
+        ahead = WEBSOCKET_WHEEL_SLOTS - 1;
+    }
+    list_remove(&websocket->node);
+    list_append(&wheel->slots[(wheel->position + ahead) % WEBSOCKET_WHEEL_SLOTS], &websocket->node);
 }
 
 void websocket_await_close(struct websocket *websocket)
 {
-    websocket->looked = net_stamp(websocket->port->net);
+    websocket->closing_since = net_stamp(websocket->port->net);
     list_remove(&websocket->node);
     list_append(&websocket->port->closing, &websocket->node);
     wait_for_tick(websocket->port);
@@ -179,7 +222,10 @@ struct websocket_port *websocket_port_create(struct net *net,
     struct websocket_port *port = mem_zalloc(1, sizeof *port);
     port->net = net;
     port->settings = settings;
-    list_init(&port->watched);
+    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++)
+        list_init(&port->wheel.slots[i]);
+    port->wheel.ping_interval = settings->ping_interval;
+    port->wheel.timeout = settings->timeout;
     list_init(&port->throttled);
     list_init(&port->closing);
     list_init(&port->resumed);
@@ -212,11 +258,15 @@ size_t websocket_port_count(const struct websocket_port *port)
     return port->count;
 }
 
+static void end_all(struct list *list, enum conn_close_reason reason)
+{
+    LIST_FOREACH (node, list)
+        websocket_end(list_entry(node, struct websocket, node), reason);
+}
+
 void websocket_port_end(struct websocket_port *port, enum conn_close_reason reason)
 {
-    struct list *const lists[] = {&port->watched, &port->throttled};
-    for (size_t i = 0; i < 2; i++) {
-        LIST_FOREACH (node, lists[i])
-            websocket_end(list_entry(node, struct websocket, node), reason);
-    }
+    for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++)
+        end_all(&port->wheel.slots[i], reason);
+    end_all(&port->throttled, reason);
 }

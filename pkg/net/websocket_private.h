@@ -8,7 +8,7 @@
  *   websocket_input.c     what is received, the rate
  *   websocket_stream.c    a connection as a stream of bytes
  *   websocket_output.c    what is sent
- *   websocket_port.c      time-outs, pings, those over the rate
+ *   websocket_port.c      pings, time-outs, those over the rate
  *   websocket_lifetime.c  the end that a protocol has set for one
  */
 #ifndef NET_WEBSOCKET_PRIVATE_H
@@ -134,7 +134,7 @@ struct websocket_rest {
 };
 
 struct websocket {
-    struct list node; /* in the port's watched, throttled or closing */
+    struct list node; /* in a slot of the port's wheel, or in throttled or closing */
     struct websocket_port *port;
     struct conn *conn;
     union {
@@ -146,7 +146,7 @@ struct websocket {
     struct websocket_rest *rest;     /* NULL: none */
     struct websocket_lifetime *life; /* NULL: no end is set */
     uint64_t rate_due_us;            /* when, at the rate, all that was taken had been due */
-    uint32_t looked;                 /* stamp: looked after last, or closing since */
+    uint32_t closing_since;          /* stamp */
     uint32_t pinged;                 /* stamp */
     uint32_t rest_limit;             /* 0: ws.max_message */
     uint16_t code;                   /* of the first Close; 0: none yet */
@@ -163,14 +163,23 @@ struct websocket_shared {
     struct frame *message;
 };
 
+/* Open connections by when they are to be checked: websocket_port.c. */
+#define WEBSOCKET_WHEEL_SLOTS 512
+struct websocket_wheel {
+    struct list slots[WEBSOCKET_WHEEL_SLOTS];
+    size_t position;                /* the slot that was checked last */
+    uint64_t time_ms;               /* when it was due */
+    int64_t ping_interval, timeout; /* the settings that the places follow from */
+};
+
 struct websocket_port {
     struct net *net;
     const struct websocket_settings *settings;
     size_t count;
-    struct list watched;   /* OPEN, longest not looked after first */
-    struct list throttled; /* OPEN, over the rate */
-    struct list closing;   /* CLOSING, oldest first */
-    struct list resumed;   /* rests to be presented again */
+    struct websocket_wheel wheel; /* OPEN */
+    struct list throttled;        /* OPEN, over the rate */
+    struct list closing;          /* CLOSING, oldest first */
+    struct list resumed;          /* rests to be presented again */
     struct loop_task present;
     struct loop_timer *tick;     /* runs while there are connections */
     struct loop_timer *throttle; /* runs while some are throttled */

@@ -52,6 +52,28 @@ static void items_are_linked_and_unlinked(void **state)
     assert_order(&head, "acdb");
 }
 
+static void all_nodes_move_to_another_list(void **state)
+{
+    struct item items[4];
+    struct list head, other;
+
+    list_init(&head);
+    list_init(&other);
+    for (int i = 0; i < 4; i++) {
+        items[i].name = (char)('a' + i);
+        list_append(i < 1 ? &other : &head, &items[i].node);
+    }
+    list_move_all(&head, &other);
+    assert_true(list_is_empty(&head));
+    assert_order(&other, "abcd");
+    list_move_all(&head, &other);
+    assert_order(&other, "abcd");
+    list_remove(&items[3].node);
+    list_move_all(&other, &head);
+    assert_true(list_is_empty(&other));
+    assert_order(&head, "abc");
+}
+
 static void nodes_may_go_while_the_list_is_walked(void **state)
 {
     struct item items[5];
@@ -78,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(items_are_linked_and_unlinked),
+        cmocka_unit_test(all_nodes_move_to_another_list),
         cmocka_unit_test(nodes_may_go_while_the_list_is_walked),
     };
 

@@ -210,6 +210,61 @@ static void test_pings_keep_alive(void **state)
     close(fd);
 }
 
+/* The loop's time of the next ping, ms; the client sends something every so many ms (0: only the
+ * pongs). */
+static uint64_t next_ping_ms(int fd, uint64_t every)
+{
+    struct writer got = {0};
+    uint64_t until = loop_now_ms(place.f->loop) + 60000;
+    uint64_t send_at = loop_now_ms(place.f->loop) + every;
+    while (got.len == 0) {
+        assert_true(loop_now_ms(place.f->loop) < until);
+        loop_skip(place.f->loop, 50);
+        loop_turn(place.f->loop, 0);
+        if (every > 0 && loop_now_ms(place.f->loop) >= send_at) {
+            send_control(fd, WEBSOCKET_FRAME_PONG);
+            loop_turn(place.f->loop, 0);
+            send_at += every;
+        }
+        assert_true(fixture_read(fd, &got));
+    }
+    writer_free(&got);
+    send_control(fd, WEBSOCKET_FRAME_PONG);
+    loop_turn(place.f->loop, 0);
+    return loop_now_ms(place.f->loop);
+}
+
+/* Every ws.ping_interval to within half a second, however much the client sends. */
+static void test_pings_are_on_time(void **state)
+{
+    static const uint64_t every[] = {0, 500, 3000, 19000};
+    for (size_t i = 0; i < sizeof every / sizeof *every; i++) {
+        int fd;
+        struct talk *talk = place_open(&fd);
+        uint64_t last = next_ping_ms(fd, every[i]);
+        for (int round = 0; round < 5; round++) {
+            uint64_t now = next_ping_ms(fd, every[i]);
+            assert_in_range(now - last, 20000, 20500);
+            last = now;
+        }
+        assert_int_equal(talk->closed, 0);
+        close(fd);
+        WAIT_FOR(place.f, talk->closed == 1);
+    }
+}
+
+/* A reload counts for connections that are there. */
+static void test_a_shorter_interval_counts_at_once(void **state)
+{
+    int fd;
+    struct talk *talk = place_open(&fd);
+    uint64_t began = next_ping_ms(fd, 0);
+    place_set("ws.ping_interval=2s");
+    assert_in_range(next_ping_ms(fd, 0) - began, 2000, 2500);
+    assert_int_equal(talk->closed, 0);
+    close(fd);
+}
+
 /* Acknowledgements of the kernel do not count. */
 static void test_silence(void **state)
 {
@@ -523,6 +578,8 @@ int main(void)
         PLACE_TEST(test_closing_the_listeners_connections),
         PLACE_TEST(test_idle_holds_nothing),
         PLACE_TEST(test_pings_keep_alive),
+        PLACE_TEST(test_pings_are_on_time),
+        PLACE_TEST(test_a_shorter_interval_counts_at_once),
         PLACE_TEST(test_silence),
         PLACE_TEST(test_neither_pings_nor_time_outs),
         PLACE_TEST(test_silence_on_a_unix_socket),
