@@ -241,8 +241,8 @@ static void test_every_split(void **state)
 /* 7.4: which codes a peer may send. */
 static void test_close_codes(void **state)
 {
-    static const unsigned good[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009,
-                                    1010, 1011, 3000, 3999, 4000, 4999};
+    static const unsigned good[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010,
+                                    1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999};
     static const unsigned bad[] = {0,    1,    999,  1004, 1005, 1006, 1015,
                                    1016, 1100, 2000, 2999, 5000, 65535};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
