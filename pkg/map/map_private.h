@@ -23,8 +23,9 @@
 
 #define NODE_ID_LENGTH 12
 #define EPOCH_LENGTH   16
-#define RENEWAL_LISTS  20 /* the shortest wait of the longest client.ttl is a fraction of a second \
-                           */
+#define RENEWAL_LISTS                                                                              \
+    20 /* the shortest wait of the longest client.ttl is a fraction of a second                    \
+        */
 
 enum op_kind {
     OP_OPEN,
