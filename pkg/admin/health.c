@@ -12,6 +12,7 @@
 struct health {
     struct map *map;
     bool draining;
+    bool local;
 };
 
 static void respond_text(struct http_request *request, int status, const char *text)
@@ -43,11 +44,17 @@ static bool is_asked(struct http_request *request, const char *key)
 
 static void on_readyz(void *arg, struct http_request *request)
 {
-    const struct health *health = arg;
+    struct health *health = arg;
     const char *why = NULL;
     char text[160];
     if (health_is_ready(health, &why)) {
+        health->local = false; /* whatever is lost from now on, it has started */
         respond_text(request, 200, "ready\n");
+        return;
+    }
+    if (is_asked(request, "local") && !health->local && !health->draining) {
+        snprintf(text, sizeof text, "as ready as any other front-end: %s\n", why);
+        respond_text(request, 200, text);
         return;
     }
     snprintf(text, sizeof text, "not ready: %s\n", why);
@@ -69,6 +76,7 @@ struct health *health_create(struct map *map)
 {
     struct health *health = mem_zalloc(1, sizeof *health);
     health->map = map;
+    health->local = true;
     return health;
 }
 
@@ -92,4 +100,9 @@ void health_destroy(struct health **health)
 void health_set_draining(struct health *health)
 {
     health->draining = true;
+}
+
+void health_set_local(struct health *health, bool local)
+{
+    health->local = local;
 }

@@ -4,6 +4,7 @@
  *   GET /healthz             200 while the loop turns
  *   GET /readyz              200 when this front-end can serve, else 503 and the reason
  *   GET /readyz?balancer     the same with 404: no new clients, and those that are there stay
+ *   GET /readyz?local        503 only for a reason of this front-end alone, else 200
  *   GET /metrics             Prometheus text format 0.0.4
  */
 #ifndef ADMIN_HEALTH_H
@@ -25,6 +26,8 @@ void health_add_probes(struct health *health, struct http_router *router);
 void health_add_pages(struct health *health, struct http_router *router);
 /* Not ready from now on, whatever the map says: the front-end is going to end. */
 void health_set_draining(struct health *health);
+/* Whether what the map lacks is a reason of this front-end alone: true until it is set. */
+void health_set_local(struct health *health, bool local);
 /* What /readyz says; why (may be NULL) gets a static text when not. */
 bool health_is_ready(const struct health *health, const char **why);
 

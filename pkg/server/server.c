@@ -140,6 +140,7 @@ static void add_listeners(struct server *server, const struct configuration *con
     health_add_probes(server->health, server->admin_router);
     health_add_pages(server->health, server->admin_router);
     health_add_probes(server->health, server->bare_router);
+    server->alone = alone_create(server->loop, server->map, server->health);
     server->admin = admin_create(server->map, server->health, &configuration->admin,
                                  configuration->lobby.space, TRACKER_VERSION);
     admin_add_routes(server->admin, server->admin_router);
@@ -218,6 +219,7 @@ static void stop(struct server *server)
     q3master_service_destroy(&server->q3master);
     bans_destroy(&server->bans);
     admin_destroy(&server->admin);
+    alone_destroy(&server->alone);
     health_destroy(&server->health);
     http_router_destroy(&server->admin_router);
     http_router_destroy(&server->bare_router);

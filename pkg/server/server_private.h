@@ -14,6 +14,7 @@
 #include "auth/bucket.h"
 #include "auth/token.h"
 #include "redis/embedded.h"
+#include "server/alone.h"
 #include "server/configuration.h"
 #include "server/listeners.h"
 
@@ -37,6 +38,7 @@ struct server {
     struct http_router *admin_router;
     struct http_router *bare_router;
     struct health *health;
+    struct alone *alone;
     struct admin *admin;
     struct listeners *listeners;
     struct access_list *access;

@@ -48,6 +48,18 @@ def test_not_ready_when_published_messages_do_not_arrive(t):
     t.wait_until(frontend.ready, 15, "ready again")
 
 
+def test_a_loss_that_all_share_is_not_local(t):
+    """An orchestrator that has no other one to send clients to leaves it among those that serve."""
+    redis = t.redis()
+    frontends = t.frontends(2, redis)
+    assert [frontend.http("/readyz?local")[0] for frontend in frontends] == [200, 200]
+    redis.kill()
+    for frontend in frontends:
+        t.wait_until(lambda: not frontend.ready(), 10, "not ready")
+        assert frontend.http("/readyz?local")[::2] == (
+            200, b"as ready as any other front-end: no connection to Redis\n")
+
+
 class Forwarder:
     """Between a front-end and Redis. While `deaf`, what Redis publishes does not pass."""
 
@@ -110,6 +122,25 @@ def test_events_that_never_arrive(t):
     assert frontend.http("/readyz")[:1] == (503,)
     forwarder.deaf = False
     t.wait_until(frontend.ready, 10, "ready")
+
+
+def test_what_one_frontend_alone_has_lost_is_local(t):
+    """The events of Redis reach the other one: known from what that publishes of itself."""
+    redis = t.redis()
+    forwarder = Forwarder(t, redis)
+    frontend, other = t.frontend(forwarder.url), t.frontend(redis)
+    t.wait_until(lambda: frontend.ready() and other.ready())
+    forwarder.deaf = True
+    t.wait_until(lambda: not frontend.ready(), 10, "not ready")
+    assert frontend.http("/readyz?local")[0] == 200, "nothing is known of the other one yet"
+    t.wait_until(lambda: frontend.http("/readyz?local")[0] == 503, 30, "it is local")
+    assert frontend.http("/readyz?local&balancer")[0] == 404
+    assert other.http("/readyz?local")[2] == b"ready\n"
+    # Alone with the loss, it is as ready as any.
+    other.stop()
+    t.wait_until(lambda: frontend.http("/readyz?local")[0] == 200, 15, "there is no better one")
+    forwarder.deaf = False
+    t.wait_until(frontend.ready, 10, "ready again")
 
 
 def test_a_return_of_redis_is_no_doubt(t):

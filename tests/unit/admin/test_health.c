@@ -140,6 +140,17 @@ static void test_not_ready_without_redis(void **state)
     assert_non_null(why);
     expect(stage, "/readyz", "503", "not ready: ");
     expect(stage, "/healthz", "200", "ok");
+    expect(stage, "/readyz?local", "503", "not ready: ");
+    health_set_local(stage->health, false);
+    expect(stage, "/readyz?local", "200", "as ready as any other front-end: ");
+    expect(stage, "/readyz?local&balancer", "200", "as ready as any other front-end: ");
+    expect(stage, "/readyz?balancer", "404", "not ready: ");
+    expect(stage, "/readyz", "503", "not ready: ");
+    health_set_local(stage->health, true);
+    expect(stage, "/readyz?balancer&local", "404", "not ready: ");
+    health_set_local(stage->health, false);
+    health_set_draining(stage->health);
+    expect(stage, "/readyz?local", "503", "not ready: draining\n");
 }
 
 static void test_pages(void **state)
