@@ -2,6 +2,7 @@
 #include "admin/admin.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,25 +134,51 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
 
 /* Answers. */
 
-void admin_respond_json(struct http_request *request, int status, const struct writer *json)
+const char *admin_stale_header(bool stale)
 {
-    const char *headers = status == 401
-                              ? "WWW-Authenticate: Bearer realm=\"tracker\"\r\n"
-                                "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                              : "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    return stale ? "Tracker-Stale: true\r\n" : "";
+}
+
+void admin_respond_read(struct http_request *request, int status, const struct writer *json,
+                        bool stale)
+{
+    char headers[256];
+    snprintf(headers, sizeof headers,
+             "%s%sCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+             status == 401 ? "WWW-Authenticate: Bearer realm=\"tracker\"\r\n" : "",
+             admin_stale_header(stale));
     http_respond(request, status, JSON_TYPE, headers, writer_bytes_written(json));
 }
 
-void admin_respond_error(struct http_request *request, int status, const char *why)
+void admin_respond_json(struct http_request *request, int status, const struct writer *json)
+{
+    admin_respond_read(request, status, json, false);
+}
+
+void admin_write_stale(struct json_writer *json, bool stale)
+{
+    if (!stale)
+        return;
+    json_write_name(json, "stale");
+    json_write_boolean(json, true);
+}
+
+void admin_respond_read_error(struct http_request *request, int status, const char *why, bool stale)
 {
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     json_write_object_begin(&json);
     json_write_member(&json, "error", bytes_from_string(why));
+    admin_write_stale(&json, stale);
     json_write_object_end(&json);
     writer_u8(&text, '\n');
-    admin_respond_json(request, status, &text);
+    admin_respond_read(request, status, &text, stale);
     writer_free(&text);
+}
+
+void admin_respond_error(struct http_request *request, int status, const char *why)
+{
+    admin_respond_read_error(request, status, why, false);
 }
 
 /* Spaces. */

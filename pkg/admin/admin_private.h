@@ -49,7 +49,17 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
 /* What the stricter of two says: off only when both are. */
 enum admin_access admin_either(int page, int api);
 void admin_respond_json(struct http_request *request, int status, const struct writer *json);
+/* stale: with the header line that says so; the text has the member already (admin_write_stale). */
+void admin_respond_read(struct http_request *request, int status, const struct writer *json,
+                        bool stale);
 void admin_respond_error(struct http_request *request, int status, const char *why);
+/* Of an answer from the view. */
+void admin_respond_read_error(struct http_request *request, int status, const char *why,
+                              bool stale);
+/* The member "stale" of the object that is being written, when it is. */
+void admin_write_stale(struct json_writer *json, bool stale);
+/* The header line of a stale answer, or "". */
+const char *admin_stale_header(bool stale);
 /* The space that the query names; NULL: there is none, which has been answered. */
 struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request);
 /* The same, and without one in the query that of the game servers. */
@@ -74,7 +84,8 @@ void api_nodes_read(struct admin *admin);
 void api_end(struct admin *admin);
 
 /* servers.c */
-void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space);
+void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space,
+                    bool stale);
 /* One server, as an object; nodes: for the name of its front-end, NULL: without. */
 void servers_write(struct json_writer *json, const struct map_entry *entry, struct listed *listed,
                    const struct map_nodes *nodes);
@@ -96,6 +107,7 @@ struct entry_format {
     size_t max_state;              /* bytes of the state */
     bool addresses;                /* they are shown */
     uint32_t partitions;           /* of the space */
+    bool stale;                    /* one alone: the view may lack what was acknowledged */
     const struct map_nodes *nodes; /* for their names; NULL: without */
 };
 void entries_write(struct json_writer *json, const struct map_entry *entry,

@@ -1,6 +1,7 @@
 /*
  * api: requests about the map. Each waits until the front-ends' names are fresh and the view is
- * complete, and is answered exactly once, at the end of the process too.
+ * complete and has what was acknowledged before (map/view.h), and is answered exactly once, at the
+ * end of the process too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 
 static const char clients_path[] = "/api/v1/clients/";
 
-typedef void (*answer)(struct admin *admin, struct http_request *request,
-                       struct admin_space *space);
+/* stale: the view may lack what was acknowledged; the answer says so. */
+typedef void (*answer)(struct admin *admin, struct http_request *request, struct admin_space *space,
+                       bool stale);
 
 /* A request that waits. */
 struct call {
@@ -25,6 +27,8 @@ struct call {
     struct admin_space *space; /* NULL: it needs none */
     struct map_read *read;
     bool held;
+    bool stale;
+    enum map_read_scope scope;
     answer answer;
 };
 
@@ -42,15 +46,15 @@ static void finish_call(struct call *call, const char *why)
     if (why)
         admin_respond_error(call->request, 503, why);
     else
-        call->answer(call->admin, call->request, call->space);
+        call->answer(call->admin, call->request, call->space, call->stale);
     end_call(call);
 }
 
 static void on_read(void *arg, bool known, bool stale)
 {
     struct call *call = arg;
-    (void)stale; /* what is known is shown, as the page goes on to show it */
     call->read = NULL;
+    call->stale = stale; /* what is known is shown, as the page goes on to show it */
     finish_call(call, known ? NULL : "the map is not known yet");
 }
 
@@ -69,7 +73,7 @@ static void read_view(struct call *call)
     call->held = true;
     list_remove(&call->link);
     list_append(&call->admin->reading, &call->link);
-    call->read = map_read(view, NULL, on_read, call);
+    call->read = map_read(view, call->scope, on_read, call);
 }
 
 void api_nodes_read(struct admin *admin)
@@ -79,10 +83,11 @@ void api_nodes_read(struct admin *admin)
 }
 
 static void begin_call(struct admin *admin, struct http_request *request, struct admin_space *space,
-                       answer function)
+                       enum map_read_scope scope, answer function)
 {
     struct call *call = mem_zalloc(1, sizeof *call);
-    *call = (struct call){.admin = admin, .request = request, .space = space, .answer = function};
+    *call = (struct call){
+        .admin = admin, .request = request, .space = space, .scope = scope, .answer = function};
     list_init(&call->link);
     list_append(&admin->asking, &call->link);
     if (!admin_nodes_refresh(admin))
@@ -106,11 +111,32 @@ static struct entry_format format_of(const struct admin *admin, const struct adm
                                  .nodes = admin->nodes};
 }
 
-static void respond(struct http_request *request, int status, struct writer *text)
+static void respond_read(struct http_request *request, struct writer *text, bool stale)
 {
     writer_u8(text, '\n');
-    admin_respond_json(request, status, text);
+    admin_respond_read(request, 200, text, stale);
     writer_free(text);
+}
+
+static void respond(struct http_request *request, struct writer *text)
+{
+    respond_read(request, text, false);
+}
+
+/* ?consistent=1: what other front-ends have acknowledged is included too. False: it was answered.
+ */
+static bool read_scope(struct http_request *request, enum map_read_scope *scope)
+{
+    struct bytes text = http_request_query(request, "consistent");
+    *scope = MAP_READ_HERE;
+    if (text.len == 0 || bytes_equal(text, BYTES_LITERAL("0")) ||
+        bytes_equal(text, BYTES_LITERAL("false")))
+        return true;
+    *scope = MAP_READ_EVERYWHERE;
+    if (bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true")))
+        return true;
+    admin_respond_error(request, 400, "consistent: 1 or 0 is expected");
+    return false;
 }
 
 /* GET /api/v1/clients */
@@ -156,7 +182,7 @@ static size_t read_limit(struct bytes text, int64_t max)
 }
 
 static void answer_clients(struct admin *admin, struct http_request *request,
-                           struct admin_space *space)
+                           struct admin_space *space, bool stale)
 {
     const struct admin_settings *settings = admin->settings;
     const struct entry_format format = format_of(admin, space);
@@ -173,6 +199,7 @@ static void answer_clients(struct admin *admin, struct http_request *request,
     }
     json_write_object_begin(&json);
     json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    admin_write_stale(&json, stale);
     json_write_name(&json, "count");
     json_write_integer(&json, (int64_t)count);
     json_write_name(&json, "clients");
@@ -192,17 +219,19 @@ static void answer_clients(struct admin *admin, struct http_request *request,
         writer_free(&next);
     }
     json_write_object_end(&json);
-    respond(request, 200, &text);
+    respond_read(request, &text, stale);
 }
 
 /* The request that waits is held by a call, its space by the query. */
 static void begin_space_call(struct admin *admin, struct http_request *request, answer function)
 {
-    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+    enum map_read_scope scope;
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api) ||
+        !read_scope(request, &scope))
         return;
     struct admin_space *space = admin_space_asked(admin, request);
     if (space)
-        begin_call(admin, request, space, function);
+        begin_call(admin, request, space, scope, function);
 }
 
 static void on_clients(void *arg, struct http_request *request)
@@ -213,7 +242,7 @@ static void on_clients(void *arg, struct http_request *request)
 /* GET /api/v1/clients/ID: the whole state. */
 
 static void answer_client(struct admin *admin, struct http_request *request,
-                          struct admin_space *space)
+                          struct admin_space *space, bool stale)
 {
     struct entry_format format = format_of(admin, space);
     struct bytes id = http_request_path(request);
@@ -223,12 +252,13 @@ static void answer_client(struct admin *admin, struct http_request *request,
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     if (!entry) {
-        admin_respond_error(request, 404, "there is no client with this id");
+        admin_respond_read_error(request, 404, "there is no client with this id", stale);
         return;
     }
     format.max_state = SIZE_MAX;
+    format.stale = stale;
     entries_write(&json, entry, &format);
-    respond(request, 200, &text);
+    respond_read(request, &text, stale);
 }
 
 static void on_client(void *arg, struct http_request *request)
@@ -241,33 +271,36 @@ static void on_client(void *arg, struct http_request *request)
 static void on_servers(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
-    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api))
+    enum map_read_scope scope;
+    if (!admin_allows(admin, request, (enum admin_access)admin->settings->api) ||
+        !read_scope(request, &scope))
         return;
     struct admin_space *space = admin_space_of_servers(admin, request);
     if (space)
-        begin_call(admin, request, space, servers_answer);
+        begin_call(admin, request, space, scope, servers_answer);
 }
 
 /* GET /api/v1/nodes */
 
 static void answer_nodes(struct admin *admin, struct http_request *request,
-                         struct admin_space *space)
+                         struct admin_space *space, bool stale)
 {
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     (void)space;
+    (void)stale;
     json_write_object_begin(&json);
     json_write_name(&json, "nodes");
     entries_write_nodes(&json, admin->nodes);
     json_write_object_end(&json);
-    respond(request, 200, &text);
+    respond(request, &text);
 }
 
 static void on_nodes(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
     if (admin_allows(admin, request, (enum admin_access)admin->settings->api))
-        begin_call(admin, request, NULL, answer_nodes);
+        begin_call(admin, request, NULL, MAP_READ_HERE, answer_nodes);
 }
 
 /* GET /api/v1/stats: of the view what is there, so that it never waits for Redis. */
@@ -287,7 +320,7 @@ static void on_stats(void *arg, struct http_request *request)
     stats_write(&json, admin, space, true);
     if (held)
         admin_space_release(space);
-    respond(request, 200, &text);
+    respond(request, &text);
 }
 
 /* GET /api/v1/shard */
@@ -316,7 +349,7 @@ static void on_shard(void *arg, struct http_request *request)
     json_write_name(&json, "partitions");
     json_write_integer(&json, partitions);
     json_write_object_end(&json);
-    respond(request, 200, &text);
+    respond(request, &text);
 }
 
 void api_add_routes(struct admin *admin, struct http_router *router)

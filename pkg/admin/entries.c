@@ -107,6 +107,7 @@ void entries_write(struct json_writer *json, const struct map_entry *entry,
     if (state.data)
         write_state(json, state, format->max_state);
     write_properties(json, entry);
+    admin_write_stale(json, format->stale);
     json_write_object_end(json);
 }
 

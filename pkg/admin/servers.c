@@ -3,7 +3,8 @@
  * servers of the lobby's space, with an entity tag, so that who asks again is told in a few bytes
  * that nothing has changed.
  *
- * The tag is made of the answer: all front-ends that know the same list give the same one.
+ * The tag is made of the answer: all front-ends that know the same list give the same one. A stale
+ * answer says so in its text, and so has another tag.
  */
 #include <stdio.h>
 #include <string.h>
@@ -129,13 +130,14 @@ void servers_write(struct json_writer *json, const struct map_entry *entry, stru
 }
 
 static void write_all(struct writer *text, const struct admin *admin,
-                      const struct admin_space *space, const struct filter *filter)
+                      const struct admin_space *space, const struct filter *filter, bool stale)
 {
     size_t count;
     struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
     struct json_writer json = json_writer_over(text);
     json_write_object_begin(&json);
     json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
+    admin_write_stale(&json, stale);
     json_write_name(&json, "servers");
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
@@ -163,7 +165,8 @@ static void make_tag(struct bytes text, char tag[TAG_SIZE])
     tag[at] = 0;
 }
 
-void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space)
+void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space,
+                    bool stale)
 {
     struct filter filter;
     struct writer text = {0};
@@ -172,9 +175,10 @@ void servers_answer(struct admin *admin, struct http_request *request, struct ad
         admin_respond_error(request, 400, "empty and full: true, false or only is expected");
         return;
     }
-    write_all(&text, admin, space, &filter);
+    write_all(&text, admin, space, &filter, stale);
     make_tag(writer_bytes_written(&text), tag);
-    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n", tag);
+    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s", tag,
+             admin_stale_header(stale));
     if (admin_has_tag(http_request_header(request, "If-None-Match"), tag))
         http_respond(request, 304, NULL, headers, (struct bytes){0});
     else

@@ -29,6 +29,7 @@
 
 struct batch {
     struct partition *partition;
+    uint64_t number;
     struct list ops;
     size_t count;
     size_t bytes;
@@ -308,6 +309,7 @@ static void send(struct batch *batch)
     }
     memmove(all + arguments.key_count, arguments.values,
             arguments.value_count * sizeof *arguments.values);
+    batch->number = partition->batch_number;
     partition->batch_count++;
     metrics_observe(HISTOGRAM_BATCH, batch->count);
     redis_eval(partition->map->link, &script_apply, on_reply, batch, arguments.key_count,
@@ -375,11 +377,24 @@ static void gather(struct batch *batch)
     }
 }
 
-void batch_send_all(struct partition *partition)
+/* In a new epoch: whether all that Redis may lack (entries, and closes that it may not know) has
+ * been sent, or cannot be put there for now. Once it has been judged, the view can be read as if
+ * nothing had happened. */
+static void note_restored(struct partition *partition)
 {
-    /* What came back stands before all that waits: it goes first, once all of it is back. */
-    if (!list_is_empty(&partition->requeued))
+    uint64_t now = loop_now_ms(partition->map->loop);
+    if (!partition->restoring || partition->restored_by || partition->state != PARTITION_READY ||
+        now < partition->restore_from_ms || !list_is_empty(&partition->queue))
         return;
+    if (!list_is_empty(&partition->unconfirmed) &&
+        list_entry(partition->unconfirmed.next, struct owned, link)->renew_at <= now)
+        return;
+    partition->restored_by = partition->batch_number;
+    partition->restoring = partition->batch_count > 0;
+}
+
+static void send_waiting(struct partition *partition)
+{
     while (partition->state == PARTITION_READY &&
            partition->batch_count < (size_t)partition->map->redis->inflight) {
         struct batch *batch = mem_zalloc(1, sizeof *batch);
@@ -392,6 +407,15 @@ void batch_send_all(struct partition *partition)
         }
         send(batch);
     }
+}
+
+void batch_send_all(struct partition *partition)
+{
+    /* What came back stands before all that waits: it goes first, once all of it is back. */
+    if (!list_is_empty(&partition->requeued))
+        return;
+    send_waiting(partition);
+    note_restored(partition);
 }
 
 /* Back from a batch that was not judged. What sweeps and restores asked for, they ask again. */
@@ -457,16 +481,18 @@ static void take_results(struct batch *batch, struct bytes text)
     struct cursor rest = behind_lines(cursor, batch->resumes ? batch->count : 0);
     partition->refused = false;
     partition->revision = revision;
+    partition->restoring &= !partition->restored_by || batch->number < partition->restored_by;
     partition_set_time(partition, now);
     while (!list_is_empty(&batch->ops)) {
         struct op *op = list_entry(batch->ops.next, struct op, link);
         list_remove(&op->link);
-        result_take(op, next_line(&cursor), &rest, revision);
+        result_take(op, next_line(&cursor), &rest);
     }
 }
 
 static void put_all_back(struct batch *batch)
 {
+    batch->partition->restored_by = 0;
     while (!list_is_empty(&batch->ops))
         put_back(batch->partition, list_entry(batch->ops.next, struct op, link));
 }

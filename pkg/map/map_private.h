@@ -147,10 +147,13 @@ struct partition {
     char epoch[EPOCH_LENGTH + 1];
     uint64_t link_number;
     uint64_t batch_number;
-    uint64_t revision;   /* the last that a reply carried */
-    uint64_t hold_until; /* Redis's clock */
-    unsigned epochs;     /* counts the epochs seen here */
-    bool greeted;        /* at least once */
+    uint64_t revision;    /* the last that a reply carried: no acknowledged write has a greater */
+    uint64_t hold_until;  /* Redis's clock */
+    uint64_t down_ms;     /* AWAY: since when */
+    unsigned epochs;      /* counts the epochs seen here */
+    bool restoring;       /* since the new epoch not all that it may lack has been put back */
+    uint64_t restored_by; /* restoring: the last batch with any of it; 0: not all is sent */
+    bool greeted;         /* at least once */
     enum redis_refusal refusal;
     bool refused;    /* the last batch or hello was refused by Redis */
     bool unreadable; /* what is stored has a format that we do not understand */
@@ -192,11 +195,7 @@ struct map_session {
     uint32_t pending;
     char *certificate; /* NULL: none is known */
     char fence[ID_FENCE_LENGTH + 1];
-    /* Per partition: the revision of its last write. Behind them stands the address, as text. */
-    struct session_mark {
-        uint64_t revision;
-        unsigned epochs;
-    } written[];
+    char address[];
 };
 
 /* An answer that is being delivered; they nest when `done` asks for more. On the stack. */
@@ -310,7 +309,7 @@ void op_forget_session(struct op *op, bool leave);
 void op_check_deadlines(void *map);
 
 /* result.c: one line of apply's reply. bodies: what stands behind the lines, not yet taken. */
-void result_take(struct op *op, struct bytes line, struct cursor *bodies, uint64_t revision);
+void result_take(struct op *op, struct bytes line, struct cursor *bodies);
 /* Parked operations whose time has come go back to the queue. */
 void result_unpark(struct partition *partition, uint64_t now_ms);
 

@@ -171,11 +171,15 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     partition->state = PARTITION_READY;
     partition->audit_due = true;
     partition->greeted = true;
+    partition->restored_by = 0;
     if (other)
         begin_epoch(partition, epoch);
     batch_requeue(partition);
     owned_unconfirm_all(partition);
     rejoin_rooms(partition);
+    if (other)
+        partition->restoring =
+            !list_is_empty(&partition->unconfirmed) || !list_is_empty(&partition->queue);
     partition_wake(partition);
     sweep_start(partition);
     map_check_serving(partition->map);
@@ -268,6 +272,8 @@ void partition_link_up(struct partition *partition)
 
 void partition_link_down(struct partition *partition)
 {
+    if (partition->state != PARTITION_AWAY)
+        partition->down_ms = loop_now_ms(partition->map->loop);
     partition->state = PARTITION_AWAY;
     loop_timer_stop(partition->greet_timer);
     loop_timer_stop(partition->sweep_timer);

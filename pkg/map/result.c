@@ -137,26 +137,9 @@ static void was_closed(struct op *op)
     closes_remember(op->partition, op);
 }
 
-static void mark_written(const struct op *op, struct map_session *session, uint64_t revision)
-{
-    if (!session)
-        return;
-    struct session_mark *mark = &session->written[op->partition->index];
-    mark->revision = revision;
-    mark->epochs = op->partition->epochs;
-}
-
-static void was_set(const struct op *op, uint64_t revision)
-{
-    struct owned *owned = owned_find(op->partition, id_of(op));
-    if (owned && !strcmp(owned->session->fence, op->fence))
-        mark_written(op, owned->session, revision);
-}
-
-static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, uint64_t revision)
+static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
 {
     uint64_t version = bytes_decimal(bytes_next_word(&words));
-    mark_written(op, op->session, revision);
     switch ((enum op_kind)op->kind) {
     case OP_OPEN:
     case OP_CLAIM:
@@ -168,9 +151,6 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
         break;
     case OP_RESTORE:
         was_restored(op, version);
-        break;
-    case OP_SET:
-        was_set(op, revision);
         break;
     case OP_RESUME:
         take_resumed(op, version, cursor_take(bodies, bytes_decimal(words)));
@@ -191,6 +171,7 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies, ui
     case OP_ORPHAN:
         was_orphaned(op);
         break;
+    case OP_SET:
     case OP_BURY:
     case OP_OFFLINE:
     case OP_REGISTER:
@@ -357,12 +338,12 @@ static void take_refusal(struct op *op, bool wrong_type)
     finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
 }
 
-void result_take(struct op *op, struct bytes line, struct cursor *bodies, uint64_t revision)
+void result_take(struct op *op, struct bytes line, struct cursor *bodies)
 {
     struct bytes rest = line, word = bytes_next_word(&rest);
     op->sent = false;
     if (bytes_equal(word, BYTES_LITERAL("ok"))) {
-        take_ok(op, rest, bodies, revision);
+        take_ok(op, rest, bodies);
     } else if (bytes_equal(word, BYTES_LITERAL("stale"))) {
         finish(op, MAP_STALE, 0);
     } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {

@@ -25,14 +25,13 @@ const char *map_result_name(enum map_result result)
 struct map_session *map_session_create(struct map_space *space, const char *protocol,
                                        const char *address, const struct map_sink *sink, void *arg)
 {
-    size_t marks = space->count * sizeof *((struct map_session *)NULL)->written;
     size_t address_size = strlen(address) + 1;
-    struct map_session *session = mem_zalloc(1, sizeof *session + marks + address_size);
+    struct map_session *session = mem_zalloc(1, sizeof *session + address_size);
     session->space = space;
     session->sink = sink;
     session->arg = arg;
     session->protocol = protocol;
-    memcpy((char *)session->written + marks, address, address_size);
+    memcpy(session->address, address, address_size);
     id_make_hex(session->fence, ID_FENCE_LENGTH);
     list_init(&session->owned);
     list_init(&session->ops);
@@ -43,7 +42,7 @@ struct map_session *map_session_create(struct map_space *space, const char *prot
 
 const char *session_address(const struct map_session *session)
 {
-    return (const char *)(session->written + session->space->count);
+    return session->address;
 }
 
 void map_session_set_certificate(struct map_session *session, const char *certificate)

@@ -84,8 +84,8 @@ static const struct config_setting settings[] = {
                 .help = "How long the view is kept when nobody needs it any more."),
     MAP_SETTING("view.wait", CONFIG_DURATION, view_wait, "2s", .min = 100, .max = 60000,
                 .flags = CONFIG_RELOADABLE,
-                .help = "How long a read waits for the client's own last write before the map is "
-                        "read again."),
+                .help = "How long a read waits for acknowledged writes before the map is read "
+                        "again."),
     MAP_SETTING("presence.reread", CONFIG_DURATION, presence_reread, "30s", .min = 1000,
                 .max = 3600000, .flags = CONFIG_RELOADABLE,
                 .help = "How often the status of each watched user is read again although nothing "

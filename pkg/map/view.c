@@ -27,6 +27,8 @@ struct map_view *view_create(struct map_space *space)
     list_init(&view->order);
     list_init(&view->watchers);
     list_init(&view->reads);
+    list_init(&view->asking);
+    view->send_ask = (struct loop_task){.callback = view_ask_send, .arg = view};
     list_init(&view->tombstones);
     view->turn.kind = ORDER_TURN;
     list_append(&view->order, &view->turn.link);
@@ -99,6 +101,7 @@ void view_free(struct map_space *space)
     free_parts(view);
     clear_turn(view);
     reads_free(view);
+    view_ask_free(view);
     cursors_free_all(view);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next)
@@ -115,7 +118,9 @@ void view_free(struct map_space *space)
 
 static void look_at_reads(void *arg)
 {
-    reads_check(arg);
+    struct map_view *view = arg;
+    reads_check(view);
+    view_ask_retry(view);
 }
 
 static void linger_over(void *arg)

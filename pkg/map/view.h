@@ -103,16 +103,22 @@ struct map_entry *map_cursor_next(struct map_cursor *cursor);
 void map_cursor_end(struct map_cursor *cursor); /* harmless when not in a view */
 
 /*
- * A read that sees the session's own writes (session may be NULL): calls done when the view is
- * live and has reached them; after view.wait the view is read again. With Redis away, it is called
- * with stale set after redis.deadline, or at once when the view is live and the link is down. known
- * is false when there has never been a complete view to answer from. Returns a handle to take it
- * back.
+ * A read of the view, which calls done when the view is live and includes every write that was
+ * acknowledged (a session's `done`) at this front-end before, whichever session made it. With
+ * MAP_READ_EVERYWHERE Redis is asked first for how far it is: then also every write that was
+ * acknowledged at another front-end before. There is no common moment: of each partition it may
+ * include later writes than of another.
+ *
+ * What is missing is waited for; after view.wait the view is read again; after redis.deadline done
+ * is called with stale set, or at once when Redis is unreachable and the view has all that was
+ * acknowledged here, or has been unreachable for that long. known is false when there has never
+ * been a complete view to answer from. Returns a handle to take it back.
  */
+enum map_read_scope { MAP_READ_HERE, MAP_READ_EVERYWHERE };
 struct map_read;
 typedef void (*map_read_done)(void *arg, bool known, bool stale);
-struct map_read *map_read(struct map_view *view, const struct map_session *session,
-                          map_read_done done, void *arg);
+struct map_read *map_read(struct map_view *view, enum map_read_scope scope, map_read_done done,
+                          void *arg);
 void map_read_cancel(struct map_read **read);
 
 #endif

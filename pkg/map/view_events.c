@@ -17,7 +17,7 @@ void part_new_epoch(struct view_part *part, uint64_t epoch)
     part->fresh_epoch = part->epoch_known;
     part->epoch = epoch;
     part->epoch_known = true;
-    part->revision = part->floor = part->check = 0;
+    part->revision = part->floor = part->check = part->known = 0;
     for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
         if (entry->partition == part->partition->index)
             entry->revision = 0;
@@ -44,8 +44,10 @@ static void apply_message(struct view_part *part, struct event_message *message)
         load_start(part, "a malformed event");
     part->revision = last;
     metrics_add(METRIC_EVENTS, (int64_t)message->count);
-    if (part->state == PART_LIVE)
+    if (part->state == PART_LIVE) {
+        part->known = last;
         view_wake(part->view); /* reads may wait for this revision */
+    }
 }
 
 static void take_message(struct view_part *part, struct bytes text)

@@ -105,6 +105,7 @@ static void complete(struct load *load)
     load_stop(part);
     part->state = PART_LIVE;
     part->loaded = true;
+    part->known = part->revision;
     part->check = 0;
     metrics_add(METRIC_SNAPSHOTS, 1);
     view_wake(part->view);

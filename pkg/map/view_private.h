@@ -1,5 +1,5 @@
 /* view_private: the view's own parts, shared by view.c (contents), view_load.c (snapshots),
- * view_read.c (reads that wait) and cursor.c. */
+ * view_read.c and view_ask.c (reads that wait) and cursor.c. */
 #ifndef MAP_VIEW_PRIVATE_H
 #define MAP_VIEW_PRIVATE_H
 
@@ -66,14 +66,37 @@ struct view_part {
     bool fresh_epoch; /* missing entries are unconfirmed until the hold ends */
     bool has_unconfirmed;
     uint64_t epoch;
-    uint64_t revision; /* all events up to it have been applied; 0 before the first is known */
-    uint64_t floor;    /* events up to it are in the snapshot */
-    uint64_t check;    /* the revision that the last sweep saw */
+    uint64_t revision;  /* all events up to it have been applied; 0 before the first is known */
+    uint64_t floor;     /* events up to it are in the snapshot */
+    uint64_t known;     /* all up to it is in the view, also while it is read again */
+    uint64_t check;     /* the revision that the last sweep saw */
+    uint64_t reread_ms; /* when a read that waited last had it read again */
     uint32_t load_number;
     struct load *load;
     struct closed_while_loading *closed;
     struct loop_timer *retry;
 };
+
+/* What a read waits for in a partition. */
+struct read_mark {
+    uint64_t revision;
+    unsigned epochs; /* the partition's, when it is in that epoch */
+    bool again;      /* to be raised to the partition's once that has been restored */
+};
+
+struct map_read {
+    struct list link;   /* the view's */
+    struct list in_ask; /* asks: the view's `asking`, or a revision_ask's */
+    struct map_view *view;
+    map_read_done done;
+    void *arg;
+    uint64_t began_ms;
+    bool asks; /* what Redis has is not known yet */
+    bool read_again;
+    struct read_mark *marks; /* of each partition; NULL: the view had all when it began */
+};
+
+struct revision_ask;
 
 struct map_view {
     struct map *map;
@@ -87,6 +110,9 @@ struct map_view {
     bool live;
     struct list watchers;
     struct list reads;
+    struct list asking;       /* struct map_read: to be asked for next */
+    struct revision_ask *ask; /* under way */
+    struct loop_task send_ask;
     struct list tombstones;
     size_t tombstone_count;
     size_t cursor_count;
@@ -125,8 +151,17 @@ void load_start(struct view_part *part, const char *why);
 void load_stop(struct view_part *part);
 
 /* view_read.c */
+/* For a read that begins now. */
+struct read_mark read_mark_of(const struct partition *partition);
 void reads_check(struct map_view *view);
 void reads_free(struct map_view *view);
+
+/* view_ask.c */
+void view_ask(struct map_view *view, struct map_read *read);
+void view_ask_send(void *view);
+/* What has not been answered is asked again. */
+void view_ask_retry(struct map_view *view);
+void view_ask_free(struct map_view *view);
 
 /* cursor.c */
 void cursor_leave_tombstone(struct map_view *view);

@@ -1,40 +1,88 @@
 /*
- * view_read: reads that see their session's own writes.
+ * view_read: reads of the view that include every write which was acknowledged here before them,
+ * whichever session made it.
+ *
+ * A reply of Redis carries its partition's revision, so no write that anybody here was told of has
+ * a greater one than the partition's last (`revision`). A read waits until the view has reached
+ * that of each partition. Mostly it has, and nothing is noted or sent. Another epoch has other
+ * numbers: what had been acknowledged counts as reached when all that Redis may lack has been put
+ * back.
  */
-#include <string.h>
-
 #include "base/mem.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
 #define POLL_MS 50
 
-struct map_read {
-    struct list link;
-    struct map_view *view;
-    map_read_done done;
-    void *arg;
-    uint64_t began_ms;
-    bool read_again;
-    struct session_mark marks[]; /* of each partition; revision 0: none */
-};
-
-static bool has_reached(const struct map_read *read, uint32_t index)
+struct read_mark read_mark_of(const struct partition *partition)
 {
-    const struct view_part *part = &read->view->parts[index];
-    const struct session_mark *mark = &read->marks[index];
-    if (part->state != PART_LIVE)
-        return false;
-    return mark->epochs != part->partition->epochs || mark->revision <= part->revision;
+    return (struct read_mark){.revision = partition->revision,
+                              .epochs = partition->epochs,
+                              .again = partition->restoring};
 }
 
-static bool is_satisfied(const struct map_read *read)
+/* Whether the view's contents are of the partition's epoch, and all is put back. */
+static bool is_comparable(const struct view_part *part)
 {
-    for (uint32_t i = 0; i < read->view->part_count; i++) {
+    return part_knows_hold(part) && !part->partition->restoring;
+}
+
+static void renew_mark(struct read_mark *mark, const struct partition *partition)
+{
+    bool other = mark->epochs < partition->epochs;
+    if (other || (mark->again && mark->revision < partition->revision))
+        mark->revision = partition->revision;
+    if (other)
+        mark->epochs = partition->epochs;
+    mark->again = partition->restoring;
+}
+
+static bool has_reached(struct map_read *read, uint32_t index)
+{
+    const struct view_part *part = &read->view->parts[index];
+    struct read_mark *mark = &read->marks[index];
+    renew_mark(mark, part->partition);
+    return part->state == PART_LIVE && is_comparable(part) &&
+           mark->epochs == part->partition->epochs && mark->revision <= part->revision;
+}
+
+static bool is_satisfied(struct map_read *read)
+{
+    if (read->asks)
+        return false;
+    for (uint32_t i = 0; read->marks && i < read->view->part_count; i++) {
         if (!has_reached(read, i))
             return false;
     }
     return true;
+}
+
+/* Without a link: whether waiting is of no use. All that was acknowledged here is in the view, or
+ * Redis has been unreachable for as long as anybody would wait. */
+static bool is_hopeless(const struct map_read *read, uint64_t now_ms)
+{
+    const struct map_view *view = read->view;
+    uint64_t deadline = (uint64_t)view->map->redis->deadline;
+    if (redis_link_is_up(view->map->link) || !view->live)
+        return false;
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        const struct view_part *part = &view->parts[i];
+        const struct partition *partition = part->partition;
+        bool includes = !read->asks && is_comparable(part) && partition->revision <= part->known;
+        bool is_long =
+            partition->state == PARTITION_AWAY && now_ms - partition->down_ms >= deadline;
+        if (!includes && !is_long)
+            return false;
+    }
+    return true;
+}
+
+static void free_read(struct map_read *read)
+{
+    list_remove(&read->link);
+    list_remove(&read->in_ask);
+    free(read->marks);
+    free(read);
 }
 
 static void answer(struct map_read *read, bool stale)
@@ -42,76 +90,94 @@ static void answer(struct map_read *read, bool stale)
     bool known = read->view->live;
     map_read_done done = read->done;
     void *arg = read->arg;
-    list_remove(&read->link);
-    free(read);
+    free_read(read);
     if (stale)
         metrics_add(METRIC_STALE_READS, 1);
     done(arg, known, stale);
 }
 
-/* Events that should have come have not: the snapshot has them. */
-static void read_again(struct map_read *read)
+/* How long events are waited for; the snapshot has to be read within the deadline. */
+static uint64_t patience_of(const struct map *map)
 {
+    uint64_t wait = (uint64_t)map->settings->view_wait;
+    uint64_t most = (uint64_t)map->redis->deadline * 2 / 3;
+    return wait < most ? wait : most;
+}
+
+/* Events that should have come have not: the snapshot has them. However many reads wait, it is read
+ * once in that time. */
+static void read_again(struct map_read *read, uint64_t now_ms)
+{
+    uint64_t least = patience_of(read->view->map);
     read->read_again = true;
     for (uint32_t i = 0; i < read->view->part_count; i++) {
         struct view_part *part = &read->view->parts[i];
-        if (part->state == PART_LIVE && !has_reached(read, i)) {
-            part->revision = part->floor = 0;
-            load_start(part, "a read that waits");
-        }
+        if (part->state != PART_LIVE || has_reached(read, i) ||
+            (part->reread_ms && now_ms - part->reread_ms < least))
+            continue;
+        part->reread_ms = now_ms;
+        part->revision = part->floor = 0;
+        load_start(part, "a read that waits");
     }
 }
 
-/* True when it has been answered. */
-static bool check(struct map_read *read)
+static void check(struct map_read *read)
 {
     struct map *map = read->view->map;
-    uint64_t waited = loop_now_ms(map->loop) - read->began_ms;
-    if (is_satisfied(read)) {
+    uint64_t now = loop_now_ms(map->loop), waited = now - read->began_ms;
+    if (is_satisfied(read))
         answer(read, false);
-        return true;
-    }
-    bool away = !redis_link_is_up(map->link) && read->view->live;
-    if (away || waited >= (uint64_t)(map->redis->deadline + map->settings->view_wait)) {
+    else if (waited >= (uint64_t)map->redis->deadline || is_hopeless(read, now))
         answer(read, true);
-        return true;
-    }
-    if (!read->read_again && waited >= (uint64_t)map->settings->view_wait)
-        read_again(read);
-    return false;
+    else if (!read->asks && !read->read_again && waited >= patience_of(map))
+        read_again(read, now);
 }
 
 void reads_check(struct map_view *view)
 {
     LIST_FOREACH (node, &view->reads)
         check(list_entry(node, struct map_read, link));
-    if (!list_is_empty(&view->reads))
+    if (!list_is_empty(&view->reads) && !loop_timer_is_running(view->read_timer))
         loop_timer_start(view->read_timer, POLL_MS);
 }
 
 void reads_free(struct map_view *view)
 {
-    while (!list_is_empty(&view->reads)) {
-        struct map_read *read = list_entry(view->reads.next, struct map_read, link);
-        list_remove(&read->link);
-        free(read);
-    }
+    while (!list_is_empty(&view->reads))
+        free_read(list_entry(view->reads.next, struct map_read, link));
 }
 
-struct map_read *map_read(struct map_view *view, const struct map_session *session,
-                          map_read_done done, void *arg)
+/* The common case: the view is as far as anybody here knows Redis to be. */
+static bool is_up_to_date(const struct map_view *view)
 {
-    struct map_read *read = mem_zalloc(1, sizeof *read + view->part_count * sizeof *read->marks);
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        const struct view_part *part = &view->parts[i];
+        if (part->state != PART_LIVE || !is_comparable(part) ||
+            part->partition->revision > part->revision)
+            return false;
+    }
+    return true;
+}
+
+struct map_read *map_read(struct map_view *view, enum map_read_scope scope, map_read_done done,
+                          void *arg)
+{
+    struct map_read *read = mem_zalloc(1, sizeof *read);
     list_init(&read->link);
+    list_init(&read->in_ask);
     read->view = view;
     read->done = done;
     read->arg = arg;
     read->began_ms = loop_now_ms(view->map->loop);
-    if (session)
-        memcpy(read->marks, session->written, view->part_count * sizeof *read->marks);
+    read->asks = scope == MAP_READ_EVERYWHERE;
+    if (read->asks || !is_up_to_date(view)) {
+        read->marks = mem_alloc(view->part_count * sizeof *read->marks);
+        for (uint32_t i = 0; i < view->part_count; i++)
+            read->marks[i] = read_mark_of(view->parts[i].partition);
+    }
     list_append(&view->reads, &read->link);
-    if (!loop_timer_is_running(view->read_timer))
-        loop_timer_start(view->read_timer, POLL_MS);
+    if (read->asks)
+        view_ask(view, read);
     view_wake(view);
     return read;
 }
@@ -120,7 +186,6 @@ void map_read_cancel(struct map_read **read)
 {
     if (!*read)
         return;
-    list_remove(&(*read)->link);
-    free(*read);
+    free_read(*read);
     *read = NULL;
 }

@@ -222,7 +222,7 @@ void lobby_player_begin(struct lobby_session *session)
         return;
     }
     move(player, PLAYER_DUE);
-    player->read = map_read(audience->watcher.view, NULL, on_reached, player);
+    player->read = map_read(audience->watcher.view, MAP_READ_HERE, on_reached, player);
 }
 
 void lobby_player_free(struct lobby_session *session)

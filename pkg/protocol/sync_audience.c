@@ -192,7 +192,7 @@ static void on_reached(void *arg, bool known, bool stale)
 void sync_audience_greet(struct sync_session *session)
 {
     struct map_view *view = session->port->audience->watcher.view;
-    session->entering->read = map_read(view, session->map, on_reached, session);
+    session->entering->read = map_read(view, MAP_READ_HERE, on_reached, session);
 }
 
 static void send_metadata(struct sync_session *session, struct frame *rest, const char *secret)

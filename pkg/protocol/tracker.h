@@ -21,6 +21,7 @@
 
 struct tracker_settings {
     int original;              /* tracker.original: 0 is 2013, 1 is 2014 */
+    bool consistent_get;       /* tracker.consistent_get: a Get asks Redis how far it is */
     int push;                  /* tracker.push: enum tracker_push_setting */
     int64_t push_all_interval; /* tracker.push_all_interval, ms between two closes' Update alls */
     int update_form;           /* tracker.update_form: enum tracker_update_form */

@@ -1,8 +1,8 @@
 /*
  * tracker_get: the map as text. It is encoded once for all that ask while it does not change.
  *
- * A Get is asked of the map when it is the first outstanding request, so that it waits for the
- * session's own writes before it.
+ * A Get is asked of the map when it is the first outstanding request: then the session's own writes
+ * before it have been acknowledged, and it includes them as it does all others.
  */
 #include <stdlib.h>
 
@@ -117,6 +117,7 @@ static void on_read(void *arg, bool known, bool stale)
 
 void get_start(struct tracker_session *session)
 {
+    const struct tracker_settings *settings = session->port->settings;
     struct audience *audience = session->port->audience;
     struct map_view *view = audience_watch(audience);
     if (view == NULL) {
@@ -125,7 +126,8 @@ void get_start(struct tracker_session *session)
         return;
     }
     audience->reads++;
-    session->pending->read = map_read(view, session->map, on_read, session);
+    session->pending->read = map_read(
+        view, settings->consistent_get ? MAP_READ_EVERYWHERE : MAP_READ_HERE, on_read, session);
 }
 
 void get_cancel(struct tracker_session *session)

@@ -373,7 +373,7 @@ void push_begin(struct tracker_session *session, bool whole)
     if (view == NULL)
         return;
     move(session, PUSH_DUE);
-    session->reach = map_read(view, session->map, on_reached, session);
+    session->reach = map_read(view, MAP_READ_HERE, on_reached, session);
 }
 
 void push_end(struct tracker_session *session)

@@ -11,6 +11,9 @@
 static const struct config_setting table[] = {
     TRACKER(original, CONFIG_ENUM, "2013", CONFIG_LISTENER, 0, 0, "2013|2014",
             "Which of the two original programs clients with the magic number 42 hex expect."),
+    TRACKER(consistent_get, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
+            "Ask Redis at each Get how far it is, so that writes acknowledged at other front-ends "
+            "are included."),
     TRACKER(push, CONFIG_ENUM, "auto", BOTH, 0, 0, "auto|on|off",
             "Whether changes are told to clients that have a packet for them (those of the "
             "versioned dialect)."),

@@ -181,7 +181,7 @@ static void tell_space(struct turntable_session *session)
     }
     audience->reads++;
     asked = wait_for(session, (struct bytes){0});
-    asked->view = map_read(audience->watcher.view, session->map, on_view_read, asked);
+    asked->view = map_read(audience->watcher.view, MAP_READ_HERE, on_view_read, asked);
 }
 
 void turntable_there_take(struct turntable_session *session,

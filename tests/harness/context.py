@@ -10,6 +10,7 @@ from .bulk import BulkClients
 from .events import EventLog
 from .frontend import LOOPBACK, Frontend
 from .haproxy import Haproxy
+from .links import Links
 from .namespaces import Network
 from .process import Process, run
 from .redis import Redis
@@ -129,6 +130,12 @@ class Context:
         haproxy = Haproxy(self.directory("haproxy"), config, environment, binds, **options)
         self._stop_at_end(haproxy.process, haproxy.stop)
         return haproxy
+
+    def links(self, redis, **options):
+        """Between a front-end and that Redis; see Links."""
+        links = Links(redis.socket, **options)
+        self.stack.callback(links.close)
+        return links
 
     def start(self, name, arguments, environment=None, cwd=None):
         """Any other program; killed at the end."""

@@ -106,7 +106,7 @@ static void test_reads_wait_for_every_partition(void **state)
     for (uint64_t version = 1; version <= 20; version++) {
         int answer = 0;
         update_many(world, &client, 20, version);
-        map_read(observer.view, client.session, on_read, &answer);
+        map_read(observer.view, MAP_READ_HERE, on_read, &answer);
         WAIT_UNTIL(world, answer != 0);
         assert_int_equal(answer, 1);
         for (unsigned i = 0; i < 20; i++) {

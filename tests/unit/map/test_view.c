@@ -131,7 +131,7 @@ static void on_read(void *arg, bool known, bool stale)
     reading->stale = stale;
 }
 
-static void test_reads_see_the_sessions_own_writes(void **state)
+static void test_reads_see_what_was_acknowledged(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -144,12 +144,90 @@ static void test_reads_see_the_sessions_own_writes(void **state)
         snprintf(text, sizeof text, "%u", i);
         assert_int_equal(client_update(world, &client, "me", i, text), MAP_OK);
         unsigned answers = reading.answers;
-        map_read(observer.view, client.session, on_read, &reading);
+        map_read(observer.view, MAP_READ_HERE, on_read, &reading);
         WAIT_UNTIL(world, reading.answers > answers);
         assert_true(reading.known);
         assert_false(reading.stale);
         assert_true(observer_shows(&observer, "me", text));
     }
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Of another front-end's clients, when Redis is asked first. */
+static void test_reads_everywhere_see_what_others_acknowledged(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct reading readings[3] = {0};
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    for (unsigned i = 1; i <= 50; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", i);
+        assert_int_equal(client_update(world, &client, "me", i, text), MAP_OK);
+        for (unsigned j = 0; j < 3; j++)
+            map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &readings[j]);
+        WAIT_UNTIL(world, readings[0].answers + readings[1].answers + readings[2].answers == 3 * i);
+        assert_true(readings[2].known);
+        assert_false(readings[2].stale);
+        assert_true(observer_shows(&observer, "me", text));
+    }
+    assert_null(observer.view->ask);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Taken back before Redis is asked, and while it is; then the view itself goes. */
+static void test_reads_that_are_taken_back(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct reading reading = {0}, kept = {0};
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    struct map_read *early = map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
+    map_read_cancel(&early);
+    assert_null(early);
+    struct map_read *late = map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
+    map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &kept);
+    view_ask_send(observer.view);
+    assert_non_null(observer.view->ask);
+    map_read_cancel(&late);
+    WAIT_UNTIL(world, kept.answers == 1);
+    assert_false(kept.stale);
+    map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
+    view_ask_send(observer.view);
+    struct map_space *space = observer.view->space;
+    map_unwatch(&observer.watcher);
+    view_free(space);
+    assert_null(space->view);
+    observer_watch(world, &observer, &world->fronts[1]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &kept);
+    WAIT_UNTIL(world, kept.answers == 2);
+    assert_int_equal(reading.answers, 0);
+    map_unwatch(&observer.watcher);
+}
+
+/* The common case costs nothing: no mark, no command. */
+static void test_a_read_of_what_is_there_notes_nothing(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct reading reading = {0};
+    observer_watch(world, &observer, &world->fronts[0]);
+    client_connect(&client, &world->fronts[0]);
+    client_update(world, &client, "me", 1, "one");
+    WAIT_UNTIL(world, observer_shows(&observer, "me", "one"));
+    struct map_read *read = map_read(observer.view, MAP_READ_HERE, on_read, &reading);
+    assert_null(read->marks);
+    assert_false(loop_timer_is_running(observer.view->read_timer));
+    WAIT_UNTIL(world, reading.answers == 1);
+    assert_false(loop_timer_is_running(observer.view->read_timer));
+    assert_false(reading.stale);
     map_session_end(&client.session, true);
     map_unwatch(&observer.watcher);
 }
@@ -323,7 +401,10 @@ int main(void)
         TEST(test_a_cursor_meets_each_entry_once),
         TEST(test_a_cursor_counts_closes_and_is_lost_after_too_many),
         TEST(test_sorted_entries_are_in_byte_order),
-        TEST(test_reads_see_the_sessions_own_writes),
+        TEST(test_reads_see_what_was_acknowledged),
+        TEST(test_reads_everywhere_see_what_others_acknowledged),
+        TEST(test_reads_that_are_taken_back),
+        TEST(test_a_read_of_what_is_there_notes_nothing),
         TEST(test_a_silent_gap_is_noticed),
         TEST(test_a_gap_is_filled_and_told_as_differences),
         TEST(test_an_update_before_its_snapshot),
