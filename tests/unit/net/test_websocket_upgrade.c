@@ -168,9 +168,12 @@ static void test_origins(void **state)
                                        "HTTPS://EXAMPLE.org",
                                        "http://other.example:8080",
                                        "null",
+                                       "https://example.org:443",
+                                       "https://example.org.",
                                        "http://a",
-                                       "https://A"};
-    static const char *const bad[] = {"https://example.org:443",
+                                       "http://a:8081",
+                                       "https://A."};
+    static const char *const bad[] = {"https://example.org:80",
                                       "http://example.org",
                                       "https://example.org.evil",
                                       "https://evil.example.org",
@@ -200,10 +203,71 @@ static void test_origins(void **state)
     expect_upgrade(HANDSHAKE "Origin: https://anywhere\r\n\r\n", HANDSHAKE_ANSWER "\r\n");
 }
 
+/* RFC 6454, 4 and 5: an origin is a scheme, a host and a port. */
+static void test_origins_are_compared_by_meaning(void **state)
+{
+    static const struct {
+        const char *list, *origin, *host;
+        bool is_in;
+    } cases[] = {
+        {"https://a.example:443", "https://a.example", "x", true},
+        {"http://a.example:80", "http://A.Example.", "x", true},
+        {"http://a.example.", "http://a.example", "x", true},
+        {"http://a.example:443", "http://a.example", "x", false},
+        {"https://a.example", "http://a.example:443", "x", false},
+        {"https://[2001:db8::1]", "https://[2001:DB8:0:0:0:0:0:1]:443", "x", true},
+        {"https://[2001:db8::1]", "https://[2001:db8::2]", "x", false},
+        {"http://[::1]:8080", "http://[0:0::1]:8080", "x", true},
+        {"capacitor://localhost", "capacitor://localhost", "x", true},
+        {"capacitor://localhost:1", "capacitor://localhost", "x", false},
+        {"moz-extension://0c1d", "moz-extension://0C1D", "x", true},
+        {"same", "https://a.example", "a.example:8080", true},
+        {"same", "http://a.example:3000", "A.example.", true},
+        {"same", "http://a.example.evil", "a.example", false},
+        {"same", "http://[::1]:3000", "[0::1]:8080", true},
+        {"same", "http://a", "", false},
+        {"same", "http://a", "a b", false},
+        {"same", "null", "null", false},
+        {"null", "http://null", "x", false},
+        {"https://a", "https://a/", "x", false},
+        {"https://a", "https://u@a", "x", false},
+        {"https://a", "https://a:0443", "x", true},
+        {"https://a", "https://a:99999", "x", false},
+        {"https://a", "https://a:", "x", false},
+        {"https://a", "https://[::1", "x", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool is_in = origins_contain(cases[i].list, bytes_from_string(cases[i].origin),
+                                     bytes_from_string(cases[i].host));
+        if (is_in != cases[i].is_in)
+            fail_msg("%s with \"%s\" and Host \"%s\": %d", cases[i].origin, cases[i].list,
+                     cases[i].host, is_in);
+    }
+}
+
 static void test_origins_that_are_none(void **state)
 {
-    static const char *const bad[] = {"example.org",    "https://", "://a",       "https://a/",
-                                      "https://a/path", "*",        "https://a b"};
+    static const char *const bad[] = {"example.org",
+                                      "https://",
+                                      "://a",
+                                      "https://a/",
+                                      "https://a/path",
+                                      "*",
+                                      "https://a b",
+                                      "https://*.example.org",
+                                      "https://u@a",
+                                      "https://a:0",
+                                      "https://a:70000",
+                                      "https://a:b",
+                                      "ws://a",
+                                      "wss://a:8080",
+                                      "https://[::1",
+                                      "https://::1",
+                                      "https://[::g]",
+                                      "https://b\xc3\xbc",
+                                      "1http://a",
+                                      "https://a:",
+                                      "https://a?query"};
     assert_null(origins_check(""));
     assert_null(origins_check(" , "));
     assert_null(origins_check("https://a:1, same null"));
@@ -242,6 +306,7 @@ int main(void)
         PLACE_TEST(test_a_refusal_is_read_out),
         PLACE_TEST(test_other_upgrades_are_http),
         PLACE_TEST(test_origins),
+        PLACE_TEST(test_origins_are_compared_by_meaning),
         PLACE_TEST(test_origins_that_are_none),
         PLACE_TEST(test_frames_behind_the_handshake),
     };
