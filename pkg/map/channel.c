@@ -129,6 +129,13 @@ bool channel_is_subscribed(const struct channel_user *user)
     return user->channel && user->channel->subscribed;
 }
 
+void channel_subscribe_again(const struct channel_user *user)
+{
+    const struct channel *channel = user->channel;
+    if (channel && channel->subscribed && channel->channels->map->subscriber)
+        redis_subscribe_again(channel->channels->map->subscriber, name_of(channel));
+}
+
 /* The next user to be told; a user may leave meanwhile, and another one come. */
 static struct channel_user *next_user(struct channel *channel)
 {

@@ -37,6 +37,9 @@ bool channel_join(struct map *map, struct channel_user *user, struct bytes name,
 /* Harmless when it has none. */
 void channel_leave(struct channel_user *user);
 bool channel_is_subscribed(const struct channel_user *user);
+/* Something that must have come over it has not: Redis is asked for it again. Its users go on as
+ * before, and are notified by `subscribed` when it is confirmed. */
+void channel_subscribe_again(const struct channel_user *user);
 
 /* What the subscriber link tells. */
 void channels_subscribed(struct channels *channels, struct bytes name);

@@ -49,12 +49,14 @@ struct map_settings {
     int64_t view_wait;        /* view.wait: ms a read waits for the session's own last write */
     int64_t presence_hold;    /* presence.hold, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched names are read again */
-    int64_t room_max_members;  /* room.max_members of a room */
-    int64_t room_max_buffered; /* room.max_buffered: bytes, while a room is being read */
-    int64_t relay_max_pending; /* relay.max_pending: packets and invitations that wait */
-    int64_t relay_max_bytes;   /* relay.max_bytes of these */
-    int64_t invite_ttl;        /* invite.ttl, ms */
-    int64_t invite_max;        /* invite.max of one user */
+    int64_t room_max_members;   /* room.max_members of a room */
+    int64_t room_max_buffered;  /* room.max_buffered: bytes, while a room is being read */
+    int64_t room_read_timeout;  /* room.read_timeout: ms until its mark */
+    int64_t room_read_attempts; /* room.read_attempts: without a mark */
+    int64_t relay_max_pending;  /* relay.max_pending: packets and invitations that wait */
+    int64_t relay_max_bytes;    /* relay.max_bytes of these */
+    int64_t invite_ttl;         /* invite.ttl, ms */
+    int64_t invite_max;         /* invite.max of one user */
 };
 extern const struct config_module map_config;
 

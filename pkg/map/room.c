@@ -214,6 +214,7 @@ void room_join_waiting(struct map_room *room)
 
 void room_member_lost(struct member *member)
 {
+    member->parted |= member->public.active;
     confirm(member, false);
     if (member->joins == 0)
         submit_join(member);
@@ -252,8 +253,8 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
     room->partition = partition_of(rooms->space, name);
     room->name_len = name.len;
     memcpy(room->name, name.data, name.len);
-    struct list *lists[] = {&room->members, &room->dirty,  &room->entering,
-                            &room->kept,    &room->unused, &room->failed};
+    struct list *lists[] = {&room->members, &room->dirty,  &room->entering, &room->kept,
+                            &room->unused,  &room->failed, &room->awaiting};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     room->tell = (struct loop_task){.callback = tell, .arg = room};
@@ -417,8 +418,9 @@ struct map_rooms *map_rooms_create(struct map_space *space,
     rooms->space = space;
     rooms->callbacks = callbacks;
     rooms->arg = arg;
-    struct list *lists[] = {&rooms->fresh,  &rooms->joining, &rooms->again,   &rooms->failed,
-                            &rooms->unused, &rooms->gone,    &rooms->settled, &rooms->reads};
+    struct list *lists[] = {&rooms->fresh,  &rooms->joining,  &rooms->again,
+                            &rooms->failed, &rooms->awaiting, &rooms->unused,
+                            &rooms->gone,   &rooms->settled,  &rooms->reads};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     rooms->join = (struct loop_task){.callback = join_fresh, .arg = rooms};
@@ -498,10 +500,12 @@ static void tick(void *arg)
     uint64_t now = loop_now_ms(rooms->space->map->loop);
     give_up_late(rooms, now);
     room_reads_check(rooms, now);
+    room_marks_check(rooms, now);
     look_for_late(rooms, now);
     retry(rooms, now);
     if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
-        !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->reads))
+        !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->awaiting) ||
+        !list_is_empty(&rooms->reads))
         rooms_wake(rooms);
 }
 
@@ -568,8 +572,10 @@ void rooms_rejoin(struct partition *partition)
     LIST_FOREACH (node, &partition->space->rooms) {
         struct map_rooms *rooms = list_entry(node, struct map_rooms, link);
         for (struct map_room *room = rooms->table; room; room = room->hh.next) {
-            if (room->partition == partition)
-                rejoin(room);
+            if (room->partition != partition)
+                continue;
+            rejoin(room);
+            room_read_restart(room);
         }
         room_reads_send(rooms, partition);
     }

@@ -7,7 +7,8 @@
  * back. A front-end subscribes to the rooms that its sessions are in.
  *
  * A room exists while it has members. When messages may have been lost on the way (a link that
- * broke, a gap in the numbers, a new epoch), its members here are told so, and then who is there.
+ * broke, a gap in the numbers, a new epoch, a member that was taken out and joins again), its
+ * members here are told so, and then who is there.
  */
 #ifndef MAP_ROOM_H
 #define MAP_ROOM_H
@@ -48,8 +49,9 @@ struct map_room_callbacks {
     /* A member has become active: it is to be told who is there (map_room_users, itself among
      * them). */
     void (*entered)(void *arg, struct map_room *room, struct map_member *member);
-    /* Messages may have been lost: active members are to be told, and then who is there. */
-    void (*lost)(void *arg, struct map_room *room);
+    /* Messages may have been lost: active members are to be told, and then who is there. member:
+     * the one that is concerned; NULL: all. */
+    void (*lost)(void *arg, struct map_room *room, struct map_member *member);
 };
 
 struct map_rooms *map_rooms_create(struct map_space *space,

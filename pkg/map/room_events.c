@@ -205,6 +205,20 @@ void room_let_enter(struct member *member)
     wake(member->public.room);
 }
 
+void room_report_lost(struct map_room *room, struct member *only)
+{
+    const struct map_rooms *rooms = room->rooms;
+    metrics_add(METRIC_ROOM_LOSSES, 1);
+    log_info("room_lost", LOG_STRING("prefix", room->partition->prefix),
+             LOG_BYTES("room", map_room_name(room)), LOG_INT("members", only ? 1 : room->active));
+    LIST_FOREACH (node, &room->members) {
+        struct map_member *public = list_entry(node, struct map_member, link);
+        struct member *member = list_entry(public, struct member, public);
+        member->parted &= only && only != member;
+    }
+    rooms->callbacks->lost(rooms->arg, room, only ? &only->public : NULL);
+}
+
 /* What arrives. */
 
 static void say(struct map_room *room, const struct room_event *event)
@@ -215,14 +229,34 @@ static void say(struct map_room *room, const struct room_event *event)
         rooms->callbacks->said(rooms->arg, room, event->rest);
 }
 
+static void member_came(struct member *member)
+{
+    struct map_room *room = member->public.room;
+    if (!member->parted) {
+        room_let_enter(member);
+        return;
+    }
+    /* It was taken out, and is in again: what was said between is not for it. */
+    room_tell(room);
+    room_report_lost(room, member);
+}
+
+static void member_left(struct member *member)
+{
+    if (!member->public.active && list_is_empty(&member->entering))
+        return; /* its joining is still to come */
+    list_remove(&member->entering);
+    room_member_lost(member);
+}
+
 static void come_or_go(struct map_room *room, const struct room_event *event)
 {
     struct member *member = room_member(room, event->id);
     room_set_devices(room, event->rest, event->number);
     if (member && event->verb == ROOM_JOIN)
-        room_let_enter(member);
-    if (member && event->verb == ROOM_LEAVE && member->public.active)
-        room_member_lost(member);
+        member_came(member);
+    else if (member)
+        member_left(member);
     if (room->present == 0)
         room->born = room->seq = 0;
 }
@@ -349,6 +383,7 @@ static void on_down(void *arg)
 {
     struct map_room *room = arg;
     room_read_stop(room);
+    room->unmarked = 0;
     room->state = ROOM_WAITING;
 }
 

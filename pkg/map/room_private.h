@@ -3,12 +3,18 @@
  * share.
  *
  *   WAITING ──subscribed──► READING ──list──► LISTED ──doubt──► READING
- *      ▲                        └── any state ── link lost ──┘
+ *      ▲                    │     ▲ └── any state ── link lost ──┘
+ *      │                    └─────┘ the mark has not come in time
  *
  * Messages that come while the list is read are kept. The reading script tells a mark on the room's
  * channel, so that it is known which of them the list has in it, whichever link is faster: with the
- * list and the mark the reading is complete. A message is in doubt when its number does not follow,
- * or when it is of another birth of the room or another epoch.
+ * list and the mark the reading is complete. The list comes or fails within redis.timeout; a mark
+ * that has not come room.read_timeout after it may be lost, as other messages may be: the room is
+ * read again, and its channel subscribed to again. A message is in doubt when its number does not
+ * follow, or when it is of another birth of the room or another epoch.
+ *
+ * A member that Redis says is none any more, although its session is here, joins again. It is
+ * notified of a loss when it is a member again, unless it was since it was parted.
  *
  * What happened to a room's users is told joined: before a message is, before a member enters, and
  * at the end of the turn.
@@ -47,6 +53,7 @@ struct member {
     unsigned joins;        /* under way */
     bool sent;             /* Redis may have it: its leaving must be said */
     bool confirmed;        /* Redis has it */
+    bool parted;           /* Redis took it out while it was active; no loss was reported since */
     size_t user_len;       /* behind the id */
     struct map_member public;
 };
@@ -77,6 +84,9 @@ struct map_room {
     size_t kept_bytes;
     struct list unused;     /* the set's: nobody here is in it */
     struct list failed;     /* the set's: its list is to be read again after a while */
+    struct list awaiting;   /* the set's: its list has come, its mark not */
+    uint64_t mark_ms;       /* until when it is awaited */
+    unsigned unmarked;      /* readings in a row whose mark did not come */
     struct room_read *read; /* under way */
     struct writer list;     /* that was read, while its mark has not come */
     bool marked;            /* the mark has come, the list has not */
@@ -98,15 +108,16 @@ struct map_rooms {
     const struct map_room_callbacks *callbacks;
     void *arg;
     struct map_room *table;
-    uint64_t number;     /* of the last that was asked of Redis for any member */
-    struct list joining; /* struct member */
-    struct list fresh;   /* struct member, by again: join at the end of the turn */
-    struct list again;   /* struct member */
-    struct list failed;  /* struct map_room */
-    struct list unused;  /* struct map_room */
-    struct list gone;    /* struct room_user, freed at the end of the turn, by dirty */
-    struct list settled; /* struct asked */
-    struct list reads;   /* struct map_room_read, by deadline */
+    uint64_t number;      /* of the last that was asked of Redis for any member */
+    struct list joining;  /* struct member */
+    struct list fresh;    /* struct member, by again: join at the end of the turn */
+    struct list again;    /* struct member */
+    struct list failed;   /* struct map_room */
+    struct list awaiting; /* struct map_room */
+    struct list unused;   /* struct map_room */
+    struct list gone;     /* struct room_user, freed at the end of the turn, by dirty */
+    struct list settled;  /* struct asked */
+    struct list reads;    /* struct map_room_read, by deadline */
     uint64_t retry_ms;
     struct loop_task join, settle, forget;
     struct loop_timer *timer;
@@ -114,7 +125,7 @@ struct map_rooms {
 
 /* room.c */
 struct member *room_member(const struct map_room *room, struct bytes id);
-/* Redis does not have it although it should. */
+/* Redis does not have it although it should: it joins again. */
 void room_member_lost(struct member *member);
 /* Asks the set's timer to look. */
 void rooms_wake(struct map_rooms *rooms);
@@ -130,6 +141,8 @@ bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
 bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq);
 /* It is in the room: it becomes active when what happened is told; harmless when it is. */
 void room_let_enter(struct member *member);
+/* Messages may have been lost for a member, or for all (NULL). */
+void room_report_lost(struct map_room *room, struct member *member);
 void room_tell(struct map_room *room);
 void room_forget_users(struct map_room *room);
 void room_forget_kept(struct map_room *room);
@@ -139,6 +152,10 @@ void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices
 /* room_read.c */
 void room_read_start(struct map_room *room);
 void room_read_stop(struct map_room *room);
+/* Begins a reading anew whose mark may have been sent to another server. */
+void room_read_restart(struct map_room *room);
+/* Rooms whose marks have not come in time. */
+void room_marks_check(struct map_rooms *rooms, uint64_t now_ms);
 /* The mark of this front-end's reading with that number has come. */
 void room_read_marked(struct map_room *room, uint64_t number);
 /* Those that wait for Redis; partition may be NULL: of any. */

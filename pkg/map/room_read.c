@@ -169,7 +169,6 @@ static void take_kept(struct map_room *room, uint64_t seen)
 
 static void complete(struct map_room *room, const struct listing *listing)
 {
-    const struct map_rooms *rooms = room->rooms;
     bool gapless = is_gapless(room, listing);
     bool lost = room->known && !gapless && room->active > 0;
     uint64_t seen = is_same_room(room, listing) ? room->seq : 0;
@@ -179,12 +178,8 @@ static void complete(struct map_room *room, const struct listing *listing)
         adopt(room, listing);
     room->known = true;
     check_mine(room, listing);
-    if (lost) {
-        metrics_add(METRIC_ROOM_LOSSES, 1);
-        log_info("room_lost", LOG_STRING("prefix", room->partition->prefix),
-                 LOG_BYTES("room", map_room_name(room)));
-        rooms->callbacks->lost(rooms->arg, room);
-    }
+    if (lost)
+        room_report_lost(room, NULL);
     take_kept(room, seen);
 }
 
@@ -200,11 +195,25 @@ static void read_later(struct map_room *room)
 static void complete_with(struct map_room *room, struct bytes text)
 {
     struct listing listing;
+    list_remove(&room->awaiting);
+    room->unmarked = 0;
     if (read_listing(text, &listing))
         complete(room, &listing);
     else
         read_later(room);
     free_listing(&listing);
+}
+
+/* The longer it has not come, the longer it is waited for: a Redis that is slow is not to be asked
+ * more because of that. */
+static void await_mark(struct map_room *room)
+{
+    struct map *map = room->partition->map;
+    unsigned doublings = room->unmarked < 3 ? room->unmarked : 3;
+    room->mark_ms =
+        loop_now_ms(map->loop) + ((uint64_t)map->settings->room_read_timeout << doublings);
+    list_append(&room->rooms->awaiting, &room->awaiting);
+    rooms_wake(room->rooms);
 }
 
 static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -219,8 +228,10 @@ static void on_read(void *arg, enum redis_status status, const struct redis_repl
         read_later(room);
     else if (room->marked)
         complete_with(room, reply->text);
-    else
+    else {
         writer_bytes(&room->list, reply->text);
+        await_mark(room);
+    }
 }
 
 void room_read_marked(struct map_room *room, uint64_t number)
@@ -240,6 +251,7 @@ void room_read_marked(struct map_room *room, uint64_t number)
 void room_read_stop(struct map_room *room)
 {
     list_remove(&room->failed);
+    list_remove(&room->awaiting);
     writer_free(&room->list);
     room->marked = false;
     if (room->read)
@@ -261,6 +273,39 @@ void room_read_start(struct map_room *room)
     room->read = mem_alloc(sizeof *room->read);
     room->read->room = room;
     send(room->partition, map_room_name(room), room->reads, on_read, room->read);
+}
+
+void room_read_restart(struct map_room *room)
+{
+    if (!list_is_empty(&room->awaiting))
+        room_read_start(room);
+}
+
+/* What was published to the room may not have come either. Members are notified when it seems to
+ * last; what the list says when the room has been read is exact, and notifies them again. */
+static void mark_is_missing(struct map_room *room)
+{
+    static struct log_limit limit = {.burst = 5};
+    const struct map_settings *settings = room->partition->map->settings;
+    metrics_add(METRIC_ROOM_REREADS, 1);
+    room->unmarked++;
+    log_limited(LOG_WARN, &limit, "room_mark_missing",
+                LOG_STRING("prefix", room->partition->prefix),
+                LOG_BYTES("room", map_room_name(room)), LOG_INT("readings", room->unmarked));
+    if (room->unmarked == settings->room_read_attempts && room->known && room->active > 0)
+        room_report_lost(room, NULL);
+    if (room->unmarked > 1)
+        channel_subscribe_again(&room->channel);
+    room_read_start(room);
+}
+
+void room_marks_check(struct map_rooms *rooms, uint64_t now_ms)
+{
+    LIST_FOREACH (node, &rooms->awaiting) {
+        struct map_room *room = list_entry(node, struct map_room, awaiting);
+        if (room->mark_ms <= now_ms)
+            mark_is_missing(room);
+    }
 }
 
 /* Any room. */

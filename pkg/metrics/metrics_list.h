@@ -165,6 +165,7 @@ METRIC(PRESENCE_READS, counter, "presence_reads_total", "", "Names whose presenc
 METRIC(ROOMS, gauge, "rooms", "", "Rooms that clients of this front-end are in.")
 METRIC(ROOM_MEMBERS, gauge, "room_members", "", "Clients of this front-end in rooms, each counted once for each room.")
 METRIC(ROOM_MESSAGES, counter, "room_messages_total", "", "Messages of rooms received from Redis.")
+METRIC(ROOM_REREADS, counter, "room_rereads_total", "", "Readings of rooms begun again because their mark had not come over the connection for events.")
 METRIC(ROOM_LOSSES, counter, "room_losses_total", "", "Times that a room's members here were told that messages may have been lost.")
 METRIC(RELAYED_OK, counter, "relays_total", "result=\"ok\"", "Packets and invitations of this front-end's clients, by what became of them.")
 METRIC(RELAYED_MISSING, counter, "relays_total", "result=\"missing\"", "")

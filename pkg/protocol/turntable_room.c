@@ -104,14 +104,19 @@ static void on_entered(void *arg, struct map_room *room, struct map_member *memb
     frame_unref(&frame);
 }
 
-static void on_lost(void *arg, struct map_room *room)
+static void on_lost(void *arg, struct map_room *room, struct map_member *member)
 {
     struct writer text = {0};
     struct frame *error, *present = encode_present(arg, room);
     turntable_write_lost(&text, map_room_name(room));
     error = turntable_text_frame(&text);
-    send_to_room(room, METRIC_TURNTABLE_ERROR_LOST, error);
-    send_to_room(room, METRIC_TURNTABLE_MEMBER, present);
+    if (member != NULL) {
+        send_to_member(session_of(member), METRIC_TURNTABLE_ERROR_LOST, error);
+        send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, present);
+    } else {
+        send_to_room(room, METRIC_TURNTABLE_ERROR_LOST, error);
+        send_to_room(room, METRIC_TURNTABLE_MEMBER, present);
+    }
     frame_unref(&error);
     frame_unref(&present);
 }

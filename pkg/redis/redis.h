@@ -187,6 +187,8 @@ void redis_subscriber_destroy(struct redis_subscriber **subscriber);
 /* Counted: a channel is left when it was unsubscribed as often as subscribed. */
 void redis_subscribe(struct redis_subscriber *subscriber, struct bytes channel);
 void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes channel);
+/* Asks for a channel that is wanted as if it had not been confirmed; harmless for others. */
+void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes channel);
 bool redis_subscriber_is_up(const struct redis_subscriber *subscriber);
 void redis_subscriber_reset(struct redis_subscriber *subscriber, const char *why);
 

@@ -373,6 +373,16 @@ void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
     }
 }
 
+void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes name)
+{
+    struct channel *channel = find(subscriber, name);
+
+    if (channel != NULL && channel->wanted > 0 && channel->pending == 0) {
+        channel->said = false;
+        mark_dirty(subscriber, channel);
+    }
+}
+
 bool redis_subscriber_is_up(const struct redis_subscriber *subscriber)
 {
     return subscriber != NULL && redis_link_is_up(subscriber->link);

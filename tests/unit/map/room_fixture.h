@@ -94,11 +94,13 @@ static inline void service_entered(void *arg, struct map_room *room, struct map_
     guest_hear_users(guest, "*", room);
 }
 
-static inline void service_lost(void *arg, struct map_room *room)
+static inline void service_lost(void *arg, struct map_room *room, struct map_member *member)
 {
     (void)arg;
     EACH_ACTIVE(guest, room)
     {
+        if (member && member->arg != guest)
+            continue;
         guest->lost++;
         guest_hear_users(guest, "!", room);
     }
@@ -211,6 +213,47 @@ static inline bool guest_heard_end(const struct guest *guest, const char *text)
     size_t len = strlen(text);
     return guest->heard.len >= len &&
            !memcmp(guest->heard.data + guest->heard.len - len, text, len);
+}
+
+/* Ann on the first front-end and Bob on the second are in the lobby, and have heard so. */
+static inline void meet(struct hotel *hotel, struct guest *ann, struct guest *bob)
+{
+    guest_come(hotel, ann, 0, "1:ann");
+    guest_come(hotel, bob, 1, "1:bob");
+    guest_join(hotel, ann, "lobby");
+    guest_join(hotel, bob, "lobby");
+    WAIT_UNTIL(hotel->world, guest_heard(ann, "*1:ann;+1:bob;"));
+    assert_true(guest_heard(bob, "*1:ann,1:bob;"));
+}
+
+static inline struct map_room *lobby_of(const struct guest *guest)
+{
+    return map_room_find(guest->service->rooms, BYTES_LITERAL("lobby"));
+}
+
+static inline bool is_listed(const struct guest *guest)
+{
+    return lobby_of(guest)->state == ROOM_LISTED;
+}
+
+/* Each hears the other: nothing is under way any more. */
+static inline void talk(struct hotel *hotel, struct guest *ann, struct guest *bob)
+{
+    guest_say(ann, "from ann");
+    guest_say(bob, "from bob");
+    WAIT_UNTIL(hotel->world, ann->oks == ann->asked && bob->oks == bob->asked);
+    WAIT_UNTIL(hotel->world, ann->heard.len >= strlen("from ann;from bob;") &&
+                                 bob->heard.len >= strlen("from ann;from bob;"));
+    WAIT_UNTIL(hotel->world, guest_heard_end(ann, "from ann;from bob;") ||
+                                 guest_heard_end(ann, "from bob;from ann;"));
+    WAIT_UNTIL(hotel->world, guest_heard_end(bob, "from ann;from bob;") ||
+                                 guest_heard_end(bob, "from bob;from ann;"));
+}
+
+static inline void forget(struct guest *ann, struct guest *bob)
+{
+    writer_reset(&ann->heard);
+    writer_reset(&bob->heard);
 }
 
 #endif

@@ -16,47 +16,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Ann on the first front-end and Bob on the second are in the lobby, and have heard so. */
-static void meet(struct hotel *hotel, struct guest *ann, struct guest *bob)
-{
-    guest_come(hotel, ann, 0, "1:ann");
-    guest_come(hotel, bob, 1, "1:bob");
-    guest_join(hotel, ann, "lobby");
-    guest_join(hotel, bob, "lobby");
-    WAIT_UNTIL(hotel->world, guest_heard(ann, "*1:ann;+1:bob;"));
-    assert_true(guest_heard(bob, "*1:ann,1:bob;"));
-}
-
-static struct map_room *lobby_of(const struct guest *guest)
-{
-    return map_room_find(guest->service->rooms, BYTES_LITERAL("lobby"));
-}
-
-static bool is_listed(const struct guest *guest)
-{
-    return lobby_of(guest)->state == ROOM_LISTED;
-}
-
-/* Each hears the other: nothing is under way any more. */
-static void talk(struct hotel *hotel, struct guest *ann, struct guest *bob)
-{
-    guest_say(ann, "from ann");
-    guest_say(bob, "from bob");
-    WAIT_UNTIL(hotel->world, ann->oks == ann->asked && bob->oks == bob->asked);
-    WAIT_UNTIL(hotel->world, ann->heard.len >= strlen("from ann;from bob;") &&
-                                 bob->heard.len >= strlen("from ann;from bob;"));
-    WAIT_UNTIL(hotel->world, guest_heard_end(ann, "from ann;from bob;") ||
-                                 guest_heard_end(ann, "from bob;from ann;"));
-    WAIT_UNTIL(hotel->world, guest_heard_end(bob, "from ann;from bob;") ||
-                                 guest_heard_end(bob, "from bob;from ann;"));
-}
-
-static void forget(struct guest *ann, struct guest *bob)
-{
-    writer_reset(&ann->heard);
-    writer_reset(&bob->heard);
-}
-
 static void test_a_lost_link_for_messages_is_told(void **state)
 {
     struct hotel *hotel = *state;
@@ -220,22 +179,6 @@ static void test_a_lost_room_is_made_anew_by_who_speaks(void **state)
     guest_go(&bob);
 }
 
-/* Somebody else has taken the member out; it is here, and so comes back. */
-static void test_a_member_told_as_gone_comes_back(void **state)
-{
-    struct hotel *hotel = *state;
-    struct world *world = hotel->world;
-    struct guest ann, bob;
-    meet(hotel, &ann, &bob);
-    session_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
-                  INT64_MAX, NULL, NULL);
-    WAIT_UNTIL(world, guest_heard(&bob, "-1:ann;+1:ann;") || guest_heard_end(&bob, "+1:ann;"));
-    forget(&ann, &bob);
-    talk(hotel, &ann, &bob);
-    guest_go(&ann);
-    guest_go(&bob);
-}
-
 static void test_the_link_for_commands_is_lost(void **state)
 {
     struct hotel *hotel = *state;
@@ -378,7 +321,6 @@ int main(void)
         TEST(test_strange_messages_harm_nothing),
         TEST(test_redis_comes_back_empty),
         TEST(test_a_lost_room_is_made_anew_by_who_speaks),
-        TEST(test_a_member_told_as_gone_comes_back),
         TEST(test_the_link_for_commands_is_lost),
         TEST(test_more_is_said_than_is_kept),
         TEST(test_without_redis_the_deadline_answers),

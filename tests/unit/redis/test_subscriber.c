@@ -166,6 +166,28 @@ static void test_counts(void **state)
     ear_destroy(&ear);
 }
 
+/* Asked for again, it is confirmed again; what nobody wants, or what is on its way, is not said. */
+static void test_subscribed_again(void **state)
+{
+    struct ear ear;
+
+    ear_create(&ear, &server, "redis.timeout=3s");
+    subscribe(&ear, "one");
+    redis_subscribe_again(ear.subscriber, bytes_from_string("one"));
+    WAIT(ear, ear.subscribed == 1);
+    redis_subscribe_again(ear.subscriber, bytes_from_string("one"));
+    redis_subscribe_again(ear.subscriber, bytes_from_string("one"));
+    redis_subscribe_again(ear.subscriber, bytes_from_string("never"));
+    WAIT(ear, ear.subscribed == 2);
+    expect_subscribers(&ear, "one", 1);
+    expect_subscribers(&ear, "never", 0);
+    unsubscribe(&ear, "one");
+    redis_subscribe_again(ear.subscriber, bytes_from_string("one"));
+    expect_subscribers(&ear, "one", 0);
+    assert_int_equal(ear.subscribed, 2);
+    ear_destroy(&ear);
+}
+
 /* Subscribed, taken back and subscribed again while confirmations are on their way: confirmed once,
  * and then messages come. */
 static void test_changed_mind(void **state)
@@ -305,10 +327,15 @@ static void test_destroy_in_callbacks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),      cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_changed_mind),  cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_silent_server), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_forbidden),     cmocka_unit_test(test_destroy_in_callbacks),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_subscribed_again),
+        cmocka_unit_test(test_changed_mind),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_silent_server),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_forbidden),
+        cmocka_unit_test(test_destroy_in_callbacks),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
