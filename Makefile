@@ -4,6 +4,7 @@
 #   make run        install what is missing, build, start a front-end with an embedded Redis
 #   make test       install what is missing, build, run every test
 #   make asan       every test again, under the address and undefined-behaviour sanitizers
+#   make chaos      seeded faults of all kinds; ARGS='--seeds 100', '--seed 7', '--scenario clocks --jobs 2'
 #   make conformance  the protocols against their documents, also by npm's ws client
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
 #   make lint       formatting, static analysis, include table, sizes
@@ -39,7 +40,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test asan conformance lint fuzz bench install clean deps test-deps unit
+.PHONY: all run test asan chaos conformance lint fuzz bench install clean deps test-deps unit
 .SECONDARY:
 all: $(PROGRAM_FILES)
 
@@ -109,7 +110,12 @@ ALL_INCLUDES := $(PACKAGES:%=-Ibuild/include/%) -Ibuild/gen -Itests/unit
 $(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
-unit: $(UNIT_FILES)
+unit: $(UNIT_FILES) $(B)/test/clock_shift.so
+
+# What shifts Redis's clock in fault tests. Never sanitized: it is loaded into other programs.
+$(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
 
 # Fuzzers: clang's libFuzzer, the packages compiled again with its instrumentation.
 FUZZ_TIME ?= 60
@@ -133,6 +139,9 @@ asan: | test-deps
 	@$(MAKE) --no-print-directory B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit
 	@TRACKER_TEST_SCALE=3 tests/run --build build/asan
+chaos: | test-deps
+	@$(MAKE) --no-print-directory all $(B)/test/clock_shift.so
+	@tests/fault/chaos --build $(B) $(ARGS)
 conformance: | test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/conformance/run $(B)

@@ -17,18 +17,19 @@ def free_port(host="127.0.0.1"):
 
 
 class Redis:
-    """directory: its own. tcp: on a free port of 127.0.0.1 too, or of the address that it is. options:
-    of redis.conf, by name.
+    """directory: its own. tcp: on a free port of 127.0.0.1 too, or of the address that it is; port: on that
+    one. environment: more of it. options: of redis.conf, by name.
 
     Call it with a command's words for a reply: redis("GET", key).
     """
 
-    def __init__(self, directory, tcp=False, **options):
+    def __init__(self, directory, tcp=False, port=0, environment=None, **options):
         self.directory = directory
         self.socket = os.path.join(directory, "redis.sock")
         self.tcp = tcp
         self.host = tcp if isinstance(tcp, str) else "127.0.0.1"
-        self.port = 0
+        self.port = port
+        self.environment = environment
         self.options = {"save": "", "appendonly": "no", "maxmemory-policy": "noeviction",
                         "enable-debug-command": "local", "busy-reply-threshold": "5000",
                         "dbfilename": "dump.rdb"}
@@ -54,7 +55,8 @@ class Redis:
                          "--unixsocket", self.socket, "--dir", self.directory]
             for key, value in self.options.items():
                 arguments += ["--" + key, *([value] if value == "" else str(value).split(" "))]
-            self.process = Process("redis", arguments, os.path.join(self.directory, "redis.log"))
+            self.process = Process("redis", arguments, os.path.join(self.directory, "redis.log"),
+                                   self.environment)
             if wait_until(lambda: self._answers() or not self.process.running(), 20,
                           lambda: f"redis-server answers:\n{self.process.log}") and self.process.running():
                 return

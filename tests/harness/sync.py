@@ -29,13 +29,16 @@ class Sync:
         query = (["mode=delta"] if delta else []) + (
             ["resume"] if resume is True else [f"resume={resume}"] if resume is not None else [])
         self.websocket = WebSocket(address, path + ("?" + "&".join(query) if query else ""), (), **options)
+        self._begin(delta, pongs, is_listed)
+        if enters:
+            self.wait(lambda: self.token or self.closed, what="the first metadata")
+
+    def _begin(self, delta, pongs, is_listed):
         self.delta, self.pongs, self.is_listed = delta, pongs, is_listed
         self.token = self.secret = self.version = self.closed = None
         self.map = {}
         self.texts, self.ticks, self.packets, self.errors = [], [], [], []
         self.metadata = 0
-        if enters:
-            self.wait(lambda: self.token or self.closed, what="the first metadata")
 
     def drop(self):
         """Ends the connection without a Close."""

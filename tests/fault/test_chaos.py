@@ -1,0 +1,35 @@
+"""The fault harness's scenarios and three of its seeds: three front-ends, two Redis servers, HAProxy and clients of
+all protocols on hosts of their own; what every client was sent, against what every client did. More of it:
+make chaos. See tests/harness/chaos.
+"""
+import sys
+
+from harness.chaos import report, run
+from harness.chaos.scenarios import SCENARIOS
+from harness.chaos.schedule import RandomSchedule
+
+TIMEOUT = 140
+
+
+def check(t, schedule):
+    found = run.run(t, schedule)
+    violations = found.oracle.violations
+    if violations:
+        print(report.details(found), file=sys.stderr)
+    assert not violations, f"{schedule.name}: {len(violations)} violations, the first: {violations[0]}"
+
+
+def test_a_frontend_is_killed_and_another_restarted(t):
+    check(t, SCENARIOS["front-end-killed"]())
+
+
+def test_redis_refuses_freezes_and_is_unreachable(t):
+    check(t, SCENARIOS["redis-refuses"]())
+
+
+def test_a_host_of_a_frontend_vanishes(t):
+    check(t, SCENARIOS["front-end-vanished"]())
+
+
+def test_seed_3(t):
+    check(t, RandomSchedule(3))

@@ -1,0 +1,233 @@
+"""What is done to the world, each with its end, and with what it explains: a disturbance of all (of Redis),
+or of one front-end.
+"""
+
+
+class Faults:
+    """Each method begins a fault and sees to its end. seconds: of the run."""
+
+    # How long HAProxy may take to notice that a host has vanished, and a client that its server has.
+    VANISHED = 7
+
+    def __init__(self, run):
+        self.run, self.world = run, run.world
+        self.lease = run.bounds_of["lease"]
+        self.busy = 0  # faults that go on
+
+    def begin(self, kind, arguments):
+        self.run.note("fault", kind, arguments)
+        getattr(self, kind)(**arguments)
+
+    def _during(self, seconds, end, what=None, scope=""):
+        """end() after that time; what: a disturbance meanwhile."""
+        handle = self.run.disturbances.begin(what, scope) if what else None
+        self.busy += 1
+
+        def finish():
+            end()
+            self.busy -= 1
+            if handle is not None:
+                self.run.disturbances.end(handle)
+            self.run.note("end of", what or end.__name__, scope)
+        self.run.after(seconds, finish)
+
+    def _until(self, predicate, then):
+        """then() as soon as predicate() holds."""
+        self.busy += 1
+
+        def look():
+            if predicate():
+                then()
+                self.busy -= 1
+            else:
+                self.run.after(0.05, look)
+        look()
+
+    def _note(self, seconds, what, scope=""):
+        now = self.run.now()
+        self.run.disturbances.note(now, now + seconds, what, scope)
+
+    # Front-ends.
+
+    def _restart(self, letter, what):
+        self.world.start_frontend(letter)
+        handle = self.run.disturbances.begin("start", letter)
+        self._until(lambda: self.world.is_ready(letter),
+                    lambda: (self.run.disturbances.end(handle), self.run.note("ready again", letter, what)))
+
+    def kill(self, letter, seconds):
+        frontend = self.world.frontends[letter]
+        self._note(self.lease, "kill", letter)
+        frontend.thaw()
+        frontend.kill()
+        frontend.listeners = []
+        self._during(seconds, lambda: self._restart(letter, "kill"))
+
+    def drain(self, letter, seconds):
+        """A restart as an operator does it; the next one starts when it has ended, and that time has passed."""
+        frontend = self.world.frontends[letter]
+        self._note(self.lease, "drain", letter)
+        frontend.drain()
+
+        def ended():
+            self._note(self.lease, "drain", letter)
+            frontend.stop(1)
+            frontend.listeners = []
+            self._during(seconds, lambda: self._restart(letter, "drain"))
+        self._until(lambda: not frontend.running(), ended)
+
+    def freeze(self, letter, seconds):
+        frontend = self.world.frontends[letter]
+        frontend.freeze()
+        self._during(seconds, frontend.thaw, "freeze", letter)
+
+    def vanish(self, letter, seconds, dies=False):
+        """Its host: no packets, no resets. dies: without power, too; else it is there again with all that it had."""
+        self.world.vanish(letter)
+        self._note(min(seconds, self.VANISHED), "vanish", letter)
+        frontend = self.world.frontends[letter]
+        if dies:
+            frontend.kill()
+            frontend.listeners = []
+
+        def back():
+            self.world.vanish(letter, False)
+            if dies:
+                self._restart(letter, "vanish")
+            else:
+                self._note(0.1, "vanish", letter)
+        self._during(seconds, back)
+
+    def cut_off(self, letter, seconds):
+        """It reaches its clients, and not Redis."""
+        self.world.cut_off(letter)
+        self._during(seconds, lambda: self.world.cut_off(letter, False), "cut off", letter)
+
+    def slow(self, name, seconds, rate="256kbit"):
+        self.world.limit(name, rate)
+        scope = name if name in self.world.letters else ""
+        self._during(seconds, lambda: self.world.limit(name, None), "slow", scope)
+
+    def clock(self, letter, shift):
+        """A front-end's; it decides nothing."""
+        self.world.shift_frontend(letter, shift)
+
+    # Redis.
+
+    def partition(self, seconds):
+        """No front-end reaches Redis; packets are dropped."""
+        for letter in self.world.letters:
+            self.world.cut_off(letter)
+
+        def end():
+            for letter in self.world.letters:
+                self.world.cut_off(letter, False)
+        self._during(seconds, end, "redis unreachable")
+
+    def redis_clock(self, shift):
+        self._note(0.1, "redis clock")
+        self.world.shift_redis(shift)
+
+    def redis_freeze(self, seconds):
+        name = self.world.master
+        redis = self.world.redises[name]
+        self.world.frozen.add(name)
+        redis.freeze()
+
+        def end():
+            redis.thaw()
+            self.world.frozen.discard(name)
+        self._during(seconds, end, "redis frozen")
+
+    def save(self, name="old.rdb"):
+        """What redis_kill(data=name) comes back with."""
+        if self.world.readable_redis() is not None:
+            self.world.redis().save(name)
+
+    def redis_kill(self, seconds, data="same"):
+        """data: "same", "empty", or what save() wrote: then what came after it is lost."""
+        name = self.world.master
+        if data not in ("same", "empty") and not self.world.has_saved(name, data):
+            data = "same"
+        if data == "same":
+            self.world.redis().save("same.rdb")
+        self.world.stop_redis(name)
+        what = {"same": "redis killed", "empty": "redis empty"}.get(data, "redis older")
+        rdb = {"same": "same.rdb", "empty": None}.get(data, data)
+
+        def back():
+            self.world.restart_redis(name, rdb)
+            self.world.replicate("two" if name == "one" else "one", name)
+        self._during(seconds, back, what)
+
+    def flush(self):
+        self._note(0.1, "redis empty")
+        self.world.redis()("FLUSHALL")
+
+    def scripts(self):
+        self._note(0.1, "scripts")
+        self.world.redis()("SCRIPT", "FLUSH")
+
+    def links(self, kind=None):
+        """Front-ends' connections to Redis are closed; kind: "normal" or "pubsub" ones."""
+        self._note(0.1, "links")
+        self.world.cut_sessions(self.world.master, kind)
+
+    def full_disk(self, seconds):
+        """Redis refuses writes, as it cannot save: MISCONF."""
+        name = self.world.master
+        self.world.fill_disk(name)
+        self._during(seconds, lambda: self.world.free_disk(name), "redis refuses")
+
+    def out_of_memory(self, seconds):
+        redis = self.world.redis()
+        redis("CONFIG", "SET", "maxmemory", "1mb")
+        self._during(seconds, lambda: redis("CONFIG", "SET", "maxmemory", "0"), "redis refuses")
+
+    # Fail-overs.
+
+    def promote(self, lag=0, cut=True, demote=True, events_first=0):
+        """The replica becomes the master, as it was `lag` seconds ago. cut: the old one's sessions end; else they
+        stay. demote: the old one becomes its replica at once, with sessions that stay. events_first: the events
+        links change so many seconds before the others, and writes go to the old one meanwhile."""
+        old = self.world.master
+        new = "two" if old == "one" else "one"
+        self.world.split = True
+        what = "redis split" if events_first else "redis lagging" if lag else "redis changes"
+        handle = self.run.disturbances.begin(what)
+        self.busy += 1
+        self.world.redises[new]("REPLICAOF", "NO", "ONE")
+
+        def finish():
+            if demote:
+                self.world.replicate(old, new)
+            if events_first:
+                self.world.cut_sessions(old)
+            elif cut:
+                self.world.cut_sessions(old)
+            self.world.split = False
+            self.world.master = new
+            self.busy -= 1
+            self.run.disturbances.end(handle)
+            self.run.note("end of", what, new)
+            if not demote:
+                self.run.after(3, lambda: self.world.replicate(old, new))
+
+        def switch():
+            self.world.point_to(new)
+            if events_first:
+                self.world.cut_sessions(old, "pubsub")
+                self.run.after(events_first, finish)
+            else:
+                finish()
+        self.run.after(lag, switch) if lag else switch()
+
+    # Clients.
+
+    def clients_vanish(self):
+        """The host of some clients has gone: they do not come back, and nothing says so to anybody."""
+        self.world.vanish("vanishing")
+        now = self.run.now()
+        for client in self.run.clients:
+            if client.host is self.world.hosts["vanishing"]:
+                client.leave(now, "vanish")

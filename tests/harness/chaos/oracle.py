@@ -1,0 +1,123 @@
+"""What is a violation, and what is excused by what was wrong at the time."""
+# What a Redis that has lost something, or forgotten, may bring.
+LOSSES = ("redis older", "redis empty", "redis lagging", "redis split")
+# What ends a front-end, and with it what it remembered.
+DEATHS = ("kill", "drain", "vanish")
+
+
+
+class Violation:
+    """about: of whom; the same of many observers is one, with the first one's text."""
+
+    def __init__(self, at, kind, about, text):
+        self.at, self.kind, self.about, self.text = at, kind, about, text
+        self.count = 1
+
+    def __str__(self):
+        more = f" (and {self.count - 1} more)" if self.count > 1 else ""
+        return f"{self.at:7.2f} {self.kind}: {self.text}{more}"
+
+
+class Bounds:
+    """Of one set of settings, in seconds; slack is what a busy machine may add."""
+
+    def __init__(self, settings, slack):
+        lease, sweep = settings["lease"], settings["sweep"]
+        self.grace = settings["grace"]
+        self.presence = settings["presence"]
+        # A client that said so, or whose connection ended, is gone.
+        self.ghost = max(self.grace, settings["presence"]) + lease + 3 * sweep + settings["push_all"] + slack
+        # A new client, or a new state, is seen.
+        self.appear = self.stale = 3 * sweep + settings["push_all"] + slack
+        # After an outage: the hold, and what a dead front-end's clients have then.
+        self.after = settings["hold"] + lease + max(self.grace, settings["presence"]) + 3 * sweep + slack
+        # After its own front-end is well again, a client is seen again.
+        self.own = lease + 3 * sweep + slack
+        self.serve = settings["hold"] + slack + 3
+        self.room = 2 + slack
+        self.blink = 0.1
+
+
+class Oracle:
+    def __init__(self, run, bounds):
+        self.run, self.bounds = run, bounds
+        self.violations = []
+        self.by_mark = {}
+        self.worst = {"false offline": (0, ""), "false offline, own front-end": (0, ""), "ghost": (0, ""),
+                      "ghost after the outage": (0, "")}
+        self.resumed_late = 0
+
+    def violate(self, kind, about, text):
+        found = self.by_mark.get((kind, about))
+        if found is not None:
+            found.count += 1
+            return
+        found = self.by_mark[kind, about] = Violation(self.run.now(), kind, about, text)
+        self.violations.append(found)
+
+    def _measure(self, what, seconds, text):
+        if seconds > self.worst[what][0]:
+            self.worst[what] = (seconds, text)
+
+    def false_offline(self, view, subject, begin, end):
+        """A client that was there was not shown from begin to end."""
+        text = (f"{view} showed {subject.name} ({subject.client.name}) as gone from {begin:.2f} to {end:.2f}; it was "
+                f"there {[[round(at, 2) if at else None for at in times] for times in subject.times[-3:]]}, "
+                f"homes {subject.homes[-3:]}")
+        homes = {home for home in subject.homes_within(begin - self.bounds.after, end) if home}
+        own = [one for one in self.run.disturbances.all if one.scope and one.scope in homes
+               and one.begin <= begin + self.bounds.blink and one.end + self.bounds.own >= end]
+        if own:
+            self._measure("false offline, own front-end", end - begin, f"{text}: {own[-1].what} of {own[-1].scope}")
+            return
+        stalls = self.run.disturbances.overlaps(begin - self.bounds.grace, end, set(), after=self.bounds.own,
+                                                only=("machine stalls",))
+        if stalls:
+            return
+        self._measure("false offline", end - begin, text)
+        self.violate("false offline", subject.name, text)
+
+    def ghost(self, view, subject, seconds, after_outage):
+        text = f"{view} showed {subject.name} ({subject.client.name}, {subject.why}) for {seconds:.2f} s"
+        self._measure("ghost", seconds, text)
+        if after_outage < seconds:
+            self._measure("ghost after the outage", after_outage, text)
+
+    def returned(self, view, subject, removed, now):
+        """One that is gone, and was shown as gone, is shown again."""
+        disturbances = self.run.disturbances.all
+        losses = [one for one in disturbances if one.what in LOSSES and one.end >= removed - 0.5]
+        deaths = [one for one in disturbances if one.what in DEATHS and one.end >= removed - self.bounds.grace]
+        if losses and deaths:
+            return  # who remembered it may have died
+        self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended at "
+                     f"{subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
+                     f"homes {subject.homes[-3:]}")
+
+    def not_resumed(self, client, now):
+        """A client of metadata sync came back in time, and is another."""
+        lost = client.resume_lost
+        if lost is None:
+            return
+        late = now - lost > self.bounds.grace - 0.5
+        losses = self.run.disturbances.overlaps(lost - self.bounds.after, now, set(), only=LOSSES)
+        homes = client.subject.homes_within(lost - 1, now)
+        own = self.run.disturbances.overlaps(lost - self.bounds.after, now, homes - {None})
+        self.resumed_late += late
+        if not late and not losses and not own:
+            self.violate("not resumed", client.name, f"{client.name} lost {client.subject.name} at {lost:.2f} and got another token")
+
+    def unserved(self, client, since, now):
+        self.violate("unserved", client.name, f"{client.name} wants something since {since:.2f}: {list(client.history)[-12:]}")
+
+    def look(self, now):
+        """Every client has what it wants within the bound."""
+        for client in self.run.clients:
+            since = client.unserved_since
+            if since is None or not client.wants_to_be_here:
+                continue
+            scopes = {client.front_end}
+            due = self.run.disturbances.last_end(since, now, scopes) + self.bounds.serve
+            if now > due:
+                client.unserved_since = now  # once for each
+                self.unserved(client, since, now)

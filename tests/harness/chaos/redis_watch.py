@@ -1,0 +1,130 @@
+"""Redis's content: during the run, where clients' entries are and that they are there; at the end, that all is
+as the clients have it, and that nothing is left when they are gone.
+"""
+import collections
+import zlib
+
+from ..resp import RedisError
+
+
+class RedisWatch:
+    def __init__(self, run, partitions):
+        self.run = run
+        self.partitions = partitions
+        self.names = {}  # a front-end's id -> its letter
+        self.since = {}  # id -> (since, epoch)
+        self.missing = {}  # subject's name -> when it was found missing first
+        self.reported = set()
+
+    def key(self, kind, name):
+        data = name.encode("latin-1")
+        number = zlib.crc32(data)
+        number = abs(number - (1 << 32) if number >= 1 << 31 else number) % self.partitions
+        return b"tracker:{main/%d/%d}:%s:%s" % (self.partitions, number, kind.encode(), data)
+
+    def head(self, part, *fields):
+        return ("HMGET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), *fields)
+
+    def _ask(self, redis, commands):
+        connection = redis._connected()
+        for command in commands:
+            connection.send(*command)
+        found = []
+        for _ in commands:
+            try:
+                found.append(connection.reply())
+            except RedisError:
+                found.append(None)
+        return found
+
+    # During the run.
+
+    def look(self, now):
+        """Where everybody is. Not while Redis does not answer, or is not the one that is written to."""
+        redis = self.run.world.readable_redis()
+        if redis is None:
+            return
+        subjects = [one for one in self.run.views.subjects.values() if one.is_present()]
+        entries = [one for one in subjects if not one.name.startswith("@")]
+        users = [one for one in subjects if one.name.startswith("@")]
+        try:
+            found = self._ask(redis, [("HMGET", self.key("client", one.name), "node", "since") for one in entries] +
+                              [("HGETALL", self.key("user", one.name[1:])) for one in users])
+            devices = [[id.decode("latin-1") for id in (flat or [])[::2] if not id.startswith(b".")]
+                       for flat in found[len(entries):]]
+            nodes = self._ask(redis, [("HGET", self.key("client", ids[0]), "node") for ids in devices if ids])
+        except OSError:
+            return
+        self.names = self.run.world.node_ids()
+        for subject, values in zip(entries, found):
+            node, since = values or (None, None)
+            subject.at_home(now, self.names.get(node))
+            self._look_at(subject, now, node is not None, since)
+        rest = iter(nodes)
+        for subject, ids in zip(users, devices):
+            if ids:
+                subject.at_home(now, self.names.get(next(rest)))
+            self._look_at(subject, now, bool(ids), None)
+
+    def _look_at(self, subject, now, is_there, since):
+        present = subject.times[-1][0]
+        due = self.run.disturbances.last_end(present, now, {None}) + self.run.bounds.after
+        if now < due:
+            self.missing.pop(subject.name, None)
+            self.since[subject.name] = since
+            return
+        if not is_there and subject.name not in self.reported:
+            self.reported.add(subject.name)
+            self.run.oracle.violate("no key", subject.name, f"Redis has no entry for {subject.name} ({subject.client.name}), which "
+                                    f"is there since {present:.2f}, homes {subject.homes[-2:]}")
+        before = self.since.get(subject.name)
+        self.since[subject.name] = since
+        if is_there and before is not None and since is not None and since != before and present < now - 1:
+            mark = (subject.name, since)
+            if mark not in self.reported:
+                self.reported.add(mark)
+                self.run.oracle.violate("opened again", subject.name, f"the entry {subject.name} ({subject.client.name}) was opened "
+                                        f"anew ({before} → {since}) although it is there since {present:.2f}")
+
+    # At the end.
+
+    def contents(self, redis):
+        """What is stored: (id -> fields, user -> devices, room -> members)."""
+        entries = {}
+        for name in redis.keys("tracker:[{]main/*}:client:*"):
+            entries[name.split(b"}:client:", 1)[1].decode("latin-1")] = redis.hash(name)
+        return entries
+
+    def differences(self, redis):
+        """What differs from what the clients have; a list of text."""
+        entries = self.contents(redis)
+        found = []
+        expected = {one.name: one for one in self.run.views.subjects.values()
+                    if one.is_present() and not one.name.startswith("@")}
+        devices = collections.Counter()
+        for id, fields in entries.items():
+            if b"user" in fields:
+                devices[fields[b"user"].decode()] += 1
+                continue
+            subject = expected.pop(id, None)
+            if subject is None:
+                found.append(f"Redis has {id}, which nobody has")
+            elif b"state" in fields and subject.values and fields[b"state"].decode() != subject.values[-1].text:
+                found.append(f"Redis has {id} as {fields[b'state']}, {subject.client.name} as "
+                             f"{subject.values[-1].text}")
+        found += [f"Redis has not {name} ({subject.client.name})" for name, subject in expected.items()]
+        wanted = collections.Counter()
+        for user in self.run.users:
+            count = sum(device.identified == "yes" for device in user.devices)
+            if count:
+                wanted[user.name] = count
+        if wanted != devices:
+            found.append(f"devices: in Redis more {dict(devices - wanted)}, fewer {dict(wanted - devices)}")
+        return found
+
+    def remains(self, redis):
+        """The keys that should not be there when all clients are gone."""
+        kept = (b":head", b":nodes", b":spaces")
+        return [name.decode("latin-1") for name in redis.keys("tracker:*")
+                if not name.endswith(kept) and not name.startswith((b"tracker:node:", b"tracker:secret:",
+                                                                   b"tracker:spaces", b"tracker:bans", b"tracker:shared"))]

@@ -1,0 +1,40 @@
+"""What came of runs, in words and as a table."""
+import collections
+
+Result = collections.namedtuple("Result", "name seconds violations worst stalled")
+COLUMNS = ("false offline", "false offline, own front-end", "ghost", "ghost after the outage")
+
+
+def result_of(run):
+    worst = {name: seconds for name, (seconds, _) in run.oracle.worst.items()}
+    return Result(run.schedule.name, run.now(), [str(one) for one in run.oracle.violations], worst, run.slept)
+
+
+def details(run):
+    """Everything that is needed to see why; text."""
+    lines = [str(run.schedule), "What was done:"]
+    lines += ["  " + " ".join(map(str, event)) for event in run.events]
+    lines += ["Disturbances:"] + [f"  {one.begin:.2f} to {one.end:.2f} {one.what} {one.scope}"
+                                  for one in run.disturbances.all]
+    lines += ["Worst:"] + [f"  {name}: {seconds:.2f} s; {text}" for name, (seconds, text) in run.oracle.worst.items()]
+    lines += [f"{len(run.oracle.violations)} violations:"] + [f"  {one}" for one in run.oracle.violations[:60]]
+    shown = set()
+    for one in run.oracle.violations[:20]:
+        subject = run.views.subjects.get(one.about)
+        clients = getattr(getattr(subject, "client", None), "devices", None) or [getattr(subject, "client", None)]
+        for client in clients:
+            if client is not None and client not in shown:
+                shown.add(client)
+                lines.append(f"{client.name}, {one.about}: present {subject.times}, homes {subject.homes}")
+                lines += ["    " + " ".join(map(str, note)) for note in list(client.history)[-40:]]
+    return "\n".join(lines)
+
+
+def table(results):
+    """One line for each."""
+    width = max([len(one.name) for one in results] + [8])
+    lines = [f"{'':{width}}  seconds  violations  " + "  ".join(COLUMNS)]
+    for one in results:
+        worst = "  ".join(f"{one.worst.get(name, 0):{len(name) - 2}.2f} s" for name in COLUMNS)
+        lines.append(f"{one.name:{width}}  {one.seconds:7.1f}  {len(one.violations):10}  {worst}")
+    return "\n".join(lines)

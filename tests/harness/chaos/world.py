@@ -1,0 +1,276 @@
+"""The world of a run: hosts, two Redis servers of which one is the master, three front-ends, HAProxy before
+them, and what can be done to each. Nothing here knows of truth or oracle.
+"""
+import contextlib
+import os
+import shutil
+import socket
+import struct
+
+from ..process import logfmt
+from ..redis import Redis
+from .clients import HAPROXY
+
+LETTERS = ("a", "b", "c")
+FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
+PORTS = {"tracker": 6790, "get": 6791, "web": 8080, "sync": 8080}
+# HAProxy's: which client goes to which bind.
+BINDS = {"tracker": "TRACKER_BIND", "sync": "SYNC_BIND", "web": "WEB_BIND"}
+REDIS_PORT = 6379
+
+PROXY = """
+global
+    stats socket {socket} mode 600 level admin
+    log stdout format raw local0
+defaults
+    mode tcp
+    log global
+    option tcplog
+    timeout connect 2s
+    timeout client 24h
+    timeout server 24h
+listen redis
+    bind {address}:6379
+    server one {one}:6379
+    server two {two}:6379 disabled
+"""
+
+
+def listeners(address):
+    return (f"tracker={address}:6789,proxy=true", f"tracker={address}:6790",
+            f"tracker={address}:6791,original=2014,push=off", f"web={address}:8080",
+            f"sync={address}:13372,proxy=true")
+
+
+class World:
+    """by: how front-ends find the master, "proxy" or "name". settings: of the front-ends. clocks: whether clocks
+    can be shifted."""
+
+    def __init__(self, t, by, partitions, settings, clocks=True):
+        self.t, self.by, self.partitions, self.settings = t, by, partitions, settings
+        self.clocks = clocks
+        self.letters = LETTERS
+        self.network = t.network()
+        # The clients have two hosts: those of one of them can vanish.
+        names = ("one", "two", "proxy", *LETTERS, "haproxy", "clients", "vanishing")
+        self.hosts = {name: self.network.host(name) for name in names}
+        self.clients_host = self.hosts["clients"]
+        self.directories = {}
+        self.shifts = {}
+        self.redises = {name: self._start_redis(name) for name in ("one", "two")}
+        self.master = "one"
+        self.replicate("two", "one")
+        self._start_proxy()
+        self.frozen = set()  # names of what stands still
+        self.split = False
+        self.frontends = {}
+        self.ids = {}
+        for letter in LETTERS:
+            self.start_frontend(letter)
+        for letter in LETTERS:
+            self.frontends[letter].wait_ready(30)
+        self._start_haproxy()
+        self._end_hold()
+
+    # Starting.
+
+    def _start_redis(self, name):
+        directory = self.t.directory("redis")
+        self.network.disk(directory, 8 << 20)
+        environment = {}
+        if self.clocks:
+            # Beside the disk, which is made full.
+            path = os.path.join(self.t.directory("clock"), "shift")
+            with open(path, "wb") as file:
+                file.write(struct.pack("=q", 0))
+            self.shifts[name] = path
+            environment = {"LD_PRELOAD": os.path.join(self.t.build, "test", "clock_shift.so"), "CLOCK_SHIFT": path}
+        with self.hosts[name]:
+            redis = Redis(directory, tcp=self.hosts[name].address, port=REDIS_PORT, environment=environment,
+                          save="3600 1000000", repl_diskless_sync_delay=0, repl_timeout=5)
+        self.t.stack.callback(lambda: redis.process.kill())
+        return redis
+
+    def _start_proxy(self):
+        if self.by == "name":
+            self.network.resolve(redis=self.hosts["one"].address)
+            self.url = f"redis://redis:{REDIS_PORT}"
+            return
+        directory = self.t.directory("proxy")
+        self.control = os.path.join(directory, "control")
+        config = os.path.join(directory, "haproxy.cfg")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(PROXY.format(socket=self.control, address=self.hosts["proxy"].address,
+                                    one=self.hosts["one"].address, two=self.hosts["two"].address))
+        with self.hosts["proxy"]:
+            self.proxy = self.t.start("redis proxy", ["haproxy", "-db", "-f", config])
+        self.url = f"redis://{self.hosts['proxy'].address}:{REDIS_PORT}"
+        self.t.wait_until(lambda: os.path.exists(self.control), 10, "the proxy of Redis is there")
+
+    def _environment(self, letter):
+        if not self.clocks:
+            return {}
+        path = self.shifts.get(letter)
+        if path is None:
+            path = self.shifts[letter] = os.path.join(self.t.directory("clock"), "offset")
+            self.shift_frontend(letter, 0)
+        libraries = [one for one in FAKETIME if os.path.exists(one)]
+        assert libraries, f"libfaketime is not installed: {FAKETIME}"
+        return {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+                "ASAN_OPTIONS": "detect_leaks=0:exitcode=99:verify_asan_link_order=0"}
+
+    def start_frontend(self, letter):
+        """Without waiting until it is ready."""
+        address = self.hosts[letter].address
+        with self.hosts[letter]:
+            self.frontends[letter] = self.t.frontend(
+                self.url, node=letter, listen=listeners(address), settings=self.settings, wait=False,
+                environment=self._environment(letter))
+
+    def _start_haproxy(self):
+        environment = {}
+        for name, letter in zip("ABC", LETTERS):
+            environment[f"NODE_{name}_HOST"] = self.hosts[letter].address
+            environment[f"NODE_{name}_PORT"] = "6789"
+            environment[f"NODE_{name}_WEB_PORT"] = "8080"
+            environment[f"NODE_{name}_SYNC_PORT"] = "13372"
+        host = self.hosts["haproxy"]
+        with host:
+            self.haproxy = self.t.haproxy(self.t.path("docker/haproxy.cfg"), environment, tuple(BINDS.values()),
+                                          host=host.address)
+
+    def _end_hold(self):
+        """The hold that a new Redis begins with."""
+        for part in range(self.partitions):
+            self.redises["one"]("HSET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), "hold_until", 0)
+
+    # Where things are.
+
+    def address(self, via, kind):
+        if via == HAPROXY:
+            return self.haproxy.address(BINDS[kind])
+        return self.hosts[via].address, PORTS[kind]
+
+    def redis(self):
+        return self.redises[self.master]
+
+    def readable_redis(self):
+        """The master, while it answers and there is only one."""
+        if self.split or self.frozen & {"one", "two"} or not self.redis().process.running():
+            return None
+        return self.redis()
+
+    def node_ids(self):
+        """A front-end's id, as Redis has it, -> its letter; of all that ever were."""
+        for letter, frontend in self.frontends.items():
+            if frontend.pid not in self.ids:
+                lines = frontend.log_lines(r"\bmsg=ready\b")
+                if lines:
+                    self.ids[frontend.pid] = (logfmt(lines[0])["id"].encode(), letter)
+        return dict(self.ids.values())
+
+    def is_ready(self, letter):
+        frontend = self.frontends[letter]
+        if not frontend.listeners:
+            if not frontend.log_lines(r"\bmsg=ready\b"):
+                return False
+            frontend.wait_ready()
+        try:
+            return frontend.http("/readyz", timeout=2)[0] == 200
+        except (OSError, ValueError):
+            return False
+
+    # Redis.
+
+    def replicate(self, name, of):
+        self.redises[name]("REPLICAOF", self.hosts[of].address, REDIS_PORT)
+
+    def is_replicated(self, name):
+        info = self.redises[name].info("replication")
+        return info.get("role") == "slave" and info.get("master_link_status") == "up" and (
+            info.get("master_sync_in_progress") == "0")
+
+    def ask_proxy(self, *lines):
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            control.connect(self.control)
+            control.sendall((";".join(lines) + "\n").encode())
+            answer = b""
+            while True:
+                data = control.recv(4096)
+                if not data:
+                    break
+                answer += data
+        assert not answer.strip(), answer
+
+    def point_to(self, name):
+        """New connections of front-ends go to that Redis; those that are there stay."""
+        other = "two" if name == "one" else "one"
+        if self.by == "name":
+            self.network.resolve(redis=self.hosts[name].address)
+        else:
+            self.ask_proxy(f"set server redis/{other} state maint", f"set server redis/{name} state ready")
+
+    def cut_sessions(self, name, kind=None):
+        """Those of front-ends with that Redis; kind: "normal" or "pubsub" ones."""
+        redis = self.redises[name]
+        for one in (kind,) if kind else ("normal", "pubsub"):
+            redis("CLIENT", "KILL", "TYPE", one, "SKIPME", "yes")
+
+    def stop_redis(self, name):
+        self.redises[name].kill()
+
+    def has_saved(self, name, rdb):
+        return os.path.exists(os.path.join(self.redises[name].directory, rdb))
+
+    def restart_redis(self, name, rdb=None):
+        """rdb: what it has then, as saved under that name; None: nothing."""
+        with self.hosts[name]:
+            self.redises[name].restart(rdb=rdb)
+
+    def fill_disk(self, name):
+        redis = self.redises[name]
+        with contextlib.suppress(OSError), open(os.path.join(redis.directory, "full"), "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with contextlib.suppress(Exception):
+            redis("BGSAVE")
+
+    def free_disk(self, name):
+        redis = self.redises[name]
+        os.unlink(os.path.join(redis.directory, "full"))
+        redis("BGSAVE")
+
+    def disk_free(self, name):
+        return shutil.disk_usage(self.redises[name].directory).free
+
+    # Clocks.
+
+    def shift_redis(self, seconds):
+        """Both servers', as machines of one place would have it."""
+        for name in ("one", "two"):
+            with open(self.shifts[name], "r+b") as file:
+                file.write(struct.pack("=q", int(seconds * 1000000)))
+
+    def shift_frontend(self, letter, seconds):
+        path = self.shifts[letter]
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(f"{seconds:+d}s\n")
+        os.rename(path + ".new", path)
+
+    # The network.
+
+    def redis_hosts(self):
+        return [self.hosts[name] for name in (("one", "two") if self.by == "name" else ("proxy",))]
+
+    def cut_off(self, letter, on=True):
+        """Packets between a front-end and Redis."""
+        for host in self.redis_hosts():
+            (self.network.drop if on else self.network.restore)(self.hosts[letter], host)
+
+    def vanish(self, name, on=True):
+        (self.network.drop if on else self.network.restore)(self.hosts[name])
+
+    def limit(self, name, rate):
+        self.network.limit(self.hosts[name], rate)
