@@ -2,7 +2,7 @@
 is gone or takes no writes, and while a front-end drains."""
 import time
 
-from harness import Plain, Versioned, scaled
+from harness import Plain, Versioned, packets, scaled
 from harness.faults import end_hold, key, node_id, wait_hold_over, wait_ready
 from harness.haproxy import behind_haproxy
 from harness.sync import Sync
@@ -81,9 +81,14 @@ def test_a_vanished_hosts_clients_return_unreported(t):
         events = t.events(redis)
         network.drop(hosts[0])
         began = time.monotonic()
+        # Before HAProxy knows: who is sent to that front-end is soon sent to another one.
+        newcomers = [t.connect(proxy.address("TRACKER_BIND"), Versioned) for _ in range(4)]
+        for newcomer in newcomers:
+            newcomer.send(packets.versioned.open(b"newcomer"))
         closed = wait_all_closed(lost + lost_syncs, NOTICED + 3)
         print(f"reset {min(closed) - began:.2f} to {max(closed) - began:.2f} s after the host vanished")
         assert not any(client.closed(0) for client in clients if client not in lost)
+        assert all(newcomer.read_id() for newcomer in newcomers)
         returned, missing = lost[1:], lost[0]
         again = [t.connect(proxy.address("TRACKER_BIND"), Versioned) for _ in returned]
         for client, old in zip(again, returned):
