@@ -27,8 +27,17 @@ static void on_nodes(void *arg, bool known)
 {
     struct admin *admin = arg;
     (void)known; /* without it front-ends have ids and no names */
-    admin->nodes_pending = false;
+    admin->nodes_pending = admin->nodes_late = false;
+    loop_timer_stop(admin->nodes_timer);
     live_nodes_read(admin->live);
+    api_nodes_read(admin);
+}
+
+/* Names are no reason to wait any longer. */
+static void on_nodes_late(void *arg)
+{
+    struct admin *admin = arg;
+    admin->nodes_late = true;
     api_nodes_read(admin);
 }
 
@@ -44,8 +53,8 @@ struct admin *admin_create(struct map *map, const struct health *health,
     admin->version = version;
     admin->lobby = lobby;
     list_init(&admin->spaces);
-    list_init(&admin->asking);
-    list_init(&admin->reading);
+    list_init(&admin->calls);
+    admin->nodes_timer = loop_timer_create(admin->loop, on_nodes_late, admin);
     admin->nodes = map_nodes_create(map, on_nodes, admin);
     admin->page = page_create();
     admin->live = live_create(admin);
@@ -62,6 +71,7 @@ void admin_destroy(struct admin **pointer)
     live_destroy(&admin->live);
     page_destroy(&admin->page);
     map_nodes_destroy(&admin->nodes);
+    loop_timer_destroy(&admin->nodes_timer);
     while (!list_is_empty(&admin->spaces)) {
         struct admin_space *space = list_entry(admin->spaces.next, struct admin_space, link);
         map_unwatch(&space->watcher);
@@ -255,7 +265,8 @@ bool admin_nodes_refresh(struct admin *admin)
     if (!admin->nodes_pending && (!admin->nodes_ms || now - admin->nodes_ms >= NODES_FRESH_MS)) {
         admin->nodes_ms = now;
         admin->nodes_pending = true;
+        loop_timer_start(admin->nodes_timer, map_deadline_ms(admin->map));
         map_nodes_read(admin->nodes);
     }
-    return admin->nodes_pending;
+    return admin->nodes_pending && !admin->nodes_late;
 }

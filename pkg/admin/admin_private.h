@@ -37,10 +37,11 @@ struct admin {
     struct live *live;
     struct list spaces; /* struct admin_space */
     struct map_nodes *nodes;
-    uint64_t nodes_ms;   /* when they were last asked for; 0: never */
-    bool nodes_pending;  /* they are being read */
-    struct list asking;  /* struct call: wait for the front-ends */
-    struct list reading; /* struct call: wait for the view */
+    uint64_t nodes_ms;  /* when they were last asked for; 0: never */
+    bool nodes_pending; /* they are being read */
+    bool nodes_late;    /* for longer than anybody waits */
+    struct loop_timer *nodes_timer;
+    struct list calls; /* struct call: wait for the front-ends, or the view */
     struct log_limit refused_limit;
 };
 
@@ -67,7 +68,8 @@ struct admin_space *admin_space_of_servers(struct admin *admin, struct http_requ
 /* NULL when there is no view to be had (why: static text); else it must be released. */
 struct map_view *admin_space_hold(struct admin_space *space, const char **why);
 void admin_space_release(struct admin_space *space);
-/* Reads the front-ends again, when what is known of them is old. True: admin_nodes_read follows. */
+/* Reads the front-ends again, when what is known of them is old. True: api_nodes_read follows, at
+ * the latest after redis.deadline. */
 bool admin_nodes_refresh(struct admin *admin);
 
 /* page.c */

@@ -1,7 +1,7 @@
 /*
- * api: requests about the map. Each waits until the front-ends' names are fresh and the view is
- * complete and has what was acknowledged before (map/view.h), and is answered exactly once, at the
- * end of the process too.
+ * api: requests about the map. Each waits until the view is complete and has what was acknowledged
+ * before (map/view.h), and until the front-ends' names are fresh, but for these no longer than
+ * redis.deadline. It is answered exactly once, at the end of the process too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,7 @@ struct call {
     struct admin_space *space; /* NULL: it needs none */
     struct map_read *read;
     bool held;
+    bool awaits_names;
     bool stale;
     enum map_read_scope scope;
     answer answer;
@@ -50,57 +51,60 @@ static void finish_call(struct call *call, const char *why)
     end_call(call);
 }
 
+/* Answers it when all is there. What is stale has waited long enough: without new names. */
+static void check_call(struct call *call)
+{
+    if (!call->read && (!call->awaits_names || call->stale))
+        finish_call(call, NULL);
+}
+
 static void on_read(void *arg, bool known, bool stale)
 {
     struct call *call = arg;
     call->read = NULL;
     call->stale = stale; /* what is known is shown, as the page goes on to show it */
-    finish_call(call, known ? NULL : "the map is not known yet");
-}
-
-static void read_view(struct call *call)
-{
-    const char *why = NULL;
-    if (!call->space) {
-        finish_call(call, NULL);
-        return;
-    }
-    struct map_view *view = admin_space_hold(call->space, &why);
-    if (!view) {
-        finish_call(call, why);
-        return;
-    }
-    call->held = true;
-    list_remove(&call->link);
-    list_append(&call->admin->reading, &call->link);
-    call->read = map_read(view, call->scope, on_read, call);
+    if (known)
+        check_call(call);
+    else
+        finish_call(call, "the map is not known yet");
 }
 
 void api_nodes_read(struct admin *admin)
 {
-    while (!list_is_empty(&admin->asking))
-        read_view(list_entry(admin->asking.next, struct call, link));
+    LIST_FOREACH (node, &admin->calls) {
+        struct call *call = list_entry(node, struct call, link);
+        call->awaits_names = false;
+        check_call(call);
+    }
 }
 
 static void begin_call(struct admin *admin, struct http_request *request, struct admin_space *space,
                        enum map_read_scope scope, answer function)
 {
+    const char *why = NULL;
     struct call *call = mem_zalloc(1, sizeof *call);
     *call = (struct call){
         .admin = admin, .request = request, .space = space, .scope = scope, .answer = function};
     list_init(&call->link);
-    list_append(&admin->asking, &call->link);
-    if (!admin_nodes_refresh(admin))
-        api_nodes_read(admin);
+    call->awaits_names = admin_nodes_refresh(admin); /* which may answer those before it */
+    list_append(&admin->calls, &call->link);
+    if (!space) {
+        check_call(call);
+        return;
+    }
+    struct map_view *view = admin_space_hold(space, &why);
+    if (!view) {
+        finish_call(call, why);
+        return;
+    }
+    call->held = true;
+    call->read = map_read(view, scope, on_read, call);
 }
 
 void api_end(struct admin *admin)
 {
-    struct list *lists[] = {&admin->asking, &admin->reading};
-    for (size_t i = 0; i < 2; i++) {
-        while (!list_is_empty(lists[i]))
-            finish_call(list_entry(lists[i]->next, struct call, link), "the front-end is ending");
-    }
+    while (!list_is_empty(&admin->calls))
+        finish_call(list_entry(admin->calls.next, struct call, link), "the front-end is ending");
 }
 
 static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)

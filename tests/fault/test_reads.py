@@ -196,6 +196,32 @@ def test_past_the_deadline(t):
     assert frontend.metric("tracker_stale_reads_total") == 6
 
 
+def test_a_redis_that_does_not_answer(t):
+    """Its connections stay, as do those who ask: neither the revisions nor the names of the front-ends are
+    waited for beyond the deadline."""
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=CONSISTENT, settings={"redis.deadline": "1s", "redis.timeout": "1m"})
+    writer = t.connect(frontend, Original2013, index=PLAIN)
+    reader = t.connect(frontend, Original2014, index=CONSISTENT_GETS)
+    assert writer.update(b"sensor", 1, b"known")
+    assert states(reader)[b"sensor"] == b"known"
+    redis.freeze()
+    began = time.monotonic()
+    status, headers, client = client_of(frontend, b"sensor")
+    assert status == 200 and client["state"] == "known" and "stale" not in client, client
+    assert time.monotonic() - began < scaled(1) + 1
+    check_stale(frontend, "/api/v1/clients?consistent=1", 1)
+    began = time.monotonic()
+    assert states(reader)[b"sensor"] == b"known"
+    assert 0.9 <= time.monotonic() - began <= scaled(1) + 1
+    assert frontend.http("/api/v1/nodes")[0] == 200
+    assert time.monotonic() - began < scaled(2) + 1
+    assert frontend.metric("tracker_stale_reads_total") == 2
+    redis.thaw()
+    t.wait_until(frontend.ready, 15)
+    assert "stale" not in client_of(frontend, b"sensor", "?consistent=1")[2]
+
+
 def test_without_redis_what_is_known_at_once(t):
     """Where all that was acknowledged is in the view, nobody waits for a Redis that is not there."""
     redis = t.redis()
