@@ -184,16 +184,16 @@ static enum verdict judge_signature(const struct auth_verifier *verifier, struct
     return good ? GOOD : SIGNATURE;
 }
 
-/* Seconds since the epoch (RFC 7519, 2: NumericDate), whole ones, as ms. */
+/* Seconds since the epoch, which may have a fraction (RFC 7519, 2: NumericDate), as ms. */
 static bool read_time(const struct json_value *value, uint64_t *ms)
 {
     struct json_error error = {0};
-    int64_t seconds;
-    if (!json_value_integer(value, &seconds, &error))
+    double seconds;
+    if (!json_value_number(value, &seconds, &error))
         return false;
     if (seconds < 0)
         seconds = 0;
-    *ms = (uint64_t)(seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * 1000;
+    *ms = (uint64_t)((seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * 1000);
     return true;
 }
 

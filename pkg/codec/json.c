@@ -13,6 +13,9 @@
 #include "codec/json_private.h"
 #include "codec/unique_private.h"
 
+#define JSON_EXPONENT_MAX 1000000 /* far beyond what a number's digits can make up for */
+#define JSON_INTEGER_MAX  19      /* digits of 64 bits */
+
 /* Gives each value its item of the tree. Both have the text's order; containers stand before what
  * they hold, so that their item is known by then. */
 static bool link_items(struct json_document *document)
@@ -208,21 +211,87 @@ bool json_value_number(const struct json_value *value, double *number, struct js
     return true;
 }
 
+/* A number's text as a decimal: its digits without zeros at either end, and the power of ten that
+ * the last of them stands for. */
+struct decimal {
+    char digits[JSON_NUMBER_MAX + 1];
+    size_t count;
+    long power;
+    bool is_negative;
+};
+
+/* The text has the form of a number. An exponent beyond any that counts stays large. */
+static void read_decimal(struct bytes text, struct decimal *decimal)
+{
+    char number[JSON_NUMBER_MAX + 1] = {0};
+    const char *at = number;
+    long point = 0; /* digits behind it */
+
+    memcpy(number, text.data, text.len);
+    *decimal = (struct decimal){.is_negative = *at == '-'};
+    for (at += decimal->is_negative; *at != '\0' && *at != 'e' && *at != 'E'; at++) {
+        bool is_behind = point > 0;
+
+        if (*at == '.') {
+            point = 1;
+            continue;
+        }
+        point += is_behind;
+        if (*at != '0' || decimal->count > 0)
+            decimal->digits[decimal->count++] = *at;
+    }
+    if (*at != '\0')
+        decimal->power = strtol(at + 1, NULL, 10);
+    if (decimal->power > -JSON_EXPONENT_MAX && decimal->power < JSON_EXPONENT_MAX && point > 0)
+        decimal->power -= point - 1;
+    while (decimal->count > 0 && decimal->digits[decimal->count - 1] == '0') {
+        decimal->digits[--decimal->count] = '\0';
+        decimal->power++;
+    }
+}
+
+/* The integer that a number's text stands for, in whatever way; else what is expected. */
+static const char *read_integer(struct bytes text, int64_t *integer)
+{
+    struct decimal decimal;
+    char digits[JSON_INTEGER_MAX + 2] = "-";
+    size_t len;
+
+    read_decimal(text, &decimal);
+    *integer = 0;
+    if (decimal.count == 0)
+        return NULL;
+    if (decimal.power < 0)
+        return "an integer is expected";
+    errno = ERANGE;
+    if (decimal.power <= JSON_INTEGER_MAX &&
+        decimal.count + (size_t)decimal.power <= JSON_INTEGER_MAX) {
+        len = decimal.count + (size_t)decimal.power;
+        memset(digits + 1, '0', len);
+        memcpy(digits + 1, decimal.digits, decimal.count);
+        digits[1 + len] = '\0';
+        errno = 0;
+        *integer = strtoll(decimal.is_negative ? digits : digits + 1, NULL, 10);
+    }
+    return errno == ERANGE ? "an integer of 64 bits is expected" : NULL;
+}
+
 bool json_value_integer(const struct json_value *value, int64_t *integer, struct json_error *error)
 {
-    char digits[JSON_NUMBER_MAX + 1] = {0};
-    char *end;
+    const char *wrong;
 
     if (!json_value_expect(value, JSON_TYPE_NUMBER, error))
         return false;
-    memcpy(digits, json_value_raw(value).data, value->len);
-    errno = 0;
-    *integer = strtoll(digits, &end, 10);
-    if (*end != '\0')
-        return json_value_fail(value, JSON_FAULT_TYPE, "an integer is expected", error);
-    if (errno == ERANGE)
-        return json_value_fail(value, JSON_FAULT_TYPE, "an integer of 64 bits is expected", error);
-    return true;
+    wrong = read_integer(json_value_raw(value), integer);
+    return wrong == NULL || json_value_fail(value, JSON_FAULT_TYPE, wrong, error);
+}
+
+bool json_scalar_integer(struct bytes text, int64_t *integer)
+{
+    bool is_number =
+        text.len > 0 && (text.data[0] == '-' || (text.data[0] >= '0' && text.data[0] <= '9'));
+
+    return is_number && json_scalar_is_valid(text) && read_integer(text, integer) == NULL;
 }
 
 const struct json_value *json_value_optional(const struct json_value *value, const char *key,

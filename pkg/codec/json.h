@@ -129,7 +129,8 @@ bool json_value_text(const struct json_value *value, struct bytes *text, struct 
 bool json_value_boolean(const struct json_value *value, bool *boolean, struct json_error *error);
 /* The nearest double: 9007199254740993 comes out as ...992. */
 bool json_value_number(const struct json_value *value, double *number, struct json_error *error);
-/* Exact: written without fraction and exponent, and within 64 bits. */
+/* Exact, and within 64 bits. However it is written: 3, 3.0 and 0.3e1 are one integer, as many
+ * libraries write no other numbers than 3.0. */
 bool json_value_integer(const struct json_value *value, int64_t *integer, struct json_error *error);
 /* The member of an object, of the type: an error when it is missing; or NULL without one. */
 const struct json_value *json_value_require(const struct json_value *value, const char *key,
@@ -146,6 +147,9 @@ bool json_error_set(struct json_error *error, enum json_fault fault, const char 
 /* Whether the text is one string, number, true, false or null by the rules above, without spaces
  * around it. Source for values that come from elsewhere than a document. */
 bool json_scalar_is_valid(struct bytes text);
+
+/* The same of an integer, as json_value_integer reads it. False when it is none. */
+bool json_scalar_integer(struct bytes text, int64_t *integer);
 
 /* Whether bytes can be told as a string: UTF-8 without a NUL, at which many readers cut or refuse
  * a text, this one among them. */

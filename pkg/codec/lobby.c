@@ -50,10 +50,19 @@ bool lobby_failed(const struct lobby_reading *reading)
     return reading->error->detail.fault != JSON_FAULT_NONE;
 }
 
+const struct json_value *lobby_optional(struct lobby_reading *reading, const char *key,
+                                        enum json_type type)
+{
+    const struct json_value *value = json_value_member(reading->root, key);
+
+    if (value != NULL && json_value_type(value) == JSON_TYPE_NULL)
+        return NULL;
+    return json_value_optional(reading->root, key, type, &reading->error->detail);
+}
+
 bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max, struct bytes *text)
 {
-    const struct json_value *value =
-        json_value_optional(reading->root, key, JSON_TYPE_STRING, &reading->error->detail);
+    const struct json_value *value = lobby_optional(reading, key, JSON_TYPE_STRING);
 
     if (value == NULL)
         return !lobby_failed(reading);
@@ -87,8 +96,7 @@ static bool require_number(struct lobby_reading *reading, const char *key)
 
 static bool take_port(struct lobby_reading *reading)
 {
-    const struct json_value *value =
-        json_value_optional(reading->root, "port", JSON_TYPE_NUMBER, &reading->error->detail);
+    const struct json_value *value = lobby_optional(reading, "port", JSON_TYPE_NUMBER);
     int64_t port = 0;
 
     if (value == NULL)

@@ -58,7 +58,7 @@ static bool read_properties(struct lobby_reading *reading, struct lobby_infos *i
 
     for (const struct json_value *value = json_value_first(reading->root); value != NULL;
          value = json_value_next(value)) {
-        if (lobby_is_reserved(json_value_key(value)))
+        if (lobby_is_reserved(json_value_key(value)) || json_value_type(value) == JSON_TYPE_NULL)
             continue;
         if (!check_property(reading, value))
             return false;
@@ -92,15 +92,13 @@ static bool read_speed_and_size(struct lobby_reading *reading, struct lobby_info
 
 static bool read_erase_and_players(struct lobby_reading *reading, struct lobby_infos *infos)
 {
-    struct json_error *detail = &reading->error->detail;
-    const struct json_value *value =
-        json_value_optional(reading->root, "erase", JSON_TYPE_BOOLEAN, detail);
+    const struct json_value *value = lobby_optional(reading, "erase", JSON_TYPE_BOOLEAN);
     int64_t players = 0;
 
     infos->has_erase = value != NULL;
-    if (value != NULL && !json_value_boolean(value, &infos->erase, detail))
+    if (value != NULL && !json_value_boolean(value, &infos->erase, &reading->error->detail))
         return false;
-    value = json_value_optional(reading->root, "players", JSON_TYPE_NUMBER, detail);
+    value = lobby_optional(reading, "players", JSON_TYPE_NUMBER);
     infos->has_players = value != NULL;
     if (value == NULL)
         return !lobby_failed(reading);

@@ -17,6 +17,10 @@ struct lobby_reading {
 bool lobby_fail(struct lobby_reading *reading, const struct json_value *value, enum lobby_code code,
                 const char *reason);
 bool lobby_failed(const struct lobby_reading *reading);
+/* A member of the root, of the type; NULL when it is missing or null, and with an error when it has
+ * another type. */
+const struct json_value *lobby_optional(struct lobby_reading *reading, const char *key,
+                                        enum json_type type);
 /* A text of the root that may be missing: then text stays. */
 bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max,
                      struct bytes *text);

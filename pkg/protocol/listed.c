@@ -74,9 +74,18 @@ struct bytes listed_text(struct listed *listed, const char *name)
 /* A number, or a string that holds one. */
 static bool number_of(struct listed *listed, const char *name, int32_t *number)
 {
-    const struct bytes text = listed_text(listed, name);
+    const struct lobby_property *property = find(&listed->server.infos, name);
+    int64_t integer;
 
-    return text.len > 0 && q3master_parse_integer(text, number);
+    if (property == NULL)
+        return false;
+    if (is_string(property->value))
+        return q3master_parse_integer(string_of(listed, property->value), number);
+    if (!json_scalar_integer(property->value, &integer) || integer < INT32_MIN ||
+        integer > INT32_MAX)
+        return false;
+    *number = (int32_t)integer;
+    return true;
 }
 
 static uint32_t count_of(struct listed *listed, const char *name)

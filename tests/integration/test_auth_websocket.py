@@ -78,7 +78,7 @@ def test_what_is_refused_is_told(t):
             (token(lasts=-60), "token expired"),
             (token(nbf=now + 60), "token not yet valid"),
             (token(exp=None), "token has no expiry"),
-            (token(exp=now + 60.5), "malformed claims"),
+            (token(exp=f"{now + 60}"), "malformed claims"),
             (token(user=None), "token names no user"),
             (token(user=12345), "token names no user"),
             (token(spaces="main"), "malformed spaces in token"),

@@ -182,6 +182,41 @@ static void test_infos(void **state)
     writer_free(&to);
 }
 
+/* A key with null is one that is not there. */
+static void test_null(void **state)
+{
+    struct lobby_message message;
+
+    must_read(S("{\"type\":\"infos\",\"port\":null,\"speed\":null,\"size\":null,\"erase\":null,"
+                "\"description\":null,\"version\":null,\"players\":null,\"map\":null,\"x\":1}"),
+              LOBBY_FROM_PEER, &message);
+    assert_int_equal(message.port, 0);
+    assert_null(message.infos.speed.data);
+    assert_null(message.infos.size.data);
+    assert_null(message.infos.description.data);
+    assert_null(message.infos.version.data);
+    assert_false(message.infos.has_erase);
+    assert_false(message.infos.has_players);
+    assert_int_equal(message.infos.property_count, 1);
+    lobby_message_free(&message);
+    must_read(S("{\"type\":\"login\",\"passwd\":null,\"port\":null}"), LOBBY_FROM_PEER, &message);
+    assert_null(message.password.data);
+    assert_int_equal(message.port, 0);
+    lobby_message_free(&message);
+}
+
+/* As many JSON libraries write whole numbers. */
+static void test_whole_numbers_with_fractions(void **state)
+{
+    struct lobby_message message;
+
+    must_read(S("{\"type\":\"infos\",\"port\":23460.0,\"players\":3e0}"), LOBBY_FROM_PEER,
+              &message);
+    assert_int_equal(message.port, 23460);
+    assert_int_equal(message.infos.players, 3);
+    lobby_message_free(&message);
+}
+
 static void test_counted(void **state)
 {
     static const struct {
@@ -518,6 +553,8 @@ int main(void)
         cmocka_unit_test(test_blank_lines),
         cmocka_unit_test(test_login),
         cmocka_unit_test(test_infos),
+        cmocka_unit_test(test_null),
+        cmocka_unit_test(test_whole_numbers_with_fractions),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_welcome_and_error),
         cmocka_unit_test(test_change),
