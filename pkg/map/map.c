@@ -1,5 +1,5 @@
 /*
- * map: the links, the spaces, and the order in which all of it comes up and goes down.
+ * map: the store's links, the spaces, and the order in which all of it comes up and goes down.
  *
  * On each command link: the spaces' partition counts are compared with Redis's (and put there when
  * it has none), then every partition says hello. On each subscriber link: the node's own channel
@@ -133,9 +133,6 @@ static void on_unfit(void *arg, const char *why)
         map->callbacks->fatal(map->arg, why);
 }
 
-static const struct redis_link_callbacks link_callbacks = {
-    .up = on_up, .down = on_down, .unfit = on_unfit};
-
 static void on_subscribed(void *arg, struct bytes channel)
 {
     channels_subscribed(((struct map *)arg)->channels, channel);
@@ -146,13 +143,17 @@ static void on_message(void *arg, struct bytes channel, struct bytes message)
     channels_message(((struct map *)arg)->channels, channel, message);
 }
 
-static void on_subscriber_down(void *arg)
+static void on_events_down(void *arg)
 {
     channels_down(((struct map *)arg)->channels);
 }
 
-static const struct redis_subscriber_callbacks subscriber_callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .down = on_subscriber_down};
+static const struct redis_store_callbacks store_callbacks = {.up = on_up,
+                                                             .down = on_down,
+                                                             .unfit = on_unfit,
+                                                             .subscribed = on_subscribed,
+                                                             .message = on_message,
+                                                             .events_down = on_events_down};
 
 static void tick(void *arg)
 {
@@ -234,9 +235,9 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
     map->tick_timer = loop_timer_create(loop, tick, map);
     add_spaces(map);
-    map->link = redis_link_create(loop, "commands", target, redis, &link_callbacks, map);
-    map->subscriber =
-        redis_subscriber_create(loop, "events", target, redis, &subscriber_callbacks, map);
+    map->store = redis_store_create(loop, target, redis, &store_callbacks, map);
+    map->link = redis_store_commands(map->store);
+    map->subscriber = redis_store_events(map->store);
     map->channels = channels_create(map);
     map->waits = waits_create(map);
     map->relays = relays_create(map);
@@ -263,8 +264,9 @@ void map_destroy(struct map **map_pointer)
         return;
     *map_pointer = NULL;
     map->finishing = false;
-    redis_subscriber_destroy(&map->subscriber);
-    redis_link_destroy(&map->link);
+    map->link = NULL; /* for callbacks that the store calls */
+    map->subscriber = NULL;
+    redis_store_destroy(&map->store);
     node_destroy(&map->node_channel);
     for (size_t i = 0; i < map->space_count; i++)
         free_space(&map->spaces[i]);
@@ -347,8 +349,9 @@ uint64_t map_redis_time_ms(const struct map *map)
 
 static const char *unready(const struct map *map)
 {
-    if (!redis_link_is_up(map->link))
-        return "no connection to Redis";
+    const char *why = redis_store_why_not(map->store);
+    if (why)
+        return why;
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             const struct partition *partition = &map->spaces[i].partitions[j];

@@ -19,7 +19,7 @@
 #include "base/list.h"
 #include "map/map.h"
 #include "map/session.h"
-#include "redis/redis.h"
+#include "redis/store.h"
 
 #define NODE_ID_LENGTH 12
 #define EPOCH_LENGTH   16
@@ -228,8 +228,9 @@ struct map {
     void *arg;
     char node[NODE_ID_LENGTH + 1];
     char *name;
-    struct redis_link *link;
-    struct redis_subscriber *subscriber;
+    struct redis_store *store;
+    struct redis_link *link;             /* the store's */
+    struct redis_subscriber *subscriber; /* the store's */
     char run_id[41];
     bool checked;        /* the partition counts in Redis are ours, on this link */
     uint64_t recheck_ms; /* when they are looked at again; 0: not */

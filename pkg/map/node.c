@@ -25,6 +25,8 @@
 
 #define NONCE_INTERVAL_MS 1000
 #define NONCE_FRESH_MS    3000
+/* A timer that is this late: the loop stalled. */
+#define STALL_MS 500
 /* The hash: written every few nonces, and gone soon after the last. */
 #define INFO_EVERY  3
 #define INFO_TTL_MS "15000"
@@ -37,8 +39,9 @@ struct node {
     char *channel_name;
     struct loop_timer *timer;
     char nonce[NONCE_SIZE + 1];
-    uint64_t fresh_ms; /* when a nonce last came back */
-    uint64_t asked_ms; /* since when one is awaited, if none is fresh */
+    uint64_t fresh_ms;   /* when a nonce last came back */
+    uint64_t awaited_ms; /* when Redis took the first of those that have not; 0: none awaited */
+    uint64_t due_ms;     /* when the timer is due: later, and our own loop has stalled */
     unsigned turns;
     bool left;           /* its hash is gone for good */
     struct list sending; /* struct sending */
@@ -89,13 +92,22 @@ void node_publish(struct node *node)
     free(info.list);
 }
 
+/* From now on its arrival is due: what Redis has not taken, because it stalled, is not missing. */
+static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct node *node = arg;
+    (void)reply;
+    if (status == REDIS_OK && !node->awaited_ms && channel_is_subscribed(&node->channel))
+        node->awaited_ms = loop_now_ms(node->map->loop);
+}
+
 static void publish_nonce(struct node *node)
 {
     char message[8 + NONCE_SIZE];
     id_make_hex(node->nonce, NONCE_SIZE);
     snprintf(message, sizeof message, "nonce %s", node->nonce);
-    redis_command_strings(node->map->link, NULL, NULL, "PUBLISH", node->channel_name, message,
-                          NULL);
+    redis_command_strings(node->map->link, on_published, node, "PUBLISH", node->channel_name,
+                          message, NULL);
 }
 
 bool node_nonce_is_fresh(const struct node *node)
@@ -103,30 +115,36 @@ bool node_nonce_is_fresh(const struct node *node)
     return node->fresh_ms && loop_now_ms(node->map->loop) - node->fresh_ms < NONCE_FRESH_MS;
 }
 
-/* Commands arrive and events do not: the subscriber link is made anew. */
-static void doubt_subscriber(struct node *node, uint64_t now)
+/* Commands are answered and events do not arrive: the store's links are not as they should be. */
+static void doubt_events(struct node *node, uint64_t now)
 {
-    struct map *map = node->map;
-    if (node_nonce_is_fresh(node) || now - node->asked_ms < NONCE_FRESH_MS)
+    /* Our own loop stalled: what has arrived meanwhile is read first. */
+    if (now > node->due_ms + STALL_MS && node->awaited_ms)
+        node->awaited_ms = now;
+    if (!node->awaited_ms || now - node->awaited_ms < NONCE_FRESH_MS)
         return;
-    node->asked_ms = now;
-    if (!redis_subscriber_is_up(map->subscriber))
-        return;
+    node->awaited_ms = 0;
     log_warn("events_do_not_arrive", LOG_STRING("channel", node->channel_name));
-    redis_subscriber_reset(map->subscriber, "no nonce for 3 s");
+    redis_store_events_missing(node->map->store);
+}
+
+static void schedule(struct node *node)
+{
+    node->due_ms = loop_now_ms(node->map->loop) + NONCE_INTERVAL_MS;
+    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
 }
 
 static void turn(void *arg)
 {
     struct node *node = arg;
     struct map *map = node->map;
-    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
+    doubt_events(node, loop_now_ms(map->loop));
+    schedule(node);
     if (!redis_link_is_up(map->link))
         return;
     publish_nonce(node);
     if (!node->left && node->turns++ % INFO_EVERY == 0)
         node_publish(node);
-    doubt_subscriber(node, loop_now_ms(map->loop));
 }
 
 void node_leave(struct node *node)
@@ -138,7 +156,7 @@ void node_leave(struct node *node)
 void node_link_up(struct node *node)
 {
     node->turns = 0;
-    node->asked_ms = loop_now_ms(node->map->loop); /* nothing can have come without it */
+    node->awaited_ms = 0;
     turn(node);
 }
 
@@ -242,6 +260,7 @@ static void on_message(void *arg, struct bytes message)
         return;
     struct bytes verb = bytes_next_word(&message);
     if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
+        node->awaited_ms = 0;
         if (bytes_equal(message, bytes_from_string(node->nonce)))
             node->fresh_ms = loop_now_ms(node->map->loop);
     } else if (bytes_equal(verb, BYTES_LITERAL("request"))) {
@@ -259,8 +278,13 @@ static void on_subscribed(void *arg)
         publish_nonce(node);
 }
 
-static const struct channel_callbacks channel_callbacks = {.subscribed = on_subscribed,
-                                                           .message = on_message};
+static void on_down(void *arg)
+{
+    ((struct node *)arg)->awaited_ms = 0;
+}
+
+static const struct channel_callbacks channel_callbacks = {
+    .subscribed = on_subscribed, .message = on_message, .down = on_down};
 
 struct node *node_create(struct map *map)
 {
@@ -272,7 +296,7 @@ struct node *node_create(struct map *map)
     node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
     channel_join(map, &node->channel, bytes_from_string(node->channel_name), &channel_callbacks,
                  node);
-    loop_timer_start(node->timer, NONCE_INTERVAL_MS);
+    schedule(node);
     return node;
 }
 

@@ -11,8 +11,6 @@
 
 #include "base/mem.h"
 
-static bool try_addresses(struct redis_link *link);
-
 static void connect_failed(struct redis_link *link, const char *why)
 {
     char *text = mem_strdup(why);
@@ -21,7 +19,7 @@ static void connect_failed(struct redis_link *link, const char *why)
         tls_context_unref(&link->tls); /* read the files again: they may have been replaced */
     }
     redis_socket_close(&link->socket, true);
-    if (!try_addresses(link)) {
+    if (!redis_link_try_addresses(link)) {
         redis_link_lose(link, text);
     }
     free(text);
@@ -50,8 +48,7 @@ static void socket_ready(void *arg, unsigned events)
     }
 }
 
-/* Tries the addresses that are left; false (errno) when none could even be begun with. */
-static bool try_addresses(struct redis_link *link)
+bool redis_link_try_addresses(struct redis_link *link)
 {
     bool tls = link->target->scheme == REDIS_TLS;
 
@@ -72,7 +69,7 @@ static bool try_addresses(struct redis_link *link)
 static void connect_begin(struct redis_link *link)
 {
     link->next_address = 0;
-    if (!try_addresses(link)) {
+    if (!redis_link_try_addresses(link)) {
         redis_link_lose(link, strerror(errno));
     }
 }
@@ -122,9 +119,32 @@ static bool have_tls(struct redis_link *link)
     return true;
 }
 
+/* What the guide says: true when there is nothing more to do for this attempt. */
+static bool is_guided(struct redis_link *link)
+{
+    struct redis_address address;
+
+    if (link->guide == NULL) {
+        return false;
+    }
+    switch (link->guide->attempt(link->guide_arg, &address)) {
+    case REDIS_ATTEMPT_TARGET:
+        return false;
+    case REDIS_ATTEMPT_ADDRESS:
+        memset(&link->addresses, 0, sizeof link->addresses);
+        link->addresses.list[0] = address;
+        link->addresses.count = 1;
+        connect_begin(link);
+        return true;
+    case REDIS_ATTEMPT_WAIT:
+        return true;
+    }
+    return false;
+}
+
 static void attempt(struct redis_link *link)
 {
-    if (!have_tls(link)) {
+    if (!have_tls(link) || is_guided(link)) {
         return;
     }
     if (link->target->scheme == REDIS_UNIX) {
@@ -158,7 +178,7 @@ void redis_link_state_timer(void *arg)
         break;
     case LINK_CONNECTING:
         redis_socket_close(&link->socket, true);
-        if (!try_addresses(link)) {
+        if (!redis_link_try_addresses(link)) {
             redis_link_lose(link, "connecting timed out");
         }
         break;

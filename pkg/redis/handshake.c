@@ -3,7 +3,9 @@
  *
  *   AUTH [user] password, SELECT database   if there is something to say
  *   CLIENT SETNAME tracker-NAME
- *   INFO server, INFO memory                not for subscribers
+ *   INFO server                             not for subscribers without a guide
+ *   INFO replication                        for a guide: a replica is refused
+ *   INFO memory                             not for subscribers
  *   PING                                    a server that is loading, busy in a script or without
  *                                           its master answers all of the above, but not this
  *
@@ -20,8 +22,7 @@
 
 #define OLDEST_MAJOR 7
 
-/* A value of INFO's "name:value\r\n" lines; empty when it is not there. */
-static struct bytes info_value(struct bytes info, const char *name)
+struct bytes redis_info_value(struct bytes info, const char *name)
 {
     struct cursor cursor = cursor_over(info);
     struct bytes wanted = bytes_from_string(name);
@@ -102,6 +103,34 @@ static void name_replied(void *arg, enum redis_status status, const struct redis
     }
 }
 
+bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply)
+{
+    const struct bytes unknown = BYTES_LITERAL("ERR unknown command");
+
+    return is_not_permitted(status, reply) ||
+           (status == REDIS_REFUSED && reply->text.len >= unknown.len &&
+            memcmp(reply->text.data, unknown.data, unknown.len) == 0);
+}
+
+static void role_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct redis_link *link = arg;
+    struct bytes role;
+
+    if (redis_is_withheld(status, reply)) {
+        link->guide->no_role(link->guide_arg);
+        return;
+    }
+    if (!step_passed(link, status, reply, "INFO replication", false)) {
+        return;
+    }
+    role = redis_info_value(reply->text, "role");
+    if (role.len > 0 && !bytes_equal(role, BYTES_LITERAL("master"))) {
+        link->guide->replica(link->guide_arg);
+        redis_link_lose(link, "the server is a replica");
+    }
+}
+
 static void server_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct redis_link *link = arg;
@@ -109,11 +138,15 @@ static void server_replied(void *arg, enum redis_status status, const struct red
     struct cursor cursor;
     char *why;
 
+    link->run_id[0] = '\0';
+    if (link->push != NULL && redis_is_withheld(status, reply)) {
+        return; /* the other link says so, or may */
+    }
     if (!step_passed(link, status, reply, "INFO server", false)) {
         return;
     }
-    version = info_value(reply->text, "redis_version");
-    run_id = info_value(reply->text, "run_id");
+    version = redis_info_value(reply->text, "redis_version");
+    run_id = redis_info_value(reply->text, "run_id");
     cursor = cursor_over(version);
     if (cursor_decimal(&cursor, '.') < OLDEST_MAJOR || cursor.failed) {
         why = mem_format("Redis %.*s is too old: it must be %d.0 or later", (int)version.len,
@@ -143,7 +176,7 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
     if (!step_passed(link, status, reply, "INFO memory", false)) {
         return;
     }
-    policy = info_value(reply->text, "maxmemory_policy");
+    policy = redis_info_value(reply->text, "maxmemory_policy");
     if (policy.len > 0 && !bytes_equal(policy, BYTES_LITERAL("noeviction"))) {
         why = mem_format("maxmemory-policy is %.*s: it must be noeviction, for eviction takes the "
                          "keys with a TTL first",
@@ -153,14 +186,25 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
     }
 }
 
+static bool is_admitted(struct redis_link *link)
+{
+    if (link->guide == NULL) {
+        return true;
+    }
+    return link->guide->admit(link->guide_arg, link->run_id) == REDIS_ADMIT;
+}
+
 static void link_up(struct redis_link *link)
 {
+    if (!is_admitted(link)) {
+        return;
+    }
     redis_link_enter(link, LINK_UP);
     redis_refusals_link_up(&link->refusals, link->name, loop_now_ms(link->loop));
     free(link->unfit);
     link->unfit = NULL;
     log_info("redis_connected", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
-             LOG_STRING("run_id", link->push == NULL ? link->run_id : NULL));
+             LOG_STRING("run_id", *link->run_id != '\0' ? link->run_id : NULL));
     if (link->callbacks.up != NULL) {
         link->callbacks.up(link->arg, link->run_id);
     }
@@ -236,6 +280,27 @@ static void say_select(struct redis_link *link)
     }
 }
 
+/* Who the server is, and what. */
+static void say_info(struct redis_link *link)
+{
+    if (link->push == NULL || link->guide != NULL) {
+        say(link, server_replied, false, 2,
+            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
+    }
+    if (link->guide != NULL) {
+        say(link, role_replied, false, 2,
+            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("replication")});
+    }
+}
+
+void redis_link_identify_again(struct redis_link *link)
+{
+    if (link->state == LINK_HANDSHAKING) {
+        say_info(link);
+        say_ping(link);
+    }
+}
+
 void redis_link_handshake(struct redis_link *link)
 {
     char *name = mem_format("tracker-%s", link->name);
@@ -245,9 +310,8 @@ void redis_link_handshake(struct redis_link *link)
     say(link, name_replied, false, 3,
         (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
                          bytes_from_string(name)});
+    say_info(link);
     if (link->push == NULL) {
-        say(link, server_replied, false, 2,
-            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
         say(link, memory_replied, false, 2,
             (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
     }
@@ -263,5 +327,9 @@ void redis_link_handshake_timer(struct redis_link *link)
     }
     link->handshake_waits = false;
     loop_timer_start(link->state_timer, (uint64_t)link->settings->connect_timeout);
-    say_ping(link);
+    if (link->guide != NULL) {
+        redis_link_identify_again(link); /* it may be something else by now */
+    } else {
+        say_ping(link);
+    }
 }

@@ -28,18 +28,25 @@ static const char *state_name(enum link_state state)
     return names[state];
 }
 
-/* Full jitter: uniform up to a bound that doubles with each attempt. */
+/*
+ * Full jitter: uniform up to a bound that doubles with each attempt. After a loss the bound is at
+ * most a quarter of the time since: so when Redis is back, every front-end is back soon in
+ * proportion to how long it was gone, and before another one takes its lease for ended.
+ */
 uint64_t redis_link_backoff(const struct redis_link *link)
 {
-    uint64_t bound = (uint64_t)link->settings->backoff;
+    uint64_t first = (uint64_t)link->settings->backoff, bound = first;
+    uint64_t most = (uint64_t)link->settings->backoff_max;
 
-    for (unsigned i = 0; i < link->attempts && bound < (uint64_t)link->settings->backoff_max; i++) {
+    for (unsigned i = 0; i < link->attempts && bound < most; i++) {
         bound *= 2;
     }
-    if (bound > (uint64_t)link->settings->backoff_max) {
-        bound = (uint64_t)link->settings->backoff_max;
+    if (link->away_since_ms != 0) {
+        uint64_t quarter = (loop_now_ms(link->loop) - link->away_since_ms) / 4;
+
+        bound = quarter > bound ? bound : quarter > first ? quarter : first;
     }
-    return random_below((uint32_t)bound + 1);
+    return random_below((uint32_t)(bound > most ? most : bound) + 1);
 }
 
 static bool is_command_link(const struct redis_link *link)
@@ -114,7 +121,9 @@ static void unexpected(struct redis_link *link, const struct redis_reply *reply)
 static void dispatch(struct redis_link *link, const struct redis_reply *reply)
 {
     enum redis_status status = reply->type == REDIS_ERROR ? REDIS_REFUSED : REDIS_OK;
+    struct redis_reader *reader = link->reader;
     struct redis_pending pending;
+    bool readonly;
 
     if (link->push != NULL && link->push(link->arg, reply)) {
         return;
@@ -123,6 +132,8 @@ static void dispatch(struct redis_link *link, const struct redis_reply *reply)
         unexpected(link, reply);
         return;
     }
+    readonly = link->guide != NULL && link->state == LINK_UP && status == REDIS_REFUSED &&
+               redis_refusal_of(reply) == REDIS_REFUSAL_READONLY;
     pending = *redis_link_pending(link, 0);
     if (pending.expected > 1 && status == REDIS_OK) {
         redis_link_pending(link, 0)->expected--;
@@ -137,6 +148,9 @@ static void dispatch(struct redis_link *link, const struct redis_reply *reply)
         redis_call_replied(link, pending.call, status, reply);
     } else if (pending.callback != NULL) {
         pending.callback(pending.arg, status, reply);
+    }
+    if (readonly && link->reader == reader) {
+        link->guide->readonly(link->guide_arg);
     }
 }
 
@@ -232,15 +246,39 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
     }
 }
 
-void redis_link_lose(struct redis_link *link, const char *why)
+/* A server that did not get through the handshake may have a neighbour that does. */
+static bool go_to_next_address(struct redis_link *link, const char *why)
+{
+    if (link->state != LINK_HANDSHAKING || link->next_address >= link->addresses.count) {
+        return false;
+    }
+    log_loss(link, false, why);
+    disconnect(link);
+    lose_pending(link); /* only the handshake's own */
+    return redis_link_try_addresses(link);
+}
+
+static void note_up_time(struct redis_link *link)
+{
+    uint64_t now = loop_now_ms(link->loop);
+    bool for_a_while = now - link->up_since_ms >= (uint64_t)link->settings->backoff_max;
+
+    if (for_a_while) {
+        link->attempts = 0;
+    }
+    if (for_a_while || link->away_since_ms == 0) {
+        link->away_since_ms = now;
+    }
+}
+
+static void lose_for_now(struct redis_link *link, const char *why)
 {
     bool was_up = link->state == LINK_UP;
     char *text = mem_strdup(why); /* it may be the socket's, which goes */
 
     log_loss(link, was_up, why);
-    if (was_up &&
-        loop_now_ms(link->loop) - link->up_since_ms >= (uint64_t)link->settings->backoff_max) {
-        link->attempts = 0;
+    if (was_up) {
+        note_up_time(link);
     }
     disconnect(link);
     redis_link_enter(link, LINK_WAITING);
@@ -250,6 +288,16 @@ void redis_link_lose(struct redis_link *link, const char *why)
     }
     if (!was_up && link->state != LINK_CLOSED && link->callbacks.failed != NULL) {
         link->callbacks.failed(link->arg, text);
+    }
+    free(text);
+}
+
+void redis_link_lose(struct redis_link *link, const char *why)
+{
+    char *text = mem_strdup(why); /* it may be the reply's, which goes */
+
+    if (!go_to_next_address(link, text)) {
+        lose_for_now(link, text);
     }
     free(text);
 }
@@ -348,8 +396,26 @@ bool redis_link_is_up(const struct redis_link *link)
 void redis_link_reset(struct redis_link *link, const char *why)
 {
     if (link != NULL && link->state > LINK_WAITING) {
-        redis_link_lose(link, why);
+        lose_for_now(link, why);
     }
+}
+
+void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide *guide, void *arg)
+{
+    link->guide = guide;
+    link->guide_arg = arg;
+}
+
+void redis_link_try_now(struct redis_link *link)
+{
+    if (link->state == LINK_WAITING) {
+        loop_timer_start(link->state_timer, 0);
+    }
+}
+
+const struct redis_address *redis_link_address(const struct redis_link *link)
+{
+    return &link->addresses.list[link->next_address - 1];
 }
 
 void redis_command(struct redis_link *link, redis_callback callback, void *arg, size_t count,

@@ -29,6 +29,32 @@ enum link_state {
 
 struct redis_call; /* script.c */
 
+/*
+ * What a store (store.c) decides for its links. Links without a guide go to the addresses of their
+ * target, and do not ask for a server's role.
+ */
+enum redis_attempt {
+    REDIS_ATTEMPT_TARGET,  /* the target's addresses, resolved anew */
+    REDIS_ATTEMPT_ADDRESS, /* this one */
+    REDIS_ATTEMPT_WAIT     /* none, until redis_link_try_now */
+};
+enum redis_admission {
+    REDIS_ADMIT,        /* the link is up */
+    REDIS_ADMIT_LATER,  /* redis_link_identify_again, or its loss, follows */
+    REDIS_ADMIT_REFUSED /* the guide has reset the link */
+};
+struct redis_link_guide {
+    enum redis_attempt (*attempt)(void *arg, struct redis_address *address);
+    /* The handshake is over; run_id is empty where INFO is refused. */
+    enum redis_admission (*admit)(void *arg, const char *run_id);
+    /* The server that is connected to is a replica; the connection ends after the call. */
+    void (*replica)(void *arg);
+    /* INFO replication is refused: roles cannot be checked. */
+    void (*no_role)(void *arg);
+    /* A command was answered with READONLY; its callback has been called. */
+    void (*readonly)(void *arg);
+};
+
 struct redis_pending {
     redis_callback callback;
     void *arg;
@@ -46,13 +72,17 @@ struct redis_link {
     const struct redis_settings *settings;
     struct redis_link_callbacks callbacks;
     void *arg;
-    /* A subscriber's: true when the reply is a message, and no answer. It does not ask INFO. */
+    /* A subscriber's: true when the reply is a message, and no answer. It asks INFO for a guide
+     * only. */
     bool (*push)(void *arg, const struct redis_reply *reply);
+    const struct redis_link_guide *guide; /* NULL: none */
+    void *guide_arg;
 
     enum link_state state;
     struct loop_timer *state_timer;
     unsigned attempts; /* since the link was up for a while: the exponent of the backoff */
     uint64_t up_since_ms;
+    uint64_t away_since_ms; /* when it was lost after it had been up for a while; 0: never was up */
     struct redis_lookup *lookup;
     struct redis_addresses addresses;
     unsigned next_address;
@@ -89,7 +119,9 @@ redis_link_create_pushed(struct loop *loop, const char *name, const struct redis
                          const struct redis_settings *settings,
                          const struct redis_link_callbacks *callbacks, void *arg,
                          bool (*push)(void *arg, const struct redis_reply *reply));
-/* Ends the connection, tries again after the backoff, calls what is outstanding, and `down`. */
+/* Ends the connection, and calls what is outstanding. A server that did not get through the
+ * handshake is followed by the next address, if there is one; else another attempt follows after
+ * the backoff. Calls `down`, or `failed`. */
 void redis_link_lose(struct redis_link *link, const char *why);
 /* The server will not do: tells so if it is a new reason, and loses the connection. */
 void redis_link_unfit(struct redis_link *link, const char *why);
@@ -99,8 +131,17 @@ uint64_t redis_link_backoff(const struct redis_link *link);
 /* Reads and dispatches what is there. */
 void redis_link_receive(struct redis_link *link);
 
+/* Whoever creates the link calls it before the loop runs again. */
+void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide *guide, void *arg);
+/* Ends a wait for the next attempt. */
+void redis_link_try_now(struct redis_link *link);
+/* In LINK_UP: the address it is connected to. */
+const struct redis_address *redis_link_address(const struct redis_link *link);
+
 /* connect.c */
 void redis_link_state_timer(void *arg);
+/* Tries the addresses that are left; false (errno) when none could even be begun with. */
+bool redis_link_try_addresses(struct redis_link *link);
 
 /* pipeline.c */
 /* Formats a command into the output; pending says what becomes of its reply. */
@@ -127,6 +168,15 @@ uint8_t *redis_format(uint8_t *to, size_t count, const struct bytes *args);
 void redis_link_handshake(struct redis_link *link);
 /* The state timer ran out in LINK_HANDSHAKING. */
 void redis_link_handshake_timer(struct redis_link *link);
+/* Reads the run id and the role again, and asks for admission again. */
+void redis_link_identify_again(struct redis_link *link);
+/* A value of INFO's "name:value\r\n" lines; empty when it is not there. */
+struct bytes redis_info_value(struct bytes info, const char *name);
+/* Whether a command was refused to this user, or is not there: then it is done without. */
+bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply);
+
+/* subscriber.c */
+struct redis_link *redis_subscriber_link(const struct redis_subscriber *subscriber);
 
 /* script.c */
 /* A call's reply, or its loss (reply NULL). */

@@ -38,6 +38,7 @@ struct redis_settings {
     int64_t connect_timeout; /* redis.connect_timeout */
     int64_t backoff;         /* redis.backoff: first reconnect delay; doubled each time */
     int64_t backoff_max;     /* redis.backoff_max */
+    int64_t role_interval;   /* redis.role_interval between two looks at the server's role */
     int64_t inflight;        /* redis.inflight: batches under way per partition (the map's) */
     int64_t max_reply;       /* redis.max_reply: bytes, 0: no limit */
     char *tls_ca;            /* redis.tls_ca, empty: the system's */

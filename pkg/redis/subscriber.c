@@ -388,6 +388,11 @@ bool redis_subscriber_is_up(const struct redis_subscriber *subscriber)
     return subscriber != NULL && redis_link_is_up(subscriber->link);
 }
 
+struct redis_link *redis_subscriber_link(const struct redis_subscriber *subscriber)
+{
+    return subscriber->link;
+}
+
 void redis_subscriber_reset(struct redis_subscriber *subscriber, const char *why)
 {
     redis_link_reset(subscriber->link, why);

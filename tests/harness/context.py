@@ -13,6 +13,7 @@ from .haproxy import Haproxy
 from .links import Links
 from .namespaces import Network
 from .process import Process, run
+from .proxy import Proxy
 from .redis import Redis
 from .tracker import Client, Versioned
 from .waiting import wait_until
@@ -136,6 +137,12 @@ class Context:
         links = Links(redis.socket, **options)
         self.stack.callback(links.close)
         return links
+
+    def proxy(self, target):
+        """See Proxy. In tests with a network, made `with` the host that it is on."""
+        proxy = Proxy(target)
+        self.stack.callback(proxy.stop)
+        return proxy
 
     def start(self, name, arguments, environment=None, cwd=None):
         """Any other program; killed at the end."""

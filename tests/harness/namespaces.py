@@ -201,14 +201,17 @@ class Network:
         _command("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", directory)
 
     def resolve(self, **addresses):
-        """From now on the names stand for these addresses, and no others are known; again: for others."""
+        """From now on the names stand for these addresses (each one, or a list), and no others are known; again:
+        for others."""
         if self._names is None:
             descriptor, self._names = tempfile.mkstemp(prefix="trkhosts")
             os.close(descriptor)
             os.chmod(self._names, 0o644)
             _command("mount", "--bind", self._names, "/etc/hosts")
         with open(self._names, "w", encoding="ascii") as file:
-            file.write("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items()))
+            file.write("127.0.0.1 localhost\n")
+            for name, found in addresses.items():
+                file.writelines(f"{address} {name}\n" for address in ([found] if isinstance(found, str) else found))
 
     def close(self):
         for host in self.hosts:

@@ -150,8 +150,9 @@ static inline void front_start(struct world *world, struct front *front)
 /* The front-end falls silent, as if its process had been killed: no link of it lives any more. */
 static inline void front_silence(struct front *front)
 {
-    redis_link_destroy(&front->map->link);
-    redis_subscriber_destroy(&front->map->subscriber);
+    front->map->link = NULL;
+    front->map->subscriber = NULL;
+    redis_store_destroy(&front->map->store);
     for (size_t i = 0; i < front->map->space_count; i++) {
         struct map_space *space = &front->map->spaces[i];
         for (uint32_t j = 0; j < space->count; j++)

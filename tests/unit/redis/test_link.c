@@ -441,9 +441,12 @@ static void test_meddling_in_up_and_down(void **state)
 static void test_backoff(void **state)
 {
     static const uint64_t bounds[] = {50, 100, 200, 400, 700, 700, 700};
+    static const uint64_t away[] = {0, 150, 600, 1600, 60000};
+    static const uint64_t away_bounds[] = {50, 50, 150, 400, 700};
     struct world world;
 
     world_create(&world, "unix:/nonexistent/socket");
+    world_set(&world, "redis.backoff=50ms");
     world_set(&world, "redis.backoff_max=700ms");
     world_link(&world);
     for (unsigned i = 0; i < sizeof bounds / sizeof *bounds; i++) {
@@ -461,6 +464,18 @@ static void test_backoff(void **state)
     }
     world.link->attempts = UINT_MAX;
     assert_true(redis_link_backoff(world.link) <= 700);
+    /* After a loss at most a quarter of the time since, however many attempts there were. */
+    for (unsigned i = 0; i < sizeof away / sizeof *away; i++) {
+        uint64_t most = 0;
+
+        for (unsigned n = 0; n < 2000; n++) {
+            world.link->away_since_ms = loop_now_ms(world.loop) - away[i];
+            uint64_t delay = redis_link_backoff(world.link);
+
+            most = delay > most ? delay : most;
+        }
+        assert_in_range(most, away_bounds[i] * 3 / 4, away_bounds[i]);
+    }
     world_destroy(&world);
 }
 

@@ -13,8 +13,8 @@ static void test_defaults(void **state)
     assert_int_equal(world.settings.deadline, 3000);
     assert_int_equal(world.settings.timeout, 3000);
     assert_int_equal(world.settings.connect_timeout, 3000);
-    assert_int_equal(world.settings.backoff, 50);
-    assert_int_equal(world.settings.backoff_max, 2000);
+    assert_int_equal(world.settings.backoff, 300);
+    assert_int_equal(world.settings.backoff_max, 5000);
     assert_int_equal(world.settings.inflight, 4);
     assert_int_equal(world.settings.max_reply, 64 << 20);
     assert_true(world.settings.tls_verify);
