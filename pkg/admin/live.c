@@ -47,6 +47,7 @@ struct live {
     size_t count;
     struct loop_timer *tick;
     struct loop_timer *flow;
+    struct loop_task serve; /* those who follow */
     struct writer scratch;
     struct writer closed; /* this turn's, as a reader keeps them */
     struct writer nodes;  /* the last event of that name */
@@ -294,7 +295,15 @@ static void go_on(struct live_reader *reader)
         flow(admin->live);
 }
 
+/* After the views have told what is closed: a close that is kept behind what was sent of the same
+ * id opened again would take that away. */
 static void on_flow(void *arg)
+{
+    struct live *live = arg;
+    loop_defer(live->admin->loop, LOOP_PHASE_STORE, &live->serve);
+}
+
+static void serve_following(void *arg)
 {
     struct live *live = arg;
     LIST_FOREACH (node, &live->admin->spaces) {
@@ -444,7 +453,7 @@ static void on_drained(void *arg)
     if (!can_tell(reader->space))
         return;
     if (reader->state == LIVE_FOLLOWING)
-        go_on(reader);
+        flow(reader->space->admin->live);
     else if (reader->state == LIVE_DUE)
         begin_whole(reader);
 }
@@ -534,6 +543,7 @@ struct live *live_create(struct admin *admin)
     live->admin = admin;
     live->tick = loop_timer_create(admin->loop, on_tick, live);
     live->flow = loop_timer_create(admin->loop, on_flow, live);
+    live->serve = (struct loop_task){.callback = serve_following, .arg = live};
     return live;
 }
 
@@ -543,6 +553,7 @@ void live_destroy(struct live **pointer)
     *pointer = NULL;
     loop_timer_destroy(&live->tick);
     loop_timer_destroy(&live->flow);
+    loop_cancel(live->admin->loop, &live->serve);
     writer_free(&live->scratch);
     writer_free(&live->closed);
     writer_free(&live->nodes);

@@ -254,3 +254,34 @@ def test_many_readers_cost_one_encoding(t):
     for stream in streams:
         stream.until(t, lambda: all(state == "again" for state in stream.states().values()))
     assert time.monotonic() - began < scaled(60)
+
+
+def returns(redis, ids):
+    """Events in which each of the entries closes and opens again, as it is."""
+    events = b""
+    for id in ids:
+        fields = redis.hash(b"tracker:{main/1/0}:client:" + id)
+        version = fields.pop(b"version", b"0")
+        body = b"".join(b"%d %d\n%s%s" % (len(name), len(value), name, value) for name, value in fields.items())
+        events += b"close %d 0 0\n%s" % (len(id), id)
+        events += b"open %d %d %d\n%s%s%s" % (len(id), len(version), len(body), id, version, body)
+    return events
+
+
+def test_what_closes_and_is_back_while_it_is_followed(t):
+    """While a reader follows in small chunks, everything closes and opens again in one message."""
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=("tracker=127.0.0.1:0,push=off", "web=127.0.0.1:0"),
+                       settings={**UNLIMITED, "web.chunk": "1KiB"})
+    ids = t.bulk(b.address(), 1000).ids
+    events, count = returns(redis, ids), 2 * len(ids)
+    epoch = redis("HGET", b"tracker:{main/1/0}:head", "epoch")
+    for _ in range(20):
+        stream = Stream(t, a)
+        stream.until(t, lambda: stream.entries)
+        last = redis("HINCRBY", b"tracker:{main/1/0}:head", "revision", count)
+        redis("PUBLISH", b"tracker:{main/1/0}:events", b"1 %s %d %d\n%s" % (epoch, last - count + 1, count, events))
+        stream.until_live(t)
+        stream.read(0.1)
+        assert len(stream.entries) == len(ids)
+        stream.socket.close()
