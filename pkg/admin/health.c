@@ -13,6 +13,7 @@ struct health {
     struct map *map;
     bool draining;
     bool local;
+    bool cut_off;
 };
 
 static void respond_text(struct http_request *request, int status, const char *text)
@@ -31,6 +32,11 @@ bool health_is_ready(const struct health *health, const char **why)
     if (health->draining) {
         if (why)
             *why = "draining";
+        return false;
+    }
+    if (health->cut_off) {
+        if (why)
+            *why = "cut off from Redis";
         return false;
     }
     return map_is_ready(health->map, why);
@@ -52,13 +58,29 @@ static void on_readyz(void *arg, struct http_request *request)
         respond_text(request, 200, "ready\n");
         return;
     }
-    if (is_asked(request, "local") && !health->local && !health->draining) {
+    if (is_asked(request, "local") && !health->local && !health->draining && !health->cut_off) {
         snprintf(text, sizeof text, "as ready as any other front-end: %s\n", why);
         respond_text(request, 200, text);
         return;
     }
     snprintf(text, sizeof text, "not ready: %s\n", why);
     respond_text(request, is_asked(request, "balancer") ? 404 : 503, text);
+}
+
+/* For other front-ends, which name an epoch that only they know. */
+static void on_redisz(void *arg, struct http_request *request)
+{
+    const struct health *health = arg;
+    struct map_contact contact = map_contact(health->map);
+    char text[64];
+    if (contact.answered_ms == 0 ||
+        !map_knows_epoch(health->map, http_request_query(request, "epoch"))) {
+        respond_text(request, 404, "not of this map\n");
+        return;
+    }
+    snprintf(text, sizeof text, "%s %llu\n", map_node_id(health->map),
+             (unsigned long long)(loop_now_ms(map_loop(health->map)) - contact.answered_ms));
+    respond_text(request, 200, text);
 }
 
 static void on_metrics(void *arg, struct http_request *request)
@@ -84,6 +106,7 @@ void health_add_probes(struct health *health, struct http_router *router)
 {
     http_router_add(router, "GET", "/healthz", on_healthz, health);
     http_router_add(router, "GET", "/readyz", on_readyz, health);
+    http_router_add(router, "GET", "/redisz", on_redisz, health);
 }
 
 void health_add_pages(struct health *health, struct http_router *router)
@@ -105,4 +128,9 @@ void health_set_draining(struct health *health)
 void health_set_local(struct health *health, bool local)
 {
     health->local = local;
+}
+
+void health_set_cut_off(struct health *health, bool cut_off)
+{
+    health->cut_off = cut_off;
 }

@@ -41,6 +41,7 @@ struct map_settings {
     int64_t client_ttl;       /* client.ttl, ms */
     int64_t client_grace;     /* client.grace, ms */
     int64_t client_max_ids;   /* client.max_ids owned by one connection */
+    int cut_off;              /* map.cut_off: enum map_cut_off */
     int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
     int64_t view_max_entries; /* view.max_entries */
@@ -59,6 +60,8 @@ struct map_settings {
     int64_t invite_max;         /* invite.max of one user */
 };
 extern const struct config_module map_config;
+/* What becomes of clients whose front-end alone does not reach Redis (pkg/server's part). */
+enum map_cut_off { MAP_CUT_OFF_KEEP, MAP_CUT_OFF_PEERS };
 
 /* NULL, or what is wrong with settings that are good one by one (static text). */
 const char *map_settings_check(const struct map_settings *settings);
@@ -108,6 +111,16 @@ const char *map_node_name(const struct map *map);
 /* End to end: both links up, every partition greeted, and the nonce of the last 3 s came back.
  * why (may be NULL) gets a static text when not. */
 bool map_is_ready(const struct map *map, const char **why);
+/* When Redis last answered what renews leases (sweeps, hello), of the loop's clock. */
+struct map_contact {
+    uint64_t answered_ms; /* that any partition was; 0: none yet */
+    uint64_t renewed_ms;  /* since when the leases run, at least; 0: not in every partition yet */
+};
+struct map_contact map_contact(const struct map *map);
+/* The epoch of the first partition, by which front-ends know that they share a map; "" at first. */
+const char *map_epoch(const struct map *map);
+/* Whether a partition has that epoch, or had it before its present one. */
+bool map_knows_epoch(const struct map *map, struct bytes epoch);
 /* Wall-clock time of Redis, ms since the epoch, from the offset last seen. */
 uint64_t map_redis_time_ms(const struct map *map);
 

@@ -147,10 +147,14 @@ struct partition {
     char epoch[EPOCH_LENGTH + 1];
     uint64_t link_number;
     uint64_t batch_number;
-    uint64_t revision;    /* the last that a reply carried: no acknowledged write has a greater */
-    uint64_t hold_until;  /* Redis's clock */
-    uint64_t down_ms;     /* AWAY: since when */
-    unsigned epochs;      /* counts the epochs seen here */
+    uint64_t revision;   /* the last that a reply carried: no acknowledged write has a greater */
+    uint64_t hold_until; /* Redis's clock */
+    uint64_t down_ms;    /* AWAY: since when */
+    unsigned epochs;     /* counts the epochs seen here */
+    char epoch_before[EPOCH_LENGTH + 1]; /* "": none */
+    uint64_t asked_ms;                   /* when the last sweep or hello was sent; loop's clock */
+    uint64_t renewed_ms;                 /* when the last that was answered was sent; 0: none yet */
+    uint64_t answered_ms;                /* when its answer came */
     bool restoring;       /* since the new epoch not all that it may lack has been put back */
     uint64_t restored_by; /* restoring: the last batch with any of it; 0: not all is sent */
     bool greeted;         /* at least once */
@@ -278,6 +282,10 @@ void partition_failed(struct partition *partition, enum redis_status status,
                       const struct redis_reply *reply);
 struct partition *partition_of(const struct map_space *space, struct bytes id);
 void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
+
+/* contact.c: a sweep or hello is being sent; the last one sent was answered as it should be. */
+void contact_asked(struct partition *partition);
+void contact_answered(struct partition *partition);
 
 /* batch.c */
 void batch_send_all(struct partition *partition);

@@ -114,6 +114,7 @@ void partition_set_time(struct partition *partition, uint64_t redis_now_ms)
 
 static void begin_epoch(struct partition *partition, struct bytes epoch)
 {
+    memcpy(partition->epoch_before, partition->epoch, sizeof partition->epoch_before);
     memcpy(partition->epoch, epoch.data, EPOCH_LENGTH);
     partition->epochs++;
     partition->restore_from_ms =
@@ -160,6 +161,7 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
 {
     struct bytes epoch = reply->elements[1]->text;
     bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
+    contact_answered(partition);
     partition->revision = bytes_decimal(reply->elements[2]->text);
     partition->link_number = bytes_decimal(reply->elements[3]->text);
     partition->batch_number = 0;
@@ -262,6 +264,7 @@ static void greet(void *arg)
                            BYTES_LITERAL(FORMAT_LEAST_RELEASE),
                            BYTES_LITERAL(FORMAT_READER),
                            BYTES_LITERAL(FORMAT_OLDEST)};
+    contact_asked(partition);
     redis_eval(map->link, &script_hello, on_hello, partition, 3, 14, args);
 }
 

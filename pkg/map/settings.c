@@ -55,6 +55,9 @@ static const struct config_setting settings[] = {
     MAP_SETTING("map.max_pending", CONFIG_INT, max_unconfirmed, "200000", .min = 1,
                 .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
                 .help = "Most operations of all clients that wait for Redis; more are refused."),
+    MAP_SETTING("map.cut_off", CONFIG_ENUM, cut_off, "keep", .choices = "keep|peers",
+                .help = "What becomes of clients when Redis does not answer this front-end: they "
+                        "are kept, or closed when other front-ends say that it answers them."),
     MAP_SETTING("map.max_registration", CONFIG_DURATION, max_registration, "1h", .min = 1000,
                 .max = 86400000,
                 .help = "Longest time for which an entry without a connection is registered."),

@@ -166,6 +166,7 @@ static void probe(struct partition *partition, const struct redis_reply *due)
 /* {"ok", revision, now, hold until, count, {due}, {dead}, members, {registrations}} */
 static void swept(struct partition *partition, const struct redis_reply *reply)
 {
+    contact_answered(partition);
     partition->revision = bytes_decimal(reply->elements[1]->text);
     uint64_t now = bytes_decimal(reply->elements[2]->text);
     partition_set_time(partition, now);
@@ -249,6 +250,7 @@ void sweep_run(void *arg)
                            bytes_from_string(overdue),
                            BYTES_LITERAL(FORMAT_READER)};
     partition->sweeping = true;
+    contact_asked(partition);
     redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 16, args);
     writer_free(&members);
 }

@@ -20,6 +20,13 @@ static bool may_count(const struct address *peer)
     return peer->family == ADDRESS_IPV4 || peer->family == ADDRESS_IPV6;
 }
 
+static enum metric metric_of(const char *reason)
+{
+    if (strcmp(reason, "rate") == 0)
+        return METRIC_REFUSED_RATE;
+    return strcmp(reason, "cut_off") == 0 ? METRIC_REFUSED_CUT_OFF : METRIC_REFUSED_DENIED;
+}
+
 bool listener_admits(struct listener *listener, const struct address *peer,
                      struct address_count **counted)
 {
@@ -29,8 +36,7 @@ bool listener_admits(struct listener *listener, const struct address *peer,
     if (listener->callbacks->admit != NULL)
         reason = listener->callbacks->admit(listener->arg, peer);
     if (reason != NULL) {
-        net_refuse(net, listener, peer, reason,
-                   strcmp(reason, "rate") == 0 ? METRIC_REFUSED_RATE : METRIC_REFUSED_DENIED, NULL);
+        net_refuse(net, listener, peer, reason, metric_of(reason), NULL);
         return false;
     }
     if (!may_count(peer))

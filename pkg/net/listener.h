@@ -57,8 +57,8 @@ struct loop *net_loop(const struct net *net);
 
 struct listener_callbacks {
     /* Before a connection is made: NULL lets it in, else the reason it is refused (a static word
-     * for log and metric: "denied", "rate"). Where a PROXY header comes first it is called once
-     * that has told the client's address, and not for the proxy. May be NULL. */
+     * for log and metric: "denied", "rate", "cut_off"). Where a PROXY header comes first it is
+     * called once that has told the client's address, and not for the proxy. May be NULL. */
     const char *(*admit)(void *arg, const struct address *peer);
     /* A connection that is ready for bytes (PROXY header read, TLS handshake done): must call
      * conn_set_handler before it returns. */

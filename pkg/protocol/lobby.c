@@ -55,16 +55,19 @@ size_t lobby_service_count(const struct lobby_service *service)
     return service->count;
 }
 
-size_t lobby_service_drain(struct lobby_service *service, size_t count)
+size_t lobby_service_drain(struct lobby_service *service, size_t count, enum conn_close_reason why)
 {
-    static const struct lobby_ending draining = {.code = LOBBY_CODE_DRAINING,
-                                                 .why = "this front-end ends; come back",
-                                                 .reason = CONN_CLOSE_DRAIN,
-                                                 .leave = true};
+    const bool ends = why == CONN_CLOSE_DRAIN;
+    const struct lobby_ending ending = {
+        .code = ends ? LOBBY_CODE_DRAINING : LOBBY_CODE_UNAVAILABLE,
+        .why = ends ? "this front-end ends; come back"
+                    : "this front-end does not reach the map; come back, another one does",
+        .reason = why,
+        .leave = true};
     size_t ended = 0;
 
     for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        lobby_end(list_entry(service->sessions.next, struct lobby_session, link), &draining);
+        lobby_end(list_entry(service->sessions.next, struct lobby_session, link), &ending);
     return ended;
 }
 

@@ -74,7 +74,7 @@ void lobby_service_destroy(struct lobby_service **service);
 size_t lobby_service_count(const struct lobby_service *service); /* connections */
 /* Ends at most count connections, the oldest first; servers' entries wait for their return. Returns
  * how many. */
-size_t lobby_service_drain(struct lobby_service *service, size_t count);
+size_t lobby_service_drain(struct lobby_service *service, size_t count, enum conn_close_reason why);
 
 /* settings: the listener's, read at each use; must outlive the port. */
 struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_space *space,

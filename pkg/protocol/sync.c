@@ -91,14 +91,14 @@ void sync_session_close(struct sync_session *session, enum websocket_code code, 
     websocket_close(session->websocket, code, reason);
 }
 
-size_t sync_service_drain(struct sync_service *service, size_t count)
+size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_close_reason why)
 {
     size_t ended = 0;
     for (; ended < count && !list_is_empty(&service->sessions); ended++) {
         struct sync_session *session =
             list_entry(service->sessions.next, struct sync_session, link);
         leave(session, session->may_resume);
-        conn_close_after_output(websocket_conn(session->websocket), CONN_CLOSE_DRAIN);
+        conn_close_after_output(websocket_conn(session->websocket), why);
     }
     return ended;
 }

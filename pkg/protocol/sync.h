@@ -40,7 +40,7 @@ void sync_service_destroy(struct sync_service **service);
 size_t sync_service_count(const struct sync_service *service); /* connections */
 /* Ends at most count connections, the oldest first: Close 1001; entries that may be resumed are
  * left. Returns how many. */
-size_t sync_service_drain(struct sync_service *service, size_t count);
+size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_close_reason why);
 
 /* settings are read at each use and must outlive the port. */
 struct sync_port *sync_port_create(struct sync_service *service, struct map_space *space,

@@ -43,12 +43,12 @@ size_t tracker_service_count(const struct tracker_service *service)
     return service->count;
 }
 
-size_t tracker_service_drain(struct tracker_service *service, size_t count)
+size_t tracker_service_drain(struct tracker_service *service, size_t count,
+                             enum conn_close_reason why)
 {
     size_t ended = 0;
     for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        session_end(list_entry(service->sessions.next, struct tracker_session, link),
-                    CONN_CLOSE_DRAIN);
+        session_end(list_entry(service->sessions.next, struct tracker_session, link), why);
     return ended;
 }
 
@@ -127,13 +127,15 @@ void session_end(struct tracker_session *session, enum conn_close_reason why)
 void session_check_end(struct tracker_session *session)
 {
     enum conn_close_reason why = (enum conn_close_reason)session->end;
-    if (!(session->stops & STOP_ENDING) || session->ended || reply_count(session) > 0)
+    /* Of a Redis that does not answer nothing is to be awaited. */
+    if (!(session->stops & STOP_ENDING) || session->ended ||
+        (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
         return;
     leave(session);
     /* What a peer says too much is not worth waiting for; answers that it awaits are, and the
      * reason where there is a way to tell it. */
-    if (why == CONN_CLOSE_DRAIN || conn_output_size(session->conn) > 0 ||
-        conn_is_websocket(session->conn))
+    if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
+        conn_output_size(session->conn) > 0 || conn_is_websocket(session->conn))
         conn_close_after_output(session->conn, why);
     else
         conn_close(session->conn, why);

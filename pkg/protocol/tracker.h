@@ -48,9 +48,10 @@ struct tracker_service *tracker_service_create(struct map *map);
 void tracker_service_destroy(struct tracker_service **service);
 /* Connections that are served, those included whose last answers are under way. */
 size_t tracker_service_count(const struct tracker_service *service);
-/* Ends at most count connections, those first that came first: no further request is read, what
- * is under way is answered, entries are left for adoption. Returns how many. */
-size_t tracker_service_drain(struct tracker_service *service, size_t count);
+/* Ends at most count connections, those first that came first, for that reason: no further request
+ * is read, what is under way is answered, entries are left for adoption. Returns how many. */
+size_t tracker_service_drain(struct tracker_service *service, size_t count,
+                             enum conn_close_reason why);
 
 /* What a listener's connections share. settings are read at each use and must outlive the port. */
 struct tracker_port *tracker_port_create(struct tracker_service *service, struct map_space *space,

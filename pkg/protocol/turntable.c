@@ -55,12 +55,12 @@ size_t turntable_service_count(const struct turntable_service *service)
     return service->count;
 }
 
-size_t turntable_service_drain(struct turntable_service *service, size_t count)
+size_t turntable_service_drain(struct turntable_service *service, size_t count,
+                               enum conn_close_reason why)
 {
     size_t ended = 0;
     for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        turntable_end(list_entry(service->sessions.next, struct turntable_session, link),
-                      CONN_CLOSE_DRAIN);
+        turntable_end(list_entry(service->sessions.next, struct turntable_session, link), why);
     return ended;
 }
 

@@ -51,7 +51,8 @@ struct turntable_service *turntable_service_create(struct map *map);
 void turntable_service_destroy(struct turntable_service **service);
 size_t turntable_service_count(const struct turntable_service *service); /* connections */
 /* Ends at most count connections, the oldest first: Close 1001. Returns how many. */
-size_t turntable_service_drain(struct turntable_service *service, size_t count);
+size_t turntable_service_drain(struct turntable_service *service, size_t count,
+                               enum conn_close_reason why);
 
 /* settings are read at each use and must outlive the port. */
 struct turntable_port *turntable_port_create(struct turntable_service *service,

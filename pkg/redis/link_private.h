@@ -15,7 +15,7 @@
 #include "redis/reader_private.h"
 #include "redis/redis.h"
 #include "redis/refusal_private.h"
-#include "redis/resolve_private.h"
+#include "redis/resolve.h"
 #include "redis/socket_private.h"
 
 enum link_state {

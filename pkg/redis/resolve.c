@@ -4,7 +4,7 @@
  * The thread owns its request and its end of the socket pair; when nobody listens any more, its
  * answer goes nowhere. So there is no lock, and nothing to wait for.
  */
-#include "redis/resolve_private.h"
+#include "redis/resolve.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -17,19 +17,18 @@ static void finished(void *arg)
     server_end(server, 0);
 }
 
-static size_t count_sessions(const struct server *server)
+size_t server_count_sessions(const struct server *server)
 {
     return tracker_service_count(server->tracker) + turntable_service_count(server->turntable) +
            sync_service_count(server->sync) + lobby_service_count(server->lobby);
 }
 
-/* Ends at most count, the Tracker protocol's first; returns how many. */
-static size_t end_sessions(struct server *server, size_t count)
+size_t server_end_sessions(struct server *server, size_t count, enum conn_close_reason why)
 {
-    size_t ended = tracker_service_drain(server->tracker, count);
-    ended += turntable_service_drain(server->turntable, count - ended);
-    ended += sync_service_drain(server->sync, count - ended);
-    return ended + lobby_service_drain(server->lobby, count - ended);
+    size_t ended = tracker_service_drain(server->tracker, count, why);
+    ended += turntable_service_drain(server->turntable, count - ended, why);
+    ended += sync_service_drain(server->sync, count - ended, why);
+    return ended + lobby_service_drain(server->lobby, count - ended, why);
 }
 
 /* How many sessions should have been told to end by now. */
@@ -46,11 +45,12 @@ static void close_some(void *arg)
     uint64_t elapsed = loop_now_ms(server->loop) - server->drain_began_ms;
     size_t wanted = due(server, elapsed);
     if (wanted > server->drain_closed)
-        server->drain_closed += end_sessions(server, wanted - server->drain_closed);
+        server->drain_closed +=
+            server_end_sessions(server, wanted - server->drain_closed, CONN_CLOSE_DRAIN);
     /* Answers that are under way are waited for as long as for any write. */
     if (elapsed > (uint64_t)(configuration->server.drain_time + configuration->redis.deadline))
         listeners_close_connections(server->listeners, false);
-    if (count_sessions(server) > 0) {
+    if (server_count_sessions(server) > 0) {
         loop_timer_start(server->drain_timer, DRAIN_TICK_MS);
         return;
     }
@@ -72,7 +72,8 @@ void server_drain(void *arg)
         return;
     }
     server->state = SERVER_DRAINING;
-    server->drain_total = count_sessions(server);
+    cut_off_stop(server->cut_off);
+    server->drain_total = server_count_sessions(server);
     server->drain_began_ms = loop_now_ms(server->loop);
     log_info("draining", LOG_INT("sessions", (int64_t)server->drain_total),
              LOG_INT("time_ms", server->configuration->server.drain_time));

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "server/option.h"
 #include "server/web.h"
 
 struct entry;
@@ -59,6 +60,7 @@ struct entry {
 struct listeners {
     struct listeners_context context;
     struct list entries;
+    const char *turned_away; /* why clients are; NULL: they are served */
 };
 
 static void open_tracker(struct entry *entry)
@@ -294,37 +296,15 @@ static char *set_admin(struct entry *entry, const char *value)
     return NULL;
 }
 
-struct nearest {
-    const char *name;
-    size_t distance;
-};
-
-static void look_at(struct nearest *nearest, const char *name, size_t distance)
-{
-    if (distance < nearest->distance)
-        *nearest = (struct nearest){name, distance};
-}
-
-static void look_in(struct nearest *nearest, const struct config_module *module, const char *option)
-{
-    size_t distance;
-    const char *name = config_nearest_option(module, option, &distance);
-    if (name)
-        look_at(nearest, name, distance);
-}
-
 static char *unknown_option(const struct kind *kind, const char *option)
 {
-    struct nearest nearest = {NULL, SIZE_MAX};
-    for (size_t i = 0; kind->modules[i]; i++)
-        look_in(&nearest, kind->modules[i], option);
-    if (!kind->is_udp)
-        look_in(&nearest, &net_config, option);
+    const char *names[3] = {NULL};
+    size_t count = 0;
     if (kind->has_space)
-        look_at(&nearest, "space", config_distance(option, "space"));
+        names[count++] = "space";
     if (kind->for_operators)
-        look_at(&nearest, "admin", config_distance(option, "admin"));
-    return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest.name);
+        names[count++] = "admin";
+    return option_refuse_unknown(option, kind->modules, kind->is_udp ? NULL : &net_config, names);
 }
 
 static bool has_option(const struct kind *kind, const char *option)
@@ -444,10 +424,23 @@ bool listeners_need_lobby(const struct listeners *listeners)
     return false;
 }
 
+bool listeners_can_be_asked(const struct listeners *listeners)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->kind->for_operators && !entry->settings.net.proxy && !entry->settings.net.tls &&
+            strncmp(entry->where, "unix:", 5) != 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *admit(void *arg, const struct address *peer)
 {
     const struct entry *entry = arg;
     const struct listeners_context *context = &entry->listeners->context;
+    if (entry->listeners->turned_away && !entry->kind->for_operators)
+        return entry->listeners->turned_away;
     return context->admit(context->arg, peer);
 }
 
@@ -507,7 +500,17 @@ void listeners_stop(struct listeners *listeners, bool all)
         if (entry->kind->is_udp)
             entry->kind->close(entry);
         if (entry->web)
-            web_set_draining(entry->web);
+            web_turn_away(entry->web, "draining");
+    }
+}
+
+void listeners_turn_away(struct listeners *listeners, const char *why)
+{
+    listeners->turned_away = why;
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->web)
+            web_turn_away(entry->web, why);
     }
 }
 

@@ -42,6 +42,10 @@ char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_
 /* Whether one of them needs the lobby's space. */
 bool listeners_need_lobby(const struct listeners *listeners);
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
+/* Whether other front-ends can ask one of them: a web listener without proxy and tls. */
+bool listeners_can_be_asked(const struct listeners *listeners);
+/* Turns clients away while why is set (static text); those for operators only do not upgrade. */
+void listeners_turn_away(struct listeners *listeners, const char *why);
 /* Stops accepting; those for operators (web) only when all is set, else they only upgrade no more
  * connections. */
 void listeners_stop(struct listeners *listeners, bool all);

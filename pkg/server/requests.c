@@ -33,6 +33,8 @@ static void describe(void *arg, void (*add)(void *to, const char *field, const c
     writer_u8(&listeners, 0);
     add(to, "listeners", (const char *)listeners.data);
     writer_free(&listeners);
+    if (*server->configuration->server.advertise)
+        add(to, "advertise", server->configuration->server.advertise);
     snprintf(number, sizeof number, "%llu", (unsigned long long)(server->started_us / 1000));
     add(to, "started", number);
     static const struct {

@@ -66,6 +66,8 @@ void server_serving(void *arg)
         return;
     }
     server->state = SERVER_SERVING;
+    if (server->configuration->map.cut_off == MAP_CUT_OFF_PEERS)
+        server->cut_off = cut_off_create(server);
     say_ready(server);
 }
 
@@ -204,6 +206,7 @@ static char *start(struct server *server, struct configuration *configuration, b
 
 static void stop(struct server *server)
 {
+    cut_off_destroy(&server->cut_off);
     if (server->listeners) {
         listeners_stop(server->listeners, true);
         loop_turn(server->loop, 0); /* sends what is left */
@@ -304,6 +307,19 @@ static char *check_tokens(const struct auth_settings *settings)
     return error;
 }
 
+/* Who asks others must be one that can be asked. */
+static char *check_cut_off(const struct configuration *configuration,
+                           const struct listeners *listeners)
+{
+    if (!*configuration->server.advertise)
+        return mem_strdup("map.cut_off = peers needs node.advertise: HOST:PORT of this front-end's "
+                          "web listener, as the other front-ends reach it");
+    if (!listeners_can_be_asked(listeners))
+        return mem_strdup("map.cut_off = peers needs a web listener with neither proxy nor tls, to "
+                          "which node.advertise leads");
+    return NULL;
+}
+
 /* All that can be wrong with it, but for what only opening shows. */
 char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
 {
@@ -322,6 +338,8 @@ char *server_read_configuration(struct configuration *configuration, const struc
     struct listeners *listeners =
         listeners_create(&(struct listeners_context){.configuration = configuration});
     error = listeners_add_configured(listeners);
+    if (!error && configuration->map.cut_off == MAP_CUT_OFF_PEERS)
+        error = check_cut_off(configuration, listeners);
     if (listeners_need_lobby(listeners))
         configuration->map.also = configuration->lobby.space;
     listeners_destroy(&listeners);

@@ -16,6 +16,7 @@
 #include "redis/embedded.h"
 #include "server/alone.h"
 #include "server/configuration.h"
+#include "server/cut_off.h"
 #include "server/listeners.h"
 
 enum server_state { SERVER_STARTING, SERVER_SERVING, SERVER_DRAINING, SERVER_FINISHING };
@@ -41,6 +42,7 @@ struct server {
     struct alone *alone;
     struct admin *admin;
     struct listeners *listeners;
+    struct cut_off *cut_off; /* NULL: map.cut_off = keep */
     struct access_list *access;
     struct auth_verifier *tokens;
     struct bucket_table *rates;
@@ -58,6 +60,10 @@ struct server {
 void server_end(struct server *server, int exit_code);
 /* drain.c: the answer to SIGTERM; while it drains already, ends at once. */
 void server_drain(void *server);
+/* Connections that are served. */
+size_t server_count_sessions(const struct server *server);
+/* Ends at most count, the Tracker protocol's first; returns how many. */
+size_t server_end_sessions(struct server *server, size_t count, enum conn_close_reason why);
 /* server.c: loads it, and checks that its settings fit one another. NULL, or what is wrong (the
  * caller frees). */
 char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)

@@ -2,6 +2,7 @@
 #include "server/settings.h"
 
 #include "auth/access.h"
+#include "server/peer_address.h"
 
 #define SERVER_SETTING(k, t, f, d, ...)                                                            \
     {                                                                                              \
@@ -16,6 +17,9 @@ static const struct config_setting settings[] = {
     SERVER_SETTING("node", CONFIG_STRING, node, "",
                    .help = "Name of this front-end in logs and tools; empty: host name and process "
                            "id."),
+    SERVER_SETTING("node.advertise", CONFIG_STRING, advertise, "", .check = peer_address_check,
+                   .help = "HOST:PORT by which other front-ends reach a web listener of this one "
+                           "that has neither proxy nor tls; needed for map.cut_off = peers."),
     SERVER_SETTING("log.level", CONFIG_ENUM, log_level, "info", .choices = "debug|info|warn|error",
                    .flags = CONFIG_RELOADABLE,
                    .help = "The least important lines that are written."),

@@ -32,7 +32,7 @@ struct web {
     struct http_router *refusals;
     struct websocket_port *port;
     struct list spaces;
-    bool draining;
+    const char *turned_away; /* why nobody is upgraded; NULL: they are */
 };
 
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
@@ -262,8 +262,10 @@ static bool on_upgrade(void *arg, struct http_request *request)
     struct map_space *map;
     if (!websocket_is_asked(request))
         return false;
-    if (web->draining) {
-        refuse(request, 503, "draining", METRIC_WEBSOCKET_REFUSED_DRAINING);
+    if (web->turned_away != NULL) {
+        refuse(request, 503, web->turned_away,
+               strcmp(web->turned_away, "cut_off") == 0 ? METRIC_WEBSOCKET_REFUSED_CUT_OFF
+                                                        : METRIC_WEBSOCKET_REFUSED_DRAINING);
         return true;
     }
     protocol = find_protocol(web, request, &subprotocol);
@@ -282,9 +284,9 @@ void web_serve(struct web *web, struct conn *conn)
                         web);
 }
 
-void web_set_draining(struct web *web)
+void web_turn_away(struct web *web, const char *why)
 {
-    web->draining = true;
+    web->turned_away = why;
 }
 
 void web_end_sessions(struct web *web)

@@ -29,8 +29,8 @@ struct web *web_create_for(const struct listeners_context *context,
 /* Its connections must be gone. */
 void web_destroy(struct web **web);
 void web_serve(struct web *web, struct conn *conn);
-/* No more upgrades: the front-end drains. */
-void web_set_draining(struct web *web);
+/* No upgrades while why is set (static text, answered with 503). */
+void web_turn_away(struct web *web, const char *why);
 /* Says Close to those that were upgraded. */
 void web_end_sessions(struct web *web);
 

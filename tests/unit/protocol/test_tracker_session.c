@@ -261,7 +261,7 @@ static void test_drain(void **state)
     assert_int_equal(tracker_service_count(stage->service), 2);
     peer_update(&first, TRACKER_VERSIONED, id, 1, "under way");
     WAIT_UNTIL(stage->world, stage->front->map->pending > 0);
-    assert_int_equal(tracker_service_drain(stage->service, 1), 1);
+    assert_int_equal(tracker_service_drain(stage->service, 1, CONN_CLOSE_DRAIN), 1);
     EXPECT_BYTES(&first, 1);
     peer_expect_end(&first);
     WAIT_UNTIL(stage->world, tracker_service_count(stage->service) == 1);
@@ -269,7 +269,7 @@ static void test_drain(void **state)
     assert_string_equal(WORLD_REDIS(stage->world, "HGET", key, "state"), "under way");
     peer_update(&second, TRACKER_VERSIONED, second_id, 1, "served");
     EXPECT_BYTES(&second, 1);
-    assert_int_equal(tracker_service_drain(stage->service, 10), 1);
+    assert_int_equal(tracker_service_drain(stage->service, 10, CONN_CLOSE_DRAIN), 1);
     assert_int_equal(tracker_service_count(stage->service), 0);
     peer_expect_end(&second);
     peer_free(&first);

@@ -1,11 +1,11 @@
 /*
- * resolve_private: names to addresses without holding up the loop.
+ * resolve: names to addresses without holding up the loop.
  *
  * getaddrinfo may take seconds, so it runs in a thread of its own that shares nothing with us but
  * a socket pair, through which it sends the addresses as one datagram.
  */
-#ifndef REDIS_RESOLVE_PRIVATE_H
-#define REDIS_RESOLVE_PRIVATE_H
+#ifndef REDIS_RESOLVE_H
+#define REDIS_RESOLVE_H
 
 #include <stdbool.h>
 #include <stdint.h>

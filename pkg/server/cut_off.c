@@ -1,0 +1,263 @@
+/*
+ * cut_off: all times follow from map.lease and client.grace, as it is these that others wait before
+ * they take this front-end's clients for gone.
+ *
+ * The loss is the moment at which a connect has gone unanswered for a while. What any front-end had
+ * of Redis before a network failed is older than that: so when nobody reaches Redis nobody is
+ * served after the loss, and all clients are kept.
+ */
+#include "server/cut_off.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "redis/probe.h"
+#include "server/peers.h"
+#include "server/server_private.h"
+
+#define REFRESH_MS  5000 /* between two looks at who the others are */
+#define TICKS       12   /* in a lease */
+#define TICK_MIN_MS 20
+#define TICK_MAX_MS 250
+/* Of a lease: how long a connect, and an answer of a peer, may take. */
+#define PATIENCE_PART 6
+/* When clients can no longer be in time they are closed within this. */
+#define LATE_MS 1000
+
+enum cut_off_state { CUT_OFF_SERVED, CUT_OFF_PROBING, CUT_OFF_ASKING, CUT_OFF_AWAY };
+
+struct cut_off {
+    struct server *server;
+    const struct map_settings *settings;
+    enum cut_off_state state;
+    struct loop_timer *timer;
+    struct redis_probe *probe;
+    struct peers *peers;
+    uint64_t refreshed_ms;
+    uint64_t away_ms; /* AWAY: since when */
+    uint64_t time_ms; /* within which the clients are closed */
+    size_t total, closed;
+};
+
+static uint64_t now_ms(const struct cut_off *cut_off)
+{
+    return loop_now_ms(cut_off->server->loop);
+}
+
+static uint64_t patience_ms(const struct cut_off *cut_off)
+{
+    return (uint64_t)cut_off->settings->lease / PATIENCE_PART;
+}
+
+static uint64_t tick_ms(const struct cut_off *cut_off)
+{
+    uint64_t tick = (uint64_t)cut_off->settings->lease / TICKS;
+
+    return tick < TICK_MIN_MS ? TICK_MIN_MS : tick > TICK_MAX_MS ? TICK_MAX_MS : tick;
+}
+
+/* Sweeps come a tenth late at most, and are answered at once. */
+static bool is_answered(const struct cut_off *cut_off)
+{
+    uint64_t most = (uint64_t)(cut_off->settings->sweep + cut_off->settings->lease / 4);
+
+    return now_ms(cut_off) - map_contact(cut_off->server->map).answered_ms < most;
+}
+
+static void enter(struct cut_off *cut_off, enum cut_off_state state)
+{
+    cut_off->state = state;
+    switch (state) {
+    case CUT_OFF_SERVED:
+        redis_probe_stop(cut_off->probe);
+        cut_off->refreshed_ms = 0;
+        break;
+    case CUT_OFF_PROBING:
+        redis_probe_start(cut_off->probe);
+        break;
+    case CUT_OFF_ASKING:
+        peers_begin(cut_off->peers, now_ms(cut_off));
+        log_warn("redis_silent", LOG_STRING("why", "connects are not answered; others are asked"),
+                 LOG_INT("peers", (int64_t)peers_count(cut_off->peers)));
+        break;
+    case CUT_OFF_AWAY:
+        redis_probe_stop(cut_off->probe);
+        break;
+    }
+}
+
+/* Until a quarter of the grace period is left for the clients to return in. */
+static uint64_t time_to_close(const struct cut_off *cut_off)
+{
+    uint64_t drain = (uint64_t)cut_off->server->configuration->server.drain_time;
+    uint64_t grace = (uint64_t)cut_off->settings->client_grace;
+    uint64_t end = map_contact(cut_off->server->map).renewed_ms +
+                   (uint64_t)cut_off->settings->lease + grace - grace / 4;
+    uint64_t now = now_ms(cut_off), left = end > now ? end - now : LATE_MS;
+
+    return left < drain ? left : drain;
+}
+
+static void close_due(struct cut_off *cut_off)
+{
+    uint64_t passed = now_ms(cut_off) - cut_off->away_ms;
+    size_t due = passed >= cut_off->time_ms ? SIZE_MAX
+                                            : (size_t)(cut_off->total * passed / cut_off->time_ms);
+
+    if (due > cut_off->closed) {
+        cut_off->closed +=
+            server_end_sessions(cut_off->server, due - cut_off->closed, CONN_CLOSE_CUT_OFF);
+    }
+}
+
+static void set_away(struct server *server, bool away)
+{
+    health_set_cut_off(server->health, away);
+    listeners_turn_away(server->listeners, away ? "cut_off" : NULL);
+    metrics_set(METRIC_CUT_OFF, away);
+}
+
+static void go_away(struct cut_off *cut_off, const char *served)
+{
+    enter(cut_off, CUT_OFF_AWAY);
+    cut_off->away_ms = now_ms(cut_off);
+    cut_off->total = server_count_sessions(cut_off->server);
+    cut_off->closed = 0;
+    cut_off->time_ms = time_to_close(cut_off);
+    log_warn("cut_off", LOG_STRING("served", served), LOG_INT("sessions", (int64_t)cut_off->total),
+             LOG_INT("time_ms", (int64_t)cut_off->time_ms));
+    set_away(cut_off->server, true);
+    close_due(cut_off);
+}
+
+static void come_back(struct cut_off *cut_off)
+{
+    log_info("cut_off_ended", LOG_INT("closed", (int64_t)cut_off->closed),
+             LOG_INT("lasted_ms", (int64_t)(now_ms(cut_off) - cut_off->away_ms)));
+    set_away(cut_off->server, false);
+    enter(cut_off, CUT_OFF_SERVED);
+}
+
+static void look_around(struct cut_off *cut_off)
+{
+    uint64_t now = now_ms(cut_off);
+
+    if (cut_off->refreshed_ms == 0 || now - cut_off->refreshed_ms >= REFRESH_MS) {
+        cut_off->refreshed_ms = now;
+        redis_probe_refresh(cut_off->probe);
+        peers_refresh(cut_off->peers);
+    }
+}
+
+static void probe(struct cut_off *cut_off)
+{
+    switch (redis_probe_check(cut_off->probe, patience_ms(cut_off))) {
+    case REDIS_PROBE_WAITING:
+        break;
+    case REDIS_PROBE_ANSWERED:
+        if (redis_probe_age_ms(cut_off->probe) >= patience_ms(cut_off)) {
+            enter(cut_off, CUT_OFF_PROBING);
+        }
+        break;
+    case REDIS_PROBE_SILENT:
+        enter(cut_off, CUT_OFF_ASKING);
+        break;
+    }
+}
+
+/* Connects are tried again and again meanwhile: lost packets alone decide nothing. */
+static void ask(struct cut_off *cut_off)
+{
+    enum redis_probe_state state = redis_probe_check(cut_off->probe, patience_ms(cut_off));
+    const char *served = peers_find_served(cut_off->peers);
+
+    if (state == REDIS_PROBE_ANSWERED) {
+        enter(cut_off, CUT_OFF_PROBING);
+        return;
+    }
+    if (state == REDIS_PROBE_SILENT) {
+        if (served) {
+            go_away(cut_off, served);
+            return;
+        }
+        redis_probe_start(cut_off->probe);
+    }
+    look_around(cut_off);
+    peers_ask(cut_off->peers, patience_ms(cut_off));
+}
+
+static void on_tick(void *arg)
+{
+    struct cut_off *cut_off = arg;
+    bool answered = is_answered(cut_off);
+
+    loop_timer_start(cut_off->timer, tick_ms(cut_off));
+    switch (cut_off->state) {
+    case CUT_OFF_SERVED:
+        if (answered) {
+            look_around(cut_off);
+        } else {
+            enter(cut_off, CUT_OFF_PROBING);
+        }
+        break;
+    case CUT_OFF_PROBING:
+        if (answered) {
+            enter(cut_off, CUT_OFF_SERVED);
+        } else {
+            probe(cut_off);
+        }
+        break;
+    case CUT_OFF_ASKING:
+        if (answered) {
+            enter(cut_off, CUT_OFF_SERVED);
+        } else {
+            ask(cut_off);
+        }
+        break;
+    case CUT_OFF_AWAY:
+        if (answered && map_is_ready(cut_off->server->map, NULL)) {
+            come_back(cut_off);
+        } else if (!answered) {
+            close_due(cut_off);
+        }
+        break;
+    }
+}
+
+struct cut_off *cut_off_create(struct server *server)
+{
+    struct cut_off *cut_off = mem_zalloc(1, sizeof *cut_off);
+
+    cut_off->server = server;
+    cut_off->settings = &server->configuration->map;
+    cut_off->timer = loop_timer_create(server->loop, on_tick, cut_off);
+    cut_off->probe = redis_probe_create(server->loop, &server->target);
+    cut_off->peers =
+        peers_create(server->loop, server->map, server->configuration->server.advertise);
+    loop_timer_start(cut_off->timer, 0);
+    return cut_off;
+}
+
+void cut_off_stop(struct cut_off *cut_off)
+{
+    if (cut_off) {
+        loop_timer_stop(cut_off->timer);
+        redis_probe_stop(cut_off->probe);
+    }
+}
+
+void cut_off_destroy(struct cut_off **pointer)
+{
+    struct cut_off *cut_off = *pointer;
+
+    *pointer = NULL;
+    if (!cut_off) {
+        return;
+    }
+    loop_timer_destroy(&cut_off->timer);
+    redis_probe_destroy(&cut_off->probe);
+    peers_destroy(&cut_off->peers);
+    free(cut_off);
+}
