@@ -179,6 +179,35 @@ static void test_reads_everywhere_see_what_others_acknowledged(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* Redis has forgotten all: what was acknowledged is put back before anybody reads on. */
+static void test_reads_wait_for_what_is_put_back(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    struct reading here = {0}, everywhere = {0};
+    world->fronts[0].redis.deadline = 15000;
+    observer_watch(world, &observer, &world->fronts[0]);
+    client_connect(&client, &world->fronts[0]);
+    assert_int_equal(client_update(world, &client, "me", 7, "new"), MAP_OK);
+    WAIT_UNTIL(world, observer_shows(&observer, "me", "new"));
+    struct partition *partition = observer.view->parts[0].partition;
+    unsigned epochs = partition->epochs;
+    WORLD_REDIS(world, "FLUSHALL");
+    map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &everywhere);
+    WAIT_UNTIL(world, partition->epochs > epochs);
+    assert_int_equal(everywhere.answers, 0);
+    map_read(observer.view, MAP_READ_HERE, on_read, &here);
+    WAIT_UNTIL(world, here.answers == 1 && everywhere.answers == 1);
+    assert_false(partition->restoring);
+    assert_false(here.stale);
+    assert_false(everywhere.stale);
+    assert_true(observer_shows(&observer, "me", "new"));
+    assert_true(partition->revision > 0 && observer.view->parts[0].revision >= partition->revision);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 /* Taken back before Redis is asked, and while it is; then the view itself goes. */
 static void test_reads_that_are_taken_back(void **state)
 {
@@ -403,6 +432,7 @@ int main(void)
         TEST(test_sorted_entries_are_in_byte_order),
         TEST(test_reads_see_what_was_acknowledged),
         TEST(test_reads_everywhere_see_what_others_acknowledged),
+        TEST(test_reads_wait_for_what_is_put_back),
         TEST(test_reads_that_are_taken_back),
         TEST(test_a_read_of_what_is_there_notes_nothing),
         TEST(test_a_silent_gap_is_noticed),
