@@ -12,6 +12,8 @@
 #include "map/relay_private.h"
 
 #define MARK_SIZE 16
+/* Until what Redis refused to say is asked again. */
+#define RETRY_MS 1000
 
 /* A session that asked for what waits. */
 struct taking {
@@ -192,15 +194,22 @@ static void tell_waiting(struct taking *taking, const struct redis_reply *list)
     }
 }
 
+/* What is lost with the link is asked for again on the next one, what is refused after a while:
+ * Redis may be loading, or follow a master that it has lost. Until it is answered it waits, as long
+ * as its session. */
 static void on_list(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct taking *taking = arg;
+    struct relays *relays = taking->space->map->relays;
     bool lost = status == REDIS_DOWN || status == REDIS_LOST;
+    bool refused = status == REDIS_REFUSED && redis_refusal_of(reply) != REDIS_REFUSAL_OTHER;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY)
         tell_waiting(taking, reply);
     taking->sent = false;
-    if (!lost || !taking->tell)
+    if (!taking->tell || !(lost || refused))
         free_taking(taking);
+    else if (refused && !loop_timer_is_running(relays->take))
+        loop_timer_start(relays->take, RETRY_MS);
 }
 
 static void send(struct taking *taking)
@@ -231,8 +240,10 @@ void map_invitations_take(struct map_session *session, struct bytes user, map_in
         send(taking);
 }
 
-void invites_link_up(struct relays *relays)
+void invites_ask_again(struct relays *relays)
 {
+    if (!redis_link_is_up(relays->map->link))
+        return; /* the next link asks */
     LIST_FOREACH (node, &relays->invitations) {
         struct taking *taking = list_entry(node, struct taking, link);
         if (!taking->sent)

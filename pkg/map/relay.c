@@ -41,11 +41,17 @@ struct ack {
 
 static void send_acks(void *relays);
 
+static void take_again(void *relays)
+{
+    invites_ask_again(relays);
+}
+
 struct relays *relays_create(struct map *map)
 {
     struct relays *relays = mem_zalloc(1, sizeof *relays);
     relays->map = map;
     list_init(&relays->invitations);
+    relays->take = loop_timer_create(map->loop, take_again, relays);
     relays->send_acks = (struct loop_task){.callback = send_acks, .arg = relays};
     return relays;
 }
@@ -79,12 +85,13 @@ void relays_destroy(struct relays **relays_pointer)
         free_ack(relays, ack);
     invites_free(relays);
     loop_cancel(relays->map->loop, &relays->send_acks);
+    loop_timer_destroy(&relays->take);
     free(relays);
 }
 
 void relays_link_up(struct relays *relays)
 {
-    invites_link_up(relays);
+    invites_ask_again(relays);
 }
 
 struct map_space *relay_space(struct map *map, struct bytes name)

@@ -19,6 +19,7 @@ struct relays {
     struct lookup *lookups;  /* receivers whose front-end is being looked for, by key */
     struct ack *acks;        /* by front-end, to be sent at the end of the turn */
     struct list invitations; /* struct taking */
+    struct loop_timer *take; /* runs while Redis has refused one of these */
     struct loop_task send_acks;
 };
 
@@ -56,8 +57,8 @@ void errand_drop(struct map *map, struct bytes rest);
 void invite_tell(struct map_space *space, struct bytes user, struct bytes invitation);
 /* The message of another front-end: "<space> <userlen> <len>\n" user invitation */
 bool invite_message(struct map *map, struct bytes rest);
-/* The link is up: those that got no answer ask again. */
-void invites_link_up(struct relays *relays);
+/* Those that got no answer ask again, when the link is up. */
+void invites_ask_again(struct relays *relays);
 void invites_free(struct relays *relays);
 
 /* everyone.c */

@@ -250,6 +250,29 @@ static void test_what_waits_is_taken_when_redis_is_back(void **state)
     taker_close(&sender);
 }
 
+/* Redis refused to say what waits: it is asked again when it may not any more. */
+static void test_what_waits_is_taken_when_redis_refuses_no_more(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
+    WORLD_REDIS(world, "ACL", "SETUSER", "default", "-lrange");
+    take(sender.session, USER, &taken);
+    WORLD_REDIS(world, "PING");
+    assert_int_equal(taken.got.len, 0);
+    WORLD_REDIS(world, "ACL", "SETUSER", "default", "+@all");
+    WAIT_UNTIL(world, writer_is(&taken.got, "come;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    /* What will never be a list is not asked for again. */
+    WORLD_REDIS(world, "SET", KEY("invites:" USER), "no list");
+    take(sender.session, USER, &taken);
+    WAIT_UNTIL(world, list_is_empty(&world->fronts[0].map->relays->invitations));
+    writer_free(&taken.got);
+    taker_close(&sender);
+}
+
 static void set_since(struct world *world, const struct taker *device, const char *since)
 {
     char key[300];
@@ -311,6 +334,7 @@ int main(void)
         TEST(test_an_ended_session_takes_no_more),
         TEST(test_what_is_told_meanwhile_is_not_taken),
         TEST(test_what_waits_is_taken_when_redis_is_back),
+        TEST(test_what_waits_is_taken_when_redis_refuses_no_more),
         TEST(test_other_devices_are_dropped),
         TEST(test_the_later_of_two_stays),
     };
