@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "map/nodes.h"
+#include "server/peers.h"
 
 #define CHECK_MS    1000
 #define STARTING_MS 100 /* the same before it has been ready */
@@ -14,6 +15,10 @@
 #define SETTLED_MS 18000
 /* How long a ready peer that was found counts. */
 #define FRESH_MS 5000
+/* Redis has not answered a sweep for that long: it does not answer this front-end. */
+#define SILENT_MS  3000
+#define ANSWER_MS  2000  /* how long a peer has to answer */
+#define REFRESH_MS 10000 /* between two looks at who the peers are */
 
 struct alone {
     struct loop *loop;
@@ -21,8 +26,11 @@ struct alone {
     struct health *health;
     struct loop_timer *timer;
     struct map_nodes *nodes; /* being read; else NULL */
-    uint64_t since_ms;       /* when it was last ready; 0: never */
-    uint64_t peer_ms;        /* when a ready peer was last found, since then; 0: never */
+    struct peers *peers;
+    uint64_t refreshed_ms;
+    bool asking;       /* the peers, of a time that began when it was set */
+    uint64_t since_ms; /* when it was last ready; 0: never */
+    uint64_t peer_ms;  /* when a ready peer was last found, since then; 0: never */
 };
 
 /* The nodes were made for this one reading: known is its success. */
@@ -40,11 +48,34 @@ static void find_ready_peer(void *arg, bool known)
     map_nodes_destroy(&alone->nodes);
 }
 
-static void ask_peers(struct alone *alone)
+static void read_nodes(struct alone *alone)
 {
     if (!alone->nodes) {
         alone->nodes = map_nodes_create(alone->map, find_ready_peer, alone);
         map_nodes_read(alone->nodes);
+    }
+}
+
+/* What counts is what Redis says to them from now on; and again, as long as it goes on. */
+static void ask_peers(struct alone *alone, uint64_t now)
+{
+    bool served = alone->asking && peers_find_served(alone->peers);
+
+    if (served) {
+        alone->peer_ms = now;
+    }
+    if (served || !alone->asking) {
+        peers_begin(alone->peers, now);
+        alone->asking = true;
+    }
+    peers_ask(alone->peers, ANSWER_MS);
+}
+
+static void look_around(struct alone *alone, uint64_t now)
+{
+    if (!alone->since_ms || now - alone->refreshed_ms >= REFRESH_MS) {
+        alone->refreshed_ms = now;
+        peers_refresh(alone->peers);
     }
 }
 
@@ -53,29 +84,38 @@ static void check(void *arg)
     struct alone *alone = arg;
     uint64_t now = loop_now_ms(alone->loop);
 
+    look_around(alone, now);
     loop_timer_start(alone->timer, alone->since_ms ? CHECK_MS : STARTING_MS);
     if (map_is_ready(alone->map, NULL)) {
         alone->since_ms = now;
         alone->peer_ms = 0;
+        alone->asking = false;
         health_set_local(alone->health, false);
         return;
     }
     if (!alone->since_ms) {
         return; /* it is starting */
     }
+    if (now - map_contact(alone->map).answered_ms >= SILENT_MS) {
+        ask_peers(alone, now);
+    } else {
+        alone->asking = false;
+    }
     if (now - alone->since_ms >= SETTLED_MS) {
-        ask_peers(alone);
+        read_nodes(alone);
     }
     health_set_local(alone->health, alone->peer_ms && now - alone->peer_ms < FRESH_MS);
 }
 
-struct alone *alone_create(struct loop *loop, struct map *map, struct health *health)
+struct alone *alone_create(struct loop *loop, struct map *map, struct health *health,
+                           const char *own)
 {
     struct alone *alone = mem_zalloc(1, sizeof *alone);
 
     alone->loop = loop;
     alone->map = map;
     alone->health = health;
+    alone->peers = peers_create(loop, map, own);
     alone->timer = loop_timer_create(loop, check, alone);
     loop_timer_start(alone->timer, 0);
     return alone;
@@ -87,6 +127,7 @@ void alone_destroy(struct alone **alone)
         return;
     }
     map_nodes_destroy(&(*alone)->nodes);
+    peers_destroy(&(*alone)->peers);
     loop_timer_destroy(&(*alone)->timer);
     free(*alone);
     *alone = NULL;
