@@ -2,7 +2,7 @@
  * view_read: reads of the view that include every write which was acknowledged here before them,
  * whichever session made it.
  *
- * A reply of Redis carries its partition's revision, so no write that anybody here was told of has
+ * A reply of Redis carries its partition's revision, so no write that was acknowledged here has
  * a greater one than the partition's last (`revision`). A read waits until the view has reached
  * that of each partition. Mostly it has, and nothing is noted or sent. Another epoch has other
  * numbers: what had been acknowledged counts as reached when all that Redis may lack has been put
