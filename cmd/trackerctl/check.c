@@ -6,12 +6,14 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "map/fsck.h"
+#include "map/shared.h"
 #include "output.h"
 
 #define SHOWN 20 /* findings of one rule in a table; --json has all */
 
 struct check {
     struct ctl *ctl;
+    struct map_settings settings; /* of the front-ends */
     struct reader_space *spaces;
     size_t count;
     struct writer json;
@@ -143,12 +145,13 @@ static void show(struct check *check, const struct reader_space *space,
 static bool check_space(struct check *check, const struct reader_space *space)
 {
     struct ctl *ctl = check->ctl;
+    const struct map_settings *settings = &check->settings;
     const struct fsck_options options = {.space = *space,
                                          .settle_ms = FSCK_SETTLE_MS,
                                          .repair = ctl->repair,
-                                         .ttl = ctl->map.client_ttl,
-                                         .grace = ctl->map.client_grace,
-                                         .hold = ctl->map.presence_hold};
+                                         .ttl = settings->client_ttl,
+                                         .grace = settings->client_grace,
+                                         .hold = settings->presence_hold};
     struct fsck_report report;
     bool fine = fsck_run(ctl->reader, &options, &report);
     if (fine)
@@ -191,10 +194,31 @@ static enum ctl_exit check_all(struct check *check)
     return check->found == 0 ? CTL_OK : CTL_NO;
 }
 
+/* What is repaired is given times as the front-ends give them; what the command line says goes
+ * first. */
+static enum ctl_exit read_settings(struct check *check)
+{
+    static const char *const keys[] = {"client.ttl", "client.grace", "presence.hold"};
+    struct ctl *ctl = check->ctl;
+    struct map_shared shared = {.values = ctl->map};
+    if (!map_shared_read(ctl->reader, ctl->redis.prefix, &shared))
+        return ctl_check(ctl);
+    check->settings = shared.values;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct config_setting *setting = config_find_setting(&map_config, keys[i]);
+        if (config_is_given(ctl->config, keys[i]))
+            memcpy((char *)&check->settings + setting->offset, (char *)&ctl->map + setting->offset,
+                   sizeof(int64_t));
+    }
+    return CTL_OK;
+}
+
 enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments)
 {
     struct check check = {.ctl = ctl};
     enum ctl_exit result = ctl_connect(ctl);
+    if (result == CTL_OK)
+        result = read_settings(&check);
     if (result == CTL_OK)
         result = check_all(&check);
     for (size_t i = 0; i < check.count; i++)

@@ -92,6 +92,7 @@ enum ctl_exit command_update(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_close(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_config(struct ctl *ctl, int count, char **arguments);
+enum ctl_exit command_shared(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_ping(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_send(struct ctl *ctl, int count, char **arguments);

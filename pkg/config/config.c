@@ -65,6 +65,21 @@ void config_add(struct config *config, const struct config_module *module, void 
     }
 }
 
+bool config_is_given(const struct config *config, const char *key)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        if (strcmp(config->slots[i].setting->key, key) == 0)
+            return config->slots[i].source != SOURCE_DEFAULT;
+    }
+    return false;
+}
+
+void config_show_in_force(struct config *config, const void *values, const void *in_force)
+{
+    config->values = values;
+    config->in_force = in_force;
+}
+
 static struct staging staging_begin(const struct config *config)
 {
     return (struct staging){config, mem_zalloc(config->count, sizeof(struct staged))};

@@ -34,7 +34,8 @@ enum config_type {
 enum config_flags {
     CONFIG_RELOADABLE = 1, /* SIGHUP applies it */
     CONFIG_SECRET = 2,     /* never shown */
-    CONFIG_LISTENER = 4    /* a listener's option may override it, without the part before '.' */
+    CONFIG_LISTENER = 4,   /* a listener's option may override it, without the part before '.' */
+    CONFIG_SHARED = 8      /* front-ends of one Redis share it: config_show_in_force */
 };
 
 struct config_setting {
@@ -96,6 +97,22 @@ const char *config_nearest_option(const struct config_module *module, const char
                                   size_t *distance);
 /* How many letters of a name are to be changed for a key, whose section may be missing in it. */
 size_t config_distance(const char *name, const char *key);
+
+/* The module's setting of that key; NULL when it has none. */
+const struct config_setting *config_find_setting(const struct config_module *module,
+                                                 const char *key);
+/* A setting's value in its module's struct as text, in its shortest form; the caller frees. */
+char *config_value_text(const struct config_setting *setting, const void *values);
+/* Reads a text into the struct. NULL, or what is wrong (the caller frees) and nothing has changed.
+ */
+char *config_value_set(const struct config_setting *setting, void *values, const char *text)
+    __attribute__((warn_unused_result));
+/* Whether the file, the environment or a flag gives a value. */
+bool config_is_given(const struct config *config, const char *key);
+/* For a module whose shared settings are adopted from elsewhere unless they are reloadable: the
+ * struct with what is in force instead, which config_write_json shows with the source "shared", and
+ * beside it as "configured" what the configuration says otherwise. It must outlive the config. */
+void config_show_in_force(struct config *config, const void *values, const void *in_force);
 
 /* Texts, appended to the writer: the settings part of --help, a commented sample file, the values
  * in force as a JSON object {"key": {"value","default","reloadable","source"}} (secrets as "***").

@@ -16,6 +16,7 @@ struct config_slot {
 struct config {
     struct config_slot *slots;
     size_t count;
+    const void *values, *in_force; /* config_show_in_force */
 };
 
 /* A value outside of any struct. */

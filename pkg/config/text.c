@@ -1,4 +1,5 @@
 /* text: what users see of the table: help, a sample file, and the values in force. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/escape.h"
@@ -118,6 +119,33 @@ static void write_json_default(const struct config_setting *setting, struct writ
     writer_free(&text);
 }
 
+static void write_json_value(const struct config_setting *setting, const void *values,
+                             const char *name, struct writer *to)
+{
+    struct writer text = {0};
+
+    value_write_shown(setting, values, &text);
+    write_json_member(to, name, writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+static bool is_adopted(const struct config *config, const struct config_slot *slot)
+{
+    return config->in_force != NULL && slot->values == config->values &&
+           has_flag(slot->setting, CONFIG_SHARED) && !has_flag(slot->setting, CONFIG_RELOADABLE);
+}
+
+static bool is_in_force(const struct config *config, const struct config_slot *slot)
+{
+    char *configured = config_value_text(slot->setting, slot->values);
+    char *in_force = config_value_text(slot->setting, config->in_force);
+    bool same = strcmp(configured, in_force) == 0;
+
+    free(configured);
+    free(in_force);
+    return same;
+}
+
 void config_write_json(const struct config *config, struct writer *to)
 {
     static const char *const sources[] = {"default", "file", "environment", "flag"};
@@ -125,19 +153,19 @@ void config_write_json(const struct config *config, struct writer *to)
     writer_u8(to, '{');
     for (size_t i = 0; i < config->count; i++) {
         const struct config_slot *slot = &config->slots[i];
-        struct writer text = {0};
+        const bool adopted = is_adopted(config, slot);
 
         if (i > 0)
             writer_u8(to, ',');
         escape_json(to, bytes_from_string(slot->setting->key));
         writer_string(to, ":{");
-        value_write_shown(slot->setting, slot->values, &text);
-        write_json_member(to, "value", writer_bytes_written(&text));
-        writer_free(&text);
+        write_json_value(slot->setting, adopted ? config->in_force : slot->values, "value", to);
+        if (adopted && !is_in_force(config, slot))
+            write_json_value(slot->setting, slot->values, "configured", to);
         write_json_default(slot->setting, to);
         writer_format(to, "\"reloadable\":%s,\"source\":\"%s\"}",
                       has_flag(slot->setting, CONFIG_RELOADABLE) ? "true" : "false",
-                      sources[slot->source]);
+                      adopted ? "shared" : sources[slot->source]);
     }
     writer_u8(to, '}');
 }

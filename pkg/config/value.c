@@ -304,3 +304,33 @@ const char *value_type_name(const struct config_setting *setting)
     }
     return "TEXT";
 }
+
+const struct config_setting *config_find_setting(const struct config_module *module,
+                                                 const char *key)
+{
+    for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
+        if (strcmp(setting->key, key) == 0)
+            return setting;
+    }
+    return NULL;
+}
+
+char *config_value_text(const struct config_setting *setting, const void *values)
+{
+    struct writer text = {0};
+
+    value_write(setting, values, &text);
+    writer_u8(&text, 0);
+    return (char *)text.data;
+}
+
+char *config_value_set(const struct config_setting *setting, void *values, const char *text)
+{
+    struct config_value value;
+    char *message = value_parse(setting, text, &value);
+
+    if (message == NULL)
+        value_store(setting, values, &value);
+    value_release(&value);
+    return message;
+}

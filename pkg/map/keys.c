@@ -62,6 +62,11 @@ char *keys_spaces(const char *prefix)
     return mem_format("%s:spaces", prefix);
 }
 
+char *keys_shared(const char *prefix)
+{
+    return mem_format("%s:shared", prefix);
+}
+
 char *keys_bans(const char *prefix)
 {
     return mem_format("%s:bans", prefix);

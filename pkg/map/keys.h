@@ -32,6 +32,8 @@ char *keys_everyone(const char *prefix, unsigned database, const char *space);
 char *keys_reply_channel(const char *prefix, unsigned database, const char *name);
 /* "tracker:spaces": HASH space → P; the caller frees. */
 char *keys_spaces(const char *prefix);
+/* "tracker:shared": HASH of the shared settings (map/shared.h); the caller frees. */
+char *keys_shared(const char *prefix);
 /* "tracker:bans": ZSET prefix of addresses → end, ms, or +inf. The caller frees. */
 char *keys_bans(const char *prefix);
 /* "tracker:bans" or "tracker:bans:db1", the channel on which a change is sent; the caller frees. */

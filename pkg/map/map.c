@@ -16,6 +16,7 @@
 #include "map/keys.h"
 #include "map/map_private.h"
 #include "map/relay_private.h"
+#include "map/shared_private.h"
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 
@@ -71,8 +72,12 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
         refuse_count(check.space, reply->type == REDIS_STRING ? reply->text : BYTES_LITERAL("?"));
         return;
     }
-    if (!check.last || map->checked || map->recheck_ms)
-        return;
+    if (check.last && !map->checked && !map->recheck_ms)
+        shared_link_up(map->shared);
+}
+
+void map_begin(struct map *map)
+{
     map->checked = true;
     each_partition(map, partition_link_up);
     for (size_t i = 0; i < map->space_count; i++)
@@ -81,6 +86,17 @@ static void on_count(void *arg, enum redis_status status, const struct redis_rep
     relays_link_up(map->relays);
     secrets_reread(map);
     node_link_up(map->node_channel);
+}
+
+void map_check_again(struct map *map, enum redis_refusal refusal)
+{
+    map->recheck_ms = loop_now_ms(map->loop) + RECHECK_MS;
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
+            map->spaces[i].partitions[j].refused = true;
+            map->spaces[i].partitions[j].refusal = refusal;
+        }
+    }
 }
 
 static void check_count(struct map_space *space, bool last)
@@ -161,6 +177,7 @@ static void tick(void *arg)
     uint64_t now = loop_now_ms(map->loop);
     if (map->recheck_ms && map->recheck_ms <= now)
         check_counts(map);
+    shared_tick(map->shared, now);
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++)
             partition_tick(&map->spaces[i].partitions[j], now);
@@ -223,7 +240,9 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     scripts_prepare();
     struct map *map = mem_zalloc(1, sizeof *map);
     map->loop = loop;
-    map->settings = settings;
+    map->configured = settings;
+    map->running = *settings;
+    map->settings = &map->running;
     map->redis = redis;
     map->database = target->database;
     map->callbacks = callbacks;
@@ -238,6 +257,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->store = redis_store_create(loop, target, redis, &store_callbacks, map);
     map->link = redis_store_commands(map->store);
     map->subscriber = redis_store_events(map->store);
+    map->shared = shared_create(map);
     map->channels = channels_create(map);
     map->waits = waits_create(map);
     map->relays = relays_create(map);
@@ -273,6 +293,7 @@ void map_destroy(struct map **map_pointer)
     relays_destroy(&map->relays);
     waits_destroy(&map->waits);
     channels_destroy(&map->channels);
+    shared_destroy(&map->shared);
     loop_timer_destroy(&map->deadline_timer);
     loop_timer_destroy(&map->tick_timer);
     free(map->scratch.data);
@@ -325,6 +346,11 @@ struct loop *map_loop(const struct map *map)
 const struct map_settings *map_settings_of(const struct map *map)
 {
     return map->settings;
+}
+
+void map_settings_changed(struct map *map)
+{
+    shared_settings_changed(map->shared);
 }
 
 const char *map_node_name(const struct map *map)

@@ -72,6 +72,9 @@ struct map_callbacks {
     void (*fatal)(void *arg, const char *why);
     /* A first answer of Redis has come for every partition: the map can serve. Once. */
     void (*serving)(void *arg);
+    /* Whether a setting is given by a file or a flag: then it is said where the shared one differs.
+     * NULL: all are. */
+    bool (*is_given)(void *arg, const char *key);
     /* Fields for tracker:node:<node>: call add for each, every few seconds. */
     void (*describe)(void *arg, void (*add)(void *to, const char *field, const char *value),
                      void *to);
@@ -100,7 +103,11 @@ bool map_space_is_named(const struct map_space *space);
 struct map *map_space_map(const struct map_space *space);
 uint32_t map_space_partitions(const struct map_space *space);
 struct loop *map_loop(const struct map *map);
+/* What is in force, which shared settings (map/shared.h) may make differ from what is configured.
+ */
 const struct map_settings *map_settings_of(const struct map *map);
+/* What was handed to map_create has been read again. */
+void map_settings_changed(struct map *map);
 /* redis.deadline: how long a caller waits for Redis, ms. */
 uint64_t map_deadline_ms(const struct map *map);
 /* This process's random id, 12 lowercase hex digits, as in the keys. */

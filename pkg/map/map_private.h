@@ -180,6 +180,7 @@ struct partition {
     struct loop_timer *sweep_timer;
     size_t room_members; /* rooms_count */
     bool sweeping;
+    int64_t renewed_lease;   /* with which the lease was renewed last */
     bool sweep_again;        /* there was more than one sweep lists */
     size_t reaping;          /* reap, forsake and bury operations not yet judged */
     size_t unlisted_members; /* sweeps in a row whose count of members was not ours */
@@ -225,7 +226,10 @@ struct map_space {
 
 struct map {
     struct loop *loop;
-    const struct map_settings *settings;
+    const struct map_settings *settings;   /* what runs: &running */
+    const struct map_settings *configured; /* of this front-end alone */
+    struct map_settings running;           /* with what is adopted; its strings are configured's */
+    struct shared *shared;
     const struct redis_settings *redis;
     unsigned database; /* of Redis: channels carry it */
     const struct map_callbacks *callbacks;
@@ -262,7 +266,7 @@ struct map {
 };
 
 extern struct redis_script script_apply, script_hello, script_sweep, script_read, script_presence,
-    script_room, script_invite;
+    script_room, script_invite, script_shared;
 void scripts_prepare(void);
 
 /* partition.c */
@@ -448,6 +452,10 @@ bool node_nonce_is_fresh(const struct node *node);
 /* Puts the space's partition count into Redis where it is missing, and compares it. */
 void map_put_count(struct map_space *space);
 void map_check_serving(struct map *map);
+/* The counts are ours and the shared settings known: the partitions greet. */
+void map_begin(struct map *map);
+/* Redis refused to take the shared settings: all is looked at again soon. */
+void map_check_again(struct map *map, enum redis_refusal refusal);
 void map_check_finished(struct map *map);
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "map/format.h"
 #include "map/keys.h"
+#include "map/shared_private.h"
 #include "metrics/metrics.h"
 
 /* Until Redis is asked again after it refused. */
@@ -127,6 +128,8 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     /* What Redis forgot with the old epoch. */
     if (partition->index == 0) {
         map_put_count(partition->space);
+        if (partition->epochs > 1)
+            shared_read_again(partition->map->shared, 0);
         secrets_reread(partition->map);
     }
 }
@@ -223,6 +226,9 @@ static void on_hello(void *arg, enum redis_status status, const struct redis_rep
         welcome(partition, reply);
     } else if (is_format_refusal(reply)) {
         refuse_format(partition, reply);
+    } else if (shared_is_refusal(reply)) {
+        shared_read_again(partition->map->shared, bytes_decimal(reply->elements[1]->text));
+        partition_settle(partition, SHARED_DELAY_MS, "shared settings");
     } else {
         struct bytes stored = reply->type == REDIS_ARRAY && reply->count == 2
                                   ? reply->elements[1]->text
@@ -238,7 +244,7 @@ static void greet(void *arg)
 {
     struct partition *partition = arg;
     struct map *map = partition->map;
-    char epoch[EPOCH_LENGTH + 1], count[12], lease[24], hold[24];
+    char epoch[EPOCH_LENGTH + 1], count[12], lease[24], hold[24], shared[24];
     if (!redis_link_is_up(map->link) || !map->checked)
         return;
     if (partition->batch_count > 0) {
@@ -250,6 +256,7 @@ static void greet(void *arg)
     snprintf(count, sizeof count, "%u", partition->space->count);
     snprintf(lease, sizeof lease, "%lld", (long long)map->settings->lease);
     snprintf(hold, sizeof hold, "%lld", (long long)map->settings->hold);
+    snprintf(shared, sizeof shared, "%llu", (unsigned long long)shared_revision(map->shared));
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),
                            bytes_from_string(partition->key_events),
@@ -263,9 +270,11 @@ static void greet(void *arg)
                            BYTES_LITERAL(FORMAT_LEAST_READER),
                            BYTES_LITERAL(FORMAT_LEAST_RELEASE),
                            BYTES_LITERAL(FORMAT_READER),
-                           BYTES_LITERAL(FORMAT_OLDEST)};
+                           BYTES_LITERAL(FORMAT_OLDEST),
+                           bytes_from_string(shared)};
+    partition->renewed_lease = map->settings->lease;
     contact_asked(partition);
-    redis_eval(map->link, &script_hello, on_hello, partition, 3, 14, args);
+    redis_eval(map->link, &script_hello, on_hello, partition, 3, 15, args);
 }
 
 void partition_link_up(struct partition *partition)

@@ -10,6 +10,7 @@ struct redis_script script_read = {.name = "read", .source = (const char *)scrip
 struct redis_script script_presence = {.name = "presence",
                                        .source = (const char *)script_presence_lua};
 struct redis_script script_room = {.name = "room", .source = (const char *)script_room_lua};
+struct redis_script script_shared = {.name = "shared", .source = (const char *)script_shared_lua};
 struct redis_script script_invite = {.name = "invite", .source = (const char *)script_invite_lua};
 
 /* One script in several files, as each has to be short enough to be read. */
@@ -33,4 +34,5 @@ void scripts_prepare(void)
     redis_script_prepare(&script_presence);
     redis_script_prepare(&script_room);
     redis_script_prepare(&script_invite);
+    redis_script_prepare(&script_shared);
 }

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/format.h"
+#include "map/shared_private.h"
 #include "metrics/metrics.h"
 
 /* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
@@ -22,8 +23,11 @@
 
 void sweep_start(struct partition *partition)
 {
+    const struct map_settings *settings = partition->map->settings;
+    /* A lease that was renewed with another length may end before the next sweep. */
+    bool is_due = partition->renewed_lease != settings->lease;
     loop_timer_start(partition->sweep_timer,
-                     random_jitter((uint64_t)partition->map->settings->sweep, 10));
+                     is_due ? 0 : random_jitter((uint64_t)settings->sweep, 10));
 }
 
 /* A look at some of a dead front-end's entries, or of its members of rooms. */
@@ -205,6 +209,10 @@ static void on_swept(void *arg, enum redis_status status, const struct redis_rep
                is_list(reply, 6) && is_list(reply, 8)) {
         swept(partition, reply);
         sweep_start(partition);
+    } else if (shared_is_refusal(reply)) {
+        shared_read_again(partition->map->shared, bytes_decimal(reply->elements[1]->text));
+        partition->renewed_lease = 0; /* it has not been */
+        loop_timer_start(partition->sweep_timer, SHARED_DELAY_MS);
     } else {
         partition_refused(partition, reply->type == REDIS_ARRAY && reply->count
                                          ? reply->elements[0]->text
@@ -219,7 +227,8 @@ void sweep_run(void *arg)
     /* At the end the lease is given back, and must not be taken again. */
     if (partition->state != PARTITION_READY || partition->sweeping || partition->map->finishing)
         return;
-    char link[24], lease[24], hold[24], longest[24], most[24], registration[24], overdue[24];
+    char link[24], lease[24], hold[24], longest[24], most[24], registration[24], overdue[24],
+        shared[24], bound[24];
     struct writer members = {0};
     writer_format(&members, "%smembers:%s", partition->prefix, partition->map->node);
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
@@ -228,6 +237,10 @@ void sweep_run(void *arg)
     int64_t longest_ms = settings->client_grace > settings->presence_hold ? settings->client_grace
                                                                           : settings->presence_hold;
     snprintf(longest, sizeof longest, "%lld", (long long)longest_ms);
+    snprintf(shared, sizeof shared, "%llu",
+             (unsigned long long)shared_revision(partition->map->shared));
+    snprintf(bound, sizeof bound, "%llu",
+             (unsigned long long)shared_lease_bound(partition->map->shared));
     snprintf(most, sizeof most, "%lld", (long long)settings->reap);
     snprintf(registration, sizeof registration, "%lld", (long long)settings->max_registration);
     /* Without a prober it lets time pass for those whom nobody else asks. */
@@ -248,10 +261,13 @@ void sweep_run(void *arg)
                            bytes_from_string(most),
                            bytes_from_string(registration),
                            bytes_from_string(overdue),
-                           BYTES_LITERAL(FORMAT_READER)};
+                           BYTES_LITERAL(FORMAT_READER),
+                           bytes_from_string(shared),
+                           bytes_from_string(bound)};
     partition->sweeping = true;
+    partition->renewed_lease = settings->lease;
     contact_asked(partition);
-    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 16, args);
+    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 18, args);
     writer_free(&members);
 }
 

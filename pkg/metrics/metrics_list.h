@@ -177,6 +177,7 @@ METRIC(UNKNOWN_FORMAT_EVENTS, counter, "unknown_formats_total", "channel=\"event
 METRIC(UNKNOWN_FORMAT_PRESENCE, counter, "unknown_formats_total", "channel=\"presence\"", "")
 METRIC(UNKNOWN_FORMAT_ROOM, counter, "unknown_formats_total", "channel=\"room\"", "")
 METRIC(UNKNOWN_FORMAT_RELAY, counter, "unknown_formats_total", "channel=\"relay\"", "")
+METRIC(SHARED_DIFFERENCES, counter, "shared_differences_total", "", "Settings given to this front-end that differ from those that front-ends share.")
 METRIC(PROBES, counter, "probes_total", "", "Entries without a connection that this front-end was to ask whether they are still there.")
 METRIC(REAPED, counter, "reaped_entries_total", "", "Entries closed by this front-end because their deadline had passed.")
 METRIC(ORPHANED, counter, "orphaned_entries_total", "", "Entries of dead front-ends that this front-end turned into orphans.")

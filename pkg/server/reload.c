@@ -46,6 +46,7 @@ static char *reload(struct server *server)
         log_error("reload_refused", LOG_STRING("err", error));
         return error;
     }
+    map_settings_changed(server->map);
     q3master_service_reload(server->q3master);
     bans_set(server->bans, server->configuration->lobby.bans);
     log_configure((enum log_level)server->configuration->server.log_level,

@@ -81,5 +81,14 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
     return false;
 }
 
-const struct map_callbacks server_map_callbacks = {
-    .fatal = on_fatal, .serving = server_serving, .describe = describe, .request = on_request};
+static bool is_given(void *arg, const char *key)
+{
+    struct server *server = arg;
+    return config_is_given(server->configuration->config, key);
+}
+
+const struct map_callbacks server_map_callbacks = {.fatal = on_fatal,
+                                                   .is_given = is_given,
+                                                   .serving = server_serving,
+                                                   .describe = describe,
+                                                   .request = on_request};

@@ -201,6 +201,7 @@ static char *start(struct server *server, struct configuration *configuration, b
                              &server->target, &server_map_callbacks, server, &error);
     if (!server->map)
         return error;
+    config_show_in_force(configuration->config, &configuration->map, map_settings_of(server->map));
     add_listeners(server, configuration);
     return listeners_add_configured(server->listeners);
 }

@@ -53,17 +53,19 @@ def test_a_dead_front_end_is_told_apart(t):
 
 def test_config(t):
     redis = t.redis()
-    t.frontend(redis, node="a", settings={"client.ttl": "20s", "redis.password": ""})
-    t.frontend(redis, node="b", environment={"TRACKER_CLIENT_GRACE": "4s"})
+    t.frontend(redis, node="a", settings={"client.ttl": "20s", "map.reap": "300", "redis.password": ""})
+    t.frontend(redis, node="b", environment={"TRACKER_CLIENT_GRACE": "4s", "TRACKER_CLIENT_MAX_IDS": "9"})
     both = t.ctl_json(redis, "config")["nodes"]
     assert [node["name"] for node in both] == ["a", "b"]
     ttl, grace = both[0]["config"]["client.ttl"], both[1]["config"]["client.grace"]
-    assert (ttl["value"], ttl["default"], ttl["source"], ttl["reloadable"]) == ("20s", "30s", "flag", False)
-    assert (grace["value"], grace["source"]) == ("4s", "environment")
+    assert (ttl["value"], ttl["default"], ttl["source"], ttl["reloadable"]) == ("20s", "30s", "shared", False)
+    assert (grace["value"], grace["source"], grace["configured"]) == ("5s", "shared", "4s")
+    reap, ids = both[0]["config"]["map.reap"], both[1]["config"]["client.max_ids"]
+    assert (reap["value"], reap["source"]) == ("300", "flag") and (ids["value"], ids["source"]) == ("9", "environment")
     assert redis.socket not in json.dumps(both[0]["config"]), "a URL may hold a password"
     text = t.ctl(redis, "config", "b").stdout
     assert text.startswith("front-end b (")
-    assert re.search(r"^client\.grace +4s +environment +5s +false$", text, re.M), text
+    assert re.search(r"^client\.max_ids +9 +environment +16 +true$", text, re.M), text
     assert t.ctl_json(redis, "config", both[0]["node"])["nodes"] == both[:1]
 
 

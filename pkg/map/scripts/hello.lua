@@ -10,9 +10,11 @@
 -- ARGV  1 run id of Redis  2 epoch to begin if one must (16 hex digits)  3 P  4 node  5 lease ms
 --       6 hold ms  7 format that the front-end writes  8 the least reader of that  9 the first
 --       release with such a reader  10 the front-end's reader  11 the oldest format it understands
+--       12 revision of the shared settings that it runs with
 -- Returns {"ok", epoch, revision, link, now, hold until, 1 if the epoch is new}
 --      or {"partitions", stored P}
 --      or {"format", stored format, its least reader, its first release}: not to be understood
+--      or {"shared", revision}: the shared settings have been changed, read them first
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,6 +29,9 @@ if (tonumber(f[2] or 1) or math.huge) > tonumber(ARGV[10]) or
     return {'format', f[1] or '1', f[2] or '1', f[3] or ''}
 end
 if h[3] and h[3] ~= ARGV[3] then return {'partitions', h[3]} end
+local shared = tonumber(call('HGET', KEYS[1], 'shared') or 0) or 0
+if shared > tonumber(ARGV[12]) then return {'shared', integer(shared)} end
+call('HSET', KEYS[1], 'shared', ARGV[12])
 if not f[1] then
     call('HSET', KEYS[1], 'format', ARGV[7], 'reader', ARGV[8], 'release', ARGV[9])
 end

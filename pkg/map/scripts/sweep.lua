@@ -5,23 +5,28 @@
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 members:<self>  6 registered
 -- ARGV  1 epoch  2 node  3 link  4 lease ms  5 hold ms  6 longest deadline ms  7 most to list
 --       8 longest registration ms  9 ms by which a registration is overdue before it is listed
---       10 the front-end's reader of formats
+--       10 the front-end's reader of formats  11 revision of the shared settings that it runs with
+--       12 longest lease of any front-end ms
 -- Returns {"ok", revision, now, hold until, entries in node:<self>, {due}, {dead nodes},
 --       members in members:<self>, {registrations due}}
 --      or {"epoch"}, {"link"}, {"lease"} or {"format"}: say hello again
+--      or {"shared", revision}: the shared settings have been changed, read them first
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function integer(n) return string.format('%.0f', n) end
 
 local h = call('HMGET', KEYS[1], 'epoch', 'revision', 'link:' .. ARGV[2], 'hold_until', 'last',
-               'reader')
+               'reader', 'shared')
 if h[1] ~= ARGV[1] then return {'epoch'} end
 if (tonumber(h[6] or 1) or math.huge) > tonumber(ARGV[10]) then return {'format'} end
+local shared = tonumber(h[7] or 0) or 0
+if shared > tonumber(ARGV[11]) then return {'shared', integer(shared)} end
+if shared < tonumber(ARGV[11]) then call('HSET', KEYS[1], 'shared', ARGV[11]) end
 if string.match(h[3] or '', '^%d+') ~= ARGV[3] then return {'link'} end
 
 local hold, since = tonumber(h[4] or 0), now - tonumber(h[5] or now)
-if since > tonumber(ARGV[4]) or since < 0 then
+if since > tonumber(ARGV[12]) or since < 0 then
     hold = now + ARGV[5]
     call('HSET', KEYS[1], 'hold_until', integer(hold))
 end
@@ -30,7 +35,7 @@ if hold > now + ARGV[5] then
     hold = now + ARGV[5]
     call('HSET', KEYS[1], 'hold_until', integer(hold))
 end
-for _, bound in ipairs({{KEYS[2], now + ARGV[4]}, {KEYS[3], now + ARGV[6]},
+for _, bound in ipairs({{KEYS[2], now + ARGV[12]}, {KEYS[3], now + ARGV[6]},
                           {KEYS[6], now + ARGV[8]}}) do
     local latest = integer(bound[2])
     for _, member in ipairs(call('ZRANGEBYSCORE', bound[1], '(' .. latest, '+inf', 'LIMIT', 0,

@@ -135,6 +135,8 @@ static inline void front_set(struct front *front, const char *assignment)
     char *error = config_set(front->config, assignment);
     if (error)
         fail_msg("%s", error);
+    if (front->map)
+        map_settings_changed(front->map);
 }
 
 static inline void front_start(struct world *world, struct front *front)

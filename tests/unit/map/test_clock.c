@@ -77,7 +77,7 @@ static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **s
     struct observer observer;
     struct client client;
     char key[300], since[sizeof world->reply];
-    world->fronts[0].settings.client_ttl = 2000;
+    world->fronts[0].map->running.client_ttl = 2000;
     observer_watch(world, &observer, &world->fronts[0]);
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");

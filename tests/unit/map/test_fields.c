@@ -172,7 +172,7 @@ static void test_nobody_else_may_write_or_adopt(void **state)
     client_open_fields(world, &client, &open);
     assert_int_equal(client_update(world, &other, "public", 9, "stolen"), MAP_OWNED);
     assert_int_equal(client_close(world, &other, "public"), MAP_OWNED);
-    world->fronts[0].settings.client_grace = 20000;
+    world->fronts[0].map->running.client_grace = 20000;
     map_session_end(&client.session, true);
     WAIT_UNTIL(world,
                has_stored(world, "public", "node") && is_stored(world, "public", "node", ""));

@@ -163,7 +163,7 @@ static void test_the_oldest_beyond_the_most_are_dropped(void **state)
     struct taker sender;
     struct taken taken = {0};
     taker_open(world, &sender, &world->fronts[0]);
-    world->fronts[0].settings.invite_max = 3;
+    world->fronts[0].map->running.invite_max = 3;
     for (char text[] = "1"; text[0] <= '5'; text[0]++)
         assert_int_equal(invite(world, sender.session, USER, text), MAP_OK);
     take(sender.session, USER, &taken);
@@ -178,11 +178,11 @@ static void test_what_waits_is_forgotten_in_time(void **state)
     struct world *world = *state;
     struct taker sender;
     taker_open(world, &sender, &world->fronts[0]);
-    world->fronts[0].settings.invite_ttl = 60000;
+    world->fronts[0].map->running.invite_ttl = 60000;
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
     WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
     assert_in_range(world->reply_integer, 1, 60000);
-    world->fronts[0].settings.invite_ttl = 1;
+    world->fronts[0].map->running.invite_ttl = 1;
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
     WAIT_UNTIL(world, waiting(world, USER) == 0);
     taker_close(&sender);

@@ -90,7 +90,7 @@ static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(voi
     struct world *world = *state;
     struct observer observer;
     struct client client;
-    world->fronts[0].settings.client_ttl = 2000;
+    world->fronts[0].map->running.client_ttl = 2000;
     observer_watch(world, &observer, &world->fronts[1]);
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
@@ -136,8 +136,8 @@ static void test_an_expired_orphan_is_counted_once(void **state)
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
     snprintf(member, sizeof member, "c:%s", id);
-    world->fronts[0].settings.client_grace = 60000;
-    world->fronts[1].settings.client_grace = 60000;
+    world->fronts[0].map->running.client_grace = 60000;
+    world->fronts[1].map->running.client_grace = 60000;
     map_session_end(&client.session, true);
     WAIT_UNTIL(world, *WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member) != 0);
     WORLD_REDIS(world, "DEL", client_key(id));
@@ -179,13 +179,13 @@ static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
     strcpy(run, WORLD_REDIS(world, "HGET", KEY("head"), "run"));
     WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
                 run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
-                "1", "1");
+                "1", "1", "9");
     assert_true(strlen(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until")) == 13);
     /* Not again by the next one. */
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0");
     WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
                 run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
-                "1", "1");
+                "1", "1", "9");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until"), "0");
 }
 

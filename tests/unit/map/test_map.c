@@ -268,7 +268,7 @@ static void test_a_silent_client_is_closed(void **state)
     struct world *world = *state;
     struct observer observer;
     struct client client;
-    world->fronts[0].settings.client_ttl = 2000;
+    world->fronts[0].map->running.client_ttl = 2000;
     observer_watch(world, &observer, &world->fronts[1]);
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
@@ -283,7 +283,7 @@ static void test_a_removed_key_comes_back(void **state)
     struct world *world = *state;
     struct client client;
     char key[300];
-    world->fronts[0].settings.client_ttl = 2000;
+    world->fronts[0].map->running.client_ttl = 2000;
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
     snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", client.id);

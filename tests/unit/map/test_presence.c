@@ -239,7 +239,7 @@ static void test_the_turn_finds_what_no_message_told(void **state)
 {
     struct world *world = *state;
     struct friends friends;
-    world->fronts[0].settings.presence_reread = 1000;
+    world->fronts[0].map->running.presence_reread = 1000;
     friends_create(&friends, &world->fronts[0]);
     struct map_presence *one = watch(&friends, "1:1");
     WAIT_UNTIL(world, told(&friends, "1:1:=offline;"));
@@ -274,7 +274,7 @@ static void test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended(void
     struct world *world = *state;
     struct front *front = &world->fronts[0];
     struct friends friends;
-    front->settings.hold = 20000;
+    front->map->running.hold = 20000;
     friends_create(&friends, front);
     become(world, "1:1", "online");
     become(world, "1:2", "busy");

@@ -199,7 +199,7 @@ static void test_too_many_are_refused(void **state)
     struct outcome outcome = {0};
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
-    world->fronts[0].settings.relay_max_pending = 3;
+    world->fronts[0].map->running.relay_max_pending = 3;
     for (unsigned i = 0; i < 5; i++)
         map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
                   outcome_done, &outcome);

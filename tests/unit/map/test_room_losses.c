@@ -205,7 +205,7 @@ static void test_more_is_said_than_is_kept(void **state)
     struct world *world = hotel->world;
     struct guest ann, bob;
     meet(hotel, &ann, &bob);
-    world->fronts[0].settings.room_max_buffered = 400;
+    world->fronts[0].map->running.room_max_buffered = 400;
     world->fronts[0].redis.backoff = world->fronts[0].redis.backoff_max = 400;
     redis_link_reset(world->fronts[0].map->link, "a test");
     redis_subscriber_reset(world->fronts[0].map->subscriber, "a test");

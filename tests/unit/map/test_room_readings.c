@@ -75,7 +75,7 @@ static void test_a_reading_without_its_mark_is_begun_again(void **state)
     struct world *world = hotel->world;
     struct guest ann, bob, cat;
     meet(hotel, &ann, &bob);
-    world->fronts[0].settings.room_read_timeout = 100;
+    world->fronts[0].map->running.room_read_timeout = 100;
     int64_t before = metrics_values[METRIC_ROOM_REREADS];
     read_without_a_mark(&ann);
     guest_say(&bob, "meanwhile");
@@ -100,7 +100,7 @@ static void test_a_reading_without_its_mark_is_begun_again_on_a_new_link(void **
     struct world *world = hotel->world;
     struct guest ann, bob;
     meet(hotel, &ann, &bob);
-    world->fronts[0].settings.room_read_timeout = 60000;
+    world->fronts[0].map->running.room_read_timeout = 60000;
     read_without_a_mark(&ann);
     WAIT_UNTIL(world, lobby_of(&ann)->list.len > 0);
     redis_link_reset(world->fronts[0].map->link, "a test");
@@ -120,7 +120,7 @@ static void test_a_room_whose_channel_is_silent(void **state)
     struct redis_subscriber *subscriber = world->fronts[0].map->subscriber;
     struct guest ann, bob, cat;
     meet(hotel, &ann, &bob);
-    world->fronts[0].settings.room_read_timeout = 100;
+    world->fronts[0].map->running.room_read_timeout = 100;
     world->fronts[0].redis.deadline = 300;
     guest_come(hotel, &cat, 0, "1:cat");
     redis_unsubscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));

@@ -8,7 +8,7 @@ static int setup_two(void **state)
 {
     struct world *world = world_with_fronts(2);
     for (size_t i = 0; i < 2; i++)
-        world->fronts[i].settings.presence_hold = 400;
+        world->fronts[i].map->running.presence_hold = 400;
     *state = world;
     return 0;
 }
@@ -114,7 +114,7 @@ static void test_who_returns_within_the_hold_was_never_gone(void **state)
     struct world *world = *state;
     struct heard heard;
     struct client client, again;
-    world->fronts[0].settings.presence_hold = 20000;
+    world->fronts[0].map->running.presence_hold = 20000;
     heard_create(world, &heard);
     heard_listen(world, &heard, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_BUSY);
@@ -141,7 +141,7 @@ static void test_the_hold_is_its_own(void **state)
     heard_create(world, &heard);
     heard_listen(world, &heard, KEY("presence:1:x"));
     for (size_t i = 0; i < 2; i++)
-        world->fronts[i].settings.client_grace = 20000;
+        world->fronts[i].map->running.client_grace = 20000;
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
@@ -149,8 +149,8 @@ static void test_the_hold_is_its_own(void **state)
     heard_expect(world, &heard, "presence:1:x online;presence:1:x offline;");
     assert_true(has_stored(world, id, "user"));
     for (size_t i = 0; i < 2; i++) {
-        world->fronts[i].settings.client_grace = 500;
-        world->fronts[i].settings.presence_hold = 60000;
+        world->fronts[i].map->running.client_grace = 500;
+        world->fronts[i].map->running.presence_hold = 60000;
     }
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     heard_expect(world, &heard, "presence:1:x online;");
@@ -169,7 +169,7 @@ static void test_without_a_hold_who_leaves_is_gone_at_once(void **state)
     struct world *world = *state;
     struct heard heard;
     struct client client;
-    world->fronts[0].settings.presence_hold = 0;
+    world->fronts[0].map->running.presence_hold = 0;
     heard_create(world, &heard);
     heard_listen(world, &heard, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);

@@ -22,7 +22,7 @@ static int teardown(void **state)
 static void open_entries(struct world *world, struct client *client, struct observer *observer,
                          unsigned n)
 {
-    world->fronts[0].settings.client_max_ids = 100000;
+    world->fronts[0].map->running.client_max_ids = 100000;
     client_connect(client, &world->fronts[0]);
     for (unsigned i = 0; i < n; i++) {
         char id[16];

@@ -1,0 +1,184 @@
+/* shared: the command shared: the settings in which all front-ends of one Redis agree. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ctl.h"
+#include "map/shared.h"
+#include "output.h"
+
+/* Others may change something between our reading and writing. */
+#define ATTEMPTS 10
+
+struct listing {
+    struct table *table;
+    struct writer json;
+};
+
+static void add_row(struct listing *listing, const char *key, const char *value, const char *use)
+{
+    table_add(listing->table, mem_strdup(key));
+    table_add(listing->table, mem_strdup(value));
+    table_add(listing->table, mem_strdup(use));
+}
+
+static void add_space(void *arg, struct bytes name, struct bytes partitions)
+{
+    struct listing *listing = arg;
+    char *key, *space = output_shown_string(name), *count = output_shown_string(partitions);
+    key = mem_format("map.partitions of %s", space);
+    add_row(listing, key, count, "fixed");
+    if (bytes_is_utf8(name)) {
+        json_bytes_named(&listing->json, name, partitions);
+    }
+    free(key);
+    free(space);
+    free(count);
+}
+
+static void add_settings(struct listing *listing, const struct map_shared *shared)
+{
+    const struct config_setting *setting;
+    json_open(&listing->json, "settings", '{');
+    for (size_t i = 0; (setting = map_shared_setting(i)); i++) {
+        char *value = config_value_text(setting, &shared->values);
+        bool is_adopted = map_shared_is_adopted(setting);
+        add_row(listing, setting->key, value, is_adopted ? "adopted" : "compared");
+        json_open(&listing->json, setting->key, '{');
+        json_string(&listing->json, "value", value);
+        json_bool(&listing->json, "adopted", is_adopted);
+        json_close(&listing->json, '}');
+        free(value);
+    }
+    json_close(&listing->json, '}');
+}
+
+static enum ctl_exit show_shared(struct ctl *ctl, const struct map_shared *shared)
+{
+    static const char *const headings[] = {"SETTING", "VALUE", "USE", NULL};
+    struct listing listing = {.table = table_create(headings)};
+    json_open(&listing.json, NULL, '{');
+    json_number(&listing.json, "revision", (int64_t)shared->revision);
+    add_settings(&listing, shared);
+    json_open(&listing.json, "partitions", '{');
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_space, &listing);
+    json_close(&listing.json, '}');
+    json_close(&listing.json, '}');
+    enum ctl_exit result = ctl_check(ctl);
+    if (result == CTL_OK && ctl->json) {
+        json_print(&listing.json);
+    } else if (result == CTL_OK) {
+        table_print(listing.table);
+    }
+    table_destroy(&listing.table);
+    writer_free(&listing.json);
+    return result;
+}
+
+static enum ctl_exit read_shared(struct ctl *ctl, struct map_shared *shared)
+{
+    shared->values = ctl->map;
+    if (!map_shared_read(ctl->reader, ctl->redis.prefix, shared)) {
+        return ctl_check(ctl);
+    }
+    if (shared->revision == 0) {
+        ctl_complain("no front-end has stored any shared settings");
+        return CTL_NO;
+    }
+    return CTL_OK;
+}
+
+static const struct config_setting *find_shared(const char *key)
+{
+    const struct config_setting *setting = config_find_setting(&map_config, key);
+    if (strcmp(key, "map.partitions") == 0) {
+        ctl_complain("map.partitions cannot be changed while front-ends run: see tracker:spaces in "
+                     "docs/redis-keys.md");
+        return NULL;
+    }
+    if (!setting || !(setting->flags & CONFIG_SHARED)) {
+        ctl_complain("\"%s\" is not a shared setting; \"trackerctl shared\" lists them", key);
+        return NULL;
+    }
+    return setting;
+}
+
+/* "key=value" into the struct. */
+static bool assign(struct map_settings *values, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    if (!equals) {
+        ctl_complain("\"%s\" is not KEY=VALUE", assignment);
+        return false;
+    }
+    char *key = mem_dup(assignment, (size_t)(equals - assignment)), *why = NULL;
+    const struct config_setting *setting = find_shared(key);
+    if (setting) {
+        why = config_value_set(setting, values, equals + 1);
+    }
+    if (why) {
+        ctl_complain("%s", why);
+    }
+    bool fine = setting && !why;
+    free(key);
+    free(why);
+    return fine;
+}
+
+static bool assign_all(struct map_settings *values, int count, char **assignments)
+{
+    for (int i = 0; i < count; i++) {
+        if (!assign(values, assignments[i])) {
+            return false;
+        }
+    }
+    const char *wrong = map_settings_check(values);
+    if (wrong) {
+        ctl_complain("%s", wrong);
+    }
+    return !wrong;
+}
+
+static enum ctl_exit set_shared(struct ctl *ctl, int count, char **assignments)
+{
+    enum map_shared_result written = MAP_SHARED_CHANGED;
+    struct map_shared shared;
+    for (int i = 0; i < ATTEMPTS && written == MAP_SHARED_CHANGED; i++) {
+        enum ctl_exit result = read_shared(ctl, &shared);
+        if (result != CTL_OK) {
+            return result;
+        }
+        struct map_settings wanted = shared.values;
+        if (!assign_all(&wanted, count, assignments)) {
+            return CTL_USAGE;
+        }
+        written = map_shared_write(ctl->reader, ctl->redis.prefix, &shared, &wanted);
+    }
+    if (written == MAP_SHARED_FAILED) {
+        return ctl_check(ctl);
+    }
+    if (written == MAP_SHARED_CHANGED) {
+        ctl_complain("others change the shared settings all the time; try again");
+        return CTL_NO;
+    }
+    return show_shared(ctl, &shared);
+}
+
+enum ctl_exit command_shared(struct ctl *ctl, int count, char **arguments)
+{
+    struct map_shared shared;
+    if (count > 0 && (strcmp(arguments[0], "set") != 0 || count == 1)) {
+        ctl_complain("usage: trackerctl [OPTION...] shared [set KEY=VALUE...]");
+        return CTL_USAGE;
+    }
+    enum ctl_exit result = ctl_connect(ctl);
+    if (result != CTL_OK) {
+        return result;
+    }
+    if (count > 0) {
+        return set_shared(ctl, count - 1, arguments + 1);
+    }
+    result = read_shared(ctl, &shared);
+    return result == CTL_OK ? show_shared(ctl, &shared) : result;
+}

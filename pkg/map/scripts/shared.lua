@@ -1,0 +1,44 @@
+-- shared: the settings that all front-ends of one Redis share. An empty Redis takes what is offered,
+-- and so does one that came back older than what the front-end runs with; else it gives what it has.
+--
+-- KEYS  1 shared (hash)
+-- ARGV  1 revision that the front-end runs with; 0: it starts  2 least revision afterwards: that which
+--       a partition's head has  3.. {key value} of each setting
+-- Returns {revision, now, bound of leases, field, value, ...}: the fields with a dot are the hash's own
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function integer(n) return string.format('%.0f', n) end
+
+local all, fields = call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do fields[all[i]] = all[i + 1] end
+local stored = tonumber(fields['.revision'] or 0) or 0
+local mine, least = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+-- With one revision and other values: a front-end that started after a loss was first.
+local restores = mine > stored
+for i = 3, #ARGV, 2 do
+    restores = restores or (mine > 0 and mine == stored and fields[ARGV[i]] ~= ARGV[i + 1])
+end
+local changed = false
+for i = 3, #ARGV, 2 do
+    local name, value = ARGV[i], ARGV[i + 1]
+    if not fields[name] or (restores and fields[name] ~= value) then
+        call('HSET', KEYS[1], name, value)
+        fields[name], changed = value, true
+    end
+end
+if changed or restores or stored < least then
+    stored = math.max(changed and math.max(stored, mine) + 1 or mine, stored, least)
+    fields['.revision'] = integer(stored)
+    call('HSET', KEYS[1], '.revision', fields['.revision'])
+end
+
+local result = {integer(stored), integer(now), fields['.lease'] or ''}
+for name, value in pairs(fields) do
+    if string.sub(name, 1, 1) ~= '.' then
+        result[#result + 1] = name
+        result[#result + 1] = value
+    end
+end
+return result

@@ -1,0 +1,43 @@
+/*
+ * shared: the settings in which front-ends of one Redis must agree, as a hash in Redis
+ * (docs/redis-keys.md). For the map, and for tools that show or change them.
+ *
+ * Those of map_config with the flag CONFIG_SHARED. What is not reloadable is adopted: all
+ * front-ends run with what is stored. Limits, which are reloadable, are compared only.
+ */
+#ifndef MAP_SHARED_H
+#define MAP_SHARED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include "map/map.h"
+#include "map/reader.h"
+
+/* The shared settings, one after the other; NULL behind the last. */
+const struct config_setting *map_shared_setting(size_t index);
+/* Whether front-ends run with what is stored. */
+bool map_shared_is_adopted(const struct config_setting *setting);
+
+struct map_shared {
+    uint64_t revision;          /* 0: nothing is stored */
+    struct map_settings values; /* the shared ones as they are stored, else as they were before */
+};
+/* Reads them. False when there is a problem with the reader; what is stored and not a value of its
+ * setting is one, too. */
+bool map_shared_read(struct reader *reader, const char *prefix, struct map_shared *shared)
+    __attribute__((warn_unused_result));
+
+enum map_shared_result { MAP_SHARED_OK, MAP_SHARED_CHANGED, MAP_SHARED_FAILED };
+/* Stores what differs in `wanted` from what was read, unless somebody else has changed something
+ * since (MAP_SHARED_CHANGED: read again). MAP_SHARED_FAILED: the reader has the problem. On success
+ * *shared is what is stored now. */
+enum map_shared_result map_shared_write(struct reader *reader, const char *prefix,
+                                        struct map_shared *shared,
+                                        const struct map_settings *wanted)
+    __attribute__((warn_unused_result));
+
+#endif

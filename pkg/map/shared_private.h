@@ -1,0 +1,37 @@
+/* shared_private: the shared settings as this front-end runs with them. */
+#ifndef MAP_SHARED_PRIVATE_H
+#define MAP_SHARED_PRIVATE_H
+
+#include "map/map_private.h"
+#include "map/shared.h"
+
+#define SHARED_SETTINGS_MAX 16
+
+/* shared_values.c: a setting's place in a struct: they all are numbers. */
+int64_t *shared_field(const struct config_setting *setting, struct map_settings *values);
+/* The pairs of a reply from `first` on, over what is there; those that we do not know are a newer
+ * release's. NULL, or what is wrong (the caller frees). */
+char *shared_take_values(struct map_settings *stored, const struct redis_reply *reply,
+                         size_t first);
+
+struct shared *shared_create(struct map *map);
+void shared_destroy(struct shared **shared);
+/* There is a new link: they are offered and read; map_begin follows, or map_check_again when Redis
+ * takes no writes. */
+void shared_link_up(struct shared *shared);
+/* They are offered and read again. least: the revision that a partition's head has. */
+void shared_read_again(struct shared *shared, uint64_t least);
+/* Looks for a change by others, when it is time for that. */
+void shared_tick(struct shared *shared, uint64_t now_ms);
+/* The configuration has been read again. */
+void shared_settings_changed(struct shared *shared);
+/* Whether hello or sweep answers {"shared", revision}: they have been changed, and are to be read
+ * again first. */
+bool shared_is_refusal(const struct redis_reply *reply);
+/* Until they are known when they have been asked for, ms. */
+#define SHARED_DELAY_MS 20
+uint64_t shared_revision(const struct shared *shared);
+/* No lease lasts longer, ms: the longest that another front-end may run with now. */
+uint64_t shared_lease_bound(const struct shared *shared);
+
+#endif
