@@ -103,6 +103,30 @@ size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_
     return ended;
 }
 
+/* Refusing. */
+
+static const char *text_of(enum map_result result)
+{
+    switch (result) {
+    case MAP_LIMIT:
+        return "the space is full";
+    case MAP_DEADLINE:
+        return "the map does not answer";
+    case MAP_REFUSED:
+        return "the map takes nothing new";
+    default:
+        return "no entry could be opened";
+    }
+}
+
+static void refuse_entry(struct sync_session *session, const char *why)
+{
+    log_limited(LOG_WARN, &session->port->service->open_limit, "open_refused",
+                LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
+                LOG_STRING("reason", why));
+    sync_session_close(session, WEBSOCKET_TRY_LATER, why);
+}
+
 /* The map's side of a session. */
 
 static uint64_t on_silence(void *arg)
@@ -139,6 +163,9 @@ static void end_one(struct sync_session *session)
     case SYNC_END_BEHIND:
         sync_session_close(session, WEBSOCKET_TRY_LATER, "too far behind");
         break;
+    case SYNC_END_UNKNOWN:
+        refuse_entry(session, text_of(MAP_DEADLINE));
+        break;
     }
 }
 
@@ -168,28 +195,6 @@ static const struct map_sink sink = {
     .silence = on_silence, .end = on_end, .lost = on_lost, .relayed = sync_relay_take};
 
 /* Entering. */
-
-static const char *text_of(enum map_result result)
-{
-    switch (result) {
-    case MAP_LIMIT:
-        return "the space is full";
-    case MAP_DEADLINE:
-        return "the map does not answer";
-    case MAP_REFUSED:
-        return "the map takes nothing new";
-    default:
-        return "no entry could be opened";
-    }
-}
-
-static void refuse_entry(struct sync_session *session, const char *why)
-{
-    log_limited(LOG_WARN, &session->port->service->open_limit, "open_refused",
-                LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
-                LOG_STRING("reason", why));
-    sync_session_close(session, WEBSOCKET_TRY_LATER, why);
-}
 
 static void on_opened(void *arg, enum map_result result, uint64_t version)
 {

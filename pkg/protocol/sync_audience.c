@@ -179,12 +179,16 @@ bool sync_audience_enter(struct sync_session *session, const char **why)
     return !map_view_is_over(audience->watcher.view);
 }
 
+/* Not known: in all the time that a read may take the map has not been read once. */
 static void on_reached(void *arg, bool known, bool stale)
 {
     struct sync_session *session = arg;
-    (void)known;
     (void)stale;
     session->entering->read = NULL;
+    if (!known) {
+        sync_session_end_later(session, SYNC_END_UNKNOWN);
+        return;
+    }
     session->entering->is_reached = true;
     ask_to_greet(session->port->audience);
 }

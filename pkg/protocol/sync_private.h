@@ -81,7 +81,8 @@ enum sync_end {
     SYNC_END_SILENT,
     SYNC_END_KICKED,
     SYNC_END_DROPPED, /* its entry is another's now */
-    SYNC_END_BEHIND   /* it does not read */
+    SYNC_END_BEHIND,  /* it does not read */
+    SYNC_END_UNKNOWN  /* there is no map to be told yet */
 };
 
 /* What a session needs until it has been told the map. */

@@ -300,3 +300,17 @@ def test_a_reload_applies_to_open_connections(t):
     one.set(a=None)
     one.barrier()
     assert len(one.errors) == 1
+
+
+def test_who_enters_while_the_map_cannot_be_read(t):
+    """Entries can be opened, and no events come: who enters is not kept waiting."""
+    redis = t.redis()
+    redis("ACL", "SETUSER", "default", "-subscribe")
+    node = t.frontend(redis, listen=("web=127.0.0.1:0", "sync=127.0.0.1:0"),
+                      settings={"redis.deadline": "1s", "view.wait": "500ms"})
+    client = t.connect(node, Sync, kind="sync", enters=False)
+    code, reason = client.wait_closed(10)
+    assert code == 1013 and reason == "the map does not answer", (code, reason)
+    redis("ACL", "SETUSER", "default", "+@all")
+    t.wait_until(node.ready, 20, "events come again")
+    t.connect(node, Sync, kind="sync").wait_map(lambda told: len(told) == 1)
