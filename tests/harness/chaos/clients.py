@@ -4,6 +4,7 @@ front-end; a client whose connection is gone comes back, by itself and at once, 
 import collections
 import random
 import socket
+import traceback
 
 from ..waiting import scaled
 
@@ -31,7 +32,7 @@ class Client:
         self.lost_at = None  # since when it has no connection that was of use
         self.unserved_since = 0.0  # since when it wants something and has not got it; None: it wants nothing
         self.front_end = None  # of a connection made straight to it
-        self.history = collections.deque(maxlen=60)
+        self.history = collections.deque(maxlen=200)
         self.connections = 0
 
     def note(self, *words):
@@ -64,6 +65,13 @@ class Client:
 
     def on_end(self, why):
         self.note("ended", why)
+        self.lose(self.run.now())
+
+    def on_nonsense(self, error):
+        """It was sent what its protocol's document does not allow."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self.run.oracle.violate("protocol", self.name, f"{self.name} was sent what makes no sense: {error!r} in "
+                                f"{place.name}, line {place.lineno}")
         self.lose(self.run.now())
 
     def drop(self, now, delay=None):

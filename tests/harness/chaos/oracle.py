@@ -28,7 +28,7 @@ class Bounds:
         # A client that said so, or whose connection ended, is gone.
         self.ghost = max(self.grace, settings["presence"]) + lease + 3 * sweep + settings["push_all"] + slack
         # A new client, or a new state, is seen.
-        self.appear = self.stale = 3 * sweep + settings["push_all"] + slack
+        self.appear = self.stale = 3 * sweep + max(settings["push_all"], settings["tick"]) + slack
         # After an outage: the hold, and what a dead front-end's clients have then.
         self.after = settings["hold"] + lease + max(self.grace, settings["presence"]) + 3 * sweep + slack
         # After its own front-end is well again, a client is seen again.

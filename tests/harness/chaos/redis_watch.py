@@ -13,8 +13,7 @@ class RedisWatch:
         self.partitions = partitions
         self.names = {}  # a front-end's id -> its letter
         self.since = {}  # id -> (since, epoch)
-        self.missing = {}  # subject's name -> when it was found missing first
-        self.reported = set()
+        self.missing = {}  # subject's name -> since when it was there, when it was found missing
 
     def key(self, kind, name):
         data = name.encode("latin-1")
@@ -52,7 +51,7 @@ class RedisWatch:
                               [("HGETALL", self.key("user", one.name[1:])) for one in users])
             devices = [[id.decode("latin-1") for id in (flat or [])[::2] if not id.startswith(b".")]
                        for flat in found[len(entries):]]
-            nodes = self._ask(redis, [("HGET", self.key("client", ids[0]), "node") for ids in devices if ids])
+            nodes = self._ask(redis, [("HGET", self.key("client", id), "node") for ids in devices for id in ids])
         except OSError:
             return
         self.names = self.run.world.node_ids()
@@ -62,29 +61,29 @@ class RedisWatch:
             self._look_at(subject, now, node is not None, since)
         rest = iter(nodes)
         for subject, ids in zip(users, devices):
-            if ids:
-                subject.at_home(now, self.names.get(next(rest)))
+            homes = {self.names.get(next(rest)) for _ in ids} - {None}
+            for home in homes:
+                subject.at_home(now, home)
             self._look_at(subject, now, bool(ids), None)
 
     def _look_at(self, subject, now, is_there, since):
         present = subject.times[-1][0]
-        due = self.run.disturbances.last_end(present, now, {None}) + self.run.bounds.after
-        if now < due:
-            self.missing.pop(subject.name, None)
-            self.since[subject.name] = since
+        before, self.since[subject.name] = self.since.get(subject.name), since
+        missed = self.missing.pop(subject.name, None)
+        if missed == present:
+            # It was missing at the last look, and its connection is the same: it was there then.
+            self.run.oracle.violate("no key", subject.name, f"Redis had no entry for {subject.name} "
+                                    f"({subject.client.name}), which is there since {present:.2f}, homes "
+                                    f"{subject.homes[-2:]}; now it has {'one' if is_there else 'none'}")
+        scopes = subject.homes_within(present, now)
+        last = self.run.disturbances.last_end(present, now, scopes)
+        if now < last + (self.run.bounds.after if last > present else 1):
             return
-        if not is_there and subject.name not in self.reported:
-            self.reported.add(subject.name)
-            self.run.oracle.violate("no key", subject.name, f"Redis has no entry for {subject.name} ({subject.client.name}), which "
-                                    f"is there since {present:.2f}, homes {subject.homes[-2:]}")
-        before = self.since.get(subject.name)
-        self.since[subject.name] = since
-        if is_there and before is not None and since is not None and since != before and present < now - 1:
-            mark = (subject.name, since)
-            if mark not in self.reported:
-                self.reported.add(mark)
-                self.run.oracle.violate("opened again", subject.name, f"the entry {subject.name} ({subject.client.name}) was opened "
-                                        f"anew ({before} → {since}) although it is there since {present:.2f}")
+        if not is_there:
+            self.missing[subject.name] = present
+        elif before is not None and since is not None and since != before:
+            self.run.oracle.violate("opened again", subject.name, f"the entry {subject.name} ({subject.client.name}) "
+                                    f"was opened anew ({before} → {since}) although it is there since {present:.2f}")
 
     # At the end.
 

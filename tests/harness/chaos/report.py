@@ -26,7 +26,7 @@ def details(run):
             if client is not None and client not in shown:
                 shown.add(client)
                 lines.append(f"{client.name}, {one.about}: present {subject.times}, homes {subject.homes}")
-                lines += ["    " + " ".join(map(str, note)) for note in list(client.history)[-40:]]
+                lines += ["    " + " ".join(map(str, note)) for note in list(client.history)[-60:]]
     return "\n".join(lines)
 
 

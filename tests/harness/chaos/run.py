@@ -36,7 +36,8 @@ class Run:
         self.loop = Loop()
         t.stack.callback(self.loop.close)
         self.world = World(t, schedule.by, schedule.partitions,
-                           {**settings_of(schedule.short, SCALE), **schedule.settings}, schedule.clocks)
+                           {**settings_of(schedule.short, SCALE), "map.partitions": schedule.partitions,
+                            **schedule.settings}, schedule.clocks)
         self.watch = RedisWatch(self, schedule.partitions)
         self.faults = Faults(self)
         self.due = []

@@ -11,21 +11,29 @@ def front_end_killed():
 
 
 def front_end_frozen():
-    """For longer than lease and grace, while room members talk and some of its clients leave."""
+    """Again and again for longer than lease and grace, just after entries were opened there; some of its clients leave
+    meanwhile, and members of rooms talk."""
     found = Schedule("front-end-frozen", 13)
-    found.crowd.update(turntable=12, devices=3)
-    found.bustle(0.3, actions=QUIET)
+    found.crowd.update(tracker=30, delta=9, turntable=14, devices=4)
+    found.balanced = 0.3
+    # So that what was opened just before is not sent before.
+    found.short.update(lease=1, sweep=0.2, grace=0.7, presence=0.5, tick=0.5)
+    for begin, seconds in ((1.5, 2.5), (5.5, 2.2), (9, 3)):
+        found.fault(begin, "freeze", letter="a", seconds=seconds)
+        for client in range(found.count()):
+            if client % 3 == 0:
+                found.act(begin - 0.1 + client * 0.0015, client, "move", "a")
+                found.act(begin - 0.09 + client * 0.0015, client, "change")
+            elif client % 3 == 1:
+                found.act(begin - 0.6, client, "move", "abc"[client // 3 % 3])
+            if client % 15 == int(begin):
+                found.act(begin + 0.4 + client * 0.02, client, "leave", 0.9)
+            # Thickest when members that were taken out join again.
+            for number in range(30):
+                found.act(round(begin + seconds - 0.2 + number * 0.03 + client * 0.0004, 3), client, "talk", 0.3)
     for client in range(found.count()):
-        if client % 4 == 1:
-            found.act(2.5 + client * 0.02, client, "leave", 0.9)
-        elif client % 4 == 2:
-            found.act(1.9 + client * 0.002, client, "close")
-            found.act(1.98, client, "change")
-    numbers = range(found.count())
-    for client in numbers:
-        for at in range(10):
-            found.act(1 + at + client * 0.017, client, "talk", 0.3)
-    return found.fault(2, "freeze", letter="a", seconds=6)
+        found.act(0.5, client, "join", 0.3)
+    return found
 
 
 def front_end_vanished():
@@ -39,6 +47,8 @@ def front_end_vanished():
 def front_end_cut_off():
     """From Redis, not from its clients."""
     found = Schedule("front-end-cut-off", 13).bustle(0.3)
+    found.crowd.update(silent=9)
+    found.short["ttl"] = 4
     return found.fault(2, "cut_off", letter="c", seconds=5).fault(9, "cut_off", letter="a", seconds=0.8)
 
 

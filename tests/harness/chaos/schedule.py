@@ -4,7 +4,7 @@ import random
 from .clients import HAPROXY
 
 # Standard settings of a run, in seconds: small, so that everything ends within it.
-SHORT = {"lease": 1.5, "sweep": 0.3, "hold": 3, "grace": 1.5, "presence": 1, "ttl": 6, "push_all": 0.3}
+SHORT = {"lease": 1.5, "sweep": 0.3, "hold": 3, "grace": 1.5, "presence": 1, "ttl": 6, "push_all": 0.3, "tick": 0.1}
 ROOMS = ("red", "green")
 ACTIONS = (("change", 46), ("talk", 26), ("drop", 9), ("move", 6), ("away", 3), ("close", 3), ("join", 3),
            ("leave_room", 3), ("leave", 1.5))
@@ -18,7 +18,9 @@ def settings_of(short, scale=1.0):
             "client.grace": text(short["grace"]), "presence.hold": text(short["presence"]),
             "client.ttl": text(short["ttl"]), "tracker.push_all_interval": text(short["push_all"]),
             "net.keepalive": f"{max(1, round(scale))}s", "net.keepalive_interval": f"{max(1, round(scale))}s",
-            "ws.ping_interval": text(short["ttl"] / 4), "ws.timeout": text(short["ttl"] * 0.8), "sync.tick": "100ms",
+            # As the defaults are to client.ttl.
+            "ws.ping_interval": text(short["ttl"] * 2 / 3), "ws.timeout": text(short["ttl"]),
+            "net.keepalive_probes": 1 if short["ttl"] < 5 else 3, "sync.tick": text(short["tick"]),
             "redis.timeout": text(1.5), "redis.connect_timeout": text(1.5), "redis.deadline": text(2)}
 
 

@@ -112,7 +112,7 @@ class Subject:
                 before = home
             elif at <= end:
                 found.add(home)
-        return found | {before}
+        return found | {before} if before is not None or not found else found
 
     # What it is seen as.
 

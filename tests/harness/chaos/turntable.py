@@ -167,7 +167,6 @@ class Turntable(Client):
     def _on_userchange(self, now, data):
         for name, status in data.items():
             assert name in self.watched, (self.name, name)
-            self.note("userchange", name, status)
             if self.view is not None:
                 self.view.status(now, name, status)
 

@@ -262,10 +262,12 @@ class Views:
         due = [one for one in self.finished if all_of_them or one[3] + wait < now]
         self.finished = [one for one in self.finished if not all_of_them and one[3] + wait >= now]
         for view, subject, since, until in due:
-            for begin, end in subject.stretches(self._patience(view, subject)):
+            patience = self._patience(view, subject)
+            for begin, end in subject.stretches(patience):
                 # One that is back after all may take a moment to be seen; and its end is noticed here a moment
                 # after the others notice it.
-                first = since if since >= begin else self._due(view, subject, begin, until, self.bounds.appear)
+                is_known = since >= begin + (0 if patience else self.bounds.appear)
+                first = since if is_known else self._due(view, subject, begin, until, self.bounds.appear)
                 last = min(until, end)
                 if last - first > self.bounds.blink:
                     self.oracle.false_offline(view, subject, first, last)

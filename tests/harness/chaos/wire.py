@@ -36,8 +36,12 @@ class Loop:
     def turn(self, seconds):
         for descriptor, events in self.poll.poll(seconds):
             wire = self.by_descriptor.get(descriptor)
-            if wire is not None:
+            if wire is None:
+                continue
+            try:
                 wire.ready(events)
+            except (AssertionError, KeyError, ValueError) as error:
+                wire.owner.on_nonsense(error)
 
 
 class Wire:

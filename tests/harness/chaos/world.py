@@ -38,8 +38,9 @@ listen redis
 
 def listeners(address):
     return (f"tracker={address}:6789,proxy=true", f"tracker={address}:6790",
-            f"tracker={address}:6791,original=2014,push=off", f"web={address}:8080",
-            f"sync={address}:13372,proxy=true")
+            f"tracker={address}:6791,original=2014,push=off",
+            # Only pings show that their silent clients are there.
+            f"web={address}:8080,keepalive=0", f"sync={address}:13372,proxy=true,keepalive=0")
 
 
 class World:
