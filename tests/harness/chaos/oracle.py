@@ -90,6 +90,9 @@ class Oracle:
         deaths = [one for one in disturbances if one.what in DEATHS and one.end >= removed - self.bounds.grace]
         if losses and deaths:
             return  # who remembered it may have died
+        if subject.doubt is not None and now <= self.bounds.after + self.run.disturbances.last_end(
+                subject.doubt, now, {None}):
+            return  # its last request may have been done late; that ends by itself
         self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended at "
                      f"{subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
                      f"homes {subject.homes[-3:]}")

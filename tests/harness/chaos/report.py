@@ -17,6 +17,8 @@ def details(run):
     lines += ["Disturbances:"] + [f"  {one.begin:.2f} to {one.end:.2f} {one.what} {one.scope}"
                                   for one in run.disturbances.all]
     lines += ["Worst:"] + [f"  {name}: {seconds:.2f} s; {text}" for name, (seconds, text) in run.oracle.worst.items()]
+    lines += [f"  {room}: {len(run.rooms.first[room])} messages, {len(stays)} stays, ended by "
+              f"{dict(collections.Counter(one.why for one in stays))}" for room, stays in run.rooms.stays.items()]
     lines += [f"{len(run.oracle.violations)} violations:"] + [f"  {one}" for one in run.oracle.violations[:60]]
     shown = set()
     for one in run.oracle.violations[:20]:

@@ -18,6 +18,8 @@ def front_end_frozen():
     found.balanced = 0.3
     # So that what was opened just before is not sent before.
     found.short.update(lease=1, sweep=0.2, grace=0.7, presence=0.5, tick=0.5)
+    # So that its connections to Redis outlive a freeze.
+    found.settings["redis.timeout"] = "4s"
     for begin, seconds in ((1.5, 2.5), (5.5, 2.2), (9, 3)):
         found.fault(begin, "freeze", letter="a", seconds=seconds)
         for client in range(found.count()):

@@ -131,7 +131,9 @@ class Sync(Client):
     def on_lost(self, now):
         self.run.views.close(self.view)
         self.view = None
-        if self.subject is not None and self.ready:
+        if self.subject is not None and not self.ready:
+            self.subject.doubt = now
+        elif self.subject is not None:
             self.subject.absent(now)
             self.resume_lost = now
             if not self.resumes:

@@ -120,6 +120,8 @@ class Tracker(Client):
         self.view = None
         if self.subject is not None:
             self.subject.absent(now)
+            if self.asked is not None:
+                self.subject.doubt = now
 
     def say_goodbye(self, now, how):
         if how == "close" and self.wire is not None and self.mine and not self.asked:

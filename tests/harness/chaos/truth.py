@@ -65,6 +65,7 @@ class Subject:
         self.values = []
         self.ended = None  # it has gone for good, or its name has
         self.why = ""
+        self.doubt = None  # when a request was left behind of which nobody knows what became
         self.homes = []  # (time, front-end) as Redis had it, when it changed
 
     # Being there.

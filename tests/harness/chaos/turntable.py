@@ -219,6 +219,8 @@ class Turntable(Client):
             if isinstance(stay, Stay):
                 stay.end(now, "connection")
         self.rooms = {}
+        if self.identified == "asked":
+            self.user.subject.doubt = now
         self.identified = "no"
         self.user.update(now)
 
