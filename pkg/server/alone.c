@@ -115,7 +115,7 @@ struct alone *alone_create(struct loop *loop, struct map *map, struct health *he
     alone->loop = loop;
     alone->map = map;
     alone->health = health;
-    alone->peers = peers_create(loop, map, own);
+    alone->peers = peers_create(loop, map, own, map_settings_of(map)->cut_off != MAP_CUT_OFF_PEERS);
     alone->timer = loop_timer_create(loop, check, alone);
     loop_timer_start(alone->timer, 0);
     return alone;

@@ -235,7 +235,7 @@ struct cut_off *cut_off_create(struct server *server)
     cut_off->timer = loop_timer_create(server->loop, on_tick, cut_off);
     cut_off->probe = redis_probe_create(server->loop, &server->target);
     cut_off->peers =
-        peers_create(server->loop, server->map, server->configuration->server.advertise);
+        peers_create(server->loop, server->map, server->configuration->server.advertise, true);
     loop_timer_start(cut_off->timer, 0);
     return cut_off;
 }

@@ -40,6 +40,7 @@ struct peers {
     struct loop *loop;
     struct map *map;
     char *own;
+    bool counted; /* by METRIC_PEERS */
     struct map_nodes *nodes;
     struct peer *list[PEERS_MAX];
     size_t count;
@@ -134,17 +135,20 @@ static void on_nodes(void *arg, bool known)
             free_peer(before[i]);
         }
     }
-    metrics_set(METRIC_PEERS, (int64_t)peers->count);
+    if (peers->counted) {
+        metrics_set(METRIC_PEERS, (int64_t)peers->count);
+    }
     look_up_next(peers);
 }
 
-struct peers *peers_create(struct loop *loop, struct map *map, const char *own)
+struct peers *peers_create(struct loop *loop, struct map *map, const char *own, bool counted)
 {
     struct peers *peers = mem_zalloc(1, sizeof *peers);
 
     peers->loop = loop;
     peers->map = map;
     peers->own = mem_strdup(own);
+    peers->counted = counted;
     peers->nodes = map_nodes_create(map, on_nodes, peers);
     return peers;
 }

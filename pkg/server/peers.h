@@ -10,6 +10,7 @@
 #ifndef SERVER_PEERS_H
 #define SERVER_PEERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,9 @@
 
 struct peers;
 
-/* own: this front-end's node.advertise. The map must outlive it. */
-struct peers *peers_create(struct loop *loop, struct map *map, const char *own);
+/* own: this front-end's node.advertise. counted: tracker_peers is the number of these. The map must
+ * outlive it. */
+struct peers *peers_create(struct loop *loop, struct map *map, const char *own, bool counted);
 void peers_destroy(struct peers **peers);
 /* Reads who they are, unless Redis does not answer, and looks up names that are new or old. To be
  * called every few seconds. */
