@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/format.h"
 #include "map/fsck_private.h"
 #include "map/keys.h"
 
@@ -243,6 +244,32 @@ static struct fsck *create(struct reader *reader, const struct fsck_options *opt
     return fsck;
 }
 
+/* {format, reader, release} of a partition's head */
+static void on_format(void *arg, const struct redis_reply *reply)
+{
+    struct fsck_partition *partition = arg;
+    bool is_list = reply->type == REDIS_ARRAY && reply->count == 3;
+    if (!is_list || reply->elements[1]->text.len == 0 ||
+        bytes_decimal(reply->elements[1]->text) <= bytes_decimal(BYTES_LITERAL(FORMAT_READER)))
+        return;
+    char *why = format_explain(reply->elements[0]->text, reply->elements[1]->text,
+                               reply->elements[2]->text);
+    reader_fail(partition->fsck->reader, READER_REFUSED, "%s", why);
+    free(why);
+}
+
+/* What we do not understand is neither judged nor repaired. */
+static bool check_formats(struct fsck *fsck)
+{
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
+        struct bytes args[] = {BYTES_LITERAL("HMGET"), bytes_from_string(fsck->partitions[i].head),
+                               BYTES_LITERAL("format"), BYTES_LITERAL("reader"),
+                               BYTES_LITERAL("release")};
+        reader_command(fsck->reader, on_format, &fsck->partitions[i], 5, args);
+    }
+    return reader_wait(fsck->reader);
+}
+
 bool fsck_run(struct reader *reader, const struct fsck_options *options, struct fsck_report *report)
 {
     memset(report, 0, sizeof *report);
@@ -250,7 +277,7 @@ bool fsck_run(struct reader *reader, const struct fsck_options *options, struct 
     struct fsck *fsck = create(reader, options, report);
     report->owner = fsck;
     report->partitions = options->space.partitions;
-    if (!look(fsck))
+    if (!check_formats(fsck) || !look(fsck))
         return false;
     if (report->suspects == 0)
         return true;

@@ -17,6 +17,17 @@ def test_a_map_for_newer_readers_is_refused_with_the_release_that_can(t):
         assert text in line, line
 
 
+def test_trackerctl_repairs_no_map_for_newer_readers(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    t.connect(frontend, Versioned).open(b"x")
+    frontend.kill()
+    redis("HSET", HEAD, "format", "3", "reader", "2", "release", "0.3.0", "entries", "7")
+    done = t.run("trackerctl", "--redis", redis.url, "fsck", "--repair", check=False)
+    assert done.returncode == 1 and "trackerd 0.3.0 or later" in done.stderr, done
+    assert redis("HGET", HEAD, "entries") == b"7"
+
+
 def test_a_map_raised_under_a_running_front_end_is_not_served(t):
     redis = t.redis()
     frontend = t.frontend(redis)
