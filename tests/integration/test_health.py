@@ -133,7 +133,7 @@ def test_what_one_frontend_alone_has_lost_is_local(t):
     forwarder.deaf = True
     t.wait_until(lambda: not frontend.ready(), 10, "not ready")
     assert frontend.http("/readyz?local")[0] == 200, "nothing is known of the other one yet"
-    t.wait_until(lambda: frontend.http("/readyz?local")[0] == 503, 30, "it is local")
+    t.wait_until(lambda: frontend.http("/readyz?local")[0] == 503, 60, "it is local")
     assert frontend.http("/readyz?local&balancer")[0] == 404
     assert other.http("/readyz?local")[2] == b"ready\n"
     # Alone with the loss, it is as ready as any.
