@@ -168,10 +168,10 @@ class Faults:
         self._note(0.1, "scripts")
         self.world.redis()("SCRIPT", "FLUSH")
 
-    def links(self, kind=None):
-        """Front-ends' connections to Redis are closed; kind: "normal" or "pubsub" ones."""
+    def links(self, sessions=None):
+        """Front-ends' connections to Redis are closed; sessions: "normal" or "pubsub" ones."""
         self._note(0.1, "links")
-        self.world.cut_sessions(self.world.master, kind)
+        self.world.cut_sessions(self.world.master, sessions)
 
     def full_disk(self, seconds):
         """Redis refuses writes, as it cannot save: MISCONF."""

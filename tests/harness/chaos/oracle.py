@@ -83,19 +83,23 @@ class Oracle:
         if after_outage < seconds:
             self._measure("ghost after the outage", after_outage, text)
 
-    def returned(self, view, subject, removed, now):
-        """One that is gone, and was shown as gone, is shown again."""
+    def returned(self, view, subject, removed, now, stays=False):
+        """One that is gone, and was shown as gone, is shown again; stays: it is for some time. Whether that has
+        been judged."""
         disturbances = self.run.disturbances.all
         losses = [one for one in disturbances if one.what in LOSSES and one.end >= removed - 0.5]
         deaths = [one for one in disturbances if one.what in DEATHS and one.end >= removed - self.bounds.grace]
         if losses and deaths:
-            return  # who remembered it may have died
+            return True  # who remembered it may have died
+        if losses and not stays:
+            return False  # a map may be read before all have said what they remember
         if subject.doubt is not None and now <= self.bounds.after + self.run.disturbances.last_end(
                 subject.doubt, now, {None}):
-            return  # its last request may have been done late; that ends by itself
-        self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended at "
-                     f"{subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
+            return True  # its last request may have been done late; that ends by itself
+        self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended "
+                     f"at {subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
                      f"homes {subject.homes[-3:]}")
+        return True
 
     def not_resumed(self, client, now):
         """A client of metadata sync came back in time, and is another."""

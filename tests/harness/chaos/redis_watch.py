@@ -12,7 +12,8 @@ class RedisWatch:
         self.run = run
         self.partitions = partitions
         self.names = {}  # a front-end's id -> its letter
-        self.since = {}  # id -> (since, epoch)
+        self.since = {}  # id -> when it was opened
+        self.unlisted = {}  # id -> since when its front-end's list has it not
         self.missing = {}  # subject's name -> since when it was there, when it was found missing
 
     def key(self, kind, name):
@@ -21,8 +22,8 @@ class RedisWatch:
         number = abs(number - (1 << 32) if number >= 1 << 31 else number) % self.partitions
         return b"tracker:{main/%d/%d}:%s:%s" % (self.partitions, number, kind.encode(), data)
 
-    def head(self, part, *fields):
-        return ("HMGET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), *fields)
+    def node_key(self, name, node):
+        return self.key("node", name)[:-len(name.encode("latin-1"))] + node
 
     def _ask(self, redis, commands):
         connection = redis._connected()
@@ -52,11 +53,15 @@ class RedisWatch:
             devices = [[id.decode("latin-1") for id in (flat or [])[::2] if not id.startswith(b".")]
                        for flat in found[len(entries):]]
             nodes = self._ask(redis, [("HGET", self.key("client", id), "node") for ids in devices for id in ids])
+            listed = self._ask(redis, [("HEXISTS", self.node_key(one.name, values[0]), one.name.encode("latin-1"))
+                                       for one, values in zip(entries, found) if values and values[0]])
         except OSError:
             return
         self.names = self.run.world.node_ids()
+        listed = iter(listed)
         for subject, values in zip(entries, found):
             node, since = values or (None, None)
+            self._look_at_list(subject, now, bool(next(listed)) if node else True)
             subject.at_home(now, self.names.get(node))
             self._look_at(subject, now, node is not None, since)
         rest = iter(nodes)
@@ -65,6 +70,17 @@ class RedisWatch:
             for home in homes:
                 subject.at_home(now, home)
             self._look_at(subject, now, bool(ids), None)
+
+    def _look_at_list(self, subject, now, is_listed):
+        """Who reads the map finds entries by the lists of front-ends."""
+        if is_listed:
+            self.unlisted.pop(subject.name, None)
+            return
+        since = self.unlisted.setdefault(subject.name, now)
+        scopes = subject.homes_within(since, now)
+        if now > self.run.disturbances.last_end(since, now, scopes) + self.run.bounds.own:
+            self.run.oracle.violate("not listed", subject.name, f"{subject.name} ({subject.client.name}) is in no list since "
+                                    f"{since:.2f}, homes {subject.homes[-2:]}")
 
     def _look_at(self, subject, now, is_there, since):
         present = subject.times[-1][0]

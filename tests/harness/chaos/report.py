@@ -12,7 +12,7 @@ def result_of(run):
 
 def details(run):
     """Everything that is needed to see why; text."""
-    lines = [str(run.schedule), "What was done:"]
+    lines = [str(run.schedule), f"What was done; 0 is {run.wall_clock}:"]
     lines += ["  " + " ".join(map(str, event)) for event in run.events]
     lines += ["Disturbances:"] + [f"  {one.begin:.2f} to {one.end:.2f} {one.what} {one.scope}"
                                   for one in run.disturbances.all]

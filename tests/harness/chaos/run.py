@@ -45,6 +45,7 @@ class Run:
         self._make_clients()
         self.getters = [Getter(self, number, letter) for number, letter in enumerate(LETTERS)]
         self.began = time.monotonic()
+        self.wall_clock = time.strftime("%H:%M:%S", time.gmtime()) + f"{time.time() % 1:.3f}"[1:]
         self.last_turn = self.now()
         self.next_look = 0.0
         self.slept = 0.0

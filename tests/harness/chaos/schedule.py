@@ -136,7 +136,7 @@ class RandomSchedule(Schedule):
                                    {"cut": False, "lag": round(numbers.uniform(1, 3), 2)}, {"events_first": 3}))
             return dict(form), "redis", form.get("lag", 0) + form.get("events_first", 0) + 3
         if kind == "links":
-            return {"kind": numbers.choice((None, "normal", "pubsub"))}, "redis", 0.1
+            return {"sessions": numbers.choice((None, "normal", "pubsub"))}, "redis", 0.1
         if kind == "clock":
             return {"shift": numbers.choice((-3600, -5, 5, 86400))}, "front-end", 0.1
         if kind == "redis_clock":

@@ -40,6 +40,7 @@ class View:
         self.removed = {}  # name -> when
         self.absences = {}  # name -> since when it is missing
         self.appeared_at = {}  # names of nobody -> since when
+        self.returned = {}  # names of the gone that are shown again -> since when
         self.reported = set()
         self.ended = False
 
@@ -114,11 +115,13 @@ class View:
         if subject is None:
             self.appeared_at[name] = now
         elif name in self.removed and subject.ended is not None and subject.ended <= self.removed[name]:
-            self.views.oracle.returned(self, subject, self.removed[name], now)
+            if not self.views.oracle.returned(self, subject, self.removed[name], now):
+                self.returned[name] = now
 
     def _disappeared(self, now, name):
         self.removed[name] = now
         self.appeared_at.pop(name, None)
+        self.returned.pop(name, None)
         subject = self.views.subjects.get(name)
         if subject is None:
             return
@@ -188,6 +191,9 @@ class Views:
                     if view.concerns(subject):
                         self._look_at(view, subject, now)
                 self._look_at_unknown(view, now)
+                for name, since in view.returned.items():
+                    if now > since + self.bounds.stale:
+                        self.oracle.returned(view, self.subjects[name], view.removed[name], now, True)
 
     def _look_at(self, view, subject, now):
         is_seen = subject.name in view.names

@@ -1,0 +1,199 @@
+"""The oracle of the fault harness itself: what it must find, and what it must forgive. Each line here is what some
+client was sent; nothing is started."""
+from harness.chaos.oracle import Bounds, Oracle
+from harness.chaos.rooms import Rooms
+from harness.chaos.schedule import SHORT, RandomSchedule
+from harness.chaos.truth import Disturbances
+from harness.chaos.views import Views
+
+
+class Client:
+    """Of any protocol."""
+
+    def __init__(self, name, front_end="a"):
+        self.name, self.front_end = name, front_end
+        self.watched = []
+        self.user = self
+
+    def subjects(self):
+        return []
+
+
+class Told:
+    """An observer, and the time, which the test moves."""
+
+    def __init__(self, kind="get"):
+        self.time = 0.0
+        self.disturbances = Disturbances(self.now)
+        self.bounds = Bounds(SHORT, 0)
+        self.oracle = Oracle(self, self.bounds)
+        self.views = Views(self, self.oracle, self.bounds)
+        self.rooms = Rooms(self)
+        self.clients = []
+        self.view = self.views.open(Client("observer"), kind)
+        self.view.whole(0, {})
+
+    def now(self):
+        return self.time
+
+    def there(self, name="x", text="1", home="b"):
+        """A client that is there and seen."""
+        subject = self.views.subject(name, Client(f"client {name}", home))
+        subject.want(text, self.time).acknowledged = self.time
+        subject.present(self.time)
+        subject.at_home(self.time, home)
+        self.view.put(self.time, name, text)
+        return subject
+
+    def found(self, seconds=0):
+        """The kinds of violations, as it is looked at that much later."""
+        end = self.time + seconds
+        while self.time < end:
+            self.time += 0.25
+            self.views.look(self.time)
+            self.views.judge(self.time)
+        self.views.judge(self.time, True)
+        return sorted({one.kind for one in self.oracle.violations})
+
+
+def test_a_client_that_is_there_is_shown_as_gone(t):
+    told = Told()
+    told.there()
+    told.time = 5
+    told.view.gone(5, "x")
+    told.time = 5.3
+    told.view.put(5.3, "x", "1")
+    assert told.found(4) == ["false offline"]
+    assert 0.29 < told.oracle.worst["false offline"][0] < 0.31
+
+
+def test_a_redis_that_is_gone_forgives_no_false_offline(t):
+    told = Told()
+    told.there()
+    told.time = 4
+    told.disturbances.note(4, 9, "redis unreachable")
+    told.view.gone(6, "x")
+    told.view.put(7, "x", "1")
+    assert told.found(9) == ["false offline"]
+
+
+def test_its_own_frozen_frontend_forgives_it(t):
+    told = Told()
+    told.there(home="b")
+    told.disturbances.note(4, 9, "freeze", "b")
+    told.view.gone(6, "x")
+    told.view.put(9.5, "x", "1")
+    told.time = 9.5
+    assert told.found(4) == []
+    assert told.oracle.worst["false offline, own front-end"][0] == 3.5
+    # Another's does not.
+    told = Told()
+    told.there(home="b")
+    told.disturbances.note(4, 9, "freeze", "c")
+    told.view.gone(6, "x")
+    told.view.put(9.5, "x", "1")
+    told.time = 9.5
+    assert told.found(4) == ["false offline"]
+
+
+def test_a_client_that_comes_back_within_the_grace_was_never_gone(t):
+    told = Told()
+    subject = told.there()
+    subject.absent(5)
+    told.view.gone(5.2, "x")
+    subject.present(5.6)
+    told.view.put(5.7, "x", "1")
+    told.time = 5.7
+    assert told.found(4) == ["false offline"]
+    # After the grace it may have been.
+    told = Told()
+    subject = told.there()
+    subject.absent(5)
+    told.view.gone(6.6, "x")
+    subject.present(8)
+    told.view.put(8.5, "x", "1")
+    told.time = 8.5
+    assert told.found(4) == []
+
+
+def test_a_client_that_is_gone_is_shown_for_too_long(t):
+    told = Told()
+    told.there().end(2, "left")
+    told.time = 2
+    assert told.found(told.bounds.ghost - 0.5) == []
+    assert told.found(1) == ["ghost"]
+
+
+def test_a_client_that_was_shown_as_gone_is_shown_again(t):
+    told = Told()
+    told.there().end(2, "left")
+    told.view.gone(3, "x")
+    told.time = 4
+    told.disturbances.note(3.5, 4, "redis older")
+    told.view.put(4.2, "x", "1")
+    assert told.found() == [], "for a moment, until all have said what they remember"
+    assert told.found(told.bounds.stale + 1) == ["returned"]
+    # With nothing lost, not even for a moment.
+    told = Told()
+    told.there().end(2, "left")
+    told.view.gone(3, "x")
+    told.view.put(4.2, "x", "1")
+    assert told.found() == ["returned"]
+    # Unless who remembered it may have died since.
+    told = Told()
+    told.there().end(2, "left")
+    told.view.gone(3, "x")
+    told.time = 4
+    told.disturbances.note(3.2, 3.3, "kill", "c")
+    told.disturbances.note(3.5, 4, "redis older")
+    told.view.put(4.2, "x", "1")
+    assert told.found(told.bounds.stale + 1) == []
+
+
+def test_an_old_state_is_shown_for_too_long(t):
+    told = Told("delta")
+    subject = told.there()
+    told.time = 2
+    subject.want("2", 2).acknowledged = 2
+    assert told.found(told.bounds.stale - 0.5) == []
+    assert told.found(1) == ["stale"]
+
+
+def test_an_entry_of_nobody(t):
+    told = Told("delta")
+    told.view.put(0, "y", "{}", as_json=True)
+    assert told.found(told.bounds.after - 0.5) == []
+    assert told.found(1) == ["unknown"]
+
+
+def heard(told, *sequences):
+    """Members that were sent these messages each second; None: it lost some."""
+    for number, sequence in enumerate(sequences):
+        member = Client(f"member{number}")
+        stay = told.rooms.stay(member, "room", 0)
+        for second, message in enumerate(sequence):
+            if message is None:
+                stay.end(second, "lost")
+                stay = told.rooms.stay(member, "room", second)
+            else:
+                stay.heard((message, 1), second)
+    told.time = 20
+    told.rooms.judge(20, 2)
+    return told.found()
+
+
+def test_messages_of_a_room(t):
+    assert heard(Told(), [1, 2, 3, 4], [1, 2, 3, 4]) == []
+    assert heard(Told(), [1, 2, 3, 4], [1, 2, 4]) == ["room"], "one is missing"
+    assert heard(Told(), [1, 2, 3, 4], [1, 2, None, 4]) == [], "it was sent the loss"
+    assert heard(Told(), [1, 2, 3, 4], [1, 3, 2, 4]) == ["room"], "another order"
+    assert heard(Told(), [1, 2, 2, 3], [1, 2, 3]) == ["room"], "one twice"
+    assert heard(Told(), [1, 2, 3, 4, 5, 6], [1, 2]) == ["room"], "it hears nothing any more"
+
+
+def test_a_seed_says_what_happens(t):
+    for seed in range(1, 40):
+        one, other = RandomSchedule(seed), RandomSchedule(seed)
+        assert str(one) == str(other) and one.actions == other.actions, seed
+        assert one.faults and one.actions, seed
+    assert str(RandomSchedule(1)) != str(RandomSchedule(2))
