@@ -44,11 +44,12 @@ struct map_settings {
     int cut_off;              /* map.cut_off: enum map_cut_off */
     int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
-    int64_t view_max_entries; /* view.max_entries */
-    int64_t view_chunk;       /* view.chunk: entries per read */
-    int64_t view_linger;      /* view.linger: ms a view is kept without watchers */
-    int64_t view_wait;        /* view.wait: ms a read waits for the session's own last write */
-    int64_t presence_hold;    /* presence.hold, ms */
+    int64_t view_max_entries;       /* view.max_entries */
+    int64_t view_chunk;             /* view.chunk: entries per read */
+    int64_t view_snapshot_interval; /* view.snapshot_interval: ms between two, of a partition */
+    int64_t view_linger;            /* view.linger: ms a view is kept without watchers */
+    int64_t view_wait;       /* view.wait: ms a read waits for the session's own last write */
+    int64_t presence_hold;   /* presence.hold, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched names are read again */
     int64_t room_max_members;   /* room.max_members of a room */
     int64_t room_max_buffered;  /* room.max_buffered: bytes, while a room is being read */

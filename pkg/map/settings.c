@@ -89,6 +89,10 @@ static const struct config_setting settings[] = {
                 .help = "Most entries of a space whose whole map is shown to clients."),
     MAP_SETTING("view.chunk", CONFIG_INT, view_chunk, "500", .min = 1, .max = 5000,
                 .flags = CONFIG_RELOADABLE, .help = "Entries per read of the snapshot."),
+    MAP_SETTING("view.snapshot_interval", CONFIG_DURATION, view_snapshot_interval, "1s", .min = 100,
+                .max = 60000, .flags = CONFIG_RELOADABLE,
+                .help = "Least time between two readings of a partition's snapshot, and over which "
+                        "all front-ends' are spread."),
     MAP_SETTING("view.linger", CONFIG_DURATION, view_linger, "30s", .min = 0, .max = 3600000,
                 .flags = CONFIG_RELOADABLE,
                 .help = "How long the view is kept when nobody needs it any more."),

@@ -41,6 +41,7 @@ struct map_view *view_create(struct map_space *space)
         part->view = view;
         part->partition = &space->partitions[i];
         part->retry = loop_timer_create(map->loop, part_retry_load, part);
+        part->look = loop_timer_create(map->loop, part_look, part);
         part_listen(part);
     }
     return view;
@@ -86,8 +87,9 @@ static void free_parts(struct map_view *view)
 {
     for (uint32_t i = 0; i < view->part_count; i++) {
         struct view_part *part = &view->parts[i];
-        load_stop(part);
+        part_lapse(part);
         loop_timer_destroy(&part->retry);
+        loop_timer_destroy(&part->look);
         channel_leave(&part->channel);
     }
 }

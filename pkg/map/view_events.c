@@ -2,9 +2,10 @@
  * view_events: what arrives for a view: event messages, subscriptions, what sweeps see; and the
  * judgement whether its copy is still complete.
  *
- * Within an epoch revisions follow one another. A gap, a revision that is not above the last, a
- * malformed message or a new epoch makes the partition's snapshot be read again; the events go on
- * being applied meanwhile. A message in an unknown format is passed over.
+ * Within an epoch revisions follow one another. A gap, a revision that is not above the last, or a
+ * new epoch makes the partition's snapshot be read again; the events go on being applied meanwhile.
+ * A message that is malformed, in an unknown format, or of an epoch that Redis does not have, is
+ * passed over: if it was the map's, the next one, or a sweep, shows the gap.
  */
 #include "base/log.h"
 #include "map/format.h"
@@ -41,7 +42,7 @@ static void apply_message(struct view_part *part, struct event_message *message)
         revision++;
     }
     if (bad || revision != last + 1)
-        load_start(part, "a malformed event");
+        part_reread(part, "a malformed event");
     part->revision = last;
     metrics_add(METRIC_EVENTS, (int64_t)message->count);
     if (part->state == PART_LIVE) {
@@ -52,18 +53,22 @@ static void apply_message(struct view_part *part, struct event_message *message)
 
 static void take_message(struct view_part *part, struct bytes text)
 {
+    static struct log_limit limit = {.burst = 5};
     struct event_message message;
     metrics_add(METRIC_EVENT_MESSAGES, 1);
     /* The sweep sees whether it was of the map's history. */
     if (format_is_unknown(FORMAT_EVENTS, part->partition->prefix, text))
         return;
     if (!event_message_read(text, &message)) {
-        load_start(part, "a malformed event message");
+        log_limited(LOG_WARN, &limit, "malformed_event",
+                    LOG_STRING("prefix", part->partition->prefix));
+        metrics_add(METRIC_EVENTS_MALFORMED, 1);
         return;
     }
     if (!part->epoch_known || message.epoch != part->epoch) {
-        part_new_epoch(part, message.epoch);
-        load_start(part, "a new epoch");
+        metrics_add(METRIC_EVENTS_OTHER_EPOCH, 1);
+        part_doubt(part);
+        return;
     }
     if (message.count == 0)
         return;
@@ -76,7 +81,7 @@ static void take_message(struct view_part *part, struct bytes text)
                  LOG_INT("expected", (int64_t)part->revision + 1),
                  LOG_INT("got", (int64_t)message.revision));
         part->revision = part->floor = 0;
-        load_start(part, "a gap");
+        part_reread(part, "a gap");
     }
     apply_message(part, &message);
 }
@@ -89,15 +94,14 @@ static void on_message(void *part, struct bytes message)
 static void on_subscribed(void *arg)
 {
     struct view_part *part = arg;
-    part->revision = part->floor = 0;
-    load_start(part, "a new subscription");
+    if (!part->revivable)
+        part->revision = part->floor = 0;
+    part_resume(part, "a new subscription");
 }
 
-static void on_down(void *arg)
+static void on_down(void *part)
 {
-    struct view_part *part = arg;
-    load_stop(part);
-    part->state = PART_COLD;
+    part_lapse(part);
 }
 
 void part_listen(struct view_part *part)
@@ -115,15 +119,8 @@ void view_link_up(struct map_space *space)
     struct map_view *view = space->view;
     for (uint32_t j = 0; view && j < view->part_count; j++) {
         if (view->parts[j].state != PART_LIVE)
-            load_start(&view->parts[j], "a new link");
+            part_resume(&view->parts[j], "a new link");
     }
-}
-
-void part_retry_load(void *arg)
-{
-    struct view_part *part = arg;
-    if (part->state != PART_LIVE)
-        load_start(part, "a failed load");
 }
 
 void view_revision_seen(struct partition *partition, uint64_t revision)
@@ -132,6 +129,8 @@ void view_revision_seen(struct partition *partition, uint64_t revision)
     if (!view)
         return;
     struct view_part *part = &view->parts[partition->index];
+    if (part->state == PART_LIVE && !part_knows_hold(part))
+        part_doubt(part); /* it is in an epoch of which no message has come */
     /* A second has passed since that revision was seen, and its events have not come. */
     if (part->state == PART_LIVE && part->check > part->revision) {
         metrics_add(METRIC_GAPS, 1);
@@ -139,7 +138,7 @@ void view_revision_seen(struct partition *partition, uint64_t revision)
                  LOG_INT("expected", (int64_t)part->check),
                  LOG_INT("got", (int64_t)part->revision));
         part->revision = part->floor = 0;
-        load_start(part, "a silent gap");
+        part_reread(part, "a silent gap");
     }
     part->check = revision;
 }

@@ -18,8 +18,6 @@
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
-#define RETRY_MS 200
-
 struct load {
     struct view_part *part; /* NULL: given up; freed when nothing is under way any more */
     size_t under_way;
@@ -66,8 +64,7 @@ static void fail(struct load *load)
 {
     struct view_part *part = load->part;
     load_stop(part);
-    part->state = PART_COLD;
-    loop_timer_start(part->retry, RETRY_MS);
+    part_read_failed(part);
 }
 
 /* What the load did not bring is gone; in a new epoch only after the hold, as its front-end may
@@ -109,6 +106,7 @@ static void complete(struct load *load)
     part->check = 0;
     metrics_add(METRIC_SNAPSHOTS, 1);
     view_wake(part->view);
+    part_read_done(part);
 }
 
 static void check_complete(struct load *load)
@@ -340,13 +338,21 @@ static void on_floor(void *arg, enum redis_status status, const struct redis_rep
     redis_command(partition->map->link, on_nodes, load, 4, args);
 }
 
+bool load_can_start(const struct view_part *part)
+{
+    const struct map *map = part->view->map;
+    return channel_is_subscribed(&part->channel) && redis_link_is_up(map->link) && map->checked;
+}
+
 void load_start(struct view_part *part, const char *why)
 {
-    struct map *map = part->view->map;
     load_stop(part);
     part->state = PART_COLD;
-    if (!channel_is_subscribed(&part->channel) || !redis_link_is_up(map->link) || !map->checked)
+    part->read_again = NULL;
+    part->doubted = part->revivable = false;
+    if (!load_can_start(part))
         return; /* the subscription or the link will start it */
+    part->snapshot_ms = loop_now_ms(part->view->map->loop);
     log_debug("reading_snapshot", LOG_STRING("prefix", part->partition->prefix),
               LOG_STRING("why", why));
     part->state = PART_LOADING;

@@ -66,11 +66,18 @@ struct view_part {
     bool fresh_epoch; /* missing entries are unconfirmed until the hold ends */
     bool has_unconfirmed;
     uint64_t epoch;
-    uint64_t revision;  /* all events up to it have been applied; 0 before the first is known */
-    uint64_t floor;     /* events up to it are in the snapshot */
-    uint64_t known;     /* all up to it is in the view, also while it is read again */
-    uint64_t check;     /* the revision that the last sweep saw */
-    uint64_t reread_ms; /* when a read that waited last had it read again */
+    uint64_t revision;      /* all events up to it have been applied; 0 before the first is known */
+    uint64_t floor;         /* events up to it are in the snapshot */
+    uint64_t known;         /* all up to it is in the view, also while it is read again */
+    uint64_t check;         /* the revision that the last sweep saw */
+    uint64_t reread_ms;     /* when a read that waited last had it read again */
+    uint64_t snapshot_ms;   /* when the snapshot was last begun with; 0: never */
+    uint64_t look_ms;       /* when the head was last asked for; 0: never */
+    const char *read_again; /* why, once the load under way is complete; NULL: it is not */
+    bool doubted;           /* while a load is under way: to be looked up after it */
+    bool revivable;         /* COLD, and nothing is missing but what came while not subscribed */
+    struct head_ask *ask;   /* view_check.c */
+    struct loop_timer *look;
     uint32_t load_number;
     struct load *load;
     struct closed_while_loading *closed;
@@ -146,7 +153,23 @@ void part_new_epoch(struct view_part *part, uint64_t epoch);
 /* Whether the partition's hold_until is of the epoch that the view has seen. */
 bool part_knows_hold(const struct view_part *part);
 
+/* view_check.c */
+/* Something is missing: the snapshot is read again, as soon as that may be. */
+void part_reread(struct view_part *part, const char *why);
+/* There may be a new epoch: that is looked up. */
+void part_doubt(struct view_part *part);
+/* The links are there again: read if anything has changed. */
+void part_resume(struct view_part *part, const char *why);
+/* The subscription is lost. */
+void part_lapse(struct view_part *part);
+void part_read_failed(struct view_part *part);
+/* The load is complete, and the part live. */
+void part_read_done(struct view_part *part);
+void part_look(void *part);
+
 /* view_load.c */
+bool load_can_start(const struct view_part *part);
+/* At once; for what may wait see part_reread. */
 void load_start(struct view_part *part, const char *why);
 void load_stop(struct view_part *part);
 

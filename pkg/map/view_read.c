@@ -117,7 +117,7 @@ static void read_again(struct map_read *read, uint64_t now_ms)
             continue;
         part->reread_ms = now_ms;
         part->revision = part->floor = 0;
-        load_start(part, "a read that waits");
+        part_reread(part, "a read that waits");
     }
 }
 
