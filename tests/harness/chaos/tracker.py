@@ -242,11 +242,10 @@ class Getter(Client):
             return
         text, self.input = self.input[8:], b""
         now = self.run.now()
-        # Of the moment at which it was asked, or later.
-        asked, self.asked_at = self.asked_at, None
+        self.asked_at = None
         self.next_at = now + 0.25
         if text:
             self.served()
             found = {id.decode("latin-1"): state.decode("utf-8", "replace")
                      for id, state in parse_map_text(text).items()}
-            self.view.whole(max(asked, now - 0.2), found)
+            self.view.whole(now, found)
