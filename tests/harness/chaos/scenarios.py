@@ -100,6 +100,7 @@ def links_apart():
 def redis_refuses():
     """Its disk is full, its memory is, it stands still, and no packet reaches it."""
     found = Schedule("redis-refuses", 15).bustle(0.4)
+    found.short["ttl"] = 20
     found.fault(1.5, "full_disk", seconds=1.5).fault(4, "out_of_memory", seconds=1)
     return found.fault(6.5, "redis_freeze", seconds=2.5).fault(10.5, "partition", seconds=2)
 
