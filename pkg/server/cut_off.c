@@ -66,6 +66,13 @@ static bool is_answered(const struct cut_off *cut_off)
     return now_ms(cut_off) - map_contact(cut_off->server->map).answered_ms < most;
 }
 
+/* Its name may lead to another server by now, as after a fail-over: the next probe tries that. */
+static void start_probe(struct cut_off *cut_off)
+{
+    redis_probe_refresh(cut_off->probe);
+    redis_probe_start(cut_off->probe);
+}
+
 static void enter(struct cut_off *cut_off, enum cut_off_state state)
 {
     cut_off->state = state;
@@ -75,7 +82,7 @@ static void enter(struct cut_off *cut_off, enum cut_off_state state)
         cut_off->refreshed_ms = 0;
         break;
     case CUT_OFF_PROBING:
-        redis_probe_start(cut_off->probe);
+        start_probe(cut_off);
         break;
     case CUT_OFF_ASKING:
         peers_begin(cut_off->peers, now_ms(cut_off));
@@ -182,7 +189,7 @@ static void ask(struct cut_off *cut_off)
             go_away(cut_off, served);
             return;
         }
-        redis_probe_start(cut_off->probe);
+        start_probe(cut_off);
     }
     look_around(cut_off);
     peers_ask(cut_off->peers, patience_ms(cut_off));

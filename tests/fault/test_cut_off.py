@@ -22,13 +22,17 @@ LEASE, GRACE = 3, 5
 class Place:
     """Redis, front-ends and clients, each on a host of its own."""
 
-    def __init__(self, t, count=3, cut_off="peers", advertise=lambda host: f"{host.address}:8080", **settings):
+    def __init__(self, t, count=3, cut_off="peers", advertise=lambda host: f"{host.address}:8080", name=None,
+                 of_a=None, **settings):
         self.t = t
+        self.name, self.of_a = name, of_a or {}
         self.network = t.network()
         self.redis_host, self.clients = self.network.host("redis"), self.network.host("clients")
         self.hosts = [self.network.host(chr(97 + index)) for index in range(count)]
         with self.redis_host:
             self.redis = t.redis(tcp=self.redis_host.address)
+        if name:
+            self.resolve(self.redis_host)
         self.settings = {**SETTINGS, "map.cut_off": cut_off, **settings}
         self.advertise = advertise
         self.frontends = [self.start(host) for host in self.hosts]
@@ -37,9 +41,17 @@ class Place:
 
     def start(self, host):
         more = {"node.advertise": self.advertise(host)} if self.settings["map.cut_off"] == "peers" else {}
+        if host.name == "a":
+            more.update(self.of_a)
         with host:
-            return self.t.frontend(self.redis, node=host.name, wait=False, settings={**self.settings, **more},
+            url = f"redis://{self.name}:{self.redis.port}" if self.name else self.redis
+            return self.t.frontend(url, node=host.name, wait=False, settings={**self.settings, **more},
                                    listen=[f"{kind}={host.address}:{port}" for kind, port in PORTS.items()])
+
+    def resolve(self, redis_host):
+        """Names of front-ends' hosts, and of Redis's; None: nothing is found."""
+        hosts = {f"host-{host.name}": host.address for host in self.hosts} if redis_host else {}
+        self.network.resolve(**({self.name: redis_host.address} if redis_host else {}), **hosts)
 
     def drop(self, *hosts):
         """Nothing passes between Redis and these any more."""
@@ -210,11 +222,16 @@ def test_a_peer_that_was_stopped_is_no_witness(t):
     place.wait_for_metric(a, "tracker_peers", 1)
     client = place.connect(a)
     client.open(b"x")
+    # A sweep of b waits for Redis, which answers it when b has stopped. It lies in the socket then.
+    place.redis.freeze()
+    time.sleep(1.2)
     b.freeze()
-    time.sleep(0.5)
+    place.redis.thaw()
+    t.wait_until(lambda: place.age(a) < 500, 20, "Redis has done what waited")
     place.drop(*place.hosts)
     a.wait_for_log(r"msg=redis_silent")
     b.thaw()
+    place.wait_for_metric(a, "tracker_peer_questions_total", 1)
     place.stays_open([client], 8)
     assert not a.log_lines(r"msg=cut_off\b")
     place.restore(*place.hosts)
@@ -279,6 +296,66 @@ def test_a_peer_that_restarts_meanwhile_is_a_witness_again(t):
     b.wait_ready()
     assert client.closed(20)
     a.wait_for_log(r"msg=cut_off\b")
+    place.restore(place.hosts[0])
+    t.wait_until(lambda: place.ready(a), 20)
+    t.fsck(place.redis)
+
+
+def test_names_that_are_not_found_either(t):
+    """The addresses are those that were found while Redis answered."""
+    place = Place(t, 2, advertise=lambda host: f"host-{host.name}:8080", name="the-redis")
+    a, _ = place.frontends
+    place.wait_for_metric(a, "tracker_peers", 1)
+    client = place.connect(a)
+    client.open(b"x")
+    place.drop(place.hosts[0])
+    place.resolve(None)
+    assert client.closed(20)
+    a.wait_for_log(r"msg=cut_off\b.*served=host-b:8080")
+    place.resolve(place.redis_host)
+    place.restore(place.hosts[0])
+    t.wait_until(lambda: place.ready(a), 20)
+
+
+def test_a_name_that_leads_to_another_redis_closes_nobody(t):
+    """The old one's host is lost, and some front-ends are at the new one sooner than others."""
+    place = Place(t, name="the-redis", of_a={"redis.connect_timeout": "10s"}, **{"redis.connect_timeout": "300ms"})
+    a, b, c = place.frontends
+    for frontend in place.frontends:
+        place.wait_for_metric(frontend, "tracker_peers", 2)
+    clients = [place.connect(frontend) for frontend in place.frontends]
+    for client in clients:
+        client.open(b"x")
+    other = place.network.host("other")
+    with other:
+        redis = t.redis(tcp=other.address, port=place.redis.port)
+    place.network.drop(place.redis_host)
+    # The first goes on trying the old address, the others look the name up soon.
+    a.wait_for_log(r"msg=redis_connection_lost.*link=commands")
+    for frontend in (b, c):
+        frontend.wait_for_log(r"msg=redis_not_reached.*link=commands")
+    place.resolve(other)
+    place.stays_open(clients, 8)
+    for frontend in place.frontends:
+        t.wait_until(lambda frontend=frontend: place.ready(frontend), 40)
+        assert not frontend.log_lines(r"msg=cut_off\b")
+    for client in clients:
+        t.wait_until(lambda client=client: client.update(client.id, 1, b"goes on"), 20)
+    t.fsck(redis)
+
+
+def test_a_new_epoch_meanwhile(t):
+    """Redis is restarted while a front-end does not reach it: those that do know the epoch that was before."""
+    place = Place(t, 2)
+    a, b = place.frontends
+    place.wait_for_metric(a, "tracker_peers", 1)
+    client = place.connect(a)
+    client.open(b"x")
+    place.drop(place.hosts[0])
+    with place.redis_host:
+        place.redis.restart()
+    b.wait_for_log(r"msg=new_epoch", since=b.process.log_position())
+    assert client.closed(20)
     place.restore(place.hosts[0])
     t.wait_until(lambda: place.ready(a), 20)
     t.fsck(place.redis)
