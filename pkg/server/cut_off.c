@@ -17,10 +17,11 @@
 #include "server/peers.h"
 #include "server/server_private.h"
 
-#define REFRESH_MS  5000 /* between two looks at who the others are */
-#define TICKS       12   /* in a lease */
-#define TICK_MIN_MS 20
-#define TICK_MAX_MS 250
+#define REFRESH_MS       5000 /* between two looks at who the others are */
+#define FIRST_REFRESH_MS 1000 /* the same while nobody is known */
+#define TICKS            12   /* in a lease */
+#define TICK_MIN_MS      20
+#define TICK_MAX_MS      250
 /* Of a lease: how long a connect, and an answer of a peer, may take. */
 #define PATIENCE_PART 6
 /* When clients can no longer be in time they are closed within this. */
@@ -150,8 +151,9 @@ static void come_back(struct cut_off *cut_off)
 static void look_around(struct cut_off *cut_off)
 {
     uint64_t now = now_ms(cut_off);
+    uint64_t interval = peers_count(cut_off->peers) > 0 ? REFRESH_MS : FIRST_REFRESH_MS;
 
-    if (cut_off->refreshed_ms == 0 || now - cut_off->refreshed_ms >= REFRESH_MS) {
+    if (cut_off->refreshed_ms == 0 || now - cut_off->refreshed_ms >= interval) {
         cut_off->refreshed_ms = now;
         redis_probe_refresh(cut_off->probe);
         peers_refresh(cut_off->peers);

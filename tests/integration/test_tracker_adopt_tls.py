@@ -4,6 +4,7 @@ import hashlib
 import ssl
 
 from harness import Versioned, certificates
+from harness.websocket import CLOSE, close_payload, over_websocket, wait_for_frame
 
 
 def key(id):
@@ -28,11 +29,15 @@ class Setting:
                f"tls_client_ca={self.authorities},adopt={adopt}")
         self.a, self.b = t.frontends(2, self.redis, listen=(
             f"tracker=127.0.0.1:0,{tls}", f"tracker=127.0.0.1:0,adopt={adopt}",
-            "web=127.0.0.1:0"), settings={"map.hold": "0s", **settings})
+            "web=127.0.0.1:0", f"web=127.0.0.1:0,{tls}"), settings={"map.hold": "0s", **settings})
 
     def client(self, frontend, name):
         context = certificates.client_context(self.server[0], self.own[name])
         return self.t.connect(frontend, Versioned, tls=context)
+
+    def over_websocket(self, frontend, name):
+        context = certificates.client_context(self.server[0], self.own[name])
+        return self.t.connect(frontend, over_websocket(Versioned), kind="web", index=1, tls=context)
 
     def plain(self, frontend):
         return self.t.connect(frontend, Versioned, index=1)
@@ -67,6 +72,17 @@ def test_the_same_certificate_takes_a_live_entry_over(t):
     assert all(b"certificate" not in event.fields for event in events.of(id)), "the certificate stays in Redis"
     assert s.a.metric("tracker_connections_closed_total", reason="taken") == 1
     assert s.b.metric("tracker_connections_closed_total", reason="taken") == 1
+    t.fsck(s.redis)
+
+
+def test_over_websocket_the_old_connection_is_told_why(t):
+    s = Setting(t)
+    first = s.over_websocket(s.a, "one")
+    id = first.open(b"zero")
+    assert s.client(s.b, "one").update(id, 1, b"over tcp")
+    assert wait_for_frame(first.socket.websocket, CLOSE).payload == close_payload(1008, b"taken")
+    again = s.over_websocket(s.a, "one")
+    assert again.update(id, 2, b"and back")
     t.fsck(s.redis)
 
 
