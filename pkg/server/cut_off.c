@@ -240,7 +240,7 @@ struct cut_off *cut_off_create(struct server *server)
     struct cut_off *cut_off = mem_zalloc(1, sizeof *cut_off);
 
     cut_off->server = server;
-    cut_off->settings = &server->configuration->map;
+    cut_off->settings = map_settings_of(server->map); /* those that all front-ends share */
     cut_off->timer = loop_timer_create(server->loop, on_tick, cut_off);
     cut_off->probe = redis_probe_create(server->loop, &server->target);
     cut_off->peers =
