@@ -6,8 +6,8 @@
  *   deadlines scanned → read chunks, and so is `registered`
  *
  * An entry that moves meanwhile is not missed: front-end to orphan moves towards what is scanned
- * later, and every other move is told by an event with all its fields. What neither a chunk nor an
- * event brought is gone when the load is complete.
+ * later, and every other move is told by an event with all its fields. What is not listed any more,
+ * and no event brought, is gone when the load is complete.
  */
 #include <stdio.h>
 #include <string.h>
@@ -184,6 +184,16 @@ static void read_chunk(struct load *load, const struct bytes *ids, size_t count)
     writer_free(&keys);
 }
 
+/* An entry that is listed has not been closed. When its hash is gone, only its TTL has ended, as it
+ * does while Redis cannot be reached for long: its front-end opens it again, or closes it. */
+static void keep_listed(const struct load *load, struct bytes id)
+{
+    const struct view_part *part = load->part;
+    struct map_entry *entry = map_view_find(part->view, id);
+    if (entry && entry->partition == part->partition->index)
+        entry->seen = part->load_number;
+}
+
 /* Reads the entries of a scan's reply, whose elements are pairs; skip: bytes before the id. */
 static void read_scanned(struct load *load, const struct redis_reply *pairs, size_t skip)
 {
@@ -194,6 +204,7 @@ static void read_scanned(struct load *load, const struct redis_reply *pairs, siz
         if (member.len <= skip || (skip && member.data[0] != 'c'))
             continue;
         ids[count++] = (struct bytes){member.data + skip, member.len - skip};
+        keep_listed(load, ids[count - 1]);
         if (count == most) {
             read_chunk(load, ids, count);
             count = 0;

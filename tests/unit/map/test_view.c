@@ -5,6 +5,7 @@
 #include "map/fixture.h"
 
 #include "map/view_private.h"
+#include "metrics/metrics.h"
 
 static int setup(void **state)
 {
@@ -299,6 +300,46 @@ static void test_a_gap_is_filled_and_told_as_differences(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* Redis was unreachable for longer than client.ttl: the hashes are gone, their listing is not. */
+static void test_entries_whose_ttl_ended_are_kept(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client, orphaned, closed;
+    observer_watch(world, &observer, &world->fronts[1]);
+    struct client *const clients[] = {&client, &orphaned, &closed};
+    const char *const ids[] = {"expired", "orphaned", "closed"};
+    for (size_t i = 0; i < 3; i++) {
+        client_connect(clients[i], &world->fronts[0]);
+        client_update(world, clients[i], ids[i], 1, "one");
+        WAIT_UNTIL(world, observer_shows(&observer, ids[i], "one"));
+    }
+    map_session_end(&orphaned.session, true);
+    while (!*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:orphaned"))
+        loop_turn(world->loop, 5);
+    WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:expired");
+    WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:orphaned");
+    /* This one is closed, and no event says so. */
+    WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:closed");
+    char *index = mem_format("tracker:{main/1/0}:node:%s", world->fronts[0].map->node);
+    WORLD_REDIS(world, "HDEL", index, "closed");
+    free(index);
+    int64_t snapshots = metrics_get(METRIC_SNAPSHOTS);
+    WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "1");
+    WAIT_UNTIL(world, metrics_get(METRIC_SNAPSHOTS) > snapshots);
+    assert_true(observer_shows(&observer, "expired", "one"));
+    assert_null(observer_state(&observer, "closed"));
+    assert_string_equal(observer.last_closed, "closed");
+    /* The client writes on, and the orphan's time ends as if its hash were there. */
+    client_update(world, &client, "expired", 2, "two");
+    WAIT_UNTIL(world, observer_shows(&observer, "expired", "two"));
+    WAIT_UNTIL(world, !observer_state(&observer, "orphaned"));
+    assert_int_equal(observer.closed, 2);
+    map_session_end(&client.session, true);
+    map_session_end(&closed.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 static void test_nonsense_on_the_channel_harms_nothing(void **state)
 {
     struct world *world = *state;
@@ -439,6 +480,7 @@ int main(void)
         TEST(test_a_gap_is_filled_and_told_as_differences),
         TEST(test_an_update_before_its_snapshot),
         TEST(test_silent_changes_are_told_to_who_asks),
+        TEST(test_entries_whose_ttl_ended_are_kept),
         TEST(test_nonsense_on_the_channel_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
