@@ -174,7 +174,7 @@ def test_nobody_is_closed_when_no_frontend_reaches_redis(t):
     place.drop(*place.hosts)
     for frontend in place.frontends:
         frontend.wait_for_log(r"msg=redis_silent")
-    place.stays_open(clients, 12)
+    place.stays_open(clients, 8)
     for frontend in place.frontends:
         assert place.metric(frontend, "tracker_peer_questions_total", result="answered") > 0
         assert not frontend.log_lines(r"msg=cut_off\b")
@@ -192,7 +192,7 @@ def test_nobody_is_closed_when_redis_refuses_connections(t):
     for client in clients:
         client.open(b"x")
     place.redis.kill()
-    place.stays_open(clients, 10)
+    place.stays_open(clients, 7)
     assert not a.log_lines(r"msg=(redis_silent|cut_off)\b")
     with place.redis_host:
         place.redis.start()
@@ -208,7 +208,7 @@ def test_nobody_is_closed_when_redis_stands_still(t):
     client = place.connect(a)
     client.open(b"x")
     place.redis.freeze()
-    place.stays_open([client], 10)
+    place.stays_open([client], 7)
     place.redis.thaw()
     assert not a.log_lines(r"msg=(redis_silent|cut_off)\b")
     t.wait_until(lambda: place.ready(a), 20)
@@ -319,7 +319,7 @@ def test_names_that_are_not_found_either(t):
 
 def test_a_name_that_leads_to_another_redis_closes_nobody(t):
     """The old one's host is lost, and some front-ends are at the new one sooner than others."""
-    place = Place(t, name="the-redis", of_a={"redis.connect_timeout": "10s"}, **{"redis.connect_timeout": "300ms"})
+    place = Place(t, name="the-redis", of_a={"redis.connect_timeout": "7s"}, **{"redis.connect_timeout": "300ms"})
     a, b, c = place.frontends
     for frontend in place.frontends:
         place.wait_for_metric(frontend, "tracker_peers", 2)
@@ -335,7 +335,7 @@ def test_a_name_that_leads_to_another_redis_closes_nobody(t):
     for frontend in (b, c):
         frontend.wait_for_log(r"msg=redis_not_reached.*link=commands")
     place.resolve(other)
-    place.stays_open(clients, 8)
+    place.stays_open(clients, 6)
     for frontend in place.frontends:
         t.wait_until(lambda frontend=frontend: place.ready(frontend), 40)
         assert not frontend.log_lines(r"msg=cut_off\b")
