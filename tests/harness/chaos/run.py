@@ -249,7 +249,7 @@ class Run:
         redis = self.world.redis()
         settings = settings_of(self.schedule.short, SCALE)
         arguments = [word for name in ("client.ttl", "client.grace", "presence.hold", "map.lease", "map.sweep", "map.hold")
-                     for word in ("--set", f"{name}={settings[name]}")]
+                     if name in settings for word in ("--set", f"{name}={settings[name]}")]
 
         def wrong():
             done = self.t.run("trackerctl", "--redis", f"unix:{redis.socket}", *arguments, "fsck", check=False)

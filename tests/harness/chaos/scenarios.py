@@ -17,10 +17,10 @@ def front_end_frozen():
     found.crowd.update(tracker=30, delta=9, turntable=14, devices=4)
     found.balanced = 0.3
     # So that what was opened just before is not sent before.
-    found.short.update(lease=1, sweep=0.2, grace=0.7, presence=0.5, tick=0.5)
-    # So that its connections to Redis outlive a freeze.
+    # So that members are taken out of rooms before the connections to Redis are doubted.
+    found.short.update(lease=0.9, sweep=0.2, grace=0.3, presence=0.3, tick=0.5)
     found.settings["redis.timeout"] = "4s"
-    for begin, seconds in ((1.5, 2.5), (5.5, 2.2), (9, 3)):
+    for begin, seconds in ((1.5, 2.3), (5.5, 2), (9, 3)):
         found.fault(begin, "freeze", letter="a", seconds=seconds)
         for client in range(found.count()):
             if client % 3 == 0:

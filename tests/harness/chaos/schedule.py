@@ -5,6 +5,9 @@ from .clients import HAPROXY
 
 # Standard settings of a run, in seconds: small, so that everything ends within it.
 SHORT = {"lease": 1.5, "sweep": 0.3, "hold": 3, "grace": 1.5, "presence": 1, "ttl": 6, "push_all": 0.3, "tick": 0.1}
+# A front-end's own, for measuring what operations.md promises: then everything takes as many times longer.
+DEFAULTS = {"lease": 3, "sweep": 1, "hold": 10, "grace": 5, "presence": 5, "ttl": 30, "push_all": 1, "tick": 0.5}
+STRETCH = 3.3
 ROOMS = ("red", "green")
 ACTIONS = (("change", 46), ("talk", 26), ("drop", 9), ("move", 6), ("away", 3), ("close", 3), ("join", 3),
            ("leave_room", 3), ("leave", 1.5))
@@ -12,6 +15,8 @@ ACTIONS = (("change", 46), ("talk", 26), ("drop", 9), ("move", 6), ("away", 3), 
 
 def settings_of(short, scale=1.0):
     """For --set."""
+    if short == DEFAULTS and scale == 1:
+        return {}
     def text(seconds):
         return f"{round(seconds * scale * 1000)}ms"
     return {"map.lease": text(short["lease"]), "map.sweep": text(short["sweep"]), "map.hold": text(short["hold"]),
@@ -62,6 +67,17 @@ class Schedule:
                 action = numbers.choices(kinds, weights)[0]
                 self.act(round(at, 3), client, action, numbers.random())
                 at += numbers.expovariate(rate)
+        return self
+
+    def with_defaults(self):
+        """The same with a front-end's own settings."""
+        self.name += " (defaults)"
+        self.short, self.settings = dict(DEFAULTS), {}
+        self.seconds *= STRETCH
+        self.faults = [(at * STRETCH, kind, {name: value * STRETCH if name in ("seconds", "lag", "events_first") else value
+                                             for name, value in arguments.items()})
+                       for at, kind, arguments in self.faults]
+        self.actions = [(at * STRETCH, *rest) for at, *rest in self.actions]
         return self
 
     def count(self):
