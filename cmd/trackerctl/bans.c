@@ -55,7 +55,7 @@ static void print_ban(const struct ctl *ctl, const char *prefix, const char *end
 {
     struct writer json = {0};
     if (!ctl->json) {
-        printf("%s is banned %s%s\n", prefix, end ? "for " : "until unban", end ? end : "");
+        ctl_print("%s is banned %s%s", prefix, end ? "for " : "until unban", end ? end : "");
         return;
     }
     json_open(&json, NULL, '{');

@@ -40,11 +40,12 @@ static void on_space(void *arg, struct bytes name, struct bytes partitions)
 
 static void print_counts(const struct reader_space *space, const struct fsck_report *report)
 {
-    printf("space %s: %llu entries, %llu listed by front-ends, %llu with a deadline, %llu users, "
-           "%llu rooms, %u partition%s\n",
-           space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
-           (unsigned long long)report->deadlines, (unsigned long long)report->users,
-           (unsigned long long)report->rooms, space->partitions, space->partitions == 1 ? "" : "s");
+    ctl_print(
+        "space %s: %llu entries, %llu listed by front-ends, %llu with a deadline, %llu users, "
+        "%llu rooms, %u partition%s",
+        space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
+        (unsigned long long)report->deadlines, (unsigned long long)report->users,
+        (unsigned long long)report->rooms, space->partitions, space->partitions == 1 ? "" : "s");
     if (report->unattended)
         printf("  no front-end has a lease in %u of them: what is found may be what the next one "
                "clears\n",

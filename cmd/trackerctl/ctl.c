@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "base/mem.h"
 
 enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b)
@@ -16,12 +17,31 @@ enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b)
     return badness[a] >= badness[b] ? a : b;
 }
 
+/* A line for people, in which names and texts that others chose may stand. */
+static void print_line(FILE *to, const char *before, const char *format, va_list list)
+{
+    struct writer line = {0};
+    char *text = NULL;
+    if (vasprintf(&text, format, list) < 0)
+        return;
+    escape_visible(&line, bytes_from_string(text), false);
+    (void)fprintf(to, "%s%.*s\n", before, (int)line.len, (const char *)line.data);
+    writer_free(&line);
+    free(text);
+}
+
 static void complain(const char *format, va_list list)
 {
     (void)fflush(stdout);
-    (void)fputs("trackerctl: ", stderr);
-    (void)vfprintf(stderr, format, list);
-    (void)fputc('\n', stderr);
+    print_line(stderr, "trackerctl: ", format, list);
+}
+
+void ctl_print(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print_line(stdout, "", format, list);
+    va_end(list);
 }
 
 void ctl_complain(const char *format, ...)

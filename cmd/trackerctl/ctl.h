@@ -54,7 +54,9 @@ struct ctl {
     struct loop_signal *interrupt, *terminate;
 };
 
-/* One line on standard error, "trackerctl: …". */
+/* One line on standard output, and one on standard error, "trackerctl: …". Names and texts that
+ * others chose may stand in them as they are: what could act on a terminal is escaped. */
+void ctl_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, unless --quiet. */
 void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));

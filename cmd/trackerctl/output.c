@@ -17,35 +17,15 @@
 
 /* Text. */
 
-static void shown_byte(struct writer *to, uint8_t c, bool is_utf8)
-{
-    if (c == '\n')
-        writer_string(to, "\\n");
-    else if (c == '\r')
-        writer_string(to, "\\r");
-    else if (c == '\t')
-        writer_string(to, "\\t");
-    else if (c == '\\')
-        writer_string(to, "\\\\");
-    else if (c < ' ' || c == 0x7f || (c >= 0x80 && !is_utf8))
-        writer_format(to, "\\x%02x", c);
-    else
-        writer_u8(to, c);
-}
-
 void output_shown(struct writer *to, struct bytes text)
 {
-    bool is_utf8 = bytes_is_utf8(text);
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        /* U+0080 to U+009F are control characters to some terminals. */
-        if (is_utf8 && c == 0xc2 && text.data[i + 1] < 0xa0) {
-            writer_format(to, "\\x%02x\\x%02x", c, text.data[i + 1]);
-            i++;
-        } else {
-            shown_byte(to, c, is_utf8);
-        }
+    /* One byte that is not UTF-8 makes all of it bytes: what it was meant to be is not known. */
+    if (bytes_is_utf8(text)) {
+        escape_visible(to, text, true);
+        return;
     }
+    for (size_t i = 0; i < text.len; i++)
+        escape_visible(to, (struct bytes){text.data + i, 1}, true);
 }
 
 char *output_shown_string(struct bytes text)

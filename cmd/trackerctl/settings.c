@@ -115,7 +115,9 @@ static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
         } else if (ctl->json) {
             write_settings(&json, asked[i], requests[i].text);
         } else {
-            printf("%sfront-end %s (%s)\n", i ? "\n" : "", asked[i]->name, asked[i]->id);
+            if (i > 0)
+                (void)putchar('\n');
+            ctl_print("front-end %s (%s)", asked[i]->name, asked[i]->id);
             if (!print_settings(requests[i].text)) {
                 ctl_complain("front-end %s answers what makes no sense", asked[i]->name);
                 result = ctl_worse(result, CTL_NO);

@@ -11,6 +11,43 @@ static bool is_control(struct bytes character)
     return character.len == 2 && character.data[0] == 0xc2 && character.data[1] < 0xa0;
 }
 
+/* What shows nothing of itself, or changes how its neighbours are shown: Unicode 15,
+ * Default_Ignorable_Code_Point and Bidi_Control, and the separators of lines and paragraphs. */
+static bool is_invisible(uint32_t character)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0xad, 0xad},       {0x34f, 0x34f},   {0x61c, 0x61c},     {0x115f, 0x1160},
+        {0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200f},   {0x2028, 0x202e},
+        {0x2060, 0x206f},   {0x3164, 0x3164}, {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0},   {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+        {0xe0000, 0xe0fff},
+    };
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (character >= ranges[i].first && character <= ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t code_point(struct bytes character)
+{
+    static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t code = character.data[0] & masks[character.len];
+
+    for (size_t i = 1; i < character.len; i++)
+        code = code << 6 | (character.data[i] & 0x3f);
+    return code;
+}
+
+/* Not to be shown to people as it is. */
+static bool is_unsafe(struct bytes character)
+{
+    return is_control(character) || (character.len > 1 && is_invisible(code_point(character)));
+}
+
 static void write_hex(struct writer *to, struct bytes bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)
@@ -64,7 +101,7 @@ static bool needs_quotes(struct bytes text)
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
 
-        if (character.data[0] == ' ' || character.data[0] == '"' || is_control(character))
+        if (character.data[0] == ' ' || character.data[0] == '"' || is_unsafe(character))
             return true;
         at += character.len;
     }
@@ -87,7 +124,7 @@ void escape_logfmt(struct writer *to, struct bytes text)
             write_hex(to, character);
         else if (quoted && (first == '"' || first == '\\'))
             writer_format(to, "\\%c", first);
-        else if (!is_control(character))
+        else if (!is_unsafe(character))
             writer_bytes(to, character);
         else if (!write_named_control(to, first))
             write_hex(to, character);
@@ -95,4 +132,21 @@ void escape_logfmt(struct writer *to, struct bytes text)
     }
     if (quoted)
         writer_u8(to, '"');
+}
+
+void escape_visible(struct writer *to, struct bytes text, bool backslashes)
+{
+    for (size_t at = 0; at < text.len;) {
+        struct bytes rest = {text.data + at, text.len - at};
+        size_t len = utf8_character_length(rest);
+        struct bytes character = {rest.data, len == 0 ? 1 : len};
+
+        if (len == 1 && character.data[0] == '\\' && backslashes)
+            writer_string(to, "\\\\");
+        else if (len > 0 && !is_unsafe(character))
+            writer_bytes(to, character);
+        else if (len != 1 || !write_named_control(to, character.data[0]))
+            write_hex(to, character);
+        at += character.len;
+    }
 }

@@ -9,6 +9,8 @@ import struct
 import termios
 import threading
 
+from harness import Versioned
+
 FENCE = "0123456789abcdef" * 2
 KEYS = "tracker:{main/1/0}:"
 NODE = "aaaaaaaaaaaa"
@@ -297,3 +299,25 @@ def test_a_terminal_is_not_overflowed(t):
     [cut] = [line for line in lines if line.startswith("long")]
     assert cut.endswith("ä…"), lines
     assert "ä" * 500 in t.ctl(redis, "clients").stdout, "a pipe gets all of it"
+
+
+# What hides, turns the direction of writing or acts on a terminal, in texts that others choose.
+HOSTILE = "n\x1b[2J\nfake  row\u202ex\u200b"
+
+
+def shows_nothing_hostile(result):
+    text = result.stdout + result.stderr
+    wrong = {hex(ord(c)) for c in text if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160}
+    wrong |= {hex(ord(c)) for c in text if c in "\u202e\u200b"}
+    assert not wrong, (wrong, text)
+    assert not any(line.startswith("fake") for line in text.splitlines()), text
+
+
+def test_hostile_texts_do_not_act_on_the_terminal(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, node=HOSTILE)
+    client = t.connect(frontend, Versioned)
+    client.update(HOSTILE.encode(), 1, HOSTILE.encode())
+    for words in (("clients",), ("nodes",), ("get", HOSTILE), ("config",), ("ping",), ("config", HOSTILE), ("stats",),
+                  ("get", HOSTILE + "?"), ("kick", HOSTILE + "?"), ("fsck",), ("shard", HOSTILE)):
+        shows_nothing_hostile(t.ctl(redis, *words, check=False))
