@@ -29,11 +29,16 @@ def test_presence_and_rooms_stay_in_their_database(t):
     _, zero, one = start(t)
     watcher = player(t, zero, "1:9")
     assert watcher.subscribe("1:1") == {"1:1": "offline"}
+    # What comes of another database is of another epoch: it would not be believed, but read again.
+    reads = zero.metric("tracker_presence_reads_total")
     there = player(t, one, "1:1")
     assert player(t, one, "1:8").subscribe("1:1") == {"1:1": "online"}
+    assert zero.metric("tracker_presence_reads_total") == reads
     assert watcher.join("room") == ["1:9"] and there.join("room") == ["1:1"]
+    messages = zero.metric("tracker_room_messages_total")
     there.play("room", {"text": "for database 1"})
     t.wait_until(lambda: there.pump(0.1) or there.rooms["room"], what="its own message")
+    assert zero.metric("tracker_room_messages_total") == messages
     watcher.play("room", {"text": "for database 0"})
     t.wait_until(lambda: watcher.pump(0.1) or watcher.rooms["room"], what="its own message")
     watcher.sync()
