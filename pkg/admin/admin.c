@@ -173,15 +173,32 @@ void admin_write_stale(struct json_writer *json, bool stale)
     json_write_boolean(json, true);
 }
 
-void admin_respond_read_error(struct http_request *request, int status, const char *why, bool stale)
+static void write_error(struct writer *text, const char *why, bool stale)
 {
-    struct writer text = {0};
-    struct json_writer json = json_writer_over(&text);
+    struct json_writer json = json_writer_over(text);
     json_write_object_begin(&json);
     json_write_member(&json, "error", bytes_from_string(why));
     admin_write_stale(&json, stale);
     json_write_object_end(&json);
-    writer_u8(&text, '\n');
+    writer_u8(text, '\n');
+}
+
+static void write_path_error(struct writer *text, int status, const char *why)
+{
+    if (!why)
+        why = status == 405 ? "this method is not allowed here" : "there is nothing at this path";
+    write_error(text, why, false);
+}
+
+void admin_add_errors(struct http_router *router)
+{
+    http_router_set_errors(router, "/api/", JSON_TYPE, write_path_error);
+}
+
+void admin_respond_read_error(struct http_request *request, int status, const char *why, bool stale)
+{
+    struct writer text = {0};
+    write_error(&text, why, stale);
     admin_respond_read(request, status, &text, stale);
     writer_free(&text);
 }
@@ -189,6 +206,21 @@ void admin_respond_read_error(struct http_request *request, int status, const ch
 void admin_respond_error(struct http_request *request, int status, const char *why)
 {
     admin_respond_read_error(request, status, why, false);
+}
+
+bool admin_read_switch(struct http_request *request, const char *name, bool *value)
+{
+    struct bytes text = http_request_query(request, name);
+    char why[64];
+    if (text.len == 0)
+        return true;
+    *value = bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true"));
+    if (*value || bytes_equal(text, BYTES_LITERAL("0")) ||
+        bytes_equal(text, BYTES_LITERAL("false")))
+        return true;
+    snprintf(why, sizeof why, "%s: 1 or 0 is expected", name);
+    admin_respond_error(request, 400, why);
+    return false;
 }
 
 /* Spaces. */
@@ -212,6 +244,30 @@ static struct admin_space *space_of(struct admin *admin, struct map_space *map)
     return space;
 }
 
+void admin_write_spaces(struct json_writer *json, struct admin *admin)
+{
+    struct map_space *space;
+    json_write_name(json, "spaces");
+    json_write_array_begin(json);
+    for (size_t i = 0; (space = map_space_at(admin->map, i)) != NULL; i++)
+        json_write_text(json, bytes_from_string(map_space_name(space)));
+    json_write_array_end(json);
+}
+
+/* With those that there are, so that nobody has to guess. */
+static void respond_no_space(struct admin *admin, struct http_request *request)
+{
+    struct writer text = {0};
+    struct json_writer json = json_writer_over(&text);
+    json_write_object_begin(&json);
+    json_write_member(&json, "error", BYTES_LITERAL("there is no such space"));
+    admin_write_spaces(&json, admin);
+    json_write_object_end(&json);
+    writer_u8(&text, '\n');
+    admin_respond_json(request, 404, &text);
+    writer_free(&text);
+}
+
 static struct admin_space *find_space(struct admin *admin, struct http_request *request,
                                       struct bytes name)
 {
@@ -222,7 +278,7 @@ static struct admin_space *find_space(struct admin *admin, struct http_request *
         found = map_space_find(admin->map, text);
     }
     if (!found) {
-        admin_respond_error(request, 404, "there is no such space");
+        respond_no_space(admin, request);
         return NULL;
     }
     return space_of(admin, found);

@@ -11,7 +11,8 @@
  *   GET /api/v1/shard               the partition of an id: id, space
  *   GET /api/v1/live                the map as a stream of server-sent events: space, servers
  *
- * docs/web.md has all of it. What is not allowed is answered 401, what is off 404.
+ * Below /api/ all errors are JSON. docs/web.md has all of it. What is not allowed is answered 401,
+ * what is off 404.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -49,5 +50,7 @@ struct admin *admin_create(struct map *map, const struct health *health,
 /* Its connections must be gone. */
 void admin_destroy(struct admin **admin);
 void admin_add_routes(struct admin *admin, struct http_router *router);
+/* What is refused below /api/ is refused as JSON, also where there is no API. */
+void admin_add_errors(struct http_router *router);
 
 #endif

@@ -57,10 +57,16 @@ void admin_respond_error(struct http_request *request, int status, const char *w
 /* Of an answer from the view. */
 void admin_respond_read_error(struct http_request *request, int status, const char *why,
                               bool stale);
+/* A parameter that is 1 or true, 0 or false; unchanged when it is missing. False: what it is has
+ * been answered as an error. name: static. */
+bool admin_read_switch(struct http_request *request, const char *name, bool *value)
+    __attribute__((warn_unused_result));
 /* The member "stale" of the object that is being written, when it is. */
 void admin_write_stale(struct json_writer *json, bool stale);
 /* The header line of a stale answer, or "". */
 const char *admin_stale_header(bool stale);
+/* The names of all spaces, as the member "spaces" of the object that is being written. */
+void admin_write_spaces(struct json_writer *json, struct admin *admin);
 /* The space that the query names; NULL: there is none, which has been answered. */
 struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request);
 /* The same, and without one in the query that of the game servers. */

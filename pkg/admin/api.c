@@ -131,16 +131,11 @@ static void respond(struct http_request *request, struct writer *text)
  */
 static bool read_scope(struct http_request *request, enum map_read_scope *scope)
 {
-    struct bytes text = http_request_query(request, "consistent");
-    *scope = MAP_READ_HERE;
-    if (text.len == 0 || bytes_equal(text, BYTES_LITERAL("0")) ||
-        bytes_equal(text, BYTES_LITERAL("false")))
-        return true;
-    *scope = MAP_READ_EVERYWHERE;
-    if (bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true")))
-        return true;
-    admin_respond_error(request, 400, "consistent: 1 or 0 is expected");
-    return false;
+    bool everywhere = false;
+    if (!admin_read_switch(request, "consistent", &everywhere))
+        return false;
+    *scope = everywhere ? MAP_READ_EVERYWHERE : MAP_READ_HERE;
+    return true;
 }
 
 /* GET /api/v1/clients */

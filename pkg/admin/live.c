@@ -75,7 +75,6 @@ static void end_event(struct writer *to)
 static void write_hello(struct writer *to, struct admin *admin, const struct admin_space *space)
 {
     struct json_writer json = json_writer_over(to);
-    struct map_space *other;
     begin_event(to, "hello");
     json_write_object_begin(&json);
     json_write_member(&json, "node", bytes_from_string(map_node_id(admin->map)));
@@ -84,11 +83,7 @@ static void write_hello(struct writer *to, struct admin *admin, const struct adm
     json_write_name(&json, "time");
     json_write_integer(&json, (int64_t)map_redis_time_ms(admin->map));
     json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
-    json_write_name(&json, "spaces");
-    json_write_array_begin(&json);
-    for (size_t i = 0; (other = map_space_at(admin->map, i)) != NULL; i++)
-        json_write_text(&json, bytes_from_string(map_space_name(other)));
-    json_write_array_end(&json);
+    admin_write_spaces(&json, admin);
     if (map_space_find(admin->map, admin->lobby))
         json_write_member(&json, "lobby", bytes_from_string(admin->lobby));
     json_write_object_end(&json);
@@ -487,11 +482,14 @@ static void greet(struct live_reader *reader)
         begin_whole(reader);
 }
 
-static enum live_form asked_form(struct http_request *request)
+/* False when it has been answered. */
+static bool read_form(struct http_request *request, enum live_form *form)
 {
-    struct bytes servers = http_request_query(request, "servers");
-    return servers.len == 0 || bytes_equal(servers, BYTES_LITERAL("0")) ? LIVE_CLIENTS
-                                                                        : LIVE_SERVERS;
+    bool servers = false;
+    if (!admin_read_switch(request, "servers", &servers))
+        return false;
+    *form = servers ? LIVE_SERVERS : LIVE_CLIENTS;
+    return true;
 }
 
 static void on_live(void *arg, struct http_request *request)
@@ -502,13 +500,17 @@ static void on_live(void *arg, struct http_request *request)
     const char *why = NULL;
     if (!admin_allows(admin, request, admin_either(settings->page, settings->api)))
         return;
-    enum live_form form = asked_form(request);
+    enum live_form form;
+    if (!read_form(request, &form))
+        return;
     struct admin_space *space = form == LIVE_SERVERS ? admin_space_of_servers(admin, request)
                                                      : admin_space_asked(admin, request);
     if (!space)
         return;
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET"))) {
-        http_respond(request, 200, "text/event-stream", NULL, (struct bytes){0});
+        http_respond(request, 200, "text/event-stream",
+                     "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+                     (struct bytes){0});
         return;
     }
     if (live->count >= (size_t)settings->max_watchers) {

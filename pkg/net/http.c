@@ -64,11 +64,11 @@ static void send_answer(struct http_request *request, int status, const char *co
                         const char *headers, struct bytes body, bool keeps_alive)
 {
     bool has_body = status >= 200 && status != 204 && status != 304;
-    bool is_head = bytes_equal(request->reader.method, BYTES_LITERAL("HEAD"));
+    bool is_head = bytes_equal(http_reader_method(&request->reader), BYTES_LITERAL("HEAD"));
     struct writer answer = {0};
     writer_format(&answer, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status),
                   http_date((int64_t)(clock_wall_us() / 1000000)));
-    if (has_body)
+    if (has_body && !(is_head && body.data == NULL))
         writer_format(&answer, "Content-Length: %zu\r\n", body.len);
     if (has_body && content_type != NULL)
         writer_format(&answer, "Content-Type: %s\r\n", content_type);
@@ -86,10 +86,9 @@ static void send_error(struct http_request *request, int status, const char *why
                        const char *headers, bool keeps_alive)
 {
     struct writer body = {0};
-    writer_format(&body, "%d %s%s%s\n", status, http_status_text(status), why != NULL ? ": " : "",
-                  why != NULL ? why : "");
-    send_answer(request, status, "text/plain; charset=utf-8", headers, writer_bytes_written(&body),
-                keeps_alive);
+    const char *type = http_router_write_error(request->router, http_reader_path(&request->reader),
+                                               status, why, &body);
+    send_answer(request, status, type, headers, writer_bytes_written(&body), keeps_alive);
     writer_free(&body);
 }
 
@@ -141,25 +140,36 @@ static bool is_upgraded(struct http_request *request)
            request->upgrade(request->upgrade_arg, request);
 }
 
+/* An error, or an answer to OPTIONS: no handler gives it. */
+static void answer_by_router(struct http_request *request, int status, const struct writer *allow)
+{
+    bool keeps_alive = request->reader.keeps_alive;
+    char *headers = NULL;
+    if (allow->len > 0)
+        headers = mem_format("Allow: %.*s\r\n", (int)allow->len, (const char *)allow->data);
+    if (status == 204)
+        send_answer(request, status, NULL, headers, (struct bytes){NULL, 0}, keeps_alive);
+    else
+        send_error(request, status, NULL, headers, keeps_alive);
+    finish(request, keeps_alive);
+    free(headers);
+}
+
 static void route(struct http_request *request)
 {
     struct http_reader *reader = &request->reader;
     struct bytes path = writer_bytes_written(&reader->path);
     struct writer allow = {0};
-    const struct http_route *found =
-        http_router_find(request->router, reader->method, path, &allow);
-    if (found != NULL) {
-        found->handler(found->arg, request);
-    } else if (allow.len > 0) {
-        char *headers = mem_format("Allow: %.*s\r\n", (int)allow.len, (const char *)allow.data);
-        bool keeps_alive = reader->keeps_alive;
-        send_error(request, 405, NULL, headers, keeps_alive);
-        finish(request, keeps_alive);
-        free(headers);
+    if (bytes_equal(reader->method, BYTES_LITERAL("OPTIONS"))) {
+        http_router_allow(request->router, path, &allow);
+        answer_by_router(request, allow.len > 0 ? 204 : 404, &allow);
     } else {
-        bool keeps_alive = reader->keeps_alive;
-        send_error(request, 404, NULL, NULL, keeps_alive);
-        finish(request, keeps_alive);
+        const struct http_route *found =
+            http_router_find(request->router, reader->method, path, &allow);
+        if (found != NULL)
+            found->handler(found->arg, request);
+        else
+            answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);
     }
     writer_free(&allow);
 }

@@ -4,7 +4,10 @@
  * Requests are parsed by libhttp-parser under limits of our own: request line and headers at most
  * http.max_header bytes (431), body at most http.max_body (413), the whole request within
  * http.timeout (408), http.max_headers header lines. Pipelined requests are answered in order.
- * Keep-alive as HTTP/1.1 has it. HEAD is answered as GET without the body.
+ * Keep-alive as HTTP/1.1 has it. HEAD is answered as GET without the body, OPTIONS with the methods
+ * of a path, also for "*" and, so that a balancer's simplest check works, always for "/".
+ *
+ * One slash at the end of a path means nothing: "/a/" is "/a". An encoded one belongs to the path.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -34,9 +37,18 @@ typedef void (*http_handler)(void *arg, struct http_request *request);
 struct http_router *http_router_create(void);
 void http_router_destroy(struct http_router **router);
 /* path: exact ("/healthz"), or a prefix that ends with "/" and "*" ("/api/v1/clients/" "*").
- * method: "GET" (HEAD too), "POST", or NULL for any; another method gets 405 with Allow. */
+ * method: "GET" (HEAD too), "POST", or NULL for any but OPTIONS; another one gets 405 with Allow.
+ */
 void http_router_add(struct http_router *router, const char *method, const char *path,
                      http_handler handler, void *arg);
+
+/* Appends the body of an answer with that status. why: static text, or NULL. */
+typedef void (*http_error_writer)(struct writer *body, int status, const char *why);
+/* How errors that no handler answers (404, 405, malformed requests) are written below a path, which
+ * ends with "/": static text. Without it, and elsewhere, they are lines of text. One for a router.
+ */
+void http_router_set_errors(struct http_router *router, const char *below, const char *content_type,
+                            http_error_writer write);
 
 /* Serves the connection until it ends; it belongs to http now. settings are read at each use. */
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
@@ -51,7 +63,8 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
                          const struct http_router *router, http_upgrade_handler upgrade, void *arg);
 
 struct bytes http_request_method(const struct http_request *request);
-struct bytes http_request_path(const struct http_request *request); /* percent-decoded */
+/* Percent-decoded, without a slash at its end. */
+struct bytes http_request_path(const struct http_request *request);
 /* The value of a header (name in any case), empty with data NULL when missing. */
 struct bytes http_request_header(const struct http_request *request, const char *name);
 /* Each line of that name in turn: *at is 0 at first; data NULL after the last. */
@@ -64,7 +77,8 @@ struct bytes http_request_body(const struct http_request *request);
 struct conn *http_request_conn(const struct http_request *request);
 
 /* Answers; exactly once, in the handler or later, even when the client has gone meanwhile. headers:
- * further lines "Name: value\r\n", or NULL. Content-Length, Date and Connection are added. */
+ * further lines "Name: value\r\n", or NULL. Content-Length, Date and Connection are added. A HEAD
+ * whose body is not known (data NULL) is answered without Content-Length. */
 void http_respond(struct http_request *request, int status, const char *content_type,
                   const char *headers, struct bytes body);
 /* Answers with the status and a text that says why, and ends the connection; logged and counted as

@@ -57,6 +57,9 @@ struct http_reader {
     struct writer body;
     bool keeps_alive;
     bool is_http10;
+    /* The beginning of the request line as it came, also of a request that is refused. */
+    uint8_t start[32];
+    size_t start_len;
     /* The head is read, the client wants to hear "100 Continue" before it sends the body. */
     bool wants_continue;
     /* After BAD. */
@@ -93,6 +96,10 @@ struct bytes http_reader_header(const struct http_reader *reader, const char *na
 struct bytes http_reader_header_next(const struct http_reader *reader, const char *name,
                                      size_t *at);
 struct bytes http_reader_query(struct http_reader *reader, const char *name);
+/* The method, and the path, also of a request that was refused before they were judged: as far as
+ * they are known, the path then as it came. */
+struct bytes http_reader_method(const struct http_reader *reader);
+struct bytes http_reader_path(const struct http_reader *reader);
 /* For the reader's own files: notes why, answers false. */
 bool http_reader_refuse(struct http_reader *reader, int status, const char *error);
 
@@ -100,10 +107,19 @@ bool http_reader_refuse(struct http_reader *reader, int status, const char *erro
 bool http_body_read(struct http_reader *reader, struct bytes bytes, size_t *consumed)
     __attribute__((warn_unused_result));
 
+/* http_target.c: what the head says of where the request goes. Each notes why it refuses. */
+bool http_target_split(struct http_reader *reader) __attribute__((warn_unused_result));
+/* host[:port] as RFC 3986 has it: a name, an address, or an IPv6 address in brackets; or empty. */
+bool http_target_is_host(struct bytes host);
+
 /* http_text.c */
 /* Appends the decoded text. False when a '%' is not followed by two hex digits. */
 bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)
     __attribute__((warn_unused_result));
+/* The next byte of an encoded text, which is taken off; false at the end, and at a malformed '%'.
+ */
+bool http_take_decoded(struct bytes *text, bool plus_is_space, uint8_t *byte);
+bool http_is_encoded(struct bytes text); /* each '%' is followed by two hex digits */
 bool http_is_same_word(struct bytes text, const char *word); /* in any case of letters */
 /* Takes the next item off a list with commas, without spaces around it; false at the end. */
 bool http_take_item(struct bytes *list, struct bytes *item);
@@ -123,8 +139,14 @@ struct http_route {
     http_handler handler;
     void *arg;
 };
-/* NULL when there is none; then *allow has the methods ("GET, HEAD") if others would do. */
+/* NULL when there is none; then *allow has the methods ("GET, HEAD, OPTIONS") if others would do.
+ */
 const struct http_route *http_router_find(const struct http_router *router, struct bytes method,
                                           struct bytes path, struct writer *allow);
+/* The methods of a path, of "*" those of all, and of "/" at least OPTIONS. */
+void http_router_allow(const struct http_router *router, struct bytes path, struct writer *allow);
+/* The body and the content type of an error at that path. */
+const char *http_router_write_error(const struct http_router *router, struct bytes path, int status,
+                                    const char *why, struct writer *body);
 
 #endif

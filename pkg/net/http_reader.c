@@ -57,6 +57,14 @@ static const http_parser_settings callbacks = {
 
 /* ---- the head ---- */
 
+/* Kept until the next request, so that a refusal of whatever kind can be written in the right way.
+ */
+static void keep_start(struct http_reader *reader, struct bytes bytes)
+{
+    reader->start_len = bytes.len < sizeof reader->start ? bytes.len : sizeof reader->start;
+    memcpy(reader->start, bytes.data, reader->start_len);
+}
+
 /* The length of the head with its empty line, 0 when it is not there yet. False when it is
  * refused. */
 static bool find_end(struct http_reader *reader, struct bytes bytes, size_t *len)
@@ -203,40 +211,6 @@ static bool judge_expectation(struct http_reader *reader)
     return true;
 }
 
-static bool split_target(struct http_reader *reader)
-{
-    struct http_parser_url url;
-    struct bytes path = reader->target;
-    const uint8_t *mark;
-    if (path.len == 1 && path.data[0] == '*' && reader->parser.method == HTTP_OPTIONS) {
-        writer_u8(&reader->path, '*');
-        return true;
-    }
-    if (path.len == 0 || memchr(path.data, '#', path.len) != NULL)
-        return http_reader_refuse(reader, 400, "a malformed target");
-    if (path.data[0] != '/') { /* http://host/path */
-        http_parser_url_init(&url);
-        if (http_parser_parse_url((const char *)path.data, path.len, 0, &url) != 0 ||
-            !(url.field_set & 1 << UF_HOST))
-            return http_reader_refuse(reader, 400, "a malformed target");
-        size_t skipped = url.field_set & 1 << UF_PATH ? url.field_data[UF_PATH].off : path.len;
-        if (skipped == path.len && url.field_set & 1 << UF_QUERY)
-            skipped = url.field_data[UF_QUERY].off - 1U;
-        path.data += skipped;
-        path.len -= skipped;
-    }
-    mark = path.len > 0 ? memchr(path.data, '?', path.len) : NULL;
-    if (mark != NULL) {
-        reader->query = (struct bytes){mark + 1, path.len - (size_t)(mark + 1 - path.data)};
-        path.len = (size_t)(mark - path.data);
-    }
-    if (path.len == 0)
-        writer_u8(&reader->path, '/');
-    if (!http_decode(path, false, &reader->path))
-        return http_reader_refuse(reader, 400, "a malformed % in the path");
-    return true;
-}
-
 static bool judge_head(struct http_reader *reader)
 {
     struct bytes host;
@@ -254,14 +228,17 @@ static bool judge_head(struct http_reader *reader)
         return http_reader_refuse(reader, 501, "no proxy");
     if (hosts > 1 || (hosts == 0 && !reader->is_http10))
         return http_reader_refuse(reader, 400, "not one Host");
+    if (hosts == 1 && !http_target_is_host(host))
+        return http_reader_refuse(reader, 400, "a malformed Host");
     return judge_fields(reader) && judge_length(reader) && judge_expectation(reader) &&
-           split_target(reader);
+           http_target_split(reader);
 }
 
 /* False when the request is refused. *consumed stays 0 until the whole head is there. */
 static bool read_head(struct http_reader *reader, struct bytes bytes, size_t *consumed)
 {
     size_t len;
+    keep_start(reader, bytes);
     if (!find_end(reader, bytes, &len))
         return false;
     if (len == 0)
@@ -348,13 +325,15 @@ static struct bytes take_part(struct bytes *text, uint8_t separator)
     return part;
 }
 
+/* Compares a decoded key without storing it. The query is well-formed. */
 static bool is_named(struct bytes encoded, const char *name)
 {
-    struct writer decoded = {0};
-    bool same = http_decode(encoded, true, &decoded) &&
-                bytes_equal(writer_bytes_written(&decoded), bytes_from_string(name));
-    writer_free(&decoded);
-    return same;
+    uint8_t byte;
+    while (http_take_decoded(&encoded, true, &byte)) {
+        if (byte != (uint8_t)*name++ || byte == 0)
+            return false;
+    }
+    return *name == 0;
 }
 
 struct bytes http_reader_query(struct http_reader *reader, const char *name)
@@ -366,14 +345,36 @@ struct bytes http_reader_query(struct http_reader *reader, const char *name)
         struct http_text *text;
         if (!is_named(key, name))
             continue;
+        if (value.len == 0)
+            return (struct bytes){(const uint8_t *)"", 0};
         text = mem_zalloc(1, sizeof *text);
         text->next = reader->texts;
         reader->texts = text;
         if (!http_decode(value, true, &text->value))
-            writer_reset(&text->value);
-        if (text->value.data == NULL)
-            return (struct bytes){(const uint8_t *)"", 0};
+            writer_reset(&text->value); /* never: the query has been judged */
         return writer_bytes_written(&text->value);
     }
     return (struct bytes){NULL, 0};
+}
+
+struct bytes http_reader_method(const struct http_reader *reader)
+{
+    size_t len = 0;
+    if (reader->method.len > 0)
+        return reader->method;
+    while (len < reader->start_len && reader->start[len] >= 'A' && reader->start[len] <= 'Z')
+        len++;
+    return (struct bytes){reader->start, len};
+}
+
+struct bytes http_reader_path(const struct http_reader *reader)
+{
+    size_t begin = http_reader_method(reader).len + 1, end = begin;
+    if (reader->path.len > 0)
+        return writer_bytes_written(&reader->path);
+    if (begin > reader->start_len || reader->start[begin - 1] != ' ')
+        return (struct bytes){NULL, 0};
+    while (end < reader->start_len && reader->start[end] > ' ' && reader->start[end] != '?')
+        end++;
+    return (struct bytes){reader->start + begin, end - begin};
 }

@@ -11,6 +11,9 @@
 struct http_router {
     struct http_route *routes;
     size_t count;
+    const char *errors_below; /* NULL: all errors are text */
+    const char *errors_type;
+    http_error_writer write_error;
 };
 
 struct http_router *http_router_create(void)
@@ -51,6 +54,35 @@ void http_router_add(struct http_router *router, const char *method, const char 
     }
 }
 
+void http_router_set_errors(struct http_router *router, const char *below, const char *content_type,
+                            http_error_writer write)
+{
+    assert(below[strlen(below) - 1] == '/');
+    router->errors_below = below;
+    router->errors_type = content_type;
+    router->write_error = write;
+}
+
+/* Below a prefix, or the prefix itself, which lacks its last slash then. */
+static bool is_below(struct bytes path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return (path.len >= len || path.len == len - 1) &&
+           memcmp(path.data, prefix, path.len < len ? path.len : len) == 0;
+}
+
+const char *http_router_write_error(const struct http_router *router, struct bytes path, int status,
+                                    const char *why, struct writer *body)
+{
+    if (router->errors_below && path.len > 0 && is_below(path, router->errors_below)) {
+        router->write_error(body, status, why);
+        return router->errors_type;
+    }
+    writer_format(body, "%d %s%s%s\n", status, http_status_text(status), why != NULL ? ": " : "",
+                  why != NULL ? why : "");
+    return "text/plain; charset=utf-8";
+}
+
 static bool matches_path(const struct http_route *route, struct bytes path)
 {
     return (route->is_prefix ? path.len >= route->len : path.len == route->len) &&
@@ -69,29 +101,52 @@ static bool is_better(const struct http_route *route, const struct http_route *t
     return than == NULL || (than->is_prefix && (!route->is_prefix || route->len > than->len));
 }
 
+/* Each method once: a path may have several routes. */
 static void allow_method(struct writer *allow, const char *method)
 {
+    struct bytes list = writer_bytes_written(allow), item;
+    while (http_take_item(&list, &item)) {
+        if (bytes_equal(item, bytes_from_string(method)))
+            return;
+    }
     if (allow->len > 0)
         writer_string(allow, ", ");
     writer_string(allow, method);
-    if (strcmp(method, "GET") == 0)
-        writer_string(allow, ", HEAD");
+}
+
+void http_router_allow(const struct http_router *router, struct bytes path, struct writer *allow)
+{
+    bool is_all = bytes_equal(path, BYTES_LITERAL("*"));
+    if (path.len == 0)
+        return;
+    for (size_t i = 0; i < router->count; i++) {
+        const struct http_route *route = &router->routes[i];
+        if (!is_all && !matches_path(route, path))
+            continue;
+        allow_method(allow, route->method ? route->method : "GET");
+        if (!route->method || strcmp(route->method, "GET") == 0)
+            allow_method(allow, "HEAD");
+    }
+    if (allow->len > 0 || is_all || bytes_equal(path, BYTES_LITERAL("/")))
+        allow_method(allow, "OPTIONS");
 }
 
 const struct http_route *http_router_find(const struct http_router *router, struct bytes method,
                                           struct bytes path, struct writer *allow)
 {
     const struct http_route *best = NULL;
+    bool is_there = false;
     if (path.len == 0)
         return NULL;
     for (size_t i = 0; i < router->count; i++) {
         const struct http_route *route = &router->routes[i];
         if (!matches_path(route, path))
             continue;
-        if (!matches_method(route, method))
-            allow_method(allow, route->method);
-        else if (is_better(route, best))
+        is_there = true;
+        if (matches_method(route, method) && is_better(route, best))
             best = route;
     }
+    if (best == NULL && is_there)
+        http_router_allow(router, path, allow);
     return best;
 }

@@ -16,23 +16,41 @@ static int hex_value(uint8_t digit)
     return -1;
 }
 
+bool http_take_decoded(struct bytes *text, bool plus_is_space, uint8_t *byte)
+{
+    size_t used = 1;
+    if (text->len == 0)
+        return false;
+    *byte = text->data[0];
+    if (*byte == '%') {
+        int high = text->len > 2 ? hex_value(text->data[1]) : -1;
+        int low = high >= 0 ? hex_value(text->data[2]) : -1;
+        if (low < 0)
+            return false;
+        *byte = (uint8_t)(high * 16 + low);
+        used = 3;
+    } else if (*byte == '+' && plus_is_space) {
+        *byte = ' ';
+    }
+    text->data += used;
+    text->len -= used;
+    return true;
+}
+
 bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.data[i];
-        if (byte == '%') {
-            int high = text.len - i > 2 ? hex_value(text.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(text.data[i + 2]) : -1;
-            if (low < 0)
-                return false;
-            byte = (uint8_t)(high * 16 + low);
-            i += 2;
-        } else if (byte == '+' && plus_is_space) {
-            byte = ' ';
-        }
+    uint8_t byte;
+    while (http_take_decoded(&text, plus_is_space, &byte))
         writer_u8(to, byte);
+    return text.len == 0;
+}
+
+bool http_is_encoded(struct bytes text)
+{
+    uint8_t byte;
+    while (http_take_decoded(&text, false, &byte)) {
     }
-    return true;
+    return text.len == 0;
 }
 
 bool http_is_same_word(struct bytes text, const char *word)

@@ -142,6 +142,8 @@ static void add_listeners(struct server *server, const struct configuration *con
     health_add_probes(server->health, server->admin_router);
     health_add_pages(server->health, server->admin_router);
     health_add_probes(server->health, server->bare_router);
+    admin_add_errors(server->admin_router);
+    admin_add_errors(server->bare_router);
     server->alone =
         alone_create(server->loop, server->map, server->health, configuration->server.advertise);
     server->admin = admin_create(server->map, server->health, &configuration->admin,

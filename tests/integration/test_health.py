@@ -24,10 +24,12 @@ def test_not_ready_without_redis(t):
     t.wait_until(lambda: not frontend.ready(), 10, "not ready")
     status, _, body = frontend.http("/readyz")
     assert status == 503 and b"redis" in body.lower(), (status, body)
-    # A balancer is to keep the clients that are there. Unknown keys change nothing.
-    for query in ("?balancer", "?balancer=1", "?x=%zz&balancer&y", "?&balancer=&="):
+    # A balancer is to keep the clients that are there. Unknown keys change nothing, malformed ones are refused.
+    for query in ("?x=%zz&balancer&y", "?%"):
+        assert frontend.http("/readyz" + query)[0] == 400, query
+    for query in ("?balancer", "?balancer=1", "?x=%25zz&balancer&y", "?&balancer=&="):
         assert frontend.http("/readyz" + query)[::2] == (404, body), query
-    for query in ("?", "?x", "?balance", "?x=balancer", "?=balancer", "?%"):
+    for query in ("?", "?x", "?balance", "?x=balancer", "?=balancer", "?%25"):
         assert frontend.http("/readyz" + query)[::2] == (503, body), query
     assert frontend.http("/healthz")[0] == 200
     assert frontend.metric("tracker_ready") == 0

@@ -143,7 +143,8 @@ def test_spaces(t):
     assert client["id"] == one.decode()
     assert client["shard"] == get(frontend, f"/api/v1/shard?id={one.decode()}")["shard"]
     for path in ("clients", "stats", "live", "clients/x"):
-        assert refused(frontend, f"/api/v1/{path}?space=none")[0] == 404
+        status, _, body = frontend.http(f"/api/v1/{path}?space=none")
+        assert status == 404 and json.loads(body) == {"error": "there is no such space", "spaces": ["main", "other"]}
         assert refused(frontend, f"/api/v1/{path}?space=main%00")[0] == 404
         assert refused(frontend, f"/api/v1/{path}?space={'m' * 100}")[0] == 404
 

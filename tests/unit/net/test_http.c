@@ -74,6 +74,11 @@ static void upgrade(void *arg, struct http_request *request)
     conn_send(web.upgraded, BYTES_LITERAL("HTTP/1.1 101 Switching Protocols\r\n\r\n"));
 }
 
+static void write_error(struct writer *body, int status, const char *why)
+{
+    writer_format(body, "<%d %s>", status, why ? why : "-");
+}
+
 static void accept_http(void *arg, struct conn *conn)
 {
     http_serve(web.f->net, conn, &web.settings, web.router);
@@ -98,6 +103,8 @@ static int create(void **state)
     http_router_add(web.router, "GET", "/later", answer_later, NULL);
     http_router_add(web.router, "GET", "/large", answer_large, NULL);
     http_router_add(web.router, "GET", "/upgrade", upgrade, NULL);
+    http_router_set_errors(web.router, "/x/", "text/x", write_error);
+    http_router_add(web.router, "POST", "/x/post", answer_body, NULL);
     web.f->listener =
         listener_create(web.f->net, "127.0.0.1:0", &web.f->settings, &http_callbacks, NULL, &error);
     assert_non_null(web.f->listener);
@@ -188,8 +195,56 @@ static void test_answers(void **state)
     expect_answer(fd, "DELETE /body HTTP/1.1\r\nHost: a\r\n\r\n",
                   "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 23\r\n"
                   "Content-Type: text/plain; charset=utf-8\r\nConnection: keep-alive\r\n"
-                  "Allow: POST\r\n\r\n405 Method Not Allowed\n");
+                  "Allow: POST, OPTIONS\r\n\r\n405 Method Not Allowed\n");
     assert_int_equal(metrics_get(METRIC_HTTP_REQUESTS) - before, 9);
+    close(fd);
+}
+
+static void test_options(void **state)
+{
+    int fd = fixture_connect(web.f);
+    expect_answer(fd, "OPTIONS /body/ HTTP/1.1\r\nHost: a\r\n\r\n",
+                  "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n"
+                  "Allow: POST, OPTIONS\r\n\r\n");
+    expect_answer(fd, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+                  "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n"
+                  "Allow: GET, HEAD, POST, OPTIONS\r\n\r\n");
+    expect_answer(fd, "OPTIONS /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n",
+                  "HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n"
+                  "Content-Type: text/plain; charset=utf-8\r\nConnection: keep-alive\r\n\r\n"
+                  "404 Not Found\n");
+    /* As HAProxy's simplest check asks, also where there is no page. */
+    expect_last_answer("OPTIONS / HTTP/1.0\r\n\r\n",
+                       "HTTP/1.1 204 No Content\r\nConnection: close\r\nAllow: OPTIONS\r\n\r\n");
+    close(fd);
+}
+
+static void test_errors_of_a_form_of_their_own(void **state)
+{
+    int fd = fixture_connect(web.f);
+#define ERROR_ANSWER(status, length, kept, body)                                                   \
+    "HTTP/1.1 " status "\r\nContent-Length: " length                                               \
+    "\r\nContent-Type: text/x\r\nConnection: " kept "\r\n" body
+    expect_answer(fd, "GET /x/none HTTP/1.1\r\nHost: a\r\n\r\n",
+                  ERROR_ANSWER("404 Not Found", "7", "keep-alive", "\r\n<404 ->"));
+    expect_answer(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n",
+                  ERROR_ANSWER("404 Not Found", "7", "keep-alive", "\r\n<404 ->"));
+    expect_answer(fd, "GET /x/post HTTP/1.1\r\nHost: a\r\n\r\n",
+                  ERROR_ANSWER("405 Method Not Allowed", "7", "keep-alive",
+                               "Allow: POST, OPTIONS\r\n\r\n<405 ->"));
+    expect_answer(fd, "HEAD /x/none HTTP/1.1\r\nHost: a\r\n\r\n",
+                  ERROR_ANSWER("404 Not Found", "7", "keep-alive", "\r\n"));
+    expect_last_answer(
+        "GET /x/a?b=%z HTTP/1.1\r\nHost: a\r\n\r\n",
+        ERROR_ANSWER("400 Bad Request", "32", "close", "\r\n<400 a malformed % in the query>"));
+    expect_last_answer(
+        "GET /x/a HTTP/1.1\r\nHost: a b\r\n\r\n",
+        ERROR_ANSWER("400 Bad Request", "22", "close", "\r\n<400 a malformed Host>"));
+    expect_last_answer(
+        "GET /x/a HTTP/1.1\r\nHost: a\nb\r\n\r\n",
+        ERROR_ANSWER("400 Bad Request", "36", "close", "\r\n<400 a line does not end with CR LF>"));
+    expect_last_answer("HEAD /x/a HTTP/1.1\r\nHost: a\nb\r\n\r\n",
+                       ERROR_ANSWER("400 Bad Request", "36", "close", "\r\n"));
     close(fd);
 }
 
@@ -434,6 +489,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WEB(test_answers),
+        WEB(test_options),
+        WEB(test_errors_of_a_form_of_their_own),
         WEB(test_the_client_may_ask_to_close),
         WEB(test_byte_by_byte),
         WEB(test_refusals),

@@ -35,6 +35,19 @@ static const struct good good[] = {
     {"GET http://example.org/x?y HTTP/1.1\r\n" HOST "\r\n", "GET", "/x", "y", "", true},
     {"GET http://example.org HTTP/1.1\r\n" HOST "\r\n", "GET", "/", "", "", true},
     {"GET http://example.org?q HTTP/1.1\r\n" HOST "\r\n", "GET", "/", "q", "", true},
+    {"GET /a/ HTTP/1.1\r\n" HOST "\r\n", "GET", "/a", "", "", true},
+    {"GET /a/b/?c=d/ HTTP/1.1\r\n" HOST "\r\n", "GET", "/a/b", "c=d/", "", true},
+    {"GET /a%2F HTTP/1.1\r\n" HOST "\r\n", "GET", "/a/", "", "", true},
+    {"GET /a%2f/ HTTP/1.1\r\n" HOST "\r\n", "GET", "/a/", "", "", true},
+    {"GET http://example.org/x/?y HTTP/1.1\r\n" HOST "\r\n", "GET", "/x", "y", "", true},
+    {"GET /?a=%C3%a9&b=+&c HTTP/1.1\r\n" HOST "\r\n", "GET", "/", "a=%C3%a9&b=+&c", "", true},
+    {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET", "/", "", "", true},
+    {"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n", "GET", "/", "", "", true},
+    {"GET / HTTP/1.1\r\nHost: my_host-1.example.org.:\r\n\r\n", "GET", "/", "", "", true},
+    {"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", "GET", "/", "", "", true},
+    {"GET / HTTP/1.1\r\nHost: [2001:db8::1]:65535\r\n\r\n", "GET", "/", "", "", true},
+    {"GET / HTTP/1.1\r\nHost: b%C3%BCcher\r\n\r\n", "GET", "/", "", "", true},
+    {"OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS", "/", "", "", false},
     {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS", "*", "", "", true},
     {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "POST", "/", "", "hello", true},
     {"POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "POST", "/", "", "", true},
@@ -149,6 +162,38 @@ static const struct {
     {400, "POST / HTTP/1.1\r\n" HOST
           "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
     {501, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+/* Hosts. */
+#define WITH_HOST(host) "GET / HTTP/1.1\r\nHost: " host "\r\n\r\n"
+    {400, WITH_HOST("a b")},
+    {400, WITH_HOST("a\tb")},
+    {400, WITH_HOST("a, b")},
+    {400, WITH_HOST("a:b")},
+    {400, WITH_HOST("a:80:80")},
+    {400, WITH_HOST("a:65536")},
+    {400, WITH_HOST("a:99999999999")},
+    {400, WITH_HOST("a:-1")},
+    {400, WITH_HOST(":80")},
+    {400, WITH_HOST("user@a")},
+    {400, WITH_HOST("http://a")},
+    {400, WITH_HOST("a/b")},
+    {400, WITH_HOST("a?b")},
+    {400, WITH_HOST("a\"b")},
+    {400, WITH_HOST("a%zz")},
+    {400, WITH_HOST("\xc3\xbc")},
+    {400, WITH_HOST("::1")},
+    {400, WITH_HOST("[::1")},
+    {400, WITH_HOST("[]")},
+    {400, WITH_HOST("[a]")},
+    {400, WITH_HOST("[::1]x")},
+    {400, WITH_HOST("[::1%25eth0]")},
+    {400, "GET / HTTP/1.0\r\nHost: a b\r\n\r\n"},
+    /* Targets. */
+    {400, "GET /?a=%zz HTTP/1.1\r\n" HOST "\r\n"},
+    {400, "GET /?a=1&%4 HTTP/1.1\r\n" HOST "\r\n"},
+    {400, "GET /?% HTTP/1.1\r\n" HOST "\r\n"},
+    {400, "GET http://example.org/?a=%g0 HTTP/1.1\r\n" HOST "\r\n"},
+    {400, "GET /a\tb HTTP/1.1\r\n" HOST "\r\n"},
+    {400, "GET http://user:word@example.org/ HTTP/1.1\r\n" HOST "\r\n"},
 /* Chunks. */
 #define CHUNKED "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
     {400, CHUNKED "\r\n"},
@@ -257,7 +302,7 @@ static void test_headers(void **state)
 static void test_query(void **state)
 {
     static const char text[] =
-        "GET /?a=1&b=two+words%21&&c&=x&d=%zz&a=2&e=%00%26&%66=g HTTP/1.1\r\n"
+        "GET /?a=1&b=two+words%21&&c&=x&a=2&e=%00%26&%66=g&e%66=h HTTP/1.1\r\n"
         "Host: a\r\n\r\n";
     struct http_reader reader = {0};
     enum http_result result;
@@ -269,12 +314,37 @@ static void test_query(void **state)
     expect_bytes(http_reader_query(&reader, "b"), "two words!");
     expect_bytes(http_reader_query(&reader, "c"), "");
     assert_non_null(http_reader_query(&reader, "c").data);
-    expect_bytes(http_reader_query(&reader, "d"), ""); /* malformed */
+    expect_bytes(http_reader_query(&reader, "ef"), "h");
+    assert_null(http_reader_query(&reader, "d").data);
     assert_true(bytes_equal(http_reader_query(&reader, "e"), BYTES_LITERAL("\0&")));
     expect_bytes(http_reader_query(&reader, "f"), "g");
     assert_null(http_reader_query(&reader, "g").data);
     expect_bytes(first, "1"); /* still there */
     http_reader_reset(&reader);
+}
+
+/* What is known of a request that is refused: enough for an answer of the right form. */
+static void test_refused_at_once(void **state)
+{
+    static const struct {
+        const char *text, *method, *path;
+    } cases[] = {
+        {"HEAD /api/x HTTP/1.1\r\nHost: a\r\nA\n\r\n", "HEAD", "/api/x"},
+        {"GET /api/x?%zz HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/api/x"},
+        {"GET /a%zz HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a"},
+        {"GET\n", "GET", ""},
+        {"\xff\n", "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_reader reader = {0};
+        enum http_result result;
+        (void)http_reader_feed(&reader, &settings, bytes_from_string(cases[i].text), &result);
+        assert_int_equal(result, HTTP_BAD);
+        expect_bytes(http_reader_method(&reader), cases[i].method);
+        expect_bytes(http_reader_path(&reader), cases[i].path);
+        http_reader_reset(&reader);
+    }
 }
 
 static void test_continue(void **state)
@@ -331,6 +401,14 @@ static void expect_route(const struct http_router *router, const char *method, c
     writer_free(&allow);
 }
 
+static void expect_allowed(const struct http_router *router, const char *path, const char *allowed)
+{
+    struct writer allow = {0};
+    http_router_allow(router, bytes_from_string(path), &allow);
+    expect_bytes(writer_bytes_written(&allow), allowed);
+    writer_free(&allow);
+}
+
 static void test_router(void **state)
 {
     static char ready[] = "ready", all[] = "all", one[] = "one", del[] = "del", any[] = "any",
@@ -346,7 +424,7 @@ static void test_router(void **state)
     http_router_add(router, NULL, "/any", handle, any);
     expect_route(router, "GET", "/readyz", "ready", NULL);
     expect_route(router, "HEAD", "/readyz", "ready", NULL);
-    expect_route(router, "POST", "/readyz", NULL, "GET, HEAD");
+    expect_route(router, "POST", "/readyz", NULL, "GET, HEAD, OPTIONS");
     expect_route(router, "GET", "/readyz/", NULL, "");
     expect_route(router, "GET", "/ready", NULL, "");
     expect_route(router, "GET", "/clients", NULL, "");
@@ -355,9 +433,15 @@ static void test_router(void **state)
     expect_route(router, "GET", "/clients/me", "me", NULL);
     expect_route(router, "GET", "/clients/x/7", "one", NULL);
     expect_route(router, "DELETE", "/clients/7", "del", NULL);
-    expect_route(router, "PUT", "/clients/7", NULL, "GET, HEAD, DELETE");
+    expect_route(router, "PUT", "/clients/7", NULL, "GET, HEAD, DELETE, OPTIONS");
+    expect_route(router, "PUT", "/clients/x/7", NULL, "GET, HEAD, DELETE, OPTIONS");
     expect_route(router, "FROB", "/any", "any", NULL);
-    expect_route(router, "OPTIONS", "*", NULL, "");
+    expect_allowed(router, "/clients/x/7", "GET, HEAD, DELETE, OPTIONS");
+    expect_allowed(router, "/any", "GET, HEAD, OPTIONS");
+    expect_allowed(router, "*", "GET, HEAD, DELETE, OPTIONS");
+    expect_allowed(router, "/", "OPTIONS");
+    expect_allowed(router, "/none", "");
+    expect_route(router, "GET", "/", NULL, "");
     http_router_destroy(&router);
     assert_null(router);
 }
@@ -371,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_limit_lowered_meanwhile),
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_router),
