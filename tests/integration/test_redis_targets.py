@@ -48,7 +48,7 @@ def test_the_documented_rights_are_enough(t):
     assert b.ready() and redis("ACL", "LOG") == [], redis("ACL", "LOG")
     redis("ACL", "SETUSER", "tracker", *more)
     for command in (["nodes"], ["clients"], ["get", other.id.decode()], ["shard", "x"], ["fsck"], ["fsck", "--repair"],
-                    ["config", "b"], ["ping"], ["kick", other.id.decode()]):
+                    ["config", "b"], ["ping"], ["shared"], ["shared", "set", "map.hold=1s"], ["kick", other.id.decode()]):
         done = t.run("trackerctl", "--redis", url, *command)
         assert done.returncode == 0, done
     assert redis("ACL", "LOG") == [], redis("ACL", "LOG")
