@@ -158,6 +158,7 @@ struct partition {
     bool restoring;       /* since the new epoch not all that it may lack has been put back */
     uint64_t restored_by; /* restoring: the last batch with any of it; 0: not all is sent */
     bool greeted;         /* at least once */
+    bool lost_when_ready; /* the link was, and nothing else has happened since */
     enum redis_refusal refusal;
     bool refused;    /* the last batch or hello was refused by Redis */
     bool unreadable; /* what is stored has a format that we do not understand */

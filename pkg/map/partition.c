@@ -160,10 +160,22 @@ static void rejoin_rooms(struct partition *partition)
     }
 }
 
+/* Whether Redis is as we left it when the link was lost: nobody has changed anything since its last
+ * answer, what was under way has not happened, and within a lease nobody took us for dead. Keys
+ * whose TTL ended are found by their renewal, as always. */
+static bool is_as_before(const struct partition *partition, uint64_t revision)
+{
+    uint64_t now = loop_now_ms(partition->map->loop);
+    return partition->lost_when_ready && partition->revision == revision &&
+           now - partition->renewed_ms < (uint64_t)partition->map->settings->lease;
+}
+
 static void welcome(struct partition *partition, const struct redis_reply *reply)
 {
     struct bytes epoch = reply->elements[1]->text;
     bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
+    bool same = !other && is_as_before(partition, bytes_decimal(reply->elements[2]->text));
+    partition->lost_when_ready = false;
     contact_answered(partition);
     partition->revision = bytes_decimal(reply->elements[2]->text);
     partition->link_number = bytes_decimal(reply->elements[3]->text);
@@ -174,13 +186,16 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     partition->unreadable = false;
     partition->restore_from_ms = 0;
     partition->state = PARTITION_READY;
-    partition->audit_due = true;
+    partition->audit_due = partition->audit_due || !same;
     partition->greeted = true;
     partition->restored_by = 0;
     if (other)
         begin_epoch(partition, epoch);
     batch_requeue(partition);
-    owned_unconfirm_all(partition);
+    if (same)
+        metrics_add(METRIC_RESTORES_SPARED, 1);
+    else
+        owned_unconfirm_all(partition);
     rejoin_rooms(partition);
     if (other)
         partition->restoring =
@@ -284,8 +299,10 @@ void partition_link_up(struct partition *partition)
 
 void partition_link_down(struct partition *partition)
 {
-    if (partition->state != PARTITION_AWAY)
+    if (partition->state != PARTITION_AWAY) {
         partition->down_ms = loop_now_ms(partition->map->loop);
+        partition->lost_when_ready = partition->state == PARTITION_READY;
+    }
     partition->state = PARTITION_AWAY;
     loop_timer_stop(partition->greet_timer);
     loop_timer_stop(partition->sweep_timer);

@@ -158,6 +158,7 @@ METRIC(REVISION, gauge, "revision", "", "Revision of the main space's first part
 METRIC(EVENTS, counter, "events_total", "", "Changes received from Redis.")
 METRIC(EVENT_MESSAGES, counter, "event_messages_total", "", "Messages that carried them.")
 METRIC(GAPS, counter, "gaps_total", "", "Gaps in the revisions that made a view read again.")
+METRIC(RESTORES_SPARED, counter, "restores_spared_total", "", "New connections to Redis, by partition, after which no entry was restored, as nothing had changed.")
 METRIC(SNAPSHOTS_DEFERRED, counter, "snapshots_deferred_total", "", "Readings of a snapshot that were put off, as one had just been begun or all front-ends have to read.")
 METRIC(SNAPSHOTS_SPARED, counter, "snapshots_spared_total", "", "Losses of the subscription after which no snapshot was read, as nothing had changed.")
 METRIC(EVENTS_OTHER_EPOCH, counter, "events_ignored_total", "reason=\"epoch\"", "Event messages that were passed over, by reason: of an epoch that is not the view's, or malformed.")

@@ -95,9 +95,11 @@ class Proxy:
         async def stop():
             self._server.close()
             self._cut(None)
-            for task in asyncio.all_tasks():
-                if task is not asyncio.current_task():
-                    task.cancel()
+            self._flow.set()
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         if self._thread.is_alive():
             self._call(stop())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -133,7 +135,8 @@ class Proxy:
                        else asyncio.open_connection(*target))
             from_target, session.upstream = await opening
             if not session.done:
-                await asyncio.gather(self._pass(reader, session.upstream), self._pass(from_target, writer))
+                await asyncio.gather(self._pass(reader, session.upstream), self._pass(from_target, writer),
+                                     return_exceptions=True)
         except (OSError, asyncio.CancelledError):
             pass
         finally:

@@ -29,6 +29,10 @@ local hold, since = tonumber(h[4] or 0), now - tonumber(h[5] or now)
 if since > tonumber(ARGV[12]) or since < 0 then
     hold = now + ARGV[5]
     call('HSET', KEYS[1], 'hold_until', integer(hold))
+elseif since > ARGV[12] * 2 / 3 and hold < now + ARGV[12] then
+    -- Leases may have ended only because nobody could renew them: time for that.
+    hold = now + ARGV[12]
+    call('HSET', KEYS[1], 'hold_until', integer(hold))
 end
 -- A clock that jumped back must not make a hold, leases and deadlines last longer than they may.
 if hold > now + ARGV[5] then

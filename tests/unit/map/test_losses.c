@@ -5,6 +5,7 @@
 #include "map/fixture.h"
 
 #include "map/view_private.h"
+#include "metrics/metrics.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 
@@ -168,6 +169,54 @@ static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* Nothing has changed: nothing is compared, and what follows is judged as ever. */
+static void test_a_short_loss_restores_nothing(void **state)
+{
+    struct world *world = *state;
+    struct map *map = world->fronts[0].map;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    int64_t restored = metrics_get(METRIC_RESTORED), spared = metrics_get(METRIC_RESTORES_SPARED);
+    redis_link_reset(map->link, "a test");
+    WAIT_UNTIL(world, metrics_get(METRIC_RESTORES_SPARED) == spared + 1);
+    assert_int_equal(client_update(world, &client, client.id, 1, "b"), MAP_OK);
+    assert_int_equal(metrics_get(METRIC_RESTORED), restored);
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(client.id), "state"), "b");
+    /* Somebody has changed something meanwhile: it is compared. */
+    redis_link_reset(map->link, "a test");
+    WORLD_REDIS(world, "HINCRBY", KEY("head"), "revision", "1");
+    WORLD_REDIS(world, "DEL", client_key(client.id));
+    WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", client_key(client.id), "state"), "b"));
+    assert_int_equal(metrics_get(METRIC_RESTORES_SPARED), spared + 1);
+    map_session_end(&client.session, true);
+}
+
+/* For most of a lease nobody could renew one: whose lease has ended by that renews it. */
+static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
+{
+    struct world *world = *state;
+    for (size_t i = 0; i < 2; i++)
+        front_silence(&world->fronts[i]);
+    WORLD_REDIS(world, "EVAL",
+                "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
+                "redis.call('HSET', KEYS[1], 'last', now - 50000, 'hold_until', '0', "
+                "'link:aaaaaaaaaaaa', '1 0', 'epoch', '0123456789abcdef', 'shared', '1') "
+                "redis.call('ZADD', KEYS[2], now - 10000, 'aaaaaaaaaaaa')",
+                "2", KEY("head"), KEY("nodes"));
+    WORLD_REDIS(world, "EVAL", script_sweep.source, "6", KEY("head"), KEY("nodes"),
+                KEY("deadlines"), KEY("node:aaaaaaaaaaaa"), KEY("members:aaaaaaaaaaaa"),
+                KEY("registered"), "0123456789abcdef", "aaaaaaaaaaaa", "1", "60000", "600000",
+                "1000", "10", "1000", "0", "1", "1", "60000");
+    WORLD_REDIS(world, "EVAL",
+                "local now = tonumber(redis.call('TIME')[1]) * 1000 "
+                "local hold = tonumber(redis.call('HGET', KEYS[1], 'hold_until')) - now "
+                "local lease = tonumber(redis.call('ZSCORE', KEYS[2], 'aaaaaaaaaaaa')) - now "
+                "return hold > 30000 and hold <= 61000 and lease > 30000 and 1 or 0",
+                "2", KEY("head"), KEY("nodes"));
+    assert_int_equal(world->reply_integer, 1);
+}
+
 /* Who comes back first after Redis stood still must not take the others for dead. */
 static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
 {
@@ -200,6 +249,8 @@ int main(void)
         TEST(test_an_expired_orphan_is_counted_once),
         TEST(test_a_view_finds_a_new_epoch_in_the_snapshot),
         TEST(test_hello_begins_the_hold_when_nobody_has_swept),
+        TEST(test_a_short_loss_restores_nothing),
+        TEST(test_a_stall_shorter_than_a_lease_ends_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
