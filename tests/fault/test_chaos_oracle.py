@@ -30,11 +30,17 @@ class Told:
         self.views = Views(self, self.oracle, self.bounds)
         self.rooms = Rooms(self)
         self.clients = []
+        self.watch = self
         self.view = self.views.open(Client("observer"), kind)
         self.view.whole(0, {})
 
     def now(self):
         return self.time
+
+    @staticmethod
+    def describe(_name):
+        """There is no Redis."""
+        return ""
 
     def there(self, name="x", text="1", home="b"):
         """A client that is there and seen."""

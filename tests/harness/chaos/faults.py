@@ -192,7 +192,6 @@ class Faults:
         links change so many seconds before the others, and writes go to the old one meanwhile."""
         old = self.world.master
         new = "two" if old == "one" else "one"
-        self.world.split = True
         what = "redis split" if events_first else "redis lagging" if lag else "redis changes"
         handle = self.run.disturbances.begin(what)
         self.busy += 1
@@ -214,6 +213,7 @@ class Faults:
                 self.run.after(3, lambda: self.world.replicate(old, new))
 
         def switch():
+            self.world.split = True
             self.world.point_to(new)
             if events_first:
                 self.world.cut_sessions(old, "pubsub")

@@ -63,9 +63,10 @@ class Oracle:
         """A client that was there was not shown from begin to end."""
         text = (f"{view} showed {subject.name} ({subject.client.name}) as gone from {begin:.2f} to {end:.2f}; it was "
                 f"there {[[round(at, 2) if at else None for at in times] for times in subject.times[-3:]]}, "
-                f"homes {subject.homes[-3:]}")
+                f"homes {subject.homes[-3:]}; " +
+                "".join(text for (name, since), text in view.details.items() if name == subject.name and since <= end))
         homes = {home for home in subject.homes_within(begin - self.bounds.after, end) if home}
-        own = [one for one in self.run.disturbances.all if one.scope and one.scope in homes
+        own = [one for one in self.run.disturbances.all if one.scope and (one.scope in homes or not homes)
                and one.begin <= begin + self.bounds.blink and one.end + self.bounds.own >= end]
         if own:
             self._measure("false offline, own front-end", end - begin, f"{text}: {own[-1].what} of {own[-1].scope}")

@@ -101,6 +101,26 @@ class RedisWatch:
             self.run.oracle.violate("opened again", subject.name, f"the entry {subject.name} ({subject.client.name}) "
                                     f"was opened anew ({before} → {since}) although it is there since {present:.2f}")
 
+    def describe(self, name):
+        """What Redis has of an entry now, in words; for what is found."""
+        redis = self.run.world.readable_redis()
+        if redis is None or name.startswith("@"):
+            return ""
+        data = name.encode("latin-1")
+        prefix = self.key("", name)[:-len(data) - 1]
+        try:
+            node, since, version, ttl, deadline = self._ask(redis, [
+                ("HGET", self.key("client", name), "node"), ("HGET", self.key("client", name), "since"),
+                ("HGET", self.key("client", name), "version"), ("PTTL", self.key("client", name)),
+                ("ZSCORE", prefix + b"deadlines", b"c:" + data)])
+            lists = [key for key in redis.keys(prefix.decode().replace("{", "[{]") + "node:*")
+                     if self._ask(redis, [("HEXISTS", key, data)])[0]]
+        except OSError:
+            return ""
+        listed = [self.names.get(key.rsplit(b":", 1)[1], key) for key in lists]
+        return (f"; Redis has it{'' if since else ' not'} with {self.names.get(node, node)}, since {since}, version "
+                f"{version}, ttl {ttl}, deadline {deadline}, listed by {listed}")
+
     # At the end.
 
     def contents(self, redis):

@@ -123,7 +123,7 @@ class Sync(Client):
         self.secret = self.received.secret
         self.ready = True
         self.resume_lost = None
-        self.subject.present(now)
+        self.subject.present(now, self.front_end)
         self.sent = dict(self.received.map.get(token, {}))
         self._set(now)
         self.served()

@@ -106,7 +106,7 @@ class Tracker(Client):
             self.subject.values.append(value)
         self.mine = True
         value.acknowledged = now
-        self.subject.present(now)
+        self.subject.present(now, self.front_end)
         if self.wanted == value.text and not self.closing:
             self.served()
 

@@ -70,8 +70,9 @@ class Subject:
 
     # Being there.
 
-    def present(self, now):
-        """It is known to be there: an answer said so."""
+    def present(self, now, home=None):
+        """It is known to be there: an answer said so. home: the front-end, where that is known."""
+        self.at_home(now, home)
         if not self.times or self.times[-1][1] is not None:
             self.times.append([now, None])
         self.ended = None

@@ -18,7 +18,8 @@ class User:
     def update(self, now):
         here = [device for device in self.devices if device.identified == "yes"]
         if here:
-            self.subject.present(now)
+            for device in here:
+                self.subject.present(now, device.front_end)
             text = "busy" if any(device.is_busy() for device in here) else "online"
             if not self.subject.values or self.subject.values[-1].text != text:
                 self.subject.want(text, now).acknowledged = now

@@ -40,6 +40,7 @@ class View:
         self.removed = {}  # name -> when
         self.absences = {}  # name -> since when it is missing
         self.appeared_at = {}  # names of nobody -> since when
+        self.details = {}  # of absences: what Redis had then
         self.returned = {}  # names of the gone that are shown again -> since when
         self.reported = set()
         self.ended = False
@@ -191,9 +192,16 @@ class Views:
                     if view.concerns(subject):
                         self._look_at(view, subject, now)
                 self._look_at_unknown(view, now)
+                self._look_at_absences(view, now)
                 for name, since in view.returned.items():
                     if now > since + self.bounds.stale:
                         self.oracle.returned(view, self.subjects[name], view.removed[name], now, True)
+
+    def _look_at_absences(self, view, now):
+        """So that it can be told from Redis why."""
+        for name, since in view.absences.items():
+            if now > since + 0.3 and (name, since) not in view.details and self.subjects[name].is_present():
+                view.details[name, since] = f"at {now:.2f}" + self.run.watch.describe(name)
 
     def _look_at(self, view, subject, now):
         is_seen = subject.name in view.names
