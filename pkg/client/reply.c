@@ -15,6 +15,7 @@ enum form {
 static const enum form forms[][4] = {
     [TRACKER_VERSIONED] = {FORM_SIZED_ID, FORM_ACK, FORM_ACK, FORM_NONE},
     [TRACKER_PLAIN] = {FORM_ACK, FORM_NONE, FORM_ACK, FORM_SIZED_TEXT},
+    [TRACKER_WIDE] = {FORM_ACK, FORM_NONE, FORM_ACK, FORM_LONG_TEXT},
     [TRACKER_2013] = {FORM_BARE_ID, FORM_ACK, FORM_ACK, FORM_ACK},
     [TRACKER_2014] = {FORM_ACK, FORM_NONE, FORM_ACK, FORM_LONG_TEXT},
 };
@@ -58,8 +59,9 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
         return failed(TRACKER_ERROR_LENGTH, "a negative length");
     if (len > max_text)
         return failed(TRACKER_ERROR_LIMIT, "a map over the limit");
-    reply->accepted = true;
-    reply->bytes = cursor_take(&cursor, len);
+    reply->accepted = len > 0;
+    if (len > 0)
+        reply->bytes = cursor_take(&cursor, len);
     return cursor.failed ? more() : message(sizeof len + len);
 }
 

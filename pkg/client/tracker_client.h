@@ -8,8 +8,8 @@
  * ignore SIGPIPE.
  *
  * A request is answered by exactly one callback, in the order of the requests: opened or map_text
- * by what they brought, everything else by replied. Two dialects have an Update without a reply
- * (PLAIN, 2014); for those there is no callback.
+ * by what they brought, everything else by replied. The dialects without ids have an Update without
+ * a reply (PLAIN, WIDE, 2014); for those there is no callback.
  *
  * With `reconnect` the client comes back after exponential backoff with full jitter, and takes its
  * entry up again with the newest state that was sent: by an Update of the same id, one version on,

@@ -1,5 +1,5 @@
 /*
- * The Tracker protocol's packets, read and written.
+ * The Tracker protocol's packets, read.
  *
  * Reading is strictly sequential: each check stands right after the last byte that it needs, so
  * that a message fed whole and fed byte by byte meets the same first error, and a length that
@@ -7,15 +7,7 @@
  */
 #include "codec/tracker.h"
 
-#include <assert.h>
-#include <string.h>
-
-#define PROTOCOL_VERSION 0x01
-#define ACK              0x01
-#define REFUSAL          0x00
-#define BYTE_MAX         255 /* what a one-byte length can say */
-#define WIDTH_DOCUMENT   1   /* bytes of a length, and of a version */
-#define WIDTH_ORIGINAL   8
+#include "codec/tracker_private.h"
 
 /* One attempt to read one message. A step returns false at its first error, and also when bytes
  * are missing; then error is NONE. */
@@ -49,7 +41,7 @@ static bool read_bytes(struct reading *reading, size_t len, struct bytes *range)
 /* A length or a version: a byte, or eight with a sign. */
 static bool read_number(struct reading *reading, size_t width, uint64_t *value)
 {
-    *value = width == WIDTH_ORIGINAL ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
+    *value = width == WIDTH_LONG ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
     if (reading->cursor.failed)
         return false;
     if (*value > INT64_MAX)
@@ -157,7 +149,7 @@ static bool read_versioned(struct reading *reading)
     case TRACKER_CLOSE:
         return read_versioned_close(reading);
     case TRACKER_UPDATE:
-        return read_update(reading, WIDTH_DOCUMENT);
+        return read_update(reading, WIDTH_BYTE);
     default:
         return fail(reading, TRACKER_ERROR_TYPE, "a type that only the server sends");
     }
@@ -191,7 +183,7 @@ static bool read_plain(struct reading *reading, enum tracker_update_form form)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
-        return read_state(reading, WIDTH_DOCUMENT);
+        return read_state(reading, WIDTH_BYTE);
     case TRACKER_UPDATE:
         return read_plain_update(reading, form);
     default:
@@ -203,19 +195,59 @@ static bool read_original(struct reading *reading, enum tracker_dialect dialect)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
-        return read_state(reading, WIDTH_ORIGINAL);
+        return read_state(reading, WIDTH_LONG);
     case TRACKER_CLOSE:
-        return dialect == TRACKER_2014 || read_id(reading, WIDTH_ORIGINAL);
+        return dialect == TRACKER_2014 || read_id(reading, WIDTH_LONG);
     case TRACKER_UPDATE:
-        return dialect == TRACKER_2014 ? read_state(reading, WIDTH_ORIGINAL)
-                                       : read_update(reading, WIDTH_ORIGINAL);
+        return dialect == TRACKER_2014 ? read_state(reading, WIDTH_LONG)
+                                       : read_update(reading, WIDTH_LONG);
     default:
         return true; /* Get */
     }
 }
 
-/* The first byte of a connection. Whether 2A is VERSIONED or PLAIN, the second byte tells. */
-static bool settle_magic(struct reading *reading, enum tracker_dialect original,
+/* WIDE Update: as read_plain_update, with eight bytes for each of the lengths. */
+static bool read_wide_update(struct reading *reading, enum tracker_update_form form)
+{
+    uint64_t first;
+    uint64_t second;
+    if (!read_number(reading, WIDTH_LONG, &first))
+        return false;
+    if (form == TRACKER_FORM_OUTER && first < WIDTH_LONG)
+        return fail(reading, TRACKER_ERROR_LENGTH, "an Update without content");
+    if (form == TRACKER_FORM_PLAIN || first < WIDTH_LONG)
+        return check_state_length(reading, first) &&
+               read_bytes(reading, first, &reading->message.state);
+
+    const struct cursor content = reading->cursor;
+    if (!check_state_length(reading, first - WIDTH_LONG))
+        return false;
+    second = cursor_u64(&reading->cursor);
+    if (reading->cursor.failed)
+        return false;
+    if (second == first - WIDTH_LONG)
+        return read_bytes(reading, second, &reading->message.state);
+    if (form == TRACKER_FORM_OUTER)
+        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
+    reading->cursor = content;
+    return check_state_length(reading, first) &&
+           read_bytes(reading, first, &reading->message.state);
+}
+
+static bool read_wide(struct reading *reading, enum tracker_update_form form)
+{
+    switch (reading->message.type) {
+    case TRACKER_OPEN:
+        return read_state(reading, WIDTH_LONG);
+    case TRACKER_UPDATE:
+        return read_wide_update(reading, form);
+    default:
+        return true; /* Close and Get end with their type */
+    }
+}
+
+/* The first byte of a connection. Whether 2A is VERSIONED or PLAIN, the bytes behind it decide. */
+static bool settle_magic(struct reading *reading, const struct tracker_options *options,
                          enum tracker_dialect *dialect)
 {
     uint8_t magic;
@@ -223,13 +255,16 @@ static bool settle_magic(struct reading *reading, enum tracker_dialect original,
         return false;
     if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL)
         return fail(reading, TRACKER_ERROR_MAGIC, "neither magic number");
-    *dialect = magic == TRACKER_MAGIC_ORIGINAL ? original : TRACKER_UNKNOWN;
+    if (magic == TRACKER_MAGIC_ORIGINAL)
+        *dialect = options->original;
+    else
+        *dialect = options->wide ? TRACKER_WIDE : TRACKER_UNKNOWN;
     return true;
 }
 
 static bool check_magic(struct reading *reading, enum tracker_dialect dialect)
 {
-    const bool document = dialect == TRACKER_VERSIONED || dialect == TRACKER_PLAIN;
+    const bool document = tracker_has_document_magic(dialect);
     uint8_t magic;
     if (!read_byte(reading, &magic))
         return false;
@@ -238,22 +273,32 @@ static bool check_magic(struct reading *reading, enum tracker_dialect dialect)
     return true;
 }
 
+/* What `2A byte` begins. `2A 01` is VERSIONED, or a PLAIN Close if the next message's magic
+ * follows, which is no type. */
+static bool settle_document(struct reading *reading, uint8_t byte, enum tracker_dialect *dialect)
+{
+    struct cursor next = reading->cursor;
+    if (byte > TRACKER_ALL)
+        return fail(reading, TRACKER_ERROR_VERSION, "neither a known version nor a type");
+    *dialect = TRACKER_PLAIN;
+    if (byte == PROTOCOL_VERSION && cursor_u8(&next) != TRACKER_MAGIC_DOCUMENT)
+        *dialect = TRACKER_VERSIONED;
+    return true;
+}
+
 /* Magic, version where there is one, and type; settles the dialect of a first message. */
-static bool read_header(struct reading *reading, enum tracker_dialect original,
+static bool read_header(struct reading *reading, const struct tracker_options *options,
                         enum tracker_dialect *dialect)
 {
     uint8_t byte;
-    if (*dialect == TRACKER_UNKNOWN ? !settle_magic(reading, original, dialect)
+    if (*dialect == TRACKER_UNKNOWN ? !settle_magic(reading, options, dialect)
                                     : !check_magic(reading, *dialect))
         return false;
     if (!read_byte(reading, &byte))
         return false;
-    if (*dialect == TRACKER_UNKNOWN) {
-        if (byte > TRACKER_ALL)
-            return fail(reading, TRACKER_ERROR_VERSION, "neither a known version nor a type");
-        *dialect = byte == PROTOCOL_VERSION ? TRACKER_VERSIONED : TRACKER_PLAIN;
-    }
-    if (*dialect != TRACKER_PLAIN) {
+    if (*dialect == TRACKER_UNKNOWN && !settle_document(reading, byte, dialect))
+        return false;
+    if (tracker_has_version(*dialect)) {
         if (byte != PROTOCOL_VERSION)
             return fail(reading, TRACKER_ERROR_VERSION, "an unknown version");
         if (!read_byte(reading, &byte))
@@ -272,6 +317,8 @@ static bool read_content(struct reading *reading, const struct tracker_options *
         return read_versioned(reading);
     if (dialect == TRACKER_PLAIN)
         return read_plain(reading, options->update_form);
+    if (dialect == TRACKER_WIDE)
+        return read_wide(reading, options->update_form);
     return read_original(reading, dialect);
 }
 
@@ -306,13 +353,19 @@ struct tracker_result tracker_read(struct bytes input, const struct tracker_opti
         .limits = options->limits,
     };
     enum tracker_dialect settled = *dialect;
-    const bool done = read_header(&reading, options->original, &settled) &&
-                      read_content(&reading, options, settled);
+    const bool done =
+        read_header(&reading, options, &settled) && read_content(&reading, options, settled);
     if (done) {
         *dialect = settled;
         *message = reading.message;
     }
     return result_of(&reading, done, input, acks);
+}
+
+bool tracker_is_close_at_end(struct bytes input, enum tracker_dialect dialect)
+{
+    static const uint8_t close[] = {TRACKER_MAGIC_DOCUMENT, TRACKER_CLOSE};
+    return dialect == TRACKER_UNKNOWN && bytes_equal(input, (struct bytes){close, sizeof close});
 }
 
 /* The entries of an Update all must use up its content exactly. */
@@ -342,14 +395,14 @@ static bool read_push_all(struct reading *reading, struct tracker_push *push)
 static bool read_push(struct reading *reading, struct tracker_push *push)
 {
     enum tracker_dialect dialect = TRACKER_VERSIONED;
-    if (!read_header(reading, TRACKER_UNKNOWN, &dialect))
+    if (!read_header(reading, NULL, &dialect))
         return false;
     push->type = reading->message.type;
     if (push->type == TRACKER_ALL)
         return read_push_all(reading, push);
     if (push->type != TRACKER_UPDATE)
         return fail(reading, TRACKER_ERROR_TYPE, "a type that only clients send");
-    if (!read_update(reading, WIDTH_DOCUMENT))
+    if (!read_update(reading, WIDTH_BYTE))
         return false;
     push->version = (uint8_t)reading->message.version;
     push->id = reading->message.id;
@@ -381,175 +434,4 @@ bool tracker_all_next(struct bytes *entries, uint8_t *version, struct bytes *id,
         return false;
     *entries = (struct bytes){cursor.at, cursor_left(&cursor)};
     return true;
-}
-
-/* A length and its bytes. What a one-byte length cannot say fails the writer. */
-static void write_sized(struct writer *to, size_t width, struct bytes bytes)
-{
-    if (width == WIDTH_ORIGINAL)
-        writer_u64(to, bytes.len);
-    else if (bytes.len > BYTE_MAX)
-        to->failed = true;
-    else
-        writer_u8(to, (uint8_t)bytes.len);
-    writer_bytes(to, bytes);
-}
-
-static void write_length(struct writer *to, size_t len)
-{
-    if (len > BYTE_MAX)
-        to->failed = true;
-    writer_u8(to, (uint8_t)len);
-}
-
-void tracker_write_ack(struct writer *to, bool accepted)
-{
-    writer_u8(to, accepted ? ACK : REFUSAL);
-}
-
-void tracker_write_id(struct writer *to, enum tracker_dialect dialect, struct bytes id)
-{
-    if (dialect == TRACKER_VERSIONED)
-        write_sized(to, WIDTH_DOCUMENT, id);
-    else if (dialect == TRACKER_2013)
-        writer_bytes(to, id);
-    else
-        tracker_write_ack(to, true);
-}
-
-bool tracker_fits(struct bytes id, struct bytes state)
-{
-    /* One entry and the map's version in an Update all. */
-    return id.len > 0 && id.len < BYTE_MAX && state.len < BYTE_MAX &&
-           1 + tracker_entry_size(id, state) <= BYTE_MAX;
-}
-
-size_t tracker_entry_size(struct bytes id, struct bytes state)
-{
-    return 3 + id.len + state.len;
-}
-
-void tracker_write_update_one(struct writer *to, uint8_t version, struct bytes id,
-                              struct bytes state)
-{
-    assert(tracker_fits(id, state));
-    tracker_write_update(to, TRACKER_VERSIONED, id, version, state);
-}
-
-struct tracker_all tracker_all_begin(struct writer *to, uint8_t map_version)
-{
-    const struct tracker_all all = {.start = to->len};
-    const uint8_t header[] = {TRACKER_MAGIC_DOCUMENT, PROTOCOL_VERSION, TRACKER_ALL, 0,
-                              map_version};
-    writer_bytes(to, (struct bytes){header, sizeof header});
-    return all;
-}
-
-bool tracker_all_has_room(const struct writer *to, const struct tracker_all *all, struct bytes id,
-                          struct bytes state)
-{
-    const size_t content = to->len - all->start - TRACKER_PUSH_HEADER;
-    return content + tracker_entry_size(id, state) <= BYTE_MAX;
-}
-
-void tracker_all_entry(struct writer *to, uint8_t version, struct bytes id, struct bytes state)
-{
-    writer_u8(to, version);
-    write_sized(to, WIDTH_DOCUMENT, id);
-    write_sized(to, WIDTH_DOCUMENT, state);
-}
-
-void tracker_all_end(struct writer *to, const struct tracker_all *all)
-{
-    if (to->failed)
-        return;
-    const size_t content = to->len - all->start - TRACKER_PUSH_HEADER;
-    assert(content <= BYTE_MAX);
-    to->data[all->start + TRACKER_PUSH_HEADER - 1] = (uint8_t)content;
-}
-
-void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], size_t count)
-{
-    writer_u8(to, '{');
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            writer_string(to, ", ");
-        writer_bytes(to, pairs[i][0]);
-        writer_u8(to, '=');
-        writer_bytes(to, pairs[i][1]);
-    }
-    writer_u8(to, '}');
-}
-
-void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, struct bytes text)
-{
-    if (dialect == TRACKER_2014)
-        write_sized(to, WIDTH_ORIGINAL, text);
-    else if (dialect == TRACKER_2013)
-        tracker_write_ack(to, true);
-    else if (text.len > BYTE_MAX)
-        writer_u8(to, 0);
-    else
-        write_sized(to, WIDTH_DOCUMENT, text);
-}
-
-static void write_header(struct writer *to, enum tracker_dialect dialect, enum tracker_type type)
-{
-    const bool document = dialect == TRACKER_VERSIONED || dialect == TRACKER_PLAIN;
-    writer_u8(to, document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL);
-    if (dialect != TRACKER_PLAIN)
-        writer_u8(to, PROTOCOL_VERSION);
-    writer_u8(to, (uint8_t)type);
-}
-
-void tracker_write_open(struct writer *to, enum tracker_dialect dialect, struct bytes state)
-{
-    write_header(to, dialect, TRACKER_OPEN);
-    if (dialect == TRACKER_VERSIONED)
-        write_length(to, state.len + 1);
-    write_sized(
-        to, dialect == TRACKER_2013 || dialect == TRACKER_2014 ? WIDTH_ORIGINAL : WIDTH_DOCUMENT,
-        state);
-}
-
-void tracker_write_close(struct writer *to, enum tracker_dialect dialect, struct bytes id)
-{
-    write_header(to, dialect, TRACKER_CLOSE);
-    if (dialect == TRACKER_VERSIONED) {
-        write_length(to, id.len + 1);
-        write_sized(to, WIDTH_DOCUMENT, id);
-    } else if (dialect == TRACKER_2013) {
-        write_sized(to, WIDTH_ORIGINAL, id);
-    }
-}
-
-void tracker_write_update(struct writer *to, enum tracker_dialect dialect, struct bytes id,
-                          uint64_t version, struct bytes state)
-{
-    write_header(to, dialect, TRACKER_UPDATE);
-    switch (dialect) {
-    case TRACKER_VERSIONED:
-        write_length(to, tracker_entry_size(id, state));
-        tracker_all_entry(to, (uint8_t)version, id, state);
-        break;
-    case TRACKER_PLAIN:
-        write_length(to, state.len + 1);
-        write_sized(to, WIDTH_DOCUMENT, state);
-        break;
-    case TRACKER_2013:
-        writer_u64(to, 3 * WIDTH_ORIGINAL + id.len + state.len);
-        writer_u64(to, version);
-        write_sized(to, WIDTH_ORIGINAL, id);
-        write_sized(to, WIDTH_ORIGINAL, state);
-        break;
-    default:
-        write_sized(to, WIDTH_ORIGINAL, state);
-    }
-}
-
-void tracker_write_get(struct writer *to, enum tracker_dialect dialect)
-{
-    if (dialect == TRACKER_VERSIONED)
-        to->failed = true;
-    write_header(to, dialect, TRACKER_ALL);
 }

@@ -22,6 +22,7 @@ enum tracker_dialect {
     TRACKER_UNKNOWN,   /* nothing has been read yet */
     TRACKER_VERSIONED, /* 2A 01: one-byte lengths, ids and versions (the versioned document) */
     TRACKER_PLAIN,     /* 2A: one-byte lengths, no ids (the plain document) */
+    TRACKER_WIDE,      /* 2A: PLAIN with eight-byte lengths, as that document's text says */
     TRACKER_2013,      /* 42 01: eight-byte lengths; Open replies an id */
     TRACKER_2014       /* 42 01: eight-byte lengths; Open replies 01, Get has a map text */
 };
@@ -29,7 +30,7 @@ enum tracker_dialect {
 enum tracker_type { TRACKER_OPEN = 0, TRACKER_CLOSE = 1, TRACKER_UPDATE = 2, TRACKER_ALL = 3 };
 
 /* How a PLAIN Update is framed: `2A 02 L n state`, or `2A 02 n state`. AUTO: outer when the first
- * content byte is L - 1. */
+ * content byte is L - 1. In WIDE, when the first eight are L - 8. */
 enum tracker_update_form { TRACKER_FORM_AUTO, TRACKER_FORM_OUTER, TRACKER_FORM_PLAIN };
 
 struct tracker_limits {
@@ -40,6 +41,7 @@ struct tracker_limits {
 struct tracker_options {
     struct tracker_limits limits;
     enum tracker_dialect original; /* TRACKER_2013 or TRACKER_2014, for magic 42 */
+    bool wide;                     /* magic 2A is WIDE; else VERSIONED or PLAIN */
     enum tracker_update_form update_form;
 };
 
@@ -75,11 +77,14 @@ struct tracker_result {
  * Reads one message. dialect: in and out; it is settled by the first whole message and never
  * changes after; message is written with TRACKER_MESSAGE only. Between messages of VERSIONED any
  * number of 01 bytes (a client's answer to a push) is consumed. `2A 01` as the first bytes waits
- * for more, as VERSIONED has a third byte; the caller that knows the peer has ended may take it as
- * a PLAIN Close.
+ * for a third: 2A is the next message's magic, and the two were a PLAIN Close; anything else is
+ * VERSIONED's type.
  */
 struct tracker_result tracker_read(struct bytes input, const struct tracker_options *options,
                                    enum tracker_dialect *dialect, struct tracker_message *message);
+
+/* Whether that unread input, with nothing to follow it, is a PLAIN Close as the first message. */
+bool tracker_is_close_at_end(struct bytes input, enum tracker_dialect dialect);
 
 /*
  * Replies and pushes, appended. What the dialect has no bytes for (over a one-byte length, a Get
@@ -105,10 +110,11 @@ bool tracker_all_has_room(const struct writer *to, const struct tracker_all *all
                           struct bytes state);
 void tracker_all_entry(struct writer *to, uint8_t version, struct bytes id, struct bytes state);
 void tracker_all_end(struct writer *to, const struct tracker_all *all);
-/* The map text of PLAIN and 2014: "{id1=state1, id2=state2}", from pairs sorted by the caller. */
+/* The map text of PLAIN, WIDE and 2014: "{id1=state1, id2=state2}", from pairs sorted by the
+ * caller. */
 void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], size_t count);
 /* That text as a Get reply: framed by one byte (PLAIN; the single byte 00 when over 255), or by
- * eight (2014); 2013 has only 01. */
+ * eight (WIDE, 2014); 2013 has only 01. */
 void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, struct bytes text);
 
 /* The client's side: requests (used by tools, tests and the client library). version is the

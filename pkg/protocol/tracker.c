@@ -333,6 +333,7 @@ static struct tracker_options options_of(const struct tracker_settings *settings
     return (struct tracker_options){
         .limits = {.max_state = (size_t)settings->max_state, .max_id = (size_t)settings->max_id},
         .original = settings->original == 0 ? TRACKER_2013 : TRACKER_2014,
+        .wide = settings->form == TRACKER_FORM_SETTING_WIDE,
         .update_form = (enum tracker_update_form)settings->update_form,
     };
 }
@@ -359,6 +360,7 @@ static bool take_one(struct tracker_session *session, struct bytes *input)
         take_message(session, &message);
         return true;
     }
+    session->is_lone_close = tracker_is_close_at_end(*input, dialect);
     conn_set_input_limit(session->conn,
                          (size_t)(settings->max_state + settings->max_id) + HEADERS_MAX);
     return false;
@@ -378,10 +380,15 @@ static void on_drained(void *arg)
     push_drained(arg);
 }
 
-/* `2A 01` and the end is a Close of the plain dialect as the first message: of nothing. */
 static void on_ended(void *arg)
 {
-    session_end(arg, CONN_CLOSE_PEER);
+    static const struct tracker_message lone_close = {.type = TRACKER_CLOSE};
+    struct tracker_session *session = arg;
+    if (session->dialect == TRACKER_UNKNOWN && session->is_lone_close) {
+        session->dialect = TRACKER_PLAIN;
+        take_message(session, &lone_close);
+    }
+    session_end(session, CONN_CLOSE_PEER);
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)

@@ -21,6 +21,7 @@
 
 struct tracker_settings {
     int original;              /* tracker.original: 0 is 2013, 1 is 2014 */
+    int form;                  /* tracker.form: enum tracker_form_setting */
     bool consistent_get;       /* tracker.consistent_get: a Get asks Redis how far it is */
     int push;                  /* tracker.push: enum tracker_push_setting */
     int64_t push_all_interval; /* tracker.push_all_interval, ms between two closes' Update alls */
@@ -37,6 +38,7 @@ struct tracker_settings {
 };
 extern const struct config_module tracker_config;
 
+enum tracker_form_setting { TRACKER_FORM_SETTING_PLAIN, TRACKER_FORM_SETTING_WIDE };
 enum tracker_push_setting { TRACKER_PUSH_AUTO, TRACKER_PUSH_ON, TRACKER_PUSH_OFF };
 
 struct tracker_service;

@@ -74,17 +74,23 @@ static struct frame *encode(struct map_view *view, enum tracker_dialect dialect)
     return frame;
 }
 
+/* WIDE and 2014 have eight bytes for the text's length. */
+static bool has_long_text(const struct tracker_session *session)
+{
+    return session->dialect == TRACKER_WIDE || session->dialect == TRACKER_2014;
+}
+
 /* What says that there is no text: a length of 0, which no map's text has. */
 static void send_none(struct tracker_session *session)
 {
     static const uint8_t none[8];
-    conn_send(session->conn, (struct bytes){none, session->dialect == TRACKER_2014 ? 8 : 1});
+    conn_send(session->conn, (struct bytes){none, has_long_text(session) ? sizeof none : 1});
 }
 
 static void send_text(struct tracker_session *session, struct map_view *view)
 {
     struct audience *audience = session->port->audience;
-    int which = session->dialect == TRACKER_2014;
+    int which = has_long_text(session);
     struct frame **text = &audience->texts[which];
     if (session->dialect == TRACKER_PLAIN && is_too_long(audience, view)) {
         send_none(session);

@@ -66,7 +66,7 @@ struct audience {
     struct frame *all;          /* the last small map, with its generation and version */
     uint64_t all_generation;
     uint8_t all_version;
-    struct frame *texts[2]; /* the last answers to Get: PLAIN, 2014 */
+    struct frame *texts[2]; /* the last answers to Get: PLAIN; WIDE and 2014 */
     uint64_t texts_generation[2];
     struct turn turn;
     struct writer scratch;
@@ -158,9 +158,10 @@ struct tracker_session {
     uint8_t push;                  /* enum push_state */
     uint8_t end;                   /* STOP_ENDING: enum conn_close_reason */
     uint8_t map_version;           /* of the last whole map */
-    bool has_map_version;
-    bool ended;   /* the connection has been told to close */
-    bool no_user; /* ids of the form of a user's are not its to bring */
+    bool has_map_version : 1;
+    bool ended : 1;         /* the connection is being closed */
+    bool is_lone_close : 1; /* what it has sent is a Close if nothing more follows */
+    bool no_user : 1;       /* ids of the form of a user's are not its to bring */
 };
 
 /* tracker.c */

@@ -11,6 +11,10 @@
 static const struct config_setting table[] = {
     TRACKER(original, CONFIG_ENUM, "2013", CONFIG_LISTENER, 0, 0, "2013|2014",
             "Which of the two original programs clients with the magic number 42 hex expect."),
+    TRACKER(form, CONFIG_ENUM, "plain", CONFIG_LISTENER, 0, 0, "plain|wide",
+            "Lengths of clients with the magic number 42 decimal: one byte, or, for clients of the "
+            "plain dialect that follow its document's text, eight (wide: no other dialect with "
+            "this magic number is spoken there)."),
     TRACKER(consistent_get, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
             "Ask Redis at each Get how far it is, so that writes acknowledged at other front-ends "
             "are included."),

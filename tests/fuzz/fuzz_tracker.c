@@ -34,6 +34,7 @@ static struct tracker_options choose_options(uint8_t choice)
     struct tracker_options options = {
         .limits = {.max_state = choice & 8 ? 9 : 65536, .max_id = choice & 8 ? 7 : 255},
         .original = choice & 1 ? TRACKER_2014 : TRACKER_2013,
+        .wide = choice & 16,
         .update_form = (choice >> 1) & 3,
     };
     if (options.update_form > TRACKER_FORM_PLAIN)
@@ -135,6 +136,14 @@ static struct tracker_result read_one(struct heard *heard, struct bytes window,
     return result;
 }
 
+/* A Close that the end of the stream would make one leaves nothing behind that is a message. */
+static void require_close_at_end(const struct heard *heard, struct bytes left)
+{
+    if (!tracker_is_close_at_end(left, heard->dialect))
+        return;
+    REQUIRE(heard->dialect == TRACKER_UNKNOWN && heard->messages.len == 0 && left.len == 2);
+}
+
 static struct heard hear(struct bytes stream, const struct tracker_options *options, size_t chunk)
 {
     struct heard heard = {0};
@@ -147,6 +156,7 @@ static struct heard hear(struct bytes stream, const struct tracker_options *opti
             result = read_one(&heard, window, options);
             heard.consumed += result.consumed;
             heard.error = result.error;
+            require_close_at_end(&heard, window);
         } while (result.outcome == TRACKER_MESSAGE);
     }
     return heard;

@@ -6,8 +6,8 @@ from . import certificates
 from .context import Context
 from .process import logfmt
 from .resp import RedisError
-from .tracker import Original2014, Original2013, Plain, Push, Versioned, packets
+from .tracker import Original2014, Original2013, Plain, Push, Versioned, Wide, packets
 from .waiting import SCALE, scaled, wait_until
 
 __all__ = ["Context", "certificates", "Original2014", "Original2013", "Plain", "Push", "RedisError", "SCALE",
-           "Versioned", "logfmt", "packets", "scaled", "wait_until"]
+           "Versioned", "Wide", "logfmt", "packets", "scaled", "wait_until"]

@@ -45,6 +45,24 @@ class packets:
         def update_without_outer(state):
             return b"\x2a\x02" + bytes([len(state)]) + state
 
+    class wide:
+        """The plain document as its text reads: eight bytes for each length."""
+
+        @staticmethod
+        def open(state):
+            return b"\x2a\x00" + struct.pack(">q", len(state)) + state
+
+        close = b"\x2a\x01"
+        get = b"\x2a\x03"
+
+        @staticmethod
+        def update(state):
+            return b"\x2a\x02" + struct.pack(">qq", 8 + len(state), len(state)) + state
+
+        @staticmethod
+        def update_without_outer(state):
+            return b"\x2a\x02" + struct.pack(">q", len(state)) + state
+
     class original:
         """Both original programs; the 2014 one's Update and Close carry no id."""
 
@@ -282,6 +300,29 @@ class Plain(Client):
         self.send(packets.plain.get)
         length = self.take(1)[0]
         return self.take(length) if length else None
+
+    def get(self):
+        return parse_map_text(self.get_text())
+
+
+class Wide(Client):
+    """The plain dialect with lengths of eight bytes (tracker.form = wide)."""
+
+    def open(self, state):
+        self.send(packets.wide.open(state))
+        answer = self.take(1)
+        assert answer == b"\x01", answer
+
+    def update(self, state):
+        self.send(packets.wide.update(state))
+
+    def close(self):
+        self.send(packets.wide.close)
+        return self.take(1) == b"\x01"
+
+    def get_text(self):
+        self.send(packets.wide.get)
+        return self.take(struct.unpack(">q", self.take(8))[0])
 
     def get(self):
         return parse_map_text(self.get_text())

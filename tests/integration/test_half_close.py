@@ -29,4 +29,14 @@ def test_many_requests_are_all_answered(t):
 
 
 def test_a_close_of_nothing(t):
-    assert say_and_read(t, t.frontend(), packets.plain.close) == b""
+    """2A 01 and the end are the plain dialect's Close as the only message; so are they with
+    eight-byte lengths."""
+    assert say_and_read(t, t.frontend(), packets.plain.close) == b"\x01"
+    wide = t.frontend(listen=("tracker=127.0.0.1:0,form=wide",))
+    assert say_and_read(t, wide, packets.wide.close) == b"\x01"
+
+
+def test_half_a_message_is_no_close(t):
+    frontend = t.frontend()
+    for half in (b"\x2a", b"\x2a\x01\x01", b"\x2a\x01\x00\x05"):
+        assert say_and_read(t, frontend, half) == b""

@@ -1,7 +1,7 @@
 """Each dialect against the others, in one map."""
 import struct
 
-from harness import Original2013, Original2014, Plain, Versioned, packets
+from harness import Original2013, Original2014, Plain, Versioned, Wide, packets
 
 LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "web=127.0.0.1:0")
 
@@ -53,6 +53,7 @@ def test_plain_close_first_closes_nothing(t):
     client = t.raw(frontend)
     client.send(packets.plain.close)
     client.socket.shutdown(1)
+    assert client.take(1) == b"\x01"
     assert client.closed()
     assert watcher.update(watcher.id, 1, b"still there")
 
@@ -66,6 +67,70 @@ def test_plain_map_too_large_for_its_reply(t):
     client.open(b"a")
     client.send(packets.plain.get)
     assert client.take(1) == b"\x00"
+
+
+def test_plain_close_first_and_more(t):
+    """The magic number of the next message shows that 2A 01 was a Close, in whatever pieces."""
+    frontend = t.frontend()
+    for behind in (packets.plain.get, packets.plain.close + packets.plain.get):
+        for cut in range(1, 2 + len(behind)):
+            stream = packets.plain.close + behind
+            client = t.raw(frontend)
+            client.send(stream[:cut])
+            client.send(stream[cut:])
+            expected = b"\x01" * (len(stream) // 2 - 1) + b"\x02{}"
+            assert client.take(len(expected)) == expected
+            client.drop()
+
+
+def test_wide(t):
+    """One connection in the plain dialect, one with eight-byte lengths: the same replies, the same map."""
+    frontend = t.frontend(listen=("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,form=wide", "web=127.0.0.1:0"))
+    watcher = watcher_of(t, frontend)
+    for dialect, index in ((Plain, 0), (Wide, 1)):
+        client = t.connect(frontend, dialect, index=index)
+        client.open(b"abc")
+        client.update(b"def")
+        assert sorted(client.get().values()) == [b"def", b"watcher"]
+        watcher.wait_for_map(lambda states: b"def" in states.values())
+        client.open(b"ghi")
+        assert sorted(client.get().values()) == [b"ghi", b"watcher"]
+        assert client.close() and client.close(), "a Close of nothing is answered 01, too"
+        assert list(client.get().values()) == [b"watcher"]
+        watcher.wait_for_map(lambda states: b"ghi" not in states.values())
+    client = t.connect(frontend, Wide, index=1)
+    client.open(b"x" * 300)
+    client.update(b"y" * 70)
+    client.open(b"z" * 300)
+    assert sorted(client.get().values()) == [b"watcher", b"z" * 300], "a map of any size"
+
+
+def test_wide_updates_without_an_outer_length(t):
+    frontend = t.frontend(listen=("tracker=127.0.0.1:0,form=wide", "tracker=127.0.0.1:0,form=wide,update_form=plain"))
+    framed = struct.pack(">q", 2) + b"gh"
+    for index, looks_framed in ((0, b"gh"), (1, framed)):
+        client = t.connect(frontend, Wide, index=index)
+        for state in (b"first", b"of eight", b""):
+            client.send(packets.wide.update_without_outer(state))
+            assert state in client.get().values()
+        client.send(packets.wide.update_without_outer(framed))
+        assert looks_framed in client.get().values()
+        client.drop()
+
+
+def test_wide_in_any_split(t):
+    frontend = t.frontend(listen=("tracker=127.0.0.1:0,form=wide",))
+    stream = (packets.wide.close + packets.wide.open(b"abc") + packets.wide.update(b"abcd") + packets.wide.get
+              + packets.wide.update_without_outer(b"eight by") + packets.wide.get + packets.wide.close)
+    for piece in (1, 3, 7, 8, 11, len(stream)):
+        client = t.raw(frontend)
+        for at in range(0, len(stream), piece):
+            client.send(stream[at:at + piece])
+        assert client.take(2) == b"\x01\x01"
+        assert client.take(8 + 9 + 5)[-6:] == b"=abcd}"
+        assert client.take(8 + 9 + 9)[-10:] == b"=eight by}"
+        assert client.take(1) == b"\x01"
+        client.drop()
 
 
 def test_2013(t):

@@ -319,7 +319,8 @@ static inline void scene_begin(struct scene *scene, enum tracker_dialect dialect
         .loop = scene->loop,
         .fd = -1,
         .options = {.limits = {.max_state = 65536, .max_id = 255},
-                    .original = dialect == TRACKER_2014 ? TRACKER_2014 : TRACKER_2013},
+                    .original = dialect == TRACKER_2014 ? TRACKER_2014 : TRACKER_2013,
+                    .wide = dialect == TRACKER_WIDE},
     };
     peer_listen(&scene->peer);
     peer_serve(&scene->peer);

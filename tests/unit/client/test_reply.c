@@ -32,6 +32,10 @@ static const struct row good[] = {
     {TRACKER_PLAIN, TRACKER_CLIENT_CLOSE, B("\x01"), true, NOTHING},
     {TRACKER_PLAIN, TRACKER_CLIENT_GET, B("\17{e=f, c=d, a=b}"), true, B("{e=f, c=d, a=b}")},
     {TRACKER_PLAIN, TRACKER_CLIENT_GET, B("\x00"), false, NOTHING},
+    {TRACKER_WIDE, TRACKER_CLIENT_OPEN, B("\x01"), true, NOTHING},
+    {TRACKER_WIDE, TRACKER_CLIENT_CLOSE, B("\x01"), true, NOTHING},
+    {TRACKER_WIDE, TRACKER_CLIENT_GET, B(ZEROES("\x05") "{a=b}"), true, B("{a=b}")},
+    {TRACKER_WIDE, TRACKER_CLIENT_GET, B(ZEROES("\x00")), false, NOTHING},
     {TRACKER_2013, TRACKER_CLIENT_OPEN, B("someId1"), true, B("someId1")},
     {TRACKER_2013, TRACKER_CLIENT_OPEN, B("\x00"), false, NOTHING},
     {TRACKER_2013, TRACKER_CLIENT_UPDATE, B("\x01"), true, NOTHING},
@@ -100,6 +104,7 @@ static void test_bad(void **state)
 static void test_requests_without_an_answer(void **state)
 {
     assert_false(reply_expected(TRACKER_PLAIN, TRACKER_CLIENT_UPDATE));
+    assert_false(reply_expected(TRACKER_WIDE, TRACKER_CLIENT_UPDATE));
     assert_false(reply_expected(TRACKER_2014, TRACKER_CLIENT_UPDATE));
     assert_false(reply_expected(TRACKER_VERSIONED, TRACKER_CLIENT_GET));
 }

@@ -40,6 +40,8 @@ static void test_other_dialects(void **state)
     } rows[] = {
         {TRACKER_PLAIN, "opened \ntext {a=b, c=d}\nclose accepted\n",
          "open one\nupdate two\nget\nclose\n"},
+        {TRACKER_WIDE, "opened \ntext {a=b, c=d}\nclose accepted\n",
+         "open one\nupdate two\nget\nclose\n"},
         {TRACKER_2013, "opened client1\nupdate accepted\nget accepted\nclose accepted\n",
          "open one\nupdate client1 v300 two\nget\nclose client1\n"},
         {TRACKER_2014, "opened \ntext {a=b, c=d}\nclose accepted\n",
@@ -63,8 +65,8 @@ static void test_other_dialects(void **state)
 
 static void test_refused_open(void **state)
 {
-    const enum tracker_dialect dialects[] = {TRACKER_VERSIONED, TRACKER_PLAIN, TRACKER_2013,
-                                             TRACKER_2014};
+    const enum tracker_dialect dialects[] = {TRACKER_VERSIONED, TRACKER_PLAIN, TRACKER_WIDE,
+                                             TRACKER_2013, TRACKER_2014};
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
         struct scene scene;
         scene_begin(&scene, dialects[i]);

@@ -154,6 +154,92 @@ static const struct good good[] = {
      B("\x2a\x02\x03\x02gh"),
      {TRACKER_UPDATE, .state = B("gh")}},
 
+    /* The same with eight-byte lengths, as the plain document's text has them. */
+    {"wide: Open",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\52\0" ZEROES("\3") "\141\142\143"),
+     {TRACKER_OPEN, .state = B("abc")}},
+    {"wide: Close, the first message too",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\52\1"),
+     {.type = TRACKER_CLOSE}},
+    {"wide: Update",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\52\2" ZEROES("\13") ZEROES("\3") "\141\142\143"),
+     {TRACKER_UPDATE, .state = B("abc")}},
+    {"wide: Get",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\52\3"),
+     {.type = TRACKER_ALL}},
+    {"wide: again, settled",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_WIDE,
+     TRACKER_WIDE,
+     B("\x2a\x00" ZEROES("\x03") "abc"),
+     {TRACKER_OPEN, .state = B("abc")}},
+    {"wide: empty state",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x00" ZEROES("\x00")),
+     {TRACKER_OPEN, .state = B("")}},
+    {"wide: Update to nothing",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x00")),
+     {TRACKER_UPDATE, .state = B("")}},
+    {"wide: Update to nothing with outer length",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x08") ZEROES("\x00")),
+     {TRACKER_UPDATE, .state = B("")}},
+    {"wide: Update without outer length",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x03") "xyz"),
+     {TRACKER_UPDATE, .state = B("xyz")}},
+    {"wide: Update of eight bytes without outer length",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x08") "stateful"),
+     {TRACKER_UPDATE, .state = B("stateful")}},
+    {"wide: content that would be a negative length",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x09") "\xff\xff\xff\xff\xff\xff\xff\xff!"),
+     {TRACKER_UPDATE, .state = B("\xff\xff\xff\xff\xff\xff\xff\xff!")}},
+    {"wide: a state that looks framed, form plain",
+     WIDE(TRACKER_FORM_PLAIN),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x0a") ZEROES("\x02") "gh"),
+     {TRACKER_UPDATE, .state = B(ZEROES("\x02") "gh")}},
+    {"wide: form outer",
+     WIDE(TRACKER_FORM_OUTER),
+     TRACKER_UNKNOWN,
+     TRACKER_WIDE,
+     B("\x2a\x02" ZEROES("\x0a") ZEROES("\x02") "gh"),
+     {TRACKER_UPDATE, .state = B("gh")}},
+    {"wide: another magic number is another dialect",
+     WIDE(TRACKER_FORM_AUTO),
+     TRACKER_UNKNOWN,
+     TRACKER_2013,
+     B("\x42\x01\x00" ZEROES("\x03") "abc"),
+     {TRACKER_OPEN, .state = B("abc")}},
+
     {"2013: Open",
      ORDINARY,
      TRACKER_UNKNOWN,
@@ -291,12 +377,12 @@ static void stream_feed(struct stream *stream, struct bytes chunk)
     } while (result.outcome == TRACKER_MESSAGE);
 }
 
-static void check_stream(struct bytes input, enum tracker_dialect original, const char *expected)
+static void check_stream_as(struct tracker_options options, struct bytes input,
+                            const char *expected)
 {
     /* Cut into two parts at every byte (at 0: whole), and at last byte by byte. */
     for (size_t cut = 0; cut <= input.len; cut++) {
-        struct stream stream = {.options = ORDINARY};
-        stream.options.original = original;
+        struct stream stream = {.options = options};
         for (size_t at = 0; cut == input.len && at < cut; at++)
             stream_feed(&stream, (struct bytes){input.data + at, 1});
         if (cut < input.len) {
@@ -309,6 +395,13 @@ static void check_stream(struct bytes input, enum tracker_dialect original, cons
         writer_free(&stream.buffer);
         writer_free(&stream.heard);
     }
+}
+
+static void check_stream(struct bytes input, enum tracker_dialect original, const char *expected)
+{
+    struct tracker_options options = ORDINARY;
+    options.original = original;
+    check_stream_as(options, input, expected);
 }
 
 static void test_many_in_one_read(void **state)
@@ -335,6 +428,32 @@ static void test_many_in_one_read(void **state)
     check_stream(B("\x42\x01\x00" ZEROES("\x03") "abc\x42\x01\x03\x42\x01\x02" ZEROES(
                      "\x01") "d\x42\x01\x01\x42\x01\x03"),
                  TRACKER_2014, "0  v0 abc\n3  v0 \n2  v0 d\n1  v0 \n3  v0 \n");
+    check_stream_as((struct tracker_options)WIDE(TRACKER_FORM_AUTO),
+                    B("\x2a\x01\x2a\x00" ZEROES("\x03") "abc\x2a\x02" ZEROES("\x0b")
+                          ZEROES("\x03") "def\x2a\x03\x2a\x02" ZEROES(
+                              "\x09") "a longer!\x2a\x01\x2a\x01\x2a\x00" ZEROES("\x01") "j"),
+                    "1  v0 \n0  v0 abc\n2  v0 def\n3  v0 \n2  v0 a longer!\n1  v0 \n1  v0 \n"
+                    "0  v0 j\n");
+}
+
+/* 2A 01 2A: no type of the versioned dialect, so that the first two bytes were a Close. */
+static void test_plain_close_as_the_first_message(void **state)
+{
+    check_stream(B("\x2a\x01\x2a\x01\x2a\x03"), TRACKER_2013, "1  v0 \n1  v0 \n3  v0 \n");
+    check_stream(B("\x2a\x01\x2a\x00\x03"
+                   "abc\x2a\x01\x2a\x03"),
+                 TRACKER_2013, "1  v0 \n0  v0 abc\n1  v0 \n3  v0 \n");
+    check_stream(B("\x2a\x01\x2a\x02\x04\x03xyz"), TRACKER_2013, "1  v0 \n2  v0 xyz\n");
+}
+
+static void test_plain_close_before_the_end(void **state)
+{
+    assert_true(tracker_is_close_at_end(B("\x2a\x01"), TRACKER_UNKNOWN));
+    assert_false(tracker_is_close_at_end(B(""), TRACKER_UNKNOWN));
+    assert_false(tracker_is_close_at_end(B("\x2a"), TRACKER_UNKNOWN));
+    assert_false(tracker_is_close_at_end(B("\x2a\x01\x01"), TRACKER_UNKNOWN));
+    assert_false(tracker_is_close_at_end(B("\x42\x01"), TRACKER_UNKNOWN));
+    assert_false(tracker_is_close_at_end(B("\x2a\x01"), TRACKER_VERSIONED));
 }
 
 int main(void)
@@ -342,6 +461,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_whole_and_split),
         cmocka_unit_test(test_many_in_one_read),
+        cmocka_unit_test(test_plain_close_as_the_first_message),
+        cmocka_unit_test(test_plain_close_before_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,15 @@ static void test_requests(void **state)
     tracker_write_get(&to, TRACKER_PLAIN);
     assert_written(&to, B("\52\3"));
 
+    tracker_write_open(&to, TRACKER_WIDE, B("abc"));
+    assert_written(&to, B("\x2a\x00" ZEROES("\x03") "abc"));
+    tracker_write_close(&to, TRACKER_WIDE, B("ignored"));
+    assert_written(&to, B("\x2a\x01"));
+    tracker_write_update(&to, TRACKER_WIDE, B("ignored"), 9, B("abc"));
+    assert_written(&to, B("\x2a\x02" ZEROES("\x0b") ZEROES("\x03") "abc"));
+    tracker_write_get(&to, TRACKER_WIDE);
+    assert_written(&to, B("\x2a\x03"));
+
     tracker_write_open(&to, TRACKER_2013, B("abc"));
     assert_written(&to, B("\x42\x01\x00" ZEROES("\x03") "abc"));
     tracker_write_close(&to, TRACKER_2013, B("someId1"));
@@ -98,8 +107,9 @@ static void test_replies(void **state)
     tracker_write_id(&to, TRACKER_2013, id);
     assert_written(&to, B("someId1"));
     tracker_write_id(&to, TRACKER_PLAIN, id);
+    tracker_write_id(&to, TRACKER_WIDE, id);
     tracker_write_id(&to, TRACKER_2014, id);
-    assert_written(&to, B("\x01\x01"));
+    assert_written(&to, B("\x01\x01\x01"));
     writer_free(&to);
 }
 
@@ -149,6 +159,8 @@ static void test_map_text(void **state)
     free(theirs);
     assert_written(&to, B("\x0f{a=b, c=d, e=f}"));
     tracker_write_map_reply(&to, TRACKER_2014, writer_bytes_written(&text));
+    assert_written(&to, B(ZEROES("\x0f") "{a=b, c=d, e=f}"));
+    tracker_write_map_reply(&to, TRACKER_WIDE, writer_bytes_written(&text));
     assert_written(&to, B(ZEROES("\x0f") "{a=b, c=d, e=f}"));
     tracker_write_map_reply(&to, TRACKER_2013, writer_bytes_written(&text));
     assert_written(&to, B("\x01"));

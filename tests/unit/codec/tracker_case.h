@@ -34,6 +34,11 @@
     {                                                                                              \
         .limits = {.max_state = 255, .max_id = 255}, .update_form = (f)                            \
     }
+#define WIDE(f)                                                                                    \
+    {                                                                                              \
+        .limits = {.max_state = 255, .max_id = 255}, .original = TRACKER_2013, .wide = true,       \
+        .update_form = (f)                                                                         \
+    }
 #define ZEROES(n) "\0\0\0\0\0\0\0" n
 
 static inline void assert_bytes(const char *name, struct bytes actual, struct bytes expected)

@@ -28,10 +28,6 @@ static void test_plain(void **state)
     struct peer peer;
     struct stage *stage = *state;
     peer_connect(&peer, stage, 0);
-    peer_close(&peer, TRACKER_PLAIN, ""); /* waits for a byte that tells the dialect */
-    peer_get(&peer, TRACKER_PLAIN);
-    peer_free(&peer);
-    peer_connect(&peer, stage, 0);
     peer_get(&peer, TRACKER_PLAIN);
     EXPECT_BYTES(&peer, 2, '{', '}');
     peer_close(&peer, TRACKER_PLAIN, "");
@@ -39,14 +35,66 @@ static void test_plain(void **state)
     peer_free(&peer);
 }
 
-/* 2A 01 2A …: the third byte is no type of the versioned dialect. */
-static void test_plain_close_first_is_malformed_when_more_follows(void **state)
+/* 2A 01 waits for a byte that decides the dialect: 2A is no type of the versioned one. */
+static void test_plain_close_first(void **state)
 {
     struct peer peer;
     peer_connect(&peer, *state, 0);
     peer_close(&peer, TRACKER_PLAIN, "");
     peer_get(&peer, TRACKER_PLAIN);
+    EXPECT_BYTES(&peer, 1, 2, '{', '}');
+    /* What has been a Close is none again at the end of the stream. */
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
     peer_expect_end(&peer);
+    peer_free(&peer);
+}
+
+static void test_plain_close_and_the_end(void **state)
+{
+    struct peer peer;
+    peer_connect(&peer, *state, 0);
+    peer_close(&peer, TRACKER_PLAIN, "");
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+    EXPECT_BYTES(&peer, 1);
+    peer_expect_end(&peer);
+    peer_free(&peer);
+}
+
+static void test_no_close_at_the_end_of_half_a_message(void **state)
+{
+    struct peer peer;
+    peer_connect(&peer, *state, 0);
+    peer_close(&peer, TRACKER_PLAIN, "");
+    peer_send(&peer, BYTES_LITERAL("\1\10"));
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+    peer_expect_end(&peer);
+    peer_free(&peer);
+}
+
+/* Closes first, and a state and a map that one-byte lengths cannot hold. */
+static void test_wide(void **state)
+{
+    char text[301] = "";
+    struct peer peer;
+    struct stage *stage = *state;
+    memset(text, 'x', sizeof text - 1);
+    stage_set(stage, "tracker.form=wide");
+    peer_connect(&peer, stage, 0);
+    peer_close(&peer, TRACKER_WIDE, "");
+    EXPECT_BYTES(&peer, 1);
+    peer_open(&peer, TRACKER_WIDE, "one");
+    peer_update(&peer, TRACKER_WIDE, "", 0, text);
+    peer_get(&peer, TRACKER_WIDE);
+    EXPECT_BYTES(&peer, 1, 0, 0, 0, 0, 0, 0, 1, 44 + 3 + ID_CLIENT_LENGTH, '{');
+    peer_wait(&peer, ID_CLIENT_LENGTH);
+    peer_drop_input(&peer, ID_CLIENT_LENGTH);
+    EXPECT_BYTES(&peer, '=');
+    peer_expect(&peer, bytes_from_string(text));
+    EXPECT_BYTES(&peer, '}');
+    peer_open(&peer, TRACKER_WIDE, "again");
+    peer_close(&peer, TRACKER_WIDE, "");
+    peer_get(&peer, TRACKER_WIDE);
+    EXPECT_BYTES(&peer, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, '{', '}');
     peer_free(&peer);
 }
 
@@ -319,7 +367,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_versioned),
         TEST(test_plain),
-        TEST(test_plain_close_first_is_malformed_when_more_follows),
+        TEST(test_plain_close_first),
+        TEST(test_plain_close_and_the_end),
+        TEST(test_no_close_at_the_end_of_half_a_message),
+        TEST(test_wide),
         TEST(test_plain_in_one_write),
         TEST(test_2013),
         TEST(test_2014),
