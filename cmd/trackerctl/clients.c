@@ -268,7 +268,8 @@ static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space, stru
     if (result != CTL_OK)
         return result;
     if (client->body.len == 0) {
-        ctl_complain("there is no such entry");
+        ctl_complain("there is no entry \"%.*s\" in space %s", (int)client->id.len,
+                     (const char *)client->id.data, space->name);
         return CTL_NO;
     }
     if (ctl->json) {

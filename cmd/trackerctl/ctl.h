@@ -35,6 +35,7 @@ struct ctl {
     struct redis_settings redis;
     struct map_settings map; /* for client.ttl and client.grace */
     struct redis_target target;
+    bool guessed;          /* nothing said where Redis is, and no embedded one was found */
     struct reader *reader; /* NULL until ctl_connect */
     const char *connect;   /* the front-end's address; NULL: the command's own */
     const char *exec;      /* servers: what plays; NULL: nothing */

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "ctl.h"
+#include "redis/embedded.h"
 #include "version.h"
 
 #define DEFAULT_REDIS   "redis://127.0.0.1:6379/0"
@@ -116,26 +117,28 @@ static void print_help(void)
            "Commands\n");
     for (size_t i = 0; i < COMMANDS; i++)
         printf("  %-8s %-19s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    printf("\nOptions\n"
-           "  --redis URL          where Redis is (TRACKER_REDIS_URL, else %s)\n"
-           "  --connect ADDR:PORT  the front-end: for open, update and close (%s),\n"
-           "                       for servers its lobby (127.0.0.1:23470)\n"
-           "  --space NAME         the space (%s; nodes and fsck: all)\n"
-           "  --prefix PREFIX      of all keys in Redis (tracker)\n"
-           "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
-           "  --timeout DURATION   how long an answer is waited for (%ds)\n"
-           "  --json               JSON instead of tables\n"
-           "  --base64             ids and states on the command line are base64\n"
-           "  --exec COMMAND       servers: what Enter runs, with %%a the address, %%h the host,\n"
-           "                       %%p the port of the server\n"
-           "  --plain              servers: a table, once\n"
-           "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
-           "  --for TIME           ban: for how long, as 30m; for ever without\n"
-           "  --quiet              no word on what is talked to\n"
-           "  --help, --version\n\n"
-           "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
-           "3 no connection, 4 no answer in time.\n",
-           DEFAULT_REDIS, CTL_DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
+    printf(
+        "\nOptions\n"
+        "  --redis URL          where Redis is (TRACKER_REDIS_URL; else the one that a front-end\n"
+        "                       of yours runs, or %s)\n"
+        "  --connect ADDR:PORT  the front-end: for open, update and close (%s),\n"
+        "                       for servers its lobby (127.0.0.1:23470)\n"
+        "  --space NAME         the space (%s; nodes and fsck: all)\n"
+        "  --prefix PREFIX      of all keys in Redis (tracker)\n"
+        "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
+        "  --timeout DURATION   how long an answer is waited for (%ds)\n"
+        "  --json               JSON instead of tables\n"
+        "  --base64             ids and states on the command line are base64\n"
+        "  --exec COMMAND       servers: what Enter runs, with %%a the address, %%h the host,\n"
+        "                       %%p the port of the server\n"
+        "  --plain              servers: a table, once\n"
+        "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
+        "  --for TIME           ban: for how long, as 30m; for ever without\n"
+        "  --quiet              no word on what is talked to\n"
+        "  --help, --version\n\n"
+        "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
+        "3 no connection, 4 no answer in time.\n",
+        DEFAULT_REDIS, CTL_DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
 }
 
 /* Takes over a message of config. */
@@ -243,15 +246,46 @@ static bool load_environment(struct ctl *ctl)
     return fine;
 }
 
+static void list_servers(char *const *sockets)
+{
+    struct writer text = {0};
+    for (size_t i = 0; sockets[i]; i++)
+        writer_format(&text, "%sunix:%s", i ? ", " : "", sockets[i]);
+    ctl_complain("several front-ends run a Redis of their own; say which by --redis or "
+                 "TRACKER_REDIS_URL: %.*s",
+                 (int)text.len, (const char *)text.data);
+    writer_free(&text);
+}
+
+/* Where nothing says which Redis: the one that a front-end of this user runs, if there is one. */
+static char *find_redis(struct ctl *ctl)
+{
+    char **sockets = redis_embedded_find(), *url = NULL;
+    ctl->guessed = !sockets[0];
+    if (!sockets[0])
+        url = mem_strdup(DEFAULT_REDIS);
+    else if (!sockets[1])
+        url = mem_format("unix:%s", sockets[0]);
+    else
+        list_servers(sockets);
+    for (size_t i = 0; sockets[i]; i++)
+        free(sockets[i]);
+    free(sockets);
+    return url;
+}
+
 static bool find_target(struct ctl *ctl)
 {
-    const char *url = ctl->redis.url;
-    if (!strcmp(url, "embedded"))
-        url = DEFAULT_REDIS;
+    bool is_given = strcmp(ctl->redis.url, "embedded") != 0;
+    char *url = is_given ? mem_strdup(ctl->redis.url) : find_redis(ctl);
+    if (!url)
+        return false;
     /* Our own time-out comes first, and says so; the link's only ends its connection. */
     ctl->redis.timeout = ctl->timeout_ms + 1000;
     ctl->redis.connect_timeout = ctl->timeout_ms + 1000;
-    return is_fine(redis_target_parse(url, &ctl->target));
+    bool fine = is_fine(redis_target_parse(url, &ctl->target));
+    free(url);
+    return fine;
 }
 
 static void ctl_begin(struct ctl *ctl)
@@ -276,13 +310,34 @@ static void ctl_end(struct ctl *ctl)
     loop_destroy(&ctl->loop);
 }
 
+#define NEAR 2 /* letters of a command that may be wrong */
+
+static const struct command *nearest_command(const char *name)
+{
+    const struct command *nearest = NULL;
+    size_t least = NEAR + 1;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        size_t distance = config_distance(name, commands[i].name);
+        if (distance < least) {
+            least = distance;
+            nearest = &commands[i];
+        }
+    }
+    return nearest;
+}
+
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
         if (!strcmp(name, commands[i].name))
             return &commands[i];
     }
-    ctl_complain("unknown command \"%s\"; see trackerctl --help", name);
+    const struct command *nearest = nearest_command(name);
+    if (nearest)
+        ctl_complain("unknown command \"%s\"; did you mean \"%s\"? See trackerctl --help", name,
+                     nearest->name);
+    else
+        ctl_complain("unknown command \"%s\"; see trackerctl --help", name);
     return NULL;
 }
 
@@ -292,7 +347,7 @@ static bool fits(const struct ctl *ctl, const struct command *command, int count
                 (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair) &&
                 (!ctl->for_ms || command->run == command_ban);
     if (!fits)
-        ctl_complain("usage: trackerctl [OPTION...] %s%s%s", command->name,
+        ctl_complain("usage: trackerctl [OPTION...] %s%s%s; see trackerctl --help", command->name,
                      *command->arguments ? " " : "", command->arguments);
     return fits;
 }
@@ -310,8 +365,10 @@ static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
                 printf("trackerctl %s\n", TRACKER_VERSION);
             return CTL_OK;
         }
-        if (!take_option(ctl, code))
+        if (!take_option(ctl, code)) {
+            ctl_complain("see trackerctl --help");
             return CTL_USAGE;
+        }
     }
     if (optind == count) {
         ctl_complain("a command is needed; see trackerctl --help");

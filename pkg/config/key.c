@@ -94,10 +94,23 @@ static size_t edit_distance(const char *a, const char *b)
     return row[b_len];
 }
 
+#define PREFIX_MIN   3
+#define PREFIX_SHARE 8 /* letters that are left out count as much as one that is wrong */
+
+/* The beginning of a name is nearer than the letters that it lacks would say. */
+static size_t name_distance(const char *name, const char *key)
+{
+    size_t len = strlen(name), key_len = strlen(key);
+
+    if (len >= PREFIX_MIN && len < key_len && strncmp(name, key, len) == 0)
+        return 1 + (key_len - len) / PREFIX_SHARE;
+    return edit_distance(name, key);
+}
+
 size_t config_distance(const char *name, const char *key)
 {
-    size_t whole = edit_distance(name, key);
-    size_t without_section = edit_distance(name, key_without_section(key)) + 1;
+    size_t whole = name_distance(name, key);
+    size_t without_section = name_distance(name, key_without_section(key)) + 1;
 
     return whole < without_section ? whole : without_section;
 }

@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "redis/embedded.h"
 
 #define NAME_PREFIX "tracker-"
 #define NAME_LENGTH (sizeof NAME_PREFIX - 1 + 6)
@@ -58,22 +59,33 @@ static bool is_ours(const char *path)
            (status.st_mode & 077) == 0;
 }
 
-static void remove_if_dead(const char *path)
+/* The directory's lock, or -1; *is_free: no server keeps it. */
+static int open_lock(const char *path, bool *is_free)
 {
     char *lock_path = mem_format("%s/lock", path);
     int lock = is_ours(path) ? open(lock_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
 
-    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+    *is_free = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+    free(lock_path);
+    return lock;
+}
+
+static void remove_if_dead(void *arg, const char *path)
+{
+    bool is_free;
+    int lock = open_lock(path, &is_free);
+
+    if (is_free) {
         log_info("removing_dead_redis", LOG_STRING("path", path));
         redis_directory_remove(path);
     }
     if (lock >= 0) {
         close(lock);
     }
-    free(lock_path);
 }
 
-static void remove_dead(const char *parent)
+static void each_directory(const char *parent, void (*visit)(void *arg, const char *path),
+                           void *arg)
 {
     DIR *entries = opendir(parent);
     const struct dirent *entry;
@@ -83,13 +95,42 @@ static void remove_dead(const char *parent)
             strncmp(entry->d_name, NAME_PREFIX, sizeof NAME_PREFIX - 1) == 0) {
             char *path = mem_format("%s/%s", parent, entry->d_name);
 
-            remove_if_dead(path);
+            visit(arg, path);
             free(path);
         }
     }
     if (entries != NULL) {
         closedir(entries);
     }
+}
+
+struct sockets {
+    char **list; /* NULL behind the last */
+    size_t count;
+};
+
+static void add_if_running(void *arg, const char *path)
+{
+    struct sockets *sockets = arg;
+    bool is_free;
+    int lock = open_lock(path, &is_free);
+
+    if (lock >= 0 && !is_free) {
+        sockets->list = mem_realloc(sockets->list, (sockets->count + 2) * sizeof *sockets->list);
+        sockets->list[sockets->count++] = mem_format("%s/redis.sock", path);
+        sockets->list[sockets->count] = NULL;
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
+}
+
+char **redis_embedded_find(void)
+{
+    struct sockets sockets = {.list = mem_zalloc(1, sizeof *sockets.list)};
+
+    each_directory(parent_directory(), add_if_running, &sockets);
+    return sockets.list;
 }
 
 static int lock_directory(const char *path)
@@ -112,7 +153,7 @@ char *redis_directory_create(int *lock, char **error)
     const char *parent = parent_directory();
     char *path = mem_format("%s/" NAME_PREFIX "XXXXXX", parent);
 
-    remove_dead(parent);
+    each_directory(parent, remove_if_dead, NULL);
     if (mkdtemp(path) == NULL) {
         *error = mem_format("cannot make a directory like %s: %s", path, strerror(errno));
         free(path);

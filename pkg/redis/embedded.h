@@ -26,4 +26,8 @@ pid_t redis_embedded_pid(const struct redis_embedded *embedded);
 /* SIGTERM, waits (it saves), SIGKILL after 10 s; removes the directory. */
 void redis_embedded_stop(struct redis_embedded **embedded);
 
+/* The sockets of the embedded servers of this user that run now, NULL behind the last; to be freed,
+ * each and the list. */
+char **redis_embedded_find(void) __attribute__((warn_unused_result));
+
 #endif

@@ -9,6 +9,8 @@ WRONG = [
     (["--node"], "--node needs a value"),
     (["--check=yes"], "--check takes no value"),
     (["--set", "redis.prefx=a"], 'unknown key "redis.prefx"; the nearest is "redis.prefix"'),
+    (["--set", "redis.pass=a"], 'the nearest is "redis.password"'),
+    (["--set", "map.part=4"], 'the nearest is "map.partitions"'),
     (["--set", "redis.prefix"], "KEY=VALUE"),
     (["--set", "redis.deadline=99h"], "from 10ms to 10m"),
     (["--set", "redis.password_file=/nonexistent/file"], "/nonexistent/file: No such file"),
@@ -82,3 +84,40 @@ def test_what_cannot_be_opened_ends_with_1(t):
         assert done.returncode == 1, (arguments, done)
         last = done.stderr.splitlines()[-1]
         assert "level=error" in last and said in last, (arguments, done.stderr)
+
+
+def test_help_names_all_kinds_of_listeners(t):
+    text = t.run("trackerd", "--help").stdout
+    for kind in ("tracker", "web", "turntable", "sync", "lobby", "lobby-servers", "lobby-clients", "q3master"):
+        assert f" {kind}" in text, kind
+    known = t.run("trackerd", "--check", "--listen", "teapot=127.0.0.1:0", check=False).stderr
+    assert all(kind in text for kind in known.split("known are ")[1].replace(",", " ").split() if kind.isalnum())
+
+
+def test_what_trackerctl_suggests(t):
+    for wrong, suggested in (("client", "clients"), ("nodse", "nodes"), ("pres", "presence")):
+        done = t.run("trackerctl", wrong, check=False)
+        assert done.returncode == 2 and f'did you mean "{suggested}"?' in done.stderr, done.stderr
+        assert done.stderr.strip().endswith("trackerctl --help"), done.stderr
+    for words in (("teapot-of-all",), (), ("get",), ("--nosuch",), ("--timeout", "x", "clients"), ("clients", "a", "b")):
+        done = t.run("trackerctl", *words, check=False)
+        assert done.returncode == 2 and done.stderr.strip().endswith("see trackerctl --help"), (words, done.stderr)
+
+
+def test_trackerctl_finds_the_embedded_redis(t):
+    """As right after the first start of a front-end, without a word on where its Redis is."""
+    environment = {"TMPDIR": t.directory("tmp")}
+    none = t.run("trackerctl", "clients", environment=environment, check=False)
+    if none.returncode:  # unless this machine has a Redis at the default place
+        assert none.returncode == 3 and "--redis URL or TRACKER_REDIS_URL=URL" in none.stderr, none
+    t.frontend(environment=environment, node="first")
+    found = t.run("trackerctl", "nodes", environment=environment)
+    assert "first" in found.stdout and environment["TMPDIR"] in found.stderr, found
+    missing = t.run("trackerctl", "get", "nobody", environment=environment, check=False)
+    assert missing.returncode == 1 and 'no entry "nobody" in space main' in missing.stderr, missing
+    # A directory that another user could have made is none of ours.
+    os.mkdir(os.path.join(environment["TMPDIR"], "tracker-abcdef"), 0o777)
+    t.run("trackerctl", "nodes", environment=environment)
+    t.frontend(environment=environment, node="second")
+    several = t.run("trackerctl", "nodes", environment=environment, check=False)
+    assert several.returncode == 2 and several.stderr.count("unix:") == 2, several
