@@ -70,8 +70,9 @@ enum ctl_exit ctl_check(const struct ctl *ctl)
     ctl_complain("%s", reader_error(ctl->reader));
     if (problem == READER_UNREACHABLE) {
         if (ctl->guessed)
-            ctl_complain("no front-end of yours runs a Redis of its own here; say where Redis is by "
-                         "--redis URL or TRACKER_REDIS_URL=URL");
+            ctl_complain(
+                "no front-end of yours runs a Redis of its own here; say where Redis is by "
+                "--redis URL or TRACKER_REDIS_URL=URL");
         return CTL_UNREACHABLE;
     }
     return problem == READER_LATE ? CTL_LATE : CTL_NO;
