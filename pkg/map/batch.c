@@ -248,6 +248,13 @@ static const char *key_of_kind(const struct op *op)
     return op_is_of_room(op) ? "room:" : "client:";
 }
 
+static const char *kind_name(const struct op *op)
+{
+    if (op->alone)
+        return "alone";
+    return op->only_there ? "refresh" : kind_names[op->kind];
+}
+
 static void add_operation(struct arguments *to, struct scratch *scratch, const struct op *op)
 {
     struct partition *partition = op->partition;
@@ -256,7 +263,7 @@ static void add_operation(struct arguments *to, struct scratch *scratch, const s
     if (op->kind == OP_FORSAKE || op->kind == OP_BURY)
         add_key(to,
                 scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
-    add_value(to, bytes_from_string(op->alone ? "alone" : kind_names[op->kind]));
+    add_value(to, bytes_from_string(kind_name(op)));
     add_details(to, scratch, op);
 }
 
@@ -358,9 +365,23 @@ static bool has_room(const struct batch *batch, const struct list *source)
                                  batch->bytes < (size_t)settings->batch_bytes);
 }
 
+/* What nobody here owned, and still does not. */
+static void gather_urgent(struct batch *batch)
+{
+    struct partition *partition = batch->partition;
+    while (has_room(batch, &partition->urgent)) {
+        struct op *op = list_entry(partition->urgent.next, struct op, link);
+        if (owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len}))
+            op_release(op);
+        else
+            take(batch, op);
+    }
+}
+
 static void gather(struct batch *batch)
 {
     struct partition *partition = batch->partition;
+    gather_urgent(batch);
     while (has_room(batch, &partition->queue)) {
         struct op *op = list_entry(partition->queue.next, struct op, link);
         take_before(batch, op);
@@ -429,6 +450,13 @@ static void put_back(struct partition *partition, struct op *op)
         sweep_judged(partition);
         return;
     }
+    if (op_is_of_audit(op)) {
+        op_release(op);
+        partition->audit_due = true;
+        return;
+    }
+    op->only_there |=
+        op->kind == OP_RESTORE; /* of an entry that was left: it may be gone by then */
     bool restores = op->kind == OP_RESTORE && owned, sets = op->kind == OP_SET;
     if (restores && owned->phase == OWNED_RESTORING)
         owned_unconfirm(partition, owned);

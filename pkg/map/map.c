@@ -175,6 +175,9 @@ static void tick(void *arg)
 {
     struct map *map = arg;
     uint64_t now = loop_now_ms(map->loop);
+    if (now - map->ticked_ms > TICK_MS + (uint64_t)map->settings->lease)
+        map->stalls++;
+    map->ticked_ms = now;
     if (map->recheck_ms && map->recheck_ms <= now)
         check_counts(map);
     shared_tick(map->shared, now);
@@ -262,6 +265,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->waits = waits_create(map);
     map->relays = relays_create(map);
     map->node_channel = node_create(map);
+    map->ticked_ms = loop_now_ms(loop);
     loop_timer_start(map->tick_timer, TICK_MS);
     return map;
 }

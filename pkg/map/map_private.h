@@ -53,7 +53,7 @@ enum op_kind {
 enum owned_phase {
     OWNED_HELD,        /* Redis has said that it is ours; in a renewal list */
     OWNED_UNCONFIRMED, /* to be compared with Redis; in the unconfirmed list */
-    OWNED_RESTORING    /* its restore is under way; in no list */
+    OWNED_RESTORING    /* its restore is under way; in no list. Set by owned.c only */
 };
 
 /* What an entry made of fields has instead of a state. */
@@ -75,6 +75,9 @@ struct owned {
     uint32_t state_len;
     uint32_t capacity; /* for the state */
     uint32_t left_ms;  /* held: what is left of its TTL in Redis at renew_at */
+    /* Since when somebody else has seemed to own it, in ms of the loop's clock, of which these
+     * are the low bits; 0: nobody does. */
+    uint32_t contested_at;
     uint8_t phase;
     uint8_t id_len;
     char id[]; /* and behind it the state: one block of memory for each entry */
@@ -110,6 +113,7 @@ struct op {
     bool named;          /* OPEN: the id is its caller's: no other one will do */
     bool alone;          /* OPEN: the user may have no other device */
     bool restores;       /* REGISTER: only if there is no such entry. Its version is `first` */
+    bool only_there;     /* RESTORE: only if Redis has it as this session's; nothing is created */
     uint8_t result;
     uint64_t retry_ms;    /* parked: when to ask again */
     const char *protocol; /* what an entry that it creates says of its client */
@@ -163,6 +167,7 @@ struct partition {
     bool refused;    /* the last batch or hello was refused by Redis */
     bool unreadable; /* what is stored has a format that we do not understand */
 
+    struct list urgent;   /* struct op of the audit: sent before what is queued */
     struct list queue;    /* struct op */
     struct list parked;   /* struct op */
     struct list requeued; /* struct op: to stand before the queue once no batch is under way */
@@ -174,7 +179,12 @@ struct partition {
     struct list closes;      /* struct closed, oldest first */
     size_t close_count;
     uint64_t restore_from_ms; /* restores are not sent before: jitter after a new epoch */
-    bool audit_due;           /* compare the index with what is owned, once all is confirmed */
+    bool audit_due;           /* compare the index with what is owned */
+    /* A new epoch has begun, and not all that is owned has been compared since: Redis may lack what
+     * it knew, and list entries for front-ends that do not have them. */
+    bool filling;
+    size_t restores;       /* struct owned whose restore is under way */
+    unsigned stalls_known; /* map->stalls when all was last confirmed */
 
     struct loop_task flush;
     struct loop_timer *greet_timer;
@@ -246,6 +256,8 @@ struct map {
     bool served;
     bool finishing;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
+    uint64_t ticked_ms;      /* when the tick timer last ran */
+    unsigned stalls;         /* how often the loop has not run for longer than the lease */
     struct list deadlines;   /* struct op, by deadline */
     struct loop_timer *deadline_timer;
     struct loop_timer *tick_timer; /* renewals, parked operations, old closes */
@@ -306,6 +318,8 @@ void op_attach_alone(struct op *op, map_done done, void *arg);
 /* With it more waits, or is held in memory, than allowed: it is to be refused. */
 bool op_is_too_much(const struct op *op);
 void op_enqueue(struct op *op);
+/* Before all that is queued. */
+void op_enqueue_urgent(struct op *op);
 /* Settles the result; done is called by the op_release that follows. */
 void op_answer(struct op *op, enum map_result result, uint64_t version);
 /* It leaves its list for good: calls the session's dones that are due, and frees it when nothing
@@ -316,6 +330,8 @@ void op_describe(struct op *op, const struct map_session *session);
 struct bytes op_state(const struct op *op);
 /* Asked for by a sweep, not by a session. */
 bool op_is_of_sweep(const struct op *op);
+/* Asked for by the audit: for an entry that no session here owns. */
+bool op_is_of_audit(const struct op *op);
 /* Waits until the owner's lease has decided. */
 void op_park(struct op *op, struct bytes owner, uint64_t owner_lease);
 void op_unpark(struct op *op);
@@ -347,12 +363,18 @@ void owned_confirm(struct partition *partition, struct owned *owned);
 void owned_unconfirm(struct partition *partition, struct owned *owned);
 /* Its restore could not be done as things are. */
 void owned_restore_later(struct partition *partition, struct owned *owned);
+/* The same, because another front-end has it, or seems to. False when that has lasted too long:
+ * nothing has been done, and it is that one's. */
+bool owned_contest(struct partition *partition, struct owned *owned)
+    __attribute__((warn_unused_result));
 void owned_unconfirm_all(struct partition *partition);
 /* Takes it from its session and frees it. */
 void owned_destroy(struct partition *partition, struct owned *owned);
 /* A restore for it, to stand before what else is sent of it. */
 struct op *owned_make_restore(struct partition *partition, struct owned *owned);
 void owned_renew_due(struct partition *partition, uint64_t now_ms);
+/* Whether all of it has been confirmed. */
+bool owned_is_settled(const struct partition *partition);
 void owned_audit(struct partition *partition);
 void closes_remember(struct partition *partition, const struct op *op);
 void closes_repeat(struct partition *partition);
@@ -363,7 +385,10 @@ void closes_forget(struct partition *partition, uint64_t now_ms);
 const char *session_address(const struct map_session *session);
 /* Closes all its entries in the map and asks its connection to end. */
 void session_close_all(struct map_session *session, enum map_end why);
-void session_lose(struct map_session *session, struct bytes id);
+/* Another live session owns that entry of it: its connection ends, what else it owns is left. */
+void session_take_away(struct map_session *session, struct owned *owned);
+/* Whether its peer has ended the connection, read or not. */
+bool session_is_gone(const struct map_session *session);
 /* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
  */
 void session_drop(struct map_space *space, struct bytes id);

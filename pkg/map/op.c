@@ -83,6 +83,12 @@ void op_enqueue(struct op *op)
     partition_wake(op->partition);
 }
 
+void op_enqueue_urgent(struct op *op)
+{
+    list_append(&op->partition->urgent, &op->link);
+    partition_wake(op->partition);
+}
+
 static void free_op(struct op *op)
 {
     struct map *map = op->partition->map;
@@ -198,6 +204,11 @@ bool op_is_of_sweep(const struct op *op)
 {
     return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY ||
            op->kind == OP_PART || op->kind == OP_OFFLINE || op->kind == OP_PROBE;
+}
+
+bool op_is_of_audit(const struct op *op)
+{
+    return op->kind == OP_ORPHAN && !op->fence[0];
 }
 
 void op_describe(struct op *op, const struct map_session *session)

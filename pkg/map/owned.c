@@ -18,7 +18,7 @@
 #include "metrics/metrics.h"
 
 /* Until a restore that could not be done is tried again. */
-#define RESTORE_RETRY_MS 1000
+#define RESTORE_RETRY_MS 500
 /* A key outlives the silence that ends its connection by a part of client.ttl, within these bounds:
  * as long as the connection is taken to be there, so is the key. */
 #define RENEWAL_SPARE_PART   4
@@ -226,17 +226,30 @@ static void schedule_renewal(struct partition *partition, struct owned *owned, u
     list_append(&partition->renewal[level], &owned->link);
 }
 
+static void move_phase(struct partition *partition, struct owned *owned, enum owned_phase phase)
+{
+    partition->restores -= owned->phase == OWNED_RESTORING;
+    partition->restores += phase == OWNED_RESTORING;
+    owned->phase = (uint8_t)phase;
+}
+
+bool owned_is_settled(const struct partition *partition)
+{
+    return list_is_empty(&partition->unconfirmed) && partition->restores == 0;
+}
+
 void owned_confirm(struct partition *partition, struct owned *owned)
 {
     uint64_t ttl = (uint64_t)partition->map->settings->client_ttl;
-    owned->phase = OWNED_HELD;
+    move_phase(partition, owned, OWNED_HELD);
+    owned->contested_at = 0;
     schedule_renewal(partition, owned, ttl, ttl / 2);
 }
 
 void owned_unconfirm(struct partition *partition, struct owned *owned)
 {
     drop_set(owned);
-    owned->phase = OWNED_UNCONFIRMED;
+    move_phase(partition, owned, OWNED_UNCONFIRMED);
     owned->renew_at = 0;
     list_remove(&owned->link);
     list_prepend(&partition->unconfirmed, &owned->link);
@@ -246,21 +259,39 @@ void owned_unconfirm(struct partition *partition, struct owned *owned)
 void owned_restore_later(struct partition *partition, struct owned *owned)
 {
     drop_set(owned);
-    owned->phase = OWNED_UNCONFIRMED;
+    move_phase(partition, owned, OWNED_UNCONFIRMED);
     owned->renew_at = loop_now_ms(partition->map->loop) + RESTORE_RETRY_MS;
     list_remove(&owned->link);
     list_append(&partition->unconfirmed, &owned->link); /* which partition_tick looks at */
 }
 
+bool owned_contest(struct partition *partition, struct owned *owned)
+{
+    const struct map_settings *settings = partition->map->settings;
+    uint32_t now = (uint32_t)loop_now_ms(partition->map->loop) | 1;
+    /* A living front-end that does not have it says so within a sweep of its first word; one that
+     * is not is taken for dead after its lease, and the hold. */
+    int64_t longest = settings->hold + settings->lease + 2 * settings->sweep;
+    if (owned->contested_at && now - owned->contested_at >= (uint32_t)longest)
+        return false;
+    if (!owned->contested_at)
+        owned->contested_at = now;
+    owned_restore_later(partition, owned);
+    return true;
+}
+
 void owned_unconfirm_all(struct partition *partition)
 {
-    for (struct owned *owned = partition->owned; owned; owned = owned->hh.next)
+    for (struct owned *owned = partition->owned; owned; owned = owned->hh.next) {
+        owned->contested_at = 0;
         owned_unconfirm(partition, owned);
+    }
 }
 
 void owned_destroy(struct partition *partition, struct owned *owned)
 {
     HASH_DEL(partition->owned, owned);
+    partition->restores -= owned->phase == OWNED_RESTORING;
     list_remove(&owned->link);
     list_remove(&owned->in_session);
     owned->session->owned_count--;
@@ -284,7 +315,8 @@ struct op *owned_make_restore(struct partition *partition, struct owned *owned)
         owned->fields ? writer_bytes_written(&owned->fields->body) : owned_state(owned);
     op->state = mem_dup(contents.data, contents.len);
     op->state_len = (uint32_t)contents.len;
-    owned->phase = OWNED_RESTORING;
+    op->only_there = session_is_gone(owned->session);
+    move_phase(partition, owned, OWNED_RESTORING);
     list_remove(&owned->link);
     return op;
 }
@@ -388,7 +420,13 @@ void owned_renew_due(struct partition *partition, uint64_t now_ms)
     }
 }
 
-/* The audit: ids in this front-end's index that no session of it owns become orphans. */
+/*
+ * The audit: ids in this front-end's index that no session of it owns become orphans, so that their
+ * clients, and the front-ends that have them now, find them free. It waits for nothing: others'
+ * restores wait for it. What an operation makes ours meanwhile is left out when the batch is built,
+ * or taken back when the orphan's result comes; replies come in the order of the requests, so what
+ * was owned when the index was read is known to be.
+ */
 struct audit {
     struct partition *partition;
     unsigned epochs;
@@ -400,7 +438,7 @@ static void audit_id(struct partition *partition, struct bytes id)
 {
     if (id.len > UINT8_MAX || owned_find(partition, id))
         return;
-    op_enqueue(op_create(partition, OP_ORPHAN, id));
+    op_enqueue_urgent(op_create(partition, OP_ORPHAN, id));
 }
 
 static void on_audited(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -436,7 +474,6 @@ void owned_audit(struct partition *partition)
     struct audit *audit = mem_zalloc(1, sizeof *audit);
     audit->partition = partition;
     audit->epochs = partition->epochs;
-    partition->audit_due = false;
     audit_scan(audit, BYTES_LITERAL("0"));
 }
 

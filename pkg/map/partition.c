@@ -60,8 +60,8 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_mine = key_of(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
-    struct list *lists[] = {&partition->queue, &partition->parked, &partition->requeued,
-                            &partition->unconfirmed, &partition->closes};
+    struct list *lists[] = {&partition->urgent,   &partition->queue,       &partition->parked,
+                            &partition->requeued, &partition->unconfirmed, &partition->closes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     for (size_t i = 0; i < RENEWAL_LISTS; i++)
@@ -79,6 +79,7 @@ static void free_ops(struct list *ops)
 
 void partition_free(struct partition *partition)
 {
+    free_ops(&partition->urgent);
     free_ops(&partition->queue);
     free_ops(&partition->requeued);
     free_ops(&partition->parked);
@@ -118,6 +119,7 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     memcpy(partition->epoch_before, partition->epoch, sizeof partition->epoch_before);
     memcpy(partition->epoch, epoch.data, EPOCH_LENGTH);
     partition->epochs++;
+    partition->filling = true;
     partition->restore_from_ms =
         loop_now_ms(partition->map->loop) + random_below(RESTORE_JITTER_MS);
     metrics_add(METRIC_EPOCHS, 1);
@@ -170,6 +172,13 @@ static bool is_as_before(const struct partition *partition, uint64_t revision)
            now - partition->renewed_ms < (uint64_t)partition->map->settings->lease;
 }
 
+static void audit(struct partition *partition)
+{
+    partition->audit_due = false;
+    owned_audit(partition);
+    room_audit(partition);
+}
+
 static void welcome(struct partition *partition, const struct redis_reply *reply)
 {
     struct bytes epoch = reply->elements[1]->text;
@@ -186,17 +195,19 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     partition->unreadable = false;
     partition->restore_from_ms = 0;
     partition->state = PARTITION_READY;
-    partition->audit_due = partition->audit_due || !same;
     partition->greeted = true;
     partition->restored_by = 0;
     if (other)
         begin_epoch(partition, epoch);
+    free_ops(&partition->urgent); /* of an earlier audit */
     batch_requeue(partition);
     if (same)
         metrics_add(METRIC_RESTORES_SPARED, 1);
     else
         owned_unconfirm_all(partition);
     rejoin_rooms(partition);
+    if (partition->audit_due || !same)
+        audit(partition);
     if (other)
         partition->restoring =
             !list_is_empty(&partition->unconfirmed) || !list_is_empty(&partition->queue);
@@ -346,12 +357,6 @@ void partition_failed(struct partition *partition, enum redis_status status,
     partition_settle(partition, REFUSED_DELAY_MS, redis_refusal_name(partition->refusal));
 }
 
-static void audit(struct partition *partition)
-{
-    owned_audit(partition);
-    room_audit(partition);
-}
-
 void partition_tick(struct partition *partition, uint64_t now_ms)
 {
     owned_renew_due(partition, now_ms);
@@ -359,8 +364,12 @@ void partition_tick(struct partition *partition, uint64_t now_ms)
     closes_forget(partition, now_ms);
     if (partition->state != PARTITION_READY)
         return;
+    if (partition->audit_due)
+        audit(partition);
     if (!list_is_empty(&partition->unconfirmed))
         partition_wake(partition);
-    else if (partition->audit_due && partition->batch_count == 0)
-        audit(partition);
+    if (owned_is_settled(partition)) {
+        partition->filling = false;
+        partition->stalls_known = partition->map->stalls;
+    }
 }

@@ -65,7 +65,7 @@ static void take_ownership(struct op *op, uint64_t version)
         return;
     }
     if (owned && owned->session != op->session) {
-        session_lose(owned->session, id_of(op));
+        session_take_away(owned->session, owned);
         owned = NULL;
     }
     if (!owned) {
@@ -218,29 +218,59 @@ static void drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
     op->retry_ms = loop_now_ms(partition->map->loop) + (first ? 0 : DROP_RETRY_MS);
 }
 
+static bool is_of_owner(const struct op *op, const struct owned *owned)
+{
+    return owned && !strcmp(owned->session->fence, op->fence);
+}
+
+/* The entry of a live connection seems to be another front-end's. It is, when Redis has lost
+ * nothing and so the other one took it over; else that front-end is given the time to say that it
+ * does not have it, and the restore is tried until then. decided: there is nothing to wait for. */
+static void restore_refused(struct op *op, bool decided)
+{
+    struct partition *partition = op->partition;
+    struct owned *owned = owned_find(partition, id_of(op));
+    if (is_of_owner(op, owned) && owned->phase == OWNED_RESTORING &&
+        (decided || !owned_contest(partition, owned)))
+        session_take_away(owned->session, owned);
+    finish(op, MAP_OWNED, 0);
+}
+
+/* What its owner wrote is refused: its restore, which goes before anything else, will settle that.
+ */
+static void write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
+{
+    struct partition *partition = op->partition;
+    struct owned *owned = owned_find(partition, id_of(op));
+    bool ours = is_of_owner(op, owned);
+    if (ours && owned->phase == OWNED_HELD)
+        owned_unconfirm(partition, owned);
+    if (ours && op->kind == OP_UPDATE && !op->answered && !has_waited(op))
+        op_park(op, owner, lease_end);
+    else
+        finish(op, MAP_OWNED, 0);
+}
+
 /* A live session of somebody else has it, or adoption is not allowed. */
 static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
-    struct owned *owned = owned_find(partition, id_of(op));
-    /* It still waits for its restore: so does this. */
-    if (op->kind == OP_UPDATE && owned && owned->session == op->session &&
-        owned->phase == OWNED_UNCONFIRMED && !has_waited(op)) {
-        op_park(op, owner, lease_end);
+    bool told = bytes_equal(owner, BYTES_LITERAL("-"));
+    if (op->kind == OP_RESTORE) {
+        restore_refused(op, !told && !partition->filling);
         return;
     }
-    if (op->kind == OP_UPDATE || op->kind == OP_RESTORE || op->kind == OP_SET) {
-        if (owned && !strcmp(owned->session->fence, op->fence))
-            session_lose(owned->session, id_of(op));
-        finish(op, MAP_OWNED, 0);
+    if (op->kind == OP_UPDATE || op->kind == OP_SET) {
+        write_refused(op, owner, lease_end);
         return;
     }
     if (op->kind == OP_RESUME) {
         drop_owner(op, owner, lease_end);
         return;
     }
-    bool ours = bytes_equal(owner, bytes_from_string(partition->map->node));
-    bool told = bytes_equal(owner, BYTES_LITERAL("-"));
+    /* Not ours when it is only listed here: the audit will say so. */
+    bool ours = bytes_equal(owner, bytes_from_string(partition->map->node)) &&
+                owned_find(partition, id_of(op));
     bool alive = bytes_equal(owner, bytes_from_string(op->other)) && lease_end > op->owner_lease;
     if (ours || told || alive || has_waited(op) || !op->session)
         finish(op, MAP_OWNED, 0);
@@ -258,6 +288,9 @@ static void take_missing(struct op *op)
     bool ours = owned && !strcmp(owned->session->fence, op->fence);
     if (op->kind == OP_SET && ours && owned->phase == OWNED_HELD)
         owned_unconfirm(op->partition, owned);
+    /* Its peer is gone, and so is it; that only has to be read yet. */
+    if (op->kind == OP_RESTORE && ours && owned->phase == OWNED_RESTORING)
+        owned_restore_later(op->partition, owned);
     if (op->kind == OP_UPDATE) {
         /* Redis lost it: all that is known of it goes there again, and then this update. */
         if (ours && owned->phase == OWNED_HELD)
@@ -361,8 +394,10 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
     } else if (bytes_equal(word, BYTES_LITERAL("type"))) {
         take_refusal(op, true);
     } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
-        restore_later(op);
-        finish(op, MAP_MISSING, 0); /* sweeps ask again by themselves */
+        if (op->kind == OP_RESTORE)
+            restore_refused(op, false);
+        else
+            finish(op, MAP_MISSING, 0); /* sweeps ask again by themselves */
     } else {
         take_missing(op);
     }

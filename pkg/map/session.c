@@ -51,6 +51,27 @@ void map_session_set_certificate(struct map_session *session, const char *certif
     session->certificate = mem_strdup(certificate);
 }
 
+bool session_is_gone(const struct map_session *session)
+{
+    return session->sink->is_gone && session->sink->is_gone(session->arg);
+}
+
+/* Redis has lost what it knew, and this process has run all the time: nobody can have ended the
+ * entry meanwhile. */
+static bool may_be_created(const struct partition *partition)
+{
+    return partition->filling && partition->stalls_known == partition->map->stalls;
+}
+
+/* Redis may not have its newest state, or, in a new epoch, not have it at all: that is put there
+ * before its connection is said to be gone. */
+static void restore_before_leaving(struct partition *partition, struct owned *owned)
+{
+    struct op *restore = owned_make_restore(partition, owned);
+    restore->only_there = !may_be_created(partition);
+    op_enqueue(restore);
+}
+
 /* Nobody waits for these: they are sent when they can be. */
 static void leave_entry(struct map_session *session, struct owned *owned, enum op_kind kind)
 {
@@ -59,9 +80,8 @@ static void leave_entry(struct map_session *session, struct owned *owned, enum o
     struct op *op = op_create(partition, kind, id);
     memcpy(op->fence, session->fence, sizeof op->fence);
     op->adopt = MAP_ADOPT_OFF;
-    /* Redis may not have it, or not its newest state: it is put there first. */
     if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN)
-        op_enqueue(owned_make_restore(partition, owned));
+        restore_before_leaving(partition, owned);
     owned_destroy(partition, owned);
     op_enqueue(op);
 }
@@ -107,15 +127,13 @@ void session_drop(struct map_space *space, struct bytes id)
     session->sink->end(session->arg, MAP_END_DROPPED);
 }
 
-void session_lose(struct map_session *session, struct bytes id)
+void session_take_away(struct map_session *session, struct owned *owned)
 {
-    struct partition *partition = partition_of(session->space, id);
-    struct owned *owned = owned_find(partition, id);
-    if (!owned || owned->session != session)
-        return;
-    owned_destroy(partition, owned);
-    if (session->sink->lost)
-        session->sink->lost(session->arg, id);
+    struct bytes id = {(uint8_t *)owned->id, owned->id_len};
+    owned_destroy(partition_of(session->space, id), owned);
+    leave_all(session, OP_ORPHAN);
+    metrics_add(METRIC_TAKEN, 1);
+    session->sink->end(session->arg, MAP_END_TAKEN);
 }
 
 /* Refuses without asking Redis; told in the session's order like every other answer. */

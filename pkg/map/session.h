@@ -35,15 +35,21 @@ const char *map_result_name(enum map_result result);
  * on another connection, its user logged in again, or its client proved itself by its certificate);
  * what the session owns is left, not closed.
  */
-enum map_end { MAP_END_SILENT, MAP_END_KICKED, MAP_END_DROPPED };
+enum map_end {
+    MAP_END_SILENT,
+    MAP_END_KICKED,
+    MAP_END_DROPPED,
+    MAP_END_TAKEN /* another live session owns an id of this one's; what else it owns is left */
+};
 
 struct map_sink {
     /* How long the peer has not been heard, ms. */
     uint64_t (*silence)(void *arg);
     /* Close the connection; the session is ended from there (map_session_end) as usual. */
     void (*end)(void *arg, enum map_end why);
-    /* An entry is no longer this session's: another one adopted it. May be NULL. */
-    void (*lost)(void *arg, struct bytes id);
+    /* Whether the peer has ended the connection, though that may not have been read yet. May be
+     * NULL: it has not. */
+    bool (*is_gone)(void *arg);
     /* A packet for this session's entry (map/relay.h); false when this protocol takes none. May be
      * NULL: none is taken. */
     bool (*relayed)(void *arg, struct bytes from, struct bytes packet);

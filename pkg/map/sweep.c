@@ -137,7 +137,8 @@ static void reap(struct partition *partition, const struct redis_reply *due)
 
 static void check_index(struct partition *partition, uint64_t listed)
 {
-    bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0;
+    bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0 &&
+                 owned_is_settled(partition);
     bool same = listed == HASH_COUNT(partition->owned);
     partition->unlisted = same || !quiet ? 0 : partition->unlisted + 1;
     if (partition->unlisted < UNLISTED_SWEEPS)

@@ -185,6 +185,7 @@ METRIC(UNKNOWN_FORMAT_RELAY, counter, "unknown_formats_total", "channel=\"relay\
 METRIC(SHARED_DIFFERENCES, counter, "shared_differences_total", "", "Settings given to this front-end that differ from those that front-ends share.")
 METRIC(PROBES, counter, "probes_total", "", "Entries without a connection that this front-end was to ask whether they are still there.")
 METRIC(REAPED, counter, "reaped_entries_total", "", "Entries closed by this front-end because their deadline had passed.")
+METRIC(TAKEN, counter, "taken_entries_total", "", "Entries of live connections here that another live session owned; those connections were closed.")
 METRIC(ORPHANED, counter, "orphaned_entries_total", "", "Entries of dead front-ends that this front-end turned into orphans.")
 METRIC(PENDING, gauge, "pending_operations", "", "Operations that wait for Redis's answer or for Redis.")
 METRIC(REDIS_UP, gauge, "redis_up", "", "Whether the command connection to Redis is ready.")

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -279,6 +280,14 @@ static bool answers_pings(const struct conn *conn)
 {
     return (conn->flags & CONN_WEBSOCKET) &&
            !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BEHIND));
+}
+
+bool conn_peer_is_gone(const struct conn *conn)
+{
+    struct pollfd look = {.fd = conn->fd, .events = POLLRDHUP};
+    if (conn->fd < 0)
+        return true;
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 uint64_t conn_silence_ms(const struct conn *conn)

@@ -104,6 +104,9 @@ const char *conn_peer_text(const struct conn *conn);
  * count, unless it does not take what is sent or is not being read from.
  */
 uint64_t conn_silence_ms(const struct conn *conn);
+/* Whether the peer has ended its half, or the connection is broken: what it sent before may wait to
+ * be read. Asks the kernel. */
+bool conn_peer_is_gone(const struct conn *conn);
 /* Whether it was upgraded: then conn_close_after_output tells the peer why. */
 bool conn_is_websocket(const struct conn *conn);
 bool conn_is_tls(const struct conn *conn);

@@ -42,23 +42,22 @@ static void on_end(void *arg, enum map_end why)
         [MAP_END_SILENT] = {LOBBY_CODE_TIMEOUT, "silent", CONN_CLOSE_SILENT, false},
         [MAP_END_KICKED] = {LOBBY_CODE_COUNT, "kicked", CONN_CLOSE_KICKED, false},
         [MAP_END_DROPPED] = {LOBBY_CODE_TAKEN, "a later connection has this address and port",
-                             CONN_CLOSE_LOCAL, true}};
+                             CONN_CLOSE_LOCAL, true},
+        [MAP_END_TAKEN] = {LOBBY_CODE_TAKEN, "a later connection has this address and port",
+                           CONN_CLOSE_TAKEN, true}};
     struct game *game = arg;
 
     lobby_end(game->session, &endings[why]);
 }
 
-static void on_lost(void *arg, struct bytes id)
+static bool on_is_gone(void *arg)
 {
-    static const struct lobby_ending taken = {
-        LOBBY_CODE_TAKEN, "a later connection has this address and port", CONN_CLOSE_LOCAL, true};
-    struct game *game = arg;
+    const struct game *game = arg;
 
-    if (bytes_equal(id, id_of(game)))
-        lobby_end(game->session, &taken);
+    return conn_peer_is_gone(game->session->conn);
 }
 
-static const struct map_sink sink = {.silence = on_silence, .end = on_end, .lost = on_lost};
+static const struct map_sink sink = {.silence = on_silence, .end = on_end, .is_gone = on_is_gone};
 
 /* Who has the same password, by name, at the same address and port. No client's secret has this
  * form: those of other protocols are hashes. The caller frees. */

@@ -160,6 +160,10 @@ static void end_one(struct sync_session *session)
         leave(session, true);
         websocket_close(session->websocket, WEBSOCKET_POLICY, "resumed elsewhere");
         break;
+    case SYNC_END_TAKEN:
+        leave(session, true);
+        websocket_close(session->websocket, WEBSOCKET_POLICY, "taken");
+        break;
     case SYNC_END_BEHIND:
         sync_session_close(session, WEBSOCKET_TRY_LATER, "too far behind");
         break;
@@ -180,19 +184,19 @@ static void on_end(void *arg, enum map_end why)
 {
     static const enum sync_end ends[] = {[MAP_END_SILENT] = SYNC_END_SILENT,
                                          [MAP_END_KICKED] = SYNC_END_KICKED,
-                                         [MAP_END_DROPPED] = SYNC_END_DROPPED};
+                                         [MAP_END_DROPPED] = SYNC_END_DROPPED,
+                                         [MAP_END_TAKEN] = SYNC_END_TAKEN};
     sync_session_end_later(arg, ends[why]);
 }
 
-/* It has one entry only. */
-static void on_lost(void *arg, struct bytes id)
+static bool on_is_gone(void *arg)
 {
-    (void)id;
-    sync_session_end_later(arg, SYNC_END_DROPPED);
+    const struct sync_session *session = arg;
+    return conn_peer_is_gone(websocket_conn(session->websocket));
 }
 
 static const struct map_sink sink = {
-    .silence = on_silence, .end = on_end, .lost = on_lost, .relayed = sync_relay_take};
+    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = sync_relay_take};
 
 /* Entering. */
 

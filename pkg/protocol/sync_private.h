@@ -80,7 +80,8 @@ enum sync_state { SYNC_ENTERING, SYNC_MEMBER, SYNC_ENDED };
 enum sync_end {
     SYNC_END_SILENT,
     SYNC_END_KICKED,
-    SYNC_END_DROPPED, /* its entry is another's now */
+    SYNC_END_DROPPED, /* its client has resumed elsewhere */
+    SYNC_END_TAKEN,   /* its entry is another's now */
     SYNC_END_BEHIND,  /* it does not read */
     SYNC_END_UNKNOWN  /* there is no map to be told yet */
 };

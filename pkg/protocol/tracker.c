@@ -165,17 +165,22 @@ static void on_end(void *arg, enum map_end why)
                     LOG_STRING("reason", "its client has come back on another connection"));
         conn_close(session->conn, CONN_CLOSE_TAKEN);
         break;
+    case MAP_END_TAKEN:
+        log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
+                    LOG_STRING("peer", conn_peer_text(session->conn)),
+                    LOG_STRING("reason", "another connection owns an id of it"));
+        conn_close_after_output(session->conn, CONN_CLOSE_TAKEN);
+        break;
     }
 }
 
-static void on_lost(void *arg, struct bytes id)
+static bool on_is_gone(void *arg)
 {
-    struct tracker_session *session = arg;
-    if (bytes_equal(id, bytes_from_string(session->id)))
-        session->id[0] = 0;
+    const struct tracker_session *session = arg;
+    return conn_peer_is_gone(session->conn);
 }
 
-static const struct map_sink sink = {.silence = on_silence, .end = on_end, .lost = on_lost};
+static const struct map_sink sink = {.silence = on_silence, .end = on_end, .is_gone = on_is_gone};
 
 static struct map_session *map_of(struct tracker_session *session)
 {

@@ -131,17 +131,20 @@ static void on_end(void *arg, enum map_end why)
     case MAP_END_DROPPED:
         turntable_close(arg, CLOSE_REPLACED, "the user has logged in again");
         break;
+    case MAP_END_TAKEN:
+        turntable_close(arg, CLOSE_LOST, "taken");
+        break;
     }
 }
 
-static void on_lost(void *arg, struct bytes id)
+static bool on_is_gone(void *arg)
 {
-    (void)id;
-    turntable_close(arg, CLOSE_LOST, "the map has lost this connection; connect again");
+    const struct turntable_session *session = arg;
+    return conn_peer_is_gone(turntable_conn(session));
 }
 
 static const struct map_sink sink = {
-    .silence = on_silence, .end = on_end, .lost = on_lost, .relayed = turntable_user_relayed};
+    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = turntable_user_relayed};
 
 /* idme. */
 

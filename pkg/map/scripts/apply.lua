@@ -19,6 +19,7 @@
 --         open    session n {field value}      (n strings)
 --         alone   session n {field value}      (open, if the user has no other device)
 --         restore session version n {field value}
+--         refresh session version n {field value}      (restore, if the entry is there and this session's)
 --         claim   session version rule n {field value}
 --         set     session version n {field value} m {field}      (m fields are deleted)
 --         resume  session resume n {field value}
@@ -142,10 +143,10 @@ end
 -- What each key will be after the operations judged so far: HMGET's own reply, {session, version,
 -- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
 -- Plain indexes: a table with names would cost a tenth of the whole script. Rare ones: absent, when
--- there was no hash and what it has left is still counted; left, the dead front-end that it left;
+-- there was no hash and what it has left is still counted;
 -- resume, what who comes back to it must bring (false: nothing will do, nil: not looked up);
 -- registered, whether it has registered, without a connection (nil: not looked up).
-local SESSION, VERSION, NODE, STATE, ABSENT, LEFT, RESUME, REGISTERED = 1, 2, 3, 4, 5, 6, 7, 8
+local SESSION, VERSION, NODE, STATE, ABSENT, RESUME, REGISTERED = 1, 2, 3, 4, 5, 6, 7
 local known = {}
 local function look(key)
     local k = known[key]
@@ -185,9 +186,25 @@ local function forget_expired(op, k)
         op.due = true
     end
 end
--- The end of an entry that only the index still has.
+-- The same id in another front-end's index: after Redis has come back older, or a TTL has ended, an
+-- id may be in two of them for a while. Rare, as only those ask who find an index wrong.
+local function is_listed_elsewhere(op)
+    for _, other in ipairs(call('ZRANGE', nodes, 0, -1)) do
+        local index = prefix .. 'node:' .. other
+        if index ~= op.index and redis.pcall('HEXISTS', index, op.id) == 1 then return true end
+    end
+    return false
+end
+-- What the index should not have: nobody is told. It is counted when it is written.
+local function drop_listing(op)
+    if not op.how and is_listed(op) then op.how = 'unlist' end
+    return 'missing'
+end
+-- The end of an entry that only the index still has. Where another one has it too, that front-end
+-- has the entry, and opens it again, or ends it.
 local function end_expired(op, k)
     if not k[ABSENT] or not is_listed(op) then return 'missing' end
+    if is_listed_elsewhere(op) then return drop_listing(op) end
     k[ABSENT] = nil
     op.how, op.reason, op.from = 'close', 'expired', node
     entries = entries - 1
@@ -350,11 +367,11 @@ function judge.restore(op, k)
     end
     local same, ours, ahead = k[SESSION] == op.session, k[NODE] == node, newer(wanted, k[VERSION])
     if k[NODE] ~= '' and not ours then
-        if same then return 'owned ' .. k[NODE] .. ' 0' end
         if lease_end(k[NODE]) < now and not holding then return 'dead ' .. k[NODE] end
         -- Who takes an entry over makes its version newer. So Redis is older than that, and the
-        -- other front-end, whose clients have it no more, leaves it in a moment.
-        return holding and ahead and 'waits' or 'owned ' .. k[NODE] .. ' 0'
+        -- other front-end, whose clients have it no more, leaves it in a moment: its audit waits
+        -- for nothing.
+        return (ahead or same) and 'waits' or 'owned ' .. k[NODE] .. ' 0'
     end
     if is_registered(op, k) then
         return become(op, k, 'adopt', ahead and wanted or plus(k[VERSION], 1))
@@ -365,10 +382,20 @@ function judge.restore(op, k)
             op.how = 'index'
             return 'ok ' .. k[VERSION]
         end
-        if not same then return 'owned - 0' end -- another one has taken it over since
+        -- Somebody had it after this session, and has left it: this one is still there.
         wanted, op.keep = k[VERSION], newer(k[VERSION], wanted)
     end
+    -- Of another session: whether it is the same opening is not known. So that nobody who has seen
+    -- that one end takes this for it, it counts from now.
+    op.anew = not same
     return become(op, k, same and ours and op.state and 'update' or 'adopt', wanted)
+end
+
+-- What a session leaves, before its orphan: its newest state, but never an entry that others have
+-- ended, or taken for dead, meanwhile.
+function judge.refresh(op, k)
+    if k[NODE] ~= node or k[SESSION] ~= op.session then return 'missing' end
+    return judge.restore(op, k)
 end
 
 function judge.close(op, k)
@@ -385,6 +412,7 @@ end
 -- index that none of its sessions owns).
 function judge.orphan(op, k)
     if not k[NODE] then return end_expired(op, k) end
+    if k[NODE] ~= node and op.session == '' then return drop_listing(op) end
     if k[NODE] ~= node or (op.session ~= '' and k[SESSION] ~= op.session) then return 'missing' end
     op.how = 'orphan'
     op.at = now + grace
@@ -414,17 +442,11 @@ function judge.forsake(op, k)
     local ends = lease_end(other)
     if holding or ends >= now then return 'waits' end
     if k[NODE] and k[NODE] ~= other then
-        -- It was opened anew after its TTL had ended it.
-        if k[LEFT] ~= other and is_listed(op) then
-            k[LEFT] = other
-            op.how = 'unlist'
-            entries = entries - 1
-        end
-        return 'missing'
+        return drop_listing(op) -- it was opened anew after its TTL had ended it
     end
     if not k[NODE] then return end_expired(op, k) end
     op.how, op.at = 'orphan', (ends > 0 and ends or now) + grace
-    k[NODE], k[LEFT] = '', other
+    k[NODE] = ''
     return 'ok'
 end
 
@@ -464,6 +486,7 @@ local read = {}
 function read.update(op) op.session, op.version, op.state = take(), take(), take() end
 function read.open(op) op.session = take() take_fields(op) end
 function read.restore(op) op.session, op.version = take(), take() take_fields(op) end
+read.refresh = read.restore
 function read.claim(op) op.session, op.version, op.rule = take(), take(), take() take_fields(op) end
 function read.set(op)
     op.session, op.version = take(), take()

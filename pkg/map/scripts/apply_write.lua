@@ -55,22 +55,30 @@ local function store(op, ...)
 end
 local function first_part(op) return unpack(ARGV, op.fields, math.min(op.last, op.fields + MANY - 1)) end
 
--- In this front-end's index, and among the user's devices.
+-- In this front-end's index, and among the user's devices. Returns 1 when it was not in the index.
 local function list(op)
     local user = not op.state and call('HGET', op.key, 'user') or ''
-    call('HSET', mine, op.id, user)
+    local added = call('HSET', mine, op.id, user)
     if user ~= '' then
         follow_device(op.id, user)
     elseif op.how == 'open' then
         follow_entry(op.id, true)
     end
+    return added
 end
--- From the index of who had it.
+-- From the index of who had it. Returns its user, and 1 when it was there.
 local function unlist(op, left)
     local user = call('HGET', op.index, op.id)
-    call('HDEL', op.index, op.id)
+    local removed = call('HDEL', op.index, op.id)
     if user and user ~= '' then follow_device(op.id, user, left) end
-    return user
+    return user, removed
+end
+local function undue(op) return call('ZREM', deadlines, 'c:' .. op.id) end
+-- Into the index, from wherever else it was counted.
+local function move_into_index(op)
+    local removed = undue(op)
+    if op.was_registered then removed = removed + call('ZREM', registered, op.id) end
+    entries = entries + list(op) - removed
 end
 
 local write = {}
@@ -94,11 +102,7 @@ local function remove_others(op)
     end
 end
 function write.adopt(op)
-    call('ZREM', deadlines, 'c:' .. op.id)
-    if op.was_registered then
-        call('ZREM', registered, op.id)
-        call('HDEL', op.key, 'registered', 'probe')
-    end
+    if op.was_registered then call('HDEL', op.key, 'registered', 'probe') end
     if op.keep then
         call('HSET', op.key, 'node', node, 'session', op.session)
     else
@@ -109,8 +113,9 @@ function write.adopt(op)
         end
         store(op, first_part(op))
     end
+    if op.anew then call('HSET', op.key, 'since', integer(now)) end
     call('PEXPIRE', op.key, ttl)
-    list(op)
+    move_into_index(op)
     whole('adopt', op)
 end
 function write.update(op)
@@ -141,35 +146,37 @@ function write.resumed(op, i)
     given[#given + 1] = body
 end
 function write.resume(op, i)
-    call('ZREM', deadlines, 'c:' .. op.id)
     store(op, first_part(op))
     call('PEXPIRE', op.key, ttl)
-    list(op)
+    move_into_index(op)
     whole('adopt', op)
     write.resumed(op, i)
 end
 function write.index(op)
-    list(op)
-    call('ZREM', deadlines, 'c:' .. op.id)
+    move_into_index(op)
     call('PEXPIRE', op.key, ttl)
 end
+-- It was judged as counted once.
 function write.close(op)
-    local user = op.from == '' and call('HGET', op.key, 'user')
+    local user, removed = op.from == '' and call('HGET', op.key, 'user'), 0
     call('DEL', op.key)
-    call('ZREM', deadlines, 'c:' .. op.id)
-    if op.from ~= '' then user = unlist(op) end
+    if op.from ~= '' then user, removed = unlist(op) end
+    entries = entries + 1 - removed - undue(op)
     if not user or user == '' then follow_entry(op.id, false) end
     tell('close', op.id, '', pair('reason', op.reason or 'closed'))
 end
 function write.orphan(op)
     call('HSET', op.key, 'node', '')
     call('PEXPIRE', op.key, ttl)
-    unlist(op, op.at - grace)
-    call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
+    local _, removed = unlist(op, op.at - grace)
+    entries = entries - removed + call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
     tell('orphan', op.id, '', '')
 end
-function write.unlist(op) unlist(op) end
-function write.undue(op) call('ZREM', deadlines, 'c:' .. op.id) end
+function write.unlist(op)
+    local _, removed = unlist(op)
+    entries = entries - removed
+end
+function write.undue(op) entries = entries - undue(op) end
 function write.offline(op) touch(op.user).is_due = true end
 function write.bury(op)
     if call('HLEN', op.index) == 0 and call('HLEN', prefix .. 'members:' .. op.session) == 0 then

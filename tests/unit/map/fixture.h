@@ -237,8 +237,9 @@ struct client {
     uint64_t version;
     char id[256];
     uint64_t silence;
+    bool gone; /* its socket has ended, which has not been read yet */
     bool ended;
-    unsigned lost;
+    enum map_end why;
 };
 
 static inline uint64_t client_silence(void *arg)
@@ -249,19 +250,18 @@ static inline uint64_t client_silence(void *arg)
 static inline void client_end(void *arg, enum map_end why)
 {
     struct client *client = arg;
-    (void)why;
+    client->why = why;
     client->ended = true;
     map_session_end(&client->session, true);
 }
 
-static inline void client_lost(void *arg, struct bytes id)
+static inline bool client_is_gone(void *arg)
 {
-    (void)id;
-    ((struct client *)arg)->lost++;
+    return ((struct client *)arg)->gone;
 }
 
 static const struct map_sink client_sink = {
-    .silence = client_silence, .end = client_end, .lost = client_lost};
+    .silence = client_silence, .end = client_end, .is_gone = client_is_gone};
 
 static inline void client_connect(struct client *client, struct front *front)
 {

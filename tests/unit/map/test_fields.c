@@ -340,7 +340,7 @@ static void test_what_is_set_while_redis_is_away_or_empty_arrives(void **state)
         assert_true(shows_field(&observer, client.id, text, i % 2 ? NULL : "even"));
     }
     assert_int_equal(client.space->map->pending, 0);
-    assert_int_equal(client.lost, 0);
+    assert_false(client.ended);
     map_session_end(&client.session, false);
     map_unwatch(&observer.watcher);
 }

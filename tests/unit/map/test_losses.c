@@ -238,6 +238,151 @@ static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until"), "0");
 }
 
+static struct partition *partition_of_front(struct world *world, size_t index)
+{
+    return &map_space_find(world->fronts[index].map, "")->partitions[0];
+}
+
+/* The others take it for dead: it does not sweep, and then goes on. */
+static void stall(struct world *world, size_t index, const struct observer *observer, unsigned gone)
+{
+    struct partition *partition = partition_of_front(world, index);
+    loop_timer_stop(partition->sweep_timer);
+    WAIT_UNTIL(world, observer->closed == gone);
+    partition->map->stalls++;
+    sweep_run(partition);
+}
+
+/* Nothing of it is under way, and it has swept twice since. */
+static void wait_quiet(struct world *world, size_t index)
+{
+    struct partition *partition = partition_of_front(world, index);
+    for (unsigned sweeps = 0; sweeps < 2; sweeps++) {
+        WAIT_UNTIL(world, partition->sweeping);
+        WAIT_UNTIL(world, !partition->sweeping && partition->state == PARTITION_READY);
+    }
+    WAIT_UNTIL(world, partition->batch_count == 0 && list_is_empty(&partition->queue));
+}
+
+/* Their sockets have ended while it stalled, which has not been read yet: others have said that
+ * they are gone, and that is what they stay. */
+static void test_who_went_while_the_front_end_stalled_is_not_opened_again(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client gone, left, there;
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&gone, &world->fronts[0]);
+    client_connect(&left, &world->fronts[0]);
+    client_connect(&there, &world->fronts[0]);
+    client_open(world, &gone, "gone");
+    client_open(world, &left, "left");
+    client_open(world, &there, "there");
+    WAIT_UNTIL(world, observer_shows(&observer, there.id, "there"));
+    gone.gone = true;
+    stall(world, 0, &observer, 3);
+    unsigned changed = observer.changed;
+    struct partition *partition = partition_of_front(world, 0);
+    /* The end of one is read when its entry is to be compared, and just has not been. */
+    WAIT_UNTIL(world, partition->state == PARTITION_SETTLING);
+    owned_unconfirm(partition, owned_find(partition, bytes_from_string(left.id)));
+    map_session_end(&left.session, true);
+    WAIT_UNTIL(world, observer_shows(&observer, there.id, "there"));
+    map_session_end(&gone.session, true);
+    wait_quiet(world, 0);
+    assert_int_equal(observer.changed, changed + 1);
+    assert_true(has_entries(world, "1"));
+    assert_false(there.ended);
+    map_session_end(&there.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Adopted elsewhere while its front-end stalled: that connection has it, and this one ends. What
+ * else this one has stays its client's. */
+static void test_who_lost_an_id_to_a_live_connection_is_closed(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client, other;
+    char first[sizeof client.id], second[sizeof client.id];
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    memcpy(first, client.id, sizeof first);
+    client_open(world, &client, "b");
+    memcpy(second, client.id, sizeof second);
+    WAIT_UNTIL(world, observer_shows(&observer, second, "b"));
+    stall(world, 0, &observer, 2);
+    client_connect(&other, &world->fronts[1]);
+    assert_int_equal(client_update(world, &other, first, 5, "taken"), MAP_OK);
+    WAIT_UNTIL(world, client.ended);
+    assert_int_equal(client.why, MAP_END_TAKEN);
+    wait_quiet(world, 0);
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(first), "state"), "taken");
+    assert_false(other.ended);
+    assert_int_equal(client_update(world, &other, first, 6, "still"), MAP_OK);
+    map_session_end(&other.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Left again by who had adopted it: the connection that is there has it again, as it was last. */
+static void test_what_another_one_had_and_left_is_opened_again(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client, other;
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
+    struct partition *partition = partition_of_front(world, 0);
+    loop_timer_stop(partition->sweep_timer);
+    WAIT_UNTIL(world, observer.closed == 1);
+    client_connect(&other, &world->fronts[1]);
+    assert_int_equal(client_update(world, &other, client.id, 5, "newest"), MAP_OK);
+    world->fronts[1].settings.client_grace = 20000;
+    map_session_end(&other.session, true);
+    WAIT_UNTIL(world, !*WORLD_REDIS(world, "HGET", client_key(client.id), "node"));
+    sweep_run(partition);
+    WAIT_UNTIL(world, *WORLD_REDIS(world, "HGET", client_key(client.id), "node"));
+    assert_string_equal(WORLD_REDIS(world, "HGET", client_key(client.id), "state"), "newest");
+    assert_false(client.ended);
+    assert_int_equal(client_update(world, &client, client.id, 6, "mine"), MAP_OK);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* As after Redis came back older: an index lists what has no hash, is another one's, or waits. */
+static void test_what_an_index_should_not_have_is_taken_out(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    char mine[64], member[300];
+    observer_watch(world, &observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
+    snprintf(mine, sizeof mine, KEY("node:%s"), map_node_id(world->fronts[1].map));
+    snprintf(member, sizeof member, "c:%s", client.id);
+    WORLD_REDIS(world, "HSET", mine, client.id, "", "nobody", "");
+    WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "2");
+    WAIT_UNTIL(world, (WORLD_REDIS(world, "HLEN", mine), world->reply_integer == 0));
+    WAIT_UNTIL(world, has_entries(world, "1"));
+    /* Without its hash: whose live connection has it opens it again, and nobody was told of an end.
+     */
+    WORLD_REDIS(world, "HSET", mine, client.id, "");
+    WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "1");
+    WORLD_REDIS(world, "DEL", client_key(client.id));
+    WAIT_UNTIL(world, (WORLD_REDIS(world, "HLEN", mine), world->reply_integer == 0));
+    WAIT_UNTIL(world, has_entries(world, "1"));
+    assert_int_equal(client_update(world, &client, client.id, 1, "b"), MAP_OK);
+    assert_true(has_entries(world, "1"));
+    assert_int_equal(observer.closed, 0);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
@@ -251,6 +396,10 @@ int main(void)
         TEST(test_hello_begins_the_hold_when_nobody_has_swept),
         TEST(test_a_short_loss_restores_nothing),
         TEST(test_a_stall_shorter_than_a_lease_ends_none),
+        TEST(test_who_went_while_the_front_end_stalled_is_not_opened_again),
+        TEST(test_who_lost_an_id_to_a_live_connection_is_closed),
+        TEST(test_what_another_one_had_and_left_is_opened_again),
+        TEST(test_what_an_index_should_not_have_is_taken_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
