@@ -37,10 +37,10 @@ struct batch {
     bool resumes; /* there are bodies behind its reply's lines */
 };
 
-static const char *const kind_names[] = {"open",   "update",  "claim",    "restore",    "set",
-                                         "resume", "close",   "orphan",   "reap",       "forsake",
-                                         "bury",   "offline", "register", "unregister", "probe",
-                                         "hasten", "join",    "leave",    "part",       "say"};
+static const char *const kind_names[] = {
+    "open",       "update", "claim",  "restore", "set",   "resume",  "close",
+    "orphan",     "ended",  "reap",   "forsake", "bury",  "offline", "register",
+    "unregister", "probe",  "hasten", "join",    "leave", "part",    "say"};
 
 /* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
 static void scratch_begin(struct scratch *scratch, size_t size)
@@ -201,6 +201,11 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         break;
     case OP_ORPHAN:
         add_value(to, bytes_from_string(op->fence));
+        break;
+    case OP_ENDED:
+        add_value(to, bytes_from_string(op->fence));
+        add_value(to, scratch_number(scratch, "", op->since));
+        add_value(to, scratch_number(scratch, "", op->version));
         break;
     case OP_FORSAKE:
     case OP_BURY:
@@ -365,10 +370,15 @@ static bool has_room(const struct batch *batch, const struct list *source)
                                  batch->bytes < (size_t)settings->batch_bytes);
 }
 
-/* What nobody here owned, and still does not. */
+/* What has ended, and what nobody here owned and still does not. */
 static void gather_urgent(struct batch *batch)
 {
     struct partition *partition = batch->partition;
+    while (has_room(batch, &partition->tombstones_due)) {
+        struct op *op = tombstone_next(partition);
+        if (op)
+            take(batch, op);
+    }
     while (has_room(batch, &partition->urgent)) {
         struct op *op = list_entry(partition->urgent.next, struct op, link);
         if (owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len}))
@@ -405,7 +415,8 @@ static void note_restored(struct partition *partition)
 {
     uint64_t now = loop_now_ms(partition->map->loop);
     if (!partition->restoring || partition->restored_by || partition->state != PARTITION_READY ||
-        now < partition->restore_from_ms || !list_is_empty(&partition->queue))
+        now < partition->restore_from_ms || !list_is_empty(&partition->queue) ||
+        !list_is_empty(&partition->tombstones_due))
         return;
     if (!list_is_empty(&partition->unconfirmed) &&
         list_entry(partition->unconfirmed.next, struct owned, link)->renew_at <= now)
@@ -455,8 +466,13 @@ static void put_back(struct partition *partition, struct op *op)
         partition->audit_due = true;
         return;
     }
-    op->only_there |=
-        op->kind == OP_RESTORE; /* of an entry that was left: it may be gone by then */
+    if (op->kind == OP_ENDED) {
+        tombstone_unsaid(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
+        op_release(op);
+        return;
+    }
+    /* Of an entry that was left: it may be gone by then. */
+    op->only_there |= op->kind == OP_RESTORE;
     bool restores = op->kind == OP_RESTORE && owned, sets = op->kind == OP_SET;
     if (restores && owned->phase == OWNED_RESTORING)
         owned_unconfirm(partition, owned);

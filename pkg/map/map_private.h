@@ -36,6 +36,7 @@ enum op_kind {
     OP_RESUME,
     OP_CLOSE,
     OP_ORPHAN,
+    OP_ENDED, /* said again to a Redis that came back older: tombstone.c */
     OP_REAP,
     OP_FORSAKE,
     OP_BURY,
@@ -94,6 +95,7 @@ struct op {
     uint64_t deadline_ms;
     uint64_t parked_until_ms; /* 0: was never parked */
     uint64_t version;
+    uint64_t since;       /* ENDED: when its entry was opened */
     uint64_t owner_lease; /* parked: the owner's lease end when it was parked */
     char *state;          /* RESUME: what the entry's `resume` must be */
     uint32_t state_len;
@@ -121,15 +123,6 @@ struct op {
     char *certificate; /* of its client; NULL: none. Goes with the address */
     char fence[ID_FENCE_LENGTH + 1];
     char other[NODE_ID_LENGTH + 1]; /* FORSAKE, BURY, forsake_first: the front-end concerned */
-    char id[];
-};
-
-/* A close that an older Redis must hear of again. */
-struct closed {
-    struct list link;
-    uint64_t forget_at;
-    char fence[ID_FENCE_LENGTH + 1];
-    uint8_t id_len;
     char id[];
 };
 
@@ -175,11 +168,12 @@ struct partition {
     struct owned *owned;  /* by id */
     /* struct owned, each list by renew_at: in the n-th they wait client.ttl / 2^(n + 1). */
     struct list renewal[RENEWAL_LISTS];
-    struct list unconfirmed; /* struct owned */
-    struct list closes;      /* struct closed, oldest first */
-    size_t close_count;
-    uint64_t restore_from_ms; /* restores are not sent before: jitter after a new epoch */
-    bool audit_due;           /* compare the index with what is owned */
+    struct list unconfirmed;      /* struct owned */
+    struct tombstone *tombstones; /* by id; and in these, as tombstone.c has it */
+    struct list tombstones_by_age, tombstones_due, tombstones_later;
+    uint64_t tombstones_until_ms; /* what waits is said again until then */
+    uint64_t restore_from_ms;     /* restores are not sent before: jitter after a new epoch */
+    bool audit_due;               /* compare the index with what is owned */
     /* A new epoch has begun, and not all that is owned has been compared since: Redis may lack what
      * it knew, and list entries for front-ends that do not have them. */
     bool filling;
@@ -376,10 +370,22 @@ void owned_renew_due(struct partition *partition, uint64_t now_ms);
 /* Whether all of it has been confirmed. */
 bool owned_is_settled(const struct partition *partition);
 void owned_audit(struct partition *partition);
-void closes_remember(struct partition *partition, const struct op *op);
-void closes_repeat(struct partition *partition);
-void closes_drop_oldest(struct partition *partition);
-void closes_forget(struct partition *partition, uint64_t now_ms);
+
+/* tombstone.c */
+/* An entry has ended: when it was opened, its last version and its fence. */
+void tombstone_remember(struct partition *partition, struct bytes id, uint64_t since,
+                        uint64_t version, struct bytes fence);
+/* Somebody here has the id again. */
+void tombstone_forget(struct partition *partition, struct bytes id);
+/* A new epoch has begun: all are to be said again. */
+void tombstones_repeat(struct partition *partition);
+/* The next to be said; NULL: there is none. */
+struct op *tombstone_next(struct partition *partition);
+/* What tombstone_next made was not judged; or cannot be decided yet. */
+void tombstone_unsaid(struct partition *partition, struct bytes id);
+void tombstone_waits(struct partition *partition, struct bytes id);
+void tombstones_tick(struct partition *partition, uint64_t now_ms);
+void tombstones_free(struct partition *partition);
 
 /* session.c */
 const char *session_address(const struct map_session *session);

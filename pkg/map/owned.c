@@ -28,8 +28,6 @@
 #define RENEWAL_RETRY_MIN_MS 250
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
 #define SPARE_MAX 256
-/* Remembered closes of a partition, whatever their rate. */
-#define CLOSES_MAX 100000
 
 struct owned *owned_find(const struct partition *partition, struct bytes id)
 {
@@ -475,49 +473,4 @@ void owned_audit(struct partition *partition)
     audit->partition = partition;
     audit->epochs = partition->epochs;
     audit_scan(audit, BYTES_LITERAL("0"));
-}
-
-void closes_drop_oldest(struct partition *partition)
-{
-    struct closed *closed = list_entry(partition->closes.next, struct closed, link);
-    list_remove(&closed->link);
-    partition->close_count--;
-    free(closed);
-}
-
-void closes_remember(struct partition *partition, const struct op *op)
-{
-    uint64_t memory = (uint64_t)partition->map->settings->close_memory;
-    if (memory == 0)
-        return;
-    if (partition->close_count >= CLOSES_MAX)
-        closes_drop_oldest(partition);
-    struct closed *closed = mem_alloc(sizeof *closed + op->id_len + 1);
-    closed->forget_at = loop_now_ms(partition->map->loop) + memory;
-    memcpy(closed->fence, op->fence, sizeof closed->fence);
-    closed->id_len = op->id_len;
-    memcpy(closed->id, op->id, op->id_len + 1u);
-    list_append(&partition->closes, &closed->link);
-    partition->close_count++;
-}
-
-void closes_repeat(struct partition *partition)
-{
-    LIST_FOREACH (node, &partition->closes) {
-        struct closed *closed = list_entry(node, struct closed, link);
-        struct bytes id = {(uint8_t *)closed->id, closed->id_len};
-        if (owned_find(partition, id))
-            continue;
-        struct op *op = op_create(partition, OP_CLOSE, id);
-        op->adopt = MAP_ADOPT_OFF;
-        memcpy(op->fence, closed->fence, sizeof op->fence);
-        op_enqueue(op);
-    }
-}
-
-void closes_forget(struct partition *partition, uint64_t now_ms)
-{
-    while (!list_is_empty(&partition->closes) &&
-           list_entry(partition->closes.next, struct closed, link)->forget_at <= now_ms)
-        closes_drop_oldest(partition);
 }

@@ -60,8 +60,10 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_mine = key_of(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
-    struct list *lists[] = {&partition->urgent,   &partition->queue,       &partition->parked,
-                            &partition->requeued, &partition->unconfirmed, &partition->closes};
+    struct list *lists[] = {&partition->urgent,         &partition->queue,
+                            &partition->parked,         &partition->requeued,
+                            &partition->unconfirmed,    &partition->tombstones_by_age,
+                            &partition->tombstones_due, &partition->tombstones_later};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     for (size_t i = 0; i < RENEWAL_LISTS; i++)
@@ -83,8 +85,7 @@ void partition_free(struct partition *partition)
     free_ops(&partition->queue);
     free_ops(&partition->requeued);
     free_ops(&partition->parked);
-    while (!list_is_empty(&partition->closes))
-        closes_drop_oldest(partition);
+    tombstones_free(partition);
     loop_cancel(partition->map->loop, &partition->flush);
     loop_timer_destroy(&partition->greet_timer);
     loop_timer_destroy(&partition->sweep_timer);
@@ -125,7 +126,7 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     metrics_add(METRIC_EPOCHS, 1);
     log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
              LOG_STRING("epoch", partition->epoch));
-    closes_repeat(partition);
+    tombstones_repeat(partition);
     presence_new_epoch(partition);
     /* What Redis forgot with the old epoch. */
     if (partition->index == 0) {
@@ -209,8 +210,9 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     if (partition->audit_due || !same)
         audit(partition);
     if (other)
-        partition->restoring =
-            !list_is_empty(&partition->unconfirmed) || !list_is_empty(&partition->queue);
+        partition->restoring = !list_is_empty(&partition->unconfirmed) ||
+                               !list_is_empty(&partition->queue) ||
+                               !list_is_empty(&partition->tombstones_due);
     partition_wake(partition);
     sweep_start(partition);
     map_check_serving(partition->map);
@@ -361,7 +363,7 @@ void partition_tick(struct partition *partition, uint64_t now_ms)
 {
     owned_renew_due(partition, now_ms);
     result_unpark(partition, now_ms);
-    closes_forget(partition, now_ms);
+    tombstones_tick(partition, now_ms);
     if (partition->state != PARTITION_READY)
         return;
     if (partition->audit_due)

@@ -58,6 +58,7 @@ static void raise_version(struct owned *owned, uint64_t version)
 static void take_ownership(struct op *op, uint64_t version)
 {
     struct partition *partition = op->partition;
+    tombstone_forget(partition, id_of(op));
     struct owned *owned = owned_find(partition, id_of(op));
     if (!op->session) {
         if (!owned || strcmp(owned->session->fence, op->fence) != 0)
@@ -105,6 +106,7 @@ static void was_restored(struct op *op, uint64_t version)
     if (!owned || owned->phase != OWNED_RESTORING)
         return;
     metrics_add(METRIC_RESTORED, 1);
+    tombstone_forget(op->partition, id_of(op));
     if (owned->fields) { /* what was set meanwhile is under way behind it */
         raise_version(owned, version);
         owned_confirm(op->partition, owned);
@@ -134,12 +136,23 @@ static void was_closed(struct op *op)
     struct owned *owned = owned_find(op->partition, id_of(op));
     if (owned && !strcmp(owned->session->fence, op->fence))
         owned_destroy(op->partition, owned);
-    closes_remember(op->partition, op);
+}
+
+/* "since session version" of the entry that the operation has ended. */
+static void was_ended(const struct op *op, struct bytes words)
+{
+    uint64_t since = bytes_decimal(bytes_next_word(&words));
+    struct bytes fence = bytes_next_word(&words);
+    if (op->kind != OP_ENDED)
+        tombstone_remember(op->partition, id_of(op), since, bytes_decimal(words), fence);
 }
 
 static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
 {
-    uint64_t version = bytes_decimal(bytes_next_word(&words));
+    struct bytes first = bytes_next_word(&words);
+    uint64_t version = bytes_decimal(first);
+    if (bytes_equal(first, BYTES_LITERAL("ended")))
+        was_ended(op, words);
     switch ((enum op_kind)op->kind) {
     case OP_OPEN:
     case OP_CLAIM:
@@ -171,10 +184,13 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
     case OP_ORPHAN:
         was_orphaned(op);
         break;
+    case OP_REGISTER:
+        tombstone_forget(op->partition, id_of(op));
+        break;
+    case OP_ENDED:
     case OP_SET:
     case OP_BURY:
     case OP_OFFLINE:
-    case OP_REGISTER:
     case OP_UNREGISTER:
     case OP_HASTEN:
     case OP_JOIN:
@@ -303,8 +319,12 @@ static void take_missing(struct op *op)
             return;
         }
     }
-    if (op->kind == OP_CLOSE && ours)
+    if (op->kind == OP_CLOSE && ours) {
         owned_destroy(op->partition, owned);
+        /* It may be this close, sent before, whose reply was lost. */
+        tombstone_remember(op->partition, id_of(op), map_redis_time_ms(op->partition->map),
+                           INT64_MAX, bytes_from_string(op->fence));
+    }
     finish(op, MAP_MISSING, 0);
 }
 
@@ -394,6 +414,8 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
     } else if (bytes_equal(word, BYTES_LITERAL("type"))) {
         take_refusal(op, true);
     } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
+        if (op->kind == OP_ENDED)
+            tombstone_waits(op->partition, id_of(op));
         if (op->kind == OP_RESTORE)
             restore_refused(op, false);
         else

@@ -68,8 +68,11 @@ static const struct config_setting settings[] = {
                 .max = INT64_C(1) << 40, .flags = CONFIG_RELOADABLE,
                 .help = "Most bytes of states and messages in these; one may be larger."),
     MAP_SETTING("map.close_memory", CONFIG_DURATION, close_memory, "60s", .min = 0, .max = 3600000,
-                .help = "For how long closes are remembered, to be repeated to a Redis that came "
-                        "back older."),
+                .help = "For how long ends of entries are remembered, to be repeated to a Redis "
+                        "that came back older."),
+    MAP_SETTING("map.close_memory_max", CONFIG_INT, close_memory_max, "100000", .min = 0,
+                .max = 100000000, .flags = CONFIG_RELOADABLE,
+                .help = "Most of these in a partition; the oldest are forgotten first."),
     MAP_SETTING("client.ttl", CONFIG_DURATION, client_ttl, "30s", .min = 1000, .max = 86400000,
                 .flags = CONFIG_SHARED,
                 .help = "How long a client that is not heard stays in the map."),

@@ -1,6 +1,8 @@
 """Redis comes back with an older state: closes and newer states since then are put there again."""
-from harness import Versioned
-from harness.faults import (SWEEP, TELL, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
+import time
+
+from harness import Versioned, scaled
+from harness.faults import (GRACE, LEASE, SWEEP, TELL, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
                             watchers)
 
 
@@ -59,4 +61,44 @@ def test_closes_are_repeated_at_once(t):
     redis.restart(rdb="older.rdb")
     wait_ready([a, b])
     wait_agreement(t, redis, [a, b], states_of(found), 4)
+    t.fsck(redis)
+
+
+def test_ends_that_nobody_said_are_repeated_too(t):
+    """Entries that were reaped, as their clients had gone or their front-end had been killed: told as gone
+    once, they are not told as there again."""
+    redis, (a, b, c) = start(t, 3, settings={"client.grace": "2s"})
+    found = watchers(t, [a, b])
+    dropped = [t.connect(frontend, Versioned) for frontend in (a, b) for _ in range(10)]
+    killed = [t.connect(c, Versioned) for _ in range(10)]
+    stays = t.connect(b, Versioned)
+    ids = [client.open(b"old") for client in dropped + killed]
+    stays_id = stays.open(b"stays")
+    wait_know(found, [*ids, stays_id])
+    redis.save("older.rdb")
+    for client in dropped:
+        client.drop()
+    c.kill()
+    for watcher in found:
+        watcher.wait_closed(ids, LEASE + GRACE + SWEEP + TELL + 5)
+    # One of them has come back under its id meanwhile, and that is what it stays.
+    back = t.connect(a, Versioned)
+    assert back.update(ids[0], 1, b"back")
+    for watcher in found:
+        watcher.wait_for_state(ids[0], b"back")
+    before = [dict(watcher.returns) for watcher in found]
+    closings = [dict(watcher.count()) for watcher in found]
+    redis.restart(rdb="older.rdb")
+    wait_ready([a, b])
+    expected = {ids[0]: b"back", stays_id: b"stays", **states_of(found)}
+    wait_agreement(t, redis, [a, b], expected, 4)
+    end = time.monotonic() + scaled(2)
+    for watcher, returns, gone in zip(found, before, closings):
+        while watcher.read_push(0) or time.monotonic() < end:
+            watcher.read_push(0.1)
+        assert watcher.returns == returns, "told as there again"
+        assert watcher.count() == gone, "told as gone again"
+    wait_hold_over(redis)
+    wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + TELL + 4)
+    assert back.update(ids[0], 2, b"still")
     t.fsck(redis)

@@ -25,6 +25,7 @@
 --         resume  session resume n {field value}
 --         close   session rule
 --         orphan  session
+--         ended   session since version      (the entry of that id had ended before Redis came back older)
 --         reap
 --         forsake node
 --         bury    node
@@ -45,7 +46,7 @@
 --         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
---   lines: "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
+--   lines: of what has ended an entry "ok ended <since> <session> <version>"; else "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
 --          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of probe "ok
 --          number"; "held <node> <lease end>" (it may be taken over once its connection there has let
 --          go of it); of resume "ok version
@@ -498,6 +499,7 @@ end
 function read.resume(op) op.session, op.rule = take(), take() take_fields(op) end
 function read.close(op) op.session, op.rule = take(), take() end
 function read.orphan(op) op.session = take() end
+function read.ended(op) op.session, op.since, op.version = take(), tonumber(take()), take() end
 function read.reap() end
 read.forsake, read.bury = take_other, take_other
 -- Those on rooms; what is judged of them, apply_rooms.lua judges.
@@ -514,3 +516,11 @@ function read.part(op) take_member(op, 'part') op.other = take() end
 function read.say(op) take_member(op, 'say') op.number, op.message = take(), take() end
 
 local ops, results, total = {}, {}, 0
+
+-- Before the hash of an ended entry goes: its line says which it was. What a TTL has ended was
+-- opened before now.
+local function note_end(op, i)
+    local k = redis.pcall('HMGET', op.key, 'since', 'session', 'version')
+    results[i] = 'ok ended ' .. (k[1] or integer(now)) .. ' ' .. (k[2] or '-') .. ' ' ..
+                 (k[3] or LARGEST)
+end

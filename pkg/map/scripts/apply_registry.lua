@@ -26,7 +26,8 @@ local function store_fields(op)
     end
 end
 
-local function put_close(op, tell, pair)
+local function put_close(op, tell, pair, _, i)
+    note_end(op, i)
     call('DEL', op.key)
     call('ZREM', registered, op.id)
     follow_entry(op.id, false)
@@ -105,6 +106,25 @@ function judge.unregister(op, k)
     if is_registered(op, k) then return close(op, k, 'unregistered') end
     if k[ABSENT] and due_at(op, k) then return close(op, k, 'expired') end
     return 'missing'
+end
+
+-- Said again of what had ended: that entry, or an earlier one of the id, ends. Not a later one; where
+-- the clock may have been set back, the version decides too. A living front-end says itself what it
+-- does not have (its audit), as it may have put the id to new use.
+function judge.ended(op, k)
+    if not k[NODE] then return 'missing' end
+    local since, its = tonumber(call('HGET', op.key, 'since') or 0), k[NODE]
+    local same = k[SESSION] == op.session or since == op.since
+    if since > op.since then return 'missing' end
+    if not same and (op.since > now or newer(k[VERSION], op.version)) then return 'missing' end
+    if its == node and k[SESSION] ~= op.session then return 'waits' end
+    if its ~= '' and its ~= node and lease_end(its) >= now then return 'waits' end
+    if is_registered(op, k) then return close(op, k, 'closed') end
+    if its ~= '' then op.index = prefix .. 'node:' .. its end
+    op.how, op.from = 'close', its
+    k[NODE] = false
+    entries = entries - 1
+    return 'ok'
 end
 
 -- It is to be asked, or ends: the caller, and nobody else, asks it.

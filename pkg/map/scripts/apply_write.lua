@@ -157,7 +157,8 @@ function write.index(op)
     call('PEXPIRE', op.key, ttl)
 end
 -- It was judged as counted once.
-function write.close(op)
+function write.close(op, i)
+    note_end(op, i)
     local user, removed = op.from == '' and call('HGET', op.key, 'user'), 0
     call('DEL', op.key)
     if op.from ~= '' then user, removed = unlist(op) end
@@ -190,7 +191,7 @@ call('HSET', head, 'link:' .. node, link .. ' ' .. ARGV[5])
 for i = 1, total do
     local op = ops[i]
     if op.how then write[op.how](op, i) end
-    if op.put then op.put(op, tell, pair, body_told) end
+    if op.put then op.put(op, tell, pair, body_told, i) end
 end
 tell_users()
 write_rooms()

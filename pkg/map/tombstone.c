@@ -1,0 +1,172 @@
+/*
+ * tombstone: the ends of entries that batches of this front-end have made, for a Redis that comes
+ * back older and has these entries still.
+ *
+ * An id is given to one entry at a time. So what was opened no later than an entry of the same id
+ * that has ended, is dead too; what was opened later is not. In a new epoch each end is said again,
+ * before anything else of this front-end: the operation `ended` ends what is that entry, or one
+ * before it, in whosever index it is. Where the view shows that somebody has the id again, the
+ * front-end that has it is given time to put it back first; and what a living front-end is listed
+ * for waits until that one has said what it has (its audit). A session that comes to own the id
+ * here ends the memory of it.
+ */
+#include "map/map_private.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/view.h"
+
+/* Until it is said again where somebody may have the entry. */
+#define AGAIN_MS 1000
+
+struct tombstone {
+    UT_hash_handle hh; /* by id, in its partition */
+    struct list by_age;
+    struct list waiting; /* in the partition's list of those to be said, now or later; or in none */
+    uint64_t forget_at;
+    uint64_t say_at; /* of those to be said later */
+    uint64_t since;  /* when it was opened; Redis's clock */
+    uint64_t version;
+    char fence[ID_FENCE_LENGTH + 1];
+    uint8_t id_len;
+    char id[];
+};
+
+static struct bytes id_of_tombstone(const struct tombstone *tombstone)
+{
+    return (struct bytes){(const uint8_t *)tombstone->id, tombstone->id_len};
+}
+
+static struct tombstone *find_tombstone(const struct partition *partition, struct bytes id)
+{
+    struct tombstone *tombstone = NULL;
+    HASH_FIND(hh, partition->tombstones, id.data, id.len, tombstone);
+    return tombstone;
+}
+
+static void drop_tombstone(struct partition *partition, struct tombstone *tombstone)
+{
+    HASH_DEL(partition->tombstones, tombstone);
+    list_remove(&tombstone->by_age);
+    list_remove(&tombstone->waiting);
+    free(tombstone);
+}
+
+static struct tombstone *oldest_tombstone(const struct partition *partition)
+{
+    return list_entry(partition->tombstones_by_age.next, struct tombstone, by_age);
+}
+
+void tombstone_remember(struct partition *partition, struct bytes id, uint64_t since,
+                        uint64_t version, struct bytes fence)
+{
+    const struct map_settings *settings = partition->map->settings;
+    tombstone_forget(partition, id);
+    if (settings->close_memory == 0 || settings->close_memory_max == 0 ||
+        fence.len > ID_FENCE_LENGTH)
+        return;
+    while (HASH_COUNT(partition->tombstones) >= (size_t)settings->close_memory_max)
+        drop_tombstone(partition, oldest_tombstone(partition));
+    struct tombstone *tombstone = mem_zalloc(1, sizeof *tombstone + id.len);
+    tombstone->forget_at = loop_now_ms(partition->map->loop) + (uint64_t)settings->close_memory;
+    tombstone->since = since;
+    tombstone->version = version;
+    memcpy(tombstone->fence, fence.data, fence.len);
+    tombstone->id_len = (uint8_t)id.len;
+    memcpy(tombstone->id, id.data, id.len);
+    list_init(&tombstone->waiting);
+    list_append(&partition->tombstones_by_age, &tombstone->by_age);
+    HASH_ADD_KEYPTR(hh, partition->tombstones, tombstone->id, tombstone->id_len, tombstone);
+}
+
+void tombstone_forget(struct partition *partition, struct bytes id)
+{
+    struct tombstone *tombstone = find_tombstone(partition, id);
+    if (tombstone)
+        drop_tombstone(partition, tombstone);
+}
+
+static void say_later(struct partition *partition, struct tombstone *tombstone)
+{
+    tombstone->say_at = loop_now_ms(partition->map->loop) + AGAIN_MS;
+    list_remove(&tombstone->waiting);
+    list_append(&partition->tombstones_later, &tombstone->waiting);
+}
+
+static bool is_shown(const struct map_space *space, struct bytes id)
+{
+    return space->view && map_view_find(space->view, id);
+}
+
+void tombstones_repeat(struct partition *partition)
+{
+    const struct map_settings *settings = partition->map->settings;
+    partition->tombstones_until_ms = loop_now_ms(partition->map->loop) +
+                                     (uint64_t)(settings->hold + settings->lease) + 2 * AGAIN_MS;
+    LIST_FOREACH (node, &partition->tombstones_by_age) {
+        struct tombstone *tombstone = list_entry(node, struct tombstone, by_age);
+        list_remove(&tombstone->waiting);
+        if (is_shown(partition->space, id_of_tombstone(tombstone)))
+            say_later(partition, tombstone);
+        else
+            list_append(&partition->tombstones_due, &tombstone->waiting);
+    }
+}
+
+struct op *tombstone_next(struct partition *partition)
+{
+    while (!list_is_empty(&partition->tombstones_due)) {
+        struct tombstone *tombstone =
+            list_entry(partition->tombstones_due.next, struct tombstone, waiting);
+        struct bytes id = id_of_tombstone(tombstone);
+        if (owned_find(partition, id)) {
+            drop_tombstone(partition, tombstone);
+            continue;
+        }
+        struct op *op = op_create(partition, OP_ENDED, id);
+        memcpy(op->fence, tombstone->fence, sizeof op->fence);
+        op->version = tombstone->version;
+        op->since = tombstone->since;
+        list_remove(&tombstone->waiting);
+        return op;
+    }
+    return NULL;
+}
+
+void tombstone_unsaid(struct partition *partition, struct bytes id)
+{
+    struct tombstone *tombstone = find_tombstone(partition, id);
+    if (!tombstone)
+        return;
+    list_remove(&tombstone->waiting);
+    list_append(&partition->tombstones_due, &tombstone->waiting);
+}
+
+void tombstone_waits(struct partition *partition, struct bytes id)
+{
+    struct tombstone *tombstone = find_tombstone(partition, id);
+    if (tombstone && loop_now_ms(partition->map->loop) < partition->tombstones_until_ms)
+        say_later(partition, tombstone);
+}
+
+void tombstones_tick(struct partition *partition, uint64_t now_ms)
+{
+    while (!list_is_empty(&partition->tombstones_by_age) &&
+           oldest_tombstone(partition)->forget_at <= now_ms)
+        drop_tombstone(partition, oldest_tombstone(partition));
+    while (!list_is_empty(&partition->tombstones_later)) {
+        struct tombstone *tombstone =
+            list_entry(partition->tombstones_later.next, struct tombstone, waiting);
+        if (tombstone->say_at > now_ms)
+            return;
+        tombstone_unsaid(partition, id_of_tombstone(tombstone));
+        partition_wake(partition);
+    }
+}
+
+void tombstones_free(struct partition *partition)
+{
+    while (!list_is_empty(&partition->tombstones_by_age))
+        drop_tombstone(partition, oldest_tombstone(partition));
+}
