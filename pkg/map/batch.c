@@ -160,6 +160,23 @@ static void add_changes(struct arguments *to, struct scratch *scratch, const str
     }
 }
 
+static void add_room_details(struct arguments *to, struct scratch *scratch, const struct op *op)
+{
+    const struct map_settings *settings = op->partition->map->settings;
+    add_value(to, op_member(op));
+    if (op->kind == OP_PART) {
+        add_value(to, bytes_from_string(op->other));
+        return;
+    }
+    if (op->kind == OP_JOIN) {
+        add_value(to, op_behind_member(op));
+        add_value(to, scratch_number(scratch, "", (uint64_t)settings->room_max_members));
+    }
+    add_value(to, scratch_number(scratch, "", op->version));
+    if (op->kind == OP_SAY)
+        add_value(to, op_behind_member(op));
+}
+
 /* What follows the kind, as apply.lua has it: the fewer strings the better, each costs Redis a
  * fraction of a microsecond. */
 static void add_details(struct arguments *to, struct scratch *scratch, const struct op *op)
@@ -212,24 +229,10 @@ static void add_details(struct arguments *to, struct scratch *scratch, const str
         add_value(to, bytes_from_string(op->other));
         break;
     case OP_JOIN:
-        add_value(to, op_member(op));
-        add_value(to, op_behind_member(op));
-        add_value(to, scratch_number(scratch, "",
-                                     (uint64_t)op->partition->map->settings->room_max_members));
-        add_value(to, scratch_number(scratch, "", op->version));
-        break;
     case OP_PART:
-        add_value(to, op_member(op));
-        add_value(to, bytes_from_string(op->other));
-        break;
     case OP_SAY:
-        add_value(to, op_member(op));
-        add_value(to, scratch_number(scratch, "", op->version));
-        add_value(to, op_behind_member(op));
-        break;
     case OP_LEAVE:
-        add_value(to, op_member(op));
-        add_value(to, scratch_number(scratch, "", op->version));
+        add_room_details(to, scratch, op);
         break;
     case OP_REGISTER:
         add_value(to, scratch_number(scratch, "", op->version));
