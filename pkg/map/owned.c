@@ -405,8 +405,30 @@ static void renew_or_end(struct partition *partition, struct owned *owned)
     renew(partition, owned, lasts, expires_ms);
 }
 
+/* client.ttl has become another one: the lists are in order only for one, and so all are renewed.
+ */
+static void renew_all(struct partition *partition)
+{
+    struct list all;
+    list_init(&all);
+    for (size_t i = 0; i < RENEWAL_LISTS; i++) {
+        while (!list_is_empty(&partition->renewal[i])) {
+            struct list *first = partition->renewal[i].next;
+            list_remove(first);
+            list_append(&all, first);
+        }
+    }
+    while (!list_is_empty(&all))
+        renew_or_end(partition, list_entry(all.next, struct owned, link));
+}
+
 void owned_renew_due(struct partition *partition, uint64_t now_ms)
 {
+    int64_t ttl = partition->map->settings->client_ttl;
+    if (partition->renewal_ttl != ttl) {
+        partition->renewal_ttl = ttl;
+        renew_all(partition);
+    }
     for (size_t i = 0; i < RENEWAL_LISTS; i++) {
         struct list *waiting = &partition->renewal[i];
         while (!list_is_empty(waiting)) {

@@ -99,6 +99,20 @@ static void test_the_key_of_a_client_that_only_answers_pings_never_ends(void **s
     map_unwatch(&observer.watcher);
 }
 
+static void test_another_ttl_is_that_of_all_at_once(void **state)
+{
+    struct world *world = *state;
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    assert_true(ttl_of(world, client.id) > 29000);
+    world->fronts[0].map->running.client_ttl = 6000;
+    WAIT_UNTIL(world, ttl_of(world, client.id) <= 6000);
+    assert_true(ttl_of(world, client.id) > 0);
+    assert_false(client.ended);
+    map_session_end(&client.session, true);
+}
+
 static const char *const refuse_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "1"};
 static const char *const take_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "0"};
 static void configure(struct world *world, const char *const words[4])
@@ -179,6 +193,7 @@ int main(void)
         TEST(test_the_ttl_is_renewed_at_half_time),
         TEST(test_the_ttl_shows_how_long_a_silent_client_has_left),
         TEST(test_the_key_of_a_client_that_only_answers_pings_never_ends),
+        TEST(test_another_ttl_is_that_of_all_at_once),
         TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
         TEST(test_a_client_that_is_heard_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),

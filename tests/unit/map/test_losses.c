@@ -340,7 +340,7 @@ static void test_what_another_one_had_and_left_is_opened_again(void **state)
     WAIT_UNTIL(world, observer.closed == 1);
     client_connect(&other, &world->fronts[1]);
     assert_int_equal(client_update(world, &other, client.id, 5, "newest"), MAP_OK);
-    world->fronts[1].settings.client_grace = 20000;
+    world->fronts[1].map->running.client_grace = 20000;
     map_session_end(&other.session, true);
     WAIT_UNTIL(world, !*WORLD_REDIS(world, "HGET", client_key(client.id), "node"));
     sweep_run(partition);
