@@ -31,7 +31,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
         -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing -fno-omit-frame-pointer \
              -fstack-protector-strong -D_FORTIFY_SOURCE=$(if $(SANITIZE),0,2) $(WARN) $(SANITIZE) $(CFLAGS)
-LIBS := -levent_core -lhiredis -lcjson -linih -lssl -lcrypto -lhttp_parser -lwslay -ljwt -lsodium -lsystemd -lz -lm
+LIBS := -levent_core -lhiredis -lcjson -linih -lssl -lcrypto -lhttp_parser -lwslay -ljwt -lsodium -lsystemd -lutf8proc -lz -lm
 LDFLAGS_ALL = $(SANITIZE) $(LDFLAGS)
 
 LIB_FILES := $(foreach p,$(call reverse,$(PACKAGES)),$(B)/lib/lib$(p).a)

@@ -33,6 +33,7 @@ struct admin_settings {
     bool addresses;       /* web.addresses: clients' addresses are shown */
     int64_t max_listed;   /* web.max_listed: clients in one answer */
     int64_t max_scanned;  /* web.max_scanned: clients that one search looks at */
+    int64_t max_searched; /* web.max_searched: bytes of clients that one search looks at */
     int64_t max_watchers; /* web.max_watchers: live streams at a time */
     int64_t max_state;    /* web.max_state: bytes of each state in lists and streams */
     int64_t chunk;        /* web.chunk: bytes that a stream is sent at once */

@@ -120,8 +120,17 @@ struct entry_format {
 };
 void entries_write(struct json_writer *json, const struct map_entry *entry,
                    const struct entry_format *format);
-/* Whether id, state or another field that is shown holds the text, in whatever case of letters. */
-bool entries_match(const struct map_entry *entry, struct bytes text, bool addresses);
+/* A search for a text in ids, states and other fields that are shown, whatever the case of letters
+ * (codec/fold.h). Between begin and end it owns memory. */
+struct entry_search {
+    struct writer wanted;
+    struct writer scratch;
+    size_t searched; /* bytes, so far */
+    bool addresses;  /* they are searched, too */
+};
+void entries_search_begin(struct entry_search *search, struct bytes text, bool addresses);
+void entries_search_end(struct entry_search *search);
+bool entries_match(struct entry_search *search, const struct map_entry *entry);
 /* The front-ends, as an array. */
 void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes);
 

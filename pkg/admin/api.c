@@ -185,6 +185,7 @@ static void answer_clients(struct admin *admin, struct http_request *request,
 {
     const struct admin_settings *settings = admin->settings;
     const struct entry_format format = format_of(admin, space);
+    struct entry_search search;
     struct bytes query = http_request_query(request, "q");
     size_t limit = read_limit(http_request_query(request, "limit"), settings->max_listed);
     size_t count, listed = 0, scanned = 0;
@@ -203,13 +204,17 @@ static void answer_clients(struct admin *admin, struct http_request *request,
     json_write_integer(&json, (int64_t)count);
     json_write_name(&json, "clients");
     json_write_array_begin(&json);
-    for (; at < count && listed < limit && scanned < (size_t)settings->max_scanned; at++) {
+    entries_search_begin(&search, query, settings->addresses);
+    for (; at < count && listed < limit && scanned < (size_t)settings->max_scanned &&
+           search.searched < (size_t)settings->max_searched;
+         at++) {
         scanned++;
-        if (query.len > 0 && !entries_match(entries[at], query, settings->addresses))
+        if (query.len > 0 && !entries_match(&search, entries[at]))
             continue;
         entries_write(&json, entries[at], &format);
         listed++;
     }
+    entries_search_end(&search);
     json_write_array_end(&json);
     if (at > 0 && at < count) {
         struct writer next = {0};

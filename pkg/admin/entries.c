@@ -1,5 +1,4 @@
 /* entries: entries of the map and front-ends, as the API and the live stream tell them. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +6,7 @@
 #include "base/ids.h"
 #include "base/mem.h"
 #include "codec/entry.h"
+#include "codec/fold.h"
 
 static bool take_prefix(struct bytes *text, const char *prefix)
 {
@@ -111,28 +111,41 @@ void entries_write(struct json_writer *json, const struct map_entry *entry,
     json_write_object_end(json);
 }
 
-static bool holds(struct bytes text, struct bytes wanted)
+void entries_search_begin(struct entry_search *search, struct bytes text, bool addresses)
 {
-    for (size_t i = 0; i + wanted.len <= text.len; i++) {
-        size_t same = 0;
-        while (same < wanted.len && tolower(text.data[i + same]) == tolower(wanted.data[same]))
-            same++;
-        if (same == wanted.len)
-            return true;
-    }
-    return false;
+    *search = (struct entry_search){.addresses = addresses};
+    fold_write(&search->wanted, text);
 }
 
-bool entries_match(const struct map_entry *entry, struct bytes text, bool addresses)
+void entries_search_end(struct entry_search *search)
+{
+    writer_free(&search->wanted);
+    writer_free(&search->scratch);
+}
+
+static bool holds(struct entry_search *search, struct bytes text)
+{
+    search->searched += text.len;
+    return fold_contains(&search->scratch, text, writer_bytes_written(&search->wanted));
+}
+
+static bool holds_json(struct entry_search *search, struct bytes json)
+{
+    search->searched += json.len;
+    return fold_contains_json(&search->scratch, json, writer_bytes_written(&search->wanted));
+}
+
+bool entries_match(struct entry_search *search, const struct map_entry *entry)
 {
     struct bytes field, value;
-    if (holds(map_entry_id(entry), text) || holds(map_entry_state(entry), text))
+    if (holds(search, map_entry_id(entry)) || holds(search, map_entry_state(entry)))
         return true;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
         if (bytes_equal(field, BYTES_LITERAL("session")) ||
-            (!addresses && bytes_equal(field, BYTES_LITERAL("address"))))
+            (!search->addresses && bytes_equal(field, BYTES_LITERAL("address"))))
             continue;
-        if (holds(value, text) || (take_prefix(&field, "p:") && holds(field, text)))
+        if (take_prefix(&field, "p:") ? holds_json(search, value) || holds(search, field)
+                                      : holds(search, value))
             return true;
     }
     return false;

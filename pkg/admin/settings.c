@@ -37,6 +37,8 @@ static const struct config_setting table[] = {
         "Clients in one answer of the API."),
     WEB(max_scanned, CONFIG_INT, "20000", 0, 1, 10000000, NULL, NULL,
         "Clients that one request looks at when it searches."),
+    WEB(max_searched, CONFIG_SIZE, "4MiB", 0, 1, 1LL << 40, NULL, NULL,
+        "Bytes of clients that one request looks at when it searches."),
     WEB(max_watchers, CONFIG_INT, "100", 0, 0, 100000, NULL, NULL,
         "Live streams open at a time, one for each open page."),
     WEB(max_state, CONFIG_SIZE, "1KiB", 0, 0, 1 << 20, NULL, NULL,

@@ -93,6 +93,32 @@ const checks = {
     settled(page);
   },
 
+  async "case does not matter"(base) {
+    const page = await open(base);
+    await live(page);
+    for (const [words, wanted] of [["strasse", "street"], ["STRA\u00dfE", "street"], ["\u039f\u0394\u038c\u03a3", "greek"], ["\u212aelvin", "kelvin"]]) {
+      await page.fill("#search", words);
+      await until(async () => (await idsShown(page)).join() === wanted, words);
+    }
+    // Every character: what Unicode folds to the same text, and nothing else, is the same here.
+    const folds = JSON.parse(await ask("folds"));
+    equal(folds.length > 100000, true, "characters");
+    const wrong = await page.evaluate(async (all) => {
+      const { fold } = await import("/fold.js");
+      const there = new Map(), back = new Map(), found = [];
+      for (const [character, folded] of all) {
+        const here = fold(character);
+        if ((there.get(folded) ?? here) !== here || (back.get(here) ?? folded) !== folded)
+          found.push(`${character.codePointAt(0).toString(16)} ${folded} ${here}`);
+        there.set(folded, here);
+        back.set(here, folded);
+      }
+      return found;
+    }, folds);
+    equal(wrong, [], "folded otherwise");
+    settled(page);
+  },
+
   async "hostile ids and states"(base) {
     const page = await open(base);
     await live(page);

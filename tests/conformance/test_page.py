@@ -1,5 +1,7 @@
 """The page in headless Chromium."""
 import json
+import sys
+import unicodedata
 
 from harness import Original2013, Versioned, packets
 from harness.node import run_script
@@ -63,6 +65,18 @@ def test_ten_thousand_that_change(t):
                 write(client, [update(b"id%05d" % number, version, b"stormy %d" % number)
                                for number in range(first, first + 500)])
     browse(t, "ten thousand that change", frontend, actions={"storm": storm})
+
+
+def test_case_does_not_matter(t):
+    frontend = t.frontend(t.redis())
+    client = t.connect(frontend, Original2013)
+    for name, state in (("street", "Stra\u00dfe"), ("greek", "\u039f\u03b4\u03cc\u03c2"), ("kelvin", "Kelvin")):
+        client.update(name.encode(), 1, state.encode())
+
+    def folds():
+        known = (chr(code) for code in range(sys.maxunicode + 1))
+        return json.dumps([(one, one.casefold()) for one in known if unicodedata.category(one) not in ("Cn", "Cs", "Co")])
+    browse(t, "case does not matter", frontend, actions={"folds": folds})
 
 
 def test_hostile_ids_and_states(t):

@@ -115,6 +115,30 @@ def test_search(t):
     assert get(frontend, "/api/v1/clients?q=%00")["clients"] == []
 
 
+def test_search_ignores_case_as_unicode_folds_it(t):
+    frontend = t.frontend(t.redis(), settings={"client.max_ids": "100"})
+    states = {"street": "Stra\u00dfe", "greek": "\u039f\u03b4\u03cc\u03c2", "umlaut": "\u00dcBER", "cyrillic": "\u041c\u0438\u0440",
+              "kelvin": "300 \u212a", "dotless": "\u0131", "bytes": b"\xc3 \xff\xc3\x9c"}
+    client = t.connect(frontend, Original2013)
+    for name, state in states.items():
+        client.update(name.encode(), 1, state.encode() if isinstance(state, str) else state)
+    found = {"STRASSE": ["street"], "stra\u1e9ee": ["street"], "\u03bf\u03b4\u03cc\u03c3": ["greek"], "\u039f\u0394\u038c\u03a3": ["greek"],
+             "\u00fcber": ["umlaut"], "\u00fc": ["bytes", "umlaut"], "\u043c\u0418\u0440": ["cyrillic"], "300 k": ["kelvin"],
+             "\u0131": ["dotless"], "\u00fb": []}
+    for text, names in found.items():
+        answer = get(frontend, "/api/v1/clients?q=" + quote(text))["clients"]
+        assert [one["id"] for one in answer] == names, (text, answer)
+
+
+def test_a_search_looks_at_a_bounded_number_of_bytes(t):
+    frontend = t.frontend(t.redis(), settings={"client.max_ids": "100", "web.max_searched": "10000"})
+    fill(t, frontend, [b"id%02d" % number for number in range(25)], b"x" * 1000)
+    answer = get(frontend, "/api/v1/clients?q=nothing-like-it")
+    assert answer["clients"] == [] and answer["next"] == "id09", answer
+    # A list that searches nothing is not cut.
+    assert len(get(frontend, "/api/v1/clients")["clients"]) == 25
+
+
 def test_a_search_looks_at_a_bounded_number(t):
     frontend = t.frontend(t.redis(), settings={"client.max_ids": "100", "web.max_scanned": "10"})
     # Ids that no number or front-end's id among the other fields can hold.

@@ -2,6 +2,7 @@
 // order.
 
 import { hexOf } from "./dom.js";
+import { fold } from "./fold.js";
 
 /** The state or the properties on one line. */
 export function summary(entry) {
@@ -27,11 +28,11 @@ export const plain = (value) => (typeof value === "string" ? value : JSON.string
 
 export const isBinary = (entry) => entry.state64 !== undefined;
 
-/** What is searched, in lower case. */
+/** What is searched, folded. */
 export function haystack(entry, nodeName) {
   if (entry.haystack === undefined) {
     const parts = [entry.name, entry.protocol, entry.status, entry.user, summary(entry), entry.node, nodeName];
-    entry.haystack = parts.filter(Boolean).join("\n").toLowerCase();
+    entry.haystack = fold(parts.filter(Boolean).join("\n"));
   }
   return entry.haystack;
 }

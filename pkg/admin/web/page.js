@@ -7,6 +7,7 @@ import { Detail } from "./detail.js";
 import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText } from "./dom.js";
 import { comparison, haystack } from "./entry.js";
 import { Feed } from "./feed.js";
+import { fold } from "./fold.js";
 import { LiveMap } from "./live.js";
 import { Servers } from "./servers.js";
 import { Table } from "./table.js";
@@ -42,7 +43,7 @@ function arrange() {
   sortTimer = 0;
   stale = false;
   sortedAt = performance.now();
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean), rows = [];
+  const words = fold(query).split(/\s+/).filter(Boolean), rows = [];
   counts.clear();
   for (const entry of map.entries.values()) {
     counts.set(entry.protocol ?? "unknown", (counts.get(entry.protocol ?? "unknown") ?? 0) + 1);

@@ -2,6 +2,7 @@
 // the list; what it is found by, and its place in an order.
 
 import { plain } from "./entry.js";
+import { fold } from "./fold.js";
 
 /** What the list shows of it; read once for each telling. */
 export function reading(entry) {
@@ -38,11 +39,10 @@ export function formatPlayers({ players, most }) {
 /** Where it is registered: it is connected to a front-end, or sends heartbeats. */
 export const whereabouts = (entry, nodeName) => (entry.source === "q3master" ? "UDP master" : nodeName(entry.node));
 
-/** What is searched, in lower case. */
+/** What is searched, folded. */
 export function found(entry, nodeName) {
   const { title, game, map, version, address, isSuspect } = reading(entry);
-  return [title, game, map, version, address, whereabouts(entry, nodeName), isSuspect ? "suspect" : ""]
-    .join("\n").toLowerCase();
+  return fold([title, game, map, version, address, whereabouts(entry, nodeName), isSuspect ? "suspect" : ""].join("\n"));
 }
 
 const { compare } = new Intl.Collator("en", { numeric: true, sensitivity: "base" });

@@ -2,6 +2,7 @@
 // looked at.
 
 import { byId, element, formatAge, formatNumber, perFrame, setText } from "./dom.js";
+import { fold } from "./fold.js";
 import { LiveMap } from "./live.js";
 import { formatPlayers, found, reading, serverComparison, whereabouts } from "./server.js";
 import { Table } from "./table.js";
@@ -73,7 +74,7 @@ export class Servers extends EventTarget {
     this.#live.addEventListener("unauthorized", ({ detail }) =>
       this.dispatchEvent(new CustomEvent("unauthorized", { detail })));
     byId("servers-search").addEventListener("input", ({ target }) => {
-      this.#words = target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      this.#words = fold(target.value).split(/\s+/).filter(Boolean);
       this.#filtered();
     });
     byId("servers-game").addEventListener("change", ({ target }) => {

@@ -116,16 +116,33 @@ static void test_written(void **state)
 
 static void test_matched(void **state)
 {
-    static const char *const fields[] = {"state",   "Some State", "protocol", "sync",
-                                         "p:mood",  "\"Good\"",   "address",  "1.2.3.4:5",
-                                         "session", "0123abcd",   NULL};
+    static const char *const fields[] = {
+        "state",   "Some State", "protocol", "sync",     "p:mood",        "\"Good\"",
+        "address", "1.2.3.4:5",  "session",  "0123abcd", "p:r\xc3\x9chm", "[\"a\\u00dc\\n\\\"\"]",
+        NULL};
     static const struct {
         const char *text;
         bool matches;
-    } tried[] = {{"some", true},   {"STATE", true},    {"e state", true}, {"sYNc", true},
-                 {"mood", true},   {"good\"", true},   {"", true},        {"p:mood", false},
-                 {"bad", false},   {"1.2.3.4", false}, {"0123", false},   {"some state ", false},
-                 {"client", true}, {"client-x", false}};
+    } tried[] = {{"some", true},
+                 {"STATE", true},
+                 {"e state", true},
+                 {"sYNc", true},
+                 {"mood", true},
+                 {"good\"", true},
+                 {"", true},
+                 {"p:mood", false},
+                 {"bad", false},
+                 {"1.2.3.4", false},
+                 {"0123", false},
+                 {"some state ", false},
+                 {"client", true},
+                 {"client-x", false},
+                 /* As Unicode folds it: rÜhm, Kelvin's K; and what escapes stand for. */
+                 {"R\xc3\xbcHM", true},
+                 {"A\xc3\xbc\n\"", true},
+                 {"\\u00dc", false},
+                 {"a-\xc4\x89lient", false}};
+    struct entry_search search;
     struct world *world = *state;
     struct observer observer;
     struct writer body = {0};
@@ -135,10 +152,15 @@ static void test_matched(void **state)
     view_apply(&observer.view->parts[0], &open, 1000, 0);
     const struct map_entry *entry = map_view_find(observer.view, open.id);
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-        if (entries_match(entry, bytes_from_string(tried[i].text), false) != tried[i].matches)
+        entries_search_begin(&search, bytes_from_string(tried[i].text), false);
+        if (entries_match(&search, entry) != tried[i].matches)
             fail_msg("%s", tried[i].text);
+        assert_true(tried[i].matches || search.searched > 30);
+        entries_search_end(&search);
     }
-    assert_true(entries_match(entry, BYTES_LITERAL("1.2.3.4"), true));
+    entries_search_begin(&search, BYTES_LITERAL("1.2.3.4"), true);
+    assert_true(entries_match(&search, entry));
+    entries_search_end(&search);
     writer_free(&body);
     map_unwatch(&observer.watcher);
 }
