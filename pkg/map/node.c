@@ -25,6 +25,8 @@
 
 #define NONCE_INTERVAL_MS 1000
 #define NONCE_FRESH_MS    3000
+/* Without an answer for this long it is not events alone that do not arrive. */
+#define ANSWERED_MS 2000
 /* A timer that is this late: the loop stalled. */
 #define STALL_MS 500
 /* The hash: written every few nonces, and gone soon after the last. */
@@ -39,9 +41,10 @@ struct node {
     char *channel_name;
     struct loop_timer *timer;
     char nonce[NONCE_SIZE + 1];
-    uint64_t fresh_ms;   /* when a nonce last came back */
-    uint64_t awaited_ms; /* when Redis took the first of those that have not; 0: none awaited */
-    uint64_t due_ms;     /* when the timer is due: later, and our own loop has stalled */
+    uint64_t fresh_ms;    /* when a nonce last came back */
+    uint64_t awaited_ms;  /* when Redis took the first of those that have not; 0: none awaited */
+    uint64_t answered_ms; /* when Redis last took one */
+    uint64_t due_ms;      /* when the timer is due: later, and our own loop has stalled */
     unsigned turns;
     bool left;           /* its hash is gone for good */
     struct list sending; /* struct sending */
@@ -97,8 +100,14 @@ static void on_published(void *arg, enum redis_status status, const struct redis
 {
     struct node *node = arg;
     (void)reply;
-    if (status == REDIS_OK && !node->awaited_ms && channel_is_subscribed(&node->channel))
-        node->awaited_ms = loop_now_ms(node->map->loop);
+    uint64_t now = loop_now_ms(node->map->loop);
+    if (status != REDIS_OK)
+        return;
+    /* Redis may have stalled between its answer and the message. */
+    bool stalled = now - node->answered_ms >= ANSWERED_MS;
+    node->answered_ms = now;
+    if ((!node->awaited_ms || stalled) && channel_is_subscribed(&node->channel))
+        node->awaited_ms = now;
 }
 
 static void publish_nonce(struct node *node)
@@ -121,7 +130,8 @@ static void doubt_events(struct node *node, uint64_t now)
     /* Our own loop stalled: what has arrived meanwhile is read first. */
     if (now > node->due_ms + STALL_MS && node->awaited_ms)
         node->awaited_ms = now;
-    if (!node->awaited_ms || now - node->awaited_ms < NONCE_FRESH_MS)
+    if (!node->awaited_ms || now - node->awaited_ms < NONCE_FRESH_MS ||
+        now - node->answered_ms >= ANSWERED_MS)
         return;
     node->awaited_ms = 0;
     log_warn("events_do_not_arrive", LOG_STRING("channel", node->channel_name));

@@ -135,8 +135,7 @@ class Proxy:
                        else asyncio.open_connection(*target))
             from_target, session.upstream = await opening
             if not session.done:
-                await asyncio.gather(self._pass(reader, session.upstream), self._pass(from_target, writer),
-                                     return_exceptions=True)
+                await asyncio.gather(self._pass(reader, session.upstream), self._pass(from_target, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
