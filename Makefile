@@ -68,16 +68,19 @@ build/gen/tracker.js: $(CLIENT_PARTS) Makefile
 	@mkdir -p $(@D)
 	@sed '/^import .* from "\.\//d' $(CLIENT_PARTS) > $@.new && mv $@.new $@
 
-# The page's files become arrays named after them, and a list of them: WEB_FILES.
+# The page's files become arrays named after them, each as it is and compressed, and a list of them:
+# WEB_FILES.
 WEB := $(sort $(wildcard pkg/admin/web/*.*)) build/gen/tracker.js
 build/gen/admin_web_data.h: $(WEB) pkg/admin/web Makefile
 	@mkdir -p $(@D)
 	@for f in $(WEB); do \
 	    echo "static const unsigned char web_$$(basename $$f | tr .- __)[] = {"; \
 	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "};"; \
+	    echo "static const unsigned char gzip_$$(basename $$f | tr .- __)[] = {"; \
+	    gzip -9nc $$f | od -An -v -tx1 | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "};"; \
 	done > $@.new
 	@{ printf '#define WEB_FILES(X)'; for f in $(WEB); do \
-	    printf ' X("%s", web_%s)' "$$(basename $$f)" "$$(basename $$f | tr .- __)"; \
+	    n=$$(basename $$f | tr .- __); printf ' X("%s", web_%s, gzip_%s)' "$$(basename $$f)" $$n $$n; \
 	done; echo; } >> $@.new && mv $@.new $@
 
 build/gen/version.h: .version Makefile

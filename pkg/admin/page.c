@@ -1,4 +1,5 @@
-/* page: the files of web/, compiled in, with their hashes as entity tags. */
+/* page: the files of web/, compiled in, each as it is and compressed, with their hashes as entity
+ * tags. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,10 @@
 
 #include "admin_web_data.h"
 
-#define TEXT              "text/plain; charset=utf-8"
-#define TAG_BYTES         10
+#define TEXT                          "text/plain; charset=utf-8"
+#define TAG_BYTES                     10
 
-#define COUNT(name, data) +1
+#define COUNT(name, data, compressed) +1
 enum { FILES = 0 WEB_FILES(COUNT) };
 #undef COUNT
 
@@ -42,13 +43,19 @@ static const char index_text[] = "Tracker: a front-end of a shared client map.\n
     "Access-Control-Allow-Origin: *\r\n"                                                           \
     "Cross-Origin-Resource-Policy: cross-origin\r\n"
 
+/* A file as it is, or compressed: each has a tag of its own, as its bytes differ. */
+struct file_form {
+    struct bytes data;
+    char tag[2 * TAG_BYTES + 3];
+};
+
 struct file {
     struct admin *admin;
     const char *name;
-    struct bytes data;
+    struct file_form plain;
+    struct file_form compressed; /* no data when it would be no shorter */
     const char *type;
     bool is_client; /* served whatever web.page says */
-    char tag[2 * TAG_BYTES + 3];
 };
 
 struct page {
@@ -72,24 +79,35 @@ static const char *type_of(const char *name)
     return TEXT;
 }
 
-static void set_file(struct file *file, const char *name, struct bytes data)
+static struct file_form make_form(struct bytes data)
 {
     uint8_t digest[SHA1_SIZE];
     char hex[2 * TAG_BYTES + 1];
+    struct file_form form = {.data = data};
     sha1_hash(data, digest);
     id_format_hex(digest, TAG_BYTES, hex);
+    snprintf(form.tag, sizeof form.tag, "\"%s\"", hex);
+    return form;
+}
+
+static void set_file(struct file *file, const char *name, struct bytes data,
+                     struct bytes compressed)
+{
     file->name = name;
-    file->data = data;
+    file->plain = make_form(data);
+    if (compressed.len < data.len)
+        file->compressed = make_form(compressed);
     file->type = type_of(name);
     file->is_client = !strcmp(name, "tracker.js");
-    snprintf(file->tag, sizeof file->tag, "\"%s\"", hex);
 }
 
 struct page *page_create(void)
 {
     struct page *page = mem_zalloc(1, sizeof *page);
     struct file *file = page->files;
-#define SET(name, data) set_file(file++, name, (struct bytes){data, sizeof data});
+#define SET(name, data, compressed)                                                                \
+    set_file(file++, name, (struct bytes){data, sizeof data},                                      \
+             (struct bytes){compressed, sizeof compressed});
     WEB_FILES(SET)
 #undef SET
     return page;
@@ -122,17 +140,21 @@ static void on_file(void *arg, struct http_request *request)
     }
     struct bytes known = http_request_header(request, "If-None-Match");
     bool is_html = !strcmp(file->type, "text/html; charset=utf-8");
+    bool compresses = file->compressed.data.len > 0 && http_request_accepts_coding(request, "gzip");
+    const struct file_form *form = compresses ? &file->compressed : &file->plain;
+    bool is_known = admin_has_tag(known, form->tag);
     char headers[1024];
     snprintf(headers, sizeof headers,
-             "ETag: %s\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n%s",
-             file->tag,
+             "ETag: %s\r\nVary: Accept-Encoding\r\n%sCache-Control: no-cache\r\n"
+             "X-Content-Type-Options: nosniff\r\n%s",
+             form->tag, compresses && !is_known ? "Content-Encoding: gzip\r\n" : "",
              is_html           ? POLICY
              : file->is_client ? SHARED
                                : "");
-    if (admin_has_tag(known, file->tag))
+    if (is_known)
         http_respond(request, 304, NULL, headers, (struct bytes){0});
     else
-        http_respond(request, 200, file->type, headers, file->data);
+        http_respond(request, 200, file->type, headers, form->data);
 }
 
 static void on_index(void *arg, struct http_request *request)

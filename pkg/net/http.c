@@ -303,6 +303,15 @@ struct bytes http_request_header_next(const struct http_request *request, const 
     return http_reader_header_next(&request->reader, name, at);
 }
 
+bool http_request_accepts_coding(const struct http_request *request, const char *coding)
+{
+    struct http_accept accept = {0};
+    struct bytes list;
+    for (size_t at = 0; (list = http_request_header_next(request, "Accept-Encoding", &at)).data;)
+        http_accept_read(&accept, list, coding);
+    return http_accept_allows(&accept);
+}
+
 bool http_request_is_http10(const struct http_request *request)
 {
     return request->reader.is_http10;

@@ -70,6 +70,8 @@ struct bytes http_request_header(const struct http_request *request, const char 
 /* Each line of that name in turn: *at is 0 at first; data NULL after the last. */
 struct bytes http_request_header_next(const struct http_request *request, const char *name,
                                       size_t *at);
+/* Whether the body of the answer may have this content coding ("gzip"), and rather than none. */
+bool http_request_accepts_coding(const struct http_request *request, const char *coding);
 /* A query parameter, percent-decoded; data NULL when missing. */
 struct bytes http_request_query(struct http_request *request, const char *name);
 struct bytes http_request_body(const struct http_request *request);

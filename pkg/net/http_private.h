@@ -112,6 +112,15 @@ bool http_target_split(struct http_reader *reader) __attribute__((warn_unused_re
 /* host[:port] as RFC 3986 has it: a name, an address, or an IPv6 address in brackets; or empty. */
 bool http_target_is_host(struct bytes host);
 
+/* http_accept.c. Zero-initialised nothing is accepted but what is not encoded. */
+struct http_accept {
+    int coding, identity, any; /* weights in thousandths, plus 1; 0: not listed */
+};
+/* Notes what a line of Accept-Encoding says of a coding. */
+void http_accept_read(struct http_accept *accept, struct bytes list, const char *coding);
+/* Whether it may be used, and is liked no less than none (RFC 9110, 12.5.3). */
+bool http_accept_allows(const struct http_accept *accept);
+
 /* http_text.c */
 /* Appends the decoded text. False when a '%' is not followed by two hex digits. */
 bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)

@@ -1,4 +1,5 @@
 """The files of the page: how they are served."""
+import gzip
 import os
 import re
 
@@ -35,6 +36,35 @@ def test_what_has_not_changed_is_not_sent_again(t):
             assert status == 304 and body == b"" and headers["ETag"] == tag and "Content-Length" not in headers, (path, known)
         for other in ('"other"', tag[:-2] + '"', tag.strip('"')):
             assert frontend.http(path, headers={"If-None-Match": other})[0] == 200, (path, other)
+
+
+def test_compressed_for_who_takes_it(t):
+    frontend = t.frontend(t.redis(), settings={"web.page": "on"})
+    saved = 0
+    for path in (*files(t), "/tracker.js"):
+        status, plain, body = frontend.http(path)
+        assert status == 200 and "Content-Encoding" not in plain and plain["Vary"] == "Accept-Encoding", path
+        status, headers, short = frontend.http(path, headers={"Accept-Encoding": "gzip, deflate, br"})
+        assert status == 200 and headers["Vary"] == "Accept-Encoding" and headers["Content-Type"] == plain["Content-Type"]
+        if "Content-Encoding" in headers:
+            assert headers["Content-Encoding"] == "gzip" and gzip.decompress(short) == body, path
+            assert len(short) < len(body) and headers["ETag"] != plain["ETag"], path
+        else:
+            assert short == body and len(body) < 1000, path
+        saved += len(body) - len(short)
+        # Each form has a tag of its own: a cache that holds one is not told that it has the other.
+        for coding, tag, status in (("gzip", headers["ETag"], 304), ("gzip", plain["ETag"], 200), ("identity", plain["ETag"], 304),
+                                    ("identity", headers["ETag"], 200)):
+            if headers["ETag"] == plain["ETag"]:
+                status = 304
+            got = frontend.http(path, headers={"Accept-Encoding": coding, "If-None-Match": tag})
+            assert got[0] == status and got[1]["Vary"] == "Accept-Encoding", (path, coding, tag)
+            assert status == 200 or ("Content-Encoding" not in got[1] and got[1]["ETag"] == tag), path
+        got = frontend.http(path, method="HEAD", headers={"Accept-Encoding": "gzip"})
+        assert got[1]["Content-Length"] == str(len(short)) and got[2] == b"", path
+    assert saved > 60000
+    for refused in ("gzip;q=0", "br", "identity, gzip;q=0.5", "*;q=0"):
+        assert "Content-Encoding" not in frontend.http("/tracker.js", headers={"Accept-Encoding": refused})[1], refused
 
 
 def test_head_and_other_methods(t):

@@ -381,6 +381,46 @@ static void test_texts(void **state)
     assert_string_equal(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
+static void test_accepted_codings(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool accepted;
+    } cases[] = {
+        {"gzip", NULL, true},
+        {"deflate, gzip;q=1.0, *;q=0.5", NULL, true},
+        {"GZip ; Q=0.001", NULL, true},
+        {"br", "gzip", true},
+        {"*", NULL, true},
+        {"identity;q=0.5, gzip;q=0.5", NULL, true},
+        {"gzip;q=0.5, identity;q=0", NULL, true},
+        {"gzip;level=9;q=0.8", NULL, true},
+        {"", NULL, false},
+        {",,", NULL, false},
+        {"br, deflate", NULL, false},
+        {"gzipped", NULL, false},
+        {"gzip;q=0", NULL, false},
+        {"gzip;q=0.000, *", NULL, false},
+        {"*;q=0", NULL, false},
+        {"gzip;q=0.5, identity", NULL, false},
+        {"gzip;q=0.4", "identity;q=0.41", false},
+        {"gzip;q=x", NULL, false},
+        {"gzip;q=", NULL, false},
+        {"gzip;q=1.1", NULL, false},
+        {"gzip;q=0.5555", NULL, false},
+        {"gzip;q=-1", NULL, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_accept accept = {0};
+        http_accept_read(&accept, bytes_from_string(cases[i].first), "gzip");
+        if (cases[i].second != NULL)
+            http_accept_read(&accept, bytes_from_string(cases[i].second), "gzip");
+        if (http_accept_allows(&accept) != cases[i].accepted)
+            fail_msg("%s", cases[i].first);
+    }
+}
+
 static void handle(void *arg, struct http_request *request)
 {
 }
@@ -458,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_accepted_codings),
         cmocka_unit_test(test_router),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
