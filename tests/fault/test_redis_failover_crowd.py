@@ -49,6 +49,9 @@ def test_ten_fail_overs_and_a_stall(t):
         if number % 2:
             for one in (proxy, last_proxy):
                 one.cut((old.host, old.port))
+        there, gone = (new.host, new.port), (old.host, old.port)
+        t.wait_until(lambda: (proxy.sessions(there), last_proxy.sessions(there)) == (2 * FRONTENDS - 2, 2)
+                     and not proxy.sessions(gone) and not last_proxy.sessions(gone), 30, "all are on the new master")
         check_whole(t, new, frontends, crowds, nodes, orphaned)
         synced(t, old)
         old, new = new, old
