@@ -23,13 +23,37 @@ def test_a_frontend_is_killed_and_another_restarted(t):
     check(t, SCENARIOS["front-end-killed"]())
 
 
-def test_redis_refuses_freezes_and_is_unreachable(t):
-    check(t, SCENARIOS["redis-refuses"]())
+def test_a_frontend_freezes_again_and_again(t):
+    check(t, SCENARIOS["front-end-frozen"]())
 
 
 def test_a_host_of_a_frontend_vanishes(t):
     check(t, SCENARIOS["front-end-vanished"]())
 
 
+def test_a_frontend_is_cut_off_from_redis(t):
+    check(t, SCENARIOS["front-end-cut-off"]())
+
+
+def test_the_replica_is_promoted_and_sessions_stay(t):
+    check(t, SCENARIOS["fail-over"]())
+
+
+def test_the_links_are_with_different_servers(t):
+    check(t, SCENARIOS["links-apart"]())
+
+
+def test_redis_refuses_freezes_and_is_unreachable(t):
+    check(t, SCENARIOS["redis-refuses"]())
+
+
 def test_seed_3(t):
     check(t, RandomSchedule(3))
+
+
+def test_seed_18(t):
+    check(t, RandomSchedule(18))
+
+
+def test_seed_31(t):
+    check(t, RandomSchedule(31))

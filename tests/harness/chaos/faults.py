@@ -8,6 +8,8 @@ class Faults:
 
     # How long HAProxy may take to notice that a host has vanished, and a client that its server has.
     VANISHED = 7
+    # Until front-ends have connected again, each in its own time, and read what is there.
+    AGAIN = 1
 
     def __init__(self, run):
         self.run, self.world = run, run.world
@@ -27,7 +29,7 @@ class Faults:
             end()
             self.busy -= 1
             if handle is not None:
-                self.run.disturbances.end(handle)
+                self.run.disturbances.end(handle, 0 if scope else self.AGAIN)
             self.run.note("end of", what or end.__name__, scope)
         self.run.after(seconds, finish)
 
@@ -125,7 +127,7 @@ class Faults:
         self._during(seconds, end, "redis unreachable")
 
     def redis_clock(self, shift):
-        self._note(0.1, "redis clock")
+        self._note(self.AGAIN, "redis clock")
         self.world.shift_redis(shift)
 
     def redis_freeze(self, seconds):
@@ -161,7 +163,7 @@ class Faults:
         self._during(seconds, back, what)
 
     def flush(self):
-        self._note(0.1, "redis empty")
+        self._note(self.AGAIN, "redis empty")
         self.world.redis()("FLUSHALL")
 
     def scripts(self):
@@ -170,7 +172,7 @@ class Faults:
 
     def links(self, sessions=None):
         """Front-ends' connections to Redis are closed; sessions: "normal" or "pubsub" ones."""
-        self._note(0.1, "links")
+        self._note(self.AGAIN, "links")
         self.world.cut_sessions(self.world.master, sessions)
 
     def full_disk(self, seconds):
@@ -207,7 +209,7 @@ class Faults:
             self.world.split = False
             self.world.master = new
             self.busy -= 1
-            self.run.disturbances.end(handle)
+            self.run.disturbances.end(handle, self.AGAIN)
             self.run.note("end of", what, new)
             if not demote:
                 self.run.after(3, lambda: self.world.replicate(old, new))

@@ -21,8 +21,8 @@ class Disturbances:
         self.all.append(Disturbance(self.clock(), INFINITE, scope, what))
         return len(self.all) - 1
 
-    def end(self, handle):
-        self.all[handle] = self.all[handle]._replace(end=self.clock())
+    def end(self, handle, after=0.0):
+        self.all[handle] = self.all[handle]._replace(end=self.clock() + after)
 
     def note(self, begin, end, what, scope=""):
         self.all.append(Disturbance(begin, end, scope, what))
