@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/entry.h"
 #include "codec/fold.h"
+#include "codec/sync.h"
 
 static bool take_prefix(struct bytes *text, const char *prefix)
 {
@@ -45,7 +46,8 @@ static void write_properties(struct json_writer *json, const struct map_entry *e
     struct bytes field, value;
     bool any = false;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
-        if (!take_prefix(&field, "p:") || !json_is_text(field) || !json_scalar_is_valid(value))
+        if (!take_prefix(&field, "p:") || !json_is_text(field) ||
+            !json_text_is_value(value, SYNC_VALUE_DEPTH))
             continue;
         if (!any) {
             json_write_name(json, "properties");

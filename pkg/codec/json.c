@@ -69,6 +69,22 @@ static bool check_meaning(const struct json_document *document, struct json_erro
     return true;
 }
 
+/* cJSON takes no lone surrogates, but any bytes in strings. */
+static cJSON *parse_tree(const struct json_document *document)
+{
+    struct writer decoded = {0};
+    struct bytes text = document->text;
+    cJSON *tree;
+
+    if (document->has_lone_surrogates) {
+        json_decode_surrogates(text, &decoded);
+        text = writer_bytes_written(&decoded);
+    }
+    tree = cJSON_ParseWithLengthOpts((const char *)text.data, text.len, NULL, false);
+    writer_free(&decoded);
+    return tree;
+}
+
 struct json_document *json_document_parse(struct bytes text, const struct json_limits *limits,
                                           struct json_error *error)
 {
@@ -77,7 +93,7 @@ struct json_document *json_document_parse(struct bytes text, const struct json_l
     document->text = text;
     if (error->fault != JSON_FAULT_NONE || !json_scan(document, limits, error))
         goto refused;
-    document->tree = cJSON_ParseWithLengthOpts((const char *)text.data, text.len, NULL, false);
+    document->tree = parse_tree(document);
     if (document->tree == NULL || !link_items(document)) {
         (void)json_error_set_byte(error, JSON_FAULT_SYNTAX, "a text that cJSON does not read", 0);
         goto refused;

@@ -2,8 +2,9 @@
  * json: JSON texts of peers, checked strictly before anything is made of them; and composed.
  *
  * A text is RFC 8259 and nothing else: UTF-8 without a byte order mark, no NUL (raw or \u0000), no
- * control characters in strings, no key twice in one object, no lone surrogates, finite numbers,
- * nothing behind the value. Every refusal has a kind, a static reason and the byte where it is.
+ * control characters in strings, no key twice in one object, no lone surrogates (but for a reader
+ * that passes texts on), finite numbers, nothing behind the value. Every refusal has a kind, a
+ * static reason and the byte where it is.
  *
  * Each value knows the bytes it was written with (json_value_raw). Who passes a value on copies
  * these: no integer is bent, no escape rewritten.
@@ -20,8 +21,8 @@
 
 #include "base/bytes.h"
 
-#define JSON_DEPTH_MAX  64 /* of containers in one another, whatever the limits say */
-#define JSON_NUMBER_MAX 63 /* bytes of a number, likewise */
+#define JSON_DEPTH_MAX  512 /* of containers in one another, whatever the limits say */
+#define JSON_NUMBER_MAX 63  /* bytes of a number, likewise */
 #define JSON_ERROR_TEXT 256
 
 struct json_limits {
@@ -30,6 +31,10 @@ struct json_limits {
     unsigned keys;  /* of one object: look-ups are linear */
     unsigned values;
     unsigned number; /* bytes of one number's text */
+    /* Lone surrogates are taken. In decoded strings and keys each is the three bytes that UTF-8
+     * would have for it, so that these are no text (json_is_text), and no two keys fall together.
+     */
+    bool lone_surrogates;
 };
 #define JSON_LIMITS_DEFAULT                                                                        \
     {                                                                                              \
@@ -150,6 +155,17 @@ bool json_scalar_is_valid(struct bytes text);
 
 /* The same of an integer, as json_value_integer reads it. False when it is none. */
 bool json_scalar_integer(struct bytes text, int64_t *integer);
+
+/* Whether the text is one value of any type by the rules above, without spaces around it, with at
+ * most depth containers in one another. */
+bool json_text_is_value(struct bytes text, unsigned depth);
+
+/* Containers in one another: 0 for a scalar, 1 for []. */
+unsigned json_value_depth(const struct json_value *value);
+/* Whether every string and key in it is a text (json_is_text). */
+bool json_value_is_text(const struct json_value *value);
+/* Appends the value without the spaces between its parts. All else is as it was written. */
+void json_write_minified(struct writer *to, const struct json_value *value);
 
 /* Whether bytes can be told as a string: UTF-8 without a NUL, at which many readers cut or refuse
  * a text, this one among them. */

@@ -29,11 +29,15 @@ struct json_document {
     cJSON *tree;
     struct json_value *values;
     uint32_t count, capacity;
+    bool has_lone_surrogates;
 };
 
 /* Fills the document's values from its text, but for their items. */
 bool json_scan(struct json_document *document, const struct json_limits *limits,
                struct json_error *error) __attribute__((warn_unused_result));
+/* Of a text that the scan took: each lone surrogate's escape as the bytes that UTF-8 would have for
+ * it, all else as it is. */
+void json_decode_surrogates(struct bytes text, struct writer *to);
 /* Records a failure of the text: false. */
 bool json_error_set_byte(struct json_error *error, enum json_fault fault, const char *reason,
                          size_t where);

@@ -53,6 +53,10 @@ static bool read_receiver(struct reading *reading, const struct json_value *valu
 
     if (!json_value_text(value, &id, &reading->error->detail))
         return false;
+    if (is(id, "server")) {
+        reading->for_server = true;
+        return true;
+    }
     if (is(id, "*")) {
         packet->everyone = true;
         return true;
@@ -61,6 +65,8 @@ static bool read_receiver(struct reading *reading, const struct json_value *valu
         return fail(reading, value, SYNC_CODE_BAD_TO, "an empty id");
     if (id.len > reading->limits->id)
         return fail(reading, value, SYNC_CODE_BAD_TO, "an id longer than allowed");
+    if (!json_is_text(id))
+        return fail(reading, value, SYNC_CODE_BAD_TO, "an id with a lone surrogate");
     packet->to[packet->to_count++] = id;
     return true;
 }
@@ -69,26 +75,10 @@ static bool read_receivers(struct reading *reading, const struct json_value *arr
 {
     for (const struct json_value *value = json_value_first(array); value != NULL;
          value = json_value_next(value)) {
-        struct bytes id;
-
-        if (!json_value_text(value, &id, &reading->error->detail))
-            return false;
-        if (is(id, "server"))
-            return fail(reading, value, SYNC_CODE_BAD_TO, "the server can only be named alone");
-        if (!read_receiver(reading, value))
+        if (json_value_type(value) != JSON_TYPE_NULL && !read_receiver(reading, value))
             return false;
     }
     return true;
-}
-
-static bool read_one(struct reading *reading, const struct json_value *to)
-{
-    struct bytes id;
-
-    if (!json_value_text(to, &id, &reading->error->detail))
-        return false;
-    reading->for_server = is(id, "server");
-    return reading->for_server || read_receiver(reading, to);
 }
 
 static bool read_list(struct reading *reading, const struct json_value *to)
@@ -116,7 +106,7 @@ static bool read_to(struct reading *reading, const struct json_value *root)
     reading->packet->to = mem_zalloc(json_value_count(to) + 1, sizeof *reading->packet->to);
     switch (json_value_type(to)) {
     case JSON_TYPE_STRING:
-        return read_one(reading, to);
+        return read_receiver(reading, to);
     case JSON_TYPE_ARRAY:
         return read_list(reading, to);
     default:
@@ -146,27 +136,39 @@ static bool read_type(struct reading *reading)
     return true;
 }
 
-static bool read_property(struct reading *reading, const struct json_value *value)
+static void refuse(struct sync_packet *packet, const struct json_value *value, enum sync_code code,
+                   const char *reason)
+{
+    packet->refused[packet->refused_count++] = (struct sync_refusal){value, code, reason};
+}
+
+/* The value's text, in the memory that the packet has for them. */
+static struct bytes minify(struct writer *texts, const struct json_value *value)
+{
+    const size_t start = texts->len;
+
+    json_write_minified(texts, value);
+    return (struct bytes){texts->data + start, texts->len - start};
+}
+
+static void read_property(struct reading *reading, const struct json_value *value,
+                          struct writer *texts)
 {
     struct sync_packet *packet = reading->packet;
     struct sync_property *property = &packet->properties[packet->property_count];
 
     property->name = json_value_key(value);
-    if (property->name.len > reading->limits->name)
-        return fail(reading, value, SYNC_CODE_LIMIT, "a name longer than allowed");
-    switch (json_value_type(value)) {
-    case JSON_TYPE_ARRAY:
-    case JSON_TYPE_OBJECT:
-        return fail(reading, value, SYNC_CODE_BAD_PROPERTY,
-                    "a string, a number, true, false or null is expected");
-    case JSON_TYPE_NULL:
-        break;
-    default:
-        property->value = json_value_raw(value);
-        break;
+    if (property->name.len > reading->limits->name) {
+        refuse(packet, value, SYNC_CODE_LIMIT, "a name longer than allowed");
+    } else if (json_value_depth(value) > reading->limits->depth) {
+        refuse(packet, value, SYNC_CODE_LIMIT, "containers too deep in one another");
+    } else if (!json_is_text(property->name) || !json_value_is_text(value)) {
+        refuse(packet, value, SYNC_CODE_BAD_PROPERTY, "a lone surrogate");
+    } else {
+        if (json_value_type(value) != JSON_TYPE_NULL)
+            property->value = minify(texts, value);
+        packet->sources[packet->property_count++] = value;
     }
-    packet->property_count++;
-    return true;
 }
 
 static bool read_properties(struct reading *reading)
@@ -174,16 +176,22 @@ static bool read_properties(struct reading *reading)
     struct sync_packet *packet = reading->packet;
     const struct json_value *object = json_value_optional(
         packet->packet, "properties", JSON_TYPE_OBJECT, &reading->error->detail);
+    struct writer texts = {0};
+    size_t count;
 
     packet->kind = SYNC_PROPERTIES;
     if (object == NULL)
         return !failed(reading);
-    packet->properties = mem_zalloc(json_value_count(object) + 1, sizeof *packet->properties);
+    count = json_value_count(object);
+    packet->properties = mem_zalloc(count + 1, sizeof *packet->properties);
+    packet->sources = mem_zalloc(count + 1, sizeof *packet->sources);
+    packet->refused = mem_zalloc(count + 1, sizeof *packet->refused);
+    /* All texts fit, so that none is ever moved. */
+    texts.capacity = json_value_raw(object).len;
+    texts.data = packet->minified = mem_alloc(texts.capacity);
     for (const struct json_value *value = json_value_first(object); value != NULL;
-         value = json_value_next(value)) {
-        if (!read_property(reading, value))
-            return false;
-    }
+         value = json_value_next(value))
+        read_property(reading, value, &texts);
     return true;
 }
 
@@ -199,8 +207,10 @@ static bool read_packet(struct reading *reading, const struct json_value *root)
         return true;
     if (is(packet->type, "properties"))
         return read_properties(reading);
-    return fail(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
-                "the server knows properties and ping only");
+    packet->kind = SYNC_UNKNOWN;
+    return packet->everyone || packet->to_count > 0 ||
+           fail(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
+                SYNC_UNKNOWN_REASON);
 }
 
 bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_packet *packet,
@@ -228,58 +238,10 @@ bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_
 void sync_packet_free(struct sync_packet *packet)
 {
     free(packet->properties);
+    free(packet->refused);
+    free(packet->sources);
+    free(packet->minified);
     free(packet->to);
     json_document_free(&packet->document);
     memset(packet, 0, sizeof *packet);
-}
-
-/* The property with this name; NULL when there is none. */
-static struct sync_property *find(struct sync_property *properties, size_t count, struct bytes name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes_equal(properties[i].name, name))
-            return &properties[i];
-    }
-    return NULL;
-}
-
-static bool check_merged(const struct sync_property *merged, size_t count,
-                         const struct sync_limits *limits, struct sync_error *error)
-{
-    size_t total = 0;
-
-    error->code = SYNC_CODE_LIMIT;
-    if (count > limits->properties)
-        return json_error_set(&error->detail, JSON_FAULT_LIMIT, "packet.properties",
-                              "more properties than an entry may have");
-    for (size_t i = 0; i < count; i++)
-        total += merged[i].name.len + merged[i].value.len;
-    return total <= limits->total ||
-           json_error_set(&error->detail, JSON_FAULT_LIMIT, "packet.properties",
-                          "more bytes of properties than an entry may have");
-}
-
-bool sync_merge(const struct sync_property *properties, size_t count,
-                const struct sync_property *changes, size_t change_count,
-                const struct sync_limits *limits, struct sync_property *merged,
-                size_t *merged_count, struct sync_error *error)
-{
-    size_t all = count, kept = 0;
-
-    *error = (struct sync_error){0};
-    if (count > 0)
-        memcpy(merged, properties, count * sizeof *merged);
-    for (size_t i = 0; i < change_count; i++) {
-        struct sync_property *property = find(merged, all, changes[i].name);
-
-        if (property == NULL)
-            property = &merged[all++];
-        *property = changes[i];
-    }
-    for (size_t i = 0; i < all; i++) {
-        if (merged[i].value.data != NULL)
-            merged[kept++] = merged[i];
-    }
-    *merged_count = kept;
-    return check_merged(merged, kept, limits, error);
 }

@@ -4,26 +4,36 @@
  * Source: the document "Protocol V1", whose packets are metadata, changes, properties and the
  * relay; errors and delta mode are ours. No I/O, no clock, no knowledge of who is connected.
  *
- * A property's value is kept as the JSON text that its client wrote, and is never printed again.
+ * A property's value is any JSON value. It is kept as the text that its client wrote, without the
+ * spaces between the parts of an array or object, and is never printed again.
  */
 #ifndef CODEC_SYNC_H
 #define CODEC_SYNC_H
 
 #include "codec/json.h"
 
+#define SYNC_VALUE_DEPTH 16 /* of a property's value */
+
 struct sync_limits {
-    struct json_limits json;
-    size_t properties; /* of one entry */
-    size_t name;       /* bytes of a property's name */
-    size_t total;      /* bytes of one entry's names and values, these as they were written */
-    size_t receivers;  /* in one `to` */
-    size_t id;         /* bytes of an id of the map */
-    size_t type;       /* bytes of a packet's type */
+    struct json_limits json; /* of the packet */
+    unsigned depth;          /* containers in one another in a property's value */
+    size_t properties;       /* of one entry */
+    size_t name;             /* bytes of a property's name */
+    size_t total;            /* bytes of one entry's names and values, these as they are kept */
+    size_t receivers;        /* in one `to` */
+    size_t id;               /* bytes of an id of the map */
+    size_t type;             /* bytes of a packet's type */
 };
 #define SYNC_LIMITS_DEFAULT                                                                        \
     {                                                                                              \
-        .json = JSON_LIMITS_DEFAULT, .properties = 25, .name = 64, .total = 4096,                  \
-        .receivers = 1000, .id = 255, .type = 64                                                   \
+        .json = {.bytes = 1048576,                                                                 \
+                 .depth = JSON_DEPTH_MAX,                                                          \
+                 .keys = 16384,                                                                    \
+                 .values = 16384,                                                                  \
+                 .number = JSON_NUMBER_MAX,                                                        \
+                 .lone_surrogates = true},                                                         \
+        .depth = SYNC_VALUE_DEPTH, .properties = 25, .name = 64, .total = 4096, .receivers = 1000, \
+        .id = 255, .type = 64                                                                      \
     }
 
 /* What error packets say in `code`: the first few are the codec's, the others the protocol's. */
@@ -32,8 +42,8 @@ struct sync_limits {
     X(BAD_PACKET, "bad_packet")       /* a key is missing, or a value of another type */           \
     X(BAD_TO, "bad_to")               /* no receiver can be named like this */                     \
     X(BAD_TYPE, "bad_type")           /* a type that only the server sends, or does not know */    \
-    X(BAD_PROPERTY, "bad_property")   /* neither string, number, boolean nor null */               \
-    X(LIMIT, "limit")                 /* more, or longer, than allowed; nothing was changed */     \
+    X(BAD_PROPERTY, "bad_property")   /* a name or a value with a lone surrogate */                \
+    X(LIMIT, "limit")                 /* more, longer or deeper than allowed */                    \
     X(UNDELIVERABLE, "undeliverable") /* the receiver is gone, or takes no packets */              \
     X(UNAVAILABLE, "unavailable")     /* the map did not answer in time */
 
@@ -44,6 +54,9 @@ enum sync_code {
 };
 const char *sync_code_name(enum sync_code code);
 
+/* Why the server takes no packet of another type. */
+#define SYNC_UNKNOWN_REASON "the server knows properties and ping only"
+
 struct sync_error {
     enum sync_code code;
     struct json_error detail; /* detail.text is for the peer: what, and where */
@@ -51,13 +64,21 @@ struct sync_error {
 
 struct sync_property {
     struct bytes name;
-    struct bytes value; /* JSON: a string, number, true or false; data NULL: deleted */
+    struct bytes value; /* JSON, minified; data NULL: deleted */
+};
+
+/* A property of a packet that is not taken, and why. */
+struct sync_refusal {
+    const struct json_value *value;
+    enum sync_code code;
+    const char *reason; /* static */
 };
 
 enum sync_kind {
     SYNC_PROPERTIES, /* for the server: merge these */
     SYNC_PING,       /* for the server: nothing to do */
-    SYNC_RELAY       /* for others */
+    SYNC_UNKNOWN,    /* for the server, which does not know its type, beside others */
+    SYNC_RELAY       /* for others alone */
 };
 
 /* Borrows the text, and owns the rest; sync_packet_free. */
@@ -65,10 +86,15 @@ struct sync_packet {
     enum sync_kind kind;
     struct sync_property *properties; /* PROPERTIES: changes, in the packet's order */
     size_t property_count;
-    bool everyone;    /* RELAY: to all, the sender included; then `to` is empty */
-    struct bytes *to; /* RELAY: ids, none twice; may be none */
+    struct sync_refusal *refused; /* PROPERTIES: those that are left out */
+    size_t refused_count;
+    const struct json_value **sources; /* where each of properties stands in the packet */
+    uint8_t *minified;                 /* texts of values */
+    /* Whom it is relayed to; of a packet for the server, the others that it names. */
+    bool everyone;    /* all, the sender included; then `to` is empty */
+    struct bytes *to; /* ids, none twice; may be none */
     size_t to_count;
-    struct bytes type; /* RELAY */
+    struct bytes type; /* decoded */
     const struct json_value *packet;
     struct json_document *document;
 };
@@ -79,14 +105,15 @@ bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_
 void sync_packet_free(struct sync_packet *packet);
 
 /*
- * What an entry has after a packet's changes: those it keeps in their order, then the new ones.
- * merged has room for count + change_count; its ranges are the arguments'. Refused, as a whole,
- * when that were more than the limits allow.
+ * Leaves in a packet those changes that an entry with these properties can take within the limits,
+ * and refuses the others: deletions come first, then changes in the packet's order. What is
+ * refused stays in the entry as it was. An entry that is over a limit already may shrink.
  */
-bool sync_merge(const struct sync_property *properties, size_t count,
-                const struct sync_property *changes, size_t change_count,
-                const struct sync_limits *limits, struct sync_property *merged,
-                size_t *merged_count, struct sync_error *error) __attribute__((warn_unused_result));
+void sync_packet_fit(struct sync_packet *packet, const struct sync_property *properties,
+                     size_t count, const struct sync_limits *limits);
+/* Appends what has been refused to an error's message: each with its place and reason, as many as a
+ * message has room for. Returns how many it had none for. */
+size_t sync_write_refusals(struct writer *to, const struct sync_packet *packet);
 
 /* A packet as its receivers get it: from, type, the type's value, and the other keys as they came.
  * A `from` of the packet's own is dropped. */

@@ -8,22 +8,22 @@ static bool is(struct bytes text, const char *word)
     return bytes_equal(text, bytes_from_string(word));
 }
 
-/* {"from":SENDER,"type":TYPE, */
-static struct json_writer begin(struct writer *to, struct bytes sender, struct bytes type)
+/* {"from":SENDER, */
+static struct json_writer begin(struct writer *to, struct bytes sender)
 {
     struct json_writer json = json_writer_over(to);
 
     json_write_object_begin(&json);
     json_write_member(&json, "from", sender);
-    json_write_member(&json, "type", type);
     return json;
 }
 
 /* {"from":"server","type":TYPE,TYPE:{ */
 static struct json_writer begin_server(struct writer *to, const char *type)
 {
-    struct json_writer json = begin(to, BYTES_LITERAL("server"), bytes_from_string(type));
+    struct json_writer json = begin(to, BYTES_LITERAL("server"));
 
+    json_write_member(&json, "type", bytes_from_string(type));
     json_write_name(&json, type);
     json_write_object_begin(&json);
     return json;
@@ -35,14 +35,25 @@ static void end_server(struct json_writer *json)
     json_write_object_end(json);
 }
 
+/* A type with a lone surrogate stays as it was written. */
+static void write_type(struct json_writer *json, const struct sync_packet *packet)
+{
+    if (json_is_text(packet->type))
+        json_write_text(json, packet->type);
+    else
+        json_write_raw(json, json_value_raw(json_value_member(packet->packet, "type")));
+}
+
 void sync_write_relay(struct writer *to, const struct sync_packet *packet, struct bytes sender)
 {
-    struct json_writer json = begin(to, sender, packet->type);
+    struct json_writer json = begin(to, sender);
     const struct json_value *value = json_value_find(packet->packet, packet->type);
 
+    json_write_name(&json, "type");
+    write_type(&json, packet);
     if (value == NULL) {
-        json_write_key(&json, packet->type);
-        json_write_raw(&json, BYTES_LITERAL("{}"));
+        write_type(&json, packet);
+        writer_string(to, ":{}");
     } else if (!is(packet->type, "type")) {
         json_write_source(&json, value);
     }
@@ -64,7 +75,7 @@ static void write_properties(struct json_writer *json, const struct sync_propert
         json_write_key(json, properties[i].name);
         if (properties[i].value.data == NULL)
             json_write_null(json);
-        else if (json_scalar_is_valid(properties[i].value))
+        else if (json_text_is_value(properties[i].value, SYNC_VALUE_DEPTH))
             json_write_raw(json, properties[i].value);
         else
             json->to->failed = true;

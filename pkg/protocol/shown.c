@@ -17,7 +17,8 @@ static bool is_made_by(const struct map_entry *entry, const char *protocol)
 
 static bool is_property(struct bytes field, struct bytes value)
 {
-    return field.len >= 2 && memcmp(field.data, "p:", 2) == 0 && json_scalar_is_valid(value);
+    return field.len >= 2 && memcmp(field.data, "p:", 2) == 0 &&
+           json_text_is_value(value, SYNC_VALUE_DEPTH);
 }
 
 static int compare_names(const void *a, const void *b)

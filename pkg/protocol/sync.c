@@ -80,6 +80,7 @@ static void leave(struct sync_session *session, bool waits)
     session->state = SYNC_ENDED;
     sync_relay_forget(session);
     sync_missed_destroy(&session->missed);
+    sync_refused_destroy(&session->refused);
     map_session_end(&session->map, waits);
 }
 

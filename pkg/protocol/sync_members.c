@@ -14,13 +14,25 @@ static size_t string_length(struct bytes text)
     return text.len;
 }
 
-static size_t scalar_length(struct bytes text)
+/* The length of the value that the text begins with: to the comma or bracket that stands in none of
+ * its own brackets, nor in a string. */
+static size_t value_length(struct bytes text)
 {
-    size_t i = 0;
-    if (text.len > 0 && text.data[0] == '"')
-        return string_length(text);
-    while (i < text.len && text.data[i] != ',' && text.data[i] != '}')
+    size_t depth = 0, i = 0;
+    while (i < text.len) {
+        const uint8_t byte = text.data[i];
+        if (byte == '"') {
+            i += string_length((struct bytes){text.data + i, text.len - i});
+            continue;
+        }
+        if (depth == 0 && (byte == ',' || byte == '}' || byte == ']'))
+            break;
+        if (byte == '{' || byte == '[')
+            depth++;
+        else if (byte == '}' || byte == ']')
+            depth--;
         i++;
+    }
     return i;
 }
 
@@ -41,7 +53,7 @@ bool sync_member_next(struct bytes *rest, struct bytes *name, struct bytes *valu
     *name = take(rest, string_length(*rest));
     if (rest->len > 0)
         take(rest, 1); /* the colon */
-    *value = take(rest, scalar_length(*rest));
+    *value = take(rest, value_length(*rest));
     return true;
 }
 

@@ -70,17 +70,14 @@ static struct sync_property *properties_of(const struct sync_session *session, s
     return properties;
 }
 
-static bool is_within_limits(const struct sync_session *session, const struct sync_packet *packet,
-                             const struct sync_limits *limits, struct sync_error *error)
+/* Takes out of the packet what the client may not have beside its properties. */
+static void fit(const struct sync_session *session, struct sync_packet *packet,
+                const struct sync_limits *limits)
 {
-    size_t count, merged_count;
+    size_t count;
     struct sync_property *properties = properties_of(session, &count);
-    struct sync_property *merged = mem_zalloc(count + packet->property_count + 1, sizeof *merged);
-    bool is_good = sync_merge(properties, count, packet->properties, packet->property_count, limits,
-                              merged, &merged_count, error);
-    free(merged);
+    sync_packet_fit(packet, properties, count, limits);
     free(properties);
-    return is_good;
 }
 
 /* False when the entry is no longer the session's. */
@@ -106,14 +103,14 @@ static bool set_properties(struct sync_session *session, const struct sync_packe
     return is_set;
 }
 
-static void take_properties(struct sync_session *session, const struct sync_packet *packet,
+static void take_properties(struct sync_session *session, struct sync_packet *packet,
                             const struct sync_limits *limits)
 {
-    struct sync_error error;
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
-    if (!is_within_limits(session, packet, limits, &error))
-        refuse(session, error.code, error.detail.text);
-    else if (!set_properties(session, packet))
+    fit(session, packet, limits);
+    if (packet->refused_count > 0)
+        sync_refused_add(session, packet);
+    if (packet->property_count > 0 && !set_properties(session, packet))
         sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is not yours any more");
 }
 
@@ -131,6 +128,8 @@ void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode
         refuse(session, error.code, error.detail.text);
         return;
     }
+    if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0)
+        sync_relay_send(session, &packet);
     switch (packet.kind) {
     case SYNC_PROPERTIES:
         take_properties(session, &packet, &limits);
@@ -138,8 +137,10 @@ void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode
     case SYNC_PING:
         metrics_add(METRIC_SYNC_PING, 1);
         break;
+    case SYNC_UNKNOWN:
+        refuse(session, SYNC_CODE_BAD_TYPE, "packet.type: " SYNC_UNKNOWN_REASON);
+        break;
     case SYNC_RELAY:
-        sync_relay_send(session, &packet);
         break;
     }
     sync_packet_free(&packet);

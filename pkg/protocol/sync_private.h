@@ -3,6 +3,7 @@
  *
  *   sync.c           service, ports, a session's life
  *   sync_packet.c    what a client's packet asks, and its refusal
+ *   sync_refused.c   errors that name the properties that were not taken
  *   sync_relay.c     packets from client to client
  *   sync_audience.c  who is told of a space: newcomers at once, the others at each tick
  *   sync_frames.c    the bytes of what they are told
@@ -103,6 +104,7 @@ struct sync_session {
     struct map_session *map;        /* NULL: ended */
     struct sync_entering *entering; /* ENTERING */
     struct sync_missed *missed;     /* NULL: nothing */
+    struct sync_refused *refused;   /* NULL: no property in the last second */
     uint32_t unread;                /* bytes of packets sent while it was behind */
     uint32_t errors_since;          /* when those that are counted began, ms */
     uint32_t errors;
@@ -126,6 +128,12 @@ void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode
                       struct bytes bytes);
 /* Tells an error. */
 void sync_packet_fail(struct sync_session *session, enum sync_code code, const char *why);
+
+/* sync_refused.c */
+/* Names the properties of the packet that were left out, at once or with the next of such errors.
+ * The client keeps its connection, however often: its other properties are set. */
+void sync_refused_add(struct sync_session *session, const struct sync_packet *packet);
+void sync_refused_destroy(struct sync_refused **refused);
 
 /* sync_relay.c */
 void sync_relay_send(struct sync_session *session, const struct sync_packet *packet);

@@ -13,9 +13,13 @@ static bool is_json(struct audience *audience, struct bytes text)
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
     struct json_document *document;
-    /* It has been judged where it came from, and has grown by a few keys since. */
+    /* It has been judged where it came from, and has grown by a few keys since. Clients of metadata
+     * sync may send whatever JSON.parse reads. */
     limits.bytes = text.len;
     limits.values *= 2;
+    limits.keys = limits.values;
+    limits.depth = JSON_DEPTH_MAX;
+    limits.lone_surrogates = true;
     document = json_document_parse(text, &limits, &error);
     if (document == NULL)
         log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",

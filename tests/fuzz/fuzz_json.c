@@ -169,6 +169,24 @@ static void check_string(struct bytes text)
     writer_free(&to);
 }
 
+/* A value without its spaces is a value, as deep, and has no more to lose. */
+static void check_minified(const struct json_value *value)
+{
+    struct writer once = {0}, twice = {0};
+    struct json_error error = {0};
+    struct json_document *document;
+
+    json_write_minified(&once, value);
+    REQUIRE(json_text_is_value(writer_bytes_written(&once), json_value_depth(value)));
+    document = json_document_parse(writer_bytes_written(&once), &limits, &error);
+    REQUIRE(document != NULL && json_value_is_text(json_document_root(document)));
+    json_write_minified(&twice, json_document_root(document));
+    REQUIRE(bytes_equal(writer_bytes_written(&once), writer_bytes_written(&twice)));
+    json_document_free(&document);
+    writer_free(&once);
+    writer_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = mem_alloc(size + (size == 0));
@@ -187,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         scalar = !is_container(root) && bytes_equal(json_value_raw(root), text);
         check_document(document);
+        check_minified(root);
     }
     REQUIRE(json_scalar_is_valid(text) == scalar);
     check_string(text);

@@ -1,8 +1,8 @@
 /*
  * Fuzzes what metadata-sync clients send, and entries as they are told. What must hold: a refusal
  * can be told; a relay is JSON from its sender with the packet's type, value and other keys;
- * properties written again are read as the same; a merge is within the limits; any state and any
- * token can be told, or is left out.
+ * properties written again are read as the same; what an entry takes is within the limits; any
+ * state and any token can be told, or is left out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,7 @@ static struct json_document *must_parse(const struct writer *to)
 
     wide.keys += 3;
     wide.values += 3;
+    wide.depth += 3;
     REQUIRE(!to->failed);
     document = json_document_parse(writer_bytes_written(to), &wide, &error);
     REQUIRE(document != NULL);
@@ -116,30 +117,38 @@ static void check_round_trip(const struct sync_packet *packet)
     writer_free(&to);
 }
 
-/* The packet's properties into those that its first half would have made. */
-static void check_merge(const struct sync_packet *packet)
+/* The packet's properties beside those of its first half. */
+static void check_fit(struct sync_packet *packet)
 {
-    const size_t count = packet->property_count, half = count / 2;
-    struct sync_property *before = mem_zalloc(2 * count + 1, sizeof *before);
-    struct sync_property *after = mem_zalloc(2 * count + 1, sizeof *after);
-    struct sync_error error;
-    size_t before_count, after_count, total = 0;
+    const size_t count = packet->property_count + packet->refused_count;
+    struct sync_property *before = mem_zalloc(packet->property_count + 1, sizeof *before);
+    size_t before_count = 0, total = 0;
 
-    if (!sync_merge(NULL, 0, packet->properties, half, &limits, before, &before_count, &error))
-        before_count = 0;
-    if (sync_merge(before, before_count, packet->properties, count, &limits, after, &after_count,
-                   &error)) {
-        REQUIRE(after_count <= limits.properties);
-        for (size_t i = 0; i < after_count; i++) {
-            REQUIRE(after[i].value.data != NULL);
-            total += after[i].name.len + after[i].value.len;
-        }
-        REQUIRE(total <= limits.total);
-    } else {
-        require_tellable(&error);
+    for (size_t i = 0; i < packet->property_count / 2 && before_count < limits.properties; i++) {
+        const struct sync_property *property = &packet->properties[i];
+
+        if (property->value.data != NULL && property->value.len + property->name.len < 100)
+            before[before_count++] = *property;
+    }
+    sync_packet_fit(packet, before, before_count, &limits);
+    REQUIRE(packet->property_count + packet->refused_count == count);
+    for (size_t i = 0; i < packet->property_count; i++)
+        total += packet->properties[i].value.data != NULL
+                     ? packet->properties[i].name.len + packet->properties[i].value.len
+                     : 0;
+    REQUIRE(total <= limits.total);
+    if (packet->refused_count > 0) {
+        struct writer message = {0}, to = {0};
+        const enum sync_code code = packet->refused[0].code;
+
+        REQUIRE(sync_write_refusals(&message, packet) < packet->refused_count);
+        writer_u8(&message, 0);
+        sync_write_error(&to, code, (const char *)message.data);
+        require_json(&to);
+        writer_free(&message);
+        writer_free(&to);
     }
     free(before);
-    free(after);
 }
 
 /* The input as an entry of the map: its state, its token, and a property's value. */
@@ -174,11 +183,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!sync_read(text, &limits, &packet, &error)) {
         REQUIRE(packet.document == NULL && packet.to == NULL && packet.properties == NULL);
         require_tellable(&error);
-    } else if (packet.kind == SYNC_RELAY) {
+    } else if (packet.kind == SYNC_RELAY || packet.kind == SYNC_UNKNOWN) {
         check_relay(&packet);
     } else if (packet.kind == SYNC_PROPERTIES) {
         check_round_trip(&packet);
-        check_merge(&packet);
+        check_fit(&packet);
     }
     sync_packet_free(&packet);
     check_entry(text);

@@ -137,29 +137,116 @@ def test_values_are_told_as_they_were_written(t):
     assert r'{"":"empty","a":1.50,"b":9007199254740993,"c":"\u00e9\/","d":1E+2,"e":"e"}' in text, text
 
 
-def test_limits_refuse_the_whole_packet(t):
+def test_limits_leave_out_what_has_no_room(t):
+    """Each property over a limit is left out and named; the others of its packet are set, and nothing is lost."""
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    full = {f"p{number:02}": number for number in range(25)}
+    for properties, what, taken in (({"p00": "changed", "one_more": 1}, ["one_more: more properties"], {"p00": "changed"}),
+                                    ({"n" * 65: 1, "p00": "changed"}, ["nnnn", "a name longer"], {"p00": "changed"}),
+                                    ({"p00": "x" * 4096, "p01": [1]}, ["p00: more bytes"], {"p01": [1]})):
+        one, two = join(t, a), join(t, b)
+        one.set(**full)
+        two.wait_map(lambda told: told.get(one.token) == full)
+        one.set(**properties)
+        two.wait_map(lambda told: told.get(one.token) == {**full, **taken})
+        code, message = one.wait_error()
+        assert code == "limit" and all(word in message for word in what), (code, message)
+        # At the limit all is well.
+        one.set(p00=None, one_more=1)
+        two.wait_map(lambda told: "one_more" in told[one.token] and "p00" not in told[one.token])
+        one.set(**{name: None for name in full}, one_more=None)
+        one.set(**{"n" * 64: "x" * (4096 - 64 - 2)})
+        two.wait_map(lambda told: told[one.token] == {"n" * 64: "x" * 4030})
+        assert len(one.errors) == 1, one.errors
+        one.drop()
+
+
+def test_properties_in_the_order_of_their_packet(t):
+    """Deletions come first, then the others as far as there is room."""
     a, b = frontends(t, settings={"sync.tick": "50ms"})
     one, two = join(t, a), join(t, b)
-    full = {f"p{number:02}": number for number in range(25)}
-    one.set(**full)
-    two.wait_map(of(two, one, **full))
-    for properties, what in (({"p00": "changed", "one_more": 1}, "more properties"),
-                             ({"p00": "changed", "n" * 65: 1, "p01": None}, "name"),
-                             ({"p00": "x" * 4096}, "bytes")):
-        count = len(one.errors)
-        one.set(**properties)
-        code, message = one.wait_error(count + 1)
-        assert code == "limit" and what in message, (code, message)
-    one.say('{"to":"server","packet":{"type":"properties","properties":{"p00":[1],"p01":2}}}')
-    assert one.wait_error(4)[0] == "bad_property"
-    # Nothing was lost, nothing was taken; at the limit all is well.
-    one.set(p00=None, one_more=1)
-    full.pop("p00")
-    two.wait_map(of(two, one, **full, one_more=1))
-    one.set(**{name: None for name in full}, one_more=None)
-    one.set(**{"n" * 64: "x" * (4096 - 64 - 2)})
-    two.wait_map(of(two, one, **{"n" * 64: "x" * 4030}))
-    assert len(one.errors) == 4, one.errors
+    one.set(**{f"p{number:02}": "" for number in range(30)})
+    two.wait_map(of(two, one, **{f"p{number:02}": "" for number in range(25)}))
+    code, message = one.wait_error()
+    assert code == "limit" and all(f"p{number}: more properties" in message for number in range(25, 30)), message
+    one.set(**{f"new{number}": number for number in range(4)}, **{f"p{number:02}": None for number in range(3)})
+    two.wait_map(of(two, one, **{f"p{number:02}": "" for number in range(3, 25)}, new0=0, new1=1, new2=2))
+
+
+NESTED = {"arr": [1, "two", None, {"x": 2.5}], "obj": {"a": {"b": []}}, "empty": {}, "text": "}],[{", "deep": None,
+          "ключ": {"}": "{", "\"": ["\\", "]"]}}
+NESTED["deep"] = json.loads("[" * 16 + "]" * 16)
+
+
+def test_values_of_any_type_are_told_to_all(t):
+    """In the whole map, in delta mode and after a resume; a change replaces a value, null deletes one."""
+    redis = t.redis()
+    a, b = frontends(t, redis=redis, settings={"sync.tick": "50ms"})
+    one = join(t, a, resume=True)
+    others = [join(t, node, delta=delta) for node in (a, b) for delta in (False, True)]
+    expected = {}
+    for change in (NESTED, {"obj": {"c": [None]}, "arr": None}, {"obj": {"c": [None], "d": 1}}, {"obj": 1, "empty": []}):
+        one.set(**change)
+        expected = {name: value for name, value in {**expected, **change}.items() if value is not None}
+        for other in others:
+            other.wait(lambda: other.map.get(one.token) == expected, what="the values")
+    one.drop()
+    back = join(t, b, resume=one.secret)
+    assert back.token == one.token and back.map[back.token] == expected, back.map
+    assert not one.errors
+    assert join(t, a).map[one.token] == expected, "a newcomer has them"
+    t.fsck(redis)
+
+
+def test_values_are_told_minified(t):
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    one, two, three = join(t, a), join(t, b), join(t, b, delta=True)
+    one.say('{"to":"server","packet":{"type":"properties","properties":{"v":[ 1.50 , "a  b\\"  c",\n{ "x" : 1E+2\t} ]}}}')
+    two.wait(lambda: two.map.get(one.token))
+    three.wait(lambda: three.map.get(one.token))
+    for told in (two.texts[-1].decode(), three.texts[-1].decode()):
+        assert r'{"v":[1.50,"a  b\"  c",{"x":1E+2}]}' in told, told
+    # Spaces alone are no change.
+    ticks = len(three.ticks)
+    one.say('{"to":"server","packet":{"type":"properties","properties":{"v":[1.50,"a  b\\"  c",{"x":1E+2}]}}}')
+    one.say('{"to":"server","packet":{"type":"properties","properties":{"w":[]}}}')
+    three.wait(lambda: "w" in three.map[one.token])
+    assert all("v" not in tick["values"][one.token] for tick in three.ticks[ticks:]), three.ticks
+
+
+def test_one_bad_property_loses_no_other(t):
+    """What cannot be taken is named, at once or with what came within a second; nobody is closed for it."""
+    a, b = frontends(t, settings={"sync.tick": "50ms", "sync.max_errors": "2"})
+    one, two = join(t, a), join(t, b)
+    bad = [('"low":"\\udc00"', "low: a lone surrogate"), ('"inside":[{"x":"\\ud800"}]', "inside: a lone surrogate"),
+           ('"key":{"\\ud800":1}', "key: a lone surrogate"), ('"na\\ud800me":1', "na\\ud800me\"]: a lone surrogate"),
+           ('"deep":%s%s' % ("[" * 17, "]" * 17), "deep: containers too deep"),
+           ('"deepest":%s%s' % ("[" * 500, "]" * 500), "deepest: containers too deep"),
+           ('"large":"%s"' % ("x" * 5000), "large: more bytes")]
+    for number, (member, _) in enumerate(bad):
+        one.say('{"to":"server","packet":{"type":"properties","properties":{"a%d":1,%s,"b%d":2}}}'
+                % (number, member, number))
+    good = {f"{name}{number}": value for number in range(len(bad)) for name, value in (("a", 1), ("b", 2))}
+    two.wait_map(of(two, one, **good))
+    one.wait(lambda: all(any(what in message for _, message in one.errors) for _, what in bad), what="all names")
+    assert len(one.errors) == 2, "the first at once, the others together"
+    assert one.errors[0][0] == "bad_property" and one.closed is None, one.errors
+
+
+def test_the_server_in_an_array(t):
+    a, b = frontends(t, settings={"sync.tick": "50ms"})
+    one, two = join(t, a), join(t, b)
+    one.send(["server"], {"type": "properties", "properties": {"viaArray": "yes"}})
+    two.wait_map(of(two, one, viaArray="yes"))
+    one.send([None, "server", two.token, None], {"type": "properties", "properties": {"both": [1]}})
+    assert two.wait_packet() == {"from": one.token, "type": "properties", "properties": {"both": [1]}}
+    two.wait_map(of(two, one, viaArray="yes", both=[1]))
+    one.send(["server", "*"], {"type": "chat", "chat": 1})
+    assert two.wait_packet(2)["chat"] == 1
+    assert one.wait_error()[0] == "bad_type", "the server does not know it"
+    one.send([None], {"type": "chat"})
+    one.barrier()
+    assert len(one.errors) == 1, one.errors
 
 
 def test_settings_of_the_limits(t):
@@ -171,9 +258,10 @@ def test_settings_of_the_limits(t):
     for properties in ({"c": 3}, {"long": 1, "a": None}, {"a": "x" * 20}):
         one.set(**properties)
     one.send([one.token, "a", "b"], {})
-    one.wait(lambda: len(one.errors) == 4)
-    assert [code for code, _ in one.errors] == ["limit"] * 4, one.errors
-    one.wait_map(of(one, a=1, b=2))
+    one.wait(lambda: all(any(what in message for _, message in one.errors) for what in
+                         ("c: more properties", "long: a name longer", "a: more bytes", "more receivers")))
+    assert {code for code, _ in one.errors} == {"limit"}, one.errors
+    one.wait_map(of(one, b=2))
     strict = t.connect(frontend, Sync, kind="web")
     for _ in range(3):
         strict.say("no JSON")

@@ -62,7 +62,7 @@ def test_a_browser_as_sensors_see_it(t):
         client.open(b"w")
     browser = t.connect(a, Sync, kind="sync")
     id = browser.token.encode()
-    for properties in ({}, {"b": 1.5, "a": "ü"}, {"a": None, "c": True}):
+    for properties in ({}, {"b": 1.5, "a": "ü"}, {"a": None, "c": True}, {"b": {"x": [1, None, {}]}, "d": []}):
         browser.set(**properties)
         browser.barrier()
         browser.wait_map(lambda told: all(told[browser.token].get(name) == value
@@ -149,6 +149,27 @@ def test_what_others_write_into_redis_is_told_as_far_as_it_is_properties(t):
     redis, a, _ = start(t)
     browser = t.connect(a, Sync, kind="sync")
     key = f"tracker:{{main/1/0}}:client:{browser.token}"
-    redis("HSET", key, "p:good", "1", "p:bad", "{\"a\":", "p:\xff".encode("latin-1"), "1", "p:nan", "NaN", "p:", "2")
+    redis("HSET", key, "p:good", "1", "p:bad", "{\"a\":", "p:list", "[1,{\"x\":2}]",
+          "p:two", "[],[]", "p:half", "[\"\\ud800\"]", "p:deep", "[" * 17 + "]" * 17, "p:\xff".encode("latin-1"), "1", "p:nan", "NaN", "p:", "2")
     late = t.connect(t.frontend(redis, listen=LISTEN), Sync, kind="sync")
-    assert late.map[browser.token] == {"good": 1, "": 2}, late.map
+    assert late.map[browser.token] == {"good": 1, "": 2, "list": [1, {"x": 2}]}, late.map
+
+
+def test_nested_properties_in_the_api_and_in_trackerctl(t):
+    redis, a, b = start(t)
+    browser = t.connect(a, Sync, kind="sync")
+    values = {"list": [1, None, {"x": []}], "object": {"a": {"b": "}"}}, "empty": [], "text": "[1]"}
+    browser.set(**values)
+    path = "/api/v1/clients/" + browser.token
+    t.wait_until(lambda: json.loads(b.http(path)[2]).get("properties") == values)
+    listed = json.loads(b.http("/api/v1/clients?q=" + browser.token[:8])[2])["clients"]
+    assert [client["properties"] for client in listed] == [values]
+    # What is in Redis: each value's JSON text.
+    shown = t.ctl_json(redis, "get", browser.token)["properties"]
+    assert {name: json.loads(value) for name, value in shown.items()} == values, shown
+    assert shown["object"] == '{"a":{"b":"}"}}', shown
+    player = t.connect(b, Turntable, kind="web", user="1:7")
+    browser.wait(lambda: any(one.get("user") == "1:7" for one in browser.map.values()))
+    connection = next(token for token, one in browser.map.items() if one.get("user") == "1:7")
+    browser.say('{"to":"%s","packet":{"type":"x","x":["\\ud800"]}}' % connection)
+    assert player.wait("packet") == {"from": browser.token, "type": "x", "x": ["\ud800"]}

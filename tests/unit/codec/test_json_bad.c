@@ -91,28 +91,38 @@ struct limit {
 #define NUMBER_63 "123456789012345678901234567890123456789012345678901234567890123"
 
 static const struct limit limits[] = {
-    {"bytes", {4, 9, 9, 9, 9}, "[12]", "[123]", JSON_FAULT_BYTES, 0},
-    {"bytes, spaces too", {4, 9, 9, 9, 9}, " [] ", " []  ", JSON_FAULT_BYTES, 0},
-    {"depth 0", {99, 0, 9, 9, 9}, "1", "[]", JSON_FAULT_DEPTH, 0},
-    {"depth 1", {99, 1, 9, 9, 9}, "[1,2]", "[1,{}]", JSON_FAULT_DEPTH, 3},
-    {"depth 2", {99, 2, 9, 9, 9}, "[[],[],{}]", "{\"a\":[{}]}", JSON_FAULT_DEPTH, 6},
+    {"bytes", {4, 9, 9, 9, 9, false}, "[12]", "[123]", JSON_FAULT_BYTES, 0},
+    {"bytes, spaces too", {4, 9, 9, 9, 9, false}, " [] ", " []  ", JSON_FAULT_BYTES, 0},
+    {"depth 0", {99, 0, 9, 9, 9, false}, "1", "[]", JSON_FAULT_DEPTH, 0},
+    {"depth 1", {99, 1, 9, 9, 9, false}, "[1,2]", "[1,{}]", JSON_FAULT_DEPTH, 3},
+    {"depth 2", {99, 2, 9, 9, 9, false}, "[[],[],{}]", "{\"a\":[{}]}", JSON_FAULT_DEPTH, 6},
     {"keys",
-     {99, 9, 2, 9, 9},
+     {99, 9, 2, 9, 9, false},
      "{\"a\":{},\"b\":{\"c\":0,\"d\":0}}",
      "{\"a\":1,\"b\":2,\"c\":3}",
      JSON_FAULT_KEYS,
      13},
-    {"no keys", {99, 9, 0, 9, 9}, "[{}]", "[{\"a\":1}]", JSON_FAULT_KEYS, 2},
+    {"no keys", {99, 9, 0, 9, 9, false}, "[{}]", "[{\"a\":1}]", JSON_FAULT_KEYS, 2},
     {"keys are no elements",
-     {99, 9, 2, 9, 9},
+     {99, 9, 2, 9, 9, false},
      "[1,2,3]",
      "{\"a\":1,\"b\":2, \"c\":3}",
      JSON_FAULT_KEYS,
      14},
-    {"values", {99, 9, 9, 3, 9}, "[1,2]", "[1,2,3]", JSON_FAULT_VALUES, 5},
-    {"values, nested", {99, 9, 9, 3, 9}, "[{\"a\":1}]", "[{\"a\":[]},0]", JSON_FAULT_VALUES, 10},
-    {"number", {99, 9, 9, 9, 3}, "[123,-12,1.5,1e5]", "[123,1234]", JSON_FAULT_RANGE, 5},
-    {"number, by nature", {999, 9, 9, 9, 999}, NUMBER_63, NUMBER_63 "4", JSON_FAULT_RANGE, 0},
+    {"values", {99, 9, 9, 3, 9, false}, "[1,2]", "[1,2,3]", JSON_FAULT_VALUES, 5},
+    {"values, nested",
+     {99, 9, 9, 3, 9, false},
+     "[{\"a\":1}]",
+     "[{\"a\":[]},0]",
+     JSON_FAULT_VALUES,
+     10},
+    {"number", {99, 9, 9, 9, 3, false}, "[123,-12,1.5,1e5]", "[123,1234]", JSON_FAULT_RANGE, 5},
+    {"number, by nature",
+     {999, 9, 9, 9, 999, false},
+     NUMBER_63,
+     NUMBER_63 "4",
+     JSON_FAULT_RANGE,
+     0},
 };
 
 static void test_limits(void **state)
@@ -135,7 +145,8 @@ static void test_limits(void **state)
 
 static void test_depth_has_an_end(void **state)
 {
-    const struct json_limits deep = {.bytes = 1000, .depth = 1000, .values = 1000};
+    const struct json_limits deep = {
+        .bytes = 4 * JSON_DEPTH_MAX, .depth = 2 * JSON_DEPTH_MAX, .values = 2 * JSON_DEPTH_MAX};
     struct json_error error = {0};
     struct json_document *document;
     uint8_t text[2 * (JSON_DEPTH_MAX + 1)];

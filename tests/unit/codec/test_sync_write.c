@@ -129,9 +129,24 @@ static void test_error(void **state)
 static void test_values_are_checked(void **state)
 {
     static const struct sync_property bad[] = {
-        {B("a"), B("")},         {B("a"), B("[]")},  {B("a"), B("1,\"b\":2")}, {B("a"), B("text")},
-        {B("a"), B("\"\xff\"")}, {B("a"), B("\"a")}, {B("\xff"), B("1")},      {B("a\0"), B("1")},
-        {B("a"), B("{}")},       {B("a"), B("1}")},  {B("a"), B("NaN")},       {B("a"), B(" 1")},
+        {B("a"), B("")},
+        {B("a"), B("[]]")},
+        {B("a"), B("1,\"b\":2")},
+        {B("a"), B("text")},
+        {B("a"), B("[")},
+        {B("a"), B("\"\xff\"")},
+        {B("a"), B("\"a")},
+        {B("\xff"), B("1")},
+        {B("a\0"), B("1")},
+        {B("a"), B("{} ")},
+        {B("a"), B("1}")},
+        {B("a"), B("NaN")},
+        {B("a"), B(" 1")},
+        {B("a"), B("{},\"b\":2")},
+        {B("a"), B("[\"\\ud800\"]")},
+        {B("a"), B(" []")},
+        {B("a"), B("{\"b\":1,\"b\":1}")},
+        {B("a"), B("[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]")}, /* 17 levels */
     };
     struct writer to = {0};
 
