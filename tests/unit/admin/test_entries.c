@@ -58,11 +58,11 @@ static const struct written cases[] = {
      false,
      "{\"id\":\"e\",\"protocol\":\"sync\",\"version\":\"7\",\"shard\":0,\"properties\":{\"a\":1.50,"
      "\"b\\\"c\":\"x\",\"\":true}}"},
-    /* Values that are no JSON, containers, names that are no text. */
+    /* Containers. Values that are no JSON and names that are no text are left out. */
     {{"p:a", "}", "p:b", "[1]", "p:c", "", "p:\xff", "1", "p:d", "null"},
      100,
      false,
-     "{\"id\":\"e\",\"version\":\"7\",\"shard\":0,\"properties\":{\"d\":null}}"},
+     "{\"id\":\"e\",\"version\":\"7\",\"shard\":0,\"properties\":{\"b\":[1],\"d\":null}}"},
     {{"p:a", "}"}, 100, false, "{\"id\":\"e\",\"version\":\"7\",\"shard\":0}"},
     {{"user", "\xff", "since", "soon", "other", "field"},
      100,
