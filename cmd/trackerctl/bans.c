@@ -1,6 +1,7 @@
-/* bans: addresses whose game servers and players no front-end lets in. docs/redis-keys.md. */
+/* bans: addresses that no front-end lets in. docs/redis-keys.md. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "auth/ban.h"
 #include "base/address.h"
@@ -93,6 +94,24 @@ static enum ctl_exit ban(struct ctl *ctl, const char *prefix)
     free(score);
     free(key);
     return result;
+}
+
+enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address)
+{
+    char text[ADDRESS_TEXT_SIZE], prefix[ADDRESS_TEXT_SIZE];
+    size_t len = address.len;
+    while (len > 0 && address.data[len - 1] != ':')
+        len--;
+    bool is_ipv6 = len > 2 && address.data[0] == '[';
+    struct bytes host = is_ipv6 ? (struct bytes){address.data + 1, len - 3}
+                                : (struct bytes){address.data, len > 0 ? len - 1 : 0};
+    if (host.len == 0 || host.len >= sizeof text) {
+        ctl_complain("its client has no address that could be banned");
+        return CTL_NO;
+    }
+    memcpy(text, host.data, host.len);
+    text[host.len] = 0;
+    return parse(text, prefix) ? ban(ctl, prefix) : CTL_NO;
 }
 
 enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments)

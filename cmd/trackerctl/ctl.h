@@ -105,6 +105,8 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments);
+/* Bans the address, without its port, that an entry's field `address` holds. */
+enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address);
 enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_bans(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_password(struct ctl *ctl, int count, char **arguments);

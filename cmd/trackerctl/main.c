@@ -51,15 +51,16 @@ static const struct command {
     {"shared", "[set KEY=VALUE...]",
      "the settings that all front-ends share; with set, change some", 0, INT_MAX, false, false,
      command_shared},
-    {"kick", "ID", "end the connection that owns an entry", 1, 1, false, false, command_kick},
+    {"kick", "ID [--for TIME]", "end the connection that owns an entry", 1, 1, false, false,
+     command_kick},
     {"send", "ID JSON", "send a packet to the client that owns an entry", 2, 2, false, false,
      command_send},
     {"drain", "NODE", "let a front-end end its connections and stop", 1, 1, false, false,
      command_drain},
     {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
      command_reload},
-    {"ban", "PREFIX [--for TIME]", "ban game servers and players of these addresses", 1, 1, false,
-     false, command_ban},
+    {"ban", "PREFIX [--for TIME]", "let nobody with these addresses in", 1, 1, false, false,
+     command_ban},
     {"unban", "PREFIX", "let them in again", 1, 1, false, false, command_unban},
     {"bans", "", "the prefixes that are banned on all front-ends", 0, 0, false, false,
      command_bans},
@@ -133,7 +134,8 @@ static void print_help(void)
         "                       %%p the port of the server\n"
         "  --plain              servers: a table, once\n"
         "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
-        "  --for TIME           ban: for how long, as 30m; for ever without\n"
+        "  --for TIME           ban: for how long, as 30m; for ever without; kick: its\n"
+        "                       client's address is banned for that long\n"
         "  --quiet              no word on what is talked to\n"
         "  --help, --version\n\n"
         "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
@@ -345,7 +347,7 @@ static bool fits(const struct ctl *ctl, const struct command *command, int count
 {
     bool fits = count >= command->least && count <= command->most &&
                 (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair) &&
-                (!ctl->for_ms || command->run == command_ban);
+                (!ctl->for_ms || command->run == command_ban || command->run == command_kick);
     if (!fits)
         ctl_complain("usage: trackerctl [OPTION...] %s%s%s; see trackerctl --help", command->name,
                      *command->arguments ? " " : "", command->arguments);

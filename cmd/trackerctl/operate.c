@@ -204,28 +204,29 @@ enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
 
 /* kick, send: asked of the front-end that owns an entry. */
 
-static void on_node(void *arg, const struct redis_reply *reply)
+static void on_field(void *arg, const struct redis_reply *reply)
 {
-    struct bytes *node = arg;
+    struct bytes *value = arg;
     if (reply->type == REDIS_STRING)
-        *node = (struct bytes){mem_dup(reply->text.data, reply->text.len), reply->text.len};
+        *value = (struct bytes){mem_dup(reply->text.data, reply->text.len), reply->text.len};
 }
 
-/* The front-end that owns the entry: data NULL when there is no entry, empty when nobody does.
- * To be freed. */
-static struct bytes read_owner(struct ctl *ctl, const struct reader_space *space, struct bytes id)
+/* A field of an entry: data NULL when there is no entry. `node` is the front-end that owns it,
+ * empty when nobody does. To be freed. */
+static struct bytes read_field(struct ctl *ctl, const struct reader_space *space, struct bytes id,
+                               const char *name)
 {
-    struct bytes node = {0};
+    struct bytes value = {0};
     struct writer key = {0};
     char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions,
                                          shard_of(id, space->partitions));
     struct bytes args[] = {BYTES_LITERAL("HGET"), keys_write(&key, prefix, "client:", id),
-                           BYTES_LITERAL("node")};
-    reader_command(ctl->reader, on_node, &node, 3, args);
+                           bytes_from_string(name)};
+    reader_command(ctl->reader, on_field, &value, 3, args);
     (void)reader_wait(ctl->reader);
     writer_free(&key);
     free(prefix);
-    return node;
+    return value;
 }
 
 static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const char *verb,
@@ -251,7 +252,7 @@ static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes i
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result != CTL_OK)
         return result;
-    struct bytes node = read_owner(ctl, &space, id);
+    struct bytes node = read_field(ctl, &space, id, "node");
     result = ctl_check(ctl);
     if (result == CTL_OK && node.len > 0) {
         struct writer argument = {0};
@@ -270,12 +271,30 @@ static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes i
     return result;
 }
 
+/* Ends the connection, which closes its entries, and bans its client's address at once. */
+static enum ctl_exit kick_and_ban(struct ctl *ctl, struct bytes id)
+{
+    struct reader_space space;
+    enum ctl_exit result = ctl_connect_space(ctl, &space);
+    if (result != CTL_OK)
+        return result;
+    struct bytes address = read_field(ctl, &space, id, "address");
+    result = ctl_check(ctl);
+    if (result == CTL_OK)
+        result = ask_owner(ctl, "kick", id, NULL);
+    if (address.data && (result == CTL_OK || result == CTL_NO))
+        result = bans_add_client(ctl, address); /* also of one that is gone, and may return */
+    free((void *)(uintptr_t)address.data);
+    return result;
+}
+
 enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
 {
     struct bytes id;
     if (!ctl_id(ctl, arguments[0], &id))
         return CTL_USAGE;
-    enum ctl_exit result = ask_owner(ctl, "kick", id, NULL);
+    enum ctl_exit result =
+        ctl->for_ms > 0 ? kick_and_ban(ctl, id) : ask_owner(ctl, "kick", id, NULL);
     ctl_argument_free(&id);
     return result;
 }

@@ -25,8 +25,9 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
         [CONN_CLOSE_IDLE] = "idle",           [CONN_CLOSE_HANDSHAKE] = "handshake",
         [CONN_CLOSE_WRITE] = "write_timeout", [CONN_CLOSE_SILENT] = "silent",
         [CONN_CLOSE_PROTOCOL] = "protocol",   [CONN_CLOSE_DRAIN] = "drain",
-        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_TAKEN] = "taken",
-        [CONN_CLOSE_CUT_OFF] = "cut_off",     [CONN_CLOSE_LOCAL] = "local"};
+        [CONN_CLOSE_KICKED] = "kicked",       [CONN_CLOSE_BANNED] = "banned",
+        [CONN_CLOSE_TAKEN] = "taken",         [CONN_CLOSE_CUT_OFF] = "cut_off",
+        [CONN_CLOSE_LOCAL] = "local"};
     return names[reason];
 }
 

@@ -43,6 +43,7 @@ enum conn_close_reason {
     CONN_CLOSE_PROTOCOL,  /* a malformed message */
     CONN_CLOSE_DRAIN,     /* the front-end is being shut down */
     CONN_CLOSE_KICKED,    /* an operator said so */
+    CONN_CLOSE_BANNED,    /* an operator has banned its address */
     CONN_CLOSE_TAKEN,     /* its client has come back on another connection */
     CONN_CLOSE_CUT_OFF,   /* this front-end is cut off from a Redis that others reach */
     CONN_CLOSE_LOCAL      /* the protocol is done with it */

@@ -24,6 +24,8 @@ static enum metric metric_of(const char *reason)
 {
     if (strcmp(reason, "rate") == 0)
         return METRIC_REFUSED_RATE;
+    if (strcmp(reason, "banned") == 0)
+        return METRIC_REFUSED_BANNED;
     return strcmp(reason, "cut_off") == 0 ? METRIC_REFUSED_CUT_OFF : METRIC_REFUSED_DENIED;
 }
 

@@ -57,8 +57,8 @@ struct loop *net_loop(const struct net *net);
 
 struct listener_callbacks {
     /* Before a connection is made: NULL lets it in, else the reason it is refused (a static word
-     * for log and metric: "denied", "rate", "cut_off"). Where a PROXY header comes first it is
-     * called once that has told the client's address, and not for the proxy. May be NULL. */
+     * for log and metric: "denied", "banned", "rate", "cut_off"). Where a PROXY header comes first
+     * it is called once that has told the client's address, and not for the proxy. May be NULL. */
     const char *(*admit)(void *arg, const struct address *peer);
     /* A connection that is ready for bytes (PROXY header read, TLS handshake done): must call
      * conn_set_handler before it returns. */
@@ -83,6 +83,10 @@ const char *listener_where(const struct listener *listener);
 void listener_stop(struct listener *listener);
 /* Closes every connection that it accepted. */
 void listener_close_connections(struct listener *listener, enum conn_close_reason reason);
+/* Closes those whose peers' addresses are chosen. */
+void listener_close_chosen(struct listener *listener,
+                           bool (*is_chosen)(void *arg, const struct address *peer), void *arg,
+                           enum conn_close_reason reason);
 /* Reads the certificate files again for new connections. NULL, or what is wrong (caller frees). */
 char *listener_reload_tls(struct listener *listener) __attribute__((warn_unused_result));
 /* Whether listener_reload_tls could use the files that these settings name. NULL, or what is wrong

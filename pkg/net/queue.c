@@ -8,6 +8,10 @@
  */
 #include "net/net_private.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
+
 #define TICK_MS 250
 
 static struct conn *first_conn(const struct list *queue)
@@ -132,22 +136,61 @@ void queue_output(struct conn *conn)
     keep_ticking(conn->listener);
 }
 
-void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
+/* Closing one connection may close others, so those to be closed are collected first. A connection
+ * is freed at the end of the event-loop iteration, not before. */
+struct chosen {
+    bool (*is_chosen)(void *arg, const struct address *peer);
+    void *arg;
+    struct conn **conns;
+    size_t count, capacity;
+};
+
+static void choose_conn(struct chosen *chosen, struct conn *conn)
+{
+    if (!chosen->is_chosen(chosen->arg, &conn->peer)) {
+        return;
+    }
+    if (chosen->count == chosen->capacity) {
+        chosen->capacity = chosen->capacity > 0 ? 2 * chosen->capacity : 64;
+        chosen->conns = mem_realloc(chosen->conns, chosen->capacity * sizeof *chosen->conns);
+    }
+    chosen->conns[chosen->count++] = conn;
+}
+
+void listener_close_chosen(struct listener *listener,
+                           bool (*is_chosen)(void *arg, const struct address *peer), void *arg,
+                           enum conn_close_reason reason)
 {
     static const enum queue queues[] = {QUEUE_HANDSHAKE, QUEUE_IDLE, QUEUE_LINGER};
-    struct list *writes = &listener->queues[QUEUE_WRITE];
+    struct chosen chosen = {.is_chosen = is_chosen, .arg = arg};
     for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
-        struct conn *conn;
-        while ((conn = first_conn(&listener->queues[queues[i]])) != NULL)
-            conn_close(conn, reason);
+        LIST_FOREACH (node, &listener->queues[queues[i]]) {
+            choose_conn(&chosen, list_entry(node, struct conn, node));
+        }
     }
     /* Those that only send what is left are in no other queue, and before the first try to send it
      * in none at all. */
-    while (!list_is_empty(writes))
-        conn_close(list_entry(writes->next, struct output, node)->conn, reason);
+    LIST_FOREACH (node, &listener->queues[QUEUE_WRITE]) {
+        choose_conn(&chosen, list_entry(node, struct output, node)->conn);
+    }
     LIST_FOREACH (node, &listener->net->dirty) {
         struct conn *conn = list_entry(node, struct conn, dirty);
-        if (conn->listener == listener)
-            conn_close(conn, reason);
+        if (conn->listener == listener) {
+            choose_conn(&chosen, conn);
+        }
     }
+    for (size_t i = 0; i < chosen.count; i++) {
+        conn_close(chosen.conns[i], reason); /* harmless when it has been closed meanwhile */
+    }
+    free(chosen.conns);
+}
+
+static bool is_any(void *arg, const struct address *peer)
+{
+    return true;
+}
+
+void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
+{
+    listener_close_chosen(listener, is_any, NULL, reason);
 }

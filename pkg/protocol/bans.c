@@ -100,6 +100,11 @@ bool bans_hold(const struct bans *bans, const struct address *address)
     return ban_set_holds(bans->own, address) || ban_set_holds(bans->shared, address);
 }
 
+bool bans_hold_for_all(const struct bans *bans, const struct address *address)
+{
+    return ban_set_holds(bans->shared, address);
+}
+
 void bans_watch(struct bans *bans, struct bans_watcher *watcher)
 {
     list_append(&bans->watchers, &watcher->link);

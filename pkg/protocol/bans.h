@@ -1,7 +1,7 @@
 /*
- * bans: the addresses from which no game server and no player may come: those of the setting
- * lobby.bans, and those that front-ends share through Redis (map/bans.h, trackerctl ban). One for
- * the process; the lobby and the master ask it.
+ * bans: the addresses that are not let in: those that front-ends share through Redis (map/bans.h,
+ * trackerctl ban), by any protocol; those of the setting lobby.bans, as game servers and players.
+ * One for the process; the listeners, the lobby and the master ask it.
  */
 #ifndef PROTOCOL_BANS_H
 #define PROTOCOL_BANS_H
@@ -28,7 +28,9 @@ struct bans *bans_create(struct map *map, const char *setting, const int64_t *re
 void bans_destroy(struct bans **bans);
 /* The setting is another one: watchers are told. */
 void bans_set(struct bans *bans, const char *setting);
+/* For the lobby and the master: by both lists. For all other protocols: by the shared one. */
 bool bans_hold(const struct bans *bans, const struct address *address);
+bool bans_hold_for_all(const struct bans *bans, const struct address *address);
 
 void bans_watch(struct bans *bans, struct bans_watcher *watcher);
 void bans_unwatch(struct bans_watcher *watcher);

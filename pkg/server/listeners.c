@@ -11,197 +11,9 @@
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "protocol/bans.h"
+#include "server/listeners_private.h"
 #include "server/option.h"
-#include "server/web.h"
-
-struct entry;
-
-/* A kind of listener. */
-struct kind {
-    const char *name;
-    bool for_operators; /* goes on while the front-end drains */
-    bool has_space;
-    bool in_lobby; /* its space is the lobby's unless said otherwise */
-    bool is_udp;   /* it has no connections: bind opens it instead of net */
-    /* Whose settings may be options, before net's: the first that has one of the name. Of udp:
-     * without net's. */
-    const struct config_module *const *modules;
-    /* NULL, or why it cannot be with these settings (static text). May be NULL. */
-    const char *(*check)(const struct listener_settings *settings);
-    void (*open)(struct entry *entry);
-    char *(*bind)(struct entry *entry); /* NULL, or what is wrong (the caller frees) */
-    void (*close)(struct entry *entry);
-    void (*accepted)(void *entry, struct conn *conn);
-};
-
-struct option {
-    char *name;
-    char *value;
-};
-
-struct entry {
-    struct list link;
-    struct listeners *listeners;
-    const struct kind *kind;
-    char *where;
-    char space[33];
-    bool admin;
-    struct option *options;
-    size_t option_count;
-    struct listener_settings settings;
-    struct listener_callbacks callbacks;
-    struct listener *listener;
-    struct tracker_port *tracker;
-    struct web *web;
-    struct lobby_port *lobby;
-    struct q3master_port *q3master;
-};
-
-struct listeners {
-    struct listeners_context context;
-    struct list entries;
-    const char *turned_away; /* why clients are; NULL: they are served */
-};
-
-static void open_tracker(struct entry *entry)
-{
-    const struct listeners_context *context = &entry->listeners->context;
-    struct map_space *space = map_space_find(context->map, entry->space);
-    entry->tracker = tracker_port_create(context->tracker, space, &entry->settings.tracker);
-}
-
-static void close_tracker(struct entry *entry)
-{
-    if (entry->tracker)
-        tracker_port_destroy(&entry->tracker);
-}
-
-static void accepted_tracker(void *arg, struct conn *conn)
-{
-    struct entry *entry = arg;
-    tracker_serve(entry->tracker, conn);
-}
-
-static void open_web(struct entry *entry)
-{
-    const struct listeners_context *context = &entry->listeners->context;
-    entry->web = web_create(context, &entry->settings, entry->space,
-                            entry->admin ? context->admin : context->bare);
-}
-
-static void open_protocol(struct entry *entry)
-{
-    entry->web = web_create_for(&entry->listeners->context, &entry->settings, entry->space,
-                                entry->kind->name);
-}
-
-static void close_web(struct entry *entry)
-{
-    web_destroy(&entry->web);
-}
-
-static void accepted_web(void *arg, struct conn *conn)
-{
-    struct entry *entry = arg;
-    web_serve(entry->web, conn);
-}
-
-static const char *check_lobby_for_both(const struct listener_settings *settings)
-{
-    return lobby_settings_check(&settings->lobby, LOBBY_FOR_BOTH);
-}
-
-static const char *check_lobby_for_servers(const struct listener_settings *settings)
-{
-    return lobby_settings_check(&settings->lobby, LOBBY_FOR_SERVERS);
-}
-
-static void open_lobby(struct entry *entry, enum lobby_role role)
-{
-    const struct listeners_context *context = &entry->listeners->context;
-    const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
-    entry->lobby = lobby_port_create(context->lobby, map_space_find(context->map, name), role,
-                                     &entry->settings.lobby);
-}
-
-static void open_lobby_for_both(struct entry *entry)
-{
-    open_lobby(entry, LOBBY_FOR_BOTH);
-}
-
-static void open_lobby_for_servers(struct entry *entry)
-{
-    open_lobby(entry, LOBBY_FOR_SERVERS);
-}
-
-static void open_lobby_for_clients(struct entry *entry)
-{
-    open_lobby(entry, LOBBY_FOR_CLIENTS);
-}
-
-static void close_lobby(struct entry *entry)
-{
-    lobby_port_destroy(&entry->lobby);
-}
-
-static void accepted_lobby(void *arg, struct conn *conn)
-{
-    struct entry *entry = arg;
-    lobby_serve(entry->lobby, conn);
-}
-
-static const char *check_q3master(const struct listener_settings *settings)
-{
-    return q3master_settings_check(&settings->q3master);
-}
-
-static char *bind_q3master(struct entry *entry)
-{
-    const struct listeners_context *context = &entry->listeners->context;
-    const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
-    char *error = NULL;
-    entry->q3master =
-        q3master_port_create(context->q3master, map_space_find(context->map, name), entry->where,
-                             &entry->settings.q3master, &entry->settings.udp, &error);
-    return error;
-}
-
-static void close_q3master(struct entry *entry)
-{
-    q3master_port_destroy(&entry->q3master);
-}
-
-static const struct config_module *const tracker_modules[] = {&tracker_config, NULL};
-static const struct config_module *const web_modules[] = {
-    &http_config, &websocket_config, &tracker_config, &turntable_config, &sync_config, NULL};
-static const struct config_module *const turntable_modules[] = {&turntable_config, &http_config,
-                                                                &websocket_config, NULL};
-static const struct config_module *const sync_modules[] = {&sync_config, &http_config,
-                                                           &websocket_config, NULL};
-
-static const struct config_module *const lobby_modules[] = {&lobby_config, NULL};
-static const struct config_module *const q3master_modules[] = {&q3master_config, &udp_config, NULL};
-
-static const struct kind kinds[] = {
-    {"tracker", .has_space = true, .modules = tracker_modules, .open = open_tracker,
-     .close = close_tracker, .accepted = accepted_tracker},
-    {"web", .for_operators = true, .has_space = true, .modules = web_modules, .open = open_web,
-     .close = close_web, .accepted = accepted_web},
-    {"turntable", .has_space = true, .modules = turntable_modules, .open = open_protocol,
-     .close = close_web, .accepted = accepted_web},
-    {"sync", .has_space = true, .modules = sync_modules, .open = open_protocol, .close = close_web,
-     .accepted = accepted_web},
-    {"lobby", .has_space = true, .in_lobby = true, .modules = lobby_modules,
-     .check = check_lobby_for_both, .open = open_lobby_for_both, .close = close_lobby,
-     .accepted = accepted_lobby},
-    {"lobby-servers", .has_space = true, .in_lobby = true, .modules = lobby_modules,
-     .check = check_lobby_for_servers, .open = open_lobby_for_servers, .close = close_lobby,
-     .accepted = accepted_lobby},
-    {"lobby-clients", .has_space = true, .in_lobby = true, .modules = lobby_modules,
-     .open = open_lobby_for_clients, .close = close_lobby, .accepted = accepted_lobby},
-    {"q3master", .has_space = true, .in_lobby = true, .is_udp = true, .modules = q3master_modules,
-     .check = check_q3master, .bind = bind_q3master, .close = close_q3master},
-};
 
 static const char standard_listeners[] =
     "tracker=127.0.0.1:6789 web=127.0.0.1:8080 sync=127.0.0.1:13372";
@@ -242,9 +54,9 @@ void listeners_destroy(struct listeners **listeners)
 
 static const struct kind *find_kind(const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strlen(kinds[i].name) == len && !strncmp(kinds[i].name, name, len))
-            return &kinds[i];
+    for (size_t i = 0; i < listener_kind_count; i++) {
+        if (strlen(listener_kinds[i].name) == len && !strncmp(listener_kinds[i].name, name, len))
+            return &listener_kinds[i];
     }
     return NULL;
 }
@@ -252,8 +64,8 @@ static const struct kind *find_kind(const char *name, size_t len)
 static char *unknown_kind(const char *specification, size_t len)
 {
     struct writer known = {0};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        writer_format(&known, "%s%s", i ? ", " : "", kinds[i].name);
+    for (size_t i = 0; i < listener_kind_count; i++)
+        writer_format(&known, "%s%s", i ? ", " : "", listener_kinds[i].name);
     char *error = mem_format("unknown kind of listener %.*s; known are %.*s", (int)len,
                              specification, (int)known.len, (const char *)known.data);
     writer_free(&known);
@@ -435,12 +247,22 @@ bool listeners_can_be_asked(const struct listeners *listeners)
     return false;
 }
 
-static const char *admit(void *arg, const struct address *peer)
+/* The lobby lets them in for the moment that it takes to say why they may not stay. */
+static bool is_banned(void *arg, const struct address *peer)
 {
     const struct entry *entry = arg;
+    const struct bans *bans = entry->listeners->context.bans;
+    return bans && !entry->kind->in_lobby && bans_hold_for_all(bans, peer);
+}
+
+static const char *admit(void *arg, const struct address *peer)
+{
+    struct entry *entry = arg;
     const struct listeners_context *context = &entry->listeners->context;
     if (entry->listeners->turned_away && !entry->kind->for_operators)
         return entry->listeners->turned_away;
+    if (is_banned(entry, peer))
+        return "banned";
     return context->admit(context->arg, peer);
 }
 
@@ -488,6 +310,15 @@ void listeners_close_connections(struct listeners *listeners, bool all)
             listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
         else if (entry->web)
             web_end_sessions(entry->web);
+    }
+}
+
+void listeners_close_banned(struct listeners *listeners)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->listener && !entry->kind->in_lobby)
+            listener_close_chosen(entry->listener, is_banned, entry, CONN_CLOSE_BANNED);
     }
 }
 

@@ -14,6 +14,8 @@
 struct listeners;
 
 /* What connections are handed to. configuration is enough to check specifications. */
+struct bans;
+
 struct listeners_context {
     const struct configuration *configuration;
     struct net *net;
@@ -28,6 +30,7 @@ struct listeners_context {
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
     void *arg;
+    const struct bans *bans; /* the lobby and the master judge by them themselves */
 };
 
 struct listeners *listeners_create(const struct listeners_context *context);
@@ -51,6 +54,8 @@ void listeners_turn_away(struct listeners *listeners, const char *why);
 void listeners_stop(struct listeners *listeners, bool all);
 /* Those for operators (web) only when all is set, else of them those that were upgraded. */
 void listeners_close_connections(struct listeners *listeners, bool all);
+/* The bans are others: closes the connections of banned addresses. */
+void listeners_close_banned(struct listeners *listeners);
 /* Whether each could go on with these settings, and the certificates that they name. NULL, or what
  * is wrong with one of them (the caller frees). Changes nothing. */
 char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)

@@ -44,6 +44,13 @@ static const char *admit(void *arg, const struct address *peer)
     return NULL;
 }
 
+static void on_bans_changed(struct bans_watcher *watcher)
+{
+    struct server *server = list_entry(watcher, struct server, bans_watcher);
+    if (server->listeners)
+        listeners_close_banned(server->listeners);
+}
+
 static void say_ready(struct server *server)
 {
     struct writer where = {0};
@@ -154,6 +161,8 @@ static void add_listeners(struct server *server, const struct configuration *con
     server->sync = sync_service_create(server->map, TRACKER_VERSION);
     server->bans =
         bans_create(server->map, configuration->lobby.bans, &configuration->lobby.bans_reread);
+    server->bans_watcher.changed = on_bans_changed;
+    bans_watch(server->bans, &server->bans_watcher);
     server->lobby =
         lobby_service_create(server->map, server->bans, &configuration->lobby, &configuration->udp);
     server->q3master = q3master_service_create(server->map, server->bans, &configuration->q3master);
@@ -170,6 +179,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .bare = server->bare_router,
         .admit = admit,
         .arg = server,
+        .bans = server->bans,
         .configuration = configuration,
     });
 }
@@ -224,6 +234,8 @@ static void stop(struct server *server)
     sync_service_destroy(&server->sync);
     lobby_service_destroy(&server->lobby);
     q3master_service_destroy(&server->q3master);
+    if (server->bans)
+        bans_unwatch(&server->bans_watcher);
     bans_destroy(&server->bans);
     admin_destroy(&server->admin);
     alone_destroy(&server->alone);

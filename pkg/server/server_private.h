@@ -13,6 +13,7 @@
 #include "auth/access.h"
 #include "auth/bucket.h"
 #include "auth/token.h"
+#include "protocol/bans.h"
 #include "redis/embedded.h"
 #include "server/alone.h"
 #include "server/configuration.h"
@@ -34,6 +35,7 @@ struct server {
     struct turntable_service *turntable;
     struct sync_service *sync;
     struct bans *bans;
+    struct bans_watcher bans_watcher;
     struct lobby_service *lobby;
     struct q3master_service *q3master;
     struct http_router *admin_router;

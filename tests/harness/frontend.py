@@ -67,10 +67,11 @@ class Frontend:
 
     # HTTP.
 
-    def http(self, path, method="GET", headers=None, body=None, timeout=10):
-        """(status, headers, body) of a request to the web listener."""
+    def http(self, path, method="GET", headers=None, body=None, timeout=10, source=None):
+        """(status, headers, body) of a request to the web listener; source: the address to come from."""
         host, port = self.address("web")
-        connection = http.client.HTTPConnection(host, port, timeout=scaled(timeout))
+        connection = http.client.HTTPConnection(host, port, timeout=scaled(timeout),
+                                                source_address=(source, 0) if source else None)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
