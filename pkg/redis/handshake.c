@@ -10,7 +10,9 @@
  *                                           its master answers all of the above, but not this
  *
  * All go out at once. A refusal that will pass (LOADING, BUSY, MASTERDOWN) keeps the connection and
- * repeats the PING after the backoff; others end it.
+ * repeats the PING after the backoff. CLIENT, INFO replication, INFO memory and PING are optional:
+ * a server that withholds them, by its ACL or as it does not know them, is used without. Other
+ * refusals end the connection.
  */
 #include "redis/link_private.h"
 
@@ -90,26 +92,30 @@ static void select_replied(void *arg, enum redis_status status, const struct red
     (void)step_passed(arg, status, reply, "SELECT", false);
 }
 
-/* Who may do without: the name is for CLIENT LIST only. */
-static bool is_not_permitted(enum redis_status status, const struct redis_reply *reply)
+bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply)
 {
-    return status == REDIS_REFUSED && redis_refusal_of(reply) == REDIS_REFUSAL_NOPERM;
-}
+    const struct bytes general = BYTES_LITERAL("ERR ");
 
-static void name_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
-{
-    if (!is_not_permitted(status, reply)) {
-        (void)step_passed(arg, status, reply, "CLIENT SETNAME", false);
+    if (status != REDIS_REFUSED) {
+        return false;
+    }
+    switch (redis_refusal_of(reply)) {
+    case REDIS_REFUSAL_NOPERM:
+        return true;
+    case REDIS_REFUSAL_OTHER: /* renamed away, or unknown to what stands before Redis */
+        return reply->text.len >= general.len &&
+               memcmp(reply->text.data, general.data, general.len) == 0;
+    default:
+        return false;
     }
 }
 
-bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply)
+/* The name is for CLIENT LIST only. */
+static void name_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    const struct bytes unknown = BYTES_LITERAL("ERR unknown command");
-
-    return is_not_permitted(status, reply) ||
-           (status == REDIS_REFUSED && reply->text.len >= unknown.len &&
-            memcmp(reply->text.data, unknown.data, unknown.len) == 0);
+    if (!redis_is_withheld(status, reply)) {
+        (void)step_passed(arg, status, reply, "CLIENT SETNAME", false);
+    }
 }
 
 static void role_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -168,9 +174,9 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
     struct bytes policy;
     char *why;
 
-    if (is_not_permitted(status, reply)) {
+    if (redis_is_withheld(status, reply)) {
         log_warn("redis_eviction_policy_unknown", LOG_STRING("link", link->name),
-                 LOG_STRING("why", "INFO memory is not permitted"));
+                 LOG_STRING("why", "INFO memory is refused"));
         return;
     }
     if (!step_passed(link, status, reply, "INFO memory", false)) {
@@ -224,9 +230,8 @@ static void ping_replied(void *arg, enum redis_status status, const struct redis
         return;
     }
     /* A server that cannot save refuses even PING (MISCONF), but it answers reads. */
-    if ((status == REDIS_REFUSED &&
-         (refusal == REDIS_REFUSAL_MISCONF || refusal == REDIS_REFUSAL_NOPERM)) ||
-        step_passed(link, status, reply, "PING", false)) {
+    if ((status == REDIS_REFUSED && refusal == REDIS_REFUSAL_MISCONF) ||
+        redis_is_withheld(status, reply) || step_passed(link, status, reply, "PING", false)) {
         link_up(link);
     }
 }

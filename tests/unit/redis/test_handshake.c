@@ -129,6 +129,20 @@ static void test_eviction(void **state)
     server_stop(&server);
 }
 
+/* Hardened by rename-command: it does without the name of the connection. */
+static void test_renamed_away(void **state)
+{
+    static const char *const arguments[] = {"--rename-command", "CLIENT", "", NULL};
+    struct server server;
+    struct world world;
+
+    setup(&server, &world, arguments);
+    world_link_up(&world);
+    assert_int_equal(world.unfits, 0);
+    assert_int_equal(world.downs, 0);
+    teardown(&server, &world);
+}
+
 /* INFO memory, CLIENT and PING not permitted: it does without. INFO at all not permitted: unfit,
  * as the run id is needed. */
 static void test_not_permitted(void **state)
@@ -354,13 +368,14 @@ static void test_misconf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_password),   cmocka_unit_test(test_wrong_password),
-        cmocka_unit_test(test_user),       cmocka_unit_test(test_select_refused),
-        cmocka_unit_test(test_eviction),   cmocka_unit_test(test_not_permitted),
-        cmocka_unit_test(test_maxclients), cmocka_unit_test(test_masterdown),
-        cmocka_unit_test(test_loading),    cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_readonly),   cmocka_unit_test(test_oom),
-        cmocka_unit_test(test_noperm),     cmocka_unit_test(test_misconf),
+        cmocka_unit_test(test_password),     cmocka_unit_test(test_wrong_password),
+        cmocka_unit_test(test_user),         cmocka_unit_test(test_select_refused),
+        cmocka_unit_test(test_eviction),     cmocka_unit_test(test_not_permitted),
+        cmocka_unit_test(test_renamed_away), cmocka_unit_test(test_maxclients),
+        cmocka_unit_test(test_masterdown),   cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_busy),         cmocka_unit_test(test_readonly),
+        cmocka_unit_test(test_oom),          cmocka_unit_test(test_noperm),
+        cmocka_unit_test(test_misconf),
     };
 
     return cmocka_run_group_tests(tests, fixture_init, NULL);

@@ -124,6 +124,63 @@ static const struct unfit {
     {NULL, "-ERR unknown command 'INFO'\r\n", "INFO server was refused: ERR unknown"},
 };
 
+#define READY   "redis_version:7.2.5\r\n" RUN_ID
+#define INFO_OK "$70\r\n" READY "\r\n"
+
+/* A whole handshake: the replies to CLIENT SETNAME, INFO server, INFO memory and PING. */
+static const char *const do_without[] = {
+    "-ERR unknown command 'CLIENT', with args beginning with: 'SETNAME'\r\n" INFO_OK INFO_OK
+    "+PONG\r\n",
+    "-ERR unknown subcommand 'SETNAME'. Try CLIENT HELP.\r\n" INFO_OK INFO_OK "+PONG\r\n",
+    "-ERR unsupported command 'CLIENT'\r\n" INFO_OK INFO_OK "+PONG\r\n",
+    "-ERR command is not available on this plan\r\n" INFO_OK INFO_OK "+PONG\r\n",
+    "-NOPERM this user has no permissions\r\n" INFO_OK INFO_OK "+PONG\r\n",
+    "+OK\r\n" INFO_OK "-ERR unknown section\r\n+PONG\r\n",
+    "+OK\r\n" INFO_OK INFO_OK "-ERR unknown command 'PING'\r\n",
+    "-NOPERM no CLIENT\r\n" INFO_OK "-NOPERM no INFO\r\n-NOPERM no PING\r\n",
+};
+
+/* What is optional may be missing in any way. */
+static void test_optional_commands(void **state)
+{
+    assert_int_equal(strlen(READY), 70);
+    for (size_t i = 0; i < sizeof do_without / sizeof *do_without; i++) {
+        struct world world;
+        struct peer peer = {0};
+
+        world_create(&world, "redis://x");
+        peer_create(&peer, world.loop, AF_INET);
+        peer.says = do_without[i];
+        use_port(&world, "127.0.0.1", peer.port);
+        world_link(&world);
+        WAIT_FOR(world.loop, world.ups + world.unfits + world.downs > 0);
+        if (world.unfits > 0) {
+            fail_msg("%s: %s", do_without[i], world.why);
+        }
+        assert_int_equal(world.ups, 1);
+        peer_destroy(&peer);
+        world_destroy(&world);
+    }
+}
+
+/* A refusal of everything, first word of a connection, is no missing CLIENT. */
+static void test_denied(void **state)
+{
+    struct world world;
+    struct peer peer = {0};
+
+    world_create(&world, "redis://x");
+    peer_create(&peer, world.loop, AF_INET);
+    peer.says = "-DENIED Redis is running in protected mode\r\n";
+    use_port(&world, "127.0.0.1", peer.port);
+    world_link(&world);
+    WAIT_FOR(world.loop, world.unfits > 0);
+    assert_non_null(strstr(world.why, "DENIED"));
+    assert_int_equal(world.ups, 0);
+    peer_destroy(&peer);
+    world_destroy(&world);
+}
+
 static void test_unfit(void **state)
 {
     for (size_t i = 0; i < sizeof unfits / sizeof *unfits; i++) {
@@ -326,7 +383,8 @@ static void test_next_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unfit),        cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_unfit),        cmocka_unit_test(test_optional_commands),
+        cmocka_unit_test(test_denied),       cmocka_unit_test(test_fit),
         cmocka_unit_test(test_nonsense),     cmocka_unit_test(test_silent),
         cmocka_unit_test(test_max_reply),    cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_next_address),
