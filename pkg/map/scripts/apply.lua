@@ -171,21 +171,18 @@ local function is_alive(other) return other == node or holding or lease_end(othe
 -- the entry anew, or tells its end, takes that back.
 local function is_listed(op) return redis.pcall('HEXISTS', op.index, op.id) == 1 end
 local registered = prefix .. 'registered'
-local function forget_expired(op, k)
-    if not k[ABSENT] then return end
-    k[ABSENT] = nil
-    if call('ZSCORE', registered, op.id) then
-        entries = entries - 1
-        op.was_registered = true
-    end
-    if is_listed(op) then
-        entries = entries - 1
-        op.was_listed = true
-    end
-    if call('ZSCORE', deadlines, 'c:' .. op.id) then
-        entries = entries - 1
-        op.due = true
-    end
+-- Counts an entry that is to be made, in place of what an expired one of its id has left: that is
+-- counted already, so a full space takes it. False when the space is full: then nothing has been
+-- counted, or taken back.
+local function make_room(op, k)
+    local was_registered = k[ABSENT] and call('ZSCORE', registered, op.id)
+    local was_listed = k[ABSENT] and is_listed(op)
+    local due = k[ABSENT] and call('ZSCORE', deadlines, 'c:' .. op.id)
+    local left = (was_registered and 1 or 0) + (was_listed and 1 or 0) + (due and 1 or 0)
+    if left == 0 and entries >= most then return false end
+    entries, k[ABSENT] = entries - left + 1, nil
+    op.was_registered, op.was_listed, op.due = was_registered, was_listed, due
+    return true
 end
 -- The same id in another front-end's index: after Redis has come back older, or a TTL has ended, an
 -- id may be in two of them for a while. Rare, as only those ask who find an index wrong.
@@ -267,10 +264,7 @@ local function claimed_version(op, k)
 end
 
 local function become(op, k, how, version)
-    if how == 'open' then
-        if entries >= most then return 'limit' end
-        entries = entries + 1
-    end
+    if how == 'open' and not make_room(op, k) then return 'limit' end
     op.how, op.to, op.was_registered = how, version, op.was_registered or is_registered(op, k)
     k[SESSION], k[VERSION], k[NODE], k[STATE] = op.session, version, node, op.state
     k[REGISTERED] = false
@@ -286,7 +280,6 @@ function judge.open(op, k)
         if k[SESSION] == op.session and k[NODE] == node then return 'ok' end
         return 'exists'
     end
-    forget_expired(op, k)
     return become(op, k, 'open', '0')
 end
 
@@ -309,7 +302,6 @@ end
 function judge.claim(op, k)
     if not k[NODE] then
         local first = op.version == '+' and '1' or string.sub(op.version, 2)
-        forget_expired(op, k)
         return become(op, k, 'open', first)
     end
     local refusal = fence(op, k)
@@ -362,10 +354,7 @@ end
 -- What a live session owns, compared after a new link, a new epoch or a lost lease.
 function judge.restore(op, k)
     local wanted = op.version
-    if not k[NODE] then
-        forget_expired(op, k)
-        return become(op, k, 'open', wanted)
-    end
+    if not k[NODE] then return become(op, k, 'open', wanted) end
     local same, ours, ahead = k[SESSION] == op.session, k[NODE] == node, newer(wanted, k[VERSION])
     if k[NODE] ~= '' and not ours then
         if lease_end(k[NODE]) < now and not holding then return 'dead ' .. k[NODE] end

@@ -93,9 +93,7 @@ function judge.register(op, k)
         if not op.restores then op.put = put_again end
         return 'ok'
     end
-    forget_expired(op, k)
-    if entries >= most then return 'limit' end
-    entries = entries + 1
+    if not make_room(op, k) then return 'limit' end
     op.put = put_new
     k[SESSION], k[VERSION], k[NODE], k[STATE], k[REGISTERED] = NOBODY, '0', '', nil, true
     return 'ok'
