@@ -111,6 +111,7 @@ static void print_json(struct servers_row *const *rows, size_t count)
     }
     json_close(&json, ']');
     json_print(&json);
+    writer_free(&json);
 }
 
 /* Turns until the list is whole. */

@@ -126,8 +126,9 @@ static void test_probes(void **state)
     expect(stage, "/healthz", "200", "\r\n\r\nok\n");
     expect(stage, "/readyz", "503", "not ready: draining\n");
     expect(stage, "/readyz?balancer", "404", "not ready: draining\n");
-    expect(stage, "/readyz?x=1&balancer=&%zz", "404", "not ready: draining\n");
-    expect(stage, "/readyz?x=balancer&balance&%zz=%&&=", "503", "not ready: draining\n");
+    expect(stage, "/readyz?x=1&balancer=&%7a", "404", "not ready: draining\n");
+    expect(stage, "/readyz?x=balancer&balance&%7a=%25&&=", "503", "not ready: draining\n");
+    expect(stage, "/readyz?balancer&%zz", "400", "a malformed % in the query\n");
 }
 
 static void test_not_ready_without_redis(void **state)
