@@ -404,14 +404,16 @@ const char *q3games_by_protocol(const struct q3games *games, int32_t protocol)
 }
 
 bool q3games_settle(const struct q3games *games, struct q3master_query *query,
-                    struct bytes fallback)
+                    struct bytes registered)
 {
     size_t index;
 
     if (query->game.data == NULL) {
         const char *known = q3games_by_protocol(games, query->protocol);
 
-        query->game = known != NULL ? bytes_from_string(known) : fallback;
+        query->game = registered;
+        if (registered.data == NULL && known != NULL)
+            query->game = bytes_from_string(known);
     }
     if (query->game.data == NULL)
         return true;

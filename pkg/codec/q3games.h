@@ -63,12 +63,12 @@ const char *const *q3games_contexts(const struct q3games *games, size_t *count);
 const char *q3games_by_protocol(const struct q3games *games, int32_t protocol);
 
 /*
- * Completes a query: its game, when none was named, from the table, or else fallback (data NULL:
- * none known), which is the game of the first server registered with that protocol; empty and
- * full, when the game's players always want these. False when the game is known and rejected: no
- * answer then. A query whose game stays unknown is true, and matches nothing.
+ * Completes a query: its game, when none was named, is that of the servers that are there (data
+ * NULL: they do not say), else the table's; empty and full, when the game's players always want
+ * these. False when the game is known and rejected: no answer then. A query whose game stays
+ * unknown is true, and matches nothing.
  */
 bool q3games_settle(const struct q3games *games, struct q3master_query *query,
-                    struct bytes fallback) __attribute__((warn_unused_result));
+                    struct bytes registered) __attribute__((warn_unused_result));
 
 #endif

@@ -222,12 +222,13 @@ struct map_space {
     bool named; /* in map.spaces */
     uint32_t count;
     struct partition *partitions;
-    struct map_view *view;     /* NULL while nobody needs it */
-    struct list rooms;         /* struct map_rooms */
-    struct list presences;     /* struct map_presence_set */
-    struct list listeners;     /* struct map_listener */
-    struct registry *registry; /* NULL while nobody registers here */
-    struct everyone *everyone; /* NULL while nobody listens */
+    struct map_view *view;             /* NULL while nobody needs it */
+    struct list rooms;                 /* struct map_rooms */
+    struct list presences;             /* struct map_presence_set */
+    struct list listeners;             /* struct map_listener */
+    struct registry *registry;         /* NULL while nobody registers here */
+    struct registry_due *registry_due; /* what is to be judged at a time of its own, by id */
+    struct everyone *everyone;         /* NULL while nobody listens */
 };
 
 struct map {
@@ -411,6 +412,13 @@ void registry_enqueue_probe(struct partition *partition, struct bytes id);
 void registry_probe(struct map_space *space, struct bytes id, unsigned probe);
 /* The view has been read in a new epoch: entries that it had and Redis has not. */
 void registry_restore(struct map_space *space, const struct bytes *ids, size_t count);
+/* registry_due.c */
+/* It is due one probe interval from now: it is judged then, and not only by the next sweep. again:
+ * it has just been judged, so that an earlier time is past. */
+void registry_expect_due(struct partition *partition, struct bytes id, bool again);
+void registry_forget_due(struct map_space *space);
+
+/* registry.c */
 void registry_free(struct map_space *space);
 
 /* room_op.c */

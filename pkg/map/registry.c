@@ -56,6 +56,7 @@ void registry_free(struct map_space *space)
 {
     struct registry *registry = space->registry;
     space->registry = NULL;
+    registry_forget_due(space);
     if (!registry)
         return;
     forget_lost(registry);

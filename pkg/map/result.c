@@ -175,8 +175,13 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
         metrics_add(METRIC_REAPED, 1);
         break;
     case OP_PROBE:
-        if (version > 0)
+        if (version > 0) {
             registry_probe(op->partition->space, id_of(op), (unsigned)version);
+            registry_expect_due(op->partition, id_of(op), true);
+        }
+        break;
+    case OP_HASTEN:
+        registry_expect_due(op->partition, id_of(op), false);
         break;
     case OP_FORSAKE:
         metrics_add(METRIC_ORPHANED, 1);
@@ -192,7 +197,6 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
     case OP_BURY:
     case OP_OFFLINE:
     case OP_UNREGISTER:
-    case OP_HASTEN:
     case OP_JOIN:
     case OP_LEAVE:
     case OP_PART:

@@ -231,6 +231,7 @@ METRIC(UDP_DROPPED_FAILED, counter, "udp_dropped_total", "reason=\"failed\"", ""
 METRIC(Q3MASTER_SERVERS, gauge, "q3master_servers", "", "Game servers in the lists of this front-end's masters.")
 METRIC(Q3MASTER_REGISTERED, counter, "q3master_registered_total", "", "Times that a game server registered by UDP, or registered again.")
 METRIC(Q3MASTER_REPLIES, counter, "q3master_replies_total", "", "Lists sent to players who asked by UDP.")
+METRIC(Q3MASTER_EVICTED, counter, "q3master_evicted_total", "", "Game servers that gave way in a full list to one of a network that holds less.")
 METRIC(Q3MASTER_MADE, counter, "q3master_lists_made_total", "", "Lists prepared, each for one kind of query.")
 METRIC(Q3MASTER_DROPPED_BANNED, counter, "q3master_dropped_total", "reason=\"banned\"", "Datagrams of game servers and players that were dropped, by reason; map: the map did not take a registration.")
 METRIC(Q3MASTER_DROPPED_HEARTBEAT_RATE, counter, "q3master_dropped_total", "reason=\"heartbeat_rate\"", "")

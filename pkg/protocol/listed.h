@@ -73,9 +73,9 @@ struct listed_fields {
 };
 /* Of the lobby: the properties. */
 void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos);
-/* Of the master: game is what q3master_info_game says. */
+/* Of the master: game is what q3master_info_game says; implied: the heartbeat's tag did. */
 void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
-                             struct bytes game);
+                             struct bytes game, bool implied);
 /* What is to be changed (map_session_set) so that an entry whose fields are `present`, as
  * map_session_fields has them, says what is wanted; fields other than p: are left alone. */
 void listed_fields_from_difference(struct listed_fields *to, struct bytes present,

@@ -112,7 +112,7 @@ static void add_pair(struct listed_fields *to, struct bytes key, struct bytes va
 }
 
 void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
-                             struct bytes game)
+                             struct bytes game, bool implied)
 {
     struct infostring_pair *pairs = mem_alloc(PAIRS_MAX * sizeof *pairs);
     const size_t count = infostring_pairs(info->infostring, pairs, PAIRS_MAX);
@@ -124,6 +124,9 @@ void listed_fields_from_info(struct listed_fields *to, const struct q3master_inf
             add_pair(to, pairs[i].key, pairs[i].value);
     }
     free(pairs);
+    writer_string(&to->text, "implied");
+    writer_string(&to->text, implied ? "1" : "0");
+    add(to, strlen("implied"), 1, false);
     finish(to);
 }
 

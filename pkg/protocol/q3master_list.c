@@ -9,6 +9,8 @@
 /* Until one that was registered must have come: Redis's deadline, and the way of the event. */
 #define PENDING_MS 10000
 #define TICK_MS    1000
+/* For so long one that has been asked may owe its answer: another front-end may have got it. */
+#define UNANSWERED_MS 30000
 
 struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id)
 {
@@ -35,7 +37,10 @@ static void count(struct q3master_list *list, struct q3master_entry *entry, bool
     entry->registered = registered;
     if (!registered) {
         slots_give_back(&list->registered, &entry->server.address);
-    } else if (slots_take(&list->registered, &entry->server.address, SIZE_MAX, 0) != SLOTS_TAKEN) {
+        shares_remove(&list->shares, &entry->share);
+    } else if (slots_take(&list->registered, &entry->server.address, SIZE_MAX, 0) == SLOTS_TAKEN) {
+        shares_add(&list->shares, &entry->share, &entry->server.address);
+    } else {
         entry->registered = false;
     }
 }
@@ -105,6 +110,14 @@ static void describe(struct q3master_list *list, struct q3master_entry *entry,
     list->generation++;
 }
 
+/* It decides which game is asked for without a name. */
+static void take_implied(struct q3master_list *list, struct q3master_entry *entry, bool implied)
+{
+    if (entry->implied != implied)
+        list->generation++;
+    entry->implied = implied;
+}
+
 static void take(struct q3master_list *list, const struct map_entry *told)
 {
     struct bytes id = map_entry_id(told);
@@ -122,7 +135,9 @@ static void take(struct q3master_list *list, const struct map_entry *told)
     }
     entry->pending_until = 0;
     entry->since = listed.server.since;
-    count(list, entry, map_entry_field(told, "registered").data != NULL);
+    take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
+    if (entry->leaving_until <= loop_now_ms(list->service->loop))
+        count(list, entry, map_entry_field(told, "registered").data != NULL);
     if (listed.in_master)
         describe(list, entry, &listed.master);
     else
@@ -185,17 +200,83 @@ void q3master_list_expect(struct q3master_list *list, struct bytes id,
         loop_timer_start(list->timer, TICK_MS);
 }
 
-struct bytes q3master_list_first_game(const struct q3master_list *list, int32_t protocol)
+/* Registered before the other; of those of one moment the lower id. */
+static bool is_older(const struct q3master_entry *entry, const struct q3master_entry *than)
 {
-    const struct q3master_entry *first = NULL;
+    if (!than || entry->since != than->since)
+        return !than || entry->since < than->since;
+    return bytes_compare((struct bytes){(const uint8_t *)entry->id, entry->id_len},
+                         (struct bytes){(const uint8_t *)than->id, than->id_len}) < 0;
+}
+
+struct bytes q3master_list_game(const struct q3master_list *list, int32_t protocol,
+                                const char *known)
+{
+    const struct q3master_entry *implied = NULL, *any = NULL;
 
     for (size_t i = 0; i < list->listed_count; i++) {
         const struct q3master_entry *entry = list->listed[i];
 
-        if (entry->server.protocol == protocol && (first == NULL || entry->since < first->since))
+        if (entry->server.protocol != protocol)
+            continue;
+        if (entry->implied && known && bytes_equal(entry->server.game, bytes_from_string(known)))
+            return entry->server.game;
+        if (entry->implied && is_older(entry, implied))
+            implied = entry;
+        if (is_older(entry, any))
+            any = entry;
+    }
+    if (implied)
+        return implied->server.game;
+    return any && !known ? any->server.game : (struct bytes){0};
+}
+
+/* Room in a full list. */
+
+void q3master_list_asked(struct q3master_list *list, struct bytes id)
+{
+    struct q3master_entry *entry = q3master_list_find(list, id);
+
+    if (entry)
+        entry->asked_ms = loop_now_ms(list->service->loop);
+}
+
+/* Who answers probes goes after who does not, who was listed long after who came last. */
+static bool goes_before(const struct q3master_list *list, const struct q3master_entry *entry,
+                        const struct q3master_entry *than)
+{
+    const uint64_t now = loop_now_ms(list->service->loop);
+    const bool owes = entry->asked_ms > 0 && now - entry->asked_ms < UNANSWERED_MS;
+    const bool other_owes = than->asked_ms > 0 && now - than->asked_ms < UNANSWERED_MS;
+
+    if (owes != other_owes)
+        return owes;
+    /* What is not in the map yet has no time: it came last. */
+    if (entry->pending_until > 0 || than->pending_until > 0)
+        return entry->pending_until >= than->pending_until;
+    return is_older(than, entry);
+}
+
+struct q3master_entry *q3master_list_evict(struct q3master_list *list,
+                                           const struct address *newcomer)
+{
+    const struct list *members = shares_give_way(&list->shares, newcomer);
+    struct q3master_entry *first = NULL;
+
+    if (!members)
+        return NULL;
+    LIST_FOREACH (node, members) {
+        struct share *share = list_entry(node, struct share, link);
+        struct q3master_entry *entry = list_entry(share, struct q3master_entry, share);
+
+        if (!first || goes_before(list, entry, first))
             first = entry;
     }
-    return first != NULL ? first->server.game : (struct bytes){0};
+    count(list, first, false);
+    first->leaving_until = loop_now_ms(list->service->loop) + PENDING_MS;
+    map_unregister(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len}, NULL,
+                   NULL);
+    return first;
 }
 
 struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,

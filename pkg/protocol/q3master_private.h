@@ -14,6 +14,7 @@
 
 #include "auth/bucket.h"
 #include "auth/cookie.h"
+#include "auth/shares.h"
 #include "auth/slots.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -36,8 +37,12 @@ struct q3master_entry {
     uint64_t since;
     uint64_t pending_until; /* ms; 0: the view has it */
     size_t place;           /* among the listed; only when it is */
+    struct share share;     /* while it counts */
+    uint64_t asked_ms;      /* when this front-end asked it last without an answer yet; 0: never */
+    uint64_t leaving_until; /* ms; it has given way to another, and is not to return meanwhile */
     bool listed;            /* players may be told of it */
     bool registered;        /* by UDP: it counts */
+    bool implied;           /* its heartbeat's tag implied its game */
     uint8_t id_len;
     char id[];
 };
@@ -57,6 +62,7 @@ struct q3master_list {
     size_t listed_count, listed_capacity;
     uint64_t generation; /* counts changes of what is listed */
     struct slots registered;
+    struct shares shares; /* of the same */
 };
 
 /* A prepared list, or none when the game is rejected. */
@@ -107,7 +113,7 @@ struct q3master_service {
     uint64_t output_us; /* when output was filled last */
     int64_t output;     /* bytes that may be sent now */
     uint64_t turn;      /* where the next list begins */
-    struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit;
+    struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit, evicted_limit;
 };
 
 /* q3master_settings.c, q3master.c */
@@ -133,8 +139,21 @@ struct q3master_entry *q3master_list_find(const struct q3master_list *list, stru
 /* It is being registered: it counts until the view has it, or some time has passed. */
 void q3master_list_expect(struct q3master_list *list, struct bytes id,
                           const struct address *address);
-/* The game of the first server that registered with this protocol; data NULL: there is none. */
-struct bytes q3master_list_first_game(const struct q3master_list *list, int32_t protocol);
+/*
+ * The game that a query of this protocol means that names none. Of the servers whose heartbeat's
+ * tag implied their game: known, the one that has the protocol in the table (NULL: none has), when
+ * one of them has it, else that of the oldest. Where there is no such server, and none is known,
+ * that of the oldest of all. data NULL: the table decides. So whoever names a game cannot take over
+ * such a list.
+ */
+struct bytes q3master_list_game(const struct q3master_list *list, int32_t protocol,
+                                const char *known);
+/* One that gives way to a newcomer in a full list: it is to leave, and counts no more. NULL: none.
+ */
+struct q3master_entry *q3master_list_evict(struct q3master_list *list,
+                                           const struct address *newcomer);
+/* It has been asked by this front-end. */
+void q3master_list_asked(struct q3master_list *list, struct bytes id);
 
 /* q3master_replies.c */
 void q3master_replies_init(struct q3master_replies *replies);

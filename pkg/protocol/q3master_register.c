@@ -110,6 +110,21 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
     send_getinfo(port, path, game != NULL ? game : "");
 }
 
+/* In a full list a network that holds much gives way to one that holds little. */
+static bool make_room(struct q3master_port *port, const struct address *newcomer)
+{
+    const struct q3master_entry *entry = q3master_list_evict(port->list, newcomer);
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (!entry)
+        return false;
+    metrics_add(METRIC_Q3MASTER_EVICTED, 1);
+    log_limited(LOG_INFO, &port->service->evicted_limit, "server_evicted",
+                LOG_BYTES("server", ((struct bytes){(const uint8_t *)entry->id, entry->id_len})),
+                LOG_STRING("for", address_format(newcomer, text)));
+    return true;
+}
+
 /* Whether one more may come. */
 static bool has_room(struct q3master_port *port, const struct address *peer,
                      const struct address *address)
@@ -117,13 +132,14 @@ static bool has_room(struct q3master_port *port, const struct address *peer,
     const struct q3master_settings *settings = port->settings;
     const struct slots *registered = &port->list->registered;
 
-    if (registered->taken >= (size_t)settings->max_servers) {
-        q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_SERVERS, "max_servers");
-        return false;
-    }
     if (settings->max_per_address > 0 &&
         slots_of_address(registered, address) >= (size_t)settings->max_per_address) {
         q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_ADDRESS, "max_per_address");
+        return false;
+    }
+    if (settings->max_servers > 0 && registered->taken >= (size_t)settings->max_servers &&
+        !make_room(port, address)) {
+        q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_SERVERS, "max_servers");
         return false;
     }
     return true;
@@ -144,13 +160,13 @@ static void on_registered(void *arg, enum map_result result, uint64_t version)
 }
 
 static void enter(struct q3master_port *port, const struct udp_path *path,
-                  const struct q3master_info *info, struct bytes game)
+                  const struct q3master_info *info, struct bytes game, bool implied)
 {
     const struct q3master_settings *settings = port->settings;
     const struct address address = listed_address(port, &path->peer);
     char id[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
     struct listed_fields fields = {0};
-    const struct q3master_entry *entry;
+    struct q3master_entry *entry;
 
     address_format(&address, id);
     address_format(&path->peer, from);
@@ -161,8 +177,13 @@ static void enter(struct q3master_port *port, const struct udp_path *path,
         q3master_list_expect(port->list, bytes_from_string(id), &address);
         log_limited(LOG_INFO, &port->service->registered_limit, "server_registered",
                     LOG_STRING("server", id), LOG_BYTES("game", game));
+    } else if (entry->leaving_until > loop_now_ms(port->service->loop)) {
+        q3master_drop(port->service, &path->peer, METRIC_Q3MASTER_DROPPED_SERVERS, "max_servers");
+        return;
+    } else {
+        entry->asked_ms = 0;
     }
-    listed_fields_from_info(&fields, info, game);
+    listed_fields_from_info(&fields, info, game, implied);
     map_register(port->list->space,
                  &(struct map_registration){.id = bytes_from_string(id),
                                             .protocol = "q3master",
@@ -203,7 +224,7 @@ void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
         return;
     }
     if (may_be_listed(port, &path->peer) && is_accepted(port, &path->peer, game))
-        enter(port, path, info, game);
+        enter(port, path, info, game, implied != NULL);
 }
 
 /* Probes. */
@@ -219,12 +240,16 @@ static struct q3master_port *port_for(struct q3master_list *list, const struct a
     return NULL;
 }
 
-/* What its heartbeat's tag was, as far as it matters. */
-static const char *context_of(const struct q3master_port *port, struct bytes game)
+/* What its heartbeat's tag was, as far as it matters. Of a server that an older front-end has
+ * registered it is not known: then it may have been that of its game. */
+static const char *context_of(const struct q3master_port *port, const struct map_entry *told,
+                              struct bytes game)
 {
     size_t count;
     const char *const *contexts = q3games_contexts(port->games, &count);
 
+    if (bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("0")))
+        return "";
     for (size_t i = 0; i < count; i++) {
         if (bytes_equal(game, bytes_from_string(contexts[i])))
             return contexts[i];
@@ -251,7 +276,8 @@ void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe)
     if (port == NULL || bans_hold(list->service->bans, &path.peer))
         return;
     log_debug("server_asked", LOG_BYTES("server", id), LOG_INT("probe", probe));
-    send_getinfo(port, &path, context_of(port, entry->server.game));
+    q3master_list_asked(list, id);
+    send_getinfo(port, &path, context_of(port, told, entry->server.game));
 }
 
 void q3master_list_ban(struct q3master_list *list)

@@ -78,12 +78,13 @@ static struct q3master_reply *make(const struct q3master_list *list,
 static void prepare(struct q3master_port *port, struct q3master_prepared *prepared,
                     struct q3master_query query, uint64_t now)
 {
-    struct bytes fallback = {0};
+    struct bytes registered = {0};
 
     q3master_reply_destroy(&prepared->reply);
-    if (query.game.data == NULL && q3games_by_protocol(port->games, query.protocol) == NULL)
-        fallback = q3master_list_first_game(port->list, query.protocol);
-    if (q3games_settle(port->games, &query, fallback))
+    if (query.game.data == NULL)
+        registered = q3master_list_game(port->list, query.protocol,
+                                        q3games_by_protocol(port->games, query.protocol));
+    if (q3games_settle(port->games, &query, registered))
         prepared->reply = make(port->list, &query);
     prepared->size = prepared->reply != NULL ? q3master_reply_size(prepared->reply) : 0;
     prepared->generation = port->list->generation;

@@ -52,7 +52,10 @@ static const struct config_setting table[] = {
     MASTER(allow_loopback, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
            "Let game servers register from loopback addresses, which only players on this host "
            "can use."),
-    NUMBER(max_servers, "4096", BOTH, 0, 10000000, "Game servers registered at a time."),
+    NUMBER(max_servers, "4096", BOTH, 0, 10000000,
+           "Game servers registered at a time; when there are so many, the network that holds most "
+           "gives "
+           "way to one that holds less; 0: no limit."),
     NUMBER(max_per_address, "32", BOTH, 0, 65535,
            "Game servers registered at a time from one IPv4 address or IPv6 /64; 0: no limit."),
     NUMBER(heartbeat_rate, "10", BOTH, 0, 1000000,

@@ -43,6 +43,43 @@ def test_servers_in_all(t, family):
         masters.expect_count("q3master_dropped_total", 1, index, reason="max_servers")
 
 
+def is_in(masters, index, games):
+    """All of these are listed, and the list is as long as it may be."""
+    listed = masters.player(index).servers("getservers Xonotic 3 empty full") or []
+    return len(listed) == 12 and {game.where for game in games} <= set(listed)
+
+
+def test_room_for_newcomers_in_a_full_list(t):
+    """Networks share it: who comes from one that holds little gets in, and who came last of the largest goes."""
+    masters = Masters(t, "ipv4", 2, settings={"q3master.max_servers": "12"})
+    old = [masters.server(host=f"127.1.0.{1 + number}") for number in range(4)]
+    flood = [masters.server(number % 2, host=f"127.2.{number % 2}.1") for number in range(8)]
+    for number, game in enumerate([*old, *flood], 1):
+        game.register()
+        for index in (0, 1):
+            masters.expect([*old, *flood][:number], index=index)
+    for number in range(3):  # until the flood has 5, and the others 7
+        newcomer = masters.server(number % 2, host=f"127.{3 + number}.0.1")
+        newcomer.register()
+        old.append(newcomer)
+        t.wait_until(lambda: all(is_in(masters, index, old) for index in (0, 1)))
+    assert sum(masters.metric("q3master_evicted_total", index) for index in (0, 1)) == 3
+    assert is_in(masters, 0, [*old, *flood[:2]]), "who was listed long stays"
+    # Its own network holds most: it has to wait.
+    late = masters.server(host="127.2.1.1")
+    late.register()
+    masters.expect_count("q3master_dropped_total", 1, reason="max_servers")
+    t.ctl(masters.redis, "--space", "lobby", "fsck")
+
+
+def test_no_limit_of_servers(t):
+    masters = Masters(t, settings={"q3master.max_servers": "0", "q3master.max_per_address": "0"})
+    games = [masters.server() for _ in range(40)]
+    for game in games:
+        game.register()
+    masters.expect(games)
+
+
 @both
 def test_loopback_is_refused_by_default(t, family):
     masters = Masters(t, family, settings={"q3master.allow_loopback": "false"})

@@ -82,13 +82,42 @@ def test_without_a_game(t):
     masters.expect([open_arena], "71")
     arena.register()
     xonotic.register()
-    masters.expect([arena, open_arena], "71")  # of the game that registered first with it
+    masters.expect([arena, open_arena], "71")  # of the servers whose tag implied their game
     masters.expect([xonotic], "Xonotic 71")
     masters.expect([], "12345")
     masters.expect([arena, open_arena], "0x47 empty")  # numbers are as in C
     player = masters.player()
     assert player.ask("getservers") is None or player.servers("getservers") == []
     assert player.ask("getserversExt 68", 0.3) is None  # there a game is needed
+
+
+def test_whoever_names_a_game_does_not_take_over_a_list_without_one(t):
+    """Neither by coming first, nor by being asked again."""
+    masters = Masters(t, "ipv4", 2, settings={"q3master.games": "Warsow heartbeat=Warsow",
+                                              "map.hold": "0s", "q3master.ttl": "5s", "q3master.probes": "3",
+                                              "q3master.probe_interval": "1s"})
+    fake = masters.server(gamename="Fake", protocol="71")
+    named = masters.server(gamename="Warsow", protocol="71")  # as the tag would, but it only says so
+    for game, name in ((fake, "Fake"), (named, "Warsow")):
+        game.register()
+        masters.expect([game], f"{name} 71", 1)
+    for index in (0, 1):  # nobody else is there: the oldest
+        masters.expect([fake], "71", index)
+    real = masters.server(tag="QuakeArena-1", gamename="Quake3Arena", protocol="71")
+    real.register()
+    for game in (fake, named, real):  # all are asked again, and answer
+        challenge, sender = game.challenge()
+        game.answer(challenge, sender)
+    for index in (0, 1):
+        masters.expect([real], "71", index)
+    # A known protocol: the table's game where a server of it is there, else that of those that are there.
+    warsow = masters.server(tag="Warsow", gamename=None, protocol="68")
+    warsow.register()
+    masters.expect([warsow], "68")
+    quake = masters.server(tag="QuakeArena-1", gamename=None, protocol="68")
+    quake.register()
+    for index in (0, 1):
+        masters.expect([quake], "68", index)
 
 
 def test_families(t):

@@ -125,11 +125,13 @@ function judge.ended(op, k)
     return 'ok'
 end
 
--- It is to be asked, or ends: the caller, and nobody else, asks it.
+-- It is to be asked, or ends: the caller, and nobody else, asks it. The next time follows from when
+-- this one was due, so that what comes late does not add up; half an interval is left to answer.
 local function put_probe(op)
+    local next_due = math.max(op.due_at + op.interval, now + op.interval / 2)
     call('HSET', op.key, 'probe', integer(op.probe))
-    call('ZADD', registered, integer(now + op.interval), op.id)
-    keep_for(op, (op.probes - op.probe + 1) * op.interval)
+    call('ZADD', registered, integer(next_due), op.id)
+    keep_for(op, next_due - now + (op.probes - op.probe) * op.interval)
 end
 function read.probe() end
 function judge.probe(op, k)
@@ -146,6 +148,7 @@ function judge.probe(op, k)
     local probes, interval, done = rules_of(op)
     if done >= probes then return close(op, k, probes > 0 and 'unanswered' or 'expired') end
     op.put, op.probe, op.probes, op.interval = put_probe, done + 1, probes, interval
+    op.due_at = tonumber(at)
     return 'ok ' .. integer(done + 1)
 end
 

@@ -108,12 +108,12 @@ static void test_protocols(void **state)
 static void test_settle(void **state)
 {
     static const struct {
-        const char *games, *accept, *reject, *query, *fallback;
+        const char *games, *accept, *reject, *query, *registered;
         const char *game; /* NULL: none */
         bool answered, empty, full;
     } cases[] = {
         {"", "", "", "getservers 68", NULL, "Quake3Arena", true, false, false},
-        {"", "", "", "getservers 68 empty", "X", "Quake3Arena", true, true, false},
+        {"", "", "", "getservers 68 empty", "X", "X", true, true, false},
         {"", "", "", "getservers 71", "OpenArena", "OpenArena", true, false, false},
         {"", "", "", "getservers 71", NULL, NULL, true, false, false},
         {"", "", "", "getservers 84", NULL, "et", true, true, true},
@@ -133,15 +133,15 @@ static void test_settle(void **state)
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct q3games *games = must_create(cases[i].games, cases[i].accept, cases[i].reject);
-        const struct bytes fallback =
-            cases[i].fallback != NULL ? S(cases[i].fallback) : (struct bytes){0};
+        const struct bytes registered =
+            cases[i].registered != NULL ? S(cases[i].registered) : (struct bytes){0};
         struct q3master_message message;
         struct writer packet = {0};
 
         writer_string(&packet, "\xff\xff\xff\xff");
         writer_string(&packet, cases[i].query);
         assert_int_equal(q3master_read(writer_bytes_written(&packet), &message), Q3MASTER_OK);
-        if (q3games_settle(games, &message.query, fallback) != cases[i].answered)
+        if (q3games_settle(games, &message.query, registered) != cases[i].answered)
             fail_msg("%zu: %s", i, cases[i].query);
         assert_int_equal(message.query.game.data != NULL, cases[i].game != NULL);
         if (cases[i].game != NULL)

@@ -220,8 +220,8 @@ static void test_an_infostring_as_fields(void **state)
             "\\challenge\\12345678\\hostname\\a\"\xe4\\clients\\1\\clients\\2\\gamename\\forged")};
     struct listed_fields fields = {0};
 
-    listed_fields_from_info(&fields, &info, text("et"));
-    assert_fields(&fields, "p:gamename=\"et\" p:hostname=\"a\\\"\xc3\xa4\" p:clients=\"1\"");
+    listed_fields_from_info(&fields, &info, text("et"), true);
+    assert_fields(&fields, "p:gamename=\"et\" p:hostname=\"a\\\"\xc3\xa4\" p:clients=\"1\" implied=1");
     listed_fields_free(&fields);
 }
 
@@ -230,8 +230,8 @@ static void test_two_keys_that_become_one(void **state)
     const struct q3master_info info = {.infostring = text("\\a\x01\\1\\a\x02\\2")};
     struct listed_fields fields = {0};
 
-    listed_fields_from_info(&fields, &info, text("g"));
-    assert_fields(&fields, "p:gamename=\"g\" p:a =\"1\"");
+    listed_fields_from_info(&fields, &info, text("g"), false);
+    assert_fields(&fields, "p:gamename=\"g\" p:a =\"1\" implied=0");
     listed_fields_free(&fields);
 }
 

@@ -1,0 +1,92 @@
+/*
+ * registry_due: registrations whose next probe, or end, this front-end knows to be due at a moment:
+ * it has just asked them, or has made them due. A probe operation at that moment comes up to a
+ * sweep earlier than the sweep's. apply judges both; when this front-end ends, the sweeps are left.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "map/map_private.h"
+#include "map/registry.h"
+#include "map/view.h"
+
+/* Peers choose the ids: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
+/* Redis counts whole milliseconds, and its clock and ours do not run alike. */
+#define MARGIN_MS 5
+
+struct registry_due {
+    UT_hash_handle hh; /* by id */
+    struct partition *partition;
+    struct loop_timer *timer;
+    uint8_t id_len;
+    uint8_t id[];
+};
+
+static struct bytes due_id(const struct registry_due *due)
+{
+    return (struct bytes){due->id, due->id_len};
+}
+
+static void destroy_due(struct registry_due *due)
+{
+    HASH_DEL(due->partition->space->registry_due, due);
+    loop_timer_destroy(&due->timer);
+    free(due);
+}
+
+static void on_due(void *arg)
+{
+    struct registry_due *due = arg;
+
+    if (due->partition->state == PARTITION_READY && registry_has_prober(due->partition->space)) {
+        registry_enqueue_probe(due->partition, due_id(due));
+    }
+    destroy_due(due);
+}
+
+/* The interval of its rules, "ttl probes interval"; 0 when they are not known. */
+static uint64_t interval_of(const struct map_space *space, struct bytes id)
+{
+    const struct map_entry *entry = space->view ? map_view_find(space->view, id) : NULL;
+    struct bytes rules = entry ? map_entry_field(entry, "registered") : (struct bytes){0};
+
+    (void)bytes_next_word(&rules);
+    (void)bytes_next_word(&rules);
+    return rules.len > 0 ? bytes_decimal(rules) : 0;
+}
+
+void registry_expect_due(struct partition *partition, struct bytes id, bool again)
+{
+    struct map_space *space = partition->space;
+    const uint64_t interval = interval_of(space, id);
+    struct registry_due *due;
+
+    HASH_FIND(hh, space->registry_due, id.data, id.len, due);
+    if (due && again) {
+        loop_timer_start(due->timer, interval + MARGIN_MS);
+    }
+    if (due || interval == 0 || !registry_has_prober(space)) {
+        return;
+    }
+    due = mem_zalloc(1, sizeof *due + id.len);
+    due->partition = partition;
+    due->id_len = (uint8_t)id.len;
+    memcpy(due->id, id.data, id.len);
+    due->timer = loop_timer_create(space->map->loop, on_due, due);
+    loop_timer_start(due->timer, interval + MARGIN_MS);
+    HASH_ADD_KEYPTR(hh, space->registry_due, due->id, due->id_len, due);
+}
+
+void registry_forget_due(struct map_space *space)
+{
+    struct registry_due *due, *next;
+
+    HASH_ITER (hh, space->registry_due, due, next) {
+        destroy_due(due);
+    }
+}
