@@ -176,8 +176,8 @@ local registered = prefix .. 'registered'
 -- counted, or taken back.
 local function make_room(op, k)
     local was_registered = k[ABSENT] and call('ZSCORE', registered, op.id)
-    local was_listed = k[ABSENT] and is_listed(op)
-    local due = k[ABSENT] and call('ZSCORE', deadlines, 'c:' .. op.id)
+    local was_listed = k[ABSENT] and not k.outlived and is_listed(op)
+    local due = k[ABSENT] and (k.outlived or call('ZSCORE', deadlines, 'c:' .. op.id))
     local left = (was_registered and 1 or 0) + (was_listed and 1 or 0) + (due and 1 or 0)
     if left == 0 and entries >= most then return false end
     entries, k[ABSENT] = entries - left + 1, nil
@@ -206,6 +206,16 @@ local function end_expired(op, k)
     k[ABSENT] = nil
     op.how, op.reason, op.from = 'close', 'expired', node
     entries = entries - 1
+    return 'ok'
+end
+
+-- The connection of such an entry has gone, or its front-end's index is older than its client's move to
+-- another one. While nobody is taken for dead, somebody may still open it again: its front-end, or its
+-- client. It waits for that as an orphan does, and nobody is told.
+local function outlive(op, k)
+    if not k[ABSENT] or not is_listed(op) then return 'missing' end
+    if is_listed_elsewhere(op) then return drop_listing(op) end
+    op.how, op.at, k.outlived = 'outlive', now + grace, true
     return 'ok'
 end
 
@@ -401,7 +411,7 @@ end
 -- The connection of an entry is gone; session "" is the front-end's own word (an entry in its
 -- index that none of its sessions owns).
 function judge.orphan(op, k)
-    if not k[NODE] then return end_expired(op, k) end
+    if not k[NODE] then return holding and outlive(op, k) or end_expired(op, k) end
     if k[NODE] ~= node and op.session == '' then return drop_listing(op) end
     if k[NODE] ~= node or (op.session ~= '' and k[SESSION] ~= op.session) then return 'missing' end
     op.how = 'orphan'

@@ -173,6 +173,10 @@ function write.orphan(op)
     entries = entries - removed + call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
     tell('orphan', op.id, '', '')
 end
+function write.outlive(op)
+    local _, removed = unlist(op, op.at - grace)
+    entries = entries - removed + call('ZADD', deadlines, integer(op.at), 'c:' .. op.id)
+end
 function write.unlist(op)
     local _, removed = unlist(op)
     entries = entries - removed

@@ -1,6 +1,9 @@
 """What is done to the world, each with its end, and with what it explains: a disturbance of all (of Redis),
 or of one front-end.
 """
+import contextlib
+
+from ..resp import RedisError
 
 
 class Faults:
@@ -144,7 +147,9 @@ class Faults:
     def save(self, name="old.rdb"):
         """What redis_kill(data=name) comes back with."""
         if self.world.readable_redis() is not None:
-            self.world.redis().save(name)
+            # It cannot while its disk is full.
+            with contextlib.suppress(RedisError):
+                self.world.redis().save(name)
 
     def redis_kill(self, seconds, data="same"):
         """data: "same", "empty", or what save() wrote: then what came after it is lost."""
@@ -152,7 +157,8 @@ class Faults:
         if data not in ("same", "empty") and not self.world.has_saved(name, data):
             data = "same"
         if data == "same":
-            self.world.redis().save("same.rdb")
+            with contextlib.suppress(RedisError):
+                self.world.redis().save("same.rdb")
         self.world.stop_redis(name)
         what = {"same": "redis killed", "empty": "redis empty"}.get(data, "redis older")
         rdb = {"same": "same.rdb", "empty": None}.get(data, data)

@@ -1,6 +1,7 @@
 """The world of a run: hosts, two Redis servers of which one is the master, three front-ends, HAProxy before
 them, and what can be done to each. Nothing here knows of truth or oracle.
 """
+import collections
 import contextlib
 import os
 import shutil
@@ -64,6 +65,7 @@ class World:
         self._start_proxy()
         self.frozen = set()  # names of what stands still
         self.split = False
+        self.cuts = collections.Counter()
         self.frontends = {}
         self.ids = {}
         for letter in LETTERS:
@@ -267,8 +269,12 @@ class World:
 
     def cut_off(self, letter, on=True):
         """Packets between a front-end and Redis."""
-        for host in self.redis_hosts():
-            (self.network.drop if on else self.network.restore)(self.hosts[letter], host)
+        before = self.cuts[letter]
+        self.cuts[letter] += 1 if on else -1
+        # Two faults may cut the same at a time.
+        if bool(before) != bool(self.cuts[letter]):
+            for host in self.redis_hosts():
+                (self.network.drop if on else self.network.restore)(self.hosts[letter], host)
 
     def vanish(self, name, on=True):
         (self.network.drop if on else self.network.restore)(self.hosts[name])

@@ -149,6 +149,58 @@ static void test_an_expired_orphan_is_counted_once(void **state)
     map_session_end(&again.session, true);
 }
 
+/* An entry whose hash a TTL has ended, and whose connection ends before it was opened again, while
+ * nobody is taken for dead. It is shown as before, and has a deadline. */
+static void end_expired(struct world *world, struct observer *observer, char *id, size_t size)
+{
+    struct client client;
+    char member[300];
+    observer_watch(world, observer, &world->fronts[1]);
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    snprintf(id, size, "%s", client.id);
+    snprintf(member, sizeof member, "c:%s", id);
+    WAIT_UNTIL(world, observer_shows(observer, id, "a"));
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "9999999999999");
+    WORLD_REDIS(world, "DEL", client_key(id));
+    map_session_end(&client.session, true);
+    WAIT_UNTIL(world, *WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member) != 0);
+    assert_true(observer_shows(observer, id, "a"));
+    assert_int_equal(observer->closed, 0);
+    assert_true(has_entries(world, "1"));
+}
+
+static void test_an_expired_entry_waits_for_its_client_during_the_hold(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client again;
+    char id[sizeof again.id], member[300];
+    end_expired(world, &observer, id, sizeof id);
+    client_connect(&again, &world->fronts[1]);
+    assert_int_equal(client_update(world, &again, id, 3, "b"), MAP_OK);
+    WAIT_UNTIL(world, observer_shows(&observer, id, "b"));
+    assert_int_equal(observer.closed, 0);
+    assert_true(has_entries(world, "1"));
+    snprintf(member, sizeof member, "c:%s", id);
+    assert_string_equal(WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member), "");
+    map_unwatch(&observer.watcher);
+    map_session_end(&again.session, true);
+}
+
+static void test_an_expired_entry_ends_after_the_hold(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    char id[300];
+    end_expired(world, &observer, id, sizeof id);
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0");
+    WAIT_UNTIL(world, observer.closed == 1);
+    WAIT_UNTIL(world, has_entries(world, "0"));
+    assert_null(observer_state(&observer, id));
+    map_unwatch(&observer.watcher);
+}
+
 /* The event of the new epoch came while the view's connection was away. */
 static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
 {
@@ -392,6 +444,8 @@ int main(void)
         TEST(test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first),
         TEST(test_an_expired_entry_of_the_dead_is_counted_once),
         TEST(test_an_expired_orphan_is_counted_once),
+        TEST(test_an_expired_entry_waits_for_its_client_during_the_hold),
+        TEST(test_an_expired_entry_ends_after_the_hold),
         TEST(test_a_view_finds_a_new_epoch_in_the_snapshot),
         TEST(test_hello_begins_the_hold_when_nobody_has_swept),
         TEST(test_a_short_loss_restores_nothing),
