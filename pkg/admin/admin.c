@@ -252,6 +252,8 @@ void admin_write_spaces(struct json_writer *json, struct admin *admin)
     for (size_t i = 0; (space = map_space_at(admin->map, i)) != NULL; i++)
         json_write_text(json, bytes_from_string(map_space_name(space)));
     json_write_array_end(json);
+    if (map_space_find(admin->map, admin->lobby))
+        json_write_member(json, "lobby", bytes_from_string(admin->lobby));
 }
 
 /* With those that there are, so that nobody has to guess. */

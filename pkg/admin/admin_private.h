@@ -65,7 +65,8 @@ bool admin_read_switch(struct http_request *request, const char *name, bool *val
 void admin_write_stale(struct json_writer *json, bool stale);
 /* The header line of a stale answer, or "". */
 const char *admin_stale_header(bool stale);
-/* The names of all spaces, as the member "spaces" of the object that is being written. */
+/* The names of all spaces, as the member "spaces" of the object that is being written, and that of
+ * game servers, when there is one, as "lobby". */
 void admin_write_spaces(struct json_writer *json, struct admin *admin);
 /* The space that the query names; NULL: there is none, which has been answered. */
 struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request);

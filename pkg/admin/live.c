@@ -84,8 +84,6 @@ static void write_hello(struct writer *to, struct admin *admin, const struct adm
     json_write_integer(&json, (int64_t)map_redis_time_ms(admin->map));
     json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
     admin_write_spaces(&json, admin);
-    if (map_space_find(admin->map, admin->lobby))
-        json_write_member(&json, "lobby", bytes_from_string(admin->lobby));
     json_write_object_end(&json);
     end_event(to);
 }
@@ -533,8 +531,8 @@ static void on_live(void *arg, struct http_request *request)
     list_append(&space->readers, &reader->link);
     live->count++;
     conn_set_handler(conn, &handler, reader);
-    (void)admin_nodes_refresh(admin);
     greet(reader);
+    (void)admin_nodes_refresh(admin); /* which may tell all readers at once */
     if (!loop_timer_is_running(live->tick))
         loop_timer_start(live->tick, TICK_MS);
 }

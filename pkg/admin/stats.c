@@ -83,6 +83,18 @@ static void write_protocols(struct json_writer *json, struct map_view *view)
     json_write_object_end(json);
 }
 
+/* What is shown of the map may lack what has happened since Redis last answered. */
+static void write_staleness(struct json_writer *json, const struct admin *admin)
+{
+    struct map_contact contact = map_contact(admin->map);
+    uint64_t now = map_redis_time_ms(admin->map), silent = 0;
+    if (map_is_ready(admin->map, NULL))
+        return;
+    if (contact.answered_ms > 0)
+        silent = loop_now_ms(admin->loop) - contact.answered_ms;
+    write_number(json, "stale_since", (int64_t)(now - silent));
+}
+
 static void write_readiness(struct json_writer *json, const struct admin *admin)
 {
     const char *why = NULL;
@@ -105,6 +117,7 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     json_write_member(json, "version", bytes_from_string(admin->version));
     write_number(json, "time", (int64_t)map_redis_time_ms(admin->map));
     write_readiness(json, admin);
+    write_staleness(json, admin);
     json_write_member(json, "space", bytes_from_string(map_space_name(space->map)));
     if (view && map_view_is_live(view)) {
         write_number(json, "clients", (int64_t)map_view_count(view));

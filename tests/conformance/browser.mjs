@@ -1,5 +1,6 @@
 // Pages in headless Chromium. Whatever one asks of another address, every error in its console and every
 // violation of its policy is a trouble, and fails the check.
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { equal } from "./kit.mjs";
 
@@ -8,8 +9,9 @@ const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-firs
 
 let browser = null;
 
-/** A page whose troubles are collected. expected: what its console may say. */
-export async function open(base, { path = "/", expected = /^$/, ...options } = {}) {
+/** A page whose troubles are collected. expected: what its console may say; hasAxe: it can be asked for barriers;
+ * others: addresses that it may ask besides its own. */
+export async function open(base, { path = "/", expected = /^$/, hasAxe = false, others = [], ...options } = {}) {
   browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
@@ -22,11 +24,13 @@ export async function open(base, { path = "/", expected = /^$/, ...options } = {
       page.troubles.push(`console: ${message.text()}`);
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(base) && !request.url().startsWith(base.replace("http", "ws")))
+    if (![base, base.replace("http", "ws"), ...others].some((one) => request.url().startsWith(one)))
       page.troubles.push(`request: ${request.url()}`);
   });
   await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
+  if (hasAxe)
+    await page.addInitScript({ path: fileURLToPath(import.meta.resolve("axe-core/axe.min.js")) });
   await page.goto(base + path);
   return page;
 }
@@ -34,6 +38,13 @@ export async function open(base, { path = "/", expected = /^$/, ...options } = {
 export const live = (page) => page.locator('#link[data-state="live"]').waitFor();
 export const text = (page, selector) => page.locator(selector).first().textContent();
 export const settled = (page) => equal(page.troubles, [], "troubles");
+
+/** What axe-core finds that is serious or critical, by all of its rules: lines of rule, element and reason. */
+export async function barriers(page) {
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) => nodes.map((node) =>
+    `${id} ${node.target.join(" ")}: ${node.failureSummary.split("\n").slice(1).join(" ").trim().slice(0, 200)}`));
+}
 
 /** Texts that stand out less than WCAG's AA asks, in the page. */
 export function poorContrasts() {

@@ -54,7 +54,7 @@ const checks = {
     await live(page);
     await until(async () => (await text(page, "#value-clients")) === "10,000");
     equal((await rows(page).count()) < 60, true, "rows in the document are few");
-    await until(async () => (await page.locator("#grid").getAttribute("aria-rowcount")) === "10001");
+    await until(async () => (await page.locator("#viewport").getAttribute("aria-rowcount")) === "10001");
     equal((await idsShown(page))[0], "id00000");
     await page.locator("#viewport").evaluate((viewport) => (viewport.scrollTop = viewport.scrollHeight));
     await page.locator(".row .id", { hasText: "id09999" }).waitFor();

@@ -182,7 +182,7 @@ const checks = {
     await ask("move");
     await shows(page, "registered", ["b"]);
     await ask("kill");
-    await page.locator("#servers-note", { hasText: "Not live" }).waitFor();
+    await page.locator("#servers-note", { hasText: /^Stale since \d\d:\d\d:\d\d: / }).waitFor();
     equal((await rows(page).count()), 1);
     await ask("start");
     await until(async () => (await text(page, "#servers-note")) === "");

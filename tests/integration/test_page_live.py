@@ -285,3 +285,23 @@ def test_what_closes_and_is_back_while_it_is_followed(t):
         stream.read(0.1)
         assert len(stream.entries) == len(ids)
         stream.socket.close()
+
+
+def test_an_answer_begins_with_its_head_also_without_redis(t):
+    """What is known of other front-ends, which is nothing then, is no part of the head."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    redis.kill()
+    t.wait_until(lambda: not frontend.ready())
+    client = t.raw(frontend, kind="web")
+    client.send(b"GET /api/v1/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    t.wait_until(lambda: b"event: stats" in (client.silent(0.01), client.input)[1])
+    assert client.input.startswith(b"HTTP/1.1 200 OK\r\n"), client.input
+    stats = json.loads(client.input.partition(b"event: stats\ndata: ")[2].partition(b"\n")[0])
+    assert not stats["redis"] and 0 <= stats["time"] - stats["stale_since"] < 60000, stats
+    since = stats["stale_since"]
+    stats = json.loads(frontend.http("/api/v1/stats")[2])
+    assert abs(stats["stale_since"] - since) < 1000, "it is since then, however long it takes"
+    redis.start()
+    t.wait_until(frontend.ready, 15)
+    assert "stale_since" not in json.loads(frontend.http("/api/v1/stats")[2])

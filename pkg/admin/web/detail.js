@@ -30,6 +30,13 @@ export class Detail {
       this.#fetch(entry);
   }
 
+  /** What is known of front-ends has changed. */
+  redraw() {
+    const entry = this.key === null ? undefined : this.#context.map.entries.get(this.key);
+    if (entry)
+      this.show(entry);
+  }
+
   /** The entry that is shown has changed, or is gone (null). */
   update(entry) {
     if (entry)

@@ -30,7 +30,8 @@ export const isBinary = (entry) => entry.state64 !== undefined;
 
 /** What is searched, folded. */
 export function haystack(entry, nodeName) {
-  if (entry.haystack === undefined) {
+  if (entry.haystack === undefined || entry.haystackNode !== nodeName) {
+    entry.haystackNode = nodeName; // it may become known, or another
     const parts = [entry.name, entry.protocol, entry.status, entry.user, summary(entry), entry.node, nodeName];
     entry.haystack = fold(parts.filter(Boolean).join("\n"));
   }

@@ -1,10 +1,21 @@
 // live: the front-end's stream of events as a map of entries that follows it (docs/web.md).
 
-import { hexOf } from "./dom.js";
+import { formatClock, hexOf } from "./dom.js";
 
 const BACKOFF_FIRST = 500, BACKOFF_MAX = 15000; // ms
 const SILENCE_MAX = 10000; // numbers come each second
 const HIDDEN_MAX = 60000; // after which a page that nobody sees follows no more
+
+/** What to call the state of a link: its `data-state`, and a text. */
+export function linkOf(map) {
+  const texts = { off: "", connecting: "Connecting", loading: "Loading", live: "Live", waiting: "No connection",
+                  hidden: "Paused", refused: "Refused" };
+  if (map.staleSince === null || ["off", "hidden", "refused"].includes(map.state))
+    return { state: map.state, text: texts[map.state] };
+  if (map.isKnown)
+    return { state: "stale", text: `Stale since ${formatClock(map.staleSince - map.offset)}` };
+  return { state: "waiting", text: map.state === "waiting" ? texts.waiting : "Waiting for Redis" };
+}
 
 /** One client of the map, or one game server. `key` is unique: the id, or what stands for one that is no text. */
 function entryOf(json) {
@@ -23,14 +34,20 @@ export function keyOf(json) {
 
 /**
  * Events: `link` (state), `changes` (opened, changed, closed, whole), `stats`, `nodes`, `hello`,
- * `unauthorized`.
+ * `unauthorized`, `unknown` (space, spaces: there is none of that name, but these).
  */
 export class LiveMap extends EventTarget {
   entries = new Map();
   /** off, connecting, loading, live, waiting, hidden, refused */
   state = "off";
+  /** Why it is not live. */
+  why = "";
   /** Of Redis's clock, minus ours. */
   offset = 0;
+  /** Since when what is known may be wrong, by Redis's clock: the stream is gone, or the front-end has no Redis; or null. */
+  staleSince = null;
+  /** Whether the whole map has come once. */
+  isKnown = false;
 
   #space = "";
   #token;
@@ -42,6 +59,7 @@ export class LiveMap extends EventTarget {
   #hiding = 0;
   #loading = null; // the keys met since `begin`
   #count = 0;
+  #received = 0; // when something last was
 
   /** parameters: of the request, besides the space. */
   constructor(token, parameters = {}) {
@@ -54,6 +72,8 @@ export class LiveMap extends EventTarget {
   start(space) {
     this.#space = space;
     this.entries = new Map();
+    this.staleSince = null;
+    this.isKnown = false;
     this.#tell("changes", { opened: [], changed: [], closed: [], whole: true });
     this.#attempts = 0;
     this.#connect();
@@ -93,7 +113,16 @@ export class LiveMap extends EventTarget {
 
   #setState(state, why = "") {
     this.state = state;
+    this.why = why;
     this.#tell("link", { state, why });
+  }
+
+  /** since: null when it is not stale. What is stale already is so from the first. */
+  #setStale(since, why = "") {
+    const before = this.staleSince;
+    this.staleSince = since === null ? null : this.staleSince ?? since;
+    if (this.staleSince !== before)
+      this.#setState(this.state, why);
   }
 
   #onVisibility() {
@@ -121,6 +150,7 @@ export class LiveMap extends EventTarget {
     const most = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** this.#attempts++);
     const delay = BACKOFF_FIRST / 2 + Math.random() * most;
     this.#stop();
+    this.#setStale(this.#received || this.now(), why);
     this.#setState("waiting", why);
     this.#retry = setTimeout(() => this.#connect(), delay);
   }
@@ -129,7 +159,7 @@ export class LiveMap extends EventTarget {
     this.#stop();
     const abort = new AbortController();
     this.#abort = abort;
-    this.#setState("connecting");
+    this.#setState("connecting", this.#attempts ? this.why : "");
     this.#watch();
     try {
       const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
@@ -145,8 +175,15 @@ export class LiveMap extends EventTarget {
         this.#tell("unauthorized", { given: Boolean(this.#token) });
         return;
       }
+      const answer = response.ok ? {} : await response.json().catch(() => ({}));
+      if (response.status === 404 && this.#abort === abort && Array.isArray(answer.spaces)) {
+        this.#stop();
+        this.#setState("refused", answer.error);
+        this.#tell("unknown", { space: this.#space, ...answer });
+        return;
+      }
       if (!response.ok)
-        throw new Error((await response.json().catch(() => ({}))).error ?? `HTTP ${response.status}`);
+        throw new Error(answer.error ?? `HTTP ${response.status}`);
       await this.#read(response.body.pipeThrough(new TextDecoderStream()).getReader(), abort);
       throw new Error("the stream has ended");
     } catch (error) {
@@ -167,6 +204,7 @@ export class LiveMap extends EventTarget {
       if (done || this.#abort !== abort)
         return;
       this.#watch();
+      this.#received = this.now();
       const parts = (rest + value).split("\n\n");
       rest = parts.pop();
       for (const part of parts)
@@ -209,6 +247,8 @@ export class LiveMap extends EventTarget {
       break;
     case "stats":
       this.offset = data.time - Date.now();
+      this.#setStale(data.stale_since ?? (this.state === "live" && data.clients === undefined ? data.time : null),
+                     data.why);
       this.#tell("stats", data);
       break;
     case "nodes":
@@ -256,6 +296,7 @@ export class LiveMap extends EventTarget {
       }
     }
     this.#loading = null;
+    this.isKnown = true;
     this.#setState("live");
     this.#tell("changes", { opened: [], changed: [], closed, whole: true });
   }

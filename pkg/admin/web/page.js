@@ -8,9 +8,10 @@ import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText
 import { comparison, haystack } from "./entry.js";
 import { Feed } from "./feed.js";
 import { fold } from "./fold.js";
-import { LiveMap } from "./live.js";
+import { LiveMap, linkOf } from "./live.js";
 import { Servers } from "./servers.js";
 import { Table } from "./table.js";
+import { build } from "./try.js";
 
 const SORT_INTERVAL = 250; // ms: an order that changes all the time is put right so often
 const TOKEN_KEY = "tracker.token";
@@ -146,7 +147,7 @@ function drawCounts() {
 
 function drawEmpty(shown, all, isFiltered) {
   const empty = byId("empty");
-  const kind = shown ? "" : isFiltered && all ? `none ${query} ${protocol}` : map.state === "live" ? "nobody" : "waiting";
+  const kind = shown ? "" : isFiltered && all ? `none ${query} ${protocol}` : map.state === "live" ? "nobody" : `waiting ${map.state}`;
   empty.hidden = !kind;
   if (empty.dataset.kind === kind)
     return;
@@ -161,7 +162,8 @@ function drawEmpty(shown, all, isFiltered) {
       element("pre", {}, "trackerctl open hello"),
       element("button", { class: "primary", click: () => showTab("try") }, "Try it here"));
   else
-    empty.replaceChildren(element("p", { class: "muted" }, "Waiting for the map …"));
+    empty.replaceChildren(element("p", { class: "muted" },
+      map.state === "refused" ? "The map is not shown." : "Waiting for the map …"));
 }
 
 function clearSearch() {
@@ -181,12 +183,10 @@ function takeStats(stats) {
     const rate = (name) => Math.max(0, (stats[name] - last[name]) / seconds);
     charts.changes.push(rate("events"));
     charts.messages.push(rate("messages"));
-    setText(byId("value-changes"), formatRate(rate("events")));
-    setText(byId("value-messages"), formatRate(rate("messages")));
-    setText(byId("note-messages"), `${formatBytes(rate("received_bytes"))}/s in · ${formatBytes(rate("sent_bytes"))}/s out`);
+    drawRates(rate);
     setText(byId("note-connections"), `${formatBytes(stats.memory)} memory · ${formatRate(rate("cpu_us") / 10000)}% CPU`);
   }
-  setText(byId("note-changes"), `${formatNumber(stats.events)} since the start`);
+  setText(byId("note-changes"), `${formatNumber(stats.events)} since it started`);
   setText(byId("value-connections"), formatNumber(stats.connections));
   drawFacts(stats);
   last = stats;
@@ -195,12 +195,20 @@ function takeStats(stats) {
   draw();
 }
 
+/** rate: of a number, per second; null when nobody knows it now. */
+function drawRates(rate) {
+  setText(byId("value-changes"), rate ? formatRate(rate("events")) : "–");
+  setText(byId("value-messages"), rate ? formatRate(rate("messages")) : "–");
+  setText(byId("note-messages"), rate
+    ? `${formatBytes(rate("received_bytes"))}/s in · ${formatBytes(rate("sent_bytes"))}/s out` : "");
+}
+
 function drawFacts(stats) {
   const facts = [
-    ["Redis", stats.redis ? "up" : "away", stats.redis],
+    ["Redis", stats.redis ? "up" : "unreachable", stats.redis],
     ["Ready", stats.ready ? "yes" : "no", stats.ready],
-    ["WebSocket", formatNumber(stats.websockets), true],
-    ["Front-ends", formatNumber(Math.max(1, nodes.size)), true],
+    ["WebSockets", formatNumber(stats.websockets), true],
+    ["Front-ends in all", formatNumber(Math.max(1, nodes.size)), true],
   ];
   const list = byId("facts");
   if (list.childElementCount !== facts.length)
@@ -213,17 +221,16 @@ function drawFacts(stats) {
 
 // The link.
 
-const LINK_TEXTS = { connecting: "Connecting", loading: "Loading", live: "Live", waiting: "No connection",
-                     hidden: "Paused", refused: "Refused" };
-let linkWhy = "";
-
-function takeLink({ state, why }) {
-  const link = byId("link");
-  linkWhy = why;
-  link.dataset.state = state;
-  setText(link.lastElementChild, LINK_TEXTS[state]);
+function takeLink({ state }) {
+  const link = byId("link"), said = linkOf(map);
+  link.dataset.state = said.state;
+  setText(link.lastElementChild, said.text);
   if (state === "live")
     known = true;
+  if (state !== "refused")
+    byId("offers").hidden = true;
+  if (state === "waiting")
+    drawRates(null);
   drawBanner();
   draw();
 }
@@ -231,25 +238,68 @@ function takeLink({ state, why }) {
 function drawBanner() {
   const banner = byId("banner");
   let text = "";
-  if (map.state === "waiting")
-    text = `No connection: ${linkWhy}. What is shown is as it was; the page tries again.`;
+  if (["waiting", "connecting"].includes(map.state) && map.why)
+    text = `No connection: ${map.why}. ${map.isKnown ? "What is shown is as it was; the" : "The"} page tries again.`;
   else if (map.state === "refused")
-    text = `Not shown: ${linkWhy}.`;
+    text = `Not shown: ${map.why}.`;
   else if (last && !last.ready)
-    text = `This front-end is not ready: ${last.why}.`;
+    text = `This front-end is not ready: ${last.why}.${last.redis || !map.isKnown ? "" : " What is shown is as it was."}`;
   banner.hidden = !text;
   if (text)
     setText(banner, text);
 }
 
 function takeHello(hello) {
-  const select = byId("space");
   space = hello.space;
-  select.replaceChildren(...hello.spaces.map((name) => element("option", { value: name }, name)));
-  select.value = space;
-  select.disabled = hello.spaces.length < 2;
+  if (!nodes.has(hello.node)) // until Redis has said who else there is
+    nodes.set(hello.node, { node: hello.node, name: hello.name });
   document.title = `Tracker · ${hello.name}`;
-  hasServers = hello.lobby !== undefined;
+  setText(byId("front-end"), hello.name);
+  drawSpaces(hello.spaces);
+  takeLobby(hello);
+  drawCoverage(hello);
+}
+
+function drawSpaces(names) {
+  const select = byId("space");
+  select.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+  select.value = space;
+  select.disabled = names.length < 2 && names.includes(space);
+}
+
+/** What each figure is about. */
+function drawCoverage({ name }) {
+  const here = `front-end ${name}`;
+  setText(byId("covers-list"), `in space ${space}`);
+  setText(byId("covers-clients"), `space ${space}, all front-ends`);
+  for (const figure of ["changes", "messages", "connections"])
+    setText(byId(`covers-${figure}`), figure === "connections" ? here : `${here}, all spaces`);
+}
+
+/** There is no space of that name: those that there are, to be chosen. */
+function takeUnknown({ space: name, spaces, lobby }) {
+  space = name;
+  drawSpaces(spaces);
+  byId("space").prepend(element("option", { value: name, disabled: true, selected: true }, name));
+  byId("offers").hidden = false;
+  byId("offers").replaceChildren(element("span", {}, "There is no space ", element("q", {}, name), ". Spaces here: "),
+    ...spaces.map((one) => element("button", { click: () => chooseSpace(one) }, one)));
+  takeLobby({ lobby });
+}
+
+function chooseSpace(name) {
+  const address = new URL(location.href);
+  address.searchParams.set("space", name);
+  history.replaceState(null, "", address);
+  known = false;
+  last = null;
+  Object.values(charts).forEach((chart) => chart.clear());
+  feed.clear();
+  map.start(name);
+}
+
+function takeLobby({ lobby }) {
+  hasServers = lobby !== undefined;
   byId("tab-servers").hidden = !hasServers;
   if (tabShown === "servers")
     showTab(tabAsked());
@@ -297,7 +347,7 @@ function showTab(name) {
   else
     servers.hide();
   if (name === "try")
-    import("./try.js").then(({ build }) => build(byId("view-try"), { space: () => space }));
+    build(byId("view-try"), { space: () => space });
   else
     draw();
 }
@@ -315,13 +365,18 @@ function listen() {
   map.addEventListener("stats", ({ detail: stats }) => takeStats(stats));
   map.addEventListener("link", ({ detail: link }) => takeLink(link));
   map.addEventListener("hello", ({ detail: hello }) => takeHello(hello));
+  map.addEventListener("unknown", ({ detail }) => takeUnknown(detail));
   for (const one of [map, servers])
     one.addEventListener("unauthorized", ({ detail: { given } }) => askForToken(given));
   map.addEventListener("nodes", ({ detail: list }) => {
     nodes.clear();
     for (const node of list)
       nodes.set(node.node, node);
+    if (last && !nodes.has(last.node))
+      nodes.set(last.node, { node: last.node, name: last.name });
+    stale = true; // who is found by a name, and in which order
     draw();
+    detail.redraw();
     if (tabShown === "servers")
       servers.arrange();
   });
@@ -336,13 +391,7 @@ function listen() {
   for (const button of byId("grid").querySelectorAll("[data-sort]"))
     button.addEventListener("click", () => setOrder(button.dataset.sort,
       order.column === button.dataset.sort && !order.descending));
-  byId("space").addEventListener("change", (event) => {
-    known = false;
-    last = null;
-    Object.values(charts).forEach((chart) => chart.clear());
-    feed.clear();
-    map.start(event.target.value);
-  });
+  byId("space").addEventListener("change", (event) => chooseSpace(event.target.value));
   byId("sign-in").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
   byId("sign-in").addEventListener("close", () => {
     const token = byId("sign-in-token").value;

@@ -3,7 +3,7 @@
 
 import { byId, element, formatAge, formatNumber, perFrame, setText } from "./dom.js";
 import { fold } from "./fold.js";
-import { LiveMap } from "./live.js";
+import { LiveMap, linkOf } from "./live.js";
 import { formatPlayers, found, reading, serverComparison, whereabouts } from "./server.js";
 import { Table } from "./table.js";
 
@@ -184,8 +184,9 @@ export class Servers extends EventTarget {
     const players = rows.reduce((sum, entry) => sum + (reading(entry).players ?? 0), 0);
     const servers = rows.length === all ? formatNumber(all) : `${formatNumber(rows.length)} of ${formatNumber(all)}`;
     setText(byId("servers-count"), all ? `${servers} · ${formatNumber(players)} ${players === 1 ? "player" : "players"}` : "");
-    const note = { waiting: `Not live: ${why}`, refused: `Not shown: ${why}`, hidden: "Paused" }[state] ?? "";
-    setText(byId("servers-note"), note);
+    const link = linkOf(this.#live), reason = why ? `: ${why}` : "";
+    const notes = { waiting: `${link.text}${reason}`, stale: `${link.text}${reason}`, refused: `Not shown${reason}`, hidden: "Paused" };
+    setText(byId("servers-note"), notes[link.state] ?? "");
     this.#drawEmpty(rows.length ? "" : all ? "none" : state === "live" ? "nobody" : "waiting");
   }
 

@@ -8,6 +8,7 @@ const FLASH_MS = 1600;
 export class Table extends EventTarget {
   #grid;
   #viewport;
+  #head;
   #spacer;
   #kind;
   #rows = [];
@@ -16,13 +17,14 @@ export class Table extends EventTarget {
   #active = -1;
 
   /**
-   * grid: the element, with a viewport and a spacer in it. kind: what rows show: {make(), whose
+   * grid: the element, with a viewport in it that has a head and a spacer. kind: what rows show: {make(), whose
    * result has an element; fill(row, entry), when the entry is another one; age(row, entry), each time}.
    */
   constructor(grid, kind) {
     super();
     this.#grid = grid;
     this.#viewport = grid.querySelector(".viewport");
+    this.#head = grid.querySelector(".head");
     this.#spacer = grid.querySelector(".spacer");
     this.#kind = kind;
     this.#viewport.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -38,10 +40,9 @@ export class Table extends EventTarget {
 
   setRows(rows) {
     this.#rows = rows;
-    this.#grid.setAttribute("aria-rowcount", rows.length + 1);
+    this.#viewport.setAttribute("aria-rowcount", rows.length + 1);
     if (this.#height)
       this.#spacer.style.height = `${rows.length * this.#height}px`;
-    this.#fitHead();
     if (this.#active >= rows.length)
       this.#activate(-1);
     this.draw();
@@ -58,7 +59,6 @@ export class Table extends EventTarget {
       return;
     this.#height = height;
     this.#spacer.style.height = `${this.#rows.length * height}px`;
-    this.#fitHead();
     if (wanted > this.#pool.length) {
       this.#spacer.replaceChildren();
       this.#pool = Array.from({ length: wanted }, (_, i) => this.#makeRow(i));
@@ -69,11 +69,9 @@ export class Table extends EventTarget {
     this.draw();
   }
 
-  /** The head's columns stand over the rows', whether there is a scroll bar or not. */
-  #fitHead() {
-    const width = `${this.#viewport.offsetWidth - this.#viewport.clientWidth}px`;
-    if (this.#grid.style.getPropertyValue("--scrollbar") !== width)
-      this.#grid.style.setProperty("--scrollbar", width);
+  /** What is left for rows below the head, which stays where it is. */
+  get #room() {
+    return this.#viewport.clientHeight - this.#head.offsetHeight;
   }
 
   #makeRow(number) {
@@ -145,7 +143,7 @@ export class Table extends EventTarget {
   }
 
   #onKey(event) {
-    const page = Math.max(1, Math.floor(this.#viewport.clientHeight / this.#height) - 1);
+    const page = Math.max(1, Math.floor(this.#room / this.#height) - 1);
     const last = this.#rows.length - 1;
     const to = {
       ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, PageDown: this.#active + page,
@@ -161,8 +159,8 @@ export class Table extends EventTarget {
     const index = Math.max(0, Math.min(last, to)), top = index * this.#height;
     if (top < this.#viewport.scrollTop)
       this.#viewport.scrollTop = top;
-    else if (top + this.#height > this.#viewport.scrollTop + this.#viewport.clientHeight)
-      this.#viewport.scrollTop = top + this.#height - this.#viewport.clientHeight;
+    else if (top + this.#height > this.#viewport.scrollTop + this.#room)
+      this.#viewport.scrollTop = top + this.#height - this.#room;
     this.draw();
     this.#activate(index);
   }
