@@ -172,8 +172,8 @@ void redis_link_handshake_timer(struct redis_link *link);
 void redis_link_identify_again(struct redis_link *link);
 /* A value of INFO's "name:value\r\n" lines; empty when it is not there. */
 struct bytes redis_info_value(struct bytes info, const char *name);
-/* Whether the server does not offer a command: its user may not, it was renamed away, or a proxy does
- * not know it. An optional one is done without then. */
+/* Whether the server does not offer a command: its user may not, it was renamed away, or a proxy
+ * does not know it. An optional one is done without then. */
 bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply);
 
 /* subscriber.c */

@@ -39,6 +39,18 @@ def test_the_replica_is_promoted_and_sessions_stay(t):
     check(t, SCENARIOS["fail-over"]())
 
 
+def test_a_replica_that_lags_is_promoted(t):
+    check(t, SCENARIOS["fail-over-lagging"]())
+
+
+def test_redis_comes_back_older(t):
+    check(t, SCENARIOS["redis-older"]())
+
+
+def test_clocks_jump(t):
+    check(t, SCENARIOS["clocks"]())
+
+
 def test_the_links_are_with_different_servers(t):
     check(t, SCENARIOS["links-apart"]())
 

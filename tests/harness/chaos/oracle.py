@@ -29,6 +29,7 @@ class Bounds:
         self.ghost = max(self.grace, settings["presence"]) + lease + 3 * sweep + settings["push_all"] + slack
         # A new client, or a new state, is seen.
         self.appear = self.stale = 3 * sweep + max(settings["push_all"], settings["tick"]) + slack
+        self.hold = settings["hold"] + self.presence + 3 * sweep + slack
         # After an outage: the hold, and what a dead front-end's clients have then.
         self.after = settings["hold"] + lease + max(self.grace, settings["presence"]) + 3 * sweep + slack
         # After its own front-end is well again, a client is seen again.

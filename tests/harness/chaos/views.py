@@ -194,7 +194,8 @@ class Views:
                 self._look_at_unknown(view, now)
                 self._look_at_absences(view, now)
                 for name, since in view.returned.items():
-                    if now > since + self.bounds.stale:
+                    # A user stays as long as nobody is taken for dead.
+                    if now > since + (self.bounds.hold if view.kind == "presence" else self.bounds.stale):
                         self.oracle.returned(view, self.subjects[name], view.removed[name], now, True)
 
     def _look_at_absences(self, view, now):
@@ -280,7 +281,8 @@ class Views:
             for begin, end in subject.stretches(patience):
                 # One that is back after all may take a moment to be seen; and its end is noticed here a moment
                 # after the others notice it.
-                is_known = since >= begin + (0 if patience else self.bounds.appear)
+                was_gone = begin > subject.times[0][0]
+                is_known = since >= begin + (self.bounds.appear if not patience else 0.3 if was_gone else 0)
                 first = since if is_known else self._due(view, subject, begin, until, self.bounds.appear)
                 last = min(until, end)
                 if last - first > self.bounds.blink:
