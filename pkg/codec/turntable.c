@@ -62,6 +62,11 @@ bool turntable_is_user(struct bytes id)
     return true;
 }
 
+bool turntable_is_any_user(struct bytes id)
+{
+    return turntable_is_room(id, TURNTABLE_ID_MAX);
+}
+
 bool turntable_is_room(struct bytes name, size_t max)
 {
     if (name.len == 0 || name.len > max || !bytes_is_utf8(name))
@@ -115,20 +120,60 @@ static struct bytes text_of(struct reading *reading, const struct json_value *va
     return text;
 }
 
+/* A number that stands for an id: its bytes are the id's. */
+static bool is_integer_id(const struct reading *reading, const struct json_value *value)
+{
+    struct bytes digits;
+
+    if (reading->limits->strict || value == NULL || json_value_type(value) != JSON_TYPE_NUMBER)
+        return false;
+    digits = json_value_raw(value);
+    for (size_t i = digits.data[0] == '-'; i < digits.len; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+static const struct json_value *require_id(struct reading *reading, const struct json_value *object,
+                                           const char *key)
+{
+    const struct json_value *value = object != NULL ? json_value_member(object, key) : NULL;
+
+    return is_integer_id(reading, value) ? value : require(reading, object, key, JSON_TYPE_STRING);
+}
+
+static const struct json_value *optional_id(struct reading *reading,
+                                            const struct json_value *object, const char *key)
+{
+    const struct json_value *value = json_value_member(object, key);
+
+    return is_integer_id(reading, value) ? value : optional(reading, object, key, JSON_TYPE_STRING);
+}
+
+static struct bytes id_of(struct reading *reading, const struct json_value *value)
+{
+    return is_integer_id(reading, value) ? json_value_raw(value) : text_of(reading, value);
+}
+
 static bool read_user(struct reading *reading, const struct json_value *value, struct bytes *id)
 {
-    *id = text_of(reading, value);
+    *id = id_of(reading, value);
     if (failed(reading))
         return false;
-    return turntable_is_user(*id) ||
+    if (reading->limits->strict)
+        return turntable_is_user(*id) ||
+               fail(reading, value, TURNTABLE_CODE_BAD_ID,
+                    "a user id is expected: digits, a colon, 1 to 64 of A-Z a-z 0-9 . _ -");
+    return turntable_is_any_user(*id) ||
            fail(reading, value, TURNTABLE_CODE_BAD_ID,
-                "a user id is expected: digits, a colon, 1 to 64 of A-Z a-z 0-9 . _ -");
+                "a user id is expected: 1 to 128 bytes without control characters");
 }
 
 /* Any id of the map, whoever made it. */
 static bool read_entry(struct reading *reading, const struct json_value *value, struct bytes *id)
 {
-    *id = text_of(reading, value);
+    *id = id_of(reading, value);
     if (failed(reading))
         return false;
     if (id->len == 0)
@@ -173,7 +218,7 @@ static bool read_idme(struct reading *reading)
 {
     const struct json_value *token;
 
-    if (!read_user(reading, require_data(reading, JSON_TYPE_STRING), &reading->message->user))
+    if (!read_user(reading, require_id(reading, reading->root, "data"), &reading->message->user))
         return false;
     token = optional(reading, reading->root, "token", JSON_TYPE_STRING);
     if (token == NULL)
@@ -212,8 +257,7 @@ static bool read_joingame(struct reading *reading)
     const struct json_value *invite;
 
     if (!read_room(reading, require(reading, data, "channel", JSON_TYPE_STRING)) ||
-        !read_user(reading, require(reading, data, "self", JSON_TYPE_STRING),
-                   &reading->message->user))
+        !read_user(reading, require_id(reading, data, "self"), &reading->message->user))
         return false;
     invite = optional(reading, data, "invite", JSON_TYPE_ARRAY);
     return invite != NULL ? read_ids(reading, invite, read_user) : !failed(reading);
@@ -228,7 +272,7 @@ static bool read_action(struct reading *reading, const struct json_value *value,
         return false;
     action->action = value;
     action->timestamp = optional(reading, value, "timestamp", JSON_TYPE_NUMBER);
-    action->from = optional(reading, value, "from", JSON_TYPE_STRING);
+    action->from = optional_id(reading, value, "from");
     action->data = json_value_member(value, "data");
     if (action->from != NULL)
         return read_user(reading, action->from, &from);

@@ -13,6 +13,7 @@
 
 #define TURNTABLE_TEAM_MAX 20  /* digits before the colon of a user id */
 #define TURNTABLE_USER_MAX 64  /* characters behind it */
+#define TURNTABLE_ID_MAX   128 /* bytes of a user id of any form */
 #define TURNTABLE_CHUNK    500 /* ids in one userchange */
 #define TURNTABLE_SHOWN    64  /* of a command's name in an error, its NUL included */
 
@@ -23,6 +24,7 @@ struct turntable_limits {
     size_t room;    /* bytes of a room's name */
     size_t actions; /* in one game */
     size_t token;   /* bytes */
+    bool strict;    /* user ids have turntable_is_user's form, and are strings */
 };
 #define TURNTABLE_LIMITS_DEFAULT                                                                   \
     {                                                                                              \
@@ -44,6 +46,7 @@ struct turntable_limits {
     X(NOT_IDENTIFIED, "not_identified")   /* idme comes first */                                   \
     X(IDENTIFIED, "identified")           /* a second idme */                                      \
     X(DUPLICATE_LOGIN, "duplicate_login") /* the id is connected already */                        \
+    X(TAKEN, "taken")                     /* the id is an entry's that is not the user's */        \
     X(UNAUTHORIZED, "unauthorized")       /* no token, or not a token for this id */               \
     X(LOST, "lost")                       /* messages of the room may have been lost */            \
     X(UNAVAILABLE, "unavailable")         /* the map did not answer in time */
@@ -82,7 +85,7 @@ const char *turntable_status_name(enum turntable_status status);
 struct turntable_action {
     const struct json_value *action;
     const struct json_value *timestamp; /* a number, ms since the epoch */
-    const struct json_value *from;      /* a user id */
+    const struct json_value *from;      /* a user id, string or integer */
     const struct json_value *data;      /* anything */
 };
 
@@ -104,6 +107,9 @@ struct turntable_message {
 
 /* `<digits>:<1 to 64 of A-Z a-z 0-9 . _ ->`. */
 bool turntable_is_user(struct bytes id);
+/* A user id of any form: UTF-8, 1 to TURNTABLE_ID_MAX bytes, no control characters. In JSON it may
+ * also be an integer without fraction and exponent, which stands for its digits. */
+bool turntable_is_any_user(struct bytes id);
 /* UTF-8, 1 to max bytes, no control characters. */
 bool turntable_is_room(struct bytes name, size_t max);
 
@@ -120,16 +126,18 @@ struct turntable_rules {
     struct bytes sender;        /* the identified id */
     uint64_t now;               /* ms since the epoch */
     uint64_t tolerance;         /* how far a timestamp may be off, ms; the protocol says 2000 */
-    turntable_member is_member; /* NULL: ids in actions must have the id form only */
+    bool needs_form;            /* ids in data must have the form of turntable_is_user */
+    turntable_member is_member; /* NULL: ids in data need not be members */
     void *arg;
 };
 
 /*
- * Appends the game message as it goes to all members. A missing `from` becomes the sender, a
- * timestamp that is missing or off becomes now; all other bytes are the sender's own.
- * Refused, with nothing written: another's `from`; and a key or a string anywhere in an action's
- * data that looks like a user id (digits, one colon, no space) without having its form, or
- * without being a member.
+ * Appends the game message as it goes to all members. A missing `from` becomes the sender, and one
+ * that is an integer the sender's id as a string; a timestamp that is missing or off becomes now;
+ * all other bytes are the sender's own.
+ * Refused, with nothing written: another's `from`; and, as the rules say, a key or a string
+ * anywhere in an action's data that looks like a user id (digits, one colon, no space) without
+ * having its form, or without being a member.
  */
 bool turntable_relay_game(struct writer *to, const struct turntable_message *message,
                           const struct turntable_rules *rules, struct turntable_error *error)

@@ -35,7 +35,7 @@ static bool check_text(const struct json_value *value, struct bytes text,
 {
     if (!looks_like_user(text))
         return true;
-    if (!turntable_is_user(text))
+    if (rules->needs_form && !turntable_is_user(text))
         return fail(value, TURNTABLE_CODE_BAD_ID, "looks like a user id, but is none", error);
     if (rules->is_member != NULL && !rules->is_member(rules->arg, text))
         return fail(value, TURNTABLE_CODE_NOT_MEMBER, "a user who is no member of the room", error);
@@ -61,18 +61,29 @@ static bool check_ids(const struct json_value *value, const struct turntable_rul
     return true;
 }
 
+/* A user id as JSON has it: an integer stands for its digits. */
+static bool read_from(const struct json_value *value, struct bytes *from, struct json_error *error)
+{
+    if (json_value_type(value) != JSON_TYPE_NUMBER)
+        return json_value_text(value, from, error);
+    *from = json_value_raw(value);
+    return true;
+}
+
 static bool check_action(const struct turntable_action *action, const struct turntable_rules *rules,
                          struct turntable_error *error)
 {
     struct bytes from;
 
     if (action->from != NULL) {
-        if (!json_value_text(action->from, &from, &error->detail))
+        if (!read_from(action->from, &from, &error->detail))
             return false;
         if (!bytes_equal(from, rules->sender))
             return fail(action->from, TURNTABLE_CODE_NOT_YOU, "is not your id", error);
     }
-    return action->data == NULL || check_ids(action->data, rules, error);
+    if (action->data == NULL || (!rules->needs_form && rules->is_member == NULL))
+        return true;
+    return check_ids(action->data, rules, error);
 }
 
 /* What has been copied of the text so far. */
@@ -120,14 +131,44 @@ static bool is_off(const struct turntable_action *action, const struct turntable
     return fabs(timestamp - (double)rules->now) > (double)rules->tolerance;
 }
 
+static void write_timestamp(struct splice *splice, const struct turntable_action *action,
+                            const struct turntable_rules *rules)
+{
+    if (action->timestamp == NULL || !is_off(action, rules))
+        return;
+    replace(splice, action->timestamp);
+    writer_format(splice->to, "%" PRIu64, rules->now);
+}
+
+/* An id is always sent as a string. */
+static void write_from(struct splice *splice, const struct turntable_action *action,
+                       const struct turntable_rules *rules)
+{
+    struct json_writer json = json_writer_over(splice->to);
+
+    if (action->from == NULL || json_value_type(action->from) != JSON_TYPE_NUMBER)
+        return;
+    replace(splice, action->from);
+    json_write_text(&json, rules->sender);
+}
+
+static bool is_from_first(const struct turntable_action *action)
+{
+    return action->from != NULL && action->timestamp != NULL &&
+           json_value_offset(action->from) < json_value_offset(action->timestamp);
+}
+
 static void write_action(struct splice *splice, const struct turntable_action *action,
                          const struct turntable_rules *rules)
 {
     if (action->timestamp == NULL || action->from == NULL)
         write_missing(splice, action, rules);
-    if (action->timestamp != NULL && is_off(action, rules)) {
-        replace(splice, action->timestamp);
-        writer_format(splice->to, "%" PRIu64, rules->now);
+    if (is_from_first(action)) {
+        write_from(splice, action, rules);
+        write_timestamp(splice, action, rules);
+    } else {
+        write_timestamp(splice, action, rules);
+        write_from(splice, action, rules);
     }
 }
 

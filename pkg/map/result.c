@@ -332,8 +332,8 @@ static void take_missing(struct op *op)
     finish(op, MAP_MISSING, 0);
 }
 
-/* The random id was taken: another one, of the same partition. */
-static void take_exists(struct op *op)
+/* The random id was taken: another one, of the same partition. refusal: of one that was named. */
+static void take_exists(struct op *op, enum map_result refusal)
 {
     char id[ID_CLIENT_LENGTH + 1];
     if (op->answered || !op->session) {
@@ -341,7 +341,7 @@ static void take_exists(struct op *op)
         return;
     }
     if (op->named) {
-        finish(op, MAP_OWNED, 0);
+        finish(op, refusal, 0);
         return;
     }
     do {
@@ -349,6 +349,15 @@ static void take_exists(struct op *op)
     } while (partition_of(op->partition->space, bytes_from_string(id)) != op->partition);
     memcpy(op->id, id, sizeof id);
     run_again(op);
+}
+
+/* The new id is a present user's; or else the user's id is an entry's. */
+static void take_taken(struct op *op, bool id)
+{
+    if (op->kind == OP_OPEN && id)
+        take_exists(op, MAP_TAKEN);
+    else
+        finish(op, MAP_TAKEN, 0);
 }
 
 static void take_dead(struct op *op, struct bytes owner)
@@ -412,7 +421,9 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
     } else if (bytes_equal(word, BYTES_LITERAL("dead"))) {
         take_dead(op, rest);
     } else if (bytes_equal(word, BYTES_LITERAL("exists"))) {
-        take_exists(op);
+        take_exists(op, MAP_OWNED);
+    } else if (bytes_equal(word, BYTES_LITERAL("taken"))) {
+        take_taken(op, bytes_equal(rest, BYTES_LITERAL("id")));
     } else if (bytes_equal(word, BYTES_LITERAL("limit"))) {
         take_refusal(op, false);
     } else if (bytes_equal(word, BYTES_LITERAL("type"))) {

@@ -17,8 +17,8 @@
 
 const char *map_result_name(enum map_result result)
 {
-    static const char *const names[] = {"ok",    "stale",    "owned",  "missing",
-                                        "limit", "deadline", "refused"};
+    static const char *const names[] = {"ok",      "stale", "owned",    "taken",
+                                        "missing", "limit", "deadline", "refused"};
     return names[result];
 }
 

@@ -24,6 +24,7 @@ enum map_result {
     MAP_OK,
     MAP_STALE,    /* the version is not newer than the stored one */
     MAP_OWNED,    /* a live connection of another client owns the id, or adoption is off */
+    MAP_TAKEN,    /* the new name is a present user's; or, of a user, another client's entry's */
     MAP_MISSING,  /* close: there is no such entry */
     MAP_LIMIT,    /* the space or the session has as many entries as it may */
     MAP_DEADLINE, /* Redis did not answer in time: what happened is unknown, the state is kept */

@@ -92,7 +92,7 @@ static void put_differences(struct game *game)
 static void fail(struct game *game, enum map_result result)
 {
     set_listing(game, LISTING_NONE);
-    if (result == MAP_OWNED || result == MAP_MISSING)
+    if (result == MAP_OWNED || result == MAP_TAKEN || result == MAP_MISSING)
         lobby_end_with(game->session, LOBBY_CODE_TAKEN,
                        "address and port are another connection's");
     else if (result == MAP_LIMIT)

@@ -17,7 +17,12 @@
 #include "net/websocket.h"
 #include "protocol/visit.h"
 
-enum turntable_validate { TURNTABLE_VALIDATE_FORM, TURNTABLE_VALIDATE_MEMBER };
+enum turntable_id_form { TURNTABLE_ID_ANY, TURNTABLE_ID_STRICT };
+enum turntable_validate {
+    TURNTABLE_VALIDATE_OFF,
+    TURNTABLE_VALIDATE_FORM,
+    TURNTABLE_VALIDATE_MEMBER
+};
 enum turntable_duplicate {
     TURNTABLE_DUPLICATE_ALLOW,
     TURNTABLE_DUPLICATE_REJECT,
@@ -25,6 +30,7 @@ enum turntable_duplicate {
 };
 
 struct turntable_settings {
+    int id_form;               /* turntable.id_form: enum turntable_id_form */
     int validate;              /* turntable.validate: enum turntable_validate */
     int duplicate_login;       /* turntable.duplicate_login: enum turntable_duplicate */
     int64_t window;            /* turntable.window, ms in which userchanges are joined */
@@ -41,6 +47,8 @@ struct turntable_settings {
     int64_t pipeline;          /* turntable.pipeline: requests under way before reading pauses */
 };
 extern const struct config_module turntable_config;
+/* NULL, or what cannot be (static text). */
+const char *turntable_settings_check(const struct turntable_settings *settings);
 
 struct turntable_service;
 struct turntable_port;

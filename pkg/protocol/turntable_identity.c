@@ -5,6 +5,9 @@
  *       ▲                      │
  *       └── it could not be ───┘
  *
+ * A joingame without an idme before it identifies by its `self` in the same way, and joins then. So
+ * does the page of the original program, whose connection for a game says nothing else.
+ *
  * An entry that belongs to a session is not left to a return: what a return within presence.hold
  * keeps is the user's status, and that the map looks after.
  *
@@ -69,9 +72,11 @@ bool turntable_identity_is_admitted(const struct turntable_session *session)
     return session->credentials == NULL || session->credentials->user != NULL;
 }
 
-static bool refuse_token(struct turntable_session *session, unsigned code, const char *why)
+static bool refuse_token(struct turntable_session *session, const struct turntable_message *message,
+                         unsigned code, const char *why)
 {
-    turntable_message_refuse(session, TURNTABLE_CODE_UNAUTHORIZED, why, "idme");
+    turntable_message_refuse(session, TURNTABLE_CODE_UNAUTHORIZED, why,
+                             turntable_command_name(message->command));
     turntable_close(session, code, why);
     return false;
 }
@@ -83,11 +88,12 @@ static bool check_token(struct turntable_session *session, const struct turntabl
     bool good;
     if (!auth_token_check(session->credentials->tokens, message->token, wall_ms(session), &claims,
                           &why))
-        return refuse_token(session, WEBSOCKET_UNAUTHORIZED, why);
+        return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, why);
     if (!auth_claims_allow(&claims, map_space_name(session->port->space)))
-        good = refuse_token(session, WEBSOCKET_FORBIDDEN, "token does not allow this space");
+        good =
+            refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token does not allow this space");
     else if (!auth_claims_name(&claims, message->user))
-        good = refuse_token(session, WEBSOCKET_FORBIDDEN, "token is another user's");
+        good = refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
     else
         good = true;
     if (good)
@@ -105,9 +111,9 @@ static bool is_allowed(struct turntable_session *session, const struct turntable
     if (message->token.data != NULL)
         return check_token(session, message);
     if (credentials->user == NULL)
-        return refuse_token(session, WEBSOCKET_UNAUTHORIZED, "no token");
+        return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, "no token");
     if (!bytes_equal(bytes_from_string(credentials->user), message->user))
-        return refuse_token(session, WEBSOCKET_FORBIDDEN, "token is another user's");
+        return refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
     return true;
 }
 
@@ -146,19 +152,25 @@ static bool on_is_gone(void *arg)
 static const struct map_sink sink = {
     .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = turntable_user_relayed};
 
-/* idme. */
+/* idme, and joingame without it. */
 
 static void give_up(struct turntable_session *session, enum map_result result)
 {
+    const char *command =
+        turntable_command_name(session->joined_first ? TURNTABLE_JOINGAME : TURNTABLE_IDME);
+    turntable_room_forget_asked(session);
     turntable_user_remove(session);
     /* Whatever has become of the entry, it is not this session's any more. */
     map_session_end(&session->map, false);
     session->state = SESSION_ANONYMOUS;
     if (result == MAP_OWNED)
         turntable_message_refuse(session, TURNTABLE_CODE_DUPLICATE_LOGIN,
-                                 "the user is connected already", "idme");
+                                 "the user is connected already", command);
+    else if (result == MAP_TAKEN)
+        turntable_message_refuse(session, TURNTABLE_CODE_TAKEN,
+                                 "the id is that of another client's entry", command);
     else
-        turntable_message_tell_result(session, result, "you could not be identified", "idme");
+        turntable_message_tell_result(session, result, "you could not be identified", command);
 }
 
 static void on_opened(void *arg, enum map_result result, uint64_t version)
@@ -176,27 +188,21 @@ static void on_opened(void *arg, enum map_result result, uint64_t version)
             map_user_drop_others(session->map, turntable_user(session), turntable_id(session));
         map_invitations_take(session->map, turntable_user(session), turntable_user_invited,
                              session);
+        if (turntable_room_join_asked(session))
+            return;
     } else {
         give_up(session, result);
     }
     turntable_go(session, STOP_BARRIER);
 }
 
-void turntable_identity_take(struct turntable_session *session,
-                             const struct turntable_message *message)
+static void identify(struct turntable_session *session, const struct turntable_message *message)
 {
     struct map_open open = {
         .user = message->user,
         .status = MAP_ONLINE,
         .alone = session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REJECT,
     };
-    if (session->state != SESSION_ANONYMOUS) {
-        turntable_message_refuse(session, TURNTABLE_CODE_IDENTIFIED, "you are identified already",
-                                 "idme");
-        return;
-    }
-    if (!is_allowed(session, message))
-        return;
     session->state = SESSION_IDENTIFYING;
     session->status = MAP_ONLINE;
     session->map = map_session_create(session->port->space, "turntable",
@@ -204,6 +210,32 @@ void turntable_identity_take(struct turntable_session *session,
     turntable_user_add(session, message->user);
     turntable_stop(session, STOP_BARRIER);
     map_session_open_fields(session->map, &open, on_opened, session);
+}
+
+void turntable_identity_take(struct turntable_session *session,
+                             const struct turntable_message *message)
+{
+    if (session->state != SESSION_ANONYMOUS) {
+        /* Who has joined may say later, and once more, who it is. */
+        if (!session->joined_first || !bytes_equal(message->user, turntable_user(session)))
+            turntable_message_refuse(session, TURNTABLE_CODE_IDENTIFIED,
+                                     "you are identified already", "idme");
+    } else if (is_allowed(session, message)) {
+        session->joined_first = false;
+        identify(session, message);
+    }
+}
+
+void turntable_identity_take_join(struct turntable_session *session,
+                                  const struct turntable_message *message)
+{
+    if (session->state == SESSION_IDENTIFIED) {
+        turntable_room_take_join(session, message);
+    } else if (is_allowed(session, message)) {
+        session->joined_first = true;
+        turntable_room_ask(session, message);
+        identify(session, message);
+    }
 }
 
 void turntable_identity_update_status(struct turntable_session *session)

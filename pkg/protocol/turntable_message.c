@@ -42,6 +42,7 @@ void turntable_message_tell_result(struct turntable_session *session, enum map_r
         [MAP_OK] = "done",
         [MAP_STALE] = "it is stale",
         [MAP_OWNED] = "somebody else has it",
+        [MAP_TAKEN] = "the name is taken",
         [MAP_MISSING] = "it is not there",
         [MAP_LIMIT] = "there are as many as there may be",
         [MAP_DEADLINE] = "the map did not answer in time",
@@ -69,7 +70,7 @@ static const struct {
     [TURNTABLE_SUBSCRIBE] = {turntable_presence_subscribe, METRIC_TURNTABLE_SUBSCRIBE, false},
     [TURNTABLE_UNSUBSCRIBE] = {turntable_presence_unsubscribe, METRIC_TURNTABLE_UNSUBSCRIBE, false},
     [TURNTABLE_STATUS] = {take_status, METRIC_TURNTABLE_STATUS, true},
-    [TURNTABLE_JOINGAME] = {turntable_room_take_join, METRIC_TURNTABLE_JOINGAME, true},
+    [TURNTABLE_JOINGAME] = {turntable_identity_take_join, METRIC_TURNTABLE_JOINGAME, false},
     [TURNTABLE_GAME] = {turntable_room_take_game, METRIC_TURNTABLE_GAME, true},
     [TURNTABLE_LEAVEGAME] = {turntable_room_take_leave, METRIC_TURNTABLE_LEAVEGAME, true},
     [TURNTABLE_WHOTHERE] = {turntable_there_take, METRIC_TURNTABLE_WHOTHERE, false},
@@ -100,6 +101,7 @@ static struct turntable_limits limits_of(const struct turntable_settings *settin
     limits.ids = (size_t)settings->max_ids;
     limits.room = (size_t)settings->max_room_name;
     limits.actions = (size_t)settings->max_actions;
+    limits.strict = settings->id_form == TURNTABLE_ID_STRICT;
     return limits;
 }
 

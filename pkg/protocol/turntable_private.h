@@ -3,7 +3,7 @@
  *
  *   turntable.c           service, ports, a session's life
  *   turntable_message.c   what a message asks, and its refusal
- *   turntable_identity.c  idme: who a session is, and its token; status
+ *   turntable_identity.c  idme, joingame without it: who a session is, and its token; status
  *   turntable_presence.c  subscriptions, and changes of statuses to those who are subscribed
  *   turntable_answer.c    answers to subscribe
  *   turntable_room.c      rooms: joining, leaving, what is said in them
@@ -138,7 +138,8 @@ struct turntable_session {
     uint8_t state;                 /* enum session_state */
     uint8_t stops;                 /* enum stop_reason */
     uint8_t status;                /* enum map_status, as the map has it */
-    bool busy;                     /* it has said so */
+    bool busy : 1;                 /* it has said so */
+    bool joined_first : 1;         /* it was identified by joingame */
 };
 
 /* turntable.c */
@@ -183,6 +184,9 @@ void turntable_identity_end(struct turntable_session *session);
 bool turntable_identity_is_admitted(const struct turntable_session *session);
 void turntable_identity_take(struct turntable_session *session,
                              const struct turntable_message *message);
+/* The same by the joingame of an anonymous session, which joins the room when it is identified. */
+void turntable_identity_take_join(struct turntable_session *session,
+                                  const struct turntable_message *message);
 /* The session's status by what it has said, and whether it is in a room. */
 void turntable_identity_update_status(struct turntable_session *session);
 
@@ -241,6 +245,11 @@ void turntable_room_take_game(struct turntable_session *session,
                               const struct turntable_message *message);
 void turntable_room_take_leave(struct turntable_session *session,
                                const struct turntable_message *message);
+/* Remembers what a session that is not identified yet asks for; to be joined when it is. */
+void turntable_room_ask(struct turntable_session *session, const struct turntable_message *message);
+/* False when nothing was asked for. Else on_joined's end lets reading go on. */
+bool turntable_room_join_asked(struct turntable_session *session);
+void turntable_room_forget_asked(struct turntable_session *session);
 /* A room that the session is in; NULL otherwise. */
 struct map_room *turntable_room_of(const struct turntable_session *session, struct bytes name);
 void turntable_room_end(struct turntable_session *session);

@@ -261,7 +261,8 @@ static void join_again(struct membership *membership, const struct turntable_mes
         invite(session, map_room_name(room), message->ids[i]);
 }
 
-static void join(struct turntable_session *session, const struct turntable_message *message)
+static struct membership *create_membership(struct turntable_session *session,
+                                            const struct turntable_message *message)
 {
     struct membership *membership = mem_zalloc(1, sizeof *membership);
     membership->session = session;
@@ -269,10 +270,35 @@ static void join(struct turntable_session *session, const struct turntable_messa
     for (size_t i = 0; i < message->id_count; i++)
         note_text(&membership->asked, message->ids[i]);
     list_append(&session->rooms, &membership->link);
+    return membership;
+}
+
+static void join(struct membership *membership)
+{
+    struct turntable_session *session = membership->session;
+    struct cursor cursor = cursor_over(writer_bytes_written(&membership->asked));
     turntable_stop(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->audience->rooms, message->channel, session->map,
+        map_room_join(session->port->audience->rooms, take_text(&cursor), session->map,
                       turntable_id(session), turntable_user(session), on_joined, membership);
+}
+
+void turntable_room_ask(struct turntable_session *session, const struct turntable_message *message)
+{
+    create_membership(session, message);
+}
+
+bool turntable_room_join_asked(struct turntable_session *session)
+{
+    if (list_is_empty(&session->rooms))
+        return false;
+    join(list_entry(session->rooms.next, struct membership, link));
+    return true;
+}
+
+void turntable_room_forget_asked(struct turntable_session *session)
+{
+    turntable_room_end(session);
 }
 
 void turntable_room_take_join(struct turntable_session *session,
@@ -291,7 +317,7 @@ void turntable_room_take_join(struct turntable_session *session,
         turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "in as many rooms as allowed",
                                  "joingame");
     else
-        join(session, message);
+        join(create_membership(session, message));
 }
 
 /* game. */
@@ -325,6 +351,8 @@ void turntable_room_take_game(struct turntable_session *session,
         .sender = turntable_user(session),
         .now = map_redis_time_ms(session->port->service->map),
         .tolerance = (uint64_t)settings->tolerance,
+        .needs_form = settings->validate != TURNTABLE_VALIDATE_OFF &&
+                      settings->id_form == TURNTABLE_ID_STRICT,
         .is_member = settings->validate == TURNTABLE_VALIDATE_MEMBER ? is_member : NULL,
         .arg = membership->member->room,
     };

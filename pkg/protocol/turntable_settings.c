@@ -9,9 +9,12 @@
 #define BOTH (CONFIG_RELOADABLE | CONFIG_LISTENER)
 
 static const struct config_setting table[] = {
-    TURNTABLE(validate, CONFIG_ENUM, "form", BOTH, 0, 0, "form|member",
-              "What an id in the data of a game's action must be: of an id's form, or a member of "
-              "the room."),
+    TURNTABLE(id_form, CONFIG_ENUM, "any", BOTH, 0, 0, "any|strict",
+              "User ids: any text of 1 to 128 bytes, or digits, a colon and 1 to 64 of A-Z a-z 0-9 "
+              ". _ -."),
+    TURNTABLE(validate, CONFIG_ENUM, "off", BOTH, 0, 0, "off|form|member",
+              "What an id in the data of a game's action must be: anything; of an id's strict form "
+              "(with turntable.id_form = strict); or a member of the room."),
     TURNTABLE(duplicate_login, CONFIG_ENUM, "allow", BOTH, 0, 0, "allow|reject|replace",
               "What becomes of a user who connects again: all connections stay, the new one is "
               "refused, or the old ones are closed."),
@@ -39,3 +42,10 @@ static const struct config_setting table[] = {
     {.key = NULL}};
 
 const struct config_module turntable_config = {table, sizeof(struct turntable_settings)};
+
+const char *turntable_settings_check(const struct turntable_settings *settings)
+{
+    if (settings->validate == TURNTABLE_VALIDATE_FORM && settings->id_form != TURNTABLE_ID_STRICT)
+        return "turntable.validate = form needs turntable.id_form = strict";
+    return NULL;
+}

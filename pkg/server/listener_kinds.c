@@ -29,6 +29,11 @@ static void open_web(struct entry *entry)
                             entry->admin ? context->admin : context->bare);
 }
 
+static const char *check_turntable(const struct listener_settings *settings)
+{
+    return turntable_settings_check(&settings->turntable);
+}
+
 static void open_protocol(struct entry *entry)
 {
     entry->web = web_create_for(&entry->listeners->context, &entry->settings, entry->space,
@@ -125,10 +130,10 @@ static const struct config_module *const q3master_modules[] = {&q3master_config,
 const struct kind listener_kinds[] = {
     {"tracker", .has_space = true, .modules = tracker_modules, .open = open_tracker,
      .close = close_tracker, .accepted = accepted_tracker},
-    {"web", .for_operators = true, .has_space = true, .modules = web_modules, .open = open_web,
-     .close = close_web, .accepted = accepted_web},
-    {"turntable", .has_space = true, .modules = turntable_modules, .open = open_protocol,
-     .close = close_web, .accepted = accepted_web},
+    {"web", .for_operators = true, .has_space = true, .modules = web_modules,
+     .check = check_turntable, .open = open_web, .close = close_web, .accepted = accepted_web},
+    {"turntable", .has_space = true, .modules = turntable_modules, .check = check_turntable,
+     .open = open_protocol, .close = close_web, .accepted = accepted_web},
     {"sync", .has_space = true, .modules = sync_modules, .open = open_protocol, .close = close_web,
      .accepted = accepted_web},
     {"lobby", .has_space = true, .in_lobby = true, .modules = lobby_modules,

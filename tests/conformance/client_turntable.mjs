@@ -209,7 +209,7 @@ run({
     await first.ready();
     const second = new TurntableClient(socketUrl(b), options({ user: "1:7" }));
     equal(await refusal(second.ready()), "duplicate_login");
-    equal(await refusal(new TurntableClient(socketUrl(b), options({ user: "no:form" })).ready()), "bad_id");
+    equal(await refusal(new TurntableClient(socketUrl(b), options({ user: "no\tid" })).ready()), "bad_id");
     // One that comes back may meet its own old connection for a while: that passes.
     await first.subscribe(["1:7"]);
     first.drop();

@@ -44,11 +44,11 @@ static void require_tellable(const struct turntable_error *error)
 static void require_valid(const struct turntable_message *message)
 {
     if (message->command == TURNTABLE_IDME || message->command == TURNTABLE_JOINGAME)
-        REQUIRE(turntable_is_user(message->user));
+        REQUIRE(turntable_is_any_user(message->user));
     if (message->channel.data != NULL)
         REQUIRE(turntable_is_room(message->channel, limits.room));
     for (size_t i = 0; i < message->id_count; i++) {
-        REQUIRE(message->command != TURNTABLE_JOINGAME || turntable_is_user(message->ids[i]));
+        REQUIRE(message->command != TURNTABLE_JOINGAME || turntable_is_any_user(message->ids[i]));
         REQUIRE(message->ids[i].len > 0 && message->ids[i].len <= limits.id);
         for (size_t j = 0; j < i && j < 8; j++)
             REQUIRE(!bytes_equal(message->ids[i], message->ids[j]));
@@ -123,12 +123,30 @@ static void check_relayed(struct bytes text, const struct turntable_rules *rules
     writer_free(&again);
 }
 
-static void check_game(const struct turntable_message *message, bool members)
+/* What is taken with ids of the strict form is taken, and the same, with those of any. */
+static void check_strict(struct bytes text, const struct turntable_message *message)
+{
+    struct turntable_limits strict = limits;
+    struct turntable_message again;
+    struct turntable_error error;
+
+    strict.strict = true;
+    if (!turntable_read(text, &strict, &again, &error))
+        return;
+    REQUIRE(message != NULL);
+    require_same(message, &again);
+    if (again.command == TURNTABLE_IDME || again.command == TURNTABLE_JOINGAME)
+        REQUIRE(turntable_is_user(again.user));
+    turntable_message_free(&again);
+}
+
+static void check_game(const struct turntable_message *message, bool members, bool form)
 {
     struct bytes sender = BYTES_LITERAL("1:23456");
     const struct turntable_rules rules = {.sender = sender,
                                           .now = 10223232,
                                           .tolerance = 2000,
+                                          .needs_form = form,
                                           .is_member = members ? is_member : NULL,
                                           .arg = &sender};
     struct turntable_error error;
@@ -153,14 +171,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(copy, data, size);
     if (turntable_read((struct bytes){copy, size}, &limits, &message, &error)) {
         require_valid(&message);
+        check_strict((struct bytes){copy, size}, &message);
         check_round_trip(&message);
         if (message.command == TURNTABLE_GAME) {
-            check_game(&message, false);
-            check_game(&message, true);
+            check_game(&message, false, false);
+            check_game(&message, false, true);
+            check_game(&message, true, false);
+            check_game(&message, true, true);
         }
     } else {
         REQUIRE(message.document == NULL && message.ids == NULL && message.actions == NULL);
         require_tellable(&error);
+        check_strict((struct bytes){copy, size}, NULL);
     }
     turntable_message_free(&message);
     free(copy);

@@ -25,7 +25,7 @@ def install(build):
         fcntl.flock(lock, fcntl.LOCK_EX)
         _install_packages(directory)
         for name in os.listdir(SCRIPTS):
-            if name.endswith(".mjs"):
+            if name.endswith((".mjs", ".html")):
                 _copy(os.path.join(SCRIPTS, name), os.path.join(directory, name))
     return directory
 

@@ -97,7 +97,6 @@ REFUSED = [
     ('{"command":"whothere","data":{"channel":7}}', "bad_message", "whothere"),
     ('{"command":"whothere","data":{"channel":""}}', "bad_room", "whothere"),
     (text_of("status", "busy"), "not_identified", "status"),
-    (text_of("joingame", {"channel": "r", "self": "1:1"}), "not_identified", "joingame"),
     (text_of("game", {"channel": "r", "actions": []}), "not_identified", "game"),
     (text_of("leavegame", {"channel": "r"}), "not_identified", "leavegame"),
 ]
@@ -140,7 +139,8 @@ def check_refused(client, cases):
 
 
 def test_every_refusal_is_told_and_the_connection_stays(t):
-    _, (a, b) = start(t, **{"turntable.max_errors": 1000, "turntable.max_ids": 30})
+    _, (a, b) = start(t, **{"turntable.max_errors": 1000, "turntable.max_ids": 30, "turntable.id_form": "strict",
+                            "turntable.validate": "form"})
     stranger = connect(t, a)
     stranger.expect("idyou")
     check_refused(stranger, REFUSED)
@@ -162,9 +162,9 @@ def test_an_error_names_what_was_wrong_and_where(t):
     client.expect("idyou")
     client.say_text('{"command":"idme","data":01}')
     assert client.refused("bad_json", "") == "byte 25: a number with a leading zero"
-    client.say_text('{"command":"subscribe","data":["1:1",7]}')
+    client.say_text('{"command":"subscribe","data":["1:1",{}]}')
     assert client.refused("bad_message", "subscribe").startswith("data[1]: ")
-    client.say_text(text_of("idme", "1:x y"))
+    client.say_text(text_of("idme", "1:x\ty"))
     assert client.refused("bad_id", "idme").startswith("data: a user id is expected")
 
 

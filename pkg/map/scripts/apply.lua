@@ -47,7 +47,8 @@
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
 --   lines: of what has ended an entry "ok ended <since> <session> <version>"; else "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
---          "missing", "exists", "limit", "type", "waits"; of join "ok seq"; of probe "ok
+--          "missing", "exists", "limit", "type", "waits"; "taken id" (the new entry's id is a present
+--          user's), "taken user" (the id of the new device's user is an entry's); of join "ok seq"; of probe "ok
 --          number"; "held <node> <lease end>" (it may be taken over once its connection there has let
 --          go of it); of resume "ok version
 --          length": behind the last line's end stand, for each such line, that many bytes: its
@@ -273,8 +274,27 @@ local function claimed_version(op, k)
     return ahead < 128 and plus(k[VERSION], ahead) or nil
 end
 
+-- Users and entries share their names. Nobody becomes the user of an id that is another's entry, and
+-- no entry is made whose id is a present user's. A registered server's is made all the same, as its
+-- address is proven, and a user's id is whatever somebody says.
+local coming = {} -- users who have become present in this batch
+local function find_taken(op)
+    if coming[op.id] or redis.pcall('HEXISTS', prefix .. 'user:' .. op.id, '.status') == 1 then
+        return 'taken id'
+    end
+    if not op.user then return nil end
+    local name = prefix .. 'client:' .. op.user
+    if look(name)[NODE] and redis.pcall('HGET', name, 'user') ~= op.user then return 'taken user' end
+    return nil
+end
+
 local function become(op, k, how, version)
-    if how == 'open' and not make_room(op, k) then return 'limit' end
+    if how == 'open' then
+        local taken = find_taken(op)
+        if taken then return taken end
+        if not make_room(op, k) then return 'limit' end
+    end
+    if op.user then coming[op.user] = true end
     op.how, op.to, op.was_registered = how, version, op.was_registered or is_registered(op, k)
     k[SESSION], k[VERSION], k[NODE], k[STATE] = op.session, version, node, op.state
     k[REGISTERED] = false
@@ -364,7 +384,10 @@ end
 -- What a live session owns, compared after a new link, a new epoch or a lost lease.
 function judge.restore(op, k)
     local wanted = op.version
-    if not k[NODE] then return become(op, k, 'open', wanted) end
+    if not k[NODE] then
+        local result = become(op, k, 'open', wanted)
+        return string.sub(result, 1, 6) == 'taken ' and 'owned - 0' or result
+    end
     local same, ours, ahead = k[SESSION] == op.session, k[NODE] == node, newer(wanted, k[VERSION])
     if k[NODE] ~= '' and not ours then
         if lease_end(k[NODE]) < now and not holding then return 'dead ' .. k[NODE] end

@@ -53,6 +53,22 @@ static const struct good good[] = {
      .written = "{\"command\":\"idme\",\"data\":\"1:a\"}"},
     {"{\"command\":\"idme\",\"data\":\"1:a\",\"more\":{\"x\":[]},\"Command\":\"game\"}",
      TURNTABLE_IDME, .user = "1:a", .written = "{\"command\":\"idme\",\"data\":\"1:a\"}"},
+    /* Ids as a page of the original program may use them; integers are sent as text. */
+    {"{\"command\":\"idme\",\"data\":\"game:User1\"}", TURNTABLE_IDME, .user = "game:User1",
+     .written = "{\"command\":\"idme\",\"data\":\"game:User1\"}"},
+    {"{\"command\":\"idme\",\"data\":12345}", TURNTABLE_IDME, .user = "12345",
+     .written = "{\"command\":\"idme\",\"data\":\"12345\"}"},
+    {"{\"command\":\"idme\",\"data\":-12345678901234567890}", TURNTABLE_IDME,
+     .user = "-12345678901234567890",
+     .written = "{\"command\":\"idme\",\"data\":\"-12345678901234567890\"}"},
+    {"{\"command\":\"joingame\",\"data\":{\"channel\":\"a\",\"self\":7,\"invite\":[8,\"8\","
+     "\"\xc3\xa9"
+     " \\\"\"]}}",
+     TURNTABLE_JOINGAME, .user = "7", .channel = "a", .ids = "8 \xc3\xa9 \"",
+     .written = "{\"command\":\"joingame\",\"data\":{\"channel\":\"a\",\"self\":\"7\","
+                "\"invite\":[\"8\",\"\xc3\xa9 \\\"\"]}}"},
+    {"{\"command\":\"subscribe\",\"data\":[1,\"a\",0]}", TURNTABLE_SUBSCRIBE, .ids = "1 a 0",
+     .written = "{\"command\":\"subscribe\",\"data\":[\"1\",\"a\",\"0\"]}"},
     {"{\"command\":\"subscribe\",\"data\":[]}", TURNTABLE_SUBSCRIBE, .ids = "",
      .written = "{\"command\":\"subscribe\",\"data\":[]}"},
     {"{\"command\":\"subscribe\",\"data\":[\"a\",\"b\",\"a\",\"1:1\",\"b\",\"a\"]}",
@@ -149,7 +165,8 @@ static void test_good(void **state)
 
 static void check_bad(const char *code, const char *text, struct bytes input)
 {
-    const struct turntable_rules rules = {.sender = B("1:2"), .now = 1700000000000};
+    const struct turntable_rules rules = {
+        .sender = B("1:2"), .now = 1700000000000, .needs_form = true};
     struct turntable_limits small = limits;
     struct turntable_message message;
     struct turntable_error error;
@@ -158,6 +175,7 @@ static void check_bad(const char *code, const char *text, struct bytes input)
     small.ids = 4;
     small.actions = 3;
     small.token = 16;
+    small.strict = true;
     if (turntable_read(input, &small, &message, &error)) {
         assert_int_equal(message.command, TURNTABLE_GAME);
         assert_false(turntable_relay_game(&to, &message, &rules, &error));
@@ -206,6 +224,34 @@ static void test_users(void **state)
     for (size_t i = 0; i < COUNT(ids); i++)
         assert_int_equal(turntable_is_user(S(ids[i].id)), ids[i].user);
     assert_false(turntable_is_user(B("1:a\0")));
+}
+
+/* 128 bytes are a user id of any form, 129 are not. */
+static void test_users_of_any_form(void **state)
+{
+    static const char *const bad[] = {"\"\"", "\"a\\u0009b\"", "\"a\\u007f\"", "\"\\u0085\"",
+                                      "1.0",  "1e3",           "1E3",          "-1.5",
+                                      "null", "true",          "[1]",          "{}"};
+    struct turntable_message message;
+    struct turntable_error error;
+    struct writer text = {0};
+    char id[130] = "";
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        writer_reset(&text);
+        writer_format(&text, "{\"command\":\"idme\",\"data\":%s}", bad[i]);
+        if (turntable_read(writer_bytes_written(&text), &limits, &message, &error))
+            fail_msg("%s", bad[i]);
+        assert_true(error.code == TURNTABLE_CODE_BAD_ID ||
+                    error.code == TURNTABLE_CODE_BAD_MESSAGE);
+    }
+    writer_free(&text);
+    memset(id, '7', sizeof id - 1);
+    assert_false(turntable_is_any_user(S(id)));
+    id[TURNTABLE_ID_MAX] = '\0';
+    assert_true(turntable_is_any_user(S(id)));
+    assert_false(turntable_is_any_user(B("\xc3")));
+    assert_true(turntable_is_any_user(B("\xc2\xa0 game:User1")));
 }
 
 static void test_rooms(void **state)
@@ -282,9 +328,13 @@ static void test_command_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),     cmocka_unit_test(test_corpus),
-        cmocka_unit_test(test_users),    cmocka_unit_test(test_rooms),
-        cmocka_unit_test(test_many_ids), cmocka_unit_test(test_command_shown),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_rooms),
+        cmocka_unit_test(test_users_of_any_form),
+        cmocka_unit_test(test_many_ids),
+        cmocka_unit_test(test_command_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,9 @@ static const struct relay relays[] = {
      "[{\"timestamp\":1700000000000,\"from\":\"1:2\",\"data\":[\"12:30:45\",\"10:30 at home\","
      "\"http://a\",\":1\",\"a:b\",\"1\",\"16:9, or 4:3\",\"2001:db8::1\",\"1:\\n\",\"\"]}]",
      NULL},
+    {"texts that only look like ids",
+     "[{\"timestamp\":1700000000000,\"from\":\"1:2\",\"data\":[\"3:2!\",\"1:\",{\"1:a!\":1}]}]",
+     NULL},
     {"ids",
      "[{\"timestamp\":1700000000000,\"from\":\"1:2\",\"data\":{\"1:3\":[\"1:4\",{\"x\":\"10:30\"}]}"
      "}"
@@ -197,37 +200,55 @@ static bool relay(struct writer *to, struct bytes text, const struct turntable_r
     return done;
 }
 
-static void test_relay(void **state)
+static void check_relay(const struct relay *row, struct bytes sender)
 {
     const struct turntable_rules rules = {
-        .sender = B("1:2"), .now = 1700000000000, .tolerance = 2000};
+        .sender = sender, .now = 1700000000000, .tolerance = 2000};
+    const char *after = row->after != NULL ? row->after : row->before;
     struct writer text = {0}, expected = {0}, to = {0};
     struct turntable_error error;
 
-    for (size_t i = 0; i < COUNT(relays); i++) {
-        const char *after = relays[i].after != NULL ? relays[i].after : relays[i].before;
-
-        writer_reset(&text);
-        writer_reset(&expected);
-        writer_reset(&to);
-        writer_format(&text, " {\"x\":1, \"data\":{ \"actions\":%s,\"channel\":\"a\"},%s",
-                      relays[i].before, "\"command\":\"game\" }\n");
-        writer_format(&expected, " {\"x\":1, \"data\":{ \"actions\":%s,\"channel\":\"a\"},%s",
-                      after, "\"command\":\"game\" }\n");
-        writer_u8(&expected, 0);
-        if (!relay(&to, writer_bytes_written(&text), &rules, &error))
-            fail_msg("%s: %s", relays[i].name, error.detail.text);
-        assert_text(relays[i].name, writer_bytes_written(&to), (const char *)expected.data);
-        /* What has been relayed is left alone by the next. */
-        writer_reset(&text);
-        writer_bytes(&text, writer_bytes_written(&to));
-        writer_reset(&to);
-        assert_true(relay(&to, writer_bytes_written(&text), &rules, &error));
-        assert_text(relays[i].name, writer_bytes_written(&to), (const char *)expected.data);
-    }
+    writer_format(&text, " {\"x\":1, \"data\":{ \"actions\":%s,\"channel\":\"a\"},%s", row->before,
+                  "\"command\":\"game\" }\n");
+    writer_format(&expected, " {\"x\":1, \"data\":{ \"actions\":%s,\"channel\":\"a\"},%s", after,
+                  "\"command\":\"game\" }\n");
+    writer_u8(&expected, 0);
+    if (!relay(&to, writer_bytes_written(&text), &rules, &error))
+        fail_msg("%s: %s", row->name, error.detail.text);
+    assert_text(row->name, writer_bytes_written(&to), (const char *)expected.data);
+    /* What has been relayed is left alone by the next. */
+    writer_reset(&text);
+    writer_bytes(&text, writer_bytes_written(&to));
+    writer_reset(&to);
+    assert_true(relay(&to, writer_bytes_written(&text), &rules, &error));
+    assert_text(row->name, writer_bytes_written(&to), (const char *)expected.data);
     writer_free(&text);
     writer_free(&expected);
     writer_free(&to);
+}
+
+static void test_relay(void **state)
+{
+    for (size_t i = 0; i < COUNT(relays); i++)
+        check_relay(&relays[i], B("1:2"));
+}
+
+/* An id that is an integer is sent as a string. */
+static void test_relay_of_integers(void **state)
+{
+    static const struct relay rows[] = {
+        {"before the timestamp", "[{\"from\" : 12 ,\"timestamp\":0}]",
+         "[{\"from\" : \"12\" ,\"timestamp\":1700000000000}]"},
+        {"behind the timestamp", "[{\"timestamp\":0,\"from\":12}]",
+         "[{\"timestamp\":1700000000000,\"from\":\"12\"}]"},
+        {"alone, and again", "[{\"from\":12},{\"from\":12,\"timestamp\":1700000000000}]",
+         "[{\"timestamp\":1700000000000,\"from\":\"12\"},{\"from\":\"12\",\"timestamp\":"
+         "1700000000000}]"},
+        {"as text", "[{\"from\":\"12\",\"timestamp\":1700000000000}]", NULL},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_relay(&rows[i], B("12"));
 }
 
 /* The members of a room: what the arg lists, and nobody else. */
@@ -287,7 +308,7 @@ int main(void)
         cmocka_unit_test(test_server_messages),  cmocka_unit_test(test_document_examples),
         cmocka_unit_test(test_codes_have_names), cmocka_unit_test(test_userchange_in_chunks),
         cmocka_unit_test(test_not_utf8_fails),   cmocka_unit_test(test_relay),
-        cmocka_unit_test(test_members_only),
+        cmocka_unit_test(test_members_only),     cmocka_unit_test(test_relay_of_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

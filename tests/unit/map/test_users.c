@@ -239,9 +239,10 @@ static void test_entries_are_present_while_they_exist(void **state)
     heard_destroy(&heard);
 }
 
-static void test_a_name_that_is_both_is_what_says_more(void **state)
+static void test_a_name_is_a_users_or_an_entrys(void **state)
 {
     struct world *world = *state;
+    const struct map_open both = {.user = BYTES_LITERAL("both")};
     struct heard heard;
     struct client entry, device;
     heard_create(world, &heard);
@@ -249,25 +250,49 @@ static void test_a_name_that_is_both_is_what_says_more(void **state)
     client_connect(&entry, &world->fronts[0]);
     client_update(world, &entry, "both", 1, "a");
     heard_expect(world, &heard, "presence:both online;");
-    open_device(world, &device, &world->fronts[1], "both", MAP_ONLINE);
-    set_status(&device, MAP_BUSY);
-    heard_expect(world, &heard, "presence:both busy;");
-    map_session_end(&device.session, false);
-    heard_expect(world, &heard, "presence:both online;"); /* the entry is still there */
-    assert_false(exists(world, KEY("user:both")));
-    open_device(world, &device, &world->fronts[1], "both", MAP_ONLINE);
-    assert_int_equal(client_close(world, &entry, "both"), MAP_OK);
-    map_session_end(&device.session, false);
-    heard_expect(world, &heard, "presence:both offline;"); /* as the last of both has gone */
-    open_device(world, &device, &world->fronts[1], "both", MAP_ONLINE);
-    heard_expect(world, &heard, "presence:both online;");
-    client_update(world, &entry, "both", 1, "a");
-    map_session_end(&device.session, false);
-    WAIT_UNTIL(world, !exists(world, KEY("user:both")));
+    client_connect(&device, &world->fronts[1]);
+    assert_int_equal(client_open_fields(world, &device, &both), MAP_TAKEN);
+    WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "0");
+    assert_int_equal(world->reply_integer, 1);
     assert_int_equal(client_close(world, &entry, "both"), MAP_OK);
     heard_expect(world, &heard, "presence:both offline;");
+
+    assert_int_equal(client_open_fields(world, &device, &both), MAP_OK);
+    heard_expect(world, &heard, "presence:both online;");
+    assert_int_equal(client_update(world, &entry, "both", 1, "a"), MAP_TAKEN);
+    assert_int_equal(client_open_fields(world, &entry, &(struct map_open){.id = both.user}),
+                     MAP_TAKEN);
+    map_session_end(&device.session, false);
+    WAIT_UNTIL(world, !exists(world, KEY("user:both")));
+    heard_expect(world, &heard, "presence:both offline;");
+    client_update(world, &entry, "both", 1, "a");
+    heard_expect(world, &heard, "presence:both online;");
     map_session_end(&entry.session, false);
     heard_destroy(&heard);
+}
+
+/* Both are asked for in one batch, in either order. */
+static void test_the_first_of_a_batch_gets_the_name(void **state)
+{
+    struct world *world = *state;
+    struct client entry, device;
+    const struct map_open both = {.user = BYTES_LITERAL("both")};
+    client_connect(&entry, &world->fronts[0]);
+    client_connect(&device, &world->fronts[0]);
+    client_send_update(&entry, "both", MAP_VERSION_ABSOLUTE, 1, "a");
+    client_ask_open(&device, &both);
+    WAIT_UNTIL(world, entry.answers && device.answers);
+    assert_int_equal(entry.result, MAP_OK);
+    assert_int_equal(device.result, MAP_TAKEN);
+    assert_int_equal(client_close(world, &entry, "both"), MAP_OK);
+    entry.answers = device.answers = 0;
+    client_ask_open(&device, &both);
+    client_send_update(&entry, "both", MAP_VERSION_ABSOLUTE, 1, "a");
+    WAIT_UNTIL(world, entry.answers && device.answers);
+    assert_int_equal(device.result, MAP_OK);
+    assert_int_equal(entry.result, MAP_TAKEN);
+    map_session_end(&entry.session, false);
+    map_session_end(&device.session, false);
 }
 
 static void test_alone_refuses_a_second_device(void **state)
@@ -442,7 +467,8 @@ int main(void)
         TEST(test_without_a_hold_who_leaves_is_gone_at_once),
         TEST(test_users_of_a_dead_front_end_go_offline_once),
         TEST(test_entries_are_present_while_they_exist),
-        TEST(test_a_name_that_is_both_is_what_says_more),
+        TEST(test_a_name_is_a_users_or_an_entrys),
+        TEST(test_the_first_of_a_batch_gets_the_name),
         TEST(test_alone_refuses_a_second_device),
         TEST(test_alone_does_not_wait_for_the_reaping_of_the_dead),
         TEST(test_a_device_that_only_its_ttl_ended_is_taken_out),
