@@ -80,3 +80,34 @@ void lobby_text_write_plain(struct writer *to, struct bytes text)
         at += write_character(to, text, at, utf8);
     }
 }
+
+/* Of UTF-8: U+0080 to U+00FF have two bytes, the first C2 or C3. */
+static bool is_latin(struct bytes text)
+{
+    if (!bytes_is_utf8(text)) {
+        return false;
+    }
+    for (size_t at = 0; at < text.len; at++) {
+        if (text.data[at] > 0xc3) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void lobby_text_write_latin(struct writer *to, struct bytes text)
+{
+    if (!is_latin(text)) {
+        writer_bytes(to, text);
+        return;
+    }
+    for (size_t at = 0; at < text.len; at++) {
+        const uint8_t byte = text.data[at];
+
+        if (byte < 0x80) {
+            writer_u8(to, byte);
+        } else {
+            writer_u8(to, (uint8_t)((byte & 0x03) << 6 | (text.data[++at] & 0x3f)));
+        }
+    }
+}

@@ -20,4 +20,7 @@ void lobby_text_write(struct writer *to, struct bytes text);
  */
 void lobby_text_write_plain(struct writer *to, struct bytes text);
 
+/* The way back: UTF-8 as ISO 8859-1, when it has all of its characters, else as it is. */
+void lobby_text_write_latin(struct writer *to, struct bytes text);
+
 #endif

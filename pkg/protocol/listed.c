@@ -8,6 +8,7 @@
 #include "codec/infostring.h"
 #include "codec/lobby_text.h"
 
+#define ORIGINAL   "original"
 #define PREFIX     "p:"
 #define PREFIX_LEN 2
 
@@ -260,6 +261,7 @@ bool listed_read_fields(struct bytes id, const struct map_field *fields, size_t 
     }
     if (bytes_equal(field_of(fields, count, "suspect"), BYTES_LITERAL("1")))
         listed->server.state = LOBBY_SUSPECT;
+    listed->original = field_of(fields, count, ORIGINAL);
     listed->server.since = bytes_decimal(field_of(fields, count, "since"));
     if (registered)
         put_lobby_words(listed);

@@ -9,6 +9,8 @@
  *   p:<key>   what it says of itself, each a JSON string, number, true or false. Of the lobby as it
  *             was written; of the master each pair of the infostring as a string, made UTF-8, but
  *             for the challenge; p:gamename also where the heartbeat's tag implied it
+ *   original  of a server that speaks the original's packets, where its texts would not come back
+ *             as they were out of p: what it sent, its description, a NUL, and its version
  *   suspect   "1" while a ping is unanswered; else it is not there
  *   since     ms since the epoch; the map's own
  *
@@ -45,7 +47,8 @@ struct listed {
     struct address address; /* of the id */
     struct lobby_server server;
     struct q3master_server master;
-    bool in_master; /* it has a game and a protocol: master is good */
+    bool in_master;        /* it has a game and a protocol: master is good */
+    struct bytes original; /* as above; data NULL: there is none */
 
     struct lobby_property *properties;
     void *kept[LISTED_KEPT];
@@ -71,13 +74,15 @@ struct listed_fields {
     size_t capacity;
     struct writer text;
 };
-/* Of the lobby: the properties. */
-void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos);
+/* Of the lobby: the properties. original: as above; empty: none. */
+void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos,
+                              struct bytes original);
 /* Of the master: game is what q3master_info_game says; implied: the heartbeat's tag did. */
 void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
                              struct bytes game, bool implied);
 /* What is to be changed (map_session_set) so that an entry whose fields are `present`, as
- * map_session_fields has them, says what is wanted; fields other than p: are left alone. */
+ * map_session_fields has them, says what is wanted; fields other than p: and original are left
+ * alone. */
 void listed_fields_from_difference(struct listed_fields *to, struct bytes present,
                                    const struct listed_fields *wanted);
 void listed_fields_free(struct listed_fields *fields);

@@ -13,6 +13,7 @@
 #include "map/event.h"
 #include "protocol/listed.h"
 
+#define ORIGINAL  "original"
 #define PREFIX    "p:"
 #define PAIRS_MAX 512 /* of an infostring of at most Q3MASTER_PACKET_MAX bytes */
 
@@ -58,7 +59,8 @@ static void finish(struct listed_fields *to)
     }
 }
 
-void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos)
+void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos,
+                              struct bytes original)
 {
     reset(to);
     for (size_t i = 0; i < infos->property_count; i++) {
@@ -70,6 +72,11 @@ void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos
         writer_bytes(&to->text, property->name);
         writer_bytes(&to->text, property->value);
         add(to, 2 + property->name.len, property->value.len, false);
+    }
+    if (original.len > 0) {
+        writer_string(&to->text, ORIGINAL);
+        writer_bytes(&to->text, original);
+        add(to, strlen(ORIGINAL), original.len, false);
     }
     finish(to);
 }
@@ -145,8 +152,10 @@ static void add_deletions(struct listed_fields *to, struct bytes present,
     struct bytes name, value;
 
     while (event_field(&present, &name, &value)) {
-        if (value.data == NULL || name.len <= 2 || memcmp(name.data, PREFIX, 2) != 0 ||
-            find(wanted, name) != NULL)
+        bool is_ours = (name.len > 2 && memcmp(name.data, PREFIX, 2) == 0) ||
+                       bytes_equal(name, BYTES_LITERAL(ORIGINAL));
+
+        if (value.data == NULL || !is_ours || find(wanted, name) != NULL)
             continue;
         writer_bytes(&to->text, name);
         add(to, name.len, 0, true);

@@ -49,6 +49,7 @@ struct lobby_settings {
     int64_t max_properties;   /* lobby.max_properties of a server */
     int64_t max_total;        /* lobby.max_total, bytes of a server's names and values */
     int host_byte_order;      /* lobby.host_byte_order: enum gltron_host_order */
+    bool original_updates;    /* lobby.original_updates */
     int64_t chunk;            /* lobby.chunk, bytes of changes told at a time to who is behind */
     char *bans;               /* lobby.bans */
     int64_t bans_reread;      /* lobby.bans_reread, ms */

@@ -146,7 +146,9 @@ static bool write_server(struct writer *text, struct listed *listed)
 
 static void take_server(struct lobby_audience *audience, struct line *line, struct listed *listed)
 {
+    uint8_t packet[GLTRON_PACKET_SIZE] = {0};
     struct writer text = {0};
+    bool has_packet;
 
     if (!write_server(&text, listed)) {
         writer_free(&text);
@@ -157,7 +159,9 @@ static void take_server(struct lobby_audience *audience, struct line *line, stru
             remove_line(audience, line);
         return;
     }
-    if (line != NULL &&
+    has_packet = lobby_original_write(listed, packet);
+    if (line != NULL && line->has_packet == has_packet &&
+        (!has_packet || memcmp(line->packet, packet, sizeof packet) == 0) &&
         bytes_equal(writer_bytes_written(&line->text), writer_bytes_written(&text))) {
         writer_free(&text);
         return;
@@ -166,7 +170,8 @@ static void take_server(struct lobby_audience *audience, struct line *line, stru
         line = add(audience, listed->server.id);
     writer_free(&line->text);
     line->text = text;
-    line->has_packet = lobby_original_write(listed, line->packet);
+    line->has_packet = has_packet;
+    memcpy(line->packet, packet, sizeof packet);
     mark(audience, line);
 }
 

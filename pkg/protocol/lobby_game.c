@@ -159,10 +159,11 @@ void lobby_game_verified(struct game *game)
     lobby_listing_update(game);
 }
 
-void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos)
+void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
+                           struct bytes original)
 {
     metrics_add(METRIC_LOBBY_INFOS, 1);
-    listed_fields_from_infos(&game->wanted, infos);
+    listed_fields_from_infos(&game->wanted, infos, original);
     game->has_infos = true;
     lobby_listing_update(game);
 }
@@ -172,7 +173,7 @@ static void take_infos(struct game *game, const struct lobby_message *message)
     if (message->port != 0 && message->port != game->address.port)
         lobby_refuse(game->session, LOBBY_CODE_BAD_MESSAGE, "port: not that of the login");
     else
-        lobby_game_take_infos(game, &message->infos);
+        lobby_game_take_infos(game, &message->infos, (struct bytes){0});
 }
 
 void lobby_game_take(struct lobby_session *session, const struct lobby_message *message)

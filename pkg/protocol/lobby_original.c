@@ -2,8 +2,9 @@
  * lobby_original: the original's packets: its game servers' infos as those of JSON, and the list
  * for its clients.
  *
- * Such a client has places for 40 servers, and knows each by its place only. A change is told in
- * the server's place; that one is gone cannot be said, but its place is given to another one.
+ * Such a client has places for 40 servers, and adds a line to its list for each packet that it
+ * gets. So a change is sent only where lobby.original_updates says so, in the server's place; that
+ * one is gone cannot be said, but its place is given to another one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,33 @@ static void add_text(struct infos_text *infos, const char *name, struct bytes te
     writer_free(&readable);
 }
 
+/* Whether a text comes back to original programs as it was, once it has been a property. */
+static bool comes_back(struct bytes text)
+{
+    struct writer readable = {0}, back = {0};
+    bool is_same;
+
+    lobby_text_write(&readable, text);
+    lobby_text_write_latin(&back, writer_bytes_written(&readable));
+    is_same = bytes_equal(writer_bytes_written(&back), text);
+    writer_free(&readable);
+    writer_free(&back);
+    return is_same;
+}
+
+/* Appends its texts as they are, where they would be lost. */
+static void write_texts(struct writer *to, const struct gltron_packet *packet)
+{
+    if (comes_back(packet->description) && comes_back(packet->version))
+        return;
+    writer_bytes(to, packet->description);
+    writer_u8(to, 0);
+    writer_bytes(to, packet->version);
+}
+
 static void take_infos(struct game *game, const struct gltron_packet *packet)
 {
+    struct writer texts = {0};
     const char *speed = gltron_speed_name(packet->speed), *size = gltron_size_name(packet->size);
     struct infos_text infos = {.count = 0};
     struct json_writer json;
@@ -57,8 +83,11 @@ static void take_infos(struct game *game, const struct gltron_packet *packet)
     }
     for (size_t i = 0; i < infos.count; i++)
         infos.properties[i].value = writer_bytes_written(&infos.values[i]);
+    write_texts(&texts, packet);
     lobby_game_take_infos(
-        game, &(struct lobby_infos){.properties = infos.properties, .property_count = infos.count});
+        game, &(struct lobby_infos){.properties = infos.properties, .property_count = infos.count},
+        writer_bytes_written(&texts));
+    writer_free(&texts);
     for (size_t i = 0; i < infos.count; i++)
         writer_free(&infos.values[i]);
 }
@@ -99,6 +128,27 @@ void lobby_original_take(struct lobby_session *session, const struct gltron_pack
 
 /* Players. */
 
+/* What an original program is sent as a server's texts; they are written to text. */
+static void take_texts(const struct listed *listed, struct gltron_packet *packet,
+                       struct writer *text)
+{
+    const struct lobby_infos *infos = &listed->server.infos;
+    const struct bytes original = listed->original;
+    const uint8_t *nul = original.len > 0 ? memchr(original.data, 0, original.len) : NULL;
+    size_t len;
+
+    if (nul != NULL) {
+        packet->description = (struct bytes){original.data, (size_t)(nul - original.data)};
+        packet->version = (struct bytes){nul + 1, original.len - packet->description.len - 1};
+        return;
+    }
+    lobby_text_write_latin(text, infos->description);
+    len = text->len;
+    lobby_text_write_latin(text, infos->version);
+    packet->description = (struct bytes){text->data, len};
+    packet->version = (struct bytes){text->data + len, text->len - len};
+}
+
 bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACKET_SIZE])
 {
     const struct lobby_infos *infos = &listed->server.infos;
@@ -107,12 +157,10 @@ bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACK
         .speed = GLTRON_UNKNOWN,
         .size = GLTRON_UNKNOWN,
         .erase = infos->erase,
-        .description = infos->description,
-        .version = infos->version,
         .port = listed->address.port,
         .players = GLTRON_UNKNOWN,
     };
-    struct writer to = {0};
+    struct writer to = {0}, text = {0};
     bool written;
 
     if (listed->address.family != ADDRESS_IPV4)
@@ -124,7 +172,9 @@ bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACK
     if (infos->has_players && infos->players < GLTRON_UNKNOWN)
         packet.players = (uint16_t)infos->players;
     memcpy(packet.host, listed->address.ip, sizeof packet.host);
+    take_texts(listed, &packet, &text);
     gltron_write(&to, &packet, GLTRON_HOST_NETWORK);
+    writer_free(&text);
     written = !to.failed && to.len == GLTRON_PACKET_SIZE;
     if (written)
         memcpy(bytes, to.data, GLTRON_PACKET_SIZE);
@@ -166,6 +216,8 @@ static void show(struct player *player, const struct line *line)
 {
     unsigned place = place_of(player, line->id);
 
+    if (place < GLTRON_SERVERS && !lobby_settings_of(player->session)->original_updates)
+        return;
     if (place == GLTRON_SERVERS)
         place = place_of(player, NULL);
     if (place == GLTRON_SERVERS)

@@ -178,7 +178,9 @@ struct game {
 void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t port);
 void lobby_game_free(struct lobby_session *session, bool leave);
 void lobby_game_take(struct lobby_session *session, const struct lobby_message *message);
-void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos);
+/* original: the texts of an original packet that do not come back out of infos (listed.h). */
+void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
+                           struct bytes original);
 /* An original server's word; whatever it is, it lives. */
 void lobby_game_heard(struct game *game);
 /* It is where it says. */

@@ -81,8 +81,13 @@ static const struct config_setting table[] = {
     NUMBER(max_properties, "64", BOTH, 1, 256, "Keys of one game server's infos."),
     LOBBY(max_total, CONFIG_SIZE, "3KiB", BOTH, 64, 3072, NULL, NULL,
           "Bytes of all keys and values of one game server's infos."),
-    LOBBY(host_byte_order, CONFIG_ENUM, "network", BOTH, 0, 0, "network|reversed", NULL,
-          "Order of an address's bytes in the original's packets."),
+    LOBBY(host_byte_order, CONFIG_ENUM, "reversed", BOTH, 0, 0, "network|reversed", NULL,
+          "Order of an address's bytes in the original's packets; reversed: as its programs on "
+          "little-endian machines write and read them."),
+    LOBBY(
+        original_updates, CONFIG_BOOL, "false", BOTH, 0, 0, NULL, NULL,
+        "Send the original's clients a server's packet again when it changes; each makes them add "
+        "a line to their list."),
     LOBBY(chunk, CONFIG_SIZE, "64KiB", BOTH, 4096, 64 << 20, NULL, NULL,
           "Bytes of changes that are written at a time for a player who is behind."),
     TEXT(bans, "", CONFIG_RELOADABLE, ban_list_check,

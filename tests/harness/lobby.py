@@ -197,4 +197,4 @@ class Original(Client):
         kind, which, speed, size, erase, description, version, host, port, players = struct.unpack(">HHHHH32s9s4sHH", data[:59])
         assert kind == 1 and data[59:] == bytes(17), data
         return which, {"speed": speed, "size": size, "erase": erase, "description": description.rstrip(b"\0"),
-                       "version": version.rstrip(b"\0"), "host": socket.inet_ntoa(host), "port": port, "players": players}
+                       "version": version.rstrip(b"\0"), "host": socket.inet_ntoa(host[::-1]), "port": port, "players": players}

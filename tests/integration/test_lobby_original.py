@@ -77,8 +77,53 @@ def test_a_packet_in_any_split_and_many_in_one(t):
     player.wait_for(lambda servers: [one["players"] for one in servers.values()] == [19])
 
 
-def test_a_client_gets_one_packet_for_each_server_and_its_changes(t):
+def test_texts_go_back_as_they_came(t):
+    """To original clients of any front-end, whatever their bytes; players who speak JSON can read them."""
+    redis, (a, b) = lobby(t, original_updates="true")
+    player = t.connect(b, Player, kind="lobby-clients")
+    player.login()
+    client = original_client(t, b)
+    server = None
+    for text, version, readable in ((b"caf\xe9", b"0.70", "café"), ("café".encode(), b"0.70", "café"),
+                                    (b"\x93quoted\x94 \xa4", b"\xb11", " quoted  ¤"), (b"plain", b"0.70", "plain"),
+                                    ("日本".encode(), "v日".encode(), "日本"), (b"\xff\x01", b"", "ÿ ")):
+        server = server or original_server(t, a, description=text, version=version)
+        server.infos(4711, description=text, version=version)
+        while True:
+            _, packet = client.hear()
+            if packet["description"] == text:
+                break
+        assert packet["version"] == version, packet
+        player.wait_for(lambda servers: [one["description"] for one in servers.values()] == [readable])
+        newcomer = original_client(t, a)
+        assert newcomer.hear()[1]["description"] == text
+    # A name of a JSON server, in characters that such a client has.
+    t.connect(a, Game, kind="lobby-servers").be_listed(description="Zürich", version="ä日")
+    while packet["description"] != b"Z\xfcrich":
+        _, packet = client.hear()
+    assert packet["version"] == "ä日".encode()
+    t.ctl(redis, "--space", "lobby", "fsck")
+
+
+def test_a_change_is_not_sent_by_default(t):
+    """The original client adds a line to its list for each packet."""
     _, (a, b) = lobby(t)
+    game = t.connect(a, Game, kind="lobby-servers").be_listed(players=1)
+    a.wait_for_metric("tracker_lobby_listed", 1)
+    client = original_client(t, b)
+    assert client.hear()[1]["players"] == 1
+    watcher = t.connect(b, Player, kind="lobby-clients")
+    watcher.login()
+    for players in (2, 3):
+        game.infos(players=players)
+        watcher.wait_for(lambda servers: servers[game.id]["players"] == players)
+    other = t.connect(a, Game, kind="lobby-servers").be_listed()
+    which, packet = client.hear()
+    assert which == 1 and packet["port"] == other.port, "nothing came between"
+
+
+def test_a_client_gets_one_packet_for_each_server_and_its_changes(t):
+    _, (a, b) = lobby(t, original_updates="true")
     watcher = t.connect(b, Player, kind="lobby-clients")
     watcher.login()
     game = t.connect(a, Game, kind="lobby-servers").be_listed(description="A name that is too long for the field", version="0.70-long")
@@ -107,7 +152,7 @@ def test_a_client_gets_one_packet_for_each_server_and_its_changes(t):
 
 
 def test_at_most_40(t):
-    _, (a,) = lobby(t, 1, verify="off")
+    _, (a,) = lobby(t, 1, verify="off", original_updates="true")
     games = {}
     for number in range(45):
         game = t.connect(a, Game, kind="lobby-servers").be_listed(players=number)
@@ -147,12 +192,14 @@ def test_servers_on_ipv6_have_no_place(t):
     assert which == 0 and packet["port"] == fourth.port
 
 
-def test_the_host_reversed_for_peers_that_read_it_so(t):
-    _, (a,) = lobby(t, 1, host_byte_order="reversed")
-    client = original_client(t, a)
-    t.connect(a, Game, kind="lobby-servers", source="127.1.2.3").be_listed()
-    _, packet = client.hear()
-    assert packet["host"] == "3.2.1.127"
+def test_the_order_of_the_hosts_bytes(t):
+    """By default as the original's programs on little-endian machines write and read them."""
+    for order, expected in ((None, "127.1.2.3"), ("network", "3.2.1.127"), ("reversed", "127.1.2.3")):
+        _, (a,) = lobby(t, 1, **({"host_byte_order": order} if order else {}))
+        client = original_client(t, a)
+        t.connect(a, Game, kind="lobby-servers", source="127.1.2.3").be_listed()
+        _, packet = client.hear()
+        assert packet["host"] == expected, (order, packet)
 
 
 def test_a_login_as_a_server_where_players_log_in(t):

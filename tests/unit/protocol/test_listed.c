@@ -205,10 +205,10 @@ static void test_infos_as_fields(void **state)
     struct listed_fields fields = {0};
 
     for (int i = 0; i < 2; i++) {
-        listed_fields_from_infos(&fields, &infos);
-        assert_fields(&fields, "p:speed=\"fast\" p:n=1");
+        listed_fields_from_infos(&fields, &infos, text("caf\xe9"));
+        assert_fields(&fields, "p:speed=\"fast\" p:n=1 original=caf\xe9");
     }
-    listed_fields_from_infos(&fields, &(struct lobby_infos){0});
+    listed_fields_from_infos(&fields, &(struct lobby_infos){0}, (struct bytes){0});
     assert_int_equal(fields.count, 0);
     listed_fields_free(&fields);
 }
@@ -221,7 +221,8 @@ static void test_an_infostring_as_fields(void **state)
     struct listed_fields fields = {0};
 
     listed_fields_from_info(&fields, &info, text("et"), true);
-    assert_fields(&fields, "p:gamename=\"et\" p:hostname=\"a\\\"\xc3\xa4\" p:clients=\"1\" implied=1");
+    assert_fields(&fields,
+                  "p:gamename=\"et\" p:hostname=\"a\\\"\xc3\xa4\" p:clients=\"1\" implied=1");
     listed_fields_free(&fields);
 }
 
@@ -252,7 +253,7 @@ static void test_differences(void **state)
     write_pair(&present, "p:same", "1");
     write_pair(&present, "p:other", "1");
     write_pair(&present, "suspect", "1");
-    listed_fields_from_infos(&wanted, &infos);
+    listed_fields_from_infos(&wanted, &infos, (struct bytes){0});
     listed_fields_from_difference(&difference, writer_bytes_written(&present), &wanted);
     assert_fields(&difference, "p:gone p:other=2 p:new=3");
     listed_fields_from_difference(&difference, (struct bytes){0}, &wanted);
