@@ -133,11 +133,13 @@ static bool assign_all(struct map_settings *values, int count, char **assignment
             return false;
         }
     }
-    const char *wrong = map_settings_check(values);
+    char *wrong = map_settings_check(values);
     if (wrong) {
         ctl_complain("%s", wrong);
     }
-    return !wrong;
+    const bool fine = !wrong;
+    free(wrong);
+    return fine;
 }
 
 static enum ctl_exit set_shared(struct ctl *ctl, int count, char **assignments)

@@ -33,6 +33,8 @@ void config_destroy(struct config **config)
 {
     if (*config == NULL)
         return;
+    for (size_t i = 0; i < (*config)->count; i++)
+        free((*config)->slots[i].standard);
     free((*config)->slots);
     free(*config);
     *config = NULL;
@@ -60,18 +62,43 @@ void config_add(struct config *config, const struct config_module *module, void 
         for (size_t i = 0; i < config->count; i++)
             assert(strcmp(config->slots[i].setting->key, setting->key) != 0);
         config->slots = mem_realloc(config->slots, (config->count + 1) * sizeof config->slots[0]);
-        config->slots[config->count++] = (struct config_slot){setting, values, SOURCE_DEFAULT};
+        config->slots[config->count++] =
+            (struct config_slot){setting, values, SOURCE_DEFAULT, NULL};
         store_default(setting, values);
     }
 }
 
-bool config_is_given(const struct config *config, const char *key)
+static struct config_slot *slot_of(const struct config *config, const char *key)
 {
     for (size_t i = 0; i < config->count; i++) {
         if (strcmp(config->slots[i].setting->key, key) == 0)
-            return config->slots[i].source != SOURCE_DEFAULT;
+            return &config->slots[i];
     }
-    return false;
+    return NULL;
+}
+
+bool config_is_given(const struct config *config, const char *key)
+{
+    const struct config_slot *slot = slot_of(config, key);
+
+    return slot != NULL && slot->source != SOURCE_DEFAULT;
+}
+
+void config_set_default(struct config *config, const char *key, const char *text)
+{
+    struct config_slot *slot = slot_of(config, key);
+    struct config_value value;
+    char *message;
+
+    assert(slot != NULL);
+    message = value_parse(slot->setting, text, &value);
+    assert(message == NULL);
+    free(message);
+    free(slot->standard);
+    slot->standard = mem_strdup(text);
+    if (slot->source == SOURCE_DEFAULT)
+        value_store(slot->setting, slot->values, &value);
+    value_release(&value);
 }
 
 void config_show_in_force(struct config *config, const void *values, const void *in_force)
@@ -316,8 +343,9 @@ char *config_set(struct config *config, const char *assignment)
 static bool commit_reloaded(struct config_slot *slot, const struct staged *staged)
 {
     const struct config_setting *setting = slot->setting;
+    const char *standard = slot->standard != NULL ? slot->standard : setting->standard;
     struct config_value value =
-        parse_judged(setting, staged->text == NULL ? setting->standard : staged->text);
+        parse_judged(setting, staged->text != NULL ? staged->text : standard);
     bool differs = !value_is_stored(setting, slot->values, &value);
 
     if (!differs || (setting->flags & CONFIG_RELOADABLE) != 0) {

@@ -109,6 +109,16 @@ char *config_value_set(const struct config_setting *setting, void *values, const
     __attribute__((warn_unused_result));
 /* Whether the file, the environment or a flag gives a value. */
 bool config_is_given(const struct config *config, const char *key);
+/* Replaces a default by one that follows from other settings, in reloads too. The text is good. */
+void config_set_default(struct config *config, const char *key, const char *text);
+/* What is wrong with settings that are good one by one: the rule that they break, and their values:
+ * "RULE: KEY = VALUE, KEY = VALUE". The caller frees. */
+struct config_part {
+    const struct config_module *module;
+    const void *values; /* the module's struct */
+    const char *key;
+};
+char *config_refuse_parts(const char *rule, const struct config_part *parts, size_t count);
 /* For a module whose shared settings are adopted from elsewhere unless they are reloadable: the
  * struct with what is in force instead, which config_write_json shows with the source "shared", and
  * beside it as "configured" what the configuration says otherwise. It must outlive the config. */

@@ -11,6 +11,7 @@ struct config_slot {
     const struct config_setting *setting;
     void *values; /* the module's struct */
     enum config_source source;
+    char *standard; /* config_set_default; NULL: the setting's own */
 };
 
 struct config {

@@ -129,6 +129,22 @@ static void write_json_value(const struct config_setting *setting, const void *v
     writer_free(&text);
 }
 
+char *config_refuse_parts(const char *rule, const struct config_part *parts, size_t count)
+{
+    struct writer text = {0};
+
+    writer_string(&text, rule);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_setting *setting = config_find_setting(parts[i].module, parts[i].key);
+        char *value = config_value_text(setting, parts[i].values);
+
+        writer_format(&text, "%s%s = %s", i == 0 ? ": " : ", ", setting->key, value);
+        free(value);
+    }
+    writer_u8(&text, 0);
+    return (char *)text.data;
+}
+
 static bool is_adopted(const struct config *config, const struct config_slot *slot)
 {
     return config->in_force != NULL && slot->values == config->values &&

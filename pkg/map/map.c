@@ -235,11 +235,9 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
                        const struct redis_settings *redis, const struct redis_target *target,
                        const struct map_callbacks *callbacks, void *arg, char **error)
 {
-    const char *why = map_settings_check(settings);
-    if (why) {
-        *error = mem_strdup(why);
+    *error = map_settings_check(settings);
+    if (*error)
         return NULL;
-    }
     scripts_prepare();
     struct map *map = mem_zalloc(1, sizeof *map);
     map->loop = loop;

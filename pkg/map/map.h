@@ -65,8 +65,8 @@ extern const struct config_module map_config;
 /* What becomes of clients whose front-end alone does not reach Redis (pkg/server's part). */
 enum map_cut_off { MAP_CUT_OFF_KEEP, MAP_CUT_OFF_PEERS };
 
-/* NULL, or what is wrong with settings that are good one by one (static text). */
-const char *map_settings_check(const struct map_settings *settings);
+/* NULL, or what is wrong with settings that are good one by one (the caller frees). */
+char *map_settings_check(const struct map_settings *settings) __attribute__((warn_unused_result));
 
 /* What the map asks of the server around it. All may be NULL but fatal. */
 struct map_callbacks {
@@ -77,6 +77,8 @@ struct map_callbacks {
     /* Whether a setting is given by a file or a flag: then it is said where the shared one differs.
      * NULL: all are. */
     bool (*is_given)(void *arg, const char *key);
+    /* Settings that all front-ends share have been adopted: map_settings_of has others. */
+    void (*adopted)(void *arg);
     /* Fields for tracker:node:<node>: call add for each, every few seconds. */
     void (*describe)(void *arg, void (*add)(void *to, const char *field, const char *value),
                      void *to);

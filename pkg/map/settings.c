@@ -140,11 +140,26 @@ static const struct config_setting settings[] = {
 
 const struct config_module map_config = {settings, sizeof(struct map_settings)};
 
-const char *map_settings_check(const struct map_settings *values)
+static char *refuse_two(const char *rule, const struct map_settings *values, const char *first,
+                        const char *second)
+{
+    const struct config_part parts[] = {{&map_config, values, first},
+                                        {&map_config, values, second}};
+    return config_refuse_parts(rule, parts, 2);
+}
+
+char *map_settings_check(const struct map_settings *values)
 {
     if (values->client_grace >= values->client_ttl)
-        return "client.grace must be less than client.ttl";
+        return refuse_two("client.grace must be less than client.ttl", values, "client.grace",
+                          "client.ttl");
+    /* client.ttl is the longest for which anything is shown of a client from which nothing comes,
+     * and after it Redis itself ends what no front-end renews: no user stays online longer. */
+    if (values->presence_hold > values->client_ttl)
+        return refuse_two("presence.hold must be at most client.ttl", values, "presence.hold",
+                          "client.ttl");
     if (values->sweep * 2 > values->lease)
-        return "map.sweep must be at most half of map.lease";
+        return refuse_two("map.sweep must be at most half of map.lease", values, "map.sweep",
+                          "map.lease");
     return NULL;
 }

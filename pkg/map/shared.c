@@ -112,6 +112,9 @@ static void run_with(struct shared *shared)
     if (before.sweep != map->running.sweep || before.lease != map->running.lease) {
         restart_sweeps(map);
     }
+    if (map->callbacks->adopted) {
+        map->callbacks->adopted(map->arg);
+    }
 }
 
 void shared_settings_changed(struct shared *shared)
@@ -140,8 +143,7 @@ static void adopt_stored(struct shared *shared, const struct redis_reply *reply)
     take_lease_bound(shared, reply->elements[2]->text);
     if (!why) {
         const struct map_settings combined = combine_settings(shared, &stored);
-        const char *wrong = map_settings_check(&combined);
-        why = wrong ? mem_strdup(wrong) : NULL;
+        why = map_settings_check(&combined);
     }
     if (why) {
         /* What ran until now goes on; the next change is looked at again. */

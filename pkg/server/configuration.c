@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/combinations.h"
 
 /* Every module with its struct, in the order of --help and the sample. */
 static const struct {
@@ -79,6 +80,8 @@ char *configuration_load(struct configuration *configuration, const struct cmdli
         error = config_load_environment(configuration->config, environ);
     for (size_t i = 0; !error && i < cmdline->assignment_count; i++)
         error = config_set(configuration->config, cmdline->assignments[i]);
+    if (!error)
+        combinations_derive(configuration);
     return error;
 }
 

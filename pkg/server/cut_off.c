@@ -42,6 +42,17 @@ struct cut_off {
     size_t total, closed;
 };
 
+int64_t cut_off_least_grace_ms(const struct map_settings *settings)
+{
+    /* The last answer is missed, a tick notices that, a connect is not answered, an answer of a
+     * peer may take as long; and the peer's second sweep after that. All sweeps a tenth late. */
+    int64_t noticed = settings->sweep + settings->lease / 4 + settings->lease / TICKS;
+    int64_t asked = 2 * (settings->lease / PATIENCE_PART);
+    int64_t seen = settings->sweep * 22 / 10, left = noticed + asked + seen - settings->lease;
+
+    return left > 0 ? left * 4 / 3 : 0;
+}
+
 static uint64_t now_ms(const struct cut_off *cut_off)
 {
     return loop_now_ms(cut_off->server->loop);

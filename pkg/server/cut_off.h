@@ -11,9 +11,16 @@
 #ifndef SERVER_CUT_OFF_H
 #define SERVER_CUT_OFF_H
 
+#include <stdint.h>
+
+struct map_settings;
 struct server;
 struct cut_off;
 
+/* The least client.grace, ms, with which those who are sent away can return unreported: an answer
+ * of Redis to others, from after the loss, must have been seen twice before three quarters of it
+ * have passed after the lease. */
+int64_t cut_off_least_grace_ms(const struct map_settings *settings);
 /* The server serves. */
 struct cut_off *cut_off_create(struct server *server);
 /* For good: the front-end ends, and closes its clients itself. May be given NULL. */

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "protocol/bans.h"
+#include "server/combinations.h"
 #include "server/listeners_private.h"
 #include "server/option.h"
 
@@ -165,14 +166,60 @@ static char *take_options(struct entry *entry, char *text)
     return NULL;
 }
 
-/* What is wrong with settings that are good one by one. */
-static char *check_settings(const struct kind *kind, const struct listener_settings *settings)
+/* Whether one of its options, or the configuration, gives it. */
+static bool is_given(const void *arg, const char *key)
 {
+    const struct entry *entry = arg;
+    for (size_t i = 0; i < entry->option_count; i++) {
+        const char *name = entry->options[i].name, *dot = strchr(key, '.');
+        if (!strcmp(name, key) || !strcmp(name, dot + 1))
+            return true;
+    }
+    return config_is_given(entry->listeners->context.configuration->config, key);
+}
+
+static bool has_module(const struct kind *kind, const struct config_module *module)
+{
+    for (size_t i = 0; kind->modules[i]; i++) {
+        if (kind->modules[i] == module)
+            return true;
+    }
+    return false;
+}
+
+static struct combinations_scope scope_of(const struct entry *entry)
+{
+    const bool is_websocket = has_module(entry->kind, &websocket_config);
+    return (struct combinations_scope){.is_websocket = is_websocket,
+                                       .is_tcp = !is_websocket && !entry->kind->is_udp,
+                                       .is_master = entry->kind->is_udp,
+                                       .is_given = is_given,
+                                       .arg = entry};
+}
+
+/* What is wrong with settings that are good one by one. Fits defaults to what is configured. */
+static char *check_settings(const struct entry *entry, const struct configuration *configuration,
+                            struct listener_settings *settings)
+{
+    const struct combinations_scope scope = scope_of(entry);
     const struct net_settings *net = &settings->net;
-    const char *why = kind->check ? kind->check(settings) : NULL;
+    combinations_fit_listener(&configuration->map, false, &scope, settings);
+    const char *why = entry->kind->check ? entry->kind->check(settings) : NULL;
     if (net->tls && !(*net->tls_certificate && *net->tls_key))
         why = "tls needs tls_certificate and tls_key";
-    return why ? mem_strdup(why) : NULL;
+    if (why)
+        return mem_strdup(why);
+    return combinations_check_listener(&configuration->map, &scope, settings);
+}
+
+/* To what is in force, which others may have changed. */
+static void fit_settings(const struct entry *entry, struct listener_settings *settings)
+{
+    const struct listeners_context *context = &entry->listeners->context;
+    const struct combinations_scope scope = scope_of(entry);
+    const struct map_settings *map =
+        context->map ? map_settings_of(context->map) : &context->configuration->map;
+    combinations_fit_listener(map, context->map, &scope, settings);
 }
 
 char *listeners_add(struct listeners *listeners, const char *specification)
@@ -198,7 +245,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
     if (!error)
-        error = check_settings(kind, &entry->settings);
+        error = check_settings(entry, listeners->context.configuration, &entry->settings);
     if (!error)
         error = kind->is_udp ? udp_check(entry->where) : listener_check(entry->where);
     if (error) {
@@ -270,6 +317,7 @@ static char *listen_on(struct entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
+    fit_settings(entry, &entry->settings);
     if (entry->kind->bind)
         return entry->kind->bind(entry);
     entry->callbacks =
@@ -369,7 +417,7 @@ static char *check_entry(const struct entry *entry, const struct configuration *
     char *error = derive_settings(entry, configuration, &settings);
     if (error)
         return error;
-    error = check_settings(entry->kind, &settings);
+    error = check_settings(entry, configuration, &settings);
     if (!error && entry->listener)
         error = listener_check_tls(entry->listener, &settings.net);
     listener_settings_free(&settings);
@@ -383,11 +431,29 @@ static char *reload_entry(struct entry *entry)
     char *error = derive_settings(entry, entry->listeners->context.configuration, &settings);
     if (error)
         return error;
+    fit_settings(entry, &settings);
     listener_settings_free(&entry->settings);
     entry->settings = settings;
     if (entry->q3master)
         q3master_port_reload(entry->q3master);
     return entry->listener ? listener_reload_tls(entry->listener) : NULL;
+}
+
+void listeners_fit(struct listeners *listeners)
+{
+    LIST_FOREACH (node, &listeners->entries) {
+        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_settings settings;
+        char *error = derive_settings(entry, listeners->context.configuration, &settings);
+        if (!error) {
+            fit_settings(entry, &settings);
+            entry->settings.websocket.ping_interval = settings.websocket.ping_interval;
+            entry->settings.net.keepalive = settings.net.keepalive;
+            entry->settings.net.keepalive_interval = settings.net.keepalive_interval;
+            listener_settings_free(&settings);
+        }
+        free(error);
+    }
 }
 
 char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)

@@ -63,6 +63,8 @@ char *listeners_check(const struct listeners *listeners, const struct configurat
 /* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
  * one of them (the caller frees): that listener goes on with what it had. */
 char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));
+/* What all front-ends share has changed: what follows from it is set anew. */
+void listeners_fit(struct listeners *listeners);
 /* "tracker=127.0.0.1:6789,web=127.0.0.1:8080,sync=127.0.0.1:13372", with the real ports. */
 void listeners_describe(const struct listeners *listeners, struct writer *to);
 

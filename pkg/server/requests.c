@@ -81,6 +81,13 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
     return false;
 }
 
+static void on_adopted(void *arg)
+{
+    struct server *server = arg;
+    if (server->listeners)
+        listeners_fit(server->listeners);
+}
+
 static bool is_given(void *arg, const char *key)
 {
     struct server *server = arg;
@@ -88,6 +95,7 @@ static bool is_given(void *arg, const char *key)
 }
 
 const struct map_callbacks server_map_callbacks = {.fatal = on_fatal,
+                                                   .adopted = on_adopted,
                                                    .is_given = is_given,
                                                    .serving = server_serving,
                                                    .describe = describe,

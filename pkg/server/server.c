@@ -343,9 +343,10 @@ char *server_read_configuration(struct configuration *configuration, const struc
     char *error = configuration_load(configuration, cmdline);
     if (error)
         return error;
-    const char *why = map_settings_check(&configuration->map);
-    if (!why)
-        why = admin_settings_check(&configuration->admin);
+    error = combinations_check(configuration);
+    if (error)
+        return error;
+    const char *why = admin_settings_check(&configuration->admin);
     if (why)
         return mem_strdup(why);
     error = check_tokens(&configuration->auth);

@@ -16,6 +16,7 @@
 #include "protocol/bans.h"
 #include "redis/embedded.h"
 #include "server/alone.h"
+#include "server/combinations.h"
 #include "server/configuration.h"
 #include "server/cut_off.h"
 #include "server/listeners.h"

@@ -4,6 +4,9 @@ import time
 
 from harness import Versioned, scaled
 from harness.faults import SWEEP, TELL, Watcher, check_told_once, key, start, wait_know
+from harness.sync import Sync
+from harness.waiting import readable
+from harness.websocket import PING, PONG, over_websocket
 
 TTL = 4
 # On the first nobody is asked whether he is still there; on the second everybody is, each second.
@@ -60,4 +63,46 @@ def test_who_is_heard_stays(t):
         time.sleep(0.2)
     assert min(least.values()) > 0, f"a TTL ran out: {least}"
     check_told_once(found, [], 0.5)
+    t.fsck(redis)
+
+
+def check_keys_stay(redis, clients, seconds):
+    """clients: entry's id to what reads, and so answers pings. Their keys are there all the time, and are never opened anew."""
+    since = {id: redis("HGET", key("client", id), "since") for id in clients}
+    least = dict.fromkeys(clients, 1 << 30)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for id, read in clients.items():
+            read()
+            least[id] = min(least[id], pttl(redis, id))
+        time.sleep(0.02)
+    assert min(least.values()) > 0, f"a key ended: {least}"
+    assert {id: redis("HGET", key("client", id), "since") for id in clients} == since
+
+
+def test_who_only_answers_pings_keeps_its_key(t):
+    """Over WebSocket, with the ping interval that follows from client.ttl, also when that becomes shorter at run time."""
+    redis, (a, b) = start(t, 2, listen=("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0"), settings=SETTINGS)
+    watcher = t.connect(b, Watcher)
+    watcher.open(b"watcher")
+    web = t.connect(a, over_websocket(Versioned), kind="web")
+
+    def answer():
+        opened = web.socket.websocket
+        while opened.input or readable(opened, 0):
+            got = opened.read_frame()
+            if got.opcode == PING:
+                opened.send_frame(PONG, got.payload)
+    sync = Sync(b.address("sync"))
+    t.stack.callback(sync.drop)
+    sync.barrier()
+    clients = {web.open(b"silent"): answer, sync.token.encode(): sync.pump}
+    wait_know([watcher], list(clients))
+    # TCP's probes follow client.ttl, too.
+    check_keys_stay(redis, {**clients, watcher.id: watcher.drain}, 2.5 * TTL)
+    check_told_once([watcher], [], 0.5)
+    watcher.close()
+    t.ctl(redis, "shared", "set", "client.ttl=2s", "presence.hold=1s")
+    t.wait_until(lambda: max(pttl(redis, id) for id in clients) <= 2000, what="the shorter time is in force")
+    check_keys_stay(redis, clients, 6)
     t.fsck(redis)

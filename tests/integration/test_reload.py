@@ -119,7 +119,9 @@ def test_a_bad_file_of_a_listeners_option_changes_nothing(t):
 
 def test_settings_that_do_not_fit_one_another_change_nothing(t):
     frontend = t.frontend(t.redis(), config="")
-    for text, reason in (("[client]\nttl = 5s\ngrace = 5s\n", "client.grace"), ("[map]\nlease = 1s\n", "map.sweep")):
+    for text, reason in (("[client]\nttl = 5s\ngrace = 5s\n", "client.grace"), ("[map]\nlease = 1s\n", "map.sweep"),
+                         ("[ws]\nping_interval = 29s\n", "ws.ping_interval = 29s, client.ttl = 30s"),
+                         ("[redis]\nbackoff = 10s\n", "redis.backoff_max = 5s")):
         frontend.write_config("[log]\nlevel = debug\n" + text)
         since = frontend.process.log_position()
         frontend.reload()

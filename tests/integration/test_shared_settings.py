@@ -157,6 +157,7 @@ def test_what_cannot_be_is_refused_before_it_is_stored(t):
     t.frontend(redis)
     before = redis("HGETALL", KEY)
     for assignment, word in (("map.lease=banana", "duration"), ("map.lease=1s", "map.sweep"), ("client.grace=1h", "client.ttl"),
+                             ("presence.hold=31s", "presence.hold = 31s, client.ttl = 30s"), ("client.ttl=4s", "client.grace = 5s, client.ttl = 4s"),
                              ("map.lease=100ms", "map.lease"), ("map.partitions=4", "cannot be changed"),
                              ("map.reap=3", "not a shared setting"), ("map.leese=3s", "not a shared setting"), ("map.lease", "KEY=VALUE")):
         done = change(t, redis, assignment, check=False)

@@ -14,8 +14,21 @@ WRONG = [
     (["--set", "redis.prefix"], "KEY=VALUE"),
     (["--set", "redis.deadline=99h"], "from 10ms to 10m"),
     (["--set", "redis.password_file=/nonexistent/file"], "/nonexistent/file: No such file"),
-    (["--set", "client.grace=40s"], "client.grace must be less than client.ttl"),
-    (["--set", "map.lease=1s"], "map.sweep must be at most half of map.lease"),
+    (["--set", "client.grace=40s"], "client.grace must be less than client.ttl: client.grace = 40s, client.ttl = 30s"),
+    (["--set", "map.lease=1s"], "map.sweep must be at most half of map.lease: map.sweep = 1s, map.lease = 1s"),
+    (["--set", "presence.hold=40s"], "presence.hold must be at most client.ttl: presence.hold = 40s, client.ttl = 30s"),
+    (["--set", "ws.ping_interval=25s"], "client.ttl: ws.ping_interval = 25s, client.ttl = 30s"),
+    (["--set", "ws.ping_interval=20s", "--set", "client.ttl=20s"], "ws.ping_interval = 20s, client.ttl = 20s"),
+    (["--set", "ws.ping_interval=20s", "--set", "ws.timeout=20s"], "ws.ping_interval = 20s, ws.timeout = 20s"),
+    (["--listen", "sync=127.0.0.1:0,ping_interval=29s"], "sync=127.0.0.1:0,ping_interval=29s: ws.ping_interval must be"),
+    (["--listen", "web=127.0.0.1:0,ws.timeout=10s", "--set", "ws.ping_interval=10s"], "ws.ping_interval = 10s, ws.timeout = 10s"),
+    (["--set", "net.keepalive=30s"], "net.keepalive = 30s, client.ttl = 30s"),
+    (["--listen", "q3master=127.0.0.1:0", "--set", "q3master.ttl=2h"], "q3master.ttl = 2h, map.max_registration = 1h"),
+    (["--listen", "q3master=127.0.0.1:0,ttl=15m", "--set", "map.max_registration=1m"], "q3master.ttl = 15m, map.max_registration = 1m"),
+    (["--listen", "q3master=127.0.0.1:0", "--set", "q3master.ttl=2s", "--set", "q3master.probe_interval=1s"], "q3master.ttl"),
+    (["--set", "redis.backoff=10s"], "redis.backoff = 10s, redis.backoff_max = 5s"),
+    (["--set", "map.cut_off=peers", "--set", "node.advertise=192.0.2.1:8080", "--set", "client.grace=1s"],
+     "map.cut_off = peers needs a client.grace of at least 2933ms: client.grace = 1s, map.lease = 3s, map.sweep = 1s"),
     (["--config", "/nonexistent/file"], "/nonexistent/file: No such file"),
     (["--redis", "http://localhost"], "redis.url"),
     (["--listen", "tracker"], "an address is missing"),
@@ -45,6 +58,16 @@ def check_refused(t, arguments, said, **options):
 def test_the_command_line(t):
     for arguments, said in WRONG:
         check_refused(t, arguments, said)
+
+
+def test_what_can_hold_is_taken(t):
+    for arguments in (["map.hold=0s", "client.grace=1s", "presence.hold=1s", "q3master.ttl=4s", "q3master.probe_interval=300ms"],
+                      ["client.ttl=20s"], ["client.ttl=4s", "client.grace=1s"], ["ws.timeout=10s"], ["ws.ping_interval=0"],
+                      ["ws.timeout=0", "client.ttl=4s", "client.grace=1s", "ws.ping_interval=3s"], ["net.keepalive=0"],
+                      ["map.max_registration=1m"], ["client.ttl=30s", "presence.hold=30s"], ["map.cut_off=keep", "client.grace=0s"]):
+        words = [word for one in arguments for word in ("--set", one)]
+        done = t.run("trackerd", "--check", *words, "--listen", "q3master=127.0.0.1:0", "--listen", "web=127.0.0.1:0")
+        assert done.stdout.strip() == "configuration ok", (arguments, done)
 
 
 def test_the_environment(t):

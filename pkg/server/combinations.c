@@ -1,0 +1,237 @@
+/* combinations: see combinations.h. */
+#include "server/combinations.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/cut_off.h"
+
+/* Of client.ttl, and of ws.timeout: the most that passes until a client is asked, and what stands
+ * for it where nothing was given. */
+#define MOST(time)     ((time)*3 / 4)
+#define STANDARD(time) ((time)*2 / 3)
+/* Of client.ttl: when TCP begins to probe; two more probes have room in it. The kernel counts
+ * seconds. */
+#define PROBE_PART   3
+#define PROBE_MIN_MS 1000
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static char *refuse(const char *rule, struct config_part first, struct config_part second)
+{
+    const struct config_part parts[] = {first, second};
+
+    return config_refuse_parts(rule, parts, 2);
+}
+
+void combinations_derive(struct configuration *configuration)
+{
+    const struct map_settings *map = &configuration->map;
+
+    if (map->presence_hold > map->client_ttl &&
+        !config_is_given(configuration->config, "presence.hold")) {
+        char *text =
+            config_value_text(config_find_setting(&map_config, "client.ttl"), &configuration->map);
+
+        config_set_default(configuration->config, "presence.hold", text);
+        free(text);
+    }
+}
+
+/* Who is sent away must have time to return before others report it gone. */
+static char *check_cut_off_times(const struct map_settings *map)
+{
+    const int64_t needed = cut_off_least_grace_ms(map);
+    char *rule, *error;
+
+    if (map->cut_off != MAP_CUT_OFF_PEERS || map->client_grace >= needed) {
+        return NULL;
+    }
+    rule = mem_format("map.cut_off = peers needs a client.grace of at least %lldms",
+                      (long long)needed);
+    const struct config_part parts[] = {{&map_config, map, "client.grace"},
+                                        {&map_config, map, "map.lease"},
+                                        {&map_config, map, "map.sweep"}};
+    error = config_refuse_parts(rule, parts, 3);
+    free(rule);
+    return error;
+}
+
+char *combinations_check(const struct configuration *configuration)
+{
+    const struct redis_settings *redis = &configuration->redis;
+    char *error = map_settings_check(&configuration->map);
+
+    if (!error) {
+        error = check_cut_off_times(&configuration->map);
+    }
+    if (!error && redis->backoff > redis->backoff_max) {
+        error = refuse("redis.backoff must be at most redis.backoff_max",
+                       (struct config_part){&redis_config, redis, "redis.backoff"},
+                       (struct config_part){&redis_config, redis, "redis.backoff_max"});
+    }
+    return error;
+}
+
+/* A setting that the shared client.ttl does not leave room for; the value that is used instead. */
+static void log_shortened(const char *key, int64_t given, int64_t used, int64_t ttl)
+{
+    log_warn("setting_shortened", LOG_STRING("setting", key), LOG_INT("given_ms", given),
+             LOG_INT("in_force_ms", used), LOG_INT("client_ttl_ms", ttl));
+}
+
+static void fit_pings(const struct map_settings *map, bool in_force,
+                      const struct combinations_scope *scope, struct websocket_settings *settings)
+{
+    const bool given = scope->is_given(scope->arg, "ws.ping_interval");
+    const int64_t ttl = map->client_ttl, before = settings->ping_interval;
+
+    if (before == 0) {
+        return;
+    }
+    if (!given) {
+        settings->ping_interval = least(before, STANDARD(ttl));
+        if (settings->timeout > 0) {
+            settings->ping_interval = least(settings->ping_interval, STANDARD(settings->timeout));
+        }
+    } else if (in_force && before > MOST(ttl)) {
+        settings->ping_interval = STANDARD(ttl);
+        log_shortened("ws.ping_interval", before, settings->ping_interval, ttl);
+    }
+}
+
+/* One of the times after which TCP probes a client whose last probe was answered: the kernel waits
+ * for the longer of the two. */
+static void fit_probe(int64_t ttl, bool in_force, const struct combinations_scope *scope,
+                      const char *key, int64_t *value)
+{
+    const int64_t before = *value;
+    const int64_t wanted = ttl / PROBE_PART < PROBE_MIN_MS ? PROBE_MIN_MS : ttl / PROBE_PART;
+
+    if (!scope->is_given(scope->arg, key)) {
+        *value = least(before, wanted);
+    } else if (in_force && before > MOST(ttl) && before > wanted) {
+        *value = wanted;
+        log_shortened(key, before, wanted, ttl);
+    }
+}
+
+static void fit_probes(const struct map_settings *map, bool in_force,
+                       const struct combinations_scope *scope, struct net_settings *settings)
+{
+    if (settings->keepalive > 0) {
+        fit_probe(map->client_ttl, in_force, scope, "net.keepalive", &settings->keepalive);
+        fit_probe(map->client_ttl, in_force, scope, "net.keepalive_interval",
+                  &settings->keepalive_interval);
+    }
+}
+
+static void fit_registrations(const struct map_settings *map, bool in_force,
+                              const struct combinations_scope *scope,
+                              struct q3master_settings *settings)
+{
+    const int64_t before = settings->ttl;
+
+    if (before <= map->max_registration) {
+        return;
+    }
+    if (!scope->is_given(scope->arg, "q3master.ttl")) {
+        settings->ttl = map->max_registration;
+    } else if (in_force) { /* pkg/map shortens each registration */
+        log_warn("setting_shortened", LOG_STRING("setting", "q3master.ttl"),
+                 LOG_INT("given_ms", before), LOG_INT("in_force_ms", map->max_registration));
+    }
+}
+
+void combinations_fit_listener(const struct map_settings *map, bool in_force,
+                               const struct combinations_scope *scope,
+                               struct listener_settings *settings)
+{
+    if (scope->is_websocket) {
+        fit_pings(map, in_force, scope, &settings->websocket);
+    }
+    if (scope->is_tcp) {
+        fit_probes(map, in_force, scope, &settings->net);
+    }
+    if (scope->is_master) {
+        fit_registrations(map, in_force, scope, &settings->q3master);
+    }
+}
+
+static char *check_pings(const struct map_settings *map, const struct websocket_settings *settings)
+{
+    const struct config_part ping = {&websocket_config, settings, "ws.ping_interval"};
+
+    if (settings->ping_interval > MOST(map->client_ttl)) {
+        return refuse("ws.ping_interval must be at most three quarters of client.ttl", ping,
+                      (struct config_part){&map_config, map, "client.ttl"});
+    }
+    if (settings->timeout > 0 && settings->ping_interval > MOST(settings->timeout)) {
+        return refuse("ws.ping_interval must be at most three quarters of ws.timeout", ping,
+                      (struct config_part){&websocket_config, settings, "ws.timeout"});
+    }
+    return NULL;
+}
+
+static char *check_probe(const struct map_settings *map, const struct combinations_scope *scope,
+                         const struct net_settings *settings, const char *key, const char *rule)
+{
+    const struct config_setting *setting = config_find_setting(&net_config, key);
+    const char *at = (const char *)settings + setting->offset;
+
+    if (*(const int64_t *)(const void *)at <= MOST(map->client_ttl) ||
+        !scope->is_given(scope->arg, key)) {
+        return NULL;
+    }
+    return refuse(rule, (struct config_part){&net_config, settings, key},
+                  (struct config_part){&map_config, map, "client.ttl"});
+}
+
+static char *check_probes(const struct map_settings *map, const struct combinations_scope *scope,
+                          const struct net_settings *settings)
+{
+    char *error = NULL;
+
+    if (settings->keepalive > 0) {
+        error = check_probe(map, scope, settings, "net.keepalive",
+                            "net.keepalive must be at most three quarters of client.ttl");
+    }
+    if (!error && settings->keepalive > 0) {
+        error = check_probe(map, scope, settings, "net.keepalive_interval",
+                            "net.keepalive_interval must be at most three quarters of client.ttl");
+    }
+    return error;
+}
+
+static char *check_registrations(const struct map_settings *map,
+                                 const struct q3master_settings *settings)
+{
+    if (settings->ttl <= map->max_registration) {
+        return NULL;
+    }
+    return refuse("q3master.ttl must be at most map.max_registration",
+                  (struct config_part){&q3master_config, settings, "q3master.ttl"},
+                  (struct config_part){&map_config, map, "map.max_registration"});
+}
+
+char *combinations_check_listener(const struct map_settings *map,
+                                  const struct combinations_scope *scope,
+                                  const struct listener_settings *settings)
+{
+    char *error = NULL;
+
+    if (scope->is_websocket) {
+        error = check_pings(map, &settings->websocket);
+    }
+    if (!error && scope->is_tcp) {
+        error = check_probes(map, scope, &settings->net);
+    }
+    if (!error && scope->is_master) {
+        error = check_registrations(map, &settings->q3master);
+    }
+    return error;
+}
