@@ -59,11 +59,15 @@ static void begin_epoch(struct presence_part *part, struct bytes epoch,
     }
 }
 
-/* Where nothing is reaped yet, whoever was there may be about to be put back. */
+/* In a new epoch what is read may be older than what watchers know. While nothing is reaped yet, a
+ * user who was present may be about to be put back, and one who was offline may be listed from
+ * before. Whoever is put back or comes is published, so that the wait is for the others only. */
 static void take_status(struct map_presence *presence, enum map_status status, bool holding)
 {
     struct presence_part *part = presence->part;
-    if (status == MAP_OFFLINE && presence->status != MAP_OFFLINE && part->fresh && holding)
+    bool was_offline = presence->known && presence->status == MAP_OFFLINE;
+    bool contradicts = status == MAP_OFFLINE ? presence->status != MAP_OFFLINE : was_offline;
+    if (contradicts && part->fresh && holding)
         presence->unconfirmed = part->unconfirmed = true;
     else
         presence_found(presence, status);

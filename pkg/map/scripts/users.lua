@@ -1,5 +1,6 @@
 -- users: a part of apply, and of the scripts of fsck: how users are, which follows from their
--- devices. It takes from before it: call, prefix, channels, deadlines, head, epoch, now, hold, integer.
+-- devices. It takes from before it: call, prefix, channels, deadlines, head, epoch, now, hold, holding,
+-- integer.
 --
 -- user:<user> has a field for each device whose connection is there: its id -> online or busy. Of
 -- them follows .status: busy when one is, else online; and .seq, when it last changed. When the last
@@ -83,7 +84,8 @@ local function derive(n)
         if all[1] then call('DEL', n.key) end
     end
     if n.has_come or n.is_due then call('ZREM', deadlines, deadline) end
-    local is_told = status ~= status_before(n, stored)
+    -- During the hold what is stored may be older than what front-ends know: they wait for this.
+    local is_told = status ~= status_before(n, stored) or (holding and n.has_come)
     if is_told or device and not stored then
         local at = integer(next_seq())
         if device then call('HSET', n.key, '.status', status, '.seq', at) end

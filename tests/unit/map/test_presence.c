@@ -164,9 +164,13 @@ static void test_devices_and_entries_are_present(void **state)
     map_session_end(&two.session, false);
     WAIT_UNTIL(world, told(&friends, "1:1=online;"));
     client_connect(&entry, &world->fronts[0]);
-    assert_int_equal(client_update(world, &entry, "1:1", 1, "an entry of that name"), MAP_OK);
+    /* The name is the user's while the user is present. */
+    assert_int_equal(client_update(world, &entry, "1:1", 1, "an entry of that name"), MAP_TAKEN);
     map_session_end(&one.session, false);
     WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", KEY("user:1:1")), !world->reply_integer));
+    WAIT_UNTIL(world, told(&friends, "1:1=offline;"));
+    assert_int_equal(client_update(world, &entry, "1:1", 1, "an entry of that name"), MAP_OK);
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
     struct map_presence *both = friends.watches[0].presence;
     presence_read_again(both);
     WAIT_UNTIL(world, is_quiet(&friends));
@@ -301,6 +305,40 @@ static void test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended(void
     friends_destroy(&friends);
 }
 
+/* Redis is back with older data, in which users are listed who are known to be offline. */
+static void test_a_new_epoch_tells_nobody_present_who_was_offline(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[0];
+    struct friends friends;
+    struct client client;
+    front->map->running.hold = 20000;
+    friends_create(&friends, front);
+    struct map_presence *gone = watch(&friends, "1:1");
+    watch(&friends, "1:2");
+    WAIT_UNTIL(world, friends.calls == 2);
+    WAIT_UNTIL(world, is_listened_to(gone) && is_quiet(&friends));
+    writer_reset(&friends.told);
+    unsigned epochs = front->map->spaces[0].partitions[0].epochs;
+    WORLD_REDIS(world, "HSET", KEY("user:1:1"), "old0001", "online", ".status", "online");
+    WORLD_REDIS(world, "HSET", KEY("user:1:2"), "old0002", "online", ".status", "online");
+    WORLD_REDIS(world, "HSET", KEY("head"), "run", "another");
+    redis_link_reset(front->map->link, "a test");
+    WAIT_UNTIL(world, front->map->spaces[0].partitions[0].epochs > epochs);
+    WAIT_UNTIL(world, is_quiet(&friends));
+    assert_true(told(&friends, ""));
+    /* One of them logs in: that is no old data. */
+    client_connect(&client, front);
+    open_device(world, &client, "1:2");
+    WAIT_UNTIL(world, told(&friends, "1:2=online;"));
+    assert_int_equal(map_presence_status(gone), MAP_OFFLINE);
+    /* What Redis still has when the hold has ended counts. */
+    WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "1");
+    WAIT_UNTIL(world, told(&friends, "1:1=online;"));
+    map_session_end(&client.session, false);
+    friends_destroy(&friends);
+}
+
 /* More names than one read takes; and unwatched ones are forgotten, also while they are read. */
 static void test_many_names_are_read_in_portions(void **state)
 {
@@ -367,6 +405,7 @@ int main(void)
         TEST(test_the_turn_finds_what_no_message_told),
         TEST(test_a_lost_link_for_commands_is_made_up_for),
         TEST(test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended),
+        TEST(test_a_new_epoch_tells_nobody_present_who_was_offline),
         TEST(test_many_names_are_read_in_portions),
         TEST(test_a_name_watched_again_is_still_known),
     };
