@@ -122,7 +122,7 @@ struct entry_format {
 void entries_write(struct json_writer *json, const struct map_entry *entry,
                    const struct entry_format *format);
 /* A search for a text in ids, states and other fields that are shown, whatever the case of letters
- * (codec/fold.h). Between begin and end it owns memory. */
+ * (admin/fold.h). Between begin and end it owns memory. */
 struct entry_search {
     struct writer wanted;
     struct writer scratch;

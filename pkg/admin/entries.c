@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
+#include "admin/fold.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "codec/entry.h"
-#include "codec/fold.h"
 #include "codec/sync.h"
 
 static bool take_prefix(struct bytes *text, const char *prefix)

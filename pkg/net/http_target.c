@@ -22,10 +22,22 @@ static bool is_registered_name(struct bytes name)
     return http_is_encoded(name);
 }
 
+/* Also with a zone behind '%', as front-ends may advertise a link-local address. */
 static bool is_ipv6(struct bytes text)
 {
     char copy[INET6_ADDRSTRLEN];
     struct in6_addr address;
+    const uint8_t *zone = text.len > 0 ? memchr(text.data, '%', text.len) : NULL;
+    if (zone != NULL) {
+        struct bytes name = {zone + 1, text.len - (size_t)(zone + 1 - text.data)};
+        text.len = (size_t)(zone - text.data);
+        for (size_t i = 0; i < name.len; i++) {
+            if (!is_unreserved(name.data[i]))
+                return false;
+        }
+        if (name.len == 0)
+            return false;
+    }
     if (text.len >= sizeof copy || memchr(text.data, 0, text.len) != NULL)
         return false;
     memcpy(copy, text.data, text.len);

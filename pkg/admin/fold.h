@@ -4,8 +4,8 @@
  * normalized: accents that are characters of their own stay so. Bytes that are not UTF-8 stand for
  * themselves.
  */
-#ifndef CODEC_FOLD_H
-#define CODEC_FOLD_H
+#ifndef ADMIN_FOLD_H
+#define ADMIN_FOLD_H
 
 #include <stdbool.h>
 

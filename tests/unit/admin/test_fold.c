@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "codec/fold.h"
+#include "admin/fold.h"
 
 static void expect_folded(struct bytes text, struct bytes folded)
 {

@@ -1,5 +1,5 @@
 /* fold: ASCII here, all else by libutf8proc, one character at a time. */
-#include "codec/fold.h"
+#include "admin/fold.h"
 
 #include <string.h>
 
