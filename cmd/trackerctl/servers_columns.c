@@ -93,8 +93,8 @@ static void write_address(const struct servers_row *row, struct writer *to)
 }
 
 const struct servers_column servers_columns[] = {
-    {"PING", 4, 5, true, 0, SERVERS_SHOWN_ALWAYS, write_ping},
-    {"PLAYERS", 7, 9, true, 0, SERVERS_SHOWN_ALWAYS, write_players},
+    {"PING", 4, 5, true, 0, SERVERS_SHOWN_UNLESS_EMPTY, write_ping},
+    {"PLAYERS", 7, 9, true, 0, SERVERS_SHOWN_UNLESS_EMPTY, write_players},
     {"SPEED", 6, 8, false, 2, SERVERS_SHOWN_UNLESS_EMPTY, write_speed},
     {"SIZE", 6, 8, false, 3, SERVERS_SHOWN_UNLESS_EMPTY, write_size},
     {"ERASE", 5, 5, false, 4, SERVERS_SHOWN_UNLESS_EMPTY, write_erase},

@@ -46,6 +46,8 @@ struct screen {
     wchar_t filter[FILTER_MAX + 1];
     size_t filter_len;
     const char *note; /* what the last key could not do */
+    bool searching;   /* after `/`: all that is typed is searched for */
+    bool help;        /* shown instead of the list */
     bool play;        /* Enter was hit */
     bool quit;
 };
@@ -86,7 +88,7 @@ static int natural_width(const struct servers_column *column, struct servers_row
         writer_reset(&cell);
         column->write(rows[i], &cell);
         int here = servers_text_width(writer_bytes_written(&cell));
-        *empty &= here == 0;
+        *empty &= here == 0 || bytes_equal(writer_bytes_written(&cell), BYTES_LITERAL("-"));
         if (here > width)
             width = here;
     }
@@ -223,10 +225,14 @@ static void draw_bottom(const struct screen *screen)
     struct writer text = {0};
     if (screen->note) {
         writer_string(&text, screen->note);
+    } else if (screen->help) {
+        writer_string(&text, "any key goes back to the list");
+    } else if (screen->searching) {
+        writer_format(&text, "/%ls_  Enter keeps, Esc forgets", screen->filter);
     } else if (screen->filter_len > 0) {
         writer_format(&text, "filter: %ls_", screen->filter);
     } else {
-        writer_string(&text, "type to filter  ");
+        writer_string(&text, "? help  / search  ");
         writer_string(&text, screen->exec ? "Enter plays  " : "");
         writer_string(&text, "F5 pings again  Esc leaves");
     }
@@ -234,24 +240,28 @@ static void draw_bottom(const struct screen *screen)
     writer_free(&text);
 }
 
-static void draw(void *arg)
+static void draw_help(void)
 {
-    struct screen *screen = arg;
+    static const char *const lines[] = {
+        "Up, Down, PgUp, PgDn, Home, End   select a server",
+        "/                                 search: what is typed, in any column; Enter keeps it",
+        "any letter or digit               the same, at once",
+        "Backspace, Esc                    take the search back, by one character, whole",
+        "Enter                             play on the selected server (--exec)",
+        "F5, Ctrl-R                        measure all pings again",
+        "Esc, Ctrl-C                       leave",
+        "?                                 this help",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        put_cell(HEADER_LINES + (int)i, 2, COLS - 2, false, bytes_from_string(lines[i]));
+}
+
+static void draw_list(const struct screen *screen, struct servers_row *const *rows, size_t count)
+{
     struct layout layout;
-    size_t count, lines = page();
-    struct servers_row *const *rows = servers_rows(screen->servers, &count);
-    loop_timer_stop(screen->draw);
-    find_place(screen, rows, count);
-    if (screen->place < screen->top)
-        screen->top = screen->place;
-    if (screen->place >= screen->top + lines)
-        screen->top = screen->place - lines + 1;
-    if (screen->top + lines > count)
-        screen->top = count > lines ? count - lines : 0;
-    erase();
-    lay_out(&layout, rows, count, COLS);
-    draw_title(screen, count);
     int column = 0;
+    size_t lines = page();
+    lay_out(&layout, rows, count, COLS);
     attron(A_UNDERLINE);
     mvhline(1, 0, ' ', COLS);
     for (size_t i = 0; i < layout.count; i++) {
@@ -268,6 +278,27 @@ static void draw(void *arg)
                  screen->filter_len ? BYTES_LITERAL("no server is like this")
                                     : BYTES_LITERAL("no server is listed; one that comes is shown "
                                                     "here at once"));
+}
+
+static void draw(void *arg)
+{
+    struct screen *screen = arg;
+    size_t count, lines = page();
+    struct servers_row *const *rows = servers_rows(screen->servers, &count);
+    loop_timer_stop(screen->draw);
+    find_place(screen, rows, count);
+    if (screen->place < screen->top)
+        screen->top = screen->place;
+    if (screen->place >= screen->top + lines)
+        screen->top = screen->place - lines + 1;
+    if (screen->top + lines > count)
+        screen->top = count > lines ? count - lines : 0;
+    erase();
+    draw_title(screen, count);
+    if (screen->help)
+        draw_help();
+    else
+        draw_list(screen, rows, count);
     draw_bottom(screen);
     refresh();
 }
@@ -307,14 +338,17 @@ static void erase_one(struct screen *screen)
 /* Escape takes the filter back first. */
 static void escape(struct screen *screen)
 {
-    screen->quit = screen->filter_len == 0;
+    screen->quit = screen->filter_len == 0 && !screen->searching;
+    screen->searching = false;
     screen->filter_len = 0;
     apply_filter(screen);
 }
 
 static void enter(struct screen *screen)
 {
-    if (screen->exec)
+    if (screen->searching)
+        screen->searching = false;
+    else if (screen->exec)
         screen->play = true;
     else
         screen->note = "start with --exec 'game +connect %a' to play from here";
@@ -368,6 +402,10 @@ static void take_character(struct screen *screen, wint_t key)
         servers_ping_all(screen->servers);
     else if (key == CONTROL('c'))
         screen->quit = true;
+    else if (key == '?' && !screen->searching)
+        screen->help = true;
+    else if (key == '/' && !screen->searching)
+        screen->searching = true;
     else if (key >= ' ')
         type(screen, (wchar_t)key);
 }
@@ -379,7 +417,9 @@ static void on_keys(void *arg, unsigned ready)
     int kind;
     while ((kind = get_wch(&key)) != ERR) {
         screen->note = NULL;
-        if (kind == KEY_CODE_YES)
+        if (screen->help && key != CONTROL('c') && key != KEY_RESIZE)
+            screen->help = false;
+        else if (kind == KEY_CODE_YES)
             take_function_key(screen, key);
         else
             take_character(screen, key);

@@ -135,6 +135,49 @@ def test_what_is_typed_filters(t):
     assert terminal.wait_for_end() == 0
 
 
+def test_help_and_search(t):
+    frontend = front_end(t)
+    servers = Answering(t, frontend)
+    for name in ("Alpha", "who?", "a/b"):
+        servers.add(description=f"name-{name}")
+    terminal = screen(t, frontend)
+    lines = terminal.wait_for(lambda lines: title(lines, "3 servers") and "name-Alpha" in "\n".join(lines))
+    assert "? help  / search" in "\n".join(lines)
+    terminal.type("?")
+    lines = terminal.wait_for(lambda lines: any("measure all pings again" in line for line in lines))
+    assert "name-Alpha" not in "\n".join(lines) and "any key goes back" in "\n".join(lines)
+    terminal.type("x")  # which closes the help, and is not typed
+    terminal.wait_for(lambda lines: title(lines, "3 servers ") and "name-Alpha" in "\n".join(lines))
+    terminal.type("/?")
+    lines = terminal.wait_for(lambda lines: title(lines, "3 servers, 1 shown"))
+    assert "name-who?" in "\n".join(lines) and "/?_" in "\n".join(lines), lines
+    terminal.press("BSpace")
+    terminal.type("/")
+    lines = terminal.wait_for(lambda lines: title(lines, "3 servers, 1 shown") and "name-a/b" in "\n".join(lines))
+    terminal.press("Enter")  # keeps it
+    terminal.wait_for(lambda lines: "filter: /" in "\n".join(lines) and title(lines, "3 servers, 1 shown"))
+    terminal.press("Escape")
+    terminal.wait_for(lambda lines: title(lines, "3 servers "))
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_empty_columns_give_their_room_to_the_name(t):
+    frontend = front_end(t)
+    name = "name-" + "n" * 45
+    for _ in range(2):
+        game = t.connect(frontend, Game, kind="lobby-servers")
+        game.login()
+        game.say(type="infos", description=name)
+    terminal = screen(t, frontend, width=80)
+    # Nobody answers pings, so that there is none to show either.
+    lines = terminal.wait_for(lambda lines: title(lines, "2 servers") and name in lines[2] and "PING" not in lines[1])
+    assert lines[1].split() == ["DESCRIPTION", "ADDRESS"], lines[1]
+    game.infos(description="name-short", players=5)
+    lines = terminal.wait_for(lambda lines: "PLAYERS" in lines[1])
+    assert "SPEED" in lines[1] and "SIZE" in lines[1], lines[1]
+
+
 def test_enter_plays_and_comes_back(t):
     frontend = front_end(t)
     servers = Answering(t, frontend)
