@@ -121,6 +121,11 @@ def test_a_slash_at_the_end_means_nothing(t):
         if path != "/metrics":
             assert one[2] == other[2], path
     assert frontend.http("/api/v1/shard/?id=x")[2] == frontend.http("/api/v1/shard?id=x")[2]
+    upgrade = b" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
+              b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    for path, status in ((b"/tracker", 101), (b"/tracker/", 101), (b"/sync/main", 101), (b"/sync/main/", 101), (b"/sync/main%2F", 404),
+                         (b"/sync/?mode=%", 400)):
+        assert answer(t, frontend, b"GET " + path + upgrade)[0] == status, path
     # One that is encoded belongs to an id.
     assert json.loads(frontend.http("/api/v1/shard?id=x/")[2])["id"] == "x/"
     assert frontend.http(f"/api/v1/clients/{name}%2F")[0] == 404
