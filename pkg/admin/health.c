@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "map/needs.h"
 #include "metrics/metrics.h"
 
 #define TEXT "text/plain; charset=utf-8"
@@ -48,6 +49,20 @@ static bool is_asked(struct http_request *request, const char *key)
     return http_request_query(request, key).data != NULL;
 }
 
+/* What Redis has withheld since it was ready is named, and leaves it so. */
+static void respond_ready(const struct health *health, struct http_request *request)
+{
+    struct writer text = {0};
+    writer_string(&text, "ready\n");
+    for (unsigned i = 0; i < MAP_NEED_COUNT; i++) {
+        const char *why = map_need_withheld(health->map, i);
+        if (why)
+            writer_format(&text, "unavailable: %s (%s)\n", map_need_name(i), why);
+    }
+    http_respond(request, 200, TEXT, "Cache-Control: no-store\r\n", writer_bytes_written(&text));
+    writer_free(&text);
+}
+
 static void on_readyz(void *arg, struct http_request *request)
 {
     struct health *health = arg;
@@ -55,7 +70,7 @@ static void on_readyz(void *arg, struct http_request *request)
     char text[160];
     if (health_is_ready(health, &why)) {
         health->local = false; /* whatever is lost from now on, it has started */
-        respond_text(request, 200, "ready\n");
+        respond_ready(health, request);
         return;
     }
     if (is_asked(request, "local") && !health->local && !health->draining && !health->cut_off) {

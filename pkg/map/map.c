@@ -130,6 +130,7 @@ static void on_up(void *arg, const char *run_id)
     map->checked = false;
     metrics_set(METRIC_REDIS_UP, 1);
     check_counts(map);
+    needs_link_up(map->needs);
 }
 
 static void on_down(void *arg)
@@ -259,6 +260,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->link = redis_store_commands(map->store);
     map->subscriber = redis_store_events(map->store);
     map->shared = shared_create(map);
+    map->needs = needs_create(map);
     map->channels = channels_create(map);
     map->waits = waits_create(map);
     map->relays = relays_create(map);
@@ -295,6 +297,7 @@ void map_destroy(struct map **map_pointer)
     relays_destroy(&map->relays);
     waits_destroy(&map->waits);
     channels_destroy(&map->channels);
+    needs_destroy(&map->needs);
     shared_destroy(&map->shared);
     loop_timer_destroy(&map->deadline_timer);
     loop_timer_destroy(&map->tick_timer);
@@ -391,6 +394,9 @@ static const char *unready(const struct map *map)
                 return "Redis has not answered yet";
         }
     }
+    why = needs_why_not(map->needs);
+    if (why)
+        return why;
     if (!node_nonce_is_fresh(map->node_channel))
         return "events of Redis do not arrive";
     return NULL;
@@ -406,7 +412,7 @@ bool map_is_ready(const struct map *map, const char **why)
 
 void map_check_serving(struct map *map)
 {
-    if (map->served)
+    if (map->served || !needs_are_met(map->needs))
         return;
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {

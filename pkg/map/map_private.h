@@ -266,6 +266,7 @@ struct map {
     size_t space_count;
     struct map_space *spaces;
     struct node *node_channel;
+    struct needs *needs;
     struct channels *channels;
     struct waits *waits;
     struct relays *relays;
@@ -295,6 +296,15 @@ void partition_failed(struct partition *partition, enum redis_status status,
                       const struct redis_reply *reply);
 struct partition *partition_of(const struct map_space *space, struct bytes id);
 void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
+
+/* needs.c */
+struct needs *needs_create(struct map *map);
+void needs_destroy(struct needs **needs);
+void needs_link_up(struct needs *needs);
+/* All were granted at one time. */
+bool needs_are_met(const struct needs *needs);
+/* NULL when they are met; else valid until the next call. */
+const char *needs_why_not(struct needs *needs);
 
 /* contact.c: a sweep or hello is being sent; the last one sent was answered as it should be. */
 void contact_asked(struct partition *partition);

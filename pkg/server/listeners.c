@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "map/needs.h"
 #include "protocol/bans.h"
 #include "server/combinations.h"
 #include "server/listeners_private.h"
@@ -272,6 +273,23 @@ char *listeners_add_configured(struct listeners *listeners)
     if (!error && list_is_empty(&listeners->entries))
         error = add_words(listeners, standard_listeners);
     return error;
+}
+
+void listeners_declare_needs(const struct listeners *listeners)
+{
+    struct map *map = listeners->context.map;
+
+    map_need(map, MAP_NEED_BANS);
+    LIST_FOREACH (node, &listeners->entries) {
+        const struct entry *entry = list_entry(node, struct entry, link);
+        if (entry->kind->invites)
+            map_need(map, MAP_NEED_INVITATIONS);
+        if (entry->kind->is_udp) {
+            map_need(map, MAP_NEED_REGISTRATIONS);
+            if (*listeners->context.configuration->q3master.secret == '\0')
+                map_need(map, MAP_NEED_SECRET);
+        }
+    }
 }
 
 bool listeners_need_lobby(const struct listeners *listeners)

@@ -42,6 +42,8 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     __attribute__((warn_unused_result));
 /* Those of the setting `listen`, else the standard ones. */
 char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
+/* Says to the map what they need of Redis beside it. */
+void listeners_declare_needs(const struct listeners *listeners);
 /* Whether one of them needs the lobby's space. */
 bool listeners_need_lobby(const struct listeners *listeners);
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));

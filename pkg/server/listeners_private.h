@@ -17,6 +17,7 @@ struct kind {
     bool for_operators; /* goes on while the front-end drains */
     bool has_space;
     bool in_lobby; /* its space is the lobby's unless said otherwise */
+    bool invites;  /* turntable is spoken there */
     bool is_udp;   /* it has no connections: bind opens it instead of net */
     /* Whose settings may be options, before net's: the first that has one of the name. Of udp:
      * without net's. */

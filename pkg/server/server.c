@@ -215,7 +215,10 @@ static char *start(struct server *server, struct configuration *configuration, b
         return error;
     config_show_in_force(configuration->config, &configuration->map, map_settings_of(server->map));
     add_listeners(server, configuration);
-    return listeners_add_configured(server->listeners);
+    error = listeners_add_configured(server->listeners);
+    if (!error)
+        listeners_declare_needs(server->listeners);
+    return error;
 }
 
 static void stop(struct server *server)

@@ -92,8 +92,12 @@ class Context:
     def redis(self, **options):
         redis = Redis(self.directory("redis"), **options)
 
-        def at_end(*_):
-            redis.process.kill()
+        def at_end(kind, *_):
+            try:
+                if kind is None:
+                    redis.check_acl_log()
+            finally:
+                redis.process.kill()
         self.stack.push(at_end)
         return redis
 

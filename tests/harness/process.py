@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 
+from . import acl
 from .waiting import scaled, wait_until
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +47,7 @@ def run(arguments, timeout=20, input=None, environment=None, check=True):
     text."""
     done = subprocess.run(arguments, input=input, stdin=subprocess.DEVNULL if input is None else None,
                           capture_output=True, text=True, errors="backslashreplace",
-                          timeout=scaled(timeout), env=clean_environment(environment),
+                          timeout=scaled(timeout), env=clean_environment({**acl.credentials(arguments), **(environment or {})}),
                           preexec_fn=_die_with_parent, check=False)
     assert not _SANITIZER.search(done.stderr), done.stderr
     if check:
@@ -64,7 +65,8 @@ class Process:
         self.frozen = False
         with open(log_path, "ab") as log:
             self.child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          env=clean_environment(environment), cwd=cwd,
+                                          env=clean_environment({**acl.credentials(arguments), **(environment or {})}),
+                                          cwd=cwd,
                                           preexec_fn=_die_with_parent)
         self.pid = self.child.pid
 

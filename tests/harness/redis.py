@@ -3,6 +3,7 @@ import os
 import shutil
 import socket
 
+from . import acl
 from .process import Process
 from .resp import Connection, RedisError, Subscriber
 from .waiting import wait_until
@@ -51,7 +52,8 @@ class Redis:
         for _ in range(10):
             if self.tcp and not self.port:
                 self.port = free_port(self.host)
-            arguments = ["redis-server", "--port", str(self.port), "--bind", self.host,
+            conf = [acl.write_conf(self.directory)] if acl.ENABLED else []
+            arguments = ["redis-server", *conf, "--port", str(self.port), "--bind", self.host,
                          "--unixsocket", self.socket, "--dir", self.directory]
             for key, value in self.options.items():
                 arguments += ["--" + key, *([value] if value == "" else str(value).split(" "))]
@@ -109,6 +111,14 @@ class Redis:
     def info(self, section="everything"):
         return self._connected().info(section)
 
+    def check_acl_log(self):
+        """Under TRACKER_TEST_ACL: nobody was refused what it needs."""
+        if acl.ENABLED and self.process.running() and not self.process.frozen:
+            connection = self.connect()
+            refused = acl.denied(connection("ACL", "LOG", "128"))
+            connection.close()
+            assert not refused, f"ACL LOG: {refused}"
+
     def _drop(self):
         if self._connection is not None:
             self._connection.close()
@@ -134,6 +144,7 @@ class Redis:
 
     def restart(self, rdb=None, **options):
         """Kills it if it runs and starts it again: empty, or with what save() wrote under rdb."""
+        self.check_acl_log()
         self.kill()
         dump = os.path.join(self.directory, "dump.rdb")
         if rdb is None:

@@ -1,0 +1,143 @@
+"""What Redis must permit: the documented users have just what the programs use; and what becomes of a feature
+whose commands are refused, at the start and later."""
+import glob
+import re
+
+from harness import acl
+from harness.q3master import GameServer
+from harness.turntable import Turntable
+
+PASSWORD = "secret"
+MASTERS = ("q3master=127.0.0.1:0", "web=127.0.0.1:0")
+# Of the sources' capital words, those that are no commands: options, and replies.
+NO_COMMANDS = {"ADDRESS", "BUSY", "COUNT", "ERR", "LIMIT", "LOADING", "MASTERDOWN", "MATCH", "MISCONF", "NOAUTH", "NOPERM",
+               "NOSCRIPT", "OOM", "READONLY", "WITHSCORES", "WRONGPASS", "WRONGTYPE"}
+
+
+def user(redis, name="tracker", without=()):
+    """Makes the documented user, without some of its rights; the URL with it."""
+    rights = [word for word in acl.documented()[name] if word not in without]
+    redis("ACL", "SETUSER", name, "reset", "on", ">" + PASSWORD, *rights)
+    return redis.url.replace("unix:", f"unix://{name}:{PASSWORD}@")
+
+
+def used_by(t, *patterns):
+    """The commands that these sources give to Redis."""
+    found = set()
+    for pattern in patterns:
+        for path in glob.glob(t.path(pattern)):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            if path.endswith(".lua"):
+                found.update(re.findall(r"p?call\('([A-Z]+)'", text))
+                found.update(re.findall(r"\{'([A-Z]+)', prefix", text))
+            else:
+                found.update(re.findall(r'(?:BYTES_LITERAL\(|, |\{|\{\{)"([A-Z]{3,})"', text))
+    return found
+
+
+def granted(rights):
+    return {word[1:].split("|")[0].upper() for word in rights if word.startswith("+")}
+
+
+def test_the_document_and_the_file_give_the_same_rights(t):
+    with open(t.path("docs/operations.md"), encoding="utf-8") as file:
+        text = file.read()
+    documented = re.search(r"```\nACL SETUSER tracker on >PASSWORD (.*?)```", text, re.S)[1].split()
+    more = re.search(r"`trackerctl` needs `([^`]*)` more", text)[1].split()
+    users = acl.documented()
+    assert users == {"tracker": documented, "trackerctl": documented + more}
+    redis = t.redis()
+    for name in users:
+        user(redis, name)
+
+
+def test_the_documented_rights_are_those_that_are_used(t):
+    """Each command of a script is granted; and what is granted is used."""
+    scripts = [path for path in glob.glob(t.path("pkg/map/scripts/*.lua"))]
+    operators = [path for path in scripts if re.search(r"repair|recount|shared_set", path)]
+    front_ends = used_by(t, *[path for path in scripts if path not in operators])
+    rights = acl.documented()
+    assert len(front_ends) > 10 and front_ends <= granted(rights["tracker"]), front_ends - granted(rights["tracker"])
+    both = front_ends | used_by(t, *operators)
+    assert both <= granted(rights["trackerctl"]), both - granted(rights["trackerctl"])
+    sources = used_by(t, "pkg/map/*.c", "pkg/redis/*.c", "cmd/trackerctl/*.c") - NO_COMMANDS
+    unused = granted(rights["trackerctl"]) - both - sources
+    assert not unused, unused
+
+
+def start_masters(t, redis, url, count=2):
+    settings = {"q3master.allow_loopback": "true", "map.hold": "0s"}
+    return [t.frontend(url, node=chr(97 + index), listen=MASTERS, settings=settings) for index in range(count)]
+
+
+def test_two_masters_share_their_secret(t):
+    """One asks, and the other one takes the answer."""
+    redis = t.redis()
+    a, b = start_masters(t, redis, user(redis))
+    game = GameServer(a.address("q3master"))
+    game.heartbeat()
+    challenge, _ = game.challenge()
+    game.master = b.address("q3master")
+    info = {**game.INFO, "challenge": challenge.decode()}
+    game.send(b"infoResponse\n" + b"".join(f"\\{key}\\{value}".encode() for key, value in info.items()))
+    b.wait_for_metric("tracker_q3master_registered_total", 1)
+    game.close()
+    assert acl.USERS["trackerd"][0] == "tracker" and not acl.denied(redis("ACL", "LOG"))
+
+
+def test_a_feature_refused_at_the_start_keeps_it_from_becoming_ready(t):
+    for feature, right, listen in (("secret", "+set", MASTERS), ("invitations", "+rpush", ("web=127.0.0.1:0",)),
+                                   ("invitations", "+lrem", ("turntable=127.0.0.1:0", "web=127.0.0.1:0"))):
+        redis = t.redis()
+        frontend = t.frontend(user(redis, without=(right,)), listen=listen, wait=False)
+        frontend.process.wait_for_log(f"level=warn msg=feature_unavailable .*feature={feature} why=noperm")
+        line = frontend.process.wait_for_log("msg=waiting_for_redis", 20)
+        assert f"feature {feature} is refused by Redis: noperm" in line, line
+        assert frontend.running() and not frontend.log_lines("msg=ready")
+        user(redis)
+        frontend.wait_ready()
+        assert frontend.log_lines(f"msg=feature_available .*feature={feature}")
+        t.wait_until(lambda: frontend.http("/readyz")[2] == b"ready\n", 10)
+
+
+def test_what_no_listener_needs_is_not_asked_for(t):
+    redis = t.redis()
+    without = user(redis, without=("+set", "+rpush"))
+    frontend = t.frontend(without, listen=("tracker=127.0.0.1:0", "sync=127.0.0.1:0"))
+    assert not frontend.log_lines("feature_unavailable")
+    settings = {"q3master.secret": "0123456789abcdef0123456789abcdef", "q3master.allow_loopback": "true"}
+    frontend = t.frontend(without, listen=("q3master=127.0.0.1:0",), settings=settings)
+    assert not frontend.log_lines("feature_unavailable")
+    assert not acl.denied(redis("ACL", "LOG"))
+
+
+def test_a_feature_refused_later_is_named_and_unavailable(t):
+    redis = t.redis()
+    frontend = t.frontend(user(redis), listen=("web=127.0.0.1:0",))
+    t.wait_until(lambda: frontend.http("/readyz")[2] == b"ready\n", 10)
+    for feature in ("secret", "bans", "invitations", "registrations"):
+        assert frontend.metric("tracker_feature_up", feature=feature) == 1
+    host = t.connect(frontend, Turntable, kind="web", user="1:1")
+    redis("ACL", "SETUSER", "tracker", "-rpush")
+    frontend.wait_for_metric("tracker_feature_up", lambda value: value == 0, 15, feature="invitations")
+    assert frontend.http("/readyz")[::2] == (200, b"ready\nunavailable: invitations (noperm)\n")
+    assert frontend.metric("tracker_ready") == 1 and frontend.metric("tracker_feature_up", feature="bans") == 1
+    host.join("room", invite=["1:2"])
+    host.refused("unavailable", "joingame")
+    redis("ACL", "SETUSER", "tracker", "+rpush")
+    frontend.wait_for_metric("tracker_feature_up", 1, 15, feature="invitations")
+    assert frontend.http("/readyz")[2] == b"ready\n"
+    host.join("room", invite=["1:2"])
+    host.sync()
+    guest = t.connect(frontend, Turntable, kind="web", user="1:2")
+    guest.sync()
+    assert [message["data"]["channel"] for _, message in guest.heard if message["command"] == "invite"] == ["room"]
+
+
+def test_nothing_is_left_of_what_is_tried(t):
+    redis = t.redis()
+    settings = {"q3master.allow_loopback": "true"}
+    t.frontend(redis, listen=MASTERS, settings=settings)
+    t.wait_until(lambda: not [key for key in redis.keys("*") if ".probe" in str(key)], 10, "they have gone")
+    assert redis("ZCARD", "tracker:{lobby/1/0}:registered") == 0
