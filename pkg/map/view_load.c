@@ -328,6 +328,10 @@ static bool take_floor(struct load *load, struct bytes text)
     if (!part->epoch_known || message.epoch != part->epoch)
         part_new_epoch(part, message.epoch);
     part->floor = message.revision;
+    /* The events that have come since the load began may be older: what they opened may be closed
+     * by then, and the event that says so is not applied any more. Only what comes from now on
+     * counts as seen. */
+    part->load_number++;
     if (part->revision < message.revision)
         part->revision = message.revision;
     return true;

@@ -25,13 +25,16 @@ def parse(message):
 
 
 def _fields(body):
+    """name -> value; None for one that is deleted."""
     fields = {}
     while body:
         line, _, body = body.partition(b"\n")
-        name_length, value_length = map(int, line.split(b" "))
-        name = body[:name_length]
-        fields[name] = body[name_length:name_length + value_length]
-        body = body[name_length + value_length:]
+        name_length, value_length = line.split(b" ")
+        name, body = body[:int(name_length)], body[int(name_length):]
+        if value_length == b"-":
+            fields[name] = None
+            continue
+        fields[name], body = body[:int(value_length)], body[int(value_length):]
     return fields
 
 

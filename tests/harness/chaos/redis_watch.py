@@ -4,6 +4,7 @@ as the clients have it, and that nothing is left when they are gone.
 import collections
 import zlib
 
+from ..events import parse
 from ..resp import RedisError
 
 
@@ -11,6 +12,8 @@ class RedisWatch:
     def __init__(self, run, partitions):
         self.run = run
         self.partitions = partitions
+        self.listener = None  # (Redis, its process, a subscriber)
+        self.events = collections.defaultdict(list)  # id -> what was told of it
         self.names = {}  # a front-end's id -> its letter
         self.since = {}  # id -> when it was opened
         self.unlisted = {}  # id -> since when its front-end's list has it not
@@ -39,10 +42,29 @@ class RedisWatch:
 
     # During the run.
 
+    def _listen(self, redis, now):
+        """What the map tells, for what is found."""
+        if self.listener is None or self.listener[:2] != (redis, redis.process):
+            if self.listener is not None:
+                self.listener[2].close()
+            channels = [b"tracker:{main/%d/%d}:events" % (self.partitions, part) for part in range(self.partitions)]
+            self.listener = (redis, redis.process, redis.subscribe(*channels))
+        for channel, message in self.listener[2].messages():
+            for event in parse(message):
+                fields = ",".join(f"{name.decode()}={(value or b'-')[:12].decode(errors='replace')}"
+                                  for name, value in event.fields.items() if name != b"address")
+                self.events[event.id.decode("latin-1")].append(
+                    f"{now:.2f} {channel[-9:-8].decode()}:{event.revision} {event.op} v{event.version.decode()} {fields}")
+
     def look(self, now):
         """Where everybody is. Not while Redis does not answer, or is not the one that is written to."""
         redis = self.run.world.readable_redis()
         if redis is None:
+            return
+        try:
+            self._listen(redis, now)
+        except OSError:
+            self.listener = None
             return
         subjects = [one for one in self.run.views.subjects.values() if one.is_present()]
         entries = [one for one in subjects if not one.name.startswith("@")]

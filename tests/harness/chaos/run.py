@@ -263,8 +263,8 @@ class Run:
             if client.wants_to_be_here:
                 client.leave(self.now(), "close" if client.index % 2 else "drop")
         self.until(lambda: self.watch.remains(self.world.redis()), self.bounds.ghost + self.bounds.own, "keys remain")
-        self.until(lambda: [f"{view} still shows {sorted(view.names)[:5]}" for view in self.views.open_views
-                            if view.names], self.bounds.appear, "ghost")
+        self.until(lambda: [f"{view} still shows {[(id, view.entries[id], self.watch.events[id][-6:]) for id in sorted(view.entries)[:4]]}"
+                            for view in self.views.open_views if view.names], self.bounds.appear, "ghost")
         for getter in self.getters:
             getter.leave(self.now(), "drop")
 

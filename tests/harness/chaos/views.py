@@ -263,7 +263,7 @@ class Views:
                     view.reported.add(name)
                     ids = view.names.get(name, ())
                     self.oracle.violate("unknown", name, f"{view} shows {name} since {since:.2f}, which no client has: "
-                                        f"{[view.entries[id] for id in ids]}")
+                                        f"{[(id, view.entries[id], self.run.watch.events[id][-8:]) for id in ids]}")
 
     # Judging absences, when it is known what became of the subject.
 

@@ -343,6 +343,39 @@ static void test_entries_whose_ttl_ended_are_kept(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* Events come later than the answers to commands: of an opening, but not of the close that the
+ * snapshot, which is newer, has too. */
+static void test_a_late_event_of_what_is_closed_brings_nothing_back(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client client;
+    observer_watch(world, &observer, &world->fronts[1]);
+    world->fronts[1].map->running.view_snapshot_interval = 0;
+    open_entries(world, &client, &observer, 20);
+    char *epoch = mem_format("%s", WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "epoch"));
+    uint64_t revision =
+        strtoull(WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "revision"), NULL, 10);
+    WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "9");
+    char *opened = mem_format("1 %s %llu 1\nopen 4 1 12\nlate05 3\nstateone", epoch,
+                              (unsigned long long)revision + 5);
+    char *closed =
+        mem_format("1 %s %llu 1\nclose 4 0 0\nlate", epoch, (unsigned long long)revision + 6);
+    int64_t snapshots = metrics_get(METRIC_SNAPSHOTS);
+    WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", opened);
+    WAIT_UNTIL(world, metrics_get(METRIC_SNAPSHOTS) > snapshots);
+    WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", closed);
+    client_update(world, &client, "e4", 9, "told");
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    assert_null(observer_state(&observer, "late"));
+    assert_int_equal(map_view_count(observer.view), 20);
+    free(epoch);
+    free(opened);
+    free(closed);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 static void test_nonsense_on_the_channel_harms_nothing(void **state)
 {
     struct world *world = *state;
@@ -484,6 +517,7 @@ int main(void)
         TEST(test_an_update_before_its_snapshot),
         TEST(test_silent_changes_are_told_to_who_asks),
         TEST(test_entries_whose_ttl_ended_are_kept),
+        TEST(test_a_late_event_of_what_is_closed_brings_nothing_back),
         TEST(test_nonsense_on_the_channel_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
