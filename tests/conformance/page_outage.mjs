@@ -98,6 +98,7 @@ const checks = {
     const page = await open(base, { path: "/?space=nowhere", expected: /404/ });
     await page.locator("#offers", { hasText: "There is no space nowhere. Spaces here: mainotherlobby" }).waitFor();
     await link(page, "refused");
+    equal(await page.locator("#banner").isVisible(), false, "it is said once");
     equal(await page.locator("#space option").allTextContents(), ["nowhere", "main", "other", "lobby"]);
     equal(await page.locator("#tab-servers").isVisible(), true, "the tab is there");
     await page.getByRole("button", { name: "other", exact: true }).click();

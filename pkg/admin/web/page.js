@@ -240,7 +240,7 @@ function drawBanner() {
   let text = "";
   if (["waiting", "connecting"].includes(map.state) && map.why)
     text = `No connection: ${map.why}. ${map.isKnown ? "What is shown is as it was; the" : "The"} page tries again.`;
-  else if (map.state === "refused")
+  else if (map.state === "refused" && byId("offers").hidden)
     text = `Not shown: ${map.why}.`;
   else if (last && !last.ready)
     text = `This front-end is not ready: ${last.why}.${last.redis || !map.isKnown ? "" : " What is shown is as it was."}`;
@@ -285,6 +285,7 @@ function takeUnknown({ space: name, spaces, lobby }) {
   byId("offers").replaceChildren(element("span", {}, "There is no space ", element("q", {}, name), ". Spaces here: "),
     ...spaces.map((one) => element("button", { click: () => chooseSpace(one) }, one)));
   takeLobby({ lobby });
+  drawBanner();
 }
 
 function chooseSpace(name) {
