@@ -40,6 +40,7 @@ const checks = {
     await until(async () => (await idsShown(page)).join() === "attic,gate,sensor");
     equal(await text(page, "#count"), "3");
     equal(await text(page, "#note-clients"), "3 tracker");
+    await page.locator('#feed li[data-kind="opened"] .id', { hasText: "attic" }).waitFor();
     // Paused, changes wait; then they come.
     await page.getByRole("button", { name: "Pause" }).click();
     await ask("close attic");
