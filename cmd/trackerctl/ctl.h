@@ -38,6 +38,7 @@ struct ctl {
     bool guessed;          /* nothing said where Redis is, and no embedded one was found */
     struct reader *reader; /* NULL until ctl_connect */
     const char *connect;   /* the front-end's address; NULL: the command's own */
+    bool redis_given;      /* by --redis */
     const char *exec;      /* servers: what plays; NULL: nothing */
     const char *ping;      /* servers: how pings are measured */
     bool plain;            /* servers: a table, once */

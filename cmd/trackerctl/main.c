@@ -123,7 +123,7 @@ static void print_help(void)
         "  --redis URL          where Redis is (TRACKER_REDIS_URL; else the one that a front-end\n"
         "                       of yours runs, or %s)\n"
         "  --connect ADDR:PORT  the front-end: for open, update and close (%s),\n"
-        "                       for servers its lobby (127.0.0.1:23470)\n"
+        "                       for servers its lobby (127.0.0.1:23470), or http://ADDR:PORT\n"
         "  --space NAME         the space (%s; nodes and fsck: all)\n"
         "  --prefix PREFIX      of all keys in Redis (tracker)\n"
         "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
@@ -192,6 +192,7 @@ static bool take_option(struct ctl *ctl, int code)
 {
     switch (code) {
     case OPTION_REDIS:
+        ctl->redis_given = true;
         return set(ctl, "redis.url", optarg);
     case OPTION_CONNECT:
         ctl->connect = optarg;
@@ -377,7 +378,10 @@ static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
         return CTL_USAGE;
     }
     const struct command *command = find_command(arguments[optind++]);
-    if (!command || !fits(ctl, command, count - optind) || !find_target(ctl))
+    if (!command || !fits(ctl, command, count - optind))
+        return CTL_USAGE;
+    /* Of a lobby and of the API no Redis is asked. */
+    if ((command->run != command_servers || ctl->redis_given) && !find_target(ctl))
         return CTL_USAGE;
     return command->run(ctl, count - optind, arguments + optind);
 }

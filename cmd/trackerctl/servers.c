@@ -12,6 +12,7 @@
 #include "servers.h"
 
 #define DEFAULT_CONNECT "127.0.0.1:23470"
+#define DEFAULT_SPACE   "lobby"
 
 /* What the model tells nobody waits for: the loop's turns are looked at after each. */
 static void on_changed(void *arg)
@@ -118,11 +119,15 @@ static void print_json(struct servers_row *const *rows, size_t count)
 static enum ctl_exit wait_for_list(struct ctl *ctl, struct servers *servers, const char *target)
 {
     uint64_t until = loop_now_ms(ctl->loop) + (uint64_t)ctl->timeout_ms;
-    while (!servers_are_whole(servers) && !ctl->stopped && loop_now_ms(ctl->loop) < until)
-        loop_turn(ctl->loop, 50);
+    do {
+        servers_poll(servers);
+        if (!servers_are_whole(servers))
+            loop_turn(ctl->loop, 50);
+    } while (!servers_are_whole(servers) && !ctl->stopped && loop_now_ms(ctl->loop) < until);
     if (servers_are_whole(servers))
         return CTL_OK;
-    ctl_complain("%s: %s", target, servers_problem(servers) ? servers_problem(servers) : "no list");
+    ctl_complain("%s: %s", target ? target : "Redis",
+                 servers_problem(servers) ? servers_problem(servers) : "no list");
     return servers_were_connected(servers) ? CTL_LATE : CTL_UNREACHABLE;
 }
 
@@ -154,10 +159,19 @@ static enum ctl_exit print_once(struct ctl *ctl, const char *target, enum pinger
 
 enum ctl_exit command_servers(struct ctl *ctl, int count, char **arguments)
 {
-    const char *target = ctl->connect ? ctl->connect : DEFAULT_CONNECT;
+    const char *target = ctl->connect ? ctl->connect : ctl->redis_given ? NULL : DEFAULT_CONNECT;
     enum pinger_method method;
+    struct reader_space space;
     if (!parse_method(ctl->ping, &method))
         return CTL_USAGE;
+    if (!target) {
+        enum ctl_exit result;
+        if (!ctl->space_given)
+            ctl->space = DEFAULT_SPACE;
+        result = ctl_connect_space(ctl, &space);
+        if (result != CTL_OK)
+            return result;
+    }
     if (ctl->json || ctl->plain || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
         return print_once(ctl, target, method);
     return servers_screen(ctl, target, method, ctl->exec);

@@ -33,10 +33,16 @@ struct servers_events {
 
 struct servers; /* the model */
 
-/* NULL and *error (the caller frees). */
+/* target: a lobby's listener for players, http://ADDR:PORT of a web listener, or NULL: Redis, to
+ * which ctl is connected. NULL and *error (the caller frees). */
 struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_method method,
                                const struct servers_events *events, void *arg, char **error);
 void servers_destroy(struct servers **servers);
+/* Of a list that is read again and again: does so when it is time, and waits for it. To be called
+ * between the loop's turns, which then last SERVERS_TURN_MS at most. */
+#define SERVERS_TURN_MS 500
+void servers_poll(struct servers *servers);
+bool servers_are_polled(const struct servers *servers);
 /* Leaves the tracker, and comes back. What is known stays. */
 void servers_leave(struct servers *servers);
 void servers_return(struct servers *servers);

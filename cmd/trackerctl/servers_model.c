@@ -10,13 +10,20 @@
 
 #include "base/mem.h"
 
+#include "servers_source.h"
+
+#define READ_AGAIN_MS 2000 /* of a list that does not come by itself */
+
 /* How often a ping is measured again. */
 #define PING_AGAIN_MS 15000
 #define PING_TICK_MS  500
 
 struct servers {
     struct ctl *ctl;
-    struct server_list *list;
+    struct server_list *list;      /* NULL: source */
+    struct servers_source *source; /* NULL: list */
+    uint64_t read_ms;              /* when it is to be read again */
+    bool source_is_whole;
     struct pinger *pinger;
     enum pinger_method method;
     const struct servers_events *events;
@@ -207,8 +214,11 @@ struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_
                                     .connect_timeout_ms = (uint32_t)ctl->timeout_ms,
                                     .reply_timeout_ms = (uint32_t)ctl->timeout_ms};
     struct servers *servers = mem_zalloc(1, sizeof *servers);
-    servers->list = server_list_create(ctl->loop, &options, &list_events, servers, error);
-    if (!servers->list) {
+    if (!target || servers_source_is_api(target))
+        servers->source = servers_source_create(ctl, target);
+    else
+        servers->list = server_list_create(ctl->loop, &options, &list_events, servers, error);
+    if (!servers->list && !servers->source) {
         free(servers);
         return NULL;
     }
@@ -235,6 +245,7 @@ void servers_destroy(struct servers **pointer)
         remove_row(servers, row);
     pinger_destroy(&servers->pinger);
     server_list_destroy(&servers->list);
+    servers_source_destroy(&servers->source);
     loop_timer_destroy(&servers->again);
     writer_free(&servers->filter);
     free(servers->rows);
@@ -244,13 +255,16 @@ void servers_destroy(struct servers **pointer)
 
 void servers_leave(struct servers *servers)
 {
-    server_list_stop(servers->list);
+    if (servers->list)
+        server_list_stop(servers->list);
     loop_timer_stop(servers->again);
 }
 
 void servers_return(struct servers *servers)
 {
-    server_list_start(servers->list);
+    if (servers->list)
+        server_list_start(servers->list);
+    servers->read_ms = 0;
     loop_timer_start(servers->again, PING_TICK_MS);
 }
 
@@ -327,9 +341,28 @@ void servers_ping_all(struct servers *servers)
         ask(servers, row);
 }
 
+bool servers_are_polled(const struct servers *servers)
+{
+    return servers->source != NULL;
+}
+
+void servers_poll(struct servers *servers)
+{
+    char *problem;
+    if (!servers->source || loop_now_ms(servers->ctl->loop) < servers->read_ms)
+        return;
+    problem = servers_source_read(servers->source, on_changed, servers);
+    set_problem(servers, problem);
+    servers->source_is_whole |= !problem;
+    servers->connected_once |= !problem;
+    free(problem);
+    servers->read_ms = loop_now_ms(servers->ctl->loop) + READ_AGAIN_MS;
+    tell(servers);
+}
+
 bool servers_are_whole(const struct servers *servers)
 {
-    return server_list_is_whole(servers->list);
+    return servers->list ? server_list_is_whole(servers->list) : servers->source_is_whole;
 }
 
 bool servers_are_measured(const struct servers *servers)

@@ -470,7 +470,8 @@ static void run(struct screen *screen)
 {
     show(screen);
     while (!screen->quit && !screen->ctl->stopped) {
-        loop_turn(screen->ctl->loop, 60000);
+        servers_poll(screen->servers);
+        loop_turn(screen->ctl->loop, servers_are_polled(screen->servers) ? SERVERS_TURN_MS : 60000);
         if (screen->play)
             play(screen);
     }
@@ -479,7 +480,7 @@ static void run(struct screen *screen)
 enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_method method,
                              const char *exec)
 {
-    struct screen screen = {.ctl = ctl, .target = target, .exec = exec};
+    struct screen screen = {.ctl = ctl, .target = target ? target : "Redis", .exec = exec};
     char *error = NULL;
     (void)setlocale(LC_CTYPE, "");
     if (MB_CUR_MAX == 1)

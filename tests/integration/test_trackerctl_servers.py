@@ -5,6 +5,7 @@ import re
 import threading
 
 from harness.lobby import LISTEN, Game, settings
+from harness.q3master import GameServer
 from harness.terminal import Terminal
 
 TIMEOUT = 150
@@ -237,8 +238,7 @@ def test_five_hundred_while_they_come_and_go(t):
     lines = terminal.wait_for(lambda lines: title(lines, "510 servers"), timeout=60)
     assert len(names(lines)) == 47
     terminal.resize(80, 24)
-    lines = terminal.wait_for(lambda lines: len(lines[1]) <= 80 and len(names(lines)) == 21)
-    assert "ADDRESS" in lines[1]
+    terminal.wait_for(lambda lines: len(lines[1]) <= 80 and "ADDRESS" in lines[1] and len(names(lines)) == 21)
     terminal.type("name-n")
     terminal.wait_for(lambda lines: title(lines, "510 servers, 30 shown"))
     terminal.press("Escape")
@@ -290,3 +290,50 @@ def test_what_cannot_be(t):
     assert servers.returncode == 3 and "refused" in servers.stderr, servers
     wrong = t.run("trackerctl", "servers", "--connect", players_port(frontend), "--ping", "smoke", check=False)
     assert wrong.returncode == 2 and "getinfo, gltron, tcp" in wrong.stderr, wrong
+
+
+def test_from_the_api_and_from_redis(t):
+    """As from the lobby: a server of it, and one of the master, in the same words."""
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=(*LISTEN, "q3master=127.0.0.1:0"),
+                          settings={**settings(verify="off"), "q3master.allow_loopback": "true"})
+    Answering(t, frontend).add(description="name-lobby", extra="é \"x\"", players=4)
+    quake = GameServer(frontend.address("q3master"), hostname="^1name-^7master", description="its own", clients="2")
+    t.stack.callback(quake.close)
+    quake.register()
+    frontend.wait_for_metric("tracker_lobby_listed", 1)
+    frontend.wait_for_metric("tracker_q3master_servers", 1)
+    web = "http://%s:%d" % frontend.address("web")
+    ways = [("--connect", players_port(frontend)), ("--connect", web), ("--connect", web + "/"), ("--redis", redis.url)]
+
+    def listed(way):
+        found = json.loads(t.run("trackerctl", *way, "--json", "servers").stdout)
+        return {one["id"]: {key: value for key, value in one.items() if key != "ping_us"} for one in found}
+    wanted = listed(ways[0])
+    assert sorted(one["infos"]["description"] for one in wanted.values()) == ["name-lobby", "name-master"], wanted
+    for way in ways[1:]:
+        assert listed(way) == wanted, way
+        table = t.run("trackerctl", *way, "--plain", "servers").stdout
+        assert "name-lobby" in table and "name-master" in table, table
+
+
+def test_a_screen_from_redis_is_live_and_survives_its_loss(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=LISTEN, settings=settings(verify="off"))
+    servers = Answering(t, frontend)
+    game = servers.add(description="name-one")
+    terminal = Terminal(t, [t.program("trackerctl"), "--redis", redis.url, "servers"], 80, 24)
+    terminal.wait_for(lambda lines: "name-one" in "\n".join(lines) and "Redis" in lines[0])
+    servers.add(description="name-two")
+    terminal.wait_for(lambda lines: "name-two" in "\n".join(lines))
+    game.drop()
+    terminal.wait_for(lambda lines: title(lines, "1 server ") and "name-one" not in "\n".join(lines))
+    terminal.press("Escape")
+    assert terminal.wait_for_end() == 0
+
+
+def test_an_api_that_is_not_there(t):
+    frontend = front_end(t)
+    for target, code in (("http://127.0.0.1:1", 3), ("http://%s:%d" % frontend.address("lobby-clients"), 3)):
+        result = t.run("trackerctl", "--timeout", "1s", "--connect", target, "--json", "servers", check=False)
+        assert result.returncode == code and target in result.stderr and not result.stdout, result

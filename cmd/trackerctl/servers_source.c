@@ -1,0 +1,502 @@
+/*
+ * servers_source: see servers_source.h. Each server is written as the line in which a lobby would
+ * tell it, and read by the lobby's codec.
+ */
+#include "base/random.h"
+
+/* The tracker chooses the ids. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
+#include "servers_source.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/lobby_text.h"
+#include "map/keys.h"
+
+#define SCHEME      "http://"
+#define ANSWER_MAX  (64u << 20)
+#define VALUES_MAX  8000000
+#define UNDER_WAY   1000 /* commands */
+#define RECEIVE_MAX 65536
+
+struct source_entry {
+    UT_hash_handle hh; /* by id, which is its message's */
+    struct writer line;
+    struct lobby_message message; /* one server */
+    unsigned seen;                /* by which reading */
+};
+
+struct servers_source {
+    struct ctl *ctl;
+    const char *target;
+    struct source_entry *entries;
+    unsigned readings;
+    servers_source_changed changed;
+    void *arg;
+};
+
+/* An id whose fields are asked for. */
+struct source_key {
+    struct servers_source *source;
+    struct source_key *next;
+    uint32_t partition;
+    size_t len;
+    uint8_t id[];
+};
+
+struct source_keys {
+    struct servers_source *source;
+    struct source_key *first;
+};
+
+bool servers_source_is_api(const char *target)
+{
+    return strncmp(target, SCHEME, strlen(SCHEME)) == 0;
+}
+
+struct servers_source *servers_source_create(struct ctl *ctl, const char *target)
+{
+    struct servers_source *source = mem_zalloc(1, sizeof *source);
+
+    source->ctl = ctl;
+    source->target = target;
+    return source;
+}
+
+static void free_source_entry(struct source_entry *entry)
+{
+    lobby_message_free(&entry->message);
+    writer_free(&entry->line);
+    free(entry);
+}
+
+void servers_source_destroy(struct servers_source **pointer)
+{
+    struct servers_source *source = *pointer;
+    struct source_entry *entry, *next;
+
+    *pointer = NULL;
+    if (!source) {
+        return;
+    }
+    HASH_ITER (hh, source->entries, entry, next) {
+        HASH_DEL(source->entries, entry);
+        free_source_entry(entry);
+    }
+    free(source);
+}
+
+/* What has been read of a server: a line of type up, without its end. Takes the line over. */
+static void take_line(struct servers_source *source, struct writer *line)
+{
+    static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
+    struct lobby_limits generous = limits;
+    struct lobby_error error = {0};
+    struct source_entry *entry = mem_zalloc(1, sizeof *entry), *old;
+    struct bytes id;
+
+    entry->line = *line;
+    *line = (struct writer){0};
+    generous.json.bytes = entry->line.len;
+    generous.json.keys = 1024;
+    if (entry->line.failed || !lobby_read(writer_bytes_written(&entry->line), LOBBY_FROM_TRACKER,
+                                          &generous, &entry->message, &error)) {
+        writer_free(&entry->line);
+        free(entry);
+        return;
+    }
+    entry->seen = source->readings;
+    id = entry->message.servers[0].id;
+    HASH_FIND(hh, source->entries, id.data, id.len, old);
+    if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
+        old->seen = source->readings;
+        free_source_entry(entry);
+        return;
+    }
+    if (old) {
+        HASH_DEL(source->entries, old);
+    }
+    HASH_ADD_KEYPTR(hh, source->entries, id.data, id.len, entry);
+    source->changed(source->arg, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP,
+                    &entry->message.servers[0]);
+    if (old) {
+        free_source_entry(old);
+    }
+}
+
+static void drop_unseen_entries(struct servers_source *source)
+{
+    struct source_entry *entry, *next;
+
+    HASH_ITER (hh, source->entries, entry, next) {
+        if (entry->seen == source->readings) {
+            continue;
+        }
+        HASH_DEL(source->entries, entry);
+        source->changed(source->arg, SERVER_LIST_DOWN, &entry->message.servers[0]);
+        free_source_entry(entry);
+    }
+}
+
+static struct json_writer begin_line(struct writer *line)
+{
+    struct json_writer json = json_writer_over(line);
+
+    json_write_object_begin(&json);
+    json_write_member(&json, "type", BYTES_LITERAL("up"));
+    json_write_name(&json, "server");
+    json_write_object_begin(&json);
+    return json;
+}
+
+static void end_line(struct json_writer *json)
+{
+    json_write_object_end(json);
+    json_write_object_end(json);
+}
+
+/* From the API. */
+
+static void take_api_server(struct servers_source *source, const struct json_value *server)
+{
+    static const char *const own[] = {"id", "ip", "port", "state", "since"};
+    const struct json_value *infos = json_value_member(server, "infos"), *member;
+    struct writer line = {0};
+    struct json_writer json = begin_line(&line);
+
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        member = json_value_member(server, own[i]);
+        if (member) {
+            json_write_source(&json, member);
+        }
+    }
+    for (member = infos ? json_value_first(infos) : NULL; member;
+         member = json_value_next(member)) {
+        if (!lobby_is_reserved(json_value_key(member))) {
+            json_write_source(&json, member);
+        }
+    }
+    end_line(&json);
+    take_line(source, &line);
+}
+
+static char *take_answer(struct servers_source *source, struct bytes answer)
+{
+    struct json_limits limits = JSON_LIMITS_DEFAULT;
+    struct json_error error = {0};
+    const uint8_t *end = memmem(answer.data, answer.len, "\r\n\r\n", 4);
+    struct json_document *document;
+    const struct json_value *servers;
+
+    if (!end || answer.len < 12 || memcmp(answer.data, "HTTP/1.", 7) != 0) {
+        return mem_strdup("the answer is not one of HTTP");
+    }
+    if (memcmp(answer.data + 9, "200", 3) != 0) {
+        return mem_format("the API answers %.3s", (const char *)answer.data + 9);
+    }
+    limits.bytes = ANSWER_MAX;
+    limits.values = VALUES_MAX;
+    limits.keys = 1024;
+    document = json_document_parse(
+        (struct bytes){end + 4, answer.len - (size_t)(end + 4 - answer.data)}, &limits, &error);
+    servers = document ? json_value_require(json_document_root(document), "servers",
+                                            JSON_TYPE_ARRAY, &error)
+                       : NULL;
+    for (const struct json_value *one = servers ? json_value_first(servers) : NULL; one;
+         one = json_value_next(one)) {
+        take_api_server(source, one);
+    }
+    json_document_free(&document);
+    return servers ? NULL : mem_format("the API's answer: %s", error.text);
+}
+
+/* Host and port of the target, each to be freed. */
+static void split_target(const char *target, char **host, char **port)
+{
+    const char *at = target + strlen(SCHEME);
+    size_t len = strcspn(at, "/");
+    const char *colon = memrchr(at, ':', len), *bracket = memrchr(at, ']', len);
+
+    if (colon && bracket && colon < bracket) {
+        colon = NULL;
+    }
+    *port = colon ? mem_format("%.*s", (int)(at + len - colon - 1), colon + 1) : mem_strdup("80");
+    len = colon ? (size_t)(colon - at) : len;
+    if (len >= 2 && at[0] == '[' && at[len - 1] == ']') {
+        at++;
+        len -= 2;
+    }
+    *host = mem_format("%.*s", (int)len, at);
+}
+
+/* A connected socket; -1 after a failure, with errno. */
+static int connect_to(const struct servers_source *source, const char *host, const char *port)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    const struct timeval limit = {.tv_sec = source->ctl->timeout_ms / 1000,
+                                  .tv_usec = source->ctl->timeout_ms % 1000 * 1000};
+    struct addrinfo *all = NULL;
+    int fd = -1;
+
+    errno = EHOSTUNREACH;
+    if (getaddrinfo(host, port, &hints, &all) != 0) {
+        return -1;
+    }
+    for (const struct addrinfo *one = all; one && fd < 0; one = one->ai_next) {
+        fd = socket(one->ai_family, one->ai_socktype | SOCK_CLOEXEC, one->ai_protocol);
+        if (fd < 0) {
+            continue;
+        }
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        if (connect(fd, one->ai_addr, one->ai_addrlen) != 0) {
+            const int saved = errno;
+
+            close(fd);
+            fd = -1;
+            errno = saved;
+        }
+    }
+    freeaddrinfo(all);
+    return fd;
+}
+
+/* Asks, and reads to the end of the connection; false with errno. */
+static bool exchange(int fd, const char *host, struct writer *answer)
+{
+    char *request = mem_format("GET /api/v1/servers HTTP/1.1\r\nHost: %s\r\n"
+                               "Accept: application/json\r\nConnection: close\r\n\r\n",
+                               strchr(host, ':') ? "localhost" : host);
+    const size_t len = strlen(request);
+    bool is_sent = send(fd, request, len, MSG_NOSIGNAL) == (ssize_t)len;
+    ssize_t got = -1;
+
+    while (is_sent && answer->len < ANSWER_MAX) {
+        uint8_t bytes[RECEIVE_MAX];
+
+        got = recv(fd, bytes, sizeof bytes, 0);
+        if (got <= 0) {
+            break;
+        }
+        writer_bytes(answer, (struct bytes){bytes, (size_t)got});
+    }
+    free(request);
+    return got == 0;
+}
+
+static char *read_api(struct servers_source *source)
+{
+    struct writer answer = {0};
+    char *host, *port, *problem;
+    int fd;
+
+    split_target(source->target, &host, &port);
+    fd = connect_to(source, host, port);
+    if (fd >= 0 && exchange(fd, host, &answer)) {
+        problem = take_answer(source, writer_bytes_written(&answer));
+    } else {
+        problem = mem_strdup(errno == EAGAIN ? "no answer in time" : strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    writer_free(&answer);
+    free(host);
+    free(port);
+    return problem;
+}
+
+/* From Redis (docs/redis-keys.md). */
+
+static struct bytes reply_field(const struct redis_reply *reply, const char *name)
+{
+    for (size_t i = 0; i + 1 < reply->count; i += 2) {
+        if (bytes_equal(reply->elements[i]->text, bytes_from_string(name))) {
+            return reply->elements[i + 1]->text;
+        }
+    }
+    return (struct bytes){0};
+}
+
+/* Of a server of the master, in the lobby's words: as every list that people read has them. */
+static const struct {
+    const char *word, *field;
+    bool is_number;
+} words[] = {{"description", "p:hostname", false},
+             {"map", "p:mapname", false},
+             {"game", "p:gamename", false},
+             {"players", "p:clients", true},
+             {"max_players", "p:sv_maxclients", true}};
+
+static bool is_word(struct bytes name)
+{
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (bytes_equal(name, bytes_from_string(words[i].word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_words(struct json_writer *json, const struct redis_reply *reply)
+{
+    const struct json_limits limits = JSON_LIMITS_DEFAULT;
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct json_error error = {0};
+        struct json_document *document =
+            json_document_parse(reply_field(reply, words[i].field), &limits, &error);
+        struct writer plain = {0};
+        struct bytes text;
+
+        if (document && json_value_text(json_document_root(document), &text, &error)) {
+            json_write_name(json, words[i].word);
+            lobby_text_write_plain(&plain, text);
+            if (words[i].is_number) {
+                json_write_integer(json, (int64_t)(bytes_decimal(text) & INT32_MAX));
+            } else {
+                json_write_text(json, writer_bytes_written(&plain));
+            }
+        }
+        writer_free(&plain);
+        json_document_free(&document);
+    }
+}
+
+static void write_said(struct json_writer *json, const struct redis_reply *reply, bool registered)
+{
+    for (size_t i = 0; i + 1 < reply->count; i += 2) {
+        struct bytes name = reply->elements[i]->text, value = reply->elements[i + 1]->text;
+
+        if (name.len <= 2 || memcmp(name.data, "p:", 2) != 0) {
+            continue;
+        }
+        name.data += 2;
+        name.len -= 2;
+        if (json_is_text(name) && json_scalar_is_valid(value) && !lobby_is_reserved(name) &&
+            !(registered && is_word(name))) {
+            json_write_key(json, name);
+            json_write_raw(json, value);
+        }
+    }
+}
+
+static void on_server_fields(void *arg, const struct redis_reply *reply)
+{
+    const struct source_key *key = arg;
+    struct address address;
+    struct writer line = {0};
+    struct json_writer json;
+    char text[ADDRESS_TEXT_SIZE];
+    bool registered;
+
+    if (reply->type != REDIS_ARRAY || key->len >= sizeof text ||
+        memchr(key->id, 0, key->len) != NULL) {
+        return;
+    }
+    memcpy(text, key->id, key->len);
+    text[key->len] = 0;
+    registered = bytes_equal(reply_field(reply, "protocol"), BYTES_LITERAL("q3master"));
+    if (!address_parse(text, &address) ||
+        (!registered && !bytes_equal(reply_field(reply, "protocol"), BYTES_LITERAL("lobby")))) {
+        return;
+    }
+    json = begin_line(&line);
+    json_write_member(&json, "id", (struct bytes){key->id, key->len});
+    json_write_member(&json, "ip", bytes_from_string(address_format_ip(&address, text)));
+    json_write_name(&json, "port");
+    json_write_integer(&json, address.port);
+    json_write_name(&json, "since");
+    json_write_integer(&json, (int64_t)(bytes_decimal(reply_field(reply, "since")) & INT64_MAX));
+    json_write_member(&json, "state",
+                      bytes_equal(reply_field(reply, "suspect"), BYTES_LITERAL("1"))
+                          ? BYTES_LITERAL("suspect")
+                          : BYTES_LITERAL("live"));
+    if (registered) {
+        write_words(&json, reply);
+    }
+    write_said(&json, reply, registered);
+    end_line(&json);
+    take_line(key->source, &line);
+}
+
+static void on_server_key(void *arg, uint32_t partition, struct bytes name)
+{
+    struct source_keys *keys = arg;
+    const size_t skip = strlen("client:");
+    struct source_key *key = mem_zalloc(1, sizeof *key + name.len);
+
+    key->source = keys->source;
+    key->partition = partition;
+    key->len = name.len - skip;
+    memcpy(key->id, name.data + skip, key->len);
+    key->next = keys->first;
+    keys->first = key;
+}
+
+static void ask_fields(struct reader *reader, const struct reader_space *space,
+                       struct source_key *key)
+{
+    struct writer text = {0};
+    char *prefix =
+        keys_partition_prefix(space->prefix, space->name, space->partitions, key->partition);
+    const struct bytes args[] = {
+        BYTES_LITERAL("HGETALL"),
+        keys_write(&text, prefix, "client:", (struct bytes){key->id, key->len})};
+
+    reader_command(reader, on_server_fields, key, 2, args);
+    writer_free(&text);
+    free(prefix);
+}
+
+static char *read_redis(struct servers_source *source)
+{
+    struct ctl *ctl = source->ctl;
+    struct reader_space space = {.prefix = ctl->redis.prefix, .name = ctl->space};
+    struct source_keys keys = {.source = source};
+    bool is_read;
+
+    if (reader_problem(ctl->reader) != READER_FINE && !ctl_reconnect(ctl)) {
+        return mem_strdup("Redis is unreachable");
+    }
+    is_read = reader_read_partitions(ctl->reader, space.prefix, space.name, &space.partitions) &&
+              reader_each_key(ctl->reader, &space, "client:", on_server_key, &keys);
+    for (struct source_key *key = keys.first; key && is_read; key = key->next) {
+        ask_fields(ctl->reader, &space, key);
+        is_read = reader_wait_below(ctl->reader, UNDER_WAY);
+    }
+    is_read = is_read && reader_wait(ctl->reader);
+    while (keys.first) {
+        struct source_key *key = keys.first;
+
+        keys.first = key->next;
+        free(key);
+    }
+    return is_read ? NULL : mem_strdup(reader_error(ctl->reader));
+}
+
+char *servers_source_read(struct servers_source *source, servers_source_changed changed, void *arg)
+{
+    char *problem;
+
+    source->changed = changed;
+    source->arg = arg;
+    source->readings++;
+    problem = source->target ? read_api(source) : read_redis(source);
+    if (!problem) {
+        drop_unseen_entries(source);
+    }
+    return problem;
+}
