@@ -29,7 +29,8 @@ struct user {
     enum map_status status;
     enum map_status printed;
     bool was_printed;
-    bool is_due; /* something was told of it */
+    bool is_due;   /* something was received of it since it was last read */
+    bool is_asked; /* its answer is to be printed */
 };
 
 struct presence {
@@ -247,17 +248,20 @@ static bool print_due(struct presence *presence)
     struct ctl *ctl = presence->ctl;
     bool any = false;
     for (size_t i = 0; i < presence->count; i++) {
-        if (presence->users[i].is_due)
-            ask(&presence->users[i]);
+        struct user *user = &presence->users[i];
+        user->is_asked = user->is_due;
+        user->is_due = false;
+        if (user->is_asked)
+            ask(user);
     }
+    /* What is received meanwhile may be newer than the answers: it is due again. */
     if (!reader_wait(ctl->reader))
         return false;
     for (size_t i = 0; i < presence->count; i++) {
         struct user *user = &presence->users[i];
-        any = any || user->is_due;
-        if (user->is_due)
+        any = any || user->is_asked;
+        if (user->is_asked)
             print_change(user);
-        user->is_due = false;
     }
     return !any || ctl_flush(ctl);
 }

@@ -38,9 +38,7 @@ def test_a_watcher_that_does_not_read(t):
         most = max(most, a.metric("tracker_output_queued_bytes"))
     assert a.metric("tracker_conflations_total") >= 1
     assert most <= 400 * 1024, most
-    # The address sanitizer keeps what was freed.
-    allowed = 2 << 20 if "asan" not in t.build else 256 << 20
-    assert a.process.memory() - memory <= allowed, (memory, a.process.memory())
+    assert a.process.memory() - memory <= t.allowed_memory(2 << 20), (memory, a.process.memory())
     # Meanwhile some close too.
     gone, staying = writers.ids[:50], writers.ids[50:]
     for client in writers.clients[:50]:

@@ -1,5 +1,6 @@
 """What a test gets: it starts servers and clients, and takes them down in reverse order."""
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -64,6 +65,17 @@ class Context:
 
     def program(self, name):
         return os.path.join(self.build, "bin", name)
+
+    @functools.cached_property
+    def sanitized(self):
+        """Whether the programs are built with the address sanitizer."""
+        with open(self.program("trackerd"), "rb") as file:
+            return b"__asan_init" in file.read()
+
+    def allowed_memory(self, size):
+        """What a process may grow by where size is meant: the sanitizer surrounds each allocation
+        with space, and keeps up to 256 MiB of what was freed."""
+        return size * 16 + (256 << 20) if self.sanitized else size
 
     def directory(self, name="dir"):
         """A fresh directory, gone after the test. Short, as unix sockets' paths must be."""

@@ -102,7 +102,7 @@ def test_ten_thousand_connections_that_say_nothing(t):
     silent = t.bulk(frontend, 10000, state=None)
     frontend.wait_for_metric("tracker_connections", 10001, 60)
     grown = frontend.process.memory() - before
-    assert grown < 10000 * 1024 * (1 if "asan" not in t.build else 8), f"{grown / 10000:.0f} bytes each"
+    assert grown < 10000 * 1024 * (8 if t.sanitized else 1), f"{grown / 10000:.0f} bytes each"
     for version in range(1, 20):
         assert client.update(id, version, b"%d" % version)
     assert silent.alive() == 10000

@@ -57,7 +57,7 @@ class Compiler:
 
     def compile(self, text, whole=False):
         """The path of the program. whole: with all of the archive, so that nothing that it needs is missing."""
-        sanitize = ["-fsanitize=address,undefined"] if "asan" in os.path.basename(self.t.build) else []
+        sanitize = ["-fsanitize=address,undefined"] if self.t.sanitized else []
         source = os.path.join(self.t.directory(), "program.c")
         with open(source, "w", encoding="utf-8") as file:
             file.write(text)

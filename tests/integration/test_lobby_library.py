@@ -19,7 +19,7 @@ class Library:
     def compile(self, name):
         environment = {"PKG_CONFIG_PATH": f"{self.root}/usr/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": self.root}
         words = self.t.run("pkg-config", "--cflags", "--static", "--libs", "tracker", environment=environment).stdout.split()
-        sanitize = ["-fsanitize=address,undefined"] if "asan" in os.path.basename(self.t.build) else []
+        sanitize = ["-fsanitize=address,undefined"] if self.t.sanitized else []
         program = os.path.join(self.directory, name)
         self.t.run("gcc", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", *sanitize, self.t.path("docs/examples", name + ".c"),
                    "-o", program, *words, timeout=60)

@@ -53,7 +53,9 @@ def test_an_engine_that_stops_is_off_the_list_soon(t):
     masters = Masters(t, "ipv4", 2, {"q3master.probe_interval": "500ms", "map.hold": "0s", "map.sweep": "200ms"})
     port = free_port()
     game = engine.start(t, port, ["%s:%d" % masters.address(0)])
-    masters.player(1).wait_for("getservers tiny 68 empty", [f"127.0.0.1:{port}"], 30)
+    # Its own front-end lists it, too, or a heartbeat would be that of a server not yet there.
+    for index in (1, 0):
+        masters.player(index).wait_for("getservers tiny 68 empty", [f"127.0.0.1:{port}"], 30)
     game.child.terminate()  # its last heartbeat is like every other
     masters.player(1).wait_for("getservers tiny 68 empty", [], 20)
 

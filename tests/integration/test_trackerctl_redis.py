@@ -81,7 +81,7 @@ def test_get(t):
     id = base64.b64encode(b"\xff\x00id").decode()
     assert t.ctl_json(redis, "--base64", "get", id)["state64"] == base64.b64encode(b"\xfe\xfd").decode()
     missing = t.ctl(redis, "get", "nobody", check=False)
-    assert missing.returncode == 1 and not missing.stdout and "no such entry" in missing.stderr
+    assert missing.returncode == 1 and not missing.stdout and 'no entry "nobody" in space main' in missing.stderr
 
 
 def test_shard(t):

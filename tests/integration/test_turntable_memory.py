@@ -1,5 +1,4 @@
 """What an idle turntable connection costs."""
-import os
 
 from harness.turntable import Turntable
 
@@ -28,7 +27,7 @@ def start(t):
 
 def limit(t, size):
     """Sanitizers surround each allocation with space, and hold back what is freed."""
-    return size * (60 if "asan" in os.path.basename(t.build) else 1)
+    return size * (60 if t.sanitized else 1)
 
 
 def test_a_connection_that_says_nothing_is_small(t):

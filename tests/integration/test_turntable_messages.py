@@ -232,7 +232,10 @@ def test_a_space_in_the_path_counts_whatever_the_subprotocol(t):
         assert client.subscribe("1:1", "1:2", "1:3", "1:4") == {
             "1:1": "online", "1:2": "online", "1:3": "online", "1:4": "offline"}
     assert four.subscribe("1:1") == {"1:1": "offline"}
-    for path in ("/sync/nowhere", "/tracker/nowhere", "/turntable/nowhere", "/turntable/arena/"):
+    # A slash at the end changes nothing, as in all paths.
+    six = connect(t, frontend, "1:6", path="/turntable/arena/")
+    assert six.subscribe("1:1", "1:4") == {"1:1": "online", "1:4": "offline"}
+    for path in ("/sync/nowhere", "/tracker/nowhere", "/turntable/nowhere", "/turntable/arena/x"):
         for protocols in (("turntable",), ("tracker",)):
             try:
                 WebSocket(frontend.address("web"), path, protocols).drop()

@@ -1,5 +1,4 @@
 """What an idle WebSocket connection costs."""
-import os
 
 from harness import certificates
 from harness.websocket import PING, WebSocket
@@ -27,7 +26,7 @@ def cost(t, frontend, count, index, tls=None):
 
 def limit(t, size):
     """Sanitizers surround each allocation with space, and hold back what is freed."""
-    return size * (60 if "asan" in os.path.basename(t.build) else 1)
+    return size * (60 if t.sanitized else 1)
 
 
 def test_idle_connections_are_small(t):
