@@ -51,6 +51,24 @@ void id_make_hex(char *text, size_t len)
     }
 }
 
+void id_make_uuid(char id[ID_UUID_LENGTH + 1])
+{
+    static const size_t groups[] = {4, 2, 2, 2, 6};
+    uint8_t bytes[16];
+    size_t at = 0;
+
+    random_bytes(bytes, sizeof bytes);
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* version 4 */
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* variant 1 */
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        id_format_hex(bytes + at, groups[i], id);
+        at += groups[i];
+        id += 2 * groups[i];
+        *id++ = '-';
+    }
+    id[-1] = '\0';
+}
+
 static int hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')

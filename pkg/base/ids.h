@@ -11,11 +11,14 @@
 #include "base/bytes.h"
 
 #define ID_CLIENT_LENGTH 7 /* of A-Z a-z 0-9, the Tracker protocol's own ids */
+#define ID_UUID_LENGTH   36
 #define ID_FENCE_SIZE    16
 #define ID_FENCE_LENGTH  32 /* lowercase hex */
 
 /* Random id and NUL. */
 void id_make_client(char id[ID_CLIENT_LENGTH + 1]);
+/* A random UUID (RFC 4122, version 4), in lowercase, and NUL. */
+void id_make_uuid(char id[ID_UUID_LENGTH + 1]);
 /* len lowercase hex digits and NUL; len is even. */
 void id_make_hex(char *text, size_t len);
 void id_format_hex(const uint8_t *bytes, size_t len, char *text);

@@ -205,6 +205,7 @@ struct map_session {
     uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
     char *certificate; /* NULL: none is known */
+    bool makes_uuids;  /* ids of its own making are UUIDs */
     char fence[ID_FENCE_LENGTH + 1];
     char address[];
 };

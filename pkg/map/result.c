@@ -335,7 +335,7 @@ static void take_missing(struct op *op)
 /* The random id was taken: another one, of the same partition. refusal: of one that was named. */
 static void take_exists(struct op *op, enum map_result refusal)
 {
-    char id[ID_CLIENT_LENGTH + 1];
+    char id[ID_UUID_LENGTH + 1];
     if (op->answered || !op->session) {
         op_release(op);
         return;
@@ -345,9 +345,12 @@ static void take_exists(struct op *op, enum map_result refusal)
         return;
     }
     do {
-        id_make_client(id);
+        if (op->id_len == ID_UUID_LENGTH)
+            id_make_uuid(id);
+        else
+            id_make_client(id);
     } while (partition_of(op->partition->space, bytes_from_string(id)) != op->partition);
-    memcpy(op->id, id, sizeof id);
+    memcpy(op->id, id, op->id_len + 1u);
     run_again(op);
 }
 

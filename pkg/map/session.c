@@ -72,6 +72,11 @@ static void restore_before_leaving(struct partition *partition, struct owned *ow
     op_enqueue(restore);
 }
 
+void map_session_make_uuids(struct map_session *session)
+{
+    session->makes_uuids = true;
+}
+
 /* Nobody waits for these: they are sent when they can be. */
 static void leave_entry(struct map_session *session, struct owned *owned, enum op_kind kind)
 {
@@ -190,8 +195,11 @@ static void submit_addition(struct op *op, struct map_session *session, map_done
 
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
 {
-    char id[ID_CLIENT_LENGTH + 1];
-    id_make_client(id);
+    char id[ID_UUID_LENGTH + 1];
+    if (session->makes_uuids)
+        id_make_uuid(id);
+    else
+        id_make_client(id);
     struct bytes name = bytes_from_string(id);
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
     take_state(op, state);
@@ -317,8 +325,8 @@ static bool whole_version(const struct owned *owned, const struct map_update *up
         *version = update->version;
         return true;
     case MAP_VERSION_NEXT:
-        *version = owned->wanted + 1;
-        return owned->wanted < (uint64_t)INT64_MAX;
+        *version = owned->wanted + 1 + update->version;
+        return owned->wanted < (uint64_t)INT64_MAX - update->version;
     case MAP_VERSION_LOW_BYTE:
         break;
     }

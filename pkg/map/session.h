@@ -74,6 +74,8 @@ void map_session_set_certificate(struct map_session *session, const char *certif
  * they are closed at once. */
 void map_session_end(struct map_session **session, bool leave);
 
+/* Ids of its own making are UUIDs from now on, instead of 7 characters. */
+void map_session_make_uuids(struct map_session *session);
 /* Opens an entry with an id of its own making (7 characters), version 0. done's id is
  * map_session_opened_id during the call. */
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg);
@@ -131,7 +133,7 @@ struct bytes map_session_fields(const struct map_session *session, struct bytes 
 enum map_version_kind {
     MAP_VERSION_ABSOLUTE, /* stored when greater than the stored one */
     MAP_VERSION_LOW_BYTE, /* the low byte of it, newer by RFC 1982 */
-    MAP_VERSION_NEXT      /* the stored one plus 1 */
+    MAP_VERSION_NEXT      /* the stored one plus 1; plus version too, of an entry that is owned */
 };
 struct map_update {
     struct bytes id;

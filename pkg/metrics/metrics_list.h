@@ -149,6 +149,7 @@ METRIC(WRITES_OK, counter, "writes_judged_total", "result=\"ok\"", "Writes to th
 METRIC(WRITES_STALE, counter, "writes_judged_total", "result=\"stale\"", "")
 METRIC(WRITES_OWNED, counter, "writes_judged_total", "result=\"owned\"", "")
 METRIC(WRITES_TAKEN, counter, "writes_judged_total", "result=\"taken\"", "")
+METRIC(WRITES_SUPERSEDED, counter, "writes_judged_total", "result=\"superseded\"", "")
 METRIC(WRITES_LIMIT, counter, "writes_judged_total", "result=\"limit\"", "")
 METRIC(WRITES_DEADLINE, counter, "writes_judged_total", "result=\"deadline\"", "")
 METRIC(WRITES_RATE, counter, "writes_judged_total", "result=\"rate\"", "")

@@ -75,6 +75,12 @@ void tracker_port_destroy(struct tracker_port **port)
     *port = NULL;
 }
 
+void session_set_id(struct tracker_session *session, struct bytes id)
+{
+    free(session->id);
+    session->id = id.len > 0 ? mem_format("%.*s", (int)id.len, (const char *)id.data) : NULL;
+}
+
 bool session_has_ids(const struct tracker_session *session)
 {
     return session->dialect == TRACKER_VERSIONED || session->dialect == TRACKER_2013;
@@ -106,6 +112,7 @@ static void leave(struct tracker_session *session)
 {
     if (session->ended)
         return;
+    rate_flush(session);
     session->ended = true;
     session->port->service->count--;
     list_remove(&session->link);
@@ -120,6 +127,7 @@ void session_end(struct tracker_session *session, enum conn_close_reason why)
         return;
     session->end = (uint8_t)why;
     list_remove(&session->link);
+    rate_flush(session);
     session_stop(session, STOP_ENDING);
     session_check_end(session);
 }
@@ -192,6 +200,9 @@ static struct map_session *map_of(struct tracker_session *session)
     if (session->port->settings->adopt == MAP_ADOPT_TLS &&
         conn_certificate(session->conn, certificate))
         map_session_set_certificate(session->map, certificate);
+    /* The program of 2013 reads exactly seven bytes. */
+    if (session->port->settings->id_form == TRACKER_ID_UUID && session->dialect != TRACKER_2013)
+        map_session_make_uuids(session->map);
     return session->map;
 }
 
@@ -202,18 +213,6 @@ static enum map_adopt adoption(const struct tracker_session *session)
 
 /* Messages. */
 
-static void update_own(struct tracker_session *session, struct bytes state, enum reply_kind kind)
-{
-    struct map_update update = {
-        .id = bytes_from_string(session->id),
-        .state = state,
-        .kind = MAP_VERSION_NEXT,
-        .adopt = adoption(session),
-    };
-    reply_expect(session, kind);
-    map_session_update(map_of(session), &update, reply_judged, session);
-}
-
 /* Without ids, what follows can only mean the entry whose id is not known yet. */
 static void open_entry(struct tracker_session *session, struct bytes state, enum reply_kind kind)
 {
@@ -223,31 +222,50 @@ static void open_entry(struct tracker_session *session, struct bytes state, enum
     map_session_open(map_of(session), state, reply_judged, session);
 }
 
+void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                   enum reply_kind kind)
+{
+    if (session->id == NULL) {
+        open_entry(session, state, REPLY_OPEN_SILENT);
+        return;
+    }
+    struct map_update update = {
+        .id = bytes_from_string(session->id),
+        .state = state,
+        .kind = MAP_VERSION_NEXT,
+        .version = skipped,
+        .adopt = adoption(session),
+    };
+    reply_expect(session, kind);
+    map_session_update(map_of(session), &update, reply_judged, session);
+}
+
 static void take_open(struct tracker_session *session, const struct tracker_message *message)
 {
     metrics_add(METRIC_TRACKER_OPEN, 1);
-    if (session->id[0] != 0)
-        update_own(session, message->state, REPLY_OPEN_AGAIN);
+    if (session->id != NULL)
+        session_write(session, message->state, 0, REPLY_OPEN_AGAIN);
     else
         open_entry(session, message->state, REPLY_OPEN);
 }
 
 static void take_close(struct tracker_session *session, const struct tracker_message *message)
 {
-    char own[sizeof session->id];
+    char *own = NULL;
     struct bytes id = message->id;
     metrics_add(METRIC_TRACKER_CLOSE, 1);
     if (!session_has_ids(session)) {
-        memcpy(own, session->id, sizeof own);
-        session->id[0] = 0;
-        id = bytes_from_string(own);
+        own = session->id;
+        session->id = NULL;
+        id = own != NULL ? bytes_from_string(own) : BYTES_LITERAL("");
     }
-    if (id.len == 0) {
+    if (id.len > 0) {
+        reply_expect(session, REPLY_CLOSE);
+        map_session_close_entry(map_of(session), id, adoption(session), reply_judged, session);
+    } else {
         reply_expect(session, REPLY_YES);
-        return;
     }
-    reply_expect(session, REPLY_CLOSE);
-    map_session_close_entry(map_of(session), id, adoption(session), reply_judged, session);
+    free(own);
 }
 
 static void take_update(struct tracker_session *session, const struct tracker_message *message)
@@ -263,10 +281,8 @@ static void take_update(struct tracker_session *session, const struct tracker_me
     if (session_has_ids(session)) {
         reply_expect(session, REPLY_UPDATE);
         map_session_update(map_of(session), &update, reply_judged, session);
-    } else if (session->id[0] != 0) {
-        update_own(session, message->state, REPLY_SILENT);
     } else {
-        open_entry(session, message->state, REPLY_OPEN_SILENT);
+        session_write(session, message->state, 0, REPLY_SILENT);
     }
 }
 
@@ -357,12 +373,16 @@ static bool take_one(struct tracker_session *session, struct bytes *input)
         input->len = 0;
         return false;
     }
-    if (result.outcome == TRACKER_MESSAGE && message.type != TRACKER_ALL && !rate_admits(session))
+    enum rate_verdict verdict = RATE_GO;
+    if (result.outcome == TRACKER_MESSAGE)
+        verdict = rate_judge(session, &message);
+    if (verdict == RATE_WAIT)
         return false;
     input->data += result.consumed;
     input->len -= result.consumed;
     if (result.outcome == TRACKER_MESSAGE) {
-        take_message(session, &message);
+        if (verdict == RATE_GO)
+            take_message(session, &message);
         return true;
     }
     session->is_lone_close = tracker_is_close_at_end(*input, dialect);
@@ -404,6 +424,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     if (session->pending != NULL)
         list_remove(&session->pending->throttled);
     free(session->pending);
+    free(session->id);
     free(session);
 }
 

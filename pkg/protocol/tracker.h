@@ -21,6 +21,7 @@
 
 struct tracker_settings {
     int original;              /* tracker.original: 0 is 2013, 1 is 2014 */
+    int id_form;               /* tracker.id_form: enum tracker_id_form */
     int form;                  /* tracker.form: enum tracker_form_setting */
     bool consistent_get;       /* tracker.consistent_get: a Get asks Redis how far it is */
     int push;                  /* tracker.push: enum tracker_push_setting */
@@ -39,6 +40,7 @@ struct tracker_settings {
 extern const struct config_module tracker_config;
 
 enum tracker_form_setting { TRACKER_FORM_SETTING_PLAIN, TRACKER_FORM_SETTING_WIDE };
+enum tracker_id_form { TRACKER_ID_SHORT, TRACKER_ID_UUID };
 enum tracker_push_setting { TRACKER_PUSH_AUTO, TRACKER_PUSH_ON, TRACKER_PUSH_OFF };
 
 struct tracker_service;

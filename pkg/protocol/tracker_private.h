@@ -109,10 +109,18 @@ enum reply_kind {
     REPLY_GET          /* the map's text */
 };
 
+/* The newest of the Updates that are over a rate and have no reply. */
+struct held {
+    uint64_t skipped; /* Updates that it superseded */
+    size_t len;
+    uint8_t state[];
+};
+
 /* What is outstanding; exists only while something is. */
 struct pending {
     struct tracker_session *session;
     struct list throttled; /* the service's */
+    struct held *held;     /* NULL: nothing. Only while throttled */
     struct map_read *read; /* of the Get that is the first */
     uint16_t first, count, capacity;
     uint8_t kinds[]; /* enum reply_kind, a ring */
@@ -150,14 +158,14 @@ struct tracker_session {
     struct tail *tail;       /* PUSH_FOLLOWING */
     struct map_read *reach;  /* PUSH_DUE: waits for the view to have its own writes */
     struct bucket bucket;
-    uint32_t told_closes;          /* the audience's closes when the last whole map was begun */
-    uint32_t told_all_ms;          /* when that was */
-    char id[ID_CLIENT_LENGTH + 1]; /* dialects without ids: of its entry, "" without one */
-    uint8_t dialect;               /* enum tracker_dialect */
-    uint8_t stops;                 /* enum stop_reason */
-    uint8_t push;                  /* enum push_state */
-    uint8_t end;                   /* STOP_ENDING: enum conn_close_reason */
-    uint8_t map_version;           /* of the last whole map */
+    uint32_t told_closes; /* the audience's closes when the last whole map was begun */
+    uint32_t told_all_ms; /* when that was */
+    char *id;             /* dialects without ids: of its entry; NULL without one */
+    uint8_t dialect;      /* enum tracker_dialect */
+    uint8_t stops;        /* enum stop_reason */
+    uint8_t push;         /* enum push_state */
+    uint8_t end;          /* STOP_ENDING: enum conn_close_reason */
+    uint8_t map_version;  /* of the last whole map */
     bool has_map_version : 1;
     bool ended : 1;         /* the connection is being closed */
     bool is_lone_close : 1; /* what it has sent is a Close if nothing more follows */
@@ -165,6 +173,8 @@ struct tracker_session {
 };
 
 /* tracker.c */
+/* Empty: it has no entry any more. */
+void session_set_id(struct tracker_session *session, struct bytes id);
 bool session_has_ids(const struct tracker_session *session);
 void session_stop(struct tracker_session *session, enum stop_reason reason);
 void session_go(struct tracker_session *session, enum stop_reason reason);
@@ -186,9 +196,22 @@ void reply_judged(void *session, enum map_result result, uint64_t version);
 /* The first one, a Get, has been sent. */
 void reply_sent(struct tracker_session *session);
 
+/* Updates the entry of a session of a dialect without ids; skipped: how many Updates before this
+ * one were not written, and count in its version. */
+void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                   enum reply_kind kind);
+
 /* tracker_rate.c */
-/* False: the write has to wait, and reading has stopped. */
-bool rate_admits(struct tracker_session *session);
+/* What becomes of a message that writes. */
+enum rate_verdict {
+    RATE_GO,   /* it is admitted */
+    RATE_HELD, /* taken, and written later, unless a newer one supersedes it */
+    RATE_WAIT  /* it is left unread, and reading has stopped */
+};
+enum rate_verdict rate_judge(struct tracker_session *session,
+                             const struct tracker_message *message);
+/* The session ends: what is held is written now. */
+void rate_flush(struct tracker_session *session);
 void rate_init(struct tracker_service *service);
 void rate_free(struct tracker_service *service);
 

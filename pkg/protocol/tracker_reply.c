@@ -115,11 +115,8 @@ static void opened(struct tracker_session *session, bool silent)
 {
     struct bytes id = map_session_opened_id(session->map);
     struct writer reply = {0};
-    if (!session_has_ids(session)) {
-        size_t len = id.len < ID_CLIENT_LENGTH ? id.len : ID_CLIENT_LENGTH;
-        memcpy(session->id, id.data, len);
-        session->id[len] = 0;
-    }
+    if (!session_has_ids(session))
+        session_set_id(session, id);
     if (silent)
         return;
     tracker_write_id(&reply, (enum tracker_dialect)session->dialect, id);

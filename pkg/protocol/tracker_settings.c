@@ -15,6 +15,9 @@ static const struct config_setting table[] = {
             "Lengths of clients with the magic number 42 decimal: one byte, or, for clients of the "
             "plain dialect that follow its document's text, eight (wide: no other dialect with "
             "this magic number is spoken there)."),
+    TRACKER(id_form, CONFIG_ENUM, "short", BOTH, 0, 0, "short|uuid",
+            "Ids that clients are given: 7 letters and digits, or UUIDs of 36 characters (but for "
+            "clients of 2013, which read 7)."),
     TRACKER(consistent_get, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
             "Ask Redis at each Get how far it is, so that writes acknowledged at other front-ends "
             "are included."),

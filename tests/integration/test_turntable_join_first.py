@@ -195,7 +195,7 @@ def test_an_integer_is_its_digits(t):
 
 
 def test_texts_in_actions_are_no_ids_unless_asked_for(t):
-    _, (a, b) = start(t, ("web=127.0.0.1:0", "web=127.0.0.1:0,id_form=strict,validate=form",
+    _, (a, b) = start(t, ("web=127.0.0.1:0", "web=127.0.0.1:0,turntable.id_form=strict,validate=form",
                           "web=127.0.0.1:0,validate=member"))
     for index, refused in ((0, None), (1, "bad_id"), (2, "not_member")):
         client = connect(t, a, "1:1", index=index)

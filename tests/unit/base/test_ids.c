@@ -182,18 +182,34 @@ static void clocks_go_forward(void **state)
     assert_true(clock_wall_us() > UINT64_C(1700000000000000)); /* 2023 */
 }
 
+static void uuids(void **state)
+{
+    char id[ID_UUID_LENGTH + 1], before[ID_UUID_LENGTH + 1] = "";
+
+    for (int i = 0; i < 100; i++) {
+        id_make_uuid(id);
+        assert_int_equal(strlen(id), ID_UUID_LENGTH);
+        assert_string_not_equal(id, before);
+        memcpy(before, id, sizeof id);
+        for (int j = 0; j < ID_UUID_LENGTH; j++) {
+            if (j == 8 || j == 13 || j == 18 || j == 23)
+                assert_int_equal(id[j], '-');
+            else
+                assert_non_null(strchr("0123456789abcdef", id[j]));
+        }
+        assert_int_equal(id[14], '4');
+        assert_non_null(strchr("89ab", id[19]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(client_ids),
-        cmocka_unit_test(hexadecimal),
-        cmocka_unit_test(random_hexadecimal),
-        cmocka_unit_test(shards),
-        cmocka_unit_test(space_names),
-        cmocka_unit_test(numbers_below),
-        cmocka_unit_test(jitter),
-        cmocka_unit_test(keyed_hashes),
-        cmocka_unit_test(clocks_go_forward),
+        cmocka_unit_test(client_ids),    cmocka_unit_test(uuids),
+        cmocka_unit_test(hexadecimal),   cmocka_unit_test(random_hexadecimal),
+        cmocka_unit_test(shards),        cmocka_unit_test(space_names),
+        cmocka_unit_test(numbers_below), cmocka_unit_test(jitter),
+        cmocka_unit_test(keyed_hashes),  cmocka_unit_test(clocks_go_forward),
     };
 
     random_init();

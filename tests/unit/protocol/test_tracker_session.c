@@ -251,6 +251,98 @@ static void test_rate(void **state)
     peer_free(&peer);
 }
 
+/* Of Updates without a reply the newest wins: old states do not pile up before it. All count. */
+static void test_superseded_updates(void **state)
+{
+    static const enum tracker_dialect dialects[] = {TRACKER_PLAIN, TRACKER_2014};
+    struct stage *stage = *state;
+    stage_set(stage, "tracker.original=2014");
+    stage_set(stage, "tracker.rate=1");
+    stage_set(stage, "tracker.burst=3");
+    for (size_t i = 0; i < 2; i++) {
+        struct writer to = {0};
+        struct peer peer;
+        char text[16], key[64];
+        int64_t before = metrics_get(METRIC_WRITES_SUPERSEDED);
+        peer_connect(&peer, stage, 0);
+        tracker_write_open(&to, dialects[i], BYTES_LITERAL("0"));
+        for (int n = 1; n <= 1000; n++) {
+            (void)snprintf(text, sizeof text, "%d", n);
+            tracker_write_update(&to, dialects[i], BYTES_LITERAL(""), 0, bytes_from_string(text));
+        }
+        tracker_write_get(&to, dialects[i]);
+        peer_send_all(&peer, &to);
+        EXPECT_BYTES(&peer, 1);
+        if (dialects[i] == TRACKER_2014)
+            EXPECT_BYTES(&peer, 0, 0, 0, 0, 0, 0, 0);
+        EXPECT_BYTES(&peer, 2 + ID_CLIENT_LENGTH + 5, '{');
+        peer_wait(&peer, ID_CLIENT_LENGTH);
+        (void)snprintf(key, sizeof key, "tracker:{main/1/0}:client:%.7s", peer.input.data);
+        peer_drop_input(&peer, ID_CLIENT_LENGTH);
+        peer_expect(&peer, BYTES_LITERAL("=1000}"));
+        assert_string_equal(WORLD_REDIS(stage->world, "HGET", key, "version"), "1000");
+        assert_true(metrics_get(METRIC_WRITES_SUPERSEDED) - before >= 900);
+        peer_close(&peer, dialects[i], "");
+        EXPECT_BYTES(&peer, 1);
+        peer_free(&peer);
+    }
+}
+
+/* What is held is written before the session ends, without waiting for the rate. */
+static void test_the_newest_of_who_leaves(void **state)
+{
+    struct writer to = {0};
+    struct peer peer, reader;
+    struct stage *stage = *state;
+    stage_set(stage, "tracker.rate=1");
+    stage_set(stage, "tracker.burst=1");
+    peer_connect(&peer, stage, 0);
+    tracker_write_open(&to, TRACKER_PLAIN, BYTES_LITERAL("first"));
+    tracker_write_update(&to, TRACKER_PLAIN, BYTES_LITERAL(""), 0, BYTES_LITERAL("old"));
+    tracker_write_update(&to, TRACKER_PLAIN, BYTES_LITERAL(""), 0, BYTES_LITERAL("newest"));
+    peer_send_all(&peer, &to);
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+    EXPECT_BYTES(&peer, 1);
+    peer_expect_end(&peer);
+    peer_connect(&reader, stage, 0);
+    peer_get(&reader, TRACKER_PLAIN);
+    EXPECT_BYTES(&reader, 2 + ID_CLIENT_LENGTH + 7, '{');
+    peer_wait(&reader, ID_CLIENT_LENGTH);
+    peer_drop_input(&reader, ID_CLIENT_LENGTH);
+    peer_expect(&reader, BYTES_LITERAL("=newest}"));
+    peer_free(&reader);
+    peer_free(&peer);
+}
+
+static void test_uuids(void **state)
+{
+    struct peer peer;
+    struct stage *stage = *state;
+    stage_set(stage, "tracker.id_form=uuid");
+    stage_set(stage, "tracker.push=off");
+    peer_connect(&peer, stage, 0);
+    peer_open(&peer, TRACKER_VERSIONED, "a");
+    EXPECT_BYTES(&peer, ID_UUID_LENGTH);
+    peer_wait(&peer, ID_UUID_LENGTH);
+    assert_int_equal(peer.input.data[8], '-');
+    assert_int_equal(peer.input.data[14], '4');
+    peer_free(&peer);
+    peer_connect(&peer, stage, 0);
+    peer_open(&peer, TRACKER_PLAIN, "b");
+    peer_update(&peer, TRACKER_PLAIN, "", 0, "c");
+    peer_get(&peer, TRACKER_PLAIN);
+    EXPECT_BYTES(&peer, 1, 2 + 2 * (ID_UUID_LENGTH + 2) + 2, '{');
+    peer_free(&peer);
+    /* It reads seven bytes, and no more. */
+    peer_connect(&peer, stage, 0);
+    char id[ID_CLIENT_LENGTH + 1];
+    peer_open(&peer, TRACKER_2013, "d");
+    peer_read_id(&peer, TRACKER_2013, id);
+    peer_update(&peer, TRACKER_2013, id, 1, "e");
+    EXPECT_BYTES(&peer, 1);
+    peer_free(&peer);
+}
+
 static void test_rate_of_an_address(void **state)
 {
     struct peer peers[3];
@@ -377,6 +469,9 @@ int main(void)
         TEST(test_open_refused),
         TEST(test_pipeline),
         TEST(test_rate),
+        TEST(test_superseded_updates),
+        TEST(test_the_newest_of_who_leaves),
+        TEST(test_uuids),
         TEST(test_rate_of_an_address),
         TEST(test_malformed_behind_good_ones),
         TEST(test_drain),
