@@ -1,4 +1,5 @@
 """Each dialect against the others, in one map."""
+import re
 import struct
 
 from harness import Original2013, Original2014, Plain, Versioned, Wide, packets
@@ -150,6 +151,49 @@ def test_2013(t):
     assert client.close()
     watcher.wait_for_state(id, None)
     assert client.close(b"unknown"), "also when unknown"
+
+
+def test_ids_that_are_uuids(t):
+    """Whoever reads a length before an id is given UUIDs; the dialect of 2013 reads seven bytes."""
+    redis = t.redis()
+    a, b = t.frontends(2, redis, listen=("tracker=127.0.0.1:0,id_form=uuid", "tracker=127.0.0.1:0"))
+    client = t.connect(a, Versioned)
+    id = client.open(b"versioned")
+    assert re.fullmatch(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", id), id
+    assert client.update(id, 1, b"one")
+    plain = t.connect(a, Plain)
+    plain.open(b"plain")
+    plain.update(b"again")
+    assert {len(id) for id, state in plain.get().items() if state in (b"one", b"again")} == {36}
+    assert plain.close()
+    assert len(t.connect(a, Original2013).open(b"2013")) == 7
+    assert len(t.connect(a, Versioned, index=1).open(b"short")) == 7
+    # Its client comes back with it, to any front-end.
+    client.drop()
+    back = t.connect(b, Versioned)
+    t.wait_until(lambda: back.update(id, 2, b"two"), what="the entry is adopted")
+    t.fsck(redis)
+
+
+def test_updates_faster_than_the_rate(t):
+    """What is seen is never older than a moment, however long it goes on; each Update counts in the version."""
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={"tracker.rate": "20", "tracker.burst": "1"})
+    client = t.connect(frontend, Plain)
+    client.open(b"0")
+    sent = 0
+    for _ in range(10):
+        for _ in range(100):
+            sent += 1
+            client.update(b"%d" % sent)
+        [(id, state)] = client.get().items()
+        assert int(state) == sent
+    assert redis("HGET", b"tracker:{main/1/0}:client:" + id, "version") == b"%d" % sent
+    assert frontend.metric("tracker_writes_judged_total", result="superseded") >= 900
+    # With replies none is skipped.
+    acknowledged = t.connect(frontend, Versioned)
+    acknowledged.send(b"".join(packets.versioned.update(b"id", version, b"%d" % version) for version in range(1, 21)))
+    assert all(acknowledged.read_acknowledgement() for _ in range(20))
 
 
 def test_2014(t):
