@@ -18,6 +18,9 @@
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
+/* Of one reply, where redis.max_reply is much larger: Redis serves nobody else meanwhile. */
+#define CHUNK_BYTES (UINT64_C(1) << 20)
+
 struct load {
     struct view_part *part; /* NULL: given up; freed when nothing is under way any more */
     size_t under_way;
@@ -144,44 +147,112 @@ static bool take_chunk(struct load *load, struct bytes text)
     return !bad;
 }
 
-static void on_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
+/* A chunk that is being read. It keeps its ids, as their bytes may be too many for one reply. */
+struct chunk {
+    struct load *load;
+    size_t count;
+    struct writer ids;
+    size_t ends[];
+};
+
+static struct bytes chunk_id(const struct chunk *chunk, size_t i)
 {
-    struct load *load = arg;
-    if (!still_wanted(load, status, reply, REDIS_STRING))
-        return;
-    if (take_chunk(load, reply->text))
-        check_complete(load);
-    else
-        fail(load);
+    size_t start = i ? chunk->ends[i - 1] : 0;
+    return (struct bytes){chunk->ids.data + start, chunk->ends[i] - start};
 }
 
-static void eval_read(struct load *load, redis_callback callback, struct writer *keys,
-                      const size_t *ends, const struct bytes *ids, size_t count)
+static void read_chunk_from(const struct chunk *before, size_t first);
+
+/* Of how many of the chunk's ids the reply is, which has its message; 0: it is malformed. */
+static size_t chunk_part(const struct chunk *chunk, const struct redis_reply *reply,
+                         struct bytes *text)
 {
-    struct partition *partition = load->part->partition;
-    struct bytes *args = mem_alloc((1 + 2 * count) * sizeof *args);
+    if (reply->type == REDIS_STRING) {
+        *text = reply->text;
+        return chunk->count;
+    }
+    if (reply->type != REDIS_ARRAY || reply->count != 2 ||
+        reply->elements[0]->type != REDIS_STRING || reply->elements[1]->type != REDIS_INTEGER ||
+        reply->elements[1]->integer < 1 || (size_t)reply->elements[1]->integer >= chunk->count)
+        return 0;
+    *text = reply->elements[0]->text;
+    return (size_t)reply->elements[1]->integer;
+}
+
+static void on_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct chunk *chunk = arg;
+    struct load *load = chunk->load;
+    struct bytes text = {0};
+    if (still_wanted(load, status, reply, status == REDIS_OK ? reply->type : REDIS_STRING)) {
+        size_t taken = chunk_part(chunk, reply, &text);
+        if (taken == 0 || !take_chunk(load, text)) {
+            fail(load);
+        } else {
+            if (taken < chunk->count)
+                read_chunk_from(chunk, taken);
+            check_complete(load);
+        }
+    }
+    writer_free(&chunk->ids);
+    free(chunk);
+}
+
+/* Bytes after which a reply ends. No entry has more (server/combinations.c): it is at most twice as
+ * long. */
+static uint64_t chunk_bytes(const struct map *map)
+{
+    uint64_t most = (uint64_t)map->redis->max_reply / 2;
+    return most == 0 || most > CHUNK_BYTES ? CHUNK_BYTES : most;
+}
+
+static void send_chunk(struct chunk *chunk)
+{
+    struct partition *partition = chunk->load->part->partition;
+    size_t count = chunk->count;
+    struct writer keys = {0};
+    struct bytes *args = mem_alloc((2 + 2 * count) * sizeof *args);
+    size_t *ends = mem_alloc((count + 1) * sizeof *ends);
+    char most[24];
+    for (size_t i = 0; i < count; i++) {
+        keys_write(&keys, partition->prefix, "client:", chunk_id(chunk, i));
+        ends[i] = keys.len;
+    }
     args[0] = bytes_from_string(partition->key_head);
     for (size_t i = 0; i < count; i++) {
         size_t start = i ? ends[i - 1] : 0;
-        args[1 + i] = (struct bytes){keys->data + start, ends[i] - start};
-        args[1 + count + i] = ids[i];
+        args[1 + i] = (struct bytes){keys.data + start, ends[i] - start};
+        args[1 + count + i] = chunk_id(chunk, i);
     }
-    load->under_way++;
-    redis_eval(partition->map->link, &script_read, callback, load, 1 + count, 1 + 2 * count, args);
+    snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(partition->map));
+    args[1 + 2 * count] = bytes_from_string(most);
+    chunk->load->under_way++;
+    redis_eval(partition->map->link, &script_read, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
+    free(ends);
     free(args);
+    writer_free(&keys);
 }
 
 static void read_chunk(struct load *load, const struct bytes *ids, size_t count)
 {
-    struct writer keys = {0};
-    size_t *ends = mem_alloc((count + 1) * sizeof *ends);
+    struct chunk *chunk = mem_zalloc(1, sizeof *chunk + count * sizeof *chunk->ends);
+    chunk->load = load;
+    chunk->count = count;
     for (size_t i = 0; i < count; i++) {
-        keys_write(&keys, load->part->partition->prefix, "client:", ids[i]);
-        ends[i] = keys.len;
+        writer_bytes(&chunk->ids, ids[i]);
+        chunk->ends[i] = chunk->ids.len;
     }
-    eval_read(load, on_chunk, &keys, ends, ids, count);
-    free(ends);
-    writer_free(&keys);
+    send_chunk(chunk);
+}
+
+static void read_chunk_from(const struct chunk *before, size_t first)
+{
+    size_t count = before->count - first;
+    struct bytes *ids = mem_alloc(count * sizeof *ids);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = chunk_id(before, first + i);
+    read_chunk(before->load, ids, count);
+    free(ids);
 }
 
 /* An entry that is listed has not been closed. When its hash is gone, only its TTL has ended, as it
@@ -374,5 +445,7 @@ void load_start(struct view_part *part, const char *why)
     part->load_number++;
     part->load = mem_zalloc(1, sizeof *part->load);
     part->load->part = part;
-    eval_read(part->load, on_floor, NULL, NULL, NULL, 0);
+    struct bytes key = bytes_from_string(part->partition->key_head);
+    part->load->under_way++;
+    redis_eval(part->view->map->link, &script_read, on_floor, part->load, 1, 1, &key);
 }

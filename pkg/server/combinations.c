@@ -15,6 +15,9 @@
  * seconds. */
 #define PROBE_PART   3
 #define PROBE_MIN_MS 1000
+/* Bytes that an entry has in Redis beside its state or properties, and a reply beside its entries.
+ */
+#define ENTRY_REST 16384
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -61,6 +64,36 @@ static char *check_cut_off_times(const struct map_settings *map)
     return error;
 }
 
+/* An entry is read whole, and a reply ends with the first one that makes it half as long as it may
+ * be: so none may be longer than that. */
+static char *check_reply(const struct redis_settings *redis, const struct config_module *module,
+                         const void *settings, const char *key, int64_t size)
+{
+    char *rule, *error;
+
+    if (redis->max_reply == 0 || size + ENTRY_REST <= redis->max_reply / 2) {
+        return NULL;
+    }
+    rule = mem_format("redis.max_reply must be at least twice %s and %d", key, 2 * ENTRY_REST);
+    error = refuse(rule, (struct config_part){&redis_config, redis, "redis.max_reply"},
+                   (struct config_part){module, settings, key});
+    free(rule);
+    return error;
+}
+
+static char *check_replies(const struct configuration *configuration)
+{
+    const struct redis_settings *redis = &configuration->redis;
+    char *error = check_reply(redis, &tracker_config, &configuration->tracker, "tracker.max_state",
+                              configuration->tracker.max_state);
+
+    if (!error) {
+        error = check_reply(redis, &sync_config, &configuration->sync, "sync.max_total",
+                            configuration->sync.max_total);
+    }
+    return error;
+}
+
 char *combinations_check(const struct configuration *configuration)
 {
     const struct redis_settings *redis = &configuration->redis;
@@ -68,6 +101,9 @@ char *combinations_check(const struct configuration *configuration)
 
     if (!error) {
         error = check_cut_off_times(&configuration->map);
+    }
+    if (!error) {
+        error = check_replies(configuration);
     }
     if (!error && redis->backoff > redis->backoff_max) {
         error = refuse("redis.backoff must be at most redis.backoff_max",

@@ -1,4 +1,6 @@
 """Spaces and partitions: isolated maps, and one map in several parts."""
+import struct
+
 from harness import Plain, Versioned
 
 
@@ -57,3 +59,28 @@ def test_prefixes_are_isolated(t):
     assert t.connect(two, Versioned).update(b"id", 1, b"two")
     assert t.connect(one, Plain).get() == {b"id": b"one"}
     assert redis("HGET", "second:{main/1/0}:client:id", "state") == b"two"
+
+
+def test_a_map_larger_than_any_reply_can_be_read(t):
+    """Chunks are counted in bytes, too: view.chunk entries of the largest states are more than redis.max_reply."""
+    redis = t.redis()
+    settings = {"redis.max_reply": "1MiB", "tracker.max_state": "400KiB", "net.max_input": "1MiB"}
+    writer = t.frontend(redis, node="a", settings=settings)
+    client = t.raw(writer)
+    states = {b"id%d" % index: bytes([97 + index]) * (390 << 10) for index in range(9)}
+    for id, state in states.items():
+        body = struct.pack(">qq", 1, len(id)) + id + struct.pack(">q", len(state)) + state
+        client.send(b"\x42\x01\x02" + struct.pack(">q", len(body)) + body)
+        assert client.take(1) == b"\x01"
+    reader = t.frontend(redis, node="b", settings=settings)
+    t.wait_until(lambda: reader.http("/api/v1/clients?limit=1")[0] == 200, 20, "the map is read")
+    t.wait_until(lambda: reader.metric("tracker_view_entries") == 9, 20, "all of it")
+    for id, state in states.items():
+        assert redis("HGET", b"tracker:{main/1/0}:client:" + id, "state") == state
+    assert not reader.log_lines("redis_connection_lost"), reader.log
+
+
+def test_entries_that_no_reply_holds_are_refused(t):
+    done = t.run("trackerd", "--redis", "unix:/nowhere", "--set", "redis.max_reply=1MiB", "--set",
+                 "tracker.max_state=1MiB", check=False)
+    assert done.returncode == 2 and "redis.max_reply" in done.stderr and "tracker.max_state" in done.stderr, done

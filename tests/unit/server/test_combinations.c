@@ -73,6 +73,37 @@ static char *check_listener(struct stage *stage)
     return combinations_check_listener(&stage->configuration.map, &scope, &stage->listener);
 }
 
+static void set_value(struct stage *stage, const char *assignment)
+{
+    char *error = config_set(stage->configuration.config, assignment);
+    if (error)
+        fail_msg("%s", error);
+}
+
+/* An entry that no reply may hold could be written and never be read. */
+static void test_entries_fit_into_replies(void **state)
+{
+    struct stage *stage = *state;
+    char *error;
+    set_value(stage, "redis.max_reply=1MiB");
+    expect(combinations_check(&stage->configuration), NULL);
+    set_value(stage, "tracker.max_state=600KiB");
+    error = combinations_check(&stage->configuration);
+    assert_non_null(error);
+    assert_non_null(strstr(error, "redis.max_reply"));
+    assert_non_null(strstr(error, "tracker.max_state"));
+    free(error);
+    set_value(stage, "tracker.max_state=496KiB");
+    expect(combinations_check(&stage->configuration), NULL);
+    set_value(stage, "sync.max_total=1MiB");
+    error = combinations_check(&stage->configuration);
+    assert_non_null(error);
+    assert_non_null(strstr(error, "sync.max_total"));
+    free(error);
+    set_value(stage, "redis.max_reply=3MiB");
+    expect(combinations_check(&stage->configuration), NULL);
+}
+
 static void test_defaults_hold(void **state)
 {
     struct stage *stage = *state;
@@ -242,6 +273,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, create, destroy)
     const struct CMUnitTest tests[] = {
         TEST(test_defaults_hold),
+        TEST(test_entries_fit_into_replies),
         TEST(test_the_map),
         TEST(test_who_is_sent_away_has_time_to_return),
         TEST(test_presence_follows_the_ttl),
