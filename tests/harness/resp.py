@@ -101,8 +101,10 @@ class Subscriber:
 
     def __init__(self, address, *channels):
         self.connection = Connection(address)
-        for channel in channels:
-            self.connection.send("SUBSCRIBE", channel)
+        # In one command: messages of one channel may come before another command's confirmation.
+        if channels:
+            self.connection.send("SUBSCRIBE", *channels)
+        for _ in channels:
             confirmation = self.connection.reply()
             assert confirmation[0] == b"subscribe", confirmation
 

@@ -24,6 +24,7 @@ def details(run):
     for one in run.oracle.violations[:20]:
         subject = run.views.subjects.get(one.about)
         clients = getattr(getattr(subject, "client", None), "devices", None) or [getattr(subject, "client", None)]
+        lines += [f"{one.about} as Redis told it: {text}" for text in run.watch.events[one.about][-12:]]
         for client in clients:
             if client is not None and client not in shown:
                 shown.add(client)

@@ -26,7 +26,8 @@ def settings_of(short, scale=1.0):
             # As the defaults are to client.ttl.
             "ws.ping_interval": text(short["ttl"] * 2 / 3), "ws.timeout": text(short["ttl"]),
             "net.keepalive_probes": 1 if short["ttl"] < 5 else 3, "sync.tick": text(short["tick"]),
-            "redis.timeout": text(1.5), "redis.connect_timeout": text(1.5), "redis.deadline": text(2)}
+            "redis.timeout": text(1.5), "redis.connect_timeout": text(1.5), "redis.deadline": text(2),
+            "redis.backoff_max": text(0.5)}
 
 
 class Schedule:
