@@ -120,6 +120,8 @@ function write.adopt(op)
 end
 function write.update(op)
     call('HSET', op.key, 'version', op.to, 'state', op.state)
+    -- What brings all fields makes it its front-end's anew: that counts its TTL from here.
+    if op.fields then call('PEXPIRE', op.key, ttl) end
     tell('update', op.id, op.to, pair('state', op.state))
 end
 function write.set(op)

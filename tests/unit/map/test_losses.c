@@ -86,6 +86,25 @@ static void test_an_update_whose_reply_was_lost_is_restored(void **state)
     map_session_end(&client.session, true);
 }
 
+/* Redis came back with an older state, and with what was left of the TTL then. */
+static void test_a_restore_of_a_newer_state_renews_the_ttl(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[0];
+    struct client client;
+    client_connect(&client, front);
+    client_open(world, &client, "old");
+    assert_int_equal(client_update(world, &client, client.id, 5, "new"), MAP_OK);
+    WORLD_REDIS(world, "HSET", client_key(client.id), "state", "old", "version", "0");
+    WORLD_REDIS(world, "PEXPIRE", client_key(client.id), "5000");
+    WORLD_REDIS(world, "HINCRBY", KEY("head"), "revision", "1");
+    redis_link_reset(front->map->link, "a test");
+    WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", client_key(client.id), "state"), "new"));
+    WORLD_REDIS(world, "PTTL", client_key(client.id));
+    assert_true(world->reply_integer > 20000);
+    map_session_end(&client.session, true);
+}
+
 static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(void **state)
 {
     struct world *world = *state;
@@ -441,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_batches_of_a_lost_link_keep_their_order),
         TEST(test_an_update_whose_reply_was_lost_is_restored),
+        TEST(test_a_restore_of_a_newer_state_renews_the_ttl),
         TEST(test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first),
         TEST(test_an_expired_entry_of_the_dead_is_counted_once),
         TEST(test_an_expired_orphan_is_counted_once),
