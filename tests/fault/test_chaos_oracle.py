@@ -1,5 +1,7 @@
 """The oracle of the fault harness itself: what it must find, and what it must forgive. Each line here is what some
 client was sent; nothing is started."""
+import collections
+
 from harness.chaos.oracle import Bounds, Oracle
 from harness.chaos.rooms import Rooms
 from harness.chaos.schedule import SHORT, RandomSchedule
@@ -30,7 +32,7 @@ class Told:
         self.views = Views(self, self.oracle, self.bounds)
         self.rooms = Rooms(self)
         self.clients = []
-        self.watch = self
+        self.watch, self.events = self, collections.defaultdict(list)
         self.view = self.views.open(Client("observer"), kind)
         self.view.whole(0, {})
 
