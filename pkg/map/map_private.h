@@ -168,8 +168,10 @@ struct partition {
     struct owned *owned;  /* by id */
     /* struct owned, each list by renew_at: in the n-th they wait client.ttl / 2^(n + 1). */
     struct list renewal[RENEWAL_LISTS];
-    int64_t renewal_ttl;          /* the client.ttl of these lists */
-    struct list unconfirmed;      /* struct owned */
+    int64_t renewal_ttl; /* the client.ttl of these lists */
+    int64_t
+        renewal_clock_ms;    /* how far Redis's clock was ahead when these TTLs were set, or less */
+    struct list unconfirmed; /* struct owned */
     struct tombstone *tombstones; /* by id; and in these, as tombstone.c has it */
     struct list tombstones_by_age, tombstones_due, tombstones_later;
     uint64_t tombstones_until_ms; /* what waits is said again until then */

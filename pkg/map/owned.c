@@ -26,6 +26,8 @@
 #define RENEWAL_SPARE_MAX_MS 2000
 /* Soon enough for whatever is left. */
 #define RENEWAL_RETRY_MIN_MS 250
+/* Of client.ttl: a jump of Redis's clock after which all keys are renewed. */
+#define CLOCK_PART 8
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
 #define SPARE_MAX 256
 
@@ -405,8 +407,21 @@ static void renew_or_end(struct partition *partition, struct owned *owned)
     renew(partition, owned, lasts, expires_ms);
 }
 
-/* client.ttl has become another one: the lists are in order only for one, and so all are renewed.
- */
+/* Whether Redis's clock has jumped ahead by a good part of client.ttl since TTLs were set: keys end
+ * at a time of that clock, and so all of them at once. What a busy machine or link delays shows as
+ * jumps back. */
+static bool has_clock_jumped(struct partition *partition)
+{
+    int64_t clock = partition->map->clock_offset_ms;
+    int64_t jumped = clock - partition->renewal_clock_ms;
+    bool ahead = jumped > partition->map->settings->client_ttl / CLOCK_PART;
+    if (ahead || jumped < 0)
+        partition->renewal_clock_ms = clock;
+    return ahead;
+}
+
+/* client.ttl has become another one (the lists are in order only for one), or the time of all has
+ * been cut short: all are renewed, and what has ended already is opened again. */
 static void renew_all(struct partition *partition)
 {
     struct list all;
@@ -425,7 +440,7 @@ static void renew_all(struct partition *partition)
 void owned_renew_due(struct partition *partition, uint64_t now_ms)
 {
     int64_t ttl = partition->map->settings->client_ttl;
-    if (partition->renewal_ttl != ttl) {
+    if (has_clock_jumped(partition) || partition->renewal_ttl != ttl) {
         partition->renewal_ttl = ttl;
         renew_all(partition);
     }

@@ -20,14 +20,25 @@
 /* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
  * under way makes them differ for a moment. */
 #define UNLISTED_SWEEPS 3
+/* How exactly Redis's clock is known here. */
+#define HOLD_SPARE_MS 5
+
+/* Until the next sweep; the end of a hold when that comes first, as much has waited for it. */
+static uint64_t time_to_sweep(const struct partition *partition)
+{
+    uint64_t now = map_redis_time_ms(partition->map);
+    uint64_t sweep = random_jitter((uint64_t)partition->map->settings->sweep, 10);
+    uint64_t hold =
+        partition->hold_until > now ? partition->hold_until - now + HOLD_SPARE_MS : sweep;
+    return hold < sweep ? hold : sweep;
+}
 
 void sweep_start(struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
     /* A lease that was renewed with another length may end before the next sweep. */
     bool is_due = partition->renewed_lease != settings->lease;
-    loop_timer_start(partition->sweep_timer,
-                     is_due ? 0 : random_jitter((uint64_t)settings->sweep, 10));
+    loop_timer_start(partition->sweep_timer, is_due ? 0 : time_to_sweep(partition));
 }
 
 /* A look at some of a dead front-end's entries, or of its members of rooms. */
@@ -179,6 +190,8 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
     partition->refused = false;
     if (partition->index == 0 && partition->space == partition->map->spaces)
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);
+    owned_renew_due(partition,
+                    loop_now_ms(partition->map->loop)); /* should that clock have jumped */
     view_revision_seen(partition, partition->revision);
     view_hold_seen(partition, now);
     presence_hold_seen(partition, now);

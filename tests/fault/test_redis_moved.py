@@ -56,6 +56,16 @@ def check_kept(t, redis, frontends, found, clients, ids):
     t.fsck(redis)
 
 
+def test_how_long_it_takes(t):
+    """With the standard settings: 2 s after the last front-end's connection all is as it was."""
+    redis, frontends, found, clients, ids = moved_both_ways(t, {})
+    began = time.monotonic()
+    expected = {id: b"moved" for id in ids}
+    expected.update(states_of(found))
+    wait_agreement(t, redis, frontends, expected, 10)
+    assert time.monotonic() - began <= scaled(2)
+
+
 def test_both_ways(t):
     """With the standard settings: nobody waits for the end of the hold."""
     check_kept(t, *moved_both_ways(t, {}))

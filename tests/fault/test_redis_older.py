@@ -2,7 +2,7 @@
 import time
 
 from harness import Versioned, scaled
-from harness.faults import (GRACE, LEASE, SWEEP, TELL, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
+from harness.faults import (GRACE, HOLD, LEASE, SWEEP, TELL, key, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
                             watchers)
 
 
@@ -102,3 +102,28 @@ def test_ends_that_nobody_said_are_repeated_too(t):
     wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + TELL + 4)
     assert back.update(ids[0], 2, b"still")
     t.fsck(redis)
+
+
+def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
+    """An entry of a living front-end that another one ended, which has died since: shown again, and given up as soon
+    as the hold is over: with the standard settings 10 s after the connection, and a moment."""
+    redis, (a, b, c) = start(t, 3)
+    (watcher,) = watchers(t, [b])
+    clients = [t.connect(a, Versioned) for _ in range(10)]
+    ids = [client.open(b"old") for client in clients]
+    wait_know([watcher], ids)
+    redis.save("older.rdb")
+    for client in clients:
+        client.drop()
+    other = t.connect(c, Versioned)
+    for id in ids:
+        t.wait_until(lambda: other.close(id), 5, "the orphan is adopted and closed")
+    watcher.wait_closed(ids, TELL + 2)
+    c.kill()
+    redis.restart(rdb="older.rdb")
+    wait_ready([a, b])
+    began = time.monotonic()
+    t.wait_until(lambda: redis("EXISTS", *[key("client", id) for id in ids]) == len(ids), 5, "they are there again")
+    t.wait_until(lambda: redis("EXISTS", *[key("client", id) for id in ids]) == 0, HOLD + 5, "they are given up")
+    assert time.monotonic() - began <= scaled(HOLD + 0.5)
+    wait_agreement(t, redis, [a, b], states_of([watcher]), TELL + 2)

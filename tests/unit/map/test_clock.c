@@ -113,6 +113,60 @@ static void test_another_ttl_is_that_of_all_at_once(void **state)
     map_session_end(&client.session, true);
 }
 
+/* Keys end at a time of Redis's clock. What a jump does to them is done by hand: it shortens what
+ * is left, or ends them, and nothing here is due for a long time. */
+static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = &map_space_find(world->fronts[0].map, "")->partitions[0];
+    struct observer observer;
+    struct client shortened, ended;
+    observer_watch(world, &observer, &world->fronts[0]);
+    client_connect(&shortened, &world->fronts[0]);
+    client_connect(&ended, &world->fronts[0]);
+    client_open(world, &shortened, "a");
+    client_open(world, &ended, "b");
+    WAIT_UNTIL(world, observer_shows(&observer, ended.id, "b"));
+    WAIT_UNTIL(world, partition->renewal_clock_ms == partition->map->clock_offset_ms);
+    uint64_t began = loop_now_ms(world->loop);
+    age(world, shortened.id, "10000");
+    age(world, ended.id, "1");
+    partition->renewal_clock_ms -= 20000;
+    WAIT_UNTIL(world, ttl_of(world, shortened.id) > 25000);
+    WAIT_UNTIL(world, ttl_of(world, ended.id) > 25000);
+    assert_true(loop_now_ms(world->loop) - began < 10000);
+    assert_int_equal(observer.closed, 0);
+    /* What comes late looks like a jump back, which shortens nothing. */
+    partition->renewal_clock_ms += 20000;
+    age(world, shortened.id, "20000");
+    WAIT_UNTIL(world, partition->renewal_clock_ms <= partition->map->clock_offset_ms);
+    for (unsigned turns = 0; turns < 20; turns++)
+        loop_turn(world->loop, 20);
+    assert_true(ttl_of(world, shortened.id) <= 20000);
+    map_session_end(&shortened.session, true);
+    map_session_end(&ended.session, true);
+    map_unwatch(&observer.watcher);
+}
+
+/* Not up to a sweep later. */
+static void test_the_end_of_a_hold_is_swept_at_once(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = &map_space_find(world->fronts[0].map, "")->partitions[0];
+    char until[24];
+    world->fronts[0].map->running.sweep = 20000;
+    snprintf(until, sizeof until, "%llu",
+             (unsigned long long)map_redis_time_ms(world->fronts[0].map) + 500);
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:head", "hold_until", until);
+    uint64_t began = clock_monotonic_us() / 1000;
+    sweep_run(partition);
+    WAIT_UNTIL(world, partition->hold_until == strtoull(until, NULL, 10));
+    uint64_t answered = map_contact(world->fronts[0].map).answered_ms;
+    WAIT_UNTIL(world, map_contact(world->fronts[0].map).answered_ms > answered);
+    assert_true(map_redis_time_ms(world->fronts[0].map) >= partition->hold_until);
+    assert_true(clock_monotonic_us() / 1000 - began < 15000);
+}
+
 static const char *const refuse_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "1"};
 static const char *const take_writes[] = {"CONFIG", "SET", "min-replicas-to-write", "0"};
 static void configure(struct world *world, const char *const words[4])
@@ -194,6 +248,8 @@ int main(void)
         TEST(test_the_ttl_shows_how_long_a_silent_client_has_left),
         TEST(test_the_key_of_a_client_that_only_answers_pings_never_ends),
         TEST(test_another_ttl_is_that_of_all_at_once),
+        TEST(test_a_jump_of_redis_clock_renews_all_keys_at_once),
+        TEST(test_the_end_of_a_hold_is_swept_at_once),
         TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
         TEST(test_a_client_that_is_heard_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
