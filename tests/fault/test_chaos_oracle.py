@@ -104,6 +104,17 @@ def test_its_own_frozen_frontend_forgives_it(t):
     assert told.found(4) == ["false offline"]
 
 
+def test_a_frozen_observer_is_told_later_that_it_is_over(t):
+    told = Told()
+    told.there(home="b")
+    told.disturbances.note(4, 6, "cut off", "b")
+    told.disturbances.note(5, 12, "freeze", "a")  # the observer's
+    told.view.gone(5, "x")
+    told.time = 12.5
+    told.view.put(12.5, "x", "1")
+    assert told.found(4) == []
+
+
 def test_a_client_that_comes_back_within_the_grace_was_never_gone(t):
     told = Told()
     subject = told.there()

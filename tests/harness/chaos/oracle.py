@@ -68,7 +68,7 @@ class Oracle:
                 "".join(text for (name, since), text in view.details.items() if name == subject.name and since <= end))
         homes = {home for home in subject.homes_within(begin - self.bounds.after, end) if home}
         own = [one for one in self.run.disturbances.all if one.scope and (one.scope in homes or not homes)
-               and one.begin <= begin + self.bounds.blink and one.end + self.bounds.own >= end]
+               and one.begin <= begin + self.bounds.blink and self._covers(one, view, end)]
         if own:
             self._measure("false offline, own front-end", end - begin, f"{text}: {own[-1].what} of {own[-1].scope}")
             return
@@ -78,6 +78,13 @@ class Oracle:
             return
         self._measure("false offline", end - begin, text)
         self.violate("false offline", subject.name, text)
+
+    def _covers(self, one, view, end):
+        """Whether a front-end's trouble explains what was seen until then: by itself, or as the observer's own
+        front-end had one before it could be told that it is over."""
+        return one.end + self.bounds.own >= end or any(
+            other.scope and other.scope == view.front_end() and other.begin <= one.end + self.bounds.own
+            and other.end + self.bounds.own >= end for other in self.run.disturbances.all)
 
     def ghost(self, view, subject, seconds, after_outage):
         text = f"{view} showed {subject.name} ({subject.client.name}, {subject.why}) for {seconds:.2f} s"
