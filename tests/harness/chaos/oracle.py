@@ -82,7 +82,9 @@ class Oracle:
     def _covers(self, one, view, end):
         """Whether a front-end's trouble explains what was seen until then: by itself, or as the observer's own
         front-end had one before it could be told that it is over."""
-        return one.end + self.bounds.own >= end or any(
+        # Redis may have had troubles meanwhile.
+        over = self.run.disturbances.last_end(one.end, end, set())
+        return over + self.bounds.own >= end or any(
             other.scope and other.scope == view.front_end() and other.begin <= one.end + self.bounds.own
             and other.end + self.bounds.own >= end for other in self.run.disturbances.all)
 
