@@ -11,9 +11,15 @@
 #   make bench      the documented measurements, as a table
 #   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
 #   make clean
+#   V=1 shows the compiler's commands
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
+# Where install-packages puts redis-server, and Debian administrators' programs, in whatever PATH.
+export PATH := $(PATH):/usr/local/bin:/usr/sbin:/sbin
+# V=1 shows the commands; else what each one makes: "CC net/conn.c".
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 PREFIX ?= /usr/local
 CC = gcc
 OPT ?= -O2
@@ -90,21 +96,25 @@ build/gen/version.h: .version Makefile
 define package_rules
 $(B)/obj/$(1)/%.o: pkg/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) $(foreach d,$(1) $(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
+	$$(call say,CC,$$(<:pkg/%=%))
+	$$(Q)$(CC) $(CFLAGS_ALL) $(foreach d,$(1) $(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
 $(B)/lib/lib$(1).a: $(patsubst pkg/%.c,$(B)/obj/%.o,$(wildcard pkg/$(1)/*.c))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR,$$(@F))
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach p,$(PACKAGES),$(eval $(call package_rules,$(p))))
 
 define program_rules
 $(B)/obj/cmd/$(1)/%.o: cmd/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) $(foreach d,$(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
+	$$(call say,CC,$$<)
+	$$(Q)$(CC) $(CFLAGS_ALL) $(foreach d,$(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
 $(B)/bin/$(1): $(patsubst cmd/%.c,$(B)/obj/cmd/%.o,$(wildcard cmd/$(1)/*.c)) $(LIB_FILES)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncursesw -ltinfo)
+	$$(call say,LD,$$(@F))
+	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $$(if $$(filter trackerctl,$(1)),-lncursesw -ltinfo)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
@@ -112,13 +122,15 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 ALL_INCLUDES := $(PACKAGES:%=-Ibuild/include/%) -Ibuild/gen -Itests/unit
 $(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
 unit: $(UNIT_FILES) $(B)/test/clock_shift.so
 
 # What shifts Redis's clock in fault tests. Never sanitized: it is loaded into other programs.
 $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
 
 # Fuzzers: clang's libFuzzer, the packages compiled again with its instrumentation.
 FUZZ_TIME ?= 60
@@ -126,7 +138,8 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
 build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard pkg/*/*.c pkg/*/*.h) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(wildcard pkg/*/*.c) $(LIBS)
+	$(call say,CC,$<)
+	$(Q)clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(wildcard pkg/*/*.c) $(LIBS)
 
 deps:
 	@docker/install-packages build

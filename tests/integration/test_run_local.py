@@ -68,3 +68,10 @@ def test_a_taken_port_is_named(t):
 def test_bad_usage_passes_through(t):
     process = run_local(t, "--no-such-flag")
     assert process.wait() == 2
+
+
+def test_a_redis_that_is_not_there_is_not_waited_for_for_ever(t):
+    process = run_local(t, "--redis", "unix:/nowhere/redis.sock", *FREE)
+    process.wait_for_log("run-local: waiting for Redis at unix:/nowhere/redis.sock", 20)
+    process.wait_for_log("run-local: Redis does not serve; giving up", 40)
+    assert process.wait() == 1, process.log
