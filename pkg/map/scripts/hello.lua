@@ -40,7 +40,7 @@ local new = 0
 if not epoch or h[2] ~= ARGV[1] then
     new, epoch, hold = 1, ARGV[2], integer(now + ARGV[6])
     call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[1], 'P', ARGV[3], 'revision', revision,
-         'last', integer(now), 'hold_until', hold)
+         'last', integer(now), 'hold_until', hold, 'epoch_seq', call('HGET', KEYS[1], 'seq') or '0')
     call('PUBLISH', KEYS[3], '1 ' .. epoch .. ' ' .. revision .. ' 0\n')
 else
     local since = now - tonumber(h[7] or now)

@@ -65,11 +65,20 @@ local function status_before(n, stored)
     return status_of_entry(has_entry(n))
 end
 
+-- Whether a user was last published before this epoch, and the hold goes on: what is stored may then
+-- be older than what front-ends know, and they wait for a word of this epoch.
+local function is_from_before(number)
+    if not holding then return false end
+    return tonumber(number or 0) <= tonumber(call('HGET', head, 'epoch_seq') or 0)
+end
+
 local function derive(n)
-    local all, stored, device = redis.pcall('HGETALL', n.key), nil, nil
+    local all, stored, device, number = redis.pcall('HGETALL', n.key), nil, nil, nil
     for i = 1, #all, 2 do
         if all[i] == '.status' then
             stored = all[i + 1]
+        elseif all[i] == '.seq' then
+            number = all[i + 1]
         elseif string.byte(all[i]) ~= DOT and device ~= 'busy' then
             device = all[i + 1]
         end
@@ -84,8 +93,7 @@ local function derive(n)
         if all[1] then call('DEL', n.key) end
     end
     if n.has_come or n.is_due then call('ZREM', deadlines, deadline) end
-    -- During the hold what is stored may be older than what front-ends know: they wait for this.
-    local is_told = status ~= status_before(n, stored) or (holding and n.has_come)
+    local is_told = status ~= status_before(n, stored) or (stored and n.has_come and is_from_before(number))
     if is_told or device and not stored then
         local at = integer(next_seq())
         if device then call('HSET', n.key, '.status', status, '.seq', at) end
