@@ -256,11 +256,11 @@ def test_many_readers_cost_one_encoding(t):
     assert time.monotonic() - began < scaled(60)
 
 
-def returns(redis, ids):
-    """Events in which each of the entries closes and opens again, as it is."""
+def returns(entries, state):
+    """Events in which each of the entries (id -> fields) closes and opens again with that state."""
     events = b""
-    for id in ids:
-        fields = redis.hash(b"tracker:{main/1/0}:client:" + id)
+    for id, fields in entries.items():
+        fields = {**fields, b"state": state}
         version = fields.pop(b"version", b"0")
         body = b"".join(b"%d %d\n%s%s" % (len(name), len(value), name, value) for name, value in fields.items())
         events += b"close %d 0 0\n%s" % (len(id), id)
@@ -274,16 +274,18 @@ def test_what_closes_and_is_back_while_it_is_followed(t):
     a, b = t.frontends(2, redis, listen=("tracker=127.0.0.1:0,push=off", "web=127.0.0.1:0"),
                        settings={**UNLIMITED, "web.chunk": "1KiB"})
     ids = t.bulk(b.address(), 1000).ids
-    events, count = returns(redis, ids), 2 * len(ids)
+    entries, count = {id: redis.hash(b"tracker:{main/1/0}:client:" + id) for id in ids}, 2 * len(ids)
     epoch = redis("HGET", b"tracker:{main/1/0}:head", "epoch")
-    for _ in range(20):
+    for number in range(20):
+        state = f"round {number}"
+        events = returns(entries, state.encode())
         stream = Stream(t, a)
         stream.until(t, lambda: stream.entries)
         last = redis("HINCRBY", b"tracker:{main/1/0}:head", "revision", count)
         redis("PUBLISH", b"tracker:{main/1/0}:events", b"1 %s %d %d\n%s" % (epoch, last - count + 1, count, events))
         stream.until_live(t)
-        # What is read at a time may end between the closes and what follows them.
-        stream.until(t, lambda: len(stream.entries) == len(ids), "all are back")
+        # All are back; they were there before the message came, too.
+        stream.until(t, lambda: list(stream.states().values()) == [state] * len(ids), "all are back")
         stream.read(0.1)
         assert len(stream.entries) == len(ids)
         stream.socket.close()
