@@ -1,6 +1,7 @@
 /* shares: see shares.h. */
 #include "auth/shares.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,7 @@ static void shrink_prefix(struct shares *shares, struct shares_prefix *prefix)
     }
     list_remove(&prefix->link);
     if (prefix->parent) {
+        assert(shares->all); /* it is one of them */
         HASH_DEL(shares->all, prefix);
     } else {
         shares->root = NULL;

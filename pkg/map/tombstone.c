@@ -12,6 +12,7 @@
  */
 #include "map/map_private.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -47,6 +48,7 @@ static struct tombstone *find_tombstone(const struct partition *partition, struc
 
 static void drop_tombstone(struct partition *partition, struct tombstone *tombstone)
 {
+    assert(partition->tombstones); /* it is one of them */
     HASH_DEL(partition->tombstones, tombstone);
     list_remove(&tombstone->by_age);
     list_remove(&tombstone->waiting);
