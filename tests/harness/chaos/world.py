@@ -277,6 +277,10 @@ class World:
                 (self.network.drop if on else self.network.restore)(self.hosts[letter], host)
 
     def vanish(self, name, on=True):
+        before = self.cuts["vanish", name]
+        self.cuts["vanish", name] += 1 if on else -1
+        if bool(before) == bool(self.cuts["vanish", name]):
+            return
         (self.network.drop if on else self.network.restore)(self.hosts[name])
 
     def limit(self, name, rate):
