@@ -1,4 +1,5 @@
 /* q3master_list: the game servers of a space, as its view tells them. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,7 @@ static void drop(struct q3master_list *list, struct q3master_entry *entry)
 {
     unlist(list, entry);
     count(list, entry, false);
+    assert(list->entries); /* it is one of them */
     HASH_DEL(list->entries, entry);
     free(entry->game);
     free(entry);
@@ -272,6 +274,7 @@ struct q3master_entry *q3master_list_evict(struct q3master_list *list,
         if (!first || goes_before(list, entry, first))
             first = entry;
     }
+    assert(first); /* a prefix without members has been freed */
     count(list, first, false);
     first->leaving_until = loop_now_ms(list->service->loop) + PENDING_MS;
     map_unregister(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len}, NULL,
