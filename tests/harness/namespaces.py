@@ -173,7 +173,9 @@ class Network:
     def _rules(self, action, host, other, answers):
         with self._router:
             for selector in self._selectors(host, other, answers):
-                _ip("rule", action, "priority", "10", "blackhole", *selector)
+                # The kernel takes a rule of one address for a repetition of one of two of its priority.
+                priority = "10" if "from" in selector and "to" in selector else "9"
+                _ip("rule", action, "priority", priority, "blackhole", *selector)
 
     @staticmethod
     def _selectors(host, other, answers):

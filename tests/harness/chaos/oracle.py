@@ -107,6 +107,9 @@ class Oracle:
         if subject.doubt is not None and now <= self.bounds.after + self.run.disturbances.last_end(
                 subject.doubt, now, {None}):
             return True  # its last request may have been done late; that ends by itself
+        homes = subject.homes_within(subject.ended - self.bounds.after, now)
+        if any(one.what == "vanish" and one.scope in homes and one.end >= subject.ended for one in disturbances):
+            return True  # nothing has told its front-end, which is there again, that the connection ended
         self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended "
                      f"at {subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
                      f"homes {subject.homes[-3:]}")
