@@ -96,9 +96,17 @@ static void say_later(struct partition *partition, struct tombstone *tombstone)
     list_append(&partition->tombstones_later, &tombstone->waiting);
 }
 
-static bool is_shown(const struct map_space *space, struct bytes id)
+static const struct map_entry *find_shown(const struct map_space *space, struct bytes id)
 {
-    return space->view && map_view_find(space->view, id);
+    return space->view ? map_view_find(space->view, id) : NULL;
+}
+
+/* The view shows what was opened after the remembered end: that is not to be ended, whatever an
+ * older Redis lists. With the same `since` only the event of the end has not come yet. */
+static bool is_of_another_opening(const struct map_entry *shown, const struct tombstone *tombstone)
+{
+    struct bytes since = map_entry_field(shown, "since");
+    return since.len > 0 && bytes_decimal(since) != tombstone->since;
 }
 
 void tombstones_repeat(struct partition *partition)
@@ -109,7 +117,10 @@ void tombstones_repeat(struct partition *partition)
     LIST_FOREACH (node, &partition->tombstones_by_age) {
         struct tombstone *tombstone = list_entry(node, struct tombstone, by_age);
         list_remove(&tombstone->waiting);
-        if (is_shown(partition->space, id_of_tombstone(tombstone)))
+        const struct map_entry *shown = find_shown(partition->space, id_of_tombstone(tombstone));
+        if (shown && is_of_another_opening(shown, tombstone))
+            drop_tombstone(partition, tombstone);
+        else if (shown)
             say_later(partition, tombstone);
         else
             list_append(&partition->tombstones_due, &tombstone->waiting);

@@ -221,6 +221,44 @@ static void test_an_expired_entry_ends_after_the_hold(void **state)
 }
 
 /* The event of the new epoch came while the view's connection was away. */
+/* Its id was opened again elsewhere since, which the view shows: an older Redis is not to end that.
+ */
+static void test_an_end_of_an_earlier_opening_is_not_repeated(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct client first, second;
+    struct front *front = &world->fronts[0];
+    observer_watch(world, &observer, front);
+    client_connect(&first, front);
+    client_update(world, &first, "again", 1, "first");
+    char *since = mem_strdup(WORLD_REDIS(world, "HGET", client_key("again"), "since"));
+    assert_int_equal(client_close(world, &first, "again"), MAP_OK);
+    WAIT_UNTIL(world, observer.closed == 1);
+    loop_turn(world->loop, 5); /* so that it is opened at another millisecond */
+    client_connect(&second, &world->fronts[1]);
+    client_update(world, &second, "again", 1, "second");
+    WAIT_UNTIL(world, observer_shows(&observer, "again", "second"));
+    /* As if Redis had the data of before the close. */
+    WORLD_REDIS(world, "HSET", client_key("again"), "since", since);
+    free(since);
+    unsigned epochs = front->map->spaces[0].partitions[0].epochs;
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:head", "run", "another");
+    redis_link_reset(front->map->link, "a test");
+    WAIT_UNTIL(world, front->map->spaces[0].partitions[0].epochs > epochs);
+    assert_int_equal(client_update(world, &second, "again", 2, "still there"), MAP_OK);
+    WAIT_UNTIL(world, observer_shows(&observer, "again", "still there"));
+    struct partition *partition = &front->map->spaces[0].partitions[0];
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones_later) &&
+                          list_is_empty(&partition->tombstones_due) && partition->batch_count == 0);
+    client_update(world, &second, "again", 3, "for good");
+    WAIT_UNTIL(world, observer_shows(&observer, "again", "for good"));
+    assert_int_equal(observer.closed, 1);
+    map_session_end(&first.session, false);
+    map_session_end(&second.session, false);
+    map_unwatch(&observer.watcher);
+}
+
 static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
 {
     struct world *world = *state;
@@ -466,6 +504,7 @@ int main(void)
         TEST(test_an_expired_orphan_is_counted_once),
         TEST(test_an_expired_entry_waits_for_its_client_during_the_hold),
         TEST(test_an_expired_entry_ends_after_the_hold),
+        TEST(test_an_end_of_an_earlier_opening_is_not_repeated),
         TEST(test_a_view_finds_a_new_epoch_in_the_snapshot),
         TEST(test_hello_begins_the_hold_when_nobody_has_swept),
         TEST(test_a_short_loss_restores_nothing),
