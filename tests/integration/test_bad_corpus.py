@@ -50,6 +50,10 @@ class Player:
         self.client = self.t.connect(self.frontend, Turntable, kind="web", user="1:2")
         self.client.join("a")
 
+    @staticmethod
+    def codes(code):
+        return {{"surrogate": "bad_json", "large": "limit"}.get(code, code)}
+
     def refusal(self, text, chance):
         say(self.client.websocket, text, chance)
         data = self.client.expect("error")
@@ -76,10 +80,19 @@ class Browser:
     def begin(self):
         self.client = self.t.connect(self.frontend, Sync, kind="sync", delta=True)
 
+    @staticmethod
+    def codes(code):
+        """Lone surrogates, and deeper and larger texts than elsewhere, may be relayed: the rest judges the packet."""
+        return {"surrogate": {"bad_packet", "bad_json"}, "large": {"bad_packet", "limit"}}.get(code, {code})
+
     def refusal(self, text, chance):
         count = len(self.client.errors)
         say(self.client.websocket, text, chance)
-        return self.client.wait_error(count + 1)
+        error = self.client.wait_error(count + 1)
+        if b"properties" in text:  # those of them that are good have been set: the next case begins without any
+            self.client.drop()
+            self.begin()
+        return error
 
     def end(self, text, chance):
         say(self.client.websocket, text, chance)
@@ -97,7 +110,7 @@ def check(speakers, cases):
         speaker = speakers[number % len(speakers)]
         if is_utf8(message):
             told = speaker.refusal(message, chance)
-            assert told[0] == code and text in (None, told[1]), (message, told, code, text)
+            assert told[0] in speaker.codes(code) and text in (None, told[1]), (message, told, code, text)
         else:
             assert speaker.end(message, chance) == 1007, message
             speaker.begin()
@@ -132,7 +145,8 @@ def test_what_metadata_sync_refuses(t):
 
 def test_texts_that_are_no_json(t):
     redis, (a, b) = start(t)
-    cases = [("limit" if kind in LIMITS else "bad_json", None, message) for kind, _, message in corpus(t, "json")]
+    cases = [("large" if kind in LIMITS else kind if kind == "surrogate" else "bad_json", None, message)
+             for kind, _, message in corpus(t, "json")]
     assert len(cases) > 500
     check([Player(t, a), Browser(t, b)], cases)
     t.fsck(redis)
