@@ -38,11 +38,17 @@ static bool read_bytes(struct reading *reading, size_t len, struct bytes *range)
     return !reading->cursor.failed;
 }
 
+/* A byte, or eight of any value. */
+static bool read_unsigned(struct reading *reading, size_t width, uint64_t *value)
+{
+    *value = width == WIDTH_LONG ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
+    return !reading->cursor.failed;
+}
+
 /* A length or a version: a byte, or eight with a sign. */
 static bool read_number(struct reading *reading, size_t width, uint64_t *value)
 {
-    *value = width == WIDTH_LONG ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
-    if (reading->cursor.failed)
+    if (!read_unsigned(reading, width, value))
         return false;
     if (*value > INT64_MAX)
         return fail(reading, TRACKER_ERROR_LENGTH, "a negative number");
@@ -155,22 +161,25 @@ static bool read_versioned(struct reading *reading)
     }
 }
 
-static bool read_plain_update(struct reading *reading, enum tracker_update_form form)
+/* PLAIN and WIDE Update, whose lengths take width bytes: a length and the state, or these behind an
+ * outer length. With TRACKER_FORM_AUTO it has an outer length if a second one that fits it follows;
+ * the second may be the state's first bytes, and so of any value. */
+static bool read_plain_update(struct reading *reading, enum tracker_update_form form, size_t width)
 {
-    uint8_t first;
-    uint8_t second;
-    if (!read_byte(reading, &first))
+    uint64_t first;
+    uint64_t second;
+    if (!read_number(reading, width, &first))
         return false;
-    if (form == TRACKER_FORM_OUTER && first == 0)
+    if (form == TRACKER_FORM_OUTER && first < width)
         return fail(reading, TRACKER_ERROR_LENGTH, "an Update without content");
-    if (form == TRACKER_FORM_PLAIN || first == 0)
+    if (form == TRACKER_FORM_PLAIN || first < width)
         return check_state_length(reading, first) &&
                read_bytes(reading, first, &reading->message.state);
 
     const struct cursor content = reading->cursor;
-    if (!check_state_length(reading, first - 1u) || !read_byte(reading, &second))
+    if (!check_state_length(reading, first - width) || !read_unsigned(reading, width, &second))
         return false;
-    if (second == first - 1)
+    if (second == first - width)
         return read_bytes(reading, second, &reading->message.state);
     if (form == TRACKER_FORM_OUTER)
         return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
@@ -185,7 +194,7 @@ static bool read_plain(struct reading *reading, enum tracker_update_form form)
     case TRACKER_OPEN:
         return read_state(reading, WIDTH_BYTE);
     case TRACKER_UPDATE:
-        return read_plain_update(reading, form);
+        return read_plain_update(reading, form, WIDTH_BYTE);
     default:
         return true; /* Close and Get end with their type */
     }
@@ -206,41 +215,13 @@ static bool read_original(struct reading *reading, enum tracker_dialect dialect)
     }
 }
 
-/* WIDE Update: as read_plain_update, with eight bytes for each of the lengths. */
-static bool read_wide_update(struct reading *reading, enum tracker_update_form form)
-{
-    uint64_t first;
-    uint64_t second;
-    if (!read_number(reading, WIDTH_LONG, &first))
-        return false;
-    if (form == TRACKER_FORM_OUTER && first < WIDTH_LONG)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an Update without content");
-    if (form == TRACKER_FORM_PLAIN || first < WIDTH_LONG)
-        return check_state_length(reading, first) &&
-               read_bytes(reading, first, &reading->message.state);
-
-    const struct cursor content = reading->cursor;
-    if (!check_state_length(reading, first - WIDTH_LONG))
-        return false;
-    second = cursor_u64(&reading->cursor);
-    if (reading->cursor.failed)
-        return false;
-    if (second == first - WIDTH_LONG)
-        return read_bytes(reading, second, &reading->message.state);
-    if (form == TRACKER_FORM_OUTER)
-        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
-    reading->cursor = content;
-    return check_state_length(reading, first) &&
-           read_bytes(reading, first, &reading->message.state);
-}
-
 static bool read_wide(struct reading *reading, enum tracker_update_form form)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
         return read_state(reading, WIDTH_LONG);
     case TRACKER_UPDATE:
-        return read_wide_update(reading, form);
+        return read_plain_update(reading, form, WIDTH_LONG);
     default:
         return true; /* Close and Get end with their type */
     }
