@@ -18,8 +18,9 @@ void servers_source_destroy(struct servers_source **source);
 
 typedef void (*servers_source_changed)(void *arg, enum server_list_change change,
                                        const struct lobby_server *server);
-/* Reads the list; waits for it. A server lives until it is told as down, or as changed with another
- * memory. NULL, or what went wrong, which the caller frees: then none is told as down. */
+/* Reads the list; waits for it. A server lives until it is reported as down, or as changed with
+ * another memory. NULL, or what went wrong, which the caller frees: then none is reported as down.
+ */
 char *servers_source_read(struct servers_source *source, servers_source_changed changed, void *arg);
 
 #endif

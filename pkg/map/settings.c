@@ -113,15 +113,15 @@ static const struct config_setting settings[] = {
     MAP_SETTING("room.max_buffered", CONFIG_SIZE, room_max_buffered, "4MiB", .min = 65536,
                 .max = 1 << 30, .flags = CONFIG_RELOADABLE,
                 .help = "Most bytes of a room's messages kept while the room is being read; beyond "
-                        "it, its members are told that messages were lost."),
+                        "it, its members get a notice that messages were lost."),
     MAP_SETTING("room.read_timeout", CONFIG_DURATION, room_read_timeout, "1s", .min = 100,
                 .max = 60000, .flags = CONFIG_RELOADABLE,
                 .help = "How long the mark of a room's reading may take over the connection for "
                         "events; then the room is read again."),
     MAP_SETTING("room.read_attempts", CONFIG_INT, room_read_attempts, "3", .min = 1, .max = 100,
                 .flags = CONFIG_RELOADABLE,
-                .help = "After that many readings in a row without a mark, the room's members are "
-                        "told that messages may have been lost."),
+                .help = "After that many readings in a row without a mark, the room's members get "
+                        "a notice that messages may have been lost."),
     MAP_SETTING("relay.max_pending", CONFIG_INT, relay_max_pending, "100000", .min = 1,
                 .max = INT64_MAX, .flags = CONFIG_RELOADABLE,
                 .help = "Most packets and invitations of all clients that wait for their "
