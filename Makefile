@@ -126,7 +126,7 @@ $(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	$(Q)$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
 unit: $(UNIT_FILES) $(B)/test/clock_shift.so
 
-# What shifts Redis's clock in fault tests. Never sanitized: it is loaded into other programs.
+# What shifts a program's clock in fault tests. Never sanitized: it is loaded into other programs.
 $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -1,9 +1,11 @@
 """The oracle of the fault harness itself: what it must find, and what it must forgive. Each line here is what some
 client was sent; nothing is started."""
 import collections
+import types
 
 from harness.chaos.oracle import Bounds, Oracle
 from harness.chaos.rooms import Rooms
+from harness.chaos.run import Run
 from harness.chaos.schedule import SHORT, RandomSchedule
 from harness.chaos.truth import Disturbances
 from harness.chaos.views import Views
@@ -169,6 +171,23 @@ def test_a_client_that_was_shown_as_gone_is_shown_again(t):
     assert told.found(told.bounds.stale + 1) == []
 
 
+def test_a_user_whose_device_is_another_one_was_never_gone(t):
+    told = Told()
+    device = '{"user":"1:0","status":"online"}'
+    subject = told.there("@1:0", "online")
+    told.view.whole(1, {"first": device})
+    told.time = 2
+    subject.end(2, "left")
+    told.view.whole(2.1, {"second": device})
+    assert "@1:0" in told.view.names
+    told.view.whole(2.2, {})
+    told.time = 2.2
+    assert told.found() == []
+    # But then it is.
+    told.view.whole(2.3, {"third": device})
+    assert told.found() == ["returned"]
+
+
 def test_an_old_state_is_shown_for_too_long(t):
     told = Told("delta")
     subject = told.there()
@@ -183,6 +202,20 @@ def test_an_entry_of_nobody(t):
     told.view.put(0, "y", "{}", as_json=True)
     assert told.found(told.bounds.after - 0.5) == []
     assert told.found(1) == ["unknown"]
+
+
+def test_a_fault_that_does_not_end(t):
+    told = Told()
+    told.faults = types.SimpleNamespace(busy=1)
+    told.disturbances.begin("start", "c")
+
+    def turn():
+        told.time += 1
+        assert told.time < 1000, "it is waited for without end"
+    told.turn = turn
+    Run.end_faults(told)
+    assert told.found() == ["fault"]
+    assert told.disturbances.last_end(0, told.time, {"c"}) <= told.time, "it still excuses what is not ready"
 
 
 def heard(told, *sequences):

@@ -3,7 +3,8 @@
  * signed, in the machine's order. Another process may write them at any time. The monotonic clock
  * stays as it is.
  *
- * For redis-server, which does not run under faketime.
+ * Not libfaketime: redis-server does not run under it, and it takes the deadlines of monotonic
+ * timerfds for times of day: shifted, they come as much later or earlier, or are refused.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -115,7 +115,7 @@ class Faults:
 
     def clock(self, letter, shift):
         """A front-end's; it decides nothing."""
-        self.world.shift_frontend(letter, shift)
+        self.world.shift(shift, letter)
 
     # Redis.
 
@@ -131,7 +131,8 @@ class Faults:
 
     def redis_clock(self, shift):
         self._note(self.AGAIN, "redis clock")
-        self.world.shift_redis(shift)
+        # Both servers', as machines of one place would have it.
+        self.world.shift(shift, "one", "two")
 
     def redis_freeze(self, seconds):
         name = self.world.master

@@ -20,6 +20,8 @@ from .world import LETTERS, World
 # Seconds between two looks of the oracle; what the loop may be late before that explains something.
 LOOK = 0.25
 LATE = 0.4
+# After the last fault has begun: it has ended, and a front-end that was started is ready.
+FAULT_ENDS = 30
 
 
 class Run:
@@ -179,9 +181,21 @@ class Run:
 
     # The end.
 
+    def end_faults(self):
+        """Turns until all faults have ended. What has not ended long after it should have is a violation, and excuses
+        nothing any more."""
+        begin = self.now()
+        while self.faults.busy:
+            if self.now() > begin + scaled(FAULT_ENDS):
+                for one in self.disturbances.end_all():
+                    text = " ".join(filter(None, (one.what, one.scope)))
+                    self.oracle.violate("fault", text, f"{text} since {one.begin:.2f} does not end")
+                return
+            self.turn()
+
     def settle(self):
         """All faults have ended; now everything must come to agree."""
-        self.until(lambda: ["a fault does not end"] if self.faults.busy else [], 30, "fault")
+        self.end_faults()
         calm = self.disturbances.begin("settling")
         self.disturbances.end(calm)
         self.until(lambda: [f"{letter} is not ready: {self._why(letter)}" for letter in LETTERS

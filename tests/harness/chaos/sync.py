@@ -99,11 +99,11 @@ class Sync(Client):
             self.received.errors.clear()
 
     def _changes(self, now, value):
+        for token in set(value["opened"]) | set(value["values"]):
+            self.view.put(now, token, json.dumps(self.received.map[token]), as_json=True)
         for token in value["closed"]:
             if token not in value["opened"]:
                 self.view.gone(now, token)
-        for token in set(value["opened"]) | set(value["values"]):
-            self.view.put(now, token, json.dumps(self.received.map[token]), as_json=True)
 
     def _begins(self, now):
         """The first metadata: who it is."""

@@ -24,6 +24,13 @@ class Disturbances:
     def end(self, handle, after=0.0):
         self.all[handle] = self.all[handle]._replace(end=self.clock() + after)
 
+    def end_all(self):
+        """Ends those that go on; returns them."""
+        found = [number for number, one in enumerate(self.all) if one.end == INFINITE]
+        for number in found:
+            self.end(number)
+        return [self.all[number] for number in found]
+
     def note(self, begin, end, what, scope=""):
         self.all.append(Disturbance(begin, end, scope, what))
 

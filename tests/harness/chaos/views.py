@@ -67,12 +67,12 @@ class View:
         self.entries[id] = (name, text)
         if before is not None and before[0] == name:
             return
-        if before is not None:
-            self._remove(now, id, before[0])
         ids = self.names.setdefault(name, set())
         ids.add(id)
         if len(ids) == 1:
             self._appeared(now, name)
+        if before is not None:
+            self._remove(now, id, before[0])
 
     def gone(self, now, id):
         before = self.entries.pop(id, None)
@@ -80,11 +80,12 @@ class View:
             self._remove(now, id, before[0])
 
     def whole(self, now, entries, as_json=False, ignored=None):
-        """ignored: an id of which this says nothing."""
-        for id in [id for id in self.entries if id not in entries and id != ignored]:
-            self.gone(now, id)
+        """ignored: an id of which this says nothing. What came is put in before the rest is removed: a name that has
+        another id now was never gone."""
         for id, text in entries.items():
             self.put(now, id, text, as_json)
+        for id in [id for id in self.entries if id not in entries and id != ignored]:
+            self.gone(now, id)
         if self.known_at is None:
             self.known_at = now
 

@@ -6,14 +6,13 @@ import contextlib
 import os
 import shutil
 import socket
-import struct
 
+from ..clock import Clock
 from ..process import logfmt
 from ..redis import Redis
 from .clients import HAPROXY
 
 LETTERS = ("a", "b", "c")
-FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
 PORTS = {"tracker": 6790, "get": 6791, "web": 8080, "sync": 8080}
 # HAProxy's: which client goes to which bind.
 BINDS = {"tracker": "TRACKER_BIND", "sync": "SYNC_BIND", "web": "WEB_BIND"}
@@ -58,7 +57,7 @@ class World:
         self.hosts = {name: self.network.host(name) for name in names}
         self.clients_host = self.hosts["clients"]
         self.directories = {}
-        self.shifts = {}
+        self.shifted = {}
         self.redises = {name: self._start_redis(name) for name in ("one", "two")}
         self.master = "one"
         self.replicate("two", "one")
@@ -80,16 +79,8 @@ class World:
     def _start_redis(self, name):
         directory = self.t.directory("redis")
         self.network.disk(directory, 8 << 20)
-        environment = {}
-        if self.clocks:
-            # Beside the disk, which is made full.
-            path = os.path.join(self.t.directory("clock"), "shift")
-            with open(path, "wb") as file:
-                file.write(struct.pack("=q", 0))
-            self.shifts[name] = path
-            environment = {"LD_PRELOAD": os.path.join(self.t.build, "test", "clock_shift.so"), "CLOCK_SHIFT": path}
         with self.hosts[name]:
-            redis = Redis(directory, tcp=self.hosts[name].address, port=REDIS_PORT, environment=environment,
+            redis = Redis(directory, tcp=self.hosts[name].address, port=REDIS_PORT, environment=self._environment(name),
                           save="3600 1000000", repl_diskless_sync_delay=0, repl_timeout=5)
         self.t.stack.callback(lambda: redis.process.kill())
         return redis
@@ -110,18 +101,13 @@ class World:
         self.url = f"redis://{self.hosts['proxy'].address}:{REDIS_PORT}"
         self.t.wait_until(lambda: os.path.exists(self.control), 10, "the proxy of Redis is there")
 
-    def _environment(self, letter):
+    def _environment(self, name):
+        """Of what is started under that name. A front-end that is started again has the clock that it had."""
         if not self.clocks:
             return {}
-        path = self.shifts.get(letter)
-        if path is None:
-            path = self.shifts[letter] = os.path.join(self.t.directory("clock"), "offset")
-            self.shift_frontend(letter, 0)
-        libraries = [one for one in FAKETIME if os.path.exists(one)]
-        assert libraries, f"libfaketime is not installed: {FAKETIME}"
-        return {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
-                "ASAN_OPTIONS": "detect_leaks=0:exitcode=99:verify_asan_link_order=0"}
+        if name not in self.shifted:
+            self.shifted[name] = Clock(self.t)
+        return self.shifted[name].environment
 
     def start_frontend(self, letter):
         """Without waiting until it is ready."""
@@ -250,17 +236,9 @@ class World:
 
     # Clocks.
 
-    def shift_redis(self, seconds):
-        """Both servers', as machines of one place would have it."""
-        for name in ("one", "two"):
-            with open(self.shifts[name], "r+b") as file:
-                file.write(struct.pack("=q", int(seconds * 1000000)))
-
-    def shift_frontend(self, letter, seconds):
-        path = self.shifts[letter]
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write(f"{seconds:+d}s\n")
-        os.rename(path + ".new", path)
+    def shift(self, seconds, *names):
+        for name in names:
+            self.shifted[name].shift(seconds)
 
     # The network.
 
