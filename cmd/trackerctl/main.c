@@ -355,6 +355,16 @@ static bool fits(const struct ctl *ctl, const struct command *command, int count
     return fits;
 }
 
+/* A lobby, the API and a front-end are asked without Redis: none is looked for then. */
+static bool needs_redis(const struct ctl *ctl, const struct command *command)
+{
+    if (command->run == command_servers)
+        return ctl->redis_given;
+    bool is_given = strcmp(ctl->redis.url, "embedded") != 0;
+    return is_given || (command->run != command_open && command->run != command_update &&
+                        command->run != command_close && command->run != command_password);
+}
+
 static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
 {
     int code;
@@ -380,8 +390,7 @@ static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
     const struct command *command = find_command(arguments[optind++]);
     if (!command || !fits(ctl, command, count - optind))
         return CTL_USAGE;
-    /* Of a lobby and of the API no Redis is asked. */
-    if ((command->run != command_servers || ctl->redis_given) && !find_target(ctl))
+    if (needs_redis(ctl, command) && !find_target(ctl))
         return CTL_USAGE;
     return command->run(ctl, count - optind, arguments + optind);
 }

@@ -2,7 +2,7 @@
 in a file test_*.py; t is a harness.context.Context, which starts what the test needs and takes
 it down again, whatever happens.
 """
-from . import certificates
+from . import acl, certificates
 from .context import Context
 from .process import logfmt
 from .resp import RedisError
@@ -10,4 +10,4 @@ from .tracker import Original2014, Original2013, Plain, Push, Versioned, Wide, p
 from .waiting import SCALE, scaled, wait_until
 
 __all__ = ["Context", "certificates", "Original2014", "Original2013", "Plain", "Push", "RedisError", "SCALE",
-           "Versioned", "Wide", "logfmt", "packets", "scaled", "wait_until"]
+           "Versioned", "Wide", "acl", "logfmt", "packets", "scaled", "wait_until"]

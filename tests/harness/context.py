@@ -103,15 +103,19 @@ class Context:
 
     def redis(self, **options):
         redis = Redis(self.directory("redis"), **options)
+        self.end_redis(redis)
+        return redis
 
+    def end_redis(self, redis):
+        """At the end of the test: it is killed, when its ACL LOG has been read."""
         def at_end(kind, *_):
             try:
                 if kind is None:
-                    redis.check_acl_log()
+                    redis.process.thaw()
+                    redis.check_acl_log(ends=True)
             finally:
                 redis.process.kill()
         self.stack.push(at_end)
-        return redis
 
     def frontend(self, redis=None, node=None, listen=LOOPBACK, **options):
         """See Frontend."""

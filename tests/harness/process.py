@@ -31,6 +31,11 @@ def clean_environment(extra=None):
     return kept
 
 
+def environment_for(arguments, extra=None):
+    """The environment of a program of ours: with the user of Redis that it is to be."""
+    return clean_environment({**acl.credentials(arguments, extra), **(extra or {})})
+
+
 def logfmt(line):
     """The fields of a log line as a dict of text."""
     fields = {}
@@ -47,7 +52,7 @@ def run(arguments, timeout=20, input=None, environment=None, check=True):
     text."""
     done = subprocess.run(arguments, input=input, stdin=subprocess.DEVNULL if input is None else None,
                           capture_output=True, text=True, errors="backslashreplace",
-                          timeout=scaled(timeout), env=clean_environment({**acl.credentials(arguments), **(environment or {})}),
+                          timeout=scaled(timeout), env=environment_for(arguments, environment),
                           preexec_fn=_die_with_parent, check=False)
     assert not _SANITIZER.search(done.stderr), done.stderr
     if check:
@@ -65,9 +70,8 @@ class Process:
         self.frozen = False
         with open(log_path, "ab") as log:
             self.child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          env=clean_environment({**acl.credentials(arguments), **(environment or {})}),
-                                          cwd=cwd,
-                                          preexec_fn=_die_with_parent)
+                                          env=environment_for(arguments, environment),
+                                          cwd=cwd, preexec_fn=_die_with_parent)
         self.pid = self.child.pid
 
     @property

@@ -19,18 +19,23 @@ def free_port(host="127.0.0.1"):
 
 class Redis:
     """directory: its own. tcp: on a free port of 127.0.0.1 too, or of the address that it is; port: on that
-    one. environment: more of it. options: of redis.conf, by name.
+    one. environment: more of it. prefixes: values of redis.prefix beside the usual one, which the documented
+    users may use. options: of redis.conf, by name.
 
     Call it with a command's words for a reply: redis("GET", key).
     """
 
-    def __init__(self, directory, tcp=False, port=0, environment=None, **options):
+    def __init__(self, directory, tcp=False, port=0, environment=None, prefixes=(), **options):
         self.directory = directory
         self.socket = os.path.join(directory, "redis.sock")
         self.tcp = tcp
         self.host = tcp if isinstance(tcp, str) else "127.0.0.1"
         self.port = port
         self.environment = environment
+        self.prefixes = prefixes
+        self.expected_refusals = set()
+        self.watches_refusals = acl.ENABLED
+        self.refusals = set()
         self.options = {"save": "", "appendonly": "no", "maxmemory-policy": "noeviction",
                         "enable-debug-command": "local", "busy-reply-threshold": "5000",
                         "dbfilename": "dump.rdb"}
@@ -52,7 +57,8 @@ class Redis:
         for _ in range(10):
             if self.tcp and not self.port:
                 self.port = free_port(self.host)
-            conf = [acl.write_conf(self.directory)] if acl.ENABLED else []
+            conf = [acl.write_conf(self.directory, self.prefixes)] if acl.ENABLED else []
+            acl.forget_sent(*self._addresses())
             arguments = ["redis-server", *conf, "--port", str(self.port), "--bind", self.host,
                          "--unixsocket", self.socket, "--dir", self.directory]
             for key, value in self.options.items():
@@ -111,13 +117,40 @@ class Redis:
     def info(self, section="everything"):
         return self._connected().info(section)
 
-    def check_acl_log(self):
-        """Under TRACKER_TEST_ACL: nobody was refused what it needs."""
-        if acl.ENABLED and self.process.running() and not self.process.frozen:
+    def _addresses(self):
+        return self.socket, (self.host, self.port)
+
+    def expect_refusals(self, *entries):
+        """"user: command, key or channel" that the test makes Redis refuse: each must be in the ACL LOG at the
+        end, and nothing else may be; so even without TRACKER_TEST_ACL."""
+        if not self.watches_refusals:
             connection = self.connect()
-            refused = acl.denied(connection("ACL", "LOG", "128"))
+            if "requirepass" in self.options:
+                connection("AUTH", self.options["requirepass"])
+            connection("ACL", "SETUSER", *acl.READER_RULES)
             connection.close()
-            assert not refused, f"ACL LOG: {refused}"
+            self.watches_refusals = True
+        self.expected_refusals.update(entries)
+
+    def check_acl_log(self, ends=False):
+        """What was refused was announced; ends: and all of that was refused."""
+        if not self.watches_refusals:
+            return
+        if self.process.running() and not self.process.frozen:
+            self._read_acl_log()
+        assert self.refusals <= self.expected_refusals, f"ACL LOG: {self.refusals - self.expected_refusals}"
+        if ends:
+            assert self.refusals == self.expected_refusals, f"not refused: {self.expected_refusals - self.refusals}"
+
+    def _read_acl_log(self):
+        connection = self.connect()
+        connection("AUTH", *acl.READER)
+        self.refusals |= acl.refusals(connection("ACL", "LOG", "128"))
+        if acl.USED:
+            used = acl.used(connection.info("commandstats"), *self._addresses())
+            with open(acl.USED, "a", encoding="ascii") as file:
+                file.write(" ".join(sorted(used)) + "\n")
+        connection.close()
 
     def _drop(self):
         if self._connection is not None:
@@ -126,10 +159,12 @@ class Redis:
 
     def kill(self):
         """kill -9: what was not on disk is lost."""
+        self.check_acl_log()
         self._drop()
         self.process.kill()
 
     def stop(self):
+        self.check_acl_log()
         self._drop()
         if self.process.running():
             self.process.thaw()
@@ -144,7 +179,6 @@ class Redis:
 
     def restart(self, rdb=None, **options):
         """Kills it if it runs and starts it again: empty, or with what save() wrote under rdb."""
-        self.check_acl_log()
         self.kill()
         dump = os.path.join(self.directory, "dump.rdb")
         if rdb is None:

@@ -1,6 +1,7 @@
 """A small Redis client (RESP2) for the tests: plain sockets, bytes in and out."""
 import socket
 
+from . import acl
 from .waiting import readable, scaled
 
 
@@ -18,6 +19,7 @@ class Connection:
     """address: (host, port), or the path of a unix socket. Call it with a command's words."""
 
     def __init__(self, address, timeout=10):
+        self.address = address
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(scaled(timeout))
@@ -28,6 +30,8 @@ class Connection:
         self.socket.close()
 
     def send(self, *words):
+        if acl.USED:
+            acl.note_sent(self.address, words)
         parts = [b"*%d\r\n" % len(words)]
         for word in map(_encode, words):
             parts.append(b"$%d\r\n%s\r\n" % (len(word), word))

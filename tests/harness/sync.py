@@ -20,8 +20,8 @@ class Sync:
     metadata; not so while its front-end, which was frozen, puts its entry back.
 
     Packets are read when they are asked for. `map` is token -> properties as the client was told;
-    `texts` has all that came, `ticks` the changes packets, `packets` those of others, `errors` the
-    errors' (code, message).
+    `texts` has all that came, `ticks` the changes packets, `packets` those of others and `packet_texts` their
+    texts, `errors` the errors' (code, message) and `error_texts` their texts.
     """
 
     def __init__(self, address, path="/sync", delta=False, resume=None, enters=True, pongs=True, is_listed=True,
@@ -38,6 +38,7 @@ class Sync:
         self.token = self.secret = self.version = self.closed = None
         self.map = {}
         self.texts, self.ticks, self.packets, self.errors = [], [], [], []
+        self.packet_texts, self.error_texts = [], []
         self.metadata = 0
 
     def drop(self):
@@ -73,14 +74,15 @@ class Sync:
         elif got.opcode != PING:
             assert got.opcode == TEXT and got.fin and not got.rsv, got
             self.texts.append(got.payload)
-            self._note(json.loads(got.payload))
+            self._note(json.loads(got.payload), got.payload.decode())
 
-    def _note(self, packet):
+    def _note(self, packet, text):
         assert list(packet)[:2] == ["from", "type"] and packet["type"] in packet, packet
         value = packet[packet["type"]]
         if packet["from"] != "server":
             assert self.token, "a packet before the first metadata"
             self.packets.append(packet)
+            self.packet_texts.append(text)
         elif packet["type"] == "metadata":
             self._note_metadata(value)
         elif packet["type"] == "changes":
@@ -88,6 +90,7 @@ class Sync:
         else:
             assert packet["type"] == "error", packet
             self.errors.append((value["code"], value["message"]))
+            self.error_texts.append(text)
 
     def _note_metadata(self, value):
         assert self.token in (None, value["index"]), value

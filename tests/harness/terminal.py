@@ -3,7 +3,7 @@ can be pressed."""
 import os
 import subprocess
 
-from .process import clean_environment
+from .process import environment_for
 from .waiting import wait_until
 
 
@@ -12,7 +12,7 @@ class Terminal:
 
     def __init__(self, t, command, width=80, height=24, environment=None):
         self.socket = os.path.join(t.directory("term"), "s")
-        self.environment = clean_environment({"TERM": "xterm-256color", **(environment or {})})
+        self.environment = environment_for(command, {"TERM": "xterm-256color", **(environment or {})})
         t.stack.callback(self.end)
         self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "main", "-x", str(width), "-y", str(height),
                    "-c", "/", *command)

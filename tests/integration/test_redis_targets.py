@@ -2,7 +2,7 @@
 import os
 import re
 
-from harness import Versioned, certificates, logfmt
+from harness import Versioned, acl, certificates, logfmt
 
 
 def test_over_tcp(t):
@@ -14,7 +14,8 @@ def test_over_tcp(t):
 
 def test_a_user_with_a_password_in_the_url(t):
     redis = t.redis(tcp=True)
-    redis("ACL", "SETUSER", "front", "on", ">se:cr@et", "~*", "&*", "+@all")
+    redis("ACL", "SETUSER", "front", "on", ">se:cr@et", *acl.documented()["tracker"])
+    redis.expect_refusals()
     redis("ACL", "SETUSER", "default", "off")
     url = redis.url.replace("redis://", "redis://front:se%3Acr%40et@")
     frontend = t.frontend(url)
@@ -54,8 +55,15 @@ def test_the_documented_rights_are_enough(t):
     assert redis("ACL", "LOG") == [], redis("ACL", "LOG")
 
 
+def limit_default(redis, name):
+    """The user without a name has the documented rights of that one."""
+    redis("AUTH", redis.options["requirepass"])
+    redis("ACL", "SETUSER", "default", "resetkeys", *acl.documented()[name])
+
+
 def test_a_password_from_a_file(t):
     redis = t.redis(requirepass="from-a-file")
+    limit_default(redis, "tracker")
     path = os.path.join(t.directory(), "password")
     with open(path, "w", encoding="ascii") as file:
         file.write("from-a-file\n")
@@ -66,6 +74,7 @@ def test_a_password_from_a_file(t):
 
 def test_a_wrong_password_is_said(t):
     redis = t.redis(requirepass="right")
+    redis.expect_refusals("default: AUTH")
     frontend = t.frontend(redis, settings={"redis.password": "wrong-one"}, wait=False)
     frontend.wait_for_log(r"(WRONGPASS|noauth|NOAUTH|password)")
     assert "wrong-one" not in frontend.log.replace(" ".join(frontend.process.arguments), "")

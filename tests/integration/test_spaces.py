@@ -52,7 +52,7 @@ def test_another_number_of_partitions_is_refused_with_both_numbers(t):
 
 
 def test_prefixes_are_isolated(t):
-    redis = t.redis()
+    redis = t.redis(prefixes=("second",))
     one = t.frontend(redis)
     two = t.frontend(redis, settings={"redis.prefix": "second"})
     assert t.connect(one, Versioned).update(b"id", 1, b"one")

@@ -3,7 +3,7 @@ import http.client
 import json
 import re
 
-from harness import Versioned, scaled
+from harness import Versioned, acl, scaled
 from harness.sync import Sync
 from harness.websocket import Refused, WebSocket
 
@@ -393,12 +393,14 @@ def test_a_reload_applies_to_open_connections(t):
 def test_who_enters_while_the_map_cannot_be_read(t):
     """Entries can be opened, and no events come: who enters is not kept waiting."""
     redis = t.redis()
-    redis("ACL", "SETUSER", "default", "-subscribe")
+    user = acl.front_end()
+    redis.expect_refusals(f"{user}: subscribe")
+    redis("ACL", "SETUSER", user, "-subscribe")
     node = t.frontend(redis, listen=("web=127.0.0.1:0", "sync=127.0.0.1:0"),
                       settings={"redis.deadline": "1s", "view.wait": "500ms"})
     client = t.connect(node, Sync, kind="sync", enters=False)
     code, reason = client.wait_closed(10)
     assert code == 1013 and reason == "the map does not answer", (code, reason)
-    redis("ACL", "SETUSER", "default", "+@all")
+    redis("ACL", "SETUSER", user, "+subscribe")
     t.wait_until(node.ready, 20, "events come again")
     t.connect(node, Sync, kind="sync").wait_map(lambda told: len(told) == 1)

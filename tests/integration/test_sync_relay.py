@@ -36,7 +36,8 @@ def test_what_arrives(t):
         one.say('{"to":["%s","%s"],"packet":%s}' % (near.token, far.token, packet))
         for client in (near, far):
             client.wait_packet(number)
-            assert client.texts[-1].decode() == expected.replace("TOKEN", one.token), client.texts[-1]
+            text = client.packet_texts[number - 1]
+            assert text == expected.replace("TOKEN", one.token), text
     assert not one.errors and not one.packets, (one.errors, one.packets)
 
 
@@ -128,7 +129,7 @@ def test_lone_surrogates_are_passed_on(t):
         one.say('{"to":["%s","%s"],"packet":{"type":%s,%s}}' % (near.token, far.token, type, packet))
         for other in (near, far):
             other.wait_packet(number)
-            assert other.texts[-1].decode() == '{"from":"%s","type":%s,%s:{},%s}' % (one.token, type, type, packet)
+            assert other.packet_texts[-1] == '{"from":"%s","type":%s,%s:{},%s}' % (one.token, type, type, packet)
     assert not one.errors
 
 
@@ -159,7 +160,7 @@ def test_refusals(t):
     for number, (text, code) in enumerate(cases, 1):
         one.say(text)
         assert one.wait_error(number)[0] == code, (text, one.errors[-1])
-        answer = json.loads(one.texts[-1])
+        answer = json.loads(one.error_texts[-1])
         assert answer["from"] == "server" and answer["type"] == "error" and answer["error"]["message"], answer
     one.say(text_of("server", {"type": "ping"}), BINARY)
     assert one.wait_error(len(cases) + 1) == ("bad_json", "a text message is expected")

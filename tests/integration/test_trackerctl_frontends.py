@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from harness import Versioned
+from harness import Versioned, acl
 
 
 def ids_and_states(t, redis):
@@ -53,7 +53,9 @@ def test_a_dead_front_end_is_told_apart(t):
 
 def test_config(t):
     redis = t.redis()
-    t.frontend(redis, node="a", settings={"client.ttl": "20s", "map.reap": "300", "redis.password": ""})
+    redis("ACL", "SETUSER", "front", "on", ">geheim", *acl.documented()["tracker"])
+    t.frontend(redis, node="a", settings={"client.ttl": "20s", "map.reap": "300", "redis.user": "front",
+                                          "redis.password": "geheim"})
     t.frontend(redis, node="b", environment={"TRACKER_CLIENT_GRACE": "4s", "TRACKER_CLIENT_MAX_IDS": "9"})
     both = t.ctl_json(redis, "config")["nodes"]
     assert [node["name"] for node in both] == ["a", "b"]
@@ -62,7 +64,8 @@ def test_config(t):
     assert (grace["value"], grace["source"], grace["configured"]) == ("5s", "shared", "4s")
     reap, ids = both[0]["config"]["map.reap"], both[1]["config"]["client.max_ids"]
     assert (reap["value"], reap["source"]) == ("300", "flag") and (ids["value"], ids["source"]) == ("9", "environment")
-    assert redis.socket not in json.dumps(both[0]["config"]), "a URL may hold a password"
+    for secret in (redis.socket, "geheim"):
+        assert secret not in json.dumps(both[0]["config"]), "a URL may hold a password"
     text = t.ctl(redis, "config", "b").stdout
     assert text.startswith("front-end b (")
     assert re.search(r"^client\.max_ids +9 +environment +16 +true$", text, re.M), text

@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from harness import Versioned
+from harness.process import environment_for
 
 
 class Live:
@@ -16,9 +17,9 @@ class Live:
         self.t = t
         self.lines = []
         self.errors = []
-        self.child = subprocess.Popen([t.program("trackerctl"), "--redis", redis.url, *arguments], text=True,
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE)
+        command = [t.program("trackerctl"), "--redis", redis.url, *arguments]
+        self.child = subprocess.Popen(command, text=True, env=environment_for(command), stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for stream, lines in ((self.child.stdout, self.lines), (self.child.stderr, self.errors)):
             threading.Thread(target=self.collect, args=(stream, lines), daemon=True).start()
         t.stack.callback(self.end)
@@ -116,8 +117,8 @@ def test_events_say_when_some_may_be_lost(t):
 def test_a_pipe_that_nobody_reads_ends_it(t):
     redis = t.redis()
     frontend = t.frontend(redis)
-    child = subprocess.Popen([t.program("trackerctl"), "--redis", redis.url, "events"],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [t.program("trackerctl"), "--redis", redis.url, "events"]
+    child = subprocess.Popen(command, env=environment_for(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         while b"listening" not in child.stderr.readline():
             pass

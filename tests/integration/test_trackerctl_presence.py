@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 from harness import Versioned
+from harness.process import environment_for
 from harness.sync import Sync
 from harness.turntable import Turntable
 
@@ -71,9 +72,9 @@ class Watch:
 
     def __init__(self, t, redis, *arguments):
         self.t, self.lines = t, []
-        self.child = subprocess.Popen(
-            [t.program("trackerctl"), "--redis", redis.url, *arguments], text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        command = [t.program("trackerctl"), "--redis", redis.url, *arguments]
+        self.child = subprocess.Popen(command, text=True, env=environment_for(command), stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE)
         threading.Thread(target=self.collect, daemon=True).start()
         t.stack.callback(self.end)
 
@@ -177,7 +178,7 @@ def test_send_reaches_a_client(t):
         told = t.ctl_json(redis, "send", client.token, '{"from": "", "type": "news", "news": [%d]}' % number)
         assert told["answer"] == "sent" and told["name"] == "ab"[number], told
         client.wait_packet(1)
-        assert client.texts[-1].decode() == '{"from": "", "type": "news", "news": [%d]}' % number
+        assert client.packet_texts[-1] == '{"from": "", "type": "news", "news": [%d]}' % number
 
 
 def test_users_and_rooms_of_clients(t):

@@ -9,7 +9,8 @@ import struct
 import termios
 import threading
 
-from harness import Versioned
+from harness import Versioned, acl
+from harness.process import environment_for
 
 FENCE = "0123456789abcdef" * 2
 KEYS = "tracker:{main/1/0}:"
@@ -221,6 +222,10 @@ def test_a_redis_that_stands_still(t):
 
 
 def test_no_front_end(t):
+    """Nor is a Redis looked for: front-ends may run several, of which none is meant."""
+    for _ in range(2):
+        t.frontend()
+    assert t.run("trackerctl", "password", "alice", input="secret\n").stdout.startswith("alice:")
     for command in (["open", "x"], ["update", "a", "1", "x"], ["close", "a"]):
         gone = t.run("trackerctl", "--connect", "127.0.0.1:1", *command, check=False)
         assert gone.returncode == 3 and "refused" in gone.stderr and not gone.stdout, gone
@@ -228,7 +233,10 @@ def test_no_front_end(t):
 
 def test_authentication(t):
     redis = t.redis(tcp=True, requirepass="secret/word")
-    refused = t.run("trackerctl", "--redis", redis.url, "fsck", check=False)
+    redis.expect_refusals()
+    redis("AUTH", "secret/word")
+    redis("ACL", "SETUSER", "default", "resetkeys", *acl.documented()["trackerctl"])
+    refused = t.run("trackerctl", "--redis", redis.url, "fsck", environment={"TRACKER_REDIS_USER": ""}, check=False)
     assert refused.returncode == 3 and "NOAUTH" in refused.stderr.upper(), refused
     environment = {"TRACKER_REDIS_PASSWORD": "secret/word"}
     told = t.run("trackerctl", "--redis", redis.url, "fsck", environment=environment)
@@ -258,7 +266,7 @@ def test_usage(t):
 
 
 def test_spaces(t):
-    redis = by_hand(t)
+    redis = by_hand(t, prefixes=("other",))
     wrong = t.ctl(redis, "--space", "other", "clients", check=False)
     assert wrong.returncode == 1 and "there are: main" in wrong.stderr
     unused = t.ctl(redis, "--prefix", "other", "clients", check=False)
@@ -268,7 +276,7 @@ def test_spaces(t):
 
 
 def test_a_prefix_with_characters_of_patterns(t):
-    redis = t.redis()
+    redis = t.redis(prefixes=("a*",))
     for prefix in ("a*", "ab"):
         redis("HSET", prefix + ":spaces", "main", 1)
         redis("HSET", prefix + ":{main/1/0}:client:" + prefix, "state", "x", "version", 1)
@@ -278,13 +286,14 @@ def test_a_prefix_with_characters_of_patterns(t):
 def test_a_terminal_is_not_overflowed(t):
     redis = by_hand(t)
     entry(redis, b"long", "ä".encode() * 500)
+    command = ["trackerctl", "--quiet", "--redis", redis.url, "clients"]
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     pid = os.fork()
     if pid == 0:
         os.dup2(theirs, 1)
         os.close(ours)
-        os.execv(t.program("trackerctl"), ["trackerctl", "--quiet", "--redis", redis.url, "clients"])
+        os.execve(t.program("trackerctl"), command, environment_for(command))
     os.close(theirs)
     text = b""
     while True:

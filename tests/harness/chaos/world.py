@@ -82,7 +82,7 @@ class World:
         with self.hosts[name]:
             redis = Redis(directory, tcp=self.hosts[name].address, port=REDIS_PORT, environment=self._environment(name),
                           save="3600 1000000", repl_diskless_sync_delay=0, repl_timeout=5)
-        self.t.stack.callback(lambda: redis.process.kill())
+        self.t.end_redis(redis)
         return redis
 
     def _start_proxy(self):
