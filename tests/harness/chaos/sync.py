@@ -19,7 +19,7 @@ class Received(SyncMessages):
         """"metadata", "changes" or None."""
         packet = json.loads(payload)
         before = self.metadata, len(self.ticks)
-        self._note(packet)
+        self._note(packet, payload)
         self.ticks = self.ticks[-1:] if len(self.ticks) > 100 else self.ticks
         return "metadata" if self.metadata != before[0] else "changes" if len(self.ticks) != before[1] else None
 
