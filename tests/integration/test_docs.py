@@ -46,6 +46,48 @@ def test_defaults_and_reloadability_are_as_documented(t):
     assert not wrong, "\n".join(wrong)
 
 
+UNITS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "days": 86_400_000,
+         "": 1, "B": 1, "byte": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+QUANTITY = re.compile(r"(?<![\d.])([\d,]+) ?(ms|s|min|m|h|days|bytes?|[KMGT]iB|B)?(?![\w.])")
+# "0, or 64 KiB to 1 TiB": 0 stands for something else, and the rest is not the table's to judge.
+DOCUMENTED = re.compile(r"(?:^|[.,] )(0, or |)([\d,]+ ?\w* to|[Uu]p to|At least|At most) ([\d,]+(?: [A-Za-z]+)?)")
+OUTSIDE = {"NUMBER": "-1", "DURATION": "99999999h", "SIZE": "2048GiB"}
+
+
+def quantities(text):
+    """The numbers of a text, times in ms and sizes in bytes."""
+    return [int(number.replace(",", "")) * UNITS[unit] for number, unit in QUANTITY.findall(text)]
+
+
+def documented_range(text):
+    """(least, most) of a setting's first paragraph; None where it says nothing of one."""
+    match = DOCUMENTED.search(text)
+    if not match:
+        return None, None
+    end, = quantities(match[3])
+    if match[2] == "At least":
+        return end, None
+    return (0 if match[1] else (quantities(match[2]) or [None])[0]), end
+
+
+def test_ranges_are_as_documented(t):
+    """The range that the program names when it refuses a value is that of the setting's first paragraph."""
+    wrong, judged = [], 0
+    kinds = re.findall(r"^  ([a-z0-9_.]+)=([A-Z]+)", t.run("trackerd", "--help").stdout, re.M)
+    document = settings_of_document(t)
+    for key, kind in kinds:
+        if kind not in OUTSIDE:
+            continue
+        refused = t.run("trackerd", "--check", "--set", f"{key}={OUTSIDE[kind]}", check=False).stderr
+        program = quantities(re.search(r"must be (?:from \S+ to|at least) \S+$", refused, re.M)[0]) + [None]
+        least, most = documented_range(document[key].strip().split("\n\n")[0].replace("\n", " "))
+        judged += 1
+        if (least, most) == (None, None) or least not in (None, program[0]) or most not in (None, program[1]):
+            wrong.append(f"{key}: {least} to {most}; it is {program}")
+    assert judged > 100, judged
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_sample_file_is_the_programs(t):
     assert read(t, "docs/examples/trackerd.ini") == t.run("trackerd", "--sample").stdout
 

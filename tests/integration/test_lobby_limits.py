@@ -140,6 +140,42 @@ def test_the_limits_of_infos_are_settings(t):
         game.refused("limit", closes=False)
 
 
+def test_the_longest_of_each_value(t):
+    """What the document allows is taken, and one more is not."""
+    a, = lobby(t, rate="0", penalty="0s", max_errors="1000")
+    game = t.connect(a, Game, kind="lobby-servers")
+    for password, port in (("x" * 257, 1), (PASSWORD, 65536), (PASSWORD, 0)):
+        game.say(type="login", passwd=password, port=port)
+        assert game.hear("error")["code"] in ("bad_message", "limit"), (password, port)
+    game.say(type="login", passwd=PASSWORD, port=65535)
+    assert game.hear("welcome")["id"] == "127.0.0.1:65535"
+    for taken in ({"description": "x" * 256}, {"version": "x" * 64}, {"players": 1_000_000}, {"k" * 64: 1},
+                  {f"k{number}": 1 for number in range(64)}, {"a": "x" * (3 * 1024 - 3)}):
+        game.say(type="infos", **taken)
+    for refused in ({"description": "x" * 257}, {"version": "x" * 65}, {"players": 1_000_001}, {"k" * 65: 1},
+                    {f"k{number}": 1 for number in range(65)}, {"a": "x" * (3 * 1024 - 2)}):
+        game.say(type="infos", **refused)
+        assert game.hear("error")["code"] in ("bad_message", "limit"), refused
+
+
+def test_the_longest_line(t):
+    a, = lobby(t, rate="0")
+    peer = t.connect(a, Lines, kind="lobby-clients")
+    line = b'{"type":"login","x":"'
+    peer.send(line + b"x" * (4096 - len(line) - 2) + b'"}\n')
+    peer.hear("servers")
+    peer.send(line + b"x" * (4097 - len(line) - 2) + b'"}\n')
+    peer.refused("limit")
+
+
+def test_a_password_of_256_bytes(t):
+    """Too long for anybody's is another error than wrong."""
+    a, = lobby(t)
+    game = t.connect(a, Game, kind="lobby-servers")
+    game.say(type="login", passwd="x" * 256, port=1)
+    game.refused("bad_password")
+
+
 def test_the_space_is_full(t):
     a, = lobby(t, **{"map.max_entries": "1"})
     t.connect(a, Game, kind="lobby-servers").be_listed()

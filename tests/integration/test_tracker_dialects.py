@@ -291,3 +291,35 @@ def test_a_connection_keeps_its_framing(t):
     client.send(b"\x42\x01\x00" + struct.pack(">q", 1) + b"y")
     assert client.closed()
     frontend.wait_for_metric("tracker_malformed_total", 1, reason="magic")
+
+
+def test_the_longest_that_one_byte_lengths_can_say(t):
+    redis = t.redis()
+    frontend = t.frontend(redis)
+
+    def stored(id):
+        return len(redis("HGET", b"tracker:{main/1/0}:client:" + id, "state"))
+
+    client = t.connect(frontend, Versioned)
+    assert stored(client.open(b"x" * 254)) == 254
+    client.send(b"\x2a\x01\x00" + bytes([255, 253]) + b"x" * 253)  # L = n + 2
+    assert stored(client.read_id()) == 253
+    client.send(packets.versioned.close(b"i" * 254))
+    assert client.read_acknowledgement()
+    assert client.update(b"someId1", 1, b"x" * (252 - 7)) and stored(b"someId1") == 252 - 7
+    watcher = watcher_of(t, frontend)
+    assert client.update(b"someId1", 2, b"y" * (251 - 7))
+    watcher.wait_for_state(b"someId1", b"y" * (251 - 7))  # the longest that fits a push
+    plain = t.connect(frontend, Plain)
+    plain.open(b"x" * 255)
+    id = next(key for key in redis("KEYS", "tracker:{main/1/0}:client:*")
+              if redis("HGET", key, "state") == b"x" * 255).rpartition(b":")[2]
+    plain.update(b"x" * 254)
+    t.wait_until(lambda: stored(id) == 254)
+    plain.send(packets.plain.update_without_outer(b"x" * 255))
+    t.wait_until(lambda: stored(id) == 255)
+
+
+def test_the_longest_id(t):
+    client = t.connect(t.frontend(), Original2013)
+    assert client.update(b"i" * 255, 1, b"x")

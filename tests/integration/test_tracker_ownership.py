@@ -33,6 +33,22 @@ def test_versions_wrap_around(t):
     assert not client.update(id, 299, b"x")
 
 
+def test_the_documents_table_of_versions(t):
+    """What is stored, the byte of an Update, and what is stored then; None: it is stale."""
+    redis = t.redis()
+    client = t.connect(t.frontend(redis), Versioned)
+    for before, byte, after in ((255, 0, 256), (250, 5, 261), (5, 4, None), (0, 128, None)):
+        id = client.open(b"before") if before == 0 else b"of-%d" % before
+        assert before == 0 or client.update(id, before, b"before")
+        assert client.update(id, byte, b"after") == (after is not None), before
+        assert int(redis("HGET", key(id), "version")) == (after or before)
+    # The same again, from its owner: a retry is harmless.
+    assert client.update(b"of-5", 5, b"before")
+    for version in range(1, 301):
+        assert client.update(b"counted", version & 255, b"x")
+    assert int(redis("HGET", key(b"counted"), "version")) == 300 and 300 & 255 == 0x2C
+
+
 def test_foreign_updates_and_closes_are_refused(t):
     redis = t.redis()
     a, b = t.frontends(2, redis)

@@ -1,0 +1,111 @@
+"""Numbers of the documents that no other test comes by: of files that are shipped, of the JavaScript client, of what
+is in Redis, of what Redis itself brings."""
+import gzip
+import json
+import re
+
+from harness import Versioned
+from harness.sync import Sync
+from harness.turntable import Turntable
+
+HEX = "[0-9a-f]"
+
+
+def read(t, path):
+    with open(t.path(path), encoding="utf-8") as file:
+        return file.read()
+
+
+def constants(text):
+    """The numbers that a script gives names."""
+    return {name: int(number) for name, number in re.findall(r"\b([A-Z][A-Z_]+) = (\d+)\b", text)}
+
+
+def served(frontend, path):
+    _, headers, body = frontend.http(path)
+    return (gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body).decode()
+
+
+def test_the_times_of_the_javascript_client(t):
+    frontend = t.frontend()
+    script = served(frontend, "/tracker.js")
+    assert re.search(r"\{ backoff: 500, backoffMax: 15000, timeout: 10000, ", script)
+    expected = {"RETRY_MAX_MS": 5000, "ADOPT_FOR_MS": 40000, "DUPLICATE_FOR_MS": 40000,
+                "LATE_MS": 2500, "LATE_FOR_MS": 20000}
+    found = constants(script)
+    assert {name: found[name] for name in expected} == expected, found
+
+
+def test_the_times_of_the_page(t):
+    """Nobody looks for a minute; two minutes of numbers, one a second."""
+    frontend = t.frontend()
+    assert constants(served(frontend, "/live.js"))["HIDDEN_MAX"] == 60000
+    assert 120 in constants(served(frontend, "/charts.js")).values()
+
+
+def test_the_times_of_haproxys_configuration(t):
+    """A client that vanished is found after 60 s and three probes at 10 s; a front-end's host that was started again
+    at 3 s, where the kernel's own time is two hours; one that does not answer within 1 s, 500 ms and two time-outs."""
+    text = read(t, "docker/haproxy.cfg")
+    number = lambda key: int(re.search(rf"^ *{key} (\d+)", text, re.M)[1])
+    assert number("clitcpka-idle") + number("clitcpka-cnt") * number("clitcpka-intvl") == 90
+    assert (number("srvtcpka-idle"), number("srvtcpka-intvl"), number("srvtcpka-cnt")) == (3, 1, 3)
+    assert "inter 1s fastinter 500ms fall 2 rise 1" in text
+    assert set(re.findall(r"^frontend tracker\n(?:    .*\n)*?    timeout client (\S+)", text, re.M)) == {"24h"}
+    with open("/proc/sys/net/ipv4/tcp_keepalive_time", encoding="ascii") as file:
+        assert int(file.read()) == 2 * 3600
+
+
+def test_the_times_to_stop(t):
+    """Longer than drain.time (5 s) and redis.deadline (3 s) together."""
+    unit = read(t, "docker/systemd/trackerd@.service")
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.M)[1]) == 30
+    assert int(re.search(r"^LimitNOFILE=(\d+)$", unit, re.M)[1]) == 131072
+    compose = read(t, "docker/docker-compose.yml")
+    assert set(re.findall(r"stop_grace_period: (\S+)", compose)) == {"20s"}
+    assert {"6789", "8080", "13372"} <= set(re.findall(r'- "(\d+):\d+"', compose))
+
+
+def test_redis_limits_pubsub_as_documented(t):
+    """32 MB at once, or 8 MB for 60 s."""
+    limits = t.redis()("CONFIG", "GET", "client-output-buffer-limit")[1].decode()
+    assert limits.endswith(f"pubsub {32 << 20} {8 << 20} 60"), limits
+
+
+def test_the_forms_of_what_is_in_redis(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, listen=("tracker=127.0.0.1:0", "web=127.0.0.1:0", "q3master=127.0.0.1:0"))
+    client = t.connect(frontend, Versioned)
+    client.open(b"x")
+    assert re.fullmatch("[A-Za-z0-9]{7}", client.id.decode()), client.id
+    entry = hash_of(redis, b"tracker:{main/1/0}:client:" + client.id)
+    assert re.fullmatch(HEX + "{32}", entry["session"])
+    assert re.fullmatch(HEX + "{12}", entry["node"]), "new with each process"
+    assert 0 <= int(entry["version"]) <= 9223372036854775807
+    assert re.fullmatch(HEX + "{16}", hash_of(redis, "tracker:{main/1/0}:head")["epoch"])
+    assert re.fullmatch(HEX + "{64}", redis("GET", "tracker:secret:q3master").decode())
+    key = "tracker:node:" + entry["node"]
+    # Written every three seconds, with a time to live of 15 s.
+    assert 0 < int(redis("PTTL", key)) <= 15 * 1000
+    redis("DEL", key)
+    t.wait_until(lambda: redis("EXISTS", key) and int(redis("PTTL", key)) > (15 - 3) * 1000, 15)
+
+
+def test_the_forms_of_names_that_are_given(t):
+    """A token of metadata sync, the id of a turntable connection, an invitation that waits."""
+    redis = t.redis()
+    frontend = t.frontend(redis)
+    assert re.fullmatch(HEX + "{32}", t.connect(frontend, Sync, kind="web").token)
+    player = t.connect(frontend, Turntable, kind="web", user="1:42")
+    ids = {key.decode().rpartition(":")[2] for key in redis("KEYS", "tracker:{main/1/0}:client:*")}
+    assert any(re.fullmatch("[A-Za-z0-9]{7}", id) for id in ids), ids
+    player.say("joingame", {"channel": "arena", "self": "1:42", "invite": ["1:43"]})
+    waiting = t.wait_until(lambda: redis("LRANGE", "tracker:{main/1/0}:invites:1:43", "0", "-1"))
+    hex_digits, _, invitation = waiting[0].partition(b" ")
+    assert re.fullmatch(HEX + "{16}", hex_digits.decode()), waiting
+    assert json.loads(invitation)
+
+
+def hash_of(redis, key):
+    values = [value.decode() for value in redis("HGETALL", key)]
+    return dict(zip(values[::2], values[1::2]))
