@@ -76,7 +76,8 @@ struct part {
     uint32_t first_entry; /* number of the first of them among all of the role */
     uint32_t sources;     /* source addresses to spread over; 0: the system's choice */
     uint32_t window;      /* closed loop: updates under way per connection; 0: open loop */
-    double rate;          /* open loop: updates a second of this process */
+    double rate;          /* open loop: operations a second of this process */
+    double connect_rate;  /* connections begun a second, then opens; 0: as they are answered */
     uint32_t state_size;  /* bytes */
     uint32_t expected;    /* entries that a snapshot must bring */
     uint32_t each;        /* friends of a user, or properties of a client */

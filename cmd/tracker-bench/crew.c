@@ -94,6 +94,7 @@ void crew_add(struct crew *crew, const struct part *part, uint32_t processes)
         slice.connections = share(part->connections, i, count);
         slice.entries = share(part->entries, i, count);
         slice.rate = part->rate * slice.connections / part->connections;
+        slice.connect_rate = part->connect_rate * slice.connections / part->connections;
         crew->processes[crew->count++].part = slice;
         slice.first += slice.connections;
         slice.first_entry += slice.entries;

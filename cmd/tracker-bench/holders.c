@@ -1,8 +1,13 @@
-/* holders: connections that open an entry each, in the dialect without pushes, and stay silent. */
+/*
+ * holders: connections that open an entry each, in the dialect without pushes, and stay silent.
+ *
+ * They open by the part's connect_rate, or else so many at a time as OPENS_AT_ONCE.
+ */
 #include <string.h>
 
 #include "base/ids.h"
 #include "base/mem.h"
+#include "pacer.h"
 #include "peer.h"
 
 #define OPENS_AT_ONCE 512
@@ -15,16 +20,41 @@ struct holders {
     uint32_t opened;
 };
 
+static void open_next(struct holders *holders)
+{
+    struct peer *peer = peers_at(holders->peers, holders->asked++);
+    tracker_write_open(peer_output(peer), TRACKER_2013,
+                       bench_state(holders->member, holders->scratch, 0, 0));
+    peer_flush_later(peer);
+}
+
+static void open_due(void *arg, uint64_t intended_us)
+{
+    (void)intended_us;
+    open_next(arg);
+}
+
+static void all_asked(void *arg)
+{
+    (void)arg;
+}
+
 static void open_some(struct holders *holders)
 {
-    struct member *member = holders->member;
-    while (holders->asked < member->part.connections &&
-           holders->asked < holders->opened + OPENS_AT_ONCE) {
-        struct peer *peer = peers_at(holders->peers, holders->asked++);
-        tracker_write_open(peer_output(peer), TRACKER_2013,
-                           bench_state(member, holders->scratch, 0, 0));
-        peer_flush_later(peer);
-    }
+    const struct part *part = &holders->member->part;
+    while (part->connect_rate <= 0 && holders->asked < part->connections &&
+           holders->asked < holders->opened + OPENS_AT_ONCE)
+        open_next(holders);
+}
+
+static void open_holders(struct holders *holders)
+{
+    const struct part *part = &holders->member->part;
+    if (part->connect_rate > 0)
+        pacer_start_count(pacer_create(holders->member->loop, open_due, all_asked, holders),
+                          part->connect_rate, part->connections);
+    else
+        open_some(holders);
 }
 
 /* The answer is the bare id. */
@@ -63,7 +93,7 @@ static void step(void *self, enum step step)
     if (step == STEP_CONNECT)
         peers_connect(holders->peers);
     else if (step == STEP_OPEN && holders->member->part.connections > 0)
-        open_some(holders);
+        open_holders(holders);
     else
         member_done(holders->member);
 }

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
         return 2;
     }
     options = mode->standard;
-    options_read(&options, argc - 1, argv + 1);
+    options_read(&options, &mode->load, argc - 1, argv + 1);
     (void)signal(SIGPIPE, SIG_IGN);
     random_init();
     report = report_create(mode->name);

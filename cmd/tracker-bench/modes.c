@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "modes_private.h"
 #include "relay.h"
 
 #define LOAD_CONNECTIONS 16 /* of the writers beside a snapshot */
+#define STEP_S           120
+#define STEP_MAX_S       86400
 
 void need_target(const char *target)
 {
@@ -28,8 +31,6 @@ static void add_writers(struct run *run, const char *target, bool bare)
         part.dialect = TRACKER_VERSIONED;
     if (part.entries < part.connections)
         part.entries = part.connections;
-    if (part.window == 0 && part.rate <= 0)
-        bench_fail("a rate, or a window, is needed");
     crew_add(run->crew, &part, run->options->processes);
 }
 
@@ -156,6 +157,22 @@ void report_memory(struct run *run, const char *what, const struct proc_sample *
                    "bytes per connection", "%s_%s_bytes", run->procs[i].name, what);
 }
 
+void paced_step(struct run *run, enum step step, const char *name)
+{
+    const struct options *options = run->options;
+    const double paced_s = options->rate > 0 ? options->connections / options->rate : 0;
+    uint64_t began = clock_monotonic_us();
+    if (paced_s > STEP_MAX_S)
+        bench_fail("--rate: %u connections take more than a day", options->connections);
+    crew_step(run->crew, step, STEP_S + (unsigned)paced_s);
+    report_add(run->report, (double)(clock_monotonic_us() - began) / 1e3, 1, "ms", "%s_in", name);
+}
+
+void stay_idle(const struct run *run)
+{
+    run_sleep(run->options->seconds);
+}
+
 static void measure_idle(const struct options *options, struct report *report)
 {
     struct proc_sample opened[OPTIONS_MAX_PROCS + 1];
@@ -163,19 +180,21 @@ static void measure_idle(const struct options *options, struct report *report)
     struct part part;
     need_target(options->target);
     run_init(&run, options, report);
+    report_add(report, options->connections, 0, "", "connections");
     part = run_part(&run, &holders_role, options->target, options->connections);
+    part.connect_rate = options->rate;
     crew_add(run.crew, &part, options->processes);
     crew_start(run.crew);
     run_settle(&run);
     run_sample(&run, run.before);
-    crew_step(run.crew, STEP_CONNECT, 60);
+    paced_step(&run, STEP_CONNECT, "connected");
     run_settle(&run);
     run_sample(&run, run.after);
-    crew_step(run.crew, STEP_OPEN, 60);
+    paced_step(&run, STEP_OPEN, "opened");
     run_settle(&run);
     run_sample(&run, opened);
+    stay_idle(&run);
     crew_end(run.crew);
-    report_add(report, options->connections, 0, "", "connections");
     report_add(report, (double)run_results(&run, 0, &holders_role)->lost, 0, "",
                "connections_lost");
     report_memory(&run, "connected", run.before, run.after);
@@ -245,6 +264,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_2013},
+     {.has_window = true, .has_sessions = true},
      measure_updates},
     {"fanout",
      "updates at --target told to the watchers at --watch",
@@ -258,6 +278,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_2013},
+     {.has_window = true, .has_sessions = true},
      measure_fanout},
     {"latency",
      "the same at light load: one writer, one watcher",
@@ -270,6 +291,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_2013},
+     {.has_window = true, .has_sessions = true},
      measure_fanout},
     {"floor",
      "fan-out by a bare loop of our own: what nobody can be cheaper than",
@@ -283,6 +305,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_VERSIONED},
+     {.has_window = true, .has_sessions = true},
      measure_floor},
     {"pubsub",
      "PUBLISH to message on the plain Redis at --target",
@@ -294,6 +317,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_VERSIONED},
+     {.has_sessions = true},
      measure_pubsub},
     {"idle",
      "memory per connection: connected, and with an entry opened",
@@ -303,6 +327,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 16,
       .dialect = TRACKER_2013},
+     {.may_be_idle = true, .has_sessions = true},
      measure_idle},
     {"snapshot",
      "a new client at --watch reads the whole map, filled through --target",
@@ -315,6 +340,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .dialect = TRACKER_2013},
+     {.has_window = true, .may_be_idle = true, .has_sessions = true},
      measure_snapshot},
     {"ws-fanout",
      "messages told to all clients of a WebSocket service",
@@ -327,10 +353,12 @@ static const struct mode modes[] = {
       .sources = 16,
       .processes = 1,
       .state_size = 100},
+     {.has_sessions = true},
      measure_ws_fanout},
     {"ws-idle",
      "memory per idle connection of a WebSocket service",
      {.connections = 10000, .seconds = 1, .sources = 32, .processes = 1, .state_size = 100},
+     {.may_be_idle = true, .has_sessions = true},
      measure_ws_idle},
     {"friends",
      "users of turntable who watch each other, and change their status",
@@ -342,6 +370,7 @@ static const struct mode modes[] = {
       .sources = 16,
       .processes = 1,
       .state_size = 100},
+     {.has_sessions = true},
      measure_friends},
     {"tick",
      "clients of metadata sync with properties each, some of which change",
@@ -355,18 +384,22 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100,
       .service = "sync"},
+     {.has_sessions = true},
      measure_tick},
     {"getservers",
      "lists of a master, asked for by one player over UDP with a window of questions",
      {.window = 16, .seconds = 5, .warmup = 1, .state_size = 100},
+     {.has_window = true},
      measure_getservers},
     {"servers",
      "game servers that register at a master (or at several, parted by commas) and stay",
      {.connections = 1000, .seconds = 1, .sources = 0, .state_size = 100},
+     {.may_be_idle = true},
      measure_servers},
     {"flood",
      "datagrams to a master from many addresses that never answer",
      {.rate = 20000, .sources = 5000, .seconds = 10, .state_size = 100},
+     {0},
      measure_flood},
 };
 #define MODES (sizeof modes / sizeof modes[0])

@@ -10,6 +10,7 @@ struct mode {
     const char *help;
     /* Fills in what the command line left open. */
     struct options standard;
+    struct options_load load;
     void (*measure)(const struct options *options, struct report *report);
 };
 

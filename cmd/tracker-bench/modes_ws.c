@@ -22,10 +22,11 @@ static const struct service *wanted_service(const struct options *options)
 }
 
 static void add(struct run *run, const struct role *role, const struct service *service,
-                const char *target, uint32_t connections)
+                const char *target, uint32_t connections, double connect_rate)
 {
     struct part part = run_part(run, role, target, connections);
     part.service = service;
+    part.connect_rate = connect_rate;
     if (part.entries < 1)
         part.entries = 1;
     if (connections > 0)
@@ -66,8 +67,8 @@ static void load_service(struct run *run, const struct service *service, const c
                          const char *watch)
 {
     const struct options *options = run->options;
-    add(run, &listeners_role, service, watch, options->watchers);
-    add(run, &speakers_role, service, target, options->connections);
+    add(run, &listeners_role, service, watch, options->watchers, 0);
+    add(run, &speakers_role, service, target, options->connections, 0);
     run_prepare(run);
     run_settle(run);
     run_measure(run);
@@ -119,15 +120,16 @@ void measure_ws_idle(const struct options *options, struct report *report)
     struct run run;
     need_target(options->target);
     run_init(&run, options, report);
-    add(&run, &listeners_role, service, options->target, options->connections);
+    report_add(report, options->connections, 0, "", "connections");
+    add(&run, &listeners_role, service, options->target, options->connections, options->rate);
     crew_start(run.crew);
     run_settle(&run);
     run_sample(&run, run.before);
-    crew_step(run.crew, STEP_OPEN, 120);
+    paced_step(&run, STEP_OPEN, "connected");
     run_settle(&run);
     run_sample(&run, run.after);
+    stay_idle(&run);
     crew_end(run.crew);
-    report_add(report, options->connections, 0, "", "connections");
     report_add(report, (double)run_results(&run, 0, &listeners_role)->lost, 0, "",
                "connections_lost");
     report_memory(&run, "idle", run.before, run.after);

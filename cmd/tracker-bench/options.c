@@ -35,9 +35,9 @@ static const struct line {
     {"entries", "N", KIND_COUNT, offsetof(struct options, entries), 10000000,
      "entries of the writers together, or of a snapshot"},
     {"rate", "R", KIND_REAL, offsetof(struct options, rate), 1e7,
-     "updates a second, by a schedule that waits for nothing"},
+     "operations a second, by a schedule that waits for nothing; their kind is the mode's"},
     {"window", "N", KIND_COUNT, offsetof(struct options, window), 65536,
-     "instead of a rate: updates under way per connection"},
+     "instead of a rate: operations under way per connection"},
     {"watchers", "N", KIND_COUNT, offsetof(struct options, watchers), 1000000,
      "connections that get pushes"},
     {"sources", "N", KIND_COUNT, offsetof(struct options, sources), 65536,
@@ -50,7 +50,8 @@ static const struct line {
      "friends of each user, or properties of each client"},
     {"dialect", "NAME", KIND_DIALECT, offsetof(struct options, dialect), 0,
      "of the writers: 2013 or versioned"},
-    {"seconds", "S", KIND_REAL, offsetof(struct options, seconds), 3600, "measured time"},
+    {"seconds", "S", KIND_REAL, offsetof(struct options, seconds), 3600,
+     "measured time; of idle modes and servers: how long they stay"},
     {"warmup", "S", KIND_REAL, offsetof(struct options, warmup), 3600, "load before that"},
     {"pid", "NAME=PID", KIND_PROC, 0, 0,
      "a process to measure, as often as there are any: frontend=12 redis=34"},
@@ -65,16 +66,27 @@ _Noreturn static void fail(const char *what, const char *value)
     exit(2);
 }
 
-static double read_number(const struct line *line, const char *value)
+/* Decimal digits, with a fraction and an exponent if need be: no sign, no spaces, no other base. */
+static bool parse_decimal(const char *value, double *number)
 {
     char *end;
-    double number;
+    if (strspn(value, "0123456789.") == 0 || value[strspn(value, "0123456789.eE+-")] != '\0')
+        return false;
     errno = 0;
-    number = strtod(value, &end);
-    if (end == value || *end != '\0' || errno != 0 || !isfinite(number) || number < 0 ||
-        number > line->max || (line->kind == KIND_COUNT && number != floor(number)))
-        fail(line->name, value);
-    return number;
+    *number = strtod(value, &end);
+    return end != value && *end == '\0' && errno == 0 && isfinite(*number);
+}
+
+static double read_number(const struct line *line, const char *value)
+{
+    char what[80];
+    double number;
+    if (parse_decimal(value, &number) && number <= line->max &&
+        (line->kind != KIND_COUNT || number == floor(number)))
+        return number;
+    (void)snprintf(what, sizeof what, "--%s: not a%s number from 0 to %.0f", line->name,
+                   line->kind == KIND_COUNT ? " whole" : "", line->max);
+    fail(what, value);
 }
 
 static enum tracker_dialect read_dialect(const char *value)
@@ -143,9 +155,29 @@ static void read_option(struct options *options, const struct line *line, char *
     }
 }
 
-void options_read(struct options *options, int argc, char **argv)
+/* given_: as on the command line, 0 where it is not there. What is given replaces the other's
+ * default. */
+static void choose_pace(struct options *options, const struct options_load *load, const char *mode,
+                        double given_rate, double given_window)
+{
+    if (given_window > 0 && !load->has_window)
+        fail("--window: has no meaning in this mode, which takes a --rate", mode);
+    if (given_window > 0 && given_rate > 0)
+        fail("--rate and --window: only one of them can be", mode);
+    if (given_rate > 0)
+        options->window = 0;
+    if (given_window > 0)
+        options->rate = 0;
+    if (options->rate <= 0 && options->window == 0 && !load->may_be_idle)
+        fail(load->has_window ? "--rate or --window: more than 0 is needed"
+                              : "--rate: more than 0 is needed",
+             mode);
+}
+
+void options_read(struct options *options, const struct options_load *load, int argc, char **argv)
 {
     struct option table[LINES + 1] = {{0}};
+    bool has_rate = false, has_window = false;
     int found;
     for (size_t i = 0; i < LINES; i++)
         table[i] = (struct option){.name = lines[i].name,
@@ -155,6 +187,8 @@ void options_read(struct options *options, int argc, char **argv)
         if (found == '?')
             exit(2);
         read_option(options, &lines[found - 1], optarg);
+        has_rate |= lines[found - 1].offset == offsetof(struct options, rate);
+        has_window |= lines[found - 1].offset == offsetof(struct options, window);
     }
     if (optind != argc)
         fail("unexpected", argv[optind]);
@@ -162,4 +196,6 @@ void options_read(struct options *options, int argc, char **argv)
         fail("state-size", "less than the 16 bytes of its time stamps");
     if (options->seconds <= 0)
         fail("seconds", "more than 0 are needed");
+    choose_pace(options, load, argv[0], has_rate ? options->rate : 0,
+                has_window ? options->window : 0);
 }

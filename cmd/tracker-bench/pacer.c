@@ -2,6 +2,7 @@
 #include "pacer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -9,7 +10,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define AT_ONCE 256 /* calls of one turn, so that answers are read in between */
+#define AT_ONCE  256 /* calls of one turn, so that answers are read in between */
+#define NEVER_US (1ull << 62)
 
 struct pacer {
     int fd;
@@ -17,18 +19,34 @@ struct pacer {
     void (*due)(void *arg, uint64_t intended_us);
     void (*ended)(void *arg);
     void *arg;
-    double interval_us;
+    double rate;
     uint64_t begin_us;
     uint64_t end_us;
     uint64_t count;
+    uint64_t limit; /* of count; 0: none */
 };
+
+/* Rounded, so that a second at rate 3 has three moments and not a fourth at its last microsecond.
+ */
+uint64_t pacer_moment_us(uint64_t begin_us, double rate, uint64_t number)
+{
+    double after = round((double)number * 1e6 / rate);
+    return after < (double)NEVER_US ? begin_us + (uint64_t)after : NEVER_US;
+}
 
 static uint64_t next_us(const struct pacer *pacer)
 {
     uint64_t next = pacer->end_us;
-    if (pacer->interval_us > 0)
-        next = pacer->begin_us + (uint64_t)((double)pacer->count * pacer->interval_us);
+    if (pacer->rate > 0)
+        next = pacer_moment_us(pacer->begin_us, pacer->rate, pacer->count);
     return next < pacer->end_us ? next : pacer->end_us;
+}
+
+static bool has_ended(const struct pacer *pacer, uint64_t now_us)
+{
+    if (pacer->limit > 0)
+        return pacer->count == pacer->limit;
+    return now_us >= pacer->end_us && next_us(pacer) >= pacer->end_us;
 }
 
 static void arm(struct pacer *pacer)
@@ -44,12 +62,13 @@ static void fire(void *arg, unsigned events)
     struct pacer *pacer = arg;
     uint64_t now = clock_monotonic_us();
     uint64_t next = next_us(pacer);
-    for (int i = 0; i < AT_ONCE && next <= now && next < pacer->end_us; i++) {
+    for (int i = 0; i < AT_ONCE && next <= now && next < pacer->end_us && !has_ended(pacer, now);
+         i++) {
         pacer->due(pacer->arg, next);
         pacer->count++;
         next = next_us(pacer);
     }
-    if (next >= pacer->end_us && now >= pacer->end_us) {
+    if (has_ended(pacer, now)) {
         loop_io_destroy(&pacer->io);
         pacer->ended(pacer->arg);
         return;
@@ -73,10 +92,16 @@ struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t in
 
 void pacer_start(struct pacer *pacer, double rate, uint64_t begin_us, uint64_t end_us)
 {
-    pacer->interval_us = rate > 0 ? 1e6 / rate : 0;
+    pacer->rate = rate;
     pacer->begin_us = begin_us;
     pacer->end_us = end_us;
     pacer->count = 0;
     arm(pacer);
     loop_io_set(pacer->io, LOOP_READ);
+}
+
+void pacer_start_count(struct pacer *pacer, double rate, uint64_t count)
+{
+    pacer->limit = count;
+    pacer_start(pacer, rate, clock_monotonic_us(), NEVER_US);
 }

@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pacer.h"
 #include "tls/tls.h"
 
 #define PEERS_AT_ONCE 256
@@ -276,9 +277,11 @@ static void start_peer(struct peers *peers, uint32_t index)
     loop_io_set(peer->io, LOOP_WRITE);
 }
 
+/* As many as may be under way; those of a schedule wait for their moments. */
 static void start_peers(struct peers *peers)
 {
-    while (peers->started < peers->member->part.connections &&
+    while (peers->member->part.connect_rate <= 0 &&
+           peers->started < peers->member->part.connections &&
            peers->started < peers->settled + PEERS_AT_ONCE)
         start_peer(peers, peers->started++);
 }
@@ -303,9 +306,26 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
     return peers;
 }
 
+static void start_due(void *arg, uint64_t intended_us)
+{
+    struct peers *peers = arg;
+    (void)intended_us;
+    start_peer(peers, peers->started++);
+}
+
+static void all_started(void *arg)
+{
+    (void)arg;
+}
+
 void peers_connect(struct peers *peers)
 {
-    start_peers(peers);
-    if (peers->member->part.connections == 0)
+    const struct part *part = &peers->member->part;
+    if (part->connections == 0)
         peers->handler->connected(peers->arg);
+    else if (part->connect_rate > 0)
+        pacer_start_count(pacer_create(peers->member->loop, start_due, all_started, peers),
+                          part->connect_rate, part->connections);
+    else
+        start_peers(peers);
 }

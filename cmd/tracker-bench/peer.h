@@ -2,7 +2,7 @@
  * peer: the generator's own connections: many, small, and cheap.
  *
  * All connections of a part are made with the same target, under TLS where the part says so (any
- * certificate is accepted), at most some at a time, each bound to
+ * certificate is accepted), at most some at a time or by the part's connect_rate, each bound to
  * one of the source addresses 127.0.0.2, 127.0.0.3, ... first. Input is read into one buffer;
  * only what the handler did not consume is kept. What is written in one turn goes out in one
  * send at its end. A connection that the other side ends is counted in results.lost and stays

@@ -21,6 +21,11 @@ static void sleep_until(uint64_t time_us)
         ;
 }
 
+void run_sleep(double seconds)
+{
+    sleep_until(clock_monotonic_us() + (uint64_t)(seconds * 1e6));
+}
+
 void run_sample(struct run *run, struct proc_sample *samples)
 {
     for (uint32_t i = 0; i < run->proc_count; i++)
@@ -82,7 +87,7 @@ void run_settle(const struct run *run)
 {
     for (int i = 0; i < SETTLE_TRIES; i++) {
         uint64_t before = cpu_of_all(run);
-        sleep_until(clock_monotonic_us() + SETTLE_US);
+        run_sleep(SETTLE_US / 1e6);
         if (cpu_of_all(run) <= before + QUIET_US)
             return;
     }

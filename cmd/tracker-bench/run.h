@@ -27,6 +27,8 @@ void run_prepare(struct run *run);
 /* Waits until the measured processes have nothing left to do, at most 10 s. */
 void run_settle(const struct run *run);
 void run_sample(struct run *run, struct proc_sample *samples);
+/* Waits while the crew does what it does. */
+void run_sleep(double seconds);
 /* The load and its window; all processes of the crew are gone after it. */
 void run_measure(struct run *run);
 /* Results of a role, summed up; at most two roles at a time. */
