@@ -32,6 +32,19 @@ bool part_knows_hold(const struct view_part *part)
            epoch == part->epoch;
 }
 
+/* What nobody put back until the hold ended is gone, once all events of that time have come. */
+static void drop_unconfirmed(struct view_part *part)
+{
+    if (!part->has_unconfirmed || part->revision < part->confirmed)
+        return;
+    part->has_unconfirmed = false;
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, part->view->entries, entry, next) {
+        if (entry->partition == part->partition->index && entry->seen != part->load_number)
+            view_remove(entry);
+    }
+}
+
 static void apply_message(struct view_part *part, struct event_message *message)
 {
     struct event event;
@@ -46,6 +59,7 @@ static void apply_message(struct view_part *part, struct event_message *message)
     part->revision = last;
     metrics_add(METRIC_EVENTS, (int64_t)message->count);
     if (part->state == PART_LIVE) {
+        drop_unconfirmed(part);
         part->known = last;
         view_wake(part->view); /* reads may wait for this revision */
     }
@@ -152,12 +166,7 @@ void view_hold_seen(struct partition *partition, uint64_t redis_now_ms)
     if (part->state != PART_LIVE || !part_knows_hold(part))
         return;
     part->fresh_epoch = false;
-    if (!part->has_unconfirmed)
-        return;
-    part->has_unconfirmed = false;
-    struct map_entry *entry, *next;
-    HASH_ITER (hh, view->entries, entry, next) {
-        if (entry->partition == partition->index && entry->seen != part->load_number)
-            view_remove(entry);
-    }
+    if (part->confirmed == UINT64_MAX)
+        part->confirmed = partition->revision;
+    drop_unconfirmed(part);
 }

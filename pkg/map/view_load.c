@@ -86,6 +86,7 @@ static void drop_unseen(struct view_part *part)
             continue;
         if (unconfirmed) {
             part->has_unconfirmed = true;
+            part->confirmed = UINT64_MAX;
             lost[lost_count++] = map_entry_id(entry);
         } else {
             view_remove(entry);

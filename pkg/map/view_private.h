@@ -65,6 +65,7 @@ struct view_part {
     bool epoch_known;
     bool fresh_epoch; /* missing entries are unconfirmed until the hold ends */
     bool has_unconfirmed;
+    uint64_t confirmed; /* at which revision they are gone; UINT64_MAX: the hold has not ended */
     uint64_t epoch;
     uint64_t revision;      /* all events up to it have been applied; 0 before the first is known */
     uint64_t floor;         /* events up to it are in the snapshot */

@@ -137,6 +137,34 @@ def test_a_client_that_comes_back_within_the_grace_was_never_gone(t):
     assert told.found(4) == []
 
 
+def returns_while_the_observer_is_in_trouble(trouble, front_end, moves=False):
+    """A client was gone from 2 to 5, which the observer is sent at 7, and at 8 that it is back."""
+    told = Told()
+    subject = told.there()
+    told.disturbances.note(*trouble, front_end)
+    subject.absent(2)
+    subject.present(5)
+    told.view.gone(7, "x")
+    told.view.put(8, "x", "1")
+    told.time = 8
+    if moves:
+        told.view.client.front_end = "c"
+    return told.found(4)
+
+
+def test_an_observer_in_trouble_is_sent_late_of_an_end_before_the_return(t):
+    assert returns_while_the_observer_is_in_trouble((1, 6.5, "slow"), "a") == []
+    # Wherever the observer is connected afterwards.
+    assert returns_while_the_observer_is_in_trouble((1, 6.5, "slow"), "a", moves=True) == []
+    assert returns_while_the_observer_is_in_trouble((1, 6.5, "slow"), "c", moves=True) == ["false offline"]
+    # Not so where another one's was in trouble, or its own only after the return, or long before.
+    assert returns_while_the_observer_is_in_trouble((1, 6.5, "slow"), "c") == ["false offline"]
+    assert returns_while_the_observer_is_in_trouble((6, 7, "slow"), "a") == ["false offline"]
+    assert returns_while_the_observer_is_in_trouble((0, 1, "slow"), "a") == ["false offline"]
+    # Redis's troubles are everybody's.
+    assert returns_while_the_observer_is_in_trouble((1, 6.5, "redis unreachable"), "") == ["false offline"]
+
+
 def test_a_client_that_is_gone_is_shown_for_too_long(t):
     told = Told()
     told.there().end(2, "left")

@@ -3,8 +3,9 @@ their live clients last said, and nobody is told as gone that is there."""
 import time
 
 from harness import Versioned, scaled
-from harness.faults import (GRACE, HOLD, SWEEP, TELL, check_told_once, crowd, end_hold, key, start, stored,
-                            wait_agreement, wait_hold_over, wait_know, wait_swept, watchers)
+from harness.faults import (GRACE, HOLD, LISTEN, SWEEP, TELL, check_told_once, crowd, end_hold, key,
+                            start, stored, wait_agreement, wait_hold_over, wait_know, wait_swept, watchers)
+from harness.sync import Sync
 
 
 def lose_by_restart(redis):
@@ -116,3 +117,33 @@ def test_ten_thousand_are_there_again_within_five_seconds(t):
     assert sum(bulk.update_all(1) for bulk in clients) == 10000
     end_hold(redis)
     t.fsck(redis, 30)
+
+
+def test_what_is_there_again_is_not_shown_as_gone_where_events_are_late(t):
+    """The hold ends for a front-end before it has the events of what the others, and itself, put back."""
+    redis = t.redis()
+    a, = t.frontends(1, redis, listen=LISTEN, settings={"map.hold": "60s"})
+    links = t.links(redis)
+    late = t.frontend(links.url, node="late", listen=LISTEN, settings={"map.hold": "60s"})
+    end_hold(redis)
+    observer = t.connect(late, Sync, kind="web", delta=True)
+    clients = [t.connect(a, Versioned) for _ in range(5)]
+    ids = {client.open(b"here") for client in clients}
+    observer.wait(lambda: {id.decode() for id in ids} <= observer.map.keys())
+    snapshots = late.metric("tracker_snapshots_total")
+    a.freeze()
+    redis("FLUSHALL")
+    t.wait_until(lambda: late.metric("tracker_snapshots_total") > snapshots, 10, "it has read the empty map")
+    links.delay = 1.5  # shorter than what resets a link
+    # Nor does it see in a sweep that there are events, before it sees the end of the hold.
+    late.freeze()
+    a.thaw()
+    t.wait_until(lambda: ids <= stored(redis).keys(), 10, "all are in Redis again")
+    end_hold(redis)
+    late.thaw()
+    for _ in range(3):
+        wait_swept(redis)
+        observer.pump()
+    assert not [tick["closed"] for tick in observer.ticks if tick["closed"]]
+    assert {id.decode() for id in ids} | {observer.token} == observer.map.keys()
+    t.fsck(redis)

@@ -7,10 +7,11 @@ DEATHS = ("kill", "drain", "vanish")
 
 
 class Violation:
-    """about: of whom; the same of many observers is one, with the first one's text."""
+    """about: of whom; the same of many observers is one, with the first one's text. view: the first observer's, where
+    there is one."""
 
-    def __init__(self, at, kind, about, text):
-        self.at, self.kind, self.about, self.text = at, kind, about, text
+    def __init__(self, at, kind, about, text, view=None):
+        self.at, self.kind, self.about, self.text, self.view = at, kind, about, text, view
         self.count = 1
 
     def __str__(self):
@@ -48,12 +49,12 @@ class Oracle:
                       "ghost after the outage": (0, "")}
         self.resumed_late = 0
 
-    def violate(self, kind, about, text):
+    def violate(self, kind, about, text, view=None):
         found = self.by_mark.get((kind, about))
         if found is not None:
             found.count += 1
             return
-        found = self.by_mark[kind, about] = Violation(self.run.now(), kind, about, text)
+        found = self.by_mark[kind, about] = Violation(self.run.now(), kind, about, text, view)
         self.violations.append(found)
 
     def _measure(self, what, seconds, text):
@@ -62,7 +63,8 @@ class Oracle:
 
     def false_offline(self, view, subject, begin, end):
         """A client that was there was not shown from begin to end."""
-        text = (f"{view} showed {subject.name} ({subject.client.name}) as gone from {begin:.2f} to {end:.2f}; it was "
+        text = (f"{view} showed {subject.name} ({subject.client.name}) as gone from {begin:.2f} to {end:.2f} "
+                f"{view.story(subject.name)}; it was "
                 f"there {[[round(at, 2) if at else None for at in times] for times in subject.times[-3:]]}, "
                 f"homes {subject.homes[-3:]}; " +
                 "".join(text for (name, since), text in view.details.items() if name == subject.name and since <= end))
@@ -77,7 +79,7 @@ class Oracle:
         if stalls:
             return
         self._measure("false offline", end - begin, text)
-        self.violate("false offline", subject.name, text)
+        self.violate("false offline", subject.name, text, view)
 
     def _covers(self, one, view, end):
         """Whether a front-end's trouble explains what was seen until then: by itself, or as the observer's own
@@ -112,7 +114,7 @@ class Oracle:
             return True  # nothing has told its front-end, which is there again, that the connection ended
         self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended "
                      f"at {subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
-                     f"homes {subject.homes[-3:]}")
+                     f"homes {subject.homes[-3:]} {view.story(subject.name)}", view)
         return True
 
     def not_resumed(self, client, now):

@@ -25,10 +25,12 @@ def details(run):
         subject = run.views.subjects.get(one.about)
         clients = getattr(getattr(subject, "client", None), "devices", None) or [getattr(subject, "client", None)]
         lines += [f"{one.about} as Redis told it: {text}" for text in run.watch.events[one.about][-12:]]
-        for client in clients:
+        if subject is not None:
+            lines.append(f"{one.about}: present {subject.times}, homes {subject.homes}")
+        for client in (*clients, one.view.client if one.view else None):
             if client is not None and client not in shown:
                 shown.add(client)
-                lines.append(f"{client.name}, {one.about}: present {subject.times}, homes {subject.homes}")
+                lines.append(f"{client.name}, {'the subject' if client in clients else 'the observer'}:")
                 lines += ["    " + " ".join(map(str, note)) for note in list(client.history)[-60:]]
     return "\n".join(lines)
 

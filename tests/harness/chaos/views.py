@@ -1,10 +1,11 @@
 """What observers were sent of others, held against the truth. A view is what one connection of one observer
 was sent; it knows for each name whether it is there, and as what.
 """
+import collections
 import functools
 import json
 
-from .truth import Subject
+from .truth import INFINITE, Subject
 
 
 @functools.lru_cache(maxsize=20000)
@@ -33,7 +34,8 @@ class View:
 
     def __init__(self, views, client, kind, now):
         self.views, self.client, self.kind = views, client, kind
-        self.opened = now
+        self.opened, self.closed = now, INFINITE
+        self.connected_to = client.front_end
         self.known_at = None  # when it had a whole map first
         self.entries = {}  # id -> (name, text)
         self.names = {}  # name -> ids
@@ -44,19 +46,26 @@ class View:
         self.returned = {}  # names of the gone that are shown again -> since when
         self.reported = set()
         self.ended = False
+        self.history = collections.defaultdict(list)  # name -> when it appeared and disappeared
 
     def __repr__(self):
         return f"{self.client.name} ({self.kind}, {self.front_end() or 'somewhere'})"
 
+    def story(self, name):
+        """What it was sent of a name, and when."""
+        known = "never" if self.known_at is None else f"{self.known_at:.2f}"
+        seen = " ".join(f"{what} {at:.2f}" for at, what in self.history[name][-8:])
+        return f"(a view of {self.opened:.2f}, which had a map at {known}: {seen or 'nothing'})"
+
     def front_end(self):
-        """Which it is connected to; None where that is not known."""
-        if self.client.front_end is not None:
-            return self.client.front_end
+        """Which this connection is made to, wherever its client is by now; None where that is not known."""
+        if self.connected_to is not None:
+            return self.connected_to
         subjects = self.client.subjects()
         if not subjects and getattr(self.client, "user", None):
             subjects = [self.client.user.subject] if len(self.client.user.devices) == 1 else []
-        homes = subjects[0].homes if subjects else []
-        return homes[-1][1] if homes and homes[-1][0] >= self.opened else None
+        homes = [home for at, home in subjects[0].homes if self.opened <= at <= self.closed] if subjects else []
+        return homes[-1] if homes else None
 
     # What comes.
 
@@ -110,6 +119,7 @@ class View:
             self._disappeared(now, name)
 
     def _appeared(self, now, name):
+        self.history[name].append((now, "shown"))
         since = self.absences.pop(name, None)
         if since is not None:
             self.views.absent(self, name, since, now)
@@ -121,6 +131,7 @@ class View:
                 self.returned[name] = now
 
     def _disappeared(self, now, name):
+        self.history[name].append((now, "gone"))
         self.removed[name] = now
         self.appeared_at.pop(name, None)
         self.returned.pop(name, None)
@@ -133,7 +144,7 @@ class View:
             self.views.ghost_ended(self, subject, now)
 
     def close(self, now):
-        self.ended = True
+        self.ended, self.closed = True, now
         for name, since in self.absences.items():
             self.views.absent(self, name, since, now)
         self.absences = {}
@@ -217,7 +228,7 @@ class Views:
             if now > due:
                 view.reported.add((subject.name, "ghost"))
                 self.oracle.violate("ghost", subject.name, f"{view} still shows {subject.name} ({subject.client.name}), which ended "
-                                    f"at {subject.ended:.2f} ({subject.why}), homes {subject.homes[-3:]}")
+                                    f"at {subject.ended:.2f} ({subject.why}), homes {subject.homes[-3:]}", view)
 
     def _due(self, view, subject, begin, now, bound):
         """When something is late that could happen from `begin` on."""
@@ -252,7 +263,7 @@ class Views:
         if mark not in view.reported:
             view.reported.add(mark)
             self.oracle.violate("stale", subject.name, f"{view} shows {subject.name} ({subject.client.name}) as {text!r}; it is "
-                                f"{value.text!r} since {value.acknowledged:.2f}, homes {subject.homes[-3:]}")
+                                f"{value.text!r} since {value.acknowledged:.2f}, homes {subject.homes[-3:]}", view)
 
     def _look_at_unknown(self, view, now):
         for name, since in list(view.appeared_at.items()):
@@ -284,10 +295,19 @@ class Views:
                 # after the others notice it.
                 was_gone = begin > subject.times[0][0]
                 is_known = since >= begin + (self.bounds.appear if not patience else 0.3 if was_gone else 0)
-                first = since if is_known else self._due(view, subject, begin, until, self.bounds.appear)
+                first = self._old_until(view, begin, since) if is_known else self._due(view, subject, begin, until,
+                                                                                       self.bounds.appear)
                 last = min(until, end)
                 if last - first > self.bounds.blink:
                     self.oracle.false_offline(view, subject, first, last)
+
+    def _old_until(self, view, begin, since):
+        """Until when an end before `begin` that was shown at `since` only is late, and no end that there was not: a
+        front-end whose trouble began before the return delivers what was then, and afterwards the return."""
+        here = view.front_end()
+        troubles = [one for one in self.run.disturbances.all if one.scope and (here is None or one.scope == here)
+                    and one.begin <= begin + self.bounds.blink and one.end + self.bounds.own >= since]
+        return max([since] + [one.end + self.bounds.own for one in troubles if one.end >= begin])
 
     def _patience(self, view, subject):
         """An absence of how long is not to be seen at all."""
