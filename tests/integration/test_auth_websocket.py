@@ -211,3 +211,10 @@ def test_nobody_is_told_of_who_is_refused(t):
     assert closed(websocket) == (3000, "no token")
     assert not [key for key in redis("KEYS", "*") if re.search(b"ghost", key)]
     t.wait_until(lambda: frontend.metric("tracker_websocket_connections") == 0, 10, "it is gone")
+
+
+def test_the_longest_name_of_a_user(t):
+    issuer = Issuer()
+    frontend = t.frontend(t.redis(), settings=issuer.settings())
+    assert is_served(opened(t, frontend, token=issuer.token(sub="u" * 255)))
+    assert closed(opened(t, frontend, token=issuer.token(sub="u" * (255 + 1))))[0] == 3000

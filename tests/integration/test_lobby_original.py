@@ -240,3 +240,29 @@ def test_an_encoding_is_kept(t):
     peer.login_client()
     peer.send(b'{"type":"login"}\n'.ljust(76, b" "))
     assert peer.closed()
+
+
+def test_the_places_of_the_fields(t):
+    """76 bytes, byte for byte, in both directions."""
+    _, (a,) = lobby(t, 1, original_updates="true")
+    login = bytearray(76)
+    login[6:6 + 9] = PASSWORD.encode() + b"\0"
+    infos = bytearray(76)
+    infos[0:2], infos[4:6], infos[6:8], infos[8:10] = b"\0\1", b"\0\3", b"\0\4", b"\0\1"
+    infos[10:10 + 32] = b"d" * 32
+    infos[42:42 + 9] = b"v" * 9
+    infos[51:51 + 4], infos[55:57], infos[57:59] = b"\1\0\0\x7f", b"\x5b\xa4", b"\2\0"
+    server = t.connect(a, Original, kind="lobby-servers")
+    server.send(bytes(login) + bytes(infos))
+    player = t.connect(a, Player, kind="lobby-clients")
+    player.login()
+    player.wait_for(lambda servers: "127.0.0.1:23460" in servers)
+    listed = player.servers["127.0.0.1:23460"]
+    assert (listed["speed"], listed["size"], listed["erase"], listed["players"]) == ("crazy", "extreme", True, 512)
+    assert (listed["description"], listed["version"]) == ("d" * 32, "v" * 9)
+    client = original_client(t, a)
+    got = client.take(76)
+    assert got[0:4] == b"\0\1\0\0" and got[4:10] == infos[4:10] and got[55:59] == infos[55:59]
+    # What is written has a NUL: 31 and 8 bytes of text.
+    assert got[10:42] == b"d" * 31 + b"\0" and got[42:51] == b"v" * 8 + b"\0"
+    assert got[51:55] == b"\1\0\0\x7f" and not any(got[59:])

@@ -128,7 +128,7 @@ def test_who_missed_more_than_is_remembered_gets_the_list_again(t):
         player.login()
         player.wait_for(lambda servers: len(servers) == 1)
     fall_behind(t, a, slow, game)
-    for _ in range(11):
+    for _ in range(11):  # 1,100 come and go, 1024 are remembered
         passing = games(t, a, 100)
         quick.wait_for(lambda servers: len(servers) > 100)
         for one in passing:

@@ -151,3 +151,11 @@ def test_a_server_on_a_unix_socket_has_no_address(t):
     peer.refused("bad_message")
     player = t.connect(frontend, Player, kind="lobby")
     assert player.login() == {}
+
+
+def test_the_number_has_four_to_fifteen_digits(t):
+    frontend, _ = lobby(t)
+    for _ in range(5):
+        game = t.connect(frontend, Game, kind="lobby-servers")
+        game.login()
+        assert 4 <= len(str(game.number())) <= 15

@@ -120,7 +120,7 @@ def test_what_an_answer_needs(t, family):
             ("clients", {"clients": None}), ("game", {"gamename": None}), ("game", {"gamename": ""}),
             ("game", {"gamename": "two words"}), ("game", {"gamename": "g" * 64}),
             ("game", {"gamename": "g" * 256}), ("gametype", {"gametype": "two words"}),
-            ("gametype", {"gametype": "t" * 32})):
+            ("gametype", {"gametype": "t" * (31 + 1)})):
         game = masters.server()
         game.heartbeat()
         challenge, _ = game.challenge()

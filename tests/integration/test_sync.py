@@ -404,3 +404,25 @@ def test_who_enters_while_the_map_cannot_be_read(t):
     redis("ACL", "SETUSER", user, "+subscribe")
     t.wait_until(node.ready, 20, "events come again")
     t.connect(node, Sync, kind="sync").wait_map(lambda told: len(told) == 1)
+
+
+def test_the_longest_of_each_value(t):
+    """What the document allows is taken, and one more is not."""
+    client = join(t, *frontends(t, 1))
+    number = "1" * 63
+    client.say('{"to":"server","packet":{"type":"properties","properties":{"number":%s}}}' % number)
+    client.wait(lambda: client.map.get(client.token) == {"number": int(number)})
+    for text, code in (('{"to":"server","packet":{"type":"properties","properties":{"number":%s1}}}' % number, "bad_json"),
+                       ('{"to":"%s","packet":{"type":"%s"}}' % (client.token, "t" * 65), "limit"),
+                       ('{"to":"%s","packet":{"a":%s}}' % (client.token, "[" * 511 + "]" * 511), "limit"),
+                       ('{"to":"%s","packet":{"a":[%s]}}' % (client.token, ",".join("1" * 16384)), "limit")):
+        errors = len(client.errors)
+        client.say(text)
+        client.wait_error(errors + 1)
+        assert client.errors[-1][0] == code, (text[:100], client.errors[-1])
+    for text in ('{"to":"%s","packet":{"type":"%s"}}' % (client.token, "t" * 64),
+                 '{"to":"%s","packet":{"a":%s}}' % (client.token, "[" * (512 - 2) + "]" * (512 - 2)),
+                 '{"to":"%s","packet":{"a":[%s]}}' % (client.token, ",".join("1" * (16384 - 4)))):
+        packets = len(client.packets)
+        client.say(text)
+        client.wait_packet(packets + 1)

@@ -115,3 +115,22 @@ def test_the_fields_of_an_entry_are_as_documented(t):
     t.wait_until(lambda: redis.hash(key)[b"status"] == b"busy", 10, "it is busy in Redis")
     client.leave()
     t.wait_until(lambda: not redis.keys("*}:client:*"), 10, "it is gone at once")
+
+
+def test_the_longest_id(t):
+    """The parts of a strict id, the whole of any; what one may subscribe to is longer."""
+    redis, (a, b) = start(t, **{"turntable.id_form": "strict"})
+    strict = connect(t, a, "1" * 20 + ":" + "a" * 64)
+    watcher = connect(t, b, "1:1")
+    for id in ("1" * 21 + ":a", "1:" + "a" * 65):
+        other = connect(t, a)
+        other.expect("idyou")
+        other.say("idme", id)
+        assert other.expect("error")["code"] == "bad_id"
+    watcher.subscribe(strict.user, "x" * 255)
+    watcher.say("subscribe", ["x" * 256])
+    assert watcher.wait("error")["code"] == "bad_id"
+    anybody = connect(t, t.frontend(redis, listen=LISTEN), "x" * 128)
+    watcher.subscribe(anybody.user)
+    if watcher.statuses[anybody.user] != "online":
+        watcher.wait("userchange", lambda data: data.get(anybody.user) == "online")

@@ -44,6 +44,7 @@ static void expect_key(enum auth_algorithm algorithm, char *key, const char *par
 static void secrets_are_judged(void **state)
 {
     EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    assert_int_equal(strlen(SECRET), 32); /* just long enough */
     expect_key(AUTH_HS256, mem_strdup(SECRET), NULL);
     expect_key(AUTH_HS256, mem_strdup("0123456789abcdef0123456789abcde"), "has 31 bytes");
     expect_key(AUTH_HS256, mem_strdup(""), "auth.mode = on needs auth.key");
