@@ -22,9 +22,9 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "loop/loop.h"
+#include "patience.h"
 
-#define B(s)    BYTES_LITERAL(s)
-#define WAIT_US 20000000u /* far more than anything here takes */
+#define B(s) BYTES_LITERAL(s)
 
 struct lobby_peer {
     struct loop *loop;
@@ -113,10 +113,10 @@ static inline bool lobby_peer_holds(const struct writer *text, const char *part)
 /* Turns the loop until the condition holds. */
 #define LOBBY_WAIT(peer, condition)                                                                \
     do {                                                                                           \
-        const uint64_t end_ = clock_monotonic_us() + WAIT_US;                                      \
+        struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
             loop_turn((peer)->loop, 10);                                                           \
-            if (clock_monotonic_us() > end_)                                                       \
+            if (patience_is_over(&patience_))                                                      \
                 fail_msg("not reached: %s; heard %.*s; said %.*s", #condition,                     \
                          (int)(peer)->heard.len, (const char *)(peer)->heard.data,                 \
                          (int)(peer)->said.len, (const char *)(peer)->said.data);                  \

@@ -29,10 +29,10 @@
 #include "client/tracker_client.h"
 #include "codec/tracker.h"
 #include "loop/loop.h"
+#include "patience.h"
 #include "tls/tls.h"
 
-#define B(s)    BYTES_LITERAL(s)
-#define WAIT_US 20000000u /* far more than anything here takes */
+#define B(s) BYTES_LITERAL(s)
 
 struct peer {
     struct loop *loop;
@@ -349,9 +349,9 @@ static inline void scene_end(struct scene *scene)
 /* Turns the loop until the condition holds. */
 #define WAIT_UNTIL(scene, condition)                                                               \
     do {                                                                                           \
-        const uint64_t wait_end_ = clock_monotonic_us() + WAIT_US;                                 \
+        struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
-            if (clock_monotonic_us() > wait_end_)                                                  \
+            if (patience_is_over(&patience_))                                                      \
                 fail_msg("waited in vain for %s; said: %s; heard: %s", #condition,                 \
                          text_of(&(scene)->said), text_of(&(scene)->peer.heard));                  \
             loop_turn((scene)->loop, 10);                                                          \

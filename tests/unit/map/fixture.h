@@ -27,6 +27,7 @@
 #include "map/map_private.h"
 #include "map/session.h"
 #include "map/view.h"
+#include "patience.h"
 #include "redis/embedded.h"
 
 struct front {
@@ -69,14 +70,14 @@ static inline void front_serving(void *arg)
 static const struct map_callbacks front_callbacks = {.fatal = front_fatal,
                                                      .serving = front_serving};
 
-/* Turns the loop until the condition holds; fails the test after 20 s. */
+/* Turns the loop until the condition holds; fails the test when its patience is over. */
 #define WAIT_UNTIL(world, condition)                                                               \
     do {                                                                                           \
-        uint64_t wait_end_ = clock_monotonic_us() + 20000000;                                      \
+        struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
             loop_turn((world)->loop, 20);                                                          \
-            if (clock_monotonic_us() > wait_end_)                                                  \
-                fail_msg("not reached in 20 s: %s", #condition);                                   \
+            if (patience_is_over(&patience_))                                                      \
+                fail_msg("not reached: %s", #condition);                                           \
         }                                                                                          \
     } while (0)
 

@@ -36,6 +36,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "net/net_private.h"
+#include "patience.h"
 
 #define SESSIONS_MAX 64
 
@@ -69,12 +70,12 @@ struct fixture {
     int log;            /* a file that holds what was logged */
 };
 
-/* Turns until the condition holds. It gives up after 20 s, which no machine needs. */
+/* Turns until the condition holds. It gives up when its patience is over. */
 #define WAIT_FOR(f, condition)                                                                     \
     do {                                                                                           \
-        uint64_t until_ = clock_monotonic_us() + 20000000;                                         \
+        struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
-            if (clock_monotonic_us() > until_)                                                     \
+            if (patience_is_over(&patience_))                                                      \
                 fail_msg("waited in vain for %s", #condition);                                     \
             loop_turn((f)->loop, 10);                                                              \
         }                                                                                          \

@@ -36,6 +36,7 @@
 #include "config/config.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "patience.h"
 #include "redis/redis.h"
 
 #include <hiredis/hiredis.h>
@@ -45,9 +46,9 @@
 /* Turns the loop until the condition holds. */
 #define WAIT_FOR(loop, condition)                                                                  \
     do {                                                                                           \
-        uint64_t until_ = clock_monotonic_us() + (uint64_t)PATIENCE_MS * 1000;                     \
+        struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
-            if (clock_monotonic_us() > until_) {                                                   \
+            if (patience_is_over(&patience_)) {                                                    \
                 fail_msg("waited in vain for %s", #condition);                                     \
             }                                                                                      \
             loop_turn(loop, 10);                                                                   \

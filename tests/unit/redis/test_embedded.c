@@ -186,7 +186,8 @@ static void be_parent(int fd, const char *data)
 }
 
 /* kill -9 of the process that started it: the server ends, what it had is kept, and the next one
- * can use the data directory. */
+ * can use the data directory. All in a place of its own: whoever starts a server elsewhere at the
+ * same time sweeps the directories of those that ended there. */
 static void test_parent_killed(void **state)
 {
     struct loop *loop;
@@ -194,11 +195,13 @@ static void test_parent_killed(void **state)
     struct redis_embedded *embedded, *other;
     struct told told;
     struct pollfd gone = {.events = POLLIN};
-    char data[64] = "/tmp/test-redis-XXXXXX";
+    char data[64] = "/tmp/test-redis-XXXXXX", runtime[64] = "/tmp/test-redis-XXXXXX";
     int ends[2];
     pid_t parent;
 
     assert_non_null(mkdtemp(data));
+    assert_non_null(mkdtemp(runtime));
+    setenv("XDG_RUNTIME_DIR", runtime, 1);
     assert_int_equal(pipe(ends), 0);
     parent = fork();
     assert_true(parent >= 0);
@@ -226,6 +229,8 @@ static void test_parent_killed(void **state)
     redis_embedded_stop(&other);
     redis_embedded_stop(&embedded);
     loop_destroy(&loop);
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_int_equal(rmdir(runtime), 0); /* it is empty: nothing was left */
     (void)nftw(data, fixture_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

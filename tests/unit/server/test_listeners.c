@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "patience.h"
 #include "server/listeners.h"
 
 struct stage {
@@ -192,7 +193,7 @@ static bool is_let_in(struct stage *stage)
     struct address address;
     struct sockaddr_storage storage;
     unsigned asked = stage->asked;
-    uint64_t end = clock_monotonic_us() + 20000000;
+    struct patience patience = patience_begin();
     listeners_describe(stage->listeners, &text);
     writer_u8(&text, 0);
     assert_true(address_parse((char *)text.data + strlen("web="), &address));
@@ -200,12 +201,12 @@ static bool is_let_in(struct stage *stage)
     socklen_t len = address_to_sockaddr(&address, &storage);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&storage, len), 0);
-    while (stage->asked == asked && clock_monotonic_us() < end)
+    while (stage->asked == asked && !patience_is_over(&patience))
         loop_turn(stage->loop, 10);
     assert_int_equal(stage->asked, asked + 1);
     bool let_in = net_connection_count(stage->net) > 0;
     close(fd);
-    while (net_connection_count(stage->net) > 0 && clock_monotonic_us() < end)
+    while (net_connection_count(stage->net) > 0 && !patience_is_over(&patience))
         loop_turn(stage->loop, 10);
     assert_int_equal(net_connection_count(stage->net), 0);
     return let_in;

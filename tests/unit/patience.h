@@ -1,0 +1,36 @@
+/*
+ * patience: for how long a test waits for a condition. Only what it really waited counts: while the
+ * process was stopped, or a busy machine ran others, what it waits for could not come about either.
+ */
+#ifndef UNIT_PATIENCE_H
+#define UNIT_PATIENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define PATIENCE_MOST_MS 20000u /* far more than anything here takes */
+/* Longer than any wait of a test between two looks. */
+#define PATIENCE_STEP_MS 100u
+
+struct patience {
+    uint64_t waited_us;
+    uint64_t looked_us;
+};
+
+static inline struct patience patience_begin(void)
+{
+    return (struct patience){.looked_us = clock_monotonic_us()};
+}
+
+/* To be asked after each wait of at most PATIENCE_STEP_MS. */
+static inline bool patience_is_over(struct patience *patience)
+{
+    uint64_t now_us = clock_monotonic_us(), step_us = now_us - patience->looked_us;
+    patience->looked_us = now_us;
+    patience->waited_us += step_us < PATIENCE_STEP_MS * 1000 ? step_us : PATIENCE_STEP_MS * 1000;
+    return patience->waited_us > PATIENCE_MOST_MS * 1000;
+}
+
+#endif
