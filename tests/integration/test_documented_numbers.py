@@ -66,6 +66,13 @@ def test_the_times_to_stop(t):
     assert {"6789", "8080", "13372"} <= set(re.findall(r'- "(\d+):\d+"', compose))
 
 
+def test_when_a_vanished_client_is_noticed(t):
+    """25 s: the silence until TCP probes it, and three probes that are not answered."""
+    settings = dict(re.findall(r"^#(\w+) = (\d+)", read(t, "docs/examples/trackerd.ini").partition("\n[net]\n")[2], re.M))
+    number = lambda key: int(settings[key])
+    assert number("keepalive") + number("keepalive_probes") * number("keepalive_interval") == 25
+
+
 def test_redis_limits_pubsub_as_documented(t):
     """32 MB at once, or 8 MB for 60 s."""
     limits = t.redis()("CONFIG", "GET", "client-output-buffer-limit")[1].decode()
@@ -79,7 +86,7 @@ def test_the_forms_of_what_is_in_redis(t):
     client.open(b"x")
     assert re.fullmatch("[A-Za-z0-9]{7}", client.id.decode()), client.id
     entry = hash_of(redis, b"tracker:{main/1/0}:client:" + client.id)
-    assert re.fullmatch(HEX + "{32}", entry["session"])
+    assert re.fullmatch(HEX + "{32}", entry["session"])  # 128 bits
     assert re.fullmatch(HEX + "{12}", entry["node"]), "new with each process"
     assert 0 <= int(entry["version"]) <= 9223372036854775807
     assert re.fullmatch(HEX + "{16}", hash_of(redis, "tracker:{main/1/0}:head")["epoch"])
@@ -95,7 +102,7 @@ def test_the_forms_of_names_that_are_given(t):
     """A token of metadata sync, the id of a turntable connection, an invitation that waits."""
     redis = t.redis()
     frontend = t.frontend(redis)
-    assert re.fullmatch(HEX + "{32}", t.connect(frontend, Sync, kind="web").token)
+    assert re.fullmatch(HEX + "{32}", t.connect(frontend, Sync, kind="web").token)  # 128 bits
     player = t.connect(frontend, Turntable, kind="web", user="1:42")
     ids = {key.decode().rpartition(":")[2] for key in redis("KEYS", "tracker:{main/1/0}:client:*")}
     assert any(re.fullmatch("[A-Za-z0-9]{7}", id) for id in ids), ids

@@ -64,6 +64,7 @@ def test_a_front_end_is_killed_and_its_server_does_not_return(t):
     game = t.connect(a, Game, kind="lobby-servers").be_listed()
     player.wait_for(lambda servers: game.id in servers)
     a.kill()
+    # The lease of 3 s and a sweep, the grace of 1 s here and a sweep: 10 s at most with the usual one of 5 s.
     player.wait_for(lambda servers: not servers, 30)
     t.fsck(redis)
 

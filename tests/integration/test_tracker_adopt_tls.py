@@ -56,7 +56,7 @@ def test_the_same_certificate_takes_a_live_entry_over(t):
     events = t.events(s.redis)
     first = s.client(s.a, "one")
     id = first.open(b"zero")
-    assert s.redis("HGET", key(id), "certificate") == s.fingerprint("one")
+    assert s.redis("HGET", key(id), "certificate") == s.fingerprint("one") and len(s.fingerprint("one")) == 64
     second = s.client(s.b, "one")
     assert second.update(id, 1, b"from b")
     assert first.closed()

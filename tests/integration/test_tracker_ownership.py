@@ -34,10 +34,11 @@ def test_versions_wrap_around(t):
 
 
 def test_the_documents_table_of_versions(t):
-    """What is stored, the byte of an Update, and what is stored then; None: it is stale."""
+    """What is stored, the byte of an Update, how far that is ahead, and what is stored then; None: it is stale."""
     redis = t.redis()
     client = t.connect(t.frontend(redis), Versioned)
-    for before, byte, after in ((255, 0, 256), (250, 5, 261), (5, 4, None), (0, 128, None)):
+    for before, byte, ahead, after in ((255, 0, 1, 256), (250, 5, 11, 261), (5, 4, 255, None), (0, 128, 128, None)):
+        assert (byte - before) % 256 == ahead
         id = client.open(b"before") if before == 0 else b"of-%d" % before
         assert before == 0 or client.update(id, before, b"before")
         assert client.update(id, byte, b"after") == (after is not None), before

@@ -67,7 +67,7 @@ REFUSED = [
     ('{"command":"idme","data":"1:\\u0000"}', "bad_json", ""),
     ('{"command":"status","data":012}', "bad_json", ""),
     ('{"command":"status","data":1e999}', "bad_json", ""),
-    ("[" * 17 + "]" * 17, "limit", ""),
+    ("[" * (16 + 1) + "]" * (16 + 1), "limit", ""),
     ("[]", "bad_message", ""),
     ('"idme"', "bad_message", ""),
     ("{}", "bad_message", ""),

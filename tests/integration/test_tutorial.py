@@ -4,9 +4,12 @@ import json
 import os
 import re
 import signal
+import types
 
 from harness import logfmt
+from harness.events import EventLog
 from harness.node import run_script
+from harness.resp import Subscriber
 
 TIMEOUT = 180
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
@@ -78,6 +81,9 @@ class Tutorial:
         ready = logfmt(run.log_lines("msg=ready")[0])
         self.where = dict(one.split("=", 1) for one in ready["listen"].split(","))
         self.redis = logfmt(run.log_lines("msg=redis_started")[0])["join"]
+        path = self.redis.removeprefix("unix:")
+        self.events = EventLog(types.SimpleNamespace(subscribe=lambda *channels: Subscriber(path, *channels)))
+        self.t.stack.callback(self.events.close)
 
     def run(self, line):
         if line.startswith("export TRACKER_REDIS_URL="):
@@ -120,8 +126,20 @@ def test_every_line_of_it(t):
     tutorial.steps = iter_from(first, tutorial.steps)
     run_script(t, "tutorial.mjs", "consoles", "http://" + tutorial.where["web"], actions=tutorial, timeout=150)
     assert len(tutorial.done) == tutorial.text.count("\n```") // 2, tutorial.done
+    check_the_end(t, tutorial)
     tutorial.front_end.signal(signal.SIGINT)
     assert tutorial.front_end.wait() == 0, tutorial.front_end.log
+
+
+def check_the_end(t, tutorial):
+    """The tabs have ended. The browser's entry waits for client.grace, 5 s, before it is closed; the game's user is
+    offline at last, and the room is gone."""
+    token = next(event.id for event in tutorial.events.read() if event.fields.get(b"protocol") == b"sync")
+    t.wait_until(lambda: tutorial.events.of(token, "close"), 20, "the end of the browser's entry")
+    assert [event.op for event in tutorial.events.of(token)][-2:] == ["orphan", "close"], tutorial.events.of(token)
+    assert tutorial.events.of(token, "close")[0].fields[b"reason"] == b"expired"
+    t.wait_until(lambda: re.search("1:42 +offline", tutorial.run("build/bin/trackerctl --quiet presence 1:42")), 20)
+    tutorial.run("! build/bin/trackerctl --quiet room arena")
 
 
 def iter_from(first, rest):
