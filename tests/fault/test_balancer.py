@@ -4,7 +4,7 @@ import time
 
 from harness import Plain, Versioned, packets, scaled
 from harness.faults import end_hold, key, node_id, wait_hold_over, wait_ready
-from harness.haproxy import behind_haproxy
+from harness.haproxy import behind_haproxy, restart_behind
 from harness.sync import Sync
 
 # docker/haproxy.cfg: a check each second, answered in a second, half a second to the next, and that one.
@@ -151,10 +151,8 @@ def test_clients_of_a_host_that_restarted_are_reset(t):
         check_all_open(clients, 0.5)
         network.drop(hosts[0], proxy_host)
         frontends[0].kill()
-        listen = [f"{kind}={where}{'' if kind == 'web' else ',proxy=true'}" for kind, where in frontends[0].listeners]
         hosts[0].reboot()
-        with hosts[0]:
-            t.frontend(redis, node="a", listen=listen)
+        restart_behind(t, frontends[0], hosts[0])
         network.restore(hosts[0], proxy_host)
         began = time.monotonic()
         closed = wait_all_closed(lost, 10)

@@ -13,14 +13,15 @@ LOOPBACK = ("tracker=127.0.0.1:0", "web=127.0.0.1:0")
 
 class Frontend:
     """redis: a Redis, a URL, or None for an embedded one. listen: the listeners, options included
-    (a port 0 is replaced by a free one). settings: as for --set. Returns when it is ready."""
+    (a port 0 is replaced by a free one). settings: as for --set. wrapper: words before the command. Returns when
+    it is ready."""
 
     def __init__(self, program, directory, redis=None, node=None, listen=LOOPBACK, settings=None,
-                 config=None, environment=None, arguments=(), wait=True, timeout=20):
+                 config=None, environment=None, arguments=(), wait=True, timeout=20, wrapper=()):
         # A drain that takes its usual time would only make the tests slow.
         self.settings = {"drain.time": "0s", **(settings or {})}
         self.redis = redis
-        command = [program]
+        command = [*wrapper, program]
         if config is not None:
             self.config_path = os.path.join(directory, "trackerd.ini")
             self.write_config(config)

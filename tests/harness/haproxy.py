@@ -10,13 +10,14 @@ from .waiting import wait_until
 
 class Haproxy:
     """config: the file's path. environment: for its "${NAME}"s. binds: those of them that say
-    where to listen; each gets a free port of host."""
+    where to listen; each gets a free port of host. wrapper: words before the command."""
 
-    def __init__(self, directory, config, environment, binds, host="127.0.0.1"):
+    def __init__(self, directory, config, environment, binds, host="127.0.0.1", wrapper=()):
         for _ in range(10):
             self.binds = {name: (host, free_port(host)) for name in binds}
             values = {**environment, **{name: f"{host}:{port}" for name, (host, port) in self.binds.items()}}
-            self.process = Process("haproxy", ["haproxy", "-db", "-f", config],
+            # -dR: it refuses a port that another test has been given meanwhile, or that it has itself.
+            self.process = Process("haproxy", [*wrapper, "haproxy", "-db", "-dR", "-f", config],
                                    os.path.join(directory, "haproxy.log"), values)
             wait_until(lambda: self._accepts() or not self.process.running(), 10, "haproxy listens")
             if self.process.running():
@@ -49,23 +50,63 @@ class Haproxy:
         self.process.kill()
 
 
-def behind_haproxy(t, redis, hosts=None, proxy_host=None, **options):
+BINDS = ("TRACKER_BIND", "WEB_BIND", "INTERNAL_BIND", "SYNC_BIND")
+
+
+def listeners_behind(address, tracker=0, web=0, public=0, sync=0, more=""):
+    """A front-end's listeners as docker/docker-compose.yml has them, on those ports; more: options of those
+    for WebSockets, as ",keepalive=0"."""
+    return (f"tracker={address}:{tracker},proxy=true", f"web={address}:{web}{more}",
+            f"web={address}:{public},proxy=true,admin=off{more}", f"sync={address}:{sync},proxy=true{more}")
+
+
+def node_environment(name, host, tracker, web, public, sync):
+    """What docker/haproxy.cfg reads of the front-end NAME."""
+    return {f"NODE_{name}_HOST": host, f"NODE_{name}_PORT": str(tracker), f"NODE_{name}_WEB_PORT": str(web),
+            f"NODE_{name}_PUBLIC_PORT": str(public), f"NODE_{name}_SYNC_PORT": str(sync)}
+
+
+def ports_behind(frontend):
+    """The ports that a front-end with such listeners has."""
+    places = {"tracker": ("tracker", 0), "web": ("web", 0), "public": ("web", 1), "sync": ("sync", 0)}
+    return {name: frontend.address(*place)[1] for name, place in places.items()}
+
+
+def without(t, *lines):
+    """A copy of docker/haproxy.cfg without lines: to see what they do."""
+    with open(t.path("docker/haproxy.cfg"), encoding="utf-8") as file:
+        text = file.read()
+    for line in lines:
+        assert f"    {line}\n" in text, line
+        text = text.replace(f"    {line}\n", "")
+    path = os.path.join(t.directory("config"), "haproxy.cfg")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def behind_haproxy(t, redis, hosts=None, proxy_host=None, config=None, changed=None, **options):
     """docker/haproxy.cfg, the very file, before three front-ends: ([front-ends], Haproxy). On loopback, or
-    the front-ends on these three hosts and HAProxy on that one; see Network."""
+    the front-ends on these three hosts and HAProxy on that one; see Network. config: another file. changed: what
+    a function of the front-ends says of the environment that HAProxy gets."""
     hosts = hosts or [None] * 3
     frontends, environment = [], {}
     for name, host in zip("abc", hosts):
         with host or contextlib.nullcontext():
-            address = host.address if host else "127.0.0.1"
-            listen = (f"tracker={address}:0,proxy=true", f"web={address}:0", f"sync={address}:0,proxy=true")
+            listen = listeners_behind(host.address if host else "127.0.0.1")
             frontends.append(t.frontend(redis, node=name, listen=listen, wait=False, **options))
     for name, frontend in zip("ABC", frontends):
         frontend.wait_ready()
-        environment[f"NODE_{name}_HOST"], port = frontend.address("tracker")
-        environment[f"NODE_{name}_PORT"] = str(port)
-        environment[f"NODE_{name}_WEB_PORT"] = str(frontend.address("web")[1])
-        environment[f"NODE_{name}_SYNC_PORT"] = str(frontend.address("sync")[1])
+        environment.update(node_environment(name, frontend.address()[0], **ports_behind(frontend)))
+    environment.update(changed(frontends) if changed else {})
     with proxy_host or contextlib.nullcontext():
         where = {"host": proxy_host.address} if proxy_host else {}
-        proxy = t.haproxy(t.path("docker/haproxy.cfg"), environment, ("TRACKER_BIND", "WEB_BIND", "SYNC_BIND"), **where)
+        proxy = t.haproxy(config or t.path("docker/haproxy.cfg"), environment, BINDS, **where)
     return frontends, proxy
+
+
+def restart_behind(t, frontend, host=None, wait=True, **options):
+    """Another front-end in the place of one of behind_haproxy() that has ended."""
+    with host or contextlib.nullcontext():
+        listen = listeners_behind(frontend.address()[0], **ports_behind(frontend))
+        return t.frontend(frontend.redis, node=frontend.node, listen=listen, wait=wait, **options)

@@ -153,11 +153,12 @@ class Client:
         return data
 
     def closed(self, timeout=10):
-        """Whether the front-end closes the connection in time, whatever it sends before."""
+        """Whether the front-end closes the connection in time, whatever it sends before; 0: has closed it."""
         end = time.monotonic() + scaled(timeout)
         try:
-            while time.monotonic() < end:
-                self._fill(end - time.monotonic())
+            while self._fill(max(0, end - time.monotonic())) or time.monotonic() < end:
+                if time.monotonic() > end + self.timeout:  # it sends all the time
+                    break
         except OSError:
             return True
         return False

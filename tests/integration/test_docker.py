@@ -3,9 +3,14 @@ import json
 import os
 import re
 import shutil
+import signal
 
-from harness import Versioned
+from harness import Plain, Versioned
+from harness.compose import Compose, read_compose
 from harness.haproxy import Haproxy
+from harness.sync import Sync
+
+VARIABLES = {"REDIS_PASSWORD": "a 'long' $one/&", "REDIS_OPERATOR_PASSWORD": "the operator's"}
 
 
 def read(t, *parts):
@@ -13,67 +18,10 @@ def read(t, *parts):
         return file.read()
 
 
-class Yaml:
-    """The part of YAML that the compose file keeps to: maps and lists by indentation, lists in
-    brackets, quoted and plain text, one anchor per map and its merge. Anything else is an error."""
-
-    def __init__(self, text):
-        self.anchors = {}
-        self.lines = [(len(line) - len(line.lstrip()), line.strip()) for line in text.splitlines()
-                      if line.strip() and not line.strip().startswith("#")]
-
-    def parse(self):
-        value = self.block(self.lines[0][0])
-        assert not self.lines, f"not understood: {self.lines[0]}"
-        return value
-
-    def block(self, indent):
-        if self.lines[0][1].startswith("- "):
-            found = []
-            while self.lines and self.lines[0][0] == indent:
-                text = self.lines.pop(0)[1]
-                assert text.startswith("- "), text
-                found.append(self.scalar(text[2:]))
-            return found
-        found = {}
-        while self.lines and self.lines[0][0] == indent:
-            self.pair(indent, found)
-        assert not self.lines or self.lines[0][0] < indent, f"indentation: {self.lines[0]}"
-        return found
-
-    def pair(self, indent, found):
-        match = re.fullmatch(r"([\w.<-]+):(?: +(.*))?", self.lines.pop(0)[1])
-        assert match and match[1] not in found, f"not understood: {match}"
-        key, text = match[1], match[2] or ""
-        anchor = re.fullmatch(r"&(\w+)", text)
-        if key == "<<":
-            found.update({**self.anchors[text[1:]], **found})
-        elif text and not anchor:
-            found[key] = self.scalar(text)
-        elif self.lines and self.lines[0][0] > indent:
-            found[key] = self.block(self.lines[0][0])
-            if anchor:
-                self.anchors[anchor[1]] = found[key]
-        else:
-            found[key] = None
-
-    @staticmethod
-    def scalar(text):
-        if text.startswith('"'):
-            return json.loads(text)
-        if text.startswith("["):
-            return [Yaml.scalar(one) for one in re.findall(r'"[^"]*"|[^\[\], ]+', text)]
-        assert not re.search(r"[&*{}|>!%@`]|: | #", text), f"quote this: {text}"
-        return text
-
-
-def compose(t):
-    return Yaml(read(t, "docker/docker-compose.yml")).parse()
-
-
 def test_compose_is_one_redis_three_frontends_and_haproxy(t):
-    services = compose(t)["services"]
-    assert sorted(services) == ["a", "b", "c", "haproxy", "redis"]
+    services = read_compose(t)["services"]
+    assert sorted(services) == ["a", "b", "c", "haproxy", "redis", "trackerctl"]
+    assert services["trackerctl"]["profiles"], "it is started with the others"
     assert services["redis"]["image"] == "redis:7"
     assert "--maxmemory-policy noeviction" in " ".join(services["redis"]["command"])
     for name in "abc":
@@ -84,30 +32,97 @@ def test_compose_is_one_redis_three_frontends_and_haproxy(t):
         assert service["command"][:2] == ["--node", name]
 
 
+def size(text):
+    return int(re.match(r"\d+", text)[0]) << {"m": 20, "g": 30}[text[-1].lower() if text[-1] != "b" else text[-2]]
+
+
+def test_compose_confines_every_service(t):
+    """No capabilities, read-only, less memory than all; Redis refuses writes before it is killed."""
+    services = read_compose(t)["services"]
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"] and "cap_add" not in service, name
+        assert service["read_only"] == "true" and service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service and size(service["mem_limit"]) <= 1 << 30, name
+        # What is mounted from here cannot be written.
+        assert all(one.endswith(":ro") for one in service.get("volumes", []) if one[0] in "./"), name
+    command = services["redis"]["command"]
+    assert size(command[command.index("--maxmemory") + 1]) <= size(services["redis"]["mem_limit"]) // 2
+    assert services["redis"]["user"] != "root"
+
+
+def test_compose_publishes_the_public_ports_alone(t):
+    haproxy = read_compose(t)["services"]["haproxy"]
+    internal = haproxy["environment"]["INTERNAL_BIND"].split(":")[1]
+    for one in haproxy["ports"]:
+        assert one.startswith("127.0.0.1:") == one.endswith(":" + internal), one
+    assert not any("ports" in service for name, service in read_compose(t)["services"].items() if name != "haproxy")
+
+
 def test_compose_gives_haproxy_what_its_configuration_reads(t):
-    services = compose(t)["services"]
+    services = read_compose(t)["services"]
     environment = services["haproxy"]["environment"]
     text = "\n".join(line for line in read(t, "docker/haproxy.cfg").splitlines() if not line.lstrip().startswith("#"))
     assert set(environment) == set(re.findall(r"\$\{(\w+)\}", text))
     for name in "ABC":
         command = services[environment[f"NODE_{name}_HOST"]]["command"]
-        assert f"tracker=*:{environment[f'NODE_{name}_PORT']},proxy=true" in command
-        assert f"web=*:{environment[f'NODE_{name}_WEB_PORT']}" in command
-        assert f"sync=*:{environment[f'NODE_{name}_SYNC_PORT']},proxy=true" in command
+        listeners = [word for word, before in zip(command[1:], command) if before == "--listen"]
+        # The internal one is the first of its kind: others ask it, and so does the image's health check.
+        assert listeners == [f"tracker=*:{environment[f'NODE_{name}_PORT']},proxy=true",
+                             f"web=*:{environment[f'NODE_{name}_WEB_PORT']}",
+                             f"web=*:{environment[f'NODE_{name}_PUBLIC_PORT']},proxy=true,admin=off",
+                             f"sync=*:{environment[f'NODE_{name}_SYNC_PORT']},proxy=true"], listeners
+        assert f"node.advertise={name.lower()}:{environment[f'NODE_{name}_WEB_PORT']}" in command
+        assert f"/127.0.0.1/{environment[f'NODE_{name}_WEB_PORT']} " in " ".join(healthcheck(t))
     # With hosts that exist here, HAProxy takes the file as compose would give it.
     here = {key: "127.0.0.1" if key.endswith("_HOST") else value for key, value in environment.items()}
     assert Haproxy.check(t.path("docker/haproxy.cfg"), here) == ""
 
 
-def test_a_compose_frontend_starts_with_its_command(t):
-    """The very arguments, but for Redis's host and the ports."""
-    redis = t.redis()
-    command = compose(t)["services"]["a"]["command"]
-    text = " ".join(command).replace("redis://redis:6379", redis.url)
-    text = re.sub(r"=\*:\d+", "=127.0.0.1:0", text)
-    frontend = t.frontend(listen=(), arguments=text.split())
-    t.connect(frontend, Versioned, before=b"PROXY UNKNOWN\r\n").open(b"x")
-    assert frontend.ready()
+def is_confined(process):
+    """No capability, nor a way to one, and a root that cannot be written."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines())
+    with open(f"/proc/{process.pid}/mounts", encoding="utf-8") as file:
+        roots = [line.split()[3].split(",") for line in file if line.split()[1] == "/"]
+    return (all(int(status[key], 16) == 0 for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"))
+            and status["NoNewPrivs"] == "1" and all("ro" in options for options in roots))
+
+
+def test_compose_as_a_whole_on_loopback(t):
+    """Every service with its own command, environment and confinement. Redis knows those two users alone."""
+    world = Compose(t, VARIABLES)
+    for process in (world.redis, world.haproxy.process, *(one.process for one in world.frontends.values())):
+        assert is_confined(process), process.name
+    clients = [t.connect(world.haproxy.address("TRACKER_BIND"), Versioned) for _ in range(3)]
+    ids = {client.open(b"x") for client in clients}
+    t.connect(world.haproxy.address("WEB_BIND"), Sync).wait(lambda: True)
+    assert {node["name"] for node in json.loads(world.trackerctl("--json", "nodes"))["nodes"]} == {"a", "b", "c"}
+    for one in ids:
+        assert "x" in world.trackerctl("get", one.decode())
+    assert world.redis_cli("PING").startswith("NOAUTH")
+    assert world.redis_cli("PING", user="default", password=VARIABLES["REDIS_PASSWORD"]).startswith("NOAUTH")
+    login = {"user": "tracker", "password": VARIABLES["REDIS_PASSWORD"]}
+    assert world.redis_cli("PING", **login) == "PONG"
+    assert world.redis_cli("FLUSHALL", **login).startswith("NOPERM")
+    for name, frontend in world.frontends.items():
+        assert frontend.http("/readyz")[::2] == (200, b"ready\n"), name
+        with open(f"/proc/{frontend.pid}/cmdline", "rb") as file:
+            assert VARIABLES["REDIS_PASSWORD"].encode() not in file.read()
+    # Again with the file that it wrote.
+    world.redis.signal(signal.SIGTERM)
+    world.redis.wait()
+    world.start_redis()
+    for frontend in world.frontends.values():
+        t.wait_until(frontend.ready, 20, "it is ready again")
+    assert t.connect(world.haproxy.address("TRACKER_BIND"), Plain).get().keys() >= ids
+
+
+def test_redis_wants_both_passwords(t):
+    for name in VARIABLES:
+        environment = {**VARIABLES, name: ""}
+        done = t.run("sh", t.path("docker/run-redis"), t.path("docker/redis-acl.conf"), "--port", "0",
+                     environment=environment, check=False)
+        assert done.returncode != 0 and f"{name}: choose a password" in done.stderr, done
 
 
 def healthcheck(t):
@@ -138,8 +153,8 @@ def test_the_images_default_command(t):
 def test_the_build_context_has_what_the_image_needs(t):
     """Every file that .dockerignore lets in exists; what the Makefile names is let in."""
     lines = [line for line in read(t, ".dockerignore").splitlines() if line]
-    assert lines[0] == "*"
-    kept = [line[1:] for line in lines[1:]]
+    assert lines[0] == "*" and lines[-1] == "docker/.env"  # the passwords of docker-compose.yml
+    kept = [line[1:] for line in lines if line[0] == "!"]
     assert all(os.path.exists(t.path(name)) for name in kept), kept
     assert {"Makefile", ".version", "cmd", "pkg", "docker", "docs", "tests/lint/packages"} <= set(kept)
 

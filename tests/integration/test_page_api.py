@@ -5,6 +5,7 @@ import socket
 from urllib.parse import quote
 
 from harness import Original2013, Versioned
+from harness.websocket import WebSocket
 
 TOKEN = "0123456789abcdef-token"
 
@@ -262,6 +263,9 @@ def test_settings_that_do_not_fit(t):
 
 def test_a_listener_without_admin_has_none_of_it(t):
     frontend = t.frontend(t.redis(), listen=("web=127.0.0.1:0,admin=off",))
-    for path in ("/", "/page.js", "/tracker.js", "/api/v1/clients", "/api/v1/live", "/api/v1/stats"):
+    for path in ("/", "/page.js", "/tracker.js", "/metrics", "/api/v1/clients", "/api/v1/live", "/api/v1/stats"):
         assert frontend.http(path)[0] == 404, path
+    for path in ("/tracker", "/turntable", "/sync"):
+        WebSocket(frontend.address("web"), path).drop()
+    assert frontend.http("/healthz")[0] == 200
     assert frontend.http("/readyz")[0] == 200

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 
+from .. import haproxy
 from ..clock import Clock
 from ..process import logfmt
 from ..redis import Redis
@@ -14,7 +15,8 @@ from .clients import HAPROXY
 
 LETTERS = ("a", "b", "c")
 PORTS = {"tracker": 6790, "get": 6791, "web": 8080, "sync": 8080}
-# HAProxy's: which client goes to which bind.
+# Those that HAProxy connects to, and its own: which client goes to which bind.
+BEHIND = {"tracker": 6789, "web": 8080, "public": 8081, "sync": 13372}
 BINDS = {"tracker": "TRACKER_BIND", "sync": "SYNC_BIND", "web": "WEB_BIND"}
 REDIS_PORT = 6379
 
@@ -37,10 +39,9 @@ listen redis
 
 
 def listeners(address):
-    return (f"tracker={address}:6789,proxy=true", f"tracker={address}:6790",
-            f"tracker={address}:6791,original=2014,push=off",
-            # Only pings show that their silent clients are there.
-            f"web={address}:8080,keepalive=0", f"sync={address}:13372,proxy=true,keepalive=0")
+    # Only pings show that the silent clients of WebSockets are there.
+    return (*haproxy.listeners_behind(address, **BEHIND, more=",keepalive=0"), f"tracker={address}:6790",
+            f"tracker={address}:6791,original=2014,push=off")
 
 
 class World:
@@ -120,13 +121,10 @@ class World:
     def _start_haproxy(self):
         environment = {}
         for name, letter in zip("ABC", LETTERS):
-            environment[f"NODE_{name}_HOST"] = self.hosts[letter].address
-            environment[f"NODE_{name}_PORT"] = "6789"
-            environment[f"NODE_{name}_WEB_PORT"] = "8080"
-            environment[f"NODE_{name}_SYNC_PORT"] = "13372"
+            environment.update(haproxy.node_environment(name, self.hosts[letter].address, **BEHIND))
         host = self.hosts["haproxy"]
         with host:
-            self.haproxy = self.t.haproxy(self.t.path("docker/haproxy.cfg"), environment, tuple(BINDS.values()),
+            self.haproxy = self.t.haproxy(self.t.path("docker/haproxy.cfg"), environment, haproxy.BINDS,
                                           host=host.address)
 
     def _end_hold(self):
