@@ -1,7 +1,7 @@
 """Redis has been restarted and reads its data for a while: it refuses until it has them."""
 import time
 
-from harness import Versioned, scaled
+from harness import Versioned, scaled, stolen
 from harness.faults import (Reader, check_told_once, key, start, states_of, wait_agreement, wait_know, wait_ready,
                             watchers)
 
@@ -30,7 +30,7 @@ def test_a_slow_start(t):
     loaded = time.monotonic()
     expected[ids[0]] = b"kept"
     t.wait_until(lambda: redis("HGET", key("client", ids[0]), "state") == b"kept", 5)
-    assert time.monotonic() - loaded <= scaled(4), "two seconds of backoff, and two after the link"
+    assert time.monotonic() - loaded <= scaled(4) + stolen(loaded), "two seconds of backoff, and two after the link"
     wait_ready([a, b])
     check_told_once(found, [], 4)
     wait_agreement(t, redis, [a, b], expected)

@@ -7,7 +7,7 @@ from .context import Context
 from .process import logfmt
 from .resp import RedisError
 from .tracker import Original2014, Original2013, Plain, Push, Versioned, Wide, packets
-from .waiting import SCALE, scaled, wait_until
+from .waiting import SCALE, scaled, stolen, wait_until
 
 __all__ = ["Context", "certificates", "Original2014", "Original2013", "Plain", "Push", "RedisError", "SCALE",
-           "Versioned", "Wide", "acl", "logfmt", "packets", "scaled", "wait_until"]
+           "Versioned", "Wide", "acl", "logfmt", "packets", "scaled", "stolen", "wait_until"]

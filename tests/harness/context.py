@@ -74,7 +74,7 @@ class Context:
 
     def allowed_memory(self, size):
         """What a process may grow by where size is meant: the sanitizer surrounds each allocation
-        with space, and keeps up to 256 MiB of what was freed."""
+        with space, and keeps what was freed for a while."""
         return size * 16 + (256 << 20) if self.sanitized else size
 
     def directory(self, name="dir"):

@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from harness.context import Context  # noqa: E402
-from harness.waiting import scaled  # noqa: E402
+from harness.waiting import scaled, watch_stalls  # noqa: E402
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -72,6 +72,7 @@ def main():
     # Tests with thousands of clients need as many descriptors.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
+    watch_stalls()
     signal.signal(signal.SIGALRM, _too_late)
     signal.setitimer(signal.ITIMER_REAL, float(seconds))
     failed = False

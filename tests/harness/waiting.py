@@ -1,8 +1,10 @@
 """Waiting for conditions. Every time-out of the tests goes through scaled(), so that a slower
 build (sanitizers) only has to set TRACKER_TEST_SCALE.
 """
+import contextlib
 import os
 import select
+import threading
 import time
 
 SCALE = float(os.environ.get("TRACKER_TEST_SCALE", "1"))
@@ -12,15 +14,80 @@ def scaled(seconds):
     return seconds * SCALE
 
 
+class _Stalls:
+    """A thread that only sleeps, and notes for how long it did not wake: this process was stopped then, or the
+    machine ran others."""
+    NAP, LEAST = 0.02, 0.1
+
+    def __init__(self):
+        self.found = []  # (begin, end) of each
+        self.woke = time.monotonic()
+        self.lock = threading.Lock()
+        self.start()
+
+    def start(self):
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+    def _watch(self):
+        while not self.stopping.wait(self.NAP):
+            self.look()
+
+    def look(self):
+        """The one that asks may be the first that runs again."""
+        with self.lock:
+            now = time.monotonic()
+            if now - self.woke >= self.LEAST:
+                self.found.append((self.woke + self.NAP, now))
+            self.woke = now
+
+
+_stalls = None
+
+
+def watch_stalls():
+    """From now on; once, in the process of a test."""
+    global _stalls
+    _stalls = _Stalls()
+
+
+@contextlib.contextmanager
+def stalls_unwatched():
+    """For what a process can do only while it has no other thread."""
+    if _stalls is None:
+        yield
+        return
+    _stalls.stop()
+    try:
+        yield
+    finally:
+        _stalls.start()
+
+
+def stolen(since):
+    """The seconds since that time of time.monotonic() in which this process was stopped, or waited for a processor.
+    What a test's own process measured too late is no lateness of what it tests: an upper bound allows that much
+    more, and still fails where nothing was stolen."""
+    if _stalls is None:
+        return 0
+    _stalls.look()
+    return sum(end - max(begin, since) for begin, end in _stalls.found if end > since)
+
+
 def wait_until(predicate, timeout=10, what=None, interval=0.01):
     """Calls predicate until what it returns is true, and returns that. what: text, or a function
     that tells the state of things when the time is over."""
-    end = time.monotonic() + scaled(timeout)
+    began = time.monotonic()
     while True:
         result = predicate()
         if result:
             return result
-        if time.monotonic() >= end:
+        if time.monotonic() - began >= scaled(timeout) + stolen(began):
             text = what() if callable(what) else what
             raise AssertionError(f"not within {scaled(timeout):g} s: {text or predicate}")
         time.sleep(interval)
