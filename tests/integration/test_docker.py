@@ -114,7 +114,8 @@ def test_compose_as_a_whole_on_loopback(t):
     world.start_redis()
     for frontend in world.frontends.values():
         t.wait_until(frontend.ready, 20, "it is ready again")
-    assert t.connect(world.haproxy.address("TRACKER_BIND"), Plain).get().keys() >= ids
+    reader = t.connect(world.haproxy.address("TRACKER_BIND"), Plain)
+    t.wait_until(lambda: reader.get().keys() >= ids, 20, "the map is there again")
 
 
 def test_redis_wants_both_passwords(t):
