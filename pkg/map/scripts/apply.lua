@@ -170,7 +170,12 @@ local function is_alive(other) return other == node or holding or lease_end(othe
 
 -- A hash that only its TTL ended is still listed, or has its deadline, and is counted: what makes
 -- the entry anew, or tells its end, takes that back.
-local function is_listed(op) return redis.pcall('HEXISTS', op.index, op.id) == 1 end
+-- What this batch takes from an index is not there any more for what it judges after that.
+local unlisted = {} -- index .. id
+local function is_listed_in(index, id)
+    return not unlisted[index .. id] and redis.pcall('HEXISTS', index, id) == 1
+end
+local function is_listed(op) return is_listed_in(op.index, op.id) end
 local registered = prefix .. 'registered'
 -- Counts an entry that is to be made, in place of what an expired one of its id has left: that is
 -- counted already, so a full space takes it. False when the space is full: then nothing has been
@@ -190,13 +195,15 @@ end
 local function is_listed_elsewhere(op)
     for _, other in ipairs(call('ZRANGE', nodes, 0, -1)) do
         local index = prefix .. 'node:' .. other
-        if index ~= op.index and redis.pcall('HEXISTS', index, op.id) == 1 then return true end
+        if index ~= op.index and is_listed_in(index, op.id) then return true end
     end
     return false
 end
 -- What the index should not have: nobody is told. It is counted when it is written.
 local function drop_listing(op)
-    if not op.how and is_listed(op) then op.how = 'unlist' end
+    if not op.how and is_listed(op) then
+        op.how, unlisted[op.index .. op.id] = 'unlist', true
+    end
     return 'missing'
 end
 -- The end of an entry that only the index still has. Where another one has it too, that front-end
