@@ -2,6 +2,7 @@
 is in Redis, of what Redis itself brings."""
 import gzip
 import json
+import os
 import re
 
 from harness import Versioned
@@ -71,6 +72,25 @@ def test_when_a_vanished_client_is_noticed(t):
     settings = dict(re.findall(r"^#(\w+) = (\d+)", read(t, "docs/examples/trackerd.ini").partition("\n[net]\n")[2], re.M))
     number = lambda key: int(settings[key])
     assert number("keepalive") + number("keepalive_probes") * number("keepalive_interval") == 25
+
+
+def test_the_longest_values_of_settings(t):
+    """What the documents allow is taken, and one more is not."""
+    directory = t.directory()
+    files = {}
+    for size in (64 * 1024, 64 * 1024 + 1):
+        files[size] = os.path.join(directory, str(size))
+        with open(files[size], "w", encoding="ascii") as file:
+            file.write("10.0.0.1 ".ljust(size))
+    for good, bad in (
+            ("access.deny_file=" + files[64 * 1024], "access.deny_file=" + files[64 * 1024 + 1]),
+            ("redis.prefix=" + "p" * 64, "redis.prefix=" + "p" * 65),
+            ("map.spaces=" + "s" * 32, "map.spaces=" + "s" * 33),
+            ("web.token=" + "t" * 16, "web.token=" + "t" * 15),
+            ("redis.url=unix:/" + "r" * (107 - 1), "redis.url=unix:/" + "r" * 107)):
+        for setting, code in ((good, 0), (bad, 2)):
+            checked = t.run("trackerd", "--check", "--set", setting, check=False)
+            assert checked.returncode == code, (setting[:40], checked.stderr[:300])
 
 
 def test_redis_limits_pubsub_as_documented(t):

@@ -93,7 +93,7 @@ static void test_entries_fit_into_replies(void **state)
     assert_non_null(strstr(error, "redis.max_reply"));
     assert_non_null(strstr(error, "tracker.max_state"));
     free(error);
-    set_value(stage, "tracker.max_state=496KiB");
+    set_value(stage, "tracker.max_state=496KiB"); /* twice that, and 32 KiB */
     expect(combinations_check(&stage->configuration), NULL);
     set_value(stage, "sync.max_total=1MiB");
     error = combinations_check(&stage->configuration);
