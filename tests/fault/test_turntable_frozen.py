@@ -128,3 +128,35 @@ def test_members_of_a_frozen_front_end_miss_nothing_silently(t):
             room.speak(member)
     check_all(t, room, published)
     t.fsck(redis)
+
+
+def test_what_is_said_between_a_forced_leave_and_the_return_is_not_missed_silently(t):
+    """The frozen front-end puts its member back before it has the events of the leave and of what was said then."""
+    redis = t.redis()
+    other, = t.frontends(1, redis, listen=LISTEN, settings=SETTINGS)
+    links = t.links(redis)
+    frozen = t.frontend(links.url, node="frozen", listen=LISTEN, settings=SETTINGS)
+    end_hold(redis)
+    wait_swept(redis)
+    published = redis.subscribe(b"tracker:{main/1/0}:room:room")
+    members = [t.connect(node, Turntable, kind="web", user=f"1:{number}") for number, node in enumerate((frozen, other))]
+    for member in members:
+        member.join("room")
+    member, speaker = members
+    room = Room("room", members)
+    room.speak(speaker)
+    for round in range(1, 3):
+        links.delay = 1.5  # shorter than what resets a link
+        frozen.freeze()
+        speaker.wait_members("room", {speaker.user}, 15)
+        room.speak(speaker)
+        t.wait_until(lambda: speaker.pump() or room.number == json.loads(speaker.rooms["room"][-1])["data"]["actions"][0]["data"][1],
+                     10, "it is said")
+        frozen.thaw()
+        speaker.wait_members("room", {one.user for one in members}, 15)
+        room.speak(speaker)
+        links.delay = 0
+        t.wait_until(lambda: member.pump() or losses(member, "room") >= round, 15, "the loss is told")
+        member.wait_members("room", {one.user for one in members}, 15)
+    check_all(t, room, published)
+    t.fsck(redis)

@@ -23,7 +23,8 @@ def details(run):
     shown = set()
     for one in run.oracle.violations[:20]:
         subject = run.views.subjects.get(one.about)
-        clients = getattr(getattr(subject, "client", None), "devices", None) or [getattr(subject, "client", None)]
+        client = getattr(subject, "client", None) or next((one_of for one_of in run.clients if one_of.name == one.about), None)
+        clients = getattr(client, "devices", None) or [client]
         lines += [f"{one.about} as Redis told it: {text}" for text in run.watch.events[one.about][-12:]]
         if subject is not None:
             lines.append(f"{one.about}: present {subject.times}, homes {subject.homes}")
