@@ -11,15 +11,19 @@
 #   make bench      the documented measurements, as a table
 #   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
 #   make clean
-#   V=1 shows the compiler's commands
+#   V=1 shows the compiler's commands; test, asan and bench pass ARGS on: ARGS='--filter unit'
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
 # Where install-packages puts redis-server, and Debian administrators' programs, in whatever PATH.
 export PATH := $(PATH):/usr/local/bin:/usr/sbin:/sbin
-# V=1 shows the commands; else what each one makes: "CC net/conn.c".
-Q = $(if $(V),,@)
-say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+# V=1 shows the commands; else what each one makes: "CC net/conn.c"; make -s shows neither.
+VERBOSE := $(filter-out 0,$(V))
+SILENT := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+Q = $(if $(VERBOSE),,@)
+say = $(if $(VERBOSE)$(SILENT),,@printf '  %-4s %s\n' $(1) $(2))
+# What the commands below build first: on all processors, unless -j said how many.
+BUILD = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 PREFIX ?= /usr/local
 CC = gcc
 OPT ?= -O2
@@ -143,35 +147,37 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard pkg/*/*.c pkg/*/*.h) Makefile 
 
 deps:
 	@docker/install-packages build
+# Without its npm packages a test fails, and the others run.
 test-deps:
 	@docker/install-packages build test
+	@tests/conformance/run --install $(B) || echo "the npm packages are missing: the tests that need them will fail" >&2
 test: | test-deps
-	@$(MAKE) --no-print-directory all unit
-	@tests/run --build $(B)
+	@$(BUILD) all unit
+	@tests/run --build $(B) $(ARGS)
 run: | deps
-	@$(MAKE) --no-print-directory all
+	@$(BUILD) all
 	@docker/run-local $(B)/bin/trackerd $(ARGS)
 asan: | test-deps
-	@$(MAKE) --no-print-directory B=build/asan OPT=-O1 \
+	@$(BUILD) B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit
-	@TRACKER_TEST_SCALE=3 tests/run --build build/asan
+	@TRACKER_TEST_SCALE=3 tests/run --build build/asan $(ARGS)
 chaos: | test-deps
-	@$(MAKE) --no-print-directory all $(B)/test/clock_shift.so
+	@$(BUILD) all $(B)/test/clock_shift.so
 	@tests/fault/chaos --build $(B) $(ARGS)
 conformance: | test-deps
-	@$(MAKE) --no-print-directory all
+	@$(BUILD) all
 	@tests/conformance/run $(B)
 fuzz:
 	@docker/install-packages build fuzz
-	@$(MAKE) --no-print-directory $(FUZZERS:%=build/fuzz/fuzz_%)
+	@$(BUILD) $(FUZZERS:%=build/fuzz/fuzz_%)
 	@tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)
 lint:
 	@docker/install-packages build lint
-	@$(MAKE) --no-print-directory $(INCLUDE_DIRS) $(GENERATED)
+	@$(BUILD) $(INCLUDE_DIRS) $(GENERATED)
 	@tests/lint/run
 bench:
 	@docker/install-packages build bench
-	@$(MAKE) --no-print-directory all
+	@$(BUILD) all
 	@tests/bench/run $(ARGS)
 install: all
 	@docker/install-files "$(DESTDIR)" "$(PREFIX)" "$(B)" "$(VERSION)"

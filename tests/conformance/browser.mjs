@@ -1,5 +1,6 @@
 // Pages in headless Chromium. Whatever one asks of another address, every error in its console and every
 // violation of its policy is a trouble, and fails the check.
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { equal } from "./kit.mjs";
@@ -7,12 +8,15 @@ import { equal } from "./kit.mjs";
 const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
                    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
+/** The whole browser or the one without a window, whichever is installed. */
+export const BROWSER = ["/usr/bin/chromium", "/usr/bin/chromium-headless-shell"].find(existsSync);
+
 let browser = null;
 
 /** A page whose troubles are collected. expected: what its console may say; hasAxe: it can be asked for barriers;
  * others: addresses that it may ask besides its own. */
 export async function open(base, { path = "/", expected = /^$/, hasAxe = false, others = [], ...options } = {}) {
-  browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS });
+  browser ??= await chromium.launch({ executablePath: BROWSER, args: ARGUMENTS });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20000 * Number(process.env.TRACKER_TEST_SCALE ?? 1));

@@ -1,10 +1,11 @@
 // Tabs of a browser whose consoles the test types into: the blocks of docs/tutorial.md.
 // Usage: node tutorial.mjs consoles http://host:port
 import { chromium } from "playwright-core";
+import { BROWSER } from "./browser.mjs";
 import { ask } from "./kit.mjs";
 
 const [, , , base] = process.argv;
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+const browser = await chromium.launch({ executablePath: BROWSER, args: ["--no-sandbox"] });
 const tabs = new Map();
 
 /** A tab of the page, with what its console has printed. */

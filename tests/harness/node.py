@@ -4,9 +4,11 @@ A script is run with the name of one of its checks and addresses. It asks for wh
 a front-end, cut Redis) by a line "@what" on its standard output, and goes on when a line comes back.
 """
 import fcntl
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -15,6 +17,8 @@ from .waiting import scaled
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPTS = os.path.join(os.path.dirname(HERE), "conformance")
+# About what the packages take on disk: said before they are installed.
+MEGABYTES = 13
 
 
 def install(build):
@@ -49,6 +53,8 @@ def _install_packages(directory):
         return
     for name in ("package.json", "package-lock.json"):
         shutil.copy(os.path.join(SCRIPTS, name), directory)
+    packages = [name for name in json.loads(_read(lock))["packages"] if name]
+    print(f"installing {len(packages)} npm packages, {MEGABYTES} MB on disk", file=sys.stderr, flush=True)
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",
                     "--loglevel=error"], cwd=directory, check=True)
     shutil.copy(lock, done)

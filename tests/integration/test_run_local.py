@@ -9,8 +9,8 @@ from harness import Versioned, logfmt
 FREE = ("--listen", "tracker=127.0.0.1:0", "--listen", "web=127.0.0.1:0", "--set", "drain.time=0s")
 
 
-def run_local(t, *arguments):
-    return t.start("run-local", [t.path("docker/run-local"), t.program("trackerd"), *arguments])
+def run_local(t, *arguments, environment=None):
+    return t.start("run-local", [t.path("docker/run-local"), t.program("trackerd"), *arguments], environment)
 
 
 def test_what_it_says_can_be_typed(t):
@@ -71,7 +71,15 @@ def test_bad_usage_passes_through(t):
 
 
 def test_a_redis_that_is_not_there_is_not_waited_for_for_ever(t):
-    process = run_local(t, "--redis", "unix:/nowhere/redis.sock", *FREE)
-    process.wait_for_log("run-local: waiting for Redis at unix:/nowhere/redis.sock", 20)
-    process.wait_for_log("run-local: Redis does not serve; giving up", 40)
-    assert process.wait() == 1, process.log
+    """Neither one that refuses nor one that accepts and does not answer."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        for url in ("unix:/nowhere/redis.sock", f"redis://127.0.0.1:{silent.getsockname()[1]}"):
+            by_environment = run_local(t, *FREE, environment={"TRACKER_REDIS_URL": url})
+            by_argument = run_local(t, "--redis", url, *FREE)
+            for process, source in ((by_environment, "TRACKER_REDIS_URL is set"), (by_argument, "--redis")):
+                process.wait_for_log(f"run-local: waiting for Redis at {url}", 20)
+                process.wait_for_log(f"run-local: {source}", 20)
+                process.wait_for_log(r"run-local: Redis does not serve \(.*\); giving up", 40)
+                assert process.wait() == 1, process.log
