@@ -7,6 +7,7 @@ from harness.chaos.oracle import Bounds, Oracle
 from harness.chaos.rooms import Rooms
 from harness.chaos.run import Run
 from harness.chaos.schedule import SHORT, RandomSchedule
+from harness.chaos.tracker import Tracker
 from harness.chaos.truth import Disturbances
 from harness.chaos.views import Views
 
@@ -214,6 +215,32 @@ def test_a_user_whose_device_is_another_one_was_never_gone(t):
     # But then it is.
     told.view.whole(2.3, {"third": device})
     assert told.found() == ["returned"]
+
+
+def update_all(version, *ids):
+    content = bytes([version]) + b"".join(bytes([0, len(id)]) + id + b"\1s" for id in ids)
+    return bytes([0x2A, 1, 3, len(content)]) + content
+
+
+def test_a_map_in_several_packets_by_a_slow_link(t):
+    told = Told()
+    told.world, told.schedule = types.SimpleNamespace(clients_host=None), types.SimpleNamespace(seed=1)
+    client = Tracker(told, 0, "a", watches=True)
+    client.begin()
+    client.front_end, client.wire = "a", types.SimpleNamespace(opened=False)
+
+    def sent(at, *packets):
+        told.time = at
+        client.on_bytes(b"".join(packets))
+        told.time = at + 0.5
+        client.pursue(told.time)
+        return set(client.view.names)
+    assert sent(1, update_all(1, b"x"), update_all(1, b"y")) == {"x", "y"}
+    slow = told.disturbances.begin("slow", "a")
+    assert sent(2, update_all(2, b"x")) == {"x", "y"}
+    assert sent(3, update_all(2, b"y")) == {"x", "y"}
+    told.disturbances.end(slow)
+    assert sent(10, update_all(3, b"x")) == {"x"}
 
 
 def test_an_old_state_is_shown_for_too_long(t):

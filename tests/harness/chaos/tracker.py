@@ -182,9 +182,16 @@ class Tracker(Client):
                     self.map[id] = state
                 self.view.put(now, id, state)
 
+    def _held_up_until(self, now):
+        """What its front-end has sent may come as late as that. Lost packets are sent again after times that double,
+        so it may take as long again as the trouble lasted."""
+        scopes = {self.view.front_end()} if self.view is not None else set()
+        return max((one.end + (one.end - one.begin) for one in self.run.disturbances.concerning(scopes)
+                    if one.begin <= now and (one.scope or one.what == "machine stalls")), default=0)
+
     def _end_map(self, now, at_once=False):
         """A whole map has come, as far as can be known."""
-        if self.map_at is not None and (at_once or now - self.map_at > MAP_PAUSE):
+        if self.map_at is not None and (at_once or now - max(self.map_at, self._held_up_until(now)) > MAP_PAUSE):
             at, self.map_at = self.map_at, None
             # Its own entry is believed as it wrote it.
             if self.view is not None:
