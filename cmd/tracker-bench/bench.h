@@ -49,14 +49,20 @@ struct results {
     uint64_t frames;           /* of WebSocket, that came */
     uint64_t frame_bytes;      /* of those */
     uint64_t lost;             /* connections that the other side ended, at any time */
+    uint64_t reconnections;    /* of those that came back, at any time */
+    uint64_t failed_attempts;  /* to come back */
+    uint64_t still_closed;     /* at the end */
+    uint64_t missed;           /* due while their connection was closed, and never sent */
     uint64_t entries;          /* of a snapshot */
     uint64_t first_us;         /* until its first byte */
     uint64_t whole_us;         /* until its last entry */
     struct histogram intended; /* latency from the time that the schedule wanted */
     struct histogram actual;   /* and from the time of sending */
+    struct histogram outages;  /* the longest of each connection that had one */
 };
 
 struct member;
+struct peers;
 struct service;
 
 /* Each call may end at once or later; its end is said with member_done. */
@@ -69,7 +75,7 @@ struct role {
 /* One process's work. */
 struct part {
     const struct role *role;
-    const char *target;   /* "127.0.0.1:6789" or "unix:/path" */
+    const char *target;   /* "127.0.0.1:6789" or "unix:/path", or several with commas */
     uint32_t connections; /* of this process */
     uint32_t first;       /* number of the first of them among all of the role */
     uint32_t entries;     /* of this process: what its writers own together */
@@ -84,6 +90,7 @@ struct part {
     enum tracker_dialect dialect;
     bool bare; /* the floor: no opens and no replies */
     bool tls;
+    bool reconnect;                /* connections that are lost */
     const struct service *service; /* of WebSocket roles */
 };
 
@@ -95,6 +102,7 @@ struct member {
     struct loop *loop;
     struct span span; /* from STEP_RUN on */
     struct results *results;
+    struct peers *peers; /* its connections, once they were created */
     int control;
 };
 

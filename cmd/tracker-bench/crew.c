@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "peer.h"
 
 #define SPARE_DESCRIPTORS 64
 
@@ -113,6 +114,8 @@ static void take_command(void *arg, unsigned events)
         _exit(1);
     if (command.step == STEP_RUN)
         worker->member.span = command.span;
+    if (command.step == STEP_END && worker->member.peers != NULL)
+        peers_finish(worker->member.peers);
     worker->member.part.role->step(worker->self, command.step);
     if (command.step == STEP_END)
         _exit(0);
@@ -236,10 +239,15 @@ void crew_results(const struct crew *crew, const struct role *role, struct resul
         sum->frames += one->frames;
         sum->frame_bytes += one->frame_bytes;
         sum->lost += one->lost;
+        sum->reconnections += one->reconnections;
+        sum->failed_attempts += one->failed_attempts;
+        sum->still_closed += one->still_closed;
+        sum->missed += one->missed;
         sum->entries += one->entries;
         sum->first_us += one->first_us;
         sum->whole_us += one->whole_us;
         histogram_add(&sum->intended, &one->intended);
         histogram_add(&sum->actual, &one->actual);
+        histogram_add(&sum->outages, &one->outages);
     }
 }

@@ -61,16 +61,16 @@ static void write_subscribe(struct writer *to, const struct voice *voice)
 }
 
 /* Takes part once the statuses of all friends have been told. */
-static bool welcome(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome(struct writer *to, const struct voice *voice,
+                                    struct bytes message)
 {
     if (has(message, "\"command\":\"error\""))
-        bench_fail("%s says: %.*s", voice->member->part.target, (int)message.len,
-                   (const char *)message.data);
+        return SERVICE_REFUSES;
     if (has(message, "\"command\":\"idyou\"")) {
         write_idme(to, voice);
         write_subscribe(to, voice);
     }
-    return message.len == 0 || has(message, CHANGED);
+    return message.len == 0 || has(message, CHANGED) ? SERVICE_TAKES_PART : SERVICE_WAITS;
 }
 
 static const struct service service = {.name = "friends",
@@ -104,6 +104,13 @@ static void heard(struct talker *talker, struct bytes message, uint64_t now_us)
         take_status(friends, at + 2, now_us);
 }
 
+static void write_status(struct talker *talker, const struct change *change)
+{
+    service_write_text(talker_output(talker), "{\"command\":\"status\",\"data\":\"%s\"}",
+                       change->busy ? "busy" : "online");
+    talker_flush(talker);
+}
+
 static void due(void *arg, uint64_t intended_us)
 {
     struct friends *friends = arg;
@@ -111,13 +118,22 @@ static void due(void *arg, uint64_t intended_us)
     uint32_t user = friends->turn++ % member->part.connections;
     struct talker *talker = talkers_at(friends->talkers, user);
     struct change *change = &friends->changes[user];
-    if (!talker->peer.is_connected)
+    if (!peer_is_settled(&talker->peer)) {
+        member->results->missed += member_in_window(member, intended_us);
         return;
+    }
     *change = (struct change){intended_us, clock_monotonic_us(), !change->busy};
     member->results->sent += member_in_window(member, intended_us);
-    service_write_text(talker_output(talker), "{\"command\":\"status\",\"data\":\"%s\"}",
-                       change->busy ? "busy" : "online");
-    talker_flush(talker);
+    write_status(talker, change);
+}
+
+/* The same status again, which is no change that is measured. */
+static void returned(struct talker *talker)
+{
+    struct friends *friends = talkers_arg(talker_talkers(talker));
+    struct change *change = &friends->changes[talker->voice.number];
+    change->intended_us = 0;
+    write_status(talker, change);
 }
 
 static void ended(void *arg)
@@ -128,7 +144,7 @@ static void ended(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct talker_handler handler = {heard, ended};
+    static const struct talker_handler handler = {heard, ended, returned};
     struct friends *friends = mem_zalloc(1, sizeof *friends);
     friends->member = member;
     friends->changes = mem_zalloc(member->part.connections, sizeof *friends->changes);

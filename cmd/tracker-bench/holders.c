@@ -12,6 +12,12 @@
 
 #define OPENS_AT_ONCE 512
 
+struct holder {
+    struct peer peer;
+    bool is_asked; /* to open, at least once */
+    bool has_opened;
+};
+
 struct holders {
     struct member *member;
     struct peers *peers;
@@ -20,12 +26,29 @@ struct holders {
     uint32_t opened;
 };
 
-static void open_next(struct holders *holders)
+static void open_holder(struct holders *holders, struct peer *peer)
 {
-    struct peer *peer = peers_at(holders->peers, holders->asked++);
     tracker_write_open(peer_output(peer), TRACKER_2013,
                        bench_state(holders->member, holders->scratch, 0, 0));
     peer_flush_later(peer);
+}
+
+/* One that is closed opens when it is back. */
+static void open_next(struct holders *holders)
+{
+    struct holder *holder = peers_at(holders->peers, holders->asked++);
+    holder->is_asked = true;
+    if (peer_is_settled(&holder->peer))
+        open_holder(holders, &holder->peer);
+}
+
+static void resume(struct peer *peer)
+{
+    const struct holder *holder = (struct holder *)peer;
+    if (holder->is_asked)
+        open_holder(peers_arg(peer->peers), peer);
+    else
+        peer_settled(peer);
 }
 
 static void open_due(void *arg, uint64_t intended_us)
@@ -61,9 +84,15 @@ static void open_holders(struct holders *holders)
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct holders *holders = peers_arg(peer->peers);
+    struct holder *holder = (struct holder *)peer;
     (void)now_us;
     if (input.len < ID_CLIENT_LENGTH)
         return 0;
+    if (!peer_is_settled(peer))
+        peer_settled(peer);
+    if (holder->has_opened)
+        return ID_CLIENT_LENGTH;
+    holder->has_opened = true;
     if (++holders->opened == holders->member->part.connections)
         member_done(holders->member);
     else
@@ -79,11 +108,12 @@ static void connected(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {.received = received, .connected = connected};
+    static const struct peer_handler handler = {
+        .received = received, .connected = connected, .resume = resume};
     struct holders *holders = mem_zalloc(1, sizeof *holders);
     holders->member = member;
     holders->scratch = mem_alloc(member->part.state_size);
-    holders->peers = peers_create(member, sizeof(struct peer), &handler, holders);
+    holders->peers = peers_create(member, sizeof(struct holder), &handler, holders);
     return holders;
 }
 

@@ -43,7 +43,7 @@ static void report_updates(struct run *run, const struct results *results, bool 
         report_add(run->report, (double)results->refused / seconds, 0, "/s", "updates_refused");
         report_add(run->report, (double)results->unanswered, 0, "", "updates_unanswered");
     }
-    report_add(run->report, (double)results->lost, 0, "", "writers_lost");
+    run_report_lost(run, results, "writers");
 }
 
 static void measure_updates(const struct options *options, struct report *report)
@@ -76,7 +76,7 @@ static void report_deliveries(struct run *run, const struct results *writers,
                "% of updates times watchers", "delivered_percent");
     report_add(run->report, reads > 0 ? (double)watchers->delivered / reads : 0, 2, "",
                "deliveries_per_read");
-    report_add(run->report, (double)watchers->lost, 0, "", "watchers_lost");
+    run_report_lost(run, watchers, "watchers");
     report_add_latency(run->report, "delivery", &watchers->intended);
     report_add_latency(run->report, "delivery_from_sending", &watchers->actual);
 }
@@ -138,8 +138,10 @@ static void measure_pubsub(const struct options *options, struct report *report)
     run_measure(&run);
     results = run_results(&run, 0, &publisher_role);
     report_add(report, (double)results->sent / options->seconds, 0, "/s", "published");
+    run_report_lost(&run, results, "publisher");
     results = run_results(&run, 1, &subscriber_role);
     report_add(report, (double)results->delivered / options->seconds, 0, "/s", "deliveries");
+    run_report_lost(&run, results, "subscribers");
     report_add_latency(report, "delivery", &results->intended);
     report_add_latency(report, "delivery_from_sending", &results->actual);
     run_report_cpu(&run, run.results[0].sent, results->delivered);
@@ -168,11 +170,6 @@ void paced_step(struct run *run, enum step step, const char *name)
     report_add(run->report, (double)(clock_monotonic_us() - began) / 1e3, 1, "ms", "%s_in", name);
 }
 
-void stay_idle(const struct run *run)
-{
-    run_sleep(run->options->seconds);
-}
-
 static void measure_idle(const struct options *options, struct report *report)
 {
     struct proc_sample opened[OPTIONS_MAX_PROCS + 1];
@@ -193,10 +190,9 @@ static void measure_idle(const struct options *options, struct report *report)
     paced_step(&run, STEP_OPEN, "opened");
     run_settle(&run);
     run_sample(&run, opened);
-    stay_idle(&run);
+    run_stay(&run);
     crew_end(run.crew);
-    report_add(report, (double)run_results(&run, 0, &holders_role)->lost, 0, "",
-               "connections_lost");
+    run_report_lost(&run, run_results(&run, 0, &holders_role), "connections");
     report_memory(&run, "connected", run.before, run.after);
     report_memory(&run, "opened", run.before, opened);
     run_free(&run);
@@ -248,6 +244,9 @@ static void measure_snapshot(const struct options *options, struct report *repor
     results = run_results(&run, 1, &writers_role);
     report_updates(&run, results, false);
     report_add_latency(report, "answer", &results->intended);
+    run_report_lost(&run, run_results(&run, 0, &reader_role), "reader");
+    run_report_lost(&run, run_results(&run, 0, &holders_role), "connections");
+    run_report_lost(&run, run_results(&run, 0, &fillers_role), "fillers");
     run_report_cpu(&run, 0, 0);
     run_free(&run);
 }

@@ -13,8 +13,6 @@ void report_memory(struct run *run, const char *what, const struct proc_sample *
 /* A step of connections that are begun at the rate, or as fast as they are answered; its time is
  * reported under that name. */
 void paced_step(struct run *run, enum step step, const char *name);
-/* The connections stay for the measured time. */
-void stay_idle(const struct run *run);
 
 void measure_ws_fanout(const struct options *options, struct report *report);
 void measure_ws_idle(const struct options *options, struct report *report);

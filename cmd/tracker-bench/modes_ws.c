@@ -45,7 +45,7 @@ static void report_heard(struct run *run, const struct results *heard, double wa
     report_add(run->report, (double)heard->frame_bytes / seconds / 1e6, 2, "MB/s", "received");
     report_add(run->report, heard->reads > 0 ? (double)heard->frames / (double)heard->reads : 0, 2,
                "", "frames_per_read");
-    report_add(run->report, (double)heard->lost, 0, "", "listeners_lost");
+    run_report_lost(run, heard, "listeners");
     report_add_latency(run->report, "delivery", &heard->intended);
     report_add_latency(run->report, "delivery_from_sending", &heard->actual);
 }
@@ -85,7 +85,7 @@ static void fan_out(struct run *run, const struct service *service, const char *
     spoken = run_results(run, 0, &speakers_role);
     heard = heard_by_all(run, spoken);
     report_add(run->report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
-    report_add(run->report, (double)spoken->lost, 0, "", "speakers_lost");
+    run_report_lost(run, spoken, "speakers");
     report_heard(run, &heard, (double)spoken->sent * hearers);
     run_report_cpu(run, 0, heard.delivered);
     run_report_cpu_per(run, (double)heard.frames, "frame");
@@ -128,10 +128,9 @@ void measure_ws_idle(const struct options *options, struct report *report)
     paced_step(&run, STEP_OPEN, "connected");
     run_settle(&run);
     run_sample(&run, run.after);
-    stay_idle(&run);
+    run_stay(&run);
     crew_end(run.crew);
-    report_add(report, (double)run_results(&run, 0, &listeners_role)->lost, 0, "",
-               "connections_lost");
+    run_report_lost(&run, run_results(&run, 0, &listeners_role), "connections");
     report_memory(&run, "idle", run.before, run.after);
     run_free(&run);
 }
@@ -175,6 +174,7 @@ void measure_tick(const struct options *options, struct report *report)
     spoken = run_results(&run, 0, &speakers_role);
     heard = heard_by_all(&run, spoken);
     report_add(report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
+    run_report_lost(&run, spoken, "speakers");
     report_heard(&run, &heard, 0);
     report_add(report, (double)heard.frames / clients_and_ticks, 2, "",
                "frames_per_client_and_tick");

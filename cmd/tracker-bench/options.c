@@ -24,12 +24,14 @@ static const struct line {
     const char *help;
 } lines[] = {
     {"target", "WHERE", KIND_TEXT, offsetof(struct options, target), 0,
-     "ADDRESS:PORT or unix:PATH of the front-end (pubsub: of Redis)"},
+     "ADDRESS:PORT or unix:PATH of the front-end (pubsub: of Redis), or several with commas"},
     {"watch", "WHERE", KIND_TEXT, offsetof(struct options, watch), 0,
      "the front-end of the watchers; the target unless given"},
     {"service", "NAME", KIND_TEXT, offsetof(struct options, service), 0,
      "of a ws- mode: what is spoken, and to what; of flood: heartbeats, queries or answers"},
     {"tls", NULL, KIND_FLAG, offsetof(struct options, tls), 0, "of a ws- mode: wss"},
+    {"reconnect", NULL, KIND_FLAG, offsetof(struct options, reconnect), 0,
+     "connections that are closed come back after a pause with backoff and jitter"},
     {"connections", "N", KIND_COUNT, offsetof(struct options, connections), 1000000,
      "connections that write, or that stay idle"},
     {"entries", "N", KIND_COUNT, offsetof(struct options, entries), 10000000,
@@ -196,6 +198,8 @@ void options_read(struct options *options, const struct options_load *load, int 
         fail("state-size", "less than the 16 bytes of its time stamps");
     if (options->seconds <= 0)
         fail("seconds", "more than 0 are needed");
+    if (options->reconnect && !load->has_sessions)
+        fail("--reconnect: there are no connections in this mode", argv[0]);
     choose_pace(options, load, argv[0], has_rate ? options->rate : 0,
                 has_window ? options->window : 0);
 }

@@ -34,6 +34,7 @@ struct options {
     double warmup;
     enum tracker_dialect dialect;
     bool tls;
+    bool reconnect;
     bool json;
     struct proc procs[OPTIONS_MAX_PROCS];
     uint32_t proc_count;

@@ -1,10 +1,13 @@
 /* peer: see the header. Connecting is non-blocking; PEERS_AT_ONCE are under way at a time, until
- * they are settled. */
+ * they are settled. Attempts to connect again are not among them. */
 #include "peer.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,11 +16,30 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "pacer.h"
 #include "tls/tls.h"
 
-#define PEERS_AT_ONCE 256
-#define FIRST_SOURCE  0x7f000002 /* 127.0.0.2 */
+#define PEERS_AT_ONCE  256
+#define FIRST_SOURCE   0x7f000002 /* 127.0.0.2 */
+#define MAX_TARGETS    16
+#define BACKOFF_MS     100  /* the first pause is at most this, then twice as much ... */
+#define BACKOFF_MAX_MS 5000 /* ... up to this */
+#define ATTEMPT_MS     10000
+
+struct peer_outage {
+    struct peer *peer;
+    struct loop_timer *timer; /* of the pause, then of the attempt */
+    uint64_t since_us;        /* 0: there is none now */
+    uint64_t longest_us;
+    unsigned failures; /* in this outage */
+    uint32_t attempts; /* of all */
+};
+
+struct target {
+    struct sockaddr_storage address;
+    socklen_t len;
+};
 
 struct peers {
     struct member *member;
@@ -25,8 +47,8 @@ struct peers {
     void *arg;
     uint8_t *items;
     size_t size;
-    struct sockaddr_storage target;
-    socklen_t target_len;
+    struct target targets[MAX_TARGETS];
+    uint32_t target_count;
     struct tls_context *tls;
     uint32_t started;
     uint32_t settled;
@@ -45,21 +67,35 @@ void *peers_arg(const struct peers *peers)
     return peers->arg;
 }
 
-static void read_target(struct peers *peers, const char *text)
+static void read_target(struct target *target, const char *text)
 {
-    struct sockaddr_un *local = (struct sockaddr_un *)(void *)&peers->target;
+    struct sockaddr_un *local = (struct sockaddr_un *)(void *)&target->address;
     struct address address;
     if (strncmp(text, "unix:", 5) == 0) {
         if (strlen(text + 5) >= sizeof local->sun_path)
             bench_fail("the path is too long: %s", text);
         local->sun_family = AF_UNIX;
         memcpy(local->sun_path, text + 5, strlen(text + 5) + 1);
-        peers->target_len = sizeof *local;
+        target->len = sizeof *local;
         return;
     }
     if (!address_parse(text, &address))
         bench_fail("neither ADDRESS:PORT nor unix:PATH: %s", text);
-    peers->target_len = address_to_sockaddr(&address, &peers->target);
+    target->len = address_to_sockaddr(&address, &target->address);
+}
+
+static void read_targets(struct peers *peers, const char *text)
+{
+    char *words = mem_strdup(text);
+    char *saved = NULL;
+    for (char *word = strtok_r(words, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
+        if (peers->target_count == MAX_TARGETS)
+            bench_fail("more than %d addresses: %s", MAX_TARGETS, text);
+        read_target(&peers->targets[peers->target_count++], word);
+    }
+    free(words);
+    if (peers->target_count == 0)
+        bench_fail("neither ADDRESS:PORT nor unix:PATH: %s", text);
 }
 
 static void close_peer(struct peer *peer)
@@ -67,23 +103,116 @@ static void close_peer(struct peer *peer)
     loop_io_destroy(&peer->io);
     tls_stream_destroy(&peer->tls);
     (void)close(peer->fd);
-    peer->is_connected = false;
+    peer->state = PEER_CLOSED;
+    peer->is_ended = false;
+    peer->written = 0;
     writer_free(&peer->kept);
     writer_free(&peer->output);
+    if (peer->peers->handler->lost != NULL)
+        peer->peers->handler->lost(peer);
+}
+
+bool peer_is_returning(const struct peer *peer)
+{
+    return peer->outage != NULL && peer->outage->since_us > 0;
+}
+
+/* Up to twice as long after each failure, and any time up to that: connections that were lost
+ * together do not come back together. */
+static void pause_peer(struct peer *peer)
+{
+    uint32_t longest = BACKOFF_MS;
+    for (unsigned i = 0; i < peer->outage->failures && longest < BACKOFF_MAX_MS; i++)
+        longest *= 2;
+    if (longest > BACKOFF_MAX_MS)
+        longest = BACKOFF_MAX_MS;
+    loop_timer_start(peer->outage->timer, random_below(longest + 1));
+}
+
+static void outage_timer_fired(void *arg);
+
+static void begin_outage(struct peer *peer)
+{
+    struct peer_outage *outage = peer->outage;
+    if (outage == NULL) {
+        outage = mem_zalloc(1, sizeof *outage);
+        outage->peer = peer;
+        outage->timer = loop_timer_create(peer->peers->member->loop, outage_timer_fired, outage);
+        peer->outage = outage;
+    }
+    outage->since_us = clock_monotonic_us();
+    outage->failures = 0;
+}
+
+static void end_outage(struct peer *peer)
+{
+    struct peer_outage *outage = peer->outage;
+    uint64_t lasted = clock_monotonic_us() - outage->since_us;
+    if (lasted > outage->longest_us)
+        outage->longest_us = lasted;
+    outage->since_us = 0;
+    loop_timer_stop(outage->timer);
+}
+
+static void fail_early(const struct peer *peer, int error)
+{
+    const char *target = peer->peers->member->part.target;
+    if (peer->state == PEER_CONNECTS)
+        bench_fail("cannot connect to %s: %s", target, strerror(error));
+    bench_fail("%s ends a connection too early: %s%s%s", target, error ? strerror(error) : "closed",
+               peer->tls != NULL ? ", " : "", peer->tls != NULL ? tls_stream_error(peer->tls) : "");
 }
 
 static void lose(struct peer *peer, const char *what, int error)
 {
-    if (!peer->is_connected)
-        bench_fail("cannot connect to %s: %s", peer->peers->member->part.target, strerror(error));
-    if (!peer->is_settled)
-        bench_fail("%s ends a connection too early: %s%s%s", peer->peers->member->part.target,
-                   error ? strerror(error) : "closed", peer->tls != NULL ? ", " : "",
-                   peer->tls != NULL ? tls_stream_error(peer->tls) : "");
-    if (peer->peers->member->results->lost++ == 0)
-        bench_warn("%s: a connection to %s ended: %s", what, peer->peers->member->part.target,
-                   error ? strerror(error) : "closed");
+    struct member *member = peer->peers->member;
+    if (peer->state != PEER_SETTLED && !peer_is_returning(peer))
+        fail_early(peer, error);
+    if (peer->state != PEER_SETTLED) {
+        member->results->failed_attempts++;
+        peer->outage->failures++;
+    } else {
+        if (member->results->lost++ == 0)
+            bench_warn("%s: a connection to %s ended: %s", what, member->part.target,
+                       error ? strerror(error) : "closed");
+        if (member->part.reconnect)
+            begin_outage(peer);
+    }
     close_peer(peer);
+    if (peer_is_returning(peer))
+        pause_peer(peer);
+}
+
+void peer_end(struct peer *peer)
+{
+    peer->is_ended = true;
+}
+
+void peer_refuse(struct peer *peer, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!peer_is_returning(peer))
+        bench_fail("%s", text);
+    peer_end(peer);
+}
+
+void peers_finish(struct peers *peers)
+{
+    struct results *results = peers->member->results;
+    for (uint32_t i = 0; i < peers->member->part.connections; i++) {
+        struct peer *peer = peers_at(peers, i);
+        if (peer->outage == NULL)
+            continue;
+        if (peer_is_returning(peer)) {
+            results->still_closed++;
+            end_outage(peer);
+        }
+        histogram_record(&results->outages, peer->outage->longest_us);
+    }
 }
 
 static ssize_t write_some(struct peer *peer, const void *from, size_t len)
@@ -138,7 +267,7 @@ static void flush_dirty(void *arg)
         struct peer *peer = peers->dirty;
         peers->dirty = peer->next_dirty;
         peer->is_dirty = false;
-        if (peer->io != NULL)
+        if (peer->state >= PEER_CONNECTED)
             (void)flush_peer(peer);
     }
 }
@@ -165,6 +294,8 @@ static void present(struct peer *peer, struct bytes input, uint64_t now_us)
         all = writer_bytes_written(&peer->kept);
     }
     consumed = peer->peers->handler->received(peer, all, now_us);
+    if (peer->is_ended)
+        return;
     if (!joined) {
         writer_bytes(&peer->kept, (struct bytes){all.data + consumed, all.len - consumed});
         return;
@@ -188,6 +319,12 @@ static bool read_once(struct peer *peer)
     now = clock_monotonic_us();
     peers->member->results->reads += member_in_window(peers->member, now);
     present(peer, (struct bytes){peers->buffer, (size_t)n}, now);
+    if (peer->is_ended) {
+        /* With what it is to be answered, if that can be sent at once. */
+        if (flush_peer(peer))
+            lose(peer, "receiving", 0);
+        return false;
+    }
     return peer->tls != NULL && tls_stream_has_pending(peer->tls);
 }
 
@@ -196,7 +333,7 @@ static void read_peer(struct peer *peer)
     while (read_once(peer))
         ;
     /* A handshake that goes on may now have something to write. */
-    if (peer->tls != NULL && peer->io != NULL && peer->written < peer->output.len)
+    if (peer->tls != NULL && peer->state >= PEER_CONNECTED && peer->written < peer->output.len)
         peer_flush_later(peer);
 }
 
@@ -208,13 +345,17 @@ static void finish_connect(struct peer *peer)
     int error = 0;
     socklen_t len = sizeof error;
     (void)getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error != 0)
+    if (error != 0) {
         lose(peer, "connecting", error);
-    peer->is_connected = true;
+        return;
+    }
+    peer->state = PEER_CONNECTED;
     loop_io_set(peer->io, LOOP_READ);
     if (peers->tls != NULL)
         peer->tls = tls_stream_create(peers->tls, peer->fd, NULL);
-    if (peers->handler->greet != NULL)
+    if (peer_is_returning(peer) && peers->handler->resume != NULL)
+        peers->handler->resume(peer);
+    else if (peers->handler->greet != NULL)
         peers->handler->greet(peer);
     else
         peer_settled(peer);
@@ -223,7 +364,12 @@ static void finish_connect(struct peer *peer)
 void peer_settled(struct peer *peer)
 {
     struct peers *peers = peer->peers;
-    peer->is_settled = true;
+    peer->state = PEER_SETTLED;
+    if (peer_is_returning(peer)) {
+        end_outage(peer);
+        peers->member->results->reconnections++;
+        return;
+    }
     peers->settled++;
     start_peers(peers);
     if (peers->settled == peers->member->part.connections)
@@ -233,7 +379,7 @@ void peer_settled(struct peer *peer)
 static void peer_ready(void *arg, unsigned events)
 {
     struct peer *peer = arg;
-    if (!peer->is_connected) {
+    if (peer->state == PEER_CONNECTS) {
         finish_connect(peer);
         return;
     }
@@ -247,11 +393,11 @@ static void peer_ready(void *arg, unsigned events)
 }
 
 /* Ports are given out at connect, so that one address has as many as it has towards the target. */
-static void bind_source(struct peers *peers, int fd, uint32_t number)
+static void bind_source(const struct peers *peers, int fd, int family, uint32_t number)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int on = 1;
-    if (peers->member->part.sources == 0 || peers->target.ss_family != AF_INET)
+    if (peers->member->part.sources == 0 || family != AF_INET)
         return;
     from.sin_addr.s_addr = htonl(FIRST_SOURCE + number % peers->member->part.sources);
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
@@ -259,22 +405,47 @@ static void bind_source(struct peers *peers, int fd, uint32_t number)
         bench_fail("cannot send from a source address: %s", strerror(errno));
 }
 
+static void connect_peer(struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+    const uint32_t index = (uint32_t)((size_t)((uint8_t *)peer - peers->items) / peers->size);
+    const uint32_t number = peers->member->part.first + index;
+    const uint32_t attempts = peer->outage != NULL ? peer->outage->attempts : 0;
+    struct target *target = &peers->targets[(number + attempts) % peers->target_count];
+    const int family = target->address.ss_family;
+    int on = 1;
+    peer->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (peer->fd < 0)
+        bench_fail("no socket: %s", strerror(errno));
+    if (family != AF_UNIX)
+        (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    bind_source(peers, peer->fd, family, number);
+    peer->state = PEER_CONNECTS;
+    peer->io = loop_io_create(peers->member->loop, peer->fd, peer_ready, peer);
+    if (connect(peer->fd, (struct sockaddr *)&target->address, target->len) != 0 &&
+        errno != EINPROGRESS)
+        lose(peer, "connecting", errno);
+    else
+        loop_io_set(peer->io, LOOP_WRITE);
+}
+
+static void outage_timer_fired(void *arg)
+{
+    struct peer_outage *outage = arg;
+    if (outage->peer->state != PEER_CLOSED) {
+        lose(outage->peer, "waiting", ETIMEDOUT);
+        return;
+    }
+    outage->attempts++;
+    loop_timer_start(outage->timer, ATTEMPT_MS);
+    connect_peer(outage->peer);
+}
+
 static void start_peer(struct peers *peers, uint32_t index)
 {
     struct peer *peer = peers_at(peers, index);
-    int on = 1;
     peer->peers = peers;
-    peer->fd = socket(peers->target.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (peer->fd < 0)
-        bench_fail("no socket: %s", strerror(errno));
-    if (peers->target.ss_family != AF_UNIX)
-        (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    bind_source(peers, peer->fd, peers->member->part.first + index);
-    if (connect(peer->fd, (struct sockaddr *)&peers->target, peers->target_len) != 0 &&
-        errno != EINPROGRESS)
-        lose(peer, "connecting", errno);
-    peer->io = loop_io_create(peers->member->loop, peer->fd, peer_ready, peer);
-    loop_io_set(peer->io, LOOP_WRITE);
+    connect_peer(peer);
 }
 
 /* As many as may be under way; those of a schedule wait for their moments. */
@@ -296,7 +467,8 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
     peers->size = size;
     peers->items = mem_zalloc(member->part.connections, size);
     peers->flush = (struct loop_task){.callback = flush_dirty, .arg = peers};
-    read_target(peers, member->part.target);
+    member->peers = peers;
+    read_targets(peers, member->part.target);
     if (member->part.tls) {
         char *error;
         peers->tls = tls_client_context_create(NULL, NULL, NULL, false, &error);

@@ -7,6 +7,11 @@
  * only what the handler did not consume is kept. What is written in one turn goes out in one
  * send at its end. A connection that the other side ends is counted in results.lost and stays
  * closed; one that was not yet settled ends the run.
+ *
+ * A target may be several addresses, separated by commas: connections are spread over them. Where
+ * the part says so, a connection that was settled and is lost connects again, to the next address,
+ * after a pause with exponential backoff and full jitter; each attempt has a deadline, and another
+ * one follows as long as it fails. The outage lasts until the connection is settled again.
  */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
@@ -17,16 +22,25 @@
 #include "bench.h"
 
 struct peers;
+struct peer_outage;
+
+enum peer_state {
+    PEER_CLOSED, /* not begun, lost for good, or in the pause before the next attempt */
+    PEER_CONNECTS,
+    PEER_CONNECTED, /* what greet or resume began is under way */
+    PEER_SETTLED
+};
 
 /* The start of a role's own struct of a connection. */
 struct peer {
     struct peers *peers;
-    struct loop_io *io; /* NULL: not connected */
+    struct loop_io *io; /* NULL: closed */
     int fd;
-    bool is_connected;
-    bool is_settled;
+    enum peer_state state;
     bool is_dirty;
-    struct tls_stream *tls; /* NULL: plain */
+    bool is_ended;              /* closed once the handler has returned */
+    struct peer_outage *outage; /* NULL: it was never lost */
+    struct tls_stream *tls;     /* NULL: plain */
     struct peer *next_dirty;
     struct writer kept; /* input that was not consumed */
     struct writer output;
@@ -40,6 +54,10 @@ struct peer_handler {
     void (*connected)(void *arg);
     /* One is connected, and peer_settled is to follow. NULL: it is settled as it is. */
     void (*greet)(struct peer *peer);
+    /* One that was lost is connected again, and peer_settled is to follow. NULL: as greet. */
+    void (*resume)(struct peer *peer);
+    /* One is closed: nothing that was sent on it will be answered. NULL: nothing to do. */
+    void (*lost)(struct peer *peer);
 };
 
 /* size: of the role's struct, of which there will be part.connections, zeroed. */
@@ -48,8 +66,22 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
 void *peers_at(struct peers *peers, uint32_t index);
 void *peers_arg(const struct peers *peers);
 void peers_connect(struct peers *peers);
-/* What greet began has been done: another one may begin. */
+/* What greet or resume began has been done: another one may begin. */
 void peer_settled(struct peer *peer);
+/* Whether it may be sent the load. */
+static inline bool peer_is_settled(const struct peer *peer)
+{
+    return peer->state == PEER_SETTLED;
+}
+/* Whether it was lost and is not settled again yet. */
+bool peer_is_returning(const struct peer *peer);
+/* What was asked of it was refused: it is closed, and tries again, if it ever was lost; otherwise
+ * this ends the run, with that message. From within `received`. */
+void peer_refuse(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The other side has said that it ends the connection. From within `received`. */
+void peer_end(struct peer *peer);
+/* The outages, in the results: at the end of the run. */
+void peers_finish(struct peers *peers);
 /* To be appended to; then peer_flush_later. */
 static inline struct writer *peer_output(struct peer *peer)
 {

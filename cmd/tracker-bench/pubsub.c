@@ -14,6 +14,13 @@
 
 #define CHANNEL "tracker-bench"
 
+struct subscriber {
+    struct peer peer;
+    bool is_asked; /* to subscribe, at least once */
+    bool has_subscribed;
+    bool is_counted; /* it has subscribed once */
+};
+
 struct pubsub {
     struct member *member;
     struct peers *peers;
@@ -23,18 +30,23 @@ struct pubsub {
     uint32_t to_subscribe;
 };
 
-static void fail_on_error(const struct pubsub *pubsub, struct bytes input)
+/* Whether it is none. */
+static bool refuse_error(struct peer *peer, struct bytes input)
 {
-    if (input.len > 0 && input.data[0] == '-')
-        bench_fail("%s: %.*s", pubsub->member->part.target,
-                   (int)(input.len < 100 ? input.len : 100), (const char *)input.data);
+    const struct pubsub *pubsub = peers_arg(peer->peers);
+    if (input.len == 0 || input.data[0] != '-')
+        return true;
+    peer_refuse(peer, "%s: %.*s", pubsub->member->part.target,
+                (int)(input.len < 100 ? input.len : 100), (const char *)input.data);
+    return false;
 }
 
-static struct pubsub *create_common(struct member *member, const struct peer_handler *handler)
+static struct pubsub *create_common(struct member *member, size_t size,
+                                    const struct peer_handler *handler)
 {
     struct pubsub *pubsub = mem_zalloc(1, sizeof *pubsub);
     pubsub->member = member;
-    pubsub->peers = peers_create(member, sizeof(struct peer), handler, pubsub);
+    pubsub->peers = peers_create(member, size, handler, pubsub);
     pubsub->scratch = mem_alloc(member->part.state_size);
     return pubsub;
 }
@@ -53,12 +65,23 @@ static size_t publisher_received(struct peer *peer, struct bytes input, uint64_t
     struct bytes rest = input;
     const uint8_t *end;
     while (rest.len > 0 && (end = memchr(rest.data, '\n', rest.len)) != NULL) {
-        fail_on_error(pubsub, rest);
-        pubsub->member->results->accepted += member_in_window(pubsub->member, now_us);
+        if (!refuse_error(peer, rest))
+            break;
+        if (peer_is_settled(peer))
+            pubsub->member->results->accepted += member_in_window(pubsub->member, now_us);
+        else
+            peer_settled(peer);
         rest.len -= (size_t)(end + 1 - rest.data);
         rest.data = end + 1;
     }
     return input.len - rest.len;
+}
+
+/* An answer, whatever it is, shows that Redis is there. */
+static void resume_publisher(struct peer *peer)
+{
+    writer_string(peer_output(peer), "*1\r\n$4\r\nPING\r\n");
+    peer_flush_later(peer);
 }
 
 static void publish(void *arg, uint64_t intended_us)
@@ -67,6 +90,10 @@ static void publish(void *arg, uint64_t intended_us)
     struct member *member = pubsub->member;
     struct peer *peer = peers_at(pubsub->peers, 0);
     uint64_t now = clock_monotonic_us();
+    if (!peer_is_settled(peer)) {
+        member->results->missed += member_in_window(member, intended_us);
+        return;
+    }
     writer_format(peer_output(peer), "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%u\r\n",
                   strlen(CHANNEL), CHANNEL, member->part.state_size);
     writer_bytes(peer_output(peer), bench_state(member, pubsub->scratch, intended_us, now));
@@ -77,9 +104,9 @@ static void publish(void *arg, uint64_t intended_us)
 
 static void *create_publisher(struct member *member)
 {
-    static const struct peer_handler handler = {.received = publisher_received,
-                                                .connected = connected};
-    struct pubsub *pubsub = create_common(member, &handler);
+    static const struct peer_handler handler = {
+        .received = publisher_received, .connected = connected, .resume = resume_publisher};
+    struct pubsub *pubsub = create_common(member, sizeof(struct peer), &handler);
     pubsub->pacer = pacer_create(member->loop, publish, connected, pubsub);
     return pubsub;
 }
@@ -101,28 +128,35 @@ const struct role publisher_role = {"publisher", create_publisher, step_publishe
 /* The subscribers. */
 
 /* The confirmation is three lines and a number, of which the last begins with ':'. */
-static size_t take_confirmation(struct pubsub *pubsub, struct bytes input)
+static size_t take_confirmation(struct subscriber *subscriber, struct bytes input)
 {
+    struct pubsub *pubsub = peers_arg(subscriber->peer.peers);
     const uint8_t *number = memchr(input.data, ':', input.len);
     const uint8_t *end = NULL;
-    fail_on_error(pubsub, input);
+    if (!refuse_error(&subscriber->peer, input))
+        return 0;
     if (number != NULL)
         end = memchr(number, '\n', (size_t)(input.data + input.len - number));
     if (end == NULL)
         return 0;
-    if (--pubsub->to_subscribe == 0)
+    subscriber->has_subscribed = true;
+    if (!peer_is_settled(&subscriber->peer))
+        peer_settled(&subscriber->peer);
+    if (!subscriber->is_counted && --pubsub->to_subscribe == 0)
         member_done(pubsub->member);
+    subscriber->is_counted = true;
     return (size_t)(end + 1 - input.data);
 }
 
 static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct pubsub *pubsub = peers_arg(peer->peers);
+    struct subscriber *subscriber = (struct subscriber *)peer;
     const struct writer *head = &pubsub->head;
     size_t whole = head->len + pubsub->member->part.state_size + 2;
     size_t at = 0;
-    if (pubsub->to_subscribe > 0)
-        return take_confirmation(pubsub, input);
+    if (!subscriber->has_subscribed)
+        return take_confirmation(subscriber, input);
     for (; input.len - at >= whole; at += whole) {
         if (memcmp(input.data + at, head->data, head->len) != 0)
             bench_fail("%s sends what is no message of ours", pubsub->member->part.target);
@@ -132,11 +166,33 @@ static size_t subscriber_received(struct peer *peer, struct bytes input, uint64_
     return at;
 }
 
+static void subscribe(struct peer *peer)
+{
+    writer_format(peer_output(peer), "*2\r\n$9\r\nSUBSCRIBE\r\n$%zu\r\n%s\r\n", strlen(CHANNEL),
+                  CHANNEL);
+    peer_flush_later(peer);
+}
+
+static void resume_subscriber(struct peer *peer)
+{
+    if (((struct subscriber *)peer)->is_asked)
+        subscribe(peer);
+    else
+        peer_settled(peer);
+}
+
+static void subscriber_lost(struct peer *peer)
+{
+    ((struct subscriber *)peer)->has_subscribed = false;
+}
+
 static void *create_subscriber(struct member *member)
 {
     static const struct peer_handler handler = {.received = subscriber_received,
-                                                .connected = connected};
-    struct pubsub *pubsub = create_common(member, &handler);
+                                                .connected = connected,
+                                                .resume = resume_subscriber,
+                                                .lost = subscriber_lost};
+    struct pubsub *pubsub = create_common(member, sizeof(struct subscriber), &handler);
     writer_format(&pubsub->head, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(CHANNEL),
                   CHANNEL, member->part.state_size);
     return pubsub;
@@ -146,10 +202,10 @@ static void subscribe_all(struct pubsub *pubsub)
 {
     pubsub->to_subscribe = pubsub->member->part.connections;
     for (uint32_t i = 0; i < pubsub->member->part.connections; i++) {
-        struct peer *peer = peers_at(pubsub->peers, i);
-        writer_format(peer_output(peer), "*2\r\n$9\r\nSUBSCRIBE\r\n$%zu\r\n%s\r\n", strlen(CHANNEL),
-                      CHANNEL);
-        peer_flush_later(peer);
+        struct subscriber *subscriber = peers_at(pubsub->peers, i);
+        subscriber->is_asked = true;
+        if (peer_is_settled(&subscriber->peer))
+            subscribe(&subscriber->peer);
     }
 }
 

@@ -65,9 +65,14 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
         if (input.len < 1u + input.data[0])
             return 0;
         if (input.data[0] == 0)
-            bench_fail("%s refuses the reader's Open; see view.max_entries",
-                       reader->member->part.target);
-        reader->has_opened = true;
+            peer_refuse(peer, "%s refuses the reader's Open; see view.max_entries",
+                        reader->member->part.target);
+        else
+            reader->has_opened = true;
+        if (!reader->has_opened)
+            return input.len;
+        if (!peer_is_settled(peer))
+            peer_settled(peer);
         at = 1u + input.data[0];
     }
     while (at < input.len) {
@@ -90,6 +95,28 @@ static void connected(void *arg)
     member_done(reader->member);
 }
 
+static void open_reader(struct peer *peer)
+{
+    tracker_write_open(peer_output(peer), TRACKER_VERSIONED, (struct bytes){NULL, 0});
+    peer_flush_later(peer);
+}
+
+/* It reads on: what it had read before counts. */
+static void resume(struct peer *peer)
+{
+    const struct reader *reader = peers_arg(peer->peers);
+    if (reader->began_us != 0)
+        open_reader(peer);
+    else
+        peer_settled(peer);
+}
+
+static void lost(struct peer *peer)
+{
+    struct reader *reader = peers_arg(peer->peers);
+    reader->has_opened = false;
+}
+
 /* The schedule has two moments, the second of which is beyond the end. */
 static void begin(void *arg, uint64_t intended_us)
 {
@@ -98,8 +125,8 @@ static void begin(void *arg, uint64_t intended_us)
     if (reader->began_us != 0)
         return;
     reader->began_us = intended_us;
-    tracker_write_open(peer_output(peer), TRACKER_VERSIONED, (struct bytes){NULL, 0});
-    peer_flush_later(peer);
+    if (peer_is_settled(peer))
+        open_reader(peer);
 }
 
 static void ended(void *arg)
@@ -110,7 +137,8 @@ static void ended(void *arg)
 
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {.received = received, .connected = connected};
+    static const struct peer_handler handler = {
+        .received = received, .connected = connected, .resume = resume, .lost = lost};
     struct reader *reader = mem_zalloc(1, sizeof *reader);
     reader->member = member;
     reader->peers = peers_create(member, sizeof(struct peer), &handler, reader);

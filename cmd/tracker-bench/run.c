@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,9 +22,22 @@ static void sleep_until(uint64_t time_us)
         ;
 }
 
-void run_sleep(double seconds)
+static void sleep_for(double seconds)
 {
     sleep_until(clock_monotonic_us() + (uint64_t)(seconds * 1e6));
+}
+
+/* All are connected: from now on servers may be restarted. */
+static void say_begun(const struct run *run, double seconds)
+{
+    if (run->options->reconnect)
+        bench_warn("all are connected, for %g s", seconds);
+}
+
+void run_stay(const struct run *run)
+{
+    say_begun(run, run->options->seconds);
+    sleep_for(run->options->seconds);
 }
 
 void run_sample(struct run *run, struct proc_sample *samples)
@@ -62,7 +76,8 @@ struct part run_part(const struct run *run, const struct role *role, const char 
                          .state_size = run->options->state_size,
                          .each = run->options->each,
                          .dialect = run->options->dialect,
-                         .tls = run->options->tls};
+                         .tls = run->options->tls,
+                         .reconnect = run->options->reconnect};
 }
 
 void run_prepare(struct run *run)
@@ -87,7 +102,7 @@ void run_settle(const struct run *run)
 {
     for (int i = 0; i < SETTLE_TRIES; i++) {
         uint64_t before = cpu_of_all(run);
-        run_sleep(SETTLE_US / 1e6);
+        sleep_for(SETTLE_US / 1e6);
         if (cpu_of_all(run) <= before + QUIET_US)
             return;
     }
@@ -100,6 +115,7 @@ void run_measure(struct run *run)
     span.window_us = span.begin_us + (uint64_t)(options->warmup * 1e6);
     span.end_us = span.window_us + (uint64_t)(options->seconds * 1e6);
     crew_run(run->crew, &span);
+    say_begun(run, options->warmup + options->seconds);
     sleep_until(span.window_us);
     run_sample(run, run->before);
     sleep_until(span.end_us);
@@ -114,6 +130,23 @@ const struct results *run_results(struct run *run, int slot, const struct role *
 {
     crew_results(run->crew, role, &run->results[slot]);
     return &run->results[slot];
+}
+
+void run_report_lost(const struct run *run, const struct results *results, const char *role)
+{
+    const struct histogram *outages = &results->outages;
+    char prefix[40];
+    report_add(run->report, (double)results->lost, 0, "", "%s_lost", role);
+    if (!run->options->reconnect)
+        return;
+    report_add(run->report, (double)results->reconnections, 0, "", "%s_reconnections", role);
+    report_add(run->report, (double)results->failed_attempts, 0, "", "%s_failed_attempts", role);
+    report_add(run->report, (double)results->still_closed, 0, "", "%s_still_closed", role);
+    if (results->sent + results->missed > 0)
+        report_add(run->report, (double)results->missed, 0, "", "%s_missed", role);
+    report_add(run->report, (double)outages->max / 1e3, 1, "ms", "%s_longest_outage", role);
+    (void)snprintf(prefix, sizeof prefix, "%s_outage", role);
+    report_add_latency(run->report, prefix, outages);
 }
 
 void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries)

@@ -27,12 +27,14 @@ void run_prepare(struct run *run);
 /* Waits until the measured processes have nothing left to do, at most 10 s. */
 void run_settle(const struct run *run);
 void run_sample(struct run *run, struct proc_sample *samples);
-/* Waits while the crew does what it does. */
-void run_sleep(double seconds);
+/* The connections stay for the measured time. */
+void run_stay(const struct run *run);
 /* The load and its window; all processes of the crew are gone after it. */
 void run_measure(struct run *run);
 /* Results of a role, summed up; at most two roles at a time. */
 const struct results *run_results(struct run *run, int slot, const struct role *role);
+/* Connections of the role that were lost, and how they came back where they were to. */
+void run_report_lost(const struct run *run, const struct results *results, const char *role);
 /* CPU of the measured processes: in all and per unit (0: not told). */
 void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries);
 /* CPU of the measured processes per unit of another kind, "frame" for example. */

@@ -18,10 +18,9 @@ static bool has(struct bytes message, const char *word)
     return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
 }
 
-_Noreturn static void refused(const struct voice *voice, struct bytes message)
+static enum service_verdict verdict_when(bool takes_part)
 {
-    bench_fail("%s says: %.*s", voice->member->part.target,
-               (int)(message.len < 500 ? message.len : 500), (const char *)message.data);
+    return takes_part ? SERVICE_TAKES_PART : SERVICE_WAITS;
 }
 
 void service_write_text(struct writer *to, const char *format, ...)
@@ -44,13 +43,14 @@ static void write_raw(struct writer *to, struct voice *voice, struct bytes text)
 
 /* Socket.IO: its packets are digits and JSON; 0 and 40 open, 2 asks for a 3. */
 
-static bool welcome_socketio(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome_socketio(struct writer *to, const struct voice *voice,
+                                             struct bytes message)
 {
     if (message.len > 0 && message.data[0] == '0')
         service_write_text(to, "40");
     else if (has(message, "44{"))
-        refused(voice, message);
-    return message.len > 1 && message.data[0] == '4' && message.data[1] == '0';
+        return SERVICE_REFUSES;
+    return verdict_when(message.len > 1 && message.data[0] == '4' && message.data[1] == '0');
 }
 
 static void say_socketio(struct writer *to, struct voice *voice, struct bytes text)
@@ -77,11 +77,10 @@ static bool hello_tracker(struct writer *to, const struct voice *voice)
     return false;
 }
 
-static bool welcome_tracker(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome_tracker(struct writer *to, const struct voice *voice,
+                                            struct bytes message)
 {
-    if (message.len > 0 && message.data[0] == 0)
-        bench_fail("%s refuses an Open", voice->member->part.target);
-    return true;
+    return message.len > 0 && message.data[0] == 0 ? SERVICE_REFUSES : SERVICE_TAKES_PART;
 }
 
 static void say_tracker(struct writer *to, struct voice *voice, struct bytes text)
@@ -118,14 +117,15 @@ static void join_room(struct writer *to, const struct voice *voice)
     writer_free(&id);
 }
 
-static bool welcome_room(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome_room(struct writer *to, const struct voice *voice,
+                                         struct bytes message)
 {
     if (has(message, "\"command\":\"error\""))
-        refused(voice, message);
+        return SERVICE_REFUSES;
     if (has(message, "\"command\":\"idyou\""))
         join_room(to, voice);
     /* Only the list of members can be that large. */
-    return message.len == 0 || has(message, "\"command\":\"member\"");
+    return verdict_when(message.len == 0 || has(message, "\"command\":\"member\""));
 }
 
 static void say_room(struct writer *to, struct voice *voice, struct bytes text)
@@ -136,9 +136,12 @@ static void say_room(struct writer *to, struct voice *voice, struct bytes text)
                        voice->member->run, (int)text.len, (const char *)text.data);
 }
 
-static bool welcome_turntable(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome_turntable(struct writer *to, const struct voice *voice,
+                                              struct bytes message)
 {
-    return has(message, "\"command\":\"idyou\"");
+    if (has(message, "\"command\":\"error\""))
+        return SERVICE_REFUSES;
+    return verdict_when(has(message, "\"command\":\"idyou\""));
 }
 
 /* Metadata sync: a change of a property of who speaks, or a packet to all. */
@@ -153,13 +156,14 @@ static void write_properties(struct writer *to, const struct sync_property *prop
 }
 
 /* The part's number of properties for everybody, p00, p01, ...; the text will be in the first. */
-static bool welcome_sync(struct writer *to, const struct voice *voice, struct bytes message)
+static enum service_verdict welcome_sync(struct writer *to, const struct voice *voice,
+                                         struct bytes message)
 {
     struct sync_property properties[64];
     char names[64][4];
     uint32_t count = voice->member->part.each;
     if (has(message, "\"type\":\"error\""))
-        refused(voice, message);
+        return SERVICE_REFUSES;
     if (count > sizeof names / sizeof names[0])
         bench_fail("too many properties: %" PRIu32, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -169,7 +173,7 @@ static bool welcome_sync(struct writer *to, const struct voice *voice, struct by
     }
     if (count > 0)
         write_properties(to, properties, count);
-    return true;
+    return SERVICE_TAKES_PART;
 }
 
 static void say_sync(struct writer *to, struct voice *voice, struct bytes text)

@@ -19,6 +19,8 @@ struct voice {
     uint64_t said;
 };
 
+enum service_verdict { SERVICE_WAITS, SERVICE_TAKES_PART, SERVICE_REFUSES };
+
 struct service {
     const char *name;
     const char *help;
@@ -31,9 +33,10 @@ struct service {
     /* What is said after the handshake; true when that is all that it takes to take part. What
      * these write is frames. NULL: nothing is said. */
     bool (*hello)(struct writer *to, const struct voice *voice);
-    /* Judges what comes before taking part: true once it does. NULL: the handshake is all that it
-     * takes. message is empty when it was too large to be kept. */
-    bool (*welcome)(struct writer *to, const struct voice *voice, struct bytes message);
+    /* Judges what comes before taking part. NULL: the handshake is all that it takes. message is
+     * empty when it was too large to be kept. */
+    enum service_verdict (*welcome)(struct writer *to, const struct voice *voice,
+                                    struct bytes message);
     /* Tells all the text, which needs no escaping in JSON. */
     void (*say)(struct writer *to, struct voice *voice, struct bytes text);
     /* What comes afterwards and wants an answer. NULL: nothing does. */

@@ -40,8 +40,12 @@ void talker_flush(struct talker *talker)
 
 static void take_part(struct talker *talker)
 {
+    const struct talkers *talkers = talker_talkers(talker);
+    const bool returns = peer_is_returning(&talker->peer);
     talker->state = TALKER_TAKES_PART;
     peer_settled(&talker->peer);
+    if (returns && talkers->handler->returned != NULL)
+        talkers->handler->returned(talker);
 }
 
 static size_t shake_hands(struct talker *talker, struct bytes input)
@@ -52,9 +56,11 @@ static size_t shake_hands(struct talker *talker, struct bytes input)
     size_t consumed = ws_read_response(input, &accepted);
     if (consumed == 0)
         return 0;
-    if (!accepted)
-        bench_fail("%s refuses the handshake: %.*s", talker->voice.member->part.target,
-                   (int)consumed, (const char *)input.data);
+    if (!accepted) {
+        peer_refuse(&talker->peer, "%s refuses the handshake: %.*s",
+                    talker->voice.member->part.target, (int)consumed, (const char *)input.data);
+        return input.len;
+    }
     talker->state = TALKER_WAITS;
     if (service->hello != NULL)
         is_all = service->hello(talker_output(talker), &talker->voice);
@@ -69,10 +75,15 @@ static void take_message(struct talker *talker, struct bytes message, uint64_t n
     const struct talkers *talkers = talker_talkers(talker);
     const struct service *service = talkers->service;
     if (talker->state == TALKER_WAITS) {
-        bool welcome = service->welcome(talker_output(talker), &talker->voice, message);
+        enum service_verdict verdict =
+            service->welcome(talker_output(talker), &talker->voice, message);
         talker_flush(talker);
-        if (welcome)
+        if (verdict == SERVICE_TAKES_PART)
             take_part(talker);
+        else if (verdict == SERVICE_REFUSES)
+            peer_refuse(&talker->peer, "%s refuses to let a client take part: %.*s",
+                        talker->voice.member->part.target, (int)message.len,
+                        (const char *)message.data);
         return;
     }
     talkers->handler->heard(talker, message, now_us);
@@ -93,10 +104,14 @@ static void take_frame(struct talker *talker, enum ws_opcode opcode, struct byte
     } else if (opcode == WS_PING) {
         ws_write_masked(talker_output(talker), WS_PONG, payload);
         talker_flush(talker);
-    } else if (opcode == WS_CLOSE && payload.len >= 2 && results->lost == 0) {
-        bench_warn("%s says Close %u: %.*s", talker->voice.member->part.target,
-                   payload.data[0] << 8 | payload.data[1], (int)payload.len - 2,
-                   (const char *)payload.data + 2);
+    } else if (opcode == WS_CLOSE) {
+        if (payload.len >= 2 && results->lost == 0)
+            bench_warn("%s says Close %u: %.*s", talker->voice.member->part.target,
+                       payload.data[0] << 8 | payload.data[1], (int)payload.len - 2,
+                       (const char *)payload.data + 2);
+        ws_write_masked(talker_output(talker), WS_CLOSE,
+                        (struct bytes){payload.data, payload.len >= 2 ? 2 : 0});
+        peer_end(&talker->peer);
     }
 }
 
@@ -141,7 +156,7 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     size_t consumed;
     if (talker->state == TALKER_SHAKES_HANDS && (at = shake_hands(talker, input)) == 0)
         return 0;
-    while (at < input.len &&
+    while (at < input.len && !peer->is_ended &&
            (consumed = take_next(talker, (struct bytes){input.data + at, input.len - at}, now_us)) >
                0)
         at += consumed;
@@ -157,6 +172,13 @@ static void greet(struct peer *peer)
     talker_flush(talker);
 }
 
+static void lost(struct peer *peer)
+{
+    struct talker *talker = (struct talker *)peer;
+    talker->state = TALKER_SHAKES_HANDS;
+    talker->skip = 0;
+}
+
 static void all_settled(void *arg)
 {
     struct talkers *talkers = arg;
@@ -166,7 +188,8 @@ static void all_settled(void *arg)
 struct talkers *talkers_create(struct member *member, const struct service *service, bool speak,
                                size_t size, const struct talker_handler *handler, void *arg)
 {
-    static const struct peer_handler peer_handler = {received, all_settled, greet};
+    static const struct peer_handler peer_handler = {
+        .received = received, .connected = all_settled, .greet = greet, .lost = lost};
     struct talkers *talkers = mem_zalloc(1, sizeof *talkers);
     talkers->member = member;
     talkers->service = service;

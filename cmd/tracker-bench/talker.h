@@ -26,6 +26,8 @@ struct talker_handler {
     void (*heard)(struct talker *talker, struct bytes message, uint64_t now_us);
     /* All take part. */
     void (*ready)(void *arg);
+    /* One that was lost takes part again. NULL: nothing to do. */
+    void (*returned)(struct talker *talker);
 };
 
 /* size: of the role's struct. */

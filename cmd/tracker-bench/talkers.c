@@ -21,8 +21,10 @@ static void due(void *arg, uint64_t intended_us)
     struct talker *talker =
         talkers_at(speaking->talkers, speaking->turn++ % member->part.connections);
     struct bytes text = service_text(member, speaking->scratch, intended_us, clock_monotonic_us());
-    if (!talker->peer.is_connected)
+    if (!peer_is_settled(&talker->peer)) {
+        member->results->missed += member_in_window(member, intended_us);
         return;
+    }
     member->results->sent += member_in_window(member, intended_us);
     member->part.service->say(talker_output(talker), &talker->voice, text);
     talker->voice.said++;
@@ -49,7 +51,7 @@ static void ready(void *arg)
 
 static struct speaking *create(struct member *member, bool speak)
 {
-    static const struct talker_handler handler = {heard, ready};
+    static const struct talker_handler handler = {.heard = heard, .ready = ready};
     struct speaking *speaking = mem_zalloc(1, sizeof *speaking);
     speaking->member = member;
     speaking->talkers = talkers_create(member, member->part.service, speak, sizeof(struct talker),

@@ -8,7 +8,9 @@
 
 struct watcher {
     struct peer peer;
+    bool is_asked; /* to open, at least once */
     bool has_opened;
+    bool is_counted; /* it has opened once */
 };
 
 struct watchers {
@@ -24,8 +26,12 @@ static size_t take_id(struct watcher *watcher, struct bytes input)
     if (input.len == 0 || input.len < 1u + input.data[0])
         return 0;
     if (input.data[0] == 0)
-        bench_fail("%s refuses an Open", watchers->member->part.target);
-    watcher->has_opened = true;
+        peer_refuse(&watcher->peer, "%s refuses an Open", watchers->member->part.target);
+    else
+        watcher->has_opened = true;
+    if (!watcher->has_opened || watcher->is_counted)
+        return 1u + input.data[0];
+    watcher->is_counted = true;
     if (--watchers->to_open == 0)
         member_done(watchers->member);
     return 1u + input.data[0];
@@ -38,8 +44,10 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     size_t at = 0;
     if (!watcher->has_opened && !watchers->member->part.bare) {
         at = take_id(watcher, input);
-        if (at == 0)
-            return 0;
+        if (!watcher->has_opened)
+            return at;
+        if (!peer_is_settled(peer))
+            peer_settled(peer);
     }
     while (at < input.len) {
         struct tracker_push push;
@@ -62,9 +70,29 @@ static void connected(void *arg)
     member_done(watchers->member);
 }
 
+static void open_watcher(struct peer *peer)
+{
+    tracker_write_open(peer_output(peer), TRACKER_VERSIONED, (struct bytes){NULL, 0});
+    peer_flush_later(peer);
+}
+
+static void resume(struct peer *peer)
+{
+    if (((struct watcher *)peer)->is_asked)
+        open_watcher(peer);
+    else
+        peer_settled(peer);
+}
+
+static void lost(struct peer *peer)
+{
+    ((struct watcher *)peer)->has_opened = false;
+}
+
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {.received = received, .connected = connected};
+    static const struct peer_handler handler = {
+        .received = received, .connected = connected, .resume = resume, .lost = lost};
     struct watchers *watchers = mem_zalloc(1, sizeof *watchers);
     watchers->member = member;
     watchers->peers = peers_create(member, sizeof(struct watcher), &handler, watchers);
@@ -79,9 +107,10 @@ static void open_all(struct watchers *watchers)
         return;
     }
     for (uint32_t i = 0; i < watchers->member->part.connections; i++) {
-        struct peer *peer = peers_at(watchers->peers, i);
-        tracker_write_open(peer_output(peer), TRACKER_VERSIONED, (struct bytes){NULL, 0});
-        peer_flush_later(peer);
+        struct watcher *watcher = peers_at(watchers->peers, i);
+        watcher->is_asked = true;
+        if (peer_is_settled(&watcher->peer))
+            open_watcher(&watcher->peer);
     }
 }
 

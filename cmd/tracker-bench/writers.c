@@ -3,7 +3,9 @@
  * answers come (closed loop, part.window updates under way per connection).
  *
  * Each connection owns its share of part.entries and updates them in turn, so that neighbouring
- * updates are of different entries. STEP_OPEN makes each entry by its first update.
+ * updates are of different entries. STEP_OPEN makes each entry by its first update; a connection
+ * that was lost makes all of its entries again before it takes part in the load. What was due
+ * meanwhile is missed, as a client has only its latest state to send.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,8 +28,12 @@ struct connection {
     struct peer peer;
     uint32_t first; /* number of its first entry */
     uint32_t entries;
-    uint32_t made;
-    uint32_t next; /* entry to update */
+    bool is_asked;      /* to make its entries, at least once */
+    bool is_making;     /* them: what it sends is not of the load */
+    bool is_counted;    /* it has made them once */
+    uint32_t made;      /* sent */
+    uint32_t confirmed; /* answered */
+    uint32_t next;      /* entry to update */
     uint64_t *versions;
     struct stamp *ring; /* of the updates that wait for an answer, oldest at head */
     uint32_t head;
@@ -41,9 +47,10 @@ struct writers {
     struct pacer *pacer;
     struct loop_timer *drain;
     uint8_t *scratch;
-    uint32_t turn;    /* connection that is to send next */
-    uint64_t waiting; /* of all connections */
-    uint64_t to_make; /* entries */
+    uint32_t turn;       /* connection that is to send next */
+    uint64_t waiting;    /* updates of the load, of all connections */
+    uint64_t unanswered; /* on connections that were lost */
+    uint32_t to_make;    /* connections that have not made their entries */
     enum step step;
     bool has_ended;
 };
@@ -78,14 +85,16 @@ static void send_update(struct writers *writers, struct connection *connection, 
     if (member->part.bare)
         return;
     remember(connection, stamp);
-    writers->waiting++;
+    writers->waiting += !connection->is_making;
 }
 
 static void send_next(struct writers *writers, struct connection *connection, uint64_t intended_us,
                       uint64_t now_us)
 {
-    if (!connection->peer.is_connected)
+    if (!peer_is_settled(&connection->peer)) {
+        writers->member->results->missed += member_in_window(writers->member, intended_us);
         return;
+    }
     writers->member->results->sent += member_in_window(writers->member, intended_us);
     send_update(writers, connection, connection->next, (struct stamp){intended_us, now_us});
     connection->next = (connection->next + 1) % connection->entries;
@@ -97,9 +106,16 @@ static void make_entries(struct writers *writers, struct connection *connection)
         send_update(writers, connection, connection->made++, (struct stamp){0, 0});
 }
 
+static void begin_making(struct writers *writers, struct connection *connection)
+{
+    connection->is_making = true;
+    connection->made = connection->confirmed = 0;
+    make_entries(writers, connection);
+}
+
 static void finish(struct writers *writers)
 {
-    writers->member->results->unanswered = writers->waiting;
+    writers->member->results->unanswered = writers->waiting + writers->unanswered;
     loop_timer_stop(writers->drain);
     writers->has_ended = false;
     member_done(writers->member);
@@ -140,6 +156,40 @@ static void count_answer(struct member *member, struct stamp stamp, bool accepte
     }
 }
 
+static void fill_window(struct writers *writers, struct connection *connection, uint64_t now_us)
+{
+    for (uint32_t n = 0; n < writers->member->part.window; n++)
+        send_next(writers, connection, now_us, now_us);
+}
+
+/* Its entries are there: it takes part, again if it was lost. */
+static void entries_made(struct writers *writers, struct connection *connection, uint64_t now_us)
+{
+    const bool is_first = !connection->is_counted;
+    connection->is_making = false;
+    connection->is_counted = true;
+    if (!peer_is_settled(&connection->peer))
+        peer_settled(&connection->peer);
+    if (is_first && --writers->to_make == 0)
+        member_done(writers->member);
+    if (writers->step == STEP_RUN && now_us < writers->member->span.end_us)
+        fill_window(writers, connection, now_us);
+}
+
+static void take_confirmation(struct writers *writers, struct connection *connection, bool accepted,
+                              uint64_t now_us)
+{
+    if (!accepted)
+        peer_refuse(&connection->peer,
+                    "%s refuses an update that makes an entry; see client.max_ids, tracker.rate "
+                    "and tracker.address_rate",
+                    writers->member->part.target);
+    else if (++connection->confirmed == connection->entries)
+        entries_made(writers, connection, now_us);
+    else
+        make_entries(writers, connection);
+}
+
 static void take_answer(struct connection *connection, bool accepted, uint64_t now_us)
 {
     struct writers *writers = peers_arg(connection->peer.peers);
@@ -149,17 +199,11 @@ static void take_answer(struct connection *connection, bool accepted, uint64_t n
     stamp = connection->ring[connection->head];
     connection->head = (connection->head + 1) % connection->capacity;
     connection->waiting--;
-    writers->waiting--;
-    if (writers->step == STEP_OPEN) {
-        if (!accepted)
-            bench_fail("%s refuses an update that makes an entry; see client.max_ids, "
-                       "tracker.rate and tracker.address_rate",
-                       writers->member->part.target);
-        make_entries(writers, connection);
-        if (--writers->to_make == 0)
-            member_done(writers->member);
+    if (connection->is_making) {
+        take_confirmation(writers, connection, accepted, now_us);
         return;
     }
+    writers->waiting--;
     count_answer(writers->member, stamp, accepted, now_us);
     if (writers->member->part.window > 0 && now_us < writers->member->span.end_us)
         send_next(writers, connection, now_us, now_us);
@@ -171,7 +215,7 @@ static void take_answer(struct connection *connection, bool accepted, uint64_t n
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     size_t at = 0;
-    while (at < input.len) {
+    while (at < input.len && !peer->is_ended) {
         struct tracker_push push;
         struct tracker_result result;
         if (input.data[at] != TRACKER_MAGIC_DOCUMENT) {
@@ -194,9 +238,32 @@ static void connected(void *arg)
     member_done(writers->member);
 }
 
+static void resume(struct peer *peer)
+{
+    struct connection *connection = (struct connection *)peer;
+    if (connection->is_asked)
+        begin_making(peers_arg(peer->peers), connection);
+    else
+        peer_settled(peer);
+}
+
+static void lost(struct peer *peer)
+{
+    struct writers *writers = peers_arg(peer->peers);
+    struct connection *connection = (struct connection *)peer;
+    if (!connection->is_making) {
+        writers->waiting -= connection->waiting;
+        writers->unanswered += connection->waiting;
+    }
+    connection->waiting = 0;
+    if (writers->has_ended && writers->waiting == 0)
+        finish(writers);
+}
+
 static void *create(struct member *member)
 {
-    static const struct peer_handler handler = {.received = received, .connected = connected};
+    static const struct peer_handler handler = {
+        .received = received, .connected = connected, .resume = resume, .lost = lost};
     struct writers *writers = mem_zalloc(1, sizeof *writers);
     const struct part *part = &member->part;
     uint32_t first = part->first_entry;
@@ -222,19 +289,21 @@ static void open_all(struct writers *writers)
         member_done(writers->member);
         return;
     }
-    writers->to_make = writers->member->part.entries;
-    for (uint32_t i = 0; i < writers->member->part.connections; i++)
-        make_entries(writers, peers_at(writers->peers, i));
+    writers->to_make = writers->member->part.connections;
+    for (uint32_t i = 0; i < writers->member->part.connections; i++) {
+        struct connection *connection = peers_at(writers->peers, i);
+        connection->is_asked = true;
+        if (peer_is_settled(&connection->peer))
+            begin_making(writers, connection);
+    }
 }
 
 static void begin_closed_loop(void *arg)
 {
     struct writers *writers = arg;
     uint64_t now = clock_monotonic_us();
-    for (uint32_t i = 0; i < writers->member->part.connections; i++) {
-        for (uint32_t n = 0; n < writers->member->part.window; n++)
-            send_next(writers, peers_at(writers->peers, i), now, now);
-    }
+    for (uint32_t i = 0; i < writers->member->part.connections; i++)
+        fill_window(writers, peers_at(writers->peers, i), now);
 }
 
 static void run(struct writers *writers)
