@@ -136,8 +136,9 @@ def test_clients_of_the_one_that_is_cut_off_return_elsewhere_unreported(t):
     place.connect(b, Game, kind="lobby-servers", source=place.clients.address, port=port).be_listed(players=2)
     for id in ids:
         assert place.connect(b).update(id, 1, b"elsewhere"), id
-    # Past the time at which whoever had not returned would have been closed.
-    t.wait_until(lambda: time.monotonic() > since + scaled(LEASE + GRACE + 2), 20)
+    # Past the time at which whoever had not returned would have been closed. Pings are answered meanwhile.
+    end = since + LEASE + GRACE + scaled(2)
+    t.wait_until(lambda: [one.pump() for one in (user, watcher, sync)] and time.monotonic() > end, 20)
     told = events.read()
     # The device of turntable's user is another one now, and the user has been there all the time.
     gone = {event.id for event in told if event.op == "close"}

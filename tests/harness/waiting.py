@@ -33,6 +33,9 @@ class _Stalls:
     def stop(self):
         self.stopping.set()
         self.thread.join()
+        # The kernel counts it for a moment longer than that.
+        while len(os.listdir("/proc/self/task")) > threading.active_count():
+            time.sleep(0.001)
 
     def _watch(self):
         while not self.stopping.wait(self.NAP):
