@@ -120,6 +120,7 @@ def test_a_rolling_restart_serves_everybody(t):
     # Whoever connects now goes there, until all have the same.
     late = [first] + [Member(t, proxy) for _ in range(COUNT // 2 - 1)]
     after = spread(redis, frontends, members + late)
+    # Mostly 6, 6 and 0, then 6 each.
     print(f"{before} after the last restart, {after} after {len(late)} newcomers")
     assert sum(after) == COUNT * 3 // 2 and max(after) - min(after) <= 2, after
     assert not any(one.client.closed(0) for one in members)

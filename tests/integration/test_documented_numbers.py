@@ -64,7 +64,9 @@ def test_the_times_to_stop(t):
     assert int(re.search(r"^LimitNOFILE=(\d+)$", unit, re.M)[1]) == 131072
     compose = read(t, "docker/docker-compose.yml")
     assert set(re.findall(r"stop_grace_period: (\S+)", compose)) == {"20s"}
-    assert {"6789", "8080", "13372"} <= set(re.findall(r'- "(\d+):\d+"', compose))
+    assert "--maxmemory 512mb" in compose.replace('", "', " ")  # 512 MiB
+    ports = set(re.findall(r"\b(\d{4,5}):\d{4,5}\b", compose))
+    assert {"6789", "8080", "13372", "8081"} <= ports, ports
 
 
 def test_when_a_vanished_client_is_noticed(t):
@@ -93,8 +95,29 @@ def test_the_longest_values_of_settings(t):
             assert checked.returncode == code, (setting[:40], checked.stderr[:300])
 
 
+def test_times_that_are_no_settings(t):
+    for path, expected in (
+            ("pkg/map/node.c", {"NONCE_INTERVAL_MS": 1000, "NONCE_FRESH_MS": 3000}),
+            ("pkg/map/needs.c", {"AGAIN_MS": 1000, "LOOK_AGAIN_MS": 5000}),
+            ("pkg/redis/store.c", {"EVENTS_AGAIN_MS": 30000}),
+            ("pkg/server/server.c", {"WAITING_MS": 5000}),
+            ("pkg/server/alone.c", {"SILENT_MS": 3000, "FRESH_MS": 5000, "SETTLED_MS": 18000}),
+            ("pkg/server/cut_off.c", {"REFRESH_MS": 5000, "TICK_MAX_MS": 250, "PATIENCE_PART": 6}),
+            ("pkg/server/peers.c", {"ASKED_MAX": 8})):
+        found = {name: int(number) for name, number in re.findall(r"^#define +(\w+) +(\d+)", read(t, path), re.M)}
+        assert {name: found.get(name) for name in expected} == expected, path
+
+
+def test_when_a_front_end_that_is_cut_off_acts(t):
+    """In seconds, from map.lease, map.sweep and client.grace."""
+    sample = read(t, "docs/examples/trackerd.ini")
+    lease, sweep, grace = (int(re.search(rf"^#{key} = (\d+)s$", sample, re.M)[1]) for key in ("lease", "sweep", "grace"))
+    assert (lease / 6, sweep + lease / 4, sweep + lease / 4 + lease / 6 + 0.25) == (0.5, 1.75, 2.5)
+    assert (lease + grace, lease + grace - grace / 4, grace / 4) == (8, 6.75, 1.25)
+
+
 def test_redis_limits_pubsub_as_documented(t):
-    """32 MB at once, or 8 MB for 60 s."""
+    """32 MiB at once, or 8 MiB for 60 s."""
     limits = t.redis()("CONFIG", "GET", "client-output-buffer-limit")[1].decode()
     assert limits.endswith(f"pubsub {32 << 20} {8 << 20} 60"), limits
 
