@@ -106,6 +106,8 @@ def test_times_that_are_no_settings(t):
             ("pkg/server/peers.c", {"ASKED_MAX": 8})):
         found = {name: int(number) for name, number in re.findall(r"^#define +(\w+) +(\d+)", read(t, path), re.M)}
         assert {name: found.get(name) for name in expected} == expected, path
+    # `make run` gives up at the third line of waiting_for_redis, after 15 s.
+    assert int(re.search(r"^WAITS = (\d+)$", read(t, "docker/run-local"), re.M)[1]) * 5 == 15
 
 
 def test_when_a_front_end_that_is_cut_off_acts(t):
