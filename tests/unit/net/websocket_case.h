@@ -316,4 +316,27 @@ static inline void expect_next(int fd, struct writer *expected)
 
 #define PLACE_TEST(name) cmocka_unit_test_setup_teardown(name, place_create, place_destroy)
 
+static inline void send_text(int fd, const char *text)
+{
+    struct writer frame = {0};
+    frame_put_text(&frame, text);
+    fixture_write(fd, frame.data, frame.len);
+    writer_free(&frame);
+}
+
+static inline void send_control(int fd, uint8_t opcode)
+{
+    struct writer frame = {0};
+    frame_put(&frame, FIN | opcode, (struct bytes){NULL, 0});
+    fixture_write(fd, frame.data, frame.len);
+    writer_free(&frame);
+}
+
+static inline void expect_close(int fd, unsigned code, const char *reason)
+{
+    struct writer expected = {0};
+    answer_put_close(&expected, code, reason);
+    expect_next(fd, &expected);
+}
+
 #endif
