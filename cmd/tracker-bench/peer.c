@@ -10,21 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "pacer.h"
+#include "target.h"
 #include "tls/tls.h"
 
 #define PEERS_AT_ONCE  256
 #define FIRST_SOURCE   0x7f000002 /* 127.0.0.2 */
-#define MAX_TARGETS    16
-#define BACKOFF_MS     100  /* the first pause is at most this, then twice as much ... */
-#define BACKOFF_MAX_MS 5000 /* ... up to this */
+#define BACKOFF_MS     100        /* the first pause is at most this, then twice as much ... */
+#define BACKOFF_MAX_MS 5000       /* ... up to this */
 #define ATTEMPT_MS     10000
 
 struct peer_outage {
@@ -36,19 +34,13 @@ struct peer_outage {
     uint32_t attempts; /* of all */
 };
 
-struct target {
-    struct sockaddr_storage address;
-    socklen_t len;
-};
-
 struct peers {
     struct member *member;
     const struct peer_handler *handler;
     void *arg;
     uint8_t *items;
     size_t size;
-    struct target targets[MAX_TARGETS];
-    uint32_t target_count;
+    struct targets targets;
     struct tls_context *tls;
     uint32_t started;
     uint32_t settled;
@@ -65,37 +57,6 @@ void *peers_at(struct peers *peers, uint32_t index)
 void *peers_arg(const struct peers *peers)
 {
     return peers->arg;
-}
-
-static void read_target(struct target *target, const char *text)
-{
-    struct sockaddr_un *local = (struct sockaddr_un *)(void *)&target->address;
-    struct address address;
-    if (strncmp(text, "unix:", 5) == 0) {
-        if (strlen(text + 5) >= sizeof local->sun_path)
-            bench_fail("the path is too long: %s", text);
-        local->sun_family = AF_UNIX;
-        memcpy(local->sun_path, text + 5, strlen(text + 5) + 1);
-        target->len = sizeof *local;
-        return;
-    }
-    if (!address_parse(text, &address))
-        bench_fail("neither ADDRESS:PORT nor unix:PATH: %s", text);
-    target->len = address_to_sockaddr(&address, &target->address);
-}
-
-static void read_targets(struct peers *peers, const char *text)
-{
-    char *words = mem_strdup(text);
-    char *saved = NULL;
-    for (char *word = strtok_r(words, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
-        if (peers->target_count == MAX_TARGETS)
-            bench_fail("more than %d addresses: %s", MAX_TARGETS, text);
-        read_target(&peers->targets[peers->target_count++], word);
-    }
-    free(words);
-    if (peers->target_count == 0)
-        bench_fail("neither ADDRESS:PORT nor unix:PATH: %s", text);
 }
 
 static void close_peer(struct peer *peer)
@@ -411,7 +372,7 @@ static void connect_peer(struct peer *peer)
     const uint32_t index = (uint32_t)((size_t)((uint8_t *)peer - peers->items) / peers->size);
     const uint32_t number = peers->member->part.first + index;
     const uint32_t attempts = peer->outage != NULL ? peer->outage->attempts : 0;
-    struct target *target = &peers->targets[(number + attempts) % peers->target_count];
+    const struct target *target = targets_at(&peers->targets, number + attempts);
     const int family = target->address.ss_family;
     int on = 1;
     peer->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -422,7 +383,7 @@ static void connect_peer(struct peer *peer)
     bind_source(peers, peer->fd, family, number);
     peer->state = PEER_CONNECTS;
     peer->io = loop_io_create(peers->member->loop, peer->fd, peer_ready, peer);
-    if (connect(peer->fd, (struct sockaddr *)&target->address, target->len) != 0 &&
+    if (connect(peer->fd, (const struct sockaddr *)&target->address, target->len) != 0 &&
         errno != EINPROGRESS)
         lose(peer, "connecting", errno);
     else
@@ -468,7 +429,7 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
     peers->items = mem_zalloc(member->part.connections, size);
     peers->flush = (struct loop_task){.callback = flush_dirty, .arg = peers};
     member->peers = peers;
-    read_targets(peers, member->part.target);
+    targets_read(&peers->targets, member->part.target);
     if (member->part.tls) {
         char *error;
         peers->tls = tls_client_context_create(NULL, NULL, NULL, false, &error);
