@@ -103,9 +103,19 @@ def test_times_that_are_no_settings(t):
             ("pkg/server/server.c", {"WAITING_MS": 5000}),
             ("pkg/server/alone.c", {"SILENT_MS": 3000, "FRESH_MS": 5000, "SETTLED_MS": 18000}),
             ("pkg/server/cut_off.c", {"REFRESH_MS": 5000, "TICK_MAX_MS": 250, "PATIENCE_PART": 6}),
-            ("pkg/server/peers.c", {"ASKED_MAX": 8})):
+            ("pkg/server/peers.c", {"ASKED_MAX": 8}),
+            ("pkg/map/fsck.h", {"FSCK_SETTLE_MS": 1500}),
+            ("cmd/trackerctl/front.c", {"SMALL": 250}),
+            ("cmd/trackerctl/servers_model.c", {"READ_AGAIN_MS": 2000}),
+            ("cmd/tracker-bench/peer.c", {"BACKOFF_MS": 100, "BACKOFF_MAX_MS": 5000, "ATTEMPT_MS": 10000}),
+            ("cmd/tracker-bench/masters.c", {"DRAIN_MS": 5000}),
+            ("cmd/tracker-bench/service.c", {"DIGITS": 32 // 2}),
+            ("cmd/tracker-bench/modes.c", {"LOAD_CONNECTIONS": 16}),
+            ("cmd/tracker-bench/bench.h", {"BENCH_STAMPS": 2 * 8, "BENCH_MAX_DESCRIPTORS": 20000}),
+            ("cmd/tracker-bench/options.h", {"OPTIONS_MAX_PROCS": 8})):
         found = {name: int(number) for name, number in re.findall(r"^#define +(\w+) +(\d+)", read(t, path), re.M)}
         assert {name: found.get(name) for name in expected} == expected, path
+    assert "how long an answer is waited for (5s)" in t.run("trackerctl", "--help").stdout
     # `make run` gives up at the third line of waiting_for_redis, after 15 s.
     assert int(re.search(r"^WAITS = (\d+)$", read(t, "docker/run-local"), re.M)[1]) * 5 == 15
 
@@ -133,7 +143,7 @@ def test_the_forms_of_what_is_in_redis(t):
     entry = hash_of(redis, b"tracker:{main/1/0}:client:" + client.id)
     assert re.fullmatch(HEX + "{32}", entry["session"])  # 128 bits
     assert re.fullmatch(HEX + "{12}", entry["node"]), "new with each process"
-    assert 0 <= int(entry["version"]) <= 9223372036854775807
+    assert 0 <= int(entry["version"]) <= 9223372036854775807  # 63 bits
     assert re.fullmatch(HEX + "{16}", hash_of(redis, "tracker:{main/1/0}:head")["epoch"])
     assert re.fullmatch(HEX + "{64}", redis("GET", "tracker:secret:q3master").decode())
     key = "tracker:node:" + entry["node"]

@@ -89,14 +89,14 @@ BAD = [
 ]
 
 
-def check(t, text):
+def check(t, text, name="docs/a.md"):
     directory = t.directory("lint")
-    for path, content in {**FILES, "docs/a.md": text}.items():
+    for path, content in {**FILES, name: text}.items():
         path = os.path.join(directory, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(content + "\n")
-    return t.run("/bin/sh", "-c", 'cd "$0" && exec "$1" docs/a.md', directory, t.path("tests/lint/numbers"), check=False)
+    return t.run("/bin/sh", "-c", 'cd "$0" && exec "$1" "$2"', directory, t.path("tests/lint/numbers"), name, check=False)
 
 
 def test_what_is_good(t):
@@ -108,3 +108,11 @@ def test_what_is_refused(t):
     for text, why in BAD:
         result = check(t, text)
         assert result.returncode == 1 and why in result.stdout, (text, result.stdout, result.stderr)
+
+
+def test_manual_pages(t):
+    page = ".TH a 1\n.SH NAME\n.B a\n(8), see\n.BR b (1).\n.PP\nIt takes\n.I 2.5\ns.\n%s.PP\n.nf\n77\n.fi\n"
+    good = check(t, page % '.\\" test: integration/test_a.test_it\n', "docs/man/a.1")
+    assert good.returncode == 0, good.stdout
+    bad = check(t, page % "", "docs/man/a.1")
+    assert bad.returncode == 1 and "docs/man/a.1:7: no test is named for 2.5 s" in " ".join(bad.stdout.split()), bad.stdout

@@ -4,6 +4,8 @@ import re
 
 COMMENT = re.compile(r"<!--\s*(?:(?P<scope>section|defaults) )?(?P<kind>test|measured):\s*(?P<what>.*?)\s*-->", re.S)
 QUOTED = re.compile(r"`[^`\n]*<!--[^`\n]*`")
+MAN_ENDS = (".PP", ".TP", ".IP", ".SH", ".SS", ".RS", ".RE", ".TH")
+MAN_FONTS = (".B", ".I", ".BR", ".BI", ".IR", ".RB", ".RI", ".IB")
 FENCE = re.compile(r"^\s*```")
 HEADING = re.compile(r"^(#+) ")
 SENTENCE = re.compile(r"(?<=[.!?:;])(?:\s+|$)(?=[A-Z`*\[(“<‘]|$)")
@@ -25,7 +27,7 @@ NAMES = re.compile(
     | \b(?:Redis|Node|Python|Linux|Debian|RFC|ISO|TLS|version|dpmaster|Ubuntu|minor\ releases?|libevent|hiredis
         |[Pp]orts?|Quake|formats?|reader|database|databases|from\ version)\s+\(?\d[\w.-]*(?:,\ \d[\w.]*)*
     | (?<![\w.])(?:19|20)\d\d(?!\w|[,.]\d|\ (?:bit|byte))   # a year; 2013 is a dialect
-    | /\d+ | \d+\^\d+ | :\d+ | 0–9
+    | /\d+ | \s\(\d\) | \d+\^\d+ | :\d+ | 0–9
     | (?<![\w.,])[0-9A-F]{2}(?:\ [0-9A-F]{2})+(?![\w.])  # FF FF
     | (?<![\w.,])0\d+\b                                  # 03
     """, re.X | re.M)
@@ -140,6 +142,23 @@ def blocks(path, text):
     end()
     for block in found:
         block.section.comments += [comment for comment in COMMENT.finditer(block.text) if comment["scope"]]
+    return found
+
+
+def man_blocks(path, text):
+    """The paragraphs of a manual page, as text: comments are lines .\\" test: …, examples are left out."""
+    section, found, lines, start, is_code = Section(0, None), [], [], 1, False
+    for number, line in enumerate(text.split("\n") + [".PP"], 1):
+        macro, _, words = line.partition(" ") if line.startswith(".") else ("", "", line)
+        is_code = macro in (".nf", ".EX") or is_code and macro not in (".fi", ".EE")
+        if macro in MAN_ENDS:
+            found += [Block(path, start, "\n".join(lines), section)] if lines else []
+            lines, words, start = [], "", number + 1
+        elif macro == '.\\"':
+            words = f"<!-- {words} -->"
+        elif is_code or macro and macro not in MAN_FONTS:
+            words = ""
+        lines.append(re.sub(r'\\f.|\\&|"', "", words).replace("\\-", "-"))
     return found
 
 
