@@ -29,6 +29,7 @@
 #include "map/view.h"
 #include "patience.h"
 #include "redis/embedded.h"
+#include "redis/redis_acl.h"
 
 struct front {
     struct loop *loop;
@@ -129,6 +130,7 @@ static inline void front_prepare(struct world *world, struct front *front)
     char *url = mem_format("unix:%s", redis_embedded_socket(world->server));
     assert_null(redis_target_parse(url, &front->target));
     free(url);
+    redis_acl_log_in(front->config, "tracker");
 }
 
 static inline void front_set(struct front *front, const char *assignment)
@@ -175,6 +177,21 @@ static inline void front_stop(struct front *front)
 static const struct redis_link_callbacks world_link_callbacks = {.up = world_on_up,
                                                                  .down = world_on_down};
 
+/* Under TRACKER_TEST_ACL: makes the users of the world's Redis, or at its end looks for what they
+ * were refused. */
+static inline void world_with_acl(struct world *world, bool ends)
+{
+    if (redis_acl_file() && world->server) {
+        redisContext *context = redisConnectUnix(redis_embedded_socket(world->server));
+        assert_true(context && !context->err);
+        if (ends)
+            redis_acl_check(context);
+        else
+            redis_acl_apply(context, "");
+        redisFree(context);
+    }
+}
+
 static inline struct world *world_create(void)
 {
     struct world *world = mem_zalloc(1, sizeof *world);
@@ -194,6 +211,7 @@ static inline struct world *world_create(void)
     world->link = redis_link_create(world->loop, "test", &world->link_target, &world->link_settings,
                                     &world_link_callbacks, world);
     WAIT_UNTIL(world, world->link_up);
+    world_with_acl(world, false);
     return world;
 }
 
@@ -223,6 +241,7 @@ static inline void world_destroy(struct world *world)
     config_destroy(&world->link_config);
     config_free_values(&redis_config, &world->link_settings);
     redis_target_free(&world->link_target);
+    world_with_acl(world, true);
     redis_embedded_stop(&world->server);
     loop_turn(world->loop, 0);
     loop_destroy(&world->loop);

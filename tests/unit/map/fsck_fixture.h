@@ -95,7 +95,9 @@ static inline int set_up(void **state)
     fixture_init(state);
     log_configure(LOG_ERROR, LOG_FORMAT_LOGFMT);
     server_start(&f.server, NULL);
+    server_grant(&f.server, "~t:* &t:*");
     world_create_for(&f.world, &f.server);
+    redis_acl_log_in(f.world.config, "trackerctl");
     f.reader = reader_create(f.world.loop, &f.world.target, &f.world.settings, PATIENCE_MS);
     assert_true(reader_connect(f.reader));
     make_sound(&f);

@@ -394,7 +394,7 @@ static void on_answer(void *arg, struct bytes channel, struct bytes message)
 static const char *request(struct world *world, struct answers *answers, const char *text)
 {
     char *channel = mem_format("tracker:node:%s", map_node_id(world->fronts[0].map));
-    char *message = mem_format("request answers 7 %s", text);
+    char *message = mem_format("request tracker:answers 7 %s", text);
     answers->last[0] = 0;
     WORLD_REDIS(world, "PUBLISH", channel, message);
     WAIT_UNTIL(world, answers->last[0]);
@@ -413,7 +413,7 @@ static void test_an_operator_sends_a_packet(void **state)
     taker_open(world, &far, &world->fronts[1]);
     answers.subscriber = redis_subscriber_create(world->loop, "test", &world->link_target,
                                                  &world->link_settings, &callbacks, &answers);
-    redis_subscribe(answers.subscriber, BYTES_LITERAL("answers"));
+    redis_subscribe(answers.subscriber, BYTES_LITERAL("tracker:answers"));
     WAIT_UNTIL(world, answers.subscribed);
     char *text = mem_format("send main %s {\"type\": \"x\"}", far.opener.id);
     assert_string_equal(request(world, &answers, text), "7 ok sent");

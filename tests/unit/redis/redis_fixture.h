@@ -38,6 +38,7 @@
 #include "metrics/metrics.h"
 #include "patience.h"
 #include "redis/redis.h"
+#include "redis/redis_acl.h"
 
 #include <hiredis/hiredis.h>
 
@@ -60,6 +61,8 @@ struct server {
     char directory[64];
     char socket[96];
     const char *password;
+    const char *rights; /* more of the documented users; see server_grant */
+    bool has_users;     /* the documented ones */
 };
 
 static inline int fixture_remove_one(const char *path, const struct stat *status, int kind,
@@ -68,9 +71,25 @@ static inline int fixture_remove_one(const char *path, const struct stat *status
     return remove(path);
 }
 
+static inline redisContext *server_try_connect(const struct server *server);
+
+/* Before it ends, where it has the documented users; a test may have killed it. */
+static inline void server_check_users(const struct server *server)
+{
+    if (server->has_users && kill(server->pid, SIGCONT) == 0) {
+        redisContext *context = server_try_connect(server);
+
+        if (context->err == 0) {
+            redis_acl_check(context);
+        }
+        redisFree(context);
+    }
+}
+
 static inline void server_stop(struct server *server)
 {
     if (server->pid > 0) {
+        server_check_users(server);
         (void)kill(server->pid, SIGKILL);
         (void)waitpid(server->pid, NULL, 0);
         server->pid = 0;
@@ -117,6 +136,18 @@ static inline bool server_answers(const struct server *server)
     return answers;
 }
 
+/* The documented users, unless it has users or passwords of the test's own. */
+static inline void server_make_users(struct server *server)
+{
+    if (redis_acl_file() != NULL && server->password == NULL) {
+        redisContext *context = server_connect(server);
+
+        redis_acl_apply(context, server->rights != NULL ? server->rights : "");
+        redisFree(context);
+        server->has_users = true;
+    }
+}
+
 /* Starts it in its directory, which must be set, with more arguments (ended by NULL, or none). */
 static inline void server_launch(struct server *server, const char *const *more)
 {
@@ -140,6 +171,7 @@ static inline void server_launch(struct server *server, const char *const *more)
     for (; more != NULL && *more != NULL; more++) {
         arguments[count++] = *more;
     }
+    server->has_users = false;
     server->pid = fork();
     assert_true(server->pid >= 0);
     if (server->pid == 0) {
@@ -156,6 +188,7 @@ static inline void server_launch(struct server *server, const char *const *more)
         assert_true(clock_monotonic_us() < until);
         (void)poll(NULL, 0, 5);
     }
+    server_make_users(server);
 }
 
 static inline void server_make_directory(struct server *server)
@@ -169,6 +202,13 @@ static inline void server_start(struct server *server, const char *const *more)
 {
     server_make_directory(server);
     server_launch(server, more);
+}
+
+/* Under TRACKER_TEST_ACL: lets the documented users do what only the test asks for. */
+static inline void server_grant(struct server *server, const char *rights)
+{
+    server->rights = rights;
+    server_make_users(server);
 }
 
 /* One command over a connection of its own; the reply (an array's last element) as text, which the
@@ -299,6 +339,9 @@ static inline void world_create_for(struct world *world, const struct server *se
 
     world_create(world, url);
     free(url);
+    if (server->has_users) {
+        redis_acl_log_in(world->config, "tracker");
+    }
 }
 
 static inline void world_set(struct world *world, const char *assignment)

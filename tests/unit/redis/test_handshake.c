@@ -4,6 +4,7 @@
 static void setup(struct server *server, struct world *world, const char *const *arguments)
 {
     server_start(server, arguments);
+    server_grant(server, "~* +get");
     world_create_for(world, server);
 }
 

@@ -11,6 +11,7 @@ static int start(void **state)
 {
     fixture_init(state);
     server_start(&server, NULL);
+    server_grant(&server, "~* +strlen +append +incr +get +eval +llen +set");
     return 0;
 }
 
@@ -172,6 +173,7 @@ static void test_killed_in_flight(void **state)
     unsigned counts[4] = {0};
 
     server_start(&own, NULL);
+    server_grant(&own, "~* +strlen +append +incr +get +eval +llen +set");
     world_create_for(&world, &own);
     world_link_up(&world);
     redis_command_strings(world.link, reply_counted, counts, "PING", NULL);
@@ -209,6 +211,7 @@ static void test_timeout(void **state)
     uint64_t began;
 
     server_start(&own, NULL);
+    server_grant(&own, "~* +strlen +append +incr +get +eval +llen +set");
     world_create_for(&world, &own);
     world_set(&world, "redis.timeout=200ms");
     world_link_up(&world);

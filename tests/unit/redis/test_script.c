@@ -17,6 +17,7 @@ static int start(void **state)
 {
     fixture_init(state);
     server_start(&server, NULL);
+    server_grant(&server, "~* +set +get +flushall");
     redis_script_prepare(&append);
     redis_script_prepare(&prepend);
     return 0;

@@ -75,6 +75,7 @@ static int start(void **state)
 {
     fixture_init(state);
     server_start(&server, NULL);
+    server_grant(&server, "&*");
     return 0;
 }
 

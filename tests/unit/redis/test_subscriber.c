@@ -7,6 +7,7 @@ static int start(void **state)
 {
     fixture_init(state);
     server_start(&server, NULL);
+    server_grant(&server, "&*");
     return 0;
 }
 
@@ -250,6 +251,7 @@ static void test_silent_server(void **state)
     unsigned downs, subscribed;
 
     server_start(&own, NULL);
+    server_grant(&own, "&*");
     ear_create(&ear, &own, "redis.timeout=200ms");
     subscribe(&ear, "one");
     WAIT(ear, ear.subscribed == 1);
