@@ -75,24 +75,46 @@ static void tell_replied(struct tracker_client *client, enum tracker_client_requ
                                 accepted ? TRACKER_CLIENT_ACCEPTED : TRACKER_CLIENT_REFUSED);
 }
 
-static void on_open_reply(struct tracker_client *client, const struct reply *reply)
+/* The map did not answer in time: it is worth another attempt, by a client that comes back. */
+static bool is_passing(const struct tracker_client *client, uint64_t asked_ms)
+{
+    return client->options.reconnect && loop_now_ms(client->loop) - asked_ms >= CLIENT_LATE_MS;
+}
+
+static void on_open_refused(struct tracker_client *client, const struct client_pending *pending)
 {
     struct client_entry *entry = &client->entry;
-    if (!reply->accepted) {
-        if (entry->state == ENTRY_WANTED)
-            entry->state = ENTRY_NONE;
-        tell_replied(client, TRACKER_CLIENT_OPEN, false);
+    if (entry->state != ENTRY_WANTED) {
+        if (pending->kind == TRACKER_CLIENT_OPEN)
+            tell_replied(client, TRACKER_CLIENT_OPEN, false);
         return;
     }
+    if (is_passing(client, pending->asked_ms) ||
+        (pending->kind == PENDING_ANEW && entry->was_held && client->options.reconnect)) {
+        /* Its id first, which may be its own after all. */
+        if (entry->was_held && client_dialect_has_ids(client))
+            entry->state = ENTRY_HELD;
+        client_entry_retry(client);
+        return;
+    }
+    entry->state = ENTRY_NONE;
+    tell_replied(client, TRACKER_CLIENT_OPEN, false);
+}
+
+static void on_open_accepted(struct tracker_client *client, struct bytes id)
+{
+    struct client_entry *entry = &client->entry;
     /* Not when it has been closed again meanwhile, which a dialect without ids can say. */
     if (entry->state != ENTRY_NONE) {
         entry->state = ENTRY_HELD;
+        entry->was_held = true;
         entry->version = 0;
-        entry->id_len = (uint8_t)reply->bytes.len;
-        if (reply->bytes.len > 0)
-            memcpy(entry->id, reply->bytes.data, reply->bytes.len);
+        entry->id_len = (uint8_t)id.len;
+        client->refusals = 0;
+        if (id.len > 0)
+            memcpy(entry->id, id.data, id.len);
     }
-    tell_opened(client, reply->bytes, false);
+    tell_opened(client, id, false);
 }
 
 static void on_get_reply(struct tracker_client *client, const struct reply *reply)
@@ -103,15 +125,51 @@ static void on_get_reply(struct tracker_client *client, const struct reply *repl
         client->events->map_text(client->arg, reply->bytes);
 }
 
-static void on_adopt_reply(struct tracker_client *client, const struct reply *reply)
+static void on_adopt_reply(struct tracker_client *client, const struct client_pending *pending,
+                           bool accepted)
 {
     /* Closed meanwhile: nobody waits for it. */
     if (client->entry.state != ENTRY_HELD)
         return;
-    if (reply->accepted)
+    if (accepted) {
+        client->refusals = 0;
         tell_opened(client, tracker_client_id(client), true);
-    else
+    } else if (is_passing(client, pending->asked_ms)) {
+        client_entry_retry(client);
+    } else {
         client_entry_open_anew(client);
+    }
+}
+
+/* An Update or a Close. What was refused late may yet be done; the newest state is sent again. */
+static void on_write_reply(struct tracker_client *client, const struct client_pending *pending,
+                           bool accepted)
+{
+    enum tracker_client_request request = client_pending_request(pending->kind);
+    if (accepted || !is_passing(client, pending->asked_ms)) {
+        tell_replied(client, request, accepted);
+        return;
+    }
+    if (request == TRACKER_CLIENT_UPDATE && client->entry.state == ENTRY_HELD)
+        client_entry_retry(client);
+    if (client->events->replied)
+        client->events->replied(client->arg, request, TRACKER_CLIENT_LOST);
+}
+
+static void on_reply(struct tracker_client *client, const struct client_pending *pending,
+                     const struct reply *reply)
+{
+    enum tracker_client_request request = client_pending_request(pending->kind);
+    if (pending->kind == PENDING_ADOPT)
+        on_adopt_reply(client, pending, reply->accepted);
+    else if (request == TRACKER_CLIENT_OPEN && reply->accepted)
+        on_open_accepted(client, reply->bytes);
+    else if (request == TRACKER_CLIENT_OPEN)
+        on_open_refused(client, pending);
+    else if (request == TRACKER_CLIENT_GET)
+        on_get_reply(client, reply);
+    else
+        on_write_reply(client, pending, reply->accepted);
 }
 
 static struct tracker_result read_reply(struct tracker_client *client, struct bytes input)
@@ -119,26 +177,18 @@ static struct tracker_result read_reply(struct tracker_client *client, struct by
     struct reply reply;
     if (client_pending_count(client) == 0)
         return (struct tracker_result){.outcome = TRACKER_FAILED, .reason = "an answer to nothing"};
-    const uint8_t kind = client->pending.data[client->pending_at];
-    const enum tracker_client_request request =
-        kind == PENDING_ADOPT ? TRACKER_CLIENT_UPDATE : (enum tracker_client_request)kind;
+    const struct client_pending pending = client_pending_look(client, 0);
     const struct tracker_result result =
-        reply_read(input, client->options.dialect, request, client->options.max_map, &reply);
+        reply_read(input, client->options.dialect, client_pending_request(pending.kind),
+                   client->options.max_map, &reply);
     if (result.outcome != TRACKER_MESSAGE)
         return result;
     const unsigned generation = client->wire.generation;
-    (void)client_pending_take(client);
+    client_pending_take(client);
     tell_map(client);
     if (client->wire.generation != generation)
         return result;
-    if (kind == PENDING_ADOPT)
-        on_adopt_reply(client, &reply);
-    else if (request == TRACKER_CLIENT_OPEN)
-        on_open_reply(client, &reply);
-    else if (request == TRACKER_CLIENT_GET)
-        on_get_reply(client, &reply);
-    else
-        tell_replied(client, request, reply.accepted);
+    on_reply(client, &pending, &reply);
     return result;
 }
 

@@ -14,33 +14,48 @@ bool client_dialect_has_ids(const struct tracker_client *client)
 
 size_t client_pending_count(const struct tracker_client *client)
 {
-    return client->pending.len - client->pending_at;
+    return (client->pending.len - client->pending_at) / sizeof(struct client_pending);
 }
 
-uint8_t client_pending_take(struct tracker_client *client)
+struct client_pending client_pending_look(const struct tracker_client *client, size_t n)
+{
+    struct client_pending pending;
+    memcpy(&pending, client->pending.data + client->pending_at + n * sizeof pending,
+           sizeof pending);
+    return pending;
+}
+
+void client_pending_take(struct tracker_client *client)
 {
     struct writer *pending = &client->pending;
-    const uint8_t kind = pending->data[client->pending_at++];
+    client->pending_at += sizeof(struct client_pending);
     if (client->pending_at == pending->len) {
         writer_free(pending);
         client->pending_at = 0;
         loop_timer_stop(client->reply_deadline);
-        return kind;
+        return;
     }
-    if (client->pending_at == PENDING_SLACK) {
-        pending->len -= PENDING_SLACK;
-        memmove(pending->data, pending->data + PENDING_SLACK, pending->len);
+    if (client->pending_at == PENDING_SLACK * sizeof(struct client_pending)) {
+        pending->len -= client->pending_at;
+        memmove(pending->data, pending->data + client->pending_at, pending->len);
         client->pending_at = 0;
     }
     loop_timer_start(client->reply_deadline, client->options.reply_timeout_ms);
-    return kind;
+}
+
+enum tracker_client_request client_pending_request(uint8_t kind)
+{
+    if (kind == PENDING_ADOPT)
+        return TRACKER_CLIENT_UPDATE;
+    return kind == PENDING_ANEW ? TRACKER_CLIENT_OPEN : (enum tracker_client_request)kind;
 }
 
 static void pending_add(struct tracker_client *client, uint8_t kind)
 {
+    struct client_pending pending = {.kind = kind, .asked_ms = loop_now_ms(client->loop)};
     if (client_pending_count(client) == 0)
         loop_timer_start(client->reply_deadline, client->options.reply_timeout_ms);
-    writer_u8(&client->pending, kind);
+    writer_bytes(&client->pending, (struct bytes){(const uint8_t *)&pending, sizeof pending});
 }
 
 static bool may_ask(const struct tracker_client *client)
@@ -58,9 +73,7 @@ static bool ask(struct tracker_client *client, size_t before, uint8_t kind)
         out->failed = false;
         return false;
     }
-    const enum tracker_client_request request =
-        kind == PENDING_ADOPT ? TRACKER_CLIENT_UPDATE : (enum tracker_client_request)kind;
-    if (reply_expected(client->options.dialect, request))
+    if (reply_expected(client->options.dialect, client_pending_request(kind)))
         pending_add(client, kind);
     wire_send(&client->wire);
     return true;
@@ -83,6 +96,10 @@ bool tracker_client_open(struct tracker_client *client, struct bytes state)
     if (!ask(client, before, TRACKER_CLIENT_OPEN))
         return false;
     client->entry.state = ENTRY_WANTED;
+    client->entry.was_held = false;
+    client->entry.id_len = 0;
+    client->refusals = 0;
+    loop_timer_stop(client->again);
     entry_set_value(&client->entry, state);
     return true;
 }
@@ -143,7 +160,7 @@ void client_entry_open_anew(struct tracker_client *client)
     client->entry.state = ENTRY_WANTED;
     tracker_write_open(&client->wire.out, client->options.dialect,
                        writer_bytes_written(&client->entry.value));
-    (void)ask(client, before, TRACKER_CLIENT_OPEN);
+    (void)ask(client, before, PENDING_ANEW);
 }
 
 void client_entry_take_up(struct tracker_client *client)

@@ -24,15 +24,28 @@
 
 /* Up to twice as long after each failure, and any time up to that: a thousand clients that lost
  * the same server do not come back together. */
-static uint64_t backoff(struct tracker_client *client)
+static uint64_t backoff(const struct tracker_client *client, unsigned *failures)
 {
     uint64_t longest = client->options.backoff_ms;
-    for (unsigned i = 0; i < client->failures && longest < client->options.backoff_max_ms; i++)
+    for (unsigned i = 0; i < *failures && longest < client->options.backoff_max_ms; i++)
         longest *= 2;
     if (longest > client->options.backoff_max_ms)
         longest = client->options.backoff_max_ms;
-    client->failures++;
+    ++*failures;
     return longest < UINT32_MAX ? random_below((uint32_t)longest + 1) : longest;
+}
+
+void client_entry_retry(struct tracker_client *client)
+{
+    if (!loop_timer_is_running(client->again))
+        loop_timer_start(client->again, backoff(client, &client->refusals));
+}
+
+static void on_again(void *arg)
+{
+    struct tracker_client *client = arg;
+    if (client->wire.state == WIRE_UP && client->entry.state != ENTRY_NONE)
+        client_entry_take_up(client);
 }
 
 static void tell_lost(struct tracker_client *client, enum tracker_client_request request)
@@ -44,8 +57,8 @@ static void tell_lost(struct tracker_client *client, enum tracker_client_request
 static size_t count_opens(const struct tracker_client *client)
 {
     size_t count = 0;
-    for (size_t i = client->pending_at; i < client->pending.len; i++)
-        count += client->pending.data[i] == TRACKER_CLIENT_OPEN;
+    for (size_t i = 0; i < client_pending_count(client); i++)
+        count += client_pending_look(client, i).kind == TRACKER_CLIENT_OPEN;
     return count;
 }
 
@@ -55,8 +68,9 @@ static void lose_requests(struct tracker_client *client)
     size_t opens = count_opens(client);
     const bool again = client->running && client->entry.state == ENTRY_WANTED;
     while (!client->destroyed && client_pending_count(client) > 0) {
-        const uint8_t kind = client_pending_take(client);
-        if (kind == PENDING_ADOPT)
+        const uint8_t kind = client_pending_look(client, 0).kind;
+        client_pending_take(client);
+        if (kind == PENDING_ADOPT || kind == PENDING_ANEW)
             continue;
         if (kind == TRACKER_CLIENT_OPEN && --opens == 0 && again)
             continue;
@@ -70,8 +84,9 @@ static void on_down(void *arg, const char *reason)
 {
     struct tracker_client *client = arg;
     client->map.begun = client->map.untold = false;
+    loop_timer_stop(client->again);
     if (client->options.reconnect)
-        loop_timer_start(client->retry, backoff(client));
+        loop_timer_start(client->retry, backoff(client, &client->failures));
     else
         client->running = false;
     lose_requests(client);
@@ -184,6 +199,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     wire_init(&client->wire, loop, &wire_events, client);
     client->retry = loop_timer_create(loop, on_retry, client);
     client->reply_deadline = loop_timer_create(loop, on_reply_deadline, client);
+    client->again = loop_timer_create(loop, on_again, client);
     client->release = (struct loop_task){.callback = release, .arg = client};
     return client;
 }
@@ -198,6 +214,7 @@ void tracker_client_destroy(struct tracker_client **pointer)
     wire_close(&client->wire);
     loop_timer_destroy(&client->retry);
     loop_timer_destroy(&client->reply_deadline);
+    loop_timer_destroy(&client->again);
     loop_defer(client->loop, LOOP_PHASE_FREE, &client->release);
 }
 
@@ -214,6 +231,7 @@ void tracker_client_stop(struct tracker_client *client)
     wire_close(&client->wire);
     loop_timer_stop(client->retry);
     loop_timer_stop(client->reply_deadline);
+    loop_timer_stop(client->again);
     writer_free(&client->pending);
     client->pending_at = 0;
     client->map.begun = client->map.untold = false;

@@ -16,6 +16,11 @@
  * where the dialect has ids (VERSIONED, 2013), else by a new Open; also by a new Open when the
  * entry has become another's. Either way opened says which id it is now, and
  * tracker_client_version where its versions go on.
+ *
+ * With `reconnect` it also asks again, after such a backoff, for what the map did not answer in
+ * time (a refusal that took 2.5 s or longer: Redis is unreachable): for an Open without a callback
+ * until it is answered, and with the newest state of the entry after an Update, which is reported
+ * as lost. An entry that was opened once is asked for until it is taken up, or closed.
  */
 #ifndef CLIENT_TRACKER_CLIENT_H
 #define CLIENT_TRACKER_CLIENT_H
@@ -41,7 +46,8 @@ enum tracker_client_request {
 enum tracker_client_outcome {
     TRACKER_CLIENT_ACCEPTED,
     TRACKER_CLIENT_REFUSED,
-    TRACKER_CLIENT_LOST /* the connection ended first: it may or may not have been done */
+    TRACKER_CLIENT_LOST /* the connection ended first, or the map did not answer in time: it may or
+                           may not have been done */
 };
 
 /* Any may be NULL. What they are given lives until they return. */

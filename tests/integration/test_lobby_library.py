@@ -77,6 +77,21 @@ def test_both_come_back_to_a_front_end_that_was_killed(t):
     assert not player.log_lines(f"^down {id}", since)
 
 
+def test_a_game_server_that_comes_while_redis_is_unreachable_is_listed_in_the_end(t):
+    """It gets "unavailable" until then; what the server says of itself is said after each welcome."""
+    redis = t.redis()
+    a = t.frontend(redis, listen=LISTEN, settings=settings())
+    program = Library(t).compile("game_server")
+    redis.freeze()
+    server = t.start("game_server", [program, a.where("lobby-servers"), PASSWORD])
+    t.wait_until(lambda: len(server.log_lines("refused: the map does not answer")) >= 2, 60, "it comes back")
+    assert a.metric("tracker_lobby_listed") == 0
+    redis.thaw()
+    player = t.connect(a, Player, kind="lobby-clients")
+    player.login()
+    player.wait_for(lambda servers: [one for one in servers.values() if one.get("description") == "A door"], 60)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -53,6 +53,81 @@ static void test_opens_anew_what_is_anothers(void **state)
     scene_end(&scene);
 }
 
+/* The peer refuses what it has, after so long. */
+static void refuse_after(struct scene *scene, unsigned ms)
+{
+    struct writer no = {0};
+    loop_skip(scene->loop, ms);
+    tracker_write_ack(&no, false);
+    peer_send(&scene->peer, writer_bytes_written(&no));
+    writer_free(&no);
+}
+
+static void test_an_open_that_the_map_did_not_answer_is_asked_for_again(void **state)
+{
+    struct scene scene;
+    scene_begin(&scene, TRACKER_VERSIONED);
+    scene_connect(&scene, returning);
+    expect_said(&scene, "connected\n");
+    scene.peer.silent = true;
+    assert_true(tracker_client_open(scene.client, B("one")));
+    for (int i = 0; i < 3; i++) {
+        expect_heard(&scene, "open one\n");
+        refuse_after(&scene, 3000);
+    }
+    expect_heard(&scene, "open one\n");
+    scene.peer.silent = false;
+    /* What is refused at once is refused. */
+    refuse_after(&scene, 0);
+    expect_said(&scene, "open refused\n");
+    assert_true(tracker_client_open(scene.client, B("two")));
+    expect_said(&scene, "opened client1\n");
+    scene_end(&scene);
+}
+
+/* Neither taken up nor opened while Redis is unreachable: then its own id is asked for first. */
+static void test_an_entry_is_asked_for_until_it_is_taken_up(void **state)
+{
+    struct scene scene;
+    begin_opened(&scene);
+    scene.peer.silent = true;
+    peer_drop(&scene.peer);
+    expect_said(&scene, "disconnected: closed by the server\nconnected again\n");
+    expect_heard(&scene, "update client1 v1 one\n");
+    refuse_after(&scene, 3000);
+    expect_heard(&scene, "update client1 v2 one\n");
+    refuse_after(&scene, 0);
+    expect_heard(&scene, "open one\n");
+    refuse_after(&scene, 0);
+    scene.peer.silent = false;
+    expect_said(&scene, "adopted client1\n");
+    expect_heard(&scene, "update client1 v3 one\n");
+    assert_int_equal(tracker_client_version(scene.client), 3);
+    scene_end(&scene);
+}
+
+static void test_a_state_that_the_map_did_not_take_is_sent_again(void **state)
+{
+    struct scene scene;
+    begin_opened(&scene);
+    scene.peer.silent = true;
+    assert_true(tracker_client_update(scene.client, B("client1"), 1, B("two")));
+    expect_heard(&scene, "update client1 v1 two\n");
+    refuse_after(&scene, 3000);
+    expect_heard(&scene, "update client1 v2 two\n");
+    /* Closed meanwhile, it is asked for no more. */
+    assert_true(tracker_client_close(scene.client, B("client1")));
+    expect_heard(&scene, "close client1\n");
+    refuse_after(&scene, 3000);
+    scene.peer.silent = false;
+    refuse_after(&scene, 0);
+    expect_said(&scene, "update lost\nclose lost\n");
+    assert_true(tracker_client_open(scene.client, B("three")));
+    expect_said(&scene, "opened client2\n");
+    expect_heard(&scene, "open three\n");
+    scene_end(&scene);
+}
+
 static void test_opens_again_without_ids(void **state)
 {
     struct scene scene;
@@ -290,6 +365,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adopts_its_entry_again),
         cmocka_unit_test(test_opens_anew_what_is_anothers),
+        cmocka_unit_test(test_an_open_that_the_map_did_not_answer_is_asked_for_again),
+        cmocka_unit_test(test_an_entry_is_asked_for_until_it_is_taken_up),
+        cmocka_unit_test(test_a_state_that_the_map_did_not_take_is_sent_again),
         cmocka_unit_test(test_opens_again_without_ids),
         cmocka_unit_test(test_requests_are_lost_and_the_entry_is_not),
         cmocka_unit_test(test_without_reconnect_it_stays_away),
