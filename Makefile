@@ -3,6 +3,7 @@
 #   make            build into build/ (programs in build/bin)
 #   make run        install what is missing, build, start a front-end with an embedded Redis
 #   make test       install what is missing, build, run every test
+#   make test-acl   every test again, with Redis as the users of docker/redis-acl.conf; ARGS='--filter REGEX'
 #   make asan       every test again, under the address and undefined-behaviour sanitizers
 #   make chaos      seeded faults of all kinds; ARGS='--seeds 100', '--seed 7', '--scenario clocks --jobs 2'
 #   make conformance  the protocols against their documents, also by npm's ws client
@@ -50,7 +51,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test asan chaos conformance lint fuzz bench install clean deps test-deps unit
+.PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit
 .SECONDARY:
 all: $(PROGRAM_FILES)
 
@@ -157,6 +158,9 @@ test: | test-deps
 run: | deps
 	@$(BUILD) all
 	@docker/run-local $(B)/bin/trackerd $(ARGS)
+test-acl: | test-deps
+	@$(BUILD) all unit
+	@TRACKER_TEST_ACL=1 tests/run --build $(B) $(ARGS)
 asan: | test-deps
 	@$(BUILD) B=build/asan OPT=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" all unit

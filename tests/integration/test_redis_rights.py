@@ -3,12 +3,20 @@ whose commands are refused, at the start and later."""
 import glob
 import re
 
-from harness import acl
+from harness import SCALE, acl
 from harness.q3master import GameServer
 from harness.turntable import Turntable
 
+TIMEOUT = 300
 PASSWORD = "secret"
 MASTERS = ("q3master=127.0.0.1:0", "web=127.0.0.1:0")
+# Tests that together use each right; make test-acl runs all.
+SLICE = ("unit/map/test_(fsck|invite)$", "test_trackerctl_fsck.test_(each|a_room)", "test_presence$", "test_spaces",
+         "test_lobby_bans.test_unban", "test_q3master_list.test_a_server_is_listed_by_both", "test_redis_databases",
+         "test_turntable_invites.test_an_invitation_waits", "test_turntable_rooms.test_a_user_with_two_devices",
+         "test_sync.test_properties_are_merged", "test_lobby_session.test_the_documents_session",
+         "test_shared_settings.test_a_change_is_adopted", "test_tracker_ownership.test_an_orphan_is_adopted",
+         "test_one_map.test_rooms_and_users")
 # Of the sources' capital words, those that are no commands: options, and replies.
 NO_COMMANDS = {"ADDRESS", "BUSY", "COUNT", "ERR", "LIMIT", "LOADING", "MASTERDOWN", "MATCH", "MISCONF", "NOAUTH", "NOPERM",
                "NOSCRIPT", "OOM", "READONLY", "WITHSCORES", "WRONGPASS", "WRONGTYPE"}
@@ -64,6 +72,15 @@ def test_the_documented_rights_are_those_that_are_used(t):
     sources = used_by(t, "pkg/map/*.c", "pkg/redis/*.c", "cmd/trackerctl/*.c") - NO_COMMANDS
     unused = granted(rights["trackerctl"]) - both - sources
     assert not unused, unused
+
+
+def test_a_slice_of_the_tests_runs_under_the_documented_users(t):
+    """Of each feature something, with an empty ACL LOG at the end of each Redis; and it needs each right."""
+    done = t.run(t.path("tests/run"), "--build", t.build, "--jobs", "2", "--filter", "|".join(SLICE), check=False,
+                 timeout=280, environment={"TRACKER_TEST_ACL": "1", "TRACKER_TEST_SCALE": str(SCALE)})
+    *_, rights, counts = done.stdout.splitlines()
+    assert done.returncode == 0 and int(counts.split()[0]) >= 20, done.stdout
+    assert rights == "every right was used", rights
 
 
 def start_masters(t, redis, url, count=2):

@@ -3,6 +3,7 @@ hand, and mends it so that all front-ends agree."""
 import json
 
 from harness import Plain, Versioned
+from harness.turntable import Turntable
 
 KEYS = b"tracker:{main/1/0}:"
 
@@ -73,6 +74,23 @@ def test_each_kind_of_damage_is_mended(t):
         assert client.update(client.id, 1, b"after%d" % number), "its owner is who it was"
     wanted = {client.id: b"after%d" % number for number, client in enumerate(clients)}
     t.wait_until(lambda: reader.get() == wanted, what=lambda: reader.get_text())
+
+
+def test_a_room_that_has_lost_its_numbers_is_repaired(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, settings=SETTINGS)
+    guest = t.connect(frontend, Turntable, kind="web", user="1:1")
+    guest.join("room")
+    guest.sync()
+    key = KEYS + b"room:room"
+    t.wait_until(lambda: redis("HGET", key, ".members") == b"1")
+    redis("HSET", key, ".members", 7)
+    redis("HDEL", key, ".born")
+    found = fsck(t, redis, "--repair")
+    assert [(finding["rule"], finding["repaired"]) for finding in found] == [("room-count", True)], found
+    assert fsck(t, redis) == []
+    room = redis.hash(key)
+    assert room[b".members"] == b"1" and int(room[b".born"]) > 0, room
 
 
 def test_an_entry_with_a_bad_session_comes_back_to_its_client(t):
