@@ -142,7 +142,7 @@ def test_the_limits_of_infos_are_settings(t):
 
 def test_the_longest_of_each_value(t):
     """What the document allows is taken, and one more is not."""
-    a, = lobby(t, rate="0", penalty="0s", max_errors="1000")
+    a, = lobby(t, rate="0", penalty="0s", max_errors="1000", login_timeout="1h", ping="1h")
     game = t.connect(a, Game, kind="lobby-servers")
     for password, port in (("x" * 257, 1), (PASSWORD, 65536), (PASSWORD, 0)):
         game.say(type="login", passwd=password, port=port)
