@@ -76,7 +76,7 @@ static void tell_replied(struct tracker_client *client, enum tracker_client_requ
 }
 
 /* The map did not answer in time: it is worth another attempt, by a client that comes back. */
-static bool is_passing(const struct tracker_client *client, uint64_t asked_ms)
+static bool is_late_refusal(const struct tracker_client *client, uint64_t asked_ms)
 {
     return client->options.reconnect && loop_now_ms(client->loop) - asked_ms >= CLIENT_LATE_MS;
 }
@@ -89,7 +89,7 @@ static void on_open_refused(struct tracker_client *client, const struct client_p
             tell_replied(client, TRACKER_CLIENT_OPEN, false);
         return;
     }
-    if (is_passing(client, pending->asked_ms) ||
+    if (is_late_refusal(client, pending->asked_ms) ||
         (pending->kind == PENDING_ANEW && entry->was_held && client->options.reconnect)) {
         /* Its id first, which may be its own after all. */
         if (entry->was_held && client_dialect_has_ids(client))
@@ -134,7 +134,7 @@ static void on_adopt_reply(struct tracker_client *client, const struct client_pe
     if (accepted) {
         client->refusals = 0;
         tell_opened(client, tracker_client_id(client), true);
-    } else if (is_passing(client, pending->asked_ms)) {
+    } else if (is_late_refusal(client, pending->asked_ms)) {
         client_entry_retry(client);
     } else {
         client_entry_open_anew(client);
@@ -146,7 +146,7 @@ static void on_write_reply(struct tracker_client *client, const struct client_pe
                            bool accepted)
 {
     enum tracker_client_request request = client_pending_request(pending->kind);
-    if (accepted || !is_passing(client, pending->asked_ms)) {
+    if (accepted || !is_late_refusal(client, pending->asked_ms)) {
         tell_replied(client, request, accepted);
         return;
     }
@@ -156,8 +156,8 @@ static void on_write_reply(struct tracker_client *client, const struct client_pe
         client->events->replied(client->arg, request, TRACKER_CLIENT_LOST);
 }
 
-static void on_reply(struct tracker_client *client, const struct client_pending *pending,
-                     const struct reply *reply)
+static void take_reply_of(struct tracker_client *client, const struct client_pending *pending,
+                          const struct reply *reply)
 {
     enum tracker_client_request request = client_pending_request(pending->kind);
     if (pending->kind == PENDING_ADOPT)
@@ -188,7 +188,7 @@ static struct tracker_result read_reply(struct tracker_client *client, struct by
     tell_map(client);
     if (client->wire.generation != generation)
         return result;
-    on_reply(client, &pending, &reply);
+    take_reply_of(client, &pending, &reply);
     return result;
 }
 

@@ -73,6 +73,20 @@ static bool is_lasting(enum lobby_code code)
            code == LOBBY_CODE_TAKEN || code == LOBBY_CODE_RATE || code == LOBBY_CODE_NOT_A_SERVER;
 }
 
+/* What passes, and is best waited for: longer each time, also where a welcome came first. */
+static bool is_passing(enum lobby_code code)
+{
+    return code == LOBBY_CODE_UNAVAILABLE || code == LOBBY_CODE_FULL;
+}
+
+static void take_error(struct lobby_link *link, enum lobby_code code)
+{
+    if (is_lasting(code))
+        link->unwelcome = true;
+    if (is_passing(code) && link->failures < link->before)
+        link->failures = link->before;
+}
+
 /* False when the line is no message of the tracker's. */
 static bool take_line(struct lobby_link *link, struct bytes line)
 {
@@ -81,8 +95,8 @@ static bool take_line(struct lobby_link *link, struct bytes line)
     struct lobby_error error = {0};
     if (!lobby_read(line, LOBBY_FROM_TRACKER, &limits, &message, &error))
         return false;
-    if (message.type == LOBBY_ERROR && is_lasting(lobby_code_parse(message.code)))
-        link->unwelcome = true;
+    if (message.type == LOBBY_ERROR)
+        take_error(link, lobby_code_parse(message.code));
     watch(link);
     link->events->message(link->arg, &message);
     lobby_message_free(&message);
@@ -212,6 +226,7 @@ void lobby_link_stop(struct lobby_link *link)
 void lobby_link_greeted(struct lobby_link *link)
 {
     link->greeted = true;
+    link->before = link->failures;
     link->failures = 0;
     watch(link);
 }

@@ -34,6 +34,7 @@ struct lobby_link {
     struct loop_timer *watchdog;
     struct loop_task release;
     unsigned failures; /* attempts since the tracker last took us in */
+    unsigned before;   /* those that there were then: a welcome may be taken back */
     bool running;
     bool greeted;   /* the tracker has answered the login */
     bool unwelcome; /* it refused what will be refused again */

@@ -41,7 +41,7 @@ void client_entry_retry(struct tracker_client *client)
         loop_timer_start(client->again, backoff(client, &client->refusals));
 }
 
-static void on_again(void *arg)
+static void on_entry_retry(void *arg)
 {
     struct tracker_client *client = arg;
     if (client->wire.state == WIRE_UP && client->entry.state != ENTRY_NONE)
@@ -199,7 +199,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     wire_init(&client->wire, loop, &wire_events, client);
     client->retry = loop_timer_create(loop, on_retry, client);
     client->reply_deadline = loop_timer_create(loop, on_reply_deadline, client);
-    client->again = loop_timer_create(loop, on_again, client);
+    client->again = loop_timer_create(loop, on_entry_retry, client);
     client->release = (struct loop_task){.callback = release, .arg = client};
     return client;
 }

@@ -179,6 +179,39 @@ static void test_a_refusal_that_lasts_is_not_asked_for_at_once_again(void **stat
     LOBBY_WAIT(&scene->peer, scene->peer.accepted == 2);
 }
 
+/* The map is not reached: the tracker takes its welcome back. */
+static void be_unavailable(struct scene *scene)
+{
+    lobby_peer_say(&scene->peer,
+                   "{\"type\":\"error\",\"code\":\"unavailable\",\"message\":\"wait\"}");
+    LOBBY_SAID(&scene->peer, "refused-unavailable ");
+    lobby_peer_drop(&scene->peer);
+    LOBBY_SAID(&scene->peer, "disconnected ");
+}
+
+static void test_while_the_map_is_not_reached_it_comes_back_ever_less_often(void **state)
+{
+    struct scene *scene = *state;
+    unsigned accepted = 1, late = 0;
+
+    assert_true(set_players(scene->server, "1"));
+    for (int i = 0; i < 20; i++) {
+        welcome(scene);
+        LOBBY_HEAR(&scene->peer, "{\"type\":\"infos\",\"players\":1}\n");
+        be_unavailable(scene);
+        /* By now any time up to 16 s, of which 100 ms are little. */
+        for (int j = 0; i >= 14 && j < 10; j++)
+            loop_turn(scene->peer.loop, 10);
+        late += i >= 14 && scene->peer.accepted == accepted;
+        loop_skip(scene->peer.loop, 31000);
+        LOBBY_HEAR(&scene->peer, "login");
+        assert_int_equal(scene->peer.accepted, ++accepted);
+    }
+    assert_true(late > 0);
+    welcome(scene);
+    LOBBY_HEAR(&scene->peer, "{\"type\":\"infos\",\"players\":1}\n");
+}
+
 static void test_a_silent_tracker_is_left(void **state)
 {
     struct scene *scene = *state;
@@ -239,6 +272,7 @@ int main(void)
         TEST(test_the_number),
         TEST(test_a_number_that_comes_before_the_welcome),
         TEST(test_a_refusal_that_lasts_is_not_asked_for_at_once_again),
+        TEST(test_while_the_map_is_not_reached_it_comes_back_ever_less_often),
         TEST(test_a_silent_tracker_is_left),
         TEST(test_stopped_it_stays_away),
         cmocka_unit_test(test_options_that_are_wrong),

@@ -122,6 +122,21 @@ static void test_after_a_loss_only_differences_are_told(void **state)
     LOBBY_SAID(peer, "+c:1 -b:1 whole2 ");
 }
 
+static void test_a_list_that_is_unavailable_is_waited_for(void **state)
+{
+    struct lobby_peer *peer = &((struct scene *)*state)->peer;
+
+    for (int i = 0; i < 3; i++) {
+        lobby_peer_say(peer, "{\"type\":\"error\",\"code\":\"unavailable\",\"message\":\"wait\"}");
+        LOBBY_SAID(peer, "refused-unavailable ");
+        lobby_peer_drop(peer);
+        LOBBY_SAID(peer, "disconnected ");
+        LOBBY_HEAR(peer, "login");
+    }
+    lobby_peer_say(peer, "{\"type\":\"servers\",\"servers\":[{\"id\":\"a:1\"}]}");
+    LOBBY_SAID(peer, "+a:1 whole1 ");
+}
+
 static void test_errors_and_nonsense(void **state)
 {
     struct lobby_peer *peer = &((struct scene *)*state)->peer;
@@ -168,6 +183,7 @@ int main(void)
         TEST(test_a_list_in_parts_and_changes),
         TEST(test_a_list_that_comes_again_replaces_the_one_before),
         TEST(test_after_a_loss_only_differences_are_told),
+        TEST(test_a_list_that_is_unavailable_is_waited_for),
         TEST(test_errors_and_nonsense),
         TEST(test_stopped_in_a_callback),
         TEST(test_destroyed_in_a_callback),
