@@ -3,7 +3,7 @@ finds entries of its clients listed for another one, which does not have them an
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (SWEEP, TELL, key, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
+from harness.faults import (SWEEP, TELL, key, node_id, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
                             watchers)
 
 EACH = 20
@@ -88,3 +88,17 @@ def test_their_ttl_ends_during_the_hold(t):
     nodes = [name for name in redis.keys("tracker:[{]main/*}:node:*")]
     listed = [id for name in nodes for id in redis("HKEYS", name)]
     assert len(listed) == len(set(listed)), "an id is in the index of two front-ends"
+
+
+def test_a_ttl_ends_and_somebody_else_writes(t):
+    """The entry's connection is there, and silent: the entry is its client's, and in no second index."""
+    redis, (a, b) = start(t, 2, settings={"client.ttl": "4s", "client.grace": "1s", "presence.hold": "1s"})
+    one, other = t.connect(a, Versioned), t.connect(b, Versioned)
+    id = one.open(b"first")
+    wait_agreement(t, redis, [a, b], {id: b"first"})
+    redis("DEL", key("client", id))
+    assert not other.update(id, 5, b"second")
+    wait_agreement(t, redis, [a, b], {id: b"first"}, 4 + SWEEP)
+    assert not redis("HEXISTS", key("node", node_id(b)), id) and redis("HEXISTS", key("node", node_id(a)), id)
+    assert one.update(id, 6, b"third")
+    t.fsck(redis)

@@ -190,14 +190,17 @@ local function make_room(op, k)
     op.was_registered, op.was_listed, op.due = was_registered, was_listed, due
     return true
 end
--- The same id in another front-end's index: after Redis has come back older, or a TTL has ended, an
--- id may be in two of them for a while. Rare, as only those ask who find an index wrong.
-local function is_listed_elsewhere(op)
-    for _, other in ipairs(call('ZRANGE', nodes, 0, -1)) do
+-- Which other front-end's index has the same id, or nil: after Redis has come back older, or a TTL
+-- has ended, an id may be in two of them for a while. Rare, as only those ask who find an index
+-- wrong, or an entry of a given id missing.
+local all_nodes
+local function listed_elsewhere(op)
+    all_nodes = all_nodes or call('ZRANGE', nodes, 0, -1)
+    for _, other in ipairs(all_nodes) do
         local index = prefix .. 'node:' .. other
-        if index ~= op.index and is_listed_in(index, op.id) then return true end
+        if index ~= op.index and is_listed_in(index, op.id) then return other end
     end
-    return false
+    return nil
 end
 -- What the index should not have: nobody is told. It is counted when it is written.
 local function drop_listing(op)
@@ -210,7 +213,7 @@ end
 -- has the entry, and opens it again, or ends it.
 local function end_expired(op, k)
     if not k[ABSENT] or not is_listed(op) then return 'missing' end
-    if is_listed_elsewhere(op) then return drop_listing(op) end
+    if listed_elsewhere(op) then return drop_listing(op) end
     k[ABSENT] = nil
     op.how, op.reason, op.from = 'close', 'expired', node
     entries = entries - 1
@@ -222,7 +225,7 @@ end
 -- client. It waits for that as an orphan does, and nobody is told.
 local function outlive(op, k)
     if not k[ABSENT] or not is_listed(op) then return 'missing' end
-    if is_listed_elsewhere(op) then return drop_listing(op) end
+    if listed_elsewhere(op) then return drop_listing(op) end
     op.how, op.at, k.outlived = 'outlive', now + grace, true
     return 'ok'
 end
@@ -335,9 +338,13 @@ function judge.update(op, k)
     return 'ok'
 end
 
--- An update by somebody who may not own it yet: creates, adopts or updates.
+-- An update by somebody who may not own it yet: creates, adopts or updates. What another front-end
+-- still lists is its client's, though its TTL has ended: that one opens it again, or gives it up.
 function judge.claim(op, k)
     if not k[NODE] then
+        local other = k[ABSENT] and listed_elsewhere(op)
+        local ends = other and lease_end(other) or 0
+        if ends >= now then return 'owned ' .. other .. ' ' .. integer(ends) end
         local first = op.version == '+' and '1' or string.sub(op.version, 2)
         return become(op, k, 'open', first)
     end

@@ -110,6 +110,33 @@ static void test_the_end_of_what_two_crashed_front_ends_list_is_told(void **stat
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "revision"), "1");
 }
 
+static void claim(struct world *world)
+{
+    WORLD_REDIS(world, "EVAL", script_apply.source, "6", KEY("head"), KEY("nodes"),
+                KEY("deadlines"), KEY("node:" SELF), KEY("events"), KEY("client:x"), BATCH, "claim",
+                SESSION, "=7", "any", "2", "state", "a");
+}
+
+/* Its TTL has ended, its connection has not: that front-end opens it again. */
+static void test_what_a_front_end_that_is_alive_lists_is_not_opened_by_another(void **state)
+{
+    struct world *world = *state;
+    list_in(world, KEY("node:" OTHER));
+    claim(world);
+    assert_string_equal(result(world, 0), "owned " OTHER " 9999999999999");
+    expect(world, "1 stored, listed by 0 and 1 and 0", counts);
+}
+
+static void test_what_a_crashed_front_end_lists_is_opened_by_another(void **state)
+{
+    struct world *world = *state;
+    list_in(world, KEY("node:" OTHER));
+    WORLD_REDIS(world, "ZADD", KEY("nodes"), "1", OTHER);
+    claim(world);
+    assert_string_equal(result(world, 0), "ok 7");
+    expect(world, "2 stored, listed by 1 and 1 and 0", counts);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -117,6 +144,8 @@ int main(void)
         TEST(test_what_is_opened_after_its_old_listing_went_is_counted),
         TEST(test_what_registers_after_its_old_listing_went_is_counted),
         TEST(test_the_end_of_what_two_crashed_front_ends_list_is_told),
+        TEST(test_what_a_front_end_that_is_alive_lists_is_not_opened_by_another),
+        TEST(test_what_a_crashed_front_end_lists_is_opened_by_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
