@@ -367,7 +367,7 @@ def test_a_kicked_client_is_told_and_gone(t):
 
 def test_who_answers_no_ping_is_told_as_gone(t):
     redis = t.redis()
-    a, b = frontends(t, redis=redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "1500ms"})
+    a, b = frontends(t, redis=redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "6s"})
     one, silent = join(t, a), join(t, b, pongs=False)
     one.wait_map(of(one, silent))
     one.wait_map({one.token: {}}, 20)

@@ -225,7 +225,7 @@ def test_a_kicked_client_is_told(t):
 
 def test_who_answers_no_ping_is_closed_and_who_does_lives(t):
     redis = t.redis()
-    frontend = t.frontend(redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "1500ms",
+    frontend = t.frontend(redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "6s",
                                            "client.grace": "1s", "map.hold": "0s"})
     alive, silent = web(t, frontend), web(t, frontend, over_websocket(Versioned, pongs=False))
     alive.open(b"alive")
@@ -241,7 +241,7 @@ def test_who_answers_no_ping_is_closed_and_who_does_lives(t):
 def test_pongs_keep_an_entry_in_the_map(t):
     """The kernel's acknowledgements do not: the TTL of a client's entry is renewed by what it says."""
     redis = t.redis()
-    frontend = t.frontend(redis, settings={"ws.ping_interval": "500ms", "ws.timeout": "0", "client.ttl": "4s",
+    frontend = t.frontend(redis, settings={"ws.ping_interval": "500ms", "ws.timeout": "0", "client.ttl": "6s",
                                            "client.grace": "1s", "net.keepalive": "1s"})
     alive, frozen = web(t, frontend), web(t, frontend, over_websocket(Versioned, pongs=False))
     alive.open(b"alive")

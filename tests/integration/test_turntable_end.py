@@ -46,12 +46,12 @@ def test_an_operator_closes_with_1008(t):
 
 def test_a_silent_client_is_closed_and_told_offline(t):
     """It does not answer pings; its entry's TTL ends with it."""
-    _, (a, b) = start(t, **{"client.ttl": "2s", "client.grace": "1s", "ws.ping_interval": "500ms", "ws.timeout": "2s", "presence.hold": "0s"})
+    _, (a, b) = start(t, **{"client.ttl": "6s", "client.grace": "1s", "ws.ping_interval": "500ms", "ws.timeout": "6s", "presence.hold": "0s"})
     watcher = connect(t, b, "1:2")
     watcher.subscribe("1:1")
     client = connect(t, a, "1:1")
     watcher.wait_statuses({"1:1": "online"})
-    watcher.wait_statuses({"1:1": "offline"}, 15)
+    watcher.wait_statuses({"1:1": "offline"}, 30)
     assert client.read_end().code in (1001, 1006)
 
 

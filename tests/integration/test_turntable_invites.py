@@ -81,12 +81,12 @@ def test_a_limit_may_be_another(t):
 
 
 def test_an_invitation_expires(t):
-    redis, (a, b) = start(t, **{"invite.ttl": "1s"})
+    redis, (a, b) = start(t, **{"invite.ttl": "4s"})
     host = connect(t, a, "1:1")
     host.join("room", invite=["1:2"])
     host.sync()
     assert len(redis.keys("*invites:1:2")) == 1
-    t.wait_until(lambda: not redis.keys("*invites:1:2"), 10, "it expires")
+    t.wait_until(lambda: not redis.keys("*invites:1:2"), 20, "it expires")
     guest = connect(t, b, "1:2")
     guest.sync()
     assert invites(guest) == []

@@ -14,6 +14,10 @@
 /* Longer than any wait of a test between two looks. */
 #define PATIENCE_STEP_MS 100u
 
+/* The longest time between two looks since a test set it to 0: for what this process must not be
+ * stopped in. */
+static uint64_t patience_longest_us;
+
 struct patience {
     uint64_t waited_us;
     uint64_t looked_us;
@@ -29,6 +33,8 @@ static inline bool patience_is_over(struct patience *patience)
 {
     uint64_t now_us = clock_monotonic_us(), step_us = now_us - patience->looked_us;
     patience->looked_us = now_us;
+    if (step_us > patience_longest_us)
+        patience_longest_us = step_us;
     patience->waited_us += step_us < PATIENCE_STEP_MS * 1000 ? step_us : PATIENCE_STEP_MS * 1000;
     return patience->waited_us > PATIENCE_MOST_MS * 1000;
 }

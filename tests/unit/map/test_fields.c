@@ -258,7 +258,8 @@ static void test_who_comes_back_drops_the_old_connection(void **state)
     }
 }
 
-/* Its front-end has died: it waits for the lease, then has it. */
+/* Its front-end has died: it waits for the lease, then has it. A living one that was stopped itself
+ * takes nobody for dead for a while, and so refuses it. */
 static void test_who_comes_back_waits_for_the_lease_of_the_dead(void **state)
 {
     struct world *world = *state;
@@ -271,7 +272,13 @@ static void test_who_comes_back_waits_for_the_lease_of_the_dead(void **state)
     client_set(&client, id, "p:a", "1");
     WAIT_UNTIL(world, is_stored(world, id, "p:a", "1"));
     front_silence(&world->fronts[0]);
-    assert_int_equal(client_resume(world, &again, id, "secret"), MAP_OK);
+    enum map_result result;
+    world->fronts[1].map->running.client_grace = 60000; /* where that one finds it dead first */
+    do {
+        patience_longest_us = 0;
+        result = client_resume(world, &again, id, "secret");
+    } while (result == MAP_OWNED && patience_longest_us > 200000);
+    assert_int_equal(result, MAP_OK);
     assert_true(has_field_of(&again, id, "p:a", "1"));
     map_session_end(&again.session, false);
     map_session_end(&client.session, false);
