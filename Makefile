@@ -54,6 +54,7 @@ UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 .PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit
 .SECONDARY:
 all: $(PROGRAM_FILES)
+	@:
 
 # Each package may be included only by the path build/include/NAME, which is on the command line
 # of just those that tests/lint/packages allows. A header below it that has gone is not to be made.
@@ -130,6 +131,7 @@ $(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
 unit: $(UNIT_FILES) $(B)/test/clock_shift.so
+	@:
 
 # What shifts a program's clock in fault tests. Never sanitized: it is loaded into other programs.
 $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
