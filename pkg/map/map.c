@@ -172,6 +172,12 @@ static const struct redis_store_callbacks store_callbacks = {.up = on_up,
                                                              .message = on_message,
                                                              .events_down = on_events_down};
 
+static void tick_in(struct map *map, uint64_t delay_ms)
+{
+    map->tick_at_ms = loop_now_ms(map->loop) + delay_ms;
+    loop_timer_start(map->tick_timer, delay_ms);
+}
+
 static void tick(void *arg)
 {
     struct map *map = arg;
@@ -179,6 +185,7 @@ static void tick(void *arg)
     if (now - map->ticked_ms > TICK_MS + (uint64_t)map->settings->lease)
         map->stalls++;
     map->ticked_ms = now;
+    tick_in(map, TICK_MS);
     if (map->recheck_ms && map->recheck_ms <= now)
         check_counts(map);
     shared_tick(map->shared, now);
@@ -186,7 +193,13 @@ static void tick(void *arg)
         for (uint32_t j = 0; j < map->spaces[i].count; j++)
             partition_tick(&map->spaces[i].partitions[j], now);
     }
-    loop_timer_start(map->tick_timer, TICK_MS);
+}
+
+void map_tick_at(struct map *map, uint64_t at_ms)
+{
+    uint64_t now = loop_now_ms(map->loop);
+    if (at_ms < map->tick_at_ms)
+        tick_in(map, at_ms > now ? at_ms - now : 0);
 }
 
 static void add_space(struct map *map, const char *name, size_t len, bool named)
@@ -266,7 +279,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->relays = relays_create(map);
     map->node_channel = node_create(map);
     map->ticked_ms = loop_now_ms(loop);
-    loop_timer_start(map->tick_timer, TICK_MS);
+    tick_in(map, TICK_MS);
     return map;
 }
 

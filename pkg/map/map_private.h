@@ -23,9 +23,7 @@
 
 #define NODE_ID_LENGTH 12
 #define EPOCH_LENGTH   16
-#define RENEWAL_LISTS                                                                              \
-    20 /* the shortest wait of the longest client.ttl is a fraction of a second                    \
-        */
+#define RENEWAL_LISTS  22 /* the longest client.ttl is halved so often until 20 ms are left */
 
 enum op_kind {
     OP_OPEN,
@@ -256,6 +254,7 @@ struct map {
     bool finishing;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
     uint64_t ticked_ms;      /* when the tick timer last ran */
+    uint64_t tick_at_ms;     /* when it runs next */
     unsigned stalls;         /* how often the loop has not run for longer than the lease */
     struct list deadlines;   /* struct op, by deadline */
     struct loop_timer *deadline_timer;
@@ -506,6 +505,8 @@ bool node_nonce_is_fresh(const struct node *node);
 /* Puts the space's partition count into Redis where it is missing, and compares it. */
 void map_put_count(struct map_space *space);
 void map_check_serving(struct map *map);
+/* The tick timer runs by then. */
+void map_tick_at(struct map *map, uint64_t at_ms);
 /* The counts are ours and the shared settings known: the partitions greet. */
 void map_begin(struct map *map);
 /* Redis refused to take the shared settings: all is looked at again soon. */

@@ -24,8 +24,11 @@
 #define RENEWAL_SPARE_PART   4
 #define RENEWAL_SPARE_MIN_MS 500
 #define RENEWAL_SPARE_MAX_MS 2000
-/* Soon enough for whatever is left. */
-#define RENEWAL_RETRY_MIN_MS 250
+/* No renewal is looked at sooner than that; one whose key has ended saves nothing by haste. What is
+ * due so soon is looked at together, so that the ticks for it are no closer. */
+#define RENEWAL_WAIT_MIN_MS  20
+#define RENEWAL_TOGETHER_MS  10
+#define RENEWAL_WAIT_LATE_MS 250
 /* Of client.ttl: a jump of Redis's clock after which all keys are renewed. */
 #define CLOCK_PART 8
 /* Memory that an entry may hold beyond its state, when that has become shorter. */
@@ -212,13 +215,15 @@ static void drop_set(struct owned *owned)
 }
 
 /* lasts_ms: how long its key will be in Redis as things are. Looked at after want_ms, or somewhat
- * sooner: all in one list wait equally long, so that it is in order by itself. */
+ * sooner, but for the shortest wait: all in one list wait equally long, so that it is in order by
+ * itself. */
 static void schedule_renewal(struct partition *partition, struct owned *owned, uint64_t lasts_ms,
                              uint64_t want_ms)
 {
     size_t level = 0;
     uint64_t delay = (uint64_t)partition->map->settings->client_ttl / 2;
-    for (; delay > want_ms && delay > RENEWAL_RETRY_MIN_MS && level + 1 < RENEWAL_LISTS; level++)
+    for (; delay > want_ms && delay / 2 >= RENEWAL_WAIT_MIN_MS && level + 1 < RENEWAL_LISTS;
+         level++)
         delay /= 2;
     owned->left_ms = (uint32_t)(lasts_ms > delay ? lasts_ms - delay : 0);
     owned->renew_at = loop_now_ms(partition->map->loop) + delay;
@@ -330,13 +335,14 @@ struct renewal {
     char id[];
 };
 
-/* Not taken by Redis, or lost with the link: again within a quarter of what is left. After a new
- * link all entries are compared anyway, which renews them too. */
+/* Not taken by Redis, or lost with the link: again within a quarter of what is left, or the
+ * shortest wait. After a new link all entries are compared anyway, which renews them too. */
 static void renew_again(struct partition *partition, struct owned *owned, uint64_t expires_ms)
 {
     uint64_t now = loop_now_ms(partition->map->loop);
     uint64_t left = expires_ms > now ? expires_ms - now : 0;
-    schedule_renewal(partition, owned, left, left / 4);
+    schedule_renewal(partition, owned, left, left ? left / 4 : RENEWAL_WAIT_LATE_MS);
+    map_tick_at(partition->map, owned->renew_at);
 }
 
 static void on_renewed(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -437,6 +443,16 @@ static void renew_all(struct partition *partition)
         renew_or_end(partition, list_entry(all.next, struct owned, link));
 }
 
+/* The first list's is half of client.ttl, after which a tick more or less does not matter. */
+static void wake_for_short_waits(struct partition *partition)
+{
+    for (size_t i = 1; i < RENEWAL_LISTS; i++) {
+        const struct list *waiting = &partition->renewal[i];
+        if (!list_is_empty(waiting))
+            map_tick_at(partition->map, list_entry(waiting->next, struct owned, link)->renew_at);
+    }
+}
+
 void owned_renew_due(struct partition *partition, uint64_t now_ms)
 {
     int64_t ttl = partition->map->settings->client_ttl;
@@ -448,11 +464,12 @@ void owned_renew_due(struct partition *partition, uint64_t now_ms)
         struct list *waiting = &partition->renewal[i];
         while (!list_is_empty(waiting)) {
             struct owned *owned = list_entry(waiting->next, struct owned, link);
-            if (owned->renew_at > now_ms)
+            if (owned->renew_at > now_ms + RENEWAL_TOGETHER_MS)
                 break;
             renew_or_end(partition, owned);
         }
     }
+    wake_for_short_waits(partition);
 }
 
 /*

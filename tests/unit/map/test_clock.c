@@ -237,6 +237,52 @@ static void test_a_renewal_that_redis_refused_is_tried_again_in_time(void **stat
     map_session_end(&client.session, true);
 }
 
+/* Whether it has come; from before, until after the loop ran last. */
+static bool next_try_comes(struct world *world, const struct owned *owned, uint64_t *before,
+                           uint64_t *after)
+{
+    uint64_t known = owned->renew_at;
+    *before = loop_now_ms(world->loop);
+    loop_turn(world->loop, 5);
+    *after = loop_now_ms(world->loop);
+    return owned->renew_at != known;
+}
+
+/* The shortest client.ttl that may be: nothing is tried again too late to save the key. What was
+ * stopped meanwhile only makes what is seen shorter. */
+static void test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_left(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = first_partition(&world->fronts[0]);
+    struct client client;
+    uint64_t before, after;
+    unsigned tries = 0;
+    client_connect(&client, &world->fronts[0]);
+    client_open(world, &client, "a");
+    WAIT_UNTIL(world, !partition->sweeping);
+    loop_timer_stop(partition->sweep_timer);
+    world->fronts[0].map->running.client_ttl = 1000;
+    const struct owned *owned = owned_find(partition, bytes_from_string(client.id));
+    WAIT_UNTIL(world, partition->renewal_ttl == 1000 && owned->left_ms == 500);
+    configure(world, refuse_writes);
+    do {
+        if (!next_try_comes(world, owned, &before, &after) || owned->left_ms == 500)
+            continue; /* 500: it is being sent */
+        uint64_t expires = owned->renew_at + owned->left_ms;
+        uint64_t longest = owned->left_ms > 0 ? (expires - before) / 4 : 0;
+        assert_int_equal(owned->phase, OWNED_HELD);
+        assert_true(owned->renew_at <= after + (longest > 40 ? longest : 40));
+        /* And the map looks at it then. */
+        assert_true(world->fronts[0].map->tick_at_ms <= owned->renew_at);
+        tries++;
+    } while (tries == 0 || owned->left_ms > 0);
+    /* It has ended, or is about to: nothing is left to be saved by haste. */
+    WAIT_UNTIL(world, next_try_comes(world, owned, &before, &after) && owned->left_ms == 0 &&
+                          owned->renew_at > before + 40);
+    configure(world, take_writes);
+    map_session_end(&client.session, true);
+}
+
 static void test_a_client_that_is_heard_stays_for_a_day(void **state)
 {
     struct world *world = *state;
@@ -288,6 +334,7 @@ int main(void)
         TEST(test_a_jump_of_redis_clock_renews_all_keys_at_once),
         TEST(test_the_end_of_a_hold_is_swept_at_once),
         TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
+        TEST(test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_left),
         TEST(test_a_client_that_is_heard_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
     };
