@@ -157,6 +157,14 @@ def check_stale(frontend, path, counted):
     return status, headers, json.loads(body)
 
 
+def fresh(ask):
+    """Its answer, with headers in the middle; None to be asked again: the links are threads of this process, and
+    where that was stopped, what is read may be stale."""
+    began = time.monotonic()
+    answer = ask()
+    return None if "Tracker-Stale" in answer[1] and stolen(began) else answer
+
+
 def test_past_the_deadline(t):
     """The events of Redis are cut off, while writes are acknowledged."""
     listen = (*LISTEN, "lobby-clients=127.0.0.1:0")
@@ -187,13 +195,15 @@ def test_past_the_deadline(t):
     status, headers, body = check_stale(frontend, "/api/v1/servers", 6)
     assert status == 200 and body["servers"] == [] and headers["ETag"] != tag
     links.restore()
+    restored = time.monotonic()
     t.wait_until(frontend.ready, 15)
-    status, headers, body = client_of(frontend, b"other")
+    status, headers, body = t.wait_until(lambda: fresh(lambda: client_of(frontend, b"other")))
     assert status == 200 and body["state"] == "new" and "stale" not in body and "Tracker-Stale" not in headers
     assert states(reader)[b"sensor"] == b"after"
-    _, headers, body = frontend.http("/api/v1/servers")
+    _, headers, body = t.wait_until(lambda: fresh(lambda: frontend.http("/api/v1/servers")))
     assert headers["ETag"] == tag and "Tracker-Stale" not in headers
-    assert frontend.metric("tracker_stale_reads_total") == 6
+    counted = frontend.metric("tracker_stale_reads_total")
+    assert counted == 6 or counted > 6 and stolen(restored), counted
 
 
 def test_a_redis_that_does_not_answer(t):

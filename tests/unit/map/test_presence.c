@@ -328,7 +328,6 @@ static void test_a_new_epoch_tells_nobody_present_who_was_offline(void **state)
     WAIT_UNTIL(world, is_quiet(&friends));
     assert_true(told(&friends, ""));
     /* One of them logs in: that is no old data. */
-    client_connect(&client, front);
     open_device(world, &client, "1:2");
     WAIT_UNTIL(world, told(&friends, "1:2=online;"));
     assert_int_equal(map_presence_status(gone), MAP_OFFLINE);
