@@ -73,7 +73,7 @@ static void test_an_open_that_the_map_did_not_answer_is_asked_for_again(void **s
     assert_true(tracker_client_open(scene.client, B("one")));
     for (int i = 0; i < 3; i++) {
         expect_heard(&scene, "open one\n");
-        refuse_after(&scene, 3000);
+        refuse_after(&scene, 2500); /* 2.5 s */
     }
     expect_heard(&scene, "open one\n");
     scene.peer.silent = false;
