@@ -107,6 +107,21 @@ def test_its_own_frozen_frontend_forgives_it(t):
     assert told.found(4) == ["false offline"]
 
 
+def test_its_frontend_is_in_trouble_again_before_it_has_recovered(t):
+    def found(again):
+        told = Told()
+        told.there(home="b")
+        told.disturbances.note(4, 6, "cut off", "b")
+        told.disturbances.note(again, again + 6, "freeze", "b")
+        told.view.gone(5, "x")
+        told.view.put(again + 6.5, "x", "1")
+        told.time = again + 6.5
+        return told.found(4)
+    own = Told().bounds.own
+    assert found(6 + own - 0.1) == []
+    assert found(6 + own + 0.1) == ["false offline"], "it had had the time to say that it is there"
+
+
 def test_a_frozen_observer_is_told_later_that_it_is_over(t):
     told = Told()
     told.there(home="b")

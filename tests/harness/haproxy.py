@@ -32,7 +32,10 @@ class Haproxy:
     def _accepts(self):
         try:
             for address in self.binds.values():
-                socket.create_connection(address, timeout=5).close()
+                with socket.create_connection(address, timeout=5) as connection:
+                    # Where nothing listens yet it may have reached itself, and haproxy cannot listen there.
+                    if connection.getsockname() == connection.getpeername():
+                        return False
             return True
         except OSError:
             return False

@@ -84,8 +84,11 @@ class Oracle:
     def _covers(self, one, view, end):
         """Whether a front-end's trouble explains what was seen until then: by itself, or as the observer's own
         front-end had one before it could be told that it is over."""
-        # Redis may have had troubles meanwhile.
+        # Redis may have had troubles meanwhile, and it the next ones before it had recovered.
         over = self.run.disturbances.last_end(one.end, end, set())
+        for other in sorted(self.run.disturbances.all):
+            if other.scope == one.scope and one.begin <= other.begin <= over + self.bounds.own:
+                over = max(over, other.end)
         return over + self.bounds.own >= end or any(
             other.scope and other.scope == view.front_end() and other.begin <= one.end + self.bounds.own
             and other.end + self.bounds.own >= end for other in self.run.disturbances.all)
