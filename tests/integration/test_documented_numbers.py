@@ -98,6 +98,7 @@ def test_the_longest_values_of_settings(t):
 def test_times_that_are_no_settings(t):
     for path, expected in (
             ("pkg/map/node.c", {"NONCE_INTERVAL_MS": 1000, "NONCE_FRESH_MS": 3000}),
+            ("pkg/map/owned.c", {"RENEWAL_WAIT_LATE_MS": 250}),
             ("pkg/map/needs.c", {"AGAIN_MS": 1000, "LOOK_AGAIN_MS": 5000}),
             ("pkg/redis/store.c", {"EVENTS_AGAIN_MS": 30000}),
             ("pkg/server/server.c", {"WAITING_MS": 5000}),
