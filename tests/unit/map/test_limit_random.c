@@ -92,7 +92,9 @@ static void put_again(struct run *run, struct client *client, struct bytes id)
                                 .kind = MAP_VERSION_ABSOLUTE,
                                 .version = random_below(1000000),
                                 .adopt = MAP_ADOPT_ANY};
-    map_session_update(client->session, &update, on_any, run);
+    /* While Redis was asked, the session may have ended. */
+    if (client->session)
+        map_session_update(client->session, &update, on_any, run);
 }
 
 static void register_again(struct front *front, struct run *run, struct bytes id)
