@@ -411,7 +411,7 @@ static const char *unready(const struct map *map)
     if (why)
         return why;
     if (!node_nonce_is_fresh(map->node_channel))
-        return "events of Redis do not arrive";
+        return "events of Redis do not arrive in time";
     return NULL;
 }
 

@@ -119,7 +119,7 @@ const char *map_node_id(const struct map *map);
 /* What it is called. */
 const char *map_node_name(const struct map *map);
 
-/* End to end: both links up, every partition greeted, and the nonce of the last 3 s came back.
+/* End to end: both links up, every partition greeted, and a nonce came back in the last 3 s.
  * why (may be NULL) gets a static text when not. */
 bool map_is_ready(const struct map *map, const char **why);
 /* When Redis last answered what renews leases (sweeps, hello), of the loop's clock. */

@@ -33,6 +33,17 @@
 #define INFO_EVERY  3
 #define INFO_TTL_MS "15000"
 #define NONCE_SIZE  32
+/* The last that were published; what is older than these is too late in any case. */
+#define NONCES 16
+
+/* One that was published. What Redis has not taken, because it stalled, is not missing: the time is
+ * that of its answer. */
+struct nonce {
+    struct node *node;
+    uint64_t number;
+    uint64_t taken_ms;         /* 0: not taken yet */
+    char text[NONCE_SIZE + 1]; /* empty: it is not awaited */
+};
 
 struct node {
     struct map *map;
@@ -40,11 +51,11 @@ struct node {
     char *key; /* of its hash */
     char *channel_name;
     struct loop_timer *timer;
-    char nonce[NONCE_SIZE + 1];
-    uint64_t fresh_ms;    /* when a nonce last came back */
-    uint64_t awaited_ms;  /* when Redis took the first of those that have not; 0: none awaited */
-    uint64_t answered_ms; /* when Redis last took one */
-    uint64_t due_ms;      /* when the timer is due: later, and our own loop has stalled */
+    struct nonce nonces[NONCES]; /* each at its number % NONCES */
+    uint64_t published;          /* the number of the next one */
+    uint64_t fresh_ms;           /* when one last came back in time; 0: never */
+    uint64_t answered_ms;        /* when Redis last took one */
+    uint64_t due_ms;             /* when the timer is due: later, and our own loop has stalled */
     unsigned turns;
     bool left;           /* its hash is gone for good */
     struct list sending; /* struct sending */
@@ -95,27 +106,48 @@ void node_publish(struct node *node)
     free(info.list);
 }
 
-/* From now on its arrival is due: what Redis has not taken, because it stalled, is not missing. */
+/* Those that were published before that one: when it came and they did not, they are lost. */
+static void settle_nonces(struct node *node, uint64_t number)
+{
+    for (unsigned i = 0; i < NONCES; i++) {
+        if (node->nonces[i].number < number)
+            node->nonces[i].text[0] = 0;
+    }
+}
+
+/* What could not arrive, or could not be read, is awaited from now on. */
+static void excuse_nonces(struct node *node, uint64_t now)
+{
+    for (unsigned i = 0; i < NONCES; i++) {
+        if (node->nonces[i].taken_ms)
+            node->nonces[i].taken_ms = now;
+    }
+}
+
 static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct node *node = arg;
+    struct nonce *nonce = arg;
+    struct node *node = nonce->node;
     (void)reply;
     uint64_t now = loop_now_ms(node->map->loop);
     if (status != REDIS_OK)
         return;
     /* Redis may have stalled between its answer and the message. */
-    bool stalled = now - node->answered_ms >= ANSWERED_MS;
+    if (now - node->answered_ms >= ANSWERED_MS)
+        excuse_nonces(node, now);
     node->answered_ms = now;
-    if ((!node->awaited_ms || stalled) && channel_is_subscribed(&node->channel))
-        node->awaited_ms = now;
+    if (channel_is_subscribed(&node->channel))
+        nonce->taken_ms = now;
 }
 
 static void publish_nonce(struct node *node)
 {
+    struct nonce *nonce = &node->nonces[node->published % NONCES];
     char message[8 + NONCE_SIZE];
-    id_make_hex(node->nonce, NONCE_SIZE);
-    snprintf(message, sizeof message, "nonce %s", node->nonce);
-    redis_command_strings(node->map->link, on_published, node, "PUBLISH", node->channel_name,
+    *nonce = (struct nonce){.node = node, .number = node->published++};
+    id_make_hex(nonce->text, NONCE_SIZE);
+    snprintf(message, sizeof message, "nonce %s", nonce->text);
+    redis_command_strings(node->map->link, on_published, nonce, "PUBLISH", node->channel_name,
                           message, NULL);
 }
 
@@ -124,18 +156,58 @@ bool node_nonce_is_fresh(const struct node *node)
     return node->fresh_ms && loop_now_ms(node->map->loop) - node->fresh_ms < NONCE_FRESH_MS;
 }
 
-/* Commands are answered and events do not arrive: the store's links are not as they should be. */
+/* Our own loop stalled: what has arrived meanwhile is read first. */
+static void excuse_stall(struct node *node, uint64_t now)
+{
+    if (now > node->due_ms + STALL_MS)
+        excuse_nonces(node, now);
+}
+
+/* It is missing, or when it comes, it comes too late. */
+static bool is_overdue(const struct nonce *nonce, uint64_t now)
+{
+    return nonce->text[0] && nonce->taken_ms && now - nonce->taken_ms >= NONCE_FRESH_MS;
+}
+
+/* Commands are answered and events do not arrive in time: the store's links are not as they should
+ * be. */
 static void doubt_events(struct node *node, uint64_t now)
 {
-    /* Our own loop stalled: what has arrived meanwhile is read first. */
-    if (now > node->due_ms + STALL_MS && node->awaited_ms)
-        node->awaited_ms = now;
-    if (!node->awaited_ms || now - node->awaited_ms < NONCE_FRESH_MS ||
-        now - node->answered_ms >= ANSWERED_MS)
+    bool overdue = false;
+    excuse_stall(node, now);
+    for (unsigned i = 0; i < NONCES; i++)
+        overdue |= is_overdue(&node->nonces[i], now);
+    if (!overdue || now - node->answered_ms >= ANSWERED_MS)
         return;
-    node->awaited_ms = 0;
+    settle_nonces(node, node->published);
     log_warn("events_do_not_arrive", LOG_STRING("channel", node->channel_name));
     redis_store_events_missing(node->map->store);
+}
+
+/* Any that is awaited: with a lag of more than a second the newest is never the one that comes. */
+static struct nonce *find_nonce(struct node *node, struct bytes text)
+{
+    for (unsigned i = 0; i < NONCES; i++) {
+        struct nonce *nonce = &node->nonces[i];
+        if (nonce->text[0] && bytes_equal(text, bytes_from_string(nonce->text)))
+            return nonce;
+    }
+    return NULL;
+}
+
+static void take_nonce(struct node *node, struct bytes text)
+{
+    uint64_t now = loop_now_ms(node->map->loop);
+    const struct nonce *nonce = find_nonce(node, text);
+    if (!nonce)
+        return;
+    excuse_stall(node, now);
+    if (is_overdue(nonce, now)) {
+        loop_timer_start(node->timer, 0); /* it is doubted there: here its link is being read */
+        return;
+    }
+    node->fresh_ms = now;
+    settle_nonces(node, nonce->number + 1);
 }
 
 static void schedule(struct node *node)
@@ -166,7 +238,7 @@ void node_leave(struct node *node)
 void node_link_up(struct node *node)
 {
     node->turns = 0;
-    node->awaited_ms = 0;
+    settle_nonces(node, node->published);
     turn(node);
 }
 
@@ -270,9 +342,7 @@ static void on_message(void *arg, struct bytes message)
         return;
     struct bytes verb = bytes_next_word(&message);
     if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
-        node->awaited_ms = 0;
-        if (bytes_equal(message, bytes_from_string(node->nonce)))
-            node->fresh_ms = loop_now_ms(node->map->loop);
+        take_nonce(node, message);
     } else if (bytes_equal(verb, BYTES_LITERAL("request"))) {
         take_request(node, message);
     } else {
@@ -284,13 +354,15 @@ static void on_message(void *arg, struct bytes message)
 static void on_subscribed(void *arg)
 {
     struct node *node = arg;
+    settle_nonces(node, node->published);
     if (redis_link_is_up(node->map->link))
         publish_nonce(node);
 }
 
 static void on_down(void *arg)
 {
-    ((struct node *)arg)->awaited_ms = 0;
+    struct node *node = arg;
+    settle_nonces(node, node->published);
 }
 
 static const struct channel_callbacks channel_callbacks = {

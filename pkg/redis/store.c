@@ -26,7 +26,7 @@
 static const char why_no_connection[] = "no connection to Redis";
 static const char why_replica[] = "readonly: Redis is a replica";
 static const char why_servers[] = "the connections reach different servers";
-static const char why_events[] = "events of Redis do not arrive";
+static const char why_events[] = "events of Redis do not arrive in time";
 
 enum store_state {
     STORE_SEARCHING, /* for a master; no command link */

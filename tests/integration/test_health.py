@@ -103,7 +103,7 @@ def test_events_that_do_not_arrive(t):
     watcher.wait_for_state(id, b"0")
     connects = frontend.metric("tracker_redis_connects_total")
     forwarder.deaf = True
-    t.wait_until(lambda: frontend.http("/readyz")[2] == b"not ready: events of Redis do not arrive\n", 10, "it is noticed")
+    t.wait_until(lambda: frontend.http("/readyz")[2] == b"not ready: events of Redis do not arrive in time\n", 10, "it is noticed")
     assert frontend.metric("tracker_ready") == 0 and frontend.metric("tracker_redis_up") == 1
     frontend.wait_for_log("level=warn msg=events_do_not_arrive")
     frontend.wait_for_metric("tracker_redis_connects_total", connects + 1)

@@ -103,7 +103,7 @@ static void test_events_that_are_missing_reset_their_link_and_then_both(void **s
     redis_store_events_missing(shop.store); /* the second time within 30 s */
     assert_int_equal(shop.events_downs, 2);
     assert_int_equal(shop.downs, 1);
-    assert_string_equal(redis_store_why_not(shop.store), "events of Redis do not arrive");
+    assert_string_equal(redis_store_why_not(shop.store), "events of Redis do not arrive in time");
     WAIT_FOR(shop.world.loop, is_whole(&shop) && shop.subscribed == 3);
     assert_int_equal(shop.ups, 2);
     assert_int_equal(metrics_get(METRIC_REDIS_RESET_EVENTS), 2);
