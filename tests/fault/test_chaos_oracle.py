@@ -215,6 +215,21 @@ def test_a_client_that_was_shown_as_gone_is_shown_again(t):
     assert told.found(told.bounds.stale + 1) == []
 
 
+def test_what_ended_twice_is_shown_late_by_a_slow_link(t):
+    def found(front_end):
+        told = Told()
+        told.view.client.front_end = told.view.connected_to = "a"
+        told.disturbances.note(3, 9, "slow", front_end)
+        told.there().end(5, "left")
+        told.view.gone(5.2, "x")
+        told.view.put(5.6, "x", "1")
+        told.time = 5.6
+        told.view.gone(6.5, "x")
+        return told.found(4)
+    assert found("a") == []
+    assert found("c") == ["returned"]
+
+
 def test_a_user_whose_device_is_another_one_was_never_gone(t):
     told = Told()
     device = '{"user":"1:0","status":"online"}'

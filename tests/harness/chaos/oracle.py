@@ -109,6 +109,9 @@ class Oracle:
             return True  # who remembered it may have died
         if losses and not stays:
             return False  # a map may be read before all have said what they remember
+        if any(one.scope and one.scope == view.front_end() and one.begin <= now
+               and one.end + self.bounds.own >= (now if stays else removed) for one in disturbances):
+            return stays  # the observer is sent late of an end before, and of what followed
         if subject.doubt is not None and now <= self.bounds.after + self.run.disturbances.last_end(
                 subject.doubt, now, {None}):
             return True  # its last request may have been done late; that ends by itself
