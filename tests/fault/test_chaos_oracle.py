@@ -6,7 +6,7 @@ import types
 from harness.chaos.oracle import Bounds, Oracle
 from harness.chaos.rooms import Rooms
 from harness.chaos.run import Run
-from harness.chaos.schedule import SHORT, RandomSchedule
+from harness.chaos.schedule import DEFAULTS, SHORT, RandomSchedule
 from harness.chaos.tracker import Tracker
 from harness.chaos.truth import Disturbances
 from harness.chaos.views import Views
@@ -27,10 +27,10 @@ class Client:
 class Told:
     """An observer, and the time, which the test moves."""
 
-    def __init__(self, kind="get"):
+    def __init__(self, kind="get", documented=False):
         self.time = 0.0
         self.disturbances = Disturbances(self.now)
-        self.bounds = Bounds(SHORT, 0)
+        self.bounds = Bounds(DEFAULTS, 0, True) if documented else Bounds(SHORT, 0)
         self.oracle = Oracle(self, self.bounds)
         self.views = Views(self, self.oracle, self.bounds)
         self.rooms = Rooms(self)
@@ -187,6 +187,57 @@ def test_a_client_that_is_gone_is_shown_for_too_long(t):
     told.time = 2
     assert told.found(told.bounds.ghost - 0.5) == []
     assert told.found(1) == ["ghost"]
+
+
+def ghost_by_the_documents(seconds, trouble=(), of="", more=()):
+    """What is found of a client of b that leaves at 2, and is still shown that much later at a; trouble: (from, until,
+    what), of: of whom."""
+    told = Told(documented=True)
+    told.there(home="b")
+    for one in filter(None, (trouble and (*trouble, of), more)):
+        told.disturbances.note(*one)
+    told.views.subjects["x"].end(2, "left")
+    told.time = 2
+    return told.found(seconds)
+
+
+def test_with_the_standard_settings_the_documents_are_the_bounds(t):
+    """docs/operations.md: a ghost is shown for 10 s, or for 10 s after an outage of Redis, or of the front-end that
+    shows it; not of its own front-end, as others take over what that has. Of a crashed one, without Redis: 6 s more."""
+    assert ghost_by_the_documents(9.75) == []
+    assert ghost_by_the_documents(10.5) == ["ghost"]
+    outage = (1, 6, "redis killed")
+    assert ghost_by_the_documents(4 + 9.75, outage) == []
+    assert ghost_by_the_documents(4 + 10.5, outage) == ["ghost"]
+    assert ghost_by_the_documents(4 + 9.75, (1, 6, "freeze"), "a") == []
+    assert ghost_by_the_documents(4 + 10.5, (1, 6, "freeze"), "a") == ["ghost"]
+    for what in ("freeze", "vanish", "kill"):
+        assert ghost_by_the_documents(10.5, (1, 6, what), "b") == ["ghost"], what
+    crashed = (1.5, 4.5, "kill", "b")
+    assert ghost_by_the_documents(4 + 15.75, outage, more=crashed) == []
+    assert ghost_by_the_documents(4 + 16.5, outage, more=crashed) == ["ghost"]
+
+
+def offline_by_the_documents(what, after):
+    """What is found of a client of b that is shown as gone until that long after 16 s of b's trouble."""
+    told = Told(documented=True)
+    told.there(home="b")
+    told.disturbances.note(4, 20, what, "b")
+    told.view.gone(12, "x")
+    told.view.put(20 + after, "x", "1")
+    told.time = 20 + after
+    return told.found(9)
+
+
+def test_with_the_standard_settings_a_front_ends_trouble_excuses_what_is_documented(t):
+    """A sweep after a freeze; 3 s, a quarter of the loss and a sweep after it was cut off; nothing for the clients of a
+    crashed or drained one, who return elsewhere."""
+    assert offline_by_the_documents("freeze", 0.9) == []
+    assert offline_by_the_documents("freeze", 1.2) == ["false offline"]
+    assert offline_by_the_documents("cut off", 3 + 4 + 0.9) == []
+    assert offline_by_the_documents("cut off", 3 + 4 + 1.2) == ["false offline"]
+    for what in ("kill", "drain", "vanish"):
+        assert offline_by_the_documents(what, -2) == ["false offline"], what
 
 
 def test_a_client_that_was_shown_as_gone_is_shown_again(t):

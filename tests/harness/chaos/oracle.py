@@ -3,7 +3,12 @@
 LOSSES = ("redis older", "redis empty", "redis lagging", "redis split")
 # What ends a front-end, and with it what it remembered.
 DEATHS = ("kill", "drain", "vanish")
-
+# The same without a word.
+CRASHES = ("kill", "vanish")
+# What excuses, with documented bounds, that a front-end's own clients are shown as gone: it is not noticed by them.
+UNNOTICED = ("freeze", "cut off", "slow")
+# The standard redis.connect_timeout and redis.backoff_max.
+CONNECT_TIMEOUT, BACKOFF_MAX = 3, 5
 
 
 class Violation:
@@ -20,24 +25,39 @@ class Violation:
 
 
 class Bounds:
-    """Of one set of settings, in seconds; slack is what a busy machine may add."""
+    """Of one set of settings, in seconds; slack is what a busy machine may add. documented: by what docs/operations.md
+    promises, for the standard settings; short ones are shorter than what does not shrink with them, and get more."""
 
-    def __init__(self, settings, slack):
+    def __init__(self, settings, slack, documented=False):
         lease, sweep = settings["lease"], settings["sweep"]
+        self.documented = documented
         self.grace = settings["grace"]
         self.presence = settings["presence"]
+        away = max(self.grace, self.presence)
         # A client that said so, or whose connection ended, is gone.
-        self.ghost = max(self.grace, settings["presence"]) + lease + 3 * sweep + settings["push_all"] + slack
+        self.ghost = away + lease + (1 if documented else 3) * sweep + settings["push_all"] + slack
         # A new client, or a new state, is seen.
         self.appear = self.stale = 3 * sweep + max(settings["push_all"], settings["tick"]) + slack
         self.hold = settings["hold"] + self.presence + 3 * sweep + slack
         # After an outage: the hold, and what a dead front-end's clients have then.
-        self.after = settings["hold"] + lease + max(self.grace, settings["presence"]) + 3 * sweep + slack
+        self.after = settings["hold"] + lease + away + 3 * sweep + slack
+        # The same of a client that has gone, whose front-end has not crashed; and where it has.
+        self.ghost_after = max(self.ghost, settings["hold"] + slack if documented else self.after)
+        self.ghost_of_crashed = self.ghost_after + self.grace + sweep
         # After its own front-end is well again, a client is seen again.
         self.own = lease + 3 * sweep + slack
+        self.sweep, self.slack = sweep, slack
         self.serve = settings["hold"] + slack + 3
         self.room = 2 + slack
         self.blink = 0.1
+
+    def own_offline(self, trouble):
+        """For how long after a front-end's trouble its clients may still be shown as gone."""
+        if not self.documented:
+            return self.own
+        lasted = trouble.end - trouble.begin
+        again = 0 if trouble.what == "freeze" else CONNECT_TIMEOUT + min(lasted / 4, BACKOFF_MAX)
+        return again + self.sweep + self.slack
 
 
 class Oracle:
@@ -70,6 +90,7 @@ class Oracle:
                 "".join(text for (name, since), text in view.details.items() if name == subject.name and since <= end))
         homes = {home for home in subject.homes_within(begin - self.bounds.after, end) if home}
         own = [one for one in self.run.disturbances.all if one.scope and (one.scope in homes or not homes)
+               and (one.what in UNNOTICED or not self.bounds.documented)
                and one.begin <= begin + self.bounds.blink and self._covers(one, view, end)]
         if own:
             self._measure("false offline, own front-end", end - begin, f"{text}: {own[-1].what} of {own[-1].scope}")
@@ -86,10 +107,11 @@ class Oracle:
         front-end had one before it could be told that it is over."""
         # Redis may have had troubles meanwhile, and it the next ones before it had recovered.
         over = self.run.disturbances.last_end(one.end, end, set())
+        last = one
         for other in sorted(self.run.disturbances.all):
-            if other.scope == one.scope and one.begin <= other.begin <= over + self.bounds.own:
-                over = max(over, other.end)
-        return over + self.bounds.own >= end or any(
+            if other.scope == one.scope and one.begin <= other.begin <= over + self.bounds.own and other.end > over:
+                over, last = other.end, other
+        return over + self.bounds.own_offline(last) >= end or any(
             other.scope and other.scope == view.front_end() and other.begin <= one.end + self.bounds.own
             and other.end + self.bounds.own >= end for other in self.run.disturbances.all)
 

@@ -8,7 +8,7 @@ from .faults import Faults
 from .oracle import Bounds, Oracle
 from .redis_watch import RedisWatch
 from .rooms import Rooms
-from .schedule import ROOMS, first, settings_of
+from .schedule import DEFAULTS, ROOMS, first, settings_of
 from .sync import Sync
 from .tracker import Getter, Tracker
 from .truth import Disturbances
@@ -28,7 +28,7 @@ class Run:
     def __init__(self, t, schedule):
         self.t, self.schedule = t, schedule
         self.bounds_of = {name: scaled(value) for name, value in schedule.short.items()}
-        self.bounds = Bounds(self.bounds_of, scaled(1.5))
+        self.bounds = Bounds(self.bounds_of, scaled(1.5), schedule.short == DEFAULTS)
         self.began = time.monotonic()
         self.events = []
         self.disturbances = Disturbances(self.now)

@@ -5,6 +5,7 @@ import collections
 import functools
 import json
 
+from .oracle import CRASHES
 from .truth import INFINITE, Subject
 
 
@@ -224,7 +225,7 @@ class Views:
             elif subject.name not in view.absences:
                 self._await(view, subject, now)
         elif is_seen and subject.ended is not None and (subject.name, "ghost") not in view.reported:
-            due = self._due(view, subject, subject.ended, now, self.bounds.ghost)
+            due = self._ghost_due(view, subject, now)
             if now > due:
                 view.reported.add((subject.name, "ghost"))
                 self.oracle.violate("ghost", subject.name, f"{view} still shows {subject.name} ({subject.client.name}), which ended "
@@ -235,6 +236,25 @@ class Views:
         scopes = self.scopes(view, subject, begin, now)
         end = self.run.disturbances.last_end(begin, now, scopes)
         return end + (bound if end == begin else max(bound, self.bounds.after))
+
+    def _ghost_due(self, view, subject, now):
+        """When one that has ended is shown for too long."""
+        if not self.bounds.documented:
+            return self._due(view, subject, subject.ended, now, self.bounds.ghost)
+        # What is wrong with its own front-end is no reason: the others take its entries over within the bound.
+        here = {view.front_end()}
+        end = self.run.disturbances.last_end(subject.ended, now, here)
+        if end == subject.ended:
+            return end + self.bounds.ghost
+        homes = subject.homes_within(subject.ended - self.bounds.after, now)
+        crashed = any(one.what in CRASHES and one.scope in homes and one.end >= subject.ended - self.bounds.grace
+                      and one.begin <= now for one in self.run.disturbances.all)
+        return end + (self.bounds.ghost_of_crashed if crashed and self._without_redis(subject.ended, now)
+                      else self.bounds.ghost_after)
+
+    def _without_redis(self, begin, end):
+        """Whether something was wrong with Redis meanwhile, so that there was a hold."""
+        return bool(self.run.disturbances.overlaps(begin, end, set()))
 
     def _await(self, view, subject, now):
         begin = max(view.known_at, subject.times[-1][0])
