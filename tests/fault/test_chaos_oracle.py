@@ -18,7 +18,7 @@ class Client:
     def __init__(self, name, front_end="a"):
         self.name, self.front_end = name, front_end
         self.watched = []
-        self.user = self
+        self.user, self.devices = self, []
 
     def subjects(self):
         return []

@@ -37,6 +37,7 @@ class View:
         self.views, self.client, self.kind = views, client, kind
         self.opened, self.closed = now, INFINITE
         self.connected_to = client.front_end
+        self.own = None
         self.known_at = None  # when it had a whole map first
         self.entries = {}  # id -> (name, text)
         self.names = {}  # name -> ids
@@ -62,15 +63,21 @@ class View:
         """Which this connection is made to, wherever its client is by now; None where that is not known."""
         if self.connected_to is not None:
             return self.connected_to
-        subjects = self.client.subjects()
-        if not subjects and getattr(self.client, "user", None):
-            subjects = [self.client.user.subject] if len(self.client.user.devices) == 1 else []
-        homes = [home for at, home in subjects[0].homes if self.opened <= at <= self.closed] if subjects else []
+        homes = [home for at, home in self.own.homes if at <= self.closed] if self.own else []
         return homes[-1] if homes else None
+
+    def _note_own(self):
+        """What this connection's client is itself seen as: the front-end that has it is the connection's."""
+        subjects = self.client.subjects()
+        if not subjects and getattr(self.client, "user", None) and len(self.client.user.devices) == 1:
+            subjects = [self.client.user.subject]
+        if subjects:
+            self.own = subjects[0]
 
     # What comes.
 
     def put(self, now, id, text, as_json=False):
+        self._note_own()
         user, text = _parse(text, as_json)
         name = id if user is None else "@" + user
         before = self.entries.get(id)
@@ -101,6 +108,7 @@ class View:
 
     def status(self, now, name, status):
         """Of a view of presence; name: a user's, or an id."""
+        self._note_own()
         if self.known_at is None:
             self.known_at = now
         name = "@" + name if ":" in name else name
