@@ -155,8 +155,8 @@ static void attempt(struct redis_link *link)
     } else if (redis_resolve_numeric(link->target->host, link->target->port, &link->addresses)) {
         connect_begin(link);
     } else {
-        link->lookup =
-            redis_lookup_start(link->loop, link->target->host, link->target->port, resolved, link);
+        link->lookup = redis_lookup_start(link->loop, link->target->host, link->target->port, 0,
+                                          resolved, link);
         if (link->lookup != NULL) {
             redis_link_enter(link, LINK_RESOLVING);
         } else {

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "redis/resolve.h"
 
+/* Then the last addresses go on to serve, and the next refresh asks again. */
+#define LOOKUP_MS 5000
+
 struct probe_socket {
     struct redis_probe *probe;
     struct loop_io *io; /* NULL: it has failed, or was never opened */
@@ -85,8 +88,8 @@ void redis_probe_refresh(struct redis_probe *probe)
     if (redis_resolve_numeric(target->host, target->port, &found)) {
         probe->addresses = found;
     } else {
-        probe->lookup =
-            redis_lookup_start(probe->loop, target->host, target->port, on_resolved, probe);
+        probe->lookup = redis_lookup_start(probe->loop, target->host, target->port, LOOKUP_MS,
+                                           on_resolved, probe);
     }
 }
 

@@ -1,45 +1,81 @@
 /*
- * resolve: getaddrinfo in a detached thread.
+ * resolve: getaddrinfo in a detached thread, of which there is one for each name at most.
  *
  * The thread owns its request and its end of the socket pair; when nobody listens any more, its
- * answer goes nowhere. So there is no lock, and nothing to wait for.
+ * answer goes nowhere. So there is no lock, and nothing to wait for. A thread cannot be ended while
+ * its resolver hangs. So who gives up leaves the flight behind, and the next one that asks for the
+ * name joins it. Flights belong to the process, and only the thread of the loop touches them.
  */
 #include "redis/resolve.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
+
+/* Threads, at once. */
+#define FLIGHTS_MAX 32
+/* How old an answer that nobody waited for may be, when somebody asks again. */
+#define ANSWER_FRESH_US 10000000
 
 struct request {
     int fd;
-    uint16_t port;
+    char host[];
+};
+
+/* What a thread sends. */
+struct answer {
+    uint64_t finished_us; /* of the monotonic clock */
+    struct redis_addresses addresses;
+};
+
+/* A name that is being looked up. */
+struct flight {
+    struct list link; /* in flights, until it is answered */
+    struct list waiters;
+    struct loop *loop;
+    struct loop_io *io; /* NULL: nobody waits */
+    int fd;
     char host[];
 };
 
 struct redis_lookup {
-    int fd;
-    struct loop_io *io;
+    struct list link;      /* in the flight's waiters */
+    struct flight *flight; /* NULL: done has been called */
+    struct loop_timer *timer;
+    uint16_t port;
     void (*done)(void *arg, const struct redis_addresses *addresses);
     void *arg;
 };
 
-static void look_up(const char *host, uint16_t port, int flags, struct redis_addresses *addresses)
+static struct list flights = {&flights, &flights};
+static unsigned flight_count;
+
+static void set_port(struct redis_address *address, uint16_t port)
+{
+    if (address->storage.ss_family == AF_INET) {
+        ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
+    } else if (address->storage.ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)&address->storage)->sin6_port = htons(port);
+    }
+}
+
+static void look_up(const char *host, int flags, struct redis_addresses *addresses)
 {
     const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
     struct addrinfo *found = NULL;
-    char service[8];
 
     memset(addresses, 0, sizeof *addresses);
-    (void)snprintf(service, sizeof service, "%u", port);
-    addresses->error = getaddrinfo(host, service, &hints, &found);
+    addresses->error = getaddrinfo(host, NULL, &hints, &found);
     if (addresses->error != 0) {
         return;
     }
@@ -59,19 +95,29 @@ static void look_up(const char *host, uint16_t port, int flags, struct redis_add
     }
 }
 
+static void set_ports(struct redis_addresses *addresses, uint16_t port)
+{
+    for (unsigned i = 0; i < addresses->count; i++) {
+        set_port(&addresses->list[i], port);
+    }
+}
+
 bool redis_resolve_numeric(const char *host, uint16_t port, struct redis_addresses *addresses)
 {
-    look_up(host, port, AI_NUMERICHOST, addresses);
+    look_up(host, AI_NUMERICHOST, addresses);
+    set_ports(addresses, port);
     return addresses->error == 0;
 }
 
 static void *lookup_thread(void *arg)
 {
     struct request *request = arg;
-    struct redis_addresses addresses;
+    struct answer answer;
 
-    look_up(request->host, request->port, 0, &addresses);
-    (void)send(request->fd, &addresses, sizeof addresses, MSG_NOSIGNAL);
+    memset(&answer, 0, sizeof answer);
+    look_up(request->host, 0, &answer.addresses);
+    answer.finished_us = clock_monotonic_us();
+    (void)send(request->fd, &answer, sizeof answer, MSG_NOSIGNAL);
     close(request->fd);
     free(request);
     return NULL;
@@ -95,47 +141,192 @@ static int start_thread(struct request *request)
     return error;
 }
 
+static void flight_free(struct flight *flight)
+{
+    list_remove(&flight->link);
+    flight_count--;
+    loop_io_destroy(&flight->io);
+    close(flight->fd);
+    free(flight);
+}
+
+static void detach(struct redis_lookup *lookup)
+{
+    list_remove(&lookup->link);
+    lookup->flight = NULL;
+    loop_timer_stop(lookup->timer);
+}
+
+/* Each that waits gets it; it may cancel itself or others meanwhile, and start new ones. */
+static void deliver(struct flight *flight, const struct redis_addresses *found)
+{
+    struct list waiters;
+
+    list_init(&waiters);
+    list_move_all(&flight->waiters, &waiters);
+    flight_free(flight);
+    LIST_FOREACH (at, &waiters) {
+        list_entry(at, struct redis_lookup, link)->flight = NULL;
+    }
+    while (!list_is_empty(&waiters)) {
+        struct redis_lookup *lookup = list_entry(waiters.next, struct redis_lookup, link);
+        struct redis_addresses addresses = *found;
+
+        detach(lookup);
+        set_ports(&addresses, lookup->port);
+        lookup->done(lookup->arg, &addresses);
+    }
+}
+
 static void answered(void *arg, unsigned events)
 {
-    struct redis_lookup *lookup = arg;
-    struct redis_addresses addresses;
-    ssize_t len = recv(lookup->fd, &addresses, sizeof addresses, MSG_DONTWAIT);
+    struct flight *flight = arg;
+    struct answer answer;
+    ssize_t len = recv(flight->fd, &answer, sizeof answer, MSG_DONTWAIT);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    loop_io_set(lookup->io, 0);
-    if (len != sizeof addresses) {
-        memset(&addresses, 0, sizeof addresses);
-        addresses.error = EAI_AGAIN; /* no thread, or no descriptors: try again */
+    if (len != sizeof answer) {
+        memset(&answer, 0, sizeof answer);
+        answer.addresses.error = EAI_AGAIN; /* no thread: try again */
     }
-    lookup->done(lookup->arg, &addresses);
+    deliver(flight, &answer.addresses);
 }
 
-struct redis_lookup *
-redis_lookup_start(struct loop *loop, const char *host, uint16_t port,
-                   void (*done)(void *arg, const struct redis_addresses *addresses), void *arg)
+/* True when it is answered; the answer stays to be read. */
+static bool peek(const struct flight *flight, struct answer *answer)
 {
-    struct redis_lookup *lookup;
+    ssize_t len = recv(flight->fd, answer, sizeof *answer, MSG_DONTWAIT | MSG_PEEK);
+
+    if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    if (len != sizeof *answer) {
+        answer->addresses.error = EAI_AGAIN;
+    }
+    return true;
+}
+
+/* Those that were answered while nobody waited: those that failed or are old, or all. Returns how
+ * many are not answered. */
+static unsigned sweep_flights(bool all)
+{
+    unsigned hanging = 0;
+
+    LIST_FOREACH (at, &flights) {
+        struct flight *flight = list_entry(at, struct flight, link);
+        struct answer answer;
+
+        if (!peek(flight, &answer)) {
+            hanging++;
+        } else if (list_is_empty(&flight->waiters) &&
+                   (all || answer.addresses.error != 0 ||
+                    clock_monotonic_us() - answer.finished_us > ANSWER_FRESH_US)) {
+            flight_free(flight);
+        }
+    }
+    return hanging;
+}
+
+static struct flight *find_flight(const struct loop *loop, const char *host)
+{
+    LIST_FOREACH (at, &flights) {
+        struct flight *flight = list_entry(at, struct flight, link);
+
+        if (strcmp(flight->host, host) == 0 &&
+            (list_is_empty(&flight->waiters) || flight->loop == loop)) {
+            return flight;
+        }
+    }
+    return NULL;
+}
+
+static struct flight *launch(const char *host)
+{
+    size_t size = strlen(host) + 1;
+    struct flight *flight;
     struct request *request;
     int pair[2];
 
+    if (flight_count >= FLIGHTS_MAX && sweep_flights(true) >= FLIGHTS_MAX) {
+        errno = EAGAIN;
+        return NULL;
+    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return NULL;
     }
-    request = mem_alloc(sizeof *request + strlen(host) + 1);
+    request = mem_alloc(sizeof *request + size);
     request->fd = pair[1];
-    request->port = port;
-    memcpy(request->host, host, strlen(host) + 1);
-    lookup = mem_zalloc(1, sizeof *lookup);
-    lookup->fd = pair[0];
-    lookup->done = done;
-    lookup->arg = arg;
-    lookup->io = loop_io_create(loop, lookup->fd, answered, lookup);
-    loop_io_set(lookup->io, LOOP_READ);
+    memcpy(request->host, host, size);
+    flight = mem_zalloc(1, sizeof *flight + size);
+    memcpy(flight->host, host, size);
+    flight->fd = pair[0];
+    list_init(&flight->waiters);
+    list_init(&flight->link);
+    list_append(&flights, &flight->link);
+    flight_count++;
     if (start_thread(request) != 0) {
         close(pair[1]); /* read as the end: EAI_AGAIN */
         free(request);
+    }
+    return flight;
+}
+
+static void leave_flight(struct redis_lookup *lookup)
+{
+    struct flight *flight = lookup->flight;
+
+    detach(lookup);
+    if (flight && list_is_empty(&flight->waiters)) {
+        loop_io_destroy(&flight->io);
+    }
+}
+
+static void timed_out(void *arg)
+{
+    const struct redis_addresses none = {.error = EAI_AGAIN};
+    struct redis_lookup *lookup = arg;
+
+    leave_flight(lookup);
+    lookup->done(lookup->arg, &none);
+}
+
+unsigned redis_lookups_in_flight(void)
+{
+    return sweep_flights(false);
+}
+
+struct redis_lookup *
+redis_lookup_start(struct loop *loop, const char *host, uint16_t port, uint64_t timeout_ms,
+                   void (*done)(void *arg, const struct redis_addresses *addresses), void *arg)
+{
+    struct redis_lookup *lookup;
+    struct flight *flight;
+
+    (void)sweep_flights(false);
+    flight = find_flight(loop, host);
+    if (!flight) {
+        flight = launch(host);
+    }
+    if (!flight) {
+        return NULL;
+    }
+    if (!flight->io) {
+        flight->loop = loop;
+        flight->io = loop_io_create(loop, flight->fd, answered, flight);
+        loop_io_set(flight->io, LOOP_READ);
+    }
+    lookup = mem_zalloc(1, sizeof *lookup);
+    lookup->flight = flight;
+    lookup->port = port;
+    lookup->done = done;
+    lookup->arg = arg;
+    lookup->timer = loop_timer_create(loop, timed_out, lookup);
+    list_init(&lookup->link);
+    list_append(&flight->waiters, &lookup->link);
+    if (timeout_ms > 0) {
+        loop_timer_start(lookup->timer, timeout_ms);
     }
     return lookup;
 }
@@ -145,9 +336,9 @@ void redis_lookup_cancel(struct redis_lookup **pointer)
     struct redis_lookup *lookup = *pointer;
 
     *pointer = NULL;
-    if (lookup != NULL) {
-        loop_io_destroy(&lookup->io);
-        close(lookup->fd);
+    if (lookup) {
+        leave_flight(lookup);
+        loop_timer_destroy(&lookup->timer);
         free(lookup);
     }
 }

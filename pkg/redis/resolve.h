@@ -30,12 +30,17 @@ bool redis_resolve_numeric(const char *host, uint16_t port, struct redis_address
     __attribute__((warn_unused_result));
 
 struct redis_lookup;
-/* done is called once, unless the lookup is cancelled first. addresses: valid during the call, in
- * which the lookup may be cancelled; it must be at last. NULL when there are no descriptors. */
+/* done is called once, unless the lookup is cancelled first: after timeout_ms (0: no limit) at the
+ * latest, then with EAI_AGAIN. addresses: valid during the call, in which the lookup may be
+ * cancelled; it must be at last. A name that is being looked up already is not asked for a second
+ * time: all that wait get the same answer. NULL, and errno, when there are no descriptors, or too
+ * many names hang. */
 struct redis_lookup *
-redis_lookup_start(struct loop *loop, const char *host, uint16_t port,
+redis_lookup_start(struct loop *loop, const char *host, uint16_t port, uint64_t timeout_ms,
                    void (*done)(void *arg, const struct redis_addresses *addresses), void *arg);
 /* Forgets the lookup; its thread ends by itself. */
 void redis_lookup_cancel(struct redis_lookup **lookup);
+/* Names that are being looked up, whether anybody waits for them or not. */
+unsigned redis_lookups_in_flight(void);
 
 #endif

@@ -19,8 +19,11 @@
 /* How old the addresses of a name may be, ms. */
 #define ADDRESSES_FRESH_MS 30000
 #define ADDRESSES_RETRY_MS 5000
-#define ANSWER_MAX         64 /* bytes */
-#define NODE_MAX           32
+/* How long a name may take until the next one is looked up, ms; and how many may hang. */
+#define LOOKUP_MS       2000
+#define LOOKUPS_HANGING 16
+#define ANSWER_MAX      64 /* bytes */
+#define NODE_MAX        32
 
 struct peer {
     struct peers *peers;
@@ -209,8 +212,11 @@ static void look_up_next(struct peers *peers)
             peer->found_ms = now;
             continue;
         }
+        if (redis_lookups_in_flight() >= LOOKUPS_HANGING) {
+            return; /* what is left is for the name of Redis */
+        }
         peers->lookup = redis_lookup_start(peers->loop, peer->address.host, peer->address.port,
-                                           on_resolved, peers);
+                                           LOOKUP_MS, on_resolved, peers);
         peers->looked_up = peers->lookup ? peer : NULL;
         if (!peers->lookup) {
             return; /* no descriptors: the next refresh tries again */
