@@ -1,8 +1,10 @@
 /*
  * invite: invitations, kept for a user in Redis until a session of that user has been told.
  *
- * One is kept as 16 hex digits, a space, and the invitation, so that equal ones stay distinct.
- * Every front-end that has told it takes it out, which is harmless a second time.
+ * One is kept as 16 characters, a space, and the invitation. The characters are when it ends, by
+ * Redis's clock, a dot, and two digits that keep equal ones distinct (invite.lua makes them); or 16
+ * hex digits of a release that knows no such times: that one ends with the list. Every front-end
+ * that has delivered it takes it out, which is harmless a second time.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include "map/relay_private.h"
 
 #define MARK_SIZE 16
+#define END_SIZE  13 /* of its digits */
 /* Until what Redis refused to say is asked again. */
 #define RETRY_MS 1000
 
@@ -23,7 +26,8 @@ struct taking {
     map_invitation tell; /* NULL: the session has ended */
     void *arg;
     bool sent;
-    struct writer told; /* marks of those that were told meanwhile */
+    uint64_t now_ms;    /* Redis's clock; 0: not known */
+    struct writer told; /* "<length> <as kept>" of those that were told meanwhile */
     size_t user_len;
     uint8_t user[];
 };
@@ -31,11 +35,6 @@ struct taking {
 static struct bytes write_key(struct writer *key, const struct map_space *space, struct bytes user)
 {
     return keys_write(key, partition_of(space, user)->prefix, "invites:", user);
-}
-
-static struct bytes mark_of(struct bytes kept)
-{
-    return (struct bytes){kept.data, MARK_SIZE};
 }
 
 static struct bytes text_of(struct bytes kept)
@@ -46,6 +45,13 @@ static struct bytes text_of(struct bytes kept)
 static bool is_kept(struct bytes kept)
 {
     return kept.len > MARK_SIZE && kept.data[MARK_SIZE] == ' ';
+}
+
+/* When it ends, ms of Redis's clock; UINT64_MAX: with the list. */
+static uint64_t end_of(struct bytes kept)
+{
+    struct bytes digits = {kept.data, END_SIZE};
+    return kept.data[END_SIZE] == '.' ? bytes_decimal(digits) : UINT64_MAX;
 }
 
 static void remove_told(const struct map_space *space, struct bytes user, struct bytes kept)
@@ -60,37 +66,51 @@ static void remove_told(const struct map_space *space, struct bytes user, struct
 /* Inviting. */
 
 struct inviting {
-    struct map *map;
-    struct errand *errand;
+    struct map_space *space;
     uint64_t number;
+    size_t user_len;
+    uint8_t user[];
 };
+
+/* The invitation as it is kept, and the user's devices. */
+static bool is_invited(const struct redis_reply *reply)
+{
+    return reply->type == REDIS_ARRAY && reply->count == 2 &&
+           reply->elements[0]->type == REDIS_STRING && is_kept(reply->elements[0]->text) &&
+           reply->elements[1]->type == REDIS_ARRAY;
+}
 
 static void on_invited(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    static const struct redis_reply none = {.type = REDIS_ARRAY};
-    struct inviting inviting = *(struct inviting *)arg;
-    bool good = status == REDIS_OK && reply->type == REDIS_ARRAY;
-    free(arg);
-    if (good)
-        wait_settle(inviting.map, inviting.number, MAP_OK);
-    else if (status == REDIS_REFUSED)
-        wait_settle(inviting.map, inviting.number, MAP_REFUSED);
-    errand_run(inviting.errand, good ? reply : &none);
+    struct inviting *inviting = arg;
+    struct map_space *space = inviting->space;
+    struct bytes user = {inviting->user, inviting->user_len};
+    if (status == REDIS_OK && is_invited(reply)) {
+        struct errand *errand = errand_create(space, user, reply->elements[0]->text);
+        wait_settle(space->map, inviting->number, MAP_OK);
+        errand_run(errand, reply->elements[1]);
+    } else if (status == REDIS_REFUSED) {
+        wait_settle(space->map, inviting->number, MAP_REFUSED);
+    }
+    free(inviting);
 }
 
-static void keep(struct map_space *space, uint64_t number, struct bytes user, struct bytes kept)
+static void keep(struct map_space *space, uint64_t number, struct bytes user,
+                 struct bytes invitation)
 {
     struct map *map = space->map;
     const struct partition *partition = partition_of(space, user);
-    struct inviting *inviting = mem_alloc(sizeof *inviting);
+    struct inviting *inviting = mem_alloc(sizeof *inviting + user.len);
     struct writer list = {0}, devices = {0};
     char most[24], ttl[24];
-    *inviting =
-        (struct inviting){.map = map, .errand = errand_create(space, user, kept), .number = number};
+    inviting->space = space;
+    inviting->number = number;
+    inviting->user_len = user.len;
+    memcpy(inviting->user, user.data, user.len);
     snprintf(most, sizeof most, "%lld", (long long)map->settings->invite_max);
     snprintf(ttl, sizeof ttl, "%lld", (long long)map->settings->invite_ttl);
     struct bytes args[] = {write_key(&list, space, user),
-                           keys_write(&devices, partition->prefix, "user:", user), kept,
+                           keys_write(&devices, partition->prefix, "user:", user), invitation,
                            bytes_from_string(most), bytes_from_string(ttl)};
     redis_eval(map->link, &script_invite, on_invited, inviting, 2, 5, args);
     writer_free(&list);
@@ -101,16 +121,9 @@ void map_invite(struct map_session *session, struct bytes user, struct bytes inv
                 map_done done, void *arg)
 {
     struct map_space *space = session->space;
-    struct writer kept = {0};
-    char mark[MARK_SIZE + 1];
     uint64_t number;
-    if (!wait_begin(space->map, session, invitation.len, done, arg, &number))
-        return;
-    id_make_hex(mark, MARK_SIZE);
-    writer_format(&kept, "%s ", mark);
-    writer_bytes(&kept, invitation);
-    keep(space, number, user, writer_bytes_written(&kept));
-    writer_free(&kept);
+    if (wait_begin(space->map, session, invitation.len, done, arg, &number))
+        keep(space, number, user, invitation);
 }
 
 /* Telling. */
@@ -121,8 +134,10 @@ static void note_told(struct map_space *space, struct bytes user, struct bytes k
     LIST_FOREACH (node, &space->map->relays->invitations) {
         struct taking *taking = list_entry(node, struct taking, link);
         if (taking->space == space &&
-            bytes_equal(user, (struct bytes){taking->user, taking->user_len}))
-            writer_bytes(&taking->told, mark_of(kept));
+            bytes_equal(user, (struct bytes){taking->user, taking->user_len})) {
+            writer_format(&taking->told, "%zu ", kept.len);
+            writer_bytes(&taking->told, kept);
+        }
     }
 }
 
@@ -174,9 +189,9 @@ static void end_taking(struct ending *ending)
 
 static bool was_told(const struct taking *taking, struct bytes kept)
 {
-    struct bytes told = writer_bytes_written(&taking->told);
-    for (size_t at = 0; at + MARK_SIZE <= told.len; at += MARK_SIZE) {
-        if (bytes_equal(mark_of(kept), (struct bytes){told.data + at, MARK_SIZE}))
+    struct cursor told = cursor_over(writer_bytes_written(&taking->told));
+    while (cursor_left(&told) > 0) {
+        if (bytes_equal(kept, cursor_take(&told, cursor_decimal(&told, ' '))))
             return true;
     }
     return false;
@@ -188,10 +203,18 @@ static void tell_waiting(struct taking *taking, const struct redis_reply *list)
     struct bytes user = {taking->user, taking->user_len};
     for (size_t i = 0; i < list->count && taking->tell; i++) {
         struct bytes kept = list->elements[i]->text;
-        if (is_kept(kept) && !was_told(taking, kept))
+        if (is_kept(kept) && end_of(kept) > taking->now_ms && !was_told(taking, kept))
             taking->tell(taking->arg, text_of(kept));
         remove_told(taking->space, user, kept);
     }
+}
+
+static void on_time(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct taking *taking = arg;
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
+        taking->now_ms = bytes_decimal(reply->elements[0]->text) * 1000 +
+                         bytes_decimal(reply->elements[1]->text) / 1000;
 }
 
 /* What is lost with the link is asked for again on the next one, what is refused after a while:
@@ -219,6 +242,8 @@ static void send(struct taking *taking)
     struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_key(&key, taking->space, user),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
     taking->sent = true;
+    redis_command(taking->space->map->link, on_time, taking, 1,
+                  (struct bytes[]){BYTES_LITERAL("TIME")});
     redis_command(taking->space->map->link, on_list, taking, 4, args);
     writer_free(&key);
 }

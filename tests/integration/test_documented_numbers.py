@@ -164,8 +164,8 @@ def test_the_forms_of_names_that_are_given(t):
     assert any(re.fullmatch("[A-Za-z0-9]{7}", id) for id in ids), ids
     player.say("joingame", {"channel": "arena", "self": "1:42", "invite": ["1:43"]})
     waiting = t.wait_until(lambda: redis("LRANGE", "tracker:{main/1/0}:invites:1:43", "0", "-1"))
-    hex_digits, _, invitation = waiting[0].partition(b" ")
-    assert re.fullmatch(HEX + "{16}", hex_digits.decode()), waiting
+    mark, _, invitation = waiting[0].partition(b" ")
+    assert re.fullmatch("[0-9]{13}[.]" + HEX + "{2}", mark.decode()), waiting
     assert json.loads(invitation)
 
 

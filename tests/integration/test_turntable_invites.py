@@ -92,6 +92,38 @@ def test_an_invitation_expires(t):
     assert invites(guest) == []
 
 
+def test_an_invitation_expires_whatever_comes_later(t):
+    """Others for the same user, from here and there, neither renew nor shorten it."""
+    redis, (a, b) = start(t, **{"invite.ttl": "3s"})
+    hosts = connect(t, a, "1:1"), connect(t, b, "1:9")
+    key = "tracker:{main/1/0}:invites:1:2"
+
+    def clock():
+        seconds, micros = redis("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def invite(number):
+        hosts[number % 2].join("room%d" % number, invite=["1:2"])
+        hosts[number % 2].sync()
+        return int(redis("LINDEX", key, -1).partition(b".")[0])
+
+    before = clock()
+    first = invite(0)
+    assert before + 3000 <= first <= clock() + 3000
+    number = 0
+    while clock() < first:
+        number += 1
+        last = invite(number)
+        t.wait_until(lambda: clock() >= min(first, last - 2000), 10, "a second has passed")
+    last = invite(number + 1)
+    guest = connect(t, b, "1:2")
+    guest.sync()
+    rooms = [room for room, _, _ in invites(guest)]
+    assert "room0" not in rooms
+    assert clock() >= last or rooms[-1] == "room%d" % (number + 1)
+    t.wait_until(lambda: not redis.keys("*invites:*"), 10, "nothing waits any more")
+
+
 def test_what_is_no_json_among_the_invitations_is_not_told(t):
     """Whoever writes to Redis can put anything there."""
     redis, (a, b) = start(t)

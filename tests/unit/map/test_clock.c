@@ -283,6 +283,7 @@ static void test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_
     /* It has ended, or is about to: nothing is left to be saved by haste. */
     WAIT_UNTIL(world, next_try_comes(world, owned, &before, &after) && owned->left_ms == 0 &&
                           owned->renew_at > before + 40);
+    assert_true(owned->renew_at <= after + 250);
     configure(world, take_writes);
     map_session_end(&client.session, true);
 }

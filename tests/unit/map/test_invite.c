@@ -182,10 +182,100 @@ static void test_what_waits_is_forgotten_in_time(void **state)
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
     WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
     assert_in_range(world->reply_integer, 1, 60000);
+    WORLD_REDIS(world, "DEL", KEY("invites:" USER));
     world->fronts[0].map->running.invite_ttl = 1;
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
     WAIT_UNTIL(world, waiting(world, USER) == 0);
     taker_close(&sender);
+}
+
+/* When what stands at that place ends, by Redis's clock. */
+static uint64_t kept_end(struct world *world, const char *at)
+{
+    WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), at);
+    assert_int_equal(world->reply[13], '.');
+    return strtoull(world->reply, NULL, 10);
+}
+
+static uint64_t redis_clock(struct world *world)
+{
+    WORLD_REDIS(world, "EVAL",
+                "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)", "0");
+    return (uint64_t)world->reply_integer;
+}
+
+/* Neither for longer nor for shorter because of what comes later. */
+static void test_each_waits_for_its_own_time(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    world->fronts[0].map->running.invite_ttl = 300000;
+    assert_int_equal(invite(world, sender.session, USER, "long"), MAP_OK);
+    uint64_t now = redis_clock(world), ends = kept_end(world, "0");
+    assert_in_range(ends, now + 240000, now + 300000);
+    world->fronts[0].map->running.invite_ttl = 500;
+    assert_int_equal(invite(world, sender.session, USER, "short"), MAP_OK);
+    assert_true(kept_end(world, "0") == ends);
+    uint64_t short_ends = kept_end(world, "1");
+    world->fronts[0].map->running.invite_ttl = 200000;
+    assert_int_equal(invite(world, sender.session, USER, "longer"), MAP_OK);
+    WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
+    assert_in_range(world->reply_integer, 200001, 300000);
+    WAIT_UNTIL(world, redis_clock(world) >= short_ends);
+    assert_int_equal(waiting(world, USER), 3);
+    take(sender.session, USER, &taken);
+    WAIT_UNTIL(world, taken.got.len > 0);
+    assert_true(writer_is(&taken.got, "long;longer;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    writer_free(&taken.got);
+    taker_close(&sender);
+}
+
+/* They do not wait for others to be dropped for them. */
+static void test_what_has_ended_makes_room(void **state)
+{
+    struct world *world = *state;
+    struct taker sender;
+    struct taken taken = {0};
+    taker_open(world, &sender, &world->fronts[0]);
+    /* Two that have ended, and one without a time, as 0.1.0 keeps it. */
+    WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "1700000000000.00 ended",
+                "1700000000000.01 ended", "0123456789abcdef timeless");
+    assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
+    assert_int_equal(waiting(world, USER), 2);
+    /* Both as 0.1.0 expects them. */
+    assert_int_equal(strcspn(WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), "0"), " "), 16);
+    assert_int_equal(strcspn(WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), "1"), " "), 16);
+    WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
+    assert_true(world->reply_integer > 0);
+    /* And behind one that has not. */
+    WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "1700000000000.02 ended");
+    take(sender.session, USER, &taken);
+    WAIT_UNTIL(world, taken.got.len > 0);
+    assert_true(writer_is(&taken.got, "timeless;come;"));
+    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    writer_free(&taken.got);
+    taker_close(&sender);
+}
+
+/* In one script, and so in one millisecond as Redis's scripts have it. */
+static void test_equal_ones_of_one_moment_are_distinct(void **state)
+{
+    struct world *world = *state;
+    struct writer script = {0};
+    writer_format(&script, "local function invite() %s end invite() invite() invite() ",
+                  script_invite.source);
+    writer_format(&script,
+                  "local list = redis.call('LRANGE', KEYS[1], 0, -1) "
+                  "return string.sub(list[1], 14, 99) .. string.sub(list[2], 14, 99) .. "
+                  "string.sub(list[3], 14, 99)%c",
+                  0);
+    const char *got = WORLD_REDIS(world, "EVAL", (const char *)script.data, "2",
+                                  KEY("invites:" USER), KEY("user:" USER), "same", "100", "60000");
+    assert_string_equal(got, ".00 same.01 same.02 same");
+    writer_free(&script);
 }
 
 static void test_an_ended_session_takes_no_more(void **state)
@@ -333,6 +423,9 @@ int main(void)
         TEST(test_who_is_not_there_is_waited_for),
         TEST(test_the_oldest_beyond_the_most_are_dropped),
         TEST(test_what_waits_is_forgotten_in_time),
+        TEST(test_each_waits_for_its_own_time),
+        TEST(test_what_has_ended_makes_room),
+        TEST(test_equal_ones_of_one_moment_are_distinct),
         TEST(test_an_ended_session_takes_no_more),
         TEST(test_what_is_told_meanwhile_is_not_taken),
         TEST(test_what_waits_is_taken_when_redis_is_back),
