@@ -266,6 +266,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     id_make_hex(map->node, NODE_ID_LENGTH);
     list_init(&map->secrets);
     list_init(&map->deadlines);
+    list_init(&map->tombstones);
     map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
     map->tick_timer = loop_timer_create(loop, tick, map);
     add_spaces(map);

@@ -44,7 +44,7 @@ struct map_settings {
     int cut_off;              /* map.cut_off: enum map_cut_off */
     int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
-    int64_t close_memory_max;       /* map.close_memory_max of these, in a partition */
+    int64_t close_memory_max;       /* map.close_memory_max of these, in this process */
     int64_t view_max_entries;       /* view.max_entries */
     int64_t view_chunk;             /* view.chunk: entries per read */
     int64_t view_snapshot_interval; /* view.snapshot_interval: ms between two, of a partition */

@@ -170,8 +170,8 @@ struct partition {
     int64_t
         renewal_clock_ms;    /* how far Redis's clock was ahead when these TTLs were set, or less */
     struct list unconfirmed; /* struct owned */
-    struct tombstone *tombstones; /* by id; and in these, as tombstone.c has it */
-    struct list tombstones_by_age, tombstones_due, tombstones_later;
+    struct tombstone *tombstones; /* by id, in order of age; and in these, as tombstone.c has it */
+    struct list tombstones_due, tombstones_later;
     uint64_t tombstones_until_ms; /* what waits is said again until then */
     uint64_t restore_from_ms;     /* restores are not sent before: jitter after a new epoch */
     bool audit_due;               /* compare the index with what is owned */
@@ -272,7 +272,9 @@ struct map {
     struct channels *channels;
     struct waits *waits;
     struct relays *relays;
-    struct list secrets; /* struct map_secret */
+    struct list secrets;    /* struct map_secret */
+    struct list tombstones; /* of all partitions, the oldest first */
+    size_t tombstone_count;
     struct map_finish_wait *finish;
     struct delivery *delivery; /* the innermost */
 };

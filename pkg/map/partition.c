@@ -60,10 +60,10 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_mine = key_of(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
-    struct list *lists[] = {&partition->urgent,         &partition->queue,
-                            &partition->parked,         &partition->requeued,
-                            &partition->unconfirmed,    &partition->tombstones_by_age,
-                            &partition->tombstones_due, &partition->tombstones_later};
+    struct list *lists[] = {&partition->urgent,          &partition->queue,
+                            &partition->parked,          &partition->requeued,
+                            &partition->unconfirmed,     &partition->tombstones_due,
+                            &partition->tombstones_later};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     for (size_t i = 0; i < RENEWAL_LISTS; i++)

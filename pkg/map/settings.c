@@ -72,7 +72,8 @@ static const struct config_setting settings[] = {
                         "that came back older."),
     MAP_SETTING("map.close_memory_max", CONFIG_INT, close_memory_max, "100000", .min = 0,
                 .max = 100000000, .flags = CONFIG_RELOADABLE,
-                .help = "Most of these in a partition; the oldest are forgotten first."),
+                .help =
+                    "Most of these, of all partitions together; the oldest are forgotten first."),
     MAP_SETTING("client.ttl", CONFIG_DURATION, client_ttl, "30s", .min = 1000, .max = 86400000,
                 .flags = CONFIG_SHARED,
                 .help = "How long a client that is not heard stays in the map."),

@@ -22,8 +22,9 @@
 #define AGAIN_MS 1000
 
 struct tombstone {
-    UT_hash_handle hh; /* by id, in its partition */
-    struct list by_age;
+    UT_hash_handle hh;  /* by id, in its partition */
+    struct list by_age; /* of all partitions */
+    struct partition *partition;
     struct list waiting; /* in the partition's list of those to be said, now or later; or in none */
     uint64_t forget_at;
     uint64_t say_at; /* of those to be said later */
@@ -46,39 +47,44 @@ static struct tombstone *find_tombstone(const struct partition *partition, struc
     return tombstone;
 }
 
-static void drop_tombstone(struct partition *partition, struct tombstone *tombstone)
+static void drop_tombstone(struct tombstone *tombstone)
 {
+    struct partition *partition = tombstone->partition;
     assert(partition->tombstones); /* it is one of them */
     HASH_DEL(partition->tombstones, tombstone);
+    partition->map->tombstone_count--;
     list_remove(&tombstone->by_age);
     list_remove(&tombstone->waiting);
     free(tombstone);
 }
 
-static struct tombstone *oldest_tombstone(const struct partition *partition)
+static struct tombstone *oldest_tombstone(const struct map *map)
 {
-    return list_entry(partition->tombstones_by_age.next, struct tombstone, by_age);
+    return list_entry(map->tombstones.next, struct tombstone, by_age);
 }
 
 void tombstone_remember(struct partition *partition, struct bytes id, uint64_t since,
                         uint64_t version, struct bytes fence)
 {
-    const struct map_settings *settings = partition->map->settings;
+    struct map *map = partition->map;
+    const struct map_settings *settings = map->settings;
     tombstone_forget(partition, id);
     if (settings->close_memory == 0 || settings->close_memory_max == 0 ||
         fence.len > ID_FENCE_LENGTH)
         return;
-    while (HASH_COUNT(partition->tombstones) >= (size_t)settings->close_memory_max)
-        drop_tombstone(partition, oldest_tombstone(partition));
+    while (map->tombstone_count >= (size_t)settings->close_memory_max)
+        drop_tombstone(oldest_tombstone(map));
     struct tombstone *tombstone = mem_zalloc(1, sizeof *tombstone + id.len);
-    tombstone->forget_at = loop_now_ms(partition->map->loop) + (uint64_t)settings->close_memory;
+    tombstone->partition = partition;
+    tombstone->forget_at = loop_now_ms(map->loop) + (uint64_t)settings->close_memory;
     tombstone->since = since;
     tombstone->version = version;
     memcpy(tombstone->fence, fence.data, fence.len);
     tombstone->id_len = (uint8_t)id.len;
     memcpy(tombstone->id, id.data, id.len);
     list_init(&tombstone->waiting);
-    list_append(&partition->tombstones_by_age, &tombstone->by_age);
+    list_append(&map->tombstones, &tombstone->by_age);
+    map->tombstone_count++;
     HASH_ADD_KEYPTR(hh, partition->tombstones, tombstone->id, tombstone->id_len, tombstone);
 }
 
@@ -86,7 +92,7 @@ void tombstone_forget(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
     if (tombstone)
-        drop_tombstone(partition, tombstone);
+        drop_tombstone(tombstone);
 }
 
 static void say_later(struct partition *partition, struct tombstone *tombstone)
@@ -114,12 +120,12 @@ void tombstones_repeat(struct partition *partition)
     const struct map_settings *settings = partition->map->settings;
     partition->tombstones_until_ms = loop_now_ms(partition->map->loop) +
                                      (uint64_t)(settings->hold + settings->lease) + 2 * AGAIN_MS;
-    LIST_FOREACH (node, &partition->tombstones_by_age) {
-        struct tombstone *tombstone = list_entry(node, struct tombstone, by_age);
+    struct tombstone *tombstone, *next;
+    HASH_ITER (hh, partition->tombstones, tombstone, next) {
         list_remove(&tombstone->waiting);
         const struct map_entry *shown = find_shown(partition->space, id_of_tombstone(tombstone));
         if (shown && is_of_another_opening(shown, tombstone))
-            drop_tombstone(partition, tombstone);
+            drop_tombstone(tombstone);
         else if (shown)
             say_later(partition, tombstone);
         else
@@ -134,7 +140,7 @@ struct op *tombstone_next(struct partition *partition)
             list_entry(partition->tombstones_due.next, struct tombstone, waiting);
         struct bytes id = id_of_tombstone(tombstone);
         if (owned_find(partition, id)) {
-            drop_tombstone(partition, tombstone);
+            drop_tombstone(tombstone);
             continue;
         }
         struct op *op = op_create(partition, OP_ENDED, id);
@@ -165,9 +171,9 @@ void tombstone_waits(struct partition *partition, struct bytes id)
 
 void tombstones_tick(struct partition *partition, uint64_t now_ms)
 {
-    while (!list_is_empty(&partition->tombstones_by_age) &&
-           oldest_tombstone(partition)->forget_at <= now_ms)
-        drop_tombstone(partition, oldest_tombstone(partition));
+    struct map *map = partition->map;
+    while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms)
+        drop_tombstone(oldest_tombstone(map));
     while (!list_is_empty(&partition->tombstones_later)) {
         struct tombstone *tombstone =
             list_entry(partition->tombstones_later.next, struct tombstone, waiting);
@@ -180,6 +186,7 @@ void tombstones_tick(struct partition *partition, uint64_t now_ms)
 
 void tombstones_free(struct partition *partition)
 {
-    while (!list_is_empty(&partition->tombstones_by_age))
-        drop_tombstone(partition, oldest_tombstone(partition));
+    struct tombstone *tombstone, *next;
+    HASH_ITER (hh, partition->tombstones, tombstone, next)
+        drop_tombstone(tombstone);
 }
