@@ -354,6 +354,21 @@ def test_a_fault_that_does_not_end(t):
     assert told.disturbances.last_end(0, told.time, {"c"}) <= told.time, "it still excuses what is not ready"
 
 
+def test_a_stall_is_noticed_when_something_is_due_after_it(t):
+    told = Told()
+    told.schedule = types.SimpleNamespace(faults=[], actions=[(at, 0, "change", None) for at in range(5)], seconds=6)
+    told.clients, told._act, told.note = [None], lambda *_: None, lambda *_: None
+    told.last_turn = told.slept = 0
+    told.notice_stall = lambda: Run.notice_stall(told)
+
+    def turn():
+        told.notice_stall()
+        told.time += 3.5 if told.time == 1 else 0.25
+    told.turn = turn
+    Run.play(told)
+    assert [(one.what, one.begin, one.end) for one in told.disturbances.all] == [("machine stalls", 1, 4.5)]
+
+
 def heard(told, *sequences):
     """Members that were sent these messages each second; None: it lost some."""
     for number, sequence in enumerate(sequences):

@@ -123,13 +123,17 @@ class Run:
     def after(self, seconds, function):
         self.due.append((self.now() + seconds, function))
 
-    def turn(self):
+    def notice_stall(self):
         now = self.now()
         if now - self.last_turn > LATE:
             self.disturbances.note(self.last_turn, now, "machine stalls")
             self.slept = max(self.slept, now - self.last_turn)
             self.note("the machine stalled", round(now - self.last_turn, 2))
         self.last_turn = now
+
+    def turn(self):
+        self.notice_stall()
+        now = self.now()
         for entry in [entry for entry in self.due if entry[0] <= now]:
             self.due.remove(entry)
             entry[1]()
@@ -160,6 +164,8 @@ class Run:
                  for at, client, action, detail in self.schedule.actions]
         todo.sort(key=first, reverse=True)
         while self.now() < scaled(self.schedule.seconds) or todo:
+            # Before something that is due says that the machine has just run.
+            self.notice_stall()
             while todo and scaled(todo[-1][0]) <= self.now():
                 todo.pop()[1]()
                 self.last_turn = self.now()
