@@ -6,11 +6,13 @@ from harness import Plain, Versioned, packets, scaled
 from harness.faults import end_hold, key, node_id, wait_hold_over, wait_ready
 from harness.haproxy import behind_haproxy, restart_behind
 from harness.sync import Sync
+from harness.waiting import check_in_time, stolen
 
-# docker/haproxy.cfg: a check each second, answered in a second, half a second to the next, and that one.
-NOTICED = 3.5
+# docker/haproxy.cfg: a check each second, answered in a second, half a second to the next, and that one; the first
+# of them may be due at once, or in a second.
+NOTICED = (2.5, 3.5)
 # Here each check is connected, and waits 2 s for its answer.
-FROZEN = 5.5
+FROZEN = (4.5, 5.5)
 
 
 def open_clients(t, proxy, count):
@@ -85,7 +87,7 @@ def test_a_vanished_hosts_clients_return_unreported(t):
         newcomers = [t.connect(proxy.address("TRACKER_BIND"), Versioned) for _ in range(4)]
         for newcomer in newcomers:
             newcomer.send(packets.versioned.open(b"newcomer"))
-        closed = wait_all_closed(lost + lost_syncs, NOTICED + 3)
+        closed = wait_all_closed(lost + lost_syncs, NOTICED[1] + 3)
         print(f"reset {min(closed) - began:.2f} to {max(closed) - began:.2f} s after the host vanished")
         assert not any(client.closed(0) for client in clients if client not in lost)
         assert all(newcomer.read_id() for newcomer in newcomers)
@@ -102,6 +104,41 @@ def test_a_vanished_hosts_clients_return_unreported(t):
         assert redis("HGET", key("client", old.id), "state") == b"after"
     network.restore(hosts[0])
     t.fsck(redis)
+
+
+def check_disconnected(t, redis, frontends, proxy, begin, end, bounds):
+    """Clients of the first front-end are reset in that time after begin(); end() puts it right again."""
+    def attempt():
+        clients = open_clients(t, proxy, 9)
+        lost = clients_of(redis, frontends[0], clients)
+        position = proxy.process.log_position()
+        began = time.monotonic()
+        begin()
+        closed = wait_all_closed(lost, bounds[1] + 10)
+        late = stolen(began)
+        end()
+        proxy.process.wait_for_log(r"Server tracker/a is UP", 20, position)
+        t.wait_until(frontends[0].ready, 20, "it is ready again")
+        for client in clients:
+            client.drop()
+        # The machine's own delays, and what it takes to notice it here.
+        return {"first": (min(closed) - began, bounds[0] - 0.1, bounds[1] + late + 0.2),
+                "last": (max(closed) - began - late, bounds[0] - 0.1, bounds[1] + 0.2)}
+    check_in_time(attempt)
+
+
+def test_how_soon_clients_of_a_vanished_host_are_disconnected(t):
+    network, hosts, proxy_host, clients_host, redis = network_of(t)
+    frontends, proxy = behind_haproxy(t, redis, hosts, proxy_host)
+    with clients_host:
+        check_disconnected(t, redis, frontends, proxy, lambda: network.drop(hosts[0]), lambda: network.restore(hosts[0]),
+                           NOTICED)
+
+
+def test_how_soon_clients_of_a_frozen_frontend_are_disconnected(t):
+    redis = t.redis()
+    frontends, proxy = behind_haproxy(t, redis)
+    check_disconnected(t, redis, frontends, proxy, frontends[0].freeze, frontends[0].thaw, FROZEN)
 
 
 class SyncClient:
@@ -125,7 +162,7 @@ def test_a_frozen_frontends_clients_return_unreported(t):
     events = t.events(redis)
     frontends[0].freeze()
     began = time.monotonic()
-    closed = wait_all_closed(lost, FROZEN + 3)
+    closed = wait_all_closed(lost, FROZEN[1] + 3)
     print(f"reset {min(closed) - began:.2f} to {max(closed) - began:.2f} s after it was frozen")
     for old in lost:
         again = t.connect(proxy.address("TRACKER_BIND"), Versioned)
@@ -170,7 +207,7 @@ def without_writes(t, begin, end, why):
     for frontend in frontends:
         t.wait_until(lambda: b"not ready: " + why in frontend.http("/readyz")[2], 10, "not ready")
     # Longer than it takes to give up a server that does not answer.
-    check_all_open(clients + syncs, NOTICED + 1.5)
+    check_all_open(clients + syncs, NOTICED[1] + 1.5)
     t.wait_until(lambda: newcomer_reads(t, proxy, clients), 10, "a newcomer reads the map", 0.2)
     late = t.connect(proxy.address("TRACKER_BIND"), Versioned)
     assert not clients[0].update(clients[0].id, 1, b"kept")

@@ -11,7 +11,7 @@ from harness.lobby import PASSWORD, Game, Player
 from harness.process import logfmt
 from harness.sync import Sync
 from harness.turntable import Turntable
-from harness.waiting import scaled, stolen
+from harness.waiting import check_in_time, scaled, stolen
 from harness.websocket import CLOSE, close_payload, over_websocket, wait_for_frame
 
 # The listeners of each front-end; the web listener is what the others ask.
@@ -109,18 +109,6 @@ def logged_at(line):
     """By the same clock."""
     text = logfmt(line)["ts"]
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float(text[19:].rstrip("Z"))
-
-
-def check_in_time(attempt, attempts=3):
-    """attempt() returns times, and the bounds of each. Any process may be stopped for a while, so that one attempt says
-    nothing; a front-end that is slow, or hasty, is so each time."""
-    seen = []
-    for _ in range(attempts):
-        seen.append(attempt())
-        if all(least <= found <= most for found, least, most in seen[-1].values()):
-            print(seen)
-            return
-    raise AssertionError(f"never in time: {seen}")
 
 
 def test_when_the_one_that_is_cut_off_acts(t):

@@ -96,6 +96,18 @@ def wait_until(predicate, timeout=10, what=None, interval=0.01):
         time.sleep(interval)
 
 
+def check_in_time(attempt, attempts=3):
+    """attempt() returns times by name, each with its bounds: (found, least, most). Any process may be stopped for a
+    while, so that one attempt says nothing; what is slow, or hasty, is so each time."""
+    seen = []
+    for _ in range(attempts):
+        seen.append(attempt())
+        if all(least <= found <= most for found, least, most in seen[-1].values()):
+            print(seen)
+            return
+    raise AssertionError(f"never in time: {seen}")
+
+
 def readable(socket, seconds):
     """Whether the socket has something to read within that time; for any descriptor's number."""
     poll = select.poll()
