@@ -2,8 +2,8 @@
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (GRACE, HOLD, LEASE, SWEEP, TELL, key, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
-                            watchers)
+from harness.faults import (GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, key, start, states_of, wait_agreement, wait_hold_over,
+                            wait_know, wait_ready, watchers)
 
 
 def test_a_restart_from_an_older_file(t):
@@ -127,3 +127,30 @@ def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
     t.wait_until(lambda: redis("EXISTS", *[key("client", id) for id in ids]) == 0, HOLD + 5, "they are given up")
     assert time.monotonic() - began <= scaled(HOLD + 0.5) + stolen(began)
     wait_agreement(t, redis, [a, b], states_of([watcher]), TELL + 2)
+
+
+def test_only_the_newest_ends_are_remembered(t):
+    """More than map.close_memory_max: the last ones, which were closed by their client, kicked and reaped, are ended again
+    at once when Redis comes back older; those before them are there until the hold is over."""
+    redis, (a,) = start(t, 1, settings={"map.close_memory_max": 3, "map.hold": "30s", "client.grace": "2s"})
+    (watcher,) = watchers(t, [a])
+    clients = [t.connect(a, Versioned) for _ in range(10)]
+    ids = [client.open(b"old") for client in clients]
+    wait_know([watcher], ids)
+    redis.save("older.rdb")
+    for client, id in zip(clients, ids):  # one after the other, so that their order is known
+        if id == ids[-2]:
+            t.ctl(redis, "kick", id)
+        elif id == ids[-1]:
+            client.drop()
+        else:
+            client.close()
+        watcher.wait_closed([id], GRACE + SWEEP + TELL + 2)
+    redis.restart(rdb="older.rdb")
+    wait_ready([a])
+    back = {id: b"old" for id in ids[:-3]}
+    t.wait_until(lambda: {id for id in ids if redis("EXISTS", key("client", id))} == set(back), 10,
+                 "the last three are ended again, and no others")
+    end_hold(redis)
+    wait_agreement(t, redis, [a], states_of([watcher]), GRACE + 2 * SWEEP + TELL + 4)
+    t.fsck(redis)

@@ -1,0 +1,217 @@
+/*
+ * How long, and how many, ends of entries are remembered: until then a Redis that comes back older
+ * is sent them again, and after it is not. The clock jumps; nothing depends on how long it takes.
+ */
+#include "map/fixture.h"
+
+#define MINUTE 60000
+
+static void setup_with(void **state, const char *spaces)
+{
+    struct world *world = world_create();
+    struct front *front = &world->fronts[world->count++];
+    front_prepare(world, front);
+    front_set(front, "client.ttl=24h"); /* no key ends before its time is over */
+    front_set(front, "map.lease=1m");
+    front_set(front, "map.hold=10m");
+    front_set(front, "redis.deadline=60s");
+    front_set(front, "client.grace=5m");
+    front_set(front, spaces);
+    front_start(world, front);
+    *state = world;
+}
+
+static int setup(void **state)
+{
+    setup_with(state, "map.partitions=1");
+    return 0;
+}
+
+static int setup_partitions(void **state)
+{
+    setup_with(state, "map.partitions=4");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+static struct map_space *space_of(struct world *world)
+{
+    return map_space_find(world->fronts[0].map, "");
+}
+
+static char *key_of_entry(struct world *world, const char *id)
+{
+    struct partition *partition = partition_of(space_of(world), bytes_from_string(id));
+    return mem_format("%sclient:%s", partition->prefix, id);
+}
+
+/* Opened, and closed by its client. */
+static void make_end(struct world *world, const char *id)
+{
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    assert_int_equal(client_update(world, &client, id, 1, "state"), MAP_OK);
+    assert_int_equal(client_close(world, &client, id), MAP_OK);
+    map_session_end(&client.session, true);
+}
+
+static bool is_in_redis(struct world *world, const char *id)
+{
+    char *key = key_of_entry(world, id);
+    WORLD_REDIS(world, "EXISTS", key);
+    free(key);
+    return world->reply_integer == 1;
+}
+
+/* As older data has it: an entry of a front-end that has died since. */
+static void put_back(struct world *world, const char *id)
+{
+    struct partition *partition = partition_of(space_of(world), bytes_from_string(id));
+    char *key = key_of_entry(world, id),
+         *index = mem_format("%snode:abcdefabcdef", partition->prefix);
+    WORLD_REDIS(world, "EVAL",
+                "redis.call('HSET', KEYS[1], 'state', 'state', 'version', '1', 'protocol', 'test', "
+                "'node', 'abcdefabcdef', 'session', string.rep('a', 32), 'address', "
+                "'192.0.2.1:1000', 'since', '1700000000000') "
+                "redis.call('HSET', KEYS[2], ARGV[1], '')",
+                "2", key, index, id);
+    free(key);
+    free(index);
+}
+
+/* Redis is another one: all partitions begin a new epoch, and what is to be said again is said. */
+static void begin_epochs(struct world *world)
+{
+    struct map_space *space = space_of(world);
+    unsigned epochs[8];
+    for (uint32_t i = 0; i < space->count; i++) {
+        epochs[i] = space->partitions[i].epochs;
+        WORLD_REDIS(world, "HSET", space->partitions[i].key_head, "run", "another");
+    }
+    redis_link_reset(world->fronts[0].map->link, "a test");
+    for (uint32_t i = 0; i < space->count; i++) {
+        struct partition *partition = &space->partitions[i];
+        WAIT_UNTIL(world, partition->epochs > epochs[i] && partition->state == PARTITION_READY);
+        WAIT_UNTIL(world, list_is_empty(&partition->tombstones_due) &&
+                              list_is_empty(&partition->tombstones_later) &&
+                              partition->batch_count == 0);
+    }
+}
+
+static void run_tick(struct world *world)
+{
+    uint64_t ticked = world->fronts[0].map->ticked_ms;
+    WAIT_UNTIL(world, world->fronts[0].map->ticked_ms != ticked);
+}
+
+static void test_an_end_is_sent_again_within_the_time(void **state)
+{
+    struct world *world = *state;
+    front_set(&world->fronts[0], "map.close_memory=30m");
+    make_end(world, "ended");
+    loop_skip(world->loop, 15 * MINUTE); /* the other half is for this machine's stops */
+    run_tick(world);
+    put_back(world, "ended");
+    begin_epochs(world);
+    assert_false(is_in_redis(world, "ended"));
+}
+
+static void test_an_end_is_forgotten_after_the_time(void **state)
+{
+    struct world *world = *state;
+    front_set(&world->fronts[0], "map.close_memory=30m");
+    make_end(world, "earlier");
+    loop_skip(world->loop, 20 * MINUTE);
+    run_tick(world);
+    WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
+    make_end(world, "later");
+    loop_skip(world->loop, 10 * MINUTE + 1);
+    run_tick(world);
+    assert_int_equal(world->fronts[0].map->tombstone_count, 1);
+    put_back(world, "earlier");
+    put_back(world, "later");
+    begin_epochs(world);
+    assert_true(is_in_redis(world, "earlier"));
+    assert_false(is_in_redis(world, "later"));
+}
+
+static void test_without_a_time_nothing_is_remembered(void **state)
+{
+    struct world *world = *state;
+    front_set(&world->fronts[0], "map.close_memory=0");
+    make_end(world, "ended");
+    assert_int_equal(world->fronts[0].map->tombstone_count, 0);
+    put_back(world, "ended");
+    begin_epochs(world);
+    assert_true(is_in_redis(world, "ended"));
+}
+
+static void test_with_a_maximum_of_none_nothing_is_remembered(void **state)
+{
+    struct world *world = *state;
+    front_set(&world->fronts[0], "map.close_memory_max=0");
+    make_end(world, "ended");
+    assert_int_equal(world->fronts[0].map->tombstone_count, 0);
+    put_back(world, "ended");
+    begin_epochs(world);
+    assert_true(is_in_redis(world, "ended"));
+}
+
+/* One bound for all partitions: whichever they are of, the oldest are forgotten first. */
+static void test_the_oldest_beyond_the_maximum_are_forgotten(void **state)
+{
+    struct world *world = *state;
+    struct map_space *space = space_of(world);
+    char id[16];
+    size_t used = 0;
+    assert_int_equal(space->count, 4);
+    front_set(&world->fronts[0], "map.close_memory_max=5");
+    for (unsigned i = 0; i < 12; i++) {
+        snprintf(id, sizeof id, "id%u", i);
+        make_end(world, id);
+    }
+    assert_int_equal(world->fronts[0].map->tombstone_count, 5);
+    for (uint32_t i = 0; i < space->count; i++)
+        used += space->partitions[i].tombstones != NULL;
+    assert_true(used > 1); /* the ids are of several */
+    /* One whose id is used again is no end any more, and makes room. */
+    struct client client;
+    client_connect(&client, &world->fronts[0]);
+    assert_int_equal(client_update(world, &client, "id9", 5, "again"), MAP_OK);
+    assert_int_equal(world->fronts[0].map->tombstone_count, 4);
+    make_end(world, "id12");
+    for (unsigned i = 0; i < 13; i++) {
+        snprintf(id, sizeof id, "id%u", i);
+        if (i != 9)
+            put_back(world, id);
+    }
+    begin_epochs(world);
+    for (unsigned i = 0; i < 13; i++) {
+        snprintf(id, sizeof id, "id%u", i);
+        assert_int_equal(is_in_redis(world, id), i < 7 || i == 9);
+    }
+    /* Less from now on. */
+    front_set(&world->fronts[0], "map.close_memory_max=2");
+    make_end(world, "id13");
+    assert_int_equal(world->fronts[0].map->tombstone_count, 2);
+    map_session_end(&client.session, true);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_end_is_sent_again_within_the_time),
+        TEST(test_an_end_is_forgotten_after_the_time),
+        TEST(test_without_a_time_nothing_is_remembered),
+        TEST(test_with_a_maximum_of_none_nothing_is_remembered),
+        cmocka_unit_test_setup_teardown(test_the_oldest_beyond_the_maximum_are_forgotten,
+                                        setup_partitions, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
