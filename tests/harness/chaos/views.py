@@ -257,7 +257,9 @@ class Views:
         homes = subject.homes_within(subject.ended - self.bounds.after, now)
         crashed = any(one.what in CRASHES and one.scope in homes and one.end >= subject.ended - self.bounds.grace
                       and one.begin <= now for one in self.run.disturbances.all)
-        return end + (self.bounds.ghost_of_crashed if crashed and self._without_redis(subject.ended, now)
+        # What stops everything for longer than a lease is as a front-end's crash to each of them.
+        stalled = self.run.disturbances.overlaps(subject.ended, now, set(), only=("machine stalls",))
+        return end + (self.bounds.ghost_of_crashed if stalled or crashed and self._without_redis(subject.ended, now)
                       else self.bounds.ghost_after)
 
     def _without_redis(self, begin, end):
