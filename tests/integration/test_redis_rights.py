@@ -83,6 +83,36 @@ def test_a_slice_of_the_tests_runs_under_the_documented_users(t):
     assert rights == "every right was used", rights
 
 
+def test_a_role_that_may_not_be_read(t):
+    """It is asked for again and again, and logged once; that the master has become a replica is noticed by a write."""
+    redis = t.redis()
+    redis.expect_refusals("tracker: info")
+    settings = {"redis.role_interval": "100ms"}
+    url = user(redis, without=("+info",))
+    redis("ACL", "SETUSER", "tracker", "+info|server")
+    frontend = t.frontend(url, settings=settings)
+
+    def refused():
+        found = re.search(rb"cmdstat_info:.*rejected_calls=(\d+)", redis("INFO", "commandstats"))
+        return int(found[1]) if found else 0
+    t.wait_until(lambda: refused() >= 10, 20, "it is asked for")
+    # On new connections, too.
+    connects = frontend.metric("tracker_redis_connects_total")
+    redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    frontend.wait_for_metric("tracker_redis_connects_total", connects + 1)
+    t.wait_until(frontend.ready, 20)
+    before = refused()
+    t.wait_until(lambda: refused() >= before + 10, 20, "it is asked for")
+    lines = frontend.log_lines("level=warn msg=redis_role_unknown")
+    assert len(lines) == 1 and 'why="INFO replication is refused"' in lines[0], lines
+    redis("REPLICAOF", "127.0.0.1", "1")
+    frontend.wait_for_metric("tracker_redis_resets_total", 1, 20, reason="readonly")
+    assert frontend.metric("tracker_redis_resets_total", reason="role") == 0
+    redis("REPLICAOF", "NO", "ONE")
+    t.wait_until(frontend.ready, 20)
+    assert len(frontend.log_lines("redis_role_unknown")) == 1
+
+
 def start_masters(t, redis, url, count=2):
     settings = {"q3master.allow_loopback": "true", "map.hold": "0s"}
     return [t.frontend(url, node=chr(97 + index), listen=MASTERS, settings=settings) for index in range(count)]

@@ -148,6 +148,142 @@ static void test_an_epoch_that_was_not_told_is_found(void **state)
     expect_shown(stage, "1");
 }
 
+#define FRONTS 3
+#define ROUNDS 4
+
+/* Front-ends that have the same reason to read, and how long each of their parts waits. */
+struct crowd {
+    struct world *world;
+    struct observer observers[FRONTS];
+    struct client client;
+    uint64_t turned_ms, stalled_ms; /* what of the time the test was stopped for */
+    unsigned count;                 /* of the delays */
+    uint64_t delays[FRONTS * ROUNDS];
+};
+
+static struct view_part *part_of(struct crowd *crowd, unsigned front)
+{
+    return &crowd->observers[front].view->parts[0];
+}
+
+static bool all_are_live(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < FRONTS; i++) {
+        if (part_of(crowd, i)->state != PART_LIVE)
+            return false;
+    }
+    return true;
+}
+
+static void crowd_open(struct crowd *crowd)
+{
+    memset(crowd, 0, sizeof *crowd);
+    crowd->world = world_with_fronts(FRONTS);
+    for (unsigned i = 0; i < FRONTS; i++)
+        observer_watch(crowd->world, &crowd->observers[i], &crowd->world->fronts[i]);
+    client_connect(&crowd->client, &crowd->world->fronts[0]);
+    client_open(crowd->world, &crowd->client, "a");
+    WAIT_UNTIL(crowd->world, all_are_live(crowd));
+    turn_for(crowd->world, 1100); /* no interval runs any more */
+}
+
+static void crowd_close(struct crowd *crowd)
+{
+    map_session_end(&crowd->client.session, true);
+    for (unsigned i = 0; i < FRONTS; i++)
+        map_unwatch(&crowd->observers[i].watcher);
+    world_destroy(crowd->world);
+}
+
+static uint64_t turn_once(struct crowd *crowd)
+{
+    uint64_t now = loop_now_ms(crowd->world->loop);
+    loop_turn(crowd->world->loop, 1);
+    crowd->turned_ms = loop_now_ms(crowd->world->loop);
+    if (crowd->turned_ms - now > 10)
+        crowd->stalled_ms += crowd->turned_ms - now;
+    return crowd->turned_ms;
+}
+
+/* Until all are live in that epoch (0: in theirs); who had nothing to read is not counted. */
+static void note_delays(struct crowd *crowd, const uint64_t *last_ms, uint64_t epoch)
+{
+    struct patience patience = patience_begin();
+    uint64_t began[FRONTS] = {0};
+    unsigned left = FRONTS;
+    bool done[FRONTS] = {false};
+    while (left > 0) {
+        uint64_t now = turn_once(crowd);
+        if (patience_is_over(&patience))
+            fail_msg("%u have not read", left);
+        for (unsigned i = 0; i < FRONTS; i++) {
+            const struct view_part *part = part_of(crowd, i);
+            if (!began[i] && loop_timer_is_running(part->retry))
+                began[i] = now;
+            if (done[i] || part->state != PART_LIVE || (epoch && part->epoch != epoch))
+                continue;
+            done[i] = true;
+            left--;
+            if (part->snapshot_ms > last_ms[i])
+                crowd->delays[crowd->count++] =
+                    began[i] && part->snapshot_ms > began[i] ? part->snapshot_ms - began[i] : 0;
+        }
+    }
+}
+
+/* Beyond the bound is only what the test was stopped for, and a look each turn. */
+static void check_delays(const struct crowd *crowd, uint64_t most_ms)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (unsigned i = 0; i < crowd->count; i++) {
+        least = crowd->delays[i] < least ? crowd->delays[i] : least;
+        most = crowd->delays[i] > most ? crowd->delays[i] : most;
+    }
+    assert_true(crowd->count >= 6);
+    assert_true(most - least >= most_ms / 10);
+    assert_true(most <= most_ms + 20 + crowd->stalled_ms);
+}
+
+static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_hold(void **state)
+{
+    struct crowd crowd;
+    (void)state;
+    crowd_open(&crowd);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t last_ms[FRONTS], epoch = UINT64_C(0x0123456789abcde0) + round;
+        char text[17];
+        for (unsigned i = 0; i < FRONTS; i++)
+            last_ms[i] = part_of(&crowd, i)->snapshot_ms;
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)epoch);
+        WORLD_REDIS(crowd.world, "HSET", KEY("head"), "epoch", text);
+        for (unsigned i = 0; i < FRONTS; i++)
+            part_doubt(part_of(&crowd, i));
+        note_delays(&crowd, last_ms, epoch);
+        turn_for(crowd.world, 1100);
+    }
+    check_delays(&crowd, 1000 / 4);
+    crowd_close(&crowd);
+}
+
+static void test_snapshots_of_a_new_subscription_are_spread_over_the_interval(void **state)
+{
+    struct crowd crowd;
+    (void)state;
+    crowd_open(&crowd);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        uint64_t last_ms[FRONTS];
+        for (unsigned i = 0; i < FRONTS; i++) {
+            last_ms[i] = part_of(&crowd, i)->snapshot_ms;
+            redis_subscriber_reset(crowd.world->fronts[i].map->subscriber, "a test");
+        }
+        client_update(crowd.world, &crowd.client, crowd.client.id, round, "changed");
+        note_delays(&crowd, last_ms, 0);
+        turn_for(crowd.world, 1100);
+    }
+    check_delays(&crowd, 1000);
+    crowd_close(&crowd);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -159,6 +295,8 @@ int main(void)
         TEST(test_a_lost_subscription_without_a_change_reads_nothing),
         TEST(test_a_lost_subscription_with_a_change_reads_once),
         TEST(test_an_epoch_that_was_not_told_is_found),
+        cmocka_unit_test(test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_hold),
+        cmocka_unit_test(test_snapshots_of_a_new_subscription_are_spread_over_the_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
