@@ -94,7 +94,7 @@ def test_an_invitation_expires(t):
 
 def test_an_invitation_expires_whatever_comes_later(t):
     """Others for the same user, from here and there, neither renew nor shorten it."""
-    redis, (a, b) = start(t, **{"invite.ttl": "3s"})
+    redis, (a, b) = start(t, **{"invite.ttl": "5s"})
     hosts = connect(t, a, "1:1"), connect(t, b, "1:9")
     key = "tracker:{main/1/0}:invites:1:2"
 
@@ -105,16 +105,17 @@ def test_an_invitation_expires_whatever_comes_later(t):
     def invite(number):
         hosts[number % 2].join("room%d" % number, invite=["1:2"])
         hosts[number % 2].sync()
-        return int(redis("LINDEX", key, -1).partition(b".")[0])
+        kept = redis("LINDEX", key, -1)
+        return int(kept.partition(b".")[0]) if kept else 0  # 0: it has ended already
 
     before = clock()
     first = invite(0)
-    assert before + 3000 <= first <= clock() + 3000
+    assert before + 5000 <= first <= clock() + 5000
     number = 0
     while clock() < first:
         number += 1
         last = invite(number)
-        t.wait_until(lambda: clock() >= min(first, last - 2000), 10, "a second has passed")
+        t.wait_until(lambda: clock() >= min(first, last - 3500), 10, "a while has passed")
     last = invite(number + 1)
     guest = connect(t, b, "1:2")
     guest.sync()
