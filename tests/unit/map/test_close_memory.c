@@ -140,10 +140,9 @@ static void test_an_end_is_forgotten_after_the_time(void **state)
     assert_false(is_in_redis(world, "later"));
 }
 
-static void test_without_a_time_nothing_is_remembered(void **state)
+static void remember_nothing(struct world *world, const char *setting)
 {
-    struct world *world = *state;
-    front_set(&world->fronts[0], "map.close_memory=0");
+    front_set(&world->fronts[0], setting);
     make_end(world, "ended");
     assert_int_equal(world->fronts[0].map->tombstone_count, 0);
     put_back(world, "ended");
@@ -151,15 +150,14 @@ static void test_without_a_time_nothing_is_remembered(void **state)
     assert_true(is_in_redis(world, "ended"));
 }
 
+static void test_without_a_time_nothing_is_remembered(void **state)
+{
+    remember_nothing(*state, "map.close_memory=0");
+}
+
 static void test_with_a_maximum_of_none_nothing_is_remembered(void **state)
 {
-    struct world *world = *state;
-    front_set(&world->fronts[0], "map.close_memory_max=0");
-    make_end(world, "ended");
-    assert_int_equal(world->fronts[0].map->tombstone_count, 0);
-    put_back(world, "ended");
-    begin_epochs(world);
-    assert_true(is_in_redis(world, "ended"));
+    remember_nothing(*state, "map.close_memory_max=0");
 }
 
 /* One bound for all partitions: whichever they are of, the oldest are forgotten first. */
