@@ -131,7 +131,7 @@ def test_when_the_one_that_is_cut_off_acts(t):
         closed = time.time() - stolen(since)
         place.restore(place.hosts[0])
         t.wait_until(lambda: place.ready(a), 20, "it is ready again")
-        return {"asks": (asks - renewed, 2.2, 2.8), "closes": (closes - renewed, 3.2, 6.3),
+        return {"asks": (asks - renewed, 2.2, 3.5), "closes": (closes - renewed, 3.2, 6.8),
                 "closed": (closed - renewed, 3.2, 7 + 0.1)}
     check_in_time(attempt)
 
