@@ -196,7 +196,7 @@ static char *take_answer(struct servers_source *source, struct bytes answer)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
-    const uint8_t *end = memmem(answer.data, answer.len, "\r\n\r\n", 4);
+    const uint8_t *end = answer.len > 0 ? memmem(answer.data, answer.len, "\r\n\r\n", 4) : NULL;
     struct json_document *document;
     const struct json_value *servers;
 

@@ -25,11 +25,15 @@ void part_new_epoch(struct view_part *part, uint64_t epoch)
     }
 }
 
-bool part_knows_hold(const struct view_part *part)
+static bool is_in_epoch(const struct partition *partition, uint64_t wanted)
 {
     uint64_t epoch;
-    return event_epoch_read(bytes_from_string(part->partition->epoch), &epoch) &&
-           epoch == part->epoch;
+    return event_epoch_read(bytes_from_string(partition->epoch), &epoch) && epoch == wanted;
+}
+
+bool part_knows_hold(const struct view_part *part)
+{
+    return is_in_epoch(part->partition, part->epoch);
 }
 
 /* What nobody put back until the hold ended is gone, once all events of that time have come. */
@@ -79,6 +83,9 @@ static void take_message(struct view_part *part, struct bytes text)
         metrics_add(METRIC_EVENTS_MALFORMED, 1);
         return;
     }
+    /* It may come before the floor of the first load, which is older, and must not be missing then. */
+    if (!part->epoch_known && is_in_epoch(part->partition, message.epoch))
+        part_new_epoch(part, message.epoch);
     if (!part->epoch_known || message.epoch != part->epoch) {
         metrics_add(METRIC_EVENTS_OTHER_EPOCH, 1);
         part_doubt(part);

@@ -368,8 +368,8 @@ static inline void observer_live(struct map_watcher *watcher)
     ((struct observer *)watcher)->live++;
 }
 
-static inline void observer_watch(struct world *world, struct observer *observer,
-                                  struct front *front)
+/* Without waiting until it has the map. */
+static inline void observer_start(struct observer *observer, struct front *front)
 {
     const char *why = NULL;
     memset(observer, 0, sizeof *observer);
@@ -377,6 +377,12 @@ static inline void observer_watch(struct world *world, struct observer *observer
     observer->watcher.live = observer_live;
     observer->view = map_watch(map_space_find(front->map, ""), &observer->watcher, &why);
     assert_non_null(observer->view);
+}
+
+static inline void observer_watch(struct world *world, struct observer *observer,
+                                  struct front *front)
+{
+    observer_start(observer, front);
     WAIT_UNTIL(world, observer->live || map_view_is_live(observer->view));
 }
 

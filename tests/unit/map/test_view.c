@@ -281,6 +281,37 @@ static void test_a_silent_gap_is_noticed(void **state)
 }
 
 /* An event of a revision far ahead: everything between is read. */
+/* Events come on one connection and the floor of the snapshot on another. So the event of what was
+ * written after the floor may come before it. */
+static void test_an_event_before_the_first_floor_is_not_missing(void **state)
+{
+    struct world *world = *state;
+    struct front *front = &world->fronts[1];
+    struct observer observer;
+    struct client client;
+    char message[200];
+    client_connect(&client, &world->fronts[0]);
+    client_update(world, &client, "busy", 1, "a");
+    unsigned revision =
+        (unsigned)atoi(WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "revision"));
+    observer_start(&observer, front);
+    struct view_part *part = &observer.view->parts[0];
+    WAIT_UNTIL(world, part->state == PART_LOADING);
+    assert_false(part->epoch_known);
+    int64_t gaps = metrics_get(METRIC_GAPS);
+    snprintf(message, sizeof message, "1 %s %u 1\nupdate 4 1 9\nbusy25 1\nstateb",
+             part->partition->epoch, revision + 1);
+    part->channel.callbacks->message(part, bytes_from_string(message));
+    WAIT_UNTIL(world, part->state == PART_LIVE);
+    assert_int_equal(part->revision, revision + 1);
+    WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "1");
+    client_update(world, &client, "busy", 3, "c");
+    WAIT_UNTIL(world, observer_shows(&observer, "busy", "c"));
+    assert_int_equal(metrics_get(METRIC_GAPS), gaps);
+    map_session_end(&client.session, true);
+    map_unwatch(&observer.watcher);
+}
+
 static void test_a_gap_is_filled_and_told_as_differences(void **state)
 {
     struct world *world = *state;
@@ -513,6 +544,7 @@ int main(void)
         TEST(test_reads_that_are_taken_back),
         TEST(test_a_read_of_what_is_there_notes_nothing),
         TEST(test_a_silent_gap_is_noticed),
+        TEST(test_an_event_before_the_first_floor_is_not_missing),
         TEST(test_a_gap_is_filled_and_told_as_differences),
         TEST(test_an_update_before_its_snapshot),
         TEST(test_silent_changes_are_told_to_who_asks),
