@@ -83,7 +83,7 @@ static void take_message(struct view_part *part, struct bytes text)
         metrics_add(METRIC_EVENTS_MALFORMED, 1);
         return;
     }
-    /* It may come before the floor of the first load, which is older, and must not be missing then. */
+    /* It may come before the floor of the first load, and must not be missing afterwards. */
     if (!part->epoch_known && is_in_epoch(part->partition, message.epoch))
         part_new_epoch(part, message.epoch);
     if (!part->epoch_known || message.epoch != part->epoch) {
