@@ -181,6 +181,24 @@ def test_an_observer_in_trouble_is_sent_late_of_an_end_before_the_return(t):
     assert returns_while_the_observer_is_in_trouble((1, 6.5, "redis unreachable"), "") == ["false offline"]
 
 
+def test_a_user_is_seen_by_another_device_as_soon_as_that_one_is(t):
+    def handed_over(identified_at, kind="get"):
+        """A device is gone at 5, and with it the user for half a second."""
+        told = Told(kind)
+        told.view.client.watched = ["1:1"]
+        subject = told.there("@1:1")
+        subject.rest(0, 0)
+        subject.rest(5, identified_at)
+        told.view.gone(5.1, "@1:1")
+        told.view.put(5.6, "@1:1", "1")
+        told.time = 5.6
+        return told.found(4)
+    assert handed_over(4.8) == []
+    # The other one has been there for long; and who watches the user knows no devices.
+    assert handed_over(1) == ["false offline"]
+    assert handed_over(4.8, "presence") == ["false offline"]
+
+
 def test_a_client_that_is_gone_is_shown_for_too_long(t):
     told = Told()
     told.there().end(2, "left")

@@ -74,6 +74,7 @@ class Subject:
         self.why = ""
         self.doubt = None  # when a request was left behind of which nobody knows what became
         self.homes = []  # (time, front-end) as Redis had it, when it changed
+        self.rests = []  # of a user: (time, since when the oldest of its devices of that time is there)
 
     # Being there.
 
@@ -106,6 +107,14 @@ class Subject:
             else:
                 found.append([begin, INFINITE if end is None else end])
         return found
+
+    def rest(self, now, since):
+        if not self.rests or self.rests[-1][1] != since:
+            self.rests.append((now, since))
+
+    def rests_on(self, now):
+        """Since when what it was seen by at that time was there; 0 where that has not changed."""
+        return next((since for at, since in reversed(self.rests) if at <= now), 0)
 
     # Where it is.
 

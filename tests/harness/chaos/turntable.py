@@ -20,6 +20,7 @@ class User:
         if here:
             for device in here:
                 self.subject.present(now, device.front_end)
+            self.subject.rest(now, min(device.identified_at for device in here))
             text = "busy" if any(device.is_busy() for device in here) else "online"
             if not self.subject.values or self.subject.values[-1].text != text:
                 self.subject.want(text, now).acknowledged = now
@@ -45,6 +46,7 @@ class Turntable(Client):
         self.wanted_rooms = set()
         self.said = 0
         self.identified = "no"
+        self.identified_at = None  # when it became "yes" last
         self.view = None
         self.asked_at = None
         self.rooms = {}
@@ -160,6 +162,7 @@ class Turntable(Client):
     def _on_there(self, now, _data):
         if self.identified == "asked":
             self.identified, self.asked_at = "yes", None
+            self.identified_at = self.run.now()
             self.user.update(now)
             if not self.wanted_rooms:
                 self.served()

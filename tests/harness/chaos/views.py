@@ -324,6 +324,9 @@ class Views:
                 # One that is back after all may take a moment to be seen; and its end is noticed here a moment
                 # after the others notice it.
                 was_gone = begin > subject.times[0][0]
+                if view.kind != "presence":
+                    # A user whose device has gone is seen by another one as soon as that one is.
+                    begin = max(begin, subject.rests_on(since))
                 is_known = since >= begin + (self.bounds.appear if not patience else 0.3 if was_gone else 0)
                 first = self._old_until(view, begin, since) if is_known else self._due(view, subject, begin, until,
                                                                                        self.bounds.appear)
