@@ -18,8 +18,12 @@ class Faults:
         self.run, self.world = run, run.world
         self.lease = run.bounds_of["lease"]
         self.busy = 0  # faults that go on
+        self.down = set()  # letters of front-ends that have no process
 
     def begin(self, kind, arguments):
+        if arguments.get("letter") in self.down and kind in ("kill", "drain", "freeze", "vanish"):
+            self.run.note("no process for", kind, arguments)
+            return
         self.run.note("fault", kind, arguments)
         getattr(self, kind)(**arguments)
 
@@ -56,6 +60,7 @@ class Faults:
 
     def _restart(self, letter, what):
         self.world.start_frontend(letter)
+        self.down.discard(letter)
         handle = self.run.disturbances.begin("start", letter)
         self._until(lambda: self.world.is_ready(letter),
                     lambda: (self.run.disturbances.end(handle), self.run.note("ready again", letter, what)))
@@ -63,6 +68,7 @@ class Faults:
     def kill(self, letter, seconds):
         frontend = self.world.frontends[letter]
         self._note(self.lease, "kill", letter)
+        self.down.add(letter)
         frontend.thaw()
         frontend.kill()
         frontend.listeners = []
@@ -72,6 +78,7 @@ class Faults:
         """A restart as an operator does it; the next one starts when it has ended, and that time has passed."""
         frontend = self.world.frontends[letter]
         self._note(self.lease, "drain", letter)
+        self.down.add(letter)
         frontend.drain()
 
         def ended():
@@ -92,6 +99,7 @@ class Faults:
         self._note(min(seconds, self.VANISHED), "vanish", letter)
         frontend = self.world.frontends[letter]
         if dies:
+            self.down.add(letter)
             frontend.kill()
             frontend.listeners = []
 
