@@ -256,21 +256,32 @@ static void refuse_all(struct sync_audience *audience)
                            too_large);
 }
 
+/* As the map could not be asked it may not show those who enter. */
+static void assume_entering(struct sync_audience *audience)
+{
+    LIST_FOREACH (node, &audience->entering) {
+        const struct sync_session *session = list_entry(node, struct sync_session, place);
+        struct bytes token = bytes_from_string(session->token);
+        if (session->entering->is_reached && sync_cache_find(&audience->cache, token) == NULL)
+            sync_cache_assume(&audience->cache, token);
+    }
+}
+
 static void greet_all(struct sync_audience *audience)
 {
     struct frame *rest;
-    bool is_common;
     read_cache(audience);
-    rest = sync_frame_rest(audience, &is_common);
+    assume_entering(audience);
+    rest = sync_frame_rest(audience);
     LIST_FOREACH (node, &audience->entering) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
         if (session->entering->is_reached)
             join(session, rest);
     }
     forget_rest(audience);
-    if (is_common)
-        audience->rest = frame_ref(rest);
-    frame_unref(&rest);
+    audience->rest = rest;
+    if (sync_cache_has_news(&audience->cache))
+        start_tick(audience);
 }
 
 static void greet(void *arg)
@@ -284,11 +295,22 @@ static void greet(void *arg)
         refuse_all(audience);
 }
 
+/* The map will not say of an entry that it has never shown that it is gone. */
+static void close_assumed(struct sync_audience *audience, struct bytes token)
+{
+    const struct map_view *view = audience->watcher.view;
+    if (view == NULL || map_view_find(view, token) != NULL)
+        return;
+    sync_cache_close(&audience->cache, token);
+    news_came(audience);
+}
+
 void sync_audience_leave(struct sync_session *session)
 {
     struct sync_audience *audience = session->port->audience;
     forget_entering(session);
     list_remove(&session->place);
+    close_assumed(audience, bytes_from_string(session->token));
     if (session->state == SYNC_MEMBER && session->is_delta)
         audience->deltas--;
     audience->cache.collects_names = audience->deltas > 0;
@@ -299,10 +321,9 @@ void sync_audience_leave(struct sync_session *session)
 
 static struct frame *rest_of(struct sync_audience *audience)
 {
-    bool is_common;
     if (audience->rest == NULL) {
         read_cache(audience);
-        audience->rest = sync_frame_rest(audience, &is_common);
+        audience->rest = sync_frame_rest(audience);
     }
     return audience->rest;
 }
@@ -405,6 +426,7 @@ static void on_tick(void *arg)
         start_tick(audience);
         return;
     }
+    forget_rest(audience); /* it may lack what could not be read then */
     read_cache(audience);
     tell_all(audience);
     sync_cache_settle(&audience->cache);

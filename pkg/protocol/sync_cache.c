@@ -137,6 +137,16 @@ static void set_json(const struct sync_cache *cache, struct sync_item *item, str
     item->json_len = (uint32_t)json.len;
 }
 
+void sync_cache_assume(struct sync_cache *cache, struct bytes id)
+{
+    sync_cache_note(cache, id, false);
+    struct sync_item *item = find(cache, id);
+    if (item->json != NULL)
+        return;
+    set_json(cache, item, BYTES_LITERAL("{}"));
+    item->stale = true;
+}
+
 void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *arg)
 {
     struct writer json = {0};
@@ -161,9 +171,9 @@ const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct b
     return item != NULL && is_there(item) ? item : NULL;
 }
 
-struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t more, size_t *count)
+struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t *count)
 {
-    struct sync_entry *entries = mem_zalloc(HASH_COUNT(cache->items) + more + 1, sizeof *entries);
+    struct sync_entry *entries = mem_zalloc(HASH_COUNT(cache->items) + 1, sizeof *entries);
     const struct sync_item *item;
     *count = 0;
     for (item = cache->items; item != NULL; item = item->hh.next) {

@@ -60,6 +60,9 @@ void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told);
 void sync_cache_close(struct sync_cache *cache, struct bytes id);
 /* Makes an entry that was noted as told one that has just opened. */
 void sync_cache_announce(struct sync_cache *cache, struct bytes id);
+/* An entry that is there, as its client is connected here, but that the map does not show yet: without
+ * properties until it has been read. It is to be closed when the client goes before that. */
+void sync_cache_assume(struct sync_cache *cache, struct bytes id);
 /* Something is noted: news, or what could not be read yet. */
 bool sync_cache_has_news(const struct sync_cache *cache);
 void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *arg);
@@ -68,7 +71,7 @@ const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct b
 struct bytes sync_item_id(const struct sync_item *item);
 struct bytes sync_item_json(const struct sync_item *item);
 /* All that are there and have been read, in the order in which they came, to be freed. */
-struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t more, size_t *count);
+struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t *count);
 /* A newcomer has been told all that are there and have been read. */
 void sync_cache_show(struct sync_cache *cache);
 

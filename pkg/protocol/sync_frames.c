@@ -13,36 +13,12 @@ static struct frame *message(struct writer *text)
     return frame;
 }
 
-/* Those whose own entry is not known to be in the map, as the map cannot be asked. */
-static bool is_missing(const struct sync_audience *audience, const struct sync_session *session)
-{
-    return session->entering->is_reached &&
-           sync_cache_find(&audience->cache, bytes_from_string(session->token)) == NULL;
-}
-
-static size_t count_entering(const struct sync_audience *audience)
-{
-    size_t count = 0;
-    LIST_FOREACH (node, &audience->entering)
-        count++;
-    return count;
-}
-
-struct frame *sync_frame_rest(const struct sync_audience *audience, bool *is_common)
+struct frame *sync_frame_rest(const struct sync_audience *audience)
 {
     size_t count;
-    struct sync_entry *entries =
-        sync_cache_entries(&audience->cache, count_entering(audience), &count);
+    struct sync_entry *entries = sync_cache_entries(&audience->cache, &count);
     struct writer text = {0};
     struct frame *frame;
-    *is_common = true;
-    LIST_FOREACH (node, &audience->entering) {
-        const struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (!is_missing(audience, session))
-            continue;
-        entries[count++].token = bytes_from_string(session->token);
-        *is_common = false;
-    }
     (void)sync_write_metadata_rest(&text, entries, count, audience->service->version);
     frame = frame_create(writer_bytes_written(&text));
     writer_free(&text);

@@ -156,9 +156,8 @@ void sync_audience_leave(struct sync_session *session);
 void sync_audience_drained(struct sync_session *session);
 
 /* sync_frames.c: each frame has one reference, the caller's. */
-/* The rest of the metadata, with what is in the cache and the own entries of those that enter and
- * are not in it. */
-struct frame *sync_frame_rest(const struct sync_audience *audience, bool *is_common);
+/* The rest of the metadata, with what is in the cache. */
+struct frame *sync_frame_rest(const struct sync_audience *audience);
 /* with_vanished: for those to whom it was shown. */
 struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished);
 /* In delta mode. */

@@ -4,7 +4,7 @@ import random
 import time
 
 from harness import scaled, stolen
-from harness.faults import GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, wait_hold_over, wait_ready
+from harness.faults import GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, stored_fields, wait_hold_over, wait_ready
 from harness.sync import Sync
 
 LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
@@ -181,3 +181,34 @@ def test_a_receiver_whose_frontend_is_dead(t):
     one.send(other.token, {"type": "late"})
     code, message = one.wait_error()
     assert code in ("undeliverable", "unavailable") and message.startswith(other.token), (code, message)
+
+
+def test_who_leaves_before_the_map_shows_it_is_gone_for_all(t):
+    """Events come late: who enters is sent the others who do, and is sent that they have gone."""
+    redis = t.redis()
+    links = t.links(redis)
+    late = t.frontend(links.url, node="late", listen=LISTEN, settings={"redis.deadline": "500ms"})
+    end_hold(redis)
+    first = t.connect(late, Sync, kind="sync")
+    links.delay = 1.5  # shorter than what resets a link
+    for _ in range(4):
+        entering = [t.connect(late, Sync, kind="sync", delta=delta, enters=False) for delta in (False, False, True, False, True)]
+        t.wait_until(lambda: len(stored_fields(redis)) == 6, 10, "their entries are open")
+        # All have waited for long enough at the same time.
+        late.freeze()
+        time.sleep(0.6)
+        late.thaw()
+        for one in entering:
+            one.wait(lambda one=one: one.token, what="the first metadata")
+        leaving, staying = entering[:2], entering[2:]
+        gone = {one.token for one in leaving}
+        for one in leaving:
+            one.drop()
+        expected = {one.token: {} for one in (first, *staying)}
+        for one in (first, *staying):
+            one.wait(lambda one=one: not gone & one.map.keys(), what="that they have gone")
+        wait_all([first, *staying], expected)
+        for one in staying:
+            one.drop()
+        first.wait_map({first.token: {}})
+    t.fsck(redis)

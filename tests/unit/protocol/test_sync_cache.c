@@ -195,12 +195,30 @@ static void test_all_entries(void **state)
     map_set(map, 1, "{}");
     tick(map, "+c +a +b *c ", NULL);
     map_close(map, 0);
-    entries = sync_cache_entries(&map->cache, 5, &count);
+    entries = sync_cache_entries(&map->cache, &count);
     assert_int_equal(count, 2);
     assert_true(bytes_equal(entries[0].token, name_of(2)));
     assert_true(bytes_equal(entries[0].properties, bytes_from_string("{\"c\":1}")));
     assert_true(bytes_equal(entries[1].token, name_of(1)));
     free(entries);
+}
+
+static void test_what_the_map_does_not_show_yet_is_told_and_closed(void **state)
+{
+    struct map *map = *state;
+    sync_cache_assume(&map->cache, name_of(0));
+    sync_cache_assume(&map->cache, name_of(1));
+    sync_cache_assume(&map->cache, name_of(2));
+    sync_cache_show(&map->cache);
+    /* Who was shown it learns that it went before the others were told. */
+    sync_cache_close(&map->cache, name_of(2));
+    tick(map, "+a +b ~c ", NULL);
+    tick(map, "", NULL);
+    map_set(map, 0, "{\"a\":1}");
+    sync_cache_close(&map->cache, name_of(1));
+    tick(map, "-b *a ", NULL);
+    map_close(map, 0);
+    tick(map, "-a ", NULL);
 }
 
 /* Checks what was missed: the news, and "id=values;" of each. */
@@ -410,6 +428,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_there_is_no_news, create, destroy),
         cmocka_unit_test_setup_teardown(test_a_newcomer_between_ticks, create, destroy),
         cmocka_unit_test_setup_teardown(test_all_entries, create, destroy),
+        cmocka_unit_test_setup_teardown(test_what_the_map_does_not_show_yet_is_told_and_closed,
+                                        create, destroy),
         cmocka_unit_test_setup_teardown(test_missed, create, destroy),
         cmocka_unit_test_setup_teardown(test_missed_of_the_whole_map, create, destroy),
         cmocka_unit_test_setup_teardown(test_nothing_missed_in_the_end, create, destroy),
