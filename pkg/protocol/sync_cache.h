@@ -60,8 +60,9 @@ void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told);
 void sync_cache_close(struct sync_cache *cache, struct bytes id);
 /* Makes an entry that was noted as told one that has just opened. */
 void sync_cache_announce(struct sync_cache *cache, struct bytes id);
-/* An entry that is there, as its client is connected here, but that the map does not show yet: without
- * properties until it has been read. It is to be closed when the client goes before that. */
+/* An entry that is there, as its client is connected here, but that the map does not show yet:
+ * without properties until it has been read. It is to be closed when the client goes before that.
+ */
 void sync_cache_assume(struct sync_cache *cache, struct bytes id);
 /* Something is noted: news, or what could not be read yet. */
 bool sync_cache_has_news(const struct sync_cache *cache);
