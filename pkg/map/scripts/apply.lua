@@ -190,17 +190,21 @@ local function make_room(op, k)
     op.was_registered, op.was_listed, op.due = was_registered, was_listed, due
     return true
 end
--- Which other front-end's index has the same id, or nil: after Redis has come back older, or a TTL
--- has ended, an id may be in two of them for a while. Rare, as only those ask who find an index
--- wrong, or an entry of a given id missing.
+-- Which other front-end's index has the same id, or nil; a living one's rather than a dead one's.
+-- After Redis has come back older, or a TTL has ended, an id may be in several of them for a while.
+-- Rare, as only those ask who find an index wrong, or an entry of a given id missing.
 local all_nodes
 local function listed_elsewhere(op)
     all_nodes = all_nodes or call('ZRANGE', nodes, 0, -1)
+    local dead
     for _, other in ipairs(all_nodes) do
         local index = prefix .. 'node:' .. other
-        if index ~= op.index and is_listed_in(index, op.id) then return other end
+        if index ~= op.index and is_listed_in(index, op.id) then
+            if lease_end(other) >= now then return other end
+            dead = dead or other
+        end
     end
-    return nil
+    return dead
 end
 -- What the index should not have: nobody is told. It is counted when it is written.
 local function drop_listing(op)

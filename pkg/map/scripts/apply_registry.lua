@@ -106,11 +106,29 @@ function judge.unregister(op, k)
     return 'missing'
 end
 
+-- Its TTL has ended since Redis came back, and some may have seen it before that: it ends where it
+-- is still counted.
+local function end_absent(op, k)
+    if not k[ABSENT] then return 'missing' end
+    if due_at(op, k) then return close(op, k, 'closed') end
+    op.from = ''
+    if not call('ZSCORE', deadlines, 'c:' .. op.id) then
+        local other = listed_elsewhere(op)
+        if other and lease_end(other) >= now then return 'waits' end
+        op.from = is_listed(op) and node or other
+        if not op.from then return 'missing' end
+        op.index = prefix .. 'node:' .. op.from
+    end
+    op.how, k[ABSENT] = 'close', nil
+    entries = entries - 1
+    return 'ok'
+end
+
 -- Said again of what had ended: that entry, or an earlier one of the id, ends. Not a later one; where
 -- the clock may have been set back, the version decides too. A living front-end says itself what it
 -- does not have (its audit), as it may have put the id to new use.
 function judge.ended(op, k)
-    if not k[NODE] then return 'missing' end
+    if not k[NODE] then return end_absent(op, k) end
     local since, its = tonumber(call('HGET', op.key, 'since') or 0), k[NODE]
     local same = k[SESSION] == op.session or since == op.since
     if since > op.since then return 'missing' end

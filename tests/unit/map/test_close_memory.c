@@ -84,6 +84,21 @@ static void put_back(struct world *world, const char *id)
     free(index);
 }
 
+/* The same of an entry whose TTL has ended since: it is only counted, and no hash says which it was. */
+static void put_back_counted(struct world *world, const char *where, const char *id)
+{
+    struct partition *partition = partition_of(space_of(world), bytes_from_string(id));
+    char *key = mem_format("%s%s", partition->prefix, where);
+    WORLD_REDIS(world, "HINCRBY", partition->key_head, "entries", "1");
+    if (strncmp(where, "node:", 5) == 0) {
+        WORLD_REDIS(world, "HSET", key, id, "");
+        WORLD_REDIS(world, "ZADD", partition->key_nodes, "NX", "1", where + 5);
+    } else {
+        WORLD_REDIS(world, "ZADD", key, "9999999999999", id);
+    }
+    free(key);
+}
+
 /* Redis is another one: all partitions begin a new epoch, and what is to be said again is said. */
 static void begin_epochs(struct world *world)
 {
@@ -119,6 +134,56 @@ static void test_an_end_is_sent_again_within_the_time(void **state)
     put_back(world, "ended");
     begin_epochs(world);
     assert_false(is_in_redis(world, "ended"));
+}
+
+/* It was shown before its TTL ended, and would be until somebody else finds out. */
+static void test_an_end_is_sent_again_though_a_ttl_has_ended(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = space_of(world)->partitions;
+    char *here = mem_format("node:%s", world->fronts[0].map->node);
+    const char *ids[] = {"here", "dead", "orphan", "registered"};
+    for (size_t i = 0; i < 4; i++)
+        make_end(world, ids[i]);
+    put_back_counted(world, here, "here");
+    put_back_counted(world, "node:abcdefabcdef", "dead");
+    put_back_counted(world, "registered", "registered");
+    WORLD_REDIS(world, "ZADD", partition->key_deadlines, "9999999999999", "c:orphan");
+    WORLD_REDIS(world, "HINCRBY", partition->key_head, "entries", "1");
+    uint64_t revision = partition->revision;
+    begin_epochs(world);
+    assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "0");
+    assert_int_equal(partition->revision - revision, 4); /* the end of each was told */
+    const char *keys[] = {partition->key_mine, partition->key_deadlines, partition->key_registered};
+    for (size_t i = 0; i < 3; i++) {
+        WORLD_REDIS(world, "EXISTS", keys[i]);
+        assert_int_equal(world->reply_integer, 0);
+    }
+    free(here);
+}
+
+/* That front-end opens it again, or gives it up: then it ends at once, not after its grace. */
+static void test_an_end_waits_for_a_living_front_end(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = space_of(world)->partitions;
+    make_end(world, "listed");
+    WORLD_REDIS(world, "ZADD", partition->key_nodes, "9999999999999", "bcdefabcdefa");
+    put_back_counted(world, "node:abcdefabcdef", "listed"); /* and by one that is dead */
+    put_back_counted(world, "node:bcdefabcdefa", "listed");
+    WORLD_REDIS(world, "HSET", partition->key_head, "run", "another");
+    unsigned epochs = partition->epochs;
+    redis_link_reset(world->fronts[0].map->link, "a test");
+    WAIT_UNTIL(world, partition->epochs > epochs && partition->state == PARTITION_READY);
+    WAIT_UNTIL(world, !list_is_empty(&partition->tombstones_later));
+    assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "2");
+    WORLD_REDIS(world, "HDEL", "tracker:{main/1/0}:node:bcdefabcdefa", "listed");
+    WORLD_REDIS(world, "ZADD", partition->key_deadlines, "9999999999999", "c:listed");
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones_later) &&
+                          list_is_empty(&partition->tombstones_due) && partition->batch_count == 0);
+    assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "1");
+    WORLD_REDIS(world, "EXISTS", partition->key_deadlines);
+    assert_int_equal(world->reply_integer, 0);
 }
 
 static void test_an_end_is_forgotten_after_the_time(void **state)
@@ -205,6 +270,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_an_end_is_sent_again_within_the_time),
+        TEST(test_an_end_is_sent_again_though_a_ttl_has_ended),
+        TEST(test_an_end_waits_for_a_living_front_end),
         TEST(test_an_end_is_forgotten_after_the_time),
         TEST(test_without_a_time_nothing_is_remembered),
         TEST(test_with_a_maximum_of_none_nothing_is_remembered),
