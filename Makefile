@@ -45,10 +45,14 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing -fno-omit-fra
 LIBS := -levent_core -lhiredis -lcjson -linih -lssl -lcrypto -lhttp_parser -lwslay -ljwt -lsodium -lsystemd -lutf8proc -lz -lm
 LDFLAGS_ALL = $(SANITIZE) $(LDFLAGS)
 
-LIB_FILES := $(foreach p,$(call reverse,$(PACKAGES)),$(B)/lib/lib$(p).a)
+# A package's name is its path below pkg/: net, net/http. Its library is net-http; its unit tests
+# are in tests/unit/net/http. A folder below a package's is a package of its own, or data.
+library = $(B)/lib/lib$(subst /,-,$(1)).a
+package_sources = $(wildcard pkg/$(1)/*.c)
+LIB_FILES := $(foreach p,$(call reverse,$(PACKAGES)),$(call library,$(p)))
 PROGRAM_FILES := $(PROGRAMS:%=$(B)/bin/%)
 INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
-UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
 .PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit
@@ -57,10 +61,19 @@ all: $(PROGRAM_FILES)
 	@:
 
 # Each package may be included only by the path build/include/NAME, which is on the command line
-# of just those that tests/lint/packages allows. A header below it that has gone is not to be made.
-$(INCLUDE_DIRS): build/include/%:
-	@mkdir -p $(@D)
-	@ln -sfn ../../../pkg/$(notdir $@) $@
+# of just those that tests/lint/packages allows: there NAME/x.h is a link to pkg/NAME/x.h, for each
+# header of the package and none of the packages below it. A header that has gone is not to be made.
+slash_parts = $(subst /, ,$(1))
+up = $(subst $() ,/,$(patsubst %,..,$(call slash_parts,build/include/$(1)/$(1))))
+define include_rules
+build/include/$(1)/$(1): pkg/$(1) Makefile
+	@if [ -L $$@ ]; then rm $$@; fi
+	@mkdir -p $$@
+	@find $$@ -xtype l -delete
+	@$(if $(wildcard pkg/$(1)/*.h),ln -sf $(patsubst %,$(up)/%,$(wildcard pkg/$(1)/*.h)) $$@)
+	@touch $$@
+endef
+$(foreach p,$(PACKAGES),$(eval $(call include_rules,$(p))))
 
 SCRIPTS := $(wildcard pkg/map/scripts/*.lua)
 GENERATED := build/gen/map_scripts_data.h build/gen/admin_web_data.h build/gen/version.h
@@ -100,11 +113,11 @@ build/gen/version.h: .version Makefile
 	@echo '#define TRACKER_VERSION "$(VERSION)"' > $@
 
 define package_rules
-$(B)/obj/$(1)/%.o: pkg/$(1)/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
+$(patsubst pkg/%.c,$(B)/obj/%.o,$(call package_sources,$(1))): $(B)/obj/%.o: pkg/%.c Makefile $(TABLE) | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$(<:pkg/%=%))
 	$$(Q)$(CC) $(CFLAGS_ALL) $(foreach d,$(1) $(call allowed,$(1)),-Ibuild/include/$(d)) -Ibuild/gen -MMD -MP -c -o $$@ $$<
-$(B)/lib/lib$(1).a: $(patsubst pkg/%.c,$(B)/obj/%.o,$(wildcard pkg/$(1)/*.c))
+$(call library,$(1)): $(patsubst pkg/%.c,$(B)/obj/%.o,$(call package_sources,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call say,AR,$$(@F))
@@ -143,10 +156,11 @@ $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
 FUZZ_TIME ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard pkg/*/*.c pkg/*/*.h) Makefile | $(INCLUDE_DIRS) $(GENERATED)
+PACKAGE_FILES := $(foreach p,$(PACKAGES),$(wildcard pkg/$(p)/*.c pkg/$(p)/*.h))
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PACKAGE_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(wildcard pkg/*/*.c) $(LIBS)
+	$(Q)clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(filter %.c,$(PACKAGE_FILES)) $(LIBS)
 
 deps:
 	@docker/install-packages build
@@ -190,4 +204,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(B)/obj/*/*.d $(B)/obj/cmd/*/*.d $(B)/unit/*/*.d)
+-include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d)

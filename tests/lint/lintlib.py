@@ -34,9 +34,9 @@ class Table:
             self.packages.append(name)
 
     def owner(self, path):
-        """The package or program that a source file belongs to; None for tests."""
-        parts = path.split("/")
-        return parts[1] if parts[0] in ("pkg", "cmd") else None
+        """The package or program that a source file belongs to, by its folder; None for tests."""
+        top, _, name = os.path.dirname(path).partition("/")
+        return name if top in ("pkg", "cmd") else None
 
     def flags(self, path):
         """Compiler flags of a source file, as in the Makefile."""
