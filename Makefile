@@ -8,7 +8,7 @@
 #   make chaos      seeded faults of all kinds; ARGS='--seeds 100', '--seed 7', '--scenario clocks --jobs 2'
 #   make conformance  the protocols against their documents, also by npm's ws client
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
-#   make lint       formatting, static analysis, include table, sizes, numbers in documents
+#   make lint       formatting, static analysis, include table, sizes, names, numbers in documents
 #   make bench      the documented measurements, as a table
 #   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
 #   make clean
