@@ -4,9 +4,8 @@
  */
 #include <string.h>
 
-#include <uthash.h>
-
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "pacer.h"
 #include "peer.h"

@@ -5,9 +5,8 @@
 #ifndef TRACKERCTL_SERVERS_H
 #define TRACKERCTL_SERVERS_H
 
-#include <uthash.h>
-
 #include "base/address.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "client/pinger.h"
 #include "client/server_list.h"

@@ -1,8 +1,4 @@
 /* servers: the list as it is known, with pings, filtered and sorted when it is asked for. */
-#include "base/random.h"
-
-/* The tracker chooses the ids. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
 #include "servers.h"
 
 #include <stdlib.h>

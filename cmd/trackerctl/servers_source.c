@@ -2,12 +2,6 @@
  * servers_source: see servers_source.h. Each server is written as the line in which a lobby would
  * tell it, and read by the lobby's codec.
  */
-#include "base/random.h"
-
-/* The tracker chooses the ids. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
 #include "servers_source.h"
 
 #include <errno.h>
@@ -20,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/lobby_text.h"

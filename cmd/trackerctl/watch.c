@@ -5,14 +5,10 @@
  * newer than what was read of their entry. After a gap the snapshot is read again, and only what
  * differs is told.
  */
-/* The ids are chosen by clients. */
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)random_keyed_hash(key, len)
-#include "base/random.h"
-
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "entries.h"
 #include "map/event.h"

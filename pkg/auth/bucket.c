@@ -9,15 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "base/random.h"
-
-/* Peers choose the keys of the table: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#define uthash_malloc(size)           mem_alloc(size)
-#define uthash_free(memory, size)     free(memory)
-#include <uthash.h>
 
 #define BURST_MAX 4000000u
 

@@ -6,14 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "base/random.h"
-
-/* Peers choose the keys: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#define uthash_malloc(size)           mem_alloc(size)
-#define uthash_free(memory, size)     free(memory)
-#include <uthash.h>
 
 #define LEVELS 3
 

@@ -8,13 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "client/lobby_link_private.h"
-
-/* Trackers choose the ids, and servers theirs by their addresses. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
 
 struct entry {
     UT_hash_handle hh; /* by id, which is its message's */

@@ -9,12 +9,7 @@
 #ifndef MAP_MAP_PRIVATE_H
 #define MAP_MAP_PRIVATE_H
 
-#include "base/random.h"
-
-/* Clients choose the ids: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/list.h"
 #include "map/map.h"

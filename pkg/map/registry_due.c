@@ -6,15 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "map/map_private.h"
 #include "map/registry.h"
 #include "map/view.h"
-
-/* Peers choose the ids: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
 
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */
 #define MARGIN_MS 5

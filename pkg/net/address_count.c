@@ -1,15 +1,12 @@
-/* address_count: a uthash of the addresses that have connections, without their ports. IPv6 counts
- * by /64, as one peer has all addresses in it. The hash is keyed by this process, as peers choose
- * the keys. */
+/* address_count: a hash table of the addresses that have connections, without their ports. IPv6
+ * counts by /64, as one peer has all addresses in it. */
 #include "net/net_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "base/mem.h"
-#include "base/random.h"
 
 struct key {
     uint8_t family;
@@ -33,8 +30,9 @@ struct address_count *address_count_add(struct address_count **table, const stru
                                         int64_t limit)
 {
     struct key key = make_key(address);
-    unsigned hash = (unsigned)random_keyed_hash(&key, sizeof key);
+    unsigned hash;
     struct address_count *count;
+    HASH_VALUE(&key, sizeof key, hash);
     HASH_FIND_BYHASHVALUE(hh, *table, &key, sizeof key, hash, count);
     if (count == NULL) {
         count = mem_zalloc(1, sizeof *count);

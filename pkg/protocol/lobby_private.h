@@ -20,18 +20,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/random.h"
-
-/* Peers choose the ids by their addresses: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
 #include "auth/bucket.h"
 #include "auth/password.h"
 #include "auth/penalty.h"
 #include "auth/slots.h"
 #include "base/address.h"
 #include "base/frame.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "codec/gltron.h"

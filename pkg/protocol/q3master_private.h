@@ -6,16 +6,11 @@
 #ifndef PROTOCOL_Q3MASTER_PRIVATE_H
 #define PROTOCOL_Q3MASTER_PRIVATE_H
 
-#include "base/random.h"
-
-/* Peers choose the keys: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
 #include "auth/bucket.h"
 #include "auth/cookie.h"
 #include "auth/shares.h"
 #include "auth/slots.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "codec/q3games.h"

@@ -15,16 +15,10 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "codec/sync.h"
-
-/* Clients choose the ids: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#define uthash_malloc(size)           mem_alloc(size)
-#define uthash_free(memory, size)     free(memory)
-#include <uthash.h>
 
 struct sync_item {
     UT_hash_handle hh;

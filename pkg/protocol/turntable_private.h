@@ -21,13 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/random.h"
-
-/* Clients choose the names: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
 #include "base/frame.h"
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/list.h"
 #include "base/log.h"

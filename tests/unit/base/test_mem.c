@@ -1,4 +1,5 @@
-/* base/mem and base/frame: contents, sizes of zero, and the end when there is no memory left. */
+/* base/mem and base/frame: contents, sizes of zero, and the end when there is no memory left, for
+ * hash tables too. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/frame.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* The address sanitizer would end the program by itself. */
@@ -81,6 +83,12 @@ static void dup_overflow(void)
     free(mem_dup("", SIZE_MAX));
 }
 
+/* What a hash table asks for when it is created and when it grows. */
+static void hash_huge(void)
+{
+    uthash_free(uthash_malloc(huge), huge);
+}
+
 /* In a child: it must say so on standard error and abort. */
 static void assert_dies(void (*act)(void))
 {
@@ -118,6 +126,7 @@ static void running_out_aborts(void **state)
     assert_dies(zalloc_overflow);
     assert_dies(realloc_huge);
     assert_dies(dup_overflow);
+    assert_dies(hash_huge);
 }
 
 static void frames_live_as_long_as_their_references(void **state)
