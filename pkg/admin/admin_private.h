@@ -79,9 +79,15 @@ void admin_space_release(struct admin_space *space);
  * the latest after redis.deadline. */
 bool admin_nodes_refresh(struct admin *admin);
 
-/* page.c */
+/* tag.c */
+#define ADMIN_TAG_SIZE(digits) ((digits) + 3) /* two quotes and NUL */
+/* The entity tag of these bytes (RFC 9110, 8.8.3): so many digits of their hash, in quotes. digits:
+ * even, up to 64. */
+void admin_write_tag(struct bytes bytes, size_t digits, char *tag);
 /* Whether a list of entity tags has this one (RFC 9110, 13.1.2: weak comparison). */
 bool admin_has_tag(struct bytes list, const char *tag);
+
+/* page.c */
 struct page *page_create(void);
 void page_destroy(struct page **page);
 void page_add_routes(struct admin *admin, struct http_router *router);

@@ -5,14 +5,12 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
-#include "base/ids.h"
 #include "base/mem.h"
-#include "base/sha1.h"
 
 #include "admin_web_data.h"
 
 #define TEXT                          "text/plain; charset=utf-8"
-#define TAG_BYTES                     10
+#define TAG_DIGITS                    20
 
 #define COUNT(name, data, compressed) +1
 enum { FILES = 0 WEB_FILES(COUNT) };
@@ -46,7 +44,7 @@ static const char index_text[] = "Tracker: a front-end of a shared client map.\n
 /* A file as it is, or compressed: each has a tag of its own, as its bytes differ. */
 struct file_form {
     struct bytes data;
-    char tag[2 * TAG_BYTES + 3];
+    char tag[ADMIN_TAG_SIZE(TAG_DIGITS)];
 };
 
 struct file {
@@ -81,12 +79,8 @@ static const char *type_of(const char *name)
 
 static struct file_form make_form(struct bytes data)
 {
-    uint8_t digest[SHA1_SIZE];
-    char hex[2 * TAG_BYTES + 1];
     struct file_form form = {.data = data};
-    sha1_hash(data, digest);
-    id_format_hex(digest, TAG_BYTES, hex);
-    snprintf(form.tag, sizeof form.tag, "\"%s\"", hex);
+    admin_write_tag(data, TAG_DIGITS, form.tag);
     return form;
 }
 
@@ -117,18 +111,6 @@ void page_destroy(struct page **page)
 {
     free(*page);
     *page = NULL;
-}
-
-bool admin_has_tag(struct bytes list, const char *tag)
-{
-    size_t len = strlen(tag);
-    if (bytes_equal(list, BYTES_LITERAL("*")))
-        return true;
-    for (size_t i = 0; i + len <= list.len; i++) {
-        if (!memcmp(list.data + i, tag, len))
-            return true;
-    }
-    return false;
 }
 
 static void on_file(void *arg, struct http_request *request)

@@ -10,12 +10,11 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
-#include "base/sha1.h"
 #include "codec/entry.h"
 #include "codec/lobby_text.h"
 #include "protocol/listed.h"
 
-#define TAG_SIZE (2 * SHA1_SIZE + 3)
+#define TAG_DIGITS 40
 
 /* What the query says of servers that are empty, or full. */
 enum wanted { WANTED_TOO, WANTED_NOT, WANTED_ONLY };
@@ -153,30 +152,18 @@ static void write_all(struct writer *text, const struct admin *admin,
     writer_u8(text, '\n');
 }
 
-static void make_tag(struct bytes text, char tag[TAG_SIZE])
-{
-    uint8_t digest[SHA1_SIZE];
-    size_t at = 0;
-    sha1_hash(text, digest);
-    tag[at++] = '"';
-    for (size_t i = 0; i < SHA1_SIZE; i++)
-        at += (size_t)snprintf(tag + at, TAG_SIZE - at, "%02x", digest[i]);
-    tag[at++] = '"';
-    tag[at] = 0;
-}
-
 void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space,
                     bool stale)
 {
     struct filter filter;
     struct writer text = {0};
-    char tag[TAG_SIZE], headers[128];
+    char tag[ADMIN_TAG_SIZE(TAG_DIGITS)], headers[128];
     if (!read_filter(request, &filter)) {
         admin_respond_error(request, 400, "empty and full: true, false or only is expected");
         return;
     }
     write_all(&text, admin, space, &filter, stale);
-    make_tag(writer_bytes_written(&text), tag);
+    admin_write_tag(writer_bytes_written(&text), TAG_DIGITS, tag);
     snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s", tag,
              admin_stale_header(stale));
     if (admin_has_tag(http_request_header(request, "If-None-Match"), tag))

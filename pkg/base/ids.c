@@ -2,6 +2,7 @@
 #include "base/ids.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -28,13 +29,7 @@ void id_make_client(char id[ID_CLIENT_LENGTH + 1])
 
 void id_format_hex(const uint8_t *bytes, size_t len, char *text)
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        text[2 * i] = digits[bytes[i] >> 4];
-        text[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    text[2 * len] = '\0';
+    (void)sodium_bin2hex(text, 2 * len + 1, bytes, len);
 }
 
 void id_make_hex(char *text, size_t len)
@@ -69,29 +64,11 @@ void id_make_uuid(char id[ID_UUID_LENGTH + 1])
     id[-1] = '\0';
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool id_parse_hex(struct bytes text, uint8_t *bytes, size_t len)
 {
     if (text.len / 2 != len || text.len % 2 != 0)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return sodium_hex2bin(bytes, len, (const char *)text.data, text.len, NULL, NULL, NULL) == 0;
 }
 
 uint32_t shard_of(struct bytes key, uint32_t count)

@@ -4,11 +4,11 @@
  */
 #include <sodium.h>
 
-#include "base/sha1.h"
 #include "net/http_private.h"
 #include "net/net_private.h"
 #include "net/origins_private.h"
 #include "net/websocket_private.h"
+#include "tls/digest.h"
 
 #define KEY_SIZE        16 /* bytes of a key, before base64 */
 #define KEY_TEXT_LENGTH 24
@@ -125,11 +125,11 @@ static struct refusal judge_origin(const struct http_request *request, const cha
 static void write_accept(struct writer *to, struct bytes key)
 {
     struct writer text = {0};
-    uint8_t digest[SHA1_SIZE];
-    char accept[sodium_base64_ENCODED_LEN(SHA1_SIZE, sodium_base64_VARIANT_ORIGINAL)];
+    uint8_t digest[TLS_SHA1_SIZE];
+    char accept[sodium_base64_ENCODED_LEN(TLS_SHA1_SIZE, sodium_base64_VARIANT_ORIGINAL)];
     writer_bytes(&text, key);
     writer_string(&text, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    sha1_hash(writer_bytes_written(&text), digest);
+    tls_sha1(writer_bytes_written(&text), digest);
     writer_free(&text);
     sodium_bin2base64(accept, sizeof accept, digest, sizeof digest, sodium_base64_VARIANT_ORIGINAL);
     writer_format(to,

@@ -15,8 +15,8 @@
 
 #include "base/ids.h"
 #include "base/mem.h"
-#include "base/sha1.h"
 #include "metrics/metrics.h"
+#include "tls/digest.h"
 
 /* A script cache that is flushed again between each load and the call after it. */
 #define ATTEMPTS_MAX 8
@@ -39,9 +39,9 @@ struct load {
 
 void redis_script_prepare(struct redis_script *script)
 {
-    uint8_t digest[SHA1_SIZE];
+    uint8_t digest[TLS_SHA1_SIZE];
 
-    sha1_hash(bytes_from_string(script->source), digest);
+    tls_sha1(bytes_from_string(script->source), digest);
     id_format_hex(digest, sizeof digest, script->sha1);
 }
 

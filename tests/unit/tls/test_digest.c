@@ -1,4 +1,4 @@
-/* base/sha1: the standard's vectors. */
+/* tls/digest: the standard's vectors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/ids.h"
-#include "base/sha1.h"
+#include "tls/digest.h"
 
 /* RFC 3174, section 7.3, and lengths around a block's end as sha1sum has them. */
 static void digests(void **state)
@@ -32,14 +32,14 @@ static void digests(void **state)
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct writer text = {0};
-        uint8_t digest[SHA1_SIZE];
-        char hex[2 * SHA1_SIZE + 1];
+        uint8_t digest[TLS_SHA1_SIZE];
+        char hex[2 * TLS_SHA1_SIZE + 1];
 
         for (unsigned n = 0; n < cases[i].times; n++) {
             writer_string(&text, cases[i].text);
         }
-        sha1_hash(writer_bytes_written(&text), digest);
-        id_format_hex(digest, SHA1_SIZE, hex);
+        tls_sha1(writer_bytes_written(&text), digest);
+        id_format_hex(digest, TLS_SHA1_SIZE, hex);
         assert_string_equal(hex, cases[i].digest);
         writer_free(&text);
     }

@@ -1,0 +1,18 @@
+/* digest: see digest.h. */
+#include "tls/digest.h"
+
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "base/log.h"
+
+void tls_sha1(struct bytes bytes, uint8_t digest[TLS_SHA1_SIZE])
+{
+    if (EVP_Digest(bytes.data, bytes.len, digest, NULL, EVP_sha1(), NULL) == 1)
+        return;
+    log_error("no_sha1", LOG_STRING("library", "OpenSSL"),
+              LOG_STRING("err", ERR_reason_error_string(ERR_peek_last_error())));
+    abort();
+}
