@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "metrics/metrics.h"
 #include "server/server_private.h"
+#include "tls/digest.h"
 
 #include "version.h"
 
@@ -201,6 +202,9 @@ static char *start(struct server *server, struct configuration *configuration, b
     if (error)
         return error;
     *usage = false;
+    if (!tls_has_sha1())
+        return mem_strdup("OpenSSL has no SHA-1, by which Redis's scripts are named: see its "
+                          "configuration (openssl.cnf, OPENSSL_CONF)");
     server->loop = loop_create();
     server->net = net_create(server->loop, &configuration->net);
     server->waiting_timer = loop_timer_create(server->loop, still_waiting, server);

@@ -8,10 +8,24 @@
 
 #include "base/log.h"
 
+static bool make_digest(struct bytes bytes, uint8_t digest[TLS_SHA1_SIZE])
+{
+    return EVP_Digest(bytes.data, bytes.len, digest, NULL, EVP_sha1(), NULL) == 1;
+}
+
+bool tls_has_sha1(void)
+{
+    uint8_t digest[TLS_SHA1_SIZE];
+    bool has = make_digest((struct bytes){0}, digest);
+    ERR_clear_error();
+    return has;
+}
+
 void tls_sha1(struct bytes bytes, uint8_t digest[TLS_SHA1_SIZE])
 {
-    if (EVP_Digest(bytes.data, bytes.len, digest, NULL, EVP_sha1(), NULL) == 1)
+    if (make_digest(bytes, digest)) {
         return;
+    }
     log_error("no_sha1", LOG_STRING("library", "OpenSSL"),
               LOG_STRING("err", ERR_reason_error_string(ERR_peek_last_error())));
     abort();

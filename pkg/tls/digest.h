@@ -5,14 +5,16 @@
 #ifndef TLS_DIGEST_H
 #define TLS_DIGEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
 
 #define TLS_SHA1_SIZE 20
 
-/* Logs and aborts if OpenSSL is configured without SHA-1, or memory ends. Scripts are named at
- * start, so a configuration without it shows before the first peer connects. */
+/* Whether OpenSSL's configuration leaves it SHA-1. Asked at start. */
+bool tls_has_sha1(void);
+/* Logs and aborts without SHA-1, or when memory ends. */
 void tls_sha1(struct bytes bytes, uint8_t digest[TLS_SHA1_SIZE]);
 
 #endif

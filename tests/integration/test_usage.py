@@ -109,6 +109,15 @@ def test_what_cannot_be_opened_ends_with_1(t):
         assert "level=error" in last and said in last, (arguments, done.stderr)
 
 
+def test_an_openssl_without_sha1(t):
+    path = os.path.join(t.directory(), "openssl.cnf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("openssl_conf = start\n[start]\nproviders = all\n[all]\nnull = none\n[none]\nactivate = 1\n")
+    done = t.run("trackerd", "--listen", "tracker=127.0.0.1:0", environment={"OPENSSL_CONF": path}, check=False)
+    assert done.returncode == 1 and "msg=cannot_start" in done.stderr and "SHA-1" in done.stderr, done
+    assert "redis_started" not in done.stderr, done
+
+
 def test_help_names_all_kinds_of_listeners(t):
     text = t.run("trackerd", "--help").stdout
     for kind in ("tracker", "web", "turntable", "sync", "lobby", "lobby-servers", "lobby-clients", "q3master"):
