@@ -13,17 +13,17 @@
 /* How old what is known of the front-ends may be. */
 #define NODES_FRESH_MS 3000
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void on_space_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     live_changed(list_entry(watcher, struct admin_space, watcher), changes);
 }
 
-static void on_live(struct map_watcher *watcher)
+static void on_space_live(struct map_watcher *watcher)
 {
     live_changed(list_entry(watcher, struct admin_space, watcher), &(struct map_changes){0});
 }
 
-static void on_nodes(void *arg, bool known)
+static void on_admin_nodes(void *arg, bool known)
 {
     struct admin *admin = arg;
     (void)known; /* without it front-ends have ids and no names */
@@ -55,7 +55,7 @@ struct admin *admin_create(struct map *map, const struct health *health,
     list_init(&admin->spaces);
     list_init(&admin->calls);
     admin->nodes_timer = loop_timer_create(admin->loop, on_nodes_late, admin);
-    admin->nodes = map_nodes_create(map, on_nodes, admin);
+    admin->nodes = map_nodes_create(map, on_admin_nodes, admin);
     admin->page = page_create();
     admin->live = live_create(admin);
     return admin;
@@ -109,7 +109,7 @@ static struct bytes given_token(struct http_request *request)
 }
 
 /* By hashes, so that the time tells nothing of either, lengths included. */
-static bool is_token(const struct admin *admin, struct bytes given)
+static bool is_admin_token(const struct admin *admin, struct bytes given)
 {
     const char *token = admin->settings->token;
     uint8_t wanted[crypto_generichash_BYTES], got[crypto_generichash_BYTES];
@@ -129,7 +129,7 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
         return false;
     }
     struct bytes given = given_token(request);
-    if (is_token(admin, given))
+    if (is_admin_token(admin, given))
         return true;
     if (given.len > 0) {
         metrics_add(METRIC_HTTP_UNAUTHORIZED, 1);
@@ -225,7 +225,7 @@ bool admin_read_switch(struct http_request *request, const char *name, bool *val
 
 /* Spaces. */
 
-static struct admin_space *space_of(struct admin *admin, struct map_space *map)
+static struct admin_space *admin_space_of(struct admin *admin, struct map_space *map)
 {
     LIST_FOREACH (node, &admin->spaces) {
         struct admin_space *space = list_entry(node, struct admin_space, link);
@@ -235,8 +235,8 @@ static struct admin_space *space_of(struct admin *admin, struct map_space *map)
     struct admin_space *space = mem_zalloc(1, sizeof *space);
     space->admin = admin;
     space->map = map;
-    space->watcher.changed = on_changed;
-    space->watcher.live = on_live;
+    space->watcher.changed = on_space_changed;
+    space->watcher.live = on_space_live;
     space->watcher.silent_too = true;
     list_init(&space->watcher.link);
     list_init(&space->readers);
@@ -270,8 +270,8 @@ static void respond_no_space(struct admin *admin, struct http_request *request)
     writer_free(&text);
 }
 
-static struct admin_space *find_space(struct admin *admin, struct http_request *request,
-                                      struct bytes name)
+static struct admin_space *find_admin_space(struct admin *admin, struct http_request *request,
+                                            struct bytes name)
 {
     struct map_space *found = NULL;
     char text[64];
@@ -283,18 +283,18 @@ static struct admin_space *find_space(struct admin *admin, struct http_request *
         respond_no_space(admin, request);
         return NULL;
     }
-    return space_of(admin, found);
+    return admin_space_of(admin, found);
 }
 
 struct admin_space *admin_space_asked(struct admin *admin, struct http_request *request)
 {
-    return find_space(admin, request, http_request_query(request, "space"));
+    return find_admin_space(admin, request, http_request_query(request, "space"));
 }
 
 struct admin_space *admin_space_of_servers(struct admin *admin, struct http_request *request)
 {
     struct bytes name = http_request_query(request, "space");
-    return find_space(admin, request, name.len > 0 ? name : bytes_from_string(admin->lobby));
+    return find_admin_space(admin, request, name.len > 0 ? name : bytes_from_string(admin->lobby));
 }
 
 struct map_view *admin_space_hold(struct admin_space *space, const char **why)

@@ -20,7 +20,7 @@ typedef void (*answer)(struct admin *admin, struct http_request *request, struct
                        bool stale);
 
 /* A request that waits. */
-struct call {
+struct api_call {
     struct list link;
     struct admin *admin;
     struct http_request *request;
@@ -33,7 +33,7 @@ struct call {
     answer answer;
 };
 
-static void end_call(struct call *call)
+static void end_call(struct api_call *call)
 {
     list_remove(&call->link);
     map_read_cancel(&call->read);
@@ -42,7 +42,7 @@ static void end_call(struct call *call)
     free(call);
 }
 
-static void finish_call(struct call *call, const char *why)
+static void finish_call(struct api_call *call, const char *why)
 {
     if (why)
         admin_respond_error(call->request, 503, why);
@@ -52,15 +52,15 @@ static void finish_call(struct call *call, const char *why)
 }
 
 /* Answers it when all is there. What is stale has waited long enough: without new names. */
-static void check_call(struct call *call)
+static void check_call(struct api_call *call)
 {
     if (!call->read && (!call->awaits_names || call->stale))
         finish_call(call, NULL);
 }
 
-static void on_read(void *arg, bool known, bool stale)
+static void on_api_read(void *arg, bool known, bool stale)
 {
-    struct call *call = arg;
+    struct api_call *call = arg;
     call->read = NULL;
     call->stale = stale; /* what is known is shown, as the page goes on to show it */
     if (known)
@@ -72,7 +72,7 @@ static void on_read(void *arg, bool known, bool stale)
 void api_nodes_read(struct admin *admin)
 {
     LIST_FOREACH (node, &admin->calls) {
-        struct call *call = list_entry(node, struct call, link);
+        struct api_call *call = list_entry(node, struct api_call, link);
         call->awaits_names = false;
         check_call(call);
     }
@@ -82,8 +82,8 @@ static void begin_call(struct admin *admin, struct http_request *request, struct
                        enum map_read_scope scope, answer function)
 {
     const char *why = NULL;
-    struct call *call = mem_zalloc(1, sizeof *call);
-    *call = (struct call){
+    struct api_call *call = mem_zalloc(1, sizeof *call);
+    *call = (struct api_call){
         .admin = admin, .request = request, .space = space, .scope = scope, .answer = function};
     list_init(&call->link);
     call->awaits_names = admin_nodes_refresh(admin); /* which may answer those before it */
@@ -98,13 +98,14 @@ static void begin_call(struct admin *admin, struct http_request *request, struct
         return;
     }
     call->held = true;
-    call->read = map_read(view, scope, on_read, call);
+    call->read = map_read(view, scope, on_api_read, call);
 }
 
 void api_end(struct admin *admin)
 {
     while (!list_is_empty(&admin->calls))
-        finish_call(list_entry(admin->calls.next, struct call, link), "the front-end is ending");
+        finish_call(list_entry(admin->calls.next, struct api_call, link),
+                    "the front-end is ending");
 }
 
 static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)
@@ -141,7 +142,7 @@ static bool read_scope(struct http_request *request, enum map_read_scope *scope)
 /* GET /api/v1/clients */
 
 /* As it stands in a query: letters and digits as they are, other bytes as %XX. */
-static void write_escaped(struct writer *to, struct bytes id)
+static void write_query_escaped(struct writer *to, struct bytes id)
 {
     for (size_t i = 0; i < id.len; i++) {
         uint8_t c = id.data[i];
@@ -218,7 +219,7 @@ static void answer_clients(struct admin *admin, struct http_request *request,
     json_write_array_end(&json);
     if (at > 0 && at < count) {
         struct writer next = {0};
-        write_escaped(&next, map_entry_id(entries[at - 1]));
+        write_query_escaped(&next, map_entry_id(entries[at - 1]));
         json_write_member(&json, "next", writer_bytes_written(&next));
         writer_free(&next);
     }
@@ -300,7 +301,7 @@ static void answer_nodes(struct admin *admin, struct http_request *request,
     respond(request, &text);
 }
 
-static void on_nodes(void *arg, struct http_request *request)
+static void on_nodes_request(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
     if (admin_allows(admin, request, (enum admin_access)admin->settings->api))
@@ -361,7 +362,7 @@ void api_add_routes(struct admin *admin, struct http_router *router)
     http_router_add(router, "GET", "/api/v1/clients", on_clients, admin);
     http_router_add(router, "GET", "/api/v1/clients/*", on_client, admin);
     http_router_add(router, "GET", "/api/v1/servers", on_servers, admin);
-    http_router_add(router, "GET", "/api/v1/nodes", on_nodes, admin);
+    http_router_add(router, "GET", "/api/v1/nodes", on_nodes_request, admin);
     http_router_add(router, "GET", "/api/v1/stats", on_stats, admin);
     http_router_add(router, "GET", "/api/v1/shard", on_shard, admin);
 }

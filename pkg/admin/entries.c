@@ -9,7 +9,7 @@
 #include "codec/entry.h"
 #include "codec/sync.h"
 
-static bool take_prefix(struct bytes *text, const char *prefix)
+static bool take_field_prefix(struct bytes *text, const char *prefix)
 {
     size_t len = strlen(prefix);
     if (text->len < len || memcmp(text->data, prefix, len) != 0)
@@ -41,12 +41,12 @@ static void write_state(struct json_writer *json, struct bytes state, size_t max
 }
 
 /* Names and values are what other front-ends have stored: checked again. */
-static void write_properties(struct json_writer *json, const struct map_entry *entry)
+static void write_entry_properties(struct json_writer *json, const struct map_entry *entry)
 {
     struct bytes field, value;
     bool any = false;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
-        if (!take_prefix(&field, "p:") || !json_is_text(field) ||
+        if (!take_field_prefix(&field, "p:") || !json_is_text(field) ||
             !json_text_is_value(value, SYNC_VALUE_DEPTH))
             continue;
         if (!any) {
@@ -61,14 +61,15 @@ static void write_properties(struct json_writer *json, const struct map_entry *e
         json_write_object_end(json);
 }
 
-static void write_field(struct json_writer *json, const struct map_entry *entry, const char *name)
+static void write_entry_field(struct json_writer *json, const struct map_entry *entry,
+                              const char *name)
 {
     struct bytes value = map_entry_field(entry, name);
     if (value.len > 0)
         entry_write_opaque(json, name, value);
 }
 
-static void write_number(struct json_writer *json, const char *name, struct bytes text)
+static void write_entry_number(struct json_writer *json, const char *name, struct bytes text)
 {
     if (text.len == 0)
         return;
@@ -77,7 +78,7 @@ static void write_number(struct json_writer *json, const char *name, struct byte
 }
 
 /* All 63 bits, which JavaScript's numbers have not. */
-static void write_version(struct json_writer *json, uint64_t version)
+static void write_entry_version(struct json_writer *json, uint64_t version)
 {
     struct writer text = {0};
     writer_format(&text, "%llu", (unsigned long long)version);
@@ -91,24 +92,24 @@ void entries_write(struct json_writer *json, const struct map_entry *entry,
     struct bytes id = map_entry_id(entry), state = map_entry_state(entry);
     json_write_object_begin(json);
     entry_write_opaque(json, "id", id);
-    write_field(json, entry, "protocol");
-    write_field(json, entry, "node");
+    write_entry_field(json, entry, "protocol");
+    write_entry_field(json, entry, "node");
     if (format->nodes) {
         struct bytes name = map_nodes_name(format->nodes, map_entry_field(entry, "node"));
         if (name.len > 0)
             entry_write_opaque(json, "node_name", name);
     }
-    write_field(json, entry, "user");
-    write_field(json, entry, "status");
-    write_number(json, "since", map_entry_field(entry, "since"));
+    write_entry_field(json, entry, "user");
+    write_entry_field(json, entry, "status");
+    write_entry_number(json, "since", map_entry_field(entry, "since"));
     if (format->addresses)
-        write_field(json, entry, "address");
-    write_version(json, map_entry_version(entry));
+        write_entry_field(json, entry, "address");
+    write_entry_version(json, map_entry_version(entry));
     json_write_name(json, "shard");
     json_write_integer(json, shard_of(id, format->partitions));
     if (state.data)
         write_state(json, state, format->max_state);
-    write_properties(json, entry);
+    write_entry_properties(json, entry);
     admin_write_stale(json, format->stale);
     json_write_object_end(json);
 }
@@ -125,7 +126,7 @@ void entries_search_end(struct entry_search *search)
     writer_free(&search->scratch);
 }
 
-static bool holds(struct entry_search *search, struct bytes text)
+static bool search_matches_text(struct entry_search *search, struct bytes text)
 {
     search->searched += text.len;
     return fold_contains(&search->scratch, text, writer_bytes_written(&search->wanted));
@@ -140,14 +141,16 @@ static bool holds_json(struct entry_search *search, struct bytes json)
 bool entries_match(struct entry_search *search, const struct map_entry *entry)
 {
     struct bytes field, value;
-    if (holds(search, map_entry_id(entry)) || holds(search, map_entry_state(entry)))
+    if (search_matches_text(search, map_entry_id(entry)) ||
+        search_matches_text(search, map_entry_state(entry)))
         return true;
     for (size_t at = 0; map_entry_next_field(entry, &at, &field, &value);) {
         if (bytes_equal(field, BYTES_LITERAL("session")) ||
             (!search->addresses && bytes_equal(field, BYTES_LITERAL("address"))))
             continue;
-        if (take_prefix(&field, "p:") ? holds_json(search, value) || holds(search, field)
-                                      : holds(search, value))
+        if (take_field_prefix(&field, "p:")
+                ? holds_json(search, value) || search_matches_text(search, field)
+                : search_matches_text(search, value))
             return true;
     }
     return false;
@@ -165,7 +168,7 @@ void entries_write_nodes(struct json_writer *json, const struct map_nodes *nodes
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
             entry_write_opaque(json, texts[j], map_nodes_field(nodes, i, texts[j]));
         for (size_t j = 0; j < sizeof numbers / sizeof *numbers; j++)
-            write_number(json, numbers[j], map_nodes_field(nodes, i, numbers[j]));
+            write_entry_number(json, numbers[j], map_nodes_field(nodes, i, numbers[j]));
         json_write_name(json, "ready");
         json_write_boolean(json,
                            bytes_equal(map_nodes_field(nodes, i, "ready"), BYTES_LITERAL("1")));

@@ -8,7 +8,7 @@
 /* Characters that one may fold to: three at most, of four bytes. */
 #define FOLDED_MAX 4
 
-static void write_character(struct writer *to, utf8proc_int32_t character)
+static void write_folded_character(struct writer *to, utf8proc_int32_t character)
 {
     utf8proc_uint8_t bytes[4];
     utf8proc_ssize_t len = utf8proc_encode_char(character, bytes);
@@ -31,7 +31,7 @@ static size_t fold_character(struct writer *to, struct bytes text)
     if (count < 0 || count > FOLDED_MAX)
         writer_bytes(to, (struct bytes){text.data, (size_t)len});
     for (utf8proc_ssize_t i = 0; i < count && count <= FOLDED_MAX; i++)
-        write_character(to, folded[i]);
+        write_folded_character(to, folded[i]);
     return (size_t)len;
 }
 
@@ -57,7 +57,7 @@ void fold_write(struct writer *to, struct bytes text)
     }
 }
 
-static bool contains(struct bytes text, struct bytes wanted)
+static bool contains_bytes(struct bytes text, struct bytes wanted)
 {
     return wanted.len == 0 ||
            (text.len >= wanted.len && memmem(text.data, text.len, wanted.data, wanted.len) != NULL);
@@ -67,7 +67,7 @@ bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wante
 {
     writer_reset(scratch);
     fold_write(scratch, text);
-    return contains(writer_bytes_written(scratch), wanted);
+    return contains_bytes(writer_bytes_written(scratch), wanted);
 }
 
 /* The four digits of \uXXXX at the beginning of a text; -1 when they are not there. */
@@ -87,7 +87,7 @@ static utf8proc_int32_t read_unit(struct bytes text)
 }
 
 /* An escape; how many bytes it has. What is none, or half a pair, stays as it is. */
-static size_t write_escape(struct writer *to, struct bytes text)
+static size_t write_unescaped(struct writer *to, struct bytes text)
 {
     static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
     utf8proc_int32_t unit = read_unit(text), low = -1;
@@ -95,11 +95,11 @@ static size_t write_escape(struct writer *to, struct bytes text)
     if (unit >= 0xd800 && unit < 0xdc00)
         low = read_unit((struct bytes){text.data + 6, text.len - 6});
     if (low >= 0xdc00 && low < 0xe000) {
-        write_character(to, 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+        write_folded_character(to, 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
         return 12;
     }
     if (unit >= 0 && (unit < 0xd800 || unit >= 0xe000)) {
-        write_character(to, unit);
+        write_folded_character(to, unit);
         return 6;
     }
     if (unit >= 0 || text.len < 2) {
@@ -120,7 +120,7 @@ bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes 
     while (json.len > 0 && (escape = memchr(json.data, '\\', json.len)) != NULL) {
         size_t before = (size_t)(escape - json.data), used;
         writer_bytes(scratch, (struct bytes){json.data, before});
-        used = before + write_escape(scratch, (struct bytes){escape, json.len - before});
+        used = before + write_unescaped(scratch, (struct bytes){escape, json.len - before});
         json.data += used;
         json.len -= used;
     }
@@ -130,5 +130,5 @@ bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes 
     (void)writer_reserve(scratch, 3 * plain);
     scratch->len = plain;
     fold_write(scratch, (struct bytes){scratch->data, plain});
-    return contains((struct bytes){scratch->data + plain, scratch->len - plain}, wanted);
+    return contains_bytes((struct bytes){scratch->data + plain, scratch->len - plain}, wanted);
 }

@@ -206,7 +206,7 @@ static struct entry_events entry_events(struct writer *to, const struct admin_sp
 /* Readers. */
 
 /* The one place that changes a reader's state. */
-static void move(struct live_reader *reader, enum live_state state)
+static void move_live_reader(struct live_reader *reader, enum live_state state)
 {
     map_cursor_end(&reader->cursor);
     reader->cursor = (struct map_cursor){0};
@@ -215,13 +215,13 @@ static void move(struct live_reader *reader, enum live_state state)
     reader->state = state;
 }
 
-static void send_text(struct live_reader *reader, struct writer *text)
+static void send_live_text(struct live_reader *reader, struct writer *text)
 {
     if (text->len > 0)
         conn_send(reader->conn, writer_bytes_written(text));
 }
 
-static void flow(struct live *live)
+static void schedule_live_flow(struct live *live)
 {
     if (!loop_timer_is_running(live->flow))
         loop_timer_start(live->flow, 0);
@@ -239,22 +239,22 @@ static void begin_whole(struct live_reader *reader)
     json_write_integer(&json, (int64_t)map_view_count(view));
     json_write_object_end(&json);
     end_event(scratch);
-    send_text(reader, scratch);
-    move(reader, LIVE_FOLLOWING);
+    send_live_text(reader, scratch);
+    move_live_reader(reader, LIVE_FOLLOWING);
     reader->whole = true;
     reader->again = false;
     map_cursor_begin(&reader->cursor, view, MAP_CURSOR_OLDEST);
-    flow(reader->space->admin->live);
+    schedule_live_flow(reader->space->admin->live);
 }
 
-static bool can_tell(const struct admin_space *space)
+static bool is_space_readable(const struct admin_space *space)
 {
     return space->watcher.view != NULL && map_view_is_live(space->watcher.view) &&
            !map_view_is_over(space->watcher.view);
 }
 
 /* One chunk for who follows and keeps up. */
-static void go_on(struct live_reader *reader)
+static void send_next_live_chunk(struct live_reader *reader)
 {
     struct admin *admin = reader->space->admin;
     struct writer *scratch = &admin->live->scratch;
@@ -279,13 +279,13 @@ static void go_on(struct live_reader *reader)
         end_event(scratch);
     }
     bool ended = !entry && scratch->len < (size_t)admin->settings->chunk;
-    send_text(reader, scratch);
+    send_live_text(reader, scratch);
     if (ended && reader->again)
         begin_whole(reader);
     else if (ended)
-        move(reader, LIVE_CURRENT);
+        move_live_reader(reader, LIVE_CURRENT);
     else
-        flow(admin->live);
+        schedule_live_flow(admin->live);
 }
 
 /* After the views have told what is closed: a close that is kept behind what was sent of the same
@@ -301,12 +301,12 @@ static void serve_following(void *arg)
     struct live *live = arg;
     LIST_FOREACH (node, &live->admin->spaces) {
         struct admin_space *space = list_entry(node, struct admin_space, link);
-        if (!can_tell(space))
+        if (!is_space_readable(space))
             continue;
         LIST_FOREACH (link, &space->readers) {
             struct live_reader *reader = list_entry(link, struct live_reader, link);
             if (reader->state == LIVE_FOLLOWING && !conn_is_behind(reader->conn))
-                go_on(reader);
+                send_next_live_chunk(reader);
         }
     }
 }
@@ -327,14 +327,14 @@ static struct frame *encode_turn(struct live *live, struct admin_space *space,
     return frame_create(writer_bytes_written(&live->scratch));
 }
 
-static void tell_turn(struct live_reader *reader, const struct map_changes *changes,
-                      struct frame *frames[LIVE_FORMS])
+static void send_live_changes(struct live_reader *reader, const struct map_changes *changes,
+                              struct frame *frames[LIVE_FORMS])
 {
     struct frame **frame = &frames[reader->form];
     struct live *live = reader->space->admin->live;
     if (reader->state == LIVE_CURRENT && conn_is_behind(reader->conn)) {
         metrics_add(METRIC_CONFLATIONS, 1);
-        move(reader, LIVE_FOLLOWING);
+        move_live_reader(reader, LIVE_FOLLOWING);
         map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_TURN);
     }
     if (reader->state == LIVE_CURRENT) {
@@ -345,9 +345,9 @@ static void tell_turn(struct live_reader *reader, const struct map_changes *chan
         reader->again |= changes->silent_count > 0;
         writer_bytes(&reader->closed, writer_bytes_written(&live->closed));
         if (reader->closed.len > CLOSED_MAX)
-            move(reader, LIVE_DUE);
+            move_live_reader(reader, LIVE_DUE);
         else
-            flow(live);
+            schedule_live_flow(live);
     }
 }
 
@@ -360,13 +360,13 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
         write_id(&live->closed, changes->closed[i]);
         writer_u8(&live->closed, ',');
     }
-    bool tells = can_tell(space);
+    bool tells = is_space_readable(space);
     LIST_FOREACH (node, &space->readers) {
         struct live_reader *reader = list_entry(node, struct live_reader, link);
         if (!tells)
-            move(reader, LIVE_DUE);
+            move_live_reader(reader, LIVE_DUE);
         else if (reader->state != LIVE_DUE)
-            tell_turn(reader, changes, frames);
+            send_live_changes(reader, changes, frames);
         else if (!conn_is_behind(reader->conn))
             begin_whole(reader);
     }
@@ -376,7 +376,7 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
 
 /* Each second: numbers for all, and who waits is looked at. */
 
-static void tell_all(struct admin_space *space, struct bytes text)
+static void send_to_live_readers(struct admin_space *space, struct bytes text)
 {
     struct frame *frame = text.len > 0 ? frame_create(text) : NULL;
     LIST_FOREACH (node, &space->readers) {
@@ -396,15 +396,15 @@ static void tick_space(struct live *live, struct admin_space *space)
     write_stats(&live->scratch, space);
     if (space->watcher.view && map_view_is_over(space->watcher.view))
         write_refusal(&live->scratch, "the space has more entries than view.max_entries");
-    tell_all(space, writer_bytes_written(&live->scratch));
+    send_to_live_readers(space, writer_bytes_written(&live->scratch));
     LIST_FOREACH (node, &space->readers) {
         struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (reader->state == LIVE_DUE && can_tell(space) && !conn_is_behind(reader->conn))
+        if (reader->state == LIVE_DUE && is_space_readable(space) && !conn_is_behind(reader->conn))
             begin_whole(reader);
     }
 }
 
-static void on_tick(void *arg)
+static void on_live_tick(void *arg)
 {
     struct live *live = arg;
     if (live->count == 0)
@@ -429,12 +429,13 @@ void live_nodes_read(struct live *live)
     writer_free(&live->nodes);
     live->nodes = text;
     LIST_FOREACH (node, &live->admin->spaces)
-        tell_all(list_entry(node, struct admin_space, link), writer_bytes_written(&text));
+        send_to_live_readers(list_entry(node, struct admin_space, link),
+                             writer_bytes_written(&text));
 }
 
 /* Connections. */
 
-static size_t on_received(void *arg, struct bytes input)
+static size_t on_live_input(void *arg, struct bytes input)
 {
     (void)arg;
     return input.len;
@@ -443,10 +444,10 @@ static size_t on_received(void *arg, struct bytes input)
 static void on_drained(void *arg)
 {
     struct live_reader *reader = arg;
-    if (!can_tell(reader->space))
+    if (!is_space_readable(reader->space))
         return;
     if (reader->state == LIVE_FOLLOWING)
-        flow(reader->space->admin->live);
+        schedule_live_flow(reader->space->admin->live);
     else if (reader->state == LIVE_DUE)
         begin_whole(reader);
 }
@@ -456,7 +457,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     struct live_reader *reader = arg;
     struct live *live = reader->space->admin->live;
     (void)reason;
-    move(reader, LIVE_DUE);
+    move_live_reader(reader, LIVE_DUE);
     list_remove(&reader->link);
     admin_space_release(reader->space);
     live->count--;
@@ -464,9 +465,9 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 }
 
 static const struct conn_handler handler = {
-    .received = on_received, .drained = on_drained, .closed = on_closed};
+    .received = on_live_input, .drained = on_drained, .closed = on_closed};
 
-static void greet(struct live_reader *reader)
+static void begin_live_stream(struct live_reader *reader)
 {
     struct live *live = reader->space->admin->live;
     struct writer *scratch = &live->scratch;
@@ -475,8 +476,8 @@ static void greet(struct live_reader *reader)
     write_hello(scratch, live->admin, reader->space);
     writer_bytes(scratch, writer_bytes_written(&live->nodes));
     write_stats(scratch, reader->space);
-    send_text(reader, scratch);
-    if (can_tell(reader->space))
+    send_live_text(reader, scratch);
+    if (is_space_readable(reader->space))
         begin_whole(reader);
 }
 
@@ -490,7 +491,7 @@ static bool read_form(struct http_request *request, enum live_form *form)
     return true;
 }
 
-static void on_live(void *arg, struct http_request *request)
+static void on_live_request(void *arg, struct http_request *request)
 {
     struct admin *admin = arg;
     struct live *live = admin->live;
@@ -531,7 +532,7 @@ static void on_live(void *arg, struct http_request *request)
     list_append(&space->readers, &reader->link);
     live->count++;
     conn_set_handler(conn, &handler, reader);
-    greet(reader);
+    begin_live_stream(reader);
     (void)admin_nodes_refresh(admin); /* which may tell all readers at once */
     if (!loop_timer_is_running(live->tick))
         loop_timer_start(live->tick, TICK_MS);
@@ -541,7 +542,7 @@ struct live *live_create(struct admin *admin)
 {
     struct live *live = mem_zalloc(1, sizeof *live);
     live->admin = admin;
-    live->tick = loop_timer_create(admin->loop, on_tick, live);
+    live->tick = loop_timer_create(admin->loop, on_live_tick, live);
     live->flow = loop_timer_create(admin->loop, on_flow, live);
     live->serve = (struct loop_task){.callback = serve_following, .arg = live};
     return live;
@@ -562,7 +563,7 @@ void live_destroy(struct live **pointer)
 
 void live_add_routes(struct admin *admin, struct http_router *router)
 {
-    http_router_add(router, "GET", "/api/v1/live", on_live, admin);
+    http_router_add(router, "GET", "/api/v1/live", on_live_request, admin);
 }
 
 size_t live_count(const struct live *live)

@@ -60,7 +60,7 @@ struct page {
     struct file files[FILES];
 };
 
-static const char *type_of(const char *name)
+static const char *content_type_of(const char *name)
 {
     static const struct {
         const char *end;
@@ -91,7 +91,7 @@ static void set_file(struct file *file, const char *name, struct bytes data,
     file->plain = make_form(data);
     if (compressed.len < data.len)
         file->compressed = make_form(compressed);
-    file->type = type_of(name);
+    file->type = content_type_of(name);
     file->is_client = !strcmp(name, "tracker.js");
 }
 

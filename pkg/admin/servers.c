@@ -56,13 +56,13 @@ static bool read_filter(struct http_request *request, struct filter *filter)
            read_wanted(http_request_query(request, "full"), &filter->full);
 }
 
-static bool fits(enum wanted wanted, bool is)
+static bool filter_accepts(enum wanted wanted, bool is)
 {
     return wanted == WANTED_TOO || is == (wanted == WANTED_ONLY);
 }
 
 /* Numbers may be written as strings: what is written counts. */
-static bool passes(const struct filter *filter, struct listed *listed)
+static bool passes_filter(const struct filter *filter, struct listed *listed)
 {
     const struct lobby_infos *infos = &listed->server.infos;
     struct bytes game = listed_text(listed, "game"), most = listed_text(listed, "max_players");
@@ -74,11 +74,11 @@ static bool passes(const struct filter *filter, struct listed *listed)
     return (filter->game.len == 0 || bytes_equal(game, filter->game)) &&
            (filter->protocol.len == 0 ||
             bytes_equal(listed_text(listed, "protocol"), filter->protocol)) &&
-           fits(filter->empty, is_empty) && fits(filter->full, is_full);
+           filter_accepts(filter->empty, is_empty) && filter_accepts(filter->full, is_full);
 }
 
 /* What to call it: without colours and control characters, as in every list that people read. */
-static void write_name(struct json_writer *json, struct listed *listed)
+static void write_server_name(struct json_writer *json, struct listed *listed)
 {
     struct writer plain = {0};
     struct bytes name = listed_text(listed, "description");
@@ -112,7 +112,7 @@ void servers_write(struct json_writer *json, const struct map_entry *entry, stru
         name = map_nodes_name(nodes, node);
     json_write_object_begin(json);
     json_write_member(json, "id", server->id);
-    write_name(json, listed);
+    write_server_name(json, listed);
     json_write_member(json, "ip", server->ip);
     json_write_name(json, "port");
     json_write_integer(json, server->port);
@@ -128,8 +128,9 @@ void servers_write(struct json_writer *json, const struct map_entry *entry, stru
     json_write_object_end(json);
 }
 
-static void write_all(struct writer *text, const struct admin *admin,
-                      const struct admin_space *space, const struct filter *filter, bool stale)
+static void write_server_list(struct writer *text, const struct admin *admin,
+                              const struct admin_space *space, const struct filter *filter,
+                              bool stale)
 {
     size_t count;
     struct map_entry *const *entries = map_view_sorted(space->watcher.view, &count);
@@ -143,7 +144,7 @@ static void write_all(struct writer *text, const struct admin *admin,
         struct listed listed;
         if (!listed_read(entries[i], &listed))
             continue;
-        if (passes(filter, &listed))
+        if (passes_filter(filter, &listed))
             servers_write(&json, entries[i], &listed, admin->nodes);
         listed_free(&listed);
     }
@@ -162,7 +163,7 @@ void servers_answer(struct admin *admin, struct http_request *request, struct ad
         admin_respond_error(request, 400, "empty and full: true, false or only is expected");
         return;
     }
-    write_all(&text, admin, space, &filter, stale);
+    write_server_list(&text, admin, space, &filter, stale);
     admin_write_tag(writer_bytes_written(&text), TAG_DIGITS, tag);
     snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s", tag,
              admin_stale_header(stale));

@@ -6,7 +6,7 @@
 
 #define TOKEN_MIN 16
 
-static const char *check_token(const char *value)
+static const char *check_admin_token(const char *value)
 {
     size_t len = strlen(value);
     if (len == 0)
@@ -29,7 +29,7 @@ static const struct config_setting table[] = {
         "Whether the page is served at /: to everybody, not at all, or to who has web.token."),
     WEB(api, CONFIG_ENUM, "on", 0, 0, 0, "on|off|token", NULL,
         "The same for what is below /api/v1/."),
-    WEB(token, CONFIG_STRING, "", CONFIG_SECRET, 0, 0, NULL, check_token,
+    WEB(token, CONFIG_STRING, "", CONFIG_SECRET, 0, 0, NULL, check_admin_token,
         "What operators show to the page and the API: at least 16 characters."),
     WEB(addresses, CONFIG_BOOL, "false", 0, 0, 0, NULL, NULL,
         "Whether the page and the API show the addresses of clients."),

@@ -12,7 +12,7 @@
 /* More than protocols exist: what other front-ends may claim. */
 #define PROTOCOLS_MAX 16
 
-static void write_number(struct json_writer *json, const char *name, int64_t value)
+static void write_stat(struct json_writer *json, const char *name, int64_t value)
 {
     json_write_name(json, name);
     json_write_integer(json, value);
@@ -92,7 +92,7 @@ static void write_staleness(struct json_writer *json, const struct admin *admin)
         return;
     if (contact.answered_ms > 0)
         silent = loop_now_ms(admin->loop) - contact.answered_ms;
-    write_number(json, "stale_since", (int64_t)(now - silent));
+    write_stat(json, "stale_since", (int64_t)(now - silent));
 }
 
 static void write_readiness(struct json_writer *json, const struct admin *admin)
@@ -115,26 +115,26 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     json_write_member(json, "node", bytes_from_string(map_node_id(admin->map)));
     json_write_member(json, "name", bytes_from_string(map_node_name(admin->map)));
     json_write_member(json, "version", bytes_from_string(admin->version));
-    write_number(json, "time", (int64_t)map_redis_time_ms(admin->map));
+    write_stat(json, "time", (int64_t)map_redis_time_ms(admin->map));
     write_readiness(json, admin);
     write_staleness(json, admin);
     json_write_member(json, "space", bytes_from_string(map_space_name(space->map)));
     if (view && map_view_is_live(view)) {
-        write_number(json, "clients", (int64_t)map_view_count(view));
+        write_stat(json, "clients", (int64_t)map_view_count(view));
         if (protocols)
             write_protocols(json, view);
     }
-    write_number(json, "connections", metrics_get(METRIC_CONNECTIONS));
-    write_number(json, "websockets", metrics_get(METRIC_WEBSOCKET_CONNECTIONS));
-    write_number(json, "sessions", metrics_get(METRIC_SESSIONS));
-    write_number(json, "owned", metrics_get(METRIC_OWNED));
-    write_number(json, "watchers", (int64_t)live_count(admin->live));
-    write_number(json, "messages", sum("messages_total"));
-    write_number(json, "updates", metrics_get(METRIC_WRITES_OK));
-    write_number(json, "events", metrics_get(METRIC_EVENTS));
-    write_number(json, "received_bytes", metrics_get(METRIC_BYTES_IN));
-    write_number(json, "sent_bytes", metrics_get(METRIC_BYTES_OUT));
-    write_number(json, "memory", resident_bytes());
-    write_number(json, "cpu_us", (int64_t)clock_cpu_us());
+    write_stat(json, "connections", metrics_get(METRIC_CONNECTIONS));
+    write_stat(json, "websockets", metrics_get(METRIC_WEBSOCKET_CONNECTIONS));
+    write_stat(json, "sessions", metrics_get(METRIC_SESSIONS));
+    write_stat(json, "owned", metrics_get(METRIC_OWNED));
+    write_stat(json, "watchers", (int64_t)live_count(admin->live));
+    write_stat(json, "messages", sum("messages_total"));
+    write_stat(json, "updates", metrics_get(METRIC_WRITES_OK));
+    write_stat(json, "events", metrics_get(METRIC_EVENTS));
+    write_stat(json, "received_bytes", metrics_get(METRIC_BYTES_IN));
+    write_stat(json, "sent_bytes", metrics_get(METRIC_BYTES_OUT));
+    write_stat(json, "memory", resident_bytes());
+    write_stat(json, "cpu_us", (int64_t)clock_cpu_us());
     json_write_object_end(json);
 }

@@ -19,7 +19,7 @@ struct access_list {
 static const char separators[] = " ,\t\r\n";
 
 /* The next word of a list, moving *at past it; false at the end. */
-static bool next_word(const char **at, const char **word, size_t *len)
+static bool next_list_word(const char **at, const char **word, size_t *len)
 {
     *word = *at + strspn(*at, separators);
     *len = strcspn(*word, separators);
@@ -44,7 +44,7 @@ static char *parse_list(const char *at, struct prefixes *list)
     const char *word;
     size_t len;
 
-    while (next_word(&at, &word, &len)) {
+    while (next_list_word(&at, &word, &len)) {
         list->prefixes = mem_realloc(list->prefixes, (list->count + 1) * sizeof list->prefixes[0]);
         if (!parse_word(word, len, &list->prefixes[list->count]))
             return mem_format("\"%.*s\" is neither an address nor a prefix such as 10.0.0.0/8",
@@ -76,7 +76,7 @@ void access_list_destroy(struct access_list **list)
     *list = NULL;
 }
 
-static bool contains(const struct prefixes *list, const struct address *address)
+static bool any_prefix_contains(const struct prefixes *list, const struct address *address)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (address_prefix_contains(&list->prefixes[i], address))
@@ -89,9 +89,9 @@ bool access_list_allows(const struct access_list *list, const struct address *ad
 {
     if (address->family == ADDRESS_UNIX)
         return true;
-    if (contains(&list->denied, address))
+    if (any_prefix_contains(&list->denied, address))
         return false;
-    return list->allowed.count == 0 || contains(&list->allowed, address);
+    return list->allowed.count == 0 || any_prefix_contains(&list->allowed, address);
 }
 
 const char *access_list_check(const char *value)
@@ -100,7 +100,7 @@ const char *access_list_check(const char *value)
     const char *word;
     size_t len;
 
-    while (next_word(&value, &word, &len)) {
+    while (next_list_word(&value, &word, &len)) {
         if (!parse_word(word, len, &prefix))
             return "must be addresses or prefixes such as 10.0.0.0/8, separated by spaces or "
                    "commas";

@@ -11,7 +11,7 @@
 
 #define LENGTHS 129
 
-struct key {
+struct ban_key {
     uint8_t family;
     uint8_t bits;
     uint8_t ip[16];
@@ -19,7 +19,7 @@ struct key {
 
 struct ban {
     UT_hash_handle hh;
-    struct key key;
+    struct ban_key key;
 };
 
 /* The lengths of prefixes of one family, each with how many have it. */
@@ -56,9 +56,9 @@ static void remove_length(struct lengths *lengths, uint8_t bits)
     lengths->list[i] = lengths->list[--lengths->count];
 }
 
-static struct key make_key(const struct address *address, uint8_t bits)
+static struct ban_key make_ban_key(const struct address *address, uint8_t bits)
 {
-    struct key key = {.family = address->family, .bits = bits};
+    struct ban_key key = {.family = address->family, .bits = bits};
     const size_t whole = bits / 8;
 
     memcpy(key.ip, address->ip, whole);
@@ -67,7 +67,7 @@ static struct key make_key(const struct address *address, uint8_t bits)
     return key;
 }
 
-static struct ban *find(const struct ban_set *set, const struct key *key)
+static struct ban *find_ban(const struct ban_set *set, const struct ban_key *key)
 {
     struct ban *ban;
 
@@ -91,10 +91,10 @@ void ban_set_destroy(struct ban_set **set)
 
 bool ban_set_add(struct ban_set *set, const struct address_prefix *prefix)
 {
-    const struct key key = make_key(&prefix->address, prefix->bits);
+    const struct ban_key key = make_ban_key(&prefix->address, prefix->bits);
     struct ban *ban;
 
-    if (find(set, &key) != NULL)
+    if (find_ban(set, &key) != NULL)
         return false;
     ban = mem_zalloc(1, sizeof *ban);
     ban->key = key;
@@ -103,7 +103,7 @@ bool ban_set_add(struct ban_set *set, const struct address_prefix *prefix)
     return true;
 }
 
-static void drop(struct ban_set *set, struct ban *ban)
+static void drop_ban(struct ban_set *set, struct ban *ban)
 {
     remove_length(lengths_of(set, ban->key.family), ban->key.bits);
     HASH_DEL(set->bans, ban);
@@ -112,12 +112,12 @@ static void drop(struct ban_set *set, struct ban *ban)
 
 bool ban_set_remove(struct ban_set *set, const struct address_prefix *prefix)
 {
-    const struct key key = make_key(&prefix->address, prefix->bits);
-    struct ban *ban = find(set, &key);
+    const struct ban_key key = make_ban_key(&prefix->address, prefix->bits);
+    struct ban *ban = find_ban(set, &key);
 
     if (ban == NULL)
         return false;
-    drop(set, ban);
+    drop_ban(set, ban);
     return true;
 }
 
@@ -126,7 +126,7 @@ void ban_set_clear(struct ban_set *set)
     struct ban *ban, *next;
 
     HASH_ITER (hh, set->bans, ban, next)
-        drop(set, ban);
+        drop_ban(set, ban);
 }
 
 size_t ban_set_count(const struct ban_set *set)
@@ -141,9 +141,9 @@ bool ban_set_holds(const struct ban_set *set, const struct address *address)
     if (address->family != ADDRESS_IPV4 && address->family != ADDRESS_IPV6)
         return false;
     for (size_t i = 0; i < lengths->count; i++) {
-        const struct key key = make_key(address, lengths->list[i]);
+        const struct ban_key key = make_ban_key(address, lengths->list[i]);
 
-        if (find(set, &key) != NULL)
+        if (find_ban(set, &key) != NULL)
             return true;
     }
     return false;
@@ -151,7 +151,7 @@ bool ban_set_holds(const struct ban_set *set, const struct address *address)
 
 /* The next word of a list as text; false at the end. A word that is too long is cut, which leaves
  * it no prefix. */
-static bool next_word(const char **at, char word[ADDRESS_TEXT_SIZE])
+static bool next_prefix_word(const char **at, char word[ADDRESS_TEXT_SIZE])
 {
     static const char separators[] = " ,\t\r\n";
     size_t len;
@@ -165,11 +165,11 @@ static bool next_word(const char **at, char word[ADDRESS_TEXT_SIZE])
 }
 
 /* Whether all words are prefixes; then word holds the last, else the first that is none. */
-static bool is_list(const char *list, char word[ADDRESS_TEXT_SIZE])
+static bool is_prefix_list(const char *list, char word[ADDRESS_TEXT_SIZE])
 {
     struct address_prefix prefix;
 
-    while (next_word(&list, word)) {
+    while (next_prefix_word(&list, word)) {
         if (!address_prefix_parse(word, &prefix))
             return false;
     }
@@ -181,9 +181,9 @@ char *ban_set_add_list(struct ban_set *set, const char *list)
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
 
-    if (!is_list(list, word))
+    if (!is_prefix_list(list, word))
         return mem_format("\"%s\" is neither an address nor a prefix such as 10.0.0.0/8", word);
-    while (next_word(&list, word)) {
+    while (next_prefix_word(&list, word)) {
         if (address_prefix_parse(word, &prefix))
             (void)ban_set_add(set, &prefix);
     }
@@ -194,9 +194,10 @@ const char *ban_list_check(const char *list)
 {
     char word[ADDRESS_TEXT_SIZE];
 
-    return is_list(list, word) ? NULL
-                               : "must be addresses or prefixes such as 10.0.0.0/8, separated by "
-                                 "spaces or commas";
+    return is_prefix_list(list, word)
+               ? NULL
+               : "must be addresses or prefixes such as 10.0.0.0/8, separated by "
+                 "spaces or commas";
 }
 
 void ban_set_write(const struct ban_set *set, struct writer *to)

@@ -15,20 +15,20 @@
 
 #define BURST_MAX 4000000u
 
-struct key {
+struct bucket_key {
     uint8_t family;
     uint8_t ip[8];
 };
 
-struct entry {
+struct bucket_entry {
     UT_hash_handle hh;
     struct list used; /* the most recently used last */
     struct bucket bucket;
-    struct key key;
+    struct bucket_key key;
 };
 
 struct bucket_table {
-    struct entry *entries;
+    struct bucket_entry *entries;
     struct list used;
     size_t capacity;
 };
@@ -44,7 +44,7 @@ static uint64_t divide_up(uint64_t a, uint64_t b)
     return (a + b - 1) / b;
 }
 
-static void fill(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
+static void fill_bucket(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us)
 {
     uint32_t full = limit_milli(burst);
     uint64_t elapsed_us, added;
@@ -72,7 +72,7 @@ bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t 
 {
     if (rate == 0)
         return true;
-    fill(bucket, rate, burst, now_us);
+    fill_bucket(bucket, rate, burst, now_us);
     if (bucket->milli_left < 1000)
         return false;
     bucket->milli_left -= 1000;
@@ -86,7 +86,7 @@ uint64_t bucket_wait_ms(const struct bucket *bucket, uint32_t rate, uint32_t bur
 
     if (rate == 0)
         return 0;
-    fill(&filled, rate, burst, now_us);
+    fill_bucket(&filled, rate, burst, now_us);
     if (filled.milli_left >= 1000)
         return 0;
     ready_us = filled.filled_us + divide_up((uint64_t)(1000 - filled.milli_left) * 1000, rate);
@@ -102,7 +102,7 @@ struct bucket_table *bucket_table_create(size_t capacity)
     return table;
 }
 
-static void forget(struct bucket_table *table, struct entry *entry)
+static void forget_bucket(struct bucket_table *table, struct bucket_entry *entry)
 {
     HASH_DEL(table->entries, entry);
     list_remove(&entry->used);
@@ -114,14 +114,14 @@ void bucket_table_destroy(struct bucket_table **table)
     if (*table == NULL)
         return;
     LIST_FOREACH (node, &(*table)->used)
-        forget(*table, list_entry(node, struct entry, used));
+        forget_bucket(*table, list_entry(node, struct bucket_entry, used));
     free(*table);
     *table = NULL;
 }
 
-static struct key make_key(const struct address *address)
+static struct bucket_key make_bucket_key(const struct address *address)
 {
-    struct key key;
+    struct bucket_key key;
 
     memset(&key, 0, sizeof key); /* compared whole */
     key.family = address->family;
@@ -132,15 +132,16 @@ static struct key make_key(const struct address *address)
     return key;
 }
 
-static struct entry *find_or_add(struct bucket_table *table, const struct key *key)
+static struct bucket_entry *find_or_add_bucket(struct bucket_table *table,
+                                               const struct bucket_key *key)
 {
-    struct entry *entry;
+    struct bucket_entry *entry;
 
     HASH_FIND(hh, table->entries, key, sizeof *key, entry);
     if (entry != NULL)
         return entry;
     if (HASH_COUNT(table->entries) >= table->capacity)
-        forget(table, list_entry(table->used.next, struct entry, used));
+        forget_bucket(table, list_entry(table->used.next, struct bucket_entry, used));
     entry = mem_zalloc(1, sizeof *entry);
     entry->key = *key;
     list_init(&entry->used);
@@ -151,12 +152,12 @@ static struct entry *find_or_add(struct bucket_table *table, const struct key *k
 bool bucket_table_take(struct bucket_table *table, const struct address *address, uint32_t rate,
                        uint32_t burst, uint64_t now_us)
 {
-    struct key key = make_key(address);
-    struct entry *entry;
+    struct bucket_key key = make_bucket_key(address);
+    struct bucket_entry *entry;
 
     if (rate == 0)
         return true;
-    entry = find_or_add(table, &key);
+    entry = find_or_add_bucket(table, &key);
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);
     return bucket_take(&entry->bucket, rate, burst, now_us);

@@ -12,14 +12,14 @@
 #define SALT_SIZE 16
 #define HASH_SIZE 32
 
-struct entry {
+struct password_entry {
     char *name;
     uint8_t salt[SALT_SIZE];
     uint8_t hash[HASH_SIZE];
 };
 
 struct password_list {
-    struct entry *entries;
+    struct password_entry *entries;
     size_t count;
 };
 
@@ -85,7 +85,8 @@ static struct bytes take_until(struct bytes *text, uint8_t byte)
 }
 
 /* NULL, or what is wrong. */
-static const char *read_line(struct bytes line, struct bytes *name, struct entry *entry)
+static const char *read_password_line(struct bytes line, struct bytes *name,
+                                      struct password_entry *entry)
 {
     struct bytes salt;
 
@@ -100,7 +101,7 @@ static const char *read_line(struct bytes line, struct bytes *name, struct entry
     return NULL;
 }
 
-static bool has_name(const struct password_list *list, struct bytes name)
+static bool is_name_listed(const struct password_list *list, struct bytes name)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (bytes_equal(bytes_from_string(list->entries[i].name), name))
@@ -111,7 +112,7 @@ static bool has_name(const struct password_list *list, struct bytes name)
 
 static const char *add_line(struct password_list *list, struct bytes line)
 {
-    struct entry entry;
+    struct password_entry entry;
     struct bytes name;
     const char *problem;
 
@@ -119,8 +120,8 @@ static const char *add_line(struct password_list *list, struct bytes line)
         line.len--;
     if (line.len == 0 || line.data[0] == '#')
         return NULL;
-    problem = read_line(line, &name, &entry);
-    if (problem == NULL && has_name(list, name))
+    problem = read_password_line(line, &name, &entry);
+    if (problem == NULL && is_name_listed(list, name))
         problem = "the name stands on a line before already";
     if (problem == NULL && list->count >= PASSWORD_LINES)
         problem = "too many passwords";
@@ -187,7 +188,7 @@ const char *password_list_find(const struct password_list *list, struct bytes na
     const char *found = NULL;
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct entry *entry = &list->entries[i];
+        const struct password_entry *entry = &list->entries[i];
         const bool asked = name.data == NULL || bytes_equal(name, bytes_from_string(entry->name));
         uint8_t hash[HASH_SIZE];
 

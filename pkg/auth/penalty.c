@@ -8,22 +8,22 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-struct key {
+struct penalty_key {
     uint8_t family;
     uint8_t ip[8];
 };
 
-struct entry {
+struct penalty_entry {
     UT_hash_handle hh;
     struct list used; /* the one seen last stands last */
     uint64_t free_ms; /* when the next attempt may be judged */
     uint64_t bad_ms;  /* the last bad password */
     unsigned bad;     /* how many there were */
-    struct key key;
+    struct penalty_key key;
 };
 
 struct penalty_table {
-    struct entry *entries;
+    struct penalty_entry *entries;
     struct list used;
     size_t capacity;
 };
@@ -37,7 +37,7 @@ struct penalty_table *penalty_table_create(size_t capacity)
     return table;
 }
 
-static void forget(struct penalty_table *table, struct entry *entry)
+static void forget_penalty(struct penalty_table *table, struct penalty_entry *entry)
 {
     HASH_DEL(table->entries, entry);
     list_remove(&entry->used);
@@ -49,14 +49,14 @@ void penalty_table_destroy(struct penalty_table **table)
     if (*table == NULL)
         return;
     while ((*table)->entries != NULL)
-        forget(*table, (*table)->entries);
+        forget_penalty(*table, (*table)->entries);
     free(*table);
     *table = NULL;
 }
 
-static struct key make_key(const struct address *address)
+static struct penalty_key make_penalty_key(const struct address *address)
 {
-    struct key key;
+    struct penalty_key key;
 
     memset(&key, 0, sizeof key); /* compared whole */
     key.family = address->family;
@@ -67,23 +67,24 @@ static struct key make_key(const struct address *address)
     return key;
 }
 
-static struct entry *find(struct penalty_table *table, const struct address *address)
+static struct penalty_entry *find_penalty(struct penalty_table *table,
+                                          const struct address *address)
 {
-    const struct key key = make_key(address);
-    struct entry *entry = NULL;
+    const struct penalty_key key = make_penalty_key(address);
+    struct penalty_entry *entry = NULL;
 
     HASH_FIND(hh, table->entries, &key, sizeof key, entry);
     return entry;
 }
 
-static struct entry *add(struct penalty_table *table, const struct address *address)
+static struct penalty_entry *add_penalty(struct penalty_table *table, const struct address *address)
 {
-    struct entry *entry;
+    struct penalty_entry *entry;
 
     if (table->entries != NULL && HASH_COUNT(table->entries) >= table->capacity)
-        forget(table, list_entry(table->used.next, struct entry, used));
+        forget_penalty(table, list_entry(table->used.next, struct penalty_entry, used));
     entry = mem_zalloc(1, sizeof *entry);
-    entry->key = make_key(address);
+    entry->key = make_penalty_key(address);
     list_init(&entry->used);
     HASH_ADD(hh, table->entries, key, sizeof entry->key, entry);
     return entry;
@@ -103,7 +104,7 @@ static uint64_t delay(const struct penalty_rules *rules, unsigned bad)
 uint64_t penalty_take(struct penalty_table *table, const struct address *address,
                       const struct penalty_rules *rules, uint64_t now_ms)
 {
-    struct entry *entry = find(table, address);
+    struct penalty_entry *entry = find_penalty(table, address);
     uint64_t at;
 
     if (entry == NULL)
@@ -111,7 +112,7 @@ uint64_t penalty_take(struct penalty_table *table, const struct address *address
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);
     if (now_ms - entry->bad_ms >= rules->memory_ms && entry->free_ms <= now_ms) {
-        forget(table, entry);
+        forget_penalty(table, entry);
         return 0;
     }
     at = entry->free_ms > now_ms ? entry->free_ms : now_ms;
@@ -123,13 +124,13 @@ uint64_t penalty_take(struct penalty_table *table, const struct address *address
 void penalty_add(struct penalty_table *table, const struct address *address,
                  const struct penalty_rules *rules, uint64_t now_ms)
 {
-    struct entry *entry = find(table, address);
+    struct penalty_entry *entry = find_penalty(table, address);
     uint64_t at;
 
     if (rules->first_ms == 0)
         return;
     if (entry == NULL)
-        entry = add(table, address);
+        entry = add_penalty(table, address);
     list_remove(&entry->used);
     list_append(&table->used, &entry->used);
     entry->bad++;
@@ -141,10 +142,10 @@ void penalty_add(struct penalty_table *table, const struct address *address,
 
 void penalty_forgive(struct penalty_table *table, const struct address *address)
 {
-    struct entry *entry = find(table, address);
+    struct penalty_entry *entry = find_penalty(table, address);
 
     if (entry != NULL)
-        forget(table, entry);
+        forget_penalty(table, entry);
 }
 
 size_t penalty_count(const struct penalty_table *table)

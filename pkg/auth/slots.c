@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-struct key {
+struct slots_key {
     uint8_t family;
     uint8_t ip[8];
 };
@@ -17,12 +17,12 @@ struct key {
 struct slots_address {
     UT_hash_handle hh;
     size_t taken;
-    struct key key;
+    struct slots_key key;
 };
 
-static struct key make_key(const struct address *address)
+static struct slots_key make_slots_key(const struct address *address)
 {
-    struct key key;
+    struct slots_key key;
 
     memset(&key, 0, sizeof key); /* compared whole */
     key.family = address->family;
@@ -35,20 +35,21 @@ static bool counts(const struct address *address)
     return address->family == ADDRESS_IPV4 || address->family == ADDRESS_IPV6;
 }
 
-static struct slots_address *find(const struct slots *slots, const struct address *address)
+static struct slots_address *find_slots_address(const struct slots *slots,
+                                                const struct address *address)
 {
-    const struct key key = make_key(address);
+    const struct slots_key key = make_slots_key(address);
     struct slots_address *found = NULL;
 
     HASH_FIND(hh, slots->addresses, &key, sizeof key, found);
     return found;
 }
 
-static struct slots_address *add(struct slots *slots, const struct address *address)
+static struct slots_address *add_slots_address(struct slots *slots, const struct address *address)
 {
     struct slots_address *added = mem_zalloc(1, sizeof *added);
 
-    added->key = make_key(address);
+    added->key = make_slots_key(address);
     HASH_ADD(hh, slots->addresses, key, sizeof added->key, added);
     return added;
 }
@@ -56,7 +57,7 @@ static struct slots_address *add(struct slots *slots, const struct address *addr
 enum slots_result slots_take(struct slots *slots, const struct address *address, size_t most,
                              size_t most_per_address)
 {
-    struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+    struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
 
     if (of_address != NULL && most_per_address > 0 && of_address->taken >= most_per_address)
         return SLOTS_ADDRESS_FULL;
@@ -65,7 +66,7 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
     slots->taken++;
     if (counts(address)) {
         if (of_address == NULL)
-            of_address = add(slots, address);
+            of_address = add_slots_address(slots, address);
         of_address->taken++;
     }
     return SLOTS_TAKEN;
@@ -73,7 +74,7 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
 
 void slots_give_back(struct slots *slots, const struct address *address)
 {
-    struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+    struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
 
     assert(slots->taken > 0);
     slots->taken--;
@@ -85,7 +86,8 @@ void slots_give_back(struct slots *slots, const struct address *address)
 
 size_t slots_of_address(const struct slots *slots, const struct address *address)
 {
-    const struct slots_address *of_address = counts(address) ? find(slots, address) : NULL;
+    const struct slots_address *of_address =
+        counts(address) ? find_slots_address(slots, address) : NULL;
 
     return of_address != NULL ? of_address->taken : 0;
 }

@@ -67,7 +67,7 @@ struct parts {
     struct writer signature;
 };
 
-static void free_parts(struct parts *parts)
+static void free_token_parts(struct parts *parts)
 {
     writer_free(&parts->header);
     writer_free(&parts->claims);
@@ -90,7 +90,7 @@ static bool decode(struct bytes part, struct writer *to)
 }
 
 /* What stands before the next dot, or the end. */
-static struct bytes take_part(struct bytes *token)
+static struct bytes take_token_part(struct bytes *token)
 {
     const uint8_t *dot = token->len > 0 ? memchr(token->data, '.', token->len) : NULL;
     struct bytes part = {token->data, dot != NULL ? (size_t)(dot - token->data) : token->len};
@@ -102,7 +102,7 @@ static struct bytes take_part(struct bytes *token)
 
 static enum verdict split(struct bytes token, struct parts *parts)
 {
-    struct bytes header = take_part(&token), claims = take_part(&token);
+    struct bytes header = take_token_part(&token), claims = take_token_part(&token);
     /* A third dot is outside the alphabet. */
     if (!decode(header, &parts->header) || !decode(claims, &parts->claims) ||
         !decode(token, &parts->signature))
@@ -110,7 +110,7 @@ static enum verdict split(struct bytes token, struct parts *parts)
     return GOOD;
 }
 
-static struct json_document *parse(const struct writer *text)
+static struct json_document *parse_token_json(const struct writer *text)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -122,7 +122,7 @@ static struct json_document *parse(const struct writer *text)
 }
 
 /* The text of a member; data NULL when it is missing or no text. */
-static struct bytes text_of(const struct json_value *object, const char *key)
+static struct bytes claim_text(const struct json_value *object, const char *key)
 {
     struct json_error error = {0};
     struct bytes text = {NULL, 0};
@@ -131,14 +131,14 @@ static struct bytes text_of(const struct json_value *object, const char *key)
     return text;
 }
 
-static bool is(struct bytes text, const char *wanted)
+static bool claim_is(struct bytes text, const char *wanted)
 {
     return text.data != NULL && bytes_equal(text, bytes_from_string(wanted));
 }
 
 static enum verdict judge_type(const struct json_value *header)
 {
-    struct bytes type = text_of(header, "typ");
+    struct bytes type = claim_text(header, "typ");
     if (json_value_member(header, "typ") == NULL)
         return GOOD;
     /* A NUL stands behind a text. libjwt takes no other type. */
@@ -147,13 +147,13 @@ static enum verdict judge_type(const struct json_value *header)
 
 static enum verdict judge_header(const struct writer *text, enum auth_algorithm algorithm)
 {
-    struct json_document *document = parse(text);
+    struct json_document *document = parse_token_json(text);
     const struct json_value *header;
     enum verdict verdict;
     if (document == NULL)
         return MALFORMED;
     header = json_document_root(document);
-    if (!is(text_of(header, "alg"), auth_algorithm_name(algorithm)))
+    if (!claim_is(claim_text(header, "alg"), auth_algorithm_name(algorithm)))
         verdict = ALGORITHM;
     else if (json_value_member(header, "crit") != NULL) /* extensions: we understand none */
         verdict = MALFORMED;
@@ -220,7 +220,7 @@ static bool has_text(const struct json_value *array, const char *wanted)
          at = json_value_next(at)) {
         struct json_error error = {0};
         struct bytes text;
-        if (json_value_text(at, &text, &error) && is(text, wanted))
+        if (json_value_text(at, &text, &error) && claim_is(text, wanted))
             return true;
     }
     return false;
@@ -230,9 +230,9 @@ static enum verdict judge_parties(const struct auth_verifier *verifier,
                                   const struct json_value *claims)
 {
     const struct json_value *audience = json_value_member(claims, "aud");
-    if (verifier->issuer != NULL && !is(text_of(claims, "iss"), verifier->issuer))
+    if (verifier->issuer != NULL && !claim_is(claim_text(claims, "iss"), verifier->issuer))
         return ISSUER;
-    if (verifier->audience == NULL || is(text_of(claims, "aud"), verifier->audience))
+    if (verifier->audience == NULL || claim_is(claim_text(claims, "aud"), verifier->audience))
         return GOOD;
     return audience != NULL && json_value_type(audience) == JSON_TYPE_ARRAY &&
                    has_text(audience, verifier->audience)
@@ -242,7 +242,7 @@ static enum verdict judge_parties(const struct auth_verifier *verifier,
 
 static enum verdict take_user(const struct json_value *object, struct auth_claims *claims)
 {
-    struct bytes user = text_of(object, "sub");
+    struct bytes user = claim_text(object, "sub");
     if (user.data == NULL || user.len == 0 || user.len > AUTH_USER_MAX)
         return NO_USER;
     claims->user = mem_dup(user.data, user.len);
@@ -255,7 +255,7 @@ static bool take_space(const struct json_value *value, struct auth_claims *claim
     struct bytes text;
     if (!json_value_text(value, &text, &error))
         return false;
-    if (is(text, "*"))
+    if (claim_is(text, "*"))
         claims->every_space = true;
     else if (id_is_space_name((const char *)text.data))
         claims->spaces[claims->space_count++] = mem_dup(text.data, text.len);
@@ -301,7 +301,7 @@ static enum verdict judge_signed(const struct auth_verifier *verifier, struct by
                                  const struct writer *text, uint64_t now_ms,
                                  struct auth_claims *claims)
 {
-    struct json_document *document = parse(text);
+    struct json_document *document = parse_token_json(text);
     enum verdict verdict;
     if (document == NULL)
         return CLAIMS;
@@ -312,8 +312,8 @@ static enum verdict judge_signed(const struct auth_verifier *verifier, struct by
     return verdict;
 }
 
-static enum verdict judge(const struct auth_verifier *verifier, struct bytes token, uint64_t now_ms,
-                          struct auth_claims *claims)
+static enum verdict judge_token(const struct auth_verifier *verifier, struct bytes token,
+                                uint64_t now_ms, struct auth_claims *claims)
 {
     struct parts parts = {.header = {0}};
     enum verdict verdict;
@@ -328,7 +328,7 @@ static enum verdict judge(const struct auth_verifier *verifier, struct bytes tok
         verdict = judge_header(&parts.header, verifier->algorithm);
     if (verdict == GOOD)
         verdict = judge_signed(verifier, token, &parts.claims, now_ms, claims);
-    free_parts(&parts);
+    free_token_parts(&parts);
     return verdict;
 }
 
@@ -337,7 +337,7 @@ bool auth_token_check(const struct auth_verifier *verifier, struct bytes token, 
 {
     enum verdict verdict;
     *claims = (struct auth_claims){.user = NULL};
-    verdict = judge(verifier, token, now_ms, claims);
+    verdict = judge_token(verifier, token, now_ms, claims);
     metrics_add(verdicts[verdict].metric, 1);
     *why = verdicts[verdict].why;
     if (verdict != GOOD)
@@ -356,7 +356,7 @@ bool auth_claims_allow(const struct auth_claims *claims, const char *space)
 
 bool auth_claims_name(const struct auth_claims *claims, struct bytes user)
 {
-    return claims->user != NULL && is(user, claims->user);
+    return claims->user != NULL && claim_is(user, claims->user);
 }
 
 uint64_t auth_claims_left_ms(const struct auth_claims *claims, uint64_t now_ms)

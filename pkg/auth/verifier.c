@@ -32,7 +32,7 @@ static char *check_secret(const char *name, const char *key)
 }
 
 /* What it is instead, where it is not a public key at all. */
-static const char *describe(const char *key)
+static const char *describe_key(const char *key)
 {
     if (strstr(key, "PRIVATE KEY-----") != NULL)
         return "this is a private key, which only who issues tokens may have";
@@ -47,7 +47,7 @@ static char *check_public(const char *name, const char *key, enum auth_algorithm
     const char *wanted = auth_algorithm_name(algorithm);
     if (strstr(key, "PRIVATE KEY-----") != NULL || found.kind == TLS_KEY_NONE)
         return mem_format("%s: %s takes a public key in PEM form, and %s", name, wanted,
-                          describe(key));
+                          describe_key(key));
     if (algorithm == AUTH_RS256 && found.kind != TLS_KEY_RSA)
         return mem_format("%s: RS256 takes an RSA key, and this is another kind of key", name);
     if (algorithm == AUTH_RS256 && found.bits < RSA_MIN)
@@ -66,7 +66,7 @@ static char *check_key(const char *name, const char *key, enum auth_algorithm al
     return algorithm == AUTH_HS256 ? check_secret(name, key) : check_public(name, key, algorithm);
 }
 
-static char *check(const struct auth_settings *settings)
+static char *check_auth_settings(const struct auth_settings *settings)
 {
     enum auth_algorithm algorithm = (enum auth_algorithm)settings->algorithm;
     char *error = NULL;
@@ -86,7 +86,7 @@ static char *copy(const char *text)
     return *text != 0 ? mem_strdup(text) : NULL;
 }
 
-static void fill(struct auth_verifier *verifier, const struct auth_settings *settings)
+static void fill_verifier(struct auth_verifier *verifier, const struct auth_settings *settings)
 {
     *verifier = (struct auth_verifier){
         .is_on = settings->mode == AUTH_ON,
@@ -111,11 +111,11 @@ static void empty(struct auth_verifier *verifier)
 struct auth_verifier *auth_verifier_create(const struct auth_settings *settings, char **error)
 {
     struct auth_verifier *verifier;
-    *error = check(settings);
+    *error = check_auth_settings(settings);
     if (*error != NULL)
         return NULL;
     verifier = mem_zalloc(1, sizeof *verifier);
-    fill(verifier, settings);
+    fill_verifier(verifier, settings);
     return verifier;
 }
 
@@ -130,11 +130,11 @@ void auth_verifier_destroy(struct auth_verifier **verifier)
 
 char *auth_verifier_reload(struct auth_verifier *verifier, const struct auth_settings *settings)
 {
-    char *error = check(settings);
+    char *error = check_auth_settings(settings);
     if (error != NULL)
         return error;
     empty(verifier);
-    fill(verifier, settings);
+    fill_verifier(verifier, settings);
     return NULL;
 }
 

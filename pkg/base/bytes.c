@@ -210,7 +210,7 @@ uint64_t cursor_decimal(struct cursor *cursor, uint8_t terminator)
 }
 
 /* Makes room for len more bytes, or records the failure. */
-static bool make_room(struct writer *writer, size_t len)
+static bool writer_make_room(struct writer *writer, size_t len)
 {
     size_t limit = writer->limit == 0 ? SIZE_MAX / 2 : writer->limit;
     size_t capacity = writer->capacity == 0 ? WRITER_FIRST_CAPACITY : writer->capacity;
@@ -232,7 +232,7 @@ uint8_t *writer_reserve(struct writer *writer, size_t len)
 {
     uint8_t *at;
 
-    if (!make_room(writer, len))
+    if (!writer_make_room(writer, len))
         return NULL;
     at = writer->data + writer->len;
     writer->len += len;

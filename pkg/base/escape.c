@@ -3,7 +3,7 @@
 
 #include "base/utf8_private.h"
 
-static bool is_control(struct bytes character)
+static bool is_control_character(struct bytes character)
 {
     if (character.len == 1)
         return character.data[0] < 0x20 || character.data[0] == 0x7f;
@@ -45,7 +45,8 @@ static uint32_t code_point(struct bytes character)
 /* Not to be shown to people as it is. */
 static bool is_unsafe(struct bytes character)
 {
-    return is_control(character) || (character.len > 1 && is_invisible(code_point(character)));
+    return is_control_character(character) ||
+           (character.len > 1 && is_invisible(code_point(character)));
 }
 
 static void write_hex(struct writer *to, struct bytes bytes)
@@ -85,7 +86,7 @@ void escape_json(struct writer *to, struct bytes text)
             writer_format(to, "\\\\x%02x", first);
         else if (first == '"' || first == '\\')
             writer_format(to, "\\%c", first);
-        else if (!is_control(character))
+        else if (!is_control_character(character))
             writer_bytes(to, character);
         else if (!write_named_control(to, first))
             writer_format(to, "\\u%04x", character.data[len - 1]);

@@ -71,7 +71,7 @@ static bool passes_limit(struct log_limit *limit)
     return true;
 }
 
-static void add_key(const char *key)
+static void add_log_key(const char *key)
 {
     if (form == LOG_FORMAT_JSON) {
         writer_u8(&line, line.len == 0 ? '{' : ',');
@@ -85,9 +85,9 @@ static void add_key(const char *key)
     }
 }
 
-static void add_text(const char *key, struct bytes text)
+static void add_log_text(const char *key, struct bytes text)
 {
-    add_key(key);
+    add_log_key(key);
     if (form == LOG_FORMAT_JSON)
         escape_json(&line, text);
     else
@@ -96,7 +96,7 @@ static void add_text(const char *key, struct bytes text)
 
 static void add_integer(const char *key, int64_t integer)
 {
-    add_key(key);
+    add_log_key(key);
     writer_format(&line, "%" PRId64, integer);
 }
 
@@ -111,29 +111,29 @@ static void add_time(void)
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
         return;
     (void)snprintf(text, sizeof text, "%s.%03uZ", date, (unsigned)(now_us / 1000 % 1000));
-    add_text("ts", bytes_from_string(text));
+    add_log_text("ts", bytes_from_string(text));
 }
 
-static void add_field(const struct log_field *field)
+static void add_log_field(const struct log_field *field)
 {
     switch (field->kind) {
     case LOG_KIND_STRING:
         if (field->string != NULL)
-            add_text(field->key, bytes_from_string(field->string));
+            add_log_text(field->key, bytes_from_string(field->string));
         break;
     case LOG_KIND_INT:
         add_integer(field->key, field->integer);
         break;
     case LOG_KIND_BYTES:
-        add_text(field->key, field->bytes);
+        add_log_text(field->key, field->bytes);
         break;
     case LOG_KIND_ERRNO:
-        add_text(field->key, bytes_from_string(strerror((int)field->integer)));
+        add_log_text(field->key, bytes_from_string(strerror((int)field->integer)));
         break;
     }
 }
 
-static void write_line(void)
+static void write_log_line(void)
 {
     ssize_t written;
 
@@ -154,18 +154,18 @@ void log_write(enum log_level level, struct log_limit *limit, const char *msg,
         goto restore;
     writer_reset(&line);
     add_time();
-    add_text("level", bytes_from_string(levels[level]));
-    add_text("msg", bytes_from_string(msg));
+    add_log_text("level", bytes_from_string(levels[level]));
+    add_log_text("msg", bytes_from_string(msg));
     if (node_name != NULL)
-        add_text("node", bytes_from_string(node_name));
+        add_log_text("node", bytes_from_string(node_name));
     for (size_t i = 0; i < count; i++)
-        add_field(&fields[i]);
+        add_log_field(&fields[i]);
     if (limit != NULL && limit->suppressed > 0) {
         add_integer("suppressed", limit->suppressed);
         limit->suppressed = 0;
     }
     writer_string(&line, form == LOG_FORMAT_JSON ? "}\n" : "\n");
-    write_line();
+    write_log_line();
 restore:
     errno = saved_errno;
 }

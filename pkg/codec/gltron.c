@@ -43,13 +43,13 @@ bool gltron_size_parse(struct bytes name, uint16_t *size)
     return parse_name(name, size_names, GLTRON_SIZES, size);
 }
 
-static struct gltron_result fail(enum gltron_error error, const char *reason)
+static struct gltron_result fail_packet(enum gltron_error error, const char *reason)
 {
     return (struct gltron_result){.outcome = GLTRON_FAILED, .error = error, .reason = reason};
 }
 
 /* A field up to its NUL. */
-static struct bytes take_text(struct cursor *cursor, size_t size)
+static struct bytes take_field_text(struct cursor *cursor, size_t size)
 {
     struct bytes text = cursor_take(cursor, size);
     const uint8_t *end = text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
@@ -65,30 +65,30 @@ static void take_host(struct cursor *cursor, enum gltron_host_order order, uint8
         host[order == GLTRON_HOST_NETWORK ? i : 3 - i] = cursor_u8(cursor);
 }
 
-static void read_infos(struct cursor *cursor, enum gltron_host_order order,
-                       struct gltron_packet *packet)
+static void read_packet_infos(struct cursor *cursor, enum gltron_host_order order,
+                              struct gltron_packet *packet)
 {
     packet->speed = cursor_u16(cursor);
     packet->size = cursor_u16(cursor);
     packet->erase = cursor_u16(cursor) != 0;
-    packet->description = take_text(cursor, DESCRIPTION_SIZE);
-    packet->version = take_text(cursor, VERSION_SIZE);
+    packet->description = take_field_text(cursor, DESCRIPTION_SIZE);
+    packet->version = take_field_text(cursor, VERSION_SIZE);
     take_host(cursor, order, packet->host);
     packet->port = cursor_u16(cursor);
     packet->players = cursor_u16(cursor);
 }
 
-static bool is_known(uint16_t value, uint16_t count)
+static bool is_known_value(uint16_t value, uint16_t count)
 {
     return value < count || value == GLTRON_UNKNOWN;
 }
 
-static struct gltron_result check(const struct gltron_packet *packet)
+static struct gltron_result check_packet(const struct gltron_packet *packet)
 {
-    if (packet->type == GLTRON_INFOS && !is_known(packet->speed, GLTRON_SPEEDS))
-        return fail(GLTRON_ERROR_VALUE, "a speed that there is not");
-    if (packet->type == GLTRON_INFOS && !is_known(packet->size, GLTRON_SIZES))
-        return fail(GLTRON_ERROR_VALUE, "a size that there is not");
+    if (packet->type == GLTRON_INFOS && !is_known_value(packet->speed, GLTRON_SPEEDS))
+        return fail_packet(GLTRON_ERROR_VALUE, "a speed that there is not");
+    if (packet->type == GLTRON_INFOS && !is_known_value(packet->size, GLTRON_SIZES))
+        return fail_packet(GLTRON_ERROR_VALUE, "a size that there is not");
     return (struct gltron_result){.outcome = GLTRON_PACKET, .consumed = GLTRON_PACKET_SIZE};
 }
 
@@ -103,21 +103,21 @@ struct gltron_result gltron_read(struct bytes input, enum gltron_host_order orde
     if (cursor.failed)
         return (struct gltron_result){.outcome = GLTRON_MORE};
     if (type != GLTRON_LOGIN && type != GLTRON_INFOS)
-        return fail(GLTRON_ERROR_TYPE, "neither a login nor infos");
+        return fail_packet(GLTRON_ERROR_TYPE, "neither a login nor infos");
     packet->type = type;
     packet->which = cursor_u16(&cursor);
     if (type == GLTRON_INFOS) {
-        read_infos(&cursor, order, packet);
+        read_packet_infos(&cursor, order, packet);
     } else {
         role = cursor_u16(&cursor);
         if (!cursor.failed && role != GLTRON_SERVER && role != GLTRON_CLIENT)
-            return fail(GLTRON_ERROR_ROLE, "a login as neither server nor client");
+            return fail_packet(GLTRON_ERROR_ROLE, "a login as neither server nor client");
         packet->role = role;
-        packet->password = take_text(&cursor, GLTRON_PASSWORD_SIZE);
+        packet->password = take_field_text(&cursor, GLTRON_PASSWORD_SIZE);
     }
     if (input.len < GLTRON_PACKET_SIZE)
         return (struct gltron_result){.outcome = GLTRON_MORE};
-    return check(packet);
+    return check_packet(packet);
 }
 
 /* How much of a text goes in, a NUL behind it: cut between characters, if it has such. */
@@ -137,7 +137,7 @@ static size_t cut_length(struct bytes text, size_t max)
     return len;
 }
 
-static void put_text(uint8_t *to, struct bytes text, size_t size)
+static void put_field_text(uint8_t *to, struct bytes text, size_t size)
 {
     const size_t len = cut_length(text, size - 1);
 
@@ -156,8 +156,8 @@ static void put_infos(uint8_t *to, const struct gltron_packet *packet, enum gltr
     put_u16(to + 4, packet->speed);
     put_u16(to + 6, packet->size);
     put_u16(to + 8, packet->erase);
-    put_text(to + 10, packet->description, DESCRIPTION_SIZE);
-    put_text(to + 42, packet->version, VERSION_SIZE);
+    put_field_text(to + 10, packet->description, DESCRIPTION_SIZE);
+    put_field_text(to + 42, packet->version, VERSION_SIZE);
     for (unsigned i = 0; i < 4; i++)
         to[51 + i] = packet->host[order == GLTRON_HOST_NETWORK ? i : 3 - i];
     put_u16(to + 55, packet->port);
@@ -173,7 +173,7 @@ void gltron_write(struct writer *to, const struct gltron_packet *packet,
     put_u16(bytes + 2, packet->which);
     if (packet->type == GLTRON_LOGIN) {
         put_u16(bytes + 4, packet->role);
-        put_text(bytes + 6, packet->password, GLTRON_PASSWORD_SIZE);
+        put_field_text(bytes + 6, packet->password, GLTRON_PASSWORD_SIZE);
     } else {
         put_infos(bytes, packet, order);
     }

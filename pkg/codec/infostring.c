@@ -41,7 +41,7 @@ static bool next_pair(struct bytes *rest, struct infostring_pair *pair)
     return true;
 }
 
-static bool is_key(struct bytes key)
+static bool is_infostring_key(struct bytes key)
 {
     return key.len > 0 && key.len <= INFOSTRING_MAX;
 }
@@ -50,7 +50,7 @@ bool infostring_next(struct bytes *rest, struct infostring_pair *pair)
 {
     *rest = infostring_cut(*rest);
     while (next_pair(rest, pair)) {
-        if (is_key(pair->key) && pair->value.len <= INFOSTRING_MAX)
+        if (is_infostring_key(pair->key) && pair->value.len <= INFOSTRING_MAX)
             return true;
     }
     return false;
@@ -75,22 +75,22 @@ size_t infostring_pairs(struct bytes text, struct infostring_pair *pairs, size_t
     size_t count = 0;
 
     while (count < max && next_pair(&rest, &pair)) {
-        if (is_key(pair.key) && pair.value.len <= INFOSTRING_MAX &&
+        if (is_infostring_key(pair.key) && pair.value.len <= INFOSTRING_MAX &&
             is_first(text, pair.key.data, pair.key))
             pairs[count++] = pair;
     }
     return count;
 }
 
-static bool find(struct bytes text, const char *key, struct bytes *value,
-                 int (*compare)(const char *, const char *, size_t))
+static bool find_pair_value(struct bytes text, const char *key, struct bytes *value,
+                            int (*compare)(const char *, const char *, size_t))
 {
     const size_t len = strlen(key);
     struct infostring_pair pair;
 
     text = infostring_cut(text);
     while (next_pair(&text, &pair)) {
-        if (pair.key.len == len && is_key(pair.key) &&
+        if (pair.key.len == len && is_infostring_key(pair.key) &&
             compare((const char *)pair.key.data, key, len) == 0) {
             if (pair.value.len > INFOSTRING_MAX)
                 return false;
@@ -103,12 +103,12 @@ static bool find(struct bytes text, const char *key, struct bytes *value,
 
 bool infostring_find(struct bytes text, const char *key, struct bytes *value)
 {
-    return find(text, key, value, strncmp);
+    return find_pair_value(text, key, value, strncmp);
 }
 
 bool infostring_find_any_case(struct bytes text, const char *key, struct bytes *value)
 {
-    return find(text, key, value, strncasecmp);
+    return find_pair_value(text, key, value, strncasecmp);
 }
 
 static bool is_writable(struct bytes text)

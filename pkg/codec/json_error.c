@@ -13,13 +13,13 @@
 
 /* Text that grows in a field of its own. What does not fit is left out with all that follows, so
  * that no character is cut; there is always room to say so. */
-struct line {
+struct path_line {
     char text[PATH_SHOWN];
     size_t len;
     bool full;
 };
 
-static void add(struct line *line, const char *text, size_t len)
+static void append_to_line(struct path_line *line, const char *text, size_t len)
 {
     if (line->full || len > sizeof line->text - sizeof CUT - line->len) {
         line->full = true;
@@ -43,7 +43,7 @@ static bool is_plain_key(struct bytes key)
 }
 
 /* "[2]", or a key that needs its quotes: as it was written, so without control characters. */
-static void add_bracketed(struct line *line, const struct json_value *value)
+static void add_bracketed(struct path_line *line, const struct json_value *value)
 {
     struct bytes key = json_value_raw_key(value);
     char text[KEY_SHOWN + sizeof "[...\"]"];
@@ -56,10 +56,10 @@ static void add_bracketed(struct line *line, const struct json_value *value)
     }
     (void)snprintf(text, sizeof text, "[%.*s%s]", (int)shown, (const char *)key.data,
                    shown < key.len ? "...\"" : "");
-    add(line, text, strlen(text));
+    append_to_line(line, text, strlen(text));
 }
 
-static void add_index(struct line *line, const struct json_value *value)
+static void add_index(struct path_line *line, const struct json_value *value)
 {
     const struct json_value *values = value->document->values;
     const struct json_value *other = json_value_first(&values[value->parent]);
@@ -69,11 +69,11 @@ static void add_index(struct line *line, const struct json_value *value)
     for (; other != value; other = json_value_next(other))
         index++;
     (void)snprintf(text, sizeof text, "[%zu]", index);
-    add(line, text, strlen(text));
+    append_to_line(line, text, strlen(text));
 }
 
 /* Recursion as deep as the value stands: JSON_DEPTH_MAX at most. */
-static void add_path(struct line *line, const struct json_value *value)
+static void add_path(struct path_line *line, const struct json_value *value)
 {
     const struct bytes key = json_value_key(value);
 
@@ -83,15 +83,15 @@ static void add_path(struct line *line, const struct json_value *value)
     if (value->key_len == 0) {
         add_index(line, value);
     } else if (is_plain_key(key)) {
-        add(line, ".", line->len > 0 ? 1 : 0);
-        add(line, (const char *)key.data, key.len);
+        append_to_line(line, ".", line->len > 0 ? 1 : 0);
+        append_to_line(line, (const char *)key.data, key.len);
     } else {
         add_bracketed(line, value);
     }
 }
 
-static bool record(struct json_error *error, enum json_fault fault, const char *path,
-                   const char *reason, size_t where)
+static bool record_fault(struct json_error *error, enum json_fault fault, const char *path,
+                         const char *reason, size_t where)
 {
     error->fault = fault;
     error->reason = reason;
@@ -108,7 +108,7 @@ bool json_error_set_byte(struct json_error *error, enum json_fault fault, const 
     if (error->fault != JSON_FAULT_NONE)
         return false;
     (void)snprintf(path, sizeof path, "byte %zu", where);
-    return record(error, fault, path, reason, where);
+    return record_fault(error, fault, path, reason, where);
 }
 
 bool json_error_set(struct json_error *error, enum json_fault fault, const char *path,
@@ -116,25 +116,26 @@ bool json_error_set(struct json_error *error, enum json_fault fault, const char 
 {
     if (error->fault != JSON_FAULT_NONE)
         return false;
-    return record(error, fault, path[0] == '\0' ? "message" : path, reason, 0);
+    return record_fault(error, fault, path[0] == '\0' ? "message" : path, reason, 0);
 }
 
 /* A value, or a member that it should have. */
 static bool fail_at(const struct json_value *value, const char *member, enum json_fault fault,
                     const char *reason, size_t where, struct json_error *error)
 {
-    struct line line = {.len = 0};
+    struct path_line line = {.len = 0};
 
     if (error->fault != JSON_FAULT_NONE)
         return false;
     add_path(&line, value);
     if (member != NULL) {
-        add(&line, ".", line.len > 0 ? 1 : 0);
-        add(&line, member, strlen(member));
+        append_to_line(&line, ".", line.len > 0 ? 1 : 0);
+        append_to_line(&line, member, strlen(member));
     }
     if (line.full)
         memcpy(line.text + line.len, CUT, sizeof CUT);
-    return record(error, fault, line.len == 0 && !line.full ? "message" : line.text, reason, where);
+    return record_fault(error, fault, line.len == 0 && !line.full ? "message" : line.text, reason,
+                        where);
 }
 
 bool json_value_fail(const struct json_value *value, enum json_fault fault, const char *reason,

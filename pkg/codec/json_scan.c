@@ -14,7 +14,7 @@
 
 #define FIRST_CAPACITY 16
 
-struct scan {
+struct json_scan {
     struct bytes text;
     size_t at;
     struct json_limits limits;
@@ -24,13 +24,13 @@ struct scan {
     struct json_error *error;
 };
 
-static bool fail(struct scan *scan, enum json_fault fault, const char *reason)
+static bool fail_scan(struct json_scan *scan, enum json_fault fault, const char *reason)
 {
     return json_error_set_byte(scan->error, fault, reason, scan->at);
 }
 
 /* The byte at hand; -1 at the end. */
-static int peek(const struct scan *scan)
+static int peek_byte(const struct json_scan *scan)
 {
     return scan->at < scan->text.len ? scan->text.data[scan->at] : -1;
 }
@@ -40,22 +40,22 @@ static bool is_digit(int byte)
     return byte >= '0' && byte <= '9';
 }
 
-static bool fail_unexpected(struct scan *scan, const char *expected)
+static bool fail_unexpected(struct json_scan *scan, const char *expected)
 {
-    return fail(scan, JSON_FAULT_SYNTAX,
-                peek(scan) < 0 ? "the text ends before its value does" : expected);
+    return fail_scan(scan, JSON_FAULT_SYNTAX,
+                     peek_byte(scan) < 0 ? "the text ends before its value does" : expected);
 }
 
-static void skip_space(struct scan *scan)
+static void skip_json_space(struct json_scan *scan)
 {
-    for (int byte = peek(scan); byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
-         byte = peek(scan))
+    for (int byte = peek_byte(scan); byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+         byte = peek_byte(scan))
         scan->at++;
 }
 
-static void skip_digits(struct scan *scan)
+static void skip_digits(struct json_scan *scan)
 {
-    while (is_digit(peek(scan)))
+    while (is_digit(peek_byte(scan)))
         scan->at++;
 }
 
@@ -94,24 +94,24 @@ static bool is_low_surrogate(struct bytes text, size_t at)
 }
 
 /* At the escape of a surrogate that has no other half. */
-static bool scan_lone_surrogate(struct scan *scan, const char *reason)
+static bool scan_lone_surrogate(struct json_scan *scan, const char *reason)
 {
     if (!scan->limits.lone_surrogates)
-        return fail(scan, JSON_FAULT_SURROGATE, reason);
+        return fail_scan(scan, JSON_FAULT_SURROGATE, reason);
     scan->document->has_lone_surrogates = true;
     scan->at += 6;
     return true;
 }
 
 /* At a backslash and a u. */
-static bool scan_unicode(struct scan *scan)
+static bool scan_unicode(struct json_scan *scan)
 {
     const int unit = hex_unit(scan->text, scan->at + 2);
 
     if (unit < 0)
-        return fail(scan, JSON_FAULT_ESCAPE, "\\u without four hexadecimal digits");
+        return fail_scan(scan, JSON_FAULT_ESCAPE, "\\u without four hexadecimal digits");
     if (unit == 0)
-        return fail(scan, JSON_FAULT_NUL, "\\u0000 in a string");
+        return fail_scan(scan, JSON_FAULT_NUL, "\\u0000 in a string");
     if (unit >= 0xdc00 && unit <= 0xdfff)
         return scan_lone_surrogate(scan, "a low surrogate without a high one");
     if (unit >= 0xd800 && unit <= 0xdbff) {
@@ -156,7 +156,7 @@ void json_decode_surrogates(struct bytes text, struct writer *to)
 }
 
 /* At a backslash. */
-static bool scan_escape(struct scan *scan)
+static bool scan_escape(struct json_scan *scan)
 {
     const int name = scan->at + 1 < scan->text.len ? scan->text.data[scan->at + 1] : -1;
 
@@ -167,24 +167,24 @@ static bool scan_escape(struct scan *scan)
         return fail_unexpected(scan, "");
     }
     if (strchr("\"\\/bfnrt", name) == NULL)
-        return fail(scan, JSON_FAULT_ESCAPE, "an escape that JSON does not have");
+        return fail_scan(scan, JSON_FAULT_ESCAPE, "an escape that JSON does not have");
     scan->at += 2;
     return true;
 }
 
 /* At a quote. */
-static bool scan_string(struct scan *scan)
+static bool scan_string(struct json_scan *scan)
 {
     scan->at++;
     for (;;) {
-        const int byte = peek(scan);
+        const int byte = peek_byte(scan);
 
         if (byte == '"')
             break;
         if (byte < 0)
             return fail_unexpected(scan, "");
         if (byte < 0x20)
-            return fail(scan, JSON_FAULT_CONTROL, "a control character in a string");
+            return fail_scan(scan, JSON_FAULT_CONTROL, "a control character in a string");
         if (byte != '\\')
             scan->at++;
         else if (!scan_escape(scan))
@@ -194,67 +194,67 @@ static bool scan_string(struct scan *scan)
     return true;
 }
 
-static bool scan_fraction(struct scan *scan)
+static bool scan_fraction(struct json_scan *scan)
 {
-    if (peek(scan) == '.') {
+    if (peek_byte(scan) == '.') {
         scan->at++;
-        if (!is_digit(peek(scan)))
-            return fail(scan, JSON_FAULT_NUMBER, "a number without digits after its point");
+        if (!is_digit(peek_byte(scan)))
+            return fail_scan(scan, JSON_FAULT_NUMBER, "a number without digits after its point");
         skip_digits(scan);
     }
-    if (peek(scan) == 'e' || peek(scan) == 'E') {
+    if (peek_byte(scan) == 'e' || peek_byte(scan) == 'E') {
         scan->at++;
-        if (peek(scan) == '+' || peek(scan) == '-')
+        if (peek_byte(scan) == '+' || peek_byte(scan) == '-')
             scan->at++;
-        if (!is_digit(peek(scan)))
-            return fail(scan, JSON_FAULT_NUMBER, "a number without digits in its exponent");
+        if (!is_digit(peek_byte(scan)))
+            return fail_scan(scan, JSON_FAULT_NUMBER, "a number without digits in its exponent");
         skip_digits(scan);
     }
     return true;
 }
 
 /* At a digit or a minus. */
-static bool scan_number(struct scan *scan)
+static bool scan_number(struct json_scan *scan)
 {
     const size_t start = scan->at;
 
-    if (peek(scan) == '-')
+    if (peek_byte(scan) == '-')
         scan->at++;
-    if (!is_digit(peek(scan)))
-        return fail(scan, JSON_FAULT_NUMBER, "a minus without digits");
-    if (peek(scan) == '0') {
+    if (!is_digit(peek_byte(scan)))
+        return fail_scan(scan, JSON_FAULT_NUMBER, "a minus without digits");
+    if (peek_byte(scan) == '0') {
         if (scan->at + 1 < scan->text.len && is_digit(scan->text.data[scan->at + 1]))
-            return fail(scan, JSON_FAULT_NUMBER, "a number with a leading zero");
+            return fail_scan(scan, JSON_FAULT_NUMBER, "a number with a leading zero");
     }
     skip_digits(scan);
     if (!scan_fraction(scan))
         return false;
     if (scan->at - start > scan->limits.number) {
         scan->at = start;
-        return fail(scan, JSON_FAULT_RANGE, "a number with too many digits");
+        return fail_scan(scan, JSON_FAULT_RANGE, "a number with too many digits");
     }
     return true;
 }
 
-static bool stands_here(const struct scan *scan, const char *word)
+static bool stands_here(const struct json_scan *scan, const char *word)
 {
     const size_t len = strlen(word);
 
     return scan->text.len - scan->at >= len && memcmp(scan->text.data + scan->at, word, len) == 0;
 }
 
-static bool scan_word(struct scan *scan, const char *word)
+static bool scan_word(struct json_scan *scan, const char *word)
 {
     if (!stands_here(scan, word))
-        return fail(scan, JSON_FAULT_SYNTAX, "a word that is none of true, false and null");
+        return fail_scan(scan, JSON_FAULT_SYNTAX, "a word that is none of true, false and null");
     scan->at += strlen(word);
     return true;
 }
 
 /* At the first byte of what is no container. */
-static bool scan_scalar(struct scan *scan)
+static bool scan_scalar(struct json_scan *scan)
 {
-    switch (peek(scan)) {
+    switch (peek_byte(scan)) {
     case '"':
         return scan_string(scan);
     case 't':
@@ -265,17 +265,18 @@ static bool scan_scalar(struct scan *scan)
         return scan_word(scan, "null");
     case '+':
     case '.':
-        return fail(scan, JSON_FAULT_NUMBER, "a number that begins with neither digit nor minus");
+        return fail_scan(scan, JSON_FAULT_NUMBER,
+                         "a number that begins with neither digit nor minus");
     default:
-        if (peek(scan) == '-' || is_digit(peek(scan)))
+        if (peek_byte(scan) == '-' || is_digit(peek_byte(scan)))
             return scan_number(scan);
         if (stands_here(scan, "NaN") || stands_here(scan, "Inf"))
-            return fail(scan, JSON_FAULT_NUMBER, "a number that is not finite");
+            return fail_scan(scan, JSON_FAULT_NUMBER, "a number that is not finite");
         return fail_unexpected(scan, "a value is expected");
     }
 }
 
-static enum json_type type_of(int first)
+static enum json_type json_type_of(int first)
 {
     switch (first) {
     case '{':
@@ -291,7 +292,7 @@ static enum json_type type_of(int first)
     }
 }
 
-static void grow(struct json_document *document)
+static void grow_values(struct json_document *document)
 {
     if (document->count < document->capacity)
         return;
@@ -300,12 +301,12 @@ static void grow(struct json_document *document)
 }
 
 /* A value that begins at hand, as the last member of the open container. */
-static struct json_value *add_value(struct scan *scan, size_t key_at, size_t key_len)
+static struct json_value *add_json_value(struct json_scan *scan, size_t key_at, size_t key_len)
 {
     struct json_document *document = scan->document;
     const uint32_t index = document->count;
 
-    grow(document);
+    grow_values(document);
     document->count++;
     document->values[index] = (struct json_value){
         .document = document,
@@ -315,7 +316,7 @@ static struct json_value *add_value(struct scan *scan, size_t key_at, size_t key
         .parent = scan->open,
         .next = JSON_NO_VALUE,
         .last = JSON_NO_VALUE,
-        .type = type_of(peek(scan)),
+        .type = json_type_of(peek_byte(scan)),
     };
     if (scan->open != JSON_NO_VALUE) {
         struct json_value *open = &document->values[scan->open];
@@ -329,16 +330,16 @@ static struct json_value *add_value(struct scan *scan, size_t key_at, size_t key
 }
 
 /* A value; of a container the opening bracket only. */
-static bool scan_value(struct scan *scan, size_t key_at, size_t key_len)
+static bool scan_value(struct json_scan *scan, size_t key_at, size_t key_len)
 {
-    const int first = peek(scan);
+    const int first = peek_byte(scan);
     struct json_value *value;
 
     if (first < 0)
         return fail_unexpected(scan, "");
     if (scan->document->count >= scan->limits.values)
-        return fail(scan, JSON_FAULT_VALUES, "more values than allowed");
-    value = add_value(scan, key_at, key_len);
+        return fail_scan(scan, JSON_FAULT_VALUES, "more values than allowed");
+    value = add_json_value(scan, key_at, key_len);
     if (first != '{' && first != '[') {
         const size_t start = scan->at;
 
@@ -348,14 +349,14 @@ static bool scan_value(struct scan *scan, size_t key_at, size_t key_len)
         return true;
     }
     if (scan->depth >= scan->limits.depth)
-        return fail(scan, JSON_FAULT_DEPTH, "containers too deep in one another");
+        return fail_scan(scan, JSON_FAULT_DEPTH, "containers too deep in one another");
     scan->depth++;
     scan->at++;
     scan->open = (uint32_t)(value - scan->document->values);
     return true;
 }
 
-static void close_container(struct scan *scan)
+static void close_container(struct json_scan *scan)
 {
     struct json_value *open = &scan->document->values[scan->open];
 
@@ -365,46 +366,46 @@ static void close_container(struct scan *scan)
     scan->depth--;
 }
 
-static bool scan_member(struct scan *scan)
+static bool scan_member(struct json_scan *scan)
 {
     const size_t key_at = scan->at;
     size_t key_len;
 
-    if (peek(scan) != '"')
+    if (peek_byte(scan) != '"')
         return fail_unexpected(scan, "a key in quotes is expected");
     if (scan->document->values[scan->open].count >= scan->limits.keys)
-        return fail(scan, JSON_FAULT_KEYS, "an object with more keys than allowed");
+        return fail_scan(scan, JSON_FAULT_KEYS, "an object with more keys than allowed");
     if (!scan_string(scan))
         return false;
     key_len = scan->at - key_at;
-    skip_space(scan);
-    if (peek(scan) != ':')
+    skip_json_space(scan);
+    if (peek_byte(scan) != ':')
         return fail_unexpected(scan, "a colon is expected");
     scan->at++;
-    skip_space(scan);
+    skip_json_space(scan);
     return scan_value(scan, key_at, key_len);
 }
 
 /* One step within the open container: its end, or its next member. */
-static bool scan_inside(struct scan *scan)
+static bool scan_inside(struct json_scan *scan)
 {
     const struct json_value *open = &scan->document->values[scan->open];
     const bool object = open->type == JSON_TYPE_OBJECT;
     const int end = object ? '}' : ']';
 
-    skip_space(scan);
-    if (peek(scan) == end) {
+    skip_json_space(scan);
+    if (peek_byte(scan) == end) {
         close_container(scan);
         return true;
     }
     if (open->count > 0) {
-        if (peek(scan) != ',')
+        if (peek_byte(scan) != ',')
             return fail_unexpected(scan, object ? "a comma or } is expected"
                                                 : "a comma or ] is expected");
         scan->at++;
-        skip_space(scan);
-        if (peek(scan) == end)
-            return fail(scan, JSON_FAULT_SYNTAX, "a comma with nothing behind it");
+        skip_json_space(scan);
+        if (peek_byte(scan) == end)
+            return fail_scan(scan, JSON_FAULT_SYNTAX, "a comma with nothing behind it");
     }
     return object ? scan_member(scan) : scan_value(scan, 0, 0);
 }
@@ -428,25 +429,25 @@ static size_t invalid_utf8(struct bytes text)
 }
 
 /* What is wrong with the bytes, whatever they say. */
-static bool check_bytes(struct scan *scan)
+static bool check_bytes(struct json_scan *scan)
 {
     const struct bytes text = scan->text;
     const uint8_t *nul;
 
     if (text.len == 0)
-        return fail(scan, JSON_FAULT_EMPTY, "the text is empty");
+        return fail_scan(scan, JSON_FAULT_EMPTY, "the text is empty");
     if (text.len > scan->limits.bytes || text.len >= UINT32_MAX)
-        return fail(scan, JSON_FAULT_BYTES, "the text is longer than allowed");
+        return fail_scan(scan, JSON_FAULT_BYTES, "the text is longer than allowed");
     if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
-        return fail(scan, JSON_FAULT_BOM, "a byte order mark before the text");
+        return fail_scan(scan, JSON_FAULT_BOM, "a byte order mark before the text");
     if (!bytes_is_utf8(text)) {
         scan->at = invalid_utf8(text);
-        return fail(scan, JSON_FAULT_UTF8, "bytes that are not UTF-8");
+        return fail_scan(scan, JSON_FAULT_UTF8, "bytes that are not UTF-8");
     }
     nul = memchr(text.data, 0, text.len);
     if (nul != NULL) {
         scan->at = (size_t)(nul - text.data);
-        return fail(scan, JSON_FAULT_NUL, "a NUL in the text");
+        return fail_scan(scan, JSON_FAULT_NUL, "a NUL in the text");
     }
     return true;
 }
@@ -454,7 +455,7 @@ static bool check_bytes(struct scan *scan)
 bool json_scan(struct json_document *document, const struct json_limits *limits,
                struct json_error *error)
 {
-    struct scan scan = {
+    struct json_scan scan = {
         .text = document->text,
         .limits = *limits,
         .document = document,
@@ -468,10 +469,10 @@ bool json_scan(struct json_document *document, const struct json_limits *limits,
         scan.limits.number = JSON_NUMBER_MAX;
     if (!check_bytes(&scan))
         return false;
-    skip_space(&scan);
-    if (peek(&scan) < 0) {
+    skip_json_space(&scan);
+    if (peek_byte(&scan) < 0) {
         scan.at = 0;
-        return fail(&scan, JSON_FAULT_EMPTY, "nothing but spaces in the text");
+        return fail_scan(&scan, JSON_FAULT_EMPTY, "nothing but spaces in the text");
     }
     if (!scan_value(&scan, 0, 0))
         return false;
@@ -479,16 +480,16 @@ bool json_scan(struct json_document *document, const struct json_limits *limits,
         if (!scan_inside(&scan))
             return false;
     }
-    skip_space(&scan);
+    skip_json_space(&scan);
     if (scan.at < scan.text.len)
-        return fail(&scan, JSON_FAULT_TRAILING, "something behind the value");
+        return fail_scan(&scan, JSON_FAULT_TRAILING, "something behind the value");
     return true;
 }
 
 bool json_scalar_is_valid(struct bytes text)
 {
     struct json_error error = {0};
-    struct scan scan = {
+    struct json_scan scan = {
         .text = text,
         .limits = {.bytes = UINT32_MAX, .number = JSON_NUMBER_MAX},
         .error = &error,
@@ -498,7 +499,7 @@ bool json_scalar_is_valid(struct bytes text)
 
     if (!check_bytes(&scan) || !scan_scalar(&scan) || scan.at != text.len)
         return false;
-    if (type_of(text.data[0]) != JSON_TYPE_NUMBER)
+    if (json_type_of(text.data[0]) != JSON_TYPE_NUMBER)
         return true;
     item = cJSON_ParseWithLength((const char *)text.data, text.len);
     finite = item != NULL && isfinite(item->valuedouble);

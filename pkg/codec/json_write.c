@@ -17,14 +17,14 @@ static void separate(struct json_writer *json)
     json->comma = true;
 }
 
-static void begin(struct json_writer *json, uint8_t bracket)
+static void begin_container(struct json_writer *json, uint8_t bracket)
 {
     separate(json);
     writer_u8(json->to, bracket);
     json->comma = false;
 }
 
-static void end(struct json_writer *json, uint8_t bracket)
+static void end_container(struct json_writer *json, uint8_t bracket)
 {
     writer_u8(json->to, bracket);
     json->comma = true;
@@ -32,22 +32,22 @@ static void end(struct json_writer *json, uint8_t bracket)
 
 void json_write_object_begin(struct json_writer *json)
 {
-    begin(json, '{');
+    begin_container(json, '{');
 }
 
 void json_write_object_end(struct json_writer *json)
 {
-    end(json, '}');
+    end_container(json, '}');
 }
 
 void json_write_array_begin(struct json_writer *json)
 {
-    begin(json, '[');
+    begin_container(json, '[');
 }
 
 void json_write_array_end(struct json_writer *json)
 {
-    end(json, ']');
+    end_container(json, ']');
 }
 
 bool json_is_text(struct bytes bytes)
@@ -55,7 +55,7 @@ bool json_is_text(struct bytes bytes)
     return bytes.len == 0 || (memchr(bytes.data, 0, bytes.len) == NULL && bytes_is_utf8(bytes));
 }
 
-static void write_escape(struct writer *to, uint8_t byte)
+static void write_json_escape(struct writer *to, uint8_t byte)
 {
     static const char names[0x20] = {
         ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
@@ -82,7 +82,7 @@ static void write_string(struct writer *to, struct bytes text)
         if (byte >= 0x20 && byte != '"' && byte != '\\')
             continue;
         writer_bytes(to, (struct bytes){text.data + plain, i - plain});
-        write_escape(to, byte);
+        write_json_escape(to, byte);
         plain = i + 1;
     }
     if (plain < text.len)

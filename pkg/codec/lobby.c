@@ -94,7 +94,7 @@ static bool require_number(struct lobby_reading *reading, const char *key)
     return true;
 }
 
-static bool take_port(struct lobby_reading *reading)
+static bool take_message_port(struct lobby_reading *reading)
 {
     const struct json_value *value = lobby_optional(reading, "port", JSON_TYPE_NUMBER);
     int64_t port = 0;
@@ -113,12 +113,12 @@ static bool read_login(struct lobby_reading *reading)
 
     return lobby_take_text(reading, "passwd", reading->limits->password, &message->password) &&
            lobby_take_text(reading, "name", reading->limits->password, &message->name) &&
-           take_port(reading);
+           take_message_port(reading);
 }
 
-static bool read_infos(struct lobby_reading *reading)
+static bool read_message_infos(struct lobby_reading *reading)
 {
-    return take_port(reading) && lobby_read_infos(reading, &reading->message->infos);
+    return take_message_port(reading) && lobby_read_infos(reading, &reading->message->infos);
 }
 
 static bool read_n(struct lobby_reading *reading)
@@ -154,7 +154,7 @@ static const struct {
     bool (*read)(struct lobby_reading *reading);
 } types[LOBBY_TYPES] = {
     [LOBBY_LOGIN] = {"login", LOBBY_FROM_PEER, read_login},
-    [LOBBY_INFOS] = {"infos", LOBBY_FROM_PEER, read_infos},
+    [LOBBY_INFOS] = {"infos", LOBBY_FROM_PEER, read_message_infos},
     [LOBBY_PONG] = {"pong", LOBBY_FROM_PEER, read_n},
     [LOBBY_VERIFY] = {"verify", LOBBY_FROM_PEER, read_verify},
     [LOBBY_WELCOME] = {"welcome", LOBBY_FROM_TRACKER, read_welcome},
@@ -171,7 +171,7 @@ const char *lobby_type_name(enum lobby_type type)
     return types[type].name;
 }
 
-static bool read_message(struct lobby_reading *reading)
+static bool read_lobby_message(struct lobby_reading *reading)
 {
     const struct json_value *value =
         json_value_require(reading->root, "type", JSON_TYPE_STRING, &reading->error->detail);
@@ -205,7 +205,7 @@ bool lobby_read(struct bytes line, enum lobby_sender sender, const struct lobby_
     }
     error->code = LOBBY_CODE_BAD_MESSAGE;
     reading.root = json_document_root(message->document);
-    if (read_message(&reading))
+    if (read_lobby_message(&reading))
         return true;
     lobby_message_free(message);
     return false;

@@ -20,7 +20,7 @@ bool lobby_is_reserved(struct bytes name)
     return false;
 }
 
-static bool is_scalar(const struct json_value *value)
+static bool is_scalar_value(const struct json_value *value)
 {
     const enum json_type type = json_value_type(value);
 
@@ -47,11 +47,11 @@ static bool check_property(struct lobby_reading *reading, const struct json_valu
         return lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE, "an empty key");
     if (len > reading->limits->name)
         return lobby_fail(reading, value, LOBBY_CODE_LIMIT, "a key longer than allowed");
-    return is_scalar(value) || lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE,
-                                          "a string, a number or a boolean is expected");
+    return is_scalar_value(value) || lobby_fail(reading, value, LOBBY_CODE_BAD_MESSAGE,
+                                                "a string, a number or a boolean is expected");
 }
 
-static bool read_properties(struct lobby_reading *reading, struct lobby_infos *infos)
+static bool read_lobby_properties(struct lobby_reading *reading, struct lobby_infos *infos)
 {
     struct lobby_property *properties = add_room(reading, json_value_count(reading->root));
     size_t count = 0, total = 0;
@@ -110,7 +110,7 @@ static bool read_erase_and_players(struct lobby_reading *reading, struct lobby_i
 
 bool lobby_read_infos(struct lobby_reading *reading, struct lobby_infos *infos)
 {
-    return read_properties(reading, infos) && read_speed_and_size(reading, infos) &&
+    return read_lobby_properties(reading, infos) && read_speed_and_size(reading, infos) &&
            lobby_take_text(reading, "description", reading->limits->description,
                            &infos->description) &&
            lobby_take_text(reading, "version", reading->limits->version, &infos->version) &&
@@ -118,7 +118,7 @@ bool lobby_read_infos(struct lobby_reading *reading, struct lobby_infos *infos)
 }
 
 /* Of a listed server: nothing where it is missing or another type. */
-static struct bytes listed_text(const struct json_value *server, const char *key)
+static struct bytes listed_server_text(const struct json_value *server, const char *key)
 {
     struct json_error error = {0};
     struct bytes text = {0};
@@ -149,13 +149,13 @@ static void listed_infos(const struct json_value *server, struct lobby_infos *in
     infos->properties = properties;
     for (const struct json_value *value = json_value_first(server); value != NULL;
          value = json_value_next(value)) {
-        if (!lobby_is_reserved(json_value_key(value)) && is_scalar(value))
+        if (!lobby_is_reserved(json_value_key(value)) && is_scalar_value(value))
             properties[infos->property_count++] = property_of(value);
     }
-    infos->speed = listed_text(server, "speed");
-    infos->size = listed_text(server, "size");
-    infos->description = listed_text(server, "description");
-    infos->version = listed_text(server, "version");
+    infos->speed = listed_server_text(server, "speed");
+    infos->size = listed_server_text(server, "size");
+    infos->description = listed_server_text(server, "description");
+    infos->version = listed_server_text(server, "version");
     infos->has_erase =
         json_value_boolean(json_value_member(server, "erase"), &infos->erase, &error);
     infos->has_players = listed_integer(server, "players", LOBBY_PLAYERS_MAX, &players);
@@ -170,12 +170,12 @@ static bool read_listed(struct lobby_reading *reading, const struct json_value *
     if (!json_value_text(json_value_require(value, "id", JSON_TYPE_STRING, &reading->error->detail),
                          &server->id, &reading->error->detail))
         return false;
-    server->ip = listed_text(value, "ip");
+    server->ip = listed_server_text(value, "ip");
     (void)listed_integer(value, "port", UINT16_MAX, &number);
     server->port = (uint16_t)number;
     (void)listed_integer(value, "since", INT64_MAX, &number);
     server->since = (uint64_t)number;
-    server->state = bytes_equal(listed_text(value, "state"), BYTES_LITERAL("suspect"))
+    server->state = bytes_equal(listed_server_text(value, "state"), BYTES_LITERAL("suspect"))
                         ? LOBBY_SUSPECT
                         : LOBBY_LIVE;
     listed_infos(value, &server->infos, properties);

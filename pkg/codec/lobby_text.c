@@ -17,7 +17,7 @@ static void write_latin(struct writer *to, uint8_t byte)
 }
 
 /* One character of the text, or a part of one; how many bytes it was. */
-static size_t write_character(struct writer *to, struct bytes text, size_t at, bool utf8)
+static size_t write_text_character(struct writer *to, struct bytes text, size_t at, bool utf8)
 {
     const uint8_t byte = text.data[at];
 
@@ -38,7 +38,7 @@ void lobby_text_write(struct writer *to, struct bytes text)
     const bool utf8 = bytes_is_utf8(text);
 
     for (size_t at = 0; at < text.len;)
-        at += write_character(to, text, at, utf8);
+        at += write_text_character(to, text, at, utf8);
 }
 
 static bool is_hex(struct bytes text, size_t from, size_t to)
@@ -77,7 +77,7 @@ void lobby_text_write_plain(struct writer *to, struct bytes text)
         }
         if (text.data[at] == '^' && at + 1 < text.len && text.data[at + 1] == '^')
             at++;
-        at += write_character(to, text, at, utf8);
+        at += write_text_character(to, text, at, utf8);
     }
 }
 

@@ -6,7 +6,7 @@
 /* Bytes behind the servers of a list: `]`, `,"more":true` and `}`. */
 #define LIST_TAIL 14
 
-static struct json_writer begin(struct writer *to, enum lobby_type type)
+static struct json_writer begin_lobby_line(struct writer *to, enum lobby_type type)
 {
     struct json_writer json = json_writer_over(to);
 
@@ -15,13 +15,13 @@ static struct json_writer begin(struct writer *to, enum lobby_type type)
     return json;
 }
 
-static void end(struct json_writer *json)
+static void end_lobby_line(struct json_writer *json)
 {
     json_write_object_end(json);
     writer_u8(json->to, '\n');
 }
 
-static void write_number(struct json_writer *json, const char *key, uint64_t number)
+static void write_lobby_number(struct json_writer *json, const char *key, uint64_t number)
 {
     json_write_name(json, key);
     json_write_integer(json, (int64_t)number);
@@ -29,28 +29,28 @@ static void write_number(struct json_writer *json, const char *key, uint64_t num
 
 void lobby_write_welcome(struct writer *to, struct bytes id, bool verify)
 {
-    struct json_writer json = begin(to, LOBBY_WELCOME);
+    struct json_writer json = begin_lobby_line(to, LOBBY_WELCOME);
 
     json_write_member(&json, "id", id);
     json_write_member(&json, "verify", bytes_from_string(verify ? "udp" : "off"));
-    end(&json);
+    end_lobby_line(&json);
 }
 
 void lobby_write_error(struct writer *to, enum lobby_code code, const char *reason)
 {
-    struct json_writer json = begin(to, LOBBY_ERROR);
+    struct json_writer json = begin_lobby_line(to, LOBBY_ERROR);
 
     json_write_member(&json, "code", bytes_from_string(lobby_code_name(code)));
     json_write_member(&json, "message", bytes_from_string(reason));
-    end(&json);
+    end_lobby_line(&json);
 }
 
 static void write_counted(struct writer *to, enum lobby_type type, const char *key, uint64_t number)
 {
-    struct json_writer json = begin(to, type);
+    struct json_writer json = begin_lobby_line(to, type);
 
-    write_number(&json, key, number);
-    end(&json);
+    write_lobby_number(&json, key, number);
+    end_lobby_line(&json);
 }
 
 void lobby_write_ping(struct writer *to, uint64_t n)
@@ -68,18 +68,18 @@ void lobby_write_verify(struct writer *to, uint64_t number)
     write_counted(to, LOBBY_VERIFY, "number", number);
 }
 
-static bool is_scalar(struct bytes value)
+static bool is_scalar_text(struct bytes value)
 {
     return json_scalar_is_valid(value) && !bytes_equal(value, BYTES_LITERAL("null"));
 }
 
-static void write_properties(struct json_writer *json, const struct lobby_property *properties,
-                             size_t count)
+static void write_lobby_properties(struct json_writer *json,
+                                   const struct lobby_property *properties, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (lobby_is_reserved(properties[i].name))
             continue;
-        if (!is_scalar(properties[i].value))
+        if (!is_scalar_text(properties[i].value))
             json->to->failed = true;
         json_write_key(json, properties[i].name);
         json_write_raw(json, properties[i].value);
@@ -96,7 +96,7 @@ static bool has_property(const struct lobby_infos *infos, const char *name)
 }
 
 /* A listed server has all of these. */
-static void write_missing(struct json_writer *json, const struct lobby_infos *infos)
+static void write_missing_infos(struct json_writer *json, const struct lobby_infos *infos)
 {
     static const char *const known[] = {"speed",       "size",    "erase",
                                         "description", "version", "players"};
@@ -109,42 +109,42 @@ static void write_missing(struct json_writer *json, const struct lobby_infos *in
     }
 }
 
-static void write_server(struct json_writer *json, const struct lobby_server *server)
+static void write_lobby_server(struct json_writer *json, const struct lobby_server *server)
 {
     json_write_object_begin(json);
     json_write_member(json, "id", server->id);
     json_write_member(json, "ip", server->ip);
-    write_number(json, "port", server->port);
+    write_lobby_number(json, "port", server->port);
     json_write_member(json, "state", bytes_from_string(lobby_state_name(server->state)));
-    write_number(json, "since", server->since);
-    write_properties(json, server->infos.properties, server->infos.property_count);
-    write_missing(json, &server->infos);
+    write_lobby_number(json, "since", server->since);
+    write_lobby_properties(json, server->infos.properties, server->infos.property_count);
+    write_missing_infos(json, &server->infos);
     json_write_object_end(json);
 }
 
 void lobby_write_change(struct writer *to, enum lobby_type type, const struct lobby_server *server)
 {
-    struct json_writer json = begin(to, type);
+    struct json_writer json = begin_lobby_line(to, type);
 
     json_write_name(&json, "server");
-    write_server(&json, server);
-    end(&json);
+    write_lobby_server(&json, server);
+    end_lobby_line(&json);
 }
 
 void lobby_write_server(struct writer *to, const struct lobby_server *server)
 {
     struct json_writer json = json_writer_over(to);
 
-    write_server(&json, server);
+    write_lobby_server(&json, server);
 }
 
 void lobby_write_change_of(struct writer *to, enum lobby_type type, struct bytes server)
 {
-    struct json_writer json = begin(to, type);
+    struct json_writer json = begin_lobby_line(to, type);
 
     json_write_name(&json, "server");
     json_write_raw(&json, server);
-    end(&json);
+    end_lobby_line(&json);
 }
 
 /* The server alone; empty when it cannot be written. */
@@ -153,7 +153,7 @@ static struct bytes compose(struct writer *text, const struct lobby_server *serv
     struct json_writer json = json_writer_over(text);
 
     writer_reset(text);
-    write_server(&json, server);
+    write_lobby_server(&json, server);
     return text->failed ? (struct bytes){0} : writer_bytes_written(text);
 }
 
@@ -164,14 +164,14 @@ static void end_servers(struct json_writer *json, bool more)
         json_write_name(json, "more");
         json_write_boolean(json, true);
     }
-    end(json);
+    end_lobby_line(json);
 }
 
 size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers, size_t count,
                            size_t limit, size_t *left_out)
 {
     const size_t start = to->len;
-    struct json_writer json = begin(to, LOBBY_SERVERS);
+    struct json_writer json = begin_lobby_line(to, LOBBY_SERVERS);
     struct writer text = {0};
     size_t done = 0, head;
 
@@ -198,7 +198,7 @@ size_t lobby_write_servers_of(struct writer *to, const struct bytes *servers, si
                               size_t limit)
 {
     const size_t start = to->len;
-    struct json_writer json = begin(to, LOBBY_SERVERS);
+    struct json_writer json = begin_lobby_line(to, LOBBY_SERVERS);
     size_t done = 0;
 
     json_write_name(&json, "servers");
@@ -212,27 +212,27 @@ size_t lobby_write_servers_of(struct writer *to, const struct bytes *servers, si
 
 void lobby_write_login(struct writer *to)
 {
-    struct json_writer json = begin(to, LOBBY_LOGIN);
+    struct json_writer json = begin_lobby_line(to, LOBBY_LOGIN);
 
-    end(&json);
+    end_lobby_line(&json);
 }
 
 void lobby_write_server_login(struct writer *to, struct bytes password, struct bytes name,
                               uint16_t port)
 {
-    struct json_writer json = begin(to, LOBBY_LOGIN);
+    struct json_writer json = begin_lobby_line(to, LOBBY_LOGIN);
 
     json_write_member(&json, "passwd", password);
     if (name.data != NULL)
         json_write_member(&json, "name", name);
-    write_number(&json, "port", port);
-    end(&json);
+    write_lobby_number(&json, "port", port);
+    end_lobby_line(&json);
 }
 
 void lobby_write_infos(struct writer *to, const struct lobby_property *properties, size_t count)
 {
-    struct json_writer json = begin(to, LOBBY_INFOS);
+    struct json_writer json = begin_lobby_line(to, LOBBY_INFOS);
 
-    write_properties(&json, properties, count);
-    end(&json);
+    write_lobby_properties(&json, properties, count);
+    end_lobby_line(&json);
 }

@@ -23,7 +23,7 @@ static const struct bytes property_names[PROPERTIES] = {
     [ALWAYS] = BYTES_LITERAL("always"),
 };
 
-struct game {
+struct q3game {
     char *name;
     bool empty, full;
 };
@@ -34,7 +34,7 @@ struct tag {
     bool flatline;
 };
 
-struct protocol {
+struct q3game_protocol {
     int32_t number;
     size_t game;
 };
@@ -45,50 +45,50 @@ struct names {
 };
 
 struct q3games {
-    struct game *games;
+    struct q3game *games;
     size_t game_count;
     struct tag *tags;
     size_t tag_count;
-    struct protocol *protocols;
+    struct q3game_protocol *protocols;
     size_t protocol_count;
     struct names accepted, rejected;
     const char **contexts;
     size_t context_count;
 };
 
-static struct bytes skip(struct bytes text, size_t len)
+static struct bytes skip_games_bytes(struct bytes text, size_t len)
 {
     return (struct bytes){text.data + len, text.len - len};
 }
 
 /* Takes what stands before one of the separators, and the separator. */
-static struct bytes take(struct bytes *text, const char *separators)
+static struct bytes take_until_any(struct bytes *text, const char *separators)
 {
     struct bytes part = *text;
 
     part.len = 0;
     while (part.len < text->len && strchr(separators, text->data[part.len]) == NULL)
         part.len++;
-    *text = skip(*text, part.len < text->len ? part.len + 1 : part.len);
+    *text = skip_games_bytes(*text, part.len < text->len ? part.len + 1 : part.len);
     return part;
 }
 
 /* The next word that is not empty; empty at the end. */
-static struct bytes take_word(struct bytes *text, const char *separators)
+static struct bytes take_games_word(struct bytes *text, const char *separators)
 {
     struct bytes word = {0};
 
     while (text->len > 0 && word.len == 0)
-        word = take(text, separators);
+        word = take_until_any(text, separators);
     return word;
 }
 
-static bool is_text(const char *text, struct bytes bytes)
+static bool bytes_are_string(const char *text, struct bytes bytes)
 {
     return bytes_equal(bytes, bytes_from_string(text));
 }
 
-static char *quote(struct bytes word, const char *what)
+static char *quote_problem(struct bytes word, const char *what)
 {
     return mem_format("\"%.*s\" %s", word.len > 100 ? 100 : (int)word.len,
                       word.len > 0 ? (const char *)word.data : "", what);
@@ -98,7 +98,7 @@ static size_t find_game(const struct q3games *games, struct bytes name)
 {
     size_t i = 0;
 
-    while (i < games->game_count && !is_text(games->games[i].name, name))
+    while (i < games->game_count && !bytes_are_string(games->games[i].name, name))
         i++;
     return i;
 }
@@ -109,7 +109,7 @@ static size_t find_or_add_game(struct q3games *games, struct bytes name)
 
     if (index == games->game_count) {
         games->games = mem_realloc(games->games, (index + 1) * sizeof *games->games);
-        games->games[index] = (struct game){.name = mem_dup(name.data, name.len)};
+        games->games[index] = (struct q3game){.name = mem_dup(name.data, name.len)};
         games->game_count++;
     }
     return index;
@@ -148,11 +148,11 @@ static void clear_property(struct q3games *games, size_t game, enum property pro
 static char *add_tag(struct q3games *games, size_t game, struct bytes text, bool flatline)
 {
     if (!q3master_is_game(text)) /* the same form: 1 to 63 bytes without spaces */
-        return quote(text, "is no heartbeat tag: at most 63 characters, no spaces");
-    if (is_text(Q3GAMES_OPEN_TAG, text))
-        return quote(text, "is the tag of all games that name themselves");
+        return quote_problem(text, "is no heartbeat tag: at most 63 characters, no spaces");
+    if (bytes_are_string(Q3GAMES_OPEN_TAG, text))
+        return quote_problem(text, "is the tag of all games that name themselves");
     for (size_t i = games->tag_count; i-- > 0;) {
-        if (is_text(games->tags[i].text, text))
+        if (bytes_are_string(games->tags[i].text, text))
             remove_tag(games, i);
     }
     games->tags = mem_realloc(games->tags, (games->tag_count + 1) * sizeof *games->tags);
@@ -165,30 +165,30 @@ static char *add_protocol(struct q3games *games, size_t game, struct bytes text)
     int32_t number;
 
     if (!q3master_parse_integer(text, &number))
-        return quote(text, "is no protocol number");
+        return quote_problem(text, "is no protocol number");
     for (size_t i = games->protocol_count; i-- > 0;) {
         if (games->protocols[i].number == number)
             remove_protocol(games, i);
     }
     games->protocols =
         mem_realloc(games->protocols, (games->protocol_count + 1) * sizeof *games->protocols);
-    games->protocols[games->protocol_count++] = (struct protocol){number, game};
+    games->protocols[games->protocol_count++] = (struct q3game_protocol){number, game};
     return NULL;
 }
 
-static char *add_value(struct q3games *games, size_t game, enum property property,
-                       struct bytes value)
+static char *add_game_value(struct q3games *games, size_t game, enum property property,
+                            struct bytes value)
 {
     if (property == PROTOCOL)
         return add_protocol(games, game, value);
     if (property != ALWAYS)
         return add_tag(games, game, value, property == FLATLINE);
-    if (is_text("empty", value))
+    if (bytes_are_string("empty", value))
         games->games[game].empty = true;
-    else if (is_text("full", value))
+    else if (bytes_are_string("full", value))
         games->games[game].full = true;
     else
-        return quote(value, "is not what a game can always list: empty or full");
+        return quote_problem(value, "is not what a game can always list: empty or full");
     return NULL;
 }
 
@@ -202,31 +202,31 @@ static enum property find_property(struct bytes name)
 }
 
 /* One word `name=value,value`. */
-static char *read_property(struct q3games *games, size_t game, struct bytes word,
-                           bool seen[PROPERTIES])
+static char *read_game_property(struct q3games *games, size_t game, struct bytes word,
+                                bool seen[PROPERTIES])
 {
     struct bytes values = word;
-    const struct bytes name = take(&values, "=");
+    const struct bytes name = take_until_any(&values, "=");
     const enum property property = find_property(name);
     char *error = NULL;
 
     if (property == PROPERTIES || name.len == word.len)
-        return quote(word, "is none of heartbeat=, flatline=, protocol=, always=");
+        return quote_problem(word, "is none of heartbeat=, flatline=, protocol=, always=");
     if (!seen[property])
         clear_property(games, game, property);
     seen[property] = true;
     while (error == NULL && values.len > 0) {
-        const struct bytes value = take_word(&values, ",");
+        const struct bytes value = take_games_word(&values, ",");
 
         if (value.len > 0)
-            error = add_value(games, game, property, value);
+            error = add_game_value(games, game, property, value);
     }
     return error;
 }
 
-static char *read_game(struct q3games *games, struct bytes text)
+static char *read_game_line(struct q3games *games, struct bytes text)
 {
-    const struct bytes name = take_word(&text, " \t\r");
+    const struct bytes name = take_games_word(&text, " \t\r");
     bool seen[PROPERTIES] = {false};
     char *error = NULL;
     size_t game;
@@ -234,15 +234,15 @@ static char *read_game(struct q3games *games, struct bytes text)
     if (name.len == 0)
         return NULL;
     if (!q3master_is_game(name) || memchr(name.data, '=', name.len) != NULL)
-        return quote(name, "is no game's name: at most 63 characters, no spaces and no =");
+        return quote_problem(name, "is no game's name: at most 63 characters, no spaces and no =");
     game = find_or_add_game(games, name);
     if (game >= Q3GAMES_MAX)
-        return quote(name, "is one game too many");
+        return quote_problem(name, "is one game too many");
     while (error == NULL && text.len > 0) {
-        const struct bytes word = take_word(&text, " \t\r");
+        const struct bytes word = take_games_word(&text, " \t\r");
 
         if (word.len > 0)
-            error = read_property(games, game, word, seen);
+            error = read_game_property(games, game, word, seen);
     }
     return error;
 }
@@ -253,11 +253,11 @@ static char *read_games(struct q3games *games, const char *text)
     char *error = NULL;
 
     while (error == NULL && rest.len > 0) {
-        struct bytes line = take(&rest, "\n");
-        struct bytes code = take(&line, "#");
+        struct bytes line = take_until_any(&rest, "\n");
+        struct bytes code = take_until_any(&line, "#");
 
         while (error == NULL && code.len > 0)
-            error = read_game(games, take(&code, "|"));
+            error = read_game_line(games, take_until_any(&code, "|"));
     }
     return error;
 }
@@ -267,19 +267,19 @@ static char *read_names(struct names *names, const char *text)
     struct bytes rest = bytes_from_string(text);
 
     while (rest.len > 0) {
-        const struct bytes name = take_word(&rest, " ,\t\r\n");
+        const struct bytes name = take_games_word(&rest, " ,\t\r\n");
 
         if (name.len == 0)
             break;
         if (!q3master_is_game(name))
-            return quote(name, "is no game's name: at most 63 characters");
+            return quote_problem(name, "is no game's name: at most 63 characters");
         names->names = mem_realloc(names->names, (names->count + 1) * sizeof *names->names);
         names->names[names->count++] = mem_dup(name.data, name.len);
     }
     return NULL;
 }
 
-static void free_names(struct names *names)
+static void free_game_names(struct names *names)
 {
     for (size_t i = 0; i < names->count; i++)
         free(names->names[i]);
@@ -339,8 +339,8 @@ void q3games_destroy(struct q3games **pointer)
     free(games->tags);
     free(games->games);
     free(games->protocols);
-    free_names(&games->accepted);
-    free_names(&games->rejected);
+    free_game_names(&games->accepted);
+    free_game_names(&games->rejected);
     free(games->contexts);
     free(games);
 }
@@ -358,10 +358,10 @@ const char *q3games_check(const char *text)
     return NULL;
 }
 
-static bool holds(const struct names *names, struct bytes name)
+static bool has_game_name(const struct names *names, struct bytes name)
 {
     for (size_t i = 0; i < names->count; i++) {
-        if (is_text(names->names[i], name))
+        if (bytes_are_string(names->names[i], name))
             return true;
     }
     return false;
@@ -370,17 +370,17 @@ static bool holds(const struct names *names, struct bytes name)
 bool q3games_accepts(const struct q3games *games, struct bytes game)
 {
     if (games->accepted.count > 0)
-        return holds(&games->accepted, game);
-    return !holds(&games->rejected, game);
+        return has_game_name(&games->accepted, game);
+    return !has_game_name(&games->rejected, game);
 }
 
 enum q3games_tag q3games_by_tag(const struct q3games *games, struct bytes tag, const char **game)
 {
     *game = NULL;
-    if (is_text(Q3GAMES_OPEN_TAG, tag))
+    if (bytes_are_string(Q3GAMES_OPEN_TAG, tag))
         return Q3GAMES_TAG_ALIVE;
     for (size_t i = 0; i < games->tag_count; i++) {
-        if (is_text(games->tags[i].text, tag)) {
+        if (bytes_are_string(games->tags[i].text, tag)) {
             *game = games->games[games->tags[i].game].name;
             return games->tags[i].flatline ? Q3GAMES_TAG_FLATLINE : Q3GAMES_TAG_ALIVE;
         }

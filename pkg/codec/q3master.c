@@ -25,32 +25,32 @@ const char *q3master_error_name(enum q3master_error error)
     return error_names[error];
 }
 
-static bool is_space(uint8_t byte)
+static bool is_q3master_space(uint8_t byte)
 {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static struct bytes skip(struct bytes text, size_t len)
+static struct bytes skip_packet_bytes(struct bytes text, size_t len)
 {
     return (struct bytes){text.data + len, text.len - len};
 }
 
 static struct bytes skip_spaces(struct bytes text)
 {
-    while (text.len > 0 && is_space(text.data[0]))
-        text = skip(text, 1);
+    while (text.len > 0 && is_q3master_space(text.data[0]))
+        text = skip_packet_bytes(text, 1);
     return text;
 }
 
 /* The next word; empty at the end. */
-static struct bytes next_word(struct bytes *text)
+static struct bytes next_query_word(struct bytes *text)
 {
     struct bytes word = skip_spaces(*text);
     size_t len = 0;
 
-    while (len < word.len && !is_space(word.data[len]))
+    while (len < word.len && !is_q3master_space(word.data[len]))
         len++;
-    *text = skip(word, len);
+    *text = skip_packet_bytes(word, len);
     word.len = len;
     return word;
 }
@@ -61,7 +61,7 @@ static bool has_prefix(struct bytes text, struct bytes prefix)
 }
 
 /* The value of a digit of any base; 36 when it is none. */
-static unsigned digit_value(uint8_t byte)
+static unsigned base36_digit_value(uint8_t byte)
 {
     if (byte >= '0' && byte <= '9')
         return byte - '0';
@@ -79,7 +79,7 @@ static unsigned take_base(struct bytes *digits)
         return 10;
     if (digits->data[1] != 'x' && digits->data[1] != 'X')
         return 8;
-    *digits = skip(*digits, 2);
+    *digits = skip_packet_bytes(*digits, 2);
     return 16;
 }
 
@@ -92,12 +92,12 @@ bool q3master_parse_integer(struct bytes text, int32_t *value)
     unsigned base;
 
     if (is_signed)
-        digits = skip(digits, 1);
+        digits = skip_packet_bytes(digits, 1);
     base = take_base(&digits);
     if (digits.len == 0)
         return false;
     for (size_t i = 0; i < digits.len; i++) {
-        const unsigned digit = digit_value(digits.data[i]);
+        const unsigned digit = base36_digit_value(digits.data[i]);
 
         if (digit >= base)
             return false;
@@ -118,7 +118,7 @@ static uint32_t parse_count(struct bytes text)
 
     text = skip_spaces(text);
     if (text.len > 0 && text.data[0] == '+')
-        text = skip(text, 1);
+        text = skip_packet_bytes(text, 1);
     for (size_t i = 0; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
         number = number * 10 + (text.data[i] - '0');
         if (number > INT32_MAX)
@@ -139,7 +139,7 @@ bool q3master_is_challenge(struct bytes text)
 }
 
 /* No spaces and no control characters. */
-static bool is_word(struct bytes text)
+static bool is_printable_word(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] <= ' ' || text.data[i] == 0x7f)
@@ -150,12 +150,12 @@ static bool is_word(struct bytes text)
 
 bool q3master_is_game(struct bytes text)
 {
-    return text.len > 0 && text.len <= Q3MASTER_GAME_MAX && is_word(text);
+    return text.len > 0 && text.len <= Q3MASTER_GAME_MAX && is_printable_word(text);
 }
 
 static enum q3master_error read_heartbeat(struct bytes text, struct q3master_message *message)
 {
-    message->tag = next_word(&text);
+    message->tag = next_query_word(&text);
     if (message->tag.len == 0 || message->tag.len > Q3MASTER_TAG_MAX)
         return Q3MASTER_ERROR_TAG;
     return Q3MASTER_OK;
@@ -169,7 +169,7 @@ static void set_gametype(struct q3master_query *query, struct bytes gametype)
 }
 
 /* Words that nobody knows are passed over. */
-static void read_option(struct q3master_query *query, struct bytes word)
+static void read_query_option(struct q3master_query *query, struct bytes word)
 {
     static const struct {
         struct bytes word, gametype;
@@ -190,7 +190,7 @@ static void read_option(struct q3master_query *query, struct bytes word)
     else if (query->extended && bytes_equal(word, BYTES_LITERAL("ipv6")))
         query->ipv6 = true;
     else if (has_prefix(word, prefix))
-        set_gametype(query, skip(word, prefix.len));
+        set_gametype(query, skip_packet_bytes(word, prefix.len));
     for (size_t i = 0; i < sizeof gametypes / sizeof *gametypes; i++) {
         if (bytes_equal(word, gametypes[i].word))
             query->gametype = gametypes[i].gametype;
@@ -208,19 +208,19 @@ static void settle_families(struct q3master_query *query)
 static enum q3master_error read_query(struct bytes text, bool extended,
                                       struct q3master_query *query)
 {
-    struct bytes word = next_word(&text);
+    struct bytes word = next_query_word(&text);
 
     query->extended = extended;
     if (extended || !q3master_parse_integer(word, &query->protocol)) {
         if (!q3master_is_game(word))
             return Q3MASTER_ERROR_GAME;
         query->game = word;
-        word = next_word(&text);
+        word = next_query_word(&text);
         if (!q3master_parse_integer(word, &query->protocol))
             return Q3MASTER_ERROR_PROTOCOL;
     }
-    for (word = next_word(&text); word.len > 0; word = next_word(&text))
-        read_option(query, word);
+    for (word = next_query_word(&text); word.len > 0; word = next_query_word(&text))
+        read_query_option(query, word);
     settle_families(query);
     return Q3MASTER_OK;
 }
@@ -250,7 +250,7 @@ static enum q3master_error read_info(struct bytes text, struct q3master_info *in
         return error;
     if (!infostring_find(text, "gametype", &info->gametype))
         info->gametype = BYTES_LITERAL("0");
-    if (info->gametype.len > Q3MASTER_GAMETYPE_MAX || !is_word(info->gametype))
+    if (info->gametype.len > Q3MASTER_GAMETYPE_MAX || !is_printable_word(info->gametype))
         return Q3MASTER_ERROR_GAMETYPE;
     if (infostring_find(text, "sv_maxclients", &value))
         info->max_clients = parse_count(value);
@@ -293,11 +293,11 @@ enum q3master_error q3master_read(struct bytes packet, struct q3master_message *
         return Q3MASTER_ERROR_LENGTH;
     if (memcmp(packet.data, header, sizeof header) != 0)
         return Q3MASTER_ERROR_HEADER;
-    text = infostring_cut(skip(packet, sizeof header));
+    text = infostring_cut(skip_packet_bytes(packet, sizeof header));
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (has_prefix(text, prefixes[i])) {
             message->type = i;
-            return read_typed(skip(text, prefixes[i].len), message);
+            return read_typed(skip_packet_bytes(text, prefixes[i].len), message);
         }
     }
     return Q3MASTER_ERROR_UNKNOWN;

@@ -10,17 +10,17 @@
 
 static const uint8_t header[4] = {0xff, 0xff, 0xff, 0xff};
 
-static struct bytes skip(struct bytes text, size_t len)
+static struct bytes skip_reply_bytes(struct bytes text, size_t len)
 {
     return (struct bytes){text.data + len, text.len - len};
 }
 
 /* Takes the prefix off. */
-static bool take(struct bytes *text, struct bytes prefix)
+static bool take_reply_prefix(struct bytes *text, struct bytes prefix)
 {
     if (text->len < prefix.len || memcmp(text->data, prefix.data, prefix.len) != 0)
         return false;
-    *text = skip(*text, prefix.len);
+    *text = skip_reply_bytes(*text, prefix.len);
     return true;
 }
 
@@ -28,7 +28,7 @@ static bool take(struct bytes *text, struct bytes prefix)
 static struct bytes to_separator(struct bytes text, bool extended)
 {
     while (text.len > 0 && text.data[0] != '\\' && !(extended && text.data[0] == '/'))
-        text = skip(text, 1);
+        text = skip_reply_bytes(text, 1);
     return text;
 }
 
@@ -40,7 +40,7 @@ static void read_question(struct q3client_packet *packet, struct bytes text)
         return;
     }
     while (text.len > 0 && text.data[0] == ' ')
-        text = skip(text, 1);
+        text = skip_reply_bytes(text, 1);
     while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\r'))
         text.len--;
     packet->challenge = text;
@@ -52,7 +52,7 @@ static void read_answer(struct q3client_packet *packet, struct bytes text)
 {
     text = infostring_cut(text);
     packet->infostring = infostring_first_line(text);
-    packet->players = skip(text, packet->infostring.len);
+    packet->players = skip_reply_bytes(text, packet->infostring.len);
     if (packet->type == Q3CLIENT_INFO) /* a line feed may stand in a value there */
         packet->infostring = text;
 }
@@ -73,9 +73,10 @@ struct q3client_packet q3client_read(struct bytes packet)
     struct q3client_packet read = {.type = Q3CLIENT_OTHER};
     size_t i = 0;
 
-    if (!take(&packet, (struct bytes){header, sizeof header}))
+    if (!take_reply_prefix(&packet, (struct bytes){header, sizeof header}))
         return read;
-    while (i < sizeof prefixes / sizeof *prefixes && !take(&packet, prefixes[i].prefix))
+    while (i < sizeof prefixes / sizeof *prefixes &&
+           !take_reply_prefix(&packet, prefixes[i].prefix))
         i++;
     if (i == sizeof prefixes / sizeof *prefixes)
         return read;
@@ -93,7 +94,7 @@ struct q3client_packet q3client_read(struct bytes packet)
 /* `\EOT` and three zeros, as far as there are bytes. */
 static bool is_end_mark(struct bytes list)
 {
-    if (!take(&list, BYTES_LITERAL("\\EOT")))
+    if (!take_reply_prefix(&list, BYTES_LITERAL("\\EOT")))
         return false;
     for (size_t i = 0; i < list.len && i < 3; i++) {
         if (list.data[i] != 0)
@@ -103,7 +104,7 @@ static bool is_end_mark(struct bytes list)
 }
 
 /* Takes one entry; false when it is none, or is cut. */
-static bool take_entry(struct bytes *list, bool extended, struct address *server)
+static bool take_server_entry(struct bytes *list, bool extended, struct address *server)
 {
     const bool ipv6 = extended && list->data[0] == '/';
     const size_t len = ipv6 ? 16 : 4;
@@ -114,7 +115,7 @@ static bool take_entry(struct bytes *list, bool extended, struct address *server
     server->family = ipv6 ? ADDRESS_IPV6 : ADDRESS_IPV4;
     memcpy(server->ip, list->data + 1, len);
     server->port = (uint16_t)(list->data[1 + len] << 8 | list->data[2 + len]);
-    *list = skip(*list, 1 + len + 2);
+    *list = skip_reply_bytes(*list, 1 + len + 2);
     return true;
 }
 
@@ -125,7 +126,7 @@ bool q3client_next_server(struct q3client_packet *packet, struct address *server
             *last = true;
             break;
         }
-        if (!take_entry(&packet->list, packet->extended, server))
+        if (!take_server_entry(&packet->list, packet->extended, server))
             break;
         if (server->port != 0)
             return true;
@@ -134,14 +135,14 @@ bool q3client_next_server(struct q3client_packet *packet, struct address *server
     return false;
 }
 
-static struct bytes take_line(struct bytes *text)
+static struct bytes take_reply_line(struct bytes *text)
 {
     struct bytes line = *text;
     const uint8_t *end = line.len > 0 ? memchr(line.data, '\n', line.len) : NULL;
 
     if (end != NULL)
         line.len = (size_t)(end - line.data);
-    *text = skip(*text, line.len + (end != NULL));
+    *text = skip_reply_bytes(*text, line.len + (end != NULL));
     return line;
 }
 
@@ -158,7 +159,7 @@ static bool take_number(struct bytes *line, int32_t *number)
         return false;
     if (!q3master_parse_integer((struct bytes){line->data + start, end - start}, number))
         *number = 0;
-    *line = skip(*line, end);
+    *line = skip_reply_bytes(*line, end);
     return true;
 }
 
@@ -184,20 +185,20 @@ static bool read_player(struct bytes line, struct q3client_player *player)
 bool q3client_next_player(struct bytes *players, struct q3client_player *player)
 {
     while (players->len > 0) {
-        if (read_player(take_line(players), player))
+        if (read_player(take_reply_line(players), player))
             return true;
     }
     return false;
 }
 
-static void write_header(struct writer *to)
+static void write_packet_header(struct writer *to)
 {
     writer_bytes(to, (struct bytes){header, sizeof header});
 }
 
 void q3client_write_query(struct writer *to, const struct q3master_query *query)
 {
-    write_header(to);
+    write_packet_header(to);
     writer_string(to, query->extended ? "getserversExt " : "getservers ");
     if (query->game.data != NULL) {
         writer_bytes(to, query->game);
@@ -220,7 +221,7 @@ void q3client_write_query(struct writer *to, const struct q3master_query *query)
 
 void q3client_write_getstatus(struct writer *to, struct bytes challenge)
 {
-    write_header(to);
+    write_packet_header(to);
     writer_string(to, "getstatus");
     if (challenge.len > 0) {
         writer_u8(to, ' ');
@@ -230,7 +231,7 @@ void q3client_write_getstatus(struct writer *to, struct bytes challenge)
 
 void q3client_write_heartbeat(struct writer *to, struct bytes tag)
 {
-    write_header(to);
+    write_packet_header(to);
     writer_string(to, "heartbeat ");
     writer_bytes(to, tag);
     writer_u8(to, '\n');
@@ -238,7 +239,7 @@ void q3client_write_heartbeat(struct writer *to, struct bytes tag)
 
 void q3client_write_info_response(struct writer *to, struct bytes infostring)
 {
-    write_header(to);
+    write_packet_header(to);
     writer_string(to, "infoResponse\n");
     writer_bytes(to, infostring);
 }

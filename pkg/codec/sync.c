@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "codec/unique_private.h"
 
-struct reading {
+struct sync_reading {
     const struct sync_limits *limits;
     struct sync_packet *packet;
     struct sync_error *error;
@@ -28,50 +28,50 @@ const char *sync_code_name(enum sync_code code)
     return code_names[code];
 }
 
-static bool is(struct bytes text, const char *word)
+static bool is_sync_word(struct bytes text, const char *word)
 {
     return bytes_equal(text, bytes_from_string(word));
 }
 
-static bool fail(struct reading *reading, const struct json_value *value, enum sync_code code,
-                 const char *reason)
+static bool fail_sync_packet(struct sync_reading *reading, const struct json_value *value,
+                             enum sync_code code, const char *reason)
 {
     reading->error->code = code;
     return json_value_fail(value, code == SYNC_CODE_LIMIT ? JSON_FAULT_LIMIT : JSON_FAULT_RULE,
                            reason, &reading->error->detail);
 }
 
-static bool failed(const struct reading *reading)
+static bool sync_packet_failed(const struct sync_reading *reading)
 {
     return reading->error->detail.fault != JSON_FAULT_NONE;
 }
 
-static bool read_receiver(struct reading *reading, const struct json_value *value)
+static bool read_receiver(struct sync_reading *reading, const struct json_value *value)
 {
     struct sync_packet *packet = reading->packet;
     struct bytes id;
 
     if (!json_value_text(value, &id, &reading->error->detail))
         return false;
-    if (is(id, "server")) {
+    if (is_sync_word(id, "server")) {
         reading->for_server = true;
         return true;
     }
-    if (is(id, "*")) {
+    if (is_sync_word(id, "*")) {
         packet->everyone = true;
         return true;
     }
     if (id.len == 0)
-        return fail(reading, value, SYNC_CODE_BAD_TO, "an empty id");
+        return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an empty id");
     if (id.len > reading->limits->id)
-        return fail(reading, value, SYNC_CODE_BAD_TO, "an id longer than allowed");
+        return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an id longer than allowed");
     if (!json_is_text(id))
-        return fail(reading, value, SYNC_CODE_BAD_TO, "an id with a lone surrogate");
+        return fail_sync_packet(reading, value, SYNC_CODE_BAD_TO, "an id with a lone surrogate");
     packet->to[packet->to_count++] = id;
     return true;
 }
 
-static bool read_receivers(struct reading *reading, const struct json_value *array)
+static bool read_receivers(struct sync_reading *reading, const struct json_value *array)
 {
     for (const struct json_value *value = json_value_first(array); value != NULL;
          value = json_value_next(value)) {
@@ -81,19 +81,19 @@ static bool read_receivers(struct reading *reading, const struct json_value *arr
     return true;
 }
 
-static bool read_list(struct reading *reading, const struct json_value *to)
+static bool read_list(struct sync_reading *reading, const struct json_value *to)
 {
     struct sync_packet *packet = reading->packet;
 
     if (json_value_count(to) > reading->limits->receivers)
-        return fail(reading, to, SYNC_CODE_LIMIT, "more receivers than allowed");
+        return fail_sync_packet(reading, to, SYNC_CODE_LIMIT, "more receivers than allowed");
     if (!read_receivers(reading, to))
         return false;
     packet->to_count = packet->everyone ? 0 : unique_keep_first(packet->to, packet->to_count);
     return true;
 }
 
-static bool read_to(struct reading *reading, const struct json_value *root)
+static bool read_to(struct sync_reading *reading, const struct json_value *root)
 {
     struct json_error *error = &reading->error->detail;
     const struct json_value *to;
@@ -115,7 +115,7 @@ static bool read_to(struct reading *reading, const struct json_value *root)
     }
 }
 
-static bool read_type(struct reading *reading)
+static bool read_type(struct sync_reading *reading)
 {
     static const char *const reserved[] = {"metadata", "changes", "error", "from"};
     struct sync_packet *packet = reading->packet;
@@ -124,20 +124,21 @@ static bool read_type(struct reading *reading)
 
     packet->type = BYTES_LITERAL("ping");
     if (!json_value_text(type, &packet->type, &reading->error->detail))
-        return !failed(reading);
+        return !sync_packet_failed(reading);
     if (packet->type.len == 0)
-        return fail(reading, type, SYNC_CODE_BAD_TYPE, "an empty type");
+        return fail_sync_packet(reading, type, SYNC_CODE_BAD_TYPE, "an empty type");
     if (packet->type.len > reading->limits->type)
-        return fail(reading, type, SYNC_CODE_LIMIT, "a type longer than allowed");
+        return fail_sync_packet(reading, type, SYNC_CODE_LIMIT, "a type longer than allowed");
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-        if (is(packet->type, reserved[i]))
-            return fail(reading, type, SYNC_CODE_BAD_TYPE, "a type that only the server may send");
+        if (is_sync_word(packet->type, reserved[i]))
+            return fail_sync_packet(reading, type, SYNC_CODE_BAD_TYPE,
+                                    "a type that only the server may send");
     }
     return true;
 }
 
-static void refuse(struct sync_packet *packet, const struct json_value *value, enum sync_code code,
-                   const char *reason)
+static void refuse_property(struct sync_packet *packet, const struct json_value *value,
+                            enum sync_code code, const char *reason)
 {
     packet->refused[packet->refused_count++] = (struct sync_refusal){value, code, reason};
 }
@@ -151,19 +152,19 @@ static struct bytes minify(struct writer *texts, const struct json_value *value)
     return (struct bytes){texts->data + start, texts->len - start};
 }
 
-static void read_property(struct reading *reading, const struct json_value *value,
-                          struct writer *texts)
+static void read_sync_property(struct sync_reading *reading, const struct json_value *value,
+                               struct writer *texts)
 {
     struct sync_packet *packet = reading->packet;
     struct sync_property *property = &packet->properties[packet->property_count];
 
     property->name = json_value_key(value);
     if (property->name.len > reading->limits->name) {
-        refuse(packet, value, SYNC_CODE_LIMIT, "a name longer than allowed");
+        refuse_property(packet, value, SYNC_CODE_LIMIT, "a name longer than allowed");
     } else if (json_value_depth(value) > reading->limits->depth) {
-        refuse(packet, value, SYNC_CODE_LIMIT, "containers too deep in one another");
+        refuse_property(packet, value, SYNC_CODE_LIMIT, "containers too deep in one another");
     } else if (!json_is_text(property->name) || !json_value_is_text(value)) {
-        refuse(packet, value, SYNC_CODE_BAD_PROPERTY, "a lone surrogate");
+        refuse_property(packet, value, SYNC_CODE_BAD_PROPERTY, "a lone surrogate");
     } else {
         if (json_value_type(value) != JSON_TYPE_NULL)
             property->value = minify(texts, value);
@@ -171,7 +172,7 @@ static void read_property(struct reading *reading, const struct json_value *valu
     }
 }
 
-static bool read_properties(struct reading *reading)
+static bool read_sync_properties(struct sync_reading *reading)
 {
     struct sync_packet *packet = reading->packet;
     const struct json_value *object = json_value_optional(
@@ -181,7 +182,7 @@ static bool read_properties(struct reading *reading)
 
     packet->kind = SYNC_PROPERTIES;
     if (object == NULL)
-        return !failed(reading);
+        return !sync_packet_failed(reading);
     count = json_value_count(object);
     packet->properties = mem_zalloc(count + 1, sizeof *packet->properties);
     packet->sources = mem_zalloc(count + 1, sizeof *packet->sources);
@@ -191,11 +192,11 @@ static bool read_properties(struct reading *reading)
     texts.data = packet->minified = mem_alloc(texts.capacity);
     for (const struct json_value *value = json_value_first(object); value != NULL;
          value = json_value_next(value))
-        read_property(reading, value, &texts);
+        read_sync_property(reading, value, &texts);
     return true;
 }
 
-static bool read_packet(struct reading *reading, const struct json_value *root)
+static bool read_packet(struct sync_reading *reading, const struct json_value *root)
 {
     struct sync_packet *packet = reading->packet;
 
@@ -203,20 +204,20 @@ static bool read_packet(struct reading *reading, const struct json_value *root)
     if (packet->packet == NULL || !read_type(reading))
         return false;
     packet->kind = reading->for_server ? SYNC_PING : SYNC_RELAY;
-    if (!reading->for_server || is(packet->type, "ping"))
+    if (!reading->for_server || is_sync_word(packet->type, "ping"))
         return true;
-    if (is(packet->type, "properties"))
-        return read_properties(reading);
+    if (is_sync_word(packet->type, "properties"))
+        return read_sync_properties(reading);
     packet->kind = SYNC_UNKNOWN;
     return packet->everyone || packet->to_count > 0 ||
-           fail(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
-                SYNC_UNKNOWN_REASON);
+           fail_sync_packet(reading, json_value_member(packet->packet, "type"), SYNC_CODE_BAD_TYPE,
+                            SYNC_UNKNOWN_REASON);
 }
 
 bool sync_read(struct bytes text, const struct sync_limits *limits, struct sync_packet *packet,
                struct sync_error *error)
 {
-    struct reading reading = {.limits = limits, .packet = packet, .error = error};
+    struct sync_reading reading = {.limits = limits, .packet = packet, .error = error};
     const struct json_value *root;
 
     memset(packet, 0, sizeof *packet);

@@ -29,7 +29,7 @@ static const struct sync_property *find_given(const struct sum *sum, struct byte
     return NULL;
 }
 
-static void add_deletions(struct sum *sum, const struct sync_packet *packet)
+static void add_deleted_sizes(struct sum *sum, const struct sync_packet *packet)
 {
     for (size_t i = 0; i < packet->property_count; i++) {
         const struct sync_property *change = &packet->properties[i];
@@ -68,7 +68,7 @@ void sync_packet_fit(struct sync_packet *packet, const struct sync_property *pro
     for (size_t i = 0; i < count; i++) {
         sum.total += size_of(&properties[i]);
     }
-    add_deletions(&sum, packet);
+    add_deleted_sizes(&sum, packet);
     for (size_t i = 0; i < packet->property_count; i++) {
         const struct sync_property change = packet->properties[i];
         const struct json_value *source = packet->sources[i];

@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-static bool is(struct bytes text, const char *word)
+static bool is_reserved_word(struct bytes text, const char *word)
 {
     return bytes_equal(text, bytes_from_string(word));
 }
 
 /* {"from":SENDER, */
-static struct json_writer begin(struct writer *to, struct bytes sender)
+static struct json_writer begin_sync_packet(struct writer *to, struct bytes sender)
 {
     struct json_writer json = json_writer_over(to);
 
@@ -21,7 +21,7 @@ static struct json_writer begin(struct writer *to, struct bytes sender)
 /* {"from":"server","type":TYPE,TYPE:{ */
 static struct json_writer begin_server(struct writer *to, const char *type)
 {
-    struct json_writer json = begin(to, BYTES_LITERAL("server"));
+    struct json_writer json = begin_sync_packet(to, BYTES_LITERAL("server"));
 
     json_write_member(&json, "type", bytes_from_string(type));
     json_write_name(&json, type);
@@ -29,7 +29,7 @@ static struct json_writer begin_server(struct writer *to, const char *type)
     return json;
 }
 
-static void end_server(struct json_writer *json)
+static void end_server_packet(struct json_writer *json)
 {
     json_write_object_end(json);
     json_write_object_end(json);
@@ -46,7 +46,7 @@ static void write_type(struct json_writer *json, const struct sync_packet *packe
 
 void sync_write_relay(struct writer *to, const struct sync_packet *packet, struct bytes sender)
 {
-    struct json_writer json = begin(to, sender);
+    struct json_writer json = begin_sync_packet(to, sender);
     const struct json_value *value = json_value_find(packet->packet, packet->type);
 
     json_write_name(&json, "type");
@@ -54,21 +54,21 @@ void sync_write_relay(struct writer *to, const struct sync_packet *packet, struc
     if (value == NULL) {
         write_type(&json, packet);
         writer_string(to, ":{}");
-    } else if (!is(packet->type, "type")) {
+    } else if (!is_reserved_word(packet->type, "type")) {
         json_write_source(&json, value);
     }
     for (const struct json_value *member = json_value_first(packet->packet); member != NULL;
          member = json_value_next(member)) {
         const struct bytes key = json_value_key(member);
 
-        if (member != value && !is(key, "from") && !is(key, "type"))
+        if (member != value && !is_reserved_word(key, "from") && !is_reserved_word(key, "type"))
             json_write_source(&json, member);
     }
     json_write_object_end(&json);
 }
 
-static void write_properties(struct json_writer *json, const struct sync_property *properties,
-                             size_t count)
+static void write_sync_properties(struct json_writer *json, const struct sync_property *properties,
+                                  size_t count)
 {
     json_write_object_begin(json);
     for (size_t i = 0; i < count; i++) {
@@ -87,7 +87,7 @@ void sync_write_properties(struct writer *to, const struct sync_property *proper
 {
     struct json_writer json = json_writer_over(to);
 
-    write_properties(&json, properties, count);
+    write_sync_properties(&json, properties, count);
 }
 
 /* How many were left out, as they are no text. */
@@ -152,7 +152,7 @@ size_t sync_write_metadata_rest(struct writer *to, const struct sync_entry *entr
     json_write_array_end(&json);
     left_out = write_entries(&json, "properties", entries, count);
     json_write_member(&json, "version", bytes_from_string(version));
-    end_server(&json);
+    end_server_packet(&json);
     return left_out;
 }
 
@@ -166,7 +166,7 @@ size_t sync_write_changes(struct writer *to, const struct sync_changes *changes)
     left_out += write_tokens(&json, "properties", changes->properties, changes->properties_count);
     if (changes->delta)
         left_out += write_entries(&json, "values", changes->values, changes->values_count);
-    end_server(&json);
+    end_server_packet(&json);
     return left_out;
 }
 
@@ -176,7 +176,7 @@ void sync_write_error(struct writer *to, enum sync_code code, const char *messag
 
     json_write_member(&json, "code", bytes_from_string(sync_code_name(code)));
     json_write_member(&json, "message", bytes_from_string(message));
-    end_server(&json);
+    end_server_packet(&json);
 }
 
 void sync_write_update(struct writer *to, const struct sync_property *changes, size_t count)
@@ -189,7 +189,7 @@ void sync_write_update(struct writer *to, const struct sync_property *changes, s
     json_write_object_begin(&json);
     json_write_member(&json, "type", BYTES_LITERAL("properties"));
     json_write_name(&json, "properties");
-    write_properties(&json, changes, count);
+    write_sync_properties(&json, changes, count);
     json_write_object_end(&json);
     json_write_object_end(&json);
 }

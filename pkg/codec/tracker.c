@@ -11,7 +11,7 @@
 
 /* One attempt to read one message. A step returns false at its first error, and also when bytes
  * are missing; then error is NONE. */
-struct reading {
+struct tracker_reading {
     struct cursor cursor;
     struct tracker_limits limits;
     struct tracker_message message;
@@ -19,135 +19,141 @@ struct reading {
     const char *reason;
 };
 
-static bool fail(struct reading *reading, enum tracker_error error, const char *reason)
+static bool fail_tracker_message(struct tracker_reading *reading, enum tracker_error error,
+                                 const char *reason)
 {
     reading->error = error;
     reading->reason = reason;
     return false;
 }
 
-static bool read_byte(struct reading *reading, uint8_t *value)
+static bool read_byte(struct tracker_reading *reading, uint8_t *value)
 {
     *value = cursor_u8(&reading->cursor);
     return !reading->cursor.failed;
 }
 
-static bool read_bytes(struct reading *reading, size_t len, struct bytes *range)
+static bool read_message_bytes(struct tracker_reading *reading, size_t len, struct bytes *range)
 {
     *range = cursor_take(&reading->cursor, len);
     return !reading->cursor.failed;
 }
 
 /* A byte, or eight of any value. */
-static bool read_unsigned(struct reading *reading, size_t width, uint64_t *value)
+static bool read_unsigned(struct tracker_reading *reading, size_t width, uint64_t *value)
 {
     *value = width == WIDTH_LONG ? cursor_u64(&reading->cursor) : cursor_u8(&reading->cursor);
     return !reading->cursor.failed;
 }
 
 /* A length or a version: a byte, or eight with a sign. */
-static bool read_number(struct reading *reading, size_t width, uint64_t *value)
+static bool read_message_number(struct tracker_reading *reading, size_t width, uint64_t *value)
 {
     if (!read_unsigned(reading, width, value))
         return false;
     if (*value > INT64_MAX)
-        return fail(reading, TRACKER_ERROR_LENGTH, "a negative number");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "a negative number");
     return true;
 }
 
-static bool check_state_length(struct reading *reading, uint64_t len)
+static bool check_state_length(struct tracker_reading *reading, uint64_t len)
 {
     if (len > reading->limits.max_state)
-        return fail(reading, TRACKER_ERROR_LIMIT, "a state over the limit");
+        return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "a state over the limit");
     return true;
 }
 
-static bool check_id_length(struct reading *reading, uint64_t len)
+static bool check_id_length(struct tracker_reading *reading, uint64_t len)
 {
     if (len == 0)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an empty id");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an empty id");
     if (len > reading->limits.max_id)
-        return fail(reading, TRACKER_ERROR_LIMIT, "an id over the limit");
+        return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "an id over the limit");
     return true;
 }
 
-static bool read_state(struct reading *reading, size_t width)
+static bool read_state(struct tracker_reading *reading, size_t width)
 {
     uint64_t len;
-    return read_number(reading, width, &len) && check_state_length(reading, len) &&
-           read_bytes(reading, len, &reading->message.state);
+    return read_message_number(reading, width, &len) && check_state_length(reading, len) &&
+           read_message_bytes(reading, len, &reading->message.state);
 }
 
-static bool read_id(struct reading *reading, size_t width)
+static bool read_id(struct tracker_reading *reading, size_t width)
 {
     uint64_t len;
-    return read_number(reading, width, &len) && check_id_length(reading, len) &&
-           read_bytes(reading, len, &reading->message.id);
+    return read_message_number(reading, width, &len) && check_id_length(reading, len) &&
+           read_message_bytes(reading, len, &reading->message.id);
 }
 
 /* VERSIONED Open: the document's example announces one byte too many, so one more is accepted,
  * and the inner length decides. */
-static bool read_versioned_open(struct reading *reading)
+static bool read_versioned_open(struct tracker_reading *reading)
 {
     uint8_t outer;
     uint8_t inner;
     if (!read_byte(reading, &outer))
         return false;
     if (outer == 0)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an Open without content");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Open without content");
     if (outer > 2 && !check_state_length(reading, outer - 2u))
         return false;
     if (!read_byte(reading, &inner))
         return false;
     if (outer != inner + 1 && outer != inner + 2)
-        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Open that do not add up");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "lengths of an Open that do not add up");
     return check_state_length(reading, inner) &&
-           read_bytes(reading, inner, &reading->message.state);
+           read_message_bytes(reading, inner, &reading->message.state);
 }
 
-static bool read_versioned_close(struct reading *reading)
+static bool read_versioned_close(struct tracker_reading *reading)
 {
     uint8_t outer;
     uint8_t inner;
     if (!read_byte(reading, &outer))
         return false;
     if (outer < 2)
-        return fail(reading, TRACKER_ERROR_LENGTH, "a Close without an id");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "a Close without an id");
     if (!check_id_length(reading, outer - 1u) || !read_byte(reading, &inner))
         return false;
     if (outer != inner + 1)
-        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of a Close that do not add up");
-    return read_bytes(reading, inner, &reading->message.id);
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "lengths of a Close that do not add up");
+    return read_message_bytes(reading, inner, &reading->message.id);
 }
 
 /* VERSIONED and 2013: payload, version, id and state with their lengths, all of one width. */
-static bool read_update(struct reading *reading, size_t width)
+static bool read_update(struct tracker_reading *reading, size_t width)
 {
     const uint64_t fixed = 3 * width;
     uint64_t payload;
     uint64_t len;
-    if (!read_number(reading, width, &payload))
+    if (!read_message_number(reading, width, &payload))
         return false;
     if (payload < fixed + 1)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an Update too short for an id");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Update too short for an id");
     if (payload - fixed > reading->limits.max_id + reading->limits.max_state)
-        return fail(reading, TRACKER_ERROR_LIMIT, "an Update over the limits");
-    if (!read_number(reading, width, &reading->message.version) ||
-        !read_number(reading, width, &len))
+        return fail_tracker_message(reading, TRACKER_ERROR_LIMIT, "an Update over the limits");
+    if (!read_message_number(reading, width, &reading->message.version) ||
+        !read_message_number(reading, width, &len))
         return false;
     if (len > payload - fixed)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an id that does not fit its Update");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "an id that does not fit its Update");
     const uint64_t state_len = payload - fixed - len;
     if (!check_id_length(reading, len) || !check_state_length(reading, state_len) ||
-        !read_bytes(reading, len, &reading->message.id) || !read_number(reading, width, &len))
+        !read_message_bytes(reading, len, &reading->message.id) ||
+        !read_message_number(reading, width, &len))
         return false;
     if (len != state_len)
-        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "lengths of an Update that do not add up");
     reading->message.has_version = true;
-    return read_bytes(reading, len, &reading->message.state);
+    return read_message_bytes(reading, len, &reading->message.state);
 }
 
-static bool read_versioned(struct reading *reading)
+static bool read_versioned(struct tracker_reading *reading)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
@@ -157,38 +163,41 @@ static bool read_versioned(struct reading *reading)
     case TRACKER_UPDATE:
         return read_update(reading, WIDTH_BYTE);
     default:
-        return fail(reading, TRACKER_ERROR_TYPE, "a type that only the server sends");
+        return fail_tracker_message(reading, TRACKER_ERROR_TYPE,
+                                    "a type that only the server sends");
     }
 }
 
 /* PLAIN and WIDE Update, whose lengths take width bytes: a length and the state, or these behind an
  * outer length. With TRACKER_FORM_AUTO it has an outer length if a second one that fits it follows;
  * the second may be the state's first bytes, and so of any value. */
-static bool read_plain_update(struct reading *reading, enum tracker_update_form form, size_t width)
+static bool read_plain_update(struct tracker_reading *reading, enum tracker_update_form form,
+                              size_t width)
 {
     uint64_t first;
     uint64_t second;
-    if (!read_number(reading, width, &first))
+    if (!read_message_number(reading, width, &first))
         return false;
     if (form == TRACKER_FORM_OUTER && first < width)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an Update without content");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an Update without content");
     if (form == TRACKER_FORM_PLAIN || first < width)
         return check_state_length(reading, first) &&
-               read_bytes(reading, first, &reading->message.state);
+               read_message_bytes(reading, first, &reading->message.state);
 
     const struct cursor content = reading->cursor;
     if (!check_state_length(reading, first - width) || !read_unsigned(reading, width, &second))
         return false;
     if (second == first - width)
-        return read_bytes(reading, second, &reading->message.state);
+        return read_message_bytes(reading, second, &reading->message.state);
     if (form == TRACKER_FORM_OUTER)
-        return fail(reading, TRACKER_ERROR_LENGTH, "lengths of an Update that do not add up");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "lengths of an Update that do not add up");
     reading->cursor = content;
     return check_state_length(reading, first) &&
-           read_bytes(reading, first, &reading->message.state);
+           read_message_bytes(reading, first, &reading->message.state);
 }
 
-static bool read_plain(struct reading *reading, enum tracker_update_form form)
+static bool read_plain(struct tracker_reading *reading, enum tracker_update_form form)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
@@ -200,7 +209,7 @@ static bool read_plain(struct reading *reading, enum tracker_update_form form)
     }
 }
 
-static bool read_original(struct reading *reading, enum tracker_dialect dialect)
+static bool read_original(struct tracker_reading *reading, enum tracker_dialect dialect)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
@@ -215,7 +224,7 @@ static bool read_original(struct reading *reading, enum tracker_dialect dialect)
     }
 }
 
-static bool read_wide(struct reading *reading, enum tracker_update_form form)
+static bool read_wide(struct tracker_reading *reading, enum tracker_update_form form)
 {
     switch (reading->message.type) {
     case TRACKER_OPEN:
@@ -228,14 +237,14 @@ static bool read_wide(struct reading *reading, enum tracker_update_form form)
 }
 
 /* The first byte of a connection. Whether 2A is VERSIONED or PLAIN, the bytes behind it decide. */
-static bool settle_magic(struct reading *reading, const struct tracker_options *options,
+static bool settle_magic(struct tracker_reading *reading, const struct tracker_options *options,
                          enum tracker_dialect *dialect)
 {
     uint8_t magic;
     if (!read_byte(reading, &magic))
         return false;
     if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL)
-        return fail(reading, TRACKER_ERROR_MAGIC, "neither magic number");
+        return fail_tracker_message(reading, TRACKER_ERROR_MAGIC, "neither magic number");
     if (magic == TRACKER_MAGIC_ORIGINAL)
         *dialect = options->original;
     else
@@ -243,24 +252,27 @@ static bool settle_magic(struct reading *reading, const struct tracker_options *
     return true;
 }
 
-static bool check_magic(struct reading *reading, enum tracker_dialect dialect)
+static bool check_magic(struct tracker_reading *reading, enum tracker_dialect dialect)
 {
     const bool document = tracker_has_document_magic(dialect);
     uint8_t magic;
     if (!read_byte(reading, &magic))
         return false;
     if (magic != (document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL))
-        return fail(reading, TRACKER_ERROR_MAGIC, "another magic number than this dialect's");
+        return fail_tracker_message(reading, TRACKER_ERROR_MAGIC,
+                                    "another magic number than this dialect's");
     return true;
 }
 
 /* What `2A byte` begins. `2A 01` is VERSIONED, or a PLAIN Close if the next message's magic
  * follows, which is no type. */
-static bool settle_document(struct reading *reading, uint8_t byte, enum tracker_dialect *dialect)
+static bool settle_document(struct tracker_reading *reading, uint8_t byte,
+                            enum tracker_dialect *dialect)
 {
     struct cursor next = reading->cursor;
     if (byte > TRACKER_ALL)
-        return fail(reading, TRACKER_ERROR_VERSION, "neither a known version nor a type");
+        return fail_tracker_message(reading, TRACKER_ERROR_VERSION,
+                                    "neither a known version nor a type");
     *dialect = TRACKER_PLAIN;
     if (byte == PROTOCOL_VERSION && cursor_u8(&next) != TRACKER_MAGIC_DOCUMENT)
         *dialect = TRACKER_VERSIONED;
@@ -268,7 +280,7 @@ static bool settle_document(struct reading *reading, uint8_t byte, enum tracker_
 }
 
 /* Magic, version where there is one, and type; settles the dialect of a first message. */
-static bool read_header(struct reading *reading, const struct tracker_options *options,
+static bool read_header(struct tracker_reading *reading, const struct tracker_options *options,
                         enum tracker_dialect *dialect)
 {
     uint8_t byte;
@@ -281,17 +293,17 @@ static bool read_header(struct reading *reading, const struct tracker_options *o
         return false;
     if (tracker_has_version(*dialect)) {
         if (byte != PROTOCOL_VERSION)
-            return fail(reading, TRACKER_ERROR_VERSION, "an unknown version");
+            return fail_tracker_message(reading, TRACKER_ERROR_VERSION, "an unknown version");
         if (!read_byte(reading, &byte))
             return false;
     }
     if (byte > TRACKER_ALL)
-        return fail(reading, TRACKER_ERROR_TYPE, "an unknown type");
+        return fail_tracker_message(reading, TRACKER_ERROR_TYPE, "an unknown type");
     reading->message.type = byte;
     return true;
 }
 
-static bool read_content(struct reading *reading, const struct tracker_options *options,
+static bool read_content(struct tracker_reading *reading, const struct tracker_options *options,
                          enum tracker_dialect dialect)
 {
     if (dialect == TRACKER_VERSIONED)
@@ -303,8 +315,8 @@ static bool read_content(struct reading *reading, const struct tracker_options *
     return read_original(reading, dialect);
 }
 
-static struct tracker_result result_of(const struct reading *reading, bool done, struct bytes input,
-                                       size_t acks)
+static struct tracker_result result_of(const struct tracker_reading *reading, bool done,
+                                       struct bytes input, size_t acks)
 {
     struct tracker_result result = {.consumed = acks};
     if (done) {
@@ -329,7 +341,7 @@ struct tracker_result tracker_read(struct bytes input, const struct tracker_opti
     if (acks == input.len)
         return (struct tracker_result){.outcome = TRACKER_MORE, .consumed = acks};
 
-    struct reading reading = {
+    struct tracker_reading reading = {
         .cursor = cursor_over((struct bytes){input.data + acks, input.len - acks}),
         .limits = options->limits,
     };
@@ -350,7 +362,7 @@ bool tracker_is_close_at_end(struct bytes input, enum tracker_dialect dialect)
 }
 
 /* The entries of an Update all must use up its content exactly. */
-static bool read_push_all(struct reading *reading, struct tracker_push *push)
+static bool read_push_all(struct tracker_reading *reading, struct tracker_push *push)
 {
     struct bytes content;
     struct bytes id;
@@ -360,8 +372,9 @@ static bool read_push_all(struct reading *reading, struct tracker_push *push)
     if (!read_byte(reading, &len))
         return false;
     if (len == 0)
-        return fail(reading, TRACKER_ERROR_LENGTH, "an Update all without the map's version");
-    if (!read_bytes(reading, len, &content))
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "an Update all without the map's version");
+    if (!read_message_bytes(reading, len, &content))
         return false;
     push->version = content.data[0];
     push->entries = (struct bytes){content.data + 1, content.len - 1};
@@ -369,11 +382,11 @@ static bool read_push_all(struct reading *reading, struct tracker_push *push)
     while (tracker_all_next(&left, &version, &id, &state))
         ;
     if (left.len > 0)
-        return fail(reading, TRACKER_ERROR_LENGTH, "entries that do not add up");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "entries that do not add up");
     return true;
 }
 
-static bool read_push(struct reading *reading, struct tracker_push *push)
+static bool read_tracker_push(struct tracker_reading *reading, struct tracker_push *push)
 {
     enum tracker_dialect dialect = TRACKER_VERSIONED;
     if (!read_header(reading, NULL, &dialect))
@@ -382,7 +395,7 @@ static bool read_push(struct reading *reading, struct tracker_push *push)
     if (push->type == TRACKER_ALL)
         return read_push_all(reading, push);
     if (push->type != TRACKER_UPDATE)
-        return fail(reading, TRACKER_ERROR_TYPE, "a type that only clients send");
+        return fail_tracker_message(reading, TRACKER_ERROR_TYPE, "a type that only clients send");
     if (!read_update(reading, WIDTH_BYTE))
         return false;
     push->version = (uint8_t)reading->message.version;
@@ -393,12 +406,12 @@ static bool read_push(struct reading *reading, struct tracker_push *push)
 
 struct tracker_result tracker_read_push(struct bytes input, struct tracker_push *push)
 {
-    struct reading reading = {
+    struct tracker_reading reading = {
         .cursor = cursor_over(input),
         .limits = {.max_state = BYTE_MAX, .max_id = BYTE_MAX},
     };
     struct tracker_push read = {0};
-    const bool done = read_push(&reading, &read);
+    const bool done = read_tracker_push(&reading, &read);
     if (done)
         *push = read;
     return result_of(&reading, done, input, 0);

@@ -113,7 +113,8 @@ void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, st
         write_sized(to, WIDTH_BYTE, text);
 }
 
-static void write_header(struct writer *to, enum tracker_dialect dialect, enum tracker_type type)
+static void write_message_header(struct writer *to, enum tracker_dialect dialect,
+                                 enum tracker_type type)
 {
     writer_u8(to, tracker_has_document_magic(dialect) ? TRACKER_MAGIC_DOCUMENT
                                                       : TRACKER_MAGIC_ORIGINAL);
@@ -124,7 +125,7 @@ static void write_header(struct writer *to, enum tracker_dialect dialect, enum t
 
 void tracker_write_open(struct writer *to, enum tracker_dialect dialect, struct bytes state)
 {
-    write_header(to, dialect, TRACKER_OPEN);
+    write_message_header(to, dialect, TRACKER_OPEN);
     if (dialect == TRACKER_VERSIONED)
         write_length(to, state.len + 1);
     write_sized(to,
@@ -134,7 +135,7 @@ void tracker_write_open(struct writer *to, enum tracker_dialect dialect, struct 
 
 void tracker_write_close(struct writer *to, enum tracker_dialect dialect, struct bytes id)
 {
-    write_header(to, dialect, TRACKER_CLOSE);
+    write_message_header(to, dialect, TRACKER_CLOSE);
     if (dialect == TRACKER_VERSIONED) {
         write_length(to, id.len + 1);
         write_sized(to, WIDTH_BYTE, id);
@@ -146,7 +147,7 @@ void tracker_write_close(struct writer *to, enum tracker_dialect dialect, struct
 void tracker_write_update(struct writer *to, enum tracker_dialect dialect, struct bytes id,
                           uint64_t version, struct bytes state)
 {
-    write_header(to, dialect, TRACKER_UPDATE);
+    write_message_header(to, dialect, TRACKER_UPDATE);
     switch (dialect) {
     case TRACKER_VERSIONED:
         write_length(to, tracker_entry_size(id, state));
@@ -175,5 +176,5 @@ void tracker_write_get(struct writer *to, enum tracker_dialect dialect)
 {
     if (dialect == TRACKER_VERSIONED)
         to->failed = true;
-    write_header(to, dialect, TRACKER_ALL);
+    write_message_header(to, dialect, TRACKER_ALL);
 }

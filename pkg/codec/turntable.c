@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "codec/unique_private.h"
 
-struct reading {
+struct turntable_reading {
     const struct turntable_limits *limits;
     const struct json_value *root;
     struct turntable_message *message;
@@ -81,38 +81,41 @@ bool turntable_is_room(struct bytes name, size_t max)
     return true;
 }
 
-static bool fail(struct reading *reading, const struct json_value *value, enum turntable_code code,
-                 const char *reason)
+static bool fail_turntable_message(struct turntable_reading *reading,
+                                   const struct json_value *value, enum turntable_code code,
+                                   const char *reason)
 {
     reading->error->code = code;
     return json_value_fail(value, code == TURNTABLE_CODE_LIMIT ? JSON_FAULT_LIMIT : JSON_FAULT_RULE,
                            reason, &reading->error->detail);
 }
 
-static const struct json_value *require(struct reading *reading, const struct json_value *object,
-                                        const char *key, enum json_type type)
+static const struct json_value *require_member(struct turntable_reading *reading,
+                                               const struct json_value *object, const char *key,
+                                               enum json_type type)
 {
     return json_value_require(object, key, type, &reading->error->detail);
 }
 
-static const struct json_value *optional(struct reading *reading, const struct json_value *object,
-                                         const char *key, enum json_type type)
+static const struct json_value *optional(struct turntable_reading *reading,
+                                         const struct json_value *object, const char *key,
+                                         enum json_type type)
 {
     return json_value_optional(object, key, type, &reading->error->detail);
 }
 
-static const struct json_value *require_data(struct reading *reading, enum json_type type)
+static const struct json_value *require_data(struct turntable_reading *reading, enum json_type type)
 {
-    return require(reading, reading->root, "data", type);
+    return require_member(reading, reading->root, "data", type);
 }
 
-static bool failed(const struct reading *reading)
+static bool turntable_message_failed(const struct turntable_reading *reading)
 {
     return reading->error->detail.fault != JSON_FAULT_NONE;
 }
 
 /* The bytes of a string; none of something else, which is an error. */
-static struct bytes text_of(struct reading *reading, const struct json_value *value)
+static struct bytes member_text(struct turntable_reading *reading, const struct json_value *value)
 {
     struct bytes text = {0};
 
@@ -121,7 +124,7 @@ static struct bytes text_of(struct reading *reading, const struct json_value *va
 }
 
 /* A number that stands for an id: its bytes are the id's. */
-static bool is_integer_id(const struct reading *reading, const struct json_value *value)
+static bool is_integer_id(const struct turntable_reading *reading, const struct json_value *value)
 {
     struct bytes digits;
 
@@ -135,15 +138,16 @@ static bool is_integer_id(const struct reading *reading, const struct json_value
     return true;
 }
 
-static const struct json_value *require_id(struct reading *reading, const struct json_value *object,
-                                           const char *key)
+static const struct json_value *require_id(struct turntable_reading *reading,
+                                           const struct json_value *object, const char *key)
 {
     const struct json_value *value = object != NULL ? json_value_member(object, key) : NULL;
 
-    return is_integer_id(reading, value) ? value : require(reading, object, key, JSON_TYPE_STRING);
+    return is_integer_id(reading, value) ? value
+                                         : require_member(reading, object, key, JSON_TYPE_STRING);
 }
 
-static const struct json_value *optional_id(struct reading *reading,
+static const struct json_value *optional_id(struct turntable_reading *reading,
                                             const struct json_value *object, const char *key)
 {
     const struct json_value *value = json_value_member(object, key);
@@ -151,46 +155,53 @@ static const struct json_value *optional_id(struct reading *reading,
     return is_integer_id(reading, value) ? value : optional(reading, object, key, JSON_TYPE_STRING);
 }
 
-static struct bytes id_of(struct reading *reading, const struct json_value *value)
+static struct bytes member_id(struct turntable_reading *reading, const struct json_value *value)
 {
-    return is_integer_id(reading, value) ? json_value_raw(value) : text_of(reading, value);
+    return is_integer_id(reading, value) ? json_value_raw(value) : member_text(reading, value);
 }
 
-static bool read_user(struct reading *reading, const struct json_value *value, struct bytes *id)
+static bool read_user(struct turntable_reading *reading, const struct json_value *value,
+                      struct bytes *id)
 {
-    *id = id_of(reading, value);
-    if (failed(reading))
+    *id = member_id(reading, value);
+    if (turntable_message_failed(reading))
         return false;
     if (reading->limits->strict)
         return turntable_is_user(*id) ||
-               fail(reading, value, TURNTABLE_CODE_BAD_ID,
-                    "a user id is expected: digits, a colon, 1 to 64 of A-Z a-z 0-9 . _ -");
+               fail_turntable_message(
+                   reading, value, TURNTABLE_CODE_BAD_ID,
+                   "a user id is expected: digits, a colon, 1 to 64 of A-Z a-z 0-9 . _ -");
     return turntable_is_any_user(*id) ||
-           fail(reading, value, TURNTABLE_CODE_BAD_ID,
-                "a user id is expected: 1 to 128 bytes without control characters");
+           fail_turntable_message(
+               reading, value, TURNTABLE_CODE_BAD_ID,
+               "a user id is expected: 1 to 128 bytes without control characters");
 }
 
 /* Any id of the map, whoever made it. */
-static bool read_entry(struct reading *reading, const struct json_value *value, struct bytes *id)
+static bool read_entry(struct turntable_reading *reading, const struct json_value *value,
+                       struct bytes *id)
 {
-    *id = id_of(reading, value);
-    if (failed(reading))
+    *id = member_id(reading, value);
+    if (turntable_message_failed(reading))
         return false;
     if (id->len == 0)
-        return fail(reading, value, TURNTABLE_CODE_BAD_ID, "an empty id");
+        return fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ID, "an empty id");
     return id->len <= reading->limits->id ||
-           fail(reading, value, TURNTABLE_CODE_BAD_ID, "an id longer than allowed");
+           fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ID,
+                                  "an id longer than allowed");
 }
 
-static bool read_ids(struct reading *reading, const struct json_value *array,
-                     bool (*read_id)(struct reading *, const struct json_value *, struct bytes *))
+static bool read_ids(struct turntable_reading *reading, const struct json_value *array,
+                     bool (*read_id)(struct turntable_reading *, const struct json_value *,
+                                     struct bytes *))
 {
     struct turntable_message *message = reading->message;
     const size_t count = json_value_count(array);
     const struct json_value *value = json_value_first(array);
 
     if (count > reading->limits->ids)
-        return fail(reading, array, TURNTABLE_CODE_LIMIT, "more ids than allowed");
+        return fail_turntable_message(reading, array, TURNTABLE_CODE_LIMIT,
+                                      "more ids than allowed");
     message->ids = mem_zalloc(count + 1, sizeof *message->ids);
     for (size_t i = 0; i < count; i++, value = json_value_next(value)) {
         if (!read_id(reading, value, &message->ids[i]))
@@ -200,21 +211,23 @@ static bool read_ids(struct reading *reading, const struct json_value *array,
     return true;
 }
 
-static bool read_room(struct reading *reading, const struct json_value *value)
+static bool read_room(struct turntable_reading *reading, const struct json_value *value)
 {
-    const struct bytes name = text_of(reading, value);
+    const struct bytes name = member_text(reading, value);
 
     reading->message->channel = name;
-    if (failed(reading))
+    if (turntable_message_failed(reading))
         return false;
     if (name.len > reading->limits->room)
-        return fail(reading, value, TURNTABLE_CODE_BAD_ROOM, "a room's name longer than allowed");
+        return fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ROOM,
+                                      "a room's name longer than allowed");
     return turntable_is_room(name, reading->limits->room) ||
-           fail(reading, value, TURNTABLE_CODE_BAD_ROOM,
-                name.len == 0 ? "a room's name is empty" : "a control character in a room's name");
+           fail_turntable_message(reading, value, TURNTABLE_CODE_BAD_ROOM,
+                                  name.len == 0 ? "a room's name is empty"
+                                                : "a control character in a room's name");
 }
 
-static bool read_idme(struct reading *reading)
+static bool read_idme(struct turntable_reading *reading)
 {
     const struct json_value *token;
 
@@ -222,48 +235,51 @@ static bool read_idme(struct reading *reading)
         return false;
     token = optional(reading, reading->root, "token", JSON_TYPE_STRING);
     if (token == NULL)
-        return !failed(reading);
-    reading->message->token = text_of(reading, token);
+        return !turntable_message_failed(reading);
+    reading->message->token = member_text(reading, token);
     return reading->message->token.len <= reading->limits->token ||
-           fail(reading, token, TURNTABLE_CODE_LIMIT, "a token longer than allowed");
+           fail_turntable_message(reading, token, TURNTABLE_CODE_LIMIT,
+                                  "a token longer than allowed");
 }
 
-static bool read_subscribe(struct reading *reading)
+static bool read_subscribe(struct turntable_reading *reading)
 {
     const struct json_value *data = require_data(reading, JSON_TYPE_ARRAY);
 
     return data != NULL && read_ids(reading, data, read_entry);
 }
 
-static bool read_status(struct reading *reading)
+static bool read_status(struct turntable_reading *reading)
 {
     const struct json_value *data = require_data(reading, JSON_TYPE_STRING);
-    const struct bytes name = text_of(reading, data);
+    const struct bytes name = member_text(reading, data);
 
-    if (failed(reading))
+    if (turntable_message_failed(reading))
         return false;
     if (bytes_equal(name, BYTES_LITERAL("busy")))
         reading->message->status = TURNTABLE_BUSY;
     else if (bytes_equal(name, BYTES_LITERAL("online")))
         reading->message->status = TURNTABLE_ONLINE;
     else
-        return fail(reading, data, TURNTABLE_CODE_BAD_STATUS, "online or busy is expected");
+        return fail_turntable_message(reading, data, TURNTABLE_CODE_BAD_STATUS,
+                                      "online or busy is expected");
     return true;
 }
 
-static bool read_joingame(struct reading *reading)
+static bool read_joingame(struct turntable_reading *reading)
 {
     const struct json_value *data = require_data(reading, JSON_TYPE_OBJECT);
     const struct json_value *invite;
 
-    if (!read_room(reading, require(reading, data, "channel", JSON_TYPE_STRING)) ||
+    if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING)) ||
         !read_user(reading, require_id(reading, data, "self"), &reading->message->user))
         return false;
     invite = optional(reading, data, "invite", JSON_TYPE_ARRAY);
-    return invite != NULL ? read_ids(reading, invite, read_user) : !failed(reading);
+    return invite != NULL ? read_ids(reading, invite, read_user)
+                          : !turntable_message_failed(reading);
 }
 
-static bool read_action(struct reading *reading, const struct json_value *value,
+static bool read_action(struct turntable_reading *reading, const struct json_value *value,
                         struct turntable_action *action)
 {
     struct bytes from;
@@ -276,24 +292,25 @@ static bool read_action(struct reading *reading, const struct json_value *value,
     action->data = json_value_member(value, "data");
     if (action->from != NULL)
         return read_user(reading, action->from, &from);
-    return !failed(reading);
+    return !turntable_message_failed(reading);
 }
 
-static bool read_game(struct reading *reading)
+static bool read_game_message(struct turntable_reading *reading)
 {
     struct turntable_message *message = reading->message;
     const struct json_value *data = require_data(reading, JSON_TYPE_OBJECT);
     const struct json_value *actions;
     const struct json_value *value;
 
-    if (!read_room(reading, require(reading, data, "channel", JSON_TYPE_STRING)))
+    if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING)))
         return false;
-    actions = require(reading, data, "actions", JSON_TYPE_ARRAY);
+    actions = require_member(reading, data, "actions", JSON_TYPE_ARRAY);
     if (actions == NULL)
         return false;
     message->action_count = json_value_count(actions);
     if (message->action_count > reading->limits->actions)
-        return fail(reading, actions, TURNTABLE_CODE_LIMIT, "more actions than allowed");
+        return fail_turntable_message(reading, actions, TURNTABLE_CODE_LIMIT,
+                                      "more actions than allowed");
     message->actions = mem_zalloc(message->action_count + 1, sizeof *message->actions);
     value = json_value_first(actions);
     for (size_t i = 0; i < message->action_count; i++, value = json_value_next(value)) {
@@ -303,33 +320,33 @@ static bool read_game(struct reading *reading)
     return true;
 }
 
-static bool read_leavegame(struct reading *reading)
+static bool read_leavegame(struct turntable_reading *reading)
 {
     const struct json_value *data = require_data(reading, JSON_TYPE_OBJECT);
 
-    return read_room(reading, require(reading, data, "channel", JSON_TYPE_STRING));
+    return read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING));
 }
 
-static bool read_whothere(struct reading *reading)
+static bool read_whothere(struct turntable_reading *reading)
 {
     const struct json_value *data = optional(reading, reading->root, "data", JSON_TYPE_OBJECT);
     const struct json_value *channel = NULL;
 
     if (data != NULL)
         channel = optional(reading, data, "channel", JSON_TYPE_STRING);
-    return channel != NULL ? read_room(reading, channel) : !failed(reading);
+    return channel != NULL ? read_room(reading, channel) : !turntable_message_failed(reading);
 }
 
 static const struct {
     const char *name;
-    bool (*read)(struct reading *reading);
+    bool (*read)(struct turntable_reading *reading);
 } commands[TURNTABLE_COMMANDS] = {
     [TURNTABLE_IDME] = {"idme", read_idme},
     [TURNTABLE_SUBSCRIBE] = {"subscribe", read_subscribe},
     [TURNTABLE_UNSUBSCRIBE] = {"unsubscribe", read_subscribe},
     [TURNTABLE_STATUS] = {"status", read_status},
     [TURNTABLE_JOINGAME] = {"joingame", read_joingame},
-    [TURNTABLE_GAME] = {"game", read_game},
+    [TURNTABLE_GAME] = {"game", read_game_message},
     [TURNTABLE_LEAVEGAME] = {"leavegame", read_leavegame},
     [TURNTABLE_WHOTHERE] = {"whothere", read_whothere},
 };
@@ -353,12 +370,13 @@ static void remember_command(struct turntable_error *error, struct bytes name)
     error->command[len] = '\0';
 }
 
-static bool read_command(struct reading *reading)
+static bool read_command(struct turntable_reading *reading)
 {
-    const struct json_value *value = require(reading, reading->root, "command", JSON_TYPE_STRING);
-    const struct bytes name = text_of(reading, value);
+    const struct json_value *value =
+        require_member(reading, reading->root, "command", JSON_TYPE_STRING);
+    const struct bytes name = member_text(reading, value);
 
-    if (failed(reading))
+    if (turntable_message_failed(reading))
         return false;
     remember_command(reading->error, name);
     for (size_t i = 0; i < TURNTABLE_COMMANDS; i++) {
@@ -367,13 +385,14 @@ static bool read_command(struct reading *reading)
             return commands[i].read(reading);
         }
     }
-    return fail(reading, value, TURNTABLE_CODE_UNKNOWN_COMMAND, "an unknown command");
+    return fail_turntable_message(reading, value, TURNTABLE_CODE_UNKNOWN_COMMAND,
+                                  "an unknown command");
 }
 
 bool turntable_read(struct bytes text, const struct turntable_limits *limits,
                     struct turntable_message *message, struct turntable_error *error)
 {
-    struct reading reading = {.limits = limits, .message = message, .error = error};
+    struct turntable_reading reading = {.limits = limits, .message = message, .error = error};
 
     memset(message, 0, sizeof *message);
     memset(error, 0, sizeof *error);

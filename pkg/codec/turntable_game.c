@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-static bool fail(const struct json_value *value, enum turntable_code code, const char *reason,
-                 struct turntable_error *error)
+static bool fail_game_action(const struct json_value *value, enum turntable_code code,
+                             const char *reason, struct turntable_error *error)
 {
     error->code = code;
     return json_value_fail(value, JSON_FAULT_RULE, reason, &error->detail);
@@ -36,9 +36,11 @@ static bool check_text(const struct json_value *value, struct bytes text,
     if (!looks_like_user(text))
         return true;
     if (rules->needs_form && !turntable_is_user(text))
-        return fail(value, TURNTABLE_CODE_BAD_ID, "looks like a user id, but is none", error);
+        return fail_game_action(value, TURNTABLE_CODE_BAD_ID, "looks like a user id, but is none",
+                                error);
     if (rules->is_member != NULL && !rules->is_member(rules->arg, text))
-        return fail(value, TURNTABLE_CODE_NOT_MEMBER, "a user who is no member of the room", error);
+        return fail_game_action(value, TURNTABLE_CODE_NOT_MEMBER,
+                                "a user who is no member of the room", error);
     return true;
 }
 
@@ -79,7 +81,7 @@ static bool check_action(const struct turntable_action *action, const struct tur
         if (!read_from(action->from, &from, &error->detail))
             return false;
         if (!bytes_equal(from, rules->sender))
-            return fail(action->from, TURNTABLE_CODE_NOT_YOU, "is not your id", error);
+            return fail_game_action(action->from, TURNTABLE_CODE_NOT_YOU, "is not your id", error);
     }
     if (action->data == NULL || (!rules->needs_form && rules->is_member == NULL))
         return true;
@@ -100,14 +102,14 @@ static void copy_until(struct splice *splice, size_t end)
 }
 
 /* The bytes of a value are left out; what stands for them is written next. */
-static void replace(struct splice *splice, const struct json_value *value)
+static void replace_value(struct splice *splice, const struct json_value *value)
 {
     copy_until(splice, json_value_offset(value));
     splice->at += json_value_raw(value).len;
 }
 
-static void write_missing(struct splice *splice, const struct turntable_action *action,
-                          const struct turntable_rules *rules)
+static void write_missing_timestamp(struct splice *splice, const struct turntable_action *action,
+                                    const struct turntable_rules *rules)
 {
     struct json_writer json = json_writer_over(splice->to);
 
@@ -136,7 +138,7 @@ static void write_timestamp(struct splice *splice, const struct turntable_action
 {
     if (action->timestamp == NULL || !is_off(action, rules))
         return;
-    replace(splice, action->timestamp);
+    replace_value(splice, action->timestamp);
     writer_format(splice->to, "%" PRIu64, rules->now);
 }
 
@@ -148,7 +150,7 @@ static void write_from(struct splice *splice, const struct turntable_action *act
 
     if (action->from == NULL || json_value_type(action->from) != JSON_TYPE_NUMBER)
         return;
-    replace(splice, action->from);
+    replace_value(splice, action->from);
     json_write_text(&json, rules->sender);
 }
 
@@ -162,7 +164,7 @@ static void write_action(struct splice *splice, const struct turntable_action *a
                          const struct turntable_rules *rules)
 {
     if (action->timestamp == NULL || action->from == NULL)
-        write_missing(splice, action, rules);
+        write_missing_timestamp(splice, action, rules);
     if (is_from_first(action)) {
         write_from(splice, action, rules);
         write_timestamp(splice, action, rules);

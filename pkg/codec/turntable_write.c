@@ -2,7 +2,7 @@
 #include "codec/turntable.h"
 
 /* {"command":NAME,"data": with the data to follow. */
-static struct json_writer begin(struct writer *to, const char *command)
+static struct json_writer begin_turntable_message(struct writer *to, const char *command)
 {
     struct json_writer json = json_writer_over(to);
 
@@ -14,13 +14,13 @@ static struct json_writer begin(struct writer *to, const char *command)
 
 static struct json_writer begin_object(struct writer *to, const char *command)
 {
-    struct json_writer json = begin(to, command);
+    struct json_writer json = begin_turntable_message(to, command);
 
     json_write_object_begin(&json);
     return json;
 }
 
-static void end(struct json_writer *json)
+static void end_turntable_message(struct json_writer *json)
 {
     json_write_object_end(json);
 }
@@ -28,7 +28,7 @@ static void end(struct json_writer *json)
 static void end_object(struct json_writer *json)
 {
     json_write_object_end(json);
-    end(json);
+    end_turntable_message(json);
 }
 
 static void write_array(struct json_writer *json, const struct bytes *texts, size_t count)
@@ -85,7 +85,7 @@ void turntable_write_member(struct writer *to, struct bytes channel,
 
 size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t count)
 {
-    struct json_writer json = begin(to, "there");
+    struct json_writer json = begin_turntable_message(to, "there");
     size_t left_out = 0;
 
     json_write_array_begin(&json);
@@ -96,7 +96,7 @@ size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t 
             left_out++;
     }
     json_write_array_end(&json);
-    end(&json);
+    end_turntable_message(&json);
     return left_out;
 }
 
@@ -124,10 +124,10 @@ void turntable_write_lost(struct writer *to, struct bytes channel)
 
 void turntable_write_packet(struct writer *to, struct bytes packet)
 {
-    struct json_writer json = begin(to, "packet");
+    struct json_writer json = begin_turntable_message(to, "packet");
 
     json_write_raw(&json, packet);
-    end(&json);
+    end_turntable_message(&json);
 }
 
 static void write_joingame(struct json_writer *json, const struct turntable_message *message)
@@ -139,7 +139,7 @@ static void write_joingame(struct json_writer *json, const struct turntable_mess
     json_write_object_end(json);
 }
 
-static void write_game(struct json_writer *json, const struct turntable_message *message)
+static void write_game_message(struct json_writer *json, const struct turntable_message *message)
 {
     json_write_object_begin(json);
     json_write_member(json, "channel", message->channel);
@@ -161,7 +161,7 @@ static void write_channel(struct json_writer *json, const struct turntable_messa
 
 void turntable_write_message(struct writer *to, const struct turntable_message *message)
 {
-    struct json_writer json = begin(to, turntable_command_name(message->command));
+    struct json_writer json = begin_turntable_message(to, turntable_command_name(message->command));
 
     switch (message->command) {
     case TURNTABLE_IDME:
@@ -180,11 +180,11 @@ void turntable_write_message(struct writer *to, const struct turntable_message *
         write_joingame(&json, message);
         break;
     case TURNTABLE_GAME:
-        write_game(&json, message);
+        write_game_message(&json, message);
         break;
     default:
         write_channel(&json, message);
         break;
     }
-    end(&json);
+    end_turntable_message(&json);
 }

@@ -41,7 +41,7 @@ static void mark_sorted(const struct bytes *texts, size_t count, bool *repeated)
     free(ranked);
 }
 
-static void mark(const struct bytes *texts, size_t count, bool *repeated)
+static void mark_repeated(const struct bytes *texts, size_t count, bool *repeated)
 {
     if (count <= PAIRWISE)
         mark_pairwise(texts, count, repeated);
@@ -55,7 +55,7 @@ size_t unique_first_repeat(const struct bytes *texts, size_t count)
     bool *repeated = count <= PAIRWISE ? few : mem_zalloc(count, sizeof *repeated);
     size_t first = 0;
 
-    mark(texts, count, repeated);
+    mark_repeated(texts, count, repeated);
     while (first < count && !repeated[first])
         first++;
     if (repeated != few)
@@ -69,7 +69,7 @@ size_t unique_keep_first(struct bytes *texts, size_t count)
     bool *repeated = count <= PAIRWISE ? few : mem_zalloc(count, sizeof *repeated);
     size_t kept = 0;
 
-    mark(texts, count, repeated);
+    mark_repeated(texts, count, repeated);
     for (size_t i = 0; i < count; i++) {
         if (!repeated[i])
             texts[kept++] = texts[i];

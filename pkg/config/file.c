@@ -16,7 +16,7 @@
 
 #define VALUE_FILE_LIMIT 65536
 
-struct reading {
+struct config_reading {
     FILE *file;
     file_pair_callback callback;
     void *arg;
@@ -25,16 +25,16 @@ struct reading {
     unsigned message_line;
 };
 
-static void fail(struct reading *reading, char *message)
+static void fail_reading(struct config_reading *reading, char *message)
 {
     reading->message = message;
     reading->message_line = reading->line;
 }
 
 /* For inih, like fgets: the next line with its end, or NULL. */
-static char *read_line(char *line, int size, void *arg)
+static char *read_config_line(char *line, int size, void *arg)
 {
-    struct reading *reading = arg;
+    struct config_reading *reading = arg;
     int len = 0, c;
 
     if (reading->message != NULL)
@@ -42,7 +42,7 @@ static char *read_line(char *line, int size, void *arg)
     reading->line++;
     while ((c = getc(reading->file)) != EOF && c != '\n') {
         if (c == '\0') {
-            fail(reading, mem_strdup("holds a zero byte"));
+            fail_reading(reading, mem_strdup("holds a zero byte"));
             return NULL;
         }
         if (len == 0 && (c == ' ' || c == '\t'))
@@ -50,9 +50,10 @@ static char *read_line(char *line, int size, void *arg)
         if (len + 2 < size) {
             line[len++] = (char)c;
         } else if (line[0] != '#' && line[0] != ';') {
-            fail(reading, mem_format("is longer than %d bytes; give a long value in a file of its "
-                                     "own, as KEY_file = PATH",
-                                     size - 2));
+            fail_reading(reading,
+                         mem_format("is longer than %d bytes; give a long value in a file of its "
+                                    "own, as KEY_file = PATH",
+                                    size - 2));
             return NULL;
         }
     }
@@ -66,7 +67,7 @@ static char *read_line(char *line, int size, void *arg)
 /* For inih: 1 goes on. */
 static int on_pair(void *arg, const char *section, const char *name, const char *value)
 {
-    struct reading *reading = arg;
+    struct config_reading *reading = arg;
     char *key, *message;
 
     if (reading->message != NULL)
@@ -75,20 +76,20 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     message = reading->callback(reading->arg, key, value, reading->line);
     free(key);
     if (message != NULL)
-        fail(reading, message);
+        fail_reading(reading, message);
     return message == NULL;
 }
 
 char *file_read_pairs(const char *path, file_pair_callback callback, void *arg)
 {
-    struct reading reading = {.callback = callback, .arg = arg};
+    struct config_reading reading = {.callback = callback, .arg = arg};
     char *message = NULL;
     int wrong_line;
 
     reading.file = fopen(path, "re");
     if (reading.file == NULL)
         return mem_format("%s: %s", path, strerror(errno));
-    wrong_line = ini_parse_stream(read_line, &reading, on_pair, &reading);
+    wrong_line = ini_parse_stream(read_config_line, &reading, on_pair, &reading);
     /* inih goes on after a line that it does not understand. */
     if (wrong_line > 0 && (reading.message == NULL || (unsigned)wrong_line < reading.message_line))
         message = mem_format("%s:%d: is neither [SECTION] nor KEY = VALUE", path, wrong_line);

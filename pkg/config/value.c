@@ -93,7 +93,8 @@ static bool parse_choice(const char *choices, const char *text, int64_t *index)
     }
 }
 
-static void write_number(const struct config_setting *setting, int64_t number, struct writer *to)
+static void write_setting_number(const struct config_setting *setting, int64_t number,
+                                 struct writer *to)
 {
     const char *choice = setting->choices;
 
@@ -120,7 +121,7 @@ static void write_number(const struct config_setting *setting, int64_t number, s
 }
 
 /* A message that says what the value must be. Secrets are not repeated. */
-static char *refuse(const struct config_setting *setting, const char *text, const char *what)
+static char *refuse_value(const struct config_setting *setting, const char *text, const char *what)
 {
     if ((setting->flags & CONFIG_SECRET) != 0)
         return mem_format("%s: %s", setting->key, what);
@@ -140,7 +141,7 @@ static char *refuse_choice(const struct config_setting *setting, const char *tex
             writer_u8(&what, (uint8_t)*at);
     }
     writer_u8(&what, '\0');
-    message = refuse(setting, text, (const char *)what.data);
+    message = refuse_value(setting, text, (const char *)what.data);
     writer_free(&what);
     return message;
 }
@@ -154,13 +155,13 @@ static char *check_bounds(const struct config_setting *setting, const char *text
         (number >= setting->min && number <= setting->max))
         return NULL;
     writer_string(&what, setting->max == INT64_MAX ? "must be at least " : "must be from ");
-    write_number(setting, setting->min, &what);
+    write_setting_number(setting, setting->min, &what);
     if (setting->max != INT64_MAX) {
         writer_string(&what, " to ");
-        write_number(setting, setting->max, &what);
+        write_setting_number(setting, setting->max, &what);
     }
     writer_u8(&what, '\0');
-    message = refuse(setting, text, (const char *)what.data);
+    message = refuse_value(setting, text, (const char *)what.data);
     writer_free(&what);
     return message;
 }
@@ -174,7 +175,7 @@ static char *parse_string(const struct config_setting *setting, const char *text
     if ((setting->flags & CONFIG_SECRET) == 0 && !bytes_is_utf8(bytes_from_string(text)))
         what = "must be UTF-8";
     if (what != NULL)
-        return refuse(setting, text, what);
+        return refuse_value(setting, text, what);
     value->text = mem_strdup(text);
     return NULL;
 }
@@ -190,18 +191,18 @@ char *value_parse(const struct config_setting *setting, const char *text,
         *number = strcmp(text, "true") == 0;
         return *number != 0 || strcmp(text, "false") == 0
                    ? NULL
-                   : refuse(setting, text, "must be true or false");
+                   : refuse_value(setting, text, "must be true or false");
     case CONFIG_INT:
         if (!parse_integer(text, number))
-            return refuse(setting, text, "must be a whole number");
+            return refuse_value(setting, text, "must be a whole number");
         break;
     case CONFIG_SIZE:
         if (!config_parse_size(text, number))
-            return refuse(setting, text, "must be a size such as 64, 64KiB or 1MiB");
+            return refuse_value(setting, text, "must be a size such as 64, 64KiB or 1MiB");
         break;
     case CONFIG_DURATION:
         if (!config_parse_duration(text, number))
-            return refuse(setting, text, "must be a duration such as 500ms, 5s, 2m or 1h");
+            return refuse_value(setting, text, "must be a duration such as 500ms, 5s, 2m or 1h");
         break;
     case CONFIG_ENUM:
         return parse_choice(setting->choices, text, number) ? NULL : refuse_choice(setting, text);
@@ -274,7 +275,7 @@ void value_write(const struct config_setting *setting, const void *values, struc
     if (setting->type == CONFIG_STRING)
         writer_string(to, stored_string(setting, values));
     else
-        write_number(setting, stored_number(setting, values), to);
+        write_setting_number(setting, stored_number(setting, values), to);
 }
 
 void value_write_shown(const struct config_setting *setting, const void *values, struct writer *to)

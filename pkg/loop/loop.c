@@ -105,7 +105,7 @@ void loop_destroy(struct loop **loop)
 }
 
 /* One turn that waits until until_us at most; 0: does not wait. */
-static void turn(struct loop *loop, uint64_t until_us)
+static void run_iteration(struct loop *loop, uint64_t until_us)
 {
     /* What was deferred between turns must not wait for something to happen. */
     bool polls = until_us == 0 || first_task(loop) != NULL;
@@ -126,7 +126,7 @@ static void turn(struct loop *loop, uint64_t until_us)
 void loop_run(struct loop *loop)
 {
     while (!loop->is_stopped)
-        turn(loop, UINT64_MAX);
+        run_iteration(loop, UINT64_MAX);
     loop->is_stopped = false;
 }
 
@@ -137,7 +137,7 @@ void loop_stop(struct loop *loop)
 
 void loop_turn(struct loop *loop, unsigned timeout_ms)
 {
-    turn(loop, timeout_ms == 0 ? 0 : loop_clock_us(loop) + (uint64_t)timeout_ms * 1000);
+    run_iteration(loop, timeout_ms == 0 ? 0 : loop_clock_us(loop) + (uint64_t)timeout_ms * 1000);
 }
 
 void loop_note_turn(struct loop *loop)
@@ -243,7 +243,7 @@ void loop_io_destroy(struct loop_io **io)
     *io = NULL;
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void on_event_signal(evutil_socket_t number, short what, void *arg)
 {
     struct loop_signal *signal = arg;
 
@@ -259,8 +259,8 @@ struct loop_signal *loop_signal_create(struct loop *loop, int signal_number, loo
     signal->loop = loop;
     signal->callback = callback;
     signal->arg = arg;
-    (void)event_assign(&signal->event, loop->base, signal_number, EV_SIGNAL | EV_PERSIST, on_signal,
-                       signal);
+    (void)event_assign(&signal->event, loop->base, signal_number, EV_SIGNAL | EV_PERSIST,
+                       on_event_signal, signal);
     loop_add_event(&signal->event);
     return signal;
 }

@@ -26,14 +26,14 @@ struct histogram_description {
     enum unit unit;
 };
 
-struct histogram {
+struct histogram_counts {
     uint64_t buckets[BUCKETS]; /* each its own, summed up when shown */
     uint64_t count;
     uint64_t sum;
 };
 
 int64_t metrics_values[METRIC_COUNT];
-static struct histogram histograms[HISTOGRAM_COUNT];
+static struct histogram_counts histograms[HISTOGRAM_COUNT];
 
 static const struct description descriptions[METRIC_COUNT] = {
 #define METRIC(id, kind, name, labels, help) {name, labels, help, KIND_##kind},
@@ -53,7 +53,7 @@ static const struct histogram_description histogram_descriptions[HISTOGRAM_COUNT
 
 void metrics_observe(enum metric_histogram histogram, uint64_t value)
 {
-    struct histogram *observed = &histograms[histogram];
+    struct histogram_counts *observed = &histograms[histogram];
     /* The smallest power of two that is not below the value. */
     unsigned bucket = value <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(value - 1);
 
@@ -63,7 +63,8 @@ void metrics_observe(enum metric_histogram histogram, uint64_t value)
     observed->sum += value;
 }
 
-static void write_head(struct writer *to, const char *name, const char *help, const char *type)
+static void write_metric_head(struct writer *to, const char *name, const char *help,
+                              const char *type)
 {
     writer_format(to, "# HELP tracker_%s %s\n# TYPE tracker_%s %s\n", name, help, name, type);
 }
@@ -86,12 +87,12 @@ static void write_in_unit(struct writer *to, enum unit unit, uint64_t value)
 }
 
 static void write_histogram(struct writer *to, const struct histogram_description *description,
-                            const struct histogram *histogram)
+                            const struct histogram_counts *histogram)
 {
     const char *name = description->name;
     uint64_t below = 0;
 
-    write_head(to, name, description->help, "histogram");
+    write_metric_head(to, name, description->help, "histogram");
     for (unsigned i = 0; i < BUCKETS; i++) {
         below += histogram->buckets[i];
         writer_format(to, "tracker_%s_bucket{le=\"", name);
@@ -112,8 +113,8 @@ void metrics_write_text(struct writer *to)
         const struct description *metric = &descriptions[i];
 
         if (strcmp(metric->name, previous) != 0)
-            write_head(to, metric->name, metric->help,
-                       metric->kind == KIND_counter ? "counter" : "gauge");
+            write_metric_head(to, metric->name, metric->help,
+                              metric->kind == KIND_counter ? "counter" : "gauge");
         previous = metric->name;
         write_value(to, metric, metrics_values[i]);
     }

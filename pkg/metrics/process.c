@@ -12,7 +12,8 @@
 
 #include "base/clock.h"
 
-static void write_head(struct writer *to, const char *name, const char *type, const char *help)
+static void write_process_head(struct writer *to, const char *name, const char *type,
+                               const char *help)
 {
     writer_format(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -24,7 +25,7 @@ static void write_seconds(struct writer *to, const char *name, uint64_t us)
 }
 
 /* The first line of a small file, NUL-terminated; an empty one when it cannot be read. */
-static void read_line(const char *path, char *line, int size)
+static void read_first_line(const char *path, char *line, int size)
 {
     FILE *file = fopen(path, "re");
 
@@ -42,12 +43,14 @@ static void write_memory(struct writer *to)
     uint64_t virtual_pages, resident_pages;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-    read_line("/proc/self/statm", line, sizeof line);
+    read_first_line("/proc/self/statm", line, sizeof line);
     if (sscanf(line, "%" SCNu64 " %" SCNu64, &virtual_pages, &resident_pages) != 2)
         return;
-    write_head(to, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.");
+    write_process_head(to, "process_resident_memory_bytes", "gauge",
+                       "Resident memory size in bytes.");
     writer_format(to, "process_resident_memory_bytes %" PRIu64 "\n", resident_pages * page);
-    write_head(to, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.");
+    write_process_head(to, "process_virtual_memory_bytes", "gauge",
+                       "Virtual memory size in bytes.");
     writer_format(to, "process_virtual_memory_bytes %" PRIu64 "\n", virtual_pages * page);
 }
 
@@ -75,11 +78,12 @@ static void write_descriptors(struct writer *to)
     struct rlimit limit;
 
     if (count > 0) {
-        write_head(to, "process_open_fds", "gauge", "Number of open file descriptors.");
+        write_process_head(to, "process_open_fds", "gauge", "Number of open file descriptors.");
         writer_format(to, "process_open_fds %" PRIu64 "\n", count);
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-        write_head(to, "process_max_fds", "gauge", "Maximum number of open file descriptors.");
+        write_process_head(to, "process_max_fds", "gauge",
+                           "Maximum number of open file descriptors.");
         writer_format(to, "process_max_fds %" PRIu64 "\n", (uint64_t)limit.rlim_cur);
     }
 }
@@ -92,7 +96,7 @@ static uint64_t find_start_us(void)
     struct timespec boot;
     uint64_t ticks, since_boot_us, hertz = (uint64_t)sysconf(_SC_CLK_TCK);
 
-    read_line("/proc/self/stat", line, sizeof line);
+    read_first_line("/proc/self/stat", line, sizeof line);
     /* The name of the program, in parentheses, may hold anything; after it begins field 3, and
      * starttime is field 22. */
     at = strrchr(line, ')');
@@ -109,16 +113,16 @@ void process_write_text(struct writer *to)
 {
     static uint64_t start_us; /* found once, as it must not move when the clock does */
 
-    write_head(to, "process_cpu_seconds_total", "counter",
-               "Total user and system CPU time spent in seconds.");
+    write_process_head(to, "process_cpu_seconds_total", "counter",
+                       "Total user and system CPU time spent in seconds.");
     write_seconds(to, "process_cpu_seconds_total", clock_cpu_us());
     write_memory(to);
     write_descriptors(to);
     if (start_us == 0)
         start_us = find_start_us();
     if (start_us != 0) {
-        write_head(to, "process_start_time_seconds", "gauge",
-                   "Start time of the process since the epoch in seconds.");
+        write_process_head(to, "process_start_time_seconds", "gauge",
+                           "Start time of the process since the epoch in seconds.");
         write_seconds(to, "process_start_time_seconds", start_us);
     }
 }

@@ -71,7 +71,7 @@ static void ask_peers(struct alone *alone, uint64_t now)
     peers_ask(alone->peers, ANSWER_MS);
 }
 
-static void look_around(struct alone *alone, uint64_t now)
+static void refresh_peers(struct alone *alone, uint64_t now)
 {
     if (!alone->since_ms || now - alone->refreshed_ms >= REFRESH_MS) {
         alone->refreshed_ms = now;
@@ -79,12 +79,12 @@ static void look_around(struct alone *alone, uint64_t now)
     }
 }
 
-static void check(void *arg)
+static void check_alone(void *arg)
 {
     struct alone *alone = arg;
     uint64_t now = loop_now_ms(alone->loop);
 
-    look_around(alone, now);
+    refresh_peers(alone, now);
     loop_timer_start(alone->timer, alone->since_ms ? CHECK_MS : STARTING_MS);
     if (map_is_ready(alone->map, NULL)) {
         alone->since_ms = now;
@@ -116,7 +116,7 @@ struct alone *alone_create(struct loop *loop, struct map *map, struct health *he
     alone->map = map;
     alone->health = health;
     alone->peers = peers_create(loop, map, own, map_settings_of(map)->cut_off != MAP_CUT_OFF_PEERS);
-    alone->timer = loop_timer_create(loop, check, alone);
+    alone->timer = loop_timer_create(loop, check_alone, alone);
     loop_timer_start(alone->timer, 0);
     return alone;
 }

@@ -57,8 +57,8 @@ static void add_assignment(struct cmdline *cmdline, const char *before, const ch
     cmdline->assignments[cmdline->assignment_count++] = mem_format("%s%s", before, value);
 }
 
-static void take(struct cmdline *cmdline, enum option option, const char *value,
-                 struct writer *listen)
+static void take_option_value(struct cmdline *cmdline, enum option option, const char *value,
+                              struct writer *listen)
 {
     switch (option) {
     case OPTION_CONFIG:
@@ -82,7 +82,7 @@ static void take(struct cmdline *cmdline, enum option option, const char *value,
 }
 
 /* The index in options, with the value after '=' if there is one; -1 when it is none of them. */
-static int find(const char *argument, const char **value)
+static int find_cmdline_option(const char *argument, const char **value)
 {
     size_t len = strcspn(argument, "=");
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
@@ -99,7 +99,7 @@ static char *take_arguments(struct cmdline *cmdline, int argc, char *const *argv
 {
     for (int i = 1; i < argc; i++) {
         const char *value;
-        int found = find(argv[i], &value);
+        int found = find_cmdline_option(argv[i], &value);
         if (found < 0)
             return mem_format("unknown option %s; try --help", argv[i]);
         if (options[found].option == OPTION_FLAG) {
@@ -112,7 +112,7 @@ static char *take_arguments(struct cmdline *cmdline, int argc, char *const *argv
             value = argv[++i];
         if (!value)
             return mem_format("%s needs a value", options[found].name);
-        take(cmdline, options[found].option, value, listen);
+        take_option_value(cmdline, options[found].option, value, listen);
     }
     return NULL;
 }

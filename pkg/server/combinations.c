@@ -24,7 +24,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static char *refuse(const char *rule, struct config_part first, struct config_part second)
+static char *refuse_combination(const char *rule, struct config_part first,
+                                struct config_part second)
 {
     const struct config_part parts[] = {first, second};
 
@@ -75,8 +76,8 @@ static char *check_reply(const struct redis_settings *redis, const struct config
         return NULL;
     }
     rule = mem_format("redis.max_reply must be at least twice %s and %d", key, 2 * ENTRY_REST);
-    error = refuse(rule, (struct config_part){&redis_config, redis, "redis.max_reply"},
-                   (struct config_part){module, settings, key});
+    error = refuse_combination(rule, (struct config_part){&redis_config, redis, "redis.max_reply"},
+                               (struct config_part){module, settings, key});
     free(rule);
     return error;
 }
@@ -106,9 +107,9 @@ char *combinations_check(const struct configuration *configuration)
         error = check_replies(configuration);
     }
     if (!error && redis->backoff > redis->backoff_max) {
-        error = refuse("redis.backoff must be at most redis.backoff_max",
-                       (struct config_part){&redis_config, redis, "redis.backoff"},
-                       (struct config_part){&redis_config, redis, "redis.backoff_max"});
+        error = refuse_combination("redis.backoff must be at most redis.backoff_max",
+                                   (struct config_part){&redis_config, redis, "redis.backoff"},
+                                   (struct config_part){&redis_config, redis, "redis.backoff_max"});
     }
     return error;
 }
@@ -203,12 +204,13 @@ static char *check_pings(const struct map_settings *map, const struct websocket_
     const struct config_part ping = {&websocket_config, settings, "ws.ping_interval"};
 
     if (settings->ping_interval > MOST(map->client_ttl)) {
-        return refuse("ws.ping_interval must be at most three quarters of client.ttl", ping,
-                      (struct config_part){&map_config, map, "client.ttl"});
+        return refuse_combination("ws.ping_interval must be at most three quarters of client.ttl",
+                                  ping, (struct config_part){&map_config, map, "client.ttl"});
     }
     if (settings->timeout > 0 && settings->ping_interval > MOST(settings->timeout)) {
-        return refuse("ws.ping_interval must be at most three quarters of ws.timeout", ping,
-                      (struct config_part){&websocket_config, settings, "ws.timeout"});
+        return refuse_combination("ws.ping_interval must be at most three quarters of ws.timeout",
+                                  ping,
+                                  (struct config_part){&websocket_config, settings, "ws.timeout"});
     }
     return NULL;
 }
@@ -223,8 +225,8 @@ static char *check_probe(const struct map_settings *map, const struct combinatio
         !scope->is_given(scope->arg, key)) {
         return NULL;
     }
-    return refuse(rule, (struct config_part){&net_config, settings, key},
-                  (struct config_part){&map_config, map, "client.ttl"});
+    return refuse_combination(rule, (struct config_part){&net_config, settings, key},
+                              (struct config_part){&map_config, map, "client.ttl"});
 }
 
 static char *check_probes(const struct map_settings *map, const struct combinations_scope *scope,
@@ -249,9 +251,9 @@ static char *check_registrations(const struct map_settings *map,
     if (settings->ttl <= map->max_registration) {
         return NULL;
     }
-    return refuse("q3master.ttl must be at most map.max_registration",
-                  (struct config_part){&q3master_config, settings, "q3master.ttl"},
-                  (struct config_part){&map_config, map, "map.max_registration"});
+    return refuse_combination("q3master.ttl must be at most map.max_registration",
+                              (struct config_part){&q3master_config, settings, "q3master.ttl"},
+                              (struct config_part){&map_config, map, "map.max_registration"});
 }
 
 char *combinations_check_listener(const struct map_settings *map,

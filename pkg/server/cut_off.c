@@ -53,7 +53,7 @@ int64_t cut_off_least_grace_ms(const struct map_settings *settings)
     return left > 0 ? left * 4 / 3 : 0;
 }
 
-static uint64_t now_ms(const struct cut_off *cut_off)
+static uint64_t cut_off_now_ms(const struct cut_off *cut_off)
 {
     return loop_now_ms(cut_off->server->loop);
 }
@@ -75,7 +75,7 @@ static bool is_answered(const struct cut_off *cut_off)
 {
     uint64_t most = (uint64_t)(cut_off->settings->sweep + cut_off->settings->lease / 4);
 
-    return now_ms(cut_off) - map_contact(cut_off->server->map).answered_ms < most;
+    return cut_off_now_ms(cut_off) - map_contact(cut_off->server->map).answered_ms < most;
 }
 
 /* Its name may lead to another server by now, as after a fail-over: the next probe tries that. */
@@ -85,7 +85,7 @@ static void start_probe(struct cut_off *cut_off)
     redis_probe_start(cut_off->probe);
 }
 
-static void enter(struct cut_off *cut_off, enum cut_off_state state)
+static void enter_cut_off_state(struct cut_off *cut_off, enum cut_off_state state)
 {
     cut_off->state = state;
     switch (state) {
@@ -97,7 +97,7 @@ static void enter(struct cut_off *cut_off, enum cut_off_state state)
         start_probe(cut_off);
         break;
     case CUT_OFF_ASKING:
-        peers_begin(cut_off->peers, now_ms(cut_off));
+        peers_begin(cut_off->peers, cut_off_now_ms(cut_off));
         log_warn("redis_silent", LOG_STRING("why", "connects are not answered; others are asked"),
                  LOG_INT("peers", (int64_t)peers_count(cut_off->peers)));
         break;
@@ -114,14 +114,14 @@ static uint64_t time_to_close(const struct cut_off *cut_off)
     uint64_t grace = (uint64_t)cut_off->settings->client_grace;
     uint64_t end = map_contact(cut_off->server->map).renewed_ms +
                    (uint64_t)cut_off->settings->lease + grace - grace / 4;
-    uint64_t now = now_ms(cut_off), left = end > now ? end - now : LATE_MS;
+    uint64_t now = cut_off_now_ms(cut_off), left = end > now ? end - now : LATE_MS;
 
     return left < drain ? left : drain;
 }
 
 static void close_due(struct cut_off *cut_off)
 {
-    uint64_t passed = now_ms(cut_off) - cut_off->away_ms;
+    uint64_t passed = cut_off_now_ms(cut_off) - cut_off->away_ms;
     size_t due = passed >= cut_off->time_ms ? SIZE_MAX
                                             : (size_t)(cut_off->total * passed / cut_off->time_ms);
 
@@ -140,8 +140,8 @@ static void set_away(struct server *server, bool away)
 
 static void go_away(struct cut_off *cut_off, const char *served)
 {
-    enter(cut_off, CUT_OFF_AWAY);
-    cut_off->away_ms = now_ms(cut_off);
+    enter_cut_off_state(cut_off, CUT_OFF_AWAY);
+    cut_off->away_ms = cut_off_now_ms(cut_off);
     cut_off->total = server_count_sessions(cut_off->server);
     cut_off->closed = 0;
     cut_off->time_ms = time_to_close(cut_off);
@@ -151,17 +151,17 @@ static void go_away(struct cut_off *cut_off, const char *served)
     close_due(cut_off);
 }
 
-static void come_back(struct cut_off *cut_off)
+static void end_cut_off(struct cut_off *cut_off)
 {
     log_info("cut_off_ended", LOG_INT("closed", (int64_t)cut_off->closed),
-             LOG_INT("lasted_ms", (int64_t)(now_ms(cut_off) - cut_off->away_ms)));
+             LOG_INT("lasted_ms", (int64_t)(cut_off_now_ms(cut_off) - cut_off->away_ms)));
     set_away(cut_off->server, false);
-    enter(cut_off, CUT_OFF_SERVED);
+    enter_cut_off_state(cut_off, CUT_OFF_SERVED);
 }
 
-static void look_around(struct cut_off *cut_off)
+static void refresh_probe_and_peers(struct cut_off *cut_off)
 {
-    uint64_t now = now_ms(cut_off);
+    uint64_t now = cut_off_now_ms(cut_off);
     uint64_t interval = peers_count(cut_off->peers) > 0 ? REFRESH_MS : FIRST_REFRESH_MS;
 
     if (cut_off->refreshed_ms == 0 || now - cut_off->refreshed_ms >= interval) {
@@ -171,30 +171,30 @@ static void look_around(struct cut_off *cut_off)
     }
 }
 
-static void probe(struct cut_off *cut_off)
+static void check_redis_probe(struct cut_off *cut_off)
 {
     switch (redis_probe_check(cut_off->probe, patience_ms(cut_off))) {
     case REDIS_PROBE_WAITING:
         break;
     case REDIS_PROBE_ANSWERED:
         if (redis_probe_age_ms(cut_off->probe) >= patience_ms(cut_off)) {
-            enter(cut_off, CUT_OFF_PROBING);
+            enter_cut_off_state(cut_off, CUT_OFF_PROBING);
         }
         break;
     case REDIS_PROBE_SILENT:
-        enter(cut_off, CUT_OFF_ASKING);
+        enter_cut_off_state(cut_off, CUT_OFF_ASKING);
         break;
     }
 }
 
 /* Connects are tried again and again meanwhile: lost packets alone decide nothing. */
-static void ask(struct cut_off *cut_off)
+static void check_peers_answers(struct cut_off *cut_off)
 {
     enum redis_probe_state state = redis_probe_check(cut_off->probe, patience_ms(cut_off));
     const char *served = peers_find_served(cut_off->peers);
 
     if (state == REDIS_PROBE_ANSWERED) {
-        enter(cut_off, CUT_OFF_PROBING);
+        enter_cut_off_state(cut_off, CUT_OFF_PROBING);
         return;
     }
     if (state == REDIS_PROBE_SILENT) {
@@ -204,11 +204,11 @@ static void ask(struct cut_off *cut_off)
         }
         start_probe(cut_off);
     }
-    look_around(cut_off);
+    refresh_probe_and_peers(cut_off);
     peers_ask(cut_off->peers, patience_ms(cut_off));
 }
 
-static void on_tick(void *arg)
+static void on_cut_off_tick(void *arg)
 {
     struct cut_off *cut_off = arg;
     bool answered = is_answered(cut_off);
@@ -217,28 +217,28 @@ static void on_tick(void *arg)
     switch (cut_off->state) {
     case CUT_OFF_SERVED:
         if (answered) {
-            look_around(cut_off);
+            refresh_probe_and_peers(cut_off);
         } else {
-            enter(cut_off, CUT_OFF_PROBING);
+            enter_cut_off_state(cut_off, CUT_OFF_PROBING);
         }
         break;
     case CUT_OFF_PROBING:
         if (answered) {
-            enter(cut_off, CUT_OFF_SERVED);
+            enter_cut_off_state(cut_off, CUT_OFF_SERVED);
         } else {
-            probe(cut_off);
+            check_redis_probe(cut_off);
         }
         break;
     case CUT_OFF_ASKING:
         if (answered) {
-            enter(cut_off, CUT_OFF_SERVED);
+            enter_cut_off_state(cut_off, CUT_OFF_SERVED);
         } else {
-            ask(cut_off);
+            check_peers_answers(cut_off);
         }
         break;
     case CUT_OFF_AWAY:
         if (answered && map_is_ready(cut_off->server->map, NULL)) {
-            come_back(cut_off);
+            end_cut_off(cut_off);
         } else if (!answered) {
             close_due(cut_off);
         }
@@ -252,7 +252,7 @@ struct cut_off *cut_off_create(struct server *server)
 
     cut_off->server = server;
     cut_off->settings = map_settings_of(server->map); /* those that all front-ends share */
-    cut_off->timer = loop_timer_create(server->loop, on_tick, cut_off);
+    cut_off->timer = loop_timer_create(server->loop, on_cut_off_tick, cut_off);
     cut_off->probe = redis_probe_create(server->loop, &server->target);
     cut_off->peers =
         peers_create(server->loop, server->map, server->configuration->server.advertise, true);

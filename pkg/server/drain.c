@@ -10,7 +10,7 @@
 
 #define DRAIN_TICK_MS 20
 
-static void finished(void *arg)
+static void on_drain_finished(void *arg)
 {
     struct server *server = arg;
     log_info("drained", LOG_INT("sessions", (int64_t)server->drain_closed));
@@ -32,7 +32,7 @@ size_t server_end_sessions(struct server *server, size_t count, enum conn_close_
 }
 
 /* How many sessions should have been told to end by now. */
-static size_t due(const struct server *server, uint64_t elapsed)
+static size_t sessions_due_to_end(const struct server *server, uint64_t elapsed)
 {
     uint64_t time = (uint64_t)server->configuration->server.drain_time;
     return elapsed >= time ? SIZE_MAX : (size_t)(server->drain_total * elapsed / time);
@@ -43,7 +43,7 @@ static void close_some(void *arg)
     struct server *server = arg;
     const struct configuration *configuration = server->configuration;
     uint64_t elapsed = loop_now_ms(server->loop) - server->drain_began_ms;
-    size_t wanted = due(server, elapsed);
+    size_t wanted = sessions_due_to_end(server, elapsed);
     if (wanted > server->drain_closed)
         server->drain_closed +=
             server_end_sessions(server, wanted - server->drain_closed, CONN_CLOSE_DRAIN);
@@ -55,7 +55,7 @@ static void close_some(void *arg)
         return;
     }
     server->state = SERVER_FINISHING;
-    map_finish(server->map, finished, server);
+    map_finish(server->map, on_drain_finished, server);
 }
 
 void server_drain(void *arg)

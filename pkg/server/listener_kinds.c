@@ -3,14 +3,14 @@
  */
 #include "server/listeners_private.h"
 
-static void open_tracker(struct entry *entry)
+static void open_tracker(struct listener_entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     struct map_space *space = map_space_find(context->map, entry->space);
     entry->tracker = tracker_port_create(context->tracker, space, &entry->settings.tracker);
 }
 
-static void close_tracker(struct entry *entry)
+static void close_tracker(struct listener_entry *entry)
 {
     if (entry->tracker)
         tracker_port_destroy(&entry->tracker);
@@ -18,11 +18,11 @@ static void close_tracker(struct entry *entry)
 
 static void accepted_tracker(void *arg, struct conn *conn)
 {
-    struct entry *entry = arg;
+    struct listener_entry *entry = arg;
     tracker_serve(entry->tracker, conn);
 }
 
-static void open_web(struct entry *entry)
+static void open_web(struct listener_entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     entry->web = web_create(context, &entry->settings, entry->space,
@@ -34,20 +34,20 @@ static const char *check_turntable(const struct listener_settings *settings)
     return turntable_settings_check(&settings->turntable);
 }
 
-static void open_protocol(struct entry *entry)
+static void open_protocol(struct listener_entry *entry)
 {
     entry->web = web_create_for(&entry->listeners->context, &entry->settings, entry->space,
                                 entry->kind->name);
 }
 
-static void close_web(struct entry *entry)
+static void close_web(struct listener_entry *entry)
 {
     web_destroy(&entry->web);
 }
 
 static void accepted_web(void *arg, struct conn *conn)
 {
-    struct entry *entry = arg;
+    struct listener_entry *entry = arg;
     web_serve(entry->web, conn);
 }
 
@@ -61,7 +61,7 @@ static const char *check_lobby_for_servers(const struct listener_settings *setti
     return lobby_settings_check(&settings->lobby, LOBBY_FOR_SERVERS);
 }
 
-static void open_lobby(struct entry *entry, enum lobby_role role)
+static void open_lobby(struct listener_entry *entry, enum lobby_role role)
 {
     const struct listeners_context *context = &entry->listeners->context;
     const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
@@ -69,29 +69,29 @@ static void open_lobby(struct entry *entry, enum lobby_role role)
                                      &entry->settings.lobby);
 }
 
-static void open_lobby_for_both(struct entry *entry)
+static void open_lobby_for_both(struct listener_entry *entry)
 {
     open_lobby(entry, LOBBY_FOR_BOTH);
 }
 
-static void open_lobby_for_servers(struct entry *entry)
+static void open_lobby_for_servers(struct listener_entry *entry)
 {
     open_lobby(entry, LOBBY_FOR_SERVERS);
 }
 
-static void open_lobby_for_clients(struct entry *entry)
+static void open_lobby_for_clients(struct listener_entry *entry)
 {
     open_lobby(entry, LOBBY_FOR_CLIENTS);
 }
 
-static void close_lobby(struct entry *entry)
+static void close_lobby(struct listener_entry *entry)
 {
     lobby_port_destroy(&entry->lobby);
 }
 
 static void accepted_lobby(void *arg, struct conn *conn)
 {
-    struct entry *entry = arg;
+    struct listener_entry *entry = arg;
     lobby_serve(entry->lobby, conn);
 }
 
@@ -100,7 +100,7 @@ static const char *check_q3master(const struct listener_settings *settings)
     return q3master_settings_check(&settings->q3master);
 }
 
-static char *bind_q3master(struct entry *entry)
+static char *bind_q3master(struct listener_entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     const char *name = entry->space[0] ? entry->space : context->configuration->lobby.space;
@@ -111,7 +111,7 @@ static char *bind_q3master(struct entry *entry)
     return error;
 }
 
-static void close_q3master(struct entry *entry)
+static void close_q3master(struct listener_entry *entry)
 {
     q3master_port_destroy(&entry->q3master);
 }

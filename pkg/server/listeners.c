@@ -28,7 +28,7 @@ struct listeners *listeners_create(const struct listeners_context *context)
     return listeners;
 }
 
-static void free_entry(struct entry *entry)
+static void free_listener_entry(struct listener_entry *entry)
 {
     list_remove(&entry->link);
     listener_destroy(&entry->listener);
@@ -49,7 +49,7 @@ void listeners_destroy(struct listeners **listeners)
     if (!*listeners)
         return;
     while (!list_is_empty(&(*listeners)->entries))
-        free_entry(list_entry((*listeners)->entries.next, struct entry, link));
+        free_listener_entry(list_entry((*listeners)->entries.next, struct listener_entry, link));
     free(*listeners);
     *listeners = NULL;
 }
@@ -75,7 +75,7 @@ static char *unknown_kind(const char *specification, size_t len)
 }
 
 /* Whether a list of names, separated by spaces or commas, has the name. */
-static bool has_name(const char *list, const char *name)
+static bool is_word_listed(const char *list, const char *name)
 {
     size_t wanted = strlen(name), len;
     for (const char *at = list; *at; at += len + strspn(at + len, " ,")) {
@@ -86,12 +86,12 @@ static bool has_name(const char *list, const char *name)
     return false;
 }
 
-static char *set_space(struct entry *entry, const char *value)
+static char *set_listener_space(struct listener_entry *entry, const char *value)
 {
     const struct configuration *configuration = entry->listeners->context.configuration;
     if (!entry->kind->has_space)
         return mem_format("a %s listener has no space", entry->kind->name);
-    const bool known = has_name(configuration->map.spaces, value) ||
+    const bool known = is_word_listed(configuration->map.spaces, value) ||
                        (entry->kind->in_lobby && !strcmp(value, configuration->lobby.space));
     if (!id_is_space_name(value) || !known)
         return mem_format("space %s is not one of map.spaces", value);
@@ -99,7 +99,7 @@ static char *set_space(struct entry *entry, const char *value)
     return NULL;
 }
 
-static char *set_admin(struct entry *entry, const char *value)
+static char *set_admin(struct listener_entry *entry, const char *value)
 {
     if (!entry->kind->for_operators)
         return mem_format("a %s listener has no option admin", entry->kind->name);
@@ -132,11 +132,11 @@ static bool has_option(const struct kind *kind, const char *option)
     return false;
 }
 
-static char *apply_option(struct entry *entry, const struct option *option)
+static char *apply_option(struct listener_entry *entry, const struct option *option)
 {
     const struct kind *kind = entry->kind;
     if (!strcmp(option->name, "space"))
-        return set_space(entry, option->value);
+        return set_listener_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
     if (!has_option(kind, option->name))
@@ -145,7 +145,7 @@ static char *apply_option(struct entry *entry, const struct option *option)
 }
 
 /* ",option=value,option=value"; consumes it. */
-static char *take_options(struct entry *entry, char *text)
+static char *take_options(struct listener_entry *entry, char *text)
 {
     size_t most = 1;
     for (const char *at = text; *at; at++)
@@ -168,9 +168,9 @@ static char *take_options(struct entry *entry, char *text)
 }
 
 /* Whether one of its options, or the configuration, gives it. */
-static bool is_given(const void *arg, const char *key)
+static bool is_option_given(const void *arg, const char *key)
 {
-    const struct entry *entry = arg;
+    const struct listener_entry *entry = arg;
     for (size_t i = 0; i < entry->option_count; i++) {
         const char *name = entry->options[i].name, *dot = strchr(key, '.');
         if (!strcmp(name, key) || !strcmp(name, dot + 1))
@@ -188,18 +188,19 @@ static bool has_module(const struct kind *kind, const struct config_module *modu
     return false;
 }
 
-static struct combinations_scope scope_of(const struct entry *entry)
+static struct combinations_scope scope_of(const struct listener_entry *entry)
 {
     const bool is_websocket = has_module(entry->kind, &websocket_config);
     return (struct combinations_scope){.is_websocket = is_websocket,
                                        .is_tcp = !is_websocket && !entry->kind->is_udp,
                                        .is_master = entry->kind->is_udp,
-                                       .is_given = is_given,
+                                       .is_given = is_option_given,
                                        .arg = entry};
 }
 
 /* What is wrong with settings that are good one by one. Fits defaults to what is configured. */
-static char *check_settings(const struct entry *entry, const struct configuration *configuration,
+static char *check_settings(const struct listener_entry *entry,
+                            const struct configuration *configuration,
                             struct listener_settings *settings)
 {
     const struct combinations_scope scope = scope_of(entry);
@@ -214,7 +215,7 @@ static char *check_settings(const struct entry *entry, const struct configuratio
 }
 
 /* To what is in force, which others may have changed. */
-static void fit_settings(const struct entry *entry, struct listener_settings *settings)
+static void fit_settings(const struct listener_entry *entry, struct listener_settings *settings)
 {
     const struct listeners_context *context = &entry->listeners->context;
     const struct combinations_scope scope = scope_of(entry);
@@ -232,7 +233,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     if (!specification[kind_len] || !specification[kind_len + 1])
         return mem_format("%s: an address is missing, as in %s=127.0.0.1:0", specification,
                           kind->name);
-    struct entry *entry = mem_zalloc(1, sizeof *entry);
+    struct listener_entry *entry = mem_zalloc(1, sizeof *entry);
     entry->listeners = listeners;
     entry->kind = kind;
     entry->admin = true;
@@ -281,7 +282,7 @@ void listeners_declare_needs(const struct listeners *listeners)
 
     map_need(map, MAP_NEED_BANS);
     LIST_FOREACH (node, &listeners->entries) {
-        const struct entry *entry = list_entry(node, struct entry, link);
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->kind->invites)
             map_need(map, MAP_NEED_INVITATIONS);
         if (entry->kind->is_udp) {
@@ -295,7 +296,7 @@ void listeners_declare_needs(const struct listeners *listeners)
 bool listeners_need_lobby(const struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        if (list_entry(node, struct entry, link)->kind->in_lobby)
+        if (list_entry(node, struct listener_entry, link)->kind->in_lobby)
             return true;
     }
     return false;
@@ -304,7 +305,7 @@ bool listeners_need_lobby(const struct listeners *listeners)
 bool listeners_can_be_asked(const struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        const struct entry *entry = list_entry(node, struct entry, link);
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->kind->for_operators && !entry->settings.net.proxy && !entry->settings.net.tls &&
             strncmp(entry->where, "unix:", 5) != 0)
             return true;
@@ -315,14 +316,14 @@ bool listeners_can_be_asked(const struct listeners *listeners)
 /* The lobby lets them in for the moment that it takes to say why they may not stay. */
 static bool is_banned(void *arg, const struct address *peer)
 {
-    const struct entry *entry = arg;
+    const struct listener_entry *entry = arg;
     const struct bans *bans = entry->listeners->context.bans;
     return bans && !entry->kind->in_lobby && bans_hold_for_all(bans, peer);
 }
 
-static const char *admit(void *arg, const struct address *peer)
+static const char *admit_connection(void *arg, const struct address *peer)
 {
-    struct entry *entry = arg;
+    struct listener_entry *entry = arg;
     const struct listeners_context *context = &entry->listeners->context;
     if (entry->listeners->turned_away && !entry->kind->for_operators)
         return entry->listeners->turned_away;
@@ -331,7 +332,7 @@ static const char *admit(void *arg, const struct address *peer)
     return context->admit(context->arg, peer);
 }
 
-static char *listen_on(struct entry *entry)
+static char *listen_on(struct listener_entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
@@ -339,7 +340,7 @@ static char *listen_on(struct entry *entry)
     if (entry->kind->bind)
         return entry->kind->bind(entry);
     entry->callbacks =
-        (struct listener_callbacks){.admit = admit, .accepted = entry->kind->accepted};
+        (struct listener_callbacks){.admit = admit_connection, .accepted = entry->kind->accepted};
     if (entry->kind->open)
         entry->kind->open(entry);
     entry->listener = listener_create(context->net, entry->where, &entry->settings.net,
@@ -347,7 +348,7 @@ static char *listen_on(struct entry *entry)
     return error;
 }
 
-static char *name_entry(const struct entry *entry, char *error)
+static char *name_entry(const struct listener_entry *entry, char *error)
 {
     if (!error)
         return NULL;
@@ -361,7 +362,7 @@ char *listeners_open(struct listeners *listeners)
     char *error = NULL;
     LIST_FOREACH (node, &listeners->entries) {
         if (!error) {
-            struct entry *entry = list_entry(node, struct entry, link);
+            struct listener_entry *entry = list_entry(node, struct listener_entry, link);
             error = name_entry(entry, listen_on(entry));
         }
     }
@@ -371,7 +372,7 @@ char *listeners_open(struct listeners *listeners)
 void listeners_close_connections(struct listeners *listeners, bool all)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_close_connections(entry->listener, CONN_CLOSE_DRAIN);
         else if (entry->web)
@@ -382,7 +383,7 @@ void listeners_close_connections(struct listeners *listeners, bool all)
 void listeners_close_banned(struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->listener && !entry->kind->in_lobby)
             listener_close_chosen(entry->listener, is_banned, entry, CONN_CLOSE_BANNED);
     }
@@ -391,7 +392,7 @@ void listeners_close_banned(struct listeners *listeners)
 void listeners_stop(struct listeners *listeners, bool all)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->listener && (all || !entry->kind->for_operators))
             listener_stop(entry->listener);
         if (entry->kind->is_udp)
@@ -405,7 +406,7 @@ void listeners_turn_away(struct listeners *listeners, const char *why)
 {
     listeners->turned_away = why;
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (entry->web)
             web_turn_away(entry->web, why);
     }
@@ -413,7 +414,8 @@ void listeners_turn_away(struct listeners *listeners, const char *why)
 
 /* The configuration's values with this listener's options over them. The options were good at the
  * start; a file that one of them names may not be any more. Then *to is free. */
-static char *derive_settings(const struct entry *entry, const struct configuration *configuration,
+static char *derive_settings(const struct listener_entry *entry,
+                             const struct configuration *configuration,
                              struct listener_settings *to)
 {
     const struct config_module *const *own = entry->kind->modules;
@@ -429,7 +431,8 @@ static char *derive_settings(const struct entry *entry, const struct configurati
     return error;
 }
 
-static char *check_entry(const struct entry *entry, const struct configuration *configuration)
+static char *check_listener_entry(const struct listener_entry *entry,
+                                  const struct configuration *configuration)
 {
     struct listener_settings settings;
     char *error = derive_settings(entry, configuration, &settings);
@@ -443,7 +446,7 @@ static char *check_entry(const struct entry *entry, const struct configuration *
 }
 
 /* Puts them where the listener reads them; else it keeps what it has. */
-static char *reload_entry(struct entry *entry)
+static char *reload_entry(struct listener_entry *entry)
 {
     struct listener_settings settings;
     char *error = derive_settings(entry, entry->listeners->context.configuration, &settings);
@@ -460,7 +463,7 @@ static char *reload_entry(struct entry *entry)
 void listeners_fit(struct listeners *listeners)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         struct listener_settings settings;
         char *error = derive_settings(entry, listeners->context.configuration, &settings);
         if (!error) {
@@ -478,9 +481,9 @@ char *listeners_check(const struct listeners *listeners, const struct configurat
 {
     char *error = NULL;
     LIST_FOREACH (node, &listeners->entries) {
-        const struct entry *entry = list_entry(node, struct entry, link);
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         if (!error)
-            error = name_entry(entry, check_entry(entry, configuration));
+            error = name_entry(entry, check_listener_entry(entry, configuration));
     }
     return error;
 }
@@ -489,7 +492,7 @@ char *listeners_reload(struct listeners *listeners)
 {
     char *first = NULL;
     LIST_FOREACH (node, &listeners->entries) {
-        struct entry *entry = list_entry(node, struct entry, link);
+        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         char *error = name_entry(entry, reload_entry(entry));
         if (first)
             free(error);
@@ -502,7 +505,7 @@ char *listeners_reload(struct listeners *listeners)
 void listeners_describe(const struct listeners *listeners, struct writer *to)
 {
     LIST_FOREACH (node, &listeners->entries) {
-        const struct entry *entry = list_entry(node, struct entry, link);
+        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
         writer_format(to, "%s%s=%s", to->len ? "," : "", entry->kind->name,
                       entry->listener   ? listener_where(entry->listener)
                       : entry->q3master ? q3master_port_where(entry->q3master)

@@ -9,7 +9,7 @@
 #include "server/listeners.h"
 #include "server/web.h"
 
-struct entry;
+struct listener_entry;
 
 /* A kind of listener. */
 struct kind {
@@ -24,9 +24,9 @@ struct kind {
     const struct config_module *const *modules;
     /* NULL, or why it cannot be with these settings (static text). May be NULL. */
     const char *(*check)(const struct listener_settings *settings);
-    void (*open)(struct entry *entry);
-    char *(*bind)(struct entry *entry); /* NULL, or what is wrong (the caller frees) */
-    void (*close)(struct entry *entry);
+    void (*open)(struct listener_entry *entry);
+    char *(*bind)(struct listener_entry *entry); /* NULL, or what is wrong (the caller frees) */
+    void (*close)(struct listener_entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
 };
 
@@ -35,7 +35,7 @@ struct option {
     char *value;
 };
 
-struct entry {
+struct listener_entry {
     struct list link;
     struct listeners *listeners;
     const struct kind *kind;

@@ -7,7 +7,7 @@ struct nearest {
     size_t distance;
 };
 
-static void offer(struct nearest *nearest, const char *name, size_t distance)
+static void consider_option(struct nearest *nearest, const char *name, size_t distance)
 {
     if (distance < nearest->distance) {
         *nearest = (struct nearest){name, distance};
@@ -21,7 +21,7 @@ static void offer_module(struct nearest *nearest, const struct config_module *mo
     const char *name = config_nearest_option(module, option, &distance);
 
     if (name) {
-        offer(nearest, name, distance);
+        consider_option(nearest, name, distance);
     }
 }
 
@@ -37,7 +37,7 @@ char *option_refuse_unknown(const char *option, const struct config_module *cons
         offer_module(&nearest, more, option);
     }
     for (; *names; names++) {
-        offer(&nearest, *names, config_distance(option, *names));
+        consider_option(&nearest, *names, config_distance(option, *names));
     }
     return mem_format("unknown option \"%s\"; the nearest is \"%s\"", option, nearest.name);
 }

@@ -5,7 +5,7 @@
 
 static const char expected[] = "HOST:PORT is expected, as other front-ends reach it";
 
-static bool is_wildcard(const char *host)
+static bool is_wildcard_host(const char *host)
 {
     struct in6_addr six;
     struct in_addr four;
@@ -31,7 +31,7 @@ static bool is_host(struct bytes text)
     return text.len > 0;
 }
 
-static bool take_port(struct bytes text, uint16_t *port)
+static bool parse_peer_port(struct bytes text, uint16_t *port)
 {
     uint32_t number = 0;
 
@@ -60,11 +60,11 @@ const char *peer_address_parse(struct bytes text, struct peer_address *address)
     }
     memcpy(address->host, host.data, host.len);
     address->host[host.len] = '\0';
-    if (!take_port((struct bytes){colon + 1, text.len - (size_t)(colon + 1 - text.data)},
-                   &address->port)) {
+    if (!parse_peer_port((struct bytes){colon + 1, text.len - (size_t)(colon + 1 - text.data)},
+                         &address->port)) {
         return expected;
     }
-    return is_wildcard(address->host)
+    return is_wildcard_host(address->host)
                ? "a wildcard address leads to no front-end: name this one's own address"
                : NULL;
 }

@@ -25,7 +25,7 @@
 #define ANSWER_MAX      64 /* bytes */
 #define NODE_MAX        32
 
-struct peer {
+struct front_end_peer {
     struct peers *peers;
     char *where; /* as it advertises itself */
     struct peer_address address;
@@ -45,15 +45,15 @@ struct peers {
     char *own;
     bool counted; /* by METRIC_PEERS */
     struct map_nodes *nodes;
-    struct peer *list[PEERS_MAX];
+    struct front_end_peer *list[PEERS_MAX];
     size_t count;
     size_t next; /* who is asked first */
     uint64_t after_ms;
     struct redis_lookup *lookup; /* of a name: one at a time */
-    struct peer *looked_up;
+    struct front_end_peer *looked_up;
 };
 
-static void free_peer(struct peer *peer)
+static void free_peer(struct front_end_peer *peer)
 {
     struct peers *peers = peer->peers;
 
@@ -66,10 +66,11 @@ static void free_peer(struct peer *peer)
     free(peer);
 }
 
-static struct peer *take_known(struct peer **list, size_t count, struct bytes where)
+static struct front_end_peer *take_known(struct front_end_peer **list, size_t count,
+                                         struct bytes where)
 {
     for (size_t i = 0; i < count; i++) {
-        struct peer *peer = list[i];
+        struct front_end_peer *peer = list[i];
 
         if (peer && bytes_equal(bytes_from_string(peer->where), where)) {
             list[i] = NULL;
@@ -89,10 +90,10 @@ static bool has_peer(const struct peers *peers, struct bytes where)
     return false;
 }
 
-static struct peer *make_peer(struct peers *peers, struct bytes where,
-                              const struct peer_address *address)
+static struct front_end_peer *make_peer(struct peers *peers, struct bytes where,
+                                        const struct peer_address *address)
 {
-    struct peer *peer = mem_zalloc(1, sizeof *peer);
+    struct front_end_peer *peer = mem_zalloc(1, sizeof *peer);
 
     peer->peers = peers;
     peer->where = mem_dup(where.data, where.len);
@@ -101,11 +102,12 @@ static struct peer *make_peer(struct peers *peers, struct bytes where,
 }
 
 /* What somebody else wrote there is not believed: it has to be an address, and another one's. */
-static void add_node(struct peers *peers, struct peer **before, size_t count, size_t index)
+static void add_peer_of_node(struct peers *peers, struct front_end_peer **before, size_t count,
+                             size_t index)
 {
     struct bytes where = map_nodes_field(peers->nodes, index, "advertise");
     struct peer_address address;
-    struct peer *peer;
+    struct front_end_peer *peer;
 
     if (!where.data || peer_address_parse(where, &address) || has_peer(peers, where) ||
         bytes_equal(where, bytes_from_string(peers->own)) ||
@@ -119,10 +121,10 @@ static void add_node(struct peers *peers, struct peer **before, size_t count, si
 
 static void look_up_next(struct peers *peers);
 
-static void on_nodes(void *arg, bool known)
+static void on_peer_nodes(void *arg, bool known)
 {
     struct peers *peers = arg;
-    struct peer *before[PEERS_MAX];
+    struct front_end_peer *before[PEERS_MAX];
     size_t count = peers->count;
 
     if (!known) {
@@ -131,7 +133,7 @@ static void on_nodes(void *arg, bool known)
     memcpy(before, peers->list, count * sizeof *before);
     peers->count = 0;
     for (size_t i = 0; i < map_nodes_count(peers->nodes) && peers->count < PEERS_MAX; i++) {
-        add_node(peers, before, count, i);
+        add_peer_of_node(peers, before, count, i);
     }
     for (size_t i = 0; i < count; i++) {
         if (before[i]) {
@@ -152,7 +154,7 @@ struct peers *peers_create(struct loop *loop, struct map *map, const char *own, 
     peers->map = map;
     peers->own = mem_strdup(own);
     peers->counted = counted;
-    peers->nodes = map_nodes_create(map, on_nodes, peers);
+    peers->nodes = map_nodes_create(map, on_peer_nodes, peers);
     return peers;
 }
 
@@ -174,10 +176,10 @@ void peers_destroy(struct peers **pointer)
 
 /* Names. */
 
-static void on_resolved(void *arg, const struct redis_addresses *addresses)
+static void on_peer_resolved(void *arg, const struct redis_addresses *addresses)
 {
     struct peers *peers = arg;
-    struct peer *peer = peers->looked_up;
+    struct front_end_peer *peer = peers->looked_up;
 
     if (addresses->error == 0) {
         peer->found = *addresses;
@@ -188,7 +190,7 @@ static void on_resolved(void *arg, const struct redis_addresses *addresses)
     look_up_next(peers);
 }
 
-static bool is_due(const struct peer *peer, uint64_t now_ms)
+static bool is_lookup_due(const struct front_end_peer *peer, uint64_t now_ms)
 {
     uint64_t fresh_ms = peer->found.count > 0 ? ADDRESSES_FRESH_MS : ADDRESSES_RETRY_MS;
 
@@ -201,10 +203,10 @@ static void look_up_next(struct peers *peers)
     uint64_t now = loop_now_ms(peers->loop);
 
     for (size_t i = 0; i < peers->count && !peers->lookup; i++) {
-        struct peer *peer = peers->list[i];
+        struct front_end_peer *peer = peers->list[i];
         struct redis_addresses numeric;
 
-        if (!is_due(peer, now)) {
+        if (!is_lookup_due(peer, now)) {
             continue;
         }
         if (redis_resolve_numeric(peer->address.host, peer->address.port, &numeric)) {
@@ -216,7 +218,7 @@ static void look_up_next(struct peers *peers)
             return; /* what is left is for the name of Redis */
         }
         peers->lookup = redis_lookup_start(peers->loop, peer->address.host, peer->address.port,
-                                           LOOKUP_MS, on_resolved, peers);
+                                           LOOKUP_MS, on_peer_resolved, peers);
         peers->looked_up = peers->lookup ? peer : NULL;
         if (!peers->lookup) {
             return; /* no descriptors: the next refresh tries again */
@@ -252,7 +254,7 @@ void peers_begin(struct peers *peers, uint64_t after_ms)
 
 /* The answer "<node> <age in ms>": Redis's word came between the age before the question and the
  * age before now. */
-static void take_age(struct peer *peer, uint64_t age_ms)
+static void take_age(struct front_end_peer *peer, uint64_t age_ms)
 {
     uint64_t now = loop_now_ms(peer->peers->loop);
 
@@ -267,7 +269,7 @@ static void take_age(struct peer *peer, uint64_t age_ms)
 }
 
 /* False when it is no answer, or one of ourselves: of an address that leads back here. */
-static bool take_answer(struct peer *peer, struct bytes body)
+static bool take_peer_answer(struct front_end_peer *peer, struct bytes body)
 {
     struct bytes node = bytes_next_word(&body);
     uint64_t age_ms;
@@ -287,10 +289,10 @@ static bool take_answer(struct peer *peer, struct bytes body)
     return true;
 }
 
-static void on_answer(void *arg, int status, struct bytes body)
+static void on_peer_answer(void *arg, int status, struct bytes body)
 {
-    struct peer *peer = arg;
-    bool good = status == 200 && take_answer(peer, body);
+    struct front_end_peer *peer = arg;
+    bool good = status == 200 && take_peer_answer(peer, body);
 
     peer->failed = !good;
     if (!good) {
@@ -301,7 +303,7 @@ static void on_answer(void *arg, int status, struct bytes body)
 }
 
 /* A name may lead to a wildcard address as well as a text. */
-static bool is_wildcard(const struct redis_address *found)
+static bool is_wildcard_address(const struct redis_address *found)
 {
     static const uint8_t nowhere[16];
     struct address address;
@@ -310,7 +312,7 @@ static bool is_wildcard(const struct redis_address *found)
     return memcmp(address.ip, nowhere, address.family == ADDRESS_IPV4 ? 4 : 16) == 0;
 }
 
-static bool ask(struct peer *peer, const char *path, uint64_t timeout_ms)
+static bool request_peer(struct front_end_peer *peer, const char *path, uint64_t timeout_ms)
 {
     const struct redis_address *found;
 
@@ -318,7 +320,7 @@ static bool ask(struct peer *peer, const char *path, uint64_t timeout_ms)
         return false;
     }
     found = &peer->found.list[peer->next_address % peer->found.count];
-    if (is_wildcard(found)) {
+    if (is_wildcard_address(found)) {
         peer->next_address++;
         return false;
     }
@@ -332,7 +334,7 @@ static bool ask(struct peer *peer, const char *path, uint64_t timeout_ms)
                                    .max_body = ANSWER_MAX,
                                    .timeout_ms = timeout_ms,
                                },
-                               on_answer, peer);
+                               on_peer_answer, peer);
     return true;
 }
 
@@ -347,7 +349,7 @@ void peers_ask(struct peers *peers, uint64_t timeout_ms)
             size_t at = (first + i) % peers->count;
 
             if (peers->list[at]->failed == (failed == 1) &&
-                ask(peers->list[at], path, timeout_ms)) {
+                request_peer(peers->list[at], path, timeout_ms)) {
                 asked++;
                 /* Of those that do not answer, others come next. */
                 peers->next = failed == 1 ? at + 1 : peers->next;

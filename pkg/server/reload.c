@@ -22,7 +22,7 @@ char *server_read_access(struct server *server)
     return NULL;
 }
 
-static char *check(const struct server *server)
+static char *check_new_configuration(const struct server *server)
 {
     struct configuration next;
     configuration_init(&next);
@@ -35,7 +35,7 @@ static char *check(const struct server *server)
 
 static char *reload(struct server *server)
 {
-    char *error = check(server);
+    char *error = check_new_configuration(server);
     if (!error)
         error = configuration_reload(server->configuration);
     if (!error)

@@ -18,8 +18,8 @@ static void on_fatal(void *arg, const char *why)
     server_end(arg, 1);
 }
 
-static void describe(void *arg, void (*add)(void *to, const char *field, const char *value),
-                     void *to)
+static void
+describe_front_end(void *arg, void (*add)(void *to, const char *field, const char *value), void *to)
 {
     struct server *server = arg;
     char host[256] = "", number[24];
@@ -88,7 +88,7 @@ static void on_adopted(void *arg)
         listeners_fit(server->listeners);
 }
 
-static bool is_given(void *arg, const char *key)
+static bool is_setting_given(void *arg, const char *key)
 {
     struct server *server = arg;
     return config_is_given(server->configuration->config, key);
@@ -96,7 +96,7 @@ static bool is_given(void *arg, const char *key)
 
 const struct map_callbacks server_map_callbacks = {.fatal = on_fatal,
                                                    .adopted = on_adopted,
-                                                   .is_given = is_given,
+                                                   .is_given = is_setting_given,
                                                    .serving = server_serving,
-                                                   .describe = describe,
+                                                   .describe = describe_front_end,
                                                    .request = on_request};

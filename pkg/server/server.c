@@ -31,7 +31,7 @@ void server_end(struct server *server, int exit_code)
     loop_stop(server->loop);
 }
 
-static const char *admit(void *arg, const struct address *peer)
+static const char *admit_peer(void *arg, const struct address *peer)
 {
     struct server *server = arg;
     const struct server_settings *settings = &server->configuration->server;
@@ -45,7 +45,7 @@ static const char *admit(void *arg, const struct address *peer)
     return NULL;
 }
 
-static void on_bans_changed(struct bans_watcher *watcher)
+static void on_server_bans_changed(struct bans_watcher *watcher)
 {
     struct server *server = list_entry(watcher, struct server, bans_watcher);
     if (server->listeners)
@@ -98,7 +98,7 @@ static void embedded_died(void *arg, int status)
 }
 
 /* As one word of a shell's command line; the caller frees. */
-static char *quote(const char *path)
+static char *quote_shell_word(const char *path)
 {
     struct writer text = {0};
     if (!path[strcspn(path, " \t\"'\\$`&|;<>()*?[]#~!{}")])
@@ -120,7 +120,7 @@ static char *start_embedded(struct server *server)
     if (!server->embedded)
         return error;
     const char *path = redis_embedded_socket(server->embedded);
-    char *word = quote(path), *line = mem_format("redis-cli -s %s", word);
+    char *word = quote_shell_word(path), *line = mem_format("redis-cli -s %s", word);
     char *url = mem_format("unix:%s", path);
     log_info("redis_started", LOG_INT("pid", redis_embedded_pid(server->embedded)),
              LOG_STRING("redis_cli", line), LOG_STRING("join", url),
@@ -162,7 +162,7 @@ static void add_listeners(struct server *server, const struct configuration *con
     server->sync = sync_service_create(server->map, TRACKER_VERSION);
     server->bans =
         bans_create(server->map, configuration->lobby.bans, &configuration->lobby.bans_reread);
-    server->bans_watcher.changed = on_bans_changed;
+    server->bans_watcher.changed = on_server_bans_changed;
     bans_watch(server->bans, &server->bans_watcher);
     server->lobby =
         lobby_service_create(server->map, server->bans, &configuration->lobby, &configuration->udp);
@@ -178,7 +178,7 @@ static void add_listeners(struct server *server, const struct configuration *con
         .q3master = server->q3master,
         .admin = server->admin_router,
         .bare = server->bare_router,
-        .admit = admit,
+        .admit = admit_peer,
         .arg = server,
         .bans = server->bans,
         .configuration = configuration,
@@ -267,7 +267,7 @@ static void stop(struct server *server)
     free(server->name);
 }
 
-static void run(struct server *server)
+static void run_server(struct server *server)
 {
     server->signals[0] = loop_signal_create(server->loop, SIGTERM, server_drain, server);
     server->signals[1] = loop_signal_create(server->loop, SIGINT, server_drain, server);
@@ -276,7 +276,7 @@ static void run(struct server *server)
     loop_run(server->loop);
 }
 
-static int serve(struct configuration *configuration)
+static int serve_until_end(struct configuration *configuration)
 {
     struct server server = {.state = SERVER_STARTING};
     bool usage;
@@ -286,7 +286,7 @@ static int serve(struct configuration *configuration)
         free(error);
         server.exit_code = usage ? 2 : 1;
     } else {
-        run(&server);
+        run_server(&server);
     }
     stop(&server);
     return server.exit_code;
@@ -319,7 +319,7 @@ static int act(struct configuration *configuration, enum cmdline_mode mode)
     case CMDLINE_RUN:
         break;
     }
-    return serve(configuration);
+    return serve_until_end(configuration);
 }
 
 static char *check_tokens(const struct auth_settings *settings)

@@ -21,14 +21,14 @@ struct space {
     struct sync_port *sync;
 };
 
-struct protocol;
+struct web_protocol;
 
 struct web {
     const struct listeners_context *context;
     const struct listener_settings *settings;
     const char *space;
     const struct http_router *router;
-    const struct protocol *only; /* NULL: all that are in the table */
+    const struct web_protocol *only; /* NULL: all that are in the table */
     struct http_router *refusals;
     struct websocket_port *port;
     struct list spaces;
@@ -65,7 +65,7 @@ static void serve_sync(struct web *web, struct space *space, struct websocket *w
 }
 
 /* A protocol over WebSocket. */
-struct protocol {
+struct web_protocol {
     const char *name;        /* its path: /name, /name/SPACE */
     const char *subprotocol; /* NULL: it has none */
     bool brings_token;       /* in a message, if not in the request */
@@ -73,7 +73,7 @@ struct protocol {
                   const struct visit *visit);
 };
 
-static const struct protocol protocols[] = {
+static const struct web_protocol protocols[] = {
     {"tracker", "tracker", false, serve_tracker},
     {"turntable", "turntable", true, serve_turntable},
     {"sync", NULL, false, serve_sync},
@@ -136,7 +136,7 @@ void web_destroy(struct web **pointer)
     free(web);
 }
 
-static struct space *space_of(struct web *web, struct map_space *map)
+static struct space *find_or_add_web_space(struct web *web, struct map_space *map)
 {
     LIST_FOREACH (node, &web->spaces) {
         struct space *space = list_entry(node, struct space, link);
@@ -162,7 +162,7 @@ static struct bytes rest_of_path(struct bytes path, const char *name)
 }
 
 /* The protocol that is asked for: by its subprotocol, which is answered then, or by the path. */
-static const struct protocol *
+static const struct web_protocol *
 find_protocol(const struct web *web, const struct http_request *request, const char **subprotocol)
 {
     struct bytes path = http_request_path(request);
@@ -196,7 +196,8 @@ static struct bytes space_in_path(const struct web *web, struct bytes path)
 }
 
 /* The space that the path names, or the listener's; NULL when there is none of that name. */
-static struct map_space *find_space(const struct web *web, const struct http_request *request)
+static struct map_space *find_requested_space(const struct web *web,
+                                              const struct http_request *request)
 {
     struct bytes name = space_in_path(web, http_request_path(request));
     char text[SPACE_NAME_MAX + 1];
@@ -211,7 +212,8 @@ static struct map_space *find_space(const struct web *web, const struct http_req
     return space != NULL && map_space_is_named(space) ? space : NULL;
 }
 
-static void refuse(struct http_request *request, int status, const char *why, enum metric metric)
+static void refuse_web_request(struct http_request *request, int status, const char *why,
+                               enum metric metric)
 {
     metrics_add(metric, 1);
     http_request_refuse(request, status, NULL, why);
@@ -235,8 +237,9 @@ static struct bytes keep_parameter(struct parameter *parameter, struct http_requ
     return (struct bytes){parameter->data, value.len};
 }
 
-static void upgrade(struct web *web, struct http_request *request, const struct protocol *protocol,
-                    const char *subprotocol, struct map_space *map)
+static void upgrade(struct web *web, struct http_request *request,
+                    const struct web_protocol *protocol, const char *subprotocol,
+                    struct map_space *map)
 {
     struct parameter mode, resume;
     struct web_token token;
@@ -250,7 +253,7 @@ static void upgrade(struct web *web, struct http_request *request, const struct 
     };
     struct websocket *websocket = websocket_accept(web->port, request, subprotocol);
     if (websocket != NULL && web_token_apply(&token, websocket))
-        protocol->serve(web, space_of(web, map), websocket, &visit);
+        protocol->serve(web, find_or_add_web_space(web, map), websocket, &visit);
     web_token_free(&token);
 }
 
@@ -258,21 +261,23 @@ static bool on_upgrade(void *arg, struct http_request *request)
 {
     struct web *web = arg;
     const char *subprotocol;
-    const struct protocol *protocol;
+    const struct web_protocol *protocol;
     struct map_space *map;
     if (!websocket_is_asked(request))
         return false;
     if (web->turned_away != NULL) {
-        refuse(request, 503, web->turned_away,
-               strcmp(web->turned_away, "cut_off") == 0 ? METRIC_WEBSOCKET_REFUSED_CUT_OFF
-                                                        : METRIC_WEBSOCKET_REFUSED_DRAINING);
+        refuse_web_request(request, 503, web->turned_away,
+                           strcmp(web->turned_away, "cut_off") == 0
+                               ? METRIC_WEBSOCKET_REFUSED_CUT_OFF
+                               : METRIC_WEBSOCKET_REFUSED_DRAINING);
         return true;
     }
     protocol = find_protocol(web, request, &subprotocol);
-    map = protocol != NULL ? find_space(web, request) : NULL;
+    map = protocol != NULL ? find_requested_space(web, request) : NULL;
     if (map == NULL)
-        refuse(request, 404, protocol != NULL ? "no such space" : "no WebSocket protocol here",
-               METRIC_WEBSOCKET_REFUSED_PATH);
+        refuse_web_request(request, 404,
+                           protocol != NULL ? "no such space" : "no WebSocket protocol here",
+                           METRIC_WEBSOCKET_REFUSED_PATH);
     else
         upgrade(web, request, protocol, subprotocol, map);
     return true;

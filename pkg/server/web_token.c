@@ -7,14 +7,14 @@
 
 static struct log_limit refused_limit = {.burst = 10};
 
-static uint64_t wall_ms(void)
+static uint64_t wall_clock_ms(void)
 {
     return clock_wall_us() / 1000;
 }
 
-static void judge(struct web_token *token, struct bytes text, const char *space)
+static void judge_web_token(struct web_token *token, struct bytes text, const char *space)
 {
-    if (!auth_token_check(token->verifier, text, wall_ms(), &token->claims, &token->why)) {
+    if (!auth_token_check(token->verifier, text, wall_clock_ms(), &token->claims, &token->why)) {
         token->code = WEBSOCKET_UNAUTHORIZED;
     } else if (!auth_claims_allow(&token->claims, space)) {
         metrics_add(METRIC_TOKENS_REFUSED_SPACE, 1);
@@ -34,7 +34,7 @@ void web_token_read(struct web_token *token, const struct auth_verifier *verifie
     text = auth_request_token(http_request_header(request, "Authorization"),
                               http_request_query(request, "token"));
     if (text.len > 0 || !comes_later)
-        judge(token, text, space);
+        judge_web_token(token, text, space);
 }
 
 /* It has been told why: what it says is not looked at. */
@@ -54,7 +54,7 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
 
 static const struct websocket_handler refused = {.message = on_message, .closed = on_closed};
 
-static void refuse(const struct web_token *token, struct websocket *websocket)
+static void refuse_web_token(const struct web_token *token, struct websocket *websocket)
 {
     log_limited(LOG_INFO, &refused_limit, "token_refused",
                 LOG_STRING("peer", conn_peer_text(websocket_conn(websocket))),
@@ -68,11 +68,11 @@ bool web_token_apply(const struct web_token *token, struct websocket *websocket)
     if (token->verifier == NULL)
         return true;
     if (token->why != NULL) {
-        refuse(token, websocket);
+        refuse_web_token(token, websocket);
         return false;
     }
     if (token->claims.user != NULL)
-        websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, wall_ms()),
+        websocket_set_lifetime(websocket, auth_claims_left_ms(&token->claims, wall_clock_ms()),
                                WEBSOCKET_UNAUTHORIZED, "token expired");
     else
         websocket_set_lifetime(websocket, auth_verifier_deadline_ms(token->verifier),

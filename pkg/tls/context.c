@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "tls/tls_private.h"
 
-static char *failure(const char *what, const char *file)
+static char *openssl_failure(const char *what, const char *file)
 {
     char text[256];
     unsigned long code = ERR_get_error();
@@ -18,7 +18,7 @@ static char *failure(const char *what, const char *file)
                       code != 0 ? text : "unknown error");
 }
 
-static struct tls_context *create(const SSL_METHOD *method, char **error)
+static struct tls_context *create_tls_context(const SSL_METHOD *method, char **error)
 {
     struct tls_context *context = mem_zalloc(1, sizeof *context);
     ERR_clear_error();
@@ -26,7 +26,7 @@ static struct tls_context *create(const SSL_METHOD *method, char **error)
     context->references = 1;
     context->ssl = SSL_CTX_new(method);
     if (context->ssl == NULL) {
-        *error = failure("TLS", NULL);
+        *error = openssl_failure("TLS", NULL);
         free(context);
         return NULL;
     }
@@ -44,11 +44,11 @@ static struct tls_context *create(const SSL_METHOD *method, char **error)
 static char *load_certificate(SSL_CTX *ssl, const char *certificate, const char *key)
 {
     if (SSL_CTX_use_certificate_chain_file(ssl, certificate) != 1)
-        return failure("cannot use the certificate", certificate);
+        return openssl_failure("cannot use the certificate", certificate);
     if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
-        return failure("cannot use the key", key);
+        return openssl_failure("cannot use the key", key);
     if (SSL_CTX_check_private_key(ssl) != 1)
-        return failure("the key does not belong to the certificate", certificate);
+        return openssl_failure("the key does not belong to the certificate", certificate);
     return NULL;
 }
 
@@ -57,10 +57,10 @@ static char *require_client_certificates(SSL_CTX *ssl, const char *ca)
     STACK_OF(X509_NAME) * names;
     static const unsigned char sessions[] = "tracker";
     if (SSL_CTX_load_verify_locations(ssl, ca, NULL) != 1)
-        return failure("cannot use the authority's certificate", ca);
+        return openssl_failure("cannot use the authority's certificate", ca);
     names = SSL_load_client_CA_file(ca);
     if (names == NULL)
-        return failure("cannot use the authority's certificate", ca);
+        return openssl_failure("cannot use the authority's certificate", ca);
     SSL_CTX_set_client_CA_list(ssl, names);
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     /* OpenSSL resumes sessions of verified clients only under a name. */
@@ -71,7 +71,7 @@ static char *require_client_certificates(SSL_CTX *ssl, const char *ca)
 struct tls_context *tls_server_context_create(const char *certificate, const char *key,
                                               const char *ca, char **error)
 {
-    struct tls_context *context = create(TLS_server_method(), error);
+    struct tls_context *context = create_tls_context(TLS_server_method(), error);
     if (context == NULL)
         return NULL;
     context->is_server = true;
@@ -87,13 +87,13 @@ static char *trust(SSL_CTX *ssl, const char *ca)
 {
     int done = ca != NULL ? SSL_CTX_load_verify_locations(ssl, ca, NULL)
                           : SSL_CTX_set_default_verify_paths(ssl);
-    return done == 1 ? NULL : failure("cannot use the authority's certificate", ca);
+    return done == 1 ? NULL : openssl_failure("cannot use the authority's certificate", ca);
 }
 
 struct tls_context *tls_client_context_create(const char *ca, const char *certificate,
                                               const char *key, bool verify, char **error)
 {
-    struct tls_context *context = create(TLS_client_method(), error);
+    struct tls_context *context = create_tls_context(TLS_client_method(), error);
     if (context == NULL)
         return NULL;
     context->verifies = verify;

@@ -68,7 +68,7 @@ void tls_stream_destroy(struct tls_stream **pointer)
     free(stream);
 }
 
-static void note_error(struct tls_stream *stream, int system_error)
+static void note_stream_error(struct tls_stream *stream, int system_error)
 {
     unsigned long code = ERR_get_error();
     long verified = SSL_get_verify_result(stream->ssl);
@@ -85,7 +85,7 @@ static void note_error(struct tls_stream *stream, int system_error)
 }
 
 /* What a call that did not succeed means: 0 for the end, else -1 with errno. */
-static int judge(struct tls_stream *stream, int result)
+static int interpret_result(struct tls_stream *stream, int result)
 {
     int system_error = errno;
     switch (SSL_get_error(stream->ssl, result)) {
@@ -100,18 +100,18 @@ static int judge(struct tls_stream *stream, int result)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
-        note_error(stream, system_error);
+        note_stream_error(stream, system_error);
         errno = system_error != 0 && system_error != EAGAIN ? system_error : ECONNRESET;
         return -1;
     default:
-        note_error(stream, 0);
+        note_stream_error(stream, 0);
         errno = EPROTO;
         return -1;
     }
 }
 
 /* Before each call. False when nothing may be called any more. */
-static bool prepare(struct tls_stream *stream)
+static bool prepare_call(struct tls_stream *stream)
 {
     if (stream->broken) {
         errno = EPROTO;
@@ -131,10 +131,10 @@ static int clamp(size_t len)
 ssize_t tls_stream_read(struct tls_stream *stream, void *to, size_t len)
 {
     int n;
-    if (!prepare(stream))
+    if (!prepare_call(stream))
         return -1;
     n = SSL_read(stream->ssl, to, clamp(len));
-    return n > 0 ? n : judge(stream, n);
+    return n > 0 ? n : interpret_result(stream, n);
 }
 
 ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len)
@@ -142,12 +142,12 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len
     int n;
     if (len == 0)
         return 0;
-    if (!prepare(stream))
+    if (!prepare_call(stream))
         return -1;
     n = SSL_write(stream->ssl, from, clamp(len));
     if (n > 0)
         return n;
-    if (judge(stream, n) == 0)
+    if (interpret_result(stream, n) == 0)
         errno = EPIPE;
     return -1;
 }
@@ -155,13 +155,13 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len
 int tls_stream_handshake(struct tls_stream *stream)
 {
     int n;
-    if (!prepare(stream))
+    if (!prepare_call(stream))
         return -1;
     n = SSL_do_handshake(stream->ssl);
     if (n == 1)
         return 0;
-    if (judge(stream, n) == 0) {
-        note_error(stream, 0);
+    if (interpret_result(stream, n) == 0) {
+        note_stream_error(stream, 0);
         errno = ECONNRESET;
     }
     return -1;
@@ -197,7 +197,7 @@ const char *tls_stream_error(const struct tls_stream *stream)
 
 void tls_stream_shutdown(struct tls_stream *stream)
 {
-    if (!SSL_is_init_finished(stream->ssl) || !prepare(stream))
+    if (!SSL_is_init_finished(stream->ssl) || !prepare_call(stream))
         return;
     (void)SSL_shutdown(stream->ssl);
     ERR_clear_error();
