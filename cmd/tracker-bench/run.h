@@ -2,9 +2,9 @@
 #ifndef BENCH_RUN_H
 #define BENCH_RUN_H
 
-#include "crew.h"
 #include "options.h"
 #include "report.h"
+#include "workers.h"
 
 struct run {
     const struct options *options;

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pacer.h"
-#include "talker.h"
+#include "ws_client.h"
 
 struct speaking {
     struct member *member;

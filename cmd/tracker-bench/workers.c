@@ -1,5 +1,5 @@
 /* crew: one socket pair per process: commands go down, a byte for each finished one comes up. */
-#include "crew.h"
+#include "workers.h"
 
 #include <errno.h>
 #include <poll.h>

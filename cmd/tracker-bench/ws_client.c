@@ -1,5 +1,5 @@
 /* talker: see the header. */
-#include "talker.h"
+#include "ws_client.h"
 
 #include "base/mem.h"
 #include "ws.h"

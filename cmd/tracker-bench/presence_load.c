@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pacer.h"
-#include "talker.h"
 #include "ws.h"
+#include "ws_client.h"
 
 #define CHANGED "\"command\":\"userchange\""
 
