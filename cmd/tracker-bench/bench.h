@@ -1,7 +1,7 @@
 /*
  * bench: what the files of tracker-bench share.
  *
- * A run is a crew of generator processes under one parent. Each process has one part: a role (it
+ * A run is a set of generator processes under one parent. Each process has one part: a role (it
  * writes, watches, holds, ...) with its share of the connections, on an event loop of its own. The
  * parent leads all of them through the same steps, samples /proc around the window in between, and
  * adds up the results that they left in shared memory.
@@ -61,19 +61,19 @@ struct results {
     struct histogram outages;  /* the longest of each connection that had one */
 };
 
-struct member;
-struct peers;
+struct worker;
+struct peer_set;
 struct service;
 
-/* Each call may end at once or later; its end is said with member_done. */
+/* Each call may end at once or later; its end is said with worker_done. */
 struct role {
     const char *name;
-    void *(*create)(struct member *member);
+    void *(*create)(struct worker *worker);
     void (*step)(void *self, enum step step);
 };
 
 /* One process's work. */
-struct part {
+struct worker_part {
     const struct role *role;
     const char *target;   /* "127.0.0.1:6789" or "unix:/path", or several with commas */
     uint32_t connections; /* of this process */
@@ -95,21 +95,21 @@ struct part {
 };
 
 /* The process of a part, as its role sees it. */
-struct member {
-    struct part part;
+struct worker {
+    struct worker_part part;
     uint32_t index;
     uint32_t run; /* a number of this run, for ids that no earlier run has used */
     struct loop *loop;
     struct span span; /* from STEP_RUN on */
     struct results *results;
-    struct peers *peers; /* its connections, once they were created */
+    struct peer_set *peers; /* its connections, once they were created */
     int control;
 };
 
 /* The step that was asked for is finished. */
-void member_done(struct member *member);
+void worker_done(struct worker *worker);
 /* Whether a moment counts. */
-bool member_in_window(const struct member *member, uint64_t now_us);
+bool worker_in_window(const struct worker *worker, uint64_t now_us);
 /* Says what is worth knowing. */
 void bench_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says what is wrong, and ends this process; the parent then ends the others. */
@@ -127,12 +127,12 @@ extern const struct role speakers_role;  /* and tell the others */
 extern const struct role friends_role;   /* users who watch each other */
 
 /* Records a delivery whose stamps are at the start of the state. */
-void bench_delivered(struct member *member, struct bytes state, uint64_t now_us);
+void bench_delivered(struct worker *worker, struct bytes state, uint64_t now_us);
 /* The same of a message whose stamps have been read. */
-void bench_delivered_at(struct member *member, uint64_t intended_us, uint64_t actual_us,
+void bench_delivered_at(struct worker *worker, uint64_t intended_us, uint64_t actual_us,
                         uint64_t now_us);
 /* A state of the part's size, stamps first. scratch has at least that size. */
-struct bytes bench_state(const struct member *member, uint8_t *scratch, uint64_t intended_us,
+struct bytes bench_state(const struct worker *worker, uint8_t *scratch, uint64_t intended_us,
                          uint64_t now_us);
 
 #endif

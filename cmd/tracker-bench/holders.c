@@ -19,8 +19,8 @@ struct holder {
 };
 
 struct holders {
-    struct member *member;
-    struct peers *peers;
+    struct worker *worker;
+    struct peer_set *peers;
     uint8_t *scratch;
     uint32_t asked;
     uint32_t opened;
@@ -29,14 +29,14 @@ struct holders {
 static void open_holder(struct holders *holders, struct peer *peer)
 {
     tracker_write_open(peer_output(peer), TRACKER_2013,
-                       bench_state(holders->member, holders->scratch, 0, 0));
+                       bench_state(holders->worker, holders->scratch, 0, 0));
     peer_flush_later(peer);
 }
 
 /* One that is closed opens when it is back. */
 static void open_next(struct holders *holders)
 {
-    struct holder *holder = peers_at(holders->peers, holders->asked++);
+    struct holder *holder = peer_set_at(holders->peers, holders->asked++);
     holder->is_asked = true;
     if (peer_is_settled(&holder->peer))
         open_holder(holders, &holder->peer);
@@ -46,7 +46,7 @@ static void resume(struct peer *peer)
 {
     const struct holder *holder = (struct holder *)peer;
     if (holder->is_asked)
-        open_holder(peers_arg(peer->peers), peer);
+        open_holder(peer_set_arg(peer->peers), peer);
     else
         peer_settled(peer);
 }
@@ -64,7 +64,7 @@ static void all_asked(void *arg)
 
 static void open_some(struct holders *holders)
 {
-    const struct part *part = &holders->member->part;
+    const struct worker_part *part = &holders->worker->part;
     while (part->connect_rate <= 0 && holders->asked < part->connections &&
            holders->asked < holders->opened + OPENS_AT_ONCE)
         open_next(holders);
@@ -72,9 +72,9 @@ static void open_some(struct holders *holders)
 
 static void open_holders(struct holders *holders)
 {
-    const struct part *part = &holders->member->part;
+    const struct worker_part *part = &holders->worker->part;
     if (part->connect_rate > 0)
-        pacer_start_count(pacer_create(holders->member->loop, open_due, all_asked, holders),
+        pacer_start_count(pacer_create(holders->worker->loop, open_due, all_asked, holders),
                           part->connect_rate, part->connections);
     else
         open_some(holders);
@@ -83,7 +83,7 @@ static void open_holders(struct holders *holders)
 /* The answer is the bare id. */
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
-    struct holders *holders = peers_arg(peer->peers);
+    struct holders *holders = peer_set_arg(peer->peers);
     struct holder *holder = (struct holder *)peer;
     (void)now_us;
     if (input.len < ID_CLIENT_LENGTH)
@@ -93,39 +93,39 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     if (holder->has_opened)
         return ID_CLIENT_LENGTH;
     holder->has_opened = true;
-    if (++holders->opened == holders->member->part.connections)
-        member_done(holders->member);
+    if (++holders->opened == holders->worker->part.connections)
+        worker_done(holders->worker);
     else
         open_some(holders);
     return ID_CLIENT_LENGTH;
 }
 
-static void connected(void *arg)
+static void on_holders_connected(void *arg)
 {
     struct holders *holders = arg;
-    member_done(holders->member);
+    worker_done(holders->worker);
 }
 
-static void *create(struct member *member)
+static void *create_holders(struct worker *worker)
 {
     static const struct peer_handler handler = {
-        .received = received, .connected = connected, .resume = resume};
+        .received = received, .connected = on_holders_connected, .resume = resume};
     struct holders *holders = mem_zalloc(1, sizeof *holders);
-    holders->member = member;
-    holders->scratch = mem_alloc(member->part.state_size);
-    holders->peers = peers_create(member, sizeof(struct holder), &handler, holders);
+    holders->worker = worker;
+    holders->scratch = mem_alloc(worker->part.state_size);
+    holders->peers = peer_set_create(worker, sizeof(struct holder), &handler, holders);
     return holders;
 }
 
-static void step(void *self, enum step step)
+static void run_holders_step(void *self, enum step step)
 {
     struct holders *holders = self;
     if (step == STEP_CONNECT)
-        peers_connect(holders->peers);
-    else if (step == STEP_OPEN && holders->member->part.connections > 0)
+        peer_set_connect(holders->peers);
+    else if (step == STEP_OPEN && holders->worker->part.connections > 0)
         open_holders(holders);
     else
-        member_done(holders->member);
+        worker_done(holders->worker);
 }
 
-const struct role holders_role = {"holders", create, step};
+const struct role holders_role = {"holders", create_holders, run_holders_step};

@@ -2,7 +2,7 @@
  * masters: what is asked of a master over UDP: lists, by one player with many questions under way;
  * and a flood from many addresses that never answer. masters_servers.c has game servers.
  *
- * Each is one process without a crew: a socket, or one for each address, and a plain loop around
+ * Each is one process without workers: a socket, or one for each address, and a plain loop around
  * the system calls that take many datagrams at once.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define DRAIN_MS 5000 /* of a schedule: for the answers to what was asked last */
 #define TICK_US  1000
 
-static struct address read_target(const struct options *options)
+static struct address parse_masters_target(const struct options *options)
 {
     struct address address;
     need_target(options->target);
@@ -95,7 +95,7 @@ struct tally {
     uint64_t asked, replies, packets, bytes, lost;
 };
 
-struct player {
+struct masters_player {
     int fd;
     struct mmsghdr in[BATCH], out[BATCH];
     struct iovec in_vectors[BATCH], out_vector;
@@ -103,11 +103,11 @@ struct player {
     struct tally tally;
 };
 
-static struct player *create_player(const struct options *options)
+static struct masters_player *create_player(const struct options *options)
 {
     static char question[] = QUESTION;
-    const struct address target = read_target(options);
-    struct player *player = mem_zalloc(1, sizeof *player);
+    const struct address target = parse_masters_target(options);
+    struct masters_player *player = mem_zalloc(1, sizeof *player);
     int size = 4 << 20;
     player->fd = masters_open_socket(&target, 0);
     (void)setsockopt(player->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -120,7 +120,7 @@ static struct player *create_player(const struct options *options)
     return player;
 }
 
-static void ask(struct player *player, uint32_t count)
+static void send_queries(struct masters_player *player, uint32_t count)
 {
     player->tally.asked += count;
     while (count > 0) {
@@ -138,7 +138,7 @@ static bool is_last(const uint8_t *packet, size_t len)
 }
 
 /* One batch of packets: how many lists they ended. */
-static uint32_t take(struct player *player)
+static uint32_t receive_replies(struct masters_player *player)
 {
     uint32_t ended = 0;
     int count = recvmmsg(player->fd, player->in, BATCH, MSG_DONTWAIT, NULL);
@@ -152,7 +152,7 @@ static uint32_t take(struct player *player)
 }
 
 /* Whether there is something to take within that time. */
-static bool await_packets(const struct player *player, uint64_t wait_us)
+static bool await_packets(const struct masters_player *player, uint64_t wait_us)
 {
     struct pollfd poll_fd = {.fd = player->fd, .events = POLLIN};
     struct timespec wait = {(time_t)(wait_us / 1000000), (long)(wait_us % 1000000) * 1000};
@@ -160,21 +160,22 @@ static bool await_packets(const struct player *player, uint64_t wait_us)
 }
 
 /* As many questions under way as the window. */
-static void play_window(struct player *player, uint32_t window, uint64_t end_us)
+static void play_window(struct masters_player *player, uint32_t window, uint64_t end_us)
 {
-    ask(player, window);
+    send_queries(player, window);
     while (clock_monotonic_us() < end_us) {
         if (!await_packets(player, MASTERS_QUIET_MS * 1000)) {
             player->tally.lost += window;
-            ask(player, window);
+            send_queries(player, window);
             continue;
         }
-        ask(player, take(player));
+        send_queries(player, receive_replies(player));
     }
 }
 
 /* Every question at its moment, whatever came of those before it. */
-static void play_rate(struct player *player, double rate, uint64_t begin_us, uint64_t end_us)
+static void play_rate(struct masters_player *player, double rate, uint64_t begin_us,
+                      uint64_t end_us)
 {
     uint64_t next = begin_us;
     uint64_t now = begin_us;
@@ -183,16 +184,17 @@ static void play_rate(struct player *player, double rate, uint64_t begin_us, uin
         while ((next = pacer_moment_us(begin_us, rate, asked + due)) <= now && next < end_us &&
                due < BATCH)
             due++;
-        ask(player, due);
+        send_queries(player, due);
         asked += due;
         next = next < end_us ? next : end_us;
         if (await_packets(player, next > now ? next - now : 0))
-            (void)take(player);
+            (void)receive_replies(player);
     }
 }
 
 /* The tally of one span of the load. */
-static struct tally play(struct player *player, const struct options *options, double seconds)
+static struct tally play_span(struct masters_player *player, const struct options *options,
+                              double seconds)
 {
     const uint64_t begin = clock_monotonic_us();
     const uint64_t end = begin + (uint64_t)(seconds * 1e6);
@@ -205,11 +207,11 @@ static struct tally play(struct player *player, const struct options *options, d
 }
 
 /* Questions whose answers do not come any more. */
-static uint64_t count_lost(struct player *player, uint64_t asked, uint64_t answered)
+static uint64_t count_lost(struct masters_player *player, uint64_t asked, uint64_t answered)
 {
     player->tally = (struct tally){0};
     while (answered + player->tally.replies < asked && await_packets(player, DRAIN_MS * 1000))
-        (void)take(player);
+        (void)receive_replies(player);
     answered += player->tally.replies;
     return answered < asked ? asked - answered : 0;
 }
@@ -217,10 +219,10 @@ static uint64_t count_lost(struct player *player, uint64_t asked, uint64_t answe
 void measure_getservers(const struct options *options, struct report *report)
 {
     struct proc_sample before[OPTIONS_MAX_PROCS], after[OPTIONS_MAX_PROCS];
-    struct player *player = create_player(options);
-    struct tally warmup = play(player, options, options->warmup);
+    struct masters_player *player = create_player(options);
+    struct tally warmup = play_span(player, options, options->warmup);
     masters_sample(options, before);
-    struct tally tally = play(player, options, options->seconds);
+    struct tally tally = play_span(player, options, options->seconds);
     masters_sample(options, after);
     if (options->rate > 0)
         tally.lost = count_lost(player, warmup.asked + tally.asked, warmup.replies + tally.replies);
@@ -253,7 +255,7 @@ static struct bytes flood_text(const char *what)
 
 void measure_flood(const struct options *options, struct report *report)
 {
-    const struct address target = read_target(options);
+    const struct address target = parse_masters_target(options);
     const struct bytes text = flood_text(options->service);
     const uint32_t count = options->sources > 0 ? options->sources : 1;
     struct proc_sample before[OPTIONS_MAX_PROCS], after[OPTIONS_MAX_PROCS];

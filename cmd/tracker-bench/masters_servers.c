@@ -1,6 +1,6 @@
 /*
  * masters_servers: game servers that register at a master over UDP, or at several, and stay: a
- * socket for each, in one process without a crew.
+ * socket for each, in one process without workers.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -16,13 +16,13 @@
 #define GETINFO    MASTERS_HEADER "getinfo "
 #define REGISTER_S 60
 
-struct game {
+struct masters_game {
     int fd;
     bool answered;
 };
 
 struct fleet {
-    struct game *games;
+    struct masters_game *games;
     struct pollfd *polls;
     uint32_t count;
     uint32_t answered;
@@ -38,7 +38,7 @@ static void send_heartbeat(struct fleet *fleet, uint32_t index)
     fleet->heartbeats++;
 }
 
-static void answer(struct game *game, const uint8_t *packet, size_t len)
+static void answer_getinfo(struct masters_game *game, const uint8_t *packet, size_t len)
 {
     static const char end[] = MASTERS_ANSWER_END;
     const size_t begins = sizeof GETINFO - 1;
@@ -60,13 +60,13 @@ static uint32_t listen_to_games(struct fleet *fleet, uint32_t first, uint32_t en
     if (poll(fleet->polls + first, end - first, wait_ms) <= 0)
         return 0;
     for (uint32_t i = first; i < end; i++) {
-        struct game *game = &fleet->games[i];
+        struct masters_game *game = &fleet->games[i];
         if (!(fleet->polls[i].revents & POLLIN))
             continue;
         bool before = game->answered;
         ssize_t len = recv(game->fd, packet, sizeof packet, MSG_DONTWAIT);
         if (len > 0)
-            answer(game, packet, (size_t)len);
+            answer_getinfo(game, packet, (size_t)len);
         answered += game->answered && !before;
     }
     fleet->answered += answered;

@@ -1,4 +1,4 @@
-/* modes: each sets up the parts of its crew, measures, and reports. */
+/* modes: each sets up the parts of its workers, measures, and reports. */
 #include "modes.h"
 
 #include <stdio.h>
@@ -25,13 +25,13 @@ static const char *watched_target(const struct options *options)
 
 static void add_writers(struct run *run, const char *target, bool bare)
 {
-    struct part part = run_part(run, &writers_role, target, run->options->connections);
+    struct worker_part part = run_part(run, &writers_role, target, run->options->connections);
     part.bare = bare;
     if (bare)
         part.dialect = TRACKER_VERSIONED;
     if (part.entries < part.connections)
         part.entries = part.connections;
-    crew_add(run->crew, &part, run->options->processes);
+    workers_add(run->workers, &part, run->options->processes);
 }
 
 static void report_updates(struct run *run, const struct results *results, bool bare)
@@ -81,14 +81,15 @@ static void report_deliveries(struct run *run, const struct results *writers,
     report_add_latency(run->report, "delivery_from_sending", &watchers->actual);
 }
 
-static void fan_out(struct run *run, const char *target, const char *watch, bool bare)
+static void measure_tracker_fan_out(struct run *run, const char *target, const char *watch,
+                                    bool bare)
 {
     const struct options *options = run->options;
-    struct part part = run_part(run, &watchers_role, watch, options->watchers);
+    struct worker_part part = run_part(run, &watchers_role, watch, options->watchers);
     const struct results *writers;
     const struct results *watchers;
     part.bare = bare;
-    crew_add(run->crew, &part, options->processes);
+    workers_add(run->workers, &part, options->processes);
     add_writers(run, target, bare);
     run_prepare(run);
     run_settle(run);
@@ -107,7 +108,7 @@ static void measure_fanout(const struct options *options, struct report *report)
     struct run run;
     need_target(options->target);
     run_init(&run, options, report);
-    fan_out(&run, options->target, watched_target(options), false);
+    measure_tracker_fan_out(&run, options->target, watched_target(options), false);
     run_free(&run);
 }
 
@@ -118,7 +119,7 @@ static void measure_floor(const struct options *options, struct report *report)
     run_init(&run, options, report);
     relay_start(&relay, relay_bytes);
     run.procs[run.proc_count++] = (struct proc){"floor", relay.pid};
-    fan_out(&run, relay.in, relay.out, true);
+    measure_tracker_fan_out(&run, relay.in, relay.out, true);
     relay_stop(&relay);
     run_free(&run);
 }
@@ -126,14 +127,14 @@ static void measure_floor(const struct options *options, struct report *report)
 static void measure_pubsub(const struct options *options, struct report *report)
 {
     struct run run;
-    struct part part;
+    struct worker_part part;
     const struct results *results;
     need_target(options->target);
     run_init(&run, options, report);
     part = run_part(&run, &subscriber_role, options->target, options->watchers);
-    crew_add(run.crew, &part, 1);
+    workers_add(run.workers, &part, 1);
     part = run_part(&run, &publisher_role, options->target, 1);
-    crew_add(run.crew, &part, 1);
+    workers_add(run.workers, &part, 1);
     run_prepare(&run);
     run_measure(&run);
     results = run_results(&run, 0, &publisher_role);
@@ -166,7 +167,7 @@ void paced_step(struct run *run, enum step step, const char *name)
     uint64_t began = clock_monotonic_us();
     if (paced_s > STEP_MAX_S)
         bench_fail("--rate: %u connections take more than a day", options->connections);
-    crew_step(run->crew, step, STEP_S + (unsigned)paced_s);
+    workers_step(run->workers, step, STEP_S + (unsigned)paced_s);
     report_add(run->report, (double)(clock_monotonic_us() - began) / 1e3, 1, "ms", "%s_in", name);
 }
 
@@ -174,14 +175,14 @@ static void measure_idle(const struct options *options, struct report *report)
 {
     struct proc_sample opened[OPTIONS_MAX_PROCS + 1];
     struct run run;
-    struct part part;
+    struct worker_part part;
     need_target(options->target);
     run_init(&run, options, report);
     report_add(report, options->connections, 0, "", "connections");
     part = run_part(&run, &holders_role, options->target, options->connections);
     part.connect_rate = options->rate;
-    crew_add(run.crew, &part, options->processes);
-    crew_start(run.crew);
+    workers_add(run.workers, &part, options->processes);
+    workers_start(run.workers);
     run_settle(&run);
     run_sample(&run, run.before);
     paced_step(&run, STEP_CONNECT, "connected");
@@ -191,7 +192,7 @@ static void measure_idle(const struct options *options, struct report *report)
     run_settle(&run);
     run_sample(&run, opened);
     run_stay(&run);
-    crew_end(run.crew);
+    workers_end(run.workers);
     run_report_lost(&run, run_results(&run, 0, &holders_role), "connections");
     report_memory(&run, "connected", run.before, run.after);
     report_memory(&run, "opened", run.before, opened);
@@ -202,37 +203,38 @@ static void measure_idle(const struct options *options, struct report *report)
 
 static void add_load(struct run *run)
 {
-    struct part part = run_part(run, &writers_role, watched_target(run->options), LOAD_CONNECTIONS);
+    struct worker_part part =
+        run_part(run, &writers_role, watched_target(run->options), LOAD_CONNECTIONS);
     part.entries = LOAD_CONNECTIONS;
-    crew_add(run->crew, &part, 1);
+    workers_add(run->workers, &part, 1);
 }
 
 /* Entries made by connections that then say nothing. */
 static void add_filling(struct run *run, uint32_t entries)
 {
-    struct part part = run_part(run, &fillers_role, run->options->target, LOAD_CONNECTIONS);
+    struct worker_part part = run_part(run, &fillers_role, run->options->target, LOAD_CONNECTIONS);
     part.entries = entries;
     part.first_entry = LOAD_CONNECTIONS;
-    crew_add(run->crew, &part, 1);
+    workers_add(run->workers, &part, 1);
 }
 
 static void measure_snapshot(const struct options *options, struct report *report)
 {
     uint32_t others = options->connections + LOAD_CONNECTIONS;
     struct run run;
-    struct part part;
+    struct worker_part part;
     const struct results *results;
     need_target(options->target);
     if (options->entries < others + LOAD_CONNECTIONS)
         bench_fail("more entries are needed than connections");
     run_init(&run, options, report);
     part = run_part(&run, &holders_role, watched_target(options), options->connections);
-    crew_add(run.crew, &part, options->processes);
+    workers_add(run.workers, &part, options->processes);
     add_filling(&run, options->entries - others);
     add_load(&run);
     part = run_part(&run, &reader_role, watched_target(options), 1);
     part.expected = options->entries;
-    crew_add(run.crew, &part, 1);
+    workers_add(run.workers, &part, 1);
     run_prepare(&run);
     run_settle(&run);
     run_measure(&run);

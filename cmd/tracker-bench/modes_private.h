@@ -19,7 +19,7 @@ void measure_ws_idle(const struct options *options, struct report *report);
 void measure_friends(const struct options *options, struct report *report);
 void measure_tick(const struct options *options, struct report *report);
 
-/* masters.c: over UDP, without a crew. */
+/* masters.c: over UDP, without workers. */
 void measure_getservers(const struct options *options, struct report *report);
 void measure_flood(const struct options *options, struct report *report);
 void measure_servers(const struct options *options, struct report *report);

@@ -21,16 +21,17 @@ static const struct service *wanted_service(const struct options *options)
     return service;
 }
 
-static void add(struct run *run, const struct role *role, const struct service *service,
-                const char *target, uint32_t connections, double connect_rate)
+static void add_websocket_part(struct run *run, const struct role *role,
+                               const struct service *service, const char *target,
+                               uint32_t connections, double connect_rate)
 {
-    struct part part = run_part(run, role, target, connections);
+    struct worker_part part = run_part(run, role, target, connections);
     part.service = service;
     part.connect_rate = connect_rate;
     if (part.entries < 1)
         part.entries = 1;
     if (connections > 0)
-        crew_add(run->crew, &part, run->options->processes);
+        workers_add(run->workers, &part, run->options->processes);
 }
 
 /* Fan-out. */
@@ -67,15 +68,15 @@ static void load_service(struct run *run, const struct service *service, const c
                          const char *watch)
 {
     const struct options *options = run->options;
-    add(run, &listeners_role, service, watch, options->watchers, 0);
-    add(run, &speakers_role, service, target, options->connections, 0);
+    add_websocket_part(run, &listeners_role, service, watch, options->watchers, 0);
+    add_websocket_part(run, &speakers_role, service, target, options->connections, 0);
     run_prepare(run);
     run_settle(run);
     run_measure(run);
 }
 
-static void fan_out(struct run *run, const struct service *service, const char *target,
-                    const char *watch)
+static void measure_websocket_fan_out(struct run *run, const struct service *service,
+                                      const char *target, const char *watch)
 {
     const struct options *options = run->options;
     const struct results *spoken;
@@ -103,11 +104,11 @@ void measure_ws_fanout(const struct options *options, struct report *report)
     if (is_floor) {
         relay_start(&relay, relay_websocket);
         run.procs[run.proc_count++] = (struct proc){"server", relay.pid};
-        fan_out(&run, service, relay.in, relay.out);
+        measure_websocket_fan_out(&run, service, relay.in, relay.out);
         relay_stop(&relay);
     } else {
-        fan_out(&run, service, options->target,
-                options->watch != NULL ? options->watch : options->target);
+        measure_websocket_fan_out(&run, service, options->target,
+                                  options->watch != NULL ? options->watch : options->target);
     }
     run_free(&run);
 }
@@ -121,15 +122,16 @@ void measure_ws_idle(const struct options *options, struct report *report)
     need_target(options->target);
     run_init(&run, options, report);
     report_add(report, options->connections, 0, "", "connections");
-    add(&run, &listeners_role, service, options->target, options->connections, options->rate);
-    crew_start(run.crew);
+    add_websocket_part(&run, &listeners_role, service, options->target, options->connections,
+                       options->rate);
+    workers_start(run.workers);
     run_settle(&run);
     run_sample(&run, run.before);
     paced_step(&run, STEP_OPEN, "connected");
     run_settle(&run);
     run_sample(&run, run.after);
     run_stay(&run);
-    crew_end(run.crew);
+    workers_end(run.workers);
     run_report_lost(&run, run_results(&run, 0, &listeners_role), "connections");
     report_memory(&run, "idle", run.before, run.after);
     run_free(&run);
@@ -141,13 +143,13 @@ void measure_friends(const struct options *options, struct report *report)
 {
     const struct results *results;
     struct run run;
-    struct part part;
+    struct worker_part part;
     need_target(options->target);
     if (options->each >= options->connections)
         bench_fail("more users are needed than friends of each");
     run_init(&run, options, report);
     part = run_part(&run, &friends_role, options->target, options->connections);
-    crew_add(run.crew, &part, 1);
+    workers_add(run.workers, &part, 1);
     run_prepare(&run);
     run_settle(&run);
     run_measure(&run);

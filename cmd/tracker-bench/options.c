@@ -15,7 +15,7 @@
 
 enum kind { KIND_TEXT, KIND_COUNT, KIND_REAL, KIND_FLAG, KIND_DIALECT, KIND_PROC, KIND_HELP };
 
-static const struct line {
+static const struct option_line {
     const char *name;
     const char *value;
     enum kind kind;
@@ -62,7 +62,7 @@ static const struct line {
 };
 #define LINES (sizeof lines / sizeof lines[0])
 
-_Noreturn static void fail(const char *what, const char *value)
+_Noreturn static void fail_usage(const char *what, const char *value)
 {
     (void)fprintf(stderr, "tracker-bench: %s: %s (try --help)\n", what, value);
     exit(2);
@@ -79,7 +79,7 @@ static bool parse_decimal(const char *value, double *number)
     return end != value && *end == '\0' && errno == 0 && isfinite(*number);
 }
 
-static double read_number(const struct line *line, const char *value)
+static double read_option_number(const struct option_line *line, const char *value)
 {
     char what[80];
     double number;
@@ -88,7 +88,7 @@ static double read_number(const struct line *line, const char *value)
         return number;
     (void)snprintf(what, sizeof what, "--%s: not a%s number from 0 to %.0f", line->name,
                    line->kind == KIND_COUNT ? " whole" : "", line->max);
-    fail(what, value);
+    fail_usage(what, value);
 }
 
 static enum tracker_dialect read_dialect(const char *value)
@@ -96,7 +96,7 @@ static enum tracker_dialect read_dialect(const char *value)
     if (strcmp(value, "2013") == 0)
         return TRACKER_2013;
     if (strcmp(value, "versioned") != 0)
-        fail("dialect", value);
+        fail_usage("dialect", value);
     return TRACKER_VERSIONED;
 }
 
@@ -106,10 +106,10 @@ static void read_proc(struct options *options, char *value)
     char *end;
     long pid;
     if (equals == NULL || equals == value || options->proc_count == OPTIONS_MAX_PROCS)
-        fail("pid", value);
+        fail_usage("pid", value);
     pid = strtol(equals + 1, &end, 10);
     if (end == equals + 1 || *end != '\0' || pid <= 0 || pid > INT32_MAX)
-        fail("pid", value);
+        fail_usage("pid", value);
     *equals = '\0';
     options->procs[options->proc_count++] = (struct proc){value, (pid_t)pid};
 }
@@ -130,7 +130,7 @@ _Noreturn void options_help(void)
     exit(0);
 }
 
-static void read_option(struct options *options, const struct line *line, char *value)
+static void store_option(struct options *options, const struct option_line *line, char *value)
 {
     void *field = (char *)options + line->offset;
     switch (line->kind) {
@@ -138,10 +138,10 @@ static void read_option(struct options *options, const struct line *line, char *
         *(const char **)field = value;
         break;
     case KIND_COUNT:
-        *(uint32_t *)field = (uint32_t)read_number(line, value);
+        *(uint32_t *)field = (uint32_t)read_option_number(line, value);
         break;
     case KIND_REAL:
-        *(double *)field = read_number(line, value);
+        *(double *)field = read_option_number(line, value);
         break;
     case KIND_FLAG:
         *(bool *)field = true;
@@ -163,17 +163,17 @@ static void choose_pace(struct options *options, const struct options_load *load
                         double given_rate, double given_window)
 {
     if (given_window > 0 && !load->has_window)
-        fail("--window: has no meaning in this mode, which takes a --rate", mode);
+        fail_usage("--window: has no meaning in this mode, which takes a --rate", mode);
     if (given_window > 0 && given_rate > 0)
-        fail("--rate and --window: only one of them can be", mode);
+        fail_usage("--rate and --window: only one of them can be", mode);
     if (given_rate > 0)
         options->window = 0;
     if (given_window > 0)
         options->rate = 0;
     if (options->rate <= 0 && options->window == 0 && !load->may_be_idle)
-        fail(load->has_window ? "--rate or --window: more than 0 is needed"
-                              : "--rate: more than 0 is needed",
-             mode);
+        fail_usage(load->has_window ? "--rate or --window: more than 0 is needed"
+                                    : "--rate: more than 0 is needed",
+                   mode);
 }
 
 void options_read(struct options *options, const struct options_load *load, int argc, char **argv)
@@ -188,18 +188,18 @@ void options_read(struct options *options, const struct options_load *load, int 
     while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (found == '?')
             exit(2);
-        read_option(options, &lines[found - 1], optarg);
+        store_option(options, &lines[found - 1], optarg);
         has_rate |= lines[found - 1].offset == offsetof(struct options, rate);
         has_window |= lines[found - 1].offset == offsetof(struct options, window);
     }
     if (optind != argc)
-        fail("unexpected", argv[optind]);
+        fail_usage("unexpected", argv[optind]);
     if (options->state_size < BENCH_STAMPS)
-        fail("state-size", "less than the 16 bytes of its time stamps");
+        fail_usage("state-size", "less than the 16 bytes of its time stamps");
     if (options->seconds <= 0)
-        fail("seconds", "more than 0 are needed");
+        fail_usage("seconds", "more than 0 are needed");
     if (options->reconnect && !load->has_sessions)
-        fail("--reconnect: there are no connections in this mode", argv[0]);
+        fail_usage("--reconnect: there are no connections in this mode", argv[0]);
     choose_pace(options, load, argv[0], has_rate ? options->rate : 0,
                 has_window ? options->window : 0);
 }

@@ -34,8 +34,8 @@ struct peer_outage {
     uint32_t attempts; /* of all */
 };
 
-struct peers {
-    struct member *member;
+struct peer_set {
+    struct worker *worker;
     const struct peer_handler *handler;
     void *arg;
     uint8_t *items;
@@ -49,12 +49,12 @@ struct peers {
     uint8_t buffer[65536];
 };
 
-void *peers_at(struct peers *peers, uint32_t index)
+void *peer_set_at(struct peer_set *peers, uint32_t index)
 {
     return peers->items + index * peers->size;
 }
 
-void *peers_arg(const struct peers *peers)
+void *peer_set_arg(const struct peer_set *peers)
 {
     return peers->arg;
 }
@@ -98,7 +98,7 @@ static void begin_outage(struct peer *peer)
     if (outage == NULL) {
         outage = mem_zalloc(1, sizeof *outage);
         outage->peer = peer;
-        outage->timer = loop_timer_create(peer->peers->member->loop, outage_timer_fired, outage);
+        outage->timer = loop_timer_create(peer->peers->worker->loop, outage_timer_fired, outage);
         peer->outage = outage;
     }
     outage->since_us = clock_monotonic_us();
@@ -117,7 +117,7 @@ static void end_outage(struct peer *peer)
 
 static void fail_early(const struct peer *peer, int error)
 {
-    const char *target = peer->peers->member->part.target;
+    const char *target = peer->peers->worker->part.target;
     if (peer->state == PEER_CONNECTS)
         bench_fail("cannot connect to %s: %s", target, strerror(error));
     bench_fail("%s ends a connection too early: %s%s%s", target, error ? strerror(error) : "closed",
@@ -126,17 +126,17 @@ static void fail_early(const struct peer *peer, int error)
 
 static void lose(struct peer *peer, const char *what, int error)
 {
-    struct member *member = peer->peers->member;
+    struct worker *worker = peer->peers->worker;
     if (peer->state != PEER_SETTLED && !peer_is_returning(peer))
         fail_early(peer, error);
     if (peer->state != PEER_SETTLED) {
-        member->results->failed_attempts++;
+        worker->results->failed_attempts++;
         peer->outage->failures++;
     } else {
-        if (member->results->lost++ == 0)
-            bench_warn("%s: a connection to %s ended: %s", what, member->part.target,
+        if (worker->results->lost++ == 0)
+            bench_warn("%s: a connection to %s ended: %s", what, worker->part.target,
                        error ? strerror(error) : "closed");
-        if (member->part.reconnect)
+        if (worker->part.reconnect)
             begin_outage(peer);
     }
     close_peer(peer);
@@ -161,11 +161,11 @@ void peer_refuse(struct peer *peer, const char *format, ...)
     peer_end(peer);
 }
 
-void peers_finish(struct peers *peers)
+void peer_set_finish(struct peer_set *peers)
 {
-    struct results *results = peers->member->results;
-    for (uint32_t i = 0; i < peers->member->part.connections; i++) {
-        struct peer *peer = peers_at(peers, i);
+    struct results *results = peers->worker->results;
+    for (uint32_t i = 0; i < peers->worker->part.connections; i++) {
+        struct peer *peer = peer_set_at(peers, i);
         if (peer->outage == NULL)
             continue;
         if (peer_is_returning(peer)) {
@@ -183,7 +183,7 @@ static ssize_t write_some(struct peer *peer, const void *from, size_t len)
     return send(peer->fd, from, len, MSG_NOSIGNAL);
 }
 
-static ssize_t read_some(struct peer *peer, void *to, size_t len)
+static ssize_t read_from_peer(struct peer *peer, void *to, size_t len)
 {
     if (peer->tls != NULL)
         return tls_stream_read(peer->tls, to, len);
@@ -223,7 +223,7 @@ static bool flush_peer(struct peer *peer)
 
 static void flush_dirty(void *arg)
 {
-    struct peers *peers = arg;
+    struct peer_set *peers = arg;
     while (peers->dirty != NULL) {
         struct peer *peer = peers->dirty;
         peers->dirty = peer->next_dirty;
@@ -235,17 +235,17 @@ static void flush_dirty(void *arg)
 
 void peer_flush_later(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
+    struct peer_set *peers = peer->peers;
     if (peer->is_dirty)
         return;
     peer->is_dirty = true;
     peer->next_dirty = peers->dirty;
     peers->dirty = peer;
-    loop_defer(peers->member->loop, LOOP_PHASE_OUTPUT, &peers->flush);
+    loop_defer(peers->worker->loop, LOOP_PHASE_OUTPUT, &peers->flush);
 }
 
 /* What was kept and what came now, as one; the handler's rest is kept. */
-static void present(struct peer *peer, struct bytes input, uint64_t now_us)
+static void present_input(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct bytes all = input;
     size_t consumed;
@@ -266,10 +266,10 @@ static void present(struct peer *peer, struct bytes input, uint64_t now_us)
 }
 
 /* False when there is nothing more. */
-static bool read_once(struct peer *peer)
+static bool read_peer_once(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
-    ssize_t n = read_some(peer, peers->buffer, sizeof peers->buffer);
+    struct peer_set *peers = peer->peers;
+    ssize_t n = read_from_peer(peer, peers->buffer, sizeof peers->buffer);
     uint64_t now;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -278,8 +278,8 @@ static bool read_once(struct peer *peer)
         return false;
     }
     now = clock_monotonic_us();
-    peers->member->results->reads += member_in_window(peers->member, now);
-    present(peer, (struct bytes){peers->buffer, (size_t)n}, now);
+    peers->worker->results->reads += worker_in_window(peers->worker, now);
+    present_input(peer, (struct bytes){peers->buffer, (size_t)n}, now);
     if (peer->is_ended) {
         /* With what it is to be answered, if that can be sent at once. */
         if (flush_peer(peer))
@@ -291,18 +291,18 @@ static bool read_once(struct peer *peer)
 
 static void read_peer(struct peer *peer)
 {
-    while (read_once(peer))
+    while (read_peer_once(peer))
         ;
     /* A handshake that goes on may now have something to write. */
     if (peer->tls != NULL && peer->state >= PEER_CONNECTED && peer->written < peer->output.len)
         peer_flush_later(peer);
 }
 
-static void start_peers(struct peers *peers);
+static void start_peers(struct peer_set *peers);
 
-static void finish_connect(struct peer *peer)
+static void finish_peer_connect(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
+    struct peer_set *peers = peer->peers;
     int error = 0;
     socklen_t len = sizeof error;
     (void)getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &len);
@@ -324,16 +324,16 @@ static void finish_connect(struct peer *peer)
 
 void peer_settled(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
+    struct peer_set *peers = peer->peers;
     peer->state = PEER_SETTLED;
     if (peer_is_returning(peer)) {
         end_outage(peer);
-        peers->member->results->reconnections++;
+        peers->worker->results->reconnections++;
         return;
     }
     peers->settled++;
     start_peers(peers);
-    if (peers->settled == peers->member->part.connections)
+    if (peers->settled == peers->worker->part.connections)
         peers->handler->connected(peers->arg);
 }
 
@@ -341,7 +341,7 @@ static void peer_ready(void *arg, unsigned events)
 {
     struct peer *peer = arg;
     if (peer->state == PEER_CONNECTS) {
-        finish_connect(peer);
+        finish_peer_connect(peer);
         return;
     }
     if (events & LOOP_WRITE) {
@@ -354,13 +354,13 @@ static void peer_ready(void *arg, unsigned events)
 }
 
 /* Ports are given out at connect, so that one address has as many as it has towards the target. */
-static void bind_source(const struct peers *peers, int fd, int family, uint32_t number)
+static void bind_peer_source(const struct peer_set *peers, int fd, int family, uint32_t number)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int on = 1;
-    if (peers->member->part.sources == 0 || family != AF_INET)
+    if (peers->worker->part.sources == 0 || family != AF_INET)
         return;
-    from.sin_addr.s_addr = htonl(FIRST_SOURCE + number % peers->member->part.sources);
+    from.sin_addr.s_addr = htonl(FIRST_SOURCE + number % peers->worker->part.sources);
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&from, sizeof from) != 0)
         bench_fail("cannot send from a source address: %s", strerror(errno));
@@ -368,9 +368,9 @@ static void bind_source(const struct peers *peers, int fd, int family, uint32_t 
 
 static void connect_peer(struct peer *peer)
 {
-    struct peers *peers = peer->peers;
+    struct peer_set *peers = peer->peers;
     const uint32_t index = (uint32_t)((size_t)((uint8_t *)peer - peers->items) / peers->size);
-    const uint32_t number = peers->member->part.first + index;
+    const uint32_t number = peers->worker->part.first + index;
     const uint32_t attempts = peer->outage != NULL ? peer->outage->attempts : 0;
     const struct target *target = targets_at(&peers->targets, number + attempts);
     const int family = target->address.ss_family;
@@ -380,9 +380,9 @@ static void connect_peer(struct peer *peer)
         bench_fail("no socket: %s", strerror(errno));
     if (family != AF_UNIX)
         (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    bind_source(peers, peer->fd, family, number);
+    bind_peer_source(peers, peer->fd, family, number);
     peer->state = PEER_CONNECTS;
-    peer->io = loop_io_create(peers->member->loop, peer->fd, peer_ready, peer);
+    peer->io = loop_io_create(peers->worker->loop, peer->fd, peer_ready, peer);
     if (connect(peer->fd, (const struct sockaddr *)&target->address, target->len) != 0 &&
         errno != EINPROGRESS)
         lose(peer, "connecting", errno);
@@ -402,35 +402,35 @@ static void outage_timer_fired(void *arg)
     connect_peer(outage->peer);
 }
 
-static void start_peer(struct peers *peers, uint32_t index)
+static void start_peer(struct peer_set *peers, uint32_t index)
 {
-    struct peer *peer = peers_at(peers, index);
+    struct peer *peer = peer_set_at(peers, index);
     peer->peers = peers;
     connect_peer(peer);
 }
 
 /* As many as may be under way; those of a schedule wait for their moments. */
-static void start_peers(struct peers *peers)
+static void start_peers(struct peer_set *peers)
 {
-    while (peers->member->part.connect_rate <= 0 &&
-           peers->started < peers->member->part.connections &&
+    while (peers->worker->part.connect_rate <= 0 &&
+           peers->started < peers->worker->part.connections &&
            peers->started < peers->settled + PEERS_AT_ONCE)
         start_peer(peers, peers->started++);
 }
 
-struct peers *peers_create(struct member *member, size_t size, const struct peer_handler *handler,
-                           void *arg)
+struct peer_set *peer_set_create(struct worker *worker, size_t size,
+                                 const struct peer_handler *handler, void *arg)
 {
-    struct peers *peers = mem_zalloc(1, sizeof *peers);
-    peers->member = member;
+    struct peer_set *peers = mem_zalloc(1, sizeof *peers);
+    peers->worker = worker;
     peers->handler = handler;
     peers->arg = arg;
     peers->size = size;
-    peers->items = mem_zalloc(member->part.connections, size);
+    peers->items = mem_zalloc(worker->part.connections, size);
     peers->flush = (struct loop_task){.callback = flush_dirty, .arg = peers};
-    member->peers = peers;
-    targets_read(&peers->targets, member->part.target);
-    if (member->part.tls) {
+    worker->peers = peers;
+    targets_read(&peers->targets, worker->part.target);
+    if (worker->part.tls) {
         char *error;
         peers->tls = tls_client_context_create(NULL, NULL, NULL, false, &error);
         if (peers->tls == NULL)
@@ -441,7 +441,7 @@ struct peers *peers_create(struct member *member, size_t size, const struct peer
 
 static void start_due(void *arg, uint64_t intended_us)
 {
-    struct peers *peers = arg;
+    struct peer_set *peers = arg;
     (void)intended_us;
     start_peer(peers, peers->started++);
 }
@@ -451,13 +451,13 @@ static void all_started(void *arg)
     (void)arg;
 }
 
-void peers_connect(struct peers *peers)
+void peer_set_connect(struct peer_set *peers)
 {
-    const struct part *part = &peers->member->part;
+    const struct worker_part *part = &peers->worker->part;
     if (part->connections == 0)
         peers->handler->connected(peers->arg);
     else if (part->connect_rate > 0)
-        pacer_start_count(pacer_create(peers->member->loop, start_due, all_started, peers),
+        pacer_start_count(pacer_create(peers->worker->loop, start_due, all_started, peers),
                           part->connect_rate, part->connections);
     else
         start_peers(peers);

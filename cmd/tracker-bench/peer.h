@@ -21,7 +21,7 @@
 #include "base/bytes.h"
 #include "bench.h"
 
-struct peers;
+struct peer_set;
 struct peer_outage;
 
 enum peer_state {
@@ -33,7 +33,7 @@ enum peer_state {
 
 /* The start of a role's own struct of a connection. */
 struct peer {
-    struct peers *peers;
+    struct peer_set *peers;
     struct loop_io *io; /* NULL: closed */
     int fd;
     enum peer_state state;
@@ -61,11 +61,11 @@ struct peer_handler {
 };
 
 /* size: of the role's struct, of which there will be part.connections, zeroed. */
-struct peers *peers_create(struct member *member, size_t size, const struct peer_handler *handler,
-                           void *arg);
-void *peers_at(struct peers *peers, uint32_t index);
-void *peers_arg(const struct peers *peers);
-void peers_connect(struct peers *peers);
+struct peer_set *peer_set_create(struct worker *worker, size_t size,
+                                 const struct peer_handler *handler, void *arg);
+void *peer_set_at(struct peer_set *peers, uint32_t index);
+void *peer_set_arg(const struct peer_set *peers);
+void peer_set_connect(struct peer_set *peers);
 /* What greet or resume began has been done: another one may begin. */
 void peer_settled(struct peer *peer);
 /* Whether it may be sent the load. */
@@ -81,7 +81,7 @@ void peer_refuse(struct peer *peer, const char *format, ...) __attribute__((form
 /* The other side has said that it ends the connection. From within `received`. */
 void peer_end(struct peer *peer);
 /* The outages, in the results: at the end of the run. */
-void peers_finish(struct peers *peers);
+void peer_set_finish(struct peer_set *peers);
 /* To be appended to; then peer_flush_later. */
 static inline struct writer *peer_output(struct peer *peer)
 {

@@ -1,7 +1,7 @@
 /*
- * friends: users of turntable on a ring, each of whom watches those who follow, and who turn busy
- * and free again by a schedule. All are connections of one process, which so knows when the
- * change began that it is told of.
+ * presence_load: users of turntable on a ring, each of whom watches those who follow, and who turn
+ * busy and free again by a schedule. All are connections of one process, which so knows when the
+ * change began that it receives.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +15,21 @@
 #define CHANGED "\"command\":\"userchange\""
 
 /* What a user did last. */
-struct change {
+struct status_change {
     uint64_t intended_us;
     uint64_t actual_us;
     bool busy;
 };
 
-struct friends {
-    struct member *member;
-    struct talkers *talkers;
+struct presence_load {
+    struct worker *worker;
+    struct ws_clients *clients;
     struct pacer *pacer;
-    struct change *changes;
+    struct status_change *changes;
     uint32_t turn;
 };
 
-static bool has(struct bytes message, const char *word)
+static bool message_has(struct bytes message, const char *word)
 {
     return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
 }
@@ -45,7 +45,7 @@ static void write_idme(struct writer *to, const struct voice *voice)
 
 static void write_subscribe(struct writer *to, const struct voice *voice)
 {
-    const struct part *part = &voice->member->part;
+    const struct worker_part *part = &voice->worker->part;
     struct writer text = {0};
     struct voice other = *voice;
     writer_string(&text, "{\"command\":\"subscribe\",\"data\":[");
@@ -61,109 +61,109 @@ static void write_subscribe(struct writer *to, const struct voice *voice)
 }
 
 /* Takes part once the statuses of all friends have been told. */
-static enum service_verdict welcome(struct writer *to, const struct voice *voice,
-                                    struct bytes message)
+static enum service_verdict welcome_user(struct writer *to, const struct voice *voice,
+                                         struct bytes message)
 {
-    if (has(message, "\"command\":\"error\""))
+    if (message_has(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
-    if (has(message, "\"command\":\"idyou\"")) {
+    if (message_has(message, "\"command\":\"idyou\"")) {
         write_idme(to, voice);
         write_subscribe(to, voice);
     }
-    return message.len == 0 || has(message, CHANGED) ? SERVICE_TAKES_PART : SERVICE_WAITS;
+    return message.len == 0 || message_has(message, CHANGED) ? SERVICE_TAKES_PART : SERVICE_WAITS;
 }
 
 static const struct service service = {.name = "friends",
                                        .path = "/turntable",
                                        .speak_path = "/turntable",
                                        .protocol = "turntable",
-                                       .welcome = welcome};
+                                       .welcome = welcome_user};
 
 /* "…-NUMBER":"STATUS" — what was told before the change, and what is told twice, does not count. */
-static void take_status(struct friends *friends, const char *number, uint64_t now_us)
+static void take_status_change(struct presence_load *load, const char *number, uint64_t now_us)
 {
     char *end;
     unsigned long user = strtoul(number, &end, 10);
-    const struct change *change;
-    if (strncmp(end, "\":\"", 3) != 0 || user >= friends->member->part.connections)
+    const struct status_change *change;
+    if (strncmp(end, "\":\"", 3) != 0 || user >= load->worker->part.connections)
         return;
-    change = &friends->changes[user];
+    change = &load->changes[user];
     if (change->intended_us != 0 && change->busy == (end[3] == 'b'))
-        bench_delivered_at(friends->member, change->intended_us, change->actual_us, now_us);
+        bench_delivered_at(load->worker, change->intended_us, change->actual_us, now_us);
 }
 
-static void heard(struct talker *talker, struct bytes message, uint64_t now_us)
+static void on_status_message(struct ws_client *client, struct bytes message, uint64_t now_us)
 {
-    struct friends *friends = talkers_arg(talker_talkers(talker));
-    char text[TALKER_KEPT + 1];
-    if (friends->member->span.begin_us == 0 || !has(message, CHANGED))
+    struct presence_load *load = ws_clients_arg(ws_client_owner(client));
+    char text[WS_CLIENT_KEPT + 1];
+    if (load->worker->span.begin_us == 0 || !message_has(message, CHANGED))
         return;
     memcpy(text, message.data, message.len);
     text[message.len] = '\0';
     for (const char *at = text; (at = strstr(at, "s-")) != NULL; at += 2)
-        take_status(friends, at + 2, now_us);
+        take_status_change(load, at + 2, now_us);
 }
 
-static void write_status(struct talker *talker, const struct change *change)
+static void write_status(struct ws_client *client, const struct status_change *change)
 {
-    service_write_text(talker_output(talker), "{\"command\":\"status\",\"data\":\"%s\"}",
+    service_write_text(ws_client_output(client), "{\"command\":\"status\",\"data\":\"%s\"}",
                        change->busy ? "busy" : "online");
-    talker_flush(talker);
+    ws_client_flush(client);
 }
 
-static void due(void *arg, uint64_t intended_us)
+static void change_next_status(void *arg, uint64_t intended_us)
 {
-    struct friends *friends = arg;
-    struct member *member = friends->member;
-    uint32_t user = friends->turn++ % member->part.connections;
-    struct talker *talker = talkers_at(friends->talkers, user);
-    struct change *change = &friends->changes[user];
-    if (!peer_is_settled(&talker->peer)) {
-        member->results->missed += member_in_window(member, intended_us);
+    struct presence_load *load = arg;
+    struct worker *worker = load->worker;
+    uint32_t user = load->turn++ % worker->part.connections;
+    struct ws_client *client = ws_clients_at(load->clients, user);
+    struct status_change *change = &load->changes[user];
+    if (!peer_is_settled(&client->peer)) {
+        worker->results->missed += worker_in_window(worker, intended_us);
         return;
     }
-    *change = (struct change){intended_us, clock_monotonic_us(), !change->busy};
-    member->results->sent += member_in_window(member, intended_us);
-    write_status(talker, change);
+    *change = (struct status_change){intended_us, clock_monotonic_us(), !change->busy};
+    worker->results->sent += worker_in_window(worker, intended_us);
+    write_status(client, change);
 }
 
 /* The same status again, which is no change that is measured. */
-static void returned(struct talker *talker)
+static void returned(struct ws_client *client)
 {
-    struct friends *friends = talkers_arg(talker_talkers(talker));
-    struct change *change = &friends->changes[talker->voice.number];
+    struct presence_load *load = ws_clients_arg(ws_client_owner(client));
+    struct status_change *change = &load->changes[client->voice.number];
     change->intended_us = 0;
-    write_status(talker, change);
+    write_status(client, change);
 }
 
-static void ended(void *arg)
+static void on_changes_ended(void *arg)
 {
-    struct friends *friends = arg;
-    member_done(friends->member);
+    struct presence_load *load = arg;
+    worker_done(load->worker);
 }
 
-static void *create(struct member *member)
+static void *create_presence_load(struct worker *worker)
 {
-    static const struct talker_handler handler = {heard, ended, returned};
-    struct friends *friends = mem_zalloc(1, sizeof *friends);
-    friends->member = member;
-    friends->changes = mem_zalloc(member->part.connections, sizeof *friends->changes);
-    friends->talkers =
-        talkers_create(member, &service, true, sizeof(struct talker), &handler, friends);
-    friends->pacer = pacer_create(member->loop, due, ended, friends);
-    return friends;
+    static const struct ws_client_handler handler = {on_status_message, on_changes_ended, returned};
+    struct presence_load *load = mem_zalloc(1, sizeof *load);
+    load->worker = worker;
+    load->changes = mem_zalloc(worker->part.connections, sizeof *load->changes);
+    load->clients =
+        ws_clients_create(worker, &service, true, sizeof(struct ws_client), &handler, load);
+    load->pacer = pacer_create(worker->loop, change_next_status, on_changes_ended, load);
+    return load;
 }
 
-static void step(void *self, enum step step)
+static void run_presence_step(void *self, enum step step)
 {
-    struct friends *friends = self;
-    const struct span *span = &friends->member->span;
+    struct presence_load *load = self;
+    const struct span *span = &load->worker->span;
     if (step == STEP_OPEN)
-        talkers_start(friends->talkers);
+        ws_clients_start(load->clients);
     else if (step == STEP_RUN)
-        pacer_start(friends->pacer, friends->member->part.rate, span->begin_us, span->end_us);
+        pacer_start(load->pacer, load->worker->part.rate, span->begin_us, span->end_us);
     else
-        member_done(friends->member);
+        worker_done(load->worker);
 }
 
-const struct role friends_role = {"friends", create, step};
+const struct role friends_role = {"friends", create_presence_load, run_presence_step};

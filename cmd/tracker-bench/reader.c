@@ -16,18 +16,18 @@ struct known {
     uint8_t id[];
 };
 
-struct reader {
-    struct member *member;
-    struct peers *peers;
+struct snapshot_reader {
+    struct worker *worker;
+    struct peer_set *peers;
     struct pacer *pacer;
     struct known *known;
     uint64_t began_us;
     bool has_opened;
 };
 
-static void learn(struct reader *reader, struct bytes id, uint64_t now_us)
+static void learn(struct snapshot_reader *reader, struct bytes id, uint64_t now_us)
 {
-    struct results *results = reader->member->results;
+    struct results *results = reader->worker->results;
     struct known *known;
     HASH_FIND(hh, reader->known, id.data, id.len, known);
     if (known != NULL)
@@ -36,11 +36,12 @@ static void learn(struct reader *reader, struct bytes id, uint64_t now_us)
     known->len = id.len;
     memcpy(known->id, id.data, id.len);
     HASH_ADD(hh, reader->known, id, known->len, known);
-    if (++results->entries == reader->member->part.expected)
+    if (++results->entries == reader->worker->part.expected)
         results->whole_us = now_us - reader->began_us;
 }
 
-static void learn_push(struct reader *reader, const struct tracker_push *push, uint64_t now_us)
+static void learn_push(struct snapshot_reader *reader, const struct tracker_push *push,
+                       uint64_t now_us)
 {
     struct bytes entries = push->entries;
     struct bytes id = push->id;
@@ -56,16 +57,16 @@ static void learn_push(struct reader *reader, const struct tracker_push *push, u
 
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
-    struct reader *reader = peers_arg(peer->peers);
+    struct snapshot_reader *reader = peer_set_arg(peer->peers);
     size_t at = 0;
-    if (reader->member->results->first_us == 0)
-        reader->member->results->first_us = now_us - reader->began_us;
+    if (reader->worker->results->first_us == 0)
+        reader->worker->results->first_us = now_us - reader->began_us;
     if (!reader->has_opened) {
         if (input.len < 1u + input.data[0])
             return 0;
         if (input.data[0] == 0)
             peer_refuse(peer, "%s refuses the reader's Open; see view.max_entries",
-                        reader->member->part.target);
+                        reader->worker->part.target);
         else
             reader->has_opened = true;
         if (!reader->has_opened)
@@ -88,10 +89,10 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     return at;
 }
 
-static void connected(void *arg)
+static void on_reader_connected(void *arg)
 {
-    struct reader *reader = arg;
-    member_done(reader->member);
+    struct snapshot_reader *reader = arg;
+    worker_done(reader->worker);
 }
 
 static void open_reader(struct peer *peer)
@@ -103,7 +104,7 @@ static void open_reader(struct peer *peer)
 /* It reads on: what it had read before counts. */
 static void resume(struct peer *peer)
 {
-    const struct reader *reader = peers_arg(peer->peers);
+    const struct snapshot_reader *reader = peer_set_arg(peer->peers);
     if (reader->began_us != 0)
         open_reader(peer);
     else
@@ -112,15 +113,15 @@ static void resume(struct peer *peer)
 
 static void lost(struct peer *peer)
 {
-    struct reader *reader = peers_arg(peer->peers);
+    struct snapshot_reader *reader = peer_set_arg(peer->peers);
     reader->has_opened = false;
 }
 
 /* The schedule has two moments, the second of which is beyond the end. */
-static void begin(void *arg, uint64_t intended_us)
+static void begin_reading(void *arg, uint64_t intended_us)
 {
-    struct reader *reader = arg;
-    struct peer *peer = peers_at(reader->peers, 0);
+    struct snapshot_reader *reader = arg;
+    struct peer *peer = peer_set_at(reader->peers, 0);
     if (reader->began_us != 0)
         return;
     reader->began_us = intended_us;
@@ -128,33 +129,33 @@ static void begin(void *arg, uint64_t intended_us)
         open_reader(peer);
 }
 
-static void ended(void *arg)
+static void on_reading_ended(void *arg)
 {
-    struct reader *reader = arg;
-    member_done(reader->member);
+    struct snapshot_reader *reader = arg;
+    worker_done(reader->worker);
 }
 
-static void *create(struct member *member)
+static void *create_reader(struct worker *worker)
 {
     static const struct peer_handler handler = {
-        .received = received, .connected = connected, .resume = resume, .lost = lost};
-    struct reader *reader = mem_zalloc(1, sizeof *reader);
-    reader->member = member;
-    reader->peers = peers_create(member, sizeof(struct peer), &handler, reader);
-    reader->pacer = pacer_create(member->loop, begin, ended, reader);
+        .received = received, .connected = on_reader_connected, .resume = resume, .lost = lost};
+    struct snapshot_reader *reader = mem_zalloc(1, sizeof *reader);
+    reader->worker = worker;
+    reader->peers = peer_set_create(worker, sizeof(struct peer), &handler, reader);
+    reader->pacer = pacer_create(worker->loop, begin_reading, on_reading_ended, reader);
     return reader;
 }
 
-static void step(void *self, enum step step)
+static void run_reader_step(void *self, enum step step)
 {
-    struct reader *reader = self;
-    const struct span *span = &reader->member->span;
+    struct snapshot_reader *reader = self;
+    const struct span *span = &reader->worker->span;
     if (step == STEP_CONNECT)
-        peers_connect(reader->peers);
+        peer_set_connect(reader->peers);
     else if (step == STEP_RUN)
         pacer_start(reader->pacer, 1, span->window_us, span->end_us);
     else
-        member_done(reader->member);
+        worker_done(reader->worker);
 }
 
-const struct role reader_role = {"reader", create, step};
+const struct role reader_role = {"reader", create_reader, run_reader_step};

@@ -101,7 +101,7 @@ static void accept_source(void *arg, unsigned events)
     }
 }
 
-static void accept_receiver(void *arg, unsigned events)
+static void on_forwarding_receiver(void *arg, unsigned events)
 {
     struct forwarding *forwarding = arg;
     int fd;
@@ -116,10 +116,10 @@ void relay_bytes(struct loop *loop, int in, int out)
     forwarding->in = in;
     forwarding->out = out;
     loop_io_set(loop_io_create(loop, in, accept_source, forwarding), LOOP_READ);
-    loop_io_set(loop_io_create(loop, out, accept_receiver, forwarding), LOOP_READ);
+    loop_io_set(loop_io_create(loop, out, on_forwarding_receiver, forwarding), LOOP_READ);
 }
 
-_Noreturn static void run(relay_service service, int in, int out, pid_t parent)
+_Noreturn static void run_relay(relay_service service, int in, int out, pid_t parent)
 {
     struct loop *loop;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -140,7 +140,7 @@ void relay_start(struct relay *relay, relay_service service)
     if (relay->pid < 0)
         bench_fail("cannot fork: %s", strerror(errno));
     if (relay->pid == 0)
-        run(service, in, out, parent);
+        run_relay(service, in, out, parent);
     (void)close(in);
     (void)close(out);
 }

@@ -9,7 +9,7 @@
 #include "relay.h"
 #include "ws.h"
 
-struct telling {
+struct websocket_relay {
     struct loop *loop;
     int in;
     int out;
@@ -20,8 +20,8 @@ struct telling {
 };
 
 /* Whoever is to shake hands, or to speak. */
-struct client {
-    struct telling *telling;
+struct relay_client {
+    struct websocket_relay *telling;
     struct loop_io *io;
     int fd;
     bool speaks;
@@ -29,14 +29,14 @@ struct client {
     struct writer kept; /* input that was not consumed */
 };
 
-static void tell(void *arg)
+static void flush_telling(void *arg)
 {
-    struct telling *telling = arg;
+    struct websocket_relay *telling = arg;
     receivers_write(&telling->receivers, telling->output.data, telling->output.len);
     writer_reset(&telling->output);
 }
 
-static void forget(struct client *client)
+static void free_relay_client(struct relay_client *client)
 {
     loop_io_destroy(&client->io);
     writer_free(&client->kept);
@@ -44,7 +44,7 @@ static void forget(struct client *client)
 }
 
 /* False when it became a receiver, which is read no more. */
-static bool shake_hands(struct client *client)
+static bool answer_upgrade(struct relay_client *client)
 {
     struct writer answer = {0};
     bool sent;
@@ -58,14 +58,14 @@ static bool shake_hands(struct client *client)
         receivers_add(&client->telling->receivers, client->fd);
     else
         (void)close(client->fd);
-    forget(client);
+    free_relay_client(client);
     return false;
 }
 
 /* Of one frame of a speaker; 0: more is needed. */
-static size_t take_frame(struct client *client, uint8_t *input, size_t len)
+static size_t forward_frame(struct relay_client *client, uint8_t *input, size_t len)
 {
-    struct telling *telling = client->telling;
+    struct websocket_relay *telling = client->telling;
     struct ws_header header;
     bool valid;
     if (!ws_read_header((struct bytes){input, len}, &header, &valid) ||
@@ -80,16 +80,17 @@ static size_t take_frame(struct client *client, uint8_t *input, size_t len)
     return header.size + (size_t)header.len;
 }
 
-static void take(struct client *client, uint8_t *input, size_t len)
+static void take_relay_input(struct relay_client *client, uint8_t *input, size_t len)
 {
     size_t at = 0;
     size_t consumed;
     if (!client->is_open) {
         at = ws_read_request((struct bytes){input, len});
-        if (at > 0 && !shake_hands(client))
+        if (at > 0 && !answer_upgrade(client))
             return;
     }
-    while (client->is_open && at < len && (consumed = take_frame(client, input + at, len - at)) > 0)
+    while (client->is_open && at < len &&
+           (consumed = forward_frame(client, input + at, len - at)) > 0)
         at += consumed;
     /* input may be of kept itself. */
     if (client->kept.len == 0) {
@@ -101,56 +102,56 @@ static void take(struct client *client, uint8_t *input, size_t len)
     client->kept.len = len - at;
 }
 
-static void ready(void *arg, unsigned events)
+static void on_relay_readable(void *arg, unsigned events)
 {
-    struct client *client = arg;
+    struct relay_client *client = arg;
     uint8_t *buffer = client->telling->buffer;
     ssize_t n = recv(client->fd, buffer, sizeof client->telling->buffer, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         (void)close(client->fd);
-        forget(client);
+        free_relay_client(client);
     } else if (client->kept.len == 0) {
-        take(client, buffer, (size_t)n);
+        take_relay_input(client, buffer, (size_t)n);
     } else {
         writer_bytes(&client->kept, (struct bytes){buffer, (size_t)n});
-        take(client, client->kept.data, client->kept.len);
+        take_relay_input(client, client->kept.data, client->kept.len);
     }
 }
 
-static void accept_from(struct telling *telling, int listener, bool speaks)
+static void accept_from(struct websocket_relay *telling, int listener, bool speaks)
 {
     int fd;
     while ((fd = relay_accept(listener)) >= 0) {
-        struct client *client = mem_zalloc(1, sizeof *client);
+        struct relay_client *client = mem_zalloc(1, sizeof *client);
         client->telling = telling;
         client->fd = fd;
         client->speaks = speaks;
-        client->io = loop_io_create(telling->loop, fd, ready, client);
+        client->io = loop_io_create(telling->loop, fd, on_relay_readable, client);
         loop_io_set(client->io, LOOP_READ);
     }
 }
 
 static void accept_speaker(void *arg, unsigned events)
 {
-    struct telling *telling = arg;
+    struct websocket_relay *telling = arg;
     accept_from(telling, telling->in, true);
 }
 
-static void accept_receiver(void *arg, unsigned events)
+static void on_telling_receiver(void *arg, unsigned events)
 {
-    struct telling *telling = arg;
+    struct websocket_relay *telling = arg;
     accept_from(telling, telling->out, false);
 }
 
 void relay_websocket(struct loop *loop, int in, int out)
 {
-    struct telling *telling = mem_zalloc(1, sizeof *telling);
+    struct websocket_relay *telling = mem_zalloc(1, sizeof *telling);
     telling->loop = loop;
     telling->in = in;
     telling->out = out;
-    telling->tell = (struct loop_task){.callback = tell, .arg = telling};
+    telling->tell = (struct loop_task){.callback = flush_telling, .arg = telling};
     loop_io_set(loop_io_create(loop, in, accept_speaker, telling), LOOP_READ);
-    loop_io_set(loop_io_create(loop, out, accept_receiver, telling), LOOP_READ);
+    loop_io_set(loop_io_create(loop, out, on_telling_receiver, telling), LOOP_READ);
 }

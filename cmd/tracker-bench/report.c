@@ -61,7 +61,7 @@ void report_add_latency(struct report *report, const char *prefix,
     }
 }
 
-static void print_json(const struct report *report)
+static void print_report_json(const struct report *report)
 {
     (void)printf("{\"mode\": \"%s\"", report->mode);
     for (size_t i = 0; i < report->count; i++) {
@@ -71,7 +71,7 @@ static void print_json(const struct report *report)
     (void)printf("}\n");
 }
 
-static void print_table(const struct report *report)
+static void print_report_table(const struct report *report)
 {
     (void)printf("%s\n", report->mode);
     for (size_t i = 0; i < report->count; i++) {
@@ -86,8 +86,8 @@ static void print_table(const struct report *report)
 void report_print(const struct report *report, bool json)
 {
     if (json)
-        print_json(report);
+        print_report_json(report);
     else
-        print_table(report);
+        print_report_table(report);
     (void)fflush(stdout);
 }

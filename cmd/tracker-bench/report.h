@@ -9,7 +9,7 @@
 struct report;
 
 struct report *report_create(const char *mode);
-/* key: of the JSON member, a format; unit may be "". */
+/* key: of the JSON worker, a format; unit may be "". */
 void report_add(struct report *report, double value, int decimals, const char *unit,
                 const char *key, ...) __attribute__((format(printf, 5, 6)));
 /* count and percentiles, as PREFIX_p50_us and so on. */

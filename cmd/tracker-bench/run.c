@@ -51,7 +51,7 @@ void run_init(struct run *run, const struct options *options, struct report *rep
     memset(run, 0, sizeof *run);
     run->options = options;
     run->report = report;
-    run->crew = crew_create();
+    run->workers = workers_create();
     memcpy(run->procs, options->procs, sizeof options->procs);
     run->proc_count = options->proc_count;
     /* One that is not there is found before anything is started. */
@@ -60,31 +60,31 @@ void run_init(struct run *run, const struct options *options, struct report *rep
 
 void run_free(struct run *run)
 {
-    crew_destroy(&run->crew);
+    workers_destroy(&run->workers);
 }
 
-struct part run_part(const struct run *run, const struct role *role, const char *target,
-                     uint32_t connections)
+struct worker_part run_part(const struct run *run, const struct role *role, const char *target,
+                            uint32_t connections)
 {
-    return (struct part){.role = role,
-                         .target = target,
-                         .connections = connections,
-                         .entries = run->options->entries,
-                         .sources = run->options->sources,
-                         .window = run->options->window,
-                         .rate = run->options->window > 0 ? 0 : run->options->rate,
-                         .state_size = run->options->state_size,
-                         .each = run->options->each,
-                         .dialect = run->options->dialect,
-                         .tls = run->options->tls,
-                         .reconnect = run->options->reconnect};
+    return (struct worker_part){.role = role,
+                                .target = target,
+                                .connections = connections,
+                                .entries = run->options->entries,
+                                .sources = run->options->sources,
+                                .window = run->options->window,
+                                .rate = run->options->window > 0 ? 0 : run->options->rate,
+                                .state_size = run->options->state_size,
+                                .each = run->options->each,
+                                .dialect = run->options->dialect,
+                                .tls = run->options->tls,
+                                .reconnect = run->options->reconnect};
 }
 
 void run_prepare(struct run *run)
 {
-    crew_start(run->crew);
-    crew_step(run->crew, STEP_CONNECT, STEP_S);
-    crew_step(run->crew, STEP_OPEN, STEP_S);
+    workers_start(run->workers);
+    workers_step(run->workers, STEP_CONNECT, STEP_S);
+    workers_step(run->workers, STEP_OPEN, STEP_S);
 }
 
 static uint64_t cpu_of_all(const struct run *run)
@@ -114,21 +114,21 @@ void run_measure(struct run *run)
     struct span span = {.begin_us = clock_monotonic_us() + LEAD_US};
     span.window_us = span.begin_us + (uint64_t)(options->warmup * 1e6);
     span.end_us = span.window_us + (uint64_t)(options->seconds * 1e6);
-    crew_run(run->crew, &span);
+    workers_run(run->workers, &span);
     say_begun(run, options->warmup + options->seconds);
     sleep_until(span.window_us);
     run_sample(run, run->before);
     sleep_until(span.end_us);
     run_sample(run, run->after);
-    crew_wait(run->crew, SPARE_S);
+    workers_wait(run->workers, SPARE_S);
     /* What is under way to the watchers still counts as latency. */
     run_settle(run);
-    crew_end(run->crew);
+    workers_end(run->workers);
 }
 
 const struct results *run_results(struct run *run, int slot, const struct role *role)
 {
-    crew_results(run->crew, role, &run->results[slot]);
+    workers_results(run->workers, role, &run->results[slot]);
     return &run->results[slot];
 }
 

@@ -1,4 +1,4 @@
-/* run: one measurement: a crew, the processes that are watched, and the window between. */
+/* run: one measurement: its workers, the processes that are watched, and the window between. */
 #ifndef BENCH_RUN_H
 #define BENCH_RUN_H
 
@@ -9,7 +9,7 @@
 struct run {
     const struct options *options;
     struct report *report;
-    struct crew *crew;
+    struct workers *workers;
     struct proc procs[OPTIONS_MAX_PROCS + 1]; /* the options', and one that a mode adds */
     uint32_t proc_count;
     struct proc_sample before[OPTIONS_MAX_PROCS + 1];
@@ -20,8 +20,8 @@ struct run {
 void run_init(struct run *run, const struct options *options, struct report *report);
 void run_free(struct run *run);
 /* A part of the options, for role and target. */
-struct part run_part(const struct run *run, const struct role *role, const char *target,
-                     uint32_t connections);
+struct worker_part run_part(const struct run *run, const struct role *role, const char *target,
+                            uint32_t connections);
 /* Forks, connects, opens. */
 void run_prepare(struct run *run);
 /* Waits until the measured processes have nothing left to do, at most 10 s. */
@@ -29,7 +29,7 @@ void run_settle(const struct run *run);
 void run_sample(struct run *run, struct proc_sample *samples);
 /* The connections stay for the measured time. */
 void run_stay(const struct run *run);
-/* The load and its window; all processes of the crew are gone after it. */
+/* The load and its window; all workers are gone after it. */
 void run_measure(struct run *run);
 /* Results of a role, summed up; at most two roles at a time. */
 const struct results *run_results(struct run *run, int slot, const struct role *role);

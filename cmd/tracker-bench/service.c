@@ -13,7 +13,7 @@
 #define DIGITS      16
 #define ROOM_FORMAT "bench-%08" PRIx32
 
-static bool has(struct bytes message, const char *word)
+static bool message_contains(struct bytes message, const char *word)
 {
     return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
 }
@@ -48,7 +48,7 @@ static enum service_verdict welcome_socketio(struct writer *to, const struct voi
 {
     if (message.len > 0 && message.data[0] == '0')
         service_write_text(to, "40");
-    else if (has(message, "44{"))
+    else if (message_contains(message, "44{"))
         return SERVICE_REFUSES;
     return verdict_when(message.len > 1 && message.data[0] == '4' && message.data[1] == '0');
 }
@@ -85,11 +85,11 @@ static enum service_verdict welcome_tracker(struct writer *to, const struct voic
 
 static void say_tracker(struct writer *to, struct voice *voice, struct bytes text)
 {
-    const uint32_t entries = voice->member->part.entries;
+    const uint32_t entries = voice->worker->part.entries;
     struct writer update = {0};
     char id[32];
     int len = snprintf(id, sizeof id, "%06" PRIx32 "-%" PRIx32 "-%" PRIx64,
-                       voice->member->run & 0xffffff, voice->number, voice->said % entries);
+                       voice->worker->run & 0xffffff, voice->number, voice->said % entries);
     tracker_write_update(&update, TRACKER_2013, (struct bytes){(const uint8_t *)id, (size_t)len},
                          voice->said / entries + 1, text);
     ws_write_masked(to, WS_BINARY, writer_bytes_written(&update));
@@ -100,7 +100,7 @@ static void say_tracker(struct writer *to, struct voice *voice, struct bytes tex
 
 void service_write_user(struct writer *to, const struct voice *voice)
 {
-    writer_format(to, "1:%06" PRIx32 "%c-%" PRIu32, voice->member->run & 0xffffff,
+    writer_format(to, "1:%06" PRIx32 "%c-%" PRIu32, voice->worker->run & 0xffffff,
                   voice->speaks ? 's' : 'l', voice->number);
 }
 
@@ -113,19 +113,19 @@ static void join_room(struct writer *to, const struct voice *voice)
     service_write_text(to,
                        "{\"command\":\"joingame\",\"data\":{\"channel\":\"" ROOM_FORMAT
                        "\",\"self\":\"%.*s\",\"invite\":[]}}",
-                       voice->member->run, (int)id.len, (const char *)id.data);
+                       voice->worker->run, (int)id.len, (const char *)id.data);
     writer_free(&id);
 }
 
 static enum service_verdict welcome_room(struct writer *to, const struct voice *voice,
                                          struct bytes message)
 {
-    if (has(message, "\"command\":\"error\""))
+    if (message_contains(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
-    if (has(message, "\"command\":\"idyou\""))
+    if (message_contains(message, "\"command\":\"idyou\""))
         join_room(to, voice);
     /* Only the list of members can be that large. */
-    return verdict_when(message.len == 0 || has(message, "\"command\":\"member\""));
+    return verdict_when(message.len == 0 || message_contains(message, "\"command\":\"worker\""));
 }
 
 static void say_room(struct writer *to, struct voice *voice, struct bytes text)
@@ -133,21 +133,21 @@ static void say_room(struct writer *to, struct voice *voice, struct bytes text)
     service_write_text(to,
                        "{\"command\":\"game\",\"data\":{\"channel\":\"" ROOM_FORMAT
                        "\",\"actions\":[{\"data\":\"%.*s\"}]}}",
-                       voice->member->run, (int)text.len, (const char *)text.data);
+                       voice->worker->run, (int)text.len, (const char *)text.data);
 }
 
 static enum service_verdict welcome_turntable(struct writer *to, const struct voice *voice,
                                               struct bytes message)
 {
-    if (has(message, "\"command\":\"error\""))
+    if (message_contains(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
-    return verdict_when(has(message, "\"command\":\"idyou\""));
+    return verdict_when(message_contains(message, "\"command\":\"idyou\""));
 }
 
 /* Metadata sync: a change of a property of who speaks, or a packet to all. */
 
-static void write_properties(struct writer *to, const struct sync_property *properties,
-                             size_t count)
+static void write_masked_update(struct writer *to, const struct sync_property *properties,
+                                size_t count)
 {
     struct writer packet = {0};
     sync_write_update(&packet, properties, count);
@@ -161,8 +161,8 @@ static enum service_verdict welcome_sync(struct writer *to, const struct voice *
 {
     struct sync_property properties[64];
     char names[64][4];
-    uint32_t count = voice->member->part.each;
-    if (has(message, "\"type\":\"error\""))
+    uint32_t count = voice->worker->part.each;
+    if (message_contains(message, "\"type\":\"error\""))
         return SERVICE_REFUSES;
     if (count > sizeof names / sizeof names[0])
         bench_fail("too many properties: %" PRIu32, count);
@@ -172,7 +172,7 @@ static enum service_verdict welcome_sync(struct writer *to, const struct voice *
                                                .value = BYTES_LITERAL("\"value of it\"")};
     }
     if (count > 0)
-        write_properties(to, properties, count);
+        write_masked_update(to, properties, count);
     return SERVICE_TAKES_PART;
 }
 
@@ -182,7 +182,7 @@ static void say_sync(struct writer *to, struct voice *voice, struct bytes text)
     struct sync_property property = {.name = BYTES_LITERAL("p00")};
     writer_format(&value, "\"%.*s\"", (int)text.len, (const char *)text.data);
     property.value = writer_bytes_written(&value);
-    write_properties(to, &property, 1);
+    write_masked_update(to, &property, 1);
     writer_free(&value);
 }
 
@@ -204,7 +204,7 @@ void service_write_request(struct writer *to, const struct service *service,
     char path[128];
     const char *start = voice->speaks ? service->speak_path : service->path;
     if (service->has_channels)
-        (void)snprintf(path, sizeof path, "%s" ROOM_FORMAT, start, voice->member->run);
+        (void)snprintf(path, sizeof path, "%s" ROOM_FORMAT, start, voice->worker->run);
     else
         (void)snprintf(path, sizeof path, "%s", start);
     ws_write_request(to, path, service->protocol);
@@ -309,23 +309,23 @@ static uint64_t get_hex(const uint8_t *from)
     return value;
 }
 
-struct bytes service_text(const struct member *member, uint8_t *scratch, uint64_t intended_us,
+struct bytes service_text(const struct worker *worker, uint8_t *scratch, uint64_t intended_us,
                           uint64_t now_us)
 {
-    memset(scratch, 'x', member->part.state_size);
+    memset(scratch, 'x', worker->part.state_size);
     scratch[0] = MARK;
     (void)put_hex(put_hex(scratch + 1, intended_us), now_us);
-    return (struct bytes){scratch, member->part.state_size};
+    return (struct bytes){scratch, worker->part.state_size};
 }
 
-void service_heard(struct member *member, struct bytes message, uint64_t now_us)
+void service_heard(struct worker *worker, struct bytes message, uint64_t now_us)
 {
     const uint8_t *end = message.data + message.len;
     const uint8_t *at = message.data;
     while (at < end && (at = memchr(at, MARK, (size_t)(end - at))) != NULL) {
         if (end - at < 1 + 2 * DIGITS)
             return;
-        bench_delivered_at(member, get_hex(at + 1), get_hex(at + 1 + DIGITS), now_us);
+        bench_delivered_at(worker, get_hex(at + 1), get_hex(at + 1 + DIGITS), now_us);
         at += 1 + 2 * DIGITS;
     }
 }

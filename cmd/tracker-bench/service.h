@@ -13,7 +13,7 @@
 
 /* A client of the service. */
 struct voice {
-    const struct member *member;
+    const struct worker *worker;
     uint32_t number; /* among all of its role */
     bool speaks;
     uint64_t said;
@@ -52,10 +52,10 @@ void services_print(void);
 void service_write_request(struct writer *to, const struct service *service,
                            const struct voice *voice);
 /* The text, of the part's size, in scratch of at least that size. */
-struct bytes service_text(const struct member *member, uint8_t *scratch, uint64_t intended_us,
+struct bytes service_text(const struct worker *worker, uint8_t *scratch, uint64_t intended_us,
                           uint64_t now_us);
 /* Records all stamps within the message. */
-void service_heard(struct member *member, struct bytes message, uint64_t now_us);
+void service_heard(struct worker *worker, struct bytes message, uint64_t now_us);
 
 /* A user's id, for turntable, in to. */
 void service_write_user(struct writer *to, const struct voice *voice);

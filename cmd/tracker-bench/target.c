@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "bench.h"
 
-static void read_target(struct target *target, const char *text)
+static void resolve_target(struct target *target, const char *text)
 {
     struct sockaddr_un *local = (struct sockaddr_un *)(void *)&target->address;
     struct address address;
@@ -33,7 +33,7 @@ void targets_read(struct targets *targets, const char *text)
     for (char *word = strtok_r(words, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
         if (targets->count == TARGETS_MAX)
             bench_fail("more than %d addresses: %s", TARGETS_MAX, text);
-        read_target(&targets->all[targets->count++], word);
+        resolve_target(&targets->all[targets->count++], word);
     }
     free(words);
     if (targets->count == 0)

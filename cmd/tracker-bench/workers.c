@@ -1,4 +1,4 @@
-/* crew: one socket pair per process: commands go down, a byte for each finished one comes up. */
+/* workers: one socket pair per process: commands go down, a byte for each finished one comes up. */
 #include "workers.h"
 
 #include <errno.h>
@@ -20,19 +20,19 @@
 
 #define SPARE_DESCRIPTORS 64
 
-struct command {
+struct step_command {
     enum step step;
     struct span span;
 };
 
 struct process {
-    struct part part;
+    struct worker_part part;
     pid_t pid;
     int control;
     bool is_done;
 };
 
-struct crew {
+struct workers {
     struct process processes[BENCH_MAX_PROCESSES];
     uint32_t count;
     uint32_t descriptors; /* that one process may have */
@@ -40,8 +40,8 @@ struct crew {
     struct results *results; /* one per process, shared */
 };
 
-struct worker {
-    struct member member;
+struct running_role {
+    struct worker worker;
     void *self;
 };
 
@@ -58,23 +58,23 @@ static uint32_t raise_descriptors(void)
     return (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS;
 }
 
-struct crew *crew_create(void)
+struct workers *workers_create(void)
 {
-    struct crew *crew = mem_zalloc(1, sizeof *crew);
-    size_t size = BENCH_MAX_PROCESSES * sizeof *crew->results;
-    crew->descriptors = raise_descriptors();
-    crew->run = random_below(UINT32_MAX);
-    crew->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (crew->results == MAP_FAILED)
+    struct workers *workers = mem_zalloc(1, sizeof *workers);
+    size_t size = BENCH_MAX_PROCESSES * sizeof *workers->results;
+    workers->descriptors = raise_descriptors();
+    workers->run = random_below(UINT32_MAX);
+    workers->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (workers->results == MAP_FAILED)
         bench_fail("no shared memory: %s", strerror(errno));
-    return crew;
+    return workers;
 }
 
-void crew_destroy(struct crew **crew)
+void workers_destroy(struct workers **workers)
 {
-    (void)munmap((*crew)->results, BENCH_MAX_PROCESSES * sizeof *(*crew)->results);
-    free(*crew);
-    *crew = NULL;
+    (void)munmap((*workers)->results, BENCH_MAX_PROCESSES * sizeof *(*workers)->results);
+    free(*workers);
+    *workers = NULL;
 }
 
 static uint32_t share(uint32_t whole, uint32_t index, uint32_t count)
@@ -82,21 +82,21 @@ static uint32_t share(uint32_t whole, uint32_t index, uint32_t count)
     return whole / count + (index < whole % count);
 }
 
-void crew_add(struct crew *crew, const struct part *part, uint32_t processes)
+void workers_add(struct workers *workers, const struct worker_part *part, uint32_t processes)
 {
-    uint32_t needed = (part->connections + crew->descriptors - 1) / crew->descriptors;
+    uint32_t needed = (part->connections + workers->descriptors - 1) / workers->descriptors;
     uint32_t count = processes > needed ? processes : needed;
-    struct part slice = *part;
+    struct worker_part slice = *part;
     if (count > part->connections)
         count = part->connections;
-    if (crew->count + count > BENCH_MAX_PROCESSES)
+    if (workers->count + count > BENCH_MAX_PROCESSES)
         bench_fail("more than %d processes are needed", BENCH_MAX_PROCESSES);
     for (uint32_t i = 0; i < count; i++) {
         slice.connections = share(part->connections, i, count);
         slice.entries = share(part->entries, i, count);
         slice.rate = part->rate * slice.connections / part->connections;
         slice.connect_rate = part->connect_rate * slice.connections / part->connections;
-        crew->processes[crew->count++].part = slice;
+        workers->processes[workers->count++].part = slice;
         slice.first += slice.connections;
         slice.first_entry += slice.entries;
     }
@@ -106,46 +106,46 @@ void crew_add(struct crew *crew, const struct part *part, uint32_t processes)
 
 static void take_command(void *arg, unsigned events)
 {
-    struct worker *worker = arg;
-    struct command command;
-    ssize_t n = recv(worker->member.control, &command, sizeof command, 0);
+    struct running_role *running = arg;
+    struct step_command command;
+    ssize_t n = recv(running->worker.control, &command, sizeof command, 0);
     (void)events;
     if (n != (ssize_t)sizeof command)
         _exit(1);
     if (command.step == STEP_RUN)
-        worker->member.span = command.span;
-    if (command.step == STEP_END && worker->member.peers != NULL)
-        peers_finish(worker->member.peers);
-    worker->member.part.role->step(worker->self, command.step);
+        running->worker.span = command.span;
+    if (command.step == STEP_END && running->worker.peers != NULL)
+        peer_set_finish(running->worker.peers);
+    running->worker.part.role->step(running->self, command.step);
     if (command.step == STEP_END)
         _exit(0);
 }
 
-_Noreturn static void work(struct crew *crew, uint32_t index, pid_t parent)
+_Noreturn static void work(struct workers *workers, uint32_t index, pid_t parent)
 {
-    struct process *process = &crew->processes[index];
-    struct worker worker = {.member = {.part = process->part,
-                                       .index = index,
-                                       .run = crew->run,
-                                       .results = &crew->results[index],
-                                       .control = process->control}};
+    struct process *process = &workers->processes[index];
+    struct running_role running = {.worker = {.part = process->part,
+                                              .index = index,
+                                              .run = workers->run,
+                                              .results = &workers->results[index],
+                                              .control = process->control}};
     struct loop_io *io;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    worker.member.loop = loop_create();
-    worker.self = process->part.role->create(&worker.member);
-    io = loop_io_create(worker.member.loop, process->control, take_command, &worker);
+    running.worker.loop = loop_create();
+    running.self = process->part.role->create(&running.worker);
+    io = loop_io_create(running.worker.loop, process->control, take_command, &running);
     loop_io_set(io, LOOP_READ);
-    loop_run(worker.member.loop);
+    loop_run(running.worker.loop);
     _exit(0);
 }
 
 /* The parent. */
 
-static void start_process(struct crew *crew, uint32_t index, pid_t parent)
+static void start_process(struct workers *workers, uint32_t index, pid_t parent)
 {
-    struct process *process = &crew->processes[index];
+    struct process *process = &workers->processes[index];
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         bench_fail("no socket pair: %s", strerror(errno));
@@ -154,32 +154,32 @@ static void start_process(struct crew *crew, uint32_t index, pid_t parent)
         bench_fail("cannot fork: %s", strerror(errno));
     if (process->pid == 0) {
         for (uint32_t i = 0; i < index; i++)
-            (void)close(crew->processes[i].control);
+            (void)close(workers->processes[i].control);
         (void)close(pair[0]);
         process->control = pair[1];
-        work(crew, index, parent);
+        work(workers, index, parent);
     }
     (void)close(pair[1]);
     process->control = pair[0];
 }
 
-void crew_start(struct crew *crew)
+void workers_start(struct workers *workers)
 {
     pid_t parent = getpid();
-    for (uint32_t i = 0; i < crew->count; i++)
-        start_process(crew, i, parent);
+    for (uint32_t i = 0; i < workers->count; i++)
+        start_process(workers, i, parent);
 }
 
-static void command_all(struct crew *crew, const struct command *command)
+static void command_all(struct workers *workers, const struct step_command *command)
 {
-    for (uint32_t i = 0; i < crew->count; i++) {
-        crew->processes[i].is_done = false;
-        if (send(crew->processes[i].control, command, sizeof *command, MSG_NOSIGNAL) < 0)
-            bench_fail("the process of the %s is gone", crew->processes[i].part.role->name);
+    for (uint32_t i = 0; i < workers->count; i++) {
+        workers->processes[i].is_done = false;
+        if (send(workers->processes[i].control, command, sizeof *command, MSG_NOSIGNAL) < 0)
+            bench_fail("the process of the %s is gone", workers->processes[i].part.role->name);
     }
 }
 
-static void wait_for(struct process *process, uint64_t until_us)
+static void wait_for_process(struct process *process, uint64_t until_us)
 {
     struct pollfd wait = {.fd = process->control, .events = POLLIN};
     char done;
@@ -196,39 +196,39 @@ static void wait_for(struct process *process, uint64_t until_us)
     }
 }
 
-void crew_wait(struct crew *crew, unsigned timeout_s)
+void workers_wait(struct workers *workers, unsigned timeout_s)
 {
     uint64_t until = clock_monotonic_us() + timeout_s * 1000000ull;
-    for (uint32_t i = 0; i < crew->count; i++)
-        wait_for(&crew->processes[i], until);
+    for (uint32_t i = 0; i < workers->count; i++)
+        wait_for_process(&workers->processes[i], until);
 }
 
-void crew_step(struct crew *crew, enum step step, unsigned timeout_s)
+void workers_step(struct workers *workers, enum step step, unsigned timeout_s)
 {
-    command_all(crew, &(struct command){.step = step});
-    crew_wait(crew, timeout_s);
+    command_all(workers, &(struct step_command){.step = step});
+    workers_wait(workers, timeout_s);
 }
 
-void crew_run(struct crew *crew, const struct span *span)
+void workers_run(struct workers *workers, const struct span *span)
 {
-    command_all(crew, &(struct command){.step = STEP_RUN, .span = *span});
+    command_all(workers, &(struct step_command){.step = STEP_RUN, .span = *span});
 }
 
-void crew_end(struct crew *crew)
+void workers_end(struct workers *workers)
 {
-    crew_step(crew, STEP_END, 10);
-    for (uint32_t i = 0; i < crew->count; i++) {
-        (void)waitpid(crew->processes[i].pid, NULL, 0);
-        (void)close(crew->processes[i].control);
+    workers_step(workers, STEP_END, 10);
+    for (uint32_t i = 0; i < workers->count; i++) {
+        (void)waitpid(workers->processes[i].pid, NULL, 0);
+        (void)close(workers->processes[i].control);
     }
 }
 
-void crew_results(const struct crew *crew, const struct role *role, struct results *sum)
+void workers_results(const struct workers *workers, const struct role *role, struct results *sum)
 {
     memset(sum, 0, sizeof *sum);
-    for (uint32_t i = 0; i < crew->count; i++) {
-        const struct results *one = &crew->results[i];
-        if (crew->processes[i].part.role != role)
+    for (uint32_t i = 0; i < workers->count; i++) {
+        const struct results *one = &workers->results[i];
+        if (workers->processes[i].part.role != role)
             continue;
         sum->sent += one->sent;
         sum->accepted += one->accepted;

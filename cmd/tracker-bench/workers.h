@@ -1,31 +1,31 @@
 /*
- * crew: the generator processes of a run, and their parent's way through the steps.
+ * workers: the generator processes of a run, and their parent's way through the steps.
  *
- * Parts are added, crew_start forks, and every crew_step returns when each process has done it. A
- * process that fails, or takes too long, ends the run with an error. The processes die with their
- * parent.
+ * Parts are added, workers_start forks, and every workers_step returns when each process has done
+ * it. A process that fails, or takes too long, ends the run with an error. The processes die with
+ * their parent.
  */
-#ifndef BENCH_CREW_H
-#define BENCH_CREW_H
+#ifndef BENCH_WORKERS_H
+#define BENCH_WORKERS_H
 
 #include "bench.h"
 
-struct crew;
+struct workers;
 
-struct crew *crew_create(void);
-/* After crew_end. */
-void crew_destroy(struct crew **crew);
+struct workers *workers_create(void);
+/* After workers_end. */
+void workers_destroy(struct workers **workers);
 /* Divides a part into as many processes as its descriptors need, and at least `processes`. */
-void crew_add(struct crew *crew, const struct part *part, uint32_t processes);
-void crew_start(struct crew *crew);
+void workers_add(struct workers *workers, const struct worker_part *part, uint32_t processes);
+void workers_start(struct workers *workers);
 /* Within timeout_s. */
-void crew_step(struct crew *crew, enum step step, unsigned timeout_s);
-/* Lets the load begin and returns at once; crew_wait then waits for its end. */
-void crew_run(struct crew *crew, const struct span *span);
-void crew_wait(struct crew *crew, unsigned timeout_s);
+void workers_step(struct workers *workers, enum step step, unsigned timeout_s);
+/* Lets the load begin and returns at once; workers_wait then waits for its end. */
+void workers_run(struct workers *workers, const struct span *span);
+void workers_wait(struct workers *workers, unsigned timeout_s);
 /* STEP_END, and the processes are gone. */
-void crew_end(struct crew *crew);
+void workers_end(struct workers *workers);
 /* The sum over all processes of a role. */
-void crew_results(const struct crew *crew, const struct role *role, struct results *sum);
+void workers_results(const struct workers *workers, const struct role *role, struct results *sum);
 
 #endif

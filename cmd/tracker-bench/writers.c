@@ -42,8 +42,8 @@ struct connection {
 };
 
 struct writers {
-    struct member *member;
-    struct peers *peers;
+    struct worker *worker;
+    struct peer_set *peers;
     struct pacer *pacer;
     struct loop_timer *drain;
     uint8_t *scratch;
@@ -73,16 +73,16 @@ static void remember(struct connection *connection, struct stamp stamp)
 static void send_update(struct writers *writers, struct connection *connection, uint32_t entry,
                         struct stamp stamp)
 {
-    struct member *member = writers->member;
+    struct worker *worker = writers->worker;
     char id[32];
-    int len = snprintf(id, sizeof id, "%06" PRIx32 "-%" PRIx32, member->run & 0xffffff,
+    int len = snprintf(id, sizeof id, "%06" PRIx32 "-%" PRIx32, worker->run & 0xffffff,
                        connection->first + entry);
-    struct bytes state = bench_state(member, writers->scratch, stamp.intended_us, stamp.actual_us);
-    tracker_write_update(peer_output(&connection->peer), member->part.dialect,
+    struct bytes state = bench_state(worker, writers->scratch, stamp.intended_us, stamp.actual_us);
+    tracker_write_update(peer_output(&connection->peer), worker->part.dialect,
                          (struct bytes){(const uint8_t *)id, (size_t)len},
                          ++connection->versions[entry], state);
     peer_flush_later(&connection->peer);
-    if (member->part.bare)
+    if (worker->part.bare)
         return;
     remember(connection, stamp);
     writers->waiting += !connection->is_making;
@@ -92,10 +92,10 @@ static void send_next(struct writers *writers, struct connection *connection, ui
                       uint64_t now_us)
 {
     if (!peer_is_settled(&connection->peer)) {
-        writers->member->results->missed += member_in_window(writers->member, intended_us);
+        writers->worker->results->missed += worker_in_window(writers->worker, intended_us);
         return;
     }
-    writers->member->results->sent += member_in_window(writers->member, intended_us);
+    writers->worker->results->sent += worker_in_window(writers->worker, intended_us);
     send_update(writers, connection, connection->next, (struct stamp){intended_us, now_us});
     connection->next = (connection->next + 1) % connection->entries;
 }
@@ -113,44 +113,44 @@ static void begin_making(struct writers *writers, struct connection *connection)
     make_entries(writers, connection);
 }
 
-static void finish(struct writers *writers)
+static void finish_writing(struct writers *writers)
 {
-    writers->member->results->unanswered = writers->waiting + writers->unanswered;
+    writers->worker->results->unanswered = writers->waiting + writers->unanswered;
     loop_timer_stop(writers->drain);
     writers->has_ended = false;
-    member_done(writers->member);
+    worker_done(writers->worker);
 }
 
 static void drain_ended(void *arg)
 {
-    finish(arg);
+    finish_writing(arg);
 }
 
-static void schedule_ended(void *arg)
+static void on_writing_ended(void *arg)
 {
     struct writers *writers = arg;
     writers->has_ended = true;
     if (writers->waiting == 0)
-        finish(writers);
+        finish_writing(writers);
     else
         loop_timer_start(writers->drain, DRAIN_MS);
 }
 
-static void due(void *arg, uint64_t intended_us)
+static void send_next_update(void *arg, uint64_t intended_us)
 {
     struct writers *writers = arg;
-    uint32_t index = writers->turn++ % writers->member->part.connections;
-    send_next(writers, peers_at(writers->peers, index), intended_us, clock_monotonic_us());
+    uint32_t index = writers->turn++ % writers->worker->part.connections;
+    send_next(writers, peer_set_at(writers->peers, index), intended_us, clock_monotonic_us());
 }
 
-static void count_answer(struct member *member, struct stamp stamp, bool accepted, uint64_t now_us)
+static void count_answer(struct worker *worker, struct stamp stamp, bool accepted, uint64_t now_us)
 {
-    struct results *results = member->results;
-    if (member_in_window(member, now_us)) {
+    struct results *results = worker->results;
+    if (worker_in_window(worker, now_us)) {
         results->accepted += accepted;
         results->refused += !accepted;
     }
-    if (member_in_window(member, stamp.intended_us)) {
+    if (worker_in_window(worker, stamp.intended_us)) {
         histogram_record(&results->intended, now_us - stamp.intended_us);
         histogram_record(&results->actual, now_us - stamp.actual_us);
     }
@@ -158,7 +158,7 @@ static void count_answer(struct member *member, struct stamp stamp, bool accepte
 
 static void fill_window(struct writers *writers, struct connection *connection, uint64_t now_us)
 {
-    for (uint32_t n = 0; n < writers->member->part.window; n++)
+    for (uint32_t n = 0; n < writers->worker->part.window; n++)
         send_next(writers, connection, now_us, now_us);
 }
 
@@ -171,28 +171,28 @@ static void entries_made(struct writers *writers, struct connection *connection,
     if (!peer_is_settled(&connection->peer))
         peer_settled(&connection->peer);
     if (is_first && --writers->to_make == 0)
-        member_done(writers->member);
-    if (writers->step == STEP_RUN && now_us < writers->member->span.end_us)
+        worker_done(writers->worker);
+    if (writers->step == STEP_RUN && now_us < writers->worker->span.end_us)
         fill_window(writers, connection, now_us);
 }
 
-static void take_confirmation(struct writers *writers, struct connection *connection, bool accepted,
-                              uint64_t now_us)
+static void take_open_confirmation(struct writers *writers, struct connection *connection,
+                                   bool accepted, uint64_t now_us)
 {
     if (!accepted)
         peer_refuse(&connection->peer,
                     "%s refuses an update that makes an entry; see client.max_ids, tracker.rate "
                     "and tracker.address_rate",
-                    writers->member->part.target);
+                    writers->worker->part.target);
     else if (++connection->confirmed == connection->entries)
         entries_made(writers, connection, now_us);
     else
         make_entries(writers, connection);
 }
 
-static void take_answer(struct connection *connection, bool accepted, uint64_t now_us)
+static void take_update_answer(struct connection *connection, bool accepted, uint64_t now_us)
 {
-    struct writers *writers = peers_arg(connection->peer.peers);
+    struct writers *writers = peer_set_arg(connection->peer.peers);
     struct stamp stamp;
     if (connection->waiting == 0)
         bench_fail("an answer to nothing");
@@ -200,15 +200,15 @@ static void take_answer(struct connection *connection, bool accepted, uint64_t n
     connection->head = (connection->head + 1) % connection->capacity;
     connection->waiting--;
     if (connection->is_making) {
-        take_confirmation(writers, connection, accepted, now_us);
+        take_open_confirmation(writers, connection, accepted, now_us);
         return;
     }
     writers->waiting--;
-    count_answer(writers->member, stamp, accepted, now_us);
-    if (writers->member->part.window > 0 && now_us < writers->member->span.end_us)
+    count_answer(writers->worker, stamp, accepted, now_us);
+    if (writers->worker->part.window > 0 && now_us < writers->worker->span.end_us)
         send_next(writers, connection, now_us, now_us);
     if (writers->has_ended && writers->waiting == 0)
-        finish(writers);
+        finish_writing(writers);
 }
 
 /* Answers, and between them pushes where the front-end sends a writer any. */
@@ -219,7 +219,7 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
         struct tracker_push push;
         struct tracker_result result;
         if (input.data[at] != TRACKER_MAGIC_DOCUMENT) {
-            take_answer((struct connection *)peer, input.data[at++] == 1, now_us);
+            take_update_answer((struct connection *)peer, input.data[at++] == 1, now_us);
             continue;
         }
         result = tracker_read_push((struct bytes){input.data + at, input.len - at}, &push);
@@ -232,24 +232,24 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
     return at;
 }
 
-static void connected(void *arg)
+static void on_writers_connected(void *arg)
 {
     struct writers *writers = arg;
-    member_done(writers->member);
+    worker_done(writers->worker);
 }
 
 static void resume(struct peer *peer)
 {
     struct connection *connection = (struct connection *)peer;
     if (connection->is_asked)
-        begin_making(peers_arg(peer->peers), connection);
+        begin_making(peer_set_arg(peer->peers), connection);
     else
         peer_settled(peer);
 }
 
 static void lost(struct peer *peer)
 {
-    struct writers *writers = peers_arg(peer->peers);
+    struct writers *writers = peer_set_arg(peer->peers);
     struct connection *connection = (struct connection *)peer;
     if (!connection->is_making) {
         writers->waiting -= connection->waiting;
@@ -257,23 +257,23 @@ static void lost(struct peer *peer)
     }
     connection->waiting = 0;
     if (writers->has_ended && writers->waiting == 0)
-        finish(writers);
+        finish_writing(writers);
 }
 
-static void *create(struct member *member)
+static void *create_writers(struct worker *worker)
 {
     static const struct peer_handler handler = {
-        .received = received, .connected = connected, .resume = resume, .lost = lost};
+        .received = received, .connected = on_writers_connected, .resume = resume, .lost = lost};
     struct writers *writers = mem_zalloc(1, sizeof *writers);
-    const struct part *part = &member->part;
+    const struct worker_part *part = &worker->part;
     uint32_t first = part->first_entry;
-    writers->member = member;
+    writers->worker = worker;
     writers->scratch = mem_alloc(part->state_size);
-    writers->peers = peers_create(member, sizeof(struct connection), &handler, writers);
-    writers->pacer = pacer_create(member->loop, due, schedule_ended, writers);
-    writers->drain = loop_timer_create(member->loop, drain_ended, writers);
+    writers->peers = peer_set_create(worker, sizeof(struct connection), &handler, writers);
+    writers->pacer = pacer_create(worker->loop, send_next_update, on_writing_ended, writers);
+    writers->drain = loop_timer_create(worker->loop, drain_ended, writers);
     for (uint32_t i = 0; i < part->connections; i++) {
-        struct connection *connection = peers_at(writers->peers, i);
+        struct connection *connection = peer_set_at(writers->peers, i);
         connection->entries =
             part->entries / part->connections + (i < part->entries % part->connections);
         connection->first = first;
@@ -283,15 +283,15 @@ static void *create(struct member *member)
     return writers;
 }
 
-static void open_all(struct writers *writers)
+static void open_all_writers(struct writers *writers)
 {
-    if (writers->member->part.bare) {
-        member_done(writers->member);
+    if (writers->worker->part.bare) {
+        worker_done(writers->worker);
         return;
     }
-    writers->to_make = writers->member->part.connections;
-    for (uint32_t i = 0; i < writers->member->part.connections; i++) {
-        struct connection *connection = peers_at(writers->peers, i);
+    writers->to_make = writers->worker->part.connections;
+    for (uint32_t i = 0; i < writers->worker->part.connections; i++) {
+        struct connection *connection = peer_set_at(writers->peers, i);
         connection->is_asked = true;
         if (peer_is_settled(&connection->peer))
             begin_making(writers, connection);
@@ -302,40 +302,40 @@ static void begin_closed_loop(void *arg)
 {
     struct writers *writers = arg;
     uint64_t now = clock_monotonic_us();
-    for (uint32_t i = 0; i < writers->member->part.connections; i++)
-        fill_window(writers, peers_at(writers->peers, i), now);
+    for (uint32_t i = 0; i < writers->worker->part.connections; i++)
+        fill_window(writers, peer_set_at(writers->peers, i), now);
 }
 
-static void run(struct writers *writers)
+static void start_writing(struct writers *writers)
 {
-    const struct span *span = &writers->member->span;
-    pacer_start(writers->pacer, writers->member->part.rate, span->begin_us, span->end_us);
-    if (writers->member->part.window > 0)
+    const struct span *span = &writers->worker->span;
+    pacer_start(writers->pacer, writers->worker->part.rate, span->begin_us, span->end_us);
+    if (writers->worker->part.window > 0)
         begin_closed_loop(writers);
 }
 
-static void step(void *self, enum step step)
+static void run_writers_step(void *self, enum step step)
 {
     struct writers *writers = self;
     writers->step = step;
     if (step == STEP_CONNECT)
-        peers_connect(writers->peers);
+        peer_set_connect(writers->peers);
     else if (step == STEP_OPEN)
-        open_all(writers);
+        open_all_writers(writers);
     else if (step == STEP_RUN)
-        run(writers);
+        start_writing(writers);
     else
-        member_done(writers->member);
+        worker_done(writers->worker);
 }
 
 static void step_filler(void *self, enum step step_now)
 {
     struct writers *writers = self;
     if (step_now == STEP_RUN)
-        member_done(writers->member);
+        worker_done(writers->worker);
     else
-        step(self, step_now);
+        run_writers_step(self, step_now);
 }
 
-const struct role fillers_role = {"fillers", create, step_filler};
-const struct role writers_role = {"writers", create, step};
+const struct role fillers_role = {"fillers", create_writers, step_filler};
+const struct role writers_role = {"writers", create_writers, run_writers_step};

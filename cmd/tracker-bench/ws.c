@@ -17,7 +17,7 @@ void ws_write_request(struct writer *to, const char *path, const char *protocol)
 }
 
 /* Bytes up to the empty line and with it; 0: it has not come. */
-static size_t find_end(struct bytes input)
+static size_t find_head_end(struct bytes input)
 {
     const uint8_t *end = input.len > 0 ? memmem(input.data, input.len, "\r\n\r\n", 4) : NULL;
     return end == NULL ? 0 : (size_t)(end - input.data) + 4;
@@ -25,14 +25,14 @@ static size_t find_end(struct bytes input)
 
 size_t ws_read_response(struct bytes input, bool *accepted)
 {
-    size_t size = find_end(input);
+    size_t size = find_head_end(input);
     *accepted = size > 0 && input.len > 12 && memcmp(input.data, "HTTP/1.1 101", 12) == 0;
     return size;
 }
 
 size_t ws_read_request(struct bytes input)
 {
-    return find_end(input);
+    return find_head_end(input);
 }
 
 void ws_write_response(struct writer *to)
@@ -41,7 +41,7 @@ void ws_write_response(struct writer *to)
                       "Connection: Upgrade\r\n\r\n");
 }
 
-static bool is_known(unsigned opcode)
+static bool is_known_opcode(unsigned opcode)
 {
     return opcode == WS_TEXT || opcode == WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
 }
@@ -66,11 +66,11 @@ bool ws_read_header(struct bytes input, struct ws_header *header, bool *valid)
     if (header->is_masked)
         memcpy(header->mask, mask.data, sizeof header->mask);
     header->size = (uint8_t)(cursor.at - input.data);
-    *valid = (first & 0xf0) == 0x80 && is_known(header->opcode);
+    *valid = (first & 0xf0) == 0x80 && is_known_opcode(header->opcode);
     return true;
 }
 
-static void write_header(struct writer *to, enum ws_opcode opcode, size_t len, uint8_t masked)
+static void write_frame_header(struct writer *to, enum ws_opcode opcode, size_t len, uint8_t masked)
 {
     writer_u8(to, (uint8_t)(0x80 | opcode));
     if (len < 126) {
@@ -87,7 +87,7 @@ static void write_header(struct writer *to, enum ws_opcode opcode, size_t len, u
 void ws_write_masked(struct writer *to, enum ws_opcode opcode, struct bytes payload)
 {
     size_t start;
-    write_header(to, opcode, payload.len, 0x80);
+    write_frame_header(to, opcode, payload.len, 0x80);
     writer_bytes(to, (struct bytes){our_mask, sizeof our_mask});
     start = to->len;
     writer_bytes(to, payload);
@@ -96,7 +96,7 @@ void ws_write_masked(struct writer *to, enum ws_opcode opcode, struct bytes payl
 
 void ws_write_plain(struct writer *to, enum ws_opcode opcode, struct bytes payload)
 {
-    write_header(to, opcode, payload.len, 0);
+    write_frame_header(to, opcode, payload.len, 0);
     writer_bytes(to, payload);
 }
 

@@ -1,210 +1,214 @@
-/* talker: see the header. */
+/* client: see the header. */
 #include "ws_client.h"
 
 #include "base/mem.h"
 #include "ws.h"
 
-struct talkers {
-    struct member *member;
-    struct peers *peers;
+struct ws_clients {
+    struct worker *worker;
+    struct peer_set *peers;
     const struct service *service;
-    const struct talker_handler *handler;
+    const struct ws_client_handler *handler;
     void *arg;
 };
 
-struct talker *talkers_at(struct talkers *talkers, uint32_t index)
+struct ws_client *ws_clients_at(struct ws_clients *clients, uint32_t index)
 {
-    return peers_at(talkers->peers, index);
+    return peer_set_at(clients->peers, index);
 }
 
-void *talkers_arg(const struct talkers *talkers)
+void *ws_clients_arg(const struct ws_clients *clients)
 {
-    return talkers->arg;
+    return clients->arg;
 }
 
-struct talkers *talker_talkers(const struct talker *talker)
+struct ws_clients *ws_client_owner(const struct ws_client *client)
 {
-    return peers_arg(talker->peer.peers);
+    return peer_set_arg(client->peer.peers);
 }
 
-struct writer *talker_output(struct talker *talker)
+struct writer *ws_client_output(struct ws_client *client)
 {
-    return peer_output(&talker->peer);
+    return peer_output(&client->peer);
 }
 
-void talker_flush(struct talker *talker)
+void ws_client_flush(struct ws_client *client)
 {
-    if (talker->peer.output.len > talker->peer.written)
-        peer_flush_later(&talker->peer);
+    if (client->peer.output.len > client->peer.written)
+        peer_flush_later(&client->peer);
 }
 
-static void take_part(struct talker *talker)
+static void begin_taking_part(struct ws_client *client)
 {
-    const struct talkers *talkers = talker_talkers(talker);
-    const bool returns = peer_is_returning(&talker->peer);
-    talker->state = TALKER_TAKES_PART;
-    peer_settled(&talker->peer);
-    if (returns && talkers->handler->returned != NULL)
-        talkers->handler->returned(talker);
+    const struct ws_clients *clients = ws_client_owner(client);
+    const bool returns = peer_is_returning(&client->peer);
+    client->state = WS_CLIENT_TAKES_PART;
+    peer_settled(&client->peer);
+    if (returns && clients->handler->returned != NULL)
+        clients->handler->returned(client);
 }
 
-static size_t shake_hands(struct talker *talker, struct bytes input)
+static size_t finish_upgrade(struct ws_client *client, struct bytes input)
 {
-    const struct service *service = talker_talkers(talker)->service;
+    const struct service *service = ws_client_owner(client)->service;
     bool is_all = service->welcome == NULL;
     bool accepted;
     size_t consumed = ws_read_response(input, &accepted);
     if (consumed == 0)
         return 0;
     if (!accepted) {
-        peer_refuse(&talker->peer, "%s refuses the handshake: %.*s",
-                    talker->voice.member->part.target, (int)consumed, (const char *)input.data);
+        peer_refuse(&client->peer, "%s refuses the handshake: %.*s",
+                    client->voice.worker->part.target, (int)consumed, (const char *)input.data);
         return input.len;
     }
-    talker->state = TALKER_WAITS;
+    client->state = WS_CLIENT_WAITS;
     if (service->hello != NULL)
-        is_all = service->hello(talker_output(talker), &talker->voice);
-    talker_flush(talker);
+        is_all = service->hello(ws_client_output(client), &client->voice);
+    ws_client_flush(client);
     if (is_all)
-        take_part(talker);
+        begin_taking_part(client);
     return consumed;
 }
 
-static void take_message(struct talker *talker, struct bytes message, uint64_t now_us)
+static void take_service_message(struct ws_client *client, struct bytes message, uint64_t now_us)
 {
-    const struct talkers *talkers = talker_talkers(talker);
-    const struct service *service = talkers->service;
-    if (talker->state == TALKER_WAITS) {
+    const struct ws_clients *clients = ws_client_owner(client);
+    const struct service *service = clients->service;
+    if (client->state == WS_CLIENT_WAITS) {
         enum service_verdict verdict =
-            service->welcome(talker_output(talker), &talker->voice, message);
-        talker_flush(talker);
+            service->welcome(ws_client_output(client), &client->voice, message);
+        ws_client_flush(client);
         if (verdict == SERVICE_TAKES_PART)
-            take_part(talker);
+            begin_taking_part(client);
         else if (verdict == SERVICE_REFUSES)
-            peer_refuse(&talker->peer, "%s refuses to let a client take part: %.*s",
-                        talker->voice.member->part.target, (int)message.len,
+            peer_refuse(&client->peer, "%s refuses to let a client take part: %.*s",
+                        client->voice.worker->part.target, (int)message.len,
                         (const char *)message.data);
         return;
     }
-    talkers->handler->heard(talker, message, now_us);
+    clients->handler->heard(client, message, now_us);
     if (service->heed != NULL) {
-        service->heed(talker_output(talker), message);
-        talker_flush(talker);
+        service->heed(ws_client_output(client), message);
+        ws_client_flush(client);
     }
 }
 
-static void take_frame(struct talker *talker, enum ws_opcode opcode, struct bytes payload,
-                       uint64_t now_us)
+static void take_ws_frame(struct ws_client *client, enum ws_opcode opcode, struct bytes payload,
+                          uint64_t now_us)
 {
-    struct results *results = talker_talkers(talker)->member->results;
+    struct results *results = ws_client_owner(client)->worker->results;
     if (opcode == WS_TEXT || opcode == WS_BINARY) {
-        if (member_in_window(talker->voice.member, now_us))
+        if (worker_in_window(client->voice.worker, now_us))
             results->frames++;
-        take_message(talker, payload, now_us);
+        take_service_message(client, payload, now_us);
     } else if (opcode == WS_PING) {
-        ws_write_masked(talker_output(talker), WS_PONG, payload);
-        talker_flush(talker);
+        ws_write_masked(ws_client_output(client), WS_PONG, payload);
+        ws_client_flush(client);
     } else if (opcode == WS_CLOSE) {
         if (payload.len >= 2 && results->lost == 0)
-            bench_warn("%s says Close %u: %.*s", talker->voice.member->part.target,
+            bench_warn("%s says Close %u: %.*s", client->voice.worker->part.target,
                        payload.data[0] << 8 | payload.data[1], (int)payload.len - 2,
                        (const char *)payload.data + 2);
-        ws_write_masked(talker_output(talker), WS_CLOSE,
+        ws_write_masked(ws_client_output(client), WS_CLOSE,
                         (struct bytes){payload.data, payload.len >= 2 ? 2 : 0});
-        peer_end(&talker->peer);
+        peer_end(&client->peer);
     }
 }
 
 /* Bytes that belong to a frame too large to be kept. */
-static size_t throw_away(struct talker *talker, size_t available, uint64_t now_us)
+static size_t throw_away(struct ws_client *client, size_t available, uint64_t now_us)
 {
-    size_t gone = available < talker->skip ? available : (size_t)talker->skip;
-    talker->skip -= gone;
-    if (talker->skip == 0)
-        take_frame(talker, WS_TEXT, (struct bytes){NULL, 0}, now_us);
+    size_t gone = available < client->skip ? available : (size_t)client->skip;
+    client->skip -= gone;
+    if (client->skip == 0)
+        take_ws_frame(client, WS_TEXT, (struct bytes){NULL, 0}, now_us);
     return gone;
 }
 
 /* Of one frame, or of a part of a large one; 0: more is needed. */
-static size_t take_next(struct talker *talker, struct bytes input, uint64_t now_us)
+static size_t take_next(struct ws_client *client, struct bytes input, uint64_t now_us)
 {
     struct ws_header header;
     bool valid;
-    if (talker->skip > 0)
-        return throw_away(talker, input.len, now_us);
+    if (client->skip > 0)
+        return throw_away(client, input.len, now_us);
     if (!ws_read_header(input, &header, &valid))
         return 0;
     if (!valid || header.is_masked)
         bench_fail("%s sends what is no whole message of a server",
-                   talker->voice.member->part.target);
-    if (header.len > TALKER_KEPT) {
-        talker->skip = header.len;
+                   client->voice.worker->part.target);
+    if (header.len > WS_CLIENT_KEPT) {
+        client->skip = header.len;
         return header.size;
     }
     if (input.len - header.size < header.len)
         return 0;
-    take_frame(talker, header.opcode, (struct bytes){input.data + header.size, (size_t)header.len},
-               now_us);
+    take_ws_frame(client, header.opcode,
+                  (struct bytes){input.data + header.size, (size_t)header.len}, now_us);
     return header.size + (size_t)header.len;
 }
 
 static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
 {
-    struct talker *talker = (struct talker *)peer;
-    struct results *results = talker_talkers(talker)->member->results;
+    struct ws_client *client = (struct ws_client *)peer;
+    struct results *results = ws_client_owner(client)->worker->results;
     size_t at = 0;
     size_t consumed;
-    if (talker->state == TALKER_SHAKES_HANDS && (at = shake_hands(talker, input)) == 0)
+    if (client->state == WS_CLIENT_SHAKES_HANDS && (at = finish_upgrade(client, input)) == 0)
         return 0;
     while (at < input.len && !peer->is_ended &&
-           (consumed = take_next(talker, (struct bytes){input.data + at, input.len - at}, now_us)) >
+           (consumed = take_next(client, (struct bytes){input.data + at, input.len - at}, now_us)) >
                0)
         at += consumed;
-    if (member_in_window(talker->voice.member, now_us))
+    if (worker_in_window(client->voice.worker, now_us))
         results->frame_bytes += at;
     return at;
 }
 
-static void greet(struct peer *peer)
+static void send_upgrade_request(struct peer *peer)
 {
-    struct talker *talker = (struct talker *)peer;
-    service_write_request(talker_output(talker), talker_talkers(talker)->service, &talker->voice);
-    talker_flush(talker);
+    struct ws_client *client = (struct ws_client *)peer;
+    service_write_request(ws_client_output(client), ws_client_owner(client)->service,
+                          &client->voice);
+    ws_client_flush(client);
 }
 
 static void lost(struct peer *peer)
 {
-    struct talker *talker = (struct talker *)peer;
-    talker->state = TALKER_SHAKES_HANDS;
-    talker->skip = 0;
+    struct ws_client *client = (struct ws_client *)peer;
+    client->state = WS_CLIENT_SHAKES_HANDS;
+    client->skip = 0;
 }
 
 static void all_settled(void *arg)
 {
-    struct talkers *talkers = arg;
-    talkers->handler->ready(talkers->arg);
+    struct ws_clients *clients = arg;
+    clients->handler->ready(clients->arg);
 }
 
-struct talkers *talkers_create(struct member *member, const struct service *service, bool speak,
-                               size_t size, const struct talker_handler *handler, void *arg)
+struct ws_clients *ws_clients_create(struct worker *worker, const struct service *service,
+                                     bool speak, size_t size,
+                                     const struct ws_client_handler *handler, void *arg)
 {
-    static const struct peer_handler peer_handler = {
-        .received = received, .connected = all_settled, .greet = greet, .lost = lost};
-    struct talkers *talkers = mem_zalloc(1, sizeof *talkers);
-    talkers->member = member;
-    talkers->service = service;
-    talkers->handler = handler;
-    talkers->arg = arg;
-    talkers->peers = peers_create(member, size, &peer_handler, talkers);
-    for (uint32_t i = 0; i < member->part.connections; i++) {
-        struct talker *talker = talkers_at(talkers, i);
-        talker->voice =
-            (struct voice){.member = member, .number = member->part.first + i, .speaks = speak};
+    static const struct peer_handler peer_handler = {.received = received,
+                                                     .connected = all_settled,
+                                                     .greet = send_upgrade_request,
+                                                     .lost = lost};
+    struct ws_clients *clients = mem_zalloc(1, sizeof *clients);
+    clients->worker = worker;
+    clients->service = service;
+    clients->handler = handler;
+    clients->arg = arg;
+    clients->peers = peer_set_create(worker, size, &peer_handler, clients);
+    for (uint32_t i = 0; i < worker->part.connections; i++) {
+        struct ws_client *client = ws_clients_at(clients, i);
+        client->voice =
+            (struct voice){.worker = worker, .number = worker->part.first + i, .speaks = speak};
     }
-    return talkers;
+    return clients;
 }
 
-void talkers_start(struct talkers *talkers)
+void ws_clients_start(struct ws_clients *clients)
 {
-    peers_connect(talkers->peers);
+    peer_set_connect(clients->peers);
 }

@@ -1,45 +1,46 @@
 /*
- * talker: the generator's WebSocket connections: many of one service, each brought to take part.
+ * ws_client: the generator's WebSocket connections: many of one service, each brought to take part.
  *
- * Frames over TALKER_KEPT bytes are counted and thrown away as they come.
+ * Frames over WS_CLIENT_KEPT bytes are counted and thrown away as they come.
  */
-#ifndef BENCH_TALKER_H
-#define BENCH_TALKER_H
+#ifndef BENCH_WS_CLIENT_H
+#define BENCH_WS_CLIENT_H
 
 #include "peer.h"
 #include "service.h"
 
-#define TALKER_KEPT 16384
+#define WS_CLIENT_KEPT 16384
 
-struct talkers;
+struct ws_clients;
 
 /* The start of a role's own struct of a connection. */
-struct talker {
+struct ws_client {
     struct peer peer;
     struct voice voice;
     uint64_t skip; /* bytes of a frame that are still to be thrown away */
-    enum { TALKER_SHAKES_HANDS, TALKER_WAITS, TALKER_TAKES_PART } state;
+    enum { WS_CLIENT_SHAKES_HANDS, WS_CLIENT_WAITS, WS_CLIENT_TAKES_PART } state;
 };
 
-struct talker_handler {
+struct ws_client_handler {
     /* Of one that takes part. */
-    void (*heard)(struct talker *talker, struct bytes message, uint64_t now_us);
+    void (*heard)(struct ws_client *client, struct bytes message, uint64_t now_us);
     /* All take part. */
     void (*ready)(void *arg);
     /* One that was lost takes part again. NULL: nothing to do. */
-    void (*returned)(struct talker *talker);
+    void (*returned)(struct ws_client *client);
 };
 
 /* size: of the role's struct. */
-struct talkers *talkers_create(struct member *member, const struct service *service, bool speak,
-                               size_t size, const struct talker_handler *handler, void *arg);
-struct talker *talkers_at(struct talkers *talkers, uint32_t index);
-void *talkers_arg(const struct talkers *talkers);
-struct talkers *talker_talkers(const struct talker *talker);
+struct ws_clients *ws_clients_create(struct worker *worker, const struct service *service,
+                                     bool speak, size_t size,
+                                     const struct ws_client_handler *handler, void *arg);
+struct ws_client *ws_clients_at(struct ws_clients *clients, uint32_t index);
+void *ws_clients_arg(const struct ws_clients *clients);
+struct ws_clients *ws_client_owner(const struct ws_client *client);
 /* Connects all, and lets them take part. */
-void talkers_start(struct talkers *talkers);
-/* To be appended to with frames; then talker_flush. */
-struct writer *talker_output(struct talker *talker);
-void talker_flush(struct talker *talker);
+void ws_clients_start(struct ws_clients *clients);
+/* To be appended to with frames; then ws_client_flush. */
+struct writer *ws_client_output(struct ws_client *client);
+void ws_client_flush(struct ws_client *client);
 
 #endif

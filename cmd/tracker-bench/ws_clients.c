@@ -1,5 +1,5 @@
 /*
- * talkers: the roles that listen to a WebSocket service and that speak there, by a schedule.
+ * ws_clients: the roles that listen to a WebSocket service and that speak there, by a schedule.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -7,82 +7,83 @@
 #include "ws_client.h"
 
 struct speaking {
-    struct member *member;
-    struct talkers *talkers;
+    struct worker *worker;
+    struct ws_clients *clients;
     struct pacer *pacer;
     uint8_t *scratch;
     uint32_t turn; /* who is to speak next */
 };
 
-static void due(void *arg, uint64_t intended_us)
+static void speak_next(void *arg, uint64_t intended_us)
 {
     struct speaking *speaking = arg;
-    struct member *member = speaking->member;
-    struct talker *talker =
-        talkers_at(speaking->talkers, speaking->turn++ % member->part.connections);
-    struct bytes text = service_text(member, speaking->scratch, intended_us, clock_monotonic_us());
-    if (!peer_is_settled(&talker->peer)) {
-        member->results->missed += member_in_window(member, intended_us);
+    struct worker *worker = speaking->worker;
+    struct ws_client *client =
+        ws_clients_at(speaking->clients, speaking->turn++ % worker->part.connections);
+    struct bytes text = service_text(worker, speaking->scratch, intended_us, clock_monotonic_us());
+    if (!peer_is_settled(&client->peer)) {
+        worker->results->missed += worker_in_window(worker, intended_us);
         return;
     }
-    member->results->sent += member_in_window(member, intended_us);
-    member->part.service->say(talker_output(talker), &talker->voice, text);
-    talker->voice.said++;
-    talker_flush(talker);
+    worker->results->sent += worker_in_window(worker, intended_us);
+    worker->part.service->say(ws_client_output(client), &client->voice, text);
+    client->voice.said++;
+    ws_client_flush(client);
 }
 
-static void schedule_ended(void *arg)
+static void on_speaking_ended(void *arg)
 {
     struct speaking *speaking = arg;
-    member_done(speaking->member);
+    worker_done(speaking->worker);
 }
 
-static void heard(struct talker *talker, struct bytes message, uint64_t now_us)
+static void on_service_message(struct ws_client *client, struct bytes message, uint64_t now_us)
 {
-    struct speaking *speaking = talkers_arg(talker_talkers(talker));
-    service_heard(speaking->member, message, now_us);
+    struct speaking *speaking = ws_clients_arg(ws_client_owner(client));
+    service_heard(speaking->worker, message, now_us);
 }
 
-static void ready(void *arg)
+static void on_clients_ready(void *arg)
 {
     struct speaking *speaking = arg;
-    member_done(speaking->member);
+    worker_done(speaking->worker);
 }
 
-static struct speaking *create(struct member *member, bool speak)
+static struct speaking *create_clients(struct worker *worker, bool speak)
 {
-    static const struct talker_handler handler = {.heard = heard, .ready = ready};
+    static const struct ws_client_handler handler = {.heard = on_service_message,
+                                                     .ready = on_clients_ready};
     struct speaking *speaking = mem_zalloc(1, sizeof *speaking);
-    speaking->member = member;
-    speaking->talkers = talkers_create(member, member->part.service, speak, sizeof(struct talker),
-                                       &handler, speaking);
+    speaking->worker = worker;
+    speaking->clients = ws_clients_create(worker, worker->part.service, speak,
+                                          sizeof(struct ws_client), &handler, speaking);
     return speaking;
 }
 
-static void *create_listeners(struct member *member)
+static void *create_listeners(struct worker *worker)
 {
-    return create(member, false);
+    return create_clients(worker, false);
 }
 
-static void *create_speakers(struct member *member)
+static void *create_speakers(struct worker *worker)
 {
-    struct speaking *speaking = create(member, true);
-    speaking->scratch = mem_alloc(member->part.state_size);
-    speaking->pacer = pacer_create(member->loop, due, schedule_ended, speaking);
+    struct speaking *speaking = create_clients(worker, true);
+    speaking->scratch = mem_alloc(worker->part.state_size);
+    speaking->pacer = pacer_create(worker->loop, speak_next, on_speaking_ended, speaking);
     return speaking;
 }
 
-static void step(void *self, enum step step)
+static void run_clients_step(void *self, enum step step)
 {
     struct speaking *speaking = self;
-    const struct span *span = &speaking->member->span;
+    const struct span *span = &speaking->worker->span;
     if (step == STEP_OPEN)
-        talkers_start(speaking->talkers);
+        ws_clients_start(speaking->clients);
     else if (step == STEP_RUN && speaking->pacer != NULL)
-        pacer_start(speaking->pacer, speaking->member->part.rate, span->begin_us, span->end_us);
+        pacer_start(speaking->pacer, speaking->worker->part.rate, span->begin_us, span->end_us);
     else
-        member_done(speaking->member);
+        worker_done(speaking->worker);
 }
 
-const struct role listeners_role = {"listeners", create_listeners, step};
-const struct role speakers_role = {"speakers", create_speakers, step};
+const struct role listeners_role = {"listeners", create_listeners, run_clients_step};
+const struct role speakers_role = {"speakers", create_speakers, run_clients_step};
