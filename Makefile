@@ -55,7 +55,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit
+.PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -152,15 +152,15 @@ $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
 
-# Fuzzers: clang's libFuzzer, the packages compiled again with its instrumentation.
+# Fuzzers: clang's libFuzzer. The packages are compiled once with its instrumentation, below
+# build/fuzz, and each fuzzer is linked with them.
 FUZZ_TIME ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
-PACKAGE_FILES := $(foreach p,$(PACKAGES),$(wildcard pkg/$(p)/*.c pkg/$(p)/*.h))
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PACKAGE_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
+fuzzers: $(FUZZERS:%=$(B)/fuzz_%)
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)clang $(FUZZ_FLAGS) $(ALL_INCLUDES) -o $@ $< $(filter %.c,$(PACKAGE_FILES)) $(LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) $(LIBS)
 
 deps:
 	@docker/install-packages build
@@ -189,7 +189,7 @@ conformance: | test-deps
 	@tests/conformance/run $(B)
 fuzz:
 	@docker/install-packages build fuzz
-	@$(BUILD) $(FUZZERS:%=build/fuzz/fuzz_%)
+	@$(BUILD) B=build/fuzz CC=clang OPT=-O1 WARN= SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
 	@tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)
 lint:
 	@docker/install-packages build lint
@@ -204,4 +204,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d)
+-include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d $(B)/fuzz_*.d)
