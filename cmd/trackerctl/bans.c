@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "map/keys.h"
-#include "output.h"
+#include "rows.h"
 
 struct answer {
     int64_t count; /* -1: none came */
@@ -150,58 +150,63 @@ enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments)
     return result == CTL_OK ? unban(ctl, prefix) : result;
 }
 
+/* A ban that holds: its prefix, and when it ends in ms since the epoch, or "inf". */
+struct ban_row {
+    struct bytes prefix, end;
+};
+
 struct listing {
-    const struct ctl *ctl;
-    struct table *table;
-    struct writer json;
+    struct rows rows;
     uint64_t now;
 };
 
-static void add_ban(struct listing *listing, struct bytes prefix, struct bytes end)
+static void write_ban_prefix(const void *row, struct cell *cell)
 {
-    bool for_ever = bytes_equal(end, BYTES_LITERAL("inf"));
-    uint64_t left = for_ever ? 0 : bytes_decimal(end) - listing->now;
-    if (listing->ctl->json) {
-        json_open(&listing->json, NULL, '{');
-        json_bytes(&listing->json, "prefix", prefix);
-        if (!for_ever)
-            json_number(&listing->json, "left_ms", (int64_t)left);
-        json_close(&listing->json, '}');
-        return;
-    }
-    table_add(listing->table, output_shown_string(prefix));
-    table_add(listing->table, for_ever ? mem_strdup("-") : output_duration(left));
+    const struct ban_row *ban = row;
+    cell_text(cell, ban->prefix);
 }
+
+static void write_ban_left(const void *row, struct cell *cell)
+{
+    const struct ban_row *ban = row;
+    const uint64_t *now = cell->context;
+    if (!bytes_equal(ban->end, BYTES_LITERAL("inf")))
+        cell_duration(cell, bytes_decimal(ban->end) - *now);
+}
+
+static const struct column ban_columns[] = {
+    {.heading = "PREFIX", .key = "prefix", .write = write_ban_prefix},
+    {.heading = "LEFT", .key = "left_ms", .write = write_ban_left},
+};
 
 static void on_bans(void *arg, const struct redis_reply *reply)
 {
     struct listing *listing = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
-        add_ban(listing, reply->elements[i]->text, reply->elements[i + 1]->text);
+        rows_add(&listing->rows,
+                 &(struct ban_row){reply->elements[i]->text, reply->elements[i + 1]->text});
 }
 
 static enum ctl_exit list_bans(struct ctl *ctl)
 {
-    static const char *const headings[] = {"PREFIX", "LEFT", NULL};
-    struct listing listing = {.ctl = ctl, .table = table_create(headings)};
+    static const struct columns columns = COLUMNS(ban_columns);
+    struct listing listing;
     char *key = keys_bans(ctl->redis.prefix), *from = NULL;
+    rows_begin(&listing.rows, &columns, ctl->json, &listing.now);
     if (reader_read_time(ctl->reader, &listing.now)) {
         from = mem_format("(%llu", (unsigned long long)listing.now);
         struct bytes args[] = {BYTES_LITERAL("ZRANGEBYSCORE"), bytes_from_string(key),
                                bytes_from_string(from), BYTES_LITERAL("+inf"),
                                BYTES_LITERAL("WITHSCORES")};
-        json_open(&listing.json, NULL, '[');
+        json_open(&listing.rows.json, NULL, '[');
         reader_command(ctl->reader, on_bans, &listing, 5, args);
         (void)reader_wait(ctl->reader);
-        json_close(&listing.json, ']');
+        json_close(&listing.rows.json, ']');
     }
     enum ctl_exit result = ctl_check(ctl);
-    if (result == CTL_OK && ctl->json)
-        json_print(&listing.json);
-    else if (result == CTL_OK)
-        table_print(listing.table);
-    table_destroy(&listing.table);
-    writer_free(&listing.json);
+    if (result == CTL_OK)
+        rows_print(&listing.rows);
+    rows_free(&listing.rows);
     free(from);
     free(key);
     return result;

@@ -7,7 +7,7 @@
 #include "ctl.h"
 #include "map/fsck.h"
 #include "map/shared.h"
-#include "output.h"
+#include "rows.h"
 
 #define SHOWN 20 /* findings of one rule in a table; --json has all */
 
@@ -36,6 +36,85 @@ static void on_space(void *arg, struct bytes name, struct bytes partitions)
         (struct reader_space){check->ctl->redis.prefix, text, (uint32_t)count};
 }
 
+/* Findings. */
+
+static bool has_counts(const struct fsck_finding *finding)
+{
+    return finding->rule == FSCK_COUNT || finding->rule == FSCK_PARTITIONS;
+}
+
+static void write_finding_rule(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    cell_string(cell, fsck_rule_name(finding->rule));
+}
+
+static void write_finding_partition(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    cell_number(cell, finding->partition);
+}
+
+static void write_finding_id(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    if (finding->id.data)
+        cell_text(cell, finding->id);
+}
+
+static void write_finding_node(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    if (finding->node)
+        cell_text(cell, bytes_from_string(finding->node));
+}
+
+static void write_finding_stored(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    if (has_counts(finding))
+        cell_number(cell, finding->stored);
+}
+
+static void write_finding_right(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    if (has_counts(finding))
+        cell_number(cell, finding->counted);
+}
+
+static void write_finding_repaired(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    const struct ctl *ctl = cell->context;
+    if (cell->json || ctl->repair)
+        cell_bool(cell, finding->mended);
+}
+
+static void write_finding_what(const void *row, struct cell *cell)
+{
+    const struct fsck_finding *finding = row;
+    cell_string(cell, fsck_rule_help(finding->rule));
+    if (has_counts(finding)) {
+        cell_string(cell, ": ");
+        cell_number(cell, finding->stored);
+        cell_string(cell, ", not ");
+        cell_number(cell, finding->counted);
+    }
+}
+
+static const struct column finding_columns[] = {
+    {.heading = "RULE", .key = "rule", .write = write_finding_rule},
+    {.heading = "PARTITION", .key = "partition", .write = write_finding_partition},
+    {.heading = "ID", .key = "id", .write = write_finding_id},
+    {.heading = "NODE", .key = "node", .write = write_finding_node},
+    {.key = "stored", .write = write_finding_stored},
+    {.key = "right", .write = write_finding_right},
+    {.heading = "REPAIRED", .key = "repaired", .write = write_finding_repaired},
+    {.heading = "WHAT", .write = write_finding_what},
+};
+static const struct columns columns = COLUMNS(finding_columns);
+
 /* For humans. */
 
 static void print_counts(const struct reader_space *space, const struct fsck_report *report)
@@ -54,35 +133,17 @@ static void print_counts(const struct reader_space *space, const struct fsck_rep
         printf("  %u of them hold: nobody is taken for dead at the moment\n", report->holding);
 }
 
-static void add_what(struct table *table, const struct fsck_finding *finding)
+static void print_findings(const struct fsck_report *report, const struct ctl *ctl)
 {
-    const char *help = fsck_rule_help(finding->rule);
-    if (finding->rule == FSCK_COUNT || finding->rule == FSCK_PARTITIONS)
-        table_add_format(table, "%s: %llu, not %llu", help, (unsigned long long)finding->stored,
-                         (unsigned long long)finding->counted);
-    else
-        table_add_format(table, "%s", help);
-}
-
-static void print_findings(const struct fsck_report *report, bool repair)
-{
-    static const char *const headings[] = {"RULE",     "PARTITION", "ID", "NODE",
-                                           "REPAIRED", "WHAT",      NULL};
     size_t shown[FSCK_RULES] = {0};
-    struct table *table = table_create(headings);
+    struct rows rows;
+    rows_begin(&rows, &columns, false, ctl);
     for (size_t i = 0; i < report->count; i++) {
-        const struct fsck_finding *finding = &report->findings[i];
-        if (shown[finding->rule]++ >= SHOWN)
-            continue;
-        table_add_format(table, "%s", fsck_rule_name(finding->rule));
-        table_add_format(table, "%u", finding->partition);
-        table_add(table, output_shown_string(finding->id));
-        table_add_format(table, "%s", finding->node ? finding->node : "-");
-        table_add_format(table, "%s", !repair ? "-" : finding->mended ? "yes" : "no");
-        add_what(table, finding);
+        if (shown[report->findings[i].rule]++ < SHOWN)
+            rows_add(&rows, &report->findings[i]);
     }
-    table_print(table);
-    table_destroy(&table);
+    rows_print(&rows);
+    rows_free(&rows);
     for (int rule = 0; rule < FSCK_RULES; rule++) {
         if (shown[rule] > SHOWN)
             printf("and %zu more: %s\n", shown[rule] - SHOWN, fsck_rule_name((enum fsck_rule)rule));
@@ -91,25 +152,8 @@ static void print_findings(const struct fsck_report *report, bool repair)
 
 /* For scripts. */
 
-static void write_finding(struct writer *json, const struct fsck_finding *finding)
-{
-    json_open(json, NULL, '{');
-    json_string(json, "rule", fsck_rule_name(finding->rule));
-    json_number(json, "partition", finding->partition);
-    if (finding->id.data)
-        json_bytes(json, "id", finding->id);
-    if (finding->node)
-        json_bytes(json, "node", bytes_from_string(finding->node));
-    if (finding->rule == FSCK_COUNT || finding->rule == FSCK_PARTITIONS) {
-        json_number(json, "stored", (int64_t)finding->stored);
-        json_number(json, "right", (int64_t)finding->counted);
-    }
-    json_bool(json, "repaired", finding->mended);
-    json_close(json, '}');
-}
-
 static void write_space(struct writer *json, const struct reader_space *space,
-                        const struct fsck_report *report)
+                        const struct fsck_report *report, const struct ctl *ctl)
 {
     json_open(json, NULL, '{');
     json_string(json, "space", space->name);
@@ -124,7 +168,7 @@ static void write_space(struct writer *json, const struct reader_space *space,
     json_number(json, "holding", report->holding);
     json_open(json, "findings", '[');
     for (size_t i = 0; i < report->count; i++)
-        write_finding(json, &report->findings[i]);
+        columns_write_object(&columns, &report->findings[i], ctl, json);
     json_close(json, ']');
     json_close(json, '}');
 }
@@ -135,12 +179,12 @@ static void show(struct check *check, const struct reader_space *space,
     check->found += report->count;
     check->repaired += report->mended;
     if (check->ctl->json) {
-        write_space(&check->json, space, report);
+        write_space(&check->json, space, report, check->ctl);
         return;
     }
     print_counts(space, report);
     if (report->count > 0)
-        print_findings(report, check->ctl->repair);
+        print_findings(report, check->ctl);
 }
 
 static bool check_space(struct check *check, const struct reader_space *space)

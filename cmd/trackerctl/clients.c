@@ -10,7 +10,7 @@
 #include "front_ends.h"
 #include "map/event.h"
 #include "map/keys.h"
-#include "output.h"
+#include "rows.h"
 
 #define UNDER_WAY 2000 /* commands */
 
@@ -119,71 +119,90 @@ static bool read_all(struct clients *clients)
     return reader_wait(reader);
 }
 
-static char *shown_field(const struct client *client, const char *name)
+static void write_client_id(const void *row, struct cell *cell)
 {
-    return output_shown_string(entries_field(writer_bytes_written(&client->body), name));
+    const struct client *client = row;
+    cell_text(cell, client->id);
+}
+
+static void write_client_partition(const void *row, struct cell *cell)
+{
+    const struct client *client = row;
+    cell_number(cell, client->partition);
+}
+
+static void write_client_ttl(const void *row, struct cell *cell)
+{
+    const struct client *client = row;
+    if (client->ttl_ms < 0)
+        cell_none(cell, "none");
+    else
+        cell_duration(cell, (uint64_t)client->ttl_ms);
+}
+
+static void write_client_deadline(const void *row, struct cell *cell)
+{
+    const struct client *client = row;
+    if (client->deadline)
+        cell_number(cell, (uint64_t)client->deadline);
+}
+
+static void write_client_all_fields(const void *row, struct cell *cell)
+{
+    const struct client *client = row;
+    entries_write_json(cell->json, writer_bytes_written(&client->body));
+}
+
+/* The field of it that the column names. */
+static void write_client_field(const void *row, struct cell *cell)
+{
+    const struct client *client = row;
+    cell_text(cell, entries_field(writer_bytes_written(&client->body), cell->column->argument));
 }
 
 /* The name of its front-end. */
-static char *shown_node(const struct client *client, const struct front_ends *front_ends)
+static void write_client_node(const void *row, struct cell *cell)
 {
+    const struct client *client = row;
     struct bytes id = entries_field(writer_bytes_written(&client->body), "node");
-    const struct front_end *front_end = front_ends_find_id(front_ends, id);
-    return output_shown_string(front_end ? bytes_from_string(front_end->name) : id);
+    const struct front_end *front_end = front_ends_find_id(cell->context, id);
+    cell_text(cell, front_end ? bytes_from_string(front_end->name) : id);
 }
 
-static void print_table(const struct clients *clients, const struct front_ends *front_ends)
-{
-    static const char *const headings[] = {"ID",   "VERSION", "PROTOCOL", "NODE",  "ADDRESS",
-                                           "USER", "STATUS",  "TTL",      "STATE", NULL};
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < clients->count; i++) {
-        const struct client *client = &clients->list[i];
-        if (client->body.len == 0)
-            continue;
-        table_add(table, output_shown_string(client->id));
-        table_add(table, shown_field(client, "version"));
-        table_add(table, shown_field(client, "protocol"));
-        table_add(table, shown_node(client, front_ends));
-        table_add(table, shown_field(client, "address"));
-        table_add(table, shown_field(client, "user"));
-        table_add(table, shown_field(client, "status"));
-        table_add(table, client->ttl_ms < 0 ? mem_strdup("none")
-                                            : output_duration((uint64_t)client->ttl_ms));
-        table_add(table, shown_field(client, "state"));
-    }
-    table_print(table);
-    table_destroy(&table);
-}
+static const struct column client_columns[] = {
+    {.heading = "ID", .key = "id", .write = write_client_id},
+    {.key = "partition", .write = write_client_partition},
+    {.key = "ttl_ms", .write = write_client_ttl},
+    {.key = "deadline", .write = write_client_deadline},
+    {.key = "", .write = write_client_all_fields},
+    {.heading = "VERSION", .write = write_client_field, .argument = "version"},
+    {.heading = "PROTOCOL", .write = write_client_field, .argument = "protocol"},
+    {.heading = "NODE", .write = write_client_node},
+    {.heading = "ADDRESS", .write = write_client_field, .argument = "address"},
+    {.heading = "USER", .write = write_client_field, .argument = "user"},
+    {.heading = "STATUS", .write = write_client_field, .argument = "status"},
+    {.heading = "TTL", .write = write_client_ttl},
+    {.heading = "STATE", .write = write_client_field, .argument = "state"},
+};
+static const struct columns columns = COLUMNS(client_columns);
 
-static void write_client(struct writer *json, const struct client *client)
+/* front_ends: for the table. */
+static void print_clients(const struct clients *clients, const struct front_ends *front_ends)
 {
-    json_open(json, NULL, '{');
-    json_bytes(json, "id", client->id);
-    json_number(json, "partition", client->partition);
-    if (client->ttl_ms >= 0)
-        json_number(json, "ttl_ms", client->ttl_ms);
-    if (client->deadline)
-        json_number(json, "deadline", client->deadline);
-    entries_write_json(json, writer_bytes_written(&client->body));
-    json_close(json, '}');
-}
-
-static void print_json(const struct clients *clients)
-{
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_string(&json, "space", clients->space.name);
-    json_number(&json, "partitions", clients->space.partitions);
-    json_open(&json, "clients", '[');
+    struct rows rows;
+    rows_begin(&rows, &columns, clients->ctl->json, front_ends);
+    json_open(&rows.json, NULL, '{');
+    json_string(&rows.json, "space", clients->space.name);
+    json_number(&rows.json, "partitions", clients->space.partitions);
+    json_open(&rows.json, "clients", '[');
     for (size_t i = 0; i < clients->count; i++) {
         if (clients->list[i].body.len > 0)
-            write_client(&json, &clients->list[i]);
+            rows_add(&rows, &clients->list[i]);
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
@@ -195,13 +214,10 @@ enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
     enum ctl_exit result = ctl_connect_space(ctl, &clients.space);
     if (result == CTL_OK && !read_all(&clients))
         result = ctl_check(ctl);
-    if (result == CTL_OK && ctl->json) {
-        print_json(&clients);
-    } else if (result == CTL_OK) {
+    if (result == CTL_OK && !ctl->json)
         result = front_ends_read(ctl, &front_ends);
-        if (result == CTL_OK)
-            print_table(&clients, &front_ends);
-    }
+    if (result == CTL_OK)
+        print_clients(&clients, &front_ends);
     front_ends_free(&front_ends);
     for (size_t i = 0; i < clients.count; i++)
         client_free(&clients.list[i]);
@@ -274,7 +290,7 @@ static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space, stru
     }
     if (ctl->json) {
         struct writer json = {0};
-        write_client(&json, client);
+        columns_write_object(&columns, client, NULL, &json);
         json_print(&json);
         writer_free(&json);
     } else {

@@ -1,76 +1,93 @@
 /* nodes: the front-ends, as their leases and their own words have them. */
-#include <stdlib.h>
-
-#include "base/mem.h"
 #include "front_ends.h"
-#include "output.h"
+#include "rows.h"
 
-static void add_field(struct table *table, const struct front_end *front_end, const char *name)
+static void write_node_name(const void *row, struct cell *cell)
 {
-    table_add(table, output_shown_string(front_end_field(front_end, name)));
+    const struct front_end *front_end = row;
+    cell_text(cell, bytes_from_string(front_end->name));
 }
 
-static void add_lease(struct table *table, const struct front_ends *front_ends,
-                      const struct front_end *front_end)
+static void write_node_id(const void *row, struct cell *cell)
 {
-    bool alive = front_end->is_alive;
-    char *text = output_duration(alive ? front_end->lease_end - front_ends->now
-                                       : front_ends->now - front_end->lease_end);
-    table_add_format(table, alive ? "%s" : "ended %s ago", text);
-    free(text);
+    const struct front_end *front_end = row;
+    cell_text(cell, bytes_from_string(front_end->id));
 }
 
-static void print_table(const struct front_ends *front_ends)
+static void write_node_alive(const void *row, struct cell *cell)
 {
-    static const char *const headings[] = {"NAME",    "NODE", "LEASE", "ENTRIES", "CONNECTIONS",
-                                           "VERSION", "HOST", "PID",   "LISTEN",  NULL};
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < front_ends->count; i++) {
-        const struct front_end *front_end = &front_ends->list[i];
-        table_add(table, output_shown_string(bytes_from_string(front_end->name)));
-        table_add(table, output_shown_string(bytes_from_string(front_end->id)));
-        add_lease(table, front_ends, front_end);
-        table_add_format(table, "%llu", (unsigned long long)front_end->entries);
-        add_field(table, front_end, "connections");
-        add_field(table, front_end, "version");
-        add_field(table, front_end, "host");
-        add_field(table, front_end, "pid");
-        add_field(table, front_end, "listeners");
+    const struct front_end *front_end = row;
+    cell_bool(cell, front_end->is_alive);
+}
+
+static void write_node_lease(const void *row, struct cell *cell)
+{
+    const struct front_end *front_end = row;
+    const struct front_ends *front_ends = cell->context;
+    if (cell->json) {
+        json_number(cell->json, cell->column->key,
+                    (int64_t)front_end->lease_end - (int64_t)front_ends->now);
+    } else if (front_end->is_alive) {
+        cell_duration(cell, front_end->lease_end - front_ends->now);
+    } else {
+        cell_string(cell, "ended ");
+        cell_duration(cell, front_ends->now - front_end->lease_end);
+        cell_string(cell, " ago");
     }
-    table_print(table);
-    table_destroy(&table);
 }
 
-static void write_fields(struct writer *json, const struct front_end *front_end)
+static void write_node_entries(const void *row, struct cell *cell)
 {
-    json_open(json, "info", '{');
+    const struct front_end *front_end = row;
+    cell_number(cell, front_end->entries);
+}
+
+/* What it says of itself. */
+static void write_node_info(const void *row, struct cell *cell)
+{
+    const struct front_end *front_end = row;
+    json_open(cell->json, cell->column->key, '{');
     for (size_t i = 0; i < front_end->field_count; i++) {
         if (bytes_is_utf8(front_end->fields[i].name))
-            json_bytes_named(json, front_end->fields[i].name, front_end->fields[i].value);
+            json_bytes_named(cell->json, front_end->fields[i].name, front_end->fields[i].value);
     }
-    json_close(json, '}');
+    json_close(cell->json, '}');
 }
 
-static void print_json(const struct front_ends *front_ends)
+/* The field of it that the column names. */
+static void write_node_field(const void *row, struct cell *cell)
 {
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_open(&json, "nodes", '[');
-    for (size_t i = 0; i < front_ends->count; i++) {
-        const struct front_end *front_end = &front_ends->list[i];
-        json_open(&json, NULL, '{');
-        json_bytes(&json, "node", bytes_from_string(front_end->id));
-        json_string(&json, "name", front_end->name);
-        json_bool(&json, "alive", front_end->is_alive);
-        json_number(&json, "lease_ms", (int64_t)front_end->lease_end - (int64_t)front_ends->now);
-        json_number(&json, "entries", (int64_t)front_end->entries);
-        write_fields(&json, front_end);
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    cell_text(cell, front_end_field(row, cell->column->argument));
+}
+
+static const struct column node_columns[] = {
+    {.heading = "NAME", .write = write_node_name},
+    {.heading = "NODE", .key = "node", .write = write_node_id},
+    {.key = "name", .write = write_node_name},
+    {.key = "alive", .write = write_node_alive},
+    {.heading = "LEASE", .key = "lease_ms", .write = write_node_lease},
+    {.heading = "ENTRIES", .key = "entries", .write = write_node_entries},
+    {.key = "info", .write = write_node_info},
+    {.heading = "CONNECTIONS", .write = write_node_field, .argument = "connections"},
+    {.heading = "VERSION", .write = write_node_field, .argument = "version"},
+    {.heading = "HOST", .write = write_node_field, .argument = "host"},
+    {.heading = "PID", .write = write_node_field, .argument = "pid"},
+    {.heading = "LISTEN", .write = write_node_field, .argument = "listeners"},
+};
+
+static void print_nodes(const struct front_ends *front_ends)
+{
+    static const struct columns columns = COLUMNS(node_columns);
+    struct rows rows;
+    rows_begin(&rows, &columns, front_ends->ctl->json, front_ends);
+    json_open(&rows.json, NULL, '{');
+    json_open(&rows.json, "nodes", '[');
+    for (size_t i = 0; i < front_ends->count; i++)
+        rows_add(&rows, &front_ends->list[i]);
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 enum ctl_exit command_nodes(struct ctl *ctl, int count, char **arguments)
@@ -80,12 +97,8 @@ enum ctl_exit command_nodes(struct ctl *ctl, int count, char **arguments)
     if (result != CTL_OK)
         return result;
     result = front_ends_read(ctl, &front_ends);
-    if (result == CTL_OK) {
-        if (ctl->json)
-            print_json(&front_ends);
-        else
-            print_table(&front_ends);
-    }
+    if (result == CTL_OK)
+        print_nodes(&front_ends);
     front_ends_free(&front_ends);
     return result;
 }

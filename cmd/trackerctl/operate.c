@@ -8,7 +8,7 @@
 #include "codec/json.h"
 #include "front_ends.h"
 #include "map/keys.h"
-#include "output.h"
+#include "rows.h"
 
 /* ping */
 
@@ -38,59 +38,88 @@ struct ping {
     const struct request *requests;
 };
 
+/* Who was asked, and what came of it. */
+struct ping_row {
+    const char *what;
+    const char *id;
+    const char *name;
+    enum request_outcome outcome;
+    uint64_t taken_us;
+};
+
+static void write_ping_what(const void *row, struct cell *cell)
+{
+    const struct ping_row *asked = row;
+    cell_string(cell, asked->what);
+}
+
+static void write_ping_id(const void *row, struct cell *cell)
+{
+    const struct ping_row *asked = row;
+    cell_text(cell, bytes_from_string(asked->id));
+}
+
+static void write_ping_name(const void *row, struct cell *cell)
+{
+    const struct ping_row *asked = row;
+    cell_text(cell, bytes_from_string(asked->name));
+}
+
+static void write_ping_outcome(const void *row, struct cell *cell)
+{
+    const struct ping_row *asked = row;
+    cell_string(cell, outcome_word(asked->outcome));
+}
+
+static void write_ping_taken(const void *row, struct cell *cell)
+{
+    const struct ping_row *asked = row;
+    if (asked->outcome == REQUEST_DONE)
+        cell_round_trip(cell, asked->taken_us);
+}
+
+static const struct column ping_columns[] = {
+    {.heading = "WHAT", .write = write_ping_what},
+    {.key = "node", .write = write_ping_id},
+    {.heading = "NAME", .key = "name", .write = write_ping_name},
+    {.heading = "RESULT", .key = "result", .write = write_ping_outcome},
+    {.heading = "ROUND TRIP", .key = "ms", .write = write_ping_taken},
+};
+
+/* Redis is the table's first row, and a member of its own in JSON. */
+static void add_redis(const struct ping *ping, struct rows *rows)
+{
+    if (!rows->is_json) {
+        rows_add(rows, &(struct ping_row){.what = "redis",
+                                          .name = ping->where,
+                                          .outcome = REQUEST_DONE,
+                                          .taken_us = ping->redis_us});
+        return;
+    }
+    json_open(&rows->json, "redis", '{');
+    json_string(&rows->json, "where", ping->where);
+    json_ms(&rows->json, "ms", ping->redis_us);
+    json_close(&rows->json, '}');
+}
+
 static void print_pings(const struct ping *ping)
 {
-    static const char *const headings[] = {"WHAT", "NAME", "RESULT", "ROUND TRIP", NULL};
-    struct table *table = table_create(headings);
-    table_add_format(table, "redis");
-    table_add_format(table, "%s", ping->where);
-    table_add_format(table, "ok");
-    table_add_format(table, "%.2f ms", (double)ping->redis_us / 1000);
-    for (size_t i = 0; i < ping->front_ends->count; i++) {
-        const struct request *request = &ping->requests[i];
-        table_add_format(table, "front-end");
-        table_add(table, output_shown_string(bytes_from_string(ping->front_ends->list[i].name)));
-        table_add_format(table, "%s", outcome_word(request->outcome));
-        if (request->outcome == REQUEST_DONE)
-            table_add_format(table, "%.2f ms", (double)request->taken_us / 1000);
-        else
-            table_add_format(table, "-");
-    }
-    table_print(table);
-    table_destroy(&table);
-}
-
-static void write_ms(struct writer *json, uint64_t us)
-{
-    char *text =
-        mem_format("%llu.%03llu", (unsigned long long)us / 1000, (unsigned long long)us % 1000);
-    json_raw(json, "ms", bytes_from_string(text));
-    free(text);
-}
-
-static void print_pings_json(const struct ping *ping)
-{
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_open(&json, "redis", '{');
-    json_string(&json, "where", ping->where);
-    write_ms(&json, ping->redis_us);
-    json_close(&json, '}');
-    json_open(&json, "nodes", '[');
-    for (size_t i = 0; i < ping->front_ends->count; i++) {
-        const struct request *request = &ping->requests[i];
-        json_open(&json, NULL, '{');
-        json_bytes(&json, "node", bytes_from_string(ping->front_ends->list[i].id));
-        json_string(&json, "name", ping->front_ends->list[i].name);
-        json_string(&json, "result", outcome_word(request->outcome));
-        if (request->outcome == REQUEST_DONE)
-            write_ms(&json, request->taken_us);
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    static const struct columns columns = COLUMNS(ping_columns);
+    struct rows rows;
+    rows_begin(&rows, &columns, ping->ctl->json, NULL);
+    json_open(&rows.json, NULL, '{');
+    add_redis(ping, &rows);
+    json_open(&rows.json, "nodes", '[');
+    for (size_t i = 0; i < ping->front_ends->count; i++)
+        rows_add(&rows, &(struct ping_row){.what = "front-end",
+                                           .id = ping->front_ends->list[i].id,
+                                           .name = ping->front_ends->list[i].name,
+                                           .outcome = ping->requests[i].outcome,
+                                           .taken_us = ping->requests[i].taken_us});
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 static enum ctl_exit outcome_exit(enum request_outcome outcome)
@@ -117,10 +146,7 @@ static enum ctl_exit ping_all(struct ctl *ctl, const struct front_ends *front_en
         char *where = redis_target_describe(&ctl->target);
         ping.where = where;
         ping.requests = requests;
-        if (ctl->json)
-            print_pings_json(&ping);
-        else
-            print_pings(&ping);
+        print_pings(&ping);
         free(where);
         for (size_t i = 0; i < front_ends->count; i++)
             result = ctl_worse(result, outcome_exit(requests[i].outcome));

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,18 +52,18 @@ char *output_duration(uint64_t ms)
 /* Tables. */
 
 struct table {
-    const char *const *headings;
+    const char **headings;
     size_t columns;
     char **cells;
     size_t count, capacity;
 };
 
-struct table *table_create(const char *const *headings)
+struct table *table_create(const char *const *headings, size_t count)
 {
     struct table *table = mem_zalloc(1, sizeof *table);
-    table->headings = headings;
-    while (headings[table->columns])
-        table->columns++;
+    table->headings = mem_alloc(count * sizeof *headings);
+    memcpy(table->headings, headings, count * sizeof *headings);
+    table->columns = count;
     return table;
 }
 
@@ -77,17 +76,6 @@ void table_add(struct table *table, char *text)
     table->cells[table->count++] = text;
 }
 
-void table_add_format(struct table *table, const char *format, ...)
-{
-    char *text = NULL;
-    va_list list;
-    va_start(list, format);
-    if (vasprintf(&text, format, list) < 0)
-        text = mem_strdup("?");
-    va_end(list);
-    table_add(table, text);
-}
-
 void table_destroy(struct table **table)
 {
     if (!*table)
@@ -95,6 +83,7 @@ void table_destroy(struct table **table)
     for (size_t i = 0; i < (*table)->count; i++)
         free((*table)->cells[i]);
     free((*table)->cells);
+    free((*table)->headings);
     free(*table);
     *table = NULL;
 }
@@ -276,6 +265,12 @@ void json_bool(struct writer *to, const char *name, bool value)
 {
     begin_member(to, name);
     writer_string(to, value ? "true" : "false");
+}
+
+void json_ms(struct writer *to, const char *name, uint64_t us)
+{
+    begin_member(to, name);
+    writer_format(to, "%llu.%03llu", (unsigned long long)us / 1000, (unsigned long long)us % 1000);
 }
 
 void json_raw_named(struct writer *to, struct bytes name, struct bytes json)

@@ -22,12 +22,10 @@ char *output_duration(uint64_t ms);
 /* A table with a line of headings, columns as wide as they must be. On a terminal the widest are
  * cut so that a line fits. */
 struct table;
-/* headings: upper case, ended by NULL; static. */
-struct table *table_create(const char *const *headings);
+/* headings: upper case; the strings are static. */
+struct table *table_create(const char *const *headings, size_t count);
 /* The next cell; the text is freed by the table. */
 void table_add(struct table *table, char *text);
-void table_add_format(struct table *table, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 void table_print(const struct table *table);
 void table_destroy(struct table **table);
 
@@ -40,6 +38,8 @@ void json_bytes(struct writer *to, const char *name, struct bytes text);
 void json_string(struct writer *to, const char *name, const char *text);
 void json_number(struct writer *to, const char *name, int64_t number);
 void json_bool(struct writer *to, const char *name, bool value);
+/* Microseconds, as milliseconds with three decimals. */
+void json_ms(struct writer *to, const char *name, uint64_t us);
 /* A name from outside, which must be UTF-8. */
 void json_bytes_named(struct writer *to, struct bytes name, struct bytes text);
 /* Text that is JSON already. */

@@ -16,7 +16,7 @@
 #include "map/event.h"
 #include "map/keys.h"
 #include "map/session.h"
-#include "output.h"
+#include "rows.h"
 #include "stream.h"
 
 #define TURN_MS 1000
@@ -113,36 +113,28 @@ static void ask(struct user *user)
 
 /* Once. */
 
-static void print_table(const struct presence *presence)
+static void write_user_name(const void *row, struct cell *cell)
 {
-    static const char *const headings[] = {"USER", "STATUS", "DEVICES", NULL};
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < presence->count; i++) {
-        const struct user *user = &presence->users[i];
-        struct bytes devices = writer_bytes_written(&user->devices), id, status;
-        struct writer cell = {0};
-        while (event_field(&devices, &id, &status)) {
-            writer_string(&cell, cell.len ? " " : "");
-            output_shown(&cell, id);
-            writer_u8(&cell, '=');
-            output_shown(&cell, status);
-        }
-        table_add(table, output_shown_string(user->name));
-        table_add_format(table, "%s", map_status_name(user->status));
-        table_add(table, cell.len ? mem_dup(cell.data, cell.len) : mem_strdup("-"));
-        writer_free(&cell);
-    }
-    table_print(table);
-    table_destroy(&table);
+    const struct user *user = row;
+    cell_text(cell, user->name);
 }
 
-static void write_user(struct writer *json, const struct user *user)
+static void write_user_partition(const void *row, struct cell *cell)
 {
-    struct bytes devices = writer_bytes_written(&user->devices), id, status;
-    json_bytes(json, "user", user->name);
-    json_number(json, "partition", user->partition);
-    json_string(json, "status", map_status_name(user->status));
-    json_open(json, "devices", '[');
+    const struct user *user = row;
+    cell_number(cell, user->partition);
+}
+
+static void write_user_status(const void *row, struct cell *cell)
+{
+    const struct user *user = row;
+    cell_string(cell, map_status_name(user->status));
+}
+
+static void write_user_devices_json(struct writer *json, const char *key, struct bytes devices)
+{
+    struct bytes id, status;
+    json_open(json, key, '[');
     while (event_field(&devices, &id, &status)) {
         json_open(json, NULL, '{');
         json_bytes(json, "id", id);
@@ -152,22 +144,29 @@ static void write_user(struct writer *json, const struct user *user)
     json_close(json, ']');
 }
 
-static void print_json(const struct presence *presence)
+static void write_user_devices(const void *row, struct cell *cell)
 {
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_string(&json, "space", presence->space.name);
-    json_open(&json, "users", '[');
-    for (size_t i = 0; i < presence->count; i++) {
-        json_open(&json, NULL, '{');
-        write_user(&json, &presence->users[i]);
-        json_close(&json, '}');
+    const struct user *user = row;
+    struct bytes devices = writer_bytes_written(&user->devices), id, status;
+    if (cell->json) {
+        write_user_devices_json(cell->json, cell->column->key, devices);
+        return;
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    while (event_field(&devices, &id, &status)) {
+        cell_string(cell, cell->shown->len > 0 ? " " : "");
+        cell_text(cell, id);
+        cell_string(cell, "=");
+        cell_text(cell, status);
+    }
 }
+
+static const struct column user_columns[] = {
+    {.heading = "USER", .key = "user", .write = write_user_name},
+    {.key = "partition", .write = write_user_partition},
+    {.heading = "STATUS", .key = "status", .write = write_user_status},
+    {.heading = "DEVICES", .key = "devices", .write = write_user_devices},
+};
+static const struct columns columns = COLUMNS(user_columns);
 
 static enum ctl_exit print_once(struct presence *presence)
 {
@@ -175,10 +174,17 @@ static enum ctl_exit print_once(struct presence *presence)
         ask(&presence->users[i]);
     if (!reader_wait(presence->ctl->reader))
         return ctl_check(presence->ctl);
-    if (presence->ctl->json)
-        print_json(presence);
-    else
-        print_table(presence);
+    struct rows rows;
+    rows_begin(&rows, &columns, presence->ctl->json, NULL);
+    json_open(&rows.json, NULL, '{');
+    json_string(&rows.json, "space", presence->space.name);
+    json_open(&rows.json, "users", '[');
+    for (size_t i = 0; i < presence->count; i++)
+        rows_add(&rows, &presence->users[i]);
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
     return CTL_OK;
 }
 
@@ -231,7 +237,7 @@ static void print_change(struct user *user)
     if (user->presence->ctl->json) {
         json_open(&line, NULL, '{');
         json_number(&line, "time", (int64_t)(clock_wall_us() / 1000));
-        write_user(&line, user);
+        columns_write_members(&columns, user, NULL, &line);
         json_close(&line, '}');
     } else {
         stream_write_time(&line);

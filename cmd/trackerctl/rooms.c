@@ -8,7 +8,7 @@
 #include "ctl.h"
 #include "front_ends.h"
 #include "map/keys.h"
-#include "output.h"
+#include "rows.h"
 
 #define UNDER_WAY 2000 /* commands */
 
@@ -90,43 +90,53 @@ static bool read_rooms(struct rooms *rooms)
     return reader_wait(reader);
 }
 
-static void print_rooms(const struct rooms *rooms)
+static void write_room_name(const void *row, struct cell *cell)
 {
-    static const char *const headings[] = {"ROOM", "MEMBERS", "MESSAGES", NULL};
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < rooms->count; i++) {
-        const struct room *room = &rooms->list[i];
-        if (!room->exists || is_again(rooms, i))
-            continue;
-        table_add(table, output_shown_string(room->name));
-        table_add_format(table, "%llu", (unsigned long long)room->members);
-        table_add_format(table, "%llu", (unsigned long long)room->seq);
-    }
-    table_print(table);
-    table_destroy(&table);
+    const struct room *room = row;
+    cell_text(cell, room->name);
 }
 
-static void print_rooms_json(const struct rooms *rooms)
+static void write_room_partition(const void *row, struct cell *cell)
 {
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_string(&json, "space", rooms->space.name);
-    json_open(&json, "rooms", '[');
+    const struct room *room = row;
+    cell_number(cell, room->partition);
+}
+
+static void write_room_members(const void *row, struct cell *cell)
+{
+    const struct room *room = row;
+    cell_number(cell, room->members);
+}
+
+static void write_room_seq(const void *row, struct cell *cell)
+{
+    const struct room *room = row;
+    cell_number(cell, room->seq);
+}
+
+static const struct column room_columns[] = {
+    {.heading = "ROOM", .key = "room", .write = write_room_name},
+    {.key = "partition", .write = write_room_partition},
+    {.heading = "MEMBERS", .key = "members", .write = write_room_members},
+    {.heading = "MESSAGES", .key = "seq", .write = write_room_seq},
+};
+
+static void print_rooms(const struct rooms *rooms)
+{
+    static const struct columns columns = COLUMNS(room_columns);
+    struct rows rows;
+    rows_begin(&rows, &columns, rooms->ctl->json, NULL);
+    json_open(&rows.json, NULL, '{');
+    json_string(&rows.json, "space", rooms->space.name);
+    json_open(&rows.json, "rooms", '[');
     for (size_t i = 0; i < rooms->count; i++) {
-        const struct room *room = &rooms->list[i];
-        if (!room->exists || is_again(rooms, i))
-            continue;
-        json_open(&json, NULL, '{');
-        json_bytes(&json, "room", room->name);
-        json_number(&json, "partition", room->partition);
-        json_number(&json, "members", (int64_t)room->members);
-        json_number(&json, "seq", (int64_t)room->seq);
-        json_close(&json, '}');
+        if (rooms->list[i].exists && !is_again(rooms, i))
+            rows_add(&rows, &rooms->list[i]);
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 enum ctl_exit command_rooms(struct ctl *ctl, int count, char **arguments)
@@ -135,9 +145,7 @@ enum ctl_exit command_rooms(struct ctl *ctl, int count, char **arguments)
     enum ctl_exit result = ctl_connect_space(ctl, &rooms.space);
     if (result == CTL_OK && !read_rooms(&rooms))
         result = ctl_check(ctl);
-    if (result == CTL_OK && ctl->json)
-        print_rooms_json(&rooms);
-    else if (result == CTL_OK)
+    if (result == CTL_OK)
         print_rooms(&rooms);
     for (size_t i = 0; i < rooms.count; i++)
         free((void *)(uintptr_t)rooms.list[i].name.data);
@@ -193,46 +201,63 @@ static int compare_members(const void *a, const void *b)
     return order ? order : bytes_compare(one->id, other->id);
 }
 
-static void print_members(const struct listing *listing, const struct front_ends *front_ends)
+static void write_member_user(const void *row, struct cell *cell)
 {
-    static const char *const headings[] = {"USER", "ID", "NODE", "SAID", NULL};
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < listing->count; i++) {
-        const struct member *member = &listing->list[i];
-        const struct front_end *front_end = front_ends_find_id(front_ends, member->node);
-        table_add(table, output_shown_string(member->user));
-        table_add(table, output_shown_string(member->id));
-        table_add(table, output_shown_string(front_end ? bytes_from_string(front_end->name)
-                                                       : member->node));
-        table_add(table, output_shown_string(member->said));
-    }
-    table_print(table);
-    table_destroy(&table);
+    const struct member *member = row;
+    cell_text(cell, member->user);
 }
 
-static void print_members_json(const struct listing *listing, const char *space)
+static void write_member_id(const void *row, struct cell *cell)
 {
-    struct writer json = {0};
-    json_open(&json, NULL, '{');
-    json_bytes(&json, "room", listing->name);
-    json_string(&json, "space", space);
-    json_number(&json, "partition", listing->partition);
-    json_number(&json, "born", (int64_t)listing->born);
-    json_number(&json, "seq", (int64_t)listing->seq);
-    json_open(&json, "members", '[');
-    for (size_t i = 0; i < listing->count; i++) {
-        const struct member *member = &listing->list[i];
-        json_open(&json, NULL, '{');
-        json_bytes(&json, "user", member->user);
-        json_bytes(&json, "id", member->id);
-        json_bytes(&json, "node", member->node);
-        json_number(&json, "said", (int64_t)bytes_decimal(member->said));
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_print(&json);
-    writer_free(&json);
+    const struct member *member = row;
+    cell_text(cell, member->id);
+}
+
+/* A table names its front-end, JSON has the front-end's id. */
+static void write_member_node(const void *row, struct cell *cell)
+{
+    const struct member *member = row;
+    const struct front_end *front_end =
+        cell->json ? NULL : front_ends_find_id(cell->context, member->node);
+    cell_text(cell, front_end ? bytes_from_string(front_end->name) : member->node);
+}
+
+static void write_member_said(const void *row, struct cell *cell)
+{
+    const struct member *member = row;
+    if (cell->json)
+        cell_number(cell, bytes_decimal(member->said));
+    else
+        cell_text(cell, member->said);
+}
+
+static const struct column member_columns[] = {
+    {.heading = "USER", .key = "user", .write = write_member_user},
+    {.heading = "ID", .key = "id", .write = write_member_id},
+    {.heading = "NODE", .key = "node", .write = write_member_node},
+    {.heading = "SAID", .key = "said", .write = write_member_said},
+};
+
+/* front_ends: for the table. */
+static void print_members(const struct listing *listing, const char *space, bool is_json,
+                          const struct front_ends *front_ends)
+{
+    static const struct columns columns = COLUMNS(member_columns);
+    struct rows rows;
+    rows_begin(&rows, &columns, is_json, front_ends);
+    json_open(&rows.json, NULL, '{');
+    json_bytes(&rows.json, "room", listing->name);
+    json_string(&rows.json, "space", space);
+    json_number(&rows.json, "partition", listing->partition);
+    json_number(&rows.json, "born", (int64_t)listing->born);
+    json_number(&rows.json, "seq", (int64_t)listing->seq);
+    json_open(&rows.json, "members", '[');
+    for (size_t i = 0; i < listing->count; i++)
+        rows_add(&rows, &listing->list[i]);
+    json_close(&rows.json, ']');
+    json_close(&rows.json, '}');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 static enum ctl_exit show(struct ctl *ctl, const struct listing *listing, const char *space)
@@ -245,13 +270,10 @@ static enum ctl_exit show(struct ctl *ctl, const struct listing *listing, const 
     }
     if (listing->count > 0)
         qsort(listing->list, listing->count, sizeof *listing->list, compare_members);
-    if (ctl->json) {
-        print_members_json(listing, space);
-        return CTL_OK;
-    }
-    result = front_ends_read(ctl, &front_ends);
+    if (!ctl->json)
+        result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK)
-        print_members(listing, &front_ends);
+        print_members(listing, space, ctl->json, &front_ends);
     front_ends_free(&front_ends);
     return result;
 }

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "output.h"
 
 #include "servers.h"
 
@@ -71,48 +70,16 @@ int servers_run(const char *command, const struct servers_row *row)
     return status < 0 || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
 }
 
-static void print_table(struct servers_row *const *rows, size_t count)
+static void print_rows(struct servers_row *const *list, size_t count, bool is_json)
 {
-    const char *headings[16] = {NULL};
-    for (size_t i = 0; i < servers_column_count; i++)
-        headings[i] = servers_columns[i].heading;
-    struct table *table = table_create(headings);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < servers_column_count; j++) {
-            struct writer cell = {0};
-            servers_columns[j].write(rows[i], &cell);
-            table_add(table, output_shown_string(writer_bytes_written(&cell)));
-            writer_free(&cell);
-        }
-    }
-    table_print(table);
-    table_destroy(&table);
-}
-
-static void print_json(struct servers_row *const *rows, size_t count)
-{
-    struct writer json = {0};
-    json_open(&json, NULL, '[');
-    for (size_t i = 0; i < count; i++) {
-        const struct lobby_server *server = rows[i]->server;
-        json_open(&json, NULL, '{');
-        json_bytes(&json, "id", server->id);
-        json_bytes(&json, "ip", server->ip);
-        json_number(&json, "port", server->port);
-        json_string(&json, "state", lobby_state_name(server->state));
-        json_number(&json, "since", (int64_t)server->since);
-        if (rows[i]->ping == SERVERS_PING_KNOWN)
-            json_number(&json, "ping_us", rows[i]->microseconds);
-        json_open(&json, "infos", '{');
-        for (size_t j = 0; j < server->infos.property_count; j++)
-            json_raw_named(&json, server->infos.properties[j].name,
-                           server->infos.properties[j].value);
-        json_close(&json, '}');
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
-    json_print(&json);
-    writer_free(&json);
+    struct rows rows;
+    rows_begin(&rows, &servers_columns, is_json, NULL);
+    json_open(&rows.json, NULL, '[');
+    for (size_t i = 0; i < count; i++)
+        rows_add(&rows, list[i]);
+    json_close(&rows.json, ']');
+    rows_print(&rows);
+    rows_free(&rows);
 }
 
 /* Turns until the list is whole. */
@@ -148,10 +115,7 @@ static enum ctl_exit print_once(struct ctl *ctl, const char *target, enum pinger
         while (!servers_are_measured(servers) && !ctl->stopped)
             loop_turn(ctl->loop, 1000);
         struct servers_row *const *rows = servers_rows(servers, &count);
-        if (ctl->json)
-            print_json(rows, count);
-        else
-            print_table(rows, count);
+        print_rows(rows, count, ctl->json);
     }
     servers_destroy(&servers);
     return result;

@@ -11,6 +11,7 @@
 #include "client/pinger.h"
 #include "client/server_list.h"
 #include "ctl.h"
+#include "rows.h"
 
 enum servers_ping { SERVERS_PING_WAITS, SERVERS_PING_KNOWN, SERVERS_PING_SILENT };
 
@@ -61,23 +62,8 @@ const char *servers_problem(const struct servers *servers);
 /* The tracker took us in at least once. */
 bool servers_were_connected(const struct servers *servers);
 
-/* Columns: how a row is shown. */
-enum servers_shown {
-    SERVERS_SHOWN_ALWAYS,
-    SERVERS_SHOWN_UNLESS_EMPTY, /* not when there are rows and none has it */
-    SERVERS_SHOWN_IF_ANY        /* when a row has it */
-};
-struct servers_column {
-    const char *heading;
-    int width;  /* at least */
-    int most;   /* at most; 0: takes what is left */
-    bool right; /* aligned */
-    int rank;   /* the highest goes first when there is no room; 0: always shown */
-    enum servers_shown shown;
-    void (*write)(const struct servers_row *row, struct writer *to);
-};
-extern const struct servers_column servers_columns[];
-extern const size_t servers_column_count;
+/* How a struct servers_row is shown; those without a heading are in JSON only. */
+extern const struct columns servers_columns;
 /* Columns of the terminal that UTF-8 text takes. */
 int servers_text_width(struct bytes text);
 

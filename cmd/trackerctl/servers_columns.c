@@ -7,19 +7,42 @@
 
 #include "servers.h"
 
-static void write_ping(const struct servers_row *row, struct writer *to)
+static const struct lobby_server *server_of(const void *row)
 {
-    if (row->ping == SERVERS_PING_KNOWN)
-        writer_format(to, "%u", (row->microseconds + 500) / 1000);
+    return ((const struct servers_row *)row)->server;
+}
+
+/* A text of the server's: in a table without its colours and control characters. */
+static void write_server_text(struct cell *cell, struct bytes text)
+{
+    struct writer plain = {0};
+    lobby_text_write_plain(&plain, text);
+    cell_text(cell, writer_bytes_written(&plain));
+    writer_free(&plain);
+}
+
+/* Milliseconds in a table. */
+static void write_server_ping(const void *row, struct cell *cell)
+{
+    const struct servers_row *server = row;
+    if (server->ping == SERVERS_PING_KNOWN)
+        cell_number(cell, (server->microseconds + 500) / 1000);
     else
-        writer_string(to, row->ping == SERVERS_PING_WAITS ? "..." : "-");
+        cell_none(cell, server->ping == SERVERS_PING_WAITS ? "..." : "-");
+}
+
+static void write_server_microseconds(const void *row, struct cell *cell)
+{
+    const struct servers_row *server = row;
+    if (server->ping == SERVERS_PING_KNOWN)
+        cell_number(cell, server->microseconds);
 }
 
 /* A property that is a number, a string without its quotes and escapes, or a boolean. */
-static bool write_property(const struct servers_row *row, const char *name, struct writer *to)
+static bool write_server_property(const void *row, const char *name, struct writer *to)
 {
     static const struct json_limits limits = JSON_LIMITS_DEFAULT;
-    const struct lobby_infos *infos = &row->server->infos;
+    const struct lobby_infos *infos = &server_of(row)->infos;
     for (size_t i = 0; i < infos->property_count; i++) {
         struct bytes value = infos->properties[i].value, text = value;
         if (!bytes_equal(infos->properties[i].name, bytes_from_string(name)))
@@ -35,76 +58,147 @@ static bool write_property(const struct servers_row *row, const char *name, stru
     return false;
 }
 
-static void write_players(const struct servers_row *row, struct writer *to)
+/* The property that the column names, or else the one of this name. */
+static void write_server_either(const void *row, struct cell *cell, const char *other)
 {
-    struct writer most = {0};
-    if (row->server->infos.has_players)
-        writer_format(to, "%u", row->server->infos.players);
-    if (write_property(row, "max_players", &most) || write_property(row, "sv_maxclients", &most)) {
-        writer_string(to, "/");
-        writer_bytes(to, writer_bytes_written(&most));
+    struct writer text = {0};
+    if (!write_server_property(row, cell->column->argument, &text))
+        (void)write_server_property(row, other, &text);
+    cell_text(cell, writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+static void write_server_players(const void *row, struct cell *cell)
+{
+    const struct lobby_infos *infos = &server_of(row)->infos;
+    struct writer text = {0}, most = {0};
+    if (infos->has_players)
+        writer_format(&text, "%u", infos->players);
+    if (write_server_property(row, "max_players", &most) ||
+        write_server_property(row, "sv_maxclients", &most)) {
+        writer_string(&text, "/");
+        writer_bytes(&text, writer_bytes_written(&most));
     }
+    cell_text(cell, writer_bytes_written(&text));
+    writer_free(&text);
     writer_free(&most);
 }
 
-static void write_speed(const struct servers_row *row, struct writer *to)
+static void write_server_speed(const void *row, struct cell *cell)
 {
-    lobby_text_write_plain(to, row->server->infos.speed);
+    write_server_text(cell, server_of(row)->infos.speed);
 }
 
-static void write_size(const struct servers_row *row, struct writer *to)
+static void write_server_size(const void *row, struct cell *cell)
 {
-    lobby_text_write_plain(to, row->server->infos.size);
+    write_server_text(cell, server_of(row)->infos.size);
 }
 
-static void write_erase(const struct servers_row *row, struct writer *to)
+static void write_server_erase(const void *row, struct cell *cell)
 {
-    if (row->server->infos.has_erase)
-        writer_string(to, row->server->infos.erase ? "yes" : "no");
+    if (server_of(row)->infos.has_erase)
+        cell_bool(cell, server_of(row)->infos.erase);
 }
 
-static void write_description(const struct servers_row *row, struct writer *to)
+static void write_server_description(const void *row, struct cell *cell)
 {
-    if (row->server->state == LOBBY_SUSPECT)
-        writer_string(to, "(silent) ");
-    lobby_text_write_plain(to, row->server->infos.description);
+    if (server_of(row)->state == LOBBY_SUSPECT)
+        cell_string(cell, "(silent) ");
+    write_server_text(cell, server_of(row)->infos.description);
 }
 
-static void write_game(const struct servers_row *row, struct writer *to)
+static void write_server_game(const void *row, struct cell *cell)
 {
-    if (!write_property(row, "game", to))
-        (void)write_property(row, "gamename", to);
+    write_server_either(row, cell, "gamename");
 }
 
-static void write_map(const struct servers_row *row, struct writer *to)
+static void write_server_map(const void *row, struct cell *cell)
 {
-    if (!write_property(row, "map", to))
-        (void)write_property(row, "mapname", to);
+    write_server_either(row, cell, "mapname");
 }
 
-static void write_version(const struct servers_row *row, struct writer *to)
+static void write_server_version(const void *row, struct cell *cell)
 {
-    lobby_text_write_plain(to, row->server->infos.version);
+    write_server_text(cell, server_of(row)->infos.version);
 }
 
-static void write_address(const struct servers_row *row, struct writer *to)
+static void write_server_id(const void *row, struct cell *cell)
 {
-    lobby_text_write_plain(to, row->server->id);
+    if (cell->json)
+        cell_text(cell, server_of(row)->id);
+    else
+        write_server_text(cell, server_of(row)->id);
 }
 
-const struct servers_column servers_columns[] = {
-    {"PING", 4, 5, true, 0, SERVERS_SHOWN_UNLESS_EMPTY, write_ping},
-    {"PLAYERS", 7, 9, true, 0, SERVERS_SHOWN_UNLESS_EMPTY, write_players},
-    {"SPEED", 6, 8, false, 2, SERVERS_SHOWN_UNLESS_EMPTY, write_speed},
-    {"SIZE", 6, 8, false, 3, SERVERS_SHOWN_UNLESS_EMPTY, write_size},
-    {"ERASE", 5, 5, false, 4, SERVERS_SHOWN_UNLESS_EMPTY, write_erase},
-    {"DESCRIPTION", 12, 0, false, 0, SERVERS_SHOWN_ALWAYS, write_description},
-    {"GAME", 6, 14, false, 6, SERVERS_SHOWN_IF_ANY, write_game},
-    {"MAP", 6, 14, false, 5, SERVERS_SHOWN_IF_ANY, write_map},
-    {"VERSION", 7, 12, false, 7, SERVERS_SHOWN_UNLESS_EMPTY, write_version},
-    {"ADDRESS", 15, 47, false, 0, SERVERS_SHOWN_ALWAYS, write_address},
+static void write_server_ip(const void *row, struct cell *cell)
+{
+    cell_text(cell, server_of(row)->ip);
+}
+
+static void write_server_port(const void *row, struct cell *cell)
+{
+    cell_number(cell, server_of(row)->port);
+}
+
+static void write_server_state(const void *row, struct cell *cell)
+{
+    cell_string(cell, lobby_state_name(server_of(row)->state));
+}
+
+static void write_server_since(const void *row, struct cell *cell)
+{
+    cell_number(cell, (uint64_t)server_of(row)->since);
+}
+
+static void write_server_infos(const void *row, struct cell *cell)
+{
+    const struct lobby_infos *infos = &server_of(row)->infos;
+    json_open(cell->json, cell->column->key, '{');
+    for (size_t i = 0; i < infos->property_count; i++)
+        json_raw_named(cell->json, infos->properties[i].name, infos->properties[i].value);
+    json_close(cell->json, '}');
+}
+
+static const struct column list[] = {
+    {.heading = "PING", .write = write_server_ping, .layout = {4, 5, true, 0, COLUMN_UNLESS_EMPTY}},
+    {.heading = "PLAYERS",
+     .write = write_server_players,
+     .layout = {7, 9, true, 0, COLUMN_UNLESS_EMPTY}},
+    {.heading = "SPEED",
+     .write = write_server_speed,
+     .layout = {6, 8, false, 2, COLUMN_UNLESS_EMPTY}},
+    {.heading = "SIZE",
+     .write = write_server_size,
+     .layout = {6, 8, false, 3, COLUMN_UNLESS_EMPTY}},
+    {.heading = "ERASE",
+     .write = write_server_erase,
+     .layout = {5, 5, false, 4, COLUMN_UNLESS_EMPTY}},
+    {.heading = "DESCRIPTION",
+     .write = write_server_description,
+     .layout = {12, 0, false, 0, COLUMN_ALWAYS}},
+    {.heading = "GAME",
+     .write = write_server_game,
+     .argument = "game",
+     .layout = {6, 14, false, 6, COLUMN_IF_ANY}},
+    {.heading = "MAP",
+     .write = write_server_map,
+     .argument = "map",
+     .layout = {6, 14, false, 5, COLUMN_IF_ANY}},
+    {.heading = "VERSION",
+     .write = write_server_version,
+     .layout = {7, 12, false, 7, COLUMN_UNLESS_EMPTY}},
+    {.heading = "ADDRESS",
+     .key = "id",
+     .write = write_server_id,
+     .layout = {15, 47, false, 0, COLUMN_ALWAYS}},
+    {.key = "ip", .write = write_server_ip},
+    {.key = "port", .write = write_server_port},
+    {.key = "state", .write = write_server_state},
+    {.key = "since", .write = write_server_since},
+    {.key = "ping_us", .write = write_server_microseconds},
+    {.key = "infos", .write = write_server_infos},
 };
-const size_t servers_column_count = sizeof servers_columns / sizeof *servers_columns;
+const struct columns servers_columns = COLUMNS(list);
 
 int servers_text_width(struct bytes text)
 {

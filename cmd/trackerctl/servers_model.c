@@ -284,8 +284,10 @@ static bool passes(const struct servers *servers, const struct servers_row *row)
     struct writer shown = {0}, lower = {0};
     if (servers->filter.len == 0)
         return true;
-    for (size_t i = 0; i < servers_column_count; i++) {
-        servers_columns[i].write(row, &shown);
+    for (size_t i = 0; i < servers_columns.count; i++) {
+        if (!servers_columns.list[i].heading)
+            continue;
+        column_write_plain(&servers_columns.list[i], row, &shown);
         writer_u8(&shown, '\n'); /* which no filter holds: nothing is found across columns */
     }
     add_lower(&lower, writer_bytes_written(&shown));

@@ -27,7 +27,7 @@
 #define CONTROL(c)     ((c)&0x1f)
 
 struct layout {
-    const struct servers_column *columns[LAYOUT_COLUMNS];
+    const struct column *columns[LAYOUT_COLUMNS];
     int widths[LAYOUT_COLUMNS];
     size_t count;
 };
@@ -78,22 +78,22 @@ static void put_cell(int line, int column, int width, bool right, struct bytes t
 }
 
 /* The widest that a column's cells are, its heading among them. */
-static int natural_width(const struct servers_column *column, struct servers_row *const *rows,
-                         size_t count, bool *empty)
+static int natural_width(const struct column *column, struct servers_row *const *rows, size_t count,
+                         bool *empty)
 {
-    int width = column->width;
+    int width = column->layout.width, most = column->layout.most;
     struct writer cell = {0};
     *empty = true;
     for (size_t i = 0; i < count; i++) {
         writer_reset(&cell);
-        column->write(rows[i], &cell);
+        column_write_plain(column, rows[i], &cell);
         int here = servers_text_width(writer_bytes_written(&cell));
         *empty &= here == 0 || bytes_equal(writer_bytes_written(&cell), BYTES_LITERAL("-"));
         if (here > width)
             width = here;
     }
     writer_free(&cell);
-    return column->most && width > column->most ? column->most : width;
+    return most && width > most ? most : width;
 }
 
 static int layout_width(const struct layout *layout)
@@ -110,8 +110,8 @@ static size_t least_needed(const struct layout *layout)
     size_t least = layout->count;
     int rank = 0;
     for (size_t i = 0; i < layout->count; i++) {
-        if (layout->columns[i]->rank > rank) {
-            rank = layout->columns[i]->rank;
+        if (layout->columns[i]->layout.rank > rank) {
+            rank = layout->columns[i]->layout.rank;
             least = i;
         }
     }
@@ -133,20 +133,22 @@ static void lay_out(struct layout *layout, struct servers_row *const *rows, size
 {
     int *open = NULL;
     layout->count = 0;
-    for (size_t i = 0; i < servers_column_count; i++) {
-        const struct servers_column *column = &servers_columns[i];
+    for (size_t i = 0; i < servers_columns.count; i++) {
+        const struct column *column = &servers_columns.list[i];
         bool empty;
+        if (!column->heading)
+            continue;
         int natural = natural_width(column, rows, count, &empty);
-        if (empty && (column->shown == SERVERS_SHOWN_IF_ANY ||
-                      (column->shown == SERVERS_SHOWN_UNLESS_EMPTY && count > 0)))
+        if (empty && (column->layout.shown == COLUMN_IF_ANY ||
+                      (column->layout.shown == COLUMN_UNLESS_EMPTY && count > 0)))
             continue;
         layout->columns[layout->count] = column;
-        layout->widths[layout->count++] = column->most ? natural : column->width;
+        layout->widths[layout->count++] = column->layout.most ? natural : column->layout.width;
     }
     while (layout_width(layout) > width && least_needed(layout) < layout->count)
         remove_column(layout, least_needed(layout));
     for (size_t i = 0; i < layout->count; i++) {
-        if (!layout->columns[i]->most)
+        if (!layout->columns[i]->layout.most)
             open = &layout->widths[i];
     }
     if (open)
@@ -163,8 +165,8 @@ static void draw_row(const struct screen *screen, const struct layout *layout, i
     mvhline(line, 0, ' ', COLS);
     for (size_t i = 0; i < layout->count; i++) {
         writer_reset(&cell);
-        layout->columns[i]->write(row, &cell);
-        put_cell(line, column, layout->widths[i], layout->columns[i]->right,
+        column_write_plain(layout->columns[i], row, &cell);
+        put_cell(line, column, layout->widths[i], layout->columns[i]->layout.right,
                  writer_bytes_written(&cell));
         column += layout->widths[i] + 1;
     }
@@ -265,7 +267,7 @@ static void draw_list(const struct screen *screen, struct servers_row *const *ro
     attron(A_UNDERLINE);
     mvhline(1, 0, ' ', COLS);
     for (size_t i = 0; i < layout.count; i++) {
-        put_cell(1, column, layout.widths[i], layout.columns[i]->right,
+        put_cell(1, column, layout.widths[i], layout.columns[i]->layout.right,
                  bytes_from_string(layout.columns[i]->heading));
         column += layout.widths[i] + 1;
     }

@@ -3,132 +3,135 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/json.h"
 #include "front_ends.h"
-#include "members.h"
-#include "output.h"
+#include "rows.h"
 
-/* One of a setting's facts. */
-static char *fact(struct bytes setting, const char *wanted)
+/* Front-ends answer with as many keys as they have settings. */
+static const struct json_limits limits = {
+    .bytes = 1 << 20, .depth = 16, .keys = 10000, .values = 200000, .number = JSON_NUMBER_MAX};
+
+/* The answer: an object of settings, each an object of its facts. NULL: it is not that. */
+static struct json_document *parse_config_answer(struct bytes answer)
 {
-    struct members members = members_over(setting);
-    struct writer name = {0}, text = {0};
-    struct bytes value;
-    char *found = NULL;
-    while (!found && members_next(&members, &name, &value)) {
-        if (bytes_equal(writer_bytes_written(&name), bytes_from_string(wanted)) &&
-            members_decode(value, &text))
-            found = output_shown_string(writer_bytes_written(&text));
+    struct json_error error = {0};
+    struct json_document *document = json_document_parse(answer, &limits, &error);
+    if (document && json_value_type(json_document_root(document)) != JSON_TYPE_OBJECT)
+        json_document_free(&document);
+    return document;
+}
+
+static void write_setting_name(const void *row, struct cell *cell)
+{
+    cell_text(cell, json_value_key(row));
+}
+
+/* The fact that the column names: a text, or a word as it stands. */
+static void write_setting_fact(const void *row, struct cell *cell)
+{
+    struct json_error error = {0};
+    const struct json_value *fact = json_value_member(row, cell->column->argument);
+    struct bytes text = {0};
+    if (!fact)
+        cell_none(cell, "?");
+    else if (json_value_type(fact) != JSON_TYPE_STRING)
+        cell_text(cell, json_value_raw(fact));
+    else if (json_value_text(fact, &text, &error))
+        cell_text(cell, text);
+}
+
+/* All of them, those that only a newer front-end knows too: texts and booleans, nothing else. */
+static void write_setting_facts(const void *row, struct cell *cell)
+{
+    bool has_facts = json_value_type(row) == JSON_TYPE_OBJECT;
+    const struct json_value *fact = has_facts ? json_value_first(row) : NULL;
+    for (; fact; fact = json_value_next(fact)) {
+        struct json_error error = {0};
+        struct bytes text;
+        if (json_value_type(fact) == JSON_TYPE_BOOLEAN)
+            json_raw_named(cell->json, json_value_key(fact), json_value_raw(fact));
+        else if (json_value_type(fact) == JSON_TYPE_STRING && json_value_text(fact, &text, &error))
+            json_bytes_named(cell->json, json_value_key(fact), text);
     }
-    writer_free(&name);
-    writer_free(&text);
-    return found ? found : mem_strdup("?");
 }
 
-static bool is_readable(struct bytes answer)
+static const struct column setting_columns[] = {
+    {.heading = "SETTING", .write = write_setting_name},
+    {.key = "", .write = write_setting_facts},
+    {.heading = "VALUE", .write = write_setting_fact, .argument = "value"},
+    {.heading = "SOURCE", .write = write_setting_fact, .argument = "source"},
+    {.heading = "DEFAULT", .write = write_setting_fact, .argument = "default"},
+    {.heading = "RELOADABLE", .write = write_setting_fact, .argument = "reloadable"},
+};
+static const struct columns columns = COLUMNS(setting_columns);
+
+static void add_settings(struct rows *rows, const struct json_document *document)
 {
-    struct members members = members_over(answer);
-    struct writer name = {0};
-    struct bytes setting;
-    bool fine = true;
-    while (fine && members_next(&members, &name, &setting))
-        fine = bytes_is_utf8(writer_bytes_written(&name));
-    writer_free(&name);
-    return fine && !members.bad;
+    const struct json_value *setting = json_value_first(json_document_root(document));
+    for (; setting; setting = json_value_next(setting))
+        rows_add_named(rows, json_value_key(setting), setting);
 }
 
-static bool print_settings(struct bytes answer)
+static bool print_settings(const struct front_end *front_end, struct bytes answer)
 {
-    static const char *const headings[] = {"SETTING", "VALUE",      "SOURCE",
-                                           "DEFAULT", "RELOADABLE", NULL};
-    struct table *table = table_create(headings);
-    struct members members = members_over(answer);
-    struct writer name = {0};
-    struct bytes setting;
-    while (members_next(&members, &name, &setting)) {
-        table_add(table, output_shown_string(writer_bytes_written(&name)));
-        table_add(table, fact(setting, "value"));
-        table_add(table, fact(setting, "source"));
-        table_add(table, fact(setting, "default"));
-        table_add(table, fact(setting, "reloadable"));
+    struct json_document *document = parse_config_answer(answer);
+    struct rows rows;
+    ctl_print("front-end %s (%s)", front_end->name, front_end->id);
+    if (!document) {
+        ctl_complain("front-end %s answers what makes no sense", front_end->name);
+        return false;
     }
-    table_print(table);
-    table_destroy(&table);
-    writer_free(&name);
-    return is_readable(answer);
+    rows_begin(&rows, &columns, false, NULL);
+    add_settings(&rows, document);
+    rows_print(&rows);
+    rows_free(&rows);
+    json_document_free(&document);
+    return true;
 }
 
-/* A setting's facts: texts and booleans, nothing else. */
-static void write_facts(struct writer *json, struct bytes setting)
-{
-    struct members members = members_over(setting);
-    struct writer name = {0}, text = {0};
-    struct bytes value;
-    while (members_next(&members, &name, &value)) {
-        struct bytes fact_name = writer_bytes_written(&name);
-        if (!bytes_is_utf8(fact_name))
-            continue;
-        if (value.data[0] == '"' && members_decode(value, &text))
-            json_bytes_named(json, fact_name, writer_bytes_written(&text));
-        else if (bytes_equal(value, BYTES_LITERAL("true")) ||
-                 bytes_equal(value, BYTES_LITERAL("false")))
-            json_raw_named(json, fact_name, value);
-    }
-    writer_free(&name);
-    writer_free(&text);
-}
-
-static void write_settings(struct writer *json, const struct front_end *front_end,
+/* An element of the rows' document. */
+static void write_settings(struct rows *rows, const struct front_end *front_end,
                            struct bytes answer)
 {
-    json_open(json, NULL, '{');
-    json_bytes(json, "node", bytes_from_string(front_end->id));
-    json_string(json, "name", front_end->name);
-    if (is_readable(answer)) {
-        struct members members = members_over(answer);
-        struct writer name = {0};
-        struct bytes setting;
-        json_open(json, "config", '{');
-        while (members_next(&members, &name, &setting)) {
-            json_raw_named(json, writer_bytes_written(&name), BYTES_LITERAL("{"));
-            write_facts(json, setting);
-            json_close(json, '}');
-        }
-        json_close(json, '}');
-        writer_free(&name);
+    struct json_document *document = parse_config_answer(answer);
+    json_open(&rows->json, NULL, '{');
+    json_bytes(&rows->json, "node", bytes_from_string(front_end->id));
+    json_string(&rows->json, "name", front_end->name);
+    if (document) {
+        json_open(&rows->json, "config", '{');
+        add_settings(rows, document);
+        json_close(&rows->json, '}');
     } else {
-        json_bytes(json, "answer", answer);
+        json_bytes(&rows->json, "answer", answer);
     }
-    json_close(json, '}');
+    json_close(&rows->json, '}');
+    json_document_free(&document);
 }
 
 static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
                           const struct request *requests, size_t count)
 {
-    struct writer json = {0};
+    struct rows all; /* one document; tables are one for each front-end */
     enum ctl_exit result = CTL_OK;
-    json_open(&json, NULL, '{');
-    json_open(&json, "nodes", '[');
+    rows_begin(&all, &columns, true, NULL);
+    json_open(&all.json, NULL, '{');
+    json_open(&all.json, "nodes", '[');
     for (size_t i = 0; i < count; i++) {
         enum ctl_exit one = request_check(&requests[i], asked[i]->name);
-        if (one != CTL_OK) {
-            result = ctl_worse(result, one);
-        } else if (ctl->json) {
-            write_settings(&json, asked[i], requests[i].text);
-        } else {
+        if (one == CTL_OK && ctl->json) {
+            write_settings(&all, asked[i], requests[i].text);
+        } else if (one == CTL_OK) {
             if (i > 0)
                 (void)putchar('\n');
-            ctl_print("front-end %s (%s)", asked[i]->name, asked[i]->id);
-            if (!print_settings(requests[i].text)) {
-                ctl_complain("front-end %s answers what makes no sense", asked[i]->name);
-                result = ctl_worse(result, CTL_NO);
-            }
+            one = print_settings(asked[i], requests[i].text) ? CTL_OK : CTL_NO;
         }
+        result = ctl_worse(result, one);
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
+    json_close(&all.json, ']');
+    json_close(&all.json, '}');
     if (ctl->json)
-        json_print(&json);
-    writer_free(&json);
+        rows_print(&all);
+    rows_free(&all);
     return result;
 }
 

@@ -6,73 +6,96 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "map/shared.h"
-#include "output.h"
+#include "rows.h"
 
 /* Others may change something between our reading and writing. */
 #define ATTEMPTS 10
 
-struct listing {
-    struct table *table;
-    struct writer json;
+/* A setting, or the number of partitions of a space. */
+struct shared_row {
+    const char *key;
+    const char *value;
+    bool is_adopted, is_fixed;
 };
 
-static void add_row(struct listing *listing, const char *key, const char *value, const char *use)
+static void write_shared_key(const void *row, struct cell *cell)
 {
-    table_add(listing->table, mem_strdup(key));
-    table_add(listing->table, mem_strdup(value));
-    table_add(listing->table, mem_strdup(use));
+    const struct shared_row *shared = row;
+    cell_string(cell, shared->key);
 }
 
+static void write_shared_value(const void *row, struct cell *cell)
+{
+    const struct shared_row *shared = row;
+    cell_string(cell, shared->value);
+}
+
+static void write_shared_use(const void *row, struct cell *cell)
+{
+    const struct shared_row *shared = row;
+    if (cell->json) {
+        cell_bool(cell, shared->is_adopted);
+    } else {
+        cell_string(cell, shared->is_fixed ? "fixed" : shared->is_adopted ? "adopted" : "compared");
+    }
+}
+
+static const struct column shared_columns[] = {
+    {.heading = "SETTING", .write = write_shared_key},
+    {.heading = "VALUE", .key = "value", .write = write_shared_value},
+    {.heading = "USE", .key = "adopted", .write = write_shared_use},
+};
+
+/* In JSON it is a number by the space's name. */
 static void add_space(void *arg, struct bytes name, struct bytes partitions)
 {
-    struct listing *listing = arg;
-    char *key, *space = output_shown_string(name), *count = output_shown_string(partitions);
-    key = mem_format("map.partitions of %s", space);
-    add_row(listing, key, count, "fixed");
-    if (bytes_is_utf8(name)) {
-        json_bytes_named(&listing->json, name, partitions);
+    struct rows *rows = arg;
+    if (rows->is_json) {
+        if (bytes_is_utf8(name)) {
+            json_bytes_named(&rows->json, name, partitions);
+        }
+        return;
     }
+    char *space = output_shown_string(name), *count = output_shown_string(partitions);
+    char *key = mem_format("map.partitions of %s", space);
+    rows_add(rows, &(struct shared_row){.key = key, .value = count, .is_fixed = true});
     free(key);
     free(space);
     free(count);
 }
 
-static void add_settings(struct listing *listing, const struct map_shared *shared)
+static void add_shared_settings(struct rows *rows, const struct map_shared *shared)
 {
     const struct config_setting *setting;
-    json_open(&listing->json, "settings", '{');
     for (size_t i = 0; (setting = map_shared_setting(i)); i++) {
         char *value = config_value_text(setting, &shared->values);
-        bool is_adopted = map_shared_is_adopted(setting);
-        add_row(listing, setting->key, value, is_adopted ? "adopted" : "compared");
-        json_open(&listing->json, setting->key, '{');
-        json_string(&listing->json, "value", value);
-        json_bool(&listing->json, "adopted", is_adopted);
-        json_close(&listing->json, '}');
+        rows_add_named(rows, bytes_from_string(setting->key),
+                       &(struct shared_row){.key = setting->key,
+                                            .value = value,
+                                            .is_adopted = map_shared_is_adopted(setting)});
         free(value);
     }
-    json_close(&listing->json, '}');
 }
 
 static enum ctl_exit show_shared(struct ctl *ctl, const struct map_shared *shared)
 {
-    static const char *const headings[] = {"SETTING", "VALUE", "USE", NULL};
-    struct listing listing = {.table = table_create(headings)};
-    json_open(&listing.json, NULL, '{');
-    json_number(&listing.json, "revision", (int64_t)shared->revision);
-    add_settings(&listing, shared);
-    json_open(&listing.json, "partitions", '{');
-    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_space, &listing);
-    json_close(&listing.json, '}');
-    json_close(&listing.json, '}');
+    static const struct columns columns = COLUMNS(shared_columns);
+    struct rows rows;
+    rows_begin(&rows, &columns, ctl->json, NULL);
+    json_open(&rows.json, NULL, '{');
+    json_number(&rows.json, "revision", (int64_t)shared->revision);
+    json_open(&rows.json, "settings", '{');
+    add_shared_settings(&rows, shared);
+    json_close(&rows.json, '}');
+    json_open(&rows.json, "partitions", '{');
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_space, &rows);
+    json_close(&rows.json, '}');
+    json_close(&rows.json, '}');
     enum ctl_exit result = ctl_check(ctl);
-    if (result == CTL_OK && ctl->json) {
-        json_print(&listing.json);
-    } else if (result == CTL_OK) {
-        table_print(listing.table);
+    if (result == CTL_OK) {
+        rows_print(&rows);
     }
-    table_destroy(&listing.table);
-    writer_free(&listing.json);
+    rows_free(&rows);
     return result;
 }
 
