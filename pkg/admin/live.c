@@ -16,19 +16,14 @@
 #include <string.h>
 
 #include "admin/admin_private.h"
+#include "admin/live_private.h"
 #include "base/mem.h"
-#include "codec/entry.h"
 #include "metrics/metrics.h"
-#include "protocol/listed.h"
 
-#define TICK_MS     1000
-#define CLOSED_MAX  65536 /* bytes of ids for a reader that is behind */
-#define EVENT_BYTES 32768 /* of entries, in one event */
+#define TICK_MS    1000
+#define CLOSED_MAX 65536 /* bytes of ids for a reader that is behind */
 
 enum live_state { LIVE_DUE, LIVE_FOLLOWING, LIVE_CURRENT };
-
-/* How entries are told. */
-enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
 
 struct live_reader {
     struct list link;
@@ -60,149 +55,6 @@ static const char answer_head[] = "HTTP/1.1 200 OK\r\n"
                                   "X-Accel-Buffering: no\r\n"
                                   "Connection: close\r\n\r\n";
 
-/* Events. */
-
-static void begin_event(struct writer *to, const char *name)
-{
-    writer_format(to, "event: %s\ndata: ", name);
-}
-
-static void end_event(struct writer *to)
-{
-    writer_string(to, "\n\n");
-}
-
-static void write_hello(struct writer *to, struct admin *admin, const struct admin_space *space)
-{
-    struct json_writer json = json_writer_over(to);
-    begin_event(to, "hello");
-    json_write_object_begin(&json);
-    json_write_member(&json, "node", bytes_from_string(map_node_id(admin->map)));
-    json_write_member(&json, "name", bytes_from_string(map_node_name(admin->map)));
-    json_write_member(&json, "version", bytes_from_string(admin->version));
-    json_write_name(&json, "time");
-    json_write_integer(&json, (int64_t)map_redis_time_ms(admin->map));
-    json_write_member(&json, "space", bytes_from_string(map_space_name(space->map)));
-    admin_write_spaces(&json, admin);
-    json_write_object_end(&json);
-    end_event(to);
-}
-
-static void write_refusal(struct writer *to, const char *why)
-{
-    struct json_writer json = json_writer_over(to);
-    begin_event(to, "refused");
-    json_write_object_begin(&json);
-    json_write_member(&json, "why", bytes_from_string(why));
-    json_write_object_end(&json);
-    end_event(to);
-}
-
-static void write_stats(struct writer *to, struct admin_space *space)
-{
-    struct json_writer json = json_writer_over(to);
-    begin_event(to, "stats");
-    stats_write(&json, space->admin, space, false);
-    end_event(to);
-}
-
-/* An id as one JSON value: a string, or {"id64": ...}. */
-static void write_id(struct writer *to, struct bytes id)
-{
-    struct json_writer json = json_writer_over(to);
-    if (json_is_text(id)) {
-        json_write_text(&json, id);
-        return;
-    }
-    json_write_object_begin(&json);
-    entry_write_opaque(&json, "id", id);
-    json_write_object_end(&json);
-}
-
-/* Values with a comma behind each. */
-static void write_closed(struct writer *to, struct bytes values)
-{
-    if (values.len == 0)
-        return;
-    begin_event(to, "closed");
-    writer_u8(to, '[');
-    values.len--;
-    writer_bytes(to, values);
-    writer_u8(to, ']');
-    end_event(to);
-}
-
-/* Entries in events of a bounded size. */
-struct entry_events {
-    struct writer *to;
-    enum live_form form;
-    bool whole;
-    struct entry_format format;
-    size_t began; /* of the present event; 0: none */
-};
-
-static void end_entries(struct entry_events *events)
-{
-    if (events->began == 0)
-        return;
-    events->began = 0;
-    writer_u8(events->to, ']');
-    end_event(events->to);
-}
-
-static void begin_entry(struct entry_events *events)
-{
-    if (events->began == 0) {
-        begin_event(events->to, "entries");
-        writer_u8(events->to, '[');
-        events->began = events->to->len;
-    } else {
-        writer_u8(events->to, ',');
-    }
-}
-
-/* What is no server may have been one: whole maps apart, it is told as closed. */
-static void write_no_server(struct entry_events *events, const struct map_entry *entry)
-{
-    struct writer id = {0};
-    if (events->whole)
-        return;
-    end_entries(events);
-    write_id(&id, map_entry_id(entry));
-    writer_u8(&id, ',');
-    write_closed(events->to, writer_bytes_written(&id));
-    writer_free(&id);
-}
-
-static void write_entry(struct entry_events *events, const struct map_entry *entry)
-{
-    struct json_writer json = json_writer_over(events->to);
-    struct listed listed;
-    if (events->form == LIVE_CLIENTS) {
-        begin_entry(events);
-        entries_write(&json, entry, &events->format);
-    } else if (listed_read(entry, &listed)) {
-        begin_entry(events);
-        servers_write(&json, entry, &listed, NULL);
-        listed_free(&listed);
-    } else {
-        write_no_server(events, entry);
-    }
-    if (events->began && events->to->len - events->began > EVENT_BYTES)
-        end_entries(events);
-}
-
-static struct entry_events entry_events(struct writer *to, const struct admin_space *space,
-                                        enum live_form form)
-{
-    const struct admin_settings *settings = space->admin->settings;
-    return (struct entry_events){.to = to,
-                                 .form = form,
-                                 .format = {.max_state = (size_t)settings->max_state,
-                                            .addresses = settings->addresses,
-                                            .partitions = map_space_partitions(space->map)}};
-}
-
 /* Readers. */
 
 /* The one place that changes a reader's state. */
@@ -233,12 +85,12 @@ static void begin_whole(struct live_reader *reader)
     struct writer *scratch = &reader->space->admin->live->scratch;
     struct json_writer json = json_writer_over(scratch);
     writer_reset(scratch);
-    begin_event(scratch, "begin");
+    live_event_begin(scratch, "begin");
     json_write_object_begin(&json);
     json_write_name(&json, "count");
     json_write_integer(&json, (int64_t)map_view_count(view));
     json_write_object_end(&json);
-    end_event(scratch);
+    live_event_end(scratch);
     send_live_text(reader, scratch);
     move_live_reader(reader, LIVE_FOLLOWING);
     reader->whole = true;
@@ -258,7 +110,7 @@ static void send_next_live_chunk(struct live_reader *reader)
 {
     struct admin *admin = reader->space->admin;
     struct writer *scratch = &admin->live->scratch;
-    struct entry_events events = entry_events(scratch, reader->space, reader->form);
+    struct live_entries events = live_entries_begin(scratch, reader->space, reader->form);
     struct map_entry *entry = NULL;
     if (reader->cursor.lost) {
         begin_whole(reader);
@@ -266,17 +118,17 @@ static void send_next_live_chunk(struct live_reader *reader)
     }
     events.whole = reader->whole;
     writer_reset(scratch);
-    write_closed(scratch, writer_bytes_written(&reader->closed));
+    live_write_closed(scratch, writer_bytes_written(&reader->closed));
     writer_free(&reader->closed);
     while (scratch->len < (size_t)admin->settings->chunk &&
            (entry = map_cursor_next(&reader->cursor)) != NULL)
-        write_entry(&events, entry);
-    end_entries(&events);
+        live_entries_write(&events, entry);
+    live_entries_end(&events);
     if (!entry && reader->whole && scratch->len < (size_t)admin->settings->chunk) {
         reader->whole = false;
-        begin_event(scratch, "live");
+        live_event_begin(scratch, "live");
         writer_string(scratch, "{}");
-        end_event(scratch);
+        live_event_end(scratch);
     }
     bool ended = !entry && scratch->len < (size_t)admin->settings->chunk;
     send_live_text(reader, scratch);
@@ -316,14 +168,14 @@ static void serve_following(void *arg)
 static struct frame *encode_turn(struct live *live, struct admin_space *space,
                                  const struct map_changes *changes, enum live_form form)
 {
-    struct entry_events events = entry_events(&live->scratch, space, form);
+    struct live_entries events = live_entries_begin(&live->scratch, space, form);
     writer_reset(&live->scratch);
-    write_closed(&live->scratch, writer_bytes_written(&live->closed));
+    live_write_closed(&live->scratch, writer_bytes_written(&live->closed));
     for (size_t i = 0; i < changes->changed_count; i++)
-        write_entry(&events, changes->changed[i]);
+        live_entries_write(&events, changes->changed[i]);
     for (size_t i = 0; i < changes->silent_count; i++)
-        write_entry(&events, changes->silent[i]);
-    end_entries(&events);
+        live_entries_write(&events, changes->silent[i]);
+    live_entries_end(&events);
     return frame_create(writer_bytes_written(&live->scratch));
 }
 
@@ -357,7 +209,7 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
     struct frame *frames[LIVE_FORMS] = {NULL};
     writer_reset(&live->closed);
     for (size_t i = 0; i < changes->closed_count; i++) {
-        write_id(&live->closed, changes->closed[i]);
+        live_write_id(&live->closed, changes->closed[i]);
         writer_u8(&live->closed, ',');
     }
     bool tells = is_space_readable(space);
@@ -393,9 +245,9 @@ static void tick_space(struct live *live, struct admin_space *space)
     if (list_is_empty(&space->readers))
         return;
     writer_reset(&live->scratch);
-    write_stats(&live->scratch, space);
+    live_write_stats(&live->scratch, space);
     if (space->watcher.view && map_view_is_over(space->watcher.view))
-        write_refusal(&live->scratch, "the space has more entries than view.max_entries");
+        live_write_refusal(&live->scratch, "the space has more entries than view.max_entries");
     send_to_live_readers(space, writer_bytes_written(&live->scratch));
     LIST_FOREACH (node, &space->readers) {
         struct live_reader *reader = list_entry(node, struct live_reader, link);
@@ -419,9 +271,9 @@ void live_nodes_read(struct live *live)
 {
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
-    begin_event(&text, "nodes");
+    live_event_begin(&text, "nodes");
     entries_write_nodes(&json, live->admin->nodes);
-    end_event(&text);
+    live_event_end(&text);
     if (bytes_equal(writer_bytes_written(&text), writer_bytes_written(&live->nodes))) {
         writer_free(&text);
         return;
@@ -473,9 +325,9 @@ static void begin_live_stream(struct live_reader *reader)
     struct writer *scratch = &live->scratch;
     writer_reset(scratch);
     writer_string(scratch, answer_head);
-    write_hello(scratch, live->admin, reader->space);
+    live_write_hello(scratch, live->admin, reader->space);
     writer_bytes(scratch, writer_bytes_written(&live->nodes));
-    write_stats(scratch, reader->space);
+    live_write_stats(scratch, reader->space);
     send_live_text(reader, scratch);
     if (is_space_readable(reader->space))
         begin_whole(reader);

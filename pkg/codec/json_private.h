@@ -35,6 +35,10 @@ struct json_document {
 /* Fills the document's values from its text, but for their items. */
 bool json_scan(struct json_document *document, const struct json_limits *limits,
                struct json_error *error) __attribute__((warn_unused_result));
+/* The four hexadecimal digits of an escape, which begin at `at`; -1 when they are none. */
+int json_hex_unit(struct bytes text, size_t at);
+/* Whether the escape of a low surrogate begins at `at`. */
+bool json_is_low_surrogate(struct bytes text, size_t at);
 /* Of a text that the scan took: each lone surrogate's escape as the bytes that UTF-8 would have for
  * it, all else as it is. */
 void json_decode_surrogates(struct bytes text, struct writer *to);

@@ -59,40 +59,6 @@ static void skip_digits(struct json_scan *scan)
         scan->at++;
 }
 
-/* Four hexadecimal digits behind \u; -1 when they are not. */
-static int hex_unit(struct bytes text, size_t at)
-{
-    int unit = 0;
-
-    if (text.len - at < 4)
-        return -1;
-    for (size_t i = at; i < at + 4; i++) {
-        const int byte = text.data[i];
-        int digit;
-
-        if (is_digit(byte))
-            digit = byte - '0';
-        else if (byte >= 'a' && byte <= 'f')
-            digit = byte - 'a' + 10;
-        else if (byte >= 'A' && byte <= 'F')
-            digit = byte - 'A' + 10;
-        else
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
-/* Whether a low surrogate's escape stands there. */
-static bool is_low_surrogate(struct bytes text, size_t at)
-{
-    int unit = -1;
-
-    if (text.len - at >= 6 && text.data[at] == '\\' && text.data[at + 1] == 'u')
-        unit = hex_unit(text, at + 2);
-    return unit >= 0xdc00 && unit <= 0xdfff;
-}
-
 /* At the escape of a surrogate that has no other half. */
 static bool scan_lone_surrogate(struct json_scan *scan, const char *reason)
 {
@@ -106,7 +72,7 @@ static bool scan_lone_surrogate(struct json_scan *scan, const char *reason)
 /* At a backslash and a u. */
 static bool scan_unicode(struct json_scan *scan)
 {
-    const int unit = hex_unit(scan->text, scan->at + 2);
+    const int unit = json_hex_unit(scan->text, scan->at + 2);
 
     if (unit < 0)
         return fail_scan(scan, JSON_FAULT_ESCAPE, "\\u without four hexadecimal digits");
@@ -115,44 +81,12 @@ static bool scan_unicode(struct json_scan *scan)
     if (unit >= 0xdc00 && unit <= 0xdfff)
         return scan_lone_surrogate(scan, "a low surrogate without a high one");
     if (unit >= 0xd800 && unit <= 0xdbff) {
-        if (!is_low_surrogate(scan->text, scan->at + 6))
+        if (!json_is_low_surrogate(scan->text, scan->at + 6))
             return scan_lone_surrogate(scan, "a high surrogate without a low one");
         scan->at += 6;
     }
     scan->at += 6;
     return true;
-}
-
-void json_decode_surrogates(struct bytes text, struct writer *to)
-{
-    size_t start = 0, at = 0; /* what is not yet written, and what is looked at */
-
-    while (at < text.len) {
-        int unit;
-
-        if (text.data[at] != '\\') {
-            at++;
-            continue;
-        }
-        if (text.data[at + 1] != 'u') {
-            at += 2;
-            continue;
-        }
-        unit = hex_unit(text, at + 2);
-        if (unit < 0xd800 || unit > 0xdfff) {
-            at += 6;
-        } else if (unit <= 0xdbff && is_low_surrogate(text, at + 6)) {
-            at += 12;
-        } else {
-            const uint8_t bytes[] = {0xed, (uint8_t)(0x80 | (unit >> 6 & 0x3f)),
-                                     (uint8_t)(0x80 | (unit & 0x3f))};
-
-            writer_bytes(to, (struct bytes){text.data + start, at - start});
-            writer_bytes(to, (struct bytes){bytes, sizeof bytes});
-            start = at += 6;
-        }
-    }
-    writer_bytes(to, (struct bytes){text.data + start, text.len - start});
 }
 
 /* At a backslash. */

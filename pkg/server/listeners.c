@@ -121,7 +121,7 @@ static char *unknown_option(const struct kind *kind, const char *option)
     return option_refuse_unknown(option, kind->modules, kind->is_udp ? NULL : &net_config, names);
 }
 
-static bool has_option(const struct kind *kind, const char *option)
+bool listener_kind_has_option(const struct kind *kind, const char *option)
 {
     if (!kind->is_udp)
         return listener_settings_has(kind->modules, option);
@@ -139,7 +139,7 @@ static char *apply_option(struct listener_entry *entry, const struct option *opt
         return set_listener_space(entry, option->value);
     if (!strcmp(option->name, "admin"))
         return set_admin(entry, option->value);
-    if (!has_option(kind, option->name))
+    if (!listener_kind_has_option(kind, option->name))
         return unknown_option(kind, option->name);
     return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
@@ -198,10 +198,9 @@ static struct combinations_scope scope_of(const struct listener_entry *entry)
                                        .arg = entry};
 }
 
-/* What is wrong with settings that are good one by one. Fits defaults to what is configured. */
-static char *check_settings(const struct listener_entry *entry,
-                            const struct configuration *configuration,
-                            struct listener_settings *settings)
+char *listener_entry_check(const struct listener_entry *entry,
+                           const struct configuration *configuration,
+                           struct listener_settings *settings)
 {
     const struct combinations_scope scope = scope_of(entry);
     const struct net_settings *net = &settings->net;
@@ -214,8 +213,7 @@ static char *check_settings(const struct listener_entry *entry,
     return combinations_check_listener(&configuration->map, &scope, settings);
 }
 
-/* To what is in force, which others may have changed. */
-static void fit_settings(const struct listener_entry *entry, struct listener_settings *settings)
+void listener_entry_fit(const struct listener_entry *entry, struct listener_settings *settings)
 {
     const struct listeners_context *context = &entry->listeners->context;
     const struct combinations_scope scope = scope_of(entry);
@@ -247,7 +245,7 @@ char *listeners_add(struct listeners *listeners, const char *specification)
     char *error = comma ? take_options(entry, comma + 1) : NULL;
     free(rest);
     if (!error)
-        error = check_settings(entry, listeners->context.configuration, &entry->settings);
+        error = listener_entry_check(entry, listeners->context.configuration, &entry->settings);
     if (!error)
         error = kind->is_udp ? udp_check(entry->where) : listener_check(entry->where);
     if (error) {
@@ -336,7 +334,7 @@ static char *listen_on(struct listener_entry *entry)
 {
     const struct listeners_context *context = &entry->listeners->context;
     char *error = NULL;
-    fit_settings(entry, &entry->settings);
+    listener_entry_fit(entry, &entry->settings);
     if (entry->kind->bind)
         return entry->kind->bind(entry);
     entry->callbacks =
@@ -348,7 +346,7 @@ static char *listen_on(struct listener_entry *entry)
     return error;
 }
 
-static char *name_entry(const struct listener_entry *entry, char *error)
+char *listener_entry_name_error(const struct listener_entry *entry, char *error)
 {
     if (!error)
         return NULL;
@@ -363,7 +361,7 @@ char *listeners_open(struct listeners *listeners)
     LIST_FOREACH (node, &listeners->entries) {
         if (!error) {
             struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-            error = name_entry(entry, listen_on(entry));
+            error = listener_entry_name_error(entry, listen_on(entry));
         }
     }
     return error;
@@ -410,96 +408,6 @@ void listeners_turn_away(struct listeners *listeners, const char *why)
         if (entry->web)
             web_turn_away(entry->web, why);
     }
-}
-
-/* The configuration's values with this listener's options over them. The options were good at the
- * start; a file that one of them names may not be any more. Then *to is free. */
-static char *derive_settings(const struct listener_entry *entry,
-                             const struct configuration *configuration,
-                             struct listener_settings *to)
-{
-    const struct config_module *const *own = entry->kind->modules;
-    char *error = NULL;
-    listener_settings_copy(to, configuration);
-    for (size_t i = 0; i < entry->option_count && !error; i++) {
-        const struct option *option = &entry->options[i];
-        if (has_option(entry->kind, option->name))
-            error = listener_settings_set(to, own, option->name, option->value);
-    }
-    if (error)
-        listener_settings_free(to);
-    return error;
-}
-
-static char *check_listener_entry(const struct listener_entry *entry,
-                                  const struct configuration *configuration)
-{
-    struct listener_settings settings;
-    char *error = derive_settings(entry, configuration, &settings);
-    if (error)
-        return error;
-    error = check_settings(entry, configuration, &settings);
-    if (!error && entry->listener)
-        error = listener_check_tls(entry->listener, &settings.net);
-    listener_settings_free(&settings);
-    return error;
-}
-
-/* Puts them where the listener reads them; else it keeps what it has. */
-static char *reload_entry(struct listener_entry *entry)
-{
-    struct listener_settings settings;
-    char *error = derive_settings(entry, entry->listeners->context.configuration, &settings);
-    if (error)
-        return error;
-    fit_settings(entry, &settings);
-    listener_settings_free(&entry->settings);
-    entry->settings = settings;
-    if (entry->q3master)
-        q3master_port_reload(entry->q3master);
-    return entry->listener ? listener_reload_tls(entry->listener) : NULL;
-}
-
-void listeners_fit(struct listeners *listeners)
-{
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        struct listener_settings settings;
-        char *error = derive_settings(entry, listeners->context.configuration, &settings);
-        if (!error) {
-            fit_settings(entry, &settings);
-            entry->settings.websocket.ping_interval = settings.websocket.ping_interval;
-            entry->settings.net.keepalive = settings.net.keepalive;
-            entry->settings.net.keepalive_interval = settings.net.keepalive_interval;
-            listener_settings_free(&settings);
-        }
-        free(error);
-    }
-}
-
-char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)
-{
-    char *error = NULL;
-    LIST_FOREACH (node, &listeners->entries) {
-        const struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        if (!error)
-            error = name_entry(entry, check_listener_entry(entry, configuration));
-    }
-    return error;
-}
-
-char *listeners_reload(struct listeners *listeners)
-{
-    char *first = NULL;
-    LIST_FOREACH (node, &listeners->entries) {
-        struct listener_entry *entry = list_entry(node, struct listener_entry, link);
-        char *error = name_entry(entry, reload_entry(entry));
-        if (first)
-            free(error);
-        else
-            first = error;
-    }
-    return first;
 }
 
 void listeners_describe(const struct listeners *listeners, struct writer *to)

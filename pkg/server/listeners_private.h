@@ -1,6 +1,6 @@
 /*
- * listeners_private: what listeners.c and listener_kinds.c share: a listener with its settings, and
- * what makes its kind different from the others.
+ * listeners_private: what listeners.c, listeners_reload.c and listener_kinds.c share: a listener
+ * with its settings, and what makes its kind different from the others.
  */
 #ifndef SERVER_LISTENERS_PRIVATE_H
 #define SERVER_LISTENERS_PRIVATE_H
@@ -62,5 +62,17 @@ struct listeners {
 /* In the order in which they are named to users. */
 extern const struct kind listener_kinds[];
 extern const size_t listener_kind_count;
+
+/* Whether a listener of the kind has an option of that name, other than space and admin. */
+bool listener_kind_has_option(const struct kind *kind, const char *option);
+/* What is wrong with settings that are good one by one, or NULL; the caller frees it. Fits defaults
+ * to what is configured. */
+char *listener_entry_check(const struct listener_entry *entry,
+                           const struct configuration *configuration,
+                           struct listener_settings *settings);
+/* Fits defaults to what is in force, which others may have changed. */
+void listener_entry_fit(const struct listener_entry *entry, struct listener_settings *settings);
+/* The error with the listener's name before it, in its place; NULL of NULL. */
+char *listener_entry_name_error(const struct listener_entry *entry, char *error);
 
 #endif

@@ -1,0 +1,43 @@
+/*
+ * live_private: the events of the live stream as text. Each function appends to a writer, which
+ * belongs to the caller.
+ */
+#ifndef ADMIN_LIVE_PRIVATE_H
+#define ADMIN_LIVE_PRIVATE_H
+
+#include "admin/admin_private.h"
+
+/* What a reader asked for: entries as clients, or as game servers. */
+enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
+
+/* Begins an event of that name; its data is one line of JSON, which follows. */
+void live_event_begin(struct writer *to, const char *name);
+void live_event_end(struct writer *to);
+
+/* Whole events: who answers; why the map is not sent; numbers of the front-end and the space. */
+void live_write_hello(struct writer *to, struct admin *admin, const struct admin_space *space);
+void live_write_refusal(struct writer *to, const char *why);
+void live_write_stats(struct writer *to, struct admin_space *space);
+/* The event of closed ids: JSON values, each with a comma behind it. Nothing without values. */
+void live_write_closed(struct writer *to, struct bytes values);
+
+/* An id as one JSON value: a string, or {"id64": ...}. */
+void live_write_id(struct writer *to, struct bytes id);
+
+/* Entries in events of a bounded size. */
+struct live_entries {
+    struct writer *to;
+    enum live_form form;
+    bool whole;
+    struct entry_format format;
+    size_t began; /* of the present event; 0: none */
+};
+
+struct live_entries live_entries_begin(struct writer *to, const struct admin_space *space,
+                                       enum live_form form);
+/* Appends an entry, and ends the event when it is large enough. */
+void live_entries_write(struct live_entries *events, const struct map_entry *entry);
+/* Ends the event that is open, if one is. */
+void live_entries_end(struct live_entries *events);
+
+#endif
