@@ -12,7 +12,6 @@
 
 #include "base/mem.h"
 #include "net/net_private.h"
-#include "net/websocket_private.h"
 
 _Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
                "the metrics of closed connections stand in the order of the reasons");
@@ -74,7 +73,7 @@ void conn_watch(struct conn *conn)
         events = LOOP_READ;
         break;
     case CONN_TLS:
-        events = tls_stream_wants_write(conn->tls) ? LOOP_WRITE : LOOP_READ;
+        events = conn->listener->transport->wanted(conn);
         break;
     case CONN_OPEN:
         if (!(conn->flags & (CONN_PAUSED | CONN_HELD)))
@@ -112,6 +111,23 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
     return conn;
 }
 
+enum conn_state conn_first_state(const struct listener *listener)
+{
+    return listener->transport->handshake != NULL ? CONN_TLS : CONN_OPEN;
+}
+
+bool conn_has_pending(const struct conn *conn)
+{
+    const struct conn_transport *transport = conn->listener->transport;
+    return transport->has_pending != NULL && transport->has_pending(conn);
+}
+
+static void shut_transport(struct conn *conn)
+{
+    if (conn->listener->transport->shutdown != NULL)
+        conn->listener->transport->shutdown(conn);
+}
+
 static void enter_open(struct conn *conn)
 {
     const struct listener *listener = conn->listener;
@@ -120,7 +136,7 @@ static void enter_open(struct conn *conn)
     assert(conn->handler != NULL);
     if (conn->state != CONN_OPEN)
         return;
-    if (conn->tls != NULL && tls_stream_has_pending(conn->tls))
+    if (conn_has_pending(conn))
         conn_schedule_input(conn);
     conn_watch(conn);
 }
@@ -136,8 +152,7 @@ static void enter_ending(struct conn *conn)
 
 static void enter_linger(struct conn *conn)
 {
-    if (conn->tls != NULL)
-        tls_stream_shutdown(conn->tls);
+    shut_transport(conn);
     (void)shutdown(conn->fd, SHUT_WR);
     queue_conn(conn, QUEUE_LINGER);
     conn_watch(conn);
@@ -149,8 +164,8 @@ static void enter_closed(struct conn *conn)
     if (conn->handler != NULL)
         metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
     /* A record that is half sent cannot be followed by another. */
-    if (conn->tls != NULL && conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BEHIND))
-        tls_stream_shutdown(conn->tls);
+    if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BEHIND))
+        shut_transport(conn);
     list_remove(&conn->dirty);
     conn_drop_output(conn);
     conn_drop_input(conn);
@@ -173,7 +188,7 @@ void conn_move(struct conn *conn, enum conn_state state)
     conn->state = (uint8_t)(state & 7);
     switch (state) {
     case CONN_TLS:
-        conn->tls = tls_stream_create(conn->listener->tls, conn->fd, NULL);
+        conn->listener->transport->start(conn);
         conn_watch(conn);
         break;
     case CONN_PROXY:
@@ -214,8 +229,9 @@ void conn_refuse(struct conn *conn, const char *reason, enum metric metric, cons
 
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg)
 {
-    if (conn->flags & CONN_WEBSOCKET) {
-        websocket_set_stream(conn->arg, handler, arg);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL) {
+        framing->set_handler(conn->arg, handler, arg);
         return;
     }
     conn->handler = handler;
@@ -232,8 +248,9 @@ void conn_handshake_done(struct conn *conn)
 
 void conn_set_input_limit(struct conn *conn, size_t limit)
 {
-    if (conn->flags & CONN_WEBSOCKET) {
-        websocket_set_stream_limit(conn->arg, limit);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL) {
+        framing->set_input_limit(conn->arg, limit);
         return;
     }
     conn->input_limit = limit < INPUT_LIMIT_MAX ? (uint32_t)limit : INPUT_LIMIT_MAX;
@@ -241,8 +258,9 @@ void conn_set_input_limit(struct conn *conn, size_t limit)
 
 void conn_close(struct conn *conn, enum conn_close_reason reason)
 {
-    if (conn->flags & CONN_WEBSOCKET)
-        websocket_say_closed(conn->arg, reason);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL)
+        framing->closing(conn->arg, reason);
     if (conn->state == CONN_CLOSED)
         return;
     conn->reason = (uint8_t)reason;
@@ -251,8 +269,9 @@ void conn_close(struct conn *conn, enum conn_close_reason reason)
 
 void conn_close_after_output(struct conn *conn, enum conn_close_reason reason)
 {
-    if (conn->flags & CONN_WEBSOCKET)
-        websocket_end(conn->arg, reason);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL)
+        framing->close_after_output(conn->arg, reason);
     else
         conn_end(conn, reason);
 }
@@ -276,11 +295,10 @@ const char *conn_peer_text(const struct conn *conn)
     return address_format(&conn->peer, text);
 }
 
-/* A WebSocket peer says itself that it is there, unless it cannot be asked, or is not read from. */
+/* A framing asks its peer for signs of life, unless the peer takes nothing, or is not read from. */
 static bool answers_pings(const struct conn *conn)
 {
-    return (conn->flags & CONN_WEBSOCKET) &&
-           !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BEHIND));
+    return conn_framing(conn) != NULL && !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BEHIND));
 }
 
 bool conn_peer_is_gone(const struct conn *conn)
@@ -310,9 +328,19 @@ uint64_t conn_silence_ms(const struct conn *conn)
     return silence;
 }
 
-bool conn_is_websocket(const struct conn *conn)
+bool conn_is_open(const struct conn *conn)
 {
-    return conn->flags & CONN_WEBSOCKET;
+    return conn->state == CONN_OPEN;
+}
+
+bool conn_is_held(const struct conn *conn)
+{
+    return conn->flags & CONN_HELD;
+}
+
+bool conn_is_framed(const struct conn *conn)
+{
+    return conn_framing(conn) != NULL;
 }
 
 bool conn_is_tls(const struct conn *conn)

@@ -50,6 +50,8 @@ enum conn_close_reason {
 };
 const char *conn_close_reason_name(enum conn_close_reason reason);
 
+struct conn_framing; /* net/transport.h */
+
 struct conn_handler {
     /*
      * The unread bytes, oldest first. Returns how many it consumed; the rest is presented again
@@ -64,6 +66,8 @@ struct conn_handler {
     void (*ended)(void *arg);
     /* It is gone: forget it. What waited as output may be lost. */
     void (*closed)(void *arg, enum conn_close_reason reason);
+    /* Of a handler that is a framing: what conn_send and the others do. NULL: none. */
+    const struct conn_framing *framing;
 };
 
 /* handler: static; arg: passed to it. May be called again (an upgrade hands the conn over). */
@@ -108,8 +112,8 @@ uint64_t conn_silence_ms(const struct conn *conn);
 /* Whether the peer has ended its half, or the connection is broken: what it sent before may wait to
  * be read. Asks the kernel. */
 bool conn_peer_is_gone(const struct conn *conn);
-/* Whether it was upgraded: then conn_close_after_output tells the peer why. */
-bool conn_is_websocket(const struct conn *conn);
+/* Whether it was upgraded: then conn_close_after_output sends the peer the reason. */
+bool conn_is_framed(const struct conn *conn);
 bool conn_is_tls(const struct conn *conn);
 /* SHA-256 of the certificate that the client has shown (net.tls_client_ca), 64 lowercase hex
  * digits. False when it has shown none: without TLS, or where a proxy ends TLS. */

@@ -25,7 +25,7 @@ static void take_proxy(struct conn *conn, const struct proxy_header *header)
         conn_move(conn, CONN_CLOSED);
         return;
     }
-    conn_move(conn, listener->tls != NULL ? CONN_TLS : CONN_OPEN);
+    conn_move(conn, conn_first_state(listener));
 }
 
 /* The bytes behind the header belong to TLS or the protocol, and TLS reads the descriptor itself:
@@ -66,10 +66,11 @@ void conn_read_proxy(struct conn *conn)
 
 void conn_handshake(struct conn *conn)
 {
-    if (tls_stream_handshake(conn->tls) == 0)
+    const struct conn_transport *transport = conn->listener->transport;
+    if (transport->handshake(conn) == 0)
         conn_move(conn, CONN_OPEN);
     else if (errno == EAGAIN)
         conn_watch(conn);
     else
-        conn_refuse(conn, "tls", METRIC_REFUSED_TLS, tls_stream_error(conn->tls));
+        conn_refuse(conn, "tls", METRIC_REFUSED_TLS, transport->error(conn));
 }

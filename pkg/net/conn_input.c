@@ -15,13 +15,17 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
-#include "net/websocket_private.h"
 
 #define OWN_FROM (NET_BUFFER_SIZE / 2) /* this much kept input is read into where it lies */
 
-static bool may_present(const struct conn *conn)
+bool conn_may_present(const struct conn *conn)
 {
     return conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD));
+}
+
+bool conn_has_input(const struct conn *conn)
+{
+    return conn->input != NULL;
 }
 
 static struct input *create_input(struct conn *conn, size_t capacity)
@@ -89,7 +93,7 @@ void conn_keep_input(struct conn *conn, struct bytes rest)
 static bool is_too_much(const struct conn *conn)
 {
     int64_t limit = conn->input_limit > 0 ? conn->input_limit : conn->listener->settings->max_input;
-    return conn->input != NULL && conn->input->len > (uint64_t)limit && may_present(conn);
+    return conn->input != NULL && conn->input->len > (uint64_t)limit && conn_may_present(conn);
 }
 
 /* Presents the bytes, which lie in the net's buffer or in own, and keeps the rest. */
@@ -98,7 +102,7 @@ static void present(struct conn *conn, struct input *own, struct bytes bytes)
     struct net *net = conn->listener->net;
     bool handed_over = true;
     net->presenting = conn;
-    while (handed_over && bytes.len > 0 && may_present(conn)) {
+    while (handed_over && bytes.len > 0 && conn_may_present(conn)) {
         const struct conn_handler *handler = conn->handler;
         void *arg = conn->arg;
         size_t used = handler->received(arg, bytes);
@@ -134,18 +138,6 @@ static void end_of_input(struct conn *conn)
     }
 }
 
-static ssize_t read_bytes(struct conn *conn, uint8_t *to, size_t room)
-{
-    ssize_t n;
-    if (conn->tls == NULL)
-        return recv(conn->fd, to, room, 0);
-    conn->flags &= ~CONN_READ_WANTS_WRITE;
-    n = tls_stream_read(conn->tls, to, room);
-    if (n < 0 && errno == EAGAIN && tls_stream_wants_write(conn->tls))
-        conn->flags |= CONN_READ_WANTS_WRITE;
-    return n;
-}
-
 static struct input *grow(struct conn *conn, struct input *own)
 {
     if (own->capacity - own->len < NET_BUFFER_SIZE / 4) {
@@ -172,7 +164,7 @@ static bool read_once(struct conn *conn)
     } else if (kept > 0) {
         memcpy(base, own->data, kept);
     }
-    n = read_bytes(conn, base + kept, room);
+    n = conn->listener->transport->read(conn, base + kept, room);
     if (n <= 0) {
         keep(conn, own, (struct bytes){base, kept});
         if (n == 0)
@@ -186,12 +178,12 @@ static bool read_once(struct conn *conn)
     if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0)
         queue_conn(conn, QUEUE_IDLE);
     present(conn, own, (struct bytes){base, kept + (size_t)n});
-    return may_present(conn);
+    return conn_may_present(conn);
 }
 
 void conn_read(struct conn *conn)
 {
-    while (read_once(conn) && conn->tls != NULL && tls_stream_has_pending(conn->tls))
+    while (read_once(conn) && conn_has_pending(conn))
         ;
     conn_watch(conn);
 }
@@ -199,12 +191,12 @@ void conn_read(struct conn *conn)
 void conn_present_again(struct conn *conn)
 {
     struct input *own = take_input(conn);
-    if (!may_present(conn)) {
+    if (!conn_may_present(conn)) {
         keep(conn, own, (struct bytes){own->data, own->len});
         return;
     }
     present(conn, own, (struct bytes){own->data, own->len});
-    if (may_present(conn) && conn->tls != NULL && tls_stream_has_pending(conn->tls))
+    if (conn_may_present(conn) && conn_has_pending(conn))
         conn_read(conn);
 }
 
@@ -218,8 +210,9 @@ void conn_read_linger(struct conn *conn)
 
 void conn_pause_reading(struct conn *conn)
 {
-    if (conn->flags & CONN_WEBSOCKET)
-        websocket_stop(conn->arg, WEBSOCKET_STOP_PROTOCOL);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL)
+        framing->pause_reading(conn->arg);
     else
         conn_pause(conn);
 }
@@ -232,8 +225,9 @@ void conn_pause(struct conn *conn)
 
 void conn_resume_reading(struct conn *conn)
 {
-    if (conn->flags & CONN_WEBSOCKET)
-        websocket_go(conn->arg, WEBSOCKET_STOP_PROTOCOL);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL)
+        framing->resume_reading(conn->arg);
     else
         conn_resume(conn);
 }
@@ -243,12 +237,11 @@ void conn_resume(struct conn *conn)
     if (!(conn->flags & CONN_PAUSED))
         return;
     conn->flags &= ~CONN_PAUSED;
-    if (conn->flags & CONN_WEBSOCKET) /* its pongs lie in the socket */
+    if (conn_framing(conn) != NULL) /* its signs of life lie in the socket */
         conn->heard = net_stamp(conn->listener->net);
     if (conn->state != CONN_OPEN)
         return;
-    if (conn->input != NULL || conn->listener->net->presenting == conn ||
-        (conn->tls != NULL && tls_stream_has_pending(conn->tls)))
+    if (conn->input != NULL || conn->listener->net->presenting == conn || conn_has_pending(conn))
         conn_schedule_input(conn);
     conn_watch(conn);
 }

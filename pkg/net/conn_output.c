@@ -20,7 +20,6 @@
 #include <sys/uio.h>
 
 #include "base/mem.h"
-#include "net/websocket_private.h"
 
 #define PIECES       8      /* of a fresh array */
 #define SPARE_PIECES 128    /* larger arrays are not kept */
@@ -28,7 +27,6 @@
 #define TAIL_MAX     16384  /* a frame of our own grows to this */
 #define COPY_BELOW   1024   /* less than this that waits is copied, so that large frames can go */
 #define JOIN_BELOW   1024   /* average size of pieces that are joined */
-#define RECORD_SIZE  16384  /* the largest of TLS */
 
 size_t conn_output_size(const struct conn *conn)
 {
@@ -219,8 +217,9 @@ static struct frame *create_tail(struct bytes bytes)
 
 void conn_send(struct conn *conn, struct bytes bytes)
 {
-    if ((conn->flags & CONN_WEBSOCKET) && bytes.len > 0)
-        websocket_send(conn->arg, WEBSOCKET_BINARY, bytes);
+    const struct conn_framing *framing = conn_framing(conn);
+    if (framing != NULL && bytes.len > 0)
+        framing->send(conn->arg, bytes);
     else
         conn_put(conn, bytes);
 }
@@ -246,9 +245,10 @@ void conn_send_frame(struct conn *conn, struct frame *frame)
 
 void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len)
 {
+    const struct conn_framing *framing = conn_framing(conn);
     assert(offset <= frame->len && len <= frame->len - offset);
-    if ((conn->flags & CONN_WEBSOCKET) && len > 0)
-        websocket_send_slice(conn->arg, frame, offset, len);
+    if (framing != NULL && len > 0)
+        framing->send_slice(conn->arg, frame, offset, len);
     else
         conn_put_slice(conn, frame, offset, len);
 }
@@ -322,7 +322,7 @@ static size_t join(struct conn *conn, size_t limit)
 static ssize_t write_piece(struct conn *conn, const struct piece *piece, size_t *given)
 {
     *given = piece->len;
-    return send(conn->fd, piece->frame->data + piece->offset, piece->len, MSG_NOSIGNAL);
+    return conn->listener->transport->write(conn, piece->frame->data + piece->offset, piece->len);
 }
 
 static ssize_t write_vector(struct conn *conn, size_t *given)
@@ -341,23 +341,17 @@ static ssize_t write_vector(struct conn *conn, size_t *given)
     return sendmsg(conn->fd, &message, MSG_NOSIGNAL);
 }
 
-/* A record that could not be written whole must be offered again with the same first bytes, which
- * output that is only added to does by itself. */
 static ssize_t write_record(struct conn *conn, size_t *given)
 {
+    const struct conn_transport *transport = conn->listener->transport;
     const struct piece *piece = first_piece(conn);
     const uint8_t *from = piece->frame->data + piece->offset;
-    ssize_t n;
     *given = piece->len;
-    if (piece->len < RECORD_SIZE && conn->output != NULL && conn->output->count > 1) {
-        *given = join(conn, RECORD_SIZE);
+    if (piece->len < transport->record_size && conn->output != NULL && conn->output->count > 1) {
+        *given = join(conn, transport->record_size);
         from = conn->listener->net->join;
     }
-    conn->flags &= ~CONN_WRITE_WANTS_READ;
-    n = tls_stream_write(conn->tls, from, *given);
-    if (n < 0 && errno == EAGAIN && !tls_stream_wants_write(conn->tls))
-        conn->flags |= CONN_WRITE_WANTS_READ;
-    return n;
+    return transport->write(conn, from, *given);
 }
 
 static bool are_same(const struct output *a, const struct output *b)
@@ -369,8 +363,8 @@ static bool are_same(const struct output *a, const struct output *b)
 static bool is_joinable(const struct conn *conn)
 {
     const struct output *output = conn->output;
-    return conn->tls == NULL && output != NULL && output->count > 1 &&
-           output->len <= NET_BUFFER_SIZE && output->len / output->count < JOIN_BELOW;
+    return output != NULL && output->count > 1 && output->len <= NET_BUFFER_SIZE &&
+           output->len / output->count < JOIN_BELOW;
 }
 
 /* Writes all pieces as one, and when that succeeds leaves them to the net. */
@@ -382,7 +376,7 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
     *given = conn->output->len;
     if (!same)
         join(conn, NET_BUFFER_SIZE);
-    n = send(conn->fd, net->join, *given, MSG_NOSIGNAL);
+    n = conn->listener->transport->write(conn, net->join, *given);
     if (n == (ssize_t)*given && !same && !(conn->flags & CONN_BEHIND)) {
         net->joined = conn->output;
         conn->output = NULL;
@@ -394,10 +388,11 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
 /* Writes until all is gone or the socket takes no more. False when it is broken, and closed. */
 static bool write_all(struct conn *conn)
 {
+    bool has_records = conn->listener->transport->record_size > 0;
     while (conn_output_size(conn) > 0) {
         size_t given;
         ssize_t n;
-        if (conn->tls != NULL)
+        if (has_records)
             n = write_record(conn, &given);
         else if (is_joinable(conn))
             n = write_joined(conn, &given);
@@ -417,7 +412,7 @@ static bool write_all(struct conn *conn)
         metrics_add(METRIC_BYTES_OUT, n);
         if (conn_output_size(conn) > 0)
             consume(conn, (size_t)n);
-        if ((size_t)n < given && conn->tls == NULL)
+        if ((size_t)n < given && !has_records)
             return true;
     }
     return true;
@@ -473,7 +468,7 @@ void conn_write_ready(struct conn *conn)
         return;
     }
     conn->flags &= ~(CONN_BEHIND | CONN_HELD);
-    if (conn->flags & CONN_WEBSOCKET) /* it could not be asked for a sign of life */
+    if (conn_framing(conn) != NULL) /* it could not be asked for a sign of life */
         conn->heard = net_stamp(conn->listener->net);
     if (conn->state == CONN_ENDING) {
         conn_move(conn, CONN_LINGER);

@@ -63,6 +63,8 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
                          const struct http_router *router, http_upgrade_handler upgrade, void *arg);
 
 struct bytes http_request_method(const struct http_request *request);
+/* Whether it is HTTP/1.0's, or older. */
+bool http_request_is_http10(const struct http_request *request);
 /* Percent-decoded, without a slash at its end. */
 struct bytes http_request_path(const struct http_request *request);
 /* The value of a header (name in any case), empty with data NULL when missing. */

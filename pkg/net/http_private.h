@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "net/http.h"
+#include "net/http_text.h"
 
 enum http_result { HTTP_MORE, HTTP_DONE, HTTP_BAD };
 
@@ -120,24 +121,6 @@ struct http_accept {
 void http_accept_read(struct http_accept *accept, struct bytes list, const char *coding);
 /* Whether it may be used, and is liked no less than none (RFC 9110, 12.5.3). */
 bool http_accept_allows(const struct http_accept *accept);
-
-/* http_text.c */
-/* Appends the decoded text. False when a '%' is not followed by two hex digits. */
-bool http_decode(struct bytes text, bool plus_is_space, struct writer *to)
-    __attribute__((warn_unused_result));
-/* The next byte of an encoded text, which is taken off; false at the end, and at a malformed '%'.
- */
-bool http_take_decoded(struct bytes *text, bool plus_is_space, uint8_t *byte);
-bool http_is_encoded(struct bytes text); /* each '%' is followed by two hex digits */
-bool http_is_same_word(struct bytes text, const char *word); /* in any case of letters */
-/* Takes the next item off a list with commas, without spaces around it; false at the end. */
-bool http_take_item(struct bytes *list, struct bytes *item);
-const char *http_status_text(int status);
-/* The value of the Date header; seconds since the epoch. Valid until the next call. */
-const char *http_date(int64_t seconds);
-
-/* http.c */
-bool http_request_is_http10(const struct http_request *request);
 
 /* http_router.c */
 struct http_route {

@@ -1,9 +1,11 @@
 /* http_text: the small texts of HTTP. */
-#include "net/http_private.h"
+#include "net/http_text.h"
 
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#include <http_parser.h>
 
 static int hex_value(uint8_t digit)
 {

@@ -79,10 +79,7 @@ static void take(struct listener *listener, int fd, const struct address *peer)
         return;
     }
     conn = conn_create(listener, fd, peer, counted);
-    if (settings->proxy)
-        conn_move(conn, CONN_PROXY);
-    else
-        conn_move(conn, listener->tls != NULL ? CONN_TLS : CONN_OPEN);
+    conn_move(conn, settings->proxy ? CONN_PROXY : conn_first_state(listener));
 }
 
 /* Accepts one. False when there is no more, or no descriptor for it. */
@@ -154,6 +151,7 @@ struct listener *listener_create(struct net *net, const char *where,
     listener->net = net;
     listener->references = 1;
     listener->settings = settings;
+    listener->transport = settings->tls ? &conn_tls : &conn_plain;
     listener->callbacks = callbacks;
     listener->arg = arg;
     listener->socket.fd = -1;

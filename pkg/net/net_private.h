@@ -21,6 +21,7 @@
 #include "metrics/metrics.h"
 #include "net/listener.h"
 #include "net/socket_private.h"
+#include "net/transport.h"
 #include "tls/tls.h"
 
 #define NET_BUFFER_SIZE 65536
@@ -43,8 +44,7 @@ enum conn_flags {
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
     CONN_READ_WANTS_WRITE = 32, /* TLS */
     CONN_WRITE_WANTS_READ = 64, /* TLS */
-    CONN_KNOWN = 128,           /* conn_handshake_done */
-    CONN_WEBSOCKET = 256        /* handler and arg are websocket.c's */
+    CONN_KNOWN = 128            /* conn_handshake_done */
 };
 
 /* Each is in the order in which its time-outs end, as all of a queue last equally long. */
@@ -80,6 +80,25 @@ struct input {
     uint32_t capacity;
     uint8_t data[];
 };
+
+/* How bytes reach the peer: transport.c. What may be NULL is not needed there. */
+struct conn_transport {
+    size_t record_size; /* the most that one write takes; 0: any size, and chunks of sendmsg */
+    /* Before the first byte of a protocol: CONN_TLS. handshake: 0 when it is done; -1 with errno,
+     * EAGAIN when `wanted` (enum loop_events) has to happen first; error: what else is wrong. */
+    void (*start)(struct conn *conn);
+    unsigned (*wanted)(const struct conn *conn);
+    int (*handshake)(struct conn *conn);
+    const char *(*error)(const struct conn *conn);
+    /* As recv and send. */
+    ssize_t (*read)(struct conn *conn, void *to, size_t room);
+    ssize_t (*write)(struct conn *conn, const void *from, size_t len);
+    /* Whether it holds input, of which the descriptor knows nothing. May be NULL. */
+    bool (*has_pending)(const struct conn *conn);
+    /* Sends the end, if that can still be sent. May be NULL. */
+    void (*shutdown)(struct conn *conn);
+};
+extern const struct conn_transport conn_plain, conn_tls;
 
 struct conn {
     struct list node; /* in a queue of the listener, or in net.closing */
@@ -141,18 +160,14 @@ struct listener {
     char *where;
     struct socket_listening socket;
     struct loop_io *io;
-    struct tls_context *tls;
+    const struct conn_transport *transport;
+    struct tls_context *tls; /* of conn_tls */
     struct loop_timer *tick; /* runs while there are connections */
     bool idle_on;            /* QUEUE_IDLE is in order */
     struct list queues[QUEUES];
 };
 
 /* net.c */
-/* Stamps: 32 bits of 16 ms, good for differences of up to two years. */
-uint32_t net_stamp(const struct net *net);
-/* Whether ms have passed since the stamp; never early. */
-bool net_has_passed(const struct net *net, uint32_t since, int64_t ms);
-uint64_t net_elapsed_ms(const struct net *net, uint32_t since);
 void net_pause_accepting(struct net *net, int error);
 void net_resume_accepting(struct net *net);
 /* Counts a refused connection and logs it, rate-limited. */
@@ -186,10 +201,15 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
 void conn_move(struct conn *conn, enum conn_state state);
 /* Asks the loop for what state and flags need. */
 void conn_watch(struct conn *conn);
-/* What the functions of conn.h without these names do to a connection that is no WebSocket. */
-void conn_end(struct conn *conn, enum conn_close_reason reason); /* conn_close_after_output */
-void conn_pause(struct conn *conn);                              /* conn_pause_reading */
-void conn_resume(struct conn *conn);                             /* conn_resume_reading */
+/* The state behind the PROXY header: the transport's handshake where it has one. */
+enum conn_state conn_first_state(const struct listener *listener);
+/* What conn.h's functions call instead of doing it themselves; NULL: no framing. */
+static inline const struct conn_framing *conn_framing(const struct conn *conn)
+{
+    return conn->handler ? conn->handler->framing : NULL;
+}
+/* Whether the transport holds input. */
+bool conn_has_pending(const struct conn *conn);
 /* Calls `closed` and frees. */
 void conn_free(struct conn *conn);
 /* Before OPEN: gives up on it. */
@@ -208,14 +228,8 @@ void conn_read_linger(struct conn *conn);
 /* Keeps a copy of the bytes as the unconsumed input. The bytes may lie in the input itself. */
 void conn_keep_input(struct conn *conn, struct bytes rest);
 void conn_drop_input(struct conn *conn);
-/* Has the input presented again at the end of this turn. */
-void conn_schedule_input(struct conn *conn);
 
 /* conn_output.c */
-/* What conn_send and conn_send_slice do to a connection that is no WebSocket. */
-void conn_put(struct conn *conn, struct bytes bytes);
-void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
-void conn_flush(struct conn *conn);
 /* The socket takes more. */
 void conn_write_ready(struct conn *conn);
 void conn_drop_output(struct conn *conn);

@@ -1,5 +1,4 @@
-/* settings: the tables of net.* and http.*. */
-#include "net/http.h"
+/* settings: the table of net.*. */
 #include "net/listener.h"
 
 #include <stddef.h>
@@ -63,22 +62,3 @@ static const struct config_setting net_table[] = {
     {.key = NULL}};
 
 const struct config_module net_config = {net_table, sizeof(struct net_settings)};
-
-#define HTTP(name, type, standard, min, max, help)                                                 \
-    {                                                                                              \
-        "http." #name, type, offsetof(struct http_settings, name), standard, BOTH, min, max, NULL, \
-            help, NULL                                                                             \
-    }
-
-static const struct config_setting http_table[] = {
-    HTTP(max_header, CONFIG_SIZE, "16KiB", 256, 65536,
-         "Size of a request's first line and headers together."),
-    HTTP(max_headers, CONFIG_INT, "100", 1, 1000, "Header lines of a request."),
-    HTTP(max_body, CONFIG_SIZE, "64KiB", 0, GIB, "Size of a request's body."),
-    HTTP(timeout, CONFIG_DURATION, "10s", 100, DAY_MS,
-         "How long a request may take to arrive whole."),
-    HTTP(idle, CONFIG_DURATION, "60s", 100, DAY_MS,
-         "How long a kept connection may wait for its next request."),
-    {.key = NULL}};
-
-const struct config_module http_config = {http_table, sizeof(struct http_settings)};

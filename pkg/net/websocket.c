@@ -1,6 +1,6 @@
 /*
  * websocket: a connection's life. It lies between its conn and its protocol: the conn's handler is
- * here, and what the protocol does with the conn as a stream comes here from conn.c.
+ * here, and what the protocol does with the conn as a stream comes here as the conn's framing.
  */
 #include "net/websocket.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "net/net_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 
 _Static_assert(sizeof(struct websocket) <= 104, "an idle connection is small");
@@ -87,8 +87,59 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     free(websocket);
 }
 
-static const struct conn_handler handler = {
-    .received = websocket_received, .drained = on_drained, .closed = on_closed};
+static void framing_end(void *arg, enum conn_close_reason reason)
+{
+    websocket_end(arg, reason);
+}
+
+static void framing_closing(void *arg, enum conn_close_reason reason)
+{
+    websocket_say_closed(arg, reason);
+}
+
+static void framing_pause(void *arg)
+{
+    websocket_stop(arg, WEBSOCKET_STOP_PROTOCOL);
+}
+
+static void framing_resume(void *arg)
+{
+    websocket_go(arg, WEBSOCKET_STOP_PROTOCOL);
+}
+
+static void framing_send(void *arg, struct bytes bytes)
+{
+    websocket_send(arg, WEBSOCKET_BINARY, bytes);
+}
+
+static void framing_send_slice(void *arg, struct frame *frame, size_t offset, size_t len)
+{
+    websocket_send_slice(arg, frame, offset, len);
+}
+
+static void framing_set_handler(void *arg, const struct conn_handler *stream, void *stream_arg)
+{
+    websocket_set_stream(arg, stream, stream_arg);
+}
+
+static void framing_set_input_limit(void *arg, size_t limit)
+{
+    websocket_set_stream_limit(arg, limit);
+}
+
+static const struct conn_framing framing = {.set_handler = framing_set_handler,
+                                            .set_input_limit = framing_set_input_limit,
+                                            .send = framing_send,
+                                            .send_slice = framing_send_slice,
+                                            .pause_reading = framing_pause,
+                                            .resume_reading = framing_resume,
+                                            .closing = framing_closing,
+                                            .close_after_output = framing_end};
+
+static const struct conn_handler handler = {.received = websocket_received,
+                                            .drained = on_drained,
+                                            .closed = on_closed,
+                                            .framing = &framing};
 
 struct websocket *websocket_create(struct websocket_port *port, struct conn *conn)
 {
@@ -97,7 +148,6 @@ struct websocket *websocket_create(struct websocket_port *port, struct conn *con
     websocket->port = port;
     websocket->conn = conn;
     conn_set_handler(conn, &handler, websocket);
-    conn->flags |= CONN_WEBSOCKET;
     websocket->pinged = net_stamp(port->net);
     port->count++;
     metrics_add(METRIC_WEBSOCKET_CONNECTIONS, 1);
@@ -153,7 +203,7 @@ static void move(struct websocket *websocket, enum websocket_state state,
 
 static bool is_open(const struct websocket *websocket)
 {
-    return websocket->state == WEBSOCKET_OPEN && websocket->conn->state == CONN_OPEN;
+    return websocket->state == WEBSOCKET_OPEN && conn_is_open(websocket->conn);
 }
 
 static void say(struct websocket *websocket, unsigned code, const char *reason)
@@ -252,5 +302,5 @@ void websocket_go(struct websocket *websocket, enum websocket_stop reason)
 
 bool websocket_may_present(const struct websocket *websocket)
 {
-    return is_open(websocket) && websocket->stops == 0 && !(websocket->conn->flags & CONN_HELD);
+    return is_open(websocket) && websocket->stops == 0 && !conn_is_held(websocket->conn);
 }

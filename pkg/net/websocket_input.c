@@ -1,5 +1,5 @@
 /* websocket_input: frames as they come, one after the other, as long as they may be taken. */
-#include "net/net_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 
 static struct websocket_limits limits_of(const struct websocket *websocket)
@@ -57,9 +57,8 @@ static bool begins(const struct websocket *websocket, uint8_t byte)
 
 static bool may_take(const struct websocket *websocket)
 {
-    const struct conn *conn = websocket->conn;
-    return conn->state == CONN_OPEN && websocket->state != WEBSOCKET_ENDED &&
-           !(conn->flags & (CONN_PAUSED | CONN_HELD)) && !websocket_stream_waits(websocket);
+    return conn_may_present(websocket->conn) && websocket->state != WEBSOCKET_ENDED &&
+           !websocket_stream_waits(websocket);
 }
 
 /* Takes at most one frame. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "net/net_private.h"
 #include "net/websocket_private.h"
 
 #define MS_MAX (100ull * 366 * 24 * 3600 * 1000) /* longer than any process lives */

@@ -9,14 +9,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/net_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 
 #define COPY_MAX 4096 /* parts up to this are copied behind their header */
 
 static bool may_send(const struct websocket *websocket)
 {
-    return websocket->state == WEBSOCKET_OPEN && websocket->conn->state == CONN_OPEN;
+    return websocket->state == WEBSOCKET_OPEN && conn_is_open(websocket->conn);
 }
 
 static struct frame *create(uint8_t opcode, struct bytes bytes)

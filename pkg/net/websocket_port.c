@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "net/net_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 
 #define GRAIN_MS    100

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/net_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 
 static struct websocket_rest *create(struct websocket *websocket, struct bytes bytes)
@@ -96,7 +96,7 @@ static void present(struct websocket *websocket, struct websocket_rest *own, str
         handed_over = websocket->handler.stream != handler || websocket->arg != arg;
     }
     port->presenting = NULL;
-    if (websocket->state != WEBSOCKET_OPEN || websocket->conn->state != CONN_OPEN) {
+    if (websocket->state != WEBSOCKET_OPEN || !conn_is_open(websocket->conn)) {
         free(own);
         return;
     }
@@ -156,7 +156,7 @@ void websocket_stream_present(void *arg)
         websocket->rest = NULL;
         present_rest(websocket, rest);
         /* Then what came behind it, which is still in frames. */
-        if (websocket->conn->input != NULL && !websocket_stream_waits(websocket))
+        if (conn_has_input(websocket->conn) && !websocket_stream_waits(websocket))
             conn_schedule_input(websocket->conn);
     }
 }

@@ -4,9 +4,9 @@
  */
 #include <sodium.h>
 
-#include "net/http_private.h"
-#include "net/net_private.h"
+#include "net/http_text.h"
 #include "net/origins_private.h"
+#include "net/transport.h"
 #include "net/websocket_private.h"
 #include "tls/digest.h"
 

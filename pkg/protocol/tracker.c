@@ -143,7 +143,7 @@ void session_check_end(struct tracker_session *session)
     /* What a peer says too much is not worth waiting for; answers that it awaits are, and the
      * reason where there is a way to tell it. */
     if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
-        conn_output_size(session->conn) > 0 || conn_is_websocket(session->conn))
+        conn_output_size(session->conn) > 0 || conn_is_framed(session->conn))
         conn_close_after_output(session->conn, why);
     else
         conn_close(session->conn, why);

@@ -1,0 +1,65 @@
+/*
+ * transport: what lies between a protocol and the socket, as tables of functions, so that net knows
+ * none of the packages that stand on it.
+ *
+ *   protocol ─► conn.h ─► framing (WebSocket; none: the bytes as they are)
+ *                         conn: states, bounded input and output
+ *                         transport (plain, TLS) ─► socket
+ *
+ * A framing is a connection's handler and at the same time what stands behind the functions of
+ * conn.h: its conn_handler has the table, and its arg is the framing's. It gets what the peer
+ * sends, frames and all, from `received`; a protocol that calls conn_send and the others reaches
+ * the framing, which uses the functions below.
+ */
+#ifndef NET_TRANSPORT_H
+#define NET_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/frame.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+/* What the functions of conn.h with these names do to a connection that has a framing. */
+struct conn_framing {
+    void (*set_handler)(void *arg, const struct conn_handler *handler, void *handler_arg);
+    void (*set_input_limit)(void *arg, size_t limit);
+    void (*send)(void *arg, struct bytes bytes); /* never empty */
+    void (*send_slice)(void *arg, struct frame *frame, size_t offset, size_t len);
+    void (*pause_reading)(void *arg);
+    void (*resume_reading)(void *arg);
+    /* The connection is being closed at once: may send the reason if that is still possible. */
+    void (*closing)(void *arg, enum conn_close_reason reason);
+    void (*close_after_output)(void *arg, enum conn_close_reason reason);
+};
+
+/* Those functions without a framing: what a framing sends goes out as it is. */
+void conn_put(struct conn *conn, struct bytes bytes); /* copies */
+void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
+void conn_end(struct conn *conn, enum conn_close_reason reason); /* conn_close_after_output */
+void conn_pause(struct conn *conn);                              /* conn_pause_reading */
+void conn_resume(struct conn *conn);                             /* conn_resume_reading */
+
+/* Writes the output now, as far as the socket takes it. */
+void conn_flush(struct conn *conn);
+/* Has the input presented again at the end of this event-loop iteration. */
+void conn_schedule_input(struct conn *conn);
+/* Whether input is kept that the handler did not consume. */
+bool conn_has_input(const struct conn *conn);
+/* Whether it sends and receives: neither closing nor closed. */
+bool conn_is_open(const struct conn *conn);
+/* Whether it is not read from because the peer does not take its output. */
+bool conn_is_held(const struct conn *conn);
+/* Whether `received` may be called: open, and neither paused nor held. */
+bool conn_may_present(const struct conn *conn);
+
+/* Stamps: 32 bits of 16 ms, good for differences of up to two years. */
+uint32_t net_stamp(const struct net *net);
+/* Whether ms have passed since the stamp; never early. */
+bool net_has_passed(const struct net *net, uint32_t since, int64_t ms);
+uint64_t net_elapsed_ms(const struct net *net, uint32_t since);
+
+#endif
