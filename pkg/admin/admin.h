@@ -22,7 +22,7 @@
 #include "admin/health.h"
 #include "config/config.h"
 #include "map/map.h"
-#include "net/http.h"
+#include "net/http/http.h"
 
 enum admin_access { ADMIN_ON, ADMIN_OFF, ADMIN_TOKEN };
 

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #include "map/map.h"
-#include "net/http.h"
+#include "net/http/http.h"
 
 struct health;
 

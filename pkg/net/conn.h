@@ -12,9 +12,9 @@
  * one that is more than net.max_output behind is not read from until it has drained, so that
  * requests whose answers nobody reads stay in the kernel.
  *
- * A connection that was upgraded (net/websocket.h) may be used in the same way: each conn_send,
- * conn_send_frame and conn_send_slice becomes a binary message, `received` gets what is in those of
- * the peer, conn_close_after_output says Close with a code for its reason.
+ * A connection that was upgraded (net/websocket/websocket.h) may be used in the same way: each
+ * conn_send, conn_send_frame and conn_send_slice becomes a binary message, `received` gets what is
+ * in those of the peer, conn_close_after_output says Close with a code for its reason.
  *
  * Ownership: the listener's accept callback gets the connection and must set its handler. The conn
  * destroys itself: `closed` is called exactly once, never from inside conn_send*, and the pointer

@@ -18,7 +18,7 @@
 #include "config/config.h"
 #include "map/map.h"
 #include "net/conn.h"
-#include "net/udp.h"
+#include "net/udp/udp.h"
 #include "protocol/bans.h"
 
 struct lobby_settings {

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "codec/verify.h"
 #include "metrics/metrics.h"
-#include "net/udp.h"
+#include "net/udp/udp.h"
 #include "protocol/lobby_private.h"
 
 #define DATAGRAM_MAX 64 /* of those that come, and are dropped */

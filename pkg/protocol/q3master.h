@@ -15,7 +15,7 @@
 
 #include "config/config.h"
 #include "map/map.h"
-#include "net/udp.h"
+#include "net/udp/udp.h"
 #include "protocol/bans.h"
 
 struct q3master_settings {

@@ -14,7 +14,7 @@
 
 #include "config/config.h"
 #include "map/map.h"
-#include "net/websocket.h"
+#include "net/websocket/websocket.h"
 #include "protocol/visit.h"
 
 struct sync_settings {

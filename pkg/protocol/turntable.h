@@ -14,7 +14,7 @@
 
 #include "config/config.h"
 #include "map/map.h"
-#include "net/websocket.h"
+#include "net/websocket/websocket.h"
 #include "protocol/visit.h"
 
 enum turntable_id_form { TURNTABLE_ID_ANY, TURNTABLE_ID_STRICT };

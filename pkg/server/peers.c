@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "map/nodes.h"
 #include "metrics/metrics.h"
-#include "net/http_get.h"
+#include "net/http/get.h"
 #include "redis/resolve.h"
 #include "server/peer_address.h"
 

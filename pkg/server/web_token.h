@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "auth/token.h"
-#include "net/http.h"
-#include "net/websocket.h"
+#include "net/http/http.h"
+#include "net/websocket/websocket.h"
 
 struct web_token {
     const struct auth_verifier *verifier; /* NULL: none is wanted */

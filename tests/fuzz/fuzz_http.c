@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/http_private.h"
+#include "net/http/http_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

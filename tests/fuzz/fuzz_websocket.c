@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/websocket_private.h"
+#include "net/websocket/websocket_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

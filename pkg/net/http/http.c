@@ -1,0 +1,368 @@
+/*
+ * http: one request at a time on a connection. While a request is being answered nothing more is
+ * read, nor while the answers are not taken, so that neither handlers nor output pile up.
+ *
+ * A struct http_request lasts as long as its connection is HTTP's, and beyond while a handler
+ * still owes an answer.
+ */
+#include "net/http/http.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "net/http/http_private.h"
+
+/* Answers that are collected before they are sent, when requests come in one piece. */
+#define FLUSH_FROM 65536
+
+enum state {
+    HTTP_IDLE,      /* no byte of a request yet */
+    HTTP_READING,   /* a part of one */
+    HTTP_ANSWERING, /* the handler's */
+    HTTP_ENDED      /* nothing more is read */
+};
+
+struct http_request {
+    struct conn *conn; /* NULL: gone */
+    const struct http_settings *settings;
+    const struct http_router *router;
+    http_upgrade_handler upgrade; /* NULL: none */
+    void *upgrade_arg;
+    struct loop_timer *timer;
+    struct http_reader reader;
+    enum state state;
+    bool is_first;
+    bool presenting; /* inside `received` */
+    bool released;   /* to be freed when that returns */
+};
+
+static struct log_limit refused_limit = {.burst = 10};
+
+static void free_request(struct http_request *request)
+{
+    request->released = true;
+    loop_timer_destroy(&request->timer);
+    if (request->presenting)
+        return;
+    http_reader_reset(&request->reader);
+    free(request);
+}
+
+static void end(struct http_request *request, enum conn_close_reason reason)
+{
+    request->state = HTTP_ENDED;
+    loop_timer_stop(request->timer);
+    conn_close_after_output(request->conn, reason);
+}
+
+static void send_answer(struct http_request *request, int status, const char *content_type,
+                        const char *headers, struct bytes body, bool keeps_alive)
+{
+    bool has_body = status >= 200 && status != 204 && status != 304;
+    bool is_head = bytes_equal(http_reader_method(&request->reader), BYTES_LITERAL("HEAD"));
+    struct writer answer = {0};
+    writer_format(&answer, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status),
+                  http_date((int64_t)(clock_wall_us() / 1000000)));
+    if (has_body && !(is_head && body.data == NULL))
+        writer_format(&answer, "Content-Length: %zu\r\n", body.len);
+    if (has_body && content_type != NULL)
+        writer_format(&answer, "Content-Type: %s\r\n", content_type);
+    writer_format(&answer, "Connection: %s\r\n", keeps_alive ? "keep-alive" : "close");
+    if (headers != NULL)
+        writer_string(&answer, headers);
+    writer_string(&answer, "\r\n");
+    if (has_body && !is_head)
+        writer_bytes(&answer, body);
+    conn_send(request->conn, writer_bytes_written(&answer));
+    writer_free(&answer);
+}
+
+static void send_error(struct http_request *request, int status, const char *why,
+                       const char *headers, bool keeps_alive)
+{
+    struct writer body = {0};
+    const char *type = http_router_write_error(request->router, http_reader_path(&request->reader),
+                                               status, why, &body);
+    send_answer(request, status, type, headers, writer_bytes_written(&body), keeps_alive);
+    writer_free(&body);
+}
+
+/* Answers a request that is not one, and ends the connection. */
+static void refuse(struct http_request *request, int status, const char *headers, const char *why)
+{
+    metrics_add(METRIC_HTTP_REFUSED, 1);
+    log_limited(LOG_INFO, &refused_limit, "request_refused",
+                LOG_STRING("peer", conn_peer_text(request->conn)), LOG_INT("status", status),
+                LOG_STRING("reason", why));
+    send_error(request, status, why, headers, false);
+    end(request, CONN_CLOSE_PROTOCOL);
+}
+
+static void on_timer(void *arg)
+{
+    struct http_request *request = arg;
+    if (conn_is_behind(request->conn)) /* it is we who do not read */
+        loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
+    else if (request->state == HTTP_READING)
+        refuse(request, 408, NULL, "the request did not arrive in time");
+    else if (request->state == HTTP_IDLE)
+        conn_close(request->conn, request->is_first ? CONN_CLOSE_HANDSHAKE : CONN_CLOSE_IDLE);
+}
+
+static void wait_for_next(struct http_request *request)
+{
+    request->state = HTTP_IDLE;
+    http_reader_reset(&request->reader);
+    loop_timer_start(request->timer, (uint64_t)request->settings->idle);
+}
+
+/* The answer has been given. */
+static void finish(struct http_request *request, bool keeps_alive)
+{
+    if (!keeps_alive) {
+        end(request, CONN_CLOSE_LOCAL);
+        return;
+    }
+    wait_for_next(request);
+    if (!request->presenting && !conn_is_behind(request->conn))
+        conn_resume_reading(request->conn);
+}
+
+static bool is_upgraded(struct http_request *request)
+{
+    return request->upgrade != NULL &&
+           http_reader_header(&request->reader, "Upgrade").data != NULL &&
+           request->upgrade(request->upgrade_arg, request);
+}
+
+/* An error, or an answer to OPTIONS: no handler gives it. */
+static void answer_by_router(struct http_request *request, int status, const struct writer *allow)
+{
+    bool keeps_alive = request->reader.keeps_alive;
+    char *headers = NULL;
+    if (allow->len > 0)
+        headers = mem_format("Allow: %.*s\r\n", (int)allow->len, (const char *)allow->data);
+    if (status == 204)
+        send_answer(request, status, NULL, headers, (struct bytes){NULL, 0}, keeps_alive);
+    else
+        send_error(request, status, NULL, headers, keeps_alive);
+    finish(request, keeps_alive);
+    free(headers);
+}
+
+static void route(struct http_request *request)
+{
+    struct http_reader *reader = &request->reader;
+    struct bytes path = writer_bytes_written(&reader->path);
+    struct writer allow = {0};
+    if (bytes_equal(reader->method, BYTES_LITERAL("OPTIONS"))) {
+        http_router_allow(request->router, path, &allow);
+        answer_by_router(request, allow.len > 0 ? 204 : 404, &allow);
+    } else {
+        const struct http_route *found =
+            http_router_find(request->router, reader->method, path, &allow);
+        if (found != NULL)
+            found->handler(found->arg, request);
+        else
+            answer_by_router(request, allow.len > 0 ? 405 : 404, &allow);
+    }
+    writer_free(&allow);
+}
+
+static void dispatch(struct http_request *request)
+{
+    loop_timer_stop(request->timer);
+    metrics_add(METRIC_HTTP_REQUESTS, 1);
+    request->state = HTTP_ANSWERING;
+    request->is_first = false;
+    if (!is_upgraded(request))
+        route(request);
+}
+
+/* Takes one request, or as much of it as is there. */
+static size_t take(struct http_request *request, struct bytes input)
+{
+    enum http_result result;
+    size_t used = http_reader_feed(&request->reader, request->settings, input, &result);
+    bool begun = used < input.len || http_reader_has_begun(&request->reader);
+    if (result == HTTP_BAD) {
+        refuse(request, request->reader.status, NULL, request->reader.error);
+    } else if (result == HTTP_DONE) {
+        dispatch(request);
+    } else if (begun && request->state == HTTP_IDLE) {
+        request->state = HTTP_READING;
+        if (!request->is_first) /* the first is timed from the connection's beginning */
+            loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
+    }
+    if (result == HTTP_MORE && request->reader.wants_continue) {
+        request->reader.wants_continue = false;
+        conn_send(request->conn, BYTES_LITERAL("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    return used;
+}
+
+static bool may_take(const struct http_request *request)
+{
+    return !request->released && request->state < HTTP_ANSWERING;
+}
+
+static size_t on_received(void *arg, struct bytes input)
+{
+    struct http_request *request = arg;
+    size_t used = 0;
+    request->presenting = true;
+    while (may_take(request) && used < input.len && !conn_is_behind(request->conn) &&
+           conn_output_size(request->conn) < FLUSH_FROM) {
+        used += take(request, (struct bytes){input.data + used, input.len - used});
+        if (request->state == HTTP_READING)
+            break;
+    }
+    request->presenting = false;
+    if (request->released) {
+        free_request(request);
+        return used;
+    }
+    if (request->state == HTTP_ENDED)
+        return used;
+    if (request->state == HTTP_ANSWERING || conn_is_behind(request->conn)) {
+        conn_pause_reading(request->conn);
+    } else if (used < input.len && conn_output_size(request->conn) >= FLUSH_FROM) {
+        /* Go on after the output of this turn. */
+        conn_pause_reading(request->conn);
+        conn_resume_reading(request->conn);
+    }
+    return used;
+}
+
+static void on_drained(void *arg)
+{
+    struct http_request *request = arg;
+    if (request->state != HTTP_ANSWERING)
+        conn_resume_reading(request->conn);
+}
+
+static void on_closed(void *arg, enum conn_close_reason reason)
+{
+    struct http_request *request = arg;
+    request->conn = NULL;
+    loop_timer_stop(request->timer);
+    if (request->state != HTTP_ANSWERING)
+        free_request(request);
+}
+
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .closed = on_closed};
+
+void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
+                const struct http_router *router)
+{
+    http_serve_upgrades(net, conn, settings, router, NULL, NULL);
+}
+
+void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_settings *settings,
+                         const struct http_router *router, http_upgrade_handler upgrade, void *arg)
+{
+    struct http_request *request = mem_zalloc(1, sizeof *request);
+    request->conn = conn;
+    request->settings = settings;
+    request->router = router;
+    request->upgrade = upgrade;
+    request->upgrade_arg = arg;
+    request->is_first = true;
+    request->timer = loop_timer_create(net_loop(net), on_timer, request);
+    loop_timer_start(request->timer, (uint64_t)settings->timeout);
+    conn_set_handler(conn, &handler, request);
+    conn_handshake_done(conn); /* the time-outs are ours */
+    /* The head is kept as input until it is whole; the reader limits it. */
+    conn_set_input_limit(conn, (size_t)settings->max_header + 2 * FLUSH_FROM);
+}
+
+struct bytes http_request_method(const struct http_request *request)
+{
+    return request->reader.method;
+}
+
+struct bytes http_request_path(const struct http_request *request)
+{
+    return writer_bytes_written(&request->reader.path);
+}
+
+struct bytes http_request_header(const struct http_request *request, const char *name)
+{
+    return http_reader_header(&request->reader, name);
+}
+
+struct bytes http_request_header_next(const struct http_request *request, const char *name,
+                                      size_t *at)
+{
+    return http_reader_header_next(&request->reader, name, at);
+}
+
+bool http_request_accepts_coding(const struct http_request *request, const char *coding)
+{
+    struct http_accept accept = {0};
+    struct bytes list;
+    for (size_t at = 0; (list = http_request_header_next(request, "Accept-Encoding", &at)).data;)
+        http_accept_read(&accept, list, coding);
+    return http_accept_allows(&accept);
+}
+
+bool http_request_is_http10(const struct http_request *request)
+{
+    return request->reader.is_http10;
+}
+
+struct bytes http_request_query(struct http_request *request, const char *name)
+{
+    return http_reader_query(&request->reader, name);
+}
+
+struct bytes http_request_body(const struct http_request *request)
+{
+    return writer_bytes_written(&request->reader.body);
+}
+
+struct conn *http_request_conn(const struct http_request *request)
+{
+    return request->conn;
+}
+
+void http_respond(struct http_request *request, int status, const char *content_type,
+                  const char *headers, struct bytes body)
+{
+    bool keeps_alive = request->reader.keeps_alive;
+    assert(request->state == HTTP_ANSWERING);
+    if (request->conn == NULL) {
+        free_request(request);
+        return;
+    }
+    send_answer(request, status, content_type, headers, body, keeps_alive);
+    finish(request, keeps_alive);
+}
+
+void http_request_refuse(struct http_request *request, int status, const char *headers,
+                         const char *why)
+{
+    assert(request->state == HTTP_ANSWERING);
+    if (request->conn == NULL)
+        free_request(request);
+    else
+        refuse(request, status, headers, why);
+}
+
+struct conn *http_request_upgrade(struct http_request *request)
+{
+    struct conn *conn = request->conn;
+    assert(request->state == HTTP_ANSWERING);
+    if (conn != NULL) {
+        conn_set_input_limit(conn, 0);
+        conn_resume_reading(conn); /* in effect at the end of the turn, under the new handler */
+    }
+    free_request(request);
+    return conn;
+}

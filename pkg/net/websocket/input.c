@@ -1,0 +1,90 @@
+/* websocket_input: frames as they come, one after the other, as long as they may be taken. */
+#include "net/transport.h"
+#include "net/websocket/websocket_private.h"
+
+static struct websocket_limits limits_of(const struct websocket *websocket)
+{
+    const struct websocket_settings *settings = websocket->port->settings;
+    return (struct websocket_limits){.max_message = (uint64_t)settings->max_message,
+                                     .max_fragments = (uint64_t)settings->max_fragments};
+}
+
+static void hand_over(struct websocket *websocket, const struct websocket_event *event)
+{
+    struct bytes message = writer_bytes_written(&event->message);
+    metrics_add(
+        event->opcode == WEBSOCKET_FRAME_TEXT ? METRIC_WEBSOCKET_TEXT : METRIC_WEBSOCKET_BINARY, 1);
+    if (websocket->state != WEBSOCKET_OPEN)
+        return;
+    if (!websocket->is_stream)
+        websocket->handler.messages->message(websocket->arg, (enum websocket_opcode)event->opcode,
+                                             message);
+    else if (event->opcode == WEBSOCKET_FRAME_BINARY)
+        websocket_stream_take(websocket, message);
+    else
+        websocket_fail(websocket, WEBSOCKET_ERROR_TEXT);
+}
+
+static void handle(struct websocket *websocket, const struct websocket_event *event)
+{
+    /* wslay does not know that our Close has been said. */
+    if (websocket->state == WEBSOCKET_OPEN)
+        conn_put(websocket->conn, writer_bytes_written(&event->reply));
+    switch (event->kind) {
+    case WEBSOCKET_EVENT_MORE:
+        break;
+    case WEBSOCKET_EVENT_MESSAGE:
+        hand_over(websocket, event);
+        break;
+    case WEBSOCKET_EVENT_CONTROL:
+        metrics_add(METRIC_WEBSOCKET_CONTROL, 1);
+        break;
+    case WEBSOCKET_EVENT_CLOSE:
+        websocket_take_close(websocket, event->code);
+        break;
+    case WEBSOCKET_EVENT_ERROR:
+        websocket_fail(websocket, event->error);
+        break;
+    }
+}
+
+/* Whether the byte begins a message or a control frame. */
+static bool begins(const struct websocket *websocket, uint8_t byte)
+{
+    return websocket_reader_is_between(websocket->reader) &&
+           (byte & 0x0f) != WEBSOCKET_FRAME_CONTINUATION;
+}
+
+static bool may_take(const struct websocket *websocket)
+{
+    return conn_may_present(websocket->conn) && websocket->state != WEBSOCKET_ENDED &&
+           !websocket_stream_waits(websocket);
+}
+
+/* Takes at most one frame. */
+static size_t take(struct websocket *websocket, struct bytes input)
+{
+    struct websocket_limits limits = limits_of(websocket);
+    bool counts = websocket->state == WEBSOCKET_OPEN && begins(websocket, input.data[0]);
+    struct websocket_event event;
+    size_t used;
+    if (counts && !websocket_admits(websocket))
+        return 0;
+    used = websocket_read(&websocket->reader, &limits, input, &event);
+    if (counts && used > 0)
+        websocket_charge(websocket);
+    handle(websocket, &event);
+    websocket_event_free(&event);
+    return used;
+}
+
+size_t websocket_received(void *arg, struct bytes input)
+{
+    struct websocket *websocket = arg;
+    size_t used = 0, n = 1;
+    while (n > 0 && used < input.len && may_take(websocket)) {
+        n = take(websocket, (struct bytes){input.data + used, input.len - used});
+        used += n;
+    }
+    return used;
+}
