@@ -8,20 +8,20 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-struct key {
+struct address_count_key {
     uint8_t family;
     uint8_t ip[8]; /* unused bytes are zero */
 };
 
 struct address_count {
-    struct key key;
+    struct address_count_key key;
     uint32_t connections;
     UT_hash_handle hh;
 };
 
-static struct key make_key(const struct address *address)
+static struct address_count_key make_address_count_key(const struct address *address)
 {
-    struct key key = {.family = address->family};
+    struct address_count_key key = {.family = address->family};
     memcpy(key.ip, address->ip, address->family == ADDRESS_IPV4 ? 4 : sizeof key.ip);
     return key;
 }
@@ -29,7 +29,7 @@ static struct key make_key(const struct address *address)
 struct address_count *address_count_add(struct address_count **table, const struct address *address,
                                         int64_t limit)
 {
-    struct key key = make_key(address);
+    struct address_count_key key = make_address_count_key(address);
     unsigned hash;
     struct address_count *count;
     HASH_VALUE(&key, sizeof key, hash);

@@ -65,7 +65,7 @@ void conn_schedule_input(struct conn *conn)
 
 /* Keeps the rest, in the memory of own (which may be NULL and may hold the rest) if that is not
  * much too large for it. */
-static void keep(struct conn *conn, struct input *own, struct bytes rest)
+static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
 {
     bool scheduled = conn->input != NULL; /* asked for while the input was presented */
     conn_drop_input(conn);
@@ -87,17 +87,17 @@ static void keep(struct conn *conn, struct input *own, struct bytes rest)
 
 void conn_keep_input(struct conn *conn, struct bytes rest)
 {
-    keep(conn, take_input(conn), rest);
+    keep_input(conn, take_input(conn), rest);
 }
 
-static bool is_too_much(const struct conn *conn)
+static bool is_input_too_large(const struct conn *conn)
 {
     int64_t limit = conn->input_limit > 0 ? conn->input_limit : conn->listener->settings->max_input;
     return conn->input != NULL && conn->input->len > (uint64_t)limit && conn_may_present(conn);
 }
 
 /* Presents the bytes, which lie in the net's buffer or in own, and keeps the rest. */
-static void present(struct conn *conn, struct input *own, struct bytes bytes)
+static void present_bytes(struct conn *conn, struct input *own, struct bytes bytes)
 {
     struct net *net = conn->listener->net;
     bool handed_over = true;
@@ -116,8 +116,8 @@ static void present(struct conn *conn, struct input *own, struct bytes bytes)
         free(own);
         return;
     }
-    keep(conn, own, bytes);
-    if (is_too_much(conn)) {
+    keep_input(conn, own, bytes);
+    if (is_input_too_large(conn)) {
         log_limited(LOG_WARN, &net->closed_limit, "connection_closed",
                     LOG_STRING("peer", conn_peer_text(conn)),
                     LOG_STRING("reason", "more input than net.max_input without a message"));
@@ -138,7 +138,7 @@ static void end_of_input(struct conn *conn)
     }
 }
 
-static struct input *grow(struct conn *conn, struct input *own)
+static struct input *grow_input(struct conn *conn, struct input *own)
 {
     if (own->capacity - own->len < NET_BUFFER_SIZE / 4) {
         own->capacity = own->len * 2;
@@ -149,7 +149,7 @@ static struct input *grow(struct conn *conn, struct input *own)
 }
 
 /* False when there was nothing to read or the connection came to its end. */
-static bool read_once(struct conn *conn)
+static bool read_conn_once(struct conn *conn)
 {
     struct net *net = conn->listener->net;
     struct input *own = take_input(conn);
@@ -158,7 +158,7 @@ static bool read_once(struct conn *conn)
     uint8_t *base = net->buffer;
     ssize_t n;
     if (kept >= OWN_FROM) {
-        own = grow(conn, own);
+        own = grow_input(conn, own);
         base = own->data;
         room = own->capacity - kept;
     } else if (kept > 0) {
@@ -166,7 +166,7 @@ static bool read_once(struct conn *conn)
     }
     n = conn->listener->transport->read(conn, base + kept, room);
     if (n <= 0) {
-        keep(conn, own, (struct bytes){base, kept});
+        keep_input(conn, own, (struct bytes){base, kept});
         if (n == 0)
             end_of_input(conn);
         else if (errno != EAGAIN && errno != EINTR)
@@ -177,13 +177,13 @@ static bool read_once(struct conn *conn)
     conn->heard = net_stamp(net);
     if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0)
         queue_conn(conn, QUEUE_IDLE);
-    present(conn, own, (struct bytes){base, kept + (size_t)n});
+    present_bytes(conn, own, (struct bytes){base, kept + (size_t)n});
     return conn_may_present(conn);
 }
 
 void conn_read(struct conn *conn)
 {
-    while (read_once(conn) && conn_has_pending(conn))
+    while (read_conn_once(conn) && conn_has_pending(conn))
         ;
     conn_watch(conn);
 }
@@ -192,10 +192,10 @@ void conn_present_again(struct conn *conn)
 {
     struct input *own = take_input(conn);
     if (!conn_may_present(conn)) {
-        keep(conn, own, (struct bytes){own->data, own->len});
+        keep_input(conn, own, (struct bytes){own->data, own->len});
         return;
     }
-    present(conn, own, (struct bytes){own->data, own->len});
+    present_bytes(conn, own, (struct bytes){own->data, own->len});
     if (conn_may_present(conn) && conn_has_pending(conn))
         conn_read(conn);
 }

@@ -118,7 +118,7 @@ static void make_output(struct conn *conn)
 }
 
 /* Room for one more piece at the end. The array may move, and with it its node. */
-static struct output *make_room(struct conn *conn)
+static struct output *make_piece_room(struct conn *conn)
 {
     struct output *output;
     struct list *next, *prev;
@@ -170,7 +170,7 @@ static void append(struct conn *conn, struct piece piece)
         conn->single = piece;
     } else {
         if (output == NULL || output->first + output->count == output->capacity)
-            output = make_room(conn);
+            output = make_piece_room(conn);
         output->pieces[output->first + output->count++] = piece;
         output->len += piece.len;
     }
@@ -260,7 +260,7 @@ void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_
 }
 
 /* The first n bytes have gone. */
-static void consume(struct conn *conn, size_t n)
+static void consume_output(struct conn *conn, size_t n)
 {
     struct output *output = conn->output;
     if (conn->flags & CONN_BEHIND)
@@ -292,7 +292,7 @@ static void consume(struct conn *conn, size_t n)
 
 void conn_drop_output(struct conn *conn)
 {
-    consume(conn, conn_output_size(conn));
+    consume_output(conn, conn_output_size(conn));
 }
 
 void output_forget_joined(struct net *net)
@@ -303,7 +303,7 @@ void output_forget_joined(struct net *net)
 }
 
 /* Copies pieces, at most limit bytes, into the net's buffer. */
-static size_t join(struct conn *conn, size_t limit)
+static size_t join_pieces(struct conn *conn, size_t limit)
 {
     struct net *net = conn->listener->net;
     struct piece *piece = first_piece(conn);
@@ -348,7 +348,7 @@ static ssize_t write_record(struct conn *conn, size_t *given)
     const uint8_t *from = piece->frame->data + piece->offset;
     *given = piece->len;
     if (piece->len < transport->record_size && conn->output != NULL && conn->output->count > 1) {
-        *given = join(conn, transport->record_size);
+        *given = join_pieces(conn, transport->record_size);
         from = conn->listener->net->join;
     }
     return transport->write(conn, from, *given);
@@ -375,7 +375,7 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
     ssize_t n;
     *given = conn->output->len;
     if (!same)
-        join(conn, NET_BUFFER_SIZE);
+        join_pieces(conn, NET_BUFFER_SIZE);
     n = conn->listener->transport->write(conn, net->join, *given);
     if (n == (ssize_t)*given && !same && !(conn->flags & CONN_BEHIND)) {
         net->joined = conn->output;
@@ -386,7 +386,7 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
 }
 
 /* Writes until all is gone or the socket takes no more. False when it is broken, and closed. */
-static bool write_all(struct conn *conn)
+static bool write_output(struct conn *conn)
 {
     bool has_records = conn->listener->transport->record_size > 0;
     while (conn_output_size(conn) > 0) {
@@ -411,7 +411,7 @@ static bool write_all(struct conn *conn)
             return true;
         metrics_add(METRIC_BYTES_OUT, n);
         if (conn_output_size(conn) > 0)
-            consume(conn, (size_t)n);
+            consume_output(conn, (size_t)n);
         if ((size_t)n < given && !has_records)
             return true;
     }
@@ -426,9 +426,9 @@ static void copy_rest(struct conn *conn)
     struct frame *frame;
     if (len >= COPY_BELOW || (count == 1 && first_piece(conn)->frame->len < len * 2))
         return;
-    join(conn, len);
+    join_pieces(conn, len);
     frame = create_tail((struct bytes){conn->listener->net->join, len});
-    consume(conn, len);
+    consume_output(conn, len);
     conn->single = (struct piece){frame, 0, frame->len};
     conn->flags |= CONN_TAIL_OPEN;
 }
@@ -447,7 +447,7 @@ void conn_flush(struct conn *conn)
 {
     if ((conn->state != CONN_OPEN && conn->state != CONN_ENDING) || (conn->flags & CONN_BEHIND))
         return;
-    if (!write_all(conn))
+    if (!write_output(conn))
         return;
     if (conn_output_size(conn) > 0)
         become_behind(conn);
@@ -459,7 +459,7 @@ void conn_write_ready(struct conn *conn)
 {
     size_t before = conn->output->len;
     bool held = conn->flags & CONN_HELD;
-    if (!write_all(conn))
+    if (!write_output(conn))
         return;
     if (conn->output != NULL) {
         if (conn->output->len < before)

@@ -20,7 +20,7 @@ static bool may_count(const struct address *peer)
     return peer->family == ADDRESS_IPV4 || peer->family == ADDRESS_IPV6;
 }
 
-static enum metric metric_of(const char *reason)
+static enum metric refusal_metric(const char *reason)
 {
     if (strcmp(reason, "rate") == 0)
         return METRIC_REFUSED_RATE;
@@ -38,7 +38,7 @@ bool listener_admits(struct listener *listener, const struct address *peer,
     if (listener->callbacks->admit != NULL)
         reason = listener->callbacks->admit(listener->arg, peer);
     if (reason != NULL) {
-        net_refuse(net, listener, peer, reason, metric_of(reason), NULL);
+        net_refuse(net, listener, peer, reason, refusal_metric(reason), NULL);
         return false;
     }
     if (!may_count(peer))
@@ -62,7 +62,7 @@ static bool admits_proxy(struct listener *listener, const struct address *peer)
     return false;
 }
 
-static void take(struct listener *listener, int fd, const struct address *peer)
+static void take_accepted_socket(struct listener *listener, int fd, const struct address *peer)
 {
     struct net *net = listener->net;
     const struct net_settings *settings = listener->settings;
@@ -108,7 +108,7 @@ static bool accept_one(struct listener *listener)
         address_from_sockaddr((struct sockaddr *)&storage, &peer);
     else
         peer = (struct address){.family = ADDRESS_UNIX};
-    take(listener, fd, &peer);
+    take_accepted_socket(listener, fd, &peer);
     return true;
 }
 
@@ -123,7 +123,8 @@ static void on_accept(void *arg, unsigned events)
     listener_unref(listener);
 }
 
-static struct tls_context *create_context(const struct net_settings *settings, char **error)
+static struct tls_context *create_listener_context(const struct net_settings *settings,
+                                                   char **error)
 {
     const char *ca = settings->tls_client_ca;
     *error = NULL;
@@ -134,7 +135,7 @@ static struct tls_context *create_context(const struct net_settings *settings, c
 static char *read_certificates(struct listener *listener)
 {
     char *error;
-    struct tls_context *context = create_context(listener->settings, &error);
+    struct tls_context *context = create_listener_context(listener->settings, &error);
     if (context == NULL)
         return error;
     tls_context_unref(&listener->tls);
@@ -227,7 +228,7 @@ char *listener_check_tls(const struct listener *listener, const struct net_setti
     struct tls_context *context;
     if (!listener->settings->tls)
         return NULL;
-    context = create_context(settings, &error);
+    context = create_listener_context(settings, &error);
     if (context != NULL)
         tls_context_unref(&context);
     return error;

@@ -6,7 +6,7 @@
 #define SEPARATORS " ,\t"
 
 /* The next word, copied; false at the end. A word that does not fit is cut, and then no prefix. */
-static bool next_word(const char **list, char word[ADDRESS_TEXT_SIZE])
+static bool next_prefix(const char **list, char word[ADDRESS_TEXT_SIZE])
 {
     const char *start = *list + strspn(*list, SEPARATORS);
     size_t len = strcspn(start, SEPARATORS);
@@ -24,7 +24,7 @@ const char *prefixes_check(const char *list)
 {
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
-    while (next_word(&list, word)) {
+    while (next_prefix(&list, word)) {
         if (!address_prefix_parse(word, &prefix))
             return "not a list of addresses or prefixes such as 10.0.0.0/8";
     }
@@ -35,7 +35,7 @@ bool prefixes_contain(const char *list, const struct address *address)
 {
     char word[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
-    while (next_word(&list, word)) {
+    while (next_prefix(&list, word)) {
         if (address_prefix_parse(word, &prefix) && address_prefix_contains(&prefix, address))
             return true;
     }

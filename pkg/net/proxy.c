@@ -18,7 +18,7 @@ static enum proxy_result bad(struct proxy_header *header, const char *error)
 /* ---- version 1 ---- */
 
 /* The next word of the line, which ends before the next space or the end, as a string. */
-static bool take_word(struct bytes *line, char *word, size_t size)
+static bool take_header_word(struct bytes *line, char *word, size_t size)
 {
     const uint8_t *space = memchr(line->data, ' ', line->len);
     size_t len = space != NULL ? (size_t)(space - line->data) : line->len;
@@ -51,17 +51,18 @@ static bool parse_ip(const char *text, bool is_ipv6, struct address *address)
     return (strchr(text, ':') != NULL) == is_ipv6 && address_parse_ip(text, address);
 }
 
-static enum proxy_result parse_tcp(struct bytes line, bool is_ipv6, struct proxy_header *header)
+static enum proxy_result parse_tcp_header(struct bytes line, bool is_ipv6,
+                                          struct proxy_header *header)
 {
     char source[48], destination[48], source_port[8], destination_port[8];
     struct address ignored;
     uint16_t ignored_port;
-    if (!take_word(&line, source, sizeof source) ||
-        !take_word(&line, destination, sizeof destination) ||
-        !take_word(&line, source_port, sizeof source_port))
+    if (!take_header_word(&line, source, sizeof source) ||
+        !take_header_word(&line, destination, sizeof destination) ||
+        !take_header_word(&line, source_port, sizeof source_port))
         return bad(header, "version 1: a word is missing or too long");
     if (line.len == 0 || memchr(line.data, ' ', line.len) != NULL ||
-        !take_word(&line, destination_port, sizeof destination_port))
+        !take_header_word(&line, destination_port, sizeof destination_port))
         return bad(header, "version 1: not four words after the family");
     if (!parse_ip(source, is_ipv6, &header->source) || !parse_ip(destination, is_ipv6, &ignored))
         return bad(header, "version 1: not an address of the family");
@@ -96,9 +97,9 @@ static enum proxy_result parse_v1(struct bytes bytes, struct proxy_header *heade
     if (!take_prefix(&line, "PROXY "))
         return bad(header, "not a PROXY header");
     if (take_prefix(&line, "TCP4 "))
-        return parse_tcp(line, false, header);
+        return parse_tcp_header(line, false, header);
     if (take_prefix(&line, "TCP6 "))
-        return parse_tcp(line, true, header);
+        return parse_tcp_header(line, true, header);
     /* What follows UNKNOWN is to be ignored. */
     if (take_prefix(&line, "UNKNOWN") && (line.len == 0 || line.data[0] == ' '))
         return PROXY_DONE;
@@ -115,7 +116,7 @@ static void read_ipv4(const uint8_t *block, struct address *source)
     address_from_sockaddr((struct sockaddr *)&name, source);
 }
 
-static void read_ipv6(const uint8_t *block, struct address *source)
+static void read_ipv6_block(const uint8_t *block, struct address *source)
 {
     struct sockaddr_in6 name = {.sin6_family = AF_INET6};
     memcpy(&name.sin6_addr, block, 16);
@@ -139,7 +140,7 @@ static enum proxy_result parse_addresses(uint8_t family, const uint8_t *block, s
     case 0x21:
         if (len < 36)
             return bad(header, too_short);
-        read_ipv6(block, &header->source);
+        read_ipv6_block(block, &header->source);
         break;
     case 0x31:
         if (len < 216)

@@ -81,7 +81,7 @@ static void end_writes(struct listener *listener)
     }
 }
 
-static bool is_in_use(const struct listener *listener)
+static bool is_listener_in_use(const struct listener *listener)
 {
     for (int i = 0; i < QUEUES; i++) {
         if (!list_is_empty(&listener->queues[i]))
@@ -90,20 +90,20 @@ static bool is_in_use(const struct listener *listener)
     return false;
 }
 
-static void tick(void *arg)
+static void on_queue_tick(void *arg)
 {
     struct listener *listener = arg;
     end_handshakes(listener);
     end_idle(listener);
     end_lingering(listener);
     end_writes(listener);
-    if (is_in_use(listener))
+    if (is_listener_in_use(listener))
         loop_timer_start(listener->tick, TICK_MS);
 }
 
 void queue_init(struct listener *listener)
 {
-    listener->tick = loop_timer_create(listener->net->loop, tick, listener);
+    listener->tick = loop_timer_create(listener->net->loop, on_queue_tick, listener);
     for (int i = 0; i < QUEUES; i++)
         list_init(&listener->queues[i]);
 }
@@ -185,12 +185,12 @@ void listener_close_chosen(struct listener *listener,
     free(chosen.conns);
 }
 
-static bool is_any(void *arg, const struct address *peer)
+static bool admits_any_peer(void *arg, const struct address *peer)
 {
     return true;
 }
 
 void listener_close_connections(struct listener *listener, enum conn_close_reason reason)
 {
-    listener_close_chosen(listener, is_any, NULL, reason);
+    listener_close_chosen(listener, admits_any_peer, NULL, reason);
 }

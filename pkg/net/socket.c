@@ -21,12 +21,12 @@
 
 #define SOCKET_TYPE (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
 
-static char *failure(const char *where, const char *what, int error)
+static char *listen_failure(const char *where, const char *what, int error)
 {
     return mem_format("cannot listen on %s: %s: %s", where, what, strerror(error));
 }
 
-static void set_option(int fd, int level, int option, int value)
+static void set_socket_option(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value);
 }
@@ -43,26 +43,26 @@ void socket_apply_settings(struct socket_listening *listening, const struct net_
     if (memcmp(&wanted, &listening->options, sizeof wanted) == 0)
         return;
     if (wanted.send_buffer != listening->options.send_buffer && wanted.send_buffer > 0)
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, wanted.send_buffer);
+        set_socket_option(fd, SOL_SOCKET, SO_SNDBUF, wanted.send_buffer);
     listening->options = wanted;
     if (!listening->is_tcp)
         return;
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, wanted.keepalive > 0);
+    set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, wanted.keepalive > 0);
     if (wanted.keepalive > 0) {
-        set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, wanted.keepalive);
-        set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, wanted.keepalive_interval);
-        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, wanted.keepalive_probes);
+        set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, wanted.keepalive);
+        set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, wanted.keepalive_interval);
+        set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, wanted.keepalive_probes);
     }
 }
 
 void socket_adopt(const struct socket_listening *listening, int fd)
 {
     if (!listening->is_tcp && listening->options.send_buffer > 0)
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, listening->options.send_buffer);
+        set_socket_option(fd, SOL_SOCKET, SO_SNDBUF, listening->options.send_buffer);
 }
 
 /* Port 0, then the port that the system chose. */
-static char *describe(int fd, bool any)
+static char *describe_bound_socket(int fd, bool any)
 {
     struct sockaddr_storage storage;
     struct address address;
@@ -77,7 +77,7 @@ static char *describe(int fd, bool any)
 }
 
 /* any: "*", all addresses of both families. */
-static char *parse_tcp(const char *where, struct address *address, bool *any)
+static char *parse_tcp_address(const char *where, struct address *address, bool *any)
 {
     *any = where[0] == '*' && where[1] == ':';
     char *plain = *any ? mem_format("[::]%s", where + 1) : mem_strdup(where);
@@ -95,7 +95,7 @@ static char *open_tcp(struct socket_listening *listening, const char *where,
     struct sockaddr_storage storage;
     struct address address;
     bool any;
-    char *error = parse_tcp(where, &address, &any);
+    char *error = parse_tcp_address(where, &address, &any);
     int fd = -1;
     socklen_t len;
     if (error != NULL)
@@ -105,22 +105,22 @@ static char *open_tcp(struct socket_listening *listening, const char *where,
     len = address_to_sockaddr(&address, &storage);
     fd = socket(storage.ss_family, SOCKET_TYPE, 0);
     if (fd < 0)
-        return failure(where, "socket", errno);
+        return listen_failure(where, "socket", errno);
     listening->fd = fd;
     listening->is_tcp = true;
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (storage.ss_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
+        set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
     if (settings->reuse_port)
-        set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        set_socket_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     socket_apply_settings(listening, settings);
     if (bind(fd, (struct sockaddr *)&storage, len) != 0)
-        error = failure(where, "bind", errno);
+        error = listen_failure(where, "bind", errno);
     else if (listen(fd, (int)settings->backlog) != 0)
-        error = failure(where, "listen", errno);
+        error = listen_failure(where, "listen", errno);
     else
-        *text = describe(fd, any);
+        *text = describe_bound_socket(fd, any);
     return error;
 }
 
@@ -145,7 +145,7 @@ char *socket_check(const char *where)
     struct address address;
     struct sockaddr_un name;
     bool any;
-    return is_unix(where) ? parse_unix(where, &name) : parse_tcp(where, &address, &any);
+    return is_unix(where) ? parse_unix(where, &name) : parse_tcp_address(where, &address, &any);
 }
 
 /* NULL when nothing is in the way any more, else what is (static text). */
@@ -183,17 +183,17 @@ static char *open_unix(struct socket_listening *listening, const char *where,
         return mem_format("cannot listen on %s: %s", where, problem);
     listening->fd = socket(AF_UNIX, SOCKET_TYPE, 0);
     if (listening->fd < 0)
-        return failure(where, "socket", errno);
+        return listen_failure(where, "socket", errno);
     socket_apply_settings(listening, settings);
     if (bind(listening->fd, (struct sockaddr *)&name, sizeof name) != 0)
-        return failure(where, "bind", errno);
+        return listen_failure(where, "bind", errno);
     if (lstat(path, &status) == 0) {
         listening->path = mem_strdup(path);
         listening->device = status.st_dev;
         listening->inode = status.st_ino;
     }
     if (listen(listening->fd, (int)settings->backlog) != 0)
-        return failure(where, "listen", errno);
+        return listen_failure(where, "listen", errno);
     *text = mem_strdup(where);
     return NULL;
 }

@@ -13,7 +13,7 @@ static struct bytes trim(struct bytes text)
 }
 
 /* What stands before the separator, trimmed; it and the separator are taken off. */
-static struct bytes take_before(struct bytes *text, uint8_t separator)
+static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
 {
     size_t len = 0;
     struct bytes part;
@@ -46,8 +46,8 @@ static int read_weight(struct bytes text)
 static int find_weight(struct bytes parameters)
 {
     while (parameters.len > 0) {
-        struct bytes value = take_before(&parameters, ';');
-        struct bytes name = take_before(&value, '=');
+        struct bytes value = take_trimmed_before(&parameters, ';');
+        struct bytes name = take_trimmed_before(&value, '=');
         if (http_is_same_word(name, "q"))
             return read_weight(trim(value));
     }
@@ -58,7 +58,7 @@ void http_accept_read(struct http_accept *accept, struct bytes list, const char 
 {
     struct bytes item;
     while (http_take_item(&list, &item)) {
-        struct bytes word = take_before(&item, ';');
+        struct bytes word = take_trimmed_before(&item, ';');
         int weight = find_weight(item) + 1;
         if (http_is_same_word(word, coding))
             accept->coding = weight;

@@ -17,7 +17,7 @@ static bool take_data(struct http_reader *reader, const uint8_t *data, size_t le
     return true;
 }
 
-static int digit_value(uint8_t c)
+static int hex_digit_value(uint8_t c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -27,7 +27,7 @@ static int digit_value(uint8_t c)
 
 static bool take_size(struct http_reader *reader, uint8_t c)
 {
-    int value = digit_value(c);
+    int value = hex_digit_value(c);
     if (value >= 0) {
         reader->left = reader->left * 16 + (uint64_t)value;
         reader->body_state = HTTP_BODY_SIZE;
@@ -48,7 +48,7 @@ static bool expect(struct http_reader *reader, uint8_t c, uint8_t wanted, enum h
 }
 
 /* Anything up to the line's end. */
-static bool skip(struct http_reader *reader, uint8_t c, enum http_body_state next)
+static bool skip_chunk_line(struct http_reader *reader, uint8_t c, enum http_body_state next)
 {
     if (c == '\r')
         reader->body_state = next;
@@ -62,7 +62,7 @@ static bool take_byte(struct http_reader *reader, uint8_t c)
     case HTTP_BODY_SIZE:
         return take_size(reader, c);
     case HTTP_BODY_EXTENSION:
-        return skip(reader, c, HTTP_BODY_SIZE_END);
+        return skip_chunk_line(reader, c, HTTP_BODY_SIZE_END);
     case HTTP_BODY_SIZE_END:
         return expect(reader, c, '\n',
                       reader->left > 0 ? HTTP_BODY_CHUNK : HTTP_BODY_TRAILER_FIRST);
@@ -72,9 +72,9 @@ static bool take_byte(struct http_reader *reader, uint8_t c)
         return expect(reader, c, '\n', HTTP_BODY_SIZE_FIRST);
     case HTTP_BODY_TRAILER_FIRST:
         reader->body_state = HTTP_BODY_TRAILER;
-        return skip(reader, c, HTTP_BODY_END_LF);
+        return skip_chunk_line(reader, c, HTTP_BODY_END_LF);
     case HTTP_BODY_TRAILER:
-        return skip(reader, c, HTTP_BODY_TRAILER_LF);
+        return skip_chunk_line(reader, c, HTTP_BODY_TRAILER_LF);
     case HTTP_BODY_TRAILER_LF:
         return expect(reader, c, '\n', HTTP_BODY_TRAILER_FIRST);
     case HTTP_BODY_END_LF:

@@ -28,7 +28,7 @@ struct http_get {
     void *arg;
 };
 
-static void finish(struct http_get *get, int status)
+static void finish_get(struct http_get *get, int status)
 {
     http_get_done done = get->done;
 
@@ -64,23 +64,23 @@ static const http_parser_settings callbacks = {.on_body = on_body,
                                                .on_message_complete = on_complete};
 
 /* True when it is over. len 0: the end of the stream, which may be that of the answer. */
-static bool parse(struct http_get *get, const char *data, size_t len)
+static bool parse_answer(struct http_get *get, const char *data, size_t len)
 {
     size_t parsed = http_parser_execute(&get->parser, &callbacks, data, len);
 
     if (get->complete) {
-        finish(get, (int)get->parser.status_code);
+        finish_get(get, (int)get->parser.status_code);
         return true;
     }
     get->received += len;
     if (parsed != len || len == 0 || get->received > ANSWER_MAX) {
-        finish(get, 0);
+        finish_get(get, 0);
         return true;
     }
     return false;
 }
 
-static void receive(struct http_get *get)
+static void receive_answer(struct http_get *get)
 {
     char buffer[READ_SIZE];
     ssize_t n;
@@ -89,11 +89,11 @@ static void receive(struct http_get *get)
         n = recv(get->fd, buffer, sizeof buffer, 0);
         if (n < 0) {
             if (errno != EAGAIN && errno != EINTR) {
-                finish(get, 0);
+                finish_get(get, 0);
             }
             return;
         }
-    } while (!parse(get, buffer, (size_t)n));
+    } while (!parse_answer(get, buffer, (size_t)n));
 }
 
 static void transmit(struct http_get *get)
@@ -101,7 +101,7 @@ static void transmit(struct http_get *get)
     ssize_t n = send(get->fd, get->out.data + get->sent, get->out.len - get->sent, MSG_NOSIGNAL);
 
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        finish(get, 0); /* not connected, too */
+        finish_get(get, 0); /* not connected, too */
         return;
     }
     get->sent += n > 0 ? (size_t)n : 0;
@@ -110,23 +110,23 @@ static void transmit(struct http_get *get)
     }
 }
 
-static void on_ready(void *arg, unsigned events)
+static void on_get_ready(void *arg, unsigned events)
 {
     struct http_get *get = arg;
 
     if (get->sent < get->out.len) {
         transmit(get);
     } else {
-        receive(get);
+        receive_answer(get);
     }
 }
 
-static void on_time(void *arg)
+static void on_get_timeout(void *arg)
 {
-    finish(arg, 0);
+    finish_get(arg, 0);
 }
 
-static bool begin(struct http_get *get, const struct http_get_request *request)
+static bool begin_get(struct http_get *get, const struct http_get_request *request)
 {
     get->fd = socket(request->address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (get->fd < 0) {
@@ -135,7 +135,7 @@ static bool begin(struct http_get *get, const struct http_get_request *request)
     if (connect(get->fd, request->address, request->address_len) != 0 && errno != EINPROGRESS) {
         return false;
     }
-    get->io = loop_io_create(get->loop, get->fd, on_ready, get);
+    get->io = loop_io_create(get->loop, get->fd, on_get_ready, get);
     loop_io_set(get->io, LOOP_WRITE);
     return true;
 }
@@ -155,9 +155,9 @@ struct http_get *http_get_start(struct loop *loop, const struct http_get_request
         &get->out,
         "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nUser-Agent: trackerd\r\n\r\n",
         request->path, request->host);
-    get->timer = loop_timer_create(loop, on_time, get);
+    get->timer = loop_timer_create(loop, on_get_timeout, get);
     /* What fails at once is reported from the loop as well. */
-    loop_timer_start(get->timer, begin(get, request) ? request->timeout_ms : 0);
+    loop_timer_start(get->timer, begin_get(get, request) ? request->timeout_ms : 0);
     return get;
 }
 

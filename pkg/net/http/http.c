@@ -53,7 +53,7 @@ static void free_request(struct http_request *request)
     free(request);
 }
 
-static void end(struct http_request *request, enum conn_close_reason reason)
+static void end_request(struct http_request *request, enum conn_close_reason reason)
 {
     request->state = HTTP_ENDED;
     loop_timer_stop(request->timer);
@@ -93,23 +93,24 @@ static void send_error(struct http_request *request, int status, const char *why
 }
 
 /* Answers a request that is not one, and ends the connection. */
-static void refuse(struct http_request *request, int status, const char *headers, const char *why)
+static void refuse_request(struct http_request *request, int status, const char *headers,
+                           const char *why)
 {
     metrics_add(METRIC_HTTP_REFUSED, 1);
     log_limited(LOG_INFO, &refused_limit, "request_refused",
                 LOG_STRING("peer", conn_peer_text(request->conn)), LOG_INT("status", status),
                 LOG_STRING("reason", why));
     send_error(request, status, why, headers, false);
-    end(request, CONN_CLOSE_PROTOCOL);
+    end_request(request, CONN_CLOSE_PROTOCOL);
 }
 
-static void on_timer(void *arg)
+static void on_request_timer(void *arg)
 {
     struct http_request *request = arg;
     if (conn_is_behind(request->conn)) /* it is we who do not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     else if (request->state == HTTP_READING)
-        refuse(request, 408, NULL, "the request did not arrive in time");
+        refuse_request(request, 408, NULL, "the request did not arrive in time");
     else if (request->state == HTTP_IDLE)
         conn_close(request->conn, request->is_first ? CONN_CLOSE_HANDSHAKE : CONN_CLOSE_IDLE);
 }
@@ -122,10 +123,10 @@ static void wait_for_next(struct http_request *request)
 }
 
 /* The answer has been given. */
-static void finish(struct http_request *request, bool keeps_alive)
+static void finish_answer(struct http_request *request, bool keeps_alive)
 {
     if (!keeps_alive) {
-        end(request, CONN_CLOSE_LOCAL);
+        end_request(request, CONN_CLOSE_LOCAL);
         return;
     }
     wait_for_next(request);
@@ -151,7 +152,7 @@ static void answer_by_router(struct http_request *request, int status, const str
         send_answer(request, status, NULL, headers, (struct bytes){NULL, 0}, keeps_alive);
     else
         send_error(request, status, NULL, headers, keeps_alive);
-    finish(request, keeps_alive);
+    finish_answer(request, keeps_alive);
     free(headers);
 }
 
@@ -174,7 +175,7 @@ static void route(struct http_request *request)
     writer_free(&allow);
 }
 
-static void dispatch(struct http_request *request)
+static void dispatch_request(struct http_request *request)
 {
     loop_timer_stop(request->timer);
     metrics_add(METRIC_HTTP_REQUESTS, 1);
@@ -185,15 +186,15 @@ static void dispatch(struct http_request *request)
 }
 
 /* Takes one request, or as much of it as is there. */
-static size_t take(struct http_request *request, struct bytes input)
+static size_t take_http_request(struct http_request *request, struct bytes input)
 {
     enum http_result result;
     size_t used = http_reader_feed(&request->reader, request->settings, input, &result);
     bool begun = used < input.len || http_reader_has_begun(&request->reader);
     if (result == HTTP_BAD) {
-        refuse(request, request->reader.status, NULL, request->reader.error);
+        refuse_request(request, request->reader.status, NULL, request->reader.error);
     } else if (result == HTTP_DONE) {
-        dispatch(request);
+        dispatch_request(request);
     } else if (begun && request->state == HTTP_IDLE) {
         request->state = HTTP_READING;
         if (!request->is_first) /* the first is timed from the connection's beginning */
@@ -206,19 +207,19 @@ static size_t take(struct http_request *request, struct bytes input)
     return used;
 }
 
-static bool may_take(const struct http_request *request)
+static bool may_take_request(const struct http_request *request)
 {
     return !request->released && request->state < HTTP_ANSWERING;
 }
 
-static size_t on_received(void *arg, struct bytes input)
+static size_t on_http_input(void *arg, struct bytes input)
 {
     struct http_request *request = arg;
     size_t used = 0;
     request->presenting = true;
-    while (may_take(request) && used < input.len && !conn_is_behind(request->conn) &&
+    while (may_take_request(request) && used < input.len && !conn_is_behind(request->conn) &&
            conn_output_size(request->conn) < FLUSH_FROM) {
-        used += take(request, (struct bytes){input.data + used, input.len - used});
+        used += take_http_request(request, (struct bytes){input.data + used, input.len - used});
         if (request->state == HTTP_READING)
             break;
     }
@@ -256,7 +257,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 }
 
 static const struct conn_handler handler = {
-    .received = on_received, .drained = on_drained, .closed = on_closed};
+    .received = on_http_input, .drained = on_drained, .closed = on_closed};
 
 void http_serve(struct net *net, struct conn *conn, const struct http_settings *settings,
                 const struct http_router *router)
@@ -274,7 +275,7 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
     request->upgrade = upgrade;
     request->upgrade_arg = arg;
     request->is_first = true;
-    request->timer = loop_timer_create(net_loop(net), on_timer, request);
+    request->timer = loop_timer_create(net_loop(net), on_request_timer, request);
     loop_timer_start(request->timer, (uint64_t)settings->timeout);
     conn_set_handler(conn, &handler, request);
     conn_handshake_done(conn); /* the time-outs are ours */
@@ -342,7 +343,7 @@ void http_respond(struct http_request *request, int status, const char *content_
         return;
     }
     send_answer(request, status, content_type, headers, body, keeps_alive);
-    finish(request, keeps_alive);
+    finish_answer(request, keeps_alive);
 }
 
 void http_request_refuse(struct http_request *request, int status, const char *headers,
@@ -352,7 +353,7 @@ void http_request_refuse(struct http_request *request, int status, const char *h
     if (request->conn == NULL)
         free_request(request);
     else
-        refuse(request, status, headers, why);
+        refuse_request(request, status, headers, why);
 }
 
 struct conn *http_request_upgrade(struct http_request *request)

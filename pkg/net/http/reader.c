@@ -28,7 +28,7 @@ static int on_url(http_parser *parser, const char *at, size_t len)
     return 0;
 }
 
-static int on_field(http_parser *parser, const char *at, size_t len)
+static int on_parsed_field_name(http_parser *parser, const char *at, size_t len)
 {
     struct http_reader *reader = parser->data;
     if (reader->header_count >= (uint64_t)reader->settings->max_headers) {
@@ -53,7 +53,7 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 }
 
 static const http_parser_settings callbacks = {
-    .on_url = on_url, .on_header_field = on_field, .on_header_value = on_value};
+    .on_url = on_url, .on_header_field = on_parsed_field_name, .on_header_value = on_value};
 
 /* ---- the head ---- */
 
@@ -67,7 +67,7 @@ static void keep_start(struct http_reader *reader, struct bytes bytes)
 
 /* The length of the head with its empty line, 0 when it is not there yet. False when it is
  * refused. */
-static bool find_end(struct http_reader *reader, struct bytes bytes, size_t *len)
+static bool find_request_head_end(struct http_reader *reader, struct bytes bytes, size_t *len)
 {
     uint64_t most = (uint64_t)reader->settings->max_header;
     size_t seen = bytes.len < most ? bytes.len : (size_t)most;
@@ -235,11 +235,11 @@ static bool judge_head(struct http_reader *reader)
 }
 
 /* False when the request is refused. *consumed stays 0 until the whole head is there. */
-static bool read_head(struct http_reader *reader, struct bytes bytes, size_t *consumed)
+static bool read_request_head(struct http_reader *reader, struct bytes bytes, size_t *consumed)
 {
     size_t len;
     keep_start(reader, bytes);
-    if (!find_end(reader, bytes, &len))
+    if (!find_request_head_end(reader, bytes, &len))
         return false;
     if (len == 0)
         return true;
@@ -267,7 +267,7 @@ size_t http_reader_feed(struct http_reader *reader, const struct http_settings *
         }
     }
     if (reader->state == HTTP_READ_HEAD && bytes.len > 0)
-        good = read_head(reader, bytes, &consumed);
+        good = read_request_head(reader, bytes, &consumed);
     if (good && reader->state == HTTP_READ_BODY) {
         good = http_body_read(reader, (struct bytes){bytes.data + consumed, bytes.len - consumed},
                               &consumed);
@@ -315,7 +315,7 @@ struct bytes http_reader_header_next(const struct http_reader *reader, const cha
 }
 
 /* The part up to the separator, which is skipped. */
-static struct bytes take_part(struct bytes *text, uint8_t separator)
+static struct bytes take_target_part(struct bytes *text, uint8_t separator)
 {
     const uint8_t *end = text->len > 0 ? memchr(text->data, separator, text->len) : NULL;
     struct bytes part = {text->data, end != NULL ? (size_t)(end - text->data) : text->len};
@@ -326,7 +326,7 @@ static struct bytes take_part(struct bytes *text, uint8_t separator)
 }
 
 /* Compares a decoded key without storing it. The query is well-formed. */
-static bool is_named(struct bytes encoded, const char *name)
+static bool is_query_key(struct bytes encoded, const char *name)
 {
     uint8_t byte;
     while (http_take_decoded(&encoded, true, &byte)) {
@@ -340,10 +340,10 @@ struct bytes http_reader_query(struct http_reader *reader, const char *name)
 {
     struct bytes rest = reader->query;
     while (rest.len > 0) {
-        struct bytes value = take_part(&rest, '&');
-        struct bytes key = take_part(&value, '=');
+        struct bytes value = take_target_part(&rest, '&');
+        struct bytes key = take_target_part(&value, '=');
         struct http_text *text;
-        if (!is_named(key, name))
+        if (!is_query_key(key, name))
             continue;
         if (value.len == 0)
             return (struct bytes){(const uint8_t *)"", 0};

@@ -45,7 +45,7 @@ static bool is_ipv6(struct bytes text)
     return inet_pton(AF_INET6, copy, &address) == 1;
 }
 
-static bool is_port(struct bytes text)
+static bool is_port_bytes(struct bytes text)
 {
     uint32_t port = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -78,7 +78,7 @@ bool http_target_is_host(struct bytes host)
     if (len == host.len)
         return true;
     return host.data[len] == ':' &&
-           is_port((struct bytes){host.data + len + 1, host.len - len - 1});
+           is_port_bytes((struct bytes){host.data + len + 1, host.len - len - 1});
 }
 
 static bool has_control_character(struct bytes text)

@@ -7,7 +7,7 @@
 
 #include <http_parser.h>
 
-static int hex_value(uint8_t digit)
+static int escape_digit_value(uint8_t digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
@@ -25,8 +25,8 @@ bool http_take_decoded(struct bytes *text, bool plus_is_space, uint8_t *byte)
         return false;
     *byte = text->data[0];
     if (*byte == '%') {
-        int high = text->len > 2 ? hex_value(text->data[1]) : -1;
-        int low = high >= 0 ? hex_value(text->data[2]) : -1;
+        int high = text->len > 2 ? escape_digit_value(text->data[1]) : -1;
+        int low = high >= 0 ? escape_digit_value(text->data[2]) : -1;
         if (low < 0)
             return false;
         *byte = (uint8_t)(high * 16 + low);
@@ -61,7 +61,7 @@ bool http_is_same_word(struct bytes text, const char *word)
            (text.len == 0 || strncasecmp((const char *)text.data, word, text.len) == 0);
 }
 
-static bool is_space(uint8_t c)
+static bool is_blank_byte(uint8_t c)
 {
     return c == ' ' || c == '\t';
 }
@@ -74,11 +74,11 @@ bool http_take_item(struct bytes *list, struct bytes *item)
         *item = (struct bytes){list->data, end != NULL ? (size_t)(end - list->data) : list->len};
         list->data += item->len + (end != NULL);
         list->len -= item->len + (end != NULL);
-        while (item->len > 0 && is_space(item->data[0])) {
+        while (item->len > 0 && is_blank_byte(item->data[0])) {
             item->data++;
             item->len--;
         }
-        while (item->len > 0 && is_space(item->data[item->len - 1]))
+        while (item->len > 0 && is_blank_byte(item->data[item->len - 1]))
             item->len--;
     }
     return item->len > 0;

@@ -88,7 +88,7 @@ static void read_controls(struct udp *udp, struct msghdr *header, struct udp_pat
 }
 
 /* Hands one datagram on, or counts why not. */
-static void take(struct udp *udp, struct mmsghdr *message, const union udp_name *name)
+static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const union udp_name *name)
 {
     const struct bytes bytes = {message->msg_hdr.msg_iov->iov_base, message->msg_len};
     struct udp_path path = {.local = {.family = ADDRESS_NONE}};
@@ -122,7 +122,7 @@ static bool read_batch(struct udp *udp)
     if (count < 0)
         return errno != EAGAIN; /* other errors are of a datagram that was sent before */
     for (int i = 0; i < count && udp->fd >= 0; i++)
-        take(udp, &input->headers[i], &input->names[i]);
+        deliver_datagram(udp, &input->headers[i], &input->names[i]);
     return udp->fd >= 0 && (size_t)count == udp->batch;
 }
 

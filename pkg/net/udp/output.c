@@ -33,7 +33,7 @@ void udp_output_create(struct udp *udp)
     output->arena = mem_alloc(UDP_ARENA_SIZE);
 }
 
-static void forget(struct udp_output *output)
+static void forget_batch(struct udp_output *output)
 {
     for (size_t i = 0; i < output->frame_count; i++)
         frame_unref(&output->frames[i]);
@@ -45,7 +45,7 @@ void udp_output_free(struct udp *udp)
 {
     struct udp_output *output = &udp->output;
 
-    forget(output);
+    forget_batch(output);
     free(output->headers);
     free(output->runs);
     free(output->names);
@@ -139,7 +139,7 @@ void udp_flush(void *arg)
 
     for (size_t at = 0; at < udp->output.count;)
         at = send_some(udp, at);
-    forget(&udp->output);
+    forget_batch(&udp->output);
 }
 
 /* The peer's name as the socket wants it: IPv4 mapped into IPv6 where it takes both. */
@@ -263,7 +263,7 @@ static bool extend_run(struct udp *udp, size_t vectors, size_t size)
 }
 
 /* The datagram of so many vectors, written behind those of the batch, is whole. */
-static void add(struct udp *udp, size_t vectors, size_t size)
+static void add_datagram(struct udp *udp, size_t vectors, size_t size)
 {
     struct udp_output *output = &udp->output;
 
@@ -298,7 +298,7 @@ void udp_send(struct udp *udp, const struct udp_path *path, struct bytes bytes)
         memcpy(copy, bytes.data, bytes.len);
     output->arena_used += bytes.len;
     output->vectors[output->vector_count] = (struct iovec){copy, bytes.len};
-    add(udp, 1, bytes.len);
+    add_datagram(udp, 1, bytes.len);
 }
 
 void udp_send_slices(struct udp *udp, const struct udp_path *path, struct frame *frame,
@@ -317,5 +317,5 @@ void udp_send_slices(struct udp *udp, const struct udp_path *path, struct frame 
         size += slices[i].len;
     }
     output->frames[output->frame_count++] = frame_ref(frame);
-    add(udp, used, size);
+    add_datagram(udp, used, size);
 }

@@ -10,19 +10,19 @@
 #include "base/mem.h"
 #include "net/udp/udp_private.h"
 
-static char *failure(const char *where, const char *what, int error)
+static char *bind_failure(const char *where, const char *what, int error)
 {
     return mem_format("cannot listen on %s: %s: %s", where, what, strerror(error));
 }
 
 /* Not every system has every option: what cannot be set is done without. */
-static void set_option(int fd, int level, int option, int value)
+static void set_udp_option(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
 /* any: "*", all addresses of both families. */
-static char *parse(const char *where, struct address *address, bool *any)
+static char *parse_udp_address(const char *where, struct address *address, bool *any)
 {
     bool is_good;
     char *plain;
@@ -41,7 +41,7 @@ char *udp_check(const char *where)
     struct address address;
     bool any;
 
-    return parse(where, &address, &any);
+    return parse_udp_address(where, &address, &any);
 }
 
 static void set_buffer(int fd, int force, int option, int64_t size)
@@ -49,21 +49,21 @@ static void set_buffer(int fd, int force, int option, int64_t size)
     int value = (int)size;
 
     if (size > 0 && setsockopt(fd, SOL_SOCKET, force, &value, sizeof value) != 0)
-        set_option(fd, SOL_SOCKET, option, value);
+        set_udp_option(fd, SOL_SOCKET, option, value);
 }
 
-static void set_options(struct udp *udp, const struct udp_settings *settings, bool any)
+static void set_udp_options(struct udp *udp, const struct udp_settings *settings, bool any)
 {
     if (udp->family == AF_INET6) {
         udp->only_ipv6 = !any;
-        set_option(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
-        set_option(udp->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+        set_udp_option(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, !any);
+        set_udp_option(udp->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     } else if (udp->any) {
-        set_option(udp->fd, IPPROTO_IP, IP_PKTINFO, 1);
+        set_udp_option(udp->fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
-    set_option(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    set_udp_option(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     if (settings->reuse_port)
-        set_option(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        set_udp_option(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1);
     set_buffer(udp->fd, SO_RCVBUFFORCE, SO_RCVBUF, settings->receive_buffer);
     set_buffer(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF, settings->send_buffer);
 }
@@ -76,14 +76,14 @@ static bool can_segment(int fd)
     return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
 }
 
-static bool is_any(const struct address *address)
+static bool is_any_address(const struct address *address)
 {
     static const uint8_t zeros[16];
 
     return memcmp(address->ip, zeros, sizeof zeros) == 0;
 }
 
-static void describe(struct udp *udp, bool any)
+static void describe_udp_socket(struct udp *udp, bool any)
 {
     struct sockaddr_storage storage;
     socklen_t len = sizeof storage;
@@ -101,7 +101,7 @@ static char *open_socket(struct udp *udp, const char *where, const struct udp_se
     struct sockaddr_storage storage;
     struct address address;
     bool any;
-    char *error = parse(where, &address, &any);
+    char *error = parse_udp_address(where, &address, &any);
     socklen_t len;
 
     if (error != NULL)
@@ -110,15 +110,15 @@ static char *open_socket(struct udp *udp, const char *where, const struct udp_se
         address = (struct address){.family = ADDRESS_IPV4, .port = address.port};
     len = address_to_sockaddr(&address, &storage);
     udp->family = storage.ss_family;
-    udp->any = is_any(&address);
+    udp->any = is_any_address(&address);
     udp->fd = socket(udp->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (udp->fd < 0)
-        return failure(where, "socket", errno);
-    set_options(udp, settings, any);
+        return bind_failure(where, "socket", errno);
+    set_udp_options(udp, settings, any);
     udp->segments = settings->segments && can_segment(udp->fd);
     if (bind(udp->fd, (struct sockaddr *)&storage, len) != 0)
-        return failure(where, "bind", errno);
-    describe(udp, any);
+        return bind_failure(where, "bind", errno);
+    describe_udp_socket(udp, any);
     return NULL;
 }
 

@@ -43,12 +43,12 @@ const struct websocket_error_kind websocket_error_kinds[WEBSOCKET_ERRORS] = {
 
 #define MASK_SIZE 4
 
-static bool is_control(uint8_t opcode)
+static bool is_control_opcode(uint8_t opcode)
 {
     return opcode & 8;
 }
 
-static bool is_known(uint8_t opcode)
+static bool is_known_frame_opcode(uint8_t opcode)
 {
     return opcode <= WEBSOCKET_FRAME_BINARY ||
            (opcode >= WEBSOCKET_FRAME_CLOSE && opcode <= WEBSOCKET_FRAME_PONG);
@@ -59,9 +59,9 @@ static enum websocket_error judge_first(uint8_t byte, bool in_message)
     uint8_t opcode = byte & 0x0f;
     if (byte & 0x70)
         return WEBSOCKET_ERROR_RESERVED;
-    if (!is_known(opcode))
+    if (!is_known_frame_opcode(opcode))
         return WEBSOCKET_ERROR_OPCODE;
-    if (is_control(opcode))
+    if (is_control_opcode(opcode))
         return byte & 0x80 ? WEBSOCKET_ERROR_NONE : WEBSOCKET_ERROR_CONTROL_FRAGMENT;
     if (opcode == WEBSOCKET_FRAME_CONTINUATION)
         return in_message ? WEBSOCKET_ERROR_NONE : WEBSOCKET_ERROR_CONTINUATION;
@@ -72,7 +72,7 @@ static enum websocket_error judge_second(uint8_t opcode, uint8_t byte)
 {
     if (!(byte & 0x80))
         return WEBSOCKET_ERROR_UNMASKED;
-    if (is_control(opcode) && (byte & 0x7f) > WEBSOCKET_CONTROL_MAX)
+    if (is_control_opcode(opcode) && (byte & 0x7f) > WEBSOCKET_CONTROL_MAX)
         return WEBSOCKET_ERROR_CONTROL_LENGTH;
     if (opcode == WEBSOCKET_FRAME_CLOSE && (byte & 0x7f) == 1) /* half a code */
         return WEBSOCKET_ERROR_CLOSE;

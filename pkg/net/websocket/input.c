@@ -2,14 +2,14 @@
 #include "net/transport.h"
 #include "net/websocket/websocket_private.h"
 
-static struct websocket_limits limits_of(const struct websocket *websocket)
+static struct websocket_limits websocket_limits_of(const struct websocket *websocket)
 {
     const struct websocket_settings *settings = websocket->port->settings;
     return (struct websocket_limits){.max_message = (uint64_t)settings->max_message,
                                      .max_fragments = (uint64_t)settings->max_fragments};
 }
 
-static void hand_over(struct websocket *websocket, const struct websocket_event *event)
+static void deliver_message(struct websocket *websocket, const struct websocket_event *event)
 {
     struct bytes message = writer_bytes_written(&event->message);
     metrics_add(
@@ -34,7 +34,7 @@ static void handle(struct websocket *websocket, const struct websocket_event *ev
     case WEBSOCKET_EVENT_MORE:
         break;
     case WEBSOCKET_EVENT_MESSAGE:
-        hand_over(websocket, event);
+        deliver_message(websocket, event);
         break;
     case WEBSOCKET_EVENT_CONTROL:
         metrics_add(METRIC_WEBSOCKET_CONTROL, 1);
@@ -55,16 +55,16 @@ static bool begins(const struct websocket *websocket, uint8_t byte)
            (byte & 0x0f) != WEBSOCKET_FRAME_CONTINUATION;
 }
 
-static bool may_take(const struct websocket *websocket)
+static bool may_take_frame(const struct websocket *websocket)
 {
     return conn_may_present(websocket->conn) && websocket->state != WEBSOCKET_ENDED &&
            !websocket_stream_waits(websocket);
 }
 
 /* Takes at most one frame. */
-static size_t take(struct websocket *websocket, struct bytes input)
+static size_t take_websocket_frame(struct websocket *websocket, struct bytes input)
 {
-    struct websocket_limits limits = limits_of(websocket);
+    struct websocket_limits limits = websocket_limits_of(websocket);
     bool counts = websocket->state == WEBSOCKET_OPEN && begins(websocket, input.data[0]);
     struct websocket_event event;
     size_t used;
@@ -82,8 +82,8 @@ size_t websocket_received(void *arg, struct bytes input)
 {
     struct websocket *websocket = arg;
     size_t used = 0, n = 1;
-    while (n > 0 && used < input.len && may_take(websocket)) {
-        n = take(websocket, (struct bytes){input.data + used, input.len - used});
+    while (n > 0 && used < input.len && may_take_frame(websocket)) {
+        n = take_websocket_frame(websocket, (struct bytes){input.data + used, input.len - used});
         used += n;
     }
     return used;

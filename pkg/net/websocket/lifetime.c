@@ -17,7 +17,7 @@ struct websocket_lifetime {
     const char *reason;
 };
 
-static void on_end(void *arg)
+static void on_lifetime_end(void *arg)
 {
     struct websocket_lifetime *life = arg;
     struct websocket *websocket = life->websocket;
@@ -39,11 +39,11 @@ void websocket_lifetime_drop(struct websocket *websocket)
     free(life);
 }
 
-static struct websocket_lifetime *create(struct websocket *websocket)
+static struct websocket_lifetime *create_lifetime(struct websocket *websocket)
 {
     struct websocket_lifetime *life = mem_zalloc(1, sizeof *life);
     life->websocket = websocket;
-    life->timer = loop_timer_create(net_loop(websocket->port->net), on_end, life);
+    life->timer = loop_timer_create(net_loop(websocket->port->net), on_lifetime_end, life);
     return life;
 }
 
@@ -55,7 +55,7 @@ void websocket_set_lifetime(struct websocket *websocket, uint64_t ms, enum webso
         return;
     }
     if (websocket->life == NULL)
-        websocket->life = create(websocket);
+        websocket->life = create_lifetime(websocket);
     websocket->life->code = code;
     websocket->life->reason = reason;
     loop_timer_start(websocket->life->timer, ms < MS_MAX ? ms : MS_MAX);

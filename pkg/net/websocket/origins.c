@@ -32,7 +32,7 @@ static bool bytes_equal_nocase(struct bytes a, struct bytes b)
            (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
 }
 
-static bool is_word(struct bytes text, const char *word)
+static bool is_origin_word(struct bytes text, const char *word)
 {
     return bytes_equal(text, bytes_from_string(word));
 }
@@ -79,7 +79,7 @@ static bool read_port(struct bytes text, unsigned *port)
     return *port > 0 && *port <= PORT_MAX;
 }
 
-static bool read_ipv6(struct bytes text, struct host *host)
+static bool read_origin_ipv6(struct bytes text, struct host *host)
 {
     char address[INET6_ADDRSTRLEN];
     if (text.len >= sizeof address) {
@@ -92,7 +92,7 @@ static bool read_ipv6(struct bytes text, struct host *host)
 }
 
 /* "name", "name:port", "[address]:port". *port is 0 when there is none. */
-static bool read_host(struct bytes text, struct host *host, unsigned *port)
+static bool read_origin_host(struct bytes text, struct host *host, unsigned *port)
 {
     struct bytes rest;
     *host = (struct host){.name = text};
@@ -104,7 +104,7 @@ static bool read_host(struct bytes text, struct host *host, unsigned *port)
         }
         host->name = (struct bytes){text.data + 1, (size_t)(end - text.data) - 1};
         rest = cut_front(text, host->name.len + 2);
-        if (!read_ipv6(host->name, host)) {
+        if (!read_origin_ipv6(host->name, host)) {
             return false;
         }
     } else {
@@ -138,7 +138,7 @@ static bool read_origin(struct bytes text, struct origin *origin)
     }
     origin->scheme = (struct bytes){text.data, (size_t)(mark - text.data)};
     if (!is_scheme(origin->scheme) ||
-        !read_host(cut_front(text, origin->scheme.len + 3), &origin->host, &origin->port)) {
+        !read_origin_host(cut_front(text, origin->scheme.len + 3), &origin->host, &origin->port)) {
         return false;
     }
     if (origin->port == 0) {
@@ -170,10 +170,10 @@ static struct bytes next_entry(const char **list)
     return (struct bytes){(const uint8_t *)entry, len};
 }
 
-static const char *check_entry(struct bytes entry)
+static const char *check_origin_entry(struct bytes entry)
 {
     struct origin origin;
-    if (is_word(entry, "same") || is_word(entry, "null")) {
+    if (is_origin_word(entry, "same") || is_origin_word(entry, "null")) {
         return NULL;
     }
     if (!read_origin(entry, &origin)) {
@@ -192,7 +192,7 @@ const char *origins_check(const char *list)
 {
     struct bytes entry;
     while ((entry = next_entry(&list)).len > 0) {
-        const char *wrong = check_entry(entry);
+        const char *wrong = check_origin_entry(entry);
         if (wrong) {
             return wrong;
         }
@@ -206,17 +206,17 @@ bool origins_contain(const char *list, struct bytes origin_text, struct bytes ho
     struct host host;
     struct bytes entry;
     unsigned port;
-    bool is_null = is_word(origin_text, "null");
+    bool is_null = is_origin_word(origin_text, "null");
     if (!is_null && !read_origin(origin_text, &origin)) {
         return false;
     }
     while ((entry = next_entry(&list)).len > 0) {
         if (is_null) {
-            if (is_word(entry, "null")) {
+            if (is_origin_word(entry, "null")) {
                 return true;
             }
-        } else if (is_word(entry, "same")) {
-            if (read_host(host_text, &host, &port) && is_same_host(&origin.host, &host)) {
+        } else if (is_origin_word(entry, "same")) {
+            if (read_origin_host(host_text, &host, &port) && is_same_host(&origin.host, &host)) {
                 return true;
             }
         } else if (read_origin(entry, &listed) && is_same_origin(&origin, &listed)) {

@@ -14,12 +14,12 @@
 
 #define COPY_MAX 4096 /* parts up to this are copied behind their header */
 
-static bool may_send(const struct websocket *websocket)
+static bool may_send_frame(const struct websocket *websocket)
 {
     return websocket->state == WEBSOCKET_OPEN && conn_is_open(websocket->conn);
 }
 
-static struct frame *create(uint8_t opcode, struct bytes bytes)
+static struct frame *create_websocket_frame(uint8_t opcode, struct bytes bytes)
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
     size_t size = websocket_header_write(header, opcode, bytes.len);
@@ -32,12 +32,12 @@ static struct frame *create(uint8_t opcode, struct bytes bytes)
 
 struct frame *websocket_frame_create(enum websocket_opcode opcode, struct bytes bytes)
 {
-    return create((uint8_t)opcode, bytes);
+    return create_websocket_frame((uint8_t)opcode, bytes);
 }
 
 void websocket_send_frame(struct websocket *websocket, struct frame *message)
 {
-    if (!may_send(websocket))
+    if (!may_send_frame(websocket))
         return;
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     conn_put_slice(websocket->conn, message, 0, message->len);
@@ -47,7 +47,7 @@ void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, s
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
     size_t size;
-    if (!may_send(websocket))
+    if (!may_send_frame(websocket))
         return;
     size = websocket_header_write(header, (uint8_t)opcode, bytes.len);
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
@@ -60,7 +60,7 @@ void websocket_send_parts(struct websocket *websocket, enum websocket_opcode opc
 {
     uint8_t header[WEBSOCKET_HEADER_MAX];
     size_t size;
-    if (!may_send(websocket))
+    if (!may_send_frame(websocket))
         return;
     size = websocket_header_write(header, (uint8_t)opcode, head.len + rest->len);
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
@@ -88,7 +88,8 @@ static struct frame *shared_message(struct websocket_port *port, struct frame *f
         .of = frame_ref(frame),
         .offset = offset,
         .len = len,
-        .message = create(WEBSOCKET_FRAME_BINARY, (struct bytes){frame->data + offset, len}),
+        .message = create_websocket_frame(WEBSOCKET_FRAME_BINARY,
+                                          (struct bytes){frame->data + offset, len}),
     };
     return shared->message;
 }
@@ -110,7 +111,7 @@ void websocket_send_slice(struct websocket *websocket, struct frame *frame, size
 {
     struct websocket_port *port = websocket->port;
     struct frame *message;
-    if (!may_send(websocket))
+    if (!may_send_frame(websocket))
         return;
     metrics_add(METRIC_WEBSOCKET_SENT, 1);
     if (len <= COPY_MAX) {

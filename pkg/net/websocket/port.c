@@ -59,7 +59,7 @@ static void websocket_check(struct websocket *websocket)
     }
 }
 
-static struct websocket *first_of(const struct list *list)
+static struct websocket *first_websocket(const struct list *list)
 {
     return list_is_empty(list) ? NULL : list_entry(list->next, struct websocket, node);
 }
@@ -80,7 +80,7 @@ static void wheel_heed_settings(struct websocket_port *port)
     for (size_t i = 0; i < WEBSOCKET_WHEEL_SLOTS; i++) {
         list_move_all(&port->wheel.slots[i], &all);
     }
-    while ((websocket = first_of(&all))) {
+    while ((websocket = first_websocket(&all))) {
         websocket_watch(websocket);
     }
 }
@@ -97,7 +97,7 @@ static void wheel_advance(struct websocket_port *port)
         wheel->position = (wheel->position + 1) % WEBSOCKET_WHEEL_SLOTS;
         list_move_all(&wheel->slots[wheel->position], &due);
     }
-    while ((websocket = first_of(&due))) {
+    while ((websocket = first_websocket(&due))) {
         list_remove(&websocket->node);
         websocket_check(websocket);
     }
@@ -106,14 +106,14 @@ static void wheel_advance(struct websocket_port *port)
 static void end_closing(struct websocket_port *port)
 {
     struct websocket *websocket;
-    while ((websocket = first_of(&port->closing)) != NULL &&
+    while ((websocket = first_websocket(&port->closing)) != NULL &&
            net_has_passed(port->net, websocket->closing_since, port->settings->close_timeout)) {
         list_remove(&websocket->node);
         websocket_give_up(websocket, (enum conn_close_reason)websocket->reason);
     }
 }
 
-static void on_tick(void *arg)
+static void on_websocket_tick(void *arg)
 {
     struct websocket_port *port = arg;
     websocket_forget_shared(port);
@@ -163,7 +163,7 @@ static uint64_t share_us(const struct websocket_settings *settings)
     return 1000000 / (uint64_t)settings->rate;
 }
 
-static bool is_due(const struct websocket *websocket)
+static bool is_rate_due(const struct websocket *websocket)
 {
     const struct websocket_settings *settings = websocket->port->settings;
     uint64_t now = loop_now_us(net_loop(websocket->port->net));
@@ -175,7 +175,7 @@ static bool is_due(const struct websocket *websocket)
 bool websocket_admits(struct websocket *websocket)
 {
     struct websocket_port *port = websocket->port;
-    if (is_due(websocket))
+    if (is_rate_due(websocket))
         return true;
     if (port->settings->over_rate == WEBSOCKET_OVER_RATE_CLOSE) {
         websocket_fail(websocket, WEBSOCKET_ERROR_RATE);
@@ -206,7 +206,7 @@ static void on_throttle(void *arg)
     struct websocket_port *port = arg;
     LIST_FOREACH (node, &port->throttled) {
         struct websocket *websocket = list_entry(node, struct websocket, node);
-        if (!is_due(websocket))
+        if (!is_rate_due(websocket))
             continue;
         websocket_watch(websocket);
         websocket_go(websocket, WEBSOCKET_STOP_RATE);
@@ -230,7 +230,7 @@ struct websocket_port *websocket_port_create(struct net *net,
     list_init(&port->closing);
     list_init(&port->resumed);
     port->present = (struct loop_task){.callback = websocket_stream_present, .arg = port};
-    port->tick = loop_timer_create(net_loop(net), on_tick, port);
+    port->tick = loop_timer_create(net_loop(net), on_websocket_tick, port);
     port->throttle = loop_timer_create(net_loop(net), on_throttle, port);
     port->ping = frame_create((struct bytes){ping, sizeof ping});
     port->closed_limit = (struct log_limit){.burst = 10};

@@ -56,25 +56,27 @@ static ssize_t on_send(wslay_event_context_ptr context, const uint8_t *data, siz
     return (ssize_t)len;
 }
 
-static bool is_control(uint8_t opcode)
+static bool is_control_frame(uint8_t opcode)
 {
     return opcode & 8;
 }
 
-static void on_chunk(wslay_event_context_ptr context,
-                     const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
+static void on_frame_chunk(wslay_event_context_ptr context,
+                           const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
 {
     struct websocket_reader *reader = arg;
     (void)context;
-    if (!is_control(reader->frame_opcode))
+    if (!is_control_frame(reader->frame_opcode))
         writer_bytes(&reader->message, (struct bytes){chunk->data, chunk->data_length});
 }
 
-static const struct wslay_event_callbacks callbacks = {
-    .recv_callback = on_recv, .send_callback = on_send, .on_frame_recv_chunk_callback = on_chunk};
+static const struct wslay_event_callbacks callbacks = {.recv_callback = on_recv,
+                                                       .send_callback = on_send,
+                                                       .on_frame_recv_chunk_callback =
+                                                           on_frame_chunk};
 
 /* NULL when there is no memory. */
-static struct websocket_reader *create(void)
+static struct websocket_reader *create_websocket_reader(void)
 {
     struct websocket_reader *reader = mem_zalloc(1, sizeof *reader);
     if (wslay_event_context_server_init(&reader->context, &callbacks, reader) != 0) {
@@ -107,7 +109,7 @@ void websocket_event_free(struct websocket_event *event)
     writer_free(&event->reply);
 }
 
-static void fail(struct websocket_event *event, enum websocket_error error)
+static void fail_event(struct websocket_event *event, enum websocket_error error)
 {
     event->kind = WEBSOCKET_EVENT_ERROR;
     event->error = error;
@@ -119,7 +121,7 @@ static enum websocket_error judge_limits(const struct websocket_reader *reader,
 {
     uint64_t before = reader != NULL ? reader->announced : 0;
     uint64_t fragments = reader != NULL ? reader->fragments : 0;
-    if (is_control(header->opcode))
+    if (is_control_frame(header->opcode))
         return WEBSOCKET_ERROR_NONE;
     /* The limit may have been lowered meanwhile. */
     if (before > limits->max_message || header->len > limits->max_message - before)
@@ -134,7 +136,7 @@ static void begin_frame(struct websocket_reader *reader, const struct websocket_
     reader->left = header->size + header->len;
     reader->frame_opcode = header->opcode;
     reader->fin = header->fin;
-    if (is_control(header->opcode))
+    if (is_control_frame(header->opcode))
         return;
     if (header->opcode != WEBSOCKET_FRAME_CONTINUATION)
         reader->message_opcode = header->opcode;
@@ -152,7 +154,7 @@ static bool is_close_code(unsigned code)
 
 /* A Close, which is there whole; the answer is the same Close. wslay is not asked: the table of
  * codes is older than some that are in use, and that this server itself sends. */
-static size_t take_close(struct bytes input, struct websocket_event *event)
+static size_t take_close_frame(struct bytes input, struct websocket_event *event)
 {
     size_t len = input.data[1] & 0x7f;
     const uint8_t *mask = input.data + 2, *masked = mask + 4;
@@ -166,9 +168,9 @@ static size_t take_close(struct bytes input, struct websocket_event *event)
     if (len >= 2) {
         event->code = (uint16_t)(payload[0] << 8 | payload[1]);
         if (!is_close_code(event->code)) {
-            fail(event, WEBSOCKET_ERROR_CLOSE);
+            fail_event(event, WEBSOCKET_ERROR_CLOSE);
         } else if (!bytes_is_utf8((struct bytes){payload + 2, len - 2})) {
-            fail(event, WEBSOCKET_ERROR_UTF8);
+            fail_event(event, WEBSOCKET_ERROR_UTF8);
         }
     }
     if (event->kind == WEBSOCKET_EVENT_CLOSE) {
@@ -184,14 +186,14 @@ static void take_end(struct websocket_reader *reader, struct websocket_event *ev
     /* What it would have answered shows which; the answer is ours, with a reason. */
     uint16_t code = wslay_event_get_status_code_sent(reader->context);
     writer_reset(&event->reply);
-    fail(event, code == WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA ? WEBSOCKET_ERROR_UTF8
-                                                              : WEBSOCKET_ERROR_INTERNAL);
+    fail_event(event, code == WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA ? WEBSOCKET_ERROR_UTF8
+                                                                    : WEBSOCKET_ERROR_INTERNAL);
 }
 
 /* The frame has come whole. */
 static void end_frame(struct websocket_reader *reader, struct websocket_event *event)
 {
-    if (is_control(reader->frame_opcode)) {
+    if (is_control_frame(reader->frame_opcode)) {
         event->kind = WEBSOCKET_EVENT_CONTROL;
     } else if (reader->fin) {
         event->kind = WEBSOCKET_EVENT_MESSAGE;
@@ -205,17 +207,17 @@ static void end_frame(struct websocket_reader *reader, struct websocket_event *e
 }
 
 /* Gives wslay what there is of the frame. */
-static size_t take(struct websocket_reader *reader, struct bytes input,
-                   struct websocket_event *event)
+static size_t feed_wslay(struct websocket_reader *reader, struct bytes input,
+                         struct websocket_event *event)
 {
     size_t used = input.len < reader->left ? input.len : (size_t)reader->left;
     if (reader->frame_opcode == WEBSOCKET_FRAME_CLOSE) {
-        return take_close((struct bytes){input.data, used}, event);
+        return take_close_frame((struct bytes){input.data, used}, event);
     }
     reader->input = (struct bytes){input.data, used};
     reader->reply = &event->reply;
     if (wslay_event_recv(reader->context) != 0 || wslay_event_send(reader->context) != 0) {
-        fail(event, WEBSOCKET_ERROR_INTERNAL);
+        fail_event(event, WEBSOCKET_ERROR_INTERNAL);
         return used;
     }
     if (!wslay_event_get_read_enabled(reader->context)) {
@@ -230,8 +232,9 @@ static size_t take(struct websocket_reader *reader, struct bytes input,
 }
 
 /* Begins the next frame. False when its header is not there, or something is wrong with it. */
-static bool begin(struct websocket_reader **reader, const struct websocket_limits *limits,
-                  struct bytes input, struct websocket_event *event)
+static bool begin_next_frame(struct websocket_reader **reader,
+                             const struct websocket_limits *limits, struct bytes input,
+                             struct websocket_event *event)
 {
     bool in_message = *reader != NULL && (*reader)->message_opcode != 0;
     struct websocket_header header;
@@ -239,12 +242,12 @@ static bool begin(struct websocket_reader **reader, const struct websocket_limit
     if (error == WEBSOCKET_ERROR_NONE && header.size > 0)
         error = judge_limits(*reader, limits, &header);
     if (error != WEBSOCKET_ERROR_NONE)
-        fail(event, error);
+        fail_event(event, error);
     if (event->kind == WEBSOCKET_EVENT_ERROR || header.size == 0 ||
-        (is_control(header.opcode) && input.len < header.size + header.len))
+        (is_control_frame(header.opcode) && input.len < header.size + header.len))
         return false;
-    if (*reader == NULL && (*reader = create()) == NULL) {
-        fail(event, WEBSOCKET_ERROR_INTERNAL);
+    if (*reader == NULL && (*reader = create_websocket_reader()) == NULL) {
+        fail_event(event, WEBSOCKET_ERROR_INTERNAL);
         return false;
     }
     begin_frame(*reader, &header);
@@ -256,9 +259,9 @@ size_t websocket_read(struct websocket_reader **reader, const struct websocket_l
 {
     size_t used;
     *event = (struct websocket_event){.kind = WEBSOCKET_EVENT_MORE};
-    if (websocket_reader_is_between(*reader) && !begin(reader, limits, input, event))
+    if (websocket_reader_is_between(*reader) && !begin_next_frame(reader, limits, input, event))
         return 0;
-    used = take(*reader, input, event);
+    used = feed_wslay(*reader, input, event);
     if ((*reader)->left == 0 && (*reader)->message_opcode == 0)
         websocket_reader_destroy(reader);
     return used;

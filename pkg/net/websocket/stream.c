@@ -10,7 +10,7 @@
 #include "net/transport.h"
 #include "net/websocket/websocket_private.h"
 
-static struct websocket_rest *create(struct websocket *websocket, struct bytes bytes)
+static struct websocket_rest *create_stream_rest(struct websocket *websocket, struct bytes bytes)
 {
     struct websocket_rest *rest = mem_alloc(sizeof *rest + bytes.len);
     rest->websocket = websocket;
@@ -41,7 +41,7 @@ void websocket_stream_schedule(struct websocket *websocket)
 {
     struct websocket_port *port = websocket->port;
     if (websocket->rest == NULL)
-        websocket->rest = create(websocket, (struct bytes){NULL, 0});
+        websocket->rest = create_stream_rest(websocket, (struct bytes){NULL, 0});
     list_remove(&websocket->rest->node);
     list_append(&port->resumed, &websocket->rest->node);
     loop_defer(net_loop(port->net), LOOP_PHASE_FREE, &port->present);
@@ -54,7 +54,8 @@ bool websocket_stream_waits(const struct websocket *websocket)
 
 /* Keeps the bytes, where they lie if that is own (which may be NULL) and not much too large for
  * them: a protocol may take a large message packet by packet. */
-static void keep(struct websocket *websocket, struct websocket_rest *own, struct bytes bytes)
+static void keep_stream_rest(struct websocket *websocket, struct websocket_rest *own,
+                             struct bytes bytes)
 {
     bool scheduled = websocket->rest != NULL; /* asked for while the bytes were presented */
     websocket_stream_drop(websocket);
@@ -64,14 +65,14 @@ static void keep(struct websocket *websocket, struct websocket_rest *own, struct
         websocket->rest = own;
         own = NULL;
     } else if (bytes.len > 0) {
-        websocket->rest = create(websocket, bytes);
+        websocket->rest = create_stream_rest(websocket, bytes);
     }
     free(own);
     if (scheduled && bytes.len > 0)
         websocket_stream_schedule(websocket);
 }
 
-static bool is_too_much(const struct websocket *websocket)
+static bool is_stream_rest_too_large(const struct websocket *websocket)
 {
     uint64_t limit = websocket->rest_limit > 0 ? websocket->rest_limit
                                                : (uint64_t)websocket->port->settings->max_message;
@@ -81,7 +82,8 @@ static bool is_too_much(const struct websocket *websocket)
 
 /* Presents the bytes, which may lie in own, and keeps the rest. While they are presented they are
  * not the connection's: a handler may close it and go on looking at them. */
-static void present(struct websocket *websocket, struct websocket_rest *own, struct bytes bytes)
+static void present_stream_bytes(struct websocket *websocket, struct websocket_rest *own,
+                                 struct bytes bytes)
 {
     struct websocket_port *port = websocket->port;
     bool handed_over = true;
@@ -100,13 +102,13 @@ static void present(struct websocket *websocket, struct websocket_rest *own, str
         free(own);
         return;
     }
-    keep(websocket, own, bytes);
-    if (is_too_much(websocket))
+    keep_stream_rest(websocket, own, bytes);
+    if (is_stream_rest_too_large(websocket))
         websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);
 }
 
 /* With the bytes behind it. */
-static struct websocket_rest *grow(struct websocket_rest *rest, struct bytes bytes)
+static struct websocket_rest *grow_stream_rest(struct websocket_rest *rest, struct bytes bytes)
 {
     size_t len = rest->len + bytes.len;
     if (rest->start > 0)
@@ -125,16 +127,16 @@ static struct websocket_rest *grow(struct websocket_rest *rest, struct bytes byt
 
 static void present_rest(struct websocket *websocket, struct websocket_rest *rest)
 {
-    present(websocket, rest, (struct bytes){rest->data + rest->start, rest->len});
+    present_stream_bytes(websocket, rest, (struct bytes){rest->data + rest->start, rest->len});
 }
 
 void websocket_stream_take(struct websocket *websocket, struct bytes bytes)
 {
     struct websocket_rest *rest = take_rest(websocket);
     if (rest == NULL)
-        present(websocket, NULL, bytes);
+        present_stream_bytes(websocket, NULL, bytes);
     else
-        present_rest(websocket, grow(rest, bytes));
+        present_rest(websocket, grow_stream_rest(rest, bytes));
 }
 
 void websocket_stream_present(void *arg)

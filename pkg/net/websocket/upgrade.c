@@ -70,7 +70,7 @@ static struct bytes only_header(const struct http_request *request, const char *
     return value;
 }
 
-static bool is_key(struct bytes key)
+static bool is_websocket_key(struct bytes key)
 {
     uint8_t decoded[KEY_SIZE];
     size_t len = 0;
@@ -88,7 +88,7 @@ struct refusal {
     enum metric metric;
 };
 
-static struct refusal judge(const struct http_request *request)
+static struct refusal judge_upgrade(const struct http_request *request)
 {
     struct bytes version = only_header(request, "Sec-WebSocket-Version");
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET")))
@@ -102,7 +102,7 @@ static struct refusal judge(const struct http_request *request)
         return (struct refusal){426, "WebSocket version 13 is spoken here",
                                 "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
                                 METRIC_WEBSOCKET_REFUSED_VERSION};
-    if (!is_key(only_header(request, "Sec-WebSocket-Key")))
+    if (!is_websocket_key(only_header(request, "Sec-WebSocket-Key")))
         return (struct refusal){400, "not one Sec-WebSocket-Key of 16 bytes in base64", NULL,
                                 METRIC_WEBSOCKET_REFUSED_KEY};
     return (struct refusal){.reason = NULL};
@@ -141,7 +141,7 @@ static void write_accept(struct writer *to, struct bytes key)
 struct websocket *websocket_accept(struct websocket_port *port, struct http_request *request,
                                    const char *protocol)
 {
-    struct refusal refusal = judge(request);
+    struct refusal refusal = judge_upgrade(request);
     struct writer answer = {0};
     struct websocket *websocket = NULL;
     struct conn *conn;

@@ -28,7 +28,7 @@ static void on_drained(void *arg)
     }
 }
 
-static enum metric metric_of(unsigned code)
+static enum metric close_code_metric(unsigned code)
 {
     switch (code) {
     case WEBSOCKET_NORMAL:
@@ -66,7 +66,7 @@ static enum metric metric_of(unsigned code)
 static void note_code(struct websocket *websocket, unsigned code)
 {
     websocket->code = (uint16_t)code;
-    metrics_add(metric_of(code), 1);
+    metrics_add(close_code_metric(code), 1);
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)
@@ -184,8 +184,8 @@ static void enter_ended(struct websocket *websocket)
 }
 
 /* The one place that changes the state. */
-static void move(struct websocket *websocket, enum websocket_state state,
-                 enum conn_close_reason reason)
+static void move_websocket(struct websocket *websocket, enum websocket_state state,
+                           enum conn_close_reason reason)
 {
     websocket->state = (uint8_t)state;
     websocket->reason = (uint8_t)reason;
@@ -206,7 +206,7 @@ static bool is_open(const struct websocket *websocket)
     return websocket->state == WEBSOCKET_OPEN && conn_is_open(websocket->conn);
 }
 
-static void say(struct websocket *websocket, unsigned code, const char *reason)
+static void send_close_code(struct websocket *websocket, unsigned code, const char *reason)
 {
     note_code(websocket, code);
     websocket_send_close(websocket, code, reason);
@@ -216,8 +216,8 @@ void websocket_close(struct websocket *websocket, enum websocket_code code, cons
 {
     if (!is_open(websocket))
         return;
-    say(websocket, code, reason);
-    move(websocket, WEBSOCKET_CLOSING, CONN_CLOSE_LOCAL);
+    send_close_code(websocket, code, reason);
+    move_websocket(websocket, WEBSOCKET_CLOSING, CONN_CLOSE_LOCAL);
 }
 
 static enum websocket_code code_of(enum conn_close_reason reason)
@@ -237,9 +237,10 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
 {
     if (!is_open(websocket))
         return;
-    say(websocket, code_of(reason), conn_close_reason_name(reason));
+    send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));
     /* Who has said what it should not is not waited for. */
-    move(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING, reason);
+    move_websocket(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
+                   reason);
 }
 
 void websocket_say_closed(struct websocket *websocket, enum conn_close_reason reason)
@@ -247,7 +248,7 @@ void websocket_say_closed(struct websocket *websocket, enum conn_close_reason re
     if (!is_open(websocket) || conn_is_behind(websocket->conn) || reason == CONN_CLOSE_PEER ||
         reason == CONN_CLOSE_ERROR)
         return;
-    say(websocket, code_of(reason), conn_close_reason_name(reason));
+    send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));
     conn_flush(websocket->conn);
 }
 
@@ -259,8 +260,8 @@ void websocket_fail(struct websocket *websocket, enum websocket_error error)
                 LOG_STRING("peer", conn_peer_text(websocket->conn)), LOG_INT("code", kind->code),
                 LOG_STRING("reason", kind->text));
     if (websocket->state == WEBSOCKET_OPEN)
-        say(websocket, kind->code, kind->text);
-    move(websocket, WEBSOCKET_ENDED, CONN_CLOSE_PROTOCOL);
+        send_close_code(websocket, kind->code, kind->text);
+    move_websocket(websocket, WEBSOCKET_ENDED, CONN_CLOSE_PROTOCOL);
 }
 
 void websocket_take_close(struct websocket *websocket, unsigned code)
@@ -268,8 +269,8 @@ void websocket_take_close(struct websocket *websocket, unsigned code)
     bool is_theirs = websocket->state == WEBSOCKET_OPEN;
     if (is_theirs)
         note_code(websocket, code);
-    move(websocket, WEBSOCKET_ENDED,
-         is_theirs ? CONN_CLOSE_PEER : (enum conn_close_reason)websocket->reason);
+    move_websocket(websocket, WEBSOCKET_ENDED,
+                   is_theirs ? CONN_CLOSE_PEER : (enum conn_close_reason)websocket->reason);
 }
 
 void websocket_give_up(struct websocket *websocket, enum conn_close_reason reason)
