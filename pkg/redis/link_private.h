@@ -15,8 +15,8 @@
 #include "redis/reader_private.h"
 #include "redis/redis.h"
 #include "redis/refusal_private.h"
-#include "redis/resolve.h"
-#include "redis/socket_private.h"
+#include "stream/resolve.h"
+#include "stream/socket.h"
 
 enum link_state {
     LINK_CLOSED,      /* destroyed; for good */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "redis/resolve.h"
+#include "stream/resolve.h"
 
 /* Then the last addresses go on to serve, and the next refresh asks again. */
 #define LOOKUP_MS 5000

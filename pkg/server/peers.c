@@ -10,7 +10,7 @@
 #include "map/nodes.h"
 #include "metrics/metrics.h"
 #include "net/http/get.h"
-#include "redis/resolve.h"
+#include "stream/resolve.h"
 #include "server/peer_address.h"
 
 /* Front-ends that are kept in mind, and that are asked at once. */

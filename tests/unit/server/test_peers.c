@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "redis/resolve.h"
+#include "stream/resolve.h"
 #include "server/peers.h"
 
 /* Names that begin with "hangs" are answered when this is false. */

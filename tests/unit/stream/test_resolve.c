@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "redis/probe.h"
-#include "redis/resolve.h"
+#include "stream/resolve.h"
 
 /* Names that begin with "hangs" are answered when this is false. */
 static atomic_bool hangs;

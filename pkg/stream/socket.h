@@ -1,8 +1,8 @@
 /*
- * socket_private: one non-blocking stream to Redis: TCP or unix, plain or TLS.
+ * socket: one non-blocking stream to Redis: TCP or unix, plain or TLS.
  */
-#ifndef REDIS_SOCKET_PRIVATE_H
-#define REDIS_SOCKET_PRIVATE_H
+#ifndef STREAM_SOCKET_H
+#define STREAM_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>

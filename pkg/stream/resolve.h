@@ -4,8 +4,8 @@
  * getaddrinfo may take seconds, so it runs in a thread of its own that shares nothing with us but
  * a socket pair, through which it sends the addresses as one datagram.
  */
-#ifndef REDIS_RESOLVE_H
-#define REDIS_RESOLVE_H
+#ifndef STREAM_RESOLVE_H
+#define STREAM_RESOLVE_H
 
 #include <stdbool.h>
 #include <stdint.h>

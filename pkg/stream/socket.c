@@ -2,7 +2,7 @@
  * socket: the stream under a link. It keeps the descriptor, the TLS stream and what the loop is
  * asked to watch; it knows nothing of Redis.
  */
-#include "redis/socket_private.h"
+#include "stream/socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>

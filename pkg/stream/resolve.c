@@ -6,7 +6,7 @@
  * its resolver hangs. So who gives up leaves the flight behind, and the next one that asks for the
  * name joins it. Flights belong to the process, and only the thread of the loop touches them.
  */
-#include "redis/resolve.h"
+#include "stream/resolve.h"
 
 #include <errno.h>
 #include <netdb.h>
