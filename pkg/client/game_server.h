@@ -5,7 +5,8 @@
  * what it was given to say whenever that changes, answers pings, proves that it is where it says,
  * and comes back after exponential backoff with full jitter when the connection is lost. All
  * callbacks come from the loop, never from inside a call of this header; each may call any function
- * here, destroy too. No thread, no global state.
+ * here, destroy too. Nothing blocks the loop; a target that is a name is looked up in a thread, as
+ * tracker_client.h says.
  *
  * The tracker verifies a server by a datagram to its game port: the game gives each datagram that
  * it does not know to game_server_datagram.

@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "stream/backoff.h"
 #include "tls/tls.h"
 
 #define DEFAULT_CONNECT_TIMEOUT_MS 5000
@@ -16,19 +17,12 @@
 #define DEFAULT_BACKOFF_MAX_MS     30000
 #define DEFAULT_MAX_OUTPUT         (64 * 1024)
 
-/* Up to twice as long after each failure, and any time up to that: what lost the same tracker does
- * not come back together. */
-static uint64_t backoff(struct lobby_link *link)
+static uint64_t next_pause(struct lobby_link *link)
 {
-    uint64_t longest = link->options.backoff_ms, most = link->options.backoff_max_ms;
-    for (unsigned i = 0; i < link->failures && longest < most; i++)
-        longest *= 2;
-    if (longest > most)
-        longest = most;
-    link->failures++;
-    if (link->unwelcome)
-        return most / 2 + random_below((uint32_t)(most / 2) + 1);
-    return random_below((uint32_t)longest + 1);
+    const struct stream_backoff backoff = {link->options.backoff_ms, link->options.backoff_max_ms};
+    const unsigned failures = link->failures++;
+    return link->unwelcome ? stream_backoff_pause_after_refusal(&backoff)
+                           : stream_backoff_pause(&backoff, failures);
 }
 
 static void on_down(void *arg, const char *reason)
@@ -37,7 +31,7 @@ static void on_down(void *arg, const char *reason)
     link->greeted = false;
     loop_timer_stop(link->watchdog);
     if (link->running)
-        loop_timer_start(link->retry, backoff(link));
+        loop_timer_start(link->retry, next_pause(link));
     link->events->down(link->arg, reason);
 }
 
@@ -129,13 +123,12 @@ static void on_retry(void *arg)
 {
     struct lobby_link *link = arg;
     const struct lobby_options *options = &link->options;
-    const char *server_name = options->server_name;
-    if (!server_name && link->target.port)
-        server_name = link->target.host;
-    const char *reason = wire_connect(&link->wire, &link->target, link->failures, options->source,
-                                      options->tls, server_name, options->connect_timeout_ms);
-    if (reason)
-        on_down(link, reason);
+    wire_connect(&link->wire, &(struct wire_options){.target = &link->target,
+                                                     .attempt = link->failures,
+                                                     .source = options->source,
+                                                     .tls = options->tls,
+                                                     .server_name = options->server_name,
+                                                     .timeout_ms = options->connect_timeout_ms});
 }
 
 static void set_defaults(struct lobby_options *options)

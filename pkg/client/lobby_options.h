@@ -15,7 +15,7 @@ struct lobby_options {
     const char *server_name; /* the name to verify; NULL: the target's host */
     const char *source;      /* numeric address to connect from; NULL: the system's choice */
     /* Limits; 0 stands for the default. */
-    uint32_t connect_timeout_ms; /* 5,000, TLS included */
+    uint32_t connect_timeout_ms; /* 5,000, looking up the name and TLS included */
     uint32_t reply_timeout_ms;   /* 20,000 for the answer to the login, which waits after bad
                                     passwords   of the same address */
     uint32_t silence_ms;         /* game servers: 35,000 without a word (the tracker pings every

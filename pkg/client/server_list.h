@@ -4,7 +4,8 @@
  * One object is one connection to a tracker and the servers that it lists. After a loss the
  * connection comes back after exponential backoff with full jitter; meanwhile the list stays, and
  * only what has changed is told then. All callbacks come from the loop, never from inside a call
- * of this header; each may call any function here, destroy too. No thread, no global state.
+ * of this header; each may call any function here, destroy too. Nothing blocks the loop; a target
+ * that is a name is looked up in a thread, as tracker_client.h says.
  */
 #ifndef CLIENT_SERVER_LIST_H
 #define CLIENT_SERVER_LIST_H

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "client/client_private.h"
+#include "stream/backoff.h"
 #include "tls/tls.h"
 
 #define DEFAULT_CONNECT_TIMEOUT_MS 5000
@@ -22,23 +23,17 @@
 #define DEFAULT_MAX_PENDING        65536
 #define DEFAULT_MAX_MAP            (64 * 1024 * 1024)
 
-/* Up to twice as long after each failure, and any time up to that: a thousand clients that lost
- * the same server do not come back together. */
-static uint64_t backoff(const struct tracker_client *client, unsigned *failures)
+static uint64_t next_pause(const struct tracker_client *client, unsigned *failures)
 {
-    uint64_t longest = client->options.backoff_ms;
-    for (unsigned i = 0; i < *failures && longest < client->options.backoff_max_ms; i++)
-        longest *= 2;
-    if (longest > client->options.backoff_max_ms)
-        longest = client->options.backoff_max_ms;
-    ++*failures;
-    return longest < UINT32_MAX ? random_below((uint32_t)longest + 1) : longest;
+    const struct stream_backoff backoff = {client->options.backoff_ms,
+                                           client->options.backoff_max_ms};
+    return stream_backoff_pause(&backoff, (*failures)++);
 }
 
 void client_entry_retry(struct tracker_client *client)
 {
     if (!loop_timer_is_running(client->again))
-        loop_timer_start(client->again, backoff(client, &client->refusals));
+        loop_timer_start(client->again, next_pause(client, &client->refusals));
 }
 
 static void on_entry_retry(void *arg)
@@ -86,7 +81,7 @@ static void on_down(void *arg, const char *reason)
     client->map.begun = client->map.untold = false;
     loop_timer_stop(client->again);
     if (client->options.reconnect)
-        loop_timer_start(client->retry, backoff(client, &client->failures));
+        loop_timer_start(client->retry, next_pause(client, &client->failures));
     else
         client->running = false;
     lose_requests(client);
@@ -110,14 +105,12 @@ static void on_retry(void *arg)
 {
     struct tracker_client *client = arg;
     const struct tracker_client_options *options = &client->options;
-    const char *server_name = options->server_name;
-    if (!server_name && client->target.port)
-        server_name = client->target.host;
-    const char *reason =
-        wire_connect(&client->wire, &client->target, client->failures, options->source,
-                     options->tls, server_name, options->connect_timeout_ms);
-    if (reason)
-        on_down(client, reason);
+    wire_connect(&client->wire, &(struct wire_options){.target = &client->target,
+                                                       .attempt = client->failures,
+                                                       .source = options->source,
+                                                       .tls = options->tls,
+                                                       .server_name = options->server_name,
+                                                       .timeout_ms = options->connect_timeout_ms});
 }
 
 static void on_reply_deadline(void *arg)

@@ -3,9 +3,10 @@
  *
  * One object is one connection, and at most one entry that it holds in the map. All callbacks come
  * from the loop, never from inside a call of this header; each may call any function here, destroy
- * too. No thread, no global state. A target that is a name is looked up while connecting, which
- * may hold up the loop; numeric addresses and unix sockets never do. With TLS the process must
- * ignore SIGPIPE.
+ * too. Nothing blocks the loop: a target that is a name is looked up in a thread, of which there is
+ * one for each name at most, and which touches nothing else; the time for it is part of
+ * connect_timeout_ms. Numeric addresses and unix sockets need no thread. No global state but the
+ * names that are being looked up. With TLS the process must ignore SIGPIPE.
  *
  * A request is answered by exactly one callback, in the order of the requests: opened or map_text
  * by what they brought, everything else by replied. The dialects without ids have an Update without
@@ -81,7 +82,7 @@ struct tracker_client_options {
     bool answer_pushes;      /* with 01 each */
     bool reconnect;
     /* Limits; 0 stands for the default. */
-    uint32_t connect_timeout_ms; /* 5,000, TLS included */
+    uint32_t connect_timeout_ms; /* 5,000, looking up the name and TLS included */
     uint32_t reply_timeout_ms;   /* 10,000 for each reply: then the connection is given up */
     uint32_t backoff_ms;         /* 100: the first pause is at most this, then twice as much … */
     uint32_t backoff_max_ms;     /* 30,000: … up to this */

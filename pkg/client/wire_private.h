@@ -13,14 +13,13 @@
 
 #include "base/bytes.h"
 #include "loop/loop.h"
-
-struct tls_context;
-struct tls_stream;
+#include "stream/connector.h"
 
 /* Where to connect; the strings are owned. */
 struct wire_target {
-    char *host; /* of unix: the path */
-    char *port; /* of unix: NULL */
+    char *host; /* NULL: a unix socket */
+    uint16_t port;
+    char *path;
 };
 /* False for anything but "host:port", "[v6]:port" and "unix:/path". */
 bool wire_target_parse(const char *text, struct wire_target *target)
@@ -38,9 +37,8 @@ struct wire_events {
 
 enum wire_state {
     WIRE_DOWN,
-    WIRE_CONNECTING,
-    WIRE_HANDSHAKE, /* TLS only */
-    WIRE_UP
+    WIRE_CONNECTING, /* the connector is set */
+    WIRE_UP          /* the socket is */
 };
 
 struct wire {
@@ -48,26 +46,26 @@ struct wire {
     const struct wire_events *events;
     void *arg;
     enum wire_state state;
-    int fd;
     unsigned generation; /* counts the closings: a callback may have closed */
-    unsigned interest;   /* what io waits for */
-    struct loop_io *io;
-    struct tls_stream *stream;
+    struct stream_connector *connector;
+    struct stream_socket *socket;
     struct writer in;
     struct writer out;
     struct loop_task flush;
-    struct loop_timer *deadline; /* for the connection to be up */
     char reason[160];
 };
 
 void wire_init(struct wire *wire, struct loop *loop, const struct wire_events *events, void *arg);
-/*
- * Begins to connect; attempt chooses among the addresses of a name. tls and source may be NULL.
- * Returns NULL, or why it failed at once; then the wire is down and no callback comes.
- */
-const char *wire_connect(struct wire *wire, const struct wire_target *target, unsigned attempt,
-                         const char *source, struct tls_context *tls, const char *server_name,
-                         uint64_t timeout_ms) __attribute__((warn_unused_result));
+struct wire_options {
+    const struct wire_target *target;
+    unsigned attempt;        /* chooses among the addresses of a name */
+    const char *source;      /* a numeric address, or NULL */
+    struct tls_context *tls; /* or NULL */
+    const char *server_name; /* NULL: the target's host */
+    uint64_t timeout_ms;     /* for all of it, the name's look-up and TLS included */
+};
+/* Begins to connect; up or down follows. Looking up a name does not block the loop. */
+void wire_connect(struct wire *wire, const struct wire_options *options);
 /* To be called after appending to wire->out. */
 void wire_send(struct wire *wire);
 /* Closes without a callback; harmless when down. */

@@ -14,39 +14,30 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/random.h"
 #include "metrics/metrics.h"
+#include "stream/backoff.h"
+#include "tls/tls.h"
 
 #define READ_SIZE      65536
 #define READS_PER_TURN 16 /* then others have a turn */
 
 static const char *state_name(enum link_state state)
 {
-    static const char *const names[] = {"closed",     "waiting",     "resolving",
-                                        "connecting", "handshaking", "up"};
+    static const char *const names[] = {"closed", "waiting", "connecting", "handshaking", "up"};
 
     return names[state];
 }
 
-/*
- * Full jitter: uniform up to a bound that doubles with each attempt. After a loss the bound is at
- * most a quarter of the time since: so when Redis is back, every front-end is back soon in
- * proportion to how long it was gone, and before another one takes its lease for ended.
- */
+/* After a loss all front-ends are back before another one takes their leases for ended. */
 uint64_t redis_link_backoff(const struct redis_link *link)
 {
-    uint64_t first = (uint64_t)link->settings->backoff, bound = first;
-    uint64_t most = (uint64_t)link->settings->backoff_max;
+    const struct stream_backoff backoff = {.first_ms = (uint64_t)link->settings->backoff,
+                                           .most_ms = (uint64_t)link->settings->backoff_max};
 
-    for (unsigned i = 0; i < link->attempts && bound < most; i++) {
-        bound *= 2;
-    }
-    if (link->away_since_ms != 0) {
-        uint64_t quarter = (loop_now_ms(link->loop) - link->away_since_ms) / 4;
-
-        bound = quarter > bound ? bound : quarter > first ? quarter : first;
-    }
-    return random_below((uint32_t)(bound > most ? most : bound) + 1);
+    return link->away_since_ms != 0
+               ? stream_backoff_pause_after_loss(&backoff, link->attempts,
+                                                 loop_now_ms(link->loop) - link->away_since_ms)
+               : stream_backoff_pause(&backoff, link->attempts);
 }
 
 static bool is_command_link(const struct redis_link *link)
@@ -67,13 +58,12 @@ void redis_link_enter(struct redis_link *link, enum link_state state)
     }
     switch (state) {
     case LINK_CLOSED:
+    case LINK_CONNECTING:
         break;
     case LINK_WAITING:
         loop_timer_start(link->state_timer, redis_link_backoff(link));
         link->attempts++;
         break;
-    case LINK_RESOLVING:
-    case LINK_CONNECTING:
     case LINK_HANDSHAKING:
         link->handshake_waits = false;
         loop_timer_start(link->state_timer, (uint64_t)link->settings->connect_timeout);
@@ -186,22 +176,22 @@ void redis_link_receive(struct redis_link *link)
     uint8_t buffer[READ_SIZE];
     bool more = true;
 
-    for (unsigned i = 0; more && (i < READS_PER_TURN || redis_socket_has_pending(link->socket));
+    for (unsigned i = 0; more && (i < READS_PER_TURN || stream_socket_has_pending(link->socket));
          i++) {
-        ssize_t n = redis_socket_read(link->socket, buffer, sizeof buffer);
+        ssize_t n = stream_socket_read(link->socket, buffer, sizeof buffer);
 
         if (n < 0 && errno == EAGAIN) {
             return;
         }
         if (n <= 0) {
             redis_link_lose(link,
-                            n == 0 ? "closed by the server" : redis_socket_error(link->socket));
+                            n == 0 ? "closed by the server" : stream_socket_error(link->socket));
             return;
         }
         if (!consume(link, buffer, (size_t)n)) {
             return;
         }
-        more = (size_t)n == sizeof buffer || redis_socket_has_pending(link->socket);
+        more = (size_t)n == sizeof buffer || stream_socket_has_pending(link->socket);
     }
 }
 
@@ -226,8 +216,7 @@ static void disconnect(struct redis_link *link)
 {
     loop_timer_stop(link->command_timer);
     loop_cancel(link->loop, &link->flush_task);
-    redis_lookup_cancel(&link->lookup);
-    redis_socket_close(&link->socket, true);
+    stream_socket_close(&link->socket, true);
     redis_reader_retire(&link->reader, link->loop);
     redis_link_forget_output(link);
 }
@@ -249,13 +238,15 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
 /* A server that did not get through the handshake may have a neighbour that does. */
 static bool go_to_next_address(struct redis_link *link, const char *why)
 {
-    if (link->state != LINK_HANDSHAKING || link->next_address >= link->addresses.count) {
+    if (link->state != LINK_HANDSHAKING || !stream_connector_has_more(link->connector)) {
         return false;
     }
     log_loss(link, false, why);
     disconnect(link);
     lose_pending(link); /* only the handshake's own */
-    return redis_link_try_addresses(link);
+    redis_link_enter(link, LINK_CONNECTING);
+    stream_connector_continue(link->connector);
+    return true;
 }
 
 static void note_up_time(struct redis_link *link)
@@ -281,6 +272,7 @@ static void lose_for_now(struct redis_link *link, const char *why)
         note_up_time(link);
     }
     disconnect(link);
+    stream_connector_destroy(&link->connector);
     redis_link_enter(link, LINK_WAITING);
     lose_pending(link);
     if (was_up && link->state != LINK_CLOSED && link->callbacks.down != NULL) {
@@ -380,6 +372,7 @@ void redis_link_destroy(struct redis_link **pointer)
         return;
     }
     disconnect(link);
+    stream_connector_destroy(&link->connector);
     redis_link_enter(link, LINK_CLOSED);
     lose_pending(link);
     loop_timer_destroy(&link->state_timer);
@@ -413,9 +406,9 @@ void redis_link_try_now(struct redis_link *link)
     }
 }
 
-const struct redis_address *redis_link_address(const struct redis_link *link)
+const struct stream_address *redis_link_address(const struct redis_link *link)
 {
-    return &link->addresses.list[link->next_address - 1];
+    return stream_connector_address(link->connector);
 }
 
 void redis_command(struct redis_link *link, redis_callback callback, void *arg, size_t count,

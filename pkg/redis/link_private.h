@@ -15,15 +15,13 @@
 #include "redis/reader_private.h"
 #include "redis/redis.h"
 #include "redis/refusal_private.h"
-#include "stream/resolve.h"
-#include "stream/socket.h"
+#include "stream/connector.h"
 
 enum link_state {
     LINK_CLOSED,      /* destroyed; for good */
     LINK_WAITING,     /* for the next attempt: state_timer */
-    LINK_RESOLVING,   /* lookup is set; bounded by state_timer, as the next two are */
-    LINK_CONNECTING,  /* socket is set; TCP, then TLS */
-    LINK_HANDSHAKING, /* reader too; our own commands are in flight */
+    LINK_CONNECTING,  /* connector is set, which looks the name up, and is bounded by itself */
+    LINK_HANDSHAKING, /* socket and reader too; our own commands are in flight: state_timer */
     LINK_UP           /* the user's commands */
 };
 
@@ -44,7 +42,7 @@ enum redis_admission {
     REDIS_ADMIT_REFUSED /* the guide has reset the link */
 };
 struct redis_link_guide {
-    enum redis_attempt (*attempt)(void *arg, struct redis_address *address);
+    enum redis_attempt (*attempt)(void *arg, struct stream_address *address);
     /* The handshake is over; run_id is empty where INFO is refused. */
     enum redis_admission (*admit)(void *arg, const char *run_id);
     /* The server that is connected to is a replica; the connection ends after the call. */
@@ -83,11 +81,9 @@ struct redis_link {
     unsigned attempts; /* since the link was up for a while: the exponent of the backoff */
     uint64_t up_since_ms;
     uint64_t away_since_ms; /* when it was lost after it had been up for a while; 0: never was up */
-    struct redis_lookup *lookup;
-    struct redis_addresses addresses;
-    unsigned next_address;
+    struct stream_connector *connector; /* from LINK_CONNECTING on, until the connection is lost */
     struct tls_context *tls;
-    struct redis_socket *socket;
+    struct stream_socket *socket;
     struct redis_reader *reader;
 
     struct writer out;
@@ -136,12 +132,10 @@ void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide
 /* Ends a wait for the next attempt. */
 void redis_link_try_now(struct redis_link *link);
 /* In LINK_UP: the address it is connected to. */
-const struct redis_address *redis_link_address(const struct redis_link *link);
+const struct stream_address *redis_link_address(const struct redis_link *link);
 
 /* connect.c */
 void redis_link_state_timer(void *arg);
-/* Tries the addresses that are left; false (errno) when none could even be begun with. */
-bool redis_link_try_addresses(struct redis_link *link);
 
 /* pipeline.c */
 /* Formats a command into the output; pending says what becomes of its reply. */

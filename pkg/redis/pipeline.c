@@ -39,7 +39,7 @@ void redis_link_forget_output(struct redis_link *link)
 static void write_failed(struct redis_link *link)
 {
     struct redis_reader *reader = link->reader;
-    char *why = mem_strdup(redis_socket_error(link->socket));
+    char *why = mem_strdup(stream_socket_error(link->socket));
 
     redis_link_receive(link);
     if (link->reader == reader) {
@@ -57,10 +57,10 @@ void redis_link_flush(void *arg)
     }
     while (out_waiting(link) > 0) {
         ssize_t n =
-            redis_socket_write(link->socket, link->out.data + link->out_sent, out_waiting(link));
+            stream_socket_write(link->socket, link->out.data + link->out_sent, out_waiting(link));
 
         if (n < 0 && errno == EAGAIN) {
-            redis_socket_want_write(link->socket, true);
+            stream_socket_want_write(link->socket, true);
             return;
         }
         if (n < 0) {
@@ -71,7 +71,7 @@ void redis_link_flush(void *arg)
         metrics_add(METRIC_REDIS_QUEUED, -(int64_t)n);
     }
     redis_link_forget_output(link);
-    redis_socket_want_write(link->socket, false);
+    stream_socket_want_write(link->socket, false);
 }
 
 /* Room for a command. What was sent is dropped when it is most of what is there. */

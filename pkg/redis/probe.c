@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "stream/resolve.h"
+#include "stream/connect.h"
 
 /* Then the last addresses go on to serve, and the next refresh asks again. */
 #define LOOKUP_MS 5000
@@ -20,9 +20,9 @@ struct probe_socket {
 struct redis_probe {
     struct loop *loop;
     const struct redis_target *target;
-    struct redis_lookup *lookup;
-    struct redis_addresses addresses; /* the last that were found */
-    struct probe_socket sockets[REDIS_ADDRESSES_MAX];
+    struct stream_lookup *lookup;
+    struct stream_addresses addresses; /* the last that were found */
+    struct probe_socket sockets[STREAM_ADDRESSES_MAX];
     uint64_t started_ms;
     unsigned tried; /* addresses that were connected to */
     bool answered;
@@ -48,7 +48,7 @@ static void close_socket(struct probe_socket *socket)
 
 void redis_probe_stop(struct redis_probe *probe)
 {
-    for (unsigned i = 0; i < REDIS_ADDRESSES_MAX; i++) {
+    for (unsigned i = 0; i < STREAM_ADDRESSES_MAX; i++) {
         close_socket(&probe->sockets[i]);
     }
     probe->tried = 0;
@@ -62,34 +62,34 @@ void redis_probe_destroy(struct redis_probe **pointer)
     *pointer = NULL;
     if (probe) {
         redis_probe_stop(probe);
-        redis_lookup_cancel(&probe->lookup);
+        stream_lookup_cancel(&probe->lookup);
         free(probe);
     }
 }
 
-static void on_resolved(void *arg, const struct redis_addresses *addresses)
+static void on_resolved(void *arg, const struct stream_addresses *addresses)
 {
     struct redis_probe *probe = arg;
 
     if (addresses->error == 0) {
         probe->addresses = *addresses;
     }
-    redis_lookup_cancel(&probe->lookup);
+    stream_lookup_cancel(&probe->lookup);
 }
 
 void redis_probe_refresh(struct redis_probe *probe)
 {
     const struct redis_target *target = probe->target;
-    struct redis_addresses found;
+    struct stream_addresses found;
 
     if (probe->lookup || (target->scheme != REDIS_TCP && target->scheme != REDIS_TLS)) {
         return;
     }
-    if (redis_resolve_numeric(target->host, target->port, &found)) {
+    if (stream_resolve_numeric(target->host, target->port, &found)) {
         probe->addresses = found;
     } else {
-        probe->lookup = redis_lookup_start(probe->loop, target->host, target->port, LOOKUP_MS,
-                                           on_resolved, probe);
+        probe->lookup = stream_lookup_start(probe->loop, target->host, target->port, LOOKUP_MS,
+                                            on_resolved, probe);
     }
 }
 
@@ -105,30 +105,19 @@ static void on_ready(void *arg, unsigned events)
 {
     struct probe_socket *socket = arg;
     struct redis_probe *probe = socket->probe;
-    int error = 0;
-    socklen_t len = sizeof error;
 
-    if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-        error = errno;
-    }
-    probe->answered |= !is_silence(error);
+    probe->answered |= !is_silence(stream_connect_error(socket->fd));
     close_socket(socket);
 }
 
-static void connect_to(struct redis_probe *probe, const struct redis_address *address)
+static void connect_to(struct redis_probe *probe, const struct stream_address *address)
 {
     struct probe_socket *own = &probe->sockets[probe->tried++];
 
     own->probe = probe;
-    own->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    own->fd = stream_connect(address, NULL);
     if (own->fd < 0) {
-        probe->answered = true;
-        return;
-    }
-    if (connect(own->fd, (const struct sockaddr *)&address->storage, address->len) != 0 &&
-        errno != EINPROGRESS) {
         probe->answered |= !is_silence(errno);
-        close(own->fd);
         return;
     }
     own->io = loop_io_create(probe->loop, own->fd, on_ready, own);

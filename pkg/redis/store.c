@@ -160,7 +160,7 @@ static void ask_role(void *arg)
 /* The command link. */
 
 /* Where the master may be. The target's addresses, here; the link asks each for its role. */
-static enum redis_attempt find_master(void *arg, struct redis_address *address)
+static enum redis_attempt find_master(void *arg, struct stream_address *address)
 {
     struct redis_store *store = arg;
 
@@ -248,7 +248,7 @@ static const struct redis_link_guide commands_guide = {.attempt = find_master,
 
 /* The events link: it follows the command link. */
 
-static enum redis_attempt follow_commands(void *arg, struct redis_address *address)
+static enum redis_attempt follow_commands(void *arg, struct stream_address *address)
 {
     struct redis_store *store = arg;
 

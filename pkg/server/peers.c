@@ -10,8 +10,8 @@
 #include "map/nodes.h"
 #include "metrics/metrics.h"
 #include "net/http/get.h"
-#include "stream/resolve.h"
 #include "server/peer_address.h"
+#include "stream/resolve.h"
 
 /* Front-ends that are kept in mind, and that are asked at once. */
 #define PEERS_MAX 256
@@ -29,7 +29,7 @@ struct front_end_peer {
     struct peers *peers;
     char *where; /* as it advertises itself */
     struct peer_address address;
-    struct redis_addresses found;
+    struct stream_addresses found;
     uint64_t found_ms;     /* when they were last looked up; 0: never */
     unsigned next_address; /* of those found */
     struct http_get *get;  /* the question under way */
@@ -49,7 +49,7 @@ struct peers {
     size_t count;
     size_t next; /* who is asked first */
     uint64_t after_ms;
-    struct redis_lookup *lookup; /* of a name: one at a time */
+    struct stream_lookup *lookup; /* of a name: one at a time */
     struct front_end_peer *looked_up;
 };
 
@@ -58,7 +58,7 @@ static void free_peer(struct front_end_peer *peer)
     struct peers *peers = peer->peers;
 
     if (peers->looked_up == peer) {
-        redis_lookup_cancel(&peers->lookup);
+        stream_lookup_cancel(&peers->lookup);
         peers->looked_up = NULL;
     }
     http_get_end(&peer->get);
@@ -176,7 +176,7 @@ void peers_destroy(struct peers **pointer)
 
 /* Names. */
 
-static void on_peer_resolved(void *arg, const struct redis_addresses *addresses)
+static void on_peer_resolved(void *arg, const struct stream_addresses *addresses)
 {
     struct peers *peers = arg;
     struct front_end_peer *peer = peers->looked_up;
@@ -185,7 +185,7 @@ static void on_peer_resolved(void *arg, const struct redis_addresses *addresses)
         peer->found = *addresses;
     }
     peer->found_ms = loop_now_ms(peers->loop);
-    redis_lookup_cancel(&peers->lookup);
+    stream_lookup_cancel(&peers->lookup);
     peers->looked_up = NULL;
     look_up_next(peers);
 }
@@ -204,21 +204,21 @@ static void look_up_next(struct peers *peers)
 
     for (size_t i = 0; i < peers->count && !peers->lookup; i++) {
         struct front_end_peer *peer = peers->list[i];
-        struct redis_addresses numeric;
+        struct stream_addresses numeric;
 
         if (!is_lookup_due(peer, now)) {
             continue;
         }
-        if (redis_resolve_numeric(peer->address.host, peer->address.port, &numeric)) {
+        if (stream_resolve_numeric(peer->address.host, peer->address.port, &numeric)) {
             peer->found = numeric;
             peer->found_ms = now;
             continue;
         }
-        if (redis_lookups_in_flight() >= LOOKUPS_HANGING) {
+        if (stream_lookups_in_flight() >= LOOKUPS_HANGING) {
             return; /* what is left is for the name of Redis */
         }
-        peers->lookup = redis_lookup_start(peers->loop, peer->address.host, peer->address.port,
-                                           LOOKUP_MS, on_peer_resolved, peers);
+        peers->lookup = stream_lookup_start(peers->loop, peer->address.host, peer->address.port,
+                                            LOOKUP_MS, on_peer_resolved, peers);
         peers->looked_up = peers->lookup ? peer : NULL;
         if (!peers->lookup) {
             return; /* no descriptors: the next refresh tries again */
@@ -303,7 +303,7 @@ static void on_peer_answer(void *arg, int status, struct bytes body)
 }
 
 /* A name may lead to a wildcard address as well as a text. */
-static bool is_wildcard_address(const struct redis_address *found)
+static bool is_wildcard_address(const struct stream_address *found)
 {
     static const uint8_t nowhere[16];
     struct address address;
@@ -314,7 +314,7 @@ static bool is_wildcard_address(const struct redis_address *found)
 
 static bool request_peer(struct front_end_peer *peer, const char *path, uint64_t timeout_ms)
 {
-    const struct redis_address *found;
+    const struct stream_address *found;
 
     if (peer->get || peer->found.count == 0) {
         return false;

@@ -1,10 +1,14 @@
 /*
  * resolve: getaddrinfo in a detached thread, of which there is one for each name at most.
  *
- * The thread owns its request and its end of the socket pair; when nobody listens any more, its
- * answer goes nowhere. So there is no lock, and nothing to wait for. A thread cannot be ended while
- * its resolver hangs. So who gives up leaves the flight behind, and the next one that asks for the
- * name joins it. Flights belong to the process, and only the thread of the loop touches them.
+ * The thread owns its request and its end of the socket pair; when nobody waits any more, its
+ * answer goes nowhere. A thread cannot be ended while its resolver hangs. So who gives up leaves
+ * the flight behind, and the next one that needs the name joins it.
+ *
+ * Flights belong to the process, which may have several loops in threads of their own: a game with
+ * the client library. `lock` guards the list, and each flight that nobody waits for. A flight that
+ * is waited for belongs to the thread of its loop, which alone changes it, under the lock. It is
+ * not held while somebody is called.
  */
 #include "stream/resolve.h"
 
@@ -26,15 +30,15 @@
 /* How old an answer that nobody waited for may be, when somebody asks again. */
 #define ANSWER_FRESH_US 10000000
 
-struct request {
+struct lookup_request {
     int fd;
     char host[];
 };
 
 /* What a thread sends. */
-struct answer {
+struct lookup_answer {
     uint64_t finished_us; /* of the monotonic clock */
-    struct redis_addresses addresses;
+    struct stream_addresses addresses;
 };
 
 /* A name that is being looked up. */
@@ -47,19 +51,20 @@ struct flight {
     char host[];
 };
 
-struct redis_lookup {
+struct stream_lookup {
     struct list link;      /* in the flight's waiters */
     struct flight *flight; /* NULL: done has been called */
     struct loop_timer *timer;
     uint16_t port;
-    void (*done)(void *arg, const struct redis_addresses *addresses);
+    void (*done)(void *arg, const struct stream_addresses *addresses);
     void *arg;
 };
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list flights = {&flights, &flights};
 static unsigned flight_count;
 
-static void set_port(struct redis_address *address, uint16_t port)
+static void set_address_port(struct stream_address *address, uint16_t port)
 {
     if (address->storage.ss_family == AF_INET) {
         ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
@@ -68,7 +73,7 @@ static void set_port(struct redis_address *address, uint16_t port)
     }
 }
 
-static void look_up(const char *host, int flags, struct redis_addresses *addresses)
+static void find_addresses(const char *host, int flags, struct stream_addresses *addresses)
 {
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
@@ -79,9 +84,9 @@ static void look_up(const char *host, int flags, struct redis_addresses *address
     if (addresses->error != 0) {
         return;
     }
-    for (struct addrinfo *at = found; at != NULL && addresses->count < REDIS_ADDRESSES_MAX;
+    for (struct addrinfo *at = found; at != NULL && addresses->count < STREAM_ADDRESSES_MAX;
          at = at->ai_next) {
-        struct redis_address *address = &addresses->list[addresses->count];
+        struct stream_address *address = &addresses->list[addresses->count];
 
         if (at->ai_addrlen <= sizeof address->storage) {
             memcpy(&address->storage, at->ai_addr, at->ai_addrlen);
@@ -95,27 +100,27 @@ static void look_up(const char *host, int flags, struct redis_addresses *address
     }
 }
 
-static void set_ports(struct redis_addresses *addresses, uint16_t port)
+static void set_ports(struct stream_addresses *addresses, uint16_t port)
 {
     for (unsigned i = 0; i < addresses->count; i++) {
-        set_port(&addresses->list[i], port);
+        set_address_port(&addresses->list[i], port);
     }
 }
 
-bool redis_resolve_numeric(const char *host, uint16_t port, struct redis_addresses *addresses)
+bool stream_resolve_numeric(const char *host, uint16_t port, struct stream_addresses *addresses)
 {
-    look_up(host, AI_NUMERICHOST, addresses);
+    find_addresses(host, AI_NUMERICHOST, addresses);
     set_ports(addresses, port);
     return addresses->error == 0;
 }
 
 static void *lookup_thread(void *arg)
 {
-    struct request *request = arg;
-    struct answer answer;
+    struct lookup_request *request = arg;
+    struct lookup_answer answer;
 
     memset(&answer, 0, sizeof answer);
-    look_up(request->host, 0, &answer.addresses);
+    find_addresses(request->host, 0, &answer.addresses);
     answer.finished_us = clock_monotonic_us();
     (void)send(request->fd, &answer, sizeof answer, MSG_NOSIGNAL);
     close(request->fd);
@@ -124,7 +129,7 @@ static void *lookup_thread(void *arg)
 }
 
 /* Signals are the loop's: none may be delivered to this thread. */
-static int start_thread(struct request *request)
+static int start_lookup_thread(struct lookup_request *request)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -141,7 +146,7 @@ static int start_thread(struct request *request)
     return error;
 }
 
-static void flight_free(struct flight *flight)
+static void free_flight(struct flight *flight)
 {
     list_remove(&flight->link);
     flight_count--;
@@ -150,38 +155,42 @@ static void flight_free(struct flight *flight)
     free(flight);
 }
 
-static void detach(struct redis_lookup *lookup)
+static void leave_waiters(struct stream_lookup *lookup)
 {
     list_remove(&lookup->link);
     lookup->flight = NULL;
-    loop_timer_stop(lookup->timer);
+}
+
+/* Takes those that wait out of the flight, which goes. */
+static void land_flight(struct flight *flight, struct list *waiters)
+{
+    list_init(waiters);
+    list_move_all(&flight->waiters, waiters);
+    free_flight(flight);
+    LIST_FOREACH (at, waiters) {
+        list_entry(at, struct stream_lookup, link)->flight = NULL;
+    }
 }
 
 /* Each that waits gets it; it may cancel itself or others meanwhile, and start new ones. */
-static void deliver(struct flight *flight, const struct redis_addresses *found)
+static void deliver_addresses(struct list *waiters, const struct stream_addresses *found)
 {
-    struct list waiters;
+    while (!list_is_empty(waiters)) {
+        struct stream_lookup *lookup = list_entry(waiters->next, struct stream_lookup, link);
+        struct stream_addresses addresses = *found;
 
-    list_init(&waiters);
-    list_move_all(&flight->waiters, &waiters);
-    flight_free(flight);
-    LIST_FOREACH (at, &waiters) {
-        list_entry(at, struct redis_lookup, link)->flight = NULL;
-    }
-    while (!list_is_empty(&waiters)) {
-        struct redis_lookup *lookup = list_entry(waiters.next, struct redis_lookup, link);
-        struct redis_addresses addresses = *found;
-
-        detach(lookup);
+        list_remove(&lookup->link);
+        loop_timer_stop(lookup->timer);
         set_ports(&addresses, lookup->port);
         lookup->done(lookup->arg, &addresses);
     }
 }
 
-static void answered(void *arg, unsigned events)
+static void on_flight_answered(void *arg, unsigned events)
 {
     struct flight *flight = arg;
-    struct answer answer;
+    struct lookup_answer answer;
+    struct list waiters;
     ssize_t len = recv(flight->fd, &answer, sizeof answer, MSG_DONTWAIT);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -191,11 +200,14 @@ static void answered(void *arg, unsigned events)
         memset(&answer, 0, sizeof answer);
         answer.addresses.error = EAI_AGAIN; /* no thread: try again */
     }
-    deliver(flight, &answer.addresses);
+    pthread_mutex_lock(&lock);
+    land_flight(flight, &waiters);
+    pthread_mutex_unlock(&lock);
+    deliver_addresses(&waiters, &answer.addresses);
 }
 
 /* True when it is answered; the answer stays to be read. */
-static bool peek(const struct flight *flight, struct answer *answer)
+static bool peek_answer(const struct flight *flight, struct lookup_answer *answer)
 {
     ssize_t len = recv(flight->fd, answer, sizeof *answer, MSG_DONTWAIT | MSG_PEEK);
 
@@ -210,20 +222,20 @@ static bool peek(const struct flight *flight, struct answer *answer)
 
 /* Those that were answered while nobody waited: those that failed or are old, or all. Returns how
  * many are not answered. */
-static unsigned sweep_flights(bool all)
+static unsigned drop_old_flights(bool all)
 {
     unsigned hanging = 0;
 
     LIST_FOREACH (at, &flights) {
         struct flight *flight = list_entry(at, struct flight, link);
-        struct answer answer;
+        struct lookup_answer answer;
 
-        if (!peek(flight, &answer)) {
+        if (!peek_answer(flight, &answer)) {
             hanging++;
         } else if (list_is_empty(&flight->waiters) &&
                    (all || answer.addresses.error != 0 ||
                     clock_monotonic_us() - answer.finished_us > ANSWER_FRESH_US)) {
-            flight_free(flight);
+            free_flight(flight);
         }
     }
     return hanging;
@@ -242,14 +254,14 @@ static struct flight *find_flight(const struct loop *loop, const char *host)
     return NULL;
 }
 
-static struct flight *launch(const char *host)
+static struct flight *start_flight(const char *host)
 {
     size_t size = strlen(host) + 1;
     struct flight *flight;
-    struct request *request;
+    struct lookup_request *request;
     int pair[2];
 
-    if (flight_count >= FLIGHTS_MAX && sweep_flights(true) >= FLIGHTS_MAX) {
+    if (flight_count >= FLIGHTS_MAX && drop_old_flights(true) >= FLIGHTS_MAX) {
         errno = EAGAIN;
         return NULL;
     }
@@ -266,74 +278,99 @@ static struct flight *launch(const char *host)
     list_init(&flight->link);
     list_append(&flights, &flight->link);
     flight_count++;
-    if (start_thread(request) != 0) {
+    if (start_lookup_thread(request) != 0) {
         close(pair[1]); /* read as the end: EAI_AGAIN */
         free(request);
     }
     return flight;
 }
 
-static void leave_flight(struct redis_lookup *lookup)
+static void leave_flight(struct stream_lookup *lookup)
 {
     struct flight *flight = lookup->flight;
 
-    detach(lookup);
+    pthread_mutex_lock(&lock);
+    leave_waiters(lookup);
     if (flight && list_is_empty(&flight->waiters)) {
         loop_io_destroy(&flight->io);
     }
+    pthread_mutex_unlock(&lock);
+    loop_timer_stop(lookup->timer);
 }
 
-static void timed_out(void *arg)
+static void on_lookup_late(void *arg)
 {
-    const struct redis_addresses none = {.error = EAI_AGAIN};
-    struct redis_lookup *lookup = arg;
+    const struct stream_addresses none = {.error = EAI_AGAIN};
+    struct stream_lookup *lookup = arg;
 
     leave_flight(lookup);
     lookup->done(lookup->arg, &none);
 }
 
-unsigned redis_lookups_in_flight(void)
+unsigned stream_lookups_in_flight(void)
 {
-    return sweep_flights(false);
+    unsigned hanging;
+
+    pthread_mutex_lock(&lock);
+    hanging = drop_old_flights(false);
+    pthread_mutex_unlock(&lock);
+    return hanging;
 }
 
-struct redis_lookup *
-redis_lookup_start(struct loop *loop, const char *host, uint16_t port, uint64_t timeout_ms,
-                   void (*done)(void *arg, const struct redis_addresses *addresses), void *arg)
+/* False when there is no flight to be had. */
+static bool join_flight(struct loop *loop, const char *host, struct stream_lookup *lookup)
 {
-    struct redis_lookup *lookup;
     struct flight *flight;
 
-    (void)sweep_flights(false);
+    (void)drop_old_flights(false);
     flight = find_flight(loop, host);
     if (!flight) {
-        flight = launch(host);
+        flight = start_flight(host);
     }
     if (!flight) {
-        return NULL;
+        return false;
     }
     if (!flight->io) {
         flight->loop = loop;
-        flight->io = loop_io_create(loop, flight->fd, answered, flight);
+        flight->io = loop_io_create(loop, flight->fd, on_flight_answered, flight);
         loop_io_set(flight->io, LOOP_READ);
     }
-    lookup = mem_zalloc(1, sizeof *lookup);
     lookup->flight = flight;
+    list_append(&flight->waiters, &lookup->link);
+    return true;
+}
+
+struct stream_lookup *
+stream_lookup_start(struct loop *loop, const char *host, uint16_t port, uint64_t timeout_ms,
+                    void (*done)(void *arg, const struct stream_addresses *addresses), void *arg)
+{
+    struct stream_lookup *lookup = mem_zalloc(1, sizeof *lookup);
+    bool has_joined;
+
+    list_init(&lookup->link);
     lookup->port = port;
     lookup->done = done;
     lookup->arg = arg;
-    lookup->timer = loop_timer_create(loop, timed_out, lookup);
-    list_init(&lookup->link);
-    list_append(&flight->waiters, &lookup->link);
+    pthread_mutex_lock(&lock);
+    has_joined = join_flight(loop, host, lookup);
+    pthread_mutex_unlock(&lock);
+    if (!has_joined) {
+        int error = errno;
+
+        free(lookup);
+        errno = error;
+        return NULL;
+    }
+    lookup->timer = loop_timer_create(loop, on_lookup_late, lookup);
     if (timeout_ms > 0) {
         loop_timer_start(lookup->timer, timeout_ms);
     }
     return lookup;
 }
 
-void redis_lookup_cancel(struct redis_lookup **pointer)
+void stream_lookup_cancel(struct stream_lookup **pointer)
 {
-    struct redis_lookup *lookup = *pointer;
+    struct stream_lookup *lookup = *pointer;
 
     *pointer = NULL;
     if (lookup) {

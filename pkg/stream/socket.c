@@ -1,210 +1,211 @@
 /*
- * socket: the stream under a link. It keeps the descriptor, the TLS stream and what the loop is
- * asked to watch; it knows nothing of Redis.
+ * socket: it keeps the descriptor, the TLS stream and what the loop is asked to watch.
  */
 #include "stream/socket.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "stream/connect.h"
+#include "tls/tls.h"
 
-struct redis_socket {
+struct stream_socket {
     int fd;
     struct loop_io *io;
+    loop_io_callback ready;
+    void *arg;
     struct tls_context *context; /* NULL: plain */
     struct tls_stream *tls;      /* from when TCP is connected */
     char *server_name;
-    bool tcp_connected;
-    bool want_write;      /* the owner wants to hear when there is room */
-    bool tls_wants_write; /* TLS needs room, to read or to write */
+    bool is_connected;     /* what carries TLS */
+    bool want_write;       /* the owner's wish */
+    bool tls_wants_write;  /* TLS needs room, to read or to write */
+    bool write_needs_read; /* TLS cannot write before it has read */
     int error;
     const char *error_text; /* NULL: that of error */
 };
 
-/* A read that needs room (TLS) is told by the same callback: the owner reads whenever called. */
-static void watch(struct redis_socket *stream)
+/* A read that needs room (TLS) is reported by the same callback: the owner reads whenever called.
+ */
+static void set_watch(struct stream_socket *stream)
 {
-    bool write = stream->want_write || stream->tls_wants_write || !stream->tcp_connected;
+    bool owner = stream->want_write && !stream->write_needs_read;
+    bool write = owner || stream->tls_wants_write || !stream->is_connected;
 
-    loop_io_set(stream->io, (stream->tcp_connected ? LOOP_READ : 0u) | (write ? LOOP_WRITE : 0u));
+    loop_io_set(stream->io, (stream->is_connected ? LOOP_READ : 0u) | (write ? LOOP_WRITE : 0u));
 }
 
-static void set_options(int fd, int family)
+static void on_socket_ready(void *arg, unsigned events)
 {
-    const int on = 1;
+    struct stream_socket *stream = arg;
 
-    if (family == AF_INET || family == AF_INET6) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    }
+    stream->ready(stream->arg, events);
 }
 
-struct redis_socket *redis_socket_open(struct loop *loop, const struct sockaddr *address,
-                                       socklen_t len, struct tls_context *tls,
-                                       const char *server_name, loop_io_callback ready, void *arg)
+struct stream_socket *stream_socket_open(struct loop *loop, const struct stream_address *to,
+                                         const struct address *source, struct tls_context *tls,
+                                         const char *server_name, loop_io_callback ready, void *arg)
 {
-    struct redis_socket *stream;
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct stream_socket *stream;
+    int fd = stream_connect(to, source);
 
     if (fd < 0) {
         return NULL;
     }
-    set_options(fd, address->sa_family);
-    if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
-        int error = errno;
-
-        close(fd);
-        errno = error;
-        return NULL;
-    }
     stream = mem_zalloc(1, sizeof *stream);
     stream->fd = fd;
-    stream->context = tls != NULL ? tls_context_ref(tls) : NULL;
-    stream->server_name = server_name != NULL ? mem_strdup(server_name) : NULL;
-    stream->io = loop_io_create(loop, fd, ready, arg);
-    watch(stream);
+    stream->ready = ready;
+    stream->arg = arg;
+    stream->context = tls ? tls_context_ref(tls) : NULL;
+    stream->server_name = tls && server_name ? mem_strdup(server_name) : NULL;
+    stream->io = loop_io_create(loop, fd, on_socket_ready, stream);
+    set_watch(stream);
     return stream;
 }
 
-static void fail(struct redis_socket *stream, int error, const char *text)
+void stream_socket_hand_over(struct stream_socket *stream, loop_io_callback ready, void *arg)
+{
+    stream->ready = ready;
+    stream->arg = arg;
+}
+
+static void note_failure(struct stream_socket *stream, int error, const char *text)
 {
     stream->error = error;
     stream->error_text = text;
 }
 
-static void tls_failed(struct redis_socket *stream)
+static void note_tls_failure(struct stream_socket *stream)
 {
-    fail(stream, errno, tls_stream_error(stream->tls));
+    note_failure(stream, errno, tls_stream_error(stream->tls));
 }
 
-static bool finish_connect(struct redis_socket *stream)
+static bool finish_connect(struct stream_socket *stream)
 {
-    int error = 0;
-    socklen_t len = sizeof error;
+    int error = stream_connect_error(stream->fd);
 
-    if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-        error = errno;
-    }
     if (error != 0) {
-        fail(stream, error, NULL);
+        note_failure(stream, error, NULL);
         return false;
     }
-    stream->tcp_connected = true;
-    if (stream->context != NULL) {
+    stream->is_connected = true;
+    if (stream->context) {
         stream->tls = tls_stream_create(stream->context, stream->fd, stream->server_name);
     }
-    watch(stream);
+    set_watch(stream);
     return true;
 }
 
 /* After each call into TLS: what it waits for may have changed. */
-static void watch_tls(struct redis_socket *stream, bool blocked)
+static void note_tls_wishes(struct stream_socket *stream, bool is_blocked, bool is_write)
 {
-    bool write = blocked && tls_stream_wants_write(stream->tls);
+    bool wants_write = is_blocked && tls_stream_wants_write(stream->tls);
+    bool needs_read =
+        is_write ? is_blocked && !wants_write : stream->write_needs_read && is_blocked;
 
-    if (write != stream->tls_wants_write) {
-        stream->tls_wants_write = write;
-        watch(stream);
+    if (wants_write != stream->tls_wants_write || needs_read != stream->write_needs_read) {
+        stream->tls_wants_write = wants_write;
+        stream->write_needs_read = needs_read;
+        set_watch(stream);
     }
 }
 
-int redis_socket_connected(struct redis_socket *stream)
+int stream_socket_connected(struct stream_socket *stream)
 {
     int result;
 
-    if (!stream->tcp_connected && !finish_connect(stream)) {
+    if (!stream->is_connected && !finish_connect(stream)) {
         return -1;
     }
-    if (stream->tls == NULL) {
+    if (!stream->tls) {
         return 1;
     }
     result = tls_stream_handshake(stream->tls);
     if (result != 0 && errno != EAGAIN) {
-        tls_failed(stream);
+        note_tls_failure(stream);
         return -1;
     }
-    watch_tls(stream, result != 0);
+    note_tls_wishes(stream, result != 0, false);
     return result == 0;
 }
 
-static ssize_t moved(struct redis_socket *stream, ssize_t n)
+static ssize_t note_result(struct stream_socket *stream, ssize_t n, bool is_write)
 {
     int error = errno;
 
     if (n < 0 && error != EAGAIN) {
-        if (stream->tls != NULL) {
-            tls_failed(stream);
+        if (stream->tls) {
+            note_tls_failure(stream);
         } else {
-            fail(stream, error, NULL);
+            note_failure(stream, error, NULL);
         }
-    } else if (stream->tls != NULL) {
-        watch_tls(stream, n < 0);
+    } else if (stream->tls) {
+        note_tls_wishes(stream, n < 0, is_write);
     }
     errno = error;
     return n;
 }
 
-ssize_t redis_socket_read(struct redis_socket *stream, void *to, size_t len)
+ssize_t stream_socket_read(struct stream_socket *stream, void *to, size_t len)
 {
     ssize_t n;
 
     do {
-        n = stream->tls != NULL ? tls_stream_read(stream->tls, to, len) : read(stream->fd, to, len);
+        n = stream->tls ? tls_stream_read(stream->tls, to, len) : read(stream->fd, to, len);
     } while (n < 0 && errno == EINTR);
-    return moved(stream, n);
+    return note_result(stream, n, false);
 }
 
-ssize_t redis_socket_write(struct redis_socket *stream, const void *from, size_t len)
+ssize_t stream_socket_write(struct stream_socket *stream, const void *from, size_t len)
 {
     ssize_t n;
 
     do {
-        n = stream->tls != NULL ? tls_stream_write(stream->tls, from, len)
-                                : send(stream->fd, from, len, MSG_NOSIGNAL);
+        n = stream->tls ? tls_stream_write(stream->tls, from, len)
+                        : send(stream->fd, from, len, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    return moved(stream, n);
+    return note_result(stream, n, true);
 }
 
-bool redis_socket_has_pending(const struct redis_socket *stream)
+bool stream_socket_has_pending(const struct stream_socket *stream)
 {
-    return stream->tls != NULL && tls_stream_has_pending(stream->tls);
+    return stream->tls && tls_stream_has_pending(stream->tls);
 }
 
-void redis_socket_want_write(struct redis_socket *stream, bool wanted)
+void stream_socket_want_write(struct stream_socket *stream, bool wanted)
 {
     if (stream->want_write != wanted) {
         stream->want_write = wanted;
-        watch(stream);
+        set_watch(stream);
     }
 }
 
-const char *redis_socket_error(const struct redis_socket *stream)
+const char *stream_socket_error(const struct stream_socket *stream)
 {
-    return stream->error_text != NULL ? stream->error_text : strerror(stream->error);
+    return stream->error_text ? stream->error_text : strerror(stream->error);
 }
 
-bool redis_socket_failed_in_tls(const struct redis_socket *stream)
+bool stream_socket_failed_in_tls(const struct stream_socket *stream)
 {
     return stream->error_text != NULL;
 }
 
-void redis_socket_close(struct redis_socket **pointer, bool reset)
+void stream_socket_close(struct stream_socket **pointer, bool reset)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    struct redis_socket *stream = *pointer;
+    struct stream_socket *stream = *pointer;
 
     *pointer = NULL;
-    if (stream == NULL) {
+    if (!stream) {
         return;
     }
     if (reset) {
         (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    } else if (stream->tls != NULL) {
+    } else if (stream->tls) {
         tls_stream_shutdown(stream->tls);
     }
     loop_io_destroy(&stream->io);

@@ -7,8 +7,8 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "stream/resolve.h"
 #include "server/peers.h"
+#include "stream/resolve.h"
 
 /* Names that begin with "hangs" are answered when this is false. */
 static atomic_bool hangs = true;
@@ -55,9 +55,9 @@ static void test_a_name_that_hangs_does_not_hold_up_the_others(void **state)
     WAIT_UNTIL(world, peers_count(peers) == 4);
     WAIT_UNTIL(world, atomic_load(&calls) >= 4 && atomic_load(&answered) == 2);
     /* Those that hang are asked for once, however often they are due. */
-    assert_int_equal(redis_lookups_in_flight(), 2);
+    assert_int_equal(stream_lookups_in_flight(), 2);
     atomic_store(&hangs, false);
-    WAIT_UNTIL(world, redis_lookups_in_flight() == 0);
+    WAIT_UNTIL(world, stream_lookups_in_flight() == 0);
     peers_destroy(&peers);
     world_destroy(world);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "redis/probe.h"
@@ -61,14 +62,14 @@ static unsigned count_threads(void)
 
 /* What a lookup has found. */
 struct finding {
-    struct redis_lookup *lookup;
-    struct redis_lookup **other; /* to be cancelled when this one is answered */
+    struct stream_lookup *lookup;
+    struct stream_lookup **other; /* to be cancelled when this one is answered */
     unsigned answers;
     int error;
     unsigned port;
 };
 
-static void on_found(void *arg, const struct redis_addresses *addresses)
+static void on_found(void *arg, const struct stream_addresses *addresses)
 {
     struct finding *finding = arg;
 
@@ -78,16 +79,16 @@ static void on_found(void *arg, const struct redis_addresses *addresses)
         finding->port = ntohs(((const struct sockaddr_in *)&addresses->list[0].storage)->sin_port);
     }
     if (finding->other != NULL) {
-        redis_lookup_cancel(finding->other);
+        stream_lookup_cancel(finding->other);
     }
-    redis_lookup_cancel(&finding->lookup);
+    stream_lookup_cancel(&finding->lookup);
 }
 
 static void look_up(struct loop *loop, struct finding *finding, const char *host, uint16_t port,
                     uint64_t timeout_ms)
 {
     finding->answers = 0;
-    finding->lookup = redis_lookup_start(loop, host, port, timeout_ms, on_found, finding);
+    finding->lookup = stream_lookup_start(loop, host, port, timeout_ms, on_found, finding);
     assert_non_null(finding->lookup);
 }
 
@@ -128,7 +129,7 @@ static void test_all_that_wait_for_a_name_share_a_thread(void **state)
         look_up(place->loop, &findings[i], "hangs", (uint16_t)(1000 + i), 0);
     }
     /* Cancelled before it is answered, and while others are. */
-    redis_lookup_cancel(&findings[0].lookup);
+    stream_lookup_cancel(&findings[0].lookup);
     findings[1].other = &findings[2].lookup;
     WAIT_FOR(place->loop, atomic_load(&calls) == 1);
     assert_int_equal(count_threads(), place->threads + 1);
@@ -182,7 +183,7 @@ static void test_an_answer_that_came_between_two_attempts_serves_the_next(void *
     WAIT_FOR(place->loop, finding.answers == 1);
     assert_int_equal(finding.error, 0);
     assert_int_equal(finding.port, 2);
-    assert_int_equal(redis_lookups_in_flight(), 0);
+    assert_int_equal(stream_lookups_in_flight(), 0);
 }
 
 static void test_names_that_hang_are_limited(void **state)
@@ -195,19 +196,19 @@ static void test_names_that_hang_are_limited(void **state)
         char name[16];
 
         (void)snprintf(name, sizeof name, "hangs-%u", i);
-        finding.lookup = redis_lookup_start(place->loop, name, 1, 0, on_found, &finding);
+        finding.lookup = stream_lookup_start(place->loop, name, 1, 0, on_found, &finding);
         if (finding.lookup == NULL) {
             assert_int_equal(errno, EAGAIN);
             continue;
         }
         started++;
-        redis_lookup_cancel(&finding.lookup);
+        stream_lookup_cancel(&finding.lookup);
     }
     assert_int_equal(started, 32);
-    assert_int_equal(redis_lookups_in_flight(), 32);
+    assert_int_equal(stream_lookups_in_flight(), 32);
     assert_true(count_threads() <= place->threads + 32);
     atomic_store(&hangs, false);
-    WAIT_FOR(place->loop, redis_lookups_in_flight() == 0);
+    WAIT_FOR(place->loop, stream_lookups_in_flight() == 0);
     /* Answers that nobody has fetched are in nobody's way. */
     for (unsigned i = 0; i < 3; i++) {
         struct finding finding = {0};
@@ -215,6 +216,49 @@ static void test_names_that_hang_are_limited(void **state)
         look_up(place->loop, &finding, "another", 1, 0);
         WAIT_FOR(place->loop, finding.answers == 1);
     }
+}
+
+/* What a thread of the process does, with a loop of its own. */
+static void *look_up_in_a_thread(void *arg)
+{
+    struct loop *loop = loop_create();
+    unsigned *answers = arg;
+
+    for (unsigned i = 0; i < 300; i++) {
+        struct finding findings[2] = {0};
+        char own[32];
+
+        /* A name that the others look up too, and is given up half of the time, and one's own. */
+        (void)snprintf(own, sizeof own, "own-%p-%u", arg, i);
+        findings[0].lookup =
+            stream_lookup_start(loop, "shared", 1, i % 2 == 0 ? 1 : 0, on_found, &findings[0]);
+        findings[1].lookup = stream_lookup_start(loop, own, 2, 0, on_found, &findings[1]);
+        if (i % 2 == 1) {
+            stream_lookup_cancel(&findings[0].lookup);
+        }
+        while (findings[0].lookup || findings[1].lookup) {
+            loop_turn(loop, 10);
+        }
+        *answers += findings[1].answers == 1 && findings[1].error == 0 && findings[1].port == 2;
+    }
+    loop_destroy(&loop);
+    return NULL;
+}
+
+static void test_loops_in_several_threads(void **state)
+{
+    struct place *place = *state;
+    pthread_t threads[4];
+    unsigned answers[4] = {0};
+
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, look_up_in_a_thread, &answers[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(answers[i], 300);
+    }
+    WAIT_FOR(place->loop, stream_lookups_in_flight() == 0);
 }
 
 /* Each fails with its reason, and backs off. */
@@ -260,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_an_answer_that_came_between_two_attempts_serves_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_that_hang_are_limited, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loops_in_several_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_link_that_tries_again_and_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_probe_that_is_refreshed_again_and_again, setup,
                                         teardown),
