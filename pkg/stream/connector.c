@@ -121,7 +121,7 @@ static void choose_addresses(struct stream_connector *connector)
     connector->end = connector->one_address ? connector->next + 1 : count;
 }
 
-static void on_found(void *arg, const struct stream_addresses *addresses)
+static void on_addresses_found(void *arg, const struct stream_addresses *addresses)
 {
     struct stream_connector *connector = arg;
 
@@ -156,7 +156,7 @@ static void on_bound(void *arg)
 }
 
 /* False when it has failed already. */
-static bool begin(struct stream_connector *connector, const struct stream_request *request)
+static bool begin_attempt(struct stream_connector *connector, const struct stream_request *request)
 {
     struct stream_addresses *addresses = &connector->addresses;
 
@@ -171,7 +171,7 @@ static bool begin(struct stream_connector *connector, const struct stream_reques
         addresses->count = 1;
     } else if (!stream_resolve_numeric(request->host, request->port, addresses)) {
         connector->lookup = stream_lookup_start(connector->loop, request->host, request->port, 0,
-                                                on_found, connector);
+                                                on_addresses_found, connector);
         if (!connector->lookup) {
             set_failure(connector, STREAM_RESOLVES, strerror(errno));
             return false;
@@ -207,7 +207,7 @@ struct stream_connector *stream_connector_start(struct loop *loop,
         connector->tls = tls_context_ref(request->tls);
         connector->server_name = request->server_name ? mem_strdup(request->server_name) : NULL;
     }
-    if (!begin(connector, request)) {
+    if (!begin_attempt(connector, request)) {
         connector->failed_at_once = true;
         loop_timer_start(connector->timer, 0);
     }
