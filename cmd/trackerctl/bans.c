@@ -10,18 +10,18 @@
 #include "map/keys.h"
 #include "rows.h"
 
-struct answer {
+struct ban_answer {
     int64_t count; /* -1: none came */
 };
 
-static void on_count(void *arg, const struct redis_reply *reply)
+static void on_ban_count(void *arg, const struct redis_reply *reply)
 {
-    struct answer *answer = arg;
+    struct ban_answer *answer = arg;
     if (reply->type == REDIS_INTEGER)
         answer->count = reply->integer;
 }
 
-static bool parse(const char *text, char prefix[ADDRESS_TEXT_SIZE])
+static bool parse_ban_prefix(const char *text, char prefix[ADDRESS_TEXT_SIZE])
 {
     struct address_prefix parsed;
     if (!address_prefix_parse(text, &parsed)) {
@@ -111,13 +111,13 @@ enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address)
     }
     memcpy(text, host.data, host.len);
     text[host.len] = 0;
-    return parse(text, prefix) ? ban(ctl, prefix) : CTL_NO;
+    return parse_ban_prefix(text, prefix) ? ban(ctl, prefix) : CTL_NO;
 }
 
 enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments)
 {
     char prefix[ADDRESS_TEXT_SIZE];
-    if (!parse(arguments[0], prefix))
+    if (!parse_ban_prefix(arguments[0], prefix))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect(ctl);
     return result == CTL_OK ? ban(ctl, prefix) : result;
@@ -125,11 +125,11 @@ enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments)
 
 static enum ctl_exit unban(struct ctl *ctl, const char *prefix)
 {
-    struct answer answer = {-1};
+    struct ban_answer answer = {-1};
     char *key = keys_bans(ctl->redis.prefix);
     struct bytes args[] = {BYTES_LITERAL("ZREM"), bytes_from_string(key),
                            bytes_from_string(prefix)};
-    reader_command(ctl->reader, on_count, &answer, 3, args);
+    reader_command(ctl->reader, on_ban_count, &answer, 3, args);
     publish_change(ctl);
     (void)reader_wait(ctl->reader);
     free(key);
@@ -144,7 +144,7 @@ static enum ctl_exit unban(struct ctl *ctl, const char *prefix)
 enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments)
 {
     char prefix[ADDRESS_TEXT_SIZE];
-    if (!parse(arguments[0], prefix))
+    if (!parse_ban_prefix(arguments[0], prefix))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect(ctl);
     return result == CTL_OK ? unban(ctl, prefix) : result;
@@ -155,7 +155,7 @@ struct ban_row {
     struct bytes prefix, end;
 };
 
-struct listing {
+struct ban_listing {
     struct rows rows;
     uint64_t now;
 };
@@ -181,7 +181,7 @@ static const struct column ban_columns[] = {
 
 static void on_bans(void *arg, const struct redis_reply *reply)
 {
-    struct listing *listing = arg;
+    struct ban_listing *listing = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
         rows_add(&listing->rows,
                  &(struct ban_row){reply->elements[i]->text, reply->elements[i + 1]->text});
@@ -190,7 +190,7 @@ static void on_bans(void *arg, const struct redis_reply *reply)
 static enum ctl_exit list_bans(struct ctl *ctl)
 {
     static const struct columns columns = COLUMNS(ban_columns);
-    struct listing listing;
+    struct ban_listing listing;
     char *key = keys_bans(ctl->redis.prefix), *from = NULL;
     rows_begin(&listing.rows, &columns, ctl->json, &listing.now);
     if (reader_read_time(ctl->reader, &listing.now)) {

@@ -20,7 +20,7 @@ struct check {
     uint64_t found, repaired;
 };
 
-static void on_space(void *arg, struct bytes name, struct bytes partitions)
+static void check_named_space(void *arg, struct bytes name, struct bytes partitions)
 {
     struct check *check = arg;
     char *text = mem_dup(name.data, name.len), *number = mem_dup(partitions.data, partitions.len);
@@ -173,8 +173,8 @@ static void write_space(struct writer *json, const struct reader_space *space,
     json_close(json, '}');
 }
 
-static void show(struct check *check, const struct reader_space *space,
-                 const struct fsck_report *report)
+static void show_check_report(struct check *check, const struct reader_space *space,
+                              const struct fsck_report *report)
 {
     check->found += report->count;
     check->repaired += report->mended;
@@ -187,7 +187,7 @@ static void show(struct check *check, const struct reader_space *space,
         print_findings(report, check->ctl);
 }
 
-static bool check_space(struct check *check, const struct reader_space *space)
+static bool check_one_space(struct check *check, const struct reader_space *space)
 {
     struct ctl *ctl = check->ctl;
     const struct map_settings *settings = &check->settings;
@@ -200,7 +200,7 @@ static bool check_space(struct check *check, const struct reader_space *space)
     struct fsck_report report;
     bool fine = fsck_run(ctl->reader, &options, &report);
     if (fine)
-        show(check, space, &report);
+        show_check_report(check, space, &report);
     fsck_report_free(&report);
     return fine;
 }
@@ -208,7 +208,7 @@ static bool check_space(struct check *check, const struct reader_space *space)
 static enum ctl_exit check_all(struct check *check)
 {
     struct ctl *ctl = check->ctl;
-    (void)reader_each_space(ctl->reader, ctl->redis.prefix, on_space, check);
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, check_named_space, check);
     enum ctl_exit result = ctl_check(ctl);
     if (result == CTL_OK && ctl->space_given && check->count == 0) {
         ctl_complain("there is no space \"%s\"", ctl->space);
@@ -219,7 +219,7 @@ static enum ctl_exit check_all(struct check *check)
         json_open(&check->json, "spaces", '[');
     }
     for (size_t i = 0; result == CTL_OK && i < check->count; i++) {
-        if (!check_space(check, &check->spaces[i]))
+        if (!check_one_space(check, &check->spaces[i]))
             result = ctl_check(ctl);
     }
     if (result != CTL_OK)
@@ -241,7 +241,7 @@ static enum ctl_exit check_all(struct check *check)
 
 /* What is repaired is given times as the front-ends give them; what the command line says goes
  * first. */
-static enum ctl_exit read_settings(struct check *check)
+static enum ctl_exit read_shared_settings(struct check *check)
 {
     static const char *const keys[] = {"client.ttl", "client.grace", "presence.hold"};
     struct ctl *ctl = check->ctl;
@@ -263,7 +263,7 @@ enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments)
     struct check check = {.ctl = ctl};
     enum ctl_exit result = ctl_connect(ctl);
     if (result == CTL_OK)
-        result = read_settings(&check);
+        result = read_shared_settings(&check);
     if (result == CTL_OK)
         result = check_all(&check);
     for (size_t i = 0; i < check.count; i++)

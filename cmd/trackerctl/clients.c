@@ -14,7 +14,7 @@
 
 #define UNDER_WAY 2000 /* commands */
 
-struct client {
+struct client_row {
     uint32_t partition;
     struct bytes id;
     struct writer body; /* its fields (map/event.h); empty: it is gone */
@@ -25,11 +25,11 @@ struct client {
 struct clients {
     struct ctl *ctl;
     struct reader_space space;
-    struct client *list;
+    struct client_row *list;
     size_t count, capacity;
 };
 
-static void on_key(void *arg, uint32_t partition, struct bytes name)
+static void on_client_key(void *arg, uint32_t partition, struct bytes name)
 {
     struct clients *clients = arg;
     struct bytes id = {name.data + 7, name.len - 7}; /* "client:" */
@@ -38,15 +38,15 @@ static void on_key(void *arg, uint32_t partition, struct bytes name)
         clients->list = mem_realloc(clients->list, clients->capacity * sizeof *clients->list);
     }
     clients->list[clients->count++] =
-        (struct client){.partition = partition, .id = {mem_dup(id.data, id.len), id.len}};
+        (struct client_row){.partition = partition, .id = {mem_dup(id.data, id.len), id.len}};
 }
 
-static int compare(const void *a, const void *b)
+static int compare_clients(const void *a, const void *b)
 {
-    return bytes_compare(((const struct client *)a)->id, ((const struct client *)b)->id);
+    return bytes_compare(((const struct client_row *)a)->id, ((const struct client_row *)b)->id);
 }
 
-static void client_free(struct client *client)
+static void client_free(struct client_row *client)
 {
     free((void *)(uintptr_t)client->id.data);
     writer_free(&client->body);
@@ -58,9 +58,9 @@ static void sort(struct clients *clients)
     size_t kept = 0;
     if (clients->count == 0)
         return;
-    qsort(clients->list, clients->count, sizeof *clients->list, compare);
+    qsort(clients->list, clients->count, sizeof *clients->list, compare_clients);
     for (size_t i = 0; i < clients->count; i++) {
-        if (kept > 0 && compare(&clients->list[kept - 1], &clients->list[i]) == 0)
+        if (kept > 0 && compare_clients(&clients->list[kept - 1], &clients->list[i]) == 0)
             client_free(&clients->list[i]);
         else
             clients->list[kept++] = clients->list[i];
@@ -68,22 +68,22 @@ static void sort(struct clients *clients)
     clients->count = kept;
 }
 
-static void on_fields(void *arg, const struct redis_reply *reply)
+static void on_client_fields(void *arg, const struct redis_reply *reply)
 {
-    struct client *client = arg;
+    struct client_row *client = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
         entries_add_field(&client->body, reply->elements[i]->text, reply->elements[i + 1]->text);
 }
 
 static void on_ttl(void *arg, const struct redis_reply *reply)
 {
-    struct client *client = arg;
+    struct client_row *client = arg;
     client->ttl_ms = reply->type == REDIS_INTEGER ? reply->integer : -1;
 }
 
-static void on_deadline(void *arg, const struct redis_reply *reply)
+static void on_client_deadline(void *arg, const struct redis_reply *reply)
 {
-    struct client *client = arg;
+    struct client_row *client = arg;
     if (reply->type == REDIS_STRING) {
         char *text = mem_dup(reply->text.data, reply->text.len);
         client->deadline = (int64_t)strtod(text, NULL);
@@ -91,28 +91,29 @@ static void on_deadline(void *arg, const struct redis_reply *reply)
     }
 }
 
-static void ask(struct ctl *ctl, const struct reader_space *space, struct client *client)
+static void read_client(struct ctl *ctl, const struct reader_space *space,
+                        struct client_row *client)
 {
     struct writer key = {0};
     char *prefix =
         keys_partition_prefix(space->prefix, space->name, space->partitions, client->partition);
     struct bytes args[] = {BYTES_LITERAL("HGETALL"),
                            keys_write(&key, prefix, "client:", client->id)};
-    reader_command(ctl->reader, on_fields, client, 2, args);
+    reader_command(ctl->reader, on_client_fields, client, 2, args);
     args[0] = BYTES_LITERAL("PTTL");
     reader_command(ctl->reader, on_ttl, client, 2, args);
     writer_free(&key);
     free(prefix);
 }
 
-static bool read_all(struct clients *clients)
+static bool read_clients(struct clients *clients)
 {
     struct reader *reader = clients->ctl->reader;
-    if (!reader_each_key(reader, &clients->space, "client:", on_key, clients))
+    if (!reader_each_key(reader, &clients->space, "client:", on_client_key, clients))
         return false;
     sort(clients);
     for (size_t i = 0; i < clients->count; i++) {
-        ask(clients->ctl, &clients->space, &clients->list[i]);
+        read_client(clients->ctl, &clients->space, &clients->list[i]);
         if (!reader_wait_below(reader, UNDER_WAY))
             return false;
     }
@@ -121,19 +122,19 @@ static bool read_all(struct clients *clients)
 
 static void write_client_id(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     cell_text(cell, client->id);
 }
 
 static void write_client_partition(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     cell_number(cell, client->partition);
 }
 
 static void write_client_ttl(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     if (client->ttl_ms < 0)
         cell_none(cell, "none");
     else
@@ -142,28 +143,28 @@ static void write_client_ttl(const void *row, struct cell *cell)
 
 static void write_client_deadline(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     if (client->deadline)
         cell_number(cell, (uint64_t)client->deadline);
 }
 
 static void write_client_all_fields(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     entries_write_json(cell->json, writer_bytes_written(&client->body));
 }
 
 /* The field of it that the column names. */
 static void write_client_field(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     cell_text(cell, entries_field(writer_bytes_written(&client->body), cell->column->argument));
 }
 
 /* The name of its front-end. */
 static void write_client_node(const void *row, struct cell *cell)
 {
-    const struct client *client = row;
+    const struct client_row *client = row;
     struct bytes id = entries_field(writer_bytes_written(&client->body), "node");
     const struct front_end *front_end = front_ends_find_id(cell->context, id);
     cell_text(cell, front_end ? bytes_from_string(front_end->name) : id);
@@ -212,7 +213,7 @@ enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
     if (ctl->watch)
         return watch_clients(ctl);
     enum ctl_exit result = ctl_connect_space(ctl, &clients.space);
-    if (result == CTL_OK && !read_all(&clients))
+    if (result == CTL_OK && !read_clients(&clients))
         result = ctl_check(ctl);
     if (result == CTL_OK && !ctl->json)
         result = front_ends_read(ctl, &front_ends);
@@ -227,7 +228,8 @@ enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
 
 /* get */
 
-static void ask_deadline(struct ctl *ctl, const struct reader_space *space, struct client *client)
+static void ask_deadline(struct ctl *ctl, const struct reader_space *space,
+                         struct client_row *client)
 {
     struct writer member = {0};
     char *prefix =
@@ -237,7 +239,7 @@ static void ask_deadline(struct ctl *ctl, const struct reader_space *space, stru
     writer_bytes(&member, client->id);
     struct bytes args[] = {BYTES_LITERAL("ZSCORE"), bytes_from_string(key),
                            writer_bytes_written(&member)};
-    reader_command(ctl->reader, on_deadline, client, 3, args);
+    reader_command(ctl->reader, on_client_deadline, client, 3, args);
     writer_free(&member);
     free(key);
     free(prefix);
@@ -249,7 +251,7 @@ static void print_pair(const char *name, char *value)
     free(value);
 }
 
-static void print_fields(const struct client *client)
+static void print_fields(const struct client_row *client)
 {
     struct bytes body = writer_bytes_written(&client->body), field, value;
     while (event_field(&body, &field, &value)) {
@@ -261,7 +263,7 @@ static void print_fields(const struct client *client)
     }
 }
 
-static void print_client(const struct client *client, uint64_t now)
+static void print_client(const struct client_row *client, uint64_t now)
 {
     print_pair("id", output_shown_string(client->id));
     print_pair("partition", mem_format("%u", client->partition));
@@ -274,10 +276,11 @@ static void print_client(const struct client *client, uint64_t now)
                                                     : 0));
 }
 
-static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space, struct client *client)
+static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space,
+                         struct client_row *client)
 {
     uint64_t now;
-    ask(ctl, space, client);
+    read_client(ctl, space, client);
     ask_deadline(ctl, space, client);
     (void)reader_read_time(ctl->reader, &now);
     enum ctl_exit result = ctl_check(ctl);
@@ -302,7 +305,7 @@ static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space, stru
 enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
-    struct client client = {0};
+    struct client_row client = {0};
     if (!ctl_id(ctl, arguments[0], &client.id))
         return CTL_USAGE;
     enum ctl_exit result = ctl_connect_space(ctl, &space);

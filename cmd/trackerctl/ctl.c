@@ -18,7 +18,7 @@ enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b)
 }
 
 /* A line for people, in which names and texts that others chose may stand. */
-static void print_line(FILE *to, const char *before, const char *format, va_list list)
+static void print_visible_line(FILE *to, const char *before, const char *format, va_list list)
 {
     struct writer line = {0};
     char *text = NULL;
@@ -33,14 +33,14 @@ static void print_line(FILE *to, const char *before, const char *format, va_list
 static void complain(const char *format, va_list list)
 {
     (void)fflush(stdout);
-    print_line(stderr, "trackerctl: ", format, list);
+    print_visible_line(stderr, "trackerctl: ", format, list);
 }
 
 void ctl_print(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    print_line(stdout, "", format, list);
+    print_visible_line(stdout, "", format, list);
     va_end(list);
 }
 
@@ -129,7 +129,7 @@ static void complain_of_space(struct ctl *ctl)
     writer_free(&names);
 }
 
-static void on_signal(void *arg)
+static void on_ctl_signal(void *arg)
 {
     struct ctl *ctl = arg;
     ctl->stopped = true;
@@ -139,8 +139,8 @@ static void on_signal(void *arg)
 
 void ctl_listen_for_signals(struct ctl *ctl)
 {
-    ctl->interrupt = loop_signal_create(ctl->loop, SIGINT, on_signal, ctl);
-    ctl->terminate = loop_signal_create(ctl->loop, SIGTERM, on_signal, ctl);
+    ctl->interrupt = loop_signal_create(ctl->loop, SIGINT, on_ctl_signal, ctl);
+    ctl->terminate = loop_signal_create(ctl->loop, SIGTERM, on_ctl_signal, ctl);
     ctl->listening = true;
 }
 

@@ -33,28 +33,28 @@ static bool is_number(struct bytes text)
     return true;
 }
 
-static void write_number(struct writer *to, const char *name, struct bytes text)
+static void write_json_number(struct writer *to, const char *name, struct bytes text)
 {
     json_raw(to, name, is_number(text) ? text : BYTES_LITERAL("null"));
 }
 
 void entries_write_version(struct writer *to, struct bytes version)
 {
-    write_number(to, "version", version);
+    write_json_number(to, "version", version);
 }
 
-static bool is_property(struct bytes field)
+static bool is_property_field(struct bytes field)
 {
     return field.len > 2 && memcmp(field.data, "p:", 2) == 0;
 }
 
-static bool is_named(struct bytes field, const char *name)
+static bool field_is_named(struct bytes field, const char *name)
 {
     return bytes_equal(field, bytes_from_string(name));
 }
 
 /* A deleted field, in a change, is null. */
-static void write_field(struct writer *to, struct bytes name, struct bytes value)
+static void write_json_field(struct writer *to, struct bytes name, struct bytes value)
 {
     if (value.data)
         json_bytes_named(to, name, value);
@@ -63,21 +63,21 @@ static void write_field(struct writer *to, struct bytes name, struct bytes value
 }
 
 /* Those whose names are text; want_properties: the properties, else the rest. */
-static void write_fields(struct writer *to, struct bytes body, bool want_properties)
+static void write_entry_fields(struct writer *to, struct bytes body, bool want_properties)
 {
     struct bytes field, value;
     while (event_field(&body, &field, &value)) {
-        if (is_property(field) != want_properties || !bytes_is_utf8(field) ||
-            is_named(field, "session"))
+        if (is_property_field(field) != want_properties || !bytes_is_utf8(field) ||
+            field_is_named(field, "session"))
             continue;
         if (want_properties)
-            write_field(to, (struct bytes){field.data + 2, field.len - 2}, value);
-        else if (is_named(field, "version"))
-            write_number(to, "version", value);
-        else if (is_named(field, "since"))
-            write_number(to, "since", value);
+            write_json_field(to, (struct bytes){field.data + 2, field.len - 2}, value);
+        else if (field_is_named(field, "version"))
+            write_json_number(to, "version", value);
+        else if (field_is_named(field, "since"))
+            write_json_number(to, "since", value);
         else
-            write_field(to, field, value);
+            write_json_field(to, field, value);
     }
 }
 
@@ -85,7 +85,7 @@ static bool has_properties(struct bytes body)
 {
     struct bytes field, value;
     while (event_field(&body, &field, &value)) {
-        if (is_property(field))
+        if (is_property_field(field))
             return true;
     }
     return false;
@@ -93,10 +93,10 @@ static bool has_properties(struct bytes body)
 
 void entries_write_json(struct writer *to, struct bytes body)
 {
-    write_fields(to, body, false);
+    write_entry_fields(to, body, false);
     if (has_properties(body)) {
         json_open(to, "properties", '{');
-        write_fields(to, body, true);
+        write_entry_fields(to, body, true);
         json_close(to, '}');
     }
 }

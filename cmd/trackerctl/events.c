@@ -6,7 +6,7 @@
 #include "output.h"
 #include "stream.h"
 
-struct part {
+struct event_part {
     bool began; /* subscribed before */
     uint64_t epoch, revision;
 };
@@ -14,11 +14,11 @@ struct part {
 struct events {
     struct ctl *ctl;
     struct reader_space space;
-    struct part *parts;
+    struct event_part *parts;
     struct writer line;
 };
 
-static void print_change(struct events *events, struct change *change)
+static void print_event_change(struct events *events, struct stream_change *change)
 {
     change->space = &events->space;
     stream_write_change(&events->line, events->ctl->json, change);
@@ -28,26 +28,26 @@ static void print_change(struct events *events, struct change *change)
 /* What was missed, or may have been. */
 static void print_gap(struct events *events, uint32_t partition)
 {
-    print_change(events, &(struct change){.what = "gap", .partition = partition});
+    print_event_change(events, &(struct stream_change){.what = "gap", .partition = partition});
 }
 
 static void print_event(struct events *events, uint32_t partition, uint64_t revision,
                         const struct event *event)
 {
     bool has_version = event->op != EVENT_CLOSE && event->op != EVENT_ORPHAN;
-    print_change(events, &(struct change){.what = event_op_name(event->op),
-                                          .id = event->id,
-                                          .has_version = has_version,
-                                          .version = event->version,
-                                          .body = event->body,
-                                          .partition = partition,
-                                          .epoch = events->parts[partition].epoch,
-                                          .revision = revision});
+    print_event_change(events, &(struct stream_change){.what = event_op_name(event->op),
+                                                       .id = event->id,
+                                                       .has_version = has_version,
+                                                       .version = event->version,
+                                                       .body = event->body,
+                                                       .partition = partition,
+                                                       .epoch = events->parts[partition].epoch,
+                                                       .revision = revision});
 }
 
-static void take_message(struct events *events, uint32_t partition, struct bytes text)
+static void take_event_message(struct events *events, uint32_t partition, struct bytes text)
 {
-    struct part *part = &events->parts[partition];
+    struct event_part *part = &events->parts[partition];
     struct event_message message;
     struct event event;
     bool bad;
@@ -56,10 +56,10 @@ static void take_message(struct events *events, uint32_t partition, struct bytes
         return;
     }
     if (part->epoch && message.epoch != part->epoch)
-        print_change(events, &(struct change){.what = "epoch",
-                                              .partition = partition,
-                                              .epoch = message.epoch,
-                                              .revision = message.revision});
+        print_event_change(events, &(struct stream_change){.what = "epoch",
+                                                           .partition = partition,
+                                                           .epoch = message.epoch,
+                                                           .revision = message.revision});
     else if (part->revision && message.count > 0 && message.revision != part->revision + 1)
         print_gap(events, partition);
     part->epoch = message.epoch;
@@ -72,18 +72,18 @@ static void take_message(struct events *events, uint32_t partition, struct bytes
         ctl_complain("a message on the events channel makes no sense");
 }
 
-static void take_all(struct events *events, struct stream *stream)
+static void take_event_messages(struct events *events, struct stream *stream)
 {
     struct stream_message message;
     while (stream_next(stream, &message)) {
-        struct part *part = &events->parts[message.partition];
+        struct event_part *part = &events->parts[message.partition];
         if (!message.begins) {
-            take_message(events, message.partition, message.text);
+            take_event_message(events, message.partition, message.text);
             continue;
         }
         if (part->began)
             print_gap(events, message.partition);
-        *part = (struct part){.began = true};
+        *part = (struct event_part){.began = true};
     }
 }
 
@@ -100,7 +100,7 @@ enum ctl_exit command_events(struct ctl *ctl, int count, char **arguments)
     ctl_note(ctl, "listening");
     events.parts = mem_zalloc(events.space.partitions, sizeof *events.parts);
     while (!ctl->stopped) {
-        take_all(&events, stream);
+        take_event_messages(&events, stream);
         if (ctl_flush(ctl))
             stream_wait(stream);
     }

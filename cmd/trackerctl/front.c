@@ -31,7 +31,7 @@ struct front {
     enum ctl_exit result;
 };
 
-static void finish(struct front *front, enum ctl_exit result)
+static void finish_front(struct front *front, enum ctl_exit result)
 {
     front->done = true;
     front->result = result;
@@ -46,7 +46,7 @@ static bool send_request(struct front *front)
     return tracker_client_update(front->client, front->id, front->version, front->state);
 }
 
-static void on_connected(void *arg, bool again)
+static void on_front_connected(void *arg, bool again)
 {
     struct front *front = arg;
     front->connected = true;
@@ -54,7 +54,7 @@ static void on_connected(void *arg, bool again)
         return;
     if (!send_request(front)) {
         ctl_complain("that does not fit the protocol");
-        finish(front, CTL_NO);
+        finish_front(front, CTL_NO);
     }
 }
 
@@ -64,12 +64,12 @@ static void on_disconnected(void *arg, const char *reason)
     if (front->done)
         return;
     if (front->ending) {
-        finish(front, CTL_OK); /* what is left of the entry ends by itself */
+        finish_front(front, CTL_OK); /* what is left of the entry ends by itself */
     } else if (front->opened) {
         ctl_note(front->ctl, "front-end %s: %s; trying again", front->ctl->connect, reason);
     } else {
         ctl_complain("front-end %s: %s", front->ctl->connect, reason);
-        finish(front, CTL_UNREACHABLE);
+        finish_front(front, CTL_UNREACHABLE);
     }
 }
 
@@ -90,7 +90,7 @@ static void print_opened(struct front *front, struct bytes id, bool adopted)
     (void)ctl_flush(front->ctl);
 }
 
-static void on_opened(void *arg, struct bytes id, bool adopted)
+static void on_front_opened(void *arg, struct bytes id, bool adopted)
 {
     struct front *front = arg;
     if (front->opened)
@@ -114,20 +114,20 @@ static void on_replied(void *arg, enum tracker_client_request request,
     if (front->done)
         return;
     if (front->ending && request == TRACKER_CLIENT_CLOSE) {
-        finish(front, CTL_OK);
+        finish_front(front, CTL_OK);
     } else if (outcome == TRACKER_CLIENT_REFUSED && !front->opened) {
         ctl_complain("the front-end refuses the %s", verb_of(request));
-        finish(front, CTL_NO);
+        finish_front(front, CTL_NO);
     } else if (outcome == TRACKER_CLIENT_ACCEPTED && request == front->request &&
                request != TRACKER_CLIENT_OPEN) {
-        finish(front, CTL_OK);
+        finish_front(front, CTL_OK);
     }
     /* Of a loss, disconnected tells. */
 }
 
-static const struct tracker_client_events events = {.connected = on_connected,
+static const struct tracker_client_events events = {.connected = on_front_connected,
                                                     .disconnected = on_disconnected,
-                                                    .opened = on_opened,
+                                                    .opened = on_front_opened,
                                                     .replied = on_replied};
 
 static bool create_client(struct front *front)
@@ -157,7 +157,7 @@ static bool create_client(struct front *front)
 }
 
 /* Connects and asks; until it is done, or, with `open`, until a signal. */
-static enum ctl_exit run(struct front *front, uint64_t patience_ms)
+static enum ctl_exit run_front(struct front *front, uint64_t patience_ms)
 {
     struct ctl *ctl = front->ctl;
     uint64_t until = loop_now_ms(ctl->loop) + patience_ms;
@@ -167,7 +167,7 @@ static enum ctl_exit run(struct front *front, uint64_t patience_ms)
         loop_turn(ctl->loop, TURN_MS);
         if (!front->done && !front->opened && loop_now_ms(ctl->loop) >= until) {
             ctl_complain("front-end %s does not answer", ctl->connect);
-            finish(front, front->connected ? CTL_LATE : CTL_UNREACHABLE);
+            finish_front(front, front->connected ? CTL_LATE : CTL_UNREACHABLE);
         }
     }
     return front->result;
@@ -231,7 +231,7 @@ enum ctl_exit command_open(struct ctl *ctl, int count, char **arguments)
     if (ctl_argument(ctl, arguments[0], &front.state) && create_client(&front)) {
         ctl_listen_for_signals(ctl);
         watch_input(&front);
-        result = run(&front, (uint64_t)ctl->timeout_ms);
+        result = run_front(&front, (uint64_t)ctl->timeout_ms);
         if (result == CTL_OK && front.opened)
             end_entry(&front);
     }
@@ -258,7 +258,7 @@ enum ctl_exit command_update(struct ctl *ctl, int count, char **arguments)
     enum ctl_exit result = CTL_USAGE;
     if (ctl_id(ctl, arguments[0], &front.id) && parse_version(arguments[1], &front.version) &&
         ctl_argument(ctl, arguments[2], &front.state) && create_client(&front))
-        result = run(&front, (uint64_t)ctl->timeout_ms);
+        result = run_front(&front, (uint64_t)ctl->timeout_ms);
     front_free(&front);
     return result;
 }
@@ -268,7 +268,7 @@ enum ctl_exit command_close(struct ctl *ctl, int count, char **arguments)
     struct front front = {.ctl = ctl, .request = TRACKER_CLIENT_CLOSE};
     enum ctl_exit result = CTL_USAGE;
     if (ctl_id(ctl, arguments[0], &front.id) && create_client(&front))
-        result = run(&front, (uint64_t)ctl->timeout_ms);
+        result = run_front(&front, (uint64_t)ctl->timeout_ms);
     front_free(&front);
     return result;
 }

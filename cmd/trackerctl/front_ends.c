@@ -12,7 +12,7 @@ struct space_list {
     const struct ctl *ctl;
 };
 
-static void on_space(void *arg, struct bytes name, struct bytes partitions)
+static void add_listed_space(void *arg, struct bytes name, struct bytes partitions)
 {
     struct space_list *spaces = arg;
     char *text = mem_dup(name.data, name.len), *number = mem_dup(partitions.data, partitions.len);
@@ -43,7 +43,7 @@ const struct front_end *front_ends_find_id(const struct front_ends *front_ends, 
     return NULL;
 }
 
-static struct front_end *find_or_add(struct front_ends *front_ends, struct bytes id)
+static struct front_end *find_or_add_front_end(struct front_ends *front_ends, struct bytes id)
 {
     const struct front_end *known = front_ends_find_id(front_ends, id);
     if (known)
@@ -63,7 +63,7 @@ static void on_lease(void *arg, struct bytes node, struct bytes score)
     free(text);
     if (node.len == 0 || memchr(node.data, 0, node.len))
         return; /* no front-end has such a name */
-    struct front_end *front_end = find_or_add(front_ends, node);
+    struct front_end *front_end = find_or_add_front_end(front_ends, node);
     if (end > front_end->lease_end)
         front_end->lease_end = end;
 }
@@ -75,7 +75,7 @@ static void on_length(void *arg, const struct redis_reply *reply)
         *entries += (uint64_t)reply->integer;
 }
 
-static void on_fields(void *arg, const struct redis_reply *reply)
+static void on_front_end_fields(void *arg, const struct redis_reply *reply)
 {
     struct front_end *front_end = arg;
     if (reply->type != REDIS_ARRAY)
@@ -129,22 +129,22 @@ static void ask_entries(struct front_ends *front_ends, const struct space_list *
     }
 }
 
-static void ask_fields(struct front_ends *front_ends, struct front_end *front_end)
+static void request_front_end_fields(struct front_ends *front_ends, struct front_end *front_end)
 {
     char *key = keys_node(front_ends->ctl->redis.prefix, front_end->id);
     struct bytes args[] = {BYTES_LITERAL("HGETALL"), bytes_from_string(key)};
-    reader_command(front_ends->ctl->reader, on_fields, front_end, 2, args);
+    reader_command(front_ends->ctl->reader, on_front_end_fields, front_end, 2, args);
     free(key);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_front_ends(const void *a, const void *b)
 {
     const struct front_end *left = a, *right = b;
     int order = strcmp(left->name, right->name);
     return order ? order : strcmp(left->id, right->id);
 }
 
-static void complete(struct front_ends *front_ends)
+static void complete_front_ends(struct front_ends *front_ends)
 {
     for (size_t i = 0; i < front_ends->count; i++) {
         struct front_end *front_end = &front_ends->list[i];
@@ -154,23 +154,23 @@ static void complete(struct front_ends *front_ends)
         front_end->is_alive = front_end->lease_end >= front_ends->now;
     }
     if (front_ends->count)
-        qsort(front_ends->list, front_ends->count, sizeof *front_ends->list, compare);
+        qsort(front_ends->list, front_ends->count, sizeof *front_ends->list, compare_front_ends);
 }
 
 enum ctl_exit front_ends_read(struct ctl *ctl, struct front_ends *front_ends)
 {
     struct space_list spaces = {.ctl = ctl};
     *front_ends = (struct front_ends){.ctl = ctl};
-    (void)reader_each_space(ctl->reader, ctl->redis.prefix, on_space, &spaces);
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_listed_space, &spaces);
     (void)reader_read_time(ctl->reader, &front_ends->now);
     read_leases(front_ends, &spaces);
     for (size_t i = 0; i < front_ends->count; i++) {
         ask_entries(front_ends, &spaces, &front_ends->list[i]);
-        ask_fields(front_ends, &front_ends->list[i]);
+        request_front_end_fields(front_ends, &front_ends->list[i]);
     }
     (void)reader_wait(ctl->reader);
     spaces_free(&spaces);
-    complete(front_ends);
+    complete_front_ends(front_ends);
     return ctl_check(ctl);
 }
 

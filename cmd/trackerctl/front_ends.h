@@ -43,7 +43,7 @@ enum request_outcome {
     REQUEST_DONE,
     REQUEST_REFUSED
 };
-struct request {
+struct front_end_request {
     const char *node; /* its id */
     enum request_outcome outcome;
     struct bytes text; /* the answer; freed by requests_free */
@@ -52,10 +52,10 @@ struct request {
 };
 /* Sends the same request to each, and waits until all have answered or the time-out. argument may
  * be empty. CTL_OK when all were sent, whatever they answered. */
-enum ctl_exit requests_run(struct ctl *ctl, struct request *requests, size_t count,
+enum ctl_exit requests_run(struct ctl *ctl, struct front_end_request *requests, size_t count,
                            const char *verb, struct bytes argument);
-void requests_free(struct request *requests, size_t count);
+void requests_free(struct front_end_request *requests, size_t count);
 /* For one request: complains of what went wrong. shown: of the front-end. */
-enum ctl_exit request_check(const struct request *request, const char *shown);
+enum ctl_exit request_check(const struct front_end_request *request, const char *shown);
 
 #endif

@@ -24,7 +24,7 @@
 #define DEFAULT_TIMEOUT 5000
 #define LONGEST_TIMEOUT (24 * 3600 * 1000)
 
-static const struct command {
+static const struct ctl_command {
     const char *name, *arguments, *help;
     int least, most; /* arguments */
     bool may_watch, may_repair;
@@ -178,7 +178,7 @@ static bool set_for(struct ctl *ctl, const char *text)
     return false;
 }
 
-static bool set_space(struct ctl *ctl, const char *name)
+static bool set_space_option(struct ctl *ctl, const char *name)
 {
     ctl->space = name;
     ctl->space_given = true;
@@ -198,7 +198,7 @@ static bool take_option(struct ctl *ctl, int code)
         ctl->connect = optarg;
         return true;
     case OPTION_SPACE:
-        return set_space(ctl, optarg);
+        return set_space_option(ctl, optarg);
     case OPTION_PREFIX:
         return set(ctl, "redis.prefix", optarg);
     case OPTION_SET:
@@ -315,9 +315,9 @@ static void ctl_end(struct ctl *ctl)
 
 #define NEAR 2 /* letters of a command that may be wrong */
 
-static const struct command *nearest_command(const char *name)
+static const struct ctl_command *nearest_command(const char *name)
 {
-    const struct command *nearest = NULL;
+    const struct ctl_command *nearest = NULL;
     size_t least = NEAR + 1;
     for (size_t i = 0; i < COMMANDS; i++) {
         size_t distance = config_distance(name, commands[i].name);
@@ -329,13 +329,13 @@ static const struct command *nearest_command(const char *name)
     return nearest;
 }
 
-static const struct command *find_command(const char *name)
+static const struct ctl_command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
         if (!strcmp(name, commands[i].name))
             return &commands[i];
     }
-    const struct command *nearest = nearest_command(name);
+    const struct ctl_command *nearest = nearest_command(name);
     if (nearest)
         ctl_complain("unknown command \"%s\"; did you mean \"%s\"? See trackerctl --help", name,
                      nearest->name);
@@ -344,7 +344,7 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static bool fits(const struct ctl *ctl, const struct command *command, int count)
+static bool command_fits(const struct ctl *ctl, const struct ctl_command *command, int count)
 {
     bool fits = count >= command->least && count <= command->most &&
                 (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair) &&
@@ -356,7 +356,7 @@ static bool fits(const struct ctl *ctl, const struct command *command, int count
 }
 
 /* A lobby, the API and a front-end are asked without Redis: none is looked for then. */
-static bool needs_redis(const struct ctl *ctl, const struct command *command)
+static bool needs_redis(const struct ctl *ctl, const struct ctl_command *command)
 {
     if (command->run == command_servers)
         return ctl->redis_given;
@@ -365,7 +365,7 @@ static bool needs_redis(const struct ctl *ctl, const struct command *command)
                         command->run != command_close && command->run != command_password);
 }
 
-static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
+static enum ctl_exit run_trackerctl(struct ctl *ctl, int count, char **arguments)
 {
     int code;
     if (!load_environment(ctl))
@@ -387,8 +387,8 @@ static enum ctl_exit run(struct ctl *ctl, int count, char **arguments)
         ctl_complain("a command is needed; see trackerctl --help");
         return CTL_USAGE;
     }
-    const struct command *command = find_command(arguments[optind++]);
-    if (!command || !fits(ctl, command, count - optind))
+    const struct ctl_command *command = find_command(arguments[optind++]);
+    if (!command || !command_fits(ctl, command, count - optind))
         return CTL_USAGE;
     if (needs_redis(ctl, command) && !find_target(ctl))
         return CTL_USAGE;
@@ -403,7 +403,7 @@ int main(int count, char **arguments)
     random_init();
     log_configure(LOG_ERROR, LOG_FORMAT_LOGFMT);
     ctl_begin(&ctl);
-    enum ctl_exit result = run(&ctl, count, arguments);
+    enum ctl_exit result = run_trackerctl(&ctl, count, arguments);
     ctl_end(&ctl);
     if (fflush(stdout) != 0 && result == CTL_OK && !ctl.listening)
         result = CTL_NO;

@@ -35,7 +35,7 @@ struct ping {
     const char *where;
     uint64_t redis_us;
     const struct front_ends *front_ends;
-    const struct request *requests;
+    const struct front_end_request *requests;
 };
 
 /* Who was asked, and what came of it. */
@@ -134,7 +134,7 @@ static enum ctl_exit outcome_exit(enum request_outcome outcome)
 static enum ctl_exit ping_all(struct ctl *ctl, const struct front_ends *front_ends)
 {
     struct ping ping = {.ctl = ctl, .front_ends = front_ends};
-    struct request *requests = mem_zalloc(front_ends->count, sizeof *requests);
+    struct front_end_request *requests = mem_zalloc(front_ends->count, sizeof *requests);
     enum ctl_exit result = CTL_OK;
     for (size_t i = 0; i < front_ends->count; i++)
         requests[i].node = front_ends->list[i].id;
@@ -190,10 +190,10 @@ static void print_answer(const struct ctl *ctl, const struct front_end *front_en
     writer_free(&line);
 }
 
-static enum ctl_exit ask(struct ctl *ctl, const struct front_end *front_end, const char *verb,
-                         struct bytes argument)
+static enum ctl_exit request_front_end(struct ctl *ctl, const struct front_end *front_end,
+                                       const char *verb, struct bytes argument)
 {
-    struct request request = {.node = front_end->id};
+    struct front_end_request request = {.node = front_end->id};
     enum ctl_exit result = requests_run(ctl, &request, 1, verb, argument);
     if (result == CTL_OK)
         result = request_check(&request, front_end->name);
@@ -212,7 +212,7 @@ static enum ctl_exit ask_named(struct ctl *ctl, const char *name, const char *ve
     result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK) {
         const struct front_end *front_end = front_ends_find(&front_ends, name);
-        result = front_end ? ask(ctl, front_end, verb, (struct bytes){0}) : CTL_NO;
+        result = front_end ? request_front_end(ctl, front_end, verb, (struct bytes){0}) : CTL_NO;
     }
     front_ends_free(&front_ends);
     return result;
@@ -230,7 +230,7 @@ enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
 
 /* kick, send: asked of the front-end that owns an entry. */
 
-static void on_field(void *arg, const struct redis_reply *reply)
+static void on_string_field(void *arg, const struct redis_reply *reply)
 {
     struct bytes *value = arg;
     if (reply->type == REDIS_STRING)
@@ -248,7 +248,7 @@ static struct bytes read_field(struct ctl *ctl, const struct reader_space *space
                                          shard_of(id, space->partitions));
     struct bytes args[] = {BYTES_LITERAL("HGET"), keys_write(&key, prefix, "client:", id),
                            bytes_from_string(name)};
-    reader_command(ctl->reader, on_field, &value, 3, args);
+    reader_command(ctl->reader, on_string_field, &value, 3, args);
     (void)reader_wait(ctl->reader);
     writer_free(&key);
     free(prefix);
@@ -264,7 +264,7 @@ static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const cha
     enum ctl_exit result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK) {
         const struct front_end *front_end = front_ends_find_id(&front_ends, node);
-        result = ask(ctl, front_end ? front_end : &unlisted, verb, argument);
+        result = request_front_end(ctl, front_end ? front_end : &unlisted, verb, argument);
     }
     front_ends_free(&front_ends);
     return result;
@@ -325,7 +325,7 @@ enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
     return result;
 }
 
-static bool is_json(const char *text)
+static bool is_json_packet(const char *text)
 {
     static const struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -346,7 +346,7 @@ enum ctl_exit command_send(struct ctl *ctl, int count, char **arguments)
         return CTL_USAGE;
     if (memchr(id.data, ' ', id.len))
         ctl_complain("nothing can be sent to an id with a space");
-    else if (is_json(arguments[1]))
+    else if (is_json_packet(arguments[1]))
         result = ask_owner(ctl, "send", id, arguments[1]);
     ctl_argument_free(&id);
     return result;

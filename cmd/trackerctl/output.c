@@ -188,7 +188,7 @@ void table_print(const struct table *table)
 
 /* JSON. */
 
-static void begin(struct writer *to)
+static void begin_json_value(struct writer *to)
 {
     if (to->len > 0 && !strchr("{[:", to->data[to->len - 1]))
         writer_u8(to, ',');
@@ -197,7 +197,7 @@ static void begin(struct writer *to)
 static void begin_named(struct writer *to, struct bytes name, const char *suffix)
 {
     struct writer whole = {0};
-    begin(to);
+    begin_json_value(to);
     writer_bytes(&whole, name);
     writer_string(&whole, suffix);
     escape_json(to, writer_bytes_written(&whole));
@@ -210,7 +210,7 @@ static void begin_member(struct writer *to, const char *name)
     if (name)
         begin_named(to, bytes_from_string(name), "");
     else
-        begin(to);
+        begin_json_value(to);
 }
 
 void json_open(struct writer *to, const char *name, char bracket)

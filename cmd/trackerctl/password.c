@@ -13,7 +13,7 @@
 #define PASSWORD_MAX 256 /* as the lobby takes them */
 
 /* One line of standard input, without its end; false when there is none, or it is too long. */
-static bool read_line(char line[PASSWORD_MAX + 2])
+static bool read_terminal_line(char line[PASSWORD_MAX + 2])
 {
     size_t len;
     if (!fgets(line, PASSWORD_MAX + 2, stdin))
@@ -25,10 +25,10 @@ static bool read_line(char line[PASSWORD_MAX + 2])
     return true;
 }
 
-static bool ask(const char *question, char line[PASSWORD_MAX + 2])
+static bool prompt_password(const char *question, char line[PASSWORD_MAX + 2])
 {
     fputs(question, stderr);
-    bool read = read_line(line);
+    bool read = read_terminal_line(line);
     fputc('\n', stderr);
     return read;
 }
@@ -43,7 +43,7 @@ static bool read_from_terminal(char password[PASSWORD_MAX + 2])
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    bool read = ask("Password: ", password) && ask("Again: ", again);
+    bool read = prompt_password("Password: ", password) && prompt_password("Again: ", again);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     if (read && strcmp(password, again) != 0) {
         ctl_complain("the two differ");
@@ -53,7 +53,7 @@ static bool read_from_terminal(char password[PASSWORD_MAX + 2])
     return read;
 }
 
-static enum ctl_exit print_line(struct bytes name, struct bytes password)
+static enum ctl_exit print_password_line(struct bytes name, struct bytes password)
 {
     struct writer line = {0};
     if (password.len == 0) {
@@ -75,8 +75,8 @@ enum ctl_exit command_password(struct ctl *ctl, int count, char **arguments)
         ctl_complain("a name has 1 to 64 characters of A-Z a-z 0-9 . _ -");
         return CTL_USAGE;
     }
-    if (isatty(STDIN_FILENO) ? read_from_terminal(password) : read_line(password))
-        result = print_line(name, bytes_from_string(password));
+    if (isatty(STDIN_FILENO) ? read_from_terminal(password) : read_terminal_line(password))
+        result = print_password_line(name, bytes_from_string(password));
     else
         ctl_complain("no password of at most %d bytes was given", PASSWORD_MAX);
     sodium_memzero(password, sizeof password);

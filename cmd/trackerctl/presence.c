@@ -21,7 +21,7 @@
 
 #define TURN_MS 1000
 
-struct user {
+struct presence_user {
     struct presence *presence;
     struct bytes name;
     uint32_t partition;
@@ -36,7 +36,7 @@ struct user {
 struct presence {
     struct ctl *ctl;
     struct reader_space space;
-    struct user *users;
+    struct presence_user *users;
     size_t count;
     struct redis_subscriber *subscriber;
     size_t subscribed;
@@ -44,7 +44,7 @@ struct presence {
 };
 
 /* The key of a user, to be freed. */
-static struct bytes key_of(const struct user *user, const char *kind, struct writer *key)
+static struct bytes user_key(const struct presence_user *user, const char *kind, struct writer *key)
 {
     const struct reader_space *space = &user->presence->space;
     char *prefix =
@@ -55,7 +55,7 @@ static struct bytes key_of(const struct user *user, const char *kind, struct wri
 }
 
 /* The user's channel, to be freed. */
-static struct bytes channel_of_user(const struct user *user, struct writer *name)
+static struct bytes channel_of_user(const struct presence_user *user, struct writer *name)
 {
     const struct reader_space *space = &user->presence->space;
     char *prefix =
@@ -67,7 +67,7 @@ static struct bytes channel_of_user(const struct user *user, struct writer *name
     return text;
 }
 
-static void take_status(struct user *user, enum map_status status)
+static void raise_user_status(struct presence_user *user, enum map_status status)
 {
     if (status > user->status)
         user->status = status;
@@ -75,12 +75,12 @@ static void take_status(struct user *user, enum map_status status)
 
 static void on_user(void *arg, const struct redis_reply *reply)
 {
-    struct user *user = arg;
+    struct presence_user *user = arg;
     enum map_status status;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         struct bytes field = reply->elements[i]->text, value = reply->elements[i + 1]->text;
         if (bytes_equal(field, BYTES_LITERAL(".status")) && map_status_read(value, &status))
-            take_status(user, status);
+            raise_user_status(user, status);
         else if (field.len > 0 && field.data[0] != '.')
             entries_add_field(&user->devices, field, value);
     }
@@ -91,20 +91,20 @@ static void on_entry(void *arg, const struct redis_reply *reply)
 {
     if (reply->type == REDIS_ARRAY && reply->count == 2 &&
         reply->elements[0]->type == REDIS_STRING && reply->elements[1]->type == REDIS_NIL)
-        take_status(arg, MAP_ONLINE);
+        raise_user_status(arg, MAP_ONLINE);
 }
 
-static void ask(struct user *user)
+static void read_user_presence(struct presence_user *user)
 {
     struct reader *reader = user->presence->ctl->reader;
     struct writer key = {0};
     writer_reset(&user->devices);
     user->status = MAP_OFFLINE;
-    struct bytes args[4] = {BYTES_LITERAL("HGETALL"), key_of(user, "user:", &key)};
+    struct bytes args[4] = {BYTES_LITERAL("HGETALL"), user_key(user, "user:", &key)};
     reader_command(reader, on_user, user, 2, args);
     writer_reset(&key);
     args[0] = BYTES_LITERAL("HMGET");
-    args[1] = key_of(user, "client:", &key);
+    args[1] = user_key(user, "client:", &key);
     args[2] = BYTES_LITERAL("node");
     args[3] = BYTES_LITERAL("user");
     reader_command(reader, on_entry, user, 4, args);
@@ -115,19 +115,19 @@ static void ask(struct user *user)
 
 static void write_user_name(const void *row, struct cell *cell)
 {
-    const struct user *user = row;
+    const struct presence_user *user = row;
     cell_text(cell, user->name);
 }
 
 static void write_user_partition(const void *row, struct cell *cell)
 {
-    const struct user *user = row;
+    const struct presence_user *user = row;
     cell_number(cell, user->partition);
 }
 
 static void write_user_status(const void *row, struct cell *cell)
 {
-    const struct user *user = row;
+    const struct presence_user *user = row;
     cell_string(cell, map_status_name(user->status));
 }
 
@@ -146,7 +146,7 @@ static void write_user_devices_json(struct writer *json, const char *key, struct
 
 static void write_user_devices(const void *row, struct cell *cell)
 {
-    const struct user *user = row;
+    const struct presence_user *user = row;
     struct bytes devices = writer_bytes_written(&user->devices), id, status;
     if (cell->json) {
         write_user_devices_json(cell->json, cell->column->key, devices);
@@ -168,10 +168,10 @@ static const struct column user_columns[] = {
 };
 static const struct columns columns = COLUMNS(user_columns);
 
-static enum ctl_exit print_once(struct presence *presence)
+static enum ctl_exit print_users_once(struct presence *presence)
 {
     for (size_t i = 0; i < presence->count; i++)
-        ask(&presence->users[i]);
+        read_user_presence(&presence->users[i]);
     if (!reader_wait(presence->ctl->reader))
         return ctl_check(presence->ctl);
     struct rows rows;
@@ -194,14 +194,14 @@ static void note_due(struct presence *presence, struct bytes channel)
 {
     for (size_t i = 0; i < presence->count; i++) {
         struct writer key = {0};
-        struct user *user = &presence->users[i];
+        struct presence_user *user = &presence->users[i];
         if (bytes_equal(channel, channel_of_user(user, &key)))
             user->is_due = true;
         writer_free(&key);
     }
 }
 
-static void on_subscribed(void *arg, struct bytes channel)
+static void on_user_subscribed(void *arg, struct bytes channel)
 {
     struct presence *presence = arg;
     note_due(presence, channel);
@@ -217,17 +217,19 @@ static void on_up(void *arg)
 {
 }
 
-static void on_down(void *arg)
+static void on_presence_stream_down(void *arg)
 {
     struct presence *presence = arg;
     if (presence->complete)
         ctl_note(presence->ctl, "the connection to Redis was lost");
 }
 
-static const struct redis_subscriber_callbacks callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .up = on_up, .down = on_down};
+static const struct redis_subscriber_callbacks callbacks = {.subscribed = on_user_subscribed,
+                                                            .message = on_message,
+                                                            .up = on_up,
+                                                            .down = on_presence_stream_down};
 
-static void print_change(struct user *user)
+static void print_user_change(struct presence_user *user)
 {
     struct writer line = {0};
     if (user->was_printed && user->status == user->printed)
@@ -254,26 +256,26 @@ static bool print_due(struct presence *presence)
     struct ctl *ctl = presence->ctl;
     bool any = false;
     for (size_t i = 0; i < presence->count; i++) {
-        struct user *user = &presence->users[i];
+        struct presence_user *user = &presence->users[i];
         user->is_asked = user->is_due;
         user->is_due = false;
         if (user->is_asked)
-            ask(user);
+            read_user_presence(user);
     }
     /* What is received meanwhile may be newer than the answers: it is due again. */
     if (!reader_wait(ctl->reader))
         return false;
     for (size_t i = 0; i < presence->count; i++) {
-        struct user *user = &presence->users[i];
+        struct presence_user *user = &presence->users[i];
         any = any || user->is_asked;
         if (user->is_asked)
-            print_change(user);
+            print_user_change(user);
     }
     return !any || ctl_flush(ctl);
 }
 
 /* The link for reading is gone: what was asked of it is asked again. */
-static bool read_again(struct presence *presence)
+static bool read_users_again(struct presence *presence)
 {
     struct ctl *ctl = presence->ctl;
     while (!ctl->stopped && !ctl_reconnect(ctl))
@@ -297,7 +299,7 @@ static void follow(struct presence *presence)
     struct ctl *ctl = presence->ctl;
     while (!ctl->stopped) {
         if (!print_due(presence) && !ctl->stopped && reader_problem(ctl->reader) != READER_FINE &&
-            !read_again(presence))
+            !read_users_again(presence))
             return;
         if (!ctl->stopped && !has_due(presence))
             loop_turn(ctl->loop, TURN_MS);
@@ -330,7 +332,7 @@ static enum ctl_exit print_changes(struct presence *presence)
 static bool take_names(struct presence *presence, int count, char **arguments)
 {
     for (int i = 0; i < count; i++) {
-        struct user *user = &presence->users[presence->count];
+        struct presence_user *user = &presence->users[presence->count];
         bool known = false;
         if (!ctl_id(presence->ctl, arguments[i], &user->name))
             return false;
@@ -356,7 +358,7 @@ enum ctl_exit command_presence(struct ctl *ctl, int count, char **arguments)
     for (size_t i = 0; i < presence.count && result == CTL_OK; i++)
         presence.users[i].partition = shard_of(presence.users[i].name, presence.space.partitions);
     if (result == CTL_OK)
-        result = ctl->watch ? print_changes(&presence) : print_once(&presence);
+        result = ctl->watch ? print_changes(&presence) : print_users_once(&presence);
     for (size_t i = 0; i < presence.count; i++) {
         ctl_argument_free(&presence.users[i].name);
         writer_free(&presence.users[i].devices);

@@ -16,7 +16,7 @@
 
 struct exchange {
     struct ctl *ctl;
-    struct request *requests;
+    struct front_end_request *requests;
     size_t count;
     size_t open; /* that wait for an answer */
     char *channel;
@@ -24,14 +24,15 @@ struct exchange {
     bool done;
 };
 
-static void settle(struct exchange *exchange, struct request *request, enum request_outcome outcome)
+static void settle_request(struct exchange *exchange, struct front_end_request *request,
+                           enum request_outcome outcome)
 {
     request->outcome = outcome;
     if (--exchange->open == 0)
         exchange->done = true;
 }
 
-static void on_subscribed(void *arg, struct bytes channel)
+static void on_replies_subscribed(void *arg, struct bytes channel)
 {
     struct exchange *exchange = arg;
     exchange->subscribed = true;
@@ -49,33 +50,36 @@ static void on_message(void *arg, struct bytes channel, struct bytes message)
     if (cursor.failed || number < 1 || number > exchange->count ||
         !(is_ok || bytes_equal(word, BYTES_LITERAL("error"))))
         return;
-    struct request *request = &exchange->requests[number - 1];
+    struct front_end_request *request = &exchange->requests[number - 1];
     if (request->outcome != REQUEST_WAITS)
         return;
     request->taken_us = clock_monotonic_us() - request->sent_us;
     request->text = (struct bytes){mem_dup(text.data, text.len), text.len};
-    settle(exchange, request, is_ok ? REQUEST_DONE : REQUEST_REFUSED);
+    settle_request(exchange, request, is_ok ? REQUEST_DONE : REQUEST_REFUSED);
 }
 
 static void on_nothing(void *arg)
 {
 }
 
-static const struct redis_subscriber_callbacks subscriber_callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .up = on_nothing, .down = on_nothing};
+static const struct redis_subscriber_callbacks subscriber_callbacks = {.subscribed =
+                                                                           on_replies_subscribed,
+                                                                       .message = on_message,
+                                                                       .up = on_nothing,
+                                                                       .down = on_nothing};
 
 /* How many have got the request. */
-static void on_published(void *arg, const struct redis_reply *reply)
+static void on_request_published(void *arg, const struct redis_reply *reply)
 {
-    struct request *request = arg;
+    struct front_end_request *request = arg;
     if (reply->type == REDIS_INTEGER && reply->integer == 0 && request->outcome == REQUEST_WAITS)
         request->outcome = REQUEST_GONE;
 }
 
-static void publish(struct exchange *exchange, size_t index, const char *verb,
-                    struct bytes argument)
+static void publish_request(struct exchange *exchange, size_t index, const char *verb,
+                            struct bytes argument)
 {
-    struct request *request = &exchange->requests[index];
+    struct front_end_request *request = &exchange->requests[index];
     char *channel = keys_node_channel(exchange->ctl->redis.prefix, exchange->ctl->target.database,
                                       request->node);
     struct writer text = {0};
@@ -87,7 +91,7 @@ static void publish(struct exchange *exchange, size_t index, const char *verb,
     struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel),
                            writer_bytes_written(&text)};
     request->sent_us = clock_monotonic_us();
-    reader_command(exchange->ctl->reader, on_published, request, 3, args);
+    reader_command(exchange->ctl->reader, on_request_published, request, 3, args);
     writer_free(&text);
     free(channel);
 }
@@ -107,7 +111,7 @@ static void wait_for_answers(struct exchange *exchange)
     }
 }
 
-enum ctl_exit requests_run(struct ctl *ctl, struct request *requests, size_t count,
+enum ctl_exit requests_run(struct ctl *ctl, struct front_end_request *requests, size_t count,
                            const char *verb, struct bytes argument)
 {
     char digits[CHANNEL_DIGITS + 1];
@@ -119,7 +123,7 @@ enum ctl_exit requests_run(struct ctl *ctl, struct request *requests, size_t cou
     redis_subscribe(subscriber, bytes_from_string(exchange.channel));
     if (reader_wait_for(ctl->reader, &exchange.subscribed)) {
         for (size_t i = 0; i < count; i++)
-            publish(&exchange, i, verb, argument);
+            publish_request(&exchange, i, verb, argument);
         if (reader_wait(ctl->reader))
             wait_for_answers(&exchange);
     }
@@ -128,20 +132,20 @@ enum ctl_exit requests_run(struct ctl *ctl, struct request *requests, size_t cou
     return ctl_check(ctl);
 }
 
-void requests_free(struct request *requests, size_t count)
+void requests_free(struct front_end_request *requests, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         free((void *)(uintptr_t)requests[i].text.data);
 }
 
-static void complain_of_refusal(const struct request *request, const char *shown)
+static void complain_of_refusal(const struct front_end_request *request, const char *shown)
 {
     char *why = output_shown_string(request->text);
     ctl_complain("front-end %s refuses: %s", shown, why);
     free(why);
 }
 
-enum ctl_exit request_check(const struct request *request, const char *shown)
+enum ctl_exit request_check(const struct front_end_request *request, const char *shown)
 {
     switch (request->outcome) {
     case REQUEST_DONE:

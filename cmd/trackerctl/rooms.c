@@ -29,7 +29,7 @@ struct rooms {
     size_t count, capacity;
 };
 
-static void on_key(void *arg, uint32_t partition, struct bytes name)
+static void on_room_key(void *arg, uint32_t partition, struct bytes name)
 {
     struct rooms *rooms = arg;
     struct bytes room = {name.data + 5, name.len - 5}; /* "room:" */
@@ -41,7 +41,7 @@ static void on_key(void *arg, uint32_t partition, struct bytes name)
         (struct room){.partition = partition, .name = {mem_dup(room.data, room.len), room.len}};
 }
 
-static int compare(const void *a, const void *b)
+static int compare_rooms(const void *a, const void *b)
 {
     return bytes_compare(((const struct room *)a)->name, ((const struct room *)b)->name);
 }
@@ -49,7 +49,7 @@ static int compare(const void *a, const void *b)
 /* A scan may tell a key again: then it stands behind itself, and has the same answer. */
 static bool is_again(const struct rooms *rooms, size_t index)
 {
-    return index > 0 && compare(&rooms->list[index - 1], &rooms->list[index]) == 0;
+    return index > 0 && compare_rooms(&rooms->list[index - 1], &rooms->list[index]) == 0;
 }
 
 static void on_counts(void *arg, const struct redis_reply *reply)
@@ -62,8 +62,8 @@ static void on_counts(void *arg, const struct redis_reply *reply)
     room->seq = bytes_decimal(reply->elements[1]->text);
 }
 
-static void write_key(struct writer *key, const struct reader_space *space, uint32_t partition,
-                      struct bytes name)
+static void write_room_key(struct writer *key, const struct reader_space *space, uint32_t partition,
+                           struct bytes name)
 {
     char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, partition);
     keys_write(key, prefix, "room:", name);
@@ -73,13 +73,13 @@ static void write_key(struct writer *key, const struct reader_space *space, uint
 static bool read_rooms(struct rooms *rooms)
 {
     struct reader *reader = rooms->ctl->reader;
-    if (!reader_each_key(reader, &rooms->space, "room:", on_key, rooms))
+    if (!reader_each_key(reader, &rooms->space, "room:", on_room_key, rooms))
         return false;
     if (rooms->count > 0)
-        qsort(rooms->list, rooms->count, sizeof *rooms->list, compare);
+        qsort(rooms->list, rooms->count, sizeof *rooms->list, compare_rooms);
     for (size_t i = 0; i < rooms->count; i++) {
         struct writer key = {0};
-        write_key(&key, &rooms->space, rooms->list[i].partition, rooms->list[i].name);
+        write_room_key(&key, &rooms->space, rooms->list[i].partition, rooms->list[i].name);
         struct bytes args[] = {BYTES_LITERAL("HMGET"), writer_bytes_written(&key),
                                BYTES_LITERAL(".members"), BYTES_LITERAL(".seq")};
         reader_command(reader, on_counts, &rooms->list[i], 4, args);
@@ -155,24 +155,24 @@ enum ctl_exit command_rooms(struct ctl *ctl, int count, char **arguments)
 
 /* room */
 
-struct member {
+struct room_row_member {
     struct bytes id, node, said, user; /* id and the text of its field: "<node> <said> <user>" */
 };
 
-struct listing {
+struct room_listing_row {
     struct bytes name;
     uint32_t partition;
-    struct member *list;
+    struct room_row_member *list;
     size_t count;
     uint64_t seq, born;
     bool exists;
 };
 
-static void add_member(struct listing *listing, struct bytes id, struct bytes text)
+static void add_member(struct room_listing_row *listing, struct bytes id, struct bytes text)
 {
     struct bytes kept = {mem_dup(text.data, text.len), text.len};
     listing->list = mem_realloc(listing->list, (listing->count + 1) * sizeof *listing->list);
-    struct member *member = &listing->list[listing->count++];
+    struct room_row_member *member = &listing->list[listing->count++];
     member->id = (struct bytes){mem_dup(id.data, id.len), id.len};
     member->node = bytes_next_word(&kept); /* begins where the text does */
     member->said = bytes_next_word(&kept);
@@ -181,7 +181,7 @@ static void add_member(struct listing *listing, struct bytes id, struct bytes te
 
 static void on_room(void *arg, const struct redis_reply *reply)
 {
-    struct listing *listing = arg;
+    struct room_listing_row *listing = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         struct bytes field = reply->elements[i]->text, value = reply->elements[i + 1]->text;
         listing->exists = true;
@@ -196,27 +196,27 @@ static void on_room(void *arg, const struct redis_reply *reply)
 
 static int compare_members(const void *a, const void *b)
 {
-    const struct member *one = a, *other = b;
+    const struct room_row_member *one = a, *other = b;
     int order = bytes_compare(one->user, other->user);
     return order ? order : bytes_compare(one->id, other->id);
 }
 
 static void write_member_user(const void *row, struct cell *cell)
 {
-    const struct member *member = row;
+    const struct room_row_member *member = row;
     cell_text(cell, member->user);
 }
 
 static void write_member_id(const void *row, struct cell *cell)
 {
-    const struct member *member = row;
+    const struct room_row_member *member = row;
     cell_text(cell, member->id);
 }
 
 /* A table names its front-end, JSON has the front-end's id. */
 static void write_member_node(const void *row, struct cell *cell)
 {
-    const struct member *member = row;
+    const struct room_row_member *member = row;
     const struct front_end *front_end =
         cell->json ? NULL : front_ends_find_id(cell->context, member->node);
     cell_text(cell, front_end ? bytes_from_string(front_end->name) : member->node);
@@ -224,7 +224,7 @@ static void write_member_node(const void *row, struct cell *cell)
 
 static void write_member_said(const void *row, struct cell *cell)
 {
-    const struct member *member = row;
+    const struct room_row_member *member = row;
     if (cell->json)
         cell_number(cell, bytes_decimal(member->said));
     else
@@ -239,7 +239,7 @@ static const struct column member_columns[] = {
 };
 
 /* front_ends: for the table. */
-static void print_members(const struct listing *listing, const char *space, bool is_json,
+static void print_members(const struct room_listing_row *listing, const char *space, bool is_json,
                           const struct front_ends *front_ends)
 {
     static const struct columns columns = COLUMNS(member_columns);
@@ -260,7 +260,8 @@ static void print_members(const struct listing *listing, const char *space, bool
     rows_free(&rows);
 }
 
-static enum ctl_exit show(struct ctl *ctl, const struct listing *listing, const char *space)
+static enum ctl_exit show_room(struct ctl *ctl, const struct room_listing_row *listing,
+                               const char *space)
 {
     struct front_ends front_ends = {0};
     enum ctl_exit result = CTL_OK;
@@ -280,7 +281,7 @@ static enum ctl_exit show(struct ctl *ctl, const struct listing *listing, const 
 
 enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments)
 {
-    struct listing listing = {0};
+    struct room_listing_row listing = {0};
     struct reader_space space;
     if (!ctl_id(ctl, arguments[0], &listing.name))
         return CTL_USAGE;
@@ -288,7 +289,7 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments)
     if (result == CTL_OK) {
         struct writer key = {0};
         listing.partition = shard_of(listing.name, space.partitions);
-        write_key(&key, &space, listing.partition, listing.name);
+        write_room_key(&key, &space, listing.partition, listing.name);
         struct bytes args[] = {BYTES_LITERAL("HGETALL"), writer_bytes_written(&key)};
         reader_command(ctl->reader, on_room, &listing, 2, args);
         (void)reader_wait(ctl->reader);
@@ -296,7 +297,7 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments)
         writer_free(&key);
     }
     if (result == CTL_OK)
-        result = show(ctl, &listing, space.name);
+        result = show_room(ctl, &listing, space.name);
     for (size_t i = 0; i < listing.count; i++) {
         free((void *)(uintptr_t)listing.list[i].id.data);
         free((void *)(uintptr_t)listing.list[i].node.data);

@@ -14,12 +14,12 @@
 #define DEFAULT_SPACE   "lobby"
 
 /* What the model tells nobody waits for: the loop's turns are looked at after each. */
-static void on_changed(void *arg)
+static void on_servers_changed(void *arg)
 {
     *(bool *)arg = true;
 }
 
-static const struct servers_events events = {.changed = on_changed};
+static const struct servers_events events = {.changed = on_servers_changed};
 
 static bool parse_method(const char *text, enum pinger_method *method)
 {
@@ -98,7 +98,8 @@ static enum ctl_exit wait_for_list(struct ctl *ctl, struct servers *servers, con
     return servers_were_connected(servers) ? CTL_LATE : CTL_UNREACHABLE;
 }
 
-static enum ctl_exit print_once(struct ctl *ctl, const char *target, enum pinger_method method)
+static enum ctl_exit print_servers_once(struct ctl *ctl, const char *target,
+                                        enum pinger_method method)
 {
     bool changed = false;
     char *error = NULL;
@@ -137,6 +138,6 @@ enum ctl_exit command_servers(struct ctl *ctl, int count, char **arguments)
             return result;
     }
     if (ctl->json || ctl->plain || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
-        return print_once(ctl, target, method);
+        return print_servers_once(ctl, target, method);
     return servers_screen(ctl, target, method, ctl->exec);
 }

@@ -7,7 +7,7 @@
 
 #include "servers.h"
 
-static const struct lobby_server *server_of(const void *row)
+static const struct lobby_server *column_server(const void *row)
 {
     return ((const struct servers_row *)row)->server;
 }
@@ -42,7 +42,7 @@ static void write_server_microseconds(const void *row, struct cell *cell)
 static bool write_server_property(const void *row, const char *name, struct writer *to)
 {
     static const struct json_limits limits = JSON_LIMITS_DEFAULT;
-    const struct lobby_infos *infos = &server_of(row)->infos;
+    const struct lobby_infos *infos = &column_server(row)->infos;
     for (size_t i = 0; i < infos->property_count; i++) {
         struct bytes value = infos->properties[i].value, text = value;
         if (!bytes_equal(infos->properties[i].name, bytes_from_string(name)))
@@ -70,7 +70,7 @@ static void write_server_either(const void *row, struct cell *cell, const char *
 
 static void write_server_players(const void *row, struct cell *cell)
 {
-    const struct lobby_infos *infos = &server_of(row)->infos;
+    const struct lobby_infos *infos = &column_server(row)->infos;
     struct writer text = {0}, most = {0};
     if (infos->has_players)
         writer_format(&text, "%u", infos->players);
@@ -86,25 +86,25 @@ static void write_server_players(const void *row, struct cell *cell)
 
 static void write_server_speed(const void *row, struct cell *cell)
 {
-    write_server_text(cell, server_of(row)->infos.speed);
+    write_server_text(cell, column_server(row)->infos.speed);
 }
 
 static void write_server_size(const void *row, struct cell *cell)
 {
-    write_server_text(cell, server_of(row)->infos.size);
+    write_server_text(cell, column_server(row)->infos.size);
 }
 
 static void write_server_erase(const void *row, struct cell *cell)
 {
-    if (server_of(row)->infos.has_erase)
-        cell_bool(cell, server_of(row)->infos.erase);
+    if (column_server(row)->infos.has_erase)
+        cell_bool(cell, column_server(row)->infos.erase);
 }
 
 static void write_server_description(const void *row, struct cell *cell)
 {
-    if (server_of(row)->state == LOBBY_SUSPECT)
+    if (column_server(row)->state == LOBBY_SUSPECT)
         cell_string(cell, "(silent) ");
-    write_server_text(cell, server_of(row)->infos.description);
+    write_server_text(cell, column_server(row)->infos.description);
 }
 
 static void write_server_game(const void *row, struct cell *cell)
@@ -119,40 +119,40 @@ static void write_server_map(const void *row, struct cell *cell)
 
 static void write_server_version(const void *row, struct cell *cell)
 {
-    write_server_text(cell, server_of(row)->infos.version);
+    write_server_text(cell, column_server(row)->infos.version);
 }
 
 static void write_server_id(const void *row, struct cell *cell)
 {
     if (cell->json)
-        cell_text(cell, server_of(row)->id);
+        cell_text(cell, column_server(row)->id);
     else
-        write_server_text(cell, server_of(row)->id);
+        write_server_text(cell, column_server(row)->id);
 }
 
 static void write_server_ip(const void *row, struct cell *cell)
 {
-    cell_text(cell, server_of(row)->ip);
+    cell_text(cell, column_server(row)->ip);
 }
 
 static void write_server_port(const void *row, struct cell *cell)
 {
-    cell_number(cell, server_of(row)->port);
+    cell_number(cell, column_server(row)->port);
 }
 
 static void write_server_state(const void *row, struct cell *cell)
 {
-    cell_string(cell, lobby_state_name(server_of(row)->state));
+    cell_string(cell, lobby_state_name(column_server(row)->state));
 }
 
 static void write_server_since(const void *row, struct cell *cell)
 {
-    cell_number(cell, (uint64_t)server_of(row)->since);
+    cell_number(cell, (uint64_t)column_server(row)->since);
 }
 
 static void write_server_infos(const void *row, struct cell *cell)
 {
-    const struct lobby_infos *infos = &server_of(row)->infos;
+    const struct lobby_infos *infos = &column_server(row)->infos;
     json_open(cell->json, cell->column->key, '{');
     for (size_t i = 0; i < infos->property_count; i++)
         json_raw_named(cell->json, infos->properties[i].name, infos->properties[i].value);

@@ -36,7 +36,7 @@ struct servers {
     bool refused; /* the problem is what the tracker said before it closed, which says more */
 };
 
-static void tell(struct servers *servers)
+static void notify_servers_changed(struct servers *servers)
 {
     servers->rows_good = false;
     servers->events->changed(servers->arg);
@@ -48,7 +48,7 @@ static void set_problem(struct servers *servers, const char *problem)
     servers->problem = problem ? mem_strdup(problem) : NULL;
 }
 
-static struct servers_row *find(struct servers *servers, struct bytes id)
+static struct servers_row *find_server_row(struct servers *servers, struct bytes id)
 {
     struct servers_row *row = NULL;
     HASH_FIND(hh, servers->all, id.data, id.len, row);
@@ -64,7 +64,7 @@ static struct servers_row *find_address(struct servers *servers, const struct ad
     return NULL;
 }
 
-static void ask(struct servers *servers, struct servers_row *row)
+static void ping_server(struct servers *servers, struct servers_row *row)
 {
     row->asked_ms = loop_now_ms(servers->ctl->loop);
     list_remove(&row->link);
@@ -89,14 +89,14 @@ static void set_address(struct servers_row *row)
         row->address = (struct address){0};
 }
 
-static void add(struct servers *servers, const struct lobby_server *server)
+static void add_server_row(struct servers *servers, const struct lobby_server *server)
 {
     struct servers_row *row = mem_zalloc(1, sizeof *row);
     row->server = server;
     list_init(&row->link);
     set_address(row);
     HASH_ADD_KEYPTR(hh, servers->all, server->id.data, server->id.len, row);
-    ask(servers, row);
+    ping_server(servers, row);
 }
 
 static void remove_row(struct servers *servers, struct servers_row *row)
@@ -109,27 +109,28 @@ static void remove_row(struct servers *servers, struct servers_row *row)
 }
 
 /* The new memory of a server that is known: its key moved with it. */
-static void replace(struct servers *servers, struct servers_row *row,
-                    const struct lobby_server *server)
+static void replace_server(struct servers *servers, struct servers_row *row,
+                           const struct lobby_server *server)
 {
     HASH_DEL(servers->all, row);
     row->server = server;
     HASH_ADD_KEYPTR(hh, servers->all, server->id.data, server->id.len, row);
 }
 
-static void on_changed(void *arg, enum server_list_change change, const struct lobby_server *server)
+static void on_server_changed(void *arg, enum server_list_change change,
+                              const struct lobby_server *server)
 {
     struct servers *servers = arg;
-    struct servers_row *row = find(servers, server->id);
+    struct servers_row *row = find_server_row(servers, server->id);
     if (change == SERVER_LIST_DOWN) {
         if (row)
             remove_row(servers, row);
     } else if (row) {
-        replace(servers, row, server);
+        replace_server(servers, row, server);
     } else {
-        add(servers, server);
+        add_server_row(servers, server);
     }
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 static void on_whole(void *arg)
@@ -138,7 +139,7 @@ static void on_whole(void *arg)
     servers->connected_once = true;
     servers->refused = false;
     set_problem(servers, NULL);
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 static void on_refused(void *arg, enum lobby_code code, struct bytes reason)
@@ -149,7 +150,7 @@ static void on_refused(void *arg, enum lobby_code code, struct bytes reason)
     set_problem(servers, text);
     servers->refused = true;
     free(text);
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 static void on_disconnected(void *arg, const char *reason)
@@ -158,10 +159,10 @@ static void on_disconnected(void *arg, const char *reason)
     if (!servers->refused)
         set_problem(servers, reason);
     servers->refused = false;
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
-static const struct server_list_events list_events = {.changed = on_changed,
+static const struct server_list_events list_events = {.changed = on_server_changed,
                                                       .whole = on_whole,
                                                       .refused = on_refused,
                                                       .disconnected = on_disconnected};
@@ -175,7 +176,7 @@ static void on_answered(void *arg, const struct address *address, uint32_t micro
         return;
     row->ping = SERVERS_PING_KNOWN;
     row->microseconds = microseconds;
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 static void on_silent(void *arg, const struct address *address)
@@ -185,7 +186,7 @@ static void on_silent(void *arg, const struct address *address)
     if (!row)
         return;
     row->ping = SERVERS_PING_SILENT;
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 static const struct pinger_events pinger_events = {.answered = on_answered, .silent = on_silent};
@@ -198,7 +199,7 @@ static void on_again(void *arg)
         struct servers_row *row = list_entry(servers->asked.next, struct servers_row, link);
         if (row->asked_ms + PING_AGAIN_MS > now)
             break;
-        ask(servers, row);
+        ping_server(servers, row);
     }
     loop_timer_start(servers->again, PING_TICK_MS);
 }
@@ -279,7 +280,7 @@ void servers_set_filter(struct servers *servers, struct bytes filter)
     servers->rows_good = false;
 }
 
-static bool passes(const struct servers *servers, const struct servers_row *row)
+static bool passes_search(const struct servers *servers, const struct servers_row *row)
 {
     struct writer shown = {0}, lower = {0};
     if (servers->filter.len == 0)
@@ -298,7 +299,7 @@ static bool passes(const struct servers *servers, const struct servers_row *row)
     return found;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_server_rows(const void *a, const void *b)
 {
     const struct servers_row *left = *(struct servers_row *const *)a,
                              *right = *(struct servers_row *const *)b;
@@ -318,10 +319,10 @@ struct servers_row *const *servers_rows(struct servers *servers, size_t *count)
             mem_realloc(servers->rows, (servers_count(servers) + 1) * sizeof *servers->rows);
         servers->row_count = 0;
         for (struct servers_row *row = servers->all; row; row = row->hh.next) {
-            if (passes(servers, row))
+            if (passes_search(servers, row))
                 servers->rows[servers->row_count++] = row;
         }
-        qsort(servers->rows, servers->row_count, sizeof *servers->rows, compare);
+        qsort(servers->rows, servers->row_count, sizeof *servers->rows, compare_server_rows);
         servers->rows_good = true;
     }
     *count = servers->row_count;
@@ -336,7 +337,7 @@ size_t servers_count(const struct servers *servers)
 void servers_ping_all(struct servers *servers)
 {
     for (struct servers_row *row = servers->all; row; row = row->hh.next)
-        ask(servers, row);
+        ping_server(servers, row);
 }
 
 bool servers_are_polled(const struct servers *servers)
@@ -349,13 +350,13 @@ void servers_poll(struct servers *servers)
     char *problem;
     if (!servers->source || loop_now_ms(servers->ctl->loop) < servers->read_ms)
         return;
-    problem = servers_source_read(servers->source, on_changed, servers);
+    problem = servers_source_read(servers->source, on_server_changed, servers);
     set_problem(servers, problem);
     servers->source_is_whole |= !problem;
     servers->connected_once |= !problem;
     free(problem);
     servers->read_ms = loop_now_ms(servers->ctl->loop) + READ_AGAIN_MS;
-    tell(servers);
+    notify_servers_changed(servers);
 }
 
 bool servers_are_whole(const struct servers *servers)

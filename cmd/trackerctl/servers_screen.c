@@ -305,14 +305,14 @@ static void draw(void *arg)
     refresh();
 }
 
-static void on_changed(void *arg)
+static void on_screen_changed(void *arg)
 {
     struct screen *screen = arg;
     if (screen->draw && !loop_timer_is_running(screen->draw))
         loop_timer_start(screen->draw, DRAW_MS);
 }
 
-static const struct servers_events events = {.changed = on_changed};
+static const struct servers_events events = {.changed = on_screen_changed};
 
 static void apply_filter(struct screen *screen)
 {
@@ -346,7 +346,7 @@ static void escape(struct screen *screen)
     apply_filter(screen);
 }
 
-static void enter(struct screen *screen)
+static void press_enter(struct screen *screen)
 {
     if (screen->searching)
         screen->searching = false;
@@ -382,7 +382,7 @@ static void take_function_key(struct screen *screen, wint_t key)
         servers_ping_all(screen->servers);
         break;
     case KEY_ENTER:
-        enter(screen);
+        press_enter(screen);
         break;
     case KEY_BACKSPACE:
         erase_one(screen);
@@ -397,7 +397,7 @@ static void take_character(struct screen *screen, wint_t key)
     if (key == ESCAPE)
         escape(screen);
     else if (key == '\n' || key == '\r')
-        enter(screen);
+        press_enter(screen);
     else if (key == 127 || key == '\b')
         erase_one(screen);
     else if (key == CONTROL('r'))
@@ -437,7 +437,7 @@ static void on_resized(void *arg)
     draw(arg);
 }
 
-static void show(struct screen *screen)
+static void show_screen(struct screen *screen)
 {
     raw(); /* Ctrl-C is a key */
     noecho();
@@ -448,7 +448,7 @@ static void show(struct screen *screen)
     draw(screen);
 }
 
-static void play(struct screen *screen)
+static void play_selected(struct screen *screen)
 {
     size_t count;
     struct servers_row *const *rows = servers_rows(screen->servers, &count);
@@ -465,17 +465,17 @@ static void play(struct screen *screen)
     loop_io_set(screen->keys, LOOP_READ);
     servers_return(screen->servers);
     servers_ping_all(screen->servers);
-    show(screen);
+    show_screen(screen);
 }
 
-static void run(struct screen *screen)
+static void run_screen(struct screen *screen)
 {
-    show(screen);
+    show_screen(screen);
     while (!screen->quit && !screen->ctl->stopped) {
         servers_poll(screen->servers);
         loop_turn(screen->ctl->loop, servers_are_polled(screen->servers) ? SERVERS_TURN_MS : 60000);
         if (screen->play)
-            play(screen);
+            play_selected(screen);
     }
 }
 
@@ -505,7 +505,7 @@ enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_me
     loop_io_set(screen.keys, LOOP_READ);
     screen.resized = loop_signal_create(ctl->loop, SIGWINCH, on_resized, &screen);
     ctl_listen_for_signals(ctl);
-    run(&screen);
+    run_screen(&screen);
     endwin();
     loop_signal_destroy(&screen.resized);
     loop_io_destroy(&screen.keys);

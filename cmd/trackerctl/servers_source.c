@@ -94,7 +94,7 @@ void servers_source_destroy(struct servers_source **pointer)
 }
 
 /* What has been read of a server: a line of type up, without its end. Takes the line over. */
-static void take_line(struct servers_source *source, struct writer *line)
+static void take_server_line(struct servers_source *source, struct writer *line)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
     struct lobby_limits generous = limits;
@@ -184,10 +184,10 @@ static void take_api_server(struct servers_source *source, const struct json_val
         }
     }
     end_line(&json);
-    take_line(source, &line);
+    take_server_line(source, &line);
 }
 
-static char *take_answer(struct servers_source *source, struct bytes answer)
+static char *take_servers_answer(struct servers_source *source, struct bytes answer)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -237,7 +237,8 @@ static void split_target(const char *target, char **host, char **port)
 }
 
 /* A connected socket; -1 after a failure, with errno. */
-static int connect_to(const struct servers_source *source, const char *host, const char *port)
+static int connect_to_source(const struct servers_source *source, const char *host,
+                             const char *port)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     const struct timeval limit = {.tv_sec = source->ctl->timeout_ms / 1000,
@@ -298,9 +299,9 @@ static char *read_api(struct servers_source *source)
     int fd;
 
     split_target(source->target, &host, &port);
-    fd = connect_to(source, host, port);
+    fd = connect_to_source(source, host, port);
     if (fd >= 0 && exchange(fd, host, &answer)) {
-        problem = take_answer(source, writer_bytes_written(&answer));
+        problem = take_servers_answer(source, writer_bytes_written(&answer));
     } else {
         problem = mem_strdup(errno == EAGAIN ? "no answer in time" : strerror(errno));
     }
@@ -335,7 +336,7 @@ static const struct {
              {"players", "p:clients", true},
              {"max_players", "p:sv_maxclients", true}};
 
-static bool is_word(struct bytes name)
+static bool is_reserved_name(struct bytes name)
 {
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (bytes_equal(name, bytes_from_string(words[i].word))) {
@@ -381,7 +382,7 @@ static void write_said(struct json_writer *json, const struct redis_reply *reply
         name.data += 2;
         name.len -= 2;
         if (json_is_text(name) && json_scalar_is_valid(value) && !lobby_is_reserved(name) &&
-            !(registered && is_word(name))) {
+            !(registered && is_reserved_name(name))) {
             json_write_key(json, name);
             json_write_raw(json, value);
         }
@@ -424,7 +425,7 @@ static void on_server_fields(void *arg, const struct redis_reply *reply)
     }
     write_said(&json, reply, registered);
     end_line(&json);
-    take_line(key->source, &line);
+    take_server_line(key->source, &line);
 }
 
 static void on_server_key(void *arg, uint32_t partition, struct bytes name)
@@ -441,8 +442,8 @@ static void on_server_key(void *arg, uint32_t partition, struct bytes name)
     keys->first = key;
 }
 
-static void ask_fields(struct reader *reader, const struct reader_space *space,
-                       struct source_key *key)
+static void request_server_fields(struct reader *reader, const struct reader_space *space,
+                                  struct source_key *key)
 {
     struct writer text = {0};
     char *prefix =
@@ -469,7 +470,7 @@ static char *read_redis(struct servers_source *source)
     is_read = reader_read_partitions(ctl->reader, space.prefix, space.name, &space.partitions) &&
               reader_each_key(ctl->reader, &space, "client:", on_server_key, &keys);
     for (struct source_key *key = keys.first; key && is_read; key = key->next) {
-        ask_fields(ctl->reader, &space, key);
+        request_server_fields(ctl->reader, &space, key);
         is_read = reader_wait_below(ctl->reader, UNDER_WAY);
     }
     is_read = is_read && reader_wait(ctl->reader);

@@ -108,8 +108,8 @@ static void write_settings(struct rows *rows, const struct front_end *front_end,
     json_document_free(&document);
 }
 
-static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
-                          const struct request *requests, size_t count)
+static enum ctl_exit show_settings(struct ctl *ctl, const struct front_end *const *asked,
+                                   const struct front_end_request *requests, size_t count)
 {
     struct rows all; /* one document; tables are one for each front-end */
     enum ctl_exit result = CTL_OK;
@@ -137,12 +137,12 @@ static enum ctl_exit show(struct ctl *ctl, const struct front_end *const *asked,
 
 static enum ctl_exit ask_all(struct ctl *ctl, const struct front_end *const *asked, size_t count)
 {
-    struct request *requests = mem_zalloc(count, sizeof *requests);
+    struct front_end_request *requests = mem_zalloc(count, sizeof *requests);
     for (size_t i = 0; i < count; i++)
         requests[i].node = asked[i]->id;
     enum ctl_exit result = requests_run(ctl, requests, count, "config", (struct bytes){0});
     if (result == CTL_OK)
-        result = show(ctl, asked, requests, count);
+        result = show_settings(ctl, asked, requests, count);
     requests_free(requests, count);
     free(requests);
     return result;

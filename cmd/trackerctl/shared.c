@@ -47,7 +47,7 @@ static const struct column shared_columns[] = {
 };
 
 /* In JSON it is a number by the space's name. */
-static void add_space(void *arg, struct bytes name, struct bytes partitions)
+static void add_space_row(void *arg, struct bytes name, struct bytes partitions)
 {
     struct rows *rows = arg;
     if (rows->is_json) {
@@ -88,7 +88,7 @@ static enum ctl_exit show_shared(struct ctl *ctl, const struct map_shared *share
     add_shared_settings(&rows, shared);
     json_close(&rows.json, '}');
     json_open(&rows.json, "partitions", '{');
-    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_space, &rows);
+    (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_space_row, &rows);
     json_close(&rows.json, '}');
     json_close(&rows.json, '}');
     enum ctl_exit result = ctl_check(ctl);

@@ -32,7 +32,8 @@ struct stream {
     bool complete;
 };
 
-static void enqueue(struct stream *stream, struct bytes channel, bool begins, struct bytes text)
+static void enqueue_message(struct stream *stream, struct bytes channel, bool begins,
+                            struct bytes text)
 {
     struct bytes name;
     uint32_t partition;
@@ -48,10 +49,10 @@ static void enqueue(struct stream *stream, struct bytes channel, bool begins, st
     list_append(&stream->queue, &queued->link);
 }
 
-static void on_subscribed(void *arg, struct bytes channel)
+static void on_stream_subscribed(void *arg, struct bytes channel)
 {
     struct stream *stream = arg;
-    enqueue(stream, channel, true, (struct bytes){0});
+    enqueue_message(stream, channel, true, (struct bytes){0});
     if (stream->complete)
         ctl_note(stream->ctl, "subscribed again: what happened meanwhile was not heard");
     stream->complete = stream->complete || ++stream->subscribed == stream->space->partitions;
@@ -59,14 +60,14 @@ static void on_subscribed(void *arg, struct bytes channel)
 
 static void on_message(void *arg, struct bytes channel, struct bytes text)
 {
-    enqueue(arg, channel, false, text);
+    enqueue_message(arg, channel, false, text);
 }
 
 static void on_up(void *arg)
 {
 }
 
-static void on_down(void *arg)
+static void on_stream_down(void *arg)
 {
     struct stream *stream = arg;
     if (stream->complete)
@@ -74,7 +75,7 @@ static void on_down(void *arg)
 }
 
 static const struct redis_subscriber_callbacks callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .up = on_up, .down = on_down};
+    .subscribed = on_stream_subscribed, .message = on_message, .up = on_up, .down = on_stream_down};
 
 struct stream *stream_open(struct ctl *ctl, const struct reader_space *space)
 {
@@ -143,7 +144,7 @@ void stream_write_time(struct writer *to)
                   (unsigned)(ms % 1000));
 }
 
-static void write_json(struct writer *to, const struct change *change)
+static void write_json(struct writer *to, const struct stream_change *change)
 {
     json_open(to, NULL, '{');
     json_string(to, "event", change->what);
@@ -165,7 +166,7 @@ static void write_json(struct writer *to, const struct change *change)
     json_close(to, '}');
 }
 
-static void write_text(struct writer *to, const struct change *change)
+static void write_text(struct writer *to, const struct stream_change *change)
 {
     struct bytes body = change->body, field, value;
     stream_write_time(to);
@@ -183,7 +184,7 @@ static void write_text(struct writer *to, const struct change *change)
     }
 }
 
-void stream_write_change(struct writer *to, bool json, const struct change *change)
+void stream_write_change(struct writer *to, bool json, const struct stream_change *change)
 {
     if (json)
         write_json(to, change);

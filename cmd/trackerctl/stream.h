@@ -30,7 +30,7 @@ void stream_wait(struct stream *stream);
 void stream_write_time(struct writer *to);
 /* A line for a change, for humans or as JSON, to be followed by json_print. */
 struct event;
-struct change {
+struct stream_change {
     const char *what;
     struct bytes id;
     bool has_version;
@@ -40,6 +40,6 @@ struct change {
     uint32_t partition;
     uint64_t epoch, revision; /* 0: not known */
 };
-void stream_write_change(struct writer *to, bool json, const struct change *change);
+void stream_write_change(struct writer *to, bool json, const struct stream_change *change);
 
 #endif

@@ -30,7 +30,7 @@ struct watched {
     uint8_t id_data[];
 };
 
-struct part {
+struct watch_part {
     uint64_t epoch;
     uint64_t revision; /* of the last event; 0: none since the subscription */
     uint64_t floor;    /* the highest of the snapshot; 0: not known */
@@ -38,40 +38,40 @@ struct part {
     size_t count, capacity;
 };
 
-struct watch {
+struct ctl_watch {
     struct ctl *ctl;
     struct reader_space space;
-    struct part *parts;
+    struct watch_part *parts;
     struct watched *table;
     unsigned load; /* counts them */
     bool load_due;
     struct writer line;
 };
 
-static void tell(struct watch *watch, const char *what, const struct watched *entry,
-                 struct bytes body)
+static void print_watched_change(struct ctl_watch *watch, const char *what,
+                                 const struct watched *entry, struct bytes body)
 {
-    struct change change = {.what = what,
-                            .id = entry->id,
-                            .has_version = strcmp(what, "close") != 0,
-                            .version = entry->version,
-                            .body = body,
-                            .space = &watch->space,
-                            .partition = entry->partition};
+    struct stream_change change = {.what = what,
+                                   .id = entry->id,
+                                   .has_version = strcmp(what, "close") != 0,
+                                   .version = entry->version,
+                                   .body = body,
+                                   .space = &watch->space,
+                                   .partition = entry->partition};
     stream_write_change(&watch->line, watch->ctl->json, &change);
     json_print(&watch->line);
 }
 
 /* The table. */
 
-static struct watched *find(struct watch *watch, struct bytes id)
+static struct watched *find_watched(struct ctl_watch *watch, struct bytes id)
 {
     struct watched *entry = NULL;
     HASH_FIND(hh, watch->table, id.data, id.len, entry);
     return entry;
 }
 
-static struct watched *add(struct watch *watch, uint32_t partition, struct bytes id)
+static struct watched *add_watched(struct ctl_watch *watch, uint32_t partition, struct bytes id)
 {
     struct watched *entry = mem_alloc(sizeof *entry + id.len);
     memset(entry, 0, sizeof *entry);
@@ -89,7 +89,7 @@ static void set_body(struct watched *entry, struct bytes body)
     entry->body = (struct bytes){mem_dup(body.data, body.len), body.len};
 }
 
-static void drop(struct watch *watch, struct watched *entry)
+static void drop_watched(struct ctl_watch *watch, struct watched *entry)
 {
     HASH_DEL(watch->table, entry);
     free((void *)(uintptr_t)entry->body.data);
@@ -97,7 +97,7 @@ static void drop(struct watch *watch, struct watched *entry)
 }
 
 /* The fields of the change replace those of the same name, or delete them. */
-static void merge(struct watched *entry, struct bytes change)
+static void merge_watched_fields(struct watched *entry, struct bytes change)
 {
     struct bytes body = entry->body, rest = change, field, value, other, new_value;
     struct writer merged = {0};
@@ -116,7 +116,7 @@ static void merge(struct watched *entry, struct bytes change)
     writer_free(&merged);
 }
 
-static bool contains(struct bytes body, struct bytes wanted, struct bytes wanted_value)
+static bool ids_contain(struct bytes body, struct bytes wanted, struct bytes wanted_value)
 {
     struct bytes field, value;
     while (event_field(&body, &field, &value)) {
@@ -133,7 +133,7 @@ static bool same_fields(struct bytes a, struct bytes b)
     if (a.len != b.len)
         return false;
     while (event_field(&rest, &field, &value)) {
-        if (!contains(b, field, value))
+        if (!ids_contain(b, field, value))
             return false;
     }
     return true;
@@ -141,10 +141,10 @@ static bool same_fields(struct bytes a, struct bytes b)
 
 /* The snapshot. */
 
-static void on_key(void *arg, uint32_t partition, struct bytes name)
+static void on_watched_key(void *arg, uint32_t partition, struct bytes name)
 {
-    struct watch *watch = arg;
-    struct part *part = &watch->parts[partition];
+    struct ctl_watch *watch = arg;
+    struct watch_part *part = &watch->parts[partition];
     struct bytes id = {name.data + 7, name.len - 7}; /* "client:" */
     if (part->count == part->capacity) {
         part->capacity = part->capacity ? part->capacity * 2 : 256;
@@ -153,10 +153,10 @@ static void on_key(void *arg, uint32_t partition, struct bytes name)
     part->ids[part->count++] = (struct bytes){mem_dup(id.data, id.len), id.len};
 }
 
-static void take_entry(struct watch *watch, uint32_t partition, const struct event *event,
-                       uint64_t revision)
+static void take_snapshot_entry(struct ctl_watch *watch, uint32_t partition,
+                                const struct event *event, uint64_t revision)
 {
-    struct watched *entry = find(watch, event->id);
+    struct watched *entry = find_watched(watch, event->id);
     const char *what = "update";
     if (entry && entry->revision > revision) {
         entry->seen = watch->load;
@@ -164,7 +164,7 @@ static void take_entry(struct watch *watch, uint32_t partition, const struct eve
     }
     if (!entry) {
         what = watch->load == 1 ? "entry" : "open";
-        entry = add(watch, partition, event->id);
+        entry = add_watched(watch, partition, event->id);
     } else if (entry->version == event->version && same_fields(entry->body, event->body)) {
         what = NULL;
     }
@@ -173,13 +173,13 @@ static void take_entry(struct watch *watch, uint32_t partition, const struct eve
     entry->version = event->version;
     if (what) {
         set_body(entry, event->body);
-        tell(watch, what, entry, entry->body);
+        print_watched_change(watch, what, entry, entry->body);
     }
 }
 
-static void set_epoch(struct watch *watch, uint32_t partition, uint64_t epoch)
+static void set_epoch(struct ctl_watch *watch, uint32_t partition, uint64_t epoch)
 {
-    struct part *part = &watch->parts[partition];
+    struct watch_part *part = &watch->parts[partition];
     if (part->epoch == epoch)
         return;
     part->epoch = epoch;
@@ -190,14 +190,14 @@ static void set_epoch(struct watch *watch, uint32_t partition, uint64_t epoch)
     }
 }
 
-struct chunk {
-    struct watch *watch;
+struct snapshot_chunk {
+    struct ctl_watch *watch;
     uint32_t partition;
 };
 
-static void on_chunk(void *arg, const struct redis_reply *reply)
+static void on_snapshot_chunk(void *arg, const struct redis_reply *reply)
 {
-    struct chunk *chunk = arg;
+    struct snapshot_chunk *chunk = arg;
     struct event_message message;
     struct event event;
     bool bad = false;
@@ -208,22 +208,22 @@ static void on_chunk(void *arg, const struct redis_reply *reply)
         return;
     }
     set_epoch(chunk->watch, chunk->partition, message.epoch);
-    struct part *part = &chunk->watch->parts[chunk->partition];
+    struct watch_part *part = &chunk->watch->parts[chunk->partition];
     if (message.revision > part->floor)
         part->floor = message.revision;
     while (event_next(&message, &event, &bad))
-        take_entry(chunk->watch, chunk->partition, &event, message.revision);
+        take_snapshot_entry(chunk->watch, chunk->partition, &event, message.revision);
 }
 
-static bool read_parts(struct watch *watch, struct chunk *chunks)
+static bool read_parts(struct ctl_watch *watch, struct snapshot_chunk *chunks)
 {
     struct reader *reader = watch->ctl->reader;
     for (uint32_t i = 0; i < watch->space.partitions; i++) {
-        struct part *part = &watch->parts[i];
-        chunks[i] = (struct chunk){watch, i};
+        struct watch_part *part = &watch->parts[i];
+        chunks[i] = (struct snapshot_chunk){watch, i};
         for (size_t at = 0; at < part->count; at += CHUNK) {
             size_t count = part->count - at < CHUNK ? part->count - at : CHUNK;
-            reader_read_entries(reader, &watch->space, i, part->ids + at, count, on_chunk,
+            reader_read_entries(reader, &watch->space, i, part->ids + at, count, on_snapshot_chunk,
                                 &chunks[i]);
             if (!reader_wait_below(reader, UNDER_WAY))
                 return false;
@@ -232,21 +232,21 @@ static bool read_parts(struct watch *watch, struct chunk *chunks)
     return reader_wait(reader);
 }
 
-static void drop_unseen(struct watch *watch)
+static void drop_unseen_watched(struct ctl_watch *watch)
 {
     struct watched *entry, *next;
     HASH_ITER (hh, watch->table, entry, next) {
         if (entry->seen != watch->load) {
-            tell(watch, "close", entry, (struct bytes){0});
-            drop(watch, entry);
+            print_watched_change(watch, "close", entry, (struct bytes){0});
+            drop_watched(watch, entry);
         }
     }
 }
 
-static void free_ids(struct watch *watch)
+static void free_ids(struct ctl_watch *watch)
 {
     for (uint32_t i = 0; i < watch->space.partitions; i++) {
-        struct part *part = &watch->parts[i];
+        struct watch_part *part = &watch->parts[i];
         for (size_t j = 0; j < part->count; j++)
             free((void *)(uintptr_t)part->ids[j].data);
         part->count = 0;
@@ -254,61 +254,62 @@ static void free_ids(struct watch *watch)
 }
 
 /* Tells what the snapshot has that is not known yet. */
-static bool load(struct watch *watch)
+static bool load_snapshot(struct ctl_watch *watch)
 {
-    struct chunk *chunks = mem_zalloc(watch->space.partitions, sizeof *chunks);
+    struct snapshot_chunk *chunks = mem_zalloc(watch->space.partitions, sizeof *chunks);
     watch->load++;
-    bool fine = reader_each_key(watch->ctl->reader, &watch->space, "client:", on_key, watch) &&
-                read_parts(watch, chunks);
+    bool fine =
+        reader_each_key(watch->ctl->reader, &watch->space, "client:", on_watched_key, watch) &&
+        read_parts(watch, chunks);
     free_ids(watch);
     free(chunks);
     if (!fine)
         return false;
-    drop_unseen(watch);
+    drop_unseen_watched(watch);
     watch->load_due = false;
     return true;
 }
 
 /* The events. */
 
-static void take_event(struct watch *watch, uint32_t partition, const struct event *event,
+static void take_event(struct ctl_watch *watch, uint32_t partition, const struct event *event,
                        uint64_t revision)
 {
-    struct watched *entry = find(watch, event->id);
+    struct watched *entry = find_watched(watch, event->id);
     bool is_whole = event->op == EVENT_OPEN || event->op == EVENT_ADOPT;
     if (entry ? entry->revision >= revision : !is_whole)
         return;
     if (event->op == EVENT_CLOSE) {
-        tell(watch, "close", entry, event->body);
-        drop(watch, entry);
+        print_watched_change(watch, "close", entry, event->body);
+        drop_watched(watch, entry);
         return;
     }
     if (!entry)
-        entry = add(watch, partition, event->id);
+        entry = add_watched(watch, partition, event->id);
     entry->revision = revision;
     if (event->op == EVENT_ORPHAN) {
-        merge(entry, BYTES_LITERAL("4 0\nnode"));
+        merge_watched_fields(entry, BYTES_LITERAL("4 0\nnode"));
     } else if (is_whole || event->op == EVENT_UPDATE) {
         entry->version = event->version;
         if (is_whole)
             set_body(entry, event->body);
         else
-            merge(entry, event->body);
+            merge_watched_fields(entry, event->body);
     }
-    tell(watch, event_op_name(event->op), entry, entry->body);
+    print_watched_change(watch, event_op_name(event->op), entry, entry->body);
 }
 
 /* The first event may be older than the snapshot, but must follow on it. */
-static bool has_gap(const struct part *part, uint64_t revision)
+static bool has_gap(const struct watch_part *part, uint64_t revision)
 {
     if (part->revision)
         return revision != part->revision + 1;
     return part->floor && revision > part->floor + 1;
 }
 
-static void take_message(struct watch *watch, uint32_t partition, struct bytes text)
+static void take_watch_message(struct ctl_watch *watch, uint32_t partition, struct bytes text)
 {
-    struct part *part = &watch->parts[partition];
+    struct watch_part *part = &watch->parts[partition];
     struct event_message message;
     struct event event;
     bool bad = false;
@@ -331,7 +332,7 @@ static void take_message(struct watch *watch, uint32_t partition, struct bytes t
     watch->load_due = watch->load_due || bad;
 }
 
-static void take_all(struct watch *watch, struct stream *stream)
+static void take_watch_messages(struct ctl_watch *watch, struct stream *stream)
 {
     struct stream_message message;
     while (stream_next(stream, &message)) {
@@ -340,12 +341,12 @@ static void take_all(struct watch *watch, struct stream *stream)
             watch->parts[message.partition].floor = 0;
             watch->load_due = true;
         } else {
-            take_message(watch, message.partition, message.text);
+            take_watch_message(watch, message.partition, message.text);
         }
     }
 }
 
-static void tell_live(struct watch *watch)
+static void tell_live(struct ctl_watch *watch)
 {
     unsigned count = HASH_COUNT(watch->table);
     ctl_note(watch->ctl, "%u entries; watching", count);
@@ -367,17 +368,17 @@ static void pause_before_retry(struct ctl *ctl)
 }
 
 /* A snapshot that cannot be read at first ends the command; later, Redis is waited for. */
-static enum ctl_exit go_on(struct watch *watch, struct stream *stream)
+static enum ctl_exit watch_until_stopped(struct ctl_watch *watch, struct stream *stream)
 {
     struct ctl *ctl = watch->ctl;
     while (!ctl->stopped) {
-        take_all(watch, stream);
+        take_watch_messages(watch, stream);
         if (!ctl_flush(ctl))
             break;
         if (!watch->load_due) {
             stream_wait(stream);
         } else if ((reader_problem(ctl->reader) == READER_FINE || ctl_reconnect(ctl)) &&
-                   load(watch)) {
+                   load_snapshot(watch)) {
             tell_live(watch);
         } else if (watch->load == 1) {
             return ctl_check(ctl);
@@ -391,7 +392,7 @@ static enum ctl_exit go_on(struct watch *watch, struct stream *stream)
 
 enum ctl_exit watch_clients(struct ctl *ctl)
 {
-    struct watch watch = {.ctl = ctl};
+    struct ctl_watch watch = {.ctl = ctl};
     struct watched *entry, *next;
     enum ctl_exit result = ctl_connect_space(ctl, &watch.space);
     if (result != CTL_OK)
@@ -401,10 +402,10 @@ enum ctl_exit watch_clients(struct ctl *ctl)
     if (!stream)
         return ctl_check(ctl);
     watch.parts = mem_zalloc(watch.space.partitions, sizeof *watch.parts);
-    result = go_on(&watch, stream);
+    result = watch_until_stopped(&watch, stream);
     stream_close(&stream);
     HASH_ITER (hh, watch.table, entry, next)
-        drop(&watch, entry);
+        drop_watched(&watch, entry);
     for (uint32_t i = 0; i < watch.space.partitions; i++)
         free(watch.parts[i].ids);
     free(watch.parts);
