@@ -73,10 +73,34 @@ static bool write_named_control(struct writer *to, uint8_t byte)
     }
 }
 
+/* How many of the next characters stand for themselves in every form: most of most texts. */
+static size_t plain_run(struct bytes text)
+{
+    size_t len = 0;
+
+    while (len < text.len && text.data[len] >= 0x20 && text.data[len] < 0x7f &&
+           text.data[len] != '"' && text.data[len] != '\\')
+        len++;
+    return len;
+}
+
+/* Appends such a run; whether there was one. */
+static bool write_plain_run(struct writer *to, struct bytes text, size_t *at)
+{
+    size_t len = plain_run((struct bytes){text.data + *at, text.len - *at});
+
+    if (len > 0)
+        writer_bytes(to, (struct bytes){text.data + *at, len});
+    *at += len;
+    return len > 0;
+}
+
 void escape_json(struct writer *to, struct bytes text)
 {
     writer_u8(to, '"');
     for (size_t at = 0; at < text.len;) {
+        if (write_plain_run(to, text, &at))
+            continue;
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
@@ -116,6 +140,8 @@ void escape_logfmt(struct writer *to, struct bytes text)
     if (quoted)
         writer_u8(to, '"');
     for (size_t at = 0; at < text.len;) {
+        if (write_plain_run(to, text, &at))
+            continue;
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
@@ -138,6 +164,8 @@ void escape_logfmt(struct writer *to, struct bytes text)
 void escape_visible(struct writer *to, struct bytes text, bool backslashes)
 {
     for (size_t at = 0; at < text.len;) {
+        if (write_plain_run(to, text, &at))
+            continue;
         struct bytes rest = {text.data + at, text.len - at};
         size_t len = utf8_character_length(rest);
         struct bytes character = {rest.data, len == 0 ? 1 : len};
