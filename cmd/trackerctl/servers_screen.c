@@ -18,19 +18,13 @@
 #include "base/mem.h"
 
 #include "servers.h"
+#include "servers_layout.h"
 
-#define DRAW_MS        100
-#define ESCAPE         27
-#define FILTER_MAX     64
-#define HEADER_LINES   2 /* the title and the headings */
-#define LAYOUT_COLUMNS 16
-#define CONTROL(c)     ((c)&0x1f)
-
-struct layout {
-    const struct column *columns[LAYOUT_COLUMNS];
-    int widths[LAYOUT_COLUMNS];
-    size_t count;
-};
+#define DRAW_MS      100
+#define ESCAPE       27
+#define FILTER_MAX   64
+#define HEADER_LINES 2 /* the title and the headings */
+#define CONTROL(c)   ((c)&0x1f)
 
 struct screen {
     struct ctl *ctl;
@@ -52,110 +46,7 @@ struct screen {
     bool quit;
 };
 
-/* A cell of so many columns: text that is cut, or filled up. */
-static void put_cell(int line, int column, int width, bool right, struct bytes text)
-{
-    mbstate_t state = {0};
-    int used = servers_text_width(text), at = column;
-    if (width <= 0)
-        return;
-    if (right && used < width)
-        at += width - used;
-    move(line, at);
-    for (int left = width; text.len > 0;) {
-        wchar_t character;
-        size_t n = mbrtowc(&character, (const char *)text.data, text.len, &state);
-        if (n == 0 || n > text.len)
-            return;
-        int columns = wcwidth(character) > 0 ? wcwidth(character) : 0;
-        if (columns > left)
-            return;
-        addnwstr(&character, 1);
-        left -= columns;
-        text.data += n;
-        text.len -= n;
-    }
-}
-
-/* The widest that a column's cells are, its heading among them. */
-static int natural_width(const struct column *column, struct servers_row *const *rows, size_t count,
-                         bool *empty)
-{
-    int width = column->layout.width, most = column->layout.most;
-    struct writer cell = {0};
-    *empty = true;
-    for (size_t i = 0; i < count; i++) {
-        writer_reset(&cell);
-        column_write_plain(column, rows[i], &cell);
-        int here = servers_text_width(writer_bytes_written(&cell));
-        *empty &= here == 0 || bytes_equal(writer_bytes_written(&cell), BYTES_LITERAL("-"));
-        if (here > width)
-            width = here;
-    }
-    writer_free(&cell);
-    return most && width > most ? most : width;
-}
-
-static int layout_width(const struct layout *layout)
-{
-    int width = 0;
-    for (size_t i = 0; i < layout->count; i++)
-        width += layout->widths[i] + 1;
-    return width - 1;
-}
-
-/* The column that is least needed; layout->count when all are. */
-static size_t least_needed(const struct layout *layout)
-{
-    size_t least = layout->count;
-    int rank = 0;
-    for (size_t i = 0; i < layout->count; i++) {
-        if (layout->columns[i]->layout.rank > rank) {
-            rank = layout->columns[i]->layout.rank;
-            least = i;
-        }
-    }
-    return least;
-}
-
-static void remove_column(struct layout *layout, size_t index)
-{
-    layout->count--;
-    for (size_t i = index; i < layout->count; i++) {
-        layout->columns[i] = layout->columns[i + 1];
-        layout->widths[i] = layout->widths[i + 1];
-    }
-}
-
-/* Columns that have something to show, as many as there is room for; one takes what is left, and
- * gives way to the least when there is too little. */
-static void lay_out(struct layout *layout, struct servers_row *const *rows, size_t count, int width)
-{
-    int *open = NULL;
-    layout->count = 0;
-    for (size_t i = 0; i < servers_columns.count; i++) {
-        const struct column *column = &servers_columns.list[i];
-        bool empty;
-        if (!column->heading)
-            continue;
-        int natural = natural_width(column, rows, count, &empty);
-        if (empty && (column->layout.shown == COLUMN_IF_ANY ||
-                      (column->layout.shown == COLUMN_UNLESS_EMPTY && count > 0)))
-            continue;
-        layout->columns[layout->count] = column;
-        layout->widths[layout->count++] = column->layout.most ? natural : column->layout.width;
-    }
-    while (layout_width(layout) > width && least_needed(layout) < layout->count)
-        remove_column(layout, least_needed(layout));
-    for (size_t i = 0; i < layout->count; i++) {
-        if (!layout->columns[i]->layout.most)
-            open = &layout->widths[i];
-    }
-    if (open)
-        *open += width - layout_width(layout);
-}
-
-static void draw_row(const struct screen *screen, const struct layout *layout, int line,
+static void draw_row(const struct screen *screen, const struct screen_layout *layout, int line,
                      const struct servers_row *row, bool selected)
 {
     struct writer cell = {0};
@@ -166,8 +57,8 @@ static void draw_row(const struct screen *screen, const struct layout *layout, i
     for (size_t i = 0; i < layout->count; i++) {
         writer_reset(&cell);
         column_write_plain(layout->columns[i], row, &cell);
-        put_cell(line, column, layout->widths[i], layout->columns[i]->layout.right,
-                 writer_bytes_written(&cell));
+        screen_put_cell(line, column, layout->widths[i], layout->columns[i]->layout.right,
+                        writer_bytes_written(&cell));
         column += layout->widths[i] + 1;
     }
     if (selected)
@@ -217,7 +108,7 @@ static void draw_title(const struct screen *screen, size_t shown)
     if (problem)
         writer_format(&title, "  [%s]", problem);
     attron(A_BOLD);
-    put_cell(0, 0, COLS, false, writer_bytes_written(&title));
+    screen_put_cell(0, 0, COLS, false, writer_bytes_written(&title));
     attroff(A_BOLD);
     writer_free(&title);
 }
@@ -238,7 +129,7 @@ static void draw_bottom(const struct screen *screen)
         writer_string(&text, screen->exec ? "Enter plays  " : "");
         writer_string(&text, "F5 pings again  Esc leaves");
     }
-    put_cell(LINES - 1, 0, COLS, false, writer_bytes_written(&text));
+    screen_put_cell(LINES - 1, 0, COLS, false, writer_bytes_written(&text));
     writer_free(&text);
 }
 
@@ -255,20 +146,20 @@ static void draw_help(void)
         "?                                 this help",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        put_cell(HEADER_LINES + (int)i, 2, COLS - 2, false, bytes_from_string(lines[i]));
+        screen_put_cell(HEADER_LINES + (int)i, 2, COLS - 2, false, bytes_from_string(lines[i]));
 }
 
 static void draw_list(const struct screen *screen, struct servers_row *const *rows, size_t count)
 {
-    struct layout layout;
+    struct screen_layout layout;
     int column = 0;
     size_t lines = page();
-    lay_out(&layout, rows, count, COLS);
+    layout_choose(&layout, rows, count, COLS);
     attron(A_UNDERLINE);
     mvhline(1, 0, ' ', COLS);
     for (size_t i = 0; i < layout.count; i++) {
-        put_cell(1, column, layout.widths[i], layout.columns[i]->layout.right,
-                 bytes_from_string(layout.columns[i]->heading));
+        screen_put_cell(1, column, layout.widths[i], layout.columns[i]->layout.right,
+                        bytes_from_string(layout.columns[i]->heading));
         column += layout.widths[i] + 1;
     }
     attroff(A_UNDERLINE);
@@ -276,10 +167,11 @@ static void draw_list(const struct screen *screen, struct servers_row *const *ro
         draw_row(screen, &layout, HEADER_LINES + (int)(i - screen->top), rows[i],
                  i == screen->place);
     if (count == 0 && servers_are_whole(screen->servers))
-        put_cell(HEADER_LINES + 1, 2, COLS - 2, false,
-                 screen->filter_len ? BYTES_LITERAL("no server is like this")
-                                    : BYTES_LITERAL("no server is listed; one that comes is shown "
-                                                    "here at once"));
+        screen_put_cell(HEADER_LINES + 1, 2, COLS - 2, false,
+                        screen->filter_len
+                            ? BYTES_LITERAL("no server is like this")
+                            : BYTES_LITERAL("no server is listed; one that comes is shown "
+                                            "here at once"));
 }
 
 static void draw(void *arg)

@@ -84,7 +84,8 @@ static void put_back(struct world *world, const char *id)
     free(index);
 }
 
-/* The same of an entry whose TTL has ended since: it is only counted, and no hash says which it was. */
+/* The same of an entry whose TTL has ended since: it is only counted, and no hash says which it
+ * was. */
 static void put_back_counted(struct world *world, const char *where, const char *id)
 {
     struct partition *partition = partition_of(space_of(world), bytes_from_string(id));
