@@ -241,6 +241,23 @@ static void test_reads_that_are_taken_back(void **state)
     map_unwatch(&observer.watcher);
 }
 
+/* The last chunk of the first snapshot has been read, and the watchers are notified at the end of
+ * that iteration: a read that is looked at in between is not answered before them, as unknown. */
+static void test_a_read_is_answered_after_the_watchers(void **state)
+{
+    struct world *world = *state;
+    struct observer observer;
+    struct reading reading = {0};
+    observer_watch(world, &observer, &world->fronts[0]);
+    WAIT_UNTIL(world, map_view_is_live(observer.view));
+    observer.view->live = false;
+    map_read(observer.view, MAP_READ_HERE, on_read, &reading);
+    loop_timer_start(observer.view->read_timer, 0);
+    WAIT_UNTIL(world, reading.answers == 1);
+    assert_true(reading.known);
+    map_unwatch(&observer.watcher);
+}
+
 /* The common case costs nothing: no mark, no command. */
 static void test_a_read_of_what_is_there_notes_nothing(void **state)
 {
@@ -542,6 +559,7 @@ int main(void)
         TEST(test_reads_everywhere_see_what_others_acknowledged),
         TEST(test_reads_wait_for_what_is_put_back),
         TEST(test_reads_that_are_taken_back),
+        TEST(test_a_read_is_answered_after_the_watchers),
         TEST(test_a_read_of_what_is_there_notes_nothing),
         TEST(test_a_silent_gap_is_noticed),
         TEST(test_an_event_before_the_first_floor_is_not_missing),
