@@ -12,7 +12,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "map/needs.h"
-#include "protocol/bans.h"
+#include "protocol/session/bans.h"
 #include "server/combinations.h"
 #include "server/listeners_private.h"
 #include "server/option.h"

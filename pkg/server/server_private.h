@@ -13,7 +13,7 @@
 #include "auth/access.h"
 #include "auth/bucket.h"
 #include "auth/token.h"
-#include "protocol/bans.h"
+#include "protocol/session/bans.h"
 #include "redis/embedded.h"
 #include "server/alone.h"
 #include "server/combinations.h"

@@ -1,0 +1,191 @@
+/*
+ * Writing what a game server says as fields: see listed.h.
+ *
+ * While fields are added the text they borrow from may move, so each keeps the length up to its
+ * end; its place is known when all are there.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/infostring.h"
+#include "codec/lobby_text.h"
+#include "map/event.h"
+#include "protocol/gameserver/listed.h"
+
+#define ORIGINAL  "original"
+#define PREFIX    "p:"
+#define PAIRS_MAX 512 /* of an infostring of at most Q3MASTER_PACKET_MAX bytes */
+
+static void reset(struct listed_fields *fields)
+{
+    fields->count = 0;
+    writer_reset(&fields->text);
+}
+
+void listed_fields_free(struct listed_fields *fields)
+{
+    free(fields->fields);
+    writer_free(&fields->text);
+    memset(fields, 0, sizeof *fields);
+}
+
+/* The name and the value have been written to the text, one behind the other. */
+static void add(struct listed_fields *to, size_t name_len, size_t value_len, bool deleted)
+{
+    static const uint8_t there;
+
+    if (to->count == to->capacity) {
+        to->capacity = to->capacity > 0 ? 2 * to->capacity : 16;
+        to->fields = mem_realloc(to->fields, to->capacity * sizeof *to->fields);
+    }
+    to->fields[to->count++] = (struct map_field){.name = {&there, name_len},
+                                                 .value = {deleted ? NULL : &there, value_len}};
+}
+
+/* Gives each its place in the text. */
+static void finish(struct listed_fields *to)
+{
+    const uint8_t *at = to->text.data;
+
+    for (size_t i = 0; i < to->count; i++) {
+        struct map_field *field = &to->fields[i];
+
+        field->name.data = at;
+        at += field->name.len;
+        if (field->value.data != NULL)
+            field->value.data = at;
+        at += field->value.len;
+    }
+}
+
+void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos,
+                              struct bytes original)
+{
+    reset(to);
+    for (size_t i = 0; i < infos->property_count; i++) {
+        const struct lobby_property *property = &infos->properties[i];
+
+        if (lobby_is_reserved(property->name))
+            continue;
+        writer_string(&to->text, PREFIX);
+        writer_bytes(&to->text, property->name);
+        writer_bytes(&to->text, property->value);
+        add(to, 2 + property->name.len, property->value.len, false);
+    }
+    if (original.len > 0) {
+        writer_string(&to->text, ORIGINAL);
+        writer_bytes(&to->text, original);
+        add(to, strlen(ORIGINAL), original.len, false);
+    }
+    finish(to);
+}
+
+/* Whether a field of that name has been added. Before finish: by its place in the text. */
+static bool has_name(const struct listed_fields *fields, size_t start, size_t len)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct map_field *field = &fields->fields[i];
+
+        if (field->name.len == len &&
+            memcmp(fields->text.data + at, fields->text.data + start, len) == 0)
+            return true;
+        at += field->name.len + field->value.len;
+    }
+    return false;
+}
+
+static void add_pair(struct listed_fields *to, struct bytes key, struct bytes value)
+{
+    const size_t start = to->text.len;
+    struct writer text = {0};
+    struct json_writer json;
+    size_t name_len;
+
+    writer_string(&to->text, PREFIX);
+    lobby_text_write(&to->text, key);
+    name_len = to->text.len - start;
+    if (has_name(to, start, name_len)) {
+        to->text.len = start;
+        return;
+    }
+    lobby_text_write(&text, value);
+    json = json_writer_over(&to->text);
+    json_write_text(&json, writer_bytes_written(&text));
+    writer_free(&text);
+    add(to, name_len, to->text.len - start - name_len, false);
+}
+
+void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
+                             struct bytes game, bool implied)
+{
+    struct infostring_pair *pairs = mem_alloc(PAIRS_MAX * sizeof *pairs);
+    const size_t count = infostring_pairs(info->infostring, pairs, PAIRS_MAX);
+
+    reset(to);
+    add_pair(to, BYTES_LITERAL("gamename"), game);
+    for (size_t i = 0; i < count; i++) {
+        if (!bytes_equal(pairs[i].key, BYTES_LITERAL("challenge")))
+            add_pair(to, pairs[i].key, pairs[i].value);
+    }
+    free(pairs);
+    writer_string(&to->text, "implied");
+    writer_string(&to->text, implied ? "1" : "0");
+    add(to, strlen("implied"), 1, false);
+    finish(to);
+}
+
+static const struct map_field *find(const struct listed_fields *fields, struct bytes name)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (bytes_equal(fields->fields[i].name, name))
+            return &fields->fields[i];
+    }
+    return NULL;
+}
+
+static void add_deletions(struct listed_fields *to, struct bytes present,
+                          const struct listed_fields *wanted)
+{
+    struct bytes name, value;
+
+    while (event_field(&present, &name, &value)) {
+        bool is_ours = (name.len > 2 && memcmp(name.data, PREFIX, 2) == 0) ||
+                       bytes_equal(name, BYTES_LITERAL(ORIGINAL));
+
+        if (value.data == NULL || !is_ours || find(wanted, name) != NULL)
+            continue;
+        writer_bytes(&to->text, name);
+        add(to, name.len, 0, true);
+    }
+}
+
+static bool is_present(struct bytes present, const struct map_field *wanted)
+{
+    struct bytes name, value;
+
+    while (event_field(&present, &name, &value)) {
+        if (bytes_equal(name, wanted->name))
+            return value.data != NULL && bytes_equal(value, wanted->value);
+    }
+    return false;
+}
+
+void listed_fields_from_difference(struct listed_fields *to, struct bytes present,
+                                   const struct listed_fields *wanted)
+{
+    reset(to);
+    add_deletions(to, present, wanted);
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct map_field *field = &wanted->fields[i];
+
+        if (is_present(present, field))
+            continue;
+        writer_bytes(&to->text, field->name);
+        writer_bytes(&to->text, field->value);
+        add(to, field->name.len, field->value.len, false);
+    }
+    finish(to);
+}

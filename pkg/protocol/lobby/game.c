@@ -1,0 +1,194 @@
+/*
+ * lobby_game: game servers that have logged in: what they say, and whether they live.
+ *
+ * A ping is sent every lobby.ping. When the next is due and the last is not answered, the server is
+ * suspect; with lobby.max_missed unanswered, or one for lobby.timeout, it is dropped. The
+ * original's servers know no ping: their silence counts.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/lobby/lobby_private.h"
+
+static void set_suspect(struct game *game, bool suspect)
+{
+    if (game->suspect == suspect)
+        return;
+    game->suspect = suspect;
+    metrics_add(METRIC_LOBBY_SUSPECTED, suspect);
+    lobby_listing_update(game);
+}
+
+static void drop(struct game *game, const char *why)
+{
+    lobby_end(game->session,
+              &(struct lobby_ending){LOBBY_CODE_TIMEOUT, why, CONN_CLOSE_SILENT, false});
+}
+
+static uint64_t unanswered(const struct game *game)
+{
+    return game->sent - game->answered;
+}
+
+/* The timer fires when the next ping is due, or when a ping has been unanswered for too long. */
+static void start_timer(struct game *game)
+{
+    const struct lobby_settings *settings = lobby_settings_of(game->session);
+    const uint64_t now = lobby_now(game->session);
+    uint64_t at = game->ping_ms;
+
+    if (unanswered(game) > 0 && game->unanswered_ms + (uint64_t)settings->timeout < at)
+        at = game->unanswered_ms + (uint64_t)settings->timeout;
+    loop_timer_start(game->timer, at > now ? at - now : 0);
+}
+
+static void send_ping(struct game *game)
+{
+    struct writer message = {0};
+    const uint64_t now = lobby_now(game->session);
+
+    if (unanswered(game) == 0)
+        game->unanswered_ms = now;
+    game->ping_ms = now + (uint64_t)lobby_settings_of(game->session)->ping;
+    lobby_write_ping(&message, ++game->sent);
+    lobby_send(game->session, &message);
+}
+
+static void on_timer(void *arg)
+{
+    struct game *game = arg;
+    const struct lobby_settings *settings = lobby_settings_of(game->session);
+    const uint64_t now = lobby_now(game->session), missed = unanswered(game);
+
+    if (!lobby_is_json(game->session)) {
+        drop(game, "silent");
+        return;
+    }
+    if (missed > 0 && (missed >= (uint64_t)settings->max_missed ||
+                       now - game->unanswered_ms >= (uint64_t)settings->timeout)) {
+        drop(game, "pings are not answered");
+        return;
+    }
+    if (now >= game->ping_ms) {
+        set_suspect(game, missed > 0);
+        send_ping(game);
+    }
+    start_timer(game);
+}
+
+static void take_pong(struct game *game, uint64_t n)
+{
+    metrics_add(METRIC_LOBBY_PONG, 1);
+    if (n == 0 || n > game->sent) {
+        lobby_refuse(game->session, LOBBY_CODE_BAD_NUMBER, "no ping had this number");
+        return;
+    }
+    if (n <= game->answered)
+        return; /* again */
+    game->answered = n;
+    game->unanswered_ms = lobby_now(game->session);
+    set_suspect(game, false);
+    start_timer(game);
+}
+
+void lobby_game_heard(struct game *game)
+{
+    loop_timer_start(game->timer, (uint64_t)lobby_settings_of(game->session)->original_timeout);
+}
+
+void lobby_game_set_address(struct game *game, uint16_t port)
+{
+    game->address = *conn_peer(game->session->conn);
+    game->address.port = port;
+    (void)address_format(&game->address, game->id);
+}
+
+static void welcome(struct game *game, bool verify)
+{
+    struct writer message = {0};
+
+    lobby_write_welcome(&message, bytes_from_string(game->id), verify);
+    lobby_send(game->session, &message);
+}
+
+void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t port)
+{
+    const struct lobby_settings *settings = lobby_settings_of(session);
+    const bool json = lobby_is_json(session);
+    const bool verify = json && settings->verify == LOBBY_VERIFY_UDP;
+    struct game *game = mem_zalloc(1, sizeof *game);
+
+    session->game = game;
+    game->session = session;
+    game->name = name != NULL ? mem_strdup(name) : NULL;
+    game->timer = loop_timer_create(session->port->service->loop, on_timer, game);
+    if (!json) {
+        game->verified = true;
+        lobby_game_heard(game);
+        return;
+    }
+    lobby_game_set_address(game, port);
+    game->ping_ms = lobby_now(session) + (uint64_t)settings->ping;
+    start_timer(game);
+    welcome(game, verify);
+    if (verify)
+        lobby_verify_begin(game);
+    else
+        game->verified = true;
+}
+
+void lobby_game_free(struct lobby_session *session, bool leave)
+{
+    struct game *game = session->game;
+
+    session->game = NULL;
+    lobby_verify_end(game);
+    lobby_listing_end(game, leave);
+    loop_timer_destroy(&game->timer);
+    listed_fields_free(&game->wanted);
+    listed_fields_free(&game->changes);
+    free(game->name);
+    free(game);
+}
+
+void lobby_game_verified(struct game *game)
+{
+    game->verified = true;
+    lobby_listing_update(game);
+}
+
+void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
+                           struct bytes original)
+{
+    metrics_add(METRIC_LOBBY_INFOS, 1);
+    listed_fields_from_infos(&game->wanted, infos, original);
+    game->has_infos = true;
+    lobby_listing_update(game);
+}
+
+static void take_infos(struct game *game, const struct lobby_message *message)
+{
+    if (message->port != 0 && message->port != game->address.port)
+        lobby_refuse(game->session, LOBBY_CODE_BAD_MESSAGE, "port: not that of the login");
+    else
+        lobby_game_take_infos(game, &message->infos, (struct bytes){0});
+}
+
+void lobby_game_take(struct lobby_session *session, const struct lobby_message *message)
+{
+    switch (message->type) {
+    case LOBBY_INFOS:
+        take_infos(session->game, message);
+        break;
+    case LOBBY_PONG:
+        take_pong(session->game, message->number);
+        break;
+    case LOBBY_VERIFY:
+        lobby_verify_take(session->game, message->number);
+        break;
+    default: /* no other is a peer's */
+        break;
+    }
+}

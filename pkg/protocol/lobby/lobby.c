@@ -1,0 +1,448 @@
+/* lobby: service, ports, a session's life, and its messages in either encoding. */
+#include "protocol/lobby/lobby.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/lobby/lobby_private.h"
+
+/* What waits while a login does; lines have a limit of their own. */
+#define INPUT_MAX (4 * LOBBY_LINE_MAX)
+
+static void on_bans_changed(struct bans_watcher *watcher);
+
+struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
+                                           const struct lobby_settings *settings,
+                                           const struct udp_settings *udp)
+{
+    struct lobby_service *service = mem_zalloc(1, sizeof *service);
+
+    service->map = map;
+    service->loop = map_loop(map);
+    service->settings = settings;
+    service->udp = udp;
+    service->bans = bans;
+    service->penalties = penalty_table_create((size_t)settings->penalty_tracked);
+    list_init(&service->sessions);
+    list_init(&service->newcomers);
+    list_init(&service->audiences);
+    service->bans_watcher.changed = on_bans_changed;
+    bans_watch(bans, &service->bans_watcher);
+    return service;
+}
+
+void lobby_service_destroy(struct lobby_service **pointer)
+{
+    struct lobby_service *service = *pointer;
+
+    *pointer = NULL;
+    if (service == NULL)
+        return;
+    assert(service->ports == 0 && service->count == 0);
+    LIST_FOREACH (node, &service->audiences)
+        lobby_audience_free(list_entry(node, struct lobby_audience, link));
+    bans_unwatch(&service->bans_watcher);
+    lobby_verifier_destroy(&service->verifier);
+    penalty_table_destroy(&service->penalties);
+    free(service);
+}
+
+size_t lobby_service_count(const struct lobby_service *service)
+{
+    return service->count;
+}
+
+size_t lobby_service_drain(struct lobby_service *service, size_t count, enum conn_close_reason why)
+{
+    const bool ends = why == CONN_CLOSE_DRAIN;
+    const struct lobby_ending ending = {
+        .code = ends ? LOBBY_CODE_DRAINING : LOBBY_CODE_UNAVAILABLE,
+        .why = ends ? "this front-end ends; come back"
+                    : "this front-end does not reach the map; come back, another one does",
+        .reason = why,
+        .leave = true};
+    size_t ended = 0;
+
+    for (; ended < count && !list_is_empty(&service->sessions); ended++)
+        lobby_end(list_entry(service->sessions.next, struct lobby_session, link), &ending);
+    return ended;
+}
+
+struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_space *space,
+                                     enum lobby_role role, const struct lobby_settings *settings)
+{
+    struct lobby_port *port = mem_zalloc(1, sizeof *port);
+
+    *port = (struct lobby_port){.service = service,
+                                .space = space,
+                                .audience = lobby_audience_of(service, space),
+                                .role = role,
+                                .settings = settings};
+    service->ports++;
+    return port;
+}
+
+void lobby_port_destroy(struct lobby_port **pointer)
+{
+    struct lobby_port *port = *pointer;
+
+    *pointer = NULL;
+    if (port == NULL)
+        return;
+    port->service->ports--;
+    password_list_destroy(&port->passwords);
+    free(port->passwords_text);
+    free(port);
+}
+
+/* A session's end. */
+
+static const enum metric gauges[] = {[POOL_NEWCOMERS] = METRIC_LOBBY_NEWCOMERS,
+                                     [POOL_SERVERS] = METRIC_LOBBY_SERVERS,
+                                     [POOL_CLIENTS] = METRIC_LOBBY_CLIENTS};
+
+static void give_back(struct lobby_session *session)
+{
+    slots_give_back(&session->port->service->slots[session->pool], conn_peer(session->conn));
+    metrics_add(gauges[session->pool], -1);
+}
+
+void lobby_admit(struct lobby_session *session, enum session_state state, enum lobby_pool pool)
+{
+    give_back(session);
+    session->pool = (uint8_t)pool;
+    session->state = (uint8_t)state;
+    metrics_add(gauges[pool], 1);
+    list_remove(&session->newcomer);
+}
+
+/* The one place where a session becomes its connection's alone. */
+static void leave(struct lobby_session *session, bool keep_entry)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    session->state = SESSION_ENDED;
+    list_remove(&session->link);
+    list_remove(&session->newcomer);
+    give_back(session);
+    lobby_login_free(session);
+    if (session->game != NULL)
+        lobby_game_free(session, keep_entry);
+    if (session->player != NULL)
+        lobby_player_free(session);
+    if (session->pause != NULL)
+        loop_timer_destroy(&session->pause);
+}
+
+bool lobby_is_json(const struct lobby_session *session)
+{
+    return session->encoding == LOBBY_ENCODING_JSON;
+}
+
+void lobby_send(struct lobby_session *session, struct writer *message)
+{
+    if (!message->failed)
+        conn_send(session->conn, writer_bytes_written(message));
+    writer_free(message);
+}
+
+static const enum metric error_metrics[] = {
+#define CODE_METRIC(name, text) [LOBBY_CODE_##name] = METRIC_LOBBY_ERROR_##name,
+    LOBBY_CODES(CODE_METRIC)
+#undef CODE_METRIC
+};
+
+static void tell_error(struct lobby_session *session, enum lobby_code code, const char *why)
+{
+    struct writer message = {0};
+
+    metrics_add(error_metrics[code], 1);
+    if (!lobby_is_json(session))
+        return;
+    lobby_write_error(&message, code, why);
+    lobby_send(session, &message);
+}
+
+void lobby_end(struct lobby_session *session, const struct lobby_ending *ending)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    if (ending->code != LOBBY_CODE_COUNT) {
+        tell_error(session, ending->code, ending->why);
+        log_limited(LOG_INFO, &session->port->service->ended_limit, "lobby_ended",
+                    LOG_STRING("peer", conn_peer_text(session->conn)),
+                    LOG_STRING("id", session->game != NULL ? session->game->id : NULL),
+                    LOG_STRING("code", lobby_code_name(ending->code)),
+                    LOG_STRING("reason", ending->why));
+    }
+    leave(session, ending->leave);
+    if (conn_output_size(session->conn) > 0)
+        conn_close_after_output(session->conn, ending->reason);
+    else
+        conn_close(session->conn, ending->reason);
+}
+
+void lobby_end_with(struct lobby_session *session, enum lobby_code code, const char *why)
+{
+    lobby_end(session, &(struct lobby_ending){code, why, CONN_CLOSE_LOCAL, false});
+}
+
+void lobby_refuse(struct lobby_session *session, enum lobby_code code, const char *why)
+{
+    const struct lobby_settings *settings = lobby_settings_of(session);
+    const uint32_t now = (uint32_t)lobby_now(session);
+
+    if (session->errors == 0 || now - session->errors_since >= (uint64_t)settings->error_window) {
+        session->errors_since = now;
+        session->errors = 0;
+    }
+    if (++session->errors > (uint64_t)settings->max_errors) {
+        lobby_end(session,
+                  &(struct lobby_ending){LOBBY_CODE_RATE, "too many messages that were refused",
+                                         CONN_CLOSE_PROTOCOL, false});
+        return;
+    }
+    tell_error(session, code, why);
+    log_limited(LOG_INFO, &session->port->service->refused_limit, "lobby_refused",
+                LOG_STRING("peer", conn_peer_text(session->conn)),
+                LOG_STRING("code", lobby_code_name(code)), LOG_STRING("reason", why));
+}
+
+static void end_malformed(struct lobby_session *session, enum metric metric, const char *kind,
+                          const char *why)
+{
+    metrics_add(metric, 1);
+    log_limited(LOG_WARN, &session->port->service->malformed_limit, "malformed_message",
+                LOG_STRING("peer", conn_peer_text(session->conn)), LOG_STRING("protocol", "lobby"),
+                LOG_STRING("kind", kind), LOG_STRING("reason", why));
+    lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, why, CONN_CLOSE_PROTOCOL, false});
+}
+
+static void on_bans_changed(struct bans_watcher *watcher)
+{
+    struct lobby_service *service = list_entry(watcher, struct lobby_service, bans_watcher);
+
+    LIST_FOREACH (node, &service->sessions) {
+        struct lobby_session *session = list_entry(node, struct lobby_session, link);
+
+        if (bans_hold(service->bans, conn_peer(session->conn)))
+            lobby_end(session, &(struct lobby_ending){LOBBY_CODE_BANNED, "this address is banned",
+                                                      CONN_CLOSE_KICKED, false});
+    }
+}
+
+/* Messages. */
+
+static bool is_reading(const struct lobby_session *session)
+{
+    return session->state == SESSION_NEW || session->state == SESSION_GAME ||
+           session->state == SESSION_PLAYER;
+}
+
+static void on_pause_over(void *arg)
+{
+    struct lobby_session *session = arg;
+
+    conn_resume_reading(session->conn);
+}
+
+/* False: the message has to wait, and reading has stopped. */
+static bool rate_admits(struct lobby_session *session)
+{
+    const struct lobby_settings *settings = lobby_settings_of(session);
+    const uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
+    struct loop *loop = session->port->service->loop;
+    const uint64_t now = loop_now_us(loop);
+
+    if (bucket_take(&session->bucket, rate, burst, now))
+        return true;
+    if (session->pause == NULL)
+        session->pause = loop_timer_create(loop, on_pause_over, session);
+    conn_pause_reading(session->conn);
+    loop_timer_start(session->pause, bucket_wait_ms(&session->bucket, rate, burst, now));
+    return false;
+}
+
+static void take_message(struct lobby_session *session, const struct lobby_message *message)
+{
+    if (message->type == LOBBY_LOGIN) {
+        metrics_add(METRIC_LOBBY_LOGIN, 1);
+        if (session->state == SESSION_NEW)
+            lobby_login_take(session, message->password, message->name, message->port);
+        else
+            lobby_refuse(session, LOBBY_CODE_LOGGED_IN, "this connection has logged in");
+    } else if (session->state == SESSION_NEW) {
+        lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
+    } else if (session->state == SESSION_PLAYER) {
+        lobby_refuse(session, LOBBY_CODE_NOT_A_SERVER, "only game servers say that");
+    } else {
+        lobby_game_take(session, message);
+    }
+}
+
+static struct lobby_limits limits_of(const struct lobby_settings *settings)
+{
+    struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
+
+    limits.properties = (size_t)settings->max_properties;
+    limits.total = (size_t)settings->max_total;
+    return limits;
+}
+
+static void take_line(struct lobby_session *session, struct bytes line)
+{
+    const struct lobby_limits limits = limits_of(lobby_settings_of(session));
+    struct lobby_message message;
+    struct lobby_error error;
+
+    if (!lobby_read(line, LOBBY_FROM_PEER, &limits, &message, &error)) {
+        lobby_refuse(session, error.code, error.detail.text);
+        return;
+    }
+    take_message(session, &message);
+    lobby_message_free(&message);
+}
+
+/* Each takes one message off the input; false when there is none that may be taken now. */
+
+static bool take_json(struct lobby_session *session, struct bytes *input)
+{
+    const struct lobby_line line = lobby_read_line(*input, LOBBY_LINE_MAX);
+
+    if (line.outcome == LOBBY_LINE_TOO_LONG) {
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_LIMIT, "a line is too long",
+                                                  CONN_CLOSE_PROTOCOL, false});
+        return false;
+    }
+    if (line.outcome == LOBBY_LINE_WHOLE && !rate_admits(session))
+        return false;
+    input->data += line.consumed;
+    input->len -= line.consumed;
+    if (line.outcome == LOBBY_LINE_MORE)
+        return false;
+    take_line(session, line.text);
+    return true;
+}
+
+static bool take_packet(struct lobby_session *session, struct bytes *input)
+{
+    const struct lobby_settings *settings = lobby_settings_of(session);
+    struct gltron_packet packet;
+    const struct gltron_result result =
+        gltron_read(*input, (enum gltron_host_order)settings->host_byte_order, &packet);
+
+    if (result.outcome == GLTRON_FAILED) {
+        end_malformed(session, METRIC_LOBBY_MALFORMED_PACKET, "packet", result.reason);
+        return false;
+    }
+    if (result.outcome == GLTRON_MORE || !rate_admits(session))
+        return false;
+    input->data += result.consumed;
+    input->len -= result.consumed;
+    lobby_original_take(session, &packet);
+    return true;
+}
+
+static size_t on_received(void *arg, struct bytes input)
+{
+    struct lobby_session *session = arg;
+    struct bytes left = input;
+    bool (*take)(struct lobby_session * session, struct bytes * input);
+
+    if (session->encoding == LOBBY_ENCODING_NONE)
+        session->encoding = (uint8_t)lobby_detect(input.data[0]);
+    if (session->encoding == LOBBY_ENCODING_NONE) {
+        end_malformed(session, METRIC_LOBBY_MALFORMED_ENCODING, "encoding",
+                      "the first byte is neither of an object nor of an original packet");
+        return input.len;
+    }
+    take = lobby_is_json(session) ? take_json : take_packet;
+    while (left.len > 0 && is_reading(session) && take(session, &left))
+        ;
+    return input.len - left.len;
+}
+
+static void on_drained(void *arg)
+{
+    struct lobby_session *session = arg;
+
+    if (session->player != NULL)
+        lobby_player_drained(session->player);
+}
+
+/* It has closed its half: a player may still read the list, a server is gone. */
+static void on_ended(void *arg)
+{
+    struct lobby_session *session = arg;
+
+    if (session->player != NULL)
+        lobby_player_ended(session->player);
+    else
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, "it said the end",
+                                                  CONN_CLOSE_PEER, false});
+}
+
+static void on_closed(void *arg, enum conn_close_reason reason)
+{
+    struct lobby_session *session = arg;
+
+    /* A server that closes is gone; one whose connection was lost may be back in a moment. */
+    leave(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
+    session->port->service->count--;
+    free(session);
+}
+
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
+
+/* The oldest connection that has not logged in yet makes room. */
+static void make_room(struct lobby_service *service)
+{
+    if (!list_is_empty(&service->newcomers))
+        lobby_end_with(list_entry(service->newcomers.next, struct lobby_session, newcomer),
+                       LOBBY_CODE_TIMEOUT, "too many connections wait for a login");
+}
+
+static bool take_newcomers_slot(struct lobby_port *port, const struct address *peer)
+{
+    struct lobby_service *service = port->service;
+    struct slots *slots = &service->slots[POOL_NEWCOMERS];
+    const size_t most = (size_t)port->settings->max_newcomers,
+                 each = (size_t)port->settings->max_per_ip;
+    enum slots_result result = slots_take(slots, peer, most, each);
+
+    if (result == SLOTS_FULL) {
+        make_room(service);
+        result = slots_take(slots, peer, most, each);
+    }
+    return result == SLOTS_TAKEN;
+}
+
+void lobby_serve(struct lobby_port *port, struct conn *conn)
+{
+    struct lobby_service *service = port->service;
+    struct lobby_session *session;
+
+    session = mem_zalloc(1, sizeof *session);
+    list_init(&session->link);
+    list_init(&session->newcomer);
+    session->port = port;
+    session->conn = conn;
+    service->count++;
+    conn_set_handler(conn, &handler, session);
+    conn_handshake_done(conn); /* the login has a deadline of its own */
+    conn_set_input_limit(conn, INPUT_MAX);
+    if (!take_newcomers_slot(port, conn_peer(conn))) {
+        metrics_add(METRIC_LOBBY_ERROR_ADDRESS_LIMIT, 1);
+        session->state = SESSION_ENDED;
+        conn_close(conn, CONN_CLOSE_LOCAL);
+        return;
+    }
+    metrics_add(METRIC_LOBBY_NEWCOMERS, 1);
+    list_append(&service->sessions, &session->link);
+    list_append(&service->newcomers, &session->newcomer);
+    lobby_login_begin(session);
+}

@@ -1,0 +1,209 @@
+/*
+ * lobby_login: who is let in, as what.
+ *
+ * What can be said without knowing the password is said first, so that nobody learns by it whether
+ * a password is good. An address that has brought bad ones waits before the next is judged.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/lobby/lobby_private.h"
+
+static void free_login(struct lobby_session *session)
+{
+    if (session->login == NULL)
+        return;
+    free(session->login->password);
+    free(session->login->name);
+    free(session->login);
+    session->login = NULL;
+}
+
+void lobby_login_free(struct lobby_session *session)
+{
+    free_login(session);
+    if (session->timer != NULL)
+        loop_timer_destroy(&session->timer);
+}
+
+/* Slots. */
+
+static bool take_slot(struct lobby_session *session, enum lobby_pool pool, int64_t most)
+{
+    const struct lobby_settings *settings = lobby_settings_of(session);
+    struct slots *slots = &session->port->service->slots[pool];
+
+    switch (
+        slots_take(slots, conn_peer(session->conn), (size_t)most, (size_t)settings->max_per_ip)) {
+    case SLOTS_TAKEN:
+        return true;
+    case SLOTS_FULL:
+        lobby_end_with(session, LOBBY_CODE_FULL, "no slot is free");
+        return false;
+    case SLOTS_ADDRESS_FULL:
+        break;
+    }
+    lobby_end_with(session, LOBBY_CODE_ADDRESS_LIMIT, "too many connections of this address");
+    return false;
+}
+
+static void let_player_in(struct lobby_session *session)
+{
+    if (!take_slot(session, POOL_CLIENTS, lobby_settings_of(session)->max_clients))
+        return;
+    lobby_login_free(session);
+    lobby_admit(session, SESSION_PLAYER, POOL_CLIENTS);
+    lobby_player_begin(session);
+}
+
+static void let_server_in(struct lobby_session *session, const char *name)
+{
+    const uint16_t port = session->login->port;
+
+    if (!take_slot(session, POOL_SERVERS, lobby_settings_of(session)->max_servers))
+        return;
+    lobby_login_free(session);
+    lobby_admit(session, SESSION_GAME, POOL_SERVERS);
+    lobby_game_begin(session, name, port);
+}
+
+/* Passwords. */
+
+/* Those of the settings that are in force; a reload may have changed them. */
+static const struct password_list *passwords_of(struct lobby_port *port)
+{
+    const char *text = port->settings->passwords;
+    char *error;
+
+    if (port->passwords_text == NULL || strcmp(port->passwords_text, text) != 0) {
+        password_list_destroy(&port->passwords);
+        free(port->passwords_text);
+        port->passwords_text = mem_strdup(text);
+        port->passwords = password_list_create(text, &error);
+        free(error); /* the configuration has been checked */
+    }
+    return port->passwords;
+}
+
+/* Both kinds are always looked at, so that time does not tell which there are. *name: NULL for the
+ * password that has no name. */
+static bool is_good(struct lobby_session *session, const struct lobby_login *login,
+                    const char **name)
+{
+    const char *expected = lobby_settings_of(session)->password;
+    const struct password_list *list = passwords_of(session->port);
+    const struct bytes password = {(const uint8_t *)login->password, login->password_len};
+    const struct bytes wanted =
+        login->name != NULL ? bytes_from_string(login->name) : (struct bytes){0};
+    const bool is_plain = password_is(expected, password) && *expected != 0 && login->name == NULL;
+
+    *name = list != NULL ? password_list_find(list, wanted, password) : NULL;
+    if (is_plain)
+        *name = NULL;
+    return is_plain || *name != NULL;
+}
+
+static struct penalty_rules rules_of(const struct lobby_settings *settings)
+{
+    return (struct penalty_rules){.first_ms = (uint64_t)settings->penalty,
+                                  .longest_ms = (uint64_t)settings->penalty_max,
+                                  .memory_ms = (uint64_t)settings->penalty_memory};
+}
+
+static void judge(struct lobby_session *session)
+{
+    struct lobby_service *service = session->port->service;
+    const struct penalty_rules rules = rules_of(lobby_settings_of(session));
+    const struct address *peer = conn_peer(session->conn);
+    const char *name;
+
+    if (!is_good(session, session->login, &name)) {
+        penalty_add(service->penalties, peer, &rules, lobby_now(session));
+        lobby_end_with(session, LOBBY_CODE_BAD_PASSWORD, "the password is wrong");
+        return;
+    }
+    penalty_forgive(service->penalties, peer);
+    let_server_in(session, name);
+}
+
+static void wait_or_judge(struct lobby_session *session)
+{
+    const struct penalty_rules rules = rules_of(lobby_settings_of(session));
+    const uint64_t wait = penalty_take(session->port->service->penalties, conn_peer(session->conn),
+                                       &rules, lobby_now(session));
+
+    if (wait > rules.longest_ms) {
+        lobby_end_with(session, LOBBY_CODE_RATE, "too many bad passwords from this address");
+    } else if (wait > 0) {
+        session->state = SESSION_WAITING; /* what it says stays unread, but its end is seen */
+        loop_timer_start(session->timer, wait);
+    } else {
+        judge(session);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct lobby_session *session = arg;
+
+    if (session->state == SESSION_WAITING) {
+        judge(session);
+        if (session->state != SESSION_ENDED) {
+            /* What came meanwhile is presented again. */
+            conn_pause_reading(session->conn);
+            conn_resume_reading(session->conn);
+        }
+    } else {
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_TIMEOUT, "no login in time",
+                                                  CONN_CLOSE_HANDSHAKE, false});
+    }
+}
+
+void lobby_login_begin(struct lobby_session *session)
+{
+    session->timer = loop_timer_create(session->port->service->loop, on_timer, session);
+    loop_timer_start(session->timer, (uint64_t)lobby_settings_of(session)->login_timeout);
+}
+
+/* What a game server must bring besides its password. */
+static bool can_be_listed(struct lobby_session *session, uint16_t port)
+{
+    const struct address *peer = conn_peer(session->conn);
+
+    if (peer->family != ADDRESS_IPV4 && peer->family != ADDRESS_IPV6) {
+        lobby_end_with(session, LOBBY_CODE_BAD_MESSAGE,
+                       "this connection has no address under which a server could be listed");
+        return false;
+    }
+    if (lobby_is_json(session) && port == 0) {
+        lobby_refuse(session, LOBBY_CODE_BAD_MESSAGE, "port: missing");
+        return false;
+    }
+    return true;
+}
+
+void lobby_login_take(struct lobby_session *session, struct bytes password, struct bytes name,
+                      uint16_t port)
+{
+    const bool is_server = password.data != NULL;
+    const enum lobby_role role = session->port->role;
+
+    if (bans_hold(session->port->service->bans, conn_peer(session->conn))) {
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_BANNED, "this address is banned",
+                                                  CONN_CLOSE_KICKED, false});
+    } else if (!is_server && role == LOBBY_FOR_SERVERS) {
+        lobby_end_with(session, LOBBY_CODE_BAD_PASSWORD, "a password is needed here");
+    } else if (is_server && role == LOBBY_FOR_CLIENTS) {
+        lobby_end_with(session, LOBBY_CODE_NOT_A_SERVER, "no game server logs in on this port");
+    } else if (!is_server) {
+        let_player_in(session);
+    } else if (can_be_listed(session, port)) {
+        session->login = mem_zalloc(1, sizeof *session->login);
+        session->login->password = mem_dup(password.data, password.len);
+        session->login->password_len = password.len;
+        session->login->name = name.data != NULL ? mem_dup(name.data, name.len) : NULL;
+        session->login->port = port;
+        wait_or_judge(session);
+    }
+}

@@ -1,0 +1,270 @@
+/*
+ * lobby_original: the original's packets: its game servers' infos as those of JSON, and the list
+ * for its clients.
+ *
+ * Such a client has places for 40 servers, and adds a line to its list for each packet that it
+ * gets. So a change is sent only where lobby.original_updates says so, in the server's place; that
+ * one is gone cannot be said, but its place is given to another one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/lobby_text.h"
+#include "metrics/metrics.h"
+#include "protocol/lobby/lobby_private.h"
+
+/* Game servers. */
+
+struct infos_text {
+    struct writer values[6];
+    struct lobby_property properties[6];
+    size_t count;
+};
+
+static struct json_writer add(struct infos_text *infos, const char *name)
+{
+    infos->properties[infos->count].name = bytes_from_string(name);
+    return json_writer_over(&infos->values[infos->count++]);
+}
+
+static void add_text(struct infos_text *infos, const char *name, struct bytes text)
+{
+    struct json_writer json = add(infos, name);
+    struct writer readable = {0};
+
+    lobby_text_write(&readable, text);
+    json_write_text(&json, writer_bytes_written(&readable));
+    writer_free(&readable);
+}
+
+/* Whether a text comes back to original programs as it was, once it has been a property. */
+static bool comes_back(struct bytes text)
+{
+    struct writer readable = {0}, back = {0};
+    bool is_same;
+
+    lobby_text_write(&readable, text);
+    lobby_text_write_latin(&back, writer_bytes_written(&readable));
+    is_same = bytes_equal(writer_bytes_written(&back), text);
+    writer_free(&readable);
+    writer_free(&back);
+    return is_same;
+}
+
+/* Appends its texts as they are, where they would be lost. */
+static void write_texts(struct writer *to, const struct gltron_packet *packet)
+{
+    if (comes_back(packet->description) && comes_back(packet->version))
+        return;
+    writer_bytes(to, packet->description);
+    writer_u8(to, 0);
+    writer_bytes(to, packet->version);
+}
+
+static void take_infos(struct game *game, const struct gltron_packet *packet)
+{
+    struct writer texts = {0};
+    const char *speed = gltron_speed_name(packet->speed), *size = gltron_size_name(packet->size);
+    struct infos_text infos = {.count = 0};
+    struct json_writer json;
+
+    if (speed != NULL)
+        add_text(&infos, "speed", bytes_from_string(speed));
+    if (size != NULL)
+        add_text(&infos, "size", bytes_from_string(size));
+    json = add(&infos, "erase");
+    json_write_boolean(&json, packet->erase);
+    add_text(&infos, "description", packet->description);
+    add_text(&infos, "version", packet->version);
+    if (packet->players != GLTRON_UNKNOWN) {
+        json = add(&infos, "players");
+        json_write_integer(&json, packet->players);
+    }
+    for (size_t i = 0; i < infos.count; i++)
+        infos.properties[i].value = writer_bytes_written(&infos.values[i]);
+    write_texts(&texts, packet);
+    lobby_game_take_infos(
+        game, &(struct lobby_infos){.properties = infos.properties, .property_count = infos.count},
+        writer_bytes_written(&texts));
+    writer_free(&texts);
+    for (size_t i = 0; i < infos.count; i++)
+        writer_free(&infos.values[i]);
+}
+
+/* A server's port comes with its infos; one that changes it is another server. */
+static void take_server(struct game *game, const struct gltron_packet *packet)
+{
+    lobby_game_heard(game);
+    if (packet->type != GLTRON_INFOS || packet->port == 0)
+        return;
+    if (game->id[0] != 0 && packet->port != game->address.port)
+        lobby_listing_end(game, false);
+    lobby_game_set_address(game, packet->port);
+    take_infos(game, packet);
+}
+
+static void take_login(struct lobby_session *session, const struct gltron_packet *packet)
+{
+    const bool is_server = packet->role == GLTRON_SERVER;
+    /* A server without a password brings an empty one, which is never good. */
+    const struct bytes password =
+        packet->password.data != NULL ? packet->password : BYTES_LITERAL("");
+
+    metrics_add(METRIC_LOBBY_LOGIN, 1);
+    lobby_login_take(session, is_server ? password : (struct bytes){0}, (struct bytes){0}, 0);
+}
+
+/* What its programs never send is passed over: there is nothing to say it with. */
+void lobby_original_take(struct lobby_session *session, const struct gltron_packet *packet)
+{
+    if (session->state == SESSION_NEW && packet->type == GLTRON_LOGIN)
+        take_login(session, packet);
+    else if (session->state == SESSION_NEW)
+        lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
+    else if (session->state == SESSION_GAME)
+        take_server(session->game, packet);
+}
+
+/* Players. */
+
+/* What an original program is sent as a server's texts; they are written to text. */
+static void take_texts(const struct listed *listed, struct gltron_packet *packet,
+                       struct writer *text)
+{
+    const struct lobby_infos *infos = &listed->server.infos;
+    const struct bytes original = listed->original;
+    const uint8_t *nul = original.len > 0 ? memchr(original.data, 0, original.len) : NULL;
+    size_t len;
+
+    if (nul != NULL) {
+        packet->description = (struct bytes){original.data, (size_t)(nul - original.data)};
+        packet->version = (struct bytes){nul + 1, original.len - packet->description.len - 1};
+        return;
+    }
+    lobby_text_write_latin(text, infos->description);
+    len = text->len;
+    lobby_text_write_latin(text, infos->version);
+    packet->description = (struct bytes){text->data, len};
+    packet->version = (struct bytes){text->data + len, text->len - len};
+}
+
+bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACKET_SIZE])
+{
+    const struct lobby_infos *infos = &listed->server.infos;
+    struct gltron_packet packet = {
+        .type = GLTRON_INFOS,
+        .speed = GLTRON_UNKNOWN,
+        .size = GLTRON_UNKNOWN,
+        .erase = infos->erase,
+        .port = listed->address.port,
+        .players = GLTRON_UNKNOWN,
+    };
+    struct writer to = {0}, text = {0};
+    bool written;
+
+    if (listed->address.family != ADDRESS_IPV4)
+        return false;
+    if (infos->speed.data == NULL || !gltron_speed_parse(infos->speed, &packet.speed))
+        packet.speed = GLTRON_UNKNOWN;
+    if (infos->size.data == NULL || !gltron_size_parse(infos->size, &packet.size))
+        packet.size = GLTRON_UNKNOWN;
+    if (infos->has_players && infos->players < GLTRON_UNKNOWN)
+        packet.players = (uint16_t)infos->players;
+    memcpy(packet.host, listed->address.ip, sizeof packet.host);
+    take_texts(listed, &packet, &text);
+    gltron_write(&to, &packet, GLTRON_HOST_NETWORK);
+    writer_free(&text);
+    written = !to.failed && to.len == GLTRON_PACKET_SIZE;
+    if (written)
+        memcpy(bytes, to.data, GLTRON_PACKET_SIZE);
+    writer_free(&to);
+    return written;
+}
+
+static void send_packet(struct player *player, const struct line *line, unsigned place)
+{
+    const struct lobby_settings *settings = lobby_settings_of(player->session);
+    struct gltron_packet packet;
+    struct writer to = {0};
+    const struct gltron_result result = gltron_read(
+        (struct bytes){line->packet, sizeof line->packet}, GLTRON_HOST_NETWORK, &packet);
+
+    if (result.outcome != GLTRON_PACKET)
+        return;
+    packet.which = (uint16_t)place;
+    gltron_write(&to, &packet, (enum gltron_host_order)settings->host_byte_order);
+    metrics_add(METRIC_LOBBY_PUSH_PACKET, 1);
+    lobby_send(player->session, &to);
+}
+
+/* The place in which a server is shown; of NULL a free one; GLTRON_SERVERS: there is none. */
+static unsigned place_of(const struct player *player, const char *id)
+{
+    unsigned place = 0;
+
+    for (; place < GLTRON_SERVERS; place++) {
+        const char *shown = player->shown[place];
+
+        if (id == NULL ? shown == NULL : shown != NULL && strcmp(shown, id) == 0)
+            break;
+    }
+    return place;
+}
+
+static void show(struct player *player, const struct line *line)
+{
+    unsigned place = place_of(player, line->id);
+
+    if (place < GLTRON_SERVERS && !lobby_settings_of(player->session)->original_updates)
+        return;
+    if (place == GLTRON_SERVERS)
+        place = place_of(player, NULL);
+    if (place == GLTRON_SERVERS)
+        return;
+    if (player->shown[place] == NULL)
+        player->shown[place] = mem_strdup(line->id);
+    send_packet(player, line, place);
+}
+
+/* Places of those that are gone; whether there were any. */
+static bool free_places(struct player *player)
+{
+    const struct lobby_audience *audience = player->session->port->audience;
+    bool freed = false;
+
+    for (unsigned place = 0; place < GLTRON_SERVERS; place++) {
+        if (player->shown[place] != NULL && !lobby_audience_lists(audience, player->shown[place])) {
+            free(player->shown[place]);
+            player->shown[place] = NULL;
+            freed = true;
+        }
+    }
+    return freed;
+}
+
+void lobby_original_tell(struct player *player)
+{
+    const struct lobby_audience *audience = player->session->port->audience;
+    const bool freed = free_places(player);
+    struct line *line = lobby_audience_after(audience, player->seen);
+
+    for (; line != NULL; line = lobby_audience_next(audience, line)) {
+        if (!line->gone && line->has_packet)
+            show(player, line);
+    }
+    player->seen = audience->stamp;
+    /* Others that had no place before. */
+    line = freed ? lobby_audience_after(audience, 0) : NULL;
+    for (; line != NULL && place_of(player, NULL) < GLTRON_SERVERS;
+         line = lobby_audience_next(audience, line)) {
+        if (!line->gone && line->has_packet && place_of(player, line->id) == GLTRON_SERVERS)
+            show(player, line);
+    }
+}
+
+void lobby_original_forget(struct player *player)
+{
+    for (unsigned place = 0; place < GLTRON_SERVERS; place++)
+        free(player->shown[place]);
+}

@@ -1,0 +1,255 @@
+/*
+ * lobby_player: players: the whole list once, then what changes, as fast as they read.
+ *
+ *   due ─whole list─► current ─does not read, reads on─► behind ─told all─► current
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/lobby/lobby_private.h"
+
+static struct lobby_audience *audience_of_player(const struct player *player)
+{
+    return player->session->port->audience;
+}
+
+static void end_politely(struct player *player)
+{
+    lobby_end(player->session,
+              &(struct lobby_ending){LOBBY_CODE_COUNT, "it said the end", CONN_CLOSE_PEER, false});
+}
+
+/* The one place that changes a player's state. A player keeps its place in a list that it stays
+ * in, so that who goes through the list meets it once. */
+static void move(struct player *player, enum player_state state)
+{
+    if (player->state == state && !list_is_empty(&player->link))
+        return;
+    player->state = (uint8_t)state;
+    list_remove(&player->link);
+    list_append(&audience_of_player(player)->players[state], &player->link);
+}
+
+/* JSON. */
+
+/* What a change means to who has seen those up to a stamp; LOBBY_TYPES: nothing. */
+static enum lobby_type type_of(const struct line *line, uint64_t seen)
+{
+    const bool is_new = line->born > seen;
+
+    if (line->gone)
+        return is_new ? LOBBY_TYPES : LOBBY_DOWN;
+    return is_new ? LOBBY_UP : LOBBY_CHANGED;
+}
+
+static void write_line(struct writer *to, const struct line *line, uint64_t seen,
+                       int64_t counts[LOBBY_TYPES])
+{
+    const enum lobby_type type = type_of(line, seen);
+
+    if (type == LOBBY_TYPES)
+        return;
+    lobby_write_change_of(to, type, writer_bytes_written(&line->text));
+    counts[type]++;
+}
+
+static void count(const int64_t counts[LOBBY_TYPES])
+{
+    metrics_add(METRIC_LOBBY_PUSH_UP, counts[LOBBY_UP]);
+    metrics_add(METRIC_LOBBY_PUSH_CHANGED, counts[LOBBY_CHANGED]);
+    metrics_add(METRIC_LOBBY_PUSH_DOWN, counts[LOBBY_DOWN]);
+}
+
+static void send_all(struct player *player)
+{
+    struct lobby_audience *audience = audience_of_player(player);
+
+    conn_send_frame(player->session->conn, lobby_audience_all(audience));
+    player->seen = audience->stamp;
+    metrics_add(METRIC_LOBBY_PUSH_SERVERS, 1);
+}
+
+/* At most lobby.chunk bytes (and a line) of what it missed; true when that was all. */
+static bool send_missed(struct player *player)
+{
+    const struct lobby_audience *audience = audience_of_player(player);
+    const size_t limit = (size_t)lobby_settings_of(player->session)->chunk;
+    const uint64_t seen = player->seen;
+    int64_t counts[LOBBY_TYPES] = {0};
+    struct writer text = {0};
+    struct line *line = lobby_audience_after(audience, seen);
+
+    for (; line != NULL && text.len < limit; line = lobby_audience_next(audience, line)) {
+        write_line(&text, line, seen, counts);
+        player->seen = line->stamp;
+    }
+    count(counts);
+    lobby_send(player->session, &text);
+    return line == NULL;
+}
+
+static void go_on(struct player *player)
+{
+    struct lobby_audience *audience = audience_of_player(player);
+    bool done = true;
+
+    if (!lobby_is_json(player->session))
+        lobby_original_tell(player);
+    else if (player->seen < audience->forgotten)
+        send_all(player);
+    else
+        done = send_missed(player);
+    move(player, done ? PLAYER_CURRENT : PLAYER_BEHIND);
+    if (!done && !loop_timer_is_running(audience->flow))
+        loop_timer_start(audience->flow, 0);
+}
+
+static void tell_whole(struct player *player)
+{
+    if (lobby_is_json(player->session))
+        send_all(player);
+    else
+        lobby_original_tell(player);
+    move(player, PLAYER_CURRENT);
+    if (player->last)
+        end_politely(player);
+}
+
+/* What one turn brought, written once for those who had seen everything before. */
+struct turn {
+    uint64_t before;
+    struct frame *frame; /* NULL: not written */
+    int64_t counts[LOBBY_TYPES];
+};
+
+static void write_turn(struct turn *turn, const struct lobby_audience *audience)
+{
+    struct writer text = {0};
+
+    for (struct line *line = lobby_audience_after(audience, turn->before); line != NULL;
+         line = lobby_audience_next(audience, line))
+        write_line(&text, line, turn->before, turn->counts);
+    turn->frame = frame_create(writer_bytes_written(&text));
+    writer_free(&text);
+}
+
+static void tell_turn(struct player *player, struct turn *turn)
+{
+    struct lobby_audience *audience = audience_of_player(player);
+
+    if (conn_is_behind(player->session->conn)) {
+        if (player->seen == turn->before)
+            metrics_add(METRIC_CONFLATIONS, 1);
+    } else if (!lobby_is_json(player->session) || player->seen != turn->before) {
+        go_on(player);
+    } else {
+        if (turn->frame == NULL)
+            write_turn(turn, audience);
+        if (turn->frame->len > 0)
+            conn_send_frame(player->session->conn, turn->frame);
+        count(turn->counts);
+        player->seen = audience->stamp;
+    }
+}
+
+/* The audience. */
+
+void lobby_players_serve(struct lobby_audience *audience)
+{
+    LIST_FOREACH (node, &audience->players[PLAYER_DUE]) {
+        struct player *player = list_entry(node, struct player, link);
+
+        if (player->read == NULL)
+            tell_whole(player);
+    }
+}
+
+void lobby_players_tell(struct lobby_audience *audience, uint64_t before)
+{
+    struct turn turn = {.before = before};
+
+    LIST_FOREACH (node, &audience->players[PLAYER_CURRENT])
+        tell_turn(list_entry(node, struct player, link), &turn);
+    frame_unref(&turn.frame);
+}
+
+void lobby_players_flow(struct lobby_audience *audience)
+{
+    LIST_FOREACH (node, &audience->players[PLAYER_BEHIND]) {
+        struct player *player = list_entry(node, struct player, link);
+
+        if (!conn_is_behind(player->session->conn))
+            go_on(player);
+    }
+}
+
+void lobby_players_end_all(struct lobby_audience *audience, const char *why)
+{
+    for (size_t i = 0; i < PLAYER_STATES; i++) {
+        LIST_FOREACH (node, &audience->players[i])
+            lobby_end_with(list_entry(node, struct player, link)->session, LOBBY_CODE_UNAVAILABLE,
+                           why);
+    }
+}
+
+/* A player. */
+
+static void on_reached(void *arg, bool known, bool stale)
+{
+    struct player *player = arg;
+
+    player->read = NULL;
+    if (known)
+        lobby_audience_ask_to_serve(audience_of_player(player));
+    else
+        lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
+}
+
+void lobby_player_begin(struct lobby_session *session)
+{
+    struct lobby_audience *audience = session->port->audience;
+    const size_t shown = lobby_is_json(session) ? 0 : GLTRON_SERVERS;
+    struct player *player = mem_zalloc(1, sizeof *player + shown * sizeof *player->shown);
+    const char *why;
+
+    session->player = player;
+    player->session = session;
+    list_init(&player->link);
+    why = lobby_audience_watch(audience);
+    if (why != NULL) {
+        lobby_end_with(session, LOBBY_CODE_UNAVAILABLE, why);
+        return;
+    }
+    move(player, PLAYER_DUE);
+    player->read = map_read(audience->watcher.view, MAP_READ_HERE, on_reached, player);
+}
+
+void lobby_player_free(struct lobby_session *session)
+{
+    struct player *player = session->player;
+
+    session->player = NULL;
+    map_read_cancel(&player->read);
+    list_remove(&player->link);
+    if (!lobby_is_json(session))
+        lobby_original_forget(player);
+    free(player);
+    lobby_audience_release(session->port->audience);
+}
+
+void lobby_player_drained(struct player *player)
+{
+    const struct lobby_audience *audience = audience_of_player(player);
+
+    if (player->state != PLAYER_DUE && player->seen != audience->stamp)
+        go_on(player);
+}
+
+void lobby_player_ended(struct player *player)
+{
+    if (player->state != PLAYER_DUE)
+        end_politely(player);
+    else
+        player->last = true;
+}

@@ -1,0 +1,329 @@
+/* q3master_list: the game servers of a space, as its view tells them. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/gameserver/listed.h"
+#include "protocol/q3master/q3master_private.h"
+
+/* Until one that was registered must have come: Redis's deadline, and the way of the event. */
+#define PENDING_MS 10000
+#define TICK_MS    1000
+/* For so long one that has been asked may owe its answer: another front-end may have got it. */
+#define UNANSWERED_MS 30000
+
+struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id)
+{
+    struct q3master_entry *entry = NULL;
+
+    HASH_FIND(hh, list->entries, id.data, id.len, entry);
+    return entry;
+}
+
+static struct q3master_entry *add(struct q3master_list *list, struct bytes id)
+{
+    struct q3master_entry *entry = mem_zalloc(1, sizeof *entry + id.len + 1);
+
+    memcpy(entry->id, id.data, id.len);
+    entry->id_len = (uint8_t)id.len;
+    HASH_ADD_KEYPTR(hh, list->entries, entry->id, entry->id_len, entry);
+    return entry;
+}
+
+static void count(struct q3master_list *list, struct q3master_entry *entry, bool registered)
+{
+    if (registered == entry->registered)
+        return;
+    entry->registered = registered;
+    if (!registered) {
+        slots_give_back(&list->registered, &entry->server.address);
+        shares_remove(&list->shares, &entry->share);
+    } else if (slots_take(&list->registered, &entry->server.address, SIZE_MAX, 0) == SLOTS_TAKEN) {
+        shares_add(&list->shares, &entry->share, &entry->server.address);
+    } else {
+        entry->registered = false;
+    }
+}
+
+static void list_it(struct q3master_list *list, struct q3master_entry *entry)
+{
+    if (entry->listed)
+        return;
+    if (list->listed_count == list->listed_capacity) {
+        list->listed_capacity = list->listed_capacity > 0 ? 2 * list->listed_capacity : 64;
+        list->listed = mem_realloc(list->listed, list->listed_capacity * sizeof *list->listed);
+    }
+    entry->listed = true;
+    entry->place = list->listed_count;
+    list->listed[list->listed_count++] = entry;
+    metrics_add(METRIC_Q3MASTER_SERVERS, 1);
+}
+
+static void unlist(struct q3master_list *list, struct q3master_entry *entry)
+{
+    if (!entry->listed)
+        return;
+    entry->listed = false;
+    list->listed[entry->place] = list->listed[--list->listed_count];
+    list->listed[entry->place]->place = entry->place;
+    list->generation++;
+    metrics_add(METRIC_Q3MASTER_SERVERS, -1);
+}
+
+static void drop(struct q3master_list *list, struct q3master_entry *entry)
+{
+    unlist(list, entry);
+    count(list, entry, false);
+    assert(list->entries); /* it is one of them */
+    HASH_DEL(list->entries, entry);
+    free(entry->game);
+    free(entry);
+}
+
+static bool is_same(const struct q3master_server *a, const struct q3master_server *b)
+{
+    return a->protocol == b->protocol && q3master_is_empty(a) == q3master_is_empty(b) &&
+           q3master_is_full(a) == q3master_is_full(b) && bytes_equal(a->game, b->game) &&
+           bytes_equal(a->gametype, b->gametype);
+}
+
+/* What players filter by is another: only that makes lists anew. */
+static void describe(struct q3master_list *list, struct q3master_entry *entry,
+                     const struct q3master_server *server)
+{
+    char *game;
+
+    if (entry->listed && is_same(&entry->server, server)) {
+        entry->server.clients = server->clients;
+        entry->server.max_clients = server->max_clients;
+        return;
+    }
+    game = mem_alloc(server->game.len + server->gametype.len + 1);
+    memcpy(game, server->game.data, server->game.len);
+    if (server->gametype.len > 0)
+        memcpy(game + server->game.len, server->gametype.data, server->gametype.len);
+    free(entry->game);
+    entry->game = game;
+    entry->server = *server;
+    entry->server.game.data = (uint8_t *)game;
+    entry->server.gametype.data = (uint8_t *)game + server->game.len;
+    list_it(list, entry);
+    list->generation++;
+}
+
+/* It decides which game is asked for without a name. */
+static void take_implied(struct q3master_list *list, struct q3master_entry *entry, bool implied)
+{
+    if (entry->implied != implied)
+        list->generation++;
+    entry->implied = implied;
+}
+
+static void take(struct q3master_list *list, const struct map_entry *told)
+{
+    struct bytes id = map_entry_id(told);
+    struct q3master_entry *entry = q3master_list_find(list, id);
+    struct listed listed;
+
+    if (!listed_read(told, &listed)) {
+        if (entry != NULL)
+            drop(list, entry);
+        return;
+    }
+    if (entry == NULL) {
+        entry = add(list, id);
+        entry->server.address = listed.address;
+    }
+    entry->pending_until = 0;
+    entry->since = listed.server.since;
+    take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
+    if (entry->leaving_until <= loop_now_ms(list->service->loop))
+        count(list, entry, map_entry_field(told, "registered").data != NULL);
+    if (listed.in_master)
+        describe(list, entry, &listed.master);
+    else
+        unlist(list, entry);
+    listed_free(&listed);
+}
+
+static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    struct q3master_list *list = list_entry(watcher, struct q3master_list, watcher);
+
+    for (size_t i = 0; i < changes->closed_count; i++) {
+        struct q3master_entry *entry = q3master_list_find(list, changes->closed[i]);
+
+        if (entry != NULL)
+            drop(list, entry);
+    }
+    for (size_t i = 0; i < changes->changed_count; i++)
+        take(list, changes->changed[i]);
+}
+
+static void on_live(struct map_watcher *watcher)
+{
+    struct q3master_list *list = list_entry(watcher, struct q3master_list, watcher);
+    size_t entry_count;
+    struct map_entry *const *entries = map_view_sorted(list->view, &entry_count);
+
+    for (size_t i = 0; i < entry_count; i++)
+        take(list, entries[i]);
+}
+
+static void on_timer(void *arg)
+{
+    struct q3master_list *list = arg;
+    const uint64_t now = loop_now_ms(list->service->loop);
+    struct q3master_entry *entry, *next;
+    bool waits = false;
+
+    HASH_ITER (hh, list->entries, entry, next) {
+        if (entry->pending_until == 0)
+            continue;
+        if (entry->pending_until <= now)
+            drop(list, entry);
+        else
+            waits = true;
+    }
+    if (waits)
+        loop_timer_start(list->timer, TICK_MS);
+}
+
+void q3master_list_expect(struct q3master_list *list, struct bytes id,
+                          const struct address *address)
+{
+    struct q3master_entry *entry = add(list, id);
+
+    entry->server.address = *address;
+    entry->pending_until = loop_now_ms(list->service->loop) + PENDING_MS;
+    count(list, entry, true);
+    if (!loop_timer_is_running(list->timer))
+        loop_timer_start(list->timer, TICK_MS);
+}
+
+/* Registered before the other; of those of one moment the lower id. */
+static bool is_older(const struct q3master_entry *entry, const struct q3master_entry *than)
+{
+    if (!than || entry->since != than->since)
+        return !than || entry->since < than->since;
+    return bytes_compare((struct bytes){(const uint8_t *)entry->id, entry->id_len},
+                         (struct bytes){(const uint8_t *)than->id, than->id_len}) < 0;
+}
+
+struct bytes q3master_list_game(const struct q3master_list *list, int32_t protocol,
+                                const char *known)
+{
+    const struct q3master_entry *implied = NULL, *any = NULL;
+
+    for (size_t i = 0; i < list->listed_count; i++) {
+        const struct q3master_entry *entry = list->listed[i];
+
+        if (entry->server.protocol != protocol)
+            continue;
+        if (entry->implied && known && bytes_equal(entry->server.game, bytes_from_string(known)))
+            return entry->server.game;
+        if (entry->implied && is_older(entry, implied))
+            implied = entry;
+        if (is_older(entry, any))
+            any = entry;
+    }
+    if (implied)
+        return implied->server.game;
+    return any && !known ? any->server.game : (struct bytes){0};
+}
+
+/* Room in a full list. */
+
+void q3master_list_asked(struct q3master_list *list, struct bytes id)
+{
+    struct q3master_entry *entry = q3master_list_find(list, id);
+
+    if (entry)
+        entry->asked_ms = loop_now_ms(list->service->loop);
+}
+
+/* Who answers probes goes after who does not, who was listed long after who came last. */
+static bool goes_before(const struct q3master_list *list, const struct q3master_entry *entry,
+                        const struct q3master_entry *than)
+{
+    const uint64_t now = loop_now_ms(list->service->loop);
+    const bool owes = entry->asked_ms > 0 && now - entry->asked_ms < UNANSWERED_MS;
+    const bool other_owes = than->asked_ms > 0 && now - than->asked_ms < UNANSWERED_MS;
+
+    if (owes != other_owes)
+        return owes;
+    /* What is not in the map yet has no time: it came last. */
+    if (entry->pending_until > 0 || than->pending_until > 0)
+        return entry->pending_until >= than->pending_until;
+    return is_older(than, entry);
+}
+
+struct q3master_entry *q3master_list_evict(struct q3master_list *list,
+                                           const struct address *newcomer)
+{
+    const struct list *members = shares_give_way(&list->shares, newcomer);
+    struct q3master_entry *first = NULL;
+
+    if (!members)
+        return NULL;
+    LIST_FOREACH (node, members) {
+        struct share *share = list_entry(node, struct share, link);
+        struct q3master_entry *entry = list_entry(share, struct q3master_entry, share);
+
+        if (!first || goes_before(list, entry, first))
+            first = entry;
+    }
+    assert(first); /* a prefix without members has been freed */
+    count(list, first, false);
+    first->leaving_until = loop_now_ms(list->service->loop) + PENDING_MS;
+    map_unregister(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len}, NULL,
+                   NULL);
+    return first;
+}
+
+struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,
+                                        const char **why)
+{
+    struct q3master_list *list;
+
+    LIST_FOREACH (node, &service->lists) {
+        list = list_entry(node, struct q3master_list, link);
+        if (list->space == space)
+            return list;
+    }
+    list = mem_zalloc(1, sizeof *list);
+    list->service = service;
+    list->space = space;
+    list_init(&list->ports);
+    list->watcher.changed = on_changed;
+    list->watcher.live = on_live;
+    list->view = map_watch(space, &list->watcher, why);
+    if (list->view == NULL) {
+        free(list);
+        return NULL;
+    }
+    list->timer = loop_timer_create(service->loop, on_timer, list);
+    list->prober.probe = q3master_probe;
+    map_probe(space, &list->prober);
+    list_append(&service->lists, &list->link);
+    if (map_view_is_live(list->view))
+        on_live(&list->watcher);
+    return list;
+}
+
+void q3master_list_release(struct q3master_list *list)
+{
+    struct q3master_entry *entry, *next;
+
+    if (!list_is_empty(&list->ports))
+        return;
+    map_unprobe(&list->prober);
+    map_unwatch(&list->watcher);
+    loop_timer_destroy(&list->timer);
+    HASH_ITER (hh, list->entries, entry, next)
+        drop(list, entry);
+    free(list->listed);
+    list_remove(&list->link);
+    free(list);
+}

@@ -1,0 +1,170 @@
+/*
+ * q3master_private: the parts of the master: q3master.c (service, ports, what is received and
+ * sent), list.c (the servers of a space), replies.c (prepared lists),
+ * register.c (heartbeats, answers, probes).
+ */
+#ifndef PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
+#define PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
+
+#include "auth/bucket.h"
+#include "auth/cookie.h"
+#include "auth/shares.h"
+#include "auth/slots.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "codec/q3games.h"
+#include "codec/q3master.h"
+#include "codec/q3master_reply.h"
+#include "map/registry.h"
+#include "map/secret.h"
+#include "map/view.h"
+#include "metrics/metrics.h"
+#include "protocol/q3master/q3master.h"
+
+#define Q3MASTER_OUTPUT_MIN 65536
+
+/* A game server of the space, or one that is being registered. */
+struct q3master_entry {
+    UT_hash_handle hh; /* by id */
+    struct q3master_server server;
+    char *game; /* what server.game and server.gametype borrow from */
+    uint64_t since;
+    uint64_t pending_until; /* ms; 0: the view has it */
+    size_t place;           /* among the listed; only when it is */
+    struct share share;     /* while it counts */
+    uint64_t asked_ms;      /* when this front-end asked it last without an answer yet; 0: never */
+    uint64_t leaving_until; /* ms; it has given way to another, and is not to return meanwhile */
+    bool listed;            /* players may be told of it */
+    bool registered;        /* by UDP: it counts */
+    bool implied;           /* its heartbeat's tag implied its game */
+    uint8_t id_len;
+    char id[];
+};
+
+/* What is known of a space. */
+struct q3master_list {
+    struct list link; /* the service's */
+    struct q3master_service *service;
+    struct map_space *space;
+    struct map_view *view;
+    struct map_watcher watcher;
+    struct map_prober prober;
+    struct list ports;
+    struct loop_timer *timer; /* forgets those that never came */
+    struct q3master_entry *entries;
+    struct q3master_entry **listed;
+    size_t listed_count, listed_capacity;
+    uint64_t generation; /* counts changes of what is listed */
+    struct slots registered;
+    struct shares shares; /* of the same */
+};
+
+/* A prepared list, or none when the game is rejected. */
+struct q3master_prepared {
+    UT_hash_handle hh; /* by key */
+    struct list used;  /* the most recently used last */
+    struct q3master_reply *reply;
+    size_t size; /* bytes of all its packets */
+    uint64_t generation;
+    uint64_t made_ms;
+    uint8_t key_len;
+    uint8_t key[Q3MASTER_KEY_MAX];
+};
+
+struct q3master_replies {
+    struct q3master_prepared *all;
+    struct list used;
+};
+
+/* Addresses that are listed under another one. */
+struct q3master_mapping {
+    struct address from, to;
+};
+
+struct q3master_port {
+    struct list in_list;
+    struct q3master_list *list;
+    struct q3master_service *service;
+    const struct q3master_settings *settings;
+    struct udp *udp;
+    bool ipv4, ipv6; /* whom it can send to */
+    struct q3games *games;
+    struct q3master_mapping *mappings;
+    size_t mapping_count;
+    struct q3master_replies replies;
+};
+
+struct q3master_service {
+    struct map *map;
+    struct loop *loop;
+    struct bans *bans;
+    struct bans_watcher bans_watcher;
+    const struct q3master_settings *settings;
+    struct list lists;
+    struct cookie_keys keys;
+    struct map_secret *secret; /* NULL: the setting's, or nobody has needed one yet */
+    struct bucket_table *heartbeats, *answers, *queries, *seldom;
+    uint64_t output_us; /* when output was filled last */
+    int64_t output;     /* bytes that may be sent now */
+    uint64_t turn;      /* where the next list begins */
+    struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit, evicted_limit;
+};
+
+/* settings.c, q3master.c */
+/* False when the text is no mapping. mappings (may be NULL): allocated. */
+bool q3master_map_read(const char *text, struct q3master_mapping **mappings, size_t *count);
+uint64_t q3master_now_ms(const struct q3master_service *service); /* Redis's wall clock */
+void q3master_drop(struct q3master_service *service, const struct address *peer, enum metric metric,
+                   const char *why);
+/* Whether that may be sent. As what may be sent runs out, those of lower rank go without first. */
+enum q3master_rank {
+    Q3MASTER_RANK_SERVER, /* what keeps a game server listed */
+    Q3MASTER_RANK_SELDOM, /* a list for an address that seldom asks */
+    Q3MASTER_RANK_OFTEN   /* any other list */
+};
+bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank);
+
+/* list.c */
+struct q3master_list *q3master_list_get(struct q3master_service *service, struct map_space *space,
+                                        const char **why);
+/* Its ports must be gone. */
+void q3master_list_release(struct q3master_list *list);
+struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id);
+/* It is being registered: it counts until the view has it, or some time has passed. */
+void q3master_list_expect(struct q3master_list *list, struct bytes id,
+                          const struct address *address);
+/*
+ * The game that a query of this protocol means that names none. Of the servers whose heartbeat's
+ * tag implied their game: known, the one that has the protocol in the table (NULL: none has), when
+ * one of them has it, else that of the oldest. Where there is no such server, and none is known,
+ * that of the oldest of all. data NULL: the table decides. So whoever names a game cannot take over
+ * such a list.
+ */
+struct bytes q3master_list_game(const struct q3master_list *list, int32_t protocol,
+                                const char *known);
+/* One that gives way to a newcomer in a full list: it is to leave, and counts no more. NULL: none.
+ */
+struct q3master_entry *q3master_list_evict(struct q3master_list *list,
+                                           const struct address *newcomer);
+/* It has been asked by this front-end. */
+void q3master_list_asked(struct q3master_list *list, struct bytes id);
+
+/* replies.c */
+void q3master_replies_init(struct q3master_replies *replies);
+void q3master_replies_clear(struct q3master_replies *replies);
+/* The list for a query, its reply NULL when it is not to be answered. Valid until the next one is
+ * asked for. */
+const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
+                                                     const struct q3master_query *query);
+
+/* register.c */
+void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,
+                             struct bytes tag);
+void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
+                        const struct q3master_info *info);
+void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe);
+/* Takes those off that are banned now. */
+void q3master_list_ban(struct q3master_list *list);
+
+#endif

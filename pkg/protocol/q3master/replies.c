@@ -1,0 +1,105 @@
+/*
+ * q3master_replies: lists prepared once for many players, one for each kind of query that was
+ * asked.
+ *
+ * A list is made when it is asked for and has not been made since the servers changed; while
+ * changes come it is made at most every q3master.refresh, whoever asks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/q3master/q3master_private.h"
+
+void q3master_replies_init(struct q3master_replies *replies)
+{
+    replies->all = NULL;
+    list_init(&replies->used);
+}
+
+static void forget(struct q3master_replies *replies, struct q3master_prepared *prepared)
+{
+    HASH_DEL(replies->all, prepared);
+    list_remove(&prepared->used);
+    q3master_reply_destroy(&prepared->reply);
+    free(prepared);
+}
+
+void q3master_replies_clear(struct q3master_replies *replies)
+{
+    while (replies->all != NULL)
+        forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
+}
+
+static struct q3master_prepared *find_or_add(struct q3master_port *port,
+                                             const struct q3master_query *query)
+{
+    struct q3master_replies *replies = &port->replies;
+    struct q3master_prepared *prepared;
+    uint8_t key[Q3MASTER_KEY_MAX];
+    const size_t len = q3master_query_key(query, key);
+
+    HASH_FIND(hh, replies->all, key, len, prepared);
+    if (prepared != NULL) {
+        list_remove(&prepared->used);
+        list_append(&replies->used, &prepared->used);
+        return prepared;
+    }
+    while (replies->all != NULL && HASH_COUNT(replies->all) >= (size_t)port->settings->filters)
+        forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
+    prepared = mem_zalloc(1, sizeof *prepared);
+    memcpy(prepared->key, key, len);
+    prepared->key_len = (uint8_t)len;
+    list_init(&prepared->used);
+    list_append(&replies->used, &prepared->used);
+    HASH_ADD_KEYPTR(hh, replies->all, prepared->key, prepared->key_len, prepared);
+    return prepared;
+}
+
+/* The servers that the query wants; it is settled. */
+static struct q3master_reply *make(const struct q3master_list *list,
+                                   const struct q3master_query *query)
+{
+    const struct q3master_reply_options options = {.extended = query->extended, .separated = true};
+    struct address *servers = mem_alloc((list->listed_count + 1) * sizeof *servers);
+    struct q3master_reply *reply;
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->listed_count; i++) {
+        if (q3master_matches(query, &list->listed[i]->server))
+            servers[count++] = list->listed[i]->server.address;
+    }
+    reply = q3master_reply_create(&options, servers, count);
+    free(servers);
+    metrics_add(METRIC_Q3MASTER_MADE, 1);
+    return reply;
+}
+
+static void prepare(struct q3master_port *port, struct q3master_prepared *prepared,
+                    struct q3master_query query, uint64_t now)
+{
+    struct bytes registered = {0};
+
+    q3master_reply_destroy(&prepared->reply);
+    if (query.game.data == NULL)
+        registered = q3master_list_game(port->list, query.protocol,
+                                        q3games_by_protocol(port->games, query.protocol));
+    if (q3games_settle(port->games, &query, registered))
+        prepared->reply = make(port->list, &query);
+    prepared->size = prepared->reply != NULL ? q3master_reply_size(prepared->reply) : 0;
+    prepared->generation = port->list->generation;
+    prepared->made_ms = now;
+}
+
+const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
+                                                     const struct q3master_query *query)
+{
+    struct q3master_prepared *prepared = find_or_add(port, query);
+    const uint64_t now = loop_now_ms(port->service->loop);
+    const bool is_new = prepared->made_ms == 0;
+
+    if (is_new || (prepared->generation != port->list->generation &&
+                   now - prepared->made_ms >= (uint64_t)port->settings->refresh))
+        prepare(port, prepared, *query, now);
+    return prepared;
+}

@@ -1,0 +1,24 @@
+/*
+ * visit: what a WebSocket client brought with its request, handed to its protocol. Everything but
+ * tokens, which stays, is valid during the call that it is given to.
+ *
+ * The end of the connection has been set (websocket_set_lifetime): with claims that of the token,
+ * without them, where tokens are wanted, auth.deadline. Who takes a token from a message sets it
+ * again: auth_claims_left_ms, WEBSOCKET_UNAUTHORIZED, "token expired".
+ */
+#ifndef PROTOCOL_SESSION_VISIT_H
+#define PROTOCOL_SESSION_VISIT_H
+
+#include "base/bytes.h"
+
+struct auth_claims;
+struct auth_verifier;
+
+struct visit {
+    struct bytes mode;                  /* of the query; data NULL when it has none */
+    struct bytes resume;                /* likewise */
+    const struct auth_claims *claims;   /* of its token; NULL when it brought none */
+    const struct auth_verifier *tokens; /* NULL: authentication is off */
+};
+
+#endif

@@ -1,0 +1,442 @@
+/*
+ * sync_audience: who is told of a space, and when.
+ *
+ * A newcomer is told the map as soon as its own entry is in the view; all newcomers of a turn get
+ * one encoded map. The others are told at each tick what is new, and the map; who does not read
+ * misses that, and is told what it missed, joined, when it has read.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/sync/sync_private.h"
+#include "protocol/translate/shown.h"
+
+static const char too_large[] = "the space has more entries than view.max_entries";
+
+static void on_changed(struct map_watcher *watcher, const struct map_changes *changes);
+static void on_live(struct map_watcher *watcher);
+static void on_tick(void *arg);
+static void greet(void *arg);
+static void release(void *arg);
+
+struct sync_audience *sync_audience_of(struct sync_service *service, struct map_space *space)
+{
+    LIST_FOREACH (node, &service->audiences) {
+        struct sync_audience *audience = list_entry(node, struct sync_audience, link);
+        if (audience->space == space)
+            return audience;
+    }
+    struct sync_audience *audience = mem_zalloc(1, sizeof *audience);
+    audience->service = service;
+    audience->space = space;
+    audience->watcher.changed = on_changed;
+    audience->watcher.live = on_live;
+    audience->listener.everyone = sync_relay_everyone;
+    list_init(&audience->watcher.link);
+    list_init(&audience->listener.link);
+    list_init(&audience->entering);
+    list_init(&audience->members);
+    sync_cache_init(&audience->cache);
+    audience->tick = loop_timer_create(service->loop, on_tick, audience);
+    audience->greet = (struct loop_task){.callback = greet, .arg = audience};
+    audience->release = (struct loop_task){.callback = release, .arg = audience};
+    list_append(&service->audiences, &audience->link);
+    return audience;
+}
+
+static void forget_rest(struct sync_audience *audience)
+{
+    frame_unref(&audience->rest);
+}
+
+/* Nobody is there any more, or again somebody is. */
+static void release(void *arg)
+{
+    struct sync_audience *audience = arg;
+    if (audience->watcher.view == NULL || !list_is_empty(&audience->entering) ||
+        !list_is_empty(&audience->members))
+        return;
+    map_unwatch(&audience->watcher);
+    map_unlisten(&audience->listener);
+    loop_timer_stop(audience->tick);
+    sync_cache_clear(&audience->cache);
+    forget_rest(audience);
+}
+
+void sync_audience_free(struct sync_audience *audience)
+{
+    struct loop *loop = audience->service->loop;
+    release(audience);
+    loop_cancel(loop, &audience->greet);
+    loop_cancel(loop, &audience->release);
+    loop_timer_destroy(&audience->tick);
+    list_remove(&audience->link);
+    free(audience);
+}
+
+/* What is in the view. */
+
+static void note(struct sync_audience *audience, const struct map_entry *entry, bool told)
+{
+    struct bytes id = map_entry_id(entry);
+    if (json_is_text(id))
+        sync_cache_note(&audience->cache, id, told);
+    else if (!told)
+        metrics_add(METRIC_SYNC_UNFIT, 1);
+}
+
+static bool read_properties(void *arg, struct bytes id, struct writer *to)
+{
+    const struct sync_audience *audience = arg;
+    const struct map_entry *entry = map_view_find(audience->watcher.view, id);
+    /* Of what only an update has told, the rest is still to come with the snapshot. */
+    if (entry == NULL || map_entry_is_partial(entry))
+        return false;
+    shown_properties(entry, to);
+    return true;
+}
+
+static void read_cache(struct sync_audience *audience)
+{
+    sync_cache_read(&audience->cache, read_properties, audience);
+}
+
+/* Ticks of all spaces fall together: on whole multiples of the time. */
+static void start_tick(struct sync_audience *audience)
+{
+    const struct sync_session *any;
+    struct list *first =
+        !list_is_empty(&audience->members) ? &audience->members : &audience->entering;
+    uint64_t time;
+    if (loop_timer_is_running(audience->tick) || list_is_empty(first))
+        return;
+    any = list_entry(first->next, struct sync_session, place);
+    time = (uint64_t)any->port->settings->tick;
+    loop_timer_start(audience->tick, time - loop_now_ms(audience->service->loop) % time);
+}
+
+static void news_came(struct sync_audience *audience)
+{
+    forget_rest(audience);
+    if (sync_cache_has_news(&audience->cache))
+        start_tick(audience);
+}
+
+/* All that was there before anybody came is news to nobody, but for those who just came. */
+static void load(struct sync_audience *audience)
+{
+    struct map_cursor cursor = {.view = NULL};
+    const struct map_entry *entry;
+    map_cursor_begin(&cursor, audience->watcher.view, MAP_CURSOR_OLDEST);
+    while ((entry = map_cursor_next(&cursor)) != NULL)
+        note(audience, entry, true);
+    map_cursor_end(&cursor);
+    LIST_FOREACH (node, &audience->entering) {
+        const struct sync_session *session = list_entry(node, struct sync_session, place);
+        if (!session->entering->is_back)
+            sync_cache_announce(&audience->cache, bytes_from_string(session->token));
+    }
+    news_came(audience);
+}
+
+static void ask_to_greet(struct sync_audience *audience)
+{
+    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->greet);
+}
+
+static void on_live(struct map_watcher *watcher)
+{
+    struct sync_audience *audience = list_entry(watcher, struct sync_audience, watcher);
+    load(audience);
+    ask_to_greet(audience);
+}
+
+static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    struct sync_audience *audience = list_entry(watcher, struct sync_audience, watcher);
+    for (size_t i = 0; i < changes->closed_count; i++)
+        sync_cache_close(&audience->cache, changes->closed[i]);
+    for (size_t i = 0; i < changes->changed_count; i++)
+        note(audience, changes->changed[i], false);
+    news_came(audience);
+}
+
+/* Those who enter. */
+
+bool sync_audience_enter(struct sync_session *session, const char **why)
+{
+    struct sync_audience *audience = session->port->audience;
+    *why = too_large;
+    list_append(&audience->entering, &session->place);
+    if (audience->watcher.view == NULL) {
+        if (map_watch(audience->space, &audience->watcher, why) == NULL)
+            return false;
+        map_listen(audience->space, &audience->listener);
+        if (map_view_is_live(audience->watcher.view))
+            load(audience);
+    }
+    return !map_view_is_over(audience->watcher.view);
+}
+
+/* Not known: in all the time that a read may take the map has not been read once. */
+static void on_reached(void *arg, bool known, bool stale)
+{
+    struct sync_session *session = arg;
+    (void)stale;
+    session->entering->read = NULL;
+    if (!known) {
+        sync_session_end_later(session, SYNC_END_UNKNOWN);
+        return;
+    }
+    session->entering->is_reached = true;
+    ask_to_greet(session->port->audience);
+}
+
+void sync_audience_greet(struct sync_session *session)
+{
+    struct map_view *view = session->port->audience->watcher.view;
+    session->entering->read = map_read(view, MAP_READ_HERE, on_reached, session);
+}
+
+static void send_metadata(struct sync_session *session, struct frame *rest, const char *secret)
+{
+    struct writer head = {0};
+    sync_write_metadata_head(&head, bytes_from_string(session->token), bytes_from_string(secret));
+    websocket_send_parts(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(&head), rest);
+    writer_free(&head);
+    metrics_add(METRIC_SYNC_PUSH_METADATA, 1);
+}
+
+static void forget_entering(struct sync_session *session)
+{
+    if (session->entering == NULL)
+        return;
+    map_read_cancel(&session->entering->read);
+    free(session->entering);
+    session->entering = NULL;
+}
+
+/* The one way to become a member. Only now is it read from: what it says to everybody, itself among
+ * them, finds it there. */
+static void join(struct sync_session *session, struct frame *rest)
+{
+    struct sync_audience *audience = session->port->audience;
+    send_metadata(session, rest, session->entering->secret);
+    forget_entering(session);
+    session->state = SYNC_MEMBER;
+    session->is_fresh = true;
+    list_remove(&session->place);
+    list_append(&audience->members, &session->place);
+    conn_resume_reading(websocket_conn(session->websocket));
+    sync_cache_show(&audience->cache);
+    if (!session->is_delta)
+        return;
+    audience->deltas++;
+    audience->cache.collects_names = true;
+}
+
+static bool can_tell(struct sync_audience *audience)
+{
+    if (audience->watcher.view == NULL || !map_view_is_live(audience->watcher.view))
+        return false;
+    if (!map_view_is_over(audience->watcher.view))
+        return true;
+    log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
+                LOG_STRING("space", map_space_name(audience->space)),
+                LOG_STRING("reason", too_large));
+    return false;
+}
+
+/* Whom the map cannot be told may not enter; who is a member waits until it can. */
+static void refuse_all(struct sync_audience *audience)
+{
+    LIST_FOREACH (node, &audience->entering)
+        sync_session_close(list_entry(node, struct sync_session, place), WEBSOCKET_TRY_LATER,
+                           too_large);
+}
+
+/* As the map could not be asked it may not show those who enter. */
+static void assume_entering(struct sync_audience *audience)
+{
+    LIST_FOREACH (node, &audience->entering) {
+        const struct sync_session *session = list_entry(node, struct sync_session, place);
+        struct bytes token = bytes_from_string(session->token);
+        if (session->entering->is_reached && sync_cache_find(&audience->cache, token) == NULL)
+            sync_cache_assume(&audience->cache, token);
+    }
+}
+
+static void greet_all(struct sync_audience *audience)
+{
+    struct frame *rest;
+    read_cache(audience);
+    assume_entering(audience);
+    rest = sync_frame_rest(audience);
+    LIST_FOREACH (node, &audience->entering) {
+        struct sync_session *session = list_entry(node, struct sync_session, place);
+        if (session->entering->is_reached)
+            join(session, rest);
+    }
+    forget_rest(audience);
+    audience->rest = rest;
+    if (sync_cache_has_news(&audience->cache))
+        start_tick(audience);
+}
+
+static void greet(void *arg)
+{
+    struct sync_audience *audience = arg;
+    if (list_is_empty(&audience->entering))
+        return;
+    if (can_tell(audience))
+        greet_all(audience);
+    else if (audience->watcher.view != NULL && map_view_is_over(audience->watcher.view))
+        refuse_all(audience);
+}
+
+/* The map will not say of an entry that it has never shown that it is gone. */
+static void close_assumed(struct sync_audience *audience, struct bytes token)
+{
+    const struct map_view *view = audience->watcher.view;
+    if (view == NULL || map_view_find(view, token) != NULL)
+        return;
+    sync_cache_close(&audience->cache, token);
+    news_came(audience);
+}
+
+void sync_audience_leave(struct sync_session *session)
+{
+    struct sync_audience *audience = session->port->audience;
+    forget_entering(session);
+    list_remove(&session->place);
+    close_assumed(audience, bytes_from_string(session->token));
+    if (session->state == SYNC_MEMBER && session->is_delta)
+        audience->deltas--;
+    audience->cache.collects_names = audience->deltas > 0;
+    loop_defer(audience->service->loop, LOOP_PHASE_FREE, &audience->release);
+}
+
+/* Those who are there. */
+
+static struct frame *rest_of(struct sync_audience *audience)
+{
+    if (audience->rest == NULL) {
+        read_cache(audience);
+        audience->rest = sync_frame_rest(audience);
+    }
+    return audience->rest;
+}
+
+/* What a tick tells, each encoded when the first wants it. */
+struct telling {
+    struct sync_audience *audience;
+    struct sync_news news;
+    /* By mode, and by whether they are for those who came since the last tick and so know what
+     * vanished. */
+    struct frame *frames[2][2];
+};
+
+static bool knows_vanished(const struct sync_news *news, const struct sync_session *session)
+{
+    return session->is_fresh && news->vanished_count > 0;
+}
+
+static struct frame *frame_for(struct telling *telling, const struct sync_session *session)
+{
+    const struct sync_news *news = &telling->news;
+    bool with_vanished = knows_vanished(news, session);
+    struct frame **frame = &telling->frames[session->is_delta][with_vanished];
+    if (*frame == NULL)
+        *frame = session->is_delta
+                     ? sync_frame_delta(&telling->audience->cache, news, with_vanished)
+                     : sync_frame_changes(news, with_vanished);
+    return *frame;
+}
+
+static void send_changes(struct sync_session *session, struct frame *changes)
+{
+    websocket_send_frame(session->websocket, changes);
+    metrics_add(METRIC_SYNC_PUSH_CHANGES, 1);
+    if (!session->is_delta)
+        send_metadata(session, rest_of(session->port->audience), "");
+}
+
+/* What it missed, in one. */
+static void send_missed(struct sync_session *session)
+{
+    struct sync_audience *audience = session->port->audience;
+    struct sync_joined joined;
+    struct frame *frame;
+    sync_missed_join(session->missed, &audience->cache, &joined);
+    if (!sync_news_is_empty(&joined.news)) {
+        frame = sync_frame_joined(&joined);
+        send_changes(session, frame);
+        frame_unref(&frame);
+    }
+    sync_joined_free(&joined);
+    sync_missed_destroy(&session->missed);
+}
+
+/* What only vanished is told to those alone who know it. */
+static bool is_concerned(const struct sync_news *news, const struct sync_session *session)
+{
+    return news->opened_count + news->closed_count + news->properties_count > 0 ||
+           knows_vanished(news, session);
+}
+
+static void tell(struct telling *telling, struct sync_session *session)
+{
+    bool is_behind = conn_is_behind(websocket_conn(session->websocket));
+    if (!is_concerned(&telling->news, session))
+        return;
+    if (is_behind && session->missed == NULL) {
+        session->missed = sync_missed_create(session->is_delta);
+        metrics_add(METRIC_CONFLATIONS, 1);
+    }
+    if (session->missed != NULL)
+        sync_missed_add(session->missed, &telling->audience->cache, &telling->news,
+                        session->is_fresh);
+    if (is_behind)
+        return;
+    if (session->missed != NULL)
+        send_missed(session);
+    else
+        send_changes(session, frame_for(telling, session));
+}
+
+static void tell_all(struct sync_audience *audience)
+{
+    struct telling telling = {.audience = audience};
+    sync_cache_collect(&audience->cache, &telling.news);
+    LIST_FOREACH (node, &audience->members) {
+        struct sync_session *session = list_entry(node, struct sync_session, place);
+        tell(&telling, session);
+        session->is_fresh = false;
+    }
+    sync_news_free(&telling.news);
+    for (size_t i = 0; i < 4; i++)
+        frame_unref(&telling.frames[i / 2][i % 2]);
+}
+
+static void on_tick(void *arg)
+{
+    struct sync_audience *audience = arg;
+    if (!can_tell(audience)) {
+        start_tick(audience);
+        return;
+    }
+    forget_rest(audience); /* it may lack what could not be read then */
+    read_cache(audience);
+    tell_all(audience);
+    sync_cache_settle(&audience->cache);
+    if (sync_cache_has_news(&audience->cache))
+        start_tick(audience); /* what could not be read yet */
+}
+
+void sync_audience_drained(struct sync_session *session)
+{
+    session->unread = 0;
+    if (session->missed != NULL && can_tell(session->port->audience))
+        send_missed(session);
+}

@@ -1,0 +1,144 @@
+/*
+ * sync_relay: packets from client to client. What each receiver gets is written once by its
+ * sender's front-end, and is passed on as it is.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/sync/sync_private.h"
+
+/* One receiver of a packet, or all, until it is known what became of it. */
+struct sync_relay {
+    struct list link; /* the session's */
+    struct sync_session *session;
+    uint8_t id_len; /* 0: all */
+    uint8_t id[];
+};
+
+static void tell(struct sync_session *session, const struct sync_relay *relay, enum sync_code code,
+                 const char *why)
+{
+    char *text = relay->id_len > 0
+                     ? mem_format("%.*s: %s", (int)relay->id_len, (const char *)relay->id, why)
+                     : mem_strdup(why);
+    sync_packet_fail(session, code, text);
+    free(text);
+}
+
+/* Who asks for more than is answered must not take the others' turn. */
+static void begin(struct sync_session *session)
+{
+    if (++session->under_way >= (uint64_t)session->port->settings->pipeline)
+        conn_pause_reading(websocket_conn(session->websocket));
+}
+
+static void end(struct sync_session *session)
+{
+    if (--session->under_way < (uint64_t)session->port->settings->pipeline)
+        conn_resume_reading(websocket_conn(session->websocket));
+}
+
+static void on_done(void *arg, enum map_result result, uint64_t version)
+{
+    struct sync_relay *relay = arg;
+    struct sync_session *session = relay->session;
+    (void)version;
+    list_remove(&relay->link);
+    switch (result) {
+    case MAP_OK:
+        break;
+    case MAP_DEADLINE:
+        tell(session, relay, SYNC_CODE_UNAVAILABLE, "no answer in time, it may not have arrived");
+        break;
+    case MAP_REFUSED:
+    case MAP_LIMIT:
+        tell(session, relay, SYNC_CODE_UNAVAILABLE, "too many packets wait, this one was not sent");
+        break;
+    default:
+        tell(session, relay, SYNC_CODE_UNDELIVERABLE, "nobody there takes packets");
+        break;
+    }
+    free(relay);
+    end(session);
+}
+
+static struct sync_relay *create(struct sync_session *session, struct bytes id)
+{
+    struct sync_relay *relay = mem_alloc(sizeof *relay + id.len);
+    relay->session = session;
+    relay->id_len = (uint8_t)id.len;
+    if (id.len > 0)
+        memcpy(relay->id, id.data, id.len);
+    list_init(&relay->link);
+    list_append(&session->relays, &relay->link);
+    begin(session);
+    return relay;
+}
+
+void sync_relay_send(struct sync_session *session, const struct sync_packet *packet)
+{
+    struct bytes from = bytes_from_string(session->token), text;
+    struct writer writer = {0};
+    metrics_add(METRIC_SYNC_RELAY, 1);
+    sync_write_relay(&writer, packet, from);
+    text = writer_bytes_written(&writer);
+    if (packet->everyone)
+        map_relay_all(session->map, from, text, on_done, create(session, (struct bytes){NULL, 0}));
+    for (size_t i = 0; i < packet->to_count; i++)
+        map_relay(session->map, from, packet->to[i], text, on_done, create(session, packet->to[i]));
+    writer_free(&writer);
+}
+
+void sync_relay_forget(struct sync_session *session)
+{
+    while (!list_is_empty(&session->relays)) {
+        struct sync_relay *relay = list_entry(session->relays.next, struct sync_relay, link);
+        list_remove(&relay->link);
+        free(relay);
+    }
+}
+
+/* Packets cannot be joined: who does not read them is not waited for. */
+static bool may_send(struct sync_session *session, size_t len)
+{
+    if (session->state != SYNC_MEMBER)
+        return false;
+    if (!conn_is_behind(websocket_conn(session->websocket)))
+        return true;
+    session->unread += (uint32_t)len;
+    if (session->unread <= (uint64_t)session->port->settings->max_behind)
+        return true;
+    sync_session_end_later(session, SYNC_END_BEHIND);
+    return false;
+}
+
+bool sync_relay_take(void *arg, struct bytes from, struct bytes packet)
+{
+    struct sync_session *session = arg;
+    (void)from; /* the packet says it */
+    if (!may_send(session, packet.len))
+        return false;
+    websocket_send(session->websocket, WEBSOCKET_TEXT, packet);
+    metrics_add(METRIC_SYNC_PUSH_PACKET, 1);
+    return true;
+}
+
+void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
+{
+    struct sync_audience *audience = list_entry(listener, struct sync_audience, listener);
+    struct frame *frame;
+    (void)from;
+    if (list_is_empty(&audience->members))
+        return;
+    frame = websocket_frame_create(WEBSOCKET_TEXT, packet);
+    LIST_FOREACH (node, &audience->members) {
+        struct sync_session *session = list_entry(node, struct sync_session, place);
+        if (!may_send(session, packet.len))
+            continue;
+        websocket_send_frame(session->websocket, frame);
+        metrics_add(METRIC_SYNC_PUSH_PACKET, 1);
+    }
+    frame_unref(&frame);
+}

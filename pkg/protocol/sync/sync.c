@@ -1,0 +1,342 @@
+/* sync: service, ports, and a session's life. */
+#include "protocol/sync/sync.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/sync/sync_private.h"
+
+#define HASH_SIZE   32 /* BLAKE2b */
+#define HASH_LENGTH (2 * HASH_SIZE)
+
+_Static_assert(sizeof(struct sync_session) <= 168, "an idle session is small");
+
+static void end_those(void *arg);
+
+struct sync_service *sync_service_create(struct map *map, const char *version)
+{
+    struct sync_service *service = mem_zalloc(1, sizeof *service);
+    service->map = map;
+    service->loop = map_loop(map);
+    service->version = version;
+    list_init(&service->sessions);
+    list_init(&service->ending);
+    list_init(&service->audiences);
+    service->end = (struct loop_task){.callback = end_those, .arg = service};
+    return service;
+}
+
+void sync_service_destroy(struct sync_service **pointer)
+{
+    struct sync_service *service = *pointer;
+    *pointer = NULL;
+    if (service == NULL)
+        return;
+    assert(service->ports == 0 && service->count == 0);
+    loop_cancel(service->loop, &service->end);
+    LIST_FOREACH (node, &service->audiences)
+        sync_audience_free(list_entry(node, struct sync_audience, link));
+    free(service);
+}
+
+size_t sync_service_count(const struct sync_service *service)
+{
+    return service->count;
+}
+
+struct sync_port *sync_port_create(struct sync_service *service, struct map_space *space,
+                                   const struct sync_settings *settings)
+{
+    struct sync_port *port = mem_zalloc(1, sizeof *port);
+    *port = (struct sync_port){
+        .service = service,
+        .audience = sync_audience_of(service, space),
+        .space = space,
+        .settings = settings,
+    };
+    service->ports++;
+    return port;
+}
+
+void sync_port_destroy(struct sync_port **port)
+{
+    if (*port == NULL)
+        return;
+    (*port)->service->ports--;
+    free(*port);
+    *port = NULL;
+}
+
+/* Takes it out of everything but its connection. leave: its entry waits for its return. */
+static void leave(struct sync_session *session, bool waits)
+{
+    if (session->state == SYNC_ENDED)
+        return;
+    list_remove(&session->link);
+    sync_audience_leave(session);
+    session->state = SYNC_ENDED;
+    sync_relay_forget(session);
+    sync_missed_destroy(&session->missed);
+    sync_refused_destroy(&session->refused);
+    map_session_end(&session->map, waits);
+}
+
+void sync_session_close(struct sync_session *session, enum websocket_code code, const char *reason)
+{
+    if (session->state == SYNC_ENDED)
+        return;
+    leave(session, session->may_resume);
+    websocket_close(session->websocket, code, reason);
+}
+
+size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_close_reason why)
+{
+    size_t ended = 0;
+    for (; ended < count && !list_is_empty(&service->sessions); ended++) {
+        struct sync_session *session =
+            list_entry(service->sessions.next, struct sync_session, link);
+        leave(session, session->may_resume);
+        conn_close_after_output(websocket_conn(session->websocket), why);
+    }
+    return ended;
+}
+
+/* Refusing. */
+
+static const char *text_of(enum map_result result)
+{
+    switch (result) {
+    case MAP_LIMIT:
+        return "the space is full";
+    case MAP_DEADLINE:
+        return "the map does not answer";
+    case MAP_REFUSED:
+        return "the map takes nothing new";
+    default:
+        return "no entry could be opened";
+    }
+}
+
+static void refuse_entry(struct sync_session *session, const char *why)
+{
+    log_limited(LOG_WARN, &session->port->service->open_limit, "open_refused",
+                LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
+                LOG_STRING("reason", why));
+    sync_session_close(session, WEBSOCKET_TRY_LATER, why);
+}
+
+/* The map's side of a session. */
+
+static uint64_t on_silence(void *arg)
+{
+    struct sync_session *session = arg;
+    return conn_silence_ms(websocket_conn(session->websocket));
+}
+
+void sync_session_end_later(struct sync_session *session, enum sync_end why)
+{
+    struct sync_service *service = session->port->service;
+    session->end = (uint8_t)why;
+    list_remove(&session->link);
+    list_append(&service->ending, &session->link);
+    loop_defer(service->loop, LOOP_PHASE_STORE, &service->end);
+}
+
+static void end_one(struct sync_session *session)
+{
+    struct conn *conn = websocket_conn(session->websocket);
+    switch ((enum sync_end)session->end) {
+    case SYNC_END_SILENT:
+        leave(session, session->may_resume);
+        conn_close(conn, CONN_CLOSE_SILENT);
+        break;
+    case SYNC_END_KICKED:
+        leave(session, false);
+        conn_close_after_output(conn, CONN_CLOSE_KICKED);
+        break;
+    case SYNC_END_DROPPED:
+        leave(session, true);
+        websocket_close(session->websocket, WEBSOCKET_POLICY, "resumed elsewhere");
+        break;
+    case SYNC_END_TAKEN:
+        leave(session, true);
+        websocket_close(session->websocket, WEBSOCKET_POLICY, "taken");
+        break;
+    case SYNC_END_BEHIND:
+        sync_session_close(session, WEBSOCKET_TRY_LATER, "too far behind");
+        break;
+    case SYNC_END_UNKNOWN:
+        refuse_entry(session, text_of(MAP_DEADLINE));
+        break;
+    }
+}
+
+static void end_those(void *arg)
+{
+    struct sync_service *service = arg;
+    while (!list_is_empty(&service->ending))
+        end_one(list_entry(service->ending.next, struct sync_session, link));
+}
+
+static void on_end(void *arg, enum map_end why)
+{
+    static const enum sync_end ends[] = {[MAP_END_SILENT] = SYNC_END_SILENT,
+                                         [MAP_END_KICKED] = SYNC_END_KICKED,
+                                         [MAP_END_DROPPED] = SYNC_END_DROPPED,
+                                         [MAP_END_TAKEN] = SYNC_END_TAKEN};
+    sync_session_end_later(arg, ends[why]);
+}
+
+static bool on_is_gone(void *arg)
+{
+    const struct sync_session *session = arg;
+    return conn_peer_is_gone(websocket_conn(session->websocket));
+}
+
+static const struct map_sink sink = {
+    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = sync_relay_take};
+
+/* Entering. */
+
+static void on_opened(void *arg, enum map_result result, uint64_t version)
+{
+    struct sync_session *session = arg;
+    (void)version;
+    if (result == MAP_OK)
+        sync_audience_greet(session);
+    else
+        refuse_entry(session, text_of(result));
+}
+
+/* What Redis is to know of a secret. */
+static struct bytes hash_of(const char *secret, char hash[HASH_LENGTH + 1])
+{
+    uint8_t digest[HASH_SIZE];
+    if (secret[0] == 0)
+        return (struct bytes){NULL, 0};
+    crypto_generichash(digest, sizeof digest, (const uint8_t *)secret, strlen(secret), NULL, 0);
+    id_format_hex(digest, sizeof digest, hash);
+    return bytes_from_string(hash);
+}
+
+static void open_new(struct sync_session *session)
+{
+    char *secret = session->entering->secret;
+    char hash[HASH_LENGTH + 1];
+    struct map_open open = {.id = {(const uint8_t *)session->token, SYNC_TOKEN_LENGTH}};
+    id_make_hex(session->token, SYNC_TOKEN_LENGTH);
+    if (session->may_resume) {
+        memcpy(secret, session->token, SYNC_TOKEN_LENGTH);
+        id_make_hex(secret + SYNC_TOKEN_LENGTH, SYNC_SECRET_LENGTH - SYNC_TOKEN_LENGTH);
+    }
+    open.resume = hash_of(secret, hash);
+    map_session_open_fields(session->map, &open, on_opened, session);
+}
+
+static void on_resumed(void *arg, enum map_result result, uint64_t version)
+{
+    struct sync_session *session = arg;
+    (void)version;
+    switch (result) {
+    case MAP_OK:
+        session->entering->is_back = true;
+        sync_audience_greet(session);
+        break;
+    case MAP_DEADLINE:
+    case MAP_REFUSED:
+        /* Its entry may wait for it still: it is not to become another. */
+        refuse_entry(session, text_of(result));
+        break;
+    default:
+        open_new(session);
+        break;
+    }
+}
+
+static bool is_secret(struct bytes text)
+{
+    uint8_t digits[SYNC_SECRET_LENGTH / 2];
+    if (text.len != SYNC_SECRET_LENGTH || !id_parse_hex(text, digits, sizeof digits))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] >= 'A' && text.data[i] <= 'F')
+            return false;
+    }
+    return true;
+}
+
+static void come_back(struct sync_session *session, struct bytes given)
+{
+    char *secret = session->entering->secret;
+    char hash[HASH_LENGTH + 1];
+    memcpy(secret, given.data, SYNC_SECRET_LENGTH);
+    memcpy(session->token, secret, SYNC_TOKEN_LENGTH);
+    map_session_resume(session->map, bytes_from_string(session->token), hash_of(secret, hash),
+                       on_resumed, session);
+}
+
+/* The connection's side. */
+
+static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
+{
+    struct sync_session *session = arg;
+    if (session->state != SYNC_ENDED)
+        sync_packet_take(session, opcode, bytes);
+}
+
+static void on_drained(void *arg)
+{
+    struct sync_session *session = arg;
+    if (session->state != SYNC_ENDED)
+        sync_audience_drained(session);
+}
+
+static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
+{
+    struct sync_session *session = arg;
+    (void)code;
+    (void)reason;
+    leave(session, session->may_resume);
+    session->port->service->count--;
+    free(session);
+}
+
+static const struct websocket_handler handler = {
+    .message = on_message, .drained = on_drained, .closed = on_closed};
+
+static struct sync_session *create(struct sync_port *port, struct websocket *websocket,
+                                   const struct visit *visit)
+{
+    struct sync_session *session = mem_zalloc(1, sizeof *session);
+    session->port = port;
+    session->websocket = websocket;
+    session->entering = mem_zalloc(1, sizeof *session->entering);
+    session->is_delta = bytes_equal(visit->mode, BYTES_LITERAL("delta"));
+    session->may_resume = visit->resume.data != NULL;
+    list_init(&session->place);
+    list_init(&session->relays);
+    list_append(&port->service->sessions, &session->link);
+    port->service->count++;
+    session->map = map_session_create(port->space, "sync",
+                                      conn_peer_text(websocket_conn(websocket)), &sink, session);
+    return session;
+}
+
+void sync_serve(struct sync_port *port, struct websocket *websocket, const struct visit *visit)
+{
+    struct sync_session *session = create(port, websocket, visit);
+    const char *why;
+    websocket_set_handler(websocket, &handler, session);
+    if (!sync_audience_enter(session, &why)) {
+        refuse_entry(session, why);
+        return;
+    }
+    conn_pause_reading(websocket_conn(websocket));
+    if (is_secret(visit->resume))
+        come_back(session, visit->resume);
+    else
+        open_new(session);
+}

@@ -1,0 +1,168 @@
+/*
+ * sync_private: what the files of metadata sync share.
+ *
+ *   sync.c           service, ports, a session's life
+ *   packet.c    what a client's packet asks, and its refusal
+ *   refused.c   errors that name the properties that were not taken
+ *   relay.c     packets from client to client
+ *   audience.c  who is told of a space: newcomers at once, the others at each tick
+ *   frames.c    the bytes of what they are told
+ *   cache.c     what they are told of each entry, and what is new
+ *   missed.c    what those missed who do not read
+ *   members.c   properties as text
+ *
+ *   ENTERING ──entry open, metadata told──► MEMBER ──► ENDED ◄── from any state
+ */
+#ifndef PROTOCOL_SYNC_SYNC_PRIVATE_H
+#define PROTOCOL_SYNC_SYNC_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/frame.h"
+#include "base/ids.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "codec/sync.h"
+#include "loop/loop.h"
+#include "map/relay.h"
+#include "map/session.h"
+#include "map/view.h"
+#include "protocol/sync/cache.h"
+#include "protocol/sync/missed.h"
+#include "protocol/sync/sync.h"
+
+#define SYNC_TOKEN_LENGTH  32 /* hex digits */
+#define SYNC_SECRET_LENGTH 64 /* the token, and as many again */
+
+/* Who is told of a space. The view is watched while there are sessions. */
+struct sync_audience {
+    struct list link; /* the service's */
+    struct sync_service *service;
+    struct map_space *space;
+    struct map_watcher watcher;   /* view NULL: not watching */
+    struct map_listener listener; /* while watching */
+    struct list entering;
+    struct list members;
+    size_t deltas; /* members in delta mode */
+    struct sync_cache cache;
+    struct frame *rest;       /* of the whole map's metadata; NULL: not as it is now */
+    struct loop_timer *tick;  /* runs while there is news */
+    struct loop_task greet;   /* newcomers */
+    struct loop_task release; /* the view, when the last session has gone */
+    struct log_limit refused_limit;
+};
+
+struct sync_service {
+    struct map *map;
+    struct loop *loop;
+    const char *version;
+    struct list sessions; /* not being ended, oldest first */
+    struct list ending;   /* to be ended by the task */
+    struct list audiences;
+    struct loop_task end;
+    size_t count; /* of sessions, those being ended too */
+    size_t ports;
+    struct log_limit refused_limit;
+    struct log_limit open_limit;
+};
+
+struct sync_port {
+    struct sync_service *service;
+    struct sync_audience *audience;
+    struct map_space *space;
+    const struct sync_settings *settings;
+};
+
+enum sync_state { SYNC_ENTERING, SYNC_MEMBER, SYNC_ENDED };
+
+/* Why a session is ended from within the map. */
+enum sync_end {
+    SYNC_END_SILENT,
+    SYNC_END_KICKED,
+    SYNC_END_DROPPED, /* its client has resumed elsewhere */
+    SYNC_END_TAKEN,   /* its entry is another's now */
+    SYNC_END_BEHIND,  /* it does not read */
+    SYNC_END_UNKNOWN  /* there is no map to be told yet */
+};
+
+/* What a session needs until it has been told the map. */
+struct sync_entering {
+    char secret[SYNC_SECRET_LENGTH + 1]; /* "": not asked for */
+    struct map_read *read;               /* until its own entry is in the view */
+    bool is_reached;                     /* it is, or the view will not say */
+    bool is_back;                        /* it has come back to its entry */
+};
+
+struct sync_session {
+    struct list link;   /* the service's */
+    struct list place;  /* the audience's */
+    struct list relays; /* struct sync_relay, not answered yet */
+    struct sync_port *port;
+    struct websocket *websocket;
+    struct map_session *map;        /* NULL: ended */
+    struct sync_entering *entering; /* ENTERING */
+    struct sync_missed *missed;     /* NULL: nothing */
+    struct sync_refused *refused;   /* NULL: no property in the last second */
+    uint32_t unread;                /* bytes of packets sent while it was behind */
+    uint32_t errors_since;          /* when those that are counted began, ms */
+    uint32_t errors;
+    uint32_t under_way; /* relays */
+    uint8_t state;      /* enum sync_state */
+    uint8_t end;        /* enum sync_end, when it is among those that are ending */
+    bool is_delta;
+    bool may_resume;
+    bool is_fresh; /* told the map since the last tick */
+    char token[SYNC_TOKEN_LENGTH + 1];
+};
+
+/* sync.c */
+/* Says Close. */
+void sync_session_close(struct sync_session *session, enum websocket_code code, const char *reason);
+/* The same at the end of the turn, for who is called by the map. */
+void sync_session_end_later(struct sync_session *session, enum sync_end why);
+
+/* packet.c */
+void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
+                      struct bytes bytes);
+/* Tells an error. */
+void sync_packet_fail(struct sync_session *session, enum sync_code code, const char *why);
+
+/* refused.c */
+/* Names the properties of the packet that were left out, at once or with the next of such errors.
+ * The client keeps its connection, however often: its other properties are set. */
+void sync_refused_add(struct sync_session *session, const struct sync_packet *packet);
+void sync_refused_destroy(struct sync_refused **refused);
+
+/* relay.c */
+void sync_relay_send(struct sync_session *session, const struct sync_packet *packet);
+/* What has not been answered is not answered any more. */
+void sync_relay_forget(struct sync_session *session);
+/* A map_sink's relayed. */
+bool sync_relay_take(void *session, struct bytes from, struct bytes packet);
+/* For all members of an audience: a map_listener's everyone. */
+void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet);
+
+/* audience.c */
+struct sync_audience *sync_audience_of(struct sync_service *service, struct map_space *space);
+void sync_audience_free(struct sync_audience *audience);
+/* Watches for a session that enters; false when its space is too large to be told (why: static). */
+bool sync_audience_enter(struct sync_session *session, const char **why);
+/* Its entry is open: it is told the map as soon as its own entry is in it. */
+void sync_audience_greet(struct sync_session *session);
+void sync_audience_leave(struct sync_session *session);
+/* It has read what it was sent. */
+void sync_audience_drained(struct sync_session *session);
+
+/* frames.c: each frame has one reference, the caller's. */
+/* The rest of the metadata, with what is in the cache. */
+struct frame *sync_frame_rest(const struct sync_audience *audience);
+/* with_vanished: for those to whom it was shown. */
+struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished);
+/* In delta mode. */
+struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync_news *news,
+                               bool with_vanished);
+struct frame *sync_frame_joined(const struct sync_joined *joined);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * tracker_get: the map as text. It is encoded once for all that ask while it does not change.
+ *
+ * A Get is asked of the map when it is the first outstanding request: then the session's own writes
+ * before it have been acknowledged, and it includes them as it does all others.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "protocol/tracker/tracker_private.h"
+
+#define PLAIN_MAX 255 /* what the plain dialect can frame */
+
+void get_forget_texts(struct audience *audience)
+{
+    frame_unref(&audience->texts[0]);
+    frame_unref(&audience->texts[1]);
+}
+
+/* Whether the text is more than the plain dialect can frame: "{", "}", and with each entry at least
+ * a byte of its id, "=" and, but for the first, ", ". */
+static bool is_too_long(struct audience *audience, struct map_view *view)
+{
+    size_t count = map_view_count(view), size = 2;
+    struct map_entry *const *entries;
+    if (4 * count > PLAIN_MAX)
+        return true;
+    entries = map_view_sorted(view, &count);
+    for (size_t i = 0; i < count; i++)
+        size += map_entry_id(entries[i]).len + shown_state(entries[i], &audience->shown).len +
+                (i > 0 ? 3 : 1);
+    return size > PLAIN_MAX;
+}
+
+/* All entries with their states, to be freed. What has to be written for them is in texts, which
+ * must not change any more. */
+static struct bytes (*collect(struct map_view *view, struct writer *texts, size_t *count))[2]
+{
+    struct map_entry *const *entries = map_view_sorted(view, count);
+    struct bytes(*pairs)[2] = mem_zalloc(*count + 1, sizeof *pairs);
+    struct writer text = {0};
+    size_t at = 0;
+    for (size_t i = 0; i < *count; i++) {
+        struct bytes state = shown_state(entries[i], &text);
+        pairs[i][0] = map_entry_id(entries[i]);
+        pairs[i][1] = state;
+        if (state.data == map_entry_state(entries[i]).data)
+            continue;
+        writer_bytes(texts, state);
+        pairs[i][1].data = NULL; /* which the state of its own that has a length never is */
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (pairs[i][1].data == NULL && pairs[i][1].len > 0) {
+            pairs[i][1].data = texts->data + at;
+            at += pairs[i][1].len;
+        }
+    }
+    writer_free(&text);
+    return pairs;
+}
+
+static struct frame *encode(struct map_view *view, enum tracker_dialect dialect)
+{
+    struct writer texts = {0}, text = {0}, reply = {0};
+    size_t count;
+    struct bytes(*pairs)[2] = collect(view, &texts, &count);
+    tracker_write_map_text(&text, (const struct bytes(*)[2])pairs, count);
+    tracker_write_map_reply(&reply, dialect, writer_bytes_written(&text));
+    struct frame *frame = frame_create(writer_bytes_written(&reply));
+    writer_free(&reply);
+    writer_free(&text);
+    writer_free(&texts);
+    free(pairs);
+    return frame;
+}
+
+/* WIDE and 2014 have eight bytes for the text's length. */
+static bool has_long_text(const struct tracker_session *session)
+{
+    return session->dialect == TRACKER_WIDE || session->dialect == TRACKER_2014;
+}
+
+/* What says that there is no text: a length of 0, which no map's text has. */
+static void send_none(struct tracker_session *session)
+{
+    static const uint8_t none[8];
+    conn_send(session->conn, (struct bytes){none, has_long_text(session) ? sizeof none : 1});
+}
+
+static void send_text(struct tracker_session *session, struct map_view *view)
+{
+    struct audience *audience = session->port->audience;
+    int which = has_long_text(session);
+    struct frame **text = &audience->texts[which];
+    if (session->dialect == TRACKER_PLAIN && is_too_long(audience, view)) {
+        send_none(session);
+        return;
+    }
+    if (*text == NULL || audience->texts_generation[which] != map_view_generation(view)) {
+        frame_unref(text);
+        *text = encode(view, (enum tracker_dialect)session->dialect);
+        audience->texts_generation[which] = map_view_generation(view);
+    }
+    conn_send_frame(session->conn, *text);
+}
+
+static void on_read(void *arg, bool known, bool stale)
+{
+    struct tracker_session *session = arg;
+    struct audience *audience = session->port->audience;
+    struct map_view *view;
+    (void)stale;
+    session->pending->read = NULL;
+    view = known ? audience_watch(audience) : NULL;
+    if (view != NULL)
+        send_text(session, view);
+    else
+        send_none(session);
+    audience->reads--;
+    audience_release(audience);
+    reply_sent(session);
+}
+
+void get_start(struct tracker_session *session)
+{
+    const struct tracker_settings *settings = session->port->settings;
+    struct audience *audience = session->port->audience;
+    struct map_view *view = audience_watch(audience);
+    if (view == NULL) {
+        send_none(session);
+        reply_sent(session);
+        return;
+    }
+    audience->reads++;
+    session->pending->read = map_read(
+        view, settings->consistent_get ? MAP_READ_EVERYWHERE : MAP_READ_HERE, on_read, session);
+}
+
+void get_cancel(struct tracker_session *session)
+{
+    struct audience *audience = session->port->audience;
+    if (session->pending == NULL || session->pending->read == NULL)
+        return;
+    map_read_cancel(&session->pending->read);
+    audience->reads--;
+    audience_release(audience);
+}

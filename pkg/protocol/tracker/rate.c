@@ -1,0 +1,147 @@
+/*
+ * tracker_rate: writes over the rate of their connection or address wait, and with them everything
+ * that the connection has still to say. One timer looks after all that wait.
+ *
+ * Not so Updates of dialects without ids, which have no reply: a client that sends its state faster
+ * than that would fall ever further behind. They are read, the newest is held until the rate allows
+ * it, and those that it superseded count in its version. Any other write waits behind what is held.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/tracker/tracker_private.h"
+
+#define TICK_MS       10
+#define ADDRESSES_MAX 65536
+
+static void throttle(struct tracker_session *session)
+{
+    struct tracker_service *service = session->port->service;
+    struct pending *pending = pending_of(session);
+    if (!list_is_empty(&pending->throttled))
+        return;
+    metrics_add(METRIC_WRITES_RATE, 1);
+    list_append(&service->throttled, &pending->throttled);
+    if (!loop_timer_is_running(service->rate_timer))
+        loop_timer_start(service->rate_timer, TICK_MS);
+}
+
+static enum rate_verdict hold(struct tracker_session *session, struct bytes state)
+{
+    struct held *old, *held = mem_alloc(sizeof *held + state.len);
+    throttle(session);
+    old = session->pending->held;
+    *held = (struct held){.skipped = old != NULL ? old->skipped + 1 : 0, .len = state.len};
+    if (state.len > 0)
+        memcpy(held->state, state.data, state.len);
+    metrics_add(METRIC_WRITES_SUPERSEDED, old != NULL);
+    session->pending->held = held;
+    free(old);
+    return RATE_HELD;
+}
+
+static struct held *take_held(struct tracker_session *session)
+{
+    struct pending *pending = session->pending;
+    struct held *held = pending->held;
+    pending->held = NULL;
+    list_remove(&pending->throttled);
+    return held;
+}
+
+static void write_held(struct tracker_session *session)
+{
+    struct held *held = take_held(session);
+    session_write(session, (struct bytes){held->state, held->len}, held->skipped, REPLY_SILENT);
+    free(held);
+}
+
+void rate_flush(struct tracker_session *session)
+{
+    if (session->pending == NULL || session->pending->held == NULL)
+        return;
+    /* What has been closed or taken over meanwhile is not made anew by who is leaving. */
+    if (session->id != NULL && map_session_owns(session->map, bytes_from_string(session->id))) {
+        write_held(session);
+    } else {
+        free(take_held(session));
+        pending_release(session);
+    }
+}
+
+/* Connections on a unix socket have no address in common but the socket's. */
+static bool address_admits(struct tracker_session *session, uint64_t now_us)
+{
+    const struct tracker_settings *settings = session->port->settings;
+    const struct address *peer = conn_peer(session->conn);
+    return peer->family == ADDRESS_UNIX ||
+           bucket_table_take(session->port->service->addresses, peer,
+                             (uint32_t)settings->address_rate, (uint32_t)settings->address_burst,
+                             now_us);
+}
+
+static bool admits(struct tracker_session *session)
+{
+    const struct tracker_settings *settings = session->port->settings;
+    uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
+    uint64_t now_us = loop_now_us(session->port->service->loop);
+    /* The connection's token is taken last, so that none is taken from who has to wait. */
+    return bucket_wait_ms(&session->bucket, rate, burst, now_us) == 0 &&
+           address_admits(session, now_us) && bucket_take(&session->bucket, rate, burst, now_us);
+}
+
+static enum rate_verdict wait_for_rate(struct tracker_session *session)
+{
+    throttle(session);
+    session_stop(session, STOP_THROTTLED);
+    return RATE_WAIT;
+}
+
+enum rate_verdict rate_judge(struct tracker_session *session, const struct tracker_message *message)
+{
+    struct held *held = session->pending != NULL ? session->pending->held : NULL;
+    if (message->type == TRACKER_UPDATE && !session_has_ids(session) && session->id != NULL)
+        return held != NULL || !admits(session) ? hold(session, message->state) : RATE_GO;
+    if (held != NULL || (message->type != TRACKER_ALL && !admits(session)))
+        return wait_for_rate(session);
+    return RATE_GO;
+}
+
+static void on_tick(void *arg)
+{
+    struct tracker_service *service = arg;
+    uint64_t now_us = loop_now_us(service->loop);
+    LIST_FOREACH (node, &service->throttled) {
+        struct tracker_session *session = list_entry(node, struct pending, throttled)->session;
+        const struct tracker_settings *settings = session->port->settings;
+        if (bucket_wait_ms(&session->bucket, (uint32_t)settings->rate, (uint32_t)settings->burst,
+                           now_us) > 0)
+            continue;
+        if (session->pending->held != NULL) {
+            if (!admits(session))
+                continue;
+            write_held(session);
+        } else {
+            list_remove(node);
+            pending_release(session);
+        }
+        session_go(session, STOP_THROTTLED);
+    }
+    if (!list_is_empty(&service->throttled))
+        loop_timer_start(service->rate_timer, TICK_MS);
+}
+
+void rate_init(struct tracker_service *service)
+{
+    list_init(&service->throttled);
+    service->addresses = bucket_table_create(ADDRESSES_MAX);
+    service->rate_timer = loop_timer_create(service->loop, on_tick, service);
+}
+
+void rate_free(struct tracker_service *service)
+{
+    loop_timer_destroy(&service->rate_timer);
+    bucket_table_destroy(&service->addresses);
+}

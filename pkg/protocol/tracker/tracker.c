@@ -1,0 +1,455 @@
+/* tracker: a session's life, and what each message asks of the map. */
+#include "protocol/tracker/tracker.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/turntable.h"
+#include "metrics/metrics.h"
+#include "protocol/tracker/tracker_private.h"
+
+#define HEADERS_MAX 64 /* what a message has besides an id and a state */
+
+_Static_assert(sizeof(struct tracker_session) <= 120, "an idle session is small");
+
+struct tracker_service *tracker_service_create(struct map *map)
+{
+    struct tracker_service *service = mem_zalloc(1, sizeof *service);
+    service->map = map;
+    service->loop = map_loop(map);
+    list_init(&service->sessions);
+    list_init(&service->audiences);
+    rate_init(service);
+    return service;
+}
+
+void tracker_service_destroy(struct tracker_service **pointer)
+{
+    struct tracker_service *service = *pointer;
+    *pointer = NULL;
+    if (service == NULL)
+        return;
+    assert(service->ports == 0 && list_is_empty(&service->sessions));
+    LIST_FOREACH (node, &service->audiences)
+        audience_free(list_entry(node, struct audience, link));
+    rate_free(service);
+    free(service);
+}
+
+size_t tracker_service_count(const struct tracker_service *service)
+{
+    return service->count;
+}
+
+size_t tracker_service_drain(struct tracker_service *service, size_t count,
+                             enum conn_close_reason why)
+{
+    size_t ended = 0;
+    for (; ended < count && !list_is_empty(&service->sessions); ended++)
+        session_end(list_entry(service->sessions.next, struct tracker_session, link), why);
+    return ended;
+}
+
+struct tracker_port *tracker_port_create(struct tracker_service *service, struct map_space *space,
+                                         const struct tracker_settings *settings)
+{
+    struct tracker_port *port = mem_zalloc(1, sizeof *port);
+    *port = (struct tracker_port){
+        .service = service,
+        .audience = audience_of(service, space),
+        .space = space,
+        .settings = settings,
+    };
+    service->ports++;
+    return port;
+}
+
+void tracker_port_destroy(struct tracker_port **port)
+{
+    if (*port == NULL)
+        return;
+    (*port)->service->ports--;
+    free(*port);
+    *port = NULL;
+}
+
+void session_set_id(struct tracker_session *session, struct bytes id)
+{
+    free(session->id);
+    session->id = id.len > 0 ? mem_format("%.*s", (int)id.len, (const char *)id.data) : NULL;
+}
+
+bool session_has_ids(const struct tracker_session *session)
+{
+    return session->dialect == TRACKER_VERSIONED || session->dialect == TRACKER_2013;
+}
+
+uint64_t tracker_now_ms(const struct tracker_session *session)
+{
+    return loop_now_ms(session->port->service->loop);
+}
+
+void session_stop(struct tracker_session *session, enum stop_reason reason)
+{
+    if (session->stops == 0)
+        conn_pause_reading(session->conn);
+    session->stops |= (uint8_t)reason;
+}
+
+void session_go(struct tracker_session *session, enum stop_reason reason)
+{
+    if (!(session->stops & reason))
+        return;
+    session->stops &= (uint8_t)~reason;
+    if (session->stops == 0)
+        conn_resume_reading(session->conn);
+}
+
+/* The last that is owed has been sent, or cannot be. */
+static void leave(struct tracker_session *session)
+{
+    if (session->ended)
+        return;
+    rate_flush(session);
+    session->ended = true;
+    session->port->service->count--;
+    list_remove(&session->link);
+    push_end(session);
+    get_cancel(session);
+    map_session_end(&session->map, true);
+}
+
+void session_end(struct tracker_session *session, enum conn_close_reason why)
+{
+    if (session->stops & STOP_ENDING)
+        return;
+    session->end = (uint8_t)why;
+    list_remove(&session->link);
+    rate_flush(session);
+    session_stop(session, STOP_ENDING);
+    session_check_end(session);
+}
+
+void session_check_end(struct tracker_session *session)
+{
+    enum conn_close_reason why = (enum conn_close_reason)session->end;
+    /* Of a Redis that does not answer nothing is to be awaited. */
+    if (!(session->stops & STOP_ENDING) || session->ended ||
+        (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
+        return;
+    leave(session);
+    /* What a peer says too much is not worth waiting for; answers that it awaits are, and the
+     * reason where there is a way to tell it. */
+    if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
+        conn_output_size(session->conn) > 0 || conn_is_framed(session->conn))
+        conn_close_after_output(session->conn, why);
+    else
+        conn_close(session->conn, why);
+}
+
+/* The map's side of a session. */
+
+static uint64_t on_silence(void *arg)
+{
+    struct tracker_session *session = arg;
+    return conn_silence_ms(session->conn);
+}
+
+static void on_end(void *arg, enum map_end why)
+{
+    struct tracker_session *session = arg;
+    switch (why) {
+    case MAP_END_SILENT:
+        conn_close(session->conn, CONN_CLOSE_SILENT);
+        break;
+    case MAP_END_KICKED:
+        conn_close(session->conn, CONN_CLOSE_KICKED);
+        break;
+    case MAP_END_DROPPED:
+        log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
+                    LOG_STRING("peer", conn_peer_text(session->conn)),
+                    LOG_STRING("reason", "its client has come back on another connection"));
+        conn_close(session->conn, CONN_CLOSE_TAKEN);
+        break;
+    case MAP_END_TAKEN:
+        log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
+                    LOG_STRING("peer", conn_peer_text(session->conn)),
+                    LOG_STRING("reason", "another connection owns an id of it"));
+        conn_close_after_output(session->conn, CONN_CLOSE_TAKEN);
+        break;
+    }
+}
+
+static bool on_is_gone(void *arg)
+{
+    const struct tracker_session *session = arg;
+    return conn_peer_is_gone(session->conn);
+}
+
+static const struct map_sink sink = {.silence = on_silence, .end = on_end, .is_gone = on_is_gone};
+
+static struct map_session *map_of(struct tracker_session *session)
+{
+    char certificate[CONN_CERTIFICATE_LENGTH + 1];
+    if (session->map != NULL)
+        return session->map;
+    session->map = map_session_create(session->port->space, "tracker",
+                                      conn_peer_text(session->conn), &sink, session);
+    if (session->port->settings->adopt == MAP_ADOPT_TLS &&
+        conn_certificate(session->conn, certificate))
+        map_session_set_certificate(session->map, certificate);
+    /* The program of 2013 reads exactly seven bytes. */
+    if (session->port->settings->id_form == TRACKER_ID_UUID && session->dialect != TRACKER_2013)
+        map_session_make_uuids(session->map);
+    return session->map;
+}
+
+static enum map_adopt adoption(const struct tracker_session *session)
+{
+    return (enum map_adopt)session->port->settings->adopt;
+}
+
+/* Messages. */
+
+/* Without ids, what follows can only mean the entry whose id is not known yet. */
+static void open_entry(struct tracker_session *session, struct bytes state, enum reply_kind kind)
+{
+    reply_expect(session, kind);
+    if (!session_has_ids(session))
+        session_stop(session, STOP_BARRIER);
+    map_session_open(map_of(session), state, reply_judged, session);
+}
+
+void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                   enum reply_kind kind)
+{
+    if (session->id == NULL) {
+        open_entry(session, state, REPLY_OPEN_SILENT);
+        return;
+    }
+    struct map_update update = {
+        .id = bytes_from_string(session->id),
+        .state = state,
+        .kind = MAP_VERSION_NEXT,
+        .version = skipped,
+        .adopt = adoption(session),
+    };
+    reply_expect(session, kind);
+    map_session_update(map_of(session), &update, reply_judged, session);
+}
+
+static void take_open(struct tracker_session *session, const struct tracker_message *message)
+{
+    metrics_add(METRIC_TRACKER_OPEN, 1);
+    if (session->id != NULL)
+        session_write(session, message->state, 0, REPLY_OPEN_AGAIN);
+    else
+        open_entry(session, message->state, REPLY_OPEN);
+}
+
+static void take_close(struct tracker_session *session, const struct tracker_message *message)
+{
+    char *own = NULL;
+    struct bytes id = message->id;
+    metrics_add(METRIC_TRACKER_CLOSE, 1);
+    if (!session_has_ids(session)) {
+        own = session->id;
+        session->id = NULL;
+        id = own != NULL ? bytes_from_string(own) : BYTES_LITERAL("");
+    }
+    if (id.len > 0) {
+        reply_expect(session, REPLY_CLOSE);
+        map_session_close_entry(map_of(session), id, adoption(session), reply_judged, session);
+    } else {
+        reply_expect(session, REPLY_YES);
+    }
+    free(own);
+}
+
+static void take_update(struct tracker_session *session, const struct tracker_message *message)
+{
+    struct map_update update = {
+        .id = message->id,
+        .state = message->state,
+        .kind = session->dialect == TRACKER_VERSIONED ? MAP_VERSION_LOW_BYTE : MAP_VERSION_ABSOLUTE,
+        .version = message->version,
+        .adopt = adoption(session),
+    };
+    metrics_add(METRIC_TRACKER_UPDATE, 1);
+    if (session_has_ids(session)) {
+        reply_expect(session, REPLY_UPDATE);
+        map_session_update(map_of(session), &update, reply_judged, session);
+    } else {
+        session_write(session, message->state, 0, REPLY_SILENT);
+    }
+}
+
+static void take_get(struct tracker_session *session)
+{
+    metrics_add(METRIC_TRACKER_GET, 1);
+    if (session->dialect == TRACKER_2013) {
+        reply_expect(session, REPLY_YES);
+        return;
+    }
+    session_stop(session, STOP_BARRIER);
+    reply_expect(session, REPLY_GET);
+}
+
+/* An id that the client brings, and that is not its to bring. */
+static bool is_foreign(const struct tracker_session *session, const struct tracker_message *message)
+{
+    return session->no_user && session_has_ids(session) &&
+           (message->type == TRACKER_UPDATE || message->type == TRACKER_CLOSE) &&
+           turntable_is_user(message->id);
+}
+
+static void take_message(struct tracker_session *session, const struct tracker_message *message)
+{
+    conn_handshake_done(session->conn);
+    if (is_foreign(session, message)) {
+        metrics_add(METRIC_TOKENS_REFUSED_USER, 1);
+        reply_expect(session, REPLY_NO);
+        return;
+    }
+    switch (message->type) {
+    case TRACKER_OPEN:
+        take_open(session, message);
+        break;
+    case TRACKER_CLOSE:
+        take_close(session, message);
+        break;
+    case TRACKER_UPDATE:
+        take_update(session, message);
+        break;
+    case TRACKER_ALL:
+        take_get(session);
+        break;
+    }
+}
+
+static void refuse_malformed(struct tracker_session *session, const struct tracker_result *result)
+{
+    static const struct {
+        enum metric metric;
+        const char *name;
+    } kinds[] = {
+        [TRACKER_ERROR_MAGIC] = {METRIC_MALFORMED_MAGIC, "magic"},
+        [TRACKER_ERROR_VERSION] = {METRIC_MALFORMED_VERSION, "version"},
+        [TRACKER_ERROR_TYPE] = {METRIC_MALFORMED_TYPE, "type"},
+        [TRACKER_ERROR_LENGTH] = {METRIC_MALFORMED_LENGTH, "length"},
+        [TRACKER_ERROR_LIMIT] = {METRIC_MALFORMED_LIMIT, "limit"},
+    };
+    metrics_add(kinds[result->error].metric, 1);
+    log_limited(LOG_WARN, &session->port->service->malformed_limit, "malformed_message",
+                LOG_STRING("peer", conn_peer_text(session->conn)),
+                LOG_STRING("protocol", "tracker"), LOG_STRING("kind", kinds[result->error].name),
+                LOG_STRING("reason", result->reason));
+    session_end(session, CONN_CLOSE_PROTOCOL);
+}
+
+static struct tracker_options options_of(const struct tracker_settings *settings)
+{
+    return (struct tracker_options){
+        .limits = {.max_state = (size_t)settings->max_state, .max_id = (size_t)settings->max_id},
+        .original = settings->original == 0 ? TRACKER_2013 : TRACKER_2014,
+        .wide = settings->form == TRACKER_FORM_SETTING_WIDE,
+        .update_form = (enum tracker_update_form)settings->update_form,
+    };
+}
+
+/* Takes one message off the input. False when there is none that may be taken now. */
+static bool take_one(struct tracker_session *session, struct bytes *input)
+{
+    const struct tracker_settings *settings = session->port->settings;
+    struct tracker_options options = options_of(settings);
+    enum tracker_dialect dialect = (enum tracker_dialect)session->dialect;
+    struct tracker_message message;
+    struct tracker_result result = tracker_read(*input, &options, &dialect, &message);
+    session->dialect = (uint8_t)dialect;
+    if (result.outcome == TRACKER_FAILED) {
+        refuse_malformed(session, &result);
+        input->len = 0;
+        return false;
+    }
+    enum rate_verdict verdict = RATE_GO;
+    if (result.outcome == TRACKER_MESSAGE)
+        verdict = rate_judge(session, &message);
+    if (verdict == RATE_WAIT)
+        return false;
+    input->data += result.consumed;
+    input->len -= result.consumed;
+    if (result.outcome == TRACKER_MESSAGE) {
+        if (verdict == RATE_GO)
+            take_message(session, &message);
+        return true;
+    }
+    session->is_lone_close = tracker_is_close_at_end(*input, dialect);
+    conn_set_input_limit(session->conn,
+                         (size_t)(settings->max_state + settings->max_id) + HEADERS_MAX);
+    return false;
+}
+
+static size_t on_received(void *arg, struct bytes input)
+{
+    struct tracker_session *session = arg;
+    struct bytes left = input;
+    while (session->stops == 0 && left.len > 0 && take_one(session, &left))
+        ;
+    return input.len - left.len;
+}
+
+static void on_drained(void *arg)
+{
+    push_drained(arg);
+}
+
+static void on_ended(void *arg)
+{
+    static const struct tracker_message lone_close = {.type = TRACKER_CLOSE};
+    struct tracker_session *session = arg;
+    if (session->dialect == TRACKER_UNKNOWN && session->is_lone_close) {
+        session->dialect = TRACKER_PLAIN;
+        take_message(session, &lone_close);
+    }
+    session_end(session, CONN_CLOSE_PEER);
+}
+
+static void on_closed(void *arg, enum conn_close_reason reason)
+{
+    struct tracker_session *session = arg;
+    (void)reason;
+    leave(session);
+    if (session->pending != NULL)
+        list_remove(&session->pending->throttled);
+    free(session->pending);
+    free(session->id);
+    free(session);
+}
+
+static const struct conn_handler handler = {
+    .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
+
+static struct tracker_session *serve(struct tracker_port *port, struct conn *conn)
+{
+    struct tracker_session *session = mem_zalloc(1, sizeof *session);
+    list_init(&session->link);
+    list_init(&session->subscribed);
+    session->port = port;
+    session->conn = conn;
+    list_append(&port->service->sessions, &session->link);
+    port->service->count++;
+    conn_set_handler(conn, &handler, session);
+    return session;
+}
+
+void tracker_serve(struct tracker_port *port, struct conn *conn)
+{
+    (void)serve(port, conn);
+}
+
+void tracker_serve_no_user(struct tracker_port *port, struct conn *conn)
+{
+    serve(port, conn)->no_user = true;
+}

@@ -1,0 +1,256 @@
+/*
+ * tracker_private: what the files of the Tracker protocol share.
+ *
+ *   tracker.c         a session's life, and what each message asks of the map
+ *   reply.c   the answers that are outstanding, and their bytes
+ *   rate.c    writes over a rate
+ *   get.c     the map as text
+ *   push.c    who is told what, and when
+ *   encode.c  the bytes of pushes
+ */
+#ifndef PROTOCOL_TRACKER_TRACKER_PRIVATE_H
+#define PROTOCOL_TRACKER_TRACKER_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/bucket.h"
+#include "base/frame.h"
+#include "base/ids.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "codec/tracker.h"
+#include "loop/loop.h"
+#include "map/session.h"
+#include "map/view.h"
+#include "protocol/tracker/tracker.h"
+#include "protocol/translate/shown.h"
+
+struct tracker_session;
+
+/* A packet of a turn's pushes that its own writer is not to get. */
+struct own_packet {
+    const struct map_session *owner;
+    size_t offset;
+    size_t len;
+};
+
+/* What one turn brought, encoded once for everybody. */
+struct turn {
+    struct frame *frame;      /* NULL: nothing that fits a packet */
+    struct own_packet *owned; /* of this front-end's sessions, by owner, then by offset */
+    size_t owned_count, owned_capacity;
+    size_t packets;
+};
+
+/*
+ * Who is told the changes of a space. A session stands in the list of its push state. The view is
+ * watched while there is such a session, or a Get waits.
+ */
+struct audience {
+    struct list link; /* the service's */
+    struct tracker_service *service;
+    struct map_space *space;
+    struct map_watcher watcher; /* view NULL: not watching */
+    struct list due;            /* PUSH_DUE */
+    struct list following;      /* PUSH_FOLLOWING */
+    struct list current;        /* PUSH_CURRENT */
+    size_t reads;               /* Gets that wait */
+    uint32_t closes;            /* counts turns that brought closes */
+    uint64_t maps;              /* counts whole maps told; its low byte is their version */
+    struct loop_task serve;     /* whole maps for those that are due */
+    struct loop_timer *later;   /* the same, for those that have had one just now */
+    struct loop_timer *flow;    /* the next chunk for those that keep up */
+    bool refused;               /* the space is too large to be told */
+    struct frame *all;          /* the last small map, with its generation and version */
+    uint64_t all_generation;
+    uint8_t all_version;
+    struct frame *texts[2]; /* the last answers to Get: PLAIN; WIDE and 2014 */
+    uint64_t texts_generation[2];
+    struct turn turn;
+    struct writer scratch;
+    struct writer shown; /* an entry of another protocol, as a state */
+    struct log_limit refused_limit;
+};
+
+struct tracker_service {
+    struct map *map;
+    struct loop *loop;
+    struct list sessions; /* not being ended, oldest first */
+    struct list audiences;
+    struct list throttled; /* struct pending */
+    struct bucket_table *addresses;
+    struct loop_timer *rate_timer;
+    size_t count; /* of sessions, those being ended too until they have ended */
+    size_t ports;
+    struct log_limit malformed_limit;
+    struct log_limit dropped_limit;
+    struct log_limit refused_limit;
+};
+
+struct tracker_port {
+    struct tracker_service *service;
+    struct audience *audience;
+    struct map_space *space;
+    const struct tracker_settings *settings;
+};
+
+/* What a request that is not answered yet will be answered with. */
+enum reply_kind {
+    REPLY_OPEN,        /* the id, or 01 */
+    REPLY_OPEN_AGAIN,  /* Open without ids, of a connection that has an entry: 01 */
+    REPLY_OPEN_SILENT, /* Update without ids, of a connection that has none: nothing */
+    REPLY_UPDATE,      /* 01 or 00 */
+    REPLY_SILENT,      /* an Update that has no answer */
+    REPLY_CLOSE,       /* 01 or 00 */
+    REPLY_YES,         /* 01, whatever comes */
+    REPLY_NO,          /* 00, likewise */
+    REPLY_GET          /* the map's text */
+};
+
+/* The newest of the Updates that are over a rate and have no reply. */
+struct held {
+    uint64_t skipped; /* Updates that it superseded */
+    size_t len;
+    uint8_t state[];
+};
+
+/* What is outstanding; exists only while something is. */
+struct pending {
+    struct tracker_session *session;
+    struct list throttled; /* the service's */
+    struct held *held;     /* NULL: nothing. Only while throttled */
+    struct map_read *read; /* of the Get that is the first */
+    uint16_t first, count, capacity;
+    uint8_t kinds[]; /* enum reply_kind, a ring */
+};
+
+/* Why no request is read. */
+enum stop_reason {
+    STOP_FULL = 1,      /* tracker.pipeline answers are outstanding */
+    STOP_BARRIER = 2,   /* the next request needs the outcome of the last */
+    STOP_THROTTLED = 4, /* over a rate */
+    STOP_ENDING = 8     /* none will be any more */
+};
+
+enum push_state {
+    PUSH_OFF,       /* told nothing */
+    PUSH_DUE,       /* waits for a whole map */
+    PUSH_FOLLOWING, /* has a tail: in the middle of a whole map, or behind */
+    PUSH_CURRENT    /* has been told everything */
+};
+
+/* A reader's place in the list of changes. */
+struct tail {
+    struct map_cursor cursor;
+    size_t left; /* entries until the whole map has been told; 0: changes from now on */
+    bool began;  /* a packet of the whole map has been sent */
+};
+
+struct tracker_session {
+    struct list link;       /* the service's */
+    struct list subscribed; /* the audience's list of its push state */
+    struct tracker_port *port;
+    struct conn *conn;
+    struct map_session *map; /* NULL before the first write, and after the end */
+    struct pending *pending; /* NULL: nothing */
+    struct tail *tail;       /* PUSH_FOLLOWING */
+    struct map_read *reach;  /* PUSH_DUE: waits for the view to have its own writes */
+    struct bucket bucket;
+    uint32_t told_closes; /* the audience's closes when the last whole map was begun */
+    uint32_t told_all_ms; /* when that was */
+    char *id;             /* dialects without ids: of its entry; NULL without one */
+    uint8_t dialect;      /* enum tracker_dialect */
+    uint8_t stops;        /* enum stop_reason */
+    uint8_t push;         /* enum push_state */
+    uint8_t end;          /* STOP_ENDING: enum conn_close_reason */
+    uint8_t map_version;  /* of the last whole map */
+    bool has_map_version : 1;
+    bool ended : 1;         /* the connection is being closed */
+    bool is_lone_close : 1; /* what it has sent is a Close if nothing more follows */
+    bool no_user : 1;       /* ids of the form of a user's are not its to bring */
+};
+
+/* tracker.c */
+/* Empty: it has no entry any more. */
+void session_set_id(struct tracker_session *session, struct bytes id);
+bool session_has_ids(const struct tracker_session *session);
+void session_stop(struct tracker_session *session, enum stop_reason reason);
+void session_go(struct tracker_session *session, enum stop_reason reason);
+/* Reads no more; closes the connection when all that is outstanding has been answered. */
+void session_end(struct tracker_session *session, enum conn_close_reason why);
+/* Goes on with session_end. */
+void session_check_end(struct tracker_session *session);
+uint64_t tracker_now_ms(const struct tracker_session *session);
+
+/* reply.c */
+struct pending *pending_of(struct tracker_session *session);
+/* Frees it when nothing needs it any more. */
+void pending_release(struct tracker_session *session);
+size_t reply_count(const struct tracker_session *session);
+/* One more answer is owed. Before the operation is asked for, which may answer at once. */
+void reply_expect(struct tracker_session *session, enum reply_kind kind);
+/* A map_done: the first outstanding answer is there. */
+void reply_judged(void *session, enum map_result result, uint64_t version);
+/* The first one, a Get, has been sent. */
+void reply_sent(struct tracker_session *session);
+
+/* Updates the entry of a session of a dialect without ids; skipped: how many Updates before this
+ * one were not written, and count in its version. */
+void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                   enum reply_kind kind);
+
+/* rate.c */
+/* What becomes of a message that writes. */
+enum rate_verdict {
+    RATE_GO,   /* it is admitted */
+    RATE_HELD, /* taken, and written later, unless a newer one supersedes it */
+    RATE_WAIT  /* it is left unread, and reading has stopped */
+};
+enum rate_verdict rate_judge(struct tracker_session *session,
+                             const struct tracker_message *message);
+/* The session ends: what is held is written now. */
+void rate_flush(struct tracker_session *session);
+void rate_init(struct tracker_service *service);
+void rate_free(struct tracker_service *service);
+
+/* get.c */
+/* The Get is the first outstanding answer. */
+void get_start(struct tracker_session *session);
+void get_cancel(struct tracker_session *session);
+void get_forget_texts(struct audience *audience);
+
+/* push.c */
+struct audience *audience_of(struct tracker_service *service, struct map_space *space);
+void audience_free(struct audience *audience);
+/* The space's view; NULL when it is too large to be told, which has been logged. */
+struct map_view *audience_watch(struct audience *audience);
+/* Lets go of the view when nobody needs it any more. */
+void audience_release(struct audience *audience);
+/* A write was accepted: whole is set for an Open, which is told the whole map each time. */
+void push_begin(struct tracker_session *session, bool whole);
+void push_end(struct tracker_session *session);
+void push_drained(struct tracker_session *session);
+
+/* encode.c */
+/* shown: for the states of other protocols' entries (protocol/translate/shown.h), as in what
+ * follows. */
+/* Replaces what the turn held. */
+void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown,
+                 struct map_entry *const *changed, size_t count);
+void turn_free(struct turn *turn);
+/* Adds a packet of that owner; they are in order after turn_sort. owner may be NULL. */
+void turn_add(struct turn *turn, struct writer *scratch, const struct map_session *owner,
+              uint8_t version, struct bytes id, struct bytes state);
+void turn_sort(struct turn *turn);
+/* Calls send for each range of the frame that is not the reader's own; returns the packets. */
+size_t turn_ranges(const struct turn *turn, const struct map_session *reader,
+                   void (*send)(void *arg, size_t offset, size_t len), void *arg);
+/* The view's entries as Update alls. */
+void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version);
+/* At most limit bytes (and a packet) of what the tail meets; true at its end. */
+bool encode_tail(struct writer *to, struct writer *shown, struct tail *tail,
+                 const struct map_session *reader, uint8_t version, size_t limit);
+
+#endif

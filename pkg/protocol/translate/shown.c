@@ -1,0 +1,95 @@
+/* shown: see the header. */
+#include "protocol/translate/shown.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/entry.h"
+#include "codec/sync.h"
+
+#define FEW 32 /* properties for which no memory has to be asked for */
+
+static bool is_made_by(const struct map_entry *entry, const char *protocol)
+{
+    return bytes_equal(map_entry_field(entry, "protocol"), bytes_from_string(protocol));
+}
+
+static bool is_property(struct bytes field, struct bytes value)
+{
+    return field.len >= 2 && memcmp(field.data, "p:", 2) == 0 &&
+           json_text_is_value(value, SYNC_VALUE_DEPTH);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct sync_property *left = a, *right = b;
+    return bytes_compare(left->name, right->name);
+}
+
+static size_t count_fields(const struct map_entry *entry)
+{
+    size_t count = 0, at = 0;
+    struct bytes field, value;
+    while (map_entry_next_field(entry, &at, &field, &value))
+        count++;
+    return count;
+}
+
+static size_t take_properties(const struct map_entry *entry, struct sync_property *properties)
+{
+    size_t count = 0, at = 0;
+    struct bytes field, value;
+    while (map_entry_next_field(entry, &at, &field, &value)) {
+        const struct bytes name = {field.data + 2, field.len - 2};
+        if (is_property(field, value) && json_is_text(name))
+            properties[count++] = (struct sync_property){name, value};
+    }
+    /* The fields' order is that of their last changes, which is nobody's business. */
+    qsort(properties, count, sizeof *properties, compare_names);
+    return count;
+}
+
+static void write_properties(const struct map_entry *entry, struct writer *to)
+{
+    struct sync_property few[FEW], *many = NULL;
+    size_t count = count_fields(entry);
+    if (count > FEW)
+        many = mem_zalloc(count, sizeof *many);
+    count = take_properties(entry, many != NULL ? many : few);
+    sync_write_properties(to, many != NULL ? many : few, count);
+    free(many);
+}
+
+static struct bytes text_field(const struct map_entry *entry, const char *name)
+{
+    struct bytes value = map_entry_field(entry, name);
+    return json_is_text(value) ? value : (struct bytes){(const uint8_t *)"", 0};
+}
+
+static void write_user(const struct map_entry *entry, struct writer *to)
+{
+    entry_write_user(to, text_field(entry, "user"), text_field(entry, "status"));
+}
+
+struct bytes shown_state(const struct map_entry *entry, struct writer *scratch)
+{
+    writer_reset(scratch);
+    if (is_made_by(entry, "sync"))
+        write_properties(entry, scratch);
+    else if (is_made_by(entry, "turntable"))
+        write_user(entry, scratch);
+    else
+        return map_entry_state(entry);
+    return writer_bytes_written(scratch);
+}
+
+void shown_properties(const struct map_entry *entry, struct writer *to)
+{
+    if (is_made_by(entry, "sync"))
+        write_properties(entry, to);
+    else if (is_made_by(entry, "turntable"))
+        write_user(entry, to);
+    else
+        entry_write_state(to, map_entry_state(entry));
+}

@@ -1,0 +1,191 @@
+/*
+ * turntable_answer: answers to subscribe. Each waits until all statuses that it is to hold are
+ * known; those of one session are given in the order of the requests. What is not known in
+ * redis.deadline is told as unavailable, and later as a change, when it becomes known.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+#define SHOWN_MAX 10 /* ids that an error names */
+
+struct answer {
+    struct list of_session;  /* the subscriptions' answers */
+    struct list of_audience; /* by due_ms */
+    struct subscriptions *subscriptions;
+    uint64_t due_ms;
+    size_t next; /* the first that has not been found known */
+    size_t count;
+    struct watch *watches[]; /* NULL: unsubscribed meanwhile */
+};
+
+static struct audience *audience_of(const struct subscriptions *subscriptions)
+{
+    return subscriptions->session->port->audience;
+}
+
+static bool is_known(const struct watch *watch)
+{
+    return map_presence_is_known(watch->at.presence);
+}
+
+static void drop(struct answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++) {
+        if (answer->watches[i] != NULL)
+            answer->watches[i]->awaited--;
+    }
+    list_remove(&answer->of_session);
+    list_remove(&answer->of_audience);
+    turntable_answered(answer->subscriptions->session, 1);
+    free(answer);
+}
+
+static void tell_unknown(struct turntable_session *session, struct watch *const *watches,
+                         size_t count)
+{
+    struct writer why = {0};
+    writer_format(&why,
+                  "the status of %zu of the ids is not known yet, and told when it is: ", count);
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
+        writer_string(&why, i > 0 ? ", " : "");
+        writer_bytes(&why, map_presence_name(watches[i]->at.presence));
+    }
+    writer_string(&why, count > SHOWN_MAX ? ", ..." : "");
+    writer_u8(&why, 0);
+    turntable_message_tell(session, TURNTABLE_CODE_UNAVAILABLE, (const char *)why.data,
+                           "subscribe");
+    writer_free(&why);
+}
+
+/* Tells what is known of it, and that the rest is not, and is done with it. */
+static void give(struct answer *answer)
+{
+    struct turntable_session *session = answer->subscriptions->session;
+    struct watch **known = mem_zalloc(answer->count + 1, sizeof(struct watch *));
+    struct watch **unknown = mem_zalloc(answer->count + 1, sizeof(struct watch *));
+    size_t known_count = 0, unknown_count = 0;
+    for (size_t i = 0; i < answer->count; i++) {
+        struct watch *watch = answer->watches[i];
+        if (watch != NULL && is_known(watch))
+            known[known_count++] = watch;
+        else if (watch != NULL)
+            unknown[unknown_count++] = watch;
+    }
+    drop(answer);
+    if (known_count > 0 || unknown_count == 0)
+        turntable_presence_tell(session, known, known_count);
+    if (unknown_count > 0)
+        tell_unknown(session, unknown, unknown_count);
+    free(unknown);
+    free(known);
+}
+
+static bool is_complete(struct answer *answer)
+{
+    while (answer->next < answer->count &&
+           (answer->watches[answer->next] == NULL || is_known(answer->watches[answer->next])))
+        answer->next++;
+    return answer->next == answer->count;
+}
+
+/* Gives those that are complete, oldest first. */
+static void give_complete(struct subscriptions *subscriptions)
+{
+    while (!list_is_empty(&subscriptions->answers)) {
+        struct answer *answer = list_entry(subscriptions->answers.next, struct answer, of_session);
+        if (!is_complete(answer))
+            return;
+        give(answer);
+    }
+}
+
+void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *const *watches,
+                             size_t count)
+{
+    struct audience *audience = audience_of(subscriptions);
+    struct answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
+    uint64_t deadline = map_deadline_ms(audience->service->map);
+    answer->subscriptions = subscriptions;
+    answer->due_ms = loop_now_ms(audience->service->loop) + deadline;
+    answer->count = count;
+    memcpy(answer->watches, watches, count * sizeof(struct watch *));
+    for (size_t i = 0; i < count; i++)
+        watches[i]->awaited++;
+    list_append(&subscriptions->answers, &answer->of_session);
+    list_append(&audience->answers, &answer->of_audience);
+    turntable_asks(subscriptions->session, 1);
+    give_complete(subscriptions);
+    if (!list_is_empty(&audience->answers) && !loop_timer_is_running(audience->overdue))
+        loop_timer_start(audience->overdue, deadline);
+}
+
+void turntable_answer_wake(struct subscriptions *subscriptions)
+{
+    struct audience *audience = audience_of(subscriptions);
+    if (!list_is_empty(&subscriptions->answering))
+        return;
+    list_append(&audience->answering, &subscriptions->answering);
+    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->answer);
+}
+
+static void on_answer(void *arg)
+{
+    struct audience *audience = arg;
+    while (!list_is_empty(&audience->answering)) {
+        struct subscriptions *subscriptions =
+            list_entry(audience->answering.next, struct subscriptions, answering);
+        list_remove(&subscriptions->answering);
+        give_complete(subscriptions);
+    }
+}
+
+static void on_overdue(void *arg)
+{
+    struct audience *audience = arg;
+    uint64_t now = loop_now_ms(audience->service->loop);
+    while (!list_is_empty(&audience->answers)) {
+        struct answer *answer = list_entry(audience->answers.next, struct answer, of_audience);
+        struct subscriptions *subscriptions = answer->subscriptions;
+        if (answer->due_ms > now) {
+            loop_timer_start(audience->overdue, answer->due_ms - now);
+            return;
+        }
+        give(answer);
+        give_complete(subscriptions);
+    }
+}
+
+void turntable_answer_forget_removed(struct subscriptions *subscriptions)
+{
+    LIST_FOREACH (node, &subscriptions->answers) {
+        struct answer *answer = list_entry(node, struct answer, of_session);
+        for (size_t i = 0; i < answer->count; i++) {
+            if (answer->watches[i] != NULL && answer->watches[i]->removed)
+                answer->watches[i] = NULL;
+        }
+    }
+}
+
+void turntable_answer_drop_all(struct subscriptions *subscriptions)
+{
+    while (!list_is_empty(&subscriptions->answers))
+        drop(list_entry(subscriptions->answers.next, struct answer, of_session));
+}
+
+void turntable_answer_begin(struct audience *audience)
+{
+    struct loop *loop = audience->service->loop;
+    list_init(&audience->answers);
+    list_init(&audience->answering);
+    audience->answer = (struct loop_task){.callback = on_answer, .arg = audience};
+    audience->overdue = loop_timer_create(loop, on_overdue, audience);
+}
+
+void turntable_answer_free(struct audience *audience)
+{
+    loop_cancel(audience->service->loop, &audience->answer);
+    loop_timer_destroy(&audience->overdue);
+}

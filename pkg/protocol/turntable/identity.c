@@ -1,0 +1,249 @@
+/*
+ * turntable_identity: who a session is.
+ *
+ *   ANONYMOUS ── idme ──► IDENTIFYING ── its entry is open ──► IDENTIFIED
+ *       ▲                      │
+ *       └── it could not be ───┘
+ *
+ * A joingame without an idme before it identifies by its `self` in the same way, and joins then. So
+ * does the page of the original program, whose connection for a game says nothing else.
+ *
+ * An entry that belongs to a session is not left to a return: what a return within presence.hold
+ * keeps is the user's status, and that the map looks after.
+ *
+ * With authentication on, a session has credentials: the token that its upgrade or its idme brought
+ * says as whom it may be identified, and for how long it may stay.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/token.h"
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+struct credentials {
+    const struct auth_verifier *tokens;
+    char *user; /* NULL: no token yet */
+};
+
+/* Tokens. */
+
+static uint64_t wall_ms(const struct turntable_session *session)
+{
+    return map_redis_time_ms(session->port->service->map);
+}
+
+static void admit(struct turntable_session *session, const struct auth_claims *claims)
+{
+    struct credentials *credentials = session->credentials;
+    free(credentials->user);
+    credentials->user = mem_strdup(claims->user);
+    websocket_set_lifetime(session->websocket, auth_claims_left_ms(claims, wall_ms(session)),
+                           WEBSOCKET_UNAUTHORIZED, "token expired");
+}
+
+void turntable_identity_begin(struct turntable_session *session, const struct visit *visit)
+{
+    struct credentials *credentials;
+    if (visit->tokens == NULL)
+        return;
+    credentials = mem_zalloc(1, sizeof *credentials);
+    credentials->tokens = visit->tokens;
+    session->credentials = credentials;
+    if (visit->claims != NULL)
+        admit(session, visit->claims);
+    else
+        websocket_set_lifetime(session->websocket, auth_verifier_deadline_ms(visit->tokens),
+                               WEBSOCKET_UNAUTHORIZED, "no token");
+}
+
+void turntable_identity_end(struct turntable_session *session)
+{
+    struct credentials *credentials = session->credentials;
+    session->credentials = NULL;
+    if (credentials == NULL)
+        return;
+    free(credentials->user);
+    free(credentials);
+}
+
+bool turntable_identity_is_admitted(const struct turntable_session *session)
+{
+    return session->credentials == NULL || session->credentials->user != NULL;
+}
+
+static bool refuse_token(struct turntable_session *session, const struct turntable_message *message,
+                         unsigned code, const char *why)
+{
+    turntable_message_refuse(session, TURNTABLE_CODE_UNAUTHORIZED, why,
+                             turntable_command_name(message->command));
+    turntable_close(session, code, why);
+    return false;
+}
+
+static bool check_token(struct turntable_session *session, const struct turntable_message *message)
+{
+    struct auth_claims claims;
+    const char *why;
+    bool good;
+    if (!auth_token_check(session->credentials->tokens, message->token, wall_ms(session), &claims,
+                          &why))
+        return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, why);
+    if (!auth_claims_allow(&claims, map_space_name(session->port->space)))
+        good =
+            refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token does not allow this space");
+    else if (!auth_claims_name(&claims, message->user))
+        good = refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
+    else
+        good = true;
+    if (good)
+        admit(session, &claims);
+    auth_claims_free(&claims);
+    return good;
+}
+
+/* Whether it may be the user that the message names. */
+static bool is_allowed(struct turntable_session *session, const struct turntable_message *message)
+{
+    const struct credentials *credentials = session->credentials;
+    if (credentials == NULL)
+        return true;
+    if (message->token.data != NULL)
+        return check_token(session, message);
+    if (credentials->user == NULL)
+        return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, "no token");
+    if (!bytes_equal(bytes_from_string(credentials->user), message->user))
+        return refuse_token(session, message, WEBSOCKET_FORBIDDEN, "token is another user's");
+    return true;
+}
+
+/* The map's side of a session. */
+
+static uint64_t on_silence(void *arg)
+{
+    const struct turntable_session *session = arg;
+    return conn_silence_ms(turntable_conn(session));
+}
+
+static void on_end(void *arg, enum map_end why)
+{
+    switch (why) {
+    case MAP_END_SILENT:
+        turntable_end(arg, CONN_CLOSE_SILENT);
+        break;
+    case MAP_END_KICKED:
+        turntable_end(arg, CONN_CLOSE_KICKED);
+        break;
+    case MAP_END_DROPPED:
+        turntable_close(arg, CLOSE_REPLACED, "the user has logged in again");
+        break;
+    case MAP_END_TAKEN:
+        turntable_close(arg, CLOSE_LOST, "taken");
+        break;
+    }
+}
+
+static bool on_is_gone(void *arg)
+{
+    const struct turntable_session *session = arg;
+    return conn_peer_is_gone(turntable_conn(session));
+}
+
+static const struct map_sink sink = {
+    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = turntable_user_relayed};
+
+/* idme, and joingame without it. */
+
+static void give_up(struct turntable_session *session, enum map_result result)
+{
+    const char *command =
+        turntable_command_name(session->joined_first ? TURNTABLE_JOINGAME : TURNTABLE_IDME);
+    turntable_room_forget_asked(session);
+    turntable_user_remove(session);
+    /* Whatever has become of the entry, it is not this session's any more. */
+    map_session_end(&session->map, false);
+    session->state = SESSION_ANONYMOUS;
+    if (result == MAP_OWNED)
+        turntable_message_refuse(session, TURNTABLE_CODE_DUPLICATE_LOGIN,
+                                 "the user is connected already", command);
+    else if (result == MAP_TAKEN)
+        turntable_message_refuse(session, TURNTABLE_CODE_TAKEN,
+                                 "the id is that of another client's entry", command);
+    else
+        turntable_message_tell_result(session, result, "you could not be identified", command);
+}
+
+static void on_opened(void *arg, enum map_result result, uint64_t version)
+{
+    struct turntable_session *session = arg;
+    struct bytes id;
+    (void)version;
+    if (session->state != SESSION_IDENTIFYING)
+        return;
+    if (result == MAP_OK) {
+        id = map_session_opened_id(session->map);
+        memcpy(session->id, id.data, id.len < ID_CLIENT_LENGTH ? id.len : ID_CLIENT_LENGTH);
+        session->state = SESSION_IDENTIFIED;
+        if (session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REPLACE)
+            map_user_drop_others(session->map, turntable_user(session), turntable_id(session));
+        map_invitations_take(session->map, turntable_user(session), turntable_user_invited,
+                             session);
+        if (turntable_room_join_asked(session))
+            return;
+    } else {
+        give_up(session, result);
+    }
+    turntable_go(session, STOP_BARRIER);
+}
+
+static void identify(struct turntable_session *session, const struct turntable_message *message)
+{
+    struct map_open open = {
+        .user = message->user,
+        .status = MAP_ONLINE,
+        .alone = session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REJECT,
+    };
+    session->state = SESSION_IDENTIFYING;
+    session->status = MAP_ONLINE;
+    session->map = map_session_create(session->port->space, "turntable",
+                                      conn_peer_text(turntable_conn(session)), &sink, session);
+    turntable_user_add(session, message->user);
+    turntable_stop(session, STOP_BARRIER);
+    map_session_open_fields(session->map, &open, on_opened, session);
+}
+
+void turntable_identity_take(struct turntable_session *session,
+                             const struct turntable_message *message)
+{
+    if (session->state != SESSION_ANONYMOUS) {
+        /* Who has joined may say later, and once more, who it is. */
+        if (!session->joined_first || !bytes_equal(message->user, turntable_user(session)))
+            turntable_message_refuse(session, TURNTABLE_CODE_IDENTIFIED,
+                                     "you are identified already", "idme");
+    } else if (is_allowed(session, message)) {
+        session->joined_first = false;
+        identify(session, message);
+    }
+}
+
+void turntable_identity_take_join(struct turntable_session *session,
+                                  const struct turntable_message *message)
+{
+    if (session->state == SESSION_IDENTIFIED) {
+        turntable_room_take_join(session, message);
+    } else if (is_allowed(session, message)) {
+        session->joined_first = true;
+        turntable_room_ask(session, message);
+        identify(session, message);
+    }
+}
+
+void turntable_identity_update_status(struct turntable_session *session)
+{
+    enum map_status status =
+        session->busy || !list_is_empty(&session->rooms) ? MAP_BUSY : MAP_ONLINE;
+    if (status == session->status || session->state != SESSION_IDENTIFIED)
+        return;
+    if (map_session_set_status(session->map, turntable_id(session), status))
+        session->status = (uint8_t)status;
+}

@@ -1,0 +1,361 @@
+/*
+ * turntable_presence: subscriptions, and changes of statuses to those who are subscribed.
+ *
+ * What changed is told at once after a rest, and then once in turntable.window: each changed name
+ * is encoded once, in its newest status, and goes to all who watch it as the same frame. A watch
+ * remembers what was told last, so that nobody is told twice, or what was overtaken; a session
+ * that does not read is told the newest of each when it reads again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+_Static_assert((int)TURNTABLE_OFFLINE == (int)MAP_OFFLINE &&
+                   (int)TURNTABLE_ONLINE == (int)MAP_ONLINE && (int)TURNTABLE_BUSY == (int)MAP_BUSY,
+               "a status of the map is told as it is");
+
+/* A name whose change is to be told, and whose presence is kept meanwhile. */
+struct changed {
+    UT_hash_handle hh;
+    struct map_presence *presence;
+    struct watch keep;
+};
+
+static struct watch *watch_of(struct list *node)
+{
+    return list_entry(list_entry(node, struct map_presence_watch, link), struct watch, at);
+}
+
+/* Its change is told by an answer that has not been given yet. */
+static bool is_answered_later(const struct watch *watch)
+{
+    return watch->told == TOLD_NOTHING && watch->awaited > 0;
+}
+
+static bool is_due(const struct watch *watch)
+{
+    const struct map_presence *presence = watch->at.presence;
+    return map_presence_is_known(presence) && !is_answered_later(watch) &&
+           watch->told != map_presence_status(presence);
+}
+
+static struct frame *encode_one(struct bytes name, enum map_status status)
+{
+    struct turntable_change change = {name, (enum turntable_status)status};
+    struct writer text = {0};
+    (void)turntable_write_userchange(&text, &change, 1);
+    return turntable_text_frame(&text);
+}
+
+static void tell_watch(struct watch *watch, enum map_status status, struct frame **frame)
+{
+    struct turntable_session *session = watch->of->session;
+    if (conn_is_behind(turntable_conn(session))) {
+        metrics_add(METRIC_CONFLATIONS, !watch->of->behind);
+        watch->of->behind = true;
+        return;
+    }
+    if (*frame == NULL)
+        *frame = encode_one(map_presence_name(watch->at.presence), status);
+    watch->told = (uint8_t)status;
+    turntable_send_frame(session, METRIC_TURNTABLE_USERCHANGE, *frame);
+}
+
+static void tell_changed(struct map_presence *presence)
+{
+    enum map_status status = map_presence_status(presence);
+    struct frame *frame = NULL;
+    LIST_FOREACH (node, map_presence_watches(presence)) {
+        struct watch *watch = watch_of(node);
+        if (watch->of != NULL && is_due(watch))
+            tell_watch(watch, status, &frame);
+    }
+    frame_unref(&frame);
+}
+
+static void drop_changed(struct audience *audience, struct changed *changed)
+{
+    HASH_DEL(audience->changed, changed);
+    map_presence_unwatch(&changed->keep.at);
+    free(changed);
+}
+
+static void tell_all(struct audience *audience)
+{
+    struct changed *changed, *next;
+    HASH_ITER (hh, audience->changed, changed, next) {
+        tell_changed(changed->presence);
+        drop_changed(audience, changed);
+    }
+    if (audience->window > 0)
+        loop_timer_start(audience->joined, (uint64_t)audience->window);
+}
+
+static void on_flush(void *arg)
+{
+    tell_all(arg);
+}
+
+static void on_joined(void *arg)
+{
+    struct audience *audience = arg;
+    if (audience->changed != NULL)
+        tell_all(audience);
+}
+
+static void note(struct audience *audience, struct map_presence *presence)
+{
+    struct changed *changed;
+    HASH_FIND_PTR(audience->changed, &presence, changed);
+    if (changed != NULL)
+        return;
+    changed = mem_zalloc(1, sizeof *changed);
+    changed->presence = presence;
+    map_presence_watch(audience->presence, map_presence_name(presence), &changed->keep.at);
+    HASH_ADD_PTR(audience->changed, presence, changed);
+    if (!loop_timer_is_running(audience->joined))
+        loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->flush);
+}
+
+static void on_changed(void *arg, struct map_presence *presence, bool first)
+{
+    struct audience *audience = arg;
+    bool due = false;
+    LIST_FOREACH (node, map_presence_watches(presence)) {
+        struct watch *watch = watch_of(node);
+        if (watch->of == NULL)
+            continue;
+        if (first && watch->awaited > 0)
+            turntable_answer_wake(watch->of);
+        due = due || is_due(watch);
+    }
+    if (due)
+        note(audience, presence);
+}
+
+static const struct map_presence_callbacks callbacks = {.changed = on_changed};
+
+void turntable_presence_begin(struct audience *audience)
+{
+    struct loop *loop = audience->service->loop;
+    audience->presence = map_presence_create(audience->space, &callbacks, audience);
+    audience->flush = (struct loop_task){.callback = on_flush, .arg = audience};
+    audience->joined = loop_timer_create(loop, on_joined, audience);
+}
+
+void turntable_presence_free(struct audience *audience)
+{
+    struct changed *changed, *next;
+    HASH_ITER (hh, audience->changed, changed, next)
+        drop_changed(audience, changed);
+    loop_cancel(audience->service->loop, &audience->flush);
+    loop_timer_destroy(&audience->joined);
+    map_presence_destroy(&audience->presence);
+}
+
+/* Subscriptions. */
+
+static struct subscriptions *subscriptions_of(struct turntable_session *session)
+{
+    struct subscriptions *subscriptions = session->subscriptions;
+    if (subscriptions != NULL)
+        return subscriptions;
+    subscriptions = mem_zalloc(1, sizeof *subscriptions);
+    subscriptions->session = session;
+    list_init(&subscriptions->answering);
+    list_init(&subscriptions->answers);
+    session->subscriptions = subscriptions;
+    return subscriptions;
+}
+
+/* Frees it when it is of no use any more. */
+static void release(struct turntable_session *session)
+{
+    struct subscriptions *subscriptions = session->subscriptions;
+    if (subscriptions == NULL || subscriptions->count > 0 ||
+        !list_is_empty(&subscriptions->answers))
+        return;
+    list_remove(&subscriptions->answering);
+    free(subscriptions->watches);
+    free(subscriptions);
+    session->subscriptions = NULL;
+}
+
+static struct bytes name_of(const struct watch *watch)
+{
+    return map_presence_name(watch->at.presence);
+}
+
+static int compare_watches(const void *a, const void *b)
+{
+    const struct watch *const *left = a, *const *right = b;
+    return bytes_compare(name_of(*left), name_of(*right));
+}
+
+static struct watch *find_watch(const struct subscriptions *subscriptions, struct bytes name)
+{
+    size_t low = 0, high = subscriptions->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = bytes_compare(name_of(subscriptions->watches[middle]), name);
+        if (order == 0)
+            return subscriptions->watches[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static struct watch *create_watch(struct subscriptions *subscriptions, struct bytes name)
+{
+    struct watch *watch = mem_zalloc(1, sizeof *watch);
+    watch->of = subscriptions;
+    watch->told = TOLD_NOTHING;
+    map_presence_watch(subscriptions->session->port->audience->presence, name, &watch->at);
+    metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, 1);
+    return watch;
+}
+
+static void free_watch(struct watch *watch)
+{
+    map_presence_unwatch(&watch->at);
+    metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, -1);
+    free(watch);
+}
+
+/* Puts new ones, which get sorted, among those that are there. */
+static void merge(struct subscriptions *subscriptions, struct watch **fresh, size_t count)
+{
+    size_t old = subscriptions->count, to = old + count;
+    struct watch **watches =
+        mem_realloc(subscriptions->watches, (to > 0 ? to : 1) * sizeof(struct watch *));
+    subscriptions->watches = watches;
+    subscriptions->count = to;
+    qsort(fresh, count, sizeof(struct watch *), compare_watches);
+    while (count > 0) {
+        if (old > 0 && compare_watches(&watches[old - 1], &fresh[count - 1]) > 0)
+            watches[--to] = watches[--old];
+        else
+            watches[--to] = fresh[--count];
+    }
+}
+
+static size_t count_fresh(const struct subscriptions *subscriptions,
+                          const struct turntable_message *message)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < message->id_count; i++)
+        count += find_watch(subscriptions, message->ids[i]) == NULL;
+    return count;
+}
+
+void turntable_presence_subscribe(struct turntable_session *session,
+                                  const struct turntable_message *message)
+{
+    const struct turntable_settings *settings = session->port->settings;
+    struct subscriptions *subscriptions = subscriptions_of(session);
+    struct watch **all, **fresh;
+    size_t added = count_fresh(subscriptions, message), count = 0;
+    if (subscriptions->count + added > (uint64_t)settings->max_subscriptions) {
+        turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "more subscriptions than allowed",
+                                 "subscribe");
+        release(session);
+        return;
+    }
+    session->port->audience->window = settings->window;
+    all = mem_zalloc(message->id_count + 1, sizeof(struct watch *));
+    fresh = mem_zalloc(added + 1, sizeof(struct watch *));
+    for (size_t i = 0; i < message->id_count; i++) {
+        all[i] = find_watch(subscriptions, message->ids[i]);
+        if (all[i] == NULL)
+            all[i] = fresh[count++] = create_watch(subscriptions, message->ids[i]);
+    }
+    merge(subscriptions, fresh, count);
+    turntable_answer_expect(subscriptions, all, message->id_count);
+    release(session);
+    free(fresh);
+    free(all);
+}
+
+void turntable_presence_unsubscribe(struct turntable_session *session,
+                                    const struct turntable_message *message)
+{
+    struct subscriptions *subscriptions = session->subscriptions;
+    size_t kept = 0;
+    if (subscriptions == NULL)
+        return;
+    for (size_t i = 0; i < message->id_count; i++) {
+        struct watch *watch = find_watch(subscriptions, message->ids[i]);
+        if (watch != NULL)
+            watch->removed = true;
+    }
+    turntable_answer_forget_removed(subscriptions);
+    for (size_t i = 0; i < subscriptions->count; i++) {
+        struct watch *watch = subscriptions->watches[i];
+        if (!watch->removed) {
+            subscriptions->watches[kept++] = watch;
+            continue;
+        }
+        free_watch(watch);
+    }
+    subscriptions->count = kept;
+    if (!list_is_empty(&subscriptions->answers))
+        turntable_answer_wake(subscriptions);
+    release(session);
+}
+
+void turntable_presence_tell(struct turntable_session *session, struct watch *const *watches,
+                             size_t count)
+{
+    struct turntable_change changes[TURNTABLE_CHUNK];
+    struct writer text = {0};
+    size_t n;
+    do {
+        for (n = 0; n < count && n < TURNTABLE_CHUNK; n++) {
+            enum map_status status = map_presence_status(watches[n]->at.presence);
+            changes[n] =
+                (struct turntable_change){name_of(watches[n]), (enum turntable_status)status};
+            watches[n]->told = (uint8_t)status;
+        }
+        writer_reset(&text);
+        (void)turntable_write_userchange(&text, changes, n);
+        turntable_send(session, METRIC_TURNTABLE_USERCHANGE, &text);
+        watches += n;
+        count -= n;
+    } while (count > 0);
+    writer_free(&text);
+}
+
+void turntable_presence_drained(struct turntable_session *session)
+{
+    struct subscriptions *subscriptions = session->subscriptions;
+    struct watch **due;
+    size_t count = 0;
+    if (subscriptions == NULL || !subscriptions->behind)
+        return;
+    subscriptions->behind = false;
+    due = mem_zalloc(subscriptions->count + 1, sizeof(struct watch *));
+    for (size_t i = 0; i < subscriptions->count; i++) {
+        if (is_due(subscriptions->watches[i]))
+            due[count++] = subscriptions->watches[i];
+    }
+    if (count > 0)
+        turntable_presence_tell(session, due, count);
+    free(due);
+}
+
+void turntable_presence_end(struct turntable_session *session)
+{
+    struct subscriptions *subscriptions = session->subscriptions;
+    if (subscriptions == NULL)
+        return;
+    turntable_answer_drop_all(subscriptions);
+    for (size_t i = 0; i < subscriptions->count; i++)
+        free_watch(subscriptions->watches[i]);
+    subscriptions->count = 0;
+    release(session);
+}

@@ -1,0 +1,379 @@
+/*
+ * turntable_room: rooms.
+ *
+ * What is said in a room goes to the map, and comes back from there in the room's order; then it
+ * is encoded once for all members that are here. A member that leaves too much of it unread is
+ * closed, so that the others need not wait.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+/* A session's being in a room, or on its way into it. */
+struct membership {
+    struct list link; /* the session's */
+    struct turntable_session *session;
+    struct map_member *member; /* NULL until the map has been asked, and when it refuses */
+    uint32_t under_way;        /* what it has said, and the map has not judged */
+    struct writer asked; /* until it is in: the room's name, and whom it invites then, each with
+                            its length before */
+};
+
+/* Telling those who are in. */
+
+/* frame NULL: there is nothing that could be sent. */
+static void send_to_member(struct turntable_session *session, enum metric kind, struct frame *frame)
+{
+    if (frame == NULL)
+        return;
+    if (turntable_is_far_behind(session))
+        turntable_close(session, WEBSOCKET_TRY_LATER, "too far behind in a room");
+    else
+        turntable_send_frame(session, kind, frame);
+}
+
+static struct turntable_session *session_of(const struct map_member *member)
+{
+    return ((struct membership *)member->arg)->session;
+}
+
+static void send_to_room(struct map_room *room, enum metric kind, struct frame *frame)
+{
+    LIST_FOREACH (node, map_room_members(room)) {
+        struct map_member *member = list_entry(node, struct map_member, link);
+        if (member->active)
+            send_to_member(session_of(member), kind, frame);
+    }
+}
+
+/* Whoever writes to Redis may say anything; a client would close its connection at what is no
+ * text. */
+static void log_ignored(struct audience *audience, const struct map_room *room, const char *why)
+{
+    log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
+                LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
+}
+
+static void on_said(void *arg, struct map_room *room, struct bytes message)
+{
+    struct frame *frame;
+    if (!json_is_text(message)) {
+        log_ignored(arg, room, "a message that is no text");
+        return;
+    }
+    frame = websocket_frame_create(WEBSOCKET_TEXT, message);
+    send_to_room(room, METRIC_TURNTABLE_GAME_SENT, frame);
+    frame_unref(&frame);
+}
+
+/* NULL when one of them is no text. */
+static struct frame *encode_members(struct audience *audience, struct map_room *room,
+                                    const struct turntable_members *members)
+{
+    struct writer text = {0};
+    turntable_write_member(&text, map_room_name(room), members);
+    if (!text.failed)
+        return turntable_text_frame(&text);
+    log_ignored(audience, room, "a user whose id is no text");
+    writer_free(&text);
+    return NULL;
+}
+
+static void on_room_changed(void *arg, struct map_room *room, const struct bytes *joined,
+                            size_t joined_count, const struct bytes *left, size_t left_count)
+{
+    struct turntable_members members = {joined, joined_count, left, left_count};
+    struct frame *frame = encode_members(arg, room, &members);
+    send_to_room(room, METRIC_TURNTABLE_MEMBER, frame);
+    frame_unref(&frame);
+}
+
+static struct frame *encode_present(struct audience *audience, struct map_room *room)
+{
+    struct turntable_members members = {0};
+    members.joined = map_room_users(room, &members.joined_count);
+    return encode_members(audience, room, &members);
+}
+
+static void on_entered(void *arg, struct map_room *room, struct map_member *member)
+{
+    struct frame *frame = encode_present(arg, room);
+    send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, frame);
+    frame_unref(&frame);
+}
+
+static void on_lost(void *arg, struct map_room *room, struct map_member *member)
+{
+    struct writer text = {0};
+    struct frame *error, *present = encode_present(arg, room);
+    turntable_write_lost(&text, map_room_name(room));
+    error = turntable_text_frame(&text);
+    if (member != NULL) {
+        send_to_member(session_of(member), METRIC_TURNTABLE_ERROR_LOST, error);
+        send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, present);
+    } else {
+        send_to_room(room, METRIC_TURNTABLE_ERROR_LOST, error);
+        send_to_room(room, METRIC_TURNTABLE_MEMBER, present);
+    }
+    frame_unref(&error);
+    frame_unref(&present);
+}
+
+const struct map_room_callbacks turntable_room_callbacks = {
+    .said = on_said, .changed = on_room_changed, .entered = on_entered, .lost = on_lost};
+
+/* Memberships. */
+
+static struct bytes name_of(const struct membership *membership)
+{
+    return map_room_name(membership->member->room);
+}
+
+/* What became of something in the room. */
+static void tell_result(struct turntable_session *session, struct bytes name,
+                        enum map_result result, const char *what, const char *command)
+{
+    char *text = mem_format("the room %.*s %s", (int)name.len, (const char *)name.data, what);
+    turntable_message_tell_result(session, result, text, command);
+    free(text);
+}
+
+static struct membership *find(const struct turntable_session *session, struct bytes name)
+{
+    LIST_FOREACH (node, &session->rooms) {
+        struct membership *membership = list_entry(node, struct membership, link);
+        if (membership->member != NULL && bytes_equal(name_of(membership), name))
+            return membership;
+    }
+    return NULL;
+}
+
+struct map_room *turntable_room_of(const struct turntable_session *session, struct bytes name)
+{
+    struct membership *membership = find(session, name);
+    return membership != NULL ? membership->member->room : NULL;
+}
+
+static size_t count_rooms(const struct turntable_session *session)
+{
+    size_t count = 0;
+    LIST_FOREACH (node, &session->rooms)
+        count++;
+    return count;
+}
+
+static void free_membership(struct membership *membership)
+{
+    struct turntable_session *session = membership->session;
+    if (membership->member != NULL)
+        map_room_leave(&membership->member);
+    /* Nothing is heard any more of what it said. */
+    turntable_answered(session, membership->under_way);
+    list_remove(&membership->link);
+    writer_free(&membership->asked);
+    free(membership);
+}
+
+void turntable_room_end(struct turntable_session *session)
+{
+    while (!list_is_empty(&session->rooms))
+        free_membership(list_entry(session->rooms.next, struct membership, link));
+}
+
+/* The sender's being in the room that the message is about; NULL when it has been refused. */
+static struct membership *require(struct turntable_session *session,
+                                  const struct turntable_message *message)
+{
+    struct membership *membership = find(session, message->channel);
+    if (membership == NULL)
+        turntable_message_refuse(session, TURNTABLE_CODE_NOT_MEMBER, "you are not in this room",
+                                 turntable_command_name(message->command));
+    return membership;
+}
+
+/* Invitations. */
+
+static void on_invited(void *arg, enum map_result result, uint64_t version)
+{
+    struct turntable_session *session = arg;
+    (void)version;
+    turntable_answered(session, 1);
+    if (result != MAP_OK)
+        turntable_message_tell_result(session, result, "somebody may not have been invited",
+                                      "joingame");
+}
+
+static void invite(struct turntable_session *session, struct bytes room, struct bytes user)
+{
+    struct writer text = {0};
+    turntable_write_invite(&text, room, user, turntable_user(session));
+    turntable_asks(session, 1);
+    map_invite(session->map, user, writer_bytes_written(&text), on_invited, session);
+    writer_free(&text);
+}
+
+static struct bytes take_text(struct cursor *cursor)
+{
+    return cursor_take(cursor, cursor_u8(cursor));
+}
+
+static void note_text(struct writer *to, struct bytes text)
+{
+    writer_u8(to, (uint8_t)text.len);
+    writer_bytes(to, text);
+}
+
+/* joingame. */
+
+static void on_joined(void *arg, enum map_result result, uint64_t version)
+{
+    struct membership *membership = arg;
+    struct turntable_session *session = membership->session;
+    struct writer asked = membership->asked;
+    struct cursor cursor = cursor_over(writer_bytes_written(&asked));
+    struct bytes room = take_text(&cursor);
+    (void)version;
+    membership->asked = (struct writer){0};
+    if (result == MAP_OK) {
+        turntable_identity_update_status(session);
+        while (cursor_left(&cursor) > 0 && session->state == SESSION_IDENTIFIED)
+            invite(session, room, take_text(&cursor));
+    } else {
+        membership->member = NULL; /* the map has freed it */
+        free_membership(membership);
+        tell_result(session, room, result, "cannot be joined", "joingame");
+    }
+    writer_free(&asked);
+    turntable_go(session, STOP_BARRIER);
+}
+
+/* It is in the room already: as for a newcomer, but nobody is told that it came. */
+static void join_again(struct membership *membership, const struct turntable_message *message)
+{
+    struct turntable_session *session = membership->session;
+    struct map_room *room = membership->member->room;
+    struct frame *frame = encode_present(session->port->audience, room);
+    send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
+    frame_unref(&frame);
+    for (size_t i = 0; i < message->id_count; i++)
+        invite(session, map_room_name(room), message->ids[i]);
+}
+
+static struct membership *create_membership(struct turntable_session *session,
+                                            const struct turntable_message *message)
+{
+    struct membership *membership = mem_zalloc(1, sizeof *membership);
+    membership->session = session;
+    note_text(&membership->asked, message->channel);
+    for (size_t i = 0; i < message->id_count; i++)
+        note_text(&membership->asked, message->ids[i]);
+    list_append(&session->rooms, &membership->link);
+    return membership;
+}
+
+static void join(struct membership *membership)
+{
+    struct turntable_session *session = membership->session;
+    struct cursor cursor = cursor_over(writer_bytes_written(&membership->asked));
+    turntable_stop(session, STOP_BARRIER);
+    membership->member =
+        map_room_join(session->port->audience->rooms, take_text(&cursor), session->map,
+                      turntable_id(session), turntable_user(session), on_joined, membership);
+}
+
+void turntable_room_ask(struct turntable_session *session, const struct turntable_message *message)
+{
+    create_membership(session, message);
+}
+
+bool turntable_room_join_asked(struct turntable_session *session)
+{
+    if (list_is_empty(&session->rooms))
+        return false;
+    join(list_entry(session->rooms.next, struct membership, link));
+    return true;
+}
+
+void turntable_room_forget_asked(struct turntable_session *session)
+{
+    turntable_room_end(session);
+}
+
+void turntable_room_take_join(struct turntable_session *session,
+                              const struct turntable_message *message)
+{
+    struct membership *membership;
+    if (!bytes_equal(message->user, turntable_user(session))) {
+        turntable_message_refuse(session, TURNTABLE_CODE_NOT_YOU, "data.self: is not your id",
+                                 "joingame");
+        return;
+    }
+    membership = find(session, message->channel);
+    if (membership != NULL)
+        join_again(membership, message);
+    else if (count_rooms(session) >= (uint64_t)session->port->settings->max_rooms)
+        turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "in as many rooms as allowed",
+                                 "joingame");
+    else
+        join(create_membership(session, message));
+}
+
+/* game. */
+
+static void on_judged(void *arg, enum map_result result, uint64_t version)
+{
+    struct membership *membership = arg;
+    struct turntable_session *session = membership->session;
+    (void)version;
+    membership->under_way--;
+    turntable_answered(session, 1);
+    if (result != MAP_OK)
+        tell_result(session, name_of(membership), result, "may not hear what you said", "game");
+}
+
+static bool is_member(void *arg, struct bytes id)
+{
+    return map_room_has_user(arg, id);
+}
+
+void turntable_room_take_game(struct turntable_session *session,
+                              const struct turntable_message *message)
+{
+    const struct turntable_settings *settings = session->port->settings;
+    struct membership *membership = require(session, message);
+    struct turntable_error error;
+    struct writer text = {0};
+    if (membership == NULL)
+        return;
+    struct turntable_rules rules = {
+        .sender = turntable_user(session),
+        .now = map_redis_time_ms(session->port->service->map),
+        .tolerance = (uint64_t)settings->tolerance,
+        .needs_form = settings->validate != TURNTABLE_VALIDATE_OFF &&
+                      settings->id_form == TURNTABLE_ID_STRICT,
+        .is_member = settings->validate == TURNTABLE_VALIDATE_MEMBER ? is_member : NULL,
+        .arg = membership->member->room,
+    };
+    if (turntable_relay_game(&text, message, &rules, &error)) {
+        membership->under_way++;
+        turntable_asks(session, 1);
+        map_room_say(membership->member, writer_bytes_written(&text), on_judged, membership);
+    } else {
+        turntable_message_refuse(session, error.code, error.detail.text, "game");
+    }
+    writer_free(&text);
+}
+
+/* leavegame. */
+
+void turntable_room_take_leave(struct turntable_session *session,
+                               const struct turntable_message *message)
+{
+    struct membership *membership = require(session, message);
+    if (membership == NULL)
+        return;
+    free_membership(membership);
+    turntable_identity_update_status(session);
+}

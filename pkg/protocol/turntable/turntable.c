@@ -1,0 +1,293 @@
+/* turntable: service, ports, and a session's life. */
+#include "protocol/turntable/turntable.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+_Static_assert(sizeof(struct turntable_session) <= 168, "an idle session is small");
+
+static void end_sessions(void *arg);
+
+struct frame *turntable_text_frame(struct writer *text)
+{
+    struct frame *frame = websocket_frame_create(WEBSOCKET_TEXT, writer_bytes_written(text));
+    writer_free(text);
+    return frame;
+}
+
+static struct frame *create_idyou(void)
+{
+    struct writer text = {0};
+    turntable_write_idyou(&text);
+    return turntable_text_frame(&text);
+}
+
+struct turntable_service *turntable_service_create(struct map *map)
+{
+    struct turntable_service *service = mem_zalloc(1, sizeof *service);
+    service->map = map;
+    service->loop = map_loop(map);
+    list_init(&service->sessions);
+    list_init(&service->ending);
+    list_init(&service->audiences);
+    service->end = (struct loop_task){.callback = end_sessions, .arg = service};
+    service->idyou = create_idyou();
+    return service;
+}
+
+void turntable_service_destroy(struct turntable_service **pointer)
+{
+    struct turntable_service *service = *pointer;
+    *pointer = NULL;
+    if (service == NULL)
+        return;
+    assert(service->ports == 0 && service->count == 0);
+    loop_cancel(service->loop, &service->end);
+    frame_unref(&service->idyou);
+    free(service);
+}
+
+size_t turntable_service_count(const struct turntable_service *service)
+{
+    return service->count;
+}
+
+size_t turntable_service_drain(struct turntable_service *service, size_t count,
+                               enum conn_close_reason why)
+{
+    size_t ended = 0;
+    for (; ended < count && !list_is_empty(&service->sessions); ended++)
+        turntable_end(list_entry(service->sessions.next, struct turntable_session, link), why);
+    return ended;
+}
+
+static struct audience *audience_of(struct turntable_service *service, struct map_space *space)
+{
+    LIST_FOREACH (node, &service->audiences) {
+        struct audience *audience = list_entry(node, struct audience, link);
+        if (audience->space == space)
+            return audience;
+    }
+    struct audience *audience = mem_zalloc(1, sizeof *audience);
+    audience->service = service;
+    audience->space = space;
+    audience->rooms = map_rooms_create(space, &turntable_room_callbacks, audience);
+    turntable_presence_begin(audience);
+    turntable_answer_begin(audience);
+    turntable_user_begin(audience);
+    turntable_there_begin(audience);
+    list_append(&service->audiences, &audience->link);
+    return audience;
+}
+
+static void audience_free(struct audience *audience)
+{
+    turntable_there_free(audience);
+    turntable_user_free(audience);
+    turntable_answer_free(audience);
+    turntable_presence_free(audience);
+    map_rooms_destroy(&audience->rooms);
+    list_remove(&audience->link);
+    free(audience);
+}
+
+struct turntable_port *turntable_port_create(struct turntable_service *service,
+                                             struct map_space *space,
+                                             const struct turntable_settings *settings)
+{
+    struct turntable_port *port = mem_zalloc(1, sizeof *port);
+    *port = (struct turntable_port){
+        .service = service,
+        .audience = audience_of(service, space),
+        .space = space,
+        .settings = settings,
+    };
+    port->audience->ports++;
+    service->ports++;
+    return port;
+}
+
+void turntable_port_destroy(struct turntable_port **port)
+{
+    if (*port == NULL)
+        return;
+    (*port)->service->ports--;
+    if (--(*port)->audience->ports == 0)
+        audience_free((*port)->audience);
+    free(*port);
+    *port = NULL;
+}
+
+/* Sessions. */
+
+uint64_t turntable_now_ms(const struct turntable_session *session)
+{
+    return loop_now_ms(session->port->service->loop);
+}
+
+struct bytes turntable_user(const struct turntable_session *session)
+{
+    return (struct bytes){(const uint8_t *)session->user->name, session->user->len};
+}
+
+struct bytes turntable_id(const struct turntable_session *session)
+{
+    return bytes_from_string(session->id);
+}
+
+struct conn *turntable_conn(const struct turntable_session *session)
+{
+    return websocket_conn(session->websocket);
+}
+
+bool turntable_is_far_behind(const struct turntable_session *session)
+{
+    struct conn *conn = turntable_conn(session);
+    return conn_is_behind(conn) &&
+           conn_output_size(conn) > (uint64_t)session->port->settings->max_behind;
+}
+
+/* Lets go of the map. */
+static void leave(struct turntable_session *session)
+{
+    list_remove(&session->link);
+    turntable_there_end(session);
+    turntable_presence_end(session);
+    turntable_room_end(session);
+    turntable_user_remove(session);
+    turntable_identity_end(session);
+    map_session_end(&session->map, false);
+}
+
+static void end_sessions(void *arg)
+{
+    struct turntable_service *service = arg;
+    while (!list_is_empty(&service->ending))
+        leave(list_entry(service->ending.next, struct turntable_session, link));
+}
+
+/* Not at once: it may be one of those whom the map is just telling something. */
+static void leave_soon(struct turntable_session *session)
+{
+    struct turntable_service *service = session->port->service;
+    session->state = SESSION_ENDED;
+    list_remove(&session->link);
+    list_append(&service->ending, &session->link);
+    loop_defer(service->loop, LOOP_PHASE_STORE, &service->end);
+}
+
+void turntable_close(struct turntable_session *session, unsigned code, const char *reason)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    log_limited(LOG_INFO, &session->port->service->closed_limit, "turntable_closed",
+                LOG_STRING("peer", conn_peer_text(turntable_conn(session))), LOG_INT("code", code),
+                LOG_STRING("reason", reason));
+    leave_soon(session);
+    websocket_close(session->websocket, (enum websocket_code)code, reason);
+}
+
+void turntable_end(struct turntable_session *session, enum conn_close_reason why)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    leave_soon(session);
+    /* Who is silent is not waited for. */
+    if (why == CONN_CLOSE_SILENT)
+        conn_close(turntable_conn(session), why);
+    else
+        conn_close_after_output(turntable_conn(session), why);
+}
+
+void turntable_stop(struct turntable_session *session, enum stop_reason reason)
+{
+    if (session->stops == 0)
+        conn_pause_reading(turntable_conn(session));
+    session->stops |= (uint8_t)reason;
+}
+
+void turntable_go(struct turntable_session *session, enum stop_reason reason)
+{
+    if (!(session->stops & reason))
+        return;
+    session->stops &= (uint8_t)~reason;
+    if (session->stops == 0 && session->state != SESSION_ENDED)
+        conn_resume_reading(turntable_conn(session));
+}
+
+void turntable_asks(struct turntable_session *session, size_t count)
+{
+    session->under_way += (uint32_t)count;
+    if (session->under_way >= (uint64_t)session->port->settings->pipeline)
+        turntable_stop(session, STOP_FULL);
+}
+
+void turntable_answered(struct turntable_session *session, size_t count)
+{
+    session->under_way -= (uint32_t)count;
+    if (session->under_way < (uint64_t)session->port->settings->pipeline)
+        turntable_go(session, STOP_FULL);
+}
+
+void turntable_send(struct turntable_session *session, enum metric kind, const struct writer *text)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    metrics_add(kind, 1);
+    websocket_send(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(text));
+}
+
+void turntable_send_frame(struct turntable_session *session, enum metric kind, struct frame *frame)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    metrics_add(kind, 1);
+    websocket_send_frame(session->websocket, frame);
+}
+
+static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
+{
+    struct turntable_session *session = arg;
+    if (session->state != SESSION_ENDED)
+        turntable_message_take(session, opcode, bytes);
+}
+
+static void on_drained(void *arg)
+{
+    struct turntable_session *session = arg;
+    if (session->state != SESSION_ENDED)
+        turntable_presence_drained(session);
+}
+
+static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
+{
+    struct turntable_session *session = arg;
+    (void)code;
+    (void)reason;
+    session->state = SESSION_ENDED;
+    leave(session);
+    session->port->service->count--;
+    free(session);
+}
+
+static const struct websocket_handler handler = {
+    .message = on_message, .drained = on_drained, .closed = on_closed};
+
+void turntable_serve(struct turntable_port *port, struct websocket *websocket,
+                     const struct visit *visit)
+{
+    struct turntable_session *session = mem_zalloc(1, sizeof *session);
+    session->port = port;
+    session->websocket = websocket;
+    list_init(&session->of_user);
+    list_init(&session->rooms);
+    list_init(&session->asked);
+    list_append(&port->service->sessions, &session->link);
+    port->service->count++;
+    websocket_set_handler(websocket, &handler, session);
+    turntable_identity_begin(session, visit);
+    websocket_send_frame(websocket, port->service->idyou);
+}

@@ -1,0 +1,152 @@
+/*
+ * turntable_user: users of whom sessions are here, and what comes for them from others: invitations
+ * and packets. Both are opaque to the map, so what is passed on is checked to be JSON.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "protocol/turntable/turntable_private.h"
+
+static bool is_json(struct audience *audience, struct bytes text)
+{
+    struct json_limits limits = JSON_LIMITS_DEFAULT;
+    struct json_error error = {0};
+    struct json_document *document;
+    /* It has been judged where it came from, and has grown by a few keys since. Clients of metadata
+     * sync may send whatever JSON.parse reads. */
+    limits.bytes = text.len;
+    limits.values *= 2;
+    limits.keys = limits.values;
+    limits.depth = JSON_DEPTH_MAX;
+    limits.lone_surrogates = true;
+    document = json_document_parse(text, &limits, &error);
+    if (document == NULL)
+        log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
+                    LOG_STRING("space", map_space_name(audience->space)),
+                    LOG_STRING("reason", error.text));
+    json_document_free(&document);
+    return error.fault == JSON_FAULT_NONE;
+}
+
+void turntable_user_add(struct turntable_session *session, struct bytes name)
+{
+    struct audience *audience = session->port->audience;
+    struct user *user;
+    HASH_FIND(hh, audience->users, name.data, name.len, user);
+    if (user == NULL) {
+        user = mem_zalloc(1, sizeof *user + name.len);
+        list_init(&user->sessions);
+        user->len = (uint8_t)name.len;
+        memcpy(user->name, name.data, name.len);
+        HASH_ADD(hh, audience->users, name[0], user->len, user);
+    }
+    session->user = user;
+    list_append(&user->sessions, &session->of_user);
+}
+
+void turntable_user_remove(struct turntable_session *session)
+{
+    struct audience *audience = session->port->audience;
+    struct user *user = session->user;
+    session->user = NULL;
+    if (user == NULL)
+        return;
+    list_remove(&session->of_user);
+    if (!list_is_empty(&user->sessions))
+        return;
+    HASH_DEL(audience->users, user);
+    free(user);
+}
+
+/* Invitations. */
+
+/* Whether one of the user's sessions takes it. */
+static bool send_to_user(struct user *user, enum metric kind, struct frame *frame)
+{
+    bool taken = false;
+    LIST_FOREACH (node, &user->sessions) {
+        struct turntable_session *session = list_entry(node, struct turntable_session, of_user);
+        if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session))
+            continue;
+        turntable_send_frame(session, kind, frame);
+        taken = true;
+    }
+    return taken;
+}
+
+static bool on_invited(struct map_listener *listener, struct bytes name, struct bytes invitation)
+{
+    struct audience *audience = list_entry(listener, struct audience, listener);
+    struct user *user;
+    struct frame *frame;
+    bool taken;
+    HASH_FIND(hh, audience->users, name.data, name.len, user);
+    if (user == NULL || !is_json(audience, invitation))
+        return false;
+    frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
+    taken = send_to_user(user, METRIC_TURNTABLE_INVITE, frame);
+    frame_unref(&frame);
+    return taken;
+}
+
+void turntable_user_invited(void *arg, struct bytes invitation)
+{
+    struct turntable_session *session = arg;
+    struct frame *frame;
+    if (!is_json(session->port->audience, invitation))
+        return;
+    frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
+    turntable_send_frame(session, METRIC_TURNTABLE_INVITE, frame);
+    frame_unref(&frame);
+}
+
+/* Packets. */
+
+static struct frame *encode_packet(struct bytes packet)
+{
+    struct writer text = {0};
+    turntable_write_packet(&text, packet);
+    return turntable_text_frame(&text);
+}
+
+bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
+{
+    struct turntable_session *session = arg;
+    struct frame *frame;
+    (void)from;
+    if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session) ||
+        !is_json(session->port->audience, packet))
+        return false;
+    frame = encode_packet(packet);
+    turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
+    frame_unref(&frame);
+    return true;
+}
+
+static void on_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
+{
+    struct audience *audience = list_entry(listener, struct audience, listener);
+    struct user *user, *next;
+    struct frame *frame;
+    (void)from;
+    if (audience->users == NULL || !is_json(audience, packet))
+        return;
+    frame = encode_packet(packet);
+    HASH_ITER (hh, audience->users, user, next)
+        (void)send_to_user(user, METRIC_TURNTABLE_PACKET, frame);
+    frame_unref(&frame);
+}
+
+void turntable_user_begin(struct audience *audience)
+{
+    list_init(&audience->listener.link);
+    audience->listener.everyone = on_everyone;
+    audience->listener.invited = on_invited;
+    map_listen(audience->space, &audience->listener);
+}
+
+void turntable_user_free(struct audience *audience)
+{
+    map_unlisten(&audience->listener);
+}
