@@ -231,6 +231,13 @@ static inline struct world *world_with_fronts(size_t count)
     return world;
 }
 
+/* For what has to happen before a grace has ended, however long the machine takes. */
+static inline void world_lengthen_grace(struct world *world)
+{
+    for (size_t i = 0; i < world->count; i++)
+        world->fronts[i].map->running.client_grace = 600000;
+}
+
 static inline void world_destroy(struct world *world)
 {
     for (size_t i = 0; i < world->count; i++) {

@@ -172,7 +172,7 @@ static void test_nobody_else_may_write_or_adopt(void **state)
     client_open_fields(world, &client, &open);
     assert_int_equal(client_update(world, &other, "public", 9, "stolen"), MAP_OWNED);
     assert_int_equal(client_close(world, &other, "public"), MAP_OWNED);
-    world->fronts[0].map->running.client_grace = 20000;
+    world_lengthen_grace(world);
     map_session_end(&client.session, true);
     WAIT_UNTIL(world,
                has_stored(world, "public", "node") && is_stored(world, "public", "node", ""));
@@ -213,6 +213,7 @@ static void test_who_comes_back_has_all_fields(void **state)
                                           .field_count = 3});
     memcpy(id, client.id, sizeof id);
     client_set(&client, id, "p:d", "4");
+    world_lengthen_grace(world);
     map_session_end(&client.session, true); /* what was just set goes first */
     client_connect(&again, &world->fronts[1]);
     WAIT_UNTIL(world, is_stored(world, id, "node", ""));

@@ -156,8 +156,7 @@ static void test_an_expired_orphan_is_counted_once(void **state)
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
     snprintf(member, sizeof member, "c:%s", id);
-    world->fronts[0].map->running.client_grace = 60000;
-    world->fronts[1].map->running.client_grace = 60000;
+    world_lengthen_grace(world);
     map_session_end(&client.session, true);
     WAIT_UNTIL(world, *WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), member) != 0);
     WORLD_REDIS(world, "DEL", client_key(id));
@@ -449,7 +448,7 @@ static void test_what_another_one_had_and_left_is_opened_again(void **state)
     WAIT_UNTIL(world, observer.closed == 1);
     client_connect(&other, &world->fronts[1]);
     assert_int_equal(client_update(world, &other, client.id, 5, "newest"), MAP_OK);
-    world->fronts[1].map->running.client_grace = 20000;
+    world_lengthen_grace(world);
     map_session_end(&other.session, true);
     WAIT_UNTIL(world, !*WORLD_REDIS(world, "HGET", client_key(client.id), "node"));
     sweep_run(partition);

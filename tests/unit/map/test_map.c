@@ -151,11 +151,14 @@ static void test_a_dropped_client_returns_elsewhere(void **state)
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
     strcpy(id, client.id);
+    int64_t grace = world->fronts[1].map->running.client_grace;
+    world_lengthen_grace(world);
     map_session_end(&client.session, true);
     client_connect(&again, &world->fronts[1]);
     assert_int_equal(client_update(world, &again, id, 1, "b"), MAP_OK);
     WAIT_UNTIL(world, observer_shows(&observer, id, "b"));
     assert_int_equal(observer.closed, 0);
+    world->fronts[1].map->running.client_grace = grace;
     map_session_end(&again.session, true);
     WAIT_UNTIL(world, observer.closed == 1); /* grace */
     assert_int_equal(map_view_count(observer.view), 0);

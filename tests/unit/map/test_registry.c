@@ -258,8 +258,10 @@ static void test_connections_come_first(void **state)
     client_connect(&other, &world->fronts[1]);
     assert_int_equal(client_open_fields(world, &other, &open), MAP_OWNED);
     /* It waits for its client's return. */
+    world_lengthen_grace(world);
     map_session_end(&client.session, true);
     assert_int_equal(register_map(world, &world->fronts[0], ID, "\"a\"", long_times), MAP_OWNED);
+    WORLD_REDIS(world, "ZADD", KEY("deadlines"), "XX", "1", "c:" ID);
     WAIT_UNTIL(world, has_entries(world, "0"));
     assert_int_equal(register_map(world, &world->fronts[0], ID, "\"a\"", long_times), MAP_OK);
     map_session_end(&other.session, false);
@@ -366,7 +368,6 @@ static int setup_small(void **state)
     struct front *front = &world->fronts[world->count++];
     front_prepare(world, front);
     front_set(front, "map.max_entries=2");
-    front_set(front, "redis.deadline=300ms");
     front_start(world, front);
     *state = world;
     return 0;
@@ -386,6 +387,7 @@ static void test_a_full_space_refuses(void **state)
 static void test_without_redis_it_is_answered(void **state)
 {
     struct world *world = *state;
+    front_set(&world->fronts[0], "redis.deadline=300ms");
     kill(redis_embedded_pid(world->server), SIGSTOP);
     assert_int_equal(register_map(world, &world->fronts[0], "a:1", "\"a\"", long_times),
                      MAP_DEADLINE);

@@ -162,9 +162,9 @@ static void test_without_redis_the_deadline_answers(void **state)
     struct world *world = *state;
     struct taker sender, far;
     struct outcome outcome = {0};
-    world->fronts[0].redis.deadline = 200;
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
+    world->fronts[0].redis.deadline = 200;
     kill(redis_embedded_pid(world->server), SIGSTOP);
     map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), outcome_done,
               &outcome);

@@ -121,8 +121,8 @@ static void test_a_room_whose_channel_is_silent(void **state)
     struct guest ann, bob, cat;
     meet(hotel, &ann, &bob);
     world->fronts[0].map->running.room_read_timeout = 100;
-    world->fronts[0].redis.deadline = 300;
     guest_come(hotel, &cat, 0, "1:cat");
+    world->fronts[0].redis.deadline = 300;
     redis_unsubscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));
     loop_turn(world->loop, 0);
     guest_say(&bob, "not heard");

@@ -221,10 +221,12 @@ static void test_entries_are_present_while_they_exist(void **state)
     heard_expect(world, &heard, "presence:sensor online;");
     client_open_fields(world, &client, &(struct map_open){.id = BYTES_LITERAL("token")});
     heard_expect(world, &heard, "presence:token online;");
+    world_lengthen_grace(world);
     map_session_end(&client.session, true);
     client_connect(&again, &world->fronts[1]);
     assert_int_equal(client_update(world, &again, "sensor", 3, "c"), MAP_OK); /* adopted */
-    heard_expect(world, &heard, "presence:token offline;");                   /* grace */
+    WORLD_REDIS(world, "ZADD", KEY("deadlines"), "XX", "1", "c:token");       /* its grace ends */
+    heard_expect(world, &heard, "presence:token offline;");
     assert_int_equal(client_close(world, &again, "sensor"), MAP_OK);
     heard_expect(world, &heard, "presence:sensor offline;");
     /* Opened and closed in one batch: nothing has changed. */
