@@ -79,9 +79,12 @@ class Place:
             status, _, body = frontend.http(path)
         return status, body.decode()
 
-    def age(self, frontend):
-        """How long ago Redis last answered it, ms."""
-        epoch = self.redis("HGET", "tracker:{main/1/0}:head", "epoch").decode()
+    def epoch(self):
+        return self.redis("HGET", "tracker:{main/1/0}:head", "epoch").decode()
+
+    def age(self, frontend, epoch=None):
+        """How long ago Redis last answered it, ms. epoch: where Redis cannot be asked for it."""
+        epoch = epoch or self.epoch()
         return int(self.http(frontend, f"/redisz?epoch={epoch}")[1].split()[1])
 
     def metric(self, frontend, name, **labels):
@@ -262,8 +265,9 @@ def test_a_peer_that_was_stopped_is_no_witness(t):
     client = place.connect(a)
     client.open(b"x")
     # A sweep of b waits for Redis, which answers it when b has stopped. It lies in the socket then.
+    epoch = place.epoch()
     place.redis.freeze()
-    time.sleep(1.2)
+    t.wait_until(lambda: place.age(b, epoch) > 1200, 20, "b has swept since")
     b.freeze()
     place.redis.thaw()
     t.wait_until(lambda: place.age(a) < 500, 20, "Redis has done what waited")
