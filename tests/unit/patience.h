@@ -7,10 +7,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
-#define PATIENCE_MOST_MS 20000u /* far more than anything here takes */
+#define PATIENCE_MOST_MS 20000u /* far more than anything here takes, on an unscaled build */
 /* Longer than any wait of a test between two looks. */
 #define PATIENCE_STEP_MS 100u
 
@@ -22,6 +23,19 @@ struct patience {
     uint64_t waited_us;
     uint64_t looked_us;
 };
+
+/* TRACKER_TEST_SCALE: how many times longer a slower build (sanitizers) may take. */
+static inline double patience_scale(void)
+{
+    const char *text = getenv("TRACKER_TEST_SCALE");
+    double scale = text ? strtod(text, NULL) : 0;
+    return scale > 0 ? scale : 1;
+}
+
+static inline uint64_t patience_most_us(void)
+{
+    return (uint64_t)(PATIENCE_MOST_MS * 1000 * patience_scale());
+}
 
 static inline struct patience patience_begin(void)
 {
@@ -36,7 +50,7 @@ static inline bool patience_is_over(struct patience *patience)
     if (step_us > patience_longest_us)
         patience_longest_us = step_us;
     patience->waited_us += step_us < PATIENCE_STEP_MS * 1000 ? step_us : PATIENCE_STEP_MS * 1000;
-    return patience->waited_us > PATIENCE_MOST_MS * 1000;
+    return patience->waited_us > patience_most_us();
 }
 
 #endif

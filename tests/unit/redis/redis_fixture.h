@@ -42,7 +42,7 @@
 
 #include <hiredis/hiredis.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS ((int)(30000 * patience_scale()))
 
 /* Turns the loop until the condition holds. */
 #define WAIT_FOR(loop, condition)                                                                  \
