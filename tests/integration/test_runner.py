@@ -1,4 +1,6 @@
 """The test runner itself: what fails must be seen to fail."""
+import importlib.machinery
+import importlib.util
 import os
 import sys
 
@@ -106,3 +108,27 @@ def test_a_unit_test_that_is_not_built_is_a_failure(t):
     os.unlink(os.path.join(build, "unit", "pkg", "test_it"))
     code, output = run_tests(t, tests, build)
     assert code == 1 and "is not built" in output, output
+
+
+def test_more_run_at_once_while_processors_are_idle(t):
+    loader = importlib.machinery.SourceFileLoader("tests_run", t.path("tests/run"))
+    runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("tests_run", loader))
+    loader.exec_module(runner)
+    limit = runner.Limit(0, processors=2)
+    assert limit.now == 4
+    limit.change(0.9, running=3)
+    assert limit.now == 4, "there is room already"
+    for _ in range(20):
+        limit.change(0.5, running=limit.now)
+    assert limit.now == limit.most == 12
+    limit.change(0.2, running=12)
+    assert limit.now == 12, "neither idle nor busy"
+    limit.change(0.0, running=9)
+    assert limit.now == 8, "what runs is too much"
+    for _ in range(20):
+        limit.change(0.05, running=limit.now)
+    assert limit.now == 4 and limit.highest == 12
+    fixed = runner.Limit(3)
+    for idle in (0.9, 0.0):
+        fixed.change(idle, running=3)
+        assert fixed.now == 3
