@@ -36,7 +36,7 @@ static bool unite(struct tracker_client *client, const struct tracker_push *push
     return map->entries.len <= client->options.max_map;
 }
 
-static struct tracker_result read_push(struct tracker_client *client, struct bytes input)
+static struct tracker_result read_client_push(struct tracker_client *client, struct bytes input)
 {
     struct tracker_push push;
     struct tracker_result result = tracker_read_push(input, &push);
@@ -203,7 +203,7 @@ size_t client_input(void *arg, struct bytes input)
         const bool is_push =
             client->options.dialect == TRACKER_VERSIONED && left.data[0] == TRACKER_MAGIC_DOCUMENT;
         const struct tracker_result result =
-            is_push ? read_push(client, left) : read_reply(client, left);
+            is_push ? read_client_push(client, left) : read_reply(client, left);
         if (client->wire.generation != generation)
             return 0;
         if (result.outcome == TRACKER_FAILED) {

@@ -65,7 +65,7 @@ static bool may_ask(const struct tracker_client *client)
 }
 
 /* Sends what was written after `before`, or takes it back. */
-static bool ask(struct tracker_client *client, size_t before, uint8_t kind)
+static bool send_request_since(struct tracker_client *client, size_t before, uint8_t kind)
 {
     struct writer *out = &client->wire.out;
     if (out->failed || out->len > client->options.max_output) {
@@ -93,7 +93,7 @@ bool tracker_client_open(struct tracker_client *client, struct bytes state)
     if (!may_ask(client))
         return false;
     tracker_write_open(&client->wire.out, client->options.dialect, state);
-    if (!ask(client, before, TRACKER_CLIENT_OPEN))
+    if (!send_request_since(client, before, TRACKER_CLIENT_OPEN))
         return false;
     client->entry.state = ENTRY_WANTED;
     client->entry.was_held = false;
@@ -119,7 +119,7 @@ bool tracker_client_update(struct tracker_client *client, struct bytes id, uint6
     if (client_dialect_has_ids(client) && id.len == 0)
         return false;
     tracker_write_update(&client->wire.out, client->options.dialect, id, version, state);
-    if (!ask(client, before, TRACKER_CLIENT_UPDATE))
+    if (!send_request_since(client, before, TRACKER_CLIENT_UPDATE))
         return false;
     if (!is_own(client, id))
         return true;
@@ -138,7 +138,7 @@ bool tracker_client_close(struct tracker_client *client, struct bytes id)
     if (client_dialect_has_ids(client) && id.len == 0)
         return false;
     tracker_write_close(&client->wire.out, client->options.dialect, id);
-    if (!ask(client, before, TRACKER_CLIENT_CLOSE))
+    if (!send_request_since(client, before, TRACKER_CLIENT_CLOSE))
         return false;
     if (is_own(client, id))
         client->entry.state = ENTRY_NONE;
@@ -151,7 +151,7 @@ bool tracker_client_get(struct tracker_client *client)
     if (!may_ask(client))
         return false;
     tracker_write_get(&client->wire.out, client->options.dialect);
-    return ask(client, before, TRACKER_CLIENT_GET);
+    return send_request_since(client, before, TRACKER_CLIENT_GET);
 }
 
 void client_entry_open_anew(struct tracker_client *client)
@@ -160,7 +160,7 @@ void client_entry_open_anew(struct tracker_client *client)
     client->entry.state = ENTRY_WANTED;
     tracker_write_open(&client->wire.out, client->options.dialect,
                        writer_bytes_written(&client->entry.value));
-    (void)ask(client, before, PENDING_ANEW);
+    (void)send_request_since(client, before, PENDING_ANEW);
 }
 
 void client_entry_take_up(struct tracker_client *client)
@@ -174,7 +174,7 @@ void client_entry_take_up(struct tracker_client *client)
     entry->version++;
     tracker_write_update(&client->wire.out, client->options.dialect, tracker_client_id(client),
                          entry->version, writer_bytes_written(&entry->value));
-    (void)ask(client, before, PENDING_ADOPT);
+    (void)send_request_since(client, before, PENDING_ADOPT);
 }
 
 struct bytes tracker_client_id(const struct tracker_client *client)

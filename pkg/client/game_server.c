@@ -35,7 +35,7 @@ static void say_infos(struct game_server *server)
     loop_timer_start(server->pause, server->infos_interval_ms);
 }
 
-static void on_pause_over(void *arg)
+static void on_infos_pause_over(void *arg)
 {
     say_infos(arg);
 }
@@ -78,7 +78,7 @@ static void on_message(void *arg, const struct lobby_message *message)
     }
 }
 
-static void on_down(void *arg, const char *reason)
+static void on_game_server_down(void *arg, const char *reason)
 {
     struct game_server *server = arg;
     loop_timer_stop(server->pause);
@@ -96,10 +96,10 @@ static void on_release(void *arg)
 }
 
 static const struct lobby_link_events link_events = {
-    .up = on_up, .message = on_message, .down = on_down, .release = on_release};
+    .up = on_up, .message = on_message, .down = on_game_server_down, .release = on_release};
 
 /* NULL, or what is wrong. */
-static char *check_options(const struct game_server_options *options)
+static char *check_game_server_options(const struct game_server_options *options)
 {
     struct writer login = {.limit = LOBBY_LINE_MAX};
     const char *password = options->password ? options->password : "";
@@ -116,7 +116,7 @@ struct game_server *game_server_create(struct loop *loop, const struct game_serv
                                        const struct game_server_events *events, void *arg,
                                        char **error)
 {
-    *error = check_options(options);
+    *error = check_game_server_options(options);
     if (*error)
         return NULL;
     struct game_server *server = mem_zalloc(1, sizeof *server);
@@ -132,7 +132,7 @@ struct game_server *game_server_create(struct loop *loop, const struct game_serv
     server->port = options->port;
     server->infos_interval_ms =
         options->infos_interval_ms ? options->infos_interval_ms : DEFAULT_INFOS_INTERVAL_MS;
-    server->pause = loop_timer_create(loop, on_pause_over, server);
+    server->pause = loop_timer_create(loop, on_infos_pause_over, server);
     return server;
 }
 

@@ -17,7 +17,7 @@
 #define DEFAULT_BACKOFF_MAX_MS     30000
 #define DEFAULT_MAX_OUTPUT         (64 * 1024)
 
-static uint64_t next_pause(struct lobby_link *link)
+static uint64_t next_lobby_pause(struct lobby_link *link)
 {
     const struct stream_backoff backoff = {link->options.backoff_ms, link->options.backoff_max_ms};
     const unsigned failures = link->failures++;
@@ -25,17 +25,17 @@ static uint64_t next_pause(struct lobby_link *link)
                            : stream_backoff_pause(&backoff, failures);
 }
 
-static void on_down(void *arg, const char *reason)
+static void on_lobby_link_down(void *arg, const char *reason)
 {
     struct lobby_link *link = arg;
     link->greeted = false;
     loop_timer_stop(link->watchdog);
     if (link->running)
-        loop_timer_start(link->retry, next_pause(link));
+        loop_timer_start(link->retry, next_lobby_pause(link));
     link->events->down(link->arg, reason);
 }
 
-static void watch(struct lobby_link *link)
+static void arm_watchdog(struct lobby_link *link)
 {
     if (!link->greeted)
         loop_timer_start(link->watchdog, link->options.reply_timeout_ms);
@@ -55,7 +55,7 @@ static void on_up(void *arg)
 {
     struct lobby_link *link = arg;
     link->unwelcome = false;
-    watch(link);
+    arm_watchdog(link);
     link->events->up(link->arg);
 }
 
@@ -82,7 +82,7 @@ static void take_error(struct lobby_link *link, enum lobby_code code)
 }
 
 /* False when the line is no message of the tracker's. */
-static bool take_line(struct lobby_link *link, struct bytes line)
+static bool take_lobby_line(struct lobby_link *link, struct bytes line)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
     struct lobby_message message;
@@ -91,7 +91,7 @@ static bool take_line(struct lobby_link *link, struct bytes line)
         return false;
     if (message.type == LOBBY_ERROR)
         take_error(link, lobby_code_parse(message.code));
-    watch(link);
+    arm_watchdog(link);
     link->events->message(link->arg, &message);
     lobby_message_free(&message);
     return true;
@@ -108,7 +108,7 @@ static size_t on_bytes(void *arg, struct bytes input)
         taken += line.consumed;
         if (line.outcome == LOBBY_LINE_MORE)
             return taken;
-        if (line.outcome == LOBBY_LINE_TOO_LONG || !take_line(link, line.text)) {
+        if (line.outcome == LOBBY_LINE_TOO_LONG || !take_lobby_line(link, line.text)) {
             wire_fail(&link->wire, "the tracker says what is no message");
             return 0;
         }
@@ -117,9 +117,10 @@ static size_t on_bytes(void *arg, struct bytes input)
     }
 }
 
-static const struct wire_events wire_events = {.up = on_up, .bytes = on_bytes, .down = on_down};
+static const struct wire_events wire_events = {
+    .up = on_up, .bytes = on_bytes, .down = on_lobby_link_down};
 
-static void on_retry(void *arg)
+static void on_lobby_retry(void *arg)
 {
     struct lobby_link *link = arg;
     const struct lobby_options *options = &link->options;
@@ -131,7 +132,7 @@ static void on_retry(void *arg)
                                                      .timeout_ms = options->connect_timeout_ms});
 }
 
-static void set_defaults(struct lobby_options *options)
+static void set_lobby_defaults(struct lobby_options *options)
 {
     if (options->connect_timeout_ms == 0)
         options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
@@ -149,7 +150,7 @@ static void set_defaults(struct lobby_options *options)
         options->max_output = DEFAULT_MAX_OUTPUT;
 }
 
-static void release(void *arg)
+static void release_lobby_link(void *arg)
 {
     struct lobby_link *link = arg;
     wire_target_free(&link->target);
@@ -179,7 +180,7 @@ char *lobby_link_init(struct lobby_link *link, struct loop *loop,
                                 .target = target,
                                 .silent_is_bad = silent_is_bad};
     link->options.target = NULL;
-    set_defaults(&link->options);
+    set_lobby_defaults(&link->options);
     if (options->server_name)
         link->options.server_name = mem_strdup(options->server_name);
     if (options->source)
@@ -187,9 +188,9 @@ char *lobby_link_init(struct lobby_link *link, struct loop *loop,
     if (options->tls)
         link->options.tls = tls_context_ref(options->tls);
     wire_init(&link->wire, loop, &wire_events, link);
-    link->retry = loop_timer_create(loop, on_retry, link);
+    link->retry = loop_timer_create(loop, on_lobby_retry, link);
     link->watchdog = loop_timer_create(loop, on_watchdog, link);
-    link->release = (struct loop_task){.callback = release, .arg = link};
+    link->release = (struct loop_task){.callback = release_lobby_link, .arg = link};
     return NULL;
 }
 
@@ -221,7 +222,7 @@ void lobby_link_greeted(struct lobby_link *link)
     link->greeted = true;
     link->before = link->failures;
     link->failures = 0;
-    watch(link);
+    arm_watchdog(link);
 }
 
 bool lobby_link_is_up(const struct lobby_link *link)

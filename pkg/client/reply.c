@@ -25,7 +25,7 @@ bool reply_expected(enum tracker_dialect dialect, enum tracker_client_request re
     return forms[dialect][request] != FORM_NONE;
 }
 
-static struct tracker_result failed(enum tracker_error error, const char *reason)
+static struct tracker_result failed_reply(enum tracker_error error, const char *reason)
 {
     return (struct tracker_result){.outcome = TRACKER_FAILED, .error = error, .reason = reason};
 }
@@ -35,7 +35,7 @@ static struct tracker_result more(void)
     return (struct tracker_result){.outcome = TRACKER_MORE};
 }
 
-static struct tracker_result message(size_t consumed)
+static struct tracker_result message_reply(size_t consumed)
 {
     return (struct tracker_result){.outcome = TRACKER_MESSAGE, .consumed = consumed};
 }
@@ -43,9 +43,9 @@ static struct tracker_result message(size_t consumed)
 static struct tracker_result read_ack(struct bytes input, struct reply *reply)
 {
     if (input.data[0] > 1)
-        return failed(TRACKER_ERROR_TYPE, "an answer that is neither 01 nor 00");
+        return failed_reply(TRACKER_ERROR_TYPE, "an answer that is neither 01 nor 00");
     reply->accepted = input.data[0] == 1;
-    return message(1);
+    return message_reply(1);
 }
 
 static struct tracker_result read_long_text(struct bytes input, size_t max_text,
@@ -56,13 +56,13 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
     if (cursor.failed)
         return more();
     if (len > INT64_MAX)
-        return failed(TRACKER_ERROR_LENGTH, "a negative length");
+        return failed_reply(TRACKER_ERROR_LENGTH, "a negative length");
     if (len > max_text)
-        return failed(TRACKER_ERROR_LIMIT, "a map over the limit");
+        return failed_reply(TRACKER_ERROR_LIMIT, "a map over the limit");
     reply->accepted = len > 0;
     if (len > 0)
         reply->bytes = cursor_take(&cursor, len);
-    return cursor.failed ? more() : message(sizeof len + len);
+    return cursor.failed ? more() : message_reply(sizeof len + len);
 }
 
 /* An id or a text after a byte of its length. */
@@ -74,18 +74,18 @@ static struct tracker_result read_sized(struct bytes input, struct reply *reply)
     reply->accepted = len > 0;
     if (len > 0)
         reply->bytes = (struct bytes){input.data + 1, len};
-    return message(1 + len);
+    return message_reply(1 + len);
 }
 
 static struct tracker_result read_bare_id(struct bytes input, struct reply *reply)
 {
     if (input.data[0] == 0)
-        return message(1);
+        return message_reply(1);
     if (input.len < ID_CLIENT_LENGTH)
         return more();
     reply->accepted = true;
     reply->bytes = (struct bytes){input.data, ID_CLIENT_LENGTH};
-    return message(ID_CLIENT_LENGTH);
+    return message_reply(ID_CLIENT_LENGTH);
 }
 
 struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialect,
@@ -108,5 +108,5 @@ struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialec
     case FORM_NONE:
         break;
     }
-    return failed(TRACKER_ERROR_TYPE, "an answer to nothing");
+    return failed_reply(TRACKER_ERROR_TYPE, "an answer to nothing");
 }

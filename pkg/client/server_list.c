@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "client/lobby_link_private.h"
 
-struct entry {
+struct server_entry {
     UT_hash_handle hh; /* by id, which is its message's */
     struct writer line;
     struct lobby_message message; /* one server */
@@ -23,46 +23,46 @@ struct server_list {
     struct lobby_link link;
     const struct server_list_events *events;
     void *arg;
-    struct entry *entries;
+    struct server_entry *entries;
     unsigned lists; /* counts them: a list comes at first, and again to who did not keep up */
     bool whole;
     bool in_list; /* more of it is to come */
     bool destroyed;
 };
 
-static const struct lobby_server *server_of(const struct entry *entry)
+static const struct lobby_server *server_of(const struct server_entry *entry)
 {
     return &entry->message.servers[0];
 }
 
-static struct entry *find(const struct server_list *list, struct bytes id)
+static struct server_entry *find_server_entry(const struct server_list *list, struct bytes id)
 {
-    struct entry *entry = NULL;
+    struct server_entry *entry = NULL;
     HASH_FIND(hh, list->entries, id.data, id.len, entry);
     return entry;
 }
 
-static void free_entry(struct entry *entry)
+static void free_server_entry(struct server_entry *entry)
 {
     lobby_message_free(&entry->message);
     writer_free(&entry->line);
     free(entry);
 }
 
-static void tell(struct server_list *list, enum server_list_change change,
-                 const struct entry *entry)
+static void notify_server_change(struct server_list *list, enum server_list_change change,
+                                 const struct server_entry *entry)
 {
     if (list->events->changed)
         list->events->changed(list->arg, change, server_of(entry));
 }
 
 /* A copy of its own; NULL when it cannot be told as one line. */
-static struct entry *keep(const struct lobby_server *server)
+static struct server_entry *copy_server_entry(const struct lobby_server *server)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
     struct lobby_limits generous = limits;
     struct lobby_error error = {0};
-    struct entry *entry = mem_zalloc(1, sizeof *entry);
+    struct server_entry *entry = mem_zalloc(1, sizeof *entry);
     lobby_write_change(&entry->line, LOBBY_UP, server);
     generous.json.bytes = entry->line.len + 1;
     struct lobby_line line = lobby_read_line(writer_bytes_written(&entry->line), entry->line.len);
@@ -75,41 +75,42 @@ static struct entry *keep(const struct lobby_server *server)
     return entry;
 }
 
-static void take_server(struct server_list *list, const struct lobby_server *server)
+static void take_lobby_server(struct server_list *list, const struct lobby_server *server)
 {
-    struct entry *old = find(list, server->id), *entry = keep(server);
+    struct server_entry *old = find_server_entry(list, server->id),
+                        *entry = copy_server_entry(server);
     if (!entry)
         return;
     entry->seen = list->lists;
     if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
         old->seen = list->lists;
-        free_entry(entry);
+        free_server_entry(entry);
         return;
     }
     if (old)
         HASH_DEL(list->entries, old);
     HASH_ADD_KEYPTR(hh, list->entries, server_of(entry)->id.data, server_of(entry)->id.len, entry);
-    tell(list, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP, entry);
+    notify_server_change(list, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP, entry);
     if (old)
-        free_entry(old);
+        free_server_entry(old);
 }
 
-static void drop(struct server_list *list, struct entry *entry)
+static void drop_server_entry(struct server_list *list, struct server_entry *entry)
 {
     HASH_DEL(list->entries, entry);
-    tell(list, SERVER_LIST_DOWN, entry);
-    free_entry(entry);
+    notify_server_change(list, SERVER_LIST_DOWN, entry);
+    free_server_entry(entry);
 }
 
 /* What was known before and the list has not. */
-static void drop_unseen(struct server_list *list)
+static void drop_unlisted_servers(struct server_list *list)
 {
-    struct entry *entry, *next;
+    struct server_entry *entry, *next;
     const unsigned generation = list->link.wire.generation;
     HASH_ITER (hh, list->entries, entry, next) {
         if (entry->seen == list->lists)
             continue;
-        drop(list, entry);
+        drop_server_entry(list, entry);
         /* The callback may have destroyed the list, or stopped it. */
         if (list->destroyed || list->link.wire.generation != generation)
             return;
@@ -125,13 +126,13 @@ static void take_list(struct server_list *list, const struct lobby_message *mess
         list->lists++;
     list->in_list = message->more;
     for (size_t i = 0; i < message->server_count; i++) {
-        take_server(list, &message->servers[i]);
+        take_lobby_server(list, &message->servers[i]);
         if (list->link.wire.generation != generation)
             return;
     }
     if (message->more)
         return;
-    drop_unseen(list);
+    drop_unlisted_servers(list);
     if (list->link.wire.generation != generation)
         return;
     list->whole = true;
@@ -145,11 +146,11 @@ static void on_message(void *arg, const struct lobby_message *message)
     if (message->type == LOBBY_SERVERS) {
         take_list(list, message);
     } else if (message->type == LOBBY_UP || message->type == LOBBY_CHANGED) {
-        take_server(list, &message->servers[0]);
+        take_lobby_server(list, &message->servers[0]);
     } else if (message->type == LOBBY_DOWN) {
-        struct entry *entry = find(list, message->servers[0].id);
+        struct server_entry *entry = find_server_entry(list, message->servers[0].id);
         if (entry)
-            drop(list, entry);
+            drop_server_entry(list, entry);
     } else if (message->type == LOBBY_ERROR && list->events->refused) {
         list->events->refused(list->arg, lobby_code_parse(message->code), message->reason);
     }
@@ -163,7 +164,7 @@ static void on_up(void *arg)
     lobby_link_send(&list->link);
 }
 
-static void on_down(void *arg, const char *reason)
+static void on_server_list_down(void *arg, const char *reason)
 {
     struct server_list *list = arg;
     list->whole = false;
@@ -174,16 +175,16 @@ static void on_down(void *arg, const char *reason)
 static void on_release(void *arg)
 {
     struct server_list *list = arg;
-    struct entry *entry, *next;
+    struct server_entry *entry, *next;
     HASH_ITER (hh, list->entries, entry, next) {
         HASH_DEL(list->entries, entry);
-        free_entry(entry);
+        free_server_entry(entry);
     }
     free(list);
 }
 
 static const struct lobby_link_events link_events = {
-    .up = on_up, .message = on_message, .down = on_down, .release = on_release};
+    .up = on_up, .message = on_message, .down = on_server_list_down, .release = on_release};
 
 struct server_list *server_list_create(struct loop *loop, const struct lobby_options *options,
                                        const struct server_list_events *events, void *arg,
@@ -234,9 +235,9 @@ size_t server_list_count(const struct server_list *list)
 const struct lobby_server *server_list_next(const struct server_list *list,
                                             const struct lobby_server *server)
 {
-    struct entry *entry = list->entries;
+    struct server_entry *entry = list->entries;
     if (server) {
-        entry = find(list, server->id);
+        entry = find_server_entry(list, server->id);
         entry = entry ? entry->hh.next : NULL;
     }
     return entry ? server_of(entry) : NULL;
@@ -244,6 +245,6 @@ const struct lobby_server *server_list_next(const struct server_list *list,
 
 const struct lobby_server *server_list_find(const struct server_list *list, struct bytes id)
 {
-    struct entry *entry = find(list, id);
+    struct server_entry *entry = find_server_entry(list, id);
     return entry ? server_of(entry) : NULL;
 }

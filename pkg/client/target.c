@@ -9,7 +9,7 @@
 
 #define UNIX_PREFIX "unix:"
 
-static bool is_port(const char *text)
+static bool is_port_text(const char *text)
 {
     const size_t len = strlen(text);
     if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
@@ -30,7 +30,7 @@ bool wire_target_parse(const char *text, struct wire_target *target)
     }
     const char *host = text;
     const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !is_port(colon + 1))
+    if (!colon || colon == text || !is_port_text(colon + 1))
         return false;
     const char *end = colon;
     if (host[0] == '[' && end[-1] == ']') {

@@ -23,7 +23,7 @@
 #define DEFAULT_MAX_PENDING        65536
 #define DEFAULT_MAX_MAP            (64 * 1024 * 1024)
 
-static uint64_t next_pause(const struct tracker_client *client, unsigned *failures)
+static uint64_t next_tracker_pause(const struct tracker_client *client, unsigned *failures)
 {
     const struct stream_backoff backoff = {client->options.backoff_ms,
                                            client->options.backoff_max_ms};
@@ -33,7 +33,7 @@ static uint64_t next_pause(const struct tracker_client *client, unsigned *failur
 void client_entry_retry(struct tracker_client *client)
 {
     if (!loop_timer_is_running(client->again))
-        loop_timer_start(client->again, next_pause(client, &client->refusals));
+        loop_timer_start(client->again, next_tracker_pause(client, &client->refusals));
 }
 
 static void on_entry_retry(void *arg)
@@ -75,13 +75,13 @@ static void lose_requests(struct tracker_client *client)
         loop_timer_stop(client->reply_deadline);
 }
 
-static void on_down(void *arg, const char *reason)
+static void on_tracker_client_down(void *arg, const char *reason)
 {
     struct tracker_client *client = arg;
     client->map.begun = client->map.untold = false;
     loop_timer_stop(client->again);
     if (client->options.reconnect)
-        loop_timer_start(client->retry, next_pause(client, &client->failures));
+        loop_timer_start(client->retry, next_tracker_pause(client, &client->failures));
     else
         client->running = false;
     lose_requests(client);
@@ -99,9 +99,10 @@ static void on_up(void *arg)
         client->events->connected(client->arg, again);
 }
 
-static const struct wire_events wire_events = {.up = on_up, .bytes = client_input, .down = on_down};
+static const struct wire_events wire_events = {
+    .up = on_up, .bytes = client_input, .down = on_tracker_client_down};
 
-static void on_retry(void *arg)
+static void on_tracker_retry(void *arg)
 {
     struct tracker_client *client = arg;
     const struct tracker_client_options *options = &client->options;
@@ -119,7 +120,7 @@ static void on_reply_deadline(void *arg)
     wire_fail(&client->wire, "no answer in time");
 }
 
-static void set_defaults(struct tracker_client_options *options)
+static void set_tracker_defaults(struct tracker_client_options *options)
 {
     if (options->connect_timeout_ms == 0)
         options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
@@ -137,7 +138,7 @@ static void set_defaults(struct tracker_client_options *options)
         options->max_map = DEFAULT_MAX_MAP;
 }
 
-static void release(void *arg)
+static void release_tracker_client(void *arg)
 {
     struct tracker_client *client = arg;
     wire_target_free(&client->target);
@@ -152,7 +153,8 @@ static void release(void *arg)
 }
 
 /* NULL, with the target parsed; or what is wrong. */
-static char *check_options(const struct tracker_client_options *options, struct wire_target *target)
+static char *check_tracker_options(const struct tracker_client_options *options,
+                                   struct wire_target *target)
 {
     struct address source;
     if (options->dialect <= TRACKER_UNKNOWN || options->dialect > TRACKER_2014)
@@ -171,7 +173,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
                                              char **error)
 {
     struct wire_target target;
-    *error = check_options(options, &target);
+    *error = check_tracker_options(options, &target);
     if (*error)
         return NULL;
     random_init();
@@ -181,7 +183,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     client->arg = arg;
     client->options = *options;
     client->options.target = NULL;
-    set_defaults(&client->options);
+    set_tracker_defaults(&client->options);
     client->target = target;
     if (options->server_name)
         client->options.server_name = mem_strdup(options->server_name);
@@ -190,10 +192,10 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     if (options->tls)
         client->options.tls = tls_context_ref(options->tls);
     wire_init(&client->wire, loop, &wire_events, client);
-    client->retry = loop_timer_create(loop, on_retry, client);
+    client->retry = loop_timer_create(loop, on_tracker_retry, client);
     client->reply_deadline = loop_timer_create(loop, on_reply_deadline, client);
     client->again = loop_timer_create(loop, on_entry_retry, client);
-    client->release = (struct loop_task){.callback = release, .arg = client};
+    client->release = (struct loop_task){.callback = release_tracker_client, .arg = client};
     return client;
 }
 

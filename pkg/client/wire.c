@@ -47,7 +47,7 @@ static bool write_out(struct wire *wire)
     return true;
 }
 
-static void on_flush(void *arg)
+static void on_wire_flush(void *arg)
 {
     struct wire *wire = arg;
     if (wire->state == WIRE_UP)
@@ -55,7 +55,7 @@ static void on_flush(void *arg)
 }
 
 /* Hands over what has come. False when the owner has closed the wire. */
-static bool deliver(struct wire *wire)
+static bool deliver_input(struct wire *wire)
 {
     const unsigned generation = wire->generation;
     const size_t taken = wire->events->bytes(wire->arg, writer_bytes_written(&wire->in));
@@ -79,7 +79,7 @@ static ssize_t read_in(struct wire *wire)
 }
 
 /* False when the wire was closed. */
-static bool receive(struct wire *wire)
+static bool receive_input(struct wire *wire)
 {
     ssize_t n;
     int reads = 0;
@@ -95,7 +95,7 @@ static bool receive(struct wire *wire)
         }
         if (n < 0 && wire->in.len == 0)
             writer_free(&wire->in);
-        if (n > 0 && !deliver(wire))
+        if (n > 0 && !deliver_input(wire))
             return false;
         /* What TLS has decrypted already the socket does not tell of again. */
     } while (n > 0 && ((n == READ_SIZE && ++reads < READS_A_TURN) ||
@@ -106,11 +106,11 @@ static bool receive(struct wire *wire)
 static void on_wire_ready(void *arg, unsigned events)
 {
     struct wire *wire = arg;
-    if (receive(wire) && wire->out.len > 0)
+    if (receive_input(wire) && wire->out.len > 0)
         (void)write_out(wire);
 }
 
-static void on_connected(void *arg, struct stream_socket *socket)
+static void on_wire_connected(void *arg, struct stream_socket *socket)
 {
     struct wire *wire = arg;
     const unsigned generation = wire->generation;
@@ -121,7 +121,7 @@ static void on_connected(void *arg, struct stream_socket *socket)
     wire->events->up(wire->arg);
     /* The server's first words may have come with its part of the TLS handshake. */
     if (wire->generation == generation && stream_socket_has_pending(wire->socket))
-        (void)receive(wire);
+        (void)receive_input(wire);
 }
 
 static void on_not_connected(void *arg, const struct stream_failure *failure)
@@ -130,13 +130,13 @@ static void on_not_connected(void *arg, const struct stream_failure *failure)
     fail_with(arg, steps[failure->step], failure->reason);
 }
 
-static const struct stream_connector_events connector_events = {.connected = on_connected,
+static const struct stream_connector_events connector_events = {.connected = on_wire_connected,
                                                                 .failed = on_not_connected};
 
 void wire_init(struct wire *wire, struct loop *loop, const struct wire_events *events, void *arg)
 {
     *wire = (struct wire){.loop = loop, .events = events, .arg = arg};
-    wire->flush.callback = on_flush;
+    wire->flush.callback = on_wire_flush;
     wire->flush.arg = wire;
 }
 

@@ -18,7 +18,7 @@ static void on_link_ready(void *arg, unsigned events)
     }
 }
 
-static void on_connected(void *arg, struct stream_socket *socket)
+static void on_link_connected(void *arg, struct stream_socket *socket)
 {
     struct redis_link *link = arg;
 
@@ -45,7 +45,7 @@ static void on_not_connected(void *arg, const struct stream_failure *failure)
     }
 }
 
-static const struct stream_connector_events connector_events = {.connected = on_connected,
+static const struct stream_connector_events connector_events = {.connected = on_link_connected,
                                                                 .failed = on_not_connected};
 
 static void begin_to_connect(struct redis_link *link, struct stream_request request)

@@ -48,7 +48,7 @@ struct redis_embedded {
     void *arg;
 };
 
-static uint64_t now_ms(void)
+static uint64_t monotonic_ms(void)
 {
     return clock_monotonic_us() / 1000;
 }
@@ -101,7 +101,7 @@ static bool make_directory(struct redis_embedded *embedded, char **error)
 /* The lock's descriptor, -1 on failure. A server that was told to end holds it until it has. */
 static int lock_data(const char *data, char **error)
 {
-    uint64_t deadline = now_ms() + LOCK_MS;
+    uint64_t deadline = monotonic_ms() + LOCK_MS;
     char *path;
     int fd;
 
@@ -115,7 +115,7 @@ static int lock_data(const char *data, char **error)
         *error = mem_format("cannot open %s: %s", path, strerror(errno));
     }
     while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK || now_ms() >= deadline) {
+        if (errno != EWOULDBLOCK || monotonic_ms() >= deadline) {
             *error = errno == EWOULDBLOCK
                          ? mem_format("a redis-server is running in redis.data %s already", data)
                          : mem_format("cannot lock %s: %s", path, strerror(errno));
@@ -151,12 +151,12 @@ static void exited(void *arg, unsigned events)
 /* Whether it ends within the time; then it has been waited for. */
 static bool wait_exit(struct redis_embedded *embedded, unsigned timeout_ms, int *status)
 {
-    uint64_t deadline = now_ms() + timeout_ms;
+    uint64_t deadline = monotonic_ms() + timeout_ms;
     struct pollfd readable = {.fd = embedded->pidfd, .events = POLLIN};
     pid_t pid;
 
     for (;;) {
-        uint64_t now = now_ms();
+        uint64_t now = monotonic_ms();
 
         pid = waitpid(embedded->pid, status, WNOHANG);
         if (pid == embedded->pid || (pid < 0 && errno == ECHILD)) {
@@ -207,7 +207,7 @@ static bool answers(const struct redis_embedded *embedded)
 
 static bool wait_ready(struct redis_embedded *embedded, char **error)
 {
-    uint64_t deadline = now_ms() + START_MS;
+    uint64_t deadline = monotonic_ms() + START_MS;
     int status;
 
     while (!answers(embedded)) {
@@ -215,7 +215,7 @@ static bool wait_ready(struct redis_embedded *embedded, char **error)
             *error = describe_end(embedded, status);
             return false;
         }
-        if (now_ms() >= deadline) {
+        if (monotonic_ms() >= deadline) {
             char *tail = log_tail(embedded);
 
             *error = mem_format("redis-server is not ready after %d s; its log: %s",
@@ -236,8 +236,8 @@ static void close_lock(int *lock)
     }
 }
 
-static bool launch(struct redis_embedded *embedded, const char *program, const char *data,
-                   char **error)
+static bool launch_with_data(struct redis_embedded *embedded, const char *program, const char *data,
+                             char **error)
 {
     bool persists = data != NULL && *data != '\0';
     int lock = persists ? lock_data(data, error) : -1;
@@ -280,7 +280,7 @@ struct redis_embedded *redis_embedded_start(struct loop *loop, const char *progr
     embedded->lock = -1;
     embedded->died = died;
     embedded->arg = arg;
-    if (!make_directory(embedded, error) || !launch(embedded, program, data, error) ||
+    if (!make_directory(embedded, error) || !launch_with_data(embedded, program, data, error) ||
         !wait_ready(embedded, error)) {
         redis_embedded_stop(&embedded);
         return NULL;
@@ -300,7 +300,7 @@ pid_t redis_embedded_pid(const struct redis_embedded *embedded)
     return embedded->pid;
 }
 
-static void end_server(struct redis_embedded *embedded)
+static void end_embedded_server(struct redis_embedded *embedded)
 {
     int status;
 
@@ -325,7 +325,7 @@ void redis_embedded_stop(struct redis_embedded **pointer)
         return;
     }
     loop_io_destroy(&embedded->io);
-    end_server(embedded);
+    end_embedded_server(embedded);
     if (embedded->pidfd >= 0) {
         close(embedded->pidfd);
     }

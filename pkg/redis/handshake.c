@@ -200,7 +200,7 @@ static bool is_admitted(struct redis_link *link)
     return link->guide->admit(link->guide_arg, link->run_id) == REDIS_ADMIT;
 }
 
-static void link_up(struct redis_link *link)
+static void finish_handshake(struct redis_link *link)
 {
     if (!is_admitted(link)) {
         return;
@@ -232,12 +232,12 @@ static void ping_replied(void *arg, enum redis_status status, const struct redis
     /* A server that cannot save refuses even PING (MISCONF), but it answers reads. */
     if ((status == REDIS_REFUSED && refusal == REDIS_REFUSAL_MISCONF) ||
         redis_is_withheld(status, reply) || step_passed(link, status, reply, "PING", false)) {
-        link_up(link);
+        finish_handshake(link);
     }
 }
 
-static void say(struct redis_link *link, redis_callback callback, bool secret, size_t count,
-                const struct bytes *args)
+static void queue_handshake_command(struct redis_link *link, redis_callback callback, bool secret,
+                                    size_t count, const struct bytes *args)
 {
     redis_link_queue(
         link,
@@ -249,18 +249,18 @@ static void say_ping(struct redis_link *link)
 {
     const struct bytes ping = BYTES_LITERAL("PING");
 
-    say(link, ping_replied, false, 1, &ping);
+    queue_handshake_command(link, ping_replied, false, 1, &ping);
 }
 
-static const char *first_of(const char *a, const char *b)
+static const char *first_text_of(const char *a, const char *b)
 {
     return a != NULL ? a : b != NULL ? b : "";
 }
 
 static void say_auth(struct redis_link *link)
 {
-    const char *user = first_of(link->target->user, link->settings->user);
-    const char *password = first_of(link->target->password, link->settings->password);
+    const char *user = first_text_of(link->target->user, link->settings->user);
+    const char *password = first_text_of(link->target->password, link->settings->password);
     struct bytes args[3] = {BYTES_LITERAL("AUTH")};
     size_t count = 1;
 
@@ -271,7 +271,7 @@ static void say_auth(struct redis_link *link)
         args[count++] = bytes_from_string(user);
     }
     args[count++] = bytes_from_string(password);
-    say(link, auth_replied, true, count, args);
+    queue_handshake_command(link, auth_replied, true, count, args);
 }
 
 static void say_select(struct redis_link *link)
@@ -280,7 +280,8 @@ static void say_select(struct redis_link *link)
 
     if (link->target->database > 0) {
         (void)snprintf(number, sizeof number, "%u", link->target->database);
-        say(link, select_replied, false, 2,
+        queue_handshake_command(
+            link, select_replied, false, 2,
             (struct bytes[]){BYTES_LITERAL("SELECT"), bytes_from_string(number)});
     }
 }
@@ -289,11 +290,12 @@ static void say_select(struct redis_link *link)
 static void say_info(struct redis_link *link)
 {
     if (link->push == NULL || link->guide != NULL) {
-        say(link, server_replied, false, 2,
-            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
+        queue_handshake_command(link, server_replied, false, 2,
+                                (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("server")});
     }
     if (link->guide != NULL) {
-        say(link, role_replied, false, 2,
+        queue_handshake_command(
+            link, role_replied, false, 2,
             (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("replication")});
     }
 }
@@ -312,13 +314,13 @@ void redis_link_handshake(struct redis_link *link)
 
     say_auth(link);
     say_select(link);
-    say(link, name_replied, false, 3,
-        (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
-                         bytes_from_string(name)});
+    queue_handshake_command(link, name_replied, false, 3,
+                            (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
+                                             bytes_from_string(name)});
     say_info(link);
     if (link->push == NULL) {
-        say(link, memory_replied, false, 2,
-            (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
+        queue_handshake_command(link, memory_replied, false, 2,
+                                (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
     }
     say_ping(link);
     free(name);

@@ -21,7 +21,7 @@
 #define READ_SIZE      65536
 #define READS_PER_TURN 16 /* then others have a turn */
 
-static const char *state_name(enum link_state state)
+static const char *link_state_name(enum link_state state)
 {
     static const char *const names[] = {"closed", "waiting", "connecting", "handshaking", "up"};
 
@@ -50,8 +50,9 @@ void redis_link_enter(struct redis_link *link, enum link_state state)
     enum link_state before = link->state;
 
     link->state = state;
-    log_debug("redis_link", LOG_STRING("link", link->name), LOG_STRING("from", state_name(before)),
-              LOG_STRING("to", state_name(state)));
+    log_debug("redis_link", LOG_STRING("link", link->name),
+              LOG_STRING("from", link_state_name(before)),
+              LOG_STRING("to", link_state_name(state)));
     loop_timer_stop(link->state_timer);
     if (before == LINK_UP && is_command_link(link)) {
         metrics_add(METRIC_REDIS_UP, -1);
@@ -89,7 +90,7 @@ static void refusal_timer_fired(void *arg)
     }
 }
 
-static void note_error(struct redis_link *link, const struct redis_reply *reply, bool secret)
+static void note_link_error(struct redis_link *link, const struct redis_reply *reply, bool secret)
 {
     redis_refusals_note(&link->refusals, link->name, reply, secret, loop_now_ms(link->loop));
     if (!loop_timer_is_running(link->refusal_timer)) {
@@ -101,14 +102,14 @@ static void note_error(struct redis_link *link, const struct redis_reply *reply,
 static void unexpected(struct redis_link *link, const struct redis_reply *reply)
 {
     if (reply->type == REDIS_ERROR) {
-        note_error(link, reply, false);
+        note_link_error(link, reply, false);
         redis_link_lose(link, (const char *)reply->text.data);
     } else {
         redis_link_lose(link, "a reply to no command");
     }
 }
 
-static void dispatch(struct redis_link *link, const struct redis_reply *reply)
+static void dispatch_reply(struct redis_link *link, const struct redis_reply *reply)
 {
     enum redis_status status = reply->type == REDIS_ERROR ? REDIS_REFUSED : REDIS_OK;
     struct redis_reader *reader = link->reader;
@@ -132,7 +133,7 @@ static void dispatch(struct redis_link *link, const struct redis_reply *reply)
     }
     metrics_observe(HISTOGRAM_REDIS_ROUND_TRIP, loop_now_us(link->loop) - pending.sent_us);
     if (status == REDIS_REFUSED) {
-        note_error(link, reply, pending.secret);
+        note_link_error(link, reply, pending.secret);
     }
     if (pending.call != NULL) {
         redis_call_replied(link, pending.call, status, reply);
@@ -145,7 +146,7 @@ static void dispatch(struct redis_link *link, const struct redis_reply *reply)
 }
 
 /* False when the connection has ended meanwhile. */
-static bool consume(struct redis_link *link, const uint8_t *data, size_t len)
+static bool consume_replies(struct redis_link *link, const uint8_t *data, size_t len)
 {
     struct redis_reader *reader = link->reader;
     const struct redis_reply *reply;
@@ -158,7 +159,7 @@ static bool consume(struct redis_link *link, const uint8_t *data, size_t len)
         data += piece;
         len -= piece;
         while ((reply = redis_reader_next(reader, &error)) != NULL) {
-            dispatch(link, reply);
+            dispatch_reply(link, reply);
             if (link->reader != reader) {
                 return false;
             }
@@ -188,7 +189,7 @@ void redis_link_receive(struct redis_link *link)
                             n == 0 ? "closed by the server" : stream_socket_error(link->socket));
             return;
         }
-        if (!consume(link, buffer, (size_t)n)) {
+        if (!consume_replies(link, buffer, (size_t)n)) {
             return;
         }
         more = (size_t)n == sizeof buffer || stream_socket_has_pending(link->socket);

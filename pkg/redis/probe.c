@@ -67,7 +67,7 @@ void redis_probe_destroy(struct redis_probe **pointer)
     }
 }
 
-static void on_resolved(void *arg, const struct stream_addresses *addresses)
+static void on_probe_resolved(void *arg, const struct stream_addresses *addresses)
 {
     struct redis_probe *probe = arg;
 
@@ -89,7 +89,7 @@ void redis_probe_refresh(struct redis_probe *probe)
         probe->addresses = found;
     } else {
         probe->lookup = stream_lookup_start(probe->loop, target->host, target->port, LOOKUP_MS,
-                                            on_resolved, probe);
+                                            on_probe_resolved, probe);
     }
 }
 
@@ -101,7 +101,7 @@ static bool is_silence(int error)
            error == EHOSTDOWN || error == ENETDOWN;
 }
 
-static void on_ready(void *arg, unsigned events)
+static void on_probe_ready(void *arg, unsigned events)
 {
     struct probe_socket *socket = arg;
     struct redis_probe *probe = socket->probe;
@@ -110,7 +110,7 @@ static void on_ready(void *arg, unsigned events)
     close_socket(socket);
 }
 
-static void connect_to(struct redis_probe *probe, const struct stream_address *address)
+static void connect_probe(struct redis_probe *probe, const struct stream_address *address)
 {
     struct probe_socket *own = &probe->sockets[probe->tried++];
 
@@ -120,7 +120,7 @@ static void connect_to(struct redis_probe *probe, const struct stream_address *a
         probe->answered |= !is_silence(errno);
         return;
     }
-    own->io = loop_io_create(probe->loop, own->fd, on_ready, own);
+    own->io = loop_io_create(probe->loop, own->fd, on_probe_ready, own);
     loop_io_set(own->io, LOOP_WRITE);
 }
 
@@ -129,7 +129,7 @@ void redis_probe_start(struct redis_probe *probe)
     redis_probe_stop(probe);
     probe->started_ms = loop_now_ms(probe->loop);
     for (unsigned i = 0; i < probe->addresses.count; i++) {
-        connect_to(probe, &probe->addresses.list[i]);
+        connect_probe(probe, &probe->addresses.list[i]);
     }
 }
 

@@ -25,7 +25,7 @@ struct block {
 };
 
 /* A reply as the arena holds it: the array's elements grow as they come. */
-struct node {
+struct reply_node {
     struct redis_reply reply;
     size_t capacity;
 };
@@ -82,7 +82,7 @@ static void arena_reset(struct redis_reader *reader)
 }
 
 /* Makes room for one more element: twice as many each time, never what the server announced. */
-static void array_grow(struct redis_reader *reader, struct node *array)
+static void array_grow(struct redis_reader *reader, struct reply_node *array)
 {
     size_t capacity = array->capacity > 0 ? array->capacity * 2 : FIRST_ELEMENTS;
     struct redis_reply **elements = arena_alloc(reader, capacity * sizeof(struct redis_reply *));
@@ -94,14 +94,14 @@ static void array_grow(struct redis_reader *reader, struct node *array)
     array->capacity = capacity;
 }
 
-static struct node *node_create(const redisReadTask *task, enum redis_type type)
+static struct reply_node *create_reply_node(const redisReadTask *task, enum redis_type type)
 {
     struct redis_reader *reader = task->privdata;
-    struct node *node = arena_alloc(reader, sizeof *node);
+    struct reply_node *node = arena_alloc(reader, sizeof *node);
 
-    *node = (struct node){.reply = {.type = type}};
+    *node = (struct reply_node){.reply = {.type = type}};
     if (task->parent != NULL) {
-        struct node *array = task->parent->obj;
+        struct reply_node *array = task->parent->obj;
 
         if (array->reply.count == array->capacity) {
             array_grow(reader, array);
@@ -116,7 +116,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
     enum redis_type type = task->type == REDIS_REPLY_ERROR    ? REDIS_ERROR
                            : task->type == REDIS_REPLY_STATUS ? REDIS_STATUS
                                                               : REDIS_STRING;
-    struct node *node = node_create(task, type);
+    struct reply_node *node = create_reply_node(task, type);
     uint8_t *copy = arena_alloc(task->privdata, len + 1);
 
     memcpy(copy, text, len);
@@ -127,12 +127,12 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
 
 static void *create_array(const redisReadTask *task, int count)
 {
-    return node_create(task, REDIS_ARRAY);
+    return create_reply_node(task, REDIS_ARRAY);
 }
 
 static void *create_integer(const redisReadTask *task, long long value)
 {
-    struct node *node = node_create(task, REDIS_INTEGER);
+    struct reply_node *node = create_reply_node(task, REDIS_INTEGER);
 
     node->reply.integer = value;
     return node;
@@ -140,7 +140,7 @@ static void *create_integer(const redisReadTask *task, long long value)
 
 static void *create_nil(const redisReadTask *task)
 {
-    return node_create(task, REDIS_NIL);
+    return create_reply_node(task, REDIS_NIL);
 }
 
 /* The arena frees. */

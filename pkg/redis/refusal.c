@@ -85,7 +85,7 @@ const char *redis_status_name(enum redis_status status)
 }
 
 /* The text may quote what clients sent: not more of it than helps. */
-static struct bytes shown_text(const struct redis_reply *reply, bool secret)
+static struct bytes shown_refusal(const struct redis_reply *reply, bool secret)
 {
     const uint8_t *space = memchr(reply->text.data, ' ', reply->text.len);
     size_t len = reply->text.len < 256 ? reply->text.len : 256;
@@ -110,13 +110,13 @@ void redis_refusals_note(struct redis_refusals *refusals, const char *link,
     if (refusal == REDIS_REFUSAL_OTHER) {
         refusals->other_limit.burst = 5;
         log_limited(LOG_WARN, &refusals->other_limit, "redis_error", LOG_STRING("link", link),
-                    LOG_BYTES("text", shown_text(reply, secret)));
+                    LOG_BYTES("text", shown_refusal(reply, secret)));
         return;
     }
     if (period->count == 0) {
         period->since_ms = now_ms;
         log_warn("redis_refuses", LOG_STRING("link", link), LOG_STRING("kind", kinds[refusal].name),
-                 LOG_BYTES("text", shown_text(reply, secret)));
+                 LOG_BYTES("text", shown_refusal(reply, secret)));
     }
     period->count++;
     period->last_ms = now_ms;

@@ -31,7 +31,7 @@ struct redis_call {
     uint8_t command[];
 };
 
-struct load {
+struct script_load {
     struct list node; /* link->loads */
     struct redis_link *link;
     const struct redis_script *script;
@@ -132,7 +132,7 @@ static void load_replied(void *arg, enum redis_status status, const struct redis
 {
     static const struct redis_reply wrong_hash = {
         .type = REDIS_ERROR, .text = {(const uint8_t *)"ERR another hash than ours", 26}};
-    struct load *load = arg;
+    struct script_load *load = arg;
     struct redis_link *link = load->link;
     struct redis_reader *reader = link->reader;
 
@@ -154,7 +154,7 @@ static void load_replied(void *arg, enum redis_status status, const struct redis
 static bool is_loading(const struct redis_link *link, const struct redis_script *script)
 {
     LIST_FOREACH (node, &link->loads) {
-        if (list_entry(node, struct load, node)->script == script) {
+        if (list_entry(node, struct script_load, node)->script == script) {
             return true;
         }
     }
@@ -165,7 +165,7 @@ static void load_begin(struct redis_link *link, const struct redis_script *scrip
 {
     const struct bytes args[] = {BYTES_LITERAL("SCRIPT"), BYTES_LITERAL("LOAD"),
                                  bytes_from_string(script->source)};
-    struct load *load = mem_alloc(sizeof *load);
+    struct script_load *load = mem_alloc(sizeof *load);
 
     load->link = link;
     load->script = script;

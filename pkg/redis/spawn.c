@@ -64,7 +64,8 @@ static bool arrange_descriptors(const struct redis_spawn *spawn, int failure)
 
 /* In the child. The parent that died before prctl would have been missed: then we are somebody
  * else's child now. */
-static void run(const struct redis_spawn *spawn, char *const *arguments, int failure, pid_t parent)
+static void run_child(const struct redis_spawn *spawn, char *const *arguments, int failure,
+                      pid_t parent)
 {
     int error;
 
@@ -128,7 +129,7 @@ bool redis_embedded_spawn(const struct redis_spawn *spawn, pid_t *pid, char **er
     }
     *pid = fork();
     if (*pid == 0) {
-        run(spawn, (char *const *)arguments, failure[1], parent);
+        run_child(spawn, (char *const *)arguments, failure[1], parent);
     }
     wrong = *pid < 0 ? errno : 0;
     close(failure[1]);

@@ -56,7 +56,7 @@ struct redis_store {
     struct loop_timer *role_timer;
 };
 
-static const char *state_name(enum store_state state)
+static const char *store_state_name(enum store_state state)
 {
     static const char *const names[] = {"searching", "pairing", "up"};
 
@@ -65,8 +65,8 @@ static const char *state_name(enum store_state state)
 
 static void store_enter(struct redis_store *store, enum store_state state)
 {
-    log_debug("redis_store", LOG_STRING("from", state_name(store->state)),
-              LOG_STRING("to", state_name(state)));
+    log_debug("redis_store", LOG_STRING("from", store_state_name(store->state)),
+              LOG_STRING("to", store_state_name(state)));
     store->state = state;
     switch (state) {
     case STORE_SEARCHING:
@@ -203,7 +203,7 @@ static void on_up(void *arg, const char *run_id)
     }
 }
 
-static void on_down(void *arg)
+static void on_store_down(void *arg)
 {
     struct redis_store *store = arg;
     bool announced = store->announced;
@@ -228,7 +228,7 @@ static void on_unfit(void *arg, const char *why)
     store->callbacks.unfit(store->arg, why);
 }
 
-static void on_failed(void *arg, const char *why)
+static void on_store_failed(void *arg, const char *why)
 {
     struct redis_store *store = arg;
 
@@ -239,7 +239,7 @@ static void on_failed(void *arg, const char *why)
 }
 
 static const struct redis_link_callbacks commands_callbacks = {
-    .up = on_up, .down = on_down, .unfit = on_unfit, .failed = on_failed};
+    .up = on_up, .down = on_store_down, .unfit = on_unfit, .failed = on_store_failed};
 static const struct redis_link_guide commands_guide = {.attempt = find_master,
                                                        .admit = admit_commands,
                                                        .replica = on_replica,
@@ -318,7 +318,7 @@ static void on_events_up(void *arg)
     announce(store);
 }
 
-static void on_events_down(void *arg)
+static void on_store_events_down(void *arg)
 {
     struct redis_store *store = arg;
 
@@ -328,7 +328,7 @@ static void on_events_down(void *arg)
     store->callbacks.events_down(store->arg);
 }
 
-static void on_subscribed(void *arg, struct bytes channel)
+static void on_store_subscribed(void *arg, struct bytes channel)
 {
     struct redis_store *store = arg;
 
@@ -342,8 +342,11 @@ static void on_message(void *arg, struct bytes channel, struct bytes message)
     store->callbacks.message(store->arg, channel, message);
 }
 
-static const struct redis_subscriber_callbacks events_callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .up = on_events_up, .down = on_events_down};
+static const struct redis_subscriber_callbacks events_callbacks = {.subscribed =
+                                                                       on_store_subscribed,
+                                                                   .message = on_message,
+                                                                   .up = on_events_up,
+                                                                   .down = on_store_events_down};
 static const struct redis_link_guide events_guide = {.attempt = follow_commands,
                                                      .admit = admit_events,
                                                      .replica = on_events_replica,

@@ -19,7 +19,7 @@
 
 #define BATCH_CHANNELS 256
 
-struct channel {
+struct subscriber_channel {
     UT_hash_handle hh;
     struct list dirty; /* in subscriber->dirty when what is wanted may not be what was said */
     unsigned wanted;
@@ -36,7 +36,7 @@ struct redis_subscriber {
     const struct redis_settings *settings;
     struct redis_subscriber_callbacks callbacks;
     void *arg;
-    struct channel *channels;
+    struct subscriber_channel *channels;
     struct list dirty;
     struct loop_task say_task;
     struct loop_timer *ping_timer;
@@ -45,30 +45,32 @@ struct redis_subscriber {
 };
 
 /* One SUBSCRIBE or UNSUBSCRIBE in flight. */
-struct batch {
+struct channel_batch {
     struct redis_subscriber *subscriber;
     bool subscribe;
     size_t count;
     size_t confirmed;
-    struct channel *channels[BATCH_CHANNELS];
+    struct subscriber_channel *channels[BATCH_CHANNELS];
 };
 
-static struct bytes channel_name(const struct channel *channel)
+static struct bytes channel_name(const struct subscriber_channel *channel)
 {
     return (struct bytes){channel->name, channel->len};
 }
 
-static struct channel *find(const struct redis_subscriber *subscriber, struct bytes name)
+static struct subscriber_channel *find_subscribed_channel(const struct redis_subscriber *subscriber,
+                                                          struct bytes name)
 {
-    struct channel *channel = NULL;
+    struct subscriber_channel *channel = NULL;
 
     HASH_FIND(hh, subscriber->channels, name.data, name.len, channel);
     return channel;
 }
 
-static struct channel *find_or_create(struct redis_subscriber *subscriber, struct bytes name)
+static struct subscriber_channel *find_or_create(struct redis_subscriber *subscriber,
+                                                 struct bytes name)
 {
-    struct channel *channel = find(subscriber, name);
+    struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
     if (channel == NULL) {
         channel = mem_zalloc(1, sizeof *channel + name.len);
@@ -82,21 +84,22 @@ static struct channel *find_or_create(struct redis_subscriber *subscriber, struc
     return channel;
 }
 
-static void forget(struct redis_subscriber *subscriber, struct channel *channel)
+static void forget_channel(struct redis_subscriber *subscriber, struct subscriber_channel *channel)
 {
     list_remove(&channel->dirty);
     HASH_DELETE(hh, subscriber->channels, channel);
     free(channel);
 }
 
-static void forget_if_unused(struct redis_subscriber *subscriber, struct channel *channel)
+static void forget_if_unused(struct redis_subscriber *subscriber,
+                             struct subscriber_channel *channel)
 {
     if (channel->wanted == 0 && channel->pending == 0 && !channel->said) {
-        forget(subscriber, channel);
+        forget_channel(subscriber, channel);
     }
 }
 
-static void mark_dirty(struct redis_subscriber *subscriber, struct channel *channel)
+static void mark_dirty(struct redis_subscriber *subscriber, struct subscriber_channel *channel)
 {
     if (list_is_empty(&channel->dirty)) {
         list_append(&subscriber->dirty, &channel->dirty);
@@ -106,12 +109,12 @@ static void mark_dirty(struct redis_subscriber *subscriber, struct channel *chan
 
 /* Confirmations and refusals. */
 
-static void batch_refused(struct batch *batch)
+static void batch_refused(struct channel_batch *batch)
 {
     struct redis_subscriber *subscriber = batch->subscriber;
 
     for (size_t i = batch->confirmed; i < batch->count; i++) {
-        struct channel *channel = batch->channels[i];
+        struct subscriber_channel *channel = batch->channels[i];
 
         channel->pending--;
         channel->said = false;
@@ -122,10 +125,10 @@ static void batch_refused(struct batch *batch)
     loop_timer_start(subscriber->retry_timer, (uint64_t)subscriber->settings->backoff_max);
 }
 
-static void batch_confirmed(struct batch *batch)
+static void batch_confirmed(struct channel_batch *batch)
 {
     struct redis_subscriber *subscriber = batch->subscriber;
-    struct channel *channel = batch->channels[batch->confirmed++];
+    struct subscriber_channel *channel = batch->channels[batch->confirmed++];
     bool subscribed = batch->subscribe;
 
     channel->pending--;
@@ -142,7 +145,7 @@ static void batch_confirmed(struct batch *batch)
 
 static void batch_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct batch *batch = arg;
+    struct channel_batch *batch = arg;
 
     if (status == REDIS_OK) {
         batch_confirmed(batch);
@@ -155,14 +158,14 @@ static void batch_replied(void *arg, enum redis_status status, const struct redi
 
 /* Saying what is wanted. */
 
-static void batch_send(struct batch *batch)
+static void batch_send(struct channel_batch *batch)
 {
     struct redis_subscriber *subscriber = batch->subscriber;
     struct bytes args[BATCH_CHANNELS + 1];
 
     args[0] = batch->subscribe ? BYTES_LITERAL("SUBSCRIBE") : BYTES_LITERAL("UNSUBSCRIBE");
     for (size_t i = 0; i < batch->count; i++) {
-        struct channel *channel = batch->channels[i];
+        struct subscriber_channel *channel = batch->channels[i];
 
         channel->pending++;
         channel->said = batch->subscribe;
@@ -175,9 +178,9 @@ static void batch_send(struct batch *batch)
                      batch->count + 1, args);
 }
 
-static struct batch *batch_create(struct redis_subscriber *subscriber, bool subscribe)
+static struct channel_batch *batch_create(struct redis_subscriber *subscriber, bool subscribe)
 {
-    struct batch *batch = mem_alloc(sizeof *batch);
+    struct channel_batch *batch = mem_alloc(sizeof *batch);
 
     batch->subscriber = subscriber;
     batch->subscribe = subscribe;
@@ -187,11 +190,11 @@ static struct batch *batch_create(struct redis_subscriber *subscriber, bool subs
 }
 
 /* Adds to the batch that is being filled, or sends that and begins another. */
-static void say_channel(struct redis_subscriber *subscriber, struct batch **filling,
-                        struct channel *channel)
+static void say_channel(struct redis_subscriber *subscriber, struct channel_batch **filling,
+                        struct subscriber_channel *channel)
 {
     bool subscribe = channel->wanted > 0;
-    struct batch *batch = *filling;
+    struct channel_batch *batch = *filling;
 
     if (batch != NULL && (batch->subscribe != subscribe || batch->count == BATCH_CHANNELS ||
                           channel->refused || batch->channels[batch->count - 1]->refused)) {
@@ -205,16 +208,16 @@ static void say_channel(struct redis_subscriber *subscriber, struct batch **fill
     *filling = batch;
 }
 
-static void say(void *arg)
+static void send_channel_changes(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
-    struct batch *batch = NULL;
+    struct channel_batch *batch = NULL;
 
     if (!redis_link_is_up(subscriber->link)) {
-        return; /* link_up says it */
+        return; /* on_subscriber_link_up says it */
     }
     LIST_FOREACH (node, &subscriber->dirty) {
-        struct channel *channel = list_entry(node, struct channel, dirty);
+        struct subscriber_channel *channel = list_entry(node, struct subscriber_channel, dirty);
 
         list_remove(&channel->dirty);
         if ((channel->wanted > 0) != channel->said) {
@@ -228,10 +231,10 @@ static void say(void *arg)
     }
 }
 
-static void retry(void *arg)
+static void retry_unanswered(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
-    struct channel *channel, *next;
+    struct subscriber_channel *channel, *next;
 
     HASH_ITER (hh, subscriber->channels, channel, next) {
         if (channel->wanted > 0 && !channel->said) {
@@ -245,13 +248,13 @@ static void retry(void *arg)
 static bool pushed(void *arg, const struct redis_reply *reply)
 {
     struct redis_subscriber *subscriber = arg;
-    struct channel *channel;
+    struct subscriber_channel *channel;
 
     if (reply->type != REDIS_ARRAY || reply->count != 3 ||
         !bytes_equal(reply->elements[0]->text, BYTES_LITERAL("message"))) {
         return false;
     }
-    channel = find(subscriber, reply->elements[1]->text);
+    channel = find_subscribed_channel(subscriber, reply->elements[1]->text);
     if (channel != NULL && channel->wanted > 0) {
         subscriber->callbacks.message(subscriber->arg, reply->elements[1]->text,
                                       reply->elements[2]->text);
@@ -272,11 +275,11 @@ static void ping(void *arg)
     }
 }
 
-static void link_up(void *arg, const char *run_id)
+static void on_subscriber_link_up(void *arg, const char *run_id)
 {
     struct redis_subscriber *subscriber = arg;
 
-    retry(subscriber);
+    retry_unanswered(subscriber);
     loop_timer_start(subscriber->ping_timer, (uint64_t)subscriber->settings->timeout / 2 + 1);
     if (subscriber->callbacks.up != NULL) {
         subscriber->callbacks.up(subscriber->arg);
@@ -286,7 +289,7 @@ static void link_up(void *arg, const char *run_id)
 static void link_down(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
-    struct channel *channel, *next;
+    struct subscriber_channel *channel, *next;
 
     HASH_ITER (hh, subscriber->channels, channel, next) {
         channel->said = false;
@@ -305,10 +308,10 @@ static void link_down(void *arg)
 static void free_subscriber(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
-    struct channel *channel, *next;
+    struct subscriber_channel *channel, *next;
 
     HASH_ITER (hh, subscriber->channels, channel, next) {
-        forget(subscriber, channel);
+        forget_channel(subscriber, channel);
     }
     free(subscriber);
 }
@@ -319,7 +322,8 @@ struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *
                                                  const struct redis_subscriber_callbacks *callbacks,
                                                  void *arg)
 {
-    const struct redis_link_callbacks link_callbacks = {.up = link_up, .down = link_down};
+    const struct redis_link_callbacks link_callbacks = {.up = on_subscriber_link_up,
+                                                        .down = link_down};
     struct redis_subscriber *subscriber = mem_zalloc(1, sizeof *subscriber);
 
     subscriber->loop = loop;
@@ -327,10 +331,10 @@ struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *
     subscriber->callbacks = *callbacks;
     subscriber->arg = arg;
     list_init(&subscriber->dirty);
-    subscriber->say_task = (struct loop_task){.callback = say, .arg = subscriber};
+    subscriber->say_task = (struct loop_task){.callback = send_channel_changes, .arg = subscriber};
     subscriber->free_task = (struct loop_task){.callback = free_subscriber, .arg = subscriber};
     subscriber->ping_timer = loop_timer_create(loop, ping, subscriber);
-    subscriber->retry_timer = loop_timer_create(loop, retry, subscriber);
+    subscriber->retry_timer = loop_timer_create(loop, retry_unanswered, subscriber);
     subscriber->link =
         redis_link_create_pushed(loop, name, target, settings, &link_callbacks, subscriber, pushed);
     return subscriber;
@@ -353,7 +357,7 @@ void redis_subscriber_destroy(struct redis_subscriber **pointer)
 
 void redis_subscribe(struct redis_subscriber *subscriber, struct bytes name)
 {
-    struct channel *channel = find_or_create(subscriber, name);
+    struct subscriber_channel *channel = find_or_create(subscriber, name);
 
     if (channel->wanted++ == 0) {
         mark_dirty(subscriber, channel);
@@ -362,7 +366,7 @@ void redis_subscribe(struct redis_subscriber *subscriber, struct bytes name)
 
 void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
 {
-    struct channel *channel = find(subscriber, name);
+    struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
     if (channel != NULL && channel->wanted > 0 && --channel->wanted == 0) {
         mark_dirty(subscriber, channel);
@@ -371,7 +375,7 @@ void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
 
 void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes name)
 {
-    struct channel *channel = find(subscriber, name);
+    struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
     if (channel != NULL && channel->wanted > 0 && channel->pending == 0) {
         channel->said = false;

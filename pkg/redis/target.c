@@ -35,7 +35,7 @@ static const struct scheme {
     {"cluster://", REDIS_CLUSTER},
 };
 
-static int hex_value(char c)
+static int target_hex_value(char c)
 {
     if (c >= '0' && c <= '9') {
         return c - '0';
@@ -55,8 +55,8 @@ static char *percent_decode(const char *text, size_t len)
 
         decoded[to] = text[from];
         if (text[from] == '%') {
-            high = from + 2 < len ? hex_value(text[from + 1]) : -1;
-            low = from + 2 < len ? hex_value(text[from + 2]) : -1;
+            high = from + 2 < len ? target_hex_value(text[from + 1]) : -1;
+            low = from + 2 < len ? target_hex_value(text[from + 2]) : -1;
             if (high < 0 || low < 0 || (high == 0 && low == 0)) {
                 free(decoded);
                 return NULL;
@@ -71,7 +71,7 @@ static char *percent_decode(const char *text, size_t len)
 }
 
 /* Digits only, at most max. */
-static bool read_number(const char *text, size_t len, unsigned max, unsigned *value)
+static bool read_bounded_number(const char *text, size_t len, unsigned max, unsigned *value)
 {
     unsigned number = 0;
 
@@ -110,7 +110,7 @@ static const char *read_credentials(const char *text, size_t len, struct redis_t
 }
 
 /* HOST[:PORT], an IPv6 address in brackets */
-static const char *read_host(const char *text, size_t len, struct redis_target *target)
+static const char *read_redis_host(const char *text, size_t len, struct redis_target *target)
 {
     const char *host = text;
     const char *after;
@@ -136,7 +136,7 @@ static const char *read_host(const char *text, size_t len, struct redis_target *
     }
     if (after < text + len &&
         (*after != ':' ||
-         !read_number(after + 1, (size_t)(text + len - after) - 1, UINT16_MAX, &port) ||
+         !read_bounded_number(after + 1, (size_t)(text + len - after) - 1, UINT16_MAX, &port) ||
          port == 0)) {
         return "the port is not a number from 1 to 65535 (an IPv6 address stands in brackets)";
     }
@@ -161,12 +161,12 @@ static const char *read_network(const char *text, struct redis_target *target)
         len -= (size_t)(at + 1 - text);
         text = at + 1;
     }
-    wrong = read_host(text, len, target);
+    wrong = read_redis_host(text, len, target);
     if (wrong != NULL) {
         return wrong;
     }
     if (*path == '/' && path[1] != '\0') {
-        return read_number(path + 1, strlen(path + 1), DATABASES_MAX, &target->database)
+        return read_bounded_number(path + 1, strlen(path + 1), DATABASES_MAX, &target->database)
                    ? NULL
                    : "the database is not a number from 0 to 65535";
     }
@@ -201,7 +201,7 @@ static const char *read_unix(const char *text, struct redis_target *target)
     query = text + len;
     if (*query == '?' &&
         (strncmp(query, "?db=", 4) != 0 ||
-         !read_number(query + 4, strlen(query + 4), DATABASES_MAX, &target->database))) {
+         !read_bounded_number(query + 4, strlen(query + 4), DATABASES_MAX, &target->database))) {
         return "the query is not db= and a number from 0 to 65535";
     }
     target->host = percent_decode(text, len);
