@@ -12,7 +12,7 @@
 #define PREFIX     "p:"
 #define PREFIX_LEN 2
 
-static void *keep(struct listed *listed, const void *data, size_t len)
+static void *keep_listed_copy(struct listed *listed, const void *data, size_t len)
 {
     void *copy = mem_dup(data, len);
 
@@ -35,7 +35,7 @@ static struct bytes unescape(struct listed *listed, struct bytes raw)
     if (document == NULL)
         return text;
     if (json_value_text(json_document_root(document), &text, &error))
-        text.data = keep(listed, text.data, text.len);
+        text.data = keep_listed_copy(listed, text.data, text.len);
     json_document_free(&document);
     return text.data == NULL ? (struct bytes){0} : text;
 }
@@ -54,7 +54,8 @@ static struct bytes string_of(struct listed *listed, struct bytes raw)
     return (struct bytes){raw.data + 1, raw.len - 2};
 }
 
-static const struct lobby_property *find(const struct lobby_infos *infos, const char *name)
+static const struct lobby_property *find_listed_property(const struct lobby_infos *infos,
+                                                         const char *name)
 {
     for (size_t i = 0; i < infos->property_count; i++) {
         if (bytes_equal(infos->properties[i].name, bytes_from_string(name)))
@@ -65,7 +66,7 @@ static const struct lobby_property *find(const struct lobby_infos *infos, const 
 
 struct bytes listed_text(struct listed *listed, const char *name)
 {
-    const struct lobby_property *property = find(&listed->server.infos, name);
+    const struct lobby_property *property = find_listed_property(&listed->server.infos, name);
 
     if (property == NULL)
         return (struct bytes){0};
@@ -75,7 +76,7 @@ struct bytes listed_text(struct listed *listed, const char *name)
 /* A number, or a string that holds one. */
 static bool number_of(struct listed *listed, const char *name, int32_t *number)
 {
-    const struct lobby_property *property = find(&listed->server.infos, name);
+    const struct lobby_property *property = find_listed_property(&listed->server.infos, name);
     int64_t integer;
 
     if (property == NULL)
@@ -108,8 +109,8 @@ static void add_property(struct listed *listed, struct bytes name, struct bytes 
 /* Adds it, for what stands there under this name. */
 static void put_property(struct listed *listed, const char *name, const struct writer *value)
 {
-    const struct lobby_property *present = find(&listed->server.infos, name);
-    const struct bytes text = {keep(listed, value->data, value->len), value->len};
+    const struct lobby_property *present = find_listed_property(&listed->server.infos, name);
+    const struct bytes text = {keep_listed_copy(listed, value->data, value->len), value->len};
 
     if (text.data == NULL || value->failed)
         return;
@@ -119,7 +120,7 @@ static void put_property(struct listed *listed, const char *name, const struct w
         add_property(listed, bytes_from_string(name), text);
 }
 
-static void put_text(struct listed *listed, const char *name, const char *from)
+static void put_listed_text(struct listed *listed, const char *name, const char *from)
 {
     struct writer plain = {0}, value = {0};
     struct json_writer json = json_writer_over(&value);
@@ -138,7 +139,7 @@ static void put_count(struct listed *listed, const char *name, const char *from)
 {
     struct writer value = {0};
 
-    if (find(&listed->server.infos, from) != NULL) {
+    if (find_listed_property(&listed->server.infos, from) != NULL) {
         writer_format(&value, "%u", (unsigned)count_of(listed, from));
         put_property(listed, name, &value);
     }
@@ -149,9 +150,9 @@ static void put_count(struct listed *listed, const char *name, const char *from)
 
 static void put_lobby_words(struct listed *listed)
 {
-    put_text(listed, "description", "hostname");
-    put_text(listed, "map", "mapname");
-    put_text(listed, "game", "gamename");
+    put_listed_text(listed, "description", "hostname");
+    put_listed_text(listed, "map", "mapname");
+    put_listed_text(listed, "game", "gamename");
     put_count(listed, "players", "clients");
     put_count(listed, "max_players", "sv_maxclients");
 }
@@ -160,13 +161,16 @@ static void put_lobby_words(struct listed *listed)
 static void read_known(struct listed *listed)
 {
     struct lobby_infos *infos = &listed->server.infos;
-    const struct lobby_property *erase = find(infos, "erase"), *players = find(infos, "players");
+    const struct lobby_property *erase = find_listed_property(infos, "erase"),
+                                *players = find_listed_property(infos, "players");
     int32_t number;
 
-    infos->speed =
-        find(infos, "speed") ? string_of(listed, find(infos, "speed")->value) : (struct bytes){0};
-    infos->size =
-        find(infos, "size") ? string_of(listed, find(infos, "size")->value) : (struct bytes){0};
+    infos->speed = find_listed_property(infos, "speed")
+                       ? string_of(listed, find_listed_property(infos, "speed")->value)
+                       : (struct bytes){0};
+    infos->size = find_listed_property(infos, "size")
+                      ? string_of(listed, find_listed_property(infos, "size")->value)
+                      : (struct bytes){0};
     infos->description = listed_text(listed, "description");
     infos->version = listed_text(listed, "version");
     infos->erase = erase != NULL && bytes_equal(erase->value, BYTES_LITERAL("true"));
@@ -215,16 +219,16 @@ static bool read_address(struct listed *listed, struct bytes id)
     listed->server.id = id;
     listed->server.port = listed->address.port;
     (void)address_format_ip(&listed->address, text);
-    listed->server.ip = (struct bytes){keep(listed, text, strlen(text)), strlen(text)};
+    listed->server.ip = (struct bytes){keep_listed_copy(listed, text, strlen(text)), strlen(text)};
     return true;
 }
 
-static bool is_property(const struct map_field *field)
+static bool is_listed_property_field(const struct map_field *field)
 {
     return field->name.len > PREFIX_LEN && memcmp(field->name.data, PREFIX, PREFIX_LEN) == 0;
 }
 
-static void read_property(struct listed *listed, const struct map_field *field)
+static void read_listed_property(struct listed *listed, const struct map_field *field)
 {
     const struct bytes name = {field->name.data + PREFIX_LEN, field->name.len - PREFIX_LEN};
 
@@ -256,8 +260,8 @@ bool listed_read_fields(struct bytes id, const struct map_field *fields, size_t 
     listed->properties = mem_zalloc(count + PUT_MAX, sizeof *listed->properties);
     listed->server.infos.properties = listed->properties;
     for (size_t i = 0; i < count; i++) {
-        if (is_property(&fields[i]))
-            read_property(listed, &fields[i]);
+        if (is_listed_property_field(&fields[i]))
+            read_listed_property(listed, &fields[i]);
     }
     if (bytes_equal(field_of(fields, count, "suspect"), BYTES_LITERAL("1")))
         listed->server.state = LOBBY_SUSPECT;

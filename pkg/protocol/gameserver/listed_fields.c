@@ -31,7 +31,8 @@ void listed_fields_free(struct listed_fields *fields)
 }
 
 /* The name and the value have been written to the text, one behind the other. */
-static void add(struct listed_fields *to, size_t name_len, size_t value_len, bool deleted)
+static void add_listed_field(struct listed_fields *to, size_t name_len, size_t value_len,
+                             bool deleted)
 {
     static const uint8_t there;
 
@@ -44,7 +45,7 @@ static void add(struct listed_fields *to, size_t name_len, size_t value_len, boo
 }
 
 /* Gives each its place in the text. */
-static void finish(struct listed_fields *to)
+static void finish_listed_fields(struct listed_fields *to)
 {
     const uint8_t *at = to->text.data;
 
@@ -71,18 +72,18 @@ void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos
         writer_string(&to->text, PREFIX);
         writer_bytes(&to->text, property->name);
         writer_bytes(&to->text, property->value);
-        add(to, 2 + property->name.len, property->value.len, false);
+        add_listed_field(to, 2 + property->name.len, property->value.len, false);
     }
     if (original.len > 0) {
         writer_string(&to->text, ORIGINAL);
         writer_bytes(&to->text, original);
-        add(to, strlen(ORIGINAL), original.len, false);
+        add_listed_field(to, strlen(ORIGINAL), original.len, false);
     }
-    finish(to);
+    finish_listed_fields(to);
 }
 
 /* Whether a field of that name has been added. Before finish: by its place in the text. */
-static bool has_name(const struct listed_fields *fields, size_t start, size_t len)
+static bool has_added_name(const struct listed_fields *fields, size_t start, size_t len)
 {
     size_t at = 0;
 
@@ -107,7 +108,7 @@ static void add_pair(struct listed_fields *to, struct bytes key, struct bytes va
     writer_string(&to->text, PREFIX);
     lobby_text_write(&to->text, key);
     name_len = to->text.len - start;
-    if (has_name(to, start, name_len)) {
+    if (has_added_name(to, start, name_len)) {
         to->text.len = start;
         return;
     }
@@ -115,7 +116,7 @@ static void add_pair(struct listed_fields *to, struct bytes key, struct bytes va
     json = json_writer_over(&to->text);
     json_write_text(&json, writer_bytes_written(&text));
     writer_free(&text);
-    add(to, name_len, to->text.len - start - name_len, false);
+    add_listed_field(to, name_len, to->text.len - start - name_len, false);
 }
 
 void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
@@ -133,11 +134,12 @@ void listed_fields_from_info(struct listed_fields *to, const struct q3master_inf
     free(pairs);
     writer_string(&to->text, "implied");
     writer_string(&to->text, implied ? "1" : "0");
-    add(to, strlen("implied"), 1, false);
-    finish(to);
+    add_listed_field(to, strlen("implied"), 1, false);
+    finish_listed_fields(to);
 }
 
-static const struct map_field *find(const struct listed_fields *fields, struct bytes name)
+static const struct map_field *find_wanted_field(const struct listed_fields *fields,
+                                                 struct bytes name)
 {
     for (size_t i = 0; i < fields->count; i++) {
         if (bytes_equal(fields->fields[i].name, name))
@@ -146,8 +148,8 @@ static const struct map_field *find(const struct listed_fields *fields, struct b
     return NULL;
 }
 
-static void add_deletions(struct listed_fields *to, struct bytes present,
-                          const struct listed_fields *wanted)
+static void add_deleted_fields(struct listed_fields *to, struct bytes present,
+                               const struct listed_fields *wanted)
 {
     struct bytes name, value;
 
@@ -155,10 +157,10 @@ static void add_deletions(struct listed_fields *to, struct bytes present,
         bool is_ours = (name.len > 2 && memcmp(name.data, PREFIX, 2) == 0) ||
                        bytes_equal(name, BYTES_LITERAL(ORIGINAL));
 
-        if (value.data == NULL || !is_ours || find(wanted, name) != NULL)
+        if (value.data == NULL || !is_ours || find_wanted_field(wanted, name) != NULL)
             continue;
         writer_bytes(&to->text, name);
-        add(to, name.len, 0, true);
+        add_listed_field(to, name.len, 0, true);
     }
 }
 
@@ -177,7 +179,7 @@ void listed_fields_from_difference(struct listed_fields *to, struct bytes presen
                                    const struct listed_fields *wanted)
 {
     reset(to);
-    add_deletions(to, present, wanted);
+    add_deleted_fields(to, present, wanted);
     for (size_t i = 0; i < wanted->count; i++) {
         const struct map_field *field = &wanted->fields[i];
 
@@ -185,7 +187,7 @@ void listed_fields_from_difference(struct listed_fields *to, struct bytes presen
             continue;
         writer_bytes(&to->text, field->name);
         writer_bytes(&to->text, field->value);
-        add(to, field->name.len, field->value.len, false);
+        add_listed_field(to, field->name.len, field->value.len, false);
     }
-    finish(to);
+    finish_listed_fields(to);
 }

@@ -17,7 +17,7 @@
 
 #define GONE_MAX 1024 /* lines that are kept although they are gone */
 
-static void serve(void *arg)
+static void serve_players(void *arg)
 {
     struct lobby_audience *audience = arg;
 
@@ -25,14 +25,14 @@ static void serve(void *arg)
         lobby_players_serve(audience);
 }
 
-static void flow(void *arg)
+static void flow_players(void *arg)
 {
     lobby_players_flow(arg);
 }
 
 /* Lines. */
 
-static struct line *find(const struct lobby_audience *audience, struct bytes id)
+static struct line *find_server_line(const struct lobby_audience *audience, struct bytes id)
 {
     struct line *line = NULL;
 
@@ -42,17 +42,17 @@ static struct line *find(const struct lobby_audience *audience, struct bytes id)
 
 bool lobby_audience_lists(const struct lobby_audience *audience, const char *id)
 {
-    return find(audience, bytes_from_string(id)) != NULL;
+    return find_server_line(audience, bytes_from_string(id)) != NULL;
 }
 
-static void mark(struct lobby_audience *audience, struct line *line)
+static void mark_line_changed(struct lobby_audience *audience, struct line *line)
 {
     line->stamp = ++audience->stamp;
     list_remove(&line->link);
     list_append(&audience->changes, &line->link);
 }
 
-static struct line *add(struct lobby_audience *audience, struct bytes id)
+static struct line *add_server_line(struct lobby_audience *audience, struct bytes id)
 {
     struct line *line = mem_zalloc(1, sizeof *line + id.len + 1);
 
@@ -88,7 +88,7 @@ static void remove_line(struct lobby_audience *audience, struct line *line)
     assert(audience->lines != NULL); /* it is one of them */
     HASH_DEL(audience->lines, line);
     line->gone = true;
-    mark(audience, line);
+    mark_line_changed(audience, line);
     list_append(&audience->gone, &line->in_gone);
     if (++audience->gone_count > GONE_MAX)
         forget_oldest(audience);
@@ -120,19 +120,19 @@ static bool is_wanted_always(struct bytes name)
     return false;
 }
 
-static bool fits(const struct writer *text)
+static bool line_fits(const struct writer *text)
 {
     return !text->failed && text->len <= LOBBY_SERVER_MAX;
 }
 
 /* False when it fits no line even so. */
-static bool write_server(struct writer *text, struct listed *listed)
+static bool write_fitting_server(struct writer *text, struct listed *listed)
 {
     struct lobby_infos *infos = &listed->server.infos;
     size_t kept = 0;
 
     lobby_write_server(text, &listed->server);
-    if (fits(text))
+    if (line_fits(text))
         return true;
     for (size_t i = 0; i < infos->property_count; i++) {
         if (is_wanted_always(infos->properties[i].name))
@@ -141,16 +141,17 @@ static bool write_server(struct writer *text, struct listed *listed)
     infos->property_count = kept;
     writer_reset(text);
     lobby_write_server(text, &listed->server);
-    return fits(text);
+    return line_fits(text);
 }
 
-static void take_server(struct lobby_audience *audience, struct line *line, struct listed *listed)
+static void take_listed_server(struct lobby_audience *audience, struct line *line,
+                               struct listed *listed)
 {
     uint8_t packet[GLTRON_PACKET_SIZE] = {0};
     struct writer text = {0};
     bool has_packet;
 
-    if (!write_server(&text, listed)) {
+    if (!write_fitting_server(&text, listed)) {
         writer_free(&text);
         metrics_add(METRIC_LOBBY_UNFIT, 1);
         log_limited(LOG_WARN, &audience->unfit_limit, "server_not_told",
@@ -167,21 +168,21 @@ static void take_server(struct lobby_audience *audience, struct line *line, stru
         return;
     }
     if (line == NULL)
-        line = add(audience, listed->server.id);
+        line = add_server_line(audience, listed->server.id);
     writer_free(&line->text);
     line->text = text;
     line->has_packet = has_packet;
     memcpy(line->packet, packet, sizeof packet);
-    mark(audience, line);
+    mark_line_changed(audience, line);
 }
 
-static void take_entry(struct lobby_audience *audience, const struct map_entry *entry)
+static void take_lobby_entry(struct lobby_audience *audience, const struct map_entry *entry)
 {
-    struct line *line = find(audience, map_entry_id(entry));
+    struct line *line = find_server_line(audience, map_entry_id(entry));
     struct listed listed;
 
     if (listed_read(entry, &listed)) {
-        take_server(audience, line, &listed);
+        take_listed_server(audience, line, &listed);
         listed_free(&listed);
     } else if (line != NULL) {
         remove_line(audience, line);
@@ -191,7 +192,7 @@ static void take_entry(struct lobby_audience *audience, const struct map_entry *
 /* What the view brings. */
 
 /* The view is complete, and may be another than the one that was known. */
-static void take_all(struct lobby_audience *audience)
+static void take_lobby_view(struct lobby_audience *audience)
 {
     struct map_view *view = audience->watcher.view;
     struct line *line, *next;
@@ -203,12 +204,12 @@ static void take_all(struct lobby_audience *audience)
             remove_line(audience, line);
     }
     for (size_t i = 0; i < count; i++)
-        take_entry(audience, entries[i]);
+        take_lobby_entry(audience, entries[i]);
 }
 
 static const char too_large[] = "there are more servers than view.max_entries";
 
-static void give_up(struct lobby_audience *audience)
+static void refuse_lobby_map(struct lobby_audience *audience)
 {
     log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
                 LOG_STRING("space", map_space_name(audience->space)),
@@ -217,33 +218,33 @@ static void give_up(struct lobby_audience *audience)
     lobby_audience_release(audience);
 }
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void on_lobby_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct lobby_audience *audience = list_entry(watcher, struct lobby_audience, watcher);
     const uint64_t before = audience->stamp;
 
     if (map_view_is_over(watcher->view)) {
-        give_up(audience);
+        refuse_lobby_map(audience);
         return;
     }
     for (size_t i = 0; i < changes->closed_count; i++) {
-        struct line *line = find(audience, changes->closed[i]);
+        struct line *line = find_server_line(audience, changes->closed[i]);
 
         if (line != NULL)
             remove_line(audience, line);
     }
     for (size_t i = 0; i < changes->changed_count; i++)
-        take_entry(audience, changes->changed[i]);
+        take_lobby_entry(audience, changes->changed[i]);
     if (audience->stamp != before)
         lobby_players_tell(audience, before);
 }
 
-static void on_live(struct map_watcher *watcher)
+static void on_lobby_view_live(struct map_watcher *watcher)
 {
     struct lobby_audience *audience = list_entry(watcher, struct lobby_audience, watcher);
     const uint64_t before = audience->stamp;
 
-    take_all(audience);
+    take_lobby_view(audience);
     if (audience->stamp != before)
         lobby_players_tell(audience, before);
     lobby_audience_ask_to_serve(audience);
@@ -263,15 +264,15 @@ struct lobby_audience *lobby_audience_of(struct lobby_service *service, struct m
     audience = mem_zalloc(1, sizeof *audience);
     audience->service = service;
     audience->space = space;
-    audience->watcher.changed = on_changed;
-    audience->watcher.live = on_live;
+    audience->watcher.changed = on_lobby_view_changed;
+    audience->watcher.live = on_lobby_view_live;
     list_init(&audience->watcher.link);
     list_init(&audience->changes);
     list_init(&audience->gone);
     for (size_t i = 0; i < PLAYER_STATES; i++)
         list_init(&audience->players[i]);
-    audience->serve = (struct loop_task){.callback = serve, .arg = audience};
-    audience->flow = loop_timer_create(service->loop, flow, audience);
+    audience->serve = (struct loop_task){.callback = serve_players, .arg = audience};
+    audience->flow = loop_timer_create(service->loop, flow_players, audience);
     list_append(&service->audiences, &audience->link);
     return audience;
 }
@@ -295,7 +296,7 @@ const char *lobby_audience_watch(struct lobby_audience *audience)
     if (map_watch(audience->space, &audience->watcher, &why) == NULL)
         return why;
     if (map_view_is_live(audience->watcher.view))
-        take_all(audience);
+        take_lobby_view(audience);
     return NULL;
 }
 
@@ -315,7 +316,7 @@ void lobby_audience_ask_to_serve(struct lobby_audience *audience)
     loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->serve);
 }
 
-static void write_all(const struct lobby_audience *audience, struct writer *to)
+static void write_all_lines(const struct lobby_audience *audience, struct writer *to)
 {
     const size_t count = HASH_COUNT(audience->lines);
     struct bytes *texts = mem_zalloc(count + 1, sizeof *texts);
@@ -340,7 +341,7 @@ struct frame *lobby_audience_all(struct lobby_audience *audience)
     if (audience->all != NULL && audience->all_stamp == audience->stamp)
         return audience->all;
     frame_unref(&audience->all);
-    write_all(audience, &text);
+    write_all_lines(audience, &text);
     audience->all = frame_create(writer_bytes_written(&text));
     audience->all_stamp = audience->stamp;
     writer_free(&text);

@@ -21,13 +21,13 @@ static void set_suspect(struct game *game, bool suspect)
     lobby_listing_update(game);
 }
 
-static void drop(struct game *game, const char *why)
+static void drop_silent_game(struct game *game, const char *why)
 {
     lobby_end(game->session,
               &(struct lobby_ending){LOBBY_CODE_TIMEOUT, why, CONN_CLOSE_SILENT, false});
 }
 
-static uint64_t unanswered(const struct game *game)
+static uint64_t unanswered_probes(const struct game *game)
 {
     return game->sent - game->answered;
 }
@@ -39,7 +39,7 @@ static void start_timer(struct game *game)
     const uint64_t now = lobby_now(game->session);
     uint64_t at = game->ping_ms;
 
-    if (unanswered(game) > 0 && game->unanswered_ms + (uint64_t)settings->timeout < at)
+    if (unanswered_probes(game) > 0 && game->unanswered_ms + (uint64_t)settings->timeout < at)
         at = game->unanswered_ms + (uint64_t)settings->timeout;
     loop_timer_start(game->timer, at > now ? at - now : 0);
 }
@@ -49,26 +49,26 @@ static void send_ping(struct game *game)
     struct writer message = {0};
     const uint64_t now = lobby_now(game->session);
 
-    if (unanswered(game) == 0)
+    if (unanswered_probes(game) == 0)
         game->unanswered_ms = now;
     game->ping_ms = now + (uint64_t)lobby_settings_of(game->session)->ping;
     lobby_write_ping(&message, ++game->sent);
     lobby_send(game->session, &message);
 }
 
-static void on_timer(void *arg)
+static void on_game_timer(void *arg)
 {
     struct game *game = arg;
     const struct lobby_settings *settings = lobby_settings_of(game->session);
-    const uint64_t now = lobby_now(game->session), missed = unanswered(game);
+    const uint64_t now = lobby_now(game->session), missed = unanswered_probes(game);
 
     if (!lobby_is_json(game->session)) {
-        drop(game, "silent");
+        drop_silent_game(game, "silent");
         return;
     }
     if (missed > 0 && (missed >= (uint64_t)settings->max_missed ||
                        now - game->unanswered_ms >= (uint64_t)settings->timeout)) {
-        drop(game, "pings are not answered");
+        drop_silent_game(game, "pings are not answered");
         return;
     }
     if (now >= game->ping_ms) {
@@ -105,7 +105,7 @@ void lobby_game_set_address(struct game *game, uint16_t port)
     (void)address_format(&game->address, game->id);
 }
 
-static void welcome(struct game *game, bool verify)
+static void welcome_game(struct game *game, bool verify)
 {
     struct writer message = {0};
 
@@ -123,7 +123,7 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
     session->game = game;
     game->session = session;
     game->name = name != NULL ? mem_strdup(name) : NULL;
-    game->timer = loop_timer_create(session->port->service->loop, on_timer, game);
+    game->timer = loop_timer_create(session->port->service->loop, on_game_timer, game);
     if (!json) {
         game->verified = true;
         lobby_game_heard(game);
@@ -132,7 +132,7 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
     lobby_game_set_address(game, port);
     game->ping_ms = lobby_now(session) + (uint64_t)settings->ping;
     start_timer(game);
-    welcome(game, verify);
+    welcome_game(game, verify);
     if (verify)
         lobby_verify_begin(game);
     else
@@ -168,7 +168,7 @@ void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
     lobby_listing_update(game);
 }
 
-static void take_infos(struct game *game, const struct lobby_message *message)
+static void take_json_infos(struct game *game, const struct lobby_message *message)
 {
     if (message->port != 0 && message->port != game->address.port)
         lobby_refuse(game->session, LOBBY_CODE_BAD_MESSAGE, "port: not that of the login");
@@ -180,7 +180,7 @@ void lobby_game_take(struct lobby_session *session, const struct lobby_message *
 {
     switch (message->type) {
     case LOBBY_INFOS:
-        take_infos(session->game, message);
+        take_json_infos(session->game, message);
         break;
     case LOBBY_PONG:
         take_pong(session->game, message->number);

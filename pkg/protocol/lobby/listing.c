@@ -22,7 +22,7 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
-static struct bytes id_of(const struct game *game)
+static struct bytes game_id(const struct game *game)
 {
     return bytes_from_string(game->id);
 }
@@ -36,7 +36,7 @@ static uint64_t on_silence(void *arg)
     return conn_silence_ms(game->session->conn);
 }
 
-static void on_end(void *arg, enum map_end why)
+static void on_listing_end(void *arg, enum map_end why)
 {
     static const struct lobby_ending endings[] = {
         [MAP_END_SILENT] = {LOBBY_CODE_TIMEOUT, "silent", CONN_CLOSE_SILENT, false},
@@ -57,7 +57,8 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(game->session->conn);
 }
 
-static const struct map_sink sink = {.silence = on_silence, .end = on_end, .is_gone = on_is_gone};
+static const struct map_sink sink = {
+    .silence = on_silence, .end = on_listing_end, .is_gone = on_is_gone};
 
 /* Who has the same password, by name, at the same address and port. No client's secret has this
  * form: those of other protocols are hashes. The caller frees. */
@@ -79,17 +80,17 @@ static void ask_open(struct game *game, enum listing_state state);
 static void put_differences(struct game *game)
 {
     struct map_field suspect = {.name = BYTES_LITERAL("suspect")};
-    const struct bytes present = map_session_fields(game->map, id_of(game));
+    const struct bytes present = map_session_fields(game->map, game_id(game));
 
     if (game->suspect)
         suspect.value = BYTES_LITERAL("1");
     listed_fields_from_difference(&game->changes, present, &game->wanted);
     if (game->changes.count > 0)
-        (void)map_session_set(game->map, id_of(game), game->changes.fields, game->changes.count);
-    (void)map_session_set(game->map, id_of(game), &suspect, 1);
+        (void)map_session_set(game->map, game_id(game), game->changes.fields, game->changes.count);
+    (void)map_session_set(game->map, game_id(game), &suspect, 1);
 }
 
-static void fail(struct game *game, enum map_result result)
+static void fail_listing(struct game *game, enum map_result result)
 {
     set_listing(game, LISTING_NONE);
     if (result == MAP_OWNED || result == MAP_TAKEN || result == MAP_MISSING)
@@ -106,11 +107,11 @@ static void ask_resume(struct game *game, map_done done)
     char *secret = resume_secret(game);
 
     set_listing(game, LISTING_RESUMING);
-    map_session_resume(game->map, id_of(game), bytes_from_string(secret), done, game);
+    map_session_resume(game->map, game_id(game), bytes_from_string(secret), done, game);
     free(secret);
 }
 
-static void on_judged(void *arg, enum map_result result, uint64_t version)
+static void on_listing_judged(void *arg, enum map_result result, uint64_t version)
 {
     struct game *game = arg;
 
@@ -118,26 +119,26 @@ static void on_judged(void *arg, enum map_result result, uint64_t version)
         set_listing(game, LISTING_LISTED);
         put_differences(game); /* it may have said more meanwhile */
     } else if (game->listing == LISTING_OPENING && result == MAP_OWNED) {
-        ask_resume(game, on_judged);
+        ask_resume(game, on_listing_judged);
     } else if (game->listing == LISTING_RESUMING &&
                (result == MAP_MISSING || result == MAP_OWNED)) {
-        map_unregister(game->session->port->space, id_of(game), NULL, NULL);
+        map_unregister(game->session->port->space, game_id(game), NULL, NULL);
         ask_open(game, LISTING_REOPENING);
     } else {
-        fail(game, result);
+        fail_listing(game, result);
     }
 }
 
 static void ask_open(struct game *game, enum listing_state state)
 {
     char *secret = resume_secret(game);
-    const struct map_open open = {.id = id_of(game),
+    const struct map_open open = {.id = game_id(game),
                                   .resume = bytes_from_string(secret),
                                   .fields = game->wanted.fields,
                                   .field_count = game->wanted.count};
 
     set_listing(game, state);
-    map_session_open_fields(game->map, &open, on_judged, game);
+    map_session_open_fields(game->map, &open, on_listing_judged, game);
     free(secret);
 }
 

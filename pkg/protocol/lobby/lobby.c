@@ -12,7 +12,7 @@
 /* What waits while a login does; lines have a limit of their own. */
 #define INPUT_MAX (4 * LOBBY_LINE_MAX)
 
-static void on_bans_changed(struct bans_watcher *watcher);
+static void on_lobby_bans_changed(struct bans_watcher *watcher);
 
 struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
                                            const struct lobby_settings *settings,
@@ -29,7 +29,7 @@ struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
     list_init(&service->sessions);
     list_init(&service->newcomers);
     list_init(&service->audiences);
-    service->bans_watcher.changed = on_bans_changed;
+    service->bans_watcher.changed = on_lobby_bans_changed;
     bans_watch(bans, &service->bans_watcher);
     return service;
 }
@@ -120,7 +120,7 @@ void lobby_admit(struct lobby_session *session, enum session_state state, enum l
 }
 
 /* The one place where a session becomes its connection's alone. */
-static void leave(struct lobby_session *session, bool keep_entry)
+static void leave_lobby(struct lobby_session *session, bool keep_entry)
 {
     if (session->state == SESSION_ENDED)
         return;
@@ -178,7 +178,7 @@ void lobby_end(struct lobby_session *session, const struct lobby_ending *ending)
                     LOG_STRING("code", lobby_code_name(ending->code)),
                     LOG_STRING("reason", ending->why));
     }
-    leave(session, ending->leave);
+    leave_lobby(session, ending->leave);
     if (conn_output_size(session->conn) > 0)
         conn_close_after_output(session->conn, ending->reason);
     else
@@ -221,7 +221,7 @@ static void end_malformed(struct lobby_session *session, enum metric metric, con
     lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, why, CONN_CLOSE_PROTOCOL, false});
 }
 
-static void on_bans_changed(struct bans_watcher *watcher)
+static void on_lobby_bans_changed(struct bans_watcher *watcher)
 {
     struct lobby_service *service = list_entry(watcher, struct lobby_service, bans_watcher);
 
@@ -242,7 +242,7 @@ static bool is_reading(const struct lobby_session *session)
            session->state == SESSION_PLAYER;
 }
 
-static void on_pause_over(void *arg)
+static void on_session_pause_over(void *arg)
 {
     struct lobby_session *session = arg;
 
@@ -260,13 +260,13 @@ static bool rate_admits(struct lobby_session *session)
     if (bucket_take(&session->bucket, rate, burst, now))
         return true;
     if (session->pause == NULL)
-        session->pause = loop_timer_create(loop, on_pause_over, session);
+        session->pause = loop_timer_create(loop, on_session_pause_over, session);
     conn_pause_reading(session->conn);
     loop_timer_start(session->pause, bucket_wait_ms(&session->bucket, rate, burst, now));
     return false;
 }
 
-static void take_message(struct lobby_session *session, const struct lobby_message *message)
+static void take_peer_message(struct lobby_session *session, const struct lobby_message *message)
 {
     if (message->type == LOBBY_LOGIN) {
         metrics_add(METRIC_LOBBY_LOGIN, 1);
@@ -283,7 +283,7 @@ static void take_message(struct lobby_session *session, const struct lobby_messa
     }
 }
 
-static struct lobby_limits limits_of(const struct lobby_settings *settings)
+static struct lobby_limits lobby_limits_of(const struct lobby_settings *settings)
 {
     struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
 
@@ -292,9 +292,9 @@ static struct lobby_limits limits_of(const struct lobby_settings *settings)
     return limits;
 }
 
-static void take_line(struct lobby_session *session, struct bytes line)
+static void take_peer_line(struct lobby_session *session, struct bytes line)
 {
-    const struct lobby_limits limits = limits_of(lobby_settings_of(session));
+    const struct lobby_limits limits = lobby_limits_of(lobby_settings_of(session));
     struct lobby_message message;
     struct lobby_error error;
 
@@ -302,7 +302,7 @@ static void take_line(struct lobby_session *session, struct bytes line)
         lobby_refuse(session, error.code, error.detail.text);
         return;
     }
-    take_message(session, &message);
+    take_peer_message(session, &message);
     lobby_message_free(&message);
 }
 
@@ -323,11 +323,11 @@ static bool take_json(struct lobby_session *session, struct bytes *input)
     input->len -= line.consumed;
     if (line.outcome == LOBBY_LINE_MORE)
         return false;
-    take_line(session, line.text);
+    take_peer_line(session, line.text);
     return true;
 }
 
-static bool take_packet(struct lobby_session *session, struct bytes *input)
+static bool take_peer_packet(struct lobby_session *session, struct bytes *input)
 {
     const struct lobby_settings *settings = lobby_settings_of(session);
     struct gltron_packet packet;
@@ -346,7 +346,7 @@ static bool take_packet(struct lobby_session *session, struct bytes *input)
     return true;
 }
 
-static size_t on_received(void *arg, struct bytes input)
+static size_t on_lobby_input(void *arg, struct bytes input)
 {
     struct lobby_session *session = arg;
     struct bytes left = input;
@@ -359,7 +359,7 @@ static size_t on_received(void *arg, struct bytes input)
                       "the first byte is neither of an object nor of an original packet");
         return input.len;
     }
-    take = lobby_is_json(session) ? take_json : take_packet;
+    take = lobby_is_json(session) ? take_json : take_peer_packet;
     while (left.len > 0 && is_reading(session) && take(session, &left))
         ;
     return input.len - left.len;
@@ -390,16 +390,16 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     struct lobby_session *session = arg;
 
     /* A server that closes is gone; one whose connection was lost may be back in a moment. */
-    leave(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
+    leave_lobby(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
     session->port->service->count--;
     free(session);
 }
 
 static const struct conn_handler handler = {
-    .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
+    .received = on_lobby_input, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 
 /* The oldest connection that has not logged in yet makes room. */
-static void make_room(struct lobby_service *service)
+static void close_oldest_newcomer(struct lobby_service *service)
 {
     if (!list_is_empty(&service->newcomers))
         lobby_end_with(list_entry(service->newcomers.next, struct lobby_session, newcomer),
@@ -415,7 +415,7 @@ static bool take_newcomers_slot(struct lobby_port *port, const struct address *p
     enum slots_result result = slots_take(slots, peer, most, each);
 
     if (result == SLOTS_FULL) {
-        make_room(service);
+        close_oldest_newcomer(service);
         result = slots_take(slots, peer, most, each);
     }
     return result == SLOTS_TAKEN;

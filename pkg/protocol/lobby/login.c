@@ -111,7 +111,7 @@ static struct penalty_rules rules_of(const struct lobby_settings *settings)
                                   .memory_ms = (uint64_t)settings->penalty_memory};
 }
 
-static void judge(struct lobby_session *session)
+static void judge_login(struct lobby_session *session)
 {
     struct lobby_service *service = session->port->service;
     const struct penalty_rules rules = rules_of(lobby_settings_of(session));
@@ -139,16 +139,16 @@ static void wait_or_judge(struct lobby_session *session)
         session->state = SESSION_WAITING; /* what it says stays unread, but its end is seen */
         loop_timer_start(session->timer, wait);
     } else {
-        judge(session);
+        judge_login(session);
     }
 }
 
-static void on_timer(void *arg)
+static void on_login_timer(void *arg)
 {
     struct lobby_session *session = arg;
 
     if (session->state == SESSION_WAITING) {
-        judge(session);
+        judge_login(session);
         if (session->state != SESSION_ENDED) {
             /* What came meanwhile is presented again. */
             conn_pause_reading(session->conn);
@@ -162,7 +162,7 @@ static void on_timer(void *arg)
 
 void lobby_login_begin(struct lobby_session *session)
 {
-    session->timer = loop_timer_create(session->port->service->loop, on_timer, session);
+    session->timer = loop_timer_create(session->port->service->loop, on_login_timer, session);
     loop_timer_start(session->timer, (uint64_t)lobby_settings_of(session)->login_timeout);
 }
 

@@ -22,15 +22,15 @@ struct infos_text {
     size_t count;
 };
 
-static struct json_writer add(struct infos_text *infos, const char *name)
+static struct json_writer add_original_property(struct infos_text *infos, const char *name)
 {
     infos->properties[infos->count].name = bytes_from_string(name);
     return json_writer_over(&infos->values[infos->count++]);
 }
 
-static void add_text(struct infos_text *infos, const char *name, struct bytes text)
+static void add_original_text(struct infos_text *infos, const char *name, struct bytes text)
 {
-    struct json_writer json = add(infos, name);
+    struct json_writer json = add_original_property(infos, name);
     struct writer readable = {0};
 
     lobby_text_write(&readable, text);
@@ -62,7 +62,7 @@ static void write_texts(struct writer *to, const struct gltron_packet *packet)
     writer_bytes(to, packet->version);
 }
 
-static void take_infos(struct game *game, const struct gltron_packet *packet)
+static void take_original_infos(struct game *game, const struct gltron_packet *packet)
 {
     struct writer texts = {0};
     const char *speed = gltron_speed_name(packet->speed), *size = gltron_size_name(packet->size);
@@ -70,15 +70,15 @@ static void take_infos(struct game *game, const struct gltron_packet *packet)
     struct json_writer json;
 
     if (speed != NULL)
-        add_text(&infos, "speed", bytes_from_string(speed));
+        add_original_text(&infos, "speed", bytes_from_string(speed));
     if (size != NULL)
-        add_text(&infos, "size", bytes_from_string(size));
-    json = add(&infos, "erase");
+        add_original_text(&infos, "size", bytes_from_string(size));
+    json = add_original_property(&infos, "erase");
     json_write_boolean(&json, packet->erase);
-    add_text(&infos, "description", packet->description);
-    add_text(&infos, "version", packet->version);
+    add_original_text(&infos, "description", packet->description);
+    add_original_text(&infos, "version", packet->version);
     if (packet->players != GLTRON_UNKNOWN) {
-        json = add(&infos, "players");
+        json = add_original_property(&infos, "players");
         json_write_integer(&json, packet->players);
     }
     for (size_t i = 0; i < infos.count; i++)
@@ -93,7 +93,7 @@ static void take_infos(struct game *game, const struct gltron_packet *packet)
 }
 
 /* A server's port comes with its infos; one that changes it is another server. */
-static void take_server(struct game *game, const struct gltron_packet *packet)
+static void take_server_packet(struct game *game, const struct gltron_packet *packet)
 {
     lobby_game_heard(game);
     if (packet->type != GLTRON_INFOS || packet->port == 0)
@@ -101,7 +101,7 @@ static void take_server(struct game *game, const struct gltron_packet *packet)
     if (game->id[0] != 0 && packet->port != game->address.port)
         lobby_listing_end(game, false);
     lobby_game_set_address(game, packet->port);
-    take_infos(game, packet);
+    take_original_infos(game, packet);
 }
 
 static void take_login(struct lobby_session *session, const struct gltron_packet *packet)
@@ -123,7 +123,7 @@ void lobby_original_take(struct lobby_session *session, const struct gltron_pack
     else if (session->state == SESSION_NEW)
         lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
     else if (session->state == SESSION_GAME)
-        take_server(session->game, packet);
+        take_server_packet(session->game, packet);
 }
 
 /* Players. */
@@ -182,7 +182,7 @@ bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACK
     return written;
 }
 
-static void send_packet(struct player *player, const struct line *line, unsigned place)
+static void send_server_packet(struct player *player, const struct line *line, unsigned place)
 {
     const struct lobby_settings *settings = lobby_settings_of(player->session);
     struct gltron_packet packet;
@@ -212,7 +212,7 @@ static unsigned place_of(const struct player *player, const char *id)
     return place;
 }
 
-static void show(struct player *player, const struct line *line)
+static void show_server_line(struct player *player, const struct line *line)
 {
     unsigned place = place_of(player, line->id);
 
@@ -224,7 +224,7 @@ static void show(struct player *player, const struct line *line)
         return;
     if (player->shown[place] == NULL)
         player->shown[place] = mem_strdup(line->id);
-    send_packet(player, line, place);
+    send_server_packet(player, line, place);
 }
 
 /* Places of those that are gone; whether there were any. */
@@ -251,7 +251,7 @@ void lobby_original_tell(struct player *player)
 
     for (; line != NULL; line = lobby_audience_next(audience, line)) {
         if (!line->gone && line->has_packet)
-            show(player, line);
+            show_server_line(player, line);
     }
     player->seen = audience->stamp;
     /* Others that had no place before. */
@@ -259,7 +259,7 @@ void lobby_original_tell(struct player *player)
     for (; line != NULL && place_of(player, NULL) < GLTRON_SERVERS;
          line = lobby_audience_next(audience, line)) {
         if (!line->gone && line->has_packet && place_of(player, line->id) == GLTRON_SERVERS)
-            show(player, line);
+            show_server_line(player, line);
     }
 }
 

@@ -22,7 +22,7 @@ static void end_politely(struct player *player)
 
 /* The one place that changes a player's state. A player keeps its place in a list that it stays
  * in, so that who goes through the list meets it once. */
-static void move(struct player *player, enum player_state state)
+static void move_player(struct player *player, enum player_state state)
 {
     if (player->state == state && !list_is_empty(&player->link))
         return;
@@ -34,7 +34,7 @@ static void move(struct player *player, enum player_state state)
 /* JSON. */
 
 /* What a change means to who has seen those up to a stamp; LOBBY_TYPES: nothing. */
-static enum lobby_type type_of(const struct line *line, uint64_t seen)
+static enum lobby_type change_type_of(const struct line *line, uint64_t seen)
 {
     const bool is_new = line->born > seen;
 
@@ -46,7 +46,7 @@ static enum lobby_type type_of(const struct line *line, uint64_t seen)
 static void write_line(struct writer *to, const struct line *line, uint64_t seen,
                        int64_t counts[LOBBY_TYPES])
 {
-    const enum lobby_type type = type_of(line, seen);
+    const enum lobby_type type = change_type_of(line, seen);
 
     if (type == LOBBY_TYPES)
         return;
@@ -54,7 +54,7 @@ static void write_line(struct writer *to, const struct line *line, uint64_t seen
     counts[type]++;
 }
 
-static void count(const int64_t counts[LOBBY_TYPES])
+static void count_lobby_pushes(const int64_t counts[LOBBY_TYPES])
 {
     metrics_add(METRIC_LOBBY_PUSH_UP, counts[LOBBY_UP]);
     metrics_add(METRIC_LOBBY_PUSH_CHANGED, counts[LOBBY_CHANGED]);
@@ -71,7 +71,7 @@ static void send_all(struct player *player)
 }
 
 /* At most lobby.chunk bytes (and a line) of what it missed; true when that was all. */
-static bool send_missed(struct player *player)
+static bool send_missed_lines(struct player *player)
 {
     const struct lobby_audience *audience = audience_of_player(player);
     const size_t limit = (size_t)lobby_settings_of(player->session)->chunk;
@@ -84,12 +84,12 @@ static bool send_missed(struct player *player)
         write_line(&text, line, seen, counts);
         player->seen = line->stamp;
     }
-    count(counts);
+    count_lobby_pushes(counts);
     lobby_send(player->session, &text);
     return line == NULL;
 }
 
-static void go_on(struct player *player)
+static void send_next_player_chunk(struct player *player)
 {
     struct lobby_audience *audience = audience_of_player(player);
     bool done = true;
@@ -99,8 +99,8 @@ static void go_on(struct player *player)
     else if (player->seen < audience->forgotten)
         send_all(player);
     else
-        done = send_missed(player);
-    move(player, done ? PLAYER_CURRENT : PLAYER_BEHIND);
+        done = send_missed_lines(player);
+    move_player(player, done ? PLAYER_CURRENT : PLAYER_BEHIND);
     if (!done && !loop_timer_is_running(audience->flow))
         loop_timer_start(audience->flow, 0);
 }
@@ -111,19 +111,19 @@ static void tell_whole(struct player *player)
         send_all(player);
     else
         lobby_original_tell(player);
-    move(player, PLAYER_CURRENT);
+    move_player(player, PLAYER_CURRENT);
     if (player->last)
         end_politely(player);
 }
 
 /* What one turn brought, written once for those who had seen everything before. */
-struct turn {
+struct lobby_iteration {
     uint64_t before;
     struct frame *frame; /* NULL: not written */
     int64_t counts[LOBBY_TYPES];
 };
 
-static void write_turn(struct turn *turn, const struct lobby_audience *audience)
+static void write_turn(struct lobby_iteration *turn, const struct lobby_audience *audience)
 {
     struct writer text = {0};
 
@@ -134,7 +134,7 @@ static void write_turn(struct turn *turn, const struct lobby_audience *audience)
     writer_free(&text);
 }
 
-static void tell_turn(struct player *player, struct turn *turn)
+static void send_iteration_lines(struct player *player, struct lobby_iteration *turn)
 {
     struct lobby_audience *audience = audience_of_player(player);
 
@@ -142,13 +142,13 @@ static void tell_turn(struct player *player, struct turn *turn)
         if (player->seen == turn->before)
             metrics_add(METRIC_CONFLATIONS, 1);
     } else if (!lobby_is_json(player->session) || player->seen != turn->before) {
-        go_on(player);
+        send_next_player_chunk(player);
     } else {
         if (turn->frame == NULL)
             write_turn(turn, audience);
         if (turn->frame->len > 0)
             conn_send_frame(player->session->conn, turn->frame);
-        count(turn->counts);
+        count_lobby_pushes(turn->counts);
         player->seen = audience->stamp;
     }
 }
@@ -167,10 +167,10 @@ void lobby_players_serve(struct lobby_audience *audience)
 
 void lobby_players_tell(struct lobby_audience *audience, uint64_t before)
 {
-    struct turn turn = {.before = before};
+    struct lobby_iteration turn = {.before = before};
 
     LIST_FOREACH (node, &audience->players[PLAYER_CURRENT])
-        tell_turn(list_entry(node, struct player, link), &turn);
+        send_iteration_lines(list_entry(node, struct player, link), &turn);
     frame_unref(&turn.frame);
 }
 
@@ -180,7 +180,7 @@ void lobby_players_flow(struct lobby_audience *audience)
         struct player *player = list_entry(node, struct player, link);
 
         if (!conn_is_behind(player->session->conn))
-            go_on(player);
+            send_next_player_chunk(player);
     }
 }
 
@@ -195,7 +195,7 @@ void lobby_players_end_all(struct lobby_audience *audience, const char *why)
 
 /* A player. */
 
-static void on_reached(void *arg, bool known, bool stale)
+static void on_player_reached(void *arg, bool known, bool stale)
 {
     struct player *player = arg;
 
@@ -221,8 +221,8 @@ void lobby_player_begin(struct lobby_session *session)
         lobby_end_with(session, LOBBY_CODE_UNAVAILABLE, why);
         return;
     }
-    move(player, PLAYER_DUE);
-    player->read = map_read(audience->watcher.view, MAP_READ_HERE, on_reached, player);
+    move_player(player, PLAYER_DUE);
+    player->read = map_read(audience->watcher.view, MAP_READ_HERE, on_player_reached, player);
 }
 
 void lobby_player_free(struct lobby_session *session)
@@ -243,7 +243,7 @@ void lobby_player_drained(struct player *player)
     const struct lobby_audience *audience = audience_of_player(player);
 
     if (player->state != PLAYER_DUE && player->seen != audience->stamp)
-        go_on(player);
+        send_next_player_chunk(player);
 }
 
 void lobby_player_ended(struct player *player)

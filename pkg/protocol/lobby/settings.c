@@ -23,7 +23,7 @@
 #define TEXT(name, standard, flags, check, help)                                                   \
     LOBBY(name, CONFIG_STRING, standard, flags, 0, 0, NULL, check, help)
 
-static const char *check_space(const char *value)
+static const char *check_lobby_space(const char *value)
 {
     return id_is_space_name(value) ? NULL : "a space's name has 1 to 32 characters of a-z 0-9 _ -";
 }
@@ -39,7 +39,7 @@ static const char *check_from(const char *value)
 }
 
 static const struct config_setting table[] = {
-    TEXT(space, "lobby", 0, check_space,
+    TEXT(space, "lobby", 0, check_lobby_space,
          "Space of game servers; it need not be named in map.spaces."),
     TEXT(password, "", BOTH | CONFIG_SECRET, NULL, "Password of game servers; empty: none."),
     TEXT(passwords, "", BOTH | CONFIG_SECRET, password_list_check,

@@ -20,7 +20,7 @@ struct verifier {
     struct udp *udp;
 };
 
-static void on_received(void *arg, const struct udp_path *path, struct bytes bytes)
+static void on_verify_packet(void *arg, const struct udp_path *path, struct bytes bytes)
 {
 }
 
@@ -34,7 +34,7 @@ static struct verifier *verifier_of(struct lobby_service *service)
         return verifier;
     verifier = mem_zalloc(1, sizeof *verifier);
     verifier->udp = udp_create(service->loop, service->settings->verify_from, service->udp,
-                               DATAGRAM_MAX, on_received, verifier, &error);
+                               DATAGRAM_MAX, on_verify_packet, verifier, &error);
     if (verifier->udp == NULL) {
         log_limited(LOG_ERROR, &service->refused_limit, "lobby_cannot_verify",
                     LOG_STRING("err", error));
@@ -77,7 +77,7 @@ static void send_number(struct game *game)
     metrics_add(METRIC_LOBBY_VERIFY_SENT, 1);
 }
 
-static void on_timer(void *arg)
+static void on_verify_timer(void *arg)
 {
     struct game *game = arg;
     const struct lobby_settings *settings = lobby_settings_of(game->session);
@@ -102,7 +102,7 @@ void lobby_verify_begin(struct game *game)
         return;
     }
     game->number = make_number();
-    game->verify_timer = loop_timer_create(service->loop, on_timer, game);
+    game->verify_timer = loop_timer_create(service->loop, on_verify_timer, game);
     send_number(game);
     loop_timer_start(game->verify_timer,
                      (uint64_t)lobby_settings_of(game->session)->verify_interval);

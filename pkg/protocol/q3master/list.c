@@ -21,7 +21,7 @@ struct q3master_entry *q3master_list_find(const struct q3master_list *list, stru
     return entry;
 }
 
-static struct q3master_entry *add(struct q3master_list *list, struct bytes id)
+static struct q3master_entry *add_master_entry(struct q3master_list *list, struct bytes id)
 {
     struct q3master_entry *entry = mem_zalloc(1, sizeof *entry + id.len + 1);
 
@@ -31,7 +31,8 @@ static struct q3master_entry *add(struct q3master_list *list, struct bytes id)
     return entry;
 }
 
-static void count(struct q3master_list *list, struct q3master_entry *entry, bool registered)
+static void count_registered(struct q3master_list *list, struct q3master_entry *entry,
+                             bool registered)
 {
     if (registered == entry->registered)
         return;
@@ -71,10 +72,10 @@ static void unlist(struct q3master_list *list, struct q3master_entry *entry)
     metrics_add(METRIC_Q3MASTER_SERVERS, -1);
 }
 
-static void drop(struct q3master_list *list, struct q3master_entry *entry)
+static void drop_master_entry(struct q3master_list *list, struct q3master_entry *entry)
 {
     unlist(list, entry);
-    count(list, entry, false);
+    count_registered(list, entry, false);
     assert(list->entries); /* it is one of them */
     HASH_DEL(list->entries, entry);
     free(entry->game);
@@ -89,8 +90,8 @@ static bool is_same(const struct q3master_server *a, const struct q3master_serve
 }
 
 /* What players filter by is another: only that makes lists anew. */
-static void describe(struct q3master_list *list, struct q3master_entry *entry,
-                     const struct q3master_server *server)
+static void describe_master_entry(struct q3master_list *list, struct q3master_entry *entry,
+                                  const struct q3master_server *server)
 {
     char *game;
 
@@ -120,7 +121,7 @@ static void take_implied(struct q3master_list *list, struct q3master_entry *entr
     entry->implied = implied;
 }
 
-static void take(struct q3master_list *list, const struct map_entry *told)
+static void take_map_entry(struct q3master_list *list, const struct map_entry *told)
 {
     struct bytes id = map_entry_id(told);
     struct q3master_entry *entry = q3master_list_find(list, id);
@@ -128,26 +129,26 @@ static void take(struct q3master_list *list, const struct map_entry *told)
 
     if (!listed_read(told, &listed)) {
         if (entry != NULL)
-            drop(list, entry);
+            drop_master_entry(list, entry);
         return;
     }
     if (entry == NULL) {
-        entry = add(list, id);
+        entry = add_master_entry(list, id);
         entry->server.address = listed.address;
     }
     entry->pending_until = 0;
     entry->since = listed.server.since;
     take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
     if (entry->leaving_until <= loop_now_ms(list->service->loop))
-        count(list, entry, map_entry_field(told, "registered").data != NULL);
+        count_registered(list, entry, map_entry_field(told, "registered").data != NULL);
     if (listed.in_master)
-        describe(list, entry, &listed.master);
+        describe_master_entry(list, entry, &listed.master);
     else
         unlist(list, entry);
     listed_free(&listed);
 }
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void on_master_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct q3master_list *list = list_entry(watcher, struct q3master_list, watcher);
 
@@ -155,23 +156,23 @@ static void on_changed(struct map_watcher *watcher, const struct map_changes *ch
         struct q3master_entry *entry = q3master_list_find(list, changes->closed[i]);
 
         if (entry != NULL)
-            drop(list, entry);
+            drop_master_entry(list, entry);
     }
     for (size_t i = 0; i < changes->changed_count; i++)
-        take(list, changes->changed[i]);
+        take_map_entry(list, changes->changed[i]);
 }
 
-static void on_live(struct map_watcher *watcher)
+static void on_master_view_live(struct map_watcher *watcher)
 {
     struct q3master_list *list = list_entry(watcher, struct q3master_list, watcher);
     size_t entry_count;
     struct map_entry *const *entries = map_view_sorted(list->view, &entry_count);
 
     for (size_t i = 0; i < entry_count; i++)
-        take(list, entries[i]);
+        take_map_entry(list, entries[i]);
 }
 
-static void on_timer(void *arg)
+static void on_master_list_timer(void *arg)
 {
     struct q3master_list *list = arg;
     const uint64_t now = loop_now_ms(list->service->loop);
@@ -182,7 +183,7 @@ static void on_timer(void *arg)
         if (entry->pending_until == 0)
             continue;
         if (entry->pending_until <= now)
-            drop(list, entry);
+            drop_master_entry(list, entry);
         else
             waits = true;
     }
@@ -193,17 +194,18 @@ static void on_timer(void *arg)
 void q3master_list_expect(struct q3master_list *list, struct bytes id,
                           const struct address *address)
 {
-    struct q3master_entry *entry = add(list, id);
+    struct q3master_entry *entry = add_master_entry(list, id);
 
     entry->server.address = *address;
     entry->pending_until = loop_now_ms(list->service->loop) + PENDING_MS;
-    count(list, entry, true);
+    count_registered(list, entry, true);
     if (!loop_timer_is_running(list->timer))
         loop_timer_start(list->timer, TICK_MS);
 }
 
 /* Registered before the other; of those of one moment the lower id. */
-static bool is_older(const struct q3master_entry *entry, const struct q3master_entry *than)
+static bool is_registered_before(const struct q3master_entry *entry,
+                                 const struct q3master_entry *than)
 {
     if (!than || entry->since != than->since)
         return !than || entry->since < than->since;
@@ -223,9 +225,9 @@ struct bytes q3master_list_game(const struct q3master_list *list, int32_t protoc
             continue;
         if (entry->implied && known && bytes_equal(entry->server.game, bytes_from_string(known)))
             return entry->server.game;
-        if (entry->implied && is_older(entry, implied))
+        if (entry->implied && is_registered_before(entry, implied))
             implied = entry;
-        if (is_older(entry, any))
+        if (is_registered_before(entry, any))
             any = entry;
     }
     if (implied)
@@ -256,7 +258,7 @@ static bool goes_before(const struct q3master_list *list, const struct q3master_
     /* What is not in the map yet has no time: it came last. */
     if (entry->pending_until > 0 || than->pending_until > 0)
         return entry->pending_until >= than->pending_until;
-    return is_older(than, entry);
+    return is_registered_before(than, entry);
 }
 
 struct q3master_entry *q3master_list_evict(struct q3master_list *list,
@@ -275,7 +277,7 @@ struct q3master_entry *q3master_list_evict(struct q3master_list *list,
             first = entry;
     }
     assert(first); /* a prefix without members has been freed */
-    count(list, first, false);
+    count_registered(list, first, false);
     first->leaving_until = loop_now_ms(list->service->loop) + PENDING_MS;
     map_unregister(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len}, NULL,
                    NULL);
@@ -296,19 +298,19 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
     list->service = service;
     list->space = space;
     list_init(&list->ports);
-    list->watcher.changed = on_changed;
-    list->watcher.live = on_live;
+    list->watcher.changed = on_master_view_changed;
+    list->watcher.live = on_master_view_live;
     list->view = map_watch(space, &list->watcher, why);
     if (list->view == NULL) {
         free(list);
         return NULL;
     }
-    list->timer = loop_timer_create(service->loop, on_timer, list);
+    list->timer = loop_timer_create(service->loop, on_master_list_timer, list);
     list->prober.probe = q3master_probe;
     map_probe(space, &list->prober);
     list_append(&service->lists, &list->link);
     if (map_view_is_live(list->view))
-        on_live(&list->watcher);
+        on_master_view_live(&list->watcher);
     return list;
 }
 
@@ -322,7 +324,7 @@ void q3master_list_release(struct q3master_list *list)
     map_unwatch(&list->watcher);
     loop_timer_destroy(&list->timer);
     HASH_ITER (hh, list->entries, entry, next)
-        drop(list, entry);
+        drop_master_entry(list, entry);
     free(list->listed);
     list_remove(&list->link);
     free(list);

@@ -152,7 +152,7 @@ static void count_malformed(struct q3master_port *port, const struct address *pe
                 LOG_STRING("why", q3master_error_name(error)));
 }
 
-static void on_received(void *arg, const struct udp_path *path, struct bytes packet)
+static void on_master_packet(void *arg, const struct udp_path *path, struct bytes packet)
 {
     struct q3master_port *port = arg;
     struct q3master_message message;
@@ -221,7 +221,7 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
 /* Ports. */
 
 /* All this was good when it was configured. */
-static void read_settings(struct q3master_port *port)
+static void read_master_settings(struct q3master_port *port)
 {
     const struct q3master_settings *settings = port->settings;
     char *error = NULL;
@@ -261,7 +261,7 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     q3master_replies_init(&port->replies);
     port->service = service;
     port->settings = settings;
-    read_settings(port);
+    read_master_settings(port);
     port->list = q3master_list_get(service, space, &why);
     if (port->list == NULL) {
         *error = mem_strdup(why);
@@ -270,7 +270,7 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     }
     list_append(&port->list->ports, &port->in_list);
     port->udp =
-        udp_create(service->loop, where, udp, Q3MASTER_PACKET_MAX, on_received, port, error);
+        udp_create(service->loop, where, udp, Q3MASTER_PACKET_MAX, on_master_packet, port, error);
     if (port->udp == NULL) {
         free_port(port);
         return NULL;
@@ -294,7 +294,7 @@ void q3master_port_destroy(struct q3master_port **pointer)
 
 void q3master_port_reload(struct q3master_port *port)
 {
-    read_settings(port);
+    read_master_settings(port);
     q3master_replies_clear(&port->replies);
 }
 
@@ -305,7 +305,7 @@ const char *q3master_port_where(const struct q3master_port *port)
 
 /* The service. */
 
-static void on_bans_changed(struct bans_watcher *watcher)
+static void on_master_bans_changed(struct bans_watcher *watcher)
 {
     struct q3master_service *service = list_entry(watcher, struct q3master_service, bans_watcher);
 
@@ -329,7 +329,7 @@ struct q3master_service *q3master_service_create(struct map *map, struct bans *b
     service->queries = bucket_table_create((size_t)settings->addresses);
     service->seldom = bucket_table_create((size_t)settings->addresses);
     random_bytes(&service->turn, sizeof service->turn);
-    service->bans_watcher.changed = on_bans_changed;
+    service->bans_watcher.changed = on_master_bans_changed;
     bans_watch(bans, &service->bans_watcher);
     return service;
 }

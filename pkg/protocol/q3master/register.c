@@ -60,7 +60,8 @@ static bool may_be_listed(struct q3master_port *port, const struct address *peer
     return false;
 }
 
-static bool is_accepted(struct q3master_port *port, const struct address *peer, struct bytes game)
+static bool is_game_accepted(struct q3master_port *port, const struct address *peer,
+                             struct bytes game)
 {
     if (q3games_accepts(port->games, game))
         return true;
@@ -103,7 +104,7 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
         return;
     }
     if (!may_be_listed(port, &path->peer) ||
-        (game != NULL && !is_accepted(port, &path->peer, bytes_from_string(game))))
+        (game != NULL && !is_game_accepted(port, &path->peer, bytes_from_string(game))))
         return;
     if (!hasten(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
         return; /* it is not there to be taken off */
@@ -111,7 +112,7 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
 }
 
 /* In a full list a network that holds much gives way to one that holds little. */
-static bool make_room(struct q3master_port *port, const struct address *newcomer)
+static bool evict_for_newcomer(struct q3master_port *port, const struct address *newcomer)
 {
     const struct q3master_entry *entry = q3master_list_evict(port->list, newcomer);
     char text[ADDRESS_TEXT_SIZE];
@@ -126,8 +127,8 @@ static bool make_room(struct q3master_port *port, const struct address *newcomer
 }
 
 /* Whether one more may come. */
-static bool has_room(struct q3master_port *port, const struct address *peer,
-                     const struct address *address)
+static bool may_register_one_more(struct q3master_port *port, const struct address *peer,
+                                  const struct address *address)
 {
     const struct q3master_settings *settings = port->settings;
     const struct slots *registered = &port->list->registered;
@@ -138,14 +139,14 @@ static bool has_room(struct q3master_port *port, const struct address *peer,
         return false;
     }
     if (settings->max_servers > 0 && registered->taken >= (size_t)settings->max_servers &&
-        !make_room(port, address)) {
+        !evict_for_newcomer(port, address)) {
         q3master_drop(port->service, peer, METRIC_Q3MASTER_DROPPED_SERVERS, "max_servers");
         return false;
     }
     return true;
 }
 
-static void on_registered(void *arg, enum map_result result, uint64_t version)
+static void on_game_registered(void *arg, enum map_result result, uint64_t version)
 {
     struct q3master_service *service = arg;
 
@@ -159,8 +160,8 @@ static void on_registered(void *arg, enum map_result result, uint64_t version)
                 LOG_STRING("why", map_result_name(result)));
 }
 
-static void enter(struct q3master_port *port, const struct udp_path *path,
-                  const struct q3master_info *info, struct bytes game, bool implied)
+static void register_game(struct q3master_port *port, const struct udp_path *path,
+                          const struct q3master_info *info, struct bytes game, bool implied)
 {
     const struct q3master_settings *settings = port->settings;
     const struct address address = listed_address(port, &path->peer);
@@ -172,7 +173,7 @@ static void enter(struct q3master_port *port, const struct udp_path *path,
     address_format(&path->peer, from);
     entry = q3master_list_find(port->list, bytes_from_string(id));
     if (entry == NULL) {
-        if (!has_room(port, &path->peer, &address))
+        if (!may_register_one_more(port, &path->peer, &address))
             return;
         q3master_list_expect(port->list, bytes_from_string(id), &address);
         log_limited(LOG_INFO, &port->service->registered_limit, "server_registered",
@@ -193,7 +194,7 @@ static void enter(struct q3master_port *port, const struct udp_path *path,
                                             .ttl = (uint64_t)settings->ttl,
                                             .probes = (unsigned)settings->probes,
                                             .probe_interval = (uint64_t)settings->probe_interval},
-                 on_registered, port->service);
+                 on_game_registered, port->service);
     listed_fields_free(&fields);
 }
 
@@ -223,8 +224,8 @@ void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
         q3master_drop(service, &path->peer, METRIC_Q3MASTER_BAD_GAME, "game");
         return;
     }
-    if (may_be_listed(port, &path->peer) && is_accepted(port, &path->peer, game))
-        enter(port, path, info, game, implied != NULL);
+    if (may_be_listed(port, &path->peer) && is_game_accepted(port, &path->peer, game))
+        register_game(port, path, info, game, implied != NULL);
 }
 
 /* Probes. */

@@ -17,7 +17,8 @@ void q3master_replies_init(struct q3master_replies *replies)
     list_init(&replies->used);
 }
 
-static void forget(struct q3master_replies *replies, struct q3master_prepared *prepared)
+static void forget_prepared_reply(struct q3master_replies *replies,
+                                  struct q3master_prepared *prepared)
 {
     HASH_DEL(replies->all, prepared);
     list_remove(&prepared->used);
@@ -28,11 +29,12 @@ static void forget(struct q3master_replies *replies, struct q3master_prepared *p
 void q3master_replies_clear(struct q3master_replies *replies)
 {
     while (replies->all != NULL)
-        forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
+        forget_prepared_reply(replies,
+                              list_entry(replies->used.next, struct q3master_prepared, used));
 }
 
-static struct q3master_prepared *find_or_add(struct q3master_port *port,
-                                             const struct q3master_query *query)
+static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port,
+                                                      const struct q3master_query *query)
 {
     struct q3master_replies *replies = &port->replies;
     struct q3master_prepared *prepared;
@@ -46,7 +48,8 @@ static struct q3master_prepared *find_or_add(struct q3master_port *port,
         return prepared;
     }
     while (replies->all != NULL && HASH_COUNT(replies->all) >= (size_t)port->settings->filters)
-        forget(replies, list_entry(replies->used.next, struct q3master_prepared, used));
+        forget_prepared_reply(replies,
+                              list_entry(replies->used.next, struct q3master_prepared, used));
     prepared = mem_zalloc(1, sizeof *prepared);
     memcpy(prepared->key, key, len);
     prepared->key_len = (uint8_t)len;
@@ -94,7 +97,7 @@ static void prepare(struct q3master_port *port, struct q3master_prepared *prepar
 const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
                                                      const struct q3master_query *query)
 {
-    struct q3master_prepared *prepared = find_or_add(port, query);
+    struct q3master_prepared *prepared = find_or_add_prepared(port, query);
     const uint64_t now = loop_now_ms(port->service->loop);
     const bool is_new = prepared->made_ms == 0;
 

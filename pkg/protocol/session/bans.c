@@ -19,7 +19,7 @@ struct bans {
     struct log_limit bad_limit;
 };
 
-static void tell(struct bans *bans)
+static void notify_bans_watchers(struct bans *bans)
 {
     metrics_set(METRIC_BANS, (int64_t)(ban_set_count(bans->own) + ban_set_count(bans->shared)));
     LIST_FOREACH (node, &bans->watchers) {
@@ -29,7 +29,7 @@ static void tell(struct bans *bans)
 }
 
 /* Whoever can write into Redis can write anything there. */
-static void add(struct bans *bans, struct bytes line)
+static void add_shared_ban(struct bans *bans, struct bytes line)
 {
     char text[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
@@ -46,16 +46,16 @@ static void add(struct bans *bans, struct bytes line)
         log_limited(LOG_WARN, &bans->bad_limit, "ban_unreadable", LOG_BYTES("prefix", line));
 }
 
-static void on_changed(void *arg)
+static void on_shared_bans_changed(void *arg)
 {
     struct bans *bans = arg;
     struct cursor lines = cursor_over(map_bans_list(bans->source));
 
     ban_set_clear(bans->shared);
     while (cursor_left(&lines) > 0 && !lines.failed)
-        add(bans, cursor_until(&lines, '\n'));
+        add_shared_ban(bans, cursor_until(&lines, '\n'));
     log_info("bans_changed", LOG_INT("prefixes", (int64_t)ban_set_count(bans->shared)));
-    tell(bans);
+    notify_bans_watchers(bans);
 }
 
 struct bans *bans_create(struct map *map, const char *setting, const int64_t *reread_ms)
@@ -66,7 +66,7 @@ struct bans *bans_create(struct map *map, const char *setting, const int64_t *re
     bans->shared = ban_set_create();
     list_init(&bans->watchers);
     bans_set(bans, setting);
-    bans->source = map_bans_create(map, reread_ms, on_changed, bans);
+    bans->source = map_bans_create(map, reread_ms, on_shared_bans_changed, bans);
     return bans;
 }
 
@@ -92,7 +92,7 @@ void bans_set(struct bans *bans, const char *setting)
     error = ban_set_add_list(bans->own, setting);
     assert(error == NULL);
     free(error);
-    tell(bans);
+    notify_bans_watchers(bans);
 }
 
 bool bans_hold(const struct bans *bans, const struct address *address)

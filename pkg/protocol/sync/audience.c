@@ -14,11 +14,11 @@
 
 static const char too_large[] = "the space has more entries than view.max_entries";
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes);
-static void on_live(struct map_watcher *watcher);
-static void on_tick(void *arg);
-static void greet(void *arg);
-static void release(void *arg);
+static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
+static void on_sync_view_live(struct map_watcher *watcher);
+static void on_sync_tick(void *arg);
+static void greet_entering(void *arg);
+static void release_sync_view(void *arg);
 
 struct sync_audience *sync_audience_of(struct sync_service *service, struct map_space *space)
 {
@@ -30,17 +30,17 @@ struct sync_audience *sync_audience_of(struct sync_service *service, struct map_
     struct sync_audience *audience = mem_zalloc(1, sizeof *audience);
     audience->service = service;
     audience->space = space;
-    audience->watcher.changed = on_changed;
-    audience->watcher.live = on_live;
+    audience->watcher.changed = on_sync_view_changed;
+    audience->watcher.live = on_sync_view_live;
     audience->listener.everyone = sync_relay_everyone;
     list_init(&audience->watcher.link);
     list_init(&audience->listener.link);
     list_init(&audience->entering);
     list_init(&audience->members);
     sync_cache_init(&audience->cache);
-    audience->tick = loop_timer_create(service->loop, on_tick, audience);
-    audience->greet = (struct loop_task){.callback = greet, .arg = audience};
-    audience->release = (struct loop_task){.callback = release, .arg = audience};
+    audience->tick = loop_timer_create(service->loop, on_sync_tick, audience);
+    audience->greet = (struct loop_task){.callback = greet_entering, .arg = audience};
+    audience->release = (struct loop_task){.callback = release_sync_view, .arg = audience};
     list_append(&service->audiences, &audience->link);
     return audience;
 }
@@ -51,7 +51,7 @@ static void forget_rest(struct sync_audience *audience)
 }
 
 /* Nobody is there any more, or again somebody is. */
-static void release(void *arg)
+static void release_sync_view(void *arg)
 {
     struct sync_audience *audience = arg;
     if (audience->watcher.view == NULL || !list_is_empty(&audience->entering) ||
@@ -67,7 +67,7 @@ static void release(void *arg)
 void sync_audience_free(struct sync_audience *audience)
 {
     struct loop *loop = audience->service->loop;
-    release(audience);
+    release_sync_view(audience);
     loop_cancel(loop, &audience->greet);
     loop_cancel(loop, &audience->release);
     loop_timer_destroy(&audience->tick);
@@ -77,7 +77,8 @@ void sync_audience_free(struct sync_audience *audience)
 
 /* What is in the view. */
 
-static void note(struct sync_audience *audience, const struct map_entry *entry, bool told)
+static void note_sync_entry(struct sync_audience *audience, const struct map_entry *entry,
+                            bool told)
 {
     struct bytes id = map_entry_id(entry);
     if (json_is_text(id))
@@ -86,7 +87,7 @@ static void note(struct sync_audience *audience, const struct map_entry *entry, 
         metrics_add(METRIC_SYNC_UNFIT, 1);
 }
 
-static bool read_properties(void *arg, struct bytes id, struct writer *to)
+static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
 {
     const struct sync_audience *audience = arg;
     const struct map_entry *entry = map_view_find(audience->watcher.view, id);
@@ -99,7 +100,7 @@ static bool read_properties(void *arg, struct bytes id, struct writer *to)
 
 static void read_cache(struct sync_audience *audience)
 {
-    sync_cache_read(&audience->cache, read_properties, audience);
+    sync_cache_read(&audience->cache, read_entry_properties, audience);
 }
 
 /* Ticks of all spaces fall together: on whole multiples of the time. */
@@ -124,13 +125,13 @@ static void news_came(struct sync_audience *audience)
 }
 
 /* All that was there before anybody came is news to nobody, but for those who just came. */
-static void load(struct sync_audience *audience)
+static void load_sync_view(struct sync_audience *audience)
 {
     struct map_cursor cursor = {.view = NULL};
     const struct map_entry *entry;
     map_cursor_begin(&cursor, audience->watcher.view, MAP_CURSOR_OLDEST);
     while ((entry = map_cursor_next(&cursor)) != NULL)
-        note(audience, entry, true);
+        note_sync_entry(audience, entry, true);
     map_cursor_end(&cursor);
     LIST_FOREACH (node, &audience->entering) {
         const struct sync_session *session = list_entry(node, struct sync_session, place);
@@ -145,20 +146,20 @@ static void ask_to_greet(struct sync_audience *audience)
     loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->greet);
 }
 
-static void on_live(struct map_watcher *watcher)
+static void on_sync_view_live(struct map_watcher *watcher)
 {
     struct sync_audience *audience = list_entry(watcher, struct sync_audience, watcher);
-    load(audience);
+    load_sync_view(audience);
     ask_to_greet(audience);
 }
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct sync_audience *audience = list_entry(watcher, struct sync_audience, watcher);
     for (size_t i = 0; i < changes->closed_count; i++)
         sync_cache_close(&audience->cache, changes->closed[i]);
     for (size_t i = 0; i < changes->changed_count; i++)
-        note(audience, changes->changed[i], false);
+        note_sync_entry(audience, changes->changed[i], false);
     news_came(audience);
 }
 
@@ -174,13 +175,13 @@ bool sync_audience_enter(struct sync_session *session, const char **why)
             return false;
         map_listen(audience->space, &audience->listener);
         if (map_view_is_live(audience->watcher.view))
-            load(audience);
+            load_sync_view(audience);
     }
     return !map_view_is_over(audience->watcher.view);
 }
 
 /* Not known: in all the time that a read may take the map has not been read once. */
-static void on_reached(void *arg, bool known, bool stale)
+static void on_sync_reached(void *arg, bool known, bool stale)
 {
     struct sync_session *session = arg;
     (void)stale;
@@ -196,7 +197,7 @@ static void on_reached(void *arg, bool known, bool stale)
 void sync_audience_greet(struct sync_session *session)
 {
     struct map_view *view = session->port->audience->watcher.view;
-    session->entering->read = map_read(view, MAP_READ_HERE, on_reached, session);
+    session->entering->read = map_read(view, MAP_READ_HERE, on_sync_reached, session);
 }
 
 static void send_metadata(struct sync_session *session, struct frame *rest, const char *secret)
@@ -219,7 +220,7 @@ static void forget_entering(struct sync_session *session)
 
 /* The one way to become a member. Only now is it read from: what it says to everybody, itself among
  * them, finds it there. */
-static void join(struct sync_session *session, struct frame *rest)
+static void join_members(struct sync_session *session, struct frame *rest)
 {
     struct sync_audience *audience = session->port->audience;
     send_metadata(session, rest, session->entering->secret);
@@ -236,7 +237,7 @@ static void join(struct sync_session *session, struct frame *rest)
     audience->cache.collects_names = true;
 }
 
-static bool can_tell(struct sync_audience *audience)
+static bool is_sync_view_readable(struct sync_audience *audience)
 {
     if (audience->watcher.view == NULL || !map_view_is_live(audience->watcher.view))
         return false;
@@ -276,7 +277,7 @@ static void greet_all(struct sync_audience *audience)
     LIST_FOREACH (node, &audience->entering) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
         if (session->entering->is_reached)
-            join(session, rest);
+            join_members(session, rest);
     }
     forget_rest(audience);
     audience->rest = rest;
@@ -284,12 +285,12 @@ static void greet_all(struct sync_audience *audience)
         start_tick(audience);
 }
 
-static void greet(void *arg)
+static void greet_entering(void *arg)
 {
     struct sync_audience *audience = arg;
     if (list_is_empty(&audience->entering))
         return;
-    if (can_tell(audience))
+    if (is_sync_view_readable(audience))
         greet_all(audience);
     else if (audience->watcher.view != NULL && map_view_is_over(audience->watcher.view))
         refuse_all(audience);
@@ -319,7 +320,7 @@ void sync_audience_leave(struct sync_session *session)
 
 /* Those who are there. */
 
-static struct frame *rest_of(struct sync_audience *audience)
+static struct frame *rest_frame_of(struct sync_audience *audience)
 {
     if (audience->rest == NULL) {
         read_cache(audience);
@@ -354,16 +355,16 @@ static struct frame *frame_for(struct telling *telling, const struct sync_sessio
     return *frame;
 }
 
-static void send_changes(struct sync_session *session, struct frame *changes)
+static void send_changes_frame(struct sync_session *session, struct frame *changes)
 {
     websocket_send_frame(session->websocket, changes);
     metrics_add(METRIC_SYNC_PUSH_CHANGES, 1);
     if (!session->is_delta)
-        send_metadata(session, rest_of(session->port->audience), "");
+        send_metadata(session, rest_frame_of(session->port->audience), "");
 }
 
 /* What it missed, in one. */
-static void send_missed(struct sync_session *session)
+static void send_missed_changes(struct sync_session *session)
 {
     struct sync_audience *audience = session->port->audience;
     struct sync_joined joined;
@@ -371,7 +372,7 @@ static void send_missed(struct sync_session *session)
     sync_missed_join(session->missed, &audience->cache, &joined);
     if (!sync_news_is_empty(&joined.news)) {
         frame = sync_frame_joined(&joined);
-        send_changes(session, frame);
+        send_changes_frame(session, frame);
         frame_unref(&frame);
     }
     sync_joined_free(&joined);
@@ -385,7 +386,7 @@ static bool is_concerned(const struct sync_news *news, const struct sync_session
            knows_vanished(news, session);
 }
 
-static void tell(struct telling *telling, struct sync_session *session)
+static void send_news(struct telling *telling, struct sync_session *session)
 {
     bool is_behind = conn_is_behind(websocket_conn(session->websocket));
     if (!is_concerned(&telling->news, session))
@@ -400,18 +401,18 @@ static void tell(struct telling *telling, struct sync_session *session)
     if (is_behind)
         return;
     if (session->missed != NULL)
-        send_missed(session);
+        send_missed_changes(session);
     else
-        send_changes(session, frame_for(telling, session));
+        send_changes_frame(session, frame_for(telling, session));
 }
 
-static void tell_all(struct sync_audience *audience)
+static void send_news_to_all(struct sync_audience *audience)
 {
     struct telling telling = {.audience = audience};
     sync_cache_collect(&audience->cache, &telling.news);
     LIST_FOREACH (node, &audience->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        tell(&telling, session);
+        send_news(&telling, session);
         session->is_fresh = false;
     }
     sync_news_free(&telling.news);
@@ -419,16 +420,16 @@ static void tell_all(struct sync_audience *audience)
         frame_unref(&telling.frames[i / 2][i % 2]);
 }
 
-static void on_tick(void *arg)
+static void on_sync_tick(void *arg)
 {
     struct sync_audience *audience = arg;
-    if (!can_tell(audience)) {
+    if (!is_sync_view_readable(audience)) {
         start_tick(audience);
         return;
     }
     forget_rest(audience); /* it may lack what could not be read then */
     read_cache(audience);
-    tell_all(audience);
+    send_news_to_all(audience);
     sync_cache_settle(&audience->cache);
     if (sync_cache_has_news(&audience->cache))
         start_tick(audience); /* what could not be read yet */
@@ -437,6 +438,6 @@ static void on_tick(void *arg)
 void sync_audience_drained(struct sync_session *session)
 {
     session->unread = 0;
-    if (session->missed != NULL && can_tell(session->port->audience))
-        send_missed(session);
+    if (session->missed != NULL && is_sync_view_readable(session->port->audience))
+        send_missed_changes(session);
 }

@@ -30,14 +30,14 @@ void sync_cache_clear(struct sync_cache *cache)
         free_item(cache, item);
 }
 
-static struct sync_item *find(const struct sync_cache *cache, struct bytes id)
+static struct sync_item *find_sync_item(const struct sync_cache *cache, struct bytes id)
 {
     struct sync_item *item = NULL;
     HASH_FIND(hh, cache->items, id.data, id.len, item);
     return item;
 }
 
-static struct sync_item *add(struct sync_cache *cache, struct bytes id)
+static struct sync_item *add_sync_item(struct sync_cache *cache, struct bytes id)
 {
     struct sync_item *item = mem_zalloc(1, sizeof *item + id.len);
     list_init(&item->dirty);
@@ -47,7 +47,7 @@ static struct sync_item *add(struct sync_cache *cache, struct bytes id)
     return item;
 }
 
-static void mark(struct sync_cache *cache, struct sync_item *item)
+static void mark_item_dirty(struct sync_cache *cache, struct sync_item *item)
 {
     if (list_is_empty(&item->dirty))
         list_append(&cache->dirty, &item->dirty);
@@ -55,32 +55,32 @@ static void mark(struct sync_cache *cache, struct sync_item *item)
 
 void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told)
 {
-    struct sync_item *item = find(cache, id);
+    struct sync_item *item = find_sync_item(cache, id);
     if (item == NULL) {
-        item = add(cache, id);
+        item = add_sync_item(cache, id);
         item->told = told;
     }
     item->stale = true;
     item->gone = false;
-    mark(cache, item);
+    mark_item_dirty(cache, item);
 }
 
 void sync_cache_close(struct sync_cache *cache, struct bytes id)
 {
-    struct sync_item *item = find(cache, id);
+    struct sync_item *item = find_sync_item(cache, id);
     if (item == NULL)
         return;
     item->gone = true;
-    mark(cache, item);
+    mark_item_dirty(cache, item);
 }
 
 void sync_cache_announce(struct sync_cache *cache, struct bytes id)
 {
-    struct sync_item *item = find(cache, id);
+    struct sync_item *item = find_sync_item(cache, id);
     if (item == NULL)
         return;
     item->told = false;
-    mark(cache, item);
+    mark_item_dirty(cache, item);
 }
 
 /* As far as anybody can be sent it. */
@@ -104,8 +104,8 @@ struct bytes sync_item_json(const struct sync_item *item)
     return item->json != NULL ? (struct bytes){item->json, item->json_len} : BYTES_LITERAL("{}");
 }
 
-static void add_changes(const struct sync_cache *cache, struct sync_item *item, struct bytes before,
-                        struct bytes json)
+static void add_changed_names(const struct sync_cache *cache, struct sync_item *item,
+                              struct bytes before, struct bytes json)
 {
     if (bytes_equal(before, json))
         return;
@@ -119,7 +119,7 @@ static void add_changes(const struct sync_cache *cache, struct sync_item *item, 
 static void add_unsent(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
 {
     if (!item->told || item->unseen)
-        add_changes(cache, item, BYTES_LITERAL("{}"), json);
+        add_changed_names(cache, item, BYTES_LITERAL("{}"), json);
 }
 
 static void set_json(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
@@ -128,7 +128,7 @@ static void set_json(const struct sync_cache *cache, struct sync_item *item, str
     bool is_first = item->json == NULL;
     item->stale = false;
     if (!is_first)
-        add_changes(cache, item, before, json);
+        add_changed_names(cache, item, before, json);
     add_unsent(cache, item, json);
     if (!is_first && bytes_equal(before, json))
         return;
@@ -140,7 +140,7 @@ static void set_json(const struct sync_cache *cache, struct sync_item *item, str
 void sync_cache_assume(struct sync_cache *cache, struct bytes id)
 {
     sync_cache_note(cache, id, false);
-    struct sync_item *item = find(cache, id);
+    struct sync_item *item = find_sync_item(cache, id);
     if (item->json != NULL)
         return;
     set_json(cache, item, BYTES_LITERAL("{}"));
@@ -167,7 +167,7 @@ void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *a
 
 const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct bytes id)
 {
-    const struct sync_item *item = find(cache, id);
+    const struct sync_item *item = find_sync_item(cache, id);
     return item != NULL && is_there(item) ? item : NULL;
 }
 
@@ -200,7 +200,7 @@ static size_t count_dirty(const struct sync_cache *cache)
     return count;
 }
 
-static void collect(struct sync_news *news, const struct sync_item *item)
+static void collect_item(struct sync_news *news, const struct sync_item *item)
 {
     struct bytes id = sync_item_id(item);
     if (item->json == NULL)
@@ -227,7 +227,7 @@ void sync_cache_collect(const struct sync_cache *cache, struct sync_news *news)
                                .properties = lists + 2 * most,
                                .vanished = lists + 3 * most};
     LIST_FOREACH (node, &cache->dirty)
-        collect(news, list_entry(node, struct sync_item, dirty));
+        collect_item(news, list_entry(node, struct sync_item, dirty));
 }
 
 bool sync_news_is_empty(const struct sync_news *news)

@@ -6,7 +6,7 @@
 #include "protocol/sync/sync_private.h"
 #include "protocol/translate/shown.h"
 
-static struct frame *message(struct writer *text)
+static struct frame *message_frame(struct writer *text)
 {
     struct frame *frame = websocket_frame_create(WEBSOCKET_TEXT, writer_bytes_written(text));
     writer_free(text);
@@ -59,12 +59,12 @@ struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanishe
     struct writer text = {0};
     (void)sync_write_changes(&text, &changes);
     free(closed);
-    return message(&text);
+    return message_frame(&text);
 }
 
 /* The changed properties of each entry in the news, one behind the other. */
-static struct sync_entry *write_values(const struct sync_cache *cache, const struct sync_news *news,
-                                       struct writer *texts)
+static struct sync_entry *write_changed_values(const struct sync_cache *cache,
+                                               const struct sync_news *news, struct writer *texts)
 {
     struct sync_entry *values = mem_zalloc(news->properties_count + 1, sizeof *values);
     size_t *starts = mem_zalloc(news->properties_count + 1, sizeof *starts);
@@ -87,7 +87,7 @@ struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync
 {
     struct sync_changes changes = changes_of(news);
     struct writer texts = {0}, text = {0};
-    struct sync_entry *values = write_values(cache, news, &texts);
+    struct sync_entry *values = write_changed_values(cache, news, &texts);
     struct bytes *closed = with_vanished ? add_vanished(&changes, news) : NULL;
     changes.delta = true;
     changes.values = values;
@@ -96,7 +96,7 @@ struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync
     free(closed);
     free(values);
     writer_free(&texts);
-    return message(&text);
+    return message_frame(&text);
 }
 
 struct frame *sync_frame_joined(const struct sync_joined *joined)
@@ -107,5 +107,5 @@ struct frame *sync_frame_joined(const struct sync_joined *joined)
     changes.values = joined->values;
     changes.values_count = changes.delta ? joined->news.properties_count : 0;
     (void)sync_write_changes(&text, &changes);
-    return message(&text);
+    return message_frame(&text);
 }

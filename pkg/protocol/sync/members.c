@@ -16,7 +16,7 @@ static size_t string_length(struct bytes text)
 
 /* The length of the value that the text begins with: to the comma or bracket that stands in none of
  * its own brackets, nor in a string. */
-static size_t value_length(struct bytes text)
+static size_t json_value_length(struct bytes text)
 {
     size_t depth = 0, i = 0;
     while (i < text.len) {
@@ -36,7 +36,7 @@ static size_t value_length(struct bytes text)
     return i;
 }
 
-static struct bytes take(struct bytes *rest, size_t len)
+static struct bytes take_member_bytes(struct bytes *rest, size_t len)
 {
     struct bytes taken = {rest->data, len};
     rest->data += len;
@@ -49,11 +49,11 @@ bool sync_member_next(struct bytes *rest, struct bytes *name, struct bytes *valu
     /* A brace or a comma stands before each member. */
     if (rest->len < 2 || rest->data[1] != '"')
         return false;
-    take(rest, 1);
-    *name = take(rest, string_length(*rest));
+    take_member_bytes(rest, 1);
+    *name = take_member_bytes(rest, string_length(*rest));
     if (rest->len > 0)
-        take(rest, 1); /* the colon */
-    *value = take(rest, value_length(*rest));
+        take_member_bytes(rest, 1); /* the colon */
+    *value = take_member_bytes(rest, json_value_length(*rest));
     return true;
 }
 
@@ -71,7 +71,7 @@ bool sync_names_next(struct bytes *names, struct bytes *name)
 {
     if (names->len == 0)
         return false;
-    *name = take(names, string_length(*names));
+    *name = take_member_bytes(names, string_length(*names));
     return true;
 }
 
@@ -85,7 +85,7 @@ bool sync_names_have(struct bytes names, struct bytes name)
     return false;
 }
 
-static void add(struct writer *names, struct bytes name)
+static void add_member_name(struct writer *names, struct bytes name)
 {
     if (!sync_names_have(writer_bytes_written(names), name))
         writer_bytes(names, name);
@@ -95,7 +95,7 @@ void sync_names_add(struct writer *names, struct bytes more)
 {
     struct bytes name;
     while (sync_names_next(&more, &name))
-        add(names, name);
+        add_member_name(names, name);
 }
 
 /* Adds the names of the object whose values are others there. Both are in order, so that the one
@@ -108,7 +108,7 @@ static void add_unlike(struct writer *names, struct bytes object, struct bytes o
             sync_member_next(&next, &next_name, &next_value) && bytes_equal(next_name, name);
         struct bytes there = is_next ? next_value : sync_member_find(other, name);
         if (there.data == NULL || !bytes_equal(there, value))
-            add(names, name);
+            add_member_name(names, name);
     }
 }
 

@@ -15,7 +15,7 @@ struct sync_missed *sync_missed_create(bool collects_names)
     return missed;
 }
 
-static void forget(struct sync_missed *missed, struct sync_missed_entry *entry)
+static void forget_missed_entry(struct sync_missed *missed, struct sync_missed_entry *entry)
 {
     HASH_DEL(missed->entries, entry);
     writer_free(&entry->names);
@@ -30,11 +30,12 @@ void sync_missed_destroy(struct sync_missed **pointer)
     if (missed == NULL)
         return;
     HASH_ITER (hh, missed->entries, entry, next)
-        forget(missed, entry);
+        forget_missed_entry(missed, entry);
     free(missed);
 }
 
-static struct sync_missed_entry *find(const struct sync_missed *missed, struct bytes id)
+static struct sync_missed_entry *find_missed_entry(const struct sync_missed *missed,
+                                                   struct bytes id)
 {
     struct sync_missed_entry *entry = NULL;
     HASH_FIND(hh, missed->entries, id.data, id.len, entry);
@@ -42,9 +43,10 @@ static struct sync_missed_entry *find(const struct sync_missed *missed, struct b
 }
 
 /* The entry's record; a new one says that the client knows it, or not. */
-static struct sync_missed_entry *record(struct sync_missed *missed, struct bytes id, bool is_known)
+static struct sync_missed_entry *find_or_add_missed(struct sync_missed *missed, struct bytes id,
+                                                    bool is_known)
 {
-    struct sync_missed_entry *entry = find(missed, id);
+    struct sync_missed_entry *entry = find_missed_entry(missed, id);
     if (entry != NULL)
         return entry;
     entry = mem_zalloc(1, sizeof *entry + id.len);
@@ -75,7 +77,7 @@ static void add_opened(struct sync_missed *missed, const struct sync_cache *cach
 {
     const struct sync_item *item = item_of(cache, id);
     bool is_known = item != NULL && (item->told || (is_fresh && item->shown));
-    struct sync_missed_entry *entry = record(missed, id, is_known);
+    struct sync_missed_entry *entry = find_or_add_missed(missed, id, is_known);
     entry->is_there = true;
     if (item != NULL && item->unseen)
         begin_anew(entry); /* whether it is known cannot be said */
@@ -83,9 +85,9 @@ static void add_opened(struct sync_missed *missed, const struct sync_cache *cach
 
 static void add_closed(struct sync_missed *missed, struct bytes id)
 {
-    struct sync_missed_entry *entry = record(missed, id, true);
+    struct sync_missed_entry *entry = find_or_add_missed(missed, id, true);
     if (!entry->is_known) {
-        forget(missed, entry);
+        forget_missed_entry(missed, entry);
         return;
     }
     entry->is_there = false;
@@ -95,7 +97,7 @@ static void add_closed(struct sync_missed *missed, struct bytes id)
 static void add_properties(struct sync_missed *missed, const struct sync_cache *cache,
                            struct bytes id)
 {
-    struct sync_missed_entry *entry = record(missed, id, true);
+    struct sync_missed_entry *entry = find_or_add_missed(missed, id, true);
     const struct sync_item *item = item_of(cache, id);
     entry->changed = true;
     if (!missed->collects_names || !entry->is_known || entry->is_new || item == NULL)
@@ -127,8 +129,8 @@ static bool is_told_with_properties(const struct sync_missed_entry *entry,
 }
 
 /* Appends what is told of its properties. */
-static void write_values(struct writer *to, const struct sync_missed_entry *entry,
-                         const struct sync_item *item)
+static void write_missed_values(struct writer *to, const struct sync_missed_entry *entry,
+                                const struct sync_item *item)
 {
     if (entry->is_known && !entry->is_new)
         sync_members_write(to, sync_item_json(item), writer_bytes_written(&entry->names));
@@ -136,8 +138,8 @@ static void write_values(struct writer *to, const struct sync_missed_entry *entr
         writer_bytes(to, sync_item_json(item));
 }
 
-static void join(struct sync_joined *joined, const struct sync_missed_entry *entry,
-                 const struct sync_item *item, size_t *ends)
+static void join_missed_entry(struct sync_joined *joined, const struct sync_missed_entry *entry,
+                              const struct sync_item *item, size_t *ends)
 {
     struct sync_news *news = &joined->news;
     struct bytes id = {entry->id, entry->id_len};
@@ -150,7 +152,7 @@ static void join(struct sync_joined *joined, const struct sync_missed_entry *ent
     if (!is_told_with_properties(entry, item))
         return;
     if (joined->values != NULL) {
-        write_values(&joined->texts, entry, item);
+        write_missed_values(&joined->texts, entry, item);
         joined->values[news->properties_count].token = id;
         ends[news->properties_count] = joined->texts.len;
     }
@@ -169,7 +171,8 @@ void sync_missed_join(const struct sync_missed *missed, const struct sync_cache 
     if (missed->collects_names)
         joined->values = mem_zalloc(most + 1, sizeof *joined->values);
     for (entry = missed->entries; entry != NULL; entry = entry->hh.next)
-        join(joined, entry, item_of(cache, (struct bytes){entry->id, entry->id_len}), ends);
+        join_missed_entry(joined, entry, item_of(cache, (struct bytes){entry->id, entry->id_len}),
+                          ends);
     /* The texts stay at their place from now on. */
     for (size_t i = 0; joined->values != NULL && i < joined->news.properties_count; i++) {
         joined->values[i].properties = (struct bytes){joined->texts.data + start, ends[i] - start};

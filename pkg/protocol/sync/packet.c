@@ -23,7 +23,7 @@ void sync_packet_fail(struct sync_session *session, enum sync_code code, const c
 }
 
 /* A packet was refused; those who keep on are closed. */
-static void refuse(struct sync_session *session, enum sync_code code, const char *why)
+static void refuse_sync_packet(struct sync_session *session, enum sync_code code, const char *why)
 {
     const struct sync_settings *settings = session->port->settings;
     uint32_t now = (uint32_t)loop_now_ms(session->port->service->loop);
@@ -40,7 +40,7 @@ static void refuse(struct sync_session *session, enum sync_code code, const char
         sync_session_close(session, WEBSOCKET_POLICY, "too many errors");
 }
 
-static struct sync_limits limits_of(const struct sync_settings *settings, struct bytes bytes)
+static struct sync_limits sync_limits_of(const struct sync_settings *settings, struct bytes bytes)
 {
     struct sync_limits limits = SYNC_LIMITS_DEFAULT;
     limits.json.bytes = bytes.len; /* ws.max_message has judged it */
@@ -103,8 +103,8 @@ static bool set_properties(struct sync_session *session, const struct sync_packe
     return is_set;
 }
 
-static void take_properties(struct sync_session *session, struct sync_packet *packet,
-                            const struct sync_limits *limits)
+static void take_packet_properties(struct sync_session *session, struct sync_packet *packet,
+                                   const struct sync_limits *limits)
 {
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
     fit(session, packet, limits);
@@ -117,28 +117,28 @@ static void take_properties(struct sync_session *session, struct sync_packet *pa
 void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
                       struct bytes bytes)
 {
-    struct sync_limits limits = limits_of(session->port->settings, bytes);
+    struct sync_limits limits = sync_limits_of(session->port->settings, bytes);
     struct sync_packet packet;
     struct sync_error error;
     if (opcode != WEBSOCKET_TEXT) {
-        refuse(session, SYNC_CODE_BAD_JSON, "a text message is expected");
+        refuse_sync_packet(session, SYNC_CODE_BAD_JSON, "a text message is expected");
         return;
     }
     if (!sync_read(bytes, &limits, &packet, &error)) {
-        refuse(session, error.code, error.detail.text);
+        refuse_sync_packet(session, error.code, error.detail.text);
         return;
     }
     if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0)
         sync_relay_send(session, &packet);
     switch (packet.kind) {
     case SYNC_PROPERTIES:
-        take_properties(session, &packet, &limits);
+        take_packet_properties(session, &packet, &limits);
         break;
     case SYNC_PING:
         metrics_add(METRIC_SYNC_PING, 1);
         break;
     case SYNC_UNKNOWN:
-        refuse(session, SYNC_CODE_BAD_TYPE, "packet.type: " SYNC_UNKNOWN_REASON);
+        refuse_sync_packet(session, SYNC_CODE_BAD_TYPE, "packet.type: " SYNC_UNKNOWN_REASON);
         break;
     case SYNC_RELAY:
         break;

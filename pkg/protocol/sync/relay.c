@@ -17,8 +17,8 @@ struct sync_relay {
     uint8_t id[];
 };
 
-static void tell(struct sync_session *session, const struct sync_relay *relay, enum sync_code code,
-                 const char *why)
+static void send_relay_failure(struct sync_session *session, const struct sync_relay *relay,
+                               enum sync_code code, const char *why)
 {
     char *text = relay->id_len > 0
                      ? mem_format("%.*s: %s", (int)relay->id_len, (const char *)relay->id, why)
@@ -28,13 +28,13 @@ static void tell(struct sync_session *session, const struct sync_relay *relay, e
 }
 
 /* Who asks for more than is answered must not take the others' turn. */
-static void begin(struct sync_session *session)
+static void begin_relay(struct sync_session *session)
 {
     if (++session->under_way >= (uint64_t)session->port->settings->pipeline)
         conn_pause_reading(websocket_conn(session->websocket));
 }
 
-static void end(struct sync_session *session)
+static void end_relay(struct sync_session *session)
 {
     if (--session->under_way < (uint64_t)session->port->settings->pipeline)
         conn_resume_reading(websocket_conn(session->websocket));
@@ -50,21 +50,23 @@ static void on_done(void *arg, enum map_result result, uint64_t version)
     case MAP_OK:
         break;
     case MAP_DEADLINE:
-        tell(session, relay, SYNC_CODE_UNAVAILABLE, "no answer in time, it may not have arrived");
+        send_relay_failure(session, relay, SYNC_CODE_UNAVAILABLE,
+                           "no answer in time, it may not have arrived");
         break;
     case MAP_REFUSED:
     case MAP_LIMIT:
-        tell(session, relay, SYNC_CODE_UNAVAILABLE, "too many packets wait, this one was not sent");
+        send_relay_failure(session, relay, SYNC_CODE_UNAVAILABLE,
+                           "too many packets wait, this one was not sent");
         break;
     default:
-        tell(session, relay, SYNC_CODE_UNDELIVERABLE, "nobody there takes packets");
+        send_relay_failure(session, relay, SYNC_CODE_UNDELIVERABLE, "nobody there takes packets");
         break;
     }
     free(relay);
-    end(session);
+    end_relay(session);
 }
 
-static struct sync_relay *create(struct sync_session *session, struct bytes id)
+static struct sync_relay *create_sync_relay(struct sync_session *session, struct bytes id)
 {
     struct sync_relay *relay = mem_alloc(sizeof *relay + id.len);
     relay->session = session;
@@ -73,7 +75,7 @@ static struct sync_relay *create(struct sync_session *session, struct bytes id)
         memcpy(relay->id, id.data, id.len);
     list_init(&relay->link);
     list_append(&session->relays, &relay->link);
-    begin(session);
+    begin_relay(session);
     return relay;
 }
 
@@ -85,9 +87,11 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
     sync_write_relay(&writer, packet, from);
     text = writer_bytes_written(&writer);
     if (packet->everyone)
-        map_relay_all(session->map, from, text, on_done, create(session, (struct bytes){NULL, 0}));
+        map_relay_all(session->map, from, text, on_done,
+                      create_sync_relay(session, (struct bytes){NULL, 0}));
     for (size_t i = 0; i < packet->to_count; i++)
-        map_relay(session->map, from, packet->to[i], text, on_done, create(session, packet->to[i]));
+        map_relay(session->map, from, packet->to[i], text, on_done,
+                  create_sync_relay(session, packet->to[i]));
     writer_free(&writer);
 }
 
@@ -101,7 +105,7 @@ void sync_relay_forget(struct sync_session *session)
 }
 
 /* Packets cannot be joined: who does not read them is not waited for. */
-static bool may_send(struct sync_session *session, size_t len)
+static bool may_send_relayed(struct sync_session *session, size_t len)
 {
     if (session->state != SYNC_MEMBER)
         return false;
@@ -118,7 +122,7 @@ bool sync_relay_take(void *arg, struct bytes from, struct bytes packet)
 {
     struct sync_session *session = arg;
     (void)from; /* the packet says it */
-    if (!may_send(session, packet.len))
+    if (!may_send_relayed(session, packet.len))
         return false;
     websocket_send(session->websocket, WEBSOCKET_TEXT, packet);
     metrics_add(METRIC_SYNC_PUSH_PACKET, 1);
@@ -135,7 +139,7 @@ void sync_relay_everyone(struct map_listener *listener, struct bytes from, struc
     frame = websocket_frame_create(WEBSOCKET_TEXT, packet);
     LIST_FOREACH (node, &audience->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (!may_send(session, packet.len))
+        if (!may_send_relayed(session, packet.len))
             continue;
         websocket_send_frame(session->websocket, frame);
         metrics_add(METRIC_SYNC_PUSH_PACKET, 1);

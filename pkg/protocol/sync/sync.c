@@ -71,7 +71,7 @@ void sync_port_destroy(struct sync_port **port)
 }
 
 /* Takes it out of everything but its connection. leave: its entry waits for its return. */
-static void leave(struct sync_session *session, bool waits)
+static void leave_sync(struct sync_session *session, bool waits)
 {
     if (session->state == SYNC_ENDED)
         return;
@@ -88,7 +88,7 @@ void sync_session_close(struct sync_session *session, enum websocket_code code, 
 {
     if (session->state == SYNC_ENDED)
         return;
-    leave(session, session->may_resume);
+    leave_sync(session, session->may_resume);
     websocket_close(session->websocket, code, reason);
 }
 
@@ -98,7 +98,7 @@ size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_
     for (; ended < count && !list_is_empty(&service->sessions); ended++) {
         struct sync_session *session =
             list_entry(service->sessions.next, struct sync_session, link);
-        leave(session, session->may_resume);
+        leave_sync(session, session->may_resume);
         conn_close_after_output(websocket_conn(session->websocket), why);
     }
     return ended;
@@ -106,7 +106,7 @@ size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_
 
 /* Refusing. */
 
-static const char *text_of(enum map_result result)
+static const char *open_failure_text(enum map_result result)
 {
     switch (result) {
     case MAP_LIMIT:
@@ -150,26 +150,26 @@ static void end_one(struct sync_session *session)
     struct conn *conn = websocket_conn(session->websocket);
     switch ((enum sync_end)session->end) {
     case SYNC_END_SILENT:
-        leave(session, session->may_resume);
+        leave_sync(session, session->may_resume);
         conn_close(conn, CONN_CLOSE_SILENT);
         break;
     case SYNC_END_KICKED:
-        leave(session, false);
+        leave_sync(session, false);
         conn_close_after_output(conn, CONN_CLOSE_KICKED);
         break;
     case SYNC_END_DROPPED:
-        leave(session, true);
+        leave_sync(session, true);
         websocket_close(session->websocket, WEBSOCKET_POLICY, "resumed elsewhere");
         break;
     case SYNC_END_TAKEN:
-        leave(session, true);
+        leave_sync(session, true);
         websocket_close(session->websocket, WEBSOCKET_POLICY, "taken");
         break;
     case SYNC_END_BEHIND:
         sync_session_close(session, WEBSOCKET_TRY_LATER, "too far behind");
         break;
     case SYNC_END_UNKNOWN:
-        refuse_entry(session, text_of(MAP_DEADLINE));
+        refuse_entry(session, open_failure_text(MAP_DEADLINE));
         break;
     }
 }
@@ -181,7 +181,7 @@ static void end_those(void *arg)
         end_one(list_entry(service->ending.next, struct sync_session, link));
 }
 
-static void on_end(void *arg, enum map_end why)
+static void on_sync_entry_end(void *arg, enum map_end why)
 {
     static const enum sync_end ends[] = {[MAP_END_SILENT] = SYNC_END_SILENT,
                                          [MAP_END_KICKED] = SYNC_END_KICKED,
@@ -196,19 +196,21 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(websocket_conn(session->websocket));
 }
 
-static const struct map_sink sink = {
-    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = sync_relay_take};
+static const struct map_sink sink = {.silence = on_silence,
+                                     .end = on_sync_entry_end,
+                                     .is_gone = on_is_gone,
+                                     .relayed = sync_relay_take};
 
 /* Entering. */
 
-static void on_opened(void *arg, enum map_result result, uint64_t version)
+static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
     (void)version;
     if (result == MAP_OK)
         sync_audience_greet(session);
     else
-        refuse_entry(session, text_of(result));
+        refuse_entry(session, open_failure_text(result));
 }
 
 /* What Redis is to know of a secret. */
@@ -233,7 +235,7 @@ static void open_new(struct sync_session *session)
         id_make_hex(secret + SYNC_TOKEN_LENGTH, SYNC_SECRET_LENGTH - SYNC_TOKEN_LENGTH);
     }
     open.resume = hash_of(secret, hash);
-    map_session_open_fields(session->map, &open, on_opened, session);
+    map_session_open_fields(session->map, &open, on_sync_opened, session);
 }
 
 static void on_resumed(void *arg, enum map_result result, uint64_t version)
@@ -248,7 +250,7 @@ static void on_resumed(void *arg, enum map_result result, uint64_t version)
     case MAP_DEADLINE:
     case MAP_REFUSED:
         /* Its entry may wait for it still: it is not to become another. */
-        refuse_entry(session, text_of(result));
+        refuse_entry(session, open_failure_text(result));
         break;
     default:
         open_new(session);
@@ -268,7 +270,7 @@ static bool is_secret(struct bytes text)
     return true;
 }
 
-static void come_back(struct sync_session *session, struct bytes given)
+static void resume_entry(struct sync_session *session, struct bytes given)
 {
     char *secret = session->entering->secret;
     char hash[HASH_LENGTH + 1];
@@ -299,7 +301,7 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
     struct sync_session *session = arg;
     (void)code;
     (void)reason;
-    leave(session, session->may_resume);
+    leave_sync(session, session->may_resume);
     session->port->service->count--;
     free(session);
 }
@@ -307,8 +309,8 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
 static const struct websocket_handler handler = {
     .message = on_message, .drained = on_drained, .closed = on_closed};
 
-static struct sync_session *create(struct sync_port *port, struct websocket *websocket,
-                                   const struct visit *visit)
+static struct sync_session *create_sync_session(struct sync_port *port, struct websocket *websocket,
+                                                const struct visit *visit)
 {
     struct sync_session *session = mem_zalloc(1, sizeof *session);
     session->port = port;
@@ -327,7 +329,7 @@ static struct sync_session *create(struct sync_port *port, struct websocket *web
 
 void sync_serve(struct sync_port *port, struct websocket *websocket, const struct visit *visit)
 {
-    struct sync_session *session = create(port, websocket, visit);
+    struct sync_session *session = create_sync_session(port, websocket, visit);
     const char *why;
     websocket_set_handler(websocket, &handler, session);
     if (!sync_audience_enter(session, &why)) {
@@ -336,7 +338,7 @@ void sync_serve(struct sync_port *port, struct websocket *websocket, const struc
     }
     conn_pause_reading(websocket_conn(websocket));
     if (is_secret(visit->resume))
-        come_back(session, visit->resume);
+        resume_entry(session, visit->resume);
     else
         open_new(session);
 }

@@ -16,8 +16,8 @@ static bool is_fit(struct bytes id, struct bytes state)
     return false;
 }
 
-static void note_owner(struct turn *turn, const struct map_session *owner, size_t offset,
-                       size_t len)
+static void note_owner(struct tracker_iteration *turn, const struct map_session *owner,
+                       size_t offset, size_t len)
 {
     if (turn->owned_count == turn->owned_capacity) {
         turn->owned_capacity = turn->owned_capacity > 0 ? turn->owned_capacity * 2 : 16;
@@ -26,8 +26,8 @@ static void note_owner(struct turn *turn, const struct map_session *owner, size_
     turn->owned[turn->owned_count++] = (struct own_packet){owner, offset, len};
 }
 
-void turn_add(struct turn *turn, struct writer *scratch, const struct map_session *owner,
-              uint8_t version, struct bytes id, struct bytes state)
+void turn_add(struct tracker_iteration *turn, struct writer *scratch,
+              const struct map_session *owner, uint8_t version, struct bytes id, struct bytes state)
 {
     size_t offset = scratch->len;
     if (!is_fit(id, state))
@@ -46,20 +46,20 @@ static int compare_packets(const void *a, const void *b)
     return left->offset < right->offset ? -1 : 1;
 }
 
-void turn_sort(struct turn *turn)
+void turn_sort(struct tracker_iteration *turn)
 {
     if (turn->owned_count > 1)
         qsort(turn->owned, turn->owned_count, sizeof *turn->owned, compare_packets);
 }
 
-static void turn_clear(struct turn *turn)
+static void turn_clear(struct tracker_iteration *turn)
 {
     frame_unref(&turn->frame);
     turn->owned_count = 0;
     turn->packets = 0;
 }
 
-void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown,
+void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct writer *shown,
                  struct map_entry *const *changed, size_t count)
 {
     turn_clear(turn);
@@ -72,7 +72,7 @@ void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown
         turn->frame = frame_create(writer_bytes_written(scratch));
 }
 
-void turn_free(struct turn *turn)
+void turn_free(struct tracker_iteration *turn)
 {
     turn_clear(turn);
     free(turn->owned);
@@ -81,7 +81,7 @@ void turn_free(struct turn *turn)
 }
 
 /* The first packet of the reader, or where it would stand. */
-static size_t find_owner(const struct turn *turn, const struct map_session *reader)
+static size_t find_owner(const struct tracker_iteration *turn, const struct map_session *reader)
 {
     size_t from = 0, to = turn->owned_count;
     while (from < to) {
@@ -94,7 +94,7 @@ static size_t find_owner(const struct turn *turn, const struct map_session *read
     return from;
 }
 
-size_t turn_ranges(const struct turn *turn, const struct map_session *reader,
+size_t turn_ranges(const struct tracker_iteration *turn, const struct map_session *reader,
                    void (*send)(void *arg, size_t offset, size_t len), void *arg)
 {
     size_t at = 0, packets = turn->packets;

@@ -11,7 +11,7 @@
 
 #define PLAIN_MAX 255 /* what the plain dialect can frame */
 
-void get_forget_texts(struct audience *audience)
+void get_forget_texts(struct tracker_audience *audience)
 {
     frame_unref(&audience->texts[0]);
     frame_unref(&audience->texts[1]);
@@ -19,7 +19,7 @@ void get_forget_texts(struct audience *audience)
 
 /* Whether the text is more than the plain dialect can frame: "{", "}", and with each entry at least
  * a byte of its id, "=" and, but for the first, ", ". */
-static bool is_too_long(struct audience *audience, struct map_view *view)
+static bool is_too_long(struct tracker_audience *audience, struct map_view *view)
 {
     size_t count = map_view_count(view), size = 2;
     struct map_entry *const *entries;
@@ -34,7 +34,7 @@ static bool is_too_long(struct audience *audience, struct map_view *view)
 
 /* All entries with their states, to be freed. What has to be written for them is in texts, which
  * must not change any more. */
-static struct bytes (*collect(struct map_view *view, struct writer *texts, size_t *count))[2]
+static struct bytes (*collect_states(struct map_view *view, struct writer *texts, size_t *count))[2]
 {
     struct map_entry *const *entries = map_view_sorted(view, count);
     struct bytes(*pairs)[2] = mem_zalloc(*count + 1, sizeof *pairs);
@@ -59,11 +59,11 @@ static struct bytes (*collect(struct map_view *view, struct writer *texts, size_
     return pairs;
 }
 
-static struct frame *encode(struct map_view *view, enum tracker_dialect dialect)
+static struct frame *encode_get_reply(struct map_view *view, enum tracker_dialect dialect)
 {
     struct writer texts = {0}, text = {0}, reply = {0};
     size_t count;
-    struct bytes(*pairs)[2] = collect(view, &texts, &count);
+    struct bytes(*pairs)[2] = collect_states(view, &texts, &count);
     tracker_write_map_text(&text, (const struct bytes(*)[2])pairs, count);
     tracker_write_map_reply(&reply, dialect, writer_bytes_written(&text));
     struct frame *frame = frame_create(writer_bytes_written(&reply));
@@ -89,7 +89,7 @@ static void send_none(struct tracker_session *session)
 
 static void send_text(struct tracker_session *session, struct map_view *view)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     int which = has_long_text(session);
     struct frame **text = &audience->texts[which];
     if (session->dialect == TRACKER_PLAIN && is_too_long(audience, view)) {
@@ -98,20 +98,20 @@ static void send_text(struct tracker_session *session, struct map_view *view)
     }
     if (*text == NULL || audience->texts_generation[which] != map_view_generation(view)) {
         frame_unref(text);
-        *text = encode(view, (enum tracker_dialect)session->dialect);
+        *text = encode_get_reply(view, (enum tracker_dialect)session->dialect);
         audience->texts_generation[which] = map_view_generation(view);
     }
     conn_send_frame(session->conn, *text);
 }
 
-static void on_read(void *arg, bool known, bool stale)
+static void on_get_read(void *arg, bool known, bool stale)
 {
     struct tracker_session *session = arg;
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     struct map_view *view;
     (void)stale;
     session->pending->read = NULL;
-    view = known ? audience_watch(audience) : NULL;
+    view = known ? tracker_audience_watch(audience) : NULL;
     if (view != NULL)
         send_text(session, view);
     else
@@ -124,8 +124,8 @@ static void on_read(void *arg, bool known, bool stale)
 void get_start(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
-    struct audience *audience = session->port->audience;
-    struct map_view *view = audience_watch(audience);
+    struct tracker_audience *audience = session->port->audience;
+    struct map_view *view = tracker_audience_watch(audience);
     if (view == NULL) {
         send_none(session);
         reply_sent(session);
@@ -133,12 +133,12 @@ void get_start(struct tracker_session *session)
     }
     audience->reads++;
     session->pending->read = map_read(
-        view, settings->consistent_get ? MAP_READ_EVERYWHERE : MAP_READ_HERE, on_read, session);
+        view, settings->consistent_get ? MAP_READ_EVERYWHERE : MAP_READ_HERE, on_get_read, session);
 }
 
 void get_cancel(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     if (session->pending == NULL || session->pending->read == NULL)
         return;
     map_read_cancel(&session->pending->read);

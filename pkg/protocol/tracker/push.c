@@ -20,21 +20,22 @@
 static void serve_due(void *arg);
 static void serve_later(void *arg);
 static void serve_flow(void *arg);
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes);
-static void on_live(struct map_watcher *watcher);
+static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
+static void on_push_view_live(struct map_watcher *watcher);
 
-struct audience *audience_of(struct tracker_service *service, struct map_space *space)
+struct tracker_audience *tracker_audience_of(struct tracker_service *service,
+                                             struct map_space *space)
 {
     LIST_FOREACH (node, &service->audiences) {
-        struct audience *audience = list_entry(node, struct audience, link);
+        struct tracker_audience *audience = list_entry(node, struct tracker_audience, link);
         if (audience->space == space)
             return audience;
     }
-    struct audience *audience = mem_zalloc(1, sizeof *audience);
+    struct tracker_audience *audience = mem_zalloc(1, sizeof *audience);
     audience->service = service;
     audience->space = space;
-    audience->watcher.changed = on_changed;
-    audience->watcher.live = on_live;
+    audience->watcher.changed = on_push_view_changed;
+    audience->watcher.live = on_push_view_live;
     list_init(&audience->watcher.link);
     list_init(&audience->due);
     list_init(&audience->following);
@@ -46,7 +47,7 @@ struct audience *audience_of(struct tracker_service *service, struct map_space *
     return audience;
 }
 
-void audience_free(struct audience *audience)
+void tracker_audience_free(struct tracker_audience *audience)
 {
     map_unwatch(&audience->watcher);
     loop_cancel(audience->service->loop, &audience->serve);
@@ -61,22 +62,22 @@ void audience_free(struct audience *audience)
     free(audience);
 }
 
-static void refuse(struct audience *audience, const char *why)
+static void refuse_pushes(struct tracker_audience *audience, const char *why)
 {
     audience->refused = true;
     log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
                 LOG_STRING("space", map_space_name(audience->space)), LOG_STRING("reason", why));
 }
 
-struct map_view *audience_watch(struct audience *audience)
+struct map_view *tracker_audience_watch(struct tracker_audience *audience)
 {
     const char *why = NULL;
     if (audience->watcher.view == NULL && !map_watch(audience->space, &audience->watcher, &why)) {
-        refuse(audience, why);
+        refuse_pushes(audience, why);
         return NULL;
     }
     if (map_view_is_over(audience->watcher.view)) {
-        refuse(audience, "the space has more entries than view.max_entries");
+        refuse_pushes(audience, "the space has more entries than view.max_entries");
         audience_release(audience);
         return NULL;
     }
@@ -84,7 +85,7 @@ struct map_view *audience_watch(struct audience *audience)
     return audience->watcher.view;
 }
 
-void audience_release(struct audience *audience)
+void audience_release(struct tracker_audience *audience)
 {
     if (audience->watcher.view == NULL || audience->reads > 0 || !list_is_empty(&audience->due) ||
         !list_is_empty(&audience->following) || !list_is_empty(&audience->current))
@@ -98,9 +99,9 @@ void audience_release(struct audience *audience)
 }
 
 /* The one place that changes a session's push state. Leaving PUSH_FOLLOWING gives up its place. */
-static void move(struct tracker_session *session, enum push_state state)
+static void move_push_state(struct tracker_session *session, enum push_state state)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     struct list *const lists[] = {NULL, &audience->due, &audience->following, &audience->current};
     if (session->push == PUSH_FOLLOWING && state != PUSH_FOLLOWING) {
         map_cursor_end(&session->tail->cursor);
@@ -116,14 +117,15 @@ static void move(struct tracker_session *session, enum push_state state)
         list_append(lists[state], &session->subscribed);
 }
 
-static void ask_to_serve(struct audience *audience)
+static void ask_to_serve(struct tracker_audience *audience)
 {
     /* After what the views tell, so that nobody is told the same twice. */
     loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->serve);
 }
 
 /* A version that differs from the last one that the reader was told. */
-static uint8_t next_version(struct audience *audience, const struct tracker_session *session)
+static uint8_t next_version(struct tracker_audience *audience,
+                            const struct tracker_session *session)
 {
     do {
         audience->maps++;
@@ -132,7 +134,8 @@ static uint8_t next_version(struct audience *audience, const struct tracker_sess
 }
 
 /* The whole map in one frame, encoded again when it has changed or the reader had this version. */
-static struct frame *shared_map(struct audience *audience, const struct tracker_session *session)
+static struct frame *shared_map(struct tracker_audience *audience,
+                                const struct tracker_session *session)
 {
     struct map_view *view = audience->watcher.view;
     bool is_good = audience->all != NULL && audience->all_generation == map_view_generation(view) &&
@@ -148,21 +151,21 @@ static struct frame *shared_map(struct audience *audience, const struct tracker_
     return audience->all;
 }
 
-static void flow(struct tracker_session *session)
+static void schedule_push_flow(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     if (!loop_timer_is_running(audience->flow))
         loop_timer_start(audience->flow, 0);
 }
 
 /* One chunk for who follows and keeps up. */
-static void go_on(struct tracker_session *session)
+static void send_next_push_chunk(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     struct writer *scratch = &audience->scratch;
     bool ended;
     if (session->tail->cursor.lost) {
-        move(session, PUSH_DUE);
+        move_push_state(session, PUSH_DUE);
         ask_to_serve(audience);
         return;
     }
@@ -175,10 +178,10 @@ static void go_on(struct tracker_session *session)
         frame_unref(&frame);
     }
     if (!ended) {
-        flow(session);
+        schedule_push_flow(session);
         return;
     }
-    move(session, PUSH_CURRENT);
+    move_push_state(session, PUSH_CURRENT);
     /* Closes may have come meanwhile. */
     if (session->told_closes != audience->closes)
         ask_to_serve(audience);
@@ -191,9 +194,9 @@ static bool is_small(const struct map_view *view)
     return map_view_size(view) + 4 * map_view_count(view) <= SHARED_MAX;
 }
 
-static void tell_all(struct tracker_session *session)
+static void send_whole_map(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     struct map_view *view = audience->watcher.view;
     metrics_add(METRIC_TRACKER_PUSH_ALL, 1);
     session->told_closes = audience->closes;
@@ -202,16 +205,16 @@ static void tell_all(struct tracker_session *session)
         conn_send_frame(session->conn, shared_map(audience, session));
         session->map_version = audience->all_version;
         session->has_map_version = true;
-        move(session, PUSH_CURRENT);
+        move_push_state(session, PUSH_CURRENT);
         return;
     }
     session->map_version = next_version(audience, session);
     session->has_map_version = true;
-    move(session, PUSH_FOLLOWING);
+    move_push_state(session, PUSH_FOLLOWING);
     session->tail->began = false;
     session->tail->left = map_view_count(view);
     map_cursor_begin(&session->tail->cursor, view, MAP_CURSOR_OLDEST);
-    go_on(session);
+    send_next_push_chunk(session);
 }
 
 /* How long a reader that was told the whole map has to wait until it is told again, ms. */
@@ -235,28 +238,28 @@ static uint64_t tell_closes(struct list *list, uint64_t next)
             conn_is_behind(session->conn))
             continue;
         if (wait == 0)
-            tell_all(session);
+            send_whole_map(session);
         else if (wait < next)
             next = wait;
     }
     return next;
 }
 
-static bool can_tell(struct audience *audience)
+static bool is_push_view_readable(struct tracker_audience *audience)
 {
-    return audience_watch(audience) != NULL && map_view_is_live(audience->watcher.view);
+    return tracker_audience_watch(audience) != NULL && map_view_is_live(audience->watcher.view);
 }
 
 static void serve_due(void *arg)
 {
-    struct audience *audience = arg;
+    struct tracker_audience *audience = arg;
     uint64_t next = UINT64_MAX;
-    if (!can_tell(audience))
+    if (!is_push_view_readable(audience))
         return;
     LIST_FOREACH (node, &audience->due) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
         if (session->reach == NULL && !conn_is_behind(session->conn))
-            tell_all(session);
+            send_whole_map(session);
     }
     if (loop_timer_is_running(audience->later))
         return;
@@ -274,13 +277,13 @@ static void serve_later(void *arg)
 
 static void serve_flow(void *arg)
 {
-    struct audience *audience = arg;
-    if (!can_tell(audience))
+    struct tracker_audience *audience = arg;
+    if (!is_push_view_readable(audience))
         return;
     LIST_FOREACH (node, &audience->following) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
         if (!conn_is_behind(session->conn))
-            go_on(session);
+            send_next_push_chunk(session);
     }
 }
 
@@ -295,10 +298,10 @@ static void send_slice(void *arg, size_t offset, size_t len)
     conn_send_slice(target->conn, target->frame, offset, len);
 }
 
-static void tell_turn(struct tracker_session *session)
+static void send_iteration_changes(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
-    const struct turn *turn = &audience->turn;
+    struct tracker_audience *audience = session->port->audience;
+    const struct tracker_iteration *turn = &audience->turn;
     struct slice_target target = {session->conn, turn->frame};
     if (!conn_is_behind(session->conn)) {
         metrics_add(METRIC_TRACKER_PUSH_ONE,
@@ -306,26 +309,26 @@ static void tell_turn(struct tracker_session *session)
         return;
     }
     metrics_add(METRIC_CONFLATIONS, 1);
-    move(session, PUSH_FOLLOWING);
+    move_push_state(session, PUSH_FOLLOWING);
     session->tail->began = true;
     map_cursor_begin(&session->tail->cursor, audience->watcher.view, MAP_CURSOR_TURN);
 }
 
 /* Nobody is told anything while the space is too large; then everybody the whole. */
-static void suspend(struct audience *audience)
+static void suspend(struct tracker_audience *audience)
 {
     struct list *lists[] = {&audience->following, &audience->current};
     for (size_t i = 0; i < 2; i++) {
         LIST_FOREACH (node, lists[i])
-            move(list_entry(node, struct tracker_session, subscribed), PUSH_DUE);
+            move_push_state(list_entry(node, struct tracker_session, subscribed), PUSH_DUE);
     }
 }
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
-    struct audience *audience = list_entry(watcher, struct audience, watcher);
+    struct tracker_audience *audience = list_entry(watcher, struct tracker_audience, watcher);
     bool was_refused = audience->refused;
-    if (audience_watch(audience) == NULL) {
+    if (tracker_audience_watch(audience) == NULL) {
         suspend(audience);
         return;
     }
@@ -334,7 +337,7 @@ static void on_changed(struct map_watcher *watcher, const struct map_changes *ch
                     changes->changed_count);
         LIST_FOREACH (node, &audience->current) {
             if (audience->turn.frame != NULL)
-                tell_turn(list_entry(node, struct tracker_session, subscribed));
+                send_iteration_changes(list_entry(node, struct tracker_session, subscribed));
         }
         frame_unref(&audience->turn.frame);
     }
@@ -343,9 +346,9 @@ static void on_changed(struct map_watcher *watcher, const struct map_changes *ch
         ask_to_serve(audience);
 }
 
-static void on_live(struct map_watcher *watcher)
+static void on_push_view_live(struct map_watcher *watcher)
 {
-    ask_to_serve(list_entry(watcher, struct audience, watcher));
+    ask_to_serve(list_entry(watcher, struct tracker_audience, watcher));
 }
 
 static bool is_pushed_to(const struct tracker_session *session)
@@ -354,7 +357,7 @@ static bool is_pushed_to(const struct tracker_session *session)
            session->port->settings->push != TRACKER_PUSH_OFF;
 }
 
-static void on_reached(void *arg, bool known, bool stale)
+static void on_push_reached(void *arg, bool known, bool stale)
 {
     struct tracker_session *session = arg;
     (void)known;
@@ -365,30 +368,30 @@ static void on_reached(void *arg, bool known, bool stale)
 
 void push_begin(struct tracker_session *session, bool whole)
 {
-    struct audience *audience = session->port->audience;
+    struct tracker_audience *audience = session->port->audience;
     struct map_view *view;
     if (!is_pushed_to(session) || session->ended || (session->push != PUSH_OFF && !whole))
         return;
-    view = audience_watch(audience);
+    view = tracker_audience_watch(audience);
     if (view == NULL)
         return;
-    move(session, PUSH_DUE);
-    session->reach = map_read(view, MAP_READ_HERE, on_reached, session);
+    move_push_state(session, PUSH_DUE);
+    session->reach = map_read(view, MAP_READ_HERE, on_push_reached, session);
 }
 
 void push_end(struct tracker_session *session)
 {
     if (session->push == PUSH_OFF)
         return;
-    move(session, PUSH_OFF);
+    move_push_state(session, PUSH_OFF);
     audience_release(session->port->audience);
 }
 
 void push_drained(struct tracker_session *session)
 {
-    struct audience *audience = session->port->audience;
-    if (session->push == PUSH_FOLLOWING && can_tell(audience))
-        go_on(session);
+    struct tracker_audience *audience = session->port->audience;
+    if (session->push == PUSH_FOLLOWING && is_push_view_readable(audience))
+        send_next_push_chunk(session);
     else if (session->push != PUSH_OFF)
         ask_to_serve(audience);
 }

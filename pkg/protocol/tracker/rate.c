@@ -109,7 +109,7 @@ enum rate_verdict rate_judge(struct tracker_session *session, const struct track
     return RATE_GO;
 }
 
-static void on_tick(void *arg)
+static void on_rate_tick(void *arg)
 {
     struct tracker_service *service = arg;
     uint64_t now_us = loop_now_us(service->loop);
@@ -137,7 +137,7 @@ void rate_init(struct tracker_service *service)
 {
     list_init(&service->throttled);
     service->addresses = bucket_table_create(ADDRESSES_MAX);
-    service->rate_timer = loop_timer_create(service->loop, on_tick, service);
+    service->rate_timer = loop_timer_create(service->loop, on_rate_tick, service);
 }
 
 void rate_free(struct tracker_service *service)

@@ -14,7 +14,7 @@
 
 #define CAPACITY 4 /* at first */
 
-static struct pending *create(struct tracker_session *session)
+static struct pending *create_pending_replies(struct tracker_session *session)
 {
     struct pending *pending = mem_alloc(sizeof *pending + CAPACITY);
     *pending = (struct pending){.session = session, .capacity = CAPACITY};
@@ -25,7 +25,7 @@ static struct pending *create(struct tracker_session *session)
 struct pending *pending_of(struct tracker_session *session)
 {
     if (session->pending == NULL)
-        session->pending = create(session);
+        session->pending = create_pending_replies(session);
     return session->pending;
 }
 
@@ -44,7 +44,7 @@ size_t reply_count(const struct tracker_session *session)
 }
 
 /* Twice the room, the first in front. Who is throttled asks for nothing, so no list moves. */
-static void grow(struct tracker_session *session)
+static void grow_pending_replies(struct tracker_session *session)
 {
     struct pending *old = session->pending;
     struct pending *new = mem_alloc(sizeof *new + (size_t)old->capacity * 2);
@@ -58,7 +58,7 @@ static void grow(struct tracker_session *session)
     session->pending = new;
 }
 
-static void answer(struct tracker_session *session, bool accepted)
+static void send_reply_byte(struct tracker_session *session, bool accepted)
 {
     const uint8_t byte = accepted;
     conn_send(session->conn, (struct bytes){&byte, 1});
@@ -79,7 +79,7 @@ static void advance(struct tracker_session *session)
         pending->count--;
         if (pending->count == 0 || !is_settled((enum reply_kind)pending->kinds[pending->first]))
             break;
-        answer(session, pending->kinds[pending->first] == REPLY_YES);
+        send_reply_byte(session, pending->kinds[pending->first] == REPLY_YES);
     } while (true);
     if (pending->count <= (uint64_t)session->port->settings->pipeline / 2)
         session_go(session, STOP_FULL);
@@ -94,11 +94,11 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
 {
     struct pending *pending = pending_of(session);
     if (pending->count == pending->capacity) {
-        grow(session);
+        grow_pending_replies(session);
         pending = session->pending;
     }
     if (is_settled(kind) && pending->count == 0) {
-        answer(session, kind == REPLY_YES);
+        send_reply_byte(session, kind == REPLY_YES);
         pending_release(session);
         return;
     }
@@ -133,11 +133,11 @@ static void open_refused(struct tracker_session *session, enum map_result result
     if (session->dialect == TRACKER_2013)
         session_end(session, CONN_CLOSE_LOCAL);
     else if (!silent)
-        answer(session, false);
+        send_reply_byte(session, false);
 }
 
-static bool is_accepted(const struct tracker_session *session, enum reply_kind kind,
-                        enum map_result result)
+static bool is_reply_accepted(const struct tracker_session *session, enum reply_kind kind,
+                              enum map_result result)
 {
     if (kind == REPLY_CLOSE && result == MAP_MISSING)
         return true;
@@ -165,7 +165,7 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     case REPLY_OPEN_AGAIN:
     case REPLY_UPDATE:
     case REPLY_CLOSE:
-        answer(session, is_accepted(session, kind, result));
+        send_reply_byte(session, is_reply_accepted(session, kind, result));
         break;
     case REPLY_SILENT:
     case REPLY_YES:

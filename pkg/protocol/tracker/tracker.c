@@ -33,7 +33,7 @@ void tracker_service_destroy(struct tracker_service **pointer)
         return;
     assert(service->ports == 0 && list_is_empty(&service->sessions));
     LIST_FOREACH (node, &service->audiences)
-        audience_free(list_entry(node, struct audience, link));
+        tracker_audience_free(list_entry(node, struct tracker_audience, link));
     rate_free(service);
     free(service);
 }
@@ -58,7 +58,7 @@ struct tracker_port *tracker_port_create(struct tracker_service *service, struct
     struct tracker_port *port = mem_zalloc(1, sizeof *port);
     *port = (struct tracker_port){
         .service = service,
-        .audience = audience_of(service, space),
+        .audience = tracker_audience_of(service, space),
         .space = space,
         .settings = settings,
     };
@@ -108,7 +108,7 @@ void session_go(struct tracker_session *session, enum stop_reason reason)
 }
 
 /* The last that is owed has been sent, or cannot be. */
-static void leave(struct tracker_session *session)
+static void leave_tracker(struct tracker_session *session)
 {
     if (session->ended)
         return;
@@ -139,7 +139,7 @@ void session_check_end(struct tracker_session *session)
     if (!(session->stops & STOP_ENDING) || session->ended ||
         (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
         return;
-    leave(session);
+    leave_tracker(session);
     /* What a peer says too much is not worth waiting for; answers that it awaits are, and the
      * reason where there is a way to tell it. */
     if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
@@ -157,7 +157,7 @@ static uint64_t on_silence(void *arg)
     return conn_silence_ms(session->conn);
 }
 
-static void on_end(void *arg, enum map_end why)
+static void on_tracker_entry_end(void *arg, enum map_end why)
 {
     struct tracker_session *session = arg;
     switch (why) {
@@ -188,7 +188,8 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(session->conn);
 }
 
-static const struct map_sink sink = {.silence = on_silence, .end = on_end, .is_gone = on_is_gone};
+static const struct map_sink sink = {
+    .silence = on_silence, .end = on_tracker_entry_end, .is_gone = on_is_gone};
 
 static struct map_session *map_of(struct tracker_session *session)
 {
@@ -249,7 +250,8 @@ static void take_open(struct tracker_session *session, const struct tracker_mess
         open_entry(session, message->state, REPLY_OPEN);
 }
 
-static void take_close(struct tracker_session *session, const struct tracker_message *message)
+static void take_close_message(struct tracker_session *session,
+                               const struct tracker_message *message)
 {
     char *own = NULL;
     struct bytes id = message->id;
@@ -305,7 +307,8 @@ static bool is_foreign(const struct tracker_session *session, const struct track
            turntable_is_user(message->id);
 }
 
-static void take_message(struct tracker_session *session, const struct tracker_message *message)
+static void take_tracker_message(struct tracker_session *session,
+                                 const struct tracker_message *message)
 {
     conn_handshake_done(session->conn);
     if (is_foreign(session, message)) {
@@ -318,7 +321,7 @@ static void take_message(struct tracker_session *session, const struct tracker_m
         take_open(session, message);
         break;
     case TRACKER_CLOSE:
-        take_close(session, message);
+        take_close_message(session, message);
         break;
     case TRACKER_UPDATE:
         take_update(session, message);
@@ -360,7 +363,7 @@ static struct tracker_options options_of(const struct tracker_settings *settings
 }
 
 /* Takes one message off the input. False when there is none that may be taken now. */
-static bool take_one(struct tracker_session *session, struct bytes *input)
+static bool take_one_message(struct tracker_session *session, struct bytes *input)
 {
     const struct tracker_settings *settings = session->port->settings;
     struct tracker_options options = options_of(settings);
@@ -382,7 +385,7 @@ static bool take_one(struct tracker_session *session, struct bytes *input)
     input->len -= result.consumed;
     if (result.outcome == TRACKER_MESSAGE) {
         if (verdict == RATE_GO)
-            take_message(session, &message);
+            take_tracker_message(session, &message);
         return true;
     }
     session->is_lone_close = tracker_is_close_at_end(*input, dialect);
@@ -391,11 +394,11 @@ static bool take_one(struct tracker_session *session, struct bytes *input)
     return false;
 }
 
-static size_t on_received(void *arg, struct bytes input)
+static size_t on_tracker_input(void *arg, struct bytes input)
 {
     struct tracker_session *session = arg;
     struct bytes left = input;
-    while (session->stops == 0 && left.len > 0 && take_one(session, &left))
+    while (session->stops == 0 && left.len > 0 && take_one_message(session, &left))
         ;
     return input.len - left.len;
 }
@@ -411,7 +414,7 @@ static void on_ended(void *arg)
     struct tracker_session *session = arg;
     if (session->dialect == TRACKER_UNKNOWN && session->is_lone_close) {
         session->dialect = TRACKER_PLAIN;
-        take_message(session, &lone_close);
+        take_tracker_message(session, &lone_close);
     }
     session_end(session, CONN_CLOSE_PEER);
 }
@@ -420,7 +423,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct tracker_session *session = arg;
     (void)reason;
-    leave(session);
+    leave_tracker(session);
     if (session->pending != NULL)
         list_remove(&session->pending->throttled);
     free(session->pending);
@@ -429,9 +432,9 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 }
 
 static const struct conn_handler handler = {
-    .received = on_received, .drained = on_drained, .ended = on_ended, .closed = on_closed};
+    .received = on_tracker_input, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 
-static struct tracker_session *serve(struct tracker_port *port, struct conn *conn)
+static struct tracker_session *serve_tracker_conn(struct tracker_port *port, struct conn *conn)
 {
     struct tracker_session *session = mem_zalloc(1, sizeof *session);
     list_init(&session->link);
@@ -446,10 +449,10 @@ static struct tracker_session *serve(struct tracker_port *port, struct conn *con
 
 void tracker_serve(struct tracker_port *port, struct conn *conn)
 {
-    (void)serve(port, conn);
+    (void)serve_tracker_conn(port, conn);
 }
 
 void tracker_serve_no_user(struct tracker_port *port, struct conn *conn)
 {
-    serve(port, conn)->no_user = true;
+    serve_tracker_conn(port, conn)->no_user = true;
 }

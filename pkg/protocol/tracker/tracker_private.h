@@ -37,7 +37,7 @@ struct own_packet {
 };
 
 /* What one turn brought, encoded once for everybody. */
-struct turn {
+struct tracker_iteration {
     struct frame *frame;      /* NULL: nothing that fits a packet */
     struct own_packet *owned; /* of this front-end's sessions, by owner, then by offset */
     size_t owned_count, owned_capacity;
@@ -48,7 +48,7 @@ struct turn {
  * Who is told the changes of a space. A session stands in the list of its push state. The view is
  * watched while there is such a session, or a Get waits.
  */
-struct audience {
+struct tracker_audience {
     struct list link; /* the service's */
     struct tracker_service *service;
     struct map_space *space;
@@ -68,7 +68,7 @@ struct audience {
     uint8_t all_version;
     struct frame *texts[2]; /* the last answers to Get: PLAIN; WIDE and 2014 */
     uint64_t texts_generation[2];
-    struct turn turn;
+    struct tracker_iteration turn;
     struct writer scratch;
     struct writer shown; /* an entry of another protocol, as a state */
     struct log_limit refused_limit;
@@ -91,7 +91,7 @@ struct tracker_service {
 
 struct tracker_port {
     struct tracker_service *service;
-    struct audience *audience;
+    struct tracker_audience *audience;
     struct map_space *space;
     const struct tracker_settings *settings;
 };
@@ -219,15 +219,16 @@ void rate_free(struct tracker_service *service);
 /* The Get is the first outstanding answer. */
 void get_start(struct tracker_session *session);
 void get_cancel(struct tracker_session *session);
-void get_forget_texts(struct audience *audience);
+void get_forget_texts(struct tracker_audience *audience);
 
 /* push.c */
-struct audience *audience_of(struct tracker_service *service, struct map_space *space);
-void audience_free(struct audience *audience);
+struct tracker_audience *tracker_audience_of(struct tracker_service *service,
+                                             struct map_space *space);
+void tracker_audience_free(struct tracker_audience *audience);
 /* The space's view; NULL when it is too large to be told, which has been logged. */
-struct map_view *audience_watch(struct audience *audience);
+struct map_view *tracker_audience_watch(struct tracker_audience *audience);
 /* Lets go of the view when nobody needs it any more. */
-void audience_release(struct audience *audience);
+void audience_release(struct tracker_audience *audience);
 /* A write was accepted: whole is set for an Open, which is told the whole map each time. */
 void push_begin(struct tracker_session *session, bool whole);
 void push_end(struct tracker_session *session);
@@ -237,15 +238,16 @@ void push_drained(struct tracker_session *session);
 /* shown: for the states of other protocols' entries (protocol/translate/shown.h), as in what
  * follows. */
 /* Replaces what the turn held. */
-void turn_encode(struct turn *turn, struct writer *scratch, struct writer *shown,
+void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct writer *shown,
                  struct map_entry *const *changed, size_t count);
-void turn_free(struct turn *turn);
+void turn_free(struct tracker_iteration *turn);
 /* Adds a packet of that owner; they are in order after turn_sort. owner may be NULL. */
-void turn_add(struct turn *turn, struct writer *scratch, const struct map_session *owner,
-              uint8_t version, struct bytes id, struct bytes state);
-void turn_sort(struct turn *turn);
+void turn_add(struct tracker_iteration *turn, struct writer *scratch,
+              const struct map_session *owner, uint8_t version, struct bytes id,
+              struct bytes state);
+void turn_sort(struct tracker_iteration *turn);
 /* Calls send for each range of the frame that is not the reader's own; returns the packets. */
-size_t turn_ranges(const struct turn *turn, const struct map_session *reader,
+size_t turn_ranges(const struct tracker_iteration *turn, const struct map_session *reader,
                    void (*send)(void *arg, size_t offset, size_t len), void *arg);
 /* The view's entries as Update alls. */
 void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version);

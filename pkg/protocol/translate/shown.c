@@ -15,19 +15,19 @@ static bool is_made_by(const struct map_entry *entry, const char *protocol)
     return bytes_equal(map_entry_field(entry, "protocol"), bytes_from_string(protocol));
 }
 
-static bool is_property(struct bytes field, struct bytes value)
+static bool is_entry_property(struct bytes field, struct bytes value)
 {
     return field.len >= 2 && memcmp(field.data, "p:", 2) == 0 &&
            json_text_is_value(value, SYNC_VALUE_DEPTH);
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_property_names(const void *a, const void *b)
 {
     const struct sync_property *left = a, *right = b;
     return bytes_compare(left->name, right->name);
 }
 
-static size_t count_fields(const struct map_entry *entry)
+static size_t count_entry_fields(const struct map_entry *entry)
 {
     size_t count = 0, at = 0;
     struct bytes field, value;
@@ -36,27 +36,27 @@ static size_t count_fields(const struct map_entry *entry)
     return count;
 }
 
-static size_t take_properties(const struct map_entry *entry, struct sync_property *properties)
+static size_t take_entry_properties(const struct map_entry *entry, struct sync_property *properties)
 {
     size_t count = 0, at = 0;
     struct bytes field, value;
     while (map_entry_next_field(entry, &at, &field, &value)) {
         const struct bytes name = {field.data + 2, field.len - 2};
-        if (is_property(field, value) && json_is_text(name))
+        if (is_entry_property(field, value) && json_is_text(name))
             properties[count++] = (struct sync_property){name, value};
     }
     /* The fields' order is that of their last changes, which is nobody's business. */
-    qsort(properties, count, sizeof *properties, compare_names);
+    qsort(properties, count, sizeof *properties, compare_property_names);
     return count;
 }
 
-static void write_properties(const struct map_entry *entry, struct writer *to)
+static void write_all_properties(const struct map_entry *entry, struct writer *to)
 {
     struct sync_property few[FEW], *many = NULL;
-    size_t count = count_fields(entry);
+    size_t count = count_entry_fields(entry);
     if (count > FEW)
         many = mem_zalloc(count, sizeof *many);
-    count = take_properties(entry, many != NULL ? many : few);
+    count = take_entry_properties(entry, many != NULL ? many : few);
     sync_write_properties(to, many != NULL ? many : few, count);
     free(many);
 }
@@ -67,7 +67,7 @@ static struct bytes text_field(const struct map_entry *entry, const char *name)
     return json_is_text(value) ? value : (struct bytes){(const uint8_t *)"", 0};
 }
 
-static void write_user(const struct map_entry *entry, struct writer *to)
+static void write_shown_user(const struct map_entry *entry, struct writer *to)
 {
     entry_write_user(to, text_field(entry, "user"), text_field(entry, "status"));
 }
@@ -76,9 +76,9 @@ struct bytes shown_state(const struct map_entry *entry, struct writer *scratch)
 {
     writer_reset(scratch);
     if (is_made_by(entry, "sync"))
-        write_properties(entry, scratch);
+        write_all_properties(entry, scratch);
     else if (is_made_by(entry, "turntable"))
-        write_user(entry, scratch);
+        write_shown_user(entry, scratch);
     else
         return map_entry_state(entry);
     return writer_bytes_written(scratch);
@@ -87,9 +87,9 @@ struct bytes shown_state(const struct map_entry *entry, struct writer *scratch)
 void shown_properties(const struct map_entry *entry, struct writer *to)
 {
     if (is_made_by(entry, "sync"))
-        write_properties(entry, to);
+        write_all_properties(entry, to);
     else if (is_made_by(entry, "turntable"))
-        write_user(entry, to);
+        write_shown_user(entry, to);
     else
         entry_write_state(to, map_entry_state(entry));
 }

@@ -11,7 +11,7 @@
 
 #define SHOWN_MAX 10 /* ids that an error names */
 
-struct answer {
+struct presence_answer {
     struct list of_session;  /* the subscriptions' answers */
     struct list of_audience; /* by due_ms */
     struct subscriptions *subscriptions;
@@ -21,17 +21,17 @@ struct answer {
     struct watch *watches[]; /* NULL: unsubscribed meanwhile */
 };
 
-static struct audience *audience_of(const struct subscriptions *subscriptions)
+static struct turntable_audience *subscriptions_audience(const struct subscriptions *subscriptions)
 {
     return subscriptions->session->port->audience;
 }
 
-static bool is_known(const struct watch *watch)
+static bool is_watch_known(const struct watch *watch)
 {
     return map_presence_is_known(watch->at.presence);
 }
 
-static void drop(struct answer *answer)
+static void drop_answer(struct presence_answer *answer)
 {
     for (size_t i = 0; i < answer->count; i++) {
         if (answer->watches[i] != NULL)
@@ -61,7 +61,7 @@ static void tell_unknown(struct turntable_session *session, struct watch *const 
 }
 
 /* Tells what is known of it, and that the rest is not, and is done with it. */
-static void give(struct answer *answer)
+static void give(struct presence_answer *answer)
 {
     struct turntable_session *session = answer->subscriptions->session;
     struct watch **known = mem_zalloc(answer->count + 1, sizeof(struct watch *));
@@ -69,12 +69,12 @@ static void give(struct answer *answer)
     size_t known_count = 0, unknown_count = 0;
     for (size_t i = 0; i < answer->count; i++) {
         struct watch *watch = answer->watches[i];
-        if (watch != NULL && is_known(watch))
+        if (watch != NULL && is_watch_known(watch))
             known[known_count++] = watch;
         else if (watch != NULL)
             unknown[unknown_count++] = watch;
     }
-    drop(answer);
+    drop_answer(answer);
     if (known_count > 0 || unknown_count == 0)
         turntable_presence_tell(session, known, known_count);
     if (unknown_count > 0)
@@ -83,10 +83,10 @@ static void give(struct answer *answer)
     free(known);
 }
 
-static bool is_complete(struct answer *answer)
+static bool is_complete(struct presence_answer *answer)
 {
     while (answer->next < answer->count &&
-           (answer->watches[answer->next] == NULL || is_known(answer->watches[answer->next])))
+           (answer->watches[answer->next] == NULL || is_watch_known(answer->watches[answer->next])))
         answer->next++;
     return answer->next == answer->count;
 }
@@ -95,7 +95,8 @@ static bool is_complete(struct answer *answer)
 static void give_complete(struct subscriptions *subscriptions)
 {
     while (!list_is_empty(&subscriptions->answers)) {
-        struct answer *answer = list_entry(subscriptions->answers.next, struct answer, of_session);
+        struct presence_answer *answer =
+            list_entry(subscriptions->answers.next, struct presence_answer, of_session);
         if (!is_complete(answer))
             return;
         give(answer);
@@ -105,8 +106,8 @@ static void give_complete(struct subscriptions *subscriptions)
 void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *const *watches,
                              size_t count)
 {
-    struct audience *audience = audience_of(subscriptions);
-    struct answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
+    struct turntable_audience *audience = subscriptions_audience(subscriptions);
+    struct presence_answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
     uint64_t deadline = map_deadline_ms(audience->service->map);
     answer->subscriptions = subscriptions;
     answer->due_ms = loop_now_ms(audience->service->loop) + deadline;
@@ -124,16 +125,16 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
 
 void turntable_answer_wake(struct subscriptions *subscriptions)
 {
-    struct audience *audience = audience_of(subscriptions);
+    struct turntable_audience *audience = subscriptions_audience(subscriptions);
     if (!list_is_empty(&subscriptions->answering))
         return;
     list_append(&audience->answering, &subscriptions->answering);
     loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->answer);
 }
 
-static void on_answer(void *arg)
+static void send_due_answers(void *arg)
 {
-    struct audience *audience = arg;
+    struct turntable_audience *audience = arg;
     while (!list_is_empty(&audience->answering)) {
         struct subscriptions *subscriptions =
             list_entry(audience->answering.next, struct subscriptions, answering);
@@ -144,10 +145,11 @@ static void on_answer(void *arg)
 
 static void on_overdue(void *arg)
 {
-    struct audience *audience = arg;
+    struct turntable_audience *audience = arg;
     uint64_t now = loop_now_ms(audience->service->loop);
     while (!list_is_empty(&audience->answers)) {
-        struct answer *answer = list_entry(audience->answers.next, struct answer, of_audience);
+        struct presence_answer *answer =
+            list_entry(audience->answers.next, struct presence_answer, of_audience);
         struct subscriptions *subscriptions = answer->subscriptions;
         if (answer->due_ms > now) {
             loop_timer_start(audience->overdue, answer->due_ms - now);
@@ -161,7 +163,7 @@ static void on_overdue(void *arg)
 void turntable_answer_forget_removed(struct subscriptions *subscriptions)
 {
     LIST_FOREACH (node, &subscriptions->answers) {
-        struct answer *answer = list_entry(node, struct answer, of_session);
+        struct presence_answer *answer = list_entry(node, struct presence_answer, of_session);
         for (size_t i = 0; i < answer->count; i++) {
             if (answer->watches[i] != NULL && answer->watches[i]->removed)
                 answer->watches[i] = NULL;
@@ -172,19 +174,19 @@ void turntable_answer_forget_removed(struct subscriptions *subscriptions)
 void turntable_answer_drop_all(struct subscriptions *subscriptions)
 {
     while (!list_is_empty(&subscriptions->answers))
-        drop(list_entry(subscriptions->answers.next, struct answer, of_session));
+        drop_answer(list_entry(subscriptions->answers.next, struct presence_answer, of_session));
 }
 
-void turntable_answer_begin(struct audience *audience)
+void turntable_answer_begin(struct turntable_audience *audience)
 {
     struct loop *loop = audience->service->loop;
     list_init(&audience->answers);
     list_init(&audience->answering);
-    audience->answer = (struct loop_task){.callback = on_answer, .arg = audience};
+    audience->answer = (struct loop_task){.callback = send_due_answers, .arg = audience};
     audience->overdue = loop_timer_create(loop, on_overdue, audience);
 }
 
-void turntable_answer_free(struct audience *audience)
+void turntable_answer_free(struct turntable_audience *audience)
 {
     loop_cancel(audience->service->loop, &audience->answer);
     loop_timer_destroy(&audience->overdue);

@@ -28,17 +28,17 @@ struct credentials {
 
 /* Tokens. */
 
-static uint64_t wall_ms(const struct turntable_session *session)
+static uint64_t redis_wall_ms(const struct turntable_session *session)
 {
     return map_redis_time_ms(session->port->service->map);
 }
 
-static void admit(struct turntable_session *session, const struct auth_claims *claims)
+static void admit_user(struct turntable_session *session, const struct auth_claims *claims)
 {
     struct credentials *credentials = session->credentials;
     free(credentials->user);
     credentials->user = mem_strdup(claims->user);
-    websocket_set_lifetime(session->websocket, auth_claims_left_ms(claims, wall_ms(session)),
+    websocket_set_lifetime(session->websocket, auth_claims_left_ms(claims, redis_wall_ms(session)),
                            WEBSOCKET_UNAUTHORIZED, "token expired");
 }
 
@@ -51,7 +51,7 @@ void turntable_identity_begin(struct turntable_session *session, const struct vi
     credentials->tokens = visit->tokens;
     session->credentials = credentials;
     if (visit->claims != NULL)
-        admit(session, visit->claims);
+        admit_user(session, visit->claims);
     else
         websocket_set_lifetime(session->websocket, auth_verifier_deadline_ms(visit->tokens),
                                WEBSOCKET_UNAUTHORIZED, "no token");
@@ -86,8 +86,8 @@ static bool check_token(struct turntable_session *session, const struct turntabl
     struct auth_claims claims;
     const char *why;
     bool good;
-    if (!auth_token_check(session->credentials->tokens, message->token, wall_ms(session), &claims,
-                          &why))
+    if (!auth_token_check(session->credentials->tokens, message->token, redis_wall_ms(session),
+                          &claims, &why))
         return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, why);
     if (!auth_claims_allow(&claims, map_space_name(session->port->space)))
         good =
@@ -97,7 +97,7 @@ static bool check_token(struct turntable_session *session, const struct turntabl
     else
         good = true;
     if (good)
-        admit(session, &claims);
+        admit_user(session, &claims);
     auth_claims_free(&claims);
     return good;
 }
@@ -125,7 +125,7 @@ static uint64_t on_silence(void *arg)
     return conn_silence_ms(turntable_conn(session));
 }
 
-static void on_end(void *arg, enum map_end why)
+static void on_turntable_entry_end(void *arg, enum map_end why)
 {
     switch (why) {
     case MAP_END_SILENT:
@@ -149,12 +149,14 @@ static bool on_is_gone(void *arg)
     return conn_peer_is_gone(turntable_conn(session));
 }
 
-static const struct map_sink sink = {
-    .silence = on_silence, .end = on_end, .is_gone = on_is_gone, .relayed = turntable_user_relayed};
+static const struct map_sink sink = {.silence = on_silence,
+                                     .end = on_turntable_entry_end,
+                                     .is_gone = on_is_gone,
+                                     .relayed = turntable_user_relayed};
 
 /* idme, and joingame without it. */
 
-static void give_up(struct turntable_session *session, enum map_result result)
+static void fail_identity(struct turntable_session *session, enum map_result result)
 {
     const char *command =
         turntable_command_name(session->joined_first ? TURNTABLE_JOINGAME : TURNTABLE_IDME);
@@ -173,7 +175,7 @@ static void give_up(struct turntable_session *session, enum map_result result)
         turntable_message_tell_result(session, result, "you could not be identified", command);
 }
 
-static void on_opened(void *arg, enum map_result result, uint64_t version)
+static void on_identity_opened(void *arg, enum map_result result, uint64_t version)
 {
     struct turntable_session *session = arg;
     struct bytes id;
@@ -191,7 +193,7 @@ static void on_opened(void *arg, enum map_result result, uint64_t version)
         if (turntable_room_join_asked(session))
             return;
     } else {
-        give_up(session, result);
+        fail_identity(session, result);
     }
     turntable_go(session, STOP_BARRIER);
 }
@@ -209,7 +211,7 @@ static void identify(struct turntable_session *session, const struct turntable_m
                                       conn_peer_text(turntable_conn(session)), &sink, session);
     turntable_user_add(session, message->user);
     turntable_stop(session, STOP_BARRIER);
-    map_session_open_fields(session->map, &open, on_opened, session);
+    map_session_open_fields(session->map, &open, on_identity_opened, session);
 }
 
 void turntable_identity_take(struct turntable_session *session,

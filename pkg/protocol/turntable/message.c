@@ -55,7 +55,8 @@ void turntable_message_tell_result(struct turntable_session *session, enum map_r
     free(why);
 }
 
-static void take_status(struct turntable_session *session, const struct turntable_message *message)
+static void take_status_message(struct turntable_session *session,
+                                const struct turntable_message *message)
 {
     session->busy = message->status == TURNTABLE_BUSY;
     turntable_identity_update_status(session);
@@ -69,14 +70,15 @@ static const struct {
     [TURNTABLE_IDME] = {turntable_identity_take, METRIC_TURNTABLE_IDME, false},
     [TURNTABLE_SUBSCRIBE] = {turntable_presence_subscribe, METRIC_TURNTABLE_SUBSCRIBE, false},
     [TURNTABLE_UNSUBSCRIBE] = {turntable_presence_unsubscribe, METRIC_TURNTABLE_UNSUBSCRIBE, false},
-    [TURNTABLE_STATUS] = {take_status, METRIC_TURNTABLE_STATUS, true},
+    [TURNTABLE_STATUS] = {take_status_message, METRIC_TURNTABLE_STATUS, true},
     [TURNTABLE_JOINGAME] = {turntable_identity_take_join, METRIC_TURNTABLE_JOINGAME, false},
     [TURNTABLE_GAME] = {turntable_room_take_game, METRIC_TURNTABLE_GAME, true},
     [TURNTABLE_LEAVEGAME] = {turntable_room_take_leave, METRIC_TURNTABLE_LEAVEGAME, true},
     [TURNTABLE_WHOTHERE] = {turntable_there_take, METRIC_TURNTABLE_WHOTHERE, false},
 };
 
-static void take(struct turntable_session *session, const struct turntable_message *message)
+static void take_turntable_message(struct turntable_session *session,
+                                   const struct turntable_message *message)
 {
     const char *name = turntable_command_name(message->command);
     metrics_add(commands[message->command].metric, 1);
@@ -89,8 +91,8 @@ static void take(struct turntable_session *session, const struct turntable_messa
         commands[message->command].take(session, message);
 }
 
-static struct turntable_limits limits_of(const struct turntable_settings *settings,
-                                         struct bytes bytes)
+static struct turntable_limits turntable_limits_of(const struct turntable_settings *settings,
+                                                   struct bytes bytes)
 {
     struct turntable_limits limits = TURNTABLE_LIMITS_DEFAULT;
     /* ws.max_message has judged it. */
@@ -108,7 +110,7 @@ static struct turntable_limits limits_of(const struct turntable_settings *settin
 void turntable_message_take(struct turntable_session *session, enum websocket_opcode opcode,
                             struct bytes bytes)
 {
-    struct turntable_limits limits = limits_of(session->port->settings, bytes);
+    struct turntable_limits limits = turntable_limits_of(session->port->settings, bytes);
     struct turntable_message message;
     struct turntable_error error;
     if (opcode != WEBSOCKET_TEXT) {
@@ -120,6 +122,6 @@ void turntable_message_take(struct turntable_session *session, enum websocket_op
         turntable_message_refuse(session, error.code, error.detail.text, error.command);
         return;
     }
-    take(session, &message);
+    take_turntable_message(session, &message);
     turntable_message_free(&message);
 }

@@ -34,7 +34,7 @@ static bool is_answered_later(const struct watch *watch)
     return watch->told == TOLD_NOTHING && watch->awaited > 0;
 }
 
-static bool is_due(const struct watch *watch)
+static bool is_watch_due(const struct watch *watch)
 {
     const struct map_presence *presence = watch->at.presence;
     return map_presence_is_known(presence) && !is_answered_later(watch) &&
@@ -69,20 +69,20 @@ static void tell_changed(struct map_presence *presence)
     struct frame *frame = NULL;
     LIST_FOREACH (node, map_presence_watches(presence)) {
         struct watch *watch = watch_of(node);
-        if (watch->of != NULL && is_due(watch))
+        if (watch->of != NULL && is_watch_due(watch))
             tell_watch(watch, status, &frame);
     }
     frame_unref(&frame);
 }
 
-static void drop_changed(struct audience *audience, struct changed *changed)
+static void drop_changed(struct turntable_audience *audience, struct changed *changed)
 {
     HASH_DEL(audience->changed, changed);
     map_presence_unwatch(&changed->keep.at);
     free(changed);
 }
 
-static void tell_all(struct audience *audience)
+static void send_changed_statuses(struct turntable_audience *audience)
 {
     struct changed *changed, *next;
     HASH_ITER (hh, audience->changed, changed, next) {
@@ -93,19 +93,20 @@ static void tell_all(struct audience *audience)
         loop_timer_start(audience->joined, (uint64_t)audience->window);
 }
 
-static void on_flush(void *arg)
+static void on_presence_flush(void *arg)
 {
-    tell_all(arg);
+    send_changed_statuses(arg);
 }
 
-static void on_joined(void *arg)
+static void on_presence_joined(void *arg)
 {
-    struct audience *audience = arg;
+    struct turntable_audience *audience = arg;
     if (audience->changed != NULL)
-        tell_all(audience);
+        send_changed_statuses(audience);
 }
 
-static void note(struct audience *audience, struct map_presence *presence)
+static void note_changed_presence(struct turntable_audience *audience,
+                                  struct map_presence *presence)
 {
     struct changed *changed;
     HASH_FIND_PTR(audience->changed, &presence, changed);
@@ -119,9 +120,9 @@ static void note(struct audience *audience, struct map_presence *presence)
         loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->flush);
 }
 
-static void on_changed(void *arg, struct map_presence *presence, bool first)
+static void on_presence_changed(void *arg, struct map_presence *presence, bool first)
 {
-    struct audience *audience = arg;
+    struct turntable_audience *audience = arg;
     bool due = false;
     LIST_FOREACH (node, map_presence_watches(presence)) {
         struct watch *watch = watch_of(node);
@@ -129,23 +130,23 @@ static void on_changed(void *arg, struct map_presence *presence, bool first)
             continue;
         if (first && watch->awaited > 0)
             turntable_answer_wake(watch->of);
-        due = due || is_due(watch);
+        due = due || is_watch_due(watch);
     }
     if (due)
-        note(audience, presence);
+        note_changed_presence(audience, presence);
 }
 
-static const struct map_presence_callbacks callbacks = {.changed = on_changed};
+static const struct map_presence_callbacks callbacks = {.changed = on_presence_changed};
 
-void turntable_presence_begin(struct audience *audience)
+void turntable_presence_begin(struct turntable_audience *audience)
 {
     struct loop *loop = audience->service->loop;
     audience->presence = map_presence_create(audience->space, &callbacks, audience);
-    audience->flush = (struct loop_task){.callback = on_flush, .arg = audience};
-    audience->joined = loop_timer_create(loop, on_joined, audience);
+    audience->flush = (struct loop_task){.callback = on_presence_flush, .arg = audience};
+    audience->joined = loop_timer_create(loop, on_presence_joined, audience);
 }
 
-void turntable_presence_free(struct audience *audience)
+void turntable_presence_free(struct turntable_audience *audience)
 {
     struct changed *changed, *next;
     HASH_ITER (hh, audience->changed, changed, next)
@@ -171,7 +172,7 @@ static struct subscriptions *subscriptions_of(struct turntable_session *session)
 }
 
 /* Frees it when it is of no use any more. */
-static void release(struct turntable_session *session)
+static void release_subscriptions(struct turntable_session *session)
 {
     struct subscriptions *subscriptions = session->subscriptions;
     if (subscriptions == NULL || subscriptions->count > 0 ||
@@ -183,7 +184,7 @@ static void release(struct turntable_session *session)
     session->subscriptions = NULL;
 }
 
-static struct bytes name_of(const struct watch *watch)
+static struct bytes watched_name(const struct watch *watch)
 {
     return map_presence_name(watch->at.presence);
 }
@@ -191,7 +192,7 @@ static struct bytes name_of(const struct watch *watch)
 static int compare_watches(const void *a, const void *b)
 {
     const struct watch *const *left = a, *const *right = b;
-    return bytes_compare(name_of(*left), name_of(*right));
+    return bytes_compare(watched_name(*left), watched_name(*right));
 }
 
 static struct watch *find_watch(const struct subscriptions *subscriptions, struct bytes name)
@@ -199,7 +200,7 @@ static struct watch *find_watch(const struct subscriptions *subscriptions, struc
     size_t low = 0, high = subscriptions->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = bytes_compare(name_of(subscriptions->watches[middle]), name);
+        int order = bytes_compare(watched_name(subscriptions->watches[middle]), name);
         if (order == 0)
             return subscriptions->watches[middle];
         if (order < 0)
@@ -228,7 +229,7 @@ static void free_watch(struct watch *watch)
 }
 
 /* Puts new ones, which get sorted, among those that are there. */
-static void merge(struct subscriptions *subscriptions, struct watch **fresh, size_t count)
+static void merge_watches(struct subscriptions *subscriptions, struct watch **fresh, size_t count)
 {
     size_t old = subscriptions->count, to = old + count;
     struct watch **watches =
@@ -263,7 +264,7 @@ void turntable_presence_subscribe(struct turntable_session *session,
     if (subscriptions->count + added > (uint64_t)settings->max_subscriptions) {
         turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "more subscriptions than allowed",
                                  "subscribe");
-        release(session);
+        release_subscriptions(session);
         return;
     }
     session->port->audience->window = settings->window;
@@ -274,9 +275,9 @@ void turntable_presence_subscribe(struct turntable_session *session,
         if (all[i] == NULL)
             all[i] = fresh[count++] = create_watch(subscriptions, message->ids[i]);
     }
-    merge(subscriptions, fresh, count);
+    merge_watches(subscriptions, fresh, count);
     turntable_answer_expect(subscriptions, all, message->id_count);
-    release(session);
+    release_subscriptions(session);
     free(fresh);
     free(all);
 }
@@ -305,7 +306,7 @@ void turntable_presence_unsubscribe(struct turntable_session *session,
     subscriptions->count = kept;
     if (!list_is_empty(&subscriptions->answers))
         turntable_answer_wake(subscriptions);
-    release(session);
+    release_subscriptions(session);
 }
 
 void turntable_presence_tell(struct turntable_session *session, struct watch *const *watches,
@@ -318,7 +319,7 @@ void turntable_presence_tell(struct turntable_session *session, struct watch *co
         for (n = 0; n < count && n < TURNTABLE_CHUNK; n++) {
             enum map_status status = map_presence_status(watches[n]->at.presence);
             changes[n] =
-                (struct turntable_change){name_of(watches[n]), (enum turntable_status)status};
+                (struct turntable_change){watched_name(watches[n]), (enum turntable_status)status};
             watches[n]->told = (uint8_t)status;
         }
         writer_reset(&text);
@@ -340,7 +341,7 @@ void turntable_presence_drained(struct turntable_session *session)
     subscriptions->behind = false;
     due = mem_zalloc(subscriptions->count + 1, sizeof(struct watch *));
     for (size_t i = 0; i < subscriptions->count; i++) {
-        if (is_due(subscriptions->watches[i]))
+        if (is_watch_due(subscriptions->watches[i]))
             due[count++] = subscriptions->watches[i];
     }
     if (count > 0)
@@ -357,5 +358,5 @@ void turntable_presence_end(struct turntable_session *session)
     for (size_t i = 0; i < subscriptions->count; i++)
         free_watch(subscriptions->watches[i]);
     subscriptions->count = 0;
-    release(session);
+    release_subscriptions(session);
 }

@@ -50,13 +50,14 @@ static void send_to_room(struct map_room *room, enum metric kind, struct frame *
 
 /* Whoever writes to Redis may say anything; a client would close its connection at what is no
  * text. */
-static void log_ignored(struct audience *audience, const struct map_room *room, const char *why)
+static void log_ignored(struct turntable_audience *audience, const struct map_room *room,
+                        const char *why)
 {
     log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
                 LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
 }
 
-static void on_said(void *arg, struct map_room *room, struct bytes message)
+static void on_room_message(void *arg, struct map_room *room, struct bytes message)
 {
     struct frame *frame;
     if (!json_is_text(message)) {
@@ -69,7 +70,7 @@ static void on_said(void *arg, struct map_room *room, struct bytes message)
 }
 
 /* NULL when one of them is no text. */
-static struct frame *encode_members(struct audience *audience, struct map_room *room,
+static struct frame *encode_members(struct turntable_audience *audience, struct map_room *room,
                                     const struct turntable_members *members)
 {
     struct writer text = {0};
@@ -90,7 +91,7 @@ static void on_room_changed(void *arg, struct map_room *room, const struct bytes
     frame_unref(&frame);
 }
 
-static struct frame *encode_present(struct audience *audience, struct map_room *room)
+static struct frame *encode_present(struct turntable_audience *audience, struct map_room *room)
 {
     struct turntable_members members = {0};
     members.joined = map_room_users(room, &members.joined_count);
@@ -122,11 +123,11 @@ static void on_lost(void *arg, struct map_room *room, struct map_member *member)
 }
 
 const struct map_room_callbacks turntable_room_callbacks = {
-    .said = on_said, .changed = on_room_changed, .entered = on_entered, .lost = on_lost};
+    .said = on_room_message, .changed = on_room_changed, .entered = on_entered, .lost = on_lost};
 
 /* Memberships. */
 
-static struct bytes name_of(const struct membership *membership)
+static struct bytes membership_room_name(const struct membership *membership)
 {
     return map_room_name(membership->member->room);
 }
@@ -140,11 +141,12 @@ static void tell_result(struct turntable_session *session, struct bytes name,
     free(text);
 }
 
-static struct membership *find(const struct turntable_session *session, struct bytes name)
+static struct membership *find_membership(const struct turntable_session *session,
+                                          struct bytes name)
 {
     LIST_FOREACH (node, &session->rooms) {
         struct membership *membership = list_entry(node, struct membership, link);
-        if (membership->member != NULL && bytes_equal(name_of(membership), name))
+        if (membership->member != NULL && bytes_equal(membership_room_name(membership), name))
             return membership;
     }
     return NULL;
@@ -152,7 +154,7 @@ static struct membership *find(const struct turntable_session *session, struct b
 
 struct map_room *turntable_room_of(const struct turntable_session *session, struct bytes name)
 {
-    struct membership *membership = find(session, name);
+    struct membership *membership = find_membership(session, name);
     return membership != NULL ? membership->member->room : NULL;
 }
 
@@ -183,10 +185,10 @@ void turntable_room_end(struct turntable_session *session)
 }
 
 /* The sender's being in the room that the message is about; NULL when it has been refused. */
-static struct membership *require(struct turntable_session *session,
-                                  const struct turntable_message *message)
+static struct membership *require_membership(struct turntable_session *session,
+                                             const struct turntable_message *message)
 {
-    struct membership *membership = find(session, message->channel);
+    struct membership *membership = find_membership(session, message->channel);
     if (membership == NULL)
         turntable_message_refuse(session, TURNTABLE_CODE_NOT_MEMBER, "you are not in this room",
                                  turntable_command_name(message->command));
@@ -195,7 +197,7 @@ static struct membership *require(struct turntable_session *session,
 
 /* Invitations. */
 
-static void on_invited(void *arg, enum map_result result, uint64_t version)
+static void on_invite_sent(void *arg, enum map_result result, uint64_t version)
 {
     struct turntable_session *session = arg;
     (void)version;
@@ -210,11 +212,11 @@ static void invite(struct turntable_session *session, struct bytes room, struct 
     struct writer text = {0};
     turntable_write_invite(&text, room, user, turntable_user(session));
     turntable_asks(session, 1);
-    map_invite(session->map, user, writer_bytes_written(&text), on_invited, session);
+    map_invite(session->map, user, writer_bytes_written(&text), on_invite_sent, session);
     writer_free(&text);
 }
 
-static struct bytes take_text(struct cursor *cursor)
+static struct bytes take_asked_text(struct cursor *cursor)
 {
     return cursor_take(cursor, cursor_u8(cursor));
 }
@@ -227,19 +229,19 @@ static void note_text(struct writer *to, struct bytes text)
 
 /* joingame. */
 
-static void on_joined(void *arg, enum map_result result, uint64_t version)
+static void on_room_joined(void *arg, enum map_result result, uint64_t version)
 {
     struct membership *membership = arg;
     struct turntable_session *session = membership->session;
     struct writer asked = membership->asked;
     struct cursor cursor = cursor_over(writer_bytes_written(&asked));
-    struct bytes room = take_text(&cursor);
+    struct bytes room = take_asked_text(&cursor);
     (void)version;
     membership->asked = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
         while (cursor_left(&cursor) > 0 && session->state == SESSION_IDENTIFIED)
-            invite(session, room, take_text(&cursor));
+            invite(session, room, take_asked_text(&cursor));
     } else {
         membership->member = NULL; /* the map has freed it */
         free_membership(membership);
@@ -273,14 +275,14 @@ static struct membership *create_membership(struct turntable_session *session,
     return membership;
 }
 
-static void join(struct membership *membership)
+static void start_join(struct membership *membership)
 {
     struct turntable_session *session = membership->session;
     struct cursor cursor = cursor_over(writer_bytes_written(&membership->asked));
     turntable_stop(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->audience->rooms, take_text(&cursor), session->map,
-                      turntable_id(session), turntable_user(session), on_joined, membership);
+        map_room_join(session->port->audience->rooms, take_asked_text(&cursor), session->map,
+                      turntable_id(session), turntable_user(session), on_room_joined, membership);
 }
 
 void turntable_room_ask(struct turntable_session *session, const struct turntable_message *message)
@@ -292,7 +294,7 @@ bool turntable_room_join_asked(struct turntable_session *session)
 {
     if (list_is_empty(&session->rooms))
         return false;
-    join(list_entry(session->rooms.next, struct membership, link));
+    start_join(list_entry(session->rooms.next, struct membership, link));
     return true;
 }
 
@@ -310,19 +312,19 @@ void turntable_room_take_join(struct turntable_session *session,
                                  "joingame");
         return;
     }
-    membership = find(session, message->channel);
+    membership = find_membership(session, message->channel);
     if (membership != NULL)
         join_again(membership, message);
     else if (count_rooms(session) >= (uint64_t)session->port->settings->max_rooms)
         turntable_message_refuse(session, TURNTABLE_CODE_LIMIT, "in as many rooms as allowed",
                                  "joingame");
     else
-        join(create_membership(session, message));
+        start_join(create_membership(session, message));
 }
 
 /* game. */
 
-static void on_judged(void *arg, enum map_result result, uint64_t version)
+static void on_room_message_judged(void *arg, enum map_result result, uint64_t version)
 {
     struct membership *membership = arg;
     struct turntable_session *session = membership->session;
@@ -330,7 +332,8 @@ static void on_judged(void *arg, enum map_result result, uint64_t version)
     membership->under_way--;
     turntable_answered(session, 1);
     if (result != MAP_OK)
-        tell_result(session, name_of(membership), result, "may not hear what you said", "game");
+        tell_result(session, membership_room_name(membership), result, "may not hear what you said",
+                    "game");
 }
 
 static bool is_member(void *arg, struct bytes id)
@@ -342,7 +345,7 @@ void turntable_room_take_game(struct turntable_session *session,
                               const struct turntable_message *message)
 {
     const struct turntable_settings *settings = session->port->settings;
-    struct membership *membership = require(session, message);
+    struct membership *membership = require_membership(session, message);
     struct turntable_error error;
     struct writer text = {0};
     if (membership == NULL)
@@ -359,7 +362,8 @@ void turntable_room_take_game(struct turntable_session *session,
     if (turntable_relay_game(&text, message, &rules, &error)) {
         membership->under_way++;
         turntable_asks(session, 1);
-        map_room_say(membership->member, writer_bytes_written(&text), on_judged, membership);
+        map_room_say(membership->member, writer_bytes_written(&text), on_room_message_judged,
+                     membership);
     } else {
         turntable_message_refuse(session, error.code, error.detail.text, "game");
     }
@@ -371,7 +375,7 @@ void turntable_room_take_game(struct turntable_session *session,
 void turntable_room_take_leave(struct turntable_session *session,
                                const struct turntable_message *message)
 {
-    struct membership *membership = require(session, message);
+    struct membership *membership = require_membership(session, message);
     if (membership == NULL)
         return;
     free_membership(membership);

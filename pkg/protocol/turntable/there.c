@@ -10,7 +10,7 @@
 #include "protocol/turntable/turntable_private.h"
 
 /* A whothere that waits. */
-struct asked {
+struct there_request {
     struct list link; /* the session's */
     struct list due;  /* the audience's: the room is to be read in this turn */
     struct turntable_session *session;
@@ -20,9 +20,9 @@ struct asked {
     uint8_t name[]; /* the room's */
 };
 
-static struct asked *wait_for(struct turntable_session *session, struct bytes name)
+static struct there_request *wait_for_presence(struct turntable_session *session, struct bytes name)
 {
-    struct asked *asked = mem_zalloc(1, sizeof *asked + name.len);
+    struct there_request *asked = mem_zalloc(1, sizeof *asked + name.len);
     asked->session = session;
     asked->name_len = name.len;
     if (name.len > 0)
@@ -33,7 +33,7 @@ static struct asked *wait_for(struct turntable_session *session, struct bytes na
     return asked;
 }
 
-static void done_with(struct asked *asked)
+static void done_with(struct there_request *asked)
 {
     turntable_answered(asked->session, 1);
     list_remove(&asked->link);
@@ -41,7 +41,7 @@ static void done_with(struct asked *asked)
     free(asked);
 }
 
-static struct frame *encode(const struct bytes *ids, size_t count)
+static struct frame *encode_there(const struct bytes *ids, size_t count)
 {
     struct writer text = {0};
     (void)turntable_write_there(&text, ids, count);
@@ -50,7 +50,7 @@ static struct frame *encode(const struct bytes *ids, size_t count)
 
 static void send_ids(struct turntable_session *session, const struct bytes *ids, size_t count)
 {
-    struct frame *frame = encode(ids, count);
+    struct frame *frame = encode_there(ids, count);
     turntable_send_frame(session, METRIC_TURNTABLE_THERE, frame);
     frame_unref(&frame);
 }
@@ -59,7 +59,7 @@ static void send_ids(struct turntable_session *session, const struct bytes *ids,
 
 static void on_room_read(void *arg, bool known, const struct bytes *users, size_t count)
 {
-    struct asked *asked = arg;
+    struct there_request *asked = arg;
     struct turntable_session *session = asked->session;
     asked->room = NULL;
     done_with(asked);
@@ -72,16 +72,16 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
 
 static void tell_room(struct turntable_session *session, struct bytes name)
 {
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     struct map_room *room = turntable_room_of(session, name);
-    struct asked *asked;
+    struct there_request *asked;
     size_t count;
     if (room != NULL) {
         const struct bytes *users = map_room_users(room, &count);
         send_ids(session, users, count);
         return;
     }
-    asked = wait_for(session, name);
+    asked = wait_for_presence(session, name);
     list_append(&audience->asking, &asked->due);
     loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->ask);
 }
@@ -89,9 +89,9 @@ static void tell_room(struct turntable_session *session, struct bytes name)
 /* Behind what this turn has written: who has just left a room does not find itself there. */
 static void on_ask(void *arg)
 {
-    struct audience *audience = arg;
+    struct turntable_audience *audience = arg;
     while (!list_is_empty(&audience->asking)) {
-        struct asked *asked = list_entry(audience->asking.next, struct asked, due);
+        struct there_request *asked = list_entry(audience->asking.next, struct there_request, due);
         struct bytes name = {asked->name, asked->name_len};
         list_remove(&asked->due);
         asked->room = map_room_read_users(audience->rooms, name, on_room_read, asked);
@@ -101,7 +101,7 @@ static void on_ask(void *arg)
 /* The space. */
 
 /* Lets go of the view when nobody waits for it any more. */
-static void release_view(struct audience *audience)
+static void release_view(struct turntable_audience *audience)
 {
     if (--audience->reads > 0)
         return;
@@ -109,7 +109,7 @@ static void release_view(struct audience *audience)
     frame_unref(&audience->there);
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_there_ids(const void *a, const void *b)
 {
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
@@ -125,19 +125,19 @@ static struct frame *encode_space(struct map_view *view)
         struct bytes user = map_entry_field(entries[i], "user");
         ids[i] = user.len > 0 ? user : map_entry_id(entries[i]);
     }
-    qsort(ids, count, sizeof *ids, compare_ids);
+    qsort(ids, count, sizeof *ids, compare_there_ids);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || !bytes_equal(ids[kept - 1], ids[i]))
             ids[kept++] = ids[i];
     }
-    frame = encode(ids, kept);
+    frame = encode_there(ids, kept);
     free(ids);
     return frame;
 }
 
 static void send_space(struct turntable_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     struct map_view *view = audience->watcher.view;
     if (audience->there == NULL || audience->there_generation != map_view_generation(view)) {
         frame_unref(&audience->there);
@@ -154,9 +154,9 @@ static void refuse_space(struct turntable_session *session, const char *why)
 
 static void on_view_read(void *arg, bool known, bool stale)
 {
-    struct asked *asked = arg;
+    struct there_request *asked = arg;
     struct turntable_session *session = asked->session;
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     (void)stale;
     asked->view = NULL;
     done_with(asked);
@@ -172,15 +172,15 @@ static void on_view_read(void *arg, bool known, bool stale)
 
 static void tell_space(struct turntable_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     const char *why = NULL;
-    struct asked *asked;
+    struct there_request *asked;
     if (audience->watcher.view == NULL && !map_watch(audience->space, &audience->watcher, &why)) {
         refuse_space(session, why);
         return;
     }
     audience->reads++;
-    asked = wait_for(session, (struct bytes){0});
+    asked = wait_for_presence(session, (struct bytes){0});
     asked->view = map_read(audience->watcher.view, MAP_READ_HERE, on_view_read, asked);
 }
 
@@ -196,7 +196,7 @@ void turntable_there_take(struct turntable_session *session,
 void turntable_there_end(struct turntable_session *session)
 {
     while (!list_is_empty(&session->asked)) {
-        struct asked *asked = list_entry(session->asked.next, struct asked, link);
+        struct there_request *asked = list_entry(session->asked.next, struct there_request, link);
         if (asked->view != NULL) {
             map_read_cancel(&asked->view);
             release_view(session->port->audience);
@@ -207,27 +207,27 @@ void turntable_there_end(struct turntable_session *session)
     }
 }
 
-static void on_changed(struct map_watcher *watcher, const struct map_changes *changes)
+static void ignore_view_changes(struct map_watcher *watcher, const struct map_changes *changes)
 {
     (void)watcher;
     (void)changes;
 }
 
-static void on_live(struct map_watcher *watcher)
+static void ignore_view_live(struct map_watcher *watcher)
 {
     (void)watcher;
 }
 
-void turntable_there_begin(struct audience *audience)
+void turntable_there_begin(struct turntable_audience *audience)
 {
     list_init(&audience->asking);
     audience->ask = (struct loop_task){.callback = on_ask, .arg = audience};
     list_init(&audience->watcher.link);
-    audience->watcher.changed = on_changed;
-    audience->watcher.live = on_live;
+    audience->watcher.changed = ignore_view_changes;
+    audience->watcher.live = ignore_view_live;
 }
 
-void turntable_there_free(struct audience *audience)
+void turntable_there_free(struct turntable_audience *audience)
 {
     loop_cancel(audience->service->loop, &audience->ask);
     map_unwatch(&audience->watcher);

@@ -64,14 +64,15 @@ size_t turntable_service_drain(struct turntable_service *service, size_t count,
     return ended;
 }
 
-static struct audience *audience_of(struct turntable_service *service, struct map_space *space)
+static struct turntable_audience *turntable_audience_of(struct turntable_service *service,
+                                                        struct map_space *space)
 {
     LIST_FOREACH (node, &service->audiences) {
-        struct audience *audience = list_entry(node, struct audience, link);
+        struct turntable_audience *audience = list_entry(node, struct turntable_audience, link);
         if (audience->space == space)
             return audience;
     }
-    struct audience *audience = mem_zalloc(1, sizeof *audience);
+    struct turntable_audience *audience = mem_zalloc(1, sizeof *audience);
     audience->service = service;
     audience->space = space;
     audience->rooms = map_rooms_create(space, &turntable_room_callbacks, audience);
@@ -83,7 +84,7 @@ static struct audience *audience_of(struct turntable_service *service, struct ma
     return audience;
 }
 
-static void audience_free(struct audience *audience)
+static void turntable_audience_free(struct turntable_audience *audience)
 {
     turntable_there_free(audience);
     turntable_user_free(audience);
@@ -101,7 +102,7 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
     struct turntable_port *port = mem_zalloc(1, sizeof *port);
     *port = (struct turntable_port){
         .service = service,
-        .audience = audience_of(service, space),
+        .audience = turntable_audience_of(service, space),
         .space = space,
         .settings = settings,
     };
@@ -116,7 +117,7 @@ void turntable_port_destroy(struct turntable_port **port)
         return;
     (*port)->service->ports--;
     if (--(*port)->audience->ports == 0)
-        audience_free((*port)->audience);
+        turntable_audience_free((*port)->audience);
     free(*port);
     *port = NULL;
 }
@@ -151,7 +152,7 @@ bool turntable_is_far_behind(const struct turntable_session *session)
 }
 
 /* Lets go of the map. */
-static void leave(struct turntable_session *session)
+static void leave_turntable(struct turntable_session *session)
 {
     list_remove(&session->link);
     turntable_there_end(session);
@@ -166,7 +167,7 @@ static void end_sessions(void *arg)
 {
     struct turntable_service *service = arg;
     while (!list_is_empty(&service->ending))
-        leave(list_entry(service->ending.next, struct turntable_session, link));
+        leave_turntable(list_entry(service->ending.next, struct turntable_session, link));
 }
 
 /* Not at once: it may be one of those whom the map is just telling something. */
@@ -268,7 +269,7 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
     (void)code;
     (void)reason;
     session->state = SESSION_ENDED;
-    leave(session);
+    leave_turntable(session);
     session->port->service->count--;
     free(session);
 }

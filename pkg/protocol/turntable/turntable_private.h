@@ -53,7 +53,7 @@ struct user {
 };
 
 /* What the sessions of one space share. */
-struct audience {
+struct turntable_audience {
     struct list link; /* the service's */
     struct turntable_service *service;
     struct map_space *space;
@@ -67,7 +67,7 @@ struct audience {
     struct changed *changed;   /* to be told, by presence */
     struct loop_task flush;    /* tells them */
     struct loop_timer *joined; /* runs for turntable.window after each telling */
-    struct list answers;       /* struct answer, by when they are due */
+    struct list answers;       /* struct presence_answer, by when they are due */
     struct list answering;     /* struct subscriptions whose first answer may be complete */
     struct loop_task answer;
     struct loop_timer *overdue;
@@ -85,7 +85,7 @@ struct turntable_service {
     struct loop *loop;
     struct list sessions;  /* not being ended, oldest first */
     struct list ending;    /* they have said Close, and are still in the map */
-    struct list audiences; /* struct audience */
+    struct list audiences; /* struct turntable_audience */
     struct loop_task end;
     size_t count; /* of sessions, those being ended too */
     size_t ports;
@@ -97,7 +97,7 @@ struct turntable_service {
 
 struct turntable_port {
     struct turntable_service *service;
-    struct audience *audience;
+    struct turntable_audience *audience;
     struct map_space *space;
     const struct turntable_settings *settings;
 };
@@ -201,14 +201,14 @@ struct watch {
 struct subscriptions {
     struct turntable_session *session;
     struct list answering;  /* in the audience's */
-    struct list answers;    /* struct answer, oldest first */
+    struct list answers;    /* struct presence_answer, oldest first */
     struct watch **watches; /* by name */
     size_t count;
     bool behind; /* some of them have not been told their newest status */
 };
 
-void turntable_presence_begin(struct audience *audience);
-void turntable_presence_free(struct audience *audience);
+void turntable_presence_begin(struct turntable_audience *audience);
+void turntable_presence_free(struct turntable_audience *audience);
 void turntable_presence_subscribe(struct turntable_session *session,
                                   const struct turntable_message *message);
 void turntable_presence_unsubscribe(struct turntable_session *session,
@@ -220,9 +220,9 @@ void turntable_presence_tell(struct turntable_session *session, struct watch *co
                              size_t count);
 
 /* answer.c */
-struct answer;
-void turntable_answer_begin(struct audience *audience);
-void turntable_answer_free(struct audience *audience);
+struct presence_answer;
+void turntable_answer_begin(struct turntable_audience *audience);
+void turntable_answer_free(struct turntable_audience *audience);
 /* Answers with the statuses of the watches when all are known, in the order of the requests. */
 void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *const *watches,
                              size_t count);
@@ -250,8 +250,8 @@ struct map_room *turntable_room_of(const struct turntable_session *session, stru
 void turntable_room_end(struct turntable_session *session);
 
 /* user.c */
-void turntable_user_begin(struct audience *audience);
-void turntable_user_free(struct audience *audience);
+void turntable_user_begin(struct turntable_audience *audience);
+void turntable_user_free(struct turntable_audience *audience);
 void turntable_user_add(struct turntable_session *session, struct bytes name);
 void turntable_user_remove(struct turntable_session *session);
 /* A map_sink's relayed. */
@@ -260,8 +260,8 @@ bool turntable_user_relayed(void *session, struct bytes from, struct bytes packe
 void turntable_user_invited(void *session, struct bytes invitation);
 
 /* there.c */
-void turntable_there_begin(struct audience *audience);
-void turntable_there_free(struct audience *audience);
+void turntable_there_begin(struct turntable_audience *audience);
+void turntable_there_free(struct turntable_audience *audience);
 void turntable_there_take(struct turntable_session *session,
                           const struct turntable_message *message);
 void turntable_there_end(struct turntable_session *session);

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "protocol/turntable/turntable_private.h"
 
-static bool is_json(struct audience *audience, struct bytes text)
+static bool is_json_invitation(struct turntable_audience *audience, struct bytes text)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -31,7 +31,7 @@ static bool is_json(struct audience *audience, struct bytes text)
 
 void turntable_user_add(struct turntable_session *session, struct bytes name)
 {
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     struct user *user;
     HASH_FIND(hh, audience->users, name.data, name.len, user);
     if (user == NULL) {
@@ -47,7 +47,7 @@ void turntable_user_add(struct turntable_session *session, struct bytes name)
 
 void turntable_user_remove(struct turntable_session *session)
 {
-    struct audience *audience = session->port->audience;
+    struct turntable_audience *audience = session->port->audience;
     struct user *user = session->user;
     session->user = NULL;
     if (user == NULL)
@@ -75,14 +75,15 @@ static bool send_to_user(struct user *user, enum metric kind, struct frame *fram
     return taken;
 }
 
-static bool on_invited(struct map_listener *listener, struct bytes name, struct bytes invitation)
+static bool on_user_invited(struct map_listener *listener, struct bytes name,
+                            struct bytes invitation)
 {
-    struct audience *audience = list_entry(listener, struct audience, listener);
+    struct turntable_audience *audience = list_entry(listener, struct turntable_audience, listener);
     struct user *user;
     struct frame *frame;
     bool taken;
     HASH_FIND(hh, audience->users, name.data, name.len, user);
-    if (user == NULL || !is_json(audience, invitation))
+    if (user == NULL || !is_json_invitation(audience, invitation))
         return false;
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     taken = send_to_user(user, METRIC_TURNTABLE_INVITE, frame);
@@ -94,7 +95,7 @@ void turntable_user_invited(void *arg, struct bytes invitation)
 {
     struct turntable_session *session = arg;
     struct frame *frame;
-    if (!is_json(session->port->audience, invitation))
+    if (!is_json_invitation(session->port->audience, invitation))
         return;
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     turntable_send_frame(session, METRIC_TURNTABLE_INVITE, frame);
@@ -116,7 +117,7 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
     struct frame *frame;
     (void)from;
     if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session) ||
-        !is_json(session->port->audience, packet))
+        !is_json_invitation(session->port->audience, packet))
         return false;
     frame = encode_packet(packet);
     turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
@@ -126,11 +127,11 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
 
 static void on_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
 {
-    struct audience *audience = list_entry(listener, struct audience, listener);
+    struct turntable_audience *audience = list_entry(listener, struct turntable_audience, listener);
     struct user *user, *next;
     struct frame *frame;
     (void)from;
-    if (audience->users == NULL || !is_json(audience, packet))
+    if (audience->users == NULL || !is_json_invitation(audience, packet))
         return;
     frame = encode_packet(packet);
     HASH_ITER (hh, audience->users, user, next)
@@ -138,15 +139,15 @@ static void on_everyone(struct map_listener *listener, struct bytes from, struct
     frame_unref(&frame);
 }
 
-void turntable_user_begin(struct audience *audience)
+void turntable_user_begin(struct turntable_audience *audience)
 {
     list_init(&audience->listener.link);
     audience->listener.everyone = on_everyone;
-    audience->listener.invited = on_invited;
+    audience->listener.invited = on_user_invited;
     map_listen(audience->space, &audience->listener);
 }
 
-void turntable_user_free(struct audience *audience)
+void turntable_user_free(struct turntable_audience *audience)
 {
     map_unlisten(&audience->listener);
 }
