@@ -28,7 +28,7 @@ struct turn_case {
     size_t count;
 };
 
-static void encode(struct turn *turn, const struct turn_case *c)
+static void encode(struct tracker_iteration *turn, const struct turn_case *c)
 {
     struct writer scratch = {0};
     memset(turn, 0, sizeof *turn);
@@ -45,7 +45,7 @@ static void encode(struct turn *turn, const struct turn_case *c)
 }
 
 struct received {
-    const struct turn *turn;
+    const struct tracker_iteration *turn;
     struct writer bytes;
     size_t calls;
 };
@@ -60,7 +60,8 @@ static void receive(void *arg, size_t offset, size_t len)
 }
 
 /* What the reader is to get, packet by packet: those of others, in their order. */
-static void check_reader(const struct turn_case *c, const struct turn *turn, int reader)
+static void check_reader(const struct turn_case *c, const struct tracker_iteration *turn,
+                         int reader)
 {
     struct received received = {.turn = turn};
     size_t packets = turn_ranges(turn, owner(reader), receive, &received), at = 0, expected = 0;
@@ -98,7 +99,7 @@ static void test_ranges(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
-        struct turn turn;
+        struct tracker_iteration turn;
         encode(&turn, &turns[i]);
         for (int reader = -1; reader < 4; reader++)
             check_reader(&turns[i], &turn, reader);
@@ -109,7 +110,7 @@ static void test_ranges(void **state)
 static void test_a_reader_without_packets_gets_all_in_one(void **state)
 {
     const struct turn_case c = {"", {0, 1, 0, -1, 1}, 5};
-    struct turn turn;
+    struct tracker_iteration turn;
     struct received received = {.turn = &turn};
     (void)state;
     encode(&turn, &c);
@@ -131,7 +132,7 @@ static void test_what_does_not_fit_is_left_out_and_counted(void **state)
     uint8_t *memory = calloc(1, 65536);
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct turn turn = {.frame = NULL};
+        struct tracker_iteration turn = {.frame = NULL};
         struct writer scratch = {0};
         int64_t before = metrics_get(METRIC_TRACKER_UNFIT);
         turn_add(&turn, &scratch, owner(0), 1, (struct bytes){memory, sizes[i].id},
