@@ -62,17 +62,22 @@ void part_read_failed(struct view_part *part)
 }
 
 /* All other front-ends have the same reason at this moment. */
-static void reread_spread(struct view_part *part, uint64_t most_ms, const char *why)
+static void reread_spread(struct view_part *part, uint64_t least_ms, uint64_t most_ms,
+                          const char *why)
 {
-    read_within(part, part->loaded ? random_below((uint32_t)most_ms + 1) : 0, why);
+    uint64_t wait = least_ms + random_below((uint32_t)(most_ms - least_ms) + 1);
+    read_within(part, part->loaded ? wait : 0, why);
 }
 
-/* However lately it was read: it must be before the hold ends, which decides what is gone. */
+/* However lately it was read: it must be before the hold ends, which decides what is gone. Not at
+ * once, as the other front-ends, which connect again within 300 ms, end again what they had ended:
+ * an older Redis would have it shown until then. */
 static void reread_epoch(struct view_part *part)
 {
-    uint64_t early = (uint64_t)part->view->map->settings->hold / 4, most = interval_of(part);
+    uint64_t early = (uint64_t)part->view->map->settings->hold / 4, interval = interval_of(part);
+    uint64_t most = early < interval ? early : interval;
     part->snapshot_ms = 0;
-    reread_spread(part, early < most ? early : most, "a new epoch");
+    reread_spread(part, most / 2, most, "a new epoch");
 }
 
 void part_retry_load(void *arg)
@@ -103,7 +108,7 @@ static void judge(struct view_part *part, const struct event_message *head)
     } else if (part->revivable && part->revision >= head->revision) {
         revive(part);
     } else {
-        reread_spread(part, interval_of(part), "a new subscription");
+        reread_spread(part, 0, interval_of(part), "a new subscription");
     }
 }
 

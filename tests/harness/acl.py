@@ -60,7 +60,7 @@ def credentials(arguments, environment=None):
     url = arguments[arguments.index("--redis") + 1]
     if "@" in url or re.match(r"unix:.*/tracker-\w+/redis\.sock", url):
         return {}
-    own = any(re.match(r"redis\.(user|password|password_file)=", one) for one in arguments)
+    own = any(re.match(r"redis\.(user|password|password_file)=", os.fsdecode(one)) for one in arguments)
     if own or any(name.startswith(("TRACKER_REDIS_USER", "TRACKER_REDIS_PASSWORD")) for name in environment or {}):
         return {}
     return {"TRACKER_REDIS_USER": user[0], "TRACKER_REDIS_PASSWORD": user[1]}
