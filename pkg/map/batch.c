@@ -14,9 +14,12 @@
 
 #include "base/mem.h"
 #include "map/event.h"
-#include "map/fields_private.h"
+#include "map/fields.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "metrics/metrics.h"
+
+static struct redis_script apply_script = {.name = "apply", .source = script_apply};
 
 /* Strings before the operations, and the most for one operation: apply.lua. */
 #define FIXED_KEYS          5
@@ -327,7 +330,7 @@ static void send(struct batch *batch)
     batch->number = partition->batch_number;
     partition->batch_count++;
     metrics_observe(HISTOGRAM_BATCH, batch->count);
-    redis_eval(partition->map->link, &script_apply, on_reply, batch, arguments.key_count,
+    redis_eval(partition->map->link, &apply_script, on_reply, batch, arguments.key_count,
                arguments.key_count + arguments.value_count, all);
     free(all);
 }

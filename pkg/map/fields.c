@@ -1,9 +1,8 @@
-#include "map/fields_private.h"
+#include "map/fields.h"
 
 #include <string.h>
 
 #include "map/event.h"
-#include "map/session.h"
 
 bool map_field_is_free(struct bytes name)
 {

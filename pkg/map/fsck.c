@@ -273,7 +273,6 @@ static bool check_formats(struct fsck *fsck)
 bool fsck_run(struct reader *reader, const struct fsck_options *options, struct fsck_report *report)
 {
     memset(report, 0, sizeof *report);
-    fsck_judge_prepare();
     struct fsck *fsck = create(reader, options, report);
     report->owner = fsck;
     report->partitions = options->space.partitions;

@@ -12,43 +12,27 @@
 
 #include "base/mem.h"
 #include "map/keys.h"
-#include "map_scripts_data.h"
+#include "map/scripts.h"
 
 #define BATCH_IDS 100 /* about 1 ms of Redis */
 #define BATCHES   8   /* under way */
 #define ATTEMPTS  10  /* while front-ends come */
 
-static struct redis_script script_entries = {.name = "repair_entries"};
-static struct redis_script script_users = {.name = "repair_users"};
-static struct redis_script script_rooms = {.name = "repair_rooms"};
-static struct redis_script script_recount = {.name = "recount",
-                                             .source = (const char *)script_recount_lua};
+static struct redis_script entries_script = {.name = "repair_entries",
+                                             .source = script_repair_entries};
+static struct redis_script users_script = {.name = "repair_users", .source = script_repair_users};
+static struct redis_script rooms_script = {.name = "repair_rooms", .source = script_repair_rooms};
+static struct redis_script recount_script = {.name = "recount", .source = script_recount};
 
 /* What a name is the name of, and who judges it. */
 static const struct {
     struct redis_script *script;
     const char *key;
     const char *mark; /* before the name */
-} kinds[FSCK_KINDS] = {[FSCK_USERS] = {&script_users, "user:", ""},
-                       [FSCK_ENTRIES] = {&script_entries, "client:", ""},
-                       [FSCK_ROOMS] = {&script_rooms, "room:", "="},
-                       [FSCK_LISTINGS] = {&script_rooms, "room:", "+"}};
-
-static void join(struct redis_script *script, const char *middle)
-{
-    if (!script->source)
-        script->source = mem_format("%s%s%s%s", script_repair_lua, script_users_lua, middle,
-                                    script_repair_tell_lua);
-    redis_script_prepare(script);
-}
-
-void fsck_judge_prepare(void)
-{
-    join(&script_entries, script_repair_entries_lua);
-    join(&script_users, script_repair_users_lua);
-    join(&script_rooms, script_repair_rooms_lua);
-    redis_script_prepare(&script_recount);
-}
+} kinds[FSCK_KINDS] = {[FSCK_USERS] = {&users_script, "user:", ""},
+                       [FSCK_ENTRIES] = {&entries_script, "client:", ""},
+                       [FSCK_ROOMS] = {&rooms_script, "room:", "="},
+                       [FSCK_LISTINGS] = {&rooms_script, "room:", "+"}};
 
 /* Arguments for a script: the texts of some live in a writer, so they are ranges until the end. */
 struct arguments {
@@ -320,7 +304,7 @@ static void send_recount(struct fsck_partition *partition, bool mend)
     size_t keys = arguments.count;
     add_string(&arguments, mend ? "mend" : "look");
     add_node_names(&arguments, partition);
-    reader_eval(partition->fsck->reader, &script_recount, on_counted, partition, keys,
+    reader_eval(partition->fsck->reader, &recount_script, on_counted, partition, keys,
                 arguments.count, arguments.list);
     arguments_free(&arguments);
 }

@@ -79,7 +79,6 @@ bool fsck_gather(struct fsck *fsck);
 bool fsck_gather_nodes(struct fsck *fsck);
 
 /* fsck_judge.c: one pass over the work, and over the counts of the partitions. */
-void fsck_judge_prepare(void);
 bool fsck_judge(struct fsck *fsck);
 bool fsck_recount(struct fsck *fsck, bool mend);
 

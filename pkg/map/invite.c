@@ -112,7 +112,7 @@ static void keep(struct map_space *space, uint64_t number, struct bytes user,
     struct bytes args[] = {write_key(&list, space, user),
                            keys_write(&devices, partition->prefix, "user:", user), invitation,
                            bytes_from_string(most), bytes_from_string(ttl)};
-    redis_eval(map->link, &script_invite, on_invited, inviting, 2, 5, args);
+    redis_eval(map->link, &invite_script, on_invited, inviting, 2, 5, args);
     writer_free(&list);
     writer_free(&devices);
 }

@@ -10,7 +10,12 @@
 #ifndef MAP_KEYS_H
 #define MAP_KEYS_H
 
+#include <stdint.h>
+
 #include "base/bytes.h"
+
+#define NODE_ID_LENGTH 12 /* characters of a front-end's id */
+#define EPOCH_LENGTH   16 /* hex digits */
 
 /* "tracker:{main/1/0}:"; the caller frees. */
 char *keys_partition_prefix(const char *prefix, const char *space, uint32_t partitions,

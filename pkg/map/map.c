@@ -252,7 +252,6 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     *error = map_settings_check(settings);
     if (*error)
         return NULL;
-    scripts_prepare();
     struct map *map = mem_zalloc(1, sizeof *map);
     map->loop = loop;
     map->configured = settings;

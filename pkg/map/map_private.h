@@ -12,13 +12,12 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/list.h"
+#include "map/keys.h"
 #include "map/map.h"
 #include "map/session.h"
 #include "redis/store.h"
 
-#define NODE_ID_LENGTH 12
-#define EPOCH_LENGTH   16
-#define RENEWAL_LISTS  22 /* the longest client.ttl is halved so often until 20 ms are left */
+#define RENEWAL_LISTS 22 /* the longest client.ttl is halved so often until 20 ms are left */
 
 enum op_kind {
     OP_OPEN,
@@ -274,10 +273,6 @@ struct map {
     struct delivery *delivery; /* the innermost */
 };
 
-extern struct redis_script script_apply, script_hello, script_sweep, script_read, script_presence,
-    script_room, script_invite, script_shared;
-void scripts_prepare(void);
-
 /* partition.c */
 void partition_init(struct partition *partition, struct map_space *space, uint32_t index);
 void partition_free(struct partition *partition);
@@ -297,6 +292,7 @@ struct partition *partition_of(const struct map_space *space, struct bytes id);
 void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
 
 /* needs.c */
+extern struct redis_script invite_script;
 struct needs *needs_create(struct map *map);
 void needs_destroy(struct needs **needs);
 void needs_link_up(struct needs *needs);

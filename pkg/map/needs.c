@@ -11,7 +11,10 @@
 #include "base/mem.h"
 #include "map/keys.h"
 #include "map/map_private.h"
+#include "map/scripts.h"
 #include "metrics/metrics.h"
+
+struct redis_script invite_script = {.name = "invite", .source = script_invite};
 
 #define AGAIN_MS       1000 /* something is withheld, or not known yet */
 #define LOOK_AGAIN_MS  5000
@@ -183,7 +186,7 @@ static void try_invite(struct need_try *try)
 
     writer_format(&list, "%sinvites:%s", partition, NOBODY);
     writer_format(&devices, "%suser:%s", partition, NOBODY);
-    redis_eval(map->link, &script_invite, on_tried, try, 2, 5,
+    redis_eval(map->link, &invite_script, on_tried, try, 2, 5,
                (struct bytes[]){writer_bytes_written(&list), writer_bytes_written(&devices),
                                 BYTES_LITERAL("x"), BYTES_LITERAL("1"), BYTES_LITERAL("1")});
     writer_free(&list);

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "map/event.h"
-#include "map/fields_private.h"
+#include "map/fields.h"
 #include "map/keys.h"
 #include "metrics/metrics.h"
 

@@ -19,8 +19,11 @@
 #include "base/random.h"
 #include "map/format.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+
+static struct redis_script hello_script = {.name = "hello", .source = script_hello};
 
 /* Until Redis is asked again after it refused. */
 #define REFUSED_DELAY_MS 250
@@ -302,7 +305,7 @@ static void greet(void *arg)
                            bytes_from_string(shared)};
     partition->renewed_lease = map->settings->lease;
     contact_asked(partition);
-    redis_eval(map->link, &script_hello, on_hello, partition, 3, 15, args);
+    redis_eval(map->link, &hello_script, on_hello, partition, 3, 15, args);
 }
 
 void partition_link_up(struct partition *partition)

@@ -8,7 +8,10 @@
 
 #include "base/mem.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "metrics/metrics.h"
+
+static struct redis_script presence_script = {.name = "presence", .source = script_presence};
 
 #define NAMES_MAX 500
 #define READS_MAX 2 /* under way at once: they take their time in Redis */
@@ -182,7 +185,7 @@ static void send(struct presence_read *read)
         at += args[i].len;
     }
     metrics_add(METRIC_PRESENCE_READS, (int64_t)read->count);
-    redis_eval(partition->map->link, &script_presence, on_read, read, count, count, args);
+    redis_eval(partition->map->link, &presence_script, on_read, read, count, count, args);
     writer_free(&text);
 }
 

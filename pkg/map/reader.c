@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "map/keys.h"
-#include "map_scripts_data.h"
+#include "map/scripts.h"
 
 #define TURN_MS    100    /* longest single wait of the loop: timers end it earlier */
 #define SCAN_COUNT "1000" /* elements per step of a scan */
@@ -211,7 +211,7 @@ void reader_command(struct reader *reader, reader_callback callback, void *arg, 
         redis_command(reader->link, on_reply, begin(reader, callback, arg), count, args);
 }
 
-void reader_eval(struct reader *reader, const struct redis_script *script, reader_callback callback,
+void reader_eval(struct reader *reader, struct redis_script *script, reader_callback callback,
                  void *arg, size_t keys, size_t count, const struct bytes *args)
 {
     if (reader->problem == READER_FINE)
@@ -385,12 +385,11 @@ void reader_read_entries(struct reader *reader, const struct reader_space *space
                          uint32_t partition, const struct bytes *ids, size_t count,
                          reader_callback callback, void *arg)
 {
-    static struct redis_script script = {.name = "read", .source = (const char *)script_read_lua};
+    static struct redis_script script = {.name = "read", .source = script_read};
     char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, partition);
     struct bytes *args = mem_zalloc(1 + 2 * count, sizeof *args);
     size_t *ends = mem_zalloc(1 + count, sizeof *ends);
     struct writer keys = {0};
-    redis_script_prepare(&script);
     keys_write(&keys, prefix, "head", (struct bytes){0});
     ends[0] = keys.len;
     for (size_t i = 0; i < count; i++) {

@@ -52,7 +52,7 @@ void reader_fail(struct reader *reader, enum reader_problem problem, const char 
 typedef void (*reader_callback)(void *arg, const struct redis_reply *reply);
 void reader_command(struct reader *reader, reader_callback callback, void *arg, size_t count,
                     const struct bytes *args);
-void reader_eval(struct reader *reader, const struct redis_script *script, reader_callback callback,
+void reader_eval(struct reader *reader, struct redis_script *script, reader_callback callback,
                  void *arg, size_t keys, size_t count, const struct bytes *args);
 /* Until at most that many commands wait for their reply. False when there is a problem. */
 bool reader_wait_below(struct reader *reader, size_t count);

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/fields_private.h"
+#include "map/fields.h"
 #include "map/map_private.h"
 #include "map/view.h"
 #include "metrics/metrics.h"

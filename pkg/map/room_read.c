@@ -9,7 +9,10 @@
 #include "base/mem.h"
 #include "map/keys.h"
 #include "map/room_private.h"
+#include "map/scripts.h"
 #include "metrics/metrics.h"
+
+static struct redis_script room_script = {.name = "room", .source = script_room};
 
 /* What the script says; borrows from the reply. */
 struct listing {
@@ -83,7 +86,7 @@ static void send(const struct partition *partition, struct bytes name, uint64_t 
                            keys_write(&key, partition->prefix, "room:", name),
                            keys_write(&channel, partition->channels, "room:", name),
                            bytes_from_string(map->node), bytes_from_string(number)};
-    redis_eval(map->link, &script_room, callback, arg, 3, 5, args);
+    redis_eval(map->link, &room_script, callback, arg, 3, 5, args);
     writer_free(&key);
     writer_free(&channel);
 }

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/fields_private.h"
+#include "map/fields.h"
 #include "map/map_private.h"
 #include "metrics/metrics.h"
 

@@ -16,7 +16,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "map/fields.h"
 #include "map/map.h"
+#include "map/status.h"
 
 struct map_session;
 
@@ -87,20 +89,6 @@ struct bytes map_session_opened_id(const struct map_session *session);
  * "status". This front-end's copy is the truth: map_session_set changes it at once, and Redis
  * follows as soon as it may, what came meanwhile joined. The versions are the map's own.
  */
-struct map_field {
-    struct bytes name;  /* not one that the map keeps itself: see map_field_is_free */
-    struct bytes value; /* data NULL: the field is deleted */
-};
-bool map_field_is_free(struct bytes name);
-
-/* How a user is, told by all devices; a device is ONLINE or BUSY. As text: offline, online, busy.
- */
-enum map_status { MAP_OFFLINE, MAP_ONLINE, MAP_BUSY };
-const char *map_status_name(enum map_status status);
-/* False when it is none of the names. */
-bool map_status_read(struct bytes text, enum map_status *status)
-    __attribute__((warn_unused_result));
-
 struct map_open {
     struct bytes id;        /* empty: 7 characters of its own making, in the user's partition */
     struct bytes user;      /* whose device it is; empty: nobody's. With a user, id must be empty */

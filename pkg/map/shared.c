@@ -15,8 +15,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+
+static struct redis_script shared_script = {.name = "shared", .source = script_shared};
 
 #define POLL_MS 1000
 
@@ -212,7 +215,7 @@ static void offer(struct shared *shared, uint64_t least)
         args[count++] = bytes_from_string(texts[settings]);
     }
     shared->asked++;
-    redis_eval(map->link, &script_shared, on_offered, shared, 1, count, args);
+    redis_eval(map->link, &shared_script, on_offered, shared, 1, count, args);
     while (settings > 0) {
         free(texts[--settings]);
     }

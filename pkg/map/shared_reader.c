@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "map/shared_private.h"
-#include "map_scripts_data.h"
 
 struct stored_reply {
     struct reader *reader;
@@ -64,8 +64,7 @@ enum map_shared_result map_shared_write(struct reader *reader, const char *prefi
                                         struct map_shared *shared,
                                         const struct map_settings *wanted)
 {
-    static struct redis_script script = {.name = "shared_set",
-                                         .source = (const char *)script_shared_set_lua};
+    static struct redis_script script = {.name = "shared_set", .source = script_shared_set};
     struct bytes args[3 + 2 * SHARED_SETTINGS_MAX];
     char *texts[SHARED_SETTINGS_MAX], read[24], lease[24], *key = keys_shared(prefix);
     struct map_settings next = *wanted;
@@ -74,7 +73,6 @@ enum map_shared_result map_shared_write(struct reader *reader, const char *prefi
     size_t count = 0, used = 0;
     const int64_t before = shared->values.lease,
                   longest = before > next.lease ? before : next.lease;
-    redis_script_prepare(&script);
     snprintf(read, sizeof read, "%llu", (unsigned long long)shared->revision);
     snprintf(lease, sizeof lease, "%lld", (long long)longest);
     args[count++] = bytes_from_string(key);

@@ -1,5 +1,4 @@
-/* status: the names of how a user or a device is. */
-#include "map/session.h"
+#include "map/status.h"
 
 static const struct bytes names[] = {[MAP_OFFLINE] = BYTES_LITERAL("offline"),
                                      [MAP_ONLINE] = BYTES_LITERAL("online"),

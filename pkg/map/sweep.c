@@ -14,8 +14,11 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/format.h"
+#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+
+static struct redis_script sweep_script = {.name = "sweep", .source = script_sweep};
 
 /* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
  * under way makes them differ for a moment. */
@@ -281,7 +284,7 @@ void sweep_run(void *arg)
     partition->sweeping = true;
     partition->renewed_lease = settings->lease;
     contact_asked(partition);
-    redis_eval(partition->map->link, &script_sweep, on_swept, partition, 6, 18, args);
+    redis_eval(partition->map->link, &sweep_script, on_swept, partition, 6, 18, args);
     writer_free(&members);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/fields_private.h"
+#include "map/fields.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 

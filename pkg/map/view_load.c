@@ -15,8 +15,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/keys.h"
+#include "map/scripts.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
+
+struct redis_script read_script = {.name = "read", .source = script_read};
 
 /* Of one reply, where redis.max_reply is much larger: Redis serves nobody else meanwhile. */
 #define CHUNK_BYTES (UINT64_C(1) << 20)
@@ -228,7 +231,7 @@ static void send_chunk(struct chunk *chunk)
     snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(partition->map));
     args[1 + 2 * count] = bytes_from_string(most);
     chunk->load->under_way++;
-    redis_eval(partition->map->link, &script_read, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
+    redis_eval(partition->map->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
     free(ends);
     free(args);
     writer_free(&keys);
@@ -448,5 +451,5 @@ void load_start(struct view_part *part, const char *why)
     part->load->part = part;
     struct bytes key = bytes_from_string(part->partition->key_head);
     part->load->under_way++;
-    redis_eval(part->view->map->link, &script_read, on_floor, part->load, 1, 1, &key);
+    redis_eval(part->view->map->link, &read_script, on_floor, part->load, 1, 1, &key);
 }

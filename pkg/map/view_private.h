@@ -169,6 +169,7 @@ void part_read_done(struct view_part *part);
 void part_look(void *part);
 
 /* view_load.c */
+extern struct redis_script read_script;
 bool load_can_start(const struct view_part *part);
 /* At once; for what may wait see part_reread. */
 void load_start(struct view_part *part, const char *why);

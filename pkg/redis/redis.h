@@ -160,10 +160,9 @@ struct redis_script {
     /* A script must live as long as calls of it. */
     const char *name;   /* for logs */
     const char *source; /* NUL-terminated Lua */
-    char sha1[41];      /* filled by redis_script_prepare */
+    char sha1[41];      /* filled by the first call */
 };
-void redis_script_prepare(struct redis_script *script);
-void redis_eval(struct redis_link *link, const struct redis_script *script, redis_callback callback,
+void redis_eval(struct redis_link *link, struct redis_script *script, redis_callback callback,
                 void *arg, size_t keys, size_t count,
                 const struct bytes *args); /* args: the keys first, count in all */
 

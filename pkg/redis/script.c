@@ -37,7 +37,7 @@ struct script_load {
     const struct redis_script *script;
 };
 
-void redis_script_prepare(struct redis_script *script)
+static void prepare_script(struct redis_script *script)
 {
     uint8_t digest[TLS_SHA1_SIZE];
 
@@ -193,7 +193,7 @@ void redis_call_replied(struct redis_link *link, struct redis_call *call, enum r
     }
 }
 
-void redis_eval(struct redis_link *link, const struct redis_script *script, redis_callback callback,
+void redis_eval(struct redis_link *link, struct redis_script *script, redis_callback callback,
                 void *arg, size_t keys, size_t count, const struct bytes *args)
 {
     struct bytes *all;
@@ -205,6 +205,9 @@ void redis_eval(struct redis_link *link, const struct redis_script *script, redi
             callback(arg, REDIS_DOWN, NULL);
         }
         return;
+    }
+    if (script->sha1[0] == '\0') {
+        prepare_script(script);
     }
     (void)snprintf(number, sizeof number, "%zu", keys);
     all = mem_alloc((count + 3) * sizeof *all);

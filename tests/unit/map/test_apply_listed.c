@@ -5,6 +5,8 @@
  */
 #include "map/fixture.h"
 
+#include "map/scripts.h"
+
 #define KEY(kind) "tracker:{main/1/0}:" kind
 #define SELF      "aaaaaaaaaaaa"
 #define OTHER     "bbbbbbbbbbbb"
@@ -18,7 +20,6 @@
 static int setup(void **state)
 {
     struct world *world = world_create();
-    scripts_prepare();
     WORLD_REDIS(world, "HSET", KEY("head"), "epoch", "e", "link:" SELF, "1 0", "entries", "0");
     WORLD_REDIS(world, "ZADD", KEY("nodes"), "9999999999999", SELF, "9999999999999", OTHER);
     *state = world;
@@ -69,9 +70,9 @@ static void test_what_is_opened_after_its_old_listing_went_is_counted(void **sta
     struct world *world = *state;
     list_in(world, KEY("node:" SELF));
     list_in(world, KEY("node:" OTHER));
-    WORLD_REDIS(world, "EVAL", script_apply.source, "7", KEY("head"), KEY("nodes"),
-                KEY("deadlines"), KEY("node:" SELF), KEY("events"), KEY("client:x"),
-                KEY("client:x"), BATCH, "orphan", "", "open", SESSION, "2", "state", "a");
+    WORLD_REDIS(world, "EVAL", script_apply, "7", KEY("head"), KEY("nodes"), KEY("deadlines"),
+                KEY("node:" SELF), KEY("events"), KEY("client:x"), KEY("client:x"), BATCH, "orphan",
+                "", "open", SESSION, "2", "state", "a");
     assert_string_equal(result(world, 0), "missing");
     assert_string_equal(result(world, 1), "ok 0");
     expect(world, "2 stored, listed by 1 and 1 and 0", counts);
@@ -82,10 +83,9 @@ static void test_what_registers_after_its_old_listing_went_is_counted(void **sta
     struct world *world = *state;
     list_in(world, KEY("node:" SELF));
     list_in(world, KEY("node:" OTHER));
-    WORLD_REDIS(world, "EVAL", script_apply.source, "7", KEY("head"), KEY("nodes"),
-                KEY("deadlines"), KEY("node:" SELF), KEY("events"), KEY("client:x"),
-                KEY("client:x"), BATCH, "close", SESSION, "any", "register", "1000", "0", "4",
-                "p:a", "1", "registered", "1000 0 0");
+    WORLD_REDIS(world, "EVAL", script_apply, "7", KEY("head"), KEY("nodes"), KEY("deadlines"),
+                KEY("node:" SELF), KEY("events"), KEY("client:x"), KEY("client:x"), BATCH, "close",
+                SESSION, "any", "register", "1000", "0", "4", "p:a", "1", "registered", "1000 0 0");
     assert_string_equal(result(world, 0), "missing");
     assert_string_equal(result(world, 1), "ok");
     expect(world, "2 stored, listed by 0 and 1 and 0", counts);
@@ -100,10 +100,9 @@ static void test_the_end_of_what_two_crashed_front_ends_list_is_told(void **stat
     list_in(world, KEY("node:" OTHER));
     list_in(world, KEY("node:" THIRD));
     WORLD_REDIS(world, "ZADD", KEY("nodes"), "1", OTHER, "1", THIRD);
-    WORLD_REDIS(world, "EVAL", script_apply.source, "9", KEY("head"), KEY("nodes"),
-                KEY("deadlines"), KEY("node:" SELF), KEY("events"), KEY("client:x"),
-                KEY("node:" OTHER), KEY("client:x"), KEY("node:" THIRD), BATCH, "forsake", OTHER,
-                "forsake", THIRD);
+    WORLD_REDIS(world, "EVAL", script_apply, "9", KEY("head"), KEY("nodes"), KEY("deadlines"),
+                KEY("node:" SELF), KEY("events"), KEY("client:x"), KEY("node:" OTHER),
+                KEY("client:x"), KEY("node:" THIRD), BATCH, "forsake", OTHER, "forsake", THIRD);
     assert_string_equal(result(world, 0), "missing");
     assert_int_equal(strncmp(result(world, 1), "ok ended ", 9), 0);
     expect(world, "0 stored, listed by 0 and 0 and 0", counts);
@@ -112,9 +111,9 @@ static void test_the_end_of_what_two_crashed_front_ends_list_is_told(void **stat
 
 static void claim(struct world *world)
 {
-    WORLD_REDIS(world, "EVAL", script_apply.source, "6", KEY("head"), KEY("nodes"),
-                KEY("deadlines"), KEY("node:" SELF), KEY("events"), KEY("client:x"), BATCH, "claim",
-                SESSION, "=7", "any", "2", "state", "a");
+    WORLD_REDIS(world, "EVAL", script_apply, "6", KEY("head"), KEY("nodes"), KEY("deadlines"),
+                KEY("node:" SELF), KEY("events"), KEY("client:x"), BATCH, "claim", SESSION, "=7",
+                "any", "2", "state", "a");
 }
 
 /* Its TTL has ended, its connection has not: that front-end opens it again. */

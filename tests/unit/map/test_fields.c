@@ -4,7 +4,7 @@
  */
 #include "map/fields_fixture.h"
 
-#include "map/fields_private.h"
+#include "map/fields.h"
 
 static int setup_two(void **state)
 {

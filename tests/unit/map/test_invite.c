@@ -6,6 +6,7 @@
 
 #include "map/presence.h"
 #include "map/relay_private.h"
+#include "map/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 #define USER      "1:5"
@@ -270,7 +271,7 @@ static void test_equal_ones_of_one_moment_are_distinct(void **state)
                   "local redis = {call = function(name, ...) "
                   "if name == 'TIME' then return time end return real.call(name, ...) end} "
                   "local function invite() %s end invite() invite() invite() ",
-                  script_invite.source);
+                  script_invite);
     writer_format(&script,
                   "local list = redis.call('LRANGE', KEYS[1], 0, -1) "
                   "return string.sub(list[1], 14, 99) .. string.sub(list[2], 14, 99) .. "

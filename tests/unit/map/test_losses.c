@@ -4,6 +4,7 @@
  */
 #include "map/fixture.h"
 
+#include "map/scripts.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
@@ -312,10 +313,10 @@ static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
                 "'link:aaaaaaaaaaaa', '1 0', 'epoch', '0123456789abcdef', 'shared', '1') "
                 "redis.call('ZADD', KEYS[2], now - 10000, 'aaaaaaaaaaaa')",
                 "2", KEY("head"), KEY("nodes"));
-    WORLD_REDIS(world, "EVAL", script_sweep.source, "6", KEY("head"), KEY("nodes"),
-                KEY("deadlines"), KEY("node:aaaaaaaaaaaa"), KEY("members:aaaaaaaaaaaa"),
-                KEY("registered"), "0123456789abcdef", "aaaaaaaaaaaa", "1", "60000", "600000",
-                "1000", "10", "1000", "0", "1", "1", "60000");
+    WORLD_REDIS(world, "EVAL", script_sweep, "6", KEY("head"), KEY("nodes"), KEY("deadlines"),
+                KEY("node:aaaaaaaaaaaa"), KEY("members:aaaaaaaaaaaa"), KEY("registered"),
+                "0123456789abcdef", "aaaaaaaaaaaa", "1", "60000", "600000", "1000", "10", "1000",
+                "0", "1", "1", "60000");
     WORLD_REDIS(world, "EVAL",
                 "local now = tonumber(redis.call('TIME')[1]) * 1000 "
                 "local hold = tonumber(redis.call('HGET', KEYS[1], 'hold_until')) - now "
@@ -334,15 +335,15 @@ static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0", "last", "1000");
     char run[sizeof world->reply];
     strcpy(run, WORLD_REDIS(world, "HGET", KEY("head"), "run"));
-    WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
-                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
-                "1", "1", "9");
+    WORLD_REDIS(world, "EVAL", script_hello, "3", KEY("head"), KEY("nodes"), KEY("events"), run,
+                "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0", "1",
+                "1", "9");
     assert_true(strlen(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until")) == 13);
     /* Not again by the next one. */
     WORLD_REDIS(world, "HSET", KEY("head"), "hold_until", "0");
-    WORLD_REDIS(world, "EVAL", script_hello.source, "3", KEY("head"), KEY("nodes"), KEY("events"),
-                run, "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0",
-                "1", "1", "9");
+    WORLD_REDIS(world, "EVAL", script_hello, "3", KEY("head"), KEY("nodes"), KEY("events"), run,
+                "0123456789abcdef", "1", "aaaaaaaaaaaa", "900", "60000", "1", "1", "0.1.0", "1",
+                "1", "9");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "hold_until"), "0");
 }
 

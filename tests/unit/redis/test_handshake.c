@@ -285,7 +285,6 @@ static void expect_refusal(struct world *world, enum redis_refusal refusal)
     struct bytes args[] = {BYTES_LITERAL("key")};
     struct seen plain = {0}, scripted = {0};
 
-    redis_script_prepare(&set);
     redis_command_strings(world->link, seen_record, &plain, "SET", "key", "1", NULL);
     redis_eval(world->link, &set, seen_record, &scripted, 1, 1, args);
     WAIT_FOR(world->loop, plain.called == 1 && scripted.called == 1);

@@ -1,14 +1,21 @@
 /*
- * fields: bodies of fields, encoded as in events (map/event.h), and changes of them: bodies that
- * may hold deletions. No field stands twice in a body. Pure.
+ * fields: what an entry that is made of fields has, and its encoding as in events (map/event.h):
+ * bodies of fields, and changes of them: bodies that may hold deletions. No field stands twice in a
+ * body. Pure.
  */
-#ifndef MAP_FIELDS_PRIVATE_H
-#define MAP_FIELDS_PRIVATE_H
+#ifndef MAP_FIELDS_H
+#define MAP_FIELDS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/bytes.h"
+
+struct map_field {
+    struct bytes name;  /* not one that the map keeps itself: see map_field_is_free */
+    struct bytes value; /* data NULL: the field is deleted */
+};
+bool map_field_is_free(struct bytes name);
 
 /* Appends one. value.data NULL: a deletion. */
 void fields_write(struct writer *body, struct bytes name, struct bytes value);

@@ -1,0 +1,14 @@
+/*
+ * scripts: the texts of the scripts that run in Redis, made of the files in scripts/ when Tracker is
+ * built. Some are joined from several files (the Makefile's PARTS), as each has to be short enough
+ * to be read.
+ */
+#ifndef MAP_SCRIPTS_H
+#define MAP_SCRIPTS_H
+
+/* NUL-terminated Lua. */
+extern const char script_apply[], script_hello[], script_invite[], script_presence[], script_read[],
+    script_recount[], script_repair_entries[], script_repair_rooms[], script_repair_users[],
+    script_room[], script_shared[], script_shared_set[], script_sweep[];
+
+#endif
