@@ -75,8 +75,8 @@ build/include/$(1)/$(1): pkg/$(1) Makefile
 endef
 $(foreach p,$(PACKAGES),$(eval $(call include_rules,$(p))))
 
-SCRIPTS := $(wildcard pkg/map/scripts/*.lua)
-GENERATED := build/gen/map_scripts_data.h build/gen/admin_web_data.h build/gen/version.h
+SCRIPTS := $(wildcard pkg/schema/scripts/*.lua)
+GENERATED := build/gen/schema_scripts_data.h build/gen/admin_web_data.h build/gen/version.h
 
 # Lua scripts become NUL-terminated C arrays named after their files: script_NAME. Those that are too
 # long for one file are joined from PARTS.
@@ -86,8 +86,8 @@ PARTS_repair_rooms := repair users repair_rooms repair_tell
 PARTS_repair_users := repair users repair_users repair_tell
 JOINED := apply repair_entries repair_rooms repair_users
 SCRIPT_NAMES := $(JOINED) $(filter-out $(foreach s,$(JOINED),$(PARTS_$(s))),$(notdir $(SCRIPTS:.lua=)))
-script_files = $(patsubst %,pkg/map/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
-build/gen/map_scripts_data.h: $(SCRIPTS) Makefile
+script_files = $(patsubst %,pkg/schema/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
+build/gen/schema_scripts_data.h: $(SCRIPTS) Makefile
 	@mkdir -p $(@D)
 	@{ $(foreach s,$(SCRIPT_NAMES),echo "const char script_$(s)[] = {"; cat $(call script_files,$(s)) | \
 	    od -An -v -tx1 | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo "0x00};";) } > $@.new && mv $@.new $@

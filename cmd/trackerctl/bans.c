@@ -7,8 +7,8 @@
 #include "base/address.h"
 #include "base/mem.h"
 #include "ctl.h"
-#include "map/keys.h"
 #include "rows.h"
+#include "schema/keys.h"
 
 struct ban_answer {
     int64_t count; /* -1: none came */

@@ -8,16 +8,16 @@
 #include "ctl.h"
 #include "entries.h"
 #include "front_ends.h"
-#include "map/event.h"
-#include "map/keys.h"
 #include "rows.h"
+#include "schema/event.h"
+#include "schema/keys.h"
 
 #define UNDER_WAY 2000 /* commands */
 
 struct client_row {
     uint32_t partition;
     struct bytes id;
-    struct writer body; /* its fields (map/event.h); empty: it is gone */
+    struct writer body; /* its fields (schema/event.h); empty: it is gone */
     int64_t ttl_ms;
     int64_t deadline; /* ms since the epoch; 0: none */
 };

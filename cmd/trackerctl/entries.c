@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "map/event.h"
 #include "output.h"
+#include "schema/event.h"
 
 void entries_add_field(struct writer *body, struct bytes field, struct bytes value)
 {

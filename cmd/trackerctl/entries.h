@@ -9,8 +9,8 @@
 #include "base/bytes.h"
 
 /* Members of a JSON object for the fields of an entry, in the form of an event's body
- * (map/event.h). Numbers are numbers; what the protocols call properties is an object; `session`,
- * which says who may write the entry, is left out. */
+ * (schema/event.h). Numbers are numbers; what the protocols call properties is an object;
+ * `session`, which says who may write the entry, is left out. */
 void entries_write_json(struct writer *to, struct bytes body);
 /* A version's text as a member: a number, or null when it is none. */
 void entries_write_version(struct writer *to, struct bytes version);

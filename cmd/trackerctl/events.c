@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/event.h"
 #include "output.h"
+#include "schema/event.h"
 #include "stream.h"
 
 struct event_part {

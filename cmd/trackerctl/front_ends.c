@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
+#include "schema/keys.h"
 
 struct space_list {
     struct reader_space *list;

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "front_ends.h"
-#include "map/keys.h"
 #include "rows.h"
+#include "schema/keys.h"
 
 /* ping */
 

@@ -13,10 +13,10 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "entries.h"
-#include "map/event.h"
-#include "map/keys.h"
 #include "map/session.h"
 #include "rows.h"
+#include "schema/event.h"
+#include "schema/keys.h"
 #include "stream.h"
 
 #define TURN_MS 1000
@@ -25,7 +25,7 @@ struct presence_user {
     struct presence *presence;
     struct bytes name;
     uint32_t partition;
-    struct writer devices; /* fields: id and status (map/event.h) */
+    struct writer devices; /* fields: id and status (schema/event.h) */
     enum map_status status;
     enum map_status printed;
     bool was_printed;

@@ -9,8 +9,8 @@
 #include "base/ids.h"
 #include "base/mem.h"
 #include "front_ends.h"
-#include "map/keys.h"
 #include "output.h"
+#include "schema/keys.h"
 
 #define CHANNEL_DIGITS 16
 

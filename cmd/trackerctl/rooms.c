@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "front_ends.h"
-#include "map/keys.h"
 #include "rows.h"
+#include "schema/keys.h"
 
 #define UNDER_WAY 2000 /* commands */
 

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/lobby_text.h"
-#include "map/keys.h"
+#include "schema/keys.h"
 
 #define SCHEME      "http://"
 #define ANSWER_MAX  (64u << 20)

@@ -8,9 +8,9 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "entries.h"
-#include "map/event.h"
-#include "map/keys.h"
 #include "output.h"
+#include "schema/event.h"
+#include "schema/keys.h"
 
 #define TURN_MS 1000
 

@@ -35,7 +35,7 @@ struct stream_change {
     struct bytes id;
     bool has_version;
     uint64_t version;
-    struct bytes body; /* fields (map/event.h) */
+    struct bytes body; /* fields (schema/event.h) */
     const struct reader_space *space;
     uint32_t partition;
     uint64_t epoch, revision; /* 0: not known */

@@ -11,8 +11,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "entries.h"
-#include "map/event.h"
 #include "output.h"
+#include "schema/event.h"
 #include "stream.h"
 
 #define CHUNK     200 /* entries per read */

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "map/channel_private.h"
-#include "map/keys.h"
+#include "schema/keys.h"
 
 struct map_bans {
     struct map *map;

@@ -13,11 +13,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/event.h"
-#include "map/fields.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "metrics/metrics.h"
+#include "schema/event.h"
+#include "schema/fields.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 static struct redis_script apply_script = {.name = "apply", .source = script_apply};
 

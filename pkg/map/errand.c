@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
 #include "map/presence.h"
 #include "map/relay_private.h"
+#include "schema/keys.h"
 
 struct errand *errand_create(struct map_space *space, struct bytes user, struct bytes invitation)
 {

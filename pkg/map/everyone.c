@@ -3,10 +3,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/format.h"
-#include "map/keys.h"
 #include "map/relay_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
+#include "schema/keys.h"
 
 struct everyone {
     struct channel_user channel;

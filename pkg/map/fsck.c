@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/format.h"
 #include "map/fsck_private.h"
-#include "map/keys.h"
+#include "schema/format.h"
+#include "schema/keys.h"
 
 static const struct {
     const char *name, *help;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
+#include "schema/keys.h"
 
 static void add_id(struct fsck_partition *partition, enum fsck_kind kind, struct bytes id)
 {

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 #define BATCH_IDS 100 /* about 1 ms of Redis */
 #define BATCHES   8   /* under way */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
 #include "map/relay_private.h"
+#include "schema/keys.h"
 
 #define MARK_SIZE 16
 #define END_SIZE  13 /* of its digits */

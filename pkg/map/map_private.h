@@ -12,10 +12,10 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/list.h"
-#include "map/keys.h"
 #include "map/map.h"
 #include "map/session.h"
 #include "redis/store.h"
+#include "schema/keys.h"
 
 #define RENEWAL_LISTS 22 /* the longest client.ttl is halved so often until 20 ms are left */
 

@@ -9,10 +9,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/keys.h"
 #include "map/map_private.h"
-#include "map/scripts.h"
 #include "metrics/metrics.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 struct redis_script invite_script = {.name = "invite", .source = script_invite};
 

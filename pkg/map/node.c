@@ -19,9 +19,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/channel_private.h"
-#include "map/format.h"
-#include "map/keys.h"
 #include "map/relay_private.h"
+#include "schema/format.h"
+#include "schema/keys.h"
 
 #define NONCE_INTERVAL_MS 1000
 #define NONCE_FRESH_MS    3000

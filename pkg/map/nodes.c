@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/event.h"
-#include "map/keys.h"
 #include "map/map_private.h"
+#include "schema/event.h"
+#include "schema/keys.h"
 
 /* More front-ends than any installation has: what a broken Redis may cost. */
 #define NODES_MAX "999"

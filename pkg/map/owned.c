@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/event.h"
-#include "map/fields.h"
-#include "map/keys.h"
 #include "metrics/metrics.h"
+#include "schema/event.h"
+#include "schema/fields.h"
+#include "schema/keys.h"
 
 /* Until a restore that could not be done is tried again. */
 #define RESTORE_RETRY_MS 500

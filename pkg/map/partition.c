@@ -17,11 +17,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/format.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 static struct redis_script hello_script = {.name = "hello", .source = script_hello};
 

@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/format.h"
-#include "map/keys.h"
 #include "map/presence_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
+#include "schema/keys.h"
 
 /* All names are read again in that many portions. */
 #define TURNS 60

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "metrics/metrics.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 static struct redis_script presence_script = {.name = "presence", .source = script_presence};
 

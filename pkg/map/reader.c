@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 #define TURN_MS    100    /* longest single wait of the loop: timers end it earlier */
 #define SCAN_COUNT "1000" /* elements per step of a scan */

@@ -31,7 +31,7 @@ enum reader_problem {
 struct reader *reader_create(struct loop *loop, const struct redis_target *target,
                              const struct redis_settings *settings, uint64_t timeout_ms);
 void reader_destroy(struct reader **reader);
-/* The number of Redis's database that it reads, which channels carry (map/keys.h). */
+/* The number of Redis's database that it reads, which channels carry (schema/keys.h). */
 unsigned reader_database(const struct reader *reader);
 /* Waits for the connection. */
 bool reader_connect(struct reader *reader) __attribute__((warn_unused_result));
@@ -89,7 +89,7 @@ struct reader_space {
 typedef void (*reader_key)(void *arg, uint32_t partition, struct bytes name);
 bool reader_each_key(struct reader *reader, const struct reader_space *space, const char *kind,
                      reader_key found, void *arg);
-/* Entries of one partition as they stand, in an event message of op "entry" (map/event.h): the
+/* Entries of one partition as they stand, in an event message of op "entry" (schema/event.h): the
  * reply's text; empty when the partition has no epoch. */
 void reader_read_entries(struct reader *reader, const struct reader_space *space,
                          uint32_t partition, const struct bytes *ids, size_t count,

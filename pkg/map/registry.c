@@ -10,10 +10,10 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/fields.h"
 #include "map/map_private.h"
 #include "map/view.h"
 #include "metrics/metrics.h"
+#include "schema/fields.h"
 
 /* After a new epoch all front-ends have the same to put back: each begins at a moment of its own,
  * and leaves out what it sees that another has put there. */

@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/format.h"
-#include "map/keys.h"
 #include "map/room_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
+#include "schema/keys.h"
 
 enum room_verb { ROOM_JOIN, ROOM_LEAVE, ROOM_SAY, ROOM_MARK };
 

@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/keys.h"
 #include "map/room_private.h"
-#include "map/scripts.h"
 #include "metrics/metrics.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 static struct redis_script room_script = {.name = "room", .source = script_room};
 

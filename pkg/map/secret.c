@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/keys.h"
 #include "map/map_private.h"
+#include "schema/keys.h"
 
 /* After what Redis answered made no sense, or it refused. */
 #define RETRY_MS 1000

@@ -11,9 +11,9 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/fields.h"
 #include "map/map_private.h"
 #include "metrics/metrics.h"
+#include "schema/fields.h"
 
 const char *map_result_name(enum map_result result)
 {

@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "map/fields.h"
 #include "map/map.h"
-#include "map/status.h"
+#include "schema/fields.h"
+#include "schema/status.h"
 
 struct map_session;
 
@@ -113,8 +113,8 @@ bool map_session_set(struct map_session *session, struct bytes id, const struct 
                      size_t count);
 /* The same for the device's status: what is derived of it is told to those who watch the user. */
 bool map_session_set_status(struct map_session *session, struct bytes id, enum map_status status);
-/* The fields of such an entry, encoded as an event's body (map/event.h: event_field), as they are
- * wanted; empty when the session does not own it. Valid until the session is used again. */
+/* The fields of such an entry, encoded as an event's body (schema/event.h: event_field), as they
+ * are wanted; empty when the session does not own it. Valid until the session is used again. */
 struct bytes map_session_fields(const struct map_session *session, struct bytes id);
 
 /* What an update's version means. */

@@ -14,10 +14,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 static struct redis_script shared_script = {.name = "shared", .source = script_shared};
 

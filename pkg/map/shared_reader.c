@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "map/shared_private.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 struct stored_reply {
     struct reader *reader;

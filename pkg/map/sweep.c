@@ -13,10 +13,10 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/format.h"
-#include "map/scripts.h"
 #include "map/shared_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
+#include "schema/scripts.h"
 
 static struct redis_script sweep_script = {.name = "sweep", .source = script_sweep};
 

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/fields.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "schema/fields.h"
 
 static void tell(void *arg);
 static void linger_over(void *arg);

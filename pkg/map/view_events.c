@@ -8,9 +8,9 @@
  * passed over: if it was the map's, the next one, or a sweep, shows the gap.
  */
 #include "base/log.h"
-#include "map/format.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "schema/format.h"
 
 void part_new_epoch(struct view_part *part, uint64_t epoch)
 {

@@ -14,10 +14,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/keys.h"
-#include "map/scripts.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "schema/keys.h"
+#include "schema/scripts.h"
 
 struct redis_script read_script = {.name = "read", .source = script_read};
 

@@ -4,9 +4,9 @@
 #define MAP_VIEW_PRIVATE_H
 
 #include "map/channel_private.h"
-#include "map/event.h"
 #include "map/map_private.h"
 #include "map/view.h"
+#include "schema/event.h"
 
 /* What stands in the list of changes. */
 enum order_kind { ORDER_ENTRY, ORDER_CURSOR, ORDER_CLOSED, ORDER_TURN };

@@ -3,7 +3,7 @@
 A call of the apply script with as many operations as the front-end's batches have on average is
 taken from MONITOR, word for word. It is repeated on a second Redis with the same settings and a
 copy of the data, where nothing else runs. Two of the script's checks would refuse a repeated call,
-so it runs from a copy of the script (pkg/map/scripts/apply*.lua) in which they are evaluated but let everything
+so it runs from a copy of the script (pkg/schema/scripts/apply*.lua) in which they are evaluated but let everything
 through: that a batch follows the one before, and that a version is newer than the stored one. NUL
 bytes of the arguments become "x", as redis-benchmark takes them from its command line.
 """
@@ -79,7 +79,7 @@ class Ceiling:
             assert results[0].startswith("ok ") and results[1:].count("ok") == self.size, results[:9]
 
     def _script(self, name):
-        with open(self.t.path("pkg", "map", "scripts", name), encoding="utf-8") as file:
+        with open(self.t.path("pkg", "schema", "scripts", name), encoding="utf-8") as file:
             return file.read()
 
     @staticmethod

@@ -2,7 +2,7 @@
  * read lies outside the input, and what is read adds up to no more than it. */
 #include <stdlib.h>
 
-#include "map/event.h"
+#include "schema/event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

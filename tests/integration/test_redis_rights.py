@@ -62,7 +62,7 @@ def test_the_document_and_the_file_give_the_same_rights(t):
 
 def test_the_documented_rights_are_those_that_are_used(t):
     """Each command of a script is granted; and what is granted is used."""
-    scripts = [path for path in glob.glob(t.path("pkg/map/scripts/*.lua"))]
+    scripts = [path for path in glob.glob(t.path("pkg/schema/scripts/*.lua"))]
     operators = [path for path in scripts if re.search(r"repair|recount|shared_set", path)]
     front_ends = used_by(t, *[path for path in scripts if path not in operators])
     rights = acl.documented()

@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "codec/infostring.h"
 #include "codec/lobby_text.h"
-#include "map/event.h"
 #include "protocol/gameserver/listed.h"
+#include "schema/event.h"
 
 #define ORIGINAL  "original"
 #define PREFIX    "p:"

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/event.h"
 #include "metrics/metrics.h"
 #include "protocol/sync/sync_private.h"
 

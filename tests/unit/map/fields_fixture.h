@@ -6,7 +6,7 @@
 
 #include "map/fixture.h"
 
-#include "map/event.h"
+#include "schema/event.h"
 
 #define KEY(name) "tracker:{main/1/0}:" name
 

@@ -5,7 +5,7 @@
  */
 #include "map/fixture.h"
 
-#include "map/scripts.h"
+#include "schema/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 #define SELF      "aaaaaaaaaaaa"

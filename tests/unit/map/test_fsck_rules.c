@@ -4,7 +4,7 @@
  */
 #include "map/fsck_fixture.h"
 
-#include "map/event.h"
+#include "schema/event.h"
 
 struct spoilt {
     const char *name;

@@ -6,7 +6,7 @@
 
 #include "map/presence.h"
 #include "map/relay_private.h"
-#include "map/scripts.h"
+#include "schema/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 #define USER      "1:5"

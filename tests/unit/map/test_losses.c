@@ -4,9 +4,9 @@
  */
 #include "map/fixture.h"
 
-#include "map/scripts.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "schema/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "map/event.h"
+#include "schema/event.h"
 
 static struct bytes text(const char *string)
 {

@@ -1,8 +1,8 @@
-#include "map/fields.h"
+#include "schema/fields.h"
 
 #include <string.h>
 
-#include "map/event.h"
+#include "schema/event.h"
 
 bool map_field_is_free(struct bytes name)
 {

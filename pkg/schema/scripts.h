@@ -1,10 +1,9 @@
 /*
- * scripts: the texts of the scripts that run in Redis, made of the files in scripts/ when Tracker is
- * built. Some are joined from several files (the Makefile's PARTS), as each has to be short enough
- * to be read.
+ * scripts: the texts of the scripts that run in Redis, made of the files in scripts/ by the
+ * Makefile. Some are joined from several files, as each has to be short enough to be read.
  */
-#ifndef MAP_SCRIPTS_H
-#define MAP_SCRIPTS_H
+#ifndef SCHEMA_SCRIPTS_H
+#define SCHEMA_SCRIPTS_H
 
 /* NUL-terminated Lua. */
 extern const char script_apply[], script_hello[], script_invite[], script_presence[], script_read[],

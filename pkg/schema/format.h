@@ -6,8 +6,8 @@
  * message begins with the number of its format; one on the channels of front-ends (relay) only from
  * format 2 on. A message in a format that we do not know is counted, logged and dropped.
  */
-#ifndef MAP_FORMAT_H
-#define MAP_FORMAT_H
+#ifndef SCHEMA_FORMAT_H
+#define SCHEMA_FORMAT_H
 
 #include <stdbool.h>
 

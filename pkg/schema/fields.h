@@ -1,10 +1,10 @@
 /*
- * fields: what an entry that is made of fields has, and its encoding as in events (map/event.h):
+ * fields: what an entry that is made of fields has, and its encoding as in events (schema/event.h):
  * bodies of fields, and changes of them: bodies that may hold deletions. No field stands twice in a
  * body. Pure.
  */
-#ifndef MAP_FIELDS_H
-#define MAP_FIELDS_H
+#ifndef SCHEMA_FIELDS_H
+#define SCHEMA_FIELDS_H
 
 #include <stdbool.h>
 #include <stddef.h>

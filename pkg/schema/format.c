@@ -1,4 +1,4 @@
-#include "map/format.h"
+#include "schema/format.h"
 
 #include "base/log.h"
 #include "base/mem.h"

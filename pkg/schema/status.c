@@ -1,4 +1,4 @@
-#include "map/status.h"
+#include "schema/status.h"
 
 static const struct bytes names[] = {[MAP_OFFLINE] = BYTES_LITERAL("offline"),
                                      [MAP_ONLINE] = BYTES_LITERAL("online"),

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "map/event.h"
+#include "schema/event.h"
 
 #define EPOCH "00112233445566ff"
 

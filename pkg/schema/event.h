@@ -10,8 +10,8 @@
  * revision at which it was read, and op "entry" throughout. epoch: 16 hex digits. count 0 tells a
  * new epoch only. This is a public contract: docs/redis-keys.md.
  */
-#ifndef MAP_EVENT_H
-#define MAP_EVENT_H
+#ifndef SCHEMA_EVENT_H
+#define SCHEMA_EVENT_H
 
 #include <stdbool.h>
 #include <stdint.h>

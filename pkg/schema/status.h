@@ -1,6 +1,6 @@
 /* status: how a user or a device is. Pure. */
-#ifndef MAP_STATUS_H
-#define MAP_STATUS_H
+#ifndef SCHEMA_STATUS_H
+#define SCHEMA_STATUS_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "map/event.h"
+#include "schema/event.h"
 
 #include <string.h>
 

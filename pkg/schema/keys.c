@@ -1,4 +1,4 @@
-#include "map/keys.h"
+#include "schema/keys.h"
 
 #include "base/mem.h"
 

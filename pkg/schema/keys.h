@@ -7,8 +7,8 @@
  * Pub/sub has no databases, so a channel of another database than 0 has its number in its name:
  * "db<N>:" behind the hash tag, or behind the kind, where no name of database 0 can have it.
  */
-#ifndef MAP_KEYS_H
-#define MAP_KEYS_H
+#ifndef SCHEMA_KEYS_H
+#define SCHEMA_KEYS_H
 
 #include <stdint.h>
 

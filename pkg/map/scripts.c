@@ -1,3 +1,0 @@
-#include "map/scripts.h"
-
-#include "map_scripts_data.h"

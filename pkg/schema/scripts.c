@@ -1,0 +1,3 @@
+#include "schema/scripts.h"
+
+#include "schema_scripts_data.h"
