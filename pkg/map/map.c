@@ -361,6 +361,16 @@ struct loop *map_loop(const struct map *map)
     return map->loop;
 }
 
+struct redis_link *map_link(const struct map *map)
+{
+    return map->link;
+}
+
+const char *map_prefix(const struct map *map)
+{
+    return map->redis->prefix;
+}
+
 const struct map_settings *map_settings_of(const struct map *map)
 {
     return map->settings;

@@ -21,6 +21,7 @@
 
 struct map;
 struct map_space;
+struct redis_link;
 struct redis_settings;
 struct redis_target;
 
@@ -107,6 +108,10 @@ bool map_space_is_named(const struct map_space *space);
 struct map *map_space_map(const struct map_space *space);
 uint32_t map_space_partitions(const struct map_space *space);
 struct loop *map_loop(const struct map *map);
+/* The command link, for what is read beside the map; NULL while the map is being destroyed. */
+struct redis_link *map_link(const struct map *map);
+/* redis.prefix. */
+const char *map_prefix(const struct map *map);
 /* What is in force, which shared settings (map/shared.h) may make differ from what is configured.
  */
 const struct map_settings *map_settings_of(const struct map *map);

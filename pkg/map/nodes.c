@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/map_private.h"
+#include "redis/redis.h"
 #include "schema/event.h"
 #include "schema/keys.h"
 
@@ -40,6 +40,7 @@ struct answer {
 
 struct map_nodes {
     struct map *map;
+    char *key; /* the first partition's `nodes` */
     void (*done)(void *arg, bool known);
     void *arg;
     struct node_list list;
@@ -47,10 +48,21 @@ struct map_nodes {
     struct reading *reading;
 };
 
+static char *make_nodes_key(struct map *map)
+{
+    const struct map_space *space = map_space_at(map, 0);
+    char *partition = keys_partition_prefix(map_prefix(map), map_space_name(space),
+                                            map_space_partitions(space), 0);
+    char *key = mem_format("%snodes", partition);
+    free(partition);
+    return key;
+}
+
 struct map_nodes *map_nodes_create(struct map *map, void (*done)(void *arg, bool known), void *arg)
 {
     struct map_nodes *nodes = mem_zalloc(1, sizeof *nodes);
     nodes->map = map;
+    nodes->key = make_nodes_key(map);
     nodes->done = done;
     nodes->arg = arg;
     return nodes;
@@ -75,6 +87,7 @@ void map_nodes_destroy(struct map_nodes **pointer)
     if (nodes->reading)
         nodes->reading->owner = NULL;
     free_list(&nodes->list);
+    free(nodes->key);
     free(nodes);
 }
 
@@ -165,8 +178,8 @@ static void on_ids(void *arg, enum redis_status status, const struct redis_reply
         for (size_t i = 0; i < reading->list.count; i++) {
             struct answer *answer = mem_alloc(sizeof *answer);
             *answer = (struct answer){reading, &reading->list.nodes[i]};
-            char *key = keys_node(map->redis->prefix, (const char *)answer->node->id.data);
-            redis_command_strings(map->link, on_fields, answer, "HGETALL", key, NULL);
+            char *key = keys_node(map_prefix(map), (const char *)answer->node->id.data);
+            redis_command_strings(map_link(map), on_fields, answer, "HGETALL", key, NULL);
             free(key);
         }
         reading->pending--;
@@ -182,8 +195,8 @@ void map_nodes_read(struct map_nodes *nodes)
     nodes->reading = mem_zalloc(1, sizeof *nodes->reading);
     nodes->reading->owner = nodes;
     nodes->reading->pending = 1;
-    redis_command_strings(map->link, on_ids, nodes->reading, "ZRANGE",
-                          map->spaces[0].partitions[0].key_nodes, "0", NODES_MAX, NULL);
+    redis_command_strings(map_link(map), on_ids, nodes->reading, "ZRANGE", nodes->key, "0",
+                          NODES_MAX, NULL);
 }
 
 size_t map_nodes_count(const struct map_nodes *nodes)

@@ -1,6 +1,6 @@
 /*
  * shared: the settings in which front-ends of one Redis must agree, as a hash in Redis
- * (docs/redis-keys.md). For the map, and for tools that show or change them.
+ * (docs/redis-keys.md). For the map, and for inspect/shared_reader.h.
  *
  * Those of map_config with the flag CONFIG_SHARED. What is not reloadable is adopted: all
  * front-ends run with what is stored. Limits, which are reloadable, are compared only.
@@ -12,32 +12,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
 #include "config/config.h"
 #include "map/map.h"
-#include "map/reader.h"
+
+struct redis_reply;
 
 /* The shared settings, one after the other; NULL behind the last. */
 const struct config_setting *map_shared_setting(size_t index);
 /* Whether front-ends run with what is stored. */
 bool map_shared_is_adopted(const struct config_setting *setting);
 
-struct map_shared {
-    uint64_t revision;          /* 0: nothing is stored */
-    struct map_settings values; /* the shared ones as they are stored, else as they were before */
-};
-/* Reads them. False when there is a problem with the reader; what is stored and not a value of its
- * setting is one, too. */
-bool map_shared_read(struct reader *reader, const char *prefix, struct map_shared *shared)
-    __attribute__((warn_unused_result));
-
-enum map_shared_result { MAP_SHARED_OK, MAP_SHARED_CHANGED, MAP_SHARED_FAILED };
-/* Stores what differs in `wanted` from what was read, unless somebody else has changed something
- * since (MAP_SHARED_CHANGED: read again). MAP_SHARED_FAILED: the reader has the problem. On success
- * *shared is what is stored now. */
-enum map_shared_result map_shared_write(struct reader *reader, const char *prefix,
-                                        struct map_shared *shared,
-                                        const struct map_settings *wanted)
-    __attribute__((warn_unused_result));
+/* At most so many. */
+#define SHARED_SETTINGS_MAX 16
+/* A setting's place in a struct: they all are numbers. */
+int64_t *shared_field(const struct config_setting *setting, struct map_settings *values);
+/* The pairs of a reply from `first` on, over what is there; those that we do not know are a newer
+ * release's. NULL, or what is wrong (the caller frees). */
+char *shared_take_values(struct map_settings *stored, const struct redis_reply *reply,
+                         size_t first);
 
 #endif

@@ -5,15 +5,6 @@
 #include "map/map_private.h"
 #include "map/shared.h"
 
-#define SHARED_SETTINGS_MAX 16
-
-/* shared_values.c: a setting's place in a struct: they all are numbers. */
-int64_t *shared_field(const struct config_setting *setting, struct map_settings *values);
-/* The pairs of a reply from `first` on, over what is there; those that we do not know are a newer
- * release's. NULL, or what is wrong (the caller frees). */
-char *shared_take_values(struct map_settings *stored, const struct redis_reply *reply,
-                         size_t first);
-
 struct shared *shared_create(struct map *map);
 void shared_destroy(struct shared **shared);
 /* There is a new link: they are offered and read; map_begin follows, or map_check_again when Redis

@@ -1,9 +1,10 @@
-/* shared_reader: the shared settings for tools. */
+#include "map/shared_reader.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/shared_private.h"
+#include "map/shared.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
 

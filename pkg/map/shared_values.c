@@ -1,8 +1,10 @@
 /* shared_values: which settings are shared, and their values as they are stored. */
+#include "map/shared.h"
+
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/shared_private.h"
+#include "redis/redis.h"
 
 const struct config_setting *map_shared_setting(size_t index)
 {

@@ -1,0 +1,30 @@
+/*
+ * shared_reader: reads and changes the shared settings (map/shared.h), for tools.
+ */
+#ifndef MAP_SHARED_READER_H
+#define MAP_SHARED_READER_H
+
+#include <stdint.h>
+
+#include "map/map.h"
+#include "map/reader.h"
+
+struct map_shared {
+    uint64_t revision;          /* 0: nothing is stored */
+    struct map_settings values; /* the shared ones as they are stored, else as they were before */
+};
+/* Reads them. False when there is a problem with the reader; what is stored and not a value of its
+ * setting is one, too. */
+bool map_shared_read(struct reader *reader, const char *prefix, struct map_shared *shared)
+    __attribute__((warn_unused_result));
+
+enum map_shared_result { MAP_SHARED_OK, MAP_SHARED_CHANGED, MAP_SHARED_FAILED };
+/* Stores what differs in `wanted` from what was read, unless somebody else has changed something
+ * since (MAP_SHARED_CHANGED: read again). MAP_SHARED_FAILED: the reader has the problem. On success
+ * *shared is what is stored now. */
+enum map_shared_result map_shared_write(struct reader *reader, const char *prefix,
+                                        struct map_shared *shared,
+                                        const struct map_settings *wanted)
+    __attribute__((warn_unused_result));
+
+#endif
