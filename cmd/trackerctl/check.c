@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "ctl.h"
-#include "map/fsck.h"
-#include "map/shared_reader.h"
+#include "inspect/fsck.h"
+#include "inspect/shared_reader.h"
 #include "rows.h"
 
 #define SHOWN 20 /* findings of one rule in a table; --json has all */

@@ -9,9 +9,9 @@
 
 #include "base/bytes.h"
 #include "config/config.h"
+#include "inspect/reader.h"
 #include "loop/loop.h"
 #include "map/map.h"
-#include "map/reader.h"
 #include "redis/redis.h"
 
 /* Where a front-end's Tracker listener is unless --connect says so. */

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "ctl.h"
+#include "inspect/shared_reader.h"
 #include "map/shared.h"
-#include "map/shared_reader.h"
 #include "rows.h"
 
 /* Others may change something between our reading and writing. */

@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "codec/json.h"
-#include "map/nodes.h"
+#include "inspect/nodes.h"
 #include "map/view.h"
 
 #define JSON_TYPE "application/json"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/nodes.h"
+#include "inspect/nodes.h"
 #include "server/peers.h"
 
 #define CHECK_MS    1000

@@ -7,7 +7,7 @@
 
 #include "base/address.h"
 #include "base/mem.h"
-#include "map/nodes.h"
+#include "inspect/nodes.h"
 #include "metrics/metrics.h"
 #include "net/http/get.h"
 #include "server/peer_address.h"

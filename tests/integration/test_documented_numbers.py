@@ -105,7 +105,7 @@ def test_times_that_are_no_settings(t):
             ("pkg/server/alone.c", {"SILENT_MS": 3000, "FRESH_MS": 5000, "SETTLED_MS": 18000}),
             ("pkg/server/cut_off.c", {"REFRESH_MS": 5000, "TICK_MAX_MS": 250, "PATIENCE_PART": 6}),
             ("pkg/server/peers.c", {"ASKED_MAX": 8}),
-            ("pkg/map/fsck.h", {"FSCK_SETTLE_MS": 1500}),
+            ("pkg/inspect/fsck.h", {"FSCK_SETTLE_MS": 1500}),
             ("cmd/trackerctl/front.c", {"SMALL": 250}),
             ("cmd/trackerctl/servers_model.c", {"READ_AGAIN_MS": 2000}),
             ("cmd/tracker-bench/peer.c", {"BACKOFF_MS": 100, "BACKOFF_MAX_MS": 5000, "ATTEMPT_MS": 10000}),

@@ -5,7 +5,7 @@
  */
 #include "map/fields_fixture.h"
 
-#include "map/fsck.h"
+#include "inspect/fsck.h"
 
 #define FRONTS     3
 #define PARTITIONS 4

@@ -5,7 +5,7 @@
  */
 #include "map/fixture.h"
 
-#include "map/fsck.h"
+#include "inspect/fsck.h"
 #include "map/registry.h"
 
 #define FRONTS    2

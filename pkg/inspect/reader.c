@@ -1,4 +1,4 @@
-#include "map/reader.h"
+#include "inspect/reader.h"
 
 #include <limits.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* fsck_private: what the files of fsck share. */
-#ifndef MAP_FSCK_PRIVATE_H
-#define MAP_FSCK_PRIVATE_H
+#ifndef INSPECT_FSCK_PRIVATE_H
+#define INSPECT_FSCK_PRIVATE_H
 
 #include "base/random.h"
 
@@ -9,7 +9,7 @@
 #include <uthash.h>
 
 #include "base/ids.h"
-#include "map/fsck.h"
+#include "inspect/fsck.h"
 
 enum fsck_pass {
     FSCK_LOOK,  /* everything */

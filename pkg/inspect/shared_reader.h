@@ -1,13 +1,13 @@
 /*
  * shared_reader: reads and changes the shared settings (map/shared.h), for tools.
  */
-#ifndef MAP_SHARED_READER_H
-#define MAP_SHARED_READER_H
+#ifndef INSPECT_SHARED_READER_H
+#define INSPECT_SHARED_READER_H
 
 #include <stdint.h>
 
+#include "inspect/reader.h"
 #include "map/map.h"
-#include "map/reader.h"
 
 struct map_shared {
     uint64_t revision;          /* 0: nothing is stored */

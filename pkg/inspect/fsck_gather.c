@@ -1,6 +1,6 @@
 /* fsck_gather: finds every entry, user and room of which anything in Redis speaks: their hashes,
  * indexes, deadlines. */
-#include "map/fsck_private.h"
+#include "inspect/fsck_private.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef FSCK_FIXTURE_H
 #define FSCK_FIXTURE_H
 
-#include "map/fsck.h"
+#include "inspect/fsck.h"
 
 #include "redis/redis_fixture.h"
 

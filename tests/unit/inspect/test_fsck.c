@@ -2,7 +2,7 @@
  * fsck on a real Redis: sound maps are clean, what is wrong for a moment is no finding, and a run
  * that could not be done says so. test_fsck_rules.c has the rules.
  */
-#include "map/fsck_fixture.h"
+#include "inspect/fsck_fixture.h"
 
 static void test_sound(void **state)
 {

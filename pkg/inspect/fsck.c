@@ -1,10 +1,10 @@
-#include "map/fsck.h"
+#include "inspect/fsck.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/fsck_private.h"
+#include "inspect/fsck_private.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

@@ -1,4 +1,4 @@
-#include "map/shared_reader.h"
+#include "inspect/shared_reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>

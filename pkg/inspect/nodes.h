@@ -2,8 +2,8 @@
  * nodes: what all front-ends say of themselves, as it was last read from Redis (docs/redis-keys.md,
  * node:<node>).
  */
-#ifndef MAP_NODES_H
-#define MAP_NODES_H
+#ifndef INSPECT_NODES_H
+#define INSPECT_NODES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
  * The scripts are given all front-ends that are known. When one has come meanwhile they refuse,
  * and the batch is judged again with it.
  */
-#include "map/fsck_private.h"
+#include "inspect/fsck_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * nodes: the members of one partition's `nodes` (every front-end has a lease in each), then the
  * hash of each. What is being read stands apart until all of it has come.
  */
-#include "map/nodes.h"
+#include "inspect/nodes.h"
 
 #include <stdlib.h>
 #include <string.h>

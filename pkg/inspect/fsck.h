@@ -9,15 +9,15 @@
  * A mended entry that nobody owns becomes an orphan with a deadline, so that its client may come
  * back; every change is told to the views. Only what has no hash is closed outright.
  */
-#ifndef MAP_FSCK_H
-#define MAP_FSCK_H
+#ifndef INSPECT_FSCK_H
+#define INSPECT_FSCK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "map/reader.h"
+#include "inspect/reader.h"
 
 #define FSCK_SETTLE_MS 1500 /* one sweep of a front-end, and its jitter */
 

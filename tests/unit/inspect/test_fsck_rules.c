@@ -2,7 +2,7 @@
  * The rules of fsck on a real Redis: each way to spoil a map is found by its rule, and by no other
  * but those that follow from it, is told and mended, and is clean then.
  */
-#include "map/fsck_fixture.h"
+#include "inspect/fsck_fixture.h"
 
 #include "schema/event.h"
 

@@ -6,8 +6,8 @@
  * goes wrong is kept (reader_problem, reader_error), and from then on nothing is sent any more and
  * every wait returns false at once. So a caller may check once, at the end.
  */
-#ifndef MAP_READER_H
-#define MAP_READER_H
+#ifndef INSPECT_READER_H
+#define INSPECT_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
