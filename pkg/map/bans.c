@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "map/channel_private.h"
+#include "map/map_private.h"
 #include "schema/keys.h"
 
 struct map_bans {
@@ -110,7 +111,7 @@ struct map_bans *map_bans_create(struct map *map, const int64_t *reread_ms,
     bans->timer = loop_timer_create(map->loop, on_timer, bans);
     loop_timer_start(bans->timer, (uint64_t)*reread_ms);
     char *channel = keys_bans_channel(map->redis->prefix, map->database);
-    channel_join(map, &bans->channel, bytes_from_string(channel), &callbacks, bans);
+    channel_join(map->channels, &bans->channel, bytes_from_string(channel), &callbacks, bans);
     free(channel);
     return bans;
 }

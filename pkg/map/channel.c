@@ -1,10 +1,16 @@
 #include "map/channel_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 
-struct channel {
+/* Peers choose channels' names. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
+struct joined_channel {
     UT_hash_handle hh; /* by name */
     struct channels *channels;
     struct list users;
@@ -16,18 +22,19 @@ struct channel {
 };
 
 struct channels {
-    struct map *map;
-    struct channel *table;
+    struct loop *loop;
+    struct redis_subscriber *subscriber; /* NULL: it is gone */
+    struct joined_channel *table;
     struct list unused;
     struct loop_task leave;
 };
 
-static struct bytes name_of(const struct channel *channel)
+static struct bytes name_of(const struct joined_channel *channel)
 {
     return (struct bytes){channel->name, channel->len};
 }
 
-static void free_channel(struct channel *channel)
+static void free_channel(struct joined_channel *channel)
 {
     list_remove(&channel->unused);
     HASH_DEL(channel->channels->table, channel);
@@ -40,17 +47,19 @@ static void leave_unused(void *arg)
 {
     struct channels *channels = arg;
     while (!list_is_empty(&channels->unused)) {
-        struct channel *channel = list_entry(channels->unused.next, struct channel, unused);
-        if (channels->map->subscriber)
-            redis_unsubscribe(channels->map->subscriber, name_of(channel));
+        struct joined_channel *channel =
+            list_entry(channels->unused.next, struct joined_channel, unused);
+        if (channels->subscriber)
+            redis_unsubscribe(channels->subscriber, name_of(channel));
         free_channel(channel);
     }
 }
 
-struct channels *channels_create(struct map *map)
+struct channels *channels_create(struct loop *loop, struct redis_subscriber *subscriber)
 {
     struct channels *channels = mem_zalloc(1, sizeof *channels);
-    channels->map = map;
+    channels->loop = loop;
+    channels->subscriber = subscriber;
     list_init(&channels->unused);
     channels->leave = (struct loop_task){.callback = leave_unused, .arg = channels};
     return channels;
@@ -62,8 +71,8 @@ void channels_destroy(struct channels **channels_pointer)
     if (!channels)
         return;
     *channels_pointer = NULL;
-    loop_cancel(channels->map->loop, &channels->leave);
-    struct channel *channel, *next;
+    loop_cancel(channels->loop, &channels->leave);
+    struct joined_channel *channel, *next;
     HASH_ITER (hh, channels->table, channel, next) {
         LIST_FOREACH (node, &channel->users) {
             list_entry(node, struct channel_user, link)->channel = NULL;
@@ -74,33 +83,38 @@ void channels_destroy(struct channels **channels_pointer)
     free(channels);
 }
 
-static struct channel *find(struct channels *channels, struct bytes name)
+void channels_detach(struct channels *channels)
 {
-    struct channel *channel = NULL;
+    channels->subscriber = NULL;
+}
+
+static struct joined_channel *find(struct channels *channels, struct bytes name)
+{
+    struct joined_channel *channel = NULL;
     HASH_FIND(hh, channels->table, name.data, name.len, channel);
     return channel;
 }
 
-static struct channel *create(struct channels *channels, struct bytes name)
+static struct joined_channel *create(struct channels *channels, struct bytes name)
 {
-    struct channel *channel = mem_zalloc(1, sizeof *channel + name.len);
+    struct joined_channel *channel = mem_zalloc(1, sizeof *channel + name.len);
     channel->channels = channels;
     channel->len = name.len;
     memcpy(channel->name, name.data, name.len);
     list_init(&channel->users);
     list_init(&channel->unused);
     HASH_ADD(hh, channels->table, name, channel->len, channel);
-    if (channels->map->subscriber)
-        redis_subscribe(channels->map->subscriber, name);
+    if (channels->subscriber)
+        redis_subscribe(channels->subscriber, name);
     return channel;
 }
 
-bool channel_join(struct map *map, struct channel_user *user, struct bytes name,
+bool channel_join(struct channels *channels, struct channel_user *user, struct bytes name,
                   const struct channel_callbacks *callbacks, void *arg)
 {
-    struct channel *channel = find(map->channels, name);
+    struct joined_channel *channel = find(channels, name);
     if (!channel)
-        channel = create(map->channels, name);
+        channel = create(channels, name);
     list_remove(&channel->unused);
     user->channel = channel;
     user->callbacks = callbacks;
@@ -111,7 +125,7 @@ bool channel_join(struct map *map, struct channel_user *user, struct bytes name,
 
 void channel_leave(struct channel_user *user)
 {
-    struct channel *channel = user->channel;
+    struct joined_channel *channel = user->channel;
     if (!channel)
         return;
     user->channel = NULL;
@@ -121,7 +135,7 @@ void channel_leave(struct channel_user *user)
     if (!list_is_empty(&channel->users))
         return;
     list_append(&channel->channels->unused, &channel->unused);
-    loop_defer(channel->channels->map->loop, LOOP_PHASE_STORE, &channel->channels->leave);
+    loop_defer(channel->channels->loop, LOOP_PHASE_STORE, &channel->channels->leave);
 }
 
 bool channel_is_subscribed(const struct channel_user *user)
@@ -131,13 +145,13 @@ bool channel_is_subscribed(const struct channel_user *user)
 
 void channel_subscribe_again(const struct channel_user *user)
 {
-    const struct channel *channel = user->channel;
-    if (channel && channel->subscribed && channel->channels->map->subscriber)
-        redis_subscribe_again(channel->channels->map->subscriber, name_of(channel));
+    const struct joined_channel *channel = user->channel;
+    if (channel && channel->subscribed && channel->channels->subscriber)
+        redis_subscribe_again(channel->channels->subscriber, name_of(channel));
 }
 
 /* The next user to be told; a user may leave meanwhile, and another one come. */
-static struct channel_user *next_user(struct channel *channel)
+static struct channel_user *next_user(struct joined_channel *channel)
 {
     if (!channel->next)
         channel->next = channel->users.next;
@@ -152,7 +166,7 @@ static struct channel_user *next_user(struct channel *channel)
 
 void channels_subscribed(struct channels *channels, struct bytes name)
 {
-    struct channel *channel = find(channels, name);
+    struct joined_channel *channel = find(channels, name);
     struct channel_user *user;
     if (!channel)
         return;
@@ -163,7 +177,7 @@ void channels_subscribed(struct channels *channels, struct bytes name)
 
 void channels_message(struct channels *channels, struct bytes name, struct bytes message)
 {
-    struct channel *channel = find(channels, name);
+    struct joined_channel *channel = find(channels, name);
     struct channel_user *user;
     /* What comes before the confirmation belongs to a subscription that was given up. */
     if (!channel || !channel->subscribed)
@@ -174,7 +188,7 @@ void channels_message(struct channels *channels, struct bytes name, struct bytes
 
 void channels_down(struct channels *channels)
 {
-    struct channel *channel, *next;
+    struct joined_channel *channel, *next;
     struct channel_user *user;
     HASH_ITER (hh, channels->table, channel, next) {
         channel->subscribed = false;

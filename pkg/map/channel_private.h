@@ -8,9 +8,15 @@
 #ifndef MAP_CHANNEL_PRIVATE_H
 #define MAP_CHANNEL_PRIVATE_H
 
-#include "map/map_private.h"
+#include <stdbool.h>
 
-struct channel;
+#include "base/bytes.h"
+#include "base/list.h"
+#include "loop/loop.h"
+#include "redis/redis.h"
+
+struct channels;
+struct joined_channel;
 
 struct channel_callbacks {
     /* From now on nothing is missed, until down. */
@@ -23,16 +29,18 @@ struct channel_callbacks {
 /* Embedded in what wants a channel. Zero-initialise. */
 struct channel_user {
     struct list link;
-    struct channel *channel; /* NULL: none */
+    struct joined_channel *channel; /* NULL: none */
     const struct channel_callbacks *callbacks;
     void *arg;
 };
 
-struct channels *channels_create(struct map *map);
+struct channels *channels_create(struct loop *loop, struct redis_subscriber *subscriber);
+/* The subscriber is about to be destroyed: nothing is asked of it any more. */
+void channels_detach(struct channels *channels);
 /* Users that are left have no channel any more. */
 void channels_destroy(struct channels **channels);
 /* True when it is subscribed to already: then `subscribed` is not called before the next loss. */
-bool channel_join(struct map *map, struct channel_user *user, struct bytes name,
+bool channel_join(struct channels *channels, struct channel_user *user, struct bytes name,
                   const struct channel_callbacks *callbacks, void *arg);
 /* Harmless when it has none. */
 void channel_leave(struct channel_user *user);

@@ -64,7 +64,7 @@ static void create(struct map_space *space)
     char *name = keys_everyone(map->redis->prefix, map->database, space->name);
     space->everyone = mem_zalloc(1, sizeof *space->everyone);
     space->everyone->space = space;
-    channel_join(map, &space->everyone->channel, bytes_from_string(name), &callbacks,
+    channel_join(map->channels, &space->everyone->channel, bytes_from_string(name), &callbacks,
                  space->everyone);
     free(name);
 }

@@ -376,8 +376,8 @@ struct node *node_create(struct map *map)
     node->key = keys_node(map->redis->prefix, map->node);
     node->timer = loop_timer_create(map->loop, turn, node);
     node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
-    channel_join(map, &node->channel, bytes_from_string(node->channel_name), &channel_callbacks,
-                 node);
+    channel_join(map->channels, &node->channel, bytes_from_string(node->channel_name),
+                 &channel_callbacks, node);
     schedule(node);
     return node;
 }

@@ -193,7 +193,8 @@ static void listen(struct map_presence *presence)
     struct writer key = {0};
     struct bytes channel = keys_write(&key, presence->part->partition->channels,
                                       "presence:", map_presence_name(presence));
-    bool subscribed = channel_join(map, &presence->channel, channel, &channel_callbacks, presence);
+    bool subscribed =
+        channel_join(map->channels, &presence->channel, channel, &channel_callbacks, presence);
     writer_free(&key);
     /* Without a link for messages what is known now is better than nothing. */
     if (subscribed || !redis_subscriber_is_up(map->subscriber))

@@ -10,6 +10,7 @@
 #define MAP_PRESENCE_PRIVATE_H
 
 #include "map/channel_private.h"
+#include "map/map_private.h"
 #include "map/presence.h"
 
 struct presence_read;

@@ -395,7 +395,7 @@ void room_listen(struct map_room *room)
     struct writer key = {0};
     struct bytes channel =
         keys_write(&key, room->partition->channels, "room:", map_room_name(room));
-    bool subscribed = channel_join(map, &room->channel, channel, &callbacks, room);
+    bool subscribed = channel_join(map->channels, &room->channel, channel, &callbacks, room);
     writer_free(&key);
     if (subscribed)
         on_subscribed(room);

@@ -130,7 +130,7 @@ void part_listen(struct view_part *part)
     static const struct channel_callbacks callbacks = {
         .subscribed = on_subscribed, .message = on_message, .down = on_down};
     struct map *map = part->view->map;
-    if (channel_join(map, &part->channel, bytes_from_string(part->partition->key_events),
+    if (channel_join(map->channels, &part->channel, bytes_from_string(part->partition->key_events),
                      &callbacks, part))
         on_subscribed(part);
 }
