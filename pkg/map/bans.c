@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/channel_private.h"
 #include "map/map_private.h"
+#include "redis/channel.h"
 #include "schema/keys.h"
 
 struct map_bans {

@@ -12,12 +12,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/channel_private.h"
 #include "map/map_private.h"
 #include "map/relay_private.h"
 #include "map/shared_private.h"
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
+#include "redis/channel.h"
 #include "schema/keys.h"
 
 #define TICK_MS 250

@@ -18,8 +18,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/channel_private.h"
 #include "map/relay_private.h"
+#include "redis/channel.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

@@ -9,9 +9,9 @@
 #ifndef MAP_PRESENCE_PRIVATE_H
 #define MAP_PRESENCE_PRIVATE_H
 
-#include "map/channel_private.h"
 #include "map/map_private.h"
 #include "map/presence.h"
+#include "redis/channel.h"
 
 struct presence_read;
 

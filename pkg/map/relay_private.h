@@ -10,9 +10,9 @@
 #ifndef MAP_RELAY_PRIVATE_H
 #define MAP_RELAY_PRIVATE_H
 
-#include "map/channel_private.h"
 #include "map/relay.h"
 #include "map/wait_private.h"
+#include "redis/channel.h"
 
 struct relays {
     struct map *map;

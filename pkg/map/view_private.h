@@ -3,9 +3,9 @@
 #ifndef MAP_VIEW_PRIVATE_H
 #define MAP_VIEW_PRIVATE_H
 
-#include "map/channel_private.h"
 #include "map/map_private.h"
 #include "map/view.h"
+#include "redis/channel.h"
 #include "schema/event.h"
 
 /* What stands in the list of changes. */

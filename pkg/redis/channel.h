@@ -5,8 +5,8 @@
  * A channel may have several users. It is subscribed to once, and left at the end of the turn in
  * which its last user has gone, unless another one has come.
  */
-#ifndef MAP_CHANNEL_PRIVATE_H
-#define MAP_CHANNEL_PRIVATE_H
+#ifndef REDIS_CHANNEL_H
+#define REDIS_CHANNEL_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "map/channel_private.h"
+#include "redis/channel.h"
 
 #include <stdlib.h>
 #include <string.h>
