@@ -22,7 +22,7 @@ static struct map_cursor *cursor_of(struct order_node *node)
     return list_entry(&node->link, struct map_cursor, node.link);
 }
 
-static void free_tombstone(struct map_view *view, struct tombstone *tombstone)
+static void free_tombstone(struct map_view *view, struct view_tombstone *tombstone)
 {
     list_remove(&tombstone->order.link);
     list_remove(&tombstone->link);
@@ -33,13 +33,13 @@ static void free_tombstone(struct map_view *view, struct tombstone *tombstone)
 static void free_tombstones(struct map_view *view)
 {
     while (!list_is_empty(&view->tombstones))
-        free_tombstone(view, list_entry(view->tombstones.next, struct tombstone, link));
+        free_tombstone(view, list_entry(view->tombstones.next, struct view_tombstone, link));
 }
 
 /* Cursors before the newest tombstone would miss one. */
 static void lose_cursors(struct map_view *view)
 {
-    struct tombstone *newest = list_entry(view->tombstones.prev, struct tombstone, link);
+    struct view_tombstone *newest = list_entry(view->tombstones.prev, struct view_tombstone, link);
     LIST_FOREACH (link, &view->order) {
         if (link == &newest->order.link)
             break;
@@ -58,7 +58,7 @@ void cursor_leave_tombstone(struct map_view *view)
 {
     if (view->cursor_count == 0)
         return;
-    struct tombstone *tombstone = mem_zalloc(1, sizeof *tombstone);
+    struct view_tombstone *tombstone = mem_zalloc(1, sizeof *tombstone);
     tombstone->order.kind = ORDER_CLOSED;
     list_append(&view->order, &tombstone->order.link);
     list_append(&view->tombstones, &tombstone->link);

@@ -15,6 +15,7 @@
 #include "map/map_private.h"
 #include "map/relay_private.h"
 #include "map/shared_private.h"
+#include "map/view.h"
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
@@ -80,8 +81,10 @@ void map_begin(struct map *map)
 {
     map->checked = true;
     each_partition(map, partition_link_up);
-    for (size_t i = 0; i < map->space_count; i++)
-        view_link_up(&map->spaces[i]);
+    for (size_t i = 0; i < map->space_count; i++) {
+        if (map->spaces[i].view)
+            view_link_up(map->spaces[i].view);
+    }
     presence_link_up(map);
     relays_link_up(map->relays);
     secrets_reread(map);
@@ -286,7 +289,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
 static void free_space(struct map_space *space)
 {
     registry_free(space);
-    view_free(space);
+    view_destroy(&space->view);
     everyone_free(space);
     for (uint32_t i = 0; i < space->count; i++)
         partition_free(&space->partitions[i]);

@@ -18,9 +18,12 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "loop/loop.h"
+#include "map/view_settings.h"
 
 struct map;
 struct map_space;
+struct map_view;
+struct map_watcher;
 struct redis_link;
 struct redis_settings;
 struct redis_target;
@@ -45,13 +48,9 @@ struct map_settings {
     int cut_off;              /* map.cut_off: enum map_cut_off */
     int64_t max_registration; /* map.max_registration of an entry without a connection, ms */
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
-    int64_t close_memory_max;       /* map.close_memory_max of these, in this process */
-    int64_t view_max_entries;       /* view.max_entries */
-    int64_t view_chunk;             /* view.chunk: entries per read */
-    int64_t view_snapshot_interval; /* view.snapshot_interval: ms between two, of a partition */
-    int64_t view_linger;            /* view.linger: ms a view is kept without watchers */
-    int64_t view_wait;       /* view.wait: ms a read waits for the session's own last write */
-    int64_t presence_hold;   /* presence.hold, ms */
+    int64_t close_memory_max;  /* map.close_memory_max of these, in this process */
+    struct view_settings view; /* view.* */
+    int64_t presence_hold;     /* presence.hold, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched names are read again */
     int64_t room_max_members;   /* room.max_members of a room */
     int64_t room_max_buffered;  /* room.max_buffered: bytes, while a room is being read */
@@ -112,6 +111,9 @@ struct loop *map_loop(const struct map *map);
 struct redis_link *map_link(const struct map *map);
 /* redis.prefix. */
 const char *map_prefix(const struct map *map);
+/* Keeps the space's view (map/view.h) from now on; the watcher's functions are set by the caller.
+ * NULL and no watching when the space has more than view.max_entries entries (why: static text). */
+struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why);
 /* What is in force, which shared settings (map/shared.h) may make differ from what is configured.
  */
 const struct map_settings *map_settings_of(const struct map *map);

@@ -475,15 +475,6 @@ void sweep_run(void *partition);
 /* A reap, forsake or bury has been judged. */
 void sweep_judged(struct partition *partition);
 
-/* view.c and view_load.c: what the partitions tell their view. */
-void view_revision_seen(struct partition *partition, uint64_t revision);
-void view_hold_seen(struct partition *partition, uint64_t redis_now_ms);
-void view_link_up(struct map_space *space);
-void view_free(struct map_space *space);
-/* An entry that the view has from before the new epoch, and that nobody has told in it yet; NULL
- * when there is none of that id. */
-const struct map_entry *view_find_unconfirmed(const struct map_view *view, struct bytes id);
-
 /* node.c: the front-end's hash, its channel with requests, and the nonce. */
 struct node *node_create(struct map *map);
 void node_destroy(struct node **node);

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/shared_private.h"
+#include "map/view.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/scripts.h"
@@ -195,8 +196,11 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);
     owned_renew_due(partition,
                     loop_now_ms(partition->map->loop)); /* should that clock have jumped */
-    view_revision_seen(partition, partition->revision);
-    view_hold_seen(partition, now);
+    struct map_view *view = partition->space->view;
+    if (view) {
+        view_revision_seen(view, partition->index, partition->revision);
+        view_hold_seen(view, partition->index, now);
+    }
     presence_hold_seen(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);
     check_members(partition, (uint64_t)reply->elements[7]->integer);

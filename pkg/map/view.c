@@ -6,24 +6,48 @@
  */
 #include "map/view.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
+#include "schema/keys.h"
 
 static void tell(void *arg);
 static void linger_over(void *arg);
 static void look_at_reads(void *arg);
 
-struct map_view *view_create(struct map_space *space)
+struct view_known part_known(const struct view_part *part)
 {
-    struct map *map = space->map;
-    struct map_view *view = mem_zalloc(1, sizeof *view + space->count * sizeof *view->parts);
-    view->map = map;
-    view->space = space;
-    view->part_count = space->count;
+    const struct view_source *source = &part->view->source;
+    return source->callbacks->known(source->arg, part->index);
+}
+
+static void init_part(struct view_part *part, struct map_view *view, uint32_t index)
+{
+    const struct view_source *source = &view->source;
+    part->view = view;
+    part->index = index;
+    part->prefix =
+        keys_partition_prefix(source->redis->prefix, source->space, source->partitions, index);
+    part->key_head = mem_format("%shead", part->prefix);
+    part->key_nodes = mem_format("%snodes", part->prefix);
+    part->key_deadlines = mem_format("%sdeadlines", part->prefix);
+    part->key_registered = mem_format("%sregistered", part->prefix);
+    char *channels = keys_partition_channels(part->prefix, source->database);
+    part->key_events = mem_format("%sevents", channels);
+    free(channels);
+    part->retry = loop_timer_create(source->loop, part_retry_load, part);
+    part->look = loop_timer_create(source->loop, part_look, part);
+}
+
+struct map_view *view_create(const struct view_source *source)
+{
+    struct map_view *view = mem_zalloc(1, sizeof *view + source->partitions * sizeof *view->parts);
+    view->source = *source;
+    view->part_count = source->partitions;
     list_init(&view->order);
     list_init(&view->watchers);
     list_init(&view->reads);
@@ -33,16 +57,11 @@ struct map_view *view_create(struct map_space *space)
     view->turn.kind = ORDER_TURN;
     list_append(&view->order, &view->turn.link);
     view->tell = (struct loop_task){.callback = tell, .arg = view};
-    view->linger = loop_timer_create(map->loop, linger_over, view);
-    view->read_timer = loop_timer_create(map->loop, look_at_reads, view);
-    space->view = view;
-    for (uint32_t i = 0; i < space->count; i++) {
-        struct view_part *part = &view->parts[i];
-        part->view = view;
-        part->partition = &space->partitions[i];
-        part->retry = loop_timer_create(map->loop, part_retry_load, part);
-        part->look = loop_timer_create(map->loop, part_look, part);
-        part_listen(part);
+    view->linger = loop_timer_create(source->loop, linger_over, view);
+    view->read_timer = loop_timer_create(source->loop, look_at_reads, view);
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        init_part(&view->parts[i], view, i);
+        part_listen(&view->parts[i]);
     }
     return view;
 }
@@ -91,15 +110,21 @@ static void free_parts(struct map_view *view)
         loop_timer_destroy(&part->retry);
         loop_timer_destroy(&part->look);
         channel_leave(&part->channel);
+        free(part->prefix);
+        free(part->key_head);
+        free(part->key_nodes);
+        free(part->key_deadlines);
+        free(part->key_registered);
+        free(part->key_events);
     }
 }
 
-void view_free(struct map_space *space)
+void view_destroy(struct map_view **pointer)
 {
-    struct map_view *view = space->view;
+    struct map_view *view = *pointer;
     if (!view)
         return;
-    space->view = NULL;
+    *pointer = NULL;
     free_parts(view);
     clear_turn(view);
     reads_free(view);
@@ -108,7 +133,7 @@ void view_free(struct map_space *space)
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next)
         free_entry(entry);
-    loop_cancel(view->map->loop, &view->tell);
+    loop_cancel(view->source.loop, &view->tell);
     loop_timer_destroy(&view->linger);
     loop_timer_destroy(&view->read_timer);
     free(view->changed.entries);
@@ -130,20 +155,19 @@ static void linger_over(void *arg)
 {
     struct map_view *view = arg;
     if (list_is_empty(&view->watchers) && list_is_empty(&view->reads))
-        view_free(view->space);
+        view->source.callbacks->unused(view->source.arg);
 }
 
-struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why)
+bool view_watch(struct map_view *view, struct map_watcher *watcher, const char **why)
 {
-    struct map_view *view = space->view ? space->view : view_create(space);
     if (map_view_is_over(view)) {
         *why = "the space has more entries than view.max_entries";
-        return NULL;
+        return false;
     }
     loop_timer_stop(view->linger);
     watcher->view = view;
     list_append(&view->watchers, &watcher->link);
-    return view;
+    return true;
 }
 
 void map_unwatch(struct map_watcher *watcher)
@@ -154,12 +178,12 @@ void map_unwatch(struct map_watcher *watcher)
     watcher->view = NULL;
     list_remove(&watcher->link);
     if (list_is_empty(&view->watchers))
-        loop_timer_start(view->linger, (uint64_t)view->map->settings->view_linger);
+        loop_timer_start(view->linger, (uint64_t)view->source.settings->linger);
 }
 
 void view_wake(struct map_view *view)
 {
-    loop_defer(view->map->loop, LOOP_PHASE_VIEW, &view->tell);
+    loop_defer(view->source.loop, LOOP_PHASE_VIEW, &view->tell);
 }
 
 /* Entries that left the list later in the turn have left holes. */
@@ -309,7 +333,7 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     struct map_entry *entry = mem_alloc(sizeof *entry + id.len + 1);
     memset(entry, 0, sizeof *entry);
     entry->view = view;
-    entry->partition = (uint16_t)part->partition->index;
+    entry->partition = (uint16_t)part->index;
     entry->id_len = (uint8_t)id.len;
     memcpy(entry->id, id.data, id.len);
     entry->id[id.len] = 0;
@@ -511,7 +535,7 @@ bool map_view_is_live(const struct map_view *view)
 
 bool map_view_is_over(const struct map_view *view)
 {
-    return map_view_count(view) > (size_t)view->map->settings->view_max_entries;
+    return map_view_count(view) > (size_t)view->source.settings->max_entries;
 }
 
 size_t map_view_count(const struct map_view *view)
@@ -570,9 +594,8 @@ bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct byte
 
 struct map_session *map_entry_owner(const struct map_entry *entry)
 {
-    const struct partition *partition = &entry->view->space->partitions[entry->partition];
-    const struct owned *owned = owned_find(partition, map_entry_id(entry));
-    return owned ? owned->session : NULL;
+    const struct view_source *source = &entry->view->source;
+    return source->callbacks->owner(source->arg, entry->partition, map_entry_id(entry));
 }
 
 static int compare_ids(const void *a, const void *b)

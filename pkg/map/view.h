@@ -19,11 +19,67 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
-#include "map/map.h"
-#include "map/session.h"
+#include "loop/loop.h"
+#include "map/view_settings.h"
 
-struct map_view;
+struct channels;
 struct map_entry;
+struct map_session;
+struct map_view;
+struct redis_link;
+struct redis_settings;
+
+/* How far the owner of a view knows a partition to be. */
+struct view_known {
+    const char *epoch;   /* 16 hex digits; "": not known yet */
+    unsigned epochs;     /* counts the epochs that it has seen */
+    uint64_t revision;   /* of its last reply: no write acknowledged here has a greater one */
+    bool restoring;      /* since the new epoch not all that Redis may lack has been put back */
+    uint64_t hold_until; /* Redis's clock, ms */
+    bool is_down;        /* there is no link */
+    uint64_t down_ms;    /* since when, of the loop's clock */
+};
+
+/* What a view asks of who keeps it. */
+struct view_callbacks {
+    struct view_known (*known)(void *arg, uint32_t partition);
+    /* Redis's wall clock, ms since the epoch. */
+    uint64_t (*redis_time_ms)(void *arg);
+    /* The link is up, and what it reaches is what the view is of. */
+    bool (*may_read)(void *arg);
+    /* The session here that owns the entry; NULL: another front-end's does. */
+    struct map_session *(*owner)(void *arg, uint32_t partition, struct bytes id);
+    /* A new epoch: the view has these entries and Redis does not, yet. Valid for the call. */
+    void (*missing)(void *arg, const struct bytes *ids, size_t count);
+    /* Nobody has watched for view.linger: it may be destroyed now. */
+    void (*unused)(void *arg);
+};
+
+/* A space in Redis, and how to get to it. All of it outlives the view, but for the structure. */
+struct view_source {
+    const struct view_callbacks *callbacks;
+    void *arg;
+    struct loop *loop;
+    struct redis_link *link; /* for commands */
+    struct channels *channels;
+    const struct redis_settings *redis;
+    const struct view_settings *settings;
+    const int64_t *hold; /* map.hold */
+    const char *space;
+    uint32_t partitions;
+    unsigned database; /* of Redis: channels carry it */
+};
+struct map_view *view_create(const struct view_source *source);
+void view_destroy(struct map_view **view);
+
+/* What its owner sees: the links are there again; a sweep has seen that revision of a partition,
+ * with that time of Redis. */
+void view_link_up(struct map_view *view);
+void view_revision_seen(struct map_view *view, uint32_t partition, uint64_t revision);
+void view_hold_seen(struct map_view *view, uint32_t partition, uint64_t redis_now_ms);
+/* An entry that the view has from before the new epoch, and that nobody has told in it yet; NULL
+ * when there is none of that id. */
+const struct map_entry *view_find_unconfirmed(const struct map_view *view, struct bytes id);
 
 /* Entries: valid until the callback returns. */
 struct bytes map_entry_id(const struct map_entry *entry);
@@ -62,9 +118,11 @@ struct map_watcher {
     struct map_view *view;
     bool silent_too; /* it asks for silent changes */
 };
-/* Keeps the view of the space from now on. The watcher's functions are set by the caller. NULL and
- * no watching when the space has more than view.max_entries entries (why: static text). */
-struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why);
+/* Keeps the view from now on. The watcher's functions are set by the caller. False and no watching
+ * when the space has more than view.max_entries entries (why: static text). Of a front-end's space:
+ * map_watch (map/map.h). */
+bool view_watch(struct map_view *view, struct map_watcher *watcher, const char **why)
+    __attribute__((warn_unused_result));
 void map_unwatch(struct map_watcher *watcher);
 
 /* Complete at least once since it began. */

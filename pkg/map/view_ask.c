@@ -6,13 +6,15 @@
  * that come meanwhile share the next, since the one before may be answered from before their
  * request. What Redis does not answer is asked again until the reads' deadlines.
  */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
 struct asked_part {
     struct revision_ask *ask;
-    struct partition *partition;
+    const struct view_part *part; /* valid while the ask has a view */
     struct read_mark mark;
 };
 
@@ -25,14 +27,15 @@ struct revision_ask {
 };
 
 /* Whatever is in an epoch that this front-end has not met yet counts from when it has. */
-static bool read_head(const struct redis_reply *reply, const struct partition *partition,
+static bool read_head(const struct redis_reply *reply, const struct view_part *part,
                       struct read_mark *mark)
 {
+    const struct view_known known = part_known(part);
     if (reply->type != REDIS_ARRAY || reply->count != 2 ||
         reply->elements[0]->type != REDIS_STRING || reply->elements[1]->type != REDIS_STRING)
         return false;
-    bool other = !bytes_equal(reply->elements[0]->text, bytes_from_string(partition->epoch));
-    mark->epochs = partition->epochs + other;
+    bool other = !bytes_equal(reply->elements[0]->text, bytes_from_string(known.epoch));
+    mark->epochs = known.epochs + other;
     mark->revision = bytes_decimal(reply->elements[1]->text);
     mark->again = false;
     return true;
@@ -65,7 +68,7 @@ static void release(struct revision_ask *ask)
         view->ask = NULL;
         view_wake(view);
         if (!ask->failed && !list_is_empty(&view->asking))
-            loop_defer(view->map->loop, LOOP_PHASE_STORE, &view->send_ask);
+            loop_defer(view->source.loop, LOOP_PHASE_STORE, &view->send_ask);
     }
     free(ask);
 }
@@ -74,7 +77,7 @@ static void on_head(void *arg, enum redis_status status, const struct redis_repl
 {
     struct asked_part *part = arg;
     struct revision_ask *ask = part->ask;
-    if (ask->view && (status != REDIS_OK || !read_head(reply, part->partition, &part->mark)))
+    if (ask->view && (status != REDIS_OK || !read_head(reply, part->part, &part->mark)))
         ask->failed = true;
     release(ask);
 }
@@ -82,7 +85,7 @@ static void on_head(void *arg, enum redis_status status, const struct redis_repl
 void view_ask_send(void *arg)
 {
     struct map_view *view = arg;
-    if (view->ask || list_is_empty(&view->asking) || !redis_link_is_up(view->map->link))
+    if (view->ask || list_is_empty(&view->asking) || !redis_link_is_up(view->source.link))
         return;
     struct revision_ask *ask = mem_zalloc(1, sizeof *ask + view->part_count * sizeof *ask->parts);
     ask->view = view;
@@ -96,9 +99,9 @@ void view_ask_send(void *arg)
     view->ask = ask;
     for (uint32_t i = 0; i < view->part_count; i++) {
         struct asked_part *part = &ask->parts[i];
-        *part = (struct asked_part){.ask = ask, .partition = view->parts[i].partition};
+        *part = (struct asked_part){.ask = ask, .part = &view->parts[i]};
         ask->left++;
-        redis_command_strings(view->map->link, on_head, part, "HMGET", part->partition->key_head,
+        redis_command_strings(view->source.link, on_head, part, "HMGET", part->part->key_head,
                               "epoch", "revision", NULL);
     }
     release(ask);
@@ -108,18 +111,18 @@ void view_ask(struct map_view *view, struct map_read *read)
 {
     metrics_add(METRIC_CONSISTENT_READS, 1);
     list_append(&view->asking, &read->in_ask);
-    loop_defer(view->map->loop, LOOP_PHASE_STORE, &view->send_ask);
+    loop_defer(view->source.loop, LOOP_PHASE_STORE, &view->send_ask);
 }
 
 void view_ask_retry(struct map_view *view)
 {
     if (!view->ask && !list_is_empty(&view->asking))
-        loop_defer(view->map->loop, LOOP_PHASE_STORE, &view->send_ask);
+        loop_defer(view->source.loop, LOOP_PHASE_STORE, &view->send_ask);
 }
 
 void view_ask_free(struct map_view *view)
 {
-    loop_cancel(view->map->loop, &view->send_ask);
+    loop_cancel(view->source.loop, &view->send_ask);
     if (view->ask)
         view->ask->view = NULL;
 }

@@ -7,6 +7,8 @@
  * part is looked up at most once, and its snapshot read at most once, in view.snapshot_interval;
  * and what makes all front-ends read theirs is spread over that time.
  */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/view_private.h"
@@ -22,13 +24,13 @@ struct head_ask {
 
 static uint64_t interval_of(const struct view_part *part)
 {
-    return (uint64_t)part->view->map->settings->view_snapshot_interval;
+    return (uint64_t)part->view->source.settings->snapshot_interval;
 }
 
 /* How long to wait, at least delay_ms, so that an interval has passed since last_ms. */
 static uint64_t wait_since(const struct view_part *part, uint64_t last_ms, uint64_t delay_ms)
 {
-    uint64_t now = loop_now_ms(part->view->map->loop), due = last_ms + interval_of(part);
+    uint64_t now = loop_now_ms(part->view->source.loop), due = last_ms + interval_of(part);
     uint64_t left = last_ms != 0 && due > now ? due - now : 0;
     return left > delay_ms ? left : delay_ms;
 }
@@ -74,7 +76,7 @@ static void reread_spread(struct view_part *part, uint64_t least_ms, uint64_t mo
  * an older Redis would have it shown until then. */
 static void reread_epoch(struct view_part *part)
 {
-    uint64_t early = (uint64_t)part->view->map->settings->hold / 4, interval = interval_of(part);
+    uint64_t early = (uint64_t)*part->view->source.hold / 4, interval = interval_of(part);
     uint64_t most = early < interval ? early : interval;
     part->snapshot_ms = 0;
     reread_spread(part, most / 2, most, "a new epoch");
@@ -133,14 +135,14 @@ static void on_head(void *arg, enum redis_status status, const struct redis_repl
 void part_look(void *arg)
 {
     struct view_part *part = arg;
-    struct map *map = part->view->map;
+    const struct view_source *source = &part->view->source;
     if (part->ask || part->state == PART_LOADING || !load_can_start(part))
         return;
-    part->look_ms = loop_now_ms(map->loop);
+    part->look_ms = loop_now_ms(source->loop);
     part->ask = mem_zalloc(1, sizeof *part->ask);
     part->ask->part = part;
-    struct bytes key = bytes_from_string(part->partition->key_head);
-    redis_eval(map->link, &read_script, on_head, part->ask, 1, 1, &key);
+    struct bytes key = bytes_from_string(part->key_head);
+    redis_eval(source->link, &read_script, on_head, part->ask, 1, 1, &key);
 }
 
 void part_doubt(struct view_part *part)

@@ -20,20 +20,27 @@ void part_new_epoch(struct view_part *part, uint64_t epoch)
     part->epoch_known = true;
     part->revision = part->floor = part->check = part->known = 0;
     for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
-        if (entry->partition == part->partition->index)
+        if (entry->partition == part->index)
             entry->revision = 0;
     }
 }
 
-static bool is_in_epoch(const struct partition *partition, uint64_t wanted)
+static bool is_in_epoch(const struct view_known *known, uint64_t wanted)
 {
     uint64_t epoch;
-    return event_epoch_read(bytes_from_string(partition->epoch), &epoch) && epoch == wanted;
+    return event_epoch_read(bytes_from_string(known->epoch), &epoch) && epoch == wanted;
 }
 
-bool part_knows_hold(const struct view_part *part)
+bool part_is_in_epoch(const struct view_part *part, const struct view_known *known)
 {
-    return is_in_epoch(part->partition, part->epoch);
+    return is_in_epoch(known, part->epoch);
+}
+
+/* The message may be of an epoch that the owner has met, and the view has not. */
+static bool is_of_owners_epoch(const struct view_part *part, uint64_t epoch)
+{
+    const struct view_known known = part_known(part);
+    return is_in_epoch(&known, epoch);
 }
 
 /* What nobody put back until the hold ended is gone, once all events of that time have come. */
@@ -44,7 +51,7 @@ static void drop_unconfirmed(struct view_part *part)
     part->has_unconfirmed = false;
     struct map_entry *entry, *next;
     HASH_ITER (hh, part->view->entries, entry, next) {
-        if (entry->partition == part->partition->index && entry->seen != part->load_number)
+        if (entry->partition == part->index && entry->seen != part->load_number)
             view_remove(entry);
     }
 }
@@ -75,16 +82,15 @@ static void take_message(struct view_part *part, struct bytes text)
     struct event_message message;
     metrics_add(METRIC_EVENT_MESSAGES, 1);
     /* The sweep sees whether it was of the map's history. */
-    if (format_is_unknown(FORMAT_EVENTS, part->partition->prefix, text))
+    if (format_is_unknown(FORMAT_EVENTS, part->prefix, text))
         return;
     if (!event_message_read(text, &message)) {
-        log_limited(LOG_WARN, &limit, "malformed_event",
-                    LOG_STRING("prefix", part->partition->prefix));
+        log_limited(LOG_WARN, &limit, "malformed_event", LOG_STRING("prefix", part->prefix));
         metrics_add(METRIC_EVENTS_MALFORMED, 1);
         return;
     }
     /* It may come before the floor of the first load, and must not be missing afterwards. */
-    if (!part->epoch_known && is_in_epoch(part->partition, message.epoch))
+    if (!part->epoch_known && is_of_owners_epoch(part, message.epoch))
         part_new_epoch(part, message.epoch);
     if (!part->epoch_known || message.epoch != part->epoch) {
         metrics_add(METRIC_EVENTS_OTHER_EPOCH, 1);
@@ -98,7 +104,7 @@ static void take_message(struct view_part *part, struct bytes text)
         return; /* told late; the snapshot had it */
     if (part->revision && message.revision != part->revision + 1) {
         metrics_add(METRIC_GAPS, 1);
-        log_info("gap", LOG_STRING("prefix", part->partition->prefix),
+        log_info("gap", LOG_STRING("prefix", part->prefix),
                  LOG_INT("expected", (int64_t)part->revision + 1),
                  LOG_INT("got", (int64_t)message.revision));
         part->revision = part->floor = 0;
@@ -129,33 +135,29 @@ void part_listen(struct view_part *part)
 {
     static const struct channel_callbacks callbacks = {
         .subscribed = on_subscribed, .message = on_message, .down = on_down};
-    struct map *map = part->view->map;
-    if (channel_join(map->channels, &part->channel, bytes_from_string(part->partition->key_events),
-                     &callbacks, part))
+    if (channel_join(part->view->source.channels, &part->channel,
+                     bytes_from_string(part->key_events), &callbacks, part))
         on_subscribed(part);
 }
 
-void view_link_up(struct map_space *space)
+void view_link_up(struct map_view *view)
 {
-    struct map_view *view = space->view;
-    for (uint32_t j = 0; view && j < view->part_count; j++) {
+    for (uint32_t j = 0; j < view->part_count; j++) {
         if (view->parts[j].state != PART_LIVE)
             part_resume(&view->parts[j], "a new link");
     }
 }
 
-void view_revision_seen(struct partition *partition, uint64_t revision)
+void view_revision_seen(struct map_view *view, uint32_t partition, uint64_t revision)
 {
-    struct map_view *view = partition->space->view;
-    if (!view)
-        return;
-    struct view_part *part = &view->parts[partition->index];
-    if (part->state == PART_LIVE && !part_knows_hold(part))
+    struct view_part *part = &view->parts[partition];
+    const struct view_known known = part_known(part);
+    if (part->state == PART_LIVE && !part_is_in_epoch(part, &known))
         part_doubt(part); /* it is in an epoch of which no message has come */
     /* A second has passed since that revision was seen, and its events have not come. */
     if (part->state == PART_LIVE && part->check > part->revision) {
         metrics_add(METRIC_GAPS, 1);
-        log_info("gap", LOG_STRING("prefix", partition->prefix),
+        log_info("gap", LOG_STRING("prefix", part->prefix),
                  LOG_INT("expected", (int64_t)part->check),
                  LOG_INT("got", (int64_t)part->revision));
         part->revision = part->floor = 0;
@@ -164,16 +166,15 @@ void view_revision_seen(struct partition *partition, uint64_t revision)
     part->check = revision;
 }
 
-void view_hold_seen(struct partition *partition, uint64_t redis_now_ms)
+void view_hold_seen(struct map_view *view, uint32_t partition, uint64_t redis_now_ms)
 {
-    struct map_view *view = partition->space->view;
-    if (!view || redis_now_ms < partition->hold_until)
-        return;
-    struct view_part *part = &view->parts[partition->index];
-    if (part->state != PART_LIVE || !part_knows_hold(part))
+    struct view_part *part = &view->parts[partition];
+    const struct view_known known = part_known(part);
+    if (redis_now_ms < known.hold_until || part->state != PART_LIVE ||
+        !part_is_in_epoch(part, &known))
         return;
     part->fresh_epoch = false;
     if (part->confirmed == UINT64_MAX)
-        part->confirmed = partition->revision;
+        part->confirmed = known.revision;
     drop_unconfirmed(part);
 }

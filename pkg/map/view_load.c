@@ -10,6 +10,7 @@
  * and no event brought, is gone when the load is complete.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -24,7 +25,7 @@ struct redis_script read_script = {.name = "read", .source = script_read};
 /* Of one reply, where redis.max_reply is much larger: Redis serves nobody else meanwhile. */
 #define CHUNK_BYTES (UINT64_C(1) << 20)
 
-struct load {
+struct view_load {
     struct view_part *part; /* NULL: given up; freed when nothing is under way any more */
     size_t under_way;
     struct bytes *nodes;
@@ -33,9 +34,9 @@ struct load {
     bool scanned; /* registrations too: nothing is left to be asked */
 };
 
-static void scan_next(struct load *load);
+static void scan_next(struct view_load *load);
 
-static void release(struct load *load)
+static void release(struct view_load *load)
 {
     if (load->under_way > 0)
         return;
@@ -56,7 +57,7 @@ static void forget_closes(struct view_part *part)
 
 void load_stop(struct view_part *part)
 {
-    struct load *load = part->load;
+    struct view_load *load = part->load;
     loop_timer_stop(part->retry);
     forget_closes(part);
     if (!load)
@@ -66,7 +67,7 @@ void load_stop(struct view_part *part)
     release(load);
 }
 
-static void fail(struct load *load)
+static void fail(struct view_load *load)
 {
     struct view_part *part = load->part;
     load_stop(part);
@@ -79,13 +80,15 @@ static void drop_unseen(struct view_part *part)
 {
     struct map_view *view = part->view;
     size_t lost_count = 0;
-    uint64_t now = map_redis_time_ms(view->map);
+    const struct view_source *source = &view->source;
+    const struct view_known known = part_known(part);
     bool unconfirmed =
-        part->fresh_epoch && (!part_knows_hold(part) || now < part->partition->hold_until);
+        part->fresh_epoch && (!part_is_in_epoch(part, &known) ||
+                              source->callbacks->redis_time_ms(source->arg) < known.hold_until);
     struct bytes *lost = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *lost);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next) {
-        if (entry->partition != part->partition->index || entry->seen == part->load_number)
+        if (entry->partition != part->index || entry->seen == part->load_number)
             continue;
         if (unconfirmed) {
             part->has_unconfirmed = true;
@@ -96,13 +99,13 @@ static void drop_unseen(struct view_part *part)
         }
     }
     if (lost_count > 0)
-        registry_restore(view->space, lost, lost_count);
+        source->callbacks->missing(source->arg, lost, lost_count);
     free(lost);
     if (!unconfirmed)
         part->fresh_epoch = part->has_unconfirmed = false;
 }
 
-static void complete(struct load *load)
+static void complete(struct view_load *load)
 {
     struct view_part *part = load->part;
     drop_unseen(part);
@@ -116,14 +119,14 @@ static void complete(struct load *load)
     part_read_done(part);
 }
 
-static void check_complete(struct load *load)
+static void check_complete(struct view_load *load)
 {
     if (load->scanned && load->under_way == 0)
         complete(load);
 }
 
 /* One command of the load has been answered: whether to go on with it. */
-static bool still_wanted(struct load *load, enum redis_status status,
+static bool still_wanted(struct view_load *load, enum redis_status status,
                          const struct redis_reply *reply, enum redis_type type)
 {
     load->under_way--;
@@ -138,7 +141,7 @@ static bool still_wanted(struct load *load, enum redis_status status,
     return true;
 }
 
-static bool take_chunk(struct load *load, struct bytes text)
+static bool take_chunk(struct view_load *load, struct bytes text)
 {
     struct view_part *part = load->part;
     struct event_message message;
@@ -153,7 +156,7 @@ static bool take_chunk(struct load *load, struct bytes text)
 
 /* A chunk that is being read. It keeps its ids, as their bytes may be too many for one reply. */
 struct chunk {
-    struct load *load;
+    struct view_load *load;
     size_t count;
     struct writer ids;
     size_t ends[];
@@ -186,7 +189,7 @@ static size_t chunk_part(const struct chunk *chunk, const struct redis_reply *re
 static void on_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct chunk *chunk = arg;
-    struct load *load = chunk->load;
+    struct view_load *load = chunk->load;
     struct bytes text = {0};
     if (still_wanted(load, status, reply, status == REDIS_OK ? reply->type : REDIS_STRING)) {
         size_t taken = chunk_part(chunk, reply, &text);
@@ -204,40 +207,41 @@ static void on_chunk(void *arg, enum redis_status status, const struct redis_rep
 
 /* Bytes after which a reply ends. No entry has more (server/combinations.c): it is at most twice as
  * long. */
-static uint64_t chunk_bytes(const struct map *map)
+static uint64_t chunk_bytes(const struct view_source *source)
 {
-    uint64_t most = (uint64_t)map->redis->max_reply / 2;
+    uint64_t most = (uint64_t)source->redis->max_reply / 2;
     return most == 0 || most > CHUNK_BYTES ? CHUNK_BYTES : most;
 }
 
 static void send_chunk(struct chunk *chunk)
 {
-    struct partition *partition = chunk->load->part->partition;
+    const struct view_part *part = chunk->load->part;
+    const struct view_source *source = &part->view->source;
     size_t count = chunk->count;
     struct writer keys = {0};
     struct bytes *args = mem_alloc((2 + 2 * count) * sizeof *args);
     size_t *ends = mem_alloc((count + 1) * sizeof *ends);
     char most[24];
     for (size_t i = 0; i < count; i++) {
-        keys_write(&keys, partition->prefix, "client:", chunk_id(chunk, i));
+        keys_write(&keys, part->prefix, "client:", chunk_id(chunk, i));
         ends[i] = keys.len;
     }
-    args[0] = bytes_from_string(partition->key_head);
+    args[0] = bytes_from_string(part->key_head);
     for (size_t i = 0; i < count; i++) {
         size_t start = i ? ends[i - 1] : 0;
         args[1 + i] = (struct bytes){keys.data + start, ends[i] - start};
         args[1 + count + i] = chunk_id(chunk, i);
     }
-    snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(partition->map));
+    snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(source));
     args[1 + 2 * count] = bytes_from_string(most);
     chunk->load->under_way++;
-    redis_eval(partition->map->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
+    redis_eval(source->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
     free(ends);
     free(args);
     writer_free(&keys);
 }
 
-static void read_chunk(struct load *load, const struct bytes *ids, size_t count)
+static void read_chunk(struct view_load *load, const struct bytes *ids, size_t count)
 {
     struct chunk *chunk = mem_zalloc(1, sizeof *chunk + count * sizeof *chunk->ends);
     chunk->load = load;
@@ -261,18 +265,18 @@ static void read_chunk_from(const struct chunk *before, size_t first)
 
 /* An entry that is listed has not been closed. When its hash is gone, only its TTL has ended, as it
  * does while Redis cannot be reached for long: its front-end opens it again, or closes it. */
-static void keep_listed(const struct load *load, struct bytes id)
+static void keep_listed(const struct view_load *load, struct bytes id)
 {
     const struct view_part *part = load->part;
     struct map_entry *entry = map_view_find(part->view, id);
-    if (entry && entry->partition == part->partition->index)
+    if (entry && entry->partition == part->index)
         entry->seen = part->load_number;
 }
 
 /* Reads the entries of a scan's reply, whose elements are pairs; skip: bytes before the id. */
-static void read_scanned(struct load *load, const struct redis_reply *pairs, size_t skip)
+static void read_scanned(struct view_load *load, const struct redis_reply *pairs, size_t skip)
 {
-    size_t most = (size_t)load->part->view->map->settings->view_chunk, count = 0;
+    size_t most = (size_t)load->part->view->source.settings->chunk, count = 0;
     struct bytes *ids = mem_alloc((most + 1) * sizeof *ids);
     for (size_t i = 0; i + 1 < pairs->count; i += 2) {
         struct bytes member = pairs->elements[i]->text;
@@ -295,33 +299,32 @@ static bool is_scan(const struct redis_reply *reply)
     return reply->count == 2 && reply->elements[1]->type == REDIS_ARRAY;
 }
 
-static void scan(struct load *load, redis_callback callback, const char *command, struct bytes key,
-                 struct bytes cursor)
+static void scan(struct view_load *load, redis_callback callback, const char *command,
+                 struct bytes key, struct bytes cursor)
 {
     char count[24];
-    struct map *map = load->part->view->map;
-    snprintf(count, sizeof count, "%lld", (long long)map->settings->view_chunk);
+    const struct view_source *source = &load->part->view->source;
+    snprintf(count, sizeof count, "%lld", (long long)source->settings->chunk);
     struct bytes args[] = {bytes_from_string(command), key, cursor, BYTES_LITERAL("COUNT"),
                            bytes_from_string(count)};
     load->under_way++;
-    redis_command(map->link, callback, load, 5, args);
+    redis_command(source->link, callback, load, 5, args);
 }
 
 static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply);
 
-static void scan_set(struct load *load, struct bytes cursor)
+static void scan_set(struct view_load *load, struct bytes cursor)
 {
-    const struct partition *partition = load->part->partition;
+    const struct view_part *part = load->part;
     scan(load, on_scanned_set, "ZSCAN",
-         bytes_from_string(load->deadlines_done ? partition->key_registered
-                                                : partition->key_deadlines),
+         bytes_from_string(load->deadlines_done ? part->key_registered : part->key_deadlines),
          cursor);
 }
 
 /* Deadlines, and then registrations. */
 static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct load *load = arg;
+    struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
         return;
     if (!is_scan(reply)) {
@@ -341,11 +344,11 @@ static void on_scanned_set(void *arg, enum redis_status status, const struct red
     check_complete(load);
 }
 
-static void scan_node(struct load *load, struct bytes cursor);
+static void scan_node(struct view_load *load, struct bytes cursor);
 
 static void on_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct load *load = arg;
+    struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
         return;
     if (!is_scan(reply)) {
@@ -362,16 +365,15 @@ static void on_node(void *arg, enum redis_status status, const struct redis_repl
     }
 }
 
-static void scan_node(struct load *load, struct bytes cursor)
+static void scan_node(struct view_load *load, struct bytes cursor)
 {
     struct writer key = {0};
-    struct bytes name =
-        keys_write(&key, load->part->partition->prefix, "node:", load->nodes[load->node_next]);
+    struct bytes name = keys_write(&key, load->part->prefix, "node:", load->nodes[load->node_next]);
     scan(load, on_node, "HSCAN", name, cursor);
     writer_free(&key);
 }
 
-static void scan_next(struct load *load)
+static void scan_next(struct view_load *load)
 {
     if (load->node_next < load->node_count)
         scan_node(load, BYTES_LITERAL("0"));
@@ -381,7 +383,7 @@ static void scan_next(struct load *load)
 
 static void on_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct load *load = arg;
+    struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
         return;
     load->nodes = mem_zalloc(reply->count + 1, sizeof *load->nodes);
@@ -393,7 +395,7 @@ static void on_nodes(void *arg, enum redis_status status, const struct redis_rep
 }
 
 /* The floor: events up to it need not be applied, the chunks are read later. */
-static bool take_floor(struct load *load, struct bytes text)
+static bool take_floor(struct view_load *load, struct bytes text)
 {
     struct view_part *part = load->part;
     struct event_message message;
@@ -414,24 +416,25 @@ static bool take_floor(struct load *load, struct bytes text)
 
 static void on_floor(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct load *load = arg;
+    struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_STRING))
         return;
     if (!take_floor(load, reply->text)) {
         fail(load);
         return;
     }
-    struct partition *partition = load->part->partition;
-    struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(partition->key_nodes),
+    const struct view_part *part = load->part;
+    struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(part->key_nodes),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
     load->under_way++;
-    redis_command(partition->map->link, on_nodes, load, 4, args);
+    redis_command(part->view->source.link, on_nodes, load, 4, args);
 }
 
 bool load_can_start(const struct view_part *part)
 {
-    const struct map *map = part->view->map;
-    return channel_is_subscribed(&part->channel) && redis_link_is_up(map->link) && map->checked;
+    const struct view_source *source = &part->view->source;
+    return channel_is_subscribed(&part->channel) && redis_link_is_up(source->link) &&
+           source->callbacks->may_read(source->arg);
 }
 
 void load_start(struct view_part *part, const char *why)
@@ -442,14 +445,13 @@ void load_start(struct view_part *part, const char *why)
     part->doubted = part->revivable = false;
     if (!load_can_start(part))
         return; /* the subscription or the link will start it */
-    part->snapshot_ms = loop_now_ms(part->view->map->loop);
-    log_debug("reading_snapshot", LOG_STRING("prefix", part->partition->prefix),
-              LOG_STRING("why", why));
+    part->snapshot_ms = loop_now_ms(part->view->source.loop);
+    log_debug("reading_snapshot", LOG_STRING("prefix", part->prefix), LOG_STRING("why", why));
     part->state = PART_LOADING;
     part->load_number++;
     part->load = mem_zalloc(1, sizeof *part->load);
     part->load->part = part;
-    struct bytes key = bytes_from_string(part->partition->key_head);
+    struct bytes key = bytes_from_string(part->key_head);
     part->load->under_way++;
-    redis_eval(part->view->map->link, &read_script, on_floor, part->load, 1, 1, &key);
+    redis_eval(part->view->source.link, &read_script, on_floor, part->load, 1, 1, &key);
 }

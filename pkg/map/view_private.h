@@ -3,9 +3,15 @@
 #ifndef MAP_VIEW_PRIVATE_H
 #define MAP_VIEW_PRIVATE_H
 
-#include "map/map_private.h"
+#include "base/random.h"
+
+/* Clients choose the ids: a plain hash would let them choose one chain too. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
+#include <uthash.h>
+
 #include "map/view.h"
 #include "redis/channel.h"
+#include "redis/redis.h"
 #include "schema/event.h"
 
 /* What stands in the list of changes. */
@@ -43,7 +49,7 @@ struct map_entry {
 
 /* A closed entry's place, kept while cursors may have to pass it, or its revision while a load
  * could bring it back from before. */
-struct tombstone {
+struct view_tombstone {
     struct order_node order;
     struct list link; /* the view's, oldest first */
 };
@@ -58,7 +64,9 @@ enum part_state { PART_COLD, PART_LOADING, PART_LIVE };
 
 struct view_part {
     struct map_view *view;
-    struct partition *partition;
+    uint32_t index; /* of the partition */
+    char *prefix;   /* of its keys */
+    char *key_head, *key_nodes, *key_deadlines, *key_registered, *key_events;
     struct channel_user channel; /* the partition's events */
     enum part_state state;
     bool loaded; /* complete at least once */
@@ -80,7 +88,7 @@ struct view_part {
     struct head_ask *ask;   /* view_check.c */
     struct loop_timer *look;
     uint32_t load_number;
-    struct load *load;
+    struct view_load *load;
     struct closed_while_loading *closed;
     struct loop_timer *retry;
 };
@@ -107,8 +115,7 @@ struct map_read {
 struct revision_ask;
 
 struct map_view {
-    struct map *map;
-    struct map_space *space;
+    struct view_source source;
     struct map_entry *entries;
     struct list order;
     struct order_node turn; /* before what this turn brought */
@@ -139,7 +146,8 @@ struct map_view {
 };
 
 /* view.c */
-struct map_view *view_create(struct map_space *space);
+/* How far its owner knows the partition to be. */
+struct view_known part_known(const struct view_part *part);
 void view_apply(struct view_part *part, const struct event *event, uint64_t revision,
                 uint32_t seen);
 void view_remove(struct map_entry *entry);
@@ -151,8 +159,8 @@ void part_listen(struct view_part *part);
 void part_retry_load(void *part);
 /* What is known is of another history: nothing of it is told until the snapshot has been read. */
 void part_new_epoch(struct view_part *part, uint64_t epoch);
-/* Whether the partition's hold_until is of the epoch that the view has seen. */
-bool part_knows_hold(const struct view_part *part);
+/* Whether what is known of the partition is of the epoch that the view has seen. */
+bool part_is_in_epoch(const struct view_part *part, const struct view_known *known);
 
 /* view_check.c */
 /* Something is missing: the snapshot is read again, as soon as that may be. */
@@ -177,7 +185,7 @@ void load_stop(struct view_part *part);
 
 /* view_read.c */
 /* For a read that begins now. */
-struct read_mark read_mark_of(const struct partition *partition);
+struct read_mark read_mark_of(const struct view_known *known);
 void reads_check(struct map_view *view);
 void reads_free(struct map_view *view);
 

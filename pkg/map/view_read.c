@@ -8,42 +8,44 @@
  * numbers: what had been acknowledged counts as reached when all that Redis may lack has been put
  * back.
  */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "map/view_private.h"
 #include "metrics/metrics.h"
 
 #define POLL_MS 50
 
-struct read_mark read_mark_of(const struct partition *partition)
+struct read_mark read_mark_of(const struct view_known *known)
 {
-    return (struct read_mark){.revision = partition->revision,
-                              .epochs = partition->epochs,
-                              .again = partition->restoring};
+    return (struct read_mark){
+        .revision = known->revision, .epochs = known->epochs, .again = known->restoring};
 }
 
 /* Whether the view's contents are of the partition's epoch, and all is put back. */
-static bool is_comparable(const struct view_part *part)
+static bool is_comparable(const struct view_part *part, const struct view_known *known)
 {
-    return part_knows_hold(part) && !part->partition->restoring;
+    return part_is_in_epoch(part, known) && !known->restoring;
 }
 
-static void renew_mark(struct read_mark *mark, const struct partition *partition)
+static void renew_mark(struct read_mark *mark, const struct view_known *known)
 {
-    bool other = mark->epochs < partition->epochs;
-    if (other || (mark->again && mark->revision < partition->revision))
-        mark->revision = partition->revision;
+    bool other = mark->epochs < known->epochs;
+    if (other || (mark->again && mark->revision < known->revision))
+        mark->revision = known->revision;
     if (other)
-        mark->epochs = partition->epochs;
-    mark->again = partition->restoring;
+        mark->epochs = known->epochs;
+    mark->again = known->restoring;
 }
 
 static bool has_reached(struct map_read *read, uint32_t index)
 {
     const struct view_part *part = &read->view->parts[index];
     struct read_mark *mark = &read->marks[index];
-    renew_mark(mark, part->partition);
-    return part->state == PART_LIVE && is_comparable(part) &&
-           mark->epochs == part->partition->epochs && mark->revision <= part->revision;
+    const struct view_known known = part_known(part);
+    renew_mark(mark, &known);
+    return part->state == PART_LIVE && is_comparable(part, &known) &&
+           mark->epochs == known.epochs && mark->revision <= part->revision;
 }
 
 static bool is_satisfied(struct map_read *read)
@@ -62,15 +64,14 @@ static bool is_satisfied(struct map_read *read)
 static bool is_hopeless(const struct map_read *read, uint64_t now_ms)
 {
     const struct map_view *view = read->view;
-    uint64_t deadline = (uint64_t)view->map->redis->deadline;
-    if (redis_link_is_up(view->map->link) || !view->live)
+    uint64_t deadline = (uint64_t)view->source.redis->deadline;
+    if (redis_link_is_up(view->source.link) || !view->live)
         return false;
     for (uint32_t i = 0; i < view->part_count; i++) {
         const struct view_part *part = &view->parts[i];
-        const struct partition *partition = part->partition;
-        bool includes = !read->asks && is_comparable(part) && partition->revision <= part->known;
-        bool is_long =
-            partition->state == PARTITION_AWAY && now_ms - partition->down_ms >= deadline;
+        const struct view_known known = part_known(part);
+        bool includes = !read->asks && is_comparable(part, &known) && known.revision <= part->known;
+        bool is_long = known.is_down && now_ms - known.down_ms >= deadline;
         if (!includes && !is_long)
             return false;
     }
@@ -97,10 +98,10 @@ static void answer(struct map_read *read, bool stale)
 }
 
 /* How long events are waited for; the snapshot has to be read within the deadline. */
-static uint64_t patience_of(const struct map *map)
+static uint64_t patience_of(const struct view_source *source)
 {
-    uint64_t wait = (uint64_t)map->settings->view_wait;
-    uint64_t most = (uint64_t)map->redis->deadline * 2 / 3;
+    uint64_t wait = (uint64_t)source->settings->wait;
+    uint64_t most = (uint64_t)source->redis->deadline * 2 / 3;
     return wait < most ? wait : most;
 }
 
@@ -108,7 +109,7 @@ static uint64_t patience_of(const struct map *map)
  * once in that time. */
 static void read_again(struct map_read *read, uint64_t now_ms)
 {
-    uint64_t least = patience_of(read->view->map);
+    uint64_t least = patience_of(&read->view->source);
     read->read_again = true;
     for (uint32_t i = 0; i < read->view->part_count; i++) {
         struct view_part *part = &read->view->parts[i];
@@ -123,13 +124,13 @@ static void read_again(struct map_read *read, uint64_t now_ms)
 
 static void check(struct map_read *read)
 {
-    struct map *map = read->view->map;
-    uint64_t now = loop_now_ms(map->loop), waited = now - read->began_ms;
+    const struct view_source *source = &read->view->source;
+    uint64_t now = loop_now_ms(source->loop), waited = now - read->began_ms;
     if (is_satisfied(read))
         answer(read, false);
-    else if (waited >= (uint64_t)map->redis->deadline || is_hopeless(read, now))
+    else if (waited >= (uint64_t)source->redis->deadline || is_hopeless(read, now))
         answer(read, true);
-    else if (!read->asks && !read->read_again && waited >= patience_of(map))
+    else if (!read->asks && !read->read_again && waited >= patience_of(source))
         read_again(read, now);
 }
 
@@ -152,8 +153,9 @@ static bool is_up_to_date(const struct map_view *view)
 {
     for (uint32_t i = 0; i < view->part_count; i++) {
         const struct view_part *part = &view->parts[i];
-        if (part->state != PART_LIVE || !is_comparable(part) ||
-            part->partition->revision > part->revision)
+        const struct view_known known = part_known(part);
+        if (part->state != PART_LIVE || !is_comparable(part, &known) ||
+            known.revision > part->revision)
             return false;
     }
     return true;
@@ -168,12 +170,14 @@ struct map_read *map_read(struct map_view *view, enum map_read_scope scope, map_
     read->view = view;
     read->done = done;
     read->arg = arg;
-    read->began_ms = loop_now_ms(view->map->loop);
+    read->began_ms = loop_now_ms(view->source.loop);
     read->asks = scope == MAP_READ_EVERYWHERE;
     if (read->asks || !is_up_to_date(view)) {
         read->marks = mem_alloc(view->part_count * sizeof *read->marks);
-        for (uint32_t i = 0; i < view->part_count; i++)
-            read->marks[i] = read_mark_of(view->parts[i].partition);
+        for (uint32_t i = 0; i < view->part_count; i++) {
+            const struct view_known known = part_known(&view->parts[i]);
+            read->marks[i] = read_mark_of(&known);
+        }
     }
     list_append(&view->reads, &read->link);
     if (read->asks)
