@@ -2,12 +2,7 @@
 #ifndef INSPECT_FSCK_PRIVATE_H
 #define INSPECT_FSCK_PRIVATE_H
 
-#include "base/random.h"
-
-/* Clients choose the ids: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "base/ids.h"
 #include "inspect/fsck.h"
 

@@ -3,11 +3,7 @@
 #ifndef MAP_VIEW_PRIVATE_H
 #define MAP_VIEW_PRIVATE_H
 
-#include "base/random.h"
-
-/* Clients choose the ids: a plain hash would let them choose one chain too. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
+#include "base/hash.h"
 
 #include "map/view.h"
 #include "redis/channel.h"

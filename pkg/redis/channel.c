@@ -3,12 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "base/random.h"
-
-/* Peers choose channels' names. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)random_keyed_hash(key, len))
-#include <uthash.h>
 
 struct joined_channel {
     UT_hash_handle hh; /* by name */

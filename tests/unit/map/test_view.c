@@ -192,7 +192,7 @@ static void test_reads_wait_for_what_is_put_back(void **state)
     client_connect(&client, &world->fronts[0]);
     assert_int_equal(client_update(world, &client, "me", 7, "new"), MAP_OK);
     WAIT_UNTIL(world, observer_shows(&observer, "me", "new"));
-    struct partition *partition = observer.view->parts[0].partition;
+    struct partition *partition = &world->fronts[0].map->spaces[0].partitions[0];
     unsigned epochs = partition->epochs;
     WORLD_REDIS(world, "FLUSHALL");
     map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &everywhere);
@@ -229,9 +229,9 @@ static void test_reads_that_are_taken_back(void **state)
     assert_false(kept.stale);
     map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
     view_ask_send(observer.view);
-    struct map_space *space = observer.view->space;
+    struct map_space *space = map_space_find(world->fronts[1].map, "");
     map_unwatch(&observer.watcher);
-    view_free(space);
+    view_destroy(&space->view);
     assert_null(space->view);
     observer_watch(world, &observer, &world->fronts[1]);
     WAIT_UNTIL(world, map_view_is_live(observer.view));
@@ -317,7 +317,7 @@ static void test_an_event_before_the_first_floor_is_not_missing(void **state)
     assert_false(part->epoch_known);
     int64_t gaps = metrics_get(METRIC_GAPS);
     snprintf(message, sizeof message, "1 %s %u 1\nupdate 4 1 9\nbusy25 1\nstateb",
-             part->partition->epoch, revision + 1);
+             part_known(part).epoch, revision + 1);
     part->channel.callbacks->message(part, bytes_from_string(message));
     WAIT_UNTIL(world, part->state == PART_LIVE);
     assert_int_equal(part->revision, revision + 1);
@@ -399,7 +399,7 @@ static void test_a_late_event_of_what_is_closed_brings_nothing_back(void **state
     struct observer observer;
     struct client client;
     observer_watch(world, &observer, &world->fronts[1]);
-    world->fronts[1].map->running.view_snapshot_interval = 0;
+    world->fronts[1].map->running.view.snapshot_interval = 0;
     open_entries(world, &client, &observer, 20);
     char *epoch = mem_format("%s", WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "epoch"));
     uint64_t revision =
