@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "codec/json.h"
 #include "inspect/nodes.h"
-#include "map/view.h"
+#include "view/view.h"
 
 #define JSON_TYPE "application/json"
 

@@ -1,6 +1,6 @@
 /*
  * api: requests about the map. Each waits until the view is complete and has what was acknowledged
- * before (map/view.h), and until the front-ends' names are fresh, but for these no longer than
+ * before (view/view.h), and until the front-ends' names are fresh, but for these no longer than
  * redis.deadline. It is answered exactly once, at the end of the process too.
  */
 #include <stdlib.h>

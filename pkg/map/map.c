@@ -15,11 +15,11 @@
 #include "map/map_private.h"
 #include "map/relay_private.h"
 #include "map/shared_private.h"
-#include "map/view.h"
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
 #include "schema/keys.h"
+#include "view/view.h"
 
 #define TICK_MS 250
 /* Until the partition counts are put there again by a Redis that took no writes. */

@@ -6,7 +6,7 @@
  * this front-end's own sessions, from which it fills Redis again. docs/redis-keys.md has the keys,
  * docs/invariants.md the rules.
  *
- * Sessions (map/session.h) write; watchers (map/view.h) are told. Both are reached through
+ * Sessions (map/session.h) write; watchers (view/view.h) are told. Both are reached through
  * function pointers that they hand down; the map never knows which protocol they speak.
  */
 #ifndef MAP_MAP_H
@@ -18,7 +18,7 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "loop/loop.h"
-#include "map/view_settings.h"
+#include "view/settings.h"
 
 struct map;
 struct map_space;
@@ -111,7 +111,7 @@ struct loop *map_loop(const struct map *map);
 struct redis_link *map_link(const struct map *map);
 /* redis.prefix. */
 const char *map_prefix(const struct map *map);
-/* Keeps the space's view (map/view.h) from now on; the watcher's functions are set by the caller.
+/* Keeps the space's view (view/view.h) from now on; the watcher's functions are set by the caller.
  * NULL and no watching when the space has more than view.max_entries entries (why: static text). */
 struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why);
 /* What is in force, which shared settings (map/shared.h) may make differ from what is configured.

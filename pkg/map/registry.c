@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/map_private.h"
-#include "map/view.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
+#include "view/view.h"
 
 /* After a new epoch all front-ends have the same to put back: each begins at a moment of its own,
  * and leaves out what it sees that another has put there. */

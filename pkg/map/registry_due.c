@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "map/map_private.h"
 #include "map/registry.h"
-#include "map/view.h"
+#include "view/view.h"
 
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */
 #define MARGIN_MS 5

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/relay_private.h"
-#include "map/view.h"
 #include "metrics/metrics.h"
 #include "schema/keys.h"
+#include "view/view.h"
 
 /* A packet whose receiver is being looked for. */
 struct parcel {

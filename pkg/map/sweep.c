@@ -14,10 +14,10 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/shared_private.h"
-#include "map/view.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/scripts.h"
+#include "view/view.h"
 
 static struct redis_script sweep_script = {.name = "sweep", .source = script_sweep};
 

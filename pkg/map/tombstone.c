@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/view.h"
+#include "view/view.h"
 
 /* Until it is said again where somebody may have the entry. */
 #define AGAIN_MS 1000

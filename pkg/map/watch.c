@@ -1,6 +1,6 @@
 /* watch: the views of a front-end's spaces: what they are read from, and what they learn of it. */
 #include "map/map_private.h"
-#include "map/view.h"
+#include "view/view.h"
 
 static struct partition *partition_at(void *space, uint32_t index)
 {

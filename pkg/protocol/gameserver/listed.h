@@ -28,7 +28,7 @@
 #include "codec/lobby.h"
 #include "codec/q3master.h"
 #include "map/session.h"
-#include "map/view.h"
+#include "view/view.h"
 
 #define LISTED_KEPT 24
 

@@ -33,9 +33,9 @@
 #include "codec/lobby.h"
 #include "loop/loop.h"
 #include "map/session.h"
-#include "map/view.h"
 #include "protocol/gameserver/listed.h"
 #include "protocol/lobby/lobby.h"
+#include "view/view.h"
 
 struct verifier;
 struct lobby_session;

@@ -18,7 +18,6 @@
 #include "codec/q3master_reply.h"
 #include "map/registry.h"
 #include "map/secret.h"
-#include "map/view.h"
 #include "metrics/metrics.h"
 #include "protocol/q3master/q3master.h"
 

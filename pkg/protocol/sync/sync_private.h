@@ -28,10 +28,10 @@
 #include "loop/loop.h"
 #include "map/relay.h"
 #include "map/session.h"
-#include "map/view.h"
 #include "protocol/sync/cache.h"
 #include "protocol/sync/missed.h"
 #include "protocol/sync/sync.h"
+#include "view/view.h"
 
 #define SYNC_TOKEN_LENGTH  32 /* hex digits */
 #define SYNC_SECRET_LENGTH 64 /* the token, and as many again */

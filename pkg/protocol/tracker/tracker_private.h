@@ -23,9 +23,9 @@
 #include "codec/tracker.h"
 #include "loop/loop.h"
 #include "map/session.h"
-#include "map/view.h"
 #include "protocol/tracker/tracker.h"
 #include "protocol/translate/shown.h"
+#include "view/view.h"
 
 struct tracker_session;
 

@@ -6,7 +6,7 @@
 #define PROTOCOL_TRANSLATE_SHOWN_H
 
 #include "base/bytes.h"
-#include "map/view.h"
+#include "view/view.h"
 
 /* To Tracker: the entry's state. A Tracker entry's own is not copied; that of another is written to
  * scratch, whose contents are replaced. Valid until scratch or the entry changes. */

@@ -32,7 +32,6 @@
 #include "map/relay.h"
 #include "map/room.h"
 #include "map/session.h"
-#include "map/view.h"
 #include "metrics/metrics.h"
 #include "protocol/turntable/turntable.h"
 

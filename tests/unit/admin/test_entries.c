@@ -2,7 +2,7 @@
 #include "map/fixture.h"
 
 #include "admin/admin_private.h"
-#include "map/view_private.h"
+#include "view/view_private.h"
 
 static int setup(void **state)
 {

@@ -26,10 +26,10 @@
 #include "map/map.h"
 #include "map/map_private.h"
 #include "map/session.h"
-#include "map/view.h"
 #include "patience.h"
 #include "redis/embedded.h"
 #include "redis/redis_acl.h"
+#include "view/view.h"
 
 struct front {
     struct loop *loop;

@@ -4,9 +4,9 @@
  */
 #include "map/fixture.h"
 
-#include "map/view_private.h"
 #include "metrics/metrics.h"
 #include "schema/scripts.h"
+#include "view/view_private.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 

@@ -4,8 +4,8 @@
  */
 #include "map/fixture.h"
 
-#include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "view/view_private.h"
 
 static int setup(void **state)
 {

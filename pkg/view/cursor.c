@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/view_private.h"
+#include "view/view_private.h"
 
 #define TOMBSTONES_MIN 1024
 

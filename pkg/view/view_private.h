@@ -1,14 +1,14 @@
-/* view_private: the view's own parts, shared by view.c (contents), view_load.c (snapshots),
- * view_read.c and view_ask.c (reads that wait) and cursor.c. */
-#ifndef MAP_VIEW_PRIVATE_H
-#define MAP_VIEW_PRIVATE_H
+/* view_private: the view's own parts, shared by view.c (contents), events.c (what arrives), load.c
+ * (snapshots), check.c (when they are read), read.c and ask.c (reads that wait) and cursor.c. */
+#ifndef VIEW_VIEW_PRIVATE_H
+#define VIEW_VIEW_PRIVATE_H
 
 #include "base/hash.h"
 
-#include "map/view.h"
 #include "redis/channel.h"
 #include "redis/redis.h"
 #include "schema/event.h"
+#include "view/view.h"
 
 /* What stands in the list of changes. */
 enum order_kind { ORDER_ENTRY, ORDER_CURSOR, ORDER_CLOSED, ORDER_TURN };
@@ -81,7 +81,7 @@ struct view_part {
     const char *read_again; /* why, once the load under way is complete; NULL: it is not */
     bool doubted;           /* while a load is under way: to be looked up after it */
     bool revivable;         /* COLD, and nothing is missing but what came while not subscribed */
-    struct head_ask *ask;   /* view_check.c */
+    struct head_ask *ask;   /* check.c */
     struct loop_timer *look;
     uint32_t load_number;
     struct view_load *load;
@@ -150,7 +150,7 @@ void view_remove(struct map_entry *entry);
 void view_wake(struct map_view *view);
 void view_check_live(struct map_view *view);
 
-/* view_events.c */
+/* events.c */
 void part_listen(struct view_part *part);
 void part_retry_load(void *part);
 /* What is known is of another history: nothing of it is told until the snapshot has been read. */
@@ -158,7 +158,7 @@ void part_new_epoch(struct view_part *part, uint64_t epoch);
 /* Whether what is known of the partition is of the epoch that the view has seen. */
 bool part_is_in_epoch(const struct view_part *part, const struct view_known *known);
 
-/* view_check.c */
+/* check.c */
 /* Something is missing: the snapshot is read again, as soon as that may be. */
 void part_reread(struct view_part *part, const char *why);
 /* There may be a new epoch: that is looked up. */
@@ -172,20 +172,20 @@ void part_read_failed(struct view_part *part);
 void part_read_done(struct view_part *part);
 void part_look(void *part);
 
-/* view_load.c */
+/* load.c */
 extern struct redis_script read_script;
 bool load_can_start(const struct view_part *part);
 /* At once; for what may wait see part_reread. */
 void load_start(struct view_part *part, const char *why);
 void load_stop(struct view_part *part);
 
-/* view_read.c */
+/* read.c */
 /* For a read that begins now. */
 struct read_mark read_mark_of(const struct view_known *known);
 void reads_check(struct map_view *view);
 void reads_free(struct map_view *view);
 
-/* view_ask.c */
+/* ask.c */
 void view_ask(struct map_view *view, struct map_read *read);
 void view_ask_send(void *view);
 /* What has not been answered is asked again. */

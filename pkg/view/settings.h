@@ -1,6 +1,6 @@
-/* view_settings: the settings of views; pkg/map has them in its table. */
-#ifndef MAP_VIEW_SETTINGS_H
-#define MAP_VIEW_SETTINGS_H
+/* settings: the settings of views; pkg/map has them in its table. */
+#ifndef VIEW_SETTINGS_H
+#define VIEW_SETTINGS_H
 
 #include <stdint.h>
 

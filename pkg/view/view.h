@@ -10,8 +10,8 @@
  * cursor's end of the list, so that going on from the cursor meets each of them once, in its
  * newest state. A cursor costs the same however long it waits.
  */
-#ifndef MAP_VIEW_H
-#define MAP_VIEW_H
+#ifndef VIEW_VIEW_H
+#define VIEW_VIEW_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "loop/loop.h"
-#include "map/view_settings.h"
+#include "view/settings.h"
 
 struct channels;
 struct map_entry;

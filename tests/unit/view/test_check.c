@@ -1,8 +1,8 @@
 /* When a view reads its snapshot again: what is certain to be missing, and not too often. */
 #include "map/fixture.h"
 
-#include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "view/view_private.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 

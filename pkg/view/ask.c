@@ -1,5 +1,5 @@
 /*
- * view_ask: the revisions that Redis has now, for reads that are to include what was acknowledged
+ * ask: the revisions that Redis has now, for reads that are to include what was acknowledged
  * at other front-ends too.
  *
  * One command for each partition, all sent together. Only one asking is under way at a time: reads
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "view/view_private.h"
 
 struct asked_part {
     struct revision_ask *ask;

@@ -1,5 +1,5 @@
 /*
- * view_events: what arrives for a view: event messages, subscriptions, what sweeps see; and the
+ * events: what arrives for a view: event messages, subscriptions, what sweeps see; and the
  * judgement whether its copy is still complete.
  *
  * Within an epoch revisions follow one another. A gap, a revision that is not above the last, or a
@@ -8,9 +8,9 @@
  * passed over: if it was the map's, the next one, or a sweep, shows the gap.
  */
 #include "base/log.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
+#include "view/view_private.h"
 
 void part_new_epoch(struct view_part *part, uint64_t epoch)
 {

@@ -1,5 +1,5 @@
 /*
- * view_load: reading the snapshot, while events go on.
+ * load: reading the snapshot, while events go on.
  *
  *   read (no ids): the floor, at or above which every chunk is read
  *   nodes → each node:<node> scanned → read chunks
@@ -15,10 +15,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
+#include "view/view_private.h"
 
 struct redis_script read_script = {.name = "read", .source = script_read};
 

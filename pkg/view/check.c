@@ -1,5 +1,5 @@
 /*
- * view_check: whether a part's copy is still Redis's, and when its snapshot is read again.
+ * check: whether a part's copy is still Redis's, and when its snapshot is read again.
  *
  * What is doubtful is looked up first: one read of the epoch and the revision says whether a
  * message with another epoch is of a new epoch or of nobody's, and whether anything changed while
@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "view/view_private.h"
 
 /* Until a reading that failed is tried again, if it need not wait longer. */
 #define RETRY_MS 200

@@ -1,5 +1,5 @@
 /*
- * view_read: reads of the view that include every write which was acknowledged here before them,
+ * read: reads of the view that include every write which was acknowledged here before them,
  * whichever session made it.
  *
  * A reply of Redis carries its partition's revision, so no write that was acknowledged here has
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
+#include "view/view_private.h"
 
 #define POLL_MS 50
 

@@ -4,16 +4,16 @@
  * Changes are collected until LOOP_PHASE_VIEW and told once; before the view is complete for the
  * first time nothing is told, then `live`.
  */
-#include "map/view.h"
+#include "view/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/view_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 #include "schema/keys.h"
+#include "view/view_private.h"
 
 static void tell(void *arg);
 static void linger_over(void *arg);
