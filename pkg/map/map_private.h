@@ -495,6 +495,8 @@ void map_tick_at(struct map *map, uint64_t at_ms);
 void map_begin(struct map *map);
 /* Redis refused to take the shared settings: all is looked at again soon. */
 void map_check_again(struct map *map, enum redis_refusal refusal);
+
+/* finish.c: ends the waiting of map_finish when nothing is under way any more. */
 void map_check_finished(struct map *map);
 
 #endif

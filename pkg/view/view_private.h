@@ -144,11 +144,17 @@ struct map_view {
 /* view.c */
 /* How far its owner knows the partition to be. */
 struct view_known part_known(const struct view_part *part);
-void view_apply(struct view_part *part, const struct event *event, uint64_t revision,
-                uint32_t seen);
+/* Tells the watchers in this turn; its place in the list of changes is the newest. */
+void view_mark_changed(struct map_entry *entry);
+/* Tells those who ask for it only; it keeps its place. */
+void view_mark_silent(struct map_entry *entry);
 void view_remove(struct map_entry *entry);
 void view_wake(struct map_view *view);
 void view_check_live(struct map_view *view);
+
+/* apply.c */
+void view_apply(struct view_part *part, const struct event *event, uint64_t revision,
+                uint32_t seen);
 
 /* events.c */
 void part_listen(struct view_part *part);

@@ -1,0 +1,61 @@
+/* finish: the end of a front-end: what its sessions left gets to Redis, and its lease is returned.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/map_private.h"
+
+struct map_finish_wait {
+    struct loop_timer *timer;
+    struct loop_task task;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void finished(void *arg)
+{
+    struct map *map = arg;
+    struct map_finish_wait *wait = map->finish;
+    void (*done)(void *) = wait->done;
+    void *done_arg = wait->arg;
+    map->finish = NULL;
+    map->finishing = false;
+    loop_cancel(map->loop, &wait->task);
+    loop_timer_destroy(&wait->timer);
+    free(wait);
+    done(done_arg);
+}
+
+/* The lease is given back by the same operation that clears up after the dead. */
+static void bury_self(struct partition *partition)
+{
+    struct op *op = op_create(partition, OP_BURY, BYTES_LITERAL(""));
+    memcpy(op->other, partition->map->node, sizeof op->other);
+    partition->reaping++;
+    op_enqueue(op);
+}
+
+void map_finish(struct map *map, void (*done)(void *arg), void *arg)
+{
+    struct map_finish_wait *wait = mem_zalloc(1, sizeof *wait);
+    wait->done = done;
+    wait->arg = arg;
+    wait->timer = loop_timer_create(map->loop, finished, map);
+    wait->task = (struct loop_task){.callback = finished, .arg = map};
+    map->finish = wait;
+    node_leave(map->node_channel);
+    for (size_t i = 0; i < map->space_count; i++) {
+        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+            bury_self(&map->spaces[i].partitions[j]);
+    }
+    map->finishing = true;
+    loop_timer_start(wait->timer, (uint64_t)map->redis->deadline);
+    map_check_finished(map);
+}
+
+void map_check_finished(struct map *map)
+{
+    if (map->finishing && map->pending == 0)
+        loop_defer(map->loop, LOOP_PHASE_FREE, &map->finish->task);
+}
