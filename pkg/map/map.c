@@ -277,7 +277,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->subscriber = redis_store_events(map->store);
     map->shared = shared_create(map);
     map->needs = needs_create(map);
-    map->channels = channels_create(loop, map->subscriber);
+    map->channels = channels_create(loop, &map->subscriber);
     map->waits = waits_create(map);
     map->relays = relays_create(map);
     map->node_channel = node_create(map);
@@ -306,7 +306,6 @@ void map_destroy(struct map **map_pointer)
     map->finishing = false;
     map->link = NULL; /* for callbacks that the store calls */
     map->subscriber = NULL;
-    channels_detach(map->channels);
     redis_store_destroy(&map->store);
     node_destroy(&map->node_channel);
     for (size_t i = 0; i < map->space_count; i++)

@@ -59,7 +59,7 @@ static struct map_view *create_view(struct map_space *space)
     const struct view_source source = {.callbacks = &view_callbacks,
                                        .arg = space,
                                        .loop = map->loop,
-                                       .link = map->link,
+                                       .link = &map->link,
                                        .channels = map->channels,
                                        .redis = map->redis,
                                        .settings = &map->settings->view,

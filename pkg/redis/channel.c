@@ -19,7 +19,7 @@ struct joined_channel {
 
 struct channels {
     struct loop *loop;
-    struct redis_subscriber *subscriber; /* NULL: it is gone */
+    struct redis_subscriber *const *subscriber;
     struct joined_channel *table;
     struct list unused;
     struct loop_task leave;
@@ -45,13 +45,13 @@ static void leave_unused(void *arg)
     while (!list_is_empty(&channels->unused)) {
         struct joined_channel *channel =
             list_entry(channels->unused.next, struct joined_channel, unused);
-        if (channels->subscriber)
-            redis_unsubscribe(channels->subscriber, name_of(channel));
+        if (*channels->subscriber)
+            redis_unsubscribe(*channels->subscriber, name_of(channel));
         free_channel(channel);
     }
 }
 
-struct channels *channels_create(struct loop *loop, struct redis_subscriber *subscriber)
+struct channels *channels_create(struct loop *loop, struct redis_subscriber *const *subscriber)
 {
     struct channels *channels = mem_zalloc(1, sizeof *channels);
     channels->loop = loop;
@@ -79,11 +79,6 @@ void channels_destroy(struct channels **channels_pointer)
     free(channels);
 }
 
-void channels_detach(struct channels *channels)
-{
-    channels->subscriber = NULL;
-}
-
 static struct joined_channel *find(struct channels *channels, struct bytes name)
 {
     struct joined_channel *channel = NULL;
@@ -100,8 +95,8 @@ static struct joined_channel *create(struct channels *channels, struct bytes nam
     list_init(&channel->users);
     list_init(&channel->unused);
     HASH_ADD(hh, channels->table, name, channel->len, channel);
-    if (channels->subscriber)
-        redis_subscribe(channels->subscriber, name);
+    if (*channels->subscriber)
+        redis_subscribe(*channels->subscriber, name);
     return channel;
 }
 
@@ -142,8 +137,8 @@ bool channel_is_subscribed(const struct channel_user *user)
 void channel_subscribe_again(const struct channel_user *user)
 {
     const struct joined_channel *channel = user->channel;
-    if (channel && channel->subscribed && channel->channels->subscriber)
-        redis_subscribe_again(channel->channels->subscriber, name_of(channel));
+    if (channel && channel->subscribed && *channel->channels->subscriber)
+        redis_subscribe_again(*channel->channels->subscriber, name_of(channel));
 }
 
 /* The next user to be told; a user may leave meanwhile, and another one come. */

@@ -34,9 +34,8 @@ struct channel_user {
     void *arg;
 };
 
-struct channels *channels_create(struct loop *loop, struct redis_subscriber *subscriber);
-/* The subscriber is about to be destroyed: nothing is asked of it any more. */
-void channels_detach(struct channels *channels);
+/* NULL where subscriber points to: there is none any more. */
+struct channels *channels_create(struct loop *loop, struct redis_subscriber *const *subscriber);
 /* Users that are left have no channel any more. */
 void channels_destroy(struct channels **channels);
 /* True when it is subscribed to already: then `subscribed` is not called before the next loss. */

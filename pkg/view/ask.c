@@ -85,7 +85,7 @@ static void on_head(void *arg, enum redis_status status, const struct redis_repl
 void view_ask_send(void *arg)
 {
     struct map_view *view = arg;
-    if (view->ask || list_is_empty(&view->asking) || !redis_link_is_up(view->source.link))
+    if (view->ask || list_is_empty(&view->asking) || !redis_link_is_up(*view->source.link))
         return;
     struct revision_ask *ask = mem_zalloc(1, sizeof *ask + view->part_count * sizeof *ask->parts);
     ask->view = view;
@@ -101,7 +101,7 @@ void view_ask_send(void *arg)
         struct asked_part *part = &ask->parts[i];
         *part = (struct asked_part){.ask = ask, .part = &view->parts[i]};
         ask->left++;
-        redis_command_strings(view->source.link, on_head, part, "HMGET", part->part->key_head,
+        redis_command_strings(*view->source.link, on_head, part, "HMGET", part->part->key_head,
                               "epoch", "revision", NULL);
     }
     release(ask);

@@ -142,7 +142,7 @@ void part_look(void *arg)
     part->ask = mem_zalloc(1, sizeof *part->ask);
     part->ask->part = part;
     struct bytes key = bytes_from_string(part->key_head);
-    redis_eval(source->link, &read_script, on_head, part->ask, 1, 1, &key);
+    redis_eval(*source->link, &read_script, on_head, part->ask, 1, 1, &key);
 }
 
 void part_doubt(struct view_part *part)

@@ -235,7 +235,7 @@ static void send_chunk(struct chunk *chunk)
     snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(source));
     args[1 + 2 * count] = bytes_from_string(most);
     chunk->load->under_way++;
-    redis_eval(source->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
+    redis_eval(*source->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
     free(ends);
     free(args);
     writer_free(&keys);
@@ -308,7 +308,7 @@ static void scan(struct view_load *load, redis_callback callback, const char *co
     struct bytes args[] = {bytes_from_string(command), key, cursor, BYTES_LITERAL("COUNT"),
                            bytes_from_string(count)};
     load->under_way++;
-    redis_command(source->link, callback, load, 5, args);
+    redis_command(*source->link, callback, load, 5, args);
 }
 
 static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply);
@@ -427,13 +427,13 @@ static void on_floor(void *arg, enum redis_status status, const struct redis_rep
     struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(part->key_nodes),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
     load->under_way++;
-    redis_command(part->view->source.link, on_nodes, load, 4, args);
+    redis_command(*part->view->source.link, on_nodes, load, 4, args);
 }
 
 bool load_can_start(const struct view_part *part)
 {
     const struct view_source *source = &part->view->source;
-    return channel_is_subscribed(&part->channel) && redis_link_is_up(source->link) &&
+    return channel_is_subscribed(&part->channel) && redis_link_is_up(*source->link) &&
            source->callbacks->may_read(source->arg);
 }
 
@@ -453,5 +453,5 @@ void load_start(struct view_part *part, const char *why)
     part->load->part = part;
     struct bytes key = bytes_from_string(part->key_head);
     part->load->under_way++;
-    redis_eval(part->view->source.link, &read_script, on_floor, part->load, 1, 1, &key);
+    redis_eval(*part->view->source.link, &read_script, on_floor, part->load, 1, 1, &key);
 }

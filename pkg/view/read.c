@@ -65,7 +65,7 @@ static bool is_hopeless(const struct map_read *read, uint64_t now_ms)
 {
     const struct map_view *view = read->view;
     uint64_t deadline = (uint64_t)view->source.redis->deadline;
-    if (redis_link_is_up(view->source.link) || !view->live)
+    if (redis_link_is_up(*view->source.link) || !view->live)
         return false;
     for (uint32_t i = 0; i < view->part_count; i++) {
         const struct view_part *part = &view->parts[i];

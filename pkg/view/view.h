@@ -60,7 +60,7 @@ struct view_source {
     const struct view_callbacks *callbacks;
     void *arg;
     struct loop *loop;
-    struct redis_link *link; /* for commands */
+    struct redis_link *const *link; /* for commands; NULL there: none any more */
     struct channels *channels;
     const struct redis_settings *redis;
     const struct view_settings *settings;
