@@ -84,6 +84,13 @@ static void flush(void)
 
 static void test_hash(void **state)
 {
+    struct world world;
+
+    world_create_for(&world, &server);
+    world_link_up(&world);
+    redis_eval(world.link, &append, NULL, NULL, 0, 0, NULL);
+    redis_eval(world.link, &prepend, NULL, NULL, 0, 0, NULL);
+    world_destroy(&world);
     server_expect(&server, append.sha1, "SCRIPT LOAD %s", append.source);
     server_expect(&server, prepend.sha1, "SCRIPT LOAD %s", prepend.source);
 }
