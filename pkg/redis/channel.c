@@ -25,7 +25,7 @@ struct channels {
     struct loop_task leave;
 };
 
-static struct bytes name_of(const struct joined_channel *channel)
+static struct bytes channel_name(const struct joined_channel *channel)
 {
     return (struct bytes){channel->name, channel->len};
 }
@@ -39,14 +39,14 @@ static void free_channel(struct joined_channel *channel)
 
 /* In the phase in which the subscriber says what is wanted, so that none is left and wanted again
  * without being said: it would never be confirmed. */
-static void leave_unused(void *arg)
+static void channels_leave_unused(void *arg)
 {
     struct channels *channels = arg;
     while (!list_is_empty(&channels->unused)) {
         struct joined_channel *channel =
             list_entry(channels->unused.next, struct joined_channel, unused);
         if (*channels->subscriber)
-            redis_unsubscribe(*channels->subscriber, name_of(channel));
+            redis_unsubscribe(*channels->subscriber, channel_name(channel));
         free_channel(channel);
     }
 }
@@ -57,7 +57,7 @@ struct channels *channels_create(struct loop *loop, struct redis_subscriber *con
     channels->loop = loop;
     channels->subscriber = subscriber;
     list_init(&channels->unused);
-    channels->leave = (struct loop_task){.callback = leave_unused, .arg = channels};
+    channels->leave = (struct loop_task){.callback = channels_leave_unused, .arg = channels};
     return channels;
 }
 
@@ -79,14 +79,14 @@ void channels_destroy(struct channels **channels_pointer)
     free(channels);
 }
 
-static struct joined_channel *find(struct channels *channels, struct bytes name)
+static struct joined_channel *channels_find(struct channels *channels, struct bytes name)
 {
     struct joined_channel *channel = NULL;
     HASH_FIND(hh, channels->table, name.data, name.len, channel);
     return channel;
 }
 
-static struct joined_channel *create(struct channels *channels, struct bytes name)
+static struct joined_channel *channels_add(struct channels *channels, struct bytes name)
 {
     struct joined_channel *channel = mem_zalloc(1, sizeof *channel + name.len);
     channel->channels = channels;
@@ -103,9 +103,9 @@ static struct joined_channel *create(struct channels *channels, struct bytes nam
 bool channel_join(struct channels *channels, struct channel_user *user, struct bytes name,
                   const struct channel_callbacks *callbacks, void *arg)
 {
-    struct joined_channel *channel = find(channels, name);
+    struct joined_channel *channel = channels_find(channels, name);
     if (!channel)
-        channel = create(channels, name);
+        channel = channels_add(channels, name);
     list_remove(&channel->unused);
     user->channel = channel;
     user->callbacks = callbacks;
@@ -138,11 +138,11 @@ void channel_subscribe_again(const struct channel_user *user)
 {
     const struct joined_channel *channel = user->channel;
     if (channel && channel->subscribed && *channel->channels->subscriber)
-        redis_subscribe_again(*channel->channels->subscriber, name_of(channel));
+        redis_subscribe_again(*channel->channels->subscriber, channel_name(channel));
 }
 
 /* The next user to be told; a user may leave meanwhile, and another one come. */
-static struct channel_user *next_user(struct joined_channel *channel)
+static struct channel_user *channel_next_user(struct joined_channel *channel)
 {
     if (!channel->next)
         channel->next = channel->users.next;
@@ -157,23 +157,23 @@ static struct channel_user *next_user(struct joined_channel *channel)
 
 void channels_subscribed(struct channels *channels, struct bytes name)
 {
-    struct joined_channel *channel = find(channels, name);
+    struct joined_channel *channel = channels_find(channels, name);
     struct channel_user *user;
     if (!channel)
         return;
     channel->subscribed = true;
-    while ((user = next_user(channel)))
+    while ((user = channel_next_user(channel)))
         user->callbacks->subscribed(user->arg);
 }
 
 void channels_message(struct channels *channels, struct bytes name, struct bytes message)
 {
-    struct joined_channel *channel = find(channels, name);
+    struct joined_channel *channel = channels_find(channels, name);
     struct channel_user *user;
     /* What comes before the confirmation belongs to a subscription that was given up. */
     if (!channel || !channel->subscribed)
         return;
-    while ((user = next_user(channel)))
+    while ((user = channel_next_user(channel)))
         user->callbacks->message(user->arg, message);
 }
 
@@ -183,7 +183,7 @@ void channels_down(struct channels *channels)
     struct channel_user *user;
     HASH_ITER (hh, channels->table, channel, next) {
         channel->subscribed = false;
-        while ((user = next_user(channel))) {
+        while ((user = channel_next_user(channel))) {
             if (user->callbacks->down)
                 user->callbacks->down(user->arg);
         }
