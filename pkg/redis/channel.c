@@ -25,7 +25,7 @@ struct channels {
     struct loop_task leave;
 };
 
-static struct bytes channel_name(const struct joined_channel *channel)
+static struct bytes joined_channel_name(const struct joined_channel *channel)
 {
     return (struct bytes){channel->name, channel->len};
 }
@@ -46,7 +46,7 @@ static void channels_leave_unused(void *arg)
         struct joined_channel *channel =
             list_entry(channels->unused.next, struct joined_channel, unused);
         if (*channels->subscriber)
-            redis_unsubscribe(*channels->subscriber, channel_name(channel));
+            redis_unsubscribe(*channels->subscriber, joined_channel_name(channel));
         free_channel(channel);
     }
 }
@@ -138,7 +138,7 @@ void channel_subscribe_again(const struct channel_user *user)
 {
     const struct joined_channel *channel = user->channel;
     if (channel && channel->subscribed && *channel->channels->subscriber)
-        redis_subscribe_again(*channel->channels->subscriber, channel_name(channel));
+        redis_subscribe_again(*channel->channels->subscriber, joined_channel_name(channel));
 }
 
 /* The next user to be told; a user may leave meanwhile, and another one come. */

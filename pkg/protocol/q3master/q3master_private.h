@@ -20,6 +20,7 @@
 #include "map/secret.h"
 #include "metrics/metrics.h"
 #include "protocol/q3master/q3master.h"
+#include "view/view.h"
 
 #define Q3MASTER_OUTPUT_MIN 65536
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 #include "protocol/sync/sync_private.h"
+#include "schema/event.h"
 
 static const enum metric error_metrics[] = {
 #define CODE_METRIC(name, text) [SYNC_CODE_##name] = METRIC_SYNC_ERROR_##name,

@@ -34,6 +34,7 @@
 #include "map/session.h"
 #include "metrics/metrics.h"
 #include "protocol/turntable/turntable.h"
+#include "view/view.h"
 
 /* Close codes of the private range. */
 #define CLOSE_REPLACED 4001
