@@ -29,7 +29,7 @@ static bool may_read(void *space)
     return ((struct map_space *)space)->map->checked;
 }
 
-static struct map_session *find_owner(void *space, uint32_t index, struct bytes id)
+static struct map_session *find_entry_owner(void *space, uint32_t index, struct bytes id)
 {
     const struct owned *owned = owned_find(partition_at(space, index), id);
     return owned ? owned->session : NULL;
@@ -49,7 +49,7 @@ static void destroy_unused(void *arg)
 static const struct view_callbacks view_callbacks = {.known = known_of,
                                                      .redis_time_ms = redis_time_ms,
                                                      .may_read = may_read,
-                                                     .owner = find_owner,
+                                                     .owner = find_entry_owner,
                                                      .missing = restore_missing,
                                                      .unused = destroy_unused};
 
