@@ -125,7 +125,7 @@ static enum service_verdict welcome_room(struct writer *to, const struct voice *
     if (message_contains(message, "\"command\":\"idyou\""))
         join_room(to, voice);
     /* Only the list of members can be that large. */
-    return verdict_when(message.len == 0 || message_contains(message, "\"command\":\"worker\""));
+    return verdict_when(message.len == 0 || message_contains(message, "\"command\":\"member\""));
 }
 
 static void say_room(struct writer *to, struct voice *voice, struct bytes text)
