@@ -79,7 +79,7 @@ def test_a_slice_of_the_tests_runs_under_the_documented_users(t):
     """Of each feature something, with an empty ACL LOG at the end of each Redis; and it needs each right."""
     done = t.run(t.path("tests/run"), "--build", t.build, "--jobs", "2", "--filter", "|".join(SLICE), check=False,
                  timeout=280, environment={"TRACKER_TEST_ACL": "1", "TRACKER_TEST_SCALE": str(SCALE)})
-    *_, rights, _times, counts = done.stdout.splitlines()
+    *_, rights, counts = done.stdout.splitlines()
     assert done.returncode == 0 and int(counts.split()[0]) >= 20, done.stdout
     assert rights == "every right was used", rights
 
