@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +13,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "pacer.h"
+#include "stream/backoff.h"
+#include "stream/connect.h"
 #include "target.h"
 #include "tls/tls.h"
 
@@ -63,7 +63,8 @@ static void close_peer(struct peer *peer)
 {
     loop_io_destroy(&peer->io);
     tls_stream_destroy(&peer->tls);
-    (void)close(peer->fd);
+    if (peer->fd >= 0)
+        (void)close(peer->fd);
     peer->state = PEER_CLOSED;
     peer->is_ended = false;
     peer->written = 0;
@@ -78,16 +79,10 @@ bool peer_is_returning(const struct peer *peer)
     return peer->outage != NULL && peer->outage->since_us > 0;
 }
 
-/* Up to twice as long after each failure, and any time up to that: connections that were lost
- * together do not come back together. */
 static void pause_peer(struct peer *peer)
 {
-    uint32_t longest = BACKOFF_MS;
-    for (unsigned i = 0; i < peer->outage->failures && longest < BACKOFF_MAX_MS; i++)
-        longest *= 2;
-    if (longest > BACKOFF_MAX_MS)
-        longest = BACKOFF_MAX_MS;
-    loop_timer_start(peer->outage->timer, random_below(longest + 1));
+    static const struct stream_backoff backoff = {BACKOFF_MS, BACKOFF_MAX_MS};
+    loop_timer_start(peer->outage->timer, stream_backoff_pause(&backoff, peer->outage->failures));
 }
 
 static void outage_timer_fired(void *arg);
@@ -303,9 +298,7 @@ static void start_peers(struct peer_set *peers);
 static void finish_peer_connect(struct peer *peer)
 {
     struct peer_set *peers = peer->peers;
-    int error = 0;
-    socklen_t len = sizeof error;
-    (void)getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    const int error = stream_connect_error(peer->fd);
     if (error != 0) {
         lose(peer, "connecting", error);
         return;
@@ -353,17 +346,14 @@ static void peer_ready(void *arg, unsigned events)
         read_peer(peer);
 }
 
-/* Ports are given out at connect, so that one address has as many as it has towards the target. */
-static void bind_peer_source(const struct peer_set *peers, int fd, int family, uint32_t number)
+/* Where a connection comes from; false when the system may choose. */
+static bool choose_source(const struct peer_set *peers, uint32_t number, struct address *source)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET};
-    int on = 1;
-    if (peers->worker->part.sources == 0 || family != AF_INET)
-        return;
-    from.sin_addr.s_addr = htonl(FIRST_SOURCE + number % peers->worker->part.sources);
-    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from) != 0)
-        bench_fail("cannot send from a source address: %s", strerror(errno));
+    const uint32_t sources = peers->worker->part.sources;
+    const uint32_t ip = htonl(FIRST_SOURCE + (sources > 0 ? number % sources : 0));
+    *source = (struct address){.family = ADDRESS_IPV4};
+    memcpy(source->ip, &ip, sizeof ip);
+    return sources > 0;
 }
 
 static void connect_peer(struct peer *peer)
@@ -372,22 +362,18 @@ static void connect_peer(struct peer *peer)
     const uint32_t index = (uint32_t)((size_t)((uint8_t *)peer - peers->items) / peers->size);
     const uint32_t number = peers->worker->part.first + index;
     const uint32_t attempts = peer->outage != NULL ? peer->outage->attempts : 0;
-    const struct target *target = targets_at(&peers->targets, number + attempts);
-    const int family = target->address.ss_family;
-    int on = 1;
-    peer->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (peer->fd < 0)
-        bench_fail("no socket: %s", strerror(errno));
-    if (family != AF_UNIX)
-        (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    bind_peer_source(peers, peer->fd, family, number);
+    const struct stream_address *target = targets_at(&peers->targets, number + attempts);
+    struct address source;
+    const bool has_source =
+        target->storage.ss_family == AF_INET && choose_source(peers, number, &source);
     peer->state = PEER_CONNECTS;
-    peer->io = loop_io_create(peers->worker->loop, peer->fd, peer_ready, peer);
-    if (connect(peer->fd, (const struct sockaddr *)&target->address, target->len) != 0 &&
-        errno != EINPROGRESS)
+    peer->fd = stream_connect(target, has_source ? &source : NULL);
+    if (peer->fd < 0) {
         lose(peer, "connecting", errno);
-    else
-        loop_io_set(peer->io, LOOP_WRITE);
+        return;
+    }
+    peer->io = loop_io_create(peers->worker->loop, peer->fd, peer_ready, peer);
+    loop_io_set(peer->io, LOOP_WRITE);
 }
 
 static void outage_timer_fired(void *arg)

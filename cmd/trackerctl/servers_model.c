@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 
+#include "servers_api.h"
 #include "servers_source.h"
 
 #define READ_AGAIN_MS 2000 /* of a list that does not come by itself */
@@ -211,7 +212,7 @@ struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_
                                     .connect_timeout_ms = (uint32_t)ctl->timeout_ms,
                                     .reply_timeout_ms = (uint32_t)ctl->timeout_ms};
     struct servers *servers = mem_zalloc(1, sizeof *servers);
-    if (!target || servers_source_is_api(target))
+    if (!target || servers_api_is_target(target))
         servers->source = servers_source_create(ctl, target);
     else
         servers->list = server_list_create(ctl->loop, &options, &list_events, servers, error);

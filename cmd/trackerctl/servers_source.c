@@ -4,14 +4,8 @@
  */
 #include "servers_source.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "base/address.h"
 #include "base/hash.h"
@@ -19,12 +13,10 @@
 #include "codec/json.h"
 #include "codec/lobby_text.h"
 #include "schema/keys.h"
+#include "servers_api.h"
 
-#define SCHEME      "http://"
-#define ANSWER_MAX  (64u << 20)
-#define VALUES_MAX  8000000
-#define UNDER_WAY   1000 /* commands */
-#define RECEIVE_MAX 65536
+#define VALUES_MAX 8000000
+#define UNDER_WAY  1000 /* commands */
 
 struct source_entry {
     UT_hash_handle hh; /* by id, which is its message's */
@@ -55,11 +47,6 @@ struct source_keys {
     struct servers_source *source;
     struct source_key *first;
 };
-
-bool servers_source_is_api(const char *target)
-{
-    return strncmp(target, SCHEME, strlen(SCHEME)) == 0;
-}
 
 struct servers_source *servers_source_create(struct ctl *ctl, const char *target)
 {
@@ -187,7 +174,7 @@ static void take_api_server(struct servers_source *source, const struct json_val
     take_server_line(source, &line);
 }
 
-static char *take_servers_answer(struct servers_source *source, struct bytes answer)
+static char *take_api_answer(struct servers_source *source, struct bytes answer)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -201,7 +188,7 @@ static char *take_servers_answer(struct servers_source *source, struct bytes ans
     if (memcmp(answer.data + 9, "200", 3) != 0) {
         return mem_format("the API answers %.3s", (const char *)answer.data + 9);
     }
-    limits.bytes = ANSWER_MAX;
+    limits.bytes = SERVERS_API_ANSWER_MAX;
     limits.values = VALUES_MAX;
     limits.keys = 1024;
     document = json_document_parse(
@@ -217,100 +204,15 @@ static char *take_servers_answer(struct servers_source *source, struct bytes ans
     return servers ? NULL : mem_format("the API's answer: %s", error.text);
 }
 
-/* Host and port of the target, each to be freed. */
-static void split_target(const char *target, char **host, char **port)
-{
-    const char *at = target + strlen(SCHEME);
-    size_t len = strcspn(at, "/");
-    const char *colon = memrchr(at, ':', len), *bracket = memrchr(at, ']', len);
-
-    if (colon && bracket && colon < bracket) {
-        colon = NULL;
-    }
-    *port = colon ? mem_format("%.*s", (int)(at + len - colon - 1), colon + 1) : mem_strdup("80");
-    len = colon ? (size_t)(colon - at) : len;
-    if (len >= 2 && at[0] == '[' && at[len - 1] == ']') {
-        at++;
-        len -= 2;
-    }
-    *host = mem_format("%.*s", (int)len, at);
-}
-
-/* A connected socket; -1 after a failure, with errno. */
-static int connect_to_source(const struct servers_source *source, const char *host,
-                             const char *port)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    const struct timeval limit = {.tv_sec = source->ctl->timeout_ms / 1000,
-                                  .tv_usec = source->ctl->timeout_ms % 1000 * 1000};
-    struct addrinfo *all = NULL;
-    int fd = -1;
-
-    errno = EHOSTUNREACH;
-    if (getaddrinfo(host, port, &hints, &all) != 0) {
-        return -1;
-    }
-    for (const struct addrinfo *one = all; one && fd < 0; one = one->ai_next) {
-        fd = socket(one->ai_family, one->ai_socktype | SOCK_CLOEXEC, one->ai_protocol);
-        if (fd < 0) {
-            continue;
-        }
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-        if (connect(fd, one->ai_addr, one->ai_addrlen) != 0) {
-            const int saved = errno;
-
-            close(fd);
-            fd = -1;
-            errno = saved;
-        }
-    }
-    freeaddrinfo(all);
-    return fd;
-}
-
-/* Asks, and reads to the end of the connection; false with errno. */
-static bool exchange(int fd, const char *host, struct writer *answer)
-{
-    char *request = mem_format("GET /api/v1/servers HTTP/1.1\r\nHost: %s\r\n"
-                               "Accept: application/json\r\nConnection: close\r\n\r\n",
-                               strchr(host, ':') ? "localhost" : host);
-    const size_t len = strlen(request);
-    bool is_sent = send(fd, request, len, MSG_NOSIGNAL) == (ssize_t)len;
-    ssize_t got = -1;
-
-    while (is_sent && answer->len < ANSWER_MAX) {
-        uint8_t bytes[RECEIVE_MAX];
-
-        got = recv(fd, bytes, sizeof bytes, 0);
-        if (got <= 0) {
-            break;
-        }
-        writer_bytes(answer, (struct bytes){bytes, (size_t)got});
-    }
-    free(request);
-    return got == 0;
-}
-
 static char *read_api(struct servers_source *source)
 {
     struct writer answer = {0};
-    char *host, *port, *problem;
-    int fd;
+    char *problem = servers_api_read(source->ctl, source->target, &answer);
 
-    split_target(source->target, &host, &port);
-    fd = connect_to_source(source, host, port);
-    if (fd >= 0 && exchange(fd, host, &answer)) {
-        problem = take_servers_answer(source, writer_bytes_written(&answer));
-    } else {
-        problem = mem_strdup(errno == EAGAIN ? "no answer in time" : strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
+    if (!problem) {
+        problem = take_api_answer(source, writer_bytes_written(&answer));
     }
     writer_free(&answer);
-    free(host);
-    free(port);
     return problem;
 }
 

@@ -10,8 +10,6 @@
 
 struct servers_source;
 
-/* Whether a target of --connect is the API's. */
-bool servers_source_is_api(const char *target);
 /* target: "http://HOST:PORT", or NULL: Redis, to which ctl is connected. Never NULL. */
 struct servers_source *servers_source_create(struct ctl *ctl, const char *target);
 void servers_source_destroy(struct servers_source **source);

@@ -20,6 +20,7 @@
 #include "codec/gltron.h"
 #include "codec/infostring.h"
 #include "codec/q3master_client.h"
+#include "stream/connect.h"
 
 #define DEFAULT_INTERVAL_MS 10
 #define DEFAULT_IN_FLIGHT   32
@@ -223,9 +224,7 @@ static void on_connected(void *arg, unsigned events)
 {
     struct ask *ask = arg;
     struct pinger *pinger = ask->pinger;
-    int error = 0;
-    socklen_t len = sizeof error;
-    if (getsockopt(ask->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0) {
+    if (stream_connect_error(ask->fd) == 0) {
         answered(ask, (struct bytes){0});
         return;
     }
@@ -236,12 +235,10 @@ static void on_connected(void *arg, unsigned events)
 
 static void ask_by_tcp(struct ask *ask)
 {
-    struct sockaddr_storage storage;
-    socklen_t len = address_to_sockaddr(&ask->server, &storage);
-    ask->fd = len ? socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) : -1;
+    struct stream_address to;
+    if (stream_address_of_ip(&ask->server, &to))
+        ask->fd = stream_connect(&to, NULL);
     if (ask->fd < 0)
-        return;
-    if (connect(ask->fd, (struct sockaddr *)&storage, len) != 0 && errno != EINPROGRESS)
         return;
     ask->io = loop_io_create(ask->pinger->loop, ask->fd, on_connected, ask);
     loop_io_set(ask->io, LOOP_WRITE);

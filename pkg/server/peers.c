@@ -327,8 +327,7 @@ static bool request_peer(struct front_end_peer *peer, const char *path, uint64_t
     peer->asked_ms = loop_now_ms(peer->peers->loop);
     peer->get = http_get_start(peer->peers->loop,
                                &(struct http_get_request){
-                                   .address = (const struct sockaddr *)&found->storage,
-                                   .address_len = found->len,
+                                   .address = found,
                                    .host = peer->where,
                                    .path = path,
                                    .max_body = ANSWER_MAX,

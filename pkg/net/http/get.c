@@ -3,19 +3,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <http_parser.h>
 
 #include "base/mem.h"
+#include "stream/connector.h"
 
 #define READ_SIZE  4096
 #define ANSWER_MAX 16384 /* bytes of an answer with its headers */
 
 struct http_get {
-    struct loop *loop;
-    int fd;             /* -1: none */
-    struct loop_io *io; /* NULL: none, or no more */
+    struct stream_connector *connector;
+    struct stream_socket *socket; /* NULL: not connected */
     struct loop_timer *timer;
     struct writer out;
     size_t sent;
@@ -33,7 +32,8 @@ static void finish_get(struct http_get *get, int status)
     http_get_done done = get->done;
 
     loop_timer_stop(get->timer);
-    loop_io_destroy(&get->io);
+    stream_connector_destroy(&get->connector);
+    stream_socket_close(&get->socket, false);
     get->done = NULL;
     if (done) {
         done(get->arg, status, status ? writer_bytes_written(&get->body) : (struct bytes){0});
@@ -86,9 +86,9 @@ static void receive_answer(struct http_get *get)
     ssize_t n;
 
     do {
-        n = recv(get->fd, buffer, sizeof buffer, 0);
+        n = stream_socket_read(get->socket, buffer, sizeof buffer);
         if (n < 0) {
-            if (errno != EAGAIN && errno != EINTR) {
+            if (errno != EAGAIN) {
                 finish_get(get, 0);
             }
             return;
@@ -96,18 +96,17 @@ static void receive_answer(struct http_get *get)
     } while (!parse_answer(get, buffer, (size_t)n));
 }
 
-static void transmit(struct http_get *get)
+static void send_get(struct http_get *get)
 {
-    ssize_t n = send(get->fd, get->out.data + get->sent, get->out.len - get->sent, MSG_NOSIGNAL);
+    ssize_t n =
+        stream_socket_write(get->socket, get->out.data + get->sent, get->out.len - get->sent);
 
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        finish_get(get, 0); /* not connected, too */
+    if (n < 0 && errno != EAGAIN) {
+        finish_get(get, 0);
         return;
     }
     get->sent += n > 0 ? (size_t)n : 0;
-    if (get->sent == get->out.len) {
-        loop_io_set(get->io, LOOP_READ);
-    }
+    stream_socket_want_write(get->socket, get->sent < get->out.len);
 }
 
 static void on_get_ready(void *arg, unsigned events)
@@ -115,29 +114,32 @@ static void on_get_ready(void *arg, unsigned events)
     struct http_get *get = arg;
 
     if (get->sent < get->out.len) {
-        transmit(get);
+        send_get(get);
     } else {
         receive_answer(get);
     }
 }
 
-static void on_get_timeout(void *arg)
+static void on_get_connected(void *arg, struct stream_socket *socket)
+{
+    struct http_get *get = arg;
+
+    get->socket = socket;
+    stream_socket_hand_over(socket, on_get_ready, get);
+    send_get(get);
+}
+
+static void on_get_not_connected(void *arg, const struct stream_failure *failure)
 {
     finish_get(arg, 0);
 }
 
-static bool begin_get(struct http_get *get, const struct http_get_request *request)
+static const struct stream_connector_events get_events = {.connected = on_get_connected,
+                                                          .failed = on_get_not_connected};
+
+static void on_get_timeout(void *arg)
 {
-    get->fd = socket(request->address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (get->fd < 0) {
-        return false;
-    }
-    if (connect(get->fd, request->address, request->address_len) != 0 && errno != EINPROGRESS) {
-        return false;
-    }
-    get->io = loop_io_create(get->loop, get->fd, on_get_ready, get);
-    loop_io_set(get->io, LOOP_WRITE);
-    return true;
+    finish_get(arg, 0);
 }
 
 struct http_get *http_get_start(struct loop *loop, const struct http_get_request *request,
@@ -145,7 +147,6 @@ struct http_get *http_get_start(struct loop *loop, const struct http_get_request
 {
     struct http_get *get = mem_zalloc(1, sizeof *get);
 
-    get->loop = loop;
     get->max_body = request->max_body;
     get->done = done;
     get->arg = arg;
@@ -156,8 +157,9 @@ struct http_get *http_get_start(struct loop *loop, const struct http_get_request
         "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nUser-Agent: trackerd\r\n\r\n",
         request->path, request->host);
     get->timer = loop_timer_create(loop, on_get_timeout, get);
-    /* What fails at once is reported from the loop as well. */
-    loop_timer_start(get->timer, begin_get(get, request) ? request->timeout_ms : 0);
+    loop_timer_start(get->timer, request->timeout_ms);
+    get->connector = stream_connector_start(
+        loop, &(struct stream_request){.address = request->address}, &get_events, get);
     return get;
 }
 
@@ -170,10 +172,8 @@ void http_get_end(struct http_get **pointer)
         return;
     }
     loop_timer_destroy(&get->timer);
-    loop_io_destroy(&get->io);
-    if (get->fd >= 0) {
-        close(get->fd);
-    }
+    stream_connector_destroy(&get->connector);
+    stream_socket_close(&get->socket, false);
     writer_free(&get->out);
     writer_free(&get->body);
     free(get);

@@ -9,16 +9,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "loop/loop.h"
+#include "stream/resolve.h"
 
 struct http_get;
 
 struct http_get_request {
-    const struct sockaddr *address;
-    socklen_t address_len;
+    const struct stream_address *address;
     const char *host; /* for the header: "HOST:PORT" */
     const char *path; /* with its query, escaped */
     size_t max_body;

@@ -31,11 +31,13 @@ static void on_done(void *arg, int status, struct bytes body)
 
 static void start(struct asked *asked, uint64_t timeout_ms)
 {
+    struct stream_address to = {.len = sizeof asked->address};
+
+    memcpy(&to.storage, &asked->address, sizeof asked->address);
     asked->done = 0;
     asked->get = http_get_start(asked->loop,
                                 &(struct http_get_request){
-                                    .address = (const struct sockaddr *)&asked->address,
-                                    .address_len = sizeof asked->address,
+                                    .address = &to,
                                     .host = "there:8080",
                                     .path = "/redisz?epoch=1",
                                     .max_body = BODY_MAX,
