@@ -272,7 +272,7 @@ struct lobby_audience *lobby_audience_of(struct lobby_service *service, struct m
     for (size_t i = 0; i < PLAYER_STATES; i++)
         list_init(&audience->players[i]);
     audience->serve = (struct loop_task){.callback = serve_players, .arg = audience};
-    audience->flow = loop_timer_create(service->loop, flow_players, audience);
+    audience->flow = loop_timer_create(service->common.loop, flow_players, audience);
     list_append(&service->audiences, &audience->link);
     return audience;
 }
@@ -281,7 +281,7 @@ void lobby_audience_free(struct lobby_audience *audience)
 {
     map_unwatch(&audience->watcher);
     free_lines(audience);
-    loop_cancel(audience->service->loop, &audience->serve);
+    loop_cancel(audience->service->common.loop, &audience->serve);
     loop_timer_destroy(&audience->flow);
     list_remove(&audience->link);
     free(audience);
@@ -313,7 +313,7 @@ void lobby_audience_release(struct lobby_audience *audience)
 void lobby_audience_ask_to_serve(struct lobby_audience *audience)
 {
     /* After what the views tell, so that nobody is told the same twice. */
-    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->serve);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->serve);
 }
 
 static void write_all_lines(const struct lobby_audience *audience, struct writer *to)

@@ -123,7 +123,7 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
     session->game = game;
     game->session = session;
     game->name = name != NULL ? mem_strdup(name) : NULL;
-    game->timer = loop_timer_create(session->port->service->loop, on_game_timer, game);
+    game->timer = loop_timer_create(session->port->service->common.loop, on_game_timer, game);
     if (!json) {
         game->verified = true;
         lobby_game_heard(game);

@@ -13,6 +13,9 @@
 #define INPUT_MAX (4 * LOBBY_LINE_MAX)
 
 static void on_lobby_bans_changed(struct bans_watcher *watcher);
+static void drain_lobby_session(struct list *link, enum conn_close_reason why);
+
+static const struct protocol_callbacks callbacks = {.drain = drain_lobby_session};
 
 struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
                                            const struct lobby_settings *settings,
@@ -20,13 +23,11 @@ struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
 {
     struct lobby_service *service = mem_zalloc(1, sizeof *service);
 
-    service->map = map;
-    service->loop = map_loop(map);
+    protocol_service_init(&service->common, map, map_loop(map), &callbacks);
     service->settings = settings;
     service->udp = udp;
     service->bans = bans;
     service->penalties = penalty_table_create((size_t)settings->penalty_tracked);
-    list_init(&service->sessions);
     list_init(&service->newcomers);
     list_init(&service->audiences);
     service->bans_watcher.changed = on_lobby_bans_changed;
@@ -41,7 +42,7 @@ void lobby_service_destroy(struct lobby_service **pointer)
     *pointer = NULL;
     if (service == NULL)
         return;
-    assert(service->ports == 0 && service->count == 0);
+    protocol_service_free(&service->common);
     LIST_FOREACH (node, &service->audiences)
         lobby_audience_free(list_entry(node, struct lobby_audience, link));
     bans_unwatch(&service->bans_watcher);
@@ -52,10 +53,15 @@ void lobby_service_destroy(struct lobby_service **pointer)
 
 size_t lobby_service_count(const struct lobby_service *service)
 {
-    return service->count;
+    return service->common.count;
 }
 
 size_t lobby_service_drain(struct lobby_service *service, size_t count, enum conn_close_reason why)
+{
+    return protocol_service_drain(&service->common, count, why);
+}
+
+static void drain_lobby_session(struct list *link, enum conn_close_reason why)
 {
     const bool ends = why == CONN_CLOSE_DRAIN;
     const struct lobby_ending ending = {
@@ -64,11 +70,8 @@ size_t lobby_service_drain(struct lobby_service *service, size_t count, enum con
                     : "this front-end does not reach the map; come back, another one does",
         .reason = why,
         .leave = true};
-    size_t ended = 0;
 
-    for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        lobby_end(list_entry(service->sessions.next, struct lobby_session, link), &ending);
-    return ended;
+    lobby_end(list_entry(link, struct lobby_session, link), &ending);
 }
 
 struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_space *space,
@@ -81,7 +84,7 @@ struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_s
                                 .audience = lobby_audience_of(service, space),
                                 .role = role,
                                 .settings = settings};
-    service->ports++;
+    service->common.ports++;
     return port;
 }
 
@@ -92,7 +95,7 @@ void lobby_port_destroy(struct lobby_port **pointer)
     *pointer = NULL;
     if (port == NULL)
         return;
-    port->service->ports--;
+    port->service->common.ports--;
     password_list_destroy(&port->passwords);
     free(port->passwords_text);
     free(port);
@@ -193,13 +196,8 @@ void lobby_end_with(struct lobby_session *session, enum lobby_code code, const c
 void lobby_refuse(struct lobby_session *session, enum lobby_code code, const char *why)
 {
     const struct lobby_settings *settings = lobby_settings_of(session);
-    const uint32_t now = (uint32_t)lobby_now(session);
-
-    if (session->errors == 0 || now - session->errors_since >= (uint64_t)settings->error_window) {
-        session->errors_since = now;
-        session->errors = 0;
-    }
-    if (++session->errors > (uint64_t)settings->max_errors) {
+    if (error_budget_spend(&session->errors, lobby_now(session), settings->error_window) >
+        (uint64_t)settings->max_errors) {
         lobby_end(session,
                   &(struct lobby_ending){LOBBY_CODE_RATE, "too many messages that were refused",
                                          CONN_CLOSE_PROTOCOL, false});
@@ -225,7 +223,7 @@ static void on_lobby_bans_changed(struct bans_watcher *watcher)
 {
     struct lobby_service *service = list_entry(watcher, struct lobby_service, bans_watcher);
 
-    LIST_FOREACH (node, &service->sessions) {
+    LIST_FOREACH (node, &service->common.sessions) {
         struct lobby_session *session = list_entry(node, struct lobby_session, link);
 
         if (bans_hold(service->bans, conn_peer(session->conn)))
@@ -254,7 +252,7 @@ static bool rate_admits(struct lobby_session *session)
 {
     const struct lobby_settings *settings = lobby_settings_of(session);
     const uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
-    struct loop *loop = session->port->service->loop;
+    struct loop *loop = session->port->service->common.loop;
     const uint64_t now = loop_now_us(loop);
 
     if (bucket_take(&session->bucket, rate, burst, now))
@@ -391,7 +389,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 
     /* A server that closes is gone; one whose connection was lost may be back in a moment. */
     leave_lobby(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
-    session->port->service->count--;
+    protocol_service_leave(&session->port->service->common, &session->link);
     free(session);
 }
 
@@ -427,22 +425,21 @@ void lobby_serve(struct lobby_port *port, struct conn *conn)
     struct lobby_session *session;
 
     session = mem_zalloc(1, sizeof *session);
-    list_init(&session->link);
     list_init(&session->newcomer);
     session->port = port;
     session->conn = conn;
-    service->count++;
+    protocol_service_join(&service->common, &session->link);
     conn_set_handler(conn, &handler, session);
     conn_handshake_done(conn); /* the login has a deadline of its own */
     conn_set_input_limit(conn, INPUT_MAX);
     if (!take_newcomers_slot(port, conn_peer(conn))) {
         metrics_add(METRIC_LOBBY_ERROR_ADDRESS_LIMIT, 1);
         session->state = SESSION_ENDED;
+        list_remove(&session->link);
         conn_close(conn, CONN_CLOSE_LOCAL);
         return;
     }
     metrics_add(METRIC_LOBBY_NEWCOMERS, 1);
-    list_append(&service->sessions, &session->link);
     list_append(&service->newcomers, &session->newcomer);
     lobby_login_begin(session);
 }

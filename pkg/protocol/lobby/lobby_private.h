@@ -35,26 +35,23 @@
 #include "map/session.h"
 #include "protocol/gameserver/listed.h"
 #include "protocol/lobby/lobby.h"
+#include "protocol/session/session.h"
 #include "view/view.h"
 
 struct verifier;
 struct lobby_session;
 
 struct lobby_service {
-    struct map *map;
-    struct loop *loop;
+    struct protocol_service common;
     const struct lobby_settings *settings;
     const struct udp_settings *udp;
     struct bans *bans;
     struct bans_watcher bans_watcher;
     struct penalty_table *penalties;
     struct verifier *verifier; /* NULL until it is needed */
-    struct list sessions;      /* not ended, oldest first */
     struct list newcomers;     /* those that have not logged in, oldest first */
     struct list audiences;
     struct slots slots[3]; /* by enum lobby_pool */
-    size_t count;          /* of sessions, those that have ended too until they are gone */
-    size_t ports;
     struct log_limit malformed_limit, refused_limit, ended_limit;
 };
 
@@ -97,8 +94,7 @@ struct lobby_session {
     struct game *game;     /* SESSION_GAME */
     struct player *player; /* SESSION_PLAYER */
     struct bucket bucket;
-    uint32_t errors_since; /* when those that are counted began, ms */
-    uint32_t errors;
+    struct error_budget errors;
     uint8_t state;    /* enum session_state */
     uint8_t encoding; /* enum lobby_encoding */
     uint8_t pool;     /* enum lobby_pool: the slot that it has */
@@ -119,7 +115,7 @@ static inline const struct lobby_settings *lobby_settings_of(const struct lobby_
 }
 static inline uint64_t lobby_now(const struct lobby_session *session)
 {
-    return loop_now_ms(session->port->service->loop);
+    return loop_now_ms(session->port->service->common.loop);
 }
 /* Tells, counts and logs why the session ends, and ends it. Harmless when it has ended. */
 void lobby_end(struct lobby_session *session, const struct lobby_ending *ending);

@@ -162,7 +162,8 @@ static void on_login_timer(void *arg)
 
 void lobby_login_begin(struct lobby_session *session)
 {
-    session->timer = loop_timer_create(session->port->service->loop, on_login_timer, session);
+    session->timer =
+        loop_timer_create(session->port->service->common.loop, on_login_timer, session);
     loop_timer_start(session->timer, (uint64_t)lobby_settings_of(session)->login_timeout);
 }
 

@@ -33,7 +33,7 @@ static struct verifier *verifier_of(struct lobby_service *service)
     if (verifier != NULL)
         return verifier;
     verifier = mem_zalloc(1, sizeof *verifier);
-    verifier->udp = udp_create(service->loop, service->settings->verify_from, service->udp,
+    verifier->udp = udp_create(service->common.loop, service->settings->verify_from, service->udp,
                                DATAGRAM_MAX, on_verify_packet, verifier, &error);
     if (verifier->udp == NULL) {
         log_limited(LOG_ERROR, &service->refused_limit, "lobby_cannot_verify",
@@ -102,7 +102,7 @@ void lobby_verify_begin(struct game *game)
         return;
     }
     game->number = make_number();
-    game->verify_timer = loop_timer_create(service->loop, on_verify_timer, game);
+    game->verify_timer = loop_timer_create(service->common.loop, on_verify_timer, game);
     send_number(game);
     loop_timer_start(game->verify_timer,
                      (uint64_t)lobby_settings_of(game->session)->verify_interval);

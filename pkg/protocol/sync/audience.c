@@ -38,7 +38,7 @@ struct sync_audience *sync_audience_of(struct sync_service *service, struct map_
     list_init(&audience->entering);
     list_init(&audience->members);
     sync_cache_init(&audience->cache);
-    audience->tick = loop_timer_create(service->loop, on_sync_tick, audience);
+    audience->tick = loop_timer_create(service->common.loop, on_sync_tick, audience);
     audience->greet = (struct loop_task){.callback = greet_entering, .arg = audience};
     audience->release = (struct loop_task){.callback = release_sync_view, .arg = audience};
     list_append(&service->audiences, &audience->link);
@@ -66,7 +66,7 @@ static void release_sync_view(void *arg)
 
 void sync_audience_free(struct sync_audience *audience)
 {
-    struct loop *loop = audience->service->loop;
+    struct loop *loop = audience->service->common.loop;
     release_sync_view(audience);
     loop_cancel(loop, &audience->greet);
     loop_cancel(loop, &audience->release);
@@ -114,7 +114,7 @@ static void start_tick(struct sync_audience *audience)
         return;
     any = list_entry(first->next, struct sync_session, place);
     time = (uint64_t)any->port->settings->tick;
-    loop_timer_start(audience->tick, time - loop_now_ms(audience->service->loop) % time);
+    loop_timer_start(audience->tick, time - loop_now_ms(audience->service->common.loop) % time);
 }
 
 static void news_came(struct sync_audience *audience)
@@ -143,7 +143,7 @@ static void load_sync_view(struct sync_audience *audience)
 
 static void ask_to_greet(struct sync_audience *audience)
 {
-    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->greet);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->greet);
 }
 
 static void on_sync_view_live(struct map_watcher *watcher)
@@ -315,7 +315,7 @@ void sync_audience_leave(struct sync_session *session)
     if (session->state == SYNC_MEMBER && session->is_delta)
         audience->deltas--;
     audience->cache.collects_names = audience->deltas > 0;
-    loop_defer(audience->service->loop, LOOP_PHASE_FREE, &audience->release);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_FREE, &audience->release);
 }
 
 /* Those who are there. */

@@ -26,17 +26,13 @@ void sync_packet_fail(struct sync_session *session, enum sync_code code, const c
 static void refuse_sync_packet(struct sync_session *session, enum sync_code code, const char *why)
 {
     const struct sync_settings *settings = session->port->settings;
-    uint32_t now = (uint32_t)loop_now_ms(session->port->service->loop);
+    uint64_t now = loop_now_ms(session->port->service->common.loop);
     sync_packet_fail(session, code, why);
     log_limited(LOG_INFO, &session->port->service->refused_limit, "sync_refused",
                 LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
                 LOG_STRING("code", sync_code_name(code)), LOG_STRING("reason", why));
-    if (session->errors == 0 || now - session->errors_since >= (uint64_t)settings->error_window) {
-        session->errors_since = now;
-        session->errors = 0;
-    }
-    session->errors++;
-    if (session->errors >= (uint64_t)settings->max_errors)
+    if (error_budget_spend(&session->errors, now, settings->error_window) >=
+        (uint64_t)settings->max_errors)
         sync_session_close(session, WEBSOCKET_POLICY, "too many errors");
 }
 

@@ -59,7 +59,8 @@ void sync_refused_add(struct sync_session *session, const struct sync_packet *pa
     }
     refused = session->refused = mem_zalloc(1, sizeof *refused);
     refused->session = session;
-    refused->timer = loop_timer_create(session->port->service->loop, on_interval_end, refused);
+    refused->timer =
+        loop_timer_create(session->port->service->common.loop, on_interval_end, refused);
     note_refusals(refused, packet);
     send_refusals(refused);
 }

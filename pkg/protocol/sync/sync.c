@@ -14,18 +14,18 @@
 
 _Static_assert(sizeof(struct sync_session) <= 168, "an idle session is small");
 
-static void end_those(void *arg);
+static void drain_sync_session(struct list *link, enum conn_close_reason why);
+static void end_sync_session(struct list *link);
+
+static const struct protocol_callbacks callbacks = {.drain = drain_sync_session,
+                                                    .end = end_sync_session};
 
 struct sync_service *sync_service_create(struct map *map, const char *version)
 {
     struct sync_service *service = mem_zalloc(1, sizeof *service);
-    service->map = map;
-    service->loop = map_loop(map);
+    protocol_service_init(&service->common, map, map_loop(map), &callbacks);
     service->version = version;
-    list_init(&service->sessions);
-    list_init(&service->ending);
     list_init(&service->audiences);
-    service->end = (struct loop_task){.callback = end_those, .arg = service};
     return service;
 }
 
@@ -35,8 +35,7 @@ void sync_service_destroy(struct sync_service **pointer)
     *pointer = NULL;
     if (service == NULL)
         return;
-    assert(service->ports == 0 && service->count == 0);
-    loop_cancel(service->loop, &service->end);
+    protocol_service_free(&service->common);
     LIST_FOREACH (node, &service->audiences)
         sync_audience_free(list_entry(node, struct sync_audience, link));
     free(service);
@@ -44,7 +43,7 @@ void sync_service_destroy(struct sync_service **pointer)
 
 size_t sync_service_count(const struct sync_service *service)
 {
-    return service->count;
+    return service->common.count;
 }
 
 struct sync_port *sync_port_create(struct sync_service *service, struct map_space *space,
@@ -57,7 +56,7 @@ struct sync_port *sync_port_create(struct sync_service *service, struct map_spac
         .space = space,
         .settings = settings,
     };
-    service->ports++;
+    service->common.ports++;
     return port;
 }
 
@@ -65,7 +64,7 @@ void sync_port_destroy(struct sync_port **port)
 {
     if (*port == NULL)
         return;
-    (*port)->service->ports--;
+    (*port)->service->common.ports--;
     free(*port);
     *port = NULL;
 }
@@ -94,14 +93,14 @@ void sync_session_close(struct sync_session *session, enum websocket_code code, 
 
 size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_close_reason why)
 {
-    size_t ended = 0;
-    for (; ended < count && !list_is_empty(&service->sessions); ended++) {
-        struct sync_session *session =
-            list_entry(service->sessions.next, struct sync_session, link);
-        leave_sync(session, session->may_resume);
-        conn_close_after_output(websocket_conn(session->websocket), why);
-    }
-    return ended;
+    return protocol_service_drain(&service->common, count, why);
+}
+
+static void drain_sync_session(struct list *link, enum conn_close_reason why)
+{
+    struct sync_session *session = list_entry(link, struct sync_session, link);
+    leave_sync(session, session->may_resume);
+    conn_close_after_output(websocket_conn(session->websocket), why);
 }
 
 /* Refusing. */
@@ -138,15 +137,13 @@ static uint64_t on_silence(void *arg)
 
 void sync_session_end_later(struct sync_session *session, enum sync_end why)
 {
-    struct sync_service *service = session->port->service;
     session->end = (uint8_t)why;
-    list_remove(&session->link);
-    list_append(&service->ending, &session->link);
-    loop_defer(service->loop, LOOP_PHASE_STORE, &service->end);
+    protocol_service_end_later(&session->port->service->common, &session->link);
 }
 
-static void end_one(struct sync_session *session)
+static void end_sync_session(struct list *link)
 {
+    struct sync_session *session = list_entry(link, struct sync_session, link);
     struct conn *conn = websocket_conn(session->websocket);
     switch ((enum sync_end)session->end) {
     case SYNC_END_SILENT:
@@ -172,13 +169,6 @@ static void end_one(struct sync_session *session)
         refuse_entry(session, open_failure_text(MAP_DEADLINE));
         break;
     }
-}
-
-static void end_those(void *arg)
-{
-    struct sync_service *service = arg;
-    while (!list_is_empty(&service->ending))
-        end_one(list_entry(service->ending.next, struct sync_session, link));
 }
 
 static void on_sync_entry_end(void *arg, enum map_end why)
@@ -302,7 +292,7 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
     (void)code;
     (void)reason;
     leave_sync(session, session->may_resume);
-    session->port->service->count--;
+    protocol_service_leave(&session->port->service->common, &session->link);
     free(session);
 }
 
@@ -320,8 +310,7 @@ static struct sync_session *create_sync_session(struct sync_port *port, struct w
     session->may_resume = visit->resume.data != NULL;
     list_init(&session->place);
     list_init(&session->relays);
-    list_append(&port->service->sessions, &session->link);
-    port->service->count++;
+    protocol_service_join(&port->service->common, &session->link);
     session->map = map_session_create(port->space, "sync",
                                       conn_peer_text(websocket_conn(websocket)), &sink, session);
     return session;

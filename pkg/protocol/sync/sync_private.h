@@ -28,6 +28,7 @@
 #include "loop/loop.h"
 #include "map/relay.h"
 #include "map/session.h"
+#include "protocol/session/session.h"
 #include "protocol/sync/cache.h"
 #include "protocol/sync/missed.h"
 #include "protocol/sync/sync.h"
@@ -55,15 +56,9 @@ struct sync_audience {
 };
 
 struct sync_service {
-    struct map *map;
-    struct loop *loop;
+    struct protocol_service common;
     const char *version;
-    struct list sessions; /* not being ended, oldest first */
-    struct list ending;   /* to be ended by the task */
     struct list audiences;
-    struct loop_task end;
-    size_t count; /* of sessions, those being ended too */
-    size_t ports;
     struct log_limit refused_limit;
     struct log_limit open_limit;
 };
@@ -106,8 +101,7 @@ struct sync_session {
     struct sync_missed *missed;     /* NULL: nothing */
     struct sync_refused *refused;   /* NULL: no property in the last second */
     uint32_t unread;                /* bytes of packets sent while it was behind */
-    uint32_t errors_since;          /* when those that are counted began, ms */
-    uint32_t errors;
+    struct error_budget errors;
     uint32_t under_way; /* relays */
     uint8_t state;      /* enum sync_state */
     uint8_t end;        /* enum sync_end, when it is among those that are ending */

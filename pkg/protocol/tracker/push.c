@@ -41,8 +41,8 @@ struct tracker_audience *tracker_audience_of(struct tracker_service *service,
     list_init(&audience->following);
     list_init(&audience->current);
     audience->serve = (struct loop_task){.callback = serve_due, .arg = audience};
-    audience->later = loop_timer_create(service->loop, serve_later, audience);
-    audience->flow = loop_timer_create(service->loop, serve_flow, audience);
+    audience->later = loop_timer_create(service->common.loop, serve_later, audience);
+    audience->flow = loop_timer_create(service->common.loop, serve_flow, audience);
     list_append(&service->audiences, &audience->link);
     return audience;
 }
@@ -50,7 +50,7 @@ struct tracker_audience *tracker_audience_of(struct tracker_service *service,
 void tracker_audience_free(struct tracker_audience *audience)
 {
     map_unwatch(&audience->watcher);
-    loop_cancel(audience->service->loop, &audience->serve);
+    loop_cancel(audience->service->common.loop, &audience->serve);
     loop_timer_destroy(&audience->later);
     loop_timer_destroy(&audience->flow);
     get_forget_texts(audience);
@@ -120,7 +120,7 @@ static void move_push_state(struct tracker_session *session, enum push_state sta
 static void ask_to_serve(struct tracker_audience *audience)
 {
     /* After what the views tell, so that nobody is told the same twice. */
-    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->serve);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->serve);
 }
 
 /* A version that differs from the last one that the reader was told. */

@@ -86,7 +86,7 @@ static bool admits(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
     uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
-    uint64_t now_us = loop_now_us(session->port->service->loop);
+    uint64_t now_us = loop_now_us(session->port->service->common.loop);
     /* The connection's token is taken last, so that none is taken from who has to wait. */
     return bucket_wait_ms(&session->bucket, rate, burst, now_us) == 0 &&
            address_admits(session, now_us) && bucket_take(&session->bucket, rate, burst, now_us);
@@ -112,7 +112,7 @@ enum rate_verdict rate_judge(struct tracker_session *session, const struct track
 static void on_rate_tick(void *arg)
 {
     struct tracker_service *service = arg;
-    uint64_t now_us = loop_now_us(service->loop);
+    uint64_t now_us = loop_now_us(service->common.loop);
     LIST_FOREACH (node, &service->throttled) {
         struct tracker_session *session = list_entry(node, struct pending, throttled)->session;
         const struct tracker_settings *settings = session->port->settings;
@@ -137,7 +137,7 @@ void rate_init(struct tracker_service *service)
 {
     list_init(&service->throttled);
     service->addresses = bucket_table_create(ADDRESSES_MAX);
-    service->rate_timer = loop_timer_create(service->loop, on_rate_tick, service);
+    service->rate_timer = loop_timer_create(service->common.loop, on_rate_tick, service);
 }
 
 void rate_free(struct tracker_service *service)

@@ -14,12 +14,17 @@
 
 _Static_assert(sizeof(struct tracker_session) <= 120, "an idle session is small");
 
+static void drain_tracker_session(struct list *link, enum conn_close_reason why)
+{
+    session_end(list_entry(link, struct tracker_session, link), why);
+}
+
+static const struct protocol_callbacks callbacks = {.drain = drain_tracker_session};
+
 struct tracker_service *tracker_service_create(struct map *map)
 {
     struct tracker_service *service = mem_zalloc(1, sizeof *service);
-    service->map = map;
-    service->loop = map_loop(map);
-    list_init(&service->sessions);
+    protocol_service_init(&service->common, map, map_loop(map), &callbacks);
     list_init(&service->audiences);
     rate_init(service);
     return service;
@@ -31,7 +36,7 @@ void tracker_service_destroy(struct tracker_service **pointer)
     *pointer = NULL;
     if (service == NULL)
         return;
-    assert(service->ports == 0 && list_is_empty(&service->sessions));
+    protocol_service_free(&service->common);
     LIST_FOREACH (node, &service->audiences)
         tracker_audience_free(list_entry(node, struct tracker_audience, link));
     rate_free(service);
@@ -40,16 +45,13 @@ void tracker_service_destroy(struct tracker_service **pointer)
 
 size_t tracker_service_count(const struct tracker_service *service)
 {
-    return service->count;
+    return service->common.count;
 }
 
 size_t tracker_service_drain(struct tracker_service *service, size_t count,
                              enum conn_close_reason why)
 {
-    size_t ended = 0;
-    for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        session_end(list_entry(service->sessions.next, struct tracker_session, link), why);
-    return ended;
+    return protocol_service_drain(&service->common, count, why);
 }
 
 struct tracker_port *tracker_port_create(struct tracker_service *service, struct map_space *space,
@@ -62,7 +64,7 @@ struct tracker_port *tracker_port_create(struct tracker_service *service, struct
         .space = space,
         .settings = settings,
     };
-    service->ports++;
+    service->common.ports++;
     return port;
 }
 
@@ -70,7 +72,7 @@ void tracker_port_destroy(struct tracker_port **port)
 {
     if (*port == NULL)
         return;
-    (*port)->service->ports--;
+    (*port)->service->common.ports--;
     free(*port);
     *port = NULL;
 }
@@ -88,23 +90,17 @@ bool session_has_ids(const struct tracker_session *session)
 
 uint64_t tracker_now_ms(const struct tracker_session *session)
 {
-    return loop_now_ms(session->port->service->loop);
+    return loop_now_ms(session->port->service->common.loop);
 }
 
 void session_stop(struct tracker_session *session, enum stop_reason reason)
 {
-    if (session->stops == 0)
-        conn_pause_reading(session->conn);
-    session->stops |= (uint8_t)reason;
+    protocol_stop_reading(&session->stops, reason, session->conn);
 }
 
 void session_go(struct tracker_session *session, enum stop_reason reason)
 {
-    if (!(session->stops & reason))
-        return;
-    session->stops &= (uint8_t)~reason;
-    if (session->stops == 0)
-        conn_resume_reading(session->conn);
+    protocol_resume_reading(&session->stops, reason, session->conn);
 }
 
 /* The last that is owed has been sent, or cannot be. */
@@ -114,8 +110,7 @@ static void leave_tracker(struct tracker_session *session)
         return;
     rate_flush(session);
     session->ended = true;
-    session->port->service->count--;
-    list_remove(&session->link);
+    protocol_service_leave(&session->port->service->common, &session->link);
     push_end(session);
     get_cancel(session);
     map_session_end(&session->map, true);
@@ -437,12 +432,10 @@ static const struct conn_handler handler = {
 static struct tracker_session *serve_tracker_conn(struct tracker_port *port, struct conn *conn)
 {
     struct tracker_session *session = mem_zalloc(1, sizeof *session);
-    list_init(&session->link);
     list_init(&session->subscribed);
     session->port = port;
     session->conn = conn;
-    list_append(&port->service->sessions, &session->link);
-    port->service->count++;
+    protocol_service_join(&port->service->common, &session->link);
     conn_set_handler(conn, &handler, session);
     return session;
 }

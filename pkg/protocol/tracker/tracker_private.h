@@ -23,6 +23,7 @@
 #include "codec/tracker.h"
 #include "loop/loop.h"
 #include "map/session.h"
+#include "protocol/session/session.h"
 #include "protocol/tracker/tracker.h"
 #include "protocol/translate/shown.h"
 #include "view/view.h"
@@ -75,15 +76,11 @@ struct tracker_audience {
 };
 
 struct tracker_service {
-    struct map *map;
-    struct loop *loop;
-    struct list sessions; /* not being ended, oldest first */
+    struct protocol_service common;
     struct list audiences;
     struct list throttled; /* struct pending */
     struct bucket_table *addresses;
     struct loop_timer *rate_timer;
-    size_t count; /* of sessions, those being ended too until they have ended */
-    size_t ports;
     struct log_limit malformed_limit;
     struct log_limit dropped_limit;
     struct log_limit refused_limit;

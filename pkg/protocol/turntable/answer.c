@@ -108,9 +108,9 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
 {
     struct turntable_audience *audience = subscriptions_audience(subscriptions);
     struct presence_answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
-    uint64_t deadline = map_deadline_ms(audience->service->map);
+    uint64_t deadline = map_deadline_ms(audience->service->common.map);
     answer->subscriptions = subscriptions;
-    answer->due_ms = loop_now_ms(audience->service->loop) + deadline;
+    answer->due_ms = loop_now_ms(audience->service->common.loop) + deadline;
     answer->count = count;
     memcpy(answer->watches, watches, count * sizeof(struct watch *));
     for (size_t i = 0; i < count; i++)
@@ -129,7 +129,7 @@ void turntable_answer_wake(struct subscriptions *subscriptions)
     if (!list_is_empty(&subscriptions->answering))
         return;
     list_append(&audience->answering, &subscriptions->answering);
-    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->answer);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->answer);
 }
 
 static void send_due_answers(void *arg)
@@ -146,7 +146,7 @@ static void send_due_answers(void *arg)
 static void on_overdue(void *arg)
 {
     struct turntable_audience *audience = arg;
-    uint64_t now = loop_now_ms(audience->service->loop);
+    uint64_t now = loop_now_ms(audience->service->common.loop);
     while (!list_is_empty(&audience->answers)) {
         struct presence_answer *answer =
             list_entry(audience->answers.next, struct presence_answer, of_audience);
@@ -179,7 +179,7 @@ void turntable_answer_drop_all(struct subscriptions *subscriptions)
 
 void turntable_answer_begin(struct turntable_audience *audience)
 {
-    struct loop *loop = audience->service->loop;
+    struct loop *loop = audience->service->common.loop;
     list_init(&audience->answers);
     list_init(&audience->answering);
     audience->answer = (struct loop_task){.callback = send_due_answers, .arg = audience};
@@ -188,6 +188,6 @@ void turntable_answer_begin(struct turntable_audience *audience)
 
 void turntable_answer_free(struct turntable_audience *audience)
 {
-    loop_cancel(audience->service->loop, &audience->answer);
+    loop_cancel(audience->service->common.loop, &audience->answer);
     loop_timer_destroy(&audience->overdue);
 }

@@ -30,7 +30,7 @@ struct credentials {
 
 static uint64_t redis_wall_ms(const struct turntable_session *session)
 {
-    return map_redis_time_ms(session->port->service->map);
+    return map_redis_time_ms(session->port->service->common.map);
 }
 
 static void admit_user(struct turntable_session *session, const struct auth_claims *claims)

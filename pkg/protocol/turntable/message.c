@@ -21,17 +21,12 @@ void turntable_message_refuse(struct turntable_session *session, enum turntable_
                               const char *why, const char *command)
 {
     const struct turntable_settings *settings = session->port->settings;
-    uint32_t now = (uint32_t)turntable_now_ms(session);
     turntable_message_tell(session, code, why, command);
     log_limited(LOG_INFO, &session->port->service->refused_limit, "turntable_refused",
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))),
                 LOG_STRING("code", turntable_code_name(code)), LOG_STRING("reason", why));
-    if (session->errors == 0 || now - session->errors_since >= (uint64_t)settings->error_window) {
-        session->errors_since = now;
-        session->errors = 0;
-    }
-    session->errors++;
-    if (session->errors >= (uint64_t)settings->max_errors)
+    if (error_budget_spend(&session->errors, turntable_now_ms(session), settings->error_window) >=
+        (uint64_t)settings->max_errors)
         turntable_close(session, WEBSOCKET_POLICY, "too many errors");
 }
 

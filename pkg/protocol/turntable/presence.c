@@ -117,7 +117,7 @@ static void note_changed_presence(struct turntable_audience *audience,
     map_presence_watch(audience->presence, map_presence_name(presence), &changed->keep.at);
     HASH_ADD_PTR(audience->changed, presence, changed);
     if (!loop_timer_is_running(audience->joined))
-        loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->flush);
+        loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->flush);
 }
 
 static void on_presence_changed(void *arg, struct map_presence *presence, bool first)
@@ -140,7 +140,7 @@ static const struct map_presence_callbacks callbacks = {.changed = on_presence_c
 
 void turntable_presence_begin(struct turntable_audience *audience)
 {
-    struct loop *loop = audience->service->loop;
+    struct loop *loop = audience->service->common.loop;
     audience->presence = map_presence_create(audience->space, &callbacks, audience);
     audience->flush = (struct loop_task){.callback = on_presence_flush, .arg = audience};
     audience->joined = loop_timer_create(loop, on_presence_joined, audience);
@@ -151,7 +151,7 @@ void turntable_presence_free(struct turntable_audience *audience)
     struct changed *changed, *next;
     HASH_ITER (hh, audience->changed, changed, next)
         drop_changed(audience, changed);
-    loop_cancel(audience->service->loop, &audience->flush);
+    loop_cancel(audience->service->common.loop, &audience->flush);
     loop_timer_destroy(&audience->joined);
     map_presence_destroy(&audience->presence);
 }

@@ -352,7 +352,7 @@ void turntable_room_take_game(struct turntable_session *session,
         return;
     struct turntable_rules rules = {
         .sender = turntable_user(session),
-        .now = map_redis_time_ms(session->port->service->map),
+        .now = map_redis_time_ms(session->port->service->common.map),
         .tolerance = (uint64_t)settings->tolerance,
         .needs_form = settings->validate != TURNTABLE_VALIDATE_OFF &&
                       settings->id_form == TURNTABLE_ID_STRICT,

@@ -83,7 +83,7 @@ static void tell_room(struct turntable_session *session, struct bytes name)
     }
     asked = wait_for_presence(session, name);
     list_append(&audience->asking, &asked->due);
-    loop_defer(audience->service->loop, LOOP_PHASE_STORE, &audience->ask);
+    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->ask);
 }
 
 /* Behind what this turn has written: who has just left a room does not find itself there. */
@@ -229,7 +229,7 @@ void turntable_there_begin(struct turntable_audience *audience)
 
 void turntable_there_free(struct turntable_audience *audience)
 {
-    loop_cancel(audience->service->loop, &audience->ask);
+    loop_cancel(audience->service->common.loop, &audience->ask);
     map_unwatch(&audience->watcher);
     frame_unref(&audience->there);
 }

@@ -9,7 +9,11 @@
 
 _Static_assert(sizeof(struct turntable_session) <= 168, "an idle session is small");
 
-static void end_sessions(void *arg);
+static void drain_turntable_session(struct list *link, enum conn_close_reason why);
+static void end_turntable_session(struct list *link);
+
+static const struct protocol_callbacks callbacks = {.drain = drain_turntable_session,
+                                                    .end = end_turntable_session};
 
 struct frame *turntable_text_frame(struct writer *text)
 {
@@ -28,12 +32,8 @@ static struct frame *create_idyou(void)
 struct turntable_service *turntable_service_create(struct map *map)
 {
     struct turntable_service *service = mem_zalloc(1, sizeof *service);
-    service->map = map;
-    service->loop = map_loop(map);
-    list_init(&service->sessions);
-    list_init(&service->ending);
+    protocol_service_init(&service->common, map, map_loop(map), &callbacks);
     list_init(&service->audiences);
-    service->end = (struct loop_task){.callback = end_sessions, .arg = service};
     service->idyou = create_idyou();
     return service;
 }
@@ -44,24 +44,20 @@ void turntable_service_destroy(struct turntable_service **pointer)
     *pointer = NULL;
     if (service == NULL)
         return;
-    assert(service->ports == 0 && service->count == 0);
-    loop_cancel(service->loop, &service->end);
+    protocol_service_free(&service->common);
     frame_unref(&service->idyou);
     free(service);
 }
 
 size_t turntable_service_count(const struct turntable_service *service)
 {
-    return service->count;
+    return service->common.count;
 }
 
 size_t turntable_service_drain(struct turntable_service *service, size_t count,
                                enum conn_close_reason why)
 {
-    size_t ended = 0;
-    for (; ended < count && !list_is_empty(&service->sessions); ended++)
-        turntable_end(list_entry(service->sessions.next, struct turntable_session, link), why);
-    return ended;
+    return protocol_service_drain(&service->common, count, why);
 }
 
 static struct turntable_audience *turntable_audience_of(struct turntable_service *service,
@@ -107,7 +103,7 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
         .settings = settings,
     };
     port->audience->ports++;
-    service->ports++;
+    service->common.ports++;
     return port;
 }
 
@@ -115,7 +111,7 @@ void turntable_port_destroy(struct turntable_port **port)
 {
     if (*port == NULL)
         return;
-    (*port)->service->ports--;
+    (*port)->service->common.ports--;
     if (--(*port)->audience->ports == 0)
         turntable_audience_free((*port)->audience);
     free(*port);
@@ -126,7 +122,7 @@ void turntable_port_destroy(struct turntable_port **port)
 
 uint64_t turntable_now_ms(const struct turntable_session *session)
 {
-    return loop_now_ms(session->port->service->loop);
+    return loop_now_ms(session->port->service->common.loop);
 }
 
 struct bytes turntable_user(const struct turntable_session *session)
@@ -163,21 +159,21 @@ static void leave_turntable(struct turntable_session *session)
     map_session_end(&session->map, false);
 }
 
-static void end_sessions(void *arg)
+static void end_turntable_session(struct list *link)
 {
-    struct turntable_service *service = arg;
-    while (!list_is_empty(&service->ending))
-        leave_turntable(list_entry(service->ending.next, struct turntable_session, link));
+    leave_turntable(list_entry(link, struct turntable_session, link));
+}
+
+static void drain_turntable_session(struct list *link, enum conn_close_reason why)
+{
+    turntable_end(list_entry(link, struct turntable_session, link), why);
 }
 
 /* Not at once: it may be one of those whom the map is just telling something. */
 static void leave_soon(struct turntable_session *session)
 {
-    struct turntable_service *service = session->port->service;
     session->state = SESSION_ENDED;
-    list_remove(&session->link);
-    list_append(&service->ending, &session->link);
-    loop_defer(service->loop, LOOP_PHASE_STORE, &service->end);
+    protocol_service_end_later(&session->port->service->common, &session->link);
 }
 
 void turntable_close(struct turntable_session *session, unsigned code, const char *reason)
@@ -205,18 +201,13 @@ void turntable_end(struct turntable_session *session, enum conn_close_reason why
 
 void turntable_stop(struct turntable_session *session, enum stop_reason reason)
 {
-    if (session->stops == 0)
-        conn_pause_reading(turntable_conn(session));
-    session->stops |= (uint8_t)reason;
+    protocol_stop_reading(&session->stops, reason, turntable_conn(session));
 }
 
 void turntable_go(struct turntable_session *session, enum stop_reason reason)
 {
-    if (!(session->stops & reason))
-        return;
-    session->stops &= (uint8_t)~reason;
-    if (session->stops == 0 && session->state != SESSION_ENDED)
-        conn_resume_reading(turntable_conn(session));
+    if (session->state != SESSION_ENDED)
+        protocol_resume_reading(&session->stops, reason, turntable_conn(session));
 }
 
 void turntable_asks(struct turntable_session *session, size_t count)
@@ -270,7 +261,7 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
     (void)reason;
     session->state = SESSION_ENDED;
     leave_turntable(session);
-    session->port->service->count--;
+    protocol_service_leave(&session->port->service->common, &session->link);
     free(session);
 }
 
@@ -286,8 +277,7 @@ void turntable_serve(struct turntable_port *port, struct websocket *websocket,
     list_init(&session->of_user);
     list_init(&session->rooms);
     list_init(&session->asked);
-    list_append(&port->service->sessions, &session->link);
-    port->service->count++;
+    protocol_service_join(&port->service->common, &session->link);
     websocket_set_handler(websocket, &handler, session);
     turntable_identity_begin(session, visit);
     websocket_send_frame(websocket, port->service->idyou);

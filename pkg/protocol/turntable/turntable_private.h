@@ -33,6 +33,7 @@
 #include "map/room.h"
 #include "map/session.h"
 #include "metrics/metrics.h"
+#include "protocol/session/session.h"
 #include "protocol/turntable/turntable.h"
 #include "view/view.h"
 
@@ -81,14 +82,8 @@ struct turntable_audience {
 };
 
 struct turntable_service {
-    struct map *map;
-    struct loop *loop;
-    struct list sessions;  /* not being ended, oldest first */
-    struct list ending;    /* they have said Close, and are still in the map */
-    struct list audiences; /* struct turntable_audience */
-    struct loop_task end;
-    size_t count; /* of sessions, those being ended too */
-    size_t ports;
+    struct protocol_service common; /* ending: have sent Close, and are still in the map */
+    struct list audiences;          /* struct turntable_audience */
     struct frame *idyou;
     struct log_limit refused_limit;
     struct log_limit closed_limit;
@@ -126,8 +121,7 @@ struct turntable_session {
     struct credentials *credentials;     /* NULL: none are wanted */
     struct list rooms;                   /* struct membership */
     struct list asked;                   /* struct asked: whotheres that wait */
-    uint32_t errors_since;               /* when those that are counted began, ms */
-    uint32_t errors;
+    struct error_budget errors;
     uint32_t under_way;            /* requests that wait for the map */
     char id[ID_CLIENT_LENGTH + 1]; /* of its entry: IDENTIFIED */
     uint8_t state;                 /* enum session_state */
