@@ -9,6 +9,7 @@
     network.limit(a, "256kbit")           # what goes to it, and what comes from it
     network.disk(directory, 1 << 20)      # a small disk, for what is started here
     network.resolve(redis=a.address)      # names, for what is started here
+    network.nameserver(b.address)         # who is asked for all others
 
 The test's process becomes root of a user namespace of its own, so that plain users can run such tests
 too; the network namespace that it stays in is the router. `with host:` moves the calling thread into
@@ -147,6 +148,7 @@ class Network:
         user, group = os.geteuid(), os.getegid()
         self.hosts = []
         self._names = None
+        self._files = []
         with stalls_unwatched():
             assert threading.active_count() == 1, "a process of several threads cannot enter a user namespace"
             _unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWNS)
@@ -208,18 +210,30 @@ class Network:
         """From now on the names stand for these addresses (each one, or a list), and no others are known; again:
         for others."""
         if self._names is None:
-            descriptor, self._names = tempfile.mkstemp(prefix="trkhosts")
-            os.close(descriptor)
-            os.chmod(self._names, 0o644)
-            _command("mount", "--bind", self._names, "/etc/hosts")
+            self._names = self._replace("/etc/hosts")
         with open(self._names, "w", encoding="ascii") as file:
             file.write("127.0.0.1 localhost\n")
             for name, found in addresses.items():
                 file.writelines(f"{address} {name}\n" for address in ([found] if isinstance(found, str) else found))
 
+    def nameserver(self, address):
+        """Names that `resolve` does not know are asked of this address. Once."""
+        for path, text in (("/etc/resolv.conf", f"nameserver {address}\n"), ("/etc/nsswitch.conf", "hosts: files dns\n")):
+            with open(self._replace(path), "w", encoding="ascii") as file:
+                file.write(text)
+
+    def _replace(self, path):
+        """A file of the test's own that this process and what it starts see there."""
+        descriptor, own = tempfile.mkstemp(prefix="trkfile")
+        os.close(descriptor)
+        os.chmod(own, 0o644)
+        _command("mount", "--bind", own, path)
+        self._files.append(own)
+        return own
+
     def close(self):
         for host in self.hosts:
             host.close()
         self._router.close()
-        if self._names is not None:
-            os.unlink(self._names)
+        for file in self._files:
+            os.unlink(file)
