@@ -2,11 +2,12 @@
  * errand: telling the front-ends of a user's devices something: of an invitation, or that a device
  * has to go because its user has come elsewhere.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/presence.h"
-#include "map/relay_private.h"
+#include "map/presence_private.h"
+#include "redis/redis.h"
 #include "schema/keys.h"
 
 struct errand *errand_create(struct map_space *space, struct bytes user, struct bytes invitation)
@@ -43,19 +44,12 @@ static bool is_told(struct errand *errand, struct bytes node)
     return false;
 }
 
-void errand_drop(struct map *map, struct bytes rest)
-{
-    struct map_space *space = relay_space(map, bytes_next_word(&rest));
-    if (space && rest.len > 0)
-        session_drop(space, rest);
-}
-
 static void tell_here(struct errand *errand, struct bytes id)
 {
     struct map_space *space = errand->space;
     if (errand->invitation.len == 0)
         session_drop(space, id);
-    else if (!is_told(errand, bytes_from_string(space->map->node)))
+    else if (!is_told(errand, bytes_from_string(map_node_id(map_space_map(space)))))
         invite_tell(space, errand->user, errand->invitation);
 }
 
@@ -64,16 +58,16 @@ static void tell_there(struct errand *errand, struct bytes node, struct bytes id
     struct map_space *space = errand->space;
     struct writer message = {0};
     if (errand->invitation.len == 0) {
-        writer_format(&message, "drop %s ", space->name);
+        writer_format(&message, "drop %s ", map_space_name(space));
         writer_bytes(&message, id);
     } else if (!is_told(errand, node)) {
-        writer_format(&message, "invited %s %zu %zu\n", space->name, errand->user.len,
+        writer_format(&message, "invited %s %zu %zu\n", map_space_name(space), errand->user.len,
                       errand->invitation.len);
         writer_bytes(&message, errand->user);
         writer_bytes(&message, errand->invitation);
     }
     if (message.len > 0)
-        relay_publish(space->map, node, writer_bytes_written(&message), 0);
+        map_send_to_node(map_space_map(space), node, writer_bytes_written(&message), 0);
     writer_free(&message);
 }
 
@@ -99,7 +93,7 @@ static void tell_device(struct errand *errand, const struct device *device,
     if (node.len != NODE_ID_LENGTH ||
         (errand->invitation.len == 0 && !is_older(errand, device, fields->elements[1]->text)))
         return;
-    if (bytes_equal(node, bytes_from_string(errand->space->map->node)))
+    if (bytes_equal(node, bytes_from_string(map_node_id(map_space_map(errand->space)))))
         tell_here(errand, id);
     else
         tell_there(errand, node, id);
@@ -117,7 +111,8 @@ static void on_node(void *arg, enum redis_status status, const struct redis_repl
 
 static void look_for(struct errand *errand, struct bytes id, bool is_before)
 {
-    struct partition *partition = partition_of(errand->space, errand->user);
+    const struct map *map = map_space_map(errand->space);
+    const char *prefix = partition_prefix(partition_of(errand->space, errand->user));
     struct device *device = mem_alloc(sizeof *device + id.len);
     struct writer key = {0};
     device->errand = errand;
@@ -125,10 +120,9 @@ static void look_for(struct errand *errand, struct bytes id, bool is_before)
     device->id_len = id.len;
     memcpy(device->id, id.data, id.len);
     errand->count++;
-    struct bytes args[] = {BYTES_LITERAL("HMGET"),
-                           keys_write(&key, partition->prefix, "client:", id),
+    struct bytes args[] = {BYTES_LITERAL("HMGET"), keys_write(&key, prefix, "client:", id),
                            BYTES_LITERAL("node"), BYTES_LITERAL("since")};
-    redis_command(partition->map->link, on_node, device, 4, args);
+    redis_command(map_link(map), on_node, device, 4, args);
     writer_free(&key);
 }
 
@@ -141,7 +135,7 @@ void errand_run(struct errand *errand, const struct redis_reply *ids)
         is_before = is_before && !is_kept;
         if (id.len == 0 || id.data[0] == '.' || is_kept)
             continue;
-        if (errand->invitation.len > 0 && owned_find(partition_of(errand->space, id), id))
+        if (errand->invitation.len > 0 && map_owns(errand->space, id))
             tell_here(errand, id);
         else
             look_for(errand, id, is_before);
@@ -167,18 +161,17 @@ static void on_devices(void *arg, enum redis_status status, const struct redis_r
 
 void map_user_drop_others(struct map_session *session, struct bytes user, struct bytes keep_id)
 {
-    struct map_space *space = session->space;
-    const struct partition *partition = partition_of(space, user);
+    struct map_space *space = map_session_space(session);
+    struct redis_link *link = map_link(map_space_map(space));
+    const char *prefix = partition_prefix(partition_of(space, user));
     struct errand *errand = errand_create(space, user, (struct bytes){0});
     struct writer own = {0}, devices = {0};
     writer_bytes(&errand->keep, keep_id);
-    struct bytes since[] = {BYTES_LITERAL("HGET"),
-                            keys_write(&own, partition->prefix, "client:", keep_id),
+    struct bytes since[] = {BYTES_LITERAL("HGET"), keys_write(&own, prefix, "client:", keep_id),
                             BYTES_LITERAL("since")};
-    struct bytes keys[] = {BYTES_LITERAL("HKEYS"),
-                           keys_write(&devices, partition->prefix, "user:", user)};
-    redis_command(space->map->link, on_since, errand, 3, since);
-    redis_command(space->map->link, on_devices, errand, 2, keys);
+    struct bytes keys[] = {BYTES_LITERAL("HKEYS"), keys_write(&devices, prefix, "user:", user)};
+    redis_command(link, on_since, errand, 3, since);
+    redis_command(link, on_devices, errand, 2, keys);
     writer_free(&own);
     writer_free(&devices);
 }

@@ -1,10 +1,12 @@
 /* everyone: packets for everybody in a space: once to each front-end that has somebody there. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/relay_private.h"
+#include "map/wait.h"
 #include "metrics/metrics.h"
+#include "redis/redis.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 
@@ -13,9 +15,19 @@ struct everyone {
     struct map_space *space;
 };
 
+static struct relay_space *relay_space_of(const struct map_space *space)
+{
+    return &relays_of(map_space_map(space))->spaces[map_space_index(space)];
+}
+
+struct list *relay_listeners(const struct map_space *space)
+{
+    return &relay_space_of(space)->listeners;
+}
+
 static void tell_all(struct map_space *space, struct bytes from, struct bytes packet)
 {
-    LIST_FOREACH (node, &space->listeners) {
+    LIST_FOREACH (node, relay_listeners(space)) {
         struct map_listener *listener = list_entry(node, struct map_listener, link);
         if (listener->everyone)
             listener->everyone(listener, from, packet);
@@ -27,7 +39,7 @@ static void on_message(void *arg, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
     struct everyone *everyone = arg;
-    if (format_is_unknown(FORMAT_RELAY, everyone->space->name, message))
+    if (format_is_unknown(FORMAT_RELAY, map_space_name(everyone->space), message))
         return;
     struct cursor cursor = cursor_over(message);
     struct bytes node = cursor_until(&cursor, ' ');
@@ -38,7 +50,7 @@ static void on_message(void *arg, struct bytes message)
         log_limited(LOG_WARN, &limit, "malformed_relay", LOG_STRING("verb", "everyone"));
         return;
     }
-    if (!bytes_equal(node, bytes_from_string(everyone->space->map->node)))
+    if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(everyone->space)))))
         tell_all(everyone->space, from, packet);
 }
 
@@ -47,7 +59,7 @@ static void on_subscribed(void *arg)
 {
 }
 
-static bool is_listened_to(const struct map_space *space)
+static bool is_listened_to(struct relay_space *space)
 {
     LIST_FOREACH (node, &space->listeners) {
         if (list_entry(node, struct map_listener, link)->everyone)
@@ -56,20 +68,20 @@ static bool is_listened_to(const struct map_space *space)
     return false;
 }
 
-static void create(struct map_space *space)
+static void create(struct map_space *space, struct relay_space *relay)
 {
     static const struct channel_callbacks callbacks = {.subscribed = on_subscribed,
                                                        .message = on_message};
-    struct map *map = space->map;
-    char *name = keys_everyone(map->redis->prefix, map->database, space->name);
-    space->everyone = mem_zalloc(1, sizeof *space->everyone);
-    space->everyone->space = space;
-    channel_join(map->channels, &space->everyone->channel, bytes_from_string(name), &callbacks,
-                 space->everyone);
+    struct map *map = map_space_map(space);
+    char *name = keys_everyone(map_prefix(map), map_database(map), map_space_name(space));
+    relay->everyone = mem_zalloc(1, sizeof *relay->everyone);
+    relay->everyone->space = space;
+    channel_join(map_channels(map), &relay->everyone->channel, bytes_from_string(name), &callbacks,
+                 relay->everyone);
     free(name);
 }
 
-void everyone_free(struct map_space *space)
+void everyone_free(struct relay_space *space)
 {
     if (!space->everyone)
         return;
@@ -80,10 +92,11 @@ void everyone_free(struct map_space *space)
 
 void map_listen(struct map_space *space, struct map_listener *listener)
 {
+    struct relay_space *relay = relay_space_of(space);
     listener->space = space;
-    list_append(&space->listeners, &listener->link);
-    if (!space->everyone && listener->everyone)
-        create(space);
+    list_append(&relay->listeners, &listener->link);
+    if (!relay->everyone && listener->everyone)
+        create(space, relay);
 }
 
 void map_unlisten(struct map_listener *listener)
@@ -93,8 +106,9 @@ void map_unlisten(struct map_listener *listener)
         return;
     listener->space = NULL;
     list_remove(&listener->link);
-    if (!is_listened_to(space))
-        everyone_free(space);
+    struct relay_space *relay = relay_space_of(space);
+    if (!is_listened_to(relay))
+        everyone_free(relay);
 }
 
 static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -110,19 +124,19 @@ static void on_published(void *arg, enum redis_status status, const struct redis
 void map_relay_all(struct map_session *session, struct bytes from, struct bytes packet,
                    map_done done, void *arg)
 {
-    struct map_space *space = session->space;
-    struct map *map = space->map;
+    struct map_space *space = map_session_space(session);
+    struct map *map = map_space_map(space);
     struct writer message = {0};
     uint64_t number;
     if (!wait_begin(map, session, packet.len, done, arg, &number))
         return;
-    char *channel = keys_everyone(map->redis->prefix, map->database, space->name);
-    writer_format(&message, "%s %zu %zu\n", map->node, from.len, packet.len);
+    char *channel = keys_everyone(map_prefix(map), map_database(map), map_space_name(space));
+    writer_format(&message, "%s %zu %zu\n", map_node_id(map), from.len, packet.len);
     writer_bytes(&message, from);
     writer_bytes(&message, packet);
     struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel),
                            writer_bytes_written(&message)};
-    redis_command(map->link, on_published, wait_reply_create(map, number), 3, args);
+    redis_command(map_link(map), on_published, wait_reply_create(map, number), 3, args);
     writer_free(&message);
     free(channel);
     tell_all(space, from, packet);

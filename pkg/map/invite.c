@@ -6,12 +6,21 @@
  * hex digits of a release that knows no such times: that one ends with the list. Every front-end
  * that has delivered it takes it out, which is harmless a second time.
  */
+#include "map/invite.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/relay_private.h"
+#include "map/presence_private.h"
+#include "map/relay.h"
+#include "map/wait.h"
+#include "redis/redis.h"
 #include "schema/keys.h"
+#include "schema/scripts.h"
+
+static struct redis_script invite_script = {.name = "invite", .source = script_invite};
 
 #define MARK_SIZE 16
 #define END_SIZE  13 /* of its digits */
@@ -21,7 +30,7 @@
 /* A session that asked for what waits. */
 struct taking {
     struct ending ending;
-    struct list link; /* the relays' */
+    struct list link; /* the presences' */
     struct map_space *space;
     map_invitation tell; /* NULL: the session has ended */
     void *arg;
@@ -34,7 +43,7 @@ struct taking {
 
 static struct bytes write_key(struct writer *key, const struct map_space *space, struct bytes user)
 {
-    return keys_write(key, partition_of(space, user)->prefix, "invites:", user);
+    return keys_write(key, partition_prefix(partition_of(space, user)), "invites:", user);
 }
 
 static struct bytes text_of(struct bytes kept)
@@ -59,7 +68,7 @@ static void remove_told(const struct map_space *space, struct bytes user, struct
     struct writer key = {0};
     struct bytes args[] = {BYTES_LITERAL("LREM"), write_key(&key, space, user), BYTES_LITERAL("1"),
                            kept};
-    redis_command(space->map->link, NULL, NULL, 4, args);
+    redis_command(map_link(map_space_map(space)), NULL, NULL, 4, args);
     writer_free(&key);
 }
 
@@ -87,10 +96,10 @@ static void on_invited(void *arg, enum redis_status status, const struct redis_r
     struct bytes user = {inviting->user, inviting->user_len};
     if (status == REDIS_OK && is_invited(reply)) {
         struct errand *errand = errand_create(space, user, reply->elements[0]->text);
-        wait_settle(space->map, inviting->number, MAP_OK);
+        wait_settle(map_space_map(space), inviting->number, MAP_OK);
         errand_run(errand, reply->elements[1]);
     } else if (status == REDIS_REFUSED) {
-        wait_settle(space->map, inviting->number, MAP_REFUSED);
+        wait_settle(map_space_map(space), inviting->number, MAP_REFUSED);
     }
     free(inviting);
 }
@@ -98,8 +107,9 @@ static void on_invited(void *arg, enum redis_status status, const struct redis_r
 static void keep(struct map_space *space, uint64_t number, struct bytes user,
                  struct bytes invitation)
 {
-    struct map *map = space->map;
-    const struct partition *partition = partition_of(space, user);
+    struct map *map = map_space_map(space);
+    const struct map_settings *settings = map_settings_of(map);
+    const char *prefix = partition_prefix(partition_of(space, user));
     struct inviting *inviting = mem_alloc(sizeof *inviting + user.len);
     struct writer list = {0}, devices = {0};
     char most[24], ttl[24];
@@ -107,12 +117,12 @@ static void keep(struct map_space *space, uint64_t number, struct bytes user,
     inviting->number = number;
     inviting->user_len = user.len;
     memcpy(inviting->user, user.data, user.len);
-    snprintf(most, sizeof most, "%lld", (long long)map->settings->invite_max);
-    snprintf(ttl, sizeof ttl, "%lld", (long long)map->settings->invite_ttl);
+    snprintf(most, sizeof most, "%lld", (long long)settings->invite_max);
+    snprintf(ttl, sizeof ttl, "%lld", (long long)settings->invite_ttl);
     struct bytes args[] = {write_key(&list, space, user),
-                           keys_write(&devices, partition->prefix, "user:", user), invitation,
+                           keys_write(&devices, prefix, "user:", user), invitation,
                            bytes_from_string(most), bytes_from_string(ttl)};
-    redis_eval(map->link, &invite_script, on_invited, inviting, 2, 5, args);
+    redis_eval(map_link(map), &invite_script, on_invited, inviting, 2, 5, args);
     writer_free(&list);
     writer_free(&devices);
 }
@@ -120,9 +130,9 @@ static void keep(struct map_space *space, uint64_t number, struct bytes user,
 void map_invite(struct map_session *session, struct bytes user, struct bytes invitation,
                 map_done done, void *arg)
 {
-    struct map_space *space = session->space;
+    struct map_space *space = map_session_space(session);
     uint64_t number;
-    if (wait_begin(space->map, session, invitation.len, done, arg, &number))
+    if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number))
         keep(space, number, user, invitation);
 }
 
@@ -131,7 +141,7 @@ void map_invite(struct map_session *session, struct bytes user, struct bytes inv
 /* Who is just asking for what waits has been told this one. */
 static void note_told(struct map_space *space, struct bytes user, struct bytes kept)
 {
-    LIST_FOREACH (node, &space->map->relays->invitations) {
+    LIST_FOREACH (node, &presences_of(map_space_map(space))->invitations) {
         struct taking *taking = list_entry(node, struct taking, link);
         if (taking->space == space &&
             bytes_equal(user, (struct bytes){taking->user, taking->user_len})) {
@@ -144,7 +154,7 @@ static void note_told(struct map_space *space, struct bytes user, struct bytes k
 void invite_tell(struct map_space *space, struct bytes user, struct bytes kept)
 {
     bool told = false;
-    LIST_FOREACH (node, &space->listeners) {
+    LIST_FOREACH (node, relay_listeners(space)) {
         struct map_listener *listener = list_entry(node, struct map_listener, link);
         if (listener->invited && listener->invited(listener, user, text_of(kept)))
             told = true;
@@ -161,7 +171,7 @@ bool invite_message(struct map *map, struct bytes rest)
     struct bytes name = cursor_until(&cursor, ' ');
     size_t user_len = cursor_decimal(&cursor, ' '), len = cursor_decimal(&cursor, '\n');
     struct bytes user = cursor_take(&cursor, user_len), kept = cursor_take(&cursor, len);
-    struct map_space *space = relay_space(map, name);
+    struct map_space *space = map_space_named(map, name);
     if (cursor.failed || !is_kept(kept))
         return false;
     if (space)
@@ -223,7 +233,7 @@ static void on_time(void *arg, enum redis_status status, const struct redis_repl
 static void on_list(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct taking *taking = arg;
-    struct relays *relays = taking->space->map->relays;
+    struct presences *presences = presences_of(map_space_map(taking->space));
     bool lost = status == REDIS_DOWN || status == REDIS_LOST;
     bool refused = status == REDIS_REFUSED && redis_refusal_of(reply) != REDIS_REFUSAL_OTHER;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY)
@@ -231,8 +241,8 @@ static void on_list(void *arg, enum redis_status status, const struct redis_repl
     taking->sent = false;
     if (!taking->tell || !(lost || refused))
         free_taking(taking);
-    else if (refused && !loop_timer_is_running(relays->take))
-        loop_timer_start(relays->take, RETRY_MS);
+    else if (refused && !loop_timer_is_running(presences->take))
+        loop_timer_start(presences->take, RETRY_MS);
 }
 
 static void send(struct taking *taking)
@@ -241,17 +251,17 @@ static void send(struct taking *taking)
     struct bytes user = {taking->user, taking->user_len};
     struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_key(&key, taking->space, user),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
+    struct redis_link *link = map_link(map_space_map(taking->space));
     taking->sent = true;
-    redis_command(taking->space->map->link, on_time, taking, 1,
-                  (struct bytes[]){BYTES_LITERAL("TIME")});
-    redis_command(taking->space->map->link, on_list, taking, 4, args);
+    redis_command(link, on_time, taking, 1, (struct bytes[]){BYTES_LITERAL("TIME")});
+    redis_command(link, on_list, taking, 4, args);
     writer_free(&key);
 }
 
 void map_invitations_take(struct map_session *session, struct bytes user, map_invitation tell,
                           void *arg)
 {
-    struct map_space *space = session->space;
+    struct map_space *space = map_session_space(session);
     struct taking *taking = mem_zalloc(1, sizeof *taking + user.len);
     taking->space = space;
     taking->tell = tell;
@@ -260,24 +270,24 @@ void map_invitations_take(struct map_session *session, struct bytes user, map_in
     memcpy(taking->user, user.data, user.len);
     ending_attach(&taking->ending, session, end_taking);
     list_init(&taking->link);
-    list_append(&space->map->relays->invitations, &taking->link);
-    if (redis_link_is_up(space->map->link))
+    list_append(&presences_of(map_space_map(space))->invitations, &taking->link);
+    if (redis_link_is_up(map_link(map_space_map(space))))
         send(taking);
 }
 
-void invites_ask_again(struct relays *relays)
+void invites_ask_again(struct presences *presences)
 {
-    if (!redis_link_is_up(relays->map->link))
+    if (!redis_link_is_up(map_link(presences->map)))
         return; /* the next link asks */
-    LIST_FOREACH (node, &relays->invitations) {
+    LIST_FOREACH (node, &presences->invitations) {
         struct taking *taking = list_entry(node, struct taking, link);
         if (!taking->sent)
             send(taking);
     }
 }
 
-void invites_free(struct relays *relays)
+void invites_free(struct presences *presences)
 {
-    LIST_FOREACH (node, &relays->invitations)
+    LIST_FOREACH (node, &presences->invitations)
         free_taking(list_entry(node, struct taking, link));
 }

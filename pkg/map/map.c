@@ -13,9 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "map/map_private.h"
-#include "map/relay_private.h"
 #include "map/shared_private.h"
-#include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
 #include "schema/keys.h"
@@ -85,8 +83,7 @@ void map_begin(struct map *map)
         if (map->spaces[i].view)
             view_link_up(map->spaces[i].view);
     }
-    presence_link_up(map);
-    relays_link_up(map->relays);
+    features_link_up(map);
     secrets_reread(map);
     node_link_up(map->node_channel);
 }
@@ -213,8 +210,6 @@ static void add_space(struct map *map, const char *name, size_t len, bool named)
     space->name = mem_dup(name, len);
     space->count = (uint32_t)map->settings->partitions;
     list_init(&space->rooms);
-    list_init(&space->presences);
-    list_init(&space->listeners);
     space->partitions = mem_zalloc(space->count, sizeof *space->partitions);
     for (uint32_t i = 0; i < space->count; i++)
         partition_init(&space->partitions[i], space, i);
@@ -279,7 +274,6 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->needs = needs_create(map);
     map->channels = channels_create(loop, &map->subscriber);
     map->waits = waits_create(map);
-    map->relays = relays_create(map);
     map->node_channel = node_create(map);
     map->ticked_ms = loop_now_ms(loop);
     tick_in(map, TICK_MS);
@@ -290,7 +284,6 @@ static void free_space(struct map_space *space)
 {
     registry_free(space);
     view_destroy(&space->view);
-    everyone_free(space);
     for (uint32_t i = 0; i < space->count; i++)
         partition_free(&space->partitions[i]);
     free(space->partitions);
@@ -308,9 +301,9 @@ void map_destroy(struct map **map_pointer)
     map->subscriber = NULL;
     redis_store_destroy(&map->store);
     node_destroy(&map->node_channel);
+    features_destroy(map);
     for (size_t i = 0; i < map->space_count; i++)
         free_space(&map->spaces[i]);
-    relays_destroy(&map->relays);
     waits_destroy(&map->waits);
     channels_destroy(&map->channels);
     needs_destroy(&map->needs);

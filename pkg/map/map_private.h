@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/list.h"
+#include "map/feature.h"
 #include "map/map.h"
 #include "map/session.h"
 #include "redis/store.h"
@@ -194,7 +195,7 @@ struct map_session {
     const char *protocol;
     struct list owned;
     struct list ops;
-    struct list waits; /* struct wait (wait_private.h) and others that end with it */
+    struct list waits; /* struct wait (wait.h) and others that end with it */
     uint32_t owned_count;
     uint32_t adding; /* entries that unanswered operations may add */
     uint32_t pending;
@@ -219,11 +220,8 @@ struct map_space {
     struct partition *partitions;
     struct map_view *view;             /* NULL while nobody needs it */
     struct list rooms;                 /* struct map_rooms */
-    struct list presences;             /* struct map_presence_set */
-    struct list listeners;             /* struct map_listener */
     struct registry *registry;         /* NULL while nobody registers here */
     struct registry_due *registry_due; /* what is to be judged at a time of its own, by id */
-    struct everyone *everyone;         /* NULL while nobody listens */
 };
 
 struct map {
@@ -265,7 +263,11 @@ struct map {
     struct needs *needs;
     struct channels *channels;
     struct waits *waits;
-    struct relays *relays;
+    struct added_feature {
+        const struct map_feature *feature;
+        void *state;
+    } features[MAP_FEATURES_MAX];
+    size_t feature_count;
     struct list secrets;    /* struct map_secret */
     struct list tombstones; /* of all partitions, the oldest first */
     size_t tombstone_count;
@@ -288,11 +290,9 @@ void partition_refused(struct partition *partition, struct bytes why);
 /* A command of the partition got no answer, or an error of Redis. */
 void partition_failed(struct partition *partition, enum redis_status status,
                       const struct redis_reply *reply);
-struct partition *partition_of(const struct map_space *space, struct bytes id);
 void partition_set_time(struct partition *partition, uint64_t redis_now_ms);
 
 /* needs.c */
-extern struct redis_script invite_script;
 struct needs *needs_create(struct map *map);
 void needs_destroy(struct needs **needs);
 void needs_link_up(struct needs *needs);
@@ -402,9 +402,6 @@ void session_close_all(struct map_session *session, enum map_end why);
 void session_take_away(struct map_session *session, struct owned *owned);
 /* Whether its peer has ended the connection, read or not. */
 bool session_is_gone(const struct map_session *session);
-/* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
- */
-void session_drop(struct map_space *space, struct bytes id);
 
 /* secret.c: there is a new link, or a new epoch. */
 void secrets_reread(struct map *map);
@@ -458,15 +455,21 @@ bool rooms_have_member(const struct partition *partition, struct bytes room, str
 /* Members here of the partition's rooms, whose joining Redis has confirmed. */
 size_t rooms_count(const struct partition *partition);
 
-/* presence.c */
-void presence_link_up(struct map *map);
-void presence_new_epoch(struct partition *partition);
-void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms);
+/* feature.c */
+void features_destroy(struct map *map);
+void features_link_up(struct map *map);
+void features_new_epoch(struct partition *partition);
+void features_sweep(struct partition *partition, uint64_t redis_now_ms);
+enum map_message features_message(struct map *map, struct bytes verb, struct bytes rest);
+/* As struct map_feature's request. */
+const char *features_request(struct map *map, struct bytes verb, struct bytes argument,
+                             map_done done, void *arg);
 
-/* relay.c: what the node's channel brings for sessions. False when the verb is none of it. */
-bool relay_message(struct map *map, struct bytes verb, struct bytes rest);
-
-/* wait.c: the session ends: nothing that it waits for is told any more. */
+/* wait.c */
+struct waits *waits_create(struct map *map);
+/* Tells none of them. */
+void waits_destroy(struct waits **waits);
+/* The session ends: nothing that it waits for is told any more. */
 void waits_forget(struct map_session *session);
 
 /* sweep.c */

@@ -14,7 +14,7 @@
 #include "schema/keys.h"
 #include "schema/scripts.h"
 
-struct redis_script invite_script = {.name = "invite", .source = script_invite};
+static struct redis_script invite_script = {.name = "invite", .source = script_invite};
 
 #define AGAIN_MS       1000 /* something is withheld, or not known yet */
 #define LOOK_AGAIN_MS  5000

@@ -6,7 +6,8 @@
  *
  *   nonce <32 hex digits>                           from ourselves, every second: readiness
  *   request <reply channel> <number> <verb> [<argument>]   from an operator
- *   relay, relayed, invited, drop                   from other front-ends: relay_private.h
+ *   drop <space> <id>                               from another front-end: the id's session ends
+ *   any other                                       from another front-end: a feature's
  *
  * and the answer to a request goes to its reply channel: "<number> ok <text>" or
  * "<number> error <text>".
@@ -18,7 +19,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/relay_private.h"
+#include "map/wait.h"
+#include "metrics/metrics.h"
 #include "redis/channel.h"
 #include "schema/format.h"
 #include "schema/keys.h"
@@ -229,6 +231,33 @@ static void turn(void *arg)
         node_publish(node);
 }
 
+/* To another front-end. */
+
+static void on_sent_to_node(void *arg, enum redis_status status, const struct redis_reply *reply)
+{
+    struct wait_reply wait = *(struct wait_reply *)arg;
+    free(arg);
+    if (status == REDIS_REFUSED)
+        wait_settle(wait.map, wait.number, MAP_REFUSED);
+    else if (status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0)
+        wait_settle(wait.map, wait.number, MAP_MISSING); /* that front-end is dead */
+}
+
+void map_send_to_node(struct map *map, struct bytes node, struct bytes message, uint64_t number)
+{
+    char name[NODE_ID_LENGTH + 1];
+    size_t len = node.len < NODE_ID_LENGTH ? node.len : NODE_ID_LENGTH;
+    memcpy(name, node.data, len);
+    name[len] = 0;
+    char *channel = keys_node_channel(map->redis->prefix, map->database, name);
+    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel), message};
+    if (number)
+        redis_command(map->link, on_sent_to_node, wait_reply_create(map, number), 3, args);
+    else
+        redis_command(map->link, NULL, NULL, 3, args);
+    free(channel);
+}
+
 void node_leave(struct node *node)
 {
     node->left = true;
@@ -297,18 +326,10 @@ static void on_sent(void *arg, enum map_result result, uint64_t version)
     free_sending(sending);
 }
 
-/* "<space> <id> <packet>" */
-static void send_packet(struct node *node, struct bytes channel, struct bytes number,
-                        struct bytes argument)
+/* Those that are answered later, by a feature. False when the verb is none of these. */
+static bool pass_on(struct node *node, struct bytes channel, struct bytes number, struct bytes verb,
+                    struct bytes argument)
 {
-    struct map *map = node->map;
-    struct map_space *space = relay_space(map, bytes_next_word(&argument));
-    struct bytes id = bytes_next_word(&argument);
-    uint64_t wait;
-    if (!space || id.len == 0) {
-        reply_to(map, channel, number, false, BYTES_LITERAL("a space and an id are expected"));
-        return;
-    }
     struct sending *sending = mem_alloc(sizeof *sending + channel.len);
     sending->node = node;
     sending->number = mem_dup(number.data, number.len);
@@ -316,8 +337,13 @@ static void send_packet(struct node *node, struct bytes channel, struct bytes nu
     memcpy(sending->channel, channel.data, channel.len);
     list_init(&sending->link);
     list_append(&node->sending, &sending->link);
-    if (wait_begin(map, NULL, argument.len, on_sent, sending, &wait))
-        relay_send(space, wait, (struct bytes){0}, id, argument);
+    const char *why = features_request(node->map, verb, argument, on_sent, sending);
+    if (!why)
+        return true;
+    if (*why)
+        reply_to(node->map, channel, number, false, bytes_from_string(why));
+    free_sending(sending);
+    return *why != 0;
 }
 
 static void take_request(struct node *node, struct bytes text)
@@ -326,13 +352,27 @@ static void take_request(struct node *node, struct bytes text)
                  verb = bytes_next_word(&text);
     struct writer reply = {0};
     log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
-    if (bytes_equal(verb, BYTES_LITERAL("send"))) {
-        send_packet(node, channel, number, text);
+    if (pass_on(node, channel, number, verb, text))
         return;
-    }
     bool ok = answer(node->map, verb, text, &reply);
     reply_to(node->map, channel, number, ok, writer_bytes_written(&reply));
     writer_free(&reply);
+}
+
+static void drop(struct map *map, struct bytes rest)
+{
+    struct map_space *space = map_space_named(map, bytes_next_word(&rest));
+    if (space && rest.len > 0)
+        session_drop(space, rest);
+}
+
+static void take_message(struct map *map, struct bytes verb, struct bytes rest)
+{
+    static struct log_limit limit = {.burst = 5};
+    if (features_message(map, verb, rest) != MAP_MESSAGE_MALFORMED)
+        return;
+    metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
+    log_limited(LOG_WARN, &limit, "malformed_relay", LOG_BYTES("verb", verb));
 }
 
 static void on_message(void *arg, struct bytes message)
@@ -345,8 +385,10 @@ static void on_message(void *arg, struct bytes message)
         take_nonce(node, message);
     } else if (bytes_equal(verb, BYTES_LITERAL("request"))) {
         take_request(node, message);
+    } else if (bytes_equal(verb, BYTES_LITERAL("drop"))) {
+        drop(node->map, message);
     } else {
-        relay_message(node->map, verb, message);
+        take_message(node->map, verb, message);
     }
 }
 

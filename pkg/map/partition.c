@@ -130,7 +130,7 @@ static void begin_epoch(struct partition *partition, struct bytes epoch)
     log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
              LOG_STRING("epoch", partition->epoch));
     tombstones_repeat(partition);
-    presence_new_epoch(partition);
+    features_new_epoch(partition);
     /* What Redis forgot with the old epoch. */
     if (partition->index == 0) {
         map_put_count(partition->space);

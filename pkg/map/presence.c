@@ -3,6 +3,8 @@
  */
 #include "map/presence.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -68,10 +70,10 @@ static void read_some(struct presence_part *part)
 static void turn(void *arg)
 {
     struct map_presence_set *set = arg;
-    const struct map *map = set->space->map;
-    for (uint32_t i = 0; i < set->space->count; i++)
+    const struct map_settings *settings = map_settings_of(map_space_map(set->space));
+    for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
         read_some(&set->parts[i]);
-    loop_timer_start(set->turn, (uint64_t)map->settings->presence_reread / TURNS);
+    loop_timer_start(set->turn, (uint64_t)settings->presence_reread / TURNS);
 }
 
 static void retry(void *part)
@@ -83,8 +85,9 @@ struct map_presence_set *map_presence_create(struct map_space *space,
                                              const struct map_presence_callbacks *callbacks,
                                              void *arg)
 {
-    struct map_presence_set *set = mem_zalloc(1, sizeof *set + space->count * sizeof *set->parts);
-    struct loop *loop = space->map->loop;
+    uint32_t count = map_space_partitions(space);
+    struct map_presence_set *set = mem_zalloc(1, sizeof *set + count * sizeof *set->parts);
+    struct loop *loop = map_loop(map_space_map(space));
     set->space = space;
     set->callbacks = callbacks;
     set->arg = arg;
@@ -93,17 +96,17 @@ struct map_presence_set *map_presence_create(struct map_space *space,
     set->tell = (struct loop_task){.callback = tell, .arg = set};
     set->read = (struct loop_task){.callback = presence_read_due, .arg = set};
     set->forget = (struct loop_task){.callback = forget, .arg = set};
-    for (uint32_t i = 0; i < space->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct presence_part *part = &set->parts[i];
         part->set = set;
-        part->partition = &space->partitions[i];
+        part->partition = map_space_partition(space, i);
         list_init(&part->order);
         list_init(&part->due);
         list_init(&part->reads);
         part->retry = loop_timer_create(loop, retry, part);
     }
     set->turn = loop_timer_create(loop, turn, set);
-    list_append(&space->presences, &set->link);
+    list_append(&presences_of(map_space_map(space))->sets, &set->link);
     turn(set);
     return set;
 }
@@ -115,10 +118,10 @@ void map_presence_destroy(struct map_presence_set **set_pointer)
     if (!set)
         return;
     *set_pointer = NULL;
-    struct loop *loop = set->space->map->loop;
+    struct loop *loop = map_loop(map_space_map(set->space));
     HASH_ITER (hh, set->names, presence, next)
         free_presence(presence);
-    for (uint32_t i = 0; i < set->space->count; i++) {
+    for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
         presence_reads_forget(&set->parts[i]);
         loop_timer_destroy(&set->parts[i].retry);
     }
@@ -139,7 +142,7 @@ void presence_found(struct map_presence *presence, enum map_status status)
         return;
     if (list_is_empty(&presence->in_changed))
         list_append(&set->changed, &presence->in_changed);
-    loop_defer(set->space->map->loop, LOOP_PHASE_VIEW, &set->tell);
+    loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_VIEW, &set->tell);
 }
 
 /* "1 <epoch> <seq> <status>" */
@@ -160,12 +163,12 @@ static void on_message(void *arg, struct bytes message)
     struct bytes epoch;
     enum map_status status;
     uint64_t seq;
-    if (format_is_unknown(FORMAT_PRESENCE, presence->part->partition->prefix, message))
+    if (format_is_unknown(FORMAT_PRESENCE, partition_prefix(presence->part->partition), message))
         return;
     if (!read_message(message, &epoch, &seq, &status)) {
         metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_presence",
-                    LOG_STRING("prefix", presence->part->partition->prefix),
+                    LOG_STRING("prefix", partition_prefix(presence->part->partition)),
                     LOG_BYTES("message", message));
         presence_read_again(presence);
     } else if (!bytes_equal(epoch, bytes_from_string(presence->part->epoch))) {
@@ -189,22 +192,22 @@ static const struct channel_callbacks channel_callbacks = {.subscribed = on_subs
 
 static void listen(struct map_presence *presence)
 {
-    struct map *map = presence->part->set->space->map;
+    struct map *map = map_space_map(presence->part->set->space);
     struct writer key = {0};
-    struct bytes channel = keys_write(&key, presence->part->partition->channels,
+    struct bytes channel = keys_write(&key, partition_channels(presence->part->partition),
                                       "presence:", map_presence_name(presence));
     bool subscribed =
-        channel_join(map->channels, &presence->channel, channel, &channel_callbacks, presence);
+        channel_join(map_channels(map), &presence->channel, channel, &channel_callbacks, presence);
     writer_free(&key);
     /* Without a link for messages what is known now is better than nothing. */
-    if (subscribed || !redis_subscriber_is_up(map->subscriber))
+    if (subscribed || !map_has_events(map))
         presence_read_again(presence);
 }
 
 static struct map_presence *create(struct map_presence_set *set, struct bytes name)
 {
     struct map_presence *presence = mem_zalloc(1, sizeof *presence + name.len);
-    presence->part = &set->parts[partition_of(set->space, name)->index];
+    presence->part = &set->parts[partition_index(partition_of(set->space, name))];
     presence->name_len = name.len;
     memcpy(presence->name, name.data, name.len);
     list_init(&presence->watches);
@@ -242,7 +245,7 @@ void map_presence_unwatch(struct map_presence_watch *watch)
     if (!list_is_empty(&presence->watches))
         return;
     list_append(&set->unwatched, &presence->unwatched);
-    loop_defer(set->space->map->loop, LOOP_PHASE_FREE, &set->forget);
+    loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_FREE, &set->forget);
 }
 
 struct bytes map_presence_name(const struct map_presence *presence)
@@ -277,26 +280,65 @@ static void read_all(struct presence_part *part)
         presence_read_again(list_entry(node, struct map_presence, in_order));
 }
 
-static struct presence_part *part_in(struct list *set, const struct partition *partition)
+/* The feature. */
+
+struct presences *presences_of(const struct map *map)
 {
-    return &list_entry(set, struct map_presence_set, link)->parts[partition->index];
+    struct presences *presences = map_feature_state(map, &presence_feature);
+    assert(presences);
+    return presences;
 }
 
-void presence_link_up(struct map *map)
+static void ask_again(void *presences)
 {
-    for (size_t i = 0; i < map->space_count; i++) {
-        struct map_space *space = &map->spaces[i];
-        LIST_FOREACH (set, &space->presences) {
-            for (uint32_t j = 0; j < space->count; j++)
-                read_all(part_in(set, &space->partitions[j]));
-        }
+    invites_ask_again(presences);
+}
+
+static void *create_state(struct map *map)
+{
+    struct presences *presences = mem_zalloc(1, sizeof *presences);
+    presences->map = map;
+    list_init(&presences->sets);
+    list_init(&presences->invitations);
+    presences->take = loop_timer_create(map_loop(map), ask_again, presences);
+    return presences;
+}
+
+static void destroy_state(void *state)
+{
+    struct presences *presences = state;
+    invites_free(presences);
+    loop_timer_destroy(&presences->take);
+    free(presences);
+}
+
+static void on_link_up(void *state)
+{
+    struct presences *presences = state;
+    LIST_FOREACH (node, &presences->sets) {
+        struct map_presence_set *set = list_entry(node, struct map_presence_set, link);
+        for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
+            read_all(&set->parts[i]);
     }
+    invites_ask_again(presences);
 }
 
-void presence_new_epoch(struct partition *partition)
+/* The set's part of the partition; NULL: it is of another space. */
+static struct presence_part *part_in(struct list *node, const struct partition *partition)
 {
-    LIST_FOREACH (set, &partition->space->presences)
-        read_all(part_in(set, partition));
+    struct map_presence_set *set = list_entry(node, struct map_presence_set, link);
+    return set->space == partition_space(partition) ? &set->parts[partition_index(partition)]
+                                                    : NULL;
+}
+
+static void on_epoch(void *state, struct partition *partition)
+{
+    struct presences *presences = state;
+    LIST_FOREACH (node, &presences->sets) {
+        struct presence_part *part = part_in(node, partition);
+        if (part)
+            read_all(part);
+    }
 }
 
 static void confirm(struct presence_part *part)
@@ -312,13 +354,29 @@ static void confirm(struct presence_part *part)
     }
 }
 
-void presence_hold_seen(struct partition *partition, uint64_t redis_now_ms)
+static void on_sweep(void *state, struct partition *partition, uint64_t redis_now_ms)
 {
-    if (redis_now_ms < partition->hold_until)
+    struct presences *presences = state;
+    if (redis_now_ms < partition_hold_until(partition))
         return;
-    LIST_FOREACH (set, &partition->space->presences) {
-        struct presence_part *part = part_in(set, partition);
-        if (part->fresh && !strcmp(part->epoch, partition->epoch))
+    LIST_FOREACH (node, &presences->sets) {
+        struct presence_part *part = part_in(node, partition);
+        if (part && part->fresh && !strcmp(part->epoch, partition_epoch(partition)))
             confirm(part);
     }
 }
+
+static enum map_message on_node_message(void *state, struct bytes verb, struct bytes rest)
+{
+    if (!bytes_equal(verb, BYTES_LITERAL("invited")))
+        return MAP_MESSAGE_FOREIGN;
+    return invite_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_TAKEN
+                                                                  : MAP_MESSAGE_MALFORMED;
+}
+
+const struct map_feature presence_feature = {.create = create_state,
+                                             .destroy = destroy_state,
+                                             .link_up = on_link_up,
+                                             .epoch = on_epoch,
+                                             .sweep = on_sweep,
+                                             .message = on_node_message};

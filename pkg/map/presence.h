@@ -22,6 +22,10 @@
 #include "map/map.h"
 #include "map/session.h"
 
+struct map_feature;
+/* To be added to each map (map/feature.h), behind relay_feature. */
+extern const struct map_feature presence_feature;
+
 struct map_presence_set; /* what one service watches in one space */
 struct map_presence;     /* a watched name */
 

@@ -9,11 +9,21 @@
 #ifndef MAP_PRESENCE_PRIVATE_H
 #define MAP_PRESENCE_PRIVATE_H
 
-#include "map/map_private.h"
+#include "base/hash.h"
+#include "map/feature.h"
 #include "map/presence.h"
 #include "redis/channel.h"
+#include "schema/keys.h"
 
 struct presence_read;
+
+/* What a map has of it. */
+struct presences {
+    struct map *map;
+    struct list sets;        /* struct map_presence_set */
+    struct list invitations; /* struct taking */
+    struct loop_timer *take; /* runs while Redis has refused one of these */
+};
 
 /* The names of one set in one partition. */
 struct presence_part {
@@ -31,7 +41,7 @@ struct presence_part {
 };
 
 struct map_presence_set {
-    struct list link; /* the space's */
+    struct list link; /* the presences' */
     struct map_space *space;
     const struct map_presence_callbacks *callbacks;
     void *arg;
@@ -75,6 +85,31 @@ void presence_reads_forget(struct presence_part *part);
 void presence_read_due(void *set);
 
 /* presence.c */
+struct presences *presences_of(const struct map *map);
 void presence_found(struct map_presence *presence, enum map_status status);
+
+/* errand.c */
+/* Tells the front-ends of the user's devices: what to tell of each stands in the errand. */
+struct errand {
+    struct map_space *space;
+    size_t count; /* devices whose front-end is being looked for, and 1 while they are told */
+    struct writer nodes; /* names that have been told, each NODE_ID_LENGTH long */
+    struct bytes user;
+    struct bytes invitation; /* as kept in Redis; none: the older devices are dropped */
+    struct writer keep;      /* the device that is not */
+    uint64_t since;          /* when it was opened, ms */
+    uint8_t text[];          /* user and invitation */
+};
+struct errand *errand_create(struct map_space *space, struct bytes user, struct bytes invitation);
+void errand_run(struct errand *errand, const struct redis_reply *ids);
+
+/* invite.c */
+/* Tells the listeners here. */
+void invite_tell(struct map_space *space, struct bytes user, struct bytes invitation);
+/* The message of another front-end: "<space> <userlen> <len>\n" user invitation */
+bool invite_message(struct map *map, struct bytes rest);
+/* Those that got no answer ask again, when the link is up. */
+void invites_ask_again(struct presences *presences);
+void invites_free(struct presences *presences);
 
 #endif

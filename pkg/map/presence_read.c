@@ -4,10 +4,12 @@
  */
 #include "map/presence_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "metrics/metrics.h"
+#include "redis/redis.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
 
@@ -31,7 +33,7 @@ void presence_read_again(struct map_presence *presence)
         presence->again = true;
     else if (list_is_empty(&presence->in_due))
         list_append(&presence->part->due, &presence->in_due);
-    loop_defer(set->space->map->loop, LOOP_PHASE_STORE, &set->read);
+    loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_STORE, &set->read);
 }
 
 void presence_read_forget(struct map_presence *presence)
@@ -166,15 +168,16 @@ static struct presence_read *begin(struct presence_part *part)
 static void write_keys(const struct presence_read *read, const char *kind, struct writer *text,
                        struct bytes *keys)
 {
-    const char *prefix = read->part->partition->prefix;
+    const char *prefix = partition_prefix(read->part->partition);
     for (size_t i = 0; i < read->count; i++)
         keys[i].len = keys_write(text, prefix, kind, map_presence_name(read->names[i])).len;
 }
 
 static void send(struct presence_read *read)
 {
-    struct partition *partition = read->part->partition;
-    struct bytes args[1 + 2 * NAMES_MAX] = {bytes_from_string(partition->key_head)};
+    const struct map *map = map_space_map(read->part->set->space);
+    struct bytes args[1 + 2 * NAMES_MAX] = {
+        bytes_from_string(partition_key_head(read->part->partition))};
     size_t count = 1 + 2 * read->count;
     struct writer text = {0};
     write_keys(read, "user:", &text, args + 1);
@@ -185,21 +188,21 @@ static void send(struct presence_read *read)
         at += args[i].len;
     }
     metrics_add(METRIC_PRESENCE_READS, (int64_t)read->count);
-    redis_eval(partition->map->link, &presence_script, on_read, read, count, count, args);
+    redis_eval(map_link(map), &presence_script, on_read, read, count, count, args);
     writer_free(&text);
 }
 
 void presence_read_part(struct presence_part *part)
 {
-    const struct map *map = part->partition->map;
-    while (part->reading < READS_MAX && !list_is_empty(&part->due) && redis_link_is_up(map->link) &&
-           map->checked)
+    const struct map *map = map_space_map(part->set->space);
+    while (part->reading < READS_MAX && !list_is_empty(&part->due) &&
+           redis_link_is_up(map_link(map)) && map_is_checked(map))
         send(begin(part));
 }
 
 void presence_read_due(void *arg)
 {
     struct map_presence_set *set = arg;
-    for (uint32_t i = 0; i < set->space->count; i++)
+    for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
         presence_read_part(&set->parts[i]);
 }

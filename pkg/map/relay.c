@@ -6,12 +6,14 @@
  */
 #include "map/relay.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "map/relay_private.h"
-#include "metrics/metrics.h"
+#include "map/wait.h"
+#include "redis/redis.h"
 #include "schema/keys.h"
 #include "view/view.h"
 
@@ -41,18 +43,22 @@ struct ack {
 
 static void send_acks(void *relays);
 
-static void take_again(void *relays)
+struct relays *relays_of(const struct map *map)
 {
-    invites_ask_again(relays);
+    struct relays *relays = map_feature_state(map, &relay_feature);
+    assert(relays);
+    return relays;
 }
 
-struct relays *relays_create(struct map *map)
+static void *create(struct map *map)
 {
-    struct relays *relays = mem_zalloc(1, sizeof *relays);
+    size_t count = map_space_count(map);
+    struct relays *relays = mem_zalloc(1, sizeof *relays + count * sizeof *relays->spaces);
     relays->map = map;
-    list_init(&relays->invitations);
-    relays->take = loop_timer_create(map->loop, take_again, relays);
     relays->send_acks = (struct loop_task){.callback = send_acks, .arg = relays};
+    relays->space_count = count;
+    for (size_t i = 0; i < count; i++)
+        list_init(&relays->spaces[i].listeners);
     return relays;
 }
 
@@ -71,96 +77,45 @@ static void free_ack(struct relays *relays, struct ack *ack)
     free(ack);
 }
 
-void relays_destroy(struct relays **relays_pointer)
+static void destroy(void *state)
 {
-    struct relays *relays = *relays_pointer;
+    struct relays *relays = state;
     struct lookup *lookup, *next;
     struct ack *ack, *next_ack;
-    if (!relays)
-        return;
-    *relays_pointer = NULL;
     HASH_ITER (hh, relays->lookups, lookup, next)
         free_lookup(lookup);
     HASH_ITER (hh, relays->acks, ack, next_ack)
         free_ack(relays, ack);
-    invites_free(relays);
-    loop_cancel(relays->map->loop, &relays->send_acks);
-    loop_timer_destroy(&relays->take);
+    for (size_t i = 0; i < relays->space_count; i++)
+        everyone_free(&relays->spaces[i]);
+    loop_cancel(map_loop(relays->map), &relays->send_acks);
     free(relays);
-}
-
-void relays_link_up(struct relays *relays)
-{
-    invites_ask_again(relays);
-}
-
-struct map_space *relay_space(struct map *map, struct bytes name)
-{
-    for (size_t i = 0; i < map->space_count; i++) {
-        if (bytes_equal(name, bytes_from_string(map->spaces[i].name)))
-            return &map->spaces[i];
-    }
-    return NULL;
 }
 
 /* To another front-end. */
 
-static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
-{
-    struct wait_reply wait = *(struct wait_reply *)arg;
-    free(arg);
-    if (status == REDIS_REFUSED)
-        wait_settle(wait.map, wait.number, MAP_REFUSED);
-    else if (status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0)
-        wait_settle(wait.map, wait.number, MAP_MISSING); /* that front-end is dead */
-}
-
-void relay_publish(struct map *map, struct bytes node, struct bytes message, uint64_t number)
-{
-    char name[NODE_ID_LENGTH + 1];
-    size_t len = node.len < NODE_ID_LENGTH ? node.len : NODE_ID_LENGTH;
-    memcpy(name, node.data, len);
-    name[len] = 0;
-    char *channel = keys_node_channel(map->redis->prefix, map->database, name);
-    struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel), message};
-    if (number)
-        redis_command(map->link, on_published, wait_reply_create(map, number), 3, args);
-    else
-        redis_command(map->link, NULL, NULL, 3, args);
-    free(channel);
-}
-
 static void publish_packet(struct map_space *space, struct bytes node, uint64_t number,
                            struct bytes from, struct bytes to, struct bytes packet)
 {
-    struct map *map = space->map;
+    struct map *map = map_space_map(space);
     struct writer message = {0};
-    writer_format(&message, "relay %s %llu %s %zu %zu %zu\n", map->node, (unsigned long long)number,
-                  space->name, from.len, to.len, packet.len);
+    writer_format(&message, "relay %s %llu %s %zu %zu %zu\n", map_node_id(map),
+                  (unsigned long long)number, map_space_name(space), from.len, to.len, packet.len);
     writer_bytes(&message, from);
     writer_bytes(&message, to);
     writer_bytes(&message, packet);
-    relay_publish(map, node, writer_bytes_written(&message), number);
+    map_send_to_node(map, node, writer_bytes_written(&message), number);
     writer_free(&message);
 }
 
 /* Delivering. */
 
-static bool deliver(struct map_space *space, struct bytes from, struct bytes to,
-                    struct bytes packet)
-{
-    const struct owned *owned = owned_find(partition_of(space, to), to);
-    if (!owned || !owned->session->sink->relayed)
-        return false;
-    return owned->session->sink->relayed(owned->session->arg, from, packet);
-}
-
 static void hand_over(struct map_space *space, struct bytes node, uint64_t number,
                       struct bytes from, struct bytes to, struct bytes packet)
 {
-    struct map *map = space->map;
-    if (bytes_equal(node, bytes_from_string(map->node)))
-        wait_settle(map, number, deliver(space, from, to, packet) ? MAP_OK : MAP_MISSING);
+    struct map *map = map_space_map(space);
+    if (bytes_equal(node, bytes_from_string(map_node_id(map))))
+        wait_settle(map, number, session_deliver(space, to, from, packet) ? MAP_OK : MAP_MISSING);
     else
         publish_packet(space, node, number, from, to, packet);
 }
@@ -198,12 +153,12 @@ static void on_found(void *arg, enum redis_status status, const struct redis_rep
 /* The lookup of the receiver that is under way; asks for one when create is set. */
 static struct lookup *find_lookup(struct map_space *space, struct bytes id, bool create)
 {
-    struct relays *relays = space->map->relays;
+    struct relays *relays = relays_of(map_space_map(space));
     struct lookup *lookup = NULL;
     struct writer text = {0};
     if (!create && !relays->lookups)
         return NULL; /* nearly always */
-    struct bytes key = keys_write(&text, partition_of(space, id)->prefix, "client:", id);
+    struct bytes key = keys_write(&text, partition_prefix(partition_of(space, id)), "client:", id);
     HASH_FIND(hh, relays->lookups, key.data, key.len, lookup);
     if (!lookup && create) {
         lookup = mem_zalloc(1, sizeof *lookup + key.len);
@@ -241,30 +196,31 @@ static void look_up(struct map_space *space, uint64_t number, struct bytes from,
     struct bytes args[] = {
         BYTES_LITERAL("HGET"), {lookup->key, lookup->key_len}, BYTES_LITERAL("node")};
     add_parcel(lookup, number, from, packet);
-    redis_command(space->map->link, on_found, lookup, 3, args);
+    redis_command(map_link(map_space_map(space)), on_found, lookup, 3, args);
 }
 
 /* The front-end that the view shows; empty when it shows none, or is not complete. */
 static struct bytes seen_at(const struct map_space *space, struct bytes id)
 {
-    if (!space->view || !map_view_is_live(space->view))
+    const struct map_view *view = map_space_view(space);
+    if (!view || !map_view_is_live(view))
         return (struct bytes){0};
-    const struct map_entry *entry = map_view_find(space->view, id);
+    const struct map_entry *entry = map_view_find(view, id);
     return entry ? map_entry_field(entry, "node") : (struct bytes){0};
 }
 
-void relay_send(struct map_space *space, uint64_t number, struct bytes from, struct bytes to,
-                struct bytes packet)
+static void relay_send(struct map_space *space, uint64_t number, struct bytes from, struct bytes to,
+                       struct bytes packet)
 {
-    struct map *map = space->map;
+    struct map *map = map_space_map(space);
     struct lookup *lookup = find_lookup(space, to, false);
     struct bytes node;
     if (lookup)
         add_parcel(lookup, number, from, packet);
-    else if (owned_find(partition_of(space, to), to))
-        hand_over(space, bytes_from_string(map->node), number, from, to, packet);
+    else if (map_owns(space, to))
+        hand_over(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
     else if ((node = seen_at(space, to)).len > 0 &&
-             !bytes_equal(node, bytes_from_string(map->node)))
+             !bytes_equal(node, bytes_from_string(map_node_id(map))))
         hand_over(space, node, number, from, to, packet);
     else
         look_up(space, number, from, to, packet);
@@ -273,9 +229,10 @@ void relay_send(struct map_space *space, uint64_t number, struct bytes from, str
 void map_relay(struct map_session *session, struct bytes from, struct bytes to, struct bytes packet,
                map_done done, void *arg)
 {
+    struct map_space *space = map_session_space(session);
     uint64_t number;
-    if (wait_begin(session->space->map, session, packet.len, done, arg, &number))
-        relay_send(session->space, number, from, to, packet);
+    if (wait_begin(map_space_map(space), session, packet.len, done, arg, &number))
+        relay_send(space, number, from, to, packet);
 }
 
 /* From another front-end. */
@@ -285,8 +242,8 @@ static void send_acks(void *arg)
     struct relays *relays = arg;
     struct ack *ack, *next;
     HASH_ITER (hh, relays->acks, ack, next) {
-        relay_publish(relays->map, (struct bytes){(const uint8_t *)ack->node, sizeof ack->node},
-                      writer_bytes_written(&ack->message), 0);
+        map_send_to_node(relays->map, (struct bytes){(const uint8_t *)ack->node, sizeof ack->node},
+                         writer_bytes_written(&ack->message), 0);
         free_ack(relays, ack);
     }
 }
@@ -302,7 +259,7 @@ static void acknowledge(struct relays *relays, struct bytes node, uint64_t numbe
         writer_string(&ack->message, "relayed");
     }
     writer_format(&ack->message, " %llu:%s", (unsigned long long)number, taken ? "ok" : "no");
-    loop_defer(relays->map->loop, LOOP_PHASE_STORE, &relays->send_acks);
+    loop_defer(map_loop(relays->map), LOOP_PHASE_STORE, &relays->send_acks);
 }
 
 /* "<node> <number> <space> <fromlen> <tolen> <len>\n" from to packet */
@@ -318,10 +275,10 @@ static bool take_packet(struct map *map, struct bytes rest)
                  packet = cursor_take(&cursor, len);
     if (cursor.failed || node.len != NODE_ID_LENGTH || to.len == 0)
         return false;
-    struct map_space *space = relay_space(map, name);
-    bool taken = space && deliver(space, from, to, packet);
+    struct map_space *space = map_space_named(map, name);
+    bool taken = space && session_deliver(space, to, from, packet);
     if (number)
-        acknowledge(map->relays, node, number, taken);
+        acknowledge(relays_of(map), node, number, taken);
     return true;
 }
 
@@ -340,23 +297,35 @@ static bool take_acks(struct map *map, struct bytes rest)
     return true;
 }
 
-bool relay_message(struct map *map, struct bytes verb, struct bytes rest)
+static enum map_message take_message(void *state, struct bytes verb, struct bytes rest)
 {
-    static struct log_limit limit = {.burst = 5};
-    bool good = true;
+    struct map *map = ((struct relays *)state)->map;
+    bool good;
     if (bytes_equal(verb, BYTES_LITERAL("relay")))
         good = take_packet(map, rest);
     else if (bytes_equal(verb, BYTES_LITERAL("relayed")))
         good = take_acks(map, rest);
-    else if (bytes_equal(verb, BYTES_LITERAL("invited")))
-        good = invite_message(map, rest);
-    else if (bytes_equal(verb, BYTES_LITERAL("drop")))
-        errand_drop(map, rest);
     else
-        return false;
-    if (!good) {
-        metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
-        log_limited(LOG_WARN, &limit, "malformed_relay", LOG_BYTES("verb", verb));
-    }
-    return true;
+        return MAP_MESSAGE_FOREIGN;
+    return good ? MAP_MESSAGE_TAKEN : MAP_MESSAGE_MALFORMED;
 }
+
+/* "send": "<space> <id> <packet>" */
+static const char *take_request(void *state, struct bytes verb, struct bytes argument,
+                                map_done done, void *arg)
+{
+    struct map *map = ((struct relays *)state)->map;
+    uint64_t number;
+    if (!bytes_equal(verb, BYTES_LITERAL("send")))
+        return "";
+    struct map_space *space = map_space_named(map, bytes_next_word(&argument));
+    struct bytes id = bytes_next_word(&argument);
+    if (!space || id.len == 0)
+        return "a space and an id are expected";
+    if (wait_begin(map, NULL, argument.len, done, arg, &number))
+        relay_send(space, number, (struct bytes){0}, id, argument);
+    return NULL;
+}
+
+const struct map_feature relay_feature = {
+    .create = create, .destroy = destroy, .message = take_message, .request = take_request};

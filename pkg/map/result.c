@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/relay_private.h"
 #include "metrics/metrics.h"
 
 /* Until an old connection that was asked to let go of its entry is asked again. */
@@ -217,7 +216,7 @@ static void ask_drop(struct map_space *space, struct bytes node, struct bytes id
     struct writer message = {0};
     writer_format(&message, "drop %s ", space->name);
     writer_bytes(&message, id);
-    relay_publish(space->map, node, writer_bytes_written(&message), 0);
+    map_send_to_node(space->map, node, writer_bytes_written(&message), 0);
     writer_free(&message);
 }
 

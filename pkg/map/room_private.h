@@ -22,8 +22,9 @@
 #ifndef MAP_ROOM_PRIVATE_H
 #define MAP_ROOM_PRIVATE_H
 
+#include "map/map_private.h"
 #include "map/room.h"
-#include "map/wait_private.h"
+#include "map/wait.h"
 #include "redis/channel.h"
 
 enum room_state { ROOM_WAITING, ROOM_READING, ROOM_LISTED };

@@ -201,7 +201,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
         view_revision_seen(view, partition->index, partition->revision);
         view_hold_seen(view, partition->index, now);
     }
-    presence_hold_seen(partition, now);
+    features_sweep(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);
     check_members(partition, (uint64_t)reply->elements[7]->integer);
     if (partition->reaping > 0)

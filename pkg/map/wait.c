@@ -1,6 +1,7 @@
-#include "map/wait_private.h"
+#include "map/wait.h"
 
 #include "base/mem.h"
+#include "map/map_private.h"
 #include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while somebody waits. */

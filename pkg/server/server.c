@@ -15,6 +15,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/feature.h"
+#include "map/presence.h"
+#include "map/relay.h"
 #include "metrics/metrics.h"
 #include "server/server_private.h"
 #include "tls/digest.h"
@@ -217,6 +220,8 @@ static char *start(struct server *server, struct configuration *configuration, b
                              &server->target, &server_map_callbacks, server, &error);
     if (!server->map)
         return error;
+    map_add_feature(server->map, &relay_feature);
+    map_add_feature(server->map, &presence_feature);
     config_show_in_force(configuration->config, &configuration->map, map_settings_of(server->map));
     add_listeners(server, configuration);
     error = listeners_add_configured(server->listeners);

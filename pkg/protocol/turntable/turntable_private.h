@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "codec/turntable.h"
 #include "loop/loop.h"
+#include "map/invite.h"
 #include "map/presence.h"
 #include "map/relay.h"
 #include "map/room.h"

@@ -25,6 +25,8 @@
 #include "base/random.h"
 #include "map/map.h"
 #include "map/map_private.h"
+#include "map/presence.h"
+#include "map/relay.h"
 #include "map/session.h"
 #include "patience.h"
 #include "redis/embedded.h"
@@ -149,6 +151,8 @@ static inline void front_start(struct world *world, struct front *front)
                             &front_callbacks, front, &error);
     if (!front->map)
         fail_msg("%s", error);
+    map_add_feature(front->map, &relay_feature);
+    map_add_feature(front->map, &presence_feature);
     WAIT_UNTIL(world, front->serving || front->fatal[0]);
 }
 

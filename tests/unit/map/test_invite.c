@@ -4,8 +4,9 @@
  */
 #include "map/relay_fixture.h"
 
+#include "map/invite.h"
 #include "map/presence.h"
-#include "map/relay_private.h"
+#include "map/presence_private.h"
 #include "schema/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
@@ -317,8 +318,10 @@ static void test_what_is_told_meanwhile_is_not_taken(void **state)
     WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "0123456789abcdef first",
                 "fedcba9876543210 second");
     take(sender.session, USER, &taken);
-    relay_message(world->fronts[0].map, BYTES_LITERAL("invited"),
-                  BYTES_LITERAL("main 3 22\n" USER "0123456789abcdef first"));
+    assert_int_equal(
+        presence_feature.message(presences_of(world->fronts[0].map), BYTES_LITERAL("invited"),
+                                 BYTES_LITERAL("main 3 22\n" USER "0123456789abcdef first")),
+        MAP_MESSAGE_TAKEN);
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "second;"));
     assert_true(writer_is(&host.got, "first;"));
@@ -365,7 +368,7 @@ static void test_what_waits_is_taken_when_redis_refuses_no_more(void **state)
     /* What will never be a list is not asked for again. */
     WORLD_REDIS(world, "SET", KEY("invites:" USER), "no list");
     take(sender.session, USER, &taken);
-    WAIT_UNTIL(world, list_is_empty(&world->fronts[0].map->relays->invitations));
+    WAIT_UNTIL(world, list_is_empty(&presences_of(world->fronts[0].map)->invitations));
     writer_free(&taken.got);
     taker_close(&sender);
 }

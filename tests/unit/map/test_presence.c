@@ -355,7 +355,7 @@ static void test_many_names_are_read_in_portions(void **state)
     WAIT_UNTIL(world, friends.calls == MANY);
     assert_int_equal(map_presence_status(many[1650].presence), MAP_BUSY);
     assert_int_equal(map_presence_status(many[1].presence), MAP_OFFLINE);
-    presence_link_up(world->fronts[0].map); /* all again */
+    presence_feature.link_up(presences_of(world->fronts[0].map)); /* all again */
     WAIT_UNTIL(world, friends.set->parts[0].reading > 0);
     for (unsigned i = 0; i < MANY; i++)
         map_presence_unwatch(&many[i]);

@@ -4,6 +4,7 @@
  */
 #include "map/relay_fixture.h"
 
+#include "map/invite.h"
 #include "map/presence.h"
 #include "map/relay_private.h"
 
@@ -272,7 +273,7 @@ static bool ear_got(const struct ear *ear, const char *text)
 static bool is_listening(const struct front *front)
 {
     /* The first channel user of a map's everyone is the struct's first member. */
-    const struct everyone *everyone = map_space_find(front->map, "")->everyone;
+    const struct everyone *everyone = relays_of(front->map)->spaces[0].everyone;
     return everyone && channel_is_subscribed((const struct channel_user *)everyone);
 }
 
@@ -309,7 +310,7 @@ static void test_everybody_hears_it_once(void **state)
         map_unlisten(&ears[i].listener);
         writer_free(&ears[i].got);
     }
-    assert_null(map_space_find(world->fronts[0].map, "")->everyone);
+    assert_null(relays_of(world->fronts[0].map)->spaces[0].everyone);
     taker_close(&senders[0]);
     taker_close(&senders[1]);
 }

@@ -5,10 +5,16 @@
  * A wait is known by its number, so that an answer that comes too late finds nothing. Each is told
  * once, never from within the call that began it, and not at all when its session has ended.
  */
-#ifndef MAP_WAIT_PRIVATE_H
-#define MAP_WAIT_PRIVATE_H
+#ifndef MAP_WAIT_H
+#define MAP_WAIT_H
 
-#include "map/map_private.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "map/map.h"
+#include "map/session.h"
 
 /* Something that ends with a session at the latest: `end` frees it. */
 struct ending {
@@ -20,9 +26,6 @@ void ending_attach(struct ending *ending, struct map_session *session,
                    void (*end)(struct ending *ending));
 void ending_detach(struct ending *ending);
 
-struct waits *waits_create(struct map *map);
-/* Tells none of them. */
-void waits_destroy(struct waits **waits);
 /* Begins one, whose number is never 0, for something of that size. done may be NULL: then nobody
  * waits, and the number is 0. False when too many wait, or with too many bytes (relay.max_pending,
  * relay.max_bytes): done gets MAP_REFUSED. session may be NULL; when it ends, done is not called,

@@ -1,0 +1,174 @@
+#include "map/feature.h"
+
+#include <assert.h>
+
+#include "map/map_private.h"
+
+void map_add_feature(struct map *map, const struct map_feature *feature)
+{
+    assert(map->feature_count < MAP_FEATURES_MAX);
+    struct added_feature *added = &map->features[map->feature_count++];
+    added->feature = feature;
+    added->state = feature->create(map);
+}
+
+void *map_feature_state(const struct map *map, const struct map_feature *feature)
+{
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature == feature) {
+            return map->features[i].state;
+        }
+    }
+    return NULL;
+}
+
+void features_destroy(struct map *map)
+{
+    while (map->feature_count > 0) {
+        const struct added_feature *added = &map->features[--map->feature_count];
+        added->feature->destroy(added->state);
+    }
+}
+
+void features_link_up(struct map *map)
+{
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->link_up) {
+            map->features[i].feature->link_up(map->features[i].state);
+        }
+    }
+}
+
+void features_new_epoch(struct partition *partition)
+{
+    const struct map *map = partition->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->epoch) {
+            map->features[i].feature->epoch(map->features[i].state, partition);
+        }
+    }
+}
+
+void features_sweep(struct partition *partition, uint64_t redis_now_ms)
+{
+    const struct map *map = partition->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->sweep) {
+            map->features[i].feature->sweep(map->features[i].state, partition, redis_now_ms);
+        }
+    }
+}
+
+enum map_message features_message(struct map *map, struct bytes verb, struct bytes rest)
+{
+    enum map_message taken = MAP_MESSAGE_FOREIGN;
+    for (size_t i = 0; i < map->feature_count && taken == MAP_MESSAGE_FOREIGN; i++) {
+        if (map->features[i].feature->message) {
+            taken = map->features[i].feature->message(map->features[i].state, verb, rest);
+        }
+    }
+    return taken;
+}
+
+const char *features_request(struct map *map, struct bytes verb, struct bytes argument,
+                             map_done done, void *arg)
+{
+    const char *why = "";
+    for (size_t i = 0; i < map->feature_count && why && !*why; i++) {
+        if (map->features[i].feature->request) {
+            why = map->features[i].feature->request(map->features[i].state, verb, argument, done,
+                                                    arg);
+        }
+    }
+    return why;
+}
+
+unsigned map_database(const struct map *map)
+{
+    return map->database;
+}
+
+struct channels *map_channels(const struct map *map)
+{
+    return map->channels;
+}
+
+bool map_has_events(const struct map *map)
+{
+    return redis_subscriber_is_up(map->subscriber);
+}
+
+bool map_is_checked(const struct map *map)
+{
+    return map->checked;
+}
+
+struct map_space *map_space_named(struct map *map, struct bytes name)
+{
+    for (size_t i = 0; i < map->space_count; i++) {
+        if (bytes_equal(name, bytes_from_string(map->spaces[i].name))) {
+            return &map->spaces[i];
+        }
+    }
+    return NULL;
+}
+
+size_t map_space_count(const struct map *map)
+{
+    return map->space_count;
+}
+
+size_t map_space_index(const struct map_space *space)
+{
+    return (size_t)(space - space->map->spaces);
+}
+
+struct map_view *map_space_view(const struct map_space *space)
+{
+    return space->view;
+}
+
+struct partition *map_space_partition(const struct map_space *space, uint32_t index)
+{
+    return &space->partitions[index];
+}
+
+struct map_space *partition_space(const struct partition *partition)
+{
+    return partition->space;
+}
+
+uint32_t partition_index(const struct partition *partition)
+{
+    return partition->index;
+}
+
+const char *partition_prefix(const struct partition *partition)
+{
+    return partition->prefix;
+}
+
+const char *partition_channels(const struct partition *partition)
+{
+    return partition->channels;
+}
+
+const char *partition_key_head(const struct partition *partition)
+{
+    return partition->key_head;
+}
+
+const char *partition_epoch(const struct partition *partition)
+{
+    return partition->epoch;
+}
+
+uint64_t partition_hold_until(const struct partition *partition)
+{
+    return partition->hold_until;
+}
+
+bool map_owns(const struct map_space *space, struct bytes id)
+{
+    return owned_find(partition_of(space, id), id) != NULL;
+}

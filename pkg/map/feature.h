@@ -1,0 +1,87 @@
+/*
+ * feature: what stands on the core of the map: packets between clients, presence. The core calls no
+ * feature by name: each registers a table of callbacks, and reaches the core by what is below.
+ */
+#ifndef MAP_FEATURE_H
+#define MAP_FEATURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "map/map.h"
+#include "map/session.h"
+
+struct channels;
+struct map_view;
+struct partition;
+
+/* What a feature makes of a message on the front-end's channel. */
+enum map_message {
+    MAP_MESSAGE_FOREIGN, /* the verb is another one's */
+    MAP_MESSAGE_TAKEN,
+    MAP_MESSAGE_MALFORMED
+};
+
+/* All but create and destroy may be NULL. state: what create returned. */
+struct map_feature {
+    void *(*create)(struct map *map);
+    void (*destroy)(void *state);
+    /* There is a new command link, which reaches the map's Redis. */
+    void (*link_up)(void *state);
+    /* The partition is in a new epoch. */
+    void (*epoch)(void *state, struct partition *partition);
+    /* A sweep has been answered, with that time of Redis. */
+    void (*sweep)(void *state, struct partition *partition, uint64_t redis_now_ms);
+    /* From another front-end: a verb and what follows it. */
+    enum map_message (*message)(void *state, struct bytes verb, struct bytes rest);
+    /* An operator's request that is answered later. NULL and done to be called once, or what is
+     * wrong with it (static text), or "" when the verb is another one's. */
+    const char *(*request)(void *state, struct bytes verb, struct bytes argument, map_done done,
+                           void *arg);
+};
+#define MAP_FEATURES_MAX 4
+/* Right after map_create. The table outlives the map; the state goes with it. */
+void map_add_feature(struct map *map, const struct map_feature *feature);
+/* NULL when the map does not have the feature. */
+void *map_feature_state(const struct map *map, const struct map_feature *feature);
+
+/* The map. */
+unsigned map_database(const struct map *map); /* of Redis: channels carry it */
+struct channels *map_channels(const struct map *map);
+bool map_has_events(const struct map *map); /* the link for messages is up */
+/* The partition counts in Redis are ours, on this link. */
+bool map_is_checked(const struct map *map);
+/* Publishes on the front-end's channel. A number that is not 0 is settled (map/wait.h) when nobody
+ * listens to it. */
+void map_send_to_node(struct map *map, struct bytes node, struct bytes message, uint64_t number);
+
+/* Spaces. */
+struct map_space *map_space_named(struct map *map, struct bytes name); /* NULL: there is none */
+size_t map_space_count(const struct map *map);
+size_t map_space_index(const struct map_space *space);
+struct map_view *map_space_view(const struct map_space *space); /* NULL while nobody watches */
+struct partition *map_space_partition(const struct map_space *space, uint32_t index);
+
+/* Partitions. */
+struct partition *partition_of(const struct map_space *space, struct bytes id);
+struct map_space *partition_space(const struct partition *partition);
+uint32_t partition_index(const struct partition *partition);
+const char *partition_prefix(const struct partition *partition);   /* of its keys */
+const char *partition_channels(const struct partition *partition); /* what they begin with */
+const char *partition_key_head(const struct partition *partition);
+const char *partition_epoch(const struct partition *partition);
+uint64_t partition_hold_until(const struct partition *partition); /* Redis's clock */
+
+/* Sessions. */
+/* Whether a session of this front-end owns the id. */
+bool map_owns(const struct map_space *space, struct bytes id);
+/* Gives a packet to the session that owns the id; false when none does, or it takes none. */
+bool session_deliver(struct map_space *space, struct bytes id, struct bytes from,
+                     struct bytes packet);
+/* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
+ */
+void session_drop(struct map_space *space, struct bytes id);
+
+#endif
