@@ -53,8 +53,8 @@ struct map_sink {
     /* Whether the peer has ended the connection, though that may not have been read yet. May be
      * NULL: it has not. */
     bool (*is_gone)(void *arg);
-    /* A packet for this session's entry (map/relay.h); false when this protocol takes none. May be
-     * NULL: none is taken. */
+    /* A packet for this session's entry (relay/relay.h); false when this protocol takes none. May
+     * be NULL: none is taken. */
     bool (*relayed)(void *arg, struct bytes from, struct bytes packet);
 };
 

@@ -16,9 +16,9 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/feature.h"
-#include "map/presence.h"
-#include "map/relay.h"
 #include "metrics/metrics.h"
+#include "presence/presence.h"
+#include "relay/relay.h"
 #include "server/server_private.h"
 #include "tls/digest.h"
 

@@ -11,7 +11,7 @@ TIMEOUT = 300
 PASSWORD = "secret"
 MASTERS = ("q3master=127.0.0.1:0", "web=127.0.0.1:0")
 # Tests that together use each right; make test-acl runs all.
-SLICE = ("unit/inspect/test_fsck$", "unit/map/test_invite$",
+SLICE = ("unit/inspect/test_fsck$", "unit/presence/test_invite$",
          "test_trackerctl_fsck.test_(each|a_room)", "test_presence$", "test_spaces",
          "test_lobby_bans.test_unban", "test_q3master_list.test_a_server_is_listed_by_both", "test_redis_databases",
          "test_turntable_invites.test_an_invitation_waits", "test_turntable_rooms.test_a_user_with_two_devices",
@@ -70,7 +70,7 @@ def test_the_documented_rights_are_those_that_are_used(t):
     assert len(front_ends) > 10 and front_ends <= granted(rights["tracker"]), front_ends - granted(rights["tracker"])
     both = front_ends | used_by(t, *operators)
     assert both <= granted(rights["trackerctl"]), both - granted(rights["trackerctl"])
-    sources = used_by(t, "pkg/map/*.c", "pkg/view/*.c", "pkg/inspect/*.c", "pkg/redis/*.c", "cmd/trackerctl/*.c") - NO_COMMANDS
+    sources = used_by(t, "pkg/map/*.c", "pkg/relay/*.c", "pkg/presence/*.c", "pkg/view/*.c", "pkg/inspect/*.c", "pkg/redis/*.c", "cmd/trackerctl/*.c") - NO_COMMANDS
     unused = granted(rights["trackerctl"]) - both - sources
     assert not unused, unused
 

@@ -26,12 +26,12 @@
 #include "base/log.h"
 #include "codec/sync.h"
 #include "loop/loop.h"
-#include "map/relay.h"
 #include "map/session.h"
 #include "protocol/session/session.h"
 #include "protocol/sync/cache.h"
 #include "protocol/sync/missed.h"
 #include "protocol/sync/sync.h"
+#include "relay/relay.h"
 #include "view/view.h"
 
 #define SYNC_TOKEN_LENGTH  32 /* hex digits */

@@ -28,14 +28,14 @@
 #include "base/log.h"
 #include "codec/turntable.h"
 #include "loop/loop.h"
-#include "map/invite.h"
-#include "map/presence.h"
-#include "map/relay.h"
 #include "map/room.h"
 #include "map/session.h"
 #include "metrics/metrics.h"
+#include "presence/invite.h"
+#include "presence/presence.h"
 #include "protocol/session/session.h"
 #include "protocol/turntable/turntable.h"
+#include "relay/relay.h"
 #include "view/view.h"
 
 /* Close codes of the private range. */

@@ -25,12 +25,12 @@
 #include "base/random.h"
 #include "map/map.h"
 #include "map/map_private.h"
-#include "map/presence.h"
-#include "map/relay.h"
 #include "map/session.h"
 #include "patience.h"
+#include "presence/presence.h"
 #include "redis/embedded.h"
 #include "redis/redis_acl.h"
+#include "relay/relay.h"
 #include "view/view.h"
 
 struct front {

@@ -2,11 +2,11 @@
  * Invitations: told to all devices that are there, kept for who is not, and forgotten in time; and
  * the other devices of a user who has come elsewhere.
  */
-#include "map/relay_fixture.h"
+#include "relay/relay_fixture.h"
 
-#include "map/invite.h"
-#include "map/presence.h"
-#include "map/presence_private.h"
+#include "presence/invite.h"
+#include "presence/presence.h"
+#include "presence/presence_private.h"
 #include "schema/scripts.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind

@@ -1,7 +1,7 @@
 /*
  * presence: names that are watched, what their channels tell of them, and telling the watchers.
  */
-#include "map/presence.h"
+#include "presence/presence.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/presence_private.h"
 #include "metrics/metrics.h"
+#include "presence/presence_private.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

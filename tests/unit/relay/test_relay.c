@@ -2,11 +2,11 @@
  * Packets between clients of one and of two front-ends: found, delivered in order, acknowledged,
  * and told as what they are when nobody takes them.
  */
-#include "map/relay_fixture.h"
+#include "relay/relay_fixture.h"
 
-#include "map/invite.h"
-#include "map/presence.h"
-#include "map/relay_private.h"
+#include "presence/invite.h"
+#include "presence/presence.h"
+#include "relay/relay_private.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 

@@ -5,13 +5,13 @@
  *
  * and, on a channel of each space, packets for everybody (everyone.c).
  */
-#ifndef MAP_RELAY_PRIVATE_H
-#define MAP_RELAY_PRIVATE_H
+#ifndef RELAY_RELAY_PRIVATE_H
+#define RELAY_RELAY_PRIVATE_H
 
 #include "base/hash.h"
 #include "map/feature.h"
-#include "map/relay.h"
 #include "redis/channel.h"
+#include "relay/relay.h"
 #include "schema/keys.h"
 
 struct relay_space {

@@ -1,17 +1,17 @@
 /*
- * presence_private: what watching names (presence.c) and reading them (presence_read.c) share.
+ * presence_private: what watching names (presence.c) and reading them (read.c) share.
  *
  * A name is DUE to be read, or being READ, or neither; one that becomes due while it is being read
  * says so with `again`. seq orders messages and reads: what came by a message is known until a read
  * or a message with a higher number says otherwise. In a new epoch, until its hold has ended,
  * nobody is taken for offline.
  */
-#ifndef MAP_PRESENCE_PRIVATE_H
-#define MAP_PRESENCE_PRIVATE_H
+#ifndef PRESENCE_PRESENCE_PRIVATE_H
+#define PRESENCE_PRESENCE_PRIVATE_H
 
 #include "base/hash.h"
 #include "map/feature.h"
-#include "map/presence.h"
+#include "presence/presence.h"
 #include "redis/channel.h"
 #include "schema/keys.h"
 
@@ -74,7 +74,7 @@ struct map_presence {
     uint8_t name[];
 };
 
-/* presence_read.c */
+/* read.c */
 /* To be read, at the end of the turn. */
 void presence_read_again(struct map_presence *presence);
 void presence_read_part(struct presence_part *part);

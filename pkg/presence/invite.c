@@ -6,17 +6,17 @@
  * hex digits of a release that knows no such times: that one ends with the list. Every front-end
  * that has delivered it takes it out, which is harmless a second time.
  */
-#include "map/invite.h"
+#include "presence/invite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/presence_private.h"
-#include "map/relay.h"
 #include "map/wait.h"
+#include "presence/presence_private.h"
 #include "redis/redis.h"
+#include "relay/relay.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
 

@@ -4,16 +4,16 @@
  * Packets to one receiver stay in order: while its front-end is being looked for, all that come for
  * it wait in the order in which they came, and what goes to one front-end goes on one channel.
  */
-#include "map/relay.h"
+#include "relay/relay.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/relay_private.h"
 #include "map/wait.h"
 #include "redis/redis.h"
+#include "relay/relay_private.h"
 #include "schema/keys.h"
 #include "view/view.h"
 

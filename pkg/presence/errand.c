@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/presence_private.h"
+#include "presence/presence_private.h"
 #include "redis/redis.h"
 #include "schema/keys.h"
 

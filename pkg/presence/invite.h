@@ -1,8 +1,8 @@
 /*
  * invite: invitations to users, across front-ends.
  */
-#ifndef MAP_INVITE_H
-#define MAP_INVITE_H
+#ifndef PRESENCE_INVITE_H
+#define PRESENCE_INVITE_H
 
 #include "base/bytes.h"
 #include "map/session.h"

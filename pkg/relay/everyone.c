@@ -3,10 +3,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/relay_private.h"
 #include "map/wait.h"
 #include "metrics/metrics.h"
 #include "redis/redis.h"
+#include "relay/relay_private.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

@@ -1,8 +1,8 @@
 /*
- * presence_read: the reads of watched names: those that are due in one turn together, and what
+ * read: the reads of watched names: those that are due in one turn together, and what
  * they say.
  */
-#include "map/presence_private.h"
+#include "presence/presence_private.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  * everybody goes once to each front-end. What arrives is acknowledged to the sender's front-end, so
  * that a sender is told what found no receiver.
  */
-#ifndef MAP_RELAY_H
-#define MAP_RELAY_H
+#ifndef RELAY_RELAY_H
+#define RELAY_RELAY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /* relay_fixture: clients that take packets, and callers that wait for what became of theirs. */
-#ifndef UNIT_MAP_RELAY_FIXTURE_H
-#define UNIT_MAP_RELAY_FIXTURE_H
+#ifndef UNIT_RELAY_RELAY_FIXTURE_H
+#define UNIT_RELAY_RELAY_FIXTURE_H
 
 #include "map/fixture.h"
 
-#include "map/relay.h"
+#include "relay/relay.h"
 
 /* A client whose protocol takes packets. */
 struct taker {

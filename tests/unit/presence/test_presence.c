@@ -4,8 +4,8 @@
  */
 #include "map/fields_fixture.h"
 
-#include "map/presence.h"
-#include "map/presence_private.h"
+#include "presence/presence.h"
+#include "presence/presence_private.h"
 
 static int setup_one(void **state)
 {

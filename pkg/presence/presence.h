@@ -11,8 +11,8 @@
  * after the loss of a link, at a new epoch (where nobody is told offline before the hold ended),
  * and in turn every presence.reread.
  */
-#ifndef MAP_PRESENCE_H
-#define MAP_PRESENCE_H
+#ifndef PRESENCE_PRESENCE_H
+#define PRESENCE_PRESENCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
