@@ -10,6 +10,8 @@
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
 #   make lint       formatting, static analysis, include table, sizes, names, numbers in documents
 #   make bench      the documented measurements, as a table
+#   make bench-check  counts that do not depend on the machine's speed, against the stored ones;
+#                   ARGS=--update stores them: a commit that does says why
 #   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
 #   make clean
 #   V=1 shows the compiler's commands; test, asan and bench pass ARGS on: ARGS='--filter unit'
@@ -55,7 +57,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test test-acl asan chaos conformance lint fuzz bench install clean deps test-deps unit fuzzers
+.PHONY: all run test test-acl asan chaos conformance lint fuzz bench bench-check install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -158,6 +160,15 @@ $(B)/test/clock_shift.so: tests/harness/clock_shift.c Makefile
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
 
+# What counts a front-end's work (tests/bench/check); never sanitized either.
+$(B)/test/lockstep.so: SHARED := -shared -fPIC
+$(B)/test/lockstep.so $(B)/test/count_calls: $(B)/test/%: tests/bench/counts/lockstep.h Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,tests/bench/counts/$(basename $(@F)).c)
+	$(Q)$(CC) -std=c11 $(OPT) $(WARN) $(SHARED) -o $@ tests/bench/counts/$(basename $(@F)).c
+$(B)/test/lockstep.so: tests/bench/counts/lockstep.c
+$(B)/test/count_calls: tests/bench/counts/count_calls.c
+
 # Fuzzers: clang's libFuzzer. The packages are compiled once with its instrumentation, below
 # build/fuzz, and each fuzzer is linked with them.
 FUZZ_TIME ?= 60
@@ -205,6 +216,10 @@ bench:
 	@docker/install-packages build bench
 	@$(BUILD) all
 	@tests/bench/run $(ARGS)
+bench-check:
+	@docker/install-packages build counts
+	@$(BUILD) all $(B)/test/lockstep.so $(B)/test/count_calls
+	@tests/bench/check --build $(B) --compiler "$(CC)" $(ARGS)
 install: all
 	@docker/install-files "$(DESTDIR)" "$(PREFIX)" "$(B)" "$(VERSION)"
 clean:

@@ -90,7 +90,8 @@ def test_no_directory_of_path_is_presupposed(t):
 
 def test_each_command_asks_for_its_groups(t):
     for target, groups in {"run": "build", "test": "build test", "chaos": "build test", "conformance": "build test",
-                           "lint": "build lint", "fuzz": "build fuzz", "bench": "build bench"}.items():
+                           "lint": "build lint", "fuzz": "build fuzz", "bench": "build bench",
+                           "bench-check": "build counts"}.items():
         # Without the build and what comes after it.
         planned = run(["make", "-n", "-C", t.path(), "MAKE=:", target]).stdout
         asked_for = re.findall(r"^docker/install-packages (.*)$", planned, re.M)
@@ -98,10 +99,10 @@ def test_each_command_asks_for_its_groups(t):
 
 
 def test_what_running_needs_has_nothing_of_the_tests(t):
-    """No package of the test, lint, fuzz and bench groups is also one of the build group, where that one does not
+    """No package of the test, lint, fuzz, bench and counts groups is also one of the build group, where that one does not
     need another file of it."""
     with open(t.path("docker/install-packages"), encoding="utf-8") as file:
-        rows = [line.split() for line in re.findall(r"^(?:build|test|lint|fuzz|bench) .*$", file.read(), re.M)]
+        rows = [line.split() for line in re.findall(r"^(?:build|test|lint|fuzz|bench|counts) .*$", file.read(), re.M)]
     build = {row[-1] for row in rows if row[0] == "build"}
     shared = build & {row[-1] for row in rows if row[0] != "build"}
     assert shared == {"redis-tools"}, shared
