@@ -117,10 +117,10 @@ static void test_the_next_address_is_spoken_to_in_tls_too(void **state)
     world_link(&world);
     WAIT_FOR(world.loop, impostor.in_tls + impostor.in_clear >= 4);
     assert_int_equal(impostor.in_clear, 0);
-    world_destroy(&world);
     hang_up(&impostor);
     loop_io_destroy(&impostor.accepting);
     close(impostor.listener);
+    world_destroy(&world);
 }
 
 int main(void)
