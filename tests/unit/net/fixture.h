@@ -292,4 +292,25 @@ static inline void fixture_expect_text(const struct writer *writer, const char *
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_create, fixture_destroy)
 
+static inline unsigned fixture_port_of(const char *where)
+{
+    return (unsigned)strtoul(strrchr(where, ':') + 1, NULL, 10);
+}
+
+/* Connects, lets a byte through, and closes. */
+static inline void fixture_expect_service(struct fixture *f, const char *where,
+                                          enum address_family family)
+{
+    unsigned before = f->accepted;
+    struct session *session = &f->sessions[before % SESSIONS_MAX];
+    int fd = fixture_connect_to(where);
+    WAIT_FOR(f, f->accepted > before);
+    assert_int_equal(conn_peer(session->conn)->family, family);
+    assert_int_equal(f->asked_for.family, family);
+    fixture_write_text(fd, "x");
+    WAIT_FOR(f, session->input.len == 1);
+    close(fd);
+    WAIT_FOR(f, session->closed == 1);
+}
+
 #endif

@@ -20,33 +20,13 @@ static void expect_error(struct fixture *f, const char *where, const char *part)
     free(error);
 }
 
-static unsigned port_of(const char *where)
-{
-    return (unsigned)strtoul(strrchr(where, ':') + 1, NULL, 10);
-}
-
-/* Connects, lets a byte through, and closes. */
-static void expect_service(struct fixture *f, const char *where, enum address_family family)
-{
-    unsigned before = f->accepted;
-    struct session *session = &f->sessions[before % SESSIONS_MAX];
-    int fd = fixture_connect_to(where);
-    WAIT_FOR(f, f->accepted > before);
-    assert_int_equal(conn_peer(session->conn)->family, family);
-    assert_int_equal(f->asked_for.family, family);
-    fixture_write_text(fd, "x");
-    WAIT_FOR(f, session->input.len == 1);
-    close(fd);
-    WAIT_FOR(f, session->closed == 1);
-}
-
 static void test_ipv4(void **state)
 {
     struct fixture *f = *state;
     fixture_listen(f, "127.0.0.1:0");
-    assert_true(port_of(listener_where(f->listener)) > 0);
+    assert_true(fixture_port_of(listener_where(f->listener)) > 0);
     assert_int_equal(strncmp(listener_where(f->listener), "127.0.0.1:", 10), 0);
-    expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
+    fixture_expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
     assert_int_equal(f->asked, 1);
 }
 
@@ -57,7 +37,7 @@ static struct listener *listen_on_both(struct fixture *f)
         struct listener *ipv4;
         char where[64], *error;
         fixture_listen(f, "[::]:0");
-        snprintf(where, sizeof where, "0.0.0.0:%u", port_of(listener_where(f->listener)));
+        snprintf(where, sizeof where, "0.0.0.0:%u", fixture_port_of(listener_where(f->listener)));
         ipv4 = try_listen(f, where, &error);
         if (ipv4 != NULL)
             return ipv4;
@@ -73,10 +53,10 @@ static void test_ipv6_alone(void **state)
     struct fixture *f = *state;
     struct listener *ipv4 = listen_on_both(f);
     char where[64];
-    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
-    expect_service(f, where, ADDRESS_IPV6);
-    snprintf(where, sizeof where, "127.0.0.1:%u", port_of(listener_where(f->listener)));
-    expect_service(f, where, ADDRESS_IPV4);
+    snprintf(where, sizeof where, "[::1]:%u", fixture_port_of(listener_where(f->listener)));
+    fixture_expect_service(f, where, ADDRESS_IPV6);
+    snprintf(where, sizeof where, "127.0.0.1:%u", fixture_port_of(listener_where(f->listener)));
+    fixture_expect_service(f, where, ADDRESS_IPV4);
     listener_destroy(&ipv4);
 }
 
@@ -86,10 +66,10 @@ static void test_all_addresses(void **state)
     char where[64];
     fixture_listen(f, "*:0");
     assert_int_equal(strncmp(listener_where(f->listener), "*:", 2), 0);
-    snprintf(where, sizeof where, "127.0.0.1:%u", port_of(listener_where(f->listener)));
-    expect_service(f, where, ADDRESS_IPV4); /* not as a mapped address */
-    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
-    expect_service(f, where, ADDRESS_IPV6);
+    snprintf(where, sizeof where, "127.0.0.1:%u", fixture_port_of(listener_where(f->listener)));
+    fixture_expect_service(f, where, ADDRESS_IPV4); /* not as a mapped address */
+    snprintf(where, sizeof where, "[::1]:%u", fixture_port_of(listener_where(f->listener)));
+    fixture_expect_service(f, where, ADDRESS_IPV6);
 }
 
 static void test_bad_places(void **state)
@@ -139,7 +119,7 @@ static void test_reuse_port(void **state)
     second = try_listen(f, listener_where(f->listener), &error);
     assert_non_null(second);
     assert_string_equal(listener_where(second), listener_where(f->listener));
-    expect_service(f, listener_where(second), ADDRESS_IPV4);
+    fixture_expect_service(f, listener_where(second), ADDRESS_IPV4);
     listener_destroy(&second);
 }
 
@@ -159,11 +139,11 @@ static void test_unix_socket(void **state)
     make_path(where);
     fixture_listen(f, where);
     assert_string_equal(listener_where(f->listener), where);
-    expect_service(f, where, ADDRESS_UNIX);
+    fixture_expect_service(f, where, ADDRESS_UNIX);
     /* Somebody listens there: not ours to take. */
     expect_error(f, where, "another process listens");
     WAIT_FOR(f, f->accepted == 2 && f->sessions[1].closed == 1); /* that was a knock at the door */
-    expect_service(f, where, ADDRESS_UNIX);
+    fixture_expect_service(f, where, ADDRESS_UNIX);
     listener_destroy(&f->listener);
     assert_int_equal(stat(where + 5, &status), -1);
 }
@@ -178,7 +158,7 @@ static void test_unix_socket_left_behind(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&name, fixture_name(where, &name)), 0);
     close(fd); /* its file stays, as after a kill */
     fixture_listen(f, where);
-    expect_service(f, where, ADDRESS_UNIX);
+    fixture_expect_service(f, where, ADDRESS_UNIX);
 }
 
 static void test_unix_path_with_another_file(void **state)
@@ -204,112 +184,8 @@ static void test_unix_socket_of_a_successor_stays(void **state)
     assert_non_null(second);
     listener_destroy(&f->listener);
     assert_int_equal(stat(where + 5, &status), 0);
-    expect_service(f, where, ADDRESS_UNIX);
+    fixture_expect_service(f, where, ADDRESS_UNIX);
     listener_destroy(&second);
-}
-
-/* Connects to be refused: the stream ends without a byte. */
-static void expect_refusal(struct fixture *f, const char *where)
-{
-    unsigned accepted = f->accepted;
-    uint64_t connections = net_connection_count(f->net);
-    struct writer got = {0};
-    int fd = fixture_connect_to(where);
-    fixture_read_end(f, fd, &got);
-    assert_int_equal(got.len, 0);
-    assert_int_equal(f->accepted, accepted);
-    assert_int_equal(net_connection_count(f->net), connections);
-    close(fd);
-}
-
-static void test_limit_in_all(void **state)
-{
-    struct fixture *f = *state;
-    int64_t refused = metrics_get(METRIC_REFUSED_LIMIT);
-    struct session *session;
-    int first, second, third;
-    fixture_set(f, "net.max_connections=2");
-    fixture_listen(f, "127.0.0.1:0");
-    session = fixture_open(f, &first);
-    fixture_open(f, &second);
-    expect_refusal(f, listener_where(f->listener));
-    assert_int_equal(metrics_get(METRIC_REFUSED_LIMIT) - refused, 1);
-    assert_true(fixture_logged(f, "reason=limit"));
-    close(first);
-    WAIT_FOR(f, session->closed == 1);
-    fixture_open(f, &third);
-    close(second);
-    close(third);
-}
-
-static void test_limit_per_address(void **state)
-{
-    struct fixture *f = *state;
-    int64_t refused = metrics_get(METRIC_REFUSED_ADDRESS_LIMIT);
-    struct session *session;
-    char where[64];
-    int first, second, third;
-    fixture_set(f, "net.max_per_address=2");
-    fixture_listen(f, "*:0");
-    session = fixture_open(f, &first);
-    fixture_open(f, &second);
-    expect_refusal(f, listener_where(f->listener));
-    assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - refused, 1);
-    assert_true(fixture_logged(f, "reason=address_limit"));
-    /* Another address is not concerned. */
-    snprintf(where, sizeof where, "[::1]:%u", port_of(listener_where(f->listener)));
-    expect_service(f, where, ADDRESS_IPV6);
-    close(first);
-    WAIT_FOR(f, session->closed == 1);
-    fixture_open(f, &third);
-    assert_int_equal(metrics_get(METRIC_REFUSED_ADDRESS_LIMIT) - refused, 1);
-    close(second);
-    close(third);
-}
-
-static void test_admit(void **state)
-{
-    static const struct {
-        const char *reason;
-        enum metric metric;
-    } cases[] = {{"denied", METRIC_REFUSED_DENIED},
-                 {"rate", METRIC_REFUSED_RATE},
-                 {"full moon", METRIC_REFUSED_DENIED}};
-    struct fixture *f = *state;
-    fixture_listen(f, "127.0.0.1:0");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int64_t before = metrics_get(cases[i].metric);
-        f->refuse = cases[i].reason;
-        expect_refusal(f, listener_where(f->listener));
-        assert_int_equal(metrics_get(cases[i].metric) - before, 1);
-        assert_true(fixture_logged(f, cases[i].reason));
-    }
-    f->refuse = NULL;
-    expect_service(f, listener_where(f->listener), ADDRESS_IPV4);
-    assert_null(f->net->addresses);
-}
-
-static size_t count_lines(struct fixture *f, const char *text)
-{
-    static char log[262144];
-    ssize_t n = pread(f->log, log, sizeof log - 1, 0);
-    size_t count = 0;
-    log[n < 0 ? 0 : n] = 0;
-    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    return count;
-}
-
-static void test_refusals_do_not_flood_the_log(void **state)
-{
-    struct fixture *f = *state;
-    int64_t before = metrics_get(METRIC_REFUSED_DENIED);
-    f->refuse = "denied";
-    fixture_listen(f, "127.0.0.1:0");
-    for (int i = 0; i < 100; i++)
-        expect_refusal(f, listener_where(f->listener));
-    assert_int_equal(metrics_get(METRIC_REFUSED_DENIED) - before, 100);
-    assert_in_range(count_lines(f, "connection_refused"), 1, 50);
 }
 
 static int get_option(int fd, int level, int option)
@@ -535,10 +411,6 @@ int main(void)
         TEST(test_unix_socket_left_behind),
         TEST(test_unix_path_with_another_file),
         TEST(test_unix_socket_of_a_successor_stays),
-        TEST(test_limit_in_all),
-        TEST(test_limit_per_address),
-        TEST(test_admit),
-        TEST(test_refusals_do_not_flood_the_log),
         TEST(test_socket_options),
         TEST(test_send_buffer_of_a_unix_socket),
         TEST(test_descriptors_run_out),
