@@ -2,7 +2,7 @@
 #include "admin/live_private.h"
 
 #include "codec/entry.h"
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 
 #define EVENT_BYTES 32768 /* of entries, in one event */
 

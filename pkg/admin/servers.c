@@ -12,7 +12,7 @@
 #include "admin/admin_private.h"
 #include "codec/entry.h"
 #include "codec/lobby_text.h"
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 
 #define TAG_DIGITS 40
 

@@ -33,7 +33,7 @@
 #include "codec/lobby.h"
 #include "loop/loop.h"
 #include "map/session.h"
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 #include "protocol/lobby/lobby.h"
 #include "protocol/session/session.h"
 #include "view/view.h"

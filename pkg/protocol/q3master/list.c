@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 #include "protocol/q3master/q3master_private.h"
 
 /* Until one that was registered must have come: Redis's deadline, and the way of the event. */

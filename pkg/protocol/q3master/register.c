@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 #include "protocol/q3master/q3master_private.h"
 
 #define GETINFO_MAX (4 + sizeof "getinfo " + COOKIE_LENGTH)

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 #include "protocol/sync/sync_private.h"
-#include "protocol/translate/shown.h"
+#include "protocol/translate/translate.h"
 
 static const char too_large[] = "the space has more entries than view.max_entries";
 

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "protocol/sync/members.h"
 #include "protocol/sync/sync_private.h"
-#include "protocol/translate/shown.h"
+#include "protocol/translate/translate.h"
 
 static struct frame *message_frame(struct writer *text)
 {

@@ -15,7 +15,7 @@
 #include "config/config.h"
 #include "map/map.h"
 #include "net/websocket/websocket.h"
-#include "protocol/session/visit.h"
+#include "protocol/session/ws_request.h"
 
 struct sync_settings {
     int64_t tick;           /* sync.tick, ms */

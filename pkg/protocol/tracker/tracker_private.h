@@ -25,7 +25,7 @@
 #include "map/session.h"
 #include "protocol/session/session.h"
 #include "protocol/tracker/tracker.h"
-#include "protocol/translate/shown.h"
+#include "protocol/translate/translate.h"
 #include "view/view.h"
 
 struct tracker_session;
@@ -232,7 +232,7 @@ void push_end(struct tracker_session *session);
 void push_drained(struct tracker_session *session);
 
 /* encode.c */
-/* shown: for the states of other protocols' entries (protocol/translate/shown.h), as in what
+/* shown: for the states of other protocols' entries (protocol/translate/translate.h), as in what
  * follows. */
 /* Replaces what the turn held. */
 void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct writer *shown,

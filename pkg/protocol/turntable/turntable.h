@@ -15,7 +15,7 @@
 #include "config/config.h"
 #include "map/map.h"
 #include "net/websocket/websocket.h"
-#include "protocol/session/visit.h"
+#include "protocol/session/ws_request.h"
 
 enum turntable_id_form { TURNTABLE_ID_ANY, TURNTABLE_ID_STRICT };
 enum turntable_validate {

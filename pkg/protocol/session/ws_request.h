@@ -6,8 +6,8 @@
  * without them, where tokens are wanted, auth.deadline. Who takes a token from a message sets it
  * again: auth_claims_left_ms, WEBSOCKET_UNAUTHORIZED, "token expired".
  */
-#ifndef PROTOCOL_SESSION_VISIT_H
-#define PROTOCOL_SESSION_VISIT_H
+#ifndef PROTOCOL_SESSION_WS_REQUEST_H
+#define PROTOCOL_SESSION_WS_REQUEST_H
 
 #include "base/bytes.h"
 

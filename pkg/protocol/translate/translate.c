@@ -1,5 +1,5 @@
 /* shown: see the header. */
-#include "protocol/translate/shown.h"
+#include "protocol/translate/translate.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "codec/infostring.h"
 #include "codec/lobby_text.h"
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 #include "schema/event.h"
 
 #define ORIGINAL  "original"

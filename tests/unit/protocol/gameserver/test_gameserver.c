@@ -1,6 +1,6 @@
 /* listed: entries read in the words of both kinds of client, and what servers say written as
  * fields. */
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -17,8 +17,8 @@
  * Entries of other protocols in that space are no servers. Redis is a peer: fields that make no
  * sense are left out.
  */
-#ifndef PROTOCOL_GAMESERVER_LISTED_H
-#define PROTOCOL_GAMESERVER_LISTED_H
+#ifndef PROTOCOL_GAMESERVER_GAMESERVER_H
+#define PROTOCOL_GAMESERVER_GAMESERVER_H
 
 #include <stdbool.h>
 #include <stddef.h>

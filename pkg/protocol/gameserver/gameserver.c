@@ -1,5 +1,5 @@
 /* listed: reading a game server's entry in the words of both kinds of client. */
-#include "protocol/gameserver/listed.h"
+#include "protocol/gameserver/gameserver.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * shown: how an entry of the map is told by a protocol that did not make it (codec/entry.h has the
  * table). What a protocol made itself is told as it is.
  */
-#ifndef PROTOCOL_TRANSLATE_SHOWN_H
-#define PROTOCOL_TRANSLATE_SHOWN_H
+#ifndef PROTOCOL_TRANSLATE_TRANSLATE_H
+#define PROTOCOL_TRANSLATE_TRANSLATE_H
 
 #include "base/bytes.h"
 #include "view/view.h"
