@@ -12,7 +12,7 @@
 
 #define JSON_TYPE "application/json"
 
-struct listed;
+struct gameserver;
 struct page;
 struct live;
 
@@ -102,8 +102,8 @@ void api_end(struct admin *admin);
 void servers_answer(struct admin *admin, struct http_request *request, struct admin_space *space,
                     bool stale);
 /* One server, as an object; nodes: for the name of its front-end, NULL: without. */
-void servers_write(struct json_writer *json, const struct map_entry *entry, struct listed *listed,
-                   const struct map_nodes *nodes);
+void servers_write(struct json_writer *json, const struct map_entry *entry,
+                   struct gameserver *gameserver, const struct map_nodes *nodes);
 
 /* live.c */
 struct live *live_create(struct admin *admin);

@@ -110,14 +110,14 @@ static void write_no_server(struct live_entries *events, const struct map_entry 
 void live_entries_write(struct live_entries *events, const struct map_entry *entry)
 {
     struct json_writer json = json_writer_over(events->to);
-    struct listed listed;
+    struct gameserver gameserver;
     if (events->form == LIVE_CLIENTS) {
         begin_entry(events);
         entries_write(&json, entry, &events->format);
-    } else if (listed_read(entry, &listed)) {
+    } else if (gameserver_read(entry, &gameserver)) {
         begin_entry(events);
-        servers_write(&json, entry, &listed, NULL);
-        listed_free(&listed);
+        servers_write(&json, entry, &gameserver, NULL);
+        gameserver_free(&gameserver);
     } else {
         write_no_server(events, entry);
     }

@@ -62,28 +62,29 @@ static bool filter_accepts(enum wanted wanted, bool is)
 }
 
 /* Numbers may be written as strings: what is written counts. */
-static bool passes_filter(const struct filter *filter, struct listed *listed)
+static bool passes_filter(const struct filter *filter, struct gameserver *gameserver)
 {
-    const struct lobby_infos *infos = &listed->server.infos;
-    struct bytes game = listed_text(listed, "game"), most = listed_text(listed, "max_players");
+    const struct lobby_infos *infos = &gameserver->server.infos;
+    struct bytes game = gameserver_text(gameserver, "game"),
+                 most = gameserver_text(gameserver, "max_players");
     bool is_empty = !infos->has_players || infos->players == 0;
     bool is_full = most.len > 0 && infos->has_players && bytes_decimal(most) > 0 &&
                    infos->players == bytes_decimal(most);
     if (game.len == 0)
-        game = listed_text(listed, "gamename");
+        game = gameserver_text(gameserver, "gamename");
     return (filter->game.len == 0 || bytes_equal(game, filter->game)) &&
            (filter->protocol.len == 0 ||
-            bytes_equal(listed_text(listed, "protocol"), filter->protocol)) &&
+            bytes_equal(gameserver_text(gameserver, "protocol"), filter->protocol)) &&
            filter_accepts(filter->empty, is_empty) && filter_accepts(filter->full, is_full);
 }
 
 /* What to call it: without colours and control characters, as in every list that people read. */
-static void write_server_name(struct json_writer *json, struct listed *listed)
+static void write_server_name(struct json_writer *json, struct gameserver *gameserver)
 {
     struct writer plain = {0};
-    struct bytes name = listed_text(listed, "description");
+    struct bytes name = gameserver_text(gameserver, "description");
     if (name.len == 0)
-        name = listed_text(listed, "hostname");
+        name = gameserver_text(gameserver, "hostname");
     lobby_text_write_plain(&plain, name);
     json_write_member(json, "name", writer_bytes_written(&plain));
     writer_free(&plain);
@@ -103,16 +104,16 @@ static void write_infos(struct json_writer *json, const struct lobby_infos *info
     json_write_object_end(json);
 }
 
-void servers_write(struct json_writer *json, const struct map_entry *entry, struct listed *listed,
-                   const struct map_nodes *nodes)
+void servers_write(struct json_writer *json, const struct map_entry *entry,
+                   struct gameserver *gameserver, const struct map_nodes *nodes)
 {
-    const struct lobby_server *server = &listed->server;
+    const struct lobby_server *server = &gameserver->server;
     struct bytes node = map_entry_field(entry, "node"), name = {0};
     if (nodes)
         name = map_nodes_name(nodes, node);
     json_write_object_begin(json);
     json_write_member(json, "id", server->id);
-    write_server_name(json, listed);
+    write_server_name(json, gameserver);
     json_write_member(json, "ip", server->ip);
     json_write_name(json, "port");
     json_write_integer(json, server->port);
@@ -141,12 +142,12 @@ static void write_server_list(struct writer *text, const struct admin *admin,
     json_write_name(&json, "servers");
     json_write_array_begin(&json);
     for (size_t i = 0; i < count; i++) {
-        struct listed listed;
-        if (!listed_read(entries[i], &listed))
+        struct gameserver gameserver;
+        if (!gameserver_read(entries[i], &gameserver))
             continue;
-        if (passes_filter(filter, &listed))
-            servers_write(&json, entries[i], &listed, admin->nodes);
-        listed_free(&listed);
+        if (passes_filter(filter, &gameserver))
+            servers_write(&json, entries[i], &gameserver, admin->nodes);
+        gameserver_free(&gameserver);
     }
     json_write_array_end(&json);
     json_write_object_end(&json);

@@ -36,32 +36,32 @@ struct web {
 };
 
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
-                          const struct visit *visit)
+                          const struct ws_request *ws_request)
 {
     if (space->tracker == NULL)
         space->tracker =
             tracker_port_create(web->context->tracker, space->map, &web->settings->tracker);
-    if (visit->tokens != NULL)
+    if (ws_request->tokens != NULL)
         tracker_serve_no_user(space->tracker, websocket_conn(websocket));
     else
         tracker_serve(space->tracker, websocket_conn(websocket));
 }
 
 static void serve_turntable(struct web *web, struct space *space, struct websocket *websocket,
-                            const struct visit *visit)
+                            const struct ws_request *ws_request)
 {
     if (space->turntable == NULL)
         space->turntable =
             turntable_port_create(web->context->turntable, space->map, &web->settings->turntable);
-    turntable_serve(space->turntable, websocket, visit);
+    turntable_serve(space->turntable, websocket, ws_request);
 }
 
 static void serve_sync(struct web *web, struct space *space, struct websocket *websocket,
-                       const struct visit *visit)
+                       const struct ws_request *ws_request)
 {
     if (space->sync == NULL)
         space->sync = sync_port_create(web->context->sync, space->map, &web->settings->sync);
-    sync_serve(space->sync, websocket, visit);
+    sync_serve(space->sync, websocket, ws_request);
 }
 
 /* A protocol over WebSocket. */
@@ -70,7 +70,7 @@ struct web_protocol {
     const char *subprotocol; /* NULL: it has none */
     bool brings_token;       /* in a message, if not in the request */
     void (*serve)(struct web *web, struct space *space, struct websocket *websocket,
-                  const struct visit *visit);
+                  const struct ws_request *ws_request);
 };
 
 static const struct web_protocol protocols[] = {
@@ -245,7 +245,7 @@ static void upgrade(struct web *web, struct http_request *request,
     struct web_token token;
     web_token_read(&token, web->context->tokens, request, map_space_name(map),
                    protocol->brings_token);
-    struct visit visit = {
+    struct ws_request ws_request = {
         .mode = keep_parameter(&mode, request, "mode"),
         .resume = keep_parameter(&resume, request, "resume"),
         .claims = token.claims.user != NULL ? &token.claims : NULL,
@@ -253,7 +253,7 @@ static void upgrade(struct web *web, struct http_request *request,
     };
     struct websocket *websocket = websocket_accept(web->port, request, subprotocol);
     if (websocket != NULL && web_token_apply(&token, websocket))
-        protocol->serve(web, find_or_add_web_space(web, map), websocket, &visit);
+        protocol->serve(web, find_or_add_web_space(web, map), websocket, &ws_request);
     web_token_free(&token);
 }
 

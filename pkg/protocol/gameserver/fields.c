@@ -1,5 +1,5 @@
 /*
- * Writing what a game server says as fields: see listed.h.
+ * Writing what a game server says as fields: see gameserver.h.
  *
  * While fields are added the text they borrow from may move, so each keeps the length up to its
  * end; its place is known when all are there.
@@ -17,13 +17,13 @@
 #define PREFIX    "p:"
 #define PAIRS_MAX 512 /* of an infostring of at most Q3MASTER_PACKET_MAX bytes */
 
-static void reset(struct listed_fields *fields)
+static void reset(struct gameserver_fields *fields)
 {
     fields->count = 0;
     writer_reset(&fields->text);
 }
 
-void listed_fields_free(struct listed_fields *fields)
+void gameserver_fields_free(struct gameserver_fields *fields)
 {
     free(fields->fields);
     writer_free(&fields->text);
@@ -31,8 +31,8 @@ void listed_fields_free(struct listed_fields *fields)
 }
 
 /* The name and the value have been written to the text, one behind the other. */
-static void add_listed_field(struct listed_fields *to, size_t name_len, size_t value_len,
-                             bool deleted)
+static void add_gameserver_field(struct gameserver_fields *to, size_t name_len, size_t value_len,
+                                 bool deleted)
 {
     static const uint8_t there;
 
@@ -45,7 +45,7 @@ static void add_listed_field(struct listed_fields *to, size_t name_len, size_t v
 }
 
 /* Gives each its place in the text. */
-static void finish_listed_fields(struct listed_fields *to)
+static void finish_gameserver_fields(struct gameserver_fields *to)
 {
     const uint8_t *at = to->text.data;
 
@@ -60,8 +60,8 @@ static void finish_listed_fields(struct listed_fields *to)
     }
 }
 
-void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos *infos,
-                              struct bytes original)
+void gameserver_fields_from_infos(struct gameserver_fields *to, const struct lobby_infos *infos,
+                                  struct bytes original)
 {
     reset(to);
     for (size_t i = 0; i < infos->property_count; i++) {
@@ -72,18 +72,18 @@ void listed_fields_from_infos(struct listed_fields *to, const struct lobby_infos
         writer_string(&to->text, PREFIX);
         writer_bytes(&to->text, property->name);
         writer_bytes(&to->text, property->value);
-        add_listed_field(to, 2 + property->name.len, property->value.len, false);
+        add_gameserver_field(to, 2 + property->name.len, property->value.len, false);
     }
     if (original.len > 0) {
         writer_string(&to->text, ORIGINAL);
         writer_bytes(&to->text, original);
-        add_listed_field(to, strlen(ORIGINAL), original.len, false);
+        add_gameserver_field(to, strlen(ORIGINAL), original.len, false);
     }
-    finish_listed_fields(to);
+    finish_gameserver_fields(to);
 }
 
 /* Whether a field of that name has been added. Before finish: by its place in the text. */
-static bool has_added_name(const struct listed_fields *fields, size_t start, size_t len)
+static bool has_added_name(const struct gameserver_fields *fields, size_t start, size_t len)
 {
     size_t at = 0;
 
@@ -98,7 +98,7 @@ static bool has_added_name(const struct listed_fields *fields, size_t start, siz
     return false;
 }
 
-static void add_pair(struct listed_fields *to, struct bytes key, struct bytes value)
+static void add_pair(struct gameserver_fields *to, struct bytes key, struct bytes value)
 {
     const size_t start = to->text.len;
     struct writer text = {0};
@@ -116,11 +116,11 @@ static void add_pair(struct listed_fields *to, struct bytes key, struct bytes va
     json = json_writer_over(&to->text);
     json_write_text(&json, writer_bytes_written(&text));
     writer_free(&text);
-    add_listed_field(to, name_len, to->text.len - start - name_len, false);
+    add_gameserver_field(to, name_len, to->text.len - start - name_len, false);
 }
 
-void listed_fields_from_info(struct listed_fields *to, const struct q3master_info *info,
-                             struct bytes game, bool implied)
+void gameserver_fields_from_info(struct gameserver_fields *to, const struct q3master_info *info,
+                                 struct bytes game, bool implied)
 {
     struct infostring_pair *pairs = mem_alloc(PAIRS_MAX * sizeof *pairs);
     const size_t count = infostring_pairs(info->infostring, pairs, PAIRS_MAX);
@@ -134,11 +134,11 @@ void listed_fields_from_info(struct listed_fields *to, const struct q3master_inf
     free(pairs);
     writer_string(&to->text, "implied");
     writer_string(&to->text, implied ? "1" : "0");
-    add_listed_field(to, strlen("implied"), 1, false);
-    finish_listed_fields(to);
+    add_gameserver_field(to, strlen("implied"), 1, false);
+    finish_gameserver_fields(to);
 }
 
-static const struct map_field *find_wanted_field(const struct listed_fields *fields,
+static const struct map_field *find_wanted_field(const struct gameserver_fields *fields,
                                                  struct bytes name)
 {
     for (size_t i = 0; i < fields->count; i++) {
@@ -148,8 +148,8 @@ static const struct map_field *find_wanted_field(const struct listed_fields *fie
     return NULL;
 }
 
-static void add_deleted_fields(struct listed_fields *to, struct bytes present,
-                               const struct listed_fields *wanted)
+static void add_deleted_fields(struct gameserver_fields *to, struct bytes present,
+                               const struct gameserver_fields *wanted)
 {
     struct bytes name, value;
 
@@ -160,7 +160,7 @@ static void add_deleted_fields(struct listed_fields *to, struct bytes present,
         if (value.data == NULL || !is_ours || find_wanted_field(wanted, name) != NULL)
             continue;
         writer_bytes(&to->text, name);
-        add_listed_field(to, name.len, 0, true);
+        add_gameserver_field(to, name.len, 0, true);
     }
 }
 
@@ -175,8 +175,8 @@ static bool is_present(struct bytes present, const struct map_field *wanted)
     return false;
 }
 
-void listed_fields_from_difference(struct listed_fields *to, struct bytes present,
-                                   const struct listed_fields *wanted)
+void gameserver_fields_from_difference(struct gameserver_fields *to, struct bytes present,
+                                       const struct gameserver_fields *wanted)
 {
     reset(to);
     add_deleted_fields(to, present, wanted);
@@ -187,7 +187,7 @@ void listed_fields_from_difference(struct listed_fields *to, struct bytes presen
             continue;
         writer_bytes(&to->text, field->name);
         writer_bytes(&to->text, field->value);
-        add_listed_field(to, field->name.len, field->value.len, false);
+        add_gameserver_field(to, field->name.len, field->value.len, false);
     }
-    finish_listed_fields(to);
+    finish_gameserver_fields(to);
 }

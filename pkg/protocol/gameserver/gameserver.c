@@ -1,4 +1,4 @@
-/* listed: reading a game server's entry in the words of both kinds of client. */
+/* gameserver: reading a game server's entry in the words of both kinds of client. */
 #include "protocol/gameserver/gameserver.h"
 
 #include <stdlib.h>
@@ -12,20 +12,20 @@
 #define PREFIX     "p:"
 #define PREFIX_LEN 2
 
-static void *keep_listed_copy(struct listed *listed, const void *data, size_t len)
+static void *keep_gameserver_copy(struct gameserver *gameserver, const void *data, size_t len)
 {
     void *copy = mem_dup(data, len);
 
-    if (listed->kept_count == LISTED_KEPT) {
+    if (gameserver->kept_count == GAMESERVER_KEPT) {
         free(copy);
         return NULL;
     }
-    listed->kept[listed->kept_count++] = copy;
+    gameserver->kept[gameserver->kept_count++] = copy;
     return copy;
 }
 
 /* A string with escapes, decoded. */
-static struct bytes unescape(struct listed *listed, struct bytes raw)
+static struct bytes unescape(struct gameserver *gameserver, struct bytes raw)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -35,7 +35,7 @@ static struct bytes unescape(struct listed *listed, struct bytes raw)
     if (document == NULL)
         return text;
     if (json_value_text(json_document_root(document), &text, &error))
-        text.data = keep_listed_copy(listed, text.data, text.len);
+        text.data = keep_gameserver_copy(gameserver, text.data, text.len);
     json_document_free(&document);
     return text.data == NULL ? (struct bytes){0} : text;
 }
@@ -45,17 +45,17 @@ static bool is_string(struct bytes raw)
     return raw.len >= 2 && raw.data[0] == '"';
 }
 
-static struct bytes string_of(struct listed *listed, struct bytes raw)
+static struct bytes string_of(struct gameserver *gameserver, struct bytes raw)
 {
     if (!is_string(raw))
         return (struct bytes){0};
     if (memchr(raw.data, '\\', raw.len) != NULL)
-        return unescape(listed, raw);
+        return unescape(gameserver, raw);
     return (struct bytes){raw.data + 1, raw.len - 2};
 }
 
-static const struct lobby_property *find_listed_property(const struct lobby_infos *infos,
-                                                         const char *name)
+static const struct lobby_property *find_gameserver_property(const struct lobby_infos *infos,
+                                                             const char *name)
 {
     for (size_t i = 0; i < infos->property_count; i++) {
         if (bytes_equal(infos->properties[i].name, bytes_from_string(name)))
@@ -64,25 +64,27 @@ static const struct lobby_property *find_listed_property(const struct lobby_info
     return NULL;
 }
 
-struct bytes listed_text(struct listed *listed, const char *name)
+struct bytes gameserver_text(struct gameserver *gameserver, const char *name)
 {
-    const struct lobby_property *property = find_listed_property(&listed->server.infos, name);
+    const struct lobby_property *property =
+        find_gameserver_property(&gameserver->server.infos, name);
 
     if (property == NULL)
         return (struct bytes){0};
-    return is_string(property->value) ? string_of(listed, property->value) : property->value;
+    return is_string(property->value) ? string_of(gameserver, property->value) : property->value;
 }
 
 /* A number, or a string that holds one. */
-static bool number_of(struct listed *listed, const char *name, int32_t *number)
+static bool number_of(struct gameserver *gameserver, const char *name, int32_t *number)
 {
-    const struct lobby_property *property = find_listed_property(&listed->server.infos, name);
+    const struct lobby_property *property =
+        find_gameserver_property(&gameserver->server.infos, name);
     int64_t integer;
 
     if (property == NULL)
         return false;
     if (is_string(property->value))
-        return q3master_parse_integer(string_of(listed, property->value), number);
+        return q3master_parse_integer(string_of(gameserver, property->value), number);
     if (!json_scalar_integer(property->value, &integer) || integer < INT32_MIN ||
         integer > INT32_MAX)
         return false;
@@ -90,123 +92,126 @@ static bool number_of(struct listed *listed, const char *name, int32_t *number)
     return true;
 }
 
-static uint32_t count_of(struct listed *listed, const char *name)
+static uint32_t count_of(struct gameserver *gameserver, const char *name)
 {
     int32_t number;
 
-    return number_of(listed, name, &number) && number > 0 ? (uint32_t)number : 0;
+    return number_of(gameserver, name, &number) && number > 0 ? (uint32_t)number : 0;
 }
 
 /* Of what registered by UDP: the lobby's words. */
 
-static void add_property(struct listed *listed, struct bytes name, struct bytes value)
+static void add_property(struct gameserver *gameserver, struct bytes name, struct bytes value)
 {
-    struct lobby_infos *infos = &listed->server.infos;
+    struct lobby_infos *infos = &gameserver->server.infos;
 
-    listed->properties[infos->property_count++] = (struct lobby_property){name, value};
+    gameserver->properties[infos->property_count++] = (struct lobby_property){name, value};
 }
 
 /* Adds it, for what stands there under this name. */
-static void put_property(struct listed *listed, const char *name, const struct writer *value)
+static void put_property(struct gameserver *gameserver, const char *name,
+                         const struct writer *value)
 {
-    const struct lobby_property *present = find_listed_property(&listed->server.infos, name);
-    const struct bytes text = {keep_listed_copy(listed, value->data, value->len), value->len};
+    const struct lobby_property *present =
+        find_gameserver_property(&gameserver->server.infos, name);
+    const struct bytes text = {keep_gameserver_copy(gameserver, value->data, value->len),
+                               value->len};
 
     if (text.data == NULL || value->failed)
         return;
     if (present != NULL)
-        listed->properties[present - listed->properties].value = text;
+        gameserver->properties[present - gameserver->properties].value = text;
     else
-        add_property(listed, bytes_from_string(name), text);
+        add_property(gameserver, bytes_from_string(name), text);
 }
 
-static void put_listed_text(struct listed *listed, const char *name, const char *from)
+static void put_gameserver_text(struct gameserver *gameserver, const char *name, const char *from)
 {
     struct writer plain = {0}, value = {0};
     struct json_writer json = json_writer_over(&value);
-    const struct bytes text = listed_text(listed, from);
+    const struct bytes text = gameserver_text(gameserver, from);
 
     if (text.data != NULL) {
         lobby_text_write_plain(&plain, text);
         json_write_text(&json, writer_bytes_written(&plain));
-        put_property(listed, name, &value);
+        put_property(gameserver, name, &value);
     }
     writer_free(&plain);
     writer_free(&value);
 }
 
-static void put_count(struct listed *listed, const char *name, const char *from)
+static void put_count(struct gameserver *gameserver, const char *name, const char *from)
 {
     struct writer value = {0};
 
-    if (find_listed_property(&listed->server.infos, from) != NULL) {
-        writer_format(&value, "%u", (unsigned)count_of(listed, from));
-        put_property(listed, name, &value);
+    if (find_gameserver_property(&gameserver->server.infos, from) != NULL) {
+        writer_format(&value, "%u", (unsigned)count_of(gameserver, from));
+        put_property(gameserver, name, &value);
     }
     writer_free(&value);
 }
 
 #define PUT_MAX 5
 
-static void put_lobby_words(struct listed *listed)
+static void put_lobby_words(struct gameserver *gameserver)
 {
-    put_listed_text(listed, "description", "hostname");
-    put_listed_text(listed, "map", "mapname");
-    put_listed_text(listed, "game", "gamename");
-    put_count(listed, "players", "clients");
-    put_count(listed, "max_players", "sv_maxclients");
+    put_gameserver_text(gameserver, "description", "hostname");
+    put_gameserver_text(gameserver, "map", "mapname");
+    put_gameserver_text(gameserver, "game", "gamename");
+    put_count(gameserver, "players", "clients");
+    put_count(gameserver, "max_players", "sv_maxclients");
 }
 
 /* What the words of the lobby say. */
-static void read_known(struct listed *listed)
+static void read_known(struct gameserver *gameserver)
 {
-    struct lobby_infos *infos = &listed->server.infos;
-    const struct lobby_property *erase = find_listed_property(infos, "erase"),
-                                *players = find_listed_property(infos, "players");
+    struct lobby_infos *infos = &gameserver->server.infos;
+    const struct lobby_property *erase = find_gameserver_property(infos, "erase"),
+                                *players = find_gameserver_property(infos, "players");
     int32_t number;
 
-    infos->speed = find_listed_property(infos, "speed")
-                       ? string_of(listed, find_listed_property(infos, "speed")->value)
+    infos->speed = find_gameserver_property(infos, "speed")
+                       ? string_of(gameserver, find_gameserver_property(infos, "speed")->value)
                        : (struct bytes){0};
-    infos->size = find_listed_property(infos, "size")
-                      ? string_of(listed, find_listed_property(infos, "size")->value)
+    infos->size = find_gameserver_property(infos, "size")
+                      ? string_of(gameserver, find_gameserver_property(infos, "size")->value)
                       : (struct bytes){0};
-    infos->description = listed_text(listed, "description");
-    infos->version = listed_text(listed, "version");
+    infos->description = gameserver_text(gameserver, "description");
+    infos->version = gameserver_text(gameserver, "version");
     infos->erase = erase != NULL && bytes_equal(erase->value, BYTES_LITERAL("true"));
     infos->has_erase =
         infos->erase || (erase != NULL && bytes_equal(erase->value, BYTES_LITERAL("false")));
-    if (players != NULL && !is_string(players->value) && number_of(listed, "players", &number) &&
-        number >= 0 && number <= LOBBY_PLAYERS_MAX) {
+    if (players != NULL && !is_string(players->value) &&
+        number_of(gameserver, "players", &number) && number >= 0 && number <= LOBBY_PLAYERS_MAX) {
         infos->has_players = true;
         infos->players = (uint32_t)number;
     }
 }
 
-static void read_master(struct listed *listed, bool registered)
+static void read_master(struct gameserver *gameserver, bool registered)
 {
-    struct q3master_server *master = &listed->master;
+    struct q3master_server *master = &gameserver->master;
     const char *const max = registered ? "sv_maxclients" : "max_players";
 
-    master->address = listed->address;
-    master->game = listed_text(listed, registered ? "gamename" : "game");
+    master->address = gameserver->address;
+    master->game = gameserver_text(gameserver, registered ? "gamename" : "game");
     if (master->game.data == NULL)
-        master->game = listed_text(listed, "gamename");
-    master->gametype = listed_text(listed, "gametype");
+        master->game = gameserver_text(gameserver, "gamename");
+    master->gametype = gameserver_text(gameserver, "gametype");
     if (master->gametype.data == NULL)
         master->gametype = BYTES_LITERAL("0");
-    master->clients = count_of(listed, registered ? "clients" : "players");
-    master->max_clients = count_of(listed, max);
+    master->clients = count_of(gameserver, registered ? "clients" : "players");
+    master->max_clients = count_of(gameserver, max);
     if (master->max_clients == 0)
         master->max_clients = UINT32_MAX;
-    listed->in_master = q3master_is_game(master->game) &&
-                        master->gametype.len <= Q3MASTER_GAMETYPE_MAX &&
-                        number_of(listed, "protocol", &master->protocol);
+    gameserver->in_master = q3master_is_game(master->game) &&
+                            master->gametype.len <= Q3MASTER_GAMETYPE_MAX &&
+                            number_of(gameserver, "protocol", &master->protocol);
 }
 
 /* Fields. */
 
-static bool read_address(struct listed *listed, struct bytes id)
+static bool read_address(struct gameserver *gameserver, struct bytes id)
 {
     char text[ADDRESS_TEXT_SIZE];
 
@@ -214,12 +219,13 @@ static bool read_address(struct listed *listed, struct bytes id)
         return false;
     memcpy(text, id.data, id.len);
     text[id.len] = 0;
-    if (!address_parse(text, &listed->address) || listed->address.port == 0)
+    if (!address_parse(text, &gameserver->address) || gameserver->address.port == 0)
         return false;
-    listed->server.id = id;
-    listed->server.port = listed->address.port;
-    (void)address_format_ip(&listed->address, text);
-    listed->server.ip = (struct bytes){keep_listed_copy(listed, text, strlen(text)), strlen(text)};
+    gameserver->server.id = id;
+    gameserver->server.port = gameserver->address.port;
+    (void)address_format_ip(&gameserver->address, text);
+    gameserver->server.ip =
+        (struct bytes){keep_gameserver_copy(gameserver, text, strlen(text)), strlen(text)};
     return true;
 }
 
@@ -228,13 +234,13 @@ static bool is_listed_property_field(const struct map_field *field)
     return field->name.len > PREFIX_LEN && memcmp(field->name.data, PREFIX, PREFIX_LEN) == 0;
 }
 
-static void read_listed_property(struct listed *listed, const struct map_field *field)
+static void read_gameserver_property(struct gameserver *gameserver, const struct map_field *field)
 {
     const struct bytes name = {field->name.data + PREFIX_LEN, field->name.len - PREFIX_LEN};
 
     if (!lobby_is_reserved(name) && json_is_text(name) && json_scalar_is_valid(field->value) &&
         !bytes_equal(field->value, BYTES_LITERAL("null")))
-        add_property(listed, name, field->value);
+        add_property(gameserver, name, field->value);
 }
 
 static struct bytes field_of(const struct map_field *fields, size_t count, const char *name)
@@ -246,35 +252,35 @@ static struct bytes field_of(const struct map_field *fields, size_t count, const
     return (struct bytes){0};
 }
 
-bool listed_read_fields(struct bytes id, const struct map_field *fields, size_t count,
-                        struct listed *listed)
+bool gameserver_read_fields(struct bytes id, const struct map_field *fields, size_t count,
+                            struct gameserver *gameserver)
 {
     const struct bytes protocol = field_of(fields, count, "protocol");
     const bool registered = bytes_equal(protocol, BYTES_LITERAL("q3master"));
 
-    memset(listed, 0, sizeof *listed);
+    memset(gameserver, 0, sizeof *gameserver);
     if (!registered && !bytes_equal(protocol, BYTES_LITERAL("lobby")))
         return false;
-    if (!read_address(listed, id))
+    if (!read_address(gameserver, id))
         return false;
-    listed->properties = mem_zalloc(count + PUT_MAX, sizeof *listed->properties);
-    listed->server.infos.properties = listed->properties;
+    gameserver->properties = mem_zalloc(count + PUT_MAX, sizeof *gameserver->properties);
+    gameserver->server.infos.properties = gameserver->properties;
     for (size_t i = 0; i < count; i++) {
         if (is_listed_property_field(&fields[i]))
-            read_listed_property(listed, &fields[i]);
+            read_gameserver_property(gameserver, &fields[i]);
     }
     if (bytes_equal(field_of(fields, count, "suspect"), BYTES_LITERAL("1")))
-        listed->server.state = LOBBY_SUSPECT;
-    listed->original = field_of(fields, count, ORIGINAL);
-    listed->server.since = bytes_decimal(field_of(fields, count, "since"));
+        gameserver->server.state = LOBBY_SUSPECT;
+    gameserver->original = field_of(fields, count, ORIGINAL);
+    gameserver->server.since = bytes_decimal(field_of(fields, count, "since"));
     if (registered)
-        put_lobby_words(listed);
-    read_known(listed);
-    read_master(listed, registered);
+        put_lobby_words(gameserver);
+    read_known(gameserver);
+    read_master(gameserver, registered);
     return true;
 }
 
-bool listed_read(const struct map_entry *entry, struct listed *listed)
+bool gameserver_read(const struct map_entry *entry, struct gameserver *gameserver)
 {
     struct map_field *fields = NULL, field;
     size_t count = 0, capacity = 0, at = 0;
@@ -287,15 +293,15 @@ bool listed_read(const struct map_entry *entry, struct listed *listed)
         }
         fields[count++] = field;
     }
-    is_server = listed_read_fields(map_entry_id(entry), fields, count, listed);
+    is_server = gameserver_read_fields(map_entry_id(entry), fields, count, gameserver);
     free(fields);
     return is_server;
 }
 
-void listed_free(struct listed *listed)
+void gameserver_free(struct gameserver *gameserver)
 {
-    for (size_t i = 0; i < listed->kept_count; i++)
-        free(listed->kept[i]);
-    free(listed->properties);
-    memset(listed, 0, sizeof *listed);
+    for (size_t i = 0; i < gameserver->kept_count; i++)
+        free(gameserver->kept[i]);
+    free(gameserver->properties);
+    memset(gameserver, 0, sizeof *gameserver);
 }

@@ -126,41 +126,42 @@ static bool line_fits(const struct writer *text)
 }
 
 /* False when it fits no line even so. */
-static bool write_fitting_server(struct writer *text, struct listed *listed)
+static bool write_fitting_server(struct writer *text, struct gameserver *gameserver)
 {
-    struct lobby_infos *infos = &listed->server.infos;
+    struct lobby_infos *infos = &gameserver->server.infos;
     size_t kept = 0;
 
-    lobby_write_server(text, &listed->server);
+    lobby_write_server(text, &gameserver->server);
     if (line_fits(text))
         return true;
     for (size_t i = 0; i < infos->property_count; i++) {
         if (is_wanted_always(infos->properties[i].name))
-            listed->properties[kept++] = infos->properties[i];
+            gameserver->properties[kept++] = infos->properties[i];
     }
     infos->property_count = kept;
     writer_reset(text);
-    lobby_write_server(text, &listed->server);
+    lobby_write_server(text, &gameserver->server);
     return line_fits(text);
 }
 
 static void take_listed_server(struct lobby_audience *audience, struct line *line,
-                               struct listed *listed)
+                               struct gameserver *gameserver)
 {
     uint8_t packet[GLTRON_PACKET_SIZE] = {0};
     struct writer text = {0};
     bool has_packet;
 
-    if (!write_fitting_server(&text, listed)) {
+    if (!write_fitting_server(&text, gameserver)) {
         writer_free(&text);
         metrics_add(METRIC_LOBBY_UNFIT, 1);
         log_limited(LOG_WARN, &audience->unfit_limit, "server_not_told",
-                    LOG_BYTES("id", listed->server.id), LOG_STRING("reason", "it fits no line"));
+                    LOG_BYTES("id", gameserver->server.id),
+                    LOG_STRING("reason", "it fits no line"));
         if (line != NULL)
             remove_line(audience, line);
         return;
     }
-    has_packet = lobby_original_write(listed, packet);
+    has_packet = lobby_original_write(gameserver, packet);
     if (line != NULL && line->has_packet == has_packet &&
         (!has_packet || memcmp(line->packet, packet, sizeof packet) == 0) &&
         bytes_equal(writer_bytes_written(&line->text), writer_bytes_written(&text))) {
@@ -168,7 +169,7 @@ static void take_listed_server(struct lobby_audience *audience, struct line *lin
         return;
     }
     if (line == NULL)
-        line = add_server_line(audience, listed->server.id);
+        line = add_server_line(audience, gameserver->server.id);
     writer_free(&line->text);
     line->text = text;
     line->has_packet = has_packet;
@@ -179,11 +180,11 @@ static void take_listed_server(struct lobby_audience *audience, struct line *lin
 static void take_lobby_entry(struct lobby_audience *audience, const struct map_entry *entry)
 {
     struct line *line = find_server_line(audience, map_entry_id(entry));
-    struct listed listed;
+    struct gameserver gameserver;
 
-    if (listed_read(entry, &listed)) {
-        take_listed_server(audience, line, &listed);
-        listed_free(&listed);
+    if (gameserver_read(entry, &gameserver)) {
+        take_listed_server(audience, line, &gameserver);
+        gameserver_free(&gameserver);
     } else if (line != NULL) {
         remove_line(audience, line);
     }

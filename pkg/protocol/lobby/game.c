@@ -147,8 +147,8 @@ void lobby_game_free(struct lobby_session *session, bool leave)
     lobby_verify_end(game);
     lobby_listing_end(game, leave);
     loop_timer_destroy(&game->timer);
-    listed_fields_free(&game->wanted);
-    listed_fields_free(&game->changes);
+    gameserver_fields_free(&game->wanted);
+    gameserver_fields_free(&game->changes);
     free(game->name);
     free(game);
 }
@@ -163,7 +163,7 @@ void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
                            struct bytes original)
 {
     metrics_add(METRIC_LOBBY_INFOS, 1);
-    listed_fields_from_infos(&game->wanted, infos, original);
+    gameserver_fields_from_infos(&game->wanted, infos, original);
     game->has_infos = true;
     lobby_listing_update(game);
 }

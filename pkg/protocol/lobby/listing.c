@@ -84,7 +84,7 @@ static void put_differences(struct game *game)
 
     if (game->suspect)
         suspect.value = BYTES_LITERAL("1");
-    listed_fields_from_difference(&game->changes, present, &game->wanted);
+    gameserver_fields_from_difference(&game->changes, present, &game->wanted);
     if (game->changes.count > 0)
         (void)map_session_set(game->map, game_id(game), game->changes.fields, game->changes.count);
     (void)map_session_set(game->map, game_id(game), &suspect, 1);

@@ -150,7 +150,7 @@ struct game {
     char *name;                 /* whose password it was; NULL: the one without a name */
     char id[ADDRESS_TEXT_SIZE]; /* "" until its port is known */
     struct address address;
-    struct listed_fields wanted, changes;
+    struct gameserver_fields wanted, changes;
     enum listing_state listing;
     bool has_infos;
     bool verified;
@@ -169,7 +169,7 @@ struct game {
 void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t port);
 void lobby_game_free(struct lobby_session *session, bool leave);
 void lobby_game_take(struct lobby_session *session, const struct lobby_message *message);
-/* original: the texts of an original packet that do not come back out of infos (listed.h). */
+/* original: the texts of an original packet that do not come back out of infos (gameserver.h). */
 void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
                            struct bytes original);
 /* An original server's word; whatever it is, it lives. */
@@ -271,7 +271,7 @@ void lobby_players_end_all(struct lobby_audience *audience, const char *why);
 /* original.c */
 void lobby_original_take(struct lobby_session *session, const struct gltron_packet *packet);
 /* What the original's clients are told of a server; false when they cannot be. */
-bool lobby_original_write(const struct listed *listed, uint8_t packet[GLTRON_PACKET_SIZE]);
+bool lobby_original_write(const struct gameserver *gameserver, uint8_t packet[GLTRON_PACKET_SIZE]);
 /* Tells a player all that changed after what it has seen. */
 void lobby_original_tell(struct player *player);
 void lobby_original_forget(struct player *player);

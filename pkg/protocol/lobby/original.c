@@ -129,11 +129,11 @@ void lobby_original_take(struct lobby_session *session, const struct gltron_pack
 /* Players. */
 
 /* What an original program is sent as a server's texts; they are written to text. */
-static void take_texts(const struct listed *listed, struct gltron_packet *packet,
+static void take_texts(const struct gameserver *gameserver, struct gltron_packet *packet,
                        struct writer *text)
 {
-    const struct lobby_infos *infos = &listed->server.infos;
-    const struct bytes original = listed->original;
+    const struct lobby_infos *infos = &gameserver->server.infos;
+    const struct bytes original = gameserver->original;
     const uint8_t *nul = original.len > 0 ? memchr(original.data, 0, original.len) : NULL;
     size_t len;
 
@@ -149,21 +149,21 @@ static void take_texts(const struct listed *listed, struct gltron_packet *packet
     packet->version = (struct bytes){text->data + len, text->len - len};
 }
 
-bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACKET_SIZE])
+bool lobby_original_write(const struct gameserver *gameserver, uint8_t bytes[GLTRON_PACKET_SIZE])
 {
-    const struct lobby_infos *infos = &listed->server.infos;
+    const struct lobby_infos *infos = &gameserver->server.infos;
     struct gltron_packet packet = {
         .type = GLTRON_INFOS,
         .speed = GLTRON_UNKNOWN,
         .size = GLTRON_UNKNOWN,
         .erase = infos->erase,
-        .port = listed->address.port,
+        .port = gameserver->address.port,
         .players = GLTRON_UNKNOWN,
     };
     struct writer to = {0}, text = {0};
     bool written;
 
-    if (listed->address.family != ADDRESS_IPV4)
+    if (gameserver->address.family != ADDRESS_IPV4)
         return false;
     if (infos->speed.data == NULL || !gltron_speed_parse(infos->speed, &packet.speed))
         packet.speed = GLTRON_UNKNOWN;
@@ -171,8 +171,8 @@ bool lobby_original_write(const struct listed *listed, uint8_t bytes[GLTRON_PACK
         packet.size = GLTRON_UNKNOWN;
     if (infos->has_players && infos->players < GLTRON_UNKNOWN)
         packet.players = (uint16_t)infos->players;
-    memcpy(packet.host, listed->address.ip, sizeof packet.host);
-    take_texts(listed, &packet, &text);
+    memcpy(packet.host, gameserver->address.ip, sizeof packet.host);
+    take_texts(gameserver, &packet, &text);
     gltron_write(&to, &packet, GLTRON_HOST_NETWORK);
     writer_free(&text);
     written = !to.failed && to.len == GLTRON_PACKET_SIZE;

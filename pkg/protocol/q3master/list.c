@@ -125,27 +125,27 @@ static void take_map_entry(struct q3master_list *list, const struct map_entry *t
 {
     struct bytes id = map_entry_id(told);
     struct q3master_entry *entry = q3master_list_find(list, id);
-    struct listed listed;
+    struct gameserver gameserver;
 
-    if (!listed_read(told, &listed)) {
+    if (!gameserver_read(told, &gameserver)) {
         if (entry != NULL)
             drop_master_entry(list, entry);
         return;
     }
     if (entry == NULL) {
         entry = add_master_entry(list, id);
-        entry->server.address = listed.address;
+        entry->server.address = gameserver.address;
     }
     entry->pending_until = 0;
-    entry->since = listed.server.since;
+    entry->since = gameserver.server.since;
     take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
     if (entry->leaving_until <= loop_now_ms(list->service->loop))
         count_registered(list, entry, map_entry_field(told, "registered").data != NULL);
-    if (listed.in_master)
-        describe_master_entry(list, entry, &listed.master);
+    if (gameserver.in_master)
+        describe_master_entry(list, entry, &gameserver.master);
     else
         unlist(list, entry);
-    listed_free(&listed);
+    gameserver_free(&gameserver);
 }
 
 static void on_master_view_changed(struct map_watcher *watcher, const struct map_changes *changes)

@@ -28,7 +28,8 @@ static void send_getinfo(struct q3master_port *port, const struct udp_path *path
 }
 
 /* Where it is listed. */
-static struct address listed_address(const struct q3master_port *port, const struct address *peer)
+static struct address gameserver_address(const struct q3master_port *port,
+                                         const struct address *peer)
 {
     for (size_t i = 0; i < port->mapping_count; i++) {
         struct address address = port->mappings[i].to;
@@ -52,7 +53,7 @@ static bool is_loopback(const struct address *address)
 /* Also asked before a challenge is sent: who cannot be listed need not be asked. */
 static bool may_be_listed(struct q3master_port *port, const struct address *peer)
 {
-    const struct address address = listed_address(port, peer);
+    const struct address address = gameserver_address(port, peer);
 
     if (!is_loopback(&address) || port->settings->allow_loopback)
         return true;
@@ -73,7 +74,7 @@ static bool is_game_accepted(struct q3master_port *port, const struct address *p
  * others: one that then does not answer is asked on, and goes. False when it is not listed. */
 static bool hasten(struct q3master_port *port, const struct address *peer)
 {
-    const struct address address = listed_address(port, peer);
+    const struct address address = gameserver_address(port, peer);
     char id[ADDRESS_TEXT_SIZE];
     const struct q3master_entry *entry =
         q3master_list_find(port->list, bytes_from_string(address_format(&address, id)));
@@ -164,9 +165,9 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
                           const struct q3master_info *info, struct bytes game, bool implied)
 {
     const struct q3master_settings *settings = port->settings;
-    const struct address address = listed_address(port, &path->peer);
+    const struct address address = gameserver_address(port, &path->peer);
     char id[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
-    struct listed_fields fields = {0};
+    struct gameserver_fields fields = {0};
     struct q3master_entry *entry;
 
     address_format(&address, id);
@@ -184,7 +185,7 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
     } else {
         entry->asked_ms = 0;
     }
-    listed_fields_from_info(&fields, info, game, implied);
+    gameserver_fields_from_info(&fields, info, game, implied);
     map_register(port->list->space,
                  &(struct map_registration){.id = bytes_from_string(id),
                                             .protocol = "q3master",
@@ -195,7 +196,7 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
                                             .probes = (unsigned)settings->probes,
                                             .probe_interval = (uint64_t)settings->probe_interval},
                  on_game_registered, port->service);
-    listed_fields_free(&fields);
+    gameserver_fields_free(&fields);
 }
 
 void q3master_take_info(struct q3master_port *port, const struct udp_path *path,

@@ -1,6 +1,6 @@
 /*
- * visit: what a WebSocket client brought with its request, handed to its protocol. Everything but
- * tokens, which stays, is valid during the call that it is given to.
+ * ws_request: what a WebSocket client brought with its request, handed to its protocol. Everything
+ * but tokens, which stays, is valid during the call that it is given to.
  *
  * The end of the connection has been set (websocket_set_lifetime): with claims that of the token,
  * without them, where tokens are wanted, auth.deadline. Who takes a token from a message sets it
@@ -14,7 +14,7 @@
 struct auth_claims;
 struct auth_verifier;
 
-struct visit {
+struct ws_request {
     struct bytes mode;                  /* of the query; data NULL when it has none */
     struct bytes resume;                /* likewise */
     const struct auth_claims *claims;   /* of its token; NULL when it brought none */

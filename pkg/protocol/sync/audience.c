@@ -94,7 +94,7 @@ static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
     /* Of what only an update has told, the rest is still to come with the snapshot. */
     if (entry == NULL || map_entry_is_partial(entry))
         return false;
-    shown_properties(entry, to);
+    translate_properties(entry, to);
     return true;
 }
 

@@ -2,9 +2,9 @@
  * sync_members: properties as one text, the JSON object in which they are told: what is in two of
  * them that is not alike, and the parts of one. Pure.
  *
- * The objects are our own (protocol/translate/translate.h): without spaces between their members, no
- * key twice, equal names written alike; values may be nested. Names here are keys with their quotes
- * and escapes.
+ * The objects are our own (protocol/translate/translate.h): without spaces between their members,
+ * no key twice, equal names written alike; values may be nested. Names here are keys with their
+ * quotes and escapes.
  */
 #ifndef PROTOCOL_SYNC_MEMBERS_H
 #define PROTOCOL_SYNC_MEMBERS_H

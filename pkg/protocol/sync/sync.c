@@ -300,14 +300,14 @@ static const struct websocket_handler handler = {
     .message = on_message, .drained = on_drained, .closed = on_closed};
 
 static struct sync_session *create_sync_session(struct sync_port *port, struct websocket *websocket,
-                                                const struct visit *visit)
+                                                const struct ws_request *ws_request)
 {
     struct sync_session *session = mem_zalloc(1, sizeof *session);
     session->port = port;
     session->websocket = websocket;
     session->entering = mem_zalloc(1, sizeof *session->entering);
-    session->is_delta = bytes_equal(visit->mode, BYTES_LITERAL("delta"));
-    session->may_resume = visit->resume.data != NULL;
+    session->is_delta = bytes_equal(ws_request->mode, BYTES_LITERAL("delta"));
+    session->may_resume = ws_request->resume.data != NULL;
     list_init(&session->place);
     list_init(&session->relays);
     protocol_service_join(&port->service->common, &session->link);
@@ -316,9 +316,10 @@ static struct sync_session *create_sync_session(struct sync_port *port, struct w
     return session;
 }
 
-void sync_serve(struct sync_port *port, struct websocket *websocket, const struct visit *visit)
+void sync_serve(struct sync_port *port, struct websocket *websocket,
+                const struct ws_request *ws_request)
 {
-    struct sync_session *session = create_sync_session(port, websocket, visit);
+    struct sync_session *session = create_sync_session(port, websocket, ws_request);
     const char *why;
     websocket_set_handler(websocket, &handler, session);
     if (!sync_audience_enter(session, &why)) {
@@ -326,8 +327,8 @@ void sync_serve(struct sync_port *port, struct websocket *websocket, const struc
         return;
     }
     conn_pause_reading(websocket_conn(websocket));
-    if (is_secret(visit->resume))
-        resume_entry(session, visit->resume);
+    if (is_secret(ws_request->resume))
+        resume_entry(session, ws_request->resume);
     else
         open_new(session);
 }

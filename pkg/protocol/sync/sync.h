@@ -47,8 +47,10 @@ struct sync_port *sync_port_create(struct sync_service *service, struct map_spac
                                    const struct sync_settings *settings);
 /* Its connections must be gone. */
 void sync_port_destroy(struct sync_port **port);
-/* Serves a connection that has just been upgraded, until it ends. visit.mode: "delta" or none;
- * visit.resume: asked for when it is there, and the secret to come back with when not empty. */
-void sync_serve(struct sync_port *port, struct websocket *websocket, const struct visit *visit);
+/* Serves a connection that has just been upgraded, until it ends. ws_request.mode: "delta" or none;
+ * ws_request.resume: asked for when it is there, and the secret to come back with when not empty.
+ */
+void sync_serve(struct sync_port *port, struct websocket *websocket,
+                const struct ws_request *ws_request);
 
 #endif

@@ -66,7 +66,7 @@ void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct 
     writer_reset(scratch);
     for (size_t i = 0; i < count; i++)
         turn_add(turn, scratch, map_entry_owner(changed[i]), (uint8_t)map_entry_version(changed[i]),
-                 map_entry_id(changed[i]), shown_state(changed[i], shown));
+                 map_entry_id(changed[i]), translate_state(changed[i], shown));
     turn_sort(turn);
     if (turn->packets > 0)
         turn->frame = frame_create(writer_bytes_written(scratch));
@@ -136,7 +136,7 @@ static void whole_close(struct whole *whole)
 
 static void whole_add(struct whole *whole, const struct map_entry *entry)
 {
-    struct bytes id = map_entry_id(entry), state = shown_state(entry, whole->shown);
+    struct bytes id = map_entry_id(entry), state = translate_state(entry, whole->shown);
     if (!is_fit(id, state))
         return;
     whole_open(whole);
@@ -163,7 +163,7 @@ void encode_all(struct writer *to, struct writer *shown, struct map_view *view, 
 static void add_one(struct writer *to, struct writer *shown, const struct map_entry *entry,
                     const struct map_session *reader)
 {
-    struct bytes id = map_entry_id(entry), state = shown_state(entry, shown);
+    struct bytes id = map_entry_id(entry), state = translate_state(entry, shown);
     if ((reader != NULL && map_entry_owner(entry) == reader) || !is_fit(id, state))
         return;
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);

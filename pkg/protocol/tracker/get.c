@@ -27,7 +27,7 @@ static bool is_too_long(struct tracker_audience *audience, struct map_view *view
         return true;
     entries = map_view_sorted(view, &count);
     for (size_t i = 0; i < count; i++)
-        size += map_entry_id(entries[i]).len + shown_state(entries[i], &audience->shown).len +
+        size += map_entry_id(entries[i]).len + translate_state(entries[i], &audience->shown).len +
                 (i > 0 ? 3 : 1);
     return size > PLAIN_MAX;
 }
@@ -41,7 +41,7 @@ static struct bytes (*collect_states(struct map_view *view, struct writer *texts
     struct writer text = {0};
     size_t at = 0;
     for (size_t i = 0; i < *count; i++) {
-        struct bytes state = shown_state(entries[i], &text);
+        struct bytes state = translate_state(entries[i], &text);
         pairs[i][0] = map_entry_id(entries[i]);
         pairs[i][1] = state;
         if (state.data == map_entry_state(entries[i]).data)

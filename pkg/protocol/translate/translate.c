@@ -1,4 +1,4 @@
-/* shown: see the header. */
+/* translate: see the header. */
 #include "protocol/translate/translate.h"
 
 #include <stdlib.h>
@@ -72,7 +72,7 @@ static void write_shown_user(const struct map_entry *entry, struct writer *to)
     entry_write_user(to, text_field(entry, "user"), text_field(entry, "status"));
 }
 
-struct bytes shown_state(const struct map_entry *entry, struct writer *scratch)
+struct bytes translate_state(const struct map_entry *entry, struct writer *scratch)
 {
     writer_reset(scratch);
     if (is_made_by(entry, "sync"))
@@ -84,7 +84,7 @@ struct bytes shown_state(const struct map_entry *entry, struct writer *scratch)
     return writer_bytes_written(scratch);
 }
 
-void shown_properties(const struct map_entry *entry, struct writer *to)
+void translate_properties(const struct map_entry *entry, struct writer *to)
 {
     if (is_made_by(entry, "sync"))
         write_all_properties(entry, to);

@@ -1,6 +1,6 @@
 /*
- * shown: how an entry of the map is told by a protocol that did not make it (codec/entry.h has the
- * table). What a protocol made itself is told as it is.
+ * translate: how a protocol shows an entry that another protocol opened (codec/entry.h has the
+ * table). An entry of its own it shows as it is.
  */
 #ifndef PROTOCOL_TRANSLATE_TRANSLATE_H
 #define PROTOCOL_TRANSLATE_TRANSLATE_H
@@ -10,9 +10,9 @@
 
 /* To Tracker: the entry's state. A Tracker entry's own is not copied; that of another is written to
  * scratch, whose contents are replaced. Valid until scratch or the entry changes. */
-struct bytes shown_state(const struct map_entry *entry, struct writer *scratch);
+struct bytes translate_state(const struct map_entry *entry, struct writer *scratch);
 /* To metadata sync: the entry's properties, appended as a JSON object, the names in byte order.
  * What is no property in Redis, whoever wrote it, is left out. */
-void shown_properties(const struct map_entry *entry, struct writer *to);
+void translate_properties(const struct map_entry *entry, struct writer *to);
 
 #endif

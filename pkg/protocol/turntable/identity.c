@@ -42,18 +42,19 @@ static void admit_user(struct turntable_session *session, const struct auth_clai
                            WEBSOCKET_UNAUTHORIZED, "token expired");
 }
 
-void turntable_identity_begin(struct turntable_session *session, const struct visit *visit)
+void turntable_identity_begin(struct turntable_session *session,
+                              const struct ws_request *ws_request)
 {
     struct credentials *credentials;
-    if (visit->tokens == NULL)
+    if (ws_request->tokens == NULL)
         return;
     credentials = mem_zalloc(1, sizeof *credentials);
-    credentials->tokens = visit->tokens;
+    credentials->tokens = ws_request->tokens;
     session->credentials = credentials;
-    if (visit->claims != NULL)
-        admit_user(session, visit->claims);
+    if (ws_request->claims != NULL)
+        admit_user(session, ws_request->claims);
     else
-        websocket_set_lifetime(session->websocket, auth_verifier_deadline_ms(visit->tokens),
+        websocket_set_lifetime(session->websocket, auth_verifier_deadline_ms(ws_request->tokens),
                                WEBSOCKET_UNAUTHORIZED, "no token");
 }
 

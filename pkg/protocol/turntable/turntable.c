@@ -269,7 +269,7 @@ static const struct websocket_handler handler = {
     .message = on_message, .drained = on_drained, .closed = on_closed};
 
 void turntable_serve(struct turntable_port *port, struct websocket *websocket,
-                     const struct visit *visit)
+                     const struct ws_request *ws_request)
 {
     struct turntable_session *session = mem_zalloc(1, sizeof *session);
     session->port = port;
@@ -279,6 +279,6 @@ void turntable_serve(struct turntable_port *port, struct websocket *websocket,
     list_init(&session->asked);
     protocol_service_join(&port->service->common, &session->link);
     websocket_set_handler(websocket, &handler, session);
-    turntable_identity_begin(session, visit);
+    turntable_identity_begin(session, ws_request);
     websocket_send_frame(websocket, port->service->idyou);
 }

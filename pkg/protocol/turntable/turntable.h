@@ -70,6 +70,6 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
 void turntable_port_destroy(struct turntable_port **port);
 /* Serves a connection that has just been upgraded, until it ends. */
 void turntable_serve(struct turntable_port *port, struct websocket *websocket,
-                     const struct visit *visit);
+                     const struct ws_request *ws_request);
 
 #endif

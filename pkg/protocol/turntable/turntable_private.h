@@ -168,7 +168,8 @@ void turntable_message_tell_result(struct turntable_session *session, enum map_r
                                    const char *what, const char *command);
 
 /* identity.c */
-void turntable_identity_begin(struct turntable_session *session, const struct visit *visit);
+void turntable_identity_begin(struct turntable_session *session,
+                              const struct ws_request *ws_request);
 void turntable_identity_end(struct turntable_session *session);
 /* With authentication on: a good token has been shown. */
 bool turntable_identity_is_admitted(const struct turntable_session *session);
