@@ -4,7 +4,7 @@ import time
 
 from harness import Versioned, scaled, stolen
 from harness.faults import (SWEEP, TELL, key, node_id, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
-                            watchers)
+                            wait_swept, watchers)
 
 EACH = 20
 
@@ -46,7 +46,8 @@ def check_kept(t, redis, frontends, found, clients, ids):
     expected.update(states_of(found))
     wait_agreement(t, redis, frontends, expected, 4 + SWEEP + TELL)
     wait_hold_over(redis, 20)
-    time.sleep(scaled(2 * SWEEP))
+    for _ in range(2):
+        wait_swept(redis)
     wait_agreement(t, redis, frontends, expected)
     for watcher in found:
         watcher.wait_for_map(lambda states: states == expected, 5)
