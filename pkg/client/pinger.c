@@ -41,7 +41,7 @@ struct ask {
     struct pinger *pinger;
 };
 
-struct udp {
+struct pinger_udp {
     int fd; /* -1: not opened yet, or not to be had */
     struct loop_io *io;
 };
@@ -54,7 +54,7 @@ struct pinger {
     struct list waiting;
     struct list flying;
     size_t waiting_count, flying_count;
-    struct udp ipv4, ipv6;
+    struct pinger_udp ipv4, ipv6;
     struct loop_timer *pace;
     struct loop_timer *deadline;
     struct loop_task release;
@@ -79,7 +79,8 @@ static void land(struct ask *ask)
 }
 
 /* Ends a question that is in neither list. */
-static void tell(struct ask *ask, bool answered, uint32_t microseconds, struct bytes infostring)
+static void report_ping(struct ask *ask, bool answered, uint32_t microseconds,
+                        struct bytes infostring)
 {
     struct pinger *pinger = ask->pinger;
     struct address server = ask->server;
@@ -96,18 +97,18 @@ static uint32_t elapsed(const struct ask *ask)
     return microseconds < UINT32_MAX ? (uint32_t)microseconds : UINT32_MAX;
 }
 
-static void answered(struct ask *ask, struct bytes infostring)
+static void on_ping_answered(struct ask *ask, struct bytes infostring)
 {
     struct pinger *pinger = ask->pinger;
     uint32_t microseconds = elapsed(ask);
     land(ask);
-    tell(ask, true, microseconds, infostring);
+    report_ping(ask, true, microseconds, infostring);
     if (!pinger->destroyed)
         set_timers(pinger);
 }
 
 /* Again from the end of the queue, or given up. */
-static void unanswered(struct ask *ask)
+static void on_ping_unanswered(struct ask *ask)
 {
     struct pinger *pinger = ask->pinger;
     land(ask);
@@ -119,7 +120,7 @@ static void unanswered(struct ask *ask)
         list_append(&pinger->waiting, &ask->link);
         pinger->waiting_count++;
     } else {
-        tell(ask, false, 0, (struct bytes){0});
+        report_ping(ask, false, 0, (struct bytes){0});
     }
 }
 
@@ -149,13 +150,13 @@ static void take_datagram(struct pinger *pinger, const struct address *from, str
         struct ask *ask = list_entry(node, struct ask, link);
         struct bytes infostring = {0};
         if (is_answer(ask, from, datagram, &infostring)) {
-            answered(ask, infostring);
+            on_ping_answered(ask, infostring);
             return;
         }
     }
 }
 
-static void on_udp(struct pinger *pinger, const struct udp *udp)
+static void on_udp(struct pinger *pinger, const struct pinger_udp *udp)
 {
     uint8_t bytes[DATAGRAM_MAX];
     for (int i = 0; i < DATAGRAMS_A_TURN && !pinger->destroyed; i++) {
@@ -187,7 +188,7 @@ static void on_ipv6(void *arg, unsigned events)
 /* -1 when this machine has no such family. */
 static int open_udp(struct pinger *pinger, int family)
 {
-    struct udp *udp = family == AF_INET ? &pinger->ipv4 : &pinger->ipv6;
+    struct pinger_udp *udp = family == AF_INET ? &pinger->ipv4 : &pinger->ipv6;
     if (udp->fd >= 0)
         return udp->fd;
     udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -220,15 +221,15 @@ static void ask_by_udp(struct ask *ask)
     writer_free(&question);
 }
 
-static void on_connected(void *arg, unsigned events)
+static void on_ping_connected(void *arg, unsigned events)
 {
     struct ask *ask = arg;
     struct pinger *pinger = ask->pinger;
     if (stream_connect_error(ask->fd) == 0) {
-        answered(ask, (struct bytes){0});
+        on_ping_answered(ask, (struct bytes){0});
         return;
     }
-    unanswered(ask);
+    on_ping_unanswered(ask);
     if (!pinger->destroyed)
         set_timers(pinger);
 }
@@ -240,7 +241,7 @@ static void ask_by_tcp(struct ask *ask)
         ask->fd = stream_connect(&to, NULL);
     if (ask->fd < 0)
         return;
-    ask->io = loop_io_create(ask->pinger->loop, ask->fd, on_connected, ask);
+    ask->io = loop_io_create(ask->pinger->loop, ask->fd, on_ping_connected, ask);
     loop_io_set(ask->io, LOOP_WRITE);
 }
 
@@ -268,7 +269,7 @@ static void on_pace(void *arg)
     set_timers(pinger);
 }
 
-static void on_deadline(void *arg)
+static void on_ping_deadline(void *arg)
 {
     struct pinger *pinger = arg;
     uint64_t now = clock_monotonic_us(), timeout = pinger->options.timeout_ms * 1000ull;
@@ -276,7 +277,7 @@ static void on_deadline(void *arg)
         struct ask *ask = list_entry(pinger->flying.next, struct ask, link);
         if (now - ask->sent_us < timeout)
             break;
-        unanswered(ask);
+        on_ping_unanswered(ask);
     }
     if (!pinger->destroyed)
         set_timers(pinger);
@@ -319,11 +320,11 @@ struct pinger *pinger_create(struct loop *loop, const struct pinger_options *opt
     list_init(&pinger->flying);
     pinger->ipv4.fd = pinger->ipv6.fd = -1;
     pinger->pace = loop_timer_create(loop, on_pace, pinger);
-    pinger->deadline = loop_timer_create(loop, on_deadline, pinger);
+    pinger->deadline = loop_timer_create(loop, on_ping_deadline, pinger);
     return pinger;
 }
 
-static void close_udp(struct udp *udp)
+static void close_udp(struct pinger_udp *udp)
 {
     loop_io_destroy(&udp->io);
     if (udp->fd >= 0)
@@ -336,7 +337,7 @@ static void free_all(struct list *asks)
         free_ask(list_entry(asks->next, struct ask, link));
 }
 
-static void release(void *arg)
+static void release_pinger(void *arg)
 {
     free(arg);
 }
@@ -354,7 +355,7 @@ void pinger_destroy(struct pinger **pointer)
     close_udp(&pinger->ipv6);
     loop_timer_destroy(&pinger->pace);
     loop_timer_destroy(&pinger->deadline);
-    pinger->release = (struct loop_task){.callback = release, .arg = pinger};
+    pinger->release = (struct loop_task){.callback = release_pinger, .arg = pinger};
     loop_defer(pinger->loop, LOOP_PHASE_FREE, &pinger->release);
 }
 

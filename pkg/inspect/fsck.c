@@ -86,7 +86,7 @@ static size_t count_names(const struct fsck *fsck, enum fsck_kind kind)
     return count;
 }
 
-static void take_all(struct fsck *fsck)
+static void collect_all_names(struct fsck *fsck)
 {
     size_t most = 0;
     for (int kind = 0; kind < FSCK_KINDS; kind++)
@@ -188,7 +188,7 @@ static bool look(struct fsck *fsck)
 {
     if (!fsck_gather(fsck))
         return false;
-    take_all(fsck);
+    collect_all_names(fsck);
     fsck->pass = FSCK_LOOK;
     if (!fsck_judge(fsck) || !fsck_recount(fsck, false))
         return false;
@@ -220,8 +220,8 @@ static bool mend(struct fsck *fsck)
     return true;
 }
 
-static struct fsck *create(struct reader *reader, const struct fsck_options *options,
-                           struct fsck_report *report)
+static struct fsck *create_fsck(struct reader *reader, const struct fsck_options *options,
+                                struct fsck_report *report)
 {
     const struct reader_space *space = &options->space;
     struct fsck *fsck = mem_zalloc(1, sizeof *fsck);
@@ -273,7 +273,7 @@ static bool check_formats(struct fsck *fsck)
 bool fsck_run(struct reader *reader, const struct fsck_options *options, struct fsck_report *report)
 {
     memset(report, 0, sizeof *report);
-    struct fsck *fsck = create(reader, options, report);
+    struct fsck *fsck = create_fsck(reader, options, report);
     report->owner = fsck;
     report->partitions = options->space.partitions;
     if (!check_formats(fsck) || !look(fsck))
@@ -285,7 +285,7 @@ bool fsck_run(struct reader *reader, const struct fsck_options *options, struct 
     return !options->repair || report->count == 0 || mend(fsck);
 }
 
-static void free_names(struct fsck_id **names)
+static void free_fsck_names(struct fsck_id **names)
 {
     struct fsck_id *id, *next;
     HASH_ITER (hh, *names, id, next) {
@@ -298,7 +298,7 @@ static void free_partition(struct fsck_partition *partition)
 {
     struct fsck_node *node, *next_node;
     for (int kind = 0; kind < FSCK_KINDS; kind++)
-        free_names(&partition->ids[kind]);
+        free_fsck_names(&partition->ids[kind]);
     HASH_ITER (hh, partition->nodes, node, next_node) {
         HASH_DEL(partition->nodes, node);
         free(node->key);

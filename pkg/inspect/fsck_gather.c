@@ -24,7 +24,7 @@ static void add_id(struct fsck_partition *partition, enum fsck_kind kind, struct
     HASH_ADD_KEYPTR(hh, partition->ids[kind], known->text, id.len, known);
 }
 
-static char *key_of(const struct fsck_partition *partition, const char *kind, struct bytes name)
+static char *fsck_key(const struct fsck_partition *partition, const char *kind, struct bytes name)
 {
     struct writer key = {0};
     keys_write(&key, partition->prefix, kind, name);
@@ -32,7 +32,7 @@ static char *key_of(const struct fsck_partition *partition, const char *kind, st
     return (char *)key.data;
 }
 
-static void add_node(struct fsck_partition *partition, struct bytes name)
+static void add_fsck_node(struct fsck_partition *partition, struct bytes name)
 {
     struct fsck_node *node = NULL;
     if (name.len == 0 || memchr(name.data, 0, name.len))
@@ -45,8 +45,8 @@ static void add_node(struct fsck_partition *partition, struct bytes name)
     node->len = name.len;
     memcpy(node->name, name.data, name.len);
     node->name[name.len] = 0;
-    node->key = key_of(partition, "node:", name);
-    node->members_key = key_of(partition, "members:", name);
+    node->key = fsck_key(partition, "node:", name);
+    node->members_key = fsck_key(partition, "members:", name);
     HASH_ADD_KEYPTR(hh, partition->nodes, node->name, name.len, node);
 }
 
@@ -59,7 +59,7 @@ static bool begins_with(struct bytes text, const char *start, struct bytes *rest
     return true;
 }
 
-static void on_key(void *arg, uint32_t index, struct bytes name)
+static void on_fsck_key(void *arg, uint32_t index, struct bytes name)
 {
     struct fsck *fsck = arg;
     struct bytes rest;
@@ -71,7 +71,7 @@ static void on_key(void *arg, uint32_t index, struct bytes name)
     else if (begins_with(name, "room:", &rest))
         add_id(partition, FSCK_ROOMS, rest);
     else if (begins_with(name, "node:", &rest) || begins_with(name, "members:", &rest))
-        add_node(partition, rest);
+        add_fsck_node(partition, rest);
 }
 
 static void on_listed(void *arg, struct bytes id, struct bytes user)
@@ -83,7 +83,7 @@ static void on_listed(void *arg, struct bytes id, struct bytes user)
         add_id(partition, FSCK_USERS, user);
 }
 
-struct listing {
+struct fsck_listing {
     struct fsck_partition *partition;
     const struct fsck_node *node;
 };
@@ -91,7 +91,7 @@ struct listing {
 /* member: "<id> <room>" */
 static void on_member(void *arg, struct bytes member, struct bytes user)
 {
-    const struct listing *listing = arg;
+    const struct fsck_listing *listing = arg;
     struct writer text = {0};
     writer_format(&text, "%s ", listing->node->name);
     writer_bytes(&text, member);
@@ -99,7 +99,7 @@ static void on_member(void *arg, struct bytes member, struct bytes user)
     writer_free(&text);
 }
 
-static void on_deadline(void *arg, struct bytes member, struct bytes score)
+static void on_fsck_deadline(void *arg, struct bytes member, struct bytes score)
 {
     struct fsck_partition *partition = arg;
     struct bytes name;
@@ -111,18 +111,18 @@ static void on_deadline(void *arg, struct bytes member, struct bytes score)
     }
 }
 
-static void on_registered(void *arg, struct bytes id, struct bytes score)
+static void on_fsck_registered(void *arg, struct bytes id, struct bytes score)
 {
     struct fsck_partition *partition = arg;
     partition->fsck->report->deadlines++;
     add_id(partition, FSCK_ENTRIES, id);
 }
 
-static void on_nodes(void *arg, const struct redis_reply *reply)
+static void on_fsck_nodes(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i < reply->count; i++)
-        add_node(partition, reply->elements[i]->text);
+        add_fsck_node(partition, reply->elements[i]->text);
 }
 
 bool fsck_gather_nodes(struct fsck *fsck)
@@ -131,7 +131,7 @@ bool fsck_gather_nodes(struct fsck *fsck)
         struct fsck_partition *partition = &fsck->partitions[i];
         struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(partition->nodes_key),
                                BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
-        reader_command(fsck->reader, on_nodes, partition, 4, args);
+        reader_command(fsck->reader, on_fsck_nodes, partition, 4, args);
     }
     return reader_wait(fsck->reader);
 }
@@ -140,23 +140,23 @@ static bool gather_partition(struct fsck_partition *partition)
 {
     struct reader *reader = partition->fsck->reader;
     for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
-        struct listing listing = {partition, node};
+        struct fsck_listing listing = {partition, node};
         if (!reader_scan(reader, "HSCAN", bytes_from_string(node->key), NULL, on_listed,
                          partition) ||
             !reader_scan(reader, "HSCAN", bytes_from_string(node->members_key), NULL, on_member,
                          &listing))
             return false;
     }
-    return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL, on_deadline,
-                       partition) &&
+    return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL,
+                       on_fsck_deadline, partition) &&
            reader_scan(reader, "ZSCAN", bytes_from_string(partition->registered), NULL,
-                       on_registered, partition);
+                       on_fsck_registered, partition);
 }
 
 bool fsck_gather(struct fsck *fsck)
 {
     const struct reader_space *space = &fsck->options->space;
-    if (!reader_each_key(fsck->reader, space, "", on_key, fsck) || !fsck_gather_nodes(fsck))
+    if (!reader_each_key(fsck->reader, space, "", on_fsck_key, fsck) || !fsck_gather_nodes(fsck))
         return false;
     for (uint32_t i = 0; i < space->partitions; i++) {
         fsck->report->entries += HASH_COUNT(fsck->partitions[i].ids[FSCK_ENTRIES]);

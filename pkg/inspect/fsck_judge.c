@@ -35,13 +35,13 @@ static const struct {
                        [FSCK_LISTINGS] = {&rooms_script, "room:", "+"}};
 
 /* Arguments for a script: the texts of some live in a writer, so they are ranges until the end. */
-struct arguments {
+struct judge_arguments {
     struct writer text;
     struct bytes *list;
     size_t count, capacity;
 };
 
-static void add(struct arguments *arguments, struct bytes text)
+static void add_judge_argument(struct judge_arguments *arguments, struct bytes text)
 {
     if (arguments->count == arguments->capacity) {
         arguments->capacity = arguments->capacity ? arguments->capacity * 2 : 64;
@@ -51,32 +51,33 @@ static void add(struct arguments *arguments, struct bytes text)
     arguments->list[arguments->count++] = text;
 }
 
-static void add_string(struct arguments *arguments, const char *string)
+static void add_string(struct judge_arguments *arguments, const char *string)
 {
-    add(arguments, bytes_from_string(string));
+    add_judge_argument(arguments, bytes_from_string(string));
 }
 
-static void arguments_free(struct arguments *arguments)
+static void arguments_free(struct judge_arguments *arguments)
 {
     writer_free(&arguments->text);
     free(arguments->list);
 }
 
-static void add_node_keys(struct arguments *arguments, const struct fsck_partition *partition)
+static void add_node_keys(struct judge_arguments *arguments, const struct fsck_partition *partition)
 {
     for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
         add_string(arguments, node->key);
 }
 
-static void add_node_names(struct arguments *arguments, const struct fsck_partition *partition)
+static void add_node_names(struct judge_arguments *arguments,
+                           const struct fsck_partition *partition)
 {
     for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
-        add(arguments, (struct bytes){(const uint8_t *)node->name, node->len});
+        add_judge_argument(arguments, (struct bytes){(const uint8_t *)node->name, node->len});
 }
 
 /* Names. */
 
-struct batch {
+struct judge_batch {
     struct fsck_partition *partition;
     enum fsck_kind kind;
     size_t count;
@@ -97,7 +98,7 @@ static struct bytes behind_words(struct bytes text, int words)
 }
 
 /* A listing is found under "<id> <room>". */
-static struct bytes shown_text(const struct fsck_id *id)
+static struct bytes shown_id_text(const struct fsck_id *id)
 {
     return behind_words(id_text(id), id->kind == FSCK_LISTINGS ? 1 : 0);
 }
@@ -117,7 +118,7 @@ static const char *find_node(const struct fsck_partition *partition, struct byte
 }
 
 /* "<number> <rule>[ <node>]" */
-static bool take_line(struct batch *batch, struct bytes line)
+static bool take_judged_line(struct judge_batch *batch, struct bytes line)
 {
     struct fsck *fsck = batch->partition->fsck;
     struct cursor cursor = cursor_over(line);
@@ -137,7 +138,7 @@ static bool take_line(struct batch *batch, struct bytes line)
         id->mended |= bit;
     } else if (id->suspected & bit) {
         struct fsck_finding finding = {
-            .rule = rule, .partition = batch->partition->index, .id = shown_text(id)};
+            .rule = rule, .partition = batch->partition->index, .id = shown_id_text(id)};
         if (space)
             finding.node =
                 find_node(batch->partition, (struct bytes){space + 1, rest.len - name.len - 1});
@@ -147,41 +148,43 @@ static bool take_line(struct batch *batch, struct bytes line)
     return true;
 }
 
-static bool is_word(const struct redis_reply *reply, const char *word)
+static bool is_reply_word(const struct redis_reply *reply, const char *word)
 {
     return reply->count == 1 && bytes_equal(reply->elements[0]->text, bytes_from_string(word));
 }
 
-static void on_judged(void *arg, const struct redis_reply *reply)
+static void on_batch_judged(void *arg, const struct redis_reply *reply)
 {
-    struct batch *batch = arg;
+    struct judge_batch *batch = arg;
     struct reader *reader = batch->partition->fsck->reader;
     if (reply->type != REDIS_ARRAY) {
         reader_fail(reader, READER_REFUSED, "a script was refused: %.*s", (int)reply->text.len,
                     (const char *)reply->text.data);
-    } else if (is_word(reply, "nodes")) {
+    } else if (is_reply_word(reply, "nodes")) {
         for (size_t i = 0; i < batch->count; i++)
             batch->ids[i]->again = true;
-    } else if (!is_word(reply, "epoch")) {
+    } else if (!is_reply_word(reply, "epoch")) {
         for (size_t i = 0; i < reply->count; i++) {
-            if (!take_line(batch, reply->elements[i]->text))
+            if (!take_judged_line(batch, reply->elements[i]->text))
                 reader_fail(reader, READER_REFUSED, "a script's answer makes no sense");
         }
     }
 }
 
 /* Ranges of a text that has grown: each ends where the next begins. */
-static void add_ranges(struct arguments *arguments, const size_t *ends, size_t count, size_t start)
+static void add_ranges(struct judge_arguments *arguments, const size_t *ends, size_t count,
+                       size_t start)
 {
     for (size_t i = 0; i < count; start = ends[i++])
-        add(arguments, (struct bytes){arguments->text.data + start, ends[i] - start});
+        add_judge_argument(arguments,
+                           (struct bytes){arguments->text.data + start, ends[i] - start});
 }
 
-static void send_batch(struct batch *batch)
+static void send_batch(struct judge_batch *batch)
 {
     struct fsck_partition *partition = batch->partition;
     struct fsck *fsck = partition->fsck;
-    struct arguments arguments = {0};
+    struct judge_arguments arguments = {0};
     size_t keys_ends[BATCH_IDS], names_ends[BATCH_IDS];
     char ttl[24], grace[24], hold[24], nodes[24];
 
@@ -213,8 +216,8 @@ static void send_batch(struct batch *batch)
         add_string(&arguments, first[i]);
     add_node_names(&arguments, partition);
     add_ranges(&arguments, names_ends, batch->count, keys_ends[batch->count - 1]);
-    reader_eval(fsck->reader, kinds[batch->kind].script, on_judged, batch, keys, arguments.count,
-                arguments.list);
+    reader_eval(fsck->reader, kinds[batch->kind].script, on_batch_judged, batch, keys,
+                arguments.count, arguments.list);
     arguments_free(&arguments);
 }
 
@@ -223,9 +226,9 @@ static bool judge_once(struct fsck *fsck)
 {
     size_t runs = (size_t)FSCK_KINDS * fsck->options->space.partitions;
     size_t most = fsck->work_count / BATCH_IDS + runs + 1, used = 0;
-    struct batch *batches = mem_zalloc(most, sizeof *batches);
+    struct judge_batch *batches = mem_zalloc(most, sizeof *batches);
     for (size_t i = 0; i < fsck->work_count; used++) {
-        struct batch *batch = &batches[used];
+        struct judge_batch *batch = &batches[used];
         batch->partition = fsck->work[i]->partition;
         batch->kind = fsck->work[i]->kind;
         while (i < fsck->work_count && batch->count < BATCH_IDS &&
@@ -278,7 +281,7 @@ static void on_counted(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
     struct fsck_count *count = &partition->count;
-    if (reply->type != REDIS_ARRAY || (reply->count != 9 && !is_word(reply, "nodes"))) {
+    if (reply->type != REDIS_ARRAY || (reply->count != 9 && !is_reply_word(reply, "nodes"))) {
         reader_fail(partition->fsck->reader, READER_REFUSED, "a script's answer makes no sense");
         return;
     }
@@ -296,7 +299,7 @@ static void on_counted(void *arg, const struct redis_reply *reply)
 
 static void send_recount(struct fsck_partition *partition, bool mend)
 {
-    struct arguments arguments = {0};
+    struct judge_arguments arguments = {0};
     add_string(&arguments, partition->head);
     add_string(&arguments, partition->nodes_key);
     add_string(&arguments, partition->deadlines);

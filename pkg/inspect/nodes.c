@@ -26,15 +26,15 @@ struct node_list {
 };
 
 /* Outlives the map_nodes while commands are under way. */
-struct reading {
+struct nodes_reading {
     struct map_nodes *owner; /* NULL: it is gone */
     struct node_list list;
     size_t pending;
     bool failed;
 };
 
-struct answer {
-    struct reading *reading;
+struct node_answer {
+    struct nodes_reading *reading;
     struct node_info *node;
 };
 
@@ -45,7 +45,7 @@ struct map_nodes {
     void *arg;
     struct node_list list;
     bool known;
-    struct reading *reading;
+    struct nodes_reading *reading;
 };
 
 static char *make_nodes_key(struct map *map)
@@ -107,7 +107,7 @@ static void drop_silent(struct node_list *list)
     list->count = count;
 }
 
-static void finish(struct reading *reading)
+static void finish_nodes_reading(struct nodes_reading *reading)
 {
     struct map_nodes *nodes = reading->owner;
     if (reading->pending > 0)
@@ -127,27 +127,27 @@ static void finish(struct reading *reading)
     }
 }
 
-static bool is_text(const struct redis_reply *reply)
+static bool is_string_reply(const struct redis_reply *reply)
 {
     return reply->type == REDIS_STRING;
 }
 
-static void on_fields(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_node_fields(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct answer answer = *(struct answer *)arg;
-    struct reading *reading = answer.reading;
+    struct node_answer answer = *(struct node_answer *)arg;
+    struct nodes_reading *reading = answer.reading;
     free(arg);
     reading->pending--;
     reading->failed |= status != REDIS_OK && status != REDIS_REFUSED;
     for (size_t i = 0; status == REDIS_OK && i + 1 < reply->count; i += 2) {
         const struct redis_reply *name = reply->elements[i], *value = reply->elements[i + 1];
-        if (!is_text(name) || !is_text(value))
+        if (!is_string_reply(name) || !is_string_reply(value))
             break;
         writer_format(&answer.node->fields, "%zu %zu\n", name->text.len, value->text.len);
         writer_bytes(&answer.node->fields, name->text);
         writer_bytes(&answer.node->fields, value->text);
     }
-    finish(reading);
+    finish_nodes_reading(reading);
 }
 
 static int compare_nodes(const void *a, const void *b)
@@ -160,7 +160,7 @@ static void take_ids(struct node_list *list, const struct redis_reply *reply)
     list->nodes = mem_zalloc(reply->count + 1, sizeof *list->nodes);
     for (size_t i = 0; i < reply->count; i++) {
         struct bytes id = reply->elements[i]->text;
-        if (is_text(reply->elements[i]) && id.len > 0 && !memchr(id.data, 0, id.len))
+        if (is_string_reply(reply->elements[i]) && id.len > 0 && !memchr(id.data, 0, id.len))
             list->nodes[list->count++].id = (struct bytes){mem_dup(id.data, id.len), id.len};
     }
     qsort(list->nodes, list->count, sizeof *list->nodes, compare_nodes);
@@ -168,7 +168,7 @@ static void take_ids(struct node_list *list, const struct redis_reply *reply)
 
 static void on_ids(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct reading *reading = arg;
+    struct nodes_reading *reading = arg;
     const struct map *map = reading->owner ? reading->owner->map : NULL;
     reading->pending--;
     reading->failed = status != REDIS_OK || reply->type != REDIS_ARRAY;
@@ -176,15 +176,15 @@ static void on_ids(void *arg, enum redis_status status, const struct redis_reply
         take_ids(&reading->list, reply);
         reading->pending += reading->list.count + 1; /* until all are asked for */
         for (size_t i = 0; i < reading->list.count; i++) {
-            struct answer *answer = mem_alloc(sizeof *answer);
-            *answer = (struct answer){reading, &reading->list.nodes[i]};
+            struct node_answer *answer = mem_alloc(sizeof *answer);
+            *answer = (struct node_answer){reading, &reading->list.nodes[i]};
             char *key = keys_node(map_prefix(map), (const char *)answer->node->id.data);
-            redis_command_strings(map_link(map), on_fields, answer, "HGETALL", key, NULL);
+            redis_command_strings(map_link(map), on_node_fields, answer, "HGETALL", key, NULL);
             free(key);
         }
         reading->pending--;
     }
-    finish(reading);
+    finish_nodes_reading(reading);
 }
 
 void map_nodes_read(struct map_nodes *nodes)

@@ -25,7 +25,7 @@ struct reader {
     char *error;
 };
 
-struct call {
+struct reader_call {
     struct reader *reader;
     reader_callback callback;
     void *arg;
@@ -52,19 +52,21 @@ static void on_up(void *arg, const char *run_id)
     reader->heard_ms = loop_now_ms(reader->loop);
 }
 
-static void on_down(void *arg)
+static void on_reader_link_down(void *arg)
 {
     struct reader *reader = arg;
     reader->up = false;
 }
 
-static void on_failed(void *arg, const char *why)
+static void on_reader_connect_failed(void *arg, const char *why)
 {
     reader_fail(arg, READER_UNREACHABLE, "cannot reach Redis: %s", why);
 }
 
-static const struct redis_link_callbacks link_callbacks = {
-    .up = on_up, .down = on_down, .unfit = on_failed, .failed = on_failed};
+static const struct redis_link_callbacks link_callbacks = {.up = on_up,
+                                                           .down = on_reader_link_down,
+                                                           .unfit = on_reader_connect_failed,
+                                                           .failed = on_reader_connect_failed};
 
 struct reader *reader_create(struct loop *loop, const struct redis_target *target,
                              const struct redis_settings *settings, uint64_t timeout_ms)
@@ -111,7 +113,7 @@ void reader_stop(struct reader *reader)
 
 /* Waiting. */
 
-static void turn(struct reader *reader)
+static void run_reader_iteration(struct reader *reader)
 {
     uint64_t silence = loop_now_ms(reader->loop) - reader->heard_ms;
     if (silence >= reader->timeout_ms) {
@@ -127,7 +129,7 @@ bool reader_connect(struct reader *reader)
 {
     reader->heard_ms = loop_now_ms(reader->loop);
     while (!reader->up && reader->problem == READER_FINE)
-        turn(reader);
+        run_reader_iteration(reader);
     if (reader->problem == READER_LATE)
         reader->problem = READER_UNREACHABLE;
     return reader->problem == READER_FINE;
@@ -137,7 +139,7 @@ bool reader_wait_below(struct reader *reader, size_t count)
 {
     reader->heard_ms = loop_now_ms(reader->loop);
     while (reader->under_way > count && reader->problem == READER_FINE)
-        turn(reader);
+        run_reader_iteration(reader);
     return reader->problem == READER_FINE;
 }
 
@@ -150,7 +152,7 @@ bool reader_wait_for(struct reader *reader, const bool *done)
 {
     reader->heard_ms = loop_now_ms(reader->loop);
     while (!*done && reader->problem == READER_FINE)
-        turn(reader);
+        run_reader_iteration(reader);
     return reader->problem == READER_FINE;
 }
 
@@ -180,9 +182,9 @@ static bool is_wrong_type(const struct redis_reply *reply)
            memcmp(reply->text.data, code, sizeof code - 1) == 0;
 }
 
-static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_reader_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct call call = *(struct call *)arg;
+    struct reader_call call = *(struct reader_call *)arg;
     struct reader *reader = call.reader;
     free(arg);
     reader->under_way--;
@@ -196,10 +198,11 @@ static void on_reply(void *arg, enum redis_status status, const struct redis_rep
         call.callback(call.arg, reply);
 }
 
-static struct call *begin(struct reader *reader, reader_callback callback, void *arg)
+static struct reader_call *begin_reader_call(struct reader *reader, reader_callback callback,
+                                             void *arg)
 {
-    struct call *call = mem_alloc(sizeof *call);
-    *call = (struct call){reader, callback, arg};
+    struct reader_call *call = mem_alloc(sizeof *call);
+    *call = (struct reader_call){reader, callback, arg};
     reader->under_way++;
     return call;
 }
@@ -208,19 +211,21 @@ void reader_command(struct reader *reader, reader_callback callback, void *arg, 
                     const struct bytes *args)
 {
     if (reader->problem == READER_FINE)
-        redis_command(reader->link, on_reply, begin(reader, callback, arg), count, args);
+        redis_command(reader->link, on_reader_reply, begin_reader_call(reader, callback, arg),
+                      count, args);
 }
 
 void reader_eval(struct reader *reader, struct redis_script *script, reader_callback callback,
                  void *arg, size_t keys, size_t count, const struct bytes *args)
 {
     if (reader->problem == READER_FINE)
-        redis_eval(reader->link, script, on_reply, begin(reader, callback, arg), keys, count, args);
+        redis_eval(reader->link, script, on_reader_reply, begin_reader_call(reader, callback, arg),
+                   keys, count, args);
 }
 
 /* Scanning. */
 
-struct scan {
+struct key_scan {
     struct reader *reader;
     bool plain; /* SCAN: elements, no pairs */
     reader_item item;
@@ -228,9 +233,9 @@ struct scan {
     char cursor[24];
 };
 
-static void on_scanned(void *arg, const struct redis_reply *reply)
+static void on_keys_scanned(void *arg, const struct redis_reply *reply)
 {
-    struct scan *scan = arg;
+    struct key_scan *scan = arg;
     if (reply->type == REDIS_ERROR) { /* of another type: nothing in it */
         strcpy(scan->cursor, "0");
         return;
@@ -254,11 +259,11 @@ static void on_scanned(void *arg, const struct redis_reply *reply)
 bool reader_scan(struct reader *reader, const char *command, struct bytes key, const char *pattern,
                  reader_item item, void *arg)
 {
-    struct scan scan = {.reader = reader,
-                        .plain = strcmp(command, "SCAN") == 0,
-                        .item = item,
-                        .arg = arg,
-                        .cursor = "0"};
+    struct key_scan scan = {.reader = reader,
+                            .plain = strcmp(command, "SCAN") == 0,
+                            .item = item,
+                            .arg = arg,
+                            .cursor = "0"};
     do {
         struct bytes args[7];
         size_t count = 0;
@@ -272,7 +277,7 @@ bool reader_scan(struct reader *reader, const char *command, struct bytes key, c
             args[count++] = BYTES_LITERAL("MATCH");
             args[count++] = bytes_from_string(pattern);
         }
-        reader_command(reader, on_scanned, &scan, count, args);
+        reader_command(reader, on_keys_scanned, &scan, count, args);
     } while (reader_wait(reader) && strcmp(scan.cursor, "0") != 0);
     return reader->problem == READER_FINE;
 }
@@ -292,7 +297,7 @@ struct partitions {
     uint32_t count;
 };
 
-static void on_space(void *arg, struct bytes name, struct bytes value)
+static void on_space_partitions(void *arg, struct bytes name, struct bytes value)
 {
     struct partitions *partitions = arg;
     uint64_t count = bytes_decimal(value);
@@ -304,12 +309,12 @@ bool reader_read_partitions(struct reader *reader, const char *prefix, const cha
                             uint32_t *count)
 {
     struct partitions partitions = {.space = bytes_from_string(space)};
-    bool fine = reader_each_space(reader, prefix, on_space, &partitions);
+    bool fine = reader_each_space(reader, prefix, on_space_partitions, &partitions);
     *count = partitions.count;
     return fine;
 }
 
-static void on_time(void *arg, const struct redis_reply *reply)
+static void on_reader_time(void *arg, const struct redis_reply *reply)
 {
     uint64_t *ms = arg;
     if (reply->type == REDIS_ARRAY && reply->count == 2)
@@ -320,13 +325,13 @@ static void on_time(void *arg, const struct redis_reply *reply)
 bool reader_read_time(struct reader *reader, uint64_t *ms)
 {
     *ms = 0;
-    reader_command(reader, on_time, ms, 1, &BYTES_LITERAL("TIME"));
+    reader_command(reader, on_reader_time, ms, 1, &BYTES_LITERAL("TIME"));
     return reader_wait(reader);
 }
 
 /* Keys. */
 
-static void write_escaped(struct writer *pattern, const char *text)
+static void write_pattern_escaped(struct writer *pattern, const char *text)
 {
     for (; *text; text++) {
         if (strchr("*?[]\\", *text))
@@ -356,7 +361,7 @@ struct each_key {
     void *arg;
 };
 
-static void on_key(void *arg, struct bytes key, struct bytes nothing)
+static void on_scanned_key(void *arg, struct bytes key, struct bytes nothing)
 {
     struct each_key *each = arg;
     struct bytes name;
@@ -372,11 +377,11 @@ bool reader_each_key(struct reader *reader, const struct reader_space *space, co
 {
     struct each_key each = {space, bytes_from_string(kind), found, arg};
     struct writer pattern = {0};
-    write_escaped(&pattern, space->prefix);
+    write_pattern_escaped(&pattern, space->prefix);
     writer_format(&pattern, ":{%s/%u/*}:%s*", space->name, space->partitions, kind);
     writer_u8(&pattern, 0);
-    bool fine =
-        reader_scan(reader, "SCAN", (struct bytes){0}, (const char *)pattern.data, on_key, &each);
+    bool fine = reader_scan(reader, "SCAN", (struct bytes){0}, (const char *)pattern.data,
+                            on_scanned_key, &each);
     writer_free(&pattern);
     return fine;
 }

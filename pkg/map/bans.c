@@ -13,8 +13,8 @@ struct map_bans {
     struct map *map;
     struct channel_user channel;
     struct loop_timer *timer;
-    struct read *read; /* under way; NULL: none */
-    bool again;        /* it may have come too early */
+    struct bans_read *read; /* under way; NULL: none */
+    bool again;             /* it may have come too early */
     char *key;
     const int64_t *reread_ms;
     void (*changed)(void *arg);
@@ -23,13 +23,13 @@ struct map_bans {
 };
 
 /* Outlives its bans when the reply comes later. */
-struct read {
+struct bans_read {
     struct map_bans *bans;
 };
 
-static void read_all(struct map_bans *bans);
+static void read_bans(struct map_bans *bans);
 
-static void take(struct map_bans *bans, const struct redis_reply *reply)
+static void take_bans_reply(struct map_bans *bans, const struct redis_reply *reply)
 {
     struct writer list = {0};
     for (size_t i = 0; i < reply->count; i++) {
@@ -47,23 +47,23 @@ static void take(struct map_bans *bans, const struct redis_reply *reply)
     bans->changed(bans->arg);
 }
 
-static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_bans_read(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct read *read = arg;
+    struct bans_read *read = arg;
     struct map_bans *bans = read->bans;
     free(read);
     if (!bans)
         return;
     bans->read = NULL;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY)
-        take(bans, reply);
+        take_bans_reply(bans, reply);
     if (bans->again) {
         bans->again = false;
-        read_all(bans);
+        read_bans(bans);
     }
 }
 
-static void read_all(struct map_bans *bans)
+static void read_bans(struct map_bans *bans)
 {
     struct map *map = bans->map;
     char now[24];
@@ -76,31 +76,31 @@ static void read_all(struct map_bans *bans)
     bans->read = mem_alloc(sizeof *bans->read);
     bans->read->bans = bans;
     snprintf(now, sizeof now, "(%llu", (unsigned long long)map_redis_time_ms(map));
-    redis_command_strings(map->link, on_read, bans->read, "ZRANGEBYSCORE", bans->key, now, "+inf",
-                          NULL);
+    redis_command_strings(map->link, on_bans_read, bans->read, "ZRANGEBYSCORE", bans->key, now,
+                          "+inf", NULL);
 }
 
-static void on_timer(void *arg)
+static void on_bans_timer(void *arg)
 {
     struct map_bans *bans = arg;
     loop_timer_start(bans->timer, (uint64_t)*bans->reread_ms);
-    read_all(bans);
+    read_bans(bans);
 }
 
-static void on_subscribed(void *arg)
+static void on_bans_subscribed(void *arg)
 {
-    read_all(arg);
+    read_bans(arg);
 }
 
 static void on_message(void *arg, struct bytes message)
 {
-    read_all(arg);
+    read_bans(arg);
 }
 
 struct map_bans *map_bans_create(struct map *map, const int64_t *reread_ms,
                                  void (*changed)(void *arg), void *arg)
 {
-    static const struct channel_callbacks callbacks = {.subscribed = on_subscribed,
+    static const struct channel_callbacks callbacks = {.subscribed = on_bans_subscribed,
                                                        .message = on_message};
     struct map_bans *bans = mem_zalloc(1, sizeof *bans);
     bans->map = map;
@@ -108,7 +108,7 @@ struct map_bans *map_bans_create(struct map *map, const int64_t *reread_ms,
     bans->changed = changed;
     bans->arg = arg;
     bans->key = keys_bans(map->redis->prefix);
-    bans->timer = loop_timer_create(map->loop, on_timer, bans);
+    bans->timer = loop_timer_create(map->loop, on_bans_timer, bans);
     loop_timer_start(bans->timer, (uint64_t)*reread_ms);
     char *channel = keys_bans_channel(map->redis->prefix, map->database);
     channel_join(map->channels, &bans->channel, bytes_from_string(channel), &callbacks, bans);

@@ -49,7 +49,7 @@ static void refuse_count(struct map_space *space, struct bytes stored)
     free(why);
 }
 
-static void on_count(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_partition_count(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct count_check check = *(struct count_check *)arg;
     struct map *map = check.map;
@@ -107,7 +107,7 @@ static void check_count(struct map_space *space, bool last)
     redis_command_strings(map->link, NULL, NULL, "HSETNX", key, space->name, count, NULL);
     struct count_check *check = mem_zalloc(1, sizeof *check);
     *check = (struct count_check){.map = map, .space = space, .last = last};
-    redis_command_strings(map->link, on_count, check, "HGET", key, space->name, NULL);
+    redis_command_strings(map->link, on_partition_count, check, "HGET", key, space->name, NULL);
     free(key);
 }
 
@@ -133,7 +133,7 @@ static void on_up(void *arg, const char *run_id)
     needs_link_up(map->needs);
 }
 
-static void on_down(void *arg)
+static void on_map_link_down(void *arg)
 {
     struct map *map = arg;
     map->checked = false;
@@ -150,7 +150,7 @@ static void on_unfit(void *arg, const char *why)
         map->callbacks->fatal(map->arg, why);
 }
 
-static void on_subscribed(void *arg, struct bytes channel)
+static void on_map_subscribed(void *arg, struct bytes channel)
 {
     channels_subscribed(((struct map *)arg)->channels, channel);
 }
@@ -160,17 +160,17 @@ static void on_message(void *arg, struct bytes channel, struct bytes message)
     channels_message(((struct map *)arg)->channels, channel, message);
 }
 
-static void on_events_down(void *arg)
+static void on_map_events_down(void *arg)
 {
     channels_down(((struct map *)arg)->channels);
 }
 
 static const struct redis_store_callbacks store_callbacks = {.up = on_up,
-                                                             .down = on_down,
+                                                             .down = on_map_link_down,
                                                              .unfit = on_unfit,
-                                                             .subscribed = on_subscribed,
+                                                             .subscribed = on_map_subscribed,
                                                              .message = on_message,
-                                                             .events_down = on_events_down};
+                                                             .events_down = on_map_events_down};
 
 static void tick_in(struct map *map, uint64_t delay_ms)
 {
@@ -178,7 +178,7 @@ static void tick_in(struct map *map, uint64_t delay_ms)
     loop_timer_start(map->tick_timer, delay_ms);
 }
 
-static void tick(void *arg)
+static void on_map_tick(void *arg)
 {
     struct map *map = arg;
     uint64_t now = loop_now_ms(map->loop);
@@ -202,7 +202,7 @@ void map_tick_at(struct map *map, uint64_t at_ms)
         tick_in(map, at_ms > now ? at_ms - now : 0);
 }
 
-static void add_space(struct map *map, const char *name, size_t len, bool named)
+static void add_map_space(struct map *map, const char *name, size_t len, bool named)
 {
     struct map_space *space = &map->spaces[map->space_count++];
     space->map = map;
@@ -234,13 +234,13 @@ static void add_spaces(struct map *map)
     for (const char *at = names; *at;) {
         size_t len = strcspn(at, " ,");
         if (len > 0)
-            add_space(map, at, len, true);
+            add_map_space(map, at, len, true);
         at += len;
         at += strspn(at, " ,");
     }
     const char *also = map->settings->also;
     if (also && !has_space(map, also))
-        add_space(map, also, strlen(also), false);
+        add_map_space(map, also, strlen(also), false);
 }
 
 struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
@@ -265,7 +265,7 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     list_init(&map->deadlines);
     list_init(&map->tombstones);
     map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
-    map->tick_timer = loop_timer_create(loop, tick, map);
+    map->tick_timer = loop_timer_create(loop, on_map_tick, map);
     add_spaces(map);
     map->store = redis_store_create(loop, target, redis, &store_callbacks, map);
     map->link = redis_store_commands(map->store);

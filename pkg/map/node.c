@@ -77,7 +77,7 @@ struct info {
     size_t count, capacity;
 };
 
-static void add_text(struct info *info, const char *text)
+static void add_info_text(struct info *info, const char *text)
 {
     if (info->count == info->capacity) {
         info->capacity = info->capacity ? info->capacity * 2 : 32;
@@ -86,21 +86,21 @@ static void add_text(struct info *info, const char *text)
     info->list[info->count++] = bytes_from_string(mem_strdup(text));
 }
 
-static void add_field(void *arg, const char *field, const char *value)
+static void add_info_field(void *arg, const char *field, const char *value)
 {
-    add_text(arg, field);
-    add_text(arg, value);
+    add_info_text(arg, field);
+    add_info_text(arg, value);
 }
 
 void node_publish(struct node *node)
 {
     struct map *map = node->map;
     struct info info = {0};
-    add_text(&info, "HSET");
-    add_text(&info, node->key);
-    add_field(&info, "name", map->name);
+    add_info_text(&info, "HSET");
+    add_info_text(&info, node->key);
+    add_info_field(&info, "name", map->name);
     if (map->callbacks->describe)
-        map->callbacks->describe(map->arg, add_field, &info);
+        map->callbacks->describe(map->arg, add_info_field, &info);
     redis_command(map->link, NULL, NULL, info.count, info.list);
     redis_command_strings(map->link, NULL, NULL, "PEXPIRE", node->key, INFO_TTL_MS, NULL);
     for (size_t i = 0; i < info.count; i++)
@@ -126,7 +126,7 @@ static void excuse_nonces(struct node *node, uint64_t now)
     }
 }
 
-static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_nonce_published(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct nonce *nonce = arg;
     struct node *node = nonce->node;
@@ -149,7 +149,7 @@ static void publish_nonce(struct node *node)
     *nonce = (struct nonce){.node = node, .number = node->published++};
     id_make_hex(nonce->text, NONCE_SIZE);
     snprintf(message, sizeof message, "nonce %s", nonce->text);
-    redis_command_strings(node->map->link, on_published, nonce, "PUBLISH", node->channel_name,
+    redis_command_strings(node->map->link, on_nonce_published, nonce, "PUBLISH", node->channel_name,
                           message, NULL);
 }
 
@@ -218,7 +218,7 @@ static void schedule(struct node *node)
     loop_timer_start(node->timer, NONCE_INTERVAL_MS);
 }
 
-static void turn(void *arg)
+static void on_node_timer(void *arg)
 {
     struct node *node = arg;
     struct map *map = node->map;
@@ -268,7 +268,7 @@ void node_link_up(struct node *node)
 {
     node->turns = 0;
     settle_nonces(node, node->published);
-    turn(node);
+    on_node_timer(node);
 }
 
 static bool kick(struct map *map, struct bytes argument, struct writer *reply)
@@ -283,7 +283,8 @@ static bool kick(struct map *map, struct bytes argument, struct writer *reply)
     return false;
 }
 
-static bool answer(struct map *map, struct bytes verb, struct bytes argument, struct writer *reply)
+static bool answer_request(struct map *map, struct bytes verb, struct bytes argument,
+                           struct writer *reply)
 {
     if (bytes_equal(verb, BYTES_LITERAL("kick")))
         return kick(map, argument, reply);
@@ -354,7 +355,7 @@ static void take_request(struct node *node, struct bytes text)
     log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
     if (pass_on(node, channel, number, verb, text))
         return;
-    bool ok = answer(node->map, verb, text, &reply);
+    bool ok = answer_request(node->map, verb, text, &reply);
     reply_to(node->map, channel, number, ok, writer_bytes_written(&reply));
     writer_free(&reply);
 }
@@ -393,7 +394,7 @@ static void on_message(void *arg, struct bytes message)
 }
 
 /* The first nonce of a new subscription is not waited for: readiness need not take a second. */
-static void on_subscribed(void *arg)
+static void on_node_subscribed(void *arg)
 {
     struct node *node = arg;
     settle_nonces(node, node->published);
@@ -401,14 +402,14 @@ static void on_subscribed(void *arg)
         publish_nonce(node);
 }
 
-static void on_down(void *arg)
+static void on_node_channel_down(void *arg)
 {
     struct node *node = arg;
     settle_nonces(node, node->published);
 }
 
 static const struct channel_callbacks channel_callbacks = {
-    .subscribed = on_subscribed, .message = on_message, .down = on_down};
+    .subscribed = on_node_subscribed, .message = on_message, .down = on_node_channel_down};
 
 struct node *node_create(struct map *map)
 {
@@ -416,7 +417,7 @@ struct node *node_create(struct map *map)
     node->map = map;
     list_init(&node->sending);
     node->key = keys_node(map->redis->prefix, map->node);
-    node->timer = loop_timer_create(map->loop, turn, node);
+    node->timer = loop_timer_create(map->loop, on_node_timer, node);
     node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
     channel_join(map->channels, &node->channel, bytes_from_string(node->channel_name),
                  &channel_callbacks, node);

@@ -19,8 +19,8 @@ struct map_secret {
     struct map *map;
     char *key;
     struct loop_timer *timer;
-    struct read *read; /* under way; NULL: none */
-    bool again;        /* it may have come too early */
+    struct secret_read *read; /* under way; NULL: none */
+    bool again;               /* it may have come too early */
     uint8_t known[MAP_SECRET_SIZE];
     char offer[2 * MAP_SECRET_SIZE + 1]; /* what Redis is given when it has none */
     struct log_limit bad_limit;
@@ -29,14 +29,14 @@ struct map_secret {
 };
 
 /* Outlives its secret when the reply comes later. */
-struct read {
+struct secret_read {
     struct map_secret *secret;
 };
 
 static void read_it(void *arg);
 
 /* False when it is no secret. */
-static bool take(struct map_secret *secret, struct bytes text)
+static bool take_secret_text(struct map_secret *secret, struct bytes text)
 {
     uint8_t value[MAP_SECRET_SIZE];
     size_t len;
@@ -53,9 +53,9 @@ static bool take(struct map_secret *secret, struct bytes text)
     return true;
 }
 
-static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_secret_read(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct read *read = arg;
+    struct secret_read *read = arg;
     struct map_secret *secret = read->secret;
     bool good = false;
     free(read);
@@ -63,9 +63,10 @@ static void on_read(void *arg, enum redis_status status, const struct redis_repl
         return;
     secret->read = NULL;
     if (status == REDIS_OK && reply->type == REDIS_NIL)
-        good = take(secret, bytes_from_string(secret->offer)); /* it had none, and took ours */
+        good = take_secret_text(secret,
+                                bytes_from_string(secret->offer)); /* it had none, and took ours */
     else if (status == REDIS_OK && reply->type == REDIS_STRING)
-        good = take(secret, reply->text);
+        good = take_secret_text(secret, reply->text);
     if (status == REDIS_OK && !good)
         log_limited(LOG_ERROR, &secret->bad_limit, "secret_unreadable",
                     LOG_STRING("key", secret->key));
@@ -88,7 +89,7 @@ static void read_it(void *arg)
     }
     secret->read = mem_alloc(sizeof *secret->read);
     secret->read->secret = secret;
-    redis_command_strings(secret->map->link, on_read, secret->read, "SET", secret->key,
+    redis_command_strings(secret->map->link, on_secret_read, secret->read, "SET", secret->key,
                           secret->offer, "NX", "GET", NULL);
 }
 

@@ -33,9 +33,9 @@ struct waits {
 };
 
 void ending_attach(struct ending *ending, struct map_session *session,
-                   void (*end)(struct ending *ending))
+                   void (*end_wait)(struct ending *ending))
 {
-    ending->end = end;
+    ending->end = end_wait;
     list_init(&ending->link);
     if (session)
         list_append(&session->waits, &ending->link);
@@ -73,12 +73,12 @@ static void free_wait(struct wait *wait)
     free(wait);
 }
 
-static void end(struct ending *ending)
+static void end_wait(struct ending *ending)
 {
     list_entry(ending, struct wait, ending)->done = NULL;
 }
 
-static void count(enum map_result result)
+static void count_relayed(enum map_result result)
 {
     static const enum metric metrics[] = {[MAP_OK] = METRIC_RELAYED_OK,
                                           [MAP_MISSING] = METRIC_RELAYED_MISSING,
@@ -87,7 +87,7 @@ static void count(enum map_result result)
     metrics_add(metrics[result], 1);
 }
 
-static void tell(void *arg)
+static void on_settled_task(void *arg)
 {
     struct waits *waits = arg;
     while (!list_is_empty(&waits->settled)) {
@@ -96,13 +96,13 @@ static void tell(void *arg)
         void *done_arg = wait->arg;
         enum map_result result = (enum map_result)wait->result;
         free_wait(wait);
-        count(result);
+        count_relayed(result);
         if (done)
             done(done_arg, result, 0);
     }
 }
 
-static void settle(struct wait *wait, enum map_result result)
+static void settle_wait(struct wait *wait, enum map_result result)
 {
     struct waits *waits = wait->waits;
     stop_waiting(wait);
@@ -120,7 +120,7 @@ static void look_at_deadlines(void *arg)
         struct wait *wait = list_entry(waits->waiting.next, struct wait, link);
         if (wait->deadline_ms > now)
             break;
-        settle(wait, MAP_DEADLINE);
+        settle_wait(wait, MAP_DEADLINE);
     }
     if (!list_is_empty(&waits->waiting))
         loop_timer_start(waits->timer, DEADLINE_TICK_MS);
@@ -132,7 +132,7 @@ struct waits *waits_create(struct map *map)
     waits->map = map;
     list_init(&waits->waiting);
     list_init(&waits->settled);
-    waits->tell = (struct loop_task){.callback = tell, .arg = waits};
+    waits->tell = (struct loop_task){.callback = on_settled_task, .arg = waits};
     waits->timer = loop_timer_create(map->loop, look_at_deadlines, waits);
     return waits;
 }
@@ -152,8 +152,8 @@ void waits_destroy(struct waits **waits_pointer)
     free(waits);
 }
 
-static struct wait *create(struct waits *waits, struct map_session *session, size_t size,
-                           map_done done, void *arg)
+static struct wait *create_wait(struct waits *waits, struct map_session *session, size_t size,
+                                map_done done, void *arg)
 {
     struct map *map = waits->map;
     struct wait *wait = mem_zalloc(1, sizeof *wait);
@@ -164,7 +164,7 @@ static struct wait *create(struct waits *waits, struct map_session *session, siz
     wait->done = done;
     wait->arg = arg;
     waits->size += size;
-    ending_attach(&wait->ending, session, end);
+    ending_attach(&wait->ending, session, end_wait);
     HASH_ADD(hh, waits->table, number, sizeof wait->number, wait);
     list_append(&waits->waiting, &wait->link);
     if (!loop_timer_is_running(waits->timer))
@@ -188,10 +188,10 @@ bool wait_begin(struct map *map, struct map_session *session, size_t size, map_d
     *number = 0;
     if (!done)
         return !too_many;
-    struct wait *wait = create(waits, session, size, done, arg);
+    struct wait *wait = create_wait(waits, session, size, done, arg);
     *number = wait->number;
     if (too_many)
-        settle(wait, MAP_REFUSED);
+        settle_wait(wait, MAP_REFUSED);
     return !too_many;
 }
 
@@ -201,7 +201,7 @@ void wait_settle(struct map *map, uint64_t number, enum map_result result)
     if (map->waits)
         HASH_FIND(hh, map->waits->table, &number, sizeof number, wait);
     if (wait)
-        settle(wait, result);
+        settle_wait(wait, result);
 }
 
 struct wait_reply *wait_reply_create(struct map *map, uint64_t number)

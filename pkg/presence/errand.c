@@ -23,7 +23,7 @@ struct errand *errand_create(struct map_space *space, struct bytes user, struct 
     return errand;
 }
 
-static void release(struct errand *errand)
+static void release_errand(struct errand *errand)
 {
     if (--errand->count > 0)
         return;
@@ -80,7 +80,8 @@ struct device {
 
 /* Two that come at the same time do not drop one another: the later one stays. Of one millisecond
  * that is who stands behind in Redis's hash, which is in the order of coming while it is small. */
-static bool is_older(const struct errand *errand, const struct device *device, struct bytes since)
+static bool is_older_device(const struct errand *errand, const struct device *device,
+                            struct bytes since)
 {
     uint64_t opened = bytes_decimal(since);
     return opened < errand->since || (opened == errand->since && device->is_before);
@@ -90,8 +91,8 @@ static void tell_device(struct errand *errand, const struct device *device,
                         const struct redis_reply *fields)
 {
     struct bytes node = fields->elements[0]->text, id = {device->id, device->id_len};
-    if (node.len != NODE_ID_LENGTH ||
-        (errand->invitation.len == 0 && !is_older(errand, device, fields->elements[1]->text)))
+    if (node.len != NODE_ID_LENGTH || (errand->invitation.len == 0 &&
+                                       !is_older_device(errand, device, fields->elements[1]->text)))
         return;
     if (bytes_equal(node, bytes_from_string(map_node_id(map_space_map(errand->space)))))
         tell_here(errand, id);
@@ -99,13 +100,13 @@ static void tell_device(struct errand *errand, const struct device *device,
         tell_there(errand, node, id);
 }
 
-static void on_node(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_device_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct device *device = arg;
     struct errand *errand = device->errand;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
         tell_device(errand, device, reply);
-    release(errand);
+    release_errand(errand);
     free(device);
 }
 
@@ -122,7 +123,7 @@ static void look_for(struct errand *errand, struct bytes id, bool is_before)
     errand->count++;
     struct bytes args[] = {BYTES_LITERAL("HMGET"), keys_write(&key, prefix, "client:", id),
                            BYTES_LITERAL("node"), BYTES_LITERAL("since")};
-    redis_command(map_link(map), on_node, device, 4, args);
+    redis_command(map_link(map), on_device_node, device, 4, args);
     writer_free(&key);
 }
 
@@ -140,7 +141,7 @@ void errand_run(struct errand *errand, const struct redis_reply *ids)
         else
             look_for(errand, id, is_before);
     }
-    release(errand);
+    release_errand(errand);
 }
 
 /* Other devices of the user. */

@@ -41,12 +41,13 @@ struct taking {
     uint8_t user[];
 };
 
-static struct bytes write_key(struct writer *key, const struct map_space *space, struct bytes user)
+static struct bytes write_invites_key(struct writer *key, const struct map_space *space,
+                                      struct bytes user)
 {
     return keys_write(key, partition_prefix(partition_of(space, user)), "invites:", user);
 }
 
-static struct bytes text_of(struct bytes kept)
+static struct bytes invitation_text(struct bytes kept)
 {
     return (struct bytes){kept.data + MARK_SIZE + 1, kept.len - MARK_SIZE - 1};
 }
@@ -66,8 +67,8 @@ static uint64_t end_of(struct bytes kept)
 static void remove_told(const struct map_space *space, struct bytes user, struct bytes kept)
 {
     struct writer key = {0};
-    struct bytes args[] = {BYTES_LITERAL("LREM"), write_key(&key, space, user), BYTES_LITERAL("1"),
-                           kept};
+    struct bytes args[] = {BYTES_LITERAL("LREM"), write_invites_key(&key, space, user),
+                           BYTES_LITERAL("1"), kept};
     redis_command(map_link(map_space_map(space)), NULL, NULL, 4, args);
     writer_free(&key);
 }
@@ -89,7 +90,8 @@ static bool is_invited(const struct redis_reply *reply)
            reply->elements[1]->type == REDIS_ARRAY;
 }
 
-static void on_invited(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_invitation_stored(void *arg, enum redis_status status,
+                                 const struct redis_reply *reply)
 {
     struct inviting *inviting = arg;
     struct map_space *space = inviting->space;
@@ -104,8 +106,8 @@ static void on_invited(void *arg, enum redis_status status, const struct redis_r
     free(inviting);
 }
 
-static void keep(struct map_space *space, uint64_t number, struct bytes user,
-                 struct bytes invitation)
+static void store_invitation(struct map_space *space, uint64_t number, struct bytes user,
+                             struct bytes invitation)
 {
     struct map *map = map_space_map(space);
     const struct map_settings *settings = map_settings_of(map);
@@ -119,10 +121,10 @@ static void keep(struct map_space *space, uint64_t number, struct bytes user,
     memcpy(inviting->user, user.data, user.len);
     snprintf(most, sizeof most, "%lld", (long long)settings->invite_max);
     snprintf(ttl, sizeof ttl, "%lld", (long long)settings->invite_ttl);
-    struct bytes args[] = {write_key(&list, space, user),
+    struct bytes args[] = {write_invites_key(&list, space, user),
                            keys_write(&devices, prefix, "user:", user), invitation,
                            bytes_from_string(most), bytes_from_string(ttl)};
-    redis_eval(map_link(map), &invite_script, on_invited, inviting, 2, 5, args);
+    redis_eval(map_link(map), &invite_script, on_invitation_stored, inviting, 2, 5, args);
     writer_free(&list);
     writer_free(&devices);
 }
@@ -133,7 +135,7 @@ void map_invite(struct map_session *session, struct bytes user, struct bytes inv
     struct map_space *space = map_session_space(session);
     uint64_t number;
     if (wait_begin(map_space_map(space), session, invitation.len, done, arg, &number))
-        keep(space, number, user, invitation);
+        store_invitation(space, number, user, invitation);
 }
 
 /* Telling. */
@@ -156,7 +158,7 @@ void invite_tell(struct map_space *space, struct bytes user, struct bytes kept)
     bool told = false;
     LIST_FOREACH (node, relay_listeners(space)) {
         struct map_listener *listener = list_entry(node, struct map_listener, link);
-        if (listener->invited && listener->invited(listener, user, text_of(kept)))
+        if (listener->invited && listener->invited(listener, user, invitation_text(kept)))
             told = true;
     }
     if (!told)
@@ -214,12 +216,12 @@ static void tell_waiting(struct taking *taking, const struct redis_reply *list)
     for (size_t i = 0; i < list->count && taking->tell; i++) {
         struct bytes kept = list->elements[i]->text;
         if (is_kept(kept) && end_of(kept) > taking->now_ms && !was_told(taking, kept))
-            taking->tell(taking->arg, text_of(kept));
+            taking->tell(taking->arg, invitation_text(kept));
         remove_told(taking->space, user, kept);
     }
 }
 
-static void on_time(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_redis_time(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct taking *taking = arg;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
@@ -245,15 +247,15 @@ static void on_list(void *arg, enum redis_status status, const struct redis_repl
         loop_timer_start(presences->take, RETRY_MS);
 }
 
-static void send(struct taking *taking)
+static void read_invitations(struct taking *taking)
 {
     struct writer key = {0};
     struct bytes user = {taking->user, taking->user_len};
-    struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_key(&key, taking->space, user),
+    struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_invites_key(&key, taking->space, user),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
     struct redis_link *link = map_link(map_space_map(taking->space));
     taking->sent = true;
-    redis_command(link, on_time, taking, 1, (struct bytes[]){BYTES_LITERAL("TIME")});
+    redis_command(link, on_redis_time, taking, 1, (struct bytes[]){BYTES_LITERAL("TIME")});
     redis_command(link, on_list, taking, 4, args);
     writer_free(&key);
 }
@@ -272,7 +274,7 @@ void map_invitations_take(struct map_session *session, struct bytes user, map_in
     list_init(&taking->link);
     list_append(&presences_of(map_space_map(space))->invitations, &taking->link);
     if (redis_link_is_up(map_link(map_space_map(space))))
-        send(taking);
+        read_invitations(taking);
 }
 
 void invites_ask_again(struct presences *presences)
@@ -282,7 +284,7 @@ void invites_ask_again(struct presences *presences)
     LIST_FOREACH (node, &presences->invitations) {
         struct taking *taking = list_entry(node, struct taking, link);
         if (!taking->sent)
-            send(taking);
+            read_invitations(taking);
     }
 }
 

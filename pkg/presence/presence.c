@@ -17,7 +17,7 @@
 /* All names are read again in that many portions. */
 #define TURNS 60
 
-static void tell(void *arg)
+static void notify_changed_presences(void *arg)
 {
     struct map_presence_set *set = arg;
     while (!list_is_empty(&set->changed)) {
@@ -50,14 +50,14 @@ static void free_presence(struct map_presence *presence)
 }
 
 /* At the end of the turn: its watches may be taken back while they are told. */
-static void forget(void *arg)
+static void free_unwatched_presences(void *arg)
 {
     struct map_presence_set *set = arg;
     while (!list_is_empty(&set->unwatched))
         free_presence(list_entry(set->unwatched.next, struct map_presence, unwatched));
 }
 
-static void read_some(struct presence_part *part)
+static void reread_some_presences(struct presence_part *part)
 {
     size_t some = (part->count + TURNS - 1) / TURNS;
     LIST_FOREACH (node, &part->order) {
@@ -67,16 +67,16 @@ static void read_some(struct presence_part *part)
     }
 }
 
-static void turn(void *arg)
+static void on_reread_timer(void *arg)
 {
     struct map_presence_set *set = arg;
     const struct map_settings *settings = map_settings_of(map_space_map(set->space));
     for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
-        read_some(&set->parts[i]);
+        reread_some_presences(&set->parts[i]);
     loop_timer_start(set->turn, (uint64_t)settings->presence_reread / TURNS);
 }
 
-static void retry(void *part)
+static void retry_presence_part(void *part)
 {
     presence_read_part(part);
 }
@@ -93,9 +93,9 @@ struct map_presence_set *map_presence_create(struct map_space *space,
     set->arg = arg;
     list_init(&set->changed);
     list_init(&set->unwatched);
-    set->tell = (struct loop_task){.callback = tell, .arg = set};
+    set->tell = (struct loop_task){.callback = notify_changed_presences, .arg = set};
     set->read = (struct loop_task){.callback = presence_read_due, .arg = set};
-    set->forget = (struct loop_task){.callback = forget, .arg = set};
+    set->forget = (struct loop_task){.callback = free_unwatched_presences, .arg = set};
     for (uint32_t i = 0; i < count; i++) {
         struct presence_part *part = &set->parts[i];
         part->set = set;
@@ -103,11 +103,11 @@ struct map_presence_set *map_presence_create(struct map_space *space,
         list_init(&part->order);
         list_init(&part->due);
         list_init(&part->reads);
-        part->retry = loop_timer_create(loop, retry, part);
+        part->retry = loop_timer_create(loop, retry_presence_part, part);
     }
-    set->turn = loop_timer_create(loop, turn, set);
+    set->turn = loop_timer_create(loop, on_reread_timer, set);
     list_append(&presences_of(map_space_map(space))->sets, &set->link);
-    turn(set);
+    on_reread_timer(set);
     return set;
 }
 
@@ -146,8 +146,8 @@ void presence_found(struct map_presence *presence, enum map_status status)
 }
 
 /* "1 <epoch> <seq> <status>" */
-static bool read_message(struct bytes text, struct bytes *epoch, uint64_t *seq,
-                         enum map_status *status)
+static bool read_presence_message(struct bytes text, struct bytes *epoch, uint64_t *seq,
+                                  enum map_status *status)
 {
     struct bytes format = bytes_next_word(&text);
     *epoch = bytes_next_word(&text);
@@ -165,7 +165,7 @@ static void on_message(void *arg, struct bytes message)
     uint64_t seq;
     if (format_is_unknown(FORMAT_PRESENCE, partition_prefix(presence->part->partition), message))
         return;
-    if (!read_message(message, &epoch, &seq, &status)) {
+    if (!read_presence_message(message, &epoch, &seq, &status)) {
         metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
         log_limited(LOG_WARN, &limit, "malformed_presence",
                     LOG_STRING("prefix", partition_prefix(presence->part->partition)),
@@ -182,12 +182,12 @@ static void on_message(void *arg, struct bytes message)
     }
 }
 
-static void on_subscribed(void *presence)
+static void on_presence_subscribed(void *presence)
 {
     presence_read_again(presence);
 }
 
-static const struct channel_callbacks channel_callbacks = {.subscribed = on_subscribed,
+static const struct channel_callbacks channel_callbacks = {.subscribed = on_presence_subscribed,
                                                            .message = on_message};
 
 static void listen(struct map_presence *presence)
@@ -204,7 +204,7 @@ static void listen(struct map_presence *presence)
         presence_read_again(presence);
 }
 
-static struct map_presence *create(struct map_presence_set *set, struct bytes name)
+static struct map_presence *create_presence(struct map_presence_set *set, struct bytes name)
 {
     struct map_presence *presence = mem_zalloc(1, sizeof *presence + name.len);
     presence->part = &set->parts[partition_index(partition_of(set->space, name))];
@@ -228,7 +228,7 @@ void map_presence_watch(struct map_presence_set *set, struct bytes name,
     struct map_presence *presence = NULL;
     HASH_FIND(hh, set->names, name.data, name.len, presence);
     if (!presence)
-        presence = create(set, name);
+        presence = create_presence(set, name);
     list_remove(&presence->unwatched);
     watch->presence = presence;
     list_append(&presence->watches, &watch->link);
@@ -274,7 +274,7 @@ size_t map_presence_count(const struct map_presence_set *set)
     return HASH_COUNT(set->names);
 }
 
-static void read_all(struct presence_part *part)
+static void reread_part(struct presence_part *part)
 {
     LIST_FOREACH (node, &part->order)
         presence_read_again(list_entry(node, struct map_presence, in_order));
@@ -318,7 +318,7 @@ static void on_link_up(void *state)
     LIST_FOREACH (node, &presences->sets) {
         struct map_presence_set *set = list_entry(node, struct map_presence_set, link);
         for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
-            read_all(&set->parts[i]);
+            reread_part(&set->parts[i]);
     }
     invites_ask_again(presences);
 }
@@ -337,11 +337,11 @@ static void on_epoch(void *state, struct partition *partition)
     LIST_FOREACH (node, &presences->sets) {
         struct presence_part *part = part_in(node, partition);
         if (part)
-            read_all(part);
+            reread_part(part);
     }
 }
 
-static void confirm(struct presence_part *part)
+static void confirm_presences(struct presence_part *part)
 {
     part->fresh = false;
     if (!part->unconfirmed)
@@ -362,7 +362,7 @@ static void on_sweep(void *state, struct partition *partition, uint64_t redis_no
     LIST_FOREACH (node, &presences->sets) {
         struct presence_part *part = part_in(node, partition);
         if (part && part->fresh && !strcmp(part->epoch, partition_epoch(partition)))
-            confirm(part);
+            confirm_presences(part);
     }
 }
 

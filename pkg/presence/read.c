@@ -51,8 +51,8 @@ void presence_reads_forget(struct presence_part *part)
 }
 
 /* The history is another one: what was known of its order is worth nothing. */
-static void begin_epoch(struct presence_part *part, struct bytes epoch,
-                        const struct presence_read *read)
+static void begin_presence_epoch(struct presence_part *part, struct bytes epoch,
+                                 const struct presence_read *read)
 {
     part->fresh = part->epoch[0] != 0;
     memcpy(part->epoch, epoch.data, EPOCH_LENGTH);
@@ -67,7 +67,7 @@ static void begin_epoch(struct presence_part *part, struct bytes epoch,
 /* In a new epoch what is read may be older than what watchers know. While nothing is reaped yet, a
  * user who was present may be about to be put back, and one who was offline may be listed from
  * before. Whoever is put back or comes is published, so that the wait is for the others only. */
-static void take_status(struct map_presence *presence, enum map_status status, bool holding)
+static void take_read_status(struct map_presence *presence, enum map_status status, bool holding)
 {
     struct presence_part *part = presence->part;
     bool was_offline = presence->known && presence->status == MAP_OFFLINE;
@@ -78,11 +78,12 @@ static void take_status(struct map_presence *presence, enum map_status status, b
         presence_found(presence, status);
 }
 
-static void take_one(struct map_presence *presence, uint64_t seq, uint8_t digit, bool holding)
+static void take_one_presence(struct map_presence *presence, uint64_t seq, uint8_t digit,
+                              bool holding)
 {
     if (seq >= presence->seq) { /* else a message has told something newer */
         presence->seq = seq;
-        take_status(presence, (enum map_status)(digit - '0'), holding);
+        take_read_status(presence, (enum map_status)(digit - '0'), holding);
     }
     if (presence->again)
         presence_read_again(presence);
@@ -90,7 +91,7 @@ static void take_one(struct map_presence *presence, uint64_t seq, uint8_t digit,
 }
 
 /* "1 <epoch> <seq> <holding>\n" and a digit for each */
-static bool take(struct presence_read *read, struct bytes text)
+static bool take_presence_reply(struct presence_read *read, struct bytes text)
 {
     struct presence_part *part = read->part;
     struct cursor cursor = cursor_over(text);
@@ -105,7 +106,7 @@ static bool take(struct presence_read *read, struct bytes text)
             return false;
     }
     if (!bytes_equal(epoch, bytes_from_string(part->epoch)))
-        begin_epoch(part, epoch, read);
+        begin_presence_epoch(part, epoch, read);
     for (size_t i = 0; i < read->count; i++) {
         struct map_presence *presence = read->names[i];
         if (!presence)
@@ -113,12 +114,12 @@ static bool take(struct presence_read *read, struct bytes text)
         presence->read = NULL;
         list_remove(&presence->in_order);
         list_append(&part->order, &presence->in_order);
-        take_one(presence, seq, digits.data[i], holding);
+        take_one_presence(presence, seq, digits.data[i], holding);
     }
     return true;
 }
 
-static void fail(struct presence_read *read)
+static void fail_presence_read(struct presence_read *read)
 {
     for (size_t i = 0; i < read->count; i++) {
         struct map_presence *presence = read->names[i];
@@ -131,22 +132,23 @@ static void fail(struct presence_read *read)
     loop_timer_start(read->part->retry, RETRY_MS);
 }
 
-static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_presence_read(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct presence_read *read = arg;
     struct presence_part *part = read->part;
     if (part) {
         list_remove(&read->link);
         part->reading--;
-        if (status == REDIS_OK && reply->type == REDIS_STRING && take(read, reply->text))
+        if (status == REDIS_OK && reply->type == REDIS_STRING &&
+            take_presence_reply(read, reply->text))
             presence_read_part(part);
         else
-            fail(read);
+            fail_presence_read(read);
     }
     free(read);
 }
 
-static struct presence_read *begin(struct presence_part *part)
+static struct presence_read *begin_presence_read(struct presence_part *part)
 {
     struct presence_read *read = mem_alloc(sizeof *read + NAMES_MAX * sizeof *read->names);
     read->part = part;
@@ -173,7 +175,7 @@ static void write_keys(const struct presence_read *read, const char *kind, struc
         keys[i].len = keys_write(text, prefix, kind, map_presence_name(read->names[i])).len;
 }
 
-static void send(struct presence_read *read)
+static void send_presence_read(struct presence_read *read)
 {
     const struct map *map = map_space_map(read->part->set->space);
     struct bytes args[1 + 2 * NAMES_MAX] = {
@@ -188,7 +190,7 @@ static void send(struct presence_read *read)
         at += args[i].len;
     }
     metrics_add(METRIC_PRESENCE_READS, (int64_t)read->count);
-    redis_eval(map_link(map), &presence_script, on_read, read, count, count, args);
+    redis_eval(map_link(map), &presence_script, on_presence_read, read, count, count, args);
     writer_free(&text);
 }
 
@@ -197,7 +199,7 @@ void presence_read_part(struct presence_part *part)
     const struct map *map = map_space_map(part->set->space);
     while (part->reading < READS_MAX && !list_is_empty(&part->due) &&
            redis_link_is_up(map_link(map)) && map_is_checked(map))
-        send(begin(part));
+        send_presence_read(begin_presence_read(part));
 }
 
 void presence_read_due(void *arg)

@@ -25,7 +25,7 @@ struct list *relay_listeners(const struct map_space *space)
     return &relay_space_of(space)->listeners;
 }
 
-static void tell_all(struct map_space *space, struct bytes from, struct bytes packet)
+static void deliver_broadcast(struct map_space *space, struct bytes from, struct bytes packet)
 {
     LIST_FOREACH (node, relay_listeners(space)) {
         struct map_listener *listener = list_entry(node, struct map_listener, link);
@@ -51,11 +51,11 @@ static void on_message(void *arg, struct bytes message)
         return;
     }
     if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(everyone->space)))))
-        tell_all(everyone->space, from, packet);
+        deliver_broadcast(everyone->space, from, packet);
 }
 
 /* What came before is nobody's any more. */
-static void on_subscribed(void *arg)
+static void on_broadcast_subscribed(void *arg)
 {
 }
 
@@ -68,9 +68,9 @@ static bool is_listened_to(struct relay_space *space)
     return false;
 }
 
-static void create(struct map_space *space, struct relay_space *relay)
+static void create_broadcast_channel(struct map_space *space, struct relay_space *relay)
 {
-    static const struct channel_callbacks callbacks = {.subscribed = on_subscribed,
+    static const struct channel_callbacks callbacks = {.subscribed = on_broadcast_subscribed,
                                                        .message = on_message};
     struct map *map = map_space_map(space);
     char *name = keys_everyone(map_prefix(map), map_database(map), map_space_name(space));
@@ -96,7 +96,7 @@ void map_listen(struct map_space *space, struct map_listener *listener)
     listener->space = space;
     list_append(&relay->listeners, &listener->link);
     if (!relay->everyone && listener->everyone)
-        create(space, relay);
+        create_broadcast_channel(space, relay);
 }
 
 void map_unlisten(struct map_listener *listener)
@@ -111,7 +111,8 @@ void map_unlisten(struct map_listener *listener)
         everyone_free(relay);
 }
 
-static void on_published(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_broadcast_published(void *arg, enum redis_status status,
+                                   const struct redis_reply *reply)
 {
     struct wait_reply wait = *(struct wait_reply *)arg;
     free(arg);
@@ -136,8 +137,8 @@ void map_relay_all(struct map_session *session, struct bytes from, struct bytes 
     writer_bytes(&message, packet);
     struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel),
                            writer_bytes_written(&message)};
-    redis_command(map_link(map), on_published, wait_reply_create(map, number), 3, args);
+    redis_command(map_link(map), on_broadcast_published, wait_reply_create(map, number), 3, args);
     writer_free(&message);
     free(channel);
-    tell_all(space, from, packet);
+    deliver_broadcast(space, from, packet);
 }

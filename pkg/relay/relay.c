@@ -50,7 +50,7 @@ struct relays *relays_of(const struct map *map)
     return relays;
 }
 
-static void *create(struct map *map)
+static void *create_relay_feature(struct map *map)
 {
     size_t count = map_space_count(map);
     struct relays *relays = mem_zalloc(1, sizeof *relays + count * sizeof *relays->spaces);
@@ -110,8 +110,8 @@ static void publish_packet(struct map_space *space, struct bytes node, uint64_t 
 
 /* Delivering. */
 
-static void hand_over(struct map_space *space, struct bytes node, uint64_t number,
-                      struct bytes from, struct bytes to, struct bytes packet)
+static void forward_packet(struct map_space *space, struct bytes node, uint64_t number,
+                           struct bytes from, struct bytes to, struct bytes packet)
 {
     struct map *map = map_space_map(space);
     if (bytes_equal(node, bytes_from_string(map_node_id(map))))
@@ -133,7 +133,7 @@ static void hand_over_all(const struct lookup *lookup, struct bytes node)
         const struct parcel *parcel = list_entry(at, struct parcel, link);
         struct bytes from = {parcel->text, parcel->from_len},
                      packet = {parcel->text + parcel->from_len, parcel->len};
-        hand_over(lookup->space, node, parcel->number, from, to, packet);
+        forward_packet(lookup->space, node, parcel->number, from, to, packet);
     }
 }
 
@@ -189,8 +189,8 @@ static void add_parcel(struct lookup *lookup, uint64_t number, struct bytes from
     list_append(&lookup->parcels, &parcel->link);
 }
 
-static void look_up(struct map_space *space, uint64_t number, struct bytes from, struct bytes to,
-                    struct bytes packet)
+static void look_up_owner(struct map_space *space, uint64_t number, struct bytes from,
+                          struct bytes to, struct bytes packet)
 {
     struct lookup *lookup = find_lookup(space, to, true);
     struct bytes args[] = {
@@ -218,12 +218,12 @@ static void relay_send(struct map_space *space, uint64_t number, struct bytes fr
     if (lookup)
         add_parcel(lookup, number, from, packet);
     else if (map_owns(space, to))
-        hand_over(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
+        forward_packet(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
     else if ((node = seen_at(space, to)).len > 0 &&
              !bytes_equal(node, bytes_from_string(map_node_id(map))))
-        hand_over(space, node, number, from, to, packet);
+        forward_packet(space, node, number, from, to, packet);
     else
-        look_up(space, number, from, to, packet);
+        look_up_owner(space, number, from, to, packet);
 }
 
 void map_relay(struct map_session *session, struct bytes from, struct bytes to, struct bytes packet,
@@ -263,7 +263,7 @@ static void acknowledge(struct relays *relays, struct bytes node, uint64_t numbe
 }
 
 /* "<node> <number> <space> <fromlen> <tolen> <len>\n" from to packet */
-static bool take_packet(struct map *map, struct bytes rest)
+static bool take_relayed_packet(struct map *map, struct bytes rest)
 {
     struct cursor cursor = cursor_over(rest);
     struct bytes node = cursor_until(&cursor, ' ');
@@ -297,12 +297,12 @@ static bool take_acks(struct map *map, struct bytes rest)
     return true;
 }
 
-static enum map_message take_message(void *state, struct bytes verb, struct bytes rest)
+static enum map_message take_relay_message(void *state, struct bytes verb, struct bytes rest)
 {
     struct map *map = ((struct relays *)state)->map;
     bool good;
     if (bytes_equal(verb, BYTES_LITERAL("relay")))
-        good = take_packet(map, rest);
+        good = take_relayed_packet(map, rest);
     else if (bytes_equal(verb, BYTES_LITERAL("relayed")))
         good = take_acks(map, rest);
     else
@@ -311,8 +311,8 @@ static enum map_message take_message(void *state, struct bytes verb, struct byte
 }
 
 /* "send": "<space> <id> <packet>" */
-static const char *take_request(void *state, struct bytes verb, struct bytes argument,
-                                map_done done, void *arg)
+static const char *take_relay_request(void *state, struct bytes verb, struct bytes argument,
+                                      map_done done, void *arg)
 {
     struct map *map = ((struct relays *)state)->map;
     uint64_t number;
@@ -327,5 +327,7 @@ static const char *take_request(void *state, struct bytes verb, struct bytes arg
     return NULL;
 }
 
-const struct map_feature relay_feature = {
-    .create = create, .destroy = destroy, .message = take_message, .request = take_request};
+const struct map_feature relay_feature = {.create = create_relay_feature,
+                                          .destroy = destroy,
+                                          .message = take_relay_message,
+                                          .request = take_relay_request};

@@ -35,7 +35,7 @@ bool event_epoch_read(struct bytes text, uint64_t *epoch)
     return true;
 }
 
-static struct bytes rest_of(const struct cursor *cursor)
+static struct bytes rest_of_cursor(const struct cursor *cursor)
 {
     return (struct bytes){cursor->at, (size_t)(cursor->end - cursor->at)};
 }
@@ -47,7 +47,7 @@ bool event_message_read(struct bytes text, struct event_message *message)
     struct bytes epoch = cursor_until(&cursor, ' ');
     message->revision = cursor_decimal(&cursor, ' ');
     message->count = cursor_decimal(&cursor, '\n');
-    message->rest = rest_of(&cursor);
+    message->rest = rest_of_cursor(&cursor);
     return !cursor.failed && format == 1 && event_epoch_read(epoch, &message->epoch);
 }
 
@@ -70,12 +70,12 @@ bool event_next(struct event_message *message, struct event *event, bool *bad)
     }
     event->op = op_of(op);
     event->version = bytes_decimal(version);
-    message->rest = rest_of(&cursor);
+    message->rest = rest_of_cursor(&cursor);
     return true;
 }
 
 /* The length of a field's value; false: "-", it is deleted. */
-static bool value_length(struct cursor *cursor, uint64_t *len)
+static bool field_value_length(struct cursor *cursor, uint64_t *len)
 {
     bool deleted = cursor_left(cursor) >= 2 && cursor->at[0] == '-' && cursor->at[1] == '\n';
     if (deleted)
@@ -91,13 +91,13 @@ bool event_field(struct bytes *body, struct bytes *field, struct bytes *value)
         return false;
     struct cursor cursor = cursor_over(*body);
     uint64_t field_len = cursor_decimal(&cursor, ' ');
-    bool has_value = value_length(&cursor, &value_len);
+    bool has_value = field_value_length(&cursor, &value_len);
     *field = cursor_take(&cursor, field_len);
     value->data = has_value ? cursor.at : NULL;
     value->len = cursor_take(&cursor, value_len).len;
     if (cursor.failed)
         return false;
-    *body = rest_of(&cursor);
+    *body = rest_of_cursor(&cursor);
     return true;
 }
 

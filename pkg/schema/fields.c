@@ -38,7 +38,7 @@ bool fields_find(struct bytes body, struct bytes name, struct bytes *value)
     return false;
 }
 
-static size_t count_fields(struct bytes body, bool deleted)
+static size_t count_present_or_deleted(struct bytes body, bool deleted)
 {
     struct bytes field, value;
     size_t count = 0;
@@ -49,12 +49,12 @@ static size_t count_fields(struct bytes body, bool deleted)
 
 size_t fields_count(struct bytes body)
 {
-    return 2 * count_fields(body, false);
+    return 2 * count_present_or_deleted(body, false);
 }
 
 size_t fields_count_deleted(struct bytes body)
 {
-    return count_fields(body, true);
+    return count_present_or_deleted(body, true);
 }
 
 void fields_remove(struct writer *body, struct bytes name)

@@ -27,8 +27,8 @@ struct revision_ask {
 };
 
 /* Whatever is in an epoch that this front-end has not met yet counts from when it has. */
-static bool read_head(const struct redis_reply *reply, const struct view_part *part,
-                      struct read_mark *mark)
+static bool read_revision_head(const struct redis_reply *reply, const struct view_part *part,
+                               struct read_mark *mark)
 {
     const struct view_known known = part_known(part);
     if (reply->type != REDIS_ARRAY || reply->count != 2 ||
@@ -50,7 +50,7 @@ static void take_marks(struct revision_ask *ask, struct map_read *read)
 }
 
 /* One of its replies is there. */
-static void release(struct revision_ask *ask)
+static void release_revision_ask(struct revision_ask *ask)
 {
     struct map_view *view = ask->view;
     if (--ask->left > 0)
@@ -73,13 +73,13 @@ static void release(struct revision_ask *ask)
     free(ask);
 }
 
-static void on_head(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_revision_head(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct asked_part *part = arg;
     struct revision_ask *ask = part->ask;
-    if (ask->view && (status != REDIS_OK || !read_head(reply, part->part, &part->mark)))
+    if (ask->view && (status != REDIS_OK || !read_revision_head(reply, part->part, &part->mark)))
         ask->failed = true;
-    release(ask);
+    release_revision_ask(ask);
 }
 
 void view_ask_send(void *arg)
@@ -101,10 +101,10 @@ void view_ask_send(void *arg)
         struct asked_part *part = &ask->parts[i];
         *part = (struct asked_part){.ask = ask, .part = &view->parts[i]};
         ask->left++;
-        redis_command_strings(*view->source.link, on_head, part, "HMGET", part->part->key_head,
-                              "epoch", "revision", NULL);
+        redis_command_strings(*view->source.link, on_revision_head, part, "HMGET",
+                              part->part->key_head, "epoch", "revision", NULL);
     }
-    release(ask);
+    release_revision_ask(ask);
 }
 
 void view_ask(struct map_view *view, struct map_read *read)

@@ -22,7 +22,7 @@ struct head_ask {
     struct view_part *part; /* NULL: nobody wants it any more */
 };
 
-static uint64_t interval_of(const struct view_part *part)
+static uint64_t part_snapshot_interval(const struct view_part *part)
 {
     return (uint64_t)part->view->source.settings->snapshot_interval;
 }
@@ -30,7 +30,8 @@ static uint64_t interval_of(const struct view_part *part)
 /* How long to wait, at least delay_ms, so that an interval has passed since last_ms. */
 static uint64_t wait_since(const struct view_part *part, uint64_t last_ms, uint64_t delay_ms)
 {
-    uint64_t now = loop_now_ms(part->view->source.loop), due = last_ms + interval_of(part);
+    uint64_t now = loop_now_ms(part->view->source.loop),
+             due = last_ms + part_snapshot_interval(part);
     uint64_t left = last_ms != 0 && due > now ? due - now : 0;
     return left > delay_ms ? left : delay_ms;
 }
@@ -76,7 +77,8 @@ static void reread_spread(struct view_part *part, uint64_t least_ms, uint64_t mo
  * an older Redis would have it shown until then. */
 static void reread_epoch(struct view_part *part)
 {
-    uint64_t early = (uint64_t)*part->view->source.hold / 4, interval = interval_of(part);
+    uint64_t early = (uint64_t)*part->view->source.hold / 4,
+             interval = part_snapshot_interval(part);
     uint64_t most = early < interval ? early : interval;
     part->snapshot_ms = 0;
     reread_spread(part, most / 2, most, "a new epoch");
@@ -100,7 +102,7 @@ static void revive(struct view_part *part)
     view_wake(part->view);
 }
 
-static void judge(struct view_part *part, const struct event_message *head)
+static void judge_read_head(struct view_part *part, const struct event_message *head)
 {
     if (!part->epoch_known || head->epoch != part->epoch) {
         part_new_epoch(part, head->epoch);
@@ -110,11 +112,11 @@ static void judge(struct view_part *part, const struct event_message *head)
     } else if (part->revivable && part->revision >= head->revision) {
         revive(part);
     } else {
-        reread_spread(part, 0, interval_of(part), "a new subscription");
+        reread_spread(part, 0, part_snapshot_interval(part), "a new subscription");
     }
 }
 
-static void on_head(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_checked_head(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct head_ask *ask = arg;
     struct view_part *part = ask->part;
@@ -126,7 +128,7 @@ static void on_head(void *arg, enum redis_status status, const struct redis_repl
     if (status != REDIS_OK && status != REDIS_REFUSED)
         return; /* the next link asks */
     if (status == REDIS_OK && reply->type == REDIS_STRING && event_message_read(reply->text, &head))
-        judge(part, &head);
+        judge_read_head(part, &head);
     else if (part->state == PART_COLD)
         part_read_failed(part);
 }
@@ -142,7 +144,7 @@ void part_look(void *arg)
     part->ask = mem_zalloc(1, sizeof *part->ask);
     part->ask->part = part;
     struct bytes key = bytes_from_string(part->key_head);
-    redis_eval(*source->link, &read_script, on_head, part->ask, 1, 1, &key);
+    redis_eval(*source->link, &read_script, on_checked_head, part->ask, 1, 1, &key);
 }
 
 void part_doubt(struct view_part *part)

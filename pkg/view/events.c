@@ -76,7 +76,7 @@ static void apply_message(struct view_part *part, struct event_message *message)
     }
 }
 
-static void take_message(struct view_part *part, struct bytes text)
+static void take_view_message(struct view_part *part, struct bytes text)
 {
     static struct log_limit limit = {.burst = 5};
     struct event_message message;
@@ -115,10 +115,10 @@ static void take_message(struct view_part *part, struct bytes text)
 
 static void on_message(void *part, struct bytes message)
 {
-    take_message(part, message);
+    take_view_message(part, message);
 }
 
-static void on_subscribed(void *arg)
+static void on_view_subscribed(void *arg)
 {
     struct view_part *part = arg;
     if (!part->revivable)
@@ -126,7 +126,7 @@ static void on_subscribed(void *arg)
     part_resume(part, "a new subscription");
 }
 
-static void on_down(void *part)
+static void on_view_channel_down(void *part)
 {
     part_lapse(part);
 }
@@ -134,10 +134,10 @@ static void on_down(void *part)
 void part_listen(struct view_part *part)
 {
     static const struct channel_callbacks callbacks = {
-        .subscribed = on_subscribed, .message = on_message, .down = on_down};
+        .subscribed = on_view_subscribed, .message = on_message, .down = on_view_channel_down};
     if (channel_join(part->view->source.channels, &part->channel,
                      bytes_from_string(part->key_events), &callbacks, part))
-        on_subscribed(part);
+        on_view_subscribed(part);
 }
 
 void view_link_up(struct map_view *view)

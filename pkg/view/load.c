@@ -36,7 +36,7 @@ struct view_load {
 
 static void scan_next(struct view_load *load);
 
-static void release(struct view_load *load)
+static void release_load(struct view_load *load)
 {
     if (load->under_way > 0)
         return;
@@ -64,10 +64,10 @@ void load_stop(struct view_part *part)
         return;
     part->load = NULL;
     load->part = NULL;
-    release(load);
+    release_load(load);
 }
 
-static void fail(struct view_load *load)
+static void fail_load(struct view_load *load)
 {
     struct view_part *part = load->part;
     load_stop(part);
@@ -76,7 +76,7 @@ static void fail(struct view_load *load)
 
 /* What the load did not bring is gone; in a new epoch only after the hold, as its front-end may
  * still be putting it back. */
-static void drop_unseen(struct view_part *part)
+static void drop_entries_not_loaded(struct view_part *part)
 {
     struct map_view *view = part->view;
     size_t lost_count = 0;
@@ -105,10 +105,10 @@ static void drop_unseen(struct view_part *part)
         part->fresh_epoch = part->has_unconfirmed = false;
 }
 
-static void complete(struct view_load *load)
+static void complete_load(struct view_load *load)
 {
     struct view_part *part = load->part;
-    drop_unseen(part);
+    drop_entries_not_loaded(part);
     load_stop(part);
     part->state = PART_LIVE;
     part->loaded = true;
@@ -122,7 +122,7 @@ static void complete(struct view_load *load)
 static void check_complete(struct view_load *load)
 {
     if (load->scanned && load->under_way == 0)
-        complete(load);
+        complete_load(load);
 }
 
 /* One command of the load has been answered: whether to go on with it. */
@@ -131,11 +131,11 @@ static bool still_wanted(struct view_load *load, enum redis_status status,
 {
     load->under_way--;
     if (!load->part) {
-        release(load);
+        release_load(load);
         return false;
     }
     if (status != REDIS_OK || reply->type != type) {
-        fail(load);
+        fail_load(load);
         return false;
     }
     return true;
@@ -155,23 +155,23 @@ static bool take_chunk(struct view_load *load, struct bytes text)
 }
 
 /* A chunk that is being read. It keeps its ids, as their bytes may be too many for one reply. */
-struct chunk {
+struct view_chunk {
     struct view_load *load;
     size_t count;
     struct writer ids;
     size_t ends[];
 };
 
-static struct bytes chunk_id(const struct chunk *chunk, size_t i)
+static struct bytes chunk_id(const struct view_chunk *chunk, size_t i)
 {
     size_t start = i ? chunk->ends[i - 1] : 0;
     return (struct bytes){chunk->ids.data + start, chunk->ends[i] - start};
 }
 
-static void read_chunk_from(const struct chunk *before, size_t first);
+static void read_chunk_from(const struct view_chunk *before, size_t first);
 
 /* Of how many of the chunk's ids the reply is, which has its message; 0: it is malformed. */
-static size_t chunk_part(const struct chunk *chunk, const struct redis_reply *reply,
+static size_t chunk_part(const struct view_chunk *chunk, const struct redis_reply *reply,
                          struct bytes *text)
 {
     if (reply->type == REDIS_STRING) {
@@ -186,15 +186,15 @@ static size_t chunk_part(const struct chunk *chunk, const struct redis_reply *re
     return (size_t)reply->elements[1]->integer;
 }
 
-static void on_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_loaded_chunk(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct chunk *chunk = arg;
+    struct view_chunk *chunk = arg;
     struct view_load *load = chunk->load;
     struct bytes text = {0};
     if (still_wanted(load, status, reply, status == REDIS_OK ? reply->type : REDIS_STRING)) {
         size_t taken = chunk_part(chunk, reply, &text);
         if (taken == 0 || !take_chunk(load, text)) {
-            fail(load);
+            fail_load(load);
         } else {
             if (taken < chunk->count)
                 read_chunk_from(chunk, taken);
@@ -213,7 +213,7 @@ static uint64_t chunk_bytes(const struct view_source *source)
     return most == 0 || most > CHUNK_BYTES ? CHUNK_BYTES : most;
 }
 
-static void send_chunk(struct chunk *chunk)
+static void send_chunk(struct view_chunk *chunk)
 {
     const struct view_part *part = chunk->load->part;
     const struct view_source *source = &part->view->source;
@@ -235,7 +235,7 @@ static void send_chunk(struct chunk *chunk)
     snprintf(most, sizeof most, "%llu", (unsigned long long)chunk_bytes(source));
     args[1 + 2 * count] = bytes_from_string(most);
     chunk->load->under_way++;
-    redis_eval(*source->link, &read_script, on_chunk, chunk, 1 + count, 2 + 2 * count, args);
+    redis_eval(*source->link, &read_script, on_loaded_chunk, chunk, 1 + count, 2 + 2 * count, args);
     free(ends);
     free(args);
     writer_free(&keys);
@@ -243,7 +243,7 @@ static void send_chunk(struct chunk *chunk)
 
 static void read_chunk(struct view_load *load, const struct bytes *ids, size_t count)
 {
-    struct chunk *chunk = mem_zalloc(1, sizeof *chunk + count * sizeof *chunk->ends);
+    struct view_chunk *chunk = mem_zalloc(1, sizeof *chunk + count * sizeof *chunk->ends);
     chunk->load = load;
     chunk->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -253,7 +253,7 @@ static void read_chunk(struct view_load *load, const struct bytes *ids, size_t c
     send_chunk(chunk);
 }
 
-static void read_chunk_from(const struct chunk *before, size_t first)
+static void read_chunk_from(const struct view_chunk *before, size_t first)
 {
     size_t count = before->count - first;
     struct bytes *ids = mem_alloc(count * sizeof *ids);
@@ -299,8 +299,8 @@ static bool is_scan(const struct redis_reply *reply)
     return reply->count == 2 && reply->elements[1]->type == REDIS_ARRAY;
 }
 
-static void scan(struct view_load *load, redis_callback callback, const char *command,
-                 struct bytes key, struct bytes cursor)
+static void scan_for_load(struct view_load *load, redis_callback callback, const char *command,
+                          struct bytes key, struct bytes cursor)
 {
     char count[24];
     const struct view_source *source = &load->part->view->source;
@@ -316,9 +316,10 @@ static void on_scanned_set(void *arg, enum redis_status status, const struct red
 static void scan_set(struct view_load *load, struct bytes cursor)
 {
     const struct view_part *part = load->part;
-    scan(load, on_scanned_set, "ZSCAN",
-         bytes_from_string(load->deadlines_done ? part->key_registered : part->key_deadlines),
-         cursor);
+    scan_for_load(
+        load, on_scanned_set, "ZSCAN",
+        bytes_from_string(load->deadlines_done ? part->key_registered : part->key_deadlines),
+        cursor);
 }
 
 /* Deadlines, and then registrations. */
@@ -328,7 +329,7 @@ static void on_scanned_set(void *arg, enum redis_status status, const struct red
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
         return;
     if (!is_scan(reply)) {
-        fail(load);
+        fail_load(load);
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
@@ -346,13 +347,13 @@ static void on_scanned_set(void *arg, enum redis_status status, const struct red
 
 static void scan_node(struct view_load *load, struct bytes cursor);
 
-static void on_node(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_loaded_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
         return;
     if (!is_scan(reply)) {
-        fail(load);
+        fail_load(load);
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
@@ -369,7 +370,7 @@ static void scan_node(struct view_load *load, struct bytes cursor)
 {
     struct writer key = {0};
     struct bytes name = keys_write(&key, load->part->prefix, "node:", load->nodes[load->node_next]);
-    scan(load, on_node, "HSCAN", name, cursor);
+    scan_for_load(load, on_loaded_node, "HSCAN", name, cursor);
     writer_free(&key);
 }
 
@@ -381,7 +382,7 @@ static void scan_next(struct view_load *load)
         scan_set(load, BYTES_LITERAL("0"));
 }
 
-static void on_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_loaded_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_ARRAY))
@@ -420,14 +421,14 @@ static void on_floor(void *arg, enum redis_status status, const struct redis_rep
     if (!still_wanted(load, status, reply, REDIS_STRING))
         return;
     if (!take_floor(load, reply->text)) {
-        fail(load);
+        fail_load(load);
         return;
     }
     const struct view_part *part = load->part;
     struct bytes args[] = {BYTES_LITERAL("ZRANGE"), bytes_from_string(part->key_nodes),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
     load->under_way++;
-    redis_command(*part->view->source.link, on_nodes, load, 4, args);
+    redis_command(*part->view->source.link, on_loaded_nodes, load, 4, args);
 }
 
 bool load_can_start(const struct view_part *part)

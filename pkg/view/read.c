@@ -86,7 +86,7 @@ static void free_read(struct map_read *read)
     free(read);
 }
 
-static void answer(struct map_read *read, bool stale)
+static void answer_read(struct map_read *read, bool stale)
 {
     bool known = read->view->live;
     map_read_done done = read->done;
@@ -107,7 +107,7 @@ static uint64_t patience_of(const struct view_source *source)
 
 /* Events that should have come have not: the snapshot has them. However many reads wait, it is read
  * once in that time. */
-static void read_again(struct map_read *read, uint64_t now_ms)
+static void reread_for(struct map_read *read, uint64_t now_ms)
 {
     uint64_t least = patience_of(&read->view->source);
     read->read_again = true;
@@ -122,22 +122,22 @@ static void read_again(struct map_read *read, uint64_t now_ms)
     }
 }
 
-static void check(struct map_read *read)
+static void check_read(struct map_read *read)
 {
     const struct view_source *source = &read->view->source;
     uint64_t now = loop_now_ms(source->loop), waited = now - read->began_ms;
     if (is_satisfied(read))
-        answer(read, false);
+        answer_read(read, false);
     else if (waited >= (uint64_t)source->redis->deadline || is_hopeless(read, now))
-        answer(read, true);
+        answer_read(read, true);
     else if (!read->asks && !read->read_again && waited >= patience_of(source))
-        read_again(read, now);
+        reread_for(read, now);
 }
 
 void reads_check(struct map_view *view)
 {
     LIST_FOREACH (node, &view->reads)
-        check(list_entry(node, struct map_read, link));
+        check_read(list_entry(node, struct map_read, link));
     if (!list_is_empty(&view->reads) && !loop_timer_is_running(view->read_timer))
         loop_timer_start(view->read_timer, POLL_MS);
 }

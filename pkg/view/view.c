@@ -14,7 +14,7 @@
 #include "schema/keys.h"
 #include "view/view_private.h"
 
-static void tell(void *arg);
+static void notify_view_watchers(void *arg);
 static void linger_over(void *arg);
 static void look_at_reads(void *arg);
 
@@ -55,7 +55,7 @@ struct map_view *view_create(const struct view_source *source)
     list_init(&view->tombstones);
     view->turn.kind = ORDER_TURN;
     list_append(&view->order, &view->turn.link);
-    view->tell = (struct loop_task){.callback = tell, .arg = view};
+    view->tell = (struct loop_task){.callback = notify_view_watchers, .arg = view};
     view->linger = loop_timer_create(source->loop, linger_over, view);
     view->read_timer = loop_timer_create(source->loop, look_at_reads, view);
     for (uint32_t i = 0; i < view->part_count; i++) {
@@ -65,7 +65,7 @@ struct map_view *view_create(const struct view_source *source)
     return view;
 }
 
-static void free_entry(struct map_entry *entry)
+static void free_view_entry(struct map_entry *entry)
 {
     struct map_view *view = entry->view;
     HASH_DEL(view->entries, entry);
@@ -131,7 +131,7 @@ void view_destroy(struct map_view **pointer)
     cursors_free_all(view);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next)
-        free_entry(entry);
+        free_view_entry(entry);
     loop_cancel(view->source.loop, &view->tell);
     loop_timer_destroy(&view->linger);
     loop_timer_destroy(&view->read_timer);
@@ -215,7 +215,7 @@ static void tell_changes(struct map_view *view)
     }
 }
 
-static void tell(void *arg)
+static void notify_view_watchers(void *arg)
 {
     struct map_view *view = arg;
     if (view->live)
@@ -306,7 +306,7 @@ void view_remove(struct map_entry *entry)
     if (told)
         mark_closed(view, (struct bytes){(uint8_t *)entry->id, entry->id_len});
     cursor_leave_tombstone(view);
-    free_entry(entry);
+    free_view_entry(entry);
     view_wake(view);
 }
 
@@ -396,7 +396,7 @@ struct map_session *map_entry_owner(const struct map_entry *entry)
     return source->callbacks->owner(source->arg, entry->partition, map_entry_id(entry));
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_entry_ids(const void *a, const void *b)
 {
     return bytes_compare(map_entry_id(*(struct map_entry *const *)a),
                          map_entry_id(*(struct map_entry *const *)b));
@@ -409,7 +409,7 @@ struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count)
         view->sorted = mem_realloc(view->sorted, (map_view_count(view) + 1) * sizeof *view->sorted);
         for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next)
             view->sorted[view->sorted_count++] = entry;
-        qsort(view->sorted, view->sorted_count, sizeof *view->sorted, compare_ids);
+        qsort(view->sorted, view->sorted_count, sizeof *view->sorted, compare_entry_ids);
         view->sorted_good = true;
     }
     *count = view->sorted_count;
