@@ -7,6 +7,7 @@
  * back without having been judged waits until nothing is under way, and then stands before the
  * queue in its old order.
  */
+#include "map/encode_private.h"
 #include "map/map_private.h"
 
 #include <stdio.h>
@@ -14,7 +15,6 @@
 
 #include "base/mem.h"
 #include "metrics/metrics.h"
-#include "schema/event.h"
 #include "schema/fields.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
@@ -39,244 +39,6 @@ struct batch {
     size_t field_arguments;
     bool resumes; /* there are bodies behind its reply's lines */
 };
-
-static const char *const kind_names[] = {
-    "open",       "update", "claim",  "restore", "set",   "resume",  "close",
-    "orphan",     "ended",  "reap",   "forsake", "bury",  "offline", "register",
-    "unregister", "probe",  "hasten", "join",    "leave", "part",    "say"};
-
-/* Memory for the texts of one batch: sized before, so that pointers into it stay good. */
-static void scratch_begin(struct scratch *scratch, size_t size)
-{
-    if (size > scratch->size) {
-        free(scratch->data);
-        scratch->data = mem_alloc(size);
-        scratch->size = size;
-    }
-    scratch->used = 0;
-}
-
-static struct bytes scratch_join(struct scratch *scratch, const char *a, const char *b,
-                                 struct bytes c)
-{
-    char *start = scratch->data + scratch->used;
-    size_t a_len = strlen(a), b_len = strlen(b);
-    memcpy(start, a, a_len);
-    memcpy(start + a_len, b, b_len);
-    if (c.len)
-        memcpy(start + a_len + b_len, c.data, c.len);
-    scratch->used += a_len + b_len + c.len;
-    return (struct bytes){(uint8_t *)start, a_len + b_len + c.len};
-}
-
-static struct bytes scratch_number(struct scratch *scratch, const char *before, uint64_t number)
-{
-    char text[24];
-    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    return scratch_join(scratch, before, "", (struct bytes){(uint8_t *)text, (size_t)len});
-}
-
-struct arguments {
-    struct bytes *keys;
-    struct bytes *values;
-    size_t key_count;
-    size_t value_count;
-};
-
-static void add_key(struct arguments *to, struct bytes key)
-{
-    to->keys[to->key_count++] = key;
-}
-
-static void add_value(struct arguments *to, struct bytes value)
-{
-    to->values[to->value_count++] = value;
-}
-
-static struct bytes version_text(struct scratch *scratch, const struct op *op)
-{
-    if (op->kind != OP_CLAIM)
-        return scratch_number(scratch, "", op->version);
-    if (op->version_kind == MAP_VERSION_NEXT)
-        return BYTES_LITERAL("+");
-    return scratch_number(scratch, op->version_kind == MAP_VERSION_LOW_BYTE ? "~" : "=",
-                          op->version);
-}
-
-/* Who may adopt: apply compares an address without its port. Who has no certificate can prove
- * nothing by one. */
-static struct bytes rule_text(struct scratch *scratch, const struct op *op)
-{
-    if (op->adopt == MAP_ADOPT_TLS && op->certificate)
-        return scratch_join(scratch, "tls ", "", bytes_from_string(op->certificate));
-    if (op->adopt == MAP_ADOPT_ANY || op->adopt == MAP_ADOPT_TLS)
-        return BYTES_LITERAL("any");
-    const char *port = op->address ? strrchr(op->address, ':') : NULL;
-    if (op->adopt == MAP_ADOPT_OFF || !port)
-        return BYTES_LITERAL("off");
-    return (struct bytes){(uint8_t *)op->address, (size_t)(port - op->address)};
-}
-
-/* All of a body's fields that have values. */
-static void add_body(struct arguments *to, struct bytes body)
-{
-    struct bytes name, value;
-    while (event_field(&body, &name, &value)) {
-        if (!value.data)
-            continue;
-        add_value(to, name);
-        add_value(to, value);
-    }
-}
-
-static void add_fields(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    if (op->made_of_fields) {
-        add_value(to, scratch_number(scratch, "", 4 + fields_count(op_state(op))));
-        add_body(to, op_state(op));
-    } else if (op->kind == OP_RESUME) {
-        add_value(to, BYTES_LITERAL("4"));
-    } else {
-        add_value(to, op->certificate ? BYTES_LITERAL("8") : BYTES_LITERAL("6"));
-        add_value(to, BYTES_LITERAL("state"));
-        add_value(to, op_state(op));
-    }
-    if (op->certificate && !op->made_of_fields && op->kind != OP_RESUME) {
-        add_value(to, BYTES_LITERAL("certificate"));
-        add_value(to, bytes_from_string(op->certificate));
-    }
-    add_value(to, BYTES_LITERAL("protocol"));
-    add_value(to, bytes_from_string(op->protocol));
-    add_value(to, BYTES_LITERAL("address"));
-    add_value(to, bytes_from_string(op->address));
-}
-
-static void add_changes(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    struct bytes body = op_state(op), name, value;
-    add_value(to, scratch_number(scratch, "", fields_count(body)));
-    add_body(to, body);
-    add_value(to, scratch_number(scratch, "", fields_count_deleted(body)));
-    while (event_field(&body, &name, &value)) {
-        if (!value.data)
-            add_value(to, name);
-    }
-}
-
-static void add_room_details(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    const struct map_settings *settings = op->partition->map->settings;
-    add_value(to, op_member(op));
-    if (op->kind == OP_PART) {
-        add_value(to, bytes_from_string(op->other));
-        return;
-    }
-    if (op->kind == OP_JOIN) {
-        add_value(to, op_behind_member(op));
-        add_value(to, scratch_number(scratch, "", (uint64_t)settings->room_max_members));
-    }
-    add_value(to, scratch_number(scratch, "", op->version));
-    if (op->kind == OP_SAY)
-        add_value(to, op_behind_member(op));
-}
-
-/* What follows the kind, as apply.lua has it: the fewer strings the better, each costs Redis a
- * fraction of a microsecond. */
-static void add_details(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    switch ((enum op_kind)op->kind) {
-    case OP_UPDATE:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, version_text(scratch, op));
-        add_value(to, op_state(op));
-        break;
-    case OP_OPEN:
-        add_value(to, bytes_from_string(op->fence));
-        add_fields(to, scratch, op);
-        break;
-    case OP_RESTORE:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, version_text(scratch, op));
-        add_fields(to, scratch, op);
-        break;
-    case OP_SET:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, version_text(scratch, op));
-        add_changes(to, scratch, op);
-        break;
-    case OP_RESUME:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, op_state(op));
-        add_fields(to, scratch, op);
-        break;
-    case OP_CLAIM:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, version_text(scratch, op));
-        add_value(to, rule_text(scratch, op));
-        add_fields(to, scratch, op);
-        break;
-    case OP_CLOSE:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, rule_text(scratch, op));
-        break;
-    case OP_ORPHAN:
-        add_value(to, bytes_from_string(op->fence));
-        break;
-    case OP_ENDED:
-        add_value(to, bytes_from_string(op->fence));
-        add_value(to, scratch_number(scratch, "", op->since));
-        add_value(to, scratch_number(scratch, "", op->version));
-        break;
-    case OP_FORSAKE:
-    case OP_BURY:
-        add_value(to, bytes_from_string(op->other));
-        break;
-    case OP_JOIN:
-    case OP_PART:
-    case OP_SAY:
-    case OP_LEAVE:
-        add_room_details(to, scratch, op);
-        break;
-    case OP_REGISTER:
-        add_value(to, scratch_number(scratch, "", op->version));
-        add_value(to, op->restores ? BYTES_LITERAL("1") : BYTES_LITERAL("0"));
-        add_value(to, scratch_number(scratch, "", fields_count(op_state(op))));
-        add_body(to, op_state(op));
-        break;
-    case OP_REAP:
-    case OP_OFFLINE:
-    case OP_UNREGISTER:
-    case OP_PROBE:
-    case OP_HASTEN:
-        break;
-    }
-}
-
-static const char *key_of_kind(const struct op *op)
-{
-    if (op->kind == OP_OFFLINE)
-        return "user:";
-    return op_is_of_room(op) ? "room:" : "client:";
-}
-
-static const char *kind_name(const struct op *op)
-{
-    if (op->alone)
-        return "alone";
-    return op->only_there ? "refresh" : kind_names[op->kind];
-}
-
-static void add_operation(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    struct partition *partition = op->partition;
-    struct bytes id = {(uint8_t *)op->id, op->id_len};
-    add_key(to, scratch_join(scratch, partition->prefix, key_of_kind(op), id));
-    if (op->kind == OP_FORSAKE || op->kind == OP_BURY)
-        add_key(to,
-                scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
-    add_value(to, bytes_from_string(kind_name(op)));
-    add_details(to, scratch, op);
-}
 
 /* One argument for all: each costs Redis time in every call, and updates need none of them. */
 static struct bytes limits_text(struct scratch *scratch, const struct partition *partition)
@@ -323,7 +85,7 @@ static void send(struct batch *batch)
     LIST_FOREACH (node, &batch->ops) {
         struct op *op = list_entry(node, struct op, link);
         op->sent = true;
-        add_operation(&arguments, scratch, op);
+        encode_operation(&arguments, scratch, op);
     }
     memmove(all + arguments.key_count, arguments.values,
             arguments.value_count * sizeof *arguments.values);

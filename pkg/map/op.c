@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/op_type_private.h"
 #include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while operations wait. */
@@ -206,8 +207,7 @@ struct bytes op_state(const struct op *op)
 
 bool op_is_of_sweep(const struct op *op)
 {
-    return op->kind == OP_REAP || op->kind == OP_FORSAKE || op->kind == OP_BURY ||
-           op->kind == OP_PART || op->kind == OP_OFFLINE || op->kind == OP_PROBE;
+    return op_type_of(op)->of_sweep;
 }
 
 bool op_is_of_audit(const struct op *op)

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/op_type_private.h"
 #include "metrics/metrics.h"
 
 /* Until an old connection that was asked to let go of its entry is asked again. */
@@ -146,62 +147,97 @@ static void was_ended(const struct op *op, struct bytes words)
         tombstone_remember(op->partition, id_of(op), since, bytes_decimal(words), fence);
 }
 
+/* The kinds' own, each with the version that Redis gives; they return the one that `done` gets. */
+
+uint64_t result_accept_owned(struct op *op, uint64_t version, struct bytes words,
+                             struct cursor *bodies)
+{
+    take_ownership(op, version);
+    return version;
+}
+
+uint64_t result_accept_update(struct op *op, uint64_t version, struct bytes words,
+                              struct cursor *bodies)
+{
+    was_updated(op);
+    return op->version;
+}
+
+uint64_t result_accept_restore(struct op *op, uint64_t version, struct bytes words,
+                               struct cursor *bodies)
+{
+    was_restored(op, version);
+    return version;
+}
+
+uint64_t result_accept_resume(struct op *op, uint64_t version, struct bytes words,
+                              struct cursor *bodies)
+{
+    take_resumed(op, version, cursor_take(bodies, bytes_decimal(words)));
+    return version;
+}
+
+uint64_t result_accept_close(struct op *op, uint64_t version, struct bytes words,
+                             struct cursor *bodies)
+{
+    was_closed(op);
+    return version;
+}
+
+uint64_t result_accept_orphan(struct op *op, uint64_t version, struct bytes words,
+                              struct cursor *bodies)
+{
+    was_orphaned(op);
+    return version;
+}
+
+uint64_t result_accept_reap(struct op *op, uint64_t version, struct bytes words,
+                            struct cursor *bodies)
+{
+    metrics_add(METRIC_REAPED, 1);
+    return version;
+}
+
+uint64_t result_accept_forsake(struct op *op, uint64_t version, struct bytes words,
+                               struct cursor *bodies)
+{
+    metrics_add(METRIC_ORPHANED, 1);
+    return version;
+}
+
+uint64_t result_accept_register(struct op *op, uint64_t version, struct bytes words,
+                                struct cursor *bodies)
+{
+    tombstone_forget(op->partition, id_of(op));
+    return version;
+}
+
+uint64_t result_accept_probe(struct op *op, uint64_t version, struct bytes words,
+                             struct cursor *bodies)
+{
+    if (version > 0) {
+        registry_probe(op->partition->space, id_of(op), (unsigned)version);
+        registry_expect_due(op->partition, id_of(op), true);
+    }
+    return version;
+}
+
+uint64_t result_accept_hasten(struct op *op, uint64_t version, struct bytes words,
+                              struct cursor *bodies)
+{
+    registry_expect_due(op->partition, id_of(op), false);
+    return version;
+}
+
 static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
 {
+    const struct op_type *type = op_type_of(op);
     struct bytes first = bytes_next_word(&words);
     uint64_t version = bytes_decimal(first);
     if (bytes_equal(first, BYTES_LITERAL("ended")))
         was_ended(op, words);
-    switch ((enum op_kind)op->kind) {
-    case OP_OPEN:
-    case OP_CLAIM:
-        take_ownership(op, version);
-        break;
-    case OP_UPDATE:
-        was_updated(op);
-        version = op->version;
-        break;
-    case OP_RESTORE:
-        was_restored(op, version);
-        break;
-    case OP_RESUME:
-        take_resumed(op, version, cursor_take(bodies, bytes_decimal(words)));
-        break;
-    case OP_CLOSE:
-        was_closed(op);
-        break;
-    case OP_REAP:
-        metrics_add(METRIC_REAPED, 1);
-        break;
-    case OP_PROBE:
-        if (version > 0) {
-            registry_probe(op->partition->space, id_of(op), (unsigned)version);
-            registry_expect_due(op->partition, id_of(op), true);
-        }
-        break;
-    case OP_HASTEN:
-        registry_expect_due(op->partition, id_of(op), false);
-        break;
-    case OP_FORSAKE:
-        metrics_add(METRIC_ORPHANED, 1);
-        break;
-    case OP_ORPHAN:
-        was_orphaned(op);
-        break;
-    case OP_REGISTER:
-        tombstone_forget(op->partition, id_of(op));
-        break;
-    case OP_ENDED:
-    case OP_SET:
-    case OP_BURY:
-    case OP_OFFLINE:
-    case OP_UNREGISTER:
-    case OP_JOIN:
-    case OP_LEAVE:
-    case OP_PART:
-    case OP_SAY:
-        break;
-    }
+    if (type->on_accepted)
+        version = type->on_accepted(op, version, words, bodies);
     finish(op, MAP_OK, version);
 }
 
@@ -221,7 +257,7 @@ static void ask_drop(struct map_space *space, struct bytes node, struct bytes id
 }
 
 /* The client's old connection still has its entry: it is asked to let go of it, until it does. */
-static void drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
+void result_drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
     bool first = !op->parked_until_ms;
@@ -255,9 +291,15 @@ static void restore_refused(struct op *op, bool decided)
     finish(op, MAP_OWNED, 0);
 }
 
+void result_restore_refused(struct op *op, struct bytes owner, uint64_t lease_end)
+{
+    bool told = bytes_equal(owner, BYTES_LITERAL("-"));
+    restore_refused(op, !told && !op->partition->filling);
+}
+
 /* What its owner wrote is refused: its restore, which goes before anything else, will settle that.
  */
-static void write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
+void result_write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
     struct owned *owned = owned_find(partition, id_of(op));
@@ -274,17 +316,10 @@ static void write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
 static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
+    const struct op_type *type = op_type_of(op);
     bool told = bytes_equal(owner, BYTES_LITERAL("-"));
-    if (op->kind == OP_RESTORE) {
-        restore_refused(op, !told && !partition->filling);
-        return;
-    }
-    if (op->kind == OP_UPDATE || op->kind == OP_SET) {
-        write_refused(op, owner, lease_end);
-        return;
-    }
-    if (op->kind == OP_RESUME) {
-        drop_owner(op, owner, lease_end);
+    if (type->on_owned) {
+        type->on_owned(op, owner, lease_end);
         return;
     }
     /* Not ours when it is only listed here: the audit will say so. */
@@ -419,7 +454,7 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
         take_owned(op, owner, bytes_decimal(rest));
     } else if (bytes_equal(word, BYTES_LITERAL("held"))) {
         struct bytes owner = bytes_next_word(&rest);
-        drop_owner(op, owner, bytes_decimal(rest));
+        result_drop_owner(op, owner, bytes_decimal(rest));
     } else if (bytes_equal(word, BYTES_LITERAL("dead"))) {
         take_dead(op, rest);
     } else if (bytes_equal(word, BYTES_LITERAL("exists"))) {

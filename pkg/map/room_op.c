@@ -9,10 +9,11 @@
 
 #include "base/mem.h"
 #include "map/map_private.h"
+#include "map/op_type_private.h"
 
 bool op_is_of_room(const struct op *op)
 {
-    return op->kind == OP_JOIN || op->kind == OP_LEAVE || op->kind == OP_PART || op->kind == OP_SAY;
+    return op_type_of(op)->of_room;
 }
 
 struct bytes op_member(const struct op *op)
