@@ -84,7 +84,7 @@ static void take_place(struct list *old, struct list *new)
     list_remove(old);
 }
 
-static struct owned *move(struct partition *partition, struct owned *old, size_t state_len)
+static struct owned *move_owned(struct partition *partition, struct owned *old, size_t state_len)
 {
     struct owned *new = allocate(old->id_len, state_len);
     uint32_t capacity = new->capacity;
@@ -107,7 +107,7 @@ struct owned *owned_set_state(struct partition *partition, struct owned *owned, 
                               struct bytes state)
 {
     if (state.len > owned->capacity || state.len + SPARE_MAX < owned->capacity)
-        owned = move(partition, owned, state.len);
+        owned = move_owned(partition, owned, state.len);
     if (state.len)
         memcpy(owned->id + owned->id_len, state.data, state.len);
     owned->state_len = (uint32_t)state.len;
@@ -164,7 +164,7 @@ static struct op *make_set(struct partition *partition, const struct owned *owne
 }
 
 /* An entry that is unconfirmed is restored with all its fields; nothing else need be sent. */
-static void send_changes(struct partition *partition, struct owned *owned, struct bytes delta)
+static void send_owned_changes(struct partition *partition, struct owned *owned, struct bytes delta)
 {
     struct owned_fields *fields = owned->fields;
     if (owned->phase == OWNED_UNCONFIRMED)
@@ -192,7 +192,7 @@ void owned_change_fields(struct partition *partition, struct owned *owned,
     if (delta.len > 0) {
         owned->version++;
         owned->wanted = owned->version;
-        send_changes(partition, owned, writer_bytes_written(&delta));
+        send_owned_changes(partition, owned, writer_bytes_written(&delta));
     }
     writer_free(&delta);
 }

@@ -37,9 +37,9 @@ static struct redis_script hello_script = {.name = "hello", .source = script_hel
 /* Restores after a new epoch begin within this time: all front-ends have the same to do. */
 #define RESTORE_JITTER_MS 500
 
-static void greet(void *arg);
+static void send_hello(void *arg);
 
-static char *key_of(const struct partition *partition, const char *kind, const char *name)
+static char *partition_key(const struct partition *partition, const char *kind, const char *name)
 {
     return mem_format("%s%s%s", partition->prefix, kind, name);
 }
@@ -56,11 +56,11 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->space = space;
     partition->index = index;
     partition->prefix = keys_partition_prefix(map->redis->prefix, space->name, space->count, index);
-    partition->key_head = key_of(partition, "head", "");
-    partition->key_nodes = key_of(partition, "nodes", "");
-    partition->key_deadlines = key_of(partition, "deadlines", "");
-    partition->key_registered = key_of(partition, "registered", "");
-    partition->key_mine = key_of(partition, "node:", map->node);
+    partition->key_head = partition_key(partition, "head", "");
+    partition->key_nodes = partition_key(partition, "nodes", "");
+    partition->key_deadlines = partition_key(partition, "deadlines", "");
+    partition->key_registered = partition_key(partition, "registered", "");
+    partition->key_mine = partition_key(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
     struct list *lists[] = {&partition->urgent,          &partition->queue,
@@ -72,7 +72,7 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     for (size_t i = 0; i < RENEWAL_LISTS; i++)
         list_init(&partition->renewal[i]);
     partition->flush = (struct loop_task){.callback = flush, .arg = partition};
-    partition->greet_timer = loop_timer_create(map->loop, greet, partition);
+    partition->greet_timer = loop_timer_create(map->loop, send_hello, partition);
     partition->sweep_timer = loop_timer_create(map->loop, sweep_run, partition);
 }
 
@@ -118,7 +118,7 @@ void partition_set_time(struct partition *partition, uint64_t redis_now_ms)
         (int64_t)redis_now_ms - (int64_t)loop_now_ms(partition->map->loop);
 }
 
-static void begin_epoch(struct partition *partition, struct bytes epoch)
+static void begin_partition_epoch(struct partition *partition, struct bytes epoch)
 {
     memcpy(partition->epoch_before, partition->epoch, sizeof partition->epoch_before);
     memcpy(partition->epoch, epoch.data, EPOCH_LENGTH);
@@ -183,7 +183,7 @@ static void audit(struct partition *partition)
     room_audit(partition);
 }
 
-static void welcome(struct partition *partition, const struct redis_reply *reply)
+static void take_hello_reply(struct partition *partition, const struct redis_reply *reply)
 {
     struct bytes epoch = reply->elements[1]->text;
     bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
@@ -202,7 +202,7 @@ static void welcome(struct partition *partition, const struct redis_reply *reply
     partition->greeted = true;
     partition->restored_by = 0;
     if (other)
-        begin_epoch(partition, epoch);
+        begin_partition_epoch(partition, epoch);
     free_ops(&partition->urgent); /* of an earlier audit */
     batch_requeue(partition);
     if (same)
@@ -254,7 +254,7 @@ static void on_hello(void *arg, enum redis_status status, const struct redis_rep
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
     } else if (is_welcome(reply)) {
-        welcome(partition, reply);
+        take_hello_reply(partition, reply);
     } else if (is_format_refusal(reply)) {
         refuse_format(partition, reply);
     } else if (shared_is_refusal(reply)) {
@@ -271,7 +271,7 @@ static void on_hello(void *arg, enum redis_status status, const struct redis_rep
     }
 }
 
-static void greet(void *arg)
+static void send_hello(void *arg)
 {
     struct partition *partition = arg;
     struct map *map = partition->map;
@@ -310,7 +310,7 @@ static void greet(void *arg)
 
 void partition_link_up(struct partition *partition)
 {
-    greet(partition);
+    send_hello(partition);
 }
 
 void partition_link_down(struct partition *partition)

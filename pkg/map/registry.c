@@ -66,7 +66,7 @@ void registry_free(struct map_space *space)
 
 /* Asking. */
 
-static void ask(struct op *op, map_done done, void *arg)
+static void enqueue_registration(struct op *op, map_done done, void *arg)
 {
     op_attach_alone(op, done, arg);
     if (!op_is_too_much(op)) {
@@ -120,17 +120,17 @@ void map_register(struct map_space *space, const struct map_registration *regist
     write_rules(&body, ttl, probes, interval);
     take_body(op, &body);
     op->version = ttl - probes * interval;
-    ask(op, done, arg);
+    enqueue_registration(op, done, arg);
 }
 
 void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
-    ask(op_create(partition_of(space, id), OP_UNREGISTER, id), done, arg);
+    enqueue_registration(op_create(partition_of(space, id), OP_UNREGISTER, id), done, arg);
 }
 
 void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
-    ask(op_create(partition_of(space, id), OP_HASTEN, id), done, arg);
+    enqueue_registration(op_create(partition_of(space, id), OP_HASTEN, id), done, arg);
 }
 
 /* Probes. */
@@ -219,7 +219,7 @@ static void restore(struct map_space *space, const struct map_entry *entry)
     op->restores = true;
     op->version = random_below((uint32_t)(ttl - probes * interval) + 1);
     metrics_add(METRIC_RESTORED, 1);
-    ask(op, NULL, NULL);
+    enqueue_registration(op, NULL, NULL);
 }
 
 static void restore_some(void *arg)

@@ -46,7 +46,7 @@ static void on_due(void *arg)
 }
 
 /* The interval of its rules, "ttl probes interval"; 0 when they are not known. */
-static uint64_t interval_of(const struct map_space *space, struct bytes id)
+static uint64_t entry_probe_interval(const struct map_space *space, struct bytes id)
 {
     const struct map_entry *entry = space->view ? map_view_find(space->view, id) : NULL;
     struct bytes rules = entry ? map_entry_field(entry, "registered") : (struct bytes){0};
@@ -59,7 +59,7 @@ static uint64_t interval_of(const struct map_space *space, struct bytes id)
 void registry_expect_due(struct partition *partition, struct bytes id, bool again)
 {
     struct map_space *space = partition->space;
-    const uint64_t interval = interval_of(space, id);
+    const uint64_t interval = entry_probe_interval(space, id);
     struct registry_due *due;
 
     HASH_FIND(hh, space->registry_due, id.data, id.len, due);

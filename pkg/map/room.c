@@ -1,8 +1,8 @@
 /*
  * room: the sets of rooms, and their members here: coming, going, and saying.
  *
- * What is asked of Redis for a member is a struct asked: the member may be gone when its answer
- * comes, and the session, with which it ends.
+ * What is asked of Redis for a member is a struct room_request: the member may be gone when its
+ * answer comes, and the session, with which it ends.
  */
 #include "map/room.h"
 
@@ -19,7 +19,7 @@
 
 enum asked_kind { ASKED_JOIN, ASKED_SAY };
 
-struct asked {
+struct room_request {
     struct ending ending;
     struct list in_member;
     struct list settled;   /* the set's */
@@ -33,11 +33,11 @@ struct asked {
     uint8_t message[]; /* SAY */
 };
 
-static void tick(void *arg);
+static void on_rooms_tick(void *arg);
 
 /* Asking Redis. */
 
-static struct bytes id_of(const struct member *member)
+static struct bytes member_device_id(const struct member *member)
 {
     return (struct bytes){(const uint8_t *)member->public.id, member->public.id_len};
 }
@@ -48,7 +48,7 @@ static struct bytes user_of(const struct member *member)
                           member->user_len};
 }
 
-static void free_asked(struct asked *asked)
+static void free_asked(struct room_request *asked)
 {
     if (asked->member && asked->kind == ASKED_JOIN)
         asked->member->joins--;
@@ -60,12 +60,13 @@ static void free_asked(struct asked *asked)
 
 static void end_asked(struct ending *ending)
 {
-    free_asked(list_entry(ending, struct asked, ending));
+    free_asked(list_entry(ending, struct room_request, ending));
 }
 
-static struct asked *ask(struct member *member, enum asked_kind kind, struct bytes message)
+static struct room_request *create_say_request(struct member *member, enum asked_kind kind,
+                                               struct bytes message)
 {
-    struct asked *asked = mem_alloc(sizeof *asked + message.len);
+    struct room_request *asked = mem_alloc(sizeof *asked + message.len);
     memset(asked, 0, sizeof *asked);
     asked->kind = (uint8_t)kind;
     asked->member = member;
@@ -79,7 +80,7 @@ static struct asked *ask(struct member *member, enum asked_kind kind, struct byt
     return asked;
 }
 
-static void confirm(struct member *member, bool confirmed)
+static void confirm_member(struct member *member, bool confirmed)
 {
     struct map_room *room = member->public.room;
     room->partition->room_members += confirmed;
@@ -93,12 +94,12 @@ static void free_member(struct member *member)
     struct map_room *room = member->public.room;
     struct map_rooms *rooms = room->rooms;
     while (!list_is_empty(&member->asked)) {
-        struct asked *asked = list_entry(member->asked.next, struct asked, in_member);
+        struct room_request *asked = list_entry(member->asked.next, struct room_request, in_member);
         list_remove(&asked->in_member);
         asked->member = NULL;
         asked->done = NULL;
     }
-    confirm(member, false);
+    confirm_member(member, false);
     room->active -= member->public.active;
     if (room->current == member)
         room->current = NULL;
@@ -116,21 +117,21 @@ static void free_member(struct member *member)
     loop_defer(rooms->space->map->loop, LOOP_PHASE_FREE, &rooms->forget);
 }
 
-static void leave(struct member *member)
+static void leave_room(struct member *member)
 {
     struct map_room *room = member->public.room;
     if (member->sent)
-        session_leave(room->rooms->space, NULL, map_room_name(room), id_of(member),
+        session_leave(room->rooms->space, NULL, map_room_name(room), member_device_id(member),
                       ++room->rooms->number, NULL, NULL);
     free_member(member);
 }
 
 /* It could not join: it is not in the room. */
-static void give_up(struct member *member, enum map_result result)
+static void fail_join(struct member *member, enum map_result result)
 {
     map_done done = member->public.done;
     void *arg = member->public.done_arg;
-    leave(member);
+    leave_room(member);
     if (done)
         done(arg, result, 0);
 }
@@ -149,7 +150,7 @@ static void join_again_later(struct member *member)
 static void joined(struct member *member, uint64_t seq)
 {
     struct map_room *room = member->public.room;
-    confirm(member, true);
+    confirm_member(member, true);
     member->look_ms = loop_now_ms(room->rooms->space->map->loop) + RETRY_MS;
     bool is_late = !member->public.active && list_is_empty(&member->entering) && seq <= room->seq;
     /* What was told in another epoch, while nobody of this room was in it, has not been heard. */
@@ -158,9 +159,9 @@ static void joined(struct member *member, uint64_t seq)
         room_read_start(room);
 }
 
-static void on_joined(void *arg, enum map_result result, uint64_t version)
+static void on_join_answered(void *arg, enum map_result result, uint64_t version)
 {
-    struct asked *asked = arg;
+    struct room_request *asked = arg;
     struct member *member = asked->member;
     free_asked(asked);
     if (!member)
@@ -170,7 +171,7 @@ static void on_joined(void *arg, enum map_result result, uint64_t version)
     else if (member->public.active)
         join_again_later(member);
     else if (member->joins == 0)
-        give_up(member, result);
+        fail_join(member, result);
 }
 
 static void submit_join(struct member *member)
@@ -179,11 +180,11 @@ static void submit_join(struct member *member)
     list_remove(&member->again);
     if (!session)
         return;
-    struct asked *asked = ask(member, ASKED_JOIN, (struct bytes){0});
+    struct room_request *asked = create_say_request(member, ASKED_JOIN, (struct bytes){0});
     member->joins++;
     member->sent = true;
-    session_join(session, map_room_name(member->public.room), id_of(member), user_of(member),
-                 member->number, on_joined, asked);
+    session_join(session, map_room_name(member->public.room), member_device_id(member),
+                 user_of(member), member->number, on_join_answered, asked);
 }
 
 /* At the end of the turn: what is refused is answered at once, and the member freed. */
@@ -215,7 +216,7 @@ void room_join_waiting(struct map_room *room)
 void room_member_lost(struct member *member)
 {
     member->parted |= member->public.active;
-    confirm(member, false);
+    confirm_member(member, false);
     if (member->joins == 0)
         submit_join(member);
 }
@@ -241,7 +242,7 @@ static struct map_room *find_room(const struct map_rooms *rooms, struct bytes na
     return room;
 }
 
-static void tell(void *room)
+static void on_room_tell_task(void *room)
 {
     room_tell(room);
 }
@@ -257,7 +258,7 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
                             &room->unused,  &room->failed, &room->awaiting};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
-    room->tell = (struct loop_task){.callback = tell, .arg = room};
+    room->tell = (struct loop_task){.callback = on_room_tell_task, .arg = room};
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
     metrics_add(METRIC_ROOMS, 1);
     room_listen(room);
@@ -313,12 +314,12 @@ void map_room_leave(struct map_member **member)
     struct map_member *public = *member;
     *member = NULL;
     if (public)
-        leave(list_entry(public, struct member, public));
+        leave_room(list_entry(public, struct member, public));
 }
 
 /* Saying. */
 
-static void end_say(struct asked *asked, enum map_result result)
+static void end_say(struct room_request *asked, enum map_result result)
 {
     map_done done = asked->done;
     void *arg = asked->arg;
@@ -327,20 +328,20 @@ static void end_say(struct asked *asked, enum map_result result)
         done(arg, result, 0);
 }
 
-static void settle(void *arg)
+static void settle_said(void *arg)
 {
     struct map_rooms *rooms = arg;
     while (!list_is_empty(&rooms->settled)) {
-        struct asked *asked = list_entry(rooms->settled.next, struct asked, settled);
+        struct room_request *asked = list_entry(rooms->settled.next, struct room_request, settled);
         end_say(asked, (enum map_result)asked->result);
     }
 }
 
-static void submit_say(struct asked *asked);
+static void submit_say(struct room_request *asked);
 
-static void on_said(void *arg, enum map_result result, uint64_t version)
+static void on_say_answered(void *arg, enum map_result result, uint64_t version)
 {
-    struct asked *asked = arg;
+    struct room_request *asked = arg;
     struct member *member = asked->member;
     if (result != MAP_MISSING || !member || asked->repeated) {
         end_say(asked, result);
@@ -352,20 +353,21 @@ static void on_said(void *arg, enum map_result result, uint64_t version)
     submit_say(asked);
 }
 
-static void submit_say(struct asked *asked)
+static void submit_say(struct room_request *asked)
 {
     struct member *member = asked->member;
     struct map_room *room = member->public.room;
     member->public.said = ++room->rooms->number;
-    session_say(member->public.session, map_room_name(room), id_of(member), member->public.said,
-                (struct bytes){asked->message, asked->len}, on_said, asked);
+    session_say(member->public.session, map_room_name(room), member_device_id(member),
+                member->public.said, (struct bytes){asked->message, asked->len}, on_say_answered,
+                asked);
 }
 
 void map_room_say(struct map_member *public, struct bytes message, map_done done, void *arg)
 {
     struct member *member = list_entry(public, struct member, public);
     struct map_rooms *rooms = public->room->rooms;
-    struct asked *asked = ask(member, ASKED_SAY, message);
+    struct room_request *asked = create_say_request(member, ASKED_SAY, message);
     asked->done = done;
     asked->arg = arg;
     if (public->active && public->session) {
@@ -403,7 +405,7 @@ static void free_room(struct map_room *room)
     free(room);
 }
 
-static void forget(void *arg)
+static void free_unused_rooms(void *arg)
 {
     struct map_rooms *rooms = arg;
     while (!list_is_empty(&rooms->unused))
@@ -424,9 +426,9 @@ struct map_rooms *map_rooms_create(struct map_space *space,
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     rooms->join = (struct loop_task){.callback = join_fresh, .arg = rooms};
-    rooms->settle = (struct loop_task){.callback = settle, .arg = rooms};
-    rooms->forget = (struct loop_task){.callback = forget, .arg = rooms};
-    rooms->timer = loop_timer_create(space->map->loop, tick, rooms);
+    rooms->settle = (struct loop_task){.callback = settle_said, .arg = rooms};
+    rooms->forget = (struct loop_task){.callback = free_unused_rooms, .arg = rooms};
+    rooms->timer = loop_timer_create(space->map->loop, on_rooms_tick, rooms);
     list_append(&space->rooms, &rooms->link);
     return rooms;
 }
@@ -439,8 +441,8 @@ void map_rooms_destroy(struct map_rooms **rooms_pointer)
     *rooms_pointer = NULL;
     struct loop *loop = rooms->space->map->loop;
     room_reads_cancel_all(rooms);
-    settle(rooms);
-    forget(rooms);
+    settle_said(rooms);
+    free_unused_rooms(rooms);
     loop_cancel(loop, &rooms->join);
     loop_cancel(loop, &rooms->settle);
     loop_cancel(loop, &rooms->forget);
@@ -461,7 +463,7 @@ static void give_up_late(struct map_rooms *rooms, uint64_t now)
         struct member *member = list_entry(rooms->joining.next, struct member, joining);
         if (member->deadline_ms > now)
             return;
-        give_up(member, MAP_DEADLINE);
+        fail_join(member, MAP_DEADLINE);
     }
 }
 
@@ -479,7 +481,7 @@ static void look_for_late(struct map_rooms *rooms, uint64_t now)
     }
 }
 
-static void retry(struct map_rooms *rooms, uint64_t now)
+static void retry_refused_joins(struct map_rooms *rooms, uint64_t now)
 {
     if (now < rooms->retry_ms)
         return;
@@ -494,7 +496,7 @@ static void retry(struct map_rooms *rooms, uint64_t now)
     room_reads_send(rooms, NULL);
 }
 
-static void tick(void *arg)
+static void on_rooms_tick(void *arg)
 {
     struct map_rooms *rooms = arg;
     uint64_t now = loop_now_ms(rooms->space->map->loop);
@@ -502,7 +504,7 @@ static void tick(void *arg)
     room_reads_check(rooms, now);
     room_marks_check(rooms, now);
     look_for_late(rooms, now);
-    retry(rooms, now);
+    retry_refused_joins(rooms, now);
     if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
         !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->awaiting) ||
         !list_is_empty(&rooms->reads))
@@ -521,7 +523,7 @@ struct list *map_room_members(struct map_room *room)
     return &room->members;
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_room_names(const void *a, const void *b)
 {
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
@@ -537,7 +539,7 @@ const struct bytes *map_room_users(struct map_room *room, size_t *count)
         if (user->devices > 0)
             room->sorted[at++] = (struct bytes){user->name, user->name_len};
     }
-    qsort(room->sorted, at, sizeof *room->sorted, compare_names);
+    qsort(room->sorted, at, sizeof *room->sorted, compare_room_names);
     room->sorted_good = true;
     return room->sorted;
 }

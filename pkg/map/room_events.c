@@ -70,7 +70,7 @@ static bool is_of(const struct map_room *room, const struct room_event *event)
     return bytes_equal(event->epoch, bytes_from_string(room->epoch)) && event->born == room->born;
 }
 
-static enum judgement judge(const struct map_room *room, const struct room_event *event)
+static enum judgement judge_room_event(const struct map_room *room, const struct room_event *event)
 {
     if (event->verb == ROOM_MARK)
         return EVENT_OLD;
@@ -170,7 +170,7 @@ static void tell_users(struct map_room *room)
 }
 
 /* It may leave while it is told that it has entered. */
-static void enter(struct map_room *room, struct member *member)
+static void enter_room(struct map_room *room, struct member *member)
 {
     struct map_member *public = &member->public;
     const struct map_rooms *rooms = room->rooms;
@@ -194,7 +194,7 @@ void room_tell(struct map_room *room)
 {
     tell_users(room);
     while (!list_is_empty(&room->entering))
-        enter(room, list_entry(room->entering.next, struct member, entering));
+        enter_room(room, list_entry(room->entering.next, struct member, entering));
 }
 
 void room_let_enter(struct member *member)
@@ -221,7 +221,7 @@ void room_report_lost(struct map_room *room, struct member *only)
 
 /* What arrives. */
 
-static void say(struct map_room *room, const struct room_event *event)
+static void deliver_room_message(struct map_room *room, const struct room_event *event)
 {
     const struct map_rooms *rooms = room->rooms;
     room_tell(room);
@@ -266,12 +266,12 @@ static void apply(struct map_room *room, const struct room_event *event)
     room->born = event->born;
     room->seq = event->seq;
     if (event->verb == ROOM_SAY)
-        say(room, event);
+        deliver_room_message(room, event);
     else
         come_or_go(room, event);
 }
 
-static void keep(struct map_room *room, struct bytes text)
+static void keep_room_event(struct map_room *room, struct bytes text)
 {
     struct kept *kept = mem_alloc(sizeof *kept + text.len);
     kept->is_after = room->marked;
@@ -323,16 +323,16 @@ static void on_message(void *arg, struct bytes message)
         if (is_our_mark(room, &event))
             room_read_marked(room, event.number);
         else
-            keep(room, message);
+            keep_room_event(room, message);
         return;
     }
-    enum judgement judgement = good ? judge(room, &event) : EVENT_OLD;
+    enum judgement judgement = good ? judge_room_event(room, &event) : EVENT_OLD;
     if (!good)
         log_malformed(room, message);
     if (judgement == EVENT_NEXT) {
         apply(room, &event);
     } else if (judgement == EVENT_DOUBTFUL) {
-        keep(room, message);
+        keep_room_event(room, message);
         room_read_start(room);
     }
 }
@@ -345,7 +345,7 @@ static void take_listed(struct map_room *room, const struct room_event *event, u
     if (!is_of(room, event))
         return;
     if (event->verb == ROOM_SAY && event->seq > seen)
-        say(room, event);
+        deliver_room_message(room, event);
     if (event->verb == ROOM_JOIN && member)
         room_let_enter(member);
 }
@@ -356,7 +356,7 @@ bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
     struct room_event event;
     if (!read_event(text, &event))
         return true;
-    enum judgement judgement = judge(room, &event);
+    enum judgement judgement = judge_room_event(room, &event);
     if (judgement == EVENT_NEXT && (kept->is_after || room->born != 0))
         apply(room, &event);
     else if (judgement == EVENT_OLD)
@@ -372,14 +372,14 @@ bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t
            event.seq == seq + 1;
 }
 
-static void on_subscribed(void *arg)
+static void on_room_subscribed(void *arg)
 {
     struct map_room *room = arg;
     room_read_start(room);
     room_join_waiting(room);
 }
 
-static void on_down(void *arg)
+static void on_room_channel_down(void *arg)
 {
     struct map_room *room = arg;
     room_read_stop(room);
@@ -390,7 +390,7 @@ static void on_down(void *arg)
 void room_listen(struct map_room *room)
 {
     static const struct channel_callbacks callbacks = {
-        .subscribed = on_subscribed, .message = on_message, .down = on_down};
+        .subscribed = on_room_subscribed, .message = on_message, .down = on_room_channel_down};
     struct map *map = room->rooms->space->map;
     struct writer key = {0};
     struct bytes channel =
@@ -398,5 +398,5 @@ void room_listen(struct map_room *room)
     bool subscribed = channel_join(map->channels, &room->channel, channel, &callbacks, room);
     writer_free(&key);
     if (subscribed)
-        on_subscribed(room);
+        on_room_subscribed(room);
 }

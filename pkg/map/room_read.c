@@ -15,7 +15,7 @@
 static struct redis_script room_script = {.name = "room", .source = script_room};
 
 /* What the script says; borrows from the reply. */
-struct listing {
+struct room_listing {
     struct bytes epoch;
     uint64_t born, seq;
     size_t user_count, mine_count;
@@ -26,13 +26,13 @@ struct listing {
     struct bytes *mine; /* ids of this front-end's members */
 };
 
-static void free_listing(struct listing *listing)
+static void free_listing(struct room_listing *listing)
 {
     free(listing->users);
     free(listing->mine);
 }
 
-static void read_users(struct cursor *cursor, struct listing *listing)
+static void read_users(struct cursor *cursor, struct room_listing *listing)
 {
     listing->users = mem_zalloc(listing->user_count + 1, sizeof *listing->users);
     for (size_t i = 0; i < listing->user_count && !cursor->failed; i++) {
@@ -42,7 +42,7 @@ static void read_users(struct cursor *cursor, struct listing *listing)
     }
 }
 
-static void read_mine(struct cursor *cursor, struct listing *listing)
+static void read_mine(struct cursor *cursor, struct room_listing *listing)
 {
     listing->mine = mem_zalloc(listing->mine_count + 1, sizeof *listing->mine);
     for (size_t i = 0; i < listing->mine_count && !cursor->failed; i++)
@@ -50,7 +50,7 @@ static void read_mine(struct cursor *cursor, struct listing *listing)
 }
 
 /* False when it is malformed, or Redis knows no epoch yet. To be freed in any case. */
-static bool read_listing(struct bytes text, struct listing *listing)
+static bool read_listing(struct bytes text, struct room_listing *listing)
 {
     struct cursor cursor = cursor_over(text);
     memset(listing, 0, sizeof *listing);
@@ -75,8 +75,8 @@ static bool can_read(const struct map *map)
 }
 
 /* mark: the number of the mark to be told; 0: none. */
-static void send(const struct partition *partition, struct bytes name, uint64_t mark,
-                 redis_callback callback, void *arg)
+static void send_room_read(const struct partition *partition, struct bytes name, uint64_t mark,
+                           redis_callback callback, void *arg)
 {
     struct map *map = partition->map;
     struct writer key = {0}, channel = {0};
@@ -97,14 +97,14 @@ struct room_read {
     struct map_room *room; /* NULL: another read has taken its place, or none is needed */
 };
 
-static bool is_same_room(const struct map_room *room, const struct listing *listing)
+static bool is_same_room(const struct map_room *room, const struct room_listing *listing)
 {
     return room->known && room->born == listing->born &&
            bytes_equal(listing->epoch, bytes_from_string(room->epoch));
 }
 
 /* Whether the kept messages lead from what is known to what was read, without a hole. */
-static bool is_gapless(const struct map_room *room, const struct listing *listing)
+static bool is_gapless(const struct map_room *room, const struct room_listing *listing)
 {
     uint64_t seq = room->seq;
     if (!is_same_room(room, listing) || listing->seq < seq)
@@ -117,7 +117,7 @@ static bool is_gapless(const struct map_room *room, const struct listing *listin
     return seq == listing->seq;
 }
 
-static void adopt(struct map_room *room, const struct listing *listing)
+static void adopt(struct map_room *room, const struct room_listing *listing)
 {
     memcpy(room->epoch, listing->epoch.data, EPOCH_LENGTH);
     room->born = listing->born;
@@ -135,7 +135,7 @@ static void adopt(struct map_room *room, const struct listing *listing)
 
 /* Members whose joining was answered before the list was asked for stand in it, or Redis lost
  * them. */
-static void check_mine(struct map_room *room, const struct listing *listing)
+static void check_mine(struct map_room *room, const struct room_listing *listing)
 {
     for (size_t i = 0; i < listing->mine_count; i++) {
         struct member *member = room_member(room, listing->mine[i]);
@@ -170,7 +170,7 @@ static void take_kept(struct map_room *room, uint64_t seen)
     }
 }
 
-static void complete(struct map_room *room, const struct listing *listing)
+static void complete_room_read(struct map_room *room, const struct room_listing *listing)
 {
     bool gapless = is_gapless(room, listing);
     bool lost = room->known && !gapless && room->active > 0;
@@ -197,11 +197,11 @@ static void read_later(struct map_room *room)
 /* The list and its mark are there. */
 static void complete_with(struct map_room *room, struct bytes text)
 {
-    struct listing listing;
+    struct room_listing listing;
     list_remove(&room->awaiting);
     room->unmarked = 0;
     if (read_listing(text, &listing))
-        complete(room, &listing);
+        complete_room_read(room, &listing);
     else
         read_later(room);
     free_listing(&listing);
@@ -219,7 +219,8 @@ static void await_mark(struct map_room *room)
     rooms_wake(room->rooms);
 }
 
-static void on_read(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_room_listing_read(void *arg, enum redis_status status,
+                                 const struct redis_reply *reply)
 {
     struct room_read *read = arg;
     struct map_room *room = read->room;
@@ -275,7 +276,8 @@ void room_read_start(struct map_room *room)
     room->reads++;
     room->read = mem_alloc(sizeof *room->read);
     room->read->room = room;
-    send(room->partition, map_room_name(room), room->reads, on_read, room->read);
+    send_room_read(room->partition, map_room_name(room), room->reads, on_room_listing_read,
+                   room->read);
 }
 
 void room_read_restart(struct map_room *room)
@@ -325,21 +327,21 @@ struct map_room_read {
     uint8_t name[];
 };
 
-static int compare_names(const void *a, const void *b)
+static int compare_listed_users(const void *a, const void *b)
 {
     const struct listed_user *one = a, *other = b;
     return bytes_compare(one->name, other->name);
 }
 
 /* Tells it, and frees it unless its reply is still to come. */
-static void end_read(struct map_room_read *read, bool known, const struct listing *listing)
+static void end_read(struct map_room_read *read, bool known, const struct room_listing *listing)
 {
     size_t count = listing ? listing->user_count : 0;
     struct bytes *names = mem_zalloc(count + 1, sizeof *names);
     map_room_read_done done = read->done;
     void *arg = read->arg;
     if (listing)
-        qsort(listing->users, count, sizeof *listing->users, compare_names);
+        qsort(listing->users, count, sizeof *listing->users, compare_listed_users);
     for (size_t i = 0; i < count; i++)
         names[i] = listing->users[i].name;
     map_room_read_cancel(&read);
@@ -350,7 +352,7 @@ static void end_read(struct map_room_read *read, bool known, const struct listin
 static void on_users(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct map_room_read *read = arg;
-    struct listing listing = {0};
+    struct room_listing listing = {0};
     read->sent = false;
     if (!read->rooms)
         free(read);
@@ -366,7 +368,7 @@ static void send_users(struct map_room_read *read)
     if (read->sent || !can_read(read->partition->map))
         return;
     read->sent = true;
-    send(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
+    send_room_read(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
 }
 
 struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,

@@ -50,7 +50,7 @@ static struct map_settings combine_settings(const struct shared *shared,
     return combined;
 }
 
-static bool is_given(const struct map *map, const char *key)
+static bool is_shared_given(const struct map *map, const char *key)
 {
     return !map->callbacks->is_given || map->callbacks->is_given(map->arg, key);
 }
@@ -63,7 +63,7 @@ static void report_difference(struct shared *shared, size_t index)
     char *here = config_value_text(setting, map->configured);
     char *stored = config_value_text(setting, &shared->known);
     char **reported = &shared->reported[index];
-    bool differs = strcmp(here, stored) != 0 && is_given(map, setting->key);
+    bool differs = strcmp(here, stored) != 0 && is_shared_given(map, setting->key);
     if (differs && (!*reported || strcmp(*reported, stored) != 0)) {
         metrics_add(METRIC_SHARED_DIFFERENCES, 1);
         log_warn("shared_setting_differs", LOG_STRING("setting", setting->key),
@@ -194,7 +194,7 @@ static void on_offered(void *arg, enum redis_status status, const struct redis_r
     }
 }
 
-static void offer(struct shared *shared, uint64_t least)
+static void offer_shared_settings(struct shared *shared, uint64_t least)
 {
     struct map *map = shared->map;
     const struct map_settings *values = shared->usable ? &shared->known : map->configured;
@@ -224,13 +224,13 @@ static void offer(struct shared *shared, uint64_t least)
 void shared_link_up(struct shared *shared)
 {
     shared->begins = true;
-    offer(shared, 0);
+    offer_shared_settings(shared, 0);
 }
 
 void shared_read_again(struct shared *shared, uint64_t least)
 {
     if (redis_link_is_up(shared->map->link)) {
-        offer(shared, least);
+        offer_shared_settings(shared, least);
     }
 }
 
@@ -243,7 +243,7 @@ static void on_revision(void *arg, enum redis_status status, const struct redis_
     }
     const bool is_text = reply->type == REDIS_STRING;
     if (!is_text || bytes_decimal(reply->text) != shared->revision) {
-        offer(shared, 0);
+        offer_shared_settings(shared, 0);
     }
 }
 

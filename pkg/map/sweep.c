@@ -46,15 +46,15 @@ void sweep_start(struct partition *partition)
 }
 
 /* A look at some of a dead front-end's entries, or of its members of rooms. */
-struct scan {
+struct sweep_scan {
     struct partition *partition;
     unsigned epochs;
     char node[NODE_ID_LENGTH + 1];
     bool of_members;
 };
 
-static void enqueue(struct partition *partition, enum op_kind kind, struct bytes id,
-                    const char *other)
+static void enqueue_sweep_op(struct partition *partition, enum op_kind kind, struct bytes id,
+                             const char *other)
 {
     struct op *op = op_create(partition, kind, id);
     if (other)
@@ -65,12 +65,12 @@ static void enqueue(struct partition *partition, enum op_kind kind, struct bytes
 
 static void scan_members(struct partition *partition, const char *node);
 
-static void forsake(struct scan *scan, const struct redis_reply *ids)
+static void forsake(struct sweep_scan *scan, const struct redis_reply *ids)
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < ids->count; i++) {
         if (ids->elements[i]->text.len <= UINT8_MAX)
-            enqueue(partition, OP_FORSAKE, ids->elements[i]->text, scan->node);
+            enqueue_sweep_op(partition, OP_FORSAKE, ids->elements[i]->text, scan->node);
     }
     if (ids->count == 0)
         scan_members(partition, scan->node);
@@ -79,20 +79,20 @@ static void forsake(struct scan *scan, const struct redis_reply *ids)
 }
 
 /* When it has neither entries nor rooms' members any more, it is forgotten. */
-static void part(struct scan *scan, const struct redis_reply *members)
+static void part(struct sweep_scan *scan, const struct redis_reply *members)
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < members->count; i++)
         room_part(partition, members->elements[i]->text, scan->node);
     if (members->count == 0)
-        enqueue(partition, OP_BURY, BYTES_LITERAL(""), scan->node);
+        enqueue_sweep_op(partition, OP_BURY, BYTES_LITERAL(""), scan->node);
     else
         partition->sweep_again = true;
 }
 
-static void on_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_lost_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct scan *scan = arg;
+    struct sweep_scan *scan = arg;
     struct partition *partition = scan->partition;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && partition->state == PARTITION_READY &&
         partition->epochs == scan->epochs)
@@ -102,7 +102,7 @@ static void on_scanned(void *arg, enum redis_status status, const struct redis_r
 }
 
 /* Not HSCAN: as entries leave, its first buckets are empty, and it would return nothing. */
-static void start_scan(struct partition *partition, struct scan *scan, const char *kind)
+static void start_scan(struct partition *partition, struct sweep_scan *scan, const char *kind)
 {
     struct writer key = {0};
     char count[24];
@@ -113,13 +113,13 @@ static void start_scan(struct partition *partition, struct scan *scan, const cha
     struct bytes args[] = {BYTES_LITERAL("HRANDFIELD"), writer_bytes_written(&key),
                            bytes_from_string(count)};
     partition->reaping++;
-    redis_command(partition->map->link, on_scanned, scan, 3, args);
+    redis_command(partition->map->link, on_lost_scanned, scan, 3, args);
     writer_free(&key);
 }
 
 static void scan_members(struct partition *partition, const char *node)
 {
-    struct scan *scan = mem_zalloc(1, sizeof *scan);
+    struct sweep_scan *scan = mem_zalloc(1, sizeof *scan);
     memcpy(scan->node, node, sizeof scan->node);
     scan->of_members = true;
     start_scan(partition, scan, "members:");
@@ -129,7 +129,7 @@ static void scan_dead(struct partition *partition, struct bytes node)
 {
     if (node.len > NODE_ID_LENGTH || bytes_equal(node, bytes_from_string(partition->map->node)))
         return;
-    struct scan *scan = mem_zalloc(1, sizeof *scan);
+    struct sweep_scan *scan = mem_zalloc(1, sizeof *scan);
     memcpy(scan->node, node.data, node.len);
     start_scan(partition, scan, "node:");
 }
@@ -142,9 +142,9 @@ static void reap(struct partition *partition, const struct redis_reply *due)
             continue;
         struct bytes name = {member.data + 2, member.len - 2};
         if (member.data[0] == 'c')
-            enqueue(partition, OP_REAP, name, NULL);
+            enqueue_sweep_op(partition, OP_REAP, name, NULL);
         else if (member.data[0] == 'u')
-            enqueue(partition, OP_OFFLINE, name, NULL);
+            enqueue_sweep_op(partition, OP_OFFLINE, name, NULL);
     }
     if (due->count >= (size_t)partition->map->settings->reap)
         partition->sweep_again = true;
@@ -175,7 +175,7 @@ static void check_members(struct partition *partition, uint64_t listed)
     rooms_rejoin(partition);
 }
 
-static void probe(struct partition *partition, const struct redis_reply *due)
+static void enqueue_due_probes(struct partition *partition, const struct redis_reply *due)
 {
     for (size_t i = 0; i < due->count; i++)
         registry_enqueue_probe(partition, due->elements[i]->text);
@@ -208,7 +208,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
         return; /* what the last sweep listed is still being judged */
     partition->sweep_again = false;
     reap(partition, reply->elements[5]);
-    probe(partition, reply->elements[8]);
+    enqueue_due_probes(partition, reply->elements[8]);
     for (size_t i = 0; i < reply->elements[6]->count; i++)
         scan_dead(partition, reply->elements[6]->elements[i]->text);
 }
