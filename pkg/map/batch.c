@@ -68,9 +68,9 @@ static void add_fixed(struct arguments *to, struct scratch *scratch, struct part
     add_value(to, limits_text(scratch, partition));
 }
 
-static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply);
+static void on_batch_reply(void *arg, enum redis_status status, const struct redis_reply *reply);
 
-static void send(struct batch *batch)
+static void send_partition_batch(struct batch *batch)
 {
     struct partition *partition = batch->partition;
     struct scratch *scratch = &partition->map->scratch;
@@ -92,12 +92,12 @@ static void send(struct batch *batch)
     batch->number = partition->batch_number;
     partition->batch_count++;
     metrics_observe(HISTOGRAM_BATCH, batch->count);
-    redis_eval(partition->map->link, &apply_script, on_reply, batch, arguments.key_count,
+    redis_eval(partition->map->link, &apply_script, on_batch_reply, batch, arguments.key_count,
                arguments.key_count + arguments.value_count, all);
     free(all);
 }
 
-static void take(struct batch *batch, struct op *op)
+static void take_into_batch(struct batch *batch, struct op *op)
 {
     list_remove(&op->link);
     list_append(&batch->ops, &op->link);
@@ -112,7 +112,7 @@ static void take(struct batch *batch, struct op *op)
 }
 
 /* What must be sent before it, of the same entry. */
-static void take_before(struct batch *batch, struct op *op)
+static void take_predecessors(struct batch *batch, struct op *op)
 {
     struct partition *partition = batch->partition;
     struct bytes id = {(uint8_t *)op->id, op->id_len};
@@ -121,15 +121,15 @@ static void take_before(struct batch *batch, struct op *op)
         memcpy(forsake->other, op->other, sizeof forsake->other);
         partition->reaping++;
         op->forsake_first = false;
-        take(batch, forsake);
+        take_into_batch(batch, forsake);
     }
     bool of_entry = !op_is_of_room(op) && op->kind != OP_OFFLINE;
     struct owned *owned = of_entry ? owned_find(partition, id) : NULL;
     if (owned && owned->phase == OWNED_UNCONFIRMED)
-        take(batch, owned_make_restore(partition, owned));
+        take_into_batch(batch, owned_make_restore(partition, owned));
 }
 
-static bool has_room(const struct batch *batch, const struct list *source)
+static bool has_room_in_batch(const struct batch *batch, const struct list *source)
 {
     const struct map_settings *settings = batch->partition->map->settings;
     if (list_is_empty(source))
@@ -142,17 +142,17 @@ static bool has_room(const struct batch *batch, const struct list *source)
 static void gather_urgent(struct batch *batch)
 {
     struct partition *partition = batch->partition;
-    while (has_room(batch, &partition->tombstones_due)) {
+    while (has_room_in_batch(batch, &partition->tombstones_due)) {
         struct op *op = tombstone_next(partition);
         if (op)
-            take(batch, op);
+            take_into_batch(batch, op);
     }
-    while (has_room(batch, &partition->urgent)) {
+    while (has_room_in_batch(batch, &partition->urgent)) {
         struct op *op = list_entry(partition->urgent.next, struct op, link);
         if (owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len}))
             op_release(op);
         else
-            take(batch, op);
+            take_into_batch(batch, op);
     }
 }
 
@@ -160,19 +160,19 @@ static void gather(struct batch *batch)
 {
     struct partition *partition = batch->partition;
     gather_urgent(batch);
-    while (has_room(batch, &partition->queue)) {
+    while (has_room_in_batch(batch, &partition->queue)) {
         struct op *op = list_entry(partition->queue.next, struct op, link);
-        take_before(batch, op);
-        take(batch, op);
+        take_predecessors(batch, op);
+        take_into_batch(batch, op);
     }
     uint64_t now = loop_now_ms(partition->map->loop);
     if (now < partition->restore_from_ms)
         return;
-    while (has_room(batch, &partition->unconfirmed)) {
+    while (has_room_in_batch(batch, &partition->unconfirmed)) {
         struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
         if (owned->renew_at > now)
             break;
-        take(batch, owned_make_restore(partition, owned));
+        take_into_batch(batch, owned_make_restore(partition, owned));
     }
 }
 
@@ -205,7 +205,7 @@ static void send_waiting(struct partition *partition)
             free(batch);
             return;
         }
-        send(batch);
+        send_partition_batch(batch);
     }
 }
 
@@ -309,7 +309,7 @@ static void put_all_back(struct batch *batch)
         put_back(batch->partition, list_entry(batch->ops.next, struct op, link));
 }
 
-static void on_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_batch_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct batch *batch = arg;
     struct partition *partition = batch->partition;

@@ -121,7 +121,7 @@ static void count_result(enum map_result result)
     metrics_add(metrics[result], 1);
 }
 
-static bool is_in_use(const struct op *op)
+static bool is_op_in_use(const struct op *op)
 {
     return op->sent || !list_is_empty(&op->link);
 }
@@ -141,14 +141,14 @@ static bool deliver_one(struct map_session *session, struct op *op)
     if (done)
         done(op->arg, (enum map_result)op->result, op->version);
     map->delivery = delivery.outer;
-    if (!is_in_use(op))
+    if (!is_op_in_use(op))
         free_op(op);
     return delivery.session != NULL;
 }
 
 /* Calls back the answered operations at the head of the session's list. A callback may end the
  * session, or ask for more, which nests. */
-static void deliver(struct map_session *session)
+static void deliver_answered(struct map_session *session)
 {
     while (!list_is_empty(&session->ops)) {
         struct op *op = list_entry(session->ops.next, struct op, in_session);
@@ -182,7 +182,7 @@ void op_release(struct op *op)
     list_remove(&op->link);
     op->sent = false;
     if (session)
-        deliver(session);
+        deliver_answered(session);
     else
         free_op(op);
 }
@@ -196,7 +196,7 @@ void op_forget_session(struct op *op, bool leave)
     list_remove(&op->in_session);
     list_remove(&op->in_deadlines);
     /* Answered, and only waiting for its turn to be told. */
-    if (!is_in_use(op))
+    if (!is_op_in_use(op))
         free_op(op);
 }
 
@@ -284,7 +284,7 @@ static void expire(struct op *op)
     if (!stays)
         op_release(op);
     else if (session)
-        deliver(session);
+        deliver_answered(session);
 }
 
 void op_check_deadlines(void *arg)

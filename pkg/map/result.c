@@ -13,12 +13,12 @@
 /* Until an old connection that was asked to let go of its entry is asked again. */
 #define DROP_RETRY_MS 500
 
-static struct bytes id_of(const struct op *op)
+static struct bytes op_id(const struct op *op)
 {
     return (struct bytes){(const uint8_t *)op->id, op->id_len};
 }
 
-static void finish(struct op *op, enum map_result result, uint64_t version)
+static void finish_op(struct op *op, enum map_result result, uint64_t version)
 {
     struct partition *partition = op->partition;
     bool of_sweep = op_is_of_sweep(op);
@@ -41,7 +41,7 @@ static void give_up_entry(struct op *op)
 {
     bool left = op->leave || op->kind == OP_CLAIM || op->kind == OP_RESUME;
     enum op_kind kind = left ? OP_ORPHAN : OP_CLOSE;
-    struct op *last = op_create(op->partition, kind, id_of(op));
+    struct op *last = op_create(op->partition, kind, op_id(op));
     memcpy(last->fence, op->fence, sizeof last->fence);
     last->adopt = MAP_ADOPT_OFF;
     op_enqueue(last);
@@ -58,8 +58,8 @@ static void raise_version(struct owned *owned, uint64_t version)
 static void take_ownership(struct op *op, uint64_t version)
 {
     struct partition *partition = op->partition;
-    tombstone_forget(partition, id_of(op));
-    struct owned *owned = owned_find(partition, id_of(op));
+    tombstone_forget(partition, op_id(op));
+    struct owned *owned = owned_find(partition, op_id(op));
     if (!op->session) {
         if (!owned || strcmp(owned->session->fence, op->fence) != 0)
             give_up_entry(op);
@@ -71,7 +71,7 @@ static void take_ownership(struct op *op, uint64_t version)
     }
     if (!owned) {
         owned =
-            owned_create(op->session, partition, id_of(op), op->made_of_fields ? 0 : op->state_len);
+            owned_create(op->session, partition, op_id(op), op->made_of_fields ? 0 : op->state_len);
         if (op->made_of_fields)
             owned_take_fields(owned, op_state(op));
     }
@@ -94,7 +94,7 @@ static void take_resumed(struct op *op, uint64_t version, struct bytes body)
 
 static void was_updated(struct op *op)
 {
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     /* The same version: its restore has met what this had written before its reply was lost. */
     if (owned && !strcmp(owned->session->fence, op->fence) && op->version >= owned->version)
         owned_set_state(op->partition, owned, op->version, op_state(op));
@@ -102,11 +102,11 @@ static void was_updated(struct op *op)
 
 static void was_restored(struct op *op, uint64_t version)
 {
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     if (!owned || owned->phase != OWNED_RESTORING)
         return;
     metrics_add(METRIC_RESTORED, 1);
-    tombstone_forget(op->partition, id_of(op));
+    tombstone_forget(op->partition, op_id(op));
     if (owned->fields) { /* what was set meanwhile is under way behind it */
         raise_version(owned, version);
         owned_confirm(op->partition, owned);
@@ -126,14 +126,14 @@ static void was_restored(struct op *op, uint64_t version)
  * is taken back. */
 static void was_orphaned(const struct op *op)
 {
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     if (owned && owned->phase == OWNED_HELD)
         owned_unconfirm(op->partition, owned);
 }
 
 static void was_closed(struct op *op)
 {
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     if (owned && !strcmp(owned->session->fence, op->fence))
         owned_destroy(op->partition, owned);
 }
@@ -144,7 +144,7 @@ static void was_ended(const struct op *op, struct bytes words)
     uint64_t since = bytes_decimal(bytes_next_word(&words));
     struct bytes fence = bytes_next_word(&words);
     if (op->kind != OP_ENDED)
-        tombstone_remember(op->partition, id_of(op), since, bytes_decimal(words), fence);
+        tombstone_remember(op->partition, op_id(op), since, bytes_decimal(words), fence);
 }
 
 /* The kinds' own, each with the version that Redis gives; they return the one that `done` gets. */
@@ -208,7 +208,7 @@ uint64_t result_accept_forsake(struct op *op, uint64_t version, struct bytes wor
 uint64_t result_accept_register(struct op *op, uint64_t version, struct bytes words,
                                 struct cursor *bodies)
 {
-    tombstone_forget(op->partition, id_of(op));
+    tombstone_forget(op->partition, op_id(op));
     return version;
 }
 
@@ -216,8 +216,8 @@ uint64_t result_accept_probe(struct op *op, uint64_t version, struct bytes words
                              struct cursor *bodies)
 {
     if (version > 0) {
-        registry_probe(op->partition->space, id_of(op), (unsigned)version);
-        registry_expect_due(op->partition, id_of(op), true);
+        registry_probe(op->partition->space, op_id(op), (unsigned)version);
+        registry_expect_due(op->partition, op_id(op), true);
     }
     return version;
 }
@@ -225,7 +225,7 @@ uint64_t result_accept_probe(struct op *op, uint64_t version, struct bytes words
 uint64_t result_accept_hasten(struct op *op, uint64_t version, struct bytes words,
                               struct cursor *bodies)
 {
-    registry_expect_due(op->partition, id_of(op), false);
+    registry_expect_due(op->partition, op_id(op), false);
     return version;
 }
 
@@ -238,7 +238,7 @@ static void take_ok(struct op *op, struct bytes words, struct cursor *bodies)
         was_ended(op, words);
     if (type->on_accepted)
         version = type->on_accepted(op, version, words, bodies);
-    finish(op, MAP_OK, version);
+    finish_op(op, MAP_OK, version);
 }
 
 static bool has_waited(const struct op *op)
@@ -262,13 +262,13 @@ void result_drop_owner(struct op *op, struct bytes owner, uint64_t lease_end)
     struct partition *partition = op->partition;
     bool first = !op->parked_until_ms;
     if (!op->session || op->answered || has_waited(op)) {
-        finish(op, MAP_OWNED, 0);
+        finish_op(op, MAP_OWNED, 0);
         return;
     }
     if (bytes_equal(owner, bytes_from_string(partition->map->node)))
-        session_drop(partition->space, id_of(op));
+        session_drop(partition->space, op_id(op));
     else
-        ask_drop(partition->space, owner, id_of(op));
+        ask_drop(partition->space, owner, op_id(op));
     op_park(op, owner, lease_end);
     op->retry_ms = loop_now_ms(partition->map->loop) + (first ? 0 : DROP_RETRY_MS);
 }
@@ -284,11 +284,11 @@ static bool is_of_owner(const struct op *op, const struct owned *owned)
 static void restore_refused(struct op *op, bool decided)
 {
     struct partition *partition = op->partition;
-    struct owned *owned = owned_find(partition, id_of(op));
+    struct owned *owned = owned_find(partition, op_id(op));
     if (is_of_owner(op, owned) && owned->phase == OWNED_RESTORING &&
         (decided || !owned_contest(partition, owned)))
         session_take_away(owned->session, owned);
-    finish(op, MAP_OWNED, 0);
+    finish_op(op, MAP_OWNED, 0);
 }
 
 void result_restore_refused(struct op *op, struct bytes owner, uint64_t lease_end)
@@ -302,14 +302,14 @@ void result_restore_refused(struct op *op, struct bytes owner, uint64_t lease_en
 void result_write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     struct partition *partition = op->partition;
-    struct owned *owned = owned_find(partition, id_of(op));
+    struct owned *owned = owned_find(partition, op_id(op));
     bool ours = is_of_owner(op, owned);
     if (ours && owned->phase == OWNED_HELD)
         owned_unconfirm(partition, owned);
     if (ours && op->kind == OP_UPDATE && !op->answered && !has_waited(op))
         op_park(op, owner, lease_end);
     else
-        finish(op, MAP_OWNED, 0);
+        finish_op(op, MAP_OWNED, 0);
 }
 
 /* A live session of somebody else has it, or adoption is not allowed. */
@@ -324,10 +324,10 @@ static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
     }
     /* Not ours when it is only listed here: the audit will say so. */
     bool ours = bytes_equal(owner, bytes_from_string(partition->map->node)) &&
-                owned_find(partition, id_of(op));
+                owned_find(partition, op_id(op));
     bool alive = bytes_equal(owner, bytes_from_string(op->other)) && lease_end > op->owner_lease;
     if (ours || told || alive || has_waited(op) || !op->session)
-        finish(op, MAP_OWNED, 0);
+        finish_op(op, MAP_OWNED, 0);
     else
         op_park(op, owner, lease_end);
 }
@@ -335,10 +335,10 @@ static void take_owned(struct op *op, struct bytes owner, uint64_t lease_end)
 static void take_missing(struct op *op)
 {
     if (op_is_of_room(op) || op_is_of_sweep(op)) {
-        finish(op, MAP_MISSING, 0);
+        finish_op(op, MAP_MISSING, 0);
         return;
     }
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     bool ours = owned && !strcmp(owned->session->fence, op->fence);
     if (op->kind == OP_SET && ours && owned->phase == OWNED_HELD)
         owned_unconfirm(op->partition, owned);
@@ -360,10 +360,10 @@ static void take_missing(struct op *op)
     if (op->kind == OP_CLOSE && ours) {
         owned_destroy(op->partition, owned);
         /* It may be this close, sent before, whose reply was lost. */
-        tombstone_remember(op->partition, id_of(op), map_redis_time_ms(op->partition->map),
+        tombstone_remember(op->partition, op_id(op), map_redis_time_ms(op->partition->map),
                            INT64_MAX, bytes_from_string(op->fence));
     }
-    finish(op, MAP_MISSING, 0);
+    finish_op(op, MAP_MISSING, 0);
 }
 
 /* The random id was taken: another one, of the same partition. refusal: of one that was named. */
@@ -375,7 +375,7 @@ static void take_exists(struct op *op, enum map_result refusal)
         return;
     }
     if (op->named) {
-        finish(op, refusal, 0);
+        finish_op(op, refusal, 0);
         return;
     }
     do {
@@ -394,7 +394,7 @@ static void take_taken(struct op *op, bool id)
     if (op->kind == OP_OPEN && id)
         take_exists(op, MAP_TAKEN);
     else
-        finish(op, MAP_TAKEN, 0);
+        finish_op(op, MAP_TAKEN, 0);
 }
 
 static void take_dead(struct op *op, struct bytes owner)
@@ -411,7 +411,7 @@ static void take_dead(struct op *op, struct bytes owner)
     op->other[owner.len] = 0;
     op->forsake_first = true;
     if (op->kind == OP_RESTORE) {
-        struct owned *owned = owned_find(op->partition, id_of(op));
+        struct owned *owned = owned_find(op->partition, op_id(op));
         if (owned && owned->phase == OWNED_RESTORING) {
             run_again(op);
             return;
@@ -424,7 +424,7 @@ static void take_dead(struct op *op, struct bytes owner)
 
 static void restore_later(struct op *op)
 {
-    struct owned *owned = owned_find(op->partition, id_of(op));
+    struct owned *owned = owned_find(op->partition, op_id(op));
     if (op->kind != OP_RESTORE || !owned || owned->phase != OWNED_RESTORING)
         return;
     owned_restore_later(op->partition, owned);
@@ -435,10 +435,10 @@ static void take_refusal(struct op *op, bool wrong_type)
 {
     static struct log_limit limit = {.burst = 5};
     if (wrong_type)
-        log_limited(LOG_ERROR, &limit, "key_of_another_type", LOG_BYTES("id", id_of(op)),
+        log_limited(LOG_ERROR, &limit, "key_of_another_type", LOG_BYTES("id", op_id(op)),
                     LOG_STRING("prefix", op->partition->prefix));
     restore_later(op);
-    finish(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
+    finish_op(op, wrong_type ? MAP_REFUSED : MAP_LIMIT, 0);
 }
 
 void result_take(struct op *op, struct bytes line, struct cursor *bodies)
@@ -448,7 +448,7 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
     if (bytes_equal(word, BYTES_LITERAL("ok"))) {
         take_ok(op, rest, bodies);
     } else if (bytes_equal(word, BYTES_LITERAL("stale"))) {
-        finish(op, MAP_STALE, 0);
+        finish_op(op, MAP_STALE, 0);
     } else if (bytes_equal(word, BYTES_LITERAL("owned"))) {
         struct bytes owner = bytes_next_word(&rest);
         take_owned(op, owner, bytes_decimal(rest));
@@ -467,11 +467,11 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
         take_refusal(op, true);
     } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
         if (op->kind == OP_ENDED)
-            tombstone_waits(op->partition, id_of(op));
+            tombstone_waits(op->partition, op_id(op));
         if (op->kind == OP_RESTORE)
             restore_refused(op, false);
         else
-            finish(op, MAP_MISSING, 0); /* sweeps ask again by themselves */
+            finish_op(op, MAP_MISSING, 0); /* sweeps ask again by themselves */
     } else {
         take_missing(op);
     }

@@ -27,8 +27,8 @@ struct bytes op_behind_member(const struct op *op)
                           op->state_len - op->member_len};
 }
 
-static struct op *create(struct partition *partition, enum op_kind kind, struct bytes room,
-                         struct bytes id, struct bytes rest)
+static struct op *create_room_op(struct partition *partition, enum op_kind kind, struct bytes room,
+                                 struct bytes id, struct bytes rest)
 {
     struct op *op = op_create(partition, kind, room);
     op->state = mem_alloc(id.len + rest.len + 1);
@@ -53,10 +53,10 @@ static struct op *create_for(struct map_session *session, enum op_kind kind, str
 {
     if (!is_possible(room, id))
         room = id = rest = BYTES_LITERAL("");
-    return create(partition_of(session->space, room), kind, room, id, rest);
+    return create_room_op(partition_of(session->space, room), kind, room, id, rest);
 }
 
-static void ask(struct op *op, struct map_session *session, map_done done, void *arg)
+static void enqueue_room_op(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     op_attach(op, session, done, arg);
     if (op->id_len > 0 && !op_is_too_much(op)) {
@@ -72,7 +72,7 @@ void session_join(struct map_session *session, struct bytes room, struct bytes i
 {
     struct op *op = create_for(session, OP_JOIN, user.len > 0 ? room : user, id, user);
     op->version = number;
-    ask(op, session, done, arg);
+    enqueue_room_op(op, session, done, arg);
 }
 
 void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
@@ -80,9 +80,10 @@ void session_leave(struct map_space *space, struct map_session *session, struct 
 {
     struct partition *partition = partition_of(space, room);
     if (session && !is_possible(room, id)) {
-        ask(create_for(session, OP_LEAVE, room, id, (struct bytes){0}), session, done, arg);
+        enqueue_room_op(create_for(session, OP_LEAVE, room, id, (struct bytes){0}), session, done,
+                        arg);
     } else if (session || (partition->state == PARTITION_READY && is_possible(room, id))) {
-        struct op *op = create(partition, OP_LEAVE, room, id, (struct bytes){0});
+        struct op *op = create_room_op(partition, OP_LEAVE, room, id, (struct bytes){0});
         op->version = number;
         /* Nobody may be kept in a room by a queue that is full. */
         if (session)
@@ -98,7 +99,7 @@ void session_say(struct map_session *session, struct bytes room, struct bytes id
 {
     struct op *op = create_for(session, OP_SAY, room, id, message);
     op->version = number;
-    ask(op, session, done, arg);
+    enqueue_room_op(op, session, done, arg);
 }
 
 /* "<id> <room>", as the index of members has them. */
@@ -114,7 +115,7 @@ void room_part(struct partition *partition, struct bytes member, const char *nod
     struct bytes id, room;
     if (!read_member(member, &id, &room))
         return;
-    struct op *op = create(partition, OP_PART, room, id, (struct bytes){0});
+    struct op *op = create_room_op(partition, OP_PART, room, id, (struct bytes){0});
     memcpy(op->other, node, sizeof op->other);
     partition->reaping++;
     op_enqueue(op);
@@ -127,7 +128,7 @@ struct member_audit {
     char *key;
 };
 
-static void scan(struct member_audit *audit, struct bytes cursor);
+static void scan_room_members(struct member_audit *audit, struct bytes cursor);
 
 static void end_audit(struct member_audit *audit)
 {
@@ -142,7 +143,7 @@ static void audit_member(struct partition *partition, struct bytes member)
         session_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
 }
 
-static void on_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
+static void on_members_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct member_audit *audit = arg;
     struct partition *partition = audit->partition;
@@ -159,14 +160,14 @@ static void on_scanned(void *arg, enum redis_status status, const struct redis_r
     if (bytes_equal(cursor, BYTES_LITERAL("0")))
         end_audit(audit);
     else
-        scan(audit, cursor);
+        scan_room_members(audit, cursor);
 }
 
-static void scan(struct member_audit *audit, struct bytes cursor)
+static void scan_room_members(struct member_audit *audit, struct bytes cursor)
 {
     struct bytes args[] = {BYTES_LITERAL("HSCAN"), bytes_from_string(audit->key), cursor,
                            BYTES_LITERAL("COUNT"), BYTES_LITERAL("500")};
-    redis_command(audit->partition->map->link, on_scanned, audit, 5, args);
+    redis_command(audit->partition->map->link, on_members_scanned, audit, 5, args);
 }
 
 void room_audit(struct partition *partition)
@@ -175,5 +176,5 @@ void room_audit(struct partition *partition)
     audit->partition = partition;
     audit->epochs = partition->epochs;
     audit->key = mem_format("%smembers:%s", partition->prefix, partition->map->node);
-    scan(audit, BYTES_LITERAL("0"));
+    scan_room_members(audit, BYTES_LITERAL("0"));
 }
