@@ -32,8 +32,9 @@ def make_slow_client_miss(t, delta):
     for client in (fast, reader, changes):
         client.wait_map(lambda told: len(told) == 14 and told[changes.token] == {"kept": 1, "deleted": 2})
     told_before = len(reader.ticks)
-    number = 0
-    while a.metric("tracker_conflations_total") == 0:
+    number, before = 0, a.metric("tracker_conflations_total")
+    # Twice what its buffers hold, and until a tick has been left out for it: not one of those above.
+    while number < 2 or a.metric("tracker_conflations_total") == before:
         number += 1
         for writer in writers:
             fill(writer, number)
