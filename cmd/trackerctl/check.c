@@ -243,7 +243,7 @@ static enum ctl_exit check_all(struct check *check)
  * first. */
 static enum ctl_exit read_shared_settings(struct check *check)
 {
-    static const char *const keys[] = {"client.ttl", "client.grace", "presence.hold"};
+    static const char *const keys[] = {"client.ttl", "client.grace", "presence.offline_delay"};
     struct ctl *ctl = check->ctl;
     struct map_shared shared = {.values = ctl->map};
     if (!map_shared_read(ctl->reader, ctl->redis.prefix, &shared))

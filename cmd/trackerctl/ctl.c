@@ -52,6 +52,13 @@ void ctl_complain(const char *format, ...)
     va_end(list);
 }
 
+void ctl_warn_renamed(const struct config_rename *rename)
+{
+    ctl_complain("warning: the setting %s is now called %s; this release still accepts the old "
+                 "name",
+                 rename->former, rename->key);
+}
+
 void ctl_note(const struct ctl *ctl, const char *format, ...)
 {
     va_list list;

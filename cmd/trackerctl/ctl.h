@@ -60,6 +60,8 @@ struct ctl {
  * others chose may stand in them as they are: what could act on a terminal is escaped. */
 void ctl_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A setting was given by its former name. */
+void ctl_warn_renamed(const struct config_rename *rename);
 /* The same, unless --quiet. */
 void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -383,6 +383,9 @@ static enum ctl_exit run_trackerctl(struct ctl *ctl, int count, char **arguments
             return CTL_USAGE;
         }
     }
+    const struct config_rename *rename;
+    for (size_t i = 0; (rename = config_renamed(ctl->config, i)); i++)
+        ctl_warn_renamed(rename);
     if (optind == count) {
         ctl_complain("a command is needed; see trackerctl --help");
         return CTL_USAGE;

@@ -115,6 +115,11 @@ static enum ctl_exit read_shared(struct ctl *ctl, struct map_shared *shared)
 
 static const struct config_setting *find_shared(const char *key)
 {
+    const struct config_rename *rename = config_find_rename(&map_config, key);
+    if (rename) {
+        ctl_warn_renamed(rename);
+        key = rename->key;
+    }
     const struct config_setting *setting = config_find_setting(&map_config, key);
     if (strcmp(key, "map.partitions") == 0) {
         ctl_complain("map.partitions cannot be changed while front-ends run: see tracker:spaces in "

@@ -47,7 +47,8 @@ static const struct config_setting table[] = {
         "How much of a whole map a live stream is sent at once."),
     {.key = NULL}};
 
-const struct config_module admin_config = {table, sizeof(struct admin_settings)};
+const struct config_module admin_config = {.settings = table,
+                                           .values_size = sizeof(struct admin_settings)};
 
 const char *admin_settings_check(const struct admin_settings *settings)
 {

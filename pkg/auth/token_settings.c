@@ -31,4 +31,5 @@ static const struct config_setting table[] = {
          "Size of a token; a longer one is refused."),
     {.key = NULL}};
 
-const struct config_module auth_config = {table, sizeof(struct auth_settings)};
+const struct config_module auth_config = {.settings = table,
+                                          .values_size = sizeof(struct auth_settings)};

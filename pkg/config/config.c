@@ -16,6 +16,14 @@ struct staged {
     char *text; /* NULL: not given */
     enum config_source source;
     unsigned line; /* of the file */
+    bool is_former_given;
+};
+
+/* Which setting a name means. */
+struct named_slot {
+    size_t index; /* the config's count: none */
+    enum key_match match;
+    bool is_former;
 };
 
 /* What a load brings, beside the config's slots. */
@@ -53,6 +61,17 @@ static void store_default(const struct config_setting *setting, void *values)
     value_store(setting, values, &value);
 }
 
+static const struct config_rename *rename_of(const struct config_module *module, const char *key)
+{
+    const struct config_rename *rename = module->renames;
+
+    for (; rename != NULL && rename->former != NULL; rename++) {
+        if (strcmp(rename->key, key) == 0)
+            return rename;
+    }
+    return NULL;
+}
+
 void config_add(struct config *config, const struct config_module *module, void *values)
 {
     memset(values, 0, module->values_size);
@@ -62,8 +81,8 @@ void config_add(struct config *config, const struct config_module *module, void 
         for (size_t i = 0; i < config->count; i++)
             assert(strcmp(config->slots[i].setting->key, setting->key) != 0);
         config->slots = mem_realloc(config->slots, (config->count + 1) * sizeof config->slots[0]);
-        config->slots[config->count++] =
-            (struct config_slot){setting, values, SOURCE_DEFAULT, NULL};
+        config->slots[config->count++] = (struct config_slot){
+            .setting = setting, .rename = rename_of(module, setting->key), .values = values};
         store_default(setting, values);
     }
 }
@@ -82,6 +101,30 @@ bool config_is_given(const struct config *config, const char *key)
     const struct config_slot *slot = slot_of(config, key);
 
     return slot != NULL && slot->source != SOURCE_DEFAULT;
+}
+
+const struct config_rename *config_renamed(const struct config *config, size_t index)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        const struct config_slot *slot = &config->slots[i];
+
+        if ((slot->is_former_given || slot->is_former_option) && index-- == 0)
+            return slot->rename;
+    }
+    return NULL;
+}
+
+void config_note_option(struct config *config, const struct config_module *module,
+                        const char *option)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        struct config_slot *slot = &config->slots[i];
+
+        if (slot->rename != NULL && config_find_setting(module, slot->setting->key) &&
+            key_match_option(slot->setting, slot->setting->key, option) == KEY_NO_MATCH &&
+            key_match_option(slot->setting, slot->rename->former, option) != KEY_NO_MATCH)
+            slot->is_former_option = true;
+    }
 }
 
 void config_set_default(struct config *config, const char *key, const char *text)
@@ -119,22 +162,31 @@ static void staging_end(struct staging *staging)
     free(staging->values);
 }
 
-/* The index of the slot that has the name; count when none has. */
-static size_t find_slot(const struct config *config, const char *name,
-                        enum key_match (*matches)(const struct config_setting *, const char *),
-                        enum key_match *match)
+static enum key_match match_slot(const struct config_slot *slot, const char *name,
+                                 key_matcher matches, bool *is_former)
 {
-    size_t found = config->count;
+    enum key_match match = matches(slot->setting, slot->setting->key, name);
 
-    *match = KEY_NO_MATCH;
-    for (size_t i = 0; i < config->count && *match != KEY_MATCHES; i++) {
-        enum key_match now = matches(config->slots[i].setting, name);
+    *is_former = false;
+    if (match == KEY_NO_MATCH && slot->rename != NULL) {
+        match = matches(slot->setting, slot->rename->former, name);
+        *is_former = match != KEY_NO_MATCH;
+    }
+    return match;
+}
+
+static struct named_slot find_slot(const struct config *config, const char *name,
+                                   key_matcher matches)
+{
+    struct named_slot found = {config->count, KEY_NO_MATCH, false};
+
+    for (size_t i = 0; i < config->count && found.match != KEY_MATCHES; i++) {
+        bool is_former;
+        enum key_match now = match_slot(&config->slots[i], name, matches, &is_former);
 
         /* A setting of its own named KEY_file comes before the file of KEY. */
-        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && *match == KEY_NO_MATCH)) {
-            *match = now;
-            found = i;
-        }
+        if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found.match == KEY_NO_MATCH))
+            found = (struct named_slot){i, now, is_former};
     }
     return found;
 }
@@ -160,15 +212,15 @@ static const char *find_nearest(const struct config *config, const char *name, b
 }
 
 /* Stages a value, or what the file that it names holds. */
-static char *stage_value(struct staging *staging, size_t slot, enum key_match match,
-                         const char *text, enum config_source source)
+static char *stage_value(struct staging *staging, struct named_slot named, const char *text,
+                         enum config_source source)
 {
-    const struct config_setting *setting = staging->config->slots[slot].setting;
-    struct staged *staged = &staging->values[slot];
+    const struct config_setting *setting = staging->config->slots[named.index].setting;
+    struct staged *staged = &staging->values[named.index];
     struct config_value value;
     char *contents = NULL, *message = NULL;
 
-    if (match == KEY_NAMES_FILE) {
+    if (named.match == KEY_NAMES_FILE) {
         message = file_read_value(setting->key, text, &contents);
         text = contents;
     }
@@ -180,8 +232,29 @@ static char *stage_value(struct staging *staging, size_t slot, enum key_match ma
         free(staged->text);
         staged->text = mem_strdup(text);
         staged->source = source;
+        staged->is_former_given |= named.is_former;
     }
     free(contents);
+    return message;
+}
+
+/* Of a setting that has been given already, maybe by its other name. */
+static char *name_setting(const struct config *config, struct named_slot named)
+{
+    const struct config_slot *slot = &config->slots[named.index];
+
+    if (named.is_former)
+        return mem_format("%s, which is now %s,", slot->rename->former, slot->rename->key);
+    return mem_strdup(slot->setting->key);
+}
+
+static char *refuse_second_line(const struct staging *staging, struct named_slot named)
+{
+    char *name = name_setting(staging->config, named);
+    char *message =
+        mem_format("%s was already given in line %u", name, staging->values[named.index].line);
+
+    free(name);
     return message;
 }
 
@@ -189,20 +262,18 @@ static char *on_file_pair(void *arg, const char *key, const char *text, unsigned
 {
     struct staging *staging = arg;
     const struct config *config = staging->config;
-    enum key_match match;
-    size_t slot = find_slot(config, key, key_match, &match);
+    const struct named_slot named = find_slot(config, key, key_match);
 
-    if (match == KEY_NO_MATCH) {
+    if (named.match == KEY_NO_MATCH) {
         const char *nearest = find_nearest(config, key, false);
 
         return mem_format("unknown key \"%s\"; the nearest is \"%s\"", key,
                           nearest == NULL ? "" : nearest);
     }
-    if (staging->values[slot].line != 0)
-        return mem_format("%s was already given in line %u", config->slots[slot].setting->key,
-                          staging->values[slot].line);
-    staging->values[slot].line = line;
-    return stage_value(staging, slot, match, text, SOURCE_FILE);
+    if (staging->values[named.index].line != 0)
+        return refuse_second_line(staging, named);
+    staging->values[named.index].line = line;
+    return stage_value(staging, named, text, SOURCE_FILE);
 }
 
 static char *stage_file(struct staging *staging, const char *path)
@@ -217,23 +288,23 @@ static char *stage_variable(struct staging *staging, const char *variable)
     const char *equals = strchr(variable, '=');
     char *name, *key, *message = NULL, *reason = NULL;
     const char *nearest;
-    enum key_match match;
-    size_t slot;
+    struct named_slot named;
 
     if (equals == NULL)
         return NULL;
     name = mem_dup(variable, (size_t)(equals - variable));
-    slot = find_slot(config, name, key_match_environment, &match);
-    if (match == KEY_NO_MATCH) {
+    named = find_slot(config, name, key_match_environment);
+    if (named.match == KEY_NO_MATCH) {
         nearest = find_nearest(config, name, true);
         key = key_environment_name(nearest == NULL ? "" : nearest);
         message = mem_format("environment: unknown variable %s; the nearest is %s", name, key);
         free(key);
-    } else if (staging->values[slot].source == SOURCE_ENVIRONMENT) {
-        message = mem_format("environment: %s: %s is given twice", name,
-                             config->slots[slot].setting->key);
+    } else if (staging->values[named.index].source == SOURCE_ENVIRONMENT) {
+        key = name_setting(config, named);
+        message = mem_format("environment: %s: %s is given twice", name, key);
+        free(key);
     } else {
-        reason = stage_value(staging, slot, match, equals + 1, SOURCE_ENVIRONMENT);
+        reason = stage_value(staging, named, equals + 1, SOURCE_ENVIRONMENT);
         if (reason != NULL)
             message = mem_format("environment: %s: %s", name, reason);
     }
@@ -260,20 +331,19 @@ static char *stage_assignment(struct staging *staging, const char *assignment)
     const struct config *config = staging->config;
     const char *equals = strchr(assignment, '=');
     char *key, *reason, *message = NULL;
-    enum key_match match;
-    size_t slot;
+    struct named_slot named;
 
     if (equals == NULL)
         return mem_format("command line: \"%s\" is not KEY=VALUE", assignment);
     key = mem_dup(assignment, (size_t)(equals - assignment));
-    slot = find_slot(config, key, key_match, &match);
-    if (match == KEY_NO_MATCH) {
+    named = find_slot(config, key, key_match);
+    if (named.match == KEY_NO_MATCH) {
         const char *nearest = find_nearest(config, key, false);
 
         message = mem_format("command line: unknown key \"%s\"; the nearest is \"%s\"", key,
                              nearest == NULL ? "" : nearest);
     } else {
-        reason = stage_value(staging, slot, match, equals + 1, SOURCE_FLAG);
+        reason = stage_value(staging, named, equals + 1, SOURCE_FLAG);
         if (reason != NULL)
             message = mem_format("command line: %s", reason);
         free(reason);
@@ -301,6 +371,7 @@ static void commit_load(struct config *config, const struct staging *staging)
         const struct staged *staged = &staging->values[i];
         struct config_value value;
 
+        slot->is_former_given |= staged->is_former_given;
         if (staged->text == NULL || slot->source > staged->source)
             continue;
         value = parse_judged(slot->setting, staged->text);
@@ -348,6 +419,7 @@ static bool commit_reloaded(struct config_slot *slot, const struct staged *stage
         parse_judged(setting, staged->text != NULL ? staged->text : standard);
     bool differs = !value_is_stored(setting, slot->values, &value);
 
+    slot->is_former_given = staged->is_former_given;
     if (!differs || (setting->flags & CONFIG_RELOADABLE) != 0) {
         slot->source = staged->text == NULL ? SOURCE_DEFAULT : staged->source;
         if (differs)

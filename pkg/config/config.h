@@ -51,9 +51,15 @@ struct config_setting {
     const char *(*check)(const char *value);
 };
 
+/* A setting may also be given by its former name, for one release: config_renamed. */
+struct config_rename {
+    const char *former, *key;
+};
+
 struct config_module {
     const struct config_setting *settings; /* ends with a NULL key */
     size_t values_size;                    /* of the module's struct */
+    const struct config_rename *renames;   /* NULL, or ends with a NULL former */
 };
 
 struct config;
@@ -109,6 +115,15 @@ char *config_value_set(const struct config_setting *setting, void *values, const
     __attribute__((warn_unused_result));
 /* Whether the file, the environment or a flag gives a value. */
 bool config_is_given(const struct config *config, const char *key);
+/* A setting that is given by its former name, the index-th of them; NULL behind the last. The user
+ * is to be warned. */
+const struct config_rename *config_renamed(const struct config *config, size_t index);
+/* Notes that a listener's option has its former name, for config_renamed. */
+void config_note_option(struct config *config, const struct config_module *module,
+                        const char *option);
+/* The module's rename of that former name; NULL when it has none. */
+const struct config_rename *config_find_rename(const struct config_module *module,
+                                               const char *former);
 /* Replaces a default by one that follows from other settings, in reloads too. The text is good. */
 void config_set_default(struct config *config, const char *key, const char *text);
 /* What is wrong with settings that are good one by one: the rule that they break, and their values:

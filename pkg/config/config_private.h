@@ -9,9 +9,11 @@ enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLA
 
 struct config_slot {
     const struct config_setting *setting;
-    void *values; /* the module's struct */
+    const struct config_rename *rename; /* NULL: it has no former name */
+    void *values;                       /* the module's struct */
     enum config_source source;
-    char *standard; /* config_set_default; NULL: the setting's own */
+    char *standard;                         /* config_set_default; NULL: the setting's own */
+    bool is_former_given, is_former_option; /* by the loads, by a listener */
 };
 
 struct config {
@@ -43,9 +45,14 @@ const char *value_type_name(const struct config_setting *setting);
 
 /* key.c */
 enum key_match { KEY_NO_MATCH, KEY_MATCHES, KEY_NAMES_FILE /* the name is KEY_file */ };
-enum key_match key_match(const struct config_setting *setting, const char *name);
-enum key_match key_match_environment(const struct config_setting *setting, const char *name);
-enum key_match key_match_option(const struct config_setting *setting, const char *name);
+/* key: the setting's, or its former one. */
+typedef enum key_match (*key_matcher)(const struct config_setting *setting, const char *key,
+                                      const char *name);
+enum key_match key_match(const struct config_setting *setting, const char *key, const char *name);
+enum key_match key_match_environment(const struct config_setting *setting, const char *key,
+                                     const char *name);
+enum key_match key_match_option(const struct config_setting *setting, const char *key,
+                                const char *name);
 /* TRACKER_KEY_NAME; the caller frees. */
 char *key_environment_name(const char *key);
 /* The part after the section. */

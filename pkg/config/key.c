@@ -25,29 +25,31 @@ static enum key_match match(const struct config_setting *setting, const char *ke
     return KEY_NO_MATCH;
 }
 
-enum key_match key_match(const struct config_setting *setting, const char *name)
+enum key_match key_match(const struct config_setting *setting, const char *key, const char *name)
 {
-    return match(setting, setting->key, name, file_suffix);
+    return match(setting, key, name, file_suffix);
 }
 
-enum key_match key_match_environment(const struct config_setting *setting, const char *name)
+enum key_match key_match_environment(const struct config_setting *setting, const char *key,
+                                     const char *name)
 {
-    char *key = key_environment_name(setting->key);
-    enum key_match matched = match(setting, key, name, "_FILE");
+    char *variable = key_environment_name(key);
+    enum key_match matched = match(setting, variable, name, "_FILE");
 
-    free(key);
+    free(variable);
     return matched;
 }
 
-enum key_match key_match_option(const struct config_setting *setting, const char *name)
+enum key_match key_match_option(const struct config_setting *setting, const char *key,
+                                const char *name)
 {
     enum key_match matched;
 
     if ((setting->flags & CONFIG_LISTENER) == 0)
         return KEY_NO_MATCH;
-    matched = key_match(setting, name);
+    matched = key_match(setting, key, name);
     if (matched == KEY_NO_MATCH)
-        matched = match(setting, key_without_section(setting->key), name, file_suffix);
+        matched = match(setting, key_without_section(key), name, file_suffix);
     return matched;
 }
 

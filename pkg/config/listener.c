@@ -33,10 +33,11 @@ static const struct config_setting *find_option(const struct config_module *modu
                                                 const char *option, enum key_match *match)
 {
     const struct config_setting *found = NULL;
+    const struct config_rename *rename = module->renames;
 
     *match = KEY_NO_MATCH;
     for (const struct config_setting *setting = module->settings; setting->key != NULL; setting++) {
-        enum key_match now = key_match_option(setting, option);
+        enum key_match now = key_match_option(setting, setting->key, option);
 
         if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found == NULL)) {
             *match = now;
@@ -44,6 +45,13 @@ static const struct config_setting *find_option(const struct config_module *modu
         }
         if (now == KEY_MATCHES)
             break;
+    }
+    for (; found == NULL && rename != NULL && rename->former != NULL; rename++) {
+        const struct config_setting *setting = config_find_setting(module, rename->key);
+
+        *match = key_match_option(setting, rename->former, option);
+        if (*match != KEY_NO_MATCH)
+            found = setting;
     }
     return found;
 }

@@ -316,6 +316,18 @@ const struct config_setting *config_find_setting(const struct config_module *mod
     return NULL;
 }
 
+const struct config_rename *config_find_rename(const struct config_module *module,
+                                               const char *former)
+{
+    const struct config_rename *rename = module->renames;
+
+    for (; rename != NULL && rename->former != NULL; rename++) {
+        if (strcmp(rename->former, former) == 0)
+            return rename;
+    }
+    return NULL;
+}
+
 char *config_value_text(const struct config_setting *setting, const void *values)
 {
     struct writer text = {0};

@@ -72,7 +72,7 @@ struct fsck_options {
     bool repair;
     int64_t ttl; /* client.ttl and client.grace of entries that are mended, ms */
     int64_t grace;
-    int64_t hold; /* presence.hold, of users, ms */
+    int64_t hold; /* presence.offline_delay, of users, ms */
 };
 
 struct fsck_report {

@@ -82,7 +82,7 @@ enum map_shared_result map_shared_write(struct reader *reader, const char *prefi
     for (size_t i = 0; (setting = map_shared_setting(i)); i++) {
         if (*shared_field(setting, &next) != *shared_field(setting, &shared->values)) {
             texts[used] = config_value_text(setting, &next);
-            args[count++] = bytes_from_string(setting->key);
+            args[count++] = bytes_from_string(map_shared_field(setting));
             args[count++] = bytes_from_string(texts[used++]);
         }
     }

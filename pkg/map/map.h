@@ -32,11 +32,11 @@ struct map_settings {
     char *spaces; /* map.spaces: names, separated by spaces or commas */
     const char
         *also; /* no setting: one more, which a service needs; NULL: none. Outlives the map */
-    int64_t partitions;       /* map.partitions of each space: P */
-    int64_t lease;            /* map.lease of a front-end, ms */
-    int64_t sweep;            /* map.sweep: ms between sweeps */
-    int64_t hold;             /* map.hold: ms without reaping after Redis stood still or changed */
-    int64_t reap;             /* map.reap: deadlines reaped per sweep */
+    int64_t partitions; /* map.partitions of each space: P */
+    int64_t lease;      /* map.lease of a front-end, ms */
+    int64_t sweep;      /* map.sweep: ms between sweeps */
+    int64_t hold; /* map.recovery_grace: ms without reaping after Redis stood still or changed */
+    int64_t reap; /* map.reap: deadlines reaped per sweep */
     int64_t batch_operations; /* map.batch_operations per call of apply */
     int64_t batch_bytes;      /* map.batch_bytes per call of apply */
     int64_t max_entries;      /* map.max_entries of a space */
@@ -50,7 +50,7 @@ struct map_settings {
     int64_t close_memory; /* map.close_memory: ms for which closes are repeated to an older Redis */
     int64_t close_memory_max;  /* map.close_memory_max of these, in this process */
     struct view_settings view; /* view.* */
-    int64_t presence_hold;     /* presence.hold, ms */
+    int64_t presence_hold;     /* presence.offline_delay, ms */
     int64_t presence_reread; /* presence.reread: ms within which all watched names are read again */
     int64_t room_max_members;   /* room.max_members of a room */
     int64_t room_max_buffered;  /* room.max_buffered: bytes, while a room is being read */

@@ -42,9 +42,11 @@ static const struct config_setting settings[] = {
     MAP_SETTING("map.sweep", CONFIG_DURATION, sweep, "1s", .min = 100, .max = 20000,
                 .flags = CONFIG_SHARED,
                 .help = "How often a front-end renews its lease and looks for what is due."),
-    MAP_SETTING("map.hold", CONFIG_DURATION, hold, "10s", .min = 0, .max = 600000,
-                .flags = CONFIG_SHARED,
-                .help = "How long nobody is taken for dead after Redis stood still or changed."),
+    MAP_SETTING(
+        "map.recovery_grace", CONFIG_DURATION, hold, "10s", .min = 0, .max = 600000,
+        .flags = CONFIG_SHARED,
+        .help =
+            "How long no front-end or client counts as crashed after Redis stalled or changed."),
     MAP_SETTING("map.reap", CONFIG_INT, reap, "500", .min = 1, .max = 10000,
                 .help = "Most entries that one sweep closes or turns into orphans."),
     MAP_SETTING("map.batch_operations", CONFIG_INT, batch_operations, "256", .min = 1, .max = 1000,
@@ -81,10 +83,10 @@ static const struct config_setting settings[] = {
                 .flags = CONFIG_SHARED,
                 .help = "How long an entry whose connection dropped waits for its client; less "
                         "than client.ttl."),
-    MAP_SETTING("presence.hold", CONFIG_DURATION, presence_hold, "5s", .min = 0, .max = 3600000,
-                .flags = CONFIG_SHARED,
-                .help =
-                    "How long a user is still shown as there when the last connection has gone."),
+    MAP_SETTING(
+        "presence.offline_delay", CONFIG_DURATION, presence_hold, "5s", .min = 0, .max = 3600000,
+        .flags = CONFIG_SHARED,
+        .help = "How long a user is still shown as online after the end of the last connection."),
     MAP_SETTING("client.max_ids", CONFIG_INT, client_max_ids, "16", .min = 1, .max = 1000000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most entries that one connection may own."),
@@ -139,7 +141,14 @@ static const struct config_setting settings[] = {
     {.key = NULL},
 };
 
-const struct config_module map_config = {settings, sizeof(struct map_settings)};
+static const struct config_rename renames[] = {
+    {"map.hold", "map.recovery_grace"},
+    {"presence.hold", "presence.offline_delay"},
+    {NULL, NULL},
+};
+
+const struct config_module map_config = {
+    .settings = settings, .values_size = sizeof(struct map_settings), .renames = renames};
 
 static char *refuse_two(const char *rule, const struct map_settings *values, const char *first,
                         const char *second)
@@ -157,8 +166,8 @@ char *map_settings_check(const struct map_settings *values)
     /* client.ttl is the longest for which anything is shown of a client from which nothing comes,
      * and after it Redis itself ends what no front-end renews: no user stays online longer. */
     if (values->presence_hold > values->client_ttl)
-        return refuse_two("presence.hold must be at most client.ttl", values, "presence.hold",
-                          "client.ttl");
+        return refuse_two("presence.offline_delay must be at most client.ttl", values,
+                          "presence.offline_delay", "client.ttl");
     if (values->sweep * 2 > values->lease)
         return refuse_two("map.sweep must be at most half of map.lease", values, "map.sweep",
                           "map.lease");

@@ -211,7 +211,7 @@ static void offer_shared_settings(struct shared *shared, uint64_t least)
     for (; (setting = map_shared_setting(settings)); settings++) {
         assert(settings < SHARED_SETTINGS_MAX);
         texts[settings] = config_value_text(setting, values);
-        args[count++] = bytes_from_string(setting->key);
+        args[count++] = bytes_from_string(map_shared_field(setting));
         args[count++] = bytes_from_string(texts[settings]);
     }
     shared->asked++;

@@ -22,6 +22,9 @@ const struct config_setting *map_shared_setting(size_t index);
 /* Whether front-ends run with what is stored. */
 bool map_shared_is_adopted(const struct config_setting *setting);
 
+/* The field of the hash that has it: the name that the setting had in 0.1.0, whatever it is now. */
+const char *map_shared_field(const struct config_setting *setting);
+
 /* At most so many. */
 #define SHARED_SETTINGS_MAX 16
 /* A setting's place in a struct: they all are numbers. */

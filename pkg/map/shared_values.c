@@ -2,9 +2,40 @@
 #include "map/shared.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "redis/redis.h"
+
+/* Settings that have been renamed since they were first stored. What is in Redis stays readable by
+ * front-ends of other releases. */
+static const struct {
+    const char *key, *field;
+} renamed_fields[] = {
+    {"map.recovery_grace", "map.hold"},
+    {"presence.offline_delay", "presence.hold"},
+};
+
+const char *map_shared_field(const struct config_setting *setting)
+{
+    for (size_t i = 0; i < sizeof renamed_fields / sizeof *renamed_fields; i++) {
+        if (strcmp(renamed_fields[i].key, setting->key) == 0) {
+            return renamed_fields[i].field;
+        }
+    }
+    return setting->key;
+}
+
+static const struct config_setting *find_stored(struct bytes field)
+{
+    const struct config_setting *setting;
+    for (size_t i = 0; (setting = map_shared_setting(i)); i++) {
+        if (bytes_equal(field, bytes_from_string(map_shared_field(setting)))) {
+            break;
+        }
+    }
+    return setting;
+}
 
 const struct config_setting *map_shared_setting(size_t index)
 {
@@ -28,15 +59,14 @@ int64_t *shared_field(const struct config_setting *setting, struct map_settings 
 }
 
 /* A stored value, over what is there. NULL, or what is wrong. */
-static char *take_value(struct map_settings *stored, struct bytes name, struct bytes text)
+static char *take_value(struct map_settings *stored, struct bytes field, struct bytes text)
 {
-    char *key = mem_dup(name.data, name.len), *value = mem_dup(text.data, text.len);
-    const struct config_setting *setting = config_find_setting(&map_config, key);
-    char *why = NULL;
-    if (setting && setting->flags & CONFIG_SHARED) {
-        why = config_value_set(setting, stored, value);
+    const struct config_setting *setting = find_stored(field);
+    if (!setting) {
+        return NULL;
     }
-    free(key);
+    char *value = mem_dup(text.data, text.len);
+    char *why = config_value_set(setting, stored, value);
     free(value);
     return why;
 }

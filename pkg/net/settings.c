@@ -61,4 +61,5 @@ static const struct config_setting net_table[] = {
         "PEM file of the authority that must have signed a client's certificate; empty: none."),
     {.key = NULL}};
 
-const struct config_module net_config = {net_table, sizeof(struct net_settings)};
+const struct config_module net_config = {.settings = net_table,
+                                         .values_size = sizeof(struct net_settings)};

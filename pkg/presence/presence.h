@@ -2,9 +2,9 @@
  * presence: who of those that somebody here watches is there.
  *
  * What is watched is a name: a user's id, or an entry's. A user is derived from all devices (busy
- * when one is, online when there is one, offline when the last has been gone for presence.hold);
- * an entry that is no device of a user is online while it exists. A name can be both: then
- * whichever says more counts.
+ * when one is, online when there is one, offline when the last has been gone for
+ * presence.offline_delay); an entry that is no device of a user is online while it exists. A name
+ * can be both: then whichever says more counts.
  *
  * For each watched name the front-end keeps one subscription, to presence:<name>, and its status:
  * it subscribes before it reads, and `seq` of the partition orders the two. All are read again

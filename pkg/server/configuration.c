@@ -100,6 +100,14 @@ char *configuration_reload(struct configuration *configuration)
                          log_change, NULL);
 }
 
+void configuration_warn_renamed(const struct configuration *configuration)
+{
+    const struct config_rename *rename;
+    for (size_t i = 0; (rename = config_renamed(configuration->config, i)); i++)
+        log_warn("setting_renamed", LOG_STRING("key", rename->former),
+                 LOG_STRING("now", rename->key));
+}
+
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from)
 {
     for (size_t i = 0; i < COPIES; i++)

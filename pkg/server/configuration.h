@@ -47,6 +47,8 @@ char *configuration_load(struct configuration *configuration, const struct cmdli
     __attribute__((warn_unused_result));
 /* The same again, as far as it is reloadable: NULL, or what is wrong and nothing has changed. */
 char *configuration_reload(struct configuration *configuration) __attribute__((warn_unused_result));
+/* Logs the settings that are given by their former names. */
+void configuration_warn_renamed(const struct configuration *configuration);
 
 /* A listener's settings: copies, with its options over them. */
 struct listener_settings {

@@ -132,6 +132,18 @@ bool listener_kind_has_option(const struct kind *kind, const char *option)
     return false;
 }
 
+/* The first module that has it takes it, as in listener_settings_set. */
+static void note_option(const struct listener_entry *entry, const char *name)
+{
+    for (size_t i = 0; entry->kind->modules[i]; i++) {
+        if (config_has_option(entry->kind->modules[i], name)) {
+            config_note_option(entry->listeners->context.configuration->config,
+                               entry->kind->modules[i], name);
+            return;
+        }
+    }
+}
+
 static char *apply_option(struct listener_entry *entry, const struct option *option)
 {
     const struct kind *kind = entry->kind;
@@ -141,6 +153,7 @@ static char *apply_option(struct listener_entry *entry, const struct option *opt
         return set_admin(entry, option->value);
     if (!listener_kind_has_option(kind, option->name))
         return unknown_option(kind, option->name);
+    note_option(entry, option->name);
     return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
 

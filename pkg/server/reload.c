@@ -51,6 +51,7 @@ static char *reload(struct server *server)
     bans_set(server->bans, server->configuration->lobby.bans);
     log_configure((enum log_level)server->configuration->server.log_level,
                   (enum log_format)server->configuration->server.log_format);
+    configuration_warn_renamed(server->configuration);
     error = listeners_reload(server->listeners);
     if (error)
         log_error("reload_incomplete", LOG_STRING("err", error));

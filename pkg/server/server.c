@@ -397,6 +397,7 @@ int server_main(int argc, char *const *argv)
     } else {
         log_configure((enum log_level)configuration.server.log_level,
                       (enum log_format)configuration.server.log_format);
+        configuration_warn_renamed(&configuration);
         code = act(&configuration, cmdline.mode);
     }
     configuration_free(&configuration);

@@ -48,4 +48,5 @@ static const struct config_setting settings[] = {
     {.key = NULL},
 };
 
-const struct config_module server_config = {settings, sizeof(struct server_settings)};
+const struct config_module server_config = {.settings = settings,
+                                            .values_size = sizeof(struct server_settings)};

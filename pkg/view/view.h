@@ -64,7 +64,7 @@ struct view_source {
     struct channels *channels;
     const struct redis_settings *redis;
     const struct view_settings *settings;
-    const int64_t *hold; /* map.hold */
+    const int64_t *hold; /* map.recovery_grace */
     const char *space;
     uint32_t partitions;
     unsigned database; /* of Redis: channels carry it */

@@ -68,7 +68,7 @@ def test_tracker_an_entry_that_was_taken(t):
 
 def test_tracker_redis_stalls(t):
     redis = t.redis()
-    frontend = t.frontend(redis, settings={"redis.deadline": "2600ms", "map.hold": "0s"})
+    frontend = t.frontend(redis, settings={"redis.deadline": "2600ms", "map.recovery_grace": "0s"})
 
     def states():
         clients = json.loads(frontend.http("/api/v1/clients")[2])["clients"]
@@ -117,7 +117,7 @@ def test_sync_what_was_lost_is_sent_again(t):
 
 def test_sync_without_resume_and_too_late(t):
     run_script(t, "client_sync.mjs", "without resume, and too late, it is a new one",
-               *pair(t, settings={"client.grace": "1s", "map.hold": "0s"}))
+               *pair(t, settings={"client.grace": "1s", "map.recovery_grace": "0s"}))
 
 
 def test_sync_refused_properties(t):
@@ -126,7 +126,7 @@ def test_sync_refused_properties(t):
 
 def test_sync_its_front_end_is_killed(t):
     redis = t.redis()
-    settings = {"access.connect_rate": "0", "map.hold": "0s"}
+    settings = {"access.connect_rate": "0", "map.recovery_grace": "0s"}
     first, other = t.frontends(2, redis, settings=settings)
     host, port = first.address("web")
 
@@ -154,7 +154,7 @@ def test_sync_tokens(t):
 # turntable.
 
 def test_turntable_presence(t):
-    run_script(t, "client_turntable.mjs", "presence", *pair(t, settings={"presence.hold": "200ms", "map.hold": "0s"}))
+    run_script(t, "client_turntable.mjs", "presence", *pair(t, settings={"presence.offline_delay": "200ms", "map.recovery_grace": "0s"}))
 
 
 def test_turntable_rooms(t):
@@ -166,7 +166,7 @@ def test_turntable_what_is_refused(t):
 
 
 def test_turntable_comes_back(t):
-    run_script(t, "client_turntable.mjs", "it comes back", *pair(t, settings={"map.hold": "0s"}))
+    run_script(t, "client_turntable.mjs", "it comes back", *pair(t, settings={"map.recovery_grace": "0s"}))
 
 
 def test_turntable_what_waits_is_asked_again(t):
@@ -179,7 +179,7 @@ def test_turntable_what_is_asked_early(t):
 
 def test_turntable_its_front_end_is_killed(t):
     redis = t.redis()
-    settings = {"access.connect_rate": "0", "map.hold": "0s"}
+    settings = {"access.connect_rate": "0", "map.recovery_grace": "0s"}
     first, other = t.frontends(2, redis, settings=settings)
     host, port = first.address("web")
 
@@ -205,14 +205,14 @@ def test_turntable_special_names(t):
 
 def test_turntable_redis_stalls(t):
     redis = t.redis()
-    frontends = t.frontends(2, redis, settings={"access.connect_rate": "0", "map.hold": "0s"})
+    frontends = t.frontends(2, redis, settings={"access.connect_rate": "0", "map.recovery_grace": "0s"})
     run_script(t, "client_turntable.mjs", "redis stalls while clients connect and ask", *map(web, frontends),
                actions={"freeze": redis.freeze, "thaw": redis.thaw})
 
 
 def test_turntable_duplicate_login(t):
     run_script(t, "client_turntable.mjs", "a second connection that is refused",
-               *pair(t, settings={"turntable.duplicate_login": "reject", "map.hold": "0s"}))
+               *pair(t, settings={"turntable.duplicate_login": "reject", "map.recovery_grace": "0s"}))
 
 
 def test_turntable_tokens(t):

@@ -11,7 +11,7 @@ from harness.node import run_script
 
 USERS = {"ada": "1:1", "bob": "1:2", "nameless": "1:3"}
 NAMES = {"1:1": "Ada", "1:2": "<b>Bob</b>", "1:666": "Eve"}
-LIMITS = {"access.connect_rate": "0", "map.hold": "0s"}
+LIMITS = {"access.connect_rate": "0", "map.recovery_grace": "0s"}
 PAGE = b'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><ul id="online"></ul><script type="module" src="/online.js"></script>'
 
 

@@ -3,7 +3,7 @@ from harness import Versioned
 from harness.faults import (LISTEN, check_told_once, crowd, key, node_id, start, stored, wait_agreement, wait_know,
                             watchers)
 
-SETTINGS = {"client.ttl": "4s", "client.grace": "1s", "map.hold": "2s"}
+SETTINGS = {"client.ttl": "4s", "client.grace": "1s", "map.recovery_grace": "2s"}
 
 
 def test_the_map_empties(t):
@@ -38,7 +38,7 @@ def test_the_map_empties(t):
 
 def test_the_next_one_tells_who_comes_back_and_who_does_not(t):
     """Started before the TTLs have ended: those that come back are not told as gone, others are."""
-    settings = {"client.grace": "2s", "map.hold": "1s"}
+    settings = {"client.grace": "2s", "map.recovery_grace": "1s"}
     redis, (a,) = start(t, 1, settings=settings)
     clients = [t.connect(a, Versioned) for _ in range(10)]
     ids = [client.open(b"old") for client in clients]

@@ -14,7 +14,7 @@ TIMEOUT = 180
 SECONDS = 10
 SHARE = 0.99
 # What is on by default stays on.
-SETTINGS = {"lobby.password": PASSWORD, "lobby.verify": "off", "map.hold": "0s"}
+SETTINGS = {"lobby.password": PASSWORD, "lobby.verify": "off", "map.recovery_grace": "0s"}
 
 
 class Attackers:

@@ -200,7 +200,7 @@ def test_clients_of_a_host_that_restarted_are_reset(t):
 def without_writes(t, begin, end, why):
     """Redis is lost or full: nobody is cut off, newcomers read, and all is well after it."""
     redis = t.redis()
-    frontends, proxy = behind_haproxy(t, redis, settings={"map.hold": "2s"})
+    frontends, proxy = behind_haproxy(t, redis, settings={"map.recovery_grace": "2s"})
     clients = open_clients(t, proxy, 9)
     syncs = [SyncClient(t.connect(proxy.address("WEB_BIND"), Sync)) for _ in range(3)]
     begin(redis)

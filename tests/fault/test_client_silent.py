@@ -103,7 +103,7 @@ def test_who_only_answers_pings_keeps_its_key(t):
     check_keys_stay(redis, {**clients, watcher.id: watcher.drain}, 2.5 * TTL)
     check_told_once([watcher], [], 0.5)
     watcher.close()
-    t.ctl(redis, "shared", "set", "client.ttl=2s", "presence.hold=1s")
+    t.ctl(redis, "shared", "set", "client.ttl=2s", "presence.offline_delay=1s")
     t.wait_until(lambda: max(pttl(redis, id) for id in clients) <= 2000, what="the shorter time is in force")
     check_keys_stay(redis, clients, 6)
     t.fsck(redis)

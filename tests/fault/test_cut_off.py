@@ -16,7 +16,7 @@ from harness.websocket import CLOSE, close_payload, over_websocket, wait_for_fra
 
 # The listeners of each front-end; the web listener is what the others ask.
 PORTS = {"tracker": 6789, "web": 8080, "sync": 13372, "lobby-servers": 7001, "lobby-clients": 7002}
-SETTINGS = {"map.hold": "0s", "drain.time": "2s", "lobby.password": PASSWORD, "lobby.max_per_ip": "0",
+SETTINGS = {"map.recovery_grace": "0s", "drain.time": "2s", "lobby.password": PASSWORD, "lobby.max_per_ip": "0",
             "lobby.verify": "off", "sync.tick": "100ms"}
 # From the loss of Redis until an entry whose client does not return is closed: map.lease, client.grace.
 LEASE, GRACE = 3, 5

@@ -102,7 +102,7 @@ def test_a_start_meanwhile(t):
 
 
 def test_a_close_meanwhile_happens_when_it_is_back(t):
-    redis, (a, b) = start(t, 2, settings={"redis.deadline": "500ms", "map.hold": "1s"}, appendonly="yes",
+    redis, (a, b) = start(t, 2, settings={"redis.deadline": "500ms", "map.recovery_grace": "1s"}, appendonly="yes",
                           appendfsync="always")
     found = watchers(t, [a, b])
     client = t.connect(a, Versioned)

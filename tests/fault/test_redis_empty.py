@@ -66,7 +66,7 @@ def test_flushed(t):
 
 
 def test_flushed_again_and_again(t):
-    redis, frontends = start(t, 3, settings={"map.hold": "2s"})
+    redis, frontends = start(t, 3, settings={"map.recovery_grace": "2s"})
     found = watchers(t, frontends)
     clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(20)]
     ids = [client.open(b"0") for client in clients]
@@ -87,7 +87,7 @@ def test_flushed_again_and_again(t):
 
 def test_a_front_end_that_dies_at_the_same_time(t):
     """Nobody can bring its entries back: they are told as gone once, when the hold is over."""
-    redis, (a, b, c) = start(t, 3, settings={"map.hold": "4s"})
+    redis, (a, b, c) = start(t, 3, settings={"map.recovery_grace": "4s"})
     found = watchers(t, [b, c])
     dying, staying = crowd(t, a, 100), crowd(t, b, 100)
     wait_know(found, dying.ids + staying.ids)
@@ -122,9 +122,9 @@ def test_ten_thousand_are_there_again_within_five_seconds(t):
 def test_what_is_there_again_is_not_shown_as_gone_where_events_are_late(t):
     """The hold ends for a front-end before it has the events of what the others, and itself, put back."""
     redis = t.redis()
-    a, = t.frontends(1, redis, listen=LISTEN, settings={"map.hold": "60s"})
+    a, = t.frontends(1, redis, listen=LISTEN, settings={"map.recovery_grace": "60s"})
     links = t.links(redis)
-    late = t.frontend(links.url, node="late", listen=LISTEN, settings={"map.hold": "60s"})
+    late = t.frontend(links.url, node="late", listen=LISTEN, settings={"map.recovery_grace": "60s"})
     end_hold(redis)
     observer = t.connect(late, Sync, kind="web", delta=True)
     clients = [t.connect(a, Versioned) for _ in range(5)]

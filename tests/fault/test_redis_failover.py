@@ -4,7 +4,7 @@ from harness import Versioned
 from harness.faults import (LISTEN, TELL, check_told_once, end_hold, states_of, wait_agreement, wait_know,
                             wait_ready, watchers)
 
-SETTINGS = {"map.hold": "2s"}
+SETTINGS = {"map.recovery_grace": "2s"}
 
 
 def synced(t, replica):

@@ -7,7 +7,7 @@ from harness.faults import (Reader, check_told_once, key, start, states_of, wait
 
 
 def test_a_slow_start(t):
-    redis, (a, b) = start(t, 2, settings={"map.hold": "2s", "redis.deadline": "500ms"})
+    redis, (a, b) = start(t, 2, settings={"map.recovery_grace": "2s", "redis.deadline": "500ms"})
     found = watchers(t, [a, b])
     clients = [t.connect(frontend, Versioned) for frontend in (a, b) for _ in range(3)]
     ids = [client.open(b"before") for client in clients]

@@ -5,7 +5,7 @@ from harness.faults import (Reader, check_told_once, key, start, states_of, wait
 
 
 def test_for_longer_than_a_lease(t):
-    redis, (a, b) = start(t, 2, settings={"map.hold": "2s", "redis.deadline": "500ms"})
+    redis, (a, b) = start(t, 2, settings={"map.recovery_grace": "2s", "redis.deadline": "500ms"})
     found = watchers(t, [a, b])
     clients = [t.connect(frontend, Versioned) for frontend in (a, b)]
     ids = [client.open(b"before") for client in clients]

@@ -73,16 +73,16 @@ def test_both_ways(t):
 
 
 def test_both_ways_with_a_short_hold(t):
-    check_kept(t, *moved_both_ways(t, {"map.hold": "1s", "client.grace": "1s"}))
+    check_kept(t, *moved_both_ways(t, {"map.recovery_grace": "1s", "client.grace": "1s"}))
 
 
 def test_both_ways_without_a_hold(t):
-    check_kept(t, *moved_both_ways(t, {"map.hold": "0s"}))
+    check_kept(t, *moved_both_ways(t, {"map.recovery_grace": "0s"}))
 
 
 def test_their_ttl_ends_during_the_hold(t):
     """What Redis lists for one front-end has no hash any more, and is another one's."""
-    redis, frontends, found, clients, ids = moved_both_ways(t, {"map.hold": "4s", "client.grace": "2s"})
+    redis, frontends, found, clients, ids = moved_both_ways(t, {"map.recovery_grace": "4s", "client.grace": "2s"})
     for id in ids[::2]:
         redis("DEL", key("client", id))
     check_kept(t, redis, frontends, found, clients, ids)
@@ -93,7 +93,7 @@ def test_their_ttl_ends_during_the_hold(t):
 
 def test_a_ttl_ends_and_somebody_else_writes(t):
     """The entry's connection is there, and silent: the entry is its client's, and in no second index."""
-    redis, (a, b) = start(t, 2, settings={"client.ttl": "4s", "client.grace": "1s", "presence.hold": "1s"})
+    redis, (a, b) = start(t, 2, settings={"client.ttl": "4s", "client.grace": "1s", "presence.offline_delay": "1s"})
     one, other = t.connect(a, Versioned), t.connect(b, Versioned)
     id = one.open(b"first")
     wait_agreement(t, redis, [a, b], {id: b"first"})

@@ -7,7 +7,7 @@ from harness.faults import (GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, key, star
 
 
 def test_a_restart_from_an_older_file(t):
-    redis, (a, b) = start(t, 2, settings={"map.hold": "3s", "client.grace": "2s"})
+    redis, (a, b) = start(t, 2, settings={"map.recovery_grace": "3s", "client.grace": "2s"})
     found = watchers(t, [a, b])
     names = ("stays", "updated", "closed", "closed elsewhere", "moved", "dropped", "claimed")
     clients = {name: t.connect(a, Versioned) for name in names}
@@ -132,7 +132,7 @@ def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
 def test_only_the_newest_ends_are_remembered(t):
     """More than map.close_memory_max: the last ones, which were closed by their client, kicked and reaped, are ended again
     at once when Redis comes back older; those before them are there until the hold is over."""
-    redis, (a,) = start(t, 1, settings={"map.close_memory_max": 3, "map.hold": "30s", "client.grace": "2s"})
+    redis, (a,) = start(t, 1, settings={"map.close_memory_max": 3, "map.recovery_grace": "30s", "client.grace": "2s"})
     (watcher,) = watchers(t, [a])
     clients = [t.connect(a, Versioned) for _ in range(10)]
     ids = [client.open(b"old") for client in clients]

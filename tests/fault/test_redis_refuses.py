@@ -6,7 +6,7 @@ from harness import Versioned
 from harness.faults import (LEASE, LISTEN, Reader, check_told_once, start, states_of, wait_agreement, wait_hold_over,
                             wait_know, wait_ready, watchers)
 
-SETTINGS = {"map.hold": "2s", "redis.deadline": "500ms", "client.grace": "1s"}
+SETTINGS = {"map.recovery_grace": "2s", "redis.deadline": "500ms", "client.grace": "1s"}
 
 
 def refuse(t, kind, begin, end, refusals=2, **options):

@@ -45,7 +45,7 @@ def test_nobody_is_told_as_gone(t):
 
 def test_views_live_on_when_nothing_changes(t):
     """No client writes after the restart: views must not need an event to be complete again."""
-    redis, frontends = start(t, 3, settings={"map.hold": "1s"}, **AOF)
+    redis, frontends = start(t, 3, settings={"map.recovery_grace": "1s"}, **AOF)
     found = watchers(t, frontends)
     readers = [Reader(t, frontend) for frontend in frontends]
     expected = {watcher.id: b"watcher%d" % number for number, watcher in enumerate(found)}
@@ -67,7 +67,7 @@ def test_views_live_on_when_nothing_changes(t):
 
 def test_a_front_end_that_dies_with_it(t):
     """Its entries are in the data: they are told as gone, once, after the hold."""
-    redis, (a, b) = start(t, 2, settings={"map.hold": "3s", "client.grace": "1s"}, **AOF)
+    redis, (a, b) = start(t, 2, settings={"map.recovery_grace": "3s", "client.grace": "1s"}, **AOF)
     found = watchers(t, [b])
     clients = crowd(t, a, 50)
     wait_know(found, clients.ids)
@@ -82,7 +82,7 @@ def test_a_front_end_that_dies_with_it(t):
 
 
 def test_killed_again_and_again_while_clients_write(t):
-    redis, frontends = start(t, 2, settings={"map.hold": "1s"}, **AOF)
+    redis, frontends = start(t, 2, settings={"map.recovery_grace": "1s"}, **AOF)
     found = watchers(t, frontends)
     clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(10)]
     ids = [client.open(b"0") for client in clients]

@@ -54,7 +54,7 @@ def test_longer_than_a_lease_over_tcp(t):
 
 
 def test_again_and_again(t):
-    redis, frontends = start(t, 3, settings={"map.hold": "2s", "client.grace": "1s"})
+    redis, frontends = start(t, 3, settings={"map.recovery_grace": "2s", "client.grace": "1s"})
     found = watchers(t, frontends)
     clients = [t.connect(frontend, Versioned) for frontend in frontends for _ in range(5)]
     ids = [client.open(b"0") for client in clients]

@@ -10,7 +10,7 @@ from harness.turntable import Turntable
 
 LISTEN = ("web=127.0.0.1:0", "sync=127.0.0.1:0")
 # A freeze of two seconds is longer than the lease and the grace period together.
-SETTINGS = {"map.lease": "900ms", "map.sweep": "200ms", "client.grace": "300ms", "presence.hold": "500ms"}
+SETTINGS = {"map.lease": "900ms", "map.sweep": "200ms", "client.grace": "300ms", "presence.offline_delay": "500ms"}
 FREEZE = 2.0
 ROUNDS = 4
 

@@ -92,7 +92,7 @@ def test_a_login_is_refused_until_the_dead_one_is_known_to_be_gone(t):
 
 def test_a_frozen_front_ends_clients_are_gone_and_back(t):
     """It stands for longer than its lease and the grace; its connections live on when it wakes."""
-    redis, (a, b, c) = start(t, **{"client.grace": "1s", "presence.hold": "0s"})
+    redis, (a, b, c) = start(t, **{"client.grace": "1s", "presence.offline_delay": "0s"})
     watcher, stay = connect(t, b, "1:1"), connect(t, c, "1:2")
     frozen = connect(t, a, "2:1")
     frozen.join("room"), stay.join("room")

@@ -8,7 +8,7 @@ from harness.turntable import Turntable
 from harness.waiting import scaled
 
 LISTEN = ("web=127.0.0.1:0",)
-SETTINGS = {"map.lease": "900ms", "map.sweep": "200ms", "client.grace": "300ms", "presence.hold": "300ms", "ws.rate": 0}
+SETTINGS = {"map.lease": "900ms", "map.sweep": "200ms", "client.grace": "300ms", "presence.offline_delay": "300ms", "ws.rate": 0}
 # The shorter ones end before the links to Redis are doubted, the longer ones after that.
 FREEZES = (2.0, 2.5, 3.2, 4.0)
 

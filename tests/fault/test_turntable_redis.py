@@ -64,7 +64,7 @@ def test_redis_killed_during_subscribe_and_login(t):
 
 
 def test_changes_while_redis_is_away_are_told_when_it_is_back(t):
-    redis, (a, b) = start(t, redis=t.redis(appendonly="yes", appendfsync="always"), **{"presence.hold": "1s"})
+    redis, (a, b) = start(t, redis=t.redis(appendonly="yes", appendfsync="always"), **{"presence.offline_delay": "1s"})
     watcher = connect(t, a, "1:9")
     stays, goes = connect(t, b, "1:1"), connect(t, b, "1:2")
     assert watcher.subscribe("1:1", "1:2", "1:3") == {"1:1": "online", "1:2": "online", "1:3": "offline"}

@@ -19,7 +19,7 @@ from .resp import RedisError
 from .tracker import packets
 from .waiting import scaled, wait_until
 
-SETTINGS = {"map.hold": "3s", "client.grace": "2s"}
+SETTINGS = {"map.recovery_grace": "3s", "client.grace": "2s"}
 PARTITIONS = (1, 1, 3)
 PUSHED, SILENT = 0, 2  # listeners of LISTEN
 GIVE_UP = 9  # seconds without an answer, and a client goes elsewhere

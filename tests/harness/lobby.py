@@ -14,7 +14,7 @@ INFOS = {"speed": "fast", "size": "big", "erase": True, "description": "A server
 
 def settings(**more):
     """For a front-end; keys of lobby.*, "_" for the dots of others."""
-    found = {"lobby.password": PASSWORD, "map.hold": "0s", "lobby.max_per_ip": "0"}
+    found = {"lobby.password": PASSWORD, "map.recovery_grace": "0s", "lobby.max_per_ip": "0"}
     found.update({f"lobby.{key}" if "." not in key else key: value for key, value in more.items()})
     return found
 

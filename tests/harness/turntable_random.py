@@ -28,7 +28,7 @@ class Schedule(faults_random.Schedule):
         if kinds is not None:
             self.KINDS = kinds
         super().__init__(seed, clients=users + users // 3, **options)
-        self.settings = {**self.settings, "presence.hold": "1s", "ws.rate": 0}
+        self.settings = {**self.settings, "presence.offline_delay": "1s", "ws.rate": 0}
 
     def _actions(self, numbers):
         found = []

@@ -12,7 +12,7 @@ PARTS = {"map.partitions": "4", "map.spaces": "main games"}
 
 def start(t, **settings):
     redis = t.redis()
-    settings = {"presence.hold": "500ms", "map.hold": "0s", **settings}
+    settings = {"presence.offline_delay": "500ms", "map.recovery_grace": "0s", **settings}
     return redis, t.frontends(2, redis, listen=LISTEN, settings=settings)
 
 

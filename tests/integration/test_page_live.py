@@ -36,7 +36,7 @@ def test_the_map_and_what_changes(t):
 def test_a_client_that_has_moved_to_another_front_end(t):
     """Its state is the same; where it is connected is not."""
     redis = t.redis()
-    a, b, c = t.frontends(3, redis, settings={"map.hold": "0s"})
+    a, b, c = t.frontends(3, redis, settings={"map.recovery_grace": "0s"})
     stream = Stream(t, c)
     stream.until_live(t)
     t.connect(a, Versioned).update(b"moves", 5, b"the same")

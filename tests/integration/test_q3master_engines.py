@@ -33,7 +33,7 @@ def wait_for_browser(t, address, wanted, timeout=40):
 
 
 def test_an_engine_is_listed_by_a_browser_at_another_front_end(t):
-    masters = Masters(t, "ipv4", 2, {"q3master.probe_interval": "500ms", "map.hold": "1s", "map.sweep": "200ms",
+    masters = Masters(t, "ipv4", 2, {"q3master.probe_interval": "500ms", "map.recovery_grace": "1s", "map.sweep": "200ms",
                                      "map.lease": "1s"})
     port = free_port()
     where = f"127.0.0.1:{port}"
@@ -50,7 +50,7 @@ def test_an_engine_is_listed_by_a_browser_at_another_front_end(t):
 
 
 def test_an_engine_that_stops_is_off_the_list_soon(t):
-    masters = Masters(t, "ipv4", 2, {"q3master.probe_interval": "500ms", "map.hold": "0s", "map.sweep": "200ms"})
+    masters = Masters(t, "ipv4", 2, {"q3master.probe_interval": "500ms", "map.recovery_grace": "0s", "map.sweep": "200ms"})
     port = free_port()
     game = engine.start(t, port, ["%s:%d" % masters.address(0)])
     # Its own front-end lists it, too, or a heartbeat would be that of a server not yet there.
@@ -61,7 +61,7 @@ def test_an_engine_that_stops_is_off_the_list_soon(t):
 
 
 def test_an_engine_that_is_killed_is_off_the_list_at_the_end_of_its_time(t):
-    masters = Masters(t, "ipv4", 2, {"q3master.ttl": "3s", "q3master.probe_interval": "500ms", "map.hold": "0s",
+    masters = Masters(t, "ipv4", 2, {"q3master.ttl": "3s", "q3master.probe_interval": "500ms", "map.recovery_grace": "0s",
                                      "map.sweep": "200ms"})
     port = free_port()
     game = engine.start(t, port, ["%s:%d" % masters.address(0)])

@@ -94,7 +94,7 @@ def test_loopback_is_refused_by_default(t, family):
 def test_mapped_addresses(t):
     masters = Masters(t, "both", 2, settings={"q3master.allow_loopback": "false", "q3master.ttl": "2s",
                                               "q3master.probe_interval": "400ms", "map.sweep": "200ms",
-                                              "map.hold": "0s",
+                                              "map.recovery_grace": "0s",
                                               "q3master.map": "127.0.0.5=203.0.113.9, ::1=2001:db8::7"})
     four, six = masters.server(host="127.0.0.5"), masters.server(family="ipv6")
     for game, where in ((four, f"203.0.113.9:{four.port}"), (six, f"[2001:db8::7]:{six.port}")):

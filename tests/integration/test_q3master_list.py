@@ -5,7 +5,7 @@ from harness import scaled
 from harness.q3master_masters import Masters
 
 FAST = {"q3master.ttl": "2s", "q3master.probes": "3", "q3master.probe_interval": "300ms",
-        "map.sweep": "200ms", "map.hold": "0s"}
+        "map.sweep": "200ms", "map.recovery_grace": "0s"}
 
 
 def both(test):
@@ -84,7 +84,7 @@ def test_the_question_of_one_front_end_is_answered_to_another(t, family):
 
 
 def test_a_killed_front_ends_servers_stay(t):
-    masters = Masters(t, "ipv4", 2, {"map.sweep": "200ms", "map.lease": "1s", "map.hold": "1s"})
+    masters = Masters(t, "ipv4", 2, {"map.sweep": "200ms", "map.lease": "1s", "map.recovery_grace": "1s"})
     game = masters.server()
     game.register()
     masters.expect([game], index=1)
@@ -96,7 +96,7 @@ def test_a_killed_front_ends_servers_stay(t):
 
 
 def test_an_emptied_redis_gets_them_back(t):
-    masters = Masters(t, "ipv4", 2, {"map.sweep": "200ms", "map.hold": "1s"})
+    masters = Masters(t, "ipv4", 2, {"map.sweep": "200ms", "map.recovery_grace": "1s"})
     games = [masters.server() for _ in range(20)]
     for game in games:
         game.register()
@@ -112,7 +112,7 @@ def test_an_emptied_redis_gets_them_back(t):
 
 @both
 def test_flatline_takes_off_who_is_gone(t, family):
-    masters = Masters(t, family, 2, {"q3master.probe_interval": "200ms", "map.sweep": "200ms", "map.hold": "0s"})
+    masters = Masters(t, family, 2, {"q3master.probe_interval": "200ms", "map.sweep": "200ms", "map.recovery_grace": "0s"})
     info = {"gamename": None, "protocol": "84"}
     gone = masters.server(tag="EnemyTerritory-1", **info)
     there = masters.server(tag="EnemyTerritory-1", **info)

@@ -94,7 +94,7 @@ def test_without_a_game(t):
 def test_whoever_names_a_game_does_not_take_over_a_list_without_one(t):
     """Neither by coming first, nor by being asked again."""
     masters = Masters(t, "ipv4", 2, settings={"q3master.games": "Warsow heartbeat=Warsow",
-                                              "map.hold": "0s", "q3master.ttl": "5s", "q3master.probes": "3",
+                                              "map.recovery_grace": "0s", "q3master.ttl": "5s", "q3master.probes": "3",
                                               "q3master.probe_interval": "1s"})
     fake = masters.server(gamename="Fake", protocol="71")
     named = masters.server(gamename="Warsow", protocol="71")  # as the tag would, but it only says so

@@ -115,7 +115,7 @@ def test_a_role_that_may_not_be_read(t):
 
 
 def start_masters(t, redis, url, count=2):
-    settings = {"q3master.allow_loopback": "true", "map.hold": "0s"}
+    settings = {"q3master.allow_loopback": "true", "map.recovery_grace": "0s"}
     return [t.frontend(url, node=chr(97 + index), listen=MASTERS, settings=settings) for index in range(count)]
 
 

@@ -32,7 +32,7 @@ def test_the_documented_rights_are_enough(t):
     redis = t.redis()
     redis("ACL", "SETUSER", *rights)
     url = f"unix://tracker:secret@{redis.socket}"
-    a, b = (t.frontend(url, node=node, settings={"client.grace": "1s", "map.hold": "0s"}) for node in "ab")
+    a, b = (t.frontend(url, node=node, settings={"client.grace": "1s", "map.recovery_grace": "0s"}) for node in "ab")
     client, other = t.connect(a, Versioned), t.connect(b, Versioned)
     id = client.open(b"x")
     other.open(b"y")
@@ -49,7 +49,7 @@ def test_the_documented_rights_are_enough(t):
     assert b.ready() and redis("ACL", "LOG") == [], redis("ACL", "LOG")
     redis("ACL", "SETUSER", "tracker", *more)
     for command in (["nodes"], ["clients"], ["get", other.id.decode()], ["shard", "x"], ["fsck"], ["fsck", "--repair"],
-                    ["config", "b"], ["ping"], ["shared"], ["shared", "set", "map.hold=1s"], ["kick", other.id.decode()]):
+                    ["config", "b"], ["ping"], ["shared"], ["shared", "set", "map.recovery_grace=1s"], ["kick", other.id.decode()]):
         done = t.run("trackerctl", "--redis", url, *command)
         assert done.returncode == 0, done
     assert redis("ACL", "LOG") == [], redis("ACL", "LOG")

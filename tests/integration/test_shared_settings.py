@@ -82,7 +82,7 @@ def test_a_change_is_adopted_by_all_within_a_sweep(t):
 
 def test_nobody_loses_a_lease_when_it_is_shortened_or_lengthened(t):
     redis = t.redis()
-    fronts = [t.frontend(redis, node=node, settings={"map.hold": "0s", "client.grace": "0s"}) for node in "ab"]
+    fronts = [t.frontend(redis, node=node, settings={"map.recovery_grace": "0s", "client.grace": "0s"}) for node in "ab"]
     clients = [t.connect(front, Versioned) for front in fronts]
     ids = [client.open(b"x") for client in clients]
     told = t.events(redis)
@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_before_it_is_stored(t):
     t.frontend(redis)
     before = redis("HGETALL", KEY)
     for assignment, word in (("map.lease=banana", "duration"), ("map.lease=1s", "map.sweep"), ("client.grace=1h", "client.ttl"),
-                             ("presence.hold=31s", "presence.hold = 31s, client.ttl = 30s"), ("client.ttl=4s", "client.grace = 5s, client.ttl = 4s"),
+                             ("presence.offline_delay=31s", "presence.offline_delay = 31s, client.ttl = 30s"), ("client.ttl=4s", "client.grace = 5s, client.ttl = 4s"),
                              ("map.lease=100ms", "map.lease"), ("map.partitions=4", "cannot be changed"),
                              ("map.reap=3", "not a shared setting"), ("map.leese=3s", "not a shared setting"), ("map.lease", "KEY=VALUE")):
         done = change(t, redis, assignment, check=False)
@@ -193,14 +193,14 @@ def test_values_that_make_no_sense_disturb_no_front_end(t):
 def test_a_deleted_hash_is_filled_again_even_when_heads_know_a_later_one(t):
     redis = t.redis()
     a = t.frontend(redis, node="a")
-    change(t, redis, "map.hold=1s")
-    a.wait_for_log(r"shared_setting_adopted.*setting=map\.hold")
+    change(t, redis, "map.recovery_grace=1s")
+    a.wait_for_log(r"shared_setting_adopted.*setting=map\.recovery_grace")
     t.wait_until(lambda: redis("HGET", "tracker:{main/1/0}:head", "shared") == b"2", what="the head knows it")
     a.stop()
     redis("DEL", KEY)
-    b = t.frontend(redis, node="b", settings={"map.hold": "2s"})
+    b = t.frontend(redis, node="b", settings={"map.recovery_grace": "2s"})
     t.wait_until(b.ready, what="b is ready")
-    assert in_force(t, redis, "b", "map.hold") == "2s" == stored(redis, "map.hold")
+    assert in_force(t, redis, "b", "map.recovery_grace") == "2s" == stored(redis, "map.hold")
 
 
 def test_repairs_give_the_times_of_the_front_ends(t):

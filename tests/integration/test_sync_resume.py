@@ -4,7 +4,7 @@ import re
 from harness.sync import Sync
 
 LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
-QUICK = {"sync.tick": "100ms", "map.hold": "0s"}
+QUICK = {"sync.tick": "100ms", "map.recovery_grace": "0s"}
 
 
 def start(t, count=2, redis=None, **settings):

@@ -77,7 +77,7 @@ def test_a_slow_reader_in_delta_mode(t):
 def test_packets_for_who_does_not_read(t):
     """They wait up to a limit; then the connection is closed, and the sender is told."""
     a, b = t.frontends(2, t.redis(), settings=QUICK,
-                       listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_behind=64KiB"))
+                       listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_backlog=64KiB"))
     sender, other = (t.connect(b, Sync, kind="sync") for _ in range(2))
     reader = slow(t, a)
     sender.wait_map(lambda told: reader.token in told)
@@ -96,7 +96,7 @@ def test_packets_for_who_does_not_read(t):
 
 def test_everyones_packets_and_who_does_not_read(t):
     frontend = t.frontend(t.redis(), settings=QUICK,
-                          listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_behind=64KiB"))
+                          listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_backlog=64KiB"))
     sender = t.connect(frontend, Sync, kind="sync")
     reader = slow(t, frontend)
     sender.wait_map(lambda told: reader.token in told)

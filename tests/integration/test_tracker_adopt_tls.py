@@ -29,7 +29,7 @@ class Setting:
                f"tls_client_ca={self.authorities},adopt={adopt}")
         self.a, self.b = t.frontends(2, self.redis, listen=(
             f"tracker=127.0.0.1:0,{tls}", f"tracker=127.0.0.1:0,adopt={adopt}",
-            "web=127.0.0.1:0", f"web=127.0.0.1:0,{tls}"), settings={"map.hold": "0s", **settings})
+            "web=127.0.0.1:0", f"web=127.0.0.1:0,{tls}"), settings={"map.recovery_grace": "0s", **settings})
 
     def client(self, frontend, name):
         context = certificates.client_context(self.server[0], self.own[name])

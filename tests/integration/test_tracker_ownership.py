@@ -72,7 +72,7 @@ def test_foreign_updates_and_closes_are_refused(t):
 
 def test_an_update_creates_what_nobody_has(t):
     redis = t.redis()
-    a, b = t.frontends(2, redis, settings={"map.hold": "0s"})
+    a, b = t.frontends(2, redis, settings={"map.recovery_grace": "0s"})
     client = t.connect(a, Versioned)
     assert client.update(b"brought", 1, b"by the client")
     watcher = t.connect(b, Versioned)

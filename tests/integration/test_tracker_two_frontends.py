@@ -62,7 +62,7 @@ def test_an_open_client_gets_the_whole_map_once(t):
 
 def test_a_dropped_connection_is_told_after_the_grace(t):
     """Without the hold, in which a Redis that has just been found empty keeps everything."""
-    redis, a, b = pair(t, **{"map.hold": "0s"})
+    redis, a, b = pair(t, **{"map.recovery_grace": "0s"})
     events = t.events(redis)
     watcher = t.connect(b, Versioned)
     watcher.open(b"watcher")

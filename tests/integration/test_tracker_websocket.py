@@ -226,7 +226,7 @@ def test_a_kicked_client_is_told(t):
 def test_who_answers_no_ping_is_closed_and_who_does_lives(t):
     redis = t.redis()
     frontend = t.frontend(redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "6s",
-                                           "client.grace": "1s", "map.hold": "0s"})
+                                           "client.grace": "1s", "map.recovery_grace": "0s"})
     alive, silent = web(t, frontend), web(t, frontend, over_websocket(Versioned, pongs=False))
     alive.open(b"alive")
     gone = silent.open(b"silent")

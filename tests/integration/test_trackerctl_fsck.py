@@ -18,7 +18,7 @@ def fsck(t, redis, *arguments):
 
 
 # The time without reaping after a start is not what these tests are about.
-SETTINGS = {"map.hold": "500ms"}
+SETTINGS = {"map.recovery_grace": "500ms"}
 
 
 def running(t, count=3):

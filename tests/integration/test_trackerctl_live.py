@@ -133,7 +133,7 @@ def test_a_pipe_that_nobody_reads_ends_it(t):
 
 def test_watch(t):
     redis = t.redis()
-    a, b = t.frontends(2, redis, settings={"map.hold": "500ms", "client.grace": "1s"})
+    a, b = t.frontends(2, redis, settings={"map.recovery_grace": "500ms", "client.grace": "1s"})
     first = t.connect(a, Versioned)
     first_id = first.open(b"first").decode()
     watch = Live(t, redis, "--json", "clients", "--watch")

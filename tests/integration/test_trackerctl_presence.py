@@ -183,7 +183,7 @@ def test_send_reaches_a_client(t):
 
 def test_users_and_rooms_of_clients(t):
     redis = t.redis()
-    a, b = t.frontends(2, redis, listen=("web=127.0.0.1:0",), settings={"presence.hold": "0"})
+    a, b = t.frontends(2, redis, listen=("web=127.0.0.1:0",), settings={"presence.offline_delay": "0"})
     ann = t.connect(a, Turntable, kind="web", user="1:1")
     bob = t.connect(b, Turntable, kind="web", user="1:2")
     watch = Watch(t, redis, "--json", "presence", "1:1", "--watch")

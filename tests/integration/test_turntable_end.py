@@ -33,7 +33,7 @@ def test_a_drain_closes_with_1001_and_another_front_end_goes_on(t):
 
 
 def test_an_operator_closes_with_1008(t):
-    redis, (a, b) = start(t, **{"presence.hold": "0s"})
+    redis, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     client, watcher = connect(t, a, "1:1"), connect(t, b, "1:2")
     watcher.subscribe("1:1")
     id = [key.rsplit(b":", 1)[1].decode() for key in redis.keys("*}:client:*")
@@ -46,7 +46,7 @@ def test_an_operator_closes_with_1008(t):
 
 def test_a_silent_client_is_closed_and_told_offline(t):
     """It does not answer pings; its entry's TTL ends with it."""
-    _, (a, b) = start(t, **{"client.ttl": "6s", "client.grace": "1s", "ws.ping_interval": "500ms", "ws.timeout": "6s", "presence.hold": "0s"})
+    _, (a, b) = start(t, **{"client.ttl": "6s", "client.grace": "1s", "ws.ping_interval": "500ms", "ws.timeout": "6s", "presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:2")
     watcher.subscribe("1:1")
     client = connect(t, a, "1:1")
@@ -56,7 +56,7 @@ def test_a_silent_client_is_closed_and_told_offline(t):
 
 
 def test_a_close_of_the_client_is_answered(t):
-    _, (a, b) = start(t, **{"presence.hold": "0s"})
+    _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:2")
     watcher.subscribe("1:1")
     for code in (1000, 1001, 3999, 4999):
@@ -67,7 +67,7 @@ def test_a_close_of_the_client_is_answered(t):
 
 
 def test_what_many_sessions_used_is_given_back(t):
-    redis, (a, b) = start(t, **{"presence.hold": "0s"})
+    redis, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     for _ in range(3):
         clients = [connect(t, (a, b)[number % 2], "1:%d" % (number % 7)) for number in range(20)]
         for client in clients:

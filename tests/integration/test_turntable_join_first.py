@@ -10,7 +10,7 @@ LISTEN = ("web=127.0.0.1:0", "tracker=127.0.0.1:0")
 
 def start(t, listen=LISTEN, **settings):
     redis = t.redis()
-    return redis, t.frontends(2, redis, listen=listen, settings={"presence.hold": "0s", **settings})
+    return redis, t.frontends(2, redis, listen=listen, settings={"presence.offline_delay": "0s", **settings})
 
 
 def connect(t, frontend, user=None, **options):
@@ -239,7 +239,7 @@ def test_a_user_is_not_named_as_an_entry(t):
 
 
 def test_an_entry_is_not_named_as_a_present_user(t):
-    redis, (a, b) = start(t, **{"presence.hold": "1s", "map.hold": "0s"})
+    redis, (a, b) = start(t, **{"presence.offline_delay": "1s", "map.recovery_grace": "0s"})
     user = connect(t, a, "sensor")
     sensor = t.connect(b, Versioned, kind="tracker")
     assert not sensor.update(b"sensor", 1, b"21")

@@ -25,7 +25,7 @@ def test_allow_lets_all_connections_be(t):
 
 
 def test_reject_refuses_the_new_one_which_may_try_again(t):
-    _, (a, b) = start(t, **{"turntable.duplicate_login": "reject", "presence.hold": "0s"})
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "reject", "presence.offline_delay": "0s"})
     first, watcher = connect(t, a, "1:1"), connect(t, b, "1:9")
     watcher.subscribe("1:1")
     for frontend in (a, b):
@@ -50,7 +50,7 @@ def test_reject_refuses_the_new_one_which_may_try_again(t):
 
 
 def test_replace_closes_the_old_ones_when_the_new_one_is_in(t):
-    _, (a, b) = start(t, **{"turntable.duplicate_login": "replace", "presence.hold": "0s"})
+    _, (a, b) = start(t, **{"turntable.duplicate_login": "replace", "presence.offline_delay": "0s"})
     watcher, friend = connect(t, b, "1:9"), connect(t, a, "1:8")
     watcher.subscribe("1:1")
     old = connect(t, a, "1:1")

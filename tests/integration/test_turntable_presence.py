@@ -17,7 +17,7 @@ def connect(t, frontend, user=None, **options):
 
 
 def test_a_friend_comes_is_busy_and_goes(t):
-    _, (a, b) = start(t, **{"presence.hold": "0s"})
+    _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, a, "1:1")
     assert watcher.subscribe("1:2") == {"1:2": "offline"}
     for frontend in (b, a):
@@ -159,7 +159,7 @@ def test_a_limit_of_subscriptions_refuses_the_whole_message(t):
 
 
 def test_a_status_is_derived_from_all_devices(t):
-    _, (a, b) = start(t, **{"presence.hold": "0s"})
+    _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:9")
     watcher.subscribe("1:1")
     phone, desk, console = connect(t, a, "1:1"), connect(t, b, "1:1"), connect(t, a, "1:1")
@@ -214,7 +214,7 @@ def test_busy_in_rooms_until_the_last_is_left(t):
 
 def test_a_reload_of_the_page_is_not_seen(t):
     """The user comes back within the hold, to the same front-end and to another one."""
-    _, (a, b) = start(t, **{"presence.hold": "4s", "map.hold": "0s"})
+    _, (a, b) = start(t, **{"presence.offline_delay": "4s", "map.recovery_grace": "0s"})
     watcher, marker = connect(t, a, "1:9"), connect(t, b, "1:8")
     watcher.subscribe("1:1", "1:8")
     user = connect(t, a, "1:1")
@@ -236,7 +236,7 @@ def test_a_reload_of_the_page_is_not_seen(t):
 
 
 def test_without_a_hold_offline_is_told_at_once(t):
-    _, (a, b) = start(t, **{"presence.hold": "0s"})
+    _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, a, "1:9")
     watcher.subscribe("1:1")
     for number in range(3):

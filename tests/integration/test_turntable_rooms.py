@@ -219,7 +219,7 @@ def test_a_space_that_is_too_large_is_not_told(t):
 
 
 def test_a_member_that_does_not_read_is_closed_and_nobody_waits(t):
-    _, (a, b) = start(t, **{"turntable.max_behind": "64KiB", "net.send_buffer": "16KiB", "ws.rate": 0})
+    _, (a, b) = start(t, **{"turntable.max_backlog": "64KiB", "net.send_buffer": "16KiB", "ws.rate": 0})
     speaker, reader, other = connect(t, a, "1:1"), connect(t, a, "1:2"), connect(t, b, "1:4")
     slow = connect(t, a, "1:3")
     for client in (speaker, reader, other, slow):

@@ -87,7 +87,7 @@ def test_nothing_goes_before_a_token(t):
 
 def test_a_token_must_come_in_time_and_ends(t):
     issuer = Issuer()
-    _, (a, b) = start(t, issuer, **{"auth.deadline": "5s", "auth.leeway": "0s", "presence.hold": "0s"})
+    _, (a, b) = start(t, issuer, **{"auth.deadline": "5s", "auth.leeway": "0s", "presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:9", token=issuer.token("1:9"))
     watcher.subscribe("1:1")
     silent = connect(t, a)

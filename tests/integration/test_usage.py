@@ -16,7 +16,7 @@ WRONG = [
     (["--set", "redis.password_file=/nonexistent/file"], "/nonexistent/file: No such file"),
     (["--set", "client.grace=40s"], "client.grace must be less than client.ttl: client.grace = 40s, client.ttl = 30s"),
     (["--set", "map.lease=1s"], "map.sweep must be at most half of map.lease: map.sweep = 1s, map.lease = 1s"),
-    (["--set", "presence.hold=40s"], "presence.hold must be at most client.ttl: presence.hold = 40s, client.ttl = 30s"),
+    (["--set", "presence.offline_delay=40s"], "presence.offline_delay must be at most client.ttl: presence.offline_delay = 40s, client.ttl = 30s"),
     (["--set", "ws.ping_interval=25s"], "client.ttl: ws.ping_interval = 25s, client.ttl = 30s"),
     (["--set", "ws.ping_interval=20s", "--set", "client.ttl=20s"], "ws.ping_interval = 20s, client.ttl = 20s"),
     (["--set", "ws.ping_interval=20s", "--set", "ws.timeout=20s"], "ws.ping_interval = 20s, ws.timeout = 20s"),
@@ -61,10 +61,10 @@ def test_the_command_line(t):
 
 
 def test_what_can_hold_is_taken(t):
-    for arguments in (["map.hold=0s", "client.grace=1s", "presence.hold=1s", "q3master.ttl=4s", "q3master.probe_interval=300ms"],
+    for arguments in (["map.recovery_grace=0s", "client.grace=1s", "presence.offline_delay=1s", "q3master.ttl=4s", "q3master.probe_interval=300ms"],
                       ["client.ttl=20s"], ["client.ttl=4s", "client.grace=1s"], ["ws.timeout=10s"], ["ws.ping_interval=0"],
                       ["ws.timeout=0", "client.ttl=4s", "client.grace=1s", "ws.ping_interval=3s"], ["net.keepalive=0"],
-                      ["map.max_registration=1m"], ["client.ttl=30s", "presence.hold=30s"], ["map.cut_off=keep", "client.grace=0s"]):
+                      ["map.max_registration=1m"], ["client.ttl=30s", "presence.offline_delay=30s"], ["map.cut_off=keep", "client.grace=0s"]):
         words = [word for one in arguments for word in ("--set", one)]
         done = t.run("trackerd", "--check", *words, "--listen", "q3master=127.0.0.1:0", "--listen", "web=127.0.0.1:0")
         assert done.stdout.strip() == "configuration ok", (arguments, done)

@@ -24,4 +24,5 @@ static const struct config_setting http_table[] = {
          "How long a kept connection may wait for its next request."),
     {.key = NULL}};
 
-const struct config_module http_config = {http_table, sizeof(struct http_settings)};
+const struct config_module http_config = {.settings = http_table,
+                                          .values_size = sizeof(struct http_settings)};

@@ -23,4 +23,5 @@ static const struct config_setting table[] = {
         "Leave it to the kernel to cut what goes to one peer into datagrams, where it can."),
     {.key = NULL}};
 
-const struct config_module udp_config = {table, sizeof(struct udp_settings)};
+const struct config_module udp_config = {.settings = table,
+                                         .values_size = sizeof(struct udp_settings)};

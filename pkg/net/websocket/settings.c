@@ -36,4 +36,5 @@ static const struct config_setting table[] = {
        "How long the peer's Close is awaited after ours."),
     {.key = NULL}};
 
-const struct config_module websocket_config = {table, sizeof(struct websocket_settings)};
+const struct config_module websocket_config = {.settings = table,
+                                               .values_size = sizeof(struct websocket_settings)};

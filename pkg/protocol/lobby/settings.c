@@ -96,7 +96,8 @@ static const struct config_setting table[] = {
          "How often the bans that front-ends share are read again."),
     {.key = NULL}};
 
-const struct config_module lobby_config = {table, sizeof(struct lobby_settings)};
+const struct config_module lobby_config = {.settings = table,
+                                           .values_size = sizeof(struct lobby_settings)};
 
 static bool has_passwords(const char *lines)
 {

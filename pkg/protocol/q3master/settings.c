@@ -76,7 +76,8 @@ static const struct config_setting table[] = {
          "How old a prepared list may be while game servers come and go."),
     {.key = NULL}};
 
-const struct config_module q3master_config = {table, sizeof(struct q3master_settings)};
+const struct config_module q3master_config = {.settings = table,
+                                              .values_size = sizeof(struct q3master_settings)};
 
 const char *q3master_settings_check(const struct q3master_settings *settings)
 {

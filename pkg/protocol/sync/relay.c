@@ -112,7 +112,7 @@ static bool may_send_relayed(struct sync_session *session, size_t len)
     if (!conn_is_behind(websocket_conn(session->websocket)))
         return true;
     session->unread += (uint32_t)len;
-    if (session->unread <= (uint64_t)session->port->settings->max_behind)
+    if (session->unread <= (uint64_t)session->port->settings->max_backlog)
         return true;
     sync_session_end_later(session, SYNC_END_BEHIND);
     return false;

@@ -16,7 +16,7 @@ static const struct config_setting table[] = {
     SYNC(max_total, CONFIG_SIZE, "4KiB", BOTH, 2, 1 << 20,
          "Bytes of all names and values of one client's properties."),
     SYNC(max_receivers, CONFIG_INT, "1000", BOTH, 1, 16000, "Receivers of one packet."),
-    SYNC(max_behind, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
+    SYNC(max_backlog, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30,
          "Bytes of others' packets that a client may leave unread before it is closed."),
     SYNC(max_errors, CONFIG_INT, "20", BOTH, 1, 1000000,
          "Packets of one connection that are refused in sync.error_window before it is closed."),
@@ -27,4 +27,10 @@ static const struct config_setting table[] = {
          "above which no more are read."),
     {.key = NULL}};
 
-const struct config_module sync_config = {table, sizeof(struct sync_settings)};
+static const struct config_rename renames[] = {
+    {"sync.max_behind", "sync.max_backlog"},
+    {NULL, NULL},
+};
+
+const struct config_module sync_config = {
+    .settings = table, .values_size = sizeof(struct sync_settings), .renames = renames};

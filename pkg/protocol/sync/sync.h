@@ -23,7 +23,7 @@ struct sync_settings {
     int64_t max_name;       /* sync.max_name, bytes of a property's name */
     int64_t max_total;      /* sync.max_total, bytes of an entry's names and values */
     int64_t max_receivers;  /* sync.max_receivers in one `to` */
-    int64_t max_behind;     /* sync.max_behind, bytes left unread; then 1013 */
+    int64_t max_backlog;    /* sync.max_backlog, bytes left unread; then 1013 */
     int64_t max_errors;     /* sync.max_errors in sync.error_window; then 1008 */
     int64_t error_window;   /* sync.error_window, ms */
     int64_t pipeline;       /* sync.pipeline: receivers whose answers are awaited; then it waits */

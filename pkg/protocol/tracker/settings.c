@@ -53,4 +53,5 @@ static const struct config_setting table[] = {
             "fell behind."),
     {.key = NULL}};
 
-const struct config_module tracker_config = {table, sizeof(struct tracker_settings)};
+const struct config_module tracker_config = {.settings = table,
+                                             .values_size = sizeof(struct tracker_settings)};

@@ -8,8 +8,8 @@
  * A joingame without an idme before it identifies by its `self` in the same way, and joins then. So
  * does the page of the original program, whose connection for a game says nothing else.
  *
- * An entry that belongs to a session is not left to a return: what a return within presence.hold
- * keeps is the user's status, and that the map looks after.
+ * An entry that belongs to a session is not left to a return: what a return within
+ * presence.offline_delay keeps is the user's status, and that the map looks after.
  *
  * With authentication on, a session has credentials: the token that its upgrade or its idme brought
  * says as whom it may be identified, and for how long it may stay.

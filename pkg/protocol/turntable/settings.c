@@ -30,7 +30,7 @@ static const struct config_setting table[] = {
               "Rooms in which one connection may be."),
     TURNTABLE(max_room_name, CONFIG_INT, "128", BOTH, 1, 255, NULL, "Bytes of a room's name."),
     TURNTABLE(max_actions, CONFIG_INT, "256", BOTH, 1, 10000, NULL, "Actions in one game message."),
-    TURNTABLE(max_behind, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30, NULL,
+    TURNTABLE(max_backlog, CONFIG_SIZE, "1MiB", BOTH, 1024, 1 << 30, NULL,
               "Bytes that a member of a room may leave unread before it is closed."),
     TURNTABLE(max_errors, CONFIG_INT, "20", BOTH, 1, 1000000, NULL,
               "Messages of one connection that are refused in turntable.error_window before it is "
@@ -41,7 +41,13 @@ static const struct config_setting table[] = {
               "Requests of one connection that wait for the map, above which no more are read."),
     {.key = NULL}};
 
-const struct config_module turntable_config = {table, sizeof(struct turntable_settings)};
+static const struct config_rename renames[] = {
+    {"turntable.max_behind", "turntable.max_backlog"},
+    {NULL, NULL},
+};
+
+const struct config_module turntable_config = {
+    .settings = table, .values_size = sizeof(struct turntable_settings), .renames = renames};
 
 const char *turntable_settings_check(const struct turntable_settings *settings)
 {

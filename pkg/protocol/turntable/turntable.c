@@ -144,7 +144,7 @@ bool turntable_is_far_behind(const struct turntable_session *session)
 {
     struct conn *conn = turntable_conn(session);
     return conn_is_behind(conn) &&
-           conn_output_size(conn) > (uint64_t)session->port->settings->max_behind;
+           conn_output_size(conn) > (uint64_t)session->port->settings->max_backlog;
 }
 
 /* Lets go of the map. */

@@ -40,8 +40,8 @@ struct turntable_settings {
     int64_t max_rooms;         /* turntable.max_rooms of a connection */
     int64_t max_room_name;     /* turntable.max_room_name, bytes */
     int64_t max_actions;       /* turntable.max_actions of a game message */
-    int64_t max_behind;        /* turntable.max_behind, bytes that a member may leave unread; then
-                                  it is closed with 1013 */
+    int64_t max_backlog;       /* turntable.max_backlog, bytes that a member may leave unread; then
+                                 it is closed with 1013 */
     int64_t max_errors;        /* turntable.max_errors in turntable.error_window; then 1008 */
     int64_t error_window;      /* turntable.error_window, ms */
     int64_t pipeline;          /* turntable.pipeline: requests under way before reading pauses */

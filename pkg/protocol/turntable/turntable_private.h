@@ -137,7 +137,7 @@ uint64_t turntable_now_ms(const struct turntable_session *session);
 struct bytes turntable_user(const struct turntable_session *session);
 struct bytes turntable_id(const struct turntable_session *session);
 struct conn *turntable_conn(const struct turntable_session *session);
-/* More than turntable.max_behind bytes wait to be read by the peer. */
+/* More than turntable.max_backlog bytes wait to be read by the peer. */
 bool turntable_is_far_behind(const struct turntable_session *session);
 /* Says Close. */
 void turntable_close(struct turntable_session *session, unsigned code, const char *reason);

@@ -268,7 +268,7 @@ class Run:
     def _fsck(self):
         redis = self.world.redis()
         settings = settings_of(self.schedule.short, SCALE)
-        arguments = [word for name in ("client.ttl", "client.grace", "presence.hold", "map.lease", "map.sweep", "map.hold")
+        arguments = [word for name in ("client.ttl", "client.grace", "presence.offline_delay", "map.lease", "map.sweep", "map.recovery_grace")
                      if name in settings for word in ("--set", f"{name}={settings[name]}")]
 
         def wrong():

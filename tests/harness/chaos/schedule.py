@@ -19,8 +19,8 @@ def settings_of(short, scale=1.0):
         return {}
     def text(seconds):
         return f"{round(seconds * scale * 1000)}ms"
-    return {"map.lease": text(short["lease"]), "map.sweep": text(short["sweep"]), "map.hold": text(short["hold"]),
-            "client.grace": text(short["grace"]), "presence.hold": text(short["presence"]),
+    return {"map.lease": text(short["lease"]), "map.sweep": text(short["sweep"]), "map.recovery_grace": text(short["hold"]),
+            "client.grace": text(short["grace"]), "presence.offline_delay": text(short["presence"]),
             "client.ttl": text(short["ttl"]), "tracker.push_all_interval": text(short["push_all"]),
             "net.keepalive": f"{max(1, round(scale))}s", "net.keepalive_interval": f"{max(1, round(scale))}s",
             # As the defaults are to client.ttl.

@@ -54,7 +54,8 @@ static const struct config_setting sample_settings[] = {
     {0},
 };
 
-static const struct config_module sample_module = {sample_settings, sizeof(struct sample)};
+static const struct config_module sample_module = {.settings = sample_settings,
+                                                   .values_size = sizeof(struct sample)};
 
 static struct config *config;
 static struct sample sample;

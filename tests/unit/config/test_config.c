@@ -274,7 +274,7 @@ static void listeners_override_their_copies(void **state)
 static void options_of_listeners_are_known(void **state)
 {
     static const struct config_setting none[] = {{0}};
-    static const struct config_module empty = {none, 1};
+    static const struct config_module empty = {.settings = none, .values_size = 1};
     char values;
 
     assert_true(config_has_option(&sample_module, "count"));

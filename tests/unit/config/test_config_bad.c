@@ -167,7 +167,8 @@ static void secrets_are_not_repeated(void **state)
         {"key", CONFIG_STRING, 0, "", CONFIG_SECRET, 0, 0, NULL, "A key.", refuse_all},
         {0},
     };
-    static const struct config_module module = {settings, sizeof(char *)};
+    static const struct config_module module = {.settings = settings,
+                                                .values_size = sizeof(char *)};
     struct config *other = config_create();
     char *value, *message;
 

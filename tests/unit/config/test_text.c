@@ -170,7 +170,8 @@ static void nothing_has_its_unit_too(void **state)
         {"room", CONFIG_SIZE, sizeof(int64_t), "0", 0, 0, 0, NULL, "How much.", NULL},
         {0},
     };
-    static const struct config_module module = {settings, 2 * sizeof(int64_t)};
+    static const struct config_module module = {.settings = settings,
+                                                .values_size = 2 * sizeof(int64_t)};
     struct config *other = config_create();
     struct writer writer = {0};
     int64_t values[2] = {1, 1};

@@ -228,7 +228,7 @@ static inline struct world *world_with_fronts(size_t count)
         front_prepare(world, front);
         front_set(front, "map.lease=900ms");
         front_set(front, "map.sweep=200ms");
-        front_set(front, "map.hold=1s");
+        front_set(front, "map.recovery_grace=1s");
         front_set(front, "client.grace=600ms");
         front_start(world, front);
     }

@@ -13,7 +13,7 @@ static void setup_with(void **state, const char *spaces)
     front_prepare(world, front);
     front_set(front, "client.ttl=24h"); /* no key ends before its time is over */
     front_set(front, "map.lease=1m");
-    front_set(front, "map.hold=10m");
+    front_set(front, "map.recovery_grace=10m");
     front_set(front, "redis.deadline=60s");
     front_set(front, "client.grace=5m");
     front_set(front, spaces);

@@ -43,9 +43,9 @@ static int setup(void **state)
         front_set(front, "map.partitions=4");
         front_set(front, "map.lease=900ms");
         front_set(front, "map.sweep=200ms");
-        front_set(front, "map.hold=1s");
+        front_set(front, "map.recovery_grace=1s");
         front_set(front, "client.grace=2s");
-        front_set(front, "presence.hold=300ms");
+        front_set(front, "presence.offline_delay=300ms");
         front_start(world, front);
     }
     *state = world;

@@ -29,7 +29,7 @@ static int setup(void **state)
         front_prepare(world, front);
         front_set(front, "map.lease=900ms");
         front_set(front, "map.sweep=200ms");
-        front_set(front, "map.hold=0s");
+        front_set(front, "map.recovery_grace=0s");
         front_set(front, "client.grace=300ms");
         front_set(front, "client.ttl=5s");
         front_set(front, "map.max_entries=4");

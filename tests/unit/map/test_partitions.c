@@ -16,7 +16,7 @@ static int setup(void **state)
         front_set(front, "map.spaces=main games");
         front_set(front, "map.lease=900ms");
         front_set(front, "map.sweep=200ms");
-        front_set(front, "map.hold=1s");
+        front_set(front, "map.recovery_grace=1s");
         front_set(front, "client.grace=600ms");
         front_set(front, "client.max_ids=1000");
         front_start(world, front);

@@ -56,7 +56,7 @@ static struct world *create_world(const char *sweep, const char *lease)
         front_prepare(world, front);
         front_set(front, sweep);
         front_set(front, lease);
-        front_set(front, "map.hold=0s");
+        front_set(front, "map.recovery_grace=0s");
         front_set(front, "room.max_members=3");
         front_start(world, front);
     }

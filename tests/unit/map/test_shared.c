@@ -26,7 +26,7 @@ static struct front *start(struct world *world, const char *assignment)
     front_prepare(world, front);
     front_set(front, "map.lease=900ms");
     front_set(front, "map.sweep=200ms");
-    front_set(front, "map.hold=1s");
+    front_set(front, "map.recovery_grace=1s");
     front_set(front, assignment);
     front_start(world, front);
     return front;

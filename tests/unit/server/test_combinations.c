@@ -124,8 +124,9 @@ static void test_the_map(void **state)
            "client.grace must be less than client.ttl: client.grace = 30s, client.ttl = 30s");
     map->client_grace = 29999;
     map->presence_hold = 30001;
-    expect(combinations_check(&stage->configuration), "presence.hold must be at most client.ttl: "
-                                                      "presence.hold = 30001ms, client.ttl = 30s");
+    expect(combinations_check(&stage->configuration),
+           "presence.offline_delay must be at most client.ttl: "
+           "presence.offline_delay = 30001ms, client.ttl = 30s");
     map->presence_hold = 30000;
     map->sweep = 1501;
     expect(combinations_check(&stage->configuration),
@@ -162,8 +163,8 @@ static void test_presence_follows_the_ttl(void **state)
     assert_null(config_set(config, "client.ttl=4s"));
     combinations_derive(&stage->configuration);
     assert_int_equal(stage->configuration.map.presence_hold, 4000);
-    assert_false(config_is_given(config, "presence.hold"));
-    assert_null(config_set(config, "presence.hold=5s"));
+    assert_false(config_is_given(config, "presence.offline_delay"));
+    assert_null(config_set(config, "presence.offline_delay=5s"));
     combinations_derive(&stage->configuration);
     assert_int_equal(stage->configuration.map.presence_hold, 5000);
 }

@@ -38,7 +38,7 @@ static void test_a_name_that_hangs_does_not_hold_up_the_others(void **state)
     struct peers *peers;
     (void)state;
     front_prepare(world, front);
-    front_set(front, "map.hold=5m"); /* in which nobody's lease ends */
+    front_set(front, "map.recovery_grace=5m"); /* in which nobody's lease ends */
     front_start(world, front);
     map = front->map;
     peers = peers_create(world->loop, map, "own:80", false);
