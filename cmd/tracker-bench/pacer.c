@@ -49,7 +49,7 @@ static bool has_ended(const struct pacer *pacer, uint64_t now_us)
     return now_us >= pacer->end_us && next_us(pacer) >= pacer->end_us;
 }
 
-static void arm(struct pacer *pacer)
+static void arm_pacer(struct pacer *pacer)
 {
     uint64_t at = next_us(pacer);
     struct itimerspec when = {.it_value = {(time_t)(at / 1000000), (long)(at % 1000000) * 1000}};
@@ -57,7 +57,7 @@ static void arm(struct pacer *pacer)
         bench_fail("timer: %s", strerror(errno));
 }
 
-static void fire(void *arg, unsigned events)
+static void on_pacer_timer(void *arg, unsigned events)
 {
     struct pacer *pacer = arg;
     uint64_t now = clock_monotonic_us();
@@ -73,7 +73,7 @@ static void fire(void *arg, unsigned events)
         pacer->ended(pacer->arg);
         return;
     }
-    arm(pacer);
+    arm_pacer(pacer);
 }
 
 struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t intended_us),
@@ -86,7 +86,7 @@ struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t in
     pacer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (pacer->fd < 0)
         bench_fail("no timer: %s", strerror(errno));
-    pacer->io = loop_io_create(loop, pacer->fd, fire, pacer);
+    pacer->io = loop_io_create(loop, pacer->fd, on_pacer_timer, pacer);
     return pacer;
 }
 
@@ -96,7 +96,7 @@ void pacer_start(struct pacer *pacer, double rate, uint64_t begin_us, uint64_t e
     pacer->begin_us = begin_us;
     pacer->end_us = end_us;
     pacer->count = 0;
-    arm(pacer);
+    arm_pacer(pacer);
     loop_io_set(pacer->io, LOOP_READ);
 }
 

@@ -119,7 +119,7 @@ static void fail_early(const struct peer *peer, int error)
                peer->tls != NULL ? ", " : "", peer->tls != NULL ? tls_stream_error(peer->tls) : "");
 }
 
-static void lose(struct peer *peer, const char *what, int error)
+static void lose_peer(struct peer *peer, const char *what, int error)
 {
     struct worker *worker = peer->peers->worker;
     if (peer->state != PEER_SETTLED && !peer_is_returning(peer))
@@ -206,7 +206,7 @@ static bool flush_peer(struct peer *peer)
             return true;
         }
         if (n < 0) {
-            lose(peer, "sending", errno);
+            lose_peer(peer, "sending", errno);
             return false;
         }
         peer->written += (size_t)n;
@@ -269,7 +269,7 @@ static bool read_peer_once(struct peer *peer)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
-        lose(peer, "receiving", n < 0 ? errno : 0);
+        lose_peer(peer, "receiving", n < 0 ? errno : 0);
         return false;
     }
     now = clock_monotonic_us();
@@ -278,7 +278,7 @@ static bool read_peer_once(struct peer *peer)
     if (peer->is_ended) {
         /* With what it is to be answered, if that can be sent at once. */
         if (flush_peer(peer))
-            lose(peer, "receiving", 0);
+            lose_peer(peer, "receiving", 0);
         return false;
     }
     return peer->tls != NULL && tls_stream_has_pending(peer->tls);
@@ -300,7 +300,7 @@ static void finish_peer_connect(struct peer *peer)
     struct peer_set *peers = peer->peers;
     const int error = stream_connect_error(peer->fd);
     if (error != 0) {
-        lose(peer, "connecting", error);
+        lose_peer(peer, "connecting", error);
         return;
     }
     peer->state = PEER_CONNECTED;
@@ -369,7 +369,7 @@ static void connect_peer(struct peer *peer)
     peer->state = PEER_CONNECTS;
     peer->fd = stream_connect(target, has_source ? &source : NULL);
     if (peer->fd < 0) {
-        lose(peer, "connecting", errno);
+        lose_peer(peer, "connecting", errno);
         return;
     }
     peer->io = loop_io_create(peers->worker->loop, peer->fd, peer_ready, peer);
@@ -380,7 +380,7 @@ static void outage_timer_fired(void *arg)
 {
     struct peer_outage *outage = arg;
     if (outage->peer->state != PEER_CLOSED) {
-        lose(outage->peer, "waiting", ETIMEDOUT);
+        lose_peer(outage->peer, "waiting", ETIMEDOUT);
         return;
     }
     outage->attempts++;

@@ -77,7 +77,7 @@ void workers_destroy(struct workers **workers)
     *workers = NULL;
 }
 
-static uint32_t share(uint32_t whole, uint32_t index, uint32_t count)
+static uint32_t divide_evenly(uint32_t whole, uint32_t index, uint32_t count)
 {
     return whole / count + (index < whole % count);
 }
@@ -92,8 +92,8 @@ void workers_add(struct workers *workers, const struct worker_part *part, uint32
     if (workers->count + count > BENCH_MAX_PROCESSES)
         bench_fail("more than %d processes are needed", BENCH_MAX_PROCESSES);
     for (uint32_t i = 0; i < count; i++) {
-        slice.connections = share(part->connections, i, count);
-        slice.entries = share(part->entries, i, count);
+        slice.connections = divide_evenly(part->connections, i, count);
+        slice.entries = divide_evenly(part->entries, i, count);
         slice.rate = part->rate * slice.connections / part->connections;
         slice.connect_rate = part->connect_rate * slice.connections / part->connections;
         workers->processes[workers->count++].part = slice;
@@ -121,7 +121,7 @@ static void take_command(void *arg, unsigned events)
         _exit(0);
 }
 
-_Noreturn static void work(struct workers *workers, uint32_t index, pid_t parent)
+_Noreturn static void run_worker(struct workers *workers, uint32_t index, pid_t parent)
 {
     struct process *process = &workers->processes[index];
     struct running_role running = {.worker = {.part = process->part,
@@ -157,7 +157,7 @@ static void start_process(struct workers *workers, uint32_t index, pid_t parent)
             (void)close(workers->processes[i].control);
         (void)close(pair[0]);
         process->control = pair[1];
-        work(workers, index, parent);
+        run_worker(workers, index, parent);
     }
     (void)close(pair[1]);
     process->control = pair[0];

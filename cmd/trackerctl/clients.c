@@ -53,7 +53,7 @@ static void client_free(struct client_row *client)
 }
 
 /* In order, each once: a scan may tell a key again. */
-static void sort(struct clients *clients)
+static void sort_clients(struct clients *clients)
 {
     size_t kept = 0;
     if (clients->count == 0)
@@ -111,7 +111,7 @@ static bool read_clients(struct clients *clients)
     struct reader *reader = clients->ctl->reader;
     if (!reader_each_key(reader, &clients->space, "client:", on_client_key, clients))
         return false;
-    sort(clients);
+    sort_clients(clients);
     for (size_t i = 0; i < clients->count; i++) {
         read_client(clients->ctl, &clients->space, &clients->list[i]);
         if (!reader_wait_below(reader, UNDER_WAY))
@@ -276,8 +276,8 @@ static void print_client(const struct client_row *client, uint64_t now)
                                                     : 0));
 }
 
-static enum ctl_exit get(struct ctl *ctl, const struct reader_space *space,
-                         struct client_row *client)
+static enum ctl_exit read_and_print_client(struct ctl *ctl, const struct reader_space *space,
+                                           struct client_row *client)
 {
     uint64_t now;
     read_client(ctl, space, client);
@@ -311,7 +311,7 @@ enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments)
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK) {
         client.partition = shard_of(client.id, space.partitions);
-        result = get(ctl, &space, &client);
+        result = read_and_print_client(ctl, &space, &client);
     }
     client_free(&client);
     return result;

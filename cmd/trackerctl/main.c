@@ -153,7 +153,7 @@ static bool is_fine(char *message)
     return false;
 }
 
-static bool set(struct ctl *ctl, const char *key, const char *value)
+static bool set_setting(struct ctl *ctl, const char *key, const char *value)
 {
     char *assignment = mem_format("%s=%s", key, value);
     bool fine = is_fine(config_set(ctl->config, assignment));
@@ -193,14 +193,14 @@ static bool take_option(struct ctl *ctl, int code)
     switch (code) {
     case OPTION_REDIS:
         ctl->redis_given = true;
-        return set(ctl, "redis.url", optarg);
+        return set_setting(ctl, "redis.url", optarg);
     case OPTION_CONNECT:
         ctl->connect = optarg;
         return true;
     case OPTION_SPACE:
         return set_space_option(ctl, optarg);
     case OPTION_PREFIX:
-        return set(ctl, "redis.prefix", optarg);
+        return set_setting(ctl, "redis.prefix", optarg);
     case OPTION_SET:
         return is_fine(config_set(ctl->config, optarg));
     case OPTION_TIMEOUT:

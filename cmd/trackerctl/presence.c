@@ -294,7 +294,7 @@ static bool has_due(const struct presence *presence)
     return false;
 }
 
-static void follow(struct presence *presence)
+static void follow_users(struct presence *presence)
 {
     struct ctl *ctl = presence->ctl;
     while (!ctl->stopped) {
@@ -322,7 +322,7 @@ static enum ctl_exit print_changes(struct presence *presence)
         result = ctl->stopped ? CTL_OK : ctl_check(ctl);
     } else {
         ctl_note(ctl, "listening");
-        follow(presence);
+        follow_users(presence);
     }
     redis_subscriber_destroy(&presence->subscriber);
     return result;

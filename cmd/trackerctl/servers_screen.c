@@ -91,7 +91,7 @@ static void select_place(struct screen *screen, size_t place)
     writer_bytes(&screen->selected, rows[screen->place]->server->id);
 }
 
-static size_t page(void)
+static size_t lines_of_page(void)
 {
     return LINES > HEADER_LINES + 2 ? (size_t)(LINES - HEADER_LINES - 1) : 1;
 }
@@ -153,7 +153,7 @@ static void draw_list(const struct screen *screen, struct servers_row *const *ro
 {
     struct screen_layout layout;
     int column = 0;
-    size_t lines = page();
+    size_t lines = lines_of_page();
     layout_choose(&layout, rows, count, COLS);
     attron(A_UNDERLINE);
     mvhline(1, 0, ' ', COLS);
@@ -174,10 +174,10 @@ static void draw_list(const struct screen *screen, struct servers_row *const *ro
                                             "here at once"));
 }
 
-static void draw(void *arg)
+static void draw_screen(void *arg)
 {
     struct screen *screen = arg;
-    size_t count, lines = page();
+    size_t count, lines = lines_of_page();
     struct servers_row *const *rows = servers_rows(screen->servers, &count);
     loop_timer_stop(screen->draw);
     find_place(screen, rows, count);
@@ -215,7 +215,7 @@ static void apply_filter(struct screen *screen)
                        (struct bytes){(uint8_t *)text, len == (size_t)-1 ? 0 : len});
 }
 
-static void type(struct screen *screen, wchar_t character)
+static void type_into_filter(struct screen *screen, wchar_t character)
 {
     if (screen->filter_len < FILTER_MAX)
         screen->filter[screen->filter_len++] = character;
@@ -230,7 +230,7 @@ static void erase_one(struct screen *screen)
 }
 
 /* Escape takes the filter back first. */
-static void escape(struct screen *screen)
+static void press_escape(struct screen *screen)
 {
     screen->quit = screen->filter_len == 0 && !screen->searching;
     screen->searching = false;
@@ -250,7 +250,7 @@ static void press_enter(struct screen *screen)
 
 static void take_function_key(struct screen *screen, wint_t key)
 {
-    size_t place = screen->place, lines = page();
+    size_t place = screen->place, lines = lines_of_page();
     switch (key) {
     case KEY_UP:
         select_place(screen, place > 0 ? place - 1 : 0);
@@ -287,7 +287,7 @@ static void take_function_key(struct screen *screen, wint_t key)
 static void take_character(struct screen *screen, wint_t key)
 {
     if (key == ESCAPE)
-        escape(screen);
+        press_escape(screen);
     else if (key == '\n' || key == '\r')
         press_enter(screen);
     else if (key == 127 || key == '\b')
@@ -301,7 +301,7 @@ static void take_character(struct screen *screen, wint_t key)
     else if (key == '/' && !screen->searching)
         screen->searching = true;
     else if (key >= ' ')
-        type(screen, (wchar_t)key);
+        type_into_filter(screen, (wchar_t)key);
 }
 
 static void on_keys(void *arg, unsigned ready)
@@ -318,7 +318,7 @@ static void on_keys(void *arg, unsigned ready)
         else
             take_character(screen, key);
     }
-    draw(screen);
+    draw_screen(screen);
 }
 
 static void on_resized(void *arg)
@@ -326,7 +326,7 @@ static void on_resized(void *arg)
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
         resizeterm(size.ws_row, size.ws_col);
-    draw(arg);
+    draw_screen(arg);
 }
 
 static void show_screen(struct screen *screen)
@@ -337,7 +337,7 @@ static void show_screen(struct screen *screen)
     keypad(stdscr, TRUE);
     nodelay(stdscr, TRUE);
     curs_set(0);
-    draw(screen);
+    draw_screen(screen);
 }
 
 static void play_selected(struct screen *screen)
@@ -392,7 +392,7 @@ enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_me
         servers_destroy(&screen.servers);
         return CTL_NO;
     }
-    screen.draw = loop_timer_create(ctl->loop, draw, &screen);
+    screen.draw = loop_timer_create(ctl->loop, draw_screen, &screen);
     screen.keys = loop_io_create(ctl->loop, STDIN_FILENO, on_keys, &screen);
     loop_io_set(screen.keys, LOOP_READ);
     screen.resized = loop_signal_create(ctl->loop, SIGWINCH, on_resized, &screen);

@@ -134,7 +134,7 @@ static const struct config_setting *find_shared(const char *key)
 }
 
 /* "key=value" into the struct. */
-static bool assign(struct map_settings *values, const char *assignment)
+static bool assign_setting(struct map_settings *values, const char *assignment)
 {
     const char *equals = strchr(assignment, '=');
     if (!equals) {
@@ -158,7 +158,7 @@ static bool assign(struct map_settings *values, const char *assignment)
 static bool assign_all(struct map_settings *values, int count, char **assignments)
 {
     for (int i = 0; i < count; i++) {
-        if (!assign(values, assignments[i])) {
+        if (!assign_setting(values, assignments[i])) {
             return false;
         }
     }

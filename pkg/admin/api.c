@@ -123,7 +123,7 @@ static void respond_read(struct http_request *request, struct writer *text, bool
     writer_free(text);
 }
 
-static void respond(struct http_request *request, struct writer *text)
+static void respond_json(struct http_request *request, struct writer *text)
 {
     respond_read(request, text, false);
 }
@@ -298,7 +298,7 @@ static void answer_nodes(struct admin *admin, struct http_request *request,
     json_write_name(&json, "nodes");
     entries_write_nodes(&json, admin->nodes);
     json_write_object_end(&json);
-    respond(request, &text);
+    respond_json(request, &text);
 }
 
 static void on_nodes_request(void *arg, struct http_request *request)
@@ -325,7 +325,7 @@ static void on_stats(void *arg, struct http_request *request)
     stats_write(&json, admin, space, true);
     if (held)
         admin_space_release(space);
-    respond(request, &text);
+    respond_json(request, &text);
 }
 
 /* GET /api/v1/shard */
@@ -354,7 +354,7 @@ static void on_shard(void *arg, struct http_request *request)
     json_write_name(&json, "partitions");
     json_write_integer(&json, partitions);
     json_write_object_end(&json);
-    respond(request, &text);
+    respond_json(request, &text);
 }
 
 void api_add_routes(struct admin *admin, struct http_router *router)

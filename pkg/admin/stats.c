@@ -31,7 +31,7 @@ static int64_t resident_bytes(void)
 }
 
 /* All lines of a metric, whatever their labels. */
-static int64_t sum(const char *wanted)
+static int64_t sum_metric_lines(const char *wanted)
 {
     int64_t total = 0;
 #define METRIC(id, kind, name, labels, help)                                                       \
@@ -129,7 +129,7 @@ void stats_write(struct json_writer *json, struct admin *admin, const struct adm
     write_stat(json, "sessions", metrics_get(METRIC_SESSIONS));
     write_stat(json, "owned", metrics_get(METRIC_OWNED));
     write_stat(json, "watchers", (int64_t)live_count(admin->live));
-    write_stat(json, "messages", sum("messages_total"));
+    write_stat(json, "messages", sum_metric_lines("messages_total"));
     write_stat(json, "updates", metrics_get(METRIC_WRITES_OK));
     write_stat(json, "events", metrics_get(METRIC_EVENTS));
     write_stat(json, "received_bytes", metrics_get(METRIC_BYTES_IN));

@@ -81,7 +81,7 @@ static char *check_auth_settings(const struct auth_settings *settings)
     return error;
 }
 
-static char *copy(const char *text)
+static char *copy_text(const char *text)
 {
     return *text != 0 ? mem_strdup(text) : NULL;
 }
@@ -91,16 +91,16 @@ static void fill_verifier(struct auth_verifier *verifier, const struct auth_sett
     *verifier = (struct auth_verifier){
         .is_on = settings->mode == AUTH_ON,
         .algorithm = (enum auth_algorithm)settings->algorithm,
-        .keys = {copy(settings->key), copy(settings->previous_key)},
-        .issuer = copy(settings->issuer),
-        .audience = copy(settings->audience),
+        .keys = {copy_text(settings->key), copy_text(settings->previous_key)},
+        .issuer = copy_text(settings->issuer),
+        .audience = copy_text(settings->audience),
         .leeway_ms = (uint64_t)settings->leeway,
         .deadline_ms = (uint64_t)settings->deadline,
         .max_token = (size_t)settings->max_token,
     };
 }
 
-static void empty(struct auth_verifier *verifier)
+static void empty_verifier(struct auth_verifier *verifier)
 {
     for (size_t i = 0; i < AUTH_KEYS; i++)
         free(verifier->keys[i]);
@@ -123,7 +123,7 @@ void auth_verifier_destroy(struct auth_verifier **verifier)
 {
     if (*verifier == NULL)
         return;
-    empty(*verifier);
+    empty_verifier(*verifier);
     free(*verifier);
     *verifier = NULL;
 }
@@ -133,7 +133,7 @@ char *auth_verifier_reload(struct auth_verifier *verifier, const struct auth_set
     char *error = check_auth_settings(settings);
     if (error != NULL)
         return error;
-    empty(verifier);
+    empty_verifier(verifier);
     fill_verifier(verifier, settings);
     return NULL;
 }

@@ -22,7 +22,7 @@ static void tell_map(struct tracker_client *client)
 }
 
 /* False when it is too large now. */
-static bool unite(struct tracker_client *client, const struct tracker_push *push)
+static bool unite_results(struct tracker_client *client, const struct tracker_push *push)
 {
     struct client_map *map = &client->map;
     if (!map->begun || map->version != push->version)
@@ -54,7 +54,7 @@ static struct tracker_result read_client_push(struct tracker_client *client, str
     if (push.type == TRACKER_UPDATE) {
         if (client->events->updated)
             client->events->updated(client->arg, push.version, push.id, push.state);
-    } else if (!unite(client, &push)) {
+    } else if (!unite_results(client, &push)) {
         result.outcome = TRACKER_FAILED;
         result.reason = "a map over the limit";
     }

@@ -72,7 +72,7 @@ static void free_ask(struct ask *ask)
     free(ask);
 }
 
-static void land(struct ask *ask)
+static void remove_from_flight(struct ask *ask)
 {
     ask->pinger->flying_count--;
     list_remove(&ask->link);
@@ -91,7 +91,7 @@ static void report_ping(struct ask *ask, bool answered, uint32_t microseconds,
         pinger->events->silent(pinger->arg, &server);
 }
 
-static uint32_t elapsed(const struct ask *ask)
+static uint32_t elapsed_since_sent(const struct ask *ask)
 {
     uint64_t microseconds = clock_monotonic_us() - ask->sent_us;
     return microseconds < UINT32_MAX ? (uint32_t)microseconds : UINT32_MAX;
@@ -100,8 +100,8 @@ static uint32_t elapsed(const struct ask *ask)
 static void on_ping_answered(struct ask *ask, struct bytes infostring)
 {
     struct pinger *pinger = ask->pinger;
-    uint32_t microseconds = elapsed(ask);
-    land(ask);
+    uint32_t microseconds = elapsed_since_sent(ask);
+    remove_from_flight(ask);
     report_ping(ask, true, microseconds, infostring);
     if (!pinger->destroyed)
         set_timers(pinger);
@@ -111,7 +111,7 @@ static void on_ping_answered(struct ask *ask, struct bytes infostring)
 static void on_ping_unanswered(struct ask *ask)
 {
     struct pinger *pinger = ask->pinger;
-    land(ask);
+    remove_from_flight(ask);
     loop_io_destroy(&ask->io);
     if (ask->fd >= 0)
         (void)close(ask->fd);
@@ -294,7 +294,7 @@ static void set_timers(struct pinger *pinger)
         return;
     }
     struct ask *oldest = list_entry(pinger->flying.next, struct ask, link);
-    uint64_t passed = elapsed(oldest) / 1000, timeout = pinger->options.timeout_ms;
+    uint64_t passed = elapsed_since_sent(oldest) / 1000, timeout = pinger->options.timeout_ms;
     loop_timer_start(pinger->deadline, passed < timeout ? timeout - passed + 1 : 0);
 }
 

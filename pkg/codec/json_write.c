@@ -10,7 +10,7 @@ struct json_writer json_writer_over(struct writer *to)
 }
 
 /* Before a value or a key. */
-static void separate(struct json_writer *json)
+static void write_separator(struct json_writer *json)
 {
     if (json->comma)
         writer_u8(json->to, ',');
@@ -19,7 +19,7 @@ static void separate(struct json_writer *json)
 
 static void begin_container(struct json_writer *json, uint8_t bracket)
 {
-    separate(json);
+    write_separator(json);
     writer_u8(json->to, bracket);
     json->comma = false;
 }
@@ -92,7 +92,7 @@ static void write_string(struct writer *to, struct bytes text)
 
 void json_write_text(struct json_writer *json, struct bytes text)
 {
-    separate(json);
+    write_separator(json);
     write_string(json->to, text);
 }
 
@@ -110,25 +110,25 @@ void json_write_name(struct json_writer *json, const char *key)
 
 void json_write_integer(struct json_writer *json, int64_t integer)
 {
-    separate(json);
+    write_separator(json);
     writer_format(json->to, "%" PRId64, integer);
 }
 
 void json_write_boolean(struct json_writer *json, bool boolean)
 {
-    separate(json);
+    write_separator(json);
     writer_string(json->to, boolean ? "true" : "false");
 }
 
 void json_write_null(struct json_writer *json)
 {
-    separate(json);
+    write_separator(json);
     writer_string(json->to, "null");
 }
 
 void json_write_raw(struct json_writer *json, struct bytes value)
 {
-    separate(json);
+    write_separator(json);
     writer_bytes(json->to, value);
 }
 

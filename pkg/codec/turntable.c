@@ -97,9 +97,9 @@ static const struct json_value *require_member(struct turntable_reading *reading
     return json_value_require(object, key, type, &reading->error->detail);
 }
 
-static const struct json_value *optional(struct turntable_reading *reading,
-                                         const struct json_value *object, const char *key,
-                                         enum json_type type)
+static const struct json_value *optional_member(struct turntable_reading *reading,
+                                                const struct json_value *object, const char *key,
+                                                enum json_type type)
 {
     return json_value_optional(object, key, type, &reading->error->detail);
 }
@@ -152,7 +152,8 @@ static const struct json_value *optional_id(struct turntable_reading *reading,
 {
     const struct json_value *value = json_value_member(object, key);
 
-    return is_integer_id(reading, value) ? value : optional(reading, object, key, JSON_TYPE_STRING);
+    return is_integer_id(reading, value) ? value
+                                         : optional_member(reading, object, key, JSON_TYPE_STRING);
 }
 
 static struct bytes member_id(struct turntable_reading *reading, const struct json_value *value)
@@ -233,7 +234,7 @@ static bool read_idme(struct turntable_reading *reading)
 
     if (!read_user(reading, require_id(reading, reading->root, "data"), &reading->message->user))
         return false;
-    token = optional(reading, reading->root, "token", JSON_TYPE_STRING);
+    token = optional_member(reading, reading->root, "token", JSON_TYPE_STRING);
     if (token == NULL)
         return !turntable_message_failed(reading);
     reading->message->token = member_text(reading, token);
@@ -274,7 +275,7 @@ static bool read_joingame(struct turntable_reading *reading)
     if (!read_room(reading, require_member(reading, data, "channel", JSON_TYPE_STRING)) ||
         !read_user(reading, require_id(reading, data, "self"), &reading->message->user))
         return false;
-    invite = optional(reading, data, "invite", JSON_TYPE_ARRAY);
+    invite = optional_member(reading, data, "invite", JSON_TYPE_ARRAY);
     return invite != NULL ? read_ids(reading, invite, read_user)
                           : !turntable_message_failed(reading);
 }
@@ -287,7 +288,7 @@ static bool read_action(struct turntable_reading *reading, const struct json_val
     if (!json_value_expect(value, JSON_TYPE_OBJECT, &reading->error->detail))
         return false;
     action->action = value;
-    action->timestamp = optional(reading, value, "timestamp", JSON_TYPE_NUMBER);
+    action->timestamp = optional_member(reading, value, "timestamp", JSON_TYPE_NUMBER);
     action->from = optional_id(reading, value, "from");
     action->data = json_value_member(value, "data");
     if (action->from != NULL)
@@ -329,11 +330,12 @@ static bool read_leavegame(struct turntable_reading *reading)
 
 static bool read_whothere(struct turntable_reading *reading)
 {
-    const struct json_value *data = optional(reading, reading->root, "data", JSON_TYPE_OBJECT);
+    const struct json_value *data =
+        optional_member(reading, reading->root, "data", JSON_TYPE_OBJECT);
     const struct json_value *channel = NULL;
 
     if (data != NULL)
-        channel = optional(reading, data, "channel", JSON_TYPE_STRING);
+        channel = optional_member(reading, data, "channel", JSON_TYPE_STRING);
     return channel != NULL ? read_room(reading, channel) : !turntable_message_failed(reading);
 }
 

@@ -184,7 +184,7 @@ static void settle_findings(struct fsck *fsck)
     }
 }
 
-static bool look(struct fsck *fsck)
+static bool gather_and_judge(struct fsck *fsck)
 {
     if (!fsck_gather(fsck))
         return false;
@@ -211,7 +211,7 @@ static bool look_again(struct fsck *fsck)
 }
 
 /* The counts last: what the entries were mended to is what is to be counted. */
-static bool mend(struct fsck *fsck)
+static bool repair_findings(struct fsck *fsck)
 {
     fsck->pass = FSCK_MEND;
     if (!fsck_judge(fsck) || !fsck_recount(fsck, true))
@@ -276,13 +276,13 @@ bool fsck_run(struct reader *reader, const struct fsck_options *options, struct 
     struct fsck *fsck = create_fsck(reader, options, report);
     report->owner = fsck;
     report->partitions = options->space.partitions;
-    if (!check_formats(fsck) || !look(fsck))
+    if (!check_formats(fsck) || !gather_and_judge(fsck))
         return false;
     if (report->suspects == 0)
         return true;
     if (!look_again(fsck))
         return false;
-    return !options->repair || report->count == 0 || mend(fsck);
+    return !options->repair || report->count == 0 || repair_findings(fsck);
 }
 
 static void free_fsck_names(struct fsck_id **names)

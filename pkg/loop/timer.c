@@ -29,7 +29,7 @@ struct loop_timer {
     size_t index; /* in the heap, or NOT_RUNNING */
 };
 
-static void place(struct loop_timers *timers, size_t index, struct loop_timer *timer)
+static void place_in_heap(struct loop_timers *timers, size_t index, struct loop_timer *timer)
 {
     timers->heap[index] = timer;
     timer->index = index;
@@ -39,10 +39,10 @@ static void place(struct loop_timers *timers, size_t index, struct loop_timer *t
 static void sift_up(struct loop_timers *timers, size_t index, struct loop_timer *timer)
 {
     while (index > 0 && timer->due_us < timers->heap[(index - 1) / 2]->due_us) {
-        place(timers, index, timers->heap[(index - 1) / 2]);
+        place_in_heap(timers, index, timers->heap[(index - 1) / 2]);
         index = (index - 1) / 2;
     }
-    place(timers, index, timer);
+    place_in_heap(timers, index, timer);
 }
 
 static void sift_down(struct loop_timers *timers, size_t index, struct loop_timer *timer)
@@ -57,10 +57,10 @@ static void sift_down(struct loop_timers *timers, size_t index, struct loop_time
             child++;
         if (timer->due_us <= timers->heap[child]->due_us)
             break;
-        place(timers, index, timers->heap[child]);
+        place_in_heap(timers, index, timers->heap[child]);
         index = child;
     }
-    place(timers, index, timer);
+    place_in_heap(timers, index, timer);
 }
 
 static void restore_order(struct loop_timers *timers, size_t index, struct loop_timer *timer)

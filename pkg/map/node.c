@@ -212,7 +212,7 @@ static void take_nonce(struct node *node, struct bytes text)
     settle_nonces(node, nonce->number + 1);
 }
 
-static void schedule(struct node *node)
+static void schedule_node_timer(struct node *node)
 {
     node->due_ms = loop_now_ms(node->map->loop) + NONCE_INTERVAL_MS;
     loop_timer_start(node->timer, NONCE_INTERVAL_MS);
@@ -223,7 +223,7 @@ static void on_node_timer(void *arg)
     struct node *node = arg;
     struct map *map = node->map;
     doubt_events(node, loop_now_ms(map->loop));
-    schedule(node);
+    schedule_node_timer(node);
     if (!redis_link_is_up(map->link))
         return;
     publish_nonce(node);
@@ -271,7 +271,7 @@ void node_link_up(struct node *node)
     on_node_timer(node);
 }
 
-static bool kick(struct map *map, struct bytes argument, struct writer *reply)
+static bool answer_kick(struct map *map, struct bytes argument, struct writer *reply)
 {
     char name[33];
     struct bytes space_name = bytes_next_word(&argument);
@@ -287,7 +287,7 @@ static bool answer_request(struct map *map, struct bytes verb, struct bytes argu
                            struct writer *reply)
 {
     if (bytes_equal(verb, BYTES_LITERAL("kick")))
-        return kick(map, argument, reply);
+        return answer_kick(map, argument, reply);
     if (map->callbacks->request)
         return map->callbacks->request(map->arg, verb, argument, reply);
     writer_string(reply, "unknown request");
@@ -421,7 +421,7 @@ struct node *node_create(struct map *map)
     node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
     channel_join(map->channels, &node->channel, bytes_from_string(node->channel_name),
                  &channel_callbacks, node);
-    schedule(node);
+    schedule_node_timer(node);
     return node;
 }
 

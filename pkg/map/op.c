@@ -275,7 +275,7 @@ static bool outlives_its_caller(const struct op *op)
            map_session_owns(op->session, (struct bytes){(const uint8_t *)op->id, op->id_len});
 }
 
-static void expire(struct op *op)
+static void expire_op(struct op *op)
 {
     struct map_session *session = op->session;
     bool stays = op->sent || outlives_its_caller(op);
@@ -295,7 +295,7 @@ void op_check_deadlines(void *arg)
         struct op *op = list_entry(map->deadlines.next, struct op, in_deadlines);
         if (op->deadline_ms > now)
             break;
-        expire(op);
+        expire_op(op);
     }
     if (!list_is_empty(&map->deadlines))
         loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);

@@ -195,7 +195,7 @@ static bool is_maps_own(struct bytes field)
 
 /* When it registered last is not known: some time of its whole is taken to be left, so that not
  * all are to be asked at the same moment. */
-static void restore(struct map_space *space, const struct map_entry *entry)
+static void restore_registration(struct map_space *space, const struct map_entry *entry)
 {
     struct bytes id = map_entry_id(entry), rules = map_entry_field(entry, "registered"), field,
                  value;
@@ -230,7 +230,7 @@ static void restore_some(void *arg)
         struct bytes id = registry->lost[registry->lost_next++];
         const struct map_entry *entry = space->view ? view_find_unconfirmed(space->view, id) : NULL;
         if (entry)
-            restore(space, entry);
+            restore_registration(space, entry);
     }
     if (registry->lost_next < registry->lost_count)
         loop_timer_start(registry->timer, RESTORE_PAUSE_MS);

@@ -117,7 +117,7 @@ static bool is_gapless(const struct map_room *room, const struct room_listing *l
     return seq == listing->seq;
 }
 
-static void adopt(struct map_room *room, const struct room_listing *listing)
+static void adopt_listing(struct map_room *room, const struct room_listing *listing)
 {
     memcpy(room->epoch, listing->epoch.data, EPOCH_LENGTH);
     room->born = listing->born;
@@ -178,7 +178,7 @@ static void complete_room_read(struct map_room *room, const struct room_listing 
     room->state = ROOM_LISTED;
     room->marked = false;
     if (!gapless)
-        adopt(room, listing);
+        adopt_listing(room, listing);
     room->known = true;
     check_mine(room, listing);
     if (lost)

@@ -65,7 +65,7 @@ static void enqueue_sweep_op(struct partition *partition, enum op_kind kind, str
 
 static void scan_members(struct partition *partition, const char *node);
 
-static void forsake(struct sweep_scan *scan, const struct redis_reply *ids)
+static void orphan_lost_entries(struct sweep_scan *scan, const struct redis_reply *ids)
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < ids->count; i++) {
@@ -79,7 +79,7 @@ static void forsake(struct sweep_scan *scan, const struct redis_reply *ids)
 }
 
 /* When it has neither entries nor rooms' members any more, it is forgotten. */
-static void part(struct sweep_scan *scan, const struct redis_reply *members)
+static void evict_lost_members(struct sweep_scan *scan, const struct redis_reply *members)
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < members->count; i++)
@@ -96,7 +96,7 @@ static void on_lost_scanned(void *arg, enum redis_status status, const struct re
     struct partition *partition = scan->partition;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && partition->state == PARTITION_READY &&
         partition->epochs == scan->epochs)
-        scan->of_members ? part(scan, reply) : forsake(scan, reply);
+        scan->of_members ? evict_lost_members(scan, reply) : orphan_lost_entries(scan, reply);
     free(scan);
     sweep_judged(partition);
 }
@@ -134,7 +134,7 @@ static void scan_dead(struct partition *partition, struct bytes node)
     start_scan(partition, scan, "node:");
 }
 
-static void reap(struct partition *partition, const struct redis_reply *due)
+static void reap_due(struct partition *partition, const struct redis_reply *due)
 {
     for (size_t i = 0; i < due->count; i++) {
         struct bytes member = due->elements[i]->text;
@@ -207,7 +207,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
     if (partition->reaping > 0)
         return; /* what the last sweep listed is still being judged */
     partition->sweep_again = false;
-    reap(partition, reply->elements[5]);
+    reap_due(partition, reply->elements[5]);
     enqueue_due_probes(partition, reply->elements[8]);
     for (size_t i = 0; i < reply->elements[6]->count; i++)
         scan_dead(partition, reply->elements[6]->elements[i]->text);

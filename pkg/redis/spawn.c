@@ -36,18 +36,18 @@ static void reset_signals(void)
 }
 
 /* A copy above those that are put in place, so that no move overwrites another's source. */
-static int lift(int fd)
+static int lift_descriptor(int fd)
 {
     return fd >= 0 ? fcntl(fd, F_DUPFD, FIRST_FREE) : -1;
 }
 
 static bool arrange_descriptors(const struct redis_spawn *spawn, int failure)
 {
-    int null = lift(open("/dev/null", O_RDONLY));
-    int log = lift(open(spawn->log, O_WRONLY | O_CREAT | O_APPEND, 0600));
-    int locks[2] = {lift(spawn->locks[0]), lift(spawn->locks[1])};
+    int null = lift_descriptor(open("/dev/null", O_RDONLY));
+    int log = lift_descriptor(open(spawn->log, O_WRONLY | O_CREAT | O_APPEND, 0600));
+    int locks[2] = {lift_descriptor(spawn->locks[0]), lift_descriptor(spawn->locks[1])};
 
-    failure = lift(failure);
+    failure = lift_descriptor(failure);
     if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
         dup2(failure, FAILURE_FD) < 0) {
         return false;

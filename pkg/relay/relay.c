@@ -248,7 +248,7 @@ static void send_acks(void *arg)
     }
 }
 
-static void acknowledge(struct relays *relays, struct bytes node, uint64_t number, bool taken)
+static void note_packet_ack(struct relays *relays, struct bytes node, uint64_t number, bool taken)
 {
     struct ack *ack = NULL;
     HASH_FIND(hh, relays->acks, node.data, node.len, ack);
@@ -278,7 +278,7 @@ static bool take_relayed_packet(struct map *map, struct bytes rest)
     struct map_space *space = map_space_named(map, name);
     bool taken = space && session_deliver(space, to, from, packet);
     if (number)
-        acknowledge(relays_of(map), node, number, taken);
+        note_packet_ack(relays_of(map), node, number, taken);
     return true;
 }
 

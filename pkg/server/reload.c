@@ -33,7 +33,7 @@ static char *check_new_configuration(const struct server *server)
     return error;
 }
 
-static char *reload(struct server *server)
+static char *reload_configuration(struct server *server)
 {
     char *error = check_new_configuration(server);
     if (!error)
@@ -63,9 +63,9 @@ static char *reload(struct server *server)
 char *server_reload(struct server *server)
 {
     if (server->state != SERVER_SERVING)
-        return reload(server);
+        return reload_configuration(server);
     sd_notify(0, "RELOADING=1");
-    char *error = reload(server);
+    char *error = reload_configuration(server);
     sd_notify(0, "READY=1");
     return error;
 }

@@ -189,7 +189,7 @@ static void add_listeners(struct server *server, const struct configuration *con
 }
 
 /* NULL, or why it cannot start; usage: it is the configuration's fault. */
-static char *start(struct server *server, struct configuration *configuration, bool *usage)
+static char *start_server(struct server *server, struct configuration *configuration, bool *usage)
 {
     *usage = true;
     server->configuration = configuration;
@@ -230,7 +230,7 @@ static char *start(struct server *server, struct configuration *configuration, b
     return error;
 }
 
-static void stop(struct server *server)
+static void stop_server(struct server *server)
 {
     cut_off_destroy(&server->cut_off);
     if (server->listeners) {
@@ -285,7 +285,7 @@ static int serve_until_end(struct configuration *configuration)
 {
     struct server server = {.state = SERVER_STARTING};
     bool usage;
-    char *error = start(&server, configuration, &usage);
+    char *error = start_server(&server, configuration, &usage);
     if (error) {
         log_error("cannot_start", LOG_STRING("err", error));
         free(error);
@@ -293,7 +293,7 @@ static int serve_until_end(struct configuration *configuration)
     } else {
         run_server(&server);
     }
-    stop(&server);
+    stop_server(&server);
     return server.exit_code;
 }
 
@@ -304,7 +304,7 @@ static int print(struct writer *text)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-static int act(struct configuration *configuration, enum cmdline_mode mode)
+static int run_mode(struct configuration *configuration, enum cmdline_mode mode)
 {
     struct writer text = {0};
     switch (mode) {
@@ -398,7 +398,7 @@ int server_main(int argc, char *const *argv)
         log_configure((enum log_level)configuration.server.log_level,
                       (enum log_format)configuration.server.log_format);
         configuration_warn_renamed(&configuration);
-        code = act(&configuration, cmdline.mode);
+        code = run_mode(&configuration, cmdline.mode);
     }
     configuration_free(&configuration);
     cmdline_free(&cmdline);

@@ -237,9 +237,9 @@ static struct bytes keep_parameter(struct parameter *parameter, struct http_requ
     return (struct bytes){parameter->data, value.len};
 }
 
-static void upgrade(struct web *web, struct http_request *request,
-                    const struct web_protocol *protocol, const char *subprotocol,
-                    struct map_space *map)
+static void upgrade_request(struct web *web, struct http_request *request,
+                            const struct web_protocol *protocol, const char *subprotocol,
+                            struct map_space *map)
 {
     struct parameter mode, resume;
     struct web_token token;
@@ -279,7 +279,7 @@ static bool on_upgrade(void *arg, struct http_request *request)
                            protocol != NULL ? "no such space" : "no WebSocket protocol here",
                            METRIC_WEBSOCKET_REFUSED_PATH);
     else
-        upgrade(web, request, protocol, subprotocol, map);
+        upgrade_request(web, request, protocol, subprotocol, map);
     return true;
 }
 

@@ -92,7 +92,7 @@ void part_retry_load(void *arg)
 }
 
 /* Nothing changed while the subscription was lost. */
-static void revive(struct view_part *part)
+static void revive_part(struct view_part *part)
 {
     part->revivable = false;
     part->state = PART_LIVE;
@@ -110,7 +110,7 @@ static void judge_read_head(struct view_part *part, const struct event_message *
     } else if (part->state != PART_COLD) {
         return; /* the message was nobody's; a revision that is missing is for the sweep to see */
     } else if (part->revivable && part->revision >= head->revision) {
-        revive(part);
+        revive_part(part);
     } else {
         reread_spread(part, 0, part_snapshot_interval(part), "a new subscription");
     }

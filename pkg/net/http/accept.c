@@ -1,7 +1,7 @@
 /* http_accept: the lists of Accept-Encoding, with their weights. */
 #include "net/http/http_private.h"
 
-static struct bytes trim(struct bytes text)
+static struct bytes trim_spaces(struct bytes text)
 {
     while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
         text.data++;
@@ -23,7 +23,7 @@ static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
     len += len < text->len;
     text->data += len;
     text->len -= len;
-    return trim(part);
+    return trim_spaces(part);
 }
 
 /* "0", "1", "0.5", "1.000": thousandths; of what is none, 0. */
@@ -49,7 +49,7 @@ static int find_weight(struct bytes parameters)
         struct bytes value = take_trimmed_before(&parameters, ';');
         struct bytes name = take_trimmed_before(&value, '=');
         if (http_is_same_word(name, "q"))
-            return read_weight(trim(value));
+            return read_weight(trim_spaces(value));
     }
     return 1000;
 }

@@ -25,7 +25,7 @@ static void deliver_message(struct websocket *websocket, const struct websocket_
         websocket_fail(websocket, WEBSOCKET_ERROR_TEXT);
 }
 
-static void handle(struct websocket *websocket, const struct websocket_event *event)
+static void handle_event(struct websocket *websocket, const struct websocket_event *event)
 {
     /* wslay does not know that our Close has been said. */
     if (websocket->state == WEBSOCKET_OPEN)
@@ -73,7 +73,7 @@ static size_t take_websocket_frame(struct websocket *websocket, struct bytes inp
     used = websocket_read(&websocket->reader, &limits, input, &event);
     if (counts && used > 0)
         websocket_charge(websocket);
-    handle(websocket, &event);
+    handle_event(websocket, &event);
     websocket_event_free(&event);
     return used;
 }

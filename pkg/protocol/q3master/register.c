@@ -72,7 +72,7 @@ static bool is_game_accepted(struct q3master_port *port, const struct address *p
 
 /* A server that ends says so by its game's flatline, or, most of them, by a last heartbeat like all
  * others: one that then does not answer is asked on, and goes. False when it is not listed. */
-static bool hasten(struct q3master_port *port, const struct address *peer)
+static bool probe_soon(struct q3master_port *port, const struct address *peer)
 {
     const struct address address = gameserver_address(port, peer);
     char id[ADDRESS_TEXT_SIZE];
@@ -107,7 +107,7 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
     if (!may_be_listed(port, &path->peer) ||
         (game != NULL && !is_game_accepted(port, &path->peer, bytes_from_string(game))))
         return;
-    if (!hasten(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
+    if (!probe_soon(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
         return; /* it is not there to be taken off */
     send_getinfo(port, path, game != NULL ? game : "");
 }

@@ -67,8 +67,8 @@ static struct sync_property *properties_of(const struct sync_session *session, s
 }
 
 /* Takes out of the packet what the client may not have beside its properties. */
-static void fit(const struct sync_session *session, struct sync_packet *packet,
-                const struct sync_limits *limits)
+static void fit_packet(const struct sync_session *session, struct sync_packet *packet,
+                       const struct sync_limits *limits)
 {
     size_t count;
     struct sync_property *properties = properties_of(session, &count);
@@ -103,7 +103,7 @@ static void take_packet_properties(struct sync_session *session, struct sync_pac
                                    const struct sync_limits *limits)
 {
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
-    fit(session, packet, limits);
+    fit_packet(session, packet, limits);
     if (packet->refused_count > 0)
         sync_refused_add(session, packet);
     if (packet->property_count > 0 && !set_properties(session, packet))

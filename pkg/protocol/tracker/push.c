@@ -315,7 +315,7 @@ static void send_iteration_changes(struct tracker_session *session)
 }
 
 /* Nobody is told anything while the space is too large; then everybody the whole. */
-static void suspend(struct tracker_audience *audience)
+static void suspend_pushes(struct tracker_audience *audience)
 {
     struct list *lists[] = {&audience->following, &audience->current};
     for (size_t i = 0; i < 2; i++) {
@@ -329,7 +329,7 @@ static void on_push_view_changed(struct map_watcher *watcher, const struct map_c
     struct tracker_audience *audience = list_entry(watcher, struct tracker_audience, watcher);
     bool was_refused = audience->refused;
     if (tracker_audience_watch(audience) == NULL) {
-        suspend(audience);
+        suspend_pushes(audience);
         return;
     }
     if (changes->changed_count > 0 && !list_is_empty(&audience->current)) {

@@ -16,7 +16,7 @@
 #define TICK_MS       10
 #define ADDRESSES_MAX 65536
 
-static void throttle(struct tracker_session *session)
+static void throttle_session(struct tracker_session *session)
 {
     struct tracker_service *service = session->port->service;
     struct pending *pending = pending_of(session);
@@ -28,10 +28,10 @@ static void throttle(struct tracker_session *session)
         loop_timer_start(service->rate_timer, TICK_MS);
 }
 
-static enum rate_verdict hold(struct tracker_session *session, struct bytes state)
+static enum rate_verdict hold_update(struct tracker_session *session, struct bytes state)
 {
     struct held *old, *held = mem_alloc(sizeof *held + state.len);
-    throttle(session);
+    throttle_session(session);
     old = session->pending->held;
     *held = (struct held){.skipped = old != NULL ? old->skipped + 1 : 0, .len = state.len};
     if (state.len > 0)
@@ -94,7 +94,7 @@ static bool admits(struct tracker_session *session)
 
 static enum rate_verdict wait_for_rate(struct tracker_session *session)
 {
-    throttle(session);
+    throttle_session(session);
     session_stop(session, STOP_THROTTLED);
     return RATE_WAIT;
 }
@@ -103,7 +103,7 @@ enum rate_verdict rate_judge(struct tracker_session *session, const struct track
 {
     struct held *held = session->pending != NULL ? session->pending->held : NULL;
     if (message->type == TRACKER_UPDATE && !session_has_ids(session) && session->id != NULL)
-        return held != NULL || !admits(session) ? hold(session, message->state) : RATE_GO;
+        return held != NULL || !admits(session) ? hold_update(session, message->state) : RATE_GO;
     if (held != NULL || (message->type != TRACKER_ALL && !admits(session)))
         return wait_for_rate(session);
     return RATE_GO;

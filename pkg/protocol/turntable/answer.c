@@ -61,7 +61,7 @@ static void tell_unknown(struct turntable_session *session, struct watch *const 
 }
 
 /* Tells what is known of it, and that the rest is not, and is done with it. */
-static void give(struct presence_answer *answer)
+static void send_presence_answer(struct presence_answer *answer)
 {
     struct turntable_session *session = answer->subscriptions->session;
     struct watch **known = mem_zalloc(answer->count + 1, sizeof(struct watch *));
@@ -99,7 +99,7 @@ static void give_complete(struct subscriptions *subscriptions)
             list_entry(subscriptions->answers.next, struct presence_answer, of_session);
         if (!is_complete(answer))
             return;
-        give(answer);
+        send_presence_answer(answer);
     }
 }
 
@@ -155,7 +155,7 @@ static void on_overdue(void *arg)
             loop_timer_start(audience->overdue, answer->due_ms - now);
             return;
         }
-        give(answer);
+        send_presence_answer(answer);
         give_complete(subscriptions);
     }
 }
