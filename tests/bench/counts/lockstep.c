@@ -44,6 +44,7 @@ void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *memory);
 void randombytes_buf(void *to, size_t size);
+uint32_t randombytes_uniform(uint32_t bound);
 
 static struct lockstep_state *shared;
 static int control = -1;
@@ -188,10 +189,17 @@ static void lockstep_set_timer(long nanoseconds)
 
 /* Chance: the call is made, and what it brings is replaced by the same numbers in each run. */
 
+static unsigned char lockstep_chance(void)
+{
+    static uint64_t seed = 1;
+
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned char)(seed >> 56);
+}
+
 void randombytes_buf(void *to, size_t size)
 {
     static void (*original)(void *, size_t);
-    static uint64_t seed = 1;
     unsigned char *bytes = to;
 
     if (!original) {
@@ -200,9 +208,24 @@ void randombytes_buf(void *to, size_t size)
     }
     original(to, size);
     for (size_t i = 0; i < size; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        bytes[i] = (unsigned char)(seed >> 56);
+        bytes[i] = lockstep_chance();
     }
+}
+
+uint32_t randombytes_uniform(uint32_t bound)
+{
+    static uint32_t (*original)(uint32_t);
+    uint32_t value = 0;
+
+    if (!original) {
+        void *symbol = dlsym(RTLD_NEXT, "randombytes_uniform");
+        memcpy(&original, &symbol, sizeof original);
+    }
+    (void)original(bound);
+    for (int i = 0; i < 4; i++) {
+        value = value << 8 | lockstep_chance();
+    }
+    return bound > 1 ? value % bound : 0;
 }
 
 /* Waiting. */
