@@ -199,7 +199,9 @@ class World:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(os.path.join(directory, "control.sock"))
         listener.listen()
-        environment = {"LD_PRELOAD": os.path.join(tools, "lockstep.so"),
+        # The C library's plain routines, not those for this processor: the same instructions everywhere.
+        environment = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-ERMS,-FSRM,-BMI2",
+                       "LD_PRELOAD": os.path.join(tools, "lockstep.so"),
                        "LOCKSTEP_STATE": os.path.join(directory, "state"),
                        "LOCKSTEP_SOCKET": os.path.join(directory, "control.sock")}
         wrapper = {"calls": (os.path.join(tools, "count_calls"), os.path.join(directory, "state")),
