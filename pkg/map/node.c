@@ -182,7 +182,7 @@ static void doubt_events(struct node *node, uint64_t now)
     if (!overdue || now - node->answered_ms >= ANSWERED_MS)
         return;
     settle_nonces(node, node->published);
-    log_warn("events_do_not_arrive", LOG_STRING("channel", node->channel_name));
+    log_warn("pubsub_stalled", LOG_STRING("channel", node->channel_name));
     redis_store_events_missing(node->map->store);
 }
 

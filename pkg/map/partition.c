@@ -330,7 +330,7 @@ void partition_settle(struct partition *partition, uint64_t delay_ms, const char
 {
     if (partition->state == PARTITION_AWAY || partition->state == PARTITION_SETTLING)
         return;
-    log_debug("greeting_again", LOG_STRING("prefix", partition->prefix), LOG_STRING("why", why));
+    log_debug("handshake_again", LOG_STRING("prefix", partition->prefix), LOG_STRING("why", why));
     partition->state = PARTITION_SETTLING;
     partition->sweeping = false;
     loop_timer_stop(partition->sweep_timer);

@@ -76,7 +76,7 @@ static void remove_if_dead(void *arg, const char *path)
     int lock = open_lock(path, &is_free);
 
     if (is_free) {
-        log_info("removing_dead_redis", LOG_STRING("path", path));
+        log_info("removing_stale_redis", LOG_STRING("path", path));
         redis_directory_remove(path);
     }
     if (lock >= 0) {

@@ -141,7 +141,7 @@ static void exited(void *arg, unsigned events)
     embedded->pid = -1;
     loop_io_destroy(&embedded->io);
     tail = log_tail(embedded);
-    log_error("redis_died", LOG_INT("status", status), LOG_STRING("log", tail));
+    log_error("redis_crashed", LOG_INT("status", status), LOG_STRING("log", tail));
     free(tail);
     if (embedded->died != NULL) {
         embedded->died(embedded->arg, status);

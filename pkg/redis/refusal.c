@@ -128,7 +128,7 @@ static void period_end(struct redis_refusals *refusals, enum redis_refusal refus
     struct redis_refusal_period *period = &refusals->kinds[refusal];
 
     if (period->count > 0) {
-        log_info("redis_refuses_no_more", LOG_STRING("link", link),
+        log_info("redis_writable", LOG_STRING("link", link),
                  LOG_STRING("kind", kinds[refusal].name), LOG_INT("count", (int64_t)period->count),
                  LOG_INT("lasted_ms", (int64_t)(period->last_ms - period->since_ms)));
         period->count = 0;

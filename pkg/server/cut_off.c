@@ -98,7 +98,8 @@ static void enter_cut_off_state(struct cut_off *cut_off, enum cut_off_state stat
         break;
     case CUT_OFF_ASKING:
         peers_begin(cut_off->peers, cut_off_now_ms(cut_off));
-        log_warn("redis_silent", LOG_STRING("why", "connects are not answered; others are asked"),
+        log_warn("redis_unreachable",
+                 LOG_STRING("why", "connects are not answered; others are asked"),
                  LOG_INT("peers", (int64_t)peers_count(cut_off->peers)));
         break;
     case CUT_OFF_AWAY:

@@ -62,12 +62,12 @@ void server_drain(void *arg)
 {
     struct server *server = arg;
     if (server->state == SERVER_STARTING) {
-        log_info("ended", LOG_STRING("why", "told to end before it served"));
+        log_info("exiting", LOG_STRING("why", "a signal before it was ready"));
         server_end(server, 0);
         return;
     }
     if (server->state != SERVER_SERVING) {
-        log_warn("ended_at_once", LOG_STRING("why", "told to end a second time"));
+        log_warn("forced_exit", LOG_STRING("why", "a second signal"));
         server_end(server, 1);
         return;
     }

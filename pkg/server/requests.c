@@ -14,7 +14,7 @@
 
 static void on_fatal(void *arg, const char *why)
 {
-    log_error("cannot_go_on", LOG_STRING("err", why));
+    log_error("fatal", LOG_STRING("err", why));
     server_end(arg, 1);
 }
 

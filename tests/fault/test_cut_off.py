@@ -127,7 +127,7 @@ def test_when_the_one_that_is_cut_off_acts(t):
         position = a.process.log_position()
         since = place.drop(place.hosts[0])
         renewed = place.renewed(a)
-        asks = logged_at(a.wait_for_log(r"msg=redis_silent", 20, position))
+        asks = logged_at(a.wait_for_log(r"msg=redis_unreachable", 20, position))
         closes = logged_at(a.wait_for_log(r"msg=cut_off\b", 20, position))
         for client in clients:
             assert client.closed(20)
@@ -215,7 +215,7 @@ def test_nobody_is_closed_when_no_frontend_reaches_redis(t):
         client.open(b"x")
     place.drop(*place.hosts)
     for frontend in place.frontends:
-        frontend.wait_for_log(r"msg=redis_silent")
+        frontend.wait_for_log(r"msg=redis_unreachable")
     place.stays_open(clients, 8)
     for frontend in place.frontends:
         assert place.metric(frontend, "tracker_peer_questions_total", result="answered") > 0
@@ -235,7 +235,7 @@ def test_nobody_is_closed_when_redis_refuses_connections(t):
         client.open(b"x")
     place.redis.kill()
     place.stays_open(clients, 7)
-    assert not a.log_lines(r"msg=(redis_silent|cut_off)\b")
+    assert not a.log_lines(r"msg=(redis_unreachable|cut_off)\b")
     with place.redis_host:
         place.redis.start()
     t.wait_until(lambda: place.ready(a), 20)
@@ -252,7 +252,7 @@ def test_nobody_is_closed_when_redis_stands_still(t):
     place.redis.freeze()
     place.stays_open([client], 7)
     place.redis.thaw()
-    assert not a.log_lines(r"msg=(redis_silent|cut_off)\b")
+    assert not a.log_lines(r"msg=(redis_unreachable|cut_off)\b")
     t.wait_until(lambda: place.ready(a), 20)
     t.fsck(place.redis)
 
@@ -272,7 +272,7 @@ def test_a_peer_that_was_stopped_is_no_witness(t):
     place.redis.thaw()
     t.wait_until(lambda: place.age(a) < 500, 20, "Redis has done what waited")
     place.drop(*place.hosts)
-    a.wait_for_log(r"msg=redis_silent")
+    a.wait_for_log(r"msg=redis_unreachable")
     b.thaw()
     place.wait_for_metric(a, "tracker_peer_questions_total", 1)
     place.stays_open([client], 8)
@@ -331,7 +331,7 @@ def test_a_peers_answer_is_no_answer_from_oneself(t):
     client = place.connect(a)
     client.open(b"x")
     place.drop(place.hosts[0])
-    a.wait_for_log(r"msg=redis_silent")
+    a.wait_for_log(r"msg=redis_unreachable")
     place.stays_open([client], 6)
     assert not a.log_lines(r"msg=cut_off\b")
     place.restore(place.hosts[0])

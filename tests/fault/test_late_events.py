@@ -18,12 +18,12 @@ def behind(t, delay=0.0):
 def stays_ready(t, frontend, seconds=5):
     """All the time, and no connection is made anew. Where something was stopped meanwhile that begins again."""
     def is_steady():
-        began, resets = time.monotonic(), len(frontend.log_lines("events_do_not_arrive"))
+        began, resets = time.monotonic(), len(frontend.log_lines("pubsub_stalled"))
         while time.monotonic() - began < seconds:
             if not frontend.ready():
                 return False
             time.sleep(0.1)
-        return len(frontend.log_lines("events_do_not_arrive")) == resets
+        return len(frontend.log_lines("pubsub_stalled")) == resets
     t.wait_until(is_steady, 30, "it stays ready")
 
 
@@ -56,12 +56,12 @@ def check_too_late(t, delay):
     frontend, links = behind(t)
     connects = frontend.metric("tracker_redis_connects_total")
     links.delay = delay
-    frontend.wait_for_log("level=warn msg=events_do_not_arrive", 20)
+    frontend.wait_for_log("level=warn msg=pubsub_stalled", 20)
     t.wait_until(lambda: frontend.http("/readyz")[2] == NOT_IN_TIME, 10, "it is not ready")
     # At first the link for events alone; the next time is within 30 s.
     frontend.wait_for_metric("tracker_redis_connects_total", connects + 1, 20)
     frontend.wait_for_log("msg=redis_connections_reset", 40)
-    assert len(frontend.log_lines("events_do_not_arrive")) >= 2
+    assert len(frontend.log_lines("pubsub_stalled")) >= 2
     assert b"not ready" in frontend.http("/readyz")[2]
     links.delay = 1.5
     stays_ready(t, frontend)

@@ -12,7 +12,7 @@ def test_a_map_for_newer_readers_is_refused_with_the_release_that_can(t):
     redis("HSET", HEAD, "format", "3", "reader", "2", "release", "0.3.0")
     frontend = t.frontend(redis, wait=False)
     assert frontend.process.wait() == 1
-    line, = frontend.log_lines("cannot_go_on")
+    line, = frontend.log_lines("msg=fatal")
     for text in ("format 3", "readers of format 2", "trackerd 0.3.0 or later", "understands formats 1 to 1"):
         assert text in line, line
 

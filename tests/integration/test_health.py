@@ -105,7 +105,7 @@ def test_events_that_do_not_arrive(t):
     forwarder.deaf = True
     t.wait_until(lambda: frontend.http("/readyz")[2] == b"not ready: events of Redis do not arrive in time\n", 10, "it is noticed")
     assert frontend.metric("tracker_ready") == 0 and frontend.metric("tracker_redis_up") == 1
-    frontend.wait_for_log("level=warn msg=events_do_not_arrive")
+    frontend.wait_for_log("level=warn msg=pubsub_stalled")
     frontend.wait_for_metric("tracker_redis_connects_total", connects + 1)
     assert writer.update(id, 1, b"1")
     forwarder.deaf = False
@@ -120,7 +120,7 @@ def test_events_that_never_arrive(t):
     forwarder = Forwarder(t, redis)
     forwarder.deaf = True
     frontend = t.frontend(forwarder.url)
-    frontend.wait_for_log("level=warn msg=events_do_not_arrive")
+    frontend.wait_for_log("level=warn msg=pubsub_stalled")
     assert frontend.http("/readyz")[:1] == (503,)
     forwarder.deaf = False
     t.wait_until(frontend.ready, 10, "ready")
@@ -155,7 +155,7 @@ def test_a_return_of_redis_is_no_doubt(t):
     time.sleep(4)
     redis.start()
     t.wait_until(frontend.ready, 15, "ready again")
-    assert not frontend.log_lines("events_do_not_arrive")
+    assert not frontend.log_lines("pubsub_stalled")
 
 
 def test_metrics_are_prometheus_text(t):

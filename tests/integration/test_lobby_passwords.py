@@ -37,7 +37,7 @@ def test_good_and_bad(t):
         assert try_login(t, frontend, bad) == "bad_password"
     # The plain one has no name.
     assert try_login(t, frontend, PASSWORD, name="somebody") == "bad_password"
-    assert frontend.metric("tracker_errors_told_total", protocol="lobby", code="bad_password") == 7
+    assert frontend.metric("tracker_errors_sent_total", protocol="lobby", code="bad_password") == 7
 
 
 def test_the_ports_of_servers_and_of_players(t):

@@ -343,7 +343,7 @@ def test_a_space_too_large_to_be_told(t):
         for number in range(15):
             assert client.close(client_id(client, many, number))
     one.wait_map(lambda told: told.get(two.token) == {"unseen": 1} and len(told) == 2 + 60)
-    assert a.log_lines("msg=map_not_told") or b.log_lines("msg=map_not_told")
+    assert a.log_lines("msg=snapshot_refused") or b.log_lines("msg=snapshot_refused")
     newcomer = join(t, b)
     assert len(newcomer.map) == 63, "and newcomers come in again"
 

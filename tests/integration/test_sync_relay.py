@@ -183,7 +183,7 @@ def test_who_keeps_on_is_closed(t):
     assert one.wait_closed() == (1008, "too many errors")
     assert len(one.errors) == 20
     other.wait_map(lambda told: one.token not in told)
-    assert a.metric("tracker_errors_told_total", protocol="sync", code="bad_json") == 20
+    assert a.metric("tracker_errors_sent_total", protocol="sync", code="bad_json") == 20
     line = a.wait_for_log("msg=sync_refused")
     assert "peer=127.0.0.1" in line and "code=bad_json" in line, line
 

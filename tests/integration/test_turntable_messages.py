@@ -152,7 +152,7 @@ def test_every_refusal_is_told_and_the_connection_stays(t):
     assert user.sync() == stranger.sync() == []
     for code in {code for _, code, _ in REFUSED}:
         wanted = sum(code == other for _, other, _ in REFUSED) + (code == "bad_json")
-        assert a.metric("tracker_errors_told_total", protocol="turntable", code=code) == wanted, code
+        assert a.metric("tracker_errors_sent_total", protocol="turntable", code=code) == wanted, code
     a.wait_for_log("msg=turntable_refused.*code=bad_json")
 
 

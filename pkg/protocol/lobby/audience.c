@@ -154,7 +154,7 @@ static void take_listed_server(struct lobby_audience *audience, struct line *lin
     if (!write_fitting_server(&text, gameserver)) {
         writer_free(&text);
         metrics_add(METRIC_LOBBY_UNFIT, 1);
-        log_limited(LOG_WARN, &audience->unfit_limit, "server_not_told",
+        log_limited(LOG_WARN, &audience->unfit_limit, "server_not_sent",
                     LOG_BYTES("id", gameserver->server.id),
                     LOG_STRING("reason", "it fits no line"));
         if (line != NULL)
@@ -212,7 +212,7 @@ static const char too_large[] = "there are more servers than view.max_entries";
 
 static void refuse_lobby_map(struct lobby_audience *audience)
 {
-    log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
+    log_limited(LOG_WARN, &audience->refused_limit, "snapshot_refused",
                 LOG_STRING("space", map_space_name(audience->space)),
                 LOG_STRING("reason", too_large));
     lobby_players_end_all(audience, too_large);

@@ -175,7 +175,7 @@ void lobby_end(struct lobby_session *session, const struct lobby_ending *ending)
         return;
     if (ending->code != LOBBY_CODE_COUNT) {
         tell_error(session, ending->code, ending->why);
-        log_limited(LOG_INFO, &session->port->service->ended_limit, "lobby_ended",
+        log_limited(LOG_INFO, &session->port->service->ended_limit, "lobby_closed",
                     LOG_STRING("peer", conn_peer_text(session->conn)),
                     LOG_STRING("id", session->game != NULL ? session->game->id : NULL),
                     LOG_STRING("code", lobby_code_name(ending->code)),

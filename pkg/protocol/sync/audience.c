@@ -243,7 +243,7 @@ static bool is_sync_view_readable(struct sync_audience *audience)
         return false;
     if (!map_view_is_over(audience->watcher.view))
         return true;
-    log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
+    log_limited(LOG_WARN, &audience->refused_limit, "snapshot_refused",
                 LOG_STRING("space", map_space_name(audience->space)),
                 LOG_STRING("reason", too_large));
     return false;

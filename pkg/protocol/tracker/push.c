@@ -65,7 +65,7 @@ void tracker_audience_free(struct tracker_audience *audience)
 static void refuse_pushes(struct tracker_audience *audience, const char *why)
 {
     audience->refused = true;
-    log_limited(LOG_WARN, &audience->refused_limit, "map_not_told",
+    log_limited(LOG_WARN, &audience->refused_limit, "snapshot_refused",
                 LOG_STRING("space", map_space_name(audience->space)), LOG_STRING("reason", why));
 }
 
