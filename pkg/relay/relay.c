@@ -72,6 +72,7 @@ static void free_lookup(struct lookup *lookup)
 
 static void free_ack(struct relays *relays, struct ack *ack)
 {
+    assert(relays->acks); /* it is one of them */
     HASH_DEL(relays->acks, ack);
     writer_free(&ack->message);
     free(ack);
