@@ -237,6 +237,7 @@ bool stream_connector_has_more(const struct stream_connector *connector)
 
 void stream_connector_continue(struct stream_connector *connector)
 {
+    set_failure(connector, STREAM_CONNECTS, "no other address");
     if (!try_next_address(connector)) {
         connector->failed_at_once = true;
         loop_timer_start(connector->timer, 0);

@@ -267,6 +267,20 @@ static void test_going_on_with_the_next_address(void **state)
     }
     assert_int_equal(attempt->connected, 2);
     assert_int_equal(attempt->failed, 1);
+    assert_string_equal(attempt->reason, "no other address");
+}
+
+/* What was connected to was the only one: there is a reason, though nothing has failed before. */
+static void test_going_on_without_another_address(void **state)
+{
+    struct attempt *attempt = *state;
+
+    begin(attempt, (struct stream_request){.host = "two", .one_address = true, .attempt = 1});
+    WAIT_UNTIL(attempt, attempt->connected == 1);
+    stream_socket_close(&attempt->socket, true);
+    stream_connector_continue(attempt->connector);
+    WAIT_UNTIL(attempt, attempt->failed == 1);
+    assert_string_equal(attempt->reason, "no other address");
 }
 
 static void test_unix_sockets(void **state)
@@ -381,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_address_each_attempt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_going_on_with_the_next_address, setup_everywhere,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_going_on_without_another_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unix_sockets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_that_are_not_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds_of_the_step_and_of_the_whole, setup_everywhere,
