@@ -59,6 +59,9 @@ static bool split_api_target(const char *target, char **host, uint16_t *port)
 
 static void finish_api(struct servers_api *api, const char *problem)
 {
+    if (api->done) { /* the timer and the end of the answer may come in one event-loop iteration */
+        return;
+    }
     api->done = true;
     api->problem = problem ? mem_strdup(problem) : NULL;
 }
