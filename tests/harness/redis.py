@@ -2,6 +2,7 @@
 import os
 import shutil
 import socket
+import threading
 
 from . import acl
 from .process import Process
@@ -87,6 +88,20 @@ class Redis:
     def connect(self):
         """A new connection."""
         return Connection(self.socket)
+
+    def answer_requests(self, node, text):
+        """Is a front-end of that id which answers each request with this text, until the connection ends."""
+        listener, speaker = self.subscribe("tracker:node:" + node), self.connect()
+
+        def answer():
+            try:
+                while True:
+                    for _, message in listener.messages(60):
+                        _, channel, number, *_ = message.split(b" ")
+                        speaker("PUBLISH", channel, number + b" " + text)
+            except (OSError, ValueError):
+                pass
+        threading.Thread(target=answer, daemon=True).start()
 
     def subscribe(self, *channels):
         return Subscriber(self.socket, *channels)

@@ -2,7 +2,6 @@
 replaced, and in three tables the gaps beside them."""
 import json
 import re
-import threading
 
 from harness.lobby import LISTEN, Game, settings
 
@@ -176,26 +175,10 @@ front-end  bbbbbbbbbbbb  not there  -
         '{"node":"bbbbbbbbbbbb","name":"bbbbbbbbbbbb","result":"not there"}]}\n'), document
 
 
-def answer_requests(redis, node, text):
-    """A front-end that answers each request with this text, until the connection ends."""
-    listener = redis.subscribe("tracker:node:" + node)
-    speaker = redis.connect()
-
-    def answer():
-        try:
-            while True:
-                for _, message in listener.messages(60):
-                    _, channel, number, *_ = message.split(b" ")
-                    speaker("PUBLISH", channel, number + b" ok " + text)
-        except (OSError, ValueError):
-            pass
-    threading.Thread(target=answer, daemon=True).start()
-
-
 def test_settings_in_force(t):
     redis = by_hand(t)
-    answer_requests(redis, ALIVE, b'{"a.b":{"value":"x\\ny","source":"flag","default":"","reloadable":true},'
-                                  b'"c":{"value":"5s","source":"default","default":"5s","reloadable":false,"newer":"z"}}')
+    redis.answer_requests(ALIVE, b'ok {"a.b":{"value":"x\\ny","source":"flag","default":"","reloadable":true},'
+                                 b'"c":{"value":"5s","source":"default","default":"5s","reloadable":false,"newer":"z"}}')
     table, document = both(t, redis, "config", ALIVE)
     assert table == """\
 front-end a\\xc2\\x85 (aaaaaaaaaaaa)

@@ -7,7 +7,6 @@ import pty
 import re
 import struct
 import termios
-import threading
 
 from harness import Versioned, acl
 from harness.process import environment_for
@@ -132,27 +131,11 @@ def test_a_front_end_that_does_not_answer(t):
     listener.close()
 
 
-def answer_requests(redis, text):
-    """A front-end that answers each request with this text, until the connection ends."""
-    listener = redis.subscribe("tracker:node:" + NODE)
-    speaker = redis.connect()
-
-    def answer():
-        try:
-            while True:
-                for _, message in listener.messages(60):
-                    _, channel, number, *_ = message.split(b" ")
-                    speaker("PUBLISH", channel, number + b" " + text)
-        except (OSError, ValueError):
-            pass
-    threading.Thread(target=answer, daemon=True).start()
-
-
 def test_answers_of_any_kind(t):
     redis = by_hand(t)
     good = b'{"a.b": {"value": "x\\n\\u00e9\\"", "source": "file", "x": true,'
     good += b' "more": [1, {"y": null}], "and": 1}, "c":{}}'
-    answer_requests(redis, b"ok " + good)
+    redis.answer_requests(NODE, b"ok " + good)
     lines = t.ctl(redis, "config").stdout.splitlines()
     assert [line.split() for line in lines[2:]] == [["a.b", 'x\\né"', "file", "?", "?"], ["c"] + ["?"] * 4]
     assert t.ctl_json(redis, "config")["nodes"][0]["config"] == {
@@ -163,14 +146,14 @@ def test_answers_that_make_no_sense(t):
     for text in (b"", b"{", b'{"a"', b'{"a":', b'{"a":}', b'{"a":{"value":"x}}', b'{"a":{"value":"\\u00"}}', b"[1]",
                  b'{"a":[[[[}', b'{"a":1', b'{,', b'{"a":{}', b"\xff\x00", b'{"\xff":{}}', b"{" * 5000):
         redis = by_hand(t)
-        answer_requests(redis, b"ok " + text)
+        redis.answer_requests(NODE, b"ok " + text)
         done = t.ctl(redis, "config", check=False)
         assert done.returncode == 1 and done.stdout.startswith("front-end a "), (text, done)
         [node] = t.ctl_json(redis, "config")["nodes"]
         assert "config" not in node and ("answer" in node or "answer64" in node), (text, node)
     redis = by_hand(t)
     for text in (b"nonsense", b"", b"ok", b"error"):
-        answer_requests(redis, text)
+        redis.answer_requests(NODE, text)
         late = t.ctl(redis, "--timeout", "200ms", "reload", "a", check=False)
         assert late.returncode == 4, (text, late)
         redis("CLIENT", "KILL", "TYPE", "pubsub")
@@ -178,7 +161,7 @@ def test_answers_that_make_no_sense(t):
 
 def test_a_refusal_is_shown(t):
     redis = by_hand(t)
-    answer_requests(redis, b"error no\n\x1b[31m")
+    redis.answer_requests(NODE, b"error no\n\x1b[31m")
     refused = t.ctl(redis, "reload", "a", check=False)
     assert refused.returncode == 1 and "a refuses: no\\n\\x1b[31m" in refused.stderr, refused
 
