@@ -60,7 +60,7 @@ static void write_subscribe(struct writer *to, const struct voice *voice)
     writer_free(&text);
 }
 
-/* Takes part once the statuses of all friends have been told. */
+/* Takes part once it has received the statuses of all friends. */
 static enum service_verdict welcome_user(struct writer *to, const struct voice *voice,
                                          struct bytes message)
 {
@@ -79,7 +79,7 @@ static const struct service service = {.name = "friends",
                                        .protocol = "turntable",
                                        .welcome = welcome_user};
 
-/* "…-NUMBER":"STATUS" — what was told before the change, and what is told twice, does not count. */
+/* "…-NUMBER":"STATUS" — what was received before the change, or twice, does not count. */
 static void take_status_change(struct presence_load *load, const char *number, uint64_t now_us)
 {
     char *end;
