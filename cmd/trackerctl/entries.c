@@ -38,11 +38,6 @@ static void write_json_number(struct writer *to, const char *name, struct bytes 
     json_raw(to, name, is_number(text) ? text : BYTES_LITERAL("null"));
 }
 
-void entries_write_version(struct writer *to, struct bytes version)
-{
-    write_json_number(to, "version", version);
-}
-
 static bool is_property_field(struct bytes field)
 {
     return field.len > 2 && memcmp(field.data, "p:", 2) == 0;

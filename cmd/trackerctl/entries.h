@@ -12,8 +12,6 @@
  * (schema/event.h). Numbers are numbers; what the protocols call properties is an object;
  * `session`, which says who may write the entry, is left out. */
 void entries_write_json(struct writer *to, struct bytes body);
-/* A version's text as a member: a number, or null when it is none. */
-void entries_write_version(struct writer *to, struct bytes version);
 /* Appends a field to a body. */
 void entries_add_field(struct writer *body, struct bytes field, struct bytes value);
 /* A field of a body; data NULL when it is not there. */

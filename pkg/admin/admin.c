@@ -160,11 +160,6 @@ void admin_respond_read(struct http_request *request, int status, const struct w
     http_respond(request, status, JSON_TYPE, headers, writer_bytes_written(json));
 }
 
-void admin_respond_json(struct http_request *request, int status, const struct writer *json)
-{
-    admin_respond_read(request, status, json, false);
-}
-
 void admin_write_stale(struct json_writer *json, bool stale)
 {
     if (!stale)
@@ -266,7 +261,7 @@ static void respond_no_space(struct admin *admin, struct http_request *request)
     admin_write_spaces(&json, admin);
     json_write_object_end(&json);
     writer_u8(&text, '\n');
-    admin_respond_json(request, 404, &text);
+    admin_respond_read(request, 404, &text, false);
     writer_free(&text);
 }
 

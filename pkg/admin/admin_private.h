@@ -49,7 +49,6 @@ struct admin {
 bool admin_allows(struct admin *admin, struct http_request *request, enum admin_access access);
 /* What the stricter of two says: off only when both are. */
 enum admin_access admin_either(int page, int api);
-void admin_respond_json(struct http_request *request, int status, const struct writer *json);
 /* stale: with the header line that says so; the text has the member already (admin_write_stale). */
 void admin_respond_read(struct http_request *request, int status, const struct writer *json,
                         bool stale);

@@ -349,7 +349,6 @@ struct owned *owned_find(const struct partition *partition, struct bytes id);
 /* With room for a state of that length, which is empty yet. */
 struct owned *owned_create(struct map_session *session, struct partition *partition,
                            struct bytes id, size_t state_len);
-struct bytes owned_state(const struct owned *owned);
 /* The entry may move to another place in memory, which is returned. */
 struct owned *owned_set_state(struct partition *partition, struct owned *owned, uint64_t version,
                               struct bytes state);

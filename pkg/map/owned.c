@@ -98,7 +98,7 @@ static struct owned *move_owned(struct partition *partition, struct owned *old, 
     return new;
 }
 
-struct bytes owned_state(const struct owned *owned)
+static struct bytes owned_state(const struct owned *owned)
 {
     return (struct bytes){(const uint8_t *)owned->id + owned->id_len, owned->state_len};
 }

@@ -69,7 +69,7 @@ void cursor_leave_tombstone(struct map_view *view)
     }
 }
 
-void cursors_release(struct map_view *view)
+static void cursors_release(struct map_view *view)
 {
     if (view->cursor_count == 0)
         free_tombstones(view);

@@ -16,7 +16,8 @@
 
 #define POLL_MS 50
 
-struct read_mark read_mark_of(const struct view_known *known)
+/* For a read that begins now. */
+static struct read_mark read_mark_of(const struct view_known *known)
 {
     return (struct read_mark){
         .revision = known->revision, .epochs = known->epochs, .again = known->restoring};

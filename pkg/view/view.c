@@ -14,6 +14,21 @@
 #include "schema/keys.h"
 #include "view/view_private.h"
 
+static void view_check_live(struct map_view *view)
+{
+    if (view->live)
+        return;
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        if (!view->parts[i].loaded)
+            return;
+    }
+    view->live = true;
+    LIST_FOREACH (node, &view->watchers) {
+        struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
+        watcher->live(watcher);
+    }
+}
+
 static void notify_view_watchers(void *arg);
 static void linger_over(void *arg);
 static void look_at_reads(void *arg);
@@ -223,21 +238,6 @@ static void notify_view_watchers(void *arg)
     clear_turn(view);
     view_check_live(view);
     reads_check(view);
-}
-
-void view_check_live(struct map_view *view)
-{
-    if (view->live)
-        return;
-    for (uint32_t i = 0; i < view->part_count; i++) {
-        if (!view->parts[i].loaded)
-            return;
-    }
-    view->live = true;
-    LIST_FOREACH (node, &view->watchers) {
-        struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
-        watcher->live(watcher);
-    }
 }
 
 static void leave_turn(struct map_entry *entry)

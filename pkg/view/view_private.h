@@ -150,7 +150,6 @@ void view_mark_changed(struct map_entry *entry);
 void view_mark_silent(struct map_entry *entry);
 void view_remove(struct map_entry *entry);
 void view_wake(struct map_view *view);
-void view_check_live(struct map_view *view);
 
 /* apply.c */
 void view_apply(struct view_part *part, const struct event *event, uint64_t revision,
@@ -186,8 +185,6 @@ void load_start(struct view_part *part, const char *why);
 void load_stop(struct view_part *part);
 
 /* read.c */
-/* For a read that begins now. */
-struct read_mark read_mark_of(const struct view_known *known);
 void reads_check(struct map_view *view);
 void reads_free(struct map_view *view);
 
@@ -200,7 +197,6 @@ void view_ask_free(struct map_view *view);
 
 /* cursor.c */
 void cursor_leave_tombstone(struct map_view *view);
-void cursors_release(struct map_view *view);
 void cursors_free_all(struct map_view *view);
 
 #endif
