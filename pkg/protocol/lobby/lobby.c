@@ -29,7 +29,7 @@ struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
     service->bans = bans;
     service->penalties = penalty_table_create((size_t)settings->penalty_tracked);
     list_init(&service->newcomers);
-    list_init(&service->audiences);
+    list_init(&service->subscriber_lists);
     service->bans_watcher.changed = on_lobby_bans_changed;
     bans_watch(bans, &service->bans_watcher);
     return service;
@@ -43,8 +43,8 @@ void lobby_service_destroy(struct lobby_service **pointer)
     if (service == NULL)
         return;
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->audiences)
-        lobby_audience_free(list_entry(node, struct lobby_audience, link));
+    LIST_FOREACH (node, &service->subscriber_lists)
+        lobby_subscribers_free(list_entry(node, struct lobby_subscribers, link));
     bans_unwatch(&service->bans_watcher);
     lobby_verifier_destroy(&service->verifier);
     penalty_table_destroy(&service->penalties);
@@ -81,7 +81,7 @@ struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_s
 
     *port = (struct lobby_port){.service = service,
                                 .space = space,
-                                .audience = lobby_audience_of(service, space),
+                                .subscribers = lobby_subscribers_of(service, space),
                                 .role = role,
                                 .settings = settings};
     service->common.ports++;

@@ -6,7 +6,7 @@
  *   game.c      game servers: their messages, and whether they live
  *   listing.c   their entries in the map
  *   verify.c    the number that they must bring
- *   audience.c  the list, and its changes in their order
+ *   subscribers.c  the list, and its changes in their order
  *   player.c    players: who is told what
  *   original.c  the original's packets
  *
@@ -50,7 +50,7 @@ struct lobby_service {
     struct penalty_table *penalties;
     struct verifier *verifier; /* NULL until it is needed */
     struct list newcomers;     /* those that have not logged in, oldest first */
-    struct list audiences;
+    struct list subscriber_lists;
     struct slots slots[3]; /* by enum lobby_pool */
     struct log_limit malformed_limit, refused_limit, ended_limit;
 };
@@ -58,7 +58,7 @@ struct lobby_service {
 struct lobby_port {
     struct lobby_service *service;
     struct map_space *space;
-    struct lobby_audience *audience;
+    struct lobby_subscribers *subscribers;
     enum lobby_role role;
     const struct lobby_settings *settings;
     struct password_list *passwords; /* of passwords_text */
@@ -197,12 +197,12 @@ enum player_state {
 };
 #define PLAYER_STATES 3
 
-/* audience.c */
+/* subscribers.c */
 /* A server that is listed, or was. Lines stand in the order of their last change. */
 struct line {
     UT_hash_handle hh;   /* by id; those that are listed */
-    struct list link;    /* the audience's changes */
-    struct list in_gone; /* the audience's gone, oldest first */
+    struct list link;    /* the subscribers' changes */
+    struct list in_gone; /* the subscribers' gone, oldest first */
     uint64_t stamp;      /* of its last change */
     uint64_t born;       /* the stamp with which it came */
     struct writer text;  /* the server as JSON */
@@ -212,7 +212,7 @@ struct line {
     size_t id_len;
     char id[];
 };
-struct lobby_audience {
+struct lobby_subscribers {
     struct list link; /* the service's */
     struct lobby_service *service;
     struct map_space *space;
@@ -230,24 +230,26 @@ struct lobby_audience {
     struct loop_timer *flow;
     struct log_limit refused_limit, unfit_limit;
 };
-struct lobby_audience *lobby_audience_of(struct lobby_service *service, struct map_space *space);
-void lobby_audience_free(struct lobby_audience *audience);
+struct lobby_subscribers *lobby_subscribers_of(struct lobby_service *service,
+                                               struct map_space *space);
+void lobby_subscribers_free(struct lobby_subscribers *subscribers);
 /* Watches the space from now on. NULL, or why the list cannot be told (static text). */
-const char *lobby_audience_watch(struct lobby_audience *audience);
+const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers);
 /* Lets go of the view when nobody is told the list any more. */
-void lobby_audience_release(struct lobby_audience *audience);
+void lobby_subscribers_release(struct lobby_subscribers *subscribers);
 /* Those that are due, at the end of this turn. */
-void lobby_audience_ask_to_serve(struct lobby_audience *audience);
+void lobby_subscribers_ask_to_serve(struct lobby_subscribers *subscribers);
 /* All listed servers as messages; lives until the next change. */
-struct frame *lobby_audience_all(struct lobby_audience *audience);
+struct frame *lobby_subscribers_all(struct lobby_subscribers *subscribers);
 /* The first line changed after the stamp, and the one after a line; NULL when there is none. */
-struct line *lobby_audience_after(const struct lobby_audience *audience, uint64_t stamp);
-struct line *lobby_audience_next(const struct lobby_audience *audience, const struct line *line);
-bool lobby_audience_lists(const struct lobby_audience *audience, const char *id);
+struct line *lobby_subscribers_after(const struct lobby_subscribers *subscribers, uint64_t stamp);
+struct line *lobby_subscribers_next(const struct lobby_subscribers *subscribers,
+                                    const struct line *line);
+bool lobby_subscribers_lists(const struct lobby_subscribers *subscribers, const char *id);
 
 /* player.c */
 struct player {
-    struct list link; /* the audience's, by state */
+    struct list link; /* the subscribers', by state */
     struct lobby_session *session;
     struct map_read *read; /* waits for the view */
     uint64_t seen;         /* all changes up to this stamp have been told */
@@ -261,12 +263,12 @@ void lobby_player_free(struct lobby_session *session);
 void lobby_player_drained(struct player *player);
 /* It has closed its half. */
 void lobby_player_ended(struct player *player);
-/* Of the audience: those that are due get the list; all are told what came after `before`; the next
- * part for those that are behind; none can be told any more. */
-void lobby_players_serve(struct lobby_audience *audience);
-void lobby_players_tell(struct lobby_audience *audience, uint64_t before);
-void lobby_players_flow(struct lobby_audience *audience);
-void lobby_players_end_all(struct lobby_audience *audience, const char *why);
+/* Of the subscribers: those that are due get the list; all are told what came after `before`; the
+ * next part for those that are behind; none can be told any more. */
+void lobby_players_serve(struct lobby_subscribers *subscribers);
+void lobby_players_tell(struct lobby_subscribers *subscribers, uint64_t before);
+void lobby_players_flow(struct lobby_subscribers *subscribers);
+void lobby_players_end_all(struct lobby_subscribers *subscribers, const char *why);
 
 /* original.c */
 void lobby_original_take(struct lobby_session *session, const struct gltron_packet *packet);

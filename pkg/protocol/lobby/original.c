@@ -230,11 +230,12 @@ static void show_server_line(struct player *player, const struct line *line)
 /* Places of those that are gone; whether there were any. */
 static bool free_places(struct player *player)
 {
-    const struct lobby_audience *audience = player->session->port->audience;
+    const struct lobby_subscribers *subscribers = player->session->port->subscribers;
     bool freed = false;
 
     for (unsigned place = 0; place < GLTRON_SERVERS; place++) {
-        if (player->shown[place] != NULL && !lobby_audience_lists(audience, player->shown[place])) {
+        if (player->shown[place] != NULL &&
+            !lobby_subscribers_lists(subscribers, player->shown[place])) {
             free(player->shown[place]);
             player->shown[place] = NULL;
             freed = true;
@@ -245,19 +246,19 @@ static bool free_places(struct player *player)
 
 void lobby_original_tell(struct player *player)
 {
-    const struct lobby_audience *audience = player->session->port->audience;
+    const struct lobby_subscribers *subscribers = player->session->port->subscribers;
     const bool freed = free_places(player);
-    struct line *line = lobby_audience_after(audience, player->seen);
+    struct line *line = lobby_subscribers_after(subscribers, player->seen);
 
-    for (; line != NULL; line = lobby_audience_next(audience, line)) {
+    for (; line != NULL; line = lobby_subscribers_next(subscribers, line)) {
         if (!line->gone && line->has_packet)
             show_server_line(player, line);
     }
-    player->seen = audience->stamp;
+    player->seen = subscribers->stamp;
     /* Others that had no place before. */
-    line = freed ? lobby_audience_after(audience, 0) : NULL;
+    line = freed ? lobby_subscribers_after(subscribers, 0) : NULL;
     for (; line != NULL && place_of(player, NULL) < GLTRON_SERVERS;
-         line = lobby_audience_next(audience, line)) {
+         line = lobby_subscribers_next(subscribers, line)) {
         if (!line->gone && line->has_packet && place_of(player, line->id) == GLTRON_SERVERS)
             show_server_line(player, line);
     }

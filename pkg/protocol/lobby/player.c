@@ -9,9 +9,9 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
-static struct lobby_audience *audience_of_player(const struct player *player)
+static struct lobby_subscribers *subscribers_of_player(const struct player *player)
 {
-    return player->session->port->audience;
+    return player->session->port->subscribers;
 }
 
 static void end_politely(struct player *player)
@@ -28,7 +28,7 @@ static void move_player(struct player *player, enum player_state state)
         return;
     player->state = (uint8_t)state;
     list_remove(&player->link);
-    list_append(&audience_of_player(player)->players[state], &player->link);
+    list_append(&subscribers_of_player(player)->players[state], &player->link);
 }
 
 /* JSON. */
@@ -63,24 +63,24 @@ static void count_lobby_pushes(const int64_t counts[LOBBY_TYPES])
 
 static void send_all(struct player *player)
 {
-    struct lobby_audience *audience = audience_of_player(player);
+    struct lobby_subscribers *subscribers = subscribers_of_player(player);
 
-    conn_send_frame(player->session->conn, lobby_audience_all(audience));
-    player->seen = audience->stamp;
+    conn_send_frame(player->session->conn, lobby_subscribers_all(subscribers));
+    player->seen = subscribers->stamp;
     metrics_add(METRIC_LOBBY_PUSH_SERVERS, 1);
 }
 
 /* At most lobby.chunk bytes (and a line) of what it missed; true when that was all. */
 static bool send_missed_lines(struct player *player)
 {
-    const struct lobby_audience *audience = audience_of_player(player);
+    const struct lobby_subscribers *subscribers = subscribers_of_player(player);
     const size_t limit = (size_t)lobby_settings_of(player->session)->chunk;
     const uint64_t seen = player->seen;
     int64_t counts[LOBBY_TYPES] = {0};
     struct writer text = {0};
-    struct line *line = lobby_audience_after(audience, seen);
+    struct line *line = lobby_subscribers_after(subscribers, seen);
 
-    for (; line != NULL && text.len < limit; line = lobby_audience_next(audience, line)) {
+    for (; line != NULL && text.len < limit; line = lobby_subscribers_next(subscribers, line)) {
         write_line(&text, line, seen, counts);
         player->seen = line->stamp;
     }
@@ -91,18 +91,18 @@ static bool send_missed_lines(struct player *player)
 
 static void send_next_player_chunk(struct player *player)
 {
-    struct lobby_audience *audience = audience_of_player(player);
+    struct lobby_subscribers *subscribers = subscribers_of_player(player);
     bool done = true;
 
     if (!lobby_is_json(player->session))
         lobby_original_tell(player);
-    else if (player->seen < audience->forgotten)
+    else if (player->seen < subscribers->forgotten)
         send_all(player);
     else
         done = send_missed_lines(player);
     move_player(player, done ? PLAYER_CURRENT : PLAYER_BEHIND);
-    if (!done && !loop_timer_is_running(audience->flow))
-        loop_timer_start(audience->flow, 0);
+    if (!done && !loop_timer_is_running(subscribers->flow))
+        loop_timer_start(subscribers->flow, 0);
 }
 
 static void tell_whole(struct player *player)
@@ -123,12 +123,12 @@ struct lobby_iteration {
     int64_t counts[LOBBY_TYPES];
 };
 
-static void write_turn(struct lobby_iteration *turn, const struct lobby_audience *audience)
+static void write_turn(struct lobby_iteration *turn, const struct lobby_subscribers *subscribers)
 {
     struct writer text = {0};
 
-    for (struct line *line = lobby_audience_after(audience, turn->before); line != NULL;
-         line = lobby_audience_next(audience, line))
+    for (struct line *line = lobby_subscribers_after(subscribers, turn->before); line != NULL;
+         line = lobby_subscribers_next(subscribers, line))
         write_line(&text, line, turn->before, turn->counts);
     turn->frame = frame_create(writer_bytes_written(&text));
     writer_free(&text);
@@ -136,7 +136,7 @@ static void write_turn(struct lobby_iteration *turn, const struct lobby_audience
 
 static void send_iteration_lines(struct player *player, struct lobby_iteration *turn)
 {
-    struct lobby_audience *audience = audience_of_player(player);
+    struct lobby_subscribers *subscribers = subscribers_of_player(player);
 
     if (conn_is_behind(player->session->conn)) {
         if (player->seen == turn->before)
@@ -145,19 +145,19 @@ static void send_iteration_lines(struct player *player, struct lobby_iteration *
         send_next_player_chunk(player);
     } else {
         if (turn->frame == NULL)
-            write_turn(turn, audience);
+            write_turn(turn, subscribers);
         if (turn->frame->len > 0)
             conn_send_frame(player->session->conn, turn->frame);
         count_lobby_pushes(turn->counts);
-        player->seen = audience->stamp;
+        player->seen = subscribers->stamp;
     }
 }
 
-/* The audience. */
+/* The subscribers. */
 
-void lobby_players_serve(struct lobby_audience *audience)
+void lobby_players_serve(struct lobby_subscribers *subscribers)
 {
-    LIST_FOREACH (node, &audience->players[PLAYER_DUE]) {
+    LIST_FOREACH (node, &subscribers->players[PLAYER_DUE]) {
         struct player *player = list_entry(node, struct player, link);
 
         if (player->read == NULL)
@@ -165,18 +165,18 @@ void lobby_players_serve(struct lobby_audience *audience)
     }
 }
 
-void lobby_players_tell(struct lobby_audience *audience, uint64_t before)
+void lobby_players_tell(struct lobby_subscribers *subscribers, uint64_t before)
 {
     struct lobby_iteration turn = {.before = before};
 
-    LIST_FOREACH (node, &audience->players[PLAYER_CURRENT])
+    LIST_FOREACH (node, &subscribers->players[PLAYER_CURRENT])
         send_iteration_lines(list_entry(node, struct player, link), &turn);
     frame_unref(&turn.frame);
 }
 
-void lobby_players_flow(struct lobby_audience *audience)
+void lobby_players_flow(struct lobby_subscribers *subscribers)
 {
-    LIST_FOREACH (node, &audience->players[PLAYER_BEHIND]) {
+    LIST_FOREACH (node, &subscribers->players[PLAYER_BEHIND]) {
         struct player *player = list_entry(node, struct player, link);
 
         if (!conn_is_behind(player->session->conn))
@@ -184,10 +184,10 @@ void lobby_players_flow(struct lobby_audience *audience)
     }
 }
 
-void lobby_players_end_all(struct lobby_audience *audience, const char *why)
+void lobby_players_end_all(struct lobby_subscribers *subscribers, const char *why)
 {
     for (size_t i = 0; i < PLAYER_STATES; i++) {
-        LIST_FOREACH (node, &audience->players[i])
+        LIST_FOREACH (node, &subscribers->players[i])
             lobby_end_with(list_entry(node, struct player, link)->session, LOBBY_CODE_UNAVAILABLE,
                            why);
     }
@@ -201,14 +201,14 @@ static void on_player_reached(void *arg, bool known, bool stale)
 
     player->read = NULL;
     if (known)
-        lobby_audience_ask_to_serve(audience_of_player(player));
+        lobby_subscribers_ask_to_serve(subscribers_of_player(player));
     else
         lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
 }
 
 void lobby_player_begin(struct lobby_session *session)
 {
-    struct lobby_audience *audience = session->port->audience;
+    struct lobby_subscribers *subscribers = session->port->subscribers;
     const size_t shown = lobby_is_json(session) ? 0 : GLTRON_SERVERS;
     struct player *player = mem_zalloc(1, sizeof *player + shown * sizeof *player->shown);
     const char *why;
@@ -216,13 +216,13 @@ void lobby_player_begin(struct lobby_session *session)
     session->player = player;
     player->session = session;
     list_init(&player->link);
-    why = lobby_audience_watch(audience);
+    why = lobby_subscribers_watch(subscribers);
     if (why != NULL) {
         lobby_end_with(session, LOBBY_CODE_UNAVAILABLE, why);
         return;
     }
     move_player(player, PLAYER_DUE);
-    player->read = map_read(audience->watcher.view, MAP_READ_HERE, on_player_reached, player);
+    player->read = map_read(subscribers->watcher.view, MAP_READ_HERE, on_player_reached, player);
 }
 
 void lobby_player_free(struct lobby_session *session)
@@ -235,14 +235,14 @@ void lobby_player_free(struct lobby_session *session)
     if (!lobby_is_json(session))
         lobby_original_forget(player);
     free(player);
-    lobby_audience_release(session->port->audience);
+    lobby_subscribers_release(session->port->subscribers);
 }
 
 void lobby_player_drained(struct player *player)
 {
-    const struct lobby_audience *audience = audience_of_player(player);
+    const struct lobby_subscribers *subscribers = subscribers_of_player(player);
 
-    if (player->state != PLAYER_DUE && player->seen != audience->stamp)
+    if (player->state != PLAYER_DUE && player->seen != subscribers->stamp)
         send_next_player_chunk(player);
 }
 

@@ -1,4 +1,4 @@
-/* sync_frames: the bytes of what an audience is told, once for all its members. */
+/* sync_frames: the bytes of what a list of subscribers is told, once for all its members. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -13,13 +13,13 @@ static struct frame *message_frame(struct writer *text)
     return frame;
 }
 
-struct frame *sync_frame_rest(const struct sync_audience *audience)
+struct frame *sync_frame_rest(const struct sync_subscribers *subscribers)
 {
     size_t count;
-    struct sync_entry *entries = sync_cache_entries(&audience->cache, &count);
+    struct sync_entry *entries = sync_cache_entries(&subscribers->cache, &count);
     struct writer text = {0};
     struct frame *frame;
-    (void)sync_write_metadata_rest(&text, entries, count, audience->service->version);
+    (void)sync_write_metadata_rest(&text, entries, count, subscribers->service->version);
     frame = frame_create(writer_bytes_written(&text));
     writer_free(&text);
     free(entries);

@@ -131,13 +131,13 @@ bool sync_relay_take(void *arg, struct bytes from, struct bytes packet)
 
 void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
 {
-    struct sync_audience *audience = list_entry(listener, struct sync_audience, listener);
+    struct sync_subscribers *subscribers = list_entry(listener, struct sync_subscribers, listener);
     struct frame *frame;
     (void)from;
-    if (list_is_empty(&audience->members))
+    if (list_is_empty(&subscribers->members))
         return;
     frame = websocket_frame_create(WEBSOCKET_TEXT, packet);
-    LIST_FOREACH (node, &audience->members) {
+    LIST_FOREACH (node, &subscribers->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
         if (!may_send_relayed(session, packet.len))
             continue;

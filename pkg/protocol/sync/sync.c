@@ -25,7 +25,7 @@ struct sync_service *sync_service_create(struct map *map, const char *version)
     struct sync_service *service = mem_zalloc(1, sizeof *service);
     protocol_service_init(&service->common, map, map_loop(map), &callbacks);
     service->version = version;
-    list_init(&service->audiences);
+    list_init(&service->subscriber_lists);
     return service;
 }
 
@@ -36,8 +36,8 @@ void sync_service_destroy(struct sync_service **pointer)
     if (service == NULL)
         return;
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->audiences)
-        sync_audience_free(list_entry(node, struct sync_audience, link));
+    LIST_FOREACH (node, &service->subscriber_lists)
+        sync_subscribers_free(list_entry(node, struct sync_subscribers, link));
     free(service);
 }
 
@@ -52,7 +52,7 @@ struct sync_port *sync_port_create(struct sync_service *service, struct map_spac
     struct sync_port *port = mem_zalloc(1, sizeof *port);
     *port = (struct sync_port){
         .service = service,
-        .audience = sync_audience_of(service, space),
+        .subscribers = sync_subscribers_of(service, space),
         .space = space,
         .settings = settings,
     };
@@ -75,7 +75,7 @@ static void leave_sync(struct sync_session *session, bool waits)
     if (session->state == SYNC_ENDED)
         return;
     list_remove(&session->link);
-    sync_audience_leave(session);
+    sync_subscribers_leave(session);
     session->state = SYNC_ENDED;
     sync_relay_forget(session);
     sync_missed_destroy(&session->missed);
@@ -198,7 +198,7 @@ static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
     struct sync_session *session = arg;
     (void)version;
     if (result == MAP_OK)
-        sync_audience_greet(session);
+        sync_subscribers_greet(session);
     else
         refuse_entry(session, open_failure_text(result));
 }
@@ -235,7 +235,7 @@ static void on_resumed(void *arg, enum map_result result, uint64_t version)
     switch (result) {
     case MAP_OK:
         session->entering->is_back = true;
-        sync_audience_greet(session);
+        sync_subscribers_greet(session);
         break;
     case MAP_DEADLINE:
     case MAP_REFUSED:
@@ -283,7 +283,7 @@ static void on_drained(void *arg)
 {
     struct sync_session *session = arg;
     if (session->state != SYNC_ENDED)
-        sync_audience_drained(session);
+        sync_subscribers_drained(session);
 }
 
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
@@ -322,7 +322,7 @@ void sync_serve(struct sync_port *port, struct websocket *websocket,
     struct sync_session *session = create_sync_session(port, websocket, ws_request);
     const char *why;
     websocket_set_handler(websocket, &handler, session);
-    if (!sync_audience_enter(session, &why)) {
+    if (!sync_subscribers_enter(session, &why)) {
         refuse_entry(session, why);
         return;
     }

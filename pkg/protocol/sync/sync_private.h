@@ -5,7 +5,7 @@
  *   packet.c    what a client's packet asks, and its refusal
  *   refused.c   errors that name the properties that were not taken
  *   relay.c     packets from client to client
- *   audience.c  who is told of a space: newcomers at once, the others at each tick
+ *   subscribers.c  who is told of a space: newcomers at once, the others at each tick
  *   frames.c    the bytes of what they are told
  *   cache.c     what they are told of each entry, and what is new
  *   missed.c    what those missed who do not read
@@ -38,7 +38,7 @@
 #define SYNC_SECRET_LENGTH 64 /* the token, and as many again */
 
 /* Who is told of a space. The view is watched while there are sessions. */
-struct sync_audience {
+struct sync_subscribers {
     struct list link; /* the service's */
     struct sync_service *service;
     struct map_space *space;
@@ -58,14 +58,14 @@ struct sync_audience {
 struct sync_service {
     struct protocol_service common;
     const char *version;
-    struct list audiences;
+    struct list subscriber_lists;
     struct log_limit refused_limit;
     struct log_limit open_limit;
 };
 
 struct sync_port {
     struct sync_service *service;
-    struct sync_audience *audience;
+    struct sync_subscribers *subscribers;
     struct map_space *space;
     const struct sync_settings *settings;
 };
@@ -92,7 +92,7 @@ struct sync_entering {
 
 struct sync_session {
     struct list link;   /* the service's */
-    struct list place;  /* the audience's */
+    struct list place;  /* the subscribers' */
     struct list relays; /* struct sync_relay, not answered yet */
     struct sync_port *port;
     struct websocket *websocket;
@@ -135,23 +135,23 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
 bool sync_relay_take(void *session, struct bytes from, struct bytes packet);
-/* For all members of an audience: a map_listener's everyone. */
+/* For all members of a list of subscribers: a map_listener's everyone. */
 void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet);
 
-/* audience.c */
-struct sync_audience *sync_audience_of(struct sync_service *service, struct map_space *space);
-void sync_audience_free(struct sync_audience *audience);
+/* subscribers.c */
+struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struct map_space *space);
+void sync_subscribers_free(struct sync_subscribers *subscribers);
 /* Watches for a session that enters; false when its space is too large to be told (why: static). */
-bool sync_audience_enter(struct sync_session *session, const char **why);
+bool sync_subscribers_enter(struct sync_session *session, const char **why);
 /* Its entry is open: it is told the map as soon as its own entry is in it. */
-void sync_audience_greet(struct sync_session *session);
-void sync_audience_leave(struct sync_session *session);
+void sync_subscribers_greet(struct sync_session *session);
+void sync_subscribers_leave(struct sync_session *session);
 /* It has read what it was sent. */
-void sync_audience_drained(struct sync_session *session);
+void sync_subscribers_drained(struct sync_session *session);
 
 /* frames.c: each frame has one reference, the caller's. */
 /* The rest of the metadata, with what is in the cache. */
-struct frame *sync_frame_rest(const struct sync_audience *audience);
+struct frame *sync_frame_rest(const struct sync_subscribers *subscribers);
 /* with_vanished: for those to whom it was shown. */
 struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished);
 /* In delta mode. */

@@ -11,15 +11,15 @@
 
 #define PLAIN_MAX 255 /* what the plain dialect can frame */
 
-void get_forget_texts(struct tracker_audience *audience)
+void get_forget_texts(struct tracker_subscribers *subscribers)
 {
-    frame_unref(&audience->texts[0]);
-    frame_unref(&audience->texts[1]);
+    frame_unref(&subscribers->texts[0]);
+    frame_unref(&subscribers->texts[1]);
 }
 
 /* Whether the text is more than the plain dialect can frame: "{", "}", and with each entry at least
  * a byte of its id, "=" and, but for the first, ", ". */
-static bool is_too_long(struct tracker_audience *audience, struct map_view *view)
+static bool is_too_long(struct tracker_subscribers *subscribers, struct map_view *view)
 {
     size_t count = map_view_count(view), size = 2;
     struct map_entry *const *entries;
@@ -27,8 +27,8 @@ static bool is_too_long(struct tracker_audience *audience, struct map_view *view
         return true;
     entries = map_view_sorted(view, &count);
     for (size_t i = 0; i < count; i++)
-        size += map_entry_id(entries[i]).len + translate_state(entries[i], &audience->shown).len +
-                (i > 0 ? 3 : 1);
+        size += map_entry_id(entries[i]).len +
+                translate_state(entries[i], &subscribers->shown).len + (i > 0 ? 3 : 1);
     return size > PLAIN_MAX;
 }
 
@@ -89,17 +89,17 @@ static void send_none(struct tracker_session *session)
 
 static void send_text(struct tracker_session *session, struct map_view *view)
 {
-    struct tracker_audience *audience = session->port->audience;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
     int which = has_long_text(session);
-    struct frame **text = &audience->texts[which];
-    if (session->dialect == TRACKER_PLAIN && is_too_long(audience, view)) {
+    struct frame **text = &subscribers->texts[which];
+    if (session->dialect == TRACKER_PLAIN && is_too_long(subscribers, view)) {
         send_none(session);
         return;
     }
-    if (*text == NULL || audience->texts_generation[which] != map_view_generation(view)) {
+    if (*text == NULL || subscribers->texts_generation[which] != map_view_generation(view)) {
         frame_unref(text);
         *text = encode_get_reply(view, (enum tracker_dialect)session->dialect);
-        audience->texts_generation[which] = map_view_generation(view);
+        subscribers->texts_generation[which] = map_view_generation(view);
     }
     conn_send_frame(session->conn, *text);
 }
@@ -107,41 +107,41 @@ static void send_text(struct tracker_session *session, struct map_view *view)
 static void on_get_read(void *arg, bool known, bool stale)
 {
     struct tracker_session *session = arg;
-    struct tracker_audience *audience = session->port->audience;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view;
     (void)stale;
     session->pending->read = NULL;
-    view = known ? tracker_audience_watch(audience) : NULL;
+    view = known ? tracker_subscribers_watch(subscribers) : NULL;
     if (view != NULL)
         send_text(session, view);
     else
         send_none(session);
-    audience->reads--;
-    audience_release(audience);
+    subscribers->reads--;
+    subscribers_release(subscribers);
     reply_sent(session);
 }
 
 void get_start(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
-    struct tracker_audience *audience = session->port->audience;
-    struct map_view *view = tracker_audience_watch(audience);
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    struct map_view *view = tracker_subscribers_watch(subscribers);
     if (view == NULL) {
         send_none(session);
         reply_sent(session);
         return;
     }
-    audience->reads++;
+    subscribers->reads++;
     session->pending->read = map_read(
         view, settings->consistent_get ? MAP_READ_EVERYWHERE : MAP_READ_HERE, on_get_read, session);
 }
 
 void get_cancel(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
     if (session->pending == NULL || session->pending->read == NULL)
         return;
     map_read_cancel(&session->pending->read);
-    audience->reads--;
-    audience_release(audience);
+    subscribers->reads--;
+    subscribers_release(subscribers);
 }

@@ -23,86 +23,90 @@ static void serve_flow(void *arg);
 static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
 static void on_push_view_live(struct map_watcher *watcher);
 
-struct tracker_audience *tracker_audience_of(struct tracker_service *service,
-                                             struct map_space *space)
+struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *service,
+                                                   struct map_space *space)
 {
-    LIST_FOREACH (node, &service->audiences) {
-        struct tracker_audience *audience = list_entry(node, struct tracker_audience, link);
-        if (audience->space == space)
-            return audience;
+    LIST_FOREACH (node, &service->subscriber_lists) {
+        struct tracker_subscribers *subscribers =
+            list_entry(node, struct tracker_subscribers, link);
+        if (subscribers->space == space)
+            return subscribers;
     }
-    struct tracker_audience *audience = mem_zalloc(1, sizeof *audience);
-    audience->service = service;
-    audience->space = space;
-    audience->watcher.changed = on_push_view_changed;
-    audience->watcher.live = on_push_view_live;
-    list_init(&audience->watcher.link);
-    list_init(&audience->due);
-    list_init(&audience->following);
-    list_init(&audience->current);
-    audience->serve = (struct loop_task){.callback = serve_due, .arg = audience};
-    audience->later = loop_timer_create(service->common.loop, serve_later, audience);
-    audience->flow = loop_timer_create(service->common.loop, serve_flow, audience);
-    list_append(&service->audiences, &audience->link);
-    return audience;
+    struct tracker_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
+    subscribers->service = service;
+    subscribers->space = space;
+    subscribers->watcher.changed = on_push_view_changed;
+    subscribers->watcher.live = on_push_view_live;
+    list_init(&subscribers->watcher.link);
+    list_init(&subscribers->due);
+    list_init(&subscribers->following);
+    list_init(&subscribers->current);
+    subscribers->serve = (struct loop_task){.callback = serve_due, .arg = subscribers};
+    subscribers->later = loop_timer_create(service->common.loop, serve_later, subscribers);
+    subscribers->flow = loop_timer_create(service->common.loop, serve_flow, subscribers);
+    list_append(&service->subscriber_lists, &subscribers->link);
+    return subscribers;
 }
 
-void tracker_audience_free(struct tracker_audience *audience)
+void tracker_subscribers_free(struct tracker_subscribers *subscribers)
 {
-    map_unwatch(&audience->watcher);
-    loop_cancel(audience->service->common.loop, &audience->serve);
-    loop_timer_destroy(&audience->later);
-    loop_timer_destroy(&audience->flow);
-    get_forget_texts(audience);
-    frame_unref(&audience->all);
-    turn_free(&audience->turn);
-    writer_free(&audience->scratch);
-    writer_free(&audience->shown);
-    list_remove(&audience->link);
-    free(audience);
+    map_unwatch(&subscribers->watcher);
+    loop_cancel(subscribers->service->common.loop, &subscribers->serve);
+    loop_timer_destroy(&subscribers->later);
+    loop_timer_destroy(&subscribers->flow);
+    get_forget_texts(subscribers);
+    frame_unref(&subscribers->all);
+    turn_free(&subscribers->turn);
+    writer_free(&subscribers->scratch);
+    writer_free(&subscribers->shown);
+    list_remove(&subscribers->link);
+    free(subscribers);
 }
 
-static void refuse_pushes(struct tracker_audience *audience, const char *why)
+static void refuse_pushes(struct tracker_subscribers *subscribers, const char *why)
 {
-    audience->refused = true;
-    log_limited(LOG_WARN, &audience->refused_limit, "snapshot_refused",
-                LOG_STRING("space", map_space_name(audience->space)), LOG_STRING("reason", why));
+    subscribers->refused = true;
+    log_limited(LOG_WARN, &subscribers->refused_limit, "snapshot_refused",
+                LOG_STRING("space", map_space_name(subscribers->space)), LOG_STRING("reason", why));
 }
 
-struct map_view *tracker_audience_watch(struct tracker_audience *audience)
+struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribers)
 {
     const char *why = NULL;
-    if (audience->watcher.view == NULL && !map_watch(audience->space, &audience->watcher, &why)) {
-        refuse_pushes(audience, why);
+    if (subscribers->watcher.view == NULL &&
+        !map_watch(subscribers->space, &subscribers->watcher, &why)) {
+        refuse_pushes(subscribers, why);
         return NULL;
     }
-    if (map_view_is_over(audience->watcher.view)) {
-        refuse_pushes(audience, "the space has more entries than view.max_entries");
-        audience_release(audience);
+    if (map_view_is_over(subscribers->watcher.view)) {
+        refuse_pushes(subscribers, "the space has more entries than view.max_entries");
+        subscribers_release(subscribers);
         return NULL;
     }
-    audience->refused = false;
-    return audience->watcher.view;
+    subscribers->refused = false;
+    return subscribers->watcher.view;
 }
 
-void audience_release(struct tracker_audience *audience)
+void subscribers_release(struct tracker_subscribers *subscribers)
 {
-    if (audience->watcher.view == NULL || audience->reads > 0 || !list_is_empty(&audience->due) ||
-        !list_is_empty(&audience->following) || !list_is_empty(&audience->current))
+    if (subscribers->watcher.view == NULL || subscribers->reads > 0 ||
+        !list_is_empty(&subscribers->due) || !list_is_empty(&subscribers->following) ||
+        !list_is_empty(&subscribers->current))
         return;
-    map_unwatch(&audience->watcher);
-    loop_timer_stop(audience->later);
-    get_forget_texts(audience);
-    frame_unref(&audience->all);
-    writer_free(&audience->scratch);
-    writer_free(&audience->shown);
+    map_unwatch(&subscribers->watcher);
+    loop_timer_stop(subscribers->later);
+    get_forget_texts(subscribers);
+    frame_unref(&subscribers->all);
+    writer_free(&subscribers->scratch);
+    writer_free(&subscribers->shown);
 }
 
 /* The one place that changes a session's push state. Leaving PUSH_FOLLOWING gives up its place. */
 static void move_push_state(struct tracker_session *session, enum push_state state)
 {
-    struct tracker_audience *audience = session->port->audience;
-    struct list *const lists[] = {NULL, &audience->due, &audience->following, &audience->current};
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    struct list *const lists[] = {NULL, &subscribers->due, &subscribers->following,
+                                  &subscribers->current};
     if (session->push == PUSH_FOLLOWING && state != PUSH_FOLLOWING) {
         map_cursor_end(&session->tail->cursor);
         free(session->tail);
@@ -117,60 +121,61 @@ static void move_push_state(struct tracker_session *session, enum push_state sta
         list_append(lists[state], &session->subscribed);
 }
 
-static void ask_to_serve(struct tracker_audience *audience)
+static void ask_to_serve(struct tracker_subscribers *subscribers)
 {
     /* After what the views tell, so that nobody is told the same twice. */
-    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->serve);
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->serve);
 }
 
 /* A version that differs from the last one that the reader was told. */
-static uint8_t next_version(struct tracker_audience *audience,
+static uint8_t next_version(struct tracker_subscribers *subscribers,
                             const struct tracker_session *session)
 {
     do {
-        audience->maps++;
-    } while (session->has_map_version && session->map_version == (uint8_t)audience->maps);
-    return (uint8_t)audience->maps;
+        subscribers->maps++;
+    } while (session->has_map_version && session->map_version == (uint8_t)subscribers->maps);
+    return (uint8_t)subscribers->maps;
 }
 
 /* The whole map in one frame, encoded again when it has changed or the reader had this version. */
-static struct frame *shared_map(struct tracker_audience *audience,
+static struct frame *shared_map(struct tracker_subscribers *subscribers,
                                 const struct tracker_session *session)
 {
-    struct map_view *view = audience->watcher.view;
-    bool is_good = audience->all != NULL && audience->all_generation == map_view_generation(view) &&
-                   !(session->has_map_version && session->map_version == audience->all_version);
+    struct map_view *view = subscribers->watcher.view;
+    bool is_good = subscribers->all != NULL &&
+                   subscribers->all_generation == map_view_generation(view) &&
+                   !(session->has_map_version && session->map_version == subscribers->all_version);
     if (!is_good) {
-        audience->all_version = next_version(audience, session);
-        audience->all_generation = map_view_generation(view);
-        writer_reset(&audience->scratch);
-        encode_all(&audience->scratch, &audience->shown, view, audience->all_version);
-        frame_unref(&audience->all);
-        audience->all = frame_create(writer_bytes_written(&audience->scratch));
+        subscribers->all_version = next_version(subscribers, session);
+        subscribers->all_generation = map_view_generation(view);
+        writer_reset(&subscribers->scratch);
+        encode_all(&subscribers->scratch, &subscribers->shown, view, subscribers->all_version);
+        frame_unref(&subscribers->all);
+        subscribers->all = frame_create(writer_bytes_written(&subscribers->scratch));
     }
-    return audience->all;
+    return subscribers->all;
 }
 
 static void schedule_push_flow(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
-    if (!loop_timer_is_running(audience->flow))
-        loop_timer_start(audience->flow, 0);
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    if (!loop_timer_is_running(subscribers->flow))
+        loop_timer_start(subscribers->flow, 0);
 }
 
 /* One chunk for who follows and keeps up. */
 static void send_next_push_chunk(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
-    struct writer *scratch = &audience->scratch;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    struct writer *scratch = &subscribers->scratch;
     bool ended;
     if (session->tail->cursor.lost) {
         move_push_state(session, PUSH_DUE);
-        ask_to_serve(audience);
+        ask_to_serve(subscribers);
         return;
     }
     writer_reset(scratch);
-    ended = encode_tail(scratch, &audience->shown, session->tail, session->map,
+    ended = encode_tail(scratch, &subscribers->shown, session->tail, session->map,
                         session->map_version, (size_t)session->port->settings->chunk);
     if (scratch->len > 0) {
         struct frame *frame = frame_create(writer_bytes_written(scratch));
@@ -183,8 +188,8 @@ static void send_next_push_chunk(struct tracker_session *session)
     }
     move_push_state(session, PUSH_CURRENT);
     /* Closes may have come meanwhile. */
-    if (session->told_closes != audience->closes)
-        ask_to_serve(audience);
+    if (session->told_closes != subscribers->closes)
+        ask_to_serve(subscribers);
 }
 
 /* Roughly what the view's entries take in Update alls; of those of other protocols the ids alone
@@ -196,19 +201,19 @@ static bool is_small(const struct map_view *view)
 
 static void send_whole_map(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
-    struct map_view *view = audience->watcher.view;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    struct map_view *view = subscribers->watcher.view;
     metrics_add(METRIC_TRACKER_PUSH_ALL, 1);
-    session->told_closes = audience->closes;
+    session->told_closes = subscribers->closes;
     session->told_all_ms = (uint32_t)tracker_now_ms(session);
     if (is_small(view)) {
-        conn_send_frame(session->conn, shared_map(audience, session));
-        session->map_version = audience->all_version;
+        conn_send_frame(session->conn, shared_map(subscribers, session));
+        session->map_version = subscribers->all_version;
         session->has_map_version = true;
         move_push_state(session, PUSH_CURRENT);
         return;
     }
-    session->map_version = next_version(audience, session);
+    session->map_version = next_version(subscribers, session);
     session->has_map_version = true;
     move_push_state(session, PUSH_FOLLOWING);
     session->tail->began = false;
@@ -234,7 +239,7 @@ static uint64_t tell_closes(struct list *list, uint64_t next)
         uint64_t wait = wait_of(session);
         /* In the middle of a whole map it goes on with that one first, or it might never end. */
         bool busy = session->push == PUSH_FOLLOWING && session->tail->left > 0;
-        if (session->told_closes == session->port->audience->closes || busy ||
+        if (session->told_closes == session->port->subscribers->closes || busy ||
             conn_is_behind(session->conn))
             continue;
         if (wait == 0)
@@ -245,29 +250,30 @@ static uint64_t tell_closes(struct list *list, uint64_t next)
     return next;
 }
 
-static bool is_push_view_readable(struct tracker_audience *audience)
+static bool is_push_view_readable(struct tracker_subscribers *subscribers)
 {
-    return tracker_audience_watch(audience) != NULL && map_view_is_live(audience->watcher.view);
+    return tracker_subscribers_watch(subscribers) != NULL &&
+           map_view_is_live(subscribers->watcher.view);
 }
 
 static void serve_due(void *arg)
 {
-    struct tracker_audience *audience = arg;
+    struct tracker_subscribers *subscribers = arg;
     uint64_t next = UINT64_MAX;
-    if (!is_push_view_readable(audience))
+    if (!is_push_view_readable(subscribers))
         return;
-    LIST_FOREACH (node, &audience->due) {
+    LIST_FOREACH (node, &subscribers->due) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
         if (session->reach == NULL && !conn_is_behind(session->conn))
             send_whole_map(session);
     }
-    if (loop_timer_is_running(audience->later))
+    if (loop_timer_is_running(subscribers->later))
         return;
-    next = tell_closes(&audience->current, next);
-    next = tell_closes(&audience->following, next);
+    next = tell_closes(&subscribers->current, next);
+    next = tell_closes(&subscribers->following, next);
     /* The interval may be another when it is over: a reload changes it. */
     if (next != UINT64_MAX)
-        loop_timer_start(audience->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
+        loop_timer_start(subscribers->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
 }
 
 static void serve_later(void *arg)
@@ -277,10 +283,10 @@ static void serve_later(void *arg)
 
 static void serve_flow(void *arg)
 {
-    struct tracker_audience *audience = arg;
-    if (!is_push_view_readable(audience))
+    struct tracker_subscribers *subscribers = arg;
+    if (!is_push_view_readable(subscribers))
         return;
-    LIST_FOREACH (node, &audience->following) {
+    LIST_FOREACH (node, &subscribers->following) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
         if (!conn_is_behind(session->conn))
             send_next_push_chunk(session);
@@ -300,8 +306,8 @@ static void send_slice(void *arg, size_t offset, size_t len)
 
 static void send_iteration_changes(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
-    const struct tracker_iteration *turn = &audience->turn;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    const struct tracker_iteration *turn = &subscribers->turn;
     struct slice_target target = {session->conn, turn->frame};
     if (!conn_is_behind(session->conn)) {
         metrics_add(METRIC_TRACKER_PUSH_ONE,
@@ -311,13 +317,13 @@ static void send_iteration_changes(struct tracker_session *session)
     metrics_add(METRIC_CONFLATIONS, 1);
     move_push_state(session, PUSH_FOLLOWING);
     session->tail->began = true;
-    map_cursor_begin(&session->tail->cursor, audience->watcher.view, MAP_CURSOR_TURN);
+    map_cursor_begin(&session->tail->cursor, subscribers->watcher.view, MAP_CURSOR_TURN);
 }
 
 /* Nobody is told anything while the space is too large; then everybody the whole. */
-static void suspend_pushes(struct tracker_audience *audience)
+static void suspend_pushes(struct tracker_subscribers *subscribers)
 {
-    struct list *lists[] = {&audience->following, &audience->current};
+    struct list *lists[] = {&subscribers->following, &subscribers->current};
     for (size_t i = 0; i < 2; i++) {
         LIST_FOREACH (node, lists[i])
             move_push_state(list_entry(node, struct tracker_session, subscribed), PUSH_DUE);
@@ -326,29 +332,30 @@ static void suspend_pushes(struct tracker_audience *audience)
 
 static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
-    struct tracker_audience *audience = list_entry(watcher, struct tracker_audience, watcher);
-    bool was_refused = audience->refused;
-    if (tracker_audience_watch(audience) == NULL) {
-        suspend_pushes(audience);
+    struct tracker_subscribers *subscribers =
+        list_entry(watcher, struct tracker_subscribers, watcher);
+    bool was_refused = subscribers->refused;
+    if (tracker_subscribers_watch(subscribers) == NULL) {
+        suspend_pushes(subscribers);
         return;
     }
-    if (changes->changed_count > 0 && !list_is_empty(&audience->current)) {
-        turn_encode(&audience->turn, &audience->scratch, &audience->shown, changes->changed,
-                    changes->changed_count);
-        LIST_FOREACH (node, &audience->current) {
-            if (audience->turn.frame != NULL)
+    if (changes->changed_count > 0 && !list_is_empty(&subscribers->current)) {
+        turn_encode(&subscribers->turn, &subscribers->scratch, &subscribers->shown,
+                    changes->changed, changes->changed_count);
+        LIST_FOREACH (node, &subscribers->current) {
+            if (subscribers->turn.frame != NULL)
                 send_iteration_changes(list_entry(node, struct tracker_session, subscribed));
         }
-        frame_unref(&audience->turn.frame);
+        frame_unref(&subscribers->turn.frame);
     }
-    audience->closes += changes->closed_count > 0;
-    if (was_refused || (changes->closed_count > 0 && !loop_timer_is_running(audience->later)))
-        ask_to_serve(audience);
+    subscribers->closes += changes->closed_count > 0;
+    if (was_refused || (changes->closed_count > 0 && !loop_timer_is_running(subscribers->later)))
+        ask_to_serve(subscribers);
 }
 
 static void on_push_view_live(struct map_watcher *watcher)
 {
-    ask_to_serve(list_entry(watcher, struct tracker_audience, watcher));
+    ask_to_serve(list_entry(watcher, struct tracker_subscribers, watcher));
 }
 
 static bool is_pushed_to(const struct tracker_session *session)
@@ -363,16 +370,16 @@ static void on_push_reached(void *arg, bool known, bool stale)
     (void)known;
     (void)stale;
     session->reach = NULL;
-    ask_to_serve(session->port->audience);
+    ask_to_serve(session->port->subscribers);
 }
 
 void push_begin(struct tracker_session *session, bool whole)
 {
-    struct tracker_audience *audience = session->port->audience;
+    struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view;
     if (!is_pushed_to(session) || session->ended || (session->push != PUSH_OFF && !whole))
         return;
-    view = tracker_audience_watch(audience);
+    view = tracker_subscribers_watch(subscribers);
     if (view == NULL)
         return;
     move_push_state(session, PUSH_DUE);
@@ -384,14 +391,14 @@ void push_end(struct tracker_session *session)
     if (session->push == PUSH_OFF)
         return;
     move_push_state(session, PUSH_OFF);
-    audience_release(session->port->audience);
+    subscribers_release(session->port->subscribers);
 }
 
 void push_drained(struct tracker_session *session)
 {
-    struct tracker_audience *audience = session->port->audience;
-    if (session->push == PUSH_FOLLOWING && is_push_view_readable(audience))
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    if (session->push == PUSH_FOLLOWING && is_push_view_readable(subscribers))
         send_next_push_chunk(session);
     else if (session->push != PUSH_OFF)
-        ask_to_serve(audience);
+        ask_to_serve(subscribers);
 }

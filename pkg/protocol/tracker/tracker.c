@@ -25,7 +25,7 @@ struct tracker_service *tracker_service_create(struct map *map)
 {
     struct tracker_service *service = mem_zalloc(1, sizeof *service);
     protocol_service_init(&service->common, map, map_loop(map), &callbacks);
-    list_init(&service->audiences);
+    list_init(&service->subscriber_lists);
     rate_init(service);
     return service;
 }
@@ -37,8 +37,8 @@ void tracker_service_destroy(struct tracker_service **pointer)
     if (service == NULL)
         return;
     protocol_service_free(&service->common);
-    LIST_FOREACH (node, &service->audiences)
-        tracker_audience_free(list_entry(node, struct tracker_audience, link));
+    LIST_FOREACH (node, &service->subscriber_lists)
+        tracker_subscribers_free(list_entry(node, struct tracker_subscribers, link));
     rate_free(service);
     free(service);
 }
@@ -60,7 +60,7 @@ struct tracker_port *tracker_port_create(struct tracker_service *service, struct
     struct tracker_port *port = mem_zalloc(1, sizeof *port);
     *port = (struct tracker_port){
         .service = service,
-        .audience = tracker_audience_of(service, space),
+        .subscribers = tracker_subscribers_of(service, space),
         .space = space,
         .settings = settings,
     };

@@ -49,7 +49,7 @@ struct tracker_iteration {
  * Who is told the changes of a space. A session stands in the list of its push state. The view is
  * watched while there is such a session, or a Get waits.
  */
-struct tracker_audience {
+struct tracker_subscribers {
     struct list link; /* the service's */
     struct tracker_service *service;
     struct map_space *space;
@@ -77,7 +77,7 @@ struct tracker_audience {
 
 struct tracker_service {
     struct protocol_service common;
-    struct list audiences;
+    struct list subscriber_lists;
     struct list throttled; /* struct pending */
     struct bucket_table *addresses;
     struct loop_timer *rate_timer;
@@ -88,7 +88,7 @@ struct tracker_service {
 
 struct tracker_port {
     struct tracker_service *service;
-    struct tracker_audience *audience;
+    struct tracker_subscribers *subscribers;
     struct map_space *space;
     const struct tracker_settings *settings;
 };
@@ -147,7 +147,7 @@ struct tail {
 
 struct tracker_session {
     struct list link;       /* the service's */
-    struct list subscribed; /* the audience's list of its push state */
+    struct list subscribed; /* the subscribers' list of its push state */
     struct tracker_port *port;
     struct conn *conn;
     struct map_session *map; /* NULL before the first write, and after the end */
@@ -155,7 +155,7 @@ struct tracker_session {
     struct tail *tail;       /* PUSH_FOLLOWING */
     struct map_read *reach;  /* PUSH_DUE: waits for the view to have its own writes */
     struct bucket bucket;
-    uint32_t told_closes; /* the audience's closes when the last whole map was begun */
+    uint32_t told_closes; /* the subscribers' closes when the last whole map was begun */
     uint32_t told_all_ms; /* when that was */
     char *id;             /* dialects without ids: of its entry; NULL without one */
     uint8_t dialect;      /* enum tracker_dialect */
@@ -216,16 +216,16 @@ void rate_free(struct tracker_service *service);
 /* The Get is the first outstanding answer. */
 void get_start(struct tracker_session *session);
 void get_cancel(struct tracker_session *session);
-void get_forget_texts(struct tracker_audience *audience);
+void get_forget_texts(struct tracker_subscribers *subscribers);
 
 /* push.c */
-struct tracker_audience *tracker_audience_of(struct tracker_service *service,
-                                             struct map_space *space);
-void tracker_audience_free(struct tracker_audience *audience);
+struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *service,
+                                                   struct map_space *space);
+void tracker_subscribers_free(struct tracker_subscribers *subscribers);
 /* The space's view; NULL when it is too large to be told, which has been logged. */
-struct map_view *tracker_audience_watch(struct tracker_audience *audience);
+struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribers);
 /* Lets go of the view when nobody needs it any more. */
-void audience_release(struct tracker_audience *audience);
+void subscribers_release(struct tracker_subscribers *subscribers);
 /* A write was accepted: whole is set for an Open, which is told the whole map each time. */
 void push_begin(struct tracker_session *session, bool whole);
 void push_end(struct tracker_session *session);

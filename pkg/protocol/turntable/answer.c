@@ -12,8 +12,8 @@
 #define SHOWN_MAX 10 /* ids that an error names */
 
 struct presence_answer {
-    struct list of_session;  /* the subscriptions' answers */
-    struct list of_audience; /* by due_ms */
+    struct list of_session;     /* the subscriptions' answers */
+    struct list of_subscribers; /* by due_ms */
     struct subscriptions *subscriptions;
     uint64_t due_ms;
     size_t next; /* the first that has not been found known */
@@ -21,9 +21,10 @@ struct presence_answer {
     struct watch *watches[]; /* NULL: unsubscribed meanwhile */
 };
 
-static struct turntable_audience *subscriptions_audience(const struct subscriptions *subscriptions)
+static struct turntable_subscribers *
+answering_subscribers(const struct subscriptions *subscriptions)
 {
-    return subscriptions->session->port->audience;
+    return subscriptions->session->port->subscribers;
 }
 
 static bool is_watch_known(const struct watch *watch)
@@ -38,7 +39,7 @@ static void drop_answer(struct presence_answer *answer)
             answer->watches[i]->awaited--;
     }
     list_remove(&answer->of_session);
-    list_remove(&answer->of_audience);
+    list_remove(&answer->of_subscribers);
     turntable_answered(answer->subscriptions->session, 1);
     free(answer);
 }
@@ -106,38 +107,38 @@ static void give_complete(struct subscriptions *subscriptions)
 void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *const *watches,
                              size_t count)
 {
-    struct turntable_audience *audience = subscriptions_audience(subscriptions);
+    struct turntable_subscribers *subscribers = answering_subscribers(subscriptions);
     struct presence_answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
-    uint64_t deadline = map_deadline_ms(audience->service->common.map);
+    uint64_t deadline = map_deadline_ms(subscribers->service->common.map);
     answer->subscriptions = subscriptions;
-    answer->due_ms = loop_now_ms(audience->service->common.loop) + deadline;
+    answer->due_ms = loop_now_ms(subscribers->service->common.loop) + deadline;
     answer->count = count;
     memcpy(answer->watches, watches, count * sizeof(struct watch *));
     for (size_t i = 0; i < count; i++)
         watches[i]->awaited++;
     list_append(&subscriptions->answers, &answer->of_session);
-    list_append(&audience->answers, &answer->of_audience);
+    list_append(&subscribers->answers, &answer->of_subscribers);
     turntable_asks(subscriptions->session, 1);
     give_complete(subscriptions);
-    if (!list_is_empty(&audience->answers) && !loop_timer_is_running(audience->overdue))
-        loop_timer_start(audience->overdue, deadline);
+    if (!list_is_empty(&subscribers->answers) && !loop_timer_is_running(subscribers->overdue))
+        loop_timer_start(subscribers->overdue, deadline);
 }
 
 void turntable_answer_wake(struct subscriptions *subscriptions)
 {
-    struct turntable_audience *audience = subscriptions_audience(subscriptions);
+    struct turntable_subscribers *subscribers = answering_subscribers(subscriptions);
     if (!list_is_empty(&subscriptions->answering))
         return;
-    list_append(&audience->answering, &subscriptions->answering);
-    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->answer);
+    list_append(&subscribers->answering, &subscriptions->answering);
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->answer);
 }
 
 static void send_due_answers(void *arg)
 {
-    struct turntable_audience *audience = arg;
-    while (!list_is_empty(&audience->answering)) {
+    struct turntable_subscribers *subscribers = arg;
+    while (!list_is_empty(&subscribers->answering)) {
         struct subscriptions *subscriptions =
-            list_entry(audience->answering.next, struct subscriptions, answering);
+            list_entry(subscribers->answering.next, struct subscriptions, answering);
         list_remove(&subscriptions->answering);
         give_complete(subscriptions);
     }
@@ -145,14 +146,14 @@ static void send_due_answers(void *arg)
 
 static void on_overdue(void *arg)
 {
-    struct turntable_audience *audience = arg;
-    uint64_t now = loop_now_ms(audience->service->common.loop);
-    while (!list_is_empty(&audience->answers)) {
+    struct turntable_subscribers *subscribers = arg;
+    uint64_t now = loop_now_ms(subscribers->service->common.loop);
+    while (!list_is_empty(&subscribers->answers)) {
         struct presence_answer *answer =
-            list_entry(audience->answers.next, struct presence_answer, of_audience);
+            list_entry(subscribers->answers.next, struct presence_answer, of_subscribers);
         struct subscriptions *subscriptions = answer->subscriptions;
         if (answer->due_ms > now) {
-            loop_timer_start(audience->overdue, answer->due_ms - now);
+            loop_timer_start(subscribers->overdue, answer->due_ms - now);
             return;
         }
         send_presence_answer(answer);
@@ -177,17 +178,17 @@ void turntable_answer_drop_all(struct subscriptions *subscriptions)
         drop_answer(list_entry(subscriptions->answers.next, struct presence_answer, of_session));
 }
 
-void turntable_answer_begin(struct turntable_audience *audience)
+void turntable_answer_begin(struct turntable_subscribers *subscribers)
 {
-    struct loop *loop = audience->service->common.loop;
-    list_init(&audience->answers);
-    list_init(&audience->answering);
-    audience->answer = (struct loop_task){.callback = send_due_answers, .arg = audience};
-    audience->overdue = loop_timer_create(loop, on_overdue, audience);
+    struct loop *loop = subscribers->service->common.loop;
+    list_init(&subscribers->answers);
+    list_init(&subscribers->answering);
+    subscribers->answer = (struct loop_task){.callback = send_due_answers, .arg = subscribers};
+    subscribers->overdue = loop_timer_create(loop, on_overdue, subscribers);
 }
 
-void turntable_answer_free(struct turntable_audience *audience)
+void turntable_answer_free(struct turntable_subscribers *subscribers)
 {
-    loop_cancel(audience->service->common.loop, &audience->answer);
-    loop_timer_destroy(&audience->overdue);
+    loop_cancel(subscribers->service->common.loop, &subscribers->answer);
+    loop_timer_destroy(&subscribers->overdue);
 }

@@ -75,22 +75,22 @@ static void tell_changed(struct map_presence *presence)
     frame_unref(&frame);
 }
 
-static void drop_changed(struct turntable_audience *audience, struct changed *changed)
+static void drop_changed(struct turntable_subscribers *subscribers, struct changed *changed)
 {
-    HASH_DEL(audience->changed, changed);
+    HASH_DEL(subscribers->changed, changed);
     map_presence_unwatch(&changed->keep.at);
     free(changed);
 }
 
-static void send_changed_statuses(struct turntable_audience *audience)
+static void send_changed_statuses(struct turntable_subscribers *subscribers)
 {
     struct changed *changed, *next;
-    HASH_ITER (hh, audience->changed, changed, next) {
+    HASH_ITER (hh, subscribers->changed, changed, next) {
         tell_changed(changed->presence);
-        drop_changed(audience, changed);
+        drop_changed(subscribers, changed);
     }
-    if (audience->window > 0)
-        loop_timer_start(audience->joined, (uint64_t)audience->window);
+    if (subscribers->window > 0)
+        loop_timer_start(subscribers->joined, (uint64_t)subscribers->window);
 }
 
 static void on_presence_flush(void *arg)
@@ -100,29 +100,29 @@ static void on_presence_flush(void *arg)
 
 static void on_presence_joined(void *arg)
 {
-    struct turntable_audience *audience = arg;
-    if (audience->changed != NULL)
-        send_changed_statuses(audience);
+    struct turntable_subscribers *subscribers = arg;
+    if (subscribers->changed != NULL)
+        send_changed_statuses(subscribers);
 }
 
-static void note_changed_presence(struct turntable_audience *audience,
+static void note_changed_presence(struct turntable_subscribers *subscribers,
                                   struct map_presence *presence)
 {
     struct changed *changed;
-    HASH_FIND_PTR(audience->changed, &presence, changed);
+    HASH_FIND_PTR(subscribers->changed, &presence, changed);
     if (changed != NULL)
         return;
     changed = mem_zalloc(1, sizeof *changed);
     changed->presence = presence;
-    map_presence_watch(audience->presence, map_presence_name(presence), &changed->keep.at);
-    HASH_ADD_PTR(audience->changed, presence, changed);
-    if (!loop_timer_is_running(audience->joined))
-        loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->flush);
+    map_presence_watch(subscribers->presence, map_presence_name(presence), &changed->keep.at);
+    HASH_ADD_PTR(subscribers->changed, presence, changed);
+    if (!loop_timer_is_running(subscribers->joined))
+        loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->flush);
 }
 
 static void on_presence_changed(void *arg, struct map_presence *presence, bool first)
 {
-    struct turntable_audience *audience = arg;
+    struct turntable_subscribers *subscribers = arg;
     bool due = false;
     LIST_FOREACH (node, map_presence_watches(presence)) {
         struct watch *watch = watch_of(node);
@@ -133,27 +133,27 @@ static void on_presence_changed(void *arg, struct map_presence *presence, bool f
         due = due || is_watch_due(watch);
     }
     if (due)
-        note_changed_presence(audience, presence);
+        note_changed_presence(subscribers, presence);
 }
 
 static const struct map_presence_callbacks callbacks = {.changed = on_presence_changed};
 
-void turntable_presence_begin(struct turntable_audience *audience)
+void turntable_presence_begin(struct turntable_subscribers *subscribers)
 {
-    struct loop *loop = audience->service->common.loop;
-    audience->presence = map_presence_create(audience->space, &callbacks, audience);
-    audience->flush = (struct loop_task){.callback = on_presence_flush, .arg = audience};
-    audience->joined = loop_timer_create(loop, on_presence_joined, audience);
+    struct loop *loop = subscribers->service->common.loop;
+    subscribers->presence = map_presence_create(subscribers->space, &callbacks, subscribers);
+    subscribers->flush = (struct loop_task){.callback = on_presence_flush, .arg = subscribers};
+    subscribers->joined = loop_timer_create(loop, on_presence_joined, subscribers);
 }
 
-void turntable_presence_free(struct turntable_audience *audience)
+void turntable_presence_free(struct turntable_subscribers *subscribers)
 {
     struct changed *changed, *next;
-    HASH_ITER (hh, audience->changed, changed, next)
-        drop_changed(audience, changed);
-    loop_cancel(audience->service->common.loop, &audience->flush);
-    loop_timer_destroy(&audience->joined);
-    map_presence_destroy(&audience->presence);
+    HASH_ITER (hh, subscribers->changed, changed, next)
+        drop_changed(subscribers, changed);
+    loop_cancel(subscribers->service->common.loop, &subscribers->flush);
+    loop_timer_destroy(&subscribers->joined);
+    map_presence_destroy(&subscribers->presence);
 }
 
 /* Subscriptions. */
@@ -216,7 +216,7 @@ static struct watch *create_watch(struct subscriptions *subscriptions, struct by
     struct watch *watch = mem_zalloc(1, sizeof *watch);
     watch->of = subscriptions;
     watch->told = TOLD_NOTHING;
-    map_presence_watch(subscriptions->session->port->audience->presence, name, &watch->at);
+    map_presence_watch(subscriptions->session->port->subscribers->presence, name, &watch->at);
     metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, 1);
     return watch;
 }
@@ -267,7 +267,7 @@ void turntable_presence_subscribe(struct turntable_session *session,
         release_subscriptions(session);
         return;
     }
-    session->port->audience->window = settings->window;
+    session->port->subscribers->window = settings->window;
     all = mem_zalloc(message->id_count + 1, sizeof(struct watch *));
     fresh = mem_zalloc(added + 1, sizeof(struct watch *));
     for (size_t i = 0; i < message->id_count; i++) {

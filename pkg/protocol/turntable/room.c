@@ -50,10 +50,10 @@ static void send_to_room(struct map_room *room, enum metric kind, struct frame *
 
 /* Whoever writes to Redis may say anything; a client would close its connection at what is no
  * text. */
-static void log_ignored(struct turntable_audience *audience, const struct map_room *room,
+static void log_ignored(struct turntable_subscribers *subscribers, const struct map_room *room,
                         const char *why)
 {
-    log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
+    log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_ignored",
                 LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
 }
 
@@ -70,14 +70,14 @@ static void on_room_message(void *arg, struct map_room *room, struct bytes messa
 }
 
 /* NULL when one of them is no text. */
-static struct frame *encode_members(struct turntable_audience *audience, struct map_room *room,
-                                    const struct turntable_members *members)
+static struct frame *encode_members(struct turntable_subscribers *subscribers,
+                                    struct map_room *room, const struct turntable_members *members)
 {
     struct writer text = {0};
     turntable_write_member(&text, map_room_name(room), members);
     if (!text.failed)
         return turntable_text_frame(&text);
-    log_ignored(audience, room, "a user whose id is no text");
+    log_ignored(subscribers, room, "a user whose id is no text");
     writer_free(&text);
     return NULL;
 }
@@ -91,11 +91,12 @@ static void on_room_changed(void *arg, struct map_room *room, const struct bytes
     frame_unref(&frame);
 }
 
-static struct frame *encode_present(struct turntable_audience *audience, struct map_room *room)
+static struct frame *encode_present(struct turntable_subscribers *subscribers,
+                                    struct map_room *room)
 {
     struct turntable_members members = {0};
     members.joined = map_room_users(room, &members.joined_count);
-    return encode_members(audience, room, &members);
+    return encode_members(subscribers, room, &members);
 }
 
 static void on_entered(void *arg, struct map_room *room, struct map_member *member)
@@ -256,7 +257,7 @@ static void join_again(struct membership *membership, const struct turntable_mes
 {
     struct turntable_session *session = membership->session;
     struct map_room *room = membership->member->room;
-    struct frame *frame = encode_present(session->port->audience, room);
+    struct frame *frame = encode_present(session->port->subscribers, room);
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
     for (size_t i = 0; i < message->id_count; i++)
@@ -281,7 +282,7 @@ static void start_join(struct membership *membership)
     struct cursor cursor = cursor_over(writer_bytes_written(&membership->asked));
     turntable_stop(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->audience->rooms, take_asked_text(&cursor), session->map,
+        map_room_join(session->port->subscribers->rooms, take_asked_text(&cursor), session->map,
                       turntable_id(session), turntable_user(session), on_room_joined, membership);
 }
 

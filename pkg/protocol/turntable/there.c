@@ -12,7 +12,7 @@
 /* A whothere that waits. */
 struct there_request {
     struct list link; /* the session's */
-    struct list due;  /* the audience's: the room is to be read in this turn */
+    struct list due;  /* the subscribers': the room is to be read in this turn */
     struct turntable_session *session;
     struct map_read *view; /* one of these, or none just now */
     struct map_room_read *room;
@@ -72,7 +72,7 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
 
 static void tell_room(struct turntable_session *session, struct bytes name)
 {
-    struct turntable_audience *audience = session->port->audience;
+    struct turntable_subscribers *subscribers = session->port->subscribers;
     struct map_room *room = turntable_room_of(session, name);
     struct there_request *asked;
     size_t count;
@@ -82,31 +82,32 @@ static void tell_room(struct turntable_session *session, struct bytes name)
         return;
     }
     asked = wait_for_presence(session, name);
-    list_append(&audience->asking, &asked->due);
-    loop_defer(audience->service->common.loop, LOOP_PHASE_STORE, &audience->ask);
+    list_append(&subscribers->asking, &asked->due);
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->ask);
 }
 
 /* Behind what this turn has written: who has just left a room does not find itself there. */
 static void on_ask(void *arg)
 {
-    struct turntable_audience *audience = arg;
-    while (!list_is_empty(&audience->asking)) {
-        struct there_request *asked = list_entry(audience->asking.next, struct there_request, due);
+    struct turntable_subscribers *subscribers = arg;
+    while (!list_is_empty(&subscribers->asking)) {
+        struct there_request *asked =
+            list_entry(subscribers->asking.next, struct there_request, due);
         struct bytes name = {asked->name, asked->name_len};
         list_remove(&asked->due);
-        asked->room = map_room_read_users(audience->rooms, name, on_room_read, asked);
+        asked->room = map_room_read_users(subscribers->rooms, name, on_room_read, asked);
     }
 }
 
 /* The space. */
 
 /* Lets go of the view when nobody waits for it any more. */
-static void release_view(struct turntable_audience *audience)
+static void release_view(struct turntable_subscribers *subscribers)
 {
-    if (--audience->reads > 0)
+    if (--subscribers->reads > 0)
         return;
-    map_unwatch(&audience->watcher);
-    frame_unref(&audience->there);
+    map_unwatch(&subscribers->watcher);
+    frame_unref(&subscribers->there);
 }
 
 static int compare_there_ids(const void *a, const void *b)
@@ -137,14 +138,14 @@ static struct frame *encode_space(struct map_view *view)
 
 static void send_space(struct turntable_session *session)
 {
-    struct turntable_audience *audience = session->port->audience;
-    struct map_view *view = audience->watcher.view;
-    if (audience->there == NULL || audience->there_generation != map_view_generation(view)) {
-        frame_unref(&audience->there);
-        audience->there = encode_space(view);
-        audience->there_generation = map_view_generation(view);
+    struct turntable_subscribers *subscribers = session->port->subscribers;
+    struct map_view *view = subscribers->watcher.view;
+    if (subscribers->there == NULL || subscribers->there_generation != map_view_generation(view)) {
+        frame_unref(&subscribers->there);
+        subscribers->there = encode_space(view);
+        subscribers->there_generation = map_view_generation(view);
     }
-    turntable_send_frame(session, METRIC_TURNTABLE_THERE, audience->there);
+    turntable_send_frame(session, METRIC_TURNTABLE_THERE, subscribers->there);
 }
 
 static void refuse_space(struct turntable_session *session, const char *why)
@@ -156,32 +157,33 @@ static void on_view_read(void *arg, bool known, bool stale)
 {
     struct there_request *asked = arg;
     struct turntable_session *session = asked->session;
-    struct turntable_audience *audience = session->port->audience;
+    struct turntable_subscribers *subscribers = session->port->subscribers;
     (void)stale;
     asked->view = NULL;
     done_with(asked);
     if (!known)
         turntable_message_tell_result(session, MAP_DEADLINE, "who is there is not known",
                                       "whothere");
-    else if (map_view_is_over(audience->watcher.view))
+    else if (map_view_is_over(subscribers->watcher.view))
         refuse_space(session, "the space has more entries than view.max_entries");
     else
         send_space(session);
-    release_view(audience);
+    release_view(subscribers);
 }
 
 static void tell_space(struct turntable_session *session)
 {
-    struct turntable_audience *audience = session->port->audience;
+    struct turntable_subscribers *subscribers = session->port->subscribers;
     const char *why = NULL;
     struct there_request *asked;
-    if (audience->watcher.view == NULL && !map_watch(audience->space, &audience->watcher, &why)) {
+    if (subscribers->watcher.view == NULL &&
+        !map_watch(subscribers->space, &subscribers->watcher, &why)) {
         refuse_space(session, why);
         return;
     }
-    audience->reads++;
+    subscribers->reads++;
     asked = wait_for_presence(session, (struct bytes){0});
-    asked->view = map_read(audience->watcher.view, MAP_READ_HERE, on_view_read, asked);
+    asked->view = map_read(subscribers->watcher.view, MAP_READ_HERE, on_view_read, asked);
 }
 
 void turntable_there_take(struct turntable_session *session,
@@ -199,7 +201,7 @@ void turntable_there_end(struct turntable_session *session)
         struct there_request *asked = list_entry(session->asked.next, struct there_request, link);
         if (asked->view != NULL) {
             map_read_cancel(&asked->view);
-            release_view(session->port->audience);
+            release_view(session->port->subscribers);
         }
         if (asked->room != NULL)
             map_room_read_cancel(&asked->room);
@@ -218,18 +220,18 @@ static void ignore_view_live(struct map_watcher *watcher)
     (void)watcher;
 }
 
-void turntable_there_begin(struct turntable_audience *audience)
+void turntable_there_begin(struct turntable_subscribers *subscribers)
 {
-    list_init(&audience->asking);
-    audience->ask = (struct loop_task){.callback = on_ask, .arg = audience};
-    list_init(&audience->watcher.link);
-    audience->watcher.changed = ignore_view_changes;
-    audience->watcher.live = ignore_view_live;
+    list_init(&subscribers->asking);
+    subscribers->ask = (struct loop_task){.callback = on_ask, .arg = subscribers};
+    list_init(&subscribers->watcher.link);
+    subscribers->watcher.changed = ignore_view_changes;
+    subscribers->watcher.live = ignore_view_live;
 }
 
-void turntable_there_free(struct turntable_audience *audience)
+void turntable_there_free(struct turntable_subscribers *subscribers)
 {
-    loop_cancel(audience->service->common.loop, &audience->ask);
-    map_unwatch(&audience->watcher);
-    frame_unref(&audience->there);
+    loop_cancel(subscribers->service->common.loop, &subscribers->ask);
+    map_unwatch(&subscribers->watcher);
+    frame_unref(&subscribers->there);
 }

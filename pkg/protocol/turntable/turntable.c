@@ -33,7 +33,7 @@ struct turntable_service *turntable_service_create(struct map *map)
 {
     struct turntable_service *service = mem_zalloc(1, sizeof *service);
     protocol_service_init(&service->common, map, map_loop(map), &callbacks);
-    list_init(&service->audiences);
+    list_init(&service->subscriber_lists);
     service->idyou = create_idyou();
     return service;
 }
@@ -60,35 +60,36 @@ size_t turntable_service_drain(struct turntable_service *service, size_t count,
     return protocol_service_drain(&service->common, count, why);
 }
 
-static struct turntable_audience *turntable_audience_of(struct turntable_service *service,
-                                                        struct map_space *space)
+static struct turntable_subscribers *turntable_subscribers_of(struct turntable_service *service,
+                                                              struct map_space *space)
 {
-    LIST_FOREACH (node, &service->audiences) {
-        struct turntable_audience *audience = list_entry(node, struct turntable_audience, link);
-        if (audience->space == space)
-            return audience;
+    LIST_FOREACH (node, &service->subscriber_lists) {
+        struct turntable_subscribers *subscribers =
+            list_entry(node, struct turntable_subscribers, link);
+        if (subscribers->space == space)
+            return subscribers;
     }
-    struct turntable_audience *audience = mem_zalloc(1, sizeof *audience);
-    audience->service = service;
-    audience->space = space;
-    audience->rooms = map_rooms_create(space, &turntable_room_callbacks, audience);
-    turntable_presence_begin(audience);
-    turntable_answer_begin(audience);
-    turntable_user_begin(audience);
-    turntable_there_begin(audience);
-    list_append(&service->audiences, &audience->link);
-    return audience;
+    struct turntable_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
+    subscribers->service = service;
+    subscribers->space = space;
+    subscribers->rooms = map_rooms_create(space, &turntable_room_callbacks, subscribers);
+    turntable_presence_begin(subscribers);
+    turntable_answer_begin(subscribers);
+    turntable_user_begin(subscribers);
+    turntable_there_begin(subscribers);
+    list_append(&service->subscriber_lists, &subscribers->link);
+    return subscribers;
 }
 
-static void turntable_audience_free(struct turntable_audience *audience)
+static void turntable_subscribers_free(struct turntable_subscribers *subscribers)
 {
-    turntable_there_free(audience);
-    turntable_user_free(audience);
-    turntable_answer_free(audience);
-    turntable_presence_free(audience);
-    map_rooms_destroy(&audience->rooms);
-    list_remove(&audience->link);
-    free(audience);
+    turntable_there_free(subscribers);
+    turntable_user_free(subscribers);
+    turntable_answer_free(subscribers);
+    turntable_presence_free(subscribers);
+    map_rooms_destroy(&subscribers->rooms);
+    list_remove(&subscribers->link);
+    free(subscribers);
 }
 
 struct turntable_port *turntable_port_create(struct turntable_service *service,
@@ -98,11 +99,11 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
     struct turntable_port *port = mem_zalloc(1, sizeof *port);
     *port = (struct turntable_port){
         .service = service,
-        .audience = turntable_audience_of(service, space),
+        .subscribers = turntable_subscribers_of(service, space),
         .space = space,
         .settings = settings,
     };
-    port->audience->ports++;
+    port->subscribers->ports++;
     service->common.ports++;
     return port;
 }
@@ -112,8 +113,8 @@ void turntable_port_destroy(struct turntable_port **port)
     if (*port == NULL)
         return;
     (*port)->service->common.ports--;
-    if (--(*port)->audience->ports == 0)
-        turntable_audience_free((*port)->audience);
+    if (--(*port)->subscribers->ports == 0)
+        turntable_subscribers_free((*port)->subscribers);
     free(*port);
     *port = NULL;
 }

@@ -48,14 +48,14 @@ struct changed;
 
 /* A user of whom sessions are here. */
 struct user {
-    UT_hash_handle hh; /* the audience's */
+    UT_hash_handle hh; /* the subscribers' */
     struct list sessions;
     uint8_t len;
     char name[];
 };
 
 /* What the sessions of one space share. */
-struct turntable_audience {
+struct turntable_subscribers {
     struct list link; /* the service's */
     struct turntable_service *service;
     struct map_space *space;
@@ -84,7 +84,7 @@ struct turntable_audience {
 
 struct turntable_service {
     struct protocol_service common; /* ending: have sent Close, and are still in the map */
-    struct list audiences;          /* struct turntable_audience */
+    struct list subscriber_lists;   /* struct turntable_subscribers */
     struct frame *idyou;
     struct log_limit refused_limit;
     struct log_limit closed_limit;
@@ -93,7 +93,7 @@ struct turntable_service {
 
 struct turntable_port {
     struct turntable_service *service;
-    struct turntable_audience *audience;
+    struct turntable_subscribers *subscribers;
     struct map_space *space;
     const struct turntable_settings *settings;
 };
@@ -196,15 +196,15 @@ struct watch {
 /* What a session is subscribed to. */
 struct subscriptions {
     struct turntable_session *session;
-    struct list answering;  /* in the audience's */
+    struct list answering;  /* in the subscribers' */
     struct list answers;    /* struct presence_answer, oldest first */
     struct watch **watches; /* by name */
     size_t count;
     bool behind; /* some of them have not been told their newest status */
 };
 
-void turntable_presence_begin(struct turntable_audience *audience);
-void turntable_presence_free(struct turntable_audience *audience);
+void turntable_presence_begin(struct turntable_subscribers *subscribers);
+void turntable_presence_free(struct turntable_subscribers *subscribers);
 void turntable_presence_subscribe(struct turntable_session *session,
                                   const struct turntable_message *message);
 void turntable_presence_unsubscribe(struct turntable_session *session,
@@ -217,8 +217,8 @@ void turntable_presence_tell(struct turntable_session *session, struct watch *co
 
 /* answer.c */
 struct presence_answer;
-void turntable_answer_begin(struct turntable_audience *audience);
-void turntable_answer_free(struct turntable_audience *audience);
+void turntable_answer_begin(struct turntable_subscribers *subscribers);
+void turntable_answer_free(struct turntable_subscribers *subscribers);
 /* Answers with the statuses of the watches when all are known, in the order of the requests. */
 void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *const *watches,
                              size_t count);
@@ -246,8 +246,8 @@ struct map_room *turntable_room_of(const struct turntable_session *session, stru
 void turntable_room_end(struct turntable_session *session);
 
 /* user.c */
-void turntable_user_begin(struct turntable_audience *audience);
-void turntable_user_free(struct turntable_audience *audience);
+void turntable_user_begin(struct turntable_subscribers *subscribers);
+void turntable_user_free(struct turntable_subscribers *subscribers);
 void turntable_user_add(struct turntable_session *session, struct bytes name);
 void turntable_user_remove(struct turntable_session *session);
 /* A map_sink's relayed. */
@@ -256,8 +256,8 @@ bool turntable_user_relayed(void *session, struct bytes from, struct bytes packe
 void turntable_user_invited(void *session, struct bytes invitation);
 
 /* there.c */
-void turntable_there_begin(struct turntable_audience *audience);
-void turntable_there_free(struct turntable_audience *audience);
+void turntable_there_begin(struct turntable_subscribers *subscribers);
+void turntable_there_free(struct turntable_subscribers *subscribers);
 void turntable_there_take(struct turntable_session *session,
                           const struct turntable_message *message);
 void turntable_there_end(struct turntable_session *session);

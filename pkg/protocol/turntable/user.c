@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "protocol/turntable/turntable_private.h"
 
-static bool is_json_invitation(struct turntable_audience *audience, struct bytes text)
+static bool is_json_invitation(struct turntable_subscribers *subscribers, struct bytes text)
 {
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
@@ -22,8 +22,8 @@ static bool is_json_invitation(struct turntable_audience *audience, struct bytes
     limits.lone_surrogates = true;
     document = json_document_parse(text, &limits, &error);
     if (document == NULL)
-        log_limited(LOG_WARN, &audience->service->ignored_limit, "turntable_ignored",
-                    LOG_STRING("space", map_space_name(audience->space)),
+        log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_ignored",
+                    LOG_STRING("space", map_space_name(subscribers->space)),
                     LOG_STRING("reason", error.text));
     json_document_free(&document);
     return error.fault == JSON_FAULT_NONE;
@@ -31,15 +31,15 @@ static bool is_json_invitation(struct turntable_audience *audience, struct bytes
 
 void turntable_user_add(struct turntable_session *session, struct bytes name)
 {
-    struct turntable_audience *audience = session->port->audience;
+    struct turntable_subscribers *subscribers = session->port->subscribers;
     struct user *user;
-    HASH_FIND(hh, audience->users, name.data, name.len, user);
+    HASH_FIND(hh, subscribers->users, name.data, name.len, user);
     if (user == NULL) {
         user = mem_zalloc(1, sizeof *user + name.len);
         list_init(&user->sessions);
         user->len = (uint8_t)name.len;
         memcpy(user->name, name.data, name.len);
-        HASH_ADD(hh, audience->users, name[0], user->len, user);
+        HASH_ADD(hh, subscribers->users, name[0], user->len, user);
     }
     session->user = user;
     list_append(&user->sessions, &session->of_user);
@@ -47,7 +47,7 @@ void turntable_user_add(struct turntable_session *session, struct bytes name)
 
 void turntable_user_remove(struct turntable_session *session)
 {
-    struct turntable_audience *audience = session->port->audience;
+    struct turntable_subscribers *subscribers = session->port->subscribers;
     struct user *user = session->user;
     session->user = NULL;
     if (user == NULL)
@@ -55,7 +55,7 @@ void turntable_user_remove(struct turntable_session *session)
     list_remove(&session->of_user);
     if (!list_is_empty(&user->sessions))
         return;
-    HASH_DEL(audience->users, user);
+    HASH_DEL(subscribers->users, user);
     free(user);
 }
 
@@ -78,12 +78,13 @@ static bool send_to_user(struct user *user, enum metric kind, struct frame *fram
 static bool on_user_invited(struct map_listener *listener, struct bytes name,
                             struct bytes invitation)
 {
-    struct turntable_audience *audience = list_entry(listener, struct turntable_audience, listener);
+    struct turntable_subscribers *subscribers =
+        list_entry(listener, struct turntable_subscribers, listener);
     struct user *user;
     struct frame *frame;
     bool taken;
-    HASH_FIND(hh, audience->users, name.data, name.len, user);
-    if (user == NULL || !is_json_invitation(audience, invitation))
+    HASH_FIND(hh, subscribers->users, name.data, name.len, user);
+    if (user == NULL || !is_json_invitation(subscribers, invitation))
         return false;
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     taken = send_to_user(user, METRIC_TURNTABLE_INVITE, frame);
@@ -95,7 +96,7 @@ void turntable_user_invited(void *arg, struct bytes invitation)
 {
     struct turntable_session *session = arg;
     struct frame *frame;
-    if (!is_json_invitation(session->port->audience, invitation))
+    if (!is_json_invitation(session->port->subscribers, invitation))
         return;
     frame = websocket_frame_create(WEBSOCKET_TEXT, invitation);
     turntable_send_frame(session, METRIC_TURNTABLE_INVITE, frame);
@@ -117,7 +118,7 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
     struct frame *frame;
     (void)from;
     if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session) ||
-        !is_json_invitation(session->port->audience, packet))
+        !is_json_invitation(session->port->subscribers, packet))
         return false;
     frame = encode_packet(packet);
     turntable_send_frame(session, METRIC_TURNTABLE_PACKET, frame);
@@ -127,27 +128,28 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
 
 static void on_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
 {
-    struct turntable_audience *audience = list_entry(listener, struct turntable_audience, listener);
+    struct turntable_subscribers *subscribers =
+        list_entry(listener, struct turntable_subscribers, listener);
     struct user *user, *next;
     struct frame *frame;
     (void)from;
-    if (audience->users == NULL || !is_json_invitation(audience, packet))
+    if (subscribers->users == NULL || !is_json_invitation(subscribers, packet))
         return;
     frame = encode_packet(packet);
-    HASH_ITER (hh, audience->users, user, next)
+    HASH_ITER (hh, subscribers->users, user, next)
         (void)send_to_user(user, METRIC_TURNTABLE_PACKET, frame);
     frame_unref(&frame);
 }
 
-void turntable_user_begin(struct turntable_audience *audience)
+void turntable_user_begin(struct turntable_subscribers *subscribers)
 {
-    list_init(&audience->listener.link);
-    audience->listener.everyone = on_everyone;
-    audience->listener.invited = on_user_invited;
-    map_listen(audience->space, &audience->listener);
+    list_init(&subscribers->listener.link);
+    subscribers->listener.everyone = on_everyone;
+    subscribers->listener.invited = on_user_invited;
+    map_listen(subscribers->space, &subscribers->listener);
 }
 
-void turntable_user_free(struct turntable_audience *audience)
+void turntable_user_free(struct turntable_subscribers *subscribers)
 {
-    map_unlisten(&audience->listener);
+    map_unlisten(&subscribers->listener);
 }

@@ -328,7 +328,7 @@ static void test_versions_of_maps(void **state)
     /* Others are told 255 maps meanwhile. */
     struct reader *busy = reader_create(stage, 0);
     WAIT_KNOWS(busy, busy->own, "reader");
-    for (unsigned i = 1; (uint8_t)(stage->port->audience->maps + 1) != first; i++) {
+    for (unsigned i = 1; (uint8_t)(stage->port->subscribers->maps + 1) != first; i++) {
         uint8_t last = busy->map_version;
         char text[16];
         snprintf(text, sizeof text, "n%u", i);
@@ -360,7 +360,7 @@ static void test_a_space_that_is_too_large_is_not_told(void **state)
     WAIT_KNOWS(reader, reader->own, "reader");
     client_connect(&client, stage->front);
     fill(stage, &client, 50, "many");
-    WAIT_UNTIL(stage->world, stage->port->audience->refused);
+    WAIT_UNTIL(stage->world, stage->port->subscribers->refused);
     /* A Get is refused too, writes go on. */
     struct peer plain;
     peer_connect(&plain, stage, 0);
@@ -382,21 +382,21 @@ static void test_pushes_are_off_where_they_are(void **state)
     struct stage *stage = *state;
     stage_set(stage, "tracker.push=off");
     struct reader *reader = reader_create(stage, 0);
-    assert_null(stage->port->audience->watcher.view);
+    assert_null(stage->port->subscribers->watcher.view);
     stage_set(stage, "tracker.push=auto");
     struct peer peer;
     char id[ID_CLIENT_LENGTH + 1];
     peer_connect(&peer, stage, 0);
     peer_open(&peer, TRACKER_2013, "original");
     peer_read_id(&peer, TRACKER_2013, id);
-    assert_null(stage->port->audience->watcher.view);
+    assert_null(stage->port->subscribers->watcher.view);
     /* The first accepted Update begins them too, and the last reader's end ends the view's use. */
     struct reader *updater = mem_zalloc(1, sizeof *updater);
     peer_connect(&updater->peer, stage, 0);
     peer_update(&updater->peer, TRACKER_VERSIONED, "brought", 1, "x");
     WAIT_KNOWS(updater, id, "original");
     reader_free(updater);
-    WAIT_UNTIL(stage->world, stage->port->audience->watcher.view == NULL);
+    WAIT_UNTIL(stage->world, stage->port->subscribers->watcher.view == NULL);
     reader_read(reader);
     assert_int_equal(reader->maps + reader->ones, 0);
     peer_free(&peer);

@@ -450,7 +450,7 @@ static void test_a_client_that_leaves_in_the_middle(void **state)
         peer_free(&peer);
     }
     WAIT_UNTIL(stage->world, tracker_service_count(stage->service) == 0);
-    assert_int_equal(stage->port->audience->reads, 0);
+    assert_int_equal(stage->port->subscribers->reads, 0);
 }
 
 int main(void)

@@ -1,0 +1,444 @@
+/*
+ * sync_subscribers: who is told of a space, and when.
+ *
+ * A newcomer is told the map as soon as its own entry is in the view; all newcomers of a turn get
+ * one encoded map. The others are told at each tick what is new, and the map; who does not read
+ * misses that, and is told what it missed, joined, when it has read.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "metrics/metrics.h"
+#include "protocol/sync/sync_private.h"
+#include "protocol/translate/translate.h"
+
+static const char too_large[] = "the space has more entries than view.max_entries";
+
+static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
+static void on_sync_view_live(struct map_watcher *watcher);
+static void on_sync_tick(void *arg);
+static void greet_entering(void *arg);
+static void release_sync_view(void *arg);
+
+struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struct map_space *space)
+{
+    LIST_FOREACH (node, &service->subscriber_lists) {
+        struct sync_subscribers *subscribers = list_entry(node, struct sync_subscribers, link);
+        if (subscribers->space == space)
+            return subscribers;
+    }
+    struct sync_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
+    subscribers->service = service;
+    subscribers->space = space;
+    subscribers->watcher.changed = on_sync_view_changed;
+    subscribers->watcher.live = on_sync_view_live;
+    subscribers->listener.everyone = sync_relay_everyone;
+    list_init(&subscribers->watcher.link);
+    list_init(&subscribers->listener.link);
+    list_init(&subscribers->entering);
+    list_init(&subscribers->members);
+    sync_cache_init(&subscribers->cache);
+    subscribers->tick = loop_timer_create(service->common.loop, on_sync_tick, subscribers);
+    subscribers->greet = (struct loop_task){.callback = greet_entering, .arg = subscribers};
+    subscribers->release = (struct loop_task){.callback = release_sync_view, .arg = subscribers};
+    list_append(&service->subscriber_lists, &subscribers->link);
+    return subscribers;
+}
+
+static void forget_rest(struct sync_subscribers *subscribers)
+{
+    frame_unref(&subscribers->rest);
+}
+
+/* Nobody is there any more, or again somebody is. */
+static void release_sync_view(void *arg)
+{
+    struct sync_subscribers *subscribers = arg;
+    if (subscribers->watcher.view == NULL || !list_is_empty(&subscribers->entering) ||
+        !list_is_empty(&subscribers->members))
+        return;
+    map_unwatch(&subscribers->watcher);
+    map_unlisten(&subscribers->listener);
+    loop_timer_stop(subscribers->tick);
+    sync_cache_clear(&subscribers->cache);
+    forget_rest(subscribers);
+}
+
+void sync_subscribers_free(struct sync_subscribers *subscribers)
+{
+    struct loop *loop = subscribers->service->common.loop;
+    release_sync_view(subscribers);
+    loop_cancel(loop, &subscribers->greet);
+    loop_cancel(loop, &subscribers->release);
+    loop_timer_destroy(&subscribers->tick);
+    list_remove(&subscribers->link);
+    free(subscribers);
+}
+
+/* What is in the view. */
+
+static void note_sync_entry(struct sync_subscribers *subscribers, const struct map_entry *entry,
+                            bool told)
+{
+    struct bytes id = map_entry_id(entry);
+    if (json_is_text(id))
+        sync_cache_note(&subscribers->cache, id, told);
+    else if (!told)
+        metrics_add(METRIC_SYNC_UNFIT, 1);
+}
+
+static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
+{
+    const struct sync_subscribers *subscribers = arg;
+    const struct map_entry *entry = map_view_find(subscribers->watcher.view, id);
+    /* Of what only an update has told, the rest is still to come with the snapshot. */
+    if (entry == NULL || map_entry_is_partial(entry))
+        return false;
+    translate_properties(entry, to);
+    return true;
+}
+
+static void read_cache(struct sync_subscribers *subscribers)
+{
+    sync_cache_read(&subscribers->cache, read_entry_properties, subscribers);
+}
+
+/* Ticks of all spaces fall together: on whole multiples of the time. */
+static void start_tick(struct sync_subscribers *subscribers)
+{
+    const struct sync_session *any;
+    struct list *first =
+        !list_is_empty(&subscribers->members) ? &subscribers->members : &subscribers->entering;
+    uint64_t time;
+    if (loop_timer_is_running(subscribers->tick) || list_is_empty(first))
+        return;
+    any = list_entry(first->next, struct sync_session, place);
+    time = (uint64_t)any->port->settings->tick;
+    loop_timer_start(subscribers->tick,
+                     time - loop_now_ms(subscribers->service->common.loop) % time);
+}
+
+static void news_came(struct sync_subscribers *subscribers)
+{
+    forget_rest(subscribers);
+    if (sync_cache_has_news(&subscribers->cache))
+        start_tick(subscribers);
+}
+
+/* All that was there before anybody came is news to nobody, but for those who just came. */
+static void load_sync_view(struct sync_subscribers *subscribers)
+{
+    struct map_cursor cursor = {.view = NULL};
+    const struct map_entry *entry;
+    map_cursor_begin(&cursor, subscribers->watcher.view, MAP_CURSOR_OLDEST);
+    while ((entry = map_cursor_next(&cursor)) != NULL)
+        note_sync_entry(subscribers, entry, true);
+    map_cursor_end(&cursor);
+    LIST_FOREACH (node, &subscribers->entering) {
+        const struct sync_session *session = list_entry(node, struct sync_session, place);
+        if (!session->entering->is_back)
+            sync_cache_announce(&subscribers->cache, bytes_from_string(session->token));
+    }
+    news_came(subscribers);
+}
+
+static void ask_to_greet(struct sync_subscribers *subscribers)
+{
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->greet);
+}
+
+static void on_sync_view_live(struct map_watcher *watcher)
+{
+    struct sync_subscribers *subscribers = list_entry(watcher, struct sync_subscribers, watcher);
+    load_sync_view(subscribers);
+    ask_to_greet(subscribers);
+}
+
+static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
+{
+    struct sync_subscribers *subscribers = list_entry(watcher, struct sync_subscribers, watcher);
+    for (size_t i = 0; i < changes->closed_count; i++)
+        sync_cache_close(&subscribers->cache, changes->closed[i]);
+    for (size_t i = 0; i < changes->changed_count; i++)
+        note_sync_entry(subscribers, changes->changed[i], false);
+    news_came(subscribers);
+}
+
+/* Those who enter. */
+
+bool sync_subscribers_enter(struct sync_session *session, const char **why)
+{
+    struct sync_subscribers *subscribers = session->port->subscribers;
+    *why = too_large;
+    list_append(&subscribers->entering, &session->place);
+    if (subscribers->watcher.view == NULL) {
+        if (map_watch(subscribers->space, &subscribers->watcher, why) == NULL)
+            return false;
+        map_listen(subscribers->space, &subscribers->listener);
+        if (map_view_is_live(subscribers->watcher.view))
+            load_sync_view(subscribers);
+    }
+    return !map_view_is_over(subscribers->watcher.view);
+}
+
+/* Not known: in all the time that a read may take the map has not been read once. */
+static void on_sync_reached(void *arg, bool known, bool stale)
+{
+    struct sync_session *session = arg;
+    (void)stale;
+    session->entering->read = NULL;
+    if (!known) {
+        sync_session_end_later(session, SYNC_END_UNKNOWN);
+        return;
+    }
+    session->entering->is_reached = true;
+    ask_to_greet(session->port->subscribers);
+}
+
+void sync_subscribers_greet(struct sync_session *session)
+{
+    struct map_view *view = session->port->subscribers->watcher.view;
+    session->entering->read = map_read(view, MAP_READ_HERE, on_sync_reached, session);
+}
+
+static void send_metadata(struct sync_session *session, struct frame *rest, const char *secret)
+{
+    struct writer head = {0};
+    sync_write_metadata_head(&head, bytes_from_string(session->token), bytes_from_string(secret));
+    websocket_send_parts(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(&head), rest);
+    writer_free(&head);
+    metrics_add(METRIC_SYNC_PUSH_METADATA, 1);
+}
+
+static void forget_entering(struct sync_session *session)
+{
+    if (session->entering == NULL)
+        return;
+    map_read_cancel(&session->entering->read);
+    free(session->entering);
+    session->entering = NULL;
+}
+
+/* The one way to become a member. Only now is it read from: what it says to everybody, itself among
+ * them, finds it there. */
+static void join_members(struct sync_session *session, struct frame *rest)
+{
+    struct sync_subscribers *subscribers = session->port->subscribers;
+    send_metadata(session, rest, session->entering->secret);
+    forget_entering(session);
+    session->state = SYNC_MEMBER;
+    session->is_fresh = true;
+    list_remove(&session->place);
+    list_append(&subscribers->members, &session->place);
+    conn_resume_reading(websocket_conn(session->websocket));
+    sync_cache_show(&subscribers->cache);
+    if (!session->is_delta)
+        return;
+    subscribers->deltas++;
+    subscribers->cache.collects_names = true;
+}
+
+static bool is_sync_view_readable(struct sync_subscribers *subscribers)
+{
+    if (subscribers->watcher.view == NULL || !map_view_is_live(subscribers->watcher.view))
+        return false;
+    if (!map_view_is_over(subscribers->watcher.view))
+        return true;
+    log_limited(LOG_WARN, &subscribers->refused_limit, "snapshot_refused",
+                LOG_STRING("space", map_space_name(subscribers->space)),
+                LOG_STRING("reason", too_large));
+    return false;
+}
+
+/* Whom the map cannot be told may not enter; who is a member waits until it can. */
+static void refuse_all(struct sync_subscribers *subscribers)
+{
+    LIST_FOREACH (node, &subscribers->entering)
+        sync_session_close(list_entry(node, struct sync_session, place), WEBSOCKET_TRY_LATER,
+                           too_large);
+}
+
+/* As the map could not be asked it may not show those who enter. */
+static void assume_entering(struct sync_subscribers *subscribers)
+{
+    LIST_FOREACH (node, &subscribers->entering) {
+        const struct sync_session *session = list_entry(node, struct sync_session, place);
+        struct bytes token = bytes_from_string(session->token);
+        if (session->entering->is_reached && sync_cache_find(&subscribers->cache, token) == NULL)
+            sync_cache_assume(&subscribers->cache, token);
+    }
+}
+
+static void greet_all(struct sync_subscribers *subscribers)
+{
+    struct frame *rest;
+    read_cache(subscribers);
+    assume_entering(subscribers);
+    rest = sync_frame_rest(subscribers);
+    LIST_FOREACH (node, &subscribers->entering) {
+        struct sync_session *session = list_entry(node, struct sync_session, place);
+        if (session->entering->is_reached)
+            join_members(session, rest);
+    }
+    forget_rest(subscribers);
+    subscribers->rest = rest;
+    if (sync_cache_has_news(&subscribers->cache))
+        start_tick(subscribers);
+}
+
+static void greet_entering(void *arg)
+{
+    struct sync_subscribers *subscribers = arg;
+    if (list_is_empty(&subscribers->entering))
+        return;
+    if (is_sync_view_readable(subscribers))
+        greet_all(subscribers);
+    else if (subscribers->watcher.view != NULL && map_view_is_over(subscribers->watcher.view))
+        refuse_all(subscribers);
+}
+
+/* The map will not say of an entry that it has never shown that it is gone. */
+static void close_assumed(struct sync_subscribers *subscribers, struct bytes token)
+{
+    const struct map_view *view = subscribers->watcher.view;
+    if (view == NULL || map_view_find(view, token) != NULL)
+        return;
+    sync_cache_close(&subscribers->cache, token);
+    news_came(subscribers);
+}
+
+void sync_subscribers_leave(struct sync_session *session)
+{
+    struct sync_subscribers *subscribers = session->port->subscribers;
+    forget_entering(session);
+    list_remove(&session->place);
+    close_assumed(subscribers, bytes_from_string(session->token));
+    if (session->state == SYNC_MEMBER && session->is_delta)
+        subscribers->deltas--;
+    subscribers->cache.collects_names = subscribers->deltas > 0;
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_FREE, &subscribers->release);
+}
+
+/* Those who are there. */
+
+static struct frame *rest_frame_of(struct sync_subscribers *subscribers)
+{
+    if (subscribers->rest == NULL) {
+        read_cache(subscribers);
+        subscribers->rest = sync_frame_rest(subscribers);
+    }
+    return subscribers->rest;
+}
+
+/* What a tick tells, each encoded when the first wants it. */
+struct telling {
+    struct sync_subscribers *subscribers;
+    struct sync_news news;
+    /* By mode, and by whether they are for those who came since the last tick and so know what
+     * vanished. */
+    struct frame *frames[2][2];
+};
+
+static bool knows_vanished(const struct sync_news *news, const struct sync_session *session)
+{
+    return session->is_fresh && news->vanished_count > 0;
+}
+
+static struct frame *frame_for(struct telling *telling, const struct sync_session *session)
+{
+    const struct sync_news *news = &telling->news;
+    bool with_vanished = knows_vanished(news, session);
+    struct frame **frame = &telling->frames[session->is_delta][with_vanished];
+    if (*frame == NULL)
+        *frame = session->is_delta
+                     ? sync_frame_delta(&telling->subscribers->cache, news, with_vanished)
+                     : sync_frame_changes(news, with_vanished);
+    return *frame;
+}
+
+static void send_changes_frame(struct sync_session *session, struct frame *changes)
+{
+    websocket_send_frame(session->websocket, changes);
+    metrics_add(METRIC_SYNC_PUSH_CHANGES, 1);
+    if (!session->is_delta)
+        send_metadata(session, rest_frame_of(session->port->subscribers), "");
+}
+
+/* What it missed, in one. */
+static void send_missed_changes(struct sync_session *session)
+{
+    struct sync_subscribers *subscribers = session->port->subscribers;
+    struct sync_joined joined;
+    struct frame *frame;
+    sync_missed_join(session->missed, &subscribers->cache, &joined);
+    if (!sync_news_is_empty(&joined.news)) {
+        frame = sync_frame_joined(&joined);
+        send_changes_frame(session, frame);
+        frame_unref(&frame);
+    }
+    sync_joined_free(&joined);
+    sync_missed_destroy(&session->missed);
+}
+
+/* What only vanished is told to those alone who know it. */
+static bool is_concerned(const struct sync_news *news, const struct sync_session *session)
+{
+    return news->opened_count + news->closed_count + news->properties_count > 0 ||
+           knows_vanished(news, session);
+}
+
+static void send_news(struct telling *telling, struct sync_session *session)
+{
+    bool is_behind = conn_is_behind(websocket_conn(session->websocket));
+    if (!is_concerned(&telling->news, session))
+        return;
+    if (is_behind && session->missed == NULL) {
+        session->missed = sync_missed_create(session->is_delta);
+        metrics_add(METRIC_CONFLATIONS, 1);
+    }
+    if (session->missed != NULL)
+        sync_missed_add(session->missed, &telling->subscribers->cache, &telling->news,
+                        session->is_fresh);
+    if (is_behind)
+        return;
+    if (session->missed != NULL)
+        send_missed_changes(session);
+    else
+        send_changes_frame(session, frame_for(telling, session));
+}
+
+static void send_news_to_all(struct sync_subscribers *subscribers)
+{
+    struct telling telling = {.subscribers = subscribers};
+    sync_cache_collect(&subscribers->cache, &telling.news);
+    LIST_FOREACH (node, &subscribers->members) {
+        struct sync_session *session = list_entry(node, struct sync_session, place);
+        send_news(&telling, session);
+        session->is_fresh = false;
+    }
+    sync_news_free(&telling.news);
+    for (size_t i = 0; i < 4; i++)
+        frame_unref(&telling.frames[i / 2][i % 2]);
+}
+
+static void on_sync_tick(void *arg)
+{
+    struct sync_subscribers *subscribers = arg;
+    if (!is_sync_view_readable(subscribers)) {
+        start_tick(subscribers);
+        return;
+    }
+    forget_rest(subscribers); /* it may lack what could not be read then */
+    read_cache(subscribers);
+    send_news_to_all(subscribers);
+    sync_cache_settle(&subscribers->cache);
+    if (sync_cache_has_news(&subscribers->cache))
+        start_tick(subscribers); /* what could not be read yet */
+}
+
+void sync_subscribers_drained(struct sync_session *session)
+{
+    session->unread = 0;
+    if (session->missed != NULL && is_sync_view_readable(session->port->subscribers))
+        send_missed_changes(session);
+}
