@@ -1,6 +1,6 @@
 /*
  * fsck on a real Redis: sound maps are clean, what is wrong for a moment is no finding, and a run
- * that could not be done says so. test_fsck_rules.c has the rules.
+ * that could not be done says so. fsck_rules.h and its tests have the rules.
  */
 #include "inspect/fsck_fixture.h"
 
