@@ -7,13 +7,23 @@
  * back without having been judged waits until nothing is under way, and then stands before the
  * queue in its old order.
  */
-#include "map/encode_private.h"
-#include "map/map_private.h"
+#include "map/batch_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/encode_private.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/result_private.h"
+#include "map/room_op_private.h"
+#include "map/session_private.h"
+#include "map/space_private.h"
+#include "map/sweep_private.h"
+#include "map/tombstone_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 #include "schema/keys.h"

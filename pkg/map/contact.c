@@ -1,7 +1,11 @@
 /* contact: what each partition last had of Redis, taken together. */
+#include "map/contact_private.h"
+
 #include <string.h>
 
 #include "map/map_private.h"
+#include "map/partition_private.h"
+#include "map/space_private.h"
 
 void contact_asked(struct partition *partition)
 {

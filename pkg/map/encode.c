@@ -2,15 +2,18 @@
  * encode: operations as arguments of the apply script. What follows from a kind is in its row of
  * the table (op_type.c).
  */
-#include "map/map_private.h"
+#include "map/encode_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/encode_private.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
 #include "map/op_type_private.h"
+#include "map/partition_private.h"
+#include "map/room_op_private.h"
 #include "schema/event.h"
 #include "schema/fields.h"
 

@@ -2,7 +2,13 @@
 #ifndef MAP_ENCODE_PRIVATE_H
 #define MAP_ENCODE_PRIVATE_H
 
-#include "map/map_private.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+struct op;
+struct scratch;
 
 struct arguments {
     struct bytes *keys;

@@ -2,7 +2,11 @@
 
 #include <assert.h>
 
+#include "map/feature_private.h"
 #include "map/map_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/space_private.h"
 
 void map_add_feature(struct map *map, const struct map_feature *feature)
 {

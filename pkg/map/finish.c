@@ -1,10 +1,16 @@
 /* finish: the end of a front-end: what its sessions left gets to Redis, and its lease is returned.
  */
+#include "map/finish_private.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "map/map_private.h"
+#include "map/node_private.h"
+#include "map/op_private.h"
+#include "map/partition_private.h"
+#include "map/space_private.h"
 
 struct map_finish_wait {
     struct loop_timer *timer;

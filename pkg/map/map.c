@@ -8,12 +8,22 @@
 #include "map/map.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/feature_private.h"
 #include "map/map_private.h"
+#include "map/needs_private.h"
+#include "map/node_private.h"
+#include "map/op_private.h"
+#include "map/partition_private.h"
+#include "map/registry_private.h"
+#include "map/secret_private.h"
 #include "map/shared_private.h"
+#include "map/space_private.h"
+#include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
 #include "schema/keys.h"

@@ -12,13 +12,17 @@
  * and the answer to a request goes to its reply channel: "<number> ok <text>" or
  * "<number> error <text>".
  */
-#include "map/map_private.h"
+#include "map/node_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/feature_private.h"
+#include "map/map_private.h"
 #include "map/wait.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"

@@ -5,12 +5,17 @@
  * still be under way, and one that has its result may have to wait for the answers of earlier ones
  * of its session, because callers get their answers in order.
  */
-#include "map/map_private.h"
+#include "map/op_private.h"
 
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/finish_private.h"
+#include "map/map_private.h"
 #include "map/op_type_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/session_private.h"
 #include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while operations wait. */

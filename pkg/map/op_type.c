@@ -2,6 +2,7 @@
 #include "map/op_type_private.h"
 
 #include "map/encode_private.h"
+#include "map/op_private.h"
 
 static const struct op_type types[] = {
     [OP_OPEN] = {.name = "open",

@@ -2,9 +2,14 @@
 #ifndef MAP_OP_TYPE_PRIVATE_H
 #define MAP_OP_TYPE_PRIVATE_H
 
-#include "map/map_private.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
 
 struct arguments;
+struct op;
+struct scratch;
 
 struct op_type {
     const char *name;  /* in apply.lua */

@@ -5,13 +5,17 @@
  * or a lost lease all are unconfirmed, and each is compared (restored) before anything else is
  * sent of it.
  */
-#include "map/map_private.h"
+#include "map/owned_private.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/partition_private.h"
+#include "map/session_private.h"
 #include "metrics/metrics.h"
 #include "schema/event.h"
 #include "schema/fields.h"

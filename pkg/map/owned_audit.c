@@ -5,11 +5,13 @@
  * is built, or taken back when the orphan's result comes; replies come in the order of the
  * requests, so what was owned when the index was read is known to be.
  */
-#include "map/map_private.h"
-
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
 
 struct audit {
     struct partition *partition;

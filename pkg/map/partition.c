@@ -9,7 +9,7 @@
  * doubtful (another epoch, a lost lease, a refusal) ends in the same place: wait until nothing is
  * under way, say hello, compare everything owned.
  */
-#include "map/map_private.h"
+#include "map/partition_private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,19 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/batch_private.h"
+#include "map/contact_private.h"
+#include "map/feature_private.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/result_private.h"
+#include "map/room_op_private.h"
+#include "map/secret_private.h"
 #include "map/shared_private.h"
+#include "map/space_private.h"
+#include "map/sweep_private.h"
+#include "map/tombstone_private.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/keys.h"

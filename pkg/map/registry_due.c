@@ -9,7 +9,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "map/map_private.h"
+#include "map/partition_private.h"
 #include "map/registry.h"
+#include "map/registry_private.h"
+#include "map/space_private.h"
 #include "view/view.h"
 
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */

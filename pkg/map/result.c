@@ -1,13 +1,23 @@
 /*
  * result: what apply said of one operation, and what follows from it here.
  */
-#include "map/map_private.h"
+#include "map/result_private.h"
 
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
 #include "map/op_type_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/registry_private.h"
+#include "map/room_op_private.h"
+#include "map/session_private.h"
+#include "map/space_private.h"
+#include "map/sweep_private.h"
+#include "map/tombstone_private.h"
 #include "metrics/metrics.h"
 
 /* Until an old connection that was asked to let go of its entry is asked again. */

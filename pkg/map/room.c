@@ -8,9 +8,12 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/partition_private.h"
+#include "map/room_op_private.h"
 #include "map/room_private.h"
+#include "map/space_private.h"
 #include "metrics/metrics.h"
 
 #define TICK_MS 50
@@ -34,8 +37,6 @@ struct room_request {
 };
 
 static void on_rooms_tick(void *arg);
-
-/* Asking Redis. */
 
 static struct bytes member_device_id(const struct member *member)
 {

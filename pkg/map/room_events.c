@@ -6,7 +6,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/partition_private.h"
 #include "map/room_private.h"
+#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/keys.h"

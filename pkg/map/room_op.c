@@ -5,11 +5,17 @@
  * An operation's id is the room's name; its state holds the member's id and, behind that, the
  * user's id or the message.
  */
+#include "map/room_op_private.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "map/map_private.h"
+#include "map/op_private.h"
 #include "map/op_type_private.h"
+#include "map/partition_private.h"
+#include "map/session_private.h"
 
 bool op_is_of_room(const struct op *op)
 {

@@ -22,10 +22,21 @@
 #ifndef MAP_ROOM_PRIVATE_H
 #define MAP_ROOM_PRIVATE_H
 
-#include "map/map_private.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "loop/loop.h"
 #include "map/room.h"
 #include "map/wait.h"
 #include "redis/channel.h"
+#include "schema/keys.h"
+
+struct map_space;
+struct partition;
 
 enum room_state { ROOM_WAITING, ROOM_READING, ROOM_LISTED };
 

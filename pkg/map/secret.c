@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/map_private.h"
+#include "map/secret_private.h"
 #include "schema/keys.h"
 
 /* After what Redis answered made no sense, or it refused. */

@@ -12,6 +12,12 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/session_private.h"
+#include "map/space_private.h"
+#include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 

@@ -14,7 +14,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/partition_private.h"
 #include "map/shared_private.h"
+#include "map/space_private.h"
+#include "map/sweep_private.h"
 #include "metrics/metrics.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"

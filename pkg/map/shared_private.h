@@ -2,8 +2,13 @@
 #ifndef MAP_SHARED_PRIVATE_H
 #define MAP_SHARED_PRIVATE_H
 
-#include "map/map_private.h"
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "map/shared.h"
+
+struct redis_reply;
+struct shared;
 
 struct shared *shared_create(struct map *map);
 void shared_destroy(struct shared **shared);

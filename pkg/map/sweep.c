@@ -6,14 +6,23 @@
  * judge again. All front-ends sweep; whoever comes first does the work, the others' operations
  * find nothing left to do.
  */
-#include "map/map_private.h"
+#include "map/sweep_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "map/contact_private.h"
+#include "map/feature_private.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/registry_private.h"
+#include "map/room_op_private.h"
 #include "map/shared_private.h"
+#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/scripts.h"

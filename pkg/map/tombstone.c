@@ -10,12 +10,17 @@
  * for waits until that one has said what it has (its audit). A session that comes to own the id
  * here ends the memory of it.
  */
-#include "map/map_private.h"
+#include "map/tombstone_private.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "map/map_private.h"
+#include "map/op_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/space_private.h"
 #include "view/view.h"
 
 /* Until it is said again where somebody may have the entry. */

@@ -1,7 +1,12 @@
 #include "map/wait.h"
 
+#include <stdlib.h>
+
+#include "base/hash.h"
 #include "base/mem.h"
 #include "map/map_private.h"
+#include "map/session_private.h"
+#include "map/wait_private.h"
 #include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while somebody waits. */

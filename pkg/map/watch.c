@@ -1,5 +1,9 @@
 /* watch: the views of a front-end's spaces: what they are read from, and what they learn of it. */
 #include "map/map_private.h"
+#include "map/owned_private.h"
+#include "map/partition_private.h"
+#include "map/registry_private.h"
+#include "map/space_private.h"
 #include "view/view.h"
 
 static struct partition *partition_at(void *space, uint32_t index)

@@ -5,6 +5,8 @@
  */
 #include "map/fixture.h"
 
+#include "map/sweep_private.h"
+
 #define TTL 600000
 
 static struct partition *first_partition(const struct front *front)

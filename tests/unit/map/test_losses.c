@@ -4,6 +4,7 @@
  */
 #include "map/fixture.h"
 
+#include "map/sweep_private.h"
 #include "metrics/metrics.h"
 #include "schema/scripts.h"
 #include "view/view_private.h"

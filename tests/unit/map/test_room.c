@@ -4,6 +4,8 @@
  */
 #include "map/room_fixture.h"
 
+#include "map/room_op_private.h"
+
 static int setup(void **state)
 {
     *state = hotel_create();

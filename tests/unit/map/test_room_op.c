@@ -4,6 +4,8 @@
  */
 #include "map/fixture.h"
 
+#include "map/room_op_private.h"
+
 /* What the room's channel has told, a line each. */
 struct ear {
     struct redis_subscriber *subscriber;

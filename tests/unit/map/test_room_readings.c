@@ -4,6 +4,7 @@
  */
 #include "map/room_fixture.h"
 
+#include "map/room_op_private.h"
 #include "metrics/metrics.h"
 
 static int setup(void **state)

@@ -1,0 +1,83 @@
+/* owned_private: the entries of this front-end's own sessions. */
+#ifndef MAP_OWNED_PRIVATE_H
+#define MAP_OWNED_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "schema/fields.h"
+
+struct map_session;
+struct op;
+struct partition;
+
+enum owned_phase {
+    OWNED_HELD,        /* Redis has said that it is ours; in a renewal list */
+    OWNED_UNCONFIRMED, /* to be compared with Redis; in the unconfirmed list */
+    OWNED_RESTORING    /* its restore is under way; in no list. Set by owned.c only */
+};
+
+/* What an entry made of fields has instead of a state. */
+struct owned_fields {
+    struct writer body; /* as they are wanted: fields_private.h */
+    struct op *set;     /* what of it waits in the queue, unsent; NULL: nothing */
+};
+
+/* An entry that a session of this front-end owns. */
+struct owned {
+    UT_hash_handle hh; /* by id, in its partition */
+    struct map_session *session;
+    struct list in_session;
+    struct list link;  /* by phase */
+    uint64_t renew_at; /* unconfirmed: not restored before; the list begins with those due */
+    uint64_t version;  /* what must stand in Redis: the last that was accepted or kept */
+    uint64_t wanted;   /* the last that was asked for; later relative versions count from it */
+    struct owned_fields *fields; /* NULL: it has a state */
+    uint32_t state_len;
+    uint32_t capacity; /* for the state */
+    uint32_t left_ms;  /* held: what is left of its TTL in Redis at renew_at */
+    /* Since when somebody else has seemed to own it, in ms of the loop's clock, of which these
+     * are the low bits; 0: nobody does. */
+    uint32_t contested_at;
+    uint8_t phase;
+    uint8_t id_len;
+    char id[]; /* and behind it the state: one block of memory for each entry */
+};
+
+struct owned *owned_find(const struct partition *partition, struct bytes id);
+/* With room for a state of that length, which is empty yet. */
+struct owned *owned_create(struct map_session *session, struct partition *partition,
+                           struct bytes id, size_t state_len);
+/* The entry may move to another place in memory, which is returned. */
+struct owned *owned_set_state(struct partition *partition, struct owned *owned, uint64_t version,
+                              struct bytes state);
+/* It is made of these fields from now on. */
+void owned_take_fields(struct owned *owned, struct bytes body);
+/* Makes what is a change, as the next version, and sends it when it can be sent. */
+void owned_change_fields(struct partition *partition, struct owned *owned,
+                         const struct map_field *changes, size_t count);
+/* The set operation leaves the queue: sent, or given up. */
+void owned_forget_set(struct partition *partition, const struct op *set);
+void owned_confirm(struct partition *partition, struct owned *owned);
+void owned_unconfirm(struct partition *partition, struct owned *owned);
+/* Its restore could not be done as things are. */
+void owned_restore_later(struct partition *partition, struct owned *owned);
+/* The same, because another front-end has it, or seems to. False when that has lasted too long:
+ * nothing has been done, and it is that one's. */
+bool owned_contest(struct partition *partition, struct owned *owned)
+    __attribute__((warn_unused_result));
+void owned_unconfirm_all(struct partition *partition);
+/* Takes it from its session and frees it. */
+void owned_destroy(struct partition *partition, struct owned *owned);
+/* A restore for it, to stand before what else is sent of it. */
+struct op *owned_make_restore(struct partition *partition, struct owned *owned);
+void owned_renew_due(struct partition *partition, uint64_t now_ms);
+/* Whether all of it has been confirmed. */
+bool owned_is_settled(const struct partition *partition);
+void owned_audit(struct partition *partition);
+
+#endif

@@ -1,0 +1,48 @@
+/* session_private: one connection's entries and operations. */
+#ifndef MAP_SESSION_PRIVATE_H
+#define MAP_SESSION_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/list.h"
+#include "map/session.h"
+
+struct map_space;
+struct owned;
+
+struct map_session {
+    struct map_space *space;
+    const struct map_sink *sink;
+    void *arg;
+    const char *protocol;
+    struct list owned;
+    struct list ops;
+    struct list waits; /* struct wait (wait.h) and others that end with it */
+    uint32_t owned_count;
+    uint32_t adding; /* entries that unanswered operations may add */
+    uint32_t pending;
+    char *certificate; /* NULL: none is known */
+    bool makes_uuids;  /* ids of its own making are UUIDs */
+    char fence[ID_FENCE_LENGTH + 1];
+    char address[];
+};
+
+/* An answer that is being delivered; they nest when `done` asks for more. On the stack. */
+struct delivery {
+    struct delivery *outer;
+    struct map_session *session; /* NULL: it has ended meanwhile */
+    struct bytes id;
+};
+
+const char *session_address(const struct map_session *session);
+/* Closes all its entries in the map and asks its connection to end. */
+void session_close_all(struct map_session *session, enum map_end why);
+/* Another live session owns that entry of it: its connection ends, what else it owns is left. */
+void session_take_away(struct map_session *session, struct owned *owned);
+/* Whether its peer has ended the connection, read or not. */
+bool session_is_gone(const struct map_session *session);
+
+#endif

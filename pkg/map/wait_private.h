@@ -1,0 +1,15 @@
+/* wait_private: the waits of a map. */
+#ifndef MAP_WAIT_PRIVATE_H
+#define MAP_WAIT_PRIVATE_H
+
+struct map;
+struct map_session;
+struct waits;
+
+struct waits *waits_create(struct map *map);
+/* Tells none of them. */
+void waits_destroy(struct waits **waits);
+/* The session ends: nothing that it waits for is told any more. */
+void waits_forget(struct map_session *session);
+
+#endif
