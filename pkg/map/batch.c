@@ -126,12 +126,12 @@ static void take_predecessors(struct batch *batch, struct op *op)
 {
     struct partition *partition = batch->partition;
     struct bytes id = {(uint8_t *)op->id, op->id_len};
-    if (op->forsake_first) {
-        struct op *forsake = op_create(partition, OP_FORSAKE, id);
-        memcpy(forsake->other, op->other, sizeof forsake->other);
+    if (op->orphan_first) {
+        struct op *orphan = op_create(partition, OP_ORPHAN_NODE, id);
+        memcpy(orphan->other, op->other, sizeof orphan->other);
         partition->reaping++;
-        op->forsake_first = false;
-        take_into_batch(batch, forsake);
+        op->orphan_first = false;
+        take_into_batch(batch, orphan);
     }
     bool of_entry = !op_is_of_room(op) && op->kind != OP_OFFLINE;
     struct owned *owned = of_entry ? owned_find(partition, id) : NULL;

@@ -218,13 +218,13 @@ void encode_leave(struct arguments *to, struct scratch *scratch, const struct op
     add_value(to, scratch_number(scratch, "", op->version));
 }
 
-void encode_part(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_evict_member(struct arguments *to, struct scratch *scratch, const struct op *op)
 {
     add_value(to, op_member(op));
     add_value(to, bytes_from_string(op->other));
 }
 
-void encode_say(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_publish(struct arguments *to, struct scratch *scratch, const struct op *op)
 {
     encode_leave(to, scratch, op);
     add_value(to, op_behind_member(op));

@@ -38,7 +38,7 @@ void encode_node(struct arguments *to, struct scratch *scratch, const struct op 
 void encode_register(struct arguments *to, struct scratch *scratch, const struct op *op);
 void encode_join(struct arguments *to, struct scratch *scratch, const struct op *op);
 void encode_leave(struct arguments *to, struct scratch *scratch, const struct op *op);
-void encode_part(struct arguments *to, struct scratch *scratch, const struct op *op);
-void encode_say(struct arguments *to, struct scratch *scratch, const struct op *op);
+void encode_evict_member(struct arguments *to, struct scratch *scratch, const struct op *op);
+void encode_publish(struct arguments *to, struct scratch *scratch, const struct op *op);
 
 #endif

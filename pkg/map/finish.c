@@ -34,9 +34,9 @@ static void finished(void *arg)
 }
 
 /* The lease is given back by the same operation that clears up after the dead. */
-static void bury_self(struct partition *partition)
+static void enqueue_forget_self(struct partition *partition)
 {
-    struct op *op = op_create(partition, OP_BURY, BYTES_LITERAL(""));
+    struct op *op = op_create(partition, OP_FORGET_NODE, BYTES_LITERAL(""));
     memcpy(op->other, partition->map->node, sizeof op->other);
     partition->reaping++;
     op_enqueue(op);
@@ -53,7 +53,7 @@ void map_finish(struct map *map, void (*done)(void *arg), void *arg)
     node_leave(map->node_channel);
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++)
-            bury_self(&map->spaces[i].partitions[j]);
+            enqueue_forget_self(&map->spaces[i].partitions[j]);
     }
     map->finishing = true;
     loop_timer_start(wait->timer, (uint64_t)map->redis->deadline);

@@ -32,17 +32,17 @@ enum op_kind {
     OP_ORPHAN,
     OP_ENDED, /* said again to a Redis that came back older: tombstone.c */
     OP_REAP,
-    OP_FORSAKE,
-    OP_BURY,
+    OP_ORPHAN_NODE,
+    OP_FORGET_NODE,
     OP_OFFLINE,  /* its id is a user's */
     OP_REGISTER, /* these on entries without a connection: registry.c */
     OP_UNREGISTER,
     OP_PROBE,
-    OP_HASTEN,
+    OP_PROBE_SOON,
     OP_JOIN, /* these on rooms: room_op.c */
     OP_LEAVE,
-    OP_PART, /* of a member whose front-end is dead */
-    OP_SAY
+    OP_EVICT_MEMBER, /* of a member whose front-end is dead */
+    OP_PUBLISH
 };
 
 struct op {
@@ -71,7 +71,7 @@ struct op {
     bool sent;          /* in a batch under way */
     bool
         leave; /* its session has ended: an entry that it opens is left to its client, not closed */
-    bool forsake_first;  /* its entry's front-end (other) is dead */
+    bool orphan_first;   /* its entry's front-end (other) is dead */
     bool made_of_fields; /* state is a body of fields; of SET, of their changes */
     bool named;          /* OPEN: the id is its caller's: no other one will do */
     bool alone;          /* OPEN: the user may have no other device */
@@ -83,7 +83,7 @@ struct op {
     char *address;
     char *certificate; /* of its client; NULL: none. Goes with the address */
     char fence[ID_FENCE_LENGTH + 1];
-    char other[NODE_ID_LENGTH + 1]; /* FORSAKE, BURY, forsake_first: the front-end concerned */
+    char other[NODE_ID_LENGTH + 1]; /* of ORPHAN_NODE, FORGET_NODE, orphan_first */
     char id[];
 };
 

@@ -43,14 +43,14 @@ uint64_t result_accept_orphan(struct op *op, uint64_t version, struct bytes word
                               struct cursor *bodies);
 uint64_t result_accept_reap(struct op *op, uint64_t version, struct bytes words,
                             struct cursor *bodies);
-uint64_t result_accept_forsake(struct op *op, uint64_t version, struct bytes words,
-                               struct cursor *bodies);
+uint64_t result_accept_orphan_node(struct op *op, uint64_t version, struct bytes words,
+                                   struct cursor *bodies);
 uint64_t result_accept_register(struct op *op, uint64_t version, struct bytes words,
                                 struct cursor *bodies);
 uint64_t result_accept_probe(struct op *op, uint64_t version, struct bytes words,
                              struct cursor *bodies);
-uint64_t result_accept_hasten(struct op *op, uint64_t version, struct bytes words,
-                              struct cursor *bodies);
+uint64_t result_accept_probe_soon(struct op *op, uint64_t version, struct bytes words,
+                                  struct cursor *bodies);
 void result_restore_refused(struct op *op, struct bytes owner, uint64_t lease_end);
 void result_write_refused(struct op *op, struct bytes owner, uint64_t lease_end);
 void result_drop_owner(struct op *op, struct bytes owner, uint64_t lease_end);

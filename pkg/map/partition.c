@@ -41,8 +41,8 @@ static struct redis_script hello_script = {.name = "hello", .source = script_hel
 #define REFUSED_DELAY_MS 250
 /* Until what is stored is looked at again when it is in a format that we do not understand. */
 #define UNREADABLE_DELAY_MS 1000
-/* After a lost lease, or when we have been buried, the sockets are read first: who is gone
- * meanwhile must not be restored. */
+/* After a lost lease, or when others have forgotten this front-end, the sockets are read first: who
+ * is gone meanwhile must not be restored. */
 #define LEASE_DELAY_MS 100
 /* Between two looks at whether batches are still under way. */
 #define SETTLE_POLL_MS 5

@@ -84,7 +84,7 @@ struct partition {
     bool sweeping;
     int64_t renewed_lease;   /* with which the lease was renewed last */
     bool sweep_again;        /* there was more than one sweep lists */
-    size_t reaping;          /* reap, forsake and bury operations not yet judged */
+    size_t reaping;          /* operations of sweeps not yet judged */
     size_t unlisted_members; /* sweeps in a row whose count of members was not ours */
     size_t unlisted;         /* sweeps in a row whose count of the index was not ours */
 };

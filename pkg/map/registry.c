@@ -132,9 +132,9 @@ void map_unregister(struct map_space *space, struct bytes id, map_done done, voi
     enqueue_registration(op_create(partition_of(space, id), OP_UNREGISTER, id), done, arg);
 }
 
-void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg)
+void map_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
-    enqueue_registration(op_create(partition_of(space, id), OP_HASTEN, id), done, arg);
+    enqueue_registration(op_create(partition_of(space, id), OP_PROBE_SOON, id), done, arg);
 }
 
 /* Probes. */

@@ -37,7 +37,7 @@ void map_register(struct map_space *space, const struct map_registration *regist
 /* It may be gone, and the caller has just asked it: its probes begin one interval from now, if not
  * before, and it ends unless it registers again.
  * MAP_MISSING: there is no such registration. done may be NULL. */
-void map_hasten(struct map_space *space, struct bytes id, map_done done, void *arg);
+void map_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg);
 /* Closes it now. MAP_MISSING: there is no such registration. done may be NULL. */
 void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg);
 

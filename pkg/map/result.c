@@ -208,8 +208,8 @@ uint64_t result_accept_reap(struct op *op, uint64_t version, struct bytes words,
     return version;
 }
 
-uint64_t result_accept_forsake(struct op *op, uint64_t version, struct bytes words,
-                               struct cursor *bodies)
+uint64_t result_accept_orphan_node(struct op *op, uint64_t version, struct bytes words,
+                                   struct cursor *bodies)
 {
     metrics_add(METRIC_ORPHANED, 1);
     return version;
@@ -232,8 +232,8 @@ uint64_t result_accept_probe(struct op *op, uint64_t version, struct bytes words
     return version;
 }
 
-uint64_t result_accept_hasten(struct op *op, uint64_t version, struct bytes words,
-                              struct cursor *bodies)
+uint64_t result_accept_probe_soon(struct op *op, uint64_t version, struct bytes words,
+                                  struct cursor *bodies)
 {
     registry_expect_due(op->partition, op_id(op), false);
     return version;
@@ -419,7 +419,7 @@ static void take_dead(struct op *op, struct bytes owner)
     }
     memcpy(op->other, owner.data, owner.len);
     op->other[owner.len] = 0;
-    op->forsake_first = true;
+    op->orphan_first = true;
     if (op->kind == OP_RESTORE) {
         struct owned *owned = owned_find(op->partition, op_id(op));
         if (owned && owned->phase == OWNED_RESTORING) {

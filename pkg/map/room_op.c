@@ -103,7 +103,7 @@ void session_leave(struct map_space *space, struct map_session *session, struct 
 void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
                  struct bytes message, map_done done, void *arg)
 {
-    struct op *op = create_for(session, OP_SAY, room, id, message);
+    struct op *op = create_for(session, OP_PUBLISH, room, id, message);
     op->version = number;
     enqueue_room_op(op, session, done, arg);
 }
@@ -116,12 +116,12 @@ static bool read_member(struct bytes text, struct bytes *id, struct bytes *room)
     return is_possible(*room, *id);
 }
 
-void room_part(struct partition *partition, struct bytes member, const char *node)
+void room_evict_member(struct partition *partition, struct bytes member, const char *node)
 {
     struct bytes id, room;
     if (!read_member(member, &id, &room))
         return;
-    struct op *op = create_room_op(partition, OP_PART, room, id, (struct bytes){0});
+    struct op *op = create_room_op(partition, OP_EVICT_MEMBER, room, id, (struct bytes){0});
     memcpy(op->other, node, sizeof op->other);
     partition->reaping++;
     op_enqueue(op);

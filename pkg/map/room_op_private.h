@@ -16,7 +16,7 @@ bool op_is_of_room(const struct op *op);
 struct bytes op_member(const struct op *op);
 struct bytes op_behind_member(const struct op *op); /* the user's id, or the message */
 /* A member of a dead front-end, as its index has it, leaves. */
-void room_part(struct partition *partition, struct bytes member, const char *node);
+void room_evict_member(struct partition *partition, struct bytes member, const char *node);
 /* Compares this front-end's index of members with those that are here. */
 void room_audit(struct partition *partition);
 

@@ -2,9 +2,9 @@
  * sweep: every second and partition: the lease, the hold, what is due, and whether what we know
  * is still what Redis knows.
  *
- * The script lists; what it lists goes through apply as reap, forsake and bury operations, which
- * judge again. All front-ends sweep; whoever comes first does the work, the others' operations
- * find nothing left to do.
+ * The script lists; what it lists goes through apply as reap, orphan_node and forget_node
+ * operations, which judge again. All front-ends sweep; whoever comes first does the work, the
+ * others' operations find nothing left to do.
  */
 #include "map/sweep_private.h"
 
@@ -79,7 +79,7 @@ static void orphan_lost_entries(struct sweep_scan *scan, const struct redis_repl
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < ids->count; i++) {
         if (ids->elements[i]->text.len <= UINT8_MAX)
-            enqueue_sweep_op(partition, OP_FORSAKE, ids->elements[i]->text, scan->node);
+            enqueue_sweep_op(partition, OP_ORPHAN_NODE, ids->elements[i]->text, scan->node);
     }
     if (ids->count == 0)
         scan_members(partition, scan->node);
@@ -92,9 +92,9 @@ static void evict_lost_members(struct sweep_scan *scan, const struct redis_reply
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < members->count; i++)
-        room_part(partition, members->elements[i]->text, scan->node);
+        room_evict_member(partition, members->elements[i]->text, scan->node);
     if (members->count == 0)
-        enqueue_sweep_op(partition, OP_BURY, BYTES_LITERAL(""), scan->node);
+        enqueue_sweep_op(partition, OP_FORGET_NODE, BYTES_LITERAL(""), scan->node);
     else
         partition->sweep_again = true;
 }

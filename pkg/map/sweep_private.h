@@ -6,7 +6,7 @@ struct partition;
 
 void sweep_start(struct partition *partition);
 void sweep_run(void *partition);
-/* A reap, forsake or bury has been judged. */
+/* An operation of a sweep has been judged. */
 void sweep_judged(struct partition *partition);
 
 #endif

@@ -7,8 +7,8 @@
 -- apply_write.lua goes through the operations, writes and tells.
 --
 -- KEYS  1 head  2 nodes  3 deadlines  4 node:<self>  5 events (channel)
---       then of each operation client:<id>, and after it node:<other> for forsake and bury;
---       user:<user> for offline; room:<name> for join, leave, part and say
+--       then of each operation client:<id>, and after it node:<other> for orphan_node and
+--       forget_node; user:<user> for offline; room:<name> for join, leave, evict_member and publish
 --       Further keys, of the same partition and so in the same slot, are made from head's prefix, as a
 --       front-end does not know whose an entry is: user:<user>, members:<node>, registered; channels
 --       from that of events: presence:<name>, room:<name>.
@@ -27,18 +27,18 @@
 --         orphan  session
 --         ended   session since version      (the entry of that id had ended before Redis came back older)
 --         reap
---         forsake node
---         bury    node
+--         orphan_node node
+--         forget_node node
 --         offline
 --         register first restores n {field value}      (first: ms until it is asked, or ends;
 --                  restores: 1, only if there is none)
 --         unregister
 --         probe
---         hasten
+--         probe_soon
 --         join    member user most number    (most: members that a room may have)
 --         leave   member number
---         part    member node                (the member's, which is dead)
---         say     member number message
+--         evict_member member node    (the member's, whose lease has ended)
+--         publish member number message
 --         version: decimal; of claim "=N", "~B" the low byte of it (RFC 1982), or "+": one more
 --         rule: who may adopt: "any", "off", the address that it must have come from, or "tls
 --         certificate": anybody, and who brings the entry's certificate even while its connection lives
@@ -46,7 +46,7 @@
 --         nobody may adopt it but who brings what its field `resume` holds.
 -- Returns one string: "ok <revision> <now>" and a line per operation, or, when nothing was judged,
 --       "epoch", "link", "lease" (say hello again) or "order" (an earlier batch is missing).
---   lines: of what has ended an entry "ok ended <since> <session> <version>"; else "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (forsake it first),
+--   lines: of what has ended an entry "ok ended <since> <session> <version>"; else "ok [version]", "stale", "owned <node> <lease end>", "dead <node>" (orphan_node goes first),
 --          "missing", "exists", "limit", "type", "waits"; "taken id" (the new entry's id is a present
 --          user's), "taken user" (the id of the new device's user is an entry's); of join "ok seq"; of probe "ok
 --          number"; "held <node> <lease end>" (it may be taken over once its connection there has let
@@ -478,7 +478,7 @@ function judge.reap(op, k)
 end
 
 -- An entry of a front-end whose lease has ended becomes an orphan; grace counts from that end.
-function judge.forsake(op, k)
+function judge.orphan_node(op, k)
     local other = op.session
     local ends = lease_end(other)
     if holding or ends >= now then return 'waits' end
@@ -492,9 +492,9 @@ function judge.forsake(op, k)
 end
 
 -- A front-end without entries and without a lease (or that takes its leave) is forgotten.
-function judge.bury(op, k)
+function judge.forget_node(op, k)
     if op.session ~= node and (holding or lease_end(op.session) >= now) then return 'waits' end
-    op.how = 'bury'
+    op.how = 'forget_node'
     return 'ok'
 end
 
@@ -541,7 +541,7 @@ function read.close(op) op.session, op.rule = take(), take() end
 function read.orphan(op) op.session = take() end
 function read.ended(op) op.session, op.since, op.version = take(), tonumber(take()), take() end
 function read.reap() end
-read.forsake, read.bury = take_other, take_other
+read.orphan_node, read.forget_node = take_other, take_other
 -- Those on rooms; what is judged of them, apply_rooms.lua judges.
 local room_at = #prefix + #'room:' + 1
 local function take_member(op, kind)
@@ -552,8 +552,8 @@ function read.join(op)
     op.user, op.most, op.number = take(), tonumber(take()), take()
 end
 function read.leave(op) take_member(op, 'leave') op.number = take() end
-function read.part(op) take_member(op, 'part') op.other = take() end
-function read.say(op) take_member(op, 'say') op.number, op.message = take(), take() end
+function read.evict_member(op) take_member(op, 'evict_member') op.other = take() end
+function read.publish(op) take_member(op, 'publish') op.number, op.message = take(), take() end
 
 local ops, results, total = {}, {}, 0
 

@@ -172,14 +172,14 @@ end
 
 -- It may be gone, and somebody has just asked it: unless it answers, what would be asked at the end
 -- of its time is asked from now on.
-local function put_hasten(op)
+local function put_probe_soon(op)
     call('ZADD', registered, 'XX', 'LT', integer(now + op.interval), op.id)
 end
-function read.hasten() end
-function judge.hasten(op, k)
+function read.probe_soon() end
+function judge.probe_soon(op, k)
     local at = due_at(op, k)
     if not at or not k[NODE] then return 'missing' end
     local _, interval, done = rules_of(op)
-    if done == 0 and not probed[op.key] then op.put, op.interval = put_hasten, interval end
+    if done == 0 and not probed[op.key] then op.put, op.interval = put_probe_soon, interval end
     return 'ok'
 end

@@ -79,7 +79,7 @@ function judge_room.join(op, r)
     return 'ok ' .. integer(r.seq)
 end
 
-local function part(op, r, user)
+local function remove_member(op, r, user)
     r.members = r.members - 1
     change(r, 'm:' .. op.member, false)
     say_in(r, 'leave ' .. op.member .. ' ' .. count_user(r, user, -1) .. ' ' .. user)
@@ -92,20 +92,20 @@ function judge_room.leave(op, r)
     if its_node == node and not newer(op.number, said) then return 'missing' end
     unlist_member(node, op)
     if its_node ~= node then return 'missing' end
-    return part(op, r, user)
+    return remove_member(op, r, user)
 end
 
--- The front-end of a member is dead.
-function judge_room.part(op, r)
+-- A member whose front-end's lease has ended.
+function judge_room.evict_member(op, r)
     if is_alive(op.other) then return 'waits' end
     local its_node, _, user = member_of(r, op.member)
     unlist_member(op.other, op)
     if its_node ~= op.other then return 'missing' end
-    return part(op, r, user)
+    return remove_member(op, r, user)
 end
 
 -- A message: what was sent twice is told once.
-function judge_room.say(op, r)
+function judge_room.publish(op, r)
     local its_node, said, user = member_of(r, op.member)
     if its_node ~= node then return 'missing' end
     if not newer(op.number, said) then return 'ok' end

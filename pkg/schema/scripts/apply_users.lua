@@ -1,7 +1,7 @@
 -- apply_users: a part of apply (apply.lua), behind users.lua: what is asked of users.
 
 -- Whether the user has a device that lives, after what this batch has done so far. Who has died
--- with the front-end does not count, though it may not have been forsaken yet.
+-- with the front-end does not count, though it may not be an orphan yet.
 local function has_device(user)
     local live, all = {}, redis.pcall('HKEYS', prefix .. 'user:' .. user)
     for i = 1, #all do

@@ -185,7 +185,7 @@ function write.unlist(op)
 end
 function write.undue(op) entries = entries - undue(op) end
 function write.offline(op) touch(op.user).is_due = true end
-function write.bury(op)
+function write.forget_node(op)
     if call('HLEN', op.index) == 0 and call('HLEN', prefix .. 'members:' .. op.session) == 0 then
         call('ZREM', nodes, op.session)
         call('HDEL', head, 'link:' .. op.session)

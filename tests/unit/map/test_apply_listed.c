@@ -102,7 +102,8 @@ static void test_the_end_of_what_two_crashed_front_ends_list_is_told(void **stat
     WORLD_REDIS(world, "ZADD", KEY("nodes"), "1", OTHER, "1", THIRD);
     WORLD_REDIS(world, "EVAL", script_apply, "9", KEY("head"), KEY("nodes"), KEY("deadlines"),
                 KEY("node:" SELF), KEY("events"), KEY("client:x"), KEY("node:" OTHER),
-                KEY("client:x"), KEY("node:" THIRD), BATCH, "forsake", OTHER, "forsake", THIRD);
+                KEY("client:x"), KEY("node:" THIRD), BATCH, "orphan_node", OTHER, "orphan_node",
+                THIRD);
     assert_string_equal(result(world, 0), "missing");
     assert_int_equal(strncmp(result(world, 1), "ok ended ", 9), 0);
     expect(world, "0 stored, listed by 0 and 0 and 0", counts);

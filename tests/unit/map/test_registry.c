@@ -103,10 +103,10 @@ static enum map_result unregister(struct world *world, struct front *front, cons
     return answer.result;
 }
 
-static enum map_result hasten(struct world *world, struct front *front, const char *id)
+static enum map_result probe_soon(struct world *world, struct front *front, const char *id)
 {
     struct answer answer = {0};
-    map_hasten(map_space_find(front->map, ""), bytes_from_string(id), on_done, &answer);
+    map_probe_soon(map_space_find(front->map, ""), bytes_from_string(id), on_done, &answer);
     WAIT_UNTIL(world, answer.count > 0);
     return answer.result;
 }
@@ -217,10 +217,10 @@ static void test_one_that_may_be_gone_is_asked_at_once(void **state)
     struct world *world = *state;
     start_asking(&world->fronts[0], &askers[0]);
     register_map(world, &world->fronts[0], ID, "\"a\"", (struct times){900000, 2, 300});
-    assert_int_equal(hasten(world, &world->fronts[1], ID), MAP_OK);
+    assert_int_equal(probe_soon(world, &world->fronts[1], ID), MAP_OK);
     WAIT_UNTIL(world, askers[0].count == 2);
     WAIT_UNTIL(world, has_entries(world, "0"));
-    assert_int_equal(hasten(world, &world->fronts[1], ID), MAP_MISSING);
+    assert_int_equal(probe_soon(world, &world->fronts[1], ID), MAP_MISSING);
 }
 
 /* Nobody here can ask: its time passes all the same. */
