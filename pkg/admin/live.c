@@ -157,7 +157,7 @@ static void serve_following(void *arg)
             continue;
         LIST_FOREACH (link, &space->readers) {
             struct live_reader *reader = list_entry(link, struct live_reader, link);
-            if (reader->state == LIVE_FOLLOWING && !conn_is_behind(reader->conn))
+            if (reader->state == LIVE_FOLLOWING && !conn_has_backlog(reader->conn))
                 send_next_live_chunk(reader);
         }
     }
@@ -184,7 +184,7 @@ static void send_live_changes(struct live_reader *reader, const struct map_chang
 {
     struct frame **frame = &frames[reader->form];
     struct live *live = reader->space->admin->live;
-    if (reader->state == LIVE_CURRENT && conn_is_behind(reader->conn)) {
+    if (reader->state == LIVE_CURRENT && conn_has_backlog(reader->conn)) {
         metrics_add(METRIC_CONFLATIONS, 1);
         move_live_reader(reader, LIVE_FOLLOWING);
         map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_TURN);
@@ -219,7 +219,7 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
             move_live_reader(reader, LIVE_DUE);
         else if (reader->state != LIVE_DUE)
             send_live_changes(reader, changes, frames);
-        else if (!conn_is_behind(reader->conn))
+        else if (!conn_has_backlog(reader->conn))
             begin_whole(reader);
     }
     for (size_t i = 0; i < LIVE_FORMS; i++)
@@ -233,7 +233,7 @@ static void send_to_live_readers(struct admin_space *space, struct bytes text)
     struct frame *frame = text.len > 0 ? frame_create(text) : NULL;
     LIST_FOREACH (node, &space->readers) {
         struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (frame && !conn_is_behind(reader->conn))
+        if (frame && !conn_has_backlog(reader->conn))
             conn_send_frame(reader->conn, frame);
     }
     if (frame)
@@ -251,7 +251,8 @@ static void tick_space(struct live *live, struct admin_space *space)
     send_to_live_readers(space, writer_bytes_written(&live->scratch));
     LIST_FOREACH (node, &space->readers) {
         struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (reader->state == LIVE_DUE && is_space_readable(space) && !conn_is_behind(reader->conn))
+        if (reader->state == LIVE_DUE && is_space_readable(space) &&
+            !conn_has_backlog(reader->conn))
             begin_whole(reader);
     }
 }

@@ -34,7 +34,7 @@ const char *conn_close_reason_name(enum conn_close_reason reason)
 
 static void on_open_event(struct conn *conn, unsigned events)
 {
-    if ((conn->flags & CONN_BEHIND) &&
+    if ((conn->flags & CONN_BACKLOGGED) &&
         ((events & LOOP_WRITE) || (conn->flags & CONN_WRITE_WANTS_READ)))
         conn_write_ready(conn);
     if (conn->state == CONN_OPEN && !(conn->flags & (CONN_PAUSED | CONN_HELD)) &&
@@ -80,7 +80,7 @@ void conn_watch(struct conn *conn)
             events |= conn->flags & CONN_READ_WANTS_WRITE ? LOOP_READ | LOOP_WRITE : LOOP_READ;
         /* fall through */
     case CONN_ENDING:
-        if (conn->flags & CONN_BEHIND)
+        if (conn->flags & CONN_BACKLOGGED)
             events |= conn->flags & CONN_WRITE_WANTS_READ ? LOOP_READ : LOOP_WRITE;
         break;
     case CONN_CLOSED:
@@ -145,7 +145,7 @@ static void enter_ending(struct conn *conn)
 {
     list_remove(&conn->node);
     conn_drop_input(conn);
-    if (!(conn->flags & CONN_BEHIND))
+    if (!(conn->flags & CONN_BACKLOGGED))
         conn_make_dirty(conn); /* the flush goes on from here */
     conn_watch(conn);
 }
@@ -164,7 +164,7 @@ static void enter_closed(struct conn *conn)
     if (conn->handler != NULL)
         metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
     /* A record that is half sent cannot be followed by another. */
-    if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BEHIND))
+    if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BACKLOGGED))
         shut_transport(conn);
     list_remove(&conn->dirty);
     conn_drop_output(conn);
@@ -298,7 +298,8 @@ const char *conn_peer_text(const struct conn *conn)
 /* A framing asks its peer for signs of life, unless the peer takes nothing, or is not read from. */
 static bool answers_pings(const struct conn *conn)
 {
-    return conn_framing(conn) != NULL && !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BEHIND));
+    return conn_framing(conn) != NULL &&
+           !(conn->flags & (CONN_PAUSED | CONN_HELD | CONN_BACKLOGGED));
 }
 
 bool conn_peer_is_gone(const struct conn *conn)

@@ -6,7 +6,7 @@
  * idle connection holds no buffer.
  *
  * Output of one turn is collected as references to frames and goes out in LOOP_PHASE_OUTPUT with
- * one writev; only what the kernel did not take is kept. conn_is_behind then says so: a protocol
+ * one writev; only what the kernel did not take is kept. conn_has_backlog then says so: a protocol
  * that sends *state* sends nothing more to such a connection, and sends the newest state when
  * `drained` is called. A connection whose output does not move for net.write_timeout is closed;
  * one that is more than net.max_output behind is not read from until it has drained, so that
@@ -81,7 +81,7 @@ void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size
 /* Bytes not yet taken by the kernel. */
 size_t conn_output_size(const struct conn *conn);
 /* Output of an earlier turn waits. */
-bool conn_is_behind(const struct conn *conn);
+bool conn_has_backlog(const struct conn *conn);
 
 /* The protocol has said what makes the peer known: the handshake time-out no longer applies. */
 void conn_handshake_done(struct conn *conn);

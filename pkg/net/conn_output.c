@@ -33,9 +33,9 @@ size_t conn_output_size(const struct conn *conn)
     return conn->output != NULL ? conn->output->len : conn->single.len;
 }
 
-bool conn_is_behind(const struct conn *conn)
+bool conn_has_backlog(const struct conn *conn)
 {
-    return conn->flags & CONN_BEHIND;
+    return conn->flags & CONN_BACKLOGGED;
 }
 
 void conn_make_dirty(struct conn *conn)
@@ -148,7 +148,7 @@ static struct output *make_piece_room(struct conn *conn)
 
 static void after_append(struct conn *conn, size_t len)
 {
-    if (!(conn->flags & CONN_BEHIND)) {
+    if (!(conn->flags & CONN_BACKLOGGED)) {
         conn_make_dirty(conn);
         return;
     }
@@ -263,7 +263,7 @@ void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_
 static void consume_output(struct conn *conn, size_t n)
 {
     struct output *output = conn->output;
-    if (conn->flags & CONN_BEHIND)
+    if (conn->flags & CONN_BACKLOGGED)
         metrics_add(METRIC_OUTPUT_QUEUED, -(int64_t)n);
     if (output != NULL)
         output->len -= n;
@@ -377,7 +377,7 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
     if (!same)
         join_pieces(conn, NET_BUFFER_SIZE);
     n = conn->listener->transport->write(conn, net->join, *given);
-    if (n == (ssize_t)*given && !same && !(conn->flags & CONN_BEHIND)) {
+    if (n == (ssize_t)*given && !same && !(conn->flags & CONN_BACKLOGGED)) {
         net->joined = conn->output;
         conn->output = NULL;
         conn->flags &= ~CONN_TAIL_OPEN;
@@ -433,11 +433,11 @@ static void copy_rest(struct conn *conn)
     conn->flags |= CONN_TAIL_OPEN;
 }
 
-static void become_behind(struct conn *conn)
+static void start_backlog(struct conn *conn)
 {
     copy_rest(conn);
     make_output(conn);
-    conn->flags |= CONN_BEHIND;
+    conn->flags |= CONN_BACKLOGGED;
     metrics_add(METRIC_OUTPUT_QUEUED, (int64_t)conn->output->len);
     queue_output(conn);
     conn_watch(conn);
@@ -445,12 +445,12 @@ static void become_behind(struct conn *conn)
 
 void conn_flush(struct conn *conn)
 {
-    if ((conn->state != CONN_OPEN && conn->state != CONN_ENDING) || (conn->flags & CONN_BEHIND))
+    if ((conn->state != CONN_OPEN && conn->state != CONN_ENDING) || (conn->flags & CONN_BACKLOGGED))
         return;
     if (!write_output(conn))
         return;
     if (conn_output_size(conn) > 0)
-        become_behind(conn);
+        start_backlog(conn);
     else if (conn->state == CONN_ENDING)
         conn_move(conn, CONN_LINGER);
 }
@@ -467,7 +467,7 @@ void conn_write_ready(struct conn *conn)
         conn_watch(conn);
         return;
     }
-    conn->flags &= ~(CONN_BEHIND | CONN_HELD);
+    conn->flags &= ~(CONN_BACKLOGGED | CONN_HELD);
     if (conn_framing(conn) != NULL) /* it could not be asked for a sign of life */
         conn->heard = net_stamp(conn->listener->net);
     if (conn->state == CONN_ENDING) {

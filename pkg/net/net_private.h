@@ -38,7 +38,7 @@ enum conn_state {
 
 enum conn_flags {
     CONN_DIRTY = 1,             /* in net.dirty */
-    CONN_BEHIND = 2,            /* output of an earlier turn waits */
+    CONN_BACKLOGGED = 2,        /* output of an earlier turn waits */
     CONN_PAUSED = 4,            /* by its protocol */
     CONN_HELD = 8,              /* by us: too far behind to be read from */
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
@@ -215,7 +215,7 @@ void conn_free(struct conn *conn);
 /* Before OPEN: gives up on it. */
 void conn_refuse(struct conn *conn, const char *reason, enum metric metric, const char *detail);
 
-/* conn_greet.c: PROXY header and TLS handshake; call conn_move when each is done. */
+/* conn_handshake.c: PROXY header and TLS handshake; call conn_move when each is done. */
 void conn_read_proxy(struct conn *conn);
 void conn_handshake(struct conn *conn);
 

@@ -107,7 +107,7 @@ static void refuse_request(struct http_request *request, int status, const char 
 static void on_request_timer(void *arg)
 {
     struct http_request *request = arg;
-    if (conn_is_behind(request->conn)) /* it is we who do not read */
+    if (conn_has_backlog(request->conn)) /* it is we who do not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     else if (request->state == HTTP_READING)
         refuse_request(request, 408, NULL, "the request did not arrive in time");
@@ -130,7 +130,7 @@ static void finish_answer(struct http_request *request, bool keeps_alive)
         return;
     }
     wait_for_next(request);
-    if (!request->presenting && !conn_is_behind(request->conn))
+    if (!request->presenting && !conn_has_backlog(request->conn))
         conn_resume_reading(request->conn);
 }
 
@@ -217,7 +217,7 @@ static size_t on_http_input(void *arg, struct bytes input)
     struct http_request *request = arg;
     size_t used = 0;
     request->presenting = true;
-    while (may_take_request(request) && used < input.len && !conn_is_behind(request->conn) &&
+    while (may_take_request(request) && used < input.len && !conn_has_backlog(request->conn) &&
            conn_output_size(request->conn) < FLUSH_FROM) {
         used += take_http_request(request, (struct bytes){input.data + used, input.len - used});
         if (request->state == HTTP_READING)
@@ -230,7 +230,7 @@ static size_t on_http_input(void *arg, struct bytes input)
     }
     if (request->state == HTTP_ENDED)
         return used;
-    if (request->state == HTTP_ANSWERING || conn_is_behind(request->conn)) {
+    if (request->state == HTTP_ANSWERING || conn_has_backlog(request->conn)) {
         conn_pause_reading(request->conn);
     } else if (used < input.len && conn_output_size(request->conn) >= FLUSH_FROM) {
         /* Go on after the output of this turn. */

@@ -54,7 +54,7 @@ static void websocket_check(struct websocket *websocket)
     }
     websocket_watch(websocket);
     /* Who does not take what there is already is not asked for more. */
-    if (is_ping_due && !conn_is_behind(conn)) {
+    if (is_ping_due && !conn_has_backlog(conn)) {
         websocket_send_ping(websocket);
     }
 }

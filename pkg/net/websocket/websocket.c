@@ -245,7 +245,7 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
 
 void websocket_say_closed(struct websocket *websocket, enum conn_close_reason reason)
 {
-    if (!is_open(websocket) || conn_is_behind(websocket->conn) || reason == CONN_CLOSE_PEER ||
+    if (!is_open(websocket) || conn_has_backlog(websocket->conn) || reason == CONN_CLOSE_PEER ||
         reason == CONN_CLOSE_ERROR)
         return;
     send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));

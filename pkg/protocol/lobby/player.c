@@ -138,7 +138,7 @@ static void send_iteration_lines(struct player *player, struct lobby_iteration *
 {
     struct lobby_subscribers *subscribers = subscribers_of_player(player);
 
-    if (conn_is_behind(player->session->conn)) {
+    if (conn_has_backlog(player->session->conn)) {
         if (player->seen == turn->before)
             metrics_add(METRIC_CONFLATIONS, 1);
     } else if (!lobby_is_json(player->session) || player->seen != turn->before) {
@@ -179,7 +179,7 @@ void lobby_players_flow(struct lobby_subscribers *subscribers)
     LIST_FOREACH (node, &subscribers->players[PLAYER_BEHIND]) {
         struct player *player = list_entry(node, struct player, link);
 
-        if (!conn_is_behind(player->session->conn))
+        if (!conn_has_backlog(player->session->conn))
             send_next_player_chunk(player);
     }
 }

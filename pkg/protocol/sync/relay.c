@@ -109,7 +109,7 @@ static bool may_send_relayed(struct sync_session *session, size_t len)
 {
     if (session->state != SYNC_MEMBER)
         return false;
-    if (!conn_is_behind(websocket_conn(session->websocket)))
+    if (!conn_has_backlog(websocket_conn(session->websocket)))
         return true;
     session->unread += (uint32_t)len;
     if (session->unread <= (uint64_t)session->port->settings->max_backlog)

@@ -389,7 +389,7 @@ static bool is_concerned(const struct sync_news *news, const struct sync_session
 
 static void send_news(struct telling *telling, struct sync_session *session)
 {
-    bool is_behind = conn_is_behind(websocket_conn(session->websocket));
+    bool is_behind = conn_has_backlog(websocket_conn(session->websocket));
     if (!is_concerned(&telling->news, session))
         return;
     if (is_behind && session->missed == NULL) {

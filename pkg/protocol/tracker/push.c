@@ -240,7 +240,7 @@ static uint64_t tell_closes(struct list *list, uint64_t next)
         /* In the middle of a whole map it goes on with that one first, or it might never end. */
         bool busy = session->push == PUSH_FOLLOWING && session->tail->left > 0;
         if (session->told_closes == session->port->subscribers->closes || busy ||
-            conn_is_behind(session->conn))
+            conn_has_backlog(session->conn))
             continue;
         if (wait == 0)
             send_whole_map(session);
@@ -264,7 +264,7 @@ static void serve_due(void *arg)
         return;
     LIST_FOREACH (node, &subscribers->due) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        if (session->reach == NULL && !conn_is_behind(session->conn))
+        if (session->reach == NULL && !conn_has_backlog(session->conn))
             send_whole_map(session);
     }
     if (loop_timer_is_running(subscribers->later))
@@ -288,7 +288,7 @@ static void serve_flow(void *arg)
         return;
     LIST_FOREACH (node, &subscribers->following) {
         struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        if (!conn_is_behind(session->conn))
+        if (!conn_has_backlog(session->conn))
             send_next_push_chunk(session);
     }
 }
@@ -309,7 +309,7 @@ static void send_iteration_changes(struct tracker_session *session)
     struct tracker_subscribers *subscribers = session->port->subscribers;
     const struct tracker_iteration *turn = &subscribers->turn;
     struct slice_target target = {session->conn, turn->frame};
-    if (!conn_is_behind(session->conn)) {
+    if (!conn_has_backlog(session->conn)) {
         metrics_add(METRIC_TRACKER_PUSH_ONE,
                     (int64_t)turn_ranges(turn, session->map, send_slice, &target));
         return;

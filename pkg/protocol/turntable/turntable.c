@@ -144,7 +144,7 @@ struct conn *turntable_conn(const struct turntable_session *session)
 bool turntable_is_far_behind(const struct turntable_session *session)
 {
     struct conn *conn = turntable_conn(session);
-    return conn_is_behind(conn) &&
+    return conn_has_backlog(conn) &&
            conn_output_size(conn) > (uint64_t)session->port->settings->max_backlog;
 }
 

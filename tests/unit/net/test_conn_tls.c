@@ -150,7 +150,7 @@ static void test_behind_and_drained(void **state)
             if (j % 2 == 0)
                 loop_turn(f->loop, 0);
         }
-        WAIT_FOR(f, conn_is_behind(session->conn));
+        WAIT_FOR(f, conn_has_backlog(session->conn));
         assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), conn_output_size(session->conn));
         conn_send(session->conn, BYTES_LITERAL("last"));
         writer_string(&expected, "last");

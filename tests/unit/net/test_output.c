@@ -64,7 +64,7 @@ static void test_order_and_one_write_a_turn(void **state)
         writes = metrics_get(METRIC_WRITES);
         send_pattern(session->conn, cases[i].pattern, frame, &expected);
         assert_int_equal(conn_output_size(session->conn), expected.len);
-        assert_false(conn_is_behind(session->conn));
+        assert_false(conn_has_backlog(session->conn));
         assert_int_equal(metrics_get(METRIC_WRITES), writes);
         fixture_read_len(f, fd, &got, expected.len);
         expect_same(&got, &expected);
@@ -169,7 +169,7 @@ static void fall_behind(struct fixture *f, struct session *session, struct frame
 {
     size_t before = 0;
     WAIT_FOR(f, ({
-                 size_t now = conn_is_behind(session->conn) ? conn_output_size(session->conn) : 0;
+                 size_t now = conn_has_backlog(session->conn) ? conn_output_size(session->conn) : 0;
                  bool stays = now > 0 && now == before;
                  before = now;
                  if (now == 0) {
@@ -185,7 +185,7 @@ static struct writer drained_expected;
 
 static void note_drained(struct session *session)
 {
-    assert_false(conn_is_behind(session->conn));
+    assert_false(conn_has_backlog(session->conn));
     assert_int_equal(conn_output_size(session->conn), 0);
     conn_send(session->conn, BYTES_LITERAL("newest"));
     writer_string(&drained_expected, "newest");
@@ -236,7 +236,7 @@ static size_t rest_of(struct fixture *f, size_t len, uint32_t *references)
     session = fixture_open(f, &fd);
     conn_send_frame(session->conn, frame);
     loop_turn(f->loop, 0);
-    rest = conn_is_behind(session->conn) ? conn_output_size(session->conn) : 0;
+    rest = conn_has_backlog(session->conn) ? conn_output_size(session->conn) : 0;
     *references = frame->references;
     if (rest > 0 && rest < 1024) {
         struct writer got = {0}, expected = {0};
@@ -347,7 +347,7 @@ static void test_answers_nobody_reads(void **state)
     session = fixture_open(f, &fd);
     memset(requests, 'r', sizeof requests);
     fixture_write(fd, requests, sizeof requests);
-    WAIT_FOR(f, conn_is_behind(session->conn) && (session->conn->flags & CONN_HELD));
+    WAIT_FOR(f, conn_has_backlog(session->conn) && (session->conn->flags & CONN_HELD));
     for (int i = 0; i < 5; i++)
         loop_turn(f->loop, 1);
     assert_true(session->input.len < sizeof requests);

@@ -332,7 +332,7 @@ static void test_slow_reader(void **state)
     fixture_receive_buffer = 4096;
     struct talk *talk = place_open(&fd);
     struct conn *conn = websocket_conn(talk->websocket);
-    for (; !conn_is_behind(conn) || sent < 10; sent++) {
+    for (; !conn_has_backlog(conn) || sent < 10; sent++) {
         websocket_send(talk->websocket, WEBSOCKET_BINARY, message);
         answer_put(&expected, FIN | WEBSOCKET_FRAME_BINARY, message);
         loop_turn(place.f->loop, 0);

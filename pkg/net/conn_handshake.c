@@ -1,5 +1,5 @@
-/* conn_greet: what comes before the protocol: the PROXY header, then the TLS handshake. Both are
- * under net.handshake_timeout, which began when the connection was accepted. */
+/* conn_handshake: what precedes the protocol: the PROXY header, then the TLS handshake. Both
+ * are under net.handshake_timeout, which began when the connection was accepted. */
 #include "net/net_private.h"
 
 #include <errno.h>
