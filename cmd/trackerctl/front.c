@@ -141,7 +141,7 @@ static bool create_client(struct front *front)
     const struct tracker_client_options client_options = {
         .target = ctl->connect,
         .dialect = is_small ? TRACKER_VERSIONED : TRACKER_2013,
-        .answer_pushes = true,
+        .acknowledge_pushes = true,
         .reconnect = front->request == TRACKER_CLIENT_OPEN,
         .connect_timeout_ms = timeout,
         .reply_timeout_ms = timeout,
@@ -218,7 +218,7 @@ static void end_entry(struct front *front)
     uint64_t until = loop_now_ms(ctl->loop) + (uint64_t)ctl->timeout_ms;
     front->ending = true;
     if (!tracker_client_is_connected(front->client) ||
-        !tracker_client_close(front->client, tracker_client_id(front->client)))
+        !tracker_client_close(front->client, tracker_client_entry_id(front->client)))
         return;
     while (!front->done && loop_now_ms(ctl->loop) < until)
         loop_turn(ctl->loop, TURN_MS);

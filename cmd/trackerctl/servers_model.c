@@ -74,7 +74,7 @@ static void ping_server(struct servers *servers, struct servers_row *row)
         return;
     }
     list_append(&servers->asked, &row->link);
-    pinger_ask(servers->pinger, &row->address, servers->method);
+    pinger_ping(servers->pinger, &row->address, servers->method);
 }
 
 static void set_address(struct servers_row *row)
@@ -103,7 +103,7 @@ static void add_server_row(struct servers *servers, const struct lobby_server *s
 static void remove_row(struct servers *servers, struct servers_row *row)
 {
     if (row->address.family != ADDRESS_NONE)
-        pinger_forget(servers->pinger, &row->address);
+        pinger_cancel(servers->pinger, &row->address);
     HASH_DEL(servers->all, row);
     list_remove(&row->link);
     free(row);
@@ -123,7 +123,7 @@ static void on_server_changed(void *arg, enum server_list_change change,
 {
     struct servers *servers = arg;
     struct servers_row *row = find_server_row(servers, server->id);
-    if (change == SERVER_LIST_DOWN) {
+    if (change == SERVER_LIST_REMOVED) {
         if (row)
             remove_row(servers, row);
     } else if (row) {
@@ -134,7 +134,7 @@ static void on_server_changed(void *arg, enum server_list_change change,
     notify_servers_changed(servers);
 }
 
-static void on_whole(void *arg)
+static void on_list_completed(void *arg)
 {
     struct servers *servers = arg;
     servers->connected_once = true;
@@ -164,7 +164,7 @@ static void on_disconnected(void *arg, const char *reason)
 }
 
 static const struct server_list_events list_events = {.changed = on_server_changed,
-                                                      .whole = on_whole,
+                                                      .completed = on_list_completed,
                                                       .refused = on_refused,
                                                       .disconnected = on_disconnected};
 
@@ -180,7 +180,7 @@ static void on_answered(void *arg, const struct address *address, uint32_t micro
     notify_servers_changed(servers);
 }
 
-static void on_silent(void *arg, const struct address *address)
+static void on_ping_timed_out(void *arg, const struct address *address)
 {
     struct servers *servers = arg;
     struct servers_row *row = find_address(servers, address);
@@ -190,7 +190,8 @@ static void on_silent(void *arg, const struct address *address)
     notify_servers_changed(servers);
 }
 
-static const struct pinger_events pinger_events = {.answered = on_answered, .silent = on_silent};
+static const struct pinger_events pinger_events = {.answered = on_answered,
+                                                   .timed_out = on_ping_timed_out};
 
 static void on_again(void *arg)
 {
@@ -362,12 +363,12 @@ void servers_poll(struct servers *servers)
 
 bool servers_are_whole(const struct servers *servers)
 {
-    return servers->list ? server_list_is_whole(servers->list) : servers->source_is_whole;
+    return servers->list ? server_list_is_complete(servers->list) : servers->source_is_whole;
 }
 
 bool servers_are_measured(const struct servers *servers)
 {
-    return pinger_waiting(servers->pinger) == 0;
+    return pinger_pending_count(servers->pinger) == 0;
 }
 
 const char *servers_problem(const struct servers *servers)

@@ -111,7 +111,7 @@ static void take_server_line(struct servers_source *source, struct writer *line)
         HASH_DEL(source->entries, old);
     }
     HASH_ADD_KEYPTR(hh, source->entries, id.data, id.len, entry);
-    source->changed(source->arg, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP,
+    source->changed(source->arg, old ? SERVER_LIST_UPDATED : SERVER_LIST_ADDED,
                     &entry->message.servers[0]);
     if (old) {
         free_source_entry(old);
@@ -127,7 +127,7 @@ static void drop_unseen_entries(struct servers_source *source)
             continue;
         }
         HASH_DEL(source->entries, entry);
-        source->changed(source->arg, SERVER_LIST_DOWN, &entry->message.servers[0]);
+        source->changed(source->arg, SERVER_LIST_REMOVED, &entry->message.servers[0]);
         free_source_entry(entry);
     }
 }

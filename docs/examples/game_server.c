@@ -1,11 +1,11 @@
 /*
- * game_server: a game server that keeps itself listed in the lobby, by the client library.
+ * game_server: a game server that keeps itself listed in the lobby, with the client library.
  *
  *   cc game_server.c -o game_server $(pkg-config --cflags --static --libs tracker)
  *   ./game_server 127.0.0.1:23471 PASSWORD [PORT]
  *
- * Its game is a door: a datagram "join" to its port is one player more, "leave" one less. It has a
- * loop of its own, poll; the library's stands in it as one descriptor.
+ * The game is a door: a datagram "join" to its port adds a player, "leave" removes one. It has its
+ * own loop, poll, in which the library's loop is one descriptor.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@
 
 static unsigned players;
 
-/* What players are told of this server: values as JSON. */
-static void say(struct game_server *server)
+/* Sets the infos that players see; values are JSON. */
+static void update_infos(struct game_server *server)
 {
     char count[16];
     snprintf(count, sizeof count, "%u", players);
@@ -33,11 +33,11 @@ static void say(struct game_server *server)
         {BYTES_LITERAL("players"), bytes_from_string(count)},
         {BYTES_LITERAL("max_players"), BYTES_LITERAL("8")},
     };
-    if (!game_server_set(server, infos, sizeof infos / sizeof *infos))
+    if (!game_server_set_infos(server, infos, sizeof infos / sizeof *infos))
         fprintf(stderr, "the infos are too long\n");
 }
 
-static void on_welcome(void *arg, struct bytes id, bool verify)
+static void on_logged_in(void *arg, struct bytes id, bool verify)
 {
     printf("logged in as %.*s\n", (int)id.len, (const char *)id.data);
     fflush(stdout);
@@ -54,9 +54,9 @@ static void on_disconnected(void *arg, const char *reason)
 }
 
 static const struct game_server_events events = {
-    .welcome = on_welcome, .refused = on_refused, .disconnected = on_disconnected};
+    .logged_in = on_logged_in, .refused = on_refused, .disconnected = on_disconnected};
 
-/* The game's port; *port is set when it was 0. */
+/* Binds the game's port; sets *port when it is 0. */
 static int open_game(uint16_t *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
@@ -71,19 +71,19 @@ static int open_game(uint16_t *port)
     return fd;
 }
 
-static void take_datagram(struct game_server *server, int game)
+static void on_datagram(struct game_server *server, int game)
 {
     uint8_t data[2048];
     ssize_t len = recv(game, data, sizeof data, 0);
     struct bytes datagram = {data, len > 0 ? (size_t)len : 0};
-    /* The tracker asks whether we are where we say: that is the library's. */
-    if (game_server_datagram(server, datagram))
+    /* The tracker's datagram that verifies our address belongs to the library. */
+    if (game_server_handle_datagram(server, datagram))
         return;
     if (bytes_equal(datagram, BYTES_LITERAL("join")))
         players++;
     else if (bytes_equal(datagram, BYTES_LITERAL("leave")) && players > 0)
         players--;
-    say(server);
+    update_infos(server);
 }
 
 static volatile sig_atomic_t stopped;
@@ -100,8 +100,8 @@ static void play(struct loop *loop, struct game_server *server, int game, int li
         if (poll(wanted, 2, -1) < 0)
             continue; /* a signal */
         if (wanted[0].revents)
-            take_datagram(server, game);
-        /* Also after calls of the library, which has something to write then. */
+            on_datagram(server, game);
+        /* Also after each call of the library, which may have output to write. */
         loop_turn(loop, 0);
     }
 }
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     uint16_t port = argc > 3 ? (uint16_t)atoi(argv[3]) : 0;
     int game = open_game(&port);
     struct loop *loop = loop_create();
-    int library = loop_fd(loop); /* before the library watches anything */
+    int library = loop_fd(loop); /* before the library uses the loop */
     const struct game_server_options options = {
         .link = {.target = argv[1]}, .password = argv[2], .port = port};
     char *error = NULL;
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    say(server);
+    update_infos(server);
     game_server_start(server);
     loop_turn(loop, 0);
     play(loop, server, game, library);

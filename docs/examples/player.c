@@ -1,10 +1,10 @@
 /*
- * player: the live list of game servers, with how far each is, by the client library.
+ * player: the live list of game servers with their round-trip times, with the client library.
  *
  *   cc player.c -o player $(pkg-config --cflags --static --libs tracker)
  *   ./player 127.0.0.1:23470
  *
- * Prints a line for each server that comes, changes or goes. It has no loop but the library's.
+ * Prints a line for each server that is added, updated or removed. It uses the library's loop only.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,13 +39,13 @@ static void on_changed(void *arg, enum server_list_change change, const struct l
         printf(" players=%u", (unsigned)server->infos.players);
     printf(server->state == LOBBY_SUSPECT ? " suspect\n" : "\n");
     fflush(stdout);
-    /* How far it is from here; the tracker cannot know. */
+    /* The round-trip time from here, which the tracker cannot know. */
     snprintf(where, sizeof where, "%.*s", (int)server->id.len, (const char *)server->id.data);
-    if (change == SERVER_LIST_UP && address_parse(where, &address))
-        pinger_ask(player->pinger, &address, PINGER_GETINFO);
+    if (change == SERVER_LIST_ADDED && address_parse(where, &address))
+        pinger_ping(player->pinger, &address, PINGER_GETINFO);
 }
 
-static void on_whole(void *arg)
+static void on_list_completed(void *arg)
 {
     struct player *player = arg;
     printf("whole %zu\n", server_list_count(player->list));
@@ -63,7 +63,7 @@ static void on_disconnected(void *arg, const char *reason)
 }
 
 static const struct server_list_events list_events = {.changed = on_changed,
-                                                      .whole = on_whole,
+                                                      .completed = on_list_completed,
                                                       .refused = on_refused,
                                                       .disconnected = on_disconnected};
 
@@ -75,14 +75,15 @@ static void on_answered(void *arg, const struct address *server, uint32_t micros
     fflush(stdout);
 }
 
-static void on_silent(void *arg, const struct address *server)
+static void on_ping_timed_out(void *arg, const struct address *server)
 {
     char text[ADDRESS_TEXT_SIZE];
     printf("ping %s -\n", address_format(server, text));
     fflush(stdout);
 }
 
-static const struct pinger_events pinger_events = {.answered = on_answered, .silent = on_silent};
+static const struct pinger_events pinger_events = {.answered = on_answered,
+                                                   .timed_out = on_ping_timed_out};
 
 static void on_signal(void *arg)
 {

@@ -1,8 +1,8 @@
 /*
- * client: what the server says.
+ * client: input from the server.
  *
- * Answers come in the order of the requests, pushes between them. A push begins with the magic
- * number, and no answer of VERSIONED does: ids that servers give are shorter than that.
+ * Replies arrive in the order of the requests, with pushes between them. A push begins with the
+ * magic number. No reply of VERSIONED does, because ids that a server assigns are shorter.
  */
 #include "client/client_private.h"
 
@@ -10,27 +10,28 @@
 
 #include "client/reply_private.h"
 
-/* Tells of the map, if anything has come since. */
-static void tell_map(struct tracker_client *client)
+/* Calls map_received if packets have arrived since the last call. */
+static void notify_map(struct tracker_client *client)
 {
     struct client_map *map = &client->map;
-    if (!map->untold)
+    if (!map->unreported)
         return;
-    map->untold = false;
-    if (client->events->mapped)
-        client->events->mapped(client->arg, map->version, writer_bytes_written(&map->entries));
+    map->unreported = false;
+    if (client->events->map_received)
+        client->events->map_received(client->arg, map->version,
+                                     writer_bytes_written(&map->entries));
 }
 
-/* False when it is too large now. */
-static bool unite_results(struct tracker_client *client, const struct tracker_push *push)
+/* False when the map exceeds max_map. */
+static bool append_map_packet(struct tracker_client *client, const struct tracker_push *push)
 {
     struct client_map *map = &client->map;
     if (!map->begun || map->version != push->version)
         writer_reset(&map->entries);
     map->begun = true;
     map->version = push->version;
-    map->untold = true;
-    if (!client->events->mapped)
+    map->unreported = true;
+    if (!client->events->map_received)
         return true;
     writer_bytes(&map->entries, push->entries);
     return map->entries.len <= client->options.max_map;
@@ -42,122 +43,122 @@ static struct tracker_result read_client_push(struct tracker_client *client, str
     struct tracker_result result = tracker_read_push(input, &push);
     if (result.outcome != TRACKER_MESSAGE)
         return result;
-    if (client->options.answer_pushes) {
+    if (client->options.acknowledge_pushes) {
         tracker_write_ack(&client->wire.out, true);
         wire_send(&client->wire);
     }
     const unsigned generation = client->wire.generation;
     if (push.type != TRACKER_ALL || push.version != client->map.version)
-        tell_map(client);
+        notify_map(client);
     if (client->wire.generation != generation)
         return result;
     if (push.type == TRACKER_UPDATE) {
         if (client->events->updated)
             client->events->updated(client->arg, push.version, push.id, push.state);
-    } else if (!unite_results(client, &push)) {
+    } else if (!append_map_packet(client, &push)) {
         result.outcome = TRACKER_FAILED;
-        result.reason = "a map over the limit";
+        result.reason = "the map exceeds max_map";
     }
     return result;
 }
 
-static void tell_opened(struct tracker_client *client, struct bytes id, bool adopted)
+static void notify_opened(struct tracker_client *client, struct bytes id, bool adopted)
 {
     if (client->events->opened)
         client->events->opened(client->arg, id, adopted);
 }
 
-static void tell_replied(struct tracker_client *client, enum tracker_client_request request,
-                         bool accepted)
+static void notify_replied(struct tracker_client *client, enum tracker_client_request request,
+                           bool accepted)
 {
     if (client->events->replied)
         client->events->replied(client->arg, request,
                                 accepted ? TRACKER_CLIENT_ACCEPTED : TRACKER_CLIENT_REFUSED);
 }
 
-/* The map did not answer in time: it is worth another attempt, by a client that comes back. */
-static bool is_late_refusal(const struct tracker_client *client, uint64_t asked_ms)
+/* The map did not answer in time; a client with `reconnect` tries again. */
+static bool is_late_refusal(const struct tracker_client *client, uint64_t sent_ms)
 {
-    return client->options.reconnect && loop_now_ms(client->loop) - asked_ms >= CLIENT_LATE_MS;
+    return client->options.reconnect && loop_now_ms(client->loop) - sent_ms >= CLIENT_LATE_MS;
 }
 
 static void on_open_refused(struct tracker_client *client, const struct client_pending *pending)
 {
     struct client_entry *entry = &client->entry;
-    if (entry->state != ENTRY_WANTED) {
+    if (entry->state != ENTRY_OPENING) {
         if (pending->kind == TRACKER_CLIENT_OPEN)
-            tell_replied(client, TRACKER_CLIENT_OPEN, false);
+            notify_replied(client, TRACKER_CLIENT_OPEN, false);
         return;
     }
-    if (is_late_refusal(client, pending->asked_ms) ||
-        (pending->kind == PENDING_ANEW && entry->was_held && client->options.reconnect)) {
-        /* Its id first, which may be its own after all. */
-        if (entry->was_held && client_dialect_has_ids(client))
-            entry->state = ENTRY_HELD;
+    if (is_late_refusal(client, pending->sent_ms) ||
+        (pending->kind == PENDING_REOPEN && entry->was_open && client->options.reconnect)) {
+        /* Try the old id first: the entry may still belong to this client. */
+        if (entry->was_open && client_dialect_has_ids(client))
+            entry->state = ENTRY_OPEN;
         client_entry_retry(client);
         return;
     }
     entry->state = ENTRY_NONE;
-    tell_replied(client, TRACKER_CLIENT_OPEN, false);
+    notify_replied(client, TRACKER_CLIENT_OPEN, false);
 }
 
 static void on_open_accepted(struct tracker_client *client, struct bytes id)
 {
     struct client_entry *entry = &client->entry;
-    /* Not when it has been closed again meanwhile, which a dialect without ids can say. */
+    /* A dialect without ids may have closed it meanwhile. */
     if (entry->state != ENTRY_NONE) {
-        entry->state = ENTRY_HELD;
-        entry->was_held = true;
+        entry->state = ENTRY_OPEN;
+        entry->was_open = true;
         entry->version = 0;
         entry->id_len = (uint8_t)id.len;
         client->refusals = 0;
         if (id.len > 0)
             memcpy(entry->id, id.data, id.len);
     }
-    tell_opened(client, id, false);
+    notify_opened(client, id, false);
 }
 
 static void on_get_reply(struct tracker_client *client, const struct reply *reply)
 {
     if (client->options.dialect == TRACKER_2013)
-        tell_replied(client, TRACKER_CLIENT_GET, reply->accepted);
-    else if (client->events->map_text)
-        client->events->map_text(client->arg, reply->bytes);
+        notify_replied(client, TRACKER_CLIENT_GET, reply->accepted);
+    else if (client->events->map_text_received)
+        client->events->map_text_received(client->arg, reply->bytes);
 }
 
 static void on_adopt_reply(struct tracker_client *client, const struct client_pending *pending,
                            bool accepted)
 {
-    /* Closed meanwhile: nobody waits for it. */
-    if (client->entry.state != ENTRY_HELD)
+    /* Closed meanwhile. */
+    if (client->entry.state != ENTRY_OPEN)
         return;
     if (accepted) {
         client->refusals = 0;
-        tell_opened(client, tracker_client_id(client), true);
-    } else if (is_late_refusal(client, pending->asked_ms)) {
+        notify_opened(client, tracker_client_entry_id(client), true);
+    } else if (is_late_refusal(client, pending->sent_ms)) {
         client_entry_retry(client);
     } else {
-        client_entry_open_anew(client);
+        client_entry_reopen(client);
     }
 }
 
-/* An Update or a Close. What was refused late may yet be done; the newest state is sent again. */
+/* An Update or a Close. A late refusal may still take effect, so the newest state is sent again. */
 static void on_write_reply(struct tracker_client *client, const struct client_pending *pending,
                            bool accepted)
 {
     enum tracker_client_request request = client_pending_request(pending->kind);
-    if (accepted || !is_late_refusal(client, pending->asked_ms)) {
-        tell_replied(client, request, accepted);
+    if (accepted || !is_late_refusal(client, pending->sent_ms)) {
+        notify_replied(client, request, accepted);
         return;
     }
-    if (request == TRACKER_CLIENT_UPDATE && client->entry.state == ENTRY_HELD)
+    if (request == TRACKER_CLIENT_UPDATE && client->entry.state == ENTRY_OPEN)
         client_entry_retry(client);
     if (client->events->replied)
         client->events->replied(client->arg, request, TRACKER_CLIENT_LOST);
 }
 
-static void take_reply_of(struct tracker_client *client, const struct client_pending *pending,
-                          const struct reply *reply)
+static void dispatch_client_reply(struct tracker_client *client,
+                                  const struct client_pending *pending, const struct reply *reply)
 {
     enum tracker_client_request request = client_pending_request(pending->kind);
     if (pending->kind == PENDING_ADOPT)
@@ -176,19 +177,20 @@ static struct tracker_result read_reply(struct tracker_client *client, struct by
 {
     struct reply reply;
     if (client_pending_count(client) == 0)
-        return (struct tracker_result){.outcome = TRACKER_FAILED, .reason = "an answer to nothing"};
-    const struct client_pending pending = client_pending_look(client, 0);
+        return (struct tracker_result){.outcome = TRACKER_FAILED,
+                                       .reason = "a reply without a request"};
+    const struct client_pending pending = client_pending_peek(client, 0);
     const struct tracker_result result =
         reply_read(input, client->options.dialect, client_pending_request(pending.kind),
                    client->options.max_map, &reply);
     if (result.outcome != TRACKER_MESSAGE)
         return result;
     const unsigned generation = client->wire.generation;
-    client_pending_take(client);
-    tell_map(client);
+    client_pending_pop(client);
+    notify_map(client);
     if (client->wire.generation != generation)
         return result;
-    take_reply_of(client, &pending, &reply);
+    dispatch_client_reply(client, &pending, &reply);
     return result;
 }
 
@@ -214,7 +216,7 @@ size_t client_input(void *arg, struct bytes input)
             return taken;
         taken += result.consumed;
     }
-    /* Nothing is under way, so for all one can know the map is whole. */
-    tell_map(client);
+    /* No partial packet is left, so the map is as complete as the client can know. */
+    notify_map(client);
     return taken;
 }

@@ -1,4 +1,4 @@
-/* game_server: the lobby's protocol from the game server's side. */
+/* game_server: the game server's side of the lobby protocol. */
 #include "client/game_server.h"
 
 #include <stdlib.h>
@@ -18,18 +18,18 @@ struct game_server {
     char *name;
     uint16_t port;
     uint32_t infos_interval_ms;
-    struct loop_timer *pause; /* runs while infos were said a moment ago */
-    struct writer infos;      /* the line that is wanted, with its end */
-    bool unsaid;              /* it has not been said on this connection */
-    uint64_t number;          /* came by UDP before the welcome by TCP; 0: none */
+    struct loop_timer *pause; /* runs for infos_interval_ms after infos were sent */
+    struct writer infos;      /* the newest infos line, with its newline */
+    bool infos_unsent;        /* `infos` has not been sent on this connection */
+    uint64_t verify_number;   /* arrived by UDP before the welcome by TCP; 0: none */
 };
 
-static void say_infos(struct game_server *server)
+static void send_infos(struct game_server *server)
 {
-    if (!server->link.greeted || !server->unsaid || server->infos.len == 0 ||
+    if (!server->link.logged_in || !server->infos_unsent || server->infos.len == 0 ||
         loop_timer_is_running(server->pause))
         return;
-    server->unsaid = false;
+    server->infos_unsent = false;
     writer_bytes(&server->link.wire.out, writer_bytes_written(&server->infos));
     lobby_link_send(&server->link);
     loop_timer_start(server->pause, server->infos_interval_ms);
@@ -37,39 +37,39 @@ static void say_infos(struct game_server *server)
 
 static void on_infos_pause_over(void *arg)
 {
-    say_infos(arg);
+    send_infos(arg);
 }
 
 static void on_up(void *arg)
 {
     struct game_server *server = arg;
     struct bytes name = server->name ? bytes_from_string(server->name) : (struct bytes){0};
-    server->number = 0;
+    server->verify_number = 0;
     lobby_write_server_login(&server->link.wire.out, bytes_from_string(server->password), name,
                              server->port);
     lobby_link_send(&server->link);
 }
 
-static void on_welcome(struct game_server *server, const struct lobby_message *message)
+static void on_logged_in(struct game_server *server, const struct lobby_message *message)
 {
-    lobby_link_greeted(&server->link);
+    lobby_link_accept_login(&server->link);
     loop_timer_stop(server->pause);
-    server->unsaid = true;
-    say_infos(server);
-    if (server->number) {
-        lobby_write_verify(&server->link.wire.out, server->number);
+    server->infos_unsent = true;
+    send_infos(server);
+    if (server->verify_number) {
+        lobby_write_verify(&server->link.wire.out, server->verify_number);
         lobby_link_send(&server->link);
     }
-    server->number = 0;
-    if (server->events->welcome)
-        server->events->welcome(server->arg, message->id, message->verify);
+    server->verify_number = 0;
+    if (server->events->logged_in)
+        server->events->logged_in(server->arg, message->id, message->verify);
 }
 
 static void on_message(void *arg, const struct lobby_message *message)
 {
     struct game_server *server = arg;
     if (message->type == LOBBY_WELCOME) {
-        on_welcome(server, message);
+        on_logged_in(server, message);
     } else if (message->type == LOBBY_PING) {
         lobby_write_pong(&server->link.wire.out, message->number);
         lobby_link_send(&server->link);
@@ -98,7 +98,7 @@ static void on_release(void *arg)
 static const struct lobby_link_events link_events = {
     .up = on_up, .message = on_message, .down = on_game_server_down, .release = on_release};
 
-/* NULL, or what is wrong. */
+/* NULL, or an error message. */
 static char *check_game_server_options(const struct game_server_options *options)
 {
     struct writer login = {.limit = LOBBY_LINE_MAX};
@@ -108,8 +108,8 @@ static char *check_game_server_options(const struct game_server_options *options
     bool fits = !login.failed;
     writer_free(&login);
     if (!fits)
-        return mem_strdup("the password or its name is no text, or too long");
-    return options->port ? NULL : mem_strdup("the game's port is missing");
+        return mem_strdup("password or password name is not UTF-8, or too long");
+    return options->port ? NULL : mem_strdup("the game's port is not set");
 }
 
 struct game_server *game_server_create(struct loop *loop, const struct game_server_options *options,
@@ -157,13 +157,13 @@ void game_server_stop(struct game_server *server)
     lobby_link_stop(&server->link);
 }
 
-bool game_server_is_welcome(const struct game_server *server)
+bool game_server_is_logged_in(const struct game_server *server)
 {
-    return server->link.greeted;
+    return server->link.logged_in;
 }
 
-bool game_server_set(struct game_server *server, const struct lobby_property *properties,
-                     size_t count)
+bool game_server_set_infos(struct game_server *server, const struct lobby_property *properties,
+                           size_t count)
 {
     struct writer line = {.limit = LOBBY_LINE_MAX + 1};
     for (size_t i = 0; i < count; i++)
@@ -179,21 +179,21 @@ bool game_server_set(struct game_server *server, const struct lobby_property *pr
     }
     writer_free(&server->infos);
     server->infos = line;
-    server->unsaid = true;
-    say_infos(server);
+    server->infos_unsent = true;
+    send_infos(server);
     return true;
 }
 
-bool game_server_datagram(struct game_server *server, struct bytes datagram)
+bool game_server_handle_datagram(struct game_server *server, struct bytes datagram)
 {
     uint64_t number;
     if (!verify_read(datagram, &number))
         return false;
-    if (server->link.greeted) {
+    if (server->link.logged_in) {
         lobby_write_verify(&server->link.wire.out, number);
         lobby_link_send(&server->link);
     } else if (lobby_link_is_up(&server->link)) {
-        server->number = number;
+        server->verify_number = number;
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* lobby_link: connecting, coming back, cutting what comes into lines. */
+/* lobby_link: connecting, reconnecting, and splitting the input into lines. */
 #include "client/lobby_link_private.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #define DEFAULT_CONNECT_TIMEOUT_MS 5000
 #define DEFAULT_REPLY_TIMEOUT_MS   20000
-#define DEFAULT_SILENCE_MS         35000
+#define DEFAULT_IDLE_TIMEOUT_MS    35000
 #define DEFAULT_BACKOFF_MS         250
 #define DEFAULT_BACKOFF_MAX_MS     30000
 #define DEFAULT_MAX_OUTPUT         (64 * 1024)
@@ -21,14 +21,14 @@ static uint64_t next_lobby_pause(struct lobby_link *link)
 {
     const struct stream_backoff backoff = {link->options.backoff_ms, link->options.backoff_max_ms};
     const unsigned failures = link->failures++;
-    return link->unwelcome ? stream_backoff_pause_after_refusal(&backoff)
-                           : stream_backoff_pause(&backoff, failures);
+    return link->is_rejected ? stream_backoff_pause_after_refusal(&backoff)
+                             : stream_backoff_pause(&backoff, failures);
 }
 
 static void on_lobby_link_down(void *arg, const char *reason)
 {
     struct lobby_link *link = arg;
-    link->greeted = false;
+    link->logged_in = false;
     loop_timer_stop(link->watchdog);
     if (link->running)
         loop_timer_start(link->retry, next_lobby_pause(link));
@@ -37,10 +37,10 @@ static void on_lobby_link_down(void *arg, const char *reason)
 
 static void arm_watchdog(struct lobby_link *link)
 {
-    if (!link->greeted)
+    if (!link->logged_in)
         loop_timer_start(link->watchdog, link->options.reply_timeout_ms);
-    else if (link->silent_is_bad)
-        loop_timer_start(link->watchdog, link->options.silence_ms);
+    else if (link->expects_traffic)
+        loop_timer_start(link->watchdog, link->options.idle_timeout_ms);
     else
         loop_timer_stop(link->watchdog);
 }
@@ -48,41 +48,42 @@ static void arm_watchdog(struct lobby_link *link)
 static void on_watchdog(void *arg)
 {
     struct lobby_link *link = arg;
-    wire_fail(&link->wire, link->greeted ? "the tracker is silent" : "no answer to the login");
+    wire_fail(&link->wire,
+              link->logged_in ? "no traffic from the tracker" : "no reply to the login");
 }
 
 static void on_up(void *arg)
 {
     struct lobby_link *link = arg;
-    link->unwelcome = false;
+    link->is_rejected = false;
     arm_watchdog(link);
     link->events->up(link->arg);
 }
 
-/* Whether trying again soon would only bring the same answer. */
-static bool is_lasting(enum lobby_code code)
+/* Whether an early retry would only be refused again. */
+static bool is_permanent_refusal(enum lobby_code code)
 {
     return code == LOBBY_CODE_BAD_PASSWORD || code == LOBBY_CODE_BANNED ||
            code == LOBBY_CODE_UNVERIFIED || code == LOBBY_CODE_ADDRESS_LIMIT ||
            code == LOBBY_CODE_TAKEN || code == LOBBY_CODE_RATE || code == LOBBY_CODE_NOT_A_SERVER;
 }
 
-/* What passes, and is best waited for: longer each time, also where a welcome came first. */
-static bool is_passing(enum lobby_code code)
+/* Temporary refusals: the backoff keeps growing, also when a welcome preceded the refusal. */
+static bool is_temporary_refusal(enum lobby_code code)
 {
     return code == LOBBY_CODE_UNAVAILABLE || code == LOBBY_CODE_FULL;
 }
 
-static void take_error(struct lobby_link *link, enum lobby_code code)
+static void on_lobby_refusal(struct lobby_link *link, enum lobby_code code)
 {
-    if (is_lasting(code))
-        link->unwelcome = true;
-    if (is_passing(code) && link->failures < link->before)
-        link->failures = link->before;
+    if (is_permanent_refusal(code))
+        link->is_rejected = true;
+    if (is_temporary_refusal(code) && link->failures < link->earlier_failures)
+        link->failures = link->earlier_failures;
 }
 
-/* False when the line is no message of the tracker's. */
-static bool take_lobby_line(struct lobby_link *link, struct bytes line)
+/* False when the line is not a valid message. */
+static bool handle_lobby_line(struct lobby_link *link, struct bytes line)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
     struct lobby_message message;
@@ -90,7 +91,7 @@ static bool take_lobby_line(struct lobby_link *link, struct bytes line)
     if (!lobby_read(line, LOBBY_FROM_TRACKER, &limits, &message, &error))
         return false;
     if (message.type == LOBBY_ERROR)
-        take_error(link, lobby_code_parse(message.code));
+        on_lobby_refusal(link, lobby_code_parse(message.code));
     arm_watchdog(link);
     link->events->message(link->arg, &message);
     lobby_message_free(&message);
@@ -108,8 +109,8 @@ static size_t on_bytes(void *arg, struct bytes input)
         taken += line.consumed;
         if (line.outcome == LOBBY_LINE_MORE)
             return taken;
-        if (line.outcome == LOBBY_LINE_TOO_LONG || !take_lobby_line(link, line.text)) {
-            wire_fail(&link->wire, "the tracker says what is no message");
+        if (line.outcome == LOBBY_LINE_TOO_LONG || !handle_lobby_line(link, line.text)) {
+            wire_fail(&link->wire, "malformed message from the tracker");
             return 0;
         }
         if (link->wire.generation != generation)
@@ -138,8 +139,8 @@ static void set_lobby_defaults(struct lobby_options *options)
         options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
     if (options->reply_timeout_ms == 0)
         options->reply_timeout_ms = DEFAULT_REPLY_TIMEOUT_MS;
-    if (options->silence_ms == 0)
-        options->silence_ms = DEFAULT_SILENCE_MS;
+    if (options->idle_timeout_ms == 0)
+        options->idle_timeout_ms = DEFAULT_IDLE_TIMEOUT_MS;
     if (options->backoff_ms == 0)
         options->backoff_ms = DEFAULT_BACKOFF_MS;
     if (options->backoff_max_ms == 0)
@@ -162,7 +163,7 @@ static void release_lobby_link(void *arg)
 }
 
 char *lobby_link_init(struct lobby_link *link, struct loop *loop,
-                      const struct lobby_options *options, bool silent_is_bad,
+                      const struct lobby_options *options, bool expects_traffic,
                       const struct lobby_link_events *events, void *arg)
 {
     struct wire_target target;
@@ -171,14 +172,14 @@ char *lobby_link_init(struct lobby_link *link, struct loop *loop,
     if (options->source && !address_parse_ip(options->source, &source))
         return mem_format("not a numeric address: %s", options->source);
     if (!options->target || !wire_target_parse(options->target, &target))
-        return mem_format("not a target: %s (host:port, [v6]:port or unix:/path)",
+        return mem_format("invalid target: %s (expected host:port, [v6]:port or unix:/path)",
                           options->target ? options->target : "");
     *link = (struct lobby_link){.loop = loop,
                                 .events = events,
                                 .arg = arg,
                                 .options = *options,
                                 .target = target,
-                                .silent_is_bad = silent_is_bad};
+                                .expects_traffic = expects_traffic};
     link->options.target = NULL;
     set_lobby_defaults(&link->options);
     if (options->server_name)
@@ -211,16 +212,16 @@ void lobby_link_start(struct lobby_link *link)
 
 void lobby_link_stop(struct lobby_link *link)
 {
-    link->running = link->greeted = false;
+    link->running = link->logged_in = false;
     wire_close(&link->wire);
     loop_timer_stop(link->retry);
     loop_timer_stop(link->watchdog);
 }
 
-void lobby_link_greeted(struct lobby_link *link)
+void lobby_link_accept_login(struct lobby_link *link)
 {
-    link->greeted = true;
-    link->before = link->failures;
+    link->logged_in = true;
+    link->earlier_failures = link->failures;
     link->failures = 0;
     arm_watchdog(link);
 }
@@ -233,7 +234,7 @@ bool lobby_link_is_up(const struct lobby_link *link)
 void lobby_link_send(struct lobby_link *link)
 {
     if (link->wire.out.len > link->options.max_output)
-        wire_fail(&link->wire, "the tracker does not read");
+        wire_fail(&link->wire, "output limit exceeded: the tracker does not read");
     else
         wire_send(&link->wire);
 }

@@ -1,9 +1,9 @@
 /*
- * lobby_link: a connection to the lobby that comes back by itself, and the lines that it brings:
- * what game_server and server_list share.
+ * lobby_link: a connection to the lobby that reconnects, and the messages that it receives. Shared
+ * by game_server and server_list.
  *
- * Embedded in its owner, which outlives every callback: the owner's memory goes by `release`, in
- * the loop's last phase.
+ * Embedded in its owner, which outlives every callback: the owner frees its memory in `release`,
+ * which is called in the loop's last phase.
  */
 #ifndef CLIENT_LOBBY_LINK_PRIVATE_H
 #define CLIENT_LOBBY_LINK_PRIVATE_H
@@ -15,9 +15,9 @@
 #include "codec/lobby.h"
 
 struct lobby_link_events {
-    /* Connected: the login is to be written to link->wire.out. */
+    /* Connected: write the login to link->wire.out. */
     void (*up)(void *arg);
-    /* A message; the answer to the login is told apart by lobby_link_greeted. */
+    /* A message. When it accepts the login, call lobby_link_accept_login. */
     void (*message)(void *arg, const struct lobby_message *message);
     void (*down)(void *arg, const char *reason);
     void (*release)(void *arg);
@@ -33,27 +33,27 @@ struct lobby_link {
     struct loop_timer *retry;
     struct loop_timer *watchdog;
     struct loop_task release;
-    unsigned failures; /* attempts since the tracker last took us in */
-    unsigned before;   /* those that there were then: a welcome may be taken back */
+    unsigned failures;         /* attempts since the last accepted login */
+    unsigned earlier_failures; /* `failures` at that login; restored by a temporary refusal */
     bool running;
-    bool greeted;   /* the tracker has answered the login */
-    bool unwelcome; /* it refused what will be refused again */
-    bool silent_is_bad;
+    bool logged_in;       /* the tracker has accepted the login */
+    bool is_rejected;     /* the last refusal is permanent */
+    bool expects_traffic; /* idle_timeout_ms applies */
 };
 
-/* NULL, or what is wrong with the options (the caller frees): then there is no link. silent_is_bad:
- * the tracker speaks at least every silence_ms. */
+/* NULL, or an error message about the options, which the caller frees. expects_traffic: the
+ * tracker sends something at least every idle_timeout_ms. */
 char *lobby_link_init(struct lobby_link *link, struct loop *loop,
-                      const struct lobby_options *options, bool silent_is_bad,
+                      const struct lobby_options *options, bool expects_traffic,
                       const struct lobby_link_events *events, void *arg);
 /* Closes without a callback; `release` follows. */
 void lobby_link_end(struct lobby_link *link);
 void lobby_link_start(struct lobby_link *link);
 void lobby_link_stop(struct lobby_link *link);
 /* The login has been accepted. */
-void lobby_link_greeted(struct lobby_link *link);
+void lobby_link_accept_login(struct lobby_link *link);
 bool lobby_link_is_up(const struct lobby_link *link);
-/* To be called after appending to link->wire.out; over max_output the connection is given up. */
+/* Call it after appending to link->wire.out. Over max_output, the connection is closed. */
 void lobby_link_send(struct lobby_link *link);
 
 #endif

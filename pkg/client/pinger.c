@@ -1,8 +1,8 @@
 /*
- * pinger: one socket of each family for all questions over UDP, one socket for each over TCP.
+ * pinger: one UDP socket of each family for all pings, one TCP socket for each ping by TCP.
  *
- * What is asked stands in a queue, and in the list of those in flight, oldest first, which is also
- * the order of their time-outs. An answer is known by its address and the challenge in it.
+ * A ping is in the queue or in the list of those in flight, which is ordered by time sent, and so
+ * by time-out. A reply is matched by its address and its challenge.
  */
 #include "client/pinger.h"
 
@@ -22,27 +22,27 @@
 #include "codec/q3master_client.h"
 #include "stream/connect.h"
 
-#define DEFAULT_INTERVAL_MS 10
-#define DEFAULT_IN_FLIGHT   32
-#define DEFAULT_TIMEOUT_MS  1000
-#define DEFAULT_TRIES       2
-#define DATAGRAM_MAX        2048
-#define DATAGRAMS_A_TURN    64
+#define DEFAULT_INTERVAL_MS   10
+#define DEFAULT_MAX_IN_FLIGHT 32
+#define DEFAULT_TIMEOUT_MS    1000
+#define DEFAULT_ATTEMPTS      2
+#define DATAGRAM_MAX          2048
+#define DATAGRAMS_PER_WAKEUP  64
 
-struct ask {
+struct pinger_ping {
     struct list link;
     struct address server;
     enum pinger_method method;
-    uint32_t tries;
-    uint32_t token; /* random for each question: what an answer must bring */
+    uint32_t attempts;
+    uint32_t token; /* random for each attempt; a reply must contain it */
     uint64_t sent_us;
-    int fd; /* of TCP; -1: none */
+    int fd; /* TCP; -1: none */
     struct loop_io *io;
     struct pinger *pinger;
 };
 
 struct pinger_udp {
-    int fd; /* -1: not opened yet, or not to be had */
+    int fd; /* -1: not open, or the family is unavailable */
     struct loop_io *io;
 };
 
@@ -51,9 +51,9 @@ struct pinger {
     struct pinger_options options;
     const struct pinger_events *events;
     void *arg;
-    struct list waiting;
-    struct list flying;
-    size_t waiting_count, flying_count;
+    struct list queued;
+    struct list in_flight;
+    size_t queued_count, in_flight_count;
     struct pinger_udp ipv4, ipv6;
     struct loop_timer *pace;
     struct loop_timer *deadline;
@@ -63,94 +63,95 @@ struct pinger {
 
 static void set_timers(struct pinger *pinger);
 
-static void free_ask(struct ask *ask)
+static void free_ping(struct pinger_ping *ping)
 {
-    loop_io_destroy(&ask->io);
-    if (ask->fd >= 0)
-        (void)close(ask->fd);
-    list_remove(&ask->link);
-    free(ask);
+    loop_io_destroy(&ping->io);
+    if (ping->fd >= 0)
+        (void)close(ping->fd);
+    list_remove(&ping->link);
+    free(ping);
 }
 
-static void remove_from_flight(struct ask *ask)
+static void remove_from_flight(struct pinger_ping *ping)
 {
-    ask->pinger->flying_count--;
-    list_remove(&ask->link);
+    ping->pinger->in_flight_count--;
+    list_remove(&ping->link);
 }
 
-/* Ends a question that is in neither list. */
-static void report_ping(struct ask *ask, bool answered, uint32_t microseconds,
+/* Completes a ping that is in neither list. */
+static void report_ping(struct pinger_ping *ping, bool answered, uint32_t microseconds,
                         struct bytes infostring)
 {
-    struct pinger *pinger = ask->pinger;
-    struct address server = ask->server;
-    free_ask(ask);
+    struct pinger *pinger = ping->pinger;
+    struct address server = ping->server;
+    free_ping(ping);
     if (answered)
         pinger->events->answered(pinger->arg, &server, microseconds, infostring);
     else
-        pinger->events->silent(pinger->arg, &server);
+        pinger->events->timed_out(pinger->arg, &server);
 }
 
-static uint32_t elapsed_since_sent(const struct ask *ask)
+static uint32_t elapsed_since_sent(const struct pinger_ping *ping)
 {
-    uint64_t microseconds = clock_monotonic_us() - ask->sent_us;
+    uint64_t microseconds = clock_monotonic_us() - ping->sent_us;
     return microseconds < UINT32_MAX ? (uint32_t)microseconds : UINT32_MAX;
 }
 
-static void on_ping_answered(struct ask *ask, struct bytes infostring)
+static void on_ping_answered(struct pinger_ping *ping, struct bytes infostring)
 {
-    struct pinger *pinger = ask->pinger;
-    uint32_t microseconds = elapsed_since_sent(ask);
-    remove_from_flight(ask);
-    report_ping(ask, true, microseconds, infostring);
+    struct pinger *pinger = ping->pinger;
+    uint32_t microseconds = elapsed_since_sent(ping);
+    remove_from_flight(ping);
+    report_ping(ping, true, microseconds, infostring);
     if (!pinger->destroyed)
         set_timers(pinger);
 }
 
-/* Again from the end of the queue, or given up. */
-static void on_ping_unanswered(struct ask *ask)
+/* Queues the ping again, or reports that it timed out. */
+static void on_ping_unanswered(struct pinger_ping *ping)
 {
-    struct pinger *pinger = ask->pinger;
-    remove_from_flight(ask);
-    loop_io_destroy(&ask->io);
-    if (ask->fd >= 0)
-        (void)close(ask->fd);
-    ask->fd = -1;
-    if (ask->tries < pinger->options.tries) {
-        list_append(&pinger->waiting, &ask->link);
-        pinger->waiting_count++;
+    struct pinger *pinger = ping->pinger;
+    remove_from_flight(ping);
+    loop_io_destroy(&ping->io);
+    if (ping->fd >= 0)
+        (void)close(ping->fd);
+    ping->fd = -1;
+    if (ping->attempts < pinger->options.attempts) {
+        list_append(&pinger->queued, &ping->link);
+        pinger->queued_count++;
     } else {
-        report_ping(ask, false, 0, (struct bytes){0});
+        report_ping(ping, false, 0, (struct bytes){0});
     }
 }
 
-static bool is_answer(const struct ask *ask, const struct address *from, struct bytes datagram,
-                      struct bytes *infostring)
+static bool is_answer(const struct pinger_ping *ping, const struct address *from,
+                      struct bytes datagram, struct bytes *infostring)
 {
     char challenge[16];
     uint32_t time, place;
-    struct bytes brought;
-    if (!address_same_ip(&ask->server, from))
+    struct bytes echoed;
+    if (!address_same_ip(&ping->server, from))
         return false;
-    if (ask->method == PINGER_GLTRON)
-        return gltron_read_pong(datagram, &time, &place) && time == ask->token;
+    if (ping->method == PINGER_GLTRON)
+        return gltron_read_pong(datagram, &time, &place) && time == ping->token;
     struct q3client_packet packet = q3client_read(datagram);
-    if (ask->method != PINGER_GETINFO || ask->server.port != from->port ||
+    if (ping->method != PINGER_GETINFO || ping->server.port != from->port ||
         packet.type != Q3CLIENT_INFO ||
-        !infostring_find_any_case(packet.infostring, "challenge", &brought))
+        !infostring_find_any_case(packet.infostring, "challenge", &echoed))
         return false;
-    snprintf(challenge, sizeof challenge, "%08x", (unsigned)ask->token);
+    snprintf(challenge, sizeof challenge, "%08x", (unsigned)ping->token);
     *infostring = packet.infostring;
-    return bytes_equal(brought, bytes_from_string(challenge));
+    return bytes_equal(echoed, bytes_from_string(challenge));
 }
 
-static void take_datagram(struct pinger *pinger, const struct address *from, struct bytes datagram)
+static void handle_pong_datagram(struct pinger *pinger, const struct address *from,
+                                 struct bytes datagram)
 {
-    LIST_FOREACH (node, &pinger->flying) {
-        struct ask *ask = list_entry(node, struct ask, link);
+    LIST_FOREACH (node, &pinger->in_flight) {
+        struct pinger_ping *ping = list_entry(node, struct pinger_ping, link);
         struct bytes infostring = {0};
-        if (is_answer(ask, from, datagram, &infostring)) {
-            on_ping_answered(ask, infostring);
+        if (is_answer(ping, from, datagram, &infostring)) {
+            on_ping_answered(ping, infostring);
             return;
         }
     }
@@ -159,7 +160,7 @@ static void take_datagram(struct pinger *pinger, const struct address *from, str
 static void on_udp(struct pinger *pinger, const struct pinger_udp *udp)
 {
     uint8_t bytes[DATAGRAM_MAX];
-    for (int i = 0; i < DATAGRAMS_A_TURN && !pinger->destroyed; i++) {
+    for (int i = 0; i < DATAGRAMS_PER_WAKEUP && !pinger->destroyed; i++) {
         struct sockaddr_storage storage;
         socklen_t len = sizeof storage;
         struct address from;
@@ -167,9 +168,9 @@ static void on_udp(struct pinger *pinger, const struct pinger_udp *udp)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0)
-            continue; /* what an earlier datagram met: its question's time will end */
+            continue; /* an ICMP error of an earlier datagram: its ping will time out */
         address_from_sockaddr((struct sockaddr *)&storage, &from);
-        take_datagram(pinger, &from, (struct bytes){bytes, (size_t)n});
+        handle_pong_datagram(pinger, &from, (struct bytes){bytes, (size_t)n});
     }
 }
 
@@ -185,7 +186,7 @@ static void on_ipv6(void *arg, unsigned events)
     on_udp(pinger, &pinger->ipv6);
 }
 
-/* -1 when this machine has no such family. */
+/* -1 when this host has no such address family. */
 static int open_udp(struct pinger *pinger, int family)
 {
     struct pinger_udp *udp = family == AF_INET ? &pinger->ipv4 : &pinger->ipv6;
@@ -199,73 +200,73 @@ static int open_udp(struct pinger *pinger, int family)
     return udp->fd;
 }
 
-static void ask_by_udp(struct ask *ask)
+static void send_udp_ping(struct pinger_ping *ping)
 {
     struct sockaddr_storage storage;
-    struct address to = ask->server;
-    struct writer question = {0};
+    struct address to = ping->server;
+    struct writer request = {0};
     char challenge[16];
-    if (ask->method == PINGER_GLTRON) {
+    if (ping->method == PINGER_GLTRON) {
         to.port = GLTRON_PING_PORT;
-        gltron_write_ping(&question, ask->token, 0);
+        gltron_write_ping(&request, ping->token, 0);
     } else {
-        snprintf(challenge, sizeof challenge, "%08x", (unsigned)ask->token);
-        q3master_write_getinfo(&question, bytes_from_string(challenge));
+        snprintf(challenge, sizeof challenge, "%08x", (unsigned)ping->token);
+        q3master_write_getinfo(&request, bytes_from_string(challenge));
     }
     socklen_t len = address_to_sockaddr(&to, &storage);
-    int fd = len ? open_udp(ask->pinger, storage.ss_family) : -1;
-    /* One that cannot be sent is as good as lost. */
+    int fd = len ? open_udp(ping->pinger, storage.ss_family) : -1;
+    /* A datagram that cannot be sent counts as lost. */
     if (fd >= 0)
-        (void)!sendto(fd, question.data, question.len, MSG_NOSIGNAL, (struct sockaddr *)&storage,
+        (void)!sendto(fd, request.data, request.len, MSG_NOSIGNAL, (struct sockaddr *)&storage,
                       len);
-    writer_free(&question);
+    writer_free(&request);
 }
 
 static void on_ping_connected(void *arg, unsigned events)
 {
-    struct ask *ask = arg;
-    struct pinger *pinger = ask->pinger;
-    if (stream_connect_error(ask->fd) == 0) {
-        on_ping_answered(ask, (struct bytes){0});
+    struct pinger_ping *ping = arg;
+    struct pinger *pinger = ping->pinger;
+    if (stream_connect_error(ping->fd) == 0) {
+        on_ping_answered(ping, (struct bytes){0});
         return;
     }
-    on_ping_unanswered(ask);
+    on_ping_unanswered(ping);
     if (!pinger->destroyed)
         set_timers(pinger);
 }
 
-static void ask_by_tcp(struct ask *ask)
+static void start_tcp_ping(struct pinger_ping *ping)
 {
     struct stream_address to;
-    if (stream_address_of_ip(&ask->server, &to))
-        ask->fd = stream_connect(&to, NULL);
-    if (ask->fd < 0)
+    if (stream_address_of_ip(&ping->server, &to))
+        ping->fd = stream_connect(&to, NULL);
+    if (ping->fd < 0)
         return;
-    ask->io = loop_io_create(ask->pinger->loop, ask->fd, on_ping_connected, ask);
-    loop_io_set(ask->io, LOOP_WRITE);
+    ping->io = loop_io_create(ping->pinger->loop, ping->fd, on_ping_connected, ping);
+    loop_io_set(ping->io, LOOP_WRITE);
 }
 
-static void ask_next(struct pinger *pinger)
+static void send_next_ping(struct pinger *pinger)
 {
-    struct ask *ask = list_entry(pinger->waiting.next, struct ask, link);
-    list_remove(&ask->link);
-    pinger->waiting_count--;
-    list_append(&pinger->flying, &ask->link);
-    pinger->flying_count++;
-    ask->tries++;
-    random_bytes(&ask->token, sizeof ask->token);
-    ask->sent_us = clock_monotonic_us();
-    if (ask->method == PINGER_TCP)
-        ask_by_tcp(ask);
+    struct pinger_ping *ping = list_entry(pinger->queued.next, struct pinger_ping, link);
+    list_remove(&ping->link);
+    pinger->queued_count--;
+    list_append(&pinger->in_flight, &ping->link);
+    pinger->in_flight_count++;
+    ping->attempts++;
+    random_bytes(&ping->token, sizeof ping->token);
+    ping->sent_us = clock_monotonic_us();
+    if (ping->method == PINGER_TCP)
+        start_tcp_ping(ping);
     else
-        ask_by_udp(ask);
+        send_udp_ping(ping);
 }
 
 static void on_pace(void *arg)
 {
     struct pinger *pinger = arg;
-    if (!list_is_empty(&pinger->waiting) && pinger->flying_count < pinger->options.in_flight)
-        ask_next(pinger);
+    if (!list_is_empty(&pinger->queued) && pinger->in_flight_count < pinger->options.max_in_flight)
+        send_next_ping(pinger);
     set_timers(pinger);
 }
 
@@ -273,11 +274,11 @@ static void on_ping_deadline(void *arg)
 {
     struct pinger *pinger = arg;
     uint64_t now = clock_monotonic_us(), timeout = pinger->options.timeout_ms * 1000ull;
-    while (!pinger->destroyed && !list_is_empty(&pinger->flying)) {
-        struct ask *ask = list_entry(pinger->flying.next, struct ask, link);
-        if (now - ask->sent_us < timeout)
+    while (!pinger->destroyed && !list_is_empty(&pinger->in_flight)) {
+        struct pinger_ping *ping = list_entry(pinger->in_flight.next, struct pinger_ping, link);
+        if (now - ping->sent_us < timeout)
             break;
-        on_ping_unanswered(ask);
+        on_ping_unanswered(ping);
     }
     if (!pinger->destroyed)
         set_timers(pinger);
@@ -285,15 +286,15 @@ static void on_ping_deadline(void *arg)
 
 static void set_timers(struct pinger *pinger)
 {
-    bool may_ask =
-        !list_is_empty(&pinger->waiting) && pinger->flying_count < pinger->options.in_flight;
-    if (may_ask && !loop_timer_is_running(pinger->pace))
+    bool can_ping =
+        !list_is_empty(&pinger->queued) && pinger->in_flight_count < pinger->options.max_in_flight;
+    if (can_ping && !loop_timer_is_running(pinger->pace))
         loop_timer_start(pinger->pace, pinger->options.interval_ms);
-    if (list_is_empty(&pinger->flying)) {
+    if (list_is_empty(&pinger->in_flight)) {
         loop_timer_stop(pinger->deadline);
         return;
     }
-    struct ask *oldest = list_entry(pinger->flying.next, struct ask, link);
+    struct pinger_ping *oldest = list_entry(pinger->in_flight.next, struct pinger_ping, link);
     uint64_t passed = elapsed_since_sent(oldest) / 1000, timeout = pinger->options.timeout_ms;
     loop_timer_start(pinger->deadline, passed < timeout ? timeout - passed + 1 : 0);
 }
@@ -308,16 +309,16 @@ struct pinger *pinger_create(struct loop *loop, const struct pinger_options *opt
         pinger->options = *options;
     if (pinger->options.interval_ms == 0)
         pinger->options.interval_ms = DEFAULT_INTERVAL_MS;
-    if (pinger->options.in_flight == 0)
-        pinger->options.in_flight = DEFAULT_IN_FLIGHT;
+    if (pinger->options.max_in_flight == 0)
+        pinger->options.max_in_flight = DEFAULT_MAX_IN_FLIGHT;
     if (pinger->options.timeout_ms == 0)
         pinger->options.timeout_ms = DEFAULT_TIMEOUT_MS;
-    if (pinger->options.tries == 0)
-        pinger->options.tries = DEFAULT_TRIES;
+    if (pinger->options.attempts == 0)
+        pinger->options.attempts = DEFAULT_ATTEMPTS;
     pinger->events = events;
     pinger->arg = arg;
-    list_init(&pinger->waiting);
-    list_init(&pinger->flying);
+    list_init(&pinger->queued);
+    list_init(&pinger->in_flight);
     pinger->ipv4.fd = pinger->ipv6.fd = -1;
     pinger->pace = loop_timer_create(loop, on_pace, pinger);
     pinger->deadline = loop_timer_create(loop, on_ping_deadline, pinger);
@@ -331,10 +332,10 @@ static void close_udp(struct pinger_udp *udp)
         (void)close(udp->fd);
 }
 
-static void free_all(struct list *asks)
+static void free_all(struct list *pings)
 {
-    while (!list_is_empty(asks))
-        free_ask(list_entry(asks->next, struct ask, link));
+    while (!list_is_empty(pings))
+        free_ping(list_entry(pings->next, struct pinger_ping, link));
 }
 
 static void release_pinger(void *arg)
@@ -349,8 +350,8 @@ void pinger_destroy(struct pinger **pointer)
     if (!pinger)
         return;
     pinger->destroyed = true;
-    free_all(&pinger->waiting);
-    free_all(&pinger->flying);
+    free_all(&pinger->queued);
+    free_all(&pinger->in_flight);
     close_udp(&pinger->ipv4);
     close_udp(&pinger->ipv6);
     loop_timer_destroy(&pinger->pace);
@@ -359,48 +360,48 @@ void pinger_destroy(struct pinger **pointer)
     loop_defer(pinger->loop, LOOP_PHASE_FREE, &pinger->release);
 }
 
-static struct ask *find_in(const struct list *asks, const struct address *server)
+static struct pinger_ping *find_in(const struct list *pings, const struct address *server)
 {
-    for (const struct list *node = asks->next; node != asks; node = node->next) {
-        struct ask *ask = list_entry(node, struct ask, link);
-        if (ask->server.port == server->port && address_same_ip(&ask->server, server))
-            return ask;
+    for (const struct list *node = pings->next; node != pings; node = node->next) {
+        struct pinger_ping *ping = list_entry(node, struct pinger_ping, link);
+        if (ping->server.port == server->port && address_same_ip(&ping->server, server))
+            return ping;
     }
     return NULL;
 }
 
-void pinger_ask(struct pinger *pinger, const struct address *server, enum pinger_method method)
+void pinger_ping(struct pinger *pinger, const struct address *server, enum pinger_method method)
 {
-    if (find_in(&pinger->waiting, server) || find_in(&pinger->flying, server))
+    if (find_in(&pinger->queued, server) || find_in(&pinger->in_flight, server))
         return;
-    struct ask *ask = mem_zalloc(1, sizeof *ask);
-    ask->pinger = pinger;
-    ask->server = *server;
-    ask->method = method;
-    ask->fd = -1;
-    list_init(&ask->link);
-    list_append(&pinger->waiting, &ask->link);
-    pinger->waiting_count++;
+    struct pinger_ping *ping = mem_zalloc(1, sizeof *ping);
+    ping->pinger = pinger;
+    ping->server = *server;
+    ping->method = method;
+    ping->fd = -1;
+    list_init(&ping->link);
+    list_append(&pinger->queued, &ping->link);
+    pinger->queued_count++;
     set_timers(pinger);
 }
 
-void pinger_forget(struct pinger *pinger, const struct address *server)
+void pinger_cancel(struct pinger *pinger, const struct address *server)
 {
-    struct ask *ask = find_in(&pinger->waiting, server);
-    if (ask) {
-        pinger->waiting_count--;
-        free_ask(ask);
+    struct pinger_ping *ping = find_in(&pinger->queued, server);
+    if (ping) {
+        pinger->queued_count--;
+        free_ping(ping);
         return;
     }
-    ask = find_in(&pinger->flying, server);
-    if (ask) {
-        pinger->flying_count--;
-        free_ask(ask);
+    ping = find_in(&pinger->in_flight, server);
+    if (ping) {
+        pinger->in_flight_count--;
+        free_ping(ping);
         set_timers(pinger);
     }
 }
 
-size_t pinger_waiting(const struct pinger *pinger)
+size_t pinger_pending_count(const struct pinger *pinger)
 {
-    return pinger->waiting_count + pinger->flying_count;
+    return pinger->queued_count + pinger->in_flight_count;
 }

@@ -1,8 +1,9 @@
 /*
- * pinger: how far game servers are, measured from here: many at once, without flooding.
+ * pinger: measures the round-trip times of many game servers, at a limited rate.
  *
- * Questions go out one every `interval_ms`, at most `in_flight` without an answer, and are asked
- * again when lost. All callbacks come from the loop; each may call any function here, destroy too.
+ * One request is sent every `interval_ms`, with at most `max_in_flight` of them unanswered; a lost
+ * one is sent again. All callbacks come from the loop; each may call any function of this header,
+ * including pinger_destroy.
  */
 #ifndef CLIENT_PINGER_H
 #define CLIENT_PINGER_H
@@ -23,32 +24,33 @@ enum pinger_method {
 
 struct pinger;
 
-struct pinger_options {   /* 0 stands for the default */
-    uint32_t interval_ms; /* 10 between two questions */
-    uint32_t in_flight;   /* 32 */
-    uint32_t timeout_ms;  /* 1,000 for one question */
-    uint32_t tries;       /* 2 questions before a server counts as silent */
+struct pinger_options {     /* 0 selects the default */
+    uint32_t interval_ms;   /* 10, between two requests */
+    uint32_t max_in_flight; /* 32 */
+    uint32_t timeout_ms;    /* 1,000, for one request */
+    uint32_t attempts;      /* 2, requests to a server before its ping has timed out */
 };
 
 struct pinger_events {
-    /* It has answered after so many microseconds. infostring: what it said, of GETINFO; valid
-     * until this returns. */
+    /* The server answered after so many microseconds. infostring: its infoResponse, for GETINFO;
+     * valid until this returns. */
     void (*answered)(void *arg, const struct address *server, uint32_t microseconds,
                      struct bytes infostring);
-    void (*silent)(void *arg, const struct address *server);
+    /* All attempts are unanswered. */
+    void (*timed_out)(void *arg, const struct address *server);
 };
 
 /* options may be NULL. The events and the loop must live as long as the pinger. */
 struct pinger *pinger_create(struct loop *loop, const struct pinger_options *options,
                              const struct pinger_events *events, void *arg);
-/* Without callbacks; sets the pointer to NULL. */
+/* No callback follows. Sets the pointer to NULL. */
 void pinger_destroy(struct pinger **pinger);
 
-/* Asks; exactly one callback follows. A server that is being asked already is not asked twice. */
-void pinger_ask(struct pinger *pinger, const struct address *server, enum pinger_method method);
-/* Takes a question back: no callback follows. Harmless when there is none. */
-void pinger_forget(struct pinger *pinger, const struct address *server);
-/* Questions without their callback. */
-size_t pinger_waiting(const struct pinger *pinger);
+/* Queues a ping; exactly one callback follows. No effect while the server has a pending ping. */
+void pinger_ping(struct pinger *pinger, const struct address *server, enum pinger_method method);
+/* Cancels the server's pending ping, if any: no callback follows. */
+void pinger_cancel(struct pinger *pinger, const struct address *server);
+/* Pings whose callback has not been called yet. */
+size_t pinger_pending_count(const struct pinger *pinger);
 
 #endif

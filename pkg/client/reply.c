@@ -1,4 +1,4 @@
-/* reply: what a server answers to a request, in each dialect. */
+/* reply: the forms of a server's replies, by dialect and request. */
 #include "client/reply_private.h"
 
 #include "base/ids.h"
@@ -6,10 +6,10 @@
 enum form {
     FORM_NONE,
     FORM_ACK,      /* 01 or 00 */
-    FORM_SIZED_ID, /* a byte of length, the id; length 0 refuses */
-    FORM_BARE_ID,  /* the id, always of one length; a first byte of 0 refuses */
+    FORM_SIZED_ID, /* a length byte and the id; length 0: refused */
+    FORM_BARE_ID,  /* an id of fixed length; first byte 0: refused */
     FORM_SIZED_TEXT,
-    FORM_LONG_TEXT /* eight bytes of length, the text */
+    FORM_LONG_TEXT /* eight length bytes and the text */
 };
 
 static const enum form forms[][4] = {
@@ -43,7 +43,7 @@ static struct tracker_result message_reply(size_t consumed)
 static struct tracker_result read_ack(struct bytes input, struct reply *reply)
 {
     if (input.data[0] > 1)
-        return failed_reply(TRACKER_ERROR_TYPE, "an answer that is neither 01 nor 00");
+        return failed_reply(TRACKER_ERROR_TYPE, "a reply that is neither 01 nor 00");
     reply->accepted = input.data[0] == 1;
     return message_reply(1);
 }
@@ -58,14 +58,14 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
     if (len > INT64_MAX)
         return failed_reply(TRACKER_ERROR_LENGTH, "a negative length");
     if (len > max_text)
-        return failed_reply(TRACKER_ERROR_LIMIT, "a map over the limit");
+        return failed_reply(TRACKER_ERROR_LIMIT, "the map exceeds max_map");
     reply->accepted = len > 0;
     if (len > 0)
         reply->bytes = cursor_take(&cursor, len);
     return cursor.failed ? more() : message_reply(sizeof len + len);
 }
 
-/* An id or a text after a byte of its length. */
+/* An id or a text after its length byte. */
 static struct tracker_result read_sized(struct bytes input, struct reply *reply)
 {
     const size_t len = input.data[0];
@@ -108,5 +108,5 @@ struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialec
     case FORM_NONE:
         break;
     }
-    return failed_reply(TRACKER_ERROR_TYPE, "an answer to nothing");
+    return failed_reply(TRACKER_ERROR_TYPE, "a reply without a request");
 }

@@ -1,4 +1,4 @@
-/* reply: what a server answers to a request, in each dialect. No I/O. */
+/* reply: decodes a server's reply to a request, in each dialect. No I/O. */
 #ifndef CLIENT_REPLY_PRIVATE_H
 #define CLIENT_REPLY_PRIVATE_H
 
@@ -7,15 +7,15 @@
 
 #include "client/tracker_client.h"
 
-/* bytes borrow from the input. */
+/* `bytes` borrows from the input. */
 struct reply {
     bool accepted;
-    struct bytes bytes; /* an id or a map's text; data NULL where there is none */
+    struct bytes bytes; /* an id or a map's text; data is NULL when there is none */
 };
 
-/* Whether the request is answered at all. */
+/* Whether the request has a reply in this dialect. */
 bool reply_expected(enum tracker_dialect dialect, enum tracker_client_request request);
-/* Reads the answer to this request. max_text: of a map's text, in bytes. */
+/* Reads the reply to this request. max_text: the limit of a map's text, in bytes. */
 struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialect,
                                  enum tracker_client_request request, size_t max_text,
                                  struct reply *reply);

@@ -1,7 +1,7 @@
 /*
- * server_list: the lobby's protocol from the player's side.
+ * server_list: the player's side of the lobby protocol.
  *
- * Each server is kept as the line that told it, read: its parts borrow from that line.
+ * Each server is stored as one line and its parsed message, which borrows from that line.
  */
 #include "client/server_list.h"
 
@@ -16,7 +16,7 @@ struct server_entry {
     UT_hash_handle hh; /* by id, which is its message's */
     struct writer line;
     struct lobby_message message; /* one server */
-    unsigned seen;                /* the list that it stood in, or was told after */
+    unsigned seen_in; /* number of the last list that had it, or that preceded its update */
 };
 
 struct server_list {
@@ -24,9 +24,9 @@ struct server_list {
     const struct server_list_events *events;
     void *arg;
     struct server_entry *entries;
-    unsigned lists; /* counts them: a list comes at first, and again to who did not keep up */
-    bool whole;
-    bool in_list; /* more of it is to come */
+    unsigned list_number; /* the tracker sends a list at first, and again after a backlog */
+    bool complete;
+    bool in_list; /* more messages of this list follow */
     bool destroyed;
 };
 
@@ -56,7 +56,7 @@ static void notify_server_change(struct server_list *list, enum server_list_chan
         list->events->changed(list->arg, change, server_of(entry));
 }
 
-/* A copy of its own; NULL when it cannot be told as one line. */
+/* A copy that owns its memory; NULL when the server does not fit a line. */
 static struct server_entry *copy_server_entry(const struct lobby_server *server)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
@@ -75,22 +75,22 @@ static struct server_entry *copy_server_entry(const struct lobby_server *server)
     return entry;
 }
 
-static void take_lobby_server(struct server_list *list, const struct lobby_server *server)
+static void update_server_entry(struct server_list *list, const struct lobby_server *server)
 {
     struct server_entry *old = find_server_entry(list, server->id),
                         *entry = copy_server_entry(server);
     if (!entry)
         return;
-    entry->seen = list->lists;
+    entry->seen_in = list->list_number;
     if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
-        old->seen = list->lists;
+        old->seen_in = list->list_number;
         free_server_entry(entry);
         return;
     }
     if (old)
         HASH_DEL(list->entries, old);
     HASH_ADD_KEYPTR(hh, list->entries, server_of(entry)->id.data, server_of(entry)->id.len, entry);
-    notify_server_change(list, old ? SERVER_LIST_CHANGED : SERVER_LIST_UP, entry);
+    notify_server_change(list, old ? SERVER_LIST_UPDATED : SERVER_LIST_ADDED, entry);
     if (old)
         free_server_entry(old);
 }
@@ -98,17 +98,17 @@ static void take_lobby_server(struct server_list *list, const struct lobby_serve
 static void drop_server_entry(struct server_list *list, struct server_entry *entry)
 {
     HASH_DEL(list->entries, entry);
-    notify_server_change(list, SERVER_LIST_DOWN, entry);
+    notify_server_change(list, SERVER_LIST_REMOVED, entry);
     free_server_entry(entry);
 }
 
-/* What was known before and the list has not. */
+/* Removes servers that the new list does not have. */
 static void drop_unlisted_servers(struct server_list *list)
 {
     struct server_entry *entry, *next;
     const unsigned generation = list->link.wire.generation;
     HASH_ITER (hh, list->entries, entry, next) {
-        if (entry->seen == list->lists)
+        if (entry->seen_in == list->list_number)
             continue;
         drop_server_entry(list, entry);
         /* The callback may have destroyed the list, or stopped it. */
@@ -117,16 +117,16 @@ static void drop_unlisted_servers(struct server_list *list)
     }
 }
 
-static void take_list(struct server_list *list, const struct lobby_message *message)
+static void handle_server_list(struct server_list *list, const struct lobby_message *message)
 {
     const unsigned generation = list->link.wire.generation;
-    if (!list->link.greeted)
-        lobby_link_greeted(&list->link);
+    if (!list->link.logged_in)
+        lobby_link_accept_login(&list->link);
     if (!list->in_list)
-        list->lists++;
+        list->list_number++;
     list->in_list = message->more;
     for (size_t i = 0; i < message->server_count; i++) {
-        take_lobby_server(list, &message->servers[i]);
+        update_server_entry(list, &message->servers[i]);
         if (list->link.wire.generation != generation)
             return;
     }
@@ -135,18 +135,18 @@ static void take_list(struct server_list *list, const struct lobby_message *mess
     drop_unlisted_servers(list);
     if (list->link.wire.generation != generation)
         return;
-    list->whole = true;
-    if (list->events->whole)
-        list->events->whole(list->arg);
+    list->complete = true;
+    if (list->events->completed)
+        list->events->completed(list->arg);
 }
 
 static void on_message(void *arg, const struct lobby_message *message)
 {
     struct server_list *list = arg;
     if (message->type == LOBBY_SERVERS) {
-        take_list(list, message);
+        handle_server_list(list, message);
     } else if (message->type == LOBBY_UP || message->type == LOBBY_CHANGED) {
-        take_lobby_server(list, &message->servers[0]);
+        update_server_entry(list, &message->servers[0]);
     } else if (message->type == LOBBY_DOWN) {
         struct server_entry *entry = find_server_entry(list, message->servers[0].id);
         if (entry)
@@ -159,7 +159,7 @@ static void on_message(void *arg, const struct lobby_message *message)
 static void on_up(void *arg)
 {
     struct server_list *list = arg;
-    list->whole = list->in_list = false;
+    list->complete = list->in_list = false;
     lobby_write_login(&list->link.wire.out);
     lobby_link_send(&list->link);
 }
@@ -167,7 +167,7 @@ static void on_up(void *arg)
 static void on_server_list_down(void *arg, const char *reason)
 {
     struct server_list *list = arg;
-    list->whole = false;
+    list->complete = false;
     if (list->events->disconnected)
         list->events->disconnected(list->arg, reason);
 }
@@ -218,13 +218,13 @@ void server_list_start(struct server_list *list)
 
 void server_list_stop(struct server_list *list)
 {
-    list->whole = false;
+    list->complete = false;
     lobby_link_stop(&list->link);
 }
 
-bool server_list_is_whole(const struct server_list *list)
+bool server_list_is_complete(const struct server_list *list)
 {
-    return list->whole;
+    return list->complete;
 }
 
 size_t server_list_count(const struct server_list *list)

@@ -1,4 +1,4 @@
-/* The client's target, from its text. */
+/* wire: parses the text of a target. */
 #include "client/wire_private.h"
 
 #include <stdlib.h>

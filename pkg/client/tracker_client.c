@@ -1,8 +1,8 @@
 /*
- * tracker_client: the connection's life: connecting, losing it, coming back.
+ * tracker_client: the connection's life cycle: connecting, losing it, reconnecting.
  *
- * Everything that a callback may have changed is looked at again after it: the wire counts its
- * closings, and the memory stays until the loop's last phase.
+ * A callback may stop or destroy the client. Code after one compares the wire's generation, or
+ * checks `destroyed`; the memory is freed in the loop's last phase.
  */
 #include "client/tracker_client.h"
 
@@ -32,18 +32,18 @@ static uint64_t next_tracker_pause(const struct tracker_client *client, unsigned
 
 void client_entry_retry(struct tracker_client *client)
 {
-    if (!loop_timer_is_running(client->again))
-        loop_timer_start(client->again, next_tracker_pause(client, &client->refusals));
+    if (!loop_timer_is_running(client->entry_retry))
+        loop_timer_start(client->entry_retry, next_tracker_pause(client, &client->refusals));
 }
 
 static void on_entry_retry(void *arg)
 {
     struct tracker_client *client = arg;
     if (client->wire.state == WIRE_UP && client->entry.state != ENTRY_NONE)
-        client_entry_take_up(client);
+        client_entry_resume(client);
 }
 
-static void tell_lost(struct tracker_client *client, enum tracker_client_request request)
+static void notify_request_lost(struct tracker_client *client, enum tracker_client_request request)
 {
     if (client->events->replied)
         client->events->replied(client->arg, request, TRACKER_CLIENT_LOST);
@@ -53,23 +53,23 @@ static size_t count_opens(const struct tracker_client *client)
 {
     size_t count = 0;
     for (size_t i = 0; i < client_pending_count(client); i++)
-        count += client_pending_look(client, i).kind == TRACKER_CLIENT_OPEN;
+        count += client_pending_peek(client, i).kind == TRACKER_CLIENT_OPEN;
     return count;
 }
 
-/* The last Open is not lost when the entry is going to be asked for again. */
-static void lose_requests(struct tracker_client *client)
+/* The last Open is not reported as lost when the client is going to repeat it. */
+static void report_lost_requests(struct tracker_client *client)
 {
     size_t opens = count_opens(client);
-    const bool again = client->running && client->entry.state == ENTRY_WANTED;
+    const bool will_reopen = client->running && client->entry.state == ENTRY_OPENING;
     while (!client->destroyed && client_pending_count(client) > 0) {
-        const uint8_t kind = client_pending_look(client, 0).kind;
-        client_pending_take(client);
-        if (kind == PENDING_ADOPT || kind == PENDING_ANEW)
+        const uint8_t kind = client_pending_peek(client, 0).kind;
+        client_pending_pop(client);
+        if (kind == PENDING_ADOPT || kind == PENDING_REOPEN)
             continue;
-        if (kind == TRACKER_CLIENT_OPEN && --opens == 0 && again)
+        if (kind == TRACKER_CLIENT_OPEN && --opens == 0 && will_reopen)
             continue;
-        tell_lost(client, (enum tracker_client_request)kind);
+        notify_request_lost(client, (enum tracker_client_request)kind);
     }
     if (!client->destroyed)
         loop_timer_stop(client->reply_deadline);
@@ -78,13 +78,13 @@ static void lose_requests(struct tracker_client *client)
 static void on_tracker_client_down(void *arg, const char *reason)
 {
     struct tracker_client *client = arg;
-    client->map.begun = client->map.untold = false;
-    loop_timer_stop(client->again);
+    client->map.begun = client->map.unreported = false;
+    loop_timer_stop(client->entry_retry);
     if (client->options.reconnect)
         loop_timer_start(client->retry, next_tracker_pause(client, &client->failures));
     else
         client->running = false;
-    lose_requests(client);
+    report_lost_requests(client);
     if (!client->destroyed && client->events->disconnected)
         client->events->disconnected(client->arg, reason);
 }
@@ -92,11 +92,11 @@ static void on_tracker_client_down(void *arg, const char *reason)
 static void on_up(void *arg)
 {
     struct tracker_client *client = arg;
-    const bool again = client->entry.state != ENTRY_NONE;
-    if (again)
-        client_entry_take_up(client);
+    const bool resuming = client->entry.state != ENTRY_NONE;
+    if (resuming)
+        client_entry_resume(client);
     if (client->events->connected)
-        client->events->connected(client->arg, again);
+        client->events->connected(client->arg, resuming);
 }
 
 static const struct wire_events wire_events = {
@@ -117,7 +117,7 @@ static void on_tracker_retry(void *arg)
 static void on_reply_deadline(void *arg)
 {
     struct tracker_client *client = arg;
-    wire_fail(&client->wire, "no answer in time");
+    wire_fail(&client->wire, "no reply in time");
 }
 
 static void set_tracker_defaults(struct tracker_client_options *options)
@@ -152,17 +152,17 @@ static void release_tracker_client(void *arg)
     free(client);
 }
 
-/* NULL, with the target parsed; or what is wrong. */
+/* NULL, with the target parsed; or an error message. */
 static char *check_tracker_options(const struct tracker_client_options *options,
                                    struct wire_target *target)
 {
     struct address source;
     if (options->dialect <= TRACKER_UNKNOWN || options->dialect > TRACKER_2014)
-        return mem_strdup("no such dialect");
+        return mem_strdup("unknown dialect");
     if (options->source && !address_parse_ip(options->source, &source))
         return mem_format("not a numeric address: %s", options->source);
     if (!options->target || !wire_target_parse(options->target, target))
-        return mem_format("not a target: %s (host:port, [v6]:port or unix:/path)",
+        return mem_format("invalid target: %s (expected host:port, [v6]:port or unix:/path)",
                           options->target ? options->target : "");
     return NULL;
 }
@@ -194,7 +194,7 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     wire_init(&client->wire, loop, &wire_events, client);
     client->retry = loop_timer_create(loop, on_tracker_retry, client);
     client->reply_deadline = loop_timer_create(loop, on_reply_deadline, client);
-    client->again = loop_timer_create(loop, on_entry_retry, client);
+    client->entry_retry = loop_timer_create(loop, on_entry_retry, client);
     client->release = (struct loop_task){.callback = release_tracker_client, .arg = client};
     return client;
 }
@@ -209,7 +209,7 @@ void tracker_client_destroy(struct tracker_client **pointer)
     wire_close(&client->wire);
     loop_timer_destroy(&client->retry);
     loop_timer_destroy(&client->reply_deadline);
-    loop_timer_destroy(&client->again);
+    loop_timer_destroy(&client->entry_retry);
     loop_defer(client->loop, LOOP_PHASE_FREE, &client->release);
 }
 
@@ -226,10 +226,10 @@ void tracker_client_stop(struct tracker_client *client)
     wire_close(&client->wire);
     loop_timer_stop(client->retry);
     loop_timer_stop(client->reply_deadline);
-    loop_timer_stop(client->again);
+    loop_timer_stop(client->entry_retry);
     writer_free(&client->pending);
     client->pending_at = 0;
-    client->map.begun = client->map.untold = false;
+    client->map.begun = client->map.unreported = false;
 }
 
 bool tracker_client_is_connected(const struct tracker_client *client)

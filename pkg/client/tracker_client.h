@@ -1,27 +1,28 @@
 /*
  * tracker_client: a client of the Tracker protocol on an event loop (docs/protocol-tracker.md).
  *
- * One object is one connection, and at most one entry that it holds in the map. All callbacks come
- * from the loop, never from inside a call of this header; each may call any function here, destroy
- * too. Nothing blocks the loop: a target that is a name is looked up in a thread, of which there is
- * one for each name at most, and which touches nothing else; the time for it is part of
- * connect_timeout_ms. Numeric addresses and unix sockets need no thread. No global state but the
- * names that are being looked up. With TLS the process must ignore SIGPIPE.
+ * One object is one connection, and at most one entry of the map. All callbacks come from the loop,
+ * never from inside a function of this header; each may call any function of this header, including
+ * tracker_client_destroy. With TLS, the process must ignore SIGPIPE.
  *
- * A request is answered by exactly one callback, in the order of the requests: opened or map_text
- * by what they brought, everything else by replied. The dialects without ids have an Update without
- * a reply (PLAIN, WIDE, 2014); for those there is no callback.
+ * No function blocks the loop. Host names are resolved in a thread, at most one for each name,
+ * which accesses nothing else; the time counts against connect_timeout_ms. Numeric addresses and
+ * unix sockets need no thread. The names being resolved are the only global state.
  *
- * With `reconnect` the client comes back after exponential backoff with full jitter, and takes its
- * entry up again with the newest state that was sent: by an Update of the same id, one version on,
- * where the dialect has ids (VERSIONED, 2013), else by a new Open; also by a new Open when the
- * entry has become another's. Either way opened says which id it is now, and
- * tracker_client_version where its versions go on.
+ * A request is answered by exactly one callback, in the order of the requests: an accepted Open by
+ * opened, the text of a Get by map_text_received, everything else by replied. The dialects without
+ * ids (PLAIN, WIDE, 2014) have no reply to an Update, and so no callback.
  *
- * With `reconnect` it also asks again, after such a backoff, for what the map did not answer in
- * time (a refusal that took 2.5 s or longer: Redis is unreachable): for an Open without a callback
- * until it is answered, and with the newest state of the entry after an Update, which is reported
- * as lost. An entry that was opened once is asked for until it is taken up, or closed.
+ * With `reconnect`, the client reconnects after exponential backoff with full jitter, and restores
+ * its entry with the newest state that was sent: by an Update with the same id and the next version
+ * where the dialect has ids (VERSIONED, 2013), else by another Open; also by another Open when the
+ * entry now belongs to another client. Either way, opened reports its id, and its versions continue
+ * from tracker_client_entry_version.
+ *
+ * With `reconnect`, the client also repeats, after such a backoff, what the map did not answer in
+ * time (a refusal that took 2.5 s or longer: Redis is unreachable). It repeats an Open without a
+ * callback until it is answered. An Update is reported as lost, and the newest state of the entry
+ * is sent again. An entry that was opened once is requested until it is restored, or closed.
  */
 #ifndef CLIENT_TRACKER_CLIENT_H
 #define CLIENT_TRACKER_CLIENT_H
@@ -32,7 +33,7 @@
 
 #include "base/bytes.h"
 #include "codec/tracker.h"
-#include "loop/loop.h" /* what makes the loop that a client is given */
+#include "loop/loop.h" /* loop_create; loop_fd, to embed it in the program's own loop */
 
 struct tls_context; /* tls/tls.h */
 struct tracker_client;
@@ -47,30 +48,30 @@ enum tracker_client_request {
 enum tracker_client_outcome {
     TRACKER_CLIENT_ACCEPTED,
     TRACKER_CLIENT_REFUSED,
-    TRACKER_CLIENT_LOST /* the connection ended first, or the map did not answer in time: it may or
-                           may not have been done */
+    TRACKER_CLIENT_LOST /* the connection was lost, or the map did not answer in time: the request
+                           may or may not have taken effect */
 };
 
-/* Any may be NULL. What they are given lives until they return. */
+/* Any may be NULL. Arguments are valid until the callback returns. */
 struct tracker_client_events {
-    /* again: an entry is being taken up, so it is not to be opened. */
-    void (*connected)(void *arg, bool again);
-    /* After connected, or instead of it when an attempt failed. Requests that waited have been
-     * told that they are lost. */
+    /* resuming: the client restores its entry, so do not open it again. */
+    void (*connected)(void *arg, bool resuming);
+    /* After connected, or instead of it when an attempt failed. Pending requests have been reported
+     * as lost before. */
     void (*disconnected)(void *arg, const char *reason);
-    /* The answer to an Open, or an entry taken up again (adopted: under its old id). The id is
-     * empty where the dialect has none. */
+    /* An Open was accepted, or the entry was restored (adopted: under its old id). The id is empty
+     * where the dialect has none. */
     void (*opened)(void *arg, struct bytes id, bool adopted);
     void (*replied)(void *arg, enum tracker_client_request request,
                     enum tracker_client_outcome outcome);
-    /* Pushes of VERSIONED. One other entry has changed. */
+    /* VERSIONED: a push with the change of another entry. */
     void (*updated)(void *arg, uint8_t version, struct bytes id, struct bytes state);
-    /* The whole map, united from as many packets as have come: when more of one map come later,
-     * this is called again with all of it. To be walked with tracker_all_next. */
-    void (*mapped)(void *arg, uint8_t version, struct bytes entries);
-    /* The answer to a Get of PLAIN and 2014: "{id=state, …}". data is NULL when the map is too
-     * long for PLAIN. */
-    void (*map_text)(void *arg, struct bytes text);
+    /* VERSIONED: the map, assembled from the packets received so far. When more packets of the same
+     * map arrive, this is called again with all of it. Iterate with tracker_all_next. */
+    void (*map_received)(void *arg, uint8_t version, struct bytes entries);
+    /* PLAIN, WIDE, 2014: the reply to a Get, "{id=state, …}". data is NULL when the map is too long
+     * for PLAIN. */
+    void (*map_text_received)(void *arg, struct bytes text);
 };
 
 struct tracker_client_options {
@@ -78,20 +79,20 @@ struct tracker_client_options {
     enum tracker_dialect dialect;
     struct tls_context *tls; /* NULL: no TLS. The client takes a reference of its own */
     const char *server_name; /* the name to verify; NULL: the target's host */
-    const char *source;      /* numeric address to connect from; NULL: the system's choice */
-    bool answer_pushes;      /* with 01 each */
+    const char *source;      /* numeric local address to connect from; NULL: any */
+    bool acknowledge_pushes; /* answer each push with 01 */
     bool reconnect;
-    /* Limits; 0 stands for the default. */
-    uint32_t connect_timeout_ms; /* 5,000, looking up the name and TLS included */
-    uint32_t reply_timeout_ms;   /* 10,000 for each reply: then the connection is given up */
-    uint32_t backoff_ms;         /* 100: the first pause is at most this, then twice as much … */
+    /* Limits; 0 selects the default. */
+    uint32_t connect_timeout_ms; /* 5,000, including name resolution and TLS */
+    uint32_t reply_timeout_ms;   /* 10,000 for each reply, then the client disconnects */
+    uint32_t backoff_ms;         /* 100: the longest first pause; doubled after each failure … */
     uint32_t backoff_max_ms;     /* 30,000: … up to this */
-    size_t max_output;           /* 1 MiB that the server has not taken yet */
+    size_t max_output;           /* 1 MiB that the server has not read yet */
     size_t max_pending;          /* 65,536 requests without a reply */
     size_t max_map;              /* 64 MiB of a map, entries or text */
 };
 
-/* NULL when the options are wrong; then *error is a message that the caller frees. The strings of
+/* NULL when an option is invalid; then *error is a message that the caller frees. The strings of
  * the options are copied; the events and the loop must live as long as the client. */
 struct tracker_client *tracker_client_create(struct loop *loop,
                                              const struct tracker_client_options *options,
@@ -100,26 +101,28 @@ struct tracker_client *tracker_client_create(struct loop *loop,
 /* Closes without a callback and sets the pointer to NULL. */
 void tracker_client_destroy(struct tracker_client **client);
 
-/* Begins to connect. Harmless while connected or connecting. */
+/* Starts connecting. No effect while connected or connecting. */
 void tracker_client_start(struct tracker_client *client);
 /* Closes the connection without a callback, and does not reconnect until started again. */
 void tracker_client_stop(struct tracker_client *client);
 bool tracker_client_is_connected(const struct tracker_client *client);
 
 /*
- * Requests. False, and nothing sent, while not connected, over max_output or max_pending, or when
- * the dialect cannot say it. What one turn of the loop asks for goes out together.
+ * Requests. False, with nothing sent, while not connected, over max_output or max_pending, or when
+ * the dialect cannot express the request. The requests of one event-loop iteration are sent
+ * together.
  */
 bool tracker_client_open(struct tracker_client *client, struct bytes state);
 /* id and version are ignored where the dialect has none. */
 bool tracker_client_update(struct tracker_client *client, struct bytes id, uint64_t version,
                            struct bytes state);
 bool tracker_client_close(struct tracker_client *client, struct bytes id);
-/* Not in VERSIONED, which pushes the map. In 2013 the answer is replied. */
+/* Not in VERSIONED, where the server pushes the map. In 2013 it is answered by replied. */
 bool tracker_client_get(struct tracker_client *client);
 
-/* The entry held: its id (empty: none, or the dialect has no ids), and the last version sent. */
-struct bytes tracker_client_id(const struct tracker_client *client);
-uint64_t tracker_client_version(const struct tracker_client *client);
+/* The client's entry: its id (empty: no entry, or a dialect without ids), and the last version
+ * sent. */
+struct bytes tracker_client_entry_id(const struct tracker_client *client);
+uint64_t tracker_client_entry_version(const struct tracker_client *client);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * wire: one connection's states, and what comes and goes through it.
+ * wire: the states, the input and the output of one connection.
  *
- * Output is collected and written in the loop's output phase; what the kernel does not take stays
- * in `out`. Input is read while there is any, but not without end, so that one server that never
- * pauses does not keep the loop.
+ * Output is collected and written in the loop's output phase; what the kernel does not accept stays
+ * in `out`. Input is read in a bounded number of reads per event, so that one server that never
+ * pauses cannot occupy the loop.
  */
 #include "client/wire_private.h"
 
@@ -13,9 +13,9 @@
 
 #include "base/address.h"
 
-#define READ_SIZE      16384
-#define READS_A_TURN   8
-#define KEPT_FOR_LATER 65536 /* capacity of `out` that is not given back */
+#define READ_SIZE        16384
+#define READS_PER_WAKEUP 8
+#define KEPT_CAPACITY    65536 /* an empty `out` with more capacity is freed */
 
 static void fail_with(struct wire *wire, const char *what, const char *why)
 {
@@ -23,7 +23,7 @@ static void fail_with(struct wire *wire, const char *what, const char *why)
     wire_fail(wire, wire->reason);
 }
 
-/* Writes what there is. False when the wire has failed. */
+/* Writes what `out` has. False when the wire has failed. */
 static bool write_out(struct wire *wire)
 {
     size_t sent = 0;
@@ -41,7 +41,7 @@ static bool write_out(struct wire *wire)
     wire->out.len -= sent;
     if (wire->out.len > 0 && sent > 0)
         memmove(wire->out.data, wire->out.data + sent, wire->out.len);
-    else if (wire->out.len == 0 && wire->out.capacity > KEPT_FOR_LATER)
+    else if (wire->out.len == 0 && wire->out.capacity > KEPT_CAPACITY)
         writer_free(&wire->out);
     stream_socket_want_write(wire->socket, wire->out.len > 0);
     return true;
@@ -54,7 +54,7 @@ static void on_wire_flush(void *arg)
         (void)write_out(wire);
 }
 
-/* Hands over what has come. False when the owner has closed the wire. */
+/* Passes the input to the owner. False when the owner has closed the wire. */
 static bool deliver_input(struct wire *wire)
 {
     const unsigned generation = wire->generation;
@@ -69,7 +69,7 @@ static bool deliver_input(struct wire *wire)
     return true;
 }
 
-/* Reads once, at most READ_SIZE bytes, to the end of `in`. */
+/* Appends one read of at most READ_SIZE bytes to `in`. */
 static ssize_t read_in(struct wire *wire)
 {
     uint8_t *to = writer_reserve(&wire->in, READ_SIZE);
@@ -97,8 +97,8 @@ static bool receive_input(struct wire *wire)
             writer_free(&wire->in);
         if (n > 0 && !deliver_input(wire))
             return false;
-        /* What TLS has decrypted already the socket does not tell of again. */
-    } while (n > 0 && ((n == READ_SIZE && ++reads < READS_A_TURN) ||
+        /* The socket does not become readable for bytes that TLS has already decrypted. */
+    } while (n > 0 && ((n == READ_SIZE && ++reads < READS_PER_WAKEUP) ||
                        stream_socket_has_pending(wire->socket)));
     return true;
 }
@@ -119,7 +119,7 @@ static void on_wire_connected(void *arg, struct stream_socket *socket)
     stream_socket_hand_over(socket, on_wire_ready, wire);
     wire->state = WIRE_UP;
     wire->events->up(wire->arg);
-    /* The server's first words may have come with its part of the TLS handshake. */
+    /* The server's first bytes may have arrived with the end of the TLS handshake. */
     if (wire->generation == generation && stream_socket_has_pending(wire->socket))
         (void)receive_input(wire);
 }

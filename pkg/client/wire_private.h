@@ -1,7 +1,7 @@
 /*
- * wire: the client's byte stream, TCP or a unix socket, TLS or not.
+ * wire: the client's byte stream, over TCP or a unix socket, with or without TLS.
  *
- * Embedded in its owner, which outlives every callback: an owner that destroys itself in one calls
+ * Embedded in its owner, which outlives every callback: an owner that is destroyed in one calls
  * wire_close and frees its memory in the loop's last phase.
  */
 #ifndef CLIENT_WIRE_PRIVATE_H
@@ -28,17 +28,17 @@ void wire_target_free(struct wire_target *target);
 
 struct wire_events {
     void (*up)(void *arg);
-    /* All bytes that have come and were not taken yet. How many are taken now; what it returns
-     * does not count after wire_close or wire_fail. */
+    /* All bytes received and not consumed yet. Returns how many it consumes; the result is ignored
+     * after wire_close or wire_fail. */
     size_t (*bytes)(void *arg, struct bytes input);
-    /* The wire has been closed because of this. */
+    /* The wire has been closed for this reason. */
     void (*down)(void *arg, const char *reason);
 };
 
 enum wire_state {
     WIRE_DOWN,
-    WIRE_CONNECTING, /* the connector is set */
-    WIRE_UP          /* the socket is */
+    WIRE_CONNECTING, /* `connector` is set */
+    WIRE_UP          /* `socket` is set */
 };
 
 struct wire {
@@ -46,7 +46,7 @@ struct wire {
     const struct wire_events *events;
     void *arg;
     enum wire_state state;
-    unsigned generation; /* counts the closings: a callback may have closed */
+    unsigned generation; /* incremented by each close, to detect one in a callback */
     struct stream_connector *connector;
     struct stream_socket *socket;
     struct writer in;
@@ -62,13 +62,13 @@ struct wire_options {
     const char *source;      /* a numeric address, or NULL */
     struct tls_context *tls; /* or NULL */
     const char *server_name; /* NULL: the target's host */
-    uint64_t timeout_ms;     /* for all of it, the name's look-up and TLS included */
+    uint64_t timeout_ms;     /* total, including name resolution and TLS */
 };
-/* Begins to connect; up or down follows. Looking up a name does not block the loop. */
+/* Starts connecting; up or down follows. Name resolution does not block the loop. */
 void wire_connect(struct wire *wire, const struct wire_options *options);
-/* To be called after appending to wire->out. */
+/* Call it after appending to wire->out. */
 void wire_send(struct wire *wire);
-/* Closes without a callback; harmless when down. */
+/* Closes without a callback. No effect when down. */
 void wire_close(struct wire *wire);
 /* Closes, and calls down. */
 void wire_fail(struct wire *wire, const char *reason);

@@ -1,6 +1,6 @@
 /*
- * A tracker's lobby on the test's own loop, which says what the test tells it to, and writes down
- * the lines that it heard.
+ * The tracker's lobby on the test's own loop. It sends what the test gives it, and records the
+ * lines that it receives.
  */
 #ifndef TESTS_CLIENT_LOBBY_PEER_H
 #define TESTS_CLIENT_LOBBY_PEER_H
@@ -32,8 +32,8 @@ struct lobby_peer {
     struct loop_io *accepting, *io;
     char target[64];
     unsigned accepted;
-    struct writer heard; /* since it was last looked at */
-    struct writer said;  /* by the callbacks of the client under test, a line each */
+    struct writer received;    /* since the last check */
+    struct writer events_seen; /* by the callbacks of the client under test, a line each */
 };
 
 static inline void lobby_peer_drop(struct lobby_peer *peer)
@@ -54,7 +54,7 @@ static inline void lobby_peer_read(void *arg, unsigned events)
     if (n <= 0)
         lobby_peer_drop(peer);
     else
-        writer_bytes(&peer->heard, (struct bytes){bytes, (size_t)n});
+        writer_bytes(&peer->received, (struct bytes){bytes, (size_t)n});
 }
 
 static inline void lobby_peer_accept(void *arg, unsigned events)
@@ -92,12 +92,12 @@ static inline void lobby_peer_end(struct lobby_peer *peer)
     lobby_peer_drop(peer);
     loop_io_destroy(&peer->accepting);
     (void)close(peer->listener);
-    writer_free(&peer->heard);
-    writer_free(&peer->said);
+    writer_free(&peer->received);
+    writer_free(&peer->events_seen);
     loop_destroy(&peer->loop);
 }
 
-static inline void lobby_peer_say(struct lobby_peer *peer, const char *line)
+static inline void lobby_peer_send_line(struct lobby_peer *peer, const char *line)
 {
     const size_t len = strlen(line);
 
@@ -105,38 +105,38 @@ static inline void lobby_peer_say(struct lobby_peer *peer, const char *line)
     assert_int_equal(send(peer->fd, "\n", 1, MSG_NOSIGNAL), 1);
 }
 
-static inline bool lobby_peer_holds(const struct writer *text, const char *part)
+static inline bool lobby_text_contains(const struct writer *text, const char *part)
 {
     return text->len > 0 && memmem(text->data, text->len, part, strlen(part)) != NULL;
 }
 
-/* Turns the loop until the condition holds. */
+/* Runs the loop until the condition holds. */
 #define LOBBY_WAIT(peer, condition)                                                                \
     do {                                                                                           \
         struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
             loop_turn((peer)->loop, 10);                                                           \
             if (patience_is_over(&patience_))                                                      \
-                fail_msg("not reached: %s; heard %.*s; said %.*s", #condition,                     \
-                         (int)(peer)->heard.len, (const char *)(peer)->heard.data,                 \
-                         (int)(peer)->said.len, (const char *)(peer)->said.data);                  \
+                fail_msg("timed out waiting for %s; received %.*s; events %.*s", #condition,       \
+                         (int)(peer)->received.len, (const char *)(peer)->received.data,           \
+                         (int)(peer)->events_seen.len, (const char *)(peer)->events_seen.data);    \
         }                                                                                          \
     } while (0)
 
-/* The text comes; what came up to now is forgotten. */
-#define LOBBY_HEAR(peer, part)                                                                     \
+/* Waits until the text has been received, and clears what has been received. */
+#define LOBBY_EXPECT_RECEIVED(peer, part)                                                          \
     do {                                                                                           \
-        LOBBY_WAIT(peer, lobby_peer_holds(&(peer)->heard, part));                                  \
-        writer_reset(&(peer)->heard);                                                              \
+        LOBBY_WAIT(peer, lobby_text_contains(&(peer)->received, part));                            \
+        writer_reset(&(peer)->received);                                                           \
     } while (0)
 
-/* The callbacks have said just that, in the end, since they were last looked at. */
-#define LOBBY_SAID(peer, text)                                                                     \
+/* Waits for the events of the client under test, compares them, and clears them. */
+#define LOBBY_EXPECT_EVENTS(peer, text)                                                            \
     do {                                                                                           \
-        LOBBY_WAIT(peer, (peer)->said.len >= strlen(text));                                        \
-        writer_u8(&(peer)->said, 0);                                                               \
-        assert_string_equal((const char *)(peer)->said.data, text);                                \
-        writer_reset(&(peer)->said);                                                               \
+        LOBBY_WAIT(peer, (peer)->events_seen.len >= strlen(text));                                 \
+        writer_u8(&(peer)->events_seen, 0);                                                        \
+        assert_string_equal((const char *)(peer)->events_seen.data, text);                         \
+        writer_reset(&(peer)->events_seen);                                                        \
     } while (0)
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * A small server of the Tracker protocol on the test's own loop, and a client of it whose
- * callbacks are written down, one line each.
+ * A small server of the Tracker protocol on the test's own loop, and a client of it whose callbacks
+ * are recorded, one line each.
  *
- * The server speaks through the server's side of the codec. It answers what it is asked unless it
- * is told to refuse or to keep silent, and writes down what it heard.
+ * The server uses the server side of the codec. It answers each request, unless the test makes it
+ * refuse or stay silent, and records what it receives.
  */
 #ifndef TESTS_CLIENT_PEER_H
 #define TESTS_CLIENT_PEER_H
@@ -41,27 +41,27 @@ struct peer {
     struct loop_io *accepting;
     char target[64];
     struct tls_context *tls; /* NULL: none */
-    /* The connection there is, if any. */
+    /* The present connection; fd is -1 when there is none. */
     int fd;
     struct loop_io *io;
     struct tls_stream *stream;
     enum tracker_dialect dialect;
     struct writer in;
-    unsigned accepted; /* connections so far */
-    unsigned opened;   /* entries so far */
-    unsigned acks;     /* answers to pushes so far */
-    bool silent;       /* answers nothing */
-    bool deaf;         /* reads nothing */
-    bool refuses;      /* answers 00 */
-    struct writer heard;
+    unsigned accepted;      /* connections so far */
+    unsigned opened;        /* entries so far */
+    unsigned acks;          /* answers to pushes so far */
+    bool silent;            /* answers nothing */
+    bool reads_nothing;     /* reads nothing */
+    bool refuses;           /* answers 00 */
+    struct writer received; /* a line for each message */
 };
 
-/* What a test knows: the peer, the client, and what the client's callbacks said. */
-struct scene {
+/* The peer, the client, and the client's callbacks. */
+struct fixture {
     struct loop *loop;
     struct peer peer;
     struct tracker_client *client;
-    struct writer said;
+    struct writer events_seen; /* a line for each callback */
     /* In the callback of this name the client is stopped, or destroyed. */
     const char *stop_in, *destroy_in;
 };
@@ -115,21 +115,21 @@ static inline void peer_answer(struct peer *peer, const struct tracker_message *
     writer_free(&to);
 }
 
-static inline void peer_hear(struct peer *peer, const struct tracker_message *message)
+static inline void peer_record_message(struct peer *peer, const struct tracker_message *message)
 {
     static const char *const names[] = {"open", "close", "update", "get"};
-    writer_string(&peer->heard, names[message->type]);
+    writer_string(&peer->received, names[message->type]);
     if (message->id.data) {
-        writer_u8(&peer->heard, ' ');
-        writer_bytes(&peer->heard, message->id);
+        writer_u8(&peer->received, ' ');
+        writer_bytes(&peer->received, message->id);
     }
     if (message->has_version)
-        writer_format(&peer->heard, " v%llu", (unsigned long long)message->version);
+        writer_format(&peer->received, " v%llu", (unsigned long long)message->version);
     if (message->state.data) {
-        writer_u8(&peer->heard, ' ');
-        writer_bytes(&peer->heard, message->state);
+        writer_u8(&peer->received, ' ');
+        writer_bytes(&peer->received, message->state);
     }
-    writer_u8(&peer->heard, '\n');
+    writer_u8(&peer->received, '\n');
     if (!peer->silent)
         peer_answer(peer, message);
 }
@@ -145,7 +145,7 @@ static inline void peer_on_bytes(struct peer *peer)
         for (size_t i = 0; i < result.consumed && input.data[i] == 1; i++)
             peer->acks++;
         if (result.outcome == TRACKER_MESSAGE)
-            peer_hear(peer, &message);
+            peer_record_message(peer, &message);
         if (peer->fd < 0)
             return;
         peer->in.len -= result.consumed;
@@ -178,7 +178,7 @@ static inline void peer_on_accept(void *arg, unsigned events)
     if (peer->tls && !peer->silent)
         peer->stream = tls_stream_create(peer->tls, peer->fd, NULL);
     peer->io = loop_io_create(peer->loop, peer->fd, peer_on_ready, peer);
-    loop_io_set(peer->io, peer->deaf ? 0 : LOOP_READ);
+    loop_io_set(peer->io, peer->reads_nothing ? 0 : LOOP_READ);
 }
 
 /* Listens on a free port of the loopback, or on the port that it had. */
@@ -217,162 +217,163 @@ static inline void peer_end(struct peer *peer)
     peer_drop(peer);
     if (peer->listener >= 0)
         peer_stop_listening(peer);
-    writer_free(&peer->heard);
+    writer_free(&peer->received);
     if (peer->tls)
         tls_context_unref(&peer->tls);
 }
 
-/* The end of each callback: what the test wants to happen in it. */
-static inline void scene_said(struct scene *scene, const char *name)
+/* The end of each callback: stops or destroys the client if the test asked for it. */
+static inline void fixture_after_callback(struct fixture *fixture, const char *name)
 {
-    if (scene->stop_in && strcmp(scene->stop_in, name) == 0)
-        tracker_client_stop(scene->client);
-    if (scene->destroy_in && strcmp(scene->destroy_in, name) == 0)
-        tracker_client_destroy(&scene->client);
+    if (fixture->stop_in && strcmp(fixture->stop_in, name) == 0)
+        tracker_client_stop(fixture->client);
+    if (fixture->destroy_in && strcmp(fixture->destroy_in, name) == 0)
+        tracker_client_destroy(&fixture->client);
 }
 
-static inline void say_connected(void *arg, bool again)
+static inline void record_connected(void *arg, bool resuming)
 {
-    struct scene *scene = arg;
-    writer_string(&scene->said, again ? "connected again\n" : "connected\n");
-    scene_said(scene, "connected");
+    struct fixture *fixture = arg;
+    writer_string(&fixture->events_seen, resuming ? "connected again\n" : "connected\n");
+    fixture_after_callback(fixture, "connected");
 }
 
-static inline void say_disconnected(void *arg, const char *reason)
+static inline void record_disconnected(void *arg, const char *reason)
 {
-    struct scene *scene = arg;
-    writer_format(&scene->said, "disconnected: %s\n", reason);
-    scene_said(scene, "disconnected");
+    struct fixture *fixture = arg;
+    writer_format(&fixture->events_seen, "disconnected: %s\n", reason);
+    fixture_after_callback(fixture, "disconnected");
 }
 
-static inline void say_opened(void *arg, struct bytes id, bool adopted)
+static inline void record_opened(void *arg, struct bytes id, bool adopted)
 {
-    struct scene *scene = arg;
-    writer_string(&scene->said, adopted ? "adopted " : "opened ");
-    writer_bytes(&scene->said, id);
-    writer_u8(&scene->said, '\n');
-    scene_said(scene, "opened");
+    struct fixture *fixture = arg;
+    writer_string(&fixture->events_seen, adopted ? "adopted " : "opened ");
+    writer_bytes(&fixture->events_seen, id);
+    writer_u8(&fixture->events_seen, '\n');
+    fixture_after_callback(fixture, "opened");
 }
 
-static inline void say_replied(void *arg, enum tracker_client_request request,
-                               enum tracker_client_outcome outcome)
+static inline void record_replied(void *arg, enum tracker_client_request request,
+                                  enum tracker_client_outcome outcome)
 {
     static const char *const requests[] = {"open", "update", "close", "get"};
     static const char *const outcomes[] = {"accepted", "refused", "lost"};
-    struct scene *scene = arg;
-    writer_format(&scene->said, "%s %s\n", requests[request], outcomes[outcome]);
-    scene_said(scene, "replied");
+    struct fixture *fixture = arg;
+    writer_format(&fixture->events_seen, "%s %s\n", requests[request], outcomes[outcome]);
+    fixture_after_callback(fixture, "replied");
 }
 
-static inline void say_updated(void *arg, uint8_t version, struct bytes id, struct bytes state)
+static inline void record_updated(void *arg, uint8_t version, struct bytes id, struct bytes state)
 {
-    struct scene *scene = arg;
-    writer_format(&scene->said, "updated v%u ", version);
-    writer_bytes(&scene->said, id);
-    writer_u8(&scene->said, ' ');
-    writer_bytes(&scene->said, state);
-    writer_u8(&scene->said, '\n');
-    scene_said(scene, "updated");
+    struct fixture *fixture = arg;
+    writer_format(&fixture->events_seen, "updated v%u ", version);
+    writer_bytes(&fixture->events_seen, id);
+    writer_u8(&fixture->events_seen, ' ');
+    writer_bytes(&fixture->events_seen, state);
+    writer_u8(&fixture->events_seen, '\n');
+    fixture_after_callback(fixture, "updated");
 }
 
-static inline void say_mapped(void *arg, uint8_t map_version, struct bytes entries)
+static inline void record_map(void *arg, uint8_t map_version, struct bytes entries)
 {
-    struct scene *scene = arg;
+    struct fixture *fixture = arg;
     struct bytes id;
     struct bytes state;
     uint8_t version;
-    writer_format(&scene->said, "map v%u:", map_version);
+    writer_format(&fixture->events_seen, "map v%u:", map_version);
     while (tracker_all_next(&entries, &version, &id, &state)) {
-        writer_u8(&scene->said, ' ');
-        writer_bytes(&scene->said, id);
-        writer_format(&scene->said, "/%u=", version);
-        writer_bytes(&scene->said, state);
+        writer_u8(&fixture->events_seen, ' ');
+        writer_bytes(&fixture->events_seen, id);
+        writer_format(&fixture->events_seen, "/%u=", version);
+        writer_bytes(&fixture->events_seen, state);
     }
     assert_int_equal(entries.len, 0);
-    writer_u8(&scene->said, '\n');
-    scene_said(scene, "mapped");
+    writer_u8(&fixture->events_seen, '\n');
+    fixture_after_callback(fixture, "map_received");
 }
 
-static inline void say_map_text(void *arg, struct bytes text)
+static inline void record_map_text(void *arg, struct bytes text)
 {
-    struct scene *scene = arg;
-    writer_string(&scene->said, "text ");
-    writer_bytes(&scene->said, text.data ? text : B("too long"));
-    writer_u8(&scene->said, '\n');
-    scene_said(scene, "map_text");
+    struct fixture *fixture = arg;
+    writer_string(&fixture->events_seen, "text ");
+    writer_bytes(&fixture->events_seen, text.data ? text : B("too long"));
+    writer_u8(&fixture->events_seen, '\n');
+    fixture_after_callback(fixture, "map_text");
 }
 
-static const struct tracker_client_events scene_events = {
-    .connected = say_connected,
-    .disconnected = say_disconnected,
-    .opened = say_opened,
-    .replied = say_replied,
-    .updated = say_updated,
-    .mapped = say_mapped,
-    .map_text = say_map_text,
+static const struct tracker_client_events fixture_events = {
+    .connected = record_connected,
+    .disconnected = record_disconnected,
+    .opened = record_opened,
+    .replied = record_replied,
+    .updated = record_updated,
+    .map_received = record_map,
+    .map_text_received = record_map_text,
 };
 
-static inline void scene_begin(struct scene *scene, enum tracker_dialect dialect)
+static inline void fixture_begin(struct fixture *fixture, enum tracker_dialect dialect)
 {
-    *scene = (struct scene){.loop = loop_create()};
-    scene->peer = (struct peer){
-        .loop = scene->loop,
+    *fixture = (struct fixture){.loop = loop_create()};
+    fixture->peer = (struct peer){
+        .loop = fixture->loop,
         .fd = -1,
         .options = {.limits = {.max_state = 65536, .max_id = 255},
                     .original = dialect == TRACKER_2014 ? TRACKER_2014 : TRACKER_2013,
                     .wide = dialect == TRACKER_WIDE},
     };
-    peer_listen(&scene->peer);
-    peer_serve(&scene->peer);
+    peer_listen(&fixture->peer);
+    peer_serve(&fixture->peer);
 }
 
-/* Makes and starts the client; where it connects to is filled in. */
-static inline void scene_connect(struct scene *scene, struct tracker_client_options options)
+/* Creates and starts the client; the target defaults to the peer. */
+static inline void fixture_connect(struct fixture *fixture, struct tracker_client_options options)
 {
     char *error;
     if (!options.target)
-        options.target = scene->peer.target;
-    scene->client = tracker_client_create(scene->loop, &options, &scene_events, scene, &error);
-    if (!scene->client)
+        options.target = fixture->peer.target;
+    fixture->client =
+        tracker_client_create(fixture->loop, &options, &fixture_events, fixture, &error);
+    if (!fixture->client)
         fail_msg("%s", error);
-    tracker_client_start(scene->client);
+    tracker_client_start(fixture->client);
 }
 
-static inline void scene_end(struct scene *scene)
+static inline void fixture_end(struct fixture *fixture)
 {
-    tracker_client_destroy(&scene->client);
-    peer_end(&scene->peer);
-    loop_destroy(&scene->loop);
-    writer_free(&scene->said);
+    tracker_client_destroy(&fixture->client);
+    peer_end(&fixture->peer);
+    loop_destroy(&fixture->loop);
+    writer_free(&fixture->events_seen);
 }
 
-/* Turns the loop until the condition holds. */
-#define WAIT_UNTIL(scene, condition)                                                               \
+/* Runs the loop until the condition holds. */
+#define WAIT_UNTIL(fixture, condition)                                                             \
     do {                                                                                           \
         struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
             if (patience_is_over(&patience_))                                                      \
-                fail_msg("waited in vain for %s; said: %s; heard: %s", #condition,                 \
-                         text_of(&(scene)->said), text_of(&(scene)->peer.heard));                  \
-            loop_turn((scene)->loop, 10);                                                          \
+                fail_msg("timed out waiting for %s; events: %s; received: %s", #condition,         \
+                         text_of(&(fixture)->events_seen), text_of(&(fixture)->peer.received));    \
+            loop_turn((fixture)->loop, 10);                                                        \
         }                                                                                          \
     } while (0)
 
-/* Waits until the client has said this many lines, compares them, and forgets them. */
-static inline void expect_said(struct scene *scene, const char *expected)
+/* Waits for as many bytes of events, compares them, and clears them. */
+static inline void expect_events(struct fixture *fixture, const char *expected)
 {
     const size_t len = strlen(expected);
-    WAIT_UNTIL(scene, scene->said.len >= len);
-    assert_string_equal(text_of(&scene->said), expected);
-    writer_reset(&scene->said);
+    WAIT_UNTIL(fixture, fixture->events_seen.len >= len);
+    assert_string_equal(text_of(&fixture->events_seen), expected);
+    writer_reset(&fixture->events_seen);
 }
 
-static inline void expect_heard(struct scene *scene, const char *expected)
+static inline void expect_received(struct fixture *fixture, const char *expected)
 {
     const size_t len = strlen(expected);
-    WAIT_UNTIL(scene, scene->peer.heard.len >= len);
-    assert_string_equal(text_of(&scene->peer.heard), expected);
-    writer_reset(&scene->peer.heard);
+    WAIT_UNTIL(fixture, fixture->peer.received.len >= len);
+    assert_string_equal(text_of(&fixture->peer.received), expected);
+    writer_reset(&fixture->peer.received);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Targets that are names, while the resolver hangs: this program has a getaddrinfo of its own. */
+/* Name resolution, with a resolver that hangs: this program replaces getaddrinfo. */
 #include "client/peer.h"
 
 #include <netdb.h>
@@ -10,10 +10,10 @@
 #include "client/game_server.h"
 #include "client/server_list.h"
 
-/* Names that begin with "hangs" are answered when this is false. */
+/* While set, getaddrinfo does not return for names that begin with "hangs". */
 static atomic_bool hangs;
 static atomic_uint calls;
-static atomic_bool blocked; /* a name was looked up in the thread of the loop */
+static atomic_bool blocked; /* getaddrinfo was called in the loop's thread */
 static pthread_t loop_thread;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -25,7 +25,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     atomic_fetch_add(&calls, 1);
     if (pthread_equal(pthread_self(), loop_thread)) {
         atomic_store(&blocked, true);
-        return EAI_AGAIN; /* rather than wait for ever */
+        return EAI_AGAIN; /* instead of hanging the test */
     }
     while (strncmp(node, "hangs", 5) == 0 && atomic_load(&hangs)) {
         (void)poll(NULL, 0, 1);
@@ -50,7 +50,7 @@ void freeaddrinfo(struct addrinfo *found)
     free(found);
 }
 
-/* What else the loop does: the frames of a game. */
+/* Other work of the loop: the frames of a game. */
 struct frames {
     struct loop_timer *timer;
     unsigned count;
@@ -80,97 +80,96 @@ static int setup(void **state)
     return 0;
 }
 
-/* The port that the peer listens on, behind another name. */
+/* The peer's port under another name. */
 static char *target_of(const char *name, const struct peer *peer)
 {
     return mem_format("%s%s", name, strchr(peer->target, ':'));
 }
 
-static void test_the_loop_goes_on_while_a_name_is_looked_up(void **state)
+static void test_name_resolution_does_not_block_the_loop(void **state)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct frames frames;
 
-    scene_begin(&scene, TRACKER_VERSIONED);
-    char *target = target_of("hangs-here", &scene.peer);
-    scene_connect(&scene,
-                  (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
-    begin_frames(&frames, scene.loop);
-    WAIT_UNTIL(&scene, atomic_load(&calls) == 1 && frames.count >= 20);
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    char *target = target_of("hangs-here", &fixture.peer);
+    fixture_connect(
+        &fixture, (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
+    begin_frames(&frames, fixture.loop);
+    WAIT_UNTIL(&fixture, atomic_load(&calls) == 1 && frames.count >= 20);
     assert_false(atomic_load(&blocked));
-    assert_int_equal(scene.said.len, 0);
-    assert_false(tracker_client_is_connected(scene.client));
+    assert_int_equal(fixture.events_seen.len, 0);
+    assert_false(tracker_client_is_connected(fixture.client));
     atomic_store(&hangs, false);
-    expect_said(&scene, "connected\n");
+    expect_events(&fixture, "connected\n");
     loop_timer_destroy(&frames.timer);
-    scene_end(&scene);
+    fixture_end(&fixture);
     free(target);
 }
 
-/* The time-out of a connection is that of its name, too. Another attempt waits for the same
- * look-up. */
-static void test_a_name_that_takes_too_long(void **state)
+/* connect_timeout_ms includes name resolution. Another attempt waits for the same query. */
+static void test_name_resolution_timeout(void **state)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    scene_begin(&scene, TRACKER_VERSIONED);
-    char *target = target_of("hangs-on", &scene.peer);
-    scene_connect(&scene, (struct tracker_client_options){.target = target,
-                                                          .dialect = TRACKER_VERSIONED,
-                                                          .reconnect = true,
-                                                          .connect_timeout_ms = 20,
-                                                          .backoff_ms = 1,
-                                                          .backoff_max_ms = 5});
-    expect_said(&scene, "disconnected: resolve: timed out\n"
-                        "disconnected: resolve: timed out\n");
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    char *target = target_of("hangs-on", &fixture.peer);
+    fixture_connect(&fixture, (struct tracker_client_options){.target = target,
+                                                              .dialect = TRACKER_VERSIONED,
+                                                              .reconnect = true,
+                                                              .connect_timeout_ms = 20,
+                                                              .backoff_ms = 1,
+                                                              .backoff_max_ms = 5});
+    expect_events(&fixture, "disconnected: resolve: timed out\n"
+                            "disconnected: resolve: timed out\n");
     assert_int_equal(atomic_load(&calls), 1);
     atomic_store(&hangs, false);
-    WAIT_UNTIL(&scene, tracker_client_is_connected(scene.client));
+    WAIT_UNTIL(&fixture, tracker_client_is_connected(fixture.client));
     assert_false(atomic_load(&blocked));
-    scene_end(&scene);
+    fixture_end(&fixture);
     free(target);
 }
 
-static void test_a_name_that_nobody_has(void **state)
+static void test_an_unknown_name(void **state)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene_connect(&scene, (struct tracker_client_options){.target = "nowhere:1",
-                                                          .dialect = TRACKER_VERSIONED});
-    expect_said(&scene, "disconnected: resolve: Name or service not known\n");
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture_connect(&fixture, (struct tracker_client_options){.target = "nowhere:1",
+                                                              .dialect = TRACKER_VERSIONED});
+    expect_events(&fixture, "disconnected: resolve: Name or service not known\n");
     assert_false(atomic_load(&blocked));
-    scene_end(&scene);
+    fixture_end(&fixture);
 }
 
-/* A client that stops, or goes, is not called for the name that it waited for. */
-static void test_a_client_that_goes_before_its_name_is_found(void **state)
+/* A client that is stopped or destroyed receives no callback when the query completes. */
+static void test_a_client_stopped_during_name_resolution(void **state)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    scene_begin(&scene, TRACKER_VERSIONED);
-    char *target = target_of("hangs-too", &scene.peer);
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    char *target = target_of("hangs-too", &fixture.peer);
     for (unsigned i = 0; i < 2; i++) {
-        scene_connect(&scene, (struct tracker_client_options){.target = target,
-                                                              .dialect = TRACKER_VERSIONED});
-        WAIT_UNTIL(&scene, atomic_load(&calls) == 1);
+        fixture_connect(&fixture, (struct tracker_client_options){.target = target,
+                                                                  .dialect = TRACKER_VERSIONED});
+        WAIT_UNTIL(&fixture, atomic_load(&calls) == 1);
         if (i == 0) {
-            tracker_client_stop(scene.client);
+            tracker_client_stop(fixture.client);
         }
-        tracker_client_destroy(&scene.client);
+        tracker_client_destroy(&fixture.client);
     }
     atomic_store(&hangs, false);
     for (unsigned i = 0; i < 20; i++) {
-        loop_turn(scene.loop, 1);
+        loop_turn(fixture.loop, 1);
     }
-    assert_int_equal(scene.said.len, 0);
-    assert_int_equal(scene.peer.accepted, 0);
-    scene_end(&scene);
+    assert_int_equal(fixture.events_seen.len, 0);
+    assert_int_equal(fixture.peer.accepted, 0);
+    fixture_end(&fixture);
     free(target);
 }
 
-/* The lobby's two: neither their loop nor each other waits. */
-static void test_the_lobby_over_a_name(void **state)
+/* game_server and server_list: neither blocks the loop, or the other. */
+static void test_name_resolution_of_the_lobby_clients(void **state)
 {
     static const struct game_server_events server_events = {0};
     static const struct server_list_events list_events = {0};
@@ -204,11 +203,11 @@ static void test_the_lobby_over_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_the_loop_goes_on_while_a_name_is_looked_up, setup),
-        cmocka_unit_test_setup(test_a_name_that_takes_too_long, setup),
-        cmocka_unit_test_setup(test_a_name_that_nobody_has, setup),
-        cmocka_unit_test_setup(test_a_client_that_goes_before_its_name_is_found, setup),
-        cmocka_unit_test_setup(test_the_lobby_over_a_name, setup),
+        cmocka_unit_test_setup(test_name_resolution_does_not_block_the_loop, setup),
+        cmocka_unit_test_setup(test_name_resolution_timeout, setup),
+        cmocka_unit_test_setup(test_an_unknown_name, setup),
+        cmocka_unit_test_setup(test_a_client_stopped_during_name_resolution, setup),
+        cmocka_unit_test_setup(test_name_resolution_of_the_lobby_clients, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Answers of each dialect, whole, cut at every byte, and with something behind them. */
+/* Replies of each dialect: whole, cut at every byte, and followed by other bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -95,13 +95,13 @@ static void test_bad(void **state)
             const struct tracker_result result =
                 reply_read((struct bytes){rows[i].input.data, len}, rows[i].dialect,
                            rows[i].request, MAX_TEXT, &reply);
-            const bool shown = len == rows[i].input.len;
-            assert_int_equal(result.outcome, shown ? TRACKER_FAILED : TRACKER_MORE);
-            assert_int_equal(result.error, shown ? rows[i].error : TRACKER_ERROR_NONE);
+            const bool complete = len == rows[i].input.len;
+            assert_int_equal(result.outcome, complete ? TRACKER_FAILED : TRACKER_MORE);
+            assert_int_equal(result.error, complete ? rows[i].error : TRACKER_ERROR_NONE);
         }
 }
 
-static void test_requests_without_an_answer(void **state)
+static void test_requests_without_a_reply(void **state)
 {
     assert_false(reply_expected(TRACKER_PLAIN, TRACKER_CLIENT_UPDATE));
     assert_false(reply_expected(TRACKER_WIDE, TRACKER_CLIENT_UPDATE));
@@ -114,7 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_requests_without_an_answer),
+        cmocka_unit_test(test_requests_without_a_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

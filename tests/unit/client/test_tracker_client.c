@@ -1,42 +1,42 @@
-/* The client against a server in the same process: requests, answers and pushes. */
+/* The client against a server in the same process: requests, replies and pushes. */
 #include "client/peer.h"
 
 static void test_versioned(void **state)
 {
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene_connect(&scene, (struct tracker_client_options){.dialect = TRACKER_VERSIONED});
-    assert_false(tracker_client_is_connected(scene.client));
-    assert_false(tracker_client_open(scene.client, B("early")));
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_is_connected(scene.client));
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture_connect(&fixture, (struct tracker_client_options){.dialect = TRACKER_VERSIONED});
+    assert_false(tracker_client_is_connected(fixture.client));
+    assert_false(tracker_client_open(fixture.client, B("early")));
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_is_connected(fixture.client));
 
-    assert_true(tracker_client_open(scene.client, B("one")));
-    expect_said(&scene, "opened client1\n");
-    assert_true(bytes_equal(tracker_client_id(scene.client), B("client1")));
-    assert_true(tracker_client_update(scene.client, B("client1"), 1, B("two")));
-    assert_int_equal(tracker_client_version(scene.client), 1);
-    assert_true(tracker_client_update(scene.client, B("other"), 9, B("three")));
-    assert_int_equal(tracker_client_version(scene.client), 1);
-    expect_said(&scene, "update accepted\nupdate accepted\n");
-    scene.peer.refuses = true;
-    assert_true(tracker_client_update(scene.client, B("client1"), 1, B("stale")));
-    expect_said(&scene, "update refused\n");
-    scene.peer.refuses = false;
-    assert_false(tracker_client_get(scene.client));
-    assert_true(tracker_client_close(scene.client, B("client1")));
-    expect_said(&scene, "close accepted\n");
-    assert_int_equal(tracker_client_id(scene.client).len, 0);
-    expect_heard(&scene, "open one\nupdate client1 v1 two\nupdate other v9 three\n"
-                         "update client1 v1 stale\nclose client1\n");
-    scene_end(&scene);
+    assert_true(tracker_client_open(fixture.client, B("one")));
+    expect_events(&fixture, "opened client1\n");
+    assert_true(bytes_equal(tracker_client_entry_id(fixture.client), B("client1")));
+    assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("two")));
+    assert_int_equal(tracker_client_entry_version(fixture.client), 1);
+    assert_true(tracker_client_update(fixture.client, B("other"), 9, B("three")));
+    assert_int_equal(tracker_client_entry_version(fixture.client), 1);
+    expect_events(&fixture, "update accepted\nupdate accepted\n");
+    fixture.peer.refuses = true;
+    assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("stale")));
+    expect_events(&fixture, "update refused\n");
+    fixture.peer.refuses = false;
+    assert_false(tracker_client_get(fixture.client));
+    assert_true(tracker_client_close(fixture.client, B("client1")));
+    expect_events(&fixture, "close accepted\n");
+    assert_int_equal(tracker_client_entry_id(fixture.client).len, 0);
+    expect_received(&fixture, "open one\nupdate client1 v1 two\nupdate other v9 three\n"
+                              "update client1 v1 stale\nclose client1\n");
+    fixture_end(&fixture);
 }
 
 static void test_other_dialects(void **state)
 {
     const struct {
         enum tracker_dialect dialect;
-        const char *said, *heard;
+        const char *events_seen, *received;
     } rows[] = {
         {TRACKER_PLAIN, "opened \ntext {a=b, c=d}\nclose accepted\n",
          "open one\nupdate two\nget\nclose\n"},
@@ -48,18 +48,18 @@ static void test_other_dialects(void **state)
          "open one\nupdate two\nget\nclose\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct scene scene;
-        scene_begin(&scene, rows[i].dialect);
-        scene_connect(&scene, (struct tracker_client_options){.dialect = rows[i].dialect});
-        expect_said(&scene, "connected\n");
-        /* All in one write; the answers come together too. */
-        assert_true(tracker_client_open(scene.client, B("one")));
-        assert_true(tracker_client_update(scene.client, B("client1"), 300, B("two")));
-        assert_true(tracker_client_get(scene.client));
-        assert_true(tracker_client_close(scene.client, B("client1")));
-        expect_said(&scene, rows[i].said);
-        expect_heard(&scene, rows[i].heard);
-        scene_end(&scene);
+        struct fixture fixture;
+        fixture_begin(&fixture, rows[i].dialect);
+        fixture_connect(&fixture, (struct tracker_client_options){.dialect = rows[i].dialect});
+        expect_events(&fixture, "connected\n");
+        /* All in one write; the replies arrive together, too. */
+        assert_true(tracker_client_open(fixture.client, B("one")));
+        assert_true(tracker_client_update(fixture.client, B("client1"), 300, B("two")));
+        assert_true(tracker_client_get(fixture.client));
+        assert_true(tracker_client_close(fixture.client, B("client1")));
+        expect_events(&fixture, rows[i].events_seen);
+        expect_received(&fixture, rows[i].received);
+        fixture_end(&fixture);
     }
 }
 
@@ -68,27 +68,27 @@ static void test_refused_open(void **state)
     const enum tracker_dialect dialects[] = {TRACKER_VERSIONED, TRACKER_PLAIN, TRACKER_WIDE,
                                              TRACKER_2013, TRACKER_2014};
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
-        struct scene scene;
-        scene_begin(&scene, dialects[i]);
-        scene.peer.refuses = true;
-        scene_connect(&scene, (struct tracker_client_options){.dialect = dialects[i]});
-        expect_said(&scene, "connected\n");
-        assert_true(tracker_client_open(scene.client, B("one")));
-        expect_said(&scene, "open refused\n");
-        scene_end(&scene);
+        struct fixture fixture;
+        fixture_begin(&fixture, dialects[i]);
+        fixture.peer.refuses = true;
+        fixture_connect(&fixture, (struct tracker_client_options){.dialect = dialects[i]});
+        expect_events(&fixture, "connected\n");
+        assert_true(tracker_client_open(fixture.client, B("one")));
+        expect_events(&fixture, "open refused\n");
+        fixture_end(&fixture);
     }
 }
 
 /* Begins a connection of VERSIONED that has opened its entry. */
-static void begin_opened(struct scene *scene, struct tracker_client_options options)
+static void begin_opened(struct fixture *fixture, struct tracker_client_options options)
 {
     options.dialect = TRACKER_VERSIONED;
-    scene_begin(scene, TRACKER_VERSIONED);
-    scene_connect(scene, options);
-    expect_said(scene, "connected\n");
-    assert_true(tracker_client_open(scene->client, B("one")));
-    expect_said(scene, "opened client1\n");
-    expect_heard(scene, "open one\n");
+    fixture_begin(fixture, TRACKER_VERSIONED);
+    fixture_connect(fixture, options);
+    expect_events(fixture, "connected\n");
+    assert_true(tracker_client_open(fixture->client, B("one")));
+    expect_events(fixture, "opened client1\n");
+    expect_received(fixture, "open one\n");
 }
 
 static void test_pushes_cut_at_every_byte(void **state)
@@ -97,38 +97,40 @@ static void test_pushes_cut_at_every_byte(void **state)
                                   "\x01"
                                   "\x2a\x01\x03\x05\x03\x01\x01i\x00"
                                   "\x2a\x01\x03\x06\x03\x02\x01j\x01s");
-    struct scene scene;
-    begin_opened(&scene, (struct tracker_client_options){.answer_pushes = true});
+    struct fixture fixture;
+    begin_opened(&fixture, (struct tracker_client_options){.acknowledge_pushes = true});
     for (size_t cut = 0; cut <= pushes.len; cut++) {
         const struct bytes next = B("\x2a\x01\x03\x01\x04");
-        scene.peer.acks = 0;
-        /* What is answered stands between the pushes. */
-        assert_true(tracker_client_update(scene.client, B("client1"), 1, B("s")));
-        scene.peer.silent = true;
-        expect_heard(&scene, "update client1 v1 s\n");
-        peer_send(&scene.peer, (struct bytes){pushes.data, cut});
+        fixture.peer.acks = 0;
+        /* The reply arrives between the pushes. */
+        assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
+        fixture.peer.silent = true;
+        expect_received(&fixture, "update client1 v1 s\n");
+        peer_send(&fixture.peer, (struct bytes){pushes.data, cut});
         for (int i = 0; i < 3; i++)
-            loop_turn(scene.loop, 0);
-        peer_send(&scene.peer, (struct bytes){pushes.data + cut, pushes.len - cut});
-        WAIT_UNTIL(&scene, scene.said.len > 0 && strstr(text_of(&scene.said), "j/2=s\n"));
-        assert_non_null(strstr(text_of(&scene.said), "updated v5 xy zw\nupdate accepted\n"));
-        assert_non_null(strstr(text_of(&scene.said), "map v3: i/1= j/2=s\n"));
-        writer_reset(&scene.said);
+            loop_turn(fixture.loop, 0);
+        peer_send(&fixture.peer, (struct bytes){pushes.data + cut, pushes.len - cut});
+        WAIT_UNTIL(&fixture,
+                   fixture.events_seen.len > 0 && strstr(text_of(&fixture.events_seen), "j/2=s\n"));
+        assert_non_null(
+            strstr(text_of(&fixture.events_seen), "updated v5 xy zw\nupdate accepted\n"));
+        assert_non_null(strstr(text_of(&fixture.events_seen), "map v3: i/1= j/2=s\n"));
+        writer_reset(&fixture.events_seen);
         /* The next map has another version. */
-        peer_send(&scene.peer, next);
-        expect_said(&scene, "map v4:\n");
-        scene.peer.silent = false;
-        WAIT_UNTIL(&scene, scene.peer.acks == 4);
+        peer_send(&fixture.peer, next);
+        expect_events(&fixture, "map v4:\n");
+        fixture.peer.silent = false;
+        WAIT_UNTIL(&fixture, fixture.peer.acks == 4);
     }
-    scene_end(&scene);
+    fixture_end(&fixture);
 }
 
 static void test_a_map_of_many_packets(void **state)
 {
     struct writer to = {0};
     struct writer expected = {0};
-    struct scene scene;
-    begin_opened(&scene, (struct tracker_client_options){.answer_pushes = false});
+    struct fixture fixture;
+    begin_opened(&fixture, (struct tracker_client_options){.acknowledge_pushes = false});
     writer_string(&expected, "map v9:");
     struct tracker_all all = tracker_all_begin(&to, 9);
     for (unsigned i = 0; i < 2000; i++) {
@@ -144,24 +146,25 @@ static void test_a_map_of_many_packets(void **state)
     }
     tracker_all_end(&to, &all);
     writer_u8(&expected, '\n');
-    peer_send(&scene.peer, writer_bytes_written(&to));
-    /* The last of what is told is all of it. */
-    WAIT_UNTIL(&scene, scene.said.len > 0 && strstr(text_of(&scene.said), text_of(&expected)));
-    assert_int_equal(scene.peer.acks, 0);
+    peer_send(&fixture.peer, writer_bytes_written(&to));
+    /* The last event has the whole map. */
+    WAIT_UNTIL(&fixture, fixture.events_seen.len > 0 &&
+                             strstr(text_of(&fixture.events_seen), text_of(&expected)));
+    assert_int_equal(fixture.peer.acks, 0);
     writer_free(&to);
     writer_free(&expected);
-    scene_end(&scene);
+    fixture_end(&fixture);
 }
 
-static void test_bad_servers(void **state)
+static void test_malformed_replies(void **state)
 {
     const struct {
         bool asks;
         struct bytes sends;
-        const char *said;
+        const char *events_seen;
     } rows[] = {
-        {false, B("\x01"), "disconnected: an answer to nothing\n"},
-        {true, B("\x02"), "update lost\ndisconnected: an answer that is neither 01 nor 00\n"},
+        {false, B("\x01"), "disconnected: a reply without a request\n"},
+        {true, B("\x02"), "update lost\ndisconnected: a reply that is neither 01 nor 00\n"},
         {false, B("\x2a\x02"), "disconnected: an unknown version\n"},
         {false, B("\x2a\x01\x00"), "disconnected: a type that only clients send\n"},
         {true, B("\x2a\x01\x02\x05\x01\x01i\x02"),
@@ -169,65 +172,66 @@ static void test_bad_servers(void **state)
         {false, B("\x2a\x01\x03\x04\x01\x01\x00\x00"),
          "disconnected: entries that do not add up\n"},
         {false, B("\x2a\x01\x03\x0a\x01\x01\x01i\x05state"),
-         "disconnected: a map over the limit\n"},
+         "disconnected: the map exceeds max_map\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct scene scene;
-        begin_opened(&scene, (struct tracker_client_options){.max_map = 8});
-        scene.peer.silent = true;
+        struct fixture fixture;
+        begin_opened(&fixture, (struct tracker_client_options){.max_map = 8});
+        fixture.peer.silent = true;
         if (rows[i].asks) {
-            assert_true(tracker_client_update(scene.client, B("client1"), 1, B("s")));
-            expect_heard(&scene, "update client1 v1 s\n");
+            assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
+            expect_received(&fixture, "update client1 v1 s\n");
         }
-        peer_send(&scene.peer, rows[i].sends);
-        expect_said(&scene, rows[i].said);
-        assert_false(tracker_client_is_connected(scene.client));
-        assert_false(tracker_client_update(scene.client, B("client1"), 2, B("s")));
-        scene_end(&scene);
+        peer_send(&fixture.peer, rows[i].sends);
+        expect_events(&fixture, rows[i].events_seen);
+        assert_false(tracker_client_is_connected(fixture.client));
+        assert_false(tracker_client_update(fixture.client, B("client1"), 2, B("s")));
+        fixture_end(&fixture);
     }
 }
 
-static void test_what_cannot_be_asked(void **state)
+static void test_requests_over_a_limit_are_refused(void **state)
 {
     static const uint8_t memory[300];
-    struct scene scene;
-    begin_opened(&scene, (struct tracker_client_options){.max_pending = 2, .max_output = 100});
-    /* The bytes of a request that cannot be framed are taken back. */
-    assert_true(tracker_client_update(scene.client, B("client1"), 1, B("s")));
-    assert_false(tracker_client_open(scene.client, (struct bytes){memory, 255}));
-    assert_false(tracker_client_update(scene.client, B(""), 2, B("s")));
-    assert_false(tracker_client_close(scene.client, B("")));
-    assert_false(tracker_client_update(scene.client, B("client1"), 2, (struct bytes){memory, 90}));
-    assert_true(tracker_client_update(scene.client, B("client1"), 2, B("t")));
-    assert_false(tracker_client_update(scene.client, B("client1"), 3, B("u")));
-    assert_int_equal(tracker_client_version(scene.client), 2);
-    expect_said(&scene, "update accepted\nupdate accepted\n");
-    expect_heard(&scene, "update client1 v1 s\nupdate client1 v2 t\n");
-    scene_end(&scene);
+    struct fixture fixture;
+    begin_opened(&fixture, (struct tracker_client_options){.max_pending = 2, .max_output = 100});
+    /* The bytes of a request that cannot be framed are removed. */
+    assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
+    assert_false(tracker_client_open(fixture.client, (struct bytes){memory, 255}));
+    assert_false(tracker_client_update(fixture.client, B(""), 2, B("s")));
+    assert_false(tracker_client_close(fixture.client, B("")));
+    assert_false(
+        tracker_client_update(fixture.client, B("client1"), 2, (struct bytes){memory, 90}));
+    assert_true(tracker_client_update(fixture.client, B("client1"), 2, B("t")));
+    assert_false(tracker_client_update(fixture.client, B("client1"), 3, B("u")));
+    assert_int_equal(tracker_client_entry_version(fixture.client), 2);
+    expect_events(&fixture, "update accepted\nupdate accepted\n");
+    expect_received(&fixture, "update client1 v1 s\nupdate client1 v2 t\n");
+    fixture_end(&fixture);
 }
 
-static void test_a_slow_server_gets_all(void **state)
+static void test_a_slow_server_receives_everything(void **state)
 {
     static uint8_t memory[65536];
-    struct scene scene;
+    struct fixture fixture;
     const struct tracker_client_options options = {.dialect = TRACKER_2014,
                                                    .max_output = 64 * 1024 * 1024};
-    scene_begin(&scene, TRACKER_2014);
-    scene.peer.deaf = true;
-    scene_connect(&scene, options);
-    expect_said(&scene, "connected\n");
+    fixture_begin(&fixture, TRACKER_2014);
+    fixture.peer.reads_nothing = true;
+    fixture_connect(&fixture, options);
+    expect_events(&fixture, "connected\n");
     memset(memory, 's', sizeof memory);
     for (int i = 0; i < 200; i++) {
         assert_true(
-            tracker_client_update(scene.client, B(""), 0, (struct bytes){memory, sizeof memory}));
-        loop_turn(scene.loop, 0);
+            tracker_client_update(fixture.client, B(""), 0, (struct bytes){memory, sizeof memory}));
+        loop_turn(fixture.loop, 0);
     }
-    assert_true(tracker_client_get(scene.client));
-    WAIT_UNTIL(&scene, scene.peer.fd >= 0);
-    loop_io_set(scene.peer.io, LOOP_READ);
-    expect_said(&scene, "text {a=b, c=d}\n");
-    assert_int_equal(scene.peer.heard.len, 200 * (sizeof "update " + sizeof memory) + 4);
-    scene_end(&scene);
+    assert_true(tracker_client_get(fixture.client));
+    WAIT_UNTIL(&fixture, fixture.peer.fd >= 0);
+    loop_io_set(fixture.peer.io, LOOP_READ);
+    expect_events(&fixture, "text {a=b, c=d}\n");
+    assert_int_equal(fixture.peer.received.len, 200 * (sizeof "update " + sizeof memory) + 4);
+    fixture_end(&fixture);
 }
 
 static void test_bad_options(void **state)
@@ -250,7 +254,7 @@ static void test_bad_options(void **state)
     struct loop *loop = loop_create();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *error;
-        assert_null(tracker_client_create(loop, &rows[i], &scene_events, NULL, &error));
+        assert_null(tracker_client_create(loop, &rows[i], &fixture_events, NULL, &error));
         assert_non_null(error);
         free(error);
     }
@@ -265,9 +269,9 @@ int main(void)
         cmocka_unit_test(test_refused_open),
         cmocka_unit_test(test_pushes_cut_at_every_byte),
         cmocka_unit_test(test_a_map_of_many_packets),
-        cmocka_unit_test(test_bad_servers),
-        cmocka_unit_test(test_what_cannot_be_asked),
-        cmocka_unit_test(test_a_slow_server_gets_all),
+        cmocka_unit_test(test_malformed_replies),
+        cmocka_unit_test(test_requests_over_a_limit_are_refused),
+        cmocka_unit_test(test_a_slow_server_receives_everything),
         cmocka_unit_test(test_bad_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

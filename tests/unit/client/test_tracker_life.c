@@ -1,240 +1,243 @@
-/* The client's connection: how it comes about, ends, and comes back. */
+/* The client's connection: connecting, closing, reconnecting. */
 #include "client/peer.h"
 
-static const struct tracker_client_options returning = {
+static const struct tracker_client_options reconnecting = {
     .dialect = TRACKER_VERSIONED, .reconnect = true, .backoff_ms = 1, .backoff_max_ms = 4};
 
-static void begin_opened(struct scene *scene)
+static void begin_opened(struct fixture *fixture)
 {
-    scene_begin(scene, TRACKER_VERSIONED);
-    scene_connect(scene, returning);
-    expect_said(scene, "connected\n");
-    assert_true(tracker_client_open(scene->client, B("one")));
-    expect_said(scene, "opened client1\n");
-    expect_heard(scene, "open one\n");
+    fixture_begin(fixture, TRACKER_VERSIONED);
+    fixture_connect(fixture, reconnecting);
+    expect_events(fixture, "connected\n");
+    assert_true(tracker_client_open(fixture->client, B("one")));
+    expect_events(fixture, "opened client1\n");
+    expect_received(fixture, "open one\n");
 }
 
-static void test_adopts_its_entry_again(void **state)
+static void test_restores_its_entry_after_a_reconnect(void **state)
 {
-    struct scene scene;
-    begin_opened(&scene);
-    assert_true(tracker_client_update(scene.client, B("client1"), 255, B("two")));
-    expect_said(&scene, "update accepted\n");
-    expect_heard(&scene, "update client1 v255 two\n");
-    peer_drop(&scene.peer);
-    expect_said(&scene, "disconnected: closed by the server\nconnected again\nadopted client1\n");
-    /* One version on, and that is 0 in the byte. */
-    expect_heard(&scene, "update client1 v0 two\n");
-    assert_int_equal(tracker_client_version(scene.client), 256);
-    assert_int_equal(scene.peer.accepted, 2);
+    struct fixture fixture;
+    begin_opened(&fixture);
+    assert_true(tracker_client_update(fixture.client, B("client1"), 255, B("two")));
+    expect_events(&fixture, "update accepted\n");
+    expect_received(&fixture, "update client1 v255 two\n");
+    peer_drop(&fixture.peer);
+    expect_events(&fixture,
+                  "disconnected: closed by the server\nconnected again\nadopted client1\n");
+    /* The next version, whose low byte is 0. */
+    expect_received(&fixture, "update client1 v0 two\n");
+    assert_int_equal(tracker_client_entry_version(fixture.client), 256);
+    assert_int_equal(fixture.peer.accepted, 2);
 
-    /* Closed, there is nothing to take up. */
-    assert_true(tracker_client_close(scene.client, B("client1")));
-    expect_said(&scene, "close accepted\n");
-    expect_heard(&scene, "close client1\n");
-    peer_drop(&scene.peer);
-    expect_said(&scene, "disconnected: closed by the server\nconnected\n");
-    assert_string_equal(text_of(&scene.peer.heard), "");
-    scene_end(&scene);
+    /* After a close there is nothing to restore. */
+    assert_true(tracker_client_close(fixture.client, B("client1")));
+    expect_events(&fixture, "close accepted\n");
+    expect_received(&fixture, "close client1\n");
+    peer_drop(&fixture.peer);
+    expect_events(&fixture, "disconnected: closed by the server\nconnected\n");
+    assert_string_equal(text_of(&fixture.peer.received), "");
+    fixture_end(&fixture);
 }
 
-static void test_opens_anew_what_is_anothers(void **state)
+static void test_opens_another_entry_when_the_old_one_is_taken(void **state)
 {
-    struct scene scene;
-    begin_opened(&scene);
-    scene.peer.refuses = true;
-    peer_drop(&scene.peer);
-    WAIT_UNTIL(&scene, scene.peer.heard.len > 0);
-    scene.peer.refuses = false;
-    expect_heard(&scene, "update client1 v1 one\nopen one\n");
-    expect_said(&scene, "disconnected: closed by the server\nconnected again\nopened client2\n");
-    assert_true(bytes_equal(tracker_client_id(scene.client), B("client2")));
-    assert_int_equal(tracker_client_version(scene.client), 0);
-    scene_end(&scene);
+    struct fixture fixture;
+    begin_opened(&fixture);
+    fixture.peer.refuses = true;
+    peer_drop(&fixture.peer);
+    WAIT_UNTIL(&fixture, fixture.peer.received.len > 0);
+    fixture.peer.refuses = false;
+    expect_received(&fixture, "update client1 v1 one\nopen one\n");
+    expect_events(&fixture,
+                  "disconnected: closed by the server\nconnected again\nopened client2\n");
+    assert_true(bytes_equal(tracker_client_entry_id(fixture.client), B("client2")));
+    assert_int_equal(tracker_client_entry_version(fixture.client), 0);
+    fixture_end(&fixture);
 }
 
-/* The peer refuses what it has, after so long. */
-static void refuse_after(struct scene *scene, unsigned ms)
+/* The peer refuses the pending request after `ms`. */
+static void refuse_pending_after(struct fixture *fixture, unsigned ms)
 {
     struct writer no = {0};
-    loop_skip(scene->loop, ms);
+    loop_skip(fixture->loop, ms);
     tracker_write_ack(&no, false);
-    peer_send(&scene->peer, writer_bytes_written(&no));
+    peer_send(&fixture->peer, writer_bytes_written(&no));
     writer_free(&no);
 }
 
-static void test_an_open_that_the_map_did_not_answer_is_asked_for_again(void **state)
+static void test_a_late_refusal_of_an_open_is_retried(void **state)
 {
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene_connect(&scene, returning);
-    expect_said(&scene, "connected\n");
-    scene.peer.silent = true;
-    assert_true(tracker_client_open(scene.client, B("one")));
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture_connect(&fixture, reconnecting);
+    expect_events(&fixture, "connected\n");
+    fixture.peer.silent = true;
+    assert_true(tracker_client_open(fixture.client, B("one")));
     for (int i = 0; i < 3; i++) {
-        expect_heard(&scene, "open one\n");
-        refuse_after(&scene, 2500); /* 2.5 s */
+        expect_received(&fixture, "open one\n");
+        refuse_pending_after(&fixture, 2500); /* 2.5 s */
     }
-    expect_heard(&scene, "open one\n");
-    scene.peer.silent = false;
-    /* What is refused at once is refused. */
-    refuse_after(&scene, 0);
-    expect_said(&scene, "open refused\n");
-    assert_true(tracker_client_open(scene.client, B("two")));
-    expect_said(&scene, "opened client1\n");
-    scene_end(&scene);
+    expect_received(&fixture, "open one\n");
+    fixture.peer.silent = false;
+    /* An early refusal is final. */
+    refuse_pending_after(&fixture, 0);
+    expect_events(&fixture, "open refused\n");
+    assert_true(tracker_client_open(fixture.client, B("two")));
+    expect_events(&fixture, "opened client1\n");
+    fixture_end(&fixture);
 }
 
-/* Neither taken up nor opened while Redis is unreachable: then its own id is asked for first. */
-static void test_an_entry_is_asked_for_until_it_is_taken_up(void **state)
+/* While Redis is unreachable it is neither restored nor opened; then the old id comes first. */
+static void test_an_entry_is_requested_until_it_is_restored(void **state)
 {
-    struct scene scene;
-    begin_opened(&scene);
-    scene.peer.silent = true;
-    peer_drop(&scene.peer);
-    expect_said(&scene, "disconnected: closed by the server\nconnected again\n");
-    expect_heard(&scene, "update client1 v1 one\n");
-    refuse_after(&scene, 3000);
-    expect_heard(&scene, "update client1 v2 one\n");
-    refuse_after(&scene, 0);
-    expect_heard(&scene, "open one\n");
-    refuse_after(&scene, 0);
-    scene.peer.silent = false;
-    expect_said(&scene, "adopted client1\n");
-    expect_heard(&scene, "update client1 v3 one\n");
-    assert_int_equal(tracker_client_version(scene.client), 3);
-    scene_end(&scene);
+    struct fixture fixture;
+    begin_opened(&fixture);
+    fixture.peer.silent = true;
+    peer_drop(&fixture.peer);
+    expect_events(&fixture, "disconnected: closed by the server\nconnected again\n");
+    expect_received(&fixture, "update client1 v1 one\n");
+    refuse_pending_after(&fixture, 3000);
+    expect_received(&fixture, "update client1 v2 one\n");
+    refuse_pending_after(&fixture, 0);
+    expect_received(&fixture, "open one\n");
+    refuse_pending_after(&fixture, 0);
+    fixture.peer.silent = false;
+    expect_events(&fixture, "adopted client1\n");
+    expect_received(&fixture, "update client1 v3 one\n");
+    assert_int_equal(tracker_client_entry_version(fixture.client), 3);
+    fixture_end(&fixture);
 }
 
-static void test_a_state_that_the_map_did_not_take_is_sent_again(void **state)
+static void test_a_late_refusal_of_an_update_is_retried(void **state)
 {
-    struct scene scene;
-    begin_opened(&scene);
-    scene.peer.silent = true;
-    assert_true(tracker_client_update(scene.client, B("client1"), 1, B("two")));
-    expect_heard(&scene, "update client1 v1 two\n");
-    refuse_after(&scene, 3000);
-    expect_heard(&scene, "update client1 v2 two\n");
-    /* Closed meanwhile, it is asked for no more. */
-    assert_true(tracker_client_close(scene.client, B("client1")));
-    expect_heard(&scene, "close client1\n");
-    refuse_after(&scene, 3000);
-    scene.peer.silent = false;
-    refuse_after(&scene, 0);
-    expect_said(&scene, "update lost\nclose lost\n");
-    assert_true(tracker_client_open(scene.client, B("three")));
-    expect_said(&scene, "opened client2\n");
-    expect_heard(&scene, "open three\n");
-    scene_end(&scene);
+    struct fixture fixture;
+    begin_opened(&fixture);
+    fixture.peer.silent = true;
+    assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("two")));
+    expect_received(&fixture, "update client1 v1 two\n");
+    refuse_pending_after(&fixture, 3000);
+    expect_received(&fixture, "update client1 v2 two\n");
+    /* After a close it is not requested again. */
+    assert_true(tracker_client_close(fixture.client, B("client1")));
+    expect_received(&fixture, "close client1\n");
+    refuse_pending_after(&fixture, 3000);
+    fixture.peer.silent = false;
+    refuse_pending_after(&fixture, 0);
+    expect_events(&fixture, "update lost\nclose lost\n");
+    assert_true(tracker_client_open(fixture.client, B("three")));
+    expect_events(&fixture, "opened client2\n");
+    expect_received(&fixture, "open three\n");
+    fixture_end(&fixture);
 }
 
-static void test_opens_again_without_ids(void **state)
+static void test_reopens_without_ids(void **state)
 {
-    struct scene scene;
-    struct tracker_client_options options = returning;
+    struct fixture fixture;
+    struct tracker_client_options options = reconnecting;
     options.dialect = TRACKER_PLAIN;
-    scene_begin(&scene, TRACKER_PLAIN);
-    scene_connect(&scene, options);
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_update(scene.client, B(""), 0, B("by update")));
-    expect_heard(&scene, "update by update\n");
-    peer_drop(&scene.peer);
-    expect_said(&scene, "disconnected: closed by the server\nconnected again\nopened \n");
-    expect_heard(&scene, "open by update\n");
-    scene_end(&scene);
+    fixture_begin(&fixture, TRACKER_PLAIN);
+    fixture_connect(&fixture, options);
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_update(fixture.client, B(""), 0, B("by update")));
+    expect_received(&fixture, "update by update\n");
+    peer_drop(&fixture.peer);
+    expect_events(&fixture, "disconnected: closed by the server\nconnected again\nopened \n");
+    expect_received(&fixture, "open by update\n");
+    fixture_end(&fixture);
 }
 
-static void test_requests_are_lost_and_the_entry_is_not(void **state)
+static void test_requests_are_lost_but_not_the_entry(void **state)
 {
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene.peer.silent = true;
-    scene_connect(&scene, returning);
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_open(scene.client, B("one")));
-    assert_true(tracker_client_open(scene.client, B("two")));
-    assert_true(tracker_client_close(scene.client, B("another")));
-    expect_heard(&scene, "open one\nopen two\nclose another\n");
-    scene.peer.silent = false;
-    peer_drop(&scene.peer);
-    expect_said(&scene, "open lost\nclose lost\ndisconnected: closed by the server\n"
-                        "connected again\nopened client1\n");
-    expect_heard(&scene, "open two\n");
-    scene_end(&scene);
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture.peer.silent = true;
+    fixture_connect(&fixture, reconnecting);
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_open(fixture.client, B("one")));
+    assert_true(tracker_client_open(fixture.client, B("two")));
+    assert_true(tracker_client_close(fixture.client, B("another")));
+    expect_received(&fixture, "open one\nopen two\nclose another\n");
+    fixture.peer.silent = false;
+    peer_drop(&fixture.peer);
+    expect_events(&fixture, "open lost\nclose lost\ndisconnected: closed by the server\n"
+                            "connected again\nopened client1\n");
+    expect_received(&fixture, "open two\n");
+    fixture_end(&fixture);
 }
 
-static void test_without_reconnect_it_stays_away(void **state)
+static void test_without_reconnect_it_stays_disconnected(void **state)
 {
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene.peer.silent = true;
-    scene_connect(&scene, (struct tracker_client_options){.dialect = TRACKER_VERSIONED});
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_open(scene.client, B("one")));
-    expect_heard(&scene, "open one\n");
-    peer_drop(&scene.peer);
-    expect_said(&scene, "open lost\ndisconnected: closed by the server\n");
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture.peer.silent = true;
+    fixture_connect(&fixture, (struct tracker_client_options){.dialect = TRACKER_VERSIONED});
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_open(fixture.client, B("one")));
+    expect_received(&fixture, "open one\n");
+    peer_drop(&fixture.peer);
+    expect_events(&fixture, "open lost\ndisconnected: closed by the server\n");
     for (int i = 0; i < 5; i++)
-        loop_turn(scene.loop, 1);
-    assert_int_equal(scene.peer.accepted, 1);
-    /* Until it is started again. */
-    scene.peer.silent = false;
-    tracker_client_start(scene.client);
-    tracker_client_start(scene.client);
-    expect_said(&scene, "connected again\nopened client1\n");
-    assert_int_equal(scene.peer.accepted, 2);
-    scene_end(&scene);
+        loop_turn(fixture.loop, 1);
+    assert_int_equal(fixture.peer.accepted, 1);
+    /* It connects when it is started again. */
+    fixture.peer.silent = false;
+    tracker_client_start(fixture.client);
+    tracker_client_start(fixture.client);
+    expect_events(&fixture, "connected again\nopened client1\n");
+    assert_int_equal(fixture.peer.accepted, 2);
+    fixture_end(&fixture);
 }
 
-static void test_waits_for_a_server(void **state)
+static void test_retries_until_the_server_listens(void **state)
 {
     static const char refused[] = "disconnected: connect: Connection refused\n";
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    peer_stop_listening(&scene.peer);
-    scene_connect(&scene, returning);
-    WAIT_UNTIL(&scene, scene.said.len >= 5 * strlen(refused));
-    assert_memory_equal(scene.said.data, refused, strlen(refused));
-    peer_listen(&scene.peer);
-    peer_serve(&scene.peer);
-    WAIT_UNTIL(&scene, strstr(text_of(&scene.said), "\nconnected\n"));
-    scene_end(&scene);
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    peer_stop_listening(&fixture.peer);
+    fixture_connect(&fixture, reconnecting);
+    WAIT_UNTIL(&fixture, fixture.events_seen.len >= 5 * strlen(refused));
+    assert_memory_equal(fixture.events_seen.data, refused, strlen(refused));
+    peer_listen(&fixture.peer);
+    peer_serve(&fixture.peer);
+    WAIT_UNTIL(&fixture, strstr(text_of(&fixture.events_seen), "\nconnected\n"));
+    fixture_end(&fixture);
 }
 
 static void test_names_and_addresses(void **state)
 {
-    struct scene scene;
+    struct fixture fixture;
     char name[64];
-    scene_begin(&scene, TRACKER_PLAIN);
-    (void)snprintf(name, sizeof name, "localhost%s", strchr(scene.peer.target, ':'));
-    /* A name may have an address of IPv6 too, where nobody listens; attempts take turns. */
-    scene_connect(&scene, (struct tracker_client_options){.target = name,
-                                                          .dialect = TRACKER_PLAIN,
-                                                          .reconnect = true,
-                                                          .backoff_ms = 1,
-                                                          .source = "127.0.0.7"});
-    WAIT_UNTIL(&scene, scene.said.len > 0 && strstr(text_of(&scene.said), "connected\n"));
-    WAIT_UNTIL(&scene, scene.peer.fd >= 0);
+    fixture_begin(&fixture, TRACKER_PLAIN);
+    (void)snprintf(name, sizeof name, "localhost%s", strchr(fixture.peer.target, ':'));
+    /* The name may also have an IPv6 address, where nobody listens; attempts alternate. */
+    fixture_connect(&fixture, (struct tracker_client_options){.target = name,
+                                                              .dialect = TRACKER_PLAIN,
+                                                              .reconnect = true,
+                                                              .backoff_ms = 1,
+                                                              .source = "127.0.0.7"});
+    WAIT_UNTIL(&fixture,
+               fixture.events_seen.len > 0 && strstr(text_of(&fixture.events_seen), "connected\n"));
+    WAIT_UNTIL(&fixture, fixture.peer.fd >= 0);
     struct sockaddr_in from;
     socklen_t len = sizeof from;
-    assert_int_equal(getpeername(scene.peer.fd, (struct sockaddr *)&from, &len), 0);
+    assert_int_equal(getpeername(fixture.peer.fd, (struct sockaddr *)&from, &len), 0);
     assert_int_equal(ntohl(from.sin_addr.s_addr), 0x7f000007);
-    scene_end(&scene);
+    fixture_end(&fixture);
 }
 
-/* Too long to be asked for, so no resolver is. */
-static void test_a_name_that_is_none(void **state)
+/* The name exceeds the limit, so no resolver is asked. */
+static void test_an_overlong_name(void **state)
 {
     char target[300];
-    struct scene scene;
+    struct fixture fixture;
     memset(target, 'n', sizeof target);
     memcpy(target + sizeof target - 3, ":1", 3);
-    scene_begin(&scene, TRACKER_PLAIN);
-    scene_connect(&scene,
-                  (struct tracker_client_options){.target = target, .dialect = TRACKER_PLAIN});
-    WAIT_UNTIL(&scene, scene.said.len > 0);
-    assert_memory_equal(scene.said.data, "disconnected: ", 14);
-    scene_end(&scene);
+    fixture_begin(&fixture, TRACKER_PLAIN);
+    fixture_connect(&fixture,
+                    (struct tracker_client_options){.target = target, .dialect = TRACKER_PLAIN});
+    WAIT_UNTIL(&fixture, fixture.events_seen.len > 0);
+    assert_memory_equal(fixture.events_seen.data, "disconnected: ", 14);
+    fixture_end(&fixture);
 }
 
 /* Listens on another kind of socket instead. */
@@ -251,19 +254,19 @@ static void test_unix_socket(void **state)
 {
     char folder[] = "/tmp/tracker-client-XXXXXX";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct scene scene;
+    struct fixture fixture;
     char target[sizeof address.sun_path + 8];
     assert_non_null(mkdtemp(folder));
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", folder);
     (void)snprintf(target, sizeof target, "unix:%s", address.sun_path);
-    scene_begin(&scene, TRACKER_VERSIONED);
-    listen_instead(&scene.peer, (struct sockaddr *)&address, sizeof address);
-    scene_connect(&scene,
-                  (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_open(scene.client, B("one")));
-    expect_said(&scene, "opened client1\n");
-    scene_end(&scene);
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    listen_instead(&fixture.peer, (struct sockaddr *)&address, sizeof address);
+    fixture_connect(
+        &fixture, (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_open(fixture.client, B("one")));
+    expect_events(&fixture, "opened client1\n");
+    fixture_end(&fixture);
     assert_int_equal(unlink(address.sun_path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
@@ -272,41 +275,41 @@ static void test_ipv6(void **state)
 {
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     socklen_t len = sizeof address;
-    struct scene scene;
+    struct fixture fixture;
     char target[64];
-    scene_begin(&scene, TRACKER_VERSIONED);
-    listen_instead(&scene.peer, (struct sockaddr *)&address, len);
-    assert_int_equal(getsockname(scene.peer.listener, (struct sockaddr *)&address, &len), 0);
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    listen_instead(&fixture.peer, (struct sockaddr *)&address, len);
+    assert_int_equal(getsockname(fixture.peer.listener, (struct sockaddr *)&address, &len), 0);
     (void)snprintf(target, sizeof target, "[::1]:%u", ntohs(address.sin6_port));
-    scene_connect(&scene,
-                  (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
-    expect_said(&scene, "connected\n");
-    scene_end(&scene);
+    fixture_connect(
+        &fixture, (struct tracker_client_options){.target = target, .dialect = TRACKER_VERSIONED});
+    expect_events(&fixture, "connected\n");
+    fixture_end(&fixture);
 }
 
-static void test_no_answer_in_time(void **state)
+static void test_reply_timeout(void **state)
 {
-    struct scene scene;
-    scene_begin(&scene, TRACKER_VERSIONED);
-    scene.peer.silent = true;
-    scene_connect(&scene, (struct tracker_client_options){.dialect = TRACKER_VERSIONED,
-                                                          .reply_timeout_ms = 20});
-    expect_said(&scene, "connected\n");
-    assert_true(tracker_client_open(scene.client, B("one")));
-    expect_said(&scene, "open lost\ndisconnected: no answer in time\n");
-    scene_end(&scene);
+    struct fixture fixture;
+    fixture_begin(&fixture, TRACKER_VERSIONED);
+    fixture.peer.silent = true;
+    fixture_connect(&fixture, (struct tracker_client_options){.dialect = TRACKER_VERSIONED,
+                                                              .reply_timeout_ms = 20});
+    expect_events(&fixture, "connected\n");
+    assert_true(tracker_client_open(fixture.client, B("one")));
+    expect_events(&fixture, "open lost\ndisconnected: no reply in time\n");
+    fixture_end(&fixture);
 }
 
-/* Stopping and destroying are allowed in every callback, and nothing is said after. */
-static void test_ends_in_each_callback(void **state)
+/* Every callback may stop or destroy the client, and no callback follows. */
+static void test_stop_and_destroy_in_each_callback(void **state)
 {
     const struct {
-        const char *callback, *said;
+        const char *callback, *events_seen;
     } rows[] = {
         {"connected", "connected\n"},
         {"opened", "connected\nopened client1\n"},
         {"replied", "connected\nopened client1\nupdate accepted\n"},
-        {"mapped", "connected\nopened client1\nupdate accepted\nmap v1: i/1=\n"},
+        {"map_received", "connected\nopened client1\nupdate accepted\nmap v1: i/1=\n"},
         {"updated", "connected\nopened client1\nupdate accepted\nmap v1: i/1=\nupdated v2 i s\n"},
         {"disconnected", "connected\nopened client1\nupdate accepted\nmap v1: i/1=\n"
                          "updated v2 i s\ndisconnected: an unknown type\n"},
@@ -315,70 +318,70 @@ static void test_ends_in_each_callback(void **state)
                                   "\x2a\x01\x02\x05\x02\x01i\x01s"
                                   "\x2a\x01\x07");
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
-        struct scene scene;
+        struct fixture fixture;
         const char *callback = rows[i / 2].callback;
-        scene_begin(&scene, TRACKER_VERSIONED);
-        *(i % 2 ? &scene.stop_in : &scene.destroy_in) = callback;
-        scene_connect(&scene, returning);
-        WAIT_UNTIL(&scene, scene.said.len > 0);
+        fixture_begin(&fixture, TRACKER_VERSIONED);
+        *(i % 2 ? &fixture.stop_in : &fixture.destroy_in) = callback;
+        fixture_connect(&fixture, reconnecting);
+        WAIT_UNTIL(&fixture, fixture.events_seen.len > 0);
         if (strcmp(callback, "connected") != 0) {
-            assert_true(tracker_client_open(scene.client, B("one")));
-            WAIT_UNTIL(&scene, strstr(text_of(&scene.said), "opened"));
+            assert_true(tracker_client_open(fixture.client, B("one")));
+            WAIT_UNTIL(&fixture, strstr(text_of(&fixture.events_seen), "opened"));
         }
         if (i / 2 >= 2) {
-            assert_true(tracker_client_update(scene.client, B("client1"), 1, B("s")));
-            WAIT_UNTIL(&scene, strstr(text_of(&scene.said), "update accepted"));
+            assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
+            WAIT_UNTIL(&fixture, strstr(text_of(&fixture.events_seen), "update accepted"));
         }
         if (i / 2 >= 3)
-            peer_send(&scene.peer, pushes);
-        /* The server sees the end. */
-        WAIT_UNTIL(&scene, scene.peer.accepted == 1 && scene.peer.fd < 0);
-        assert_string_equal(text_of(&scene.said), rows[i / 2].said);
-        assert_int_equal(scene.client == NULL, i % 2 == 0);
-        scene_end(&scene);
+            peer_send(&fixture.peer, pushes);
+        /* The server sees the close. */
+        WAIT_UNTIL(&fixture, fixture.peer.accepted == 1 && fixture.peer.fd < 0);
+        assert_string_equal(text_of(&fixture.events_seen), rows[i / 2].events_seen);
+        assert_int_equal(fixture.client == NULL, i % 2 == 0);
+        fixture_end(&fixture);
     }
 }
 
-/* What is told when requests are lost may end the client as well. */
-static void test_ends_when_requests_are_lost(void **state)
+/* The callbacks of lost requests may stop or destroy the client, too. */
+static void test_stop_and_destroy_while_requests_are_lost(void **state)
 {
     for (int stops = 0; stops < 2; stops++) {
-        struct scene scene;
-        begin_opened(&scene);
-        *(stops ? &scene.stop_in : &scene.destroy_in) = "replied";
-        scene.peer.silent = true;
-        assert_true(tracker_client_update(scene.client, B("client1"), 1, B("s")));
-        assert_true(tracker_client_update(scene.client, B("client1"), 2, B("s")));
-        expect_heard(&scene, "update client1 v1 s\nupdate client1 v2 s\n");
-        peer_drop(&scene.peer);
-        expect_said(&scene,
-                    stops ? "update lost\ndisconnected: closed by the server\n" : "update lost\n");
+        struct fixture fixture;
+        begin_opened(&fixture);
+        *(stops ? &fixture.stop_in : &fixture.destroy_in) = "replied";
+        fixture.peer.silent = true;
+        assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
+        assert_true(tracker_client_update(fixture.client, B("client1"), 2, B("s")));
+        expect_received(&fixture, "update client1 v1 s\nupdate client1 v2 s\n");
+        peer_drop(&fixture.peer);
+        expect_events(&fixture, stops ? "update lost\ndisconnected: closed by the server\n"
+                                      : "update lost\n");
         for (int i = 0; i < 5; i++)
-            loop_turn(scene.loop, 1);
-        assert_int_equal(scene.peer.accepted, 1);
-        scene_end(&scene);
+            loop_turn(fixture.loop, 1);
+        assert_int_equal(fixture.peer.accepted, 1);
+        fixture_end(&fixture);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adopts_its_entry_again),
-        cmocka_unit_test(test_opens_anew_what_is_anothers),
-        cmocka_unit_test(test_an_open_that_the_map_did_not_answer_is_asked_for_again),
-        cmocka_unit_test(test_an_entry_is_asked_for_until_it_is_taken_up),
-        cmocka_unit_test(test_a_state_that_the_map_did_not_take_is_sent_again),
-        cmocka_unit_test(test_opens_again_without_ids),
-        cmocka_unit_test(test_requests_are_lost_and_the_entry_is_not),
-        cmocka_unit_test(test_without_reconnect_it_stays_away),
-        cmocka_unit_test(test_waits_for_a_server),
+        cmocka_unit_test(test_restores_its_entry_after_a_reconnect),
+        cmocka_unit_test(test_opens_another_entry_when_the_old_one_is_taken),
+        cmocka_unit_test(test_a_late_refusal_of_an_open_is_retried),
+        cmocka_unit_test(test_an_entry_is_requested_until_it_is_restored),
+        cmocka_unit_test(test_a_late_refusal_of_an_update_is_retried),
+        cmocka_unit_test(test_reopens_without_ids),
+        cmocka_unit_test(test_requests_are_lost_but_not_the_entry),
+        cmocka_unit_test(test_without_reconnect_it_stays_disconnected),
+        cmocka_unit_test(test_retries_until_the_server_listens),
         cmocka_unit_test(test_names_and_addresses),
-        cmocka_unit_test(test_a_name_that_is_none),
+        cmocka_unit_test(test_an_overlong_name),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_ipv6),
-        cmocka_unit_test(test_no_answer_in_time),
-        cmocka_unit_test(test_ends_in_each_callback),
-        cmocka_unit_test(test_ends_when_requests_are_lost),
+        cmocka_unit_test(test_reply_timeout),
+        cmocka_unit_test(test_stop_and_destroy_in_each_callback),
+        cmocka_unit_test(test_stop_and_destroy_while_requests_are_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
