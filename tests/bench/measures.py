@@ -119,9 +119,9 @@ def fan_out(bench, t, what, *shape):
     cpu = [one["watching_cpu_us_per_delivery"] for one in ours]
     bare = [one["floor_cpu_us_per_delivery"] for one in floor]
     ratio = Ratio(cpu, bare)
-    told = min(one["delivered_percent"] for one in ours)
+    received = min(one["delivered_percent"] for one in ours)
     late = figure([one["delivery_p50"] for one in ours], "µs")
-    return [Finding(f"CPU per delivery, {what} ({told:.0f}% told, p50 {late})", figure(cpu, "µs", 2),
+    return [Finding(f"CPU per delivery, {what} ({received:.0f}% told, p50 {late})", figure(cpu, "µs", 2),
                     f"bare loop {figure(bare, 'µs', 2)}", str(ratio), "≤ 1.1", ratio.median <= 1.1, bench.commands)]
 
 

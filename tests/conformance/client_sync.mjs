@@ -118,7 +118,7 @@ run({
       one.set({ a: 2, b: null, d: "new" });
       equal(one.properties, { a: 2, c: 1, d: "new" });
       two.set({ x: mode });
-      await until(() => seen(one, two).x === mode, "others are heard still");
+      await until(() => seen(one, two).x === mode, "messages of others still arrive");
       equal(one.properties, { a: 2, c: 1, d: "new" });
       one.drop();
       Leaky.isDead = false;

@@ -4,7 +4,7 @@ import { ask, equal, event, limited, loadClient, options, refusal, run, until } 
 const socketUrl = (base) => `${base}/tracker`;
 
 run({
-  async "entries of one client are told to another"(a, b) {
+  async "entries of one client reach another"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
     const id = await limited(one.open("first"), "id");
@@ -93,7 +93,7 @@ run({
     await until(() => two.entries.has(early), "the entry");
     one.drop();
     const [late] = await limited(Promise.all([one.open("away"), one.close(early)]), "answers");
-    await until(() => two.entries.has(late) && !two.entries.has(early), "both are told");
+    await until(() => two.entries.has(late) && !two.entries.has(early), "both changes arrive");
   },
 
   async "its front-end is killed"(a) {

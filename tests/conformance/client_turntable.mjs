@@ -91,14 +91,14 @@ run({
 
   async "it comes back"(a, b) {
     const [one, two] = await pair(a, b);
-    const told = [];
+    const received = [];
     await one.join("room", []);
     await two.join("room");
     await two.subscribe(["1:100"]);
     one.setStatus("busy");
     await one.subscribe(["1:200", "1:300"]);
     await until(() => two.presence.get("1:100") === "busy", "busy");
-    two.addEventListener("userchange", ({ detail }) => told.push(detail["1:100"]));
+    two.addEventListener("userchange", ({ detail }) => received.push(detail["1:100"]));
     for (let round = 0; round < 3; round++) {
       const joined = event(one, "member", (data) => data.joined.includes("1:100"));
       one.drop();
@@ -109,7 +109,7 @@ run({
       equal((await game).actions[0].data, round);
     }
     await until(() => two.presence.get("1:100") === "busy", "busy again");
-    equal(told.includes("offline"), false, `told ${told}`);
+    equal(received.includes("offline"), false, `received ${received}`);
     const change = event(one, "userchange", (data) => data["1:200"] === "offline");
     two.end();
     await change;

@@ -151,7 +151,7 @@ const checks = {
     await page.locator(".row", { hasText: "long" }).click();
     await dialog.getByText("the end of it").waitFor();
     await page.keyboard.press("Escape");
-    // By the keyboard: the first row is the one whose id is no text.
+    // By the keyboard: the first row is the one whose id is not UTF-8.
     await page.locator("#viewport").focus();
     for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "Enter"])
       await page.keyboard.press(key);

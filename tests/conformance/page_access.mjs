@@ -5,7 +5,7 @@ import { ask, equal, run } from "./kit.mjs";
 const LOOKS = [{ colorScheme: "light", viewport: { width: 1280, height: 800 } },
                { colorScheme: "dark", viewport: { width: 390, height: 844 } }];
 
-/** Opens a path in each look and does what makes the view; all that is found is told at once. */
+/** Opens a path in each look and does what makes the view; all findings are reported together. */
 async function lookAt(base, views) {
   const found = [];
   for (const look of LOOKS) {

@@ -36,7 +36,7 @@ const checks = {
     // It stays since then, however long it takes.
     await until(async () => (await staleFor(page)) >= since + 2);
     equal(await text(page, "#link span"), shown);
-    // Who comes now sees as much, and the same moment but for its rounding, or that there is nothing yet.
+    // A page opened now shows as much, and the same moment but for its rounding, or that there is nothing yet.
     const late = await open(base);
     await late.locator("#link", { hasText: /Stale since|Waiting for Redis/ }).waitFor();
     const said = await text(late, "#link span");

@@ -17,8 +17,8 @@ def pair(t, **options):
     return [web(frontend) for frontend in t.frontends(2, t.redis(), **options)]
 
 
-def test_tracker_entries_of_one_client_are_told_to_another(t):
-    run_script(t, "client_tracker.mjs", "entries of one client are told to another", *pair(t))
+def test_tracker_entries_of_one_client_reach_another(t):
+    run_script(t, "client_tracker.mjs", "entries of one client reach another", *pair(t))
 
 
 def test_tracker_states_of_any_bytes(t):

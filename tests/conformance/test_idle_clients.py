@@ -17,7 +17,7 @@ def web(frontend):
 
 
 def test_idle_clients_stay_what_they_are(t):
-    """For several TTLs no event names them, none of their keys is away, and they are there since the same time."""
+    """For several TTLs no event names them, none of their keys is missing, and they are there since the same time."""
     redis = t.redis()
     a, b = t.frontends(2, redis, settings=IDLE)
 
@@ -30,8 +30,8 @@ def test_idle_clients_stay_what_they_are(t):
             assert stream.read(0.05)
             for name in since:
                 assert redis("EXISTS", PREFIX + name.encode()) == 1, name
-        told = [event for event in stream.events[first:] if event[0] not in ("stats", "nodes")]
-        assert not told, told
+        received = [event for event in stream.events[first:] if event[0] not in ("stats", "nodes")]
+        assert not received, received
         assert {name: (entry["since"], entry["version"]) for name, entry in stream.entries.items()} == since
         for name, (when, _) in since.items():
             assert int(redis("HGET", PREFIX + name.encode(), "since")) == when, name

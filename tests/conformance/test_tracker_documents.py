@@ -44,8 +44,8 @@ def test_versioned_update_all(t):
     watcher = t.connect(frontend, Versioned)
     own = watcher.open(b"x")
     watcher.wait_for_map(lambda states: len(states) >= 4 or own not in states and len(states) == 3)
-    told = {id: entry for id, entry in watcher.map.items() if id != own}
-    assert told == {b"someId%d" % n: (n, b"theState%d" % n) for n in (1, 2, 3)}, told
+    received = {id: entry for id, entry in watcher.map.items() if id != own}
+    assert received == {b"someId%d" % n: (n, b"theState%d" % n) for n in (1, 2, 3)}, received
 
 
 def test_versioned_update_one_from_the_server(t):

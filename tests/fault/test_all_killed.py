@@ -1,6 +1,6 @@
 """All front-ends are killed: the TTLs empty the map, and the next front-end clears the indexes."""
 from harness import Versioned
-from harness.faults import (LISTEN, check_told_once, crowd, key, node_id, start, stored, wait_agreement, wait_know,
+from harness.faults import (LISTEN, check_notified_once, crowd, key, node_id, start, stored, wait_agreement, wait_know,
                             watchers)
 
 SETTINGS = {"client.ttl": "4s", "client.grace": "1s", "map.recovery_grace": "2s"}
@@ -22,11 +22,11 @@ def test_the_map_empties(t):
     assert redis("HLEN", key("node", node_id(frontends[0]))) == 100, "the indexes have no TTL"
     events = t.events(redis)
     later = t.frontend(redis, node="later", listen=LISTEN, settings=SETTINGS)
-    # One of the dead comes back before the indexes have been cleared: it is there once.
+    # One of the killed front-ends returns before the indexes have been cleared: it is listed once.
     again = t.connect(later, Versioned)
     assert again.update(id, 1, b"back")
     events.wait(lambda found: sum(event.op == "close" for event in found) == 300, 10, "300 closings")
-    t.wait_until(lambda: redis("ZCARD", key("nodes")) == 1, 5, "the dead are forgotten")
+    t.wait_until(lambda: redis("ZCARD", key("nodes")) == 1, 5, "the killed front-ends are removed")
     left = redis.keys(key("node", b"*").replace(b"{", b"[{]"))
     assert left == [key("node", node_id(later))], left
     assert redis("HGET", key("head"), "entries") == b"1"
@@ -36,8 +36,8 @@ def test_the_map_empties(t):
     t.fsck(redis)
 
 
-def test_the_next_one_tells_who_comes_back_and_who_does_not(t):
-    """Started before the TTLs have ended: those that come back are not told as gone, others are."""
+def test_the_next_front_end_reports_returned_and_lost_clients(t):
+    """Started before the TTLs have ended: clients that return are not reported as gone, the others are."""
     settings = {"client.grace": "2s", "map.recovery_grace": "1s"}
     redis, (a,) = start(t, 1, settings=settings)
     clients = [t.connect(a, Versioned) for _ in range(10)]
@@ -50,7 +50,7 @@ def test_the_next_one_tells_who_comes_back_and_who_does_not(t):
     for client, id in zip(returned, ids):
         assert client.update(id, 1, b"back")
     watcher.wait_closed(ids[5:], 12)
-    check_told_once([watcher], ids[5:], 1)
+    check_notified_once([watcher], ids[5:], 1)
     expected = {id: b"back" for id in ids[:5]}
     expected[watcher.id] = b"watcher0"
     wait_agreement(t, redis, [b], expected)

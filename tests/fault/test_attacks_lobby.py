@@ -67,7 +67,7 @@ class Attackers:
                 self.connect()
             for number, events in self.poll.poll(10):
                 if events & ~select.POLLOUT:
-                    self.heard(number)
+                    self.on_datagram(number)
                 elif events & select.POLLOUT:
                     self.writable(number)
 
@@ -75,17 +75,17 @@ class Attackers:
     def interest():
         return select.POLLIN
 
-    def heard(self, number):
+    def on_datagram(self, number):
         try:
             said = self.sockets[number].recv(4096)
         except OSError:
             said = b""
         if said:
-            self.told(said)
+            self.on_answer(said)
         else:
             self.drop(number)
 
-    def told(self, said):
+    def on_answer(self, said):
         pass
 
     def writable(self, number):
@@ -115,7 +115,7 @@ class Guessers(Attackers):
             return
         self.poll.modify(self.sockets[number], select.POLLIN)
 
-    def told(self, said):
+    def on_answer(self, said):
         self.judged += said.count(b"bad_password")
 
 

@@ -24,7 +24,7 @@ class Client:
         return []
 
 
-class Told:
+class Trial:
     """An observer, and the time, which the test moves."""
 
     def __init__(self, kind="get", documented=False):
@@ -68,104 +68,104 @@ class Told:
 
 
 def test_a_client_that_is_there_is_shown_as_gone(t):
-    told = Told()
-    told.there()
-    told.time = 5
-    told.view.gone(5, "x")
-    told.time = 5.3
-    told.view.put(5.3, "x", "1")
-    assert told.found(4) == ["false offline"]
-    assert 0.29 < told.oracle.worst["false offline"][0] < 0.31
+    trial = Trial()
+    trial.there()
+    trial.time = 5
+    trial.view.gone(5, "x")
+    trial.time = 5.3
+    trial.view.put(5.3, "x", "1")
+    assert trial.found(4) == ["false offline"]
+    assert 0.29 < trial.oracle.worst["false offline"][0] < 0.31
 
 
 def test_a_redis_that_is_gone_forgives_no_false_offline(t):
-    told = Told()
-    told.there()
-    told.time = 4
-    told.disturbances.note(4, 9, "redis unreachable")
-    told.view.gone(6, "x")
-    told.view.put(7, "x", "1")
-    assert told.found(9) == ["false offline"]
+    trial = Trial()
+    trial.there()
+    trial.time = 4
+    trial.disturbances.note(4, 9, "redis unreachable")
+    trial.view.gone(6, "x")
+    trial.view.put(7, "x", "1")
+    assert trial.found(9) == ["false offline"]
 
 
 def test_its_own_frozen_frontend_forgives_it(t):
-    told = Told()
-    told.there(home="b")
-    told.disturbances.note(4, 9, "freeze", "b")
-    told.view.gone(6, "x")
-    told.view.put(9.5, "x", "1")
-    told.time = 9.5
-    assert told.found(4) == []
-    assert told.oracle.worst["false offline, own front-end"][0] == 3.5
+    trial = Trial()
+    trial.there(home="b")
+    trial.disturbances.note(4, 9, "freeze", "b")
+    trial.view.gone(6, "x")
+    trial.view.put(9.5, "x", "1")
+    trial.time = 9.5
+    assert trial.found(4) == []
+    assert trial.oracle.worst["false offline, own front-end"][0] == 3.5
     # Another's does not.
-    told = Told()
-    told.there(home="b")
-    told.disturbances.note(4, 9, "freeze", "c")
-    told.view.gone(6, "x")
-    told.view.put(9.5, "x", "1")
-    told.time = 9.5
-    assert told.found(4) == ["false offline"]
+    trial = Trial()
+    trial.there(home="b")
+    trial.disturbances.note(4, 9, "freeze", "c")
+    trial.view.gone(6, "x")
+    trial.view.put(9.5, "x", "1")
+    trial.time = 9.5
+    assert trial.found(4) == ["false offline"]
 
 
 def test_its_frontend_is_in_trouble_again_before_it_has_recovered(t):
     def found(again):
-        told = Told()
-        told.there(home="b")
-        told.disturbances.note(4, 6, "cut off", "b")
-        told.disturbances.note(again, again + 6, "freeze", "b")
-        told.view.gone(5, "x")
-        told.view.put(again + 6.5, "x", "1")
-        told.time = again + 6.5
-        return told.found(4)
-    own = Told().bounds.own
+        trial = Trial()
+        trial.there(home="b")
+        trial.disturbances.note(4, 6, "cut off", "b")
+        trial.disturbances.note(again, again + 6, "freeze", "b")
+        trial.view.gone(5, "x")
+        trial.view.put(again + 6.5, "x", "1")
+        trial.time = again + 6.5
+        return trial.found(4)
+    own = Trial().bounds.own
     assert found(6 + own - 0.1) == []
     assert found(6 + own + 0.1) == ["false offline"], "it had had the time to say that it is there"
 
 
-def test_a_frozen_observer_is_told_later_that_it_is_over(t):
-    told = Told()
-    told.there(home="b")
-    told.disturbances.note(4, 6, "cut off", "b")
-    told.disturbances.note(5, 12, "freeze", "a")  # the observer's
-    told.view.gone(5, "x")
-    told.time = 12.5
-    told.view.put(12.5, "x", "1")
-    assert told.found(4) == []
+def test_a_frozen_observer_receives_the_end_later(t):
+    trial = Trial()
+    trial.there(home="b")
+    trial.disturbances.note(4, 6, "cut off", "b")
+    trial.disturbances.note(5, 12, "freeze", "a")  # the observer's
+    trial.view.gone(5, "x")
+    trial.time = 12.5
+    trial.view.put(12.5, "x", "1")
+    assert trial.found(4) == []
 
 
 def test_a_client_that_comes_back_within_the_grace_was_never_gone(t):
-    told = Told()
-    subject = told.there()
+    trial = Trial()
+    subject = trial.there()
     subject.absent(5)
-    told.view.gone(5.2, "x")
+    trial.view.gone(5.2, "x")
     subject.present(5.6)
-    told.view.put(5.7, "x", "1")
-    told.time = 5.7
-    assert told.found(4) == ["false offline"]
+    trial.view.put(5.7, "x", "1")
+    trial.time = 5.7
+    assert trial.found(4) == ["false offline"]
     # After the grace it may have been.
-    told = Told()
-    subject = told.there()
+    trial = Trial()
+    subject = trial.there()
     subject.absent(5)
-    told.view.gone(6.6, "x")
+    trial.view.gone(6.6, "x")
     subject.present(8)
-    told.view.put(8.5, "x", "1")
-    told.time = 8.5
-    assert told.found(4) == []
+    trial.view.put(8.5, "x", "1")
+    trial.time = 8.5
+    assert trial.found(4) == []
 
 
 def returns_while_the_observer_is_in_trouble(trouble, front_end, moves=False):
     """A client was gone from 2 to 5, which the observer is sent at 7, and at 8 that it is back."""
-    told = Told()
-    subject = told.there()
-    told.disturbances.note(*trouble, front_end)
+    trial = Trial()
+    subject = trial.there()
+    trial.disturbances.note(*trouble, front_end)
     subject.absent(2)
     subject.present(5)
-    told.view.gone(7, "x")
-    told.view.put(8, "x", "1")
-    told.time = 8
+    trial.view.gone(7, "x")
+    trial.view.put(8, "x", "1")
+    trial.time = 8
     if moves:
-        told.view.client.front_end = "c"
-    return told.found(4)
+        trial.view.client.front_end = "c"
+    return trial.found(4)
 
 
 def test_an_observer_in_trouble_is_sent_late_of_an_end_before_the_return(t):
@@ -184,15 +184,15 @@ def test_an_observer_in_trouble_is_sent_late_of_an_end_before_the_return(t):
 def test_a_user_is_seen_by_another_device_as_soon_as_that_one_is(t):
     def handed_over(identified_at, kind="get"):
         """A device is gone at 5, and with it the user for half a second."""
-        told = Told(kind)
-        told.view.client.watched = ["1:1"]
-        subject = told.there("@1:1")
+        trial = Trial(kind)
+        trial.view.client.watched = ["1:1"]
+        subject = trial.there("@1:1")
         subject.rest(0, 0)
         subject.rest(5, identified_at)
-        told.view.gone(5.1, "@1:1")
-        told.view.put(5.6, "@1:1", "1")
-        told.time = 5.6
-        return told.found(4)
+        trial.view.gone(5.1, "@1:1")
+        trial.view.put(5.6, "@1:1", "1")
+        trial.time = 5.6
+        return trial.found(4)
     assert handed_over(4.8) == []
     # The other one has been there for long; and who watches the user knows no devices.
     assert handed_over(1) == ["false offline"]
@@ -200,23 +200,23 @@ def test_a_user_is_seen_by_another_device_as_soon_as_that_one_is(t):
 
 
 def test_a_client_that_is_gone_is_shown_for_too_long(t):
-    told = Told()
-    told.there().end(2, "left")
-    told.time = 2
-    assert told.found(told.bounds.ghost - 0.5) == []
-    assert told.found(1) == ["ghost"]
+    trial = Trial()
+    trial.there().end(2, "left")
+    trial.time = 2
+    assert trial.found(trial.bounds.ghost - 0.5) == []
+    assert trial.found(1) == ["ghost"]
 
 
 def ghost_by_the_documents(seconds, trouble=(), of="", more=()):
     """What is found of a client of b that leaves at 2, and is still shown that much later at a; trouble: (from, until,
     what), of: of whom."""
-    told = Told(documented=True)
-    told.there(home="b")
+    trial = Trial(documented=True)
+    trial.there(home="b")
     for one in filter(None, (trouble and (*trouble, of), more)):
-        told.disturbances.note(*one)
-    told.views.subjects["x"].end(2, "left")
-    told.time = 2
-    return told.found(seconds)
+        trial.disturbances.note(*one)
+    trial.views.subjects["x"].end(2, "left")
+    trial.time = 2
+    return trial.found(seconds)
 
 
 def test_with_the_standard_settings_the_documents_are_the_bounds(t):
@@ -238,13 +238,13 @@ def test_with_the_standard_settings_the_documents_are_the_bounds(t):
 
 def offline_by_the_documents(what, after):
     """What is found of a client of b that is shown as gone until that long after 16 s of b's trouble."""
-    told = Told(documented=True)
-    told.there(home="b")
-    told.disturbances.note(4, 20, what, "b")
-    told.view.gone(12, "x")
-    told.view.put(20 + after, "x", "1")
-    told.time = 20 + after
-    return told.found(9)
+    trial = Trial(documented=True)
+    trial.there(home="b")
+    trial.disturbances.note(4, 20, what, "b")
+    trial.view.gone(12, "x")
+    trial.view.put(20 + after, "x", "1")
+    trial.time = 20 + after
+    return trial.found(9)
 
 
 def test_with_the_standard_settings_a_front_ends_trouble_excuses_what_is_documented(t):
@@ -259,61 +259,61 @@ def test_with_the_standard_settings_a_front_ends_trouble_excuses_what_is_documen
 
 
 def test_a_client_that_was_shown_as_gone_is_shown_again(t):
-    told = Told()
-    told.there().end(2, "left")
-    told.view.gone(3, "x")
-    told.time = 4
-    told.disturbances.note(3.5, 4, "redis older")
-    told.view.put(4.2, "x", "1")
-    assert told.found() == [], "for a moment, until all have said what they remember"
-    assert told.found(told.bounds.stale + 1) == ["returned"]
+    trial = Trial()
+    trial.there().end(2, "left")
+    trial.view.gone(3, "x")
+    trial.time = 4
+    trial.disturbances.note(3.5, 4, "redis older")
+    trial.view.put(4.2, "x", "1")
+    assert trial.found() == [], "for a moment, until all have said what they remember"
+    assert trial.found(trial.bounds.stale + 1) == ["returned"]
     # With nothing lost, not even for a moment.
-    told = Told()
-    told.there().end(2, "left")
-    told.view.gone(3, "x")
-    told.view.put(4.2, "x", "1")
-    assert told.found() == ["returned"]
+    trial = Trial()
+    trial.there().end(2, "left")
+    trial.view.gone(3, "x")
+    trial.view.put(4.2, "x", "1")
+    assert trial.found() == ["returned"]
     # Unless who remembered it may have died since.
-    told = Told()
-    told.there().end(2, "left")
-    told.view.gone(3, "x")
-    told.time = 4
-    told.disturbances.note(3.2, 3.3, "kill", "c")
-    told.disturbances.note(3.5, 4, "redis older")
-    told.view.put(4.2, "x", "1")
-    assert told.found(told.bounds.stale + 1) == []
+    trial = Trial()
+    trial.there().end(2, "left")
+    trial.view.gone(3, "x")
+    trial.time = 4
+    trial.disturbances.note(3.2, 3.3, "kill", "c")
+    trial.disturbances.note(3.5, 4, "redis older")
+    trial.view.put(4.2, "x", "1")
+    assert trial.found(trial.bounds.stale + 1) == []
 
 
 def test_what_ended_twice_is_shown_late_by_a_slow_link(t):
     def found(front_end):
-        told = Told()
-        told.view.client.front_end = told.view.connected_to = "a"
-        told.disturbances.note(3, 9, "slow", front_end)
-        told.there().end(5, "left")
-        told.view.gone(5.2, "x")
-        told.view.put(5.6, "x", "1")
-        told.time = 5.6
-        told.view.gone(6.5, "x")
-        return told.found(4)
+        trial = Trial()
+        trial.view.client.front_end = trial.view.connected_to = "a"
+        trial.disturbances.note(3, 9, "slow", front_end)
+        trial.there().end(5, "left")
+        trial.view.gone(5.2, "x")
+        trial.view.put(5.6, "x", "1")
+        trial.time = 5.6
+        trial.view.gone(6.5, "x")
+        return trial.found(4)
     assert found("a") == []
     assert found("c") == ["returned"]
 
 
 def test_a_user_whose_device_is_another_one_was_never_gone(t):
-    told = Told()
+    trial = Trial()
     device = '{"user":"1:0","status":"online"}'
-    subject = told.there("@1:0", "online")
-    told.view.whole(1, {"first": device})
-    told.time = 2
+    subject = trial.there("@1:0", "online")
+    trial.view.whole(1, {"first": device})
+    trial.time = 2
     subject.end(2, "left")
-    told.view.whole(2.1, {"second": device})
-    assert "@1:0" in told.view.names
-    told.view.whole(2.2, {})
-    told.time = 2.2
-    assert told.found() == []
+    trial.view.whole(2.1, {"second": device})
+    assert "@1:0" in trial.view.names
+    trial.view.whole(2.2, {})
+    trial.time = 2.2
+    assert trial.found() == []
     # But then it is.
-    told.view.whole(2.3, {"third": device})
-    assert told.found() == ["returned"]
+    trial.view.whole(2.3, {"third": device})
+    assert trial.found() == ["returned"]
 
 
 def update_all(version, *ids):
@@ -322,94 +322,94 @@ def update_all(version, *ids):
 
 
 def test_a_map_in_several_packets_by_a_slow_link(t):
-    told = Told()
-    told.world, told.schedule = types.SimpleNamespace(clients_host=None), types.SimpleNamespace(seed=1)
-    client = Tracker(told, 0, "a", watches=True)
+    trial = Trial()
+    trial.world, trial.schedule = types.SimpleNamespace(clients_host=None), types.SimpleNamespace(seed=1)
+    client = Tracker(trial, 0, "a", watches=True)
     client.begin()
     client.front_end, client.wire = "a", types.SimpleNamespace(opened=False)
 
     def sent(at, *packets):
-        told.time = at
+        trial.time = at
         client.on_bytes(b"".join(packets))
-        told.time = at + 0.5
-        client.pursue(told.time)
+        trial.time = at + 0.5
+        client.pursue(trial.time)
         return set(client.view.names)
     assert sent(1, update_all(1, b"x"), update_all(1, b"y")) == {"x", "y"}
-    slow = told.disturbances.begin("slow", "a")
+    slow = trial.disturbances.begin("slow", "a")
     assert sent(2, update_all(2, b"x")) == {"x", "y"}
     assert sent(3, update_all(2, b"y")) == {"x", "y"}
-    told.disturbances.end(slow)
+    trial.disturbances.end(slow)
     assert sent(10, update_all(3, b"x")) == {"x"}
 
 
 def test_an_old_state_is_shown_for_too_long(t):
-    told = Told("delta")
-    subject = told.there()
-    told.time = 2
+    trial = Trial("delta")
+    subject = trial.there()
+    trial.time = 2
     subject.want("2", 2).acknowledged = 2
-    assert told.found(told.bounds.stale - 0.5) == []
-    assert told.found(1) == ["stale"]
+    assert trial.found(trial.bounds.stale - 0.5) == []
+    assert trial.found(1) == ["stale"]
 
 
 def test_an_entry_of_nobody(t):
-    told = Told("delta")
-    told.view.put(0, "y", "{}", as_json=True)
-    assert told.found(told.bounds.after - 0.5) == []
-    assert told.found(1) == ["unknown"]
+    trial = Trial("delta")
+    trial.view.put(0, "y", "{}", as_json=True)
+    assert trial.found(trial.bounds.after - 0.5) == []
+    assert trial.found(1) == ["unknown"]
 
 
 def test_a_fault_that_does_not_end(t):
-    told = Told()
-    told.faults = types.SimpleNamespace(busy=1)
-    told.disturbances.begin("start", "c")
+    trial = Trial()
+    trial.faults = types.SimpleNamespace(busy=1)
+    trial.disturbances.begin("start", "c")
 
     def turn():
-        told.time += 1
-        assert told.time < 1000, "it is waited for without end"
-    told.turn = turn
-    Run.end_faults(told)
-    assert told.found() == ["fault"]
-    assert told.disturbances.last_end(0, told.time, {"c"}) <= told.time, "it still excuses what is not ready"
+        trial.time += 1
+        assert trial.time < 1000, "it is waited for without end"
+    trial.turn = turn
+    Run.end_faults(trial)
+    assert trial.found() == ["fault"]
+    assert trial.disturbances.last_end(0, trial.time, {"c"}) <= trial.time, "it still excuses what is not ready"
 
 
 def test_a_stall_is_noticed_when_something_is_due_after_it(t):
-    told = Told()
-    told.schedule = types.SimpleNamespace(faults=[], actions=[(at, 0, "change", None) for at in range(5)], seconds=6)
-    told.clients, told._act, told.note = [None], lambda *_: None, lambda *_: None
-    told.last_turn = told.slept = 0
-    told.notice_stall = lambda: Run.notice_stall(told)
+    trial = Trial()
+    trial.schedule = types.SimpleNamespace(faults=[], actions=[(at, 0, "change", None) for at in range(5)], seconds=6)
+    trial.clients, trial._act, trial.note = [None], lambda *_: None, lambda *_: None
+    trial.last_round = trial.slept = 0
+    trial.notice_stall = lambda: Run.notice_stall(trial)
 
     def turn():
-        told.notice_stall()
-        told.time += 3.5 if told.time == 1 else 0.25
-    told.turn = turn
-    Run.play(told)
-    assert [(one.what, one.begin, one.end) for one in told.disturbances.all] == [("machine stalls", 1, 4.5)]
+        trial.notice_stall()
+        trial.time += 3.5 if trial.time == 1 else 0.25
+    trial.turn = turn
+    Run.play(trial)
+    assert [(one.what, one.begin, one.end) for one in trial.disturbances.all] == [("machine stalls", 1, 4.5)]
 
 
-def heard(told, *sequences):
+def judge_room(trial, *sequences):
     """Members that were sent these messages each second; None: it lost some."""
     for number, sequence in enumerate(sequences):
         member = Client(f"member{number}")
-        stay = told.rooms.stay(member, "room", 0)
+        stay = trial.rooms.stay(member, "room", 0)
         for second, message in enumerate(sequence):
             if message is None:
                 stay.end(second, "lost")
-                stay = told.rooms.stay(member, "room", second)
+                stay = trial.rooms.stay(member, "room", second)
             else:
-                stay.heard((message, 1), second)
-    told.time = 20
-    told.rooms.judge(20, 2)
-    return told.found()
+                stay.note_message((message, 1), second)
+    trial.time = 20
+    trial.rooms.judge(20, 2)
+    return trial.found()
 
 
 def test_messages_of_a_room(t):
-    assert heard(Told(), [1, 2, 3, 4], [1, 2, 3, 4]) == []
-    assert heard(Told(), [1, 2, 3, 4], [1, 2, 4]) == ["room"], "one is missing"
-    assert heard(Told(), [1, 2, 3, 4], [1, 2, None, 4]) == [], "it was sent the loss"
-    assert heard(Told(), [1, 2, 3, 4], [1, 3, 2, 4]) == ["room"], "another order"
-    assert heard(Told(), [1, 2, 2, 3], [1, 2, 3]) == ["room"], "one twice"
-    assert heard(Told(), [1, 2, 3, 4, 5, 6], [1, 2]) == ["room"], "it hears nothing any more"
+    assert judge_room(Trial(), [1, 2, 3, 4], [1, 2, 3, 4]) == []
+    assert judge_room(Trial(), [1, 2, 3, 4], [1, 2, 4]) == ["room"], "one is missing"
+    assert judge_room(Trial(), [1, 2, 3, 4], [1, 2, None, 4]) == [], "it was sent the loss"
+    assert judge_room(Trial(), [1, 2, 3, 4], [1, 3, 2, 4]) == ["room"], "another order"
+    assert judge_room(Trial(), [1, 2, 2, 3], [1, 2, 3]) == ["room"], "one twice"
+    assert judge_room(Trial(), [1, 2, 3, 4, 5, 6], [1, 2]) == ["room"], "it receives nothing any more"
 
 
 def test_a_seed_says_what_happens(t):

@@ -180,13 +180,13 @@ def test_clients_of_the_one_that_is_cut_off_return_elsewhere_unreported(t):
     # Past the time at which whoever had not returned would have been closed. Pings are answered meanwhile.
     end = since + LEASE + GRACE + scaled(2)
     t.wait_until(lambda: [one.pump() for one in (user, watcher, sync)] and time.monotonic() > end, 20)
-    told = events.read()
+    received = events.read()
     # The device of turntable's user is another one now, and the user has been there all the time.
-    gone = {event.id for event in told if event.op == "close"}
+    gone = {event.id for event in received if event.op == "close"}
     assert not gone & {*ids, sync.token.encode(), game.id.encode()} and len(gone) <= 1, gone
-    assert {event.id for event in told if event.op == "adopt"} >= set(ids)
+    assert {event.id for event in received if event.op == "adopt"} >= set(ids)
     watcher.sync()
-    assert "offline" not in [status for status, *_ in watcher.told["1:2"]], watcher.told
+    assert "offline" not in [status for status, *_ in watcher.received["1:2"]], watcher.received
     player.wait_for(lambda servers: servers[game.id]["players"] == 2)
 
     # It lets nobody in, and says why, until it is back.
@@ -242,7 +242,7 @@ def test_nobody_is_closed_when_redis_refuses_connections(t):
     t.fsck(place.redis)
 
 
-def test_nobody_is_closed_when_redis_stands_still(t):
+def test_nobody_is_closed_when_redis_stalls(t):
     """Its kernel accepts connections."""
     place = Place(t, 2)
     a, _ = place.frontends

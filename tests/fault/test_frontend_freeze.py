@@ -1,9 +1,9 @@
-"""A front-end stands still (SIGSTOP) and goes on (SIGCONT): meanwhile its clients are taken for gone;
+"""A front-end is frozen (SIGSTOP) and continued (SIGCONT): meanwhile its clients are taken for gone;
 awake, it must not write what is no longer its own, and brings back what is."""
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (GRACE, LEASE, SWEEP, TELL, check_told_once, crowd, start, stored, wait_agreement,
+from harness.faults import (GRACE, LEASE, SWEEP, NOTIFY, check_notified_once, crowd, start, stored, wait_agreement,
                             wait_know, wait_ready, watchers)
 
 
@@ -32,9 +32,9 @@ def test_long_and_awake_again(t):
     returned = t.connect(b, Versioned)
     assert returned.update(ids["returned"], 1, b"elsewhere")
     gone = [ids["lives"], ids["taken"], ids["drops"]]
-    told = [watcher.wait_closed(gone, LEASE + GRACE + SWEEP + TELL + 2) for watcher in found]
-    assert max(told) - began <= scaled(LEASE + GRACE + SWEEP + TELL + 1) + stolen(began), told
-    check_told_once(found, gone)
+    received = [watcher.wait_closed(gone, LEASE + GRACE + SWEEP + NOTIFY + 2) for watcher in found]
+    assert max(received) - began <= scaled(LEASE + GRACE + SWEEP + NOTIFY + 1) + stolen(began), received
+    check_notified_once(found, gone)
     # Another one gets an id that has become free; one goes; one writes what cannot be read yet.
     taker = t.connect(c, Versioned)
     assert taker.update(ids["taken"], 1, b"of another")
@@ -47,7 +47,7 @@ def test_long_and_awake_again(t):
     for watcher in found:
         watcher.wait_for_state(ids["lives"], b"three", SWEEP + 4)
     assert time.monotonic() - awake <= scaled(SWEEP + 3) + stolen(awake)
-    # The one that drops is not told as there again, but for a client that is still there.
+    # The client that dropped is not reported as back; the one that is still connected is.
     assert clients["lives"].update(ids["lives"], 4, b"four")
     wait_ready([a])
     expected = {ids["lives"]: b"four", ids["taken"]: b"of another", ids["returned"]: b"elsewhere",
@@ -76,13 +76,13 @@ def test_shorter_than_the_lease(t):
     a.thaw()
     assert client.update(id, 1, b"still")
     found[0].wait_for_state(id, b"still")
-    check_told_once(found, [], SWEEP + 1)
+    check_notified_once(found, [], SWEEP + 1)
     assert [event.op for event in events.of(id)] == ["update"]
     t.fsck(redis)
 
 
 def test_longer_than_the_grace_but_reads_its_sockets_first(t):
-    """Three thousand of its clients go while it stands still: it must not bring them back."""
+    """Three thousand of its clients go while it is frozen: it must not bring them back."""
     redis, (a, b) = start(t, 2, settings={"client.grace": "1s"})
     found = watchers(t, [b])
     going, staying = crowd(t, a, 3000), crowd(t, a, 100)
@@ -90,15 +90,15 @@ def test_longer_than_the_grace_but_reads_its_sockets_first(t):
     wait_know(found, ids, 30)
     events = t.events(redis)
     a.freeze()
-    found[0].wait_closed(ids, LEASE + 1 + SWEEP + TELL + 20)
+    found[0].wait_closed(ids, LEASE + 1 + SWEEP + NOTIFY + 20)
     going.drop()
     a.thaw()
     wait_know(found, staying.ids, 30)
     assert staying.update_all(1) == 100
-    check_told_once([], [])
+    check_notified_once([], [])
     t.wait_until(lambda: len(stored(redis)) == 101, 10, lambda: f"{len(stored(redis))} entries")
     events.read()
     back = {event.id for event in events.events if event.op == "open"} & set(going.ids)
-    assert not back, f"{len(back)} of 3,000 that had gone were told as there again"
+    assert not back, f"{len(back)} of 3,000 that had gone were reported as back"
     events.check()
     t.fsck(redis)

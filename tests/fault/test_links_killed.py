@@ -1,6 +1,6 @@
 """Connections between front-ends and Redis are killed while changes go on."""
 from harness import Versioned
-from harness.faults import SWEEP, TELL, check_told_once, key, start, states_of, wait_agreement, wait_know, watchers
+from harness.faults import SWEEP, NOTIFY, check_notified_once, key, start, states_of, wait_agreement, wait_know, watchers
 
 
 def make_changes_while(t, kind, rounds):
@@ -24,10 +24,10 @@ def make_changes_while(t, kind, rounds):
     for id in closing:
         del acknowledged[id]
     for watcher in found:
-        watcher.wait_closed(closing, 5 + TELL)
+        watcher.wait_closed(closing, 5 + NOTIFY)
     acknowledged.update(states_of(found))
     wait_agreement(t, redis, [a, b], acknowledged)
-    check_told_once(found, closing, 1)
+    check_notified_once(found, closing, 1)
     t.fsck(redis)
     return a, b
 
@@ -43,8 +43,8 @@ def test_the_command_links(t):
 
 
 def test_an_event_that_never_came(t):
-    """A revision that nobody was told of is noticed by the next event, and by a sweep when there is
-    none; what was told is not told again."""
+    """A revision that nobody was sent is noticed by the next event, and by a sweep when there is
+    none; what was delivered is not delivered again."""
     redis, (a, b) = start(t, 2)
     found = watchers(t, [a, b])
     client = t.connect(a, Versioned)
@@ -59,12 +59,12 @@ def test_an_event_that_never_came(t):
         before = frontend.metric("tracker_snapshots_total")
         redis("HINCRBY", key("head"), "revision", 1)
         frontend.wait_for_metric("tracker_snapshots_total", before + 1, 2 * SWEEP + 2)
-    # A change that was told to nobody is found by reading.
+    # A change that was sent to nobody is found by reading.
     redis("HSET", key("client", id), "state", "two", "version", "2")
     redis("HINCRBY", key("head"), "revision", 1)
     for watcher in found:
         watcher.wait_for_state(id, b"two", 2 * SWEEP + 2)
-    check_told_once(found, [], 1)
+    check_notified_once(found, [], 1)
     for watcher in found:
         assert len([push for push in watcher.pushes if push.kind == "one" and push.id == id]) <= 3, watcher.pushes
     t.fsck(redis)

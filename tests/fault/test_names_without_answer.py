@@ -107,7 +107,7 @@ def compile_game(t):
     return program
 
 
-def test_the_frames_of_a_game_go_on(t):
+def test_the_frames_of_a_game_continue(t):
     program = compile_game(t)
     here = without_answer(t)
 

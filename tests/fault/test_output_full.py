@@ -3,7 +3,7 @@ import random
 import socket
 
 from harness import Versioned
-from harness.faults import Watcher, check_told_once, crowd, start, states_of, wait_agreement
+from harness.faults import Watcher, check_notified_once, crowd, start, states_of, wait_agreement
 
 SETTINGS = {"net.send_buffer": "16KiB", "tracker.rate": "0", "tracker.address_rate": "0"}
 
@@ -53,8 +53,8 @@ def test_a_watcher_that_does_not_read(t):
     for watcher in (awake, asleep):
         watcher.wait_closed(gone, 20)
         watcher.wait_for_map(lambda states: states == expected, 20)
-        watcher.check_told_once(gone, 1)
-    # Of a hundred rounds it was told a few: what the kernel held, and the newest.
+        watcher.check_notified_once(gone, 1)
+    # Of a hundred rounds it received a few: what the kernel had buffered, and the newest.
     assert len(asleep.pushes) - pushes < 300 * 20, len(asleep.pushes) - pushes
     wait_agreement(t, redis, [a, b], expected)
     t.fsck(redis)

@@ -191,7 +191,7 @@ def test_past_the_deadline(t):
     assert status == 404 and "error" in body
     status, _, body = check_stale(frontend, "/api/v1/clients?consistent=1", 5)
     assert status == 200 and body["count"] == 2
-    # Who knows the list from before is not told that it is unchanged.
+    # A client that knows the list from before is not sent "unchanged".
     status, headers, body = check_stale(frontend, "/api/v1/servers", 6)
     assert status == 200 and body["servers"] == [] and headers["ETag"] != tag
     links.restore()

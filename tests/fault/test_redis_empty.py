@@ -1,9 +1,9 @@
 """Redis loses everything: it comes back empty, or is flushed. The front-ends fill it again from what
-their live clients last said, and nobody is told as gone that is there."""
+their live clients last said, and no connected client is reported as gone."""
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (GRACE, HOLD, LISTEN, SWEEP, TELL, check_told_once, crowd, end_hold, key,
+from harness.faults import (GRACE, HOLD, LISTEN, SWEEP, NOTIFY, check_notified_once, crowd, end_hold, key,
                             start, stored, wait_agreement, wait_hold_over, wait_know, wait_swept, watchers)
 from harness.sync import Sync
 
@@ -18,7 +18,7 @@ def lose_by_flush(redis):
 
 def lose_everything(t, lose):
     """With the standard settings: what is lost is there again; a client that goes at that moment is
-    told as gone once, but after the hold."""
+    reported as gone once, but after the recovery grace."""
     redis, frontends = start(t, 3)
     a, b, c = frontends
     found = watchers(t, frontends)
@@ -46,11 +46,11 @@ def lose_everything(t, lose):
     t.wait_until(is_there, 5, "all is in Redis again")
     assert redis("HGET", key("client", ids[2]), "version") == b"200"
     assert time.monotonic() - lost <= scaled(5) + stolen(lost)
-    check_told_once(found, [], 1)
+    check_notified_once(found, [], 1)
     wait_hold_over(redis, HOLD + 3)
     for watcher in found:
-        watcher.wait_closed([ids[0]], GRACE + 2 * SWEEP + TELL + 2)
-    check_told_once(found, [ids[0]], 2)
+        watcher.wait_closed([ids[0]], GRACE + 2 * SWEEP + NOTIFY + 2)
+    check_notified_once(found, [ids[0]], 2)
     wait_agreement(t, redis, frontends, expected)
     for frontend, before in zip(frontends, epochs_before):
         assert frontend.metric("tracker_epochs_total") == before + 1
@@ -81,12 +81,12 @@ def test_flushed_again_and_again(t):
     expected.update({watcher.id: b"watcher%d" % number for number, watcher in enumerate(found)})
     wait_agreement(t, redis, frontends, expected)
     wait_hold_over(redis)
-    check_told_once(found, [], SWEEP + TELL + 1)
+    check_notified_once(found, [], SWEEP + NOTIFY + 1)
     t.fsck(redis)
 
 
 def test_a_front_end_that_dies_at_the_same_time(t):
-    """Nobody can bring its entries back: they are told as gone once, when the hold is over."""
+    """Nobody can bring its entries back: they are reported as gone once, when the recovery grace is over."""
     redis, (a, b, c) = start(t, 3, settings={"map.recovery_grace": "4s"})
     found = watchers(t, [b, c])
     dying, staying = crowd(t, a, 100), crowd(t, b, 100)
@@ -94,9 +94,9 @@ def test_a_front_end_that_dies_at_the_same_time(t):
     a.kill()
     redis.restart()
     back = time.monotonic()
-    told = [watcher.wait_closed(dying.ids, 4 + 2 + SWEEP + TELL + 2) for watcher in found]
-    assert min(told) - back >= 3.5, [at - back for at in told]
-    check_told_once(found, dying.ids, 2)
+    received = [watcher.wait_closed(dying.ids, 4 + 2 + SWEEP + NOTIFY + 2) for watcher in found]
+    assert min(received) - back >= 3.5, [at - back for at in received]
+    check_notified_once(found, dying.ids, 2)
     assert staying.update_all(1) == 100
     t.fsck(redis)
 
@@ -120,7 +120,7 @@ def test_ten_thousand_are_there_again_within_five_seconds(t):
 
 
 def test_what_is_there_again_is_not_shown_as_gone_where_events_are_late(t):
-    """The hold ends for a front-end before it has the events of what the others, and itself, put back."""
+    """The recovery grace ends for a front-end before it has the events of what the others, and itself, put back."""
     redis = t.redis()
     a, = t.frontends(1, redis, listen=LISTEN, settings={"map.recovery_grace": "60s"})
     links = t.links(redis)
@@ -135,7 +135,7 @@ def test_what_is_there_again_is_not_shown_as_gone_where_events_are_late(t):
     redis("FLUSHALL")
     t.wait_until(lambda: late.metric("tracker_snapshots_total") > snapshots, 10, "it has read the empty map")
     links.delay = 1.5  # shorter than what resets a link
-    # Nor does it see in a sweep that there are events, before it sees the end of the hold.
+    # Nor does it see in a sweep that there are events, before it sees the end of the recovery grace.
     late.freeze()
     a.thaw()
     t.wait_until(lambda: ids <= stored(redis).keys(), 10, "all are in Redis again")

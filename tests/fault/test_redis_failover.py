@@ -1,7 +1,7 @@
 """The master changes while connections stay open: by REPLICAOF, behind a proxy, and under a name with several
 addresses. Front-ends leave the server that has become a replica, and both their connections end on one server."""
 from harness import Versioned
-from harness.faults import (LISTEN, TELL, check_told_once, end_hold, states_of, wait_agreement, wait_know,
+from harness.faults import (LISTEN, NOTIFY, check_notified_once, end_hold, states_of, wait_agreement, wait_know,
                             wait_ready, watchers)
 
 SETTINGS = {"map.recovery_grace": "2s"}
@@ -47,7 +47,7 @@ def check_served(t, frontends, found, clients, expected, server, version):
         t.wait_until(lambda: client.update(id, version, text), 10, "an update is acknowledged")
         expected[id] = text
     wait_agreement(t, server, frontends, expected, 20)
-    check_told_once(found, [], TELL)
+    check_notified_once(found, [], NOTIFY)
     t.fsck(server)
 
 

@@ -55,7 +55,7 @@ def test_ten_fail_overs_and_a_stall(t):
         check_whole(t, new, frontends, crowds, nodes, orphaned)
         synced(t, old)
         old, new = new, old
-    # A stall of nearly a lease: the hold of the last fail-over has been ended before.
+    # A stall of nearly a lease: the recovery grace of the last fail-over has been ended before.
     end_hold(old)
     wait_swept(old)
     before = {frontend: frontend.metric("tracker_redis_connects_total") for frontend in frontends}

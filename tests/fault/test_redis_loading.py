@@ -2,7 +2,7 @@
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (Reader, check_told_once, key, start, states_of, wait_agreement, wait_know, wait_ready,
+from harness.faults import (Reader, check_notified_once, key, start, states_of, wait_agreement, wait_know, wait_ready,
                             watchers)
 
 
@@ -32,6 +32,6 @@ def test_a_slow_start(t):
     t.wait_until(lambda: redis("HGET", key("client", ids[0]), "state") == b"kept", 5)
     assert time.monotonic() - loaded <= scaled(4) + stolen(loaded), "two seconds of backoff, and two after the link"
     wait_ready([a, b])
-    check_told_once(found, [], 4)
+    check_notified_once(found, [], 4)
     wait_agreement(t, redis, [a, b], expected)
     t.fsck(redis)

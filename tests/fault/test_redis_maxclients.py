@@ -1,6 +1,6 @@
 """Redis takes no more connections: the front-ends say so, go on trying, and lose nothing."""
 from harness import Versioned
-from harness.faults import (Reader, check_told_once, key, start, states_of, wait_agreement, wait_hold_over, wait_know,
+from harness.faults import (Reader, check_notified_once, key, start, states_of, wait_agreement, wait_hold_over, wait_know,
                             wait_ready, watchers)
 
 
@@ -34,7 +34,7 @@ def test_for_longer_than_a_lease(t):
     expected.update({id: b"kept" for id in ids})
     wait_agreement(t, redis, [a, b], expected)
     wait_hold_over(redis)
-    check_told_once(found, [], 3)
+    check_notified_once(found, [], 3)
     for client, id in zip(clients, ids):
         assert client.update(id, 2, b"after")
     t.fsck(redis)

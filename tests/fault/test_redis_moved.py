@@ -3,7 +3,7 @@ finds entries of its clients listed for another one, which does not have them an
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (SWEEP, TELL, key, node_id, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
+from harness.faults import (SWEEP, NOTIFY, key, node_id, start, states_of, wait_agreement, wait_hold_over, wait_know, wait_ready,
                             wait_swept, watchers)
 
 EACH = 20
@@ -44,7 +44,7 @@ def check_kept(t, redis, frontends, found, clients, ids):
     """Their connections are there, and so are they, with what they wrote last."""
     expected = {id: b"moved" for id in ids}
     expected.update(states_of(found))
-    wait_agreement(t, redis, frontends, expected, 4 + SWEEP + TELL)
+    wait_agreement(t, redis, frontends, expected, 4 + SWEEP + NOTIFY)
     wait_hold_over(redis, 20)
     for _ in range(2):
         wait_swept(redis)
@@ -68,7 +68,7 @@ def test_how_long_it_takes(t):
 
 
 def test_both_ways(t):
-    """With the standard settings: nobody waits for the end of the hold."""
+    """With the standard settings: nobody waits for the end of the recovery grace."""
     check_kept(t, *moved_both_ways(t, {}))
 
 
@@ -80,7 +80,7 @@ def test_both_ways_without_a_hold(t):
     check_kept(t, *moved_both_ways(t, {"map.recovery_grace": "0s"}))
 
 
-def test_their_ttl_ends_during_the_hold(t):
+def test_their_ttl_ends_during_the_recovery_grace(t):
     """What Redis lists for one front-end has no hash any more, and is another one's."""
     redis, frontends, found, clients, ids = moved_both_ways(t, {"map.recovery_grace": "4s", "client.grace": "2s"})
     for id in ids[::2]:

@@ -2,7 +2,7 @@
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, key, start, states_of, wait_agreement, wait_hold_over,
+from harness.faults import (GRACE, HOLD, LEASE, SWEEP, NOTIFY, end_hold, key, start, states_of, wait_agreement, wait_hold_over,
                             wait_know, wait_ready, watchers)
 
 
@@ -28,17 +28,17 @@ def test_a_restart_from_an_older_file(t):
     clients["dropped"].drop()
     gone = [ids["closed"], ids["closed elsewhere"], ids["dropped"]]
     for watcher in found:
-        watcher.wait_closed(gone, 2 + SWEEP + TELL + 2)
+        watcher.wait_closed(gone, 2 + SWEEP + NOTIFY + 2)
     redis.restart(rdb="older.rdb")
     wait_ready([a, b])
     expected = {ids["stays"]: b"old", ids["updated"]: b"new", ids["moved"]: b"moved", ids["claimed"]: b"old",
                 late_id: b"late"}
     expected.update(states_of(found))
     wait_hold_over(redis)
-    wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + TELL + 4)
+    wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + NOTIFY + 4)
     for watcher in found:
         watcher.wait_for_map(lambda states: states == expected, 5)
-        # What lives was never told as gone; what was gone may have been seen again, for a while.
+        # A live client was never reported as gone; what was gone may have been seen again, for a while.
         assert not watcher.closings.keys() & expected.keys(), watcher.closings
     assert clients["updated"].update(ids["updated"], 101, b"newer")
     assert other.update(ids["moved"], 3, b"moved on")
@@ -46,7 +46,7 @@ def test_a_restart_from_an_older_file(t):
 
 
 def test_closes_are_repeated_at_once(t):
-    """Not only after the hold, as what nobody owns is cleared up."""
+    """Not only after the recovery grace, as what nobody owns is cleared up."""
     redis, (a, b) = start(t, 2)
     found = watchers(t, [a, b])
     clients = [t.connect(frontend, Versioned) for frontend in (a, b) for _ in range(10)]
@@ -55,9 +55,9 @@ def test_closes_are_repeated_at_once(t):
     redis.save("older.rdb")
     for client in clients:
         assert client.close()
-    # A front-end that a close was not told to before the end waits for the hold: then it cannot know.
+    # A front-end that was not sent a close before the end waits for the recovery grace: it cannot know.
     for watcher in found:
-        watcher.wait_closed(ids, TELL + 2)
+        watcher.wait_closed(ids, NOTIFY + 2)
     redis.restart(rdb="older.rdb")
     wait_ready([a, b])
     wait_agreement(t, redis, [a, b], states_of(found), 4)
@@ -65,8 +65,8 @@ def test_closes_are_repeated_at_once(t):
 
 
 def test_ends_that_nobody_said_are_repeated_too(t):
-    """Entries that were reaped, as their clients had gone or their front-end had been killed: told as gone
-    once, they are not told as there again."""
+    """Entries that were reaped, as their clients had gone or their front-end had been killed: reported as gone
+    once, they are not reported as back."""
     redis, (a, b, c) = start(t, 3, settings={"client.grace": "2s"})
     found = watchers(t, [a, b])
     dropped = [t.connect(frontend, Versioned) for frontend in (a, b) for _ in range(10)]
@@ -80,7 +80,7 @@ def test_ends_that_nobody_said_are_repeated_too(t):
         client.drop()
     c.kill()
     for watcher in found:
-        watcher.wait_closed(ids, LEASE + GRACE + SWEEP + TELL + 5)
+        watcher.wait_closed(ids, LEASE + GRACE + SWEEP + NOTIFY + 5)
     # One of them has come back under its id meanwhile, and that is what it stays.
     back = t.connect(a, Versioned)
     assert back.update(ids[0], 1, b"back")
@@ -96,17 +96,17 @@ def test_ends_that_nobody_said_are_repeated_too(t):
     for watcher, returns, gone in zip(found, before, closings):
         while watcher.read_push(0) or time.monotonic() < end:
             watcher.read_push(0.1)
-        assert watcher.returns == returns, "told as there again"
-        assert watcher.count() == gone, "told as gone again"
+        assert watcher.returns == returns, "reported as back"
+        assert watcher.count() == gone, "reported as gone again"
     wait_hold_over(redis)
-    wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + TELL + 4)
+    wait_agreement(t, redis, [a, b], expected, 2 + 2 * SWEEP + NOTIFY + 4)
     assert back.update(ids[0], 2, b"still")
     t.fsck(redis)
 
 
-def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
+def test_an_end_that_nobody_remembers_is_made_again_after_the_recovery_grace(t):
     """An entry of a living front-end that another one ended, which has died since: shown again, and given up as soon
-    as the hold is over: with the standard settings 10 s after the connection, and a moment."""
+    as the recovery grace is over: with the standard settings 10 s after the connection, and a moment."""
     redis, (a, b, c) = start(t, 3)
     (watcher,) = watchers(t, [b])
     clients = [t.connect(a, Versioned) for _ in range(10)]
@@ -118,7 +118,7 @@ def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
     other = t.connect(c, Versioned)
     for id in ids:
         t.wait_until(lambda: other.close(id), 5, "the orphan is adopted and closed")
-    watcher.wait_closed(ids, TELL + 2)
+    watcher.wait_closed(ids, NOTIFY + 2)
     c.kill()
     redis.restart(rdb="older.rdb")
     wait_ready([a, b])
@@ -126,12 +126,12 @@ def test_an_end_that_nobody_remembers_is_made_again_when_the_hold_ends(t):
     t.wait_until(lambda: redis("EXISTS", *[key("client", id) for id in ids]) == len(ids), 5, "they are there again")
     t.wait_until(lambda: redis("EXISTS", *[key("client", id) for id in ids]) == 0, HOLD + 5, "they are given up")
     assert time.monotonic() - began <= scaled(HOLD + 0.5) + stolen(began)
-    wait_agreement(t, redis, [a, b], states_of([watcher]), TELL + 2)
+    wait_agreement(t, redis, [a, b], states_of([watcher]), NOTIFY + 2)
 
 
 def test_only_the_newest_ends_are_remembered(t):
     """More than map.close_memory_max: the last ones, which were closed by their client, kicked and reaped, are ended again
-    at once when Redis comes back older; those before them are there until the hold is over."""
+    at once when Redis comes back older; those before them stay until the recovery grace is over."""
     redis, (a,) = start(t, 1, settings={"map.close_memory_max": 3, "map.recovery_grace": "30s", "client.grace": "2s"})
     (watcher,) = watchers(t, [a])
     clients = [t.connect(a, Versioned) for _ in range(10)]
@@ -145,12 +145,12 @@ def test_only_the_newest_ends_are_remembered(t):
             client.drop()
         else:
             client.close()
-        watcher.wait_closed([id], GRACE + SWEEP + TELL + 2)
+        watcher.wait_closed([id], GRACE + SWEEP + NOTIFY + 2)
     redis.restart(rdb="older.rdb")
     wait_ready([a])
     back = {id: b"old" for id in ids[:-3]}
     t.wait_until(lambda: {id for id in ids if redis("EXISTS", key("client", id))} == set(back), 10,
                  "the last three are ended again, and no others")
     end_hold(redis)
-    wait_agreement(t, redis, [a], states_of([watcher]), GRACE + 2 * SWEEP + TELL + 4)
+    wait_agreement(t, redis, [a], states_of([watcher]), GRACE + 2 * SWEEP + NOTIFY + 4)
     t.fsck(redis)

@@ -1,9 +1,9 @@
 """Redis answers, and refuses to write: it is a replica, it has no memory left, it cannot save. Each is
-named in the log once and in a metric, writes fail, reads go on, nobody is told as gone."""
+named in the log once and in a metric, writes fail, reads go on, nobody is reported as gone."""
 import os
 
 from harness import Versioned
-from harness.faults import (LEASE, LISTEN, Reader, check_told_once, start, states_of, wait_agreement, wait_hold_over,
+from harness.faults import (LEASE, LISTEN, Reader, check_notified_once, start, states_of, wait_agreement, wait_hold_over,
                             wait_know, wait_ready, watchers)
 
 SETTINGS = {"map.recovery_grace": "2s", "redis.deadline": "500ms", "client.grace": "1s"}
@@ -32,7 +32,7 @@ def refuse(t, kind, begin, end, refusals=2, **options):
         status, _, body = frontend.http("/readyz")
         assert status == 503 and kind.encode() in body, (status, body)
     # All leases have ended by then.
-    check_told_once(found, [], LEASE + 1)
+    check_notified_once(found, [], LEASE + 1)
     end(redis)
     wait_ready([a, b])
     expected.update({id: b"kept" for id in ids})
@@ -40,7 +40,7 @@ def refuse(t, kind, begin, end, refusals=2, **options):
     wait_hold_over(redis)
     for watcher in found:
         watcher.wait_closed([leaver_id], 8)
-    check_told_once(found, [leaver_id], 2)
+    check_notified_once(found, [leaver_id], 2)
     wait_agreement(t, redis, [a, b], expected)
     for client, id in zip(clients, ids):
         assert client.update(id, 2, b"after")
@@ -81,7 +81,7 @@ def test_back_empty_and_out_of_memory(t):
     expected.update(states_of(found))
     wait_agreement(t, redis, [*frontends, late], expected)
     wait_hold_over(redis)
-    check_told_once(found, [], 2)
+    check_notified_once(found, [], 2)
     t.fsck(redis)
 
 

@@ -2,13 +2,13 @@
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (SWEEP, TELL, Reader, check_told_once, crowd, key, start, wait_agreement, wait_hold_over,
+from harness.faults import (SWEEP, NOTIFY, Reader, check_notified_once, crowd, key, start, wait_agreement, wait_hold_over,
                             wait_know, watchers)
 
 AOF = {"appendonly": "yes", "appendfsync": "always"}
 
 
-def test_nobody_is_told_as_gone(t):
+def test_nobody_is_reported_as_gone(t):
     """With the standard settings."""
     redis, frontends = start(t, 2, **AOF)
     a, b = frontends
@@ -31,12 +31,12 @@ def test_nobody_is_told_as_gone(t):
         watcher.wait_for_map(lambda states: all(states.get(id) == b"after" for id in ids))
     assert time.monotonic() - back <= scaled(4) + stolen(back), "two seconds of backoff, and two after the link"
     assert redis("HGET", key("head"), "epoch") != epoch
-    check_told_once(found, [], 1)
-    # Who left meanwhile is told when the hold is over, and only it.
+    check_notified_once(found, [], 1)
+    # The client that left meanwhile is reported when the recovery grace is over, and only it.
     wait_hold_over(redis)
     for watcher in found:
-        watcher.wait_closed([leaves_id], SWEEP + TELL + 3)
-    check_told_once(found, [leaves_id], 1)
+        watcher.wait_closed([leaves_id], SWEEP + NOTIFY + 3)
+    check_notified_once(found, [leaves_id], 1)
     expected = {id: b"after" for id in ids}
     expected.update({found[0].id: b"watcher0", found[1].id: b"watcher1"})
     wait_agreement(t, redis, frontends, expected)
@@ -61,12 +61,12 @@ def test_views_live_on_when_nothing_changes(t):
         assert reader.read() == expected
         assert time.monotonic() - began < scaled(2) + stolen(began)
         assert frontend.metric("tracker_stale_reads_total") == before, frontend.name
-    check_told_once(found, [], 1)
+    check_notified_once(found, [], 1)
     t.fsck(redis)
 
 
 def test_a_front_end_that_dies_with_it(t):
-    """Its entries are in the data: they are told as gone, once, after the hold."""
+    """Its entries are in the data: they are reported as gone, once, after the recovery grace."""
     redis, (a, b) = start(t, 2, settings={"map.recovery_grace": "3s", "client.grace": "1s"}, **AOF)
     found = watchers(t, [b])
     clients = crowd(t, a, 50)
@@ -76,8 +76,8 @@ def test_a_front_end_that_dies_with_it(t):
     clients.drop()
     redis.start()
     t.wait_until(b.ready, 15)
-    found[0].wait_closed(clients.ids, 3 + 3 + 1 + 2 * SWEEP + TELL + 2)
-    check_told_once(found, clients.ids, 1)
+    found[0].wait_closed(clients.ids, 3 + 3 + 1 + 2 * SWEEP + NOTIFY + 2)
+    check_notified_once(found, clients.ids, 1)
     t.fsck(redis)
 
 
@@ -99,5 +99,5 @@ def test_killed_again_and_again_while_clients_write(t):
     expected = dict(acknowledged)
     expected.update({found[0].id: b"watcher0", found[1].id: b"watcher1"})
     wait_agreement(t, redis, frontends, expected)
-    check_told_once(found, [], 2)
+    check_notified_once(found, [], 2)
     t.fsck(redis)

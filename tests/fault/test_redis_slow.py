@@ -1,12 +1,12 @@
-"""Redis stands still for longer than leases, and answers again: nobody is told as gone."""
+"""Redis stalls for longer than leases, and answers again: nobody is reported as gone."""
 import time
 
 from harness import Versioned
-from harness.faults import (GRACE, LEASE, SWEEP, TELL, check_told_once, key, start, states_of, wait_agreement,
+from harness.faults import (GRACE, LEASE, SWEEP, NOTIFY, check_notified_once, key, start, states_of, wait_agreement,
                             wait_hold_over, wait_know, wait_ready, watchers)
 
 
-def stand_still(t, tcp):
+def stall_redis(t, tcp):
     """With the standard settings."""
     redis, (a, b, c) = start(t, 3, tcp=tcp)
     found = watchers(t, [a, b, c])
@@ -34,23 +34,23 @@ def stand_still(t, tcp):
         left = {id: redis("HGET", key("client", id), "state") for id in expected}
         return left == expected
     t.wait_until(is_there, 5, "all is as it was")
-    check_told_once(found, [], 1)
-    assert int(redis("HGET", key("head"), "hold_until")) > int(redis("TIME")[0]) * 1000, "there is a hold"
+    check_notified_once(found, [], 1)
+    assert int(redis("HGET", key("head"), "hold_until")) > int(redis("TIME")[0]) * 1000, "there is a recovery grace"
     wait_hold_over(redis)
     for watcher in found:
-        watcher.wait_closed([ids[0]], GRACE + SWEEP + TELL + 2)
-    check_told_once(found, [ids[0]], 2)
+        watcher.wait_closed([ids[0]], GRACE + SWEEP + NOTIFY + 2)
+    check_notified_once(found, [ids[0]], 2)
     wait_agreement(t, redis, [a, b, c], expected)
     t.fsck(redis)
 
 
 def test_longer_than_a_lease(t):
-    stand_still(t, False)
+    stall_redis(t, False)
 
 
 def test_longer_than_a_lease_over_tcp(t):
     """There what was sent before the connection was given up is not executed any more."""
-    stand_still(t, True)
+    stall_redis(t, True)
 
 
 def test_again_and_again(t):
@@ -69,5 +69,5 @@ def test_again_and_again(t):
     expected = {id: b"9" for id in ids}
     expected.update(states_of(found))
     wait_agreement(t, redis, frontends, expected)
-    check_told_once(found, [], SWEEP + TELL + 1)
+    check_notified_once(found, [], SWEEP + NOTIFY + 1)
     t.fsck(redis)

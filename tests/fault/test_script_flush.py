@@ -2,7 +2,7 @@
 import time
 
 from harness import Versioned, packets, scaled, stolen
-from harness.faults import check_told_once, start, states_of, wait_agreement, wait_know, watchers
+from harness.faults import check_notified_once, start, states_of, wait_agreement, wait_know, watchers
 
 
 def test_between_an_open_and_its_close(t):
@@ -17,7 +17,7 @@ def test_between_an_open_and_its_close(t):
     for watcher in found:
         watcher.wait_closed([id], 5)
     assert time.monotonic() - began < scaled(2) + stolen(began)
-    check_told_once(found, [id], 1)
+    check_notified_once(found, [id], 1)
     assert a.metric("tracker_redis_refused_total", kind="noscript") >= 1
     t.fsck(redis)
 
@@ -41,7 +41,7 @@ def test_while_writes_are_under_way(t):
     expected = {id: b"%d" % version for id in ids}
     expected.update(states_of(found))
     wait_agreement(t, redis, [a, b], expected)
-    check_told_once(found, [], 0.5)
+    check_notified_once(found, [], 0.5)
     # Each update has happened once.
     events.check()
     assert all(len(events.of(id, "update")) == version for id in ids)

@@ -1,10 +1,10 @@
 """Metadata sync while things fail: what is there in the end is what its clients last said, and nobody
-is told as gone that is there."""
+that is connected is reported as gone."""
 import random
 import time
 
 from harness import scaled, stolen
-from harness.faults import GRACE, HOLD, LEASE, SWEEP, TELL, end_hold, stored_fields, wait_hold_over, wait_ready
+from harness.faults import GRACE, HOLD, LEASE, SWEEP, NOTIFY, end_hold, stored_fields, wait_hold_over, wait_ready
 from harness.sync import Sync
 
 LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
@@ -38,19 +38,19 @@ def closings(client, token, since=0):
     return sum(token in tick["closed"] for tick in client.ticks[since:])
 
 
-def test_a_killed_frontends_clients_are_told_once(t):
+def test_a_killed_frontends_clients_are_reported_once(t):
     """With the standard settings: after its lease and the grace of those who may come back."""
     redis, (a, b, c) = start(t, 3)
     clients, expected = crowd(t, (a, b, c), 4)
     may_return = t.connect(a, Sync, kind="sync", resume=True)
     stay, go = clients[4:], [client.token for client in clients[:4]] + [may_return.token]
-    stay[0].wait_map(lambda told: may_return.token in told)
+    stay[0].wait_map(lambda received: may_return.token in received)
     began = time.monotonic()
     a.kill()
     for token in go:
         expected.pop(token, None)
-    stay[0].wait_map(expected, LEASE + GRACE + 2 * SWEEP + TELL)
-    assert time.monotonic() - began < scaled(LEASE + GRACE + 2 * SWEEP + TELL) + stolen(began)
+    stay[0].wait_map(expected, LEASE + GRACE + 2 * SWEEP + NOTIFY)
+    assert time.monotonic() - began < scaled(LEASE + GRACE + 2 * SWEEP + NOTIFY) + stolen(began)
     wait_all(stay, expected)
     for client in stay:
         for token in go:
@@ -110,9 +110,9 @@ def lose_everything(t, lose):
     wait_hold_over(redis, HOLD + 3)
     for client, before in zip(clients, ticks):
         client.pump(0.1)
-        told = client.ticks[before:]
-        assert not any(tick["closed"] for tick in told), told
-        opened = [token for tick in told for token in tick["opened"]]
+        received = client.ticks[before:]
+        assert not any(tick["closed"] for tick in received), received
+        opened = [token for tick in received for token in tick["opened"]]
         assert opened == [newcomer.token], opened
     may_return.drop()
     again = t.connect(nodes[1], Sync, kind="sync", resume=may_return.secret)
@@ -128,8 +128,8 @@ def test_redis_back_empty(t):
     lose_everything(t, lambda redis: redis.restart())
 
 
-def test_redis_away(t):
-    """Connections stay; what was set meanwhile is told when it is back; who comes is told to try later."""
+def test_redis_unreachable(t):
+    """Connections stay; what was set meanwhile is delivered when it is back; a joining client is asked to try later."""
     redis, nodes = start(t, appendonly="yes", appendfsync="always")
     clients, expected = crowd(t, nodes, 3)
     one, near, far = clients[0], clients[1], clients[3]
@@ -160,12 +160,12 @@ def test_redis_away(t):
 
 
 def test_a_frozen_frontend(t):
-    """Its clients are told as gone; when it wakes, those who are still there are told again."""
+    """Its clients are reported as gone; when it wakes, those still connected are reported again."""
     redis, (a, b) = start(t)
     clients, expected = crowd(t, (a, b), 3)
     a.freeze()
     left = {token: expected[token] for token in (client.token for client in clients[3:])}
-    wait_all(clients[3:], left, LEASE + GRACE + 2 * SWEEP + TELL + 5)
+    wait_all(clients[3:], left, LEASE + GRACE + 2 * SWEEP + NOTIFY + 5)
     a.thaw()
     wait_all(clients, expected, 20)
     clients[0].set(back=True)
@@ -183,7 +183,7 @@ def test_a_receiver_whose_frontend_is_dead(t):
     assert code in ("undeliverable", "unavailable") and message.startswith(other.token), (code, message)
 
 
-def test_who_leaves_before_the_map_shows_it_is_gone_for_all(t):
+def test_a_client_that_leaves_before_the_map_shows_it_is_gone_for_all(t):
     """Events come late: who enters is sent the others who do, and is sent that they have gone."""
     redis = t.redis()
     links = t.links(redis)

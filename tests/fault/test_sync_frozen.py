@@ -57,7 +57,7 @@ def test_pictures_after_a_freeze(t):
                 client = t.connect(node, Sync, kind="sync", enters=False)
                 client.set(round=round, number=number)
                 count += 1
-        # The last that come before it freezes are in its map, and not told yet: no newcomer has been sent them.
+        # The last that come before it freezes are in its map, and not delivered yet: no newcomer has been sent them.
         ticks = len(receivers[0].ticks)
         receivers[0].set(ticked=round)
         receivers[0].wait(lambda: len(receivers[0].ticks) > ticks)
@@ -72,7 +72,7 @@ def test_pictures_after_a_freeze(t):
         for receiver in receivers[2:]:
             receiver.set(round=round, **{f"while{round}": True})
         leaving = t.connect(other, Sync, kind="sync")
-        receivers[2].wait_map(lambda told: leaving.token in told)
+        receivers[2].wait_map(lambda received: leaving.token in received)
         leaving.drop()
         for user in users[1::2]:
             user.say("status", "busy")
@@ -82,7 +82,7 @@ def test_pictures_after_a_freeze(t):
         frozen.thaw()
         wait_ready(nodes)
         wait_agreement(redis, receivers, count)
-    # What changes later is told as changed properties only: they must have had the rest.
+    # Later changes are sent as changed properties only: they must have had the rest.
     for index, receiver in enumerate(receivers):
         receiver.set(last=index)
     for user in users:

@@ -1,5 +1,5 @@
 """The front-end of some members of a room stands frozen for longer than its lease: they are taken out of the room, and are back
-when it wakes. Every member receives every message in order, or is told that it may have missed some."""
+when it wakes. Every member receives every message in order, or a notice that it may have missed some."""
 import json
 import time
 
@@ -13,11 +13,11 @@ SETTINGS = {"map.lease": "900ms", "map.sweep": "200ms", "client.grace": "300ms",
 FREEZES = (2.0, 2.5, 3.2, 4.0)
 
 
-def check_heard(client, room, said):
+def check_received(client, room, said):
     """What came is what was said, in its order and without a gap but where `lost` stands. Returns the last of it."""
     places = {number: place for place, number in enumerate(said)}
     last, lost = None, False
-    for _, message in client.heard:
+    for _, message in client.messages:
         data = message["data"]
         if message["command"] == "error" and data["code"] == "lost" and data["channel"] == room:
             lost = True
@@ -26,7 +26,7 @@ def check_heard(client, room, said):
             place = places[number]
             if last is not None:
                 assert place > last, f"{client.user}: {number} after {said[last]}"
-                assert lost or place == last + 1, f"{client.user}: not told of {said[last + 1:place]} before {number}"
+                assert lost or place == last + 1, f"{client.user}: not notified of {said[last + 1:place]} before {number}"
             last, lost = place, False
     return last
 
@@ -63,11 +63,11 @@ class Room:
 
 def losses(member, room):
     return sum(message["command"] == "error" and message["data"]["code"] == "lost" and message["data"]["channel"] == room
-               for _, message in member.heard)
+               for _, message in member.messages)
 
 
 def freeze_and_wake(t, frontend, seconds, room, others):
-    """The others talk on; then all who were taken out are in the room again, and have been told of the loss."""
+    """The others send on; then all who were taken out are in the room again, and have received the notice of loss."""
     frozen = [member for member in room.members if member not in others]
     before = [losses(member, room.name) for member in frozen]
     users = {member.user for member in room.members}
@@ -82,11 +82,11 @@ def freeze_and_wake(t, frontend, seconds, room, others):
         assert member.closed is None, (member.user, member.closed)
         member.wait_members(room.name, users, 15)
     for member, count in zip(frozen, before):
-        t.wait_until(lambda: member.pump() or losses(member, room.name) > count, 10, "the loss is told")
+        t.wait_until(lambda: member.pump() or losses(member, room.name) > count, 10, "the notice of loss arrives")
 
 
 def check_all(t, room, published):
-    """Who speaks last is heard by all, and all that was said before has come or is told to be lost."""
+    """The last message reaches all members, and all earlier ones have arrived or are reported as lost."""
     said = []
 
     def is_published():
@@ -103,7 +103,7 @@ def check_all(t, room, published):
             for member in room.members)
     t.wait_until(all_came, 10, lambda: f"the last of {room.number} came to all: {said[-3:]}")
     for member in room.members:
-        assert check_heard(member, room.name, said) == len(said) - 1
+        assert check_received(member, room.name, said) == len(said) - 1
 
 
 def start(t):
@@ -156,7 +156,7 @@ def test_what_is_said_between_a_forced_leave_and_the_return_is_not_missed_silent
         speaker.wait_members("room", {one.user for one in members}, 15)
         room.speak(speaker)
         links.delay = 0
-        t.wait_until(lambda: member.pump() or losses(member, "room") >= round, 15, "the loss is told")
+        t.wait_until(lambda: member.pump() or losses(member, "room") >= round, 15, "the notice of loss arrives")
         member.wait_members("room", {one.user for one in members}, 15)
     check_all(t, room, published)
     t.fsck(redis)

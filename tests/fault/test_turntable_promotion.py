@@ -1,4 +1,4 @@
-"""The two connections of front-ends are on two servers for a while, as when a replica is promoted: rooms hear again when they
+"""The two connections of front-ends are on two servers for a while, as when a replica is promoted: rooms receive again when they
 are on one, and nobody is left unaware of what was lost."""
 import json
 import os
@@ -19,7 +19,7 @@ def wait_replica(t, replica):
     t.wait_until(lambda: b"master_link_status:up" in replica("INFO", "replication"), 15, "the replica follows")
 
 
-def wait_all_hear(sender, members, number, timeout=15):
+def wait_all_receive(sender, members, number, timeout=15):
     """Until what is said reaches all again."""
     end = time.monotonic() + scaled(timeout)
     first = number
@@ -43,7 +43,7 @@ def test_events_from_the_new_server_and_commands_to_the_old(t):
     for member in members:
         member.join("room")
     sender = members[0]
-    wait_all_hear(sender, members, 0)
+    wait_all_receive(sender, members, 0)
     new("REPLICAOF", "NO", "ONE")
     os.symlink(new.socket, name + ".new")
     os.replace(name + ".new", name)
@@ -59,12 +59,12 @@ def test_events_from_the_new_server_and_commands_to_the_old(t):
             member.pump(0.02)
     old.kill()
     wait_ready(nodes, 30)
-    wait_all_hear(sender, members, 1000)
+    wait_all_receive(sender, members, 1000)
     newcomers = [t.connect(node, Turntable, kind="web", user=f"2:{number}") for number, node in enumerate(nodes)]
     for newcomer in newcomers:
         newcomer.join("room")
-    wait_all_hear(sender, members + newcomers, 2000)
+    wait_all_receive(sender, members + newcomers, 2000)
     for member in members:
-        assert any(message["command"] == "error" and message["data"]["code"] == "lost" for _, message in member.heard)
+        assert any(message["command"] == "error" and message["data"]["code"] == "lost" for _, message in member.messages)
         member.wait_members("room", {one.user for one in members + newcomers}, 10)
     t.fsck(new)

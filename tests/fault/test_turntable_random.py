@@ -1,5 +1,5 @@
 """Randomised runs of turntable: 32 clients of 24 users and faults in 40 s over three front-ends; then statuses and
-rooms are as the clients know them, and all were told in the same order.
+rooms are as the clients know them, and all received it in the same order.
 
 TRACKER_SEED=N tests/run --filter turntable_random    runs the schedules N and N+1 instead.
 """

@@ -1,5 +1,5 @@
-"""turntable while Redis is away, comes back, comes back empty, or cuts its links: what is state converges and is
-told; of what was said in a room nobody is left unaware that something may be missing."""
+"""turntable while Redis is unreachable, comes back, comes back empty, or cuts its links: state converges and is
+delivered; of messages in a room nobody is left unaware that some may be missing."""
 import json
 import time
 
@@ -28,7 +28,7 @@ def wait_back(t, frontends):
 
 
 def test_redis_cut_during_subscribe(t):
-    """What is not known in time is said, stays subscribed, and is told when it is known."""
+    """A status not known in time is answered as such, stays subscribed, and is sent when it is known."""
     redis, (a, b) = start(t, **{"redis.deadline": "1s"})
     known, friend = connect(t, b, "1:1"), connect(t, a, "1:2")
     watcher = connect(t, a, "1:9")
@@ -42,7 +42,7 @@ def test_redis_cut_during_subscribe(t):
     watcher.wait_statuses({"1:1": "online", "1:2": "online", "1:3": "offline"}, 15)
     friend.say("status", "busy")
     watcher.wait_statuses({"1:2": "busy"}, 15)
-    assert watcher.told["1:1"] == ["online", "online"] and watcher.told["1:3"] == ["offline"]
+    assert watcher.received["1:1"] == ["online", "online"] and watcher.received["1:3"] == ["offline"]
     known.sync()
 
 
@@ -63,7 +63,7 @@ def test_redis_killed_during_subscribe_and_login(t):
     t.fsck(redis)
 
 
-def test_changes_while_redis_is_away_are_told_when_it_is_back(t):
+def test_changes_while_redis_is_unreachable_are_delivered_when_it_is_back(t):
     redis, (a, b) = start(t, redis=t.redis(appendonly="yes", appendfsync="always"), **{"presence.offline_delay": "1s"})
     watcher = connect(t, a, "1:9")
     stays, goes = connect(t, b, "1:1"), connect(t, b, "1:2")
@@ -74,7 +74,7 @@ def test_changes_while_redis_is_away_are_told_when_it_is_back(t):
     redis.start()
     wait_back(t, (a, b))
     watcher.wait_statuses({"1:1": "busy", "1:2": "offline", "1:3": "offline"}, 30)
-    assert watcher.told["1:1"] == ["online", "busy"] and watcher.told["1:2"] == ["online", "offline"], watcher.told
+    assert watcher.received["1:1"] == ["online", "busy"] and watcher.received["1:2"] == ["online", "offline"], watcher.received
     t.fsck(redis)
 
 
@@ -82,8 +82,8 @@ def numbers(client):
     return [json.loads(text)["data"]["actions"][0]["data"] for text in client.rooms["room"]]
 
 
-def say_until_all_hear(sender, members, first=1000, timeout=20):
-    """What is said while a link is down may be lost, and is told to be; then all hear again."""
+def say_until_all_receive(sender, members, first=1000, timeout=20):
+    """Messages sent while a link is down may be lost, and are reported as such; then all receive again."""
     end = time.monotonic() + scaled(timeout)
     number = first
     while any(not numbers(member) or numbers(member)[-1] < first for member in members):
@@ -97,8 +97,8 @@ def say_until_all_hear(sender, members, first=1000, timeout=20):
 
 
 def check_no_silent_loss(client, sender):
-    """What the sender had an answer for has come, unless the client was told that it may be missing."""
-    lost = any(message["command"] == "error" and message["data"]["code"] == "lost" for _, message in client.heard)
+    """What the sender had an answer for has come, unless the client received that it may be missing."""
+    lost = any(message["command"] == "error" and message["data"]["code"] == "lost" for _, message in client.messages)
     missing = set(numbers(sender)) - set(numbers(client))
     assert lost or not missing, missing
     assert numbers(client) == sorted(numbers(client)), numbers(client)
@@ -119,19 +119,19 @@ def test_links_cut_during_a_game(t):
         if number % 100 == 90:
             redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     wait_back(t, (a, b))
-    say_until_all_hear(sender, members)
+    say_until_all_receive(sender, members)
     for member in members:
         check_no_silent_loss(member, sender)
         assert member.members["room"] == {"1:1", "1:2", "1:3"}
-        for _, message in member.heard:
+        for _, message in member.messages:
             if message["command"] == "error":
                 assert message["data"]["code"] in ("lost", "unavailable"), message
                 assert message["data"]["code"] != "lost" or message["data"]["channel"] == "room", message
     t.fsck(redis)
 
 
-def test_after_a_loss_comes_who_is_there(t):
-    """Nobody is left who neither heard what was said nor was told that it may be missing."""
+def test_after_a_loss_comes_the_list_of_members(t):
+    """Nobody is left who received neither the message nor the notice that it may be missing."""
     redis, (a, b) = start(t)
     one, two = connect(t, a, "1:1"), connect(t, b, "1:2")
     one.join("room"), two.join("room")
@@ -139,20 +139,20 @@ def test_after_a_loss_comes_who_is_there(t):
     for number in range(5):
         redis("CLIENT", "KILL", "TYPE", "pubsub")
         two.play("room", number)
-        say_until_all_hear(two, (one, two), first=100 * (number + 1))
+        say_until_all_receive(two, (one, two), first=100 * (number + 1))
     for client in (one, two):
-        heard = [message for _, message in client.heard]
-        lost = [index for index, message in enumerate(heard) if message["command"] == "error"]
+        messages = [message for _, message in client.messages]
+        lost = [index for index, message in enumerate(messages) if message["command"] == "error"]
         assert lost or set(range(5)) <= set(numbers(client)), numbers(client)
         for index in lost:
-            assert heard[index]["data"]["code"] == "lost" and heard[index]["data"]["channel"] == "room", heard[index]
-            assert heard[index + 1] == {"command": "member",
+            assert messages[index]["data"]["code"] == "lost" and messages[index]["data"]["channel"] == "room", messages[index]
+            assert messages[index + 1] == {"command": "member",
                                         "data": {"channel": "room", "joined": ["1:1", "1:2"], "left": []}}
     assert a.log_lines("room_lost") + b.log_lines("room_lost"), "nothing was lost at all"
 
 
 def test_redis_emptied_during_a_game(t):
-    """Everybody's status and membership are put there again; who was there is never told as gone."""
+    """Everybody's status and membership are put there again; no member is ever reported as gone."""
     redis, (a, b) = start(t, 2)
     one, two = connect(t, a, "1:1"), connect(t, b, "1:2")
     watcher = connect(t, a, "1:9")
@@ -173,10 +173,10 @@ def test_redis_emptied_during_a_game(t):
         client.wait("game", lambda data: data["actions"][0]["data"] == "on", 20)
     three = connect(t, b, "1:3")
     watcher.wait_statuses({"1:1": "busy", "1:2": "busy", "1:3": "online"}, 20)
-    assert set(watcher.told["1:1"]) == set(watcher.told["1:2"]) - {"offline"} == {"online", "busy"}, watcher.told
+    assert set(watcher.received["1:1"]) == set(watcher.received["1:2"]) - {"offline"} == {"online", "busy"}, watcher.received
     three.leave()
     watcher.wait_statuses({"1:3": "offline"}, 30)
-    assert "1:1" not in [id for _, message in two.heard if message["command"] == "member"
+    assert "1:1" not in [id for _, message in two.messages if message["command"] == "member"
                          for id in message["data"]["left"]]
     t.fsck(redis, 30)
 

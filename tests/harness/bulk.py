@@ -1,5 +1,5 @@
 """Many clients of the versioned dialect in one process, over one epoll: they open, may update,
-count what they are told, and can be looked at together."""
+count what they receive, and can be inspected together."""
 import errno
 import select
 import socket

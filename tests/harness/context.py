@@ -191,7 +191,7 @@ class Context:
         return clients
 
     def events(self, redis, **options):
-        """Listens to what the map tells from now on; see EventLog."""
+        """Listens to the map's events from now on; see EventLog."""
         log = EventLog(redis, **options)
         self.stack.callback(log.close)
         return log

@@ -26,7 +26,7 @@ def tiny_map():
 
 
 def start(t, port, masters, name="tiny", host="127.0.0.1", **settings):
-    """Starts one that tells the masters ("host:port" each) that it is there. settings: its own."""
+    """Starts one that announces itself to the masters ("host:port" each). settings: its own."""
     home = t.directory("game")
     os.makedirs(f"{home}/{name}/maps")
     with open(f"{home}/{name}/maps/tiny.bsp", "wb") as file:

@@ -1,4 +1,4 @@
-"""What the map tells on a partition's channel, read as docs/redis-keys.md describes it."""
+"""The map's events on a partition's channel, read as docs/redis-keys.md describes it."""
 import collections
 import time
 
@@ -39,7 +39,7 @@ def _fields(body):
 
 
 class EventLog:
-    """Subscribes at once; `events` is everything told since, in order, after read()."""
+    """Subscribes at once; `events` is everything received since, in order, after read()."""
 
     def __init__(self, redis, space="main", partition=0, partitions=1, prefix="tracker"):
         channel = f"{prefix}:{{{space}/{partitions}/{partition}}}:events"
@@ -69,7 +69,7 @@ class EventLog:
         return self.events
 
     def check(self):
-        """Revisions count up by one within an epoch, and an entry that was closed is not told of
+        """Revisions count up by one within an epoch, and an entry that was closed has no event
         again before it is opened."""
         gone = set()
         for before, event in zip([None] + self.events, self.read()):

@@ -1,4 +1,4 @@
-"""What the fault tests share: watchers that count what they are told, and the comparison of Redis,
+"""What the fault tests share: watchers that count what they receive, and the comparison of Redis,
 every front-end's view and what a test expects of them.
 """
 import collections
@@ -7,13 +7,13 @@ import time
 from .tracker import Original2014, Versioned, parse_map_text
 from .waiting import scaled, wait_until
 
-# The second listener answers Get with a map of any size; the third tells its clients nothing, so that
+# The second listener answers Get with a map of any size; the third sends its clients no changes, so that
 # there may be thousands of them.
 LISTEN = ("tracker=127.0.0.1:0", "tracker=127.0.0.1:0,original=2014", "tracker=127.0.0.1:0,push=off",
           "web=127.0.0.1:0")
 PREFIX = b"tracker:{main/1/0}:"
 # The bounds of the standard settings, in seconds.
-LEASE, GRACE, SWEEP, HOLD, TELL = 3, 5, 1.1, 10, 1
+LEASE, GRACE, SWEEP, HOLD, NOTIFY = 3, 5, 1.1, 10, 1
 
 
 def key(kind, name=b""):
@@ -21,7 +21,7 @@ def key(kind, name=b""):
 
 
 def start(t, count, redis=None, listen=LISTEN, settings=None, **options):
-    """A Redis (unless given) and that many front-ends on it: (redis, [front-ends]). The hold that
+    """A Redis (unless given) and that many front-ends on it: (redis, [front-ends]). The recovery grace that
     a new Redis begins with is over."""
     redis = redis or t.redis(**options)
     frontends = t.frontends(count, redis, listen=listen, settings=settings)
@@ -30,21 +30,21 @@ def start(t, count, redis=None, listen=LISTEN, settings=None, **options):
 
 
 def end_hold(redis):
-    """Ends the hold, so that a test need not wait for it."""
+    """Ends the recovery grace, so that a test need not wait for it."""
     redis("HSET", key("head"), "hold_until", 0)
 
 
 def wait_hold_over(redis, timeout=HOLD + 5):
-    """Waits until the hold has ended by itself."""
+    """Waits until the recovery grace has ended by itself."""
     def is_over():
         seconds, micros = redis("TIME")
         until = int(redis("HGET", key("head"), "hold_until") or 0)
         return until < int(seconds) * 1000 + int(micros) // 1000
-    wait_until(is_over, timeout, "the hold ends", 0.05)
+    wait_until(is_over, timeout, "the recovery grace ends", 0.05)
 
 
 def crowd(t, frontend, count, **options):
-    """Many clients that are told nothing."""
+    """Many clients that receive no changes."""
     return t.bulk(frontend.address("tracker", 2), count, **options)
 
 
@@ -59,7 +59,7 @@ def wait_swept(redis, timeout=5):
 
 
 class Watcher(Versioned):
-    """Counts for each id how often it was told as gone, and as there again after that."""
+    """Counts for each id how often it was reported as gone, and as back after that."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -80,7 +80,7 @@ class Watcher(Versioned):
         return push
 
     def _read_all(self, content):
-        # A new version says that the map before it has been told whole.
+        # A new version says that the map before it is complete.
         if content[0] != self.map_version:
             self.count()
         push = super()._read_all(content)
@@ -101,16 +101,16 @@ class Watcher(Versioned):
         self.wait_for_map(lambda states: not ids & states.keys(), timeout)
         return time.monotonic()
 
-    def check_told_once(self, ids, timeout=0):
-        """Each of the ids was told as gone once, and nothing else was; reads on for that long."""
+    def check_notified_once(self, ids, timeout=0):
+        """Each of the ids was reported as gone once, and nothing else was; reads on for that long."""
         end = time.monotonic() + scaled(timeout)
         while self.read_push(0) or time.monotonic() < end:
             self.read_push(max(0, end - time.monotonic()) / scaled(1))
         found = {id: count for id, count in self.count().items() if count}
         wrong = {id: found.get(id, 0) for id in set(ids) ^ found.keys()}
         wrong.update({id: count for id, count in found.items() if count != 1})
-        assert not wrong, f"of {len(ids)} closings, these were told that often: {wrong}"
-        assert not self.returns, f"told as there again: {self.returns}"
+        assert not wrong, f"of {len(ids)} closings, these were reported that often: {wrong}"
+        assert not self.returns, f"reported as back: {self.returns}"
 
 
 def watchers(t, frontends, each=1):
@@ -123,17 +123,17 @@ def watchers(t, frontends, each=1):
 
 
 def wait_know(found, ids, timeout=10):
-    """All of these watchers have been told of the ids."""
+    """All of these watchers have received the ids."""
     ids = set(ids)
     for watcher in found:
         watcher.wait_for_map(lambda states: ids <= states.keys(), timeout)
 
 
-def check_told_once(found, ids, timeout=0):
-    """What Watcher.check_told_once says, of each; they read at the same time."""
+def check_notified_once(found, ids, timeout=0):
+    """What Watcher.check_notified_once says, of each; they read at the same time."""
     end = time.monotonic() + scaled(timeout)
     for watcher in found:
-        watcher.check_told_once(ids, max(0, end - time.monotonic()) / scaled(1))
+        watcher.check_notified_once(ids, max(0, end - time.monotonic()) / scaled(1))
 
 
 def stored(redis):

@@ -1,6 +1,6 @@
 """A randomised run: a seed makes a schedule of what clients do and of faults, several front-ends and
 a Redis suffer it, and at the end of each third everything must agree with what the clients know. The
-schedule's clock stands still meanwhile.
+schedule's clock is stopped meanwhile.
 
 The schedule depends on the seed alone. What comes of it depends on the machine too, as it does for
 any concurrent program; a client that has lost its connection decides by the schedule's numbers where
@@ -230,7 +230,7 @@ class Peer:
             self.dead.append(self.id)
             self.id, self.closing, self.acknowledged = None, False, None
 
-    # What it hears.
+    # What it receives.
 
     def readable(self, now):
         try:
@@ -254,7 +254,7 @@ class Peer:
         if data[0] == 0x2A:
             if len(data) < 4 or len(data) < 4 + data[3]:
                 return False
-            self.told(data[2], data[4:4 + data[3]])
+            self.on_push(data[2], data[4:4 + data[3]])
             self.input = data[4 + data[3]:]
             return True
         assert self.asked, f"client {self.index} is answered what it has not asked: {data!r}"
@@ -269,7 +269,7 @@ class Peer:
             self.answered(now, data[0] == 1)
         return True
 
-    def told(self, kind, content):
+    def on_push(self, kind, content):
         if kind == 3:
             if content[0] != self.map_version:
                 self.map = {}
@@ -340,7 +340,7 @@ class Run:
                  "subscribers": ("CLIENT", "KILL", "TYPE", "pubsub"),
                  "scripts": ("SCRIPT", "FLUSH"), "flush": ("FLUSHALL",)}[kind]
         connection = self.redis.connect()
-        # Sent only: it may stand still or be loading, and is obeyed afterwards.
+        # Sent only: it may be stalled or loading, and carries the command out afterwards.
         connection.send(*words)
         self.sleepers.append(connection)
 
@@ -405,7 +405,7 @@ class Run:
 
     def agree(self):
         """Redis, all views, and what the clients know."""
-        # What was orphaned at the end has to wait for the hold, and for its grace.
+        # What was orphaned at the end has to wait for the recovery grace, and for its own grace.
         def is_stored():
             try:
                 return stored(self.redis) == self.expected()
@@ -415,8 +415,8 @@ class Run:
             found = stored(self.redis)
             expected = self.expected()
             wrong = [peer for peer in self.peers if found.get(peer.id) != expected.get(peer.id)]
-            told = [(peer.index, peer.history[-12:]) for peer in wrong[:5]]
-            return f"Redis agrees: {difference(expected, found)}; these clients know: {told}"
+            received = [(peer.index, peer.history[-12:]) for peer in wrong[:5]]
+            return f"Redis agrees: {difference(expected, found)}; these clients know: {received}"
         self.until(is_stored, 30, what)
         expected = self.expected()
         wait_agreement(self.t, self.redis, self.front_ends, expected)
@@ -426,12 +426,12 @@ class Run:
         def wrong():
             found = []
             for peer in watching:
-                # It is not told of its own changes, only of the whole map.
+                # It does not receive its own changes, only the whole map.
                 mine = {peer.id: peer.map.get(peer.id)}
                 if {**expected, **mine} != {**peer.map, **mine}:
                     found.append((peer.index, difference({**expected, **mine}, peer.map)))
             return found
-        self.until(lambda: not wrong(), 5, lambda: f"these were told otherwise: {wrong()}")
+        self.until(lambda: not wrong(), 5, lambda: f"these received something else: {wrong()}")
         for peer in self.peers:
             assert not expected.keys() & set(peer.dead), "an id that was closed"
         wait_until(lambda: counted(self.redis) == len(expected), 5, lambda: f"the count: {counted(self.redis)}")

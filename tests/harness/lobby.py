@@ -34,7 +34,7 @@ class Lines(Client):
         assert len(line) <= 4096, len(line)
         return line
 
-    def hear(self, *types):
+    def receive(self, *types):
         """The next message; of one of the types, when there are any, and pings are passed over
         where they are not asked for."""
         while True:
@@ -45,7 +45,7 @@ class Lines(Client):
 
     def refused(self, code, closes=True):
         """The next message is that error; then the end, unless the connection goes on."""
-        message = self.hear("error")
+        message = self.receive("error")
         assert message["code"] == code and message["message"], message
         if closes:
             assert self.closed(), code
@@ -74,7 +74,7 @@ class Game(Lines):
 
     def login(self, password=PASSWORD, **more):
         self.say(type="login", passwd=password, port=self.port, **more)
-        return self.hear("welcome")
+        return self.receive("welcome")
 
     def number(self):
         """That of the next datagram."""
@@ -107,7 +107,7 @@ class Game(Lines):
                 if not self._fill(max(0, end - time.monotonic())):
                     continue
                 while b"\n" in self.input:
-                    message = self.hear("ping", "error")
+                    message = self.receive("ping", "error")
                     assert message["type"] == "ping", message
                     self.say(type="pong", n=message["n"])
         except ConnectionError:
@@ -116,7 +116,7 @@ class Game(Lines):
 
 
 class Player(Lines):
-    """A player; `servers` is what it was told: id -> server."""
+    """A player; `servers` is the list it received: id -> server."""
 
     def login(self):
         self.say(type="login")
@@ -126,7 +126,7 @@ class Player(Lines):
     def read_list(self):
         self.servers = {}
         while True:
-            message = self.hear("servers")
+            message = self.receive("servers")
             for server in message["servers"]:
                 assert server["id"] not in self.servers
                 self.servers[server["id"]] = server
@@ -135,7 +135,7 @@ class Player(Lines):
 
     def change(self, *types):
         """The next change, judged by what is known."""
-        message = self.hear(*(types or ("up", "changed", "down")))
+        message = self.receive(*(types or ("up", "changed", "down")))
         kind, server = message["type"], message["server"]
         assert (server["id"] in self.servers) == (kind != "up"), message
         if kind == "down":
@@ -149,7 +149,7 @@ class Player(Lines):
         end = time.monotonic() + scaled(timeout)
         while not predicate(self.servers):
             assert time.monotonic() < end, self.servers
-            message = self.hear("up", "changed", "down", "servers")
+            message = self.receive("up", "changed", "down", "servers")
             self.take(message) if message["type"] != "servers" else self.take_list(message)
 
     def take(self, message_or_count):
@@ -168,7 +168,7 @@ class Player(Lines):
             self.servers.update({server["id"]: server for server in message["servers"]})
             if not message.get("more"):
                 return
-            message = self.hear("servers")
+            message = self.receive("servers")
 
 
 SPEEDS = ("boring", "normal", "fast", "crazy")
@@ -191,7 +191,7 @@ class Original(Client):
               players=3):
         self.packet(struct.pack(">HHHHH32s9s4sHH", 1, 0, speed, size, erase, description, version, host, port, players))
 
-    def hear(self):
+    def receive(self):
         """One TINFOS: (which, its fields)."""
         data = self.take(76)
         kind, which, speed, size, erase, description, version, host, port, players = struct.unpack(">HHHHH32s9s4sHH", data[:59])

@@ -31,7 +31,7 @@ def load(path):
 
 
 def _children():
-    """pid -> name of the processes that are our children now, the dead ones reaped."""
+    """pid -> name of the processes that are our children now, the exited ones reaped."""
     while True:
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:

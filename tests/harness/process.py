@@ -121,10 +121,10 @@ class Process:
     def freeze(self):
         self.frozen = True
         self.signal(signal.SIGSTOP)
-        wait_until(lambda: self.stat()[2] == "T", 5, f"{self.name} stands still")
+        wait_until(lambda: self.stat()[2] == "T", 5, f"{self.name} is stopped")
 
     def thaw(self):
-        """Nothing where it was not frozen: the leak sanitizer stands still for ever when the signal finds it at
+        """Nothing where it was not frozen: the leak sanitizer hangs for ever when the signal finds it at
         its work."""
         if self.frozen:
             self.frozen = False

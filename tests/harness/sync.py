@@ -19,7 +19,7 @@ class Sync:
     True, or the secret. The first metadata is read at once. is_listed: the client's own token is in all
     metadata; not so while its front-end, which was frozen, puts its entry back.
 
-    Packets are read when they are asked for. `map` is token -> properties as the client was told;
+    Packets are read when they are asked for. `map` is token -> properties as the client received them;
     `texts` has all that came, `ticks` the changes packets, `packets` those of others and `packet_texts` their
     texts, `errors` the errors' (code, message) and `error_texts` their texts.
     """
@@ -146,7 +146,7 @@ class Sync:
 
     def wait_map(self, expected, timeout=10):
         """Until the map is this: token -> properties, or a function of the map."""
-        wanted = expected if callable(expected) else lambda told: told == expected
+        wanted = expected if callable(expected) else lambda received: received == expected
         return self.wait(lambda: wanted(self.map), timeout, f"the map {expected}")
 
     def wait_packet(self, count=1, timeout=10):

@@ -176,7 +176,7 @@ def parse_map_text(text):
 
 class Versioned(Client):
     """The versioned dialect of the document (magic 2A, version 01), with its pushes. `map` is what
-    the pushes told: id -> (version byte, state)."""
+    the pushes brought: id -> (version byte, state)."""
 
     def __init__(self, *arguments, acknowledge=True, **options):
         super().__init__(*arguments, **options)
@@ -257,7 +257,7 @@ class Versioned(Client):
             self._push()
 
     def states(self):
-        """What the pushes told, without versions."""
+        """What the pushes brought, without versions."""
         return {id: state for id, (_, state) in self.map.items()}
 
     def wait_for_map(self, predicate, timeout=10):
@@ -265,7 +265,7 @@ class Versioned(Client):
         end = time.monotonic() + scaled(timeout)
         while not predicate(self.states()):
             if self.read_push(max(0, end - time.monotonic())) is None and time.monotonic() >= end:
-                raise AssertionError(f"the map is not told in time; it is {self.states()}")
+                raise AssertionError(f"the map does not arrive in time; it is {self.states()}")
         return self.states()
 
     def wait_for_state(self, id, state, timeout=10):

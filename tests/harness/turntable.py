@@ -18,21 +18,21 @@ def text_of(command, data=None, **more):
 class Turntable:
     """For Context.connect with kind="web" (or "turntable"). user: is identified at once.
 
-    Messages are read when they are asked for. All that came is in `heard`, as (text, message);
-    `statuses` has the newest of each id, `told` all of them by id, `rooms` what game messages
-    each room brought, `members` who is in it as far as was told.
+    Messages are read when they are asked for. All that arrived is in `messages`, as (text, message);
+    `statuses` has the newest of each id, `received` all of them by id, `rooms` what game messages
+    each room brought, `members` the users in it as far as was received.
     """
 
     def __init__(self, address, user=None, path="/turntable", protocols=("turntable",), token=None, **options):
         self.websocket = WebSocket(address, path, protocols, **options)
         self.user = user
-        self.heard = []
+        self.messages = []
         self.unread = collections.deque()
         self.statuses = {}
-        self.told = collections.defaultdict(list)
+        self.received = collections.defaultdict(list)
         self.rooms = collections.defaultdict(list)
         self.members = collections.defaultdict(set)
-        # Rooms of which all members are to be told.
+        # Rooms whose full member list is expected.
         self.coming, self.lost = set(), set()
         self.closed = None
         self.syncs = 0
@@ -88,13 +88,13 @@ class Turntable:
             pass  # the end is read behind it
 
     def _note(self, text, message):
-        self.heard.append((text, message))
+        self.messages.append((text, message))
         self.unread.append(message)
         data = message["data"]
         if message["command"] == "userchange":
             self.statuses.update(data)
             for id, status in data.items():
-                self.told[id].append(status)
+                self.received[id].append(status)
         elif message["command"] == "game":
             self.rooms[data["channel"]].append(text)
         elif message["command"] == "member":
@@ -128,7 +128,7 @@ class Turntable:
         end = time.monotonic() + scaled(timeout)
         while not self.unread:
             assert self.closed is None, f"{self.user}: closed: {self.closed}"
-            assert time.monotonic() < end, f"{self.user}: nothing came; so far {self.heard[-5:]}"
+            assert time.monotonic() < end, f"{self.user}: nothing came; so far {self.messages[-5:]}"
             self.pump(max(0, end - time.monotonic()))
         return self.unread.popleft()
 
@@ -149,7 +149,7 @@ class Turntable:
 
 
     def wait_statuses(self, wanted, timeout=10):
-        """Until what was told agrees with wanted: {id: status}."""
+        """Until what was received agrees with wanted: {id: status}."""
         end = time.monotonic() + scaled(timeout)
         while any(self.statuses.get(id) != status for id, status in wanted.items()):
             assert self.closed is None, f"{self.user}: closed: {self.closed}"
@@ -166,7 +166,7 @@ class Turntable:
         self.unread.clear()
 
     def sync(self, timeout=10):
-        """What was said before has been taken, and what was told before has come: the messages that
+        """What was sent before has been processed, and what was published before has arrived: the messages that
         were not asked for until now."""
         self.syncs += 1
         self.say("whothere", {"channel": f"~{self.syncs}"})
@@ -193,7 +193,7 @@ class Turntable:
         return self.wait("userchange", lambda data: set(ids) <= set(data))
 
     def join(self, room, invite=None, timeout=10):
-        """Returns who is there."""
+        """Returns the members."""
         self.say("joingame", {"channel": room, "self": self.user,
                               **({} if invite is None else {"invite": invite})})
         data = self.wait("member", lambda data: data["channel"] == room and self.user in data["joined"], timeout)

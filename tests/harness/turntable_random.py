@@ -1,5 +1,5 @@
 """A randomised run of turntable: users and rooms over three front-ends, and faults. At the end of each
-third all statuses and members must be as the clients know them to be; then the order in which each was told.
+third all statuses and members must be as the clients know them to be; then the order in which each received them.
 
 The seed makes the schedule, as in harness.faults_random.
 """
@@ -16,7 +16,7 @@ from .turntable import Turntable
 
 
 ROOMS = ("one", "two", "three")
-# Faults that lose no message of Redis: what it told to this test is what was told.
+# Faults that lose no message of Redis: what it published to this test is what was published.
 KIND_ONES = ("kill", "freeze", "links", "scripts", "pause", "drops")
 
 
@@ -49,11 +49,11 @@ class Schedule(faults_random.Schedule):
 
 
 class Stay:
-    """What one client heard of a room from its coming, or from a loss, until it left or lost again."""
+    """What one client received of a room since it joined, or since a loss, until it left or lost again."""
 
     def __init__(self, name, room):
         self.name, self.room = name, room
-        self.heard = []
+        self.messages = []
 
 
 class Player:
@@ -74,7 +74,7 @@ class Player:
         self.front_end = None
         self.try_at = 0
         self.stays = []
-        self.told = []  # for each connection: id -> statuses
+        self.received = []  # for each connection: id -> statuses
         self.connections = 0
         self.codes = collections.Counter()
 
@@ -94,7 +94,7 @@ class Player:
         self.rooms = {}  # name -> "asked", or its Stay
         self.order = []  # rooms asked for, oldest first
         self.read = 0
-        self.told.append(self.socket.told)
+        self.received.append(self.socket.received)
         self.socket.say("subscribe", self.watched)
         self.run.poll.register(self.socket, select.POLLIN)
         self.run.by_descriptor[self.socket.fileno()] = self
@@ -168,7 +168,7 @@ class Player:
         return (not is_due and self.socket is not None and self.identified == "yes" and self.sent_busy == self.busy
                 and set(self.rooms) == self.wanted and not self.order)
 
-    # What it hears.
+    # What it receives.
 
     def readable(self, now):
         socket = self.socket
@@ -176,31 +176,31 @@ class Player:
             socket.pump()
         except OSError:
             self.lose(now)
-        while self.socket is socket and self.read < len(socket.heard):
-            message = socket.heard[self.read][1]
+        while self.socket is socket and self.read < len(socket.messages):
+            message = socket.messages[self.read][1]
             self.read += 1
-            self.hear(now, message["command"], message["data"])
+            self.on_message(now, message["command"], message["data"])
         if self.socket is socket and socket.closed is not None:
             self.codes[socket.closed.code] += 1
             self.lose(now)
 
-    def hear(self, now, command, data):
+    def on_message(self, now, command, data):
         if command == "there" and self.identified == "asked":
             self.identified = "yes"
         elif command == "error":
-            self.hear_error(now, data)
+            self.on_error(now, data)
         elif command == "member" and self.user in data["joined"] and self.rooms.get(data["channel"]) == "asked":
             self.order.remove(data["channel"])
             self.begin_stay(data["channel"])
         elif command == "game" and isinstance(self.rooms.get(data["channel"]), Stay):
-            self.rooms[data["channel"]].heard.append(tuple(data["actions"][0]["data"]))
+            self.rooms[data["channel"]].messages.append(tuple(data["actions"][0]["data"]))
 
     def begin_stay(self, room):
         stay = Stay((self.index, self.connections), room)
         self.stays.append(stay)
         self.rooms[room] = stay
 
-    def hear_error(self, now, data):
+    def on_error(self, now, data):
         assert data["code"] in ("unavailable", "lost"), data
         if data["code"] == "lost":
             if isinstance(self.rooms.get(data["channel"]), Stay):
@@ -228,7 +228,7 @@ class Run(faults_random.Run):
         self.due = []
         self.sleepers = []
         self.oracle = self.listen()
-        self.history = collections.defaultdict(list)  # channel -> what Redis told of it
+        self.history = collections.defaultdict(list)  # channel -> what Redis published on it
         self.peers = [Player(self, index, actions) for index, actions in enumerate(schedule.clients)]
         self.faults = list(reversed(schedule.faults))
         self.began = time.monotonic()
@@ -290,28 +290,28 @@ class Run(faults_random.Run):
                 if player.socket is None:
                     found.append((player.index, "is gone"))
                     continue
-                told = player.socket.statuses
-                found += [(player.index, id, told.get(id), statuses[id]) for id in player.watched
-                          if told.get(id) != statuses[id]]
+                received = player.socket.statuses
+                found += [(player.index, id, received.get(id), statuses[id]) for id in player.watched
+                          if received.get(id) != statuses[id]]
                 found += [(player.index, player.front_end, room, player.socket.members[room] - members[room],
                            members[room] - player.socket.members[room]) for room in player.wanted
                           if player.socket.members[room] != members[room]]
             return found
-        self.until(lambda: not wrong(), 40, lambda: f"these were told otherwise: {wrong()[:20]}")
+        self.until(lambda: not wrong(), 40, lambda: f"these received something else: {wrong()[:20]}")
 
     def check_orders(self):
-        """All receivers of a room heard its messages in one order, each of them once."""
+        """All receivers of a room got its messages in one order, each of them once."""
         for room in ROOMS:
-            stays = [stay.heard for player in self.peers for stay in player.stays if stay.room == room]
-            assert all(len(set(heard)) == len(heard) for heard in stays), "a message twice"
+            stays = [stay.messages for player in self.peers for stay in player.stays if stay.room == room]
+            assert all(len(set(messages)) == len(messages) for messages in stays), "a message twice"
             check_one_order(stays)
         for player in self.peers:
-            for told in player.told:
-                for id, sequence in told.items():
+            for received in player.received:
+                for id, sequence in received.items():
                     assert all(a != b for a, b in zip(sequence, sequence[1:])), (player.index, id, sequence)
 
     def check_histories(self):
-        """Where nothing was lost: each heard just what Redis told, from its coming on, and of each id
+        """Where nothing was lost: each received just what Redis published since it joined, and of each id
         its statuses in their order."""
         for room in ROOMS:
             said = [tuple(json.loads(message.split(b"\n", 1)[1])["data"]["actions"][0]["data"])
@@ -319,14 +319,14 @@ class Run(faults_random.Run):
             places = {message: place for place, message in enumerate(said)}
             for player in self.peers:
                 for stay in player.stays:
-                    if stay.room == room and stay.heard:
-                        first = places[stay.heard[0]]
-                        assert stay.heard == said[first:first + len(stay.heard)], stay.name
+                    if stay.room == room and stay.messages:
+                        first = places[stay.messages[0]]
+                        assert stay.messages == said[first:first + len(stay.messages)], stay.name
         for player in self.peers:
-            for told in player.told:
-                for id, sequence in told.items():
+            for received in player.received:
+                for id, sequence in received.items():
                     history = [message.rsplit(b" ", 1)[1].decode() for message in self.history["presence:" + id]]
-                    # The first may be of before anything was told of it.
+                    # The first may be of before anything was published about it.
                     assert is_within(sequence, ["offline"] + history), (player.index, id, sequence, history)
 
 
@@ -369,8 +369,8 @@ def run(t, seed, **options):
     world.check_orders()
     if set(schedule.KINDS) <= set(KIND_ONES):
         world.check_histories()
-    heard = sum(len(stay.heard) for player in world.peers for stay in player.stays)
-    assert heard > 1000, heard
+    messages = sum(len(stay.messages) for player in world.peers for stay in player.stays)
+    assert messages > 1000, messages
     for player in world.peers:
         player.lose(world.now())
     for sleeper in world.sleepers:

@@ -84,7 +84,7 @@ def stolen(since):
 
 def wait_until(predicate, timeout=10, what=None, interval=0.01):
     """Calls predicate until what it returns is true, and returns that. what: text, or a function
-    that tells the state of things when the time is over."""
+    that describes the state when the time is over."""
     began = time.monotonic()
     while True:
         result = predicate()

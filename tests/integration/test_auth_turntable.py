@@ -7,7 +7,7 @@ from test_auth_websocket import closed, opened
 
 
 def turntable(t, frontend, **options):
-    """A connection that has been greeted."""
+    """A connection that has received the first message."""
     websocket = opened(t, frontend, "/turntable", protocols=("turntable",), **options)
     assert json.loads(websocket.read_frame().payload) == {"command": "idyou", "data": {}}
     return websocket
@@ -16,10 +16,10 @@ def turntable(t, frontend, **options):
 def test_a_bad_token_is_refused_at_once(t):
     issuer = Issuer()
     frontend = t.frontend(t.redis(), settings=issuer.settings(**{"map.spaces": "main game"}))
-    for token, told in ((issuer.token(lasts=-60), (3000, "token expired")),
+    for token, received in ((issuer.token(lasts=-60), (3000, "token expired")),
                         (issuer.token(spaces=["game"]), (3003, "token does not allow this space"))):
-        assert closed(opened(t, frontend, "/turntable", token=token)) == told
-        assert closed(opened(t, frontend, "/turntable", header="Bearer " + token)) == told
+        assert closed(opened(t, frontend, "/turntable", token=token)) == received
+        assert closed(opened(t, frontend, "/turntable", header="Bearer " + token)) == received
     assert turntable(t, frontend, token=issuer.token())
 
 

@@ -1,5 +1,5 @@
 """Signed tokens, brought with the request that opens a WebSocket connection: who is let in, and how the others
-are told why not. By the Tracker protocol over WebSocket and metadata sync, which want them there."""
+receive the reason. By the Tracker protocol over WebSocket and metadata sync, which want them there."""
 import re
 import struct
 import time
@@ -53,7 +53,7 @@ def test_each_algorithm(t):
         frontend.stop()
 
 
-def test_what_is_refused_is_told(t):
+def test_a_refusal_has_its_reason(t):
     issuer = Issuer()
     parties = {"auth.issuer": "us", "auth.audience": "maps"}
     frontend = t.frontend(t.redis(), settings=issuer.settings(**SPACES, **parties))
@@ -203,7 +203,7 @@ def test_probes_need_no_token(t):
     assert frontend.http("/healthz")[0] == 200 and frontend.http("/readyz")[0] == 200
 
 
-def test_nobody_is_told_of_who_is_refused(t):
+def test_nobody_is_notified_of_a_refused_user(t):
     redis = t.redis()
     frontend = t.frontend(redis, settings=Issuer().settings())
     websocket = opened(t, frontend)

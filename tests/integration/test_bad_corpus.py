@@ -40,7 +40,7 @@ def is_utf8(text):
 
 
 class Player:
-    """A user in the room a, who tells what refused a message."""
+    """A user in the room a, who reports what refused a message."""
 
     def __init__(self, t, frontend):
         self.t, self.frontend = t, frontend
@@ -109,8 +109,8 @@ def check(speakers, cases):
     for number, (code, text, message) in enumerate(cases):
         speaker = speakers[number % len(speakers)]
         if is_utf8(message):
-            told = speaker.refusal(message, chance)
-            assert told[0] in speaker.codes(code) and text in (None, told[1]), (message, told, code, text)
+            received = speaker.refusal(message, chance)
+            assert received[0] in speaker.codes(code) and text in (None, received[1]), (message, received, code, text)
         else:
             assert speaker.end(message, chance) == 1007, message
             speaker.begin()
@@ -143,7 +143,7 @@ def test_what_metadata_sync_refuses(t):
     t.fsck(redis)
 
 
-def test_texts_that_are_no_json(t):
+def test_texts_that_are_not_json(t):
     redis, (a, b) = start(t)
     cases = [("large" if kind in LIMITS else kind if kind == "surrogate" else "bad_json", None, message)
              for kind, _, message in corpus(t, "json")]

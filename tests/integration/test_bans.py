@@ -49,6 +49,6 @@ def test_a_kicked_client_can_be_kept_away(t):
     assert f"{BANNED} is banned" in done.stdout, done
     assert client.closed()
     for frontend in (a, b):
-        t.wait_until(lambda: is_refused(frontend, BANNED), what="it stays away")
+        t.wait_until(lambda: is_refused(frontend, BANNED), what="it is refused")
     missing = t.ctl(redis, "kick", "nobody", "--for", "10m", check=False)
     assert missing.returncode == 1 and "no such entry" in missing.stderr, missing

@@ -161,7 +161,7 @@ def test_the_build_context_has_what_the_image_needs(t):
 
 
 def test_the_image_has_the_libraries_that_the_programs_need(t):
-    """What is linked stands in the runtime group of install-packages."""
+    """Every linked library is in the runtime group of install-packages."""
     listed = set(re.findall(r"^runtime +shared +(\S+)", read(t, "docker/install-packages"), re.M))
     needed = set()
     for name in os.listdir(os.path.join(t.build, "bin")):

@@ -72,4 +72,4 @@ def test_messages_of_unknown_formats_are_counted_reported_and_passed_over(t):
     assert frontend.metric("tracker_presence_reads_total") == reads
     assert frontend.metric("tracker_malformed_from_redis_total") == frontend.metric("tracker_room_losses_total") == 0
     watcher.sync()
-    assert watcher.told["1:1"] == ["online", "busy"], watcher.told
+    assert watcher.received["1:1"] == ["online", "busy"], watcher.received

@@ -39,7 +39,7 @@ def test_not_ready_without_redis(t):
 
 
 def test_not_ready_when_published_messages_do_not_arrive(t):
-    """End to end: a Redis that stands still is noticed though its connections are open."""
+    """End to end: a Redis that stalls is noticed though its connections are open."""
     redis = t.redis()
     frontend = t.frontend(redis)
     t.wait_until(frontend.ready)

@@ -42,7 +42,7 @@ def test_a_front_end_is_killed_and_its_server_comes_back_at_another(t):
     t.fsck(redis)
 
 
-def test_a_front_end_stands_still_for_longer_than_an_answer_is_waited_for(t):
+def test_a_front_end_is_frozen_for_longer_than_an_answer_is_waited_for(t):
     """Its lease is longer than redis.deadline: the server that comes back waits, and is not sent away."""
     more = {"map.lease": "8s", "redis.deadline": "1s"}
     _, (a, b) = lobby(t, **more)
@@ -110,29 +110,29 @@ def test_somebody_elses_password_does_not_take_its_place(t):
     player.wait_for(lambda servers: game.id in servers)
     other = t.connect(b, Game, kind="lobby-servers")
     other.say(type="login", passwd="bob's", name="bob", port=game.port)
-    other.hear("welcome")
+    other.receive("welcome")
     other.infos(players=66)
     other.refused("taken")
     game.infos(players=5)
     player.wait_for(lambda servers: servers[game.id]["players"] == 5)
     again = t.connect(b, Game, kind="lobby-servers")
     again.say(type="login", passwd="alice's", port=game.port)
-    again.hear("welcome")
+    again.receive("welcome")
     again.infos(players=6)
     game.refused("taken")
     player.wait_for(lambda servers: game.id in servers and servers[game.id]["players"] == 6)
 
 
-def test_a_drain_tells_and_its_servers_stay_listed_for_their_return(t):
+def test_a_drain_notifies_and_its_servers_stay_listed_for_their_return(t):
     redis, (a, b) = lobby(t, **{"drain.time": "0s"})
     player, guest = watch(t, b), watch(t, a)
     game = t.connect(a, Game, kind="lobby-servers").be_listed(players=1)
     player.wait_for(lambda servers: game.id in servers)
     a.drain()
     game.refused("draining")
-    message = guest.hear("up", "error")
+    message = guest.receive("up", "error")
     if message["type"] == "up":
-        message = guest.hear("error")
+        message = guest.receive("error")
     assert message["code"] == "draining" and guest.closed()
     again = come_back(t, b, game, players=2)
     # It was never gone.

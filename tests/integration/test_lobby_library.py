@@ -73,7 +73,7 @@ def test_both_come_back_to_a_front_end_that_was_killed(t):
     b = t.frontend(redis, listen=(*listen, "web=127.0.0.1:0"), settings=settings())
     player.wait_for_log("^whole 1", 40, since)
     b.wait_for_metric("tracker_lobby_listed", 1, 40)
-    # What the list has again is not told again.
+    # What the list has again is not reported again.
     assert not player.log_lines(f"^down {id}", since)
 
 
@@ -98,7 +98,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_a_wrong_password_is_told_and_not_tried_without_end(t):
+def test_a_wrong_password_is_reported_and_not_retried_without_end(t):
     a, = lobby(t)
     server = t.start("game_server", [Library(t).compile("game_server"), a.where("lobby-servers"), "wrong"])
     server.wait_for_log("refused: the password is wrong")

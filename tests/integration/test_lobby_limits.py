@@ -17,7 +17,7 @@ def login(t, frontend, kind=Player, source="127.0.0.1"):
     """A connection with its first answer."""
     peer = t.connect(frontend, kind, kind="lobby", source=source)
     peer.say(type="login", **({"passwd": PASSWORD, "port": peer.port} if kind is Game else {}))
-    return peer, peer.hear("servers", "welcome", "error").get("code")
+    return peer, peer.receive("servers", "welcome", "error").get("code")
 
 
 def test_players_do_not_take_the_slots_of_servers(t):
@@ -127,7 +127,7 @@ def test_errors_of_long_ago_do_not_count(t):
             peer.refused("bad_json", closes=False)
         time.sleep(scaled(0.15))
     peer.say(type="login")
-    peer.hear("servers")
+    peer.receive("servers")
 
 
 def test_the_limits_of_infos_are_settings(t):
@@ -146,16 +146,16 @@ def test_the_longest_of_each_value(t):
     game = t.connect(a, Game, kind="lobby-servers")
     for password, port in (("x" * 257, 1), (PASSWORD, 65536), (PASSWORD, 0)):
         game.say(type="login", passwd=password, port=port)
-        assert game.hear("error")["code"] in ("bad_message", "limit"), (password, port)
+        assert game.receive("error")["code"] in ("bad_message", "limit"), (password, port)
     game.say(type="login", passwd=PASSWORD, port=65535)
-    assert game.hear("welcome")["id"] == "127.0.0.1:65535"
+    assert game.receive("welcome")["id"] == "127.0.0.1:65535"
     for taken in ({"description": "x" * 256}, {"version": "x" * 64}, {"players": 1_000_000}, {"k" * 64: 1},
                   {f"k{number}": 1 for number in range(64)}, {"a": "x" * (3 * 1024 - 3)}):
         game.say(type="infos", **taken)
     for refused in ({"description": "x" * 257}, {"version": "x" * 65}, {"players": 1_000_001}, {"k" * 65: 1},
                     {f"k{number}": 1 for number in range(65)}, {"a": "x" * (3 * 1024 - 2)}):
         game.say(type="infos", **refused)
-        assert game.hear("error")["code"] in ("bad_message", "limit"), refused
+        assert game.receive("error")["code"] in ("bad_message", "limit"), refused
 
 
 def test_the_longest_line(t):
@@ -163,7 +163,7 @@ def test_the_longest_line(t):
     peer = t.connect(a, Lines, kind="lobby-clients")
     line = b'{"type":"login","x":"'
     peer.send(line + b"x" * (4096 - len(line) - 2) + b'"}\n')
-    peer.hear("servers")
+    peer.receive("servers")
     peer.send(line + b"x" * (4097 - len(line) - 2) + b'"}\n')
     peer.refused("limit")
 
@@ -190,7 +190,7 @@ def test_more_servers_than_a_view_holds(t):
     player.login()
     for _ in range(2):
         t.connect(a, Game, kind="lobby-servers").be_listed()
-    while player.hear("up", "error")["type"] != "error":
+    while player.receive("up", "error")["type"] != "error":
         pass
     assert player.closed()
     late = t.connect(a, Player, kind="lobby-clients")

@@ -20,7 +20,7 @@ def test_pings_are_numbered_and_answered(t):
     server = listed(t, a, player)
     numbers = []
     for _ in range(5):
-        ping = server.hear("ping")
+        ping = server.receive("ping")
         numbers.append(ping["n"])
         server.say(type="pong", n=ping["n"])
     assert numbers == [1, 2, 3, 4, 5]
@@ -31,18 +31,18 @@ def test_one_missed_pong_is_suspect_and_the_next_one_live(t):
     # What decides is that no pong comes, not the time: three may be missed here only after long.
     a, player = lobby(t, ping="300ms", max_missed="1000")
     server = listed(t, a, player)
-    assert server.hear("ping")["n"] == 1
+    assert server.receive("ping")["n"] == 1
     kind, suspect = player.change()
     assert (kind, suspect["state"], suspect["players"]) == ("changed", "suspect", 3)
     newcomer = t.connect(a, Player, kind="lobby-clients")
     assert newcomer.login()[server.id]["state"] == "suspect"
-    ping = server.hear("ping")
+    ping = server.receive("ping")
     server.say(type="pong", n=ping["n"])
     assert player.change("changed")[1]["state"] == "live"
     assert a.metric("tracker_lobby_suspected_total") >= 1
 
 
-def test_infos_of_a_suspect_server_are_told(t):
+def test_infos_of_a_suspect_server_are_sent(t):
     a, player = lobby(t, ping="200ms", max_missed="1000")
     server = listed(t, a, player)
     player.wait_for(lambda servers: servers[server.id]["state"] == "suspect")
@@ -54,7 +54,7 @@ def test_infos_of_a_suspect_server_are_told(t):
 def test_three_missed_pongs_end_it(t):
     a, player = lobby(t, ping="1500ms")
     server = listed(t, a, player)
-    assert [server.hear("ping")["n"] for _ in range(3)] == [1, 2, 3]
+    assert [server.receive("ping")["n"] for _ in range(3)] == [1, 2, 3]
     server.refused("timeout")
     assert player.change("changed")[1]["state"] == "suspect"
     assert player.change("down")[1]["id"] == server.id
@@ -66,8 +66,8 @@ def test_three_missed_pongs_end_it(t):
 def test_a_ping_unanswered_for_too_long_ends_it(t):
     a, player = lobby(t, ping="500ms", max_missed="1000", timeout="4s")
     server = listed(t, a, player)
-    server.hear("ping")
-    while server.hear("ping", "error")["type"] == "ping":
+    server.receive("ping")
+    while server.receive("ping", "error")["type"] == "ping":
         pass
     assert server.closed()
     player.wait_for(lambda servers: server.id not in servers)
@@ -77,16 +77,16 @@ def test_the_time_out_may_be_shorter_than_the_ping(t):
     a, _ = lobby(t, ping="1s", timeout="100ms", verify="off")
     server = t.connect(a, Game, kind="lobby-servers")
     server.login()
-    server.hear("ping")
+    server.receive("ping")
     server.refused("timeout")
 
 
-def test_an_answer_to_an_older_ping_is_a_sign_of_life(t):
+def test_an_answer_to_an_older_ping_counts_as_activity(t):
     a, player = lobby(t, ping="200ms", max_missed="20")
     server = listed(t, a, player)
     for _ in range(12):
-        server.hear("ping")
-        second = server.hear("ping")["n"]
+        server.receive("ping")
+        second = server.receive("ping")["n"]
         server.say(type="pong", n=second - 1)
         server.say(type="pong", n=second)
         server.say(type="pong", n=second - 1)
@@ -98,7 +98,7 @@ def test_who_never_says_infos_is_pinged_too(t):
     a, _ = lobby(t, ping="100ms")
     server = t.connect(a, Game, kind="lobby-servers")
     server.login()
-    while server.hear("ping", "error")["type"] == "ping":
+    while server.receive("ping", "error")["type"] == "ping":
         pass
     assert server.closed()
 

@@ -90,17 +90,17 @@ def test_texts_go_back_as_they_came(t):
         server = server or original_server(t, a, description=text, version=version)
         server.infos(4711, description=text, version=version)
         while True:
-            _, packet = client.hear()
+            _, packet = client.receive()
             if packet["description"] == text:
                 break
         assert packet["version"] == version, packet
         player.wait_for(lambda servers: [one["description"] for one in servers.values()] == [readable])
         newcomer = original_client(t, a)
-        assert newcomer.hear()[1]["description"] == text
+        assert newcomer.receive()[1]["description"] == text
     # A name of a JSON server, in characters that such a client has.
     t.connect(a, Game, kind="lobby-servers").be_listed(description="Zürich", version="ä日")
     while packet["description"] != b"Z\xfcrich":
-        _, packet = client.hear()
+        _, packet = client.receive()
     assert packet["version"] == "ä日".encode()
     t.ctl(redis, "--space", "lobby", "fsck")
 
@@ -111,14 +111,14 @@ def test_a_change_is_not_sent_by_default(t):
     game = t.connect(a, Game, kind="lobby-servers").be_listed(players=1)
     a.wait_for_metric("tracker_lobby_listed", 1)
     client = original_client(t, b)
-    assert client.hear()[1]["players"] == 1
+    assert client.receive()[1]["players"] == 1
     watcher = t.connect(b, Player, kind="lobby-clients")
     watcher.login()
     for players in (2, 3):
         game.infos(players=players)
         watcher.wait_for(lambda servers: servers[game.id]["players"] == players)
     other = t.connect(a, Game, kind="lobby-servers").be_listed()
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 1 and packet["port"] == other.port, "nothing came between"
 
 
@@ -129,24 +129,24 @@ def test_a_client_gets_one_packet_for_each_server_and_its_changes(t):
     game = t.connect(a, Game, kind="lobby-servers").be_listed(description="A name that is too long for the field", version="0.70-long")
     watcher.wait_for(lambda servers: game.id in servers)
     client = original_client(t, b)
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 0 and packet == {"speed": 2, "size": 2, "erase": 1, "description": b"A name that is too long for the",
                                      "version": b"0.70-lon", "host": "127.0.0.1", "port": game.port, "players": 3}
     other = t.connect(a, Game, kind="lobby-servers", source="127.0.0.2").be_listed(players=1)
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 1 and packet["host"] == "127.0.0.2"
     game.infos(speed="crazy")
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 0 and packet["speed"] == 3
     # That one is gone cannot be said; its place is given to the next.
     other.drop()
     watcher.wait_for(lambda servers: list(servers) == [game.id])
     assert client.silent(0.2)
     third = t.connect(a, Game, kind="lobby-servers", source="127.0.0.3").be_listed()
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 1 and packet["host"] == "127.0.0.3" and packet["port"] == third.port
     game.say(type="infos", players=100000)
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 0 and (packet["speed"], packet["size"], packet["erase"], packet["players"]) == (0xffff, 0xffff, 0, 0xffff)
     assert packet["description"] == b""
 
@@ -162,20 +162,20 @@ def test_at_most_40(t):
     watcher.login()
     watcher.wait_for(lambda servers: len(servers) == 45)
     client = original_client(t, a)
-    shown = dict(client.hear() for _ in range(40))
+    shown = dict(client.receive() for _ in range(40))
     assert sorted(shown) == list(range(40)) and len({packet["port"] for packet in shown.values()}) == 40
     assert client.silent(0.2)
     hidden = set(games) - {packet["port"] for packet in shown.values()}
     # One that goes makes room for one that had none.
     gone = shown[7]["port"]
     games[gone].drop()
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 7 and packet["port"] in hidden
-    # A change of one that is not shown is not told.
+    # A change of a server that is not in the list is not sent.
     still_hidden = (hidden - {packet["port"]}).pop()
     games[still_hidden].infos(players=500)
     games[shown[8]["port"]].infos(players=501)
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 8 and packet["players"] == 501
 
 
@@ -188,7 +188,7 @@ def test_servers_on_ipv6_have_no_place(t):
     client = t.connect(a, Original, kind="lobby", index=1)
     client.login_client()
     fourth = t.connect(a, Game, kind="lobby", index=1).be_listed()
-    which, packet = client.hear()
+    which, packet = client.receive()
     assert which == 0 and packet["port"] == fourth.port
 
 
@@ -198,7 +198,7 @@ def test_the_order_of_the_hosts_bytes(t):
         _, (a,) = lobby(t, 1, **({"host_byte_order": order} if order else {}))
         client = original_client(t, a)
         t.connect(a, Game, kind="lobby-servers", source="127.1.2.3").be_listed()
-        _, packet = client.hear()
+        _, packet = client.receive()
         assert packet["host"] == expected, (order, packet)
 
 
@@ -222,7 +222,7 @@ def test_malformed_packets(t):
     a.wait_for_log("msg=malformed_message .*protocol=lobby kind=packet")
 
 
-def test_packets_that_make_no_sense_now_are_passed_over(t):
+def test_packets_that_are_unexpected_now_are_ignored(t):
     _, (a,) = lobby(t, 1)
     early = t.connect(a, Original, kind="lobby")
     early.infos(4000)
@@ -230,7 +230,7 @@ def test_packets_that_make_no_sense_now_are_passed_over(t):
     early.infos(4001)
     early.login_server()
     game = t.connect(a, Game, kind="lobby-servers").be_listed()
-    which, packet = early.hear()
+    which, packet = early.receive()
     assert which == 0 and packet["port"] == game.port
 
 

@@ -17,7 +17,7 @@ def try_login(t, frontend, password, name=None, source="127.0.0.1", kind="lobby"
     """None when it is welcome, else the error's code."""
     game = t.connect(frontend, Game, kind=kind, source=source)
     game.say(type="login", passwd=password, port=game.port, **({"name": name} if name else {}))
-    message = game.hear("welcome", "error")
+    message = game.receive("welcome", "error")
     if message["type"] == "error":
         assert game.closed()
     game.drop()
@@ -165,7 +165,7 @@ def test_it_grows_and_many_connections_guess_no_faster(t):
         game.say(type="login", passwd="bad", port=1)
     for game in games:
         game.refused("bad_password")
-    # The four stood in one line, each at least the first delay behind the one before.
+    # The four waited in one queue, each at least the first delay after the one before.
     assert time.monotonic() - begun >= 0.8
     begun = time.monotonic()
     assert try_login(t, frontend, PASSWORD) is None
@@ -178,7 +178,7 @@ def test_who_would_have_to_wait_too_long_is_refused_at_once(t):
     waiting = [t.connect(frontend, Game, kind="lobby") for _ in range(2)]
     for game in waiting:
         game.say(type="login", passwd="bad", port=1)
-    codes = [game.hear("error")["code"] for game in waiting]
+    codes = [game.receive("error")["code"] for game in waiting]
     assert sorted(codes) == ["bad_password", "rate"], codes
 
 

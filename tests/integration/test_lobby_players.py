@@ -1,4 +1,4 @@
-"""What players are told: lists of any size, changes in their order, and slow readers the newest state."""
+"""What players receive: lists of any size, changes in their order, and slow readers the newest state."""
 import socket
 
 from harness.lobby import LISTEN, Game, Original, Player, settings
@@ -64,8 +64,8 @@ def stop_reading(player):
     player.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
 
-def fall_behind(t, frontend, player, game):
-    """Says so much that the player, who does not read, is behind."""
+def fill_backlog(t, frontend, player, game):
+    """Sends so much that the player, who does not read, has a backlog."""
     before = frontend.metric("tracker_conflations_total")
     said = 0
     while frontend.metric("tracker_conflations_total") == before:
@@ -84,20 +84,20 @@ def test_a_slow_reader_gets_the_newest_state_and_the_others_never_wait(t):
     for player in (slow, quick):
         player.login()
         player.wait_for(lambda servers: len(servers) == 3)
-    fall_behind(t, b, slow, game)
+    fill_backlog(t, b, slow, game)
     leaver.drop()
     comer = t.connect(a, Game, kind="lobby-servers").be_listed(description="comer")
     other.infos(description="changed")
     game.infos(players=999)
     quick.wait_for(lambda servers: servers[game.id]["players"] == 999 and comer.id in servers and leaver.id not in servers
                    and servers[other.id]["description"] == "changed")
-    told = b.metric("tracker_pushes_total", protocol="lobby", kind="changed")
+    received = b.metric("tracker_pushes_total", protocol="lobby", kind="changed")
     slow.wait_for(lambda servers: servers == quick.servers)
     # What it missed was joined: far less than one message for each change.
-    assert b.metric("tracker_pushes_total", protocol="lobby", kind="changed") - told < 20
+    assert b.metric("tracker_pushes_total", protocol="lobby", kind="changed") - received < 20
 
 
-def test_one_that_came_and_went_meanwhile_is_never_told(t):
+def test_a_server_that_came_and_went_meanwhile_is_never_sent(t):
     a, = lobby(t, 1, rate="0", **{"net.send_buffer": "4096", "net.write_timeout": "1h"})
     game, = games(t, a, 1)
     slow, quick = (t.connect(a, Player, kind="lobby-clients") for _ in range(2))
@@ -105,7 +105,7 @@ def test_one_that_came_and_went_meanwhile_is_never_told(t):
     for player in (slow, quick):
         player.login()
         player.wait_for(lambda servers: len(servers) == 1)
-    fall_behind(t, a, slow, game)
+    fill_backlog(t, a, slow, game)
     passing = t.connect(a, Game, kind="lobby-servers").be_listed()
     quick.wait_for(lambda servers: passing.id in servers)
     passing.drop()
@@ -113,7 +113,7 @@ def test_one_that_came_and_went_meanwhile_is_never_told(t):
     last = t.connect(a, Game, kind="lobby-servers").be_listed()
     quick.wait_for(lambda servers: last.id in servers)
     while True:
-        message = slow.hear("up", "changed", "down")
+        message = slow.receive("up", "changed", "down")
         assert message["server"]["id"] != passing.id, message
         if message["server"]["id"] == last.id:
             break
@@ -127,7 +127,7 @@ def test_who_missed_more_than_is_remembered_gets_the_list_again(t):
     for player in (slow, quick):
         player.login()
         player.wait_for(lambda servers: len(servers) == 1)
-    fall_behind(t, a, slow, game)
+    fill_backlog(t, a, slow, game)
     for _ in range(11):  # 1,100 come and go, 1024 are remembered
         passing = games(t, a, 100)
         quick.wait_for(lambda servers: len(servers) > 100)
@@ -145,7 +145,7 @@ def test_a_player_who_takes_nothing_is_closed(t):
     slow = t.connect(a, Player, kind="lobby-clients")
     stop_reading(slow)
     slow.login()
-    fall_behind(t, a, slow, game)
+    fill_backlog(t, a, slow, game)
     a.wait_for_metric("tracker_connections_closed_total", 1, reason="write_timeout")
     assert game.answer_pings(0.1)
 
@@ -164,12 +164,12 @@ def test_what_others_put_into_the_space_is_no_server(t):
     # Whose id is taken by something else cannot be listed.
     taken = t.connect(a, Game, kind="lobby-servers")
     taken.say(type="login", passwd="letmein1", port=5555)
-    taken.hear("welcome")
+    taken.receive("welcome")
     taken.infos()
     taken.refused("taken")
 
 
-def test_infos_that_fit_no_line_are_told_without_their_further_keys(t):
+def test_infos_that_fit_no_line_are_sent_without_their_further_keys(t):
     """What somebody else wrote into Redis may be longer than any server may say."""
     redis = t.redis()
     a, = t.frontends(1, redis, listen=LISTEN, settings=settings(verify="off"))
@@ -189,7 +189,7 @@ def test_infos_that_fit_no_line_are_told_without_their_further_keys(t):
     assert "huge" not in other.servers[game.id] and other.servers[game.id]["speed"] == "fast"
 
 
-def test_redis_away_the_list_is_still_told(t):
+def test_the_list_is_sent_while_redis_is_unreachable(t):
     redis = t.redis()
     a, = t.frontends(1, redis, listen=LISTEN, settings=settings(verify="off"))
     game, = games(t, a, 1)
@@ -200,7 +200,7 @@ def test_redis_away_the_list_is_still_told(t):
     t.wait_until(lambda: not a.ready(), what="Redis is missed")
     second = t.connect(a, Player, kind="lobby-clients")
     assert list(second.login()) == [game.id]
-    # A server that comes now is told that it cannot be listed, one that is there stays.
+    # A joining server is refused, one that is listed stays.
     new = t.connect(a, Game, kind="lobby-servers").be_listed()
     new.refused("unavailable")
     assert game.answer_pings(0.2)
@@ -214,5 +214,5 @@ def test_an_original_client_beside_the_others(t):
     game, = games(t, a, 1)
     original = t.connect(b, Original, kind="lobby-clients")
     original.login_client()
-    which, packet = original.hear()
+    which, packet = original.receive()
     assert which == 0 and packet["port"] == game.port

@@ -91,7 +91,7 @@ def test_messages_in_any_split_and_many_in_one(t):
     text += json.dumps({"type": "infos", "description": "ä"}).encode() + b"\n"
     for at in range(len(text)):
         server.send(text[at:at + 1])
-    assert server.hear("welcome")["verify"] == "off"
+    assert server.receive("welcome")["verify"] == "off"
     player = t.connect(a, Player, kind="lobby-clients")
     player.login()
     player.wait_for(lambda servers: server.id in servers)
@@ -148,7 +148,7 @@ def test_refusals_that_keep_the_connection(t):
         peer.send(text + b"\n")
         peer.refused(code, closes=False)
     peer.say(type="login")
-    assert peer.hear("servers")["servers"] == []
+    assert peer.receive("servers")["servers"] == []
     for message, code in (({"type": "login"}, "logged_in"), ({"type": "infos"}, "not_a_server"), ({"type": "pong", "n": 1}, "not_a_server"),
                           ({"type": "verify", "number": 1}, "not_a_server")):
         peer.say(**message)

@@ -12,7 +12,7 @@ def lobby(t, **more):
 
 
 def beacon(t, frontend, player):
-    """Another server is listed: what was said before has been heard by now."""
+    """Another server is listed: what was sent before has been processed by now."""
     server = t.connect(frontend, Game, kind="lobby-servers", source="127.0.0.9").be_listed()
     kind, listed = player.change()
     assert (kind, listed["id"]) == ("up", server.id)
@@ -60,7 +60,7 @@ def test_a_wrong_number(t):
 
 
 def test_the_number_of_another_connection(t):
-    """A server that cannot hear its own port: the number of another one does not help it."""
+    """A server that receives nothing on its own port: the number of another one does not help it."""
     frontend, player = lobby(t)
     good, bad = (t.connect(frontend, Game, kind="lobby-servers") for _ in range(2))
     good.login()
@@ -95,7 +95,7 @@ def test_a_port_where_nobody_listens(t):
         port = closed.getsockname()[1]
     server = t.connect(frontend, Lines, kind="lobby-servers")
     server.say(type="login", passwd=PASSWORD, port=port)
-    server.hear("welcome")
+    server.receive("welcome")
     server.refused("unverified")
 
 
@@ -103,7 +103,7 @@ def test_it_goes_to_the_connections_address_whatever_is_claimed(t):
     frontend, player = lobby(t)
     server = t.connect(frontend, Game, kind="lobby-servers", source="127.0.0.3")
     server.say(type="login", passwd=PASSWORD, port=server.port, ip="127.0.0.1", host="127.0.0.1")
-    assert server.hear("welcome")["id"] == server.id
+    assert server.receive("welcome")["id"] == server.id
     server.verify()
     server.infos(ip="127.0.0.1")
     assert player.change("up")[1]["ip"] == "127.0.0.3"
@@ -118,7 +118,7 @@ def test_behind_a_proxy_the_clients_address_counts(t):
         udp.settimeout(10)
         port = udp.getsockname()[1]
         server.say(type="login", passwd=PASSWORD, port=port)
-        assert server.hear("welcome")["id"] == f"127.0.0.4:{port}"
+        assert server.receive("welcome")["id"] == f"127.0.0.4:{port}"
         server.say(type="verify", number=int(udp.recv(100).split()[-1]))
     server.infos()
     player = t.connect(frontend, Player, kind="lobby", before=header)

@@ -26,15 +26,15 @@ def check_directions(t, redis, a, b):
     id = sensor.open(b"warm").decode()
     browser.set(name="b", n=1)
     far_sensor, far_browser, far_game = t.connect(b, Plain), t.connect(a, Sync, kind="sync"), player(t, b, "1:9")
-    browser.wait_map(lambda told: len(told) == 5)
+    browser.wait_map(lambda received: len(received) == 5)
     device = next(one for one, has in browser.map.items() if has.get("user") == "1:1")
 
     def shown():
         return dict(pair.split("=", 1) for pair in re.split(r", (?=\w+=)", far_sensor.get_text().decode()[1:-1]))
     # As a browser sees a sensor and a player, and another browser.
     for one in (browser, far_browser):
-        one.wait_map(lambda told: told.get(browser.token) == {"name": "b", "n": 1} and told[id] == {"state": "warm"}
-                     and told[device] == {"user": "1:1", "status": "online"})
+        one.wait_map(lambda received: received.get(browser.token) == {"name": "b", "n": 1} and received[id] == {"state": "warm"}
+                     and received[device] == {"user": "1:1", "status": "online"})
     # As a sensor sees a browser and a player.
     t.wait_until(lambda: len(shown()) == 5, 10, shown)
     assert shown()[id] == "warm" and shown()[browser.token] == '{"n":1,"name":"b"}', shown()
@@ -46,18 +46,18 @@ def check_directions(t, redis, a, b):
     assert far_game.wait("there") == sorted([id, browser.token, far_browser.token, "1:1", "1:9"])
     game.say("status", "busy")
     far_game.wait_statuses({"1:1": "busy"})
-    browser.wait_map(lambda told: told[device] == {"user": "1:1", "status": "busy"})
+    browser.wait_map(lambda received: received[device] == {"user": "1:1", "status": "busy"})
     t.wait_until(lambda: shown()[device] == '{"user":"1:1","status":"busy"}', 10, shown)
     # Packets of a browser.
     browser.send([id, device, far_browser.token], {"type": "x", "x": 1})
     assert game.wait("packet") == {"from": browser.token, "type": "x", "x": 1} == far_browser.wait_packet()
     assert browser.wait_error() == ("undeliverable", f"{id}: nobody there takes packets")
-    # Who goes is told to all.
+    # A leaving client is reported to all.
     assert sensor.close(id.encode())
     browser.websocket.close(1000)
     game.leave()
     far_game.wait_statuses({id: "offline", browser.token: "offline", "1:1": "offline"})
-    far_browser.wait_map(lambda told: len(told) == 2)
+    far_browser.wait_map(lambda received: len(received) == 2)
     t.wait_until(lambda: len(shown()) == 2, 10, shown)
     t.fsck(redis)
 

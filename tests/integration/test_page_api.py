@@ -131,7 +131,7 @@ def test_search_ignores_case_as_unicode_folds_it(t):
         assert [one["id"] for one in answer] == names, (text, answer)
 
 
-def test_a_search_looks_at_a_bounded_number_of_bytes(t):
+def test_a_search_reads_a_bounded_number_of_bytes(t):
     frontend = t.frontend(t.redis(), settings={"client.max_ids": "100", "web.max_searched": "10000"})
     fill(t, frontend, [b"id%02d" % number for number in range(25)], b"x" * 1000)
     answer = get(frontend, "/api/v1/clients?q=nothing-like-it")
@@ -140,7 +140,7 @@ def test_a_search_looks_at_a_bounded_number_of_bytes(t):
     assert len(get(frontend, "/api/v1/clients")["clients"]) == 25
 
 
-def test_a_search_looks_at_a_bounded_number(t):
+def test_a_search_reads_a_bounded_number(t):
     frontend = t.frontend(t.redis(), settings={"client.max_ids": "100", "web.max_scanned": "10"})
     # Ids that no number or front-end's id among the other fields can hold.
     fill(t, frontend, [b"id%02d" % number for number in range(25)])
@@ -196,7 +196,7 @@ def test_stats(t):
     assert stats["memory"] > 1 << 20 and stats["received_bytes"] > 0 and stats["cpu_us"] > 0
 
 
-def test_what_is_asked_while_redis_is_away(t):
+def test_requests_while_redis_is_unreachable(t):
     """What is known is shown; numbers never wait; what was never known is said so."""
     redis = t.redis()
     a, b = t.frontends(2, redis, settings={"view.linger": "60s"})

@@ -52,7 +52,7 @@ def test_compressed_for_who_takes_it(t):
         else:
             assert short == body and len(body) < 1000, path
         saved += len(body) - len(short)
-        # Each form has a tag of its own: a cache that holds one is not told that it has the other.
+        # Each form has a tag of its own: a cache that holds one is not answered as if it had the other.
         for coding, tag, status in (("gzip", headers["ETag"], 304), ("gzip", plain["ETag"], 200), ("identity", plain["ETag"], 304),
                                     ("identity", headers["ETag"], 200)):
             if headers["ETag"] == plain["ETag"]:

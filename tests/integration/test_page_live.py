@@ -53,7 +53,7 @@ def test_a_client_that_has_moved_to_another_front_end(t):
 
 
 def test_what_is_no_change_of_the_clients_own(t):
-    """Who owns an entry and where, with the same version: told here, and not to clients."""
+    """Who owns an entry and where, with the same version: sent here, and not to clients."""
     redis = t.redis()
     a, b = t.frontends(2, redis)
     watcher = t.connect(b, Versioned)
@@ -63,14 +63,14 @@ def test_what_is_no_change_of_the_clients_own(t):
     watcher.wait_for_state(id, b"x")
     stream = Stream(t, b)
     stream.until_live(t)
-    told = len(watcher.pushes)
+    received = len(watcher.pushes)
     # As in a snapshot that is read again after an event was lost.
     redis("HSET", b"tracker:{main/1/0}:client:" + id, "since", "1700000000000")
     redis("HINCRBY", "tracker:{main/1/0}:head", "revision", "1")
     stream.until(t, lambda: stream.entries[id.decode()]["since"] == 1700000000000)
     assert client.update(id, 1, b"y")
     watcher.wait_for_state(id, b"y")
-    assert [(push.kind, push.id) for push in watcher.pushes[told:]] == [("one", id)]
+    assert [(push.kind, push.id) for push in watcher.pushes[received:]] == [("one", id)]
 
 
 def test_numbers_each_second_and_the_front_ends(t):
@@ -85,7 +85,7 @@ def test_numbers_each_second_and_the_front_ends(t):
                  == {"a", "b"})
 
 
-def test_ids_that_are_no_text(t):
+def test_ids_that_are_not_utf8(t):
     frontend = t.frontend(t.redis())
     client = t.connect(frontend, Original2013)
     client.update(b"\xff", 1, b"\x00")
@@ -184,10 +184,10 @@ def test_redis_is_cut_and_comes_back(t):
     assert not [data for name, data in stream.events if name == "closed"]
 
 
-def test_a_stream_that_begins_while_redis_is_away(t):
+def test_a_stream_that_begins_while_redis_is_unreachable(t):
     redis = t.redis()
     frontend = t.frontend(redis)
-    one = t.connect(frontend, Original2013).open(b"x").decode()  # who is not told the map
+    one = t.connect(frontend, Original2013).open(b"x").decode()  # which does not receive the map
     redis.freeze()
     stream = Stream(t, frontend)
     stream.until(t, lambda: sum(name == "stats" for name, _ in stream.events) >= 2)
@@ -228,7 +228,7 @@ def test_limits_and_ends(t):
     third.socket.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     third.socket.shutdown(socket.SHUT_WR)
     third.until(t, lambda: third.ended)
-    # A drain goes on telling until the end.
+    # A drain keeps sending until the end.
     frontend.drain()
     streams[1].until(t, lambda: streams[1].ended)
 

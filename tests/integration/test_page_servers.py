@@ -124,10 +124,10 @@ def test_the_live_stream_of_the_udp_master(t):
     t.stack.callback(server.close)
     server.register()
     stream.until(t, lambda: server.where in stream.entries)
-    told = stream.entries[server.where]
-    assert told["source"] == "q3master" and told["name"] == "A name", told
-    assert told["infos"]["players"] == 3 and told["infos"]["max_players"] == 8 and told["infos"]["map"] == "dance"
-    assert told["infos"]["hostname"] == "^1A ^7name"
+    received = stream.entries[server.where]
+    assert received["source"] == "q3master" and received["name"] == "A name", received
+    assert received["infos"]["players"] == 3 and received["infos"]["max_players"] == 8 and received["infos"]["map"] == "dance"
+    assert received["infos"]["hostname"] == "^1A ^7name"
 
 
 def test_what_is_no_server_is_not_in_the_stream(t):

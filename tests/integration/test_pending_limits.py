@@ -1,5 +1,5 @@
 """What clients ask for while Redis does not answer is held in memory, up to a limit; the rest is refused, and
-told so."""
+answered with an error."""
 import json
 
 from harness.sync import Sync
@@ -41,7 +41,7 @@ def test_packets(t):
     redis = t.redis()
     a, b = t.frontends(2, redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
     one, two = t.connect(a, Sync, kind="sync"), t.connect(b, Sync, kind="sync", delta=True)
-    one.wait_map(lambda told: len(told) == 2)
+    one.wait_map(lambda received: len(received) == 2)
     ids = [two.token] + [f"nobody {number}" for number in range(499)]
     before = resident(a)
     redis.freeze()
@@ -60,7 +60,7 @@ def test_packets(t):
     t.fsck(redis)
 
 
-def test_who_comes_again_and_again_gets_no_more(t):
+def test_reconnecting_again_and_again_gets_no_more(t):
     """What a client that has gone asked for counts until it is settled."""
     redis = t.redis()
     frontend = t.frontend(redis, listen=LISTEN, settings={"relay.max_bytes": "4MiB", "redis.deadline": "20s"})
@@ -83,7 +83,7 @@ def test_one_who_asks_for_much_waits_and_the_others_do_not(t):
     a, b = t.frontends(2, redis, listen=LISTEN,
                        settings={"sync.pipeline": "100", "relay.max_pending": "300", "redis.deadline": "20s"})
     greedy, other, far = (t.connect(node, Sync, kind="sync", delta=True) for node in (a, a, b))
-    other.wait_map(lambda told: len(told) == 3)
+    other.wait_map(lambda received: len(received) == 3)
     redis.freeze()
     for number in range(40):
         greedy.send([f"nobody {number} {one}" for one in range(50)], {"type": "many"})

@@ -52,7 +52,7 @@ def is_in(masters, index, games):
 
 
 def test_room_for_newcomers_in_a_full_list(t):
-    """Networks share it: who comes from one that holds little gets in, and who came last of the largest goes."""
+    """Networks share it: a server of a network with few gets in, and the newest of the largest network is removed."""
     masters = Masters(t, "ipv4", 2, settings={"q3master.max_servers": "12"})
     old = [masters.server(host=f"127.1.0.{1 + number}") for number in range(4)]
     flood = [masters.server(number % 2, host=f"127.2.{number % 2}.1") for number in range(8)]

@@ -43,7 +43,7 @@ def test_presence_and_rooms_stay_in_their_database(t):
     t.wait_until(lambda: watcher.pump(0.1) or watcher.rooms["room"], what="its own message")
     watcher.sync()
     assert [b"database 0" in text for text in watcher.rooms["room"]] == [True], watcher.rooms
-    assert watcher.members["room"] == {"1:9"} and watcher.told["1:1"] == ["offline"], (watcher.members, watcher.told)
+    assert watcher.members["room"] == {"1:9"} and watcher.received["1:1"] == ["offline"], (watcher.members, watcher.received)
 
 
 def test_events_of_one_database_disturb_no_view_of_the_other(t):

@@ -182,7 +182,7 @@ def test_a_feature_refused_later_is_named_and_unavailable(t):
     host.sync()
     guest = t.connect(frontend, Turntable, kind="web", user="1:2")
     guest.sync()
-    assert [message["data"]["channel"] for _, message in guest.heard if message["command"] == "invite"] == ["room"]
+    assert [message["data"]["channel"] for _, message in guest.messages if message["command"] == "invite"] == ["room"]
 
 
 def test_nothing_is_left_of_what_is_tried(t):

@@ -45,7 +45,7 @@ def test_the_documented_rights_are_enough(t):
     t.wait_until(lambda: redis("EXISTS", b"tracker:{main/1/0}:client:" + other.id), what="it is filled again")
     orphan = t.connect(a, Versioned).open(b"z")
     a.kill()
-    t.wait_until(lambda: not redis("EXISTS", b"tracker:{main/1/0}:client:" + orphan), 15, "the dead one's are reaped")
+    t.wait_until(lambda: not redis("EXISTS", b"tracker:{main/1/0}:client:" + orphan), 15, "the killed front-end's are reaped")
     assert b.ready() and redis("ACL", "LOG") == [], redis("ACL", "LOG")
     redis("ACL", "SETUSER", "tracker", *more)
     for command in (["nodes"], ["clients"], ["get", other.id.decode()], ["shard", "x"], ["fsck"], ["fsck", "--repair"],
@@ -150,7 +150,7 @@ def test_the_ready_made_line_can_be_typed_wherever_the_socket_is(t):
     t.connect(t.frontend(line["join"]), Versioned).open(b"joined")
 
 
-def test_the_embedded_redis_keeps_its_data_where_it_is_told_to(t):
+def test_the_embedded_redis_keeps_its_data_in_the_given_folder(t):
     data = t.directory("data")
     first = t.frontend(settings={"redis.data": data})
     client = t.connect(first, Versioned)

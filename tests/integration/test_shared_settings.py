@@ -44,9 +44,9 @@ def test_later_front_ends_run_with_the_settings_of_the_first(t):
     assert len(b.log_lines("shared_setting_differs")) == 2 == b.metric("tracker_shared_differences_total"), b.log
     assert not c.log_lines("shared_setting_differs") and c.metric("tracker_shared_differences_total") == 0, c.log
     for node in "bc":
-        told = config(t, redis, node)
-        assert told["map.lease"]["value"] == "4s" and told["map.lease"]["source"] == "shared", told["map.lease"]
-        assert told["client.ttl"]["value"] == "30s", told["client.ttl"]
+        received = config(t, redis, node)
+        assert received["map.lease"]["value"] == "4s" and received["map.lease"]["source"] == "shared", received["map.lease"]
+        assert received["client.ttl"]["value"] == "30s", received["client.ttl"]
     assert config(t, redis, "b")["map.lease"]["configured"] == "6s"
     assert config(t, redis, "c")["map.lease"]["configured"] == "3s"
     assert "configured" not in config(t, redis, "b")["client.grace"]
@@ -85,7 +85,7 @@ def test_nobody_loses_a_lease_when_it_is_shortened_or_lengthened(t):
     fronts = [t.frontend(redis, node=node, settings={"map.recovery_grace": "0s", "client.grace": "0s"}) for node in "ab"]
     clients = [t.connect(front, Versioned) for front in fronts]
     ids = [client.open(b"x") for client in clients]
-    told = t.events(redis)
+    received = t.events(redis)
 
     def leases_left():
         seconds, micros = map(int, redis("TIME"))
@@ -101,7 +101,7 @@ def test_nobody_loses_a_lease_when_it_is_shortened_or_lengthened(t):
                      lambda: f"leases of {lease} s: {leases_left()}")
     for client, id in zip(clients, ids):
         assert client.update(id, 1, b"still here")
-    assert told.count("orphan") == told.count("close") == 0, told.events
+    assert received.count("orphan") == received.count("close") == 0, received.events
     assert [front.metric("tracker_orphaned_entries_total") for front in fronts] == [0, 0]
 
 
@@ -171,13 +171,13 @@ def test_it_is_shown_as_a_table_and_as_json(t):
     table = t.run("trackerctl", "--redis", redis.url, "shared").stdout
     assert ["map.lease", "4s", "adopted"] in [line.split() for line in table.splitlines()], table
     assert ["client.max_ids", "16", "compared"] in [line.split() for line in table.splitlines()], table
-    told = json.loads(t.run("trackerctl", "--redis", redis.url, "--json", "shared").stdout)
-    assert told["revision"] == 1 and told["partitions"] == {"main": "2"}, told
-    assert told["settings"]["map.lease"] == {"value": "4s", "adopted": True}, told
-    assert told["settings"]["room.max_members"] == {"value": "10000", "adopted": False}, told
+    received = json.loads(t.run("trackerctl", "--redis", redis.url, "--json", "shared").stdout)
+    assert received["revision"] == 1 and received["partitions"] == {"main": "2"}, received
+    assert received["settings"]["map.lease"] == {"value": "4s", "adopted": True}, received
+    assert received["settings"]["room.max_members"] == {"value": "10000", "adopted": False}, received
 
 
-def test_values_that_make_no_sense_disturb_no_front_end(t):
+def test_malformed_values_disturb_no_front_end(t):
     redis = t.redis()
     a = t.frontend(redis, node="a", settings={"map.lease": "4s"})
     redis("HSET", KEY, "map.lease", "banana", ".revision", "7")

@@ -32,7 +32,7 @@ def test_the_first_packet_is_metadata_with_the_own_token(t):
     version = t.run("trackerd", "--version").stdout.split()[1]
     assert first.texts[0].decode() == expected.replace("TOKEN", first.token).replace("VERSION", version)
     second = join(t, b)
-    assert second.map == of(first, second), "a newcomer is told who is there"
+    assert second.map == of(first, second), "a newcomer receives all clients"
     assert second.token != first.token
 
 
@@ -40,7 +40,7 @@ def test_the_documents_example(t):
     """The document's own packets, byte for byte but for the token and the version."""
     a, b = frontends(t)
     alone = join(t, a)
-    alone.wait(lambda: alone.ticks, what="the tick that tells of it")
+    alone.wait(lambda: alone.ticks, what="the tick that carries it")
     alone.send("server", {"type": "properties", "properties": {"example": "Value of 'example' property\ufe0f",
                                                                "example2": "example!"}})
     alone.wait(lambda: len(alone.ticks) == 2 and alone.metadata == 3)
@@ -61,8 +61,8 @@ def test_opened_and_properties_in_one_tick(t):
     watcher.wait(lambda: watcher.ticks, 15)
     newcomer = join(t, b)
     newcomer.set(example=1)
-    told = watcher.wait(lambda: watcher.ticks[1:], 15)[0]
-    assert told == {"opened": [newcomer.token], "closed": [], "properties": [newcomer.token]}, told
+    received = watcher.wait(lambda: watcher.ticks[1:], 15)[0]
+    assert received == {"opened": [newcomer.token], "closed": [], "properties": [newcomer.token]}, received
 
 
 def test_changes_come_before_metadata_and_only_when_something_changed(t):
@@ -80,12 +80,12 @@ def test_changes_come_before_metadata_and_only_when_something_changed(t):
     before = len(one.texts)
     assert not one.pump(scaled(0.3)), one.texts[before:]
     two.drop()
-    told = one.wait(lambda: one.ticks[-1]["closed"] and one.ticks[-1])
-    assert told == {"opened": [], "closed": [two.token], "properties": []}
+    received = one.wait(lambda: one.ticks[-1]["closed"] and one.ticks[-1])
+    assert received == {"opened": [], "closed": [two.token], "properties": []}
     one.wait_map({one.token: {}})
 
 
-def test_who_comes_and_goes_within_a_tick_is_not_told(t):
+def test_a_client_that_comes_and_goes_within_a_tick_is_not_sent(t):
     a, b = frontends(t, settings={"sync.tick": "4s"})
     watcher = join(t, a)
     watcher.wait(lambda: watcher.ticks, 15)
@@ -95,12 +95,12 @@ def test_who_comes_and_goes_within_a_tick_is_not_told(t):
     short.barrier()
     short.websocket.close()
     stays = join(t, b)
-    told = watcher.wait(lambda: watcher.ticks[1:], 15)
-    assert told == [{"opened": [stays.token], "closed": [], "properties": []}], told
+    received = watcher.wait(lambda: watcher.ticks[1:], 15)
+    assert received == [{"opened": [stays.token], "closed": [], "properties": []}], received
     watcher.wait_map(of(watcher, stays))
 
 
-def test_a_close_is_told_within_a_second(t):
+def test_a_close_is_sent_within_a_second(t):
     a, b = frontends(t)
     one, two = join(t, a), join(t, b)
     one.wait_map(of(one, two))
@@ -127,7 +127,7 @@ def test_properties_are_merged_and_deleted(t):
     t.fsck(redis)
 
 
-def test_values_are_told_as_they_were_written(t):
+def test_values_are_sent_as_they_were_written(t):
     a, b = frontends(t, settings={"sync.tick": "50ms"})
     one, two = join(t, a), join(t, b)
     one.say(r'{"to":"server","packet":{"type":"properties","properties":{"a": 1.50 ,"b":9007199254740993,'
@@ -146,17 +146,17 @@ def test_limits_leave_out_what_has_no_room(t):
                                     ({"p00": "x" * 4096, "p01": [1]}, ["p00: more bytes"], {"p01": [1]})):
         one, two = join(t, a), join(t, b)
         one.set(**full)
-        two.wait_map(lambda told: told.get(one.token) == full)
+        two.wait_map(lambda received: received.get(one.token) == full)
         one.set(**properties)
-        two.wait_map(lambda told: told.get(one.token) == {**full, **taken})
+        two.wait_map(lambda received: received.get(one.token) == {**full, **taken})
         code, message = one.wait_error()
         assert code == "limit" and all(word in message for word in what), (code, message)
         # At the limit all is well.
         one.set(p00=None, one_more=1)
-        two.wait_map(lambda told: "one_more" in told[one.token] and "p00" not in told[one.token])
+        two.wait_map(lambda received: "one_more" in received[one.token] and "p00" not in received[one.token])
         one.set(**{name: None for name in full}, one_more=None)
         one.set(**{"n" * 64: "x" * (4096 - 64 - 2)})
-        two.wait_map(lambda told: told[one.token] == {"n" * 64: "x" * 4030})
+        two.wait_map(lambda received: received[one.token] == {"n" * 64: "x" * 4030})
         assert len(one.errors) == 1, one.errors
         one.drop()
 
@@ -178,7 +178,7 @@ NESTED = {"arr": [1, "two", None, {"x": 2.5}], "obj": {"a": {"b": []}}, "empty":
 NESTED["deep"] = json.loads("[" * 16 + "]" * 16)
 
 
-def test_values_of_any_type_are_told_to_all(t):
+def test_values_of_any_type_are_sent_to_all(t):
     """In the whole map, in delta mode and after a resume; a change replaces a value, null deletes one."""
     redis = t.redis()
     a, b = frontends(t, redis=redis, settings={"sync.tick": "50ms"})
@@ -198,14 +198,14 @@ def test_values_of_any_type_are_told_to_all(t):
     t.fsck(redis)
 
 
-def test_values_are_told_minified(t):
+def test_values_are_sent_minified(t):
     a, b = frontends(t, settings={"sync.tick": "50ms"})
     one, two, three = join(t, a), join(t, b), join(t, b, delta=True)
     one.say('{"to":"server","packet":{"type":"properties","properties":{"v":[ 1.50 , "a  b\\"  c",\n{ "x" : 1E+2\t} ]}}}')
     two.wait(lambda: two.map.get(one.token))
     three.wait(lambda: three.map.get(one.token))
-    for told in (two.texts[-1].decode(), three.texts[-1].decode()):
-        assert r'{"v":[1.50,"a  b\"  c",{"x":1E+2}]}' in told, told
+    for received in (two.texts[-1].decode(), three.texts[-1].decode()):
+        assert r'{"v":[1.50,"a  b\"  c",{"x":1E+2}]}' in received, received
     # Spaces alone are no change.
     ticks = len(three.ticks)
     one.say('{"to":"server","packet":{"type":"properties","properties":{"v":[1.50,"a  b\\"  c",{"x":1E+2}]}}}')
@@ -264,7 +264,7 @@ def test_settings_of_the_limits(t):
     one.wait_map(of(one, b=2))
     strict = t.connect(frontend, Sync, kind="web")
     for _ in range(3):
-        strict.say("no JSON")
+        strict.say("not JSON")
     assert strict.wait_closed() == (1008, "too many errors")
 
 
@@ -291,7 +291,7 @@ def test_paths_and_spaces(t):
     assert offered.websocket.protocol is None
 
 
-def test_a_request_without_upgrade_is_told_what_to_do(t):
+def test_a_request_without_upgrade_is_answered_with_what_to_do(t):
     frontend = t.frontend(t.redis(), listen=(*LISTEN, "turntable=127.0.0.1:0"))
     for kind in ("sync", "turntable"):
         connection = http.client.HTTPConnection(*frontend.address(kind), timeout=scaled(10))
@@ -320,8 +320,8 @@ def test_many_clients_on_three_frontends_see_the_same(t):
     t.fsck(redis)
 
 
-def test_a_space_too_large_to_be_told(t):
-    """Newcomers are told to try later; those who are there are told again when it has shrunk."""
+def test_a_space_too_large_to_be_sent(t):
+    """Newcomers are asked to try later; connected clients are sent the space again when it has shrunk."""
     redis = t.redis()
     a, b = frontends(t, redis=redis, settings={"view.max_entries": "100", "view.linger": "0s", "sync.tick": "50ms"})
     one, two = join(t, a), join(t, b)
@@ -342,7 +342,7 @@ def test_a_space_too_large_to_be_told(t):
     for client in many[:3]:
         for number in range(15):
             assert client.close(client_id(client, many, number))
-    one.wait_map(lambda told: told.get(two.token) == {"unseen": 1} and len(told) == 2 + 60)
+    one.wait_map(lambda received: received.get(two.token) == {"unseen": 1} and len(received) == 2 + 60)
     assert a.log_lines("msg=snapshot_refused") or b.log_lines("msg=snapshot_refused")
     newcomer = join(t, b)
     assert len(newcomer.map) == 63, "and newcomers come in again"
@@ -352,7 +352,7 @@ def client_id(client, many, number):
     return b"%d-%d" % (many.index(client), number)
 
 
-def test_a_kicked_client_is_told_and_gone(t):
+def test_a_kicked_client_receives_the_reason_and_is_gone(t):
     redis = t.redis()
     a, b = frontends(t, redis=redis, settings={"sync.tick": "50ms"})
     one, rude = join(t, a), join(t, b, resume=True)
@@ -365,7 +365,7 @@ def test_a_kicked_client_is_told_and_gone(t):
     t.fsck(redis)
 
 
-def test_who_answers_no_ping_is_told_as_gone(t):
+def test_a_client_that_answers_no_ping_is_reported_as_gone(t):
     redis = t.redis()
     a, b = frontends(t, redis=redis, settings={"ws.ping_interval": "300ms", "ws.timeout": "6s"})
     one, silent = join(t, a), join(t, b, pongs=False)
@@ -403,7 +403,7 @@ def test_who_enters_while_the_map_cannot_be_read(t):
     assert code == 1013 and reason == "the map does not answer", (code, reason)
     redis("ACL", "SETUSER", user, "+subscribe")
     t.wait_until(node.ready, 20, "events come again")
-    t.connect(node, Sync, kind="sync").wait_map(lambda told: len(told) == 1)
+    t.connect(node, Sync, kind="sync").wait_map(lambda received: len(received) == 1)
 
 
 def test_the_longest_of_each_value(t):

@@ -8,7 +8,7 @@ from harness.sync import Sync
 LISTEN = ("tracker=127.0.0.1:0", "web=127.0.0.1:0", "sync=127.0.0.1:0")
 
 
-def test_what_is_told(t):
+def test_what_is_sent(t):
     a, b = t.frontends(2, t.redis(), listen=LISTEN, settings={"sync.tick": "100ms"})
     delta, other = t.connect(a, Sync, kind="sync", delta=True), t.connect(b, Sync, kind="sync")
     other.set(a=1, b="x")
@@ -37,15 +37,15 @@ def test_other_modes_are_the_usual_one(t):
         client.drop()
 
 
-def test_who_comes_within_a_tick_misses_nothing(t):
+def test_a_client_that_joins_within_a_tick_misses_nothing(t):
     """What is opened, changed and closed between a newcomer's metadata and the next tick."""
     a, b = t.frontends(2, t.redis(), listen=LISTEN, settings={"sync.tick": "4s"})
     full = t.connect(a, Sync, kind="sync")
     gone, stays = (t.connect(b, Sync, kind="sync") for _ in range(2))
     stays.set(kept=1, deleted=2, changed=3)
     for client in (full, stays, gone):
-        client.wait_map(lambda told: told.get(stays.token) == {"kept": 1, "deleted": 2, "changed": 3}
-                        and gone.token in told and full.token in told, 15)
+        client.wait_map(lambda received: received.get(stays.token) == {"kept": 1, "deleted": 2, "changed": 3}
+                        and gone.token in received and full.token in received, 15)
     # A tick has just been: the next is far away.
     vanishes = t.connect(b, Sync, kind="sync")
     vanishes.set(x=1)
@@ -53,7 +53,7 @@ def test_who_comes_within_a_tick_misses_nothing(t):
     stays.barrier()
     vanishes.barrier()
     delta = t.connect(a, Sync, kind="sync", delta=True)
-    # It may be told before the changes have come from b: wait until they have.
+    # It may be sent before the changes have come from b: wait until they have.
     while vanishes.token not in delta.map or "short" not in delta.map[stays.token]:
         delta.drop()
         delta = t.connect(a, Sync, kind="sync", delta=True)
@@ -64,8 +64,8 @@ def test_who_comes_within_a_tick_misses_nothing(t):
     expected = {full.token: {}, delta.token: {}, stays.token: {"kept": 1, "changed": 4, "more": 6}}
     delta.wait_map(expected, 15)
     full.wait_map(expected, 15)
-    told = [tick for tick in full.ticks if vanishes.token in json.dumps(tick)]
-    assert not told, "to the others it was never there"
+    received = [tick for tick in full.ticks if vanishes.token in json.dumps(tick)]
+    assert not received, "to the others it was never there"
 
 
 def test_both_modes_see_the_same_in_a_randomised_run(t):
@@ -100,7 +100,7 @@ def test_both_modes_see_the_same_in_a_randomised_run(t):
         for client in (*watchers, *clients):
             client.pump()
     expected = {**states, **{watcher.token: {} for watcher in watchers}}
-    ours = lambda told: {token: one for token, one in told.items() if token != sensor.id.decode()} == expected
+    ours = lambda received: {token: one for token, one in received.items() if token != sensor.id.decode()} == expected
     for watcher in (*watchers, *clients):
         watcher.wait_map(ours)
         assert watcher.map[sensor.id.decode()].keys() == {"state"}

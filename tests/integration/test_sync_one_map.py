@@ -43,7 +43,7 @@ def test_a_sensor_as_a_browser_sees_it(t):
     t.fsck(redis)
 
 
-def test_ids_that_are_no_text_are_left_out(t):
+def test_ids_that_are_not_utf8_are_left_out(t):
     _, a, b = start(t)
     sensor = t.connect(a, Versioned)
     browser = t.connect(b, Sync, kind="sync")
@@ -65,7 +65,7 @@ def test_a_browser_as_sensors_see_it(t):
     for properties in ({}, {"b": 1.5, "a": "ü"}, {"a": None, "c": True}, {"b": {"x": [1, None, {}]}, "d": []}):
         browser.set(**properties)
         browser.barrier()
-        browser.wait_map(lambda told: all(told[browser.token].get(name) == value
+        browser.wait_map(lambda received: all(received[browser.token].get(name) == value
                                           for name, value in properties.items()))
         expected = text_of(browser.map[browser.token])
         for client in pushed:
@@ -126,7 +126,7 @@ def test_a_large_map_of_both(t):
     watchers = [t.connect(node, Versioned) for node in (a, b)]
     for watcher in watchers:
         watcher.open(b"w")
-        watcher.wait_for_map(lambda told: expected.items() <= told.items(), 20)
+        watcher.wait_for_map(lambda received: expected.items() <= received.items(), 20)
     reader = t.connect(b, Original2014, index=1)
     t.wait_until(lambda: expected.items() <= reader.get().items())
 
@@ -144,7 +144,7 @@ def test_a_trackers_client_cannot_write_a_browsers_entry(t):
     browser.wait_map({browser.token: {"x": 2}})
 
 
-def test_what_others_write_into_redis_is_told_as_far_as_it_is_properties(t):
+def test_what_others_write_into_redis_is_sent_as_far_as_it_is_properties(t):
     """Redis's contents are nobody's promise: what is no property there is left out."""
     redis, a, _ = start(t)
     browser = t.connect(a, Sync, kind="sync")

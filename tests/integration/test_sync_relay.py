@@ -14,7 +14,7 @@ def three(t, **options):
     a, b = t.frontends(2, t.redis(), listen=LISTEN, **options)
     clients = [t.connect(node, Sync, kind="sync") for node in (a, a, b)]
     for client in clients:
-        client.wait_map(lambda told: len(told) == 3)
+        client.wait_map(lambda received: len(received) == 3)
     return clients
 
 
@@ -83,12 +83,12 @@ def test_what_is_said_before_the_first_metadata_came(t):
 def test_nobody_there(t):
     one, near, far = three(t)
     far.drop()
-    one.wait_map(lambda told: far.token not in told)
+    one.wait_map(lambda received: far.token not in received)
     for number, to in enumerate((far.token, "nobody", [near.token, "f" * 32]), 1):
         one.send(to, {"type": "t%d" % number})
         code, message = one.wait_error(number)
         assert code == "undeliverable" and message.startswith((to if isinstance(to, str) else to[1]) + ": "), message
-    assert near.wait_packet()["type"] == "t3", "who is there gets it all the same"
+    assert near.wait_packet()["type"] == "t3", "connected receivers get it all the same"
     # They are no errors of the client's own.
     one.send([f"nobody {number}" for number in range(100)], {})
     one.wait_error(103)
@@ -101,7 +101,7 @@ def test_a_tracker_client_takes_no_packets(t):
     for sensor in sensors:
         sensor.open(b"state")
     one = t.connect(a, Sync, kind="sync")
-    one.wait_map(lambda told: len(told) == 3)
+    one.wait_map(lambda received: len(received) == 3)
     ids = [id for id in one.map if id != one.token]
     one.send(ids, {"type": "hello"})
     one.wait_error(2)
@@ -178,11 +178,11 @@ def test_who_keeps_on_is_closed(t):
         one.say("{")
     one.wait_error(19)
     one.set(still="here")
-    other.wait_map(lambda told: told.get(one.token) == {"still": "here"})
+    other.wait_map(lambda received: received.get(one.token) == {"still": "here"})
     one.say("{")
     assert one.wait_closed() == (1008, "too many errors")
     assert len(one.errors) == 20
-    other.wait_map(lambda told: one.token not in told)
+    other.wait_map(lambda received: one.token not in received)
     assert a.metric("tracker_errors_sent_total", protocol="sync", code="bad_json") == 20
     line = a.wait_for_log("msg=sync_refused")
     assert "peer=127.0.0.1" in line and "code=bad_json" in line, line

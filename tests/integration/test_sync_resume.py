@@ -23,7 +23,7 @@ def test_a_secret_for_who_asks(t):
     assert asks_not.secret is None
     asks.wait(lambda: asks.metadata > 1)
     assert b"resume" not in asks.texts[-1], "only in the first"
-    watcher.wait_map(lambda told: len(told) == 3)
+    watcher.wait_map(lambda received: len(received) == 3)
     assert asks.secret not in repr(watcher.texts)
 
 
@@ -42,7 +42,7 @@ def test_back_on_the_same_and_on_another_frontend(t):
     watcher = join(t, b)
     client = join(t, a, resume=True)
     client.set(name="n", number=1)
-    watcher.wait_map(lambda told: told.get(client.token) == {"name": "n", "number": 1})
+    watcher.wait_map(lambda received: received.get(client.token) == {"name": "n", "number": 1})
     ticks = len(watcher.ticks)
     for node in (a, b, a, a):
         client.drop()
@@ -51,9 +51,9 @@ def test_back_on_the_same_and_on_another_frontend(t):
         assert again.map[again.token] == {"name": "n", "number": 1}, "with its properties"
         client = again
     client.set(number=2)
-    watcher.wait_map(lambda told: told.get(client.token) == {"name": "n", "number": 2})
-    told = [tick for tick in watcher.ticks[ticks:] if client.token in tick["opened"] + tick["closed"]]
-    assert not told, "the others noticed nothing"
+    watcher.wait_map(lambda received: received.get(client.token) == {"name": "n", "number": 2})
+    received = [tick for tick in watcher.ticks[ticks:] if client.token in tick["opened"] + tick["closed"]]
+    assert not received, "the others noticed nothing"
     watcher.send(client.token, {"type": "hello"})
     client.wait_packet()
     t.fsck(redis)
@@ -64,7 +64,7 @@ def test_back_in_delta_mode(t):
     watcher = join(t, b)
     client = join(t, a, resume=True, delta=True)
     client.set(x=1)
-    client.wait_map(lambda told: told.get(client.token) == {"x": 1})
+    client.wait_map(lambda received: received.get(client.token) == {"x": 1})
     client.drop()
     again = join(t, b, resume=client.secret, delta=True)
     assert again.map[again.token] == {"x": 1}
@@ -93,12 +93,12 @@ def test_after_its_frontend_was_killed(t):
     watcher = join(t, c)
     client = join(t, a, resume=True)
     client.set(x=1)
-    watcher.wait_map(lambda told: told.get(client.token) == {"x": 1})
+    watcher.wait_map(lambda received: received.get(client.token) == {"x": 1})
     a.kill()
     again = join(t, b, resume=client.secret, timeout=20)
     assert again.token == client.token and again.map[again.token] == {"x": 1}
     again.set(y=2)
-    watcher.wait_map(lambda told: told.get(client.token) == {"x": 1, "y": 2})
+    watcher.wait_map(lambda received: received.get(client.token) == {"x": 1, "y": 2})
     assert not [tick for tick in watcher.ticks if client.token in tick["closed"]]
     t.fsck(redis)
 
@@ -107,7 +107,7 @@ def test_who_does_not_come_back_is_closed(t):
     a, b = start(t, **{"client.grace": "500ms"})
     watcher = join(t, b)
     client = join(t, a, resume=True)
-    watcher.wait_map(lambda told: client.token in told)
+    watcher.wait_map(lambda received: client.token in received)
     client.drop()
     watcher.wait_map({watcher.token: {}}, 20)
     late = join(t, a, resume=client.secret)
@@ -134,7 +134,7 @@ def test_who_did_not_ask_cannot_come_back(t):
     a, b = start(t)
     watcher = join(t, b)
     client = join(t, a)
-    watcher.wait_map(lambda told: client.token in told)
+    watcher.wait_map(lambda received: client.token in received)
     client.drop()
     watcher.wait_map({watcher.token: {}}, 5)
     again = join(t, a, resume=client.token + "0" * 32)
@@ -163,7 +163,7 @@ def test_a_drain_leaves_those_who_may_come_back(t):
     a, b = start(t, redis=redis)
     client, simple, watcher = join(t, a, resume=True), join(t, a), join(t, b)
     client.set(x=1)
-    watcher.wait_map(lambda told: told.get(client.token) == {"x": 1} and simple.token in told)
+    watcher.wait_map(lambda received: received.get(client.token) == {"x": 1} and simple.token in received)
     a.drain()
     for one in (client, simple):
         assert one.wait_closed() == (1001, "drain")

@@ -1,4 +1,4 @@
-"""Clients that do not read: they are told later what changed meanwhile, joined, and nobody waits."""
+"""Clients that do not read: they receive later what changed meanwhile, joined, and nobody waits."""
 import json
 import socket
 
@@ -30,39 +30,39 @@ def make_slow_client_miss(t, delta):
     fast = t.connect(a, Sync, kind="sync", delta=delta)
     reader = slow(t, a, delta=delta)
     for client in (fast, reader, changes):
-        client.wait_map(lambda told: len(told) == 14 and told[changes.token] == {"kept": 1, "deleted": 2})
-    told_before = len(reader.ticks)
+        client.wait_map(lambda received: len(received) == 14 and received[changes.token] == {"kept": 1, "deleted": 2})
+    received_before = len(reader.ticks)
     number, before = 0, a.metric("tracker_conflations_total")
     # Twice what its buffers hold, and until a tick has been left out for it: not one of those above.
     while number < 2 or a.metric("tracker_conflations_total") == before:
         number += 1
         for writer in writers:
             fill(writer, number)
-        fast.wait_map(lambda told: all(told[writer.token].get("number") == number for writer in writers), 20)
-    # It is behind: what happens now it is told in one.
+        fast.wait_map(lambda received: all(received[writer.token].get("number") == number for writer in writers), 20)
+    # It has a backlog: it receives what happens now in one message.
     vanishes, stays = (t.connect(b, Sync, kind="sync") for _ in range(2))
     vanishes.set(x=1)
     changes.set(deleted=None, new=3)
     leaves.drop()
-    fast.wait_map(lambda told: vanishes.token in told and stays.token in told and leaves.token not in told)
+    fast.wait_map(lambda received: vanishes.token in received and stays.token in received and leaves.token not in received)
     vanishes.drop()
     stays.set(here=True)
     for _ in range(20):
         number += 1
         for writer in writers:
             fill(writer, number)
-        fast.wait_map(lambda told: all(told[writer.token]["number"] == number for writer in writers), 20)
-    fast.wait_map(lambda told: vanishes.token not in told and told[stays.token] == {"here": True}
-                  and told[changes.token] == {"kept": 1, "new": 3})
+        fast.wait_map(lambda received: all(received[writer.token]["number"] == number for writer in writers), 20)
+    fast.wait_map(lambda received: vanishes.token not in received and received[stays.token] == {"here": True}
+                  and received[changes.token] == {"kept": 1, "new": 3})
     reader.wait_map(fast.map, 30)
-    told = reader.ticks[told_before:]
-    assert len(told) < len(fast.ticks) / 2, (len(told), len(fast.ticks))
-    assert not [tick for tick in told if vanishes.token in json.dumps(tick)], "it came and went meanwhile"
-    assert sum(tick["closed"].count(leaves.token) for tick in told) == 1
-    assert sum(tick["opened"].count(stays.token) for tick in told) == 1
-    # From now on it is told as anybody.
+    received = reader.ticks[received_before:]
+    assert len(received) < len(fast.ticks) / 2, (len(received), len(fast.ticks))
+    assert not [tick for tick in received if vanishes.token in json.dumps(tick)], "it came and went meanwhile"
+    assert sum(tick["closed"].count(leaves.token) for tick in received) == 1
+    assert sum(tick["opened"].count(stays.token) for tick in received) == 1
+    # From now on it receives every tick, as all others.
     changes.set(new=4)
-    reader.wait_map(lambda told: told[changes.token] == {"kept": 1, "new": 4})
+    reader.wait_map(lambda received: received[changes.token] == {"kept": 1, "new": 4})
     return a
 
 
@@ -75,18 +75,18 @@ def test_a_slow_reader_in_delta_mode(t):
 
 
 def test_packets_for_who_does_not_read(t):
-    """They wait up to a limit; then the connection is closed, and the sender is told."""
+    """They wait up to a limit; then the connection is closed, and the sender is notified."""
     a, b = t.frontends(2, t.redis(), settings=QUICK,
                        listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_backlog=64KiB"))
     sender, other = (t.connect(b, Sync, kind="sync") for _ in range(2))
     reader = slow(t, a)
-    sender.wait_map(lambda told: reader.token in told)
+    sender.wait_map(lambda received: reader.token in received)
     while not sender.errors:
         sender.send([reader.token, other.token], {"type": "much", "much": "x" * 2000})
         sender.pump()
     code, message = sender.errors[0]
     assert code == "undeliverable" and message.startswith(reader.token), message
-    sender.wait_map(lambda told: reader.token not in told)
+    sender.wait_map(lambda received: reader.token not in received)
     code, _ = reader.wait_closed(20)
     assert code in (1013, 1006), code
     sender.send(other.token, {"type": "last"})
@@ -99,7 +99,7 @@ def test_everyones_packets_and_who_does_not_read(t):
                           listen=(*LISTEN[:3], "sync=127.0.0.1:0,send_buffer=4KiB,max_backlog=64KiB"))
     sender = t.connect(frontend, Sync, kind="sync")
     reader = slow(t, frontend)
-    sender.wait_map(lambda told: reader.token in told)
+    sender.wait_map(lambda received: reader.token in received)
     sent = 0
     while reader.token in sender.map:
         sent += 1
@@ -114,7 +114,7 @@ def test_who_reads_nothing_at_all_is_closed_in_the_end(t):
     a, b = t.frontends(2, t.redis(), listen=LISTEN, settings={**QUICK, "net.write_timeout": "1s"})
     writers = [t.connect(b, Sync, kind="sync") for _ in range(5)]
     reader = slow(t, a)
-    writers[0].wait_map(lambda told: reader.token in told)
+    writers[0].wait_map(lambda received: reader.token in received)
     number = 0
     while reader.token in writers[0].map:
         number += 1

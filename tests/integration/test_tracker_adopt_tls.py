@@ -48,7 +48,7 @@ class Setting:
 
 
 def test_the_same_certificate_takes_a_live_entry_over(t):
-    """On another front-end, and on the same one; the old connection ends, and nobody else is told more than an
+    """On another front-end, and on the same one; the old connection ends, and nobody else receives more than an
     update."""
     s = Setting(t)
     watcher = s.plain(s.a)
@@ -67,15 +67,15 @@ def test_the_same_certificate_takes_a_live_entry_over(t):
     assert third.update(id, 3, b"goes on")
     assert s.redis("HGET", key(id), "state") == b"goes on"
     assert s.redis("HGET", key(id), "certificate") == s.fingerprint("one")
-    told = [event.op for event in events.of(id)]
-    assert "close" not in told and told.count("adopt") == 2, told
+    received = [event.op for event in events.of(id)]
+    assert "close" not in received and received.count("adopt") == 2, received
     assert all(b"certificate" not in event.fields for event in events.of(id)), "the certificate stays in Redis"
     assert s.a.metric("tracker_connections_closed_total", reason="taken") == 1
     assert s.b.metric("tracker_connections_closed_total", reason="taken") == 1
     t.fsck(s.redis)
 
 
-def test_over_websocket_the_old_connection_is_told_why(t):
+def test_over_websocket_the_old_connection_receives_the_reason(t):
     s = Setting(t)
     first = s.over_websocket(s.a, "one")
     id = first.open(b"zero")

@@ -37,7 +37,7 @@ def test_fanout(t):
     _, writing, watching = pair(t)
     found = bench(t, "fanout", "--target", writing.where(), "--watch", watching.where(), "--connections", 2,
                   "--entries", 30, "--watchers", 20, "--rate", 50, "--seconds", 1, "--warmup", 0)
-    # What is told after the window does not count.
+    # What is delivered after the window does not count.
     assert found["updates_sent"] == 50 and 0 < found["deliveries"] <= 20 * 50, found
     assert found["delivery_p50"] > 0 and found["watchers_lost"] == 0, found
 
@@ -78,7 +78,7 @@ def test_websocket_floor(t):
 
 
 def test_websocket_fanout(t):
-    """Beside the window's updates each speaker's entries and the listeners' own are told."""
+    """Beside the window's updates each speaker's entries and the listeners' own are delivered."""
     _, speaking, listening = pair(t)
     found = bench(t, "ws-fanout", "--service", "tracker", "--target", speaking.where("web"), "--watch", listening.where("web"),
                   "--connections", 2, "--entries", 30, "--watchers", 20, "--rate", 50, "--seconds", 1, "--warmup", 0,
@@ -103,7 +103,7 @@ def test_websocket_idle(t):
 
 
 def test_rooms_and_metadata_sync(t):
-    """Who speaks hears itself, too."""
+    """A speaker receives its own messages, too."""
     for service in ("room", "sync-relay", "sync-delta"):
         _, speaking, listening = pair(t)
         found = bench(t, "ws-fanout", "--service", service, "--target", speaking.where("web"), "--watch", listening.where("web"),

@@ -71,7 +71,7 @@ def test_plain_map_too_large_for_its_reply(t):
 
 
 def test_plain_close_first_and_more(t):
-    """The magic number of the next message shows that 2A 01 was a Close, in whatever pieces."""
+    """The magic number of the next message shows that 2A 01 was a Close, in any split."""
     frontend = t.frontend()
     for behind in (packets.plain.get, packets.plain.close + packets.plain.get):
         for cut in range(1, 2 + len(behind)):

@@ -28,7 +28,7 @@ def test_versions_wrap_around(t):
         assert client.update(id, version, b"%d" % version), version
     assert redis("HGET", key(id), "state") == b"300"
     assert int(redis("HGET", key(id), "version")) & 255 == 300 & 255
-    # 44 + 128 is as much behind as ahead, 44 - 1 is behind.
+    # 44 + 128 is as far before as after, 44 - 1 is before.
     assert not client.update(id, 300 + 128, b"x")
     assert not client.update(id, 299, b"x")
 
@@ -117,7 +117,7 @@ def test_an_orphan_is_adopted_on_another_frontend(t):
     # It is the second one's now, and stays past the grace.
     third = t.connect(a, Versioned)
     assert not third.update(id, 3, b"three")
-    # Nobody was told that it had gone.
+    # Nobody received that it had gone.
     seen = [push for push in watcher.pushes if push.kind == "all" and push is not watcher.pushes[0]]
     assert all(id in push.entries for push in seen), seen
     t.fsck(redis)

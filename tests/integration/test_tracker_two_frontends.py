@@ -20,7 +20,7 @@ def test_open_on_one_is_read_on_the_other(t):
     t.fsck(redis)
 
 
-def test_changes_are_told_on_the_other(t):
+def test_changes_are_sent_on_the_other(t):
     redis, a, b = pair(t)
     watcher = t.connect(b, Versioned)
     watcher.open(b"watcher")
@@ -35,7 +35,7 @@ def test_changes_are_told_on_the_other(t):
     t.fsck(redis)
 
 
-def test_a_client_is_not_told_of_its_own_changes(t):
+def test_a_client_is_not_sent_its_own_changes(t):
     redis, a, b = pair(t)
     watcher = t.connect(a, Versioned)
     own = watcher.open(b"mine")
@@ -60,8 +60,8 @@ def test_an_open_client_gets_the_whole_map_once(t):
     assert len(late.pushes) > 1 and len({push.version for push in late.pushes}) == 1, late.pushes
 
 
-def test_a_dropped_connection_is_told_after_the_grace(t):
-    """Without the hold, in which a Redis that has just been found empty keeps everything."""
+def test_a_dropped_connection_is_reported_after_the_grace(t):
+    """Without the recovery grace, in which a Redis that has just been found empty keeps everything."""
     redis, a, b = pair(t, **{"map.recovery_grace": "0s"})
     events = t.events(redis)
     watcher = t.connect(b, Versioned)

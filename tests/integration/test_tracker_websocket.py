@@ -90,7 +90,7 @@ def test_the_bounds_of_messages_mean_nothing(t):
 
 
 def test_pushes_of_a_large_map(t):
-    """More than goes into one message; what a turn brings is shared by both transports."""
+    """More than goes into one message; what an event-loop iteration brings is shared by both transports."""
     redis = t.redis()
     a, b = t.frontends(2, redis)
     owner = t.connect(a, Versioned)
@@ -109,7 +109,7 @@ def test_pushes_of_a_large_map(t):
     for client in clients:
         client.open(b"watcher")
     for client in clients:
-        client.wait_for_map(lambda told: states.items() <= told.items(), 20)
+        client.wait_for_map(lambda received: states.items() <= received.items(), 20)
     for number in range(2, 20):
         assert owner.update(b"000" + b"i" * 90, number, b"%d" % number * 60)
     for client in clients:
@@ -213,7 +213,7 @@ def test_drain_says_going_away(t):
     t.fsck(redis)
 
 
-def test_a_kicked_client_is_told(t):
+def test_a_kicked_client_receives_the_reason(t):
     redis = t.redis()
     frontend = t.frontend(redis)
     client = websocket(t, frontend)

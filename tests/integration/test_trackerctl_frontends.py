@@ -32,7 +32,7 @@ def test_nodes_and_ping(t):
     assert len(lines) == 4 and all(line.endswith(" ms") for line in lines[1:]), lines
 
 
-def test_a_frozen_front_end_is_told_apart(t):
+def test_a_frozen_front_end_is_distinguished(t):
     redis = t.redis()
     a, _ = t.frontends(2, redis)
     a.freeze()
@@ -43,7 +43,7 @@ def test_a_frozen_front_end_is_told_apart(t):
         "a": "no answer", "b": "ok"}
 
 
-def test_a_dead_front_end_is_told_apart(t):
+def test_a_killed_front_end_is_distinguished(t):
     redis = t.redis()
     a, _ = t.frontends(2, redis)
     a.kill()
@@ -148,9 +148,9 @@ def test_open_takes_its_entry_up_again(t):
     redis = t.redis()
     frontend = t.frontend(redis)
     child = start_open(t, frontend, "mine", "--json")
-    told = json.loads(child.stdout.readline())
-    assert told["event"] == "opened", told
-    t.ctl(redis, "kick", told["id"])
+    received = json.loads(child.stdout.readline())
+    assert received["event"] == "opened", received
+    t.ctl(redis, "kick", received["id"])
     again = json.loads(child.stdout.readline())
     assert again["event"] == "again", again
     t.wait_until(lambda: ids_and_states(t, redis) == {again["id"]: "mine"}, what="the entry is back")
@@ -208,8 +208,8 @@ def test_kick(t):
     a, _ = t.frontends(2, redis)
     client = t.connect(a, Versioned)
     id = client.open(b"x").decode()
-    told = t.ctl_json(redis, "kick", id)
-    assert told["name"] == "a", told
+    received = t.ctl_json(redis, "kick", id)
+    assert received["name"] == "a", received
     assert client.closed()
     t.wait_until(lambda: ids_and_states(t, redis) == {}, what="its entry is closed")
     assert t.ctl(redis, "kick", id, check=False).returncode == 1
@@ -229,7 +229,7 @@ def test_drain(t):
     assert t.ctl(redis, "drain", "a", check=False).returncode in (1, 3)
 
 
-def test_reload_tells_a_mistake(t):
+def test_reload_reports_a_mistake(t):
     redis = t.redis()
     frontend = t.frontend(redis, node="a", config="[net]\nmax_per_address = 7\n")
     assert "reloaded" in t.ctl(redis, "reload", "a").stdout

@@ -1,5 +1,5 @@
 """trackerctl fsck on a system that runs: it finds nothing where nothing is wrong, finds what was spoilt by
-hand, and mends it so that all front-ends agree."""
+hand, and repairs it so that all front-ends agree."""
 import json
 
 from harness import Plain, Versioned
@@ -48,7 +48,7 @@ def test_nothing_is_found_while_things_happen(t):
     assert text.startswith("space main: ") and text.endswith("clean\n"), text
 
 
-def test_each_kind_of_damage_is_mended(t):
+def test_each_kind_of_damage_is_repaired(t):
     redis, _, _, clients, reader = running(t)
     ids = {node["name"]: node["node"].encode() for node in t.ctl_json(redis, "nodes")["nodes"]}
     one, two, three = (client.id for client in clients)
@@ -67,8 +67,8 @@ def test_each_kind_of_damage_is_mended(t):
     # Some of it front-ends repair by themselves, at a sweep.
     possible = {("unlisted", one.decode()), ("undue", three.decode()), ("missing", "nobody")}
     assert certain <= found <= certain | possible, found
-    mended = fsck(t, redis, "--repair")
-    assert mended and all(finding["repaired"] for finding in mended), mended
+    repaired = fsck(t, redis, "--repair")
+    assert repaired and all(finding["repaired"] for finding in repaired), repaired
     assert fsck(t, redis) == []
     for number, client in enumerate(clients):
         assert client.update(client.id, 1, b"after%d" % number), "its owner is who it was"

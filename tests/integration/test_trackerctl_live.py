@@ -71,17 +71,17 @@ def test_events(t):
     assert back.update(id.encode(), 2, b"back")
     assert back.close(id.encode())
     last, closed = events.wait_for_event("close", id)
-    told = events.objects()
-    assert [one["event"] for one in told] == ["open", "update", "orphan", "adopt", "close"], told
-    opened, updated, _, adopted, _ = told
+    received = events.objects()
+    assert [one["event"] for one in received] == ["open", "update", "orphan", "adopt", "close"], received
+    opened, updated, _, adopted, _ = received
     assert opened["state"] == "one" and opened["version"] == 0 and opened["protocol"] == "tracker"
     assert base64.b64decode(updated["state64"]) == b"\xff" and updated["version"] == 1
     assert "version" not in orphan and adopted["state"] == "back" and adopted["version"] == 2
     assert closed["reason"] == "closed" and last == number + 2
-    revisions = [one["revision"] for one in told]
+    revisions = [one["revision"] for one in received]
     assert revisions == list(range(revisions[0], revisions[0] + 5)), revisions
-    assert len({one["epoch"] for one in told}) == 1 and told[0]["space"] == "main"
-    assert not any("session" in one for one in told)
+    assert len({one["epoch"] for one in received}) == 1 and received[0]["space"] == "main"
+    assert not any("session" in one for one in received)
     events.interrupt()
 
 
@@ -137,8 +137,8 @@ def test_watch(t):
     first = t.connect(a, Versioned)
     first_id = first.open(b"first").decode()
     watch = Live(t, redis, "--json", "clients", "--watch")
-    live, told = watch.wait_for_event("live")
-    assert told["entries"] == 1 and live == 1
+    live, received = watch.wait_for_event("live")
+    assert received["entries"] == 1 and live == 1
     assert watch.objects()[0]["id"] == first_id and watch.objects()[0]["event"] == "entry"
     second = t.connect(b, Versioned)
     second_id = second.open(b"second").decode()
@@ -155,25 +155,25 @@ def test_watch(t):
     watch.interrupt()
 
 
-def test_watch_tells_what_it_missed(t):
+def test_watch_reports_what_it_missed(t):
     redis = t.redis()
     frontend = t.frontend(redis)
     client, other = t.connect(frontend, Versioned), t.connect(frontend, Versioned)
     id, other_id = client.open(b"one").decode(), other.open(b"other").decode()
     watch = Live(t, redis, "--json", "clients", "--watch")
     number, _ = watch.wait_for_event("live")
-    # An event that is not told: the next one's revision shows the gap.
+    # An event that is not delivered: the next one's revision shows the gap.
     redis("HSET", f"tracker:{{main/1/0}}:client:{id}", "state", "changed", "version", 1)
     redis("HINCRBY", "tracker:{main/1/0}:head", "revision", 1)
-    assert other.update(other.id, 1, b"told")
+    assert other.update(other.id, 1, b"missed")
     watch.wait_for_event("live", since=number + 1)
-    told = watch.objects()[number + 1:]
-    assert {(one["event"], one.get("id"), one.get("state")) for one in told} == {
-        ("update", other_id, "told"), ("update", id, "changed"), ("live", None, None)}, told
-    assert len(told) == 3, "what was known is not told again"
+    received = watch.objects()[number + 1:]
+    assert {(one["event"], one.get("id"), one.get("state")) for one in received} == {
+        ("update", other_id, "missed"), ("update", id, "changed"), ("live", None, None)}, received
+    assert len(received) == 3, "what was known is not printed again"
 
 
-def test_watch_goes_on_after_redis_was_away(t):
+def test_watch_continues_after_redis_was_unreachable(t):
     redis = t.redis()
     frontend = t.frontend(redis)
     client = t.connect(frontend, Versioned)

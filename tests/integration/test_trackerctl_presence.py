@@ -101,17 +101,17 @@ def test_presence_is_watched(t):
     user(redis, "1:bob", "online", Other="online")
     watch.wait_for(3)
     user(redis, "1:ann", "offline")
-    told = [json.loads(line) for line in watch.wait_for(4)]
-    assert [(one["user"], one["status"]) for one in told] == [
+    received = [json.loads(line) for line in watch.wait_for(4)]
+    assert [(one["user"], one["status"]) for one in received] == [
         ("1:ann", "busy"), ("1:bob", "offline"), ("1:bob", "online"), ("1:ann", "offline")]
-    assert all(one["time"] > 1600000000000 for one in told)
+    assert all(one["time"] > 1600000000000 for one in received)
     # Nothing is missed over a lost connection, whichever of the two it is.
     for kind in ("pubsub", "normal"):
         redis("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
         user(redis, "1:ann", "online" if kind == "pubsub" else "busy", Device1="online")
         watch.wait_for(5 if kind == "pubsub" else 6)
-    told = [json.loads(line) for line in watch.lines]
-    assert [one["status"] for one in told[4:]] == ["online", "busy"]
+    received = [json.loads(line) for line in watch.lines]
+    assert [one["status"] for one in received[4:]] == ["online", "busy"]
     watch.child.send_signal(signal.SIGINT)
     assert watch.child.wait(20) == 0
 
@@ -175,8 +175,8 @@ def test_send_reaches_a_client(t):
     a, b = t.frontends(2, redis, listen=("web=127.0.0.1:0", "sync=127.0.0.1:0"))
     clients = [t.connect(node, Sync, kind="sync") for node in (a, b)]
     for number, client in enumerate(clients):
-        told = t.ctl_json(redis, "send", client.token, '{"from": "", "type": "news", "news": [%d]}' % number)
-        assert told["answer"] == "sent" and told["name"] == "ab"[number], told
+        received = t.ctl_json(redis, "send", client.token, '{"from": "", "type": "news", "news": [%d]}' % number)
+        assert received["answer"] == "sent" and received["name"] == "ab"[number], received
         client.wait_packet(1)
         assert client.packet_texts[-1] == '{"from": "", "type": "news", "news": [%d]}' % number
 

@@ -17,7 +17,7 @@ NODE = "aaaaaaaaaaaa"
 
 
 def by_hand(t, **options):
-    """A Redis with a small map written by hand: two entries, and one whose client is away."""
+    """A Redis with a small map written by hand: two entries, and one whose client is disconnected."""
     redis = t.redis(**options)
     redis("HSET", "tracker:spaces", "main", 1)
     redis("HSET", KEYS + "head", "epoch", "00000000000000e1", "revision", 10, "P", 1, "entries", 3)
@@ -142,7 +142,7 @@ def test_answers_of_any_kind(t):
         "a.b": {"value": 'x\né"', "source": "file", "x": True}, "c": {}}
 
 
-def test_answers_that_make_no_sense(t):
+def test_malformed_answers(t):
     for text in (b"", b"{", b'{"a"', b'{"a":', b'{"a":}', b'{"a":{"value":"x}}', b'{"a":{"value":"\\u00"}}', b"[1]",
                  b'{"a":[[[[}', b'{"a":1', b'{,', b'{"a":{}', b"\xff\x00", b'{"\xff":{}}', b"{" * 5000):
         redis = by_hand(t)
@@ -180,8 +180,8 @@ def test_two_of_one_name(t):
 def test_says_what_it_talks_to(t):
     redis = by_hand(t)
     path = redis.socket
-    told = t.ctl(redis, "nodes").stderr
-    assert told == f"trackerctl: via redis unix:{path}\n", told
+    received = t.ctl(redis, "nodes").stderr
+    assert received == f"trackerctl: via redis unix:{path}\n", received
     assert t.ctl(redis, "--quiet", "nodes").stderr == ""
     front = t.run("trackerctl", "--connect", f"unix:{path}.none", "close", "x", check=False)
     assert f"trackerctl: via front-end unix:{path}.none" in front.stderr
@@ -196,7 +196,7 @@ def test_no_redis(t):
         assert not gone.stdout
 
 
-def test_a_redis_that_stands_still(t):
+def test_a_redis_that_stalls(t):
     redis = by_hand(t)
     redis.freeze()
     late = t.ctl(redis, "--timeout", "300ms", "nodes", check=False)
@@ -222,11 +222,11 @@ def test_authentication(t):
     refused = t.run("trackerctl", "--redis", redis.url, "fsck", environment={"TRACKER_REDIS_USER": ""}, check=False)
     assert refused.returncode == 3 and "NOAUTH" in refused.stderr.upper(), refused
     environment = {"TRACKER_REDIS_PASSWORD": "secret/word"}
-    told = t.run("trackerctl", "--redis", redis.url, "fsck", environment=environment)
-    assert told.stdout == "clean\n" and "secret" not in told.stderr
+    received = t.run("trackerctl", "--redis", redis.url, "fsck", environment=environment)
+    assert received.stdout == "clean\n" and "secret" not in received.stderr
     url = redis.url.replace("redis://", "redis://:secret%2Fword@")
-    told = t.run("trackerctl", "--redis", url, "fsck")
-    assert told.stdout == "clean\n" and "secret" not in told.stderr
+    received = t.run("trackerctl", "--redis", url, "fsck")
+    assert received.stdout == "clean\n" and "secret" not in received.stderr
 
 
 def test_usage(t):

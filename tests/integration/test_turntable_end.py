@@ -28,7 +28,7 @@ def test_a_drain_closes_with_1001_and_another_front_end_goes_on(t):
     again = connect(t, b, "1:2")
     assert again.join("room") == ["1:1", "1:2"]
     stays.sync()
-    assert "offline" not in stays.told["1:2"][1:], stays.told
+    assert "offline" not in stays.received["1:2"][1:], stays.received
     a.stop()
 
 
@@ -44,7 +44,7 @@ def test_an_operator_closes_with_1008(t):
     assert watcher.sync() == []
 
 
-def test_a_silent_client_is_closed_and_told_offline(t):
+def test_an_idle_client_is_closed_and_reported_offline(t):
     """It does not answer pings; its entry's TTL ends with it."""
     _, (a, b) = start(t, **{"client.ttl": "6s", "client.grace": "1s", "ws.ping_interval": "500ms", "ws.timeout": "6s", "presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:2")
@@ -66,7 +66,7 @@ def test_a_close_of_the_client_is_answered(t):
         watcher.wait_statuses({"1:1": "offline"})
 
 
-def test_what_many_sessions_used_is_given_back(t):
+def test_what_many_sessions_used_is_released(t):
     redis, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     for _ in range(3):
         clients = [connect(t, (a, b)[number % 2], "1:%d" % (number % 7)) for number in range(20)]

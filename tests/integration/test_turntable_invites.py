@@ -1,4 +1,4 @@
-"""turntable: invitations, told at once, or waiting for who is offline."""
+"""turntable: invitations, delivered at once, or waiting for an offline user."""
 from harness.turntable import Turntable
 
 LISTEN = ("web=127.0.0.1:0",)
@@ -16,30 +16,30 @@ def connect(t, frontend, user=None, **options):
 def invites(client):
     """What it was invited to, as (room, user, from)."""
     return [(message["data"]["channel"], message["data"]["user"], message["data"]["from"])
-            for _, message in client.heard if message["command"] == "invite"]
+            for _, message in client.messages if message["command"] == "invite"]
 
 
-def test_all_devices_of_who_is_there_are_told_at_once(t):
+def test_all_devices_of_an_online_user_are_invited_at_once(t):
     _, (a, b) = start(t)
     host = connect(t, a, "1:1")
-    phone, desk, other = connect(t, a, "1:2"), connect(t, b, "1:2"), connect(t, b, "1:3")
+    phone, tablet, other = connect(t, a, "1:2"), connect(t, b, "1:2"), connect(t, b, "1:3")
     host.join("room", invite=["1:2", "1:1", "1:2"])
-    for client in (phone, desk):
+    for client in (phone, tablet):
         assert client.expect("invite") == {"channel": "room", "user": "1:2", "from": "1:1"}
     assert host.wait("invite") == {"channel": "room", "user": "1:1", "from": "1:1"}
-    for client in (phone, desk, other, host):
+    for client in (phone, tablet, other, host):
         client.sync()
-    assert invites(phone) == invites(desk) == [("room", "1:2", "1:1")] and invites(other) == []
-    # Nothing is left for one who comes later.
+    assert invites(phone) == invites(tablet) == [("room", "1:2", "1:1")] and invites(other) == []
+    # Nothing is left for a device that connects later.
     late = connect(t, a, "1:2")
     late.sync()
     assert invites(late) == []
     # Taking it is joining.
-    desk.join("room")
+    tablet.join("room")
     host.wait_members("room", ["1:1", "1:2"])
 
 
-def test_an_invitation_waits_for_who_is_offline_and_is_told_once(t):
+def test_an_invitation_waits_for_an_offline_user_and_is_delivered_once(t):
     redis, (a, b) = start(t)
     host, second = connect(t, a, "1:1"), connect(t, b, "1:9")
     host.join("room é", invite=["1:2", "1:3"])
@@ -125,7 +125,7 @@ def test_an_invitation_expires_whatever_comes_later(t):
     t.wait_until(lambda: not redis.keys("*invites:*"), 10, "nothing waits any more")
 
 
-def test_what_is_no_json_among_the_invitations_is_not_told(t):
+def test_a_stored_invitation_that_is_not_json_is_not_delivered(t):
     """Whoever writes to Redis can put anything there."""
     redis, (a, b) = start(t)
     host = connect(t, a, "1:1")
@@ -139,7 +139,7 @@ def test_what_is_no_json_among_the_invitations_is_not_told(t):
     b.wait_for_log("msg=turntable_ignored")
 
 
-def test_of_many_who_are_invited_each_is_told(t):
+def test_of_many_invited_users_each_is_notified(t):
     _, (a, b) = start(t, **{"turntable.pipeline": 8})
     guests = [connect(t, (a, b)[number % 2], "2:%d" % number) for number in range(30)]
     host = connect(t, a, "1:1")

@@ -54,7 +54,7 @@ def test_what_follows_joingame_need_not_wait(t):
         client.say_text(text)
     assert client.wait("game")["actions"][0]["data"] == 1
     assert client.wait("member", lambda data: data["channel"] == "two")["joined"] == ["1:1"]
-    assert all(message["command"] != "error" for _, message in client.heard)
+    assert all(message["command"] != "error" for _, message in client.messages)
 
 
 def test_invitations_that_waited_come(t):
@@ -245,7 +245,7 @@ def test_an_entry_is_not_named_as_a_present_user(t):
     assert not sensor.update(b"sensor", 1, b"21")
     assert sensor.update(b"sensor2", 1, b"21"), "the connection stays"
     user.leave()
-    # The user is present until the hold has passed.
+    # The user is present until the offline delay has passed.
     t.wait_until(lambda: sensor.update(b"sensor", 1, b"21"), what="the name is free again")
     assert redis("HGET", "tracker:{main/1/0}:client:sensor", "state") == b"21"
     t.fsck(redis)

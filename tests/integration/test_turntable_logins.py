@@ -65,7 +65,7 @@ def test_replace_closes_the_old_ones_when_the_new_one_is_in(t):
     friend.wait_members("room", ["1:1", "1:8"])
     watcher.wait_statuses({"1:1": "busy"})
     # Never offline in between, though nothing is held.
-    assert "offline" not in watcher.told["1:1"][1:], watcher.told["1:1"]
+    assert "offline" not in watcher.received["1:1"][1:], watcher.received["1:1"]
 
 
 def test_two_at_the_same_moment_leave_one(t):
@@ -79,7 +79,7 @@ def test_two_at_the_same_moment_leave_one(t):
         refused = [client for client in clients if client.sync()]
         assert len(refused) == 3, number
         for client in refused:
-            assert client.heard[-2][1]["data"]["code"] == "duplicate_login"
+            assert client.messages[-2][1]["data"]["code"] == "duplicate_login"
 
 
 def test_of_two_that_replace_one_another_at_the_same_moment_one_stays(t):

@@ -28,7 +28,7 @@ def test_the_documents_session(t):
     redis, (a, b) = start(t)
     one = connect(t, a)
     assert one.next() == {"command": "idyou", "data": {}}
-    assert one.heard[0][0] == compact('{ "command": "idyou", "data":{}}')
+    assert one.messages[0][0] == compact('{ "command": "idyou", "data":{}}')
     one.say_text('{ "command": "idme", "data":"1:12345"}')
     one.say_text('{ "command": "subscribe", "data":["1:2345", "1:3456", "1:789"]}')
     assert one.expect("userchange") == dict.fromkeys(("1:2345", "1:3456", "1:789"), "offline")
@@ -37,21 +37,21 @@ def test_the_documents_session(t):
     one.wait_statuses({"1:2345": "online", "1:3456": "offline", "1:789": "busy"})
     one.say_text('{ "command": "subscribe", "data":["1:2345", "1:3456", "1:789"]}')
     one.expect("userchange")
-    assert one.heard[-1][0] == compact(
+    assert one.messages[-1][0] == compact(
         '{ "command" : "userchange", "data":{"1:2345": "online", "1:3456": "offline", "1:789": "busy"}}')
     player = connect(t, a, "1:3456")
     player.say_text('{ "command": "joingame", "data":{ "channel": "CStrike", "self":"1:3456", "invite": ["1:2345"] }}')
     assert player.expect("member") == {"channel": "CStrike", "joined": ["1:3456"], "left": []}
     # The document's invite has the channel alone; user is the original's, from is ours.
     assert two.expect("invite") == {"channel": "CStrike", "user": "1:2345", "from": "1:3456"}
-    assert two.heard[-1][0] == text_of("invite", {"channel": "CStrike", "user": "1:2345", "from": "1:3456"})
+    assert two.messages[-1][0] == text_of("invite", {"channel": "CStrike", "user": "1:2345", "from": "1:3456"})
     player.say_text('{ "command": "game", "data":{"channel": "CStrike", "actions":[{"timestamp": 10223232, '
                     '"from":"1:3456", "data": {"strike_one":"1:1234"}}]}}')
     data = player.expect("game")
     now = data["actions"][0]["timestamp"]
     seconds, micros = map(int, redis("TIME"))
     assert abs(now - (seconds * 1000 + micros // 1000)) < 60000, now
-    assert player.heard[-1][0].decode() == (
+    assert player.messages[-1][0].decode() == (
         '{ "command": "game", "data":{"channel": "CStrike", "actions":[{"timestamp": %d, '
         '"from":"1:3456", "data": {"strike_one":"1:1234"}}]}}' % now)
 
@@ -138,7 +138,7 @@ def check_refused(client, cases):
         assert why, text
 
 
-def test_every_refusal_is_told_and_the_connection_stays(t):
+def test_every_refusal_is_answered_and_the_connection_stays(t):
     _, (a, b) = start(t, **{"turntable.max_errors": 1000, "turntable.max_ids": 30, "turntable.id_form": "strict",
                             "turntable.validate": "form"})
     stranger = connect(t, a)

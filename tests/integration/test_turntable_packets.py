@@ -38,9 +38,9 @@ def test_a_packet_for_a_connection_comes_as_it_was_sent(t):
                         % ids[user][0])
             data = client.expect("packet")
             assert data == {"from": browser.token, "type": "ping", "ping": {"n": 12345678901234567890}, "more": [1.5]}
-            assert b'"n":12345678901234567890' in client.heard[-1][0] and b"1.50" in client.heard[-1][0]
+            assert b'"n":12345678901234567890' in client.messages[-1][0] and b"1.50" in client.messages[-1][0]
     assert one.sync() == two.sync() == []
-    # A user's id is nobody's connection, and is told to be none.
+    # A user's id is nobody's connection, and is answered as such.
     browser.send("1:1", {"type": "ping"})
     browser.wait(lambda: browser.errors, what="an error")
     assert one.sync() == []

@@ -1,4 +1,4 @@
-"""turntable: who is there, told over two front-ends; statuses derived of all devices, and the hold."""
+"""turntable: presence over two front-ends; statuses derived from all devices, and the offline delay."""
 import time
 
 from harness.turntable import Turntable, text_of
@@ -29,7 +29,7 @@ def test_a_friend_comes_is_busy_and_goes(t):
         watcher.wait_statuses({"1:2": "online"})
         friend.leave()
         watcher.wait_statuses({"1:2": "offline"})
-    assert watcher.told["1:2"] == ["offline"] + ["online", "busy", "online", "offline"] * 2
+    assert watcher.received["1:2"] == ["offline"] + ["online", "busy", "online", "offline"] * 2
 
 
 def test_subscribe_needs_no_idme_and_takes_oneself(t):
@@ -80,7 +80,7 @@ def test_unsubscribe_ends_what_it_names(t):
         user.say("status", "busy")
         user.sync()
     watcher.wait_statuses({"1:2": "busy"})
-    assert watcher.sync() == [] and watcher.told["1:1"] in ([], ["offline"])
+    assert watcher.sync() == [] and watcher.received["1:1"] in ([], ["offline"])
     assert a.metric("tracker_subscriptions", protocol="turntable") == 1
     watcher.say("unsubscribe", ["1:2"])
     watcher.sync()
@@ -111,7 +111,7 @@ def test_what_is_unsubscribed_before_it_is_known_is_not_answered(t):
     assert watcher.expect("userchange") == {"2:7": "offline", "1:1": "online"}
     friend.say("status", "busy")
     watcher.wait_statuses({"1:1": "busy"})
-    assert len(watcher.told["2:9"]) == 0
+    assert len(watcher.received["2:9"]) == 0
 
 
 def test_answers_that_wait_hold_reading_back(t):
@@ -137,8 +137,8 @@ def test_many_ids_are_answered_in_chunks_of_500(t):
     watcher.say("subscribe", ids)
     answers = [watcher.expect("userchange") for _ in range(3)]
     assert [len(answer) for answer in answers] == [500, 500, 250]
-    told = {id: status for answer in answers for id, status in answer.items()}
-    assert told == {id: "online" if id in ("1:7", "1:1203") else "offline" for id in ids}
+    received = {id: status for answer in answers for id, status in answer.items()}
+    assert received == {id: "online" if id in ("1:7", "1:1203") else "offline" for id in ids}
     assert [id for answer in answers for id in answer] == ids
     assert watcher.sync() == []
 
@@ -162,14 +162,14 @@ def test_a_status_is_derived_from_all_devices(t):
     _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, b, "1:9")
     watcher.subscribe("1:1")
-    phone, desk, console = connect(t, a, "1:1"), connect(t, b, "1:1"), connect(t, a, "1:1")
+    phone, tablet, console = connect(t, a, "1:1"), connect(t, b, "1:1"), connect(t, a, "1:1")
     watcher.wait_statuses({"1:1": "online"})
-    desk.say("status", "busy")
+    tablet.say("status", "busy")
     watcher.wait_statuses({"1:1": "busy"})
     phone.say("status", "busy")
     phone.sync()
-    desk.say("status", "online")
-    desk.sync()
+    tablet.say("status", "online")
+    tablet.sync()
     # Still busy by the other; then a room makes busy, whatever is said.
     console.join("room")
     phone.say("status", "online")
@@ -178,17 +178,17 @@ def test_a_status_is_derived_from_all_devices(t):
     console.sync()
     console.say("leavegame", {"channel": "room"})
     watcher.wait_statuses({"1:1": "online"})
-    assert watcher.told["1:1"] == ["offline", "online", "busy", "online"]
+    assert watcher.received["1:1"] == ["offline", "online", "busy", "online"]
     console.say("status", "busy")
     watcher.wait_statuses({"1:1": "busy"})
     console.leave()
     watcher.wait_statuses({"1:1": "online"})
     phone.drop()
-    desk.say("status", "busy")
+    tablet.say("status", "busy")
     watcher.wait_statuses({"1:1": "busy"})
-    desk.leave()
+    tablet.leave()
     watcher.wait_statuses({"1:1": "offline"})
-    assert watcher.told["1:1"] == ["offline", "online", "busy", "online", "busy", "online", "busy", "offline"]
+    assert watcher.received["1:1"] == ["offline", "online", "busy", "online", "busy", "online", "busy", "offline"]
 
 
 def test_busy_in_rooms_until_the_last_is_left(t):
@@ -209,11 +209,11 @@ def test_busy_in_rooms_until_the_last_is_left(t):
     player.sync()
     player.say("status", "online")
     watcher.wait_statuses({"1:1": "online"})
-    assert watcher.told["1:1"] == ["online", "busy", "online", "busy", "online"]
+    assert watcher.received["1:1"] == ["online", "busy", "online", "busy", "online"]
 
 
 def test_a_reload_of_the_page_is_not_seen(t):
-    """The user comes back within the hold, to the same front-end and to another one."""
+    """The user comes back within the offline delay, to the same front-end and to another one."""
     _, (a, b) = start(t, **{"presence.offline_delay": "4s", "map.recovery_grace": "0s"})
     watcher, marker = connect(t, a, "1:9"), connect(t, b, "1:8")
     watcher.subscribe("1:1", "1:8")
@@ -227,7 +227,7 @@ def test_a_reload_of_the_page_is_not_seen(t):
         user = connect(t, frontend, "1:1")
         marker.say("status", ("busy", "online")[number % 2])
         watcher.wait_statuses({"1:8": ("busy", "online")[number % 2]})
-    assert watcher.told["1:1"] == ["offline", "online"]
+    assert watcher.received["1:1"] == ["offline", "online"]
     began = time.monotonic()
     user.leave()
     watcher.wait_statuses({"1:1": "offline"})
@@ -235,7 +235,7 @@ def test_a_reload_of_the_page_is_not_seen(t):
     assert 3.9 <= took <= 4 + scaled(4) + stolen(began), took
 
 
-def test_without_a_hold_offline_is_told_at_once(t):
+def test_without_a_delay_offline_is_sent_at_once(t):
     _, (a, b) = start(t, **{"presence.offline_delay": "0s"})
     watcher = connect(t, a, "1:9")
     watcher.subscribe("1:1")
@@ -245,24 +245,24 @@ def test_without_a_hold_offline_is_told_at_once(t):
         began = time.monotonic()
         user.drop()
         watcher.wait_statuses({"1:1": "offline"})
-        # Far below the hold that it would have by default, and the grace of an orphan.
+        # Far below the offline delay that it would have by default, and the grace of an orphan.
         assert time.monotonic() - began < scaled(3) + stolen(began)
 
 
-def test_changes_of_a_window_are_joined_and_the_newest_is_told(t):
+def test_changes_of_a_window_are_joined_and_the_newest_is_sent(t):
     _, (a, b) = start(t, **{"turntable.window": "2s"})
     watcher, user = connect(t, a, "1:9"), connect(t, b, "1:1")
     assert watcher.subscribe("1:1") == {"1:1": "online"}
     user.say("status", "busy")  # opens the window
     watcher.wait_statuses({"1:1": "busy"})
-    told = watcher.told["1:1"]
+    received = watcher.received["1:1"]
     for number in range(11):
         user.say("status", ("online", "busy")[number % 2])
         user.sync()
     watcher.wait_statuses({"1:1": "online"})
     watcher.sync()
-    assert told[:2] == ["online", "busy"] and told[-1] == "online" and len(told) <= 5, told
-    assert all(one != other for one, other in zip(told, told[1:])), told
+    assert received[:2] == ["online", "busy"] and received[-1] == "online" and len(received) <= 5, received
+    assert all(one != other for one, other in zip(received, received[1:])), received
 
 
 def test_ids_of_other_protocols_are_online_while_they_are_there(t):
@@ -283,8 +283,8 @@ def test_ids_of_other_protocols_are_online_while_they_are_there(t):
     watcher.wait_statuses({id: "offline"}, 15)
 
 
-def test_a_reader_that_is_behind_is_told_the_newest_only(t):
-    """Its kernel's buffers are full; the others are told every change meanwhile."""
+def test_a_reader_with_a_backlog_is_sent_the_newest_only(t):
+    """Its kernel's buffers are full; the others receive every change meanwhile."""
     _, (a, b) = start(t, **{"turntable.window": "0s", "ws.rate": 0, "ws.timeout": "5m", "client.ttl": "5m",
                             "net.write_timeout": "5m", "net.send_buffer": "16KiB"})
     users = [connect(t, b, "1:%d" % number) for number in range(20)]
@@ -319,8 +319,8 @@ def test_a_reader_that_is_behind_is_told_the_newest_only(t):
     slow.wait_statuses(wanted, 30)
     slow.sync()
     for id in ids:
-        assert len(slow.told[id]) < len(quick.told[id]), (slow.told[id], quick.told[id])
-        assert all(one != other for one, other in zip(slow.told[id], slow.told[id][1:])), slow.told[id]
+        assert len(slow.received[id]) < len(quick.received[id]), (slow.received[id], quick.received[id])
+        assert all(one != other for one, other in zip(slow.received[id], slow.received[id][1:])), slow.received[id]
 
 
 def test_a_watched_user_costs_one_subscription(t):

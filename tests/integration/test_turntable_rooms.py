@@ -1,4 +1,4 @@
-"""turntable: rooms over two front-ends: who comes and goes, and what is said, in one order."""
+"""turntable: rooms over two front-ends: members and messages, in one order."""
 import json
 
 from harness.turntable import Turntable, text_of
@@ -20,7 +20,7 @@ def redis_ms(redis):
     return seconds * 1000 + micros // 1000
 
 
-def test_members_are_told_who_comes_and_goes(t):
+def test_members_are_notified_of_joins_and_leaves(t):
     _, (a, b) = start(t)
     one, two, three = connect(t, a, "1:1"), connect(t, b, "1:2"), connect(t, a, "1:3")
     assert one.join("room") == ["1:1"]
@@ -38,10 +38,10 @@ def test_members_are_told_who_comes_and_goes(t):
     assert sorted(two.join("room")) == ["1:1", "1:2"]
     one.leave()
     assert two.expect("member") == {"channel": "room", "joined": [], "left": ["1:1"]}
-    assert one.heard[-1][1]["command"] == "member"
+    assert one.messages[-1][1]["command"] == "member"
 
 
-def test_all_members_hear_the_same_in_the_same_order(t):
+def test_all_members_receive_the_same_in_the_same_order(t):
     _, (a, b) = start(t)
     players = [connect(t, (a, b)[number % 2], "1:%d" % number) for number in range(6)]
     for player in players:
@@ -74,8 +74,8 @@ def test_what_is_said_right_after_joining_is_taken(t):
     assert two.expect("game")["actions"][0]["data"] == "first"
     assert two.expect("member")["left"] == ["1:1"]
     # What it said last in a room that it has left already may not come back to it.
-    heard = [message["command"] for _, message in one.heard]
-    assert heard in (["idyou", "member", "game", "member", "game"], ["idyou", "member", "member", "game"])
+    messages = [message["command"] for _, message in one.messages]
+    assert messages in (["idyou", "member", "game", "member", "game"], ["idyou", "member", "member", "game"])
 
 
 def test_actions_are_corrected_and_the_rest_is_kept_as_it_came(t):
@@ -96,7 +96,7 @@ def test_actions_are_corrected_and_the_rest_is_kept_as_it_came(t):
         wanted = sent.encode().replace(b'{"data" : 1', b"{" + put + b',"data" : 1')
         wanted = wanted.replace(b'{"timestamp": 17}', b'{"from":"1:1","timestamp": %d}' % stamps[2])
         wanted = wanted.replace(b"{} ]", b"{" + put + b"} ]")
-        assert client.heard[-1][0] == wanted
+        assert client.messages[-1][0] == wanted
 
 
 def test_timestamps_within_the_tolerance_are_kept(t):
@@ -128,21 +128,21 @@ def test_ids_in_actions_may_have_to_be_members(t):
 
 def test_a_user_with_two_devices_comes_once_and_goes_with_the_last(t):
     _, (a, b) = start(t)
-    one, phone, desk = connect(t, a, "1:1"), connect(t, a, "1:2"), connect(t, b, "1:2")
+    one, phone, tablet = connect(t, a, "1:1"), connect(t, a, "1:2"), connect(t, b, "1:2")
     one.join("room")
     phone.join("room")
     assert one.expect("member")["joined"] == ["1:2"]
-    assert desk.join("room") == ["1:1", "1:2"]
-    desk.play("room", 1)
+    assert tablet.join("room") == ["1:1", "1:2"]
+    tablet.play("room", 1)
     assert one.expect("game")["actions"][0]["from"] == "1:2"
     phone.leave()
-    desk.play("room", 2)
+    tablet.play("room", 2)
     assert one.expect("game")["actions"][0]["data"] == 2
-    desk.drop()
+    tablet.drop()
     assert one.expect("member") == {"channel": "room", "joined": [], "left": ["1:2"]}
 
 
-def test_joining_again_tells_who_is_there_and_invites(t):
+def test_joining_again_sends_the_members_and_invites(t):
     _, (a, b) = start(t)
     one, two, friend = connect(t, a, "1:1"), connect(t, b, "1:2"), connect(t, b, "1:3")
     one.join("room"), two.join("room")
@@ -175,7 +175,7 @@ def test_rooms_have_limits(t):
     watcher = connect(t, a)
     watcher.say("subscribe", ["1:4", "1:1"])
     assert watcher.wait("userchange") == {"1:4": "online", "1:1": "busy"}
-    assert all(message["command"] != "invite" for _, message in one.heard)
+    assert all(message["command"] != "invite" for _, message in one.messages)
     others[0].leave()
     one.wait_members("b", ["1:1", "1:3"])
     assert len(others[2].join("b")) == 3
@@ -211,7 +211,7 @@ def test_who_is_in_a_room_and_in_the_space(t):
     t.wait_until(lambda: not redis.keys("*}:room:*"), 10, "an empty room vanishes")
 
 
-def test_a_space_that_is_too_large_is_not_told(t):
+def test_a_space_that_is_too_large_is_not_sent(t):
     _, (a, _) = start(t, **{"view.max_entries": 2})
     clients = [connect(t, a, "1:%d" % number) for number in range(4)]
     clients[0].say("whothere", {})
@@ -261,7 +261,7 @@ def test_requests_that_wait_for_the_map_hold_reading_back_and_lose_nothing(t):
     assert [json.loads(text)["data"]["actions"][0]["data"] for text in one.rooms["room"]] == list(range(200))
 
 
-def test_what_is_no_text_is_not_told(t):
+def test_what_is_not_utf8_is_not_sent(t):
     """Whoever writes to Redis can say anything on a room's channel."""
     redis, (a, b) = start(t)
     one, two = connect(t, a, "1:1"), connect(t, b, "1:2")
@@ -271,13 +271,13 @@ def test_what_is_no_text_is_not_told(t):
     place = redis.hash(key)
     epoch = redis("HGET", key.split(b"}")[0] + b"}:head", "epoch")
 
-    def tell(what):
+    def publish(what):
         number = int(redis("HINCRBY", key, ".seq", 1))
         redis("PUBLISH", key, b"1 %s %s %d %s" % (epoch, place[b".born"], number, what))
-    tell(b"say nobody\n\xff\xfe")
-    tell(b"say nobody\nnul \0 inside")
-    tell(b"join nobody 1 \xff\xfe")
-    tell(b'say nobody\n{"command":"game","data":{"channel":"room","actions":[]}}')
+    publish(b"say nobody\n\xff\xfe")
+    publish(b"say nobody\nnul \0 inside")
+    publish(b"join nobody 1 \xff\xfe")
+    publish(b'say nobody\n{"command":"game","data":{"channel":"room","actions":[]}}')
     for client in (one, two):
         assert client.wait("game")["actions"] == []
         client.say("whothere", {"channel": "room"})

@@ -103,7 +103,7 @@ class Tutorial:
         pattern = ".*".join(re.escape(part) for part in wanted.strip().split("…"))
         assert re.fullmatch(pattern, printed.strip(), re.S), f"printed:\n{printed}\nnot:\n{wanted}"
 
-    # What the script asks for: the next block, when it has told what the last one printed.
+    # What the script asks for: the next block, when it has read what the last one printed.
 
     def __getitem__(self, line):
         def answer():

@@ -106,8 +106,8 @@ class room_message(Script):
     def operate(self):
         self.world.send(self.members[0].websocket.socket, text_frame(self.text))
         for member in self.members:
-            heard = take(member.websocket.socket)
-            assert b'"command":"game"' in heard and heard.endswith(b"}"), heard
+            messages = take(member.websocket.socket)
+            assert b'"command":"game"' in messages and messages.endswith(b"}"), messages
 
 
 class sync_change(Script):
@@ -120,7 +120,7 @@ class sync_change(Script):
     def prepare(self):
         self.clients = [self.t.connect(self.frontend, Sync, "web", delta=self.DELTA) for _ in range(WATCHERS)]
         for client in self.clients:
-            client.wait_map(lambda told: len(told) == WATCHERS)
+            client.wait_map(lambda received: len(received) == WATCHERS)
         self.number = 0
 
     def operate(self):
@@ -129,8 +129,8 @@ class sync_change(Script):
         self.world.send(self.clients[0].websocket.socket, text_frame(text))
         self.world.advance(self.TICK)
         for client in self.clients:
-            heard = take(client.websocket.socket)
-            assert b'"changes"' in heard, heard
+            messages = take(client.websocket.socket)
+            assert b'"changes"' in messages, messages
 
 
 class sync_delta_change(sync_change):

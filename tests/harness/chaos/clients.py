@@ -70,7 +70,7 @@ class Client:
     def on_nonsense(self, error):
         """It was sent what its protocol's document does not allow."""
         place = traceback.extract_tb(error.__traceback__)[-1]
-        self.run.oracle.violate("protocol", self.name, f"{self.name} was sent what makes no sense: {error!r} in "
+        self.run.oracle.violate("protocol", self.name, f"{self.name} received a malformed message: {error!r} in "
                                 f"{place.name}, line {place.lineno}")
         self.lose(self.run.now())
 

@@ -39,7 +39,7 @@ class Bounds:
         # A new client, or a new state, is seen.
         self.appear = self.stale = 3 * sweep + max(settings["push_all"], settings["tick"]) + slack
         self.hold = settings["hold"] + self.presence + 3 * sweep + slack
-        # After an outage: the hold, and what a dead front-end's clients have then.
+        # After an outage: the recovery grace, and what the clients of a killed front-end have then.
         self.after = settings["hold"] + lease + away + 3 * sweep + slack
         # The same of a client that has gone, whose front-end has not crashed; and where it has.
         self.ghost_after = max(self.ghost, settings["hold"] + slack if documented else self.after)
@@ -104,7 +104,7 @@ class Oracle:
 
     def _covers(self, one, view, end):
         """Whether a front-end's trouble explains what was seen until then: by itself, or as the observer's own
-        front-end had one before it could be told that it is over."""
+        front-end had one before it could receive that it is over."""
         # Redis may have had troubles meanwhile, and it the next ones before it had recovered.
         over = self.run.disturbances.last_end(one.end, end, set())
         last = one
@@ -139,7 +139,7 @@ class Oracle:
             return True  # its last request may have been done late; that ends by itself
         homes = subject.homes_within(subject.ended - self.bounds.after, now)
         if any(one.what == "vanish" and one.scope in homes and one.end >= subject.ended for one in disturbances):
-            return True  # nothing has told its front-end, which is there again, that the connection ended
+            return True  # its front-end, which is back, has not been notified that the connection ended
         self.violate("returned", subject.name, f"{view} shows {subject.name} ({subject.client.name}) again, which ended "
                      f"at {subject.ended:.2f} ({subject.why}) and was shown as gone at {removed:.2f}, "
                      f"homes {subject.homes[-3:]} {view.story(subject.name)}", view)

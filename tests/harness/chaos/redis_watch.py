@@ -13,7 +13,7 @@ class RedisWatch:
         self.run = run
         self.partitions = partitions
         self.listener = None  # (Redis, its process, a subscriber)
-        self.events = collections.defaultdict(list)  # id -> what was told of it
+        self.events = collections.defaultdict(list)  # id -> events about it
         self.names = {}  # a front-end's id -> its letter
         self.since = {}  # id -> when it was opened
         self.unlisted = {}  # id -> since when its front-end's list has it not
@@ -43,7 +43,7 @@ class RedisWatch:
     # During the run.
 
     def _listen(self, redis, now):
-        """What the map tells, for what is found."""
+        """The map's events, for the report of a violation."""
         if self.listener is None or self.listener[:2] != (redis, redis.process):
             if self.listener is not None:
                 self.listener[2].close()
@@ -83,17 +83,17 @@ class RedisWatch:
         listed = iter(listed)
         for subject, values in zip(entries, found):
             node, since = values or (None, None)
-            self._look_at_list(subject, now, bool(next(listed)) if node else True)
+            self._check_list(subject, now, bool(next(listed)) if node else True)
             subject.at_home(now, self.names.get(node))
-            self._look_at(subject, now, node is not None, since)
+            self._check(subject, now, node is not None, since)
         rest = iter(nodes)
         for subject, ids in zip(users, devices):
             homes = {self.names.get(next(rest)) for _ in ids} - {None}
             for home in homes:
                 subject.at_home(now, home)
-            self._look_at(subject, now, bool(ids), None)
+            self._check(subject, now, bool(ids), None)
 
-    def _look_at_list(self, subject, now, is_listed):
+    def _check_list(self, subject, now, is_listed):
         """Who reads the map finds entries by the lists of front-ends."""
         if is_listed:
             self.unlisted.pop(subject.name, None)
@@ -104,7 +104,7 @@ class RedisWatch:
             self.run.oracle.violate("not listed", subject.name, f"{subject.name} ({subject.client.name}) is in no list since "
                                     f"{since:.2f}, homes {subject.homes[-2:]}")
 
-    def _look_at(self, subject, now, is_there, since):
+    def _check(self, subject, now, is_there, since):
         present = subject.times[-1][0]
         before, self.since[subject.name] = self.since.get(subject.name), since
         missed = self.missing.pop(subject.name, None)

@@ -25,7 +25,7 @@ def details(run):
         subject = run.views.subjects.get(one.about)
         client = getattr(subject, "client", None) or next((one_of for one_of in run.clients if one_of.name == one.about), None)
         clients = getattr(client, "devices", None) or [client]
-        lines += [f"{one.about} as Redis told it: {text}" for text in run.watch.events[one.about][-12:]]
+        lines += [f"{one.about} as Redis published it: {text}" for text in run.watch.events[one.about][-12:]]
         if subject is not None:
             lines.append(f"{one.about}: present {subject.times}, homes {subject.homes}")
         for client in (*clients, one.view.client if one.view else None):

@@ -19,7 +19,7 @@ class Stay:
         self.said = []  # (message, when) of its own
         self.front_end = None
 
-    def heard(self, message, now):
+    def note_message(self, message, now):
         if message in self.places:
             self.rooms.violate(f"{self.name()} was sent {message} twice")
             return

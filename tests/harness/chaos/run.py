@@ -48,7 +48,7 @@ class Run:
         self.getters = [Getter(self, number, letter) for number, letter in enumerate(LETTERS)]
         self.began = time.monotonic()
         self.wall_clock = time.strftime("%H:%M:%S", time.gmtime()) + f"{time.time() % 1:.3f}"[1:]
-        self.last_turn = self.now()
+        self.last_round = self.now()
         self.next_look = 0.0
         self.slept = 0.0
 
@@ -125,11 +125,11 @@ class Run:
 
     def notice_stall(self):
         now = self.now()
-        if now - self.last_turn > LATE:
-            self.disturbances.note(self.last_turn, now, "machine stalls")
-            self.slept = max(self.slept, now - self.last_turn)
-            self.note("the machine stalled", round(now - self.last_turn, 2))
-        self.last_turn = now
+        if now - self.last_round > LATE:
+            self.disturbances.note(self.last_round, now, "machine stalls")
+            self.slept = max(self.slept, now - self.last_round)
+            self.note("the machine stalled", round(now - self.last_round, 2))
+        self.last_round = now
 
     def turn(self):
         self.notice_stall()
@@ -138,7 +138,7 @@ class Run:
             self.due.remove(entry)
             entry[1]()
             # Starting a program is not the machine's fault.
-            self.last_turn = self.now()
+            self.last_round = self.now()
         for client in self.clients:
             client.turn(self.now())
         for getter in self.getters:
@@ -168,7 +168,7 @@ class Run:
             self.notice_stall()
             while todo and scaled(todo[-1][0]) <= self.now():
                 todo.pop()[1]()
-                self.last_turn = self.now()
+                self.last_round = self.now()
             self.turn()
 
     def until(self, wrong, seconds, kind, scope=None):
@@ -202,7 +202,7 @@ class Run:
     def settle(self):
         """All faults have ended; now everything must come to agree."""
         self.end_faults()
-        calm = self.disturbances.begin("settling")
+        calm = self.disturbances.begin("converging")
         self.disturbances.end(calm)
         self.until(lambda: [f"{letter} is not ready: {self._why(letter)}" for letter in LETTERS
                             if not self.world.is_ready(letter)], self.bounds.serve, "not ready")
@@ -231,7 +231,7 @@ class Run:
             expected = {name for name, one in present.items() if view.concerns(one)}
             seen = set(view.names)
             if view.client.subjects() and view.kind == "push":
-                # It need not be told of itself.
+                # It need not receive its own changes.
                 expected -= {one.name for one in view.client.subjects()} - seen
             if expected != seen:
                 found.append(f"{view} does not show {sorted(expected - seen)[:5]}, shows {sorted(seen - expected)[:5]} "
@@ -273,7 +273,7 @@ class Run:
 
         def wrong():
             done = self.t.run("trackerctl", "--redis", f"unix:{redis.socket}", *arguments, "fsck", check=False)
-            self.last_turn = self.now()
+            self.last_round = self.now()
             return [] if done.returncode == 0 else [f"{done.stdout}{done.stderr}"]
         self.until(wrong, self.bounds.after, "fsck")
 

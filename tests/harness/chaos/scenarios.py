@@ -86,7 +86,7 @@ def fail_over_lagging():
     found = Schedule("fail-over-lagging", 14).bustle(0.3)
     found.by = "name"
     found.balanced = 0.3
-    # Entries that are not renewed end during the hold.
+    # Entries that are not renewed end during the recovery grace.
     found.short["ttl"] = 4
     return found.fault(1.5, "promote", cut=True, lag=4)
 
@@ -98,7 +98,7 @@ def links_apart():
 
 
 def redis_refuses():
-    """Its disk is full, its memory is, it stands still, and no packet reaches it."""
+    """Its disk is full, its memory is, it stalls, and no packet reaches it."""
     found = Schedule("redis-refuses", 15).bustle(0.4)
     found.short["ttl"] = 20
     found.fault(1.5, "full_disk", seconds=1.5).fault(4, "out_of_memory", seconds=1)

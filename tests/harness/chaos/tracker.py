@@ -1,4 +1,4 @@
-"""Clients of the Tracker protocol: one that has an entry and may be told the map, and one that reads maps."""
+"""Clients of the Tracker protocol: one that has an entry and may receive the map, and one that reads maps."""
 import struct
 
 from ..tracker import packets, parse_map_text

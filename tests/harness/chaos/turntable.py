@@ -192,7 +192,7 @@ class Turntable(Client):
     def _on_game(self, now, data):
         stay = self.rooms.get(data["channel"])
         if isinstance(stay, Stay):
-            stay.heard(tuple(data["actions"][0]["data"]), now)
+            stay.note_message(tuple(data["actions"][0]["data"]), now)
 
     def _on_error(self, now, data):
         self.note("error", data)

@@ -211,21 +211,21 @@ class Views:
             if view.known_at is not None:
                 for subject in self.subjects.values():
                     if view.concerns(subject):
-                        self._look_at(view, subject, now)
-                self._look_at_unknown(view, now)
-                self._look_at_absences(view, now)
+                        self._check(view, subject, now)
+                self._check_unknown(view, now)
+                self._check_absences(view, now)
                 for name, since in view.returned.items():
                     # A user stays as long as nobody is taken for dead.
                     if now > since + (self.bounds.hold if view.kind == "presence" else self.bounds.stale):
                         self.oracle.returned(view, self.subjects[name], view.removed[name], now, True)
 
-    def _look_at_absences(self, view, now):
-        """So that it can be told from Redis why."""
+    def _check_absences(self, view, now):
+        """So that Redis can show why."""
         for name, since in view.absences.items():
             if now > since + 0.3 and (name, since) not in view.details and self.subjects[name].is_present():
                 view.details[name, since] = f"at {now:.2f}" + self.run.watch.describe(name)
 
-    def _look_at(self, view, subject, now):
+    def _check(self, view, subject, now):
         is_seen = subject.name in view.names
         if subject.is_present():
             if is_seen:
@@ -295,7 +295,7 @@ class Views:
             self.oracle.violate("stale", subject.name, f"{view} shows {subject.name} ({subject.client.name}) as {text!r}; it is "
                                 f"{value.text!r} since {value.acknowledged:.2f}, homes {subject.homes[-3:]}", view)
 
-    def _look_at_unknown(self, view, now):
+    def _check_unknown(self, view, now):
         for name, since in list(view.appeared_at.items()):
             if name in self.subjects:
                 del view.appeared_at[name]

@@ -143,7 +143,7 @@ class WebSocketWire(Wire):
 
     def __init__(self, loop, owner, address, host, path, protocols=()):
         self.input = b""
-        self.greeted = False
+        self.upgraded = False
         self.request, self.accept = handshake("chaos", path, protocols)
         super().__init__(loop, owner, address, host)
 
@@ -152,7 +152,7 @@ class WebSocketWire(Wire):
 
     def on_data(self, data):
         self.input += data
-        if not self.greeted and not self._read_head():
+        if not self.upgraded and not self._read_head():
             return
         while not self.ended:
             got = self._take()
@@ -171,7 +171,7 @@ class WebSocketWire(Wire):
             return False
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
         assert headers.get("sec-websocket-accept") == self.accept, headers
-        self.greeted = True
+        self.upgraded = True
         self.owner.on_open()
         return True
 

@@ -16,7 +16,7 @@ from .clients import HAPROXY
 LETTERS = ("a", "b", "c")
 PORTS = {"tracker": 6790, "get": 6791, "web": 8080, "sync": 8080}
 # Those that HAProxy connects to, and its own: which client goes to which bind.
-BEHIND = {"tracker": 6789, "web": 8080, "public": 8081, "sync": 13372}
+PROXIED = {"tracker": 6789, "web": 8080, "public": 8081, "sync": 13372}
 BINDS = {"tracker": "TRACKER_BIND", "sync": "SYNC_BIND", "web": "WEB_BIND"}
 REDIS_PORT = 6379
 
@@ -40,7 +40,7 @@ listen redis
 
 def listeners(address):
     # Only pings show that the silent clients of WebSockets are there.
-    return (*haproxy.listeners_behind(address, **BEHIND, more=",keepalive=0"), f"tracker={address}:6790",
+    return (*haproxy.listeners_behind(address, **PROXIED, more=",keepalive=0"), f"tracker={address}:6790",
             f"tracker={address}:6791,original=2014,push=off")
 
 
@@ -63,7 +63,7 @@ class World:
         self.master = "one"
         self.replicate("two", "one")
         self._start_proxy()
-        self.frozen = set()  # names of what stands still
+        self.frozen = set()  # names of the frozen
         self.split = False
         self.cuts = collections.Counter()
         self.frontends = {}
@@ -121,14 +121,14 @@ class World:
     def _start_haproxy(self):
         environment = {}
         for name, letter in zip("ABC", LETTERS):
-            environment.update(haproxy.node_environment(name, self.hosts[letter].address, **BEHIND))
+            environment.update(haproxy.node_environment(name, self.hosts[letter].address, **PROXIED))
         host = self.hosts["haproxy"]
         with host:
             self.haproxy = self.t.haproxy(self.t.path("docker/haproxy.cfg"), environment, haproxy.BINDS,
                                           host=host.address)
 
     def _end_hold(self):
-        """The hold that a new Redis begins with."""
+        """The recovery grace that a new Redis begins with."""
         for part in range(self.partitions):
             self.redises["one"]("HSET", b"tracker:{main/%d/%d}:head" % (self.partitions, part), "hold_until", 0)
 

@@ -349,7 +349,7 @@ static void test_versions_of_maps(void **state)
     reader_free(busy);
 }
 
-static void test_a_space_that_is_too_large_is_not_told(void **state)
+static void test_a_space_that_is_too_large_is_not_sent(void **state)
 {
     struct stage *stage = *state;
     struct client client;
@@ -414,7 +414,7 @@ int main(void)
         TEST(test_a_slow_reader_is_told_of_closes),
         TEST(test_closes_are_told_at_intervals),
         TEST(test_versions_of_maps),
-        TEST(test_a_space_that_is_too_large_is_not_told),
+        TEST(test_a_space_that_is_too_large_is_not_sent),
         TEST(test_pushes_are_off_where_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
-"""Redis is away: connections stay, maps are answered from what is known, writes get an error after
+"""Redis is unreachable: connections stay, maps are answered from what is known, writes get an error after
 their deadline; when it is back, what clients wanted last is there."""
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import (LISTEN, Reader, check_told_once, start, states_of, wait_agreement, wait_know, wait_ready,
+from harness.faults import (LISTEN, Reader, check_notified_once, start, states_of, wait_agreement, wait_know, wait_ready,
                             watchers)
 
 DEADLINE = 3
@@ -49,7 +49,7 @@ def test_writes_and_reads_meanwhile(t):
     wait_ready([a, b])
     expected.update({id: b"kept" for id in ids})
     wait_agreement(t, redis, [a, b], expected)
-    check_told_once(found, [], 1)
+    check_notified_once(found, [], 1)
     # The same connections go on, and their versions.
     for client, id in zip(clients, ids):
         assert client.update(id, 2, b"after")
@@ -113,6 +113,6 @@ def test_a_close_meanwhile_happens_when_it_is_back(t):
     redis.start()
     for watcher in found:
         watcher.wait_closed([id], 10)
-    check_told_once(found, [id], 1)
+    check_notified_once(found, [id], 1)
     wait_agreement(t, redis, [a, b], states_of(found))
     t.fsck(redis)

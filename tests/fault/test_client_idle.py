@@ -1,9 +1,9 @@
-"""A client falls silent while its connection stays: it is closed after client.ttl, and everybody is told once. Who answers
-TCP's probes, or says something, is heard."""
+"""A client becomes idle while its connection stays: it is closed after client.ttl, and everybody is notified once. A
+client that answers TCP's probes, or sends something, is active."""
 import time
 
 from harness import Versioned, scaled, stolen
-from harness.faults import SWEEP, TELL, Watcher, check_told_once, key, start, wait_know
+from harness.faults import SWEEP, NOTIFY, Watcher, check_notified_once, key, start, wait_know
 from harness.sync import Sync
 from harness.waiting import readable
 from harness.websocket import PING, PONG, over_websocket
@@ -36,17 +36,17 @@ def test_it_is_closed_after_the_ttl(t):
     wait_know(found, [id])
     # redis-cli shows how long it has left; nobody renews it.
     t.wait_until(lambda: 0 < pttl(redis, id) < 1500, what="its time runs out")
-    told = [watcher.wait_closed([id], TTL + SWEEP + TELL + 2) for watcher in found]
-    assert min(told) - began >= TTL - 0.1, (began, told)
-    assert max(told) - began <= scaled(TTL + SWEEP + TELL + 1) + stolen(began), (began, told)
+    received = [watcher.wait_closed([id], TTL + SWEEP + NOTIFY + 2) for watcher in found]
+    assert min(received) - began >= TTL - 0.1, (began, received)
+    assert max(received) - began <= scaled(TTL + SWEEP + NOTIFY + 1) + stolen(began), (began, received)
     assert client.closed(2)
     assert a.metric("tracker_connections_closed_total", reason="silent") == 1
-    check_told_once(found, [id], 2)
+    check_notified_once(found, [id], 2)
     assert [event.op for event in events.of(id)].count("close") == 1, events.of(id)
     t.fsck(redis)
 
 
-def test_who_is_heard_stays(t):
+def test_an_active_client_stays(t):
     redis, (a, b) = start(t, 2, listen=LISTEN, settings=SETTINGS)
     found = watch(t, [b])
     quiet = t.connect(a, Versioned, index=1)
@@ -63,7 +63,7 @@ def test_who_is_heard_stays(t):
             least[id] = min(least[id], pttl(redis, id))
         time.sleep(0.2)
     assert min(least.values()) > 0, f"a TTL ran out: {least}"
-    check_told_once(found, [], 0.5)
+    check_notified_once(found, [], 0.5)
     t.fsck(redis)
 
 
@@ -101,7 +101,7 @@ def test_who_only_answers_pings_keeps_its_key(t):
     wait_know([watcher], list(clients))
     # TCP's probes follow client.ttl, too.
     check_keys_stay(redis, {**clients, watcher.id: watcher.drain}, 2.5 * TTL)
-    check_told_once([watcher], [], 0.5)
+    check_notified_once([watcher], [], 0.5)
     watcher.close()
     t.ctl(redis, "shared", "set", "client.ttl=2s", "presence.offline_delay=1s")
     t.wait_until(lambda: max(pttl(redis, id) for id in clients) <= 2000, what="the shorter time is in force")
