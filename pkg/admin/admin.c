@@ -232,7 +232,7 @@ static struct admin_space *admin_space_of(struct admin *admin, struct map_space 
     space->map = map;
     space->watcher.changed = on_space_changed;
     space->watcher.live = on_space_live;
-    space->watcher.silent_too = true;
+    space->watcher.wants_owner_changes = true;
     list_init(&space->watcher.link);
     list_init(&space->readers);
     list_append(&admin->spaces, &space->link);

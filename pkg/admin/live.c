@@ -173,8 +173,8 @@ static struct frame *encode_turn(struct live *live, struct admin_space *space,
     live_write_closed(&live->scratch, writer_bytes_written(&live->closed));
     for (size_t i = 0; i < changes->changed_count; i++)
         live_entries_write(&events, changes->changed[i]);
-    for (size_t i = 0; i < changes->silent_count; i++)
-        live_entries_write(&events, changes->silent[i]);
+    for (size_t i = 0; i < changes->owner_changed_count; i++)
+        live_entries_write(&events, changes->owner_changed[i]);
     live_entries_end(&events);
     return frame_create(writer_bytes_written(&live->scratch));
 }
@@ -187,14 +187,14 @@ static void send_live_changes(struct live_reader *reader, const struct map_chang
     if (reader->state == LIVE_CURRENT && conn_has_backlog(reader->conn)) {
         metrics_add(METRIC_CONFLATIONS, 1);
         move_live_reader(reader, LIVE_FOLLOWING);
-        map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_TURN);
+        map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_ITERATION);
     }
     if (reader->state == LIVE_CURRENT) {
         if (!*frame)
             *frame = encode_turn(live, reader->space, changes, reader->form);
         conn_send_frame(reader->conn, *frame);
     } else if (reader->state == LIVE_FOLLOWING) {
-        reader->again |= changes->silent_count > 0;
+        reader->again |= changes->owner_changed_count > 0;
         writer_bytes(&reader->closed, writer_bytes_written(&live->closed));
         if (reader->closed.len > CLOSED_MAX)
             move_live_reader(reader, LIVE_DUE);

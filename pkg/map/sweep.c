@@ -208,7 +208,7 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
     struct map_view *view = partition->space->view;
     if (view) {
         view_revision_seen(view, partition->index, partition->revision);
-        view_hold_seen(view, partition->index, now);
+        view_time_seen(view, partition->index, now);
     }
     features_sweep(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);

@@ -18,7 +18,7 @@ static struct view_known known_of(void *space, uint32_t index)
                                .epochs = partition->epochs,
                                .revision = partition->revision,
                                .restoring = partition->restoring,
-                               .hold_until = partition->hold_until,
+                               .grace_until_ms = partition->hold_until,
                                .is_down = partition->state == PARTITION_AWAY,
                                .down_ms = partition->down_ms};
 }
@@ -67,7 +67,7 @@ static struct map_view *create_view(struct map_space *space)
                                        .channels = map->channels,
                                        .redis = map->redis,
                                        .settings = &map->settings->view,
-                                       .hold = &map->settings->hold,
+                                       .recovery_grace = &map->settings->hold,
                                        .space = space->name,
                                        .partitions = space->count,
                                        .database = map->database};

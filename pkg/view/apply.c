@@ -1,8 +1,8 @@
 /*
- * apply: what an event, or an entry of a snapshot, does to the view's contents.
+ * apply: what an event, or an entry of a snapshot, changes in the view's contents.
  *
- * An entry has the revision at which it is known, so that a snapshot and the events that come while
- * it is read may be applied in any order.
+ * An entry carries the revision at which it was last written, so that a snapshot and the events
+ * that arrive while it is read may be applied in any order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
+#include "view/change.h"
 #include "view/view_private.h"
 
 static struct map_entry *add_entry(struct view_part *part, struct bytes id)
@@ -23,7 +24,7 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     memcpy(entry->id, id.data, id.len);
     entry->id[id.len] = 0;
     entry->order.kind = ORDER_ENTRY;
-    entry->fresh = true;
+    entry->is_new = true;
     list_init(&entry->order.link);
     HASH_ADD_KEYPTR(hh, view->entries, entry->id, entry->id_len, entry);
     view->size += id.len;
@@ -32,8 +33,8 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     return entry;
 }
 
-/* Who owns it and where is no change of the client's. */
-static bool is_silent_field(struct bytes field)
+/* The fields that change when an entry gets another connection or front-end. */
+static bool is_owner_field(struct bytes field)
 {
     return bytes_equal(field, BYTES_LITERAL("node")) ||
            bytes_equal(field, BYTES_LITERAL("address")) ||
@@ -43,8 +44,9 @@ static bool is_silent_field(struct bytes field)
 static bool set_state(struct map_entry *entry, struct bytes state)
 {
     if (entry->state &&
-        bytes_equal((struct bytes){(uint8_t *)entry->state, entry->state_len}, state))
+        bytes_equal((struct bytes){(uint8_t *)entry->state, entry->state_len}, state)) {
         return false;
+    }
     entry->view->size += state.len;
     entry->view->size -= entry->state_len;
     free(entry->state);
@@ -53,24 +55,24 @@ static bool set_state(struct map_entry *entry, struct bytes state)
     return true;
 }
 
-/* Bits: what a body changes. */
-enum change { CHANGE_NONE = 0, CHANGE_SILENT = 1, CHANGE_LOUD = 2 };
+/* Bits: which fields a body changes. */
+enum change { CHANGE_NONE = 0, CHANGE_OWNER = 1, CHANGE_CONTENTS = 2 };
 
 static unsigned change_of(struct bytes field)
 {
-    return is_silent_field(field) ? CHANGE_SILENT : CHANGE_LOUD;
+    return is_owner_field(field) ? CHANGE_OWNER : CHANGE_CONTENTS;
 }
 
 /* value.data NULL: the field is deleted. */
 static unsigned find_change(struct bytes fields, struct bytes field, struct bytes value)
 {
     struct bytes before;
-    bool there = fields_find(fields, field, &before) && before.data;
-    bool differs = value.data ? !there || !bytes_equal(before, value) : there;
+    bool exists = fields_find(fields, field, &before) && before.data;
+    bool differs = value.data ? !exists || !bytes_equal(before, value) : exists;
     return differs ? change_of(field) : CHANGE_NONE;
 }
 
-/* Merges a body (all: it replaces the fields) into the entry. Which kinds of change that brings. */
+/* Merges a body (all: it replaces the fields) into the entry. Returns the kinds of change. */
 static unsigned merge_body(struct map_entry *entry, struct bytes body, bool all)
 {
     struct writer fields = {0};
@@ -79,22 +81,25 @@ static unsigned merge_body(struct map_entry *entry, struct bytes body, bool all)
     bool others = all;
     while (event_field(&rest, &field, &value)) {
         if (bytes_equal(field, BYTES_LITERAL("state"))) {
-            changes |= set_state(entry, value) ? CHANGE_LOUD : CHANGE_NONE;
+            changes |= set_state(entry, value) ? CHANGE_CONTENTS : CHANGE_NONE;
             continue;
         }
         others = true;
         changes |= find_change(old, field, value);
-        if (value.data || entry->partial) /* then an older snapshot may still have it */
+        if (value.data || entry->partial) { /* an older snapshot may still contain it */
             fields_write(&fields, field, value);
+        }
     }
     rest = old;
     while (others && event_field(&rest, &field, &value)) {
-        if (fields_find(body, field, &before))
+        if (fields_find(body, field, &before)) {
             continue;
-        if (!all)
+        }
+        if (!all) {
             fields_write(&fields, field, value);
-        else
-            changes |= change_of(field); /* it is gone */
+        } else {
+            changes |= change_of(field); /* deleted */
+        }
     }
     if (others && !fields.failed) {
         free(entry->fields);
@@ -105,7 +110,7 @@ static unsigned merge_body(struct map_entry *entry, struct bytes body, bool all)
     return changes;
 }
 
-static void remember_close(struct view_part *part, struct bytes id, uint64_t revision)
+static void remember_closed_id(struct view_part *part, struct bytes id, uint64_t revision)
 {
     struct closed_while_loading *closed = NULL;
     HASH_FIND(hh, part->closed, id.data, id.len, closed);
@@ -125,20 +130,22 @@ static bool was_closed_later(const struct view_part *part, struct bytes id, uint
     return closed && closed->revision > revision;
 }
 
-/* What the update that told an entry left out, from a snapshot that is older than the update. */
-static void fill_in(struct map_entry *entry, struct bytes body)
+/* Adds the fields that the update did not contain, from a snapshot older than the update. */
+static void complete_partial(struct map_entry *entry, struct bytes body)
 {
     struct writer fields = {0};
     struct bytes known = {entry->fields, entry->fields_len}, field, value, newer;
     while (event_field(&known, &field, &value)) {
-        if (value.data)
+        if (value.data) {
             fields_write(&fields, field, value);
+        }
     }
     known = (struct bytes){entry->fields, entry->fields_len};
     while (event_field(&body, &field, &value)) {
         if (bytes_equal(field, BYTES_LITERAL("state"))) {
-            if (!entry->state)
+            if (!entry->state) {
                 (void)set_state(entry, value);
+            }
         } else if (!fields_find(known, field, &newer)) {
             fields_write(&fields, field, value);
         }
@@ -151,64 +158,134 @@ static void fill_in(struct map_entry *entry, struct bytes body)
     view_mark_changed(entry);
 }
 
-static void apply_contents(struct view_part *part, struct map_entry *entry,
-                           const struct event *event)
+/* Nothing is reported of a partial entry: it is new when the snapshot completes it. */
+static void report_change(const struct map_entry *entry, enum event_op op, struct bytes body,
+                          bool is_new)
 {
-    bool all = event->op != EVENT_UPDATE;
-    if (!entry) {
-        entry = add_entry(part, event->id);
-        entry->partial = !all;
-        (void)merge_body(entry, event->body, all);
-        entry->version = event->version;
-        view_mark_changed(entry);
-        return;
+    const struct view_source *source = &entry->view->source;
+    if (source->callbacks->applied && !entry->partial) {
+        const struct view_change change = {.op = op,
+                                           .is_new = is_new,
+                                           .partition = entry->partition,
+                                           .entry = entry,
+                                           .body = body};
+        source->callbacks->applied(source->arg, &change);
     }
-    entry->partial &= !all;
-    unsigned changes = merge_body(entry, event->body, all);
-    bool is_newer = entry->version != event->version;
-    entry->version = event->version;
-    if (is_newer || (changes & CHANGE_LOUD))
-        view_mark_changed(entry);
-    else if (changes & CHANGE_SILENT)
-        view_mark_silent(entry);
 }
 
-void view_apply(struct view_part *part, const struct event *event, uint64_t revision, uint32_t seen)
+void view_close_entry(struct map_entry *entry, struct bytes reason)
 {
-    struct map_view *view = part->view;
-    if (event->id.len == 0 || event->id.len > UINT8_MAX)
-        return;
-    struct map_entry *entry = map_view_find(view, event->id);
-    if (entry && entry->revision > revision) {
-        entry->seen = seen;
-        if (entry->partial && event->op == EVENT_ENTRY)
-            fill_in(entry, event->body);
-        return;
+    report_change(entry, EVENT_CLOSE, reason, false);
+    view_remove(entry);
+}
+
+/* A snapshot that shows what an orphan event has said before. */
+static bool is_known_orphan(const struct map_entry *entry, const struct event *event)
+{
+    struct bytes node = event_field_find(event->body, "node");
+    return entry->is_orphan && node.data && node.len == 0;
+}
+
+/* Returns the kinds of change. */
+static unsigned apply_contents(struct map_entry *entry, const struct event *event, bool is_added)
+{
+    bool all = event->op != EVENT_UPDATE, was_orphan = is_known_orphan(entry, event);
+    entry->partial &= !all;
+    entry->is_orphan &= !all;
+    unsigned changes = merge_body(entry, event->body, all);
+    if (entry->version != event->version || is_added) {
+        changes |= CHANGE_CONTENTS;
     }
+    entry->version = event->version;
+    if (changes & CHANGE_CONTENTS) {
+        view_mark_changed(entry);
+    } else if (changes & CHANGE_OWNER) {
+        view_mark_owner_changed(entry);
+    }
+    return was_orphan ? changes & ~(unsigned)CHANGE_OWNER : changes;
+}
+
+/* Whether the event is to be reported: the entry of a snapshot if it differs. */
+static bool apply_to_entry(struct map_entry *entry, const struct event *event, uint64_t revision,
+                           bool is_added)
+{
+    bool is_repeated = entry->revision == revision; /* the snapshot contained it */
+    entry->revision = revision;
     switch (event->op) {
-    case EVENT_CLOSE:
-        if (part->state == PART_LOADING)
-            remember_close(part, event->id, revision);
-        if (entry)
-            view_remove(entry);
-        return;
+    case EVENT_ENTRY:
+        return apply_contents(entry, event, is_added) != CHANGE_NONE;
     case EVENT_OPEN:
     case EVENT_ADOPT:
     case EVENT_UPDATE:
-        apply_contents(part, entry, event);
+        (void)apply_contents(entry, event, is_added);
         break;
+    case EVENT_ORPHAN:
+        entry->is_orphan = true;
+        break;
+    case EVENT_CLOSE:
+    case EVENT_OTHER:
+        break;
+    }
+    return !is_repeated;
+}
+
+/* An event or a snapshot that is older than the entry. */
+static void apply_older(struct map_entry *entry, const struct event *event)
+{
+    if (entry->partial && event->op == EVENT_ENTRY) {
+        complete_partial(entry, event->body);
+        report_change(entry, event->op, event->body, true);
+    }
+}
+
+static bool opens_entry(const struct view_part *part, const struct event *event, uint64_t revision)
+{
+    switch (event->op) {
+    case EVENT_OPEN:
+    case EVENT_ADOPT:
+    case EVENT_UPDATE:
+        return true;
     case EVENT_ENTRY:
-        if (was_closed_later(part, event->id, revision))
-            return;
-        apply_contents(part, entry, event);
-        break;
+        return !was_closed_later(part, event->id, revision);
+    case EVENT_CLOSE:
     case EVENT_ORPHAN:
     case EVENT_OTHER:
         break;
     }
-    entry = map_view_find(view, event->id);
-    if (entry) {
-        entry->revision = revision;
+    return false;
+}
+
+void view_apply(struct view_part *part, const struct event *event, uint64_t revision, uint32_t seen)
+{
+    if (event->id.len == 0 || event->id.len > UINT8_MAX) {
+        return;
+    }
+    struct map_entry *entry = map_view_find(part->view, event->id);
+    bool is_added = false, is_new = !entry || entry->partial;
+    if (entry && entry->revision > revision) {
         entry->seen = seen;
+        apply_older(entry, event);
+        return;
+    }
+    if (event->op == EVENT_CLOSE) {
+        if (part_is_loading(part)) {
+            remember_closed_id(part, event->id, revision);
+        }
+        if (entry) {
+            view_close_entry(entry, event->body);
+        }
+        return;
+    }
+    if (!entry && opens_entry(part, event, revision)) {
+        entry = add_entry(part, event->id);
+        entry->partial = event->op == EVENT_UPDATE;
+        is_added = true;
+    }
+    if (!entry) {
+        return;
+    }
+    entry->seen = seen;
+    if (apply_to_entry(entry, event, revision, is_added)) {
+        report_change(entry, event->op, event->body, is_new);
     }
 }

@@ -1,11 +1,11 @@
 /*
- * check: whether a part's copy is still Redis's, and when its snapshot is read again.
+ * check: whether a part's copy is still what Redis has, and when its snapshot is read again.
  *
- * What is doubtful is looked up first: one read of the epoch and the revision says whether a
- * message with another epoch is of a new epoch or of nobody's, and whether anything changed while
- * the subscription was lost. Only what is certain to be missing is read again. Whatever arrives, a
- * part is looked up at most once, and its snapshot read at most once, in view.snapshot_interval;
- * and what makes all front-ends read theirs is spread over that time.
+ * Reading the epoch and the revision (the head) is cheap, and shows whether a message with another
+ * epoch belongs to a new epoch or to none, and whether anything changed while the subscription was
+ * lost. The snapshot is read again only if changes are certain to be missing. Whatever arrives, the
+ * head and the snapshot are each read at most once in view.snapshot_interval; and where all
+ * front-ends have to read theirs, their reads are spread over that time.
  */
 #include <stdlib.h>
 
@@ -14,12 +14,12 @@
 #include "metrics/metrics.h"
 #include "view/view_private.h"
 
-/* Until a reading that failed is tried again, if it need not wait longer. */
+/* The delay after a failed load, unless the interval asks for more. */
 #define RETRY_MS 200
 
 /* A read of the head under way. */
-struct head_ask {
-    struct view_part *part; /* NULL: nobody wants it any more */
+struct head_check {
+    struct view_part *part; /* NULL: cancelled */
 };
 
 static uint64_t part_snapshot_interval(const struct view_part *part)
@@ -36,32 +36,35 @@ static uint64_t wait_since(const struct view_part *part, uint64_t last_ms, uint6
     return left > delay_ms ? left : delay_ms;
 }
 
-static void read_within(struct view_part *part, uint64_t delay_ms, const char *why)
+static void reread_after(struct view_part *part, uint64_t delay_ms, const char *why)
 {
-    uint64_t wait = wait_since(part, part->snapshot_ms, delay_ms);
-    part->revivable = false;
-    if (part->state == PART_LOADING) {
-        part->read_again = why;
+    uint64_t wait = wait_since(part, part->loaded_ms, delay_ms);
+    if (part_is_loading(part)) {
+        part->next = PART_NEXT_RELOAD;
+        part->next_why = why;
         metrics_add(METRIC_SNAPSHOTS_DEFERRED, 1);
     } else if (wait == 0) {
         load_start(part, why);
     } else {
-        part->state = PART_COLD;
+        part_enter(part, part_was_complete(part) ? PART_STALE : PART_EMPTY);
         metrics_add(METRIC_SNAPSHOTS_DEFERRED, 1);
-        if (!loop_timer_is_running(part->retry))
-            loop_timer_start(part->retry, wait);
+        if (!loop_timer_is_running(part->retry_timer)) {
+            loop_timer_start(part->retry_timer, wait);
+        }
     }
 }
 
 void part_reread(struct view_part *part, const char *why)
 {
-    read_within(part, 0, why);
+    reread_after(part, 0, why);
 }
 
-void part_read_failed(struct view_part *part)
+void part_load_failed(struct view_part *part)
 {
-    part->state = PART_COLD;
-    loop_timer_start(part->retry, wait_since(part, part->snapshot_ms, RETRY_MS));
+    if (part_is_loading(part)) {
+        part_enter(part, part_was_complete(part) ? PART_STALE : PART_EMPTY);
+    }
+    loop_timer_start(part->retry_timer, wait_since(part, part->loaded_ms, RETRY_MS));
 }
 
 /* All other front-ends have the same reason at this moment. */
@@ -69,48 +72,40 @@ static void reread_spread(struct view_part *part, uint64_t least_ms, uint64_t mo
                           const char *why)
 {
     uint64_t wait = least_ms + random_below((uint32_t)(most_ms - least_ms) + 1);
-    read_within(part, part->loaded ? wait : 0, why);
+    reread_after(part, part_was_complete(part) ? wait : 0, why);
 }
 
-/* However lately it was read: it must be before the hold ends, which decides what is gone. Not at
- * once, as the other front-ends, which connect again within 300 ms, end again what they had ended:
- * an older Redis would have it shown until then. */
+/* Even if the snapshot was read a moment ago: it has to be read before the recovery grace ends,
+ * when missing entries are reported as closed. Not at once either: an older Redis may contain
+ * entries that had ended, and the other front-ends, which reconnect within 300 ms, end them again
+ * first. */
 static void reread_epoch(struct view_part *part)
 {
-    uint64_t early = (uint64_t)*part->view->source.hold / 4,
-             interval = part_snapshot_interval(part);
+    const int64_t *grace = part->view->source.recovery_grace;
+    uint64_t early = grace ? (uint64_t)*grace / 4 : 0, interval = part_snapshot_interval(part);
     uint64_t most = early < interval ? early : interval;
-    part->snapshot_ms = 0;
+    part->loaded_ms = 0;
     reread_spread(part, most / 2, most, "a new epoch");
 }
 
 void part_retry_load(void *arg)
 {
     struct view_part *part = arg;
-    if (part->state == PART_COLD)
-        load_start(part, "its time has come");
-}
-
-/* Nothing changed while the subscription was lost. */
-static void revive_part(struct view_part *part)
-{
-    part->revivable = false;
-    part->state = PART_LIVE;
-    part->known = part->revision;
-    part->check = 0;
-    metrics_add(METRIC_SNAPSHOTS_SPARED, 1);
-    view_wake(part->view);
+    if (part->state != PART_LIVE && !part_is_loading(part)) {
+        load_start(part, "a load that was due");
+    }
 }
 
 static void judge_read_head(struct view_part *part, const struct event_message *head)
 {
-    if (!part->epoch_known || head->epoch != part->epoch) {
-        part_new_epoch(part, head->epoch);
+    if (part->epoch_state == PART_EPOCH_UNKNOWN || head->epoch != part->epoch) {
+        part_enter_epoch(part, head->epoch);
         reread_epoch(part);
-    } else if (part->state != PART_COLD) {
-        return; /* the message was nobody's; a revision that is missing is for the sweep to see */
-    } else if (part->revivable && part->revision >= head->revision) {
-        revive_part(part);
+    } else if (part->state == PART_LIVE || part_is_loading(part)) {
+        return; /* the message was of no epoch; a revision that is missing is found by the sweep */
+    } else if (part->state == PART_LAPSED && part->revision >= head->revision) {
+        part_enter(part, PART_LIVE);
+        metrics_add(METRIC_SNAPSHOTS_SPARED, 1);
     } else {
         reread_spread(part, 0, part_snapshot_interval(part), "a new subscription");
     }
@@ -118,72 +113,74 @@ static void judge_read_head(struct view_part *part, const struct event_message *
 
 static void on_checked_head(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct head_ask *ask = arg;
-    struct view_part *part = ask->part;
+    struct head_check *check = arg;
+    struct view_part *part = check->part;
     struct event_message head;
-    free(ask);
-    if (!part)
+    free(check);
+    if (!part) {
         return;
-    part->ask = NULL;
-    if (status != REDIS_OK && status != REDIS_REFUSED)
-        return; /* the next link asks */
-    if (status == REDIS_OK && reply->type == REDIS_STRING && event_message_read(reply->text, &head))
+    }
+    part->head_check = NULL;
+    if (status != REDIS_OK && status != REDIS_REFUSED) {
+        return; /* the next link checks again */
+    }
+    if (status == REDIS_OK && reply->type == REDIS_STRING &&
+        event_message_read(reply->text, &head)) {
         judge_read_head(part, &head);
-    else if (part->state == PART_COLD)
-        part_read_failed(part);
+    } else if (part->state != PART_LIVE && !part_is_loading(part)) {
+        part_load_failed(part);
+    }
 }
 
-/* The time for a look has come. */
-void part_look(void *arg)
+void part_check_head(void *arg)
 {
     struct view_part *part = arg;
     const struct view_source *source = &part->view->source;
-    if (part->ask || part->state == PART_LOADING || !load_can_start(part))
+    if (part->head_check || part_is_loading(part) || !load_can_start(part)) {
         return;
-    part->look_ms = loop_now_ms(source->loop);
-    part->ask = mem_zalloc(1, sizeof *part->ask);
-    part->ask->part = part;
+    }
+    part->checked_ms = loop_now_ms(source->loop);
+    part->head_check = mem_zalloc(1, sizeof *part->head_check);
+    part->head_check->part = part;
     struct bytes key = bytes_from_string(part->key_head);
-    redis_eval(*source->link, &read_script, on_checked_head, part->ask, 1, 1, &key);
+    redis_eval(*source->link, &read_script, on_checked_head, part->head_check, 1, 1, &key);
 }
 
-void part_doubt(struct view_part *part)
+void check_cancel(struct view_part *part)
 {
-    if (part->state == PART_LOADING)
-        part->doubted = true;
-    if (part->ask || loop_timer_is_running(part->look) || part->state == PART_LOADING)
-        return;
-    loop_timer_start(part->look, wait_since(part, part->look_ms, 0));
+    if (part->head_check) {
+        part->head_check->part = NULL;
+    }
+    part->head_check = NULL;
 }
 
-void part_read_done(struct view_part *part)
+void part_request_check(struct view_part *part)
 {
-    const char *again = part->read_again;
-    bool doubted = part->doubted;
-    part->read_again = NULL;
-    part->doubted = false;
-    if (again)
-        part_reread(part, again);
-    else if (doubted)
-        part_doubt(part);
+    if (part_is_loading(part)) {
+        if (part->next == PART_NEXT_NONE) {
+            part->next = PART_NEXT_CHECK;
+        }
+    } else if (!part->head_check && !loop_timer_is_running(part->check_timer)) {
+        loop_timer_start(part->check_timer, wait_since(part, part->checked_ms, 0));
+    }
+}
+
+void part_load_done(struct view_part *part)
+{
+    enum part_next next = part->next;
+    part->next = PART_NEXT_NONE;
+    if (next == PART_NEXT_RELOAD) {
+        part_reread(part, part->next_why);
+    } else if (next == PART_NEXT_CHECK) {
+        part_request_check(part);
+    }
 }
 
 void part_resume(struct view_part *part, const char *why)
 {
-    if (part->loaded) {
-        part_doubt(part);
-        return;
+    if (part_was_complete(part)) {
+        part_request_check(part);
+    } else {
+        load_start(part, why);
     }
-    load_start(part, why);
-}
-
-void part_lapse(struct view_part *part)
-{
-    part->revivable = part->revivable || (part->state == PART_LIVE && part->epoch_known);
-    loop_timer_stop(part->look);
-    if (part->ask)
-        part->ask->part = NULL;
-    part->ask = NULL;
-    load_stop(part);
-    part->state = PART_COLD;
 }

@@ -1,9 +1,9 @@
 /*
- * cursor: places in the list of changes, and the marks that closed entries leave for them.
+ * cursor: places in the list of changes, and the tombstones that closed entries leave for them.
  *
- * A tombstone stands where the closed entry would have moved to: the end. It is kept while cursors
- * exist, but never more of them than there are entries (and some): beyond that every cursor that
- * has one to pass is lost and reads anew, so what a waiting reader costs stays bounded.
+ * A tombstone is appended where the closed entry would have moved to. Tombstones are kept while
+ * there are cursors, but never many more than there are entries: beyond that, each cursor that has
+ * one to pass is lost and its reader begins again. So the cost of a waiting reader is bounded.
  */
 #include <string.h>
 
@@ -32,20 +32,23 @@ static void free_tombstone(struct map_view *view, struct view_tombstone *tombsto
 
 static void free_tombstones(struct map_view *view)
 {
-    while (!list_is_empty(&view->tombstones))
+    while (!list_is_empty(&view->tombstones)) {
         free_tombstone(view, list_entry(view->tombstones.next, struct view_tombstone, link));
+    }
 }
 
-/* Cursors before the newest tombstone would miss one. */
+/* The cursors before the newest tombstone: they would miss one. */
 static void lose_cursors(struct map_view *view)
 {
     struct view_tombstone *newest = list_entry(view->tombstones.prev, struct view_tombstone, link);
     LIST_FOREACH (link, &view->order) {
-        if (link == &newest->order.link)
+        if (link == &newest->order.link) {
             break;
+        }
         struct order_node *node = node_of(link);
-        if (node->kind != ORDER_CURSOR)
+        if (node->kind != ORDER_CURSOR) {
             continue;
+        }
         struct map_cursor *cursor = cursor_of(node);
         list_remove(&cursor->node.link);
         cursor->view = NULL;
@@ -56,8 +59,9 @@ static void lose_cursors(struct map_view *view)
 
 void cursor_leave_tombstone(struct map_view *view)
 {
-    if (view->cursor_count == 0)
+    if (view->cursor_count == 0) {
         return;
+    }
     struct view_tombstone *tombstone = mem_zalloc(1, sizeof *tombstone);
     tombstone->order.kind = ORDER_CLOSED;
     list_append(&view->order, &tombstone->order.link);
@@ -71,8 +75,9 @@ void cursor_leave_tombstone(struct map_view *view)
 
 static void cursors_release(struct map_view *view)
 {
-    if (view->cursor_count == 0)
+    if (view->cursor_count == 0) {
         free_tombstones(view);
+    }
 }
 
 void cursors_free_all(struct map_view *view)
@@ -104,8 +109,9 @@ void map_cursor_begin(struct map_cursor *cursor, struct map_view *view, enum map
     case MAP_CURSOR_NEWEST:
         list_append(&view->order, &cursor->node.link);
         break;
-    case MAP_CURSOR_TURN:
-        list_insert_before(view->in_turn ? view->turn.link.next : &view->order, &cursor->node.link);
+    case MAP_CURSOR_ITERATION:
+        list_insert_before(view->in_iteration ? view->iteration.link.next : &view->order,
+                           &cursor->node.link);
         break;
     }
 }
@@ -113,15 +119,17 @@ void map_cursor_begin(struct map_cursor *cursor, struct map_view *view, enum map
 struct map_entry *map_cursor_next(struct map_cursor *cursor)
 {
     struct map_view *view = cursor->view;
-    if (!view)
+    if (!view) {
         return NULL;
+    }
     struct list *link = cursor->node.link.next;
     while (link != &view->order) {
         struct order_node *node = node_of(link);
         list_remove(&cursor->node.link);
         list_insert_before(link->next, &cursor->node.link);
-        if (node->kind == ORDER_ENTRY)
+        if (node->kind == ORDER_ENTRY) {
             return list_entry(&node->link, struct map_entry, order.link);
+        }
         cursor->closed += node->kind == ORDER_CLOSED;
         link = cursor->node.link.next;
     }
@@ -131,8 +139,9 @@ struct map_entry *map_cursor_next(struct map_cursor *cursor)
 void map_cursor_end(struct map_cursor *cursor)
 {
     struct map_view *view = cursor->view;
-    if (!view)
+    if (!view) {
         return;
+    }
     cursor->view = NULL;
     list_remove(&cursor->node.link);
     view->cursor_count--;

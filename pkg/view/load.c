@@ -1,13 +1,13 @@
 /*
- * load: reading the snapshot, while events go on.
+ * load: reads the snapshot while events are applied.
  *
  *   read (no ids): the floor, at or above which every chunk is read
- *   nodes → each node:<node> scanned → read chunks
- *   deadlines scanned → read chunks, and so is `registered`
+ *   nodes → each node:<node> is scanned, its entries are read in chunks
+ *   deadlines, then registered: the same
  *
- * An entry that moves meanwhile is not missed: front-end to orphan moves towards what is scanned
- * later, and every other move is told by an event with all its fields. What is not listed any more,
- * and no event brought, is gone when the load is complete.
+ * An entry that moves meanwhile is not missed: one that becomes an orphan moves to a list that is
+ * scanned later, and every other move is published with all fields. Entries that neither a list nor
+ * an event contained are gone when the load is complete.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,31 +22,33 @@
 
 struct redis_script read_script = {.name = "read", .source = script_read};
 
-/* Of one reply, where redis.max_reply is much larger: Redis serves nobody else meanwhile. */
+/* The size of a reply, if redis.max_reply allows more: Redis serves no other client meanwhile. */
 #define CHUNK_BYTES (UINT64_C(1) << 20)
 
 struct view_load {
-    struct view_part *part; /* NULL: given up; freed when nothing is under way any more */
+    struct view_part *part; /* NULL: cancelled; freed when no reply is outstanding */
     size_t under_way;
     struct bytes *nodes;
     size_t node_count, node_next;
     bool deadlines_done;
-    bool scanned; /* registrations too: nothing is left to be asked */
+    bool scanned; /* all of it, registrations too */
 };
 
 static void scan_next(struct view_load *load);
 
 static void release_load(struct view_load *load)
 {
-    if (load->under_way > 0)
+    if (load->under_way > 0) {
         return;
-    for (size_t i = 0; i < load->node_count; i++)
+    }
+    for (size_t i = 0; i < load->node_count; i++) {
         free((void *)(uintptr_t)load->nodes[i].data);
+    }
     free(load->nodes);
     free(load);
 }
 
-static void forget_closes(struct view_part *part)
+static void forget_closed_ids(struct view_part *part)
 {
     struct closed_while_loading *closed, *next;
     HASH_ITER (hh, part->closed, closed, next) {
@@ -58,74 +60,88 @@ static void forget_closes(struct view_part *part)
 void load_stop(struct view_part *part)
 {
     struct view_load *load = part->load;
-    loop_timer_stop(part->retry);
-    forget_closes(part);
-    if (!load)
+    forget_closed_ids(part);
+    if (!load) {
         return;
+    }
     part->load = NULL;
     load->part = NULL;
     release_load(load);
 }
 
-static void fail_load(struct view_load *load)
+static void fail_load(struct view_load *load, bool refused, struct bytes why)
 {
     struct view_part *part = load->part;
-    load_stop(part);
-    part_read_failed(part);
+    const struct view_source *source = &part->view->source;
+    if (source->callbacks->read_failed) {
+        source->callbacks->read_failed(source->arg, refused, why);
+    }
+    part_load_failed(part);
 }
 
-/* What the load did not bring is gone; in a new epoch only after the hold, as its front-end may
- * still be putting it back. */
+static void fail_load_malformed(struct view_load *load)
+{
+    fail_load(load, true, BYTES_LITERAL("Redis sent a malformed snapshot"));
+}
+
+/* Whether front-ends may still restore entries that the snapshot does not contain. */
+static bool may_be_restored(const struct view_part *part)
+{
+    const struct view_source *source = &part->view->source;
+    const struct view_known known = part_known(part);
+    bool is_new =
+        part->epoch_state == PART_EPOCH_FRESH || part->epoch_state == PART_EPOCH_UNCONFIRMED;
+    return is_new && (!part_is_in_epoch(part, &known) ||
+                      source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms);
+}
+
+/* Entries that the load did not contain are gone; in a new epoch only after the recovery grace. */
 static void drop_entries_not_loaded(struct view_part *part)
 {
     struct map_view *view = part->view;
-    size_t lost_count = 0;
     const struct view_source *source = &view->source;
-    const struct view_known known = part_known(part);
-    bool unconfirmed =
-        part->fresh_epoch && (!part_is_in_epoch(part, &known) ||
-                              source->callbacks->redis_time_ms(source->arg) < known.hold_until);
-    struct bytes *lost = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *lost);
+    size_t missing_count = 0;
+    bool unconfirmed = may_be_restored(part);
+    struct bytes *missing = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *missing);
     struct map_entry *entry, *next;
     HASH_ITER (hh, view->entries, entry, next) {
-        if (entry->partition != part->index || entry->seen == part->load_number)
+        if (entry->partition != part->index || entry->seen == part->load_number) {
             continue;
+        }
         if (unconfirmed) {
-            part->has_unconfirmed = true;
-            part->confirmed = UINT64_MAX;
-            lost[lost_count++] = map_entry_id(entry);
+            missing[missing_count++] = map_entry_id(entry);
         } else {
-            view_remove(entry);
+            view_close_entry(entry, (struct bytes){0});
         }
     }
-    if (lost_count > 0)
-        source->callbacks->missing(source->arg, lost, lost_count);
-    free(lost);
-    if (!unconfirmed)
-        part->fresh_epoch = part->has_unconfirmed = false;
+    if (!unconfirmed) {
+        part->epoch_state = PART_EPOCH_STABLE;
+    } else if (missing_count > 0) {
+        part->epoch_state = PART_EPOCH_UNCONFIRMED;
+        if (source->callbacks->missing) {
+            source->callbacks->missing(source->arg, missing, missing_count);
+        }
+    }
+    free(missing);
 }
 
 static void complete_load(struct view_load *load)
 {
     struct view_part *part = load->part;
     drop_entries_not_loaded(part);
-    load_stop(part);
-    part->state = PART_LIVE;
-    part->loaded = true;
-    part->known = part->revision;
-    part->check = 0;
+    part_enter(part, PART_LIVE);
     metrics_add(METRIC_SNAPSHOTS, 1);
-    view_wake(part->view);
-    part_read_done(part);
+    part_load_done(part);
 }
 
 static void check_complete(struct view_load *load)
 {
-    if (load->scanned && load->under_way == 0)
+    if (load->scanned && load->under_way == 0) {
         complete_load(load);
+    }
 }
 
-/* One command of the load has been answered: whether to go on with it. */
+/* A command of the load has been answered: whether the load continues. */
 static bool still_wanted(struct view_load *load, enum redis_status status,
                          const struct redis_reply *reply, enum redis_type type)
 {
@@ -134,27 +150,38 @@ static bool still_wanted(struct view_load *load, enum redis_status status,
         release_load(load);
         return false;
     }
-    if (status != REDIS_OK || reply->type != type) {
-        fail_load(load);
+    if (status == REDIS_REFUSED) {
+        fail_load(load, true, reply->text);
+        return false;
+    }
+    if (status != REDIS_OK) {
+        fail_load(load, false, BYTES_LITERAL("the connection to Redis was lost"));
+        return false;
+    }
+    if (reply->type != type) {
+        fail_load_malformed(load);
         return false;
     }
     return true;
 }
 
-static bool take_chunk(struct view_load *load, struct bytes text)
+static bool apply_chunk(struct view_load *load, struct bytes text)
 {
     struct view_part *part = load->part;
     struct event_message message;
     struct event event;
     bool bad;
-    if (!event_message_read(text, &message) || !part->epoch_known || message.epoch != part->epoch)
+    if (!event_message_read(text, &message) || part->epoch_state == PART_EPOCH_UNKNOWN ||
+        message.epoch != part->epoch) {
         return false;
-    while (event_next(&message, &event, &bad))
+    }
+    while (event_next(&message, &event, &bad)) {
         view_apply(part, &event, message.revision, part->load_number);
+    }
     return !bad;
 }
 
-/* A chunk that is being read. It keeps its ids, as their bytes may be too many for one reply. */
+/* A chunk that is being read. It keeps its ids: one reply may not have room for all. */
 struct view_chunk {
     struct view_load *load;
     size_t count;
@@ -170,7 +197,7 @@ static struct bytes chunk_id(const struct view_chunk *chunk, size_t i)
 
 static void read_chunk_from(const struct view_chunk *before, size_t first);
 
-/* Of how many of the chunk's ids the reply is, which has its message; 0: it is malformed. */
+/* How many of the chunk's ids the reply covers, and its message; 0: it is malformed. */
 static size_t chunk_part(const struct view_chunk *chunk, const struct redis_reply *reply,
                          struct bytes *text)
 {
@@ -180,8 +207,9 @@ static size_t chunk_part(const struct view_chunk *chunk, const struct redis_repl
     }
     if (reply->type != REDIS_ARRAY || reply->count != 2 ||
         reply->elements[0]->type != REDIS_STRING || reply->elements[1]->type != REDIS_INTEGER ||
-        reply->elements[1]->integer < 1 || (size_t)reply->elements[1]->integer >= chunk->count)
+        reply->elements[1]->integer < 1 || (size_t)reply->elements[1]->integer >= chunk->count) {
         return 0;
+    }
     *text = reply->elements[0]->text;
     return (size_t)reply->elements[1]->integer;
 }
@@ -193,11 +221,12 @@ static void on_loaded_chunk(void *arg, enum redis_status status, const struct re
     struct bytes text = {0};
     if (still_wanted(load, status, reply, status == REDIS_OK ? reply->type : REDIS_STRING)) {
         size_t taken = chunk_part(chunk, reply, &text);
-        if (taken == 0 || !take_chunk(load, text)) {
-            fail_load(load);
+        if (taken == 0 || !apply_chunk(load, text)) {
+            fail_load_malformed(load);
         } else {
-            if (taken < chunk->count)
+            if (taken < chunk->count) {
                 read_chunk_from(chunk, taken);
+            }
             check_complete(load);
         }
     }
@@ -205,8 +234,8 @@ static void on_loaded_chunk(void *arg, enum redis_status status, const struct re
     free(chunk);
 }
 
-/* Bytes after which a reply ends. No entry has more (server/combinations.c): it is at most twice as
- * long. */
+/* A reply contains no further entry after that many bytes. No entry is longer
+ * (server/combinations.c), so the reply is at most twice as long. */
 static uint64_t chunk_bytes(const struct view_source *source)
 {
     uint64_t most = (uint64_t)source->redis->max_reply / 2;
@@ -257,20 +286,22 @@ static void read_chunk_from(const struct view_chunk *before, size_t first)
 {
     size_t count = before->count - first;
     struct bytes *ids = mem_alloc(count * sizeof *ids);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ids[i] = chunk_id(before, first + i);
+    }
     read_chunk(before->load, ids, count);
     free(ids);
 }
 
-/* An entry that is listed has not been closed. When its hash is gone, only its TTL has ended, as it
- * does while Redis cannot be reached for long: its front-end opens it again, or closes it. */
-static void keep_listed(const struct view_load *load, struct bytes id)
+/* A listed entry has not been closed. If its hash is missing, only its TTL has expired, as it does
+ * when Redis is unreachable for long: its front-end opens it again, or closes it. */
+static void keep_listed_entry(const struct view_load *load, struct bytes id)
 {
     const struct view_part *part = load->part;
     struct map_entry *entry = map_view_find(part->view, id);
-    if (entry && entry->partition == part->index)
+    if (entry && entry->partition == part->index) {
         entry->seen = part->load_number;
+    }
 }
 
 /* Reads the entries of a scan's reply, whose elements are pairs; skip: bytes before the id. */
@@ -280,17 +311,19 @@ static void read_scanned(struct view_load *load, const struct redis_reply *pairs
     struct bytes *ids = mem_alloc((most + 1) * sizeof *ids);
     for (size_t i = 0; i + 1 < pairs->count; i += 2) {
         struct bytes member = pairs->elements[i]->text;
-        if (member.len <= skip || (skip && member.data[0] != 'c'))
+        if (member.len <= skip || (skip && member.data[0] != 'c')) {
             continue;
+        }
         ids[count++] = (struct bytes){member.data + skip, member.len - skip};
-        keep_listed(load, ids[count - 1]);
+        keep_listed_entry(load, ids[count - 1]);
         if (count == most) {
             read_chunk(load, ids, count);
             count = 0;
         }
     }
-    if (count > 0)
+    if (count > 0) {
         read_chunk(load, ids, count);
+    }
     free(ids);
 }
 
@@ -326,10 +359,11 @@ static void scan_set(struct view_load *load, struct bytes cursor)
 static void on_scanned_set(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
-    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+    if (!still_wanted(load, status, reply, REDIS_ARRAY)) {
         return;
+    }
     if (!is_scan(reply)) {
-        fail_load(load);
+        fail_load_malformed(load);
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
@@ -350,10 +384,11 @@ static void scan_node(struct view_load *load, struct bytes cursor);
 static void on_loaded_node(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
-    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+    if (!still_wanted(load, status, reply, REDIS_ARRAY)) {
         return;
+    }
     if (!is_scan(reply)) {
-        fail_load(load);
+        fail_load_malformed(load);
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
@@ -376,17 +411,19 @@ static void scan_node(struct view_load *load, struct bytes cursor)
 
 static void scan_next(struct view_load *load)
 {
-    if (load->node_next < load->node_count)
+    if (load->node_next < load->node_count) {
         scan_node(load, BYTES_LITERAL("0"));
-    else
+    } else {
         scan_set(load, BYTES_LITERAL("0"));
+    }
 }
 
 static void on_loaded_nodes(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
-    if (!still_wanted(load, status, reply, REDIS_ARRAY))
+    if (!still_wanted(load, status, reply, REDIS_ARRAY)) {
         return;
+    }
     load->nodes = mem_zalloc(reply->count + 1, sizeof *load->nodes);
     for (size_t i = 0; i < reply->count; i++) {
         struct bytes node = reply->elements[i]->text;
@@ -395,33 +432,37 @@ static void on_loaded_nodes(void *arg, enum redis_status status, const struct re
     scan_next(load);
 }
 
-/* The floor: events up to it need not be applied, the chunks are read later. */
-static bool take_floor(struct view_load *load, struct bytes text)
+/* The floor: all chunks are read at or above it, so older events need not be applied. */
+static bool apply_floor(struct view_load *load, struct bytes text)
 {
     struct view_part *part = load->part;
     struct event_message message;
-    if (!event_message_read(text, &message))
+    if (!event_message_read(text, &message)) {
         return false;
-    /* The event that told of it may have come while nobody here listened. */
-    if (!part->epoch_known || message.epoch != part->epoch)
-        part_new_epoch(part, message.epoch);
+    }
+    /* The event of the new epoch may have been published before the subscription. */
+    if (part->epoch_state == PART_EPOCH_UNKNOWN || message.epoch != part->epoch) {
+        part_enter_epoch(part, message.epoch);
+    }
     part->floor = message.revision;
-    /* The events that have come since the load began may be older: what they opened may be closed
-     * by then, and the event that says so is not applied any more. Only what comes from now on
-     * counts as seen. */
+    /* The events applied since the load began may be older than the floor: what they opened may be
+     * closed by then, and the event of that close is not applied any more. Only what arrives from
+     * now on counts as seen. */
     part->load_number++;
-    if (part->revision < message.revision)
+    if (part->revision < message.revision) {
         part->revision = message.revision;
+    }
     return true;
 }
 
 static void on_floor(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct view_load *load = arg;
-    if (!still_wanted(load, status, reply, REDIS_STRING))
+    if (!still_wanted(load, status, reply, REDIS_STRING)) {
         return;
-    if (!take_floor(load, reply->text)) {
-        fail_load(load);
+    }
+    if (!apply_floor(load, reply->text)) {
+        fail_load_malformed(load);
         return;
     }
     const struct view_part *part = load->part;
@@ -435,21 +476,19 @@ bool load_can_start(const struct view_part *part)
 {
     const struct view_source *source = &part->view->source;
     return channel_is_subscribed(&part->channel) && redis_link_is_up(*source->link) &&
-           source->callbacks->may_read(source->arg);
+           (!source->callbacks->may_read || source->callbacks->may_read(source->arg));
 }
 
 void load_start(struct view_part *part, const char *why)
 {
-    load_stop(part);
-    part->state = PART_COLD;
-    part->read_again = NULL;
-    part->doubted = part->revivable = false;
-    if (!load_can_start(part))
+    bool was_complete = part_was_complete(part);
+    part_enter(part, was_complete ? PART_STALE : PART_EMPTY);
+    loop_timer_stop(part->retry_timer);
+    if (!load_can_start(part)) {
         return; /* the subscription or the link will start it */
-    part->snapshot_ms = loop_now_ms(part->view->source.loop);
+    }
     log_debug("reading_snapshot", LOG_STRING("prefix", part->prefix), LOG_STRING("why", why));
-    part->state = PART_LOADING;
-    part->load_number++;
+    part_enter(part, was_complete ? PART_RELOADING : PART_LOADING);
     part->load = mem_zalloc(1, sizeof *part->load);
     part->load->part = part;
     struct bytes key = bytes_from_string(part->key_head);

@@ -1,12 +1,12 @@
 /*
- * read: reads of the view that include every write which was acknowledged here before them,
- * whichever session made it.
+ * read: reads of the view that include every write which this front-end acknowledged before them,
+ * for whichever session.
  *
- * A reply of Redis carries its partition's revision, so no write that was acknowledged here has
- * a greater one than the partition's last (`revision`). A read waits until the view has reached
- * that of each partition. Mostly it has, and nothing is noted or sent. Another epoch has other
- * numbers: what had been acknowledged counts as reached when all that Redis may lack has been put
- * back.
+ * A reply of Redis carries its partition's revision, so no write that was acknowledged here has a
+ * greater one than the partition's last (`revision`). A read waits until the view has reached the
+ * revision of each partition. Usually it has, and nothing is stored or sent. Revisions of different
+ * epochs cannot be compared: writes of an earlier epoch count as reached when everything that Redis
+ * may lack has been restored.
  */
 #include <stdlib.h>
 
@@ -20,10 +20,10 @@
 static struct read_mark read_mark_of(const struct view_known *known)
 {
     return (struct read_mark){
-        .revision = known->revision, .epochs = known->epochs, .again = known->restoring};
+        .revision = known->revision, .epochs = known->epochs, .is_restoring = known->restoring};
 }
 
-/* Whether the view's contents are of the partition's epoch, and all is put back. */
+/* Whether the contents are of the partition's epoch, and everything is restored. */
 static bool is_comparable(const struct view_part *part, const struct view_known *known)
 {
     return part_is_in_epoch(part, known) && !known->restoring;
@@ -32,11 +32,13 @@ static bool is_comparable(const struct view_part *part, const struct view_known 
 static void renew_mark(struct read_mark *mark, const struct view_known *known)
 {
     bool other = mark->epochs < known->epochs;
-    if (other || (mark->again && mark->revision < known->revision))
+    if (other || (mark->is_restoring && mark->revision < known->revision)) {
         mark->revision = known->revision;
-    if (other)
+    }
+    if (other) {
         mark->epochs = known->epochs;
-    mark->again = known->restoring;
+    }
+    mark->is_restoring = known->restoring;
 }
 
 static bool has_reached(struct map_read *read, uint32_t index)
@@ -51,30 +53,35 @@ static bool has_reached(struct map_read *read, uint32_t index)
 
 static bool is_satisfied(struct map_read *read)
 {
-    if (read->asks)
+    if (read->is_querying) {
         return false;
+    }
     for (uint32_t i = 0; read->marks && i < read->view->part_count; i++) {
-        if (!has_reached(read, i))
+        if (!has_reached(read, i)) {
             return false;
+        }
     }
     return true;
 }
 
-/* Without a link: whether waiting is of no use. All that was acknowledged here is in the view, or
- * Redis has been unreachable for as long as anybody would wait. */
+/* Whether waiting cannot help: there is no link, and the view includes all that was acknowledged
+ * here, or Redis has been unreachable for as long as a read waits at most. */
 static bool is_hopeless(const struct map_read *read, uint64_t now_ms)
 {
     const struct map_view *view = read->view;
     uint64_t deadline = (uint64_t)view->source.redis->deadline;
-    if (redis_link_is_up(*view->source.link) || !view->live)
+    if (redis_link_is_up(*view->source.link) || !view->live) {
         return false;
+    }
     for (uint32_t i = 0; i < view->part_count; i++) {
         const struct view_part *part = &view->parts[i];
         const struct view_known known = part_known(part);
-        bool includes = !read->asks && is_comparable(part, &known) && known.revision <= part->known;
+        bool includes =
+            !read->is_querying && is_comparable(part, &known) && known.revision <= part->known;
         bool is_long = known.is_down && now_ms - known.down_ms >= deadline;
-        if (!includes && !is_long)
+        if (!includes && !is_long) {
             return false;
+        }
     }
     return true;
 }
@@ -82,7 +89,7 @@ static bool is_hopeless(const struct map_read *read, uint64_t now_ms)
 static void free_read(struct map_read *read)
 {
     list_remove(&read->link);
-    list_remove(&read->in_ask);
+    list_remove(&read->in_query);
     free(read->marks);
     free(read);
 }
@@ -93,30 +100,32 @@ static void answer_read(struct map_read *read, bool stale)
     map_read_done done = read->done;
     void *arg = read->arg;
     free_read(read);
-    if (stale)
+    if (stale) {
         metrics_add(METRIC_STALE_READS, 1);
+    }
     done(arg, known, stale);
 }
 
-/* How long events are waited for; the snapshot has to be read within the deadline. */
-static uint64_t patience_of(const struct view_source *source)
+/* How long a read waits for events. Then there has to be time to read the snapshot. */
+static uint64_t read_wait_ms(const struct view_source *source)
 {
     uint64_t wait = (uint64_t)source->settings->wait;
     uint64_t most = (uint64_t)source->redis->deadline * 2 / 3;
     return wait < most ? wait : most;
 }
 
-/* Events that should have come have not: the snapshot has them. However many reads wait, it is read
- * once in that time. */
-static void reread_for(struct map_read *read, uint64_t now_ms)
+/* Events are missing: the snapshot contains their changes. It is read once in that time, however
+ * many reads wait. */
+static void reread_for_read(struct map_read *read, uint64_t now_ms)
 {
-    uint64_t least = patience_of(&read->view->source);
-    read->read_again = true;
+    uint64_t least = read_wait_ms(&read->view->source);
+    read->has_reread = true;
     for (uint32_t i = 0; i < read->view->part_count; i++) {
         struct view_part *part = &read->view->parts[i];
         if (part->state != PART_LIVE || has_reached(read, i) ||
-            (part->reread_ms && now_ms - part->reread_ms < least))
+            (part->reread_ms && now_ms - part->reread_ms < least)) {
             continue;
+        }
         part->reread_ms = now_ms;
         part->revision = part->floor = 0;
         part_reread(part, "a read that waits");
@@ -127,37 +136,42 @@ static void check_read(struct map_read *read)
 {
     const struct view_source *source = &read->view->source;
     uint64_t now = loop_now_ms(source->loop), waited = now - read->began_ms;
-    if (is_satisfied(read))
+    if (is_satisfied(read)) {
         answer_read(read, false);
-    else if (waited >= (uint64_t)source->redis->deadline || is_hopeless(read, now))
+    } else if (waited >= (uint64_t)source->redis->deadline || is_hopeless(read, now)) {
         answer_read(read, true);
-    else if (!read->asks && !read->read_again && waited >= patience_of(source))
-        reread_for(read, now);
+    } else if (!read->is_querying && !read->has_reread && waited >= read_wait_ms(source)) {
+        reread_for_read(read, now);
+    }
 }
 
 void reads_check(struct map_view *view)
 {
-    LIST_FOREACH (node, &view->reads)
+    LIST_FOREACH (node, &view->reads) {
         check_read(list_entry(node, struct map_read, link));
-    if (!list_is_empty(&view->reads) && !loop_timer_is_running(view->read_timer))
+    }
+    if (!list_is_empty(&view->reads) && !loop_timer_is_running(view->read_timer)) {
         loop_timer_start(view->read_timer, POLL_MS);
+    }
 }
 
 void reads_free(struct map_view *view)
 {
-    while (!list_is_empty(&view->reads))
+    while (!list_is_empty(&view->reads)) {
         free_read(list_entry(view->reads.next, struct map_read, link));
+    }
 }
 
-/* The common case: the view is as far as anybody here knows Redis to be. */
+/* The common case: the view has reached the last revision that this front-end has seen. */
 static bool is_up_to_date(const struct map_view *view)
 {
     for (uint32_t i = 0; i < view->part_count; i++) {
         const struct view_part *part = &view->parts[i];
         const struct view_known known = part_known(part);
         if (part->state != PART_LIVE || !is_comparable(part, &known) ||
-            known.revision > part->revision)
+            known.revision > part->revision) {
             return false;
+        }
     }
     return true;
 }
@@ -167,13 +181,13 @@ struct map_read *map_read(struct map_view *view, enum map_read_scope scope, map_
 {
     struct map_read *read = mem_zalloc(1, sizeof *read);
     list_init(&read->link);
-    list_init(&read->in_ask);
+    list_init(&read->in_query);
     read->view = view;
     read->done = done;
     read->arg = arg;
     read->began_ms = loop_now_ms(view->source.loop);
-    read->asks = scope == MAP_READ_EVERYWHERE;
-    if (read->asks || !is_up_to_date(view)) {
+    read->is_querying = scope == MAP_READ_EVERYWHERE;
+    if (read->is_querying || !is_up_to_date(view)) {
         read->marks = mem_alloc(view->part_count * sizeof *read->marks);
         for (uint32_t i = 0; i < view->part_count; i++) {
             const struct view_known known = part_known(&view->parts[i]);
@@ -181,16 +195,18 @@ struct map_read *map_read(struct map_view *view, enum map_read_scope scope, map_
         }
     }
     list_append(&view->reads, &read->link);
-    if (read->asks)
-        view_ask(view, read);
+    if (read->is_querying) {
+        view_query(view, read);
+    }
     view_wake(view);
     return read;
 }
 
 void map_read_cancel(struct map_read **read)
 {
-    if (!*read)
+    if (!*read) {
         return;
+    }
     free_read(*read);
     *read = NULL;
 }

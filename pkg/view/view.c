@@ -1,8 +1,8 @@
 /*
- * view: the contents: entries, and what a turn brought.
+ * view: the contents: entries, and the changes of an event-loop iteration.
  *
- * Changes are collected until LOOP_PHASE_VIEW and told once; before the view is complete for the
- * first time nothing is told, then `live`.
+ * Changes are collected until LOOP_PHASE_VIEW, when each watcher receives them in one call. Until
+ * the view has been complete once, watchers receive nothing; then `live`.
  */
 #include "view/view.h"
 
@@ -11,16 +11,18 @@
 
 #include "base/mem.h"
 #include "metrics/metrics.h"
-#include "schema/keys.h"
+#include "view/change.h"
 #include "view/view_private.h"
 
 static void view_check_live(struct map_view *view)
 {
-    if (view->live)
+    if (view->live) {
         return;
+    }
     for (uint32_t i = 0; i < view->part_count; i++) {
-        if (!view->parts[i].loaded)
+        if (!part_was_complete(&view->parts[i])) {
             return;
+        }
     }
     view->live = true;
     LIST_FOREACH (node, &view->watchers) {
@@ -30,32 +32,8 @@ static void view_check_live(struct map_view *view)
 }
 
 static void notify_view_watchers(void *arg);
-static void linger_over(void *arg);
-static void look_at_reads(void *arg);
-
-struct view_known part_known(const struct view_part *part)
-{
-    const struct view_source *source = &part->view->source;
-    return source->callbacks->known(source->arg, part->index);
-}
-
-static void init_part(struct view_part *part, struct map_view *view, uint32_t index)
-{
-    const struct view_source *source = &view->source;
-    part->view = view;
-    part->index = index;
-    part->prefix =
-        keys_partition_prefix(source->redis->prefix, source->space, source->partitions, index);
-    part->key_head = mem_format("%shead", part->prefix);
-    part->key_nodes = mem_format("%snodes", part->prefix);
-    part->key_deadlines = mem_format("%sdeadlines", part->prefix);
-    part->key_registered = mem_format("%sregistered", part->prefix);
-    char *channels = keys_partition_channels(part->prefix, source->database);
-    part->key_events = mem_format("%sevents", channels);
-    free(channels);
-    part->retry = loop_timer_create(source->loop, part_retry_load, part);
-    part->look = loop_timer_create(source->loop, part_look, part);
-}
+static void on_view_linger_timeout(void *arg);
+static void on_read_timer(void *arg);
 
 struct map_view *view_create(const struct view_source *source)
 {
@@ -65,17 +43,17 @@ struct map_view *view_create(const struct view_source *source)
     list_init(&view->order);
     list_init(&view->watchers);
     list_init(&view->reads);
-    list_init(&view->asking);
-    view->send_ask = (struct loop_task){.callback = view_ask_send, .arg = view};
+    list_init(&view->awaiting_query);
+    view->send_query = (struct loop_task){.callback = view_query_send, .arg = view};
     list_init(&view->tombstones);
-    view->turn.kind = ORDER_TURN;
-    list_append(&view->order, &view->turn.link);
-    view->tell = (struct loop_task){.callback = notify_view_watchers, .arg = view};
-    view->linger = loop_timer_create(source->loop, linger_over, view);
-    view->read_timer = loop_timer_create(source->loop, look_at_reads, view);
+    view->iteration.kind = ORDER_ITERATION;
+    list_append(&view->order, &view->iteration.link);
+    view->notify = (struct loop_task){.callback = notify_view_watchers, .arg = view};
+    view->linger = loop_timer_create(source->loop, on_view_linger_timeout, view);
+    view->read_timer = loop_timer_create(source->loop, on_read_timer, view);
     for (uint32_t i = 0; i < view->part_count; i++) {
-        init_part(&view->parts[i], view, i);
-        part_listen(&view->parts[i]);
+        part_init(&view->parts[i], view, i);
+        part_subscribe(&view->parts[i]);
     }
     return view;
 }
@@ -93,83 +71,75 @@ static void free_view_entry(struct map_entry *entry)
     free(entry);
 }
 
-static void clear_list(struct turn_list *list)
+static void clear_change_list(struct change_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         struct map_entry *entry = list->entries[i];
         if (entry) {
-            entry->turn_place = 0;
-            entry->turn_list = NULL;
-            entry->fresh = false;
+            entry->list_place = 0;
+            entry->change_list = NULL;
+            entry->is_new = false;
         }
     }
     list->count = 0;
 }
 
-static void clear_turn(struct map_view *view)
+static void clear_changes(struct map_view *view)
 {
-    clear_list(&view->changed);
-    clear_list(&view->silent);
-    for (size_t i = 0; i < view->closed_count; i++)
+    clear_change_list(&view->changed);
+    clear_change_list(&view->owner_changed);
+    for (size_t i = 0; i < view->closed_count; i++) {
         free((void *)(uintptr_t)view->closed[i].data);
-    view->closed_count = 0;
-    view->in_turn = false;
-}
-
-static void free_parts(struct map_view *view)
-{
-    for (uint32_t i = 0; i < view->part_count; i++) {
-        struct view_part *part = &view->parts[i];
-        part_lapse(part);
-        loop_timer_destroy(&part->retry);
-        loop_timer_destroy(&part->look);
-        channel_leave(&part->channel);
-        free(part->prefix);
-        free(part->key_head);
-        free(part->key_nodes);
-        free(part->key_deadlines);
-        free(part->key_registered);
-        free(part->key_events);
     }
+    view->closed_count = 0;
+    view->in_iteration = false;
 }
 
 void view_destroy(struct map_view **pointer)
 {
     struct map_view *view = *pointer;
-    if (!view)
+    if (!view) {
         return;
+    }
     *pointer = NULL;
-    free_parts(view);
-    clear_turn(view);
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        part_free(&view->parts[i]);
+    }
+    clear_changes(view);
     reads_free(view);
-    view_ask_free(view);
+    view_query_free(view);
     cursors_free_all(view);
     struct map_entry *entry, *next;
-    HASH_ITER (hh, view->entries, entry, next)
+    HASH_ITER (hh, view->entries, entry, next) {
         free_view_entry(entry);
-    loop_cancel(view->source.loop, &view->tell);
+    }
+    loop_cancel(view->source.loop, &view->notify);
     loop_timer_destroy(&view->linger);
     loop_timer_destroy(&view->read_timer);
     free(view->changed.entries);
-    free(view->silent.entries);
+    free(view->owner_changed.entries);
     free(view->closed);
     free(view->sorted);
     free(view);
 }
 
-/* They are answered behind what the watchers are sent, never between. */
-static void look_at_reads(void *arg)
+/* Reads are answered after the watchers of the same iteration, never in between. */
+static void on_read_timer(void *arg)
 {
     struct map_view *view = arg;
     view_wake(view);
-    view_ask_retry(view);
+    view_query_retry(view);
 }
 
-static void linger_over(void *arg)
+static void on_view_linger_timeout(void *arg)
 {
     struct map_view *view = arg;
-    if (list_is_empty(&view->watchers) && list_is_empty(&view->reads))
-        view->source.callbacks->unused(view->source.arg);
+    if (list_is_empty(&view->watchers) && list_is_empty(&view->reads)) {
+        const struct view_callbacks *callbacks = view->source.callbacks;
+        if (callbacks->unused) {
+            callbacks->unused(view->source.arg);
+        }
+    }
 }
 
 bool view_watch(struct map_view *view, struct map_watcher *watcher, const char **why)
@@ -187,103 +157,109 @@ bool view_watch(struct map_view *view, struct map_watcher *watcher, const char *
 void map_unwatch(struct map_watcher *watcher)
 {
     struct map_view *view = watcher->view;
-    if (!view)
+    if (!view) {
         return;
+    }
     watcher->view = NULL;
     list_remove(&watcher->link);
-    if (list_is_empty(&view->watchers))
+    if (list_is_empty(&view->watchers)) {
         loop_timer_start(view->linger, (uint64_t)view->source.settings->linger);
+    }
 }
 
 void view_wake(struct map_view *view)
 {
-    loop_defer(view->source.loop, LOOP_PHASE_VIEW, &view->tell);
+    loop_defer(view->source.loop, LOOP_PHASE_VIEW, &view->notify);
 }
 
-/* Entries that left the list later in the turn have left holes. */
-static void close_holes(struct turn_list *list)
+/* Entries that were removed from the list have left holes. */
+static void close_holes(struct change_list *list)
 {
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
-        if (list->entries[i])
+        if (list->entries[i]) {
             list->entries[count++] = list->entries[i];
+        }
     }
     list->count = count;
 }
 
-static void tell_changes(struct map_view *view)
+static void notify_changes(struct map_view *view)
 {
     close_holes(&view->changed);
-    close_holes(&view->silent);
-    const struct map_changes loud = {.changed = view->changed.entries,
-                                     .changed_count = view->changed.count,
-                                     .closed = view->closed,
-                                     .closed_count = view->closed_count};
-    struct map_changes all = loud;
-    all.silent = view->silent.entries;
-    all.silent_count = view->silent.count;
+    close_holes(&view->owner_changed);
+    const struct map_changes without_owners = {.changed = view->changed.entries,
+                                               .changed_count = view->changed.count,
+                                               .closed = view->closed,
+                                               .closed_count = view->closed_count};
+    struct map_changes all = without_owners;
+    all.owner_changed = view->owner_changed.entries;
+    all.owner_changed_count = view->owner_changed.count;
     LIST_FOREACH (node, &view->watchers) {
         struct map_watcher *watcher = list_entry(node, struct map_watcher, link);
-        const struct map_changes *changes = watcher->silent_too ? &all : &loud;
-        if (changes->changed_count + changes->closed_count + changes->silent_count > 0)
+        const struct map_changes *changes = watcher->wants_owner_changes ? &all : &without_owners;
+        if (changes->changed_count + changes->closed_count + changes->owner_changed_count > 0) {
             watcher->changed(watcher, changes);
+        }
     }
 }
 
 static void notify_view_watchers(void *arg)
 {
     struct map_view *view = arg;
-    if (view->live)
-        tell_changes(view);
-    clear_turn(view);
+    if (view->live) {
+        notify_changes(view);
+    }
+    clear_changes(view);
     view_check_live(view);
     reads_check(view);
 }
 
-static void leave_turn(struct map_entry *entry)
+static void leave_change_list(struct map_entry *entry)
 {
-    if (entry->turn_list)
-        entry->turn_list->entries[entry->turn_place - 1] = NULL;
-    entry->turn_list = NULL;
-    entry->turn_place = 0;
+    if (entry->change_list) {
+        entry->change_list->entries[entry->list_place - 1] = NULL;
+    }
+    entry->change_list = NULL;
+    entry->list_place = 0;
 }
 
-static void join_turn(struct map_entry *entry, struct turn_list *list)
+static void join_change_list(struct map_entry *entry, struct change_list *list)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 64;
         list->entries = mem_realloc(list->entries, list->capacity * sizeof *list->entries);
     }
     list->entries[list->count++] = entry;
-    entry->turn_list = list;
-    entry->turn_place = (uint32_t)list->count;
+    entry->change_list = list;
+    entry->list_place = (uint32_t)list->count;
 }
 
-/* Its place is the newest from now on. */
 void view_mark_changed(struct map_entry *entry)
 {
     struct map_view *view = entry->view;
     view->generation++;
-    if (!view->in_turn) {
-        view->in_turn = true;
-        list_remove(&view->turn.link);
-        list_append(&view->order, &view->turn.link);
+    if (!view->in_iteration) {
+        view->in_iteration = true;
+        list_remove(&view->iteration.link);
+        list_append(&view->order, &view->iteration.link);
         view_wake(view);
     }
     list_remove(&entry->order.link);
     list_append(&view->order, &entry->order.link);
-    if (entry->turn_list == &view->changed)
+    if (entry->change_list == &view->changed) {
         return;
-    leave_turn(entry);
-    join_turn(entry, &view->changed);
+    }
+    leave_change_list(entry);
+    join_change_list(entry, &view->changed);
 }
 
-/* It keeps its place: cursors have nothing to tell of it. */
-void view_mark_silent(struct map_entry *entry)
+void view_mark_owner_changed(struct map_entry *entry)
 {
-    if (entry->turn_list)
+    if (entry->change_list) {
         return;
-    join_turn(entry, &entry->view->silent);
+    }
+    join_change_list(entry, &entry->view->owner_changed);
     view_wake(entry->view);
 }
 
@@ -299,12 +275,13 @@ static void mark_closed(struct map_view *view, struct bytes id)
 void view_remove(struct map_entry *entry)
 {
     struct map_view *view = entry->view;
-    bool told = !entry->fresh;
+    bool is_known = !entry->is_new;
     view->generation++;
-    leave_turn(entry);
-    /* What was opened and closed within one turn was never told. */
-    if (told)
+    leave_change_list(entry);
+    /* Watchers have never received an entry that was opened and closed within one iteration. */
+    if (is_known) {
         mark_closed(view, (struct bytes){(uint8_t *)entry->id, entry->id_len});
+    }
     cursor_leave_tombstone(view);
     free_view_entry(entry);
     view_wake(view);
@@ -320,10 +297,13 @@ struct map_entry *map_view_find(const struct map_view *view, struct bytes id)
 const struct map_entry *view_find_unconfirmed(const struct map_view *view, struct bytes id)
 {
     const struct map_entry *entry = map_view_find(view, id);
-    if (!entry)
+    if (!entry) {
         return NULL;
+    }
     const struct view_part *part = &view->parts[entry->partition];
-    return part->has_unconfirmed && entry->seen != part->load_number ? entry : NULL;
+    bool is_unconfirmed =
+        part->epoch_state == PART_EPOCH_UNCONFIRMED || part->epoch_state == PART_EPOCH_RESTORED;
+    return is_unconfirmed && entry->seen != part->load_number ? entry : NULL;
 }
 
 bool map_view_is_live(const struct map_view *view)
@@ -371,6 +351,11 @@ bool map_entry_is_partial(const struct map_entry *entry)
     return entry->partial;
 }
 
+bool map_entry_is_orphan(const struct map_entry *entry)
+{
+    return entry->is_orphan;
+}
+
 struct bytes map_entry_field(const struct map_entry *entry, const char *field)
 {
     return event_field_find((struct bytes){entry->fields, entry->fields_len}, field);
@@ -381,11 +366,13 @@ bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct byte
 {
     while (*at < entry->fields_len) {
         struct bytes rest = {entry->fields + *at, entry->fields_len - *at};
-        if (!event_field(&rest, field, value))
+        if (!event_field(&rest, field, value)) {
             return false;
+        }
         *at = entry->fields_len - rest.len;
-        if (value->data) /* else it is known to be gone */
+        if (value->data) { /* else the field is deleted */
             return true;
+        }
     }
     return false;
 }
@@ -393,7 +380,9 @@ bool map_entry_next_field(const struct map_entry *entry, size_t *at, struct byte
 struct map_session *map_entry_owner(const struct map_entry *entry)
 {
     const struct view_source *source = &entry->view->source;
-    return source->callbacks->owner(source->arg, entry->partition, map_entry_id(entry));
+    return source->callbacks->owner
+               ? source->callbacks->owner(source->arg, entry->partition, map_entry_id(entry))
+               : NULL;
 }
 
 static int compare_entry_ids(const void *a, const void *b)
@@ -407,8 +396,9 @@ struct map_entry *const *map_view_sorted(struct map_view *view, size_t *count)
     if (!view->sorted_good) {
         view->sorted_count = 0;
         view->sorted = mem_realloc(view->sorted, (map_view_count(view) + 1) * sizeof *view->sorted);
-        for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next)
+        for (struct map_entry *entry = view->entries; entry; entry = entry->hh.next) {
             view->sorted[view->sorted_count++] = entry;
+        }
         qsort(view->sorted, view->sorted_count, sizeof *view->sorted, compare_entry_ids);
         view->sorted_good = true;
     }

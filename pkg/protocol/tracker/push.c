@@ -317,7 +317,7 @@ static void send_iteration_changes(struct tracker_session *session)
     metrics_add(METRIC_CONFLATIONS, 1);
     move_push_state(session, PUSH_FOLLOWING);
     session->tail->began = true;
-    map_cursor_begin(&session->tail->cursor, subscribers->watcher.view, MAP_CURSOR_TURN);
+    map_cursor_begin(&session->tail->cursor, subscribers->watcher.view, MAP_CURSOR_ITERATION);
 }
 
 /* Nobody is told anything while the space is too large; then everybody the whole. */

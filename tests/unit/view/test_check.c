@@ -117,7 +117,7 @@ static void test_a_lost_subscription_without_a_change_reads_nothing(void **state
     for (unsigned i = 1; i <= 3; i++) {
         redis_subscriber_reset(map->subscriber, "a test");
         redis_link_reset(map->link, "a test");
-        assert_int_equal(stage->part->state, PART_COLD);
+        assert_int_equal(stage->part->state, PART_LAPSED);
         WAIT_UNTIL(stage->world, stage->part->state == PART_LIVE);
         assert_int_equal(metrics_get(METRIC_SNAPSHOTS_SPARED) - spared, i);
     }
@@ -218,15 +218,15 @@ static void note_delays(struct crowd *crowd, const uint64_t *last_ms, uint64_t e
             fail_msg("%u have not read", left);
         for (unsigned i = 0; i < FRONTS; i++) {
             const struct view_part *part = part_of(crowd, i);
-            if (!began[i] && loop_timer_is_running(part->retry))
+            if (!began[i] && loop_timer_is_running(part->retry_timer))
                 began[i] = now;
             if (done[i] || part->state != PART_LIVE || (epoch && part->epoch != epoch))
                 continue;
             done[i] = true;
             left--;
-            if (part->snapshot_ms > last_ms[i])
+            if (part->loaded_ms > last_ms[i])
                 crowd->delays[crowd->count++] =
-                    began[i] && part->snapshot_ms > began[i] ? part->snapshot_ms - began[i] : 0;
+                    began[i] && part->loaded_ms > began[i] ? part->loaded_ms - began[i] : 0;
         }
     }
 }
@@ -245,7 +245,7 @@ static void check_delays(const struct crowd *crowd, uint64_t least_ms, uint64_t 
     assert_true(most <= most_ms + 20 + crowd->stalled_ms);
 }
 
-static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_hold(void **state)
+static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_recovery_grace(void **state)
 {
     struct crowd crowd;
     (void)state;
@@ -254,11 +254,11 @@ static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_hold(
         uint64_t last_ms[FRONTS], epoch = UINT64_C(0x0123456789abcde0) + round;
         char text[17];
         for (unsigned i = 0; i < FRONTS; i++)
-            last_ms[i] = part_of(&crowd, i)->snapshot_ms;
+            last_ms[i] = part_of(&crowd, i)->loaded_ms;
         snprintf(text, sizeof text, "%016llx", (unsigned long long)epoch);
         WORLD_REDIS(crowd.world, "HSET", KEY("head"), "epoch", text);
         for (unsigned i = 0; i < FRONTS; i++)
-            part_doubt(part_of(&crowd, i));
+            part_request_check(part_of(&crowd, i));
         note_delays(&crowd, last_ms, epoch);
         turn_for(crowd.world, 1100);
     }
@@ -274,7 +274,7 @@ static void test_snapshots_of_a_new_subscription_are_spread_over_the_interval(vo
     for (unsigned round = 1; round <= ROUNDS; round++) {
         uint64_t last_ms[FRONTS];
         for (unsigned i = 0; i < FRONTS; i++) {
-            last_ms[i] = part_of(&crowd, i)->snapshot_ms;
+            last_ms[i] = part_of(&crowd, i)->loaded_ms;
             redis_subscriber_reset(crowd.world->fronts[i].map->subscriber, "a test");
         }
         client_update(crowd.world, &crowd.client, crowd.client.id, round, "changed");
@@ -296,7 +296,7 @@ int main(void)
         TEST(test_a_lost_subscription_without_a_change_reads_nothing),
         TEST(test_a_lost_subscription_with_a_change_reads_once),
         TEST(test_an_epoch_that_was_not_told_is_found),
-        cmocka_unit_test(test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_hold),
+        cmocka_unit_test(test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_recovery_grace),
         cmocka_unit_test(test_snapshots_of_a_new_subscription_are_spread_over_the_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ struct silent_observer {
 static void silent_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct silent_observer *observer = (struct silent_observer *)watcher;
-    observer->silent += (unsigned)changes->silent_count;
+    observer->silent += (unsigned)changes->owner_changed_count;
     observer_changed(watcher, changes);
 }
 
@@ -72,7 +72,7 @@ static unsigned turns;
 static void count_turn(struct map_watcher *watcher, const struct map_changes *changes)
 {
     turns++;
-    assert_int_equal(changes->silent_count, 0);
+    assert_int_equal(changes->owner_changed_count, 0);
     observer_changed(watcher, changes);
 }
 
@@ -85,7 +85,7 @@ static void test_silent_changes_are_told_to_who_asks(void **state)
     struct map_cursor cursor = {0};
     observer_watch(world, &asks.observer, &world->fronts[1]);
     asks.silent = 0;
-    asks.observer.watcher.silent_too = true;
+    asks.observer.watcher.wants_owner_changes = true;
     asks.observer.watcher.changed = silent_changed;
     observer_watch(world, &other, &world->fronts[1]);
     other.watcher.changed = count_turn;

@@ -60,7 +60,7 @@ static void test_reads_everywhere_see_what_others_acknowledged(void **state)
         assert_false(readings[2].stale);
         assert_true(observer_shows(&observer, "me", text));
     }
-    assert_null(observer.view->ask);
+    assert_null(observer.view->query);
     map_session_end(&client.session, true);
     map_unwatch(&observer.watcher);
 }
@@ -107,13 +107,13 @@ static void test_reads_that_are_taken_back(void **state)
     assert_null(early);
     struct map_read *late = map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
     map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &kept);
-    view_ask_send(observer.view);
-    assert_non_null(observer.view->ask);
+    view_query_send(observer.view);
+    assert_non_null(observer.view->query);
     map_read_cancel(&late);
     WAIT_UNTIL(world, kept.answers == 1);
     assert_false(kept.stale);
     map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &reading);
-    view_ask_send(observer.view);
+    view_query_send(observer.view);
     struct map_space *space = map_space_find(world->fronts[1].map, "");
     map_unwatch(&observer.watcher);
     view_destroy(&space->view);

@@ -37,7 +37,7 @@ static void test_an_event_before_the_first_floor_is_not_missing(void **state)
     observer_start(&observer, front);
     struct view_part *part = &observer.view->parts[0];
     WAIT_UNTIL(world, part->state == PART_LOADING);
-    assert_false(part->epoch_known);
+    assert_int_equal(part->epoch_state, PART_EPOCH_UNKNOWN);
     int64_t gaps = metrics_get(METRIC_GAPS);
     snprintf(message, sizeof message, "1 %s %u 1\nupdate 4 1 9\nbusy25 1\nstateb",
              part_known(part).epoch, revision + 1);

@@ -1,0 +1,168 @@
+/*
+ * part: the life cycle of the copy of one partition. view_private.h describes its states.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "schema/keys.h"
+#include "view/view_private.h"
+
+void part_init(struct view_part *part, struct map_view *view, uint32_t index)
+{
+    const struct view_source *source = &view->source;
+    part->view = view;
+    part->index = index;
+    part->prefix =
+        keys_partition_prefix(source->redis->prefix, source->space, source->partitions, index);
+    part->key_head = mem_format("%shead", part->prefix);
+    part->key_nodes = mem_format("%snodes", part->prefix);
+    part->key_deadlines = mem_format("%sdeadlines", part->prefix);
+    part->key_registered = mem_format("%sregistered", part->prefix);
+    char *channels = keys_partition_channels(part->prefix, source->database);
+    part->key_events = mem_format("%sevents", channels);
+    free(channels);
+    part->retry_timer = loop_timer_create(source->loop, part_retry_load, part);
+    part->check_timer = loop_timer_create(source->loop, part_check_head, part);
+}
+
+void part_free(struct view_part *part)
+{
+    part_lapse(part);
+    loop_timer_destroy(&part->retry_timer);
+    loop_timer_destroy(&part->check_timer);
+    channel_leave(&part->channel);
+    free(part->prefix);
+    free(part->key_head);
+    free(part->key_nodes);
+    free(part->key_deadlines);
+    free(part->key_registered);
+    free(part->key_events);
+}
+
+bool part_is_loading(const struct view_part *part)
+{
+    return part->state == PART_LOADING || part->state == PART_RELOADING;
+}
+
+bool part_was_complete(const struct view_part *part)
+{
+    return part->state != PART_EMPTY && part->state != PART_LOADING;
+}
+
+static void report_complete(const struct map_view *view)
+{
+    const struct view_source *source = &view->source;
+    if (!source->callbacks->complete) {
+        return;
+    }
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        if (view->parts[i].state != PART_LIVE) {
+            return;
+        }
+    }
+    source->callbacks->complete(source->arg);
+}
+
+void part_enter(struct view_part *part, enum part_state state)
+{
+    enum part_state before = part->state;
+    if (state == before) {
+        return;
+    }
+    if (part_is_loading(part)) {
+        load_stop(part);
+    }
+    loop_timer_stop(part->retry_timer);
+    part->state = state;
+    switch (state) {
+    case PART_EMPTY:
+    case PART_LAPSED:
+    case PART_STALE:
+        break;
+    case PART_LOADING:
+    case PART_RELOADING:
+        part->next = PART_NEXT_NONE;
+        part->loaded_ms = loop_now_ms(part->view->source.loop);
+        part->load_number++;
+        break;
+    case PART_LIVE:
+        part->known = part->revision;
+        part->swept = 0;
+        view_wake(part->view);
+        report_complete(part->view);
+        break;
+    }
+}
+
+static enum part_state state_after_lapse(enum part_state state)
+{
+    switch (state) {
+    case PART_LIVE:
+        return PART_LAPSED;
+    case PART_LOADING:
+        return PART_EMPTY;
+    case PART_RELOADING:
+        return PART_STALE;
+    case PART_EMPTY:
+    case PART_LAPSED:
+    case PART_STALE:
+        break;
+    }
+    return state;
+}
+
+void part_lapse(struct view_part *part)
+{
+    loop_timer_stop(part->check_timer);
+    loop_timer_stop(part->retry_timer);
+    check_cancel(part);
+    part_enter(part, state_after_lapse(part->state));
+}
+
+/* Entries that were missing before are still missing: the next load compares again. */
+static enum part_epoch_state epoch_state_after_change(enum part_epoch_state state)
+{
+    switch (state) {
+    case PART_EPOCH_UNKNOWN:
+        return PART_EPOCH_STABLE;
+    case PART_EPOCH_STABLE:
+        return PART_EPOCH_FRESH;
+    case PART_EPOCH_RESTORED:
+        return PART_EPOCH_UNCONFIRMED;
+    case PART_EPOCH_FRESH:
+    case PART_EPOCH_UNCONFIRMED:
+        break;
+    }
+    return state;
+}
+
+void part_enter_epoch(struct view_part *part, uint64_t epoch)
+{
+    part->epoch_state = epoch_state_after_change(part->epoch_state);
+    part->epoch = epoch;
+    part->epochs++;
+    snprintf(part->epoch_text, sizeof part->epoch_text, "%016llx", (unsigned long long)epoch);
+    part->revision = part->floor = part->swept = part->known = 0;
+    for (struct map_entry *entry = part->view->entries; entry; entry = entry->hh.next) {
+        if (entry->partition == part->index) {
+            entry->revision = 0;
+        }
+    }
+}
+
+struct view_known part_known(const struct view_part *part)
+{
+    const struct view_source *source = &part->view->source;
+    if (source->callbacks->known) {
+        return source->callbacks->known(source->arg, part->index);
+    }
+    return (struct view_known){
+        .epoch = part->epoch_text, .epochs = part->epochs, .revision = part->revision};
+}
+
+bool part_is_in_epoch(const struct view_part *part, const struct view_known *known)
+{
+    uint64_t epoch;
+    return event_epoch_read(bytes_from_string(known->epoch), &epoch) && epoch == part->epoch;
+}
