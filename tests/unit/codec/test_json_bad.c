@@ -1,6 +1,6 @@
 /*
  * Texts that the JSON layer refuses: each with the kind of fault, the byte where it is, and a line
- * that can be told to the peer. cases/json_bad.txt is the corpus.
+ * that can be sent to the peer. cases/json_bad.txt is the corpus.
  */
 #include <setjmp.h>
 #include <stdarg.h>

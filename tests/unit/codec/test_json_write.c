@@ -1,5 +1,5 @@
 /*
- * Composing JSON: commas, escapes, and that what is no text fails the writer.
+ * Composing JSON: commas, escapes, and that invalid UTF-8 fails the writer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,8 +93,8 @@ static void test_strings_come_back(void **state)
     }
 }
 
-/* What is no text fails the writer; the reader would refuse it too. */
-static void test_no_text(void **state)
+/* Invalid UTF-8 fails the writer; the reader would refuse it too. */
+static void test_invalid_utf8(void **state)
 {
     static const struct bytes texts[] = {
         B("\x80"),     B("a\xff"), B("\xc3"), B("\xed\xa0\x80"),
@@ -200,7 +200,7 @@ int main(void)
         cmocka_unit_test(test_structure),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_strings_come_back),
-        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_invalid_utf8),
         cmocka_unit_test(test_source),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_scalars),

@@ -218,7 +218,7 @@ static void check_bad(const char *code, const char *text, struct bytes input)
         strcmp((const char *)message.data, text) != 0)
         fail_msg("%.*s: %s, %s; not %s, %s", (int)input.len, (const char *)input.data,
                  sync_code_name(error.code), (const char *)message.data, code, text);
-    /* It can be told, whatever it was. */
+    /* It can be sent, whatever it was. */
     sync_write_error(&to, error.code, (const char *)message.data);
     assert_false(to.failed);
     struct json_document *document = must_parse(writer_bytes_written(&to));

@@ -59,7 +59,7 @@ static void test_document_examples(void **state)
 static void test_metadata(void **state)
 {
     const struct sync_entry entries[] = {
-        {B(TOKEN), B("{\"a\":1}")}, {B("\xff\xfe"), B("{}")}, /* cannot be told */
+        {B(TOKEN), B("{\"a\":1}")}, {B("\xff\xfe"), B("{}")}, /* cannot be sent */
         {B("Ab3xYz9"), B("")},      {B("a\0b"), B("{}")},     /* nor can this */
         {B("q\"\n"), B("{ }")},
     };

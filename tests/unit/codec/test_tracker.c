@@ -354,7 +354,7 @@ struct stream {
     struct tracker_options options;
     enum tracker_dialect dialect;
     struct writer buffer;
-    struct writer heard; /* one line for each message */
+    struct writer received; /* one line for each message */
 };
 
 static void stream_feed(struct stream *stream, struct bytes chunk)
@@ -367,7 +367,7 @@ static void stream_feed(struct stream *stream, struct bytes chunk)
                               &stream->dialect, &message);
         assert_int_not_equal(result.outcome, TRACKER_FAILED);
         if (result.outcome == TRACKER_MESSAGE)
-            writer_format(&stream->heard, "%d %.*s v%d %.*s\n", message.type, (int)message.id.len,
+            writer_format(&stream->received, "%d %.*s v%d %.*s\n", message.type, (int)message.id.len,
                           message.id.len ? (const char *)message.id.data : "", (int)message.version,
                           (int)message.state.len,
                           message.state.len ? (const char *)message.state.data : "");
@@ -389,11 +389,11 @@ static void check_stream_as(struct tracker_options options, struct bytes input,
             stream_feed(&stream, (struct bytes){input.data, cut});
             stream_feed(&stream, (struct bytes){input.data + cut, input.len - cut});
         }
-        writer_u8(&stream.heard, 0);
-        assert_string_equal((const char *)stream.heard.data, expected);
+        writer_u8(&stream.received, 0);
+        assert_string_equal((const char *)stream.received.data, expected);
         assert_int_equal(stream.buffer.len, 0);
         writer_free(&stream.buffer);
-        writer_free(&stream.heard);
+        writer_free(&stream.received);
     }
 }
 

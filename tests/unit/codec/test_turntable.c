@@ -185,7 +185,7 @@ static void check_bad(const char *code, const char *text, struct bytes input)
     if (strcmp(turntable_code_name(error.code), code) != 0 || strcmp(error.detail.text, text) != 0)
         fail_msg("%.*s: %s, %s; not %s, %s", (int)input.len, (const char *)input.data,
                  turntable_code_name(error.code), error.detail.text, code, text);
-    /* It can be told, whatever it was. */
+    /* It can be sent, whatever it was. */
     turntable_write_error(&to, error.code, error.detail.text, error.command);
     assert_false(to.failed);
     struct json_document *document = must_parse(writer_bytes_written(&to));
@@ -294,7 +294,7 @@ static void test_many_ids(void **state)
     writer_free(&to);
 }
 
-/* A command's name is told back, cut between characters. */
+/* A command's name is sent back, cut between characters. */
 static void test_command_shown(void **state)
 {
     static const struct {

@@ -11,7 +11,7 @@ static void note_events(void *arg, unsigned events)
     note(events == LOOP_READ ? 'r' : events == LOOP_WRITE ? 'w' : events == 3 ? 'b' : '?');
 }
 
-static void events_are_told_as_wanted(void **state)
+static void events_are_reported_as_wanted(void **state)
 {
     struct loop_io *io = loop_io_create(loop, ends[0], note_events, NULL);
 
@@ -114,7 +114,7 @@ static void what_cannot_be_watched_is_said(void **state)
     (void)fclose(file);
 }
 
-/* Two descriptors that are ready in the same turn; whichever comes first destroys both. */
+/* Two descriptors that are ready in the same iteration; whichever comes first destroys both. */
 static struct loop_io *pair[2];
 
 static void destroy_both(void *arg, unsigned events)
@@ -149,7 +149,7 @@ static void see_time(void *arg, unsigned events)
     note('t');
 }
 
-static void one_turn_has_one_time(void **state)
+static void one_iteration_has_one_time(void **state)
 {
     struct loop_io *io[2];
     uint64_t before_us = clock_monotonic_us(), first_us;
@@ -173,7 +173,7 @@ static void one_turn_has_one_time(void **state)
     loop_io_destroy(&io[1]);
 }
 
-static void a_turn_comes_back(void **state)
+static void an_iteration_returns(void **state)
 {
     uint64_t before_us = clock_monotonic_us();
 
@@ -196,7 +196,7 @@ static void on_signal_once(void *arg)
     loop_signal_destroy(&first_signal);
 }
 
-static void signals_are_told(void **state)
+static void signals_are_reported(void **state)
 {
     struct loop_signal *signal = loop_signal_create(loop, SIGUSR1, on_signal, NULL);
 
@@ -233,7 +233,7 @@ static void the_loop_runs_until_it_is_stopped(void **state)
     loop_timer_start(first, 1);
     loop_timer_start(last, 10);
     loop_run(loop);
-    assert_string_equal(journal, "axb"); /* the turn that stops it ends as every turn */
+    assert_string_equal(journal, "axb"); /* the iteration that stops it ends as every other */
 
     loop_timer_start(last, 0); /* it runs again */
     loop_run(loop);
@@ -249,15 +249,15 @@ static void the_loop_runs_until_it_is_stopped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_loop(events_are_told_as_wanted),
+        with_loop(events_are_reported_as_wanted),
         with_loop(any_change_takes_effect),
         with_loop(two_may_watch_one_descriptor),
         with_loop(the_peer_s_end_is_readable),
         with_loop(what_cannot_be_watched_is_said),
         with_loop(callbacks_may_destroy_any_io),
-        with_loop(one_turn_has_one_time),
-        with_loop(a_turn_comes_back),
-        with_loop(signals_are_told),
+        with_loop(one_iteration_has_one_time),
+        with_loop(an_iteration_returns),
+        with_loop(signals_are_reported),
         with_loop(the_loop_runs_until_it_is_stopped),
     };
 

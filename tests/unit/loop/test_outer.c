@@ -4,7 +4,7 @@
 #include "loop/loop_case.h"
 
 /* Whether the loop's descriptor becomes readable within that time. */
-static bool wants_a_turn(int timeout_ms)
+static bool wants_an_iteration(int timeout_ms)
 {
     struct pollfd waits = {.fd = loop_fd(loop), .events = POLLIN};
 
@@ -14,7 +14,7 @@ static bool wants_a_turn(int timeout_ms)
 static void take_turns(size_t letters)
 {
     while (strlen(journal) < letters) {
-        assert_true(wants_a_turn(10000));
+        assert_true(wants_an_iteration(10000));
         loop_turn(loop, 0);
     }
 }
@@ -32,21 +32,21 @@ static void descriptors_make_it_readable(void **state)
     struct loop_io *io = loop_io_create(loop, ends[0], note_and_drain, NULL);
 
     put("x");
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     loop_io_set(io, LOOP_READ);
     take_turns(1);
     assert_string_equal(journal, "r");
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     loop_io_set(io, LOOP_READ | LOOP_WRITE);
     take_turns(2);
     assert_string_equal(journal, "rw");
     loop_io_set(io, LOOP_READ);
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     put("x");
     take_turns(3);
     put("x");
     loop_io_destroy(&io);
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
 }
 
 static void timers_make_it_readable(void **state)
@@ -57,11 +57,11 @@ static void timers_make_it_readable(void **state)
 
     loop_timer_start(late, 30);
     loop_timer_start(soon, 5); /* earlier than what it would have woken for */
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     take_turns(2);
     assert_string_equal(journal, "ab");
     loop_turn(loop, 0);
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     loop_timer_destroy(&late);
     loop_timer_destroy(&soon);
 }
@@ -72,9 +72,9 @@ static void deferred_tasks_make_it_readable(void **state)
     struct loop_task task = {.callback = note_letter, .arg = &letter};
 
     assert_true(loop_fd(loop) >= 0);
-    assert_false(wants_a_turn(0));
+    assert_false(wants_an_iteration(0));
     loop_defer(loop, LOOP_PHASE_OUTPUT, &task);
-    assert_true(wants_a_turn(10000));
+    assert_true(wants_an_iteration(10000));
     take_turns(1);
     assert_string_equal(journal, "t");
 }

@@ -78,7 +78,7 @@ static void a_task_may_defer_itself(void **state)
     rounds = 0;
     loop_defer(loop, LOOP_PHASE_VIEW, &task);
     loop_turn(loop, 0);
-    assert_string_equal(journal, "aaa"); /* all in this turn */
+    assert_string_equal(journal, "aaa"); /* all in this iteration */
 }
 
 static void tasks_are_taken_back(void **state)
@@ -111,7 +111,7 @@ static void defer_from_io(void *arg, unsigned events)
     loop_defer(loop, chain->phase, &chain->task);
 }
 
-static void tasks_come_after_all_callbacks_of_the_turn(void **state)
+static void tasks_come_after_all_callbacks_of_the_iteration(void **state)
 {
     struct chain task = link_to('t', NULL, LOOP_PHASE_OUTPUT);
     char letter = 'a';
@@ -123,7 +123,7 @@ static void tasks_come_after_all_callbacks_of_the_turn(void **state)
     loop_timer_start(timer, 0);
     put("x");
     while (clock_monotonic_us() <= loop_now_us(loop) + 1000)
-        continue; /* so that the timer is due in the same turn */
+        continue; /* so that the timer is due in the same iteration */
     loop_turn(loop, 10000);
     assert_string_equal(journal, "iat");
     loop_io_destroy(&io);
@@ -150,7 +150,7 @@ int main(void)
         with_loop(tasks_go_back_to_earlier_phases),
         with_loop(a_task_may_defer_itself),
         with_loop(tasks_are_taken_back),
-        with_loop(tasks_come_after_all_callbacks_of_the_turn),
+        with_loop(tasks_come_after_all_callbacks_of_the_iteration),
         with_loop(destroying_runs_what_waits),
     };
 

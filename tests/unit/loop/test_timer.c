@@ -167,7 +167,7 @@ static void start_again(void *arg)
     loop_timer_start(*(struct loop_timer **)arg, 0);
 }
 
-static void a_timer_that_starts_itself_waits_for_the_next_turn(void **state)
+static void a_timer_that_starts_itself_waits_for_the_next_iteration(void **state)
 {
     struct loop_timer *timer = NULL;
 
@@ -226,7 +226,7 @@ int main(void)
         with_loop(the_wait_ends_for_a_nearer_timer),
         with_loop(many_timers_keep_their_order),
         with_loop(callbacks_may_destroy_any_timer),
-        with_loop(a_timer_that_starts_itself_waits_for_the_next_turn),
+        with_loop(a_timer_that_starts_itself_waits_for_the_next_iteration),
         with_loop(lateness_is_measured),
     };
 

@@ -356,7 +356,7 @@ static inline enum map_result client_close(struct world *world, struct client *c
     return client->result;
 }
 
-/* A watcher that counts what it is told. */
+/* A watcher that counts what it receives. */
 struct observer {
     struct map_watcher watcher;
     struct map_view *view;

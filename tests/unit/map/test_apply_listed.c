@@ -93,8 +93,8 @@ static void test_what_registers_after_its_old_listing_went_is_counted(void **sta
     assert_int_equal(world->reply_integer, 1);
 }
 
-/* Two crashed front-ends list it: its end is told, once. */
-static void test_the_end_of_what_two_crashed_front_ends_list_is_told(void **state)
+/* Two crashed front-ends list it: its end is published, once. */
+static void test_the_end_of_what_two_crashed_front_ends_list_is_published(void **state)
 {
     struct world *world = *state;
     list_in(world, KEY("node:" OTHER));
@@ -143,7 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_opened_after_its_old_listing_went_is_counted),
         TEST(test_what_registers_after_its_old_listing_went_is_counted),
-        TEST(test_the_end_of_what_two_crashed_front_ends_list_is_told),
+        TEST(test_the_end_of_what_two_crashed_front_ends_list_is_published),
         TEST(test_what_a_front_end_that_is_alive_lists_is_not_opened_by_another),
         TEST(test_what_a_crashed_front_end_lists_is_opened_by_another),
     };

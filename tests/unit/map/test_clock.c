@@ -191,7 +191,7 @@ static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Not up to a sweep later. Again where the hold has ended before the front-end knows of it. */
+/* Not up to a sweep later. Again where the recovery grace has ended before the front-end knows of it. */
 static void test_the_end_of_a_hold_is_swept_at_once(void **state)
 {
     struct world *world = *state;
@@ -305,7 +305,7 @@ static void test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_
     map_session_end(&client.session, true);
 }
 
-static void test_a_client_that_is_heard_stays_for_a_day(void **state)
+static void test_an_active_client_stays_for_a_day(void **state)
 {
     struct world *world = *state;
     struct client client;
@@ -357,7 +357,7 @@ int main(void)
         TEST(test_the_end_of_a_hold_is_swept_at_once),
         TEST(test_a_renewal_that_redis_refused_is_tried_again_in_time),
         TEST(test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_left),
-        TEST(test_a_client_that_is_heard_stays_for_a_day),
+        TEST(test_an_active_client_stays_for_a_day),
         TEST(test_a_write_gets_an_error_at_the_deadline_and_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,7 @@ static void test_an_end_is_sent_again_though_a_ttl_has_ended(void **state)
     uint64_t revision = partition->revision;
     begin_epochs(world);
     assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "0");
-    assert_int_equal(partition->revision - revision, 4); /* the end of each was told */
+    assert_int_equal(partition->revision - revision, 4); /* the end of each was published */
     const char *keys[] = {partition->key_mine, partition->key_deadlines, partition->key_registered};
     for (size_t i = 0; i < 3; i++) {
         WORLD_REDIS(world, "EXISTS", keys[i]);

@@ -1,5 +1,5 @@
 /*
- * Entries made of fields, on a real Redis: what is set and deleted arrives and is told, nobody else
+ * Entries made of fields, on a real Redis: what is set and deleted arrives and is published, nobody else
  * may write them, who knows the secret comes back to them, and nothing of them is lost.
  */
 #include "map/fields_fixture.h"
@@ -16,7 +16,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void test_fields_are_set_deleted_and_told(void **state)
+static void test_fields_are_set_deleted_and_published(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -143,7 +143,7 @@ static void test_nobody_else_may_write_or_adopt(void **state)
     map_session_end(&other.session, false);
 }
 
-static void test_who_comes_back_has_all_fields(void **state)
+static void test_a_returning_client_has_all_fields(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -186,8 +186,8 @@ static void test_who_comes_back_has_all_fields(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* On the same front-end, and on another one: the old connection is told to go. */
-static void test_who_comes_back_drops_the_old_connection(void **state)
+/* On the same front-end, and on another one: the old connection is closed. */
+static void test_a_returning_client_drops_the_old_connection(void **state)
 {
     struct world *world = *state;
     for (size_t i = 0; i < 2; i++) {
@@ -209,7 +209,7 @@ static void test_who_comes_back_drops_the_old_connection(void **state)
 
 /* Its front-end has died: it waits for the lease, then has it. A living one that was stopped itself
  * takes nobody for dead for a while, and so refuses it. */
-static void test_who_comes_back_waits_for_the_lease_of_the_dead(void **state)
+static void test_a_returning_client_waits_for_the_lease_of_a_crashed_front_end(void **state)
 {
     struct world *world = *state;
     struct client client, again;
@@ -266,7 +266,7 @@ static void test_a_restore_removes_what_is_not_ours(void **state)
     map_unwatch(&observer.watcher);
 }
 
-static void test_what_is_set_while_redis_is_away_or_empty_arrives(void **state)
+static void test_what_is_set_while_redis_is_unreachable_or_empty_arrives(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -323,15 +323,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_fields_are_set_deleted_and_told),
+        TEST(test_fields_are_set_deleted_and_published),
         TEST(test_changes_that_wait_are_joined),
         TEST(test_an_id_of_the_callers_is_kept_or_refused),
         TEST(test_nobody_else_may_write_or_adopt),
-        TEST(test_who_comes_back_has_all_fields),
-        TEST(test_who_comes_back_drops_the_old_connection),
-        TEST(test_who_comes_back_waits_for_the_lease_of_the_dead),
+        TEST(test_a_returning_client_has_all_fields),
+        TEST(test_a_returning_client_drops_the_old_connection),
+        TEST(test_a_returning_client_waits_for_the_lease_of_a_crashed_front_end),
         TEST(test_a_restore_removes_what_is_not_ours),
-        TEST(test_what_is_set_while_redis_is_away_or_empty_arrives),
+        TEST(test_what_is_set_while_redis_is_unreachable_or_empty_arrives),
         TEST(test_an_owner_takes_its_orphan_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

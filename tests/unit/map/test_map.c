@@ -1,5 +1,5 @@
 /*
- * The map as a whole, on a real Redis: what one front-end writes the other is told, who may write
+ * The map as a whole, on a real Redis: what one front-end writes the other receives, who may write
  * what, and what happens when sessions, front-ends and Redis go away.
  */
 #include "map/fixture.h"
@@ -18,7 +18,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void test_open_is_told_to_the_other(void **state)
+static void test_open_is_published_to_the_other(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -111,7 +111,7 @@ static void test_low_byte_versions_wrap(void **state)
     map_session_end(&client.session, true);
 }
 
-static void test_many_in_one_turn_are_answered_in_order(void **state)
+static void test_many_in_one_iteration_are_answered_in_order(void **state)
 {
     struct world *world = *state;
     struct client client;
@@ -215,7 +215,7 @@ static void test_a_flushed_redis_is_filled_again(void **state)
     WAIT_UNTIL(world,
                !strcmp(WORLD_REDIS(world, "HGET", "tracker:{main/1/0}:head", "entries"), "2"));
     assert_string_equal(WORLD_REDIS(world, "HGET", key, "version"), "41");
-    /* Past the hold: nobody was told a thing. */
+    /* Past the recovery grace: nothing was published. */
     WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
     uint64_t end = clock_monotonic_us() + 2500000;
     WAIT_UNTIL(world, clock_monotonic_us() > end);
@@ -312,11 +312,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_open_is_told_to_the_other),
+        TEST(test_open_is_published_to_the_other),
         TEST(test_stale_and_same_versions),
         TEST(test_states_of_any_length_are_kept),
         TEST(test_low_byte_versions_wrap),
-        TEST(test_many_in_one_turn_are_answered_in_order),
+        TEST(test_many_in_one_iteration_are_answered_in_order),
         TEST(test_foreign_updates_are_refused),
         TEST(test_a_dropped_client_returns_elsewhere),
         TEST(test_a_dead_front_end_is_reaped_once),

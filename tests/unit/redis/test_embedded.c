@@ -122,7 +122,7 @@ static void test_persists(void **state)
     (void)nftw(data, fixture_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Its death is told once, with its status, and it can be stopped in that callback. */
+/* Its exit is reported once, with its status, and it can be stopped in that callback. */
 static void test_dies(void **state)
 {
     for (unsigned stop_inside = 0; stop_inside < 2; stop_inside++) {
@@ -161,7 +161,7 @@ static void test_stops_a_frozen_one(void **state)
     loop_destroy(&loop);
 }
 
-struct told {
+struct started {
     pid_t pid;
     char directory[128];
 };
@@ -173,11 +173,11 @@ static void be_parent(int fd, const char *data)
     struct witness witness = {0};
     struct redis_embedded *embedded = start(loop, data, &witness);
     char *directory = directory_of(embedded);
-    struct told told = {.pid = redis_embedded_pid(embedded)};
+    struct started started = {.pid = redis_embedded_pid(embedded)};
 
     expect(embedded, "OK", "SET a from-the-dead");
-    (void)snprintf(told.directory, sizeof told.directory, "%s", directory);
-    if (write(fd, &told, sizeof told) != (ssize_t)sizeof told) {
+    (void)snprintf(started.directory, sizeof started.directory, "%s", directory);
+    if (write(fd, &started, sizeof started) != (ssize_t)sizeof started) {
         _exit(1);
     }
     for (;;) {
@@ -193,7 +193,7 @@ static void test_parent_killed(void **state)
     struct loop *loop;
     struct witness witness = {0};
     struct redis_embedded *embedded, *other;
-    struct told told;
+    struct started started;
     struct pollfd gone = {.events = POLLIN};
     char data[64] = "/tmp/test-redis-XXXXXX", runtime[64] = "/tmp/test-redis-XXXXXX";
     int ends[2];
@@ -210,9 +210,9 @@ static void test_parent_killed(void **state)
         be_parent(ends[1], data);
     }
     close(ends[1]);
-    assert_int_equal(read(ends[0], &told, sizeof told), sizeof told);
+    assert_int_equal(read(ends[0], &started, sizeof started), sizeof started);
     close(ends[0]);
-    gone.fd = (int)syscall(SYS_pidfd_open, told.pid, 0);
+    gone.fd = (int)syscall(SYS_pidfd_open, started.pid, 0);
     assert_true(gone.fd >= 0);
     assert_int_equal(poll(&gone, 1, 0), 0);
     assert_int_equal(kill(parent, SIGKILL), 0);
@@ -221,9 +221,9 @@ static void test_parent_killed(void **state)
     close(gone.fd);
 
     loop = loop_create();
-    assert_true(exists(told.directory));
+    assert_true(exists(started.directory));
     embedded = start(loop, data, &witness);
-    assert_false(exists(told.directory)); /* swept, as its server is dead */
+    assert_false(exists(started.directory)); /* swept, as its server has exited */
     other = start(loop, "", &witness);
     expect(embedded, "from-the-dead", "GET a"); /* not swept, as it lives */
     redis_embedded_stop(&other);

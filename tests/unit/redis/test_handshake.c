@@ -51,7 +51,7 @@ static void test_wrong_password(void **state)
         world_set(&world, wrong[i]);
         world_link(&world);
         WAIT_FOR(world.loop, metrics_get(METRIC_REDIS_REFUSED_NOAUTH) >= refused + 3);
-        assert_int_equal(world.unfits, 1); /* told once, whatever the number of attempts */
+        assert_int_equal(world.unfits, 1); /* reported once, whatever the number of attempts */
         assert_null(strstr(world.why, "geheim"));
         assert_int_equal(world.ups + world.downs, 0);
         world_set(&world, "redis.password=richtig");
@@ -277,7 +277,7 @@ static void test_busy(void **state)
     teardown(&server, &world);
 }
 
-/* Refusals of writes, plain and from inside a script, each told apart. */
+/* Refusals of writes, plain and from inside a script, each distinguished. */
 
 static void expect_refusal(struct world *world, enum redis_refusal refusal)
 {

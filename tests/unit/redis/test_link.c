@@ -1,4 +1,4 @@
-/* A link's life: commands in order, one write a turn, time-outs, losses, callbacks exactly once. */
+/* A link's life: commands in order, one write an event-loop iteration, time-outs, losses, callbacks exactly once. */
 #include "redis/redis_fixture.h"
 
 #include <limits.h>
@@ -107,7 +107,7 @@ static void check_sequence(void *arg, enum redis_status status, const struct red
     sequence->next++;
 }
 
-/* 10,000 commands of one turn: answered in order, sent by few system calls. */
+/* 10,000 commands of one iteration: answered in order, sent by few system calls. */
 static void test_pipeline(void **state)
 {
     struct sequence sequence = {.count = 10000};
@@ -134,9 +134,9 @@ static void test_pipeline(void **state)
     world_destroy(&world);
 }
 
-/* The server reads one connection in pieces of 16 KiB: many small commands of one turn that arrive
- * together are read by one read, which its statistics tell. */
-static void test_one_write_a_turn(void **state)
+/* The server reads one connection in pieces of 16 KiB: many small commands of one iteration that arrive
+ * together are read by one read, as its statistics show. */
+static void test_one_write_an_iteration(void **state)
 {
     struct world world;
     struct seen seen = {0};
@@ -201,7 +201,7 @@ static void test_killed_in_flight(void **state)
     server_stop(&own);
 }
 
-/* A server that stands still: the command times out, and what was sent is not waited for. */
+/* A stalled server: the command times out, and what was sent is not waited for. */
 static void test_timeout(void **state)
 {
     struct server own;
@@ -232,7 +232,7 @@ static void test_timeout(void **state)
     server_stop(&own);
 }
 
-/* It is us who stood still: the replies are there, so nothing is lost. */
+/* The stall was ours: the replies have arrived, so nothing is lost. */
 static void test_frozen_self(void **state)
 {
     struct world world;
@@ -373,7 +373,7 @@ int main(void)
         cmocka_unit_test(test_up),
         cmocka_unit_test(test_binary),
         cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_one_write_a_turn),
+        cmocka_unit_test(test_one_write_an_iteration),
         cmocka_unit_test(test_killed_in_flight),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_frozen_self),

@@ -1,4 +1,4 @@
-/* Errors told apart by their texts, and the periods in which refusals go on, on a fake clock. */
+/* Errors distinguished by their texts, and the periods in which refusals continue, on a fake clock. */
 #include "redis/redis_fixture.h"
 
 #include "redis/refusal_private.h"

@@ -141,7 +141,7 @@ static void test_messages(void **state)
     ear_destroy(&ear);
 }
 
-/* As often unsubscribed as subscribed; changes of one turn that cancel out are not said. */
+/* As often unsubscribed as subscribed; changes of one iteration that cancel out are not sent. */
 static void test_counts(void **state)
 {
     struct ear ear;
@@ -243,7 +243,7 @@ static void test_killed(void **state)
     ear_destroy(&ear);
 }
 
-/* A server that stands still is noticed without a message: by a PING that is not answered. */
+/* A stalled server is noticed without a message: by a PING that is not answered. */
 static void test_silent_server(void **state)
 {
     struct server own;

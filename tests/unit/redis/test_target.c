@@ -1,4 +1,4 @@
-/* URLs of Redis: good ones with what they mean, bad ones with the reason, no password ever told. */
+/* URLs of Redis: good ones with what they mean, bad ones with the reason, no password ever shown. */
 #include "redis/redis_fixture.h"
 
 static const struct good {

@@ -107,7 +107,7 @@ static void test_up(void **state)
     }
 }
 
-/* Megabytes in both directions, many commands in one turn. */
+/* Megabytes in both directions, many commands in one iteration. */
 static void test_much(void **state)
 {
     struct world world;
