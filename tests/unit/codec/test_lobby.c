@@ -378,7 +378,8 @@ static void test_the_largest_text(void **state)
     free(text);
 }
 
-/* What another front-end may have stored is not valid JSON, or not UTF-8: left out, and the rest is sent. */
+/* What another front-end may have stored is not valid JSON, or not UTF-8: left out, and the rest is
+ * sent. */
 static void test_unwritable(void **state)
 {
     static const struct lobby_property bad = {B("x"), B("nonsense")};

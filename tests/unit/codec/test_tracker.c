@@ -367,9 +367,9 @@ static void stream_feed(struct stream *stream, struct bytes chunk)
                               &stream->dialect, &message);
         assert_int_not_equal(result.outcome, TRACKER_FAILED);
         if (result.outcome == TRACKER_MESSAGE)
-            writer_format(&stream->received, "%d %.*s v%d %.*s\n", message.type, (int)message.id.len,
-                          message.id.len ? (const char *)message.id.data : "", (int)message.version,
-                          (int)message.state.len,
+            writer_format(&stream->received, "%d %.*s v%d %.*s\n", message.type,
+                          (int)message.id.len, message.id.len ? (const char *)message.id.data : "",
+                          (int)message.version, (int)message.state.len,
                           message.state.len ? (const char *)message.state.data : "");
         stream->buffer.len -= result.consumed;
         if (stream->buffer.len > 0)

@@ -249,16 +249,11 @@ static void the_loop_runs_until_it_is_stopped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_loop(events_are_reported_as_wanted),
-        with_loop(any_change_takes_effect),
-        with_loop(two_may_watch_one_descriptor),
-        with_loop(the_peer_s_end_is_readable),
-        with_loop(what_cannot_be_watched_is_said),
-        with_loop(callbacks_may_destroy_any_io),
-        with_loop(one_iteration_has_one_time),
-        with_loop(an_iteration_returns),
-        with_loop(signals_are_reported),
-        with_loop(the_loop_runs_until_it_is_stopped),
+        with_loop(events_are_reported_as_wanted),  with_loop(any_change_takes_effect),
+        with_loop(two_may_watch_one_descriptor),   with_loop(the_peer_s_end_is_readable),
+        with_loop(what_cannot_be_watched_is_said), with_loop(callbacks_may_destroy_any_io),
+        with_loop(one_iteration_has_one_time),     with_loop(an_iteration_returns),
+        with_loop(signals_are_reported),           with_loop(the_loop_runs_until_it_is_stopped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* room_fixture: services with rooms on each front-end, and guests who write down what they hear. */
+/* room_fixture: services with rooms on each front-end, and guests who record what they receive. */
 #ifndef UNIT_MAP_ROOM_FIXTURE_H
 #define UNIT_MAP_ROOM_FIXTURE_H
 
@@ -24,21 +24,21 @@ struct guest {
     struct client client; /* with an entry */
     const char *user;
     struct map_member *member;
-    struct writer heard; /* "*users;" entered, "!users;" lost, "+user;" "-user;" "said;" */
-    struct writer said;  /* of heard, what was said only */
+    struct writer received; /* "*users;" entered, "!users;" lost, "+user;" "-user;" "said;" */
+    struct writer said;     /* of these, the messages only */
     unsigned entered, lost;
-    unsigned answers, asked, says, oks, heard_says;
+    unsigned answers, asked, says, oks, received_messages;
     enum map_result result, say_result;
 };
 
-static inline void guest_hear(struct guest *guest, const char *kind, struct bytes text)
+static inline void guest_record(struct guest *guest, const char *kind, struct bytes text)
 {
-    writer_string(&guest->heard, kind);
-    writer_bytes(&guest->heard, text);
-    writer_string(&guest->heard, ";");
+    writer_string(&guest->received, kind);
+    writer_bytes(&guest->received, text);
+    writer_string(&guest->received, ";");
 }
 
-static inline void guest_hear_users(struct guest *guest, const char *kind, struct map_room *room)
+static inline void guest_record_users(struct guest *guest, const char *kind, struct map_room *room)
 {
     size_t count;
     struct writer list = {0};
@@ -48,7 +48,7 @@ static inline void guest_hear_users(struct guest *guest, const char *kind, struc
         writer_bytes(&list, users[i]);
         assert_true(map_room_has_user(room, users[i]));
     }
-    guest_hear(guest, kind, writer_bytes_written(&list));
+    guest_record(guest, kind, writer_bytes_written(&list));
     writer_free(&list);
 }
 
@@ -64,8 +64,8 @@ static inline void service_said(void *arg, struct map_room *room, struct bytes m
     (void)arg;
     EACH_ACTIVE(guest, room)
     {
-        guest->heard_says++;
-        guest_hear(guest, "", message);
+        guest->received_messages++;
+        guest_record(guest, "", message);
         writer_bytes(&guest->said, message);
         writer_string(&guest->said, ";");
     }
@@ -79,9 +79,9 @@ static inline void service_changed(void *arg, struct map_room *room, const struc
     EACH_ACTIVE(guest, room)
     {
         for (size_t i = 0; i < joined_count; i++)
-            guest_hear(guest, "+", joined[i]);
+            guest_record(guest, "+", joined[i]);
         for (size_t i = 0; i < left_count; i++)
-            guest_hear(guest, "-", left[i]);
+            guest_record(guest, "-", left[i]);
     }
 }
 
@@ -91,7 +91,7 @@ static inline void service_entered(void *arg, struct map_room *room, struct map_
     (void)arg;
     assert_true(member->active);
     guest->entered++;
-    guest_hear_users(guest, "*", room);
+    guest_record_users(guest, "*", room);
 }
 
 static inline void service_lost(void *arg, struct map_room *room, struct map_member *member)
@@ -102,7 +102,7 @@ static inline void service_lost(void *arg, struct map_room *room, struct map_mem
         if (member && member->arg != guest)
             continue;
         guest->lost++;
-        guest_hear_users(guest, "!", room);
+        guest_record_users(guest, "!", room);
     }
 }
 
@@ -195,35 +195,35 @@ static inline void guest_go(struct guest *guest)
 {
     guest_leave(guest);
     map_session_end(&guest->client.session, false);
-    writer_free(&guest->heard);
+    writer_free(&guest->received);
     writer_free(&guest->said);
 }
 
-/* All that was heard since the last call that said true. */
-static inline bool guest_heard(struct guest *guest, const char *text)
+/* All that was received since the last call that returned true. */
+static inline bool guest_received(struct guest *guest, const char *text)
 {
-    if (!bytes_equal(writer_bytes_written(&guest->heard), bytes_from_string(text)))
+    if (!bytes_equal(writer_bytes_written(&guest->received), bytes_from_string(text)))
         return false;
-    writer_reset(&guest->heard);
+    writer_reset(&guest->received);
     return true;
 }
 
-static inline bool guest_heard_end(const struct guest *guest, const char *text)
+static inline bool guest_received_last(const struct guest *guest, const char *text)
 {
     size_t len = strlen(text);
-    return guest->heard.len >= len &&
-           !memcmp(guest->heard.data + guest->heard.len - len, text, len);
+    return guest->received.len >= len &&
+           !memcmp(guest->received.data + guest->received.len - len, text, len);
 }
 
-/* Ann on the first front-end and Bob on the second are in the lobby, and have heard so. */
+/* Ann on the first front-end and Bob on the second are in the lobby, and have received both. */
 static inline void meet(struct hotel *hotel, struct guest *ann, struct guest *bob)
 {
     guest_come(hotel, ann, 0, "1:ann");
     guest_come(hotel, bob, 1, "1:bob");
     guest_join(hotel, ann, "lobby");
     guest_join(hotel, bob, "lobby");
-    WAIT_UNTIL(hotel->world, guest_heard(ann, "*1:ann;+1:bob;"));
-    assert_true(guest_heard(bob, "*1:ann,1:bob;"));
+    WAIT_UNTIL(hotel->world, guest_received(ann, "*1:ann;+1:bob;"));
+    assert_true(guest_received(bob, "*1:ann,1:bob;"));
 }
 
 static inline struct map_room *lobby_of(const struct guest *guest)
@@ -236,24 +236,24 @@ static inline bool is_listed(const struct guest *guest)
     return lobby_of(guest)->state == ROOM_LISTED;
 }
 
-/* Each hears the other: nothing is under way any more. */
+/* Each receives the other's message: nothing is under way any more. */
 static inline void talk(struct hotel *hotel, struct guest *ann, struct guest *bob)
 {
     guest_say(ann, "from ann");
     guest_say(bob, "from bob");
     WAIT_UNTIL(hotel->world, ann->oks == ann->asked && bob->oks == bob->asked);
-    WAIT_UNTIL(hotel->world, ann->heard.len >= strlen("from ann;from bob;") &&
-                                 bob->heard.len >= strlen("from ann;from bob;"));
-    WAIT_UNTIL(hotel->world, guest_heard_end(ann, "from ann;from bob;") ||
-                                 guest_heard_end(ann, "from bob;from ann;"));
-    WAIT_UNTIL(hotel->world, guest_heard_end(bob, "from ann;from bob;") ||
-                                 guest_heard_end(bob, "from bob;from ann;"));
+    WAIT_UNTIL(hotel->world, ann->received.len >= strlen("from ann;from bob;") &&
+                                 bob->received.len >= strlen("from ann;from bob;"));
+    WAIT_UNTIL(hotel->world, guest_received_last(ann, "from ann;from bob;") ||
+                                 guest_received_last(ann, "from bob;from ann;"));
+    WAIT_UNTIL(hotel->world, guest_received_last(bob, "from ann;from bob;") ||
+                                 guest_received_last(bob, "from bob;from ann;"));
 }
 
 static inline void forget(struct guest *ann, struct guest *bob)
 {
-    writer_reset(&ann->heard);
-    writer_reset(&bob->heard);
+    writer_reset(&ann->received);
+    writer_reset(&bob->received);
 }
 
 #endif

@@ -191,7 +191,8 @@ static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Not up to a sweep later. Again where the recovery grace has ended before the front-end knows of it. */
+/* Not up to a sweep later. Again where the recovery grace has ended before the front-end knows of
+ * it. */
 static void test_the_end_of_a_hold_is_swept_at_once(void **state)
 {
     struct world *world = *state;

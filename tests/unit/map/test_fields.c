@@ -1,6 +1,6 @@
 /*
- * Entries made of fields, on a real Redis: what is set and deleted arrives and is published, nobody else
- * may write them, who knows the secret comes back to them, and nothing of them is lost.
+ * Entries made of fields, on a real Redis: what is set and deleted arrives and is published, nobody
+ * else may write them, who knows the secret comes back to them, and nothing of them is lost.
  */
 #include "map/fields_fixture.h"
 

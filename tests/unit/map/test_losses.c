@@ -107,7 +107,7 @@ static void test_a_restore_of_a_newer_state_renews_the_ttl(void **state)
     map_session_end(&client.session, true);
 }
 
-static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(void **state)
+static void test_the_end_of_an_idle_client_is_published_though_its_ttl_was_first(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -127,8 +127,8 @@ static void test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first(voi
     map_unwatch(&observer.watcher);
 }
 
-/* What the dead listed and the TTL ended is opened anew: it is one entry, not two. */
-static void test_an_expired_entry_of_the_dead_is_counted_once(void **state)
+/* What a crashed front-end listed and the TTL ended is opened anew: it is one entry, not two. */
+static void test_an_expired_entry_of_a_crashed_front_end_is_counted_once(void **state)
 {
     struct world *world = *state;
     struct client client, again;
@@ -190,7 +190,7 @@ static void end_expired(struct world *world, struct observer *observer, char *id
     assert_true(has_entries(world, "1"));
 }
 
-static void test_an_expired_entry_waits_for_its_client_during_the_hold(void **state)
+static void test_an_expired_entry_waits_for_its_client_during_the_recovery_grace(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -208,7 +208,7 @@ static void test_an_expired_entry_waits_for_its_client_during_the_hold(void **st
     map_session_end(&again.session, true);
 }
 
-static void test_an_expired_entry_ends_after_the_hold(void **state)
+static void test_an_expired_entry_ends_after_the_recovery_grace(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -221,7 +221,7 @@ static void test_an_expired_entry_ends_after_the_hold(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* The event of the new epoch came while the view's connection was away. */
+/* The event of the new epoch came while the view's connection was down. */
 /* Its id was opened again elsewhere since, which the view shows: an older Redis is not to end that.
  */
 static void test_an_end_of_an_earlier_opening_is_not_repeated(void **state)
@@ -269,7 +269,7 @@ static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
     WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
-    /* As after a restart with the data, told to nobody; and nothing changes after it. */
+    /* As after a restart with the data, sent to nobody; and nothing changes after it. */
     WORLD_REDIS(world, "HSET", KEY("head"), "epoch", "0123456789abcdef");
     redis_subscriber_reset(world->fronts[1].map->subscriber, "a test");
     const struct view_part *part = &observer.view->parts[0];
@@ -327,8 +327,8 @@ static void test_a_stall_shorter_than_a_lease_ends_none(void **state)
     assert_int_equal(world->reply_integer, 1);
 }
 
-/* Who comes back first after Redis stood still must not take the others for dead. */
-static void test_hello_begins_the_hold_when_nobody_has_swept(void **state)
+/* The front-end that reconnects first after Redis stalled must not take the others for crashed. */
+static void test_hello_begins_the_recovery_grace_when_nobody_has_swept(void **state)
 {
     struct world *world = *state;
     for (size_t i = 0; i < 2; i++)
@@ -376,7 +376,7 @@ static void wait_quiet(struct world *world, size_t index)
 
 /* Their sockets have ended while it stalled, which has not been read yet: others have said that
  * they are gone, and that is what they stay. */
-static void test_who_went_while_the_front_end_stalled_is_not_opened_again(void **state)
+static void test_a_client_that_left_while_the_front_end_stalled_is_not_opened_again(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -479,7 +479,7 @@ static void test_what_an_index_should_not_have_is_taken_out(void **state)
     WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "2");
     WAIT_UNTIL(world, (WORLD_REDIS(world, "HLEN", mine), world->reply_integer == 0));
     WAIT_UNTIL(world, has_entries(world, "1"));
-    /* Without its hash: whose live connection has it opens it again, and nobody was told of an end.
+    /* Without its hash: whose live connection has it opens it again, and no end was published.
      */
     WORLD_REDIS(world, "HSET", mine, client.id, "");
     WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "1");
@@ -500,17 +500,17 @@ int main(void)
         TEST(test_batches_of_a_lost_link_keep_their_order),
         TEST(test_an_update_whose_reply_was_lost_is_restored),
         TEST(test_a_restore_of_a_newer_state_renews_the_ttl),
-        TEST(test_the_end_of_a_silent_client_is_told_though_its_ttl_was_first),
-        TEST(test_an_expired_entry_of_the_dead_is_counted_once),
+        TEST(test_the_end_of_an_idle_client_is_published_though_its_ttl_was_first),
+        TEST(test_an_expired_entry_of_a_crashed_front_end_is_counted_once),
         TEST(test_an_expired_orphan_is_counted_once),
-        TEST(test_an_expired_entry_waits_for_its_client_during_the_hold),
-        TEST(test_an_expired_entry_ends_after_the_hold),
+        TEST(test_an_expired_entry_waits_for_its_client_during_the_recovery_grace),
+        TEST(test_an_expired_entry_ends_after_the_recovery_grace),
         TEST(test_an_end_of_an_earlier_opening_is_not_repeated),
         TEST(test_a_view_finds_a_new_epoch_in_the_snapshot),
-        TEST(test_hello_begins_the_hold_when_nobody_has_swept),
+        TEST(test_hello_begins_the_recovery_grace_when_nobody_has_swept),
         TEST(test_a_short_loss_restores_nothing),
         TEST(test_a_stall_shorter_than_a_lease_ends_none),
-        TEST(test_who_went_while_the_front_end_stalled_is_not_opened_again),
+        TEST(test_a_client_that_left_while_the_front_end_stalled_is_not_opened_again),
         TEST(test_who_lost_an_id_to_a_live_connection_is_closed),
         TEST(test_what_another_one_had_and_left_is_opened_again),
         TEST(test_what_an_index_should_not_have_is_taken_out),

@@ -1,6 +1,6 @@
 /*
  * registry: entries without a connection: what registering, probing and losses do in Redis, and
- * what front-ends are told of them.
+ * what front-ends receive of them.
  */
 #include "map/fields_fixture.h"
 
@@ -149,7 +149,7 @@ static void test_it_is_shown_everywhere_and_closed(void **state)
     map_unwatch(&observer.watcher);
 }
 
-static void test_only_what_changed_is_told(void **state)
+static void test_only_what_changed_is_published(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -325,7 +325,7 @@ static void test_an_emptied_redis_gets_it_back(void **state)
     assert_true(is_stored(world, "192.0.2.7:1299", "p:mapname", "\"a\""));
     assert_true(is_stored(world, "192.0.2.7:1299", "registered", "900000 3 2000"));
     assert_int_equal(one.closed + two.closed, 0);
-    /* The hold passes, and it is not told gone. */
+    /* The recovery grace passes, and it is not reported as gone. */
     uint64_t end = clock_monotonic_us() + 1500000;
     WAIT_UNTIL(world, clock_monotonic_us() > end);
     assert_int_equal(map_view_count(one.view), 300);
@@ -400,7 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_it_is_shown_everywhere_and_closed, setup_two),
-        TEST(test_only_what_changed_is_told, setup_two),
+        TEST(test_only_what_changed_is_published, setup_two),
         TEST(test_each_probe_is_given_once_and_then_it_ends, setup_two),
         TEST(test_an_answer_begins_its_time_anew, setup_two),
         TEST(test_one_that_may_be_gone_is_asked_at_once, setup_two),

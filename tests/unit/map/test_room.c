@@ -1,5 +1,5 @@
 /*
- * Rooms: who comes and goes, what is said, and that all members of two front-ends hear all of it in
+ * Rooms: members and messages, and that all members of two front-ends receive all of it in
  * one order.
  */
 #include "map/room_fixture.h"
@@ -27,16 +27,16 @@ static void test_users_come_and_go(void **state)
     guest_come(hotel, &bob, 1, "1:bob");
     guest_come(hotel, &ann_again, 1, "1:ann");
     guest_join(hotel, &ann, "lobby");
-    assert_true(guest_heard(&ann, "*1:ann;"));
+    assert_true(guest_received(&ann, "*1:ann;"));
     guest_join(hotel, &bob, "lobby");
-    assert_true(guest_heard(&bob, "*1:ann,1:bob;"));
-    WAIT_UNTIL(world, guest_heard(&ann, "+1:bob;"));
+    assert_true(guest_received(&bob, "*1:ann,1:bob;"));
+    WAIT_UNTIL(world, guest_received(&ann, "+1:bob;"));
     guest_join(hotel, &ann_again, "lobby"); /* another device is no other user */
-    assert_true(guest_heard(&ann_again, "*1:ann,1:bob;"));
+    assert_true(guest_received(&ann_again, "*1:ann,1:bob;"));
     guest_leave(&ann);
     guest_leave(&bob);
-    WAIT_UNTIL(world, guest_heard(&ann_again, "-1:bob;"));
-    assert_true(guest_heard(&ann, ""));
+    WAIT_UNTIL(world, guest_received(&ann_again, "-1:bob;"));
+    assert_true(guest_received(&ann, ""));
     assert_non_null(map_room_find(ann_again.service->rooms, BYTES_LITERAL("lobby")));
     assert_null(map_room_find(ann.service->rooms, BYTES_LITERAL("lobby")));
     guest_leave(&ann_again);
@@ -57,16 +57,16 @@ static void test_what_is_said_reaches_all_members(void **state)
     guest_join(hotel, &ann, "a room\nof any name");
     guest_join(hotel, &bob, "a room\nof any name");
     guest_join(hotel, &cat, "another");
-    writer_reset(&ann.heard);
-    writer_reset(&bob.heard);
-    writer_reset(&cat.heard);
+    writer_reset(&ann.received);
+    writer_reset(&bob.received);
+    writer_reset(&cat.received);
     guest_say(&ann, "say x 1\nleave");
-    WAIT_UNTIL(world, guest_heard(&ann, "say x 1\nleave;"));
-    WAIT_UNTIL(world, guest_heard(&bob, "say x 1\nleave;"));
+    WAIT_UNTIL(world, guest_received(&ann, "say x 1\nleave;"));
+    WAIT_UNTIL(world, guest_received(&bob, "say x 1\nleave;"));
     WAIT_UNTIL(world, ann.oks == 1);
     guest_say(&bob, "");
-    WAIT_UNTIL(world, guest_heard(&ann, ";") && guest_heard(&bob, ";"));
-    assert_true(guest_heard(&cat, ""));
+    WAIT_UNTIL(world, guest_received(&ann, ";") && guest_received(&bob, ";"));
+    assert_true(guest_received(&cat, ""));
     guest_go(&ann);
     guest_go(&bob);
     guest_go(&cat);
@@ -92,8 +92,9 @@ static bool ends_alike(const struct guest *one, const struct guest *other)
                                              other->said.data + other->said.len - len, len);
 }
 
-/* Who joins while others talk hears all that is said from its own coming on, in the same order. */
-static void test_all_hear_one_order(void **state)
+/* A member that joins while others send receives all messages since it joined, in the same order.
+ */
+static void test_all_receive_one_order(void **state)
 {
     enum { GUESTS = 8, SAYS = 40 };
     struct hotel *hotel = *state;
@@ -124,7 +125,7 @@ static void test_all_hear_one_order(void **state)
         guest_say(&guests[i], text);
     }
     WAIT_UNTIL(world, all_are_answered(guests, GUESTS));
-    WAIT_UNTIL(world, guests[0].heard_says == all_are_answered(guests, GUESTS));
+    WAIT_UNTIL(world, guests[0].received_messages == all_are_answered(guests, GUESTS));
     for (size_t i = 1; i < GUESTS; i++) {
         WAIT_UNTIL(world, ends_alike(&guests[0], &guests[i]));
         struct bytes all = writer_bytes_written(&guests[0].said),
@@ -154,7 +155,7 @@ static void test_who_is_no_member_cannot_speak(void **state)
 }
 
 /* Its answers come, and find nobody. */
-static void test_who_has_left_is_told_nothing(void **state)
+static void test_a_former_member_receives_nothing(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -174,12 +175,12 @@ static void test_who_has_left_is_told_nothing(void **state)
                        !strcmp(world->reply, "1")));
     assert_int_equal(ann.answers, 0);
     assert_int_equal(ann.says, 0);
-    WAIT_UNTIL(world, guest_heard_end(&cat, "1:cat;"));
+    WAIT_UNTIL(world, guest_received_last(&cat, "1:cat;"));
     guest_go(&ann);
     guest_go(&cat);
 }
 
-/* Left and joined again at once: it hears nothing of before, and everything from then on. */
+/* Left and joined again at once: it receives nothing from before, and everything from then on. */
 static void test_a_guest_returns_at_once(void **state)
 {
     struct hotel *hotel = *state;
@@ -195,8 +196,8 @@ static void test_a_guest_returns_at_once(void **state)
         guest_leave(&ann);
         guest_join(hotel, &ann, "lobby");
         guest_say(&ann, "hello");
-        WAIT_UNTIL(world, guest_heard_end(&bob, "hello;"));
-        WAIT_UNTIL(world, guest_heard_end(&ann, "*1:ann,1:bob;hello;"));
+        WAIT_UNTIL(world, guest_received_last(&bob, "hello;"));
+        WAIT_UNTIL(world, guest_received_last(&ann, "*1:ann,1:bob;hello;"));
     }
     assert_int_equal(ann.lost + bob.lost, 0);
     guest_go(&ann);
@@ -208,7 +209,7 @@ static void on_joined_before(void *arg, enum map_result result, uint64_t version
     *(bool *)arg = result == MAP_OK;
 }
 
-/* Its coming was told before anybody here listened: it is not told again. */
+/* Its join was published before anybody here listened: it is not published again. */
 static void test_who_is_a_member_already_enters(void **state)
 {
     struct hotel *hotel = *state;
@@ -220,11 +221,11 @@ static void test_who_is_a_member_already_enters(void **state)
     guest_join(hotel, &bob, "lobby");
     session_join(ann.client.session, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
                  BYTES_LITERAL("1:ann"), 1, on_joined_before, &joined);
-    WAIT_UNTIL(world, joined && guest_heard_end(&bob, "+1:ann;"));
+    WAIT_UNTIL(world, joined && guest_received_last(&bob, "+1:ann;"));
     guest_join(hotel, &ann, "lobby");
-    assert_true(guest_heard(&ann, "*1:ann,1:bob;"));
+    assert_true(guest_received(&ann, "*1:ann,1:bob;"));
     guest_say(&ann, "hello");
-    WAIT_UNTIL(world, guest_heard(&ann, "hello;") && guest_heard_end(&bob, "+1:ann;hello;"));
+    WAIT_UNTIL(world, guest_received(&ann, "hello;") && guest_received_last(&bob, "+1:ann;hello;"));
     guest_go(&ann);
     guest_go(&bob);
 }
@@ -283,9 +284,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_users_come_and_go),
         TEST(test_what_is_said_reaches_all_members),
-        TEST(test_all_hear_one_order),
+        TEST(test_all_receive_one_order),
         TEST(test_who_is_no_member_cannot_speak),
-        TEST(test_who_has_left_is_told_nothing),
+        TEST(test_a_former_member_receives_nothing),
         TEST(test_a_guest_returns_at_once),
         TEST(test_who_is_a_member_already_enters),
         TEST(test_any_room_can_be_read),

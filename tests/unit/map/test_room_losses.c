@@ -1,6 +1,6 @@
 /*
  * Rooms when something is lost: the link for messages, the link for commands, messages, the room,
- * all of Redis. Members are told that they may have missed something, and then who is there.
+ * all of Redis. Members receive that they may have missed something, and then the members.
  */
 #include "map/room_fixture.h"
 
@@ -16,7 +16,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void test_a_lost_link_for_messages_is_told(void **state)
+static void test_a_lost_link_for_messages_is_notified(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -24,22 +24,22 @@ static void test_a_lost_link_for_messages_is_told(void **state)
     meet(hotel, &ann, &bob);
     guest_come(hotel, &cat, 1, "1:cat");
     guest_join(hotel, &cat, "lobby");
-    WAIT_UNTIL(world, guest_heard(&ann, "+1:cat;"));
+    WAIT_UNTIL(world, guest_received(&ann, "+1:cat;"));
     /* Ann's front-end alone is cut off, and misses that Bob leaves, and something said. */
     redis_subscriber_reset(world->fronts[0].map->subscriber, "a test");
     guest_leave(&bob);
-    guest_say(&cat, "not heard by ann");
+    guest_say(&cat, "not received by ann");
     WAIT_UNTIL(world, ann.lost == 1);
-    assert_true(guest_heard(&ann, "!1:ann,1:cat;"));
+    assert_true(guest_received(&ann, "!1:ann,1:cat;"));
     assert_int_equal(cat.lost, 0);
     guest_say(&cat, "hello");
-    WAIT_UNTIL(world, guest_heard(&ann, "hello;"));
+    WAIT_UNTIL(world, guest_received(&ann, "hello;"));
     guest_go(&ann);
     guest_go(&bob);
     guest_go(&cat);
 }
 
-static void test_nothing_is_told_when_nothing_was_missed(void **state)
+static void test_nothing_is_notified_when_nothing_was_missed(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -54,8 +54,8 @@ static void test_nothing_is_told_when_nothing_was_missed(void **state)
     guest_go(&bob);
 }
 
-/* Links are killed again and again while all talk: whoever misses something is told so, and in the
- * end all hear each other. */
+/* Links are killed again and again while all send: a member that misses something is notified, and
+ * in the end all receive each other's messages. */
 static void test_links_killed_during_a_game(void **state)
 {
     struct hotel *hotel = *state;
@@ -74,10 +74,10 @@ static void test_links_killed_during_a_game(void **state)
     WAIT_UNTIL(world, ann.oks == 60 && bob.oks == 60);
     WAIT_UNTIL(world, channel_is_subscribed(&lobby_of(&ann)->channel) && is_listed(&ann));
     WAIT_UNTIL(world, channel_is_subscribed(&lobby_of(&bob)->channel) && is_listed(&bob));
-    /* Either all was heard, or it was told that something may be missing. */
-    assert_true(ann.heard_says == 120 || ann.lost > 0);
-    assert_true(bob.heard_says == 120 || bob.lost > 0);
-    assert_true(ann.heard_says <= 120 && bob.heard_says <= 120);
+    /* Either all was received, or a notice that something may be missing. */
+    assert_true(ann.received_messages == 120 || ann.lost > 0);
+    assert_true(bob.received_messages == 120 || bob.lost > 0);
+    assert_true(ann.received_messages <= 120 && bob.received_messages <= 120);
     talk(hotel, &ann, &bob);
     size_t count;
     map_room_users(lobby_of(&ann), &count);
@@ -95,7 +95,7 @@ static void publish(struct world *world, const struct guest *guest, uint64_t bor
     free(message);
 }
 
-static void test_a_gap_is_told(void **state)
+static void test_a_gap_is_notified(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -105,8 +105,8 @@ static void test_a_gap_is_told(void **state)
     /* Two messages of which the first is never seen here. */
     WORLD_REDIS(world, "HINCRBY", KEY("room:lobby"), ".seq", "2");
     publish(world, &ann, born, (uint64_t)world->reply_integer, "say x\nsecond");
-    WAIT_UNTIL(world, guest_heard(&ann, "!1:ann,1:bob;second;"));
-    WAIT_UNTIL(world, guest_heard(&bob, "!1:ann,1:bob;second;"));
+    WAIT_UNTIL(world, guest_received(&ann, "!1:ann,1:bob;second;"));
+    WAIT_UNTIL(world, guest_received(&bob, "!1:ann,1:bob;second;"));
     talk(hotel, &ann, &bob);
     assert_int_equal(ann.lost + bob.lost, 2);
     guest_go(&ann);
@@ -157,7 +157,7 @@ static void test_redis_comes_back_empty(void **state)
     guest_go(&bob);
 }
 
-/* The room alone is gone: who speaks is put back, and is heard. */
+/* The room alone is gone: its sender is put back, and its message delivered. */
 static void test_a_lost_room_is_made_anew_by_who_speaks(void **state)
 {
     struct hotel *hotel = *state;
@@ -168,8 +168,8 @@ static void test_a_lost_room_is_made_anew_by_who_speaks(void **state)
     guest_say(&ann, "anybody?");
     WAIT_UNTIL(world, ann.says == 1);
     assert_int_equal(ann.say_result, MAP_OK);
-    WAIT_UNTIL(world, guest_heard_end(&ann, "anybody?;") || ann.lost > 0);
-    /* Bob's front-end has heard of the other birth, and misses Bob in the list. */
+    WAIT_UNTIL(world, guest_received_last(&ann, "anybody?;") || ann.lost > 0);
+    /* Bob's front-end has learned of the other birth, and misses Bob in the list. */
     WAIT_UNTIL(world, bob.lost > 0);
     WAIT_UNTIL(world, map_room_has_user(lobby_of(&ann), BYTES_LITERAL("1:bob")));
     WAIT_UNTIL(world, map_room_has_user(lobby_of(&bob), BYTES_LITERAL("1:bob")));
@@ -306,7 +306,7 @@ static void test_nothing_is_left_behind(void **state)
     assert_int_equal(never, -1);
     assert_int_equal(ann.says + bob.says, 0);
     map_session_end(&bob.client.session, false);
-    writer_free(&bob.heard);
+    writer_free(&bob.received);
     writer_free(&bob.said);
 }
 
@@ -314,10 +314,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_lost_link_for_messages_is_told),
-        TEST(test_nothing_is_told_when_nothing_was_missed),
+        TEST(test_a_lost_link_for_messages_is_notified),
+        TEST(test_nothing_is_notified_when_nothing_was_missed),
         TEST(test_links_killed_during_a_game),
-        TEST(test_a_gap_is_told),
+        TEST(test_a_gap_is_notified),
         TEST(test_strange_messages_harm_nothing),
         TEST(test_redis_comes_back_empty),
         TEST(test_a_lost_room_is_made_anew_by_who_speaks),

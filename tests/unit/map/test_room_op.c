@@ -1,15 +1,15 @@
 /*
- * room_op and apply_rooms: what operations on rooms do in Redis, and what is told of them: asked
- * for one by one, without the rooms that front-ends keep of their members.
+ * room_op and apply_rooms: what operations on rooms do in Redis, and what is published of them:
+ * asked for one by one, without the rooms that front-ends keep of their members.
  */
 #include "map/fixture.h"
 
 #include "map/room_op_private.h"
 
-/* What the room's channel has told, a line each. */
+/* What arrived on the room's channel, a line each. */
 struct ear {
     struct redis_subscriber *subscriber;
-    char heard[65536];
+    char published[65536];
     unsigned count;
     bool ready;
 };
@@ -24,10 +24,10 @@ static void on_subscribed(void *arg, struct bytes channel)
 static void on_message(void *arg, struct bytes channel, struct bytes message)
 {
     struct bytes rest = message;
-    size_t len = strlen(ear.heard);
+    size_t len = strlen(ear.published);
     assert_int_equal(bytes_decimal(bytes_next_word(&rest)), 1);
     assert_int_equal(bytes_next_word(&rest).len, EPOCH_LENGTH);
-    snprintf(ear.heard + len, sizeof ear.heard - len, "%.*s|", (int)rest.len,
+    snprintf(ear.published + len, sizeof ear.published - len, "%.*s|", (int)rest.len,
              (const char *)rest.data);
     ear.count++;
 }
@@ -44,10 +44,10 @@ static void listen_to(struct world *world, const char *channel)
     WAIT_UNTIL(world, ear.ready);
 }
 
-static void expect_heard(struct world *world, unsigned count, const char *heard)
+static void expect_published(struct world *world, unsigned count, const char *published)
 {
     WAIT_UNTIL(world, ear.count >= count);
-    assert_string_equal(ear.heard, heard);
+    assert_string_equal(ear.published, published);
 }
 
 static struct world *create_world(const char *sweep, const char *lease)
@@ -135,9 +135,9 @@ static void test_members_come_speak_and_go(void **state)
     assert_int_equal(leave(world, &one, "a"), MAP_OK);
     assert_int_equal(leave(world, &two, "b"), MAP_OK);
     assert_int_equal(leave(world, &two, "c"), MAP_OK);
-    expect_heard(world, 7,
-                 "1 1 join a 1 1:x|1 2 join b 2 1:x|1 3 join c 1 1:y|1 4 say b\nhello\nthere|"
-                 "1 5 leave a 1 1:x|1 6 leave b 0 1:x|1 7 leave c 0 1:y|");
+    expect_published(world, 7,
+                     "1 1 join a 1 1:x|1 2 join b 2 1:x|1 3 join c 1 1:y|1 4 say b\nhello\nthere|"
+                     "1 5 leave a 1 1:x|1 6 leave b 0 1:x|1 7 leave c 0 1:y|");
     WORLD_REDIS(world, "EXISTS", ROOM_KEY);
     assert_int_equal(world->reply_integer, 0);
     char *index = mem_format("tracker:{main/1/0}:members:%s", map_node_id(world->fronts[1].map));
@@ -156,11 +156,11 @@ static void test_a_room_that_begins_again_is_another(void **state)
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
     assert_int_equal(leave(world, &one, "a"), MAP_OK);
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
-    expect_heard(world, 3, "1 1 join a 1 1:x|1 2 leave a 0 1:x|2 1 join a 1 1:x|");
+    expect_published(world, 3, "1 1 join a 1 1:x|1 2 leave a 0 1:x|2 1 join a 1 1:x|");
     map_session_end(&one.session, false);
 }
 
-static void test_what_comes_twice_is_told_once(void **state)
+static void test_what_comes_twice_is_published_once(void **state)
 {
     struct world *world = *state;
     struct client one;
@@ -171,7 +171,7 @@ static void test_what_comes_twice_is_told_once(void **state)
     assert_int_equal(say(world, &one, "a", 5, "five"), MAP_OK);
     assert_int_equal(say(world, &one, "a", 4, "four"), MAP_OK);
     assert_int_equal(say(world, &one, "a", 10, "ten"), MAP_OK);
-    expect_heard(world, 3, "1 1 join a 1 1:x|1 2 say a\nfive|1 3 say a\nten|");
+    expect_published(world, 3, "1 1 join a 1 1:x|1 2 say a\nfive|1 3 say a\nten|");
     map_session_end(&one.session, false);
 }
 
@@ -198,9 +198,9 @@ static void test_a_leaving_does_not_undo_a_later_joining(void **state)
     ask_leave(&one, 5);
     WAIT_UNTIL(world, one.answers == 7);
     assert_int_equal(one.result, MAP_OK);
-    expect_heard(world, 5,
-                 "1 1 join a 1 1:x|1 2 leave a 0 1:x|2 1 join a 1 1:x|2 2 say a\nnew|"
-                 "2 3 leave a 0 1:x|");
+    expect_published(world, 5,
+                     "1 1 join a 1 1:x|1 2 leave a 0 1:x|2 1 join a 1 1:x|2 2 say a\nnew|"
+                     "2 3 leave a 0 1:x|");
     map_session_end(&one.session, false);
 }
 
@@ -218,7 +218,7 @@ static void test_only_members_speak_and_leave(void **state)
     assert_int_equal(leave(world, &two, "a"), MAP_MISSING);
     assert_int_equal(say(world, &one, "b", 1, "x"), MAP_MISSING);
     assert_int_equal(say(world, &one, "a", 1, "mine"), MAP_OK);
-    expect_heard(world, 2, "1 1 join a 1 1:x|1 2 say a\nmine|");
+    expect_published(world, 2, "1 1 join a 1 1:x|1 2 say a\nmine|");
     map_session_end(&one.session, false);
     map_session_end(&two.session, false);
 }
@@ -276,8 +276,8 @@ static void test_a_dead_front_ends_members_leave(void **state)
     assert_int_equal(join(world, &one, "b", "1:y"), MAP_OK);
     front_silence(&world->fronts[0]);
     WAIT_UNTIL(world, ear.count >= 4);
-    assert_non_null(strstr(ear.heard, "leave a 0 1:x|"));
-    assert_non_null(strstr(ear.heard, "leave b 0 1:y|"));
+    assert_non_null(strstr(ear.published, "leave a 0 1:x|"));
+    assert_non_null(strstr(ear.published, "leave b 0 1:y|"));
     const char *nodes = "tracker:{main/1/0}:nodes";
     WAIT_UNTIL(world, (WORLD_REDIS(world, "ZCARD", nodes), world->reply_integer == 1));
     map_session_end(&one.session, false);
@@ -290,7 +290,7 @@ static void test_what_nobody_here_has_is_taken_out(void **state)
     client_connect(&one, &world->fronts[0]);
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
     WAIT_UNTIL(world, ear.count >= 2);
-    expect_heard(world, 2, "1 1 join a 1 1:x|1 2 leave a 0 1:x|");
+    expect_published(world, 2, "1 1 join a 1 1:x|1 2 leave a 0 1:x|");
     map_session_end(&one.session, false);
 }
 
@@ -299,7 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_members_come_speak_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_room_that_begins_again_is_another, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_comes_twice_is_told_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_comes_twice_is_published_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_leaving_does_not_undo_a_later_joining, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_only_members_speak_and_leave, setup, teardown),

@@ -1,7 +1,7 @@
 /*
  * Rooms under everything at once: guests of two front-ends come, talk and go while links are lost
- * and Redis is emptied. Whatever two of them hear, they hear in the same order, nothing twice; and
- * in the end each list shows who is there.
+ * and Redis is emptied. What two of them receive, they receive in the same order, nothing twice;
+ * and in the end each list shows the members.
  */
 #include "map/room_fixture.h"
 
@@ -27,7 +27,7 @@ static unsigned below(unsigned bound)
     return (seed_state >> 16) % bound;
 }
 
-/* The place of a message in what was said; SIZE_MAX when it was not heard. */
+/* The place of a message in what was said; SIZE_MAX when it was not received. */
 static size_t place_of(const struct guest *guest, struct bytes text)
 {
     struct cursor cursor = cursor_over(writer_bytes_written(&guest->said));
@@ -40,7 +40,8 @@ static size_t place_of(const struct guest *guest, struct bytes text)
     return SIZE_MAX;
 }
 
-/* Both met in one room after another: what both heard stands in one order, and once. */
+/* Both met in one room after another: what both received has one order, and each message is there
+ * once. */
 static void compare(const struct guest *one, const struct guest *other)
 {
     struct cursor cursor = cursor_over(writer_bytes_written(&one->said));
@@ -113,7 +114,7 @@ static bool all_is_right(struct guest *guests)
     return true;
 }
 
-static void test_guests_hear_one_order_whatever_happens(void **state)
+static void test_guests_receive_one_order_whatever_happens(void **state)
 {
     static const char *const users[GUESTS] = {"1:a", "1:b", "1:c", "1:d", "1:e",
                                               "1:f", "1:g", "1:h", "1:i", "1:j"};
@@ -136,7 +137,7 @@ static void test_guests_hear_one_order_whatever_happens(void **state)
     WAIT_UNTIL(world, all_is_right(guests));
     guest_say(&guests[0], "the end");
     for (size_t i = 0; i < GUESTS; i++)
-        WAIT_UNTIL(world, guest_heard_end(&guests[i], "the end;"));
+        WAIT_UNTIL(world, guest_received_last(&guests[i], "the end;"));
     for (size_t i = 0; i < GUESTS; i++) {
         for (size_t j = 0; j < GUESTS; j++)
             compare(&guests[i], &guests[j]);
@@ -150,7 +151,7 @@ static void test_guests_hear_one_order_whatever_happens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_guests_hear_one_order_whatever_happens, setup,
+        cmocka_unit_test_setup_teardown(test_guests_receive_one_order_whatever_happens, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
  * Readings of rooms whose marks do not come, and members that are taken out and join again: what
- * was missed is told to those who may have missed it, and nobody waits for ever.
+ * was missed is notified to those who may have missed it, and nobody waits for ever.
  */
 #include "map/room_fixture.h"
 
@@ -20,8 +20,8 @@ static int teardown(void **state)
 }
 
 /* Somebody else has taken the member out; it is here, and so comes back. What was said meanwhile
- * was not for it: it alone is told of a loss. */
-static void test_a_member_told_as_gone_comes_back(void **state)
+ * was not for it: it alone is notified of a loss. */
+static void test_a_member_reported_as_gone_comes_back(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -31,9 +31,9 @@ static void test_a_member_told_as_gone_comes_back(void **state)
     guest_join(hotel, &cat, "lobby");
     session_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
                   INT64_MAX, NULL, NULL);
-    WAIT_UNTIL(world,
-               guest_heard(&bob, "+1:cat;-1:ann;+1:ann;") || guest_heard_end(&bob, "+1:ann;"));
-    WAIT_UNTIL(world, guest_heard_end(&ann, "!1:ann,1:bob,1:cat;"));
+    WAIT_UNTIL(world, guest_received(&bob, "+1:cat;-1:ann;+1:ann;") ||
+                          guest_received_last(&bob, "+1:ann;"));
+    WAIT_UNTIL(world, guest_received_last(&ann, "!1:ann,1:bob,1:cat;"));
     assert_int_equal(ann.lost, 1);
     assert_int_equal(bob.lost + cat.lost, 0);
     forget(&ann, &bob);
@@ -44,8 +44,9 @@ static void test_a_member_told_as_gone_comes_back(void **state)
     guest_go(&cat);
 }
 
-/* It speaks before its front-end has seen that it is no member: it is put back, heard, and told. */
-static void test_a_parted_member_that_speaks_is_told_of_a_loss(void **state)
+/* It speaks before its front-end has seen that it is no member: it is put back, its message
+ * delivered, and it is notified. */
+static void test_an_evicted_member_that_publishes_is_notified_of_a_loss(void **state)
 {
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
@@ -56,7 +57,7 @@ static void test_a_parted_member_that_speaks_is_told_of_a_loss(void **state)
     guest_say(&bob, "not for ann");
     guest_say(&ann, "here");
     WAIT_UNTIL(world, ann.oks == 1 && bob.oks == 1);
-    WAIT_UNTIL(world, guest_heard_end(&bob, "here;") && guest_heard_end(&ann, "here;"));
+    WAIT_UNTIL(world, guest_received_last(&bob, "here;") && guest_received_last(&ann, "here;"));
     assert_int_equal(ann.lost, 1);
     assert_int_equal(bob.lost, 0);
     guest_go(&ann);
@@ -84,7 +85,7 @@ static void test_a_reading_without_its_mark_is_begun_again(void **state)
     guest_ask(&cat, "lobby");
     WAIT_UNTIL(world, cat.answers == 1);
     assert_int_equal(cat.result, MAP_OK);
-    WAIT_UNTIL(world, guest_heard(&ann, "meanwhile;+1:cat;"));
+    WAIT_UNTIL(world, guest_received(&ann, "meanwhile;+1:cat;"));
     assert_int_equal(metrics_values[METRIC_ROOM_REREADS], before + 1);
     assert_int_equal(ann.lost + bob.lost + cat.lost, 0);
     forget(&ann, &bob);
@@ -112,8 +113,8 @@ static void test_a_reading_without_its_mark_is_begun_again_on_a_new_link(void **
     guest_go(&bob);
 }
 
-/* Nothing of the room arrives although the link is there: members are told after a while, joining
- * is answered by its deadline, and all of it comes right with the channel. */
+/* Nothing of the room arrives although the link is there: members are notified after a while,
+ * joining is answered by its deadline, and all of it comes right with the channel. */
 static void test_a_room_whose_channel_is_silent(void **state)
 {
     struct hotel *hotel = *state;
@@ -126,7 +127,7 @@ static void test_a_room_whose_channel_is_silent(void **state)
     world->fronts[0].redis.deadline = 300;
     redis_unsubscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));
     loop_turn(world->loop, 0);
-    guest_say(&bob, "not heard");
+    guest_say(&bob, "not received");
     room_read_start(lobby_of(&ann));
     guest_ask(&cat, "lobby");
     WAIT_UNTIL(world, cat.answers == 1);
@@ -149,8 +150,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_member_told_as_gone_comes_back),
-        TEST(test_a_parted_member_that_speaks_is_told_of_a_loss),
+        TEST(test_a_member_reported_as_gone_comes_back),
+        TEST(test_an_evicted_member_that_publishes_is_notified_of_a_loss),
         TEST(test_a_reading_without_its_mark_is_begun_again),
         TEST(test_a_reading_without_its_mark_is_begun_again_on_a_new_link),
         TEST(test_a_room_whose_channel_is_silent),

@@ -1,8 +1,9 @@
 /*
- * How users are, as apply derives it from their devices and tells it: on a real Redis, through
- * drops, deaths, the hold, lost data, and with entries that are nobody's device beside them.
+ * The status of users, as apply derives it from their devices and publishes it: on a real Redis,
+ * through drops, crashes, the offline delay, lost data, and with entries that are nobody's device
+ * beside them.
  */
-#include "map/heard_fixture.h"
+#include "map/channel_log_fixture.h"
 
 static int setup_two(void **state)
 {
@@ -55,70 +56,70 @@ static void wait_ms(struct world *world, uint64_t ms)
 static void test_a_user_is_as_all_devices_say(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client one, two;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:7:ada"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:7:ada"));
     open_device(world, &one, &world->fronts[0], "7:ada", MAP_ONLINE);
-    heard_expect(world, &heard, "presence:7:ada online;");
+    channel_log_expect(world, &log, "presence:7:ada online;");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("user:7:ada"), one.id), "online");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("user:7:ada"), ".status"), "online");
     assert_int_equal(strtoull(WORLD_REDIS(world, "HGET", KEY("user:7:ada"), ".seq"), NULL, 10),
-                     heard.seq);
-    assert_int_equal(strtoull(WORLD_REDIS(world, "HGET", KEY("head"), "seq"), NULL, 10), heard.seq);
+                     log.seq);
+    assert_int_equal(strtoull(WORLD_REDIS(world, "HGET", KEY("head"), "seq"), NULL, 10), log.seq);
     open_device(world, &two, &world->fronts[1], "7:ada", MAP_BUSY);
-    heard_expect(world, &heard, "presence:7:ada busy;");
+    channel_log_expect(world, &log, "presence:7:ada busy;");
     set_status(&one, MAP_BUSY);
     WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", KEY("user:7:ada"), one.id), "busy"));
     set_status(&two, MAP_ONLINE); /* the other one is busy now */
     WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", KEY("user:7:ada"), two.id), "online"));
-    assert_int_equal(heard.len, 0);
+    assert_int_equal(log.len, 0);
     map_session_end(&one.session, false);
-    heard_expect(world, &heard, "presence:7:ada online;");
+    channel_log_expect(world, &log, "presence:7:ada online;");
     WORLD_REDIS(world, "HLEN", KEY("user:7:ada"));
     assert_int_equal(world->reply_integer, 3);
     map_session_end(&two.session, false);
-    heard_expect(world, &heard, "presence:7:ada offline;");
+    channel_log_expect(world, &log, "presence:7:ada offline;");
     assert_false(exists(world, KEY("user:7:ada")));
     assert_false(has_deadline(world, "u:7:ada"));
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
-static void test_what_one_batch_does_is_told_once(void **state)
+static void test_what_one_batch_does_is_published_once(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client clients[8];
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     for (size_t i = 0; i < 8; i++) {
         client_connect(&clients[i], &world->fronts[0]);
         client_ask_open(&clients[i], &(struct map_open){.user = BYTES_LITERAL("1:x"),
                                                         .status = i % 2 ? MAP_BUSY : MAP_ONLINE});
     }
-    heard_expect(world, &heard, "presence:1:x busy;");
+    channel_log_expect(world, &log, "presence:1:x busy;");
     for (size_t i = 0; i < 8; i++)
         WAIT_UNTIL(world, clients[i].answers == 1);
     for (size_t i = 0; i < 8; i++)
         set_status(&clients[i], MAP_ONLINE);
-    heard_expect(world, &heard, "presence:1:x online;");
+    channel_log_expect(world, &log, "presence:1:x online;");
     for (size_t i = 0; i < 8; i++)
         map_session_end(&clients[i].session, false);
-    heard_expect(world, &heard, "presence:1:x offline;");
-    assert_int_equal(heard.count, 3);
-    heard_destroy(&heard);
+    channel_log_expect(world, &log, "presence:1:x offline;");
+    assert_int_equal(log.count, 3);
+    channel_log_destroy(&log);
 }
 
-static void test_who_returns_within_the_hold_was_never_gone(void **state)
+static void test_a_user_who_returns_within_the_delay_was_never_gone(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client client, again;
     world->fronts[0].map->running.presence_hold = 20000;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_BUSY);
-    heard_expect(world, &heard, "presence:1:x busy;");
+    channel_log_expect(world, &log, "presence:1:x busy;");
     map_session_end(&client.session, true); /* dropped: gone now, though its entry waits */
     WAIT_UNTIL(world, has_deadline(world, "u:1:x"));
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("user:1:x"), ".status"), "busy");
@@ -126,109 +127,110 @@ static void test_who_returns_within_the_hold_was_never_gone(void **state)
     assert_int_equal(world->reply_integer, 2);
     open_device(world, &again, &world->fronts[1], "1:x", MAP_ONLINE);
     assert_false(has_deadline(world, "u:1:x"));
-    heard_expect(world, &heard, "presence:1:x online;"); /* no longer busy, never offline */
+    channel_log_expect(world, &log, "presence:1:x online;"); /* no longer busy, never offline */
     map_session_end(&again.session, false);
-    heard_expect(world, &heard, "presence:1:x offline;");
-    heard_destroy(&heard);
+    channel_log_expect(world, &log, "presence:1:x offline;");
+    channel_log_destroy(&log);
 }
 
-/* The hold counts from the drop, not from the end of the entry's grace; and may be longer. */
-static void test_the_hold_is_its_own(void **state)
+/* The offline delay counts from the drop, not from the end of the entry's grace; and may be longer.
+ */
+static void test_the_offline_delay_is_its_own(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client client;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     for (size_t i = 0; i < 2; i++)
         world->fronts[i].map->running.client_grace = 20000;
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     char id[sizeof client.id];
     memcpy(id, client.id, sizeof id);
     map_session_end(&client.session, true);
-    heard_expect(world, &heard, "presence:1:x online;presence:1:x offline;");
+    channel_log_expect(world, &log, "presence:1:x online;presence:1:x offline;");
     assert_true(has_stored(world, id, "user"));
     for (size_t i = 0; i < 2; i++) {
         world->fronts[i].map->running.client_grace = 500;
         world->fronts[i].map->running.presence_hold = 60000;
     }
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
-    heard_expect(world, &heard, "presence:1:x online;");
+    channel_log_expect(world, &log, "presence:1:x online;");
     uint64_t before = map_redis_time_ms(world->fronts[0].map);
     map_session_end(&client.session, false);
     WAIT_UNTIL(world, has_deadline(world, "u:1:x"));
     wait_ms(world, 700); /* some sweeps, which must not cut it to the grace */
     assert_true(strtoull(WORLD_REDIS(world, "ZSCORE", KEY("deadlines"), "u:1:x"), NULL, 10) >
                 before + 50000);
-    assert_int_equal(heard.len, 0);
-    heard_destroy(&heard);
+    assert_int_equal(log.len, 0);
+    channel_log_destroy(&log);
 }
 
-static void test_without_a_hold_who_leaves_is_gone_at_once(void **state)
+static void test_without_a_delay_a_leaving_user_is_gone_at_once(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client client;
     world->fronts[0].map->running.presence_hold = 0;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     map_session_end(&client.session, true);
-    heard_expect(world, &heard, "presence:1:x online;presence:1:x offline;");
+    channel_log_expect(world, &log, "presence:1:x online;presence:1:x offline;");
     assert_false(exists(world, KEY("user:1:x")));
     assert_false(has_deadline(world, "u:1:x"));
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 static void test_users_of_a_dead_front_end_go_offline_once(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client clients[4];
     static const char *const users[] = {"1:a", "1:a", "1:b", "1:c"};
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:a"));
-    heard_listen(world, &heard, KEY("presence:1:b"));
-    heard_listen(world, &heard, KEY("presence:1:c"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:a"));
+    channel_log_listen(world, &log, KEY("presence:1:b"));
+    channel_log_listen(world, &log, KEY("presence:1:c"));
     for (size_t i = 0; i < 4; i++)
         open_device(world, &clients[i], &world->fronts[i == 3], users[i], MAP_ONLINE);
-    heard_expect(world, &heard, "presence:1:a online;presence:1:b online;presence:1:c online;");
+    channel_log_expect(world, &log, "presence:1:a online;presence:1:b online;presence:1:c online;");
     front_silence(&world->fronts[0]);
-    WAIT_UNTIL(world, heard.count == 5);
+    WAIT_UNTIL(world, log.count == 5);
     WAIT_UNTIL(world, (WORLD_REDIS(world, "ZCARD", KEY("nodes")), world->reply_integer == 1));
-    assert_int_equal(heard.count, 5);
-    assert_non_null(strstr(heard.log, "presence:1:a offline;"));
-    assert_non_null(strstr(heard.log, "presence:1:b offline;"));
+    assert_int_equal(log.count, 5);
+    assert_non_null(strstr(log.text, "presence:1:a offline;"));
+    assert_non_null(strstr(log.text, "presence:1:b offline;"));
     assert_false(exists(world, KEY("user:1:a")));
     assert_true(exists(world, KEY("user:1:c")));
     for (size_t i = 0; i < 4; i++)
         map_session_end(&clients[i].session, false);
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 /* An entry that is nobody's device is present by itself, waiting for its client or not. */
 static void test_entries_are_present_while_they_exist(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client client, again;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:sensor"));
-    heard_listen(world, &heard, KEY("presence:token"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:sensor"));
+    channel_log_listen(world, &log, KEY("presence:token"));
     client_connect(&client, &world->fronts[0]);
     client_update(world, &client, "sensor", 1, "a");
     client_update(world, &client, "sensor", 2, "b");
-    heard_expect(world, &heard, "presence:sensor online;");
+    channel_log_expect(world, &log, "presence:sensor online;");
     client_open_fields(world, &client, &(struct map_open){.id = BYTES_LITERAL("token")});
-    heard_expect(world, &heard, "presence:token online;");
+    channel_log_expect(world, &log, "presence:token online;");
     world_lengthen_grace(world);
     map_session_end(&client.session, true);
     client_connect(&again, &world->fronts[1]);
     assert_int_equal(client_update(world, &again, "sensor", 3, "c"), MAP_OK); /* adopted */
     WORLD_REDIS(world, "ZADD", KEY("deadlines"), "XX", "1", "c:token");       /* its grace ends */
-    heard_expect(world, &heard, "presence:token offline;");
+    channel_log_expect(world, &log, "presence:token offline;");
     assert_int_equal(client_close(world, &again, "sensor"), MAP_OK);
-    heard_expect(world, &heard, "presence:sensor offline;");
+    channel_log_expect(world, &log, "presence:sensor offline;");
     /* Opened and closed in one batch: nothing has changed. */
     client_send_update(&again, "sensor", MAP_VERSION_ABSOLUTE, 9, "d");
     map_session_close_entry(again.session, BYTES_LITERAL("sensor"), MAP_ADOPT_ANY, client_done,
@@ -236,41 +238,41 @@ static void test_entries_are_present_while_they_exist(void **state)
     unsigned answers = again.answers;
     WAIT_UNTIL(world, again.answers == answers + 2);
     wait_ms(world, 100);
-    assert_int_equal(heard.len, 0);
+    assert_int_equal(log.len, 0);
     map_session_end(&again.session, false);
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 static void test_a_name_is_a_users_or_an_entrys(void **state)
 {
     struct world *world = *state;
     const struct map_open both = {.user = BYTES_LITERAL("both")};
-    struct heard heard;
+    struct channel_log log;
     struct client entry, device;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:both"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:both"));
     client_connect(&entry, &world->fronts[0]);
     client_update(world, &entry, "both", 1, "a");
-    heard_expect(world, &heard, "presence:both online;");
+    channel_log_expect(world, &log, "presence:both online;");
     client_connect(&device, &world->fronts[1]);
     assert_int_equal(client_open_fields(world, &device, &both), MAP_TAKEN);
     WORLD_REDIS(world, "HINCRBY", KEY("head"), "entries", "0");
     assert_int_equal(world->reply_integer, 1);
     assert_int_equal(client_close(world, &entry, "both"), MAP_OK);
-    heard_expect(world, &heard, "presence:both offline;");
+    channel_log_expect(world, &log, "presence:both offline;");
 
     assert_int_equal(client_open_fields(world, &device, &both), MAP_OK);
-    heard_expect(world, &heard, "presence:both online;");
+    channel_log_expect(world, &log, "presence:both online;");
     assert_int_equal(client_update(world, &entry, "both", 1, "a"), MAP_TAKEN);
     assert_int_equal(client_open_fields(world, &entry, &(struct map_open){.id = both.user}),
                      MAP_TAKEN);
     map_session_end(&device.session, false);
     WAIT_UNTIL(world, !exists(world, KEY("user:both")));
-    heard_expect(world, &heard, "presence:both offline;");
+    channel_log_expect(world, &log, "presence:both offline;");
     client_update(world, &entry, "both", 1, "a");
-    heard_expect(world, &heard, "presence:both online;");
+    channel_log_expect(world, &log, "presence:both online;");
     map_session_end(&entry.session, false);
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 /* Both are asked for in one batch, in either order. */
@@ -314,7 +316,7 @@ static void test_alone_refuses_a_second_device(void **state)
     assert_int_equal(client_open_fields(world, &two, &open), MAP_OWNED);
     WORLD_REDIS(world, "HLEN", KEY("user:1:x"));
     assert_int_equal(world->reply_integer, 3);
-    /* Who was dropped is not there any more; nor who leaves in the same batch. */
+    /* A dropped device does not count any more; nor one that leaves in the same batch. */
     map_session_end(&one.session, true);
     assert_int_equal(client_open_fields(world, &three, &open), MAP_OK);
     map_session_end(&three.session, true);
@@ -326,7 +328,7 @@ static void test_alone_refuses_a_second_device(void **state)
 }
 
 /* Who died with its front-end is no other device, as soon as the lease has ended. */
-static void test_alone_does_not_wait_for_the_reaping_of_the_dead(void **state)
+static void test_alone_does_not_wait_for_the_reaping_of_crashed_front_ends(void **state)
 {
     struct world *world = *state;
     struct client one, two;
@@ -344,74 +346,74 @@ static void test_alone_does_not_wait_for_the_reaping_of_the_dead(void **state)
 static void test_a_device_that_only_its_ttl_ended_is_taken_out(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client closed, dropped, dead;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &closed, &world->fronts[1], "1:x", MAP_ONLINE);
     open_device(world, &dropped, &world->fronts[1], "1:x", MAP_ONLINE);
     open_device(world, &dead, &world->fronts[0], "1:x", MAP_BUSY);
-    heard_expect(world, &heard, "presence:1:x online;presence:1:x busy;");
+    channel_log_expect(world, &log, "presence:1:x online;presence:1:x busy;");
     front_silence(&world->fronts[0]);
     WORLD_REDIS(world, "DEL", entry_key(dead.id));
-    heard_expect(world, &heard, "presence:1:x online;");
+    channel_log_expect(world, &log, "presence:1:x online;");
     WORLD_REDIS(world, "DEL", entry_key(closed.id));
     WORLD_REDIS(world, "DEL", entry_key(dropped.id));
     map_session_end(&closed.session, false);
     map_session_end(&dropped.session, true);
-    heard_expect(world, &heard, "presence:1:x offline;");
+    channel_log_expect(world, &log, "presence:1:x offline;");
     assert_false(exists(world, KEY("user:1:x")));
     WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", KEY("head"), "entries"), "0"));
     map_session_end(&dead.session, false);
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 /* An id of a device that only its TTL ended is opened by somebody else, as nobody's device. */
 static void test_an_id_that_was_a_device_is_no_device_any_more(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client device, other;
-    heard_create(world, &heard);
-    heard_listen(world, &heard, KEY("presence:1:x"));
+    channel_log_create(world, &log);
+    channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &device, &world->fronts[0], "1:x", MAP_ONLINE);
     client_connect(&other, &world->fronts[0]);
     WORLD_REDIS(world, "DEL", entry_key(device.id));
     assert_int_equal(client_update(world, &other, device.id, 1, "s"), MAP_OK);
-    heard_expect(world, &heard, "presence:1:x online;presence:1:x offline;");
+    channel_log_expect(world, &log, "presence:1:x online;presence:1:x offline;");
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("head"), "entries"), "1");
     map_session_end(&device.session, false);
     map_session_end(&other.session, false);
-    heard_destroy(&heard);
+    channel_log_destroy(&log);
 }
 
 static void test_everything_comes_back_to_an_empty_redis(void **state)
 {
     struct world *world = *state;
-    struct heard heard;
+    struct channel_log log;
     struct client one, two, entry;
-    heard_create(world, &heard);
+    channel_log_create(world, &log);
     open_device(world, &one, &world->fronts[0], "1:x", MAP_ONLINE);
     open_device(world, &two, &world->fronts[1], "1:x", MAP_BUSY);
     client_connect(&entry, &world->fronts[1]);
     client_update(world, &entry, "sensor", 1, "a");
-    heard_listen(world, &heard, KEY("presence:1:x"));
-    heard_listen(world, &heard, KEY("presence:sensor"));
+    channel_log_listen(world, &log, KEY("presence:1:x"));
+    channel_log_listen(world, &log, KEY("presence:sensor"));
     set_status(&one, MAP_BUSY);
     WORLD_REDIS(world, "FLUSHALL");
     set_status(&two, MAP_ONLINE); /* while nobody knows yet */
     WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", KEY("user:1:x"), one.id), "busy"));
     WAIT_UNTIL(world, !strcmp(WORLD_REDIS(world, "HGET", KEY("user:1:x"), two.id), "online"));
     assert_string_equal(WORLD_REDIS(world, "HGET", KEY("user:1:x"), ".status"), "busy");
-    WAIT_UNTIL(world, strstr(heard.log, "presence:sensor online;"));
-    assert_null(strstr(heard.log, "offline"));
-    heard.seq = 0; /* another epoch */
-    heard.disordered = false;
+    WAIT_UNTIL(world, strstr(log.text, "presence:sensor online;"));
+    assert_null(strstr(log.text, "offline"));
+    log.seq = 0; /* another epoch */
+    log.disordered = false;
     map_session_end(&one.session, false);
     map_session_end(&two.session, false);
     map_session_end(&entry.session, false);
-    WAIT_UNTIL(world, strstr(heard.log, "presence:1:x offline;"));
-    heard_destroy(&heard);
+    WAIT_UNTIL(world, strstr(log.text, "presence:1:x offline;"));
+    channel_log_destroy(&log);
 }
 
 /* An older Redis knows devices that have gone, and not those that came. */
@@ -463,16 +465,16 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_user_is_as_all_devices_say),
-        TEST(test_what_one_batch_does_is_told_once),
-        TEST(test_who_returns_within_the_hold_was_never_gone),
-        TEST(test_the_hold_is_its_own),
-        TEST(test_without_a_hold_who_leaves_is_gone_at_once),
+        TEST(test_what_one_batch_does_is_published_once),
+        TEST(test_a_user_who_returns_within_the_delay_was_never_gone),
+        TEST(test_the_offline_delay_is_its_own),
+        TEST(test_without_a_delay_a_leaving_user_is_gone_at_once),
         TEST(test_users_of_a_dead_front_end_go_offline_once),
         TEST(test_entries_are_present_while_they_exist),
         TEST(test_a_name_is_a_users_or_an_entrys),
         TEST(test_the_first_of_a_batch_gets_the_name),
         TEST(test_alone_refuses_a_second_device),
-        TEST(test_alone_does_not_wait_for_the_reaping_of_the_dead),
+        TEST(test_alone_does_not_wait_for_the_reaping_of_crashed_front_ends),
         TEST(test_a_device_that_only_its_ttl_ended_is_taken_out),
         TEST(test_an_id_that_was_a_device_is_no_device_any_more),
         TEST(test_everything_comes_back_to_an_empty_redis),

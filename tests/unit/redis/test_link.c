@@ -1,4 +1,5 @@
-/* A link's life: commands in order, one write an event-loop iteration, time-outs, losses, callbacks exactly once. */
+/* A link's life: commands in order, one write an event-loop iteration, time-outs, losses, callbacks
+ * exactly once. */
 #include "redis/redis_fixture.h"
 
 #include <limits.h>
@@ -134,8 +135,8 @@ static void test_pipeline(void **state)
     world_destroy(&world);
 }
 
-/* The server reads one connection in pieces of 16 KiB: many small commands of one iteration that arrive
- * together are read by one read, as its statistics show. */
+/* The server reads one connection in pieces of 16 KiB: many small commands of one iteration that
+ * arrive together are read by one read, as its statistics show. */
 static void test_one_write_an_iteration(void **state)
 {
     struct world world;

@@ -1,4 +1,5 @@
-/* Errors distinguished by their texts, and the periods in which refusals continue, on a fake clock. */
+/* Errors distinguished by their texts, and the periods in which refusals continue, on a fake clock.
+ */
 #include "redis/redis_fixture.h"
 
 #include "redis/refusal_private.h"

@@ -195,7 +195,8 @@ static void test_lost_while_loading(void **state)
     for (unsigned i = 0; i < 10; i++) {
         made[i] = make_call(&world, &calls, i % 2 == 0 ? &append : &prepend);
     }
-    /* Until NOSCRIPT has come and SCRIPT LOAD was made; its reply cannot have come in this iteration. */
+    /* Until NOSCRIPT has come and SCRIPT LOAD was made; its reply cannot have come in this
+     * iteration. */
     WAIT_FOR(world.loop, metrics_get(METRIC_REDIS_SCRIPT_LOADS) > loads);
     for (unsigned i = 10; i < 30; i++) {
         made[i] = make_call(&world, &calls, &append);

@@ -1,4 +1,5 @@
-/* URLs of Redis: good ones with what they mean, bad ones with the reason, no password ever shown. */
+/* URLs of Redis: good ones with what they mean, bad ones with the reason, no password ever shown.
+ */
 #include "redis/redis_fixture.h"
 
 static const struct good {
