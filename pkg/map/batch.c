@@ -18,6 +18,7 @@
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/recovery_private.h"
 #include "map/result_private.h"
 #include "map/room_op_private.h"
 #include "map/session_private.h"
@@ -129,7 +130,7 @@ static void take_predecessors(struct batch *batch, struct op *op)
     if (op->orphan_first) {
         struct op *orphan = op_create(partition, OP_ORPHAN_NODE, id);
         memcpy(orphan->other, op->other, sizeof orphan->other);
-        partition->reaping++;
+        sweep_add_op(orphan);
         op->orphan_first = false;
         take_into_batch(batch, orphan);
     }
@@ -152,7 +153,7 @@ static bool has_room_in_batch(const struct batch *batch, const struct list *sour
 static void gather_urgent(struct batch *batch)
 {
     struct partition *partition = batch->partition;
-    while (has_room_in_batch(batch, &partition->tombstones_due)) {
+    while (has_room_in_batch(batch, &partition->tombstones.due)) {
         struct op *op = tombstone_next(partition);
         if (op)
             take_into_batch(batch, op);
@@ -176,31 +177,14 @@ static void gather(struct batch *batch)
         take_into_batch(batch, op);
     }
     uint64_t now = loop_now_ms(partition->map->loop);
-    if (now < partition->restore_from_ms)
+    if (!recovery_may_restore(partition, now))
         return;
     while (has_room_in_batch(batch, &partition->unconfirmed)) {
         struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
-        if (owned->renew_at > now)
+        if (owned->due_ms > now)
             break;
         take_into_batch(batch, owned_make_restore(partition, owned));
     }
-}
-
-/* In a new epoch: whether all that Redis may lack (entries, and closes that it may not know) has
- * been sent, or cannot be put there for now. Once it has been judged, the view can be read as if
- * nothing had happened. */
-static void note_restored(struct partition *partition)
-{
-    uint64_t now = loop_now_ms(partition->map->loop);
-    if (!partition->restoring || partition->restored_by || partition->state != PARTITION_READY ||
-        now < partition->restore_from_ms || !list_is_empty(&partition->queue) ||
-        !list_is_empty(&partition->tombstones_due))
-        return;
-    if (!list_is_empty(&partition->unconfirmed) &&
-        list_entry(partition->unconfirmed.next, struct owned, link)->renew_at <= now)
-        return;
-    partition->restored_by = partition->batch_number;
-    partition->restoring = partition->batch_count > 0;
 }
 
 static void send_waiting(struct partition *partition)
@@ -225,7 +209,7 @@ void batch_send_all(struct partition *partition)
     if (!list_is_empty(&partition->requeued))
         return;
     send_waiting(partition);
-    note_restored(partition);
+    recovery_note_sent(partition);
 }
 
 /* Back from a batch that was not judged. What sweeps and restores asked for, they ask again. */
@@ -245,7 +229,7 @@ static void put_back(struct partition *partition, struct op *op)
         return;
     }
     if (op->kind == OP_ENDED) {
-        tombstone_unsaid(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
+        tombstone_requeue(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
         op_release(op);
         return;
     }
@@ -255,7 +239,8 @@ static void put_back(struct partition *partition, struct op *op)
     if (restores && owned->phase == OWNED_RESTORING)
         owned_unconfirm(partition, owned);
     /* All that it set is restored with the rest, unless the entry has been left meanwhile. */
-    if (sets && owned && owned->phase == OWNED_HELD && !strcmp(owned->session->fence, op->fence))
+    if (sets && owned && owned->phase == OWNED_CONFIRMED &&
+        !strcmp(owned->session->fence, op->fence))
         owned_unconfirm(partition, owned);
     bool stays = op->kind == OP_CLOSE || op->kind == OP_LEAVE;
     if (restores || (sets && owned) || (op->answered && !stays))
@@ -301,9 +286,9 @@ static void take_results(struct batch *batch, struct bytes text)
     uint64_t revision = cursor_decimal(&cursor, ' ');
     uint64_t now = cursor_decimal(&cursor, '\n');
     struct cursor rest = behind_lines(cursor, batch->resumes ? batch->count : 0);
-    partition->refused = false;
+    partition->refusal = NULL;
     partition->revision = revision;
-    partition->restoring &= !partition->restored_by || batch->number < partition->restored_by;
+    recovery_batch_judged(partition, batch->number);
     partition_set_time(partition, now);
     while (!list_is_empty(&batch->ops)) {
         struct op *op = list_entry(batch->ops.next, struct op, link);
@@ -314,7 +299,7 @@ static void take_results(struct batch *batch, struct bytes text)
 
 static void put_all_back(struct batch *batch)
 {
-    batch->partition->restored_by = 0;
+    recovery_batch_returned(batch->partition);
     while (!list_is_empty(&batch->ops))
         put_back(batch->partition, list_entry(batch->ops.next, struct op, link));
 }

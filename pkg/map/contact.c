@@ -1,21 +1,24 @@
-/* contact: what each partition last had of Redis, taken together. */
+/* contact: when Redis last answered each partition, and all of them together. */
 #include "map/contact_private.h"
 
 #include <string.h>
 
+#include "loop/loop.h"
+#include "map/map.h"
 #include "map/map_private.h"
 #include "map/partition_private.h"
 #include "map/space_private.h"
+#include "schema/keys.h"
 
-void contact_asked(struct partition *partition)
+void contact_sent(struct partition *partition)
 {
-    partition->asked_ms = loop_now_ms(partition->map->loop);
+    partition->contact.sent_ms = loop_now_ms(partition->map->loop);
 }
 
 void contact_answered(struct partition *partition)
 {
-    partition->renewed_ms = partition->asked_ms;
-    partition->answered_ms = loop_now_ms(partition->map->loop);
+    partition->contact.renewed_ms = partition->contact.sent_ms;
+    partition->contact.answered_ms = loop_now_ms(partition->map->loop);
 }
 
 struct map_contact map_contact(const struct map *map)
@@ -26,11 +29,11 @@ struct map_contact map_contact(const struct map *map)
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             const struct partition *partition = &map->spaces[i].partitions[j];
 
-            if (partition->answered_ms > contact.answered_ms) {
-                contact.answered_ms = partition->answered_ms;
+            if (partition->contact.answered_ms > contact.answered_ms) {
+                contact.answered_ms = partition->contact.answered_ms;
             }
-            if (partition->renewed_ms < contact.renewed_ms) {
-                contact.renewed_ms = partition->renewed_ms;
+            if (partition->contact.renewed_ms < contact.renewed_ms) {
+                contact.renewed_ms = partition->contact.renewed_ms;
             }
         }
     }

@@ -169,7 +169,7 @@ const char *partition_epoch(const struct partition *partition)
 
 uint64_t partition_hold_until(const struct partition *partition)
 {
-    return partition->hold_until;
+    return partition->grace_until;
 }
 
 bool map_owns(const struct map_space *space, struct bytes id)

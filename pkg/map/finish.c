@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
+#include "loop/loop.h"
+#include "map/map.h"
 #include "map/map_private.h"
 #include "map/node_private.h"
 #include "map/op_private.h"
 #include "map/partition_private.h"
 #include "map/space_private.h"
+#include "map/sweep_private.h"
 
 struct map_finish_wait {
     struct loop_timer *timer;
@@ -26,7 +30,7 @@ static void finished(void *arg)
     void (*done)(void *) = wait->done;
     void *done_arg = wait->arg;
     map->finish = NULL;
-    map->finishing = false;
+    map_enter(map, MAP_FINISHED);
     loop_cancel(map->loop, &wait->task);
     loop_timer_destroy(&wait->timer);
     free(wait);
@@ -38,7 +42,7 @@ static void enqueue_forget_self(struct partition *partition)
 {
     struct op *op = op_create(partition, OP_FORGET_NODE, BYTES_LITERAL(""));
     memcpy(op->other, partition->map->node, sizeof op->other);
-    partition->reaping++;
+    sweep_add_op(op);
     op_enqueue(op);
 }
 
@@ -52,16 +56,18 @@ void map_finish(struct map *map, void (*done)(void *arg), void *arg)
     map->finish = wait;
     node_leave(map->node_channel);
     for (size_t i = 0; i < map->space_count; i++) {
-        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             enqueue_forget_self(&map->spaces[i].partitions[j]);
+        }
     }
-    map->finishing = true;
+    map_enter(map, MAP_FINISHING);
     loop_timer_start(wait->timer, (uint64_t)map->redis->deadline);
     map_check_finished(map);
 }
 
 void map_check_finished(struct map *map)
 {
-    if (map->finishing && map->pending == 0)
+    if (map->phase == MAP_FINISHING && map->pending == 0) {
         loop_defer(map->loop, LOOP_PHASE_FREE, &map->finish->task);
+    }
 }

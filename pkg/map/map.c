@@ -103,8 +103,7 @@ void map_check_again(struct map *map, enum redis_refusal refusal)
     map->recheck_ms = loop_now_ms(map->loop) + RECHECK_MS;
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
-            map->spaces[i].partitions[j].refused = true;
-            map->spaces[i].partitions[j].refusal = refusal;
+            map->spaces[i].partitions[j].refusal = redis_refusal_name(refusal);
         }
     }
 }
@@ -156,7 +155,7 @@ static void on_unfit(void *arg, const char *why)
 {
     struct map *map = arg;
     /* Later it may be a passing state of a server that is being exchanged. */
-    if (!map->served)
+    if (map->phase == MAP_STARTING)
         map->callbacks->fatal(map->arg, why);
 }
 
@@ -306,7 +305,7 @@ void map_destroy(struct map **map_pointer)
     if (!map)
         return;
     *map_pointer = NULL;
-    map->finishing = false;
+    map_enter(map, MAP_FINISHED);
     map->link = NULL; /* for callbacks that the store calls */
     map->subscriber = NULL;
     redis_store_destroy(&map->store);
@@ -417,9 +416,9 @@ static const char *unready(const struct map *map)
             const struct partition *partition = &map->spaces[i].partitions[j];
             if (partition->unreadable)
                 return "the format of the map in Redis is not known here";
-            if (partition->refused)
-                return redis_refusal_name(partition->refusal);
-            if (!partition->greeted || partition->state == PARTITION_AWAY)
+            if (partition->refusal)
+                return partition->refusal;
+            if (partition->epochs == 0 || partition->state == PARTITION_DISCONNECTED)
                 return "Redis has not answered yet";
         }
     }
@@ -439,18 +438,25 @@ bool map_is_ready(const struct map *map, const char **why)
     return !reason;
 }
 
+void map_enter(struct map *map, enum map_phase phase)
+{
+    map->phase = phase;
+    if (phase == MAP_SERVING) {
+        if (map->callbacks->serving)
+            map->callbacks->serving(map->arg);
+        node_publish(map->node_channel);
+    }
+}
+
 void map_check_serving(struct map *map)
 {
-    if (map->served || !needs_are_met(map->needs))
+    if (map->phase != MAP_STARTING || !needs_are_met(map->needs))
         return;
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
-            if (!map->spaces[i].partitions[j].greeted)
+            if (map->spaces[i].partitions[j].epochs == 0)
                 return;
         }
     }
-    map->served = true;
-    if (map->callbacks->serving)
-        map->callbacks->serving(map->arg);
-    node_publish(map->node_channel);
+    map_enter(map, MAP_SERVING);
 }

@@ -21,6 +21,14 @@ struct node;
 struct shared;
 struct waits;
 
+/* Changed by map_enter only; never back. */
+enum map_phase {
+    MAP_STARTING,  /* no first answer of Redis for every partition yet: what is unfit is fatal */
+    MAP_SERVING,   /* it has been: what is unfit now may pass */
+    MAP_FINISHING, /* map_finish waits for what is under way; leases are not renewed any more */
+    MAP_FINISHED
+};
+
 struct map {
     struct loop *loop;
     const struct map_settings *settings;   /* what runs: &running */
@@ -39,8 +47,7 @@ struct map {
     char run_id[41];
     bool checked;        /* the partition counts in Redis are ours, on this link */
     uint64_t recheck_ms; /* when they are looked at again; 0: not */
-    bool served;
-    bool finishing;
+    enum map_phase phase;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
     uint64_t ticked_ms;      /* when the tick timer last ran */
     uint64_t tick_at_ms;     /* when it runs next */
@@ -74,6 +81,8 @@ struct map {
 
 /* Puts the space's partition count into Redis where it is missing, and compares it. */
 void map_put_count(struct map_space *space);
+void map_enter(struct map *map, enum map_phase phase);
+/* The map serves once all partitions have been answered and all needs are met. */
 void map_check_serving(struct map *map);
 /* The tick timer runs by then. */
 void map_tick_at(struct map *map, uint64_t at_ms);

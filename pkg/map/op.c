@@ -266,7 +266,7 @@ static void keep_state(struct op *op)
     if (!owned || owned->session != op->session || op->version <= owned->version)
         return;
     owned = owned_set_state(op->partition, owned, op->version, op_state(op));
-    if (!op->sent && owned->phase == OWNED_HELD)
+    if (!op->sent && owned->phase == OWNED_CONFIRMED)
         owned_unconfirm(op->partition, owned); /* nothing else would bring it there */
 }
 
@@ -285,7 +285,7 @@ static void expire_op(struct op *op)
     struct map_session *session = op->session;
     bool stays = op->sent || outlives_its_caller(op);
     keep_state(op);
-    op_answer(op, op->partition->refused ? MAP_REFUSED : MAP_DEADLINE, op->version);
+    op_answer(op, op->partition->refusal ? MAP_REFUSED : MAP_DEADLINE, op->version);
     if (!stays)
         op_release(op);
     else if (session)

@@ -1,4 +1,11 @@
-/* owned_private: the entries of this front-end's own sessions. */
+/*
+ * owned_private: the entries of this front-end's own sessions.
+ *
+ *   CONFIRMED ──new link, new epoch, refusal──► UNCONFIRMED ──batch──► RESTORING ──► CONFIRMED
+ *                                                    ▲── not judged, or refused ──┘
+ *
+ * Only owned.c changes the phase.
+ */
 #ifndef MAP_OWNED_PRIVATE_H
 #define MAP_OWNED_PRIVATE_H
 
@@ -16,15 +23,15 @@ struct op;
 struct partition;
 
 enum owned_phase {
-    OWNED_HELD,        /* Redis has said that it is ours; in a renewal list */
+    OWNED_CONFIRMED,   /* Redis has said that it is ours; in a renewal list */
     OWNED_UNCONFIRMED, /* to be compared with Redis; in the unconfirmed list */
-    OWNED_RESTORING    /* its restore is under way; in no list. Set by owned.c only */
+    OWNED_RESTORING    /* its restore is under way; in no list */
 };
 
 /* What an entry made of fields has instead of a state. */
 struct owned_fields {
-    struct writer body; /* as they are wanted: fields_private.h */
-    struct op *set;     /* what of it waits in the queue, unsent; NULL: nothing */
+    struct writer body; /* as they are wanted: schema/fields.h */
+    struct op *set;     /* the changes that wait in the queue, unsent; NULL: none */
 };
 
 /* An entry that a session of this front-end owns. */
@@ -32,22 +39,23 @@ struct owned {
     UT_hash_handle hh; /* by id, in its partition */
     struct map_session *session;
     struct list in_session;
-    struct list link;  /* by phase */
-    uint64_t renew_at; /* unconfirmed: not restored before; the list begins with those due */
-    uint64_t version;  /* what must stand in Redis: the last that was accepted or kept */
-    uint64_t wanted;   /* the last that was asked for; later relative versions count from it */
+    struct list link;            /* by phase */
+    uint64_t due_ms;             /* of its renewal; UNCONFIRMED: not restored before */
+    uint64_t version;            /* that Redis must have: the last that was accepted or kept */
+    uint64_t wanted;             /* the last requested; later relative versions count from it */
     struct owned_fields *fields; /* NULL: it has a state */
     uint32_t state_len;
     uint32_t capacity; /* for the state */
-    uint32_t left_ms;  /* held: what is left of its TTL in Redis at renew_at */
-    /* Since when somebody else has seemed to own it, in ms of the loop's clock, of which these
-     * are the low bits; 0: nobody does. */
+    uint32_t left_ms;  /* CONFIRMED: what is left of its TTL in Redis at due_ms */
+    /* Since when another front-end has seemed to own it: the low bits of the loop's clock; 0: none
+     * does. */
     uint32_t contested_at;
     uint8_t phase;
     uint8_t id_len;
     char id[]; /* and behind it the state: one block of memory for each entry */
 };
 
+/* NULL: no session here owns it. */
 struct owned *owned_find(const struct partition *partition, struct bytes id);
 /* With room for a state of that length, which is empty yet. */
 struct owned *owned_create(struct map_session *session, struct partition *partition,
@@ -57,27 +65,27 @@ struct owned *owned_set_state(struct partition *partition, struct owned *owned, 
                               struct bytes state);
 /* It is made of these fields from now on. */
 void owned_take_fields(struct owned *owned, struct bytes body);
-/* Makes what is a change, as the next version, and sends it when it can be sent. */
+/* What differs becomes the next version, and is sent when it can be sent. */
 void owned_change_fields(struct partition *partition, struct owned *owned,
                          const struct map_field *changes, size_t count);
-/* The set operation leaves the queue: sent, or given up. */
+/* The set operation leaves the queue: it is sent, or dropped. */
 void owned_forget_set(struct partition *partition, const struct op *set);
 void owned_confirm(struct partition *partition, struct owned *owned);
 void owned_unconfirm(struct partition *partition, struct owned *owned);
-/* Its restore could not be done as things are. */
+/* It cannot be restored for now: UNCONFIRMED, and tried again after a while. */
 void owned_restore_later(struct partition *partition, struct owned *owned);
 /* The same, because another front-end has it, or seems to. False when that has lasted too long:
- * nothing has been done, and it is that one's. */
+ * nothing has been done, and the entry is that front-end's. */
 bool owned_contest(struct partition *partition, struct owned *owned)
     __attribute__((warn_unused_result));
 void owned_unconfirm_all(struct partition *partition);
 /* Takes it from its session and frees it. */
 void owned_destroy(struct partition *partition, struct owned *owned);
-/* A restore for it, to stand before what else is sent of it. */
+/* Its restore, to be sent before anything else of it. */
 struct op *owned_make_restore(struct partition *partition, struct owned *owned);
-void owned_renew_due(struct partition *partition, uint64_t now_ms);
-/* Whether all of it has been confirmed. */
+/* Whether all entries of the partition are confirmed. */
 bool owned_is_settled(const struct partition *partition);
+/* owned_audit.c */
 void owned_audit(struct partition *partition);
 
 #endif

@@ -1,24 +1,30 @@
 /*
- * partition: one part of a space as this front-end writes it: its state with regard to Redis, and
- * its greeting.
+ * partition: one part of a space as this front-end writes it, and its life cycle.
  *
- *   AWAY ──link up──► GREETING ──hello ok──► READY ──refused whole──► SETTLING ──► GREETING
- *     ▲                  └───── any state ── link down ──┘
+ *   DISCONNECTED ──link up──► HANDSHAKING ──hello accepted──► READY
+ *        ▲                      ▲      │                       │
+ *        │ link down            │      └───── refused ───┬─────┘
+ *        │ (from any state)     │                        ▼
+ *        └──                    └─ nothing under way ─ DRAINING
  *
- * In READY, what waits is sent at the end of each turn. Everything that makes our picture of Redis
- * doubtful (another epoch, a lost lease, a refusal) ends in the same place: wait until nothing is
- * under way, say hello, compare everything owned.
+ * In READY, what waits is sent at the end of each event-loop iteration. Whatever puts in doubt what
+ * we know of Redis (another epoch, a lost lease, a refusal) ends in the same way: nothing more is
+ * sent, what is under way is awaited, hello is sent, and every owned entry is compared.
+ *
+ * partition_enter is the only place that changes the state.
  */
 #include "map/partition_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "map/batch_private.h"
 #include "map/contact_private.h"
+#include "map/feature.h"
 #include "map/feature_private.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
@@ -37,17 +43,15 @@
 
 static struct redis_script hello_script = {.name = "hello", .source = script_hello};
 
-/* Until Redis is asked again after it refused. */
+/* Until hello is sent again after Redis refused it, or a batch. */
 #define REFUSED_DELAY_MS 250
-/* Until what is stored is looked at again when it is in a format that we do not understand. */
+/* Until the format of what is stored is checked again, when this release does not know it. */
 #define UNREADABLE_DELAY_MS 1000
-/* After a lost lease, or when others have forgotten this front-end, the sockets are read first: who
- * is gone meanwhile must not be restored. */
+/* After a lost lease, or when this front-end was taken for crashed, the sockets are read first: an
+ * entry whose connection has ended meanwhile must not be restored. */
 #define LEASE_DELAY_MS 100
-/* Between two looks at whether batches are still under way. */
-#define SETTLE_POLL_MS 5
-/* Restores after a new epoch begin within this time: all front-ends have the same to do. */
-#define RESTORE_JITTER_MS 500
+/* How often is checked whether batches are still under way. */
+#define DRAIN_POLL_MS 5
 
 static void send_hello(void *arg);
 
@@ -56,7 +60,7 @@ static char *partition_key(const struct partition *partition, const char *kind, 
     return mem_format("%s%s%s", partition->prefix, kind, name);
 }
 
-static void flush(void *arg)
+static void on_partition_flush(void *arg)
 {
     batch_send_all(arg);
 }
@@ -75,35 +79,35 @@ void partition_init(struct partition *partition, struct map_space *space, uint32
     partition->key_mine = partition_key(partition, "node:", map->node);
     partition->channels = keys_partition_channels(partition->prefix, map->database);
     partition->key_events = mem_format("%sevents", partition->channels);
-    struct list *lists[] = {&partition->urgent,          &partition->queue,
-                            &partition->parked,          &partition->requeued,
-                            &partition->unconfirmed,     &partition->tombstones_due,
-                            &partition->tombstones_later};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    struct list *lists[] = {&partition->urgent, &partition->queue, &partition->parked,
+                            &partition->requeued, &partition->unconfirmed};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
-    for (size_t i = 0; i < RENEWAL_LISTS; i++)
-        list_init(&partition->renewal[i]);
-    partition->flush = (struct loop_task){.callback = flush, .arg = partition};
-    partition->greet_timer = loop_timer_create(map->loop, send_hello, partition);
-    partition->sweep_timer = loop_timer_create(map->loop, sweep_run, partition);
+    }
+    renewal_init(&partition->renewals);
+    tombstones_init(&partition->tombstones);
+    sweep_init(partition);
+    partition->flush = (struct loop_task){.callback = on_partition_flush, .arg = partition};
+    partition->hello_timer = loop_timer_create(map->loop, send_hello, partition);
 }
 
-static void free_ops(struct list *ops)
+static void release_ops(struct list *ops)
 {
-    while (!list_is_empty(ops))
+    while (!list_is_empty(ops)) {
         op_release(list_entry(ops->next, struct op, link));
+    }
 }
 
 void partition_free(struct partition *partition)
 {
-    free_ops(&partition->urgent);
-    free_ops(&partition->queue);
-    free_ops(&partition->requeued);
-    free_ops(&partition->parked);
+    release_ops(&partition->urgent);
+    release_ops(&partition->queue);
+    release_ops(&partition->requeued);
+    release_ops(&partition->parked);
     tombstones_free(partition);
     loop_cancel(partition->map->loop, &partition->flush);
-    loop_timer_destroy(&partition->greet_timer);
-    loop_timer_destroy(&partition->sweep_timer);
+    sweep_free(partition);
+    loop_timer_destroy(&partition->hello_timer);
     free(partition->prefix);
     free(partition->channels);
     free(partition->key_head);
@@ -130,37 +134,74 @@ void partition_set_time(struct partition *partition, uint64_t redis_now_ms)
         (int64_t)redis_now_ms - (int64_t)loop_now_ms(partition->map->loop);
 }
 
+static void partition_enter(struct partition *partition, enum partition_state state)
+{
+    enum partition_state before = partition->state;
+    partition->state = state;
+    switch (state) {
+    case PARTITION_DISCONNECTED:
+        if (before != PARTITION_DISCONNECTED) {
+            partition->down_ms = loop_now_ms(partition->map->loop);
+            partition->lost_when_ready = before == PARTITION_READY;
+        }
+        loop_timer_stop(partition->hello_timer);
+        sweep_stop(partition);
+        batch_requeue(partition);
+        break;
+    case PARTITION_HANDSHAKING:
+        break;
+    case PARTITION_READY:
+        partition->lost_when_ready = false;
+        partition->refusal = NULL;
+        partition->unreadable = false;
+        break;
+    case PARTITION_DRAINING:
+        sweep_stop(partition);
+        break;
+    }
+}
+
+/* hello is sent again after delay_ms, once nothing is under way. */
+static void drain_partition(struct partition *partition, uint64_t delay_ms, const char *why)
+{
+    if (partition->state == PARTITION_DISCONNECTED || partition->state == PARTITION_DRAINING) {
+        return;
+    }
+    log_debug("handshake_again", LOG_STRING("prefix", partition->prefix), LOG_STRING("why", why));
+    partition_enter(partition, PARTITION_DRAINING);
+    loop_timer_start(partition->hello_timer, delay_ms);
+}
+
 static void begin_partition_epoch(struct partition *partition, struct bytes epoch)
 {
     memcpy(partition->epoch_before, partition->epoch, sizeof partition->epoch_before);
     memcpy(partition->epoch, epoch.data, EPOCH_LENGTH);
     partition->epochs++;
-    partition->filling = true;
-    partition->restore_from_ms =
-        loop_now_ms(partition->map->loop) + random_below(RESTORE_JITTER_MS);
+    recovery_begin_epoch(partition);
     metrics_add(METRIC_EPOCHS, 1);
     log_info("new_epoch", LOG_STRING("prefix", partition->prefix),
              LOG_STRING("epoch", partition->epoch));
     tombstones_repeat(partition);
     features_new_epoch(partition);
-    /* What Redis forgot with the old epoch. */
+    /* What Redis may have lost with the epoch before. */
     if (partition->index == 0) {
         map_put_count(partition->space);
-        if (partition->epochs > 1)
+        if (partition->epochs > 1) {
             shared_read_again(partition->map->shared, 0);
+        }
         secrets_reread(partition->map);
     }
 }
 
-/* hello's array: {"ok", epoch, revision, link, now, hold until, new}. */
-static bool is_welcome(const struct redis_reply *reply)
+/* {"ok", epoch, revision, link, now, end of the recovery grace, new} */
+static bool is_hello_accepted(const struct redis_reply *reply)
 {
     return reply->type == REDIS_ARRAY && reply->count == 7 &&
            bytes_equal(reply->elements[0]->text, BYTES_LITERAL("ok")) &&
            reply->elements[1]->text.len == EPOCH_LENGTH;
 }
 
-/* Before anything that waits, as Redis may have lost the members who said what waits. */
+/* Before anything that waits, as Redis may have lost the members who published what waits. */
 static void rejoin_rooms(struct partition *partition)
 {
     struct list waiting;
@@ -178,76 +219,74 @@ static void rejoin_rooms(struct partition *partition)
     }
 }
 
-/* Whether Redis is as we left it when the link was lost: nobody has changed anything since its last
- * answer, what was under way has not happened, and within a lease nobody took us for dead. Keys
- * whose TTL ended are found by their renewal, as always. */
+/* Whether Redis is as it was when the link was lost: nothing has changed since its last reply, what
+ * was under way has not happened, and our lease has not expired, so that nobody took this front-end
+ * for crashed. Keys that have expired are found by their renewal, as always. */
 static bool is_as_before(const struct partition *partition, uint64_t revision)
 {
     uint64_t now = loop_now_ms(partition->map->loop);
     return partition->lost_when_ready && partition->revision == revision &&
-           now - partition->renewed_ms < (uint64_t)partition->map->settings->lease;
+           now - partition->contact.renewed_ms < (uint64_t)partition->map->settings->lease;
 }
 
-static void audit(struct partition *partition)
+static void audit_partition(struct partition *partition)
 {
     partition->audit_due = false;
     owned_audit(partition);
     room_audit(partition);
 }
 
-static void take_hello_reply(struct partition *partition, const struct redis_reply *reply)
+static void accept_hello(struct partition *partition, const struct redis_reply *reply)
 {
     struct bytes epoch = reply->elements[1]->text;
-    bool other = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
-    bool same = !other && is_as_before(partition, bytes_decimal(reply->elements[2]->text));
-    partition->lost_when_ready = false;
+    uint64_t revision = bytes_decimal(reply->elements[2]->text);
+    bool is_new_epoch = memcmp(partition->epoch, epoch.data, EPOCH_LENGTH) != 0;
+    bool is_same = !is_new_epoch && is_as_before(partition, revision);
     contact_answered(partition);
-    partition->revision = bytes_decimal(reply->elements[2]->text);
+    partition->revision = revision;
     partition->link_number = bytes_decimal(reply->elements[3]->text);
     partition->batch_number = 0;
     partition_set_time(partition, bytes_decimal(reply->elements[4]->text));
-    partition->hold_until = bytes_decimal(reply->elements[5]->text);
-    partition->refused = false;
-    partition->unreadable = false;
-    partition->restore_from_ms = 0;
-    partition->state = PARTITION_READY;
-    partition->greeted = true;
-    partition->restored_by = 0;
-    if (other)
+    partition->grace_until = bytes_decimal(reply->elements[5]->text);
+    partition_enter(partition, PARTITION_READY);
+    recovery_begin_link(partition);
+    if (is_new_epoch) {
         begin_partition_epoch(partition, epoch);
-    free_ops(&partition->urgent); /* of an earlier audit */
+    }
+    release_ops(&partition->urgent); /* of an earlier audit */
     batch_requeue(partition);
-    if (same)
+    if (is_same) {
         metrics_add(METRIC_RESTORES_SPARED, 1);
-    else
+    } else {
         owned_unconfirm_all(partition);
+    }
     rejoin_rooms(partition);
-    if (partition->audit_due || !same)
-        audit(partition);
-    if (other)
-        partition->restoring = !list_is_empty(&partition->unconfirmed) ||
-                               !list_is_empty(&partition->queue) ||
-                               !list_is_empty(&partition->tombstones_due);
+    if (partition->audit_due || !is_same) {
+        audit_partition(partition);
+    }
+    if (is_new_epoch) {
+        recovery_start(partition);
+    }
     partition_wake(partition);
     sweep_start(partition);
     map_check_serving(partition->map);
 }
 
-/* At start it is fatal. Later the format has been raised under us, or Redis is another one: that
- * may pass. */
+/* Fatal before the map has served. Later a newer release has raised the format, or Redis has been
+ * replaced: that may pass. */
 static void refuse_format(struct partition *partition, const struct redis_reply *reply)
 {
     static struct log_limit limit = {.burst = 5};
     struct map *map = partition->map;
     char *why = format_explain(reply->elements[1]->text, reply->elements[2]->text,
                                reply->elements[3]->text);
-    if (!map->served) {
+    if (map->phase == MAP_STARTING) {
         map->callbacks->fatal(map->arg, why);
     } else {
         log_limited(LOG_ERROR, &limit, "unreadable_format", LOG_STRING("prefix", partition->prefix),
                     LOG_STRING("why", why));
         partition->unreadable = true;
-        partition_settle(partition, UNREADABLE_DELAY_MS, "format");
+        drain_partition(partition, UNREADABLE_DELAY_MS, "format");
     }
     free(why);
 }
@@ -261,17 +300,18 @@ static bool is_format_refusal(const struct redis_reply *reply)
 static void on_hello(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct partition *partition = arg;
-    if (partition->state != PARTITION_GREETING)
+    if (partition->state != PARTITION_HANDSHAKING) {
         return;
+    }
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    } else if (is_welcome(reply)) {
-        take_hello_reply(partition, reply);
+    } else if (is_hello_accepted(reply)) {
+        accept_hello(partition, reply);
     } else if (is_format_refusal(reply)) {
         refuse_format(partition, reply);
     } else if (shared_is_refusal(reply)) {
         shared_read_again(partition->map->shared, bytes_decimal(reply->elements[1]->text));
-        partition_settle(partition, SHARED_DELAY_MS, "shared settings");
+        drain_partition(partition, SHARED_DELAY_MS, "shared settings");
     } else {
         struct bytes stored = reply->type == REDIS_ARRAY && reply->count == 2
                                   ? reply->elements[1]->text
@@ -287,18 +327,19 @@ static void send_hello(void *arg)
 {
     struct partition *partition = arg;
     struct map *map = partition->map;
-    char epoch[EPOCH_LENGTH + 1], count[12], lease[24], hold[24], shared[24];
-    if (!redis_link_is_up(map->link) || !map->checked)
-        return;
-    if (partition->batch_count > 0) {
-        loop_timer_start(partition->greet_timer, SETTLE_POLL_MS);
+    char epoch[EPOCH_LENGTH + 1], count[12], lease[24], grace[24], shared[24];
+    if (!redis_link_is_up(map->link) || !map->checked) {
         return;
     }
-    partition->state = PARTITION_GREETING;
+    if (partition->batch_count > 0) {
+        loop_timer_start(partition->hello_timer, DRAIN_POLL_MS);
+        return;
+    }
+    partition_enter(partition, PARTITION_HANDSHAKING);
     id_make_hex(epoch, EPOCH_LENGTH);
     snprintf(count, sizeof count, "%u", partition->space->count);
     snprintf(lease, sizeof lease, "%lld", (long long)map->settings->lease);
-    snprintf(hold, sizeof hold, "%lld", (long long)map->settings->hold);
+    snprintf(grace, sizeof grace, "%lld", (long long)map->settings->hold);
     snprintf(shared, sizeof shared, "%llu", (unsigned long long)shared_revision(map->shared));
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),
@@ -308,15 +349,15 @@ static void send_hello(void *arg)
                            bytes_from_string(count),
                            bytes_from_string(map->node),
                            bytes_from_string(lease),
-                           bytes_from_string(hold),
+                           bytes_from_string(grace),
                            BYTES_LITERAL(FORMAT_WRITTEN),
                            BYTES_LITERAL(FORMAT_LEAST_READER),
                            BYTES_LITERAL(FORMAT_LEAST_RELEASE),
                            BYTES_LITERAL(FORMAT_READER),
                            BYTES_LITERAL(FORMAT_OLDEST),
                            bytes_from_string(shared)};
-    partition->renewed_lease = map->settings->lease;
-    contact_asked(partition);
+    sweep_lease_sent(partition);
+    contact_sent(partition);
     redis_eval(map->link, &hello_script, on_hello, partition, 3, 15, args);
 }
 
@@ -327,66 +368,47 @@ void partition_link_up(struct partition *partition)
 
 void partition_link_down(struct partition *partition)
 {
-    if (partition->state != PARTITION_AWAY) {
-        partition->down_ms = loop_now_ms(partition->map->loop);
-        partition->lost_when_ready = partition->state == PARTITION_READY;
-    }
-    partition->state = PARTITION_AWAY;
-    loop_timer_stop(partition->greet_timer);
-    loop_timer_stop(partition->sweep_timer);
-    partition->sweeping = false;
-    batch_requeue(partition);
-}
-
-void partition_settle(struct partition *partition, uint64_t delay_ms, const char *why)
-{
-    if (partition->state == PARTITION_AWAY || partition->state == PARTITION_SETTLING)
-        return;
-    log_debug("handshake_again", LOG_STRING("prefix", partition->prefix), LOG_STRING("why", why));
-    partition->state = PARTITION_SETTLING;
-    partition->sweeping = false;
-    loop_timer_stop(partition->sweep_timer);
-    loop_timer_start(partition->greet_timer, delay_ms);
+    partition_enter(partition, PARTITION_DISCONNECTED);
 }
 
 void partition_refused(struct partition *partition, struct bytes why)
 {
-    bool stood_still =
+    bool stalled =
         bytes_equal(why, BYTES_LITERAL("lease")) || bytes_equal(why, BYTES_LITERAL("link"));
     char text[16];
     snprintf(text, sizeof text, "%.*s", (int)why.len, (const char *)why.data);
-    partition_settle(partition, stood_still ? LEASE_DELAY_MS : 0, text);
+    drain_partition(partition, stalled ? LEASE_DELAY_MS : 0, text);
 }
 
 void partition_failed(struct partition *partition, enum redis_status status,
                       const struct redis_reply *reply)
 {
     static struct log_limit limit = {.burst = 5};
-    if (status != REDIS_REFUSED)
-        return; /* link down follows */
-    partition->refused = true;
-    partition->refusal = redis_refusal_of(reply);
-    if (partition->refusal == REDIS_REFUSAL_OTHER)
+    if (status != REDIS_REFUSED) {
+        return; /* the link is lost: partition_link_down follows */
+    }
+    enum redis_refusal refusal = redis_refusal_of(reply);
+    if (refusal == REDIS_REFUSAL_OTHER) {
         log_limited(LOG_ERROR, &limit, "script_failed", LOG_STRING("prefix", partition->prefix),
                     LOG_BYTES("err", reply->text));
-    if (partition->state == PARTITION_GREETING)
-        partition->state = PARTITION_READY; /* so that it can settle */
-    partition_settle(partition, REFUSED_DELAY_MS, redis_refusal_name(partition->refusal));
+    }
+    partition->refusal = redis_refusal_name(refusal);
+    drain_partition(partition, REFUSED_DELAY_MS, partition->refusal);
 }
 
 void partition_tick(struct partition *partition, uint64_t now_ms)
 {
-    owned_renew_due(partition, now_ms);
+    renewal_tick(partition, now_ms);
     result_unpark(partition, now_ms);
     tombstones_tick(partition, now_ms);
-    if (partition->state != PARTITION_READY)
+    if (partition->state != PARTITION_READY) {
         return;
-    if (partition->audit_due)
-        audit(partition);
-    if (!list_is_empty(&partition->unconfirmed))
-        partition_wake(partition);
-    if (owned_is_settled(partition)) {
-        partition->filling = false;
-        partition->stalls_known = partition->map->stalls;
     }
+    if (partition->audit_due) {
+        audit_partition(partition);
+    }
+    if (!list_is_empty(&partition->unconfirmed)) {
+        partition_wake(partition);
+    }
+    recovery_tick(partition);
 }

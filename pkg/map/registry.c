@@ -15,6 +15,7 @@
 #include "map/partition_private.h"
 #include "map/registry_private.h"
 #include "map/space_private.h"
+#include "map/sweep_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 #include "view/view.h"
@@ -160,8 +161,9 @@ void registry_enqueue_probe(struct partition *partition, struct bytes id)
 {
     if (id.len == 0 || id.len > UINT8_MAX)
         return;
-    partition->reaping++;
-    op_enqueue(op_create(partition, OP_PROBE, id));
+    struct op *op = op_create(partition, OP_PROBE, id);
+    sweep_add_op(op);
+    op_enqueue(op);
 }
 
 void registry_probe(struct map_space *space, struct bytes id, unsigned probe)

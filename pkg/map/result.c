@@ -12,6 +12,7 @@
 #include "map/op_type_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/recovery_private.h"
 #include "map/registry_private.h"
 #include "map/room_op_private.h"
 #include "map/session_private.h"
@@ -137,7 +138,7 @@ static void was_restored(struct op *op, uint64_t version)
 static void was_orphaned(const struct op *op)
 {
     struct owned *owned = owned_find(op->partition, op_id(op));
-    if (owned && owned->phase == OWNED_HELD)
+    if (owned && owned->phase == OWNED_CONFIRMED)
         owned_unconfirm(op->partition, owned);
 }
 
@@ -304,7 +305,7 @@ static void restore_refused(struct op *op, bool decided)
 void result_restore_refused(struct op *op, struct bytes owner, uint64_t lease_end)
 {
     bool told = bytes_equal(owner, BYTES_LITERAL("-"));
-    restore_refused(op, !told && !op->partition->filling);
+    restore_refused(op, !told && !recovery_is_comparing(op->partition));
 }
 
 /* What its owner wrote is refused: its restore, which goes before anything else, will settle that.
@@ -314,7 +315,7 @@ void result_write_refused(struct op *op, struct bytes owner, uint64_t lease_end)
     struct partition *partition = op->partition;
     struct owned *owned = owned_find(partition, op_id(op));
     bool ours = is_of_owner(op, owned);
-    if (ours && owned->phase == OWNED_HELD)
+    if (ours && owned->phase == OWNED_CONFIRMED)
         owned_unconfirm(partition, owned);
     if (ours && op->kind == OP_UPDATE && !op->answered && !has_waited(op))
         op_park(op, owner, lease_end);
@@ -350,14 +351,14 @@ static void take_missing(struct op *op)
     }
     struct owned *owned = owned_find(op->partition, op_id(op));
     bool ours = owned && !strcmp(owned->session->fence, op->fence);
-    if (op->kind == OP_SET && ours && owned->phase == OWNED_HELD)
+    if (op->kind == OP_SET && ours && owned->phase == OWNED_CONFIRMED)
         owned_unconfirm(op->partition, owned);
     /* Its peer is gone, and so is it; that only has to be read yet. */
     if (op->kind == OP_RESTORE && ours && owned->phase == OWNED_RESTORING)
         owned_restore_later(op->partition, owned);
     if (op->kind == OP_UPDATE) {
         /* Redis lost it: all that is known of it goes there again, and then this update. */
-        if (ours && owned->phase == OWNED_HELD)
+        if (ours && owned->phase == OWNED_CONFIRMED)
             owned_unconfirm(op->partition, owned);
         if (!ours)
             op->kind = OP_CLAIM;
@@ -477,7 +478,7 @@ void result_take(struct op *op, struct bytes line, struct cursor *bodies)
         take_refusal(op, true);
     } else if (bytes_equal(word, BYTES_LITERAL("waits"))) {
         if (op->kind == OP_ENDED)
-            tombstone_waits(op->partition, op_id(op));
+            tombstone_defer(op->partition, op_id(op));
         if (op->kind == OP_RESTORE)
             restore_refused(op, false);
         else

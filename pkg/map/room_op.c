@@ -16,6 +16,7 @@
 #include "map/op_type_private.h"
 #include "map/partition_private.h"
 #include "map/session_private.h"
+#include "map/sweep_private.h"
 
 bool op_is_of_room(const struct op *op)
 {
@@ -123,7 +124,7 @@ void room_evict_member(struct partition *partition, struct bytes member, const c
         return;
     struct op *op = create_room_op(partition, OP_EVICT_MEMBER, room, id, (struct bytes){0});
     memcpy(op->other, node, sizeof op->other);
-    partition->reaping++;
+    sweep_add_op(op);
     op_enqueue(op);
 }
 

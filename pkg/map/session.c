@@ -7,14 +7,16 @@
  */
 #include "map/session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/random.h"
+#include "map/feature.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/recovery_private.h"
 #include "map/session_private.h"
 #include "map/space_private.h"
 #include "map/wait_private.h"
@@ -62,19 +64,12 @@ bool session_is_gone(const struct map_session *session)
     return session->sink->is_gone && session->sink->is_gone(session->arg);
 }
 
-/* Redis has lost what it knew, and this process has run all the time: nobody can have ended the
- * entry meanwhile. */
-static bool may_be_created(const struct partition *partition)
-{
-    return partition->filling && partition->stalls_known == partition->map->stalls;
-}
-
 /* Redis may not have its newest state, or, in a new epoch, not have it at all: that is put there
  * before its connection is said to be gone. */
 static void restore_before_leaving(struct partition *partition, struct owned *owned)
 {
     struct op *restore = owned_make_restore(partition, owned);
-    restore->only_there = !may_be_created(partition);
+    restore->only_there = !recovery_may_create(partition);
     op_enqueue(restore);
 }
 
@@ -91,32 +86,37 @@ static void leave_entry(struct map_session *session, struct owned *owned, enum o
     struct op *op = op_create(partition, kind, id);
     memcpy(op->fence, session->fence, sizeof op->fence);
     op->adopt = MAP_ADOPT_OFF;
-    if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN)
+    if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN) {
         restore_before_leaving(partition, owned);
+    }
     owned_destroy(partition, owned);
     op_enqueue(op);
 }
 
 static void leave_all(struct map_session *session, enum op_kind kind)
 {
-    while (!list_is_empty(&session->owned))
+    while (!list_is_empty(&session->owned)) {
         leave_entry(session, list_entry(session->owned.next, struct owned, in_session), kind);
+    }
 }
 
 void map_session_end(struct map_session **session_pointer, bool leave)
 {
     struct map_session *session = *session_pointer;
-    if (!session)
+    if (!session) {
         return;
+    }
     *session_pointer = NULL;
-    while (!list_is_empty(&session->ops))
+    while (!list_is_empty(&session->ops)) {
         op_forget_session(list_entry(session->ops.next, struct op, in_session), leave);
+    }
     leave_all(session, leave ? OP_ORPHAN : OP_CLOSE);
     waits_forget(session);
     metrics_add(METRIC_SESSIONS, -1);
     for (struct delivery *each = session->space->map->delivery; each; each = each->outer) {
-        if (each->session == session)
+        if (each->session == session) {
             each->session = NULL;
+        }
     }
     free(session->certificate);
     free(session);
@@ -132,16 +132,18 @@ bool session_deliver(struct map_space *space, struct bytes id, struct bytes from
                      struct bytes packet)
 {
     const struct owned *owned = owned_find(partition_of(space, id), id);
-    if (!owned || !owned->session->sink->relayed)
+    if (!owned || !owned->session->sink->relayed) {
         return false;
+    }
     return owned->session->sink->relayed(owned->session->arg, from, packet);
 }
 
 void session_drop(struct map_space *space, struct bytes id)
 {
     struct owned *owned = owned_find(partition_of(space, id), id);
-    if (!owned)
+    if (!owned) {
         return;
+    }
     struct map_session *session = owned->session;
     leave_all(session, OP_ORPHAN);
     session->sink->end(session->arg, MAP_END_DROPPED);
@@ -167,8 +169,9 @@ static bool refuse_early(struct op *op, enum map_result result)
 static bool submit(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     op_attach(op, session, done, arg);
-    if (op_is_too_much(op))
+    if (op_is_too_much(op)) {
         return refuse_early(op, MAP_REFUSED);
+    }
     op_enqueue(op);
     return true;
 }
@@ -185,8 +188,9 @@ static bool is_being_added(const struct map_session *session, struct bytes id)
     for (const struct list *node = session->ops.next; node != &session->ops; node = node->next) {
         const struct op *op = list_entry(node, struct op, in_session);
         if (op->adds && !op->answered &&
-            bytes_equal(id, (struct bytes){(const uint8_t *)op->id, op->id_len}))
+            bytes_equal(id, (struct bytes){(const uint8_t *)op->id, op->id_len})) {
             return true;
+        }
     }
     return false;
 }
@@ -211,10 +215,11 @@ static void submit_addition(struct op *op, struct map_session *session, map_done
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
 {
     char id[ID_UUID_LENGTH + 1];
-    if (session->makes_uuids)
+    if (session->makes_uuids) {
         id_make_uuid(id);
-    else
+    } else {
         id_make_client(id);
+    }
     struct bytes name = bytes_from_string(id);
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
     take_state(op, state);
@@ -233,20 +238,23 @@ static void make_device_id(const struct map_space *space, struct bytes user,
 
 static void write_named(struct writer *body, const char *name, struct bytes value)
 {
-    if (value.len > 0)
+    if (value.len > 0) {
         fields_write(body, bytes_from_string(name), value);
+    }
 }
 
 static void write_opened(struct writer *body, const struct map_open *open)
 {
     enum map_status status = open->status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE;
     write_named(body, "user", open->user);
-    if (open->user.len > 0)
+    if (open->user.len > 0) {
         write_named(body, "status", bytes_from_string(map_status_name(status)));
+    }
     write_named(body, "resume", open->resume);
     for (size_t i = 0; i < open->field_count; i++) {
-        if (map_field_is_free(open->fields[i].name) && open->fields[i].value.data)
+        if (map_field_is_free(open->fields[i].name) && open->fields[i].value.data) {
             fields_set(body, open->fields[i].name, open->fields[i].value);
+        }
     }
 }
 
@@ -298,11 +306,13 @@ bool map_session_set(struct map_session *session, struct bytes id, const struct 
 {
     struct owned *owned = find_fields(session, id);
     for (size_t i = 0; i < count; i++) {
-        if (!map_field_is_free(changes[i].name))
+        if (!map_field_is_free(changes[i].name)) {
             return false;
+        }
     }
-    if (owned)
+    if (owned) {
         owned_change_fields(partition_of(session->space, id), owned, changes, count);
+    }
     return owned;
 }
 
@@ -312,8 +322,9 @@ bool map_session_set_status(struct map_session *session, struct bytes id, enum m
     struct map_field change = {
         .name = BYTES_LITERAL("status"),
         .value = bytes_from_string(map_status_name(status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE))};
-    if (owned)
+    if (owned) {
         owned_change_fields(partition_of(session->space, id), owned, &change, 1);
+    }
     return owned;
 }
 
@@ -326,8 +337,9 @@ struct bytes map_session_fields(const struct map_session *session, struct bytes 
 struct bytes map_session_opened_id(const struct map_session *session)
 {
     const struct delivery *delivery = session->space->map->delivery;
-    while (delivery && delivery->session != session)
+    while (delivery && delivery->session != session) {
         delivery = delivery->outer;
+    }
     return delivery ? delivery->id : (struct bytes){0};
 }
 
@@ -346,8 +358,9 @@ static bool whole_version(const struct owned *owned, const struct map_update *up
         break;
     }
     unsigned ahead = (unsigned)(update->version - owned->wanted) & 0xff;
-    if (ahead >= 128 || owned->wanted > (uint64_t)INT64_MAX - ahead)
+    if (ahead >= 128 || owned->wanted > (uint64_t)INT64_MAX - ahead) {
         return false;
+    }
     *version = owned->wanted + ahead;
     return true;
 }
@@ -365,8 +378,9 @@ static void update_owned(struct op *op, struct owned *owned, const struct map_up
     }
     op->version = version;
     op->version_kind = MAP_VERSION_ABSOLUTE;
-    if (submit(op, session, done, arg) && version > owned->wanted)
+    if (submit(op, session, done, arg) && version > owned->wanted) {
         owned->wanted = version;
+    }
 }
 
 void map_session_update(struct map_session *session, const struct map_update *update, map_done done,
@@ -419,8 +433,9 @@ struct map_space *map_session_space(const struct map_session *session)
 bool map_kick(struct map_space *space, struct bytes id)
 {
     struct owned *owned = owned_find(partition_of(space, id), id);
-    if (!owned)
+    if (!owned) {
         return false;
+    }
     session_close_all(owned->session, MAP_END_KICKED);
     return true;
 }

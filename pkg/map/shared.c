@@ -97,7 +97,7 @@ static void restart_sweeps(struct map *map)
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             struct partition *partition = &map->spaces[i].partitions[j];
-            if (partition->state == PARTITION_READY && !partition->sweeping) {
+            if (partition->state == PARTITION_READY && !partition->sweep.is_under_way) {
                 sweep_start(partition);
             }
         }

@@ -1,60 +1,95 @@
 /*
- * sweep: every second and partition: the lease, the hold, what is due, and whether what we know
- * is still what Redis knows.
+ * sweep: every second, for each partition: the lease, the recovery grace, what is due, and whether
+ * what we know is still what Redis knows.
  *
  * The script lists; what it lists goes through apply as reap, orphan_node and forget_node
- * operations, which judge again. All front-ends sweep; whoever comes first does the work, the
- * others' operations find nothing left to do.
+ * operations, which judge again. All front-ends sweep: the operations of the first one do the work,
+ * and those of the others find nothing left to do.
  */
 #include "map/sweep_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "loop/loop.h"
 #include "map/contact_private.h"
 #include "map/feature_private.h"
+#include "map/map.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
 #include "map/registry_private.h"
+#include "map/renewal_private.h"
 #include "map/room_op_private.h"
 #include "map/shared_private.h"
 #include "map/space_private.h"
 #include "metrics/metrics.h"
+#include "redis/redis.h"
 #include "schema/format.h"
+#include "schema/keys.h"
 #include "schema/scripts.h"
 #include "view/view.h"
 
 static struct redis_script sweep_script = {.name = "sweep", .source = script_sweep};
 
-/* Sweeps in a row whose count of the index differs from ours before the index is compared: what is
+/* Sweeps in a row whose count of the index differs from ours, until the index is compared: what is
  * under way makes them differ for a moment. */
-#define UNLISTED_SWEEPS 3
+#define WRONG_SWEEPS 3
 /* How exactly Redis's clock is known here. */
-#define HOLD_SPARE_MS 5
+#define CLOCK_MARGIN_MS 5
 
-/* Until the next sweep; the end of a hold when that comes first, as much has waited for it. */
+void sweep_init(struct partition *partition)
+{
+    partition->sweep.timer = loop_timer_create(partition->map->loop, sweep_run, partition);
+}
+
+void sweep_free(struct partition *partition)
+{
+    loop_timer_destroy(&partition->sweep.timer);
+}
+
+/* Until the next sweep, or until the recovery grace ends, as much waits for that. */
 static uint64_t time_to_sweep(const struct partition *partition)
 {
     uint64_t now = map_redis_time_ms(partition->map);
     uint64_t sweep = random_jitter((uint64_t)partition->map->settings->sweep, 10);
-    uint64_t hold =
-        partition->hold_until > now ? partition->hold_until - now + HOLD_SPARE_MS : sweep;
-    return hold < sweep ? hold : sweep;
+    uint64_t grace =
+        partition->grace_until > now ? partition->grace_until - now + CLOCK_MARGIN_MS : sweep;
+    return grace < sweep ? grace : sweep;
 }
 
 void sweep_start(struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
-    /* A lease that was renewed with another length may end before the next sweep. */
-    bool is_due = partition->renewed_lease != settings->lease;
-    loop_timer_start(partition->sweep_timer, is_due ? 0 : time_to_sweep(partition));
+    /* A lease that was renewed with another length may expire before the next sweep. */
+    bool is_due = partition->sweep.lease != settings->lease;
+    loop_timer_start(partition->sweep.timer, is_due ? 0 : time_to_sweep(partition));
 }
 
-/* A look at some of a dead front-end's entries, or of its members of rooms. */
+void sweep_stop(struct partition *partition)
+{
+    loop_timer_stop(partition->sweep.timer);
+    partition->sweep.is_under_way = false;
+}
+
+void sweep_lease_sent(struct partition *partition)
+{
+    partition->sweep.lease = partition->map->settings->lease;
+}
+
+void sweep_add_op(struct op *op)
+{
+    op->partition->sweep.pending++;
+}
+
+/* A read of some of a crashed front-end's entries, or of its members of rooms. */
 struct sweep_scan {
     struct partition *partition;
     unsigned epochs;
@@ -66,9 +101,10 @@ static void enqueue_sweep_op(struct partition *partition, enum op_kind kind, str
                              const char *other)
 {
     struct op *op = op_create(partition, kind, id);
-    if (other)
+    if (other) {
         snprintf(op->other, sizeof op->other, "%s", other);
-    partition->reaping++;
+    }
+    sweep_add_op(op);
     op_enqueue(op);
 }
 
@@ -78,25 +114,29 @@ static void orphan_lost_entries(struct sweep_scan *scan, const struct redis_repl
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < ids->count; i++) {
-        if (ids->elements[i]->text.len <= UINT8_MAX)
+        if (ids->elements[i]->text.len <= UINT8_MAX) {
             enqueue_sweep_op(partition, OP_ORPHAN_NODE, ids->elements[i]->text, scan->node);
+        }
     }
-    if (ids->count == 0)
+    if (ids->count == 0) {
         scan_members(partition, scan->node);
-    else
-        partition->sweep_again = true;
+    } else {
+        partition->sweep.again = true;
+    }
 }
 
-/* When it has neither entries nor rooms' members any more, it is forgotten. */
+/* A front-end that has neither entries nor members any more is forgotten. */
 static void evict_lost_members(struct sweep_scan *scan, const struct redis_reply *members)
 {
     struct partition *partition = scan->partition;
-    for (size_t i = 0; i < members->count; i++)
+    for (size_t i = 0; i < members->count; i++) {
         room_evict_member(partition, members->elements[i]->text, scan->node);
-    if (members->count == 0)
+    }
+    if (members->count == 0) {
         enqueue_sweep_op(partition, OP_FORGET_NODE, BYTES_LITERAL(""), scan->node);
-    else
-        partition->sweep_again = true;
+    } else {
+        partition->sweep.again = true;
+    }
 }
 
 static void on_lost_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -104,13 +144,14 @@ static void on_lost_scanned(void *arg, enum redis_status status, const struct re
     struct sweep_scan *scan = arg;
     struct partition *partition = scan->partition;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && partition->state == PARTITION_READY &&
-        partition->epochs == scan->epochs)
+        partition->epochs == scan->epochs) {
         scan->of_members ? evict_lost_members(scan, reply) : orphan_lost_entries(scan, reply);
+    }
     free(scan);
     sweep_judged(partition);
 }
 
-/* Not HSCAN: as entries leave, its first buckets are empty, and it would return nothing. */
+/* Not HSCAN: as entries are removed, its first buckets are empty, and it would return nothing. */
 static void start_scan(struct partition *partition, struct sweep_scan *scan, const char *kind)
 {
     struct writer key = {0};
@@ -121,7 +162,7 @@ static void start_scan(struct partition *partition, struct sweep_scan *scan, con
     snprintf(count, sizeof count, "%lld", (long long)partition->map->settings->reap);
     struct bytes args[] = {BYTES_LITERAL("HRANDFIELD"), writer_bytes_written(&key),
                            bytes_from_string(count)};
-    partition->reaping++;
+    partition->sweep.pending++;
     redis_command(partition->map->link, on_lost_scanned, scan, 3, args);
     writer_free(&key);
 }
@@ -134,10 +175,11 @@ static void scan_members(struct partition *partition, const char *node)
     start_scan(partition, scan, "members:");
 }
 
-static void scan_dead(struct partition *partition, struct bytes node)
+static void scan_crashed_node(struct partition *partition, struct bytes node)
 {
-    if (node.len > NODE_ID_LENGTH || bytes_equal(node, bytes_from_string(partition->map->node)))
+    if (node.len > NODE_ID_LENGTH || bytes_equal(node, bytes_from_string(partition->map->node))) {
         return;
+    }
     struct sweep_scan *scan = mem_zalloc(1, sizeof *scan);
     memcpy(scan->node, node.data, node.len);
     start_scan(partition, scan, "node:");
@@ -147,16 +189,19 @@ static void reap_due(struct partition *partition, const struct redis_reply *due)
 {
     for (size_t i = 0; i < due->count; i++) {
         struct bytes member = due->elements[i]->text;
-        if (member.len <= 2 || member.len > UINT8_MAX + 2u)
+        if (member.len <= 2 || member.len > UINT8_MAX + 2u) {
             continue;
+        }
         struct bytes name = {member.data + 2, member.len - 2};
-        if (member.data[0] == 'c')
+        if (member.data[0] == 'c') {
             enqueue_sweep_op(partition, OP_REAP, name, NULL);
-        else if (member.data[0] == 'u')
+        } else if (member.data[0] == 'u') {
             enqueue_sweep_op(partition, OP_OFFLINE, name, NULL);
+        }
     }
-    if (due->count >= (size_t)partition->map->settings->reap)
-        partition->sweep_again = true;
+    if (due->count >= (size_t)partition->map->settings->reap) {
+        partition->sweep.again = true;
+    }
 }
 
 static void check_index(struct partition *partition, uint64_t listed)
@@ -164,10 +209,11 @@ static void check_index(struct partition *partition, uint64_t listed)
     bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0 &&
                  owned_is_settled(partition);
     bool same = listed == HASH_COUNT(partition->owned);
-    partition->unlisted = same || !quiet ? 0 : partition->unlisted + 1;
-    if (partition->unlisted < UNLISTED_SWEEPS)
+    partition->sweep.wrong_counts = same || !quiet ? 0 : partition->sweep.wrong_counts + 1;
+    if (partition->sweep.wrong_counts < WRONG_SWEEPS) {
         return;
-    partition->unlisted = 0;
+    }
+    partition->sweep.wrong_counts = 0;
     partition->audit_due = true;
     owned_unconfirm_all(partition);
 }
@@ -176,35 +222,40 @@ static void check_members(struct partition *partition, uint64_t listed)
 {
     bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0;
     bool same = listed == rooms_count(partition);
-    partition->unlisted_members = same || !quiet ? 0 : partition->unlisted_members + 1;
-    if (partition->unlisted_members < UNLISTED_SWEEPS)
+    partition->sweep.wrong_members = same || !quiet ? 0 : partition->sweep.wrong_members + 1;
+    if (partition->sweep.wrong_members < WRONG_SWEEPS) {
         return;
-    partition->unlisted_members = 0;
+    }
+    partition->sweep.wrong_members = 0;
     room_audit(partition);
     rooms_rejoin(partition);
 }
 
 static void enqueue_due_probes(struct partition *partition, const struct redis_reply *due)
 {
-    for (size_t i = 0; i < due->count; i++)
+    for (size_t i = 0; i < due->count; i++) {
         registry_enqueue_probe(partition, due->elements[i]->text);
-    if (due->count >= (size_t)partition->map->settings->reap)
-        partition->sweep_again = true;
+    }
+    if (due->count >= (size_t)partition->map->settings->reap) {
+        partition->sweep.again = true;
+    }
 }
 
-/* {"ok", revision, now, hold until, count, {due}, {dead}, members, {registrations}} */
-static void swept(struct partition *partition, const struct redis_reply *reply)
+/* {"ok", revision, now, end of the recovery grace, count, {due}, {crashed front-ends}, members,
+ * {registrations}} */
+static void accept_sweep(struct partition *partition, const struct redis_reply *reply)
 {
     contact_answered(partition);
     partition->revision = bytes_decimal(reply->elements[1]->text);
     uint64_t now = bytes_decimal(reply->elements[2]->text);
     partition_set_time(partition, now);
-    partition->hold_until = bytes_decimal(reply->elements[3]->text);
-    partition->refused = false;
-    if (partition->index == 0 && partition->space == partition->map->spaces)
+    partition->grace_until = bytes_decimal(reply->elements[3]->text);
+    partition->refusal = NULL;
+    if (partition->index == 0 && partition->space == partition->map->spaces) {
         metrics_set(METRIC_REVISION, (int64_t)partition->revision);
-    owned_renew_due(partition,
-                    loop_now_ms(partition->map->loop)); /* should that clock have jumped */
+    }
+    /* Redis's clock may have jumped. */
+    renewal_tick(partition, loop_now_ms(partition->map->loop));
     struct map_view *view = partition->space->view;
     if (view) {
         view_revision_seen(view, partition->index, partition->revision);
@@ -213,13 +264,15 @@ static void swept(struct partition *partition, const struct redis_reply *reply)
     features_sweep(partition, now);
     check_index(partition, (uint64_t)reply->elements[4]->integer);
     check_members(partition, (uint64_t)reply->elements[7]->integer);
-    if (partition->reaping > 0)
-        return; /* what the last sweep listed is still being judged */
-    partition->sweep_again = false;
+    if (partition->sweep.pending > 0) {
+        return; /* what an earlier sweep listed is still being judged */
+    }
+    partition->sweep.again = false;
     reap_due(partition, reply->elements[5]);
     enqueue_due_probes(partition, reply->elements[8]);
-    for (size_t i = 0; i < reply->elements[6]->count; i++)
-        scan_dead(partition, reply->elements[6]->elements[i]->text);
+    for (size_t i = 0; i < reply->elements[6]->count; i++) {
+        scan_crashed_node(partition, reply->elements[6]->elements[i]->text);
+    }
 }
 
 static bool is_list(const struct redis_reply *reply, size_t index)
@@ -230,19 +283,20 @@ static bool is_list(const struct redis_reply *reply, size_t index)
 static void on_swept(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct partition *partition = arg;
-    partition->sweeping = false;
-    if (partition->state != PARTITION_READY)
+    partition->sweep.is_under_way = false;
+    if (partition->state != PARTITION_READY) {
         return;
+    }
     if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
     } else if (reply->type == REDIS_ARRAY && reply->count == 9 && is_list(reply, 5) &&
                is_list(reply, 6) && is_list(reply, 8)) {
-        swept(partition, reply);
+        accept_sweep(partition, reply);
         sweep_start(partition);
     } else if (shared_is_refusal(reply)) {
         shared_read_again(partition->map->shared, bytes_decimal(reply->elements[1]->text));
-        partition->renewed_lease = 0; /* it has not been */
-        loop_timer_start(partition->sweep_timer, SHARED_DELAY_MS);
+        partition->sweep.lease = 0; /* it has not been renewed */
+        loop_timer_start(partition->sweep.timer, SHARED_DELAY_MS);
     } else {
         partition_refused(partition, reply->type == REDIS_ARRAY && reply->count
                                          ? reply->elements[0]->text
@@ -254,16 +308,18 @@ void sweep_run(void *arg)
 {
     struct partition *partition = arg;
     const struct map_settings *settings = partition->map->settings;
-    /* At the end the lease is given back, and must not be taken again. */
-    if (partition->state != PARTITION_READY || partition->sweeping || partition->map->finishing)
+    /* At the end the lease is released, and must not be renewed again. */
+    if (partition->state != PARTITION_READY || partition->sweep.is_under_way ||
+        partition->map->phase >= MAP_FINISHING) {
         return;
-    char link[24], lease[24], hold[24], longest[24], most[24], registration[24], overdue[24],
+    }
+    char link[24], lease[24], grace[24], longest[24], most[24], registration[24], overdue[24],
         shared[24], bound[24];
     struct writer members = {0};
     writer_format(&members, "%smembers:%s", partition->prefix, partition->map->node);
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
     snprintf(lease, sizeof lease, "%lld", (long long)settings->lease);
-    snprintf(hold, sizeof hold, "%lld", (long long)settings->hold);
+    snprintf(grace, sizeof grace, "%lld", (long long)settings->hold);
     int64_t longest_ms = settings->client_grace > settings->presence_hold ? settings->client_grace
                                                                           : settings->presence_hold;
     snprintf(longest, sizeof longest, "%lld", (long long)longest_ms);
@@ -273,7 +329,7 @@ void sweep_run(void *arg)
              (unsigned long long)shared_lease_bound(partition->map->shared));
     snprintf(most, sizeof most, "%lld", (long long)settings->reap);
     snprintf(registration, sizeof registration, "%lld", (long long)settings->max_registration);
-    /* Without a prober it lets time pass for those whom nobody else asks. */
+    /* A front-end without a prober lists only those that no other one has probed in time. */
     int64_t overdue_ms = registry_has_prober(partition->space) ? 0 : 2 * settings->lease;
     snprintf(overdue, sizeof overdue, "%lld", (long long)overdue_ms);
     struct bytes args[] = {bytes_from_string(partition->key_head),
@@ -286,7 +342,7 @@ void sweep_run(void *arg)
                            bytes_from_string(partition->map->node),
                            bytes_from_string(link),
                            bytes_from_string(lease),
-                           bytes_from_string(hold),
+                           bytes_from_string(grace),
                            bytes_from_string(longest),
                            bytes_from_string(most),
                            bytes_from_string(registration),
@@ -294,18 +350,19 @@ void sweep_run(void *arg)
                            BYTES_LITERAL(FORMAT_READER),
                            bytes_from_string(shared),
                            bytes_from_string(bound)};
-    partition->sweeping = true;
-    partition->renewed_lease = settings->lease;
-    contact_asked(partition);
+    partition->sweep.is_under_way = true;
+    sweep_lease_sent(partition);
+    contact_sent(partition);
     redis_eval(partition->map->link, &sweep_script, on_swept, partition, 6, 18, args);
     writer_free(&members);
 }
 
 void sweep_judged(struct partition *partition)
 {
-    partition->reaping--;
-    if (partition->reaping > 0 || !partition->sweep_again)
+    partition->sweep.pending--;
+    if (partition->sweep.pending > 0 || !partition->sweep.again) {
         return;
-    partition->sweep_again = false;
+    }
+    partition->sweep.again = false;
     sweep_run(partition);
 }

@@ -1,21 +1,25 @@
 /*
  * tombstone: the ends of entries that batches of this front-end have made, for a Redis that comes
- * back older and has these entries still.
+ * back older and still has these entries.
  *
- * An id is given to one entry at a time. So what was opened no later than an entry of the same id
- * that has ended, is dead too; what was opened later is not. In a new epoch each end is said again,
- * before anything else of this front-end: the operation `ended` ends what is that entry, or one
- * before it, in whosever index it is. Where the view shows that somebody has the id again, the
- * front-end that has it is given time to put it back first; and what a living front-end is listed
- * for waits until that one has said what it has (its audit). A session that comes to own the id
- * here ends the memory of it.
+ * An id belongs to one entry at a time. So an entry that was opened no later than one of the same
+ * id that has ended, has ended too; one that was opened later has not. In a new epoch each end is
+ * repeated before anything else of this front-end: the operation `ended` ends that entry, or one
+ * before it, in whichever index it is. Where the view shows an entry with the id, the front-end
+ * that has it is given time to restore it first; and an entry that is listed for a live front-end
+ * waits until that front-end has compared its index (owned_audit.c). When a session here comes to
+ * own the id, its tombstone is forgotten.
  */
 #include "map/tombstone_private.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/ids.h"
 #include "base/mem.h"
+#include "loop/loop.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
 #include "map/owned_private.h"
@@ -23,22 +27,28 @@
 #include "map/space_private.h"
 #include "view/view.h"
 
-/* Until it is said again where somebody may have the entry. */
-#define AGAIN_MS 1000
+/* Until an end is repeated that could not be decided. */
+#define REPEAT_MS 1000
 
 struct tombstone {
     UT_hash_handle hh;  /* by id, in its partition */
     struct list by_age; /* of all partitions */
     struct partition *partition;
-    struct list waiting; /* in the partition's list of those to be said, now or later; or in none */
+    struct list waiting; /* in its partition's due or later, or in none */
     uint64_t forget_at;
-    uint64_t say_at; /* of those to be said later */
-    uint64_t since;  /* when it was opened; Redis's clock */
+    uint64_t due_ms; /* in later: when it is repeated */
+    uint64_t since;  /* when the entry was opened; Redis's clock */
     uint64_t version;
     char fence[ID_FENCE_LENGTH + 1];
     uint8_t id_len;
     char id[];
 };
+
+void tombstones_init(struct tombstones *tombstones)
+{
+    list_init(&tombstones->due);
+    list_init(&tombstones->later);
+}
 
 static struct bytes id_of_tombstone(const struct tombstone *tombstone)
 {
@@ -48,15 +58,15 @@ static struct bytes id_of_tombstone(const struct tombstone *tombstone)
 static struct tombstone *find_tombstone(const struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = NULL;
-    HASH_FIND(hh, partition->tombstones, id.data, id.len, tombstone);
+    HASH_FIND(hh, partition->tombstones.table, id.data, id.len, tombstone);
     return tombstone;
 }
 
 static void drop_tombstone(struct tombstone *tombstone)
 {
     struct partition *partition = tombstone->partition;
-    assert(partition->tombstones); /* it is one of them */
-    HASH_DEL(partition->tombstones, tombstone);
+    assert(partition->tombstones.table); /* it is one of them */
+    HASH_DEL(partition->tombstones.table, tombstone);
     partition->map->tombstone_count--;
     list_remove(&tombstone->by_age);
     list_remove(&tombstone->waiting);
@@ -75,10 +85,12 @@ void tombstone_remember(struct partition *partition, struct bytes id, uint64_t s
     const struct map_settings *settings = map->settings;
     tombstone_forget(partition, id);
     if (settings->close_memory == 0 || settings->close_memory_max == 0 ||
-        fence.len > ID_FENCE_LENGTH)
+        fence.len > ID_FENCE_LENGTH) {
         return;
-    while (map->tombstone_count >= (size_t)settings->close_memory_max)
+    }
+    while (map->tombstone_count >= (size_t)settings->close_memory_max) {
         drop_tombstone(oldest_tombstone(map));
+    }
     struct tombstone *tombstone = mem_zalloc(1, sizeof *tombstone + id.len);
     tombstone->partition = partition;
     tombstone->forget_at = loop_now_ms(map->loop) + (uint64_t)settings->close_memory;
@@ -90,31 +102,32 @@ void tombstone_remember(struct partition *partition, struct bytes id, uint64_t s
     list_init(&tombstone->waiting);
     list_append(&map->tombstones, &tombstone->by_age);
     map->tombstone_count++;
-    HASH_ADD_KEYPTR(hh, partition->tombstones, tombstone->id, tombstone->id_len, tombstone);
+    HASH_ADD_KEYPTR(hh, partition->tombstones.table, tombstone->id, tombstone->id_len, tombstone);
 }
 
 void tombstone_forget(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
-    if (tombstone)
+    if (tombstone) {
         drop_tombstone(tombstone);
+    }
 }
 
-static void say_later(struct partition *partition, struct tombstone *tombstone)
+static void repeat_later(struct partition *partition, struct tombstone *tombstone)
 {
-    tombstone->say_at = loop_now_ms(partition->map->loop) + AGAIN_MS;
+    tombstone->due_ms = loop_now_ms(partition->map->loop) + REPEAT_MS;
     list_remove(&tombstone->waiting);
-    list_append(&partition->tombstones_later, &tombstone->waiting);
+    list_append(&partition->tombstones.later, &tombstone->waiting);
 }
 
-static const struct map_entry *find_shown(const struct map_space *space, struct bytes id)
+static const struct map_entry *find_in_view(const struct map_space *space, struct bytes id)
 {
     return space->view ? map_view_find(space->view, id) : NULL;
 }
 
-/* The view shows what was opened after the remembered end: that is not to be ended, whatever an
- * older Redis lists. With the same `since` only the event of the end has not come yet. */
-static bool is_of_another_opening(const struct map_entry *shown, const struct tombstone *tombstone)
+/* Whether the view shows an entry that was opened after this end: that one must not be ended,
+ * whatever an older Redis lists. With the same `since` only the event of the end is missing. */
+static bool was_opened_again(const struct map_entry *shown, const struct tombstone *tombstone)
 {
     struct bytes since = map_entry_field(shown, "since");
     return since.len > 0 && bytes_decimal(since) != tombstone->since;
@@ -123,26 +136,27 @@ static bool is_of_another_opening(const struct map_entry *shown, const struct to
 void tombstones_repeat(struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
-    partition->tombstones_until_ms = loop_now_ms(partition->map->loop) +
-                                     (uint64_t)(settings->hold + settings->lease) + 2 * AGAIN_MS;
+    partition->tombstones.until_ms = loop_now_ms(partition->map->loop) +
+                                     (uint64_t)(settings->hold + settings->lease) + 2 * REPEAT_MS;
     struct tombstone *tombstone, *next;
-    HASH_ITER (hh, partition->tombstones, tombstone, next) {
+    HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
         list_remove(&tombstone->waiting);
-        const struct map_entry *shown = find_shown(partition->space, id_of_tombstone(tombstone));
-        if (shown && is_of_another_opening(shown, tombstone))
+        const struct map_entry *shown = find_in_view(partition->space, id_of_tombstone(tombstone));
+        if (shown && was_opened_again(shown, tombstone)) {
             drop_tombstone(tombstone);
-        else if (shown)
-            say_later(partition, tombstone);
-        else
-            list_append(&partition->tombstones_due, &tombstone->waiting);
+        } else if (shown) {
+            repeat_later(partition, tombstone);
+        } else {
+            list_append(&partition->tombstones.due, &tombstone->waiting);
+        }
     }
 }
 
 struct op *tombstone_next(struct partition *partition)
 {
-    while (!list_is_empty(&partition->tombstones_due)) {
+    while (!list_is_empty(&partition->tombstones.due)) {
         struct tombstone *tombstone =
-            list_entry(partition->tombstones_due.next, struct tombstone, waiting);
+            list_entry(partition->tombstones.due.next, struct tombstone, waiting);
         struct bytes id = id_of_tombstone(tombstone);
         if (owned_find(partition, id)) {
             drop_tombstone(tombstone);
@@ -158,33 +172,37 @@ struct op *tombstone_next(struct partition *partition)
     return NULL;
 }
 
-void tombstone_unsaid(struct partition *partition, struct bytes id)
+void tombstone_requeue(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
-    if (!tombstone)
+    if (!tombstone) {
         return;
+    }
     list_remove(&tombstone->waiting);
-    list_append(&partition->tombstones_due, &tombstone->waiting);
+    list_append(&partition->tombstones.due, &tombstone->waiting);
 }
 
-void tombstone_waits(struct partition *partition, struct bytes id)
+void tombstone_defer(struct partition *partition, struct bytes id)
 {
     struct tombstone *tombstone = find_tombstone(partition, id);
-    if (tombstone && loop_now_ms(partition->map->loop) < partition->tombstones_until_ms)
-        say_later(partition, tombstone);
+    if (tombstone && loop_now_ms(partition->map->loop) < partition->tombstones.until_ms) {
+        repeat_later(partition, tombstone);
+    }
 }
 
 void tombstones_tick(struct partition *partition, uint64_t now_ms)
 {
     struct map *map = partition->map;
-    while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms)
+    while (!list_is_empty(&map->tombstones) && oldest_tombstone(map)->forget_at <= now_ms) {
         drop_tombstone(oldest_tombstone(map));
-    while (!list_is_empty(&partition->tombstones_later)) {
+    }
+    while (!list_is_empty(&partition->tombstones.later)) {
         struct tombstone *tombstone =
-            list_entry(partition->tombstones_later.next, struct tombstone, waiting);
-        if (tombstone->say_at > now_ms)
+            list_entry(partition->tombstones.later.next, struct tombstone, waiting);
+        if (tombstone->due_ms > now_ms) {
             return;
-        tombstone_unsaid(partition, id_of_tombstone(tombstone));
+        }
+        tombstone_requeue(partition, id_of_tombstone(tombstone));
         partition_wake(partition);
     }
 }
@@ -192,6 +210,7 @@ void tombstones_tick(struct partition *partition, uint64_t now_ms)
 void tombstones_free(struct partition *partition)
 {
     struct tombstone *tombstone, *next;
-    HASH_ITER (hh, partition->tombstones, tombstone, next)
+    HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
         drop_tombstone(tombstone);
+    }
 }

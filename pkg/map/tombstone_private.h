@@ -1,27 +1,38 @@
-/* tombstone_private: remembered ends of entries. */
+/* tombstone_private: ends of entries, remembered for a Redis that comes back older. */
 #ifndef MAP_TOMBSTONE_PRIVATE_H
 #define MAP_TOMBSTONE_PRIVATE_H
 
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/list.h"
 
 struct op;
 struct partition;
+struct tombstone;
 
+struct tombstones {
+    struct tombstone *table; /* by id, in order of age */
+    struct list due;         /* struct tombstone: to be repeated now */
+    struct list later;       /* struct tombstone: to be repeated at a time of their own */
+    uint64_t until_ms;       /* what cannot be decided is repeated until then */
+};
+
+void tombstones_init(struct tombstones *tombstones);
+void tombstones_free(struct partition *partition);
 /* An entry has ended: when it was opened, its last version and its fence. */
 void tombstone_remember(struct partition *partition, struct bytes id, uint64_t since,
                         uint64_t version, struct bytes fence);
-/* Somebody here has the id again. */
+/* A session here owns the id again. */
 void tombstone_forget(struct partition *partition, struct bytes id);
-/* A new epoch has begun: all are to be said again. */
+/* A new epoch has begun: all are to be repeated. */
 void tombstones_repeat(struct partition *partition);
-/* The next to be said; NULL: there is none. */
+/* The operation that repeats the next one that is due; NULL: none is. */
 struct op *tombstone_next(struct partition *partition);
-/* What tombstone_next made was not judged; or cannot be decided yet. */
-void tombstone_unsaid(struct partition *partition, struct bytes id);
-void tombstone_waits(struct partition *partition, struct bytes id);
+/* What tombstone_next returned has not been judged: it is due again. */
+void tombstone_requeue(struct partition *partition, struct bytes id);
+/* It cannot be decided yet: it is repeated later. */
+void tombstone_defer(struct partition *partition, struct bytes id);
 void tombstones_tick(struct partition *partition, uint64_t now_ms);
-void tombstones_free(struct partition *partition);
 
 #endif

@@ -1,7 +1,9 @@
 /* watch: the views of a front-end's spaces: what they are read from, and what they learn of it. */
+#include "map/map.h"
 #include "map/map_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/recovery_private.h"
 #include "map/registry_private.h"
 #include "map/space_private.h"
 #include "view/view.h"
@@ -17,9 +19,9 @@ static struct view_known known_of(void *space, uint32_t index)
     return (struct view_known){.epoch = partition->epoch,
                                .epochs = partition->epochs,
                                .revision = partition->revision,
-                               .restoring = partition->restoring,
-                               .grace_until_ms = partition->hold_until,
-                               .is_down = partition->state == PARTITION_AWAY,
+                               .restoring = !recovery_is_done(partition),
+                               .grace_until_ms = partition->grace_until,
+                               .is_down = partition->state == PARTITION_DISCONNECTED,
                                .down_ms = partition->down_ms};
 }
 
@@ -76,7 +78,8 @@ static struct map_view *create_view(struct map_space *space)
 
 struct map_view *map_watch(struct map_space *space, struct map_watcher *watcher, const char **why)
 {
-    if (!space->view)
+    if (!space->view) {
         space->view = create_view(space);
+    }
     return view_watch(space->view, watcher, why) ? space->view : NULL;
 }

@@ -22,7 +22,7 @@ static int setup(void **state)
     front_set(front, "client.ttl=600s");
     front_start(world, front);
     /* The first look finds that client.ttl is another one than none, and renews all. */
-    WAIT_UNTIL(world, first_partition(front)->renewal_ttl == TTL);
+    WAIT_UNTIL(world, first_partition(front)->renewals.ttl == TTL);
     *state = world;
     return 0;
 }
@@ -172,17 +172,17 @@ static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
     WAIT_UNTIL(world, observer_shows(&observer, ended.id, "b"));
     /* The first time that Redis's clock is known is a jump, too. Each later one is another by what
      * the reply took. */
-    WAIT_UNTIL(world, partition->map->clock_offset_ms - partition->renewal_clock_ms < TTL / 10);
+    WAIT_UNTIL(world, partition->map->clock_offset_ms - partition->renewals.clock_ms < TTL / 10);
     age(world, shortened.id, TTL / 3);
     age(world, ended.id, 1);
-    partition->renewal_clock_ms -= TTL * 2 / 3;
+    partition->renewals.clock_ms -= TTL * 2 / 3;
     WAIT_UNTIL(world, ttl_of(world, shortened.id) > TTL * 9 / 10);
     WAIT_UNTIL(world, ttl_of(world, ended.id) > TTL * 9 / 10);
     assert_int_equal(observer.closed, 0);
     /* What comes late looks like a jump back, which shortens nothing. */
-    partition->renewal_clock_ms += TTL * 2 / 3;
+    partition->renewals.clock_ms += TTL * 2 / 3;
     age(world, shortened.id, TTL * 2 / 3);
-    WAIT_UNTIL(world, partition->renewal_clock_ms <= partition->map->clock_offset_ms);
+    WAIT_UNTIL(world, partition->renewals.clock_ms <= partition->map->clock_offset_ms);
     for (unsigned turns = 0; turns < 20; turns++)
         loop_turn(world->loop, 20);
     assert_true(ttl_of(world, shortened.id) <= TTL * 2 / 3);
@@ -204,13 +204,13 @@ static void test_the_end_of_a_hold_is_swept_at_once(void **state)
                  (unsigned long long)map_redis_time_ms(world->fronts[0].map) + 500);
         WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:head", "hold_until", until);
         sweep_run(partition);
-        WAIT_UNTIL(world, !partition->sweeping);
-    } while (partition->hold_until != strtoull(until, NULL, 10) ||
-             map_redis_time_ms(world->fronts[0].map) >= partition->hold_until);
+        WAIT_UNTIL(world, !partition->sweep.is_under_way);
+    } while (partition->grace_until != strtoull(until, NULL, 10) ||
+             map_redis_time_ms(world->fronts[0].map) >= partition->grace_until);
     uint64_t began = clock_monotonic_us() / 1000;
     uint64_t answered = map_contact(world->fronts[0].map).answered_ms;
     WAIT_UNTIL(world, map_contact(world->fronts[0].map).answered_ms > answered);
-    assert_true(map_redis_time_ms(world->fronts[0].map) >= partition->hold_until);
+    assert_true(map_redis_time_ms(world->fronts[0].map) >= partition->grace_until);
     assert_true(clock_monotonic_us() / 1000 - began < 15000);
 }
 
@@ -231,8 +231,8 @@ static void test_a_renewal_that_redis_refused_is_tried_again_in_time(void **stat
     client_open(world, &client, "a");
     snprintf(key, sizeof key, "tracker:{main/1/0}:client:%s", client.id);
     strcpy(since, WORLD_REDIS(world, "HGET", key, "since"));
-    WAIT_UNTIL(world, !first_partition(&world->fronts[0])->sweeping);
-    loop_timer_stop(first_partition(&world->fronts[0])->sweep_timer);
+    WAIT_UNTIL(world, !first_partition(&world->fronts[0])->sweep.is_under_way);
+    loop_timer_stop(first_partition(&world->fronts[0])->sweep.timer);
     age(world, client.id, TTL / 2);
     configure(world, refuse_writes);
     loop_skip(world->loop, TTL / 2 + 500);
@@ -250,11 +250,11 @@ static void test_a_renewal_that_redis_refused_is_tried_again_in_time(void **stat
 static bool next_try_comes(struct world *world, const struct owned *owned, uint64_t *before,
                            uint64_t *after)
 {
-    uint64_t known = owned->renew_at;
+    uint64_t known = owned->due_ms;
     *before = loop_now_ms(world->loop);
     loop_turn(world->loop, 5);
     *after = loop_now_ms(world->loop);
-    return owned->renew_at != known;
+    return owned->due_ms != known;
 }
 
 /* Until its key has ended, or is about to; each try comes within a quarter of what is left, or the
@@ -268,12 +268,12 @@ static unsigned tries_that_could_save_it(struct world *world, const struct owned
         if (!next_try_comes(world, owned, &before, &after) || owned->left_ms == 500)
             continue; /* 500: it is being sent */
         if (owned->left_ms > 0)
-            expires = owned->renew_at + owned->left_ms;
+            expires = owned->due_ms + owned->left_ms;
         uint64_t longest = after < expires ? (expires - before) / 4 : 250;
-        assert_int_equal(owned->phase, OWNED_HELD);
-        assert_true(owned->renew_at <= after + (longest > 40 ? longest : 40));
+        assert_int_equal(owned->phase, OWNED_CONFIRMED);
+        assert_true(owned->due_ms <= after + (longest > 40 ? longest : 40));
         /* And the map looks at it then. */
-        assert_true(world->fronts[0].map->tick_at_ms <= owned->renew_at);
+        assert_true(world->fronts[0].map->tick_at_ms <= owned->due_ms);
         tries += owned->left_ms > 0;
     } while (owned->left_ms > 0);
     return tries;
@@ -288,20 +288,20 @@ static void test_renewals_that_fail_are_tried_again_within_a_quarter_of_what_is_
     uint64_t before, after;
     client_connect(&client, &world->fronts[0]);
     client_open(world, &client, "a");
-    WAIT_UNTIL(world, !partition->sweeping);
-    loop_timer_stop(partition->sweep_timer);
+    WAIT_UNTIL(world, !partition->sweep.is_under_way);
+    loop_timer_stop(partition->sweep.timer);
     world->fronts[0].map->running.client_ttl = 1000;
     const struct owned *owned = owned_find(partition, bytes_from_string(client.id));
     do {
         configure(world, take_writes);
-        WAIT_UNTIL(world, partition->renewal_ttl == 1000 && owned->phase == OWNED_HELD &&
+        WAIT_UNTIL(world, partition->renewals.ttl == 1000 && owned->phase == OWNED_CONFIRMED &&
                               owned->left_ms == 500 && ttl_of(world, client.id) > 500);
         configure(world, refuse_writes);
     } while (tries_that_could_save_it(world, owned) == 0);
     /* It has ended, or is about to: nothing is left to be saved by haste. */
     WAIT_UNTIL(world, next_try_comes(world, owned, &before, &after) && owned->left_ms == 0 &&
-                          owned->renew_at > before + 40);
-    assert_true(owned->renew_at <= after + 250);
+                          owned->due_ms > before + 40);
+    assert_true(owned->due_ms <= after + 250);
     configure(world, take_writes);
     map_session_end(&client.session, true);
 }

@@ -113,8 +113,8 @@ static void begin_epochs(struct world *world)
     for (uint32_t i = 0; i < space->count; i++) {
         struct partition *partition = &space->partitions[i];
         WAIT_UNTIL(world, partition->epochs > epochs[i] && partition->state == PARTITION_READY);
-        WAIT_UNTIL(world, list_is_empty(&partition->tombstones_due) &&
-                              list_is_empty(&partition->tombstones_later) &&
+        WAIT_UNTIL(world, list_is_empty(&partition->tombstones.due) &&
+                              list_is_empty(&partition->tombstones.later) &&
                               partition->batch_count == 0);
     }
 }
@@ -176,12 +176,12 @@ static void test_an_end_waits_for_a_living_front_end(void **state)
     unsigned epochs = partition->epochs;
     redis_link_reset(world->fronts[0].map->link, "a test");
     WAIT_UNTIL(world, partition->epochs > epochs && partition->state == PARTITION_READY);
-    WAIT_UNTIL(world, !list_is_empty(&partition->tombstones_later));
+    WAIT_UNTIL(world, !list_is_empty(&partition->tombstones.later));
     assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "2");
     WORLD_REDIS(world, "HDEL", "tracker:{main/1/0}:node:bcdefabcdefa", "listed");
     WORLD_REDIS(world, "ZADD", partition->key_deadlines, "9999999999999", "c:listed");
-    WAIT_UNTIL(world, list_is_empty(&partition->tombstones_later) &&
-                          list_is_empty(&partition->tombstones_due) && partition->batch_count == 0);
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.later) &&
+                          list_is_empty(&partition->tombstones.due) && partition->batch_count == 0);
     assert_string_equal(WORLD_REDIS(world, "HGET", partition->key_head, "entries"), "1");
     WORLD_REDIS(world, "EXISTS", partition->key_deadlines);
     assert_int_equal(world->reply_integer, 0);
@@ -241,7 +241,7 @@ static void test_the_oldest_beyond_the_maximum_are_forgotten(void **state)
     }
     assert_int_equal(world->fronts[0].map->tombstone_count, 5);
     for (uint32_t i = 0; i < space->count; i++)
-        used += space->partitions[i].tombstones != NULL;
+        used += space->partitions[i].tombstones.table != NULL;
     assert_true(used > 1); /* the ids are of several */
     /* One whose id is used again is no end any more, and makes room. */
     struct client client;

@@ -250,8 +250,8 @@ static void test_an_end_of_an_earlier_opening_is_not_repeated(void **state)
     assert_int_equal(client_update(world, &second, "again", 2, "still there"), MAP_OK);
     WAIT_UNTIL(world, observer_shows(&observer, "again", "still there"));
     struct partition *partition = &front->map->spaces[0].partitions[0];
-    WAIT_UNTIL(world, list_is_empty(&partition->tombstones_later) &&
-                          list_is_empty(&partition->tombstones_due) && partition->batch_count == 0);
+    WAIT_UNTIL(world, list_is_empty(&partition->tombstones.later) &&
+                          list_is_empty(&partition->tombstones.due) && partition->batch_count == 0);
     client_update(world, &second, "again", 3, "for good");
     WAIT_UNTIL(world, observer_shows(&observer, "again", "for good"));
     assert_int_equal(observer.closed, 1);
@@ -357,7 +357,7 @@ static struct partition *partition_of_front(struct world *world, size_t index)
 static void stall(struct world *world, size_t index, const struct observer *observer, unsigned gone)
 {
     struct partition *partition = partition_of_front(world, index);
-    loop_timer_stop(partition->sweep_timer);
+    loop_timer_stop(partition->sweep.timer);
     WAIT_UNTIL(world, observer->closed == gone);
     partition->map->stalls++;
     sweep_run(partition);
@@ -368,8 +368,8 @@ static void wait_quiet(struct world *world, size_t index)
 {
     struct partition *partition = partition_of_front(world, index);
     for (unsigned sweeps = 0; sweeps < 2; sweeps++) {
-        WAIT_UNTIL(world, partition->sweeping);
-        WAIT_UNTIL(world, !partition->sweeping && partition->state == PARTITION_READY);
+        WAIT_UNTIL(world, partition->sweep.is_under_way);
+        WAIT_UNTIL(world, !partition->sweep.is_under_way && partition->state == PARTITION_READY);
     }
     WAIT_UNTIL(world, partition->batch_count == 0 && list_is_empty(&partition->queue));
 }
@@ -394,7 +394,7 @@ static void test_a_client_that_left_while_the_front_end_stalled_is_not_opened_ag
     unsigned changed = observer.changed;
     struct partition *partition = partition_of_front(world, 0);
     /* The end of one is read when its entry is to be compared, and just has not been. */
-    WAIT_UNTIL(world, partition->state == PARTITION_SETTLING);
+    WAIT_UNTIL(world, partition->state == PARTITION_DRAINING);
     owned_unconfirm(partition, owned_find(partition, bytes_from_string(left.id)));
     map_session_end(&left.session, true);
     WAIT_UNTIL(world, observer_shows(&observer, there.id, "there"));
@@ -446,7 +446,7 @@ static void test_what_another_one_had_and_left_is_opened_again(void **state)
     client_open(world, &client, "a");
     WAIT_UNTIL(world, observer_shows(&observer, client.id, "a"));
     struct partition *partition = partition_of_front(world, 0);
-    loop_timer_stop(partition->sweep_timer);
+    loop_timer_stop(partition->sweep.timer);
     WAIT_UNTIL(world, observer.closed == 1);
     client_connect(&other, &world->fronts[1]);
     assert_int_equal(client_update(world, &other, client.id, 5, "newest"), MAP_OK);

@@ -85,7 +85,7 @@ static void test_reads_wait_for_what_is_put_back(void **state)
     assert_int_equal(everywhere.answers, 0);
     map_read(observer.view, MAP_READ_HERE, on_read, &here);
     WAIT_UNTIL(world, here.answers == 1 && everywhere.answers == 1);
-    assert_false(partition->restoring);
+    assert_false(!recovery_is_done(partition));
     assert_false(here.stale);
     assert_false(everywhere.stale);
     assert_true(observer_shows(&observer, "me", "new"));
