@@ -10,6 +10,7 @@
 #include "front_ends.h"
 #include "rows.h"
 #include "schema/event.h"
+#include "schema/fields.h"
 #include "schema/keys.h"
 
 #define UNDER_WAY 2000 /* commands */
@@ -72,7 +73,7 @@ static void on_client_fields(void *arg, const struct redis_reply *reply)
 {
     struct client_row *client = arg;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
-        entries_add_field(&client->body, reply->elements[i]->text, reply->elements[i + 1]->text);
+        fields_write(&client->body, reply->elements[i]->text, reply->elements[i + 1]->text);
 }
 
 static void on_ttl(void *arg, const struct redis_reply *reply)
@@ -158,14 +159,14 @@ static void write_client_all_fields(const void *row, struct cell *cell)
 static void write_client_field(const void *row, struct cell *cell)
 {
     const struct client_row *client = row;
-    cell_text(cell, entries_field(writer_bytes_written(&client->body), cell->column->argument));
+    cell_text(cell, event_field_find(writer_bytes_written(&client->body), cell->column->argument));
 }
 
 /* The name of its front-end. */
 static void write_client_node(const void *row, struct cell *cell)
 {
     const struct client_row *client = row;
-    struct bytes id = entries_field(writer_bytes_written(&client->body), "node");
+    struct bytes id = event_field_find(writer_bytes_written(&client->body), "node");
     const struct front_end *front_end = front_ends_find_id(cell->context, id);
     cell_text(cell, front_end ? bytes_from_string(front_end->name) : id);
 }

@@ -5,23 +5,6 @@
 #include "output.h"
 #include "schema/event.h"
 
-void entries_add_field(struct writer *body, struct bytes field, struct bytes value)
-{
-    writer_format(body, "%zu %zu\n", field.len, value.len);
-    writer_bytes(body, field);
-    writer_bytes(body, value);
-}
-
-struct bytes entries_field(struct bytes body, const char *name)
-{
-    struct bytes field, value;
-    while (event_field(&body, &field, &value)) {
-        if (bytes_equal(field, bytes_from_string(name)))
-            return value;
-    }
-    return (struct bytes){0};
-}
-
 static bool is_number(struct bytes text)
 {
     if (text.len == 0 || text.len > 19 || (text.len > 1 && text.data[0] == '0'))

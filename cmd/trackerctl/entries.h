@@ -12,9 +12,5 @@
  * (schema/event.h). Numbers are numbers; what the protocols call properties is an object;
  * `session`, which says who may write the entry, is left out. */
 void entries_write_json(struct writer *to, struct bytes body);
-/* Appends a field to a body. */
-void entries_add_field(struct writer *body, struct bytes field, struct bytes value);
-/* A field of a body; data NULL when it is not there. */
-struct bytes entries_field(struct bytes body, const char *name);
 
 #endif

@@ -16,6 +16,7 @@
 #include "map/session.h"
 #include "rows.h"
 #include "schema/event.h"
+#include "schema/fields.h"
 #include "schema/keys.h"
 #include "stream.h"
 
@@ -82,7 +83,7 @@ static void on_user(void *arg, const struct redis_reply *reply)
         if (bytes_equal(field, BYTES_LITERAL(".status")) && map_status_read(value, &status))
             raise_user_status(user, status);
         else if (field.len > 0 && field.data[0] != '.')
-            entries_add_field(&user->devices, field, value);
+            fields_write(&user->devices, field, value);
     }
 }
 

@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "schema/keys.h"
-#include "schema/scripts.h"
 
 #define TURN_MS    100    /* longest single wait of the loop: timers end it earlier */
 #define SCAN_COUNT "1000" /* elements per step of a scan */
@@ -384,29 +383,4 @@ bool reader_each_key(struct reader *reader, const struct reader_space *space, co
                             on_scanned_key, &each);
     writer_free(&pattern);
     return fine;
-}
-
-void reader_read_entries(struct reader *reader, const struct reader_space *space,
-                         uint32_t partition, const struct bytes *ids, size_t count,
-                         reader_callback callback, void *arg)
-{
-    static struct redis_script script = {.name = "read", .source = script_read};
-    char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, partition);
-    struct bytes *args = mem_zalloc(1 + 2 * count, sizeof *args);
-    size_t *ends = mem_zalloc(1 + count, sizeof *ends);
-    struct writer keys = {0};
-    keys_write(&keys, prefix, "head", (struct bytes){0});
-    ends[0] = keys.len;
-    for (size_t i = 0; i < count; i++) {
-        keys_write(&keys, prefix, "client:", ids[i]);
-        ends[i + 1] = keys.len;
-        args[1 + count + i] = ids[i];
-    }
-    for (size_t i = 0, start = 0; i <= count; start = ends[i++])
-        args[i] = (struct bytes){keys.data + start, ends[i] - start};
-    reader_eval(reader, &script, callback, arg, 1 + count, 1 + 2 * count, args);
-    writer_free(&keys);
-    free(ends);
-    free(args);
-    free(prefix);
 }

@@ -89,11 +89,6 @@ struct reader_space {
 typedef void (*reader_key)(void *arg, uint32_t partition, struct bytes name);
 bool reader_each_key(struct reader *reader, const struct reader_space *space, const char *kind,
                      reader_key found, void *arg);
-/* Entries of one partition as they stand, in an event message of op "entry" (schema/event.h): the
- * reply's text; empty when the partition has no epoch. */
-void reader_read_entries(struct reader *reader, const struct reader_space *space,
-                         uint32_t partition, const struct bytes *ids, size_t count,
-                         reader_callback callback, void *arg);
 /* Takes a key of the space apart; false when it is none. */
 bool reader_parse_key(const struct reader_space *space, struct bytes key, uint32_t *partition,
                       struct bytes *name) __attribute__((warn_unused_result));

@@ -88,11 +88,15 @@ static void fail_load_malformed(struct view_load *load)
 static bool may_be_restored(const struct view_part *part)
 {
     const struct view_source *source = &part->view->source;
+    if (part->epoch_state != PART_EPOCH_FRESH && part->epoch_state != PART_EPOCH_UNCONFIRMED) {
+        return false;
+    }
     const struct view_known known = part_known(part);
-    bool is_new =
-        part->epoch_state == PART_EPOCH_FRESH || part->epoch_state == PART_EPOCH_UNCONFIRMED;
-    return is_new && (!part_is_in_epoch(part, &known) ||
-                      source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms);
+    if (!part_is_in_epoch(part, &known)) {
+        return true;
+    }
+    return known.grace_until_ms > 0 &&
+           source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms;
 }
 
 /* Entries that the load did not contain are gone; in a new epoch only after the recovery grace. */
@@ -459,6 +463,10 @@ static void on_floor(void *arg, enum redis_status status, const struct redis_rep
 {
     struct view_load *load = arg;
     if (!still_wanted(load, status, reply, REDIS_STRING)) {
+        return;
+    }
+    if (reply->text.len == 0) {
+        part_load_failed(load->part); /* no front-end has written to the partition yet */
         return;
     }
     if (!apply_floor(load, reply->text)) {

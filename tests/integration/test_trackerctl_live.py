@@ -48,6 +48,16 @@ class Live:
     def wait_for_event(self, event, id=None, since=0):
         return self.wait_for(lambda one: one["event"] == event and (id is None or one.get("id") == id), since)
 
+    def states(self):
+        """id -> state, as the lines say."""
+        states = {}
+        for one in self.objects():
+            if one["event"] == "close":
+                del states[one["id"]]
+            elif "id" in one:
+                states[one["id"]] = one["state"]
+        return states
+
     def wait_for_error(self, pattern):
         self.t.wait_until(lambda: any(re.search(pattern, line) for line in list(self.errors)), 15,
                           lambda: f"{pattern}: {self.errors}")
@@ -190,6 +200,60 @@ def test_watch_continues_after_redis_was_unreachable(t):
     watch.interrupt()
 
 
+def test_watch_reports_what_a_new_epoch_lacks(t):
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={"client.grace": "25s"})
+    client, orphan = t.connect(frontend, Versioned), t.connect(frontend, Versioned)
+    id, orphan_id = client.open(b"one").decode(), orphan.open(b"two").decode()
+    watch = Live(t, redis, "--json", "clients", "--watch")
+    watch.wait_for_event("live")
+    orphan.drop()
+    number, _ = watch.wait_for_event("orphan", orphan_id)
+    redis.kill()
+    watch.wait_for_error("connection to Redis was lost")
+    watch.wait_for_error("cannot reach Redis")
+    assert watch.child.poll() is None
+    redis.start()
+    # The connection of the one restores it; nothing restores the other.
+    watch.wait_for_event("close", orphan_id, since=number)
+    watch.wait_for_event("live", since=number)
+    t.wait_until(lambda: client.update(id.encode(), 1, b"three"), 20, "the front-end is back")
+    t.wait_until(lambda: watch.states() == {id: "three"}, 15, watch.states)
+    watch.interrupt()
+
+
+def test_watch_prints_an_orphan_once(t):
+    """A later snapshot, which shows the same, is no change."""
+    redis = t.redis()
+    frontend = t.frontend(redis, settings={"client.grace": "25s"})
+    client, orphan = t.connect(frontend, Versioned), t.connect(frontend, Versioned)
+    client.open(b"one")
+    orphan_id = orphan.open(b"two").decode()
+    watch = Live(t, redis, "--json", "clients", "--watch")
+    watch.wait_for_event("live")
+    orphan.drop()
+    number, _ = watch.wait_for_event("orphan", orphan_id)
+    redis("HINCRBY", "tracker:{main/1/0}:head", "revision", 1)
+    assert client.update(client.id, 1, b"after the gap")
+    watch.wait_for_event("live", since=number)
+    assert [one["event"] for one in watch.objects()[number + 1:]] == ["update", "live"], watch.lines
+    watch.interrupt()
+
+
+def test_watch_ends_if_the_first_snapshot_cannot_be_read(t):
+    redis = t.redis()
+    redis.expect_refusals("someone: evalsha")
+    t.frontend(redis)
+    redis("ACL", "SETUSER", "someone", "reset", "on", ">word", "~*", "&*", "+@all", "-evalsha", "-script")
+    url = redis.url.replace("unix:", "unix://someone:word@")
+    done = t.run("trackerctl", "--redis", url, "clients", "--watch", check=False)
+    assert done.returncode == 1 and "NOPERM" in done.stderr, done
+    redis.freeze()
+    done = t.run("trackerctl", "--redis", redis.url, "--timeout", "300ms", "clients", "--watch", check=False)
+    redis.thaw()
+    assert done.returncode in (3, 4), done
+
+
 def test_watch_agrees_with_the_map_in_the_end(t):
     redis = t.redis()
     a, b = t.frontends(2, redis, settings={"map.partitions": "3"})
@@ -204,16 +268,7 @@ def test_watch_agrees_with_the_map_in_the_end(t):
         assert client.close()
     wanted = {client["id"]: client["state"] for client in t.ctl_json(redis, "clients")["clients"]}
     assert len(wanted) == 20
-
-    def known():
-        states = {}
-        for one in watch.objects():
-            if one["event"] == "close":
-                del states[one["id"]]
-            elif "id" in one:
-                states[one["id"]] = one["state"]
-        return states
-    t.wait_until(lambda: known() == wanted, 15, lambda: f"{known()} is {wanted}")
+    t.wait_until(lambda: watch.states() == wanted, 15, lambda: f"{watch.states()} is {wanted}")
 
 
 def test_no_space(t):
