@@ -20,21 +20,6 @@ static bool is_epoch_of_owner(const struct view_part *part, uint64_t wanted)
     return event_epoch_read(bytes_from_string(known.epoch), &epoch) && epoch == wanted;
 }
 
-/* Entries that nobody has restored are gone, once all events of the recovery grace are applied. */
-static void drop_unconfirmed(struct view_part *part)
-{
-    if (part->epoch_state != PART_EPOCH_RESTORED || part->revision < part->restored) {
-        return;
-    }
-    part->epoch_state = PART_EPOCH_STABLE;
-    struct map_entry *entry, *next;
-    HASH_ITER (hh, part->view->entries, entry, next) {
-        if (entry->partition == part->index && entry->seen != part->load_number) {
-            view_close_entry(entry, (struct bytes){0});
-        }
-    }
-}
-
 static void apply_message(struct view_part *part, struct event_message *message)
 {
     struct event event;
@@ -50,7 +35,7 @@ static void apply_message(struct view_part *part, struct event_message *message)
     part->revision = last;
     metrics_add(METRIC_EVENTS, (int64_t)message->count);
     if (part->state == PART_LIVE) {
-        drop_unconfirmed(part);
+        part_drop_unconfirmed(part);
         part->known = last;
         view_wake(part->view); /* reads may wait for this revision */
     }
@@ -162,11 +147,5 @@ void view_time_seen(struct map_view *view, uint32_t partition, uint64_t redis_no
         !part_is_in_epoch(part, &known)) {
         return;
     }
-    if (part->epoch_state == PART_EPOCH_FRESH) {
-        part->epoch_state = PART_EPOCH_STABLE;
-    } else if (part->epoch_state == PART_EPOCH_UNCONFIRMED) {
-        part->epoch_state = PART_EPOCH_RESTORED;
-        part->restored = known.revision;
-    }
-    drop_unconfirmed(part);
+    part_end_recovery(part, known.revision);
 }

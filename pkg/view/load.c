@@ -84,55 +84,10 @@ static void fail_load_malformed(struct view_load *load)
     fail_load(load, true, BYTES_LITERAL("Redis sent a malformed snapshot"));
 }
 
-/* Whether front-ends may still restore entries that the snapshot does not contain. */
-static bool may_be_restored(const struct view_part *part)
-{
-    const struct view_source *source = &part->view->source;
-    if (part->epoch_state != PART_EPOCH_FRESH && part->epoch_state != PART_EPOCH_UNCONFIRMED) {
-        return false;
-    }
-    const struct view_known known = part_known(part);
-    if (!part_is_in_epoch(part, &known)) {
-        return true;
-    }
-    return known.grace_until_ms > 0 &&
-           source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms;
-}
-
-/* Entries that the load did not contain are gone; in a new epoch only after the recovery grace. */
-static void drop_entries_not_loaded(struct view_part *part)
-{
-    struct map_view *view = part->view;
-    const struct view_source *source = &view->source;
-    size_t missing_count = 0;
-    bool unconfirmed = may_be_restored(part);
-    struct bytes *missing = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *missing);
-    struct map_entry *entry, *next;
-    HASH_ITER (hh, view->entries, entry, next) {
-        if (entry->partition != part->index || entry->seen == part->load_number) {
-            continue;
-        }
-        if (unconfirmed) {
-            missing[missing_count++] = map_entry_id(entry);
-        } else {
-            view_close_entry(entry, (struct bytes){0});
-        }
-    }
-    if (!unconfirmed) {
-        part->epoch_state = PART_EPOCH_STABLE;
-    } else if (missing_count > 0) {
-        part->epoch_state = PART_EPOCH_UNCONFIRMED;
-        if (source->callbacks->missing) {
-            source->callbacks->missing(source->arg, missing, missing_count);
-        }
-    }
-    free(missing);
-}
-
 static void complete_load(struct view_load *load)
 {
     struct view_part *part = load->part;
-    drop_entries_not_loaded(part);
+    part_drop_missing(part);
     part_enter(part, PART_LIVE);
     metrics_add(METRIC_SNAPSHOTS, 1);
     part_load_done(part);

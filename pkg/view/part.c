@@ -166,3 +166,72 @@ bool part_is_in_epoch(const struct view_part *part, const struct view_known *kno
     uint64_t epoch;
     return event_epoch_read(bytes_from_string(known->epoch), &epoch) && epoch == part->epoch;
 }
+
+/* Whether front-ends may still restore entries that the snapshot does not contain. */
+static bool may_be_restored(const struct view_part *part)
+{
+    const struct view_source *source = &part->view->source;
+    if (part->epoch_state != PART_EPOCH_FRESH && part->epoch_state != PART_EPOCH_UNCONFIRMED) {
+        return false;
+    }
+    const struct view_known known = part_known(part);
+    if (!part_is_in_epoch(part, &known)) {
+        return true;
+    }
+    return known.grace_until_ms > 0 &&
+           source->callbacks->redis_time_ms(source->arg) < known.grace_until_ms;
+}
+
+void part_drop_missing(struct view_part *part)
+{
+    struct map_view *view = part->view;
+    const struct view_source *source = &view->source;
+    size_t missing_count = 0;
+    bool unconfirmed = may_be_restored(part);
+    struct bytes *missing = mem_alloc((HASH_COUNT(view->entries) + 1) * sizeof *missing);
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, view->entries, entry, next) {
+        if (entry->partition != part->index || entry->seen == part->load_number) {
+            continue;
+        }
+        if (unconfirmed) {
+            missing[missing_count++] = map_entry_id(entry);
+        } else {
+            view_close_entry(entry, (struct bytes){0});
+        }
+    }
+    if (!unconfirmed) {
+        part->epoch_state = PART_EPOCH_STABLE;
+    } else if (missing_count > 0) {
+        part->epoch_state = PART_EPOCH_UNCONFIRMED;
+        if (source->callbacks->missing) {
+            source->callbacks->missing(source->arg, missing, missing_count);
+        }
+    }
+    free(missing);
+}
+
+void part_drop_unconfirmed(struct view_part *part)
+{
+    if (part->epoch_state != PART_EPOCH_RESTORED || part->revision < part->restored) {
+        return;
+    }
+    part->epoch_state = PART_EPOCH_STABLE;
+    struct map_entry *entry, *next;
+    HASH_ITER (hh, part->view->entries, entry, next) {
+        if (entry->partition == part->index && entry->seen != part->load_number) {
+            view_close_entry(entry, (struct bytes){0});
+        }
+    }
+}
+
+void part_end_recovery(struct view_part *part, uint64_t revision)
+{
+    if (part->epoch_state == PART_EPOCH_FRESH) {
+        part->epoch_state = PART_EPOCH_STABLE;
+    } else if (part->epoch_state == PART_EPOCH_UNCONFIRMED) {
+        part->epoch_state = PART_EPOCH_RESTORED;
+        part->restored = revision;
+    }
+    part_drop_unconfirmed(part);
+}

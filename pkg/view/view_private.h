@@ -198,6 +198,13 @@ bool part_was_complete(const struct view_part *part);
 void part_lapse(struct view_part *part);
 /* The revisions known so far mean nothing in another epoch. */
 void part_enter_epoch(struct view_part *part, uint64_t epoch);
+/* The snapshot is complete: entries that it did not contain are gone, in a new epoch only after the
+ * recovery grace. */
+void part_drop_missing(struct view_part *part);
+/* The recovery grace is over; what was restored in it is at most at that revision. */
+void part_end_recovery(struct view_part *part, uint64_t revision);
+/* Entries that nobody has restored are gone, once all events of the recovery grace are applied. */
+void part_drop_unconfirmed(struct view_part *part);
 /* How far its owner knows the partition to be. */
 struct view_known part_known(const struct view_part *part);
 /* Whether that is in the epoch of the contents. */
