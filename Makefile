@@ -147,10 +147,15 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 # Unit tests may include every package: they look behind the headers.
 ALL_INCLUDES := $(PACKAGES:%=-Ibuild/include/%) -Ibuild/gen -Itests/unit
-$(B)/unit/%: tests/unit/%.c $(LIB_FILES) Makefile | $(INCLUDE_DIRS) $(GENERATED)
+UNIT_OBJECTS := $(UNIT_FILES:$(B)/%=$(B)/obj/%.o)
+$(UNIT_OBJECTS): $(B)/obj/unit/%.o: tests/unit/%.c Makefile | $(INCLUDE_DIRS) $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ALL_INCLUDES) -MMD -MP -c -o $@ $<
+$(UNIT_FILES): $(B)/unit/%: $(B)/obj/unit/%.o $(LIB_FILES)
+	@mkdir -p $(@D)
+	$(call say,LD,$(@:$(B)/%=%))
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
 unit: $(UNIT_FILES) $(B)/test/clock_shift.so
 	@:
 
@@ -225,4 +230,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d $(B)/fuzz_*.d)
+-include $(wildcard $(foreach p,$(PACKAGES),$(B)/obj/$(p)/*.d $(B)/obj/unit/$(p)/*.d) $(B)/obj/cmd/*/*.d $(B)/fuzz_*.d)
