@@ -20,7 +20,7 @@ static void on_space_changed(struct map_watcher *watcher, const struct map_chang
 
 static void on_space_live(struct map_watcher *watcher)
 {
-    live_changed(list_entry(watcher, struct admin_space, watcher), &(struct map_changes){0});
+    live_resume(list_entry(watcher, struct admin_space, watcher));
 }
 
 static void on_admin_nodes(void *arg, bool known)
@@ -75,6 +75,7 @@ void admin_destroy(struct admin **pointer)
     while (!list_is_empty(&admin->spaces)) {
         struct admin_space *space = list_entry(admin->spaces.next, struct admin_space, link);
         map_unwatch(&space->watcher);
+        live_remove_space(space);
         list_remove(&space->link);
         free(space);
     }
@@ -234,7 +235,7 @@ static struct admin_space *admin_space_of(struct admin *admin, struct map_space 
     space->watcher.live = on_space_live;
     space->watcher.wants_owner_changes = true;
     list_init(&space->watcher.link);
-    list_init(&space->readers);
+    live_add_space(space);
     list_append(&admin->spaces, &space->link);
     return space;
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "codec/json.h"
 #include "inspect/nodes.h"
+#include "view/follower.h"
 #include "view/view.h"
 
 #define JSON_TYPE "application/json"
@@ -23,7 +24,7 @@ struct admin_space {
     struct map_space *map;
     struct map_watcher watcher;
     size_t holders;
-    struct list readers; /* struct live_reader */
+    struct follower_list readers; /* of the live stream */
 };
 
 struct admin {
@@ -108,7 +109,12 @@ void servers_write(struct json_writer *json, const struct map_entry *entry,
 struct live *live_create(struct admin *admin);
 void live_destroy(struct live **live);
 void live_add_routes(struct admin *admin, struct http_router *router);
+/* Before and after all else that a space is used for. */
+void live_add_space(struct admin_space *space);
+void live_remove_space(struct admin_space *space);
 void live_changed(struct admin_space *space, const struct map_changes *changes);
+/* The space's view is complete again. */
+void live_resume(struct admin_space *space);
 void live_nodes_read(struct live *live);
 size_t live_count(const struct live *live);
 

@@ -1,16 +1,11 @@
 /*
  * live: the map, or the game servers in it, as server-sent events (docs/web.md has their names).
  *
- * A reader is first told the whole map in chunks, each when it has taken the one before, by a
- * cursor in the view's list of changes; then it is current, and gets what a turn brings, which is
- * encoded once for all. One that does not keep up goes on by a cursor, too: it skips states that
- * are no longer true. The ids that were closed meanwhile are kept for it, up to web.chunk; beyond
- * that, and when the view has forgotten closes, it is told the whole map anew. So it is at the end
- * of the list, too, when an entry has changed silently meanwhile, which a cursor does not meet.
- *
- *   DUE ── the view is complete ──► FOLLOWING ── end of the list ──► CURRENT
- *    ▲                               │    ▲                              │
- *    └─────── its place is lost ─────┘    └──────── it is behind ────────┘
+ * A reader is a follower (view/follower.h): it gets the whole map in chunks, then what each
+ * iteration brings, encoded once for all. A place in the view's list of changes does not meet
+ * closed entries: their ids are kept for a reader that catches up, up to CLOSED_MAX bytes. Beyond
+ * that, and when the view has forgotten closes, the whole map is sent again. So it is at the end of
+ * the list when only the owner of an entry changed meanwhile, which a place does not meet either.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,30 +16,29 @@
 #include "metrics/metrics.h"
 
 #define TICK_MS    1000
-#define CLOSED_MAX 65536 /* bytes of ids for a reader that is behind */
-
-enum live_state { LIVE_DUE, LIVE_FOLLOWING, LIVE_CURRENT };
+#define CLOSED_MAX 65536 /* bytes of ids for a reader that catches up */
 
 struct live_reader {
-    struct list link;
+    struct follower follower; /* of the space; its place: struct live_place */
     struct admin_space *space;
     struct conn *conn;
     enum live_form form;
-    enum live_state state;
-    bool whole; /* it is being told the whole map */
-    bool again; /* and will be again */
+};
+
+/* The place of a reader that catches up. */
+struct live_place {
     struct map_cursor cursor;
-    struct writer closed; /* JSON values, each with a comma behind it */
+    struct writer closed; /* JSON values, each followed by a comma */
+    bool whole;           /* the whole map is being sent */
+    bool again;           /* and has to be sent again */
 };
 
 struct live {
     struct admin *admin;
     size_t count;
     struct loop_timer *tick;
-    struct loop_timer *flow;
-    struct loop_task serve; /* those who follow */
     struct writer scratch;
-    struct writer closed; /* this turn's, as a reader keeps them */
+    struct writer closed; /* those of this iteration, as a place keeps them */
     struct writer nodes;  /* the last event of that name */
 };
 
@@ -57,14 +51,9 @@ static const char answer_head[] = "HTTP/1.1 200 OK\r\n"
 
 /* Readers. */
 
-/* The one place that changes a reader's state. */
-static void move_live_reader(struct live_reader *reader, enum live_state state)
+static struct live_reader *live_reader_of(const struct follower *follower)
 {
-    map_cursor_end(&reader->cursor);
-    reader->cursor = (struct map_cursor){0};
-    if (state != LIVE_FOLLOWING)
-        writer_free(&reader->closed);
-    reader->state = state;
+    return list_entry(follower, struct live_reader, follower);
 }
 
 static void send_live_text(struct live_reader *reader, struct writer *text)
@@ -73,14 +62,42 @@ static void send_live_text(struct live_reader *reader, struct writer *text)
         conn_send(reader->conn, writer_bytes_written(text));
 }
 
-static void schedule_live_flow(struct live *live)
+static bool is_space_readable(void *arg)
 {
-    if (!loop_timer_is_running(live->flow))
-        loop_timer_start(live->flow, 0);
+    const struct admin_space *space = arg;
+    return space->watcher.view != NULL && map_view_is_live(space->watcher.view) &&
+           !map_view_is_over(space->watcher.view);
 }
 
-static void begin_whole(struct live_reader *reader)
+static bool has_live_backlog(const struct follower *follower)
 {
+    return conn_has_backlog(live_reader_of(follower)->conn);
+}
+
+static struct live_place *create_live_place(struct follower *follower, enum map_cursor_place where)
+{
+    struct live_place *place = mem_zalloc(1, sizeof *place);
+    map_cursor_begin(&place->cursor, live_reader_of(follower)->space->watcher.view, where);
+    follower->place = place;
+    return place;
+}
+
+static void take_live_place(struct follower *follower)
+{
+    create_live_place(follower, MAP_CURSOR_ITERATION);
+}
+
+static void free_live_place(struct follower *follower)
+{
+    struct live_place *place = follower->place;
+    map_cursor_end(&place->cursor);
+    writer_free(&place->closed);
+    free(place);
+}
+
+static enum follower_state begin_whole(struct follower *follower)
+{
+    struct live_reader *reader = live_reader_of(follower);
     struct map_view *view = reader->space->watcher.view;
     struct writer *scratch = &reader->space->admin->live->scratch;
     struct json_writer json = json_writer_over(scratch);
@@ -92,83 +109,54 @@ static void begin_whole(struct live_reader *reader)
     json_write_object_end(&json);
     live_event_end(scratch);
     send_live_text(reader, scratch);
-    move_live_reader(reader, LIVE_FOLLOWING);
-    reader->whole = true;
-    reader->again = false;
-    map_cursor_begin(&reader->cursor, view, MAP_CURSOR_OLDEST);
-    schedule_live_flow(reader->space->admin->live);
+    create_live_place(follower, MAP_CURSOR_OLDEST)->whole = true;
+    return FOLLOWER_CATCHING_UP;
 }
 
-static bool is_space_readable(const struct admin_space *space)
+static enum follower_state send_live_chunk(struct follower *follower)
 {
-    return space->watcher.view != NULL && map_view_is_live(space->watcher.view) &&
-           !map_view_is_over(space->watcher.view);
-}
-
-/* One chunk for who follows and keeps up. */
-static void send_next_live_chunk(struct live_reader *reader)
-{
+    struct live_reader *reader = live_reader_of(follower);
+    struct live_place *place = follower->place;
     struct admin *admin = reader->space->admin;
     struct writer *scratch = &admin->live->scratch;
+    const size_t limit = (size_t)admin->settings->chunk;
     struct live_entries events = live_entries_begin(scratch, reader->space, reader->form);
     struct map_entry *entry = NULL;
-    if (reader->cursor.lost) {
-        begin_whole(reader);
-        return;
-    }
-    events.whole = reader->whole;
+    if (place->cursor.lost)
+        return FOLLOWER_BACKLOGGED;
+    events.whole = place->whole;
     writer_reset(scratch);
-    live_write_closed(scratch, writer_bytes_written(&reader->closed));
-    writer_free(&reader->closed);
-    while (scratch->len < (size_t)admin->settings->chunk &&
-           (entry = map_cursor_next(&reader->cursor)) != NULL)
+    live_write_closed(scratch, writer_bytes_written(&place->closed));
+    writer_free(&place->closed);
+    while (scratch->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL)
         live_entries_write(&events, entry);
     live_entries_end(&events);
-    if (!entry && reader->whole && scratch->len < (size_t)admin->settings->chunk) {
-        reader->whole = false;
+    if (!entry && place->whole && scratch->len < limit) {
+        place->whole = false;
         live_event_begin(scratch, "live");
         writer_string(scratch, "{}");
         live_event_end(scratch);
     }
-    bool ended = !entry && scratch->len < (size_t)admin->settings->chunk;
+    bool is_end = !entry && scratch->len < limit;
     send_live_text(reader, scratch);
-    if (ended && reader->again)
-        begin_whole(reader);
-    else if (ended)
-        move_live_reader(reader, LIVE_CURRENT);
-    else
-        schedule_live_flow(admin->live);
+    if (!is_end)
+        return FOLLOWER_CATCHING_UP;
+    return place->again ? FOLLOWER_BACKLOGGED : FOLLOWER_CURRENT;
 }
 
-/* After the views have told what is closed: a close that is kept behind what was sent of the same
- * id opened again would take that away. */
-static void on_flow(void *arg)
-{
-    struct live *live = arg;
-    loop_defer(live->admin->loop, LOOP_PHASE_STORE, &live->serve);
-}
+/* What an iteration brought. */
 
-static void serve_following(void *arg)
-{
-    struct live *live = arg;
-    LIST_FOREACH (node, &live->admin->spaces) {
-        struct admin_space *space = list_entry(node, struct admin_space, link);
-        if (!is_space_readable(space))
-            continue;
-        LIST_FOREACH (link, &space->readers) {
-            struct live_reader *reader = list_entry(link, struct live_reader, link);
-            if (reader->state == LIVE_FOLLOWING && !conn_has_backlog(reader->conn))
-                send_next_live_chunk(reader);
-        }
-    }
-}
+struct live_iteration {
+    struct admin_space *space;
+    const struct map_changes *changes;
+    struct frame *frames[LIVE_FORMS]; /* NULL: not encoded yet */
+};
 
-/* What a turn brought. */
-
-static struct frame *encode_turn(struct live *live, struct admin_space *space,
-                                 const struct map_changes *changes, enum live_form form)
+static struct frame *encode_iteration(const struct live_iteration *iteration, enum live_form form)
 {
-    struct live_entries events = live_entries_begin(&live->scratch, space, form);
+    struct live *live = iteration->space->admin->live;
+    const struct map_changes *changes = iteration->changes;
+    struct live_entries events = live_entries_begin(&live->scratch, iteration->space, form);
     writer_reset(&live->scratch);
     live_write_closed(&live->scratch, writer_bytes_written(&live->closed));
     for (size_t i = 0; i < changes->changed_count; i++)
@@ -179,82 +167,99 @@ static struct frame *encode_turn(struct live *live, struct admin_space *space,
     return frame_create(writer_bytes_written(&live->scratch));
 }
 
-static void send_live_changes(struct live_reader *reader, const struct map_changes *changes,
-                              struct frame *frames[LIVE_FORMS])
+static void send_live_iteration(struct follower *follower, void *changes)
 {
-    struct frame **frame = &frames[reader->form];
-    struct live *live = reader->space->admin->live;
-    if (reader->state == LIVE_CURRENT && conn_has_backlog(reader->conn)) {
-        metrics_add(METRIC_CONFLATIONS, 1);
-        move_live_reader(reader, LIVE_FOLLOWING);
-        map_cursor_begin(&reader->cursor, reader->space->watcher.view, MAP_CURSOR_ITERATION);
-    }
-    if (reader->state == LIVE_CURRENT) {
-        if (!*frame)
-            *frame = encode_turn(live, reader->space, changes, reader->form);
-        conn_send_frame(reader->conn, *frame);
-    } else if (reader->state == LIVE_FOLLOWING) {
-        reader->again |= changes->owner_changed_count > 0;
-        writer_bytes(&reader->closed, writer_bytes_written(&live->closed));
-        if (reader->closed.len > CLOSED_MAX)
-            move_live_reader(reader, LIVE_DUE);
-        else
-            schedule_live_flow(live);
+    struct live_iteration *iteration = changes;
+    struct live_reader *reader = live_reader_of(follower);
+    struct frame **frame = &iteration->frames[reader->form];
+    if (!*frame)
+        *frame = encode_iteration(iteration, reader->form);
+    conn_send_frame(reader->conn, *frame);
+}
+
+static const struct follower_callbacks live_callbacks = {
+    .is_readable = is_space_readable,
+    .has_backlog = has_live_backlog,
+    .send_whole = begin_whole,
+    .send_chunk = send_live_chunk,
+    .send_changes = send_live_iteration,
+    .take_place = take_live_place,
+    .free_place = free_live_place,
+};
+
+/* What the places of those that catch up do not meet. */
+static void keep_unmet_changes(struct admin_space *space, const struct map_changes *changes)
+{
+    LIST_FOREACH (node, &space->readers.followers[FOLLOWER_CATCHING_UP]) {
+        struct follower *follower = list_entry(node, struct follower, link);
+        struct live_place *place = follower->place;
+        place->again |= changes->owner_changed_count > 0;
+        writer_bytes(&place->closed, writer_bytes_written(&space->admin->live->closed));
+        if (place->closed.len > CLOSED_MAX)
+            follower_wait(&space->readers, follower);
     }
 }
 
 void live_changed(struct admin_space *space, const struct map_changes *changes)
 {
     struct live *live = space->admin->live;
-    struct frame *frames[LIVE_FORMS] = {NULL};
+    struct live_iteration iteration = {.space = space, .changes = changes};
+    if (!is_space_readable(space)) {
+        follower_list_suspend(&space->readers);
+        return;
+    }
     writer_reset(&live->closed);
     for (size_t i = 0; i < changes->closed_count; i++) {
         live_write_id(&live->closed, changes->closed[i]);
         writer_u8(&live->closed, ',');
     }
-    bool tells = is_space_readable(space);
-    LIST_FOREACH (node, &space->readers) {
-        struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (!tells)
-            move_live_reader(reader, LIVE_DUE);
-        else if (reader->state != LIVE_DUE)
-            send_live_changes(reader, changes, frames);
-        else if (!conn_has_backlog(reader->conn))
-            begin_whole(reader);
-    }
+    follower_list_publish(&space->readers, &iteration);
+    keep_unmet_changes(space, changes);
+    follower_list_serve(&space->readers);
     for (size_t i = 0; i < LIVE_FORMS; i++)
-        frame_unref(&frames[i]);
+        frame_unref(&iteration.frames[i]);
 }
 
-/* Each second: numbers for all, and who waits is looked at. */
+void live_resume(struct admin_space *space)
+{
+    follower_list_resume(&space->readers);
+}
+
+void live_add_space(struct admin_space *space)
+{
+    follower_list_init(&space->readers, space->admin->loop, &live_callbacks, space);
+}
+
+void live_remove_space(struct admin_space *space)
+{
+    follower_list_free(&space->readers);
+}
+
+/* Each second: numbers for all; readers that still wait for the whole map are checked. */
 
 static void send_to_live_readers(struct admin_space *space, struct bytes text)
 {
     struct frame *frame = text.len > 0 ? frame_create(text) : NULL;
-    LIST_FOREACH (node, &space->readers) {
-        struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (frame && !conn_has_backlog(reader->conn))
-            conn_send_frame(reader->conn, frame);
+    for (size_t state = 0; frame && state < FOLLOWER_STATES; state++) {
+        LIST_FOREACH (node, &space->readers.followers[state]) {
+            const struct follower *follower = list_entry(node, struct follower, link);
+            if (!has_live_backlog(follower))
+                conn_send_frame(live_reader_of(follower)->conn, frame);
+        }
     }
-    if (frame)
-        frame_unref(&frame);
+    frame_unref(&frame);
 }
 
 static void tick_space(struct live *live, struct admin_space *space)
 {
-    if (list_is_empty(&space->readers))
+    if (follower_list_is_empty(&space->readers))
         return;
     writer_reset(&live->scratch);
     live_write_stats(&live->scratch, space);
     if (space->watcher.view && map_view_is_over(space->watcher.view))
         live_write_refusal(&live->scratch, "the space has more entries than view.max_entries");
     send_to_live_readers(space, writer_bytes_written(&live->scratch));
-    LIST_FOREACH (node, &space->readers) {
-        struct live_reader *reader = list_entry(node, struct live_reader, link);
-        if (reader->state == LIVE_DUE && is_space_readable(space) &&
-            !conn_has_backlog(reader->conn))
-            begin_whole(reader);
-    }
+    follower_list_serve(&space->readers);
 }
 
 static void on_live_tick(void *arg)
@@ -297,21 +302,14 @@ static size_t on_live_input(void *arg, struct bytes input)
 static void on_drained(void *arg)
 {
     struct live_reader *reader = arg;
-    if (!is_space_readable(reader->space))
-        return;
-    if (reader->state == LIVE_FOLLOWING)
-        schedule_live_flow(reader->space->admin->live);
-    else if (reader->state == LIVE_DUE)
-        begin_whole(reader);
+    follower_drained(&reader->space->readers, &reader->follower);
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct live_reader *reader = arg;
     struct live *live = reader->space->admin->live;
-    (void)reason;
-    move_live_reader(reader, LIVE_DUE);
-    list_remove(&reader->link);
+    follower_stop(&reader->space->readers, &reader->follower);
     admin_space_release(reader->space);
     live->count--;
     free(reader);
@@ -330,8 +328,8 @@ static void begin_live_stream(struct live_reader *reader)
     writer_bytes(scratch, writer_bytes_written(&live->nodes));
     live_write_stats(scratch, reader->space);
     send_live_text(reader, scratch);
-    if (is_space_readable(reader->space))
-        begin_whole(reader);
+    follower_wait(&reader->space->readers, &reader->follower);
+    follower_list_serve(&reader->space->readers);
 }
 
 /* False when it has been answered. */
@@ -382,11 +380,11 @@ static void on_live_request(void *arg, struct http_request *request)
     reader->space = space;
     reader->conn = conn;
     reader->form = form;
-    list_append(&space->readers, &reader->link);
+    follower_init(&reader->follower);
     live->count++;
     conn_set_handler(conn, &handler, reader);
     begin_live_stream(reader);
-    (void)admin_nodes_refresh(admin); /* which may tell all readers at once */
+    (void)admin_nodes_refresh(admin); /* which may send to all readers at once */
     if (!loop_timer_is_running(live->tick))
         loop_timer_start(live->tick, TICK_MS);
 }
@@ -396,8 +394,6 @@ struct live *live_create(struct admin *admin)
     struct live *live = mem_zalloc(1, sizeof *live);
     live->admin = admin;
     live->tick = loop_timer_create(admin->loop, on_live_tick, live);
-    live->flow = loop_timer_create(admin->loop, on_flow, live);
-    live->serve = (struct loop_task){.callback = serve_following, .arg = live};
     return live;
 }
 
@@ -406,8 +402,6 @@ void live_destroy(struct live **pointer)
     struct live *live = *pointer;
     *pointer = NULL;
     loop_timer_destroy(&live->tick);
-    loop_timer_destroy(&live->flow);
-    loop_cancel(live->admin->loop, &live->serve);
     writer_free(&live->scratch);
     writer_free(&live->closed);
     writer_free(&live->nodes);

@@ -94,7 +94,8 @@ static void begin_entry(struct live_entries *events)
     }
 }
 
-/* What is no server may have been one: whole maps apart, it is told as closed. */
+/* An entry that is not a server may have been one: unless the whole map is sent, it is reported as
+ * closed. */
 static void write_no_server(struct live_entries *events, const struct map_entry *entry)
 {
     struct writer id = {0};

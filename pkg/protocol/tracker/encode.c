@@ -1,6 +1,6 @@
 /*
- * tracker_encode: the bytes of pushes. What a turn brought is encoded once; a reader that wrote
- * some of it gets the ranges around its own packets.
+ * tracker_encode: the bytes of pushes. What an iteration brought is encoded once; a reader
+ * that wrote some of it gets the ranges around its own packets.
  */
 #include <stdlib.h>
 
@@ -16,26 +16,29 @@ static bool is_fit(struct bytes id, struct bytes state)
     return false;
 }
 
-static void note_owner(struct tracker_iteration *turn, const struct map_session *owner,
+static void note_owner(struct tracker_iteration *iteration, const struct map_session *owner,
                        size_t offset, size_t len)
 {
-    if (turn->owned_count == turn->owned_capacity) {
-        turn->owned_capacity = turn->owned_capacity > 0 ? turn->owned_capacity * 2 : 16;
-        turn->owned = mem_realloc(turn->owned, turn->owned_capacity * sizeof *turn->owned);
+    if (iteration->owned_count == iteration->owned_capacity) {
+        iteration->owned_capacity =
+            iteration->owned_capacity > 0 ? iteration->owned_capacity * 2 : 16;
+        iteration->owned =
+            mem_realloc(iteration->owned, iteration->owned_capacity * sizeof *iteration->owned);
     }
-    turn->owned[turn->owned_count++] = (struct own_packet){owner, offset, len};
+    iteration->owned[iteration->owned_count++] = (struct own_packet){owner, offset, len};
 }
 
-void turn_add(struct tracker_iteration *turn, struct writer *scratch,
-              const struct map_session *owner, uint8_t version, struct bytes id, struct bytes state)
+void iteration_add(struct tracker_iteration *iteration, struct writer *scratch,
+                   const struct map_session *owner, uint8_t version, struct bytes id,
+                   struct bytes state)
 {
     size_t offset = scratch->len;
     if (!is_fit(id, state))
         return;
     tracker_write_update_one(scratch, version, id, state);
-    turn->packets++;
+    iteration->packets++;
     if (owner != NULL)
-        note_owner(turn, owner, offset, scratch->len - offset);
+        note_owner(iteration, owner, offset, scratch->len - offset);
 }
 
 static int compare_packets(const void *a, const void *b)
@@ -46,47 +49,49 @@ static int compare_packets(const void *a, const void *b)
     return left->offset < right->offset ? -1 : 1;
 }
 
-void turn_sort(struct tracker_iteration *turn)
+void iteration_sort(struct tracker_iteration *iteration)
 {
-    if (turn->owned_count > 1)
-        qsort(turn->owned, turn->owned_count, sizeof *turn->owned, compare_packets);
+    if (iteration->owned_count > 1)
+        qsort(iteration->owned, iteration->owned_count, sizeof *iteration->owned, compare_packets);
 }
 
-static void turn_clear(struct tracker_iteration *turn)
+static void iteration_clear(struct tracker_iteration *iteration)
 {
-    frame_unref(&turn->frame);
-    turn->owned_count = 0;
-    turn->packets = 0;
+    frame_unref(&iteration->frame);
+    iteration->owned_count = 0;
+    iteration->packets = 0;
 }
 
-void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct writer *shown,
-                 struct map_entry *const *changed, size_t count)
+void iteration_encode(struct tracker_iteration *iteration, struct writer *scratch,
+                      struct writer *translated, struct map_entry *const *changed, size_t count)
 {
-    turn_clear(turn);
+    iteration_clear(iteration);
     writer_reset(scratch);
     for (size_t i = 0; i < count; i++)
-        turn_add(turn, scratch, map_entry_owner(changed[i]), (uint8_t)map_entry_version(changed[i]),
-                 map_entry_id(changed[i]), translate_state(changed[i], shown));
-    turn_sort(turn);
-    if (turn->packets > 0)
-        turn->frame = frame_create(writer_bytes_written(scratch));
+        iteration_add(iteration, scratch, map_entry_owner(changed[i]),
+                      (uint8_t)map_entry_version(changed[i]), map_entry_id(changed[i]),
+                      translate_state(changed[i], translated));
+    iteration_sort(iteration);
+    if (iteration->packets > 0)
+        iteration->frame = frame_create(writer_bytes_written(scratch));
 }
 
-void turn_free(struct tracker_iteration *turn)
+void iteration_free(struct tracker_iteration *iteration)
 {
-    turn_clear(turn);
-    free(turn->owned);
-    turn->owned = NULL;
-    turn->owned_capacity = 0;
+    iteration_clear(iteration);
+    free(iteration->owned);
+    iteration->owned = NULL;
+    iteration->owned_capacity = 0;
 }
 
 /* The first packet of the reader, or where it would stand. */
-static size_t find_owner(const struct tracker_iteration *turn, const struct map_session *reader)
+static size_t find_own_packets(const struct tracker_iteration *iteration,
+                               const struct map_session *reader)
 {
-    size_t from = 0, to = turn->owned_count;
+    size_t from = 0, to = iteration->owned_count;
     while (from < to) {
         size_t middle = (from + to) / 2;
-        if ((uintptr_t)turn->owned[middle].owner < (uintptr_t)reader)
+        if ((uintptr_t)iteration->owned[middle].owner < (uintptr_t)reader)
             from = middle + 1;
         else
             to = middle;
@@ -94,27 +99,27 @@ static size_t find_owner(const struct tracker_iteration *turn, const struct map_
     return from;
 }
 
-size_t turn_ranges(const struct tracker_iteration *turn, const struct map_session *reader,
-                   void (*send)(void *arg, size_t offset, size_t len), void *arg)
+size_t iteration_ranges(const struct tracker_iteration *iteration, const struct map_session *reader,
+                        void (*send)(void *arg, size_t offset, size_t len), void *arg)
 {
-    size_t at = 0, packets = turn->packets;
-    for (size_t i = find_owner(turn, reader);
-         i < turn->owned_count && turn->owned[i].owner == reader; i++) {
-        const struct own_packet *own = &turn->owned[i];
+    size_t at = 0, packets = iteration->packets;
+    for (size_t i = find_own_packets(iteration, reader);
+         i < iteration->owned_count && iteration->owned[i].owner == reader; i++) {
+        const struct own_packet *own = &iteration->owned[i];
         if (own->offset > at)
             send(arg, at, own->offset - at);
         at = own->offset + own->len;
         packets--;
     }
-    if (at < turn->frame->len)
-        send(arg, at, turn->frame->len - at);
+    if (at < iteration->frame->len)
+        send(arg, at, iteration->frame->len - at);
     return packets;
 }
 
 /* An Update all that is being written, packet after packet. */
 struct whole {
     struct writer *to;
-    struct writer *shown;
+    struct writer *translated;
     struct tracker_all packet;
     bool open;
     uint8_t version;
@@ -136,7 +141,7 @@ static void whole_close(struct whole *whole)
 
 static void whole_add(struct whole *whole, const struct map_entry *entry)
 {
-    struct bytes id = map_entry_id(entry), state = translate_state(entry, whole->shown);
+    struct bytes id = map_entry_id(entry), state = translate_state(entry, whole->translated);
     if (!is_fit(id, state))
         return;
     whole_open(whole);
@@ -147,9 +152,10 @@ static void whole_add(struct whole *whole, const struct map_entry *entry)
     tracker_all_entry(whole->to, (uint8_t)map_entry_version(entry), id, state);
 }
 
-void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version)
+void encode_all(struct writer *to, struct writer *translated, struct map_view *view,
+                uint8_t version)
 {
-    struct whole whole = {.to = to, .shown = shown, .version = version};
+    struct whole whole = {.to = to, .translated = translated, .version = version};
     struct map_cursor cursor = {.view = NULL};
     const struct map_entry *entry;
     whole_open(&whole);
@@ -160,31 +166,31 @@ void encode_all(struct writer *to, struct writer *shown, struct map_view *view, 
     whole_close(&whole);
 }
 
-static void add_one(struct writer *to, struct writer *shown, const struct map_entry *entry,
+static void add_one(struct writer *to, struct writer *translated, const struct map_entry *entry,
                     const struct map_session *reader)
 {
-    struct bytes id = map_entry_id(entry), state = translate_state(entry, shown);
+    struct bytes id = map_entry_id(entry), state = translate_state(entry, translated);
     if ((reader != NULL && map_entry_owner(entry) == reader) || !is_fit(id, state))
         return;
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);
     metrics_add(METRIC_TRACKER_PUSH_ONE, 1);
 }
 
-bool encode_tail(struct writer *to, struct writer *shown, struct tail *tail,
-                 const struct map_session *reader, uint8_t version, size_t limit)
+bool encode_push_chunk(struct writer *to, struct writer *translated, struct push_place *place,
+                       const struct map_session *reader, uint8_t version, size_t limit)
 {
-    struct whole whole = {.to = to, .shown = shown, .version = version};
+    struct whole whole = {.to = to, .translated = translated, .version = version};
     const struct map_entry *entry = NULL;
     /* A map without entries is a packet too. */
-    if (!tail->began)
+    if (!place->began)
         whole_open(&whole);
-    tail->began = true;
-    while (to->len < limit && (entry = map_cursor_next(&tail->cursor)) != NULL) {
-        if (tail->left == 0) {
+    place->began = true;
+    while (to->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
+        if (place->left == 0) {
             whole_close(&whole);
-            add_one(to, shown, entry, reader);
+            add_one(to, translated, entry, reader);
         } else {
-            tail->left--;
+            place->left--;
             whole_add(&whole, entry);
         }
     }

@@ -28,7 +28,7 @@ static bool is_too_long(struct tracker_subscribers *subscribers, struct map_view
     entries = map_view_sorted(view, &count);
     for (size_t i = 0; i < count; i++)
         size += map_entry_id(entries[i]).len +
-                translate_state(entries[i], &subscribers->shown).len + (i > 0 ? 3 : 1);
+                translate_state(entries[i], &subscribers->translated).len + (i > 0 ? 3 : 1);
     return size > PLAIN_MAX;
 }
 

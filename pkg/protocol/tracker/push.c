@@ -1,12 +1,11 @@
 /*
- * tracker_push: who is told what, and when.
+ * tracker_push: which readers get which pushes, and when (view/follower.h).
  *
- * A reader is first due a whole map, in which its own writes are to be; then it is current, and
- * gets what each turn brings. One that does not keep up gets no queue: it follows with a place in
- * the view's list of changes, and goes on from there when its output is empty. A whole map that is
- * large is told in the same way, from the list's beginning, a chunk a turn. Closes cannot be told
- * one by one: each makes the whole map due again, not more often than tracker.push_all_interval for
- * one reader.
+ * A reader is first owed a whole map, which includes its own writes; then it is current, and gets
+ * what each iteration brings, but for its own packets. A whole map that is small is encoded once
+ * for all; a large one is sent from the beginning of the view's list of changes, in chunks.
+ * Pushes cannot say that an entry was closed: after closes the whole map is sent again, not more
+ * often than tracker.push_all_interval to one reader.
  */
 #include <stdlib.h>
 
@@ -17,50 +16,9 @@
 #define LATER_MAX_MS 1000
 #define SHARED_MAX   65536 /* a map of at most so many bytes is encoded once for all its readers */
 
-static void serve_due(void *arg);
-static void serve_later(void *arg);
-static void serve_flow(void *arg);
-static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
-static void on_push_view_live(struct map_watcher *watcher);
-
-struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *service,
-                                                   struct map_space *space)
+static struct tracker_session *session_of(const struct follower *follower)
 {
-    LIST_FOREACH (node, &service->subscriber_lists) {
-        struct tracker_subscribers *subscribers =
-            list_entry(node, struct tracker_subscribers, link);
-        if (subscribers->space == space)
-            return subscribers;
-    }
-    struct tracker_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
-    subscribers->service = service;
-    subscribers->space = space;
-    subscribers->watcher.changed = on_push_view_changed;
-    subscribers->watcher.live = on_push_view_live;
-    list_init(&subscribers->watcher.link);
-    list_init(&subscribers->due);
-    list_init(&subscribers->following);
-    list_init(&subscribers->current);
-    subscribers->serve = (struct loop_task){.callback = serve_due, .arg = subscribers};
-    subscribers->later = loop_timer_create(service->common.loop, serve_later, subscribers);
-    subscribers->flow = loop_timer_create(service->common.loop, serve_flow, subscribers);
-    list_append(&service->subscriber_lists, &subscribers->link);
-    return subscribers;
-}
-
-void tracker_subscribers_free(struct tracker_subscribers *subscribers)
-{
-    map_unwatch(&subscribers->watcher);
-    loop_cancel(subscribers->service->common.loop, &subscribers->serve);
-    loop_timer_destroy(&subscribers->later);
-    loop_timer_destroy(&subscribers->flow);
-    get_forget_texts(subscribers);
-    frame_unref(&subscribers->all);
-    turn_free(&subscribers->turn);
-    writer_free(&subscribers->scratch);
-    writer_free(&subscribers->shown);
-    list_remove(&subscribers->link);
-    free(subscribers);
+    return list_entry(follower, struct tracker_session, follower);
 }
 
 static void refuse_pushes(struct tracker_subscribers *subscribers, const char *why)
@@ -73,8 +31,7 @@ static void refuse_pushes(struct tracker_subscribers *subscribers, const char *w
 struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribers)
 {
     const char *why = NULL;
-    if (subscribers->watcher.view == NULL &&
-        !map_watch(subscribers->space, &subscribers->watcher, &why)) {
+    if (!subscribers->watcher.view && !map_watch(subscribers->space, &subscribers->watcher, &why)) {
         refuse_pushes(subscribers, why);
         return NULL;
     }
@@ -89,45 +46,18 @@ struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribe
 
 void subscribers_release(struct tracker_subscribers *subscribers)
 {
-    if (subscribers->watcher.view == NULL || subscribers->reads > 0 ||
-        !list_is_empty(&subscribers->due) || !list_is_empty(&subscribers->following) ||
-        !list_is_empty(&subscribers->current))
+    if (!subscribers->watcher.view || subscribers->reads > 0 ||
+        !follower_list_is_empty(&subscribers->followers))
         return;
     map_unwatch(&subscribers->watcher);
     loop_timer_stop(subscribers->later);
     get_forget_texts(subscribers);
     frame_unref(&subscribers->all);
     writer_free(&subscribers->scratch);
-    writer_free(&subscribers->shown);
+    writer_free(&subscribers->translated);
 }
 
-/* The one place that changes a session's push state. Leaving PUSH_FOLLOWING gives up its place. */
-static void move_push_state(struct tracker_session *session, enum push_state state)
-{
-    struct tracker_subscribers *subscribers = session->port->subscribers;
-    struct list *const lists[] = {NULL, &subscribers->due, &subscribers->following,
-                                  &subscribers->current};
-    if (session->push == PUSH_FOLLOWING && state != PUSH_FOLLOWING) {
-        map_cursor_end(&session->tail->cursor);
-        free(session->tail);
-        session->tail = NULL;
-    }
-    map_read_cancel(&session->reach);
-    if (session->tail == NULL && state == PUSH_FOLLOWING)
-        session->tail = mem_zalloc(1, sizeof *session->tail);
-    session->push = (uint8_t)state;
-    list_remove(&session->subscribed);
-    if (state != PUSH_OFF)
-        list_append(lists[state], &session->subscribed);
-}
-
-static void ask_to_serve(struct tracker_subscribers *subscribers)
-{
-    /* After what the views tell, so that nobody is told the same twice. */
-    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->serve);
-}
-
-/* A version that differs from the last one that the reader was told. */
+/* A version that differs from that of the last whole map that the reader got. */
 static uint8_t next_version(struct tracker_subscribers *subscribers,
                             const struct tracker_session *session)
 {
@@ -149,47 +79,11 @@ static struct frame *shared_map(struct tracker_subscribers *subscribers,
         subscribers->all_version = next_version(subscribers, session);
         subscribers->all_generation = map_view_generation(view);
         writer_reset(&subscribers->scratch);
-        encode_all(&subscribers->scratch, &subscribers->shown, view, subscribers->all_version);
+        encode_all(&subscribers->scratch, &subscribers->translated, view, subscribers->all_version);
         frame_unref(&subscribers->all);
         subscribers->all = frame_create(writer_bytes_written(&subscribers->scratch));
     }
     return subscribers->all;
-}
-
-static void schedule_push_flow(struct tracker_session *session)
-{
-    struct tracker_subscribers *subscribers = session->port->subscribers;
-    if (!loop_timer_is_running(subscribers->flow))
-        loop_timer_start(subscribers->flow, 0);
-}
-
-/* One chunk for who follows and keeps up. */
-static void send_next_push_chunk(struct tracker_session *session)
-{
-    struct tracker_subscribers *subscribers = session->port->subscribers;
-    struct writer *scratch = &subscribers->scratch;
-    bool ended;
-    if (session->tail->cursor.lost) {
-        move_push_state(session, PUSH_DUE);
-        ask_to_serve(subscribers);
-        return;
-    }
-    writer_reset(scratch);
-    ended = encode_tail(scratch, &subscribers->shown, session->tail, session->map,
-                        session->map_version, (size_t)session->port->settings->chunk);
-    if (scratch->len > 0) {
-        struct frame *frame = frame_create(writer_bytes_written(scratch));
-        conn_send_frame(session->conn, frame);
-        frame_unref(&frame);
-    }
-    if (!ended) {
-        schedule_push_flow(session);
-        return;
-    }
-    move_push_state(session, PUSH_CURRENT);
-    /* Closes may have come meanwhile. */
-    if (session->told_closes != subscribers->closes)
-        ask_to_serve(subscribers);
 }
 
 /* Roughly what the view's entries take in Update alls; of those of other protocols the ids alone
@@ -199,98 +93,83 @@ static bool is_small(const struct map_view *view)
     return map_view_size(view) + 4 * map_view_count(view) <= SHARED_MAX;
 }
 
-static void send_whole_map(struct tracker_session *session)
+static void check_closes_soon(struct tracker_subscribers *subscribers)
 {
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->check_closes);
+}
+
+static bool has_push_backlog(const struct follower *follower)
+{
+    return conn_has_backlog(session_of(follower)->conn);
+}
+
+static bool is_push_view_readable(void *arg)
+{
+    struct tracker_subscribers *subscribers = arg;
+    return tracker_subscribers_watch(subscribers) && map_view_is_live(subscribers->watcher.view);
+}
+
+static struct push_place *create_push_place(struct follower *follower, enum map_cursor_place where)
+{
+    struct push_place *place = mem_zalloc(1, sizeof *place);
+    map_cursor_begin(&place->cursor, session_of(follower)->port->subscribers->watcher.view, where);
+    follower->place = place;
+    return place;
+}
+
+static void take_push_place(struct follower *follower)
+{
+    create_push_place(follower, MAP_CURSOR_ITERATION)->began = true;
+}
+
+static void free_push_place(struct follower *follower)
+{
+    struct push_place *place = follower->place;
+    map_cursor_end(&place->cursor);
+    free(place);
+}
+
+static enum follower_state send_whole_map(struct follower *follower)
+{
+    struct tracker_session *session = session_of(follower);
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view = subscribers->watcher.view;
     metrics_add(METRIC_TRACKER_PUSH_ALL, 1);
-    session->told_closes = subscribers->closes;
-    session->told_all_ms = (uint32_t)tracker_now_ms(session);
+    session->closes_seen = subscribers->closes;
+    session->whole_map_ms = (uint32_t)tracker_now_ms(session);
     if (is_small(view)) {
         conn_send_frame(session->conn, shared_map(subscribers, session));
         session->map_version = subscribers->all_version;
         session->has_map_version = true;
-        move_push_state(session, PUSH_CURRENT);
-        return;
+        return FOLLOWER_CURRENT;
     }
     session->map_version = next_version(subscribers, session);
     session->has_map_version = true;
-    move_push_state(session, PUSH_FOLLOWING);
-    session->tail->began = false;
-    session->tail->left = map_view_count(view);
-    map_cursor_begin(&session->tail->cursor, view, MAP_CURSOR_OLDEST);
-    send_next_push_chunk(session);
+    create_push_place(follower, MAP_CURSOR_OLDEST)->left = map_view_count(view);
+    return FOLLOWER_CATCHING_UP;
 }
 
-/* How long a reader that was told the whole map has to wait until it is told again, ms. */
-static uint64_t wait_of(const struct tracker_session *session)
+static enum follower_state send_push_chunk(struct follower *follower)
 {
-    uint32_t since = (uint32_t)tracker_now_ms(session) - session->told_all_ms;
-    uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
-    return since >= interval ? 0 : interval - since;
-}
-
-/* The whole map again for those of the list that closes made it due for; the shortest wait of
- * those that must wait. */
-static uint64_t tell_closes(struct list *list, uint64_t next)
-{
-    LIST_FOREACH (node, list) {
-        struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        uint64_t wait = wait_of(session);
-        /* In the middle of a whole map it goes on with that one first, or it might never end. */
-        bool busy = session->push == PUSH_FOLLOWING && session->tail->left > 0;
-        if (session->told_closes == session->port->subscribers->closes || busy ||
-            conn_has_backlog(session->conn))
-            continue;
-        if (wait == 0)
-            send_whole_map(session);
-        else if (wait < next)
-            next = wait;
+    struct tracker_session *session = session_of(follower);
+    struct tracker_subscribers *subscribers = session->port->subscribers;
+    struct push_place *place = follower->place;
+    struct writer *scratch = &subscribers->scratch;
+    if (place->cursor.lost)
+        return FOLLOWER_BACKLOGGED;
+    writer_reset(scratch);
+    bool is_end = encode_push_chunk(scratch, &subscribers->translated, place, session->map,
+                                    session->map_version, (size_t)session->port->settings->chunk);
+    if (scratch->len > 0) {
+        struct frame *frame = frame_create(writer_bytes_written(scratch));
+        conn_send_frame(session->conn, frame);
+        frame_unref(&frame);
     }
-    return next;
-}
-
-static bool is_push_view_readable(struct tracker_subscribers *subscribers)
-{
-    return tracker_subscribers_watch(subscribers) != NULL &&
-           map_view_is_live(subscribers->watcher.view);
-}
-
-static void serve_due(void *arg)
-{
-    struct tracker_subscribers *subscribers = arg;
-    uint64_t next = UINT64_MAX;
-    if (!is_push_view_readable(subscribers))
-        return;
-    LIST_FOREACH (node, &subscribers->due) {
-        struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        if (session->reach == NULL && !conn_has_backlog(session->conn))
-            send_whole_map(session);
-    }
-    if (loop_timer_is_running(subscribers->later))
-        return;
-    next = tell_closes(&subscribers->current, next);
-    next = tell_closes(&subscribers->following, next);
-    /* The interval may be another when it is over: a reload changes it. */
-    if (next != UINT64_MAX)
-        loop_timer_start(subscribers->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
-}
-
-static void serve_later(void *arg)
-{
-    ask_to_serve(arg);
-}
-
-static void serve_flow(void *arg)
-{
-    struct tracker_subscribers *subscribers = arg;
-    if (!is_push_view_readable(subscribers))
-        return;
-    LIST_FOREACH (node, &subscribers->following) {
-        struct tracker_session *session = list_entry(node, struct tracker_session, subscribed);
-        if (!conn_has_backlog(session->conn))
-            send_next_push_chunk(session);
-    }
+    if (!is_end)
+        return FOLLOWER_CATCHING_UP;
+    if (session->closes_seen != subscribers->closes)
+        check_closes_soon(subscribers);
+    return FOLLOWER_CURRENT;
 }
 
 struct slice_target {
@@ -304,59 +183,157 @@ static void send_slice(void *arg, size_t offset, size_t len)
     conn_send_slice(target->conn, target->frame, offset, len);
 }
 
-static void send_iteration_changes(struct tracker_session *session)
+static void send_push_iteration(struct follower *follower, void *changes)
 {
-    struct tracker_subscribers *subscribers = session->port->subscribers;
-    const struct tracker_iteration *turn = &subscribers->turn;
-    struct slice_target target = {session->conn, turn->frame};
-    if (!conn_has_backlog(session->conn)) {
-        metrics_add(METRIC_TRACKER_PUSH_ONE,
-                    (int64_t)turn_ranges(turn, session->map, send_slice, &target));
-        return;
-    }
-    metrics_add(METRIC_CONFLATIONS, 1);
-    move_push_state(session, PUSH_FOLLOWING);
-    session->tail->began = true;
-    map_cursor_begin(&session->tail->cursor, subscribers->watcher.view, MAP_CURSOR_ITERATION);
+    const struct tracker_iteration *iteration = changes;
+    const struct tracker_session *session = session_of(follower);
+    struct slice_target target = {session->conn, iteration->frame};
+    metrics_add(METRIC_TRACKER_PUSH_ONE,
+                (int64_t)iteration_ranges(iteration, session->map, send_slice, &target));
 }
 
-/* Nobody is told anything while the space is too large; then everybody the whole. */
-static void suspend_pushes(struct tracker_subscribers *subscribers)
+static const struct follower_callbacks push_callbacks = {
+    .is_readable = is_push_view_readable,
+    .has_backlog = has_push_backlog,
+    .send_whole = send_whole_map,
+    .send_chunk = send_push_chunk,
+    .send_changes = send_push_iteration,
+    .take_place = take_push_place,
+    .free_place = free_push_place,
+};
+
+/* Closes. */
+
+/* How long a reader has to wait until it may get a whole map again, ms. */
+static uint64_t wait_of(const struct tracker_session *session)
 {
-    struct list *lists[] = {&subscribers->following, &subscribers->current};
-    for (size_t i = 0; i < 2; i++) {
-        LIST_FOREACH (node, lists[i])
-            move_push_state(list_entry(node, struct tracker_session, subscribed), PUSH_DUE);
-    }
+    uint32_t since = (uint32_t)tracker_now_ms(session) - session->whole_map_ms;
+    uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
+    return since >= interval ? 0 : interval - since;
 }
+
+/* In the middle of a whole map: that one is sent first, or it might never be complete. */
+static bool is_within_whole_map(const struct follower *follower)
+{
+    if (follower->state != FOLLOWER_CATCHING_UP)
+        return false;
+    const struct push_place *place = follower->place;
+    return place->left > 0;
+}
+
+/* The whole map for those that have not seen all closes; the least of `next` and the waits of those
+ * that have to wait. */
+static uint64_t send_whole_after_closes(struct tracker_subscribers *subscribers,
+                                        enum follower_state state, uint64_t next)
+{
+    LIST_FOREACH (node, &subscribers->followers.followers[state]) {
+        struct follower *follower = list_entry(node, struct follower, link);
+        const struct tracker_session *session = session_of(follower);
+        uint64_t wait = wait_of(session);
+        if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
+            conn_has_backlog(session->conn))
+            continue;
+        if (wait == 0)
+            follower_restart(&subscribers->followers, follower);
+        else if (wait < next)
+            next = wait;
+    }
+    return next;
+}
+
+static void on_check_closes(void *arg)
+{
+    struct tracker_subscribers *subscribers = arg;
+    uint64_t next = UINT64_MAX;
+    if (!is_push_view_readable(subscribers) || loop_timer_is_running(subscribers->later))
+        return;
+    next = send_whole_after_closes(subscribers, FOLLOWER_CURRENT, next);
+    next = send_whole_after_closes(subscribers, FOLLOWER_CATCHING_UP, next);
+    /* A reload may change the interval meanwhile. */
+    if (next != UINT64_MAX)
+        loop_timer_start(subscribers->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
+}
+
+static void on_push_later(void *arg)
+{
+    check_closes_soon(arg);
+}
+
+/* The view. */
 
 static void on_push_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct tracker_subscribers *subscribers =
         list_entry(watcher, struct tracker_subscribers, watcher);
     bool was_refused = subscribers->refused;
-    if (tracker_subscribers_watch(subscribers) == NULL) {
-        suspend_pushes(subscribers);
+    if (!tracker_subscribers_watch(subscribers)) {
+        follower_list_suspend(&subscribers->followers);
         return;
     }
-    if (changes->changed_count > 0 && !list_is_empty(&subscribers->current)) {
-        turn_encode(&subscribers->turn, &subscribers->scratch, &subscribers->shown,
-                    changes->changed, changes->changed_count);
-        LIST_FOREACH (node, &subscribers->current) {
-            if (subscribers->turn.frame != NULL)
-                send_iteration_changes(list_entry(node, struct tracker_session, subscribed));
-        }
-        frame_unref(&subscribers->turn.frame);
+    if (changes->changed_count > 0 && follower_list_has_current(&subscribers->followers)) {
+        struct tracker_iteration *iteration = &subscribers->iteration;
+        iteration_encode(iteration, &subscribers->scratch, &subscribers->translated,
+                         changes->changed, changes->changed_count);
+        if (iteration->frame)
+            follower_list_publish(&subscribers->followers, iteration);
+        frame_unref(&iteration->frame);
     }
-    subscribers->closes += changes->closed_count > 0;
-    if (was_refused || (changes->closed_count > 0 && !loop_timer_is_running(subscribers->later)))
-        ask_to_serve(subscribers);
+    if (was_refused)
+        follower_list_serve(&subscribers->followers);
+    if (changes->closed_count > 0) {
+        subscribers->closes++;
+        check_closes_soon(subscribers);
+    }
 }
 
 static void on_push_view_live(struct map_watcher *watcher)
 {
-    ask_to_serve(list_entry(watcher, struct tracker_subscribers, watcher));
+    struct tracker_subscribers *subscribers =
+        list_entry(watcher, struct tracker_subscribers, watcher);
+    follower_list_resume(&subscribers->followers);
+    check_closes_soon(subscribers);
 }
+
+/* Subscribers. */
+
+struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *service,
+                                                   struct map_space *space)
+{
+    LIST_FOREACH (node, &service->subscriber_lists) {
+        struct tracker_subscribers *subscribers =
+            list_entry(node, struct tracker_subscribers, link);
+        if (subscribers->space == space)
+            return subscribers;
+    }
+    struct tracker_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
+    subscribers->service = service;
+    subscribers->space = space;
+    subscribers->watcher.changed = on_push_view_changed;
+    subscribers->watcher.live = on_push_view_live;
+    list_init(&subscribers->watcher.link);
+    follower_list_init(&subscribers->followers, service->common.loop, &push_callbacks, subscribers);
+    subscribers->check_closes = (struct loop_task){.callback = on_check_closes, .arg = subscribers};
+    subscribers->later = loop_timer_create(service->common.loop, on_push_later, subscribers);
+    list_append(&service->subscriber_lists, &subscribers->link);
+    return subscribers;
+}
+
+void tracker_subscribers_free(struct tracker_subscribers *subscribers)
+{
+    map_unwatch(&subscribers->watcher);
+    follower_list_free(&subscribers->followers);
+    loop_cancel(subscribers->service->common.loop, &subscribers->check_closes);
+    loop_timer_destroy(&subscribers->later);
+    get_forget_texts(subscribers);
+    frame_unref(&subscribers->all);
+    iteration_free(&subscribers->iteration);
+    writer_free(&subscribers->scratch);
+    writer_free(&subscribers->translated);
+    list_remove(&subscribers->link);
+    free(subscribers);
+}
+
+/* A session. */
 
 static bool is_pushed_to(const struct tracker_session *session)
 {
@@ -367,38 +344,35 @@ static bool is_pushed_to(const struct tracker_session *session)
 static void on_push_reached(void *arg, bool known, bool stale)
 {
     struct tracker_session *session = arg;
-    (void)known;
-    (void)stale;
-    session->reach = NULL;
-    ask_to_serve(session->port->subscribers);
+    session->follower.read = NULL;
+    follower_list_serve(&session->port->subscribers->followers);
 }
 
 void push_begin(struct tracker_session *session, bool whole)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
-    struct map_view *view;
-    if (!is_pushed_to(session) || session->ended || (session->push != PUSH_OFF && !whole))
+    if (!is_pushed_to(session) || session->ended ||
+        (session->follower.state != FOLLOWER_OFF && !whole))
         return;
-    view = tracker_subscribers_watch(subscribers);
-    if (view == NULL)
+    struct map_view *view = tracker_subscribers_watch(subscribers);
+    if (!view)
         return;
-    move_push_state(session, PUSH_DUE);
-    session->reach = map_read(view, MAP_READ_HERE, on_push_reached, session);
+    follower_wait(&subscribers->followers, &session->follower);
+    session->follower.read = map_read(view, MAP_READ_HERE, on_push_reached, session);
 }
 
 void push_end(struct tracker_session *session)
 {
-    if (session->push == PUSH_OFF)
+    if (session->follower.state == FOLLOWER_OFF)
         return;
-    move_push_state(session, PUSH_OFF);
+    follower_stop(&session->port->subscribers->followers, &session->follower);
     subscribers_release(session->port->subscribers);
 }
 
 void push_drained(struct tracker_session *session)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
-    if (session->push == PUSH_FOLLOWING && is_push_view_readable(subscribers))
-        send_next_push_chunk(session);
-    else if (session->push != PUSH_OFF)
-        ask_to_serve(subscribers);
+    follower_drained(&subscribers->followers, &session->follower);
+    if (session->follower.state == FOLLOWER_CURRENT && session->closes_seen != subscribers->closes)
+        check_closes_soon(subscribers);
 }

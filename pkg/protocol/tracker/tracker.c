@@ -432,7 +432,7 @@ static const struct conn_handler handler = {
 static struct tracker_session *serve_tracker_conn(struct tracker_port *port, struct conn *conn)
 {
     struct tracker_session *session = mem_zalloc(1, sizeof *session);
-    list_init(&session->subscribed);
+    follower_init(&session->follower);
     session->port = port;
     session->conn = conn;
     protocol_service_join(&port->service->common, &session->link);

@@ -5,7 +5,7 @@
  *   reply.c   the answers that are outstanding, and their bytes
  *   rate.c    writes over a rate
  *   get.c     the map as text
- *   push.c    who is told what, and when
+ *   push.c    which readers get which pushes, and when
  *   encode.c  the bytes of pushes
  */
 #ifndef PROTOCOL_TRACKER_TRACKER_PRIVATE_H
@@ -26,18 +26,19 @@
 #include "protocol/session/session.h"
 #include "protocol/tracker/tracker.h"
 #include "protocol/translate/translate.h"
+#include "view/follower.h"
 #include "view/view.h"
 
 struct tracker_session;
 
-/* A packet of a turn's pushes that its own writer is not to get. */
+/* A packet of an iteration's pushes, which the session that wrote it does not get. */
 struct own_packet {
     const struct map_session *owner;
     size_t offset;
     size_t len;
 };
 
-/* What one turn brought, encoded once for everybody. */
+/* What one event-loop iteration brought, encoded once for all readers. */
 struct tracker_iteration {
     struct frame *frame;      /* NULL: nothing that fits a packet */
     struct own_packet *owned; /* of this front-end's sessions, by owner, then by offset */
@@ -45,33 +46,28 @@ struct tracker_iteration {
     size_t packets;
 };
 
-/*
- * Who is told the changes of a space. A session stands in the list of its push state. The view is
- * watched while there is such a session, or a Get waits.
- */
+/* A space's subscribers: the sessions that get pushes of its changes. The view is watched while
+ * there is one, or a Get waits. */
 struct tracker_subscribers {
     struct list link; /* the service's */
     struct tracker_service *service;
     struct map_space *space;
     struct map_watcher watcher; /* view NULL: not watching */
-    struct list due;            /* PUSH_DUE */
-    struct list following;      /* PUSH_FOLLOWING */
-    struct list current;        /* PUSH_CURRENT */
-    size_t reads;               /* Gets that wait */
-    uint32_t closes;            /* counts turns that brought closes */
-    uint64_t maps;              /* counts whole maps told; its low byte is their version */
-    struct loop_task serve;     /* whole maps for those that are due */
-    struct loop_timer *later;   /* the same, for those that have had one just now */
-    struct loop_timer *flow;    /* the next chunk for those that keep up */
-    bool refused;               /* the space is too large to be told */
-    struct frame *all;          /* the last small map, with its generation and version */
+    struct follower_list followers;
+    size_t reads;                  /* Gets that wait */
+    uint32_t closes;               /* counts iterations that brought closes */
+    uint64_t maps;                 /* counts whole maps sent; its low byte is their version */
+    struct loop_task check_closes; /* whole maps for those that have not seen all closes */
+    struct loop_timer *later;      /* the same, for those that got one a short time ago */
+    bool refused;                  /* the space is too large to be sent */
+    struct frame *all;             /* the last small map, with its generation and version */
     uint64_t all_generation;
     uint8_t all_version;
     struct frame *texts[2]; /* the last answers to Get: PLAIN; WIDE and 2014 */
     uint64_t texts_generation[2];
-    struct tracker_iteration turn;
+    struct tracker_iteration iteration;
     struct writer scratch;
-    struct writer shown; /* an entry of another protocol, as a state */
+    struct writer translated; /* an entry of another protocol, as a state */
     struct log_limit refused_limit;
 };
 
@@ -131,38 +127,28 @@ enum stop_reason {
     STOP_ENDING = 8     /* none will be any more */
 };
 
-enum push_state {
-    PUSH_OFF,       /* told nothing */
-    PUSH_DUE,       /* waits for a whole map */
-    PUSH_FOLLOWING, /* has a tail: in the middle of a whole map, or behind */
-    PUSH_CURRENT    /* has been told everything */
-};
-
-/* A reader's place in the list of changes. */
-struct tail {
+/* The place of a follower that catches up. */
+struct push_place {
     struct map_cursor cursor;
-    size_t left; /* entries until the whole map has been told; 0: changes from now on */
+    size_t left; /* entries until the whole map has been sent; 0: changes from now on */
     bool began;  /* a packet of the whole map has been sent */
 };
 
 struct tracker_session {
-    struct list link;       /* the service's */
-    struct list subscribed; /* the subscribers' list of its push state */
+    struct list link;         /* the service's */
+    struct follower follower; /* of the subscribers; its place: struct push_place */
     struct tracker_port *port;
     struct conn *conn;
     struct map_session *map; /* NULL before the first write, and after the end */
     struct pending *pending; /* NULL: nothing */
-    struct tail *tail;       /* PUSH_FOLLOWING */
-    struct map_read *reach;  /* PUSH_DUE: waits for the view to have its own writes */
     struct bucket bucket;
-    uint32_t told_closes; /* the subscribers' closes when the last whole map was begun */
-    uint32_t told_all_ms; /* when that was */
-    char *id;             /* dialects without ids: of its entry; NULL without one */
-    uint8_t dialect;      /* enum tracker_dialect */
-    uint8_t stops;        /* enum stop_reason */
-    uint8_t push;         /* enum push_state */
-    uint8_t end;          /* STOP_ENDING: enum conn_close_reason */
-    uint8_t map_version;  /* of the last whole map */
+    uint32_t closes_seen;  /* the subscribers' closes when the last whole map was begun */
+    uint32_t whole_map_ms; /* when that was */
+    char *id;              /* dialects without ids: of its entry; NULL without one */
+    uint8_t dialect;       /* enum tracker_dialect */
+    uint8_t stops;         /* enum stop_reason */
+    uint8_t end;           /* STOP_ENDING: enum conn_close_reason */
+    uint8_t map_version;   /* of the last whole map */
     bool has_map_version : 1;
     bool ended : 1;         /* the connection is being closed */
     bool is_lone_close : 1; /* what it has sent is a Close if nothing more follows */
@@ -222,34 +208,34 @@ void get_forget_texts(struct tracker_subscribers *subscribers);
 struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *service,
                                                    struct map_space *space);
 void tracker_subscribers_free(struct tracker_subscribers *subscribers);
-/* The space's view; NULL when it is too large to be told, which has been logged. */
+/* The space's view; NULL when it is too large to be sent, which has been logged. */
 struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribers);
 /* Lets go of the view when nobody needs it any more. */
 void subscribers_release(struct tracker_subscribers *subscribers);
-/* A write was accepted: whole is set for an Open, which is told the whole map each time. */
+/* A write was accepted: whole is set for an Open, after which the whole map is sent each time. */
 void push_begin(struct tracker_session *session, bool whole);
 void push_end(struct tracker_session *session);
 void push_drained(struct tracker_session *session);
 
 /* encode.c */
-/* shown: for the states of other protocols' entries (protocol/translate/translate.h), as in what
- * follows. */
-/* Replaces what the turn held. */
-void turn_encode(struct tracker_iteration *turn, struct writer *scratch, struct writer *shown,
-                 struct map_entry *const *changed, size_t count);
-void turn_free(struct tracker_iteration *turn);
-/* Adds a packet of that owner; they are in order after turn_sort. owner may be NULL. */
-void turn_add(struct tracker_iteration *turn, struct writer *scratch,
-              const struct map_session *owner, uint8_t version, struct bytes id,
-              struct bytes state);
-void turn_sort(struct tracker_iteration *turn);
+/* Replaces what the iteration held. translated, here and below: for the states of other protocols'
+ * entries (protocol/translate/translate.h). */
+void iteration_encode(struct tracker_iteration *iteration, struct writer *scratch,
+                      struct writer *translated, struct map_entry *const *changed, size_t count);
+void iteration_free(struct tracker_iteration *iteration);
+/* Adds a packet of that owner; they are in order after iteration_sort. owner may be NULL. */
+void iteration_add(struct tracker_iteration *iteration, struct writer *scratch,
+                   const struct map_session *owner, uint8_t version, struct bytes id,
+                   struct bytes state);
+void iteration_sort(struct tracker_iteration *iteration);
 /* Calls send for each range of the frame that is not the reader's own; returns the packets. */
-size_t turn_ranges(const struct tracker_iteration *turn, const struct map_session *reader,
-                   void (*send)(void *arg, size_t offset, size_t len), void *arg);
+size_t iteration_ranges(const struct tracker_iteration *iteration, const struct map_session *reader,
+                        void (*send)(void *arg, size_t offset, size_t len), void *arg);
 /* The view's entries as Update alls. */
-void encode_all(struct writer *to, struct writer *shown, struct map_view *view, uint8_t version);
-/* At most limit bytes (and a packet) of what the tail meets; true at its end. */
-bool encode_tail(struct writer *to, struct writer *shown, struct tail *tail,
-                 const struct map_session *reader, uint8_t version, size_t limit);
+void encode_all(struct writer *to, struct writer *translated, struct map_view *view,
+                uint8_t version);
+/* At most limit bytes (and a packet) of what comes at the place; true at the end of the list. */
+bool encode_push_chunk(struct writer *to, struct writer *translated, struct push_place *place,
+                       const struct map_session *reader, uint8_t version, size_t limit);
 
 #endif

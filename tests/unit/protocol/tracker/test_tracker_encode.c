@@ -1,4 +1,4 @@
-/* The bytes of a turn's pushes, and the ranges of them that a reader gets. */
+/* The bytes of an iteration's pushes, and the ranges of them that a reader gets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,31 +21,31 @@ static const struct map_session *owner(int number)
     return number < 0 ? NULL : (const struct map_session *)(const void *)&owner_memory[number];
 }
 
-/* A turn, described: the owner of each packet, -1 for another front-end's. */
-struct turn_case {
+/* An iteration, described: the owner of each packet, -1 for another front-end's. */
+struct iteration_case {
     const char *name;
     int owners[PACKETS_MAX];
     size_t count;
 };
 
-static void encode(struct tracker_iteration *turn, const struct turn_case *c)
+static void encode(struct tracker_iteration *iteration, const struct iteration_case *c)
 {
     struct writer scratch = {0};
-    memset(turn, 0, sizeof *turn);
+    memset(iteration, 0, sizeof *iteration);
     for (size_t i = 0; i < c->count; i++) {
         char id[32], state[32];
         snprintf(id, sizeof id, "id%zu", i);
         snprintf(state, sizeof state, "%.*s", (int)(i * 2), "states of several lengths, all");
-        turn_add(turn, &scratch, owner(c->owners[i]), (uint8_t)i, bytes_from_string(id),
-                 bytes_from_string(state));
+        iteration_add(iteration, &scratch, owner(c->owners[i]), (uint8_t)i, bytes_from_string(id),
+                      bytes_from_string(state));
     }
-    turn_sort(turn);
-    turn->frame = frame_create(writer_bytes_written(&scratch));
+    iteration_sort(iteration);
+    iteration->frame = frame_create(writer_bytes_written(&scratch));
     writer_free(&scratch);
 }
 
 struct received {
-    const struct tracker_iteration *turn;
+    const struct tracker_iteration *iteration;
     struct writer bytes;
     size_t calls;
 };
@@ -54,17 +54,18 @@ static void receive(void *arg, size_t offset, size_t len)
 {
     struct received *received = arg;
     assert_true(len > 0);
-    assert_true(offset + len <= received->turn->frame->len);
-    writer_bytes(&received->bytes, (struct bytes){received->turn->frame->data + offset, len});
+    assert_true(offset + len <= received->iteration->frame->len);
+    writer_bytes(&received->bytes, (struct bytes){received->iteration->frame->data + offset, len});
     received->calls++;
 }
 
 /* What the reader is to get, packet by packet: those of others, in their order. */
-static void check_reader(const struct turn_case *c, const struct tracker_iteration *turn,
+static void check_reader(const struct iteration_case *c, const struct tracker_iteration *iteration,
                          int reader)
 {
-    struct received received = {.turn = turn};
-    size_t packets = turn_ranges(turn, owner(reader), receive, &received), at = 0, expected = 0;
+    struct received received = {.iteration = iteration};
+    size_t packets = iteration_ranges(iteration, owner(reader), receive, &received), at = 0,
+           expected = 0;
     for (size_t i = 0; i < c->count; i++) {
         struct tracker_push push;
         if (c->owners[i] == reader && reader >= 0)
@@ -82,14 +83,14 @@ static void check_reader(const struct turn_case *c, const struct tracker_iterati
     writer_free(&received.bytes);
 }
 
-static const struct turn_case turns[] = {
+static const struct iteration_case iterations[] = {
     {"one of another front-end", {-1}, 1},
     {"one own", {0}, 1},
     {"own first", {0, 1, 2}, 3},
     {"own in the middle", {1, 0, 2}, 3},
     {"own last", {1, 2, 0}, 3},
     {"all own", {0, 0, 0, 0}, 4},
-    {"in turn", {0, 1, 0, 1, 0, 1}, 6},
+    {"alternating", {0, 1, 0, 1, 0, 1}, 6},
     {"side by side", {1, 0, 0, 0, 1, 1, 0, 2, 2}, 9},
     {"with others' between", {-1, 0, -1, -1, 0, 0, -1, 1}, 8},
     {"owners against the order of their addresses", {3, 2, 1, 0, 3, 2, 1, 0}, 8},
@@ -98,27 +99,27 @@ static const struct turn_case turns[] = {
 static void test_ranges(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
-        struct tracker_iteration turn;
-        encode(&turn, &turns[i]);
+    for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++) {
+        struct tracker_iteration iteration;
+        encode(&iteration, &iterations[i]);
         for (int reader = -1; reader < 4; reader++)
-            check_reader(&turns[i], &turn, reader);
-        turn_free(&turn);
+            check_reader(&iterations[i], &iteration, reader);
+        iteration_free(&iteration);
     }
 }
 
 static void test_a_reader_without_packets_gets_all_in_one(void **state)
 {
-    const struct turn_case c = {"", {0, 1, 0, -1, 1}, 5};
-    struct tracker_iteration turn;
-    struct received received = {.turn = &turn};
+    const struct iteration_case c = {"", {0, 1, 0, -1, 1}, 5};
+    struct tracker_iteration iteration;
+    struct received received = {.iteration = &iteration};
     (void)state;
-    encode(&turn, &c);
-    assert_int_equal(turn_ranges(&turn, owner(3), receive, &received), 5);
+    encode(&iteration, &c);
+    assert_int_equal(iteration_ranges(&iteration, owner(3), receive, &received), 5);
     assert_int_equal(received.calls, 1);
-    assert_int_equal(received.bytes.len, turn.frame->len);
+    assert_int_equal(received.bytes.len, iteration.frame->len);
     writer_free(&received.bytes);
-    turn_free(&turn);
+    iteration_free(&iteration);
 }
 
 static void test_what_does_not_fit_is_left_out_and_counted(void **state)
@@ -132,17 +133,17 @@ static void test_what_does_not_fit_is_left_out_and_counted(void **state)
     uint8_t *memory = calloc(1, 65536);
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct tracker_iteration turn = {.frame = NULL};
+        struct tracker_iteration iteration = {.frame = NULL};
         struct writer scratch = {0};
         int64_t before = metrics_get(METRIC_TRACKER_UNFIT);
-        turn_add(&turn, &scratch, owner(0), 1, (struct bytes){memory, sizes[i].id},
-                 (struct bytes){memory, sizes[i].state});
-        assert_int_equal(turn.packets, sizes[i].fits);
-        assert_int_equal(turn.owned_count, sizes[i].fits);
+        iteration_add(&iteration, &scratch, owner(0), 1, (struct bytes){memory, sizes[i].id},
+                      (struct bytes){memory, sizes[i].state});
+        assert_int_equal(iteration.packets, sizes[i].fits);
+        assert_int_equal(iteration.owned_count, sizes[i].fits);
         assert_int_equal(scratch.len > 0, sizes[i].fits);
         assert_int_equal(metrics_get(METRIC_TRACKER_UNFIT) - before, !sizes[i].fits);
         writer_free(&scratch);
-        turn_free(&turn);
+        iteration_free(&iteration);
     }
     free(memory);
 }
