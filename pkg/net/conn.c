@@ -14,7 +14,7 @@
 #include "net/net_private.h"
 
 _Static_assert(METRIC_CLOSED_LOCAL - METRIC_CLOSED_PEER == (int)CONN_CLOSE_LOCAL,
-               "the metrics of closed connections stand in the order of the reasons");
+               "the metrics of closed connections have the order of the reasons");
 _Static_assert(sizeof(struct conn) <= 152, "a connection fits a block of 160 bytes");
 
 const char *conn_close_reason_name(enum conn_close_reason reason)
@@ -106,7 +106,7 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
     conn->io = loop_io_create(listener->net->loop, fd, on_event, conn);
     listener->net->count++;
     metrics_add(METRIC_CONNECTIONS, 1);
-    conn->heard = net_stamp(listener->net);
+    conn->last_received = net_stamp(listener->net);
     queue_conn(conn, QUEUE_HANDSHAKE);
     return conn;
 }
@@ -146,7 +146,7 @@ static void enter_ending(struct conn *conn)
     list_remove(&conn->node);
     conn_drop_input(conn);
     if (!(conn->flags & CONN_BACKLOGGED))
-        conn_make_dirty(conn); /* the flush goes on from here */
+        conn_make_dirty(conn); /* the flush does the rest */
     conn_watch(conn);
 }
 
@@ -163,7 +163,7 @@ static void enter_closed(struct conn *conn)
     struct net *net = conn->listener->net;
     if (conn->handler != NULL)
         metrics_add(METRIC_CLOSED_PEER + conn->reason, 1);
-    /* A record that is half sent cannot be followed by another. */
+    /* No record may follow one of which only a part was sent. */
     if (conn->reason != CONN_CLOSE_ERROR && !(conn->flags & CONN_BACKLOGGED))
         shut_transport(conn);
     list_remove(&conn->dirty);
@@ -295,7 +295,7 @@ const char *conn_peer_text(const struct conn *conn)
     return address_format(&conn->peer, text);
 }
 
-/* A framing asks its peer for signs of life, unless the peer takes nothing, or is not read from. */
+/* A framing sends pings, unless the peer has a backlog, or is not read from. */
 static bool answers_pings(const struct conn *conn)
 {
     return conn_framing(conn) != NULL &&
@@ -312,12 +312,12 @@ bool conn_peer_is_gone(const struct conn *conn)
 
 uint64_t conn_silence_ms(const struct conn *conn)
 {
-    uint64_t silence = net_elapsed_ms(conn->listener->net, conn->heard);
+    uint64_t silence = net_elapsed_ms(conn->listener->net, conn->last_received);
     struct tcp_info info;
     socklen_t len = sizeof info;
     if (conn->fd < 0 || answers_pings(conn))
         return silence;
-    /* On this machine nothing lies between: the kernel tells the end of a peer at once. */
+    /* On the same machine: the kernel reports the end of a peer at once. */
     if (!conn->listener->socket.is_tcp)
         return 0;
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
@@ -349,7 +349,8 @@ bool conn_is_tls(const struct conn *conn)
     return conn->tls != NULL;
 }
 
-_Static_assert(CONN_CERTIFICATE_LENGTH == TLS_FINGERPRINT_LENGTH, "one is the other");
+_Static_assert(CONN_CERTIFICATE_LENGTH == TLS_FINGERPRINT_LENGTH,
+               "a fingerprint is the text of a certificate");
 
 bool conn_certificate(const struct conn *conn, char text[CONN_CERTIFICATE_LENGTH + 1])
 {

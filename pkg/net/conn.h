@@ -5,16 +5,16 @@
  * not consume is kept, in memory of the connection's own that is freed when nothing is left. So an
  * idle connection holds no buffer.
  *
- * Output of one turn is collected as references to frames and goes out in LOOP_PHASE_OUTPUT with
- * one writev; only what the kernel did not take is kept. conn_has_backlog then says so: a protocol
- * that sends *state* sends nothing more to such a connection, and sends the newest state when
- * `drained` is called. A connection whose output does not move for net.write_timeout is closed;
- * one that is more than net.max_output behind is not read from until it has drained, so that
- * requests whose answers nobody reads stay in the kernel.
+ * Output of one event-loop iteration is collected as references to frames and sent with one writev
+ * in LOOP_PHASE_OUTPUT; only what the kernel did not take is kept. conn_has_backlog is true then: a
+ * protocol that sends *state* sends nothing more to such a connection, and sends the newest state
+ * when `drained` is called. A connection whose output makes no progress for net.write_timeout is
+ * closed; one with a backlog of more than net.max_output is not read from until it has drained, so
+ * that requests whose answers the peer does not read stay in the kernel.
  *
  * A connection that was upgraded (net/websocket/websocket.h) may be used in the same way: each
- * conn_send, conn_send_frame and conn_send_slice becomes a binary message, `received` gets what is
- * in those of the peer, conn_close_after_output says Close with a code for its reason.
+ * conn_send, conn_send_frame and conn_send_slice becomes a binary message, `received` gets the
+ * payloads of the peer's, conn_close_after_output sends Close with a code for its reason.
  *
  * Ownership: the listener's accept callback gets the connection and must set its handler. The conn
  * destroys itself: `closed` is called exactly once, never from inside conn_send*, and the pointer
@@ -37,14 +37,14 @@ enum conn_close_reason {
     CONN_CLOSE_PEER,      /* the peer closed */
     CONN_CLOSE_ERROR,     /* read or write error */
     CONN_CLOSE_IDLE,      /* net.idle_timeout */
-    CONN_CLOSE_HANDSHAKE, /* nothing said within net.handshake_timeout */
+    CONN_CLOSE_HANDSHAKE, /* no message within net.handshake_timeout */
     CONN_CLOSE_WRITE,     /* net.write_timeout */
-    CONN_CLOSE_SILENT,    /* the map found the peer silent for client.ttl */
+    CONN_CLOSE_SILENT,    /* the map received nothing from the peer for client.ttl */
     CONN_CLOSE_PROTOCOL,  /* a malformed message */
     CONN_CLOSE_DRAIN,     /* the front-end is being shut down */
-    CONN_CLOSE_KICKED,    /* an operator said so */
+    CONN_CLOSE_KICKED,    /* by an operator */
     CONN_CLOSE_BANNED,    /* an operator has banned its address */
-    CONN_CLOSE_TAKEN,     /* its client has come back on another connection */
+    CONN_CLOSE_TAKEN,     /* its client has reconnected */
     CONN_CLOSE_CUT_OFF,   /* this front-end is cut off from a Redis that others reach */
     CONN_CLOSE_LOCAL      /* the protocol is done with it */
 };
@@ -58,13 +58,13 @@ struct conn_handler {
      * with what arrives next. Not called while reading is paused, nor after conn_close.
      */
     size_t (*received)(void *arg, struct bytes input);
-    /* The output, having been behind, is empty. May be NULL. */
+    /* The backlog has been sent. May be NULL. */
     void (*drained)(void *arg);
-    /* The peer has said all that it will (it may have closed its half only, and read on): nothing
-     * is read any more, and the protocol must close the connection when it has answered. May be
-     * NULL: then the connection is closed after the output that waits. */
+    /* The peer sends nothing more (it may have closed its half only, and still read): the protocol
+     * must close the connection when it has answered. May be NULL: then the connection is closed
+     * after the output that waits. */
     void (*ended)(void *arg);
-    /* It is gone: forget it. What waited as output may be lost. */
+    /* The connection is closed: forget it. Output that waited may be lost. */
     void (*closed)(void *arg, enum conn_close_reason reason);
     /* Of a handler that is a framing: what conn_send and the others do. NULL: none. */
     const struct conn_framing *framing;
@@ -73,29 +73,29 @@ struct conn_handler {
 /* handler: static; arg: passed to it. May be called again (an upgrade hands the conn over). */
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 
-/* Each returns at once; nothing is written before the end of the turn. */
+/* Each returns at once; nothing is written before the end of the iteration. */
 void conn_send(struct conn *conn, struct bytes bytes);        /* copies */
 void conn_send_frame(struct conn *conn, struct frame *frame); /* takes a reference of its own */
 /* A part of a frame. */
 void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len);
 /* Bytes not yet taken by the kernel. */
 size_t conn_output_size(const struct conn *conn);
-/* Output of an earlier turn waits. */
+/* Output of an earlier event-loop iteration waits. */
 bool conn_has_backlog(const struct conn *conn);
 
-/* The protocol has said what makes the peer known: the handshake time-out no longer applies. */
+/* The peer has sent its first complete message: the handshake time-out no longer applies. */
 void conn_handshake_done(struct conn *conn);
-/* Stop and go on presenting input (backpressure): while paused the socket is not read. */
+/* Pauses and resumes presenting input (backpressure): while paused the socket is not read. */
 void conn_pause_reading(struct conn *conn);
 void conn_resume_reading(struct conn *conn);
 /* The largest unconsumed input that is kept; more closes with CONN_CLOSE_PROTOCOL. Default:
  * net.max_input. */
 void conn_set_input_limit(struct conn *conn, size_t limit);
 
-/* Closes now; `closed` follows in this turn. */
+/* Closes now; `closed` follows in this iteration. */
 void conn_close(struct conn *conn, enum conn_close_reason reason);
-/* Stops reading, sends what waits, says the end (shutdown), reads the peer's end for a bounded
- * time so that no reset eats the last bytes, and closes. */
+/* Stops reading, sends what waits, shuts the connection down, waits for the peer's end for a
+ * bounded time, so that no reset discards the last bytes, and closes. */
 void conn_close_after_output(struct conn *conn, enum conn_close_reason reason);
 
 /* The client's address: the PROXY header's where there is one, else the socket's. */
@@ -103,14 +103,14 @@ const struct address *conn_peer(const struct conn *conn);
 /* The same as text, for logs: valid until the next call. */
 const char *conn_peer_text(const struct conn *conn);
 /*
- * Milliseconds since the peer was last known to be there: a byte received, or, for TCP, an
- * acknowledgement (of data or of a keep-alive probe). 0 for a unix socket that is open: the kernel
- * tells the end of a local peer at once. Of a WebSocket peer, which is sent pings, only bytes
- * count, unless it does not take what is sent or is not being read from.
+ * Milliseconds since the peer was last active: a byte received, or, for TCP, an acknowledgement (of
+ * data or of a keep-alive probe). 0 for an open unix socket: the kernel reports the end of a local
+ * peer at once. Of a WebSocket peer, which is sent pings, only bytes count, unless it has a backlog
+ * or is not being read from.
  */
 uint64_t conn_silence_ms(const struct conn *conn);
-/* Whether the peer has ended its half, or the connection is broken: what it sent before may wait to
- * be read. Asks the kernel. */
+/* Whether the peer has ended its half, or the connection is broken; bytes that it sent before may
+ * still wait to be read. Asks the kernel. */
 bool conn_peer_is_gone(const struct conn *conn);
 /* Whether it was upgraded: then conn_close_after_output sends the peer the reason. */
 bool conn_is_framed(const struct conn *conn);

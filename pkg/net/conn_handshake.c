@@ -15,7 +15,7 @@ static void refuse_proxy(struct conn *conn, const char *detail)
     conn_refuse(conn, "proxy_header", METRIC_REFUSED_PROXY, detail);
 }
 
-static void take_proxy(struct conn *conn, const struct proxy_header *header)
+static void apply_proxy_header(struct conn *conn, const struct proxy_header *header)
 {
     struct listener *listener = conn->listener;
     if (header->has_source)
@@ -28,8 +28,8 @@ static void take_proxy(struct conn *conn, const struct proxy_header *header)
     conn_move(conn, conn_first_state(listener));
 }
 
-/* The bytes behind the header belong to TLS or the protocol, and TLS reads the descriptor itself:
- * so the header is peeked at, and only its own bytes are taken. */
+/* The bytes after the header belong to TLS or the protocol, and TLS reads the descriptor itself: so
+ * the header is peeked at, and only its own bytes are read. */
 void conn_read_proxy(struct conn *conn)
 {
     uint8_t *buffer = conn->listener->net->buffer;
@@ -61,7 +61,7 @@ void conn_read_proxy(struct conn *conn)
         return;
     }
     conn_drop_input(conn);
-    take_proxy(conn, &header);
+    apply_proxy_header(conn, &header);
 }
 
 void conn_handshake(struct conn *conn)

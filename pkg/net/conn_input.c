@@ -1,10 +1,10 @@
 /*
  * conn_input: reading, and presenting what was read.
  *
- * Bytes are read into the net's buffer behind what was kept, and presented from there. Only where
- * a lot is kept (a large message that is arriving) is it read into the connection's own memory.
- * While input is presented it is not the connection's: a handler may close the connection and go
- * on looking at the bytes.
+ * Bytes are read into the net's buffer after what was kept, and presented from there. Only where a
+ * lot is kept (a large message that is arriving) are they read into the connection's own memory.
+ * While input is presented it does not belong to the connection: a handler may close the connection
+ * and still read the bytes.
  */
 #include "net/net_private.h"
 
@@ -16,7 +16,8 @@
 
 #include "base/mem.h"
 
-#define OWN_FROM (NET_BUFFER_SIZE / 2) /* this much kept input is read into where it lies */
+#define OWN_FROM                                                                                   \
+    (NET_BUFFER_SIZE / 2) /* from this much kept input on, more is read into its memory */
 
 bool conn_may_present(const struct conn *conn)
 {
@@ -38,7 +39,7 @@ static struct input *create_input(struct conn *conn, size_t capacity)
     return input;
 }
 
-/* Out of the connection and of those to be presented again. May be NULL. */
+/* Detaches the input from the connection and from those to be presented again. May be NULL. */
 static struct input *take_input(struct conn *conn)
 {
     struct input *input = conn->input;
@@ -67,7 +68,7 @@ void conn_schedule_input(struct conn *conn)
  * much too large for it. */
 static void keep_input(struct conn *conn, struct input *own, struct bytes rest)
 {
-    bool scheduled = conn->input != NULL; /* asked for while the input was presented */
+    bool scheduled = conn->input != NULL; /* scheduled while the input was presented */
     conn_drop_input(conn);
     if (rest.len > 0) {
         if (own != NULL && own->capacity >= rest.len && own->capacity / 4 <= rest.len) {
@@ -127,7 +128,7 @@ static void present_bytes(struct conn *conn, struct input *own, struct bytes byt
 
 static void end_of_input(struct conn *conn)
 {
-    /* The peer may have closed its half only, and read on. */
+    /* The peer may have closed its half only, and still read. */
     if (conn->state == CONN_OPEN && conn->handler->ended != NULL) {
         conn_pause_reading(conn);
         conn->handler->ended(conn->arg);
@@ -148,7 +149,7 @@ static struct input *grow_input(struct conn *conn, struct input *own)
     return own;
 }
 
-/* False when there was nothing to read or the connection came to its end. */
+/* False when there was nothing to read or the connection has ended. */
 static bool read_conn_once(struct conn *conn)
 {
     struct net *net = conn->listener->net;
@@ -174,7 +175,7 @@ static bool read_conn_once(struct conn *conn)
         return false;
     }
     metrics_add(METRIC_BYTES_IN, n);
-    conn->heard = net_stamp(net);
+    conn->last_received = net_stamp(net);
     if ((conn->flags & CONN_KNOWN) && conn->listener->settings->idle_timeout > 0)
         queue_conn(conn, QUEUE_IDLE);
     present_bytes(conn, own, (struct bytes){base, kept + (size_t)n});
@@ -237,8 +238,8 @@ void conn_resume(struct conn *conn)
     if (!(conn->flags & CONN_PAUSED))
         return;
     conn->flags &= ~CONN_PAUSED;
-    if (conn_framing(conn) != NULL) /* its signs of life lie in the socket */
-        conn->heard = net_stamp(conn->listener->net);
+    if (conn_framing(conn) != NULL) /* its pongs may wait in the socket */
+        conn->last_received = net_stamp(conn->listener->net);
     if (conn->state != CONN_OPEN)
         return;
     if (conn->input != NULL || conn->listener->net->presenting == conn || conn_has_pending(conn))

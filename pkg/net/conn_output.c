@@ -1,14 +1,15 @@
 /*
  * conn_output: what is sent, as pieces of frames.
  *
- * One piece, the most common output of a turn, lies in the conn itself; more have an array, which
- * exists only while there is output. A flush tries once a turn. What the kernel does not take
- * makes the connection behind: from then on only LOOP_WRITE moves it, until nothing is left.
+ * One piece, the most common output of an event-loop iteration, is stored in the conn itself; more
+ * have an array, which exists only while there is output. A flush tries once an iteration. What the
+ * kernel does not take is the connection's backlog: from then on only LOOP_WRITE sends more, until
+ * nothing is left.
  *
  * Many small pieces are joined into the net's buffer first, as one send of a few kilobytes costs
- * less than a vector of as many chunks. A message to many goes to them as the same pieces, so the
- * joined bytes are kept for the next connection; the pieces' references are kept too, so that
- * equal pointers mean equal bytes.
+ * less than a vector of as many chunks. A message to many connections is the same pieces for all,
+ * so the joined bytes are kept for the next connection; the pieces' references are kept too, so
+ * that equal pointers mean equal bytes.
  */
 #include "net/net_private.h"
 
@@ -25,8 +26,8 @@
 #define SPARE_PIECES 128    /* larger arrays are not kept */
 #define SPARE_SIZE   262144 /* nor more than this of them */
 #define TAIL_MAX     16384  /* a frame of our own grows to this */
-#define COPY_BELOW   1024   /* less than this that waits is copied, so that large frames can go */
-#define JOIN_BELOW   1024   /* average size of pieces that are joined */
+#define COPY_BELOW   1024 /* less backlog than this is copied, so that large frames can be freed */
+#define JOIN_BELOW   1024 /* average size of pieces that are joined */
 
 size_t conn_output_size(const struct conn *conn)
 {
@@ -65,7 +66,7 @@ static size_t output_size(const struct output *output)
     return sizeof *output + output->capacity * sizeof output->pieces[0];
 }
 
-/* Arrays go and come with every turn that has several messages for many, so some are kept. */
+/* Arrays come and go with every iteration that has several messages for many, so some are kept. */
 static void free_output(struct net *net, struct output *output)
 {
     for (uint32_t i = 0; i < output->count; i++)
@@ -152,7 +153,7 @@ static void after_append(struct conn *conn, size_t len)
         conn_make_dirty(conn);
         return;
     }
-    assert(conn->output != NULL); /* what is behind has output that waits */
+    assert(conn->output != NULL); /* a backlog is output that waits */
     metrics_add(METRIC_OUTPUT_QUEUED, (int64_t)len);
     if (!(conn->flags & CONN_HELD) &&
         conn->output->len > (uint64_t)conn->listener->settings->max_output) {
@@ -259,7 +260,7 @@ void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_
         append(conn, (struct piece){frame_ref(frame), (uint32_t)offset, (uint32_t)len});
 }
 
-/* The first n bytes have gone. */
+/* The first n bytes have been sent. */
 static void consume_output(struct conn *conn, size_t n)
 {
     struct output *output = conn->output;
@@ -385,7 +386,7 @@ static ssize_t write_joined(struct conn *conn, size_t *given)
     return n;
 }
 
-/* Writes until all is gone or the socket takes no more. False when it is broken, and closed. */
+/* Writes until all is sent or the socket takes no more. False when it is broken, and closed. */
 static bool write_output(struct conn *conn)
 {
     bool has_records = conn->listener->transport->record_size > 0;
@@ -418,7 +419,7 @@ static bool write_output(struct conn *conn)
     return true;
 }
 
-/* A small rest must not hold large frames. */
+/* A small rest must not keep large frames in memory. */
 static void copy_rest(struct conn *conn)
 {
     size_t len = conn_output_size(conn);
@@ -468,8 +469,8 @@ void conn_write_ready(struct conn *conn)
         return;
     }
     conn->flags &= ~(CONN_BACKLOGGED | CONN_HELD);
-    if (conn_framing(conn) != NULL) /* it could not be asked for a sign of life */
-        conn->heard = net_stamp(conn->listener->net);
+    if (conn_framing(conn) != NULL) /* no ping was sent meanwhile */
+        conn->last_received = net_stamp(conn->listener->net);
     if (conn->state == CONN_ENDING) {
         conn_move(conn, CONN_LINGER);
         return;

@@ -1,6 +1,6 @@
 /*
- * listener: accepting. What is refused at once costs a descriptor for the moment between accept
- * and close, so that the peer is told and the queue of the kernel does not fill with it.
+ * listener: accepting. A refused connection is accepted and closed at once, so that the peer
+ * notices and the kernel's queue does not fill; it costs a descriptor for that moment.
  */
 #include "net/listener.h"
 
@@ -100,7 +100,7 @@ static bool accept_one(struct listener *listener)
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             net_pause_accepting(listener->net, errno);
         else if (errno != EAGAIN)
-            return true; /* that connection is gone already */
+            return true; /* that connection has ended already */
         return false;
     }
     socket_adopt(&listener->socket, fd);
@@ -182,8 +182,8 @@ void listener_unref(struct listener *listener)
     free(listener);
 }
 
-/* Those that are being greeted would become connections later, when nobody expects them. */
-static void close_greeted(struct listener *listener)
+/* Those in a handshake would become connections later, when nobody expects them. */
+static void close_handshaking(struct listener *listener)
 {
     LIST_FOREACH (node, &listener->queues[QUEUE_HANDSHAKE]) {
         struct conn *conn = list_entry(node, struct conn, node);
@@ -196,7 +196,7 @@ void listener_stop(struct listener *listener)
 {
     loop_io_destroy(&listener->io);
     socket_close(&listener->socket);
-    close_greeted(listener);
+    close_handshaking(listener);
 }
 
 void listener_destroy(struct listener **pointer)
@@ -207,7 +207,7 @@ void listener_destroy(struct listener **pointer)
         return;
     listener_stop(listener);
     list_remove(&listener->node);
-    /* Its connections go on under the settings of now, which are the owner's and may go. */
+    /* Its connections keep the present settings, which are the owner's and may be freed. */
     listener->last_settings = *listener->settings;
     listener->last_settings.proxy_from = NULL;
     listener->last_settings.tls_certificate = NULL;

@@ -29,19 +29,19 @@ struct net_settings {
     int64_t keepalive_interval; /* net.keepalive_interval, ms between probes (whole seconds) */
     int64_t keepalive_probes;   /* net.keepalive_probes unanswered ones that end a connection */
     int64_t max_input;          /* net.max_input, bytes of unconsumed input */
-    int64_t max_output;         /* net.max_output, bytes behind which a peer is not read from */
-    int64_t linger;             /* net.linger, ms to wait for the peer's end after our last bytes */
-    int64_t send_buffer;        /* net.send_buffer, SO_SNDBUF; 0: the kernel's */
-    int64_t backlog;            /* net.backlog */
-    int64_t accept_pause;       /* net.accept_pause, ms */
-    int64_t accept_batch;       /* net.accept_batch, connections accepted per turn and listener */
-    bool reuse_port;            /* net.reuse_port: SO_REUSEPORT */
-    bool proxy;                 /* net.proxy: a PROXY header (v1 or v2) must come first */
-    char *proxy_from;           /* net.proxy_from: prefixes allowed to send it; empty: any */
-    bool tls;                   /* net.tls */
-    char *tls_certificate;      /* net.tls_certificate: PEM file, with its chain */
-    char *tls_key;              /* net.tls_key */
-    char *tls_client_ca;        /* net.tls_client_ca: clients need a certificate of it */
+    int64_t max_output;   /* net.max_output, bytes of backlog above which a peer is not read from */
+    int64_t linger;       /* net.linger, ms to wait for the peer's end after our last bytes */
+    int64_t send_buffer;  /* net.send_buffer, SO_SNDBUF; 0: the kernel's */
+    int64_t backlog;      /* net.backlog */
+    int64_t accept_pause; /* net.accept_pause, ms */
+    int64_t accept_batch; /* net.accept_batch, connections accepted per iteration and listener */
+    bool reuse_port;      /* net.reuse_port: SO_REUSEPORT */
+    bool proxy;           /* net.proxy: a PROXY header (v1 or v2) must come first */
+    char *proxy_from;     /* net.proxy_from: prefixes allowed to send it; empty: any */
+    bool tls;             /* net.tls */
+    char *tls_certificate; /* net.tls_certificate: PEM file, with its chain */
+    char *tls_key;         /* net.tls_key */
+    char *tls_client_ca;   /* net.tls_client_ca: clients need a certificate of it */
 };
 extern const struct config_module net_config;
 
@@ -58,9 +58,10 @@ struct loop *net_loop(const struct net *net);
 struct listener_callbacks {
     /* Before a connection is made: NULL lets it in, else the reason it is refused (a static word
      * for log and metric: "denied", "banned", "rate", "cut_off"). Where a PROXY header comes first
-     * it is called once that has told the client's address, and not for the proxy. May be NULL. */
+     * it is called with the client's address from that header, not with the proxy's. May be NULL.
+     */
     const char *(*admit)(void *arg, const struct address *peer);
-    /* A connection that is ready for bytes (PROXY header read, TLS handshake done): must call
+    /* A connection that is ready for use (PROXY header read, TLS handshake done): must call
      * conn_set_handler before it returns. */
     void (*accepted)(void *arg, struct conn *conn);
 };
@@ -75,7 +76,7 @@ struct listener *listener_create(struct net *net, const char *where,
                                  const struct net_settings *settings,
                                  const struct listener_callbacks *callbacks, void *arg,
                                  char **error) __attribute__((warn_unused_result));
-/* Stops accepting; its connections live on. Removes the unix socket's file. */
+/* Stops accepting; its connections stay open. Removes the unix socket's file. */
 void listener_destroy(struct listener **listener);
 /* "127.0.0.1:6789" with the real port, "unix:/path". Lives as long as the listener. */
 const char *listener_where(const struct listener *listener);

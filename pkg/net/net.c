@@ -11,8 +11,8 @@
 #include "net/net_private.h"
 
 #define STAMP_SHIFT 4 /* 16 ms */
-/* Descriptors that no connection gets: those of the links to Redis above all, which must find one
- * when they are made anew; also of listeners, the loop, the log, and files that are read. */
+/* Descriptors that no connection gets: above all those of the links to Redis, which need one when
+ * they reconnect; also those of listeners, the loop, the log, and files that are read. */
 #define RESERVED 32
 
 uint32_t net_stamp(const struct net *net)
@@ -31,7 +31,7 @@ bool net_has_passed(const struct net *net, uint32_t since, int64_t ms)
     return net_elapsed_ms(net, since) >= (uint64_t)ms + (1U << STAMP_SHIFT);
 }
 
-/* Each connection needs a descriptor: what the administrator allows at most is what we take.
+/* Each connection needs a descriptor: raises the limit to the most that the administrator allows.
  * Returns how many connections that is room for. */
 static uint64_t raise_descriptor_limit(void)
 {
@@ -61,7 +61,8 @@ static void flush_dirty(void *arg)
     output_forget_joined(net);
 }
 
-/* After the output of the turn, so that what is presented again sees who is behind. */
+/* After the output of the iteration, so that handlers of input that is presented again see which
+ * connections have a backlog. */
 static void free_closed(void *arg)
 {
     struct net *net = arg;
@@ -69,7 +70,7 @@ static void free_closed(void *arg)
     list_init(&resumed);
     while (!list_is_empty(&net->closing))
         conn_free(list_entry(net->closing.next, struct conn, node));
-    /* Those that ask again while they are being served wait until their output has gone out. */
+    /* Those that are scheduled again meanwhile wait until their output has been sent. */
     if (!list_is_empty(&net->resumed)) {
         list_insert_before(&net->resumed, &resumed);
         list_remove(&net->resumed);

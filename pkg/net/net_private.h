@@ -28,19 +28,19 @@
 #define NET_CHUNKS      1024 /* IOV_MAX */
 
 enum conn_state {
-    CONN_PROXY,  /* a PROXY header must come */
+    CONN_PROXY,  /* a PROXY header is expected */
     CONN_TLS,    /* the TLS handshake is under way */
     CONN_OPEN,   /* the protocol's */
     CONN_ENDING, /* nothing more is read or accepted to be sent; the output goes out */
-    CONN_LINGER, /* our end is said; input is dropped until the peer's end */
+    CONN_LINGER, /* shut down by us; input is dropped until the peer's end */
     CONN_CLOSED  /* descriptor closed; waits for LOOP_PHASE_FREE */
 };
 
 enum conn_flags {
     CONN_DIRTY = 1,             /* in net.dirty */
-    CONN_BACKLOGGED = 2,        /* output of an earlier turn waits */
+    CONN_BACKLOGGED = 2,        /* output of an earlier iteration waits */
     CONN_PAUSED = 4,            /* by its protocol */
-    CONN_HELD = 8,              /* by us: too far behind to be read from */
+    CONN_HELD = 8,              /* by us: its backlog is too large to read more requests */
     CONN_TAIL_OPEN = 16,        /* the last piece is ours alone and may grow */
     CONN_READ_WANTS_WRITE = 32, /* TLS */
     CONN_WRITE_WANTS_READ = 64, /* TLS */
@@ -63,7 +63,7 @@ struct piece {
 /* More output than one piece, or output that waits. */
 struct output {
     struct conn *conn;
-    struct list node; /* in QUEUE_WRITE while behind */
+    struct list node; /* in QUEUE_WRITE during a backlog */
     uint32_t since;   /* of the last progress */
     uint32_t first;   /* pieces before it are gone */
     uint32_t count;   /* of those left */
@@ -85,7 +85,7 @@ struct input {
 struct conn_transport {
     size_t record_size; /* the most that one write takes; 0: any size, and chunks of sendmsg */
     /* Before the first byte of a protocol: CONN_TLS. handshake: 0 when it is done; -1 with errno,
-     * EAGAIN when `wanted` (enum loop_events) has to happen first; error: what else is wrong. */
+     * EAGAIN when `wanted` (enum loop_events) has to happen first; error: any other failure. */
     void (*start)(struct conn *conn);
     unsigned (*wanted)(const struct conn *conn);
     int (*handshake)(struct conn *conn);
@@ -93,7 +93,7 @@ struct conn_transport {
     /* As recv and send. */
     ssize_t (*read)(struct conn *conn, void *to, size_t room);
     ssize_t (*write)(struct conn *conn, const void *from, size_t len);
-    /* Whether it holds input, of which the descriptor knows nothing. May be NULL. */
+    /* Whether it holds input that the descriptor does not report. May be NULL. */
     bool (*has_pending)(const struct conn *conn);
     /* Sends the end, if that can still be sent. May be NULL. */
     void (*shutdown)(struct conn *conn);
@@ -113,8 +113,8 @@ struct conn {
     struct output *output; /* NULL: at most the one in single */
     struct piece single;
     int fd;
-    uint32_t heard; /* stamp of the last byte received */
-    uint32_t since; /* stamp from which the queue it is in counts */
+    uint32_t last_received; /* stamp */
+    uint32_t since;         /* stamp from which the queue it is in counts */
     uint32_t input_limit;
     struct address peer;
     uint16_t flags;       /* enum conn_flags */
@@ -130,7 +130,7 @@ struct net {
     uint64_t room;           /* how many there may be, as others need descriptors too */
     struct conn *presenting; /* whose `received` is being called, or NULL */
     struct list listeners;
-    struct list dirty;   /* conns with output to be sent in this turn */
+    struct list dirty;   /* conns with output to be sent in this iteration */
     struct list resumed; /* inputs to be presented again */
     struct list closing; /* conns to be freed */
     struct loop_task flush;
@@ -192,7 +192,7 @@ void queue_init(struct listener *listener);
 void queue_free(struct listener *listener);
 /* Puts the connection at the end of the queue, from whichever it was in. */
 void queue_conn(struct conn *conn, enum queue queue);
-/* The same for the output of a connection that is behind: at first, and at each progress. */
+/* The same for the output of a connection with a backlog: at first, and at each progress. */
 void queue_output(struct conn *conn);
 
 /* conn.c */
@@ -201,7 +201,7 @@ struct conn *conn_create(struct listener *listener, int fd, const struct address
 void conn_move(struct conn *conn, enum conn_state state);
 /* Asks the loop for what state and flags need. */
 void conn_watch(struct conn *conn);
-/* The state behind the PROXY header: the transport's handshake where it has one. */
+/* The state after the PROXY header: the transport's handshake where it has one. */
 enum conn_state conn_first_state(const struct listener *listener);
 /* What conn.h's functions call instead of doing it themselves; NULL: no framing. */
 static inline const struct conn_framing *conn_framing(const struct conn *conn)
@@ -212,7 +212,7 @@ static inline const struct conn_framing *conn_framing(const struct conn *conn)
 bool conn_has_pending(const struct conn *conn);
 /* Calls `closed` and frees. */
 void conn_free(struct conn *conn);
-/* Before OPEN: gives up on it. */
+/* Before OPEN: refuses and closes it. */
 void conn_refuse(struct conn *conn, const char *reason, enum metric metric, const char *detail);
 
 /* conn_handshake.c: PROXY header and TLS handshake; call conn_move when each is done. */
@@ -233,7 +233,7 @@ void conn_drop_input(struct conn *conn);
 /* The socket takes more. */
 void conn_write_ready(struct conn *conn);
 void conn_drop_output(struct conn *conn);
-/* Puts it among those that are flushed in this turn. */
+/* Puts it among those that are flushed in this iteration. */
 void conn_make_dirty(struct conn *conn);
 void output_free_spare(struct net *net);
 /* Drops the joined output's references. */

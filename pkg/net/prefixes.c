@@ -1,11 +1,11 @@
-/* prefixes: the list is read anew at each use; it is short, and asked once a connection. */
+/* prefixes: the list is parsed at each use; it is short, and used once per connection. */
 #include "net/prefixes_private.h"
 
 #include <string.h>
 
 #define SEPARATORS " ,\t"
 
-/* The next word, copied; false at the end. A word that does not fit is cut, and then no prefix. */
+/* The next word, copied; false at the end. A word that does not fit is cut, and is not a prefix. */
 static bool next_prefix(const char **list, char word[ADDRESS_TEXT_SIZE])
 {
     const char *start = *list + strspn(*list, SEPARATORS);

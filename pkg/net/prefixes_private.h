@@ -8,7 +8,8 @@
 
 /* NULL, or what is wrong with the list (static text). */
 const char *prefixes_check(const char *list);
-/* Whether one of the list's prefixes holds the address. Words that are no prefix hold nothing. */
+/* Whether one of the list's prefixes holds the address. Words that are not prefixes match nothing.
+ */
 bool prefixes_contain(const char *list, const struct address *address);
 
 #endif

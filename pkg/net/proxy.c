@@ -1,4 +1,4 @@
-/* proxy: version 1 is a line of text, version 2 binary; their first bytes tell them apart. */
+/* proxy: version 1 is a line of text, version 2 binary; their first bytes differ. */
 #include "net/proxy_private.h"
 
 #include <netinet/in.h>
@@ -159,7 +159,7 @@ static enum proxy_result parse_v2(struct bytes bytes, struct proxy_header *heade
     size_t len;
     uint8_t command;
     if (bytes.len > 12 && bytes.data[12] >> 4 != 2)
-        return bad(header, "version 2: another version");
+        return bad(header, "version 2: an unknown version");
     if (bytes.len > 12 && (bytes.data[12] & 15) > 1)
         return bad(header, "version 2: neither LOCAL nor PROXY");
     if (bytes.len < FIXED_SIZE)

@@ -3,7 +3,7 @@
  *
  * A kind of time-out lasts equally long for all of them, so a list in the order in which they
  * began is in the order in which they end: beginning and ending cost O(1), and one timer, which
- * ticks while there are connections, looks at the heads. A time-out is up to one tick late and
+ * ticks while there are connections, checks the heads. A time-out is up to one tick late and
  * never early. The durations are read at each tick, so a reload applies to those that run.
  */
 #include "net/net_private.h"
@@ -43,8 +43,8 @@ static void end_handshakes(struct listener *listener)
     }
 }
 
-/* While there is no idle time-out nobody keeps this queue in order. When there is one again,
- * everybody starts anew. */
+/* Without an idle time-out this queue is not kept in order. When there is one again, it starts
+ * anew for all connections. */
 static void end_idle(struct listener *listener)
 {
     struct list *queue = &listener->queues[QUEUE_IDLE];
@@ -168,8 +168,8 @@ void listener_close_chosen(struct listener *listener,
             choose_conn(&chosen, list_entry(node, struct conn, node));
         }
     }
-    /* Those that only send what is left are in no other queue, and before the first try to send it
-     * in none at all. */
+    /* Connections that only send what is left are in no other queue, and before the first attempt
+     * to send it in none at all. */
     LIST_FOREACH (node, &listener->queues[QUEUE_WRITE]) {
         choose_conn(&chosen, list_entry(node, struct output, node)->conn);
     }

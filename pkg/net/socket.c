@@ -1,7 +1,7 @@
 /*
- * socket: a unix socket's file outlives a process that was killed. A file to which nobody answers
- * is replaced; one to which somebody does is in use. The file is removed at the end only if it is
- * the one that was made here, as a successor may have replaced it.
+ * socket: a unix socket's file outlives a process that was killed. A file on which no process
+ * listens is replaced; one on which a process listens is in use. The file is removed at the end
+ * only if it is the one that was made here, as a successor may have replaced it.
  */
 #include "net/socket_private.h"
 
@@ -157,7 +157,7 @@ static const char *remove_stale(const struct sockaddr_un *name)
     if (lstat(name->sun_path, &status) != 0)
         return errno == ENOENT ? NULL : strerror(errno);
     if (!S_ISSOCK(status.st_mode))
-        return "there is a file that is no socket";
+        return "the path exists and is not a socket";
     fd = socket(AF_UNIX, SOCKET_TYPE, 0);
     if (fd < 0)
         return strerror(errno);

@@ -3,7 +3,7 @@
  *
  * TLS may have to write in order to read, and the reverse: the flags of a conn note which, so that
  * conn_watch asks the loop for the right event. A record that could not be written whole must be
- * offered again with the same first bytes, which output that is only added to does by itself.
+ * offered again with the same first bytes, as it is: output only grows at its end.
  */
 #include "net/transport.h"
 
@@ -73,7 +73,7 @@ static bool tls_has_pending(const struct conn *conn)
     return tls_stream_has_pending(conn->tls);
 }
 
-/* Before the handshake has begun there is nothing to end. */
+/* Before the handshake there is nothing to shut down. */
 static void tls_shutdown(struct conn *conn)
 {
     if (conn->tls) {

@@ -1,15 +1,15 @@
 /*
- * transport: what lies between a protocol and the socket, as tables of functions, so that net knows
- * none of the packages that stand on it.
+ * transport: what is between a protocol and the socket, as tables of functions, so that net knows
+ * none of the packages above it.
  *
  *   protocol ─► conn.h ─► framing (WebSocket; none: the bytes as they are)
  *                         conn: states, bounded input and output
  *                         transport (plain, TLS) ─► socket
  *
- * A framing is a connection's handler and at the same time what stands behind the functions of
- * conn.h: its conn_handler has the table, and its arg is the framing's. It gets what the peer
- * sends, frames and all, from `received`; a protocol that calls conn_send and the others reaches
- * the framing, which uses the functions below.
+ * A framing is a connection's handler and at the same time implements the functions of conn.h: its
+ * conn_handler has the table, and its arg is the framing's. `received` gives it what the peer
+ * sends, in frames; a protocol that calls conn_send and the others reaches the framing, which uses
+ * the functions below.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H

@@ -12,7 +12,7 @@ static struct bytes trim_spaces(struct bytes text)
     return text;
 }
 
-/* What stands before the separator, trimmed; it and the separator are taken off. */
+/* The text before the separator, trimmed; both are removed from *text. */
 static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
 {
     size_t len = 0;
@@ -26,7 +26,7 @@ static struct bytes take_trimmed_before(struct bytes *text, uint8_t separator)
     return trim_spaces(part);
 }
 
-/* "0", "1", "0.5", "1.000": thousandths; of what is none, 0. */
+/* "0", "1", "0.5", "1.000": thousandths; 0 when malformed. */
 static int read_weight(struct bytes text)
 {
     int weight = 0, unit = 1000;

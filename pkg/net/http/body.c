@@ -2,7 +2,7 @@
  * http_body: bodies of a known length, and chunked ones (RFC 9112, section 7.1).
  *
  * The chunks are not left to libhttp-parser, which as Debian builds it accepts any byte where a
- * line should end: a proxy in front may see another end of the request there.
+ * line should end: a proxy in front may see the end of the request elsewhere.
  */
 #include "net/http/http_private.h"
 
@@ -40,7 +40,7 @@ static bool take_size(struct http_reader *reader, uint8_t c)
     return true;
 }
 
-/* Goes on to `next` if the byte is the wanted one. */
+/* Continues in `next` if the byte is the expected one. */
 static bool expect(struct http_reader *reader, uint8_t c, uint8_t wanted, enum http_body_state next)
 {
     reader->body_state = next;
@@ -90,7 +90,7 @@ static bool take_byte(struct http_reader *reader, uint8_t c)
 bool http_body_read(struct http_reader *reader, struct bytes bytes, size_t *consumed)
 {
     const struct http_settings *settings = reader->settings;
-    /* Chunks of a byte each, the smallest, are six times what they hold. */
+    /* Chunks of a byte each, the smallest, take six times their content. */
     uint64_t most = (uint64_t)settings->max_body * 8 + (uint64_t)settings->max_header;
     size_t at = 0;
     bool good = true;

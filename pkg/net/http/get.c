@@ -56,14 +56,14 @@ static int on_complete(http_parser *parser)
     struct http_get *get = parser->data;
 
     get->complete = true;
-    http_parser_pause(parser, 1); /* what follows is not ours */
+    http_parser_pause(parser, 1); /* what follows is not part of this answer */
     return 0;
 }
 
 static const http_parser_settings callbacks = {.on_body = on_body,
                                                .on_message_complete = on_complete};
 
-/* True when it is over. len 0: the end of the stream, which may be that of the answer. */
+/* True when it is complete. len 0: the end of the stream, which may be that of the answer. */
 static bool parse_answer(struct http_get *get, const char *data, size_t len)
 {
     size_t parsed = http_parser_execute(&get->parser, &callbacks, data, len);

@@ -2,7 +2,7 @@
  * http_get: one HTTP/1.1 GET, as front-ends ask one another.
  *
  * Plain HTTP, on a connection of its own, to a numeric address. The answer's size and the time for
- * all of it are bounded, and nothing holds up the loop.
+ * all of it are bounded, and nothing blocks the loop.
  */
 #ifndef NET_HTTP_GET_H
 #define NET_HTTP_GET_H

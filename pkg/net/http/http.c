@@ -1,8 +1,8 @@
 /*
- * http: one request at a time on a connection. While a request is being answered nothing more is
- * read, nor while the answers are not taken, so that neither handlers nor output pile up.
+ * http: one request at a time on a connection. Nothing more is read while a request is being
+ * answered, or while the peer does not read answers, so that neither handlers nor output pile up.
  *
- * A struct http_request lasts as long as its connection is HTTP's, and beyond while a handler
+ * A struct http_request exists as long as its connection is HTTP's, and beyond that while a handler
  * still owes an answer.
  */
 #include "net/http/http.h"
@@ -92,7 +92,7 @@ static void send_error(struct http_request *request, int status, const char *why
     writer_free(&body);
 }
 
-/* Answers a request that is not one, and ends the connection. */
+/* Answers a malformed request, and ends the connection. */
 static void refuse_request(struct http_request *request, int status, const char *headers,
                            const char *why)
 {
@@ -107,7 +107,7 @@ static void refuse_request(struct http_request *request, int status, const char 
 static void on_request_timer(void *arg)
 {
     struct http_request *request = arg;
-    if (conn_has_backlog(request->conn)) /* it is we who do not read */
+    if (conn_has_backlog(request->conn)) /* the server is the one that does not read */
         loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
     else if (request->state == HTTP_READING)
         refuse_request(request, 408, NULL, "the request did not arrive in time");
@@ -233,7 +233,7 @@ static size_t on_http_input(void *arg, struct bytes input)
     if (request->state == HTTP_ANSWERING || conn_has_backlog(request->conn)) {
         conn_pause_reading(request->conn);
     } else if (used < input.len && conn_output_size(request->conn) >= FLUSH_FROM) {
-        /* Go on after the output of this turn. */
+        /* Continues after the output of this iteration. */
         conn_pause_reading(request->conn);
         conn_resume_reading(request->conn);
     }
@@ -278,7 +278,7 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
     request->timer = loop_timer_create(net_loop(net), on_request_timer, request);
     loop_timer_start(request->timer, (uint64_t)settings->timeout);
     conn_set_handler(conn, &handler, request);
-    conn_handshake_done(conn); /* the time-outs are ours */
+    conn_handshake_done(conn); /* HTTP has time-outs of its own */
     /* The head is kept as input until it is whole; the reader limits it. */
     conn_set_input_limit(conn, (size_t)settings->max_header + 2 * FLUSH_FROM);
 }
@@ -362,7 +362,8 @@ struct conn *http_request_upgrade(struct http_request *request)
     assert(request->state == HTTP_ANSWERING);
     if (conn != NULL) {
         conn_set_input_limit(conn, 0);
-        conn_resume_reading(conn); /* in effect at the end of the turn, under the new handler */
+        conn_resume_reading(
+            conn); /* in effect at the end of the iteration, under the new handler */
     }
     free_request(request);
     return conn;

@@ -7,7 +7,7 @@
  * Keep-alive as HTTP/1.1 has it. HEAD is answered as GET without the body, OPTIONS with the methods
  * of a path, also for "*" and, so that a balancer's simplest check works, always for "/".
  *
- * One slash at the end of a path means nothing: "/a/" is "/a". An encoded one belongs to the path.
+ * One slash at the end of a path is ignored: "/a/" is "/a". An encoded one belongs to the path.
  */
 #ifndef NET_HTTP_HTTP_H
 #define NET_HTTP_HTTP_H
@@ -63,7 +63,7 @@ void http_serve_upgrades(struct net *net, struct conn *conn, const struct http_s
                          const struct http_router *router, http_upgrade_handler upgrade, void *arg);
 
 struct bytes http_request_method(const struct http_request *request);
-/* Whether it is HTTP/1.0's, or older. */
+/* Whether its version is HTTP/1.0 or older. */
 bool http_request_is_http10(const struct http_request *request);
 /* Percent-decoded, without a slash at its end. */
 struct bytes http_request_path(const struct http_request *request);
@@ -77,10 +77,10 @@ bool http_request_accepts_coding(const struct http_request *request, const char 
 /* A query parameter, percent-decoded; data NULL when missing. */
 struct bytes http_request_query(struct http_request *request, const char *name);
 struct bytes http_request_body(const struct http_request *request);
-/* NULL once the client has gone. */
+/* NULL once the client has disconnected. */
 struct conn *http_request_conn(const struct http_request *request);
 
-/* Answers; exactly once, in the handler or later, even when the client has gone meanwhile. headers:
+/* Answers; exactly once, in the handler or later, even when the client has disconnected. headers:
  * further lines "Name: value\r\n", or NULL. Content-Length, Date and Connection are added. A HEAD
  * whose body is not known (data NULL) is answered without Content-Length. */
 void http_respond(struct http_request *request, int status, const char *content_type,
@@ -91,8 +91,8 @@ void http_request_refuse(struct http_request *request, int status, const char *h
                          const char *why);
 /*
  * Takes the connection out of HTTP after a 101 (or other) answer that the caller sends itself:
- * the caller must call conn_set_handler at once. Bytes that came behind the request are presented
- * to the new handler. The request is invalid afterwards. NULL when the client has gone meanwhile.
+ * the caller must call conn_set_handler at once. Bytes that follow the request are presented
+ * to the new handler. The request is invalid afterwards. NULL when the client has disconnected.
  */
 struct conn *http_request_upgrade(struct http_request *request);
 

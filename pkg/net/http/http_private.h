@@ -2,10 +2,10 @@
  * http_private: reading requests (no I/O: bytes in, a request or a refusal out) and finding their
  * handlers, for http.c and the tests.
  *
- * The head of a request is looked at only when all of it is there, so that what it says is judged
- * as a whole: exactly one of Content-Length and Transfer-Encoding, one Host, no folded lines, no
- * bare line ends. What could be read in two ways is refused, so that a proxy in front and we never
- * disagree about where a request ends.
+ * The head of a request is parsed only when it is complete, so that it is judged as a whole:
+ * exactly one of Content-Length and Transfer-Encoding, one Host, no folded lines, no bare line
+ * ends. What is ambiguous is refused, so that a proxy in front and this server never disagree about
+ * where a request ends.
  */
 #ifndef NET_HTTP_HTTP_PRIVATE_H
 #define NET_HTTP_HTTP_PRIVATE_H
@@ -61,7 +61,7 @@ struct http_reader {
     /* The beginning of the request line as it came, also of a request that is refused. */
     uint8_t start[32];
     size_t start_len;
-    /* The head is read, the client wants to hear "100 Continue" before it sends the body. */
+    /* The head is read; the client expects "100 Continue" before it sends the body. */
     bool wants_continue;
     /* After BAD. */
     int status;
@@ -108,7 +108,7 @@ bool http_reader_refuse(struct http_reader *reader, int status, const char *erro
 bool http_body_read(struct http_reader *reader, struct bytes bytes, size_t *consumed)
     __attribute__((warn_unused_result));
 
-/* target.c: what the head says of where the request goes. Each notes why it refuses. */
+/* target.c: the target of the request. Each notes why it refuses. */
 bool http_target_split(struct http_reader *reader) __attribute__((warn_unused_result));
 /* host[:port] as RFC 3986 has it: a name, an address, or an IPv6 address in brackets; or empty. */
 bool http_target_is_host(struct bytes host);
@@ -119,7 +119,7 @@ struct http_accept {
 };
 /* Notes what a line of Accept-Encoding says of a coding. */
 void http_accept_read(struct http_accept *accept, struct bytes list, const char *coding);
-/* Whether it may be used, and is liked no less than none (RFC 9110, 12.5.3). */
+/* Whether it may be used, and has no lower weight than no coding (RFC 9110, 12.5.3). */
 bool http_accept_allows(const struct http_accept *accept);
 
 /* router.c */

@@ -57,8 +57,7 @@ static const http_parser_settings callbacks = {
 
 /* ---- the head ---- */
 
-/* Kept until the next request, so that a refusal of whatever kind can be written in the right way.
- */
+/* Kept until the next request, so that any refusal can be written in the right form. */
 static void keep_start(struct http_reader *reader, struct bytes bytes)
 {
     reader->start_len = bytes.len < sizeof reader->start ? bytes.len : sizeof reader->start;
@@ -184,9 +183,9 @@ static bool judge_length(struct http_reader *reader)
     size_t lengths = count_headers(reader, "Content-Length", &length);
     size_t encodings = count_headers(reader, "Transfer-Encoding", &encoding);
     if (lengths > 1 || (lengths == 1 && !is_decimal(length)))
-        return http_reader_refuse(reader, 400, "not one Content-Length");
+        return http_reader_refuse(reader, 400, "not exactly one Content-Length");
     if (encodings > 0 && (lengths > 0 || encodings > 1 || reader->is_http10))
-        return http_reader_refuse(reader, 400, "the length is said in more than one way");
+        return http_reader_refuse(reader, 400, "both Content-Length and Transfer-Encoding");
     if (encodings > 0 && !http_is_same_word(encoding, "chunked"))
         return http_reader_refuse(reader, 501, "an unknown transfer encoding");
     if (encodings > 0) {
@@ -225,9 +224,9 @@ static bool judge_head(struct http_reader *reader)
     if (parser->http_major != 1 || parser->http_minor > 1)
         return http_reader_refuse(reader, 505, "an unknown HTTP version");
     if (parser->method == HTTP_CONNECT)
-        return http_reader_refuse(reader, 501, "no proxy");
+        return http_reader_refuse(reader, 501, "not a proxy");
     if (hosts > 1 || (hosts == 0 && !reader->is_http10))
-        return http_reader_refuse(reader, 400, "not one Host");
+        return http_reader_refuse(reader, 400, "not exactly one Host");
     if (hosts == 1 && !http_target_is_host(host))
         return http_reader_refuse(reader, 400, "a malformed Host");
     return judge_fields(reader) && judge_length(reader) && judge_expectation(reader) &&
@@ -259,7 +258,7 @@ size_t http_reader_feed(struct http_reader *reader, const struct http_settings *
     size_t skipped = 0, consumed = 0;
     bool good = true;
     reader->settings = settings;
-    if (!http_reader_has_begun(reader)) { /* empty lines between requests are no harm */
+    if (!http_reader_has_begun(reader)) { /* empty lines between requests are allowed */
         while (bytes.len >= 2 && bytes.data[0] == '\r' && bytes.data[1] == '\n') {
             bytes.data += 2;
             bytes.len -= 2;

@@ -1,4 +1,4 @@
-/* http_router: a short list, looked through from its beginning. */
+/* http_router: a short list, searched from its beginning. */
 #include "net/http/http.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* http_text: the small texts of HTTP. */
+/* http_text: small parts of HTTP; see text.h. */
 #include "net/http/text.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* http_text: the small words of HTTP: percent-encoding, words in any case, lists with commas,
- * dates and the reasons of statuses. */
+/* http_text: small parts of HTTP: percent-encoding, words in any case, lists with commas, dates and
+ * the reason phrases of statuses. */
 #ifndef NET_HTTP_TEXT_H
 #define NET_HTTP_TEXT_H
 

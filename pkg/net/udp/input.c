@@ -43,7 +43,8 @@ static void read_ipv4_info(const struct cmsghdr *control, struct udp_path *path)
 
     memcpy(&info, CMSG_DATA(control), sizeof info);
     path->local.family = ADDRESS_IPV4;
-    memcpy(path->local.ip, &info.ipi_spec_dst, 4); /* our own, though all were spoken to */
+    memcpy(path->local.ip, &info.ipi_spec_dst,
+           4); /* our own address, though the datagram was sent to all */
 }
 
 static bool is_link_local(const struct in6_addr *ip)
@@ -59,7 +60,7 @@ static void read_ipv6_info(const struct cmsghdr *control, struct udp_path *path)
     memcpy(&info, CMSG_DATA(control), sizeof info);
     if (is_link_local(&info.ipi6_addr))
         path->interface = (uint32_t)info.ipi6_ifindex;
-    if (info.ipi6_addr.s6_addr[0] == 0xff) /* a group is no address to answer from */
+    if (info.ipi6_addr.s6_addr[0] == 0xff) /* a group is not an address to answer from */
         return;
     name.sin6_addr = info.ipi6_addr;
     address_from_sockaddr((struct sockaddr *)&name, &path->local);
@@ -87,7 +88,7 @@ static void read_controls(struct udp *udp, struct msghdr *header, struct udp_pat
     }
 }
 
-/* Hands one datagram on, or counts why not. */
+/* Delivers one datagram, or counts why not. */
 static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const union udp_name *name)
 {
     const struct bytes bytes = {message->msg_hdr.msg_iov->iov_base, message->msg_len};
@@ -108,7 +109,7 @@ static void deliver_datagram(struct udp *udp, struct mmsghdr *message, const uni
         udp->received(udp->arg, &path, bytes);
 }
 
-/* Takes one batch. False when no more waits, or the socket is gone. */
+/* Receives one batch. False when no more waits, or the socket was destroyed. */
 static bool read_batch(struct udp *udp)
 {
     struct udp_input *input = &udp->input;
@@ -120,7 +121,7 @@ static bool read_batch(struct udp *udp)
     }
     count = recvmmsg(udp->fd, input->headers, (unsigned)udp->batch, MSG_DONTWAIT, NULL);
     if (count < 0)
-        return errno != EAGAIN; /* other errors are of a datagram that was sent before */
+        return errno != EAGAIN; /* other errors concern a datagram that was sent before */
     for (int i = 0; i < count && udp->fd >= 0; i++)
         deliver_datagram(udp, &input->headers[i], &input->names[i]);
     return udp->fd >= 0 && (size_t)count == udp->batch;

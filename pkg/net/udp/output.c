@@ -1,13 +1,13 @@
 /*
  * udp: sending in batches: see udp.h.
  *
- * A batch goes out at the end of the turn, or when it has no more room. Datagrams of one size that
- * follow one another to the same peer are one run, which the kernel cuts (UDP_SEGMENT): a list in
- * several packets passes through it once. Where it cannot (a path for smaller packets), their
+ * A batch is sent at the end of the event-loop iteration, or when it is full. Datagrams of one size
+ * that follow one another to the same peer are one run, which the kernel cuts (UDP_SEGMENT): a list
+ * in several packets passes through it once. Where it cannot (a path for smaller packets), their
  * parts are sent one by one.
  *
- * What sendmmsg stops at is one datagram's fault (no route, refused by a filter), and is passed
- * over; but when the kernel's buffer is full the rest of the batch is dropped.
+ * Where sendmmsg stops, the fault is that datagram's (no route, refused by a filter), and it is
+ * skipped; but when the kernel's buffer is full the rest of the batch is dropped.
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -142,7 +142,7 @@ void udp_flush(void *arg)
     forget_batch(&udp->output);
 }
 
-/* The peer's name as the socket wants it: IPv4 mapped into IPv6 where it takes both. */
+/* The peer's name as the socket needs it: IPv4 mapped into IPv6 where it takes both. */
 static socklen_t write_name(const struct udp *udp, const struct address *address,
                             union udp_name *name)
 {
@@ -180,7 +180,7 @@ static void add_control(struct msghdr *header, int level, int type, const void *
     header->msg_controllen += CMSG_SPACE(len);
 }
 
-/* Says from which address to send, where the socket has more than one. */
+/* Sets the address to send from, where the socket has more than one. */
 static void write_control(const struct udp *udp, const struct udp_path *path, struct msghdr *header)
 {
     struct in6_pktinfo info6 = {.ipi6_ifindex = path->interface};
@@ -188,7 +188,7 @@ static void write_control(const struct udp *udp, const struct udp_path *path, st
     union udp_name name;
     struct address local = path->local;
 
-    local.port = 1; /* any: only the address is wanted */
+    local.port = 1; /* any: only the address counts */
     if (!udp->any && path->interface == 0)
         return;
     if (udp->family == AF_INET && local.family == ADDRESS_IPV4) {

@@ -11,16 +11,16 @@
 
 static const struct config_setting table[] = {
     UDP(receive_buffer, CONFIG_SIZE, "1MiB", 0, 1 << 30,
-        "Size of the kernel's buffer of datagrams that wait to be taken; 0: the kernel decides."),
+        "Size of the kernel's receive buffer for datagrams; 0: the kernel decides."),
     UDP(send_buffer, CONFIG_SIZE, "1MiB", 0, 1 << 30,
-        "Size of the kernel's buffer of datagrams that wait to be sent; 0: the kernel decides."),
+        "Size of the kernel's send buffer for datagrams; 0: the kernel decides."),
     UDP(batch, CONFIG_INT, "64", 1, UDP_BATCH_MAX,
-        "Datagrams that one system call takes or sends."),
-    UDP(rounds, CONFIG_INT, "4", 1, 1000, "Batches that are taken before others get their turn."),
+        "Datagrams that one system call receives or sends."),
+    UDP(rounds, CONFIG_INT, "4", 1, 1000, "Batches that are received in one event-loop iteration."),
     UDP(reuse_port, CONFIG_BOOL, "false", 0, 0,
         "Let several processes receive on the same port (SO_REUSEPORT)."),
     UDP(segments, CONFIG_BOOL, "true", 0, 0,
-        "Leave it to the kernel to cut what goes to one peer into datagrams, where it can."),
+        "Let the kernel cut what is sent to one peer into datagrams, where it can."),
     {.key = NULL}};
 
 const struct config_module udp_config = {.settings = table,

@@ -15,7 +15,7 @@ static char *bind_failure(const char *where, const char *what, int error)
     return mem_format("cannot listen on %s: %s: %s", where, what, strerror(error));
 }
 
-/* Not every system has every option: what cannot be set is done without. */
+/* Not every system has every option: one that cannot be set is left out. */
 static void set_udp_option(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value);

@@ -1,9 +1,9 @@
 /*
- * udp: a socket for datagrams on the loop: takes them in batches, and sends what one turn of the
- * loop brings in batches, from the address that was asked.
+ * udp: a socket for datagrams on the loop: receives them in batches, and sends those of one
+ * event-loop iteration in batches, from the address that the request was sent to.
  *
- * Nothing waits: what the kernel does not take when it is sent (its buffer is full) is dropped and
- * counted, as the network might have dropped it. Datagrams from port 0, which nobody can answer,
+ * Nothing waits: a datagram that the kernel does not take (its buffer is full) is dropped and
+ * counted, as the network might have dropped it. Datagrams from port 0, which cannot be answered,
  * and those over the given size are dropped and counted too.
  */
 #ifndef NET_UDP_UDP_H
@@ -27,7 +27,7 @@ struct udp_settings {
                                system's limit (net.core.rmem_max) only with CAP_NET_ADMIN */
     int64_t send_buffer;    /* udp.send_buffer, likewise */
     int64_t batch;          /* udp.batch, datagrams taken or sent by one system call */
-    int64_t rounds;         /* udp.rounds, batches taken before others get their turn */
+    int64_t rounds;         /* udp.rounds, batches received in one event-loop iteration */
     bool reuse_port;        /* udp.reuse_port: SO_REUSEPORT */
     bool segments;          /* udp.segments: several datagrams to one peer, all of one size but the
                                last, are given to the kernel as one, if it can cut them */
@@ -54,7 +54,7 @@ typedef void (*udp_received)(void *arg, const struct udp_path *path, struct byte
 struct udp *udp_create(struct loop *loop, const char *where, const struct udp_settings *settings,
                        size_t max_size, udp_received received, void *arg, char **error)
     __attribute__((warn_unused_result));
-/* What was sent in this turn still goes out. */
+/* What was sent in this iteration is still sent. */
 void udp_destroy(struct udp **udp);
 /* NULL, or what is wrong with the text of a place (the caller frees). Opens nothing. */
 char *udp_check(const char *where) __attribute__((warn_unused_result));
@@ -64,9 +64,9 @@ const char *udp_where(const struct udp *udp);
 const struct address *udp_address(const struct udp *udp);
 
 /*
- * Sends a datagram to the path's peer at the end of this turn. The bytes are copied; of a frame a
- * reference is kept. A peer without a port, or of a family that the socket has not, is counted as
- * a failed one.
+ * Sends a datagram to the path's peer at the end of this iteration. The bytes are copied; of a
+ * frame a reference is kept. A peer without a port, or of a family that the socket does not have,
+ * is counted as a failure.
  */
 void udp_send(struct udp *udp, const struct udp_path *path, struct bytes bytes);
 /* The slices, at most UDP_SLICES, one behind the other as one datagram. */

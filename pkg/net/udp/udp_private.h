@@ -1,8 +1,8 @@
 /*
  * udp_private: what the files of udp share.
  *
- * A struct udp that was destroyed has no descriptor; its memory waits for LOOP_PHASE_FREE, as a
- * batch may be in the middle of being handed on.
+ * A struct udp that was destroyed has no descriptor; its memory is freed in LOOP_PHASE_FREE, as a
+ * batch may be in the middle of being delivered.
  */
 #ifndef NET_UDP_UDP_PRIVATE_H
 #define NET_UDP_UDP_PRIVATE_H
@@ -69,7 +69,7 @@ struct udp {
     char *where;
     size_t max_size, batch;
     int64_t rounds;
-    uint32_t kernel_dropped; /* as the kernel last said */
+    uint32_t kernel_dropped; /* as the kernel last reported */
     udp_received received;
     void *arg;
     struct udp_input input;
@@ -85,7 +85,7 @@ void udp_read(void *arg, unsigned events);
 /* output.c */
 void udp_output_create(struct udp *udp);
 void udp_output_free(struct udp *udp);
-/* Sends the batch, and drops what does not go. */
+/* Sends the batch, and drops what cannot be sent. */
 void udp_flush(void *arg);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * websocket_header: RFC 6455, 5.2. A header is judged byte by byte as it comes, so that nobody
- * waits for the rest of what is wrong already.
+ * websocket_header: RFC 6455, 5.2. A header is judged byte by byte as it arrives, so that a
+ * bad one is refused before its rest has arrived.
  */
 #include "net/websocket/websocket_private.h"
 
@@ -19,7 +19,7 @@ const struct websocket_error_kind websocket_error_kinds[WEBSOCKET_ERRORS] = {
                                         METRIC_WEBSOCKET_BAD_LENGTH},
     [WEBSOCKET_ERROR_LENGTH] = {WEBSOCKET_PROTOCOL_ERROR, "a length not in its shortest form",
                                 METRIC_WEBSOCKET_BAD_LENGTH},
-    [WEBSOCKET_ERROR_CONTINUATION] = {WEBSOCKET_PROTOCOL_ERROR, "a continuation of nothing",
+    [WEBSOCKET_ERROR_CONTINUATION] = {WEBSOCKET_PROTOCOL_ERROR, "a continuation without a message",
                                       METRIC_WEBSOCKET_BAD_FRAME},
     [WEBSOCKET_ERROR_INTERLEAVED] = {WEBSOCKET_PROTOCOL_ERROR, "a message within another",
                                      METRIC_WEBSOCKET_BAD_FRAME},
@@ -35,7 +35,7 @@ const struct websocket_error_kind websocket_error_kinds[WEBSOCKET_ERRORS] = {
                               METRIC_WEBSOCKET_BAD_RATE},
     [WEBSOCKET_ERROR_TEXT] = {WEBSOCKET_UNSUPPORTED, "text where binary messages are expected",
                               METRIC_WEBSOCKET_BAD_TEXT},
-    [WEBSOCKET_ERROR_UNFINISHED] = {WEBSOCKET_POLICY, "too many bytes without an end",
+    [WEBSOCKET_ERROR_UNFINISHED] = {WEBSOCKET_POLICY, "too many bytes without a whole message",
                                     METRIC_WEBSOCKET_BAD_UNFINISHED},
     [WEBSOCKET_ERROR_INTERNAL] = {WEBSOCKET_INTERNAL, "the frame could not be read",
                                   METRIC_WEBSOCKET_INTERNAL},

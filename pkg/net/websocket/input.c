@@ -1,4 +1,4 @@
-/* websocket_input: frames as they come, one after the other, as long as they may be taken. */
+/* websocket_input: frames as they arrive, one after the other, while reading is allowed. */
 #include "net/transport.h"
 #include "net/websocket/websocket_private.h"
 
@@ -27,7 +27,7 @@ static void deliver_message(struct websocket *websocket, const struct websocket_
 
 static void handle_event(struct websocket *websocket, const struct websocket_event *event)
 {
-    /* wslay does not know that our Close has been said. */
+    /* wslay does not know that our Close has been sent. */
     if (websocket->state == WEBSOCKET_OPEN)
         conn_put(websocket->conn, writer_bytes_written(&event->reply));
     switch (event->kind) {

@@ -56,7 +56,7 @@ static bool is_scheme(struct bytes text)
     return text.len > 0;
 }
 
-/* What a browser sends has been made ASCII. */
+/* Browsers send ASCII. */
 static bool is_host_name(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -129,7 +129,7 @@ static unsigned port_of_scheme(struct bytes scheme)
     return bytes_equal_nocase(scheme, BYTES_LITERAL("https")) ? 443 : 0;
 }
 
-/* scheme://host or scheme://host:port, nothing behind. */
+/* scheme://host or scheme://host:port, and nothing more. */
 static bool read_origin(struct bytes text, struct origin *origin)
 {
     const uint8_t *mark = text.len > 0 ? memmem(text.data, text.len, "://", 3) : NULL;
@@ -178,7 +178,7 @@ static const char *check_origin_entry(struct bytes entry)
     }
     if (!read_origin(entry, &origin)) {
         return "an entry is not of the form https://host, https://host:port, same or null; names "
-               "are ASCII (xn--...), IPv6 addresses stand in brackets, and there is no path";
+               "are ASCII (xn--...), IPv6 addresses are in brackets, and there is no path";
     }
     if (bytes_equal_nocase(origin.scheme, BYTES_LITERAL("ws")) ||
         bytes_equal_nocase(origin.scheme, BYTES_LITERAL("wss"))) {

@@ -1,10 +1,10 @@
 /*
  * websocket_output: whole messages, unmasked.
  *
- * A part of a frame that goes to many as a message of its own is encoded once: the message is kept
- * for the next receiver until the port's tick, with a reference to the frame that it was made of,
- * so that equal pointers mean equal bytes. Of a large part only the header is kept, and the part
- * goes out as it is.
+ * A part of a frame that is sent to many as a message of its own is encoded once: the message is
+ * kept for the next receiver until the port's tick, with a reference to the frame that it was made
+ * of, so that equal pointers mean equal bytes. Of a large part only the header is kept, and the
+ * part goes out as it is.
  */
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /*
- * websocket_port: pings, connections that fall silent or do not answer Close, those over the rate.
+ * websocket_port: pings, connections that become idle or do not answer Close, those over the rate.
  *
- * No connection has a timer of its own. Open ones stand in a wheel of slots, each of which is due
- * GRAIN_MS after the one before: a connection is put where its next ping, or the end of its
- * patience, falls due, and is checked then. What it receives meanwhile moves nothing; the check
- * finds it. So a ping and a time-out are at most two grains late, and never early.
+ * No connection has a timer of its own. Open ones are in a wheel of slots, each of which is due
+ * GRAIN_MS after the one before: a connection is in the slot of its next ping or time-out, and is
+ * checked then. What it receives meanwhile does not move it; the check takes it into account. So a
+ * ping and a time-out are at most two grains late, and never early.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static void websocket_check(struct websocket *websocket)
         websocket->pinged = net_stamp(port->net);
     }
     websocket_watch(websocket);
-    /* Who does not take what there is already is not asked for more. */
+    /* A peer with a backlog is not sent pings. */
     if (is_ping_due && !conn_has_backlog(conn)) {
         websocket_send_ping(websocket);
     }
@@ -64,7 +64,7 @@ static struct websocket *first_websocket(const struct list *list)
     return list_is_empty(list) ? NULL : list_entry(list->next, struct websocket, node);
 }
 
-/* A reload has changed what the places in the wheel follow from. */
+/* A reload has changed settings that determine the slots. */
 static void wheel_heed_settings(struct websocket_port *port)
 {
     const struct websocket_settings *settings = port->settings;
@@ -136,7 +136,7 @@ void websocket_watch(struct websocket *websocket)
 {
     struct websocket_wheel *wheel = &websocket->port->wheel;
     wait_for_tick(websocket->port);
-    /* The wheel may have to catch up with the time: it is from its own that slots count. */
+    /* The wheel may have to catch up with the clock: slots count from its own time. */
     uint64_t due = loop_now_ms(net_loop(websocket->port->net)) - wheel->time_ms +
                    websocket_check_due_in(websocket);
     uint64_t ahead = due / GRAIN_MS + 1;

@@ -1,9 +1,9 @@
 /*
  * websocket_reader: frames to messages. A header is judged here, by itself and by the limits; what
- * it announces is then given to wslay, frame by frame: unmasking, UTF-8, pongs; all but a Close.
+ * it announces is then given to wslay, frame by frame: unmasking, UTF-8, pongs; all but Close.
  *
- * wslay sees no byte beyond the frame that it is given, so nothing lies unread in its buffers, and
- * its context (8.8 KiB) can go as soon as no message is under way. It does not keep messages: it
+ * wslay sees no byte beyond the frame that it is given, so nothing remains in its buffers, and its
+ * context (8.8 KiB) is freed as soon as no message is under way. It does not keep messages: it
  * would allocate what the peer announces. Control frames are given to it whole, as it does not
  * check the text of a Close that comes in parts.
  */
@@ -145,15 +145,15 @@ static void begin_frame(struct websocket_reader *reader, const struct websocket_
 }
 
 /* Codes that a peer may send: RFC 6455, 7.4, and the registry that it set up, which has grown by
- * 1012 to 1014 since. 1004 to 1006 and 1015 never stand in a frame. */
+ * 1012 to 1014 since. 1004 to 1006 and 1015 are never in a frame. */
 static bool is_close_code(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);
 }
 
-/* A Close, which is there whole; the answer is the same Close. wslay is not asked: the table of
- * codes is older than some that are in use, and that this server itself sends. */
+/* A complete Close; the answer is the same Close. It is not given to wslay, whose table of codes
+ * lacks some that are in use, and that this server itself sends. */
 static size_t take_close_frame(struct bytes input, struct websocket_event *event)
 {
     size_t len = input.data[1] & 0x7f;
@@ -190,7 +190,7 @@ static void take_end(struct websocket_reader *reader, struct websocket_event *ev
                                                                     : WEBSOCKET_ERROR_INTERNAL);
 }
 
-/* The frame has come whole. */
+/* The frame is complete. */
 static void end_frame(struct websocket_reader *reader, struct websocket_event *event)
 {
     if (is_control_frame(reader->frame_opcode)) {
@@ -231,7 +231,7 @@ static size_t feed_wslay(struct websocket_reader *reader, struct bytes input,
     return used;
 }
 
-/* Begins the next frame. False when its header is not there, or something is wrong with it. */
+/* Begins the next frame. False when its header is incomplete or refused. */
 static bool begin_next_frame(struct websocket_reader **reader,
                              const struct websocket_limits *limits, struct bytes input,
                              struct websocket_event *event)

@@ -22,7 +22,7 @@ static struct websocket_rest *create_stream_rest(struct websocket *websocket, st
     return rest;
 }
 
-/* Out of the connection and of those to be presented again. May be NULL. */
+/* Detaches the rest from the connection and from those to be presented again. May be NULL. */
 static struct websocket_rest *take_rest(struct websocket *websocket)
 {
     struct websocket_rest *rest = websocket->rest;
@@ -52,12 +52,12 @@ bool websocket_stream_waits(const struct websocket *websocket)
     return websocket->rest != NULL && !list_is_empty(&websocket->rest->node);
 }
 
-/* Keeps the bytes, where they lie if that is own (which may be NULL) and not much too large for
+/* Keeps the bytes, in own (which may be NULL) if they are there and it is not much too large for
  * them: a protocol may take a large message packet by packet. */
 static void keep_stream_rest(struct websocket *websocket, struct websocket_rest *own,
                              struct bytes bytes)
 {
-    bool scheduled = websocket->rest != NULL; /* asked for while the bytes were presented */
+    bool scheduled = websocket->rest != NULL; /* scheduled while the bytes were presented */
     websocket_stream_drop(websocket);
     if (bytes.len > 0 && own != NULL && own->capacity / 4 <= bytes.len) {
         own->start = (uint32_t)(bytes.data - own->data);
@@ -80,8 +80,8 @@ static bool is_stream_rest_too_large(const struct websocket *websocket)
            websocket_may_present(websocket);
 }
 
-/* Presents the bytes, which may lie in own, and keeps the rest. While they are presented they are
- * not the connection's: a handler may close it and go on looking at them. */
+/* Presents the bytes, which may lie in own, and keeps the rest. While they are presented they do
+ * not belong to the connection: a handler may close it and still read them. */
 static void present_stream_bytes(struct websocket *websocket, struct websocket_rest *own,
                                  struct bytes bytes)
 {
@@ -144,7 +144,7 @@ void websocket_stream_present(void *arg)
     struct websocket_port *port = arg;
     struct list resumed;
     list_init(&resumed);
-    /* Those that ask again while they are being served wait until their output has gone out. */
+    /* Those that are scheduled again meanwhile wait until their output has been sent. */
     if (!list_is_empty(&port->resumed)) {
         list_insert_before(&port->resumed, &resumed);
         list_remove(&port->resumed);
@@ -157,7 +157,7 @@ void websocket_stream_present(void *arg)
             continue;
         websocket->rest = NULL;
         present_rest(websocket, rest);
-        /* Then what came behind it, which is still in frames. */
+        /* Then what follows it, which is still in frames. */
         if (conn_has_input(websocket->conn) && !websocket_stream_waits(websocket))
             conn_schedule_input(websocket->conn);
     }

@@ -92,19 +92,19 @@ static struct refusal judge_upgrade(const struct http_request *request)
 {
     struct bytes version = only_header(request, "Sec-WebSocket-Version");
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET")))
-        return (struct refusal){405, "WebSocket begins with GET", "Allow: GET\r\n",
+        return (struct refusal){405, "a WebSocket handshake must be a GET", "Allow: GET\r\n",
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};
     if (http_request_is_http10(request) || !websocket_is_asked(request) ||
         !has_word(request, "Connection", "upgrade"))
         return (struct refusal){400, "not a WebSocket handshake", NULL,
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};
     if (!bytes_equal(version, BYTES_LITERAL("13")))
-        return (struct refusal){426, "WebSocket version 13 is spoken here",
+        return (struct refusal){426, "the only supported WebSocket version is 13",
                                 "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
                                 METRIC_WEBSOCKET_REFUSED_VERSION};
     if (!is_websocket_key(only_header(request, "Sec-WebSocket-Key")))
-        return (struct refusal){400, "not one Sec-WebSocket-Key of 16 bytes in base64", NULL,
-                                METRIC_WEBSOCKET_REFUSED_KEY};
+        return (struct refusal){400, "not exactly one Sec-WebSocket-Key of 16 bytes in base64",
+                                NULL, METRIC_WEBSOCKET_REFUSED_KEY};
     return (struct refusal){.reason = NULL};
 }
 
@@ -112,7 +112,7 @@ static struct refusal judge_origin(const struct http_request *request, const cha
 {
     size_t at = 0;
     struct bytes origin = http_request_header_next(request, "Origin", &at);
-    /* Only browsers send it, and only they can be made to connect by a page of somebody else's. */
+    /* Only browsers send it, and only a browser can be made to connect by a foreign page. */
     if (origin.data == NULL || allowed[0] == 0)
         return (struct refusal){.reason = NULL};
     if (http_request_header_next(request, "Origin", &at).data == NULL &&

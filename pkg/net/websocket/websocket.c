@@ -1,6 +1,6 @@
 /*
- * websocket: a connection's life. It lies between its conn and its protocol: the conn's handler is
- * here, and what the protocol does with the conn as a stream comes here as the conn's framing.
+ * websocket: a connection's life. It is between its conn and its protocol: the conn's handler is
+ * here, and what the protocol does with the conn as a stream arrives here as the conn's framing.
  */
 #include "net/websocket/websocket.h"
 
@@ -94,7 +94,7 @@ static void framing_end(void *arg, enum conn_close_reason reason)
 
 static void framing_closing(void *arg, enum conn_close_reason reason)
 {
-    websocket_say_closed(arg, reason);
+    websocket_send_reason(arg, reason);
 }
 
 static void framing_pause(void *arg)
@@ -238,12 +238,12 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
     if (!is_open(websocket))
         return;
     send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));
-    /* Who has said what it should not is not waited for. */
+    /* After a violation of the protocol the peer's Close is not awaited. */
     move_websocket(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
                    reason);
 }
 
-void websocket_say_closed(struct websocket *websocket, enum conn_close_reason reason)
+void websocket_send_reason(struct websocket *websocket, enum conn_close_reason reason)
 {
     if (!is_open(websocket) || conn_has_backlog(websocket->conn) || reason == CONN_CLOSE_PEER ||
         reason == CONN_CLOSE_ERROR)

@@ -2,7 +2,7 @@
  * websocket: RFC 6455, version 13, on a connection that began as HTTP.
  *
  * Receiving (fragments, control frames between them, UTF-8, Close) is wslay's, behind a reader
- * that judges each frame's header first, so that what is refused is refused with its reason.
+ * that judges each frame's header first, so that each refusal has its reason.
  * Nothing is kept between messages: an idle connection costs its struct. Sending is our own: a
  * message is one struct frame with its header, encoded once for all its receivers.
  *
@@ -10,12 +10,12 @@
  *   - by messages: websocket_set_handler, websocket_send*, websocket_close;
  *   - as a stream of bytes: it takes websocket_conn and is served as on a TCP connection. Each
  *     conn_send, conn_send_frame and conn_send_slice becomes one binary message; `received` gets
- *     the payloads of the client's binary messages one after the other, whatever their bounds;
- *     conn_close_after_output says Close. A text message ends it (1003).
+ *     the payloads of the client's binary messages one after the other, without their bounds;
+ *     conn_close_after_output sends Close. A text message ends it (1003).
  * In both the connection is the net's: it destroys itself, `closed` is called exactly once.
  *
- *   OPEN ── our Close said ──► CLOSING ── theirs came, or ws.close_timeout ──► ENDED
- *     └──── theirs came and was answered, or theirs was an error ───────────────┘
+ *   OPEN ── our Close sent ──► CLOSING ── theirs received, or ws.close_timeout ──► ENDED
+ *     └──── theirs received and answered, or an error of the peer ──────────────────┘
  */
 #ifndef NET_WEBSOCKET_WEBSOCKET_H
 #define NET_WEBSOCKET_WEBSOCKET_H
@@ -31,14 +31,14 @@
 #include "net/http/http.h"
 
 struct websocket_settings {
-    char *origins;         /* ws.origins: who may connect from browsers; empty: anybody */
+    char *origins;         /* ws.origins: who may connect from browsers; empty: any */
     int64_t max_message;   /* ws.max_message, bytes */
     int64_t max_fragments; /* ws.max_fragments of a message */
     int64_t rate;          /* ws.rate, messages a second of a connection; 0: no limit */
     int64_t burst;         /* ws.burst */
     int over_rate;         /* ws.over_rate: enum websocket_over_rate */
     int64_t ping_interval; /* ws.ping_interval, ms; 0: no pings */
-    int64_t timeout;       /* ws.timeout, ms of silence; 0: none */
+    int64_t timeout;       /* ws.timeout, ms without traffic; 0: none */
     int64_t close_timeout; /* ws.close_timeout, ms to wait for the peer's Close */
 };
 extern const struct config_module websocket_config;
@@ -58,8 +58,8 @@ enum websocket_code {
     WEBSOCKET_TOO_BIG = 1009,
     WEBSOCKET_INTERNAL = 1011,
     WEBSOCKET_TRY_LATER = 1013,
-    WEBSOCKET_UNAUTHORIZED = 3000, /* no token, or not a good one; it has expired */
-    WEBSOCKET_FORBIDDEN = 3003     /* a good one, not for this */
+    WEBSOCKET_UNAUTHORIZED = 3000, /* no valid token, or it has expired */
+    WEBSOCKET_FORBIDDEN = 3003     /* a valid token, without this right */
 };
 
 enum websocket_opcode { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
@@ -74,10 +74,10 @@ struct websocket_port *websocket_port_create(struct net *net,
 void websocket_port_destroy(struct websocket_port **port);
 /* Open connections. */
 size_t websocket_port_count(const struct websocket_port *port);
-/* Says Close to all that are open. */
+/* Sends Close to all that are open. */
 void websocket_port_end(struct websocket_port *port, enum conn_close_reason reason);
 
-/* Whether the request wants to become a WebSocket connection, in whatever quality. */
+/* Whether the request asks for an upgrade to WebSocket, valid or not. */
 bool websocket_is_asked(const struct http_request *request);
 /* The first subprotocol of the client's list that is known (ends with NULL): the entry of known,
  * or NULL. */
@@ -94,16 +94,16 @@ struct websocket_handler {
     /* A whole message; text is valid UTF-8. The bytes live until it returns. Not called while
      * reading is paused (conn_pause_reading), nor after websocket_close. */
     void (*message)(void *arg, enum websocket_opcode opcode, struct bytes bytes);
-    /* The output, having been behind, is empty. May be NULL. */
+    /* The backlog has been sent. May be NULL. */
     void (*drained)(void *arg);
-    /* It is gone. code: of the Close that came first, the peer's or ours; WEBSOCKET_NO_CODE when
+    /* It is closed. code: of the first Close, the peer's or ours; WEBSOCKET_NO_CODE when
      * it had none, WEBSOCKET_ABNORMAL when there was no Close. */
     void (*closed)(void *arg, unsigned code, enum conn_close_reason reason);
 };
 /* handler: static; arg: passed to it. */
 void websocket_set_handler(struct websocket *websocket, const struct websocket_handler *handler,
                            void *arg);
-/* For what conn.h has to say of it: peer, whether it is behind, pausing. Or to be spoken to as a
+/* For the functions of conn.h: its peer, whether it has a backlog, pausing; or to use it as a
  * stream. */
 struct conn *websocket_conn(struct websocket *websocket);
 
@@ -119,11 +119,11 @@ void websocket_send_parts(struct websocket *websocket, enum websocket_opcode opc
 /* Copies. */
 void websocket_send(struct websocket *websocket, enum websocket_opcode opcode, struct bytes bytes);
 
-/* Says Close, waits for the peer's, and closes; `closed` follows. reason: UTF-8, at most 123 bytes
+/* Sends Close, waits for the peer's, and closes; `closed` follows. reason: UTF-8, at most 123 bytes
  * of it are sent; may be NULL. */
 void websocket_close(struct websocket *websocket, enum websocket_code code, const char *reason);
-/* Does so, and logs it, when it is still open so many ms from now; moves the end that was set
- * before. UINT64_MAX: takes it back. reason: static. */
+/* Does so, and logs it, when it is still open so many ms from now; replaces the time that was set
+ * before. UINT64_MAX: removes it. reason: static. */
 void websocket_set_lifetime(struct websocket *websocket, uint64_t ms, enum websocket_code code,
                             const char *reason);
 

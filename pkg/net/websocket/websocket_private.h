@@ -145,7 +145,7 @@ struct websocket {
     struct websocket_reader *reader; /* NULL between messages */
     struct websocket_rest *rest;     /* NULL: none */
     struct websocket_lifetime *life; /* NULL: no end is set */
-    uint64_t rate_due_us;            /* when, at the rate, all that was taken had been due */
+    uint64_t rate_due_us;            /* when, at the rate, all messages so far were due */
     uint32_t closing_since;          /* stamp */
     uint32_t pinged;                 /* stamp */
     uint32_t rest_limit;             /* 0: ws.max_message */
@@ -169,7 +169,7 @@ struct websocket_wheel {
     struct list slots[WEBSOCKET_WHEEL_SLOTS];
     size_t position;                /* the slot that was checked last */
     uint64_t time_ms;               /* when it was due */
-    int64_t ping_interval, timeout; /* the settings that the places follow from */
+    int64_t ping_interval, timeout; /* the settings that determine the slots */
 };
 
 struct websocket_port {
@@ -197,17 +197,17 @@ struct websocket_port {
 struct websocket *websocket_create(struct websocket_port *port, struct conn *conn);
 /* Closes for what the peer did. */
 void websocket_fail(struct websocket *websocket, enum websocket_error error);
-/* Says Close for a connection's reason, and waits for the peer's. */
+/* Sends Close for a connection's reason, and waits for the peer's. */
 void websocket_end(struct websocket *websocket, enum conn_close_reason reason);
-/* The connection is being closed at once: says why if that can still be said. */
-void websocket_say_closed(struct websocket *websocket, enum conn_close_reason reason);
+/* The connection is being closed at once: sends the reason if that is still possible. */
+void websocket_send_reason(struct websocket *websocket, enum conn_close_reason reason);
 /* The peer's Close, which has been answered. */
 void websocket_take_close(struct websocket *websocket, unsigned code);
 /* The peer has not answered in time. */
 void websocket_give_up(struct websocket *websocket, enum conn_close_reason reason);
 void websocket_stop(struct websocket *websocket, enum websocket_stop reason);
 void websocket_go(struct websocket *websocket, enum websocket_stop reason);
-/* Whether messages may be handed over. */
+/* Whether messages may be delivered. */
 bool websocket_may_present(const struct websocket *websocket);
 
 /* input.c: a conn_handler's received. */
@@ -219,7 +219,7 @@ void websocket_set_stream(struct websocket *websocket, const struct conn_handler
 void websocket_set_stream_limit(struct websocket *websocket, size_t limit);
 /* A binary message's bytes. */
 void websocket_stream_take(struct websocket *websocket, struct bytes bytes);
-/* Has the rest presented again at the end of this turn. */
+/* Has the rest presented again at the end of this iteration. */
 void websocket_stream_schedule(struct websocket *websocket);
 /* Whether it will be. */
 bool websocket_stream_waits(const struct websocket *websocket);
@@ -233,10 +233,10 @@ void websocket_send_slice(struct websocket *websocket, struct frame *frame, size
 /* A control frame. */
 void websocket_send_close(struct websocket *websocket, unsigned code, const char *reason);
 void websocket_send_ping(struct websocket *websocket);
-/* Lets go of what is kept for the next receiver. */
+/* Frees what is kept for the next receiver. */
 void websocket_forget_shared(struct websocket_port *port);
 
-/* lifetime.c: it is gone. */
+/* lifetime.c: it is closed. */
 void websocket_lifetime_drop(struct websocket *websocket);
 
 /* port.c */

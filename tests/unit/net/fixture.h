@@ -66,8 +66,8 @@ struct fixture {
     size_t (*received)(struct session *session, struct bytes input);
     void (*drained)(struct session *session);
     void (*closed)(struct session *session);
-    bool keep_greeting; /* conn_handshake_done is not called */
-    int log;            /* a file that holds what was logged */
+    bool keep_handshake; /* conn_handshake_done is not called */
+    int log;             /* a file that holds what was logged */
 };
 
 /* Turns until the condition holds. It gives up when its patience is over. */
@@ -119,7 +119,7 @@ static inline void fixture_accepted(void *arg, struct conn *conn)
     writer_free(&session->input);
     *session = (struct session){.fixture = f, .conn = conn};
     conn_set_handler(conn, &fixture_handler, session);
-    if (!f->keep_greeting)
+    if (!f->keep_handshake)
         conn_handshake_done(conn);
 }
 

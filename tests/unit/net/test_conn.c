@@ -212,7 +212,8 @@ static void test_handover_presents_the_rest(void **state)
 static size_t receive_and_close(struct session *session, struct bytes input)
 {
     conn_close(session->conn, CONN_CLOSE_LOCAL);
-    /* It lives until the end of the turn, and so do the bytes; nothing of this does anything. */
+    /* It lives until the end of the iteration, and so do the bytes; nothing of this does anything.
+     */
     writer_bytes(&session->input, input);
     conn_send(session->conn, input);
     conn_close(session->conn, CONN_CLOSE_KICKED);
@@ -277,7 +278,7 @@ static void test_handshake_timeout(void **state)
     struct fixture *f = *state;
     struct session *silent, *known;
     int fd, known_fd;
-    f->keep_greeting = true;
+    f->keep_handshake = true;
     fixture_set(f, "net.handshake_timeout=100ms");
     fixture_listen(f, "127.0.0.1:0");
     silent = fixture_open(f, &fd);
@@ -369,7 +370,7 @@ static void test_silence(void **state)
     fixture_write_text(fd, "x");
     WAIT_FOR(f, session->input.len == 1);
     WAIT_FOR(f, conn_silence_ms(session->conn) >= 200);
-    /* An acknowledgement is a sign of life. */
+    /* An acknowledgement counts as traffic. */
     conn_send(session->conn, BYTES_LITERAL("there?"));
     WAIT_FOR(f, conn_silence_ms(session->conn) < 200);
     assert_int_equal(session->input.len, 1);

@@ -166,7 +166,7 @@ static void test_unix_path_with_another_file(void **state)
     struct fixture *f = *state;
     char where[] = "unix:/tmp/test-net-XXXXXX";
     int fd = mkstemp(where + 5);
-    expect_error(f, where, "no socket");
+    expect_error(f, where, "not a socket");
     assert_int_equal(unlink(where + 5), 0); /* it is still there */
     close(fd);
 }
@@ -273,7 +273,7 @@ static void test_descriptors_run_out(void **state)
     WAIT_FOR(f, f->accepted == 3 && f->net->paused);
     assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
     assert_true(fixture_logged(f, "accepting_paused"));
-    /* Nothing spins: a turn that may wait does. */
+    /* Nothing spins: an iteration that may wait does. */
     for (int i = 0; i < 3; i++, turns++)
         loop_turn(f->loop, 20);
     assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
@@ -363,7 +363,7 @@ static void test_stop(void **state)
     close(fd);
 }
 
-/* Whatever they are at: greeted or not, ending with output or without. */
+/* In any state: in a handshake or after it, ending with output or without. */
 static void test_close_connections(void **state)
 {
     struct fixture *f = *state;
@@ -372,7 +372,7 @@ static void test_close_connections(void **state)
     struct session *spared;
     char *error;
     int fds[4], fd;
-    f->keep_greeting = true;
+    f->keep_handshake = true;
     fixture_listen(f, "127.0.0.1:0");
     for (int i = 0; i < 4; i++)
         sessions[i] = fixture_open(f, &fds[i]);

@@ -1,4 +1,4 @@
-/* Output: order, joining, bounded queues, and what a reader that falls behind gets. */
+/* Output: order, joining, bounded queues, and what a reader with a backlog gets. */
 #include "fixture.h"
 
 #include "base/frame.h"
@@ -25,8 +25,8 @@ static void expect_same(const struct writer *got, const struct writer *expected)
     assert_memory_equal(got->data, expected->data, expected->len);
 }
 
-/* What is sent in one turn: 'c' copies, 'f' a frame, 's' a slice; the letters' order is the order
- * of the bytes. */
+/* What is sent in one iteration: 'c' copies, 'f' a frame, 's' a slice; the letters' order is the
+ * order of the bytes. */
 static void send_pattern(struct conn *conn, const char *pattern, struct frame *frame,
                          struct writer *expected)
 {
@@ -44,7 +44,7 @@ static void send_pattern(struct conn *conn, const char *pattern, struct frame *f
     }
 }
 
-static void test_order_and_one_write_a_turn(void **state)
+static void test_order_and_one_write_per_iteration(void **state)
 {
     static const struct {
         const char *pattern;
@@ -163,8 +163,8 @@ static void test_shared_pieces(void **state)
     frame_unref(&b);
 }
 
-/* Sends frames until the connection is behind and stays there. */
-static void fall_behind(struct fixture *f, struct session *session, struct frame *frame,
+/* Sends frames until the connection has a backlog and keeps it. */
+static void fill_output(struct fixture *f, struct session *session, struct frame *frame,
                         struct writer *expected)
 {
     size_t before = 0;
@@ -206,7 +206,7 @@ static void test_behind_and_drained(void **state)
         unsigned before;
         int fd;
         session = fixture_open(f, &fd);
-        fall_behind(f, session, frame, expected);
+        fill_output(f, session, frame, expected);
         /* A slow kernel may have taken all in the meantime, and then no more. */
         before = session->drained;
         assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), conn_output_size(session->conn));
@@ -287,7 +287,7 @@ static void test_closed_while_behind(void **state)
     fixture_set(f, "net.send_buffer=8KiB");
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    fall_behind(f, session, frame, &expected);
+    fill_output(f, session, frame, &expected);
     assert_true(frame->references > 1);
     conn_close(session->conn, CONN_CLOSE_KICKED);
     loop_turn(f->loop, 0);
@@ -311,7 +311,7 @@ static void test_write_timeout(void **state)
     fixture_set(f, "net.write_timeout=100ms");
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    fall_behind(f, session, frame, &expected);
+    fill_output(f, session, frame, &expected);
     WAIT_FOR(f, session->closed == 1);
     assert_int_equal(session->reason, CONN_CLOSE_WRITE);
     assert_true(fixture_logged(f, "reason=write_timeout"));
@@ -370,7 +370,7 @@ static void test_peer_that_closes_its_half_gets_all(void **state)
     fixture_set(f, "net.send_buffer=8KiB");
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    fall_behind(f, session, frame, &expected);
+    fill_output(f, session, frame, &expected);
     shutdown(fd, SHUT_WR);
     WAIT_FOR(f, session->conn->state == CONN_ENDING);
     fixture_read_end(f, fd, &got);
@@ -395,7 +395,7 @@ static void test_close_after_waiting_output(void **state)
     fixture_set(f, "net.send_buffer=8KiB");
     fixture_listen(f, "127.0.0.1:0");
     session = fixture_open(f, &fd);
-    fall_behind(f, session, frame, &expected);
+    fill_output(f, session, frame, &expected);
     before = session->drained;
     conn_send(session->conn, BYTES_LITERAL("last"));
     writer_string(&expected, "last");
@@ -432,7 +432,7 @@ static void test_broken_pipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_order_and_one_write_a_turn),
+        TEST(test_order_and_one_write_per_iteration),
         TEST(test_many_copies_grow_one_frame),
         TEST(test_more_pieces_than_one_call_takes),
         TEST(test_shared_pieces),

@@ -381,7 +381,7 @@ static void test_admit_sees_the_client(void **state)
     close(fd);
 }
 
-static void test_greeted_ones_end_with_the_listener(void **state)
+static void test_those_in_a_handshake_end_with_the_listener(void **state)
 {
     struct fixture *f = *state;
     struct writer got = {0};
@@ -412,7 +412,7 @@ int main(void)
         TEST(test_clients_are_counted_not_the_proxy),
         TEST(test_ipv6_clients_are_counted_by_their_net),
         TEST(test_admit_sees_the_client),
-        TEST(test_greeted_ones_end_with_the_listener),
+        TEST(test_those_in_a_handshake_end_with_the_listener),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static void test_many(void **state)
     while (answers < 50) {
         char expected[8];
 
-        WAIT_FOR(echo, hear(fd, text));
+        WAIT_FOR(echo, receive_text(fd, text));
         (void)snprintf(expected, sizeof expected, "%02u,", answers++);
         assert_string_equal(text, expected);
     }
@@ -206,7 +206,7 @@ static void test_unasked(void **state)
     address_from_sockaddr((struct sockaddr *)&name, &path.peer);
     udp_send(echo->udp, &path, BYTES_LITERAL("hello"));
     udp_send(echo->udp, &path, BYTES_LITERAL(""));
-    assert_false(hear(fd, text)); /* at the end of the turn */
+    assert_false(receive_text(fd, text)); /* at the end of the iteration */
     expect_answer(echo, fd, "hello");
     expect_answer(echo, fd, "");
     assert_int_equal(metrics_get(METRIC_UDP_DROPPED_FAILED) - failed, 3);
@@ -249,7 +249,8 @@ struct way {
     bool segments, refused;           /* refused: the kernel does not cut */
 };
 
-/* Sends datagrams of these sizes to two peers in turns of three, all from one turn of the loop. */
+/* Sends datagrams of these sizes to two peers alternating after three, all from one iteration of
+ * the loop. */
 static void send_sizes(struct echo *echo, const struct way *way, const int *fds)
 {
     static const size_t sizes[] = {5, 5, 5, 3, 5, 5, 7, 7, 0, 0, 2, 2, 2, 1, 1, 9, 8, 8};
@@ -278,7 +279,7 @@ static void send_sizes(struct echo *echo, const struct way *way, const int *fds)
         const size_t peer = i / 3 % 2;
         char text[64];
 
-        WAIT_FOR(echo, hear(fds[peer], text));
+        WAIT_FOR(echo, receive_text(fds[peer], text));
         assert_int_equal(strlen(text), sizes[i]);
         assert_memory_equal(text, frame->data, sizes[i]);
         next[peer]++;
@@ -342,7 +343,7 @@ static void test_long_run(void **state)
     }
     for (unsigned i = 0; i < 250; i++) {
         (void)snprintf(expected, sizeof expected, "%03u", i);
-        WAIT_FOR(echo, hear(fd, text));
+        WAIT_FOR(echo, receive_text(fd, text));
         assert_string_equal(text, expected);
     }
     close(fd);
@@ -366,7 +367,7 @@ static void test_destroyed_within(void **state)
     loop_turn(echo->loop, 0);
     assert_int_equal(echo->received, 2);
     assert_null(echo->udp);
-    assert_false(hear(fd, text));
+    assert_false(receive_text(fd, text));
     close(fd);
 }
 
@@ -386,7 +387,7 @@ static void test_receive_buffer(void **state)
     for (unsigned i = 0; i < 100; i++)
         assert_int_equal(send(fd, bytes, sizeof bytes, 0), sizeof bytes);
     WAIT_FOR(echo, echo->received > 0);
-    /* The kernel tells the count with the next one that it takes in. */
+    /* The kernel reports the count with the next one that it receives. */
     WAIT_FOR(echo, (say(fd, "x"), loop_turn(echo->loop, 10),
                     metrics_get(METRIC_UDP_DROPPED_KERNEL) > before));
     dropped = metrics_get(METRIC_UDP_DROPPED_KERNEL) - before;

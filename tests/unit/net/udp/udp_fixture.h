@@ -93,7 +93,7 @@ static void say(int fd, const char *text)
 }
 
 /* Takes one answer, if there is one. A connected socket gets those from where it asked only. */
-static bool hear(int fd, char text[64])
+static bool receive_text(int fd, char text[64])
 {
     const ssize_t n = recv(fd, text, 63, 0);
 
@@ -106,7 +106,7 @@ static void expect_answer(struct echo *echo, int fd, const char *expected)
 {
     char text[64];
 
-    WAIT_FOR(echo, hear(fd, text));
+    WAIT_FOR(echo, receive_text(fd, text));
     assert_string_equal(text, expected);
 }
 

@@ -87,7 +87,7 @@ static void test_the_end_without_close(void **state)
     assert_int_equal(metrics_get(METRIC_WEBSOCKET_CLOSED_ABNORMAL) - before, 1);
 }
 
-/* Closed at once: the reason is told all the same. */
+/* Closed at once: the reason is sent all the same. */
 static void test_close_at_once(void **state)
 {
     static const struct {
@@ -319,8 +319,8 @@ static void test_shared_messages(void **state)
     frame_unref(&frame);
 }
 
-/* Who does not read falls behind, is sent no pings and is not taken to be silent; then it gets all,
- * and `drained` is called. */
+/* One that does not read has a backlog, is sent no pings and does not count as idle; then it gets
+ * all, and `drained` is called. */
 static void test_slow_reader(void **state)
 {
     static uint8_t bytes[100000];

@@ -1,4 +1,4 @@
-/* A WebSocket connection's signs of life: pings, and what becomes of who is silent. Time is the
+/* A WebSocket connection's pings, and what becomes of an idle one. Time is the
  * loop's, moved by the tests. */
 #include "websocket_case.h"
 

@@ -124,7 +124,7 @@ static void test_pause_within_a_message(void **state)
 }
 
 /* Resumed while it is being presented: what comes behind waits all the same. */
-static size_t take_one_and_go_on(struct talk *talk, struct bytes input)
+static size_t take_one_and_resume(struct talk *talk, struct bytes input)
 {
     struct conn *conn = websocket_conn(talk->websocket);
     writer_u8(&talk->got, input.data[0]);
@@ -137,7 +137,7 @@ static void test_pause_and_resume_at_once(void **state)
 {
     struct writer frames = {0}, expected = {0};
     int fd;
-    place.received = take_one_and_go_on;
+    place.received = take_one_and_resume;
     struct talk *talk = place_open(&fd);
     put(&frames, "abcde");
     put(&frames, "fg");
