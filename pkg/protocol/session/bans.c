@@ -28,7 +28,7 @@ static void notify_bans_watchers(struct bans *bans)
     }
 }
 
-/* Whoever can write into Redis can write anything there. */
+/* Anything may be stored in Redis. */
 static void add_shared_ban(struct bans *bans, struct bytes line)
 {
     char text[ADDRESS_TEXT_SIZE];

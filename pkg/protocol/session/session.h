@@ -1,5 +1,5 @@
 /*
- * session: what every protocol of connections repeats: a service with its sessions, oldest first;
+ * session: what all protocols of connections share: a service with its sessions, oldest first;
  * how they are drained, and ended later; why a session is not read from; the error budget.
  *
  * A protocol's service begins with a struct protocol_service, and its sessions have a list node
@@ -8,7 +8,7 @@
  *   joined ──► sessions ── protocol_service_end_later ──► ending ── its task ──► in none ──► left
  *                 └──────────────── list_remove, when it ends at once ─────────────┘
  *
- * It counts until its connection is gone (protocol_service_leave), so that a shutdown waits for
+ * It counts until its connection is closed (protocol_service_leave), so that a shutdown waits for
  * the last bytes of those that have ended.
  */
 #ifndef PROTOCOL_SESSION_SESSION_H
@@ -26,10 +26,10 @@ struct map;
 
 /* A protocol's part; link: a session's node. */
 struct protocol_callbacks {
-    /* The front-end is shutting down or cut off: end the session, which has been taken off the
-     * list. */
+    /* The front-end is shutting down or cut off: end the session, which has been removed
+     * from the list. */
     void (*drain)(struct list *link, enum conn_close_reason why);
-    /* End one that was to end later, and has been taken off the list. NULL: none is ever to. */
+    /* End one that was to end later, and has been removed from the list. NULL: never used. */
     void (*end)(struct list *link);
 };
 
@@ -40,7 +40,7 @@ struct protocol_service {
     struct list sessions; /* not ended, oldest first */
     struct list ending;   /* to be ended by the task */
     struct loop_task end_task;
-    size_t count; /* of sessions, those that have ended too until they are gone */
+    size_t count; /* of sessions, also of those that have ended, until they leave */
     size_t ports; /* what its listeners share; each refers to the service */
 };
 
@@ -51,7 +51,7 @@ void protocol_service_init(struct protocol_service *service, struct map *map, st
 void protocol_service_free(struct protocol_service *service);
 
 void protocol_service_join(struct protocol_service *service, struct list *link);
-/* Its connection is gone. */
+/* Its connection is closed. */
 void protocol_service_leave(struct protocol_service *service, struct list *link);
 /* Has the session ended in LOOP_PHASE_STORE: it may be one of those that the map is notifying. */
 void protocol_service_end_later(struct protocol_service *service, struct list *link);

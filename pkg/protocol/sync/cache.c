@@ -53,12 +53,12 @@ static void mark_item_dirty(struct sync_cache *cache, struct sync_item *item)
         list_append(&cache->dirty, &item->dirty);
 }
 
-void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told)
+void sync_cache_note(struct sync_cache *cache, struct bytes id, bool known)
 {
     struct sync_item *item = find_sync_item(cache, id);
     if (item == NULL) {
         item = add_sync_item(cache, id);
-        item->told = told;
+        item->known = known;
     }
     item->stale = true;
     item->gone = false;
@@ -79,11 +79,11 @@ void sync_cache_announce(struct sync_cache *cache, struct bytes id)
     struct sync_item *item = find_sync_item(cache, id);
     if (item == NULL)
         return;
-    item->told = false;
+    item->known = false;
     mark_item_dirty(cache, item);
 }
 
-/* As far as anybody can be sent it. */
+/* It can be sent. */
 static bool is_there(const struct sync_item *item)
 {
     return !item->gone && item->json != NULL;
@@ -114,11 +114,12 @@ static void add_changed_names(const struct sync_cache *cache, struct sync_item *
         sync_names_add_changes(&item->names, before, json);
 }
 
-/* Who has not been sent it at all needs all of its properties. What was there before anybody asked
- * is no news when it is read for the first time: whoever is sent the map is sent what was read. */
+/* A client that has not been sent the entry needs all of its properties. One that existed before
+ * there were clients is not news when it is read for the first time: the map that is sent to a new
+ * member contains what was read. */
 static void add_unsent(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
 {
-    if (!item->told || item->unseen)
+    if (!item->known || item->unseen)
         add_changed_names(cache, item, BYTES_LITERAL("{}"), json);
 }
 
@@ -158,7 +159,7 @@ void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *a
         if (reader(arg, sync_item_id(item), &json) && !json.failed)
             set_json(cache, item, writer_bytes_written(&json));
         else if (item->json == NULL)
-            item->told = false; /* who is sent the map now is not sent this */
+            item->known = false; /* the map that is sent now does not contain it */
         else
             add_unsent(cache, item, sync_item_json(item));
     }
@@ -188,7 +189,7 @@ void sync_cache_show(struct sync_cache *cache)
     LIST_FOREACH (node, &cache->dirty) {
         struct sync_item *item = list_entry(node, struct sync_item, dirty);
         item->shown |= is_there(item);
-        item->unseen |= item->gone && item->told;
+        item->unseen |= item->gone && item->known;
     }
 }
 
@@ -204,15 +205,15 @@ static void collect_item(struct sync_news *news, const struct sync_item *item)
 {
     struct bytes id = sync_item_id(item);
     if (item->json == NULL)
-        return; /* nobody has been sent it, nor is */
+        return; /* it has not been sent, and is not now */
     if (item->gone) {
-        if (item->told)
+        if (item->known)
             news->closed[news->closed_count++] = id;
         else if (item->shown)
             news->vanished[news->vanished_count++] = id;
         return;
     }
-    if (!item->told || item->unseen)
+    if (!item->known || item->unseen)
         news->opened[news->opened_count++] = id;
     if (item->changed)
         news->properties[news->properties_count++] = id;
@@ -239,7 +240,7 @@ bool sync_news_is_empty(const struct sync_news *news)
 
 void sync_news_free(struct sync_news *news)
 {
-    free(news->opened); /* the other lists lie behind it */
+    free(news->opened); /* the other lists follow it in the same memory */
     *news = (struct sync_news){.opened = NULL};
 }
 
@@ -253,7 +254,7 @@ void sync_cache_settle(struct sync_cache *cache)
         }
         if (item->json == NULL)
             continue;
-        item->told = true;
+        item->known = true;
         item->shown = item->unseen = item->changed = false;
         writer_free(&item->names);
         if (!item->stale)

@@ -1,11 +1,11 @@
 /*
- * sync_cache: what the clients of a space are told of its entries: of each, its properties as they
- * are told, encoded again only when they changed, and what is new about it since the last tick.
+ * sync_cache: what the clients of a space are sent about its entries: of each entry, its properties
+ * as JSON, encoded again only when they changed, and what is new about it since the last tick.
  *
  * Between ticks entries are only noted. sync_cache_read brings the noted ones up to date, at a tick
- * and when a newcomer is told the map; sync_cache_collect lists what a tick has to tell, and
- * sync_cache_settle makes it old. What could not be read is sent to nobody, and stays noted until
- * it has been read or closed. Knows neither clients nor the map.
+ * and when a new member is sent the map; sync_cache_collect lists what a tick has to send, and
+ * sync_cache_settle marks it as sent. An entry that could not be read is sent to no client, and
+ * stays noted until it has been read or closed. Knows neither clients nor the map.
  */
 #ifndef PROTOCOL_SYNC_CACHE_H
 #define PROTOCOL_SYNC_CACHE_H
@@ -28,9 +28,9 @@ struct sync_item {
     uint32_t json_len;
     bool stale;   /* they may have changed since */
     bool gone;    /* it was closed */
-    bool told;    /* all know that it is there, but for those for whom it is unseen */
-    bool shown;   /* somebody who came since the last tick knows it */
-    bool unseen;  /* somebody who came since the last tick does not, as it was gone then */
+    bool known;   /* all clients know that it exists, but for those for whom it is unseen */
+    bool shown;   /* a client that joined since the last tick knows it */
+    bool unseen;  /* a client that joined since the last tick does not: it was closed then */
     bool changed; /* its properties did */
     uint8_t id_len;
     uint8_t id[];
@@ -48,29 +48,28 @@ typedef bool (*sync_cache_reader)(void *arg, struct bytes id, struct writer *to)
 void sync_cache_init(struct sync_cache *cache);
 /* Forgets everything. */
 void sync_cache_clear(struct sync_cache *cache);
-/* The entry is there, or has changed. told: it has been there before anybody asked, and is news to
- * nobody. */
-void sync_cache_note(struct sync_cache *cache, struct bytes id, bool told);
-void sync_cache_close(struct sync_cache *cache, struct bytes id);
-/* Makes an entry that was noted as told one that has just opened. */
-void sync_cache_announce(struct sync_cache *cache, struct bytes id);
-/* An entry that is there, as its client is connected here, but that the map does not show yet:
- * without properties until it has been read. It is to be closed when the client goes before that.
+/* The entry exists, or has changed. known: it existed before there were clients, and is not news.
  */
+void sync_cache_note(struct sync_cache *cache, struct bytes id, bool known);
+void sync_cache_close(struct sync_cache *cache, struct bytes id);
+/* Makes an entry that was noted as known one that has just opened. */
+void sync_cache_announce(struct sync_cache *cache, struct bytes id);
+/* An entry that must exist, as its client is connected here, but that the map does not have yet:
+ * without properties until it has been read. It has to be closed when the client leaves before. */
 void sync_cache_assume(struct sync_cache *cache, struct bytes id);
 /* Something is noted: news, or what could not be read yet. */
 bool sync_cache_has_news(const struct sync_cache *cache);
 void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *arg);
-/* NULL when it is not there, or could not be read yet. */
+/* NULL when it does not exist, or could not be read yet. */
 const struct sync_item *sync_cache_find(const struct sync_cache *cache, struct bytes id);
 struct bytes sync_item_id(const struct sync_item *item);
 struct bytes sync_item_json(const struct sync_item *item);
-/* All that are there and have been read, in the order in which they came, to be freed. */
+/* All that exist and have been read, oldest first, to be freed. */
 struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t *count);
-/* A newcomer has been told all that are there and have been read. */
+/* A new member has been sent all that exist and have been read. */
 void sync_cache_show(struct sync_cache *cache);
 
-/* What a tick tells. The ranges are the cache's until it is settled. */
+/* What a tick sends. The ranges are the cache's until it is settled. */
 struct sync_news {
     struct bytes *opened;
     size_t opened_count;
@@ -78,7 +77,7 @@ struct sync_news {
     size_t closed_count;
     struct bytes *properties;
     size_t properties_count;
-    struct bytes *vanished; /* came and went; only those to whom they were shown know them */
+    struct bytes *vanished; /* opened and closed; only clients to whom they were shown know them */
     size_t vanished_count;
 };
 /* After sync_cache_read. To be freed by sync_news_free. */

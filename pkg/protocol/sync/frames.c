@@ -1,4 +1,4 @@
-/* sync_frames: the bytes of what a list of subscribers is told, once for all its members. */
+/* sync_frames: the bytes of what subscribers are sent, encoded once for all members. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -38,7 +38,7 @@ static struct sync_changes changes_of(const struct sync_news *news)
     };
 }
 
-/* For those who know what vanished. Returns the longer list, to be freed. */
+/* For clients that know what vanished. Returns the longer list, to be freed. */
 static struct bytes *add_vanished(struct sync_changes *changes, const struct sync_news *news)
 {
     struct bytes *closed =
@@ -62,7 +62,7 @@ struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanishe
     return message_frame(&text);
 }
 
-/* The changed properties of each entry in the news, one behind the other. */
+/* The changed properties of each entry in the news, one after the other. */
 static struct sync_entry *write_changed_values(const struct sync_cache *cache,
                                                const struct sync_news *news, struct writer *texts)
 {

@@ -14,8 +14,8 @@ static size_t string_length(struct bytes text)
     return text.len;
 }
 
-/* The length of the value that the text begins with: to the comma or bracket that stands in none of
- * its own brackets, nor in a string. */
+/* The length of the value that the text begins with: to the comma or bracket that is in none of its
+ * own brackets, nor in a string. */
 static size_t json_value_length(struct bytes text)
 {
     size_t depth = 0, i = 0;
@@ -46,7 +46,7 @@ static struct bytes take_member_bytes(struct bytes *rest, size_t len)
 
 bool sync_member_next(struct bytes *rest, struct bytes *name, struct bytes *value)
 {
-    /* A brace or a comma stands before each member. */
+    /* A brace or a comma precedes each member. */
     if (rest->len < 2 || rest->data[1] != '"')
         return false;
     take_member_bytes(rest, 1);
@@ -98,8 +98,8 @@ void sync_names_add(struct writer *names, struct bytes more)
         add_member_name(names, name);
 }
 
-/* Adds the names of the object whose values are others there. Both are in order, so that the one
- * that is looked for is mostly the next. */
+/* Adds the names of the object whose values differ there. Both are in order, so that the wanted one
+ * is mostly the next. */
 static void add_unlike(struct writer *names, struct bytes object, struct bytes other)
 {
     struct bytes rest = object, next = other, name, value, next_name, next_value;

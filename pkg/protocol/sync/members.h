@@ -1,6 +1,6 @@
 /*
- * sync_members: properties as one text, the JSON object in which they are told: what is in two of
- * them that is not alike, and the parts of one. Pure.
+ * sync_members: properties as one text, the JSON object that is sent: the differences between two
+ * of them, and the parts of one. Pure.
  *
  * The objects are our own (protocol/translate/translate.h): without spaces between their members,
  * no key twice, equal names written alike; values may be nested. Names here are keys with their
@@ -18,7 +18,7 @@ bool sync_member_next(struct bytes *rest, struct bytes *name, struct bytes *valu
 /* The value of a name; data NULL when it is not there. */
 struct bytes sync_member_find(struct bytes object, struct bytes name);
 
-/* A set of names: one behind the other. */
+/* A set of names: one after the other. */
 bool sync_names_next(struct bytes *names, struct bytes *name);
 bool sync_names_have(struct bytes names, struct bytes name);
 /* Adds those that are not in it. */

@@ -6,7 +6,7 @@
 
 #include "protocol/sync/members.h"
 
-#define NAMES_MAX 8192 /* bytes of one entry's names; beyond, all of it is told */
+#define NAMES_MAX 8192 /* bytes of one entry's names; beyond that all of it is sent */
 
 struct sync_missed *sync_missed_create(bool collects_names)
 {
@@ -42,7 +42,7 @@ static struct sync_missed_entry *find_missed_entry(const struct sync_missed *mis
     return entry;
 }
 
-/* The entry's record; a new one says that the client knows it, or not. */
+/* The entry's record; is_known: of a new one, whether the client knows the entry. */
 static struct sync_missed_entry *find_or_add_missed(struct sync_missed *missed, struct bytes id,
                                                     bool is_known)
 {
@@ -71,16 +71,16 @@ static void begin_anew(struct sync_missed_entry *entry)
     writer_free(&entry->names);
 }
 
-/* Opened for others may be known to this client: from before, or as it is fresh. */
+/* What is opened for others may be known to this client: from before, or as it has just joined. */
 static void add_opened(struct sync_missed *missed, const struct sync_cache *cache, struct bytes id,
                        bool is_fresh)
 {
     const struct sync_item *item = item_of(cache, id);
-    bool is_known = item != NULL && (item->told || (is_fresh && item->shown));
+    bool is_known = item != NULL && (item->known || (is_fresh && item->shown));
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, is_known);
     entry->is_there = true;
     if (item != NULL && item->unseen)
-        begin_anew(entry); /* whether it is known cannot be said */
+        begin_anew(entry); /* whether it is known is uncertain */
 }
 
 static void add_closed(struct sync_missed *missed, struct bytes id)
@@ -120,15 +120,15 @@ void sync_missed_add(struct sync_missed *missed, const struct sync_cache *cache,
         add_closed(missed, news->vanished[i]);
 }
 
-static bool is_told_with_properties(const struct sync_missed_entry *entry,
-                                    const struct sync_item *item)
+static bool has_properties_to_send(const struct sync_missed_entry *entry,
+                                   const struct sync_item *item)
 {
     return entry->is_known && !entry->is_new
                ? entry->changed
                : !bytes_equal(sync_item_json(item), BYTES_LITERAL("{}"));
 }
 
-/* Appends what is told of its properties. */
+/* Appends the properties that are sent. */
 static void write_missed_values(struct writer *to, const struct sync_missed_entry *entry,
                                 const struct sync_item *item)
 {
@@ -149,7 +149,7 @@ static void join_missed_entry(struct sync_joined *joined, const struct sync_miss
         return;
     if (entry->is_new || !entry->is_known)
         news->opened[news->opened_count++] = id;
-    if (!is_told_with_properties(entry, item))
+    if (!has_properties_to_send(entry, item))
         return;
     if (joined->values != NULL) {
         write_missed_values(&joined->texts, entry, item);
@@ -173,7 +173,7 @@ void sync_missed_join(const struct sync_missed *missed, const struct sync_cache 
     for (entry = missed->entries; entry != NULL; entry = entry->hh.next)
         join_missed_entry(joined, entry, item_of(cache, (struct bytes){entry->id, entry->id_len}),
                           ends);
-    /* The texts stay at their place from now on. */
+    /* The texts do not move from now on. */
     for (size_t i = 0; joined->values != NULL && i < joined->news.properties_count; i++) {
         joined->values[i].properties = (struct bytes){joined->texts.data + start, ends[i] - start};
         start = ends[i];

@@ -1,8 +1,8 @@
 /*
- * sync_missed: what a client has not been told because it did not read, joined: of each entry
- * whether the client knows it, and which of its properties changed. What came and went meanwhile
- * leaves nothing; what went and came again, and what changed in too many properties to remember
- * their names, is told as closed and opened.
+ * sync_missed: what a client has not been sent because of its backlog, joined: of each entry
+ * whether the client knows it, and which of its properties changed. An entry that opened and closed
+ * meanwhile leaves nothing; one that closed and opened again, or that changed in too many
+ * properties to remember their names, is sent as closed and opened.
  */
 #ifndef PROTOCOL_SYNC_MISSED_H
 #define PROTOCOL_SYNC_MISSED_H
@@ -14,7 +14,7 @@ struct sync_missed_entry {
     struct writer names;
     bool is_known; /* to the client */
     bool is_there;
-    bool is_new; /* what the client knows of it is of no use */
+    bool is_new; /* what the client knows of it is obsolete */
     bool changed;
     uint8_t id_len;
     uint8_t id[];

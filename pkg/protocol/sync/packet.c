@@ -1,4 +1,4 @@
-/* sync_packet: what a client's packet asks, and its refusal. */
+/* sync_packet: what a client's packet requests, and its refusal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ void sync_packet_fail(struct sync_session *session, enum sync_code code, const c
     metrics_add(error_metrics[code], 1);
 }
 
-/* A packet was refused; those who keep on are closed. */
+/* A packet was refused; a client with too many of them is closed. */
 static void refuse_sync_packet(struct sync_session *session, enum sync_code code, const char *why)
 {
     const struct sync_settings *settings = session->port->settings;
@@ -39,7 +39,7 @@ static void refuse_sync_packet(struct sync_session *session, enum sync_code code
 static struct sync_limits sync_limits_of(const struct sync_settings *settings, struct bytes bytes)
 {
     struct sync_limits limits = SYNC_LIMITS_DEFAULT;
-    limits.json.bytes = bytes.len; /* ws.max_message has judged it */
+    limits.json.bytes = bytes.len; /* ws.max_message has limited it */
     limits.properties = (size_t)settings->max_properties;
     limits.name = (size_t)settings->max_name;
     limits.total = (size_t)settings->max_total;
@@ -66,7 +66,7 @@ static struct sync_property *properties_of(const struct sync_session *session, s
     return properties;
 }
 
-/* Takes out of the packet what the client may not have beside its properties. */
+/* Removes from the packet what is too much beside the properties that the client has. */
 static void fit_packet(const struct sync_session *session, struct sync_packet *packet,
                        const struct sync_limits *limits)
 {
@@ -107,7 +107,7 @@ static void take_packet_properties(struct sync_session *session, struct sync_pac
     if (packet->refused_count > 0)
         sync_refused_add(session, packet);
     if (packet->property_count > 0 && !set_properties(session, packet))
-        sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is not yours any more");
+        sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is no longer yours");
 }
 
 void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,

@@ -1,6 +1,6 @@
 /*
- * sync_refused: errors that name the properties that were not taken. A client that sends them with
- * each packet gets one error in a time, which names all since the last.
+ * sync_refused: errors that name the properties that were refused. A client that causes them with
+ * each packet gets one error per interval, which names all since the last.
  */
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 
 #define INTERVAL_MS 1000
 
-/* There while the interval after an error runs. */
+/* Exists while the interval after an error runs. */
 struct sync_refused {
     struct sync_session *session;
     struct loop_timer *timer;

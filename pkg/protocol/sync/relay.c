@@ -1,6 +1,6 @@
 /*
- * sync_relay: packets from client to client. What each receiver gets is written once by its
- * sender's front-end, and is passed on as it is.
+ * sync_relay: packets from client to client. The sender's front-end encodes what receivers get; it
+ * is forwarded as it is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "metrics/metrics.h"
 #include "protocol/sync/sync_private.h"
 
-/* One receiver of a packet, or all, until it is known what became of it. */
+/* One receiver of a packet, or all, until the outcome is known. */
 struct sync_relay {
     struct list link; /* the session's */
     struct sync_session *session;
@@ -27,7 +27,7 @@ static void send_relay_failure(struct sync_session *session, const struct sync_r
     free(text);
 }
 
-/* Who asks for more than is answered must not take the others' turn. */
+/* A client that sends faster than it is answered must not starve the others. */
 static void begin_relay(struct sync_session *session)
 {
     if (++session->under_way >= (uint64_t)session->port->settings->pipeline)
@@ -104,7 +104,7 @@ void sync_relay_forget(struct sync_session *session)
     }
 }
 
-/* Packets cannot be joined: who does not read them is not waited for. */
+/* Packets cannot be joined: a client that does not read them is closed. */
 static bool may_send_relayed(struct sync_session *session, size_t len)
 {
     if (session->state != SYNC_MEMBER)
@@ -114,14 +114,14 @@ static bool may_send_relayed(struct sync_session *session, size_t len)
     session->unread += (uint32_t)len;
     if (session->unread <= (uint64_t)session->port->settings->max_backlog)
         return true;
-    sync_session_end_later(session, SYNC_END_BEHIND);
+    sync_session_end_later(session, SYNC_END_BACKLOG);
     return false;
 }
 
 bool sync_relay_take(void *arg, struct bytes from, struct bytes packet)
 {
     struct sync_session *session = arg;
-    (void)from; /* the packet says it */
+    (void)from; /* it is in the packet */
     if (!may_send_relayed(session, packet.len))
         return false;
     websocket_send(session->websocket, WEBSOCKET_TEXT, packet);

@@ -10,7 +10,7 @@
 
 static const struct config_setting table[] = {
     SYNC(tick, CONFIG_DURATION, "500ms", CONFIG_RELOADABLE, 10, 60000,
-         "How often clients are told what changed."),
+         "How often clients are sent what changed."),
     SYNC(max_properties, CONFIG_INT, "25", BOTH, 1, 256, "Properties of one client."),
     SYNC(max_name, CONFIG_INT, "64", BOTH, 1, 200, "Bytes of a property's name."),
     SYNC(max_total, CONFIG_SIZE, "4KiB", BOTH, 2, 1 << 20,
@@ -23,8 +23,8 @@ static const struct config_setting table[] = {
     SYNC(error_window, CONFIG_DURATION, "10s", BOTH, 1, 3600000,
          "Time in which refused packets are counted."),
     SYNC(pipeline, CONFIG_INT, "1000", BOTH, 1, 100000,
-         "Receivers of one connection's packets of whom it is not known whether they got them, "
-         "above which no more are read."),
+         "Receivers of one connection's packets whose delivery is not known yet, above which no "
+         "more are read."),
     {.key = NULL}};
 
 static const struct config_rename renames[] = {

@@ -1,9 +1,9 @@
 /*
- * sync_subscribers: who is told of a space, and when.
+ * sync_subscribers: what the clients of a space are sent, and when.
  *
- * A newcomer is told the map as soon as its own entry is in the view; all newcomers of a turn get
- * one encoded map. The others are told at each tick what is new, and the map; who does not read
- * misses that, and is told what it missed, joined, when it has read.
+ * A new client gets the map as soon as its own entry is in the view, and is a member then; all of
+ * an event-loop iteration get one encoded map. Members get at each tick what is new, and the map.
+ * One with a backlog misses that, and gets what it missed, joined, when the backlog has been sent.
  */
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ static const char too_large[] = "the space has more entries than view.max_entrie
 static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes);
 static void on_sync_view_live(struct map_watcher *watcher);
 static void on_sync_tick(void *arg);
-static void greet_entering(void *arg);
+static void on_admit(void *arg);
 static void release_sync_view(void *arg);
 
 struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struct map_space *space)
@@ -39,7 +39,7 @@ struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struc
     list_init(&subscribers->members);
     sync_cache_init(&subscribers->cache);
     subscribers->tick = loop_timer_create(service->common.loop, on_sync_tick, subscribers);
-    subscribers->greet = (struct loop_task){.callback = greet_entering, .arg = subscribers};
+    subscribers->admit = (struct loop_task){.callback = on_admit, .arg = subscribers};
     subscribers->release = (struct loop_task){.callback = release_sync_view, .arg = subscribers};
     list_append(&service->subscriber_lists, &subscribers->link);
     return subscribers;
@@ -50,7 +50,7 @@ static void forget_rest(struct sync_subscribers *subscribers)
     frame_unref(&subscribers->rest);
 }
 
-/* Nobody is there any more, or again somebody is. */
+/* All sessions have ended, unless new ones have begun meanwhile. */
 static void release_sync_view(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
@@ -68,22 +68,22 @@ void sync_subscribers_free(struct sync_subscribers *subscribers)
 {
     struct loop *loop = subscribers->service->common.loop;
     release_sync_view(subscribers);
-    loop_cancel(loop, &subscribers->greet);
+    loop_cancel(loop, &subscribers->admit);
     loop_cancel(loop, &subscribers->release);
     loop_timer_destroy(&subscribers->tick);
     list_remove(&subscribers->link);
     free(subscribers);
 }
 
-/* What is in the view. */
+/* The view. */
 
 static void note_sync_entry(struct sync_subscribers *subscribers, const struct map_entry *entry,
-                            bool told)
+                            bool known)
 {
     struct bytes id = map_entry_id(entry);
     if (json_is_text(id))
-        sync_cache_note(&subscribers->cache, id, told);
-    else if (!told)
+        sync_cache_note(&subscribers->cache, id, known);
+    else if (!known)
         metrics_add(METRIC_SYNC_UNFIT, 1);
 }
 
@@ -91,7 +91,7 @@ static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
 {
     const struct sync_subscribers *subscribers = arg;
     const struct map_entry *entry = map_view_find(subscribers->watcher.view, id);
-    /* Of what only an update has told, the rest is still to come with the snapshot. */
+    /* Of a partial entry only the fields of an update are known; the snapshot has the rest. */
     if (entry == NULL || map_entry_is_partial(entry))
         return false;
     translate_properties(entry, to);
@@ -103,7 +103,7 @@ static void read_cache(struct sync_subscribers *subscribers)
     sync_cache_read(&subscribers->cache, read_entry_properties, subscribers);
 }
 
-/* Ticks of all spaces fall together: on whole multiples of the time. */
+/* Ticks of all spaces are at the same times: whole multiples of sync.tick. */
 static void start_tick(struct sync_subscribers *subscribers)
 {
     const struct sync_session *any;
@@ -118,14 +118,15 @@ static void start_tick(struct sync_subscribers *subscribers)
                      time - loop_now_ms(subscribers->service->common.loop) % time);
 }
 
-static void news_came(struct sync_subscribers *subscribers)
+static void check_news(struct sync_subscribers *subscribers)
 {
     forget_rest(subscribers);
     if (sync_cache_has_news(&subscribers->cache))
         start_tick(subscribers);
 }
 
-/* All that was there before anybody came is news to nobody, but for those who just came. */
+/* Entries that existed before the first client are not news, but for those of clients that have
+ * just joined. */
 static void load_sync_view(struct sync_subscribers *subscribers)
 {
     struct map_cursor cursor = {.view = NULL};
@@ -136,22 +137,22 @@ static void load_sync_view(struct sync_subscribers *subscribers)
     map_cursor_end(&cursor);
     LIST_FOREACH (node, &subscribers->entering) {
         const struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (!session->entering->is_back)
+        if (!session->entering->is_resumed)
             sync_cache_announce(&subscribers->cache, bytes_from_string(session->token));
     }
-    news_came(subscribers);
+    check_news(subscribers);
 }
 
-static void ask_to_greet(struct sync_subscribers *subscribers)
+void sync_subscribers_admit_soon(struct sync_subscribers *subscribers)
 {
-    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->greet);
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->admit);
 }
 
 static void on_sync_view_live(struct map_watcher *watcher)
 {
     struct sync_subscribers *subscribers = list_entry(watcher, struct sync_subscribers, watcher);
     load_sync_view(subscribers);
-    ask_to_greet(subscribers);
+    sync_subscribers_admit_soon(subscribers);
 }
 
 static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
@@ -161,10 +162,10 @@ static void on_sync_view_changed(struct map_watcher *watcher, const struct map_c
         sync_cache_close(&subscribers->cache, changes->closed[i]);
     for (size_t i = 0; i < changes->changed_count; i++)
         note_sync_entry(subscribers, changes->changed[i], false);
-    news_came(subscribers);
+    check_news(subscribers);
 }
 
-/* Those who enter. */
+/* Entering. */
 
 bool sync_subscribers_enter(struct sync_session *session, const char **why)
 {
@@ -181,7 +182,7 @@ bool sync_subscribers_enter(struct sync_session *session, const char **why)
     return !map_view_is_over(subscribers->watcher.view);
 }
 
-/* Not known: in all the time that a read may take the map has not been read once. */
+/* Not known: the map has not been read once within the time that a read may take. */
 static void on_sync_reached(void *arg, bool known, bool stale)
 {
     struct sync_session *session = arg;
@@ -191,11 +192,10 @@ static void on_sync_reached(void *arg, bool known, bool stale)
         sync_session_end_later(session, SYNC_END_UNKNOWN);
         return;
     }
-    session->entering->is_reached = true;
-    ask_to_greet(session->port->subscribers);
+    sync_session_move(session, SYNC_READY);
 }
 
-void sync_subscribers_greet(struct sync_session *session)
+void sync_subscribers_wait(struct sync_session *session)
 {
     struct map_view *view = session->port->subscribers->watcher.view;
     session->entering->read = map_read(view, MAP_READ_HERE, on_sync_reached, session);
@@ -219,14 +219,11 @@ static void forget_entering(struct sync_session *session)
     session->entering = NULL;
 }
 
-/* The one way to become a member. Only now is it read from: what it says to everybody, itself among
- * them, finds it there. */
-static void join_members(struct sync_session *session, struct frame *rest)
+/* Only now is it read from: packets that it sends to all members reach itself, too. */
+void sync_subscribers_add_member(struct sync_session *session)
 {
     struct sync_subscribers *subscribers = session->port->subscribers;
-    send_metadata(session, rest, session->entering->secret);
     forget_entering(session);
-    session->state = SYNC_MEMBER;
     session->is_fresh = true;
     list_remove(&session->place);
     list_append(&subscribers->members, &session->place);
@@ -250,7 +247,7 @@ static bool is_sync_view_readable(struct sync_subscribers *subscribers)
     return false;
 }
 
-/* Whom the map cannot be told may not enter; who is a member waits until it can. */
+/* Entering clients are refused while the map is too large; members wait until it is not. */
 static void refuse_all(struct sync_subscribers *subscribers)
 {
     LIST_FOREACH (node, &subscribers->entering)
@@ -258,18 +255,18 @@ static void refuse_all(struct sync_subscribers *subscribers)
                            too_large);
 }
 
-/* As the map could not be asked it may not show those who enter. */
+/* Where the map could not be read in time it may lack the entries of entering clients. */
 static void assume_entering(struct sync_subscribers *subscribers)
 {
     LIST_FOREACH (node, &subscribers->entering) {
         const struct sync_session *session = list_entry(node, struct sync_session, place);
         struct bytes token = bytes_from_string(session->token);
-        if (session->entering->is_reached && sync_cache_find(&subscribers->cache, token) == NULL)
+        if (session->state == SYNC_READY && sync_cache_find(&subscribers->cache, token) == NULL)
             sync_cache_assume(&subscribers->cache, token);
     }
 }
 
-static void greet_all(struct sync_subscribers *subscribers)
+static void admit_ready(struct sync_subscribers *subscribers)
 {
     struct frame *rest;
     read_cache(subscribers);
@@ -277,8 +274,10 @@ static void greet_all(struct sync_subscribers *subscribers)
     rest = sync_frame_rest(subscribers);
     LIST_FOREACH (node, &subscribers->entering) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (session->entering->is_reached)
-            join_members(session, rest);
+        if (session->state != SYNC_READY)
+            continue;
+        send_metadata(session, rest, session->entering->secret);
+        sync_session_move(session, SYNC_MEMBER);
     }
     forget_rest(subscribers);
     subscribers->rest = rest;
@@ -286,40 +285,40 @@ static void greet_all(struct sync_subscribers *subscribers)
         start_tick(subscribers);
 }
 
-static void greet_entering(void *arg)
+static void on_admit(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
     if (list_is_empty(&subscribers->entering))
         return;
     if (is_sync_view_readable(subscribers))
-        greet_all(subscribers);
+        admit_ready(subscribers);
     else if (subscribers->watcher.view != NULL && map_view_is_over(subscribers->watcher.view))
         refuse_all(subscribers);
 }
 
-/* The map will not say of an entry that it has never shown that it is gone. */
+/* The map does not report the close of an entry that it has never had. */
 static void close_assumed(struct sync_subscribers *subscribers, struct bytes token)
 {
     const struct map_view *view = subscribers->watcher.view;
     if (view == NULL || map_view_find(view, token) != NULL)
         return;
     sync_cache_close(&subscribers->cache, token);
-    news_came(subscribers);
+    check_news(subscribers);
 }
 
-void sync_subscribers_leave(struct sync_session *session)
+void sync_subscribers_leave(struct sync_session *session, enum sync_state from)
 {
     struct sync_subscribers *subscribers = session->port->subscribers;
     forget_entering(session);
     list_remove(&session->place);
     close_assumed(subscribers, bytes_from_string(session->token));
-    if (session->state == SYNC_MEMBER && session->is_delta)
+    if (from == SYNC_MEMBER && session->is_delta)
         subscribers->deltas--;
     subscribers->cache.collects_names = subscribers->deltas > 0;
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_FREE, &subscribers->release);
 }
 
-/* Those who are there. */
+/* Members. */
 
 static struct frame *rest_frame_of(struct sync_subscribers *subscribers)
 {
@@ -330,12 +329,12 @@ static struct frame *rest_frame_of(struct sync_subscribers *subscribers)
     return subscribers->rest;
 }
 
-/* What a tick tells, each encoded when the first wants it. */
-struct telling {
+/* What a tick sends; each frame is encoded when the first member needs it. */
+struct sync_tick {
     struct sync_subscribers *subscribers;
     struct sync_news news;
-    /* By mode, and by whether they are for those who came since the last tick and so know what
-     * vanished. */
+    /* By mode, and by whether they are for members that joined since the last tick, and so know
+     * what vanished. */
     struct frame *frames[2][2];
 };
 
@@ -344,14 +343,14 @@ static bool knows_vanished(const struct sync_news *news, const struct sync_sessi
     return session->is_fresh && news->vanished_count > 0;
 }
 
-static struct frame *frame_for(struct telling *telling, const struct sync_session *session)
+static struct frame *frame_for(struct sync_tick *tick, const struct sync_session *session)
 {
-    const struct sync_news *news = &telling->news;
+    const struct sync_news *news = &tick->news;
     bool with_vanished = knows_vanished(news, session);
-    struct frame **frame = &telling->frames[session->is_delta][with_vanished];
+    struct frame **frame = &tick->frames[session->is_delta][with_vanished];
     if (*frame == NULL)
         *frame = session->is_delta
-                     ? sync_frame_delta(&telling->subscribers->cache, news, with_vanished)
+                     ? sync_frame_delta(&tick->subscribers->cache, news, with_vanished)
                      : sync_frame_changes(news, with_vanished);
     return *frame;
 }
@@ -380,45 +379,44 @@ static void send_missed_changes(struct sync_session *session)
     sync_missed_destroy(&session->missed);
 }
 
-/* What only vanished is told to those alone who know it. */
+/* What vanished is sent only to members that know it. */
 static bool is_concerned(const struct sync_news *news, const struct sync_session *session)
 {
     return news->opened_count + news->closed_count + news->properties_count > 0 ||
            knows_vanished(news, session);
 }
 
-static void send_news(struct telling *telling, struct sync_session *session)
+static void send_news(struct sync_tick *tick, struct sync_session *session)
 {
-    bool is_behind = conn_has_backlog(websocket_conn(session->websocket));
-    if (!is_concerned(&telling->news, session))
+    bool has_backlog = conn_has_backlog(websocket_conn(session->websocket));
+    if (!is_concerned(&tick->news, session))
         return;
-    if (is_behind && session->missed == NULL) {
+    if (has_backlog && session->missed == NULL) {
         session->missed = sync_missed_create(session->is_delta);
         metrics_add(METRIC_CONFLATIONS, 1);
     }
     if (session->missed != NULL)
-        sync_missed_add(session->missed, &telling->subscribers->cache, &telling->news,
-                        session->is_fresh);
-    if (is_behind)
+        sync_missed_add(session->missed, &tick->subscribers->cache, &tick->news, session->is_fresh);
+    if (has_backlog)
         return;
     if (session->missed != NULL)
         send_missed_changes(session);
     else
-        send_changes_frame(session, frame_for(telling, session));
+        send_changes_frame(session, frame_for(tick, session));
 }
 
 static void send_news_to_all(struct sync_subscribers *subscribers)
 {
-    struct telling telling = {.subscribers = subscribers};
-    sync_cache_collect(&subscribers->cache, &telling.news);
+    struct sync_tick tick = {.subscribers = subscribers};
+    sync_cache_collect(&subscribers->cache, &tick.news);
     LIST_FOREACH (node, &subscribers->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        send_news(&telling, session);
+        send_news(&tick, session);
         session->is_fresh = false;
     }
-    sync_news_free(&telling.news);
+    sync_news_free(&tick.news);
     for (size_t i = 0; i < 4; i++)
-        frame_unref(&telling.frames[i / 2][i % 2]);
+        frame_unref(&tick.frames[i / 2][i % 2]);
 }
 
 static void on_sync_tick(void *arg)
@@ -428,7 +426,7 @@ static void on_sync_tick(void *arg)
         start_tick(subscribers);
         return;
     }
-    forget_rest(subscribers); /* it may lack what could not be read then */
+    forget_rest(subscribers); /* it may lack entries that could not be read then */
     read_cache(subscribers);
     send_news_to_all(subscribers);
     sync_cache_settle(&subscribers->cache);

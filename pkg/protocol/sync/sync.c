@@ -69,14 +69,35 @@ void sync_port_destroy(struct sync_port **port)
     *port = NULL;
 }
 
-/* Takes it out of everything but its connection. leave: its entry waits for its return. */
+void sync_session_move(struct sync_session *session, enum sync_state state)
+{
+    const enum sync_state from = (enum sync_state)session->state;
+    session->state = (uint8_t)state;
+    switch (state) {
+    case SYNC_OPENING:
+        break;
+    case SYNC_WAITING:
+        sync_subscribers_wait(session);
+        break;
+    case SYNC_READY:
+        sync_subscribers_admit_soon(session->port->subscribers);
+        break;
+    case SYNC_MEMBER:
+        sync_subscribers_add_member(session);
+        break;
+    case SYNC_ENDED:
+        list_remove(&session->link);
+        sync_subscribers_leave(session, from);
+        break;
+    }
+}
+
+/* Ends the session, but for its connection. waits: its entry waits to be resumed. */
 static void leave_sync(struct sync_session *session, bool waits)
 {
     if (session->state == SYNC_ENDED)
         return;
-    list_remove(&session->link);
-    sync_subscribers_leave(session);
-    session->state = SYNC_ENDED;
+    sync_session_move(session, SYNC_ENDED);
     sync_relay_forget(session);
     sync_missed_destroy(&session->missed);
     sync_refused_destroy(&session->refused);
@@ -113,7 +134,7 @@ static const char *open_failure_text(enum map_result result)
     case MAP_DEADLINE:
         return "the map does not answer";
     case MAP_REFUSED:
-        return "the map takes nothing new";
+        return "the map accepts no new entries";
     default:
         return "no entry could be opened";
     }
@@ -162,8 +183,8 @@ static void end_sync_session(struct list *link)
         leave_sync(session, true);
         websocket_close(session->websocket, WEBSOCKET_POLICY, "taken");
         break;
-    case SYNC_END_BEHIND:
-        sync_session_close(session, WEBSOCKET_TRY_LATER, "too far behind");
+    case SYNC_END_BACKLOG:
+        sync_session_close(session, WEBSOCKET_TRY_LATER, "backlog too large");
         break;
     case SYNC_END_UNKNOWN:
         refuse_entry(session, open_failure_text(MAP_DEADLINE));
@@ -198,12 +219,12 @@ static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
     struct sync_session *session = arg;
     (void)version;
     if (result == MAP_OK)
-        sync_subscribers_greet(session);
+        sync_session_move(session, SYNC_WAITING);
     else
         refuse_entry(session, open_failure_text(result));
 }
 
-/* What Redis is to know of a secret. */
+/* What is stored in Redis of a secret. */
 static struct bytes hash_of(const char *secret, char hash[HASH_LENGTH + 1])
 {
     uint8_t digest[HASH_SIZE];
@@ -234,12 +255,12 @@ static void on_resumed(void *arg, enum map_result result, uint64_t version)
     (void)version;
     switch (result) {
     case MAP_OK:
-        session->entering->is_back = true;
-        sync_subscribers_greet(session);
+        session->entering->is_resumed = true;
+        sync_session_move(session, SYNC_WAITING);
         break;
     case MAP_DEADLINE:
     case MAP_REFUSED:
-        /* Its entry may wait for it still: it is not to become another. */
+        /* Its entry may still wait for it: it must not get another one. */
         refuse_entry(session, open_failure_text(result));
         break;
     default:

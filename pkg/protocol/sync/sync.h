@@ -1,10 +1,10 @@
 /*
  * sync: sessions of metadata sync over WebSocket (docs/protocol-sync.md): each client is an entry
- * with properties; every sync.tick all are told what changed, and the whole map.
+ * with properties; every sync.tick all get what changed, and the whole map.
  *
- * One service serves the process, one port each listener and space. What a tick tells is encoded
- * once for all receivers of a space. A receiver that is behind is told later what changed
- * meanwhile, joined; it costs no more than the entries that changed.
+ * One service serves the process, one port each listener and space. What a tick sends is encoded
+ * once for all receivers of a space. A receiver with a backlog gets later what changed meanwhile,
+ * joined; it costs no more than the entries that changed.
  */
 #ifndef PROTOCOL_SYNC_SYNC_H
 #define PROTOCOL_SYNC_SYNC_H
@@ -23,10 +23,10 @@ struct sync_settings {
     int64_t max_name;       /* sync.max_name, bytes of a property's name */
     int64_t max_total;      /* sync.max_total, bytes of an entry's names and values */
     int64_t max_receivers;  /* sync.max_receivers in one `to` */
-    int64_t max_backlog;    /* sync.max_backlog, bytes left unread; then 1013 */
+    int64_t max_backlog;    /* sync.max_backlog, bytes not read; then 1013 */
     int64_t max_errors;     /* sync.max_errors in sync.error_window; then 1008 */
     int64_t error_window;   /* sync.error_window, ms */
-    int64_t pipeline;       /* sync.pipeline: receivers whose answers are awaited; then it waits */
+    int64_t pipeline; /* sync.pipeline: receivers whose answers are pending; then reading stops */
 };
 extern const struct config_module sync_config;
 
@@ -38,8 +38,8 @@ struct sync_service *sync_service_create(struct map *map, const char *version);
 /* All connections and ports must be gone. */
 void sync_service_destroy(struct sync_service **service);
 size_t sync_service_count(const struct sync_service *service); /* connections */
-/* Ends at most count connections, the oldest first: Close 1001; entries that may be resumed are
- * left. Returns how many. */
+/* Ends at most count connections, the oldest first: Close 1001; entries that may be resumed
+ * stay. Returns how many. */
 size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_close_reason why);
 
 /* settings are read at each use and must outlive the port. */
@@ -48,7 +48,7 @@ struct sync_port *sync_port_create(struct sync_service *service, struct map_spac
 /* Its connections must be gone. */
 void sync_port_destroy(struct sync_port **port);
 /* Serves a connection that has just been upgraded, until it ends. ws_request.mode: "delta" or none;
- * ws_request.resume: asked for when it is there, and the secret to come back with when not empty.
+ * ws_request.resume: present when it is asked for, and the secret to resume with when not empty.
  */
 void sync_serve(struct sync_port *port, struct websocket *websocket,
                 const struct ws_request *ws_request);

@@ -2,16 +2,17 @@
  * sync_private: what the files of metadata sync share.
  *
  *   sync.c           service, ports, a session's life
- *   packet.c    what a client's packet asks, and its refusal
- *   refused.c   errors that name the properties that were not taken
+ *   packet.c    what a client's packet requests, and its refusal
+ *   refused.c   errors that name the properties that were refused
  *   relay.c     packets from client to client
- *   subscribers.c  who is told of a space: newcomers at once, the others at each tick
- *   frames.c    the bytes of what they are told
- *   cache.c     what they are told of each entry, and what is new
- *   missed.c    what those missed who do not read
+ *   subscribers.c  the clients of a space: new members get the map at once, all get ticks
+ *   frames.c    the bytes of what they are sent
+ *   cache.c     what is sent about each entry, and what is new
+ *   missed.c    what clients with a backlog have missed
  *   members.c   properties as text
  *
- *   ENTERING ──entry open, metadata told──► MEMBER ──► ENDED ◄── from any state
+ *   OPENING ─entry open─► WAITING ─entry in the view─► READY ─metadata sent─► MEMBER
+ *   ENDED from any state; sync_session_move is the only place that changes it.
  */
 #ifndef PROTOCOL_SYNC_SYNC_PRIVATE_H
 #define PROTOCOL_SYNC_SYNC_PRIVATE_H
@@ -37,21 +38,21 @@
 #define SYNC_TOKEN_LENGTH  32 /* hex digits */
 #define SYNC_SECRET_LENGTH 64 /* the token, and as many again */
 
-/* Who is told of a space. The view is watched while there are sessions. */
+/* A space's subscribers: the clients of its ports. The view is watched while there are sessions. */
 struct sync_subscribers {
     struct list link; /* the service's */
     struct sync_service *service;
     struct map_space *space;
     struct map_watcher watcher;   /* view NULL: not watching */
     struct map_listener listener; /* while watching */
-    struct list entering;
+    struct list entering;         /* sessions before MEMBER */
     struct list members;
     size_t deltas; /* members in delta mode */
     struct sync_cache cache;
     struct frame *rest;       /* of the whole map's metadata; NULL: not as it is now */
     struct loop_timer *tick;  /* runs while there is news */
-    struct loop_task greet;   /* newcomers */
-    struct loop_task release; /* the view, when the last session has gone */
+    struct loop_task admit;   /* those that are READY */
+    struct loop_task release; /* the view, when the last session has ended */
     struct log_limit refused_limit;
 };
 
@@ -70,24 +71,29 @@ struct sync_port {
     const struct sync_settings *settings;
 };
 
-enum sync_state { SYNC_ENTERING, SYNC_MEMBER, SYNC_ENDED };
+enum sync_state {
+    SYNC_OPENING, /* its entry is being opened or resumed */
+    SYNC_WAITING, /* until its own entry is in the view */
+    SYNC_READY,   /* becomes a member as soon as the view can be read; not read from until then */
+    SYNC_MEMBER,  /* has been sent the map; gets ticks and packets */
+    SYNC_ENDED    /* has left; its connection is being closed */
+};
 
 /* Why a session is ended from within the map. */
 enum sync_end {
     SYNC_END_SILENT,
     SYNC_END_KICKED,
     SYNC_END_DROPPED, /* its client has resumed elsewhere */
-    SYNC_END_TAKEN,   /* its entry is another's now */
-    SYNC_END_BEHIND,  /* it does not read */
-    SYNC_END_UNKNOWN  /* there is no map to be told yet */
+    SYNC_END_TAKEN,   /* another client owns its entry now */
+    SYNC_END_BACKLOG, /* it does not read */
+    SYNC_END_UNKNOWN  /* the map has not been read yet */
 };
 
-/* What a session needs until it has been told the map. */
+/* What a session needs until it is a member. */
 struct sync_entering {
     char secret[SYNC_SECRET_LENGTH + 1]; /* "": not asked for */
-    struct map_read *read;               /* until its own entry is in the view */
-    bool is_reached;                     /* it is, or the view will not say */
-    bool is_back;                        /* it has come back to its entry */
+    struct map_read *read;               /* WAITING */
+    bool is_resumed;                     /* it has resumed its entry */
 };
 
 struct sync_session {
@@ -97,41 +103,43 @@ struct sync_session {
     struct sync_port *port;
     struct websocket *websocket;
     struct map_session *map;        /* NULL: ended */
-    struct sync_entering *entering; /* ENTERING */
+    struct sync_entering *entering; /* before MEMBER */
     struct sync_missed *missed;     /* NULL: nothing */
     struct sync_refused *refused;   /* NULL: no property in the last second */
-    uint32_t unread;                /* bytes of packets sent while it was behind */
+    uint32_t unread;                /* bytes of packets sent during its backlog */
     struct error_budget errors;
     uint32_t under_way; /* relays */
     uint8_t state;      /* enum sync_state */
-    uint8_t end;        /* enum sync_end, when it is among those that are ending */
+    uint8_t end;        /* enum sync_end, once sync_session_end_later was called */
     bool is_delta;
     bool may_resume;
-    bool is_fresh; /* told the map since the last tick */
+    bool is_fresh; /* has been sent the map since the last tick */
     char token[SYNC_TOKEN_LENGTH + 1];
 };
 
 /* sync.c */
-/* Says Close. */
+/* The one place that changes a session's state. */
+void sync_session_move(struct sync_session *session, enum sync_state state);
+/* Sends Close. */
 void sync_session_close(struct sync_session *session, enum websocket_code code, const char *reason);
-/* The same at the end of the turn, for who is called by the map. */
+/* The same later in this iteration: for callbacks of the map. */
 void sync_session_end_later(struct sync_session *session, enum sync_end why);
 
 /* packet.c */
 void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
                       struct bytes bytes);
-/* Tells an error. */
+/* Sends an error. */
 void sync_packet_fail(struct sync_session *session, enum sync_code code, const char *why);
 
 /* refused.c */
-/* Names the properties of the packet that were left out, at once or with the next of such errors.
- * The client keeps its connection, however often: its other properties are set. */
+/* Sends the names of the packet's properties that were refused, at once or with the next of such
+ * errors. The client keeps its connection, however often: its other properties are set. */
 void sync_refused_add(struct sync_session *session, const struct sync_packet *packet);
 void sync_refused_destroy(struct sync_refused **refused);
 
 /* relay.c */
 void sync_relay_send(struct sync_session *session, const struct sync_packet *packet);
-/* What has not been answered is not answered any more. */
+/* Drops what has not been answered. */
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
 bool sync_relay_take(void *session, struct bytes from, struct bytes packet);
@@ -141,18 +149,20 @@ void sync_relay_everyone(struct map_listener *listener, struct bytes from, struc
 /* subscribers.c */
 struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struct map_space *space);
 void sync_subscribers_free(struct sync_subscribers *subscribers);
-/* Watches for a session that enters; false when its space is too large to be told (why: static). */
+/* Watches for a session that enters; false when its space is too large to be sent (why: static). */
 bool sync_subscribers_enter(struct sync_session *session, const char **why);
-/* Its entry is open: it is told the map as soon as its own entry is in it. */
-void sync_subscribers_greet(struct sync_session *session);
-void sync_subscribers_leave(struct sync_session *session);
-/* It has read what it was sent. */
+/* For sync_session_move. */
+void sync_subscribers_wait(struct sync_session *session);
+void sync_subscribers_admit_soon(struct sync_subscribers *subscribers);
+void sync_subscribers_add_member(struct sync_session *session);
+void sync_subscribers_leave(struct sync_session *session, enum sync_state from);
+/* Its backlog has been sent. */
 void sync_subscribers_drained(struct sync_session *session);
 
 /* frames.c: each frame has one reference, the caller's. */
 /* The rest of the metadata, with what is in the cache. */
 struct frame *sync_frame_rest(const struct sync_subscribers *subscribers);
-/* with_vanished: for those to whom it was shown. */
+/* with_vanished: for clients to which those entries were shown. */
 struct frame *sync_frame_changes(const struct sync_news *news, bool with_vanished);
 /* In delta mode. */
 struct frame *sync_frame_delta(const struct sync_cache *cache, const struct sync_news *news,

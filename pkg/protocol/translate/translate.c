@@ -8,7 +8,7 @@
 #include "codec/entry.h"
 #include "codec/sync.h"
 
-#define FEW 32 /* properties for which no memory has to be asked for */
+#define FEW 32 /* properties that need no allocation */
 
 static bool is_made_by(const struct map_entry *entry, const char *protocol)
 {
@@ -45,7 +45,7 @@ static size_t take_entry_properties(const struct map_entry *entry, struct sync_p
         if (is_entry_property(field, value) && json_is_text(name))
             properties[count++] = (struct sync_property){name, value};
     }
-    /* The fields' order is that of their last changes, which is nobody's business. */
+    /* The fields' order is that of their last changes, which clients must not see. */
     qsort(properties, count, sizeof *properties, compare_property_names);
     return count;
 }

@@ -1,6 +1,6 @@
 /*
- * translate: how a protocol shows an entry that another protocol opened (codec/entry.h has the
- * table). An entry of its own it shows as it is.
+ * translate: an entry that one protocol opened as another protocol shows it (codec/entry.h has the
+ * table). A protocol shows its own entries as they are.
  */
 #ifndef PROTOCOL_TRANSLATE_TRANSLATE_H
 #define PROTOCOL_TRANSLATE_TRANSLATE_H
@@ -12,7 +12,7 @@
  * scratch, whose contents are replaced. Valid until scratch or the entry changes. */
 struct bytes translate_state(const struct map_entry *entry, struct writer *scratch);
 /* To metadata sync: the entry's properties, appended as a JSON object, the names in byte order.
- * What is no property in Redis, whoever wrote it, is left out. */
+ * What is not a valid property in Redis is left out. */
 void translate_properties(const struct map_entry *entry, struct writer *to);
 
 #endif

@@ -74,7 +74,7 @@ static void check_news(const struct sync_news *news, const char *expected)
     writer_free(&text);
 }
 
-/* A tick: checks what it tells, gives it to missed (may be NULL), and makes it old. */
+/* A tick: checks what it sends, gives it to missed (may be NULL), and makes it old. */
 static void tick(struct map *map, const char *expected, struct sync_missed *missed)
 {
     struct sync_news news;
@@ -105,7 +105,7 @@ static int destroy(void **state)
     return 0;
 }
 
-static void test_what_a_tick_tells(void **state)
+static void test_what_a_tick_sends(void **state)
 {
     struct map *map = *state;
     assert_false(sync_cache_has_news(&map->cache));
@@ -124,7 +124,7 @@ static void test_what_a_tick_tells(void **state)
     map_close(map, 2);
     tick(map, "", NULL);
     assert_null(sync_cache_find(&map->cache, name_of(2)));
-    /* Gone and there again: only what is another now is told. */
+    /* Closed and opened again: only what differs is sent. */
     map_close(map, 0);
     map_set(map, 0, "{\"y\":2}");
     tick(map, "", NULL);
@@ -163,7 +163,7 @@ static void check_names(const struct map *map, int id, const char *expected)
     assert_true(bytes_equal(writer_bytes_written(&item->names), bytes_from_string(expected)));
 }
 
-/* Reading between ticks, for a newcomer, loses nothing of what the tick has to tell. */
+/* Reading between ticks, for a new member, loses nothing of what the tick has to send. */
 static void test_a_newcomer_between_ticks(void **state)
 {
     struct map *map = *state;
@@ -203,14 +203,14 @@ static void test_all_entries(void **state)
     free(entries);
 }
 
-static void test_what_the_map_does_not_show_yet_is_told_and_closed(void **state)
+static void test_an_entry_that_the_map_lacks_is_sent_and_closed(void **state)
 {
     struct map *map = *state;
     sync_cache_assume(&map->cache, name_of(0));
     sync_cache_assume(&map->cache, name_of(1));
     sync_cache_assume(&map->cache, name_of(2));
     sync_cache_show(&map->cache);
-    /* Who was shown it learns that it went before the others were told. */
+    /* A client to which it was shown is notified of its close before the others knew it. */
     sync_cache_close(&map->cache, name_of(2));
     tick(map, "+a +b ~c ", NULL);
     tick(map, "", NULL);
@@ -317,7 +317,7 @@ static void test_missed_what_vanished(void **state)
     check_missed(map, &missed, "-a ", "");
 }
 
-/* A newcomer that does not read was sent what the others are told only now; then it closes. */
+/* A newcomer that does not read was sent what the others get only now; then it closes. */
 static void test_missed_what_was_shown(void **state)
 {
     struct map *map = *state;
@@ -401,7 +401,7 @@ static void test_gone_when_a_newcomer_came(void **state)
     tick(map, "-a ", NULL);
 }
 
-/* More names than are remembered: all of it is told anew. */
+/* More names than are remembered: all of it is sent again. */
 static void test_missed_too_many_names(void **state)
 {
     struct map *map = *state;
@@ -424,12 +424,12 @@ static void test_missed_too_many_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_a_tick_tells, create, destroy),
+        cmocka_unit_test_setup_teardown(test_what_a_tick_sends, create, destroy),
         cmocka_unit_test_setup_teardown(test_what_was_there_is_no_news, create, destroy),
         cmocka_unit_test_setup_teardown(test_a_newcomer_between_ticks, create, destroy),
         cmocka_unit_test_setup_teardown(test_all_entries, create, destroy),
-        cmocka_unit_test_setup_teardown(test_what_the_map_does_not_show_yet_is_told_and_closed,
-                                        create, destroy),
+        cmocka_unit_test_setup_teardown(test_an_entry_that_the_map_lacks_is_sent_and_closed, create,
+                                        destroy),
         cmocka_unit_test_setup_teardown(test_missed, create, destroy),
         cmocka_unit_test_setup_teardown(test_missed_of_the_whole_map, create, destroy),
         cmocka_unit_test_setup_teardown(test_nothing_missed_in_the_end, create, destroy),

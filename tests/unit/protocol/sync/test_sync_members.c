@@ -40,15 +40,15 @@ static void test_members(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes rest = B(cases[i].object), name, value;
-        struct writer told = {0};
+        struct writer text = {0};
         while (sync_member_next(&rest, &name, &value)) {
-            writer_bytes(&told, name);
-            writer_u8(&told, '=');
-            writer_bytes(&told, value);
-            writer_u8(&told, ';');
+            writer_bytes(&text, name);
+            writer_u8(&text, '=');
+            writer_bytes(&text, value);
+            writer_u8(&text, ';');
             assert_true(bytes_equal(sync_member_find(B(cases[i].object), name), value));
         }
-        check(&told, cases[i].members);
+        check(&text, cases[i].members);
     }
     assert_null(sync_member_find(B("{\"a\":1}"), B("\"b\"")).data);
     assert_null(sync_member_find(B("{\"a\":1}"), B("a")).data);
