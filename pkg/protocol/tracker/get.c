@@ -1,8 +1,8 @@
 /*
- * tracker_get: the map as text. It is encoded once for all that ask while it does not change.
+ * tracker_get: the map as text. It is encoded once for all Gets while it does not change.
  *
- * A Get is asked of the map when it is the first outstanding request: then the session's own writes
- * before it have been acknowledged, and it includes them as it does all others.
+ * A Get reads the map when it is the first outstanding request: then the session's own writes
+ * before it have been acknowledged, and it includes them like all others.
  */
 #include <stdlib.h>
 
@@ -47,7 +47,7 @@ static struct bytes (*collect_states(struct map_view *view, struct writer *texts
         if (state.data == map_entry_state(entries[i]).data)
             continue;
         writer_bytes(texts, state);
-        pairs[i][1].data = NULL; /* which the state of its own that has a length never is */
+        pairs[i][1].data = NULL; /* which an entry's own state of some length never is */
     }
     for (size_t i = 0; i < *count; i++) {
         if (pairs[i][1].data == NULL && pairs[i][1].len > 0) {
@@ -80,7 +80,7 @@ static bool has_long_text(const struct tracker_session *session)
     return session->dialect == TRACKER_WIDE || session->dialect == TRACKER_2014;
 }
 
-/* What says that there is no text: a length of 0, which no map's text has. */
+/* A length of 0, which the text of a map never has: the map is not available. */
 static void send_none(struct tracker_session *session)
 {
     static const uint8_t none[8];
@@ -117,7 +117,7 @@ static void on_get_read(void *arg, bool known, bool stale)
     else
         send_none(session);
     subscribers->reads--;
-    subscribers_release(subscribers);
+    tracker_subscribers_release(subscribers);
     reply_sent(session);
 }
 
@@ -143,5 +143,5 @@ void get_cancel(struct tracker_session *session)
         return;
     map_read_cancel(&session->pending->read);
     subscribers->reads--;
-    subscribers_release(subscribers);
+    tracker_subscribers_release(subscribers);
 }

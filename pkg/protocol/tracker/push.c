@@ -37,14 +37,14 @@ struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribe
     }
     if (map_view_is_over(subscribers->watcher.view)) {
         refuse_pushes(subscribers, "the space has more entries than view.max_entries");
-        subscribers_release(subscribers);
+        tracker_subscribers_release(subscribers);
         return NULL;
     }
     subscribers->refused = false;
     return subscribers->watcher.view;
 }
 
-void subscribers_release(struct tracker_subscribers *subscribers)
+void tracker_subscribers_release(struct tracker_subscribers *subscribers)
 {
     if (!subscribers->watcher.view || subscribers->reads > 0 ||
         !follower_list_is_empty(&subscribers->followers))
@@ -351,7 +351,7 @@ static void on_push_reached(void *arg, bool known, bool stale)
 void push_begin(struct tracker_session *session, bool whole)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
-    if (!is_pushed_to(session) || session->ended ||
+    if (!is_pushed_to(session) || session->state == TRACKER_ENDED ||
         (session->follower.state != FOLLOWER_OFF && !whole))
         return;
     struct map_view *view = tracker_subscribers_watch(subscribers);
@@ -366,7 +366,7 @@ void push_end(struct tracker_session *session)
     if (session->follower.state == FOLLOWER_OFF)
         return;
     follower_stop(&session->port->subscribers->followers, &session->follower);
-    subscribers_release(session->port->subscribers);
+    tracker_subscribers_release(session->port->subscribers);
 }
 
 void push_drained(struct tracker_session *session)

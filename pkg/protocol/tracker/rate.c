@@ -1,10 +1,11 @@
 /*
- * tracker_rate: writes over the rate of their connection or address wait, and with them everything
- * that the connection has still to say. One timer looks after all that wait.
+ * tracker_rate: writes over the rate of their connection or address wait, and with them all later
+ * input of the connection. One timer serves all that wait.
  *
- * Not so Updates of dialects without ids, which have no reply: a client that sends its state faster
- * than that would fall ever further behind. They are read, the newest is held until the rate allows
- * it, and those that it superseded count in its version. Any other write waits behind what is held.
+ * Updates of dialects without ids, which have no reply, do not wait: a client that sends its state
+ * faster than the rate would get an ever larger backlog. They are read, the newest is held until
+ * the rate allows it, and those that it superseded count in its version. Any other write waits for
+ * what is held.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,8 @@ static struct held *take_held(struct tracker_session *session)
 static void write_held(struct tracker_session *session)
 {
     struct held *held = take_held(session);
-    session_write(session, (struct bytes){held->state, held->len}, held->skipped, REPLY_SILENT);
+    tracker_write_entry(session, (struct bytes){held->state, held->len}, held->skipped,
+                        REPLY_SILENT);
     free(held);
 }
 
@@ -62,7 +64,7 @@ void rate_flush(struct tracker_session *session)
 {
     if (session->pending == NULL || session->pending->held == NULL)
         return;
-    /* What has been closed or taken over meanwhile is not made anew by who is leaving. */
+    /* An ending session does not open an entry again that was closed or taken over meanwhile. */
     if (session->id != NULL && map_session_owns(session->map, bytes_from_string(session->id))) {
         write_held(session);
     } else {
@@ -72,7 +74,7 @@ void rate_flush(struct tracker_session *session)
 }
 
 /* Connections on a unix socket have no address in common but the socket's. */
-static bool address_admits(struct tracker_session *session, uint64_t now_us)
+static bool address_rate_admits(struct tracker_session *session, uint64_t now_us)
 {
     const struct tracker_settings *settings = session->port->settings;
     const struct address *peer = conn_peer(session->conn);
@@ -82,29 +84,31 @@ static bool address_admits(struct tracker_session *session, uint64_t now_us)
                              now_us);
 }
 
-static bool admits(struct tracker_session *session)
+static bool rate_admits(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
     uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
     uint64_t now_us = loop_now_us(session->port->service->common.loop);
-    /* The connection's token is taken last, so that none is taken from who has to wait. */
+    /* The connection's token is taken last, so that a session that has to wait loses none. */
     return bucket_wait_ms(&session->bucket, rate, burst, now_us) == 0 &&
-           address_admits(session, now_us) && bucket_take(&session->bucket, rate, burst, now_us);
+           address_rate_admits(session, now_us) &&
+           bucket_take(&session->bucket, rate, burst, now_us);
 }
 
 static enum rate_verdict wait_for_rate(struct tracker_session *session)
 {
     throttle_session(session);
-    session_stop(session, STOP_THROTTLED);
+    tracker_stop_reading(session, STOP_THROTTLED);
     return RATE_WAIT;
 }
 
 enum rate_verdict rate_judge(struct tracker_session *session, const struct tracker_message *message)
 {
     struct held *held = session->pending != NULL ? session->pending->held : NULL;
-    if (message->type == TRACKER_UPDATE && !session_has_ids(session) && session->id != NULL)
-        return held != NULL || !admits(session) ? hold_update(session, message->state) : RATE_GO;
-    if (held != NULL || (message->type != TRACKER_ALL && !admits(session)))
+    if (message->type == TRACKER_UPDATE && !tracker_has_ids(session) && session->id != NULL)
+        return held != NULL || !rate_admits(session) ? hold_update(session, message->state)
+                                                     : RATE_GO;
+    if (held != NULL || (message->type != TRACKER_ALL && !rate_admits(session)))
         return wait_for_rate(session);
     return RATE_GO;
 }
@@ -120,14 +124,14 @@ static void on_rate_tick(void *arg)
                            now_us) > 0)
             continue;
         if (session->pending->held != NULL) {
-            if (!admits(session))
+            if (!rate_admits(session))
                 continue;
             write_held(session);
         } else {
             list_remove(node);
             pending_release(session);
         }
-        session_go(session, STOP_THROTTLED);
+        tracker_resume_reading(session, STOP_THROTTLED);
     }
     if (!list_is_empty(&service->throttled))
         loop_timer_start(service->rate_timer, TICK_MS);

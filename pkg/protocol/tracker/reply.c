@@ -1,9 +1,9 @@
 /*
- * tracker_reply: what each request is answered with, in the order of the requests.
+ * tracker_reply: the answers to requests, in the order of the requests.
  *
- * The map answers a session's writes in order, a Get lets no later request pass, and what needs no
- * waiting is sent as soon as it is the first. So it is always the first outstanding answer that
- * comes, and one byte for each is all that has to be kept.
+ * The map answers a session's writes in order, a Get blocks later requests, and an answer that is
+ * known beforehand is sent as soon as it is the first. So the next result is always that of the
+ * first outstanding request, and one byte for each is all that has to be kept.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -43,7 +43,8 @@ size_t reply_count(const struct tracker_session *session)
     return session->pending != NULL ? session->pending->count : 0;
 }
 
-/* Twice the room, the first in front. Who is throttled asks for nothing, so no list moves. */
+/* Doubles the room, the first at the front. A throttled session makes no requests, so that it is in
+ * no list now. */
 static void grow_pending_replies(struct tracker_session *session)
 {
     struct pending *old = session->pending;
@@ -64,30 +65,30 @@ static void send_reply_byte(struct tracker_session *session, bool accepted)
     conn_send(session->conn, (struct bytes){&byte, 1});
 }
 
-/* Whether it is known before anything comes. */
-static bool is_settled(enum reply_kind kind)
+/* Whether the answer is known beforehand. */
+static bool is_reply_fixed(enum reply_kind kind)
 {
     return kind == REPLY_YES || kind == REPLY_NO;
 }
 
-/* Takes the first off, and sends those behind it that need no waiting. */
-static void advance(struct tracker_session *session)
+/* Removes the first, and sends those after it that are known beforehand. */
+static void advance_replies(struct tracker_session *session)
 {
     struct pending *pending = session->pending;
     do {
         pending->first = (uint16_t)((pending->first + 1) % pending->capacity);
         pending->count--;
-        if (pending->count == 0 || !is_settled((enum reply_kind)pending->kinds[pending->first]))
+        if (pending->count == 0 || !is_reply_fixed((enum reply_kind)pending->kinds[pending->first]))
             break;
         send_reply_byte(session, pending->kinds[pending->first] == REPLY_YES);
     } while (true);
     if (pending->count <= (uint64_t)session->port->settings->pipeline / 2)
-        session_go(session, STOP_FULL);
+        tracker_resume_reading(session, STOP_FULL);
     if (pending->count > 0 && pending->kinds[pending->first] == REPLY_GET)
         get_start(session);
     else
         pending_release(session);
-    session_check_end(session);
+    tracker_check_end(session);
 }
 
 void reply_expect(struct tracker_session *session, enum reply_kind kind)
@@ -97,7 +98,7 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
         grow_pending_replies(session);
         pending = session->pending;
     }
-    if (is_settled(kind) && pending->count == 0) {
+    if (is_reply_fixed(kind) && pending->count == 0) {
         send_reply_byte(session, kind == REPLY_YES);
         pending_release(session);
         return;
@@ -106,17 +107,17 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
     pending->kinds[(pending->first + pending->count) % pending->capacity] = (uint8_t)kind;
     pending->count++;
     if (pending->count >= session->port->settings->pipeline)
-        session_stop(session, STOP_FULL);
+        tracker_stop_reading(session, STOP_FULL);
     if (kind == REPLY_GET && pending->count == 1)
         get_start(session);
 }
 
-static void opened(struct tracker_session *session, bool silent)
+static void send_opened_id(struct tracker_session *session, bool silent)
 {
     struct bytes id = map_session_opened_id(session->map);
     struct writer reply = {0};
-    if (!session_has_ids(session))
-        session_set_id(session, id);
+    if (!tracker_has_ids(session))
+        tracker_set_id(session, id);
     if (silent)
         return;
     tracker_write_id(&reply, (enum tracker_dialect)session->dialect, id);
@@ -124,14 +125,14 @@ static void opened(struct tracker_session *session, bool silent)
     writer_free(&reply);
 }
 
-/* 2013 has no bytes to say it: any seven would be taken for an id. */
-static void open_refused(struct tracker_session *session, enum map_result result, bool silent)
+/* 2013 has no bytes for a refusal: any seven would be an id. */
+static void refuse_open(struct tracker_session *session, enum map_result result, bool silent)
 {
     log_limited(LOG_WARN, &session->port->service->refused_limit, "open_refused",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("reason", map_result_name(result)));
     if (session->dialect == TRACKER_2013)
-        session_end(session, CONN_CLOSE_LOCAL);
+        tracker_end_session(session, CONN_CLOSE_LOCAL);
     else if (!silent)
         send_reply_byte(session, false);
 }
@@ -157,10 +158,10 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     case REPLY_OPEN:
     case REPLY_OPEN_SILENT:
         if (result == MAP_OK)
-            opened(session, kind == REPLY_OPEN_SILENT);
+            send_opened_id(session, kind == REPLY_OPEN_SILENT);
         else
-            open_refused(session, result, kind == REPLY_OPEN_SILENT);
-        session_go(session, STOP_BARRIER);
+            refuse_open(session, result, kind == REPLY_OPEN_SILENT);
+        tracker_resume_reading(session, STOP_BARRIER);
         break;
     case REPLY_OPEN_AGAIN:
     case REPLY_UPDATE:
@@ -175,11 +176,11 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     }
     if (result == MAP_OK && kind != REPLY_CLOSE)
         push_begin(session, kind == REPLY_OPEN);
-    advance(session);
+    advance_replies(session);
 }
 
 void reply_sent(struct tracker_session *session)
 {
-    session_go(session, STOP_BARRIER);
-    advance(session);
+    tracker_resume_reading(session, STOP_BARRIER);
+    advance_replies(session);
 }

@@ -14,43 +14,44 @@ static const struct config_setting table[] = {
     TRACKER(form, CONFIG_ENUM, "plain", CONFIG_LISTENER, 0, 0, "plain|wide",
             "Lengths of clients with the magic number 42 decimal: one byte, or, for clients of the "
             "plain dialect that follow its document's text, eight (wide: no other dialect with "
-            "this magic number is spoken there)."),
+            "this magic number is supported there)."),
     TRACKER(id_form, CONFIG_ENUM, "short", BOTH, 0, 0, "short|uuid",
-            "Ids that clients are given: 7 letters and digits, or UUIDs of 36 characters (but for "
+            "Ids that clients get: 7 letters and digits, or UUIDs of 36 characters (but for "
             "clients of 2013, which read 7)."),
-    TRACKER(consistent_get, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
-            "Ask Redis at each Get how far it is, so that writes acknowledged at other front-ends "
-            "are included."),
+    TRACKER(
+        consistent_get, CONFIG_BOOL, "false", BOTH, 0, 0, NULL,
+        "Read revisions from Redis at each Get, so that writes acknowledged at other front-ends "
+        "are included."),
     TRACKER(push, CONFIG_ENUM, "auto", BOTH, 0, 0, "auto|on|off",
-            "Whether changes are told to clients that have a packet for them (those of the "
+            "Whether changes are sent to clients that have a packet for them (those of the "
             "versioned dialect)."),
     TRACKER(push_all_interval, CONFIG_DURATION, "1s", BOTH, 0, 3600000, NULL,
-            "Least time between two whole maps that tell a client of closed entries."),
-    TRACKER(update_form, CONFIG_ENUM, "auto", BOTH, 0, 0, "auto|outer|plain",
-            "Whether an Update of the plain dialect has an outer length; auto tells by its first "
-            "bytes."),
+            "Least time between two whole maps that are sent to a client after closes."),
+    TRACKER(
+        update_form, CONFIG_ENUM, "auto", BOTH, 0, 0, "auto|outer|plain",
+        "Whether an Update of the plain dialect has an outer length; auto: decided by its first "
+        "bytes."),
     TRACKER(max_state, CONFIG_SIZE, "64KiB", BOTH, 0, 16 << 20, NULL,
             "Largest state; a longer one closes the connection."),
     TRACKER(max_id, CONFIG_INT, "255", BOTH, 1, 255, NULL,
-            "Bytes of the longest id that a client may bring."),
+            "Bytes of the longest id that a client may use."),
     TRACKER(adopt, CONFIG_ENUM, "any", BOTH, 0, 0, "any|same_address|off|tls",
-            "Who may adopt an entry whose connection is gone; tls: anybody, and a client with the "
-            "entry's certificate even while its old connection seems to live."),
+            "Who may adopt an entry whose connection has ended; tls: any client, and one with the "
+            "entry's certificate even while the old connection seems to be open."),
     TRACKER(rate, CONFIG_INT, "200", BOTH, 0, 1000000, NULL,
-            "Writes a second of one connection, above which it is read from no faster; 0: no "
-            "limit."),
+            "Writes a second of one connection; it is not read faster than that. 0: no limit."),
     TRACKER(burst, CONFIG_INT, "400", BOTH, 1, 1000000, NULL,
-            "Writes of one connection at once, after a rest."),
+            "Writes of one connection at once, after an idle time."),
     TRACKER(address_rate, CONFIG_INT, "20000", BOTH, 0, 10000000, NULL,
             "Writes a second of all connections of one client address; 0: no limit."),
     TRACKER(address_burst, CONFIG_INT, "40000", BOTH, 1, 4000000, NULL,
-            "Writes of all connections of one client address at once, after a rest."),
+            "Writes of all connections of one client address at once, after an idle time."),
     TRACKER(pipeline, CONFIG_INT, "64", BOTH, 1, 10000, NULL,
-            "Requests of one connection that wait for their answers, above which no more are "
-            "read."),
-    TRACKER(chunk, CONFIG_SIZE, "32KiB", BOTH, 1024, 1 << 20, NULL,
-            "Pushes that are encoded at a time for a client that is told the whole map, or that "
-            "fell behind."),
+            "Unanswered requests of one connection, above which no more are read."),
+    TRACKER(
+        chunk, CONFIG_SIZE, "32KiB", BOTH, 1024, 1 << 20, NULL,
+        "Bytes of pushes that are encoded at a time for a client that gets the whole map, or that "
+        "has had a backlog."),
     {.key = NULL}};
 
 const struct config_module tracker_config = {.settings = table,

@@ -1,4 +1,4 @@
-/* tracker: a session's life, and what each message asks of the map. */
+/* tracker: a session's life, and the operation of the map for each message. */
 #include "protocol/tracker/tracker.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct tracker_session) <= 120, "an idle session is small"
 
 static void drain_tracker_session(struct list *link, enum conn_close_reason why)
 {
-    session_end(list_entry(link, struct tracker_session, link), why);
+    tracker_end_session(list_entry(link, struct tracker_session, link), why);
 }
 
 static const struct protocol_callbacks callbacks = {.drain = drain_tracker_session};
@@ -77,13 +77,13 @@ void tracker_port_destroy(struct tracker_port **port)
     *port = NULL;
 }
 
-void session_set_id(struct tracker_session *session, struct bytes id)
+void tracker_set_id(struct tracker_session *session, struct bytes id)
 {
     free(session->id);
     session->id = id.len > 0 ? mem_format("%.*s", (int)id.len, (const char *)id.data) : NULL;
 }
 
-bool session_has_ids(const struct tracker_session *session)
+bool tracker_has_ids(const struct tracker_session *session)
 {
     return session->dialect == TRACKER_VERSIONED || session->dialect == TRACKER_2013;
 }
@@ -93,50 +93,58 @@ uint64_t tracker_now_ms(const struct tracker_session *session)
     return loop_now_ms(session->port->service->common.loop);
 }
 
-void session_stop(struct tracker_session *session, enum stop_reason reason)
+void tracker_stop_reading(struct tracker_session *session, enum stop_reason reason)
 {
     protocol_stop_reading(&session->stops, reason, session->conn);
 }
 
-void session_go(struct tracker_session *session, enum stop_reason reason)
+void tracker_resume_reading(struct tracker_session *session, enum stop_reason reason)
 {
     protocol_resume_reading(&session->stops, reason, session->conn);
 }
 
-/* The last that is owed has been sent, or cannot be. */
-static void leave_tracker(struct tracker_session *session)
+/* The one place that changes a session's state, which only advances. Held writes are made before.
+ */
+static void move_tracker_session(struct tracker_session *session, enum tracker_state state)
 {
-    if (session->ended)
+    if (session->state >= state)
         return;
     rate_flush(session);
-    session->ended = true;
-    protocol_service_leave(&session->port->service->common, &session->link);
-    push_end(session);
-    get_cancel(session);
-    map_session_end(&session->map, true);
+    session->state = (uint8_t)state;
+    switch (state) {
+    case TRACKER_SERVING:
+        break;
+    case TRACKER_ENDING:
+        list_remove(&session->link);
+        tracker_stop_reading(session, STOP_ENDING);
+        break;
+    case TRACKER_ENDED:
+        protocol_service_leave(&session->port->service->common, &session->link);
+        push_end(session);
+        get_cancel(session);
+        map_session_end(&session->map, true);
+        break;
+    }
 }
 
-void session_end(struct tracker_session *session, enum conn_close_reason why)
+void tracker_end_session(struct tracker_session *session, enum conn_close_reason why)
 {
-    if (session->stops & STOP_ENDING)
+    if (session->state != TRACKER_SERVING)
         return;
     session->end = (uint8_t)why;
-    list_remove(&session->link);
-    rate_flush(session);
-    session_stop(session, STOP_ENDING);
-    session_check_end(session);
+    move_tracker_session(session, TRACKER_ENDING);
+    tracker_check_end(session);
 }
 
-void session_check_end(struct tracker_session *session)
+void tracker_check_end(struct tracker_session *session)
 {
     enum conn_close_reason why = (enum conn_close_reason)session->end;
-    /* Of a Redis that does not answer nothing is to be awaited. */
-    if (!(session->stops & STOP_ENDING) || session->ended ||
-        (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
+    /* A Redis that does not answer is not waited for. */
+    if (session->state != TRACKER_ENDING || (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
         return;
-    leave_tracker(session);
-    /* What a peer says too much is not worth waiting for; answers that it awaits are, and the
-     * reason where there is a way to tell it. */
+    move_tracker_session(session, TRACKER_ENDED);
+    /* Answers that the peer expects are sent before the connection is closed, and the reason where
+     * the transport can carry it. */
     if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
         conn_output_size(session->conn) > 0 || conn_is_framed(session->conn))
         conn_close_after_output(session->conn, why);
@@ -165,13 +173,13 @@ static void on_tracker_entry_end(void *arg, enum map_end why)
     case MAP_END_DROPPED:
         log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
                     LOG_STRING("peer", conn_peer_text(session->conn)),
-                    LOG_STRING("reason", "its client has come back on another connection"));
+                    LOG_STRING("reason", "its client has reconnected"));
         conn_close(session->conn, CONN_CLOSE_TAKEN);
         break;
     case MAP_END_TAKEN:
         log_limited(LOG_INFO, &session->port->service->dropped_limit, "entry_taken_over",
                     LOG_STRING("peer", conn_peer_text(session->conn)),
-                    LOG_STRING("reason", "another connection owns an id of it"));
+                    LOG_STRING("reason", "another connection owns one of its ids"));
         conn_close_after_output(session->conn, CONN_CLOSE_TAKEN);
         break;
     }
@@ -209,17 +217,17 @@ static enum map_adopt adoption(const struct tracker_session *session)
 
 /* Messages. */
 
-/* Without ids, what follows can only mean the entry whose id is not known yet. */
+/* Without ids, the next requests refer to the entry whose id is not known yet. */
 static void open_entry(struct tracker_session *session, struct bytes state, enum reply_kind kind)
 {
     reply_expect(session, kind);
-    if (!session_has_ids(session))
-        session_stop(session, STOP_BARRIER);
+    if (!tracker_has_ids(session))
+        tracker_stop_reading(session, STOP_BARRIER);
     map_session_open(map_of(session), state, reply_judged, session);
 }
 
-void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
-                   enum reply_kind kind)
+void tracker_write_entry(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                         enum reply_kind kind)
 {
     if (session->id == NULL) {
         open_entry(session, state, REPLY_OPEN_SILENT);
@@ -240,7 +248,7 @@ static void take_open(struct tracker_session *session, const struct tracker_mess
 {
     metrics_add(METRIC_TRACKER_OPEN, 1);
     if (session->id != NULL)
-        session_write(session, message->state, 0, REPLY_OPEN_AGAIN);
+        tracker_write_entry(session, message->state, 0, REPLY_OPEN_AGAIN);
     else
         open_entry(session, message->state, REPLY_OPEN);
 }
@@ -251,7 +259,7 @@ static void take_close_message(struct tracker_session *session,
     char *own = NULL;
     struct bytes id = message->id;
     metrics_add(METRIC_TRACKER_CLOSE, 1);
-    if (!session_has_ids(session)) {
+    if (!tracker_has_ids(session)) {
         own = session->id;
         session->id = NULL;
         id = own != NULL ? bytes_from_string(own) : BYTES_LITERAL("");
@@ -275,11 +283,11 @@ static void take_update(struct tracker_session *session, const struct tracker_me
         .adopt = adoption(session),
     };
     metrics_add(METRIC_TRACKER_UPDATE, 1);
-    if (session_has_ids(session)) {
+    if (tracker_has_ids(session)) {
         reply_expect(session, REPLY_UPDATE);
         map_session_update(map_of(session), &update, reply_judged, session);
     } else {
-        session_write(session, message->state, 0, REPLY_SILENT);
+        tracker_write_entry(session, message->state, 0, REPLY_SILENT);
     }
 }
 
@@ -290,14 +298,15 @@ static void take_get(struct tracker_session *session)
         reply_expect(session, REPLY_YES);
         return;
     }
-    session_stop(session, STOP_BARRIER);
+    tracker_stop_reading(session, STOP_BARRIER);
     reply_expect(session, REPLY_GET);
 }
 
-/* An id that the client brings, and that is not its to bring. */
-static bool is_foreign(const struct tracker_session *session, const struct tracker_message *message)
+/* A write to an id of the form of a user's, which the client may not write. */
+static bool is_id_forbidden(const struct tracker_session *session,
+                            const struct tracker_message *message)
 {
-    return session->no_user && session_has_ids(session) &&
+    return session->no_user && tracker_has_ids(session) &&
            (message->type == TRACKER_UPDATE || message->type == TRACKER_CLOSE) &&
            turntable_is_user(message->id);
 }
@@ -306,7 +315,7 @@ static void take_tracker_message(struct tracker_session *session,
                                  const struct tracker_message *message)
 {
     conn_handshake_done(session->conn);
-    if (is_foreign(session, message)) {
+    if (is_id_forbidden(session, message)) {
         metrics_add(METRIC_TOKENS_REFUSED_USER, 1);
         reply_expect(session, REPLY_NO);
         return;
@@ -344,7 +353,7 @@ static void refuse_malformed(struct tracker_session *session, const struct track
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("protocol", "tracker"), LOG_STRING("kind", kinds[result->error].name),
                 LOG_STRING("reason", result->reason));
-    session_end(session, CONN_CLOSE_PROTOCOL);
+    tracker_end_session(session, CONN_CLOSE_PROTOCOL);
 }
 
 static struct tracker_options options_of(const struct tracker_settings *settings)
@@ -357,7 +366,7 @@ static struct tracker_options options_of(const struct tracker_settings *settings
     };
 }
 
-/* Takes one message off the input. False when there is none that may be taken now. */
+/* Handles one message of the input. False when there is none that may be handled now. */
 static bool take_one_message(struct tracker_session *session, struct bytes *input)
 {
     const struct tracker_settings *settings = session->port->settings;
@@ -411,14 +420,14 @@ static void on_ended(void *arg)
         session->dialect = TRACKER_PLAIN;
         take_tracker_message(session, &lone_close);
     }
-    session_end(session, CONN_CLOSE_PEER);
+    tracker_end_session(session, CONN_CLOSE_PEER);
 }
 
 static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct tracker_session *session = arg;
     (void)reason;
-    leave_tracker(session);
+    move_tracker_session(session, TRACKER_ENDED);
     if (session->pending != NULL)
         list_remove(&session->pending->throttled);
     free(session->pending);

@@ -1,13 +1,13 @@
 /*
- * tracker: sessions of the Tracker protocol (docs/protocol-tracker.md): what a client says becomes
- * operations of the map, what the map tells becomes pushes.
+ * tracker: sessions of the Tracker protocol (docs/protocol-tracker.md): requests of a client become
+ * operations of the map, changes of the map become pushes.
  *
  * One service serves the process, one port each listener. A session belongs to its connection and
- * ends with it; its entries are left to their client's return (client.grace).
+ * ends with it; its entries stay for their client to reconnect (client.grace).
  *
- * Replies go out in the order of the requests. Nothing that a client wrote is dropped for being
- * too much: over a rate, or with tracker.pipeline answers outstanding, its connection is not read
- * from until it may go on.
+ * Replies are sent in the order of the requests. No write is dropped for being too much: over a
+ * rate, or with tracker.pipeline answers outstanding, the connection is not read from until the
+ * client may continue.
  */
 #ifndef PROTOCOL_TRACKER_TRACKER_H
 #define PROTOCOL_TRACKER_TRACKER_H
@@ -23,7 +23,7 @@ struct tracker_settings {
     int original;              /* tracker.original: 0 is 2013, 1 is 2014 */
     int id_form;               /* tracker.id_form: enum tracker_id_form */
     int form;                  /* tracker.form: enum tracker_form_setting */
-    bool consistent_get;       /* tracker.consistent_get: a Get asks Redis how far it is */
+    bool consistent_get;       /* tracker.consistent_get: a Get reads revisions from Redis */
     int push;                  /* tracker.push: enum tracker_push_setting */
     int64_t push_all_interval; /* tracker.push_all_interval, ms between two closes' Update alls */
     int update_form;           /* tracker.update_form: enum tracker_update_form */
@@ -50,10 +50,10 @@ struct tracker_port;
 struct tracker_service *tracker_service_create(struct map *map);
 /* All connections and ports must be gone. */
 void tracker_service_destroy(struct tracker_service **service);
-/* Connections that are served, those included whose last answers are under way. */
+/* Connections that are served, including those whose last answers are being sent. */
 size_t tracker_service_count(const struct tracker_service *service);
-/* Ends at most count connections, those first that came first, for that reason: no further request
- * is read, what is under way is answered, entries are left for adoption. Returns how many. */
+/* Ends at most count connections, the oldest first, for that reason: no further request is read,
+ * pending ones are answered, entries are left for adoption. Returns how many. */
 size_t tracker_service_drain(struct tracker_service *service, size_t count,
                              enum conn_close_reason why);
 

@@ -1,8 +1,8 @@
 /*
  * tracker_private: what the files of the Tracker protocol share.
  *
- *   tracker.c         a session's life, and what each message asks of the map
- *   reply.c   the answers that are outstanding, and their bytes
+ *   tracker.c a session's life, and the operation of the map for each message
+ *   reply.c   outstanding answers, and their bytes
  *   rate.c    writes over a rate
  *   get.c     the map as text
  *   push.c    which readers get which pushes, and when
@@ -97,7 +97,7 @@ enum reply_kind {
     REPLY_UPDATE,      /* 01 or 00 */
     REPLY_SILENT,      /* an Update that has no answer */
     REPLY_CLOSE,       /* 01 or 00 */
-    REPLY_YES,         /* 01, whatever comes */
+    REPLY_YES,         /* 01, whatever the result */
     REPLY_NO,          /* 00, likewise */
     REPLY_GET          /* the map's text */
 };
@@ -124,7 +124,7 @@ enum stop_reason {
     STOP_FULL = 1,      /* tracker.pipeline answers are outstanding */
     STOP_BARRIER = 2,   /* the next request needs the outcome of the last */
     STOP_THROTTLED = 4, /* over a rate */
-    STOP_ENDING = 8     /* none will be any more */
+    STOP_ENDING = 8     /* the session is ending */
 };
 
 /* The place of a follower that catches up. */
@@ -132,6 +132,12 @@ struct push_place {
     struct map_cursor cursor;
     size_t left; /* entries until the whole map has been sent; 0: changes from now on */
     bool began;  /* a packet of the whole map has been sent */
+};
+
+enum tracker_state {
+    TRACKER_SERVING, /* requests are read and answered */
+    TRACKER_ENDING,  /* no more are read; outstanding ones are answered */
+    TRACKER_ENDED    /* it has left the map and the service; its connection is being closed */
 };
 
 struct tracker_session {
@@ -147,24 +153,24 @@ struct tracker_session {
     char *id;              /* dialects without ids: of its entry; NULL without one */
     uint8_t dialect;       /* enum tracker_dialect */
     uint8_t stops;         /* enum stop_reason */
-    uint8_t end;           /* STOP_ENDING: enum conn_close_reason */
+    uint8_t state;         /* enum tracker_state */
+    uint8_t end;           /* from ENDING on: enum conn_close_reason */
     uint8_t map_version;   /* of the last whole map */
     bool has_map_version : 1;
-    bool ended : 1;         /* the connection is being closed */
-    bool is_lone_close : 1; /* what it has sent is a Close if nothing more follows */
-    bool no_user : 1;       /* ids of the form of a user's are not its to bring */
+    bool is_lone_close : 1; /* its input is a Close if nothing more follows */
+    bool no_user : 1;       /* it may not write ids that have the form of a user's */
 };
 
 /* tracker.c */
-/* Empty: it has no entry any more. */
-void session_set_id(struct tracker_session *session, struct bytes id);
-bool session_has_ids(const struct tracker_session *session);
-void session_stop(struct tracker_session *session, enum stop_reason reason);
-void session_go(struct tracker_session *session, enum stop_reason reason);
+/* Empty: it has no entry. */
+void tracker_set_id(struct tracker_session *session, struct bytes id);
+bool tracker_has_ids(const struct tracker_session *session);
+void tracker_stop_reading(struct tracker_session *session, enum stop_reason reason);
+void tracker_resume_reading(struct tracker_session *session, enum stop_reason reason);
 /* Reads no more; closes the connection when all that is outstanding has been answered. */
-void session_end(struct tracker_session *session, enum conn_close_reason why);
-/* Goes on with session_end. */
-void session_check_end(struct tracker_session *session);
+void tracker_end_session(struct tracker_session *session, enum conn_close_reason why);
+/* Continues tracker_end_session: after each answer. */
+void tracker_check_end(struct tracker_session *session);
 uint64_t tracker_now_ms(const struct tracker_session *session);
 
 /* reply.c */
@@ -172,23 +178,23 @@ struct pending *pending_of(struct tracker_session *session);
 /* Frees it when nothing needs it any more. */
 void pending_release(struct tracker_session *session);
 size_t reply_count(const struct tracker_session *session);
-/* One more answer is owed. Before the operation is asked for, which may answer at once. */
+/* One more answer is owed. Called before the operation is begun, which may answer at once. */
 void reply_expect(struct tracker_session *session, enum reply_kind kind);
-/* A map_done: the first outstanding answer is there. */
+/* A map_done: the result of the first outstanding request. */
 void reply_judged(void *session, enum map_result result, uint64_t version);
 /* The first one, a Get, has been sent. */
 void reply_sent(struct tracker_session *session);
 
 /* Updates the entry of a session of a dialect without ids; skipped: how many Updates before this
  * one were not written, and count in its version. */
-void session_write(struct tracker_session *session, struct bytes state, uint64_t skipped,
-                   enum reply_kind kind);
+void tracker_write_entry(struct tracker_session *session, struct bytes state, uint64_t skipped,
+                         enum reply_kind kind);
 
 /* rate.c */
-/* What becomes of a message that writes. */
+/* What happens to a message that writes. */
 enum rate_verdict {
     RATE_GO,   /* it is admitted */
-    RATE_HELD, /* taken, and written later, unless a newer one supersedes it */
+    RATE_HELD, /* accepted, and written later, unless a newer one supersedes it */
     RATE_WAIT  /* it is left unread, and reading has stopped */
 };
 enum rate_verdict rate_judge(struct tracker_session *session,
@@ -210,8 +216,8 @@ struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *servi
 void tracker_subscribers_free(struct tracker_subscribers *subscribers);
 /* The space's view; NULL when it is too large to be sent, which has been logged. */
 struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribers);
-/* Lets go of the view when nobody needs it any more. */
-void subscribers_release(struct tracker_subscribers *subscribers);
+/* Releases the view when it is no longer needed. */
+void tracker_subscribers_release(struct tracker_subscribers *subscribers);
 /* A write was accepted: whole is set for an Open, after which the whole map is sent each time. */
 void push_begin(struct tracker_session *session, bool whole);
 void push_end(struct tracker_session *session);

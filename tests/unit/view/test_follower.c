@@ -146,6 +146,21 @@ static void iterate(struct stage *stage)
     loop_turn(stage->loop, 0);
 }
 
+/* The next chunk, and no more than that in one iteration. */
+static void await_chunk(struct reader *reader)
+{
+    const size_t before = reader->chunks;
+    while (reader->chunks == before)
+        loop_turn(reader->stage->loop, 100);
+    assert_int_equal(reader->chunks, before + 1);
+}
+
+static void await_current(struct reader *reader)
+{
+    while (reader->follower.state != FOLLOWER_CURRENT)
+        await_chunk(reader);
+}
+
 static void publish_letter(struct stage *stage, char letter)
 {
     char change[2] = {letter, 0};
@@ -200,14 +215,12 @@ static void test_a_large_list_is_sent_a_chunk_an_iteration(void **state)
     assert_string_equal(reader.got, "[abc");
     assert_int_equal(reader.follower.state, FOLLOWER_CATCHING_UP);
     follower_drained(&stage->list, &reader.follower); /* and the timer: still one chunk */
-    iterate(stage);
+    await_chunk(&reader);
     assert_string_equal(reader.got, "[abcdef");
     publish_letter(stage, 'i');
     assert_string_equal(reader.got, "[abcdef"); /* it meets it at its place in the list */
-    for (int i = 0; i < 3; i++)
-        iterate(stage);
+    await_current(&reader);
     assert_string_equal(reader.got, "[abcdefghi");
-    assert_int_equal(reader.follower.state, FOLLOWER_CURRENT);
     assert_int_equal(stage->places, 0);
     reader_leaves(&reader);
 }
@@ -231,11 +244,10 @@ static void test_one_with_a_backlog_catches_up_when_it_has_drained(void **state)
     assert_string_equal(fast.got, "[abcdefghijklm");
     reader_drains(&slow);
     assert_string_equal(slow.got, "[abcdefgh");
-    iterate(stage);
+    await_chunk(&slow);
     assert_string_equal(slow.got, "[abcdefghijk");
-    iterate(stage);
+    await_current(&slow);
     assert_string_equal(slow.got, "[abcdefghijklm");
-    assert_int_equal(slow.follower.state, FOLLOWER_CURRENT);
     reader_leaves(&slow);
     reader_leaves(&fast);
 }
@@ -292,8 +304,9 @@ static void test_what_an_unreadable_list_interrupts_goes_on(void **state)
     assert_string_equal(joining.got, "");
     stage->is_readable = true;
     follower_list_resume(&stage->list);
-    for (int i = 0; i < 4; i++)
-        iterate(stage);
+    await_current(&midway);
+    while (joining.follower.state != FOLLOWER_CURRENT)
+        loop_turn(stage->loop, 100);
     assert_string_equal(midway.got, "[abcdefgh");
     assert_string_equal(joining.got, "[abcdefgh");
     reader_leaves(&joining);

@@ -1,4 +1,4 @@
-/* Who is told what: whole maps, changes, closes, and those that do not keep up. */
+/* Which readers get which pushes: whole maps, changes, closes, and readers with a backlog. */
 #include "protocol/tracker/fixture.h"
 
 #define ENTRIES_MAX 4096
@@ -11,7 +11,7 @@ struct reader {
     struct known {
         char id[16];
         char state[256];
-        bool current; /* told with the map's present version, or since */
+        bool current; /* sent with the map's present version, or since */
     } known[ENTRIES_MAX];
     size_t count;
     bool has_map;
@@ -178,7 +178,7 @@ static void test_the_whole_map_then_changes(void **state)
     reader_free(reader);
 }
 
-static void test_nobody_is_told_of_own_changes(void **state)
+static void test_own_changes_are_not_sent_back(void **state)
 {
     struct stage *stage = *state;
     struct reader *first = reader_create(stage, 0), *second = reader_create(stage, 0);
@@ -225,7 +225,7 @@ static void test_a_large_map_comes_in_chunks(void **state)
     reader_free(reader);
 }
 
-/* A reader that stands still costs a place in the list, and then gets each entry once. */
+/* A stalled reader costs a place in the list, and then gets each entry once. */
 static void test_a_slow_reader_gets_the_newest(void **state)
 {
     enum { COUNT = 200, ROUNDS = 100 };
@@ -244,7 +244,7 @@ static void test_a_slow_reader_gets_the_newest(void **state)
         fill(stage, &client, COUNT, text);
     }
     assert_int_equal(metrics_get(METRIC_CONFLATIONS) - before, 1);
-    /* Bounded by what one turn brought before it was behind, not by the rounds. */
+    /* Bounded by what one iteration brought before it had a backlog, not by the rounds. */
     assert_true(metrics_get(METRIC_OUTPUT_QUEUED) < 256 * 1024);
     unsigned ones = reader->ones;
     for (unsigned i = 0; i < COUNT; i++) {
@@ -263,8 +263,8 @@ static void test_a_slow_reader_gets_the_newest(void **state)
     reader_free(reader);
 }
 
-/* Closes while a reader stands still: the whole map, once it reads. */
-static void test_a_slow_reader_is_told_of_closes(void **state)
+/* Closes while a reader is stalled: the whole map, once it reads. */
+static void test_a_slow_reader_gets_the_whole_map_after_closes(void **state)
 {
     enum { COUNT = 300 };
     struct stage *stage = *state;
@@ -290,7 +290,7 @@ static void test_a_slow_reader_is_told_of_closes(void **state)
 }
 
 /* Many closes, one after the other: not a whole map for each. */
-static void test_closes_are_told_at_intervals(void **state)
+static void test_closes_are_sent_at_intervals(void **state)
 {
     enum { COUNT = 40 };
     struct stage *stage = *state;
@@ -315,7 +315,7 @@ static void test_closes_are_told_at_intervals(void **state)
     reader_free(reader);
 }
 
-/* The same version byte is never told for two maps that follow one another. */
+/* Two maps that follow one another never have the same version byte. */
 static void test_versions_of_maps(void **state)
 {
     struct stage *stage = *state;
@@ -325,7 +325,7 @@ static void test_versions_of_maps(void **state)
     struct client client;
     client_connect(&client, stage->front);
     stage_set(stage, "tracker.push_all_interval=1h");
-    /* Others are told 255 maps meanwhile. */
+    /* Others are sent 255 maps meanwhile. */
     struct reader *busy = reader_create(stage, 0);
     WAIT_KNOWS(busy, busy->own, "reader");
     for (unsigned i = 1; (uint8_t)(stage->port->subscribers->maps + 1) != first; i++) {
@@ -361,7 +361,7 @@ static void test_a_space_that_is_too_large_is_not_sent(void **state)
     client_connect(&client, stage->front);
     fill(stage, &client, 50, "many");
     WAIT_UNTIL(stage->world, stage->port->subscribers->refused);
-    /* A Get is refused too, writes go on. */
+    /* A Get is refused too, writes are accepted. */
     struct peer plain;
     peer_connect(&plain, stage, 0);
     peer_get(&plain, TRACKER_PLAIN);
@@ -370,7 +370,7 @@ static void test_a_space_that_is_too_large_is_not_sent(void **state)
     reader_read(reader);
     peer_update(&reader->peer, TRACKER_VERSIONED, reader->own, 1, "accepted");
     WAIT_UNTIL(stage->world, reader_read(reader) && reader->acks == 1);
-    /* When it is small again, everybody gets the whole. */
+    /* When it is small again, all get the whole map. */
     map_session_end(&client.session, false);
     WAIT_UNTIL(stage->world, reader_read(reader) && reader->count == 1 && reader->maps > 1);
     WAIT_KNOWS(reader, reader->own, "accepted");
@@ -408,11 +408,11 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, stage_create, stage_destroy)
     const struct CMUnitTest tests[] = {
         TEST(test_the_whole_map_then_changes),
-        TEST(test_nobody_is_told_of_own_changes),
+        TEST(test_own_changes_are_not_sent_back),
         TEST(test_a_large_map_comes_in_chunks),
         TEST(test_a_slow_reader_gets_the_newest),
-        TEST(test_a_slow_reader_is_told_of_closes),
-        TEST(test_closes_are_told_at_intervals),
+        TEST(test_a_slow_reader_gets_the_whole_map_after_closes),
+        TEST(test_closes_are_sent_at_intervals),
         TEST(test_versions_of_maps),
         TEST(test_a_space_that_is_too_large_is_not_sent),
         TEST(test_pushes_are_off_where_they_are),

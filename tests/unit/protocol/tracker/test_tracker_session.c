@@ -289,7 +289,7 @@ static void test_superseded_updates(void **state)
 }
 
 /* What is held is written before the session ends, without waiting for the rate. */
-static void test_the_newest_of_who_leaves(void **state)
+static void test_the_newest_update_of_a_leaving_client(void **state)
 {
     struct writer to = {0};
     struct peer peer, reader;
@@ -416,7 +416,7 @@ static void test_drain(void **state)
     peer_free(&second);
 }
 
-/* With Redis away a write is answered after the deadline, and what was asked behind it then. */
+/* With Redis unreachable a write is answered after the deadline, and later requests with it. */
 static void test_answers_without_redis(void **state)
 {
     struct peer peer;
@@ -470,7 +470,7 @@ int main(void)
         TEST(test_pipeline),
         TEST(test_rate),
         TEST(test_superseded_updates),
-        TEST(test_the_newest_of_who_leaves),
+        TEST(test_the_newest_update_of_a_leaving_client),
         TEST(test_uuids),
         TEST(test_rate_of_an_address),
         TEST(test_malformed_behind_good_ones),
