@@ -16,7 +16,7 @@
 #define LATER_MAX_MS 1000
 #define SHARED_MAX   65536 /* a map of at most so many bytes is encoded once for all its readers */
 
-static struct tracker_session *session_of(const struct follower *follower)
+static struct tracker_session *tracker_session_of(const struct follower *follower)
 {
     return list_entry(follower, struct tracker_session, follower);
 }
@@ -100,7 +100,7 @@ static void check_closes_soon(struct tracker_subscribers *subscribers)
 
 static bool has_push_backlog(const struct follower *follower)
 {
-    return conn_has_backlog(session_of(follower)->conn);
+    return conn_has_backlog(tracker_session_of(follower)->conn);
 }
 
 static bool is_push_view_readable(void *arg)
@@ -112,7 +112,8 @@ static bool is_push_view_readable(void *arg)
 static struct push_place *create_push_place(struct follower *follower, enum map_cursor_place where)
 {
     struct push_place *place = mem_zalloc(1, sizeof *place);
-    map_cursor_begin(&place->cursor, session_of(follower)->port->subscribers->watcher.view, where);
+    map_cursor_begin(&place->cursor, tracker_session_of(follower)->port->subscribers->watcher.view,
+                     where);
     follower->place = place;
     return place;
 }
@@ -131,7 +132,7 @@ static void free_push_place(struct follower *follower)
 
 static enum follower_state send_whole_map(struct follower *follower)
 {
-    struct tracker_session *session = session_of(follower);
+    struct tracker_session *session = tracker_session_of(follower);
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view = subscribers->watcher.view;
     metrics_add(METRIC_TRACKER_PUSH_ALL, 1);
@@ -151,7 +152,7 @@ static enum follower_state send_whole_map(struct follower *follower)
 
 static enum follower_state send_push_chunk(struct follower *follower)
 {
-    struct tracker_session *session = session_of(follower);
+    struct tracker_session *session = tracker_session_of(follower);
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct push_place *place = follower->place;
     struct writer *scratch = &subscribers->scratch;
@@ -186,7 +187,7 @@ static void send_slice(void *arg, size_t offset, size_t len)
 static void send_push_iteration(struct follower *follower, void *changes)
 {
     const struct tracker_iteration *iteration = changes;
-    const struct tracker_session *session = session_of(follower);
+    const struct tracker_session *session = tracker_session_of(follower);
     struct slice_target target = {session->conn, iteration->frame};
     metrics_add(METRIC_TRACKER_PUSH_ONE,
                 (int64_t)iteration_ranges(iteration, session->map, send_slice, &target));
@@ -228,7 +229,7 @@ static uint64_t send_whole_after_closes(struct tracker_subscribers *subscribers,
 {
     LIST_FOREACH (node, &subscribers->followers.followers[state]) {
         struct follower *follower = list_entry(node, struct follower, link);
-        const struct tracker_session *session = session_of(follower);
+        const struct tracker_session *session = tracker_session_of(follower);
         uint64_t wait = wait_of(session);
         if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
             conn_has_backlog(session->conn))

@@ -74,7 +74,7 @@ void rate_flush(struct tracker_session *session)
 }
 
 /* Connections on a unix socket have no address in common but the socket's. */
-static bool address_rate_admits(struct tracker_session *session, uint64_t now_us)
+static bool rate_admits_address(struct tracker_session *session, uint64_t now_us)
 {
     const struct tracker_settings *settings = session->port->settings;
     const struct address *peer = conn_peer(session->conn);
@@ -84,14 +84,14 @@ static bool address_rate_admits(struct tracker_session *session, uint64_t now_us
                              now_us);
 }
 
-static bool rate_admits(struct tracker_session *session)
+static bool rate_admits_write(struct tracker_session *session)
 {
     const struct tracker_settings *settings = session->port->settings;
     uint32_t rate = (uint32_t)settings->rate, burst = (uint32_t)settings->burst;
     uint64_t now_us = loop_now_us(session->port->service->common.loop);
     /* The connection's token is taken last, so that a session that has to wait loses none. */
     return bucket_wait_ms(&session->bucket, rate, burst, now_us) == 0 &&
-           address_rate_admits(session, now_us) &&
+           rate_admits_address(session, now_us) &&
            bucket_take(&session->bucket, rate, burst, now_us);
 }
 
@@ -106,9 +106,9 @@ enum rate_verdict rate_judge(struct tracker_session *session, const struct track
 {
     struct held *held = session->pending != NULL ? session->pending->held : NULL;
     if (message->type == TRACKER_UPDATE && !tracker_has_ids(session) && session->id != NULL)
-        return held != NULL || !rate_admits(session) ? hold_update(session, message->state)
-                                                     : RATE_GO;
-    if (held != NULL || (message->type != TRACKER_ALL && !rate_admits(session)))
+        return held != NULL || !rate_admits_write(session) ? hold_update(session, message->state)
+                                                           : RATE_GO;
+    if (held != NULL || (message->type != TRACKER_ALL && !rate_admits_write(session)))
         return wait_for_rate(session);
     return RATE_GO;
 }
@@ -124,7 +124,7 @@ static void on_rate_tick(void *arg)
                            now_us) > 0)
             continue;
         if (session->pending->held != NULL) {
-            if (!rate_admits(session))
+            if (!rate_admits_write(session))
                 continue;
             write_held(session);
         } else {

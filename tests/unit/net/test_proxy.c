@@ -87,8 +87,8 @@ static const struct bad bad[] = {
     {RAW("PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789"
          "012345678901234567890123456789\r\n"),
      "too long"},
-    {RAW(SIGNATURE "\x11\x11\x00\x0c"), "another version"},
-    {RAW(SIGNATURE "\x31"), "another version"},
+    {RAW(SIGNATURE "\x11\x11\x00\x0c"), "an unknown version"},
+    {RAW(SIGNATURE "\x31"), "an unknown version"},
     {RAW(SIGNATURE "\x22\x11\x00\x0c"), "neither LOCAL nor PROXY"},
     {RAW(SIGNATURE "\x21\x11\x00\x0b\xc0\x00\x02\x01\xc6\x33\x64\x01\xdc\x04\x01"), "shorter"},
     {RAW(SIGNATURE "\x21\x21\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbb"), "shorter"},
