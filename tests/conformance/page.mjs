@@ -105,7 +105,7 @@ const checks = {
     const folds = JSON.parse(await ask("folds"));
     equal(folds.length > 100000, true, "characters");
     const wrong = await page.evaluate(async (all) => {
-      const { fold } = await import("/fold.js");
+      const { fold } = await import("/case_fold.js");
       const there = new Map(), back = new Map(), found = [];
       for (const [character, folded] of all) {
         const here = fold(character);

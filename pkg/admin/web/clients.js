@@ -1,7 +1,7 @@
 // clients: how a client of the map stands in a row of the table.
 
 import { element, formatAge, setText } from "./dom.js";
-import { isBinary, summary } from "./entry.js";
+import { isBinary, summary } from "./entry_text.js";
 
 const KNOWN = new Set(["tracker", "sync", "turntable", "lobby"]);
 

@@ -1,7 +1,7 @@
 // detail: all that is known of one client, in a dialog. What the stream has cut is asked for.
 
 import { byId, element, formatAge, formatBytes, formatMoment, hexOf, setText } from "./dom.js";
-import { plain, sorted } from "./entry.js";
+import { plain, sorted } from "./entry_text.js";
 
 export class Detail {
   #dialog = byId("detail");

@@ -2,7 +2,7 @@
 // can be read.
 
 import { byId, element, formatClock, formatNumber, perFrame, setText } from "./dom.js";
-import { summary } from "./entry.js";
+import { summary } from "./entry_text.js";
 
 const SHOWN = 200; // lines in the document
 const INTERVAL = 150; // ms between two drawings

@@ -5,13 +5,13 @@ import { Spark } from "./charts.js";
 import { clientRows } from "./clients.js";
 import { Detail } from "./detail.js";
 import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText } from "./dom.js";
-import { comparison, haystack } from "./entry.js";
+import { comparison, haystack } from "./entry_text.js";
 import { Feed } from "./feed.js";
-import { fold } from "./fold.js";
+import { fold } from "./case_fold.js";
 import { LiveMap, linkOf } from "./live.js";
 import { Servers } from "./servers.js";
 import { Table } from "./table.js";
-import { build } from "./try.js";
+import { build } from "./try_it.js";
 
 const SORT_INTERVAL = 250; // ms: an order that changes all the time is put right so often
 const TOKEN_KEY = "tracker.token";

@@ -2,9 +2,9 @@
 // looked at.
 
 import { byId, element, formatAge, formatNumber, perFrame, setText } from "./dom.js";
-import { fold } from "./fold.js";
+import { fold } from "./case_fold.js";
 import { LiveMap, linkOf } from "./live.js";
-import { formatPlayers, found, reading, serverComparison, whereabouts } from "./server.js";
+import { formatPlayers, found, reading, serverComparison, whereabouts } from "./server_text.js";
 import { Table } from "./table.js";
 
 const ARRANGE_INTERVAL = 250; // ms between two orders at least

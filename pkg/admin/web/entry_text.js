@@ -2,7 +2,7 @@
 // order.
 
 import { hexOf } from "./dom.js";
-import { fold } from "./fold.js";
+import { fold } from "./case_fold.js";
 
 /** The state or the properties on one line. */
 export function summary(entry) {

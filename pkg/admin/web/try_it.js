@@ -1,7 +1,7 @@
 // try: connections opened by hand, with what goes over them. Each protocol has its desk (desks.js); a
 // desk is made when it is first looked at, and keeps its connection when another is.
 
-import { SyncDesk, TrackerDesk, TurntableDesk } from "./desks.js";
+import { SyncDesk, TrackerDesk, TurntableDesk } from "./protocol_consoles.js";
 import { element } from "./dom.js";
 
 const DESKS = [

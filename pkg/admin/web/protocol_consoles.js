@@ -1,8 +1,8 @@
 // desks: one for each protocol, each with the forms for what its client can do.
 
-import { Desk, field, form, valueOf, wordsOf } from "./desk.js";
+import { Desk, field, form, valueOf, wordsOf } from "./console.js";
 import { element, formatNumber, perFrame, setText } from "./dom.js";
-import { plain } from "./entry.js";
+import { plain } from "./entry_text.js";
 import { SyncClient, TrackerClient, TurntableClient } from "./tracker.js";
 
 const SHOWN = 100; // of those who are there

@@ -1,8 +1,8 @@
 // server: how a game server reads: what it says of itself, which is anybody's text, in the columns of
 // the list; what it is found by, and its place in an order.
 
-import { plain } from "./entry.js";
-import { fold } from "./fold.js";
+import { plain } from "./entry_text.js";
+import { fold } from "./case_fold.js";
 
 /** What the list shows of it; read once for each telling. */
 export function reading(entry) {
