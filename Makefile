@@ -82,10 +82,10 @@ GENERATED := build/gen/schema_scripts_data.h build/gen/admin_web_data.h build/ge
 
 # Lua scripts become NUL-terminated C arrays named after their files: script_NAME. Those that are too
 # long for one file are joined from PARTS.
-PARTS_apply := apply users apply_users apply_rooms apply_registry apply_write
-PARTS_repair_entries := repair users repair_entries repair_tell
-PARTS_repair_rooms := repair users repair_rooms repair_tell
-PARTS_repair_users := repair users repair_users repair_tell
+PARTS_apply := apply apply_entries apply_judge apply_read users apply_users apply_rooms apply_registry apply_write
+PARTS_repair_entries := repair users repair_entries repair_publish
+PARTS_repair_rooms := repair users repair_rooms repair_publish
+PARTS_repair_users := repair users repair_users repair_publish
 JOINED := apply repair_entries repair_rooms repair_users
 SCRIPT_NAMES := $(JOINED) $(filter-out $(foreach s,$(JOINED),$(PARTS_$(s))),$(notdir $(SCRIPTS:.lua=)))
 script_files = $(patsubst %,pkg/schema/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
