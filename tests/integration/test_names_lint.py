@@ -63,6 +63,31 @@ def test_names_that_may_be_shared(t):
         assert result.returncode == 0, (files, result.stdout, result.stderr)
 
 
+def in_scripts(ending, first, second=None):
+    return {f"pkg/one/a{ending}": first, f"pkg/two/b{ending}": second or first}
+
+
+def test_names_of_scripts_that_are_not_unique(t):
+    for files, name in [
+            (in_scripts(".lua", "local function find(key)\n    return key\nend\n"), "find"),
+            (in_scripts(".lua", "function judge.open(op) end\n"), "judge.open"),
+            (in_scripts(".js", "function draw() {}\n", "export async function draw() {}\n"), "draw"),
+            (in_scripts(".js", "export class Table extends EventTarget {}\n", "class Table {}\n"), "Table"),
+            (in_scripts(".js", "export const fold = (text) => text;\n", "const fold = async one => one;\n"), "fold")]:
+        result = run_lint(t, "names", files)
+        assert result.returncode == 1 and f"function {name} is defined 2 times" in result.stdout, (files, result.stdout, result.stderr)
+
+
+def test_names_of_scripts_that_may_be_shared(t):
+    for files in [in_scripts(".lua", "function judge.open(op) end\n", "function write.open(op) end\n"),
+                  in_scripts(".lua", "-- function find(key)\nlocal text = 1\n"),
+                  in_scripts(".js", "class A {\n  draw() {}\n}\n", "class B {\n  draw() {}\n}\n"),
+                  in_scripts(".js", "const count = words.map((one) => one.length);\n"),
+                  {"pkg/a.lua": "function find() end\n", "pkg/b.js": "function find() {}\n", "pkg/c.c": "void find(void) {}\n"}]:
+        result = run_lint(t, "names", files)
+        assert result.returncode == 0, (files, result.stdout, result.stderr)
+
+
 def test_figures(t):
     header = "#ifndef A_H\n#define A_H\nint shared(int a);\nint other(void);\n#endif\n"
     result = run_lint(t, "figures", {
