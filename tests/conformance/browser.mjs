@@ -1,5 +1,5 @@
-// Pages in headless Chromium. Whatever one asks of another address, every error in its console and every
-// violation of its policy is a trouble, and fails the check.
+// Pages in headless Chromium. A request to another address, an error in the console, or a violation of the
+// policy fails the check.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -8,12 +8,12 @@ import { equal } from "./kit.mjs";
 const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
                    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
-/** The whole browser or the one without a window, whichever is installed. */
+/** The full browser, or the headless shell, whichever is installed. */
 export const BROWSER = ["/usr/bin/chromium", "/usr/bin/chromium-headless-shell"].find(existsSync);
 
 let browser = null;
 
-/** A page whose troubles are collected. expected: what its console may say; hasAxe: it can be asked for barriers;
+/** A page whose errors are collected. expected: errors that may occur; hasAxe: it can be asked for barriers;
  * others: addresses that it may ask besides its own. */
 export async function open(base, { path = "/", expected = /^$/, hasAxe = false, others = [], ...options } = {}) {
   browser ??= await chromium.launch({ executablePath: BROWSER, args: ARGUMENTS });
@@ -43,14 +43,14 @@ export const live = (page) => page.locator('#link[data-state="live"]').waitFor()
 export const text = (page, selector) => page.locator(selector).first().textContent();
 export const settled = (page) => equal(page.troubles, [], "troubles");
 
-/** What axe-core finds that is serious or critical, by all of its rules: lines of rule, element and reason. */
+/** Serious and critical findings of axe-core, by all of its rules: lines of rule, element and reason. */
 export async function barriers(page) {
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) => nodes.map((node) =>
     `${id} ${node.target.join(" ")}: ${node.failureSummary.split("\n").slice(1).join(" ").trim().slice(0, 200)}`));
 }
 
-/** Texts that stand out less than WCAG's AA asks, in the page. */
+/** Texts whose contrast is below WCAG AA. Runs in the page. */
 export function poorContrasts() {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const channels = (color) => {
@@ -83,7 +83,7 @@ export function poorContrasts() {
   return [...poor];
 }
 
-/** Controls that nothing names. */
+/** Controls without an accessible name. Runs in the page. */
 export function nameless() {
   return [...document.querySelectorAll("button, input, select, textarea, canvas, dialog, [role]")]
     .filter((one) => one.checkVisibility() && !["row", "gridcell", "rowgroup", "img"].includes(one.getAttribute("role")))

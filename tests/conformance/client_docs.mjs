@@ -1,5 +1,5 @@
-// The examples of docs/web.md as they stand there: node client_docs.mjs CHECK URL FILE PATTERN... The file
-// has an example's text; it must print what the patterns say.
+// The examples of docs/web.md as printed there: node client_docs.mjs CHECK URL FILE PATTERN... The file
+// has the text of an example, whose output must match the patterns.
 import { readFile } from "node:fs/promises";
 import { format } from "node:util";
 import WebSocket from "ws";

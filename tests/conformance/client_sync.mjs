@@ -84,7 +84,7 @@ run({
     }
   },
 
-  async "it comes back as the same client"(a, b) {
+  async "it reconnects as the same client"(a, b) {
     const [one, two] = await pair(a, b, {}, { mode: "delta" });
     const token = one.token, closed = [];
     two.addEventListener("changes", ({ detail }) => closed.push(...detail.closed));
@@ -101,8 +101,8 @@ run({
     await until(() => same(Object.keys(seen(one, one)).sort(), ["a", "c1", "c2", "c3"]), "its own map");
   },
 
-  async "what was sent into a connection that was dead already"(a, b) {
-    // One whose packets go nowhere, as when a telephone changes its network.
+  async "changes sent over a lost connection"(a, b) {
+    // A connection whose packets are lost, as when a telephone changes its network.
     class Leaky extends WebSocket {
       send(data) {
         if (!Leaky.isDead)
@@ -118,7 +118,7 @@ run({
       one.set({ a: 2, b: null, d: "new" });
       equal(one.properties, { a: 2, c: 1, d: "new" });
       two.set({ x: mode });
-      await until(() => seen(one, two).x === mode, "messages of others still arrive");
+      await until(() => seen(one, two).x === mode, "other clients' changes still arrive");
       equal(one.properties, { a: 2, c: 1, d: "new" });
       one.drop();
       Leaky.isDead = false;
@@ -130,7 +130,7 @@ run({
     }
   },
 
-  async "without resume, and too late, it is a new one"(a, b) {
+  async "without resume, or too late, it is a new client"(a, b) {
     const [one, two] = await pair(a, b, { resume: false }, { backoff: 6000, backoffMax: 6000 });
     const tokens = [one.token, two.token];
     one.set({ who: "one" });
@@ -153,7 +153,7 @@ run({
     const error = event(one, "error");
     one.set(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`p${i}`, i])));
     equal((await error).code, "limit");
-    // Those that had room are set; the others are not wanted any more.
+    // Properties within the limit are set; the others are no longer pending.
     const alike = (x, y) => same(Object.entries(x ?? {}).sort(), Object.entries(y).sort());
     const taken = Object.fromEntries(Array.from({ length: 24 }, (_, i) => [`p${i}`, i]));
     await until(() => alike(seen(two, one), { kept: "yes", ...taken }), "those that had room");
@@ -191,7 +191,7 @@ run({
     await until(() => !one.clients.has(id), "the close");
   },
 
-  async "both modes agree after a random life"(a, b) {
+  async "both modes agree after random operations"(a, b) {
     const { SyncClient } = await loadClient(a);
     let seed = 20261121;
     const random = (n) => (seed = seed * 48271 % 2147483647) % n;
@@ -216,7 +216,7 @@ run({
     await until(() => clients.every((client) => client.isOpen && same(sorted(client.clients), wanted())), "one map for all");
   },
 
-  async "a token that is not good, and one that is fetched"(a, good) {
+  async "an invalid token, and one from a function"(a, good) {
     const { SyncClient } = await loadClient(a);
     for (const token of [undefined, "nonsense"]) {
       const client = new SyncClient(socketUrl(a), options({ token }));

@@ -14,11 +14,11 @@ run({
     await one.update(id, "second");
     const { entry, previous } = await change;
     equal([entry.text, previous.text, entry.version], ["second", "first", 1]);
-    const gone = event(two, "gone", (detail) => detail.entry.id === id);
+    const gone = event(two, "closed", (detail) => detail.entry.id === id);
     await one.close(id);
     equal((await gone).entry.text, "second");
     equal(two.entries.has(id), false);
-    equal(one.own, []);
+    equal(one.ownIds, []);
   },
 
   async "states of any bytes, and up to the largest"(a, b) {
@@ -31,10 +31,10 @@ run({
       await until(() => two.entries.get(id)?.bytes.join() === state.join(), "the state");
     }
     equal(await refusal(one.open(new Uint8Array(245))), "too_long");
-    equal(two.entries.get(one.own[2]).text, null);
+    equal(two.entries.get(one.ownIds[2]).text, null);
   },
 
-  async "many updates are joined, and the last counts"(a, b) {
+  async "waiting updates are merged, and the last counts"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
     await two.open("");
@@ -43,20 +43,20 @@ run({
     await until(() => two.entries.get(id)?.text === "999", "the last state");
   },
 
-  async "an id of one's own, and one that somebody has"(a, b) {
+  async "a chosen id, and one that is taken"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
     await one.update("sensor-7", "mine");
     await two.open("");
     await until(() => two.entries.has("sensor-7"), "the entry");
     equal(await refusal(two.update("sensor-7", "yours")), "refused");
-    equal(two.own.includes("sensor-7"), false);
+    equal(two.ownIds.includes("sensor-7"), false);
     equal(await refusal(two.close("sensor-7")), "refused");
     await one.update("sensor-7", "still mine");
     await until(() => two.entries.get("sensor-7").text === "still mine", "the owner's state");
   },
 
-  async "a large map, with others' entries that come and go"(a, b) {
+  async "a large map, with entries opened and closed"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const writers = Array.from({ length: 40 }, () => new TrackerClient(socketUrl(a), options()));
     const ids = (await limited(Promise.all(writers.flatMap((one, i) =>
@@ -64,16 +64,16 @@ run({
     const watcher = new TrackerClient(socketUrl(b), options());
     await watcher.open("");
     await until(() => watcher.entries.size === 601, "all entries");
-    writers.slice(0, 20).forEach((one) => one.own.forEach((id) => one.close(id)));
+    writers.slice(0, 20).forEach((one) => one.ownIds.forEach((id) => one.close(id)));
     await until(() => watcher.entries.size === 301, "those that are left");
     equal(ids.filter((id) => watcher.entries.has(id)).length, 300);
   },
 
-  async "it comes back and adopts its entries"(a, b) {
+  async "it reconnects and adopts its entries"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
     const closed = [];
-    two.addEventListener("gone", ({ detail }) => closed.push(detail.entry.id));
+    two.addEventListener("closed", ({ detail }) => closed.push(detail.entry.id));
     await two.open("");
     const ids = [await one.open("a"), await one.open("b")];
     await until(() => ids.every((id) => two.entries.has(id)), "both");
@@ -81,11 +81,11 @@ run({
     equal(one.state, "waiting");
     await limited(one.update(ids[0], "while away"), "the update");
     await until(() => two.entries.get(ids[0]).text === "while away", "the state");
-    equal(one.own, ids);
+    equal(one.ownIds, ids);
     equal(closed, []);
   },
 
-  async "requests without a connection are kept"(a, b) {
+  async "requests without a connection are queued"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), two = new TrackerClient(socketUrl(b), options());
     await two.open("");
@@ -93,11 +93,11 @@ run({
     await until(() => two.entries.has(early), "the entry");
     one.drop();
     const [late] = await limited(Promise.all([one.open("away"), one.close(early)]), "answers");
-    await until(() => two.entries.has(late) && !two.entries.has(early), "both changes arrive");
+    await until(() => two.entries.has(late) && !two.entries.has(early), "the late entry without the early one");
   },
 
   async "its front-end is killed"(a) {
-    // The address stays: the test starts another front-end there.
+    // The address remains: the test starts another front-end there.
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options());
     const id = await one.open("before");
@@ -107,10 +107,10 @@ run({
     await ask("start");
     await limited(update, "the update");
     equal(await ask("state"), "after");
-    equal(one.own, [id]);
+    equal(one.ownIds, [id]);
   },
 
-  async "redis stalls for longer than requests wait"(a) {
+  async "Redis stalls for longer than the deadline"(a) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options()), sent = [];
     const id = await one.open("first");
@@ -133,7 +133,7 @@ run({
     }
   },
 
-  async "an entry that somebody else took meanwhile gets a new id"(a, b) {
+  async "an entry whose id was taken gets a new id"(a, b) {
     const { TrackerClient } = await loadClient(a);
     const one = new TrackerClient(socketUrl(a), options({ backoff: 3000, backoffMax: 3000 }));
     const thief = new TrackerClient(socketUrl(b), options());
@@ -144,8 +144,8 @@ run({
     Math.random = () => 0.9;
     one.drop();
     Math.random = random;
-    await until(() => thief.update(id, "stolen").then(() => true, () => false), "the theft"); // once the drop is known
-    // For as long as the old connection might still be known it tries again; here that time is over.
+    await until(() => thief.update(id, "stolen").then(() => true, () => false), "the theft"); // once the server has noticed the drop
+    // The client retries for as long as the server may not have noticed the loss; here that time is over.
     const now = Date.now;
     const renamed = event(one, "renamed");
     await one.ready();
@@ -154,7 +154,7 @@ run({
     Date.now = now;
     equal(from, id);
     await until(() => thief.entries.get(to)?.text === "mine", "the new entry");
-    equal(one.own, [to]);
+    equal(one.ownIds, [to]);
   },
 
   async "the end, and what it rejects"(a) {
@@ -172,7 +172,7 @@ run({
     equal(await refusal(opening), "ended");
   },
 
-  async "without a WebSocket it says so"(a) {
+  async "without a WebSocket it reports an error"(a) {
     const { TrackerClient } = await loadClient(a);
     const kept = globalThis.WebSocket;
     delete globalThis.WebSocket;
@@ -185,7 +185,7 @@ run({
     globalThis.WebSocket = kept;
   },
 
-  async "it waits longer each time, and never the same"(a) {
+  async "the backoff grows, with jitter"(a) {
     const { TrackerClient } = await loadClient(a);
     const waits = [], plain = setTimeout;
     globalThis.setTimeout = (callback, ms, ...rest) => {

@@ -49,15 +49,15 @@ run({
     [one, two].forEach((client, i) => client.addEventListener("game", ({ detail }) => got[i].push(detail.actions[0].data)));
     const game = event(one, "game");
     for (let i = 0; i < 50; i++)
-      (i % 2 ? one : two).game("CStrike", [{ data: { i } }]);
+      (i % 2 ? one : two).sendActions("CStrike", [{ data: { i } }]);
     const first = await game;
     equal([first.channel, first.actions.length, typeof first.actions[0].timestamp], ["CStrike", 1, "number"]);
     equal(["1:100", "1:200"].includes(first.actions[0].from), true);
     await until(() => got[0].length === 50 && got[1].length === 50, "all messages");
     equal(got[0], got[1], "the order");
-    equal((await one.whoThere("CStrike")).sort(), ["1:100", "1:200"]);
-    equal(await one.whoThere("nobody's room"), []);
-    await until(async () => (await one.whoThere()).join() === "1:100,1:200", "the space");
+    equal((await one.listUsers("CStrike")).sort(), ["1:100", "1:200"]);
+    equal(await one.listUsers("nobody's room"), []);
+    await until(async () => (await one.listUsers()).join() === "1:100,1:200", "the space");
     const left = event(one, "member", ({ left: who }) => who.includes("1:200"));
     two.leave("CStrike");
     await left;
@@ -65,10 +65,31 @@ run({
     equal(two.rooms.size, 0);
   },
 
-  async "what is refused"(a, b) {
+  async "the names of 0.1"(a, b) {
+    const [one, two, { TrackerClient }] = await pair(a, b);
+    await one.join("room");
+    await two.join("room");
+    const game = event(one, "game");
+    two.game("room", [{ data: 1 }]);
+    equal((await game).actions[0].data, 1);
+    await until(async () => (await one.whoThere("room")).length === 2, "both users");
+    const tracker = new TrackerClient(`${a}/tracker`, options());
+    const id = await tracker.open("state");
+    equal(tracker.own, [id]);
+    const gone = event(tracker, "gone", ({ entry }) => entry.id === id);
+    await tracker.close(id);
+    await gone;
+    const ended = event(tracker, "state", ({ state }) => state === "ended");
+    tracker.end();
+    const { why, reason } = await ended;
+    equal([why, tracker.why], [reason, tracker.reason]);
+    equal(why.length > 0, true);
+  },
+
+  async "refusals"(a, b) {
     const [one, , { TurntableClient }] = await pair(a, b);
     let error = event(one, "error");
-    one.game("not my room", [{ data: 1 }]);
+    one.sendActions("not my room", [{ data: 1 }]);
     equal(await error.then(({ code, command }) => [code, command]), ["not_member", "game"]);
     error = event(one, "error");
     one.identify("1:100");
@@ -82,58 +103,58 @@ run({
     error = event(nobody, "error");
     nobody.setStatus("busy");
     equal((await error).code, "not_identified");
-    const waiting = one.whoThere();
+    const waiting = one.listUsers();
     one.end();
     equal(await refusal(waiting), "ended");
     equal(await refusal(one.subscribe(["1:1"])), "ended");
-    equal(await refusal((async () => one.game("x", []))()), "not_open");
+    equal(await refusal((async () => one.sendActions("x", []))()), "not_open");
   },
 
-  async "it comes back"(a, b) {
+  async "it reconnects"(a, b) {
     const [one, two] = await pair(a, b);
-    const received = [];
+    const statuses = [];
     await one.join("room", []);
     await two.join("room");
     await two.subscribe(["1:100"]);
     one.setStatus("busy");
     await one.subscribe(["1:200", "1:300"]);
     await until(() => two.presence.get("1:100") === "busy", "busy");
-    two.addEventListener("userchange", ({ detail }) => received.push(detail["1:100"]));
+    two.addEventListener("userchange", ({ detail }) => statuses.push(detail["1:100"]));
     for (let round = 0; round < 3; round++) {
       const joined = event(one, "member", (data) => data.joined.includes("1:100"));
       one.drop();
       await joined;
       await until(() => members(one, "room").join() === "1:100,1:200" && members(two, "room").join() === "1:100,1:200", "members");
       const game = event(one, "game");
-      two.game("room", [{ data: round }]);
+      two.sendActions("room", [{ data: round }]);
       equal((await game).actions[0].data, round);
     }
     await until(() => two.presence.get("1:100") === "busy", "busy again");
-    equal(received.includes("offline"), false, `received ${received}`);
+    equal(statuses.includes("offline"), false, `statuses ${statuses}`);
     const change = event(one, "userchange", (data) => data["1:200"] === "offline");
     two.end();
     await change;
   },
 
-  async "what waits for an answer is asked again"(a, b) {
+  async "requests without an answer are repeated"(a, b) {
     const [one, two] = await pair(a, b);
     await two.join("room");
     one.drop();
-    const [found, there, joined] = await Promise.all([one.subscribe(["1:200"]), one.whoThere("room"), one.join("room")]);
+    const [found, there, joined] = await Promise.all([one.subscribe(["1:200"]), one.listUsers("room"), one.join("room")]);
     equal(found["1:200"], "busy");
     equal(there.includes("1:200"), true);
     equal(joined.sort(), ["1:100", "1:200"]);
   },
 
-  async "what is asked before there is a connection"(a, b) {
+  async "requests before the connection opens"(a, b) {
     const [, two, { TurntableClient }] = await pair(a, b);
     const invited = event(two, "invite"), errors = [];
     const one = new TurntableClient(socketUrl(a), options());
     one.addEventListener("error", ({ detail }) => errors.push(detail.code));
-    equal(await refusal((async () => one.game("room", [{ data: 1 }]))()), "not_open");
+    equal(await refusal((async () => one.sendActions("room", [{ data: 1 }]))()), "not_open");
     one.identify("1:300");
     one.setStatus("busy");
-    const [found, joined, there] = await Promise.all([one.subscribe(["1:9"]), one.join("room", ["1:200"]), one.whoThere("elsewhere")]);
+    const [found, joined, there] = await Promise.all([one.subscribe(["1:9"]), one.join("room", ["1:200"]), one.listUsers("elsewhere")]);
     equal([found, joined, there], [{ "1:9": "offline" }, ["1:300"], []]);
     equal((await invited).from, "1:300");
     equal(errors, []);
@@ -152,11 +173,11 @@ run({
     await until(() => members(one, "room").join() === "1:100,1:200", "the room");
     await until(() => members(two, "room").join() === "1:100,1:200", "the other's view of it");
     const game = event(two, "game");
-    one.game("room", [{ data: "again" }]);
+    one.sendActions("room", [{ data: "again" }]);
     equal((await game).actions[0].data, "again");
   },
 
-  async "redis is cut during a game"(a, b) {
+  async "Redis is disconnected during a game"(a, b) {
     const [one, two] = await pair(a, b);
     await one.join("room");
     await two.join("room");
@@ -167,7 +188,7 @@ run({
     let arrived = 0;
     two.addEventListener("game", () => arrived++);
     await until(() => {
-      one.game("room", [{ data: "after" }]);
+      one.sendActions("room", [{ data: "after" }]);
       return arrived > 0;
     }, "a game");
   },
@@ -184,7 +205,7 @@ run({
     }
   },
 
-  async "redis stalls while clients connect and ask"(a, b) {
+  async "Redis stalls while clients connect"(a, b) {
     const [one, two, { TurntableClient }] = await pair(a, b);
     await two.subscribe(["1:300"]);
     await ask("freeze");
@@ -192,7 +213,7 @@ run({
     early.addEventListener("error", ({ detail }) => errors.push(detail));
     let isReady = false;
     const ready = early.ready().then(() => (isReady = true));
-    const joined = one.join("room", ["1:200"]), there = one.whoThere("other room");
+    const joined = one.join("room", ["1:200"]), there = one.listUsers("other room");
     early.setStatus("busy");
     await until(() => errors.length >= 1, "the passing error");
     equal([errors[0].code, errors[0].command, isReady], ["unavailable", "idme", false]);
@@ -210,7 +231,7 @@ run({
     const second = new TurntableClient(socketUrl(b), options({ user: "1:7" }));
     equal(await refusal(second.ready()), "duplicate_login");
     equal(await refusal(new TurntableClient(socketUrl(b), options({ user: "no\tid" })).ready()), "bad_id");
-    // One that comes back may meet its own old connection for a while: that passes.
+    // A reconnecting client may be refused for a while because of its own old connection.
     await first.subscribe(["1:7"]);
     first.drop();
     await first.ready();

@@ -1,5 +1,5 @@
-// Clients that say nothing, and such that ask for what they have just written: the page's desks in headless Chromium and the
-// JavaScript client in Node. node idle.mjs CHECK URL [URL]
+// Idle clients, and clients that read what they have just written: the page's consoles in headless Chromium, and
+// the JavaScript client in Node. node idle.mjs CHECK URL [URL]
 import WebSocket from "ws";
 import { open, settled } from "./browser.mjs";
 import { ask, equal, loadClient, options, run, until } from "./kit.mjs";
@@ -9,11 +9,11 @@ const json = async (url) => (await fetch(url)).json();
 
 async function connect(page, choice) {
   await page.locator(".choice label", { hasText: choice }).click();
-  await page.locator(".desk").getByRole("button", { name: "Connect", exact: true }).click();
-  await page.locator(".desk").getByText("Connected", { exact: true }).waitFor();
+  await page.locator(".console").getByRole("button", { name: "Connect", exact: true }).click();
+  await page.locator(".console").getByText("Connected", { exact: true }).waitFor();
 }
 
-async function openDesks(base) {
+async function openConsoles(base) {
   const page = await open(base, { path: "/#try" });
   await connect(page, "Tracker");
   await page.getByRole("button", { name: "Open" }).click();
@@ -22,14 +22,14 @@ async function openDesks(base) {
   await page.getByLabel("User id").fill("1:100");
   await page.getByRole("button", { name: "Identify" }).click();
   await connect(page, "Metadata sync");
-  await page.getByText(/^I am [0-9a-f]{32}$/).waitFor();
+  await page.getByText(/^My token: [0-9a-f]{32}$/).waitFor();
   return page;
 }
 
 const checks = {
   async "idle"(base) {
     const { TrackerClient, TurntableClient, SyncClient } = await loadClient(base), url = base.replace("http", "ws");
-    const page = await openDesks(base);
+    const page = await openConsoles(base);
     const clients = [new TrackerClient(`${url}/tracker`, options({ WebSocket })), new SyncClient(`${url}/sync`, options({ WebSocket })),
                      new TurntableClient(`${url}/turntable`, options({ WebSocket, user: "1:200" }))];
     await clients[0].open("idle");
@@ -38,8 +38,8 @@ const checks = {
     clients.forEach((client) => client.addEventListener("state", ({ detail }) => states.push(detail)));
     await until(async () => (await json(`${base}/api/v1/clients`)).count === 6);
     await ask("watch");
-    equal(states, [], "connections that ended");
-    equal(await page.locator(".desk .link").getAttribute("data-state"), "connected");
+    equal(states, [], "changes of state");
+    equal(await page.locator(".console .link").getAttribute("data-state"), "connected");
     settled(page);
   },
 
@@ -49,7 +49,7 @@ const checks = {
     const id = await client.open("0"), path = `api/v1/clients/${id}`;
     for (let i = 1; i <= ROUNDS; i++) {
       await client.update(id, `${i}`);
-      // The same front-end at once, the other when it is asked to wait for it.
+      // The same front-end at once; the other with ?consistent=1.
       const [here, list, there] = await Promise.all([json(`${base}/${path}`), json(`${base}/api/v1/clients?q=${id}`),
                                                      json(`${other}/${path}?consistent=1`)]);
       equal([here.state, list.clients[0].state, there.state], [`${i}`, `${i}`, `${i}`], "states");
@@ -57,7 +57,7 @@ const checks = {
     await client.close(id);
     equal((await fetch(`${base}/${path}`)).status, 404);
     equal((await fetch(`${other}/${path}?consistent=1`)).status, 404);
-    // By the page, and asked for by the page.
+    // Written and read by the page.
     const page = await open(base, { path: "/#try" });
     await connect(page, "Tracker");
     await page.getByRole("button", { name: "Open" }).click();

@@ -1,12 +1,12 @@
-// What the scripts share: the client as a front-end serves it, waiting with a limit, and asking the
-// test around the script.
+// Shared by the scripts: loading the client from a front-end, waiting with a time-out, and requests to
+// the test that runs the script.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import WebSocket from "ws";
 
-const LIMIT = 20000 * Number(process.env.TRACKER_TEST_SCALE ?? 1); // ms that nothing here needs
+const LIMIT = 20000 * Number(process.env.TRACKER_TEST_SCALE ?? 1); // ms, more than any wait needs
 
 /** The JavaScript client of the front-end at http://host:port. */
 export async function loadClient(base) {
@@ -18,7 +18,7 @@ export async function loadClient(base) {
   return import(pathToFileURL(file));
 }
 
-/** Options for clients in Node: the implementation, and no long waits. */
+/** Options for clients in Node: the WebSocket implementation, and short waits. */
 export const options = (more = {}) => ({ WebSocket, backoff: 50, backoffMax: 400, ...more });
 
 export function equal(got, wanted, what = "got") {
@@ -35,20 +35,20 @@ export function limited(promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** The next event of that name whose detail fits. */
-export function event(target, name, fits = () => true) {
+/** The detail of the next event of this name that matches. */
+export function event(target, name, matches = () => true) {
   return limited(new Promise((resolve) => {
-    const look = ({ detail }) => {
-      if (!fits(detail))
+    const check = ({ detail }) => {
+      if (!matches(detail))
         return;
-      target.removeEventListener(name, look);
+      target.removeEventListener(name, check);
       resolve(detail);
     };
-    target.addEventListener(name, look);
+    target.addEventListener(name, check);
   }), name);
 }
 
-/** Until what the function gives is true; looked at again and again. */
+/** Polls until the function returns a true value, and returns it. */
 export function until(holds, what = holds.toString()) {
   let stopped = false;
   const wait = async () => {
@@ -60,25 +60,25 @@ export function until(holds, what = holds.toString()) {
   return limited(wait(), what).finally(() => (stopped = true));
 }
 
-/** The code of the ClientError that a promise is rejected with. */
+/** The code of the ClientError with which a promise is rejected. */
 export async function refusal(promise) {
   try {
     await promise;
   } catch (error) {
     return error.code;
   }
-  throw new Error("it was not refused");
+  throw new Error("not rejected");
 }
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-/** Lets the test around this script do something; its answer. */
+/** Requests an action of the test that runs this script; returns its answer. */
 export async function ask(what) {
   console.log(`@${what}`);
   return (await answers.next()).value;
 }
 
-/** Runs the check that the command line names, with the addresses behind it. */
+/** Runs the check that the command line names, with the addresses that follow. */
 export async function run(checks) {
   const [name, ...addresses] = process.argv.slice(2);
   try {

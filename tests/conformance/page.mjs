@@ -11,17 +11,17 @@ async function idsShown(page) {
 }
 
 const checks = {
-  async "nobody is here"(base) {
+  async "the empty map"(base) {
     const page = await open(base);
     await live(page);
-    await page.getByText("Nobody is here yet").waitFor();
+    await page.getByText("No clients yet").waitFor();
     equal(await text(page, "#value-clients"), "0");
     await page.getByRole("button", { name: "Try it here" }).click();
     equal(await page.locator("#view-try").isVisible(), true);
     settled(page);
   },
 
-  async "who is here, and what changes"(base) {
+  async "clients and their changes"(base) {
     const page = await open(base);
     await live(page);
     await until(async () => (await rows(page).count()) === 3);
@@ -41,16 +41,16 @@ const checks = {
     equal(await text(page, "#count"), "3");
     equal(await text(page, "#note-clients"), "3 tracker");
     await page.locator('#feed li[data-kind="opened"] .id', { hasText: "attic" }).waitFor();
-    // Paused, changes wait; then they come.
+    // While paused, changes are kept; Resume shows them.
     await page.getByRole("button", { name: "Pause" }).click();
     await ask("close attic");
     await page.getByText("1 more").waitFor();
-    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("button", { name: "Resume" }).click();
     await page.locator('#feed li[data-kind="closed"] .id', { hasText: "attic" }).waitFor();
     settled(page);
   },
 
-  async "ten thousand"(base) {
+  async "ten thousand clients"(base) {
     const page = await open(base);
     await live(page);
     await until(async () => (await text(page, "#value-clients")) === "10,000");
@@ -81,7 +81,7 @@ const checks = {
     settled(page);
   },
 
-  async "ten thousand that change"(base) {
+  async "ten thousand clients that change"(base) {
     const page = await open(base);
     await live(page);
     await until(async () => (await text(page, "#value-clients")) === "10,000");
@@ -101,22 +101,22 @@ const checks = {
       await page.fill("#search", words);
       await until(async () => (await idsShown(page)).join() === wanted, words);
     }
-    // Every character: what Unicode folds to the same text, and nothing else, is the same here.
+    // Every character: two match exactly if Unicode folds them to the same text.
     const folds = JSON.parse(await ask("folds"));
     equal(folds.length > 100000, true, "characters");
     const wrong = await page.evaluate(async (all) => {
-      const { fold } = await import("/case_fold.js");
-      const there = new Map(), back = new Map(), found = [];
+      const { foldCase } = await import("/case_fold.js");
+      const ours = new Map(), theirs = new Map(), different = [];
       for (const [character, folded] of all) {
-        const here = fold(character);
-        if ((there.get(folded) ?? here) !== here || (back.get(here) ?? folded) !== folded)
-          found.push(`${character.codePointAt(0).toString(16)} ${folded} ${here}`);
-        there.set(folded, here);
-        back.set(here, folded);
+        const here = foldCase(character);
+        if ((ours.get(folded) ?? here) !== here || (theirs.get(here) ?? folded) !== folded)
+          different.push(`${character.codePointAt(0).toString(16)} ${folded} ${here}`);
+        ours.set(folded, here);
+        theirs.set(here, folded);
       }
-      return found;
+      return different;
     }, folds);
-    equal(wrong, [], "folded otherwise");
+    equal(wrong, [], "folded differently");
     settled(page);
   },
 
@@ -138,7 +138,7 @@ const checks = {
     settled(page);
   },
 
-  async "all of one client"(base) {
+  async "the details of a client"(base) {
     const page = await open(base);
     await live(page);
     await until(async () => (await rows(page).count()) === 3);
@@ -147,28 +147,28 @@ const checks = {
     await dialog.getByText('"deep": [').waitFor();
     equal(await text(page, "#detail-title"), "json");
     await page.getByRole("button", { name: "Close" }).click();
-    // A long one is cut in the list and asked for.
+    // A long state is cut in the list, and then requested.
     await page.locator(".row", { hasText: "long" }).click();
     await dialog.getByText("the end of it").waitFor();
     await page.keyboard.press("Escape");
-    // By the keyboard: the first row is the one whose id is not UTF-8.
+    // With the keyboard: the first row is the one whose id is not text.
     await page.locator("#viewport").focus();
     for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "Enter"])
       await page.keyboard.press(key);
     await dialog.getByText("000000  00 01 02").waitFor();
     equal(await text(page, "#detail-title"), "0xff00");
     await ask("close");
-    await dialog.getByText("This client has left").waitFor();
+    await dialog.getByText("This client was closed").waitFor();
     settled(page);
   },
 
   async "the token"(base) {
     const page = await open(base, { expected: /401/ });
     const dialog = page.locator("#sign-in");
-    await dialog.getByText("A token, please").waitFor();
+    await dialog.getByText("Token required").waitFor();
     await page.fill("#sign-in-token", "not this one");
     await page.getByRole("button", { name: "Show the page" }).click();
-    await dialog.getByText("not the right one").waitFor();
+    await dialog.getByText("Wrong token").waitFor();
     await page.fill("#sign-in-token", "0123456789abcdef");
     await page.getByRole("button", { name: "Show the page" }).click();
     await live(page);
@@ -179,7 +179,7 @@ const checks = {
     settled(page);
   },
 
-  async "its front-end goes and comes back"(base) {
+  async "its front-end is restarted"(base) {
     const page = await open(base, { expected: /ERR_|Failed to load|WebSocket/ });
     await live(page);
     await until(async () => (await idsShown(page)).join() === "stays,goes".split(",").sort().join());
@@ -193,7 +193,7 @@ const checks = {
     settled(page);
   },
 
-  async "redis goes and comes back"(base) {
+  async "Redis is restarted"(base) {
     const page = await open(base);
     await live(page);
     await ask("kill");
@@ -216,7 +216,7 @@ const checks = {
     settled(page);
   },
 
-  async "the desk of Tracker"(base) {
+  async "the console of Tracker"(base) {
     const page = await open(base, { path: "/#try" });
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByText("Connected", { exact: true }).waitFor();
@@ -227,20 +227,20 @@ const checks = {
     await until(async () => (await ask("states")) === "changed by hand");
     await page.getByRole("button", { name: "Drop" }).click();
     await page.getByText("Connected", { exact: true }).waitFor();
-    await page.locator(".items input").fill("after coming back");
+    await page.locator(".items input").fill("after a reconnect");
     await page.getByRole("button", { name: "Update" }).click();
-    await until(async () => (await ask("states")) === "after coming back");
+    await until(async () => (await ask("states")) === "after a reconnect");
     await page.getByRole("button", { name: "Close", exact: true }).click();
     await until(async () => (await ask("states")) === "");
     equal((await page.locator('.log li[data-kind="error"]').count()), 0);
     equal((await page.locator('.log li[data-kind="out"]').count()) >= 4, true);
     await page.getByRole("button", { name: "Disconnect" }).click();
-    await page.getByText("Ended", { exact: true }).waitFor();
+    await page.getByText("Closed", { exact: true }).waitFor();
     equal(await page.getByRole("button", { name: "Open" }).isDisabled(), true);
     settled(page);
   },
 
-  async "the desk of turntable"(base) {
+  async "the console of turntable"(base) {
     const page = await open(base, { path: "/#try" });
     await page.locator(".choice label", { hasText: "turntable" }).click();
     await page.getByRole("button", { name: "Connect", exact: true }).click();
@@ -256,7 +256,7 @@ const checks = {
     await page.locator(".chips li", { hasText: "1:100 busy" }).waitFor();
     await page.getByRole("button", { name: "Send to the room" }).click();
     await page.locator('.log li[data-kind="in"]', { hasText: '"from":"1:100","data":{"move":"e2e4"}' }).waitFor();
-    await page.getByRole("button", { name: "Who is there" }).click();
+    await page.getByRole("button", { name: "List users" }).click();
     await page.locator('.log li[data-kind="in"]', { hasText: '{"command":"there","data":["1:100"]}' }).waitFor();
     await page.getByLabel("Room").fill("another");
     await page.getByRole("button", { name: "Send to the room" }).click();
@@ -269,12 +269,12 @@ const checks = {
     settled(page);
   },
 
-  async "the desk of metadata sync"(base) {
+  async "the console of metadata sync"(base) {
     const page = await open(base, { path: "/#try" });
     await page.locator(".choice label", { hasText: "Metadata sync" }).click();
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByText("Connected", { exact: true }).waitFor();
-    await page.getByText(/^I am [0-9a-f]{32}$/).waitFor();
+    await page.getByText(/^My token: [0-9a-f]{32}$/).waitFor();
     await page.getByLabel("Name", { exact: true }).fill("<b>number</b>");
     await page.getByLabel("Value", { exact: true }).fill("1.5");
     await page.getByRole("button", { name: "Set" }).click();
@@ -309,7 +309,7 @@ const checks = {
       return [one.url === url, found, one.state];
     }, `${base.replace("http", "ws")}/tracker`), "result");
     equal(result, [true, "from a browser", "ended"]);
-    // A page from elsewhere may use it as well.
+    // A page of another origin may use it, too.
     const elsewhere = await open(other, { path: "/healthz", expected: /./ });
     equal(await elsewhere.evaluate(async (from) => Object.keys(await import(`${from}/tracker.js`)).includes("SyncClient"), base), true);
     settled(page);

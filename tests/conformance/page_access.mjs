@@ -1,12 +1,12 @@
-// The page for everybody: what axe-core finds in each view, light and wide, dark and narrow. node page_access.mjs CHECK URL...
+// Accessibility of the page: what axe-core finds in each view, light and wide, dark and narrow. node page_access.mjs CHECK URL...
 import { barriers, live, open, settled } from "./browser.mjs";
 import { ask, equal, run } from "./kit.mjs";
 
 const LOOKS = [{ colorScheme: "light", viewport: { width: 1280, height: 800 } },
                { colorScheme: "dark", viewport: { width: 390, height: 844 } }];
 
-/** Opens a path in each look and does what makes the view; all findings are reported together. */
-async function lookAt(base, views) {
+/** Opens a path in each look and does what makes the view; reports all barriers at once. */
+async function checkViews(base, views) {
   const found = [];
   for (const look of LOOKS) {
     for (const [name, path, prepare, expected = /^$/] of views) {
@@ -31,10 +31,10 @@ async function connect(page, choice) {
 
 const checks = {
   async "the empty map"(base) {
-    await lookAt(base, [
+    await checkViews(base, [
       ["nobody", "/", async (page) => {
         await live(page);
-        await page.getByText("Nobody is here yet").waitFor();
+        await page.getByText("No clients yet").waitFor();
       }],
       ["no server", "/#servers", (page) => page.getByText("No server is listed").waitFor()],
       ["an unknown space", "/?space=nowhere", (page) => page.locator("#offers button").first().waitFor(), /404/],
@@ -42,7 +42,7 @@ const checks = {
   },
 
   async "the map"(base) {
-    await lookAt(base, [
+    await checkViews(base, [
       ["rows", "/", async (page) => {
         await live(page);
         await row(page, "gate").waitFor();
@@ -65,11 +65,11 @@ const checks = {
   },
 
   async "game servers"(base) {
-    await lookAt(base, [
+    await checkViews(base, [
       ["servers", "/#servers", async (page) => {
         await row(page, "a server").waitFor();
         await row(page, "a server").click();
-        await page.locator(".said.shown").waitFor();
+        await page.locator(".copied.shown").waitFor();
       }],
       ["none found", "/#servers", async (page) => {
         await row(page, "a server").waitFor();
@@ -79,8 +79,8 @@ const checks = {
     ]);
   },
 
-  async "the desks"(base) {
-    await lookAt(base, [
+  async "the consoles"(base) {
+    await checkViews(base, [
       ["not connected", "/#try", (page) => page.getByText("Not connected").waitFor()],
       ["Tracker", "/#try", async (page) => {
         await connect(page, "Tracker");
@@ -108,7 +108,7 @@ const checks = {
   },
 
   async "the sign-in"(base) {
-    await lookAt(base, [["sign-in", "/", (page) => page.locator("#sign-in[open]").waitFor(), /401/]]);
+    await checkViews(base, [["sign-in", "/", (page) => page.locator("#sign-in[open]").waitFor(), /401/]]);
   },
 
   async "an outage"(base) {

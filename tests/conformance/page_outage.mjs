@@ -1,4 +1,4 @@
-// The page when something is missing: Redis, its front-end, the space that its address names. node page_outage.mjs CHECK URL...
+// The page during an outage of Redis or of its front-end, and with an unknown space. node page_outage.mjs CHECK URL...
 import { live, open, settled, text } from "./browser.mjs";
 import { ask, equal, run, until } from "./kit.mjs";
 
@@ -6,13 +6,13 @@ const rows = (page, grid = "#grid") => page.locator(`${grid} .row:not([hidden])`
 const link = (page, state) => page.locator(`#link[data-state="${state}"]`).waitFor();
 const DAY = 86400;
 
-/** Waits until the page says that it is stale; since how many seconds. */
+/** Waits until the page is stale; returns since how many seconds. */
 async function staleFor(page) {
   await link(page, "stale");
   return secondsSince(await text(page, "#link span"));
 }
 
-/** How long ago the moment is of which a page says that it is stale since. */
+/** The age in seconds of the time in `Stale since`. */
 function secondsSince(said) {
   const [, ...parts] = /^Stale since (\d\d):(\d\d):(\d\d)$/.exec(said) ?? [equal(said, "Stale since HH:MM:SS", "link")];
   const [hours, minutes, seconds] = parts.map(Number), now = new Date();
@@ -21,7 +21,7 @@ function secondsSince(said) {
 }
 
 const checks = {
-  async "Redis goes"(base) {
+  async "Redis is killed"(base) {
     const page = await open(base), servers = await open(base, { path: "/#servers" });
     await live(page);
     await servers.locator("#servers-grid .row", { hasText: "a server" }).waitFor();
@@ -31,12 +31,12 @@ const checks = {
     equal(since <= (Date.now() - before) / 1000 + 4, true, `stale since ${since} s, though Redis answered until the end`);
     await servers.locator("#servers-note", { hasText: /^Stale since \d\d:\d\d:\d\d: / }).waitFor();
     const shown = await text(page, "#link span");
-    await page.locator("#banner", { hasText: "What is shown is as it was" }).waitFor();
+    await page.locator("#banner", { hasText: "The data shown is out of date" }).waitFor();
     equal(await rows(page).count(), 1);
-    // It stays since then, however long it takes.
+    // The time stays, however long the outage takes.
     await until(async () => (await staleFor(page)) >= since + 2);
     equal(await text(page, "#link span"), shown);
-    // A page opened now shows as much, and the same moment but for its rounding, or that there is nothing yet.
+    // A page loaded now shows the same time, but for rounding, or that it is waiting.
     const late = await open(base);
     await late.locator("#link", { hasText: /Stale since|Waiting for Redis/ }).waitFor();
     const said = await text(late, "#link span");
@@ -51,7 +51,7 @@ const checks = {
     [page, servers, late].forEach(settled);
   },
 
-  async "its front-end goes"(base) {
+  async "its front-end is killed"(base) {
     const page = await open(base, { expected: /ERR_|Failed to load/ });
     await live(page);
     await until(async () => (await text(page, "#value-changes")) !== "–");
@@ -59,7 +59,7 @@ const checks = {
     equal(await staleFor(page) < 60, true, "stale at once");
     equal(await text(page, "#value-changes"), "–");
     equal(await text(page, "#value-messages"), "–");
-    await page.locator("#banner", { hasText: /No connection: .*What is shown is as it was/ }).waitFor();
+    await page.locator("#banner", { hasText: /No connection: .*The data shown is out of date/ }).waitFor();
     equal(await rows(page).count(), 1);
     await ask("start");
     await live(page);
@@ -67,7 +67,7 @@ const checks = {
   },
 
   async "loaded during an outage"(base) {
-    // Nobody has looked at this front-end before: it knows no other's name.
+    // The first request to this front-end: it knows no other front-end's name.
     const pages = [];
     for (const path of ["/", "/#servers", "/#try"]) {
       const page = await open(base, { path });
@@ -76,21 +76,21 @@ const checks = {
       equal(await text(page, "#front-end"), "a");
       pages.push(page);
     }
-    const [page, servers, desk] = pages;
+    const [page, servers, panel] = pages;
     await page.fill("#search", "bettina");
-    await desk.getByRole("button", { name: "Connect", exact: true }).waitFor();
+    await panel.getByRole("button", { name: "Connect", exact: true }).waitFor();
     await ask("start");
     await Promise.all(pages.map(live));
-    // The other front-end's name: in the rows, for who searches it, in the list, in all of one client.
+    // The other front-end's name is in the rows, in the search, in the list of servers, and in the details.
     await page.locator(".row .node", { hasText: "bettina" }).waitFor();
     equal(await text(page, "#count"), "1 of 1");
     await servers.locator("#servers-grid .row .registered", { hasText: "bettina" }).waitFor();
     await rows(page).first().click();
     await page.locator("#detail-facts", { hasText: "bettina" }).waitFor();
-    await desk.getByRole("button", { name: "Connect", exact: true }).click();
-    await desk.getByText("Connected", { exact: true }).waitFor();
-    await desk.getByRole("tab", { name: "Servers" }).click();
-    await desk.locator("#servers-grid .row", { hasText: "a server" }).waitFor();
+    await panel.getByRole("button", { name: "Connect", exact: true }).click();
+    await panel.getByText("Connected", { exact: true }).waitFor();
+    await panel.getByRole("tab", { name: "Servers" }).click();
+    await panel.locator("#servers-grid .row", { hasText: "a server" }).waitFor();
     pages.forEach(settled);
   },
 
@@ -98,7 +98,7 @@ const checks = {
     const page = await open(base, { path: "/?space=nowhere", expected: /404/ });
     await page.locator("#offers", { hasText: "There is no space nowhere. Spaces here: mainotherlobby" }).waitFor();
     await link(page, "refused");
-    equal(await page.locator("#banner").isVisible(), false, "it is said once");
+    equal(await page.locator("#banner").isVisible(), false, "shown once");
     equal(await page.locator("#space option").allTextContents(), ["nowhere", "main", "other", "lobby"]);
     equal(await page.locator("#tab-servers").isVisible(), true, "the tab is there");
     await page.getByRole("button", { name: "other", exact: true }).click();
@@ -108,7 +108,7 @@ const checks = {
     equal(new URL(page.url()).searchParams.get("space"), "other");
     await page.reload();
     await page.locator(".row .id", { hasText: "in-other" }).waitFor();
-    // Also from the list of spaces, and with game servers asked for.
+    // Also from the list of spaces, and with the tab of game servers.
     await page.goto(`${base}/?space=nowhere#servers`);
     await page.getByText("No server is listed").waitFor();
     await page.getByRole("tab", { name: "Map" }).click();
@@ -125,7 +125,7 @@ const checks = {
     equal(await text(page, "#covers-messages"), "front-end a, all spaces");
     equal(await text(page, "#covers-connections"), "front-end a");
     equal(await text(page, "#covers-list"), "in space main");
-    // They are true: of two clients, one at each front-end, both are counted, and here is one connection besides the page's.
+    // Of two clients, one at each front-end, both are counted; connections are those of this front-end.
     await until(async () => (await text(page, "#value-clients")) === "2");
     const here = Number(await text(page, "#value-connections"));
     await ask("connect to b");

@@ -6,7 +6,7 @@ const GRID = "#servers-grid";
 const rows = (page) => page.locator(`${GRID} .row:not([hidden])`);
 const openList = (base, options = {}) => open(base, { path: "/?tab=servers", ...options });
 
-/** A column of the rows in the document, in their order. */
+/** The values of a column, in the order of the rows. */
 async function column(page, name) {
   const shown = await rows(page).evaluateAll((all, selector) => all
     .map((row) => [Number(row.getAttribute("aria-rowindex")), row.querySelector(selector).textContent])
@@ -14,7 +14,7 @@ async function column(page, name) {
   return shown.map(([, one]) => one);
 }
 
-/** Waits until a column is that; says what it was instead. */
+/** Waits until a column has these values; reports the last ones otherwise. */
 async function shows(page, name, wanted) {
   let got = [];
   const is = async () => JSON.stringify(got = await column(page, name)) === JSON.stringify(wanted);
@@ -46,7 +46,7 @@ const checks = {
     await page.locator("#view-map").waitFor();
     equal(await page.locator("#tab-servers").isVisible(), false);
     equal(await page.locator("#view-servers").isVisible(), false);
-    // The arrow keys pass over it.
+    // The arrow keys skip it.
     await page.locator("#tab-map").focus();
     await page.keyboard.press("ArrowRight");
     equal(await page.locator("#tab-try").getAttribute("aria-selected"), "true");
@@ -71,7 +71,7 @@ const checks = {
     await sortBy(page, "Map");
     await shows(page, "title", ["Beta", "alpha", "gamma"]);
     await sortBy(page, "Map");
-    await shows(page, "title", ["alpha", "Beta", "gamma"]); // who does not say comes last in both
+    await shows(page, "title", ["alpha", "Beta", "gamma"]); // servers without a value are last in both
     await sortBy(page, "Players");
     await shows(page, "title", ["Beta", "alpha", "gamma"]);
     // Filters.
@@ -106,14 +106,14 @@ const checks = {
     const copied = () => page.evaluate(() => navigator.clipboard.readText());
     await shows(page, "address", [address]);
     await rows(page).first().click();
-    await page.locator("#servers-said.shown", { hasText: `${address} copied` }).waitFor();
+    await page.locator("#servers-copied.shown", { hasText: `${address} copied` }).waitFor();
     equal(await copied(), address);
     await page.evaluate(() => navigator.clipboard.writeText("something else"));
     await page.locator(`${GRID} .viewport`).focus();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await until(async () => (await copied()) === address);
-    // As where there is no TLS.
+    // As without TLS.
     await page.evaluate(() => navigator.clipboard.writeText("something else"));
     const write = await page.evaluateHandle(() => {
       const { writeText } = navigator.clipboard;
@@ -136,7 +136,7 @@ const checks = {
     equal((await column(page, "title")).slice(0, 12), Array.from({ length: 12 }, (_, i) => `server ${i}`));
     await page.locator(`${GRID} .viewport`).evaluate((viewport) => (viewport.scrollTop = viewport.scrollHeight));
     await page.locator(`${GRID} .title`, { hasText: "server 499" }).waitFor();
-    // They come and go, while it is looked at, and while another tab is.
+    // Servers are added and removed while the list is shown, and while another tab is.
     await ask("go");
     await counted(page, "250 · 869 players");
     await page.getByRole("tab", { name: "Map" }).click();
@@ -169,14 +169,14 @@ const checks = {
 
   async "the token"(base) {
     const page = await openList(base, { expected: /401/ });
-    await page.locator("#sign-in").getByText("A token, please").waitFor();
+    await page.locator("#sign-in").getByText("Token required").waitFor();
     await page.fill("#sign-in-token", "0123456789abcdef");
     await page.getByRole("button", { name: "Show the page" }).click();
     await shows(page, "title", ["the first"]);
     settled(page);
   },
 
-  async "its server moves, its front-end comes back"(base) {
+  async "a server moves, a front-end is restarted"(base) {
     const page = await openList(base, { expected: /ERR_|Failed to load/ });
     await shows(page, "registered", ["a"]);
     await ask("move");
@@ -200,7 +200,7 @@ const checks = {
         equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `${where}: fits`);
         equal(await page.evaluate(poorContrasts), [], `${where}: contrast`);
         equal(await page.evaluate(nameless), [], `${where}: names`);
-        // What is shown of a row stands within it.
+        // The visible cells are within the row.
         equal(await rows(page).evaluateAll((all) => all.flatMap((row) => [...row.children]
           .filter((cell) => cell.checkVisibility() && cell.getBoundingClientRect().right > row.getBoundingClientRect().right + 0.5)
           .map((cell) => cell.className))), [], `${where}: cells`);

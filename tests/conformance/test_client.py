@@ -26,23 +26,23 @@ def test_tracker_states_of_any_bytes(t):
 
 
 def test_tracker_updates_are_joined(t):
-    run_script(t, "client_tracker.mjs", "many updates are joined, and the last counts", *pair(t))
+    run_script(t, "client_tracker.mjs", "waiting updates are merged, and the last counts", *pair(t))
 
 
 def test_tracker_ids_of_ones_own(t):
-    run_script(t, "client_tracker.mjs", "an id of one's own, and one that somebody has", *pair(t))
+    run_script(t, "client_tracker.mjs", "a chosen id, and one that is taken", *pair(t))
 
 
 def test_tracker_a_large_map(t):
-    run_script(t, "client_tracker.mjs", "a large map, with others' entries that come and go", *pair(t))
+    run_script(t, "client_tracker.mjs", "a large map, with entries opened and closed", *pair(t))
 
 
 def test_tracker_adopts_its_entries(t):
-    run_script(t, "client_tracker.mjs", "it comes back and adopts its entries", *pair(t))
+    run_script(t, "client_tracker.mjs", "it reconnects and adopts its entries", *pair(t))
 
 
 def test_tracker_requests_without_a_connection(t):
-    run_script(t, "client_tracker.mjs", "requests without a connection are kept", *pair(t))
+    run_script(t, "client_tracker.mjs", "requests without a connection are queued", *pair(t))
 
 
 def test_tracker_its_front_end_is_killed(t):
@@ -63,7 +63,7 @@ def test_tracker_its_front_end_is_killed(t):
 
 
 def test_tracker_an_entry_that_was_taken(t):
-    run_script(t, "client_tracker.mjs", "an entry that somebody else took meanwhile gets a new id", *pair(t))
+    run_script(t, "client_tracker.mjs", "an entry whose id was taken gets a new id", *pair(t))
 
 
 def test_tracker_redis_stalls(t):
@@ -73,7 +73,7 @@ def test_tracker_redis_stalls(t):
     def states():
         clients = json.loads(frontend.http("/api/v1/clients")[2])["clients"]
         return ",".join(sorted(f"{client['id']}={client['state']}" for client in clients))
-    run_script(t, "client_tracker.mjs", "redis stalls for longer than requests wait", web(frontend),
+    run_script(t, "client_tracker.mjs", "Redis stalls for longer than the deadline", web(frontend),
                actions={"freeze": redis.freeze, "thaw": redis.thaw, "states": states})
 
 
@@ -86,11 +86,11 @@ def test_the_end(t):
 
 
 def test_without_a_websocket(t):
-    run_script(t, "client_tracker.mjs", "without a WebSocket it says so", *pair(t))
+    run_script(t, "client_tracker.mjs", "without a WebSocket it reports an error", *pair(t))
 
 
 def test_backoff(t):
-    run_script(t, "client_tracker.mjs", "it waits longer each time, and never the same", *pair(t))
+    run_script(t, "client_tracker.mjs", "the backoff grows, with jitter", *pair(t))
 
 
 # Metadata sync.
@@ -108,15 +108,15 @@ def test_sync_packets(t):
 
 
 def test_sync_comes_back(t):
-    run_script(t, "client_sync.mjs", "it comes back as the same client", *pair(t))
+    run_script(t, "client_sync.mjs", "it reconnects as the same client", *pair(t))
 
 
 def test_sync_what_was_lost_is_sent_again(t):
-    run_script(t, "client_sync.mjs", "what was sent into a connection that was dead already", *pair(t))
+    run_script(t, "client_sync.mjs", "changes sent over a lost connection", *pair(t))
 
 
 def test_sync_without_resume_and_too_late(t):
-    run_script(t, "client_sync.mjs", "without resume, and too late, it is a new one",
+    run_script(t, "client_sync.mjs", "without resume, or too late, it is a new client",
                *pair(t, settings={"client.grace": "1s", "map.recovery_grace": "0s"}))
 
 
@@ -141,13 +141,13 @@ def test_sync_one_map_with_tracker(t):
 
 
 def test_sync_both_modes_agree(t):
-    run_script(t, "client_sync.mjs", "both modes agree after a random life",
+    run_script(t, "client_sync.mjs", "both modes agree after random operations",
                *pair(t, settings={"sync.tick": "50ms", "client.grace": "2s"}))
 
 
 def test_sync_tokens(t):
     frontend = t.frontend(t.redis(), settings={"auth.mode": "on", "auth.key": SECRET})
-    run_script(t, "client_sync.mjs", "a token that is not good, and one that is fetched", web(frontend),
+    run_script(t, "client_sync.mjs", "an invalid token, and one from a function", web(frontend),
                Issuer().token())
 
 
@@ -161,20 +161,24 @@ def test_turntable_rooms(t):
     run_script(t, "client_turntable.mjs", "rooms", *pair(t))
 
 
+def test_the_names_of_0_1(t):
+    run_script(t, "client_turntable.mjs", "the names of 0.1", *pair(t))
+
+
 def test_turntable_what_is_refused(t):
-    run_script(t, "client_turntable.mjs", "what is refused", *pair(t))
+    run_script(t, "client_turntable.mjs", "refusals", *pair(t))
 
 
 def test_turntable_comes_back(t):
-    run_script(t, "client_turntable.mjs", "it comes back", *pair(t, settings={"map.recovery_grace": "0s"}))
+    run_script(t, "client_turntable.mjs", "it reconnects", *pair(t, settings={"map.recovery_grace": "0s"}))
 
 
 def test_turntable_what_waits_is_asked_again(t):
-    run_script(t, "client_turntable.mjs", "what waits for an answer is asked again", *pair(t))
+    run_script(t, "client_turntable.mjs", "requests without an answer are repeated", *pair(t))
 
 
 def test_turntable_what_is_asked_early(t):
-    run_script(t, "client_turntable.mjs", "what is asked before there is a connection", *pair(t))
+    run_script(t, "client_turntable.mjs", "requests before the connection opens", *pair(t))
 
 
 def test_turntable_its_front_end_is_killed(t):
@@ -196,7 +200,7 @@ def test_turntable_redis_is_cut(t):
     def cut():
         redis.kill()
         redis.start()
-    run_script(t, "client_turntable.mjs", "redis is cut during a game", *map(web, frontends), actions={"cut": cut})
+    run_script(t, "client_turntable.mjs", "Redis is disconnected during a game", *map(web, frontends), actions={"cut": cut})
 
 
 def test_turntable_special_names(t):
@@ -206,7 +210,7 @@ def test_turntable_special_names(t):
 def test_turntable_redis_stalls(t):
     redis = t.redis()
     frontends = t.frontends(2, redis, settings={"access.connect_rate": "0", "map.recovery_grace": "0s"})
-    run_script(t, "client_turntable.mjs", "redis stalls while clients connect and ask", *map(web, frontends),
+    run_script(t, "client_turntable.mjs", "Redis stalls while clients connect", *map(web, frontends),
                actions={"freeze": redis.freeze, "thaw": redis.thaw})
 
 

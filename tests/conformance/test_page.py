@@ -30,7 +30,7 @@ def update(id, version, state):
 
 
 def test_nobody_is_here(t):
-    browse(t, "nobody is here", t.frontend(t.redis()))
+    browse(t, "the empty map", t.frontend(t.redis()))
 
 
 def test_who_is_here_and_what_changes(t):
@@ -38,7 +38,7 @@ def test_who_is_here_and_what_changes(t):
     client = t.connect(b, Original2013)
     for name, state in ((b"gate", b"closed"), (b"roof", b"7.9"), (b"sensor", b"21.4")):
         client.update(name, 1, state)
-    browse(t, "who is here, and what changes", a, actions={
+    browse(t, "clients and their changes", a, actions={
         "update gate": lambda: client.update(b"gate", 2, b"now open") and None,
         "close roof": lambda: client.close(b"roof") and None,
         "open attic": lambda: client.update(b"attic", 1, b"") and None,
@@ -53,7 +53,7 @@ def ten_thousand(t):
 
 
 def test_ten_thousand(t):
-    browse(t, "ten thousand", ten_thousand(t)[0])
+    browse(t, "ten thousand clients", ten_thousand(t)[0])
 
 
 def test_ten_thousand_that_change(t):
@@ -64,7 +64,7 @@ def test_ten_thousand_that_change(t):
             for first in range(0, 10000, 500):
                 write(client, [update(b"id%05d" % number, version, b"stormy %d" % number)
                                for number in range(first, first + 500)])
-    browse(t, "ten thousand that change", frontend, actions={"storm": storm})
+    browse(t, "ten thousand clients that change", frontend, actions={"storm": storm})
 
 
 def test_case_does_not_matter(t):
@@ -96,7 +96,7 @@ def test_all_of_one_client(t):
     client.update(b"\xff\x00", 1, bytes(range(200)))
     client.update(b"json", 1, b'{"deep": [1, 2, {"deeper": true}]}')
     client.update(b"long", 1, b"a long story, " * 500 + b"the end of it")
-    browse(t, "all of one client", frontend, actions={"close": lambda: client.close(b"\xff\x00") and None})
+    browse(t, "the details of a client", frontend, actions={"close": lambda: client.close(b"\xff\x00") and None})
 
 
 def test_the_token(t):
@@ -117,12 +117,12 @@ def test_its_front_end_goes_and_comes_back(t):
 
     def start():
         t.frontend(redis, listen=(f"web={host}:{port}",))
-    browse(t, "its front-end goes and comes back", frontend, actions={"kill": kill, "start": start})
+    browse(t, "its front-end is restarted", frontend, actions={"kill": kill, "start": start})
 
 
 def test_redis_goes_and_comes_back(t):
     redis = t.redis()
-    browse(t, "redis goes and comes back", t.frontend(redis), actions={"kill": redis.kill, "start": redis.start})
+    browse(t, "Redis is restarted", t.frontend(redis), actions={"kill": redis.kill, "start": redis.start})
 
 
 def test_spaces(t):
@@ -133,20 +133,20 @@ def test_spaces(t):
     browse(t, "spaces", frontend)
 
 
-def test_the_desk_of_tracker(t):
+def test_the_console_of_tracker(t):
     a, b = t.frontends(2, t.redis())
 
     def states():
         return ",".join(client["state"] for client in json.loads(b.http("/api/v1/clients")[2])["clients"])
-    browse(t, "the desk of Tracker", a, actions={"states": states})
+    browse(t, "the console of Tracker", a, actions={"states": states})
 
 
-def test_the_desk_of_turntable(t):
-    browse(t, "the desk of turntable", t.frontend(t.redis()))
+def test_the_console_of_turntable(t):
+    browse(t, "the console of turntable", t.frontend(t.redis()))
 
 
-def test_the_desk_of_metadata_sync(t):
-    browse(t, "the desk of metadata sync", t.frontend(t.redis()))
+def test_the_console_of_metadata_sync(t):
+    browse(t, "the console of metadata sync", t.frontend(t.redis()))
 
 
 def test_the_client_in_a_browser(t):

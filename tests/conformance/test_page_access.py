@@ -39,8 +39,8 @@ def test_game_servers(t):
     look(t, "game servers", frontend)
 
 
-def test_the_desks(t):
-    look(t, "the desks", lobby(t, t.redis()))
+def test_the_consoles(t):
+    look(t, "the consoles", lobby(t, t.redis()))
 
 
 def test_the_sign_in(t):

@@ -39,7 +39,7 @@ def test_redis_goes(t):
     frontend = start(t, redis)
     client(t, frontend, b"gate")
     server(t, frontend)
-    browse(t, "Redis goes", frontend, {"kill": redis.kill, "start": redis.start})
+    browse(t, "Redis is killed", frontend, {"kill": redis.kill, "start": redis.start})
 
 
 def test_its_front_end_goes(t):
@@ -47,7 +47,7 @@ def test_its_front_end_goes(t):
     frontend, other = start(t, redis), start(t, redis, "b")
     host, port = frontend.address("web")
     client(t, other, b"gate")
-    browse(t, "its front-end goes", frontend, {
+    browse(t, "its front-end is killed", frontend, {
         "kill": frontend.kill, "start": lambda: t.frontend(redis, listen=(f"web={host}:{port}",)) and None})
 
 

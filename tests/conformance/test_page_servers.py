@@ -121,7 +121,7 @@ def test_its_server_moves_its_front_end_comes_back(t):
         a.kill()
         game.drop()
         listed(t, b, port=game.port)
-    browse(t, "its server moves, its front-end comes back", seen, {
+    browse(t, "a server moves, a front-end is restarted", seen, {
         "move": move, "kill": seen.kill,
         "start": lambda: lobby(t, redis, listen=(*LISTEN[:-1], f"web={host}:{port}")) and None})
 

@@ -1,4 +1,4 @@
-// A page of the original program's kind, on a site of its own, in headless Chromium: node turntable_page.mjs CHECK SERVER
+// A page that uses the original program's client, on a site of its own, in headless Chromium: node turntable_page.mjs CHECK SERVER
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";

@@ -21,14 +21,14 @@ run({
     for (const page of [ada, bob])
       await shows(page, ["<b>Bob</b>", "Ada"]);
     equal(await ada.locator("#online b").count(), 0, "names are text");
-    // A second page of the same user is no other user, and the user leaves with the last.
+    // A second page of the same user adds no user, and the user leaves with the last page.
     const again = await visit(site, web, "bob");
     await shows(again, ["<b>Bob</b>", "Ada"]);
     await bob.context().close();
     await shows(ada, ["<b>Bob</b>", "Ada"]);
     await again.context().close();
     await shows(ada, ["Ada"]);
-    // Who has no name is there all the same.
+    // A user without a name is listed, too.
     const nobody = await visit(site, web, "nameless");
     await shows(ada, ["Ada", "somebody"]);
     await nobody.context().close();
@@ -40,25 +40,25 @@ run({
     const { TurntableClient, SyncClient } = await loadClient(web);
     const ada = await visit(site, web, "ada"), url = `${web.replace("http", "ws")}/turntable`;
     await shows(ada, ["Ada"]);
-    // Eve's token is good for Eve alone: for Bob's id it is refused and the connection closed.
+    // Eve's token is valid for Eve only: for Bob's id it is refused, and the connection is closed.
     const asBob = new TurntableClient(url, options({ WebSocket, user: "1:2", token }));
     equal((await event(asBob, "state", ({ state }) => state === "ended")).code, 3003);
     equal(await refusal(asBob.join("online")), "ended");
-    // Nobody gets in without one.
+    // A token is required.
     const without = new TurntableClient(url, options({ WebSocket, user: "1:2" }));
     equal((await event(without, "state", ({ state }) => state === "ended")).code, 3000);
-    // As a member Eve cannot speak for Bob.
+    // As a member, Eve cannot send as Bob.
     const eve = new TurntableClient(url, options({ WebSocket, user: "1:666", token }));
     await eve.join("online");
     await shows(ada, ["Ada", "Eve"]);
-    eve.game("online", [{ from: "1:2", data: {} }]);
+    eve.sendActions("online", [{ from: "1:2", data: {} }]);
     equal((await event(eve, "error")).code, "not_you");
-    // An entry with Bob's id, and properties with Ada's name, are no members.
+    // An entry with Bob's id, and properties with Ada's name, are not members.
     await ask("entry");
     const sync = new SyncClient(url.replace("turntable", "sync"), options({ WebSocket, token, properties: { name: "Ada" } }));
     await sync.ready();
     equal((await eve.subscribe(["1:2"]))["1:2"], "online");
-    equal(await eve.whoThere("online"), ["1:1", "1:666"]);
+    equal(await eve.listUsers("online"), ["1:1", "1:666"]);
     await shows(ada, ["Ada", "Eve"]);
     eve.leave("online");
     await shows(ada, ["Ada"]);

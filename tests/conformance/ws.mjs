@@ -1,9 +1,9 @@
 // The front-end as npm's ws client sees it: node ws.mjs URL, where URL is that of a web listener
-// (ws://127.0.0.1:8080). Prints a line for each check; ends with 1 when one failed.
+// (ws://127.0.0.1:8080). Prints a line for each check; exits with 1 when one failed.
 import WebSocket from "ws";
 
 const base = process.argv[2];
-const LIMIT = 20000; // ms that nothing here needs
+const LIMIT = 20000; // ms, more than any wait needs
 
 const checks = {
   async "a connection with its subprotocol"() {

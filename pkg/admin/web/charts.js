@@ -1,8 +1,8 @@
-// charts: the last two minutes of a number, as a line.
+// charts: a line chart of the last two minutes of a figure.
 
 const POINTS = 120;
 
-export class Spark {
+export class Sparkline {
   #canvas;
   #values = [];
 

@@ -1,11 +1,11 @@
-// clients: how a client of the map stands in a row of the table.
+// clients: the row of the table for a client of the map.
 
 import { element, formatAge, setText } from "./dom.js";
-import { isBinary, summary } from "./entry_text.js";
+import { isBinary, entrySummary } from "./entry_text.js";
 
-const KNOWN = new Set(["tracker", "sync", "turntable", "lobby"]);
+const PROTOCOLS = new Set(["tracker", "sync", "turntable", "lobby"]);
 
-/** nodeName: a front-end's name; now: the time by which ages are told. */
+/** nodeName: returns a front-end's name; now: returns the time from which ages are computed. */
 export function clientRows(nodeName, now) {
   return {
     make() {
@@ -20,12 +20,12 @@ export function clientRows(nodeName, now) {
 
     fill(row, entry) {
       setText(row.id, entry.name);
-      row.protocol.dataset.protocol = KNOWN.has(entry.protocol) ? entry.protocol : "other";
+      row.protocol.dataset.protocol = PROTOCOLS.has(entry.protocol) ? entry.protocol : "other";
       setText(row.protocol, entry.protocol ?? "unknown");
       row.status.dataset.status = entry.status ?? "none";
       setText(row.status, entry.status ?? "–");
       row.state.classList.toggle("mono", isBinary(entry));
-      setText(row.state, summary(entry) || "–");
+      setText(row.state, entrySummary(entry) || "–");
     },
 
     age(row, entry) {

@@ -1,28 +1,28 @@
-// desk: what the desks of all protocols share: a connection with its state, forms, and a log.
+// console: the base of all protocols' consoles: a connection with its state, forms, and a log.
 
 import { element, formatClock, perFrame, setText } from "./dom.js";
 
 const LOG_LINES = 300;
-const TOO_LONG = 2000; // characters of a message in the log
+const LOGGED_MAX = 2000; // characters of a message in the log
 
-export class Desk {
+export class ProtocolConsole {
   element;
   client = null;
 
   #name;
   #context;
   #what;
-  #log = element("ol", { class: "log", tabindex: 0, "aria-label": "Messages, the newest first" });
-  #empty = element("p", { class: "empty small" }, "What is sent and received is shown here.");
+  #log = element("ol", { class: "log", tabindex: 0, "aria-label": "Messages, newest first" });
+  #empty = element("p", { class: "empty small" }, "Messages sent and received appear here.");
   #lines = [];
   #draw = perFrame(() => this.#drawLog());
   #pill = element("span", { class: "link", role: "status", "data-state": "off" }, element("i", { "aria-hidden": true }),
                   element("span", {}, "Not connected"));
-  #why = element("p", { class: "muted why" });
+  #reason = element("p", { class: "muted reason" });
   #token = element("input", { autocomplete: "off", spellcheck: "false", placeholder: "none" });
   #connect = element("button", { class: "primary", click: () => this.#toggle() }, "Connect");
   #drop = element("button", { disabled: true, click: () => this.client.drop(),
-                              title: "As if the network had failed: the client comes back by itself" }, "Drop");
+                              title: "Breaks the connection as a network failure would; the client reconnects" }, "Drop");
   #forms;
 
   constructor(name, what, context) {
@@ -31,16 +31,16 @@ export class Desk {
     this.#what = what;
   }
 
-  /** Makes the element. Not by the constructor: what a desk's own forms need is not there yet. */
-  furnish() {
-    this.#forms = element("div", { class: "forms" }, ...this.build());
+  /** Creates the element. The constructor cannot: the fields of the subclass do not exist yet. */
+  render() {
+    this.#forms = element("div", { class: "forms" }, ...this.buildForms());
     this.element = element("div", { class: "try" },
       element("div", { class: "left" },
         element("section", { class: "panel connection" },
           element("div", { class: "line" }, element("p", { class: "grow" }, this.#what), this.#pill),
           element("div", { class: "line" }, this.settings(),
                   element("label", { class: "grow" }, "Signed token ", this.#token), this.#connect, this.#drop),
-          this.#why),
+          this.#reason),
         this.#forms),
       element("section", { class: "panel messages", "aria-label": "Messages" },
         element("div", { class: "bar" }, element("h2", {}, "Messages"),
@@ -50,32 +50,32 @@ export class Desk {
     return this;
   }
 
-  /** The forms: elements. */
-  build() {
+  /** Returns the forms, as elements. */
+  buildForms() {
     return [];
   }
 
-  /** What is chosen before connecting. */
+  /** Returns the controls for options of the connection, or null. */
   settings() {
     return null;
   }
 
-  /** A client. @param {string} url @param {Object} options */
-  make() {
-    throw new Error("each desk makes its own");
+  /** Creates the client. @param {string} url @param {Object} options */
+  createClient() {
+    throw new Error("not implemented");
   }
 
-  /** The server serves us, or no longer. */
-  changed() {}
+  /** Called when the state of the connection has changed. */
+  onStateChange() {}
 
-  /** Does what a form asks, and shows what is wrong with it. */
+  /** Runs the action of a form, and logs its error. */
   async attempt(action) {
     try {
       if (!this.client)
         throw new Error("connect first");
       await action(this.client);
     } catch (error) {
-      if (error.command === undefined) // else the client has told it as an event
+      if (error.command === undefined) // the others arrive as events
         this.note("error", error.code ? `${error.code}: ${error.message}` : error.message);
     }
   }
@@ -93,20 +93,20 @@ export class Desk {
     const space = this.#context.space();
     const url = new URL(this.#name + (space ? `/${space}` : ""), document.baseURI);
     const options = this.#token.value ? { token: this.#token.value } : {};
-    const client = this.make(url, options);
+    const client = this.createClient(url, options);
     this.client = client;
-    client.addEventListener("state", ({ detail }) => this.#setState(detail.state, detail.why));
-    client.addEventListener("message", ({ detail }) => this.note(detail.out ? "out" : "in", show(detail.data)));
+    client.addEventListener("state", ({ detail }) => this.#setState(detail.state, detail.reason));
+    client.addEventListener("message", ({ detail }) => this.note(detail.out ? "out" : "in", formatMessage(detail.data)));
     client.addEventListener("error", ({ detail }) => this.note("error", `${detail.code}: ${detail.message}`));
     this.#setState("connecting", "");
   }
 
-  #setState(state, why) {
-    const texts = { off: "Not connected", connecting: "Connecting", open: "Connected", waiting: "Coming back", ended: "Ended" };
+  #setState(state, reason) {
+    const texts = { off: "Not connected", connecting: "Connecting", open: "Connected", waiting: "Reconnecting", ended: "Closed" };
     const isEnd = state === "ended" || state === "off";
     this.#pill.dataset.state = { open: "connected", ended: "off" }[state] ?? state;
     setText(this.#pill.lastElementChild, texts[state]);
-    setText(this.#why, why ? `${why[0].toUpperCase()}${why.slice(1)}.` : "");
+    setText(this.#reason, reason ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : "");
     setText(this.#connect, isEnd ? "Connect" : "Disconnect");
     this.#connect.classList.toggle("primary", isEnd);
     this.#drop.disabled = state !== "open";
@@ -115,7 +115,7 @@ export class Desk {
       control.disabled = isEnd;
     if (state === "ended")
       this.client = null;
-    this.changed();
+    this.onStateChange();
   }
 
   #clear() {
@@ -137,18 +137,18 @@ export class Desk {
   }
 }
 
-/** A message as text: bytes in hexadecimal, with what they say where they are letters. */
-function show(data) {
+/** A message as text: bytes in hexadecimal, followed by their ASCII characters. */
+function formatMessage(data) {
   if (typeof data === "string")
-    return data.length > TOO_LONG ? `${data.slice(0, TOO_LONG)} … (${data.length} characters)` : data;
+    return data.length > LOGGED_MAX ? `${data.slice(0, LOGGED_MAX)} … (${data.length} characters)` : data;
   const part = data.subarray(0, 64);
   const hex = [...part].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const text = [...part].map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "·")).join("");
   return `${hex}${data.length > 64 ? ` … (${data.length} bytes)` : ""}   ${text}`;
 }
 
-/** A form: its fields in a line, and buttons. The first button answers Enter. */
-export function form(title, fields, ...buttons) {
+/** A form with its fields and buttons. Enter activates the first button. */
+export function makeForm(title, fields, ...buttons) {
   const made = element("form", { class: "panel form" }, element("h2", {}, title), ...fields,
     element("div", { class: "line" }, buttons.map(([text, action], i) =>
       element("button", { type: i ? "button" : "submit", class: i ? null : "primary", click: i ? action : () => {} }, text))));
@@ -159,16 +159,16 @@ export function form(title, fields, ...buttons) {
   return made;
 }
 
-/** A field with its label. */
-export function field(label, attributes = {}, name = "input") {
+/** A labelled field. */
+export function makeField(label, attributes = {}, name = "input") {
   const input = element(name, { autocomplete: "off", spellcheck: "false", ...attributes });
   return { input, label: element("label", {}, label, input), get value() {
     return input.value.trim();
   } };
 }
 
-/** JSON where it is some, else the text itself. */
-export function valueOf(text) {
+/** The value of a JSON text; of other text, the text itself. */
+export function parseValue(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -176,4 +176,4 @@ export function valueOf(text) {
   }
 }
 
-export const wordsOf = (text) => text.split(/[\s,]+/).filter(Boolean);
+export const splitWords = (text) => text.split(/[\s,]+/).filter(Boolean);

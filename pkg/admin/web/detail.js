@@ -1,7 +1,7 @@
-// detail: all that is known of one client, in a dialog. What the stream has cut is asked for.
+// detail: a dialog with everything known of one client. A state that the stream has cut is requested.
 
-import { byId, element, formatAge, formatBytes, formatMoment, hexOf, setText } from "./dom.js";
-import { plain, sorted } from "./entry_text.js";
+import { byId, element, formatAge, formatBytes, formatMoment, base64ToHex, setText } from "./dom.js";
+import { formatValue, sortedProperties } from "./entry_text.js";
 
 export class Detail {
   #dialog = byId("detail");
@@ -30,24 +30,24 @@ export class Detail {
       this.#fetch(entry);
   }
 
-  /** What is known of front-ends has changed. */
+  /** Called when the data of front-ends has changed. */
   redraw() {
     const entry = this.key === null ? undefined : this.#context.map.entries.get(this.key);
     if (entry)
       this.show(entry);
   }
 
-  /** The entry that is shown has changed, or is gone (null). */
+  /** The entry shown has changed, or was closed (null). */
   update(entry) {
     if (entry)
       this.show(entry);
     else
-      byId("detail-body").prepend(element("p", { class: "gone" }, "This client has left."));
+      byId("detail-body").prepend(element("p", { class: "closed" }, "This client was closed."));
   }
 
   async #fetch(entry) {
     const id = entry.id !== undefined ? encodeURIComponent(entry.id)
-      : hexOf(entry.id64).replace(/../g, "%$&");
+      : base64ToHex(entry.id64).replace(/../g, "%$&");
     const url = new URL(`api/v1/clients/${id}`, document.baseURI);
     const token = this.#context.token();
     url.searchParams.set("space", this.#context.space());
@@ -67,31 +67,31 @@ export class Detail {
     setText(byId("detail-title"), entry.name);
     byId("detail-facts").replaceChildren(...facts.filter(([, value]) => value !== undefined && value !== "")
       .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
-    byId("detail-body").replaceChildren(...bodyOf(entry));
+    byId("detail-body").replaceChildren(...detailBody(entry));
   }
 }
 
-function bodyOf(entry) {
+function detailBody(entry) {
   const parts = [];
   if (entry.properties) {
     parts.push(element("h3", {}, "Properties"), element("dl", { class: "properties" },
-      ...sorted(entry.properties).flatMap(([name, value]) => [
-        element("dt", {}, name), element("dd", { class: typeof value }, plain(value))])));
+      ...sortedProperties(entry.properties).flatMap(([name, value]) => [
+        element("dt", {}, name), element("dd", { class: typeof value }, formatValue(value))])));
   }
   if (entry.state !== undefined || entry.state64 !== undefined) {
     const binary = entry.state === undefined;
     const length = entry.state_bytes ?? (binary ? atob(entry.state64).length : new TextEncoder().encode(entry.state).length);
-    const text = binary ? dump(entry.state64) : indented(entry.state);
+    const text = binary ? hexDump(entry.state64) : indentJson(entry.state);
     parts.push(element("h3", {}, "State ", element("small", {}, formatBytes(length), binary ? ", not text" : "")),
                element("pre", { tabindex: 0, "aria-label": "State" }, text || "(empty)"));
     if (entry.state_bytes !== undefined)
-      parts.push(element("p", { class: "muted" }, "This is its beginning."));
+      parts.push(element("p", { class: "muted" }, "Only the beginning is shown."));
   }
   return parts;
 }
 
-/** JSON reads better when it is indented. */
-function indented(text) {
+/** Indents JSON; returns other text unchanged. */
+function indentJson(text) {
   if (!/^[[{]/.test(text))
     return text;
   try {
@@ -101,8 +101,8 @@ function indented(text) {
   }
 }
 
-/** Offset, 16 bytes in hexadecimal, and as characters. */
-function dump(base64) {
+/** Lines with an offset, 16 bytes in hexadecimal, and their ASCII characters. */
+function hexDump(base64) {
   const bytes = atob(base64), lines = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const part = [...bytes.slice(at, at + 16)];

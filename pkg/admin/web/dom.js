@@ -1,11 +1,11 @@
-// dom: elements without markup. Texts from clients become text nodes only, so that none of them can
-// be anything else.
+// dom: creates elements without markup. Text from clients only ever becomes text nodes, so it cannot
+// become markup.
 
 export const byId = (id) => document.getElementById(id);
 
 /**
- * An element. In attributes, `class` and names of attributes; functions become listeners of the
- * event that the key names; booleans set or leave out.
+ * Creates an element. attributes: names with values; a function becomes a listener of the event that the
+ * key names, a boolean sets the attribute or omits it.
  * @param {string} name
  * @param {Object<string, any>} [attributes]
  * @param {...(Node|string|number|null|undefined|false)} children
@@ -28,7 +28,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Sets a text where it differs: what has not changed costs no layout. */
+/** Sets the text if it differs, as an unchanged text then costs no layout. */
 export function setText(node, text) {
   if (node.textContent !== text)
     node.textContent = text;
@@ -61,7 +61,7 @@ export function formatAge(ms) {
 }
 
 /** The bytes of a base64 text, in hexadecimal. */
-export function hexOf(base64, most = Infinity) {
+export function base64ToHex(base64, most = Infinity) {
   const bytes = atob(base64);
   let text = "";
   for (let i = 0; i < bytes.length && i < most; i++)
@@ -75,15 +75,15 @@ const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle
 export const formatClock = (ms) => clock.format(ms);
 export const formatMoment = (ms) => moment.format(ms);
 
-/** Calls once per frame, however often it is asked for; in a hidden page a little later. */
+/** Returns a function that schedules one call per frame; in a hidden page, one every 250 ms. */
 export function perFrame(callback) {
-  let asked = false;
+  let isScheduled = false;
   return () => {
-    if (asked)
+    if (isScheduled)
       return;
-    asked = true;
+    isScheduled = true;
     const run = () => {
-      asked = false;
+      isScheduled = false;
       callback();
     };
     if (document.hidden)

@@ -1,11 +1,11 @@
-// entry: how an entry of the map reads: its state on one line, what it is found by, its place in an
-// order.
+// entry_text: texts of an entry of the map: its state on one line, the text that is searched, and its
+// place in an order.
 
-import { hexOf } from "./dom.js";
-import { fold } from "./case_fold.js";
+import { base64ToHex } from "./dom.js";
+import { foldCase } from "./case_fold.js";
 
 /** The state or the properties on one line. */
-export function summary(entry) {
+export function entrySummary(entry) {
   if (entry.summary === undefined)
     entry.summary = makeSummary(entry);
   return entry.summary;
@@ -13,38 +13,38 @@ export function summary(entry) {
 
 function makeSummary(entry) {
   if (entry.properties)
-    return sorted(entry.properties).map(([name, value]) => `${name}: ${plain(value)}`).join("  ·  ");
+    return sortedProperties(entry.properties).map(([name, value]) => `${name}: ${formatValue(value)}`).join("  ·  ");
   if (entry.state !== undefined)
     return entry.state;
   if (entry.state64 !== undefined)
-    return `0x${hexOf(entry.state64, 64)}`;
+    return `0x${base64ToHex(entry.state64, 64)}`;
   return entry.user ? `user ${entry.user}` : "";
 }
 
-/** Properties by their names, as their order in the map means nothing. */
-export const sorted = (properties) => Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1));
+/** Properties sorted by name, as their order in the map has no meaning. */
+export const sortedProperties = (properties) => Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1));
 
-export const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+export const formatValue = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 export const isBinary = (entry) => entry.state64 !== undefined;
 
-/** What is searched, folded. */
-export function haystack(entry, nodeName) {
-  if (entry.haystack === undefined || entry.haystackNode !== nodeName) {
-    entry.haystackNode = nodeName; // it may become known, or another
-    const parts = [entry.name, entry.protocol, entry.status, entry.user, summary(entry), entry.node, nodeName];
-    entry.haystack = fold(parts.filter(Boolean).join("\n"));
+/** The text that is searched, with its case folded. */
+export function entrySearchText(entry, nodeName) {
+  if (entry.searchText === undefined || entry.searchedNode !== nodeName) {
+    entry.searchedNode = nodeName; // it may have changed
+    const parts = [entry.name, entry.protocol, entry.status, entry.user, entrySummary(entry), entry.node, nodeName];
+    entry.searchText = foldCase(parts.filter(Boolean).join("\n"));
   }
-  return entry.haystack;
+  return entry.searchText;
 }
 
-/** An ascending order by a column; those without a value come last in both directions. */
-export function comparison(column, descending, nodeName) {
+/** A comparison by a column. Entries without a value are last in both directions. */
+export function entryComparison(column, descending, nodeName) {
   const value = {
     id: (entry) => entry.name,
     protocol: (entry) => entry.protocol,
     status: (entry) => entry.status,
-    state: (entry) => summary(entry) || undefined,
+    state: (entry) => entrySummary(entry) || undefined,
     node: (entry) => nodeName(entry.node) || undefined,
     since: (entry) => entry.since && -entry.since,
   }[column];

@@ -1,11 +1,11 @@
-// feed: the stream of changes, the newest first: bounded, and joined when they come faster than they
-// can be read.
+// feed: the list of changes, newest first. Its length is bounded, and changes are summarized when they
+// arrive faster than they can be read.
 
 import { byId, element, formatClock, formatNumber, perFrame, setText } from "./dom.js";
-import { summary } from "./entry_text.js";
+import { entrySummary } from "./entry_text.js";
 
-const SHOWN = 200; // lines in the document
-const INTERVAL = 150; // ms between two drawings
+const LINES_MAX = 200; // lines in the document
+const INTERVAL = 150; // ms between two updates
 
 export class Feed extends EventTarget {
   #list = byId("feed");
@@ -34,16 +34,16 @@ export class Feed extends EventTarget {
     this.#waiting = [];
     this.#missed = 0;
     this.#empty.hidden = false;
-    this.#say();
+    this.#drawCount();
   }
 
   /** kind: opened, changed, closed. */
   add(kind, entries, now) {
     for (const entry of entries)
       this.#waiting.push({ kind, entry, now });
-    if (this.#waiting.length > SHOWN) {
-      this.#missed += this.#waiting.length - SHOWN;
-      this.#waiting.splice(0, this.#waiting.length - SHOWN);
+    if (this.#waiting.length > LINES_MAX) {
+      this.#missed += this.#waiting.length - LINES_MAX;
+      this.#waiting.splice(0, this.#waiting.length - LINES_MAX);
     }
     if (this.#waiting.length)
       this.#draw();
@@ -52,17 +52,17 @@ export class Feed extends EventTarget {
   #setPaused(paused) {
     this.#paused = paused;
     this.#pause.setAttribute("aria-pressed", paused);
-    setText(this.#pause, paused ? "Go on" : "Pause");
+    setText(this.#pause, paused ? "Resume" : "Pause");
     this.#draw();
   }
 
-  #say() {
+  #drawCount() {
     const waiting = this.#waiting.length + this.#missed;
     setText(this.#count, this.#paused && waiting ? `${formatNumber(waiting)} more` : "");
   }
 
   #drawNow() {
-    this.#say();
+    this.#drawCount();
     const now = performance.now();
     if (this.#paused || !this.#waiting.length)
       return;
@@ -71,25 +71,25 @@ export class Feed extends EventTarget {
       return;
     }
     this.#drawn = now;
-    const lines = this.#waiting.map(makeLine).reverse();
+    const lines = this.#waiting.map(makeFeedLine).reverse();
     this.#waiting = [];
     if (this.#missed) {
-      const text = `${formatNumber(this.#missed)} more, faster than can be shown`;
+      const text = `${formatNumber(this.#missed)} more changes, too fast to show`;
       lines.push(element("li", { class: "gap" }, text));
       this.#missed = 0;
     }
     this.#list.prepend(...lines);
-    while (this.#list.childElementCount > SHOWN)
+    while (this.#list.childElementCount > LINES_MAX)
       this.#list.lastElementChild.remove();
     this.#empty.hidden = true;
   }
 }
 
-function makeLine({ kind, entry, now }) {
+function makeFeedLine({ kind, entry, now }) {
   const line = element("li", { "data-kind": kind },
                        element("time", {}, formatClock(now)), element("b", {}, kind),
                        element("span", { class: "id" }, entry.name),
-                       element("span", { class: "state" }, kind === "closed" ? "" : summary(entry)));
+                       element("span", { class: "state" }, kind === "closed" ? "" : entrySummary(entry)));
   line.entry = entry;
   return line;
 }

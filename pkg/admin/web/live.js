@@ -1,13 +1,13 @@
-// live: the front-end's stream of events as a map of entries that follows it (docs/web.md).
+// live: a map of entries that follows the front-end's live stream (docs/web.md).
 
-import { formatClock, hexOf } from "./dom.js";
+import { formatClock, base64ToHex } from "./dom.js";
 
 const BACKOFF_FIRST = 500, BACKOFF_MAX = 15000; // ms
-const SILENCE_MAX = 10000; // numbers come each second
-const HIDDEN_MAX = 60000; // after which a page that nobody sees follows no more
+const IDLE_MAX = 10000; // ms; statistics arrive each second
+const HIDDEN_MAX = 60000; // ms, after which a hidden page closes its stream
 
-/** What to call the state of a link: its `data-state`, and a text. */
-export function linkOf(map) {
+/** How to show the state of the stream: its `data-state`, and a text. */
+export function describeLink(map) {
   const texts = { off: "", connecting: "Connecting", loading: "Loading", live: "Live", waiting: "No connection",
                   hidden: "Paused", refused: "Refused" };
   if (map.staleSince === null || ["off", "hidden", "refused"].includes(map.state))
@@ -17,36 +17,37 @@ export function linkOf(map) {
   return { state: "waiting", text: map.state === "waiting" ? texts.waiting : "Waiting for Redis" };
 }
 
-/** One client of the map, or one game server. `key` is unique: the id, or what stands for one that is no text. */
-function entryOf(json) {
+/** A client of the map, or a game server. `key` is unique: the id, or a substitute for an id that is not text. */
+function makeMapEntry(json) {
   const entry = json;
-  entry.key = keyOf(json);
-  entry.name = json.name ?? json.id ?? `0x${hexOf(json.id64)}`;
+  entry.key = entryKey(json);
+  entry.name = json.name ?? json.id ?? `0x${base64ToHex(json.id64)}`;
   entry.changed = 0;
   return entry;
 }
 
-export function keyOf(json) {
+export function entryKey(json) {
   if (typeof json === "string")
     return json;
   return json.id ?? `\0${json.id64}`;
 }
 
 /**
- * Events: `link` (state), `changes` (opened, changed, closed, whole), `stats`, `nodes`, `hello`,
- * `unauthorized`, `unknown` (space, spaces: there is none of that name, but these).
+ * Events: `link` (state, why), `changes` (opened, changed, closed, whole), `stats`, `nodes`, `hello`,
+ * `unauthorized`, `unknown` (space, spaces: there is no such space, but these).
  */
 export class LiveMap extends EventTarget {
   entries = new Map();
   /** off, connecting, loading, live, waiting, hidden, refused */
   state = "off";
-  /** Why it is not live. */
+  /** The reason why it is not live. */
   why = "";
-  /** Of Redis's clock, minus ours. */
+  /** Redis's clock minus the browser's, ms. */
   offset = 0;
-  /** Since when what is known may be wrong, by Redis's clock: the stream is gone, or the front-end has no Redis; or null. */
+  /** Since when the entries may be out of date, by Redis's clock, because the stream or the front-end's Redis is
+   * disconnected; or null. */
   staleSince = null;
-  /** Whether the whole map has come once. */
+  /** Whether the whole map has been received once. */
   isKnown = false;
 
   #space = "";
@@ -56,12 +57,12 @@ export class LiveMap extends EventTarget {
   #attempts = 0;
   #retry = 0;
   #watchdog = 0;
-  #hiding = 0;
-  #loading = null; // the keys met since `begin`
+  #hiddenTimer = 0;
+  #loading = null; // the keys received since `begin`
   #count = 0;
-  #received = 0; // when something last was
+  #received = 0; // time of the last data
 
-  /** parameters: of the request, besides the space. */
+  /** parameters: of the request, in addition to the space. */
   constructor(token, parameters = {}) {
     super();
     this.#token = token;
@@ -74,7 +75,7 @@ export class LiveMap extends EventTarget {
     this.entries = new Map();
     this.staleSince = null;
     this.isKnown = false;
-    this.#tell("changes", { opened: [], changed: [], closed: [], whole: true });
+    this.#emit("changes", { opened: [], changed: [], closed: [], whole: true });
     this.#attempts = 0;
     this.#connect();
   }
@@ -85,20 +86,20 @@ export class LiveMap extends EventTarget {
       this.resume();
   }
 
-  /** Follows no more; what is known stays. */
+  /** Closes the stream; the entries remain. */
   stop() {
-    clearTimeout(this.#hiding);
+    clearTimeout(this.#hiddenTimer);
     this.#stop();
     this.#setState("off");
   }
 
-  /** Follows again, from what is known. */
+  /** Opens the stream again. */
   resume() {
     this.#attempts = 0;
     this.#connect();
   }
 
-  /** Of the whole map that is being read: [entries so far, in all]. */
+  /** Progress of reading the whole map: [entries received, total]. */
   get progress() {
     return [this.#loading ? this.#loading.size : this.entries.size, this.#count];
   }
@@ -107,17 +108,17 @@ export class LiveMap extends EventTarget {
     return Date.now() + this.offset;
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   #setState(state, why = "") {
     this.state = state;
     this.why = why;
-    this.#tell("link", { state, why });
+    this.#emit("link", { state, why });
   }
 
-  /** since: null when it is not stale. What is stale already is so from the first. */
+  /** since: null when it is not stale. A map that is already stale keeps its first time. */
   #setStale(since, why = "") {
     const before = this.staleSince;
     this.staleSince = since === null ? null : this.staleSince ?? since;
@@ -126,11 +127,11 @@ export class LiveMap extends EventTarget {
   }
 
   #onVisibility() {
-    clearTimeout(this.#hiding);
+    clearTimeout(this.#hiddenTimer);
     if (this.state === "off")
       return;
     if (document.hidden) {
-      this.#hiding = setTimeout(() => {
+      this.#hiddenTimer = setTimeout(() => {
         this.#stop();
         this.#setState("hidden");
       }, HIDDEN_MAX);
@@ -146,7 +147,7 @@ export class LiveMap extends EventTarget {
     this.#abort = null;
   }
 
-  #later(why) {
+  #reconnectLater(why) {
     const most = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** this.#attempts++);
     const delay = BACKOFF_FIRST / 2 + Math.random() * most;
     this.#stop();
@@ -160,7 +161,7 @@ export class LiveMap extends EventTarget {
     const abort = new AbortController();
     this.#abort = abort;
     this.#setState("connecting", this.#attempts ? this.why : "");
-    this.#watch();
+    this.#restartWatchdog();
     try {
       const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
       const url = new URL("api/v1/live", document.baseURI);
@@ -171,30 +172,30 @@ export class LiveMap extends EventTarget {
       const response = await fetch(url, { headers, signal: abort.signal, cache: "no-store" });
       if (response.status === 401) {
         this.#stop();
-        this.#setState("refused", "a token is needed");
-        this.#tell("unauthorized", { given: Boolean(this.#token) });
+        this.#setState("refused", "a token is required");
+        this.#emit("unauthorized", { given: Boolean(this.#token) });
         return;
       }
       const answer = response.ok ? {} : await response.json().catch(() => ({}));
       if (response.status === 404 && this.#abort === abort && Array.isArray(answer.spaces)) {
         this.#stop();
         this.#setState("refused", answer.error);
-        this.#tell("unknown", { space: this.#space, ...answer });
+        this.#emit("unknown", { space: this.#space, ...answer });
         return;
       }
       if (!response.ok)
         throw new Error(answer.error ?? `HTTP ${response.status}`);
       await this.#read(response.body.pipeThrough(new TextDecoderStream()).getReader(), abort);
-      throw new Error("the stream has ended");
+      throw new Error("the stream was closed");
     } catch (error) {
       if (this.#abort === abort)
-        this.#later(error instanceof TypeError ? "the front-end does not answer" : error.message);
+        this.#reconnectLater(error instanceof TypeError ? "the front-end is unreachable" : error.message);
     }
   }
 
-  #watch() {
+  #restartWatchdog() {
     clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#later("nothing was heard"), SILENCE_MAX);
+    this.#watchdog = setTimeout(() => this.#reconnectLater("no data received"), IDLE_MAX);
   }
 
   async #read(reader, abort) {
@@ -203,16 +204,16 @@ export class LiveMap extends EventTarget {
       const { value, done } = await reader.read();
       if (done || this.#abort !== abort)
         return;
-      this.#watch();
+      this.#restartWatchdog();
       this.#received = this.now();
       const parts = (rest + value).split("\n\n");
       rest = parts.pop();
       for (const part of parts)
-        this.#take(part);
+        this.#parseEvent(part);
     }
   }
 
-  #take(text) {
+  #parseEvent(text) {
     let name = "message", data = "";
     for (const line of text.split("\n")) {
       if (line.startsWith("event: "))
@@ -220,16 +221,16 @@ export class LiveMap extends EventTarget {
       else if (line.startsWith("data: "))
         data += line.slice(6);
     }
-    this.#handle(name, JSON.parse(data));
+    this.#onEvent(name, JSON.parse(data));
   }
 
-  #handle(name, data) {
+  #onEvent(name, data) {
     switch (name) {
     case "hello":
       this.#attempts = 0;
       this.offset = data.time - Date.now();
       this.#setState("loading");
-      this.#tell("hello", data);
+      this.#emit("hello", data);
       break;
     case "begin":
       this.#loading = new Set();
@@ -237,10 +238,10 @@ export class LiveMap extends EventTarget {
       this.#setState("loading");
       break;
     case "entries":
-      this.#takeEntries(data);
+      this.#onEntries(data);
       break;
     case "closed":
-      this.#takeClosed(data);
+      this.#onClosed(data);
       break;
     case "live":
       this.#finishLoading();
@@ -249,10 +250,10 @@ export class LiveMap extends EventTarget {
       this.offset = data.time - Date.now();
       this.#setStale(data.stale_since ?? (this.state === "live" && data.clients === undefined ? data.time : null),
                      data.why);
-      this.#tell("stats", data);
+      this.#emit("stats", data);
       break;
     case "nodes":
-      this.#tell("nodes", data);
+      this.#emit("nodes", data);
       break;
     case "refused":
       this.#setState("refused", data.why);
@@ -260,33 +261,33 @@ export class LiveMap extends EventTarget {
     }
   }
 
-  #takeEntries(list) {
+  #onEntries(list) {
     const opened = [], changed = [];
     const now = performance.now();
     for (const json of list) {
-      const entry = entryOf(json), old = this.entries.get(entry.key);
+      const entry = makeMapEntry(json), old = this.entries.get(entry.key);
       if (!this.#loading)
         entry.changed = now;
       this.#loading?.add(entry.key);
       this.entries.set(entry.key, entry);
       (old ? changed : opened).push(entry);
     }
-    this.#tell("changes", { opened, changed, closed: [], whole: this.#loading !== null });
+    this.#emit("changes", { opened, changed, closed: [], whole: this.#loading !== null });
   }
 
-  #takeClosed(list) {
+  #onClosed(list) {
     const closed = [];
     for (const id of list) {
-      const key = keyOf(id), entry = this.entries.get(key);
+      const key = entryKey(id), entry = this.entries.get(key);
       if (entry)
         closed.push(entry);
       this.entries.delete(key);
       this.#loading?.delete(key);
     }
-    this.#tell("changes", { opened: [], changed: [], closed, whole: this.#loading !== null });
+    this.#emit("changes", { opened: [], changed: [], closed, whole: this.#loading !== null });
   }
 
-  /** What was known before and was not met again is gone. */
+  /** Entries that were not received again have been closed. */
   #finishLoading() {
     const closed = [];
     for (const [key, entry] of this.entries) {
@@ -298,6 +299,6 @@ export class LiveMap extends EventTarget {
     this.#loading = null;
     this.isKnown = true;
     this.#setState("live");
-    this.#tell("changes", { opened: [], changed: [], closed, whole: true });
+    this.#emit("changes", { opened: [], changed: [], closed, whole: true });
   }
 }

@@ -1,23 +1,23 @@
-// page: the parts of the page put together: what the stream tells goes into the model at once, and
-// into the document at most once per frame.
+// page: connects the parts of the page. Events of the stream update the model at once, and the document
+// at most once per frame.
 
-import { Spark } from "./charts.js";
+import { Sparkline } from "./charts.js";
 import { clientRows } from "./clients.js";
 import { Detail } from "./detail.js";
 import { byId, element, formatBytes, formatNumber, formatRate, perFrame, setText } from "./dom.js";
-import { comparison, haystack } from "./entry_text.js";
+import { entryComparison, entrySearchText } from "./entry_text.js";
 import { Feed } from "./feed.js";
-import { fold } from "./case_fold.js";
-import { LiveMap, linkOf } from "./live.js";
+import { foldCase } from "./case_fold.js";
+import { LiveMap, describeLink } from "./live.js";
 import { Servers } from "./servers.js";
 import { Table } from "./table.js";
-import { build } from "./try_it.js";
+import { buildTryIt } from "./try_it.js";
 
-const SORT_INTERVAL = 250; // ms: an order that changes all the time is put right so often
+const SORT_INTERVAL = 250; // ms, the shortest time between two sorts
 const TOKEN_KEY = "tracker.token";
 const TABS = ["map", "servers", "try"];
 
-const nodes = new Map(); // id → what it says of itself
+const nodes = new Map(); // id → data of the front-end
 const nodeName = (id) => nodes.get(id)?.name || (id ? id.slice(0, 6) : "");
 const map = new LiveMap(sessionStorage.getItem(TOKEN_KEY) ?? "");
 const table = new Table(byId("grid"), clientRows(nodeName, () => map.now()));
@@ -27,14 +27,14 @@ const detail = new Detail({
   map, nodeName, space: () => space, token: () => sessionStorage.getItem(TOKEN_KEY) ?? "",
 });
 const charts = Object.fromEntries(["clients", "changes", "messages"]
-  .map((name) => [name, new Spark(byId(`chart-${name}`))]));
+  .map((name) => [name, new Sparkline(byId(`chart-${name}`))]));
 
 let space = new URLSearchParams(location.search).get("space") ?? "";
 let order = { column: "id", descending: false };
 let query = "", protocol = "";
-let known = false; // the whole map has come once
+let known = false; // the whole map has been received once
 
-// The table: filtered and sorted anew when who is in it or its order may have changed.
+// The table: filtered and sorted when its rows or their order may have changed.
 
 let stale = true, sortedAt = 0, sortTimer = 0;
 const counts = new Map(); // protocol → clients
@@ -44,20 +44,20 @@ function arrange() {
   sortTimer = 0;
   stale = false;
   sortedAt = performance.now();
-  const words = fold(query).split(/\s+/).filter(Boolean), rows = [];
+  const words = foldCase(query).split(/\s+/).filter(Boolean), rows = [];
   counts.clear();
   for (const entry of map.entries.values()) {
     counts.set(entry.protocol ?? "unknown", (counts.get(entry.protocol ?? "unknown") ?? 0) + 1);
     if (protocol && entry.protocol !== protocol)
       continue;
     if (words.length) {
-      const text = haystack(entry, nodeName(entry.node));
+      const text = entrySearchText(entry, nodeName(entry.node));
       if (!words.every((word) => text.includes(word)))
         continue;
     }
     rows.push(entry);
   }
-  rows.sort(comparison(order.column, order.descending, nodeName));
+  rows.sort(entryComparison(order.column, order.descending, nodeName));
   table.setRows(rows);
 }
 
@@ -72,12 +72,12 @@ const draw = perFrame(() => {
   drawCounts();
 });
 
-function arrangeNow() {
+function arrangeAndDraw() {
   arrange();
   drawCounts();
 }
 
-/** A changed entry that stays where it is only takes its row. */
+/** Replaces a changed entry whose place does not change. */
 function replaceRow(rows, places, entry) {
   const place = places.get(entry.key);
   if (place !== undefined)
@@ -86,7 +86,7 @@ function replaceRow(rows, places, entry) {
 
 let places = null, placesOf = null;
 
-function takeChanges({ opened, changed, closed, whole }) {
+function onChanges({ opened, changed, closed, whole }) {
   if (opened.length || closed.length || whole || query || order.column === "state" || order.column === "status")
     stale = true;
   if (changed.length) {
@@ -112,7 +112,7 @@ function takeChanges({ opened, changed, closed, whole }) {
   draw();
 }
 
-// Counts, filters, and what is said instead of rows.
+// Counts, filters, and the texts of an empty table.
 
 let filterNames = "";
 
@@ -134,7 +134,7 @@ function setProtocol(name) {
   for (const button of byId("filters").children)
     button.setAttribute("aria-pressed", button.dataset.protocol === name);
   table.scrollToTop();
-  arrangeNow();
+  arrangeAndDraw();
 }
 
 function drawCounts() {
@@ -147,23 +147,23 @@ function drawCounts() {
 
 function drawEmpty(shown, all, isFiltered) {
   const empty = byId("empty");
-  const kind = shown ? "" : isFiltered && all ? `none ${query} ${protocol}` : map.state === "live" ? "nobody" : `waiting ${map.state}`;
+  const kind = shown ? "" : isFiltered && all ? `none ${query} ${protocol}` : map.state === "live" ? "empty" : `waiting ${map.state}`;
   empty.hidden = !kind;
   if (empty.dataset.kind === kind)
     return;
   empty.dataset.kind = kind;
   if (kind.startsWith("none"))
     empty.replaceChildren(element("h3", {}, "No client matches"), element("p", {},
-      "Nothing here is found by ", element("q", {}, [query, protocol].filter(Boolean).join(", ")), "."),
+      "Nothing matches ", element("q", {}, [query, protocol].filter(Boolean).join(", ")), "."),
       element("button", { class: "primary", click: clearSearch }, "Show all"));
-  else if (kind === "nobody")
-    empty.replaceChildren(element("h3", {}, "Nobody is here yet"),
-      element("p", {}, "Open a client by hand, or from a shell:"),
+  else if (kind === "empty")
+    empty.replaceChildren(element("h3", {}, "No clients yet"),
+      element("p", {}, "Open one on this page, or from a shell:"),
       element("pre", {}, "trackerctl open hello"),
       element("button", { class: "primary", click: () => showTab("try") }, "Try it here"));
   else
     empty.replaceChildren(element("p", { class: "muted" },
-      map.state === "refused" ? "The map is not shown." : "Waiting for the map …"));
+      map.state === "refused" ? "The map is not available." : "Waiting for the map …"));
 }
 
 function clearSearch() {
@@ -171,11 +171,11 @@ function clearSearch() {
   setProtocol("");
 }
 
-// Numbers.
+// Figures.
 
 let last = null;
 
-function takeStats(stats) {
+function onStats(stats) {
   const seconds = last ? (stats.time - last.time) / 1000 : 0;
   const restarted = last && (last.node !== stats.node || stats.messages < last.messages);
   charts.clients.push(map.entries.size);
@@ -195,7 +195,7 @@ function takeStats(stats) {
   draw();
 }
 
-/** rate: of a number, per second; null when nobody knows it now. */
+/** rate: returns the rate of a figure per second; null when rates are unknown. */
 function drawRates(rate) {
   setText(byId("value-changes"), rate ? formatRate(rate("events")) : "–");
   setText(byId("value-messages"), rate ? formatRate(rate("messages")) : "–");
@@ -208,7 +208,7 @@ function drawFacts(stats) {
     ["Redis", stats.redis ? "up" : "unreachable", stats.redis],
     ["Ready", stats.ready ? "yes" : "no", stats.ready],
     ["WebSockets", formatNumber(stats.websockets), true],
-    ["Front-ends in all", formatNumber(Math.max(1, nodes.size)), true],
+    ["Front-ends", formatNumber(Math.max(1, nodes.size)), true],
   ];
   const list = byId("facts");
   if (list.childElementCount !== facts.length)
@@ -219,12 +219,12 @@ function drawFacts(stats) {
   });
 }
 
-// The link.
+// The stream's state.
 
-function takeLink({ state }) {
-  const link = byId("link"), said = linkOf(map);
-  link.dataset.state = said.state;
-  setText(link.lastElementChild, said.text);
+function onLink({ state }) {
+  const link = byId("link"), shown = describeLink(map);
+  link.dataset.state = shown.state;
+  setText(link.lastElementChild, shown.text);
   if (state === "live")
     known = true;
   if (state !== "refused")
@@ -239,24 +239,24 @@ function drawBanner() {
   const banner = byId("banner");
   let text = "";
   if (["waiting", "connecting"].includes(map.state) && map.why)
-    text = `No connection: ${map.why}. ${map.isKnown ? "What is shown is as it was; the" : "The"} page tries again.`;
+    text = `No connection: ${map.why}. ${map.isKnown ? "The data shown is out of date; the" : "The"} page reconnects.`;
   else if (map.state === "refused" && byId("offers").hidden)
-    text = `Not shown: ${map.why}.`;
+    text = `Not available: ${map.why}.`;
   else if (last && !last.ready)
-    text = `This front-end is not ready: ${last.why}.${last.redis || !map.isKnown ? "" : " What is shown is as it was."}`;
+    text = `This front-end is not ready: ${last.why}.${last.redis || !map.isKnown ? "" : " The data shown is out of date."}`;
   banner.hidden = !text;
   if (text)
     setText(banner, text);
 }
 
-function takeHello(hello) {
+function onHello(hello) {
   space = hello.space;
-  if (!nodes.has(hello.node)) // until Redis has said who else there is
+  if (!nodes.has(hello.node)) // until the list of front-ends arrives
     nodes.set(hello.node, { node: hello.node, name: hello.name });
   document.title = `Tracker · ${hello.name}`;
   setText(byId("front-end"), hello.name);
   drawSpaces(hello.spaces);
-  takeLobby(hello);
+  updateLobby(hello);
   drawCoverage(hello);
 }
 
@@ -267,7 +267,7 @@ function drawSpaces(names) {
   select.disabled = names.length < 2 && names.includes(space);
 }
 
-/** What each figure is about. */
+/** Shows what each figure covers. */
 function drawCoverage({ name }) {
   const here = `front-end ${name}`;
   setText(byId("covers-list"), `in space ${space}`);
@@ -276,15 +276,15 @@ function drawCoverage({ name }) {
     setText(byId(`covers-${figure}`), figure === "connections" ? here : `${here}, all spaces`);
 }
 
-/** There is no space of that name: those that there are, to be chosen. */
-function takeUnknown({ space: name, spaces, lobby }) {
+/** There is no such space: offers the existing ones. */
+function onUnknownSpace({ space: name, spaces, lobby }) {
   space = name;
   drawSpaces(spaces);
   byId("space").prepend(element("option", { value: name, disabled: true, selected: true }, name));
   byId("offers").hidden = false;
   byId("offers").replaceChildren(element("span", {}, "There is no space ", element("q", {}, name), ". Spaces here: "),
     ...spaces.map((one) => element("button", { click: () => chooseSpace(one) }, one)));
-  takeLobby({ lobby });
+  updateLobby({ lobby });
   drawBanner();
 }
 
@@ -299,14 +299,14 @@ function chooseSpace(name) {
   map.start(name);
 }
 
-function takeLobby({ lobby }) {
+function updateLobby({ lobby }) {
   hasServers = lobby !== undefined;
   byId("tab-servers").hidden = !hasServers;
   if (tabShown === "servers")
-    showTab(tabAsked());
+    showTab(requestedTab());
 }
 
-// What people do.
+// Input.
 
 function setOrder(column, descending) {
   order = { column, descending };
@@ -315,14 +315,14 @@ function setOrder(column, descending) {
     button.parentElement.setAttribute("aria-sort", !is ? "none" : descending ? "descending" : "ascending");
   }
   byId("sort-by").value = column;
-  arrangeNow();
+  arrangeAndDraw();
 }
 
 let tabShown = "";
-let hasServers; // once a front-end has said so
+let hasServers; // undefined until a front-end has answered
 
-/** The tab that the address asks for: #servers, or ?tab=servers. */
-function tabAsked() {
+/** The tab that the address selects: #servers, or ?tab=servers. */
+function requestedTab() {
   const names = [location.hash.slice(1), new URLSearchParams(location.search).get("tab")];
   const name = names.find((one) => TABS.includes(one)) ?? "map";
   return name === "servers" && hasServers === false ? "map" : name;
@@ -342,13 +342,13 @@ function showTab(name) {
   if (address.href !== location.href)
     history.replaceState(null, "", address);
   byId("tab-servers").hidden &&= name !== "servers";
-  byId("space").parentElement.hidden = name === "servers"; // game servers have one of their own
+  byId("space").parentElement.hidden = name === "servers"; // game servers have a space of their own
   if (name === "servers" && hasServers)
     servers.show();
   else
     servers.hide();
   if (name === "try")
-    build(byId("view-try"), { space: () => space });
+    buildTryIt(byId("view-try"), { space: () => space });
   else
     draw();
 }
@@ -356,17 +356,17 @@ function showTab(name) {
 function askForToken(given) {
   const dialog = byId("sign-in");
   if (given)
-    setText(byId("sign-in-why"), "That token is not the right one. It is the setting web.token of this front-end.");
+    setText(byId("sign-in-why"), "Wrong token. It is the setting web.token of this front-end.");
   if (!dialog.open)
     dialog.showModal();
 }
 
 function listen() {
-  map.addEventListener("changes", ({ detail: changes }) => takeChanges(changes));
-  map.addEventListener("stats", ({ detail: stats }) => takeStats(stats));
-  map.addEventListener("link", ({ detail: link }) => takeLink(link));
-  map.addEventListener("hello", ({ detail: hello }) => takeHello(hello));
-  map.addEventListener("unknown", ({ detail }) => takeUnknown(detail));
+  map.addEventListener("changes", ({ detail: changes }) => onChanges(changes));
+  map.addEventListener("stats", ({ detail: stats }) => onStats(stats));
+  map.addEventListener("link", ({ detail: link }) => onLink(link));
+  map.addEventListener("hello", ({ detail: hello }) => onHello(hello));
+  map.addEventListener("unknown", ({ detail }) => onUnknownSpace(detail));
   for (const one of [map, servers])
     one.addEventListener("unauthorized", ({ detail: { given } }) => askForToken(given));
   map.addEventListener("nodes", ({ detail: list }) => {
@@ -375,7 +375,7 @@ function listen() {
       nodes.set(node.node, node);
     if (last && !nodes.has(last.node))
       nodes.set(last.node, { node: last.node, name: last.name });
-    stale = true; // who is found by a name, and in which order
+    stale = true; // names of front-ends affect search and order
     draw();
     detail.redraw();
     if (tabShown === "servers")
@@ -386,14 +386,14 @@ function listen() {
   byId("search").addEventListener("input", (event) => {
     query = event.target.value.trim();
     table.scrollToTop();
-    arrangeNow();
+    arrangeAndDraw();
   });
   byId("sort-by").addEventListener("change", (event) => setOrder(event.target.value, false));
   for (const button of byId("grid").querySelectorAll("[data-sort]"))
     button.addEventListener("click", () => setOrder(button.dataset.sort,
       order.column === button.dataset.sort && !order.descending));
   byId("space").addEventListener("change", (event) => chooseSpace(event.target.value));
-  byId("sign-in").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
+  byId("sign-in").addEventListener("cancel", (event) => event.preventDefault()); // the page is empty without a token
   byId("sign-in").addEventListener("close", () => {
     const token = byId("sign-in-token").value;
     if (!token)
@@ -416,10 +416,10 @@ function listen() {
       next.focus();
     });
   });
-  addEventListener("hashchange", () => showTab(tabAsked()));
+  addEventListener("hashchange", () => showTab(requestedTab()));
   setInterval(() => document.hidden || table.draw(), 1000);
 }
 
 listen();
-showTab(tabAsked());
+showTab(requestedTab());
 map.start(space);

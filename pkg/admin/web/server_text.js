@@ -1,30 +1,30 @@
-// server: how a game server reads: what it says of itself, which is anybody's text, in the columns of
-// the list; what it is found by, and its place in an order.
+// server_text: texts of a game server: its announced infos as columns of the list, the text that is
+// searched, and its place in an order.
 
-import { plain } from "./entry_text.js";
-import { fold } from "./case_fold.js";
+import { formatValue } from "./entry_text.js";
+import { foldCase } from "./case_fold.js";
 
-/** What the list shows of it; read once for each telling. */
-export function reading(entry) {
-  entry.reading ??= read(entry);
-  return entry.reading;
+/** The columns of the list; computed once for each version of the entry. */
+export function serverFields(entry) {
+  entry.fields ??= readInfos(entry);
+  return entry.fields;
 }
 
-function read(entry) {
+function readInfos(entry) {
   const { infos } = entry;
-  const players = count(infos.players), most = count(infos.max_players);
+  const players = parseCount(infos.players), most = parseCount(infos.max_players);
   return {
     title: /[\p{L}\p{N}\p{P}\p{S}]/u.test(entry.name) ? entry.name : "",
-    game: said(infos.game ?? infos.gamename), map: said(infos.map), version: said(infos.version),
+    game: infoText(infos.game ?? infos.gamename), map: infoText(infos.map), version: infoText(infos.version),
     players, most, address: entry.id, isSuspect: entry.state === "suspect",
     isEmpty: !players, isFull: most > 0 && players >= most,
   };
 }
 
-const said = (value) => (value === undefined || value === null ? "" : plain(value).trim());
+const infoText = (value) => (value === undefined || value === null ? "" : formatValue(value).trim());
 
-/** A number from 0, also as a text; undefined when it is none. */
-function count(value) {
+/** A non-negative integer, also given as text; else undefined. */
+function parseCount(value) {
   const number = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
   return Number.isInteger(number) && number >= 0 ? number : undefined;
 }
@@ -36,36 +36,36 @@ export function formatPlayers({ players, most }) {
   return most ? `${players}/${most}` : String(players);
 }
 
-/** Where it is registered: it is connected to a front-end, or sends heartbeats. */
-export const whereabouts = (entry, nodeName) => (entry.source === "q3master" ? "UDP master" : nodeName(entry.node));
+/** Where it is registered: the front-end to which it is connected, or the UDP master. */
+export const registeredAt = (entry, nodeName) => (entry.source === "q3master" ? "UDP master" : nodeName(entry.node));
 
-/** What is searched, folded. */
-export function found(entry, nodeName) {
-  const { title, game, map, version, address, isSuspect } = reading(entry);
-  return fold([title, game, map, version, address, whereabouts(entry, nodeName), isSuspect ? "suspect" : ""].join("\n"));
+/** The text that is searched, with its case folded. */
+export function serverSearchText(entry, nodeName) {
+  const { title, game, map, version, address, isSuspect } = serverFields(entry);
+  return foldCase([title, game, map, version, address, registeredAt(entry, nodeName), isSuspect ? "suspect" : ""].join("\n"));
 }
 
 const { compare } = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-/** An ascending order by a column; those that do not say come last in both directions. */
+/** A comparison by a column. Servers without a value are last in both directions. */
 export function serverComparison(column, descending, nodeName) {
   const value = {
-    name: (entry) => reading(entry).title,
-    game: (entry) => reading(entry).game,
-    map: (entry) => reading(entry).map,
-    players: (entry) => reading(entry).players,
-    version: (entry) => reading(entry).version,
-    where: (entry) => whereabouts(entry, nodeName),
+    name: (entry) => serverFields(entry).title,
+    game: (entry) => serverFields(entry).game,
+    map: (entry) => serverFields(entry).map,
+    players: (entry) => serverFields(entry).players,
+    version: (entry) => serverFields(entry).version,
+    where: (entry) => registeredAt(entry, nodeName),
     since: (entry) => -entry.since,
     address: (entry) => entry.id,
   }[column];
   const sign = descending ? -1 : 1;
   return (a, b) => {
     const left = value(a), right = value(b);
-    const leftSays = left !== "" && left !== undefined, rightSays = right !== "" && right !== undefined;
-    if (leftSays !== rightSays)
-      return leftSays ? -1 : 1;
-    const order = !leftSays ? 0 : typeof left === "number" ? left - right : compare(left, right);
-    return sign * order || compare(reading(a).title, reading(b).title) || (a.id < b.id ? -1 : 1);
+    const hasLeft = left !== "" && left !== undefined, hasRight = right !== "" && right !== undefined;
+    if (hasLeft !== hasRight)
+      return hasLeft ? -1 : 1;
+    const order = !hasLeft ? 0 : typeof left === "number" ? left - right : compare(left, right);
+    return sign * order || compare(serverFields(a).title, serverFields(b).title) || (a.id < b.id ? -1 : 1);
   };
 }

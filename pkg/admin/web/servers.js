@@ -1,14 +1,14 @@
-// servers: the game servers of the lobby and of the UDP master: a list that follows them while it is
-// looked at.
+// servers: the list of game servers of the lobby and of the UDP master, which is updated while it is
+// shown.
 
 import { byId, element, formatAge, formatNumber, perFrame, setText } from "./dom.js";
-import { fold } from "./case_fold.js";
-import { LiveMap, linkOf } from "./live.js";
-import { formatPlayers, found, reading, serverComparison, whereabouts } from "./server_text.js";
+import { foldCase } from "./case_fold.js";
+import { LiveMap, describeLink } from "./live.js";
+import { formatPlayers, serverSearchText, serverFields, serverComparison, registeredAt } from "./server_text.js";
 import { Table } from "./table.js";
 
-const ARRANGE_INTERVAL = 250; // ms between two orders at least
-const SAID_MS = 2500; // for which is shown what was copied
+const ARRANGE_INTERVAL = 250; // ms, the shortest time between two sorts
+const COPIED_MS = 2500; // how long the copied address is shown
 const DESCENDING_FIRST = new Set(["players"]);
 const LISTENS = /^(lobby-servers|lobby|q3master)=/;
 
@@ -27,11 +27,11 @@ export class Servers extends EventTarget {
   #arranged = 0;
   #cost = 0;
   #timer = 0;
-  #saying = 0;
+  #copiedTimer = 0;
   #link = { state: "off", why: "" };
   #draw = perFrame(() => this.#drawNow());
 
-  /** nodeName: a front-end's name; nodes: all of them. Events: `unauthorized`. */
+  /** nodeName: returns a front-end's name; nodes: returns all front-ends. Events: `unauthorized`. */
   constructor(token, nodeName, nodes) {
     super();
     this.#nodeName = nodeName;
@@ -74,7 +74,7 @@ export class Servers extends EventTarget {
     this.#live.addEventListener("unauthorized", ({ detail }) =>
       this.dispatchEvent(new CustomEvent("unauthorized", { detail })));
     byId("servers-search").addEventListener("input", ({ target }) => {
-      this.#words = fold(target.value).split(/\s+/).filter(Boolean);
+      this.#words = foldCase(target.value).split(/\s+/).filter(Boolean);
       this.#filtered();
     });
     byId("servers-game").addEventListener("change", ({ target }) => {
@@ -122,7 +122,7 @@ export class Servers extends EventTarget {
     this.arrange();
   }
 
-  // Filtered and sorted anew, not more often than can be followed, or takes a tenth of the time.
+  // Filters and sorts at most every ARRANGE_INTERVAL, and in at most a tenth of the time.
 
   #drawNow() {
     if (!this.#shown)
@@ -153,17 +153,17 @@ export class Servers extends EventTarget {
   }
 
   #passes(entry) {
-    const { game, isEmpty, isFull } = reading(entry);
+    const { game, isEmpty, isFull } = serverFields(entry);
     if ((this.#game && game !== this.#game) || (this.#hides.empty && isEmpty) || (this.#hides.full && isFull))
       return false;
-    const text = this.#words.length ? found(entry, this.#nodeName) : "";
+    const text = this.#words.length ? serverSearchText(entry, this.#nodeName) : "";
     return this.#words.every((word) => text.includes(word));
   }
 
   #drawGames() {
     const counts = new Map(this.#game ? [[this.#game, 0]] : []);
     for (const entry of this.#live.entries.values()) {
-      const { game } = reading(entry);
+      const { game } = serverFields(entry);
       if (game)
         counts.set(game, (counts.get(game) ?? 0) + 1);
     }
@@ -177,22 +177,22 @@ export class Servers extends EventTarget {
     select.value = this.#game;
   }
 
-  // What is said besides the rows.
+  // Counts and notes.
 
   #drawState() {
     const { rows } = this.#table, all = this.#live.entries.size, { state, why } = this.#link;
-    const players = rows.reduce((sum, entry) => sum + (reading(entry).players ?? 0), 0);
+    const players = rows.reduce((sum, entry) => sum + (serverFields(entry).players ?? 0), 0);
     const servers = rows.length === all ? formatNumber(all) : `${formatNumber(rows.length)} of ${formatNumber(all)}`;
     setText(byId("servers-count"), all ? `${servers} · ${formatNumber(players)} ${players === 1 ? "player" : "players"}` : "");
-    const link = linkOf(this.#live), reason = why ? `: ${why}` : "";
-    const notes = { waiting: `${link.text}${reason}`, stale: `${link.text}${reason}`, refused: `Not shown${reason}`, hidden: "Paused" };
+    const link = describeLink(this.#live), reason = why ? `: ${why}` : "";
+    const notes = { waiting: `${link.text}${reason}`, stale: `${link.text}${reason}`, refused: `Not available${reason}`, hidden: "Paused" };
     setText(byId("servers-note"), notes[link.state] ?? "");
     this.#drawEmpty(rows.length ? "" : all ? "none" : state === "live" ? "nobody" : "waiting");
   }
 
   #drawEmpty(kind) {
     const empty = byId("servers-empty");
-    const lines = kind === "nobody" ? listeners(this.#nodes()) : [];
+    const lines = kind === "nobody" ? registrationListeners(this.#nodes()) : [];
     const text = `${kind} ${lines.join()}`;
     empty.hidden = !kind;
     if (empty.dataset.kind === text)
@@ -202,36 +202,36 @@ export class Servers extends EventTarget {
       empty.replaceChildren(element("h3", {}, "No server matches"),
                             element("button", { class: "primary", click: () => this.#showAll() }, "Show all"));
     else if (kind === "nobody")
-      empty.replaceChildren(...whatToDo(lines));
+      empty.replaceChildren(...emptyListHelp(lines));
     else
       empty.replaceChildren(element("p", { class: "muted" }, "Waiting for the list …"));
   }
 
   async #copy(address) {
     const done = await copyText(address);
-    const said = byId("servers-said");
-    setText(said, done ? `${address} copied` : address);
-    said.classList.add("shown");
-    clearTimeout(this.#saying);
-    this.#saying = setTimeout(() => {
-      said.classList.remove("shown");
-      setText(said, "");
-    }, SAID_MS);
+    const note = byId("servers-copied");
+    setText(note, done ? `${address} copied` : address);
+    note.classList.add("shown");
+    clearTimeout(this.#copiedTimer);
+    this.#copiedTimer = setTimeout(() => {
+      note.classList.remove("shown");
+      setText(note, "");
+    }, COPIED_MS);
   }
 }
 
-/** Where game servers may register: lines of a front-end's name and a listener. */
-function listeners(nodes) {
+/** Where game servers may register: lines with a listener and a front-end's name. */
+function registrationListeners(nodes) {
   return nodes.flatMap((node) => (node.listeners ?? "").split(",").filter((one) => LISTENS.test(one))
     .map((one) => `${one}  (${node.name})`)).sort();
 }
 
-function whatToDo(lines) {
-  const see = element("p", {}, "How they do that: see ", element("code", {}, "docs/protocol-lobby.md"), " and ",
+function emptyListHelp(lines) {
+  const see = element("p", {}, "How servers register: see ", element("code", {}, "docs/protocol-lobby.md"), " and ",
                       element("code", {}, "docs/protocol-master.md"), ".");
   if (lines.length)
     return [element("h3", {}, "No server is listed"),
-            element("p", {}, "A game server is listed as soon as it registers with one of"),
+            element("p", {}, "A game server is listed as soon as it registers at one of"),
             element("pre", {}, lines.join("\n")), see];
   return [element("h3", {}, "No server is listed"),
           element("p", {}, "No front-end listens for game servers. Start one with"),
@@ -239,7 +239,7 @@ function whatToDo(lines) {
                              + "         --set lobby.password_file=FILE"), see];
 }
 
-/** Pages that came without TLS have no clipboard of their own. */
+/** Pages without TLS cannot use navigator.clipboard. */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -262,14 +262,14 @@ function serverRows(nodeName, now) {
     make() {
       const cell = (name) => element("div", { role: "gridcell", class: name });
       const title = element("span", { class: "title" });
-      const mark = element("span", { class: "suspect", title: "It has not answered the last ping" }, "suspect");
+      const mark = element("span", { class: "suspect", title: "The server has not answered the last ping" }, "suspect");
       const cells = Object.fromEntries(columns.map((name) => [name, cell(name)]));
       const name = element("div", { role: "gridcell", class: "name" }, title, mark);
       return { element: element("div", { role: "row", class: "row" }, name, ...Object.values(cells)), title, mark, ...cells };
     },
 
     fill(row, entry) {
-      const server = reading(entry);
+      const server = serverFields(entry);
       setText(row.title, server.title || "(no name)");
       row.title.classList.toggle("muted", !server.title);
       row.title.title = server.title;
@@ -283,7 +283,7 @@ function serverRows(nodeName, now) {
 
     age(row, entry) {
       setText(row.since, entry.since ? formatAge(Math.max(0, now() - entry.since)) : "–");
-      setText(row.registered, whereabouts(entry, nodeName) || "–");
+      setText(row.registered, registeredAt(entry, nodeName) || "–");
     },
   };
 }

@@ -1,8 +1,7 @@
-// table: as many rows as one likes, of which those that are seen are in the document. A row's element
-// serves one place after another: row n is always element n modulo their number, so that scrolling by
-// one row writes one row.
+// table: a table of any number of rows, of which only the visible ones are in the document. Row n uses
+// element n modulo the number of elements, so scrolling by one row updates one element.
 
-const SPARE = 6; // rows beyond the edges
+const SPARE = 6; // rows above and below the visible ones
 const FLASH_MS = 1600;
 
 export class Table extends EventTarget {
@@ -17,8 +16,8 @@ export class Table extends EventTarget {
   #active = -1;
 
   /**
-   * grid: the element, with a viewport in it that has a head and a spacer. kind: what rows show: {make(), whose
-   * result has an element; fill(row, entry), when the entry is another one; age(row, entry), each time}.
+   * grid: an element with a viewport, which has a head and a spacer. kind: how to show rows: {make(), whose result
+   * has an element; fill(row, entry), called when the entry has changed; age(row, entry), called each time}.
    */
   constructor(grid, kind) {
     super();
@@ -69,7 +68,7 @@ export class Table extends EventTarget {
     this.draw();
   }
 
-  /** What is left for rows below the head, which stays where it is. */
+  /** The height for rows, below the sticky head. */
   get #room() {
     return this.#viewport.clientHeight - this.#head.offsetHeight;
   }
@@ -150,7 +149,7 @@ export class Table extends EventTarget {
       PageUp: this.#active - page, Home: 0, End: last,
     }[event.key];
     if (event.key === "Enter" && this.#rows[this.#active]) {
-      event.preventDefault(); // or it would press the button that is focused then
+      event.preventDefault(); // else it would press the button that is focused then
       this.#open(this.#rows[this.#active]);
     }
     if (to === undefined || last < 0)

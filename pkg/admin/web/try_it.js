@@ -1,31 +1,32 @@
-// try: connections opened by hand, with what goes over them. Each protocol has its desk (desks.js); a
-// desk is made when it is first looked at, and keeps its connection when another is.
+// try_it: connections opened by hand, with their messages. Each protocol has a console
+// (protocol_consoles.js), which is created when it is first selected, and keeps its connection when
+// another one is selected.
 
-import { SyncDesk, TrackerDesk, TurntableDesk } from "./protocol_consoles.js";
+import { SyncConsole, TrackerConsole, TurntableConsole } from "./protocol_consoles.js";
 import { element } from "./dom.js";
 
-const DESKS = [
-  ["tracker", "Tracker", TrackerDesk, "A client opens an entry with a state; all others see it."],
-  ["turntable", "turntable", TurntableDesk, "Users who are there or not, and rooms in which they play."],
-  ["sync", "Metadata sync", SyncDesk, "Clients with properties that all others see, and packets between them."],
+const CONSOLES = [
+  ["tracker", "Tracker", TrackerConsole, "A client opens an entry with a state, which all other clients see."],
+  ["turntable", "turntable", TurntableConsole, "Users with a status, and rooms in which they exchange messages."],
+  ["sync", "Metadata sync", SyncConsole, "Clients with properties that all other clients see, and packets between them."],
 ];
 
 let built = false;
 
 /** Fills the view, once. context: {space()} */
-export function build(view, context) {
+export function buildTryIt(view, context) {
   if (built)
     return;
   built = true;
-  const desks = new Map(), place = element("div", { class: "desk" });
+  const consoles = new Map(), place = element("div", { class: "console" });
   const show = (name) => {
-    const [, , Desk, what] = DESKS.find(([one]) => one === name);
-    if (!desks.has(name))
-      desks.set(name, new Desk(name, what, context).furnish());
-    place.replaceChildren(desks.get(name).element);
+    const [, , ProtocolConsole, what] = CONSOLES.find(([one]) => one === name);
+    if (!consoles.has(name))
+      consoles.set(name, new ProtocolConsole(name, what, context).render());
+    place.replaceChildren(consoles.get(name).element);
   };
-  const choices = DESKS.map(([name, title], i) => element("label", {},
-    element("input", { type: "radio", name: "desk", value: name, checked: i === 0, change: () => show(name) }),
+  const choices = CONSOLES.map(([name, title], i) => element("label", {},
+    element("input", { type: "radio", name: "console", value: name, checked: i === 0, change: () => show(name) }),
     element("span", {}, title)));
   view.append(element("fieldset", { class: "choice" }, element("legend", { class: "unseen" }, "Protocol"), choices), place);
   show("tracker");

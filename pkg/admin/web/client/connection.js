@@ -1,30 +1,31 @@
 /**
- * The JavaScript client of Tracker: Tracker entries, turntable presence and rooms, and metadata sync,
- * over WebSocket, in browsers and in Node (18 or later). One module, no dependencies.
+ * The JavaScript client of Tracker: entries of the map, turntable presence and rooms, and metadata
+ * sync, over WebSocket, in browsers and in Node 18 or later. One module without dependencies.
  *
  *   import { TrackerClient, TurntableClient, SyncClient } from "https://example.org/tracker.js";
  *
- * Each client connects when it is made, and again whenever the connection ends, with exponential
- * backoff and full jitter; then it is again what it was: entries are adopted, users identified and
- * subscribed, rooms joined, properties set. It ends by end(), and when the server says that coming
- * back is of no use (`state` is "ended" then; `why` says it).
+ * Each client connects when it is created, and reconnects whenever the connection is lost, with
+ * exponential backoff and full jitter. Then it restores its state: it adopts its entries, identifies
+ * its user, subscribes, joins its rooms, sets its properties. It ends by end(), or when reconnecting
+ * is pointless (`state` is "ended" then, and `reason` has the cause).
  *
- * Events have a `detail`. All clients tell:
- *   state   {state, why, code}     connecting, open, waiting, ended
- *   error   ClientError            what the server refused, or could not be understood
+ * Events have a `detail`. All clients emit:
+ *   state   {state, reason, code}  connecting, open, waiting, ended
+ *   error   ClientError            a refusal of the server, or a malformed message
  *   message {out, data}            each message, for logs: text or Uint8Array
  *
  * @typedef {Object} ClientOptions
- * @property {string|(() => string|Promise<string>)} [token] a signed token, where the server asks
- *   for one; a function is asked for a fresh one for each connection
- * @property {function(new:WebSocket, ...any)} [WebSocket] where there is no global one: that of npm's ws
- * @property {number} [backoff] the most that the first wait takes, ms (500); doubled each time
- * @property {number} [backoffMax] the most that any wait takes, ms (15000)
- * @property {number} [timeout] how long a connection may take to open, ms (10000)
+ * @property {string|(() => string|Promise<string>)} [token] a signed token, where the server requires
+ *   one; a function is called for each connection and returns a fresh token
+ * @property {function(new:WebSocket, ...any)} [WebSocket] the implementation, where there is no global
+ *   one: that of npm's ws
+ * @property {number} [backoff] the longest first wait, ms (500); doubled each time
+ * @property {number} [backoffMax] the longest wait, ms (15000)
+ * @property {number} [timeout] the time that a connection may take to open, ms (10000)
  */
 
 export class ClientError extends Error {
-  /** @param {string} code a short word  @param {string} message for people  @param {Object} [more] */
+  /** @param {string} code for programs  @param {string} message for people  @param {Object} [more] */
   constructor(code, message, more = {}) {
     super(message);
     this.name = "ClientError";
@@ -33,7 +34,7 @@ export class ClientError extends Error {
   }
 }
 
-/** An event with a detail: CustomEvent, which Node 18 has not. */
+/** An event with a detail. Node 18 has no CustomEvent. */
 class ClientEvent extends Event {
   constructor(type, detail) {
     super(type);
@@ -41,18 +42,18 @@ class ClientEvent extends Event {
   }
 }
 
-/** Codes after which coming back makes no sense, or would fight with somebody else. */
-const FINAL = new Set([1002, 1003, 1007, 1008, 3003, 4001]);
+/** Close codes after which reconnecting is pointless, or would compete with another connection. */
+const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 3003, 4001]);
 const UNAUTHORIZED = 3000;
-/** Between two attempts at what failed for a passing reason, ms: doubled each time up to the most. */
+/** Between two attempts after a temporary failure, ms: doubled each time up to the maximum. */
 const RETRY_MS = 250, RETRY_MAX_MS = 5000;
 export const encoder = new TextEncoder();
-export const strict = new TextDecoder("utf-8", { fatal: true });
+export const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
-/** A value that peers named: never one that the object inherits, such as `constructor`. */
+/** A value under a name that a peer chose: never an inherited one, such as `constructor`. */
 export const ownValue = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 
-/** Whether two JSON values are the same; the order of an object's keys means nothing. */
+/** Whether two JSON values are equal, regardless of the order of keys. */
 export function isSameJson(a, b) {
   if (a === null || b === null || typeof a !== "object" || typeof b !== "object")
     return a === b;
@@ -63,23 +64,23 @@ export function isSameJson(a, b) {
     names.every((name) => Object.hasOwn(b, name) && isSameJson(a[name], b[name]));
 }
 
-/** Calls a function again after a wait that grows with each call in a row, unless one is due already. */
-export class Retry {
+/** Calls a function after a wait that grows with each failure in a row. Ignored while one is scheduled. */
+export class RetryTimer {
   #attempts = 0;
   #timer = null;
 
-  later(again) {
+  schedule(callback) {
     if (this.#timer !== null)
       return;
     const most = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#attempts++);
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      again();
+      callback();
     }, most / 2 + Math.random() * most / 2);
   }
 
-  /** It has succeeded: the next failure is a new one. */
-  succeeded() {
+  /** After a success, the next wait is a short one again. */
+  reset() {
     this.#attempts = 0;
   }
 
@@ -89,12 +90,12 @@ export class Retry {
   }
 }
 
-/** What the three clients share: a connection that comes back. */
+/** The base of the three clients: a connection that reconnects. */
 export class Client extends EventTarget {
   /** connecting, open, waiting (for the next attempt), ended */
   state = "connecting";
-  /** Why it is not open. */
-  why = "";
+  /** The reason why it is not open. */
+  reason = "";
 
   #options;
   #url;
@@ -102,7 +103,7 @@ export class Client extends EventTarget {
   #socket = null;
   #attempts = 0;
   #timer = null;
-  #online = () => this.state === "waiting" && this.#connect();
+  #onOnline = () => this.state === "waiting" && this.#connect();
 
   constructor(url, protocol, options) {
     super();
@@ -111,9 +112,14 @@ export class Client extends EventTarget {
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#protocol = protocol;
     if (!this.#implementation)
-      throw new ClientError("no_websocket", "no WebSocket here: give one as the option WebSocket");
-    globalThis.addEventListener?.("online", this.#online);
+      throw new ClientError("no_websocket", "no global WebSocket: pass an implementation as the option WebSocket");
+    globalThis.addEventListener?.("online", this.#onOnline);
     queueMicrotask(() => this.state === "connecting" && this.#connect());
+  }
+
+  /** @deprecated the name of `reason` in 0.1 */
+  get why() {
+    return this.reason;
   }
 
   get url() {
@@ -124,35 +130,35 @@ export class Client extends EventTarget {
     return this.state === "open";
   }
 
-  /** Resolves when the server serves this client, at once when it does; rejects when it has ended. */
+  /** Resolves when the handshake is complete; rejects when the client has ended. */
   async ready() {
     await this._readyWhen(() => this.isOpen);
   }
 
-  /** @protected failure: why the client will not be served as it is; null while that is open */
-  _readyWhen(isServed, failure = () => null) {
+  /** @protected failure: returns the error that prevents the client from being ready, or null */
+  _readyWhen(isReady, failure = () => null) {
     return new Promise((resolve, reject) => {
-      const look = () => {
-        const error = this.state === "ended" ? new ClientError("ended", this.why) : failure();
-        if (!isServed() && !error)
+      const check = () => {
+        const error = this.state === "ended" ? new ClientError("ended", this.reason) : failure();
+        if (!isReady() && !error)
           return;
-        ["state", "greeted"].forEach((name) => this.removeEventListener(name, look));
-        isServed() ? resolve() : reject(error);
+        ["state", "handshake"].forEach((name) => this.removeEventListener(name, check));
+        isReady() ? resolve() : reject(error);
       };
-      ["state", "greeted"].forEach((name) => this.addEventListener(name, look));
-      look();
+      ["state", "handshake"].forEach((name) => this.addEventListener(name, check));
+      check();
     });
   }
 
-  /** Ends the connection for good. */
+  /** Closes the connection and does not reconnect. */
   end() {
     this.#end("ended by this client", 1000);
   }
 
-  /** Ends this connection; the client comes back as after any loss. For tests and the curious. */
+  /** Closes this connection as if the network had failed; the client reconnects. For tests. */
   drop() {
     const socket = this.#socket;
-    this.#lose(socket, "dropped", 1000);
+    this.#onSocketLost(socket, "dropped", 1000);
     socket?.close(1000);
   }
 
@@ -161,40 +167,40 @@ export class Client extends EventTarget {
   }
 
   /** @protected */
-  _tell(type, detail) {
+  _emit(type, detail) {
     this.dispatchEvent(new ClientEvent(type, detail));
   }
 
   /** @protected */
   _fail(code, message, more) {
-    this._tell("error", new ClientError(code, message, more));
+    this._emit("error", new ClientError(code, message, more));
   }
 
-  /** @protected The server has shown that it serves us: the next loss is a new one. */
-  _settled() {
+  /** @protected The handshake succeeded: the next backoff starts from the beginning. */
+  _resetBackoff() {
     this.#attempts = 0;
   }
 
-  /** @protected False when there is no connection. */
+  /** @protected False when not connected. */
   _send(data) {
     if (!this.isOpen)
       return false;
     this.#socket.send(data);
-    this._tell("message", { out: true, data });
+    this._emit("message", { out: true, data });
     return true;
   }
 
-  #setState(state, why = "", code = 0) {
+  #setState(state, reason = "", code = 0) {
     this.state = state;
-    this.why = why;
-    this._tell("state", { state, why, code });
+    this.reason = reason;
+    this._emit("state", { state, reason, code, why: reason }); // `why`: the name in 0.1
   }
 
   async #connect() {
     clearTimeout(this.#timer);
     this.#setState("connecting");
     const url = new URL(this.#url);
-    this._query?.(url.searchParams);
+    this._addQuery?.(url.searchParams);
     const { token, timeout } = this.#options;
     let socket = null;
     try {
@@ -205,87 +211,87 @@ export class Client extends EventTarget {
         url.searchParams.set("token", text);
       socket = new this.#implementation(url.href, this.#protocol ? [this.#protocol] : []);
     } catch (error) {
-      this.#later(`cannot connect: ${error.message}`);
+      this.#reconnectLater(`cannot connect: ${error.message}`);
       return;
     }
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#timer = setTimeout(() => {
-      this.#lose(socket, "no answer in time", 0);
+      this.#onSocketLost(socket, "connection timed out", 0);
       socket.close();
     }, timeout);
-    socket.addEventListener("open", () => this.#opened(socket));
-    socket.addEventListener("message", (event) => this.#received(socket, event.data));
-    socket.addEventListener("close", (event) => this.#lose(socket, event.reason, event.code));
+    socket.addEventListener("open", () => this.#onSocketOpen(socket));
+    socket.addEventListener("message", (event) => this.#onSocketMessage(socket, event.data));
+    socket.addEventListener("close", (event) => this.#onSocketLost(socket, event.reason, event.code));
     socket.addEventListener("error", () => {}); // `close` follows
   }
 
-  #opened(socket) {
+  #onSocketOpen(socket) {
     if (socket !== this.#socket)
       return;
     clearTimeout(this.#timer);
     this.#setState("open");
-    this._opened?.();
+    this._onOpen?.();
   }
 
-  #received(socket, data) {
+  #onSocketMessage(socket, data) {
     if (socket !== this.#socket)
       return;
     const message = typeof data === "string" ? data : new Uint8Array(data);
-    this._tell("message", { out: false, data: message });
-    this._received(message);
+    this._emit("message", { out: false, data: message });
+    this._onData(message);
   }
 
-  /** The connection is gone. */
-  #lose(socket, why, code) {
+  /** The connection was lost or closed. */
+  #onSocketLost(socket, reason, code) {
     if (!socket || socket !== this.#socket)
       return;
     this.#socket = null;
     const isRefused = code === UNAUTHORIZED && typeof this.#options.token !== "function";
-    if (FINAL.has(code) || isRefused)
-      this.#end(why || `closed with ${code}`, code);
+    if (FINAL_CODES.has(code) || isRefused)
+      this.#end(reason || `closed with ${code}`, code);
     else
-      this.#later(why || "the connection was lost", code);
+      this.#reconnectLater(reason || "the connection was lost", code);
   }
 
-  #later(why, code = 0) {
+  #reconnectLater(reason, code = 0) {
     const { backoff, backoffMax } = this.#options;
     const most = Math.min(backoffMax, backoff * 2 ** this.#attempts++);
     clearTimeout(this.#timer);
-    this._lost?.();
-    this.#setState("waiting", why, code);
+    this._onLost?.();
+    this.#setState("waiting", reason, code);
     if (this.state === "waiting")
       this.#timer = setTimeout(() => this.#connect(), Math.random() * most);
   }
 
-  #end(why, code) {
+  #end(reason, code) {
     if (this.state === "ended")
       return;
     const socket = this.#socket;
     this.#socket = null;
     clearTimeout(this.#timer);
-    globalThis.removeEventListener?.("online", this.#online);
-    this._lost?.();
-    this.#setState("ended", why, code);
-    this._ended?.(new ClientError("ended", why));
+    globalThis.removeEventListener?.("online", this.#onOnline);
+    this._onLost?.();
+    this.#setState("ended", reason, code);
+    this._onEnd?.(new ClientError("ended", reason));
     socket?.close(1000);
   }
 }
 
 /** A client whose messages are JSON. */
 export class JsonClient extends Client {
-  _say(object) {
+  _sendJson(object) {
     return this._send(JSON.stringify(object));
   }
 
-  _received(text) {
+  _onData(text) {
     let message;
     try {
       message = JSON.parse(text);
     } catch {
-      this._fail("protocol", "the server sent no JSON");
+      this._fail("protocol", "the server sent a message that is not valid JSON");
       return;
     }
-    this._take(message);
+    this._onMessage(message);
   }
 }

@@ -1,21 +1,21 @@
-// sync: properties, and packets between clients.
+// sync: the client of metadata sync: properties, and packets between clients.
 
 import { ClientError, JsonClient, isSameJson, ownValue } from "./connection.js";
 
-/** An object of properties and their changes, both as pairs; null deletes one. */
-function merged(properties, changes) {
+/** Properties with changes applied, as an object; both are pairs, and null deletes a property. */
+function mergeProperties(properties, changes) {
   const all = new Map([...properties, ...changes]);
   return Object.fromEntries([...all].filter(([, value]) => value !== null));
 }
 
 /**
- * Metadata sync: properties of this client, those of all others, and packets between them.
+ * Metadata sync: the properties of this client and of all others, and packets between clients.
  *
- * Events: `metadata` {index, clients} (a whole map has come), `changes` {opened, closed, properties},
+ * Events: `metadata` {index, clients} (a whole map has arrived), `changes` {opened, closed, properties},
  * `packet` {from, type, value, packet}, `error` with a code of the protocol.
  */
 export class SyncClient extends JsonClient {
-  /** @type {string|null} the token that names this client */
+  /** @type {string|null} the token that identifies this client */
   token = null;
   /** @type {Map<string, Object<string, any>>} token → properties */
   clients = new Map();
@@ -25,124 +25,125 @@ export class SyncClient extends JsonClient {
   #mode;
   #resumes;
   #secret = "";
-  #known = new Map(); // own properties as the server sent them last
-  #pending = new Map(); // changes that it has not sent yet: they are set again after a loss
-  #greeted = false;
+  #confirmed = new Map(); // own properties as the server last sent them
+  #pending = new Map(); // changes that the server has not sent back yet; set again after a reconnect
+  #isHandshakeDone = false;
 
   /**
    * @param {string|URL} url ws://host:8080/sync, or /sync/SPACE
    * @param {ClientOptions & {mode?: "full"|"delta", resume?: boolean, properties?: Object}} [options]
-   *   resume: come back as the same client (true); properties: those at first
+   *   resume: reconnect as the same client (true); properties: the initial ones
    */
   constructor(url, options = {}) {
     super(url, "", options);
     this.#mode = options.mode ?? "full";
     this.#resumes = options.resume ?? true;
-    this.#want(options.properties ?? {});
+    this.#setPending(options.properties ?? {});
   }
 
-  /** Resolves when the first metadata has come: from then on it hears what is sent to it. */
+  /** Resolves when the first metadata has arrived: from then on the client receives packets. */
   async ready() {
-    await this._readyWhen(() => this.#greeted);
+    await this._readyWhen(() => this.#isHandshakeDone);
   }
 
+  /** Its own properties, with changes that the server has not confirmed yet. */
   get properties() {
-    return merged(this.#known, this.#pending);
+    return mergeProperties(this.#confirmed, this.#pending);
   }
 
-  /** Changes own properties: any JSON values; null deletes one. */
+  /** Changes own properties, to any JSON values; null deletes one. */
   set(changes) {
-    const wanted = this.#want(changes);
-    if (this.#greeted)
+    const wanted = this.#setPending(changes);
+    if (this.#isHandshakeDone)
       this.#sendProperties(wanted);
   }
 
-  /** Keeps changes, as JSON has them, until the server has sent them. */
-  #want(changes) {
+  /** Keeps changes, as JSON represents them, until the server confirms them. */
+  #setPending(changes) {
     const wanted = JSON.parse(JSON.stringify(changes));
     Object.entries(wanted).forEach(([name, value]) => this.#pending.set(name, value));
     return wanted;
   }
 
-  /** Sends a packet to a token, several, or "*". @param {string|string[]} to */
+  /** Sends a packet to a token, to several, or to all ("*"). @param {string|string[]} to */
   send(to, type, value = {}, more = {}) {
-    if (!this._say({ to, packet: { ...more, type, [type]: value } }))
-      throw new ClientError("not_open", "there is no connection now: a packet is not kept for later");
+    if (!this._sendJson({ to, packet: { ...more, type, [type]: value } }))
+      throw new ClientError("not_open", "not connected: packets are not queued");
   }
 
   #sendProperties(properties) {
-    return this._say({ to: "server", packet: { type: "properties", properties } });
+    return this._sendJson({ to: "server", packet: { type: "properties", properties } });
   }
 
-  _query(query) {
+  _addQuery(query) {
     if (this.#mode === "delta")
       query.set("mode", "delta");
     if (this.#resumes)
       query.set("resume", this.#secret);
   }
 
-  _lost() {
-    this.#greeted = false;
+  _onLost() {
+    this.#isHandshakeDone = false;
   }
 
-  _take(message) {
+  _onMessage(message) {
     const { from, type } = message;
     if (from !== "server")
-      this._tell("packet", { from, type, value: ownValue(message, type), packet: message });
+      this._emit("packet", { from, type, value: ownValue(message, type), packet: message });
     else if (type === "metadata")
-      this.#takeMetadata(message.metadata);
+      this.#onMetadata(message.metadata);
     else if (type === "changes")
-      this.#takeChanges(message.changes);
+      this.#onChanges(message.changes);
     else if (type === "error")
-      this.#takeError(message.error);
+      this.#onError(message.error);
   }
 
-  #takeMetadata({ index, indexes, properties, version, resume }) {
+  #onMetadata({ index, indexes, properties, version, resume }) {
     this.clients = new Map(indexes.map((token) => [token, ownValue(properties, token) ?? {}]));
     this.version = version;
     this.#secret = resume ?? this.#secret;
-    if (!this.#greeted) {
-      this.#greet(index);
-      this._tell("greeted");
+    if (!this.#isHandshakeDone) {
+      this.#onFirstMetadata(index);
+      this._emit("handshake");
     }
-    this.#look();
-    this._tell("metadata", { index, clients: this.clients });
+    this.#updateKnown();
+    this._emit("metadata", { index, clients: this.clients });
   }
 
-  /** The first metadata of a connection: this is a new client, or the one that it was. */
-  #greet(index) {
+  /** The first metadata of a connection: the client is a new one, or was resumed. */
+  #onFirstMetadata(index) {
     if (index !== this.token)
       this.#pending = new Map(Object.entries(this.properties));
     this.token = index;
-    this.#greeted = true;
-    this._settled();
-    this.#look();
+    this.#isHandshakeDone = true;
+    this._resetBackoff();
+    this.#updateKnown();
     if (this.#pending.size)
       this.#sendProperties(Object.fromEntries(this.#pending));
   }
 
-  /** What the server tells of this client is pending no more. */
-  #look() {
-    this.#known = new Map(Object.entries(this.clients.get(this.token) ?? {}));
+  /** Changes that the server has sent back are no longer pending. */
+  #updateKnown() {
+    this.#confirmed = new Map(Object.entries(this.clients.get(this.token) ?? {}));
     for (const [name, value] of this.#pending) {
-      if (isSameJson(this.#known.get(name) ?? null, value))
+      if (isSameJson(this.#confirmed.get(name) ?? null, value))
         this.#pending.delete(name);
     }
   }
 
-  #takeChanges(changes) {
+  #onChanges(changes) {
     for (const token of changes.closed)
       this.#mode === "delta" && this.clients.delete(token);
     for (const token of changes.opened)
       this.#mode === "delta" && !this.clients.has(token) && this.clients.set(token, {});
     for (const [token, values] of Object.entries(changes.values ?? {}))
-      this.clients.set(token, merged(Object.entries(this.clients.get(token) ?? {}), Object.entries(values)));
-    this.#look();
-    this._tell("changes", changes);
+      this.clients.set(token, mergeProperties(Object.entries(this.clients.get(token) ?? {}), Object.entries(values)));
+    this.#updateKnown();
+    this._emit("changes", changes);
   }
 
-  /** Refused properties are not wanted any more: what the server has counts. */
-  #takeError({ code, message }) {
+  /** Drops pending changes when they are refused: the server's properties count. */
+  #onError({ code, message }) {
     if (["limit", "bad_property", "bad_packet"].includes(code))
       this.#pending.clear();
     this._fail(code, message);

@@ -1,28 +1,28 @@
-// Tracker: entries of the map.
+// tracker: the client of the Tracker protocol: entries of the map.
 
-import { Client, ClientError, encoder, strict } from "./connection.js";
+import { Client, ClientError, encoder, strictDecoder } from "./connection.js";
 
 const OPEN = 0, CLOSE = 1, UPDATE = 2, ALL = 3;
-const PACKET_MAX = 251; // bytes of an id and its state in what others are told
-const ID_LENGTH = 7; // of ids that the server gives
-const SETTLED_MS = 300; // a large map comes in packets one behind the other
-const ADOPT_EVERY_MS = 1000, ADOPT_FOR_MS = 40000; // until an old connection is known to be gone
-const LATE_MS = 2500; // a refusal later than that says that the map did not answer, not that it refused
-const LATE_FOR_MS = 20000; // for how long a request is made again after such refusals
+const PACKET_MAX = 251; // bytes of an id and its state in a push
+const ID_LENGTH = 7; // of ids that the server assigns
+const MAP_COMPLETE_MS = 300; // a large map arrives in several packets; it is complete after such a pause
+const ADOPT_EVERY_MS = 1000, ADOPT_FOR_MS = 40000; // until the server notices that an old connection is lost
+const LATE_MS = 2500; // a later refusal means that the map did not answer in time
+const LATE_FOR_MS = 20000; // for how long a request is repeated after such refusals
 
-const bytesOf = (value) => (typeof value === "string" ? encoder.encode(value) : new Uint8Array(value));
-const counted = (bytes) => [bytes.length, ...bytes];
+const encodeBytes = (value) => (typeof value === "string" ? encoder.encode(value) : new Uint8Array(value));
+const withLength = (bytes) => [bytes.length, ...bytes];
 
-function packet(type, ...content) {
+function makePacket(type, ...content) {
   const bytes = content.flat();
   return Uint8Array.of(0x2a, 1, type, bytes.length, ...bytes);
 }
 
-const isLate = (sent) => Date.now() - sent >= LATE_MS;
+const isLateReply = (sent) => Date.now() - sent >= LATE_MS;
 
-function textOf(bytes) {
+function decodeText(bytes) {
   try {
-    return strict.decode(bytes);
+    return strictDecoder.decode(bytes);
   } catch {
     return null;
   }
@@ -31,35 +31,35 @@ function textOf(bytes) {
 /**
  * An entry of the map.
  * @typedef {Object} TrackerEntry
- * @property {string} id text; one character for each byte where it is no UTF-8
- * @property {number} version the low byte of it
+ * @property {string} id text; one character for each byte when it is not UTF-8
+ * @property {number} version its low byte
  * @property {Uint8Array} bytes the state
- * @property {string|null} text the state as text; null when it is no UTF-8
+ * @property {string|null} text the state as text; null when it is not UTF-8
  */
 function makeEntry(id, version, bytes) {
-  const name = typeof id === "string" ? id : textOf(id) ?? String.fromCharCode(...id);
-  return { id: name, version, bytes, text: textOf(bytes) };
+  const name = typeof id === "string" ? id : decodeText(id) ?? String.fromCharCode(...id);
+  return { id: name, version, bytes, text: decodeText(bytes) };
 }
 
 /**
- * Entries of the map, by the versioned dialect of the Tracker protocol. Others' entries are told from
- * the first open() or update() on. Several updates of one entry that wait for each other are joined.
+ * Entries of the map, in the versioned dialect of the Tracker protocol. Other clients' entries are
+ * received from the first open() or update() on. Updates of one entry that are waiting are merged.
  *
- * Events: `change` {entry, previous} (it is there, or has a new state), `gone` {entry}, `map` {entries}
- * (a whole map has come), `renamed` {from, to} (somebody else had the id when this client came back).
+ * Events: `change` {entry, previous} (a new entry, or a new state), `closed` {entry}, `map` {entries}
+ * (a whole map has arrived), `renamed` {from, to} (another client had the id after a reconnect).
  */
 export class TrackerClient extends Client {
-  /** @type {Map<string, TrackerEntry>} the map as far as it is known, own entries included */
+  /** @type {Map<string, TrackerEntry>} the map as known so far, with own entries */
   entries = new Map();
 
   #own = new Map(); // id → {id, idBytes, version, bytes, waiters, sending, adopted, since, late}
-  #sent = []; // what to do with the next replies
+  #sent = []; // requests that wait for a reply, in order
   #queue = []; // requests for the next connection
   #rest = new Uint8Array(0);
   #mapVersion = -1;
-  #met = new Set(); // ids in the present whole map
-  #settling = null;
-  #whole = false;
+  #seen = new Set(); // ids received in the present map
+  #mapTimer = null;
+  #isComplete = false;
 
   /** @param {string|URL} url ws://host:8080/tracker, or /tracker/SPACE  @param {ClientOptions} [options] */
   constructor(url, options = {}) {
@@ -67,30 +67,35 @@ export class TrackerClient extends Client {
   }
 
   /** The ids of own entries. */
-  get own() {
+  get ownIds() {
     return [...this.#own.keys()];
+  }
+
+  /** @deprecated the name of `ownIds` in 0.1 */
+  get own() {
+    return this.ownIds;
   }
 
   /** Opens an entry; resolves to its id. @param {string|Uint8Array} state at most 244 bytes */
   async open(state) {
-    const bytes = this.#check(ID_LENGTH, bytesOf(state));
-    return this.#ask(() => packet(OPEN, counted(bytes)), (id) => {
+    const bytes = this.#checkSize(ID_LENGTH, encodeBytes(state));
+    return this.#request(() => makePacket(OPEN, withLength(bytes)), (id) => {
       this.#adopt(this.#record(id, bytes), true);
       return id;
     });
   }
 
   /**
-   * Gives an entry a new state: an own one, or one that nobody is connected for, which becomes own. An id that
-   * is not in the map is created. Resolves when the server has accepted it.
+   * Sets the state of an own entry, or of one whose client is disconnected, which becomes an own one. An
+   * id that is not in the map is created. Resolves when the server has accepted it.
    * @param {string} id  @param {string|Uint8Array} state
    */
   async update(id, state) {
     const record = this.#own.get(id) ?? this.#record(id, new Uint8Array(0), this.entries.get(id)?.version ?? 255);
-    record.bytes = this.#check(record.idBytes.length, bytesOf(state));
+    record.bytes = this.#checkSize(record.idBytes.length, encodeBytes(state));
     return new Promise((resolve, reject) => {
       record.waiters.push({ resolve, reject });
-      this.#push(record);
+      this.#sendUpdate(record);
     });
   }
 
@@ -98,27 +103,27 @@ export class TrackerClient extends Client {
   async close(id) {
     const idBytes = encoder.encode(id);
     this.#own.delete(id);
-    return this.#ask(() => packet(CLOSE, counted(idBytes)), () => this.#forget(id));
+    return this.#request(() => makePacket(CLOSE, withLength(idBytes)), () => this.#remove(id));
   }
 
   /**
-   * One entry, or undefined; without an id all of them. Waits for the first whole map, which comes after
-   * open() or update().
+   * One entry, or undefined; without an id, all of them. Waits for the first whole map, which arrives
+   * after open() or update().
    * @param {string} [id]  @returns {Promise<TrackerEntry|undefined|Map<string, TrackerEntry>>}
    */
   async get(id) {
-    if (!this.#whole) {
+    if (!this.#isComplete) {
       await new Promise((resolve, reject) => {
         this.addEventListener("map", resolve, { once: true });
-        this.addEventListener("state", () => this.state === "ended" && reject(new ClientError("ended", this.why)));
+        this.addEventListener("state", () => this.state === "ended" && reject(new ClientError("ended", this.reason)));
       });
     }
     return id === undefined ? this.entries : this.entries.get(id);
   }
 
-  #check(idLength, bytes) {
+  #checkSize(idLength, bytes) {
     if (idLength + bytes.length > PACKET_MAX)
-      throw new ClientError("too_long", `a state of ${bytes.length} bytes; ${PACKET_MAX - idLength} fit beside this id`);
+      throw new ClientError("too_long", `the state has ${bytes.length} bytes; the maximum with this id is ${PACKET_MAX - idLength}`);
     return bytes;
   }
 
@@ -128,10 +133,10 @@ export class TrackerClient extends Client {
     return record;
   }
 
-  /** A request that is made again when its answer was lost, or when the map did not answer in time. */
-  #ask(make, done) {
+  /** A request that is repeated when its reply is lost, or when the map does not answer in time. */
+  #request(make, done) {
     if (this.state === "ended")
-      return Promise.reject(new ClientError("ended", this.why));
+      return Promise.reject(new ClientError("ended", this.reason));
     return new Promise((resolve, reject) => {
       const began = Date.now();
       const request = {
@@ -143,10 +148,10 @@ export class TrackerClient extends Client {
         answer: (good, id) => {
           if (good)
             resolve(done(id));
-          else if (isLate(request.sent) && Date.now() - began < LATE_FOR_MS)
+          else if (isLateReply(request.sent) && Date.now() - began < LATE_FOR_MS)
             this.#submit(request);
           else
-            reject(new ClientError("refused", "the server refused it"));
+            reject(new ClientError("refused", "the server refused the request"));
         },
         lost: () => this.#queue.push(request),
         ended: reject,
@@ -159,8 +164,8 @@ export class TrackerClient extends Client {
     this.isOpen ? request.send() : this.#queue.push(request);
   }
 
-  /** Sends the entry's newest state, unless one is under way. */
-  #push(record) {
+  /** Sends the entry's newest state, unless an update is waiting for its reply. */
+  #sendUpdate(record) {
     if (!this.isOpen || record.sending)
       return;
     const bytes = record.bytes, waiters = record.waiters.splice(0), sent = Date.now();
@@ -172,19 +177,19 @@ export class TrackerClient extends Client {
         if (good) {
           this.#adopt(record, true);
           waiters.forEach((waiter) => waiter.resolve());
-        } else if (this.#isPassing(record, sent)) {
+        } else if (this.#isTemporary(record, sent)) {
           record.waiters.unshift(...waiters);
-          this.#push(record);
+          this.#sendUpdate(record);
         } else if (record.adopted || !record.since) {
           waiters.forEach((waiter) => waiter.reject(new ClientError("refused", "the server refused the update")));
           if (!record.adopted)
             this.#own.delete(record.id);
         } else {
           record.waiters.unshift(...waiters);
-          this.#retry(record);
+          this.#retryAdoption(record);
         }
         if (good && record.bytes !== bytes)
-          this.#push(record);
+          this.#sendUpdate(record);
       },
       lost: () => {
         record.sending = false;
@@ -192,12 +197,12 @@ export class TrackerClient extends Client {
       },
       ended: (error) => waiters.forEach((waiter) => waiter.reject(error)),
     });
-    this._send(packet(UPDATE, record.version, counted(record.idBytes), counted(bytes)));
+    this._send(makePacket(UPDATE, record.version, withLength(record.idBytes), withLength(bytes)));
   }
 
-  /** Whether the map did not answer an update in time, and it is worth another attempt. */
-  #isPassing(record, sent) {
-    if (!isLate(sent))
+  /** Whether the map did not answer an update in time, and it should be repeated. */
+  #isTemporary(record, sent) {
+    if (!isLateReply(sent))
       return false;
     record.late ||= sent;
     return Date.now() - record.late < LATE_FOR_MS && this.#own.get(record.id) === record;
@@ -206,46 +211,46 @@ export class TrackerClient extends Client {
   #adopt(record, good) {
     record.adopted = good;
     record.since = record.late = 0;
-    this._settled();
-    this.#set(makeEntry(record.id, record.version, record.bytes));
+    this._resetBackoff();
+    this.#setEntry(makeEntry(record.id, record.version, record.bytes));
   }
 
-  /** Back, and the server still holds the entry for the old connection; or somebody else has it. */
-  #retry(record) {
+  /** After a reconnect, the entry belongs to the old connection still, or to another client. */
+  #retryAdoption(record) {
     if (Date.now() - record.since < ADOPT_FOR_MS) {
-      setTimeout(() => this.#own.get(record.id) === record && this.#push(record), ADOPT_EVERY_MS);
+      setTimeout(() => this.#own.get(record.id) === record && this.#sendUpdate(record), ADOPT_EVERY_MS);
       return;
     }
     this.#own.delete(record.id);
     this.open(record.bytes).then((id) => {
       record.waiters.forEach((waiter) => waiter.resolve());
-      this._tell("renamed", { from: record.id, to: id });
+      this._emit("renamed", { from: record.id, to: id });
     }, (error) => record.waiters.forEach((waiter) => waiter.reject(error)));
   }
 
-  _opened() {
+  _onOpen() {
     this.#rest = new Uint8Array(0);
     this.#mapVersion = -1;
     for (const record of this.#own.values()) {
       record.since ||= record.adopted ? Date.now() : 0;
       record.adopted = false;
-      this.#push(record);
+      this.#sendUpdate(record);
     }
     this.#queue.splice(0).forEach((request) => request.send());
   }
 
-  _lost() {
-    clearTimeout(this.#settling);
+  _onLost() {
+    clearTimeout(this.#mapTimer);
     this.#sent.splice(0).forEach((request) => request.lost());
   }
 
-  _ended(error) {
+  _onEnd(error) {
     this.#queue.splice(0).forEach((request) => request.ended(error));
     for (const record of this.#own.values())
       record.waiters.splice(0).forEach((waiter) => waiter.reject(error));
   }
 
-  _received(data) {
+  _onData(data) {
     let bytes = typeof data === "string" ? encoder.encode(data) : data;
     if (this.#rest.length) {
       const joined = new Uint8Array(this.#rest.length + bytes.length);
@@ -254,68 +259,68 @@ export class TrackerClient extends Client {
       bytes = joined;
     }
     let at = 0;
-    for (let size; at < bytes.length && (size = sizeOf(bytes, at)) > 0; at += size) {
+    for (let size; at < bytes.length && (size = packetSize(bytes, at)) > 0; at += size) {
       const one = bytes.subarray(at, at + size);
-      one[0] === 0x2a ? this.#takePush(one) : this.#takeReply(one);
+      one[0] === 0x2a ? this.#onPush(one) : this.#onReply(one);
     }
     this.#rest = bytes.slice(at);
   }
 
-  #takeReply(bytes) {
+  #onReply(bytes) {
     const request = this.#sent.shift();
     if (!request)
-      this._fail("protocol", `a reply to nothing: ${bytes[0]}`);
-    request?.answer(bytes[0] !== 0, bytes.length > 1 ? textOf(bytes.subarray(1)) : undefined);
+      this._fail("protocol", `a reply without a request: ${bytes[0]}`);
+    request?.answer(bytes[0] !== 0, bytes.length > 1 ? decodeText(bytes.subarray(1)) : undefined);
   }
 
-  #takePush(bytes) {
+  #onPush(bytes) {
     let at = 4;
-    const take = () => bytes.slice(at + 1, at += 1 + bytes[at]);
-    const entry = () => makeEntryFrom(bytes[at++], take(), take());
+    const readField = () => bytes.slice(at + 1, at += 1 + bytes[at]);
+    const entry = () => makeEntryFrom(bytes[at++], readField(), readField());
     if (bytes[2] === UPDATE) {
-      this.#set(entry());
+      this.#setEntry(entry());
       return;
     }
     const mapVersion = bytes[at++];
     if (mapVersion !== this.#mapVersion)
-      this.#met = new Set();
+      this.#seen = new Set();
     this.#mapVersion = mapVersion;
     while (at < bytes.length)
-      this.#set(entry());
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#finishMap(), SETTLED_MS);
+      this.#setEntry(entry());
+    clearTimeout(this.#mapTimer);
+    this.#mapTimer = setTimeout(() => this.#finishMap(), MAP_COMPLETE_MS);
   }
 
-  #set(entry) {
+  #setEntry(entry) {
     const previous = this.entries.get(entry.id), record = this.#own.get(entry.id);
-    this.#met.add(entry.id);
+    this.#seen.add(entry.id);
     if (record && entry.version !== record.version)
-      return; // older than what this client has written
+      return; // older than this client's own update
     this.entries.set(entry.id, entry);
     if (!previous || previous.version !== entry.version || previous.text !== entry.text)
-      this._tell("change", { entry, previous });
+      this._emit("change", { entry, previous });
   }
 
-  #forget(id) {
+  #remove(id) {
     const entry = this.entries.get(id);
     this.entries.delete(id);
     if (entry)
-      this._tell("gone", { entry });
+      ["closed", "gone"].forEach((type) => this._emit(type, { entry })); // `gone`: the name in 0.1
   }
 
-  /** No more packets of this map: what it did not bring is gone. */
+  /** No more packets of this map follow: entries that it does not have were closed. */
   #finishMap() {
     for (const id of [...this.entries.keys()])
-      this.#met.has(id) || this.#own.has(id) || this.#forget(id);
-    this.#whole = true;
-    this._tell("map", { entries: this.entries });
+      this.#seen.has(id) || this.#own.has(id) || this.#remove(id);
+    this.#isComplete = true;
+    this._emit("map", { entries: this.entries });
   }
 }
 
 const makeEntryFrom = (version, id, bytes) => makeEntry(id, version, bytes);
 
-/** The length of the packet at a place; 0 when it is not there whole. */
-function sizeOf(bytes, at) {
+/** The size of the packet at an offset; 0 when it is incomplete. */
+function packetSize(bytes, at) {
   const left = bytes.length - at;
   const size = bytes[at] === 0x2a ? (left > 3 ? 4 + bytes[at + 3] : Infinity) : bytes[at] > 1 ? 1 + bytes[at] : 1;
   return size <= left ? size : 0;

@@ -1,13 +1,13 @@
-// turntable: presence and rooms.
+// turntable: the client of turntable: presence and rooms.
 
-import { ClientError, JsonClient, Retry } from "./connection.js";
+import { ClientError, JsonClient, RetryTimer } from "./connection.js";
 
 /** Commands that only an identified connection may send. */
 const NEEDS_IDENTITY = new Set(["status", "joingame", "game", "leavegame"]);
-const DUPLICATE_FOR_MS = 40000; // until the old connection of a returning client is known to be gone
+const DUPLICATE_FOR_MS = 40000; // until the server notices that the old connection of this client is lost
 
 /** Promises that wait for an answer, oldest first. */
-class Waiters {
+class WaiterList {
   #list = [];
 
   add(wanted) {
@@ -18,9 +18,9 @@ class Waiters {
     return [...this.#list];
   }
 
-  /** The first that fits, taken out; undefined when there is none. */
-  take(fits = () => true) {
-    const index = this.#list.findIndex(fits);
+  /** Removes and returns the first match; undefined when there is none. */
+  take(matches = () => true) {
+    const index = this.#list.findIndex(matches);
     return index < 0 ? undefined : this.#list.splice(index, 1)[0];
   }
 
@@ -37,7 +37,7 @@ class Waiters {
  * protocol, the `command` and, for `lost`, the `channel`.
  */
 export class TurntableClient extends JsonClient {
-  /** @type {Map<string, string>} user → status, of those that are subscribed */
+  /** @type {Map<string, string>} user → status, of subscribed users */
   presence = new Map();
   /** @type {Map<string, Set<string>>} room → its members */
   rooms = new Map();
@@ -45,18 +45,18 @@ export class TurntableClient extends JsonClient {
   user = null;
 
   #status = "online";
-  #waiters = new Map(["subscribe", "whothere", "joingame"].map((command) => [command, new Waiters()]));
-  #asked = []; // what each whothere sent on this connection is for: a waiter, or the probe of the identity
+  #waiters = new Map(["subscribe", "whothere", "joingame"].map((command) => [command, new WaiterList()]));
+  #sentRequests = []; // for each whothere sent on this connection: its waiter, or the probe of the identity
   #refresh = new Set(); // rooms whose next `member` is a whole list
-  #greeted = false;
-  #identity = "none"; // none, asked, waiting (for the next attempt), known, refused
-  #refusal = null; // the error of an identity that was refused
+  #isHandshakeDone = false;
+  #identity = "none"; // none, sent, waiting (for the next attempt), known, refused
+  #refusal = null; // the error of a refused identity
   #identifiedAt = 0; // when this client was last known to be identified
-  #retry = new Retry();
+  #retry = new RetryTimer();
 
   /**
    * @param {string|URL} url ws://host:8080/turntable, or /turntable/SPACE
-   * @param {ClientOptions & {user?: string}} [options] user: who this is, as "1:12345"
+   * @param {ClientOptions & {user?: string}} [options] user: the user's id, as "1:12345"
    */
   constructor(url, options = {}) {
     super(url, "turntable", options);
@@ -64,14 +64,14 @@ export class TurntableClient extends JsonClient {
   }
 
   /**
-   * Resolves when the server has greeted this client and, if it has a user, identified it; rejects when the
-   * server has refused the user.
+   * Resolves when the handshake is complete and, if the client has a user, the user is identified; rejects
+   * when the server has refused the user.
    */
   async ready() {
-    await this._readyWhen(() => this.#greeted && (this.user === null || this.#identity === "known"), () => this.#refusal);
+    await this._readyWhen(() => this.#isHandshakeDone && (this.user === null || this.#identity === "known"), () => this.#refusal);
   }
 
-  /** Says who this is, once. What is wrong with it comes as an `error` with the command idme. */
+  /** Identifies this connection, once. A refusal arrives as an `error` with the command idme. */
   identify(user) {
     if (this.#identity !== "known") {
       this.user = user;
@@ -82,7 +82,7 @@ export class TurntableClient extends JsonClient {
     }
   }
 
-  /** Watches users and other ids. Resolves to {id: status}. @param {string[]} ids */
+  /** Watches users, or ids of other clients. Resolves to {id: status}. @param {string[]} ids */
   async subscribe(ids) {
     for (const id of ids)
       this.presence.has(id) || this.presence.set(id, undefined);
@@ -103,7 +103,7 @@ export class TurntableClient extends JsonClient {
     this.#command("status", status);
   }
 
-  /** Joins a room, which need not exist, and invites users. Resolves to its members. */
+  /** Joins a room, which is created if necessary, and invites users. Resolves to its members. */
   async join(channel, invite = []) {
     this.rooms.has(channel) || this.rooms.set(channel, new Set());
     this.#refresh.add(channel);
@@ -116,59 +116,69 @@ export class TurntableClient extends JsonClient {
     this.#command("leavegame", { channel });
   }
 
-  /** Sends actions to all members of a room: [{data}], with `timestamp` and `from` if one likes. */
-  game(channel, actions) {
+  /** Sends actions to all members of a room: [{data}], optionally with `timestamp` and `from`. */
+  sendActions(channel, actions) {
     if (!this.#command("game", { channel, actions }))
-      throw new ClientError("not_open", "there is no connection now: a game is not kept for later");
+      throw new ClientError("not_open", "not connected: actions are not queued");
   }
 
-  /** Who is in a room, or without one in the space. @param {string} [channel] @returns {Promise<string[]>} */
-  async whoThere(channel) {
+  /** @deprecated the name of `sendActions` in 0.1 */
+  game(channel, actions) {
+    this.sendActions(channel, actions);
+  }
+
+  /** @deprecated the name of `listUsers` in 0.1 */
+  whoThere(channel) {
+    return this.listUsers(channel);
+  }
+
+  /** The users in a room, or without one in the space. @param {string} [channel] @returns {Promise<string[]>} */
+  async listUsers(channel) {
     const answer = this.#wait("whothere", { channel });
-    this.#askWhoThere(this.#waiters.get("whothere").all.at(-1));
+    this.#requestUsers(this.#waiters.get("whothere").all.at(-1));
     return answer;
   }
 
   #wait(command, wanted) {
     if (this.state === "ended")
-      return Promise.reject(new ClientError("ended", this.why));
+      return Promise.reject(new ClientError("ended", this.reason));
     return this.#waiters.get(command).add(wanted);
   }
 
-  /** What is asked too early is asked when the server has greeted, or identified, this client. */
+  /** False when it is too early for the command; it is sent after the handshake or the identification. */
   #command(command, data) {
-    if (!this.#greeted || (this.user !== null && this.#identity !== "known" && NEEDS_IDENTITY.has(command)))
+    if (!this.#isHandshakeDone || (this.user !== null && this.#identity !== "known" && NEEDS_IDENTITY.has(command)))
       return false;
-    return this._say({ command, data });
+    return this._sendJson({ command, data });
   }
 
-  /** Answers to whothere come in the order in which they were asked for. */
-  #askWhoThere(waiter) {
+  /** Answers to whothere arrive in the order of the requests. */
+  #requestUsers(waiter) {
     const { channel } = waiter ?? {};
     if (waiter && this.#command("whothere", channel === undefined ? {} : { channel }))
-      this.#asked.push(waiter);
+      this.#sentRequests.push(waiter);
   }
 
   /**
-   * A good idme has no answer, but whatever is asked behind it is answered later. So any answer to the
-   * whothere that follows says that the identity, unless it was refused, is known.
+   * An accepted idme has no answer, but commands are answered in order. So any answer to the whothere that
+   * follows it shows that the server has processed the idme.
    */
   #identify() {
-    if (!this.#greeted)
+    if (!this.#isHandshakeDone)
       return;
-    this.#identity = "asked";
+    this.#identity = "sent";
     this.#command("idme", this.user);
-    this.#askWhoThere({ channel: "identity", isProbe: true });
+    this.#requestUsers({ channel: "identity", isProbe: true });
   }
 
-  #identified() {
+  #onIdentified() {
     this.#identity = "known";
     this.#identifiedAt = Date.now();
-    this.#retry.succeeded();
+    this.#retry.reset();
     if (this.#status !== "online")
       this.#command("status", this.#status);
     this.#joinAll([...this.rooms.keys()]);
-    this._tell("greeted");
+    this._emit("handshake");
   }
 
   #joinAll(channels) {
@@ -180,67 +190,67 @@ export class TurntableClient extends JsonClient {
     }
   }
 
-  _lost() {
+  _onLost() {
     this.#refresh.clear();
     this.#retry.stop();
-    this.#asked = [];
-    this.#greeted = false;
+    this.#sentRequests = [];
+    this.#isHandshakeDone = false;
     if (this.#identity === "known")
       this.#identifiedAt = Date.now();
     this.#identity = "none";
   }
 
-  _ended(error) {
+  _onEnd(error) {
     this.#waiters.forEach((waiters) => waiters.rejectAll(error));
   }
 
-  /** All again on a new connection, and what waits for an answer. */
+  /** Restores everything on a new connection, and repeats requests without an answer. */
   #restore() {
-    this._settled();
-    this.#greeted = true;
+    this._resetBackoff();
+    this.#isHandshakeDone = true;
     if (this.user !== null)
       this.#identify();
     const ids = [...this.presence.keys()];
     for (let i = 0; i < ids.length; i += 1000)
       this.#command("subscribe", ids.slice(i, i + 1000));
-    this.#waiters.get("whothere").all.forEach((waiter) => this.#askWhoThere(waiter));
+    this.#waiters.get("whothere").all.forEach((waiter) => this.#requestUsers(waiter));
   }
 
-  /** What was refused for a passing reason is asked again. */
-  #again() {
+  /** Repeats requests after a temporary refusal. */
+  #retryRefused() {
     if (this.#identity === "waiting")
       this.#identify();
-    const asked = new Set(this.#asked);
-    this.#waiters.get("whothere").all.filter((waiter) => !asked.has(waiter)).forEach((waiter) => this.#askWhoThere(waiter));
+    const sent = new Set(this.#sentRequests);
+    this.#waiters.get("whothere").all.filter((waiter) => !sent.has(waiter)).forEach((waiter) => this.#requestUsers(waiter));
     const rooms = this.#waiters.get("joingame").all.filter((waiter) => waiter.isRefused);
     rooms.forEach((waiter) => (waiter.isRefused = false));
     this.#joinAll(new Set(rooms.map(({ channel }) => channel)));
   }
 
-  _take({ command, data }) {
+  _onMessage({ command, data }) {
     switch (command) {
     case "idyou":
       this.#restore();
-      this._tell("greeted");
+      this._emit("handshake");
       return;
     case "userchange":
-      this.#takeStatuses(data);
+      this.#onStatuses(data);
       break;
     case "member":
-      this.#takeMembers(data);
+      this.#onMembers(data);
       break;
     case "there":
-      this.#takeThere(data);
+      this.#onThere(data);
       break;
     case "error":
-      this.#takeError(data);
+      this.#onError(data);
       return;
     }
     if (command !== "there")
-      this._tell(command, data);
+      this._emit(command, data);
   }
 
-  #takeStatuses(data) {
+  #onStatuses(data) {
     for (const [id, status] of Object.entries(data)) {
       if (this.presence.has(id))
         this.presence.set(id, status);
@@ -254,7 +264,7 @@ export class TurntableClient extends JsonClient {
     }
   }
 
-  #takeMembers({ channel, joined, left }) {
+  #onMembers({ channel, joined, left }) {
     if (!this.rooms.has(channel))
       return;
     if (this.#refresh.delete(channel))
@@ -262,65 +272,65 @@ export class TurntableClient extends JsonClient {
     const members = this.rooms.get(channel);
     joined.forEach((id) => members.add(id));
     left.forEach((id) => members.delete(id));
-    this.#retry.succeeded();
+    this.#retry.reset();
     this.#waiters.get("joingame").take((one) => one.channel === channel)?.resolve([...members]);
   }
 
-  #takeThere(users) {
-    const asked = this.#asked.shift();
-    if (asked?.isProbe)
-      this.#identity === "asked" && this.#identified();
+  #onThere(users) {
+    const request = this.#sentRequests.shift();
+    if (request?.isProbe)
+      this.#identity === "sent" && this.#onIdentified();
     else
-      this.#waiters.get("whothere").take((one) => one === asked)?.resolve(users);
+      this.#waiters.get("whothere").take((one) => one === request)?.resolve(users);
   }
 
-  #takeError({ code, message, command, channel }) {
+  #onError({ code, message, command, channel }) {
     const error = new ClientError(code, message, { command, channel });
-    const isPassing = code === "unavailable";
+    const isTemporary = code === "unavailable";
     if (code === "lost")
       this.#refresh.add(channel);
     if (command === "idme")
-      this.#takeIdentityError(error, isPassing);
+      this.#onIdentityError(error, isTemporary);
     else if (command === "whothere")
-      this.#takeThereError(error, isPassing);
+      this.#onThereError(error, isTemporary);
     else if (command === "joingame")
-      this.#takeJoinError(error, isPassing);
-    else if (!isPassing) // of a subscription: the statuses come when they are known
+      this.#onJoinError(error, isTemporary);
+    else if (!isTemporary) // of a subscription: the statuses arrive when they are known
       this.#waiters.get(command)?.take()?.reject(error);
-    this._tell("error", error);
+    this._emit("error", error);
   }
 
-  #takeIdentityError(error, isPassing) {
+  #onIdentityError(error, isTemporary) {
     const isReturning = error.code === "duplicate_login" && Date.now() - this.#identifiedAt < DUPLICATE_FOR_MS;
     if (this.#identity === "known")
       return; // a second idme
-    if (isPassing || isReturning) {
+    if (isTemporary || isReturning) {
       this.#identity = "waiting";
-      this.#retry.later(() => this.#again());
+      this.#retry.schedule(() => this.#retryRefused());
       return;
     }
     this.#identity = "refused";
     this.#refusal = error;
     this.#waiters.get("joingame").rejectAll(error);
     this.rooms.clear();
-    this._tell("greeted");
+    this._emit("handshake");
   }
 
-  #takeThereError(error, isPassing) {
-    const asked = this.#asked.shift();
-    if (asked?.isProbe)
-      this.#identity === "asked" && this.#identified();
-    else if (isPassing)
-      this.#retry.later(() => this.#again());
+  #onThereError(error, isTemporary) {
+    const request = this.#sentRequests.shift();
+    if (request?.isProbe)
+      this.#identity === "sent" && this.#onIdentified();
+    else if (isTemporary)
+      this.#retry.schedule(() => this.#retryRefused());
     else
-      this.#waiters.get("whothere").take((one) => one === asked)?.reject(error);
+      this.#waiters.get("whothere").take((one) => one === request)?.reject(error);
   }
 
-  #takeJoinError(error, isPassing) {
+  #onJoinError(error, isTemporary) {
     const waiters = this.#waiters.get("joingame");
-    if (isPassing) {
+    if (isTemporary) {
       waiters.all.forEach((waiter) => (waiter.isRefused = true));
-      this.#retry.later(() => this.#again());
+      this.#retry.schedule(() => this.#retryRefused());
       return;
     }
     const waiter = waiters.take();
