@@ -80,13 +80,22 @@ $(foreach p,$(PACKAGES),$(eval $(call include_rules,$(p))))
 SCRIPTS := $(wildcard pkg/schema/scripts/*.lua)
 GENERATED := build/gen/schema_scripts_data.h build/gen/admin_web_data.h build/gen/version.h
 
-# Lua scripts become NUL-terminated C arrays named after their files: script_NAME. Those that are too
-# long for one file are joined from PARTS.
-PARTS_apply := apply apply_entries apply_judge apply_read users apply_users apply_rooms apply_registry apply_write
-PARTS_repair_entries := repair users repair_entries repair_publish
-PARTS_repair_rooms := repair users repair_rooms repair_publish
-PARTS_repair_users := repair users repair_users repair_publish
-JOINED := apply repair_entries repair_rooms repair_users
+# Lua scripts become NUL-terminated C arrays named after their files: script_NAME. A script is joined
+# from its PARTS; one without PARTS is a single file.
+PARTS_apply := prelude apply apply_entries apply_judge apply_read users events apply_users apply_rooms \
+               apply_registry apply_write
+PARTS_repair_entries := prelude repair users events repair_entries repair_publish
+PARTS_repair_rooms := prelude repair users events repair_rooms repair_publish
+PARTS_repair_users := prelude repair users events repair_users repair_publish
+PARTS_hello := prelude hello
+PARTS_invite := prelude invite
+PARTS_presence := prelude presence
+PARTS_read := events read
+PARTS_recount := prelude recount
+PARTS_shared := prelude shared
+PARTS_shared_set := prelude shared_set
+PARTS_sweep := prelude sweep
+JOINED := apply repair_entries repair_rooms repair_users hello invite presence read recount shared shared_set sweep
 SCRIPT_NAMES := $(JOINED) $(filter-out $(foreach s,$(JOINED),$(PARTS_$(s))),$(notdir $(SCRIPTS:.lua=)))
 script_files = $(patsubst %,pkg/schema/scripts/%.lua,$(or $(PARTS_$(1)),$(1)))
 build/gen/schema_scripts_data.h: $(SCRIPTS) Makefile

@@ -211,7 +211,7 @@ static void send_batch(struct judge_batch *batch)
     snprintf(hold, sizeof hold, "%lld", (long long)fsck->options->hold);
     snprintf(nodes, sizeof nodes, "%u", HASH_COUNT(partition->nodes));
     const char *first[] = {
-        fsck->pass == FSCK_MEND ? "mend" : "look", ttl, grace, hold, fsck->session, nodes};
+        fsck->pass == FSCK_MEND ? "repair" : "check", ttl, grace, hold, fsck->session, nodes};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         add_string(&arguments, first[i]);
     add_node_names(&arguments, partition);
@@ -305,7 +305,7 @@ static void send_recount(struct fsck_partition *partition, bool mend)
     add_string(&arguments, partition->deadlines);
     add_node_keys(&arguments, partition);
     size_t keys = arguments.count;
-    add_string(&arguments, mend ? "mend" : "look");
+    add_string(&arguments, mend ? "repair" : "check");
     add_node_names(&arguments, partition);
     reader_eval(partition->fsck->reader, &recount_script, on_counted, partition, keys,
                 arguments.count, arguments.list);

@@ -16,13 +16,13 @@ from harness.process import clean_environment
 
 FOREVER = "99999999999999"
 MONITOR_SECONDS = 2.5  # the load warms up for one
-# The script's parts, as scripts.c joins them.
-PARTS = ("apply.lua", "apply_entries.lua", "apply_judge.lua", "apply_read.lua", "users.lua", "apply_users.lua",
-         "apply_rooms.lua", "apply_registry.lua", "apply_write.lua")
+# The script's parts, as the Makefile joins them.
+PARTS = ("prelude.lua", "apply.lua", "apply_entries.lua", "apply_judge.lua", "apply_read.lua", "users.lua",
+         "events.lua", "apply_users.lua", "apply_rooms.lua", "apply_registry.lua", "apply_write.lua")
 # What is replaced in the script: each must be there exactly once.
 EDITS = ((re.compile(r"if (h\[3\] ~= link \.\. ' ' \.\. ARGV\[4\]) then"), r"if (\1) and false then"),
-         (re.compile(r"^local function newer\(a, b\) return (.*) end$", re.M),
-          r"local function newer(a, b) return (\1) or b ~= '9223372036854775807' end"))
+         (re.compile(r"^local function is_newer\(a, b\) return (.*) end$", re.M),
+          r"local function is_newer(a, b) return (\1) or b ~= '9223372036854775807' end"))
 ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "a": b"\a", "b": b"\b"}
 WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.S)
 ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.S)

@@ -1,12 +1,19 @@
--- What each key will be after the operations judged so far: HMGET's own reply, {session, version,
--- node, state if known}; node is false when there is no entry, '' when nobody has its connection.
--- Plain indexes: a table with names would cost a tenth of the whole script. Rare ones: absent, when
--- there was no hash and what it has left is still counted;
--- resume, what who comes back to it must bring (false: nothing will do, nil: not looked up);
--- registered, whether it has registered, without a connection (nil: not looked up).
+-- apply_entries: the state of entries, as it will be after the operations judged so far. A part of
+-- apply (apply.lua).
+--
+-- Takes: from apply.lua.
+-- Gives: load_entry and its indexes, lease_end, is_node_alive, is_listed, registered, reserve_entry,
+--        find_other_listing, drop_listing, close_expired, await_reopen, is_registered, has_state,
+--        stored_resume.
+
+-- An entry is the reply to HMGET with more elements; named ones would cost a tenth of the script.
+-- NODE is false when there is no entry, '' when it has no connection. STATE is nil when it has not
+-- been read. ABSENT: the hash has expired, but the entry is still counted. RESUME: the secret that a
+-- returning client must know (false: there is none; nil: not read). REGISTERED: whether it is
+-- registered, without a connection (nil: not read).
 local SESSION, VERSION, NODE, STATE, ABSENT, RESUME, REGISTERED = 1, 2, 3, 4, 5, 6, 7
 local known = {}
-local function look(key)
+local function load_entry(key)
     local k = known[key]
     if not k then
         k = redis.pcall('HMGET', key, 'session', 'version', 'node')
@@ -22,71 +29,69 @@ local function lease_end(other)
     if not lease_of[other] then lease_of[other] = tonumber(call('ZSCORE', nodes, other) or 0) end
     return lease_of[other]
 end
-local function is_alive(other) return other == node or holding or lease_end(other) >= now end
+local function is_node_alive(other) return other == node or in_recovery or lease_end(other) >= now end
 
--- A hash that only its TTL ended is still listed, or has its deadline, and is counted: what makes
--- the entry anew, or tells its end, takes that back.
--- What this batch takes from an index is not there any more for what it judges after that.
-local unlisted = {} -- index .. id
+-- An entry whose hash has expired is still listed, or has its deadline, and is counted. An operation
+-- that opens it again, or publishes its end, removes that.
+local unlisted = {} -- index .. id of what this batch has removed
 local function is_listed_in(index, id)
     return not unlisted[index .. id] and redis.pcall('HEXISTS', index, id) == 1
 end
 local function is_listed(op) return is_listed_in(op.index, op.id) end
 local registered = prefix .. 'registered'
--- Counts an entry that is to be made, in place of what an expired one of its id has left: that is
--- counted already, so a full space takes it. False when the space is full: then nothing has been
--- counted, or taken back.
-local function make_room(op, k)
+-- Counts a new entry. Whatever an expired entry of its id has left is already counted, so the new one
+-- fits even a full space. Returns false, with nothing changed, when the space is full.
+local function reserve_entry(op, k)
     local was_registered = k[ABSENT] and call('ZSCORE', registered, op.id)
-    local was_listed = k[ABSENT] and not k.outlived and is_listed(op)
-    local due = k[ABSENT] and (k.outlived or call('ZSCORE', deadlines, 'c:' .. op.id))
+    local was_listed = k[ABSENT] and not k.awaits_reopen and is_listed(op)
+    local due = k[ABSENT] and (k.awaits_reopen or call('ZSCORE', deadlines, 'c:' .. op.id))
     local left = (was_registered and 1 or 0) + (was_listed and 1 or 0) + (due and 1 or 0)
-    if left == 0 and entries >= most then return false end
+    if left == 0 and entries >= max_entries then return false end
     entries, k[ABSENT] = entries - left + 1, nil
-    op.was_registered, op.was_listed, op.due = was_registered, was_listed, due
+    op.was_registered, op.was_listed, op.had_deadline = was_registered, was_listed, due
     return true
 end
--- Which other front-end's index has the same id, or nil; a living one's rather than a dead one's.
--- After Redis has come back older, or a TTL has ended, an id may be in several of them for a while.
--- Rare, as only those ask who find an index wrong, or an entry of a given id missing.
+-- The other front-end whose index has the same id, or nil; one with a lease comes first. After Redis
+-- was restored to an older state, or a TTL expired, several indexes may have an id for a while. It is
+-- called rarely: only when an index is inconsistent, or the entry of a given id is missing.
 local all_nodes
-local function listed_elsewhere(op)
+local function find_other_listing(op)
     all_nodes = all_nodes or call('ZRANGE', nodes, 0, -1)
-    local dead
+    local crashed
     for _, other in ipairs(all_nodes) do
         local index = prefix .. 'node:' .. other
         if index ~= op.index and is_listed_in(index, op.id) then
             if lease_end(other) >= now then return other end
-            dead = dead or other
+            crashed = crashed or other
         end
     end
-    return dead
+    return crashed
 end
--- What the index should not have: nobody is told. It is counted when it is written.
+-- Removes an id that should not be in the index, without an event. The write corrects the count.
 local function drop_listing(op)
-    if not op.how and is_listed(op) then
-        op.how, unlisted[op.index .. op.id] = 'unlist', true
+    if not op.action and is_listed(op) then
+        op.action, unlisted[op.index .. op.id] = 'unlist', true
     end
     return 'missing'
 end
--- The end of an entry that only the index still has. Where another one has it too, that front-end
--- has the entry, and opens it again, or ends it.
-local function end_expired(op, k)
+-- Closes an entry that only the index still has. If another index has it, too, that front-end owns
+-- the entry, and opens it again or closes it.
+local function close_expired(op, k)
     if not k[ABSENT] or not is_listed(op) then return 'missing' end
-    if listed_elsewhere(op) then return drop_listing(op) end
+    if find_other_listing(op) then return drop_listing(op) end
     k[ABSENT] = nil
-    op.how, op.reason, op.from = 'close', 'expired', node
+    op.action, op.reason, op.listed_by = 'close', 'expired', node
     entries = entries - 1
     return 'ok'
 end
 
--- The connection of such an entry has gone, or its front-end's index is older than its client's move to
--- another one. While nobody is taken for dead, somebody may still open it again: its front-end, or its
--- client. It waits for that as an orphan does, and nobody is told.
-local function outlive(op, k)
+-- The connection of such an entry was lost, or its front-end's index is older than the client's move
+-- to another front-end. During the recovery grace, its front-end or its client may still open it again.
+-- It waits for that as an orphan does, without an event.
+local function await_reopen(op, k)
     if not k[ABSENT] or not is_listed(op) then return 'missing' end
-    if listed_elsewhere(op) then return drop_listing(op) end
-    op.how, op.at, k.outlived = 'outlive', now + grace, true
+    if find_other_listing(op) then return drop_listing(op) end
+    op.action, op.at, k.awaits_reopen = 'await_reopen', now + grace, true
     return 'ok'
 end
 
@@ -99,7 +104,7 @@ local function is_registered(op, k)
 end
 
 local function has_state(op, k) return k[STATE] or redis.pcall('HEXISTS', op.key, 'state') == 1 end
-local function resume_of(op, k)
+local function stored_resume(op, k)
     if k[RESUME] == nil then k[RESUME] = call('HGET', op.key, 'resume') end
     return k[RESUME]
 end

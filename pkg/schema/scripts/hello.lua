@@ -1,28 +1,25 @@
--- hello: the first word on every command link, for every partition.
+-- hello: the first command on every link, for every partition.
 --
--- Gives the front-end a lease and a link number (scripts of an older link are refused from now
--- on). When the stored run differs from Redis's present one, or nothing is stored, the history
--- that front-ends know may not be this one: a new epoch begins, nothing is reaped for the hold.
--- Nor is it when nobody has swept for longer than a lease: until then all leases have ended, and
--- whoever comes back first must not take the others for dead.
+-- It gives the front-end a lease and a link number; scripts with an older link number are refused
+-- from now on. When Redis's run id is not the stored one, or nothing is stored, Redis may have lost
+-- writes: a new epoch begins, and nothing is closed during the recovery grace. The grace also begins
+-- when no front-end has swept for longer than a lease: then all leases have ended, and the first
+-- front-end to return must not count the others as crashed.
+--
+-- It is joined from prelude.lua and this file.
 --
 -- KEYS  1 head  2 nodes  3 events (channel)
--- ARGV  1 run id of Redis  2 epoch to begin if one must (16 hex digits)  3 P  4 node  5 lease ms
---       6 hold ms  7 format that the front-end writes  8 the least reader of that  9 the first
---       release with such a reader  10 the front-end's reader  11 the oldest format it understands
+-- ARGV  1 run id of Redis  2 epoch to begin if necessary (16 hex digits)  3 P  4 node  5 lease ms
+--       6 recovery grace ms  7 format that the front-end writes  8 the least reader of that  9 the
+--       first release with such a reader  10 the front-end's reader  11 the oldest format it reads
 --       12 revision of the shared settings that it runs with
--- Returns {"ok", epoch, revision, link, now, hold until, 1 if the epoch is new}
+-- Returns {"ok", epoch, revision, link, now, end of the recovery grace, 1 if the epoch is new}
 --      or {"partitions", stored P}
---      or {"format", stored format, its least reader, its first release}: not to be understood
---      or {"shared", revision}: the shared settings have been changed, read them first
-local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function integer(n) return string.format('%.0f', n) end
-
+--      or {"format", stored format, its least reader, its first release}: the front-end cannot read it
+--      or {"shared", revision}: the shared settings have changed, read them first
 local h = call('HMGET', KEYS[1], 'epoch', 'run', 'P', 'revision', 'hold_until', 'link:' .. ARGV[4],
                'last')
-local epoch, revision, hold = h[1], h[4] or '0', h[5] or '0'
+local epoch, revision, recovery_end = h[1], h[4] or '0', h[5] or '0'
 local f = call('HMGET', KEYS[1], 'format', 'reader', 'release')
 if (tonumber(f[2] or 1) or math.huge) > tonumber(ARGV[10]) or
     (tonumber(f[1] or 1) or -1) < tonumber(ARGV[11]) then
@@ -36,21 +33,22 @@ if not f[1] then
     call('HSET', KEYS[1], 'format', ARGV[7], 'reader', ARGV[8], 'release', ARGV[9])
 end
 
-local new = 0
+local is_new = 0
 if not epoch or h[2] ~= ARGV[1] then
-    new, epoch, hold = 1, ARGV[2], integer(now + ARGV[6])
+    is_new, epoch, recovery_end = 1, ARGV[2], integer(now + ARGV[6])
     call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[1], 'P', ARGV[3], 'revision', revision,
-         'last', integer(now), 'hold_until', hold, 'epoch_seq', call('HGET', KEYS[1], 'seq') or '0')
+         'last', integer(now), 'hold_until', recovery_end,
+         'epoch_seq', call('HGET', KEYS[1], 'seq') or '0')
     call('PUBLISH', KEYS[3], '1 ' .. epoch .. ' ' .. revision .. ' 0\n')
 else
     local since = now - tonumber(h[7] or now)
     if since > tonumber(ARGV[5]) or since < 0 then
-        hold = integer(now + ARGV[6])
-        call('HSET', KEYS[1], 'last', integer(now), 'hold_until', hold)
+        recovery_end = integer(now + ARGV[6])
+        call('HSET', KEYS[1], 'last', integer(now), 'hold_until', recovery_end)
     end
 end
 
 local link = tonumber(string.match(h[6] or '0', '^%d+')) + 1
 call('HSET', KEYS[1], 'link:' .. ARGV[4], integer(link) .. ' 0')
 call('ZADD', KEYS[2], integer(now + ARGV[5]), ARGV[4])
-return {'ok', epoch, revision, integer(link), integer(now), hold, new}
+return {'ok', epoch, revision, integer(link), integer(now), recovery_end, is_new}

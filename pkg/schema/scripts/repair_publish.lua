@@ -1,9 +1,10 @@
--- repair_tell: the end of repair (repair.lua): what was mended is told.
-if mend then tell_users() end
+-- repair_publish: the end of a repair script (repair.lua): publishes what was repaired.
+--
+-- Takes: from repair.lua, users.lua and events.lua.
+if repairs then publish_users() end
 if seq then call('HSET', head, 'seq', integer(seq)) end
-if #told > 0 then
-    call('HSET', head, 'revision', integer(revision + #told))
-    call('PUBLISH', events, '1 ' .. epoch .. ' ' .. integer(revision + 1) .. ' ' .. #told .. '\n' ..
-         table.concat(told))
+if #event_list > 0 then
+    call('HSET', head, 'revision', integer(revision + #event_list))
+    call('PUBLISH', events, event_message(epoch, integer(revision + 1)))
 end
 return found

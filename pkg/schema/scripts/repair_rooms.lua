@@ -1,14 +1,16 @@
--- repair_rooms: a part of repair (repair.lua): rooms, and the index of their members.
-local function listing_of(node) return prefix .. 'members:' .. node end
+-- repair_rooms: checks rooms, and the index of their members. A part of a repair script (repair.lua).
+--
+-- Takes: from repair.lua.  Gives: nothing.
+local function members_key(node) return prefix .. 'members:' .. node end
 
--- A room as its hash has it: members by id, the fields of users, and the rest.
-local function read_room(name, all)
+-- A room from its hash: members by id, the counts of users, and the other fields.
+local function parse_room(name, all)
     local r = {name = name, members = {}, users = {}, of = {}, count = 0, devices = {}}
     for i = 1, #all, 2 do
         local kind, field, value = string.sub(all[i], 1, 2), string.sub(all[i], 3), all[i + 1]
         if kind == 'm:' then
-            local node, said, user = string.match(value, '^(%S+) (%d+) (.+)$')
-            r.members[field] = {node = node, said = said, user = user}
+            local node, number, user = string.match(value, '^(%S+) (%d+) (.+)$')
+            r.members[field] = {node = node, number = number, user = user}
         elseif kind == 'u:' then
             r.users[field] = value
         else
@@ -25,11 +27,11 @@ local function count_members(r)
         end
     end
 end
-local function is_number(text) return text and string.find(text, '^[1-9]%d*$') end
+local function is_positive_number(s) return s and string.find(s, '^[1-9]%d*$') end
 
-local function is_counted(r)
-    if r.count == 0 or r.of['.members'] ~= integer(r.count) or not is_number(r.of['.born']) or
-        not is_number(r.of['.seq']) then
+local function has_right_counts(r)
+    if r.count == 0 or r.of['.members'] ~= integer(r.count) or not is_positive_number(r.of['.born']) or
+        not is_positive_number(r.of['.seq']) then
         return false
     end
     for user, n in pairs(r.devices) do
@@ -41,8 +43,8 @@ local function is_counted(r)
     return true
 end
 
--- What is counted is written anew. A number that is told to nobody makes every front-end read again.
-local function write_room(r, key)
+-- Writes the counts again. The skipped number makes every front-end read the room again.
+local function rewrite_room(r, key)
     if r.count == 0 then
         call('DEL', key)
         return
@@ -54,68 +56,69 @@ local function write_room(r, key)
     call('HSET', key, '.members', integer(r.count), '.born', r.born, '.seq', integer(r.seq + 1))
 end
 
-local function remove(r, key, id, m)
+local function remove_room_member(r, key, id, m)
     call('HDEL', key, 'm:' .. id)
     r.members[id] = nil
     if not m.user then return end
-    call('HDEL', listing_of(m.node), id .. ' ' .. r.name)
+    call('HDEL', members_key(m.node), id .. ' ' .. r.name)
     r.count, r.devices[m.user] = r.count - 1, r.devices[m.user] - 1
     r.seq = r.seq + 1
-    call('PUBLISH', channels .. 'room:' .. r.name, '1 ' .. epoch .. ' ' .. r.born .. ' ' .. integer(r.seq) .. ' leave ' .. id .. ' ' ..
-         integer(r.devices[m.user]) .. ' ' .. m.user)
+    call('PUBLISH', channels .. 'room:' .. r.name, '1 ' .. epoch .. ' ' .. r.born .. ' ' ..
+         integer(r.seq) .. ' leave ' .. id .. ' ' .. integer(r.devices[m.user]) .. ' ' .. m.user)
     if r.devices[m.user] == 0 then r.devices[m.user] = nil end
 end
 
-local function judge_members(r, find)
+local function check_members(r, report)
     local gone = {}
     for id, m in pairs(r.members) do
         if not m.user then
-            find('member')
+            report('member')
             gone[id] = m
-        elseif not is_alive(m.node) then
-            find('member-abandoned', m.node)
+        elseif not has_lease(m.node) then
+            report('member-abandoned', m.node)
             gone[id] = m
-        elseif redis.pcall('HEXISTS', listing_of(m.node), id .. ' ' .. r.name) ~= 1 then
-            find('member-unlisted', m.node)
-            if mend then call('HSET', listing_of(m.node), id .. ' ' .. r.name, m.user) end
+        elseif redis.pcall('HEXISTS', members_key(m.node), id .. ' ' .. r.name) ~= 1 then
+            report('member-unlisted', m.node)
+            if repairs then call('HSET', members_key(m.node), id .. ' ' .. r.name, m.user) end
         end
     end
     return gone
 end
 
-local function judge_room(name, key, find)
+local function check_room(name, key, report)
     local all = redis.pcall('HGETALL', key)
     if all.err then
-        find('room-type')
-        if mend then call('DEL', key) end
+        report('room-type')
+        if repairs then call('DEL', key) end
     end
     if all.err or #all == 0 then return end
-    local r = read_room(name, all)
+    local r = parse_room(name, all)
     count_members(r)
-    local gone, was_counted = judge_members(r, find), is_counted(r)
-    if not was_counted then find('room-count') end
-    if not mend or (was_counted and not next(gone)) then return end
-    r.seq = tonumber(is_number(r.of['.seq']) and r.of['.seq'] or 0)
-    r.born = is_number(r.of['.born']) and r.of['.born'] or integer(call('HINCRBY', head, 'rooms', 1))
-    for id, m in pairs(gone) do remove(r, key, id, m) end
-    write_room(r, key)
+    local gone, had_right_counts = check_members(r, report), has_right_counts(r)
+    if not had_right_counts then report('room-count') end
+    if not repairs or (had_right_counts and not next(gone)) then return end
+    r.seq = tonumber(is_positive_number(r.of['.seq']) and r.of['.seq'] or 0)
+    r.born = is_positive_number(r.of['.born']) and r.of['.born'] or
+             integer(call('HINCRBY', head, 'rooms', 1))
+    for id, m in pairs(gone) do remove_room_member(r, key, id, m) end
+    rewrite_room(r, key)
 end
 
--- That a front-end lists a member means that the room has it, of that front-end.
-local function judge_listing(node, id, room, key, find)
+-- A member that a front-end lists must be in the room, as that front-end's.
+local function check_member_listing(node, id, room, key, report)
     local listing = id .. ' ' .. room
-    if redis.pcall('HEXISTS', listing_of(node), listing) ~= 1 then return end
+    if redis.pcall('HEXISTS', members_key(node), listing) ~= 1 then return end
     local m = redis.pcall('HGET', key, 'm:' .. id)
     if type(m) == 'string' and string.sub(m, 1, #node + 1) == node .. ' ' then return end
-    find('member-missing', node)
-    if mend then call('HDEL', listing_of(node), listing) end
+    report('member-missing', node)
+    if repairs then call('HDEL', members_key(node), listing) end
 end
 
-each_name(function(name, key, find)
+each_name(function(name, key, report)
     local node, id, room = string.match(name, '^%+(%S+) (%S+) (.+)$')
     if node then
-        judge_listing(node, id, room, key, find)
+        check_member_listing(node, id, room, key, report)
     else
-        judge_room(string.sub(name, 2), key, find)
+        check_room(string.sub(name, 2), key, report)
     end
 end)

@@ -1,8 +1,13 @@
--- repair_users: a part of repair (repair.lua): users. That each device is in its user's hash is seen
--- at its entry; here, that nothing else is, and what follows from the devices.
+-- repair_users: checks users. A part of a repair script (repair.lua).
+--
+-- repair_entries.lua checks that each device is in its user's hash; this part checks that the hash has
+-- nothing else, and what follows from the devices.
+--
+-- Takes: from repair.lua and users.lua.  Gives: nothing.
 
--- The devices that are; wrong ones are taken down. Returns how the user is, false without a device.
-local function judge_devices(name, all, find)
+-- Checks the devices of a user, and removes wrong ones. Returns the status that follows from them
+-- (false: no device), the stored one, and whether all devices were right.
+local function check_devices(name, all, report)
     local status, stored, is_right = false, false, true
     for i = 1, #all, 2 do
         local id, value = all[i], all[i + 1]
@@ -14,8 +19,8 @@ local function judge_devices(name, all, find)
             local wanted = is_device and (k[2] == 'busy' and 'busy' or 'online')
             if value ~= wanted then
                 is_right = false
-                find('device')
-                if mend then follow_device(id, name) end
+                report('device')
+                if repairs then sync_device(id, name) end
             end
             if wanted and status ~= 'busy' then status = wanted end
         end
@@ -23,28 +28,28 @@ local function judge_devices(name, all, find)
     return status, stored, is_right
 end
 
-each_name(function(name, key, find)
+each_name(function(name, key, report)
     local all = redis.pcall('HGETALL', key)
     if all.err then
-        find('user-type')
-        if mend then call('DEL', key) end
+        report('user-type')
+        if repairs then call('DEL', key) end
         return
     end
-    local status, stored, is_right = judge_devices(name, all, find)
-    if not is_right then return end -- what follows from it is looked at when it is
+    local status, stored, is_right = check_devices(name, all, report)
+    if not is_right then return end -- the rest is checked once the devices are right
     local due = call('ZSCORE', deadlines, 'u:' .. name)
     if status and status ~= stored then
-        find('status')
-        if mend then touch(name) end
+        report('status')
+        if repairs then touch_user(name) end
     end
     if status and due then
-        find('hold')
-        if mend then touch(name).has_come = true end
+        report('hold')
+        if repairs then touch_user(name).has_new_device = true end
     elseif not status and stored and not due then
-        find('hold')
-        if mend then touch(name) end
+        report('hold')
+        if repairs then touch_user(name) end
     elseif not status and not stored and (all[1] or due) then
-        find('hold')
-        if mend then touch(name).is_due = true end
+        report('hold')
+        if repairs then touch_user(name).is_offline_due = true end
     end
 end)

@@ -1,21 +1,21 @@
--- shared: the settings that all front-ends of one Redis share. An empty Redis takes what is offered,
--- and so does one that came back older than what the front-end runs with; else it gives what it has.
+-- shared: the settings that all front-ends of one Redis share. A front-end offers its own values. An
+-- empty Redis stores them, and so does one that was restored to an older state; else the front-end
+-- receives the stored ones.
+--
+-- It is joined from prelude.lua and this file.
 --
 -- KEYS  1 shared (hash)
--- ARGV  1 revision that the front-end runs with; 0: it starts  2 least revision afterwards: that which
---       a partition's head has  3.. {key value} of each setting
--- Returns {revision, now, bound of leases, field, value, ...}: the fields with a dot are the hash's own
-local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function integer(n) return string.format('%.0f', n) end
-
+-- ARGV  1 revision that the front-end runs with; 0 at its start  2 least revision afterwards: that in
+--       a partition's head  3.. {key value} of each setting
+-- Returns {revision, now, bound of leases, field, value, ...}. Fields that begin with a dot are the
+--       script's own, and are not returned.
 local all, fields = call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do fields[all[i]] = all[i + 1] end
 local stored = tonumber(fields['.revision'] or 0) or 0
 local mine, least = tonumber(ARGV[1]), tonumber(ARGV[2])
 
--- With one revision and other values: a front-end that started after a loss was first.
+-- Other values with the same revision: Redis lost the settings, and a front-end that started since
+-- then has stored its own.
 local restores = mine > stored
 for i = 3, #ARGV, 2 do
     restores = restores or (mine > 0 and mine == stored and fields[ARGV[i]] ~= ARGV[i + 1])

@@ -1,17 +1,14 @@
 -- shared_set: an operator changes shared settings, which all front-ends adopt (shared.lua).
 --
--- The longest of the leases before and after bounds those of others for as long: who has not adopted
--- the change yet must not be taken for dead.
+-- The longer of the leases before and after the change bounds the leases of others for as long: a
+-- front-end that has not adopted the change yet must not count as crashed.
+--
+-- It is joined from prelude.lua and this file.
 --
 -- KEYS  1 shared (hash)
 -- ARGV  1 revision that was read  2 the longer of the lease that was read and the new one, ms
 --       3.. {key value} of each setting that changes
--- Returns {"ok", revision}, or {"changed"}: somebody else was first
-local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function integer(n) return string.format('%.0f', n) end
-
+-- Returns {"ok", revision}, or {"changed"} when the revision is another one.
 local h = call('HMGET', KEYS[1], '.revision', '.lease')
 if (h[1] or '0') ~= ARGV[1] then return {'changed'} end
 local revision, bound = integer(tonumber(ARGV[1]) + 1), tonumber(ARGV[2])

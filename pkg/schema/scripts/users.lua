@@ -1,79 +1,82 @@
--- users: a part of apply, and of the scripts of fsck: how users are, which follows from their
--- devices. It takes from before it: call, prefix, channels, deadlines, head, epoch, now, hold, holding,
--- integer.
+-- users: the status of users, derived from their devices. A part of apply and of the repair scripts.
 --
--- user:<user> has a field for each device whose connection is there: its id -> online or busy. Of
--- them follows .status: busy when one is, else online; and .seq, when it last changed. When the last
--- one has gone it stays as it was until the deadline u:<user> (the hold), then it is offline and the
--- hash is gone. An entry that is no device of a user is online, by its own id, while it exists; a name
--- can be both, then whichever says more counts.
+-- Takes: call, now, integer (prelude.lua); prefix, channels, head, deadlines, epoch, offline_delay,
+--        in_recovery.
+-- Gives: DOT, touch_user, note_entry, sync_device, publish_users, seq.
 --
--- What is touched is derived once, at the end, and told when it has changed. The script's end writes
--- seq, which numbers what was told, into head.
+-- user:<user> has a field for each connected device: its id -> online or busy. `.status` follows from
+-- them: busy if any device is, else online; `.seq` is the number of its last change. When the last
+-- device has disconnected, the status remains until the deadline u:<user> (the offline delay); then
+-- the user is offline and the hash is deleted. An entry that is not a user's device is online under
+-- its own id while it exists. A name can be both; then busy counts before online, and online before
+-- offline.
+--
+-- The status of each touched user is derived once, at the end, and published if it has changed. The
+-- script writes seq, which numbers what was published, to head at its end.
 local DOT = 46
 
--- Numbers all that is told of users.
+-- Numbers all published statuses.
 local seq
 local function next_seq()
     seq = (seq or tonumber(call('HGET', head, 'seq') or 0)) + 1
     return seq
 end
 
-local touched, names = {}, {}
-local function touch(name)
-    local n = names[name]
-    if not n then
-        n = {name = name, key = prefix .. 'user:' .. name}
-        names[name] = n
-        touched[#touched + 1] = n
+local touched, touched_by_name = {}, {}
+local function touch_user(name)
+    local u = touched_by_name[name]
+    if not u then
+        u = {name = name, key = prefix .. 'user:' .. name}
+        touched_by_name[name] = u
+        touched[#touched + 1] = u
     end
-    return n
+    return u
 end
 
--- An entry that is no device has come or gone.
-local function follow_entry(id, is_there)
-    local n = touch(id)
-    if n.entry_before == nil then n.entry_before = not is_there end
-    n.entry = is_there
+-- An entry that is not a device was opened or closed.
+local function note_entry(id, exists)
+    local u = touch_user(id)
+    if u.entry_before == nil then u.entry_before = not exists end
+    u.entry = exists
 end
--- The device as its hash is now. left: when its connection went, if not now.
-local function follow_device(id, user, left)
-    local n, k = touch(user), redis.pcall('HMGET', prefix .. 'client:' .. id, 'user', 'status', 'node')
+-- Copies the device's status from its entry to its user. left: when it disconnected, if not now.
+local function sync_device(id, user, left)
+    local u, k = touch_user(user), redis.pcall('HMGET', prefix .. 'client:' .. id, 'user', 'status', 'node')
     if k[1] == user and k[3] and k[3] ~= '' then
-        local added = redis.pcall('HSET', n.key, id, k[2] == 'busy' and 'busy' or 'online')
-        n.has_come = n.has_come or added == 1
+        local added = redis.pcall('HSET', u.key, id, k[2] == 'busy' and 'busy' or 'online')
+        u.has_new_device = u.has_new_device or added == 1
     else
-        redis.pcall('HDEL', n.key, id)
-        n.left = math.max(n.left or 0, left or now)
+        redis.pcall('HDEL', u.key, id)
+        u.left = math.max(u.left or 0, left or now)
     end
 end
 
-local function has_entry(n)
-    if n.entry == nil then
-        local k = redis.pcall('HMGET', prefix .. 'client:' .. n.name, 'node', 'user')
-        n.entry = k[1] and not k[2] and true or false
+local function has_entry(u)
+    if u.entry == nil then
+        local k = redis.pcall('HMGET', prefix .. 'client:' .. u.name, 'node', 'user')
+        u.entry = k[1] and not k[2] and true or false
     end
-    return n.entry
+    return u.entry
 end
-local function status_of_entry(is_there) return is_there and 'online' or 'offline' end
+local function entry_status(exists) return exists and 'online' or 'offline' end
 
--- What it was told to be; nil when that cannot be known any more.
-local function status_before(n, stored)
+-- The status last published; nil when it is unknown.
+local function published_status(u, stored)
     if stored then return stored end
-    if n.entry_before ~= nil then return status_of_entry(n.entry_before) end
-    if n.left then return nil end
-    return status_of_entry(has_entry(n))
+    if u.entry_before ~= nil then return entry_status(u.entry_before) end
+    if u.left then return nil end
+    return entry_status(has_entry(u))
 end
 
--- Whether a user was last published before this epoch, and the hold goes on: what is stored may then
--- be older than what front-ends know, and they wait for a word of this epoch.
-local function is_from_before(number)
-    if not holding then return false end
+-- Whether the status was last published before this epoch, during the recovery grace. The stored one
+-- may then be older than the one that front-ends know, and they wait for one of this epoch.
+local function is_from_old_epoch(number)
+    if not in_recovery then return false end
     return tonumber(number or 0) <= tonumber(call('HGET', head, 'epoch_seq') or 0)
 end
 
-local function derive(n)
-    local all, stored, device, number = redis.pcall('HGETALL', n.key), nil, nil, nil
+local function derive_status(u)
+    local all, stored, device, number = redis.pcall('HGETALL', u.key), nil, nil, nil
     for i = 1, #all, 2 do
         if all[i] == '.status' then
             stored = all[i + 1]
@@ -83,25 +86,26 @@ local function derive(n)
             device = all[i + 1]
         end
     end
-    local deadline, status = 'u:' .. n.name, device
+    local deadline, status = 'u:' .. u.name, device
     if not device then
-        if stored and hold > 0 and not n.is_due then
-            call('ZADD', deadlines, 'NX', integer((n.left or now) + hold), deadline)
+        if stored and offline_delay > 0 and not u.is_offline_due then
+            call('ZADD', deadlines, 'NX', integer((u.left or now) + offline_delay), deadline)
             return
         end
-        status = status_of_entry(has_entry(n))
-        if all[1] then call('DEL', n.key) end
+        status = entry_status(has_entry(u))
+        if all[1] then call('DEL', u.key) end
     end
-    if n.has_come or n.is_due then call('ZREM', deadlines, deadline) end
-    local is_told = status ~= status_before(n, stored) or (stored and n.has_come and is_from_before(number))
-    if is_told or device and not stored then
+    if u.has_new_device or u.is_offline_due then call('ZREM', deadlines, deadline) end
+    local publishes = status ~= published_status(u, stored) or
+                      (stored and u.has_new_device and is_from_old_epoch(number))
+    if publishes or device and not stored then
         local at = integer(next_seq())
-        if device then call('HSET', n.key, '.status', status, '.seq', at) end
-        if is_told then
-            call('PUBLISH', channels .. 'presence:' .. n.name, '1 ' .. epoch .. ' ' .. at .. ' ' .. status)
+        if device then call('HSET', u.key, '.status', status, '.seq', at) end
+        if publishes then
+            call('PUBLISH', channels .. 'presence:' .. u.name, '1 ' .. epoch .. ' ' .. at .. ' ' .. status)
         end
     end
 end
-local function tell_users()
-    for i = 1, #touched do derive(touched[i]) end
+local function publish_users()
+    for i = 1, #touched do derive_status(touched[i]) end
 end
