@@ -187,12 +187,12 @@ export class Servers extends EventTarget {
     const link = describeLink(this.#live), reason = why ? `: ${why}` : "";
     const notes = { waiting: `${link.text}${reason}`, stale: `${link.text}${reason}`, refused: `Not available${reason}`, hidden: "Paused" };
     setText(byId("servers-note"), notes[link.state] ?? "");
-    this.#drawEmpty(rows.length ? "" : all ? "none" : state === "live" ? "nobody" : "waiting");
+    this.#drawEmpty(rows.length ? "" : all ? "none" : state === "live" ? "empty" : "waiting");
   }
 
   #drawEmpty(kind) {
     const empty = byId("servers-empty");
-    const lines = kind === "nobody" ? registrationListeners(this.#nodes()) : [];
+    const lines = kind === "empty" ? registrationListeners(this.#nodes()) : [];
     const text = `${kind} ${lines.join()}`;
     empty.hidden = !kind;
     if (empty.dataset.kind === text)
@@ -201,7 +201,7 @@ export class Servers extends EventTarget {
     if (kind === "none")
       empty.replaceChildren(element("h3", {}, "No server matches"),
                             element("button", { class: "primary", click: () => this.#showAll() }, "Show all"));
-    else if (kind === "nobody")
+    else if (kind === "empty")
       empty.replaceChildren(...emptyListHelp(lines));
     else
       empty.replaceChildren(element("p", { class: "muted" }, "Waiting for the list …"));

@@ -6,7 +6,7 @@
 -- Takes: from repair.lua, users.lua and events.lua.  Gives: nothing.
 local registered = prefix .. 'registered'
 
--- The whole entry, as front-ends read it anew.
+-- The whole entry, which replaces what front-ends know of it.
 local function append_entry(e)
     local body, version = encode_hash(call('HGETALL', e.key), PRIVATE)
     append_event('adopt', e.id, version, body)

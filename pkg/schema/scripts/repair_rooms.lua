@@ -69,20 +69,20 @@ local function remove_room_member(r, key, id, m)
 end
 
 local function check_members(r, report)
-    local gone = {}
+    local removed = {}
     for id, m in pairs(r.members) do
         if not m.user then
             report('member')
-            gone[id] = m
+            removed[id] = m
         elseif not has_lease(m.node) then
             report('member-abandoned', m.node)
-            gone[id] = m
+            removed[id] = m
         elseif redis.pcall('HEXISTS', members_key(m.node), id .. ' ' .. r.name) ~= 1 then
             report('member-unlisted', m.node)
             if repairs then call('HSET', members_key(m.node), id .. ' ' .. r.name, m.user) end
         end
     end
-    return gone
+    return removed
 end
 
 local function check_room(name, key, report)
@@ -94,13 +94,13 @@ local function check_room(name, key, report)
     if all.err or #all == 0 then return end
     local r = parse_room(name, all)
     count_members(r)
-    local gone, had_right_counts = check_members(r, report), has_right_counts(r)
+    local removed, had_right_counts = check_members(r, report), has_right_counts(r)
     if not had_right_counts then report('room-count') end
-    if not repairs or (had_right_counts and not next(gone)) then return end
+    if not repairs or (had_right_counts and not next(removed)) then return end
     r.seq = tonumber(is_positive_number(r.of['.seq']) and r.of['.seq'] or 0)
     r.born = is_positive_number(r.of['.born']) and r.of['.born'] or
              integer(call('HINCRBY', head, 'rooms', 1))
-    for id, m in pairs(gone) do remove_room_member(r, key, id, m) end
+    for id, m in pairs(removed) do remove_room_member(r, key, id, m) end
     rewrite_room(r, key)
 end
 
