@@ -196,7 +196,7 @@ static bool check_one_space(struct check *check, const struct reader_space *spac
                                          .repair = ctl->repair,
                                          .ttl = settings->client_ttl,
                                          .grace = settings->client_grace,
-                                         .hold = settings->presence_hold};
+                                         .hold = settings->offline_delay};
     struct fsck_report report;
     bool fine = fsck_run(ctl->reader, &options, &report);
     if (fine)

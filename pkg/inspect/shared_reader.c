@@ -24,7 +24,7 @@ static void on_stored(void *arg, const struct redis_reply *reply)
                 stored->shared->revision = bytes_decimal(reply->elements[i + 1]->text);
             }
         }
-        why = shared_take_values(&stored->shared->values, reply, 0);
+        why = shared_set_values(&stored->shared->values, reply, 0);
     } else {
         why = mem_format("%.*s", (int)reply->text.len, (const char *)reply->text.data);
     }

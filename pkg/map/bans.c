@@ -13,8 +13,8 @@ struct map_bans {
     struct map *map;
     struct channel_user channel;
     struct loop_timer *timer;
-    struct bans_read *read; /* under way; NULL: none */
-    bool again;             /* it may have come too early */
+    struct bans_read *read; /* under way, or NULL */
+    bool again;             /* to be read again: the one under way may have been too early */
     char *key;
     const int64_t *reread_ms;
     void (*changed)(void *arg);
@@ -22,14 +22,14 @@ struct map_bans {
     struct writer list;
 };
 
-/* Outlives its bans when the reply comes later. */
+/* Outlives the bans when its reply arrives later. */
 struct bans_read {
     struct map_bans *bans;
 };
 
 static void read_bans(struct map_bans *bans);
 
-static void take_bans_reply(struct map_bans *bans, const struct redis_reply *reply)
+static void update_bans(struct map_bans *bans, const struct redis_reply *reply)
 {
     struct writer list = {0};
     for (size_t i = 0; i < reply->count; i++) {
@@ -52,11 +52,13 @@ static void on_bans_read(void *arg, enum redis_status status, const struct redis
     struct bans_read *read = arg;
     struct map_bans *bans = read->bans;
     free(read);
-    if (!bans)
+    if (!bans) {
         return;
+    }
     bans->read = NULL;
-    if (status == REDIS_OK && reply->type == REDIS_ARRAY)
-        take_bans_reply(bans, reply);
+    if (status == REDIS_OK && reply->type == REDIS_ARRAY) {
+        update_bans(bans, reply);
+    }
     if (bans->again) {
         bans->again = false;
         read_bans(bans);
@@ -67,8 +69,9 @@ static void read_bans(struct map_bans *bans)
 {
     struct map *map = bans->map;
     char now[24];
-    if (!redis_link_is_up(map->link))
+    if (!redis_link_is_up(map->link)) {
         return;
+    }
     if (bans->read) {
         bans->again = true;
         return;
@@ -120,12 +123,14 @@ void map_bans_destroy(struct map_bans **pointer)
 {
     struct map_bans *bans = *pointer;
     *pointer = NULL;
-    if (!bans)
+    if (!bans) {
         return;
+    }
     channel_leave(&bans->channel);
     loop_timer_destroy(&bans->timer);
-    if (bans->read)
+    if (bans->read) {
         bans->read->bans = NULL;
+    }
     writer_free(&bans->list);
     free(bans->key);
     free(bans);

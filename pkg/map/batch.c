@@ -59,7 +59,7 @@ static struct bytes limits_text(struct scratch *scratch, const struct partition 
     char text[LIMITS_TEXT];
     int len = snprintf(text, sizeof text, "%lld %lld %llu %lld", (long long)settings->client_ttl,
                        (long long)settings->client_grace, (unsigned long long)(most > 0 ? most : 1),
-                       (long long)settings->presence_hold);
+                       (long long)settings->offline_delay);
     return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
 }
 

@@ -1,4 +1,4 @@
-/* batch_private: calls of the apply script. */
+/* batch_private: operations are sent in batches, as calls of the apply script. */
 #ifndef MAP_BATCH_PRIVATE_H
 #define MAP_BATCH_PRIVATE_H
 

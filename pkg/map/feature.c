@@ -65,13 +65,13 @@ void features_sweep(struct partition *partition, uint64_t redis_now_ms)
 
 enum map_message features_message(struct map *map, struct bytes verb, struct bytes rest)
 {
-    enum map_message taken = MAP_MESSAGE_FOREIGN;
-    for (size_t i = 0; i < map->feature_count && taken == MAP_MESSAGE_FOREIGN; i++) {
+    enum map_message handled = MAP_MESSAGE_UNEXPECTED;
+    for (size_t i = 0; i < map->feature_count && handled == MAP_MESSAGE_UNEXPECTED; i++) {
         if (map->features[i].feature->message) {
-            taken = map->features[i].feature->message(map->features[i].state, verb, rest);
+            handled = map->features[i].feature->message(map->features[i].state, verb, rest);
         }
     }
-    return taken;
+    return handled;
 }
 
 const char *features_request(struct map *map, struct bytes verb, struct bytes argument,
@@ -167,7 +167,7 @@ const char *partition_epoch(const struct partition *partition)
     return partition->epoch;
 }
 
-uint64_t partition_hold_until(const struct partition *partition)
+uint64_t partition_grace_until(const struct partition *partition)
 {
     return partition->grace_until;
 }

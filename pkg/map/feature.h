@@ -1,6 +1,7 @@
 /*
- * feature: what stands on the core of the map: packets between clients, presence. The core calls no
- * feature by name: each registers a table of callbacks, and reaches the core by what is below.
+ * feature: what is built on the core of the map, as packets between clients, or presence. The core
+ * calls no feature by name: each registers a table of callbacks, and calls the core by the
+ * functions below.
  */
 #ifndef MAP_FEATURE_H
 #define MAP_FEATURE_H
@@ -17,10 +18,10 @@ struct channels;
 struct map_view;
 struct partition;
 
-/* What a feature makes of a message on the front-end's channel. */
+/* What a feature has done with a message on the front-end's channel. */
 enum map_message {
-    MAP_MESSAGE_FOREIGN, /* the verb is another one's */
-    MAP_MESSAGE_TAKEN,
+    MAP_MESSAGE_UNEXPECTED, /* nothing: the verb is not one of its own */
+    MAP_MESSAGE_HANDLED,
     MAP_MESSAGE_MALFORMED
 };
 
@@ -28,16 +29,16 @@ enum map_message {
 struct map_feature {
     void *(*create)(struct map *map);
     void (*destroy)(void *state);
-    /* There is a new command link, which reaches the map's Redis. */
+    /* A new command link is up, to the Redis that has the map. */
     void (*link_up)(void *state);
     /* The partition is in a new epoch. */
     void (*epoch)(void *state, struct partition *partition);
     /* A sweep has been answered, with that time of Redis. */
     void (*sweep)(void *state, struct partition *partition, uint64_t redis_now_ms);
-    /* From another front-end: a verb and what follows it. */
+    /* A message of another front-end: a verb and what follows it. */
     enum map_message (*message)(void *state, struct bytes verb, struct bytes rest);
-    /* An operator's request that is answered later. NULL and done to be called once, or what is
-     * wrong with it (static text), or "" when the verb is another one's. */
+    /* An operator's request that is answered later: NULL, and done is called once. Else what is
+     * wrong with the request (static text), or "" when the verb is not one of its own. */
     const char *(*request)(void *state, struct bytes verb, struct bytes argument, map_done done,
                            void *arg);
 };
@@ -50,18 +51,18 @@ void *map_feature_state(const struct map *map, const struct map_feature *feature
 /* The map. */
 unsigned map_database(const struct map *map); /* of Redis: channels carry it */
 struct channels *map_channels(const struct map *map);
-bool map_has_events(const struct map *map); /* the link for messages is up */
+bool map_has_events(const struct map *map); /* the subscriber link is up */
 /* The partition counts in Redis are ours, on this link. */
 bool map_is_checked(const struct map *map);
-/* Publishes on the front-end's channel. A number that is not 0 is settled (map/wait.h) when nobody
- * listens to it. */
+/* Publishes on that front-end's channel. The wait of that number (map/wait.h; 0: none) is settled
+ * with MAP_MISSING when nobody subscribes to it. */
 void map_send_to_node(struct map *map, struct bytes node, struct bytes message, uint64_t number);
 
 /* Spaces. */
 struct map_space *map_space_named(struct map *map, struct bytes name); /* NULL: there is none */
 size_t map_space_count(const struct map *map);
 size_t map_space_index(const struct map_space *space);
-struct map_view *map_space_view(const struct map_space *space); /* NULL while nobody watches */
+struct map_view *map_space_view(const struct map_space *space); /* NULL while there is no watcher */
 struct partition *map_space_partition(const struct map_space *space, uint32_t index);
 
 /* Partitions. */
@@ -72,16 +73,16 @@ const char *partition_prefix(const struct partition *partition);   /* of its key
 const char *partition_channels(const struct partition *partition); /* what they begin with */
 const char *partition_key_head(const struct partition *partition);
 const char *partition_epoch(const struct partition *partition);
-uint64_t partition_hold_until(const struct partition *partition); /* Redis's clock */
+uint64_t partition_grace_until(const struct partition *partition); /* Redis's clock */
 
 /* Sessions. */
 /* Whether a session of this front-end owns the id. */
 bool map_owns(const struct map_space *space, struct bytes id);
-/* Gives a packet to the session that owns the id; false when none does, or it takes none. */
+/* Delivers a packet to the session that owns the id. False: none does, or it does not accept it. */
 bool session_deliver(struct map_space *space, struct bytes id, struct bytes from,
                      struct bytes packet);
-/* Ends the connection of the session that owns that entry, if one here does; what it owns is left.
- */
+/* Ends the connection of the session here that owns that entry, if any. Its entries are released,
+ * not closed. */
 void session_drop(struct map_space *space, struct bytes id);
 
 #endif

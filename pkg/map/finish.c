@@ -1,5 +1,5 @@
-/* finish: the end of a front-end: what its sessions left gets to Redis, and its lease is returned.
- */
+/* finish: the end of a front-end: the entries that its sessions have left are written to Redis, and
+ * its lease is released. */
 #include "map/finish_private.h"
 
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void finished(void *arg)
     done(done_arg);
 }
 
-/* The lease is given back by the same operation that clears up after the dead. */
+/* Releases the lease, by the operation that also forgets crashed front-ends. */
 static void enqueue_forget_self(struct partition *partition)
 {
     struct op *op = op_create(partition, OP_FORGET_NODE, BYTES_LITERAL(""));

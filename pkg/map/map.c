@@ -1,9 +1,9 @@
 /*
- * map: the store's links, the spaces, and the order in which all of it comes up and goes down.
+ * map: the links of the store, the spaces, and the order in which all of it starts and stops.
  *
- * On each command link: the spaces' partition counts are compared with Redis's (and put there when
- * it has none), then every partition says hello. On each subscriber link: the node's own channel
- * and the views' channels.
+ * On each new command link the partition counts of the spaces are compared with those in Redis (and
+ * stored there when it has none); then the shared settings are read, and every partition sends
+ * hello. On each subscriber link the node's own channel and those of the views are subscribed to.
  */
 #include "map/map.h"
 
@@ -30,14 +30,15 @@
 #include "view/view.h"
 
 #define TICK_MS 250
-/* Until the partition counts are put there again by a Redis that took no writes. */
+/* Until the partition counts are stored again, after Redis refused writes. */
 #define RECHECK_MS 500
 
 static void each_partition(struct map *map, void (*visit)(struct partition *partition))
 {
     for (size_t i = 0; i < map->space_count; i++) {
-        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             visit(&map->spaces[i].partitions[j]);
+        }
     }
 }
 
@@ -69,9 +70,10 @@ static void on_partition_count(void *arg, enum redis_status status, const struct
         redis_link_reset(map->link, "the partition count cannot be read");
         return;
     }
-    if (status != REDIS_OK)
+    if (status != REDIS_OK) {
         return;
-    /* Redis has none and took none: it is full, read-only, or cannot save. That passes. */
+    }
+    /* Redis has none and refused ours: it is full, read-only, or cannot save. That may pass. */
     if (reply->type == REDIS_NIL) {
         map->recheck_ms = loop_now_ms(map->loop) + RECHECK_MS;
         return;
@@ -81,8 +83,9 @@ static void on_partition_count(void *arg, enum redis_status status, const struct
         refuse_count(check.space, reply->type == REDIS_STRING ? reply->text : BYTES_LITERAL("?"));
         return;
     }
-    if (check.last && !map->checked && !map->recheck_ms)
+    if (check.last && !map->checked && !map->recheck_ms) {
         shared_link_up(map->shared);
+    }
 }
 
 void map_begin(struct map *map)
@@ -90,8 +93,9 @@ void map_begin(struct map *map)
     map->checked = true;
     each_partition(map, partition_link_up);
     for (size_t i = 0; i < map->space_count; i++) {
-        if (map->spaces[i].view)
+        if (map->spaces[i].view) {
             view_link_up(map->spaces[i].view);
+        }
     }
     features_link_up(map);
     secrets_reread(map);
@@ -128,8 +132,9 @@ void map_put_count(struct map_space *space)
 static void check_counts(struct map *map)
 {
     map->recheck_ms = 0;
-    for (size_t i = 0; i < map->space_count; i++)
+    for (size_t i = 0; i < map->space_count; i++) {
         check_count(&map->spaces[i], i + 1 == map->space_count);
+    }
 }
 
 static void on_up(void *arg, const char *run_id)
@@ -154,9 +159,10 @@ static void on_map_link_down(void *arg)
 static void on_unfit(void *arg, const char *why)
 {
     struct map *map = arg;
-    /* Later it may be a passing state of a server that is being exchanged. */
-    if (map->phase == MAP_STARTING)
+    /* Later it may be a passing state, while the server is being replaced. */
+    if (map->phase == MAP_STARTING) {
         map->callbacks->fatal(map->arg, why);
+    }
 }
 
 static void on_map_subscribed(void *arg, struct bytes channel)
@@ -191,24 +197,28 @@ static void on_map_tick(void *arg)
 {
     struct map *map = arg;
     uint64_t now = loop_now_ms(map->loop);
-    if (now - map->ticked_ms > TICK_MS + (uint64_t)map->settings->lease)
+    if (now - map->ticked_ms > TICK_MS + (uint64_t)map->settings->lease) {
         map->stalls++;
+    }
     map->ticked_ms = now;
     tick_in(map, TICK_MS);
-    if (map->recheck_ms && map->recheck_ms <= now)
+    if (map->recheck_ms && map->recheck_ms <= now) {
         check_counts(map);
+    }
     shared_tick(map->shared, now);
     for (size_t i = 0; i < map->space_count; i++) {
-        for (uint32_t j = 0; j < map->spaces[i].count; j++)
+        for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             partition_tick(&map->spaces[i].partitions[j], now);
+        }
     }
 }
 
 void map_tick_at(struct map *map, uint64_t at_ms)
 {
     uint64_t now = loop_now_ms(map->loop);
-    if (at_ms < map->tick_at_ms)
+    if (at_ms < map->tick_at_ms) {
         tick_in(map, at_ms > now ? at_ms - now : 0);
+    }
 }
 
 static void add_map_space(struct map *map, const char *name, size_t len, bool named)
@@ -220,15 +230,17 @@ static void add_map_space(struct map *map, const char *name, size_t len, bool na
     space->count = (uint32_t)map->settings->partitions;
     list_init(&space->rooms);
     space->partitions = mem_zalloc(space->count, sizeof *space->partitions);
-    for (uint32_t i = 0; i < space->count; i++)
+    for (uint32_t i = 0; i < space->count; i++) {
         partition_init(&space->partitions[i], space, i);
+    }
 }
 
 static bool has_space(const struct map *map, const char *name)
 {
     for (size_t i = 0; i < map->space_count; i++) {
-        if (!strcmp(map->spaces[i].name, name))
+        if (!strcmp(map->spaces[i].name, name)) {
             return true;
+        }
     }
     return false;
 }
@@ -237,19 +249,22 @@ static void add_spaces(struct map *map)
 {
     const char *names = map->settings->spaces;
     size_t most = 2;
-    for (const char *at = names; *at; at++)
+    for (const char *at = names; *at; at++) {
         most += *at == ' ' || *at == ',';
+    }
     map->spaces = mem_zalloc(most, sizeof *map->spaces);
     for (const char *at = names; *at;) {
         size_t len = strcspn(at, " ,");
-        if (len > 0)
+        if (len > 0) {
             add_map_space(map, at, len, true);
+        }
         at += len;
         at += strspn(at, " ,");
     }
     const char *also = map->settings->also;
-    if (also && !has_space(map, also))
+    if (also && !has_space(map, also)) {
         add_map_space(map, also, strlen(also), false);
+    }
 }
 
 struct map *map_create(struct loop *loop, const char *name, const struct map_settings *settings,
@@ -257,8 +272,9 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
                        const struct map_callbacks *callbacks, void *arg, char **error)
 {
     *error = map_settings_check(settings);
-    if (*error)
+    if (*error) {
         return NULL;
+    }
     struct map *map = mem_zalloc(1, sizeof *map);
     map->loop = loop;
     map->configured = settings;
@@ -293,8 +309,9 @@ static void free_space(struct map_space *space)
 {
     registry_free(space);
     view_destroy(&space->view);
-    for (uint32_t i = 0; i < space->count; i++)
+    for (uint32_t i = 0; i < space->count; i++) {
         partition_free(&space->partitions[i]);
+    }
     free(space->partitions);
     free(space->name);
 }
@@ -302,17 +319,19 @@ static void free_space(struct map_space *space)
 void map_destroy(struct map **map_pointer)
 {
     struct map *map = *map_pointer;
-    if (!map)
+    if (!map) {
         return;
+    }
     *map_pointer = NULL;
     map_enter(map, MAP_FINISHED);
-    map->link = NULL; /* for callbacks that the store calls */
+    map->link = NULL; /* callbacks that the store calls find no link */
     map->subscriber = NULL;
     redis_store_destroy(&map->store);
     node_destroy(&map->node_channel);
     features_destroy(map);
-    for (size_t i = 0; i < map->space_count; i++)
+    for (size_t i = 0; i < map->space_count; i++) {
         free_space(&map->spaces[i]);
+    }
     waits_destroy(&map->waits);
     channels_destroy(&map->channels);
     needs_destroy(&map->needs);
@@ -327,11 +346,13 @@ void map_destroy(struct map **map_pointer)
 
 struct map_space *map_space_find(struct map *map, const char *name)
 {
-    if (!*name)
+    if (!*name) {
         return &map->spaces[0];
+    }
     for (size_t i = 0; i < map->space_count; i++) {
-        if (!strcmp(map->spaces[i].name, name))
+        if (!strcmp(map->spaces[i].name, name)) {
             return &map->spaces[i];
+        }
     }
     return NULL;
 }
@@ -409,32 +430,39 @@ uint64_t map_redis_time_ms(const struct map *map)
 static const char *unready(const struct map *map)
 {
     const char *why = redis_store_why_not(map->store);
-    if (why)
+    if (why) {
         return why;
+    }
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
             const struct partition *partition = &map->spaces[i].partitions[j];
-            if (partition->unreadable)
+            if (partition->unreadable) {
                 return "the format of the map in Redis is not known here";
-            if (partition->refusal)
+            }
+            if (partition->refusal) {
                 return partition->refusal;
-            if (partition->epochs == 0 || partition->state == PARTITION_DISCONNECTED)
+            }
+            if (partition->epochs == 0 || partition->state == PARTITION_DISCONNECTED) {
                 return "Redis has not answered yet";
+            }
         }
     }
     why = needs_why_not(map->needs);
-    if (why)
+    if (why) {
         return why;
-    if (!node_nonce_is_fresh(map->node_channel))
+    }
+    if (!node_nonce_is_fresh(map->node_channel)) {
         return "events of Redis do not arrive in time";
+    }
     return NULL;
 }
 
 bool map_is_ready(const struct map *map, const char **why)
 {
     const char *reason = unready(map);
-    if (why)
+    if (why) {
         *why = reason;
+    }
     return !reason;
 }
 
@@ -442,20 +470,23 @@ void map_enter(struct map *map, enum map_phase phase)
 {
     map->phase = phase;
     if (phase == MAP_SERVING) {
-        if (map->callbacks->serving)
+        if (map->callbacks->serving) {
             map->callbacks->serving(map->arg);
+        }
         node_publish(map->node_channel);
     }
 }
 
 void map_check_serving(struct map *map)
 {
-    if (map->phase != MAP_STARTING || !needs_are_met(map->needs))
+    if (map->phase != MAP_STARTING || !needs_are_met(map->needs)) {
         return;
+    }
     for (size_t i = 0; i < map->space_count; i++) {
         for (uint32_t j = 0; j < map->spaces[i].count; j++) {
-            if (map->spaces[i].partitions[j].epochs == 0)
+            if (map->spaces[i].partitions[j].epochs == 0) {
                 return;
+            }
         }
     }
     map_enter(map, MAP_SERVING);

@@ -45,16 +45,16 @@ struct map {
     struct redis_link *link;             /* the store's */
     struct redis_subscriber *subscriber; /* the store's */
     char run_id[41];
-    bool checked;        /* the partition counts in Redis are ours, on this link */
-    uint64_t recheck_ms; /* when they are looked at again; 0: not */
+    bool checked;        /* on this link: the partition counts in Redis are ours */
+    uint64_t recheck_ms; /* when they are checked again; 0: never */
     enum map_phase phase;
     int64_t clock_offset_ms; /* Redis's wall clock minus the loop's clock */
     uint64_t ticked_ms;      /* when the tick timer last ran */
     uint64_t tick_at_ms;     /* when it runs next */
-    unsigned stalls;         /* how often the loop has not run for longer than the lease */
+    unsigned stalls;         /* counts the times when the loop did not run for a whole lease */
     struct list deadlines;   /* struct op, by deadline */
     struct loop_timer *deadline_timer;
-    struct loop_timer *tick_timer; /* renewals, parked operations, old closes */
+    struct loop_timer *tick_timer; /* renewals, parked operations, tombstones */
     struct scratch {
         char *data;
         size_t used, size;
@@ -79,16 +79,16 @@ struct map {
     struct delivery *delivery; /* the innermost */
 };
 
-/* Puts the space's partition count into Redis where it is missing, and compares it. */
+/* Stores the space's partition count in Redis where it is missing, and compares it. */
 void map_put_count(struct map_space *space);
 void map_enter(struct map *map, enum map_phase phase);
 /* The map serves once all partitions have been answered and all needs are met. */
 void map_check_serving(struct map *map);
-/* The tick timer runs by then. */
+/* The tick timer runs at that time at the latest. */
 void map_tick_at(struct map *map, uint64_t at_ms);
-/* The counts are ours and the shared settings known: the partitions greet. */
+/* The counts are ours and the shared settings are known: the partitions send hello. */
 void map_begin(struct map *map);
-/* Redis refused to take the shared settings: all is looked at again soon. */
+/* Redis refused to store the shared settings: everything is checked again soon. */
 void map_check_again(struct map *map, enum redis_refusal refusal);
 
 #endif

@@ -19,8 +19,8 @@
 
 static struct redis_script invite_script = {.name = "invite", .source = script_invite};
 
-#define AGAIN_MS       1000 /* something is withheld, or not known yet */
-#define LOOK_AGAIN_MS  5000
+#define RETRY_MS       1000 /* something is refused, or not known yet */
+#define INTERVAL_MS    5000
 #define PROBE_COMMANDS 3
 #define PROBE_WORDS    8
 /* No user, entry or secret has such a name. */
@@ -43,15 +43,15 @@ struct needs {
     struct map *map;
     struct loop_timer *timer;
     struct need list[MAP_NEED_COUNT];
-    bool met; /* all were granted at once; it stays */
+    bool met; /* all were granted at one time; remains true */
     char why[64];
 };
 
-/* Outlives the needs when replies come later. */
+/* Outlives the needs when replies arrive later. */
 struct need_try {
-    struct needs *needs; /* NULL: they have gone */
+    struct needs *needs; /* NULL: they have been destroyed */
     enum map_need which;
-    unsigned waits; /* for so many replies */
+    unsigned waits; /* replies that have not arrived yet */
     enum redis_status status;
     enum redis_refusal refusal;
 };
@@ -68,7 +68,7 @@ static const struct need_kind {
     [MAP_NEED_BANS] = {"bans",
                        METRIC_FEATURE_BANS,
                        {{"ZRANGEBYSCORE", "B", "(0", "+inf", "LIMIT", "0", "0"}}},
-    /* The script invite keeps; these take out again. */
+    /* The script invite stores; these read and remove. */
     [MAP_NEED_INVITATIONS] = {"invitations",
                               METRIC_FEATURE_INVITATIONS,
                               {{"LRANGE", "I", "0", "0"}, {"LREM", "I", "1", "x"}}},
@@ -77,7 +77,7 @@ static const struct need_kind {
                                 {{"ZADD", "R", "XX", "LT", "0", NOBODY}, {"ZREM", "R", NOBODY}}},
 };
 
-/* What concerns these commands. Whatever passes (LOADING, OOM, …) concerns the whole map. */
+/* Only what concerns these commands: states that pass (LOADING, OOM, …) concern the whole map. */
 static bool need_is_withheld(const struct need_try *try)
 {
     return try->status == REDIS_REFUSED &&
@@ -136,7 +136,7 @@ static void on_tried(void *arg, enum redis_status status, const struct redis_rep
     free(try);
 }
 
-/* The key that a letter stands for; false when the word is none. */
+/* The key that a letter means; false: the word is not such a letter. */
 static bool write_need_key(struct writer *key, const struct map *map, const char *word)
 {
     const char *partition = map->spaces[0].partitions[0].prefix;
@@ -180,7 +180,7 @@ static void try_command(struct need_try *try, const char *const words[PROBE_WORD
     writer_free(&key);
 }
 
-/* Keeps one that is forgotten at once, for nobody. */
+/* Stores an invitation that expires at once, for a user that does not exist. */
 static void try_invite(struct need_try *try)
 {
     struct map *map = try->needs->map;
@@ -206,7 +206,7 @@ static void try_need(struct needs *needs, enum map_need which)
     for (size_t i = 0; i < PROBE_COMMANDS; i++) {
         try->waits += kind->commands[i][0] != NULL;
     }
-    /* A link that is lost meanwhile answers at once: not before all are counted. */
+    /* All are counted first, as commands on a lost link are answered at once. */
     try->waits += which == MAP_NEED_INVITATIONS;
     if (which == MAP_NEED_INVITATIONS) {
         try_invite(try);
@@ -228,7 +228,7 @@ static void try_needs(void *arg)
             try_need(needs, (enum map_need)i);
         }
     }
-    loop_timer_start(needs->timer, all ? LOOK_AGAIN_MS : AGAIN_MS);
+    loop_timer_start(needs->timer, all ? INTERVAL_MS : RETRY_MS);
 }
 
 struct needs *needs_create(struct map *map)

@@ -1,11 +1,10 @@
 /*
- * needs: what features need of Redis beside the map itself: commands that a Redis may withhold (an
- * ACL, rename-command) from a front-end that otherwise works.
+ * needs: commands that features need of Redis beside those of the map itself, and that a Redis may
+ * refuse (ACL, rename-command) to a front-end that works otherwise.
  *
- * Each that an open listener needs is tried out when the link comes up, and every few seconds: with
- * keys of a name that nobody has, gone within a millisecond. The map does not serve, and is not
- * ready, before all of them were granted once; what is withheld later leaves it ready, and is
- * named.
+ * Those of open listeners are tried when the link comes up, and every few seconds, on keys that
+ * nothing else uses and that expire within a millisecond. The map does not serve, and is not ready,
+ * before all were granted once. When one is refused later, the map stays ready and reports it.
  */
 #ifndef MAP_NEEDS_H
 #define MAP_NEEDS_H
@@ -22,11 +21,11 @@ enum map_need {
     MAP_NEED_COUNT
 };
 
-/* An open listener needs it. Before the map's first link is up. */
+/* An open listener needs it. To be called before the map's first link is up. */
 void map_need(struct map *map, enum map_need need);
 /* "secret", "bans", "invitations", "registrations". */
 const char *map_need_name(enum map_need need);
-/* NULL: it is granted, or nobody needs it; else a static word: "noperm", "other". */
+/* NULL: it is granted, or no listener needs it; else why not, static: "noperm", "other". */
 const char *map_need_withheld(const struct map *map, enum map_need need);
 
 #endif

@@ -1,16 +1,15 @@
 /*
- * node: what a front-end says of itself, and what is said to it.
+ * node: a front-end's description of itself, and the messages that are sent to it.
  *
  * tracker:node:<node> is a hash with a TTL (for `trackerctl nodes` and redis-cli) and a channel.
- * On the channel come, as text:
+ * Messages on the channel, as text:
  *
  *   nonce <32 hex digits>                           from ourselves, every second: readiness
  *   request <reply channel> <number> <verb> [<argument>]   from an operator
  *   drop <space> <id>                               from another front-end: the id's session ends
- *   any other                                       from another front-end: a feature's
+ *   any other                                       from another front-end, for a feature
  *
- * and the answer to a request goes to its reply channel: "<number> ok <text>" or
- * "<number> error <text>".
+ * A request is answered on its reply channel: "<number> ok <text>" or "<number> error <text>".
  */
 #include "map/node_private.h"
 
@@ -31,24 +30,24 @@
 
 #define NONCE_INTERVAL_MS 1000
 #define NONCE_FRESH_MS    3000
-/* Without an answer for this long it is not events alone that do not arrive. */
+/* Without an answer for this long not only events are missing, but Redis is unreachable. */
 #define ANSWERED_MS 2000
-/* A timer that is this late: the loop stalled. */
+/* When a timer is late by this much, the loop has stalled. */
 #define STALL_MS 500
-/* The hash: written every few nonces, and gone soon after the last. */
+/* The hash is written at every third nonce, and expires soon after the last write. */
 #define INFO_EVERY  3
 #define INFO_TTL_MS "15000"
 #define NONCE_SIZE  32
-/* The last that were published; what is older than these is too late in any case. */
+/* How many are remembered: an older one is too late in any case. */
 #define NONCES 16
 
-/* One that was published. What Redis has not taken, because it stalled, is not missing: the time is
- * that of its answer. */
+/* A nonce that was published. It is missing only after Redis has accepted it: the time counts from
+ * that reply, so that a stalled Redis is not mistaken for lost events. */
 struct nonce {
     struct node *node;
     uint64_t number;
-    uint64_t taken_ms;         /* 0: not taken yet */
-    char text[NONCE_SIZE + 1]; /* empty: it is not awaited */
+    uint64_t accepted_ms;      /* 0: not yet */
+    char text[NONCE_SIZE + 1]; /* "": it is not awaited */
 };
 
 struct node {
@@ -59,16 +58,16 @@ struct node {
     struct loop_timer *timer;
     struct nonce nonces[NONCES]; /* each at its number % NONCES */
     uint64_t published;          /* the number of the next one */
-    uint64_t fresh_ms;           /* when one last came back in time; 0: never */
-    uint64_t answered_ms;        /* when Redis last took one */
-    uint64_t due_ms;             /* when the timer is due: later, and our own loop has stalled */
-    unsigned turns;
-    bool left;           /* its hash is gone for good */
-    struct list sending; /* struct sending */
+    uint64_t fresh_ms;           /* when one last arrived in time; 0: never */
+    uint64_t answered_ms;        /* when Redis last accepted one */
+    uint64_t due_ms; /* when the timer is due: if it is late, our own loop has stalled */
+    unsigned ticks;
+    bool left;            /* its hash has been removed for good */
+    struct list requests; /* struct node_request */
 };
 
-/* A packet of an operator, whose request is answered when it is known what became of it. */
-struct sending {
+/* An operator's request that a feature answers later. */
+struct node_request {
     struct list link;
     struct node *node;
     char *number;
@@ -103,30 +102,35 @@ void node_publish(struct node *node)
     add_info_text(&info, "HSET");
     add_info_text(&info, node->key);
     add_info_field(&info, "name", map->name);
-    if (map->callbacks->describe)
+    if (map->callbacks->describe) {
         map->callbacks->describe(map->arg, add_info_field, &info);
+    }
     redis_command(map->link, NULL, NULL, info.count, info.list);
     redis_command_strings(map->link, NULL, NULL, "PEXPIRE", node->key, INFO_TTL_MS, NULL);
-    for (size_t i = 0; i < info.count; i++)
+    for (size_t i = 0; i < info.count; i++) {
         free((void *)(uintptr_t)info.list[i].data);
+    }
     free(info.list);
 }
 
-/* Those that were published before that one: when it came and they did not, they are lost. */
-static void settle_nonces(struct node *node, uint64_t number)
+/* Those before that number are not awaited any more: a later one has arrived, or the subscription
+ * is another one. */
+static void forget_nonces(struct node *node, uint64_t number)
 {
     for (unsigned i = 0; i < NONCES; i++) {
-        if (node->nonces[i].number < number)
+        if (node->nonces[i].number < number) {
             node->nonces[i].text[0] = 0;
+        }
     }
 }
 
-/* What could not arrive, or could not be read, is awaited from now on. */
-static void excuse_nonces(struct node *node, uint64_t now)
+/* Those that could not arrive, or could not be read, are awaited from now on. */
+static void restart_nonces(struct node *node, uint64_t now)
 {
     for (unsigned i = 0; i < NONCES; i++) {
-        if (node->nonces[i].taken_ms)
-            node->nonces[i].taken_ms = now;
+        if (node->nonces[i].accepted_ms) {
+            node->nonces[i].accepted_ms = now;
+        }
     }
 }
 
@@ -136,14 +140,17 @@ static void on_nonce_published(void *arg, enum redis_status status, const struct
     struct node *node = nonce->node;
     (void)reply;
     uint64_t now = loop_now_ms(node->map->loop);
-    if (status != REDIS_OK)
+    if (status != REDIS_OK) {
         return;
+    }
     /* Redis may have stalled between its answer and the message. */
-    if (now - node->answered_ms >= ANSWERED_MS)
-        excuse_nonces(node, now);
+    if (now - node->answered_ms >= ANSWERED_MS) {
+        restart_nonces(node, now);
+    }
     node->answered_ms = now;
-    if (channel_is_subscribed(&node->channel))
-        nonce->taken_ms = now;
+    if (channel_is_subscribed(&node->channel)) {
+        nonce->accepted_ms = now;
+    }
 }
 
 static void publish_nonce(struct node *node)
@@ -162,58 +169,63 @@ bool node_nonce_is_fresh(const struct node *node)
     return node->fresh_ms && loop_now_ms(node->map->loop) - node->fresh_ms < NONCE_FRESH_MS;
 }
 
-/* Our own loop stalled: what has arrived meanwhile is read first. */
-static void excuse_stall(struct node *node, uint64_t now)
+/* When our own loop has stalled, what has arrived meanwhile is read first. */
+static void restart_nonces_after_stall(struct node *node, uint64_t now)
 {
-    if (now > node->due_ms + STALL_MS)
-        excuse_nonces(node, now);
+    if (now > node->due_ms + STALL_MS) {
+        restart_nonces(node, now);
+    }
 }
 
-/* It is missing, or when it comes, it comes too late. */
-static bool is_overdue(const struct nonce *nonce, uint64_t now)
+/* It has not arrived in time. */
+static bool is_nonce_overdue(const struct nonce *nonce, uint64_t now)
 {
-    return nonce->text[0] && nonce->taken_ms && now - nonce->taken_ms >= NONCE_FRESH_MS;
+    return nonce->text[0] && nonce->accepted_ms && now - nonce->accepted_ms >= NONCE_FRESH_MS;
 }
 
-/* Commands are answered and events do not arrive in time: the store's links are not as they should
- * be. */
-static void doubt_events(struct node *node, uint64_t now)
+/* Commands are answered and events do not arrive in time: the links of the store do not reach the
+ * same server, or pub/sub has stalled. */
+static void check_events(struct node *node, uint64_t now)
 {
     bool overdue = false;
-    excuse_stall(node, now);
-    for (unsigned i = 0; i < NONCES; i++)
-        overdue |= is_overdue(&node->nonces[i], now);
-    if (!overdue || now - node->answered_ms >= ANSWERED_MS)
+    restart_nonces_after_stall(node, now);
+    for (unsigned i = 0; i < NONCES; i++) {
+        overdue |= is_nonce_overdue(&node->nonces[i], now);
+    }
+    if (!overdue || now - node->answered_ms >= ANSWERED_MS) {
         return;
-    settle_nonces(node, node->published);
+    }
+    forget_nonces(node, node->published);
     log_warn("pubsub_stalled", LOG_STRING("channel", node->channel_name));
     redis_store_events_missing(node->map->store);
 }
 
-/* Any that is awaited: with a lag of more than a second the newest is never the one that comes. */
+/* Any that is awaited: with a lag of more than a second it is never the newest one. */
 static struct nonce *find_nonce(struct node *node, struct bytes text)
 {
     for (unsigned i = 0; i < NONCES; i++) {
         struct nonce *nonce = &node->nonces[i];
-        if (nonce->text[0] && bytes_equal(text, bytes_from_string(nonce->text)))
+        if (nonce->text[0] && bytes_equal(text, bytes_from_string(nonce->text))) {
             return nonce;
+        }
     }
     return NULL;
 }
 
-static void take_nonce(struct node *node, struct bytes text)
+static void receive_nonce(struct node *node, struct bytes text)
 {
     uint64_t now = loop_now_ms(node->map->loop);
     const struct nonce *nonce = find_nonce(node, text);
-    if (!nonce)
+    if (!nonce) {
         return;
-    excuse_stall(node, now);
-    if (is_overdue(nonce, now)) {
-        loop_timer_start(node->timer, 0); /* it is doubted there: here its link is being read */
+    }
+    restart_nonces_after_stall(node, now);
+    if (is_nonce_overdue(nonce, now)) {
+        loop_timer_start(node->timer, 0); /* not checked here, where its link is being read */
         return;
     }
     node->fresh_ms = now;
-    settle_nonces(node, nonce->number + 1);
+    forget_nonces(node, nonce->number + 1);
 }
 
 static void schedule_node_timer(struct node *node)
@@ -226,13 +238,15 @@ static void on_node_timer(void *arg)
 {
     struct node *node = arg;
     struct map *map = node->map;
-    doubt_events(node, loop_now_ms(map->loop));
+    check_events(node, loop_now_ms(map->loop));
     schedule_node_timer(node);
-    if (!redis_link_is_up(map->link))
+    if (!redis_link_is_up(map->link)) {
         return;
+    }
     publish_nonce(node);
-    if (!node->left && node->turns++ % INFO_EVERY == 0)
+    if (!node->left && node->ticks++ % INFO_EVERY == 0) {
         node_publish(node);
+    }
 }
 
 /* To another front-end. */
@@ -241,10 +255,11 @@ static void on_sent_to_node(void *arg, enum redis_status status, const struct re
 {
     struct wait_reply wait = *(struct wait_reply *)arg;
     free(arg);
-    if (status == REDIS_REFUSED)
+    if (status == REDIS_REFUSED) {
         wait_settle(wait.map, wait.number, MAP_REFUSED);
-    else if (status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0)
-        wait_settle(wait.map, wait.number, MAP_MISSING); /* that front-end is dead */
+    } else if (status == REDIS_OK && reply->type == REDIS_INTEGER && reply->integer == 0) {
+        wait_settle(wait.map, wait.number, MAP_MISSING); /* that front-end has crashed or ended */
+    }
 }
 
 void map_send_to_node(struct map *map, struct bytes node, struct bytes message, uint64_t number)
@@ -255,10 +270,11 @@ void map_send_to_node(struct map *map, struct bytes node, struct bytes message, 
     name[len] = 0;
     char *channel = keys_node_channel(map->redis->prefix, map->database, name);
     struct bytes args[] = {BYTES_LITERAL("PUBLISH"), bytes_from_string(channel), message};
-    if (number)
+    if (number) {
         redis_command(map->link, on_sent_to_node, wait_reply_create(map, number), 3, args);
-    else
+    } else {
         redis_command(map->link, NULL, NULL, 3, args);
+    }
     free(channel);
 }
 
@@ -270,8 +286,8 @@ void node_leave(struct node *node)
 
 void node_link_up(struct node *node)
 {
-    node->turns = 0;
-    settle_nonces(node, node->published);
+    node->ticks = 0;
+    forget_nonces(node, node->published);
     on_node_timer(node);
 }
 
@@ -281,8 +297,9 @@ static bool answer_kick(struct map *map, struct bytes argument, struct writer *r
     struct bytes space_name = bytes_next_word(&argument);
     snprintf(name, sizeof name, "%.*s", (int)space_name.len, (const char *)space_name.data);
     struct map_space *space = map_space_find(map, name);
-    if (space && map_kick(space, argument))
+    if (space && map_kick(space, argument)) {
         return true;
+    }
     writer_string(reply, "no session of this front-end has that id");
     return false;
 }
@@ -290,10 +307,12 @@ static bool answer_kick(struct map *map, struct bytes argument, struct writer *r
 static bool answer_request(struct map *map, struct bytes verb, struct bytes argument,
                            struct writer *reply)
 {
-    if (bytes_equal(verb, BYTES_LITERAL("kick")))
+    if (bytes_equal(verb, BYTES_LITERAL("kick"))) {
         return answer_kick(map, argument, reply);
-    if (map->callbacks->request)
+    }
+    if (map->callbacks->request) {
         return map->callbacks->request(map->arg, verb, argument, reply);
+    }
     writer_string(reply, "unknown request");
     return false;
 }
@@ -310,72 +329,77 @@ static void reply_to(struct map *map, struct bytes channel, struct bytes number,
     writer_free(&message);
 }
 
-static void free_sending(struct sending *sending)
+static void free_node_request(struct node_request *request)
 {
-    list_remove(&sending->link);
-    free(sending->number);
-    free(sending);
+    list_remove(&request->link);
+    free(request->number);
+    free(request);
 }
 
-static void on_sent(void *arg, enum map_result result, uint64_t version)
+static void on_request_done(void *arg, enum map_result result, uint64_t version)
 {
     static const char *const texts[] = {
         [MAP_OK] = "sent",
         [MAP_MISSING] = "there is no such id, or its protocol takes no packets",
         [MAP_DEADLINE] = "its front-end has not answered; it may have arrived",
-        [MAP_REFUSED] = "refused: Redis takes no writes, or too many packets wait"};
-    struct sending *sending = arg;
+        [MAP_REFUSED] = "refused: Redis refuses writes, or too many packets wait"};
+    struct node_request *request = arg;
     const char *text = texts[result] ? texts[result] : map_result_name(result);
-    reply_to(sending->node->map, (struct bytes){sending->channel, sending->channel_len},
-             bytes_from_string(sending->number), result == MAP_OK, bytes_from_string(text));
-    free_sending(sending);
+    reply_to(request->node->map, (struct bytes){request->channel, request->channel_len},
+             bytes_from_string(request->number), result == MAP_OK, bytes_from_string(text));
+    free_node_request(request);
 }
 
-/* Those that are answered later, by a feature. False when the verb is none of these. */
-static bool pass_on(struct node *node, struct bytes channel, struct bytes number, struct bytes verb,
-                    struct bytes argument)
+/* To the feature that knows the verb, which answers later. False: none does. */
+static bool forward_request(struct node *node, struct bytes channel, struct bytes number,
+                            struct bytes verb, struct bytes argument)
 {
-    struct sending *sending = mem_alloc(sizeof *sending + channel.len);
-    sending->node = node;
-    sending->number = mem_dup(number.data, number.len);
-    sending->channel_len = channel.len;
-    memcpy(sending->channel, channel.data, channel.len);
-    list_init(&sending->link);
-    list_append(&node->sending, &sending->link);
-    const char *why = features_request(node->map, verb, argument, on_sent, sending);
-    if (!why)
+    struct node_request *request = mem_alloc(sizeof *request + channel.len);
+    request->node = node;
+    request->number = mem_dup(number.data, number.len);
+    request->channel_len = channel.len;
+    memcpy(request->channel, channel.data, channel.len);
+    list_init(&request->link);
+    list_append(&node->requests, &request->link);
+    const char *why = features_request(node->map, verb, argument, on_request_done, request);
+    if (!why) {
         return true;
-    if (*why)
+    }
+    if (*why) {
         reply_to(node->map, channel, number, false, bytes_from_string(why));
-    free_sending(sending);
+    }
+    free_node_request(request);
     return *why != 0;
 }
 
-static void take_request(struct node *node, struct bytes text)
+static void receive_request(struct node *node, struct bytes text)
 {
     struct bytes channel = bytes_next_word(&text), number = bytes_next_word(&text),
                  verb = bytes_next_word(&text);
     struct writer reply = {0};
     log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
-    if (pass_on(node, channel, number, verb, text))
+    if (forward_request(node, channel, number, verb, text)) {
         return;
+    }
     bool ok = answer_request(node->map, verb, text, &reply);
     reply_to(node->map, channel, number, ok, writer_bytes_written(&reply));
     writer_free(&reply);
 }
 
-static void drop(struct map *map, struct bytes rest)
+static void drop_session(struct map *map, struct bytes rest)
 {
     struct map_space *space = map_space_named(map, bytes_next_word(&rest));
-    if (space && rest.len > 0)
+    if (space && rest.len > 0) {
         session_drop(space, rest);
+    }
 }
 
-static void take_message(struct map *map, struct bytes verb, struct bytes rest)
+static void receive_feature_message(struct map *map, struct bytes verb, struct bytes rest)
 {
     static struct log_limit limit = {.burst = 5};
-    if (features_message(map, verb, rest) != MAP_MESSAGE_MALFORMED)
+    if (features_message(map, verb, rest) != MAP_MESSAGE_MALFORMED) {
         return;
+    }
     metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
     log_limited(LOG_WARN, &limit, "malformed_relay", LOG_BYTES("verb", verb));
 }
@@ -383,33 +407,35 @@ static void take_message(struct map *map, struct bytes verb, struct bytes rest)
 static void on_message(void *arg, struct bytes message)
 {
     struct node *node = arg;
-    if (format_is_unknown(FORMAT_RELAY, node->channel_name, message))
+    if (format_is_unknown(FORMAT_RELAY, node->channel_name, message)) {
         return;
+    }
     struct bytes verb = bytes_next_word(&message);
     if (bytes_equal(verb, BYTES_LITERAL("nonce"))) {
-        take_nonce(node, message);
+        receive_nonce(node, message);
     } else if (bytes_equal(verb, BYTES_LITERAL("request"))) {
-        take_request(node, message);
+        receive_request(node, message);
     } else if (bytes_equal(verb, BYTES_LITERAL("drop"))) {
-        drop(node->map, message);
+        drop_session(node->map, message);
     } else {
-        take_message(node->map, verb, message);
+        receive_feature_message(node->map, verb, message);
     }
 }
 
-/* The first nonce of a new subscription is not waited for: readiness need not take a second. */
+/* A nonce is published at once, so that readiness does not take another second. */
 static void on_node_subscribed(void *arg)
 {
     struct node *node = arg;
-    settle_nonces(node, node->published);
-    if (redis_link_is_up(node->map->link))
+    forget_nonces(node, node->published);
+    if (redis_link_is_up(node->map->link)) {
         publish_nonce(node);
+    }
 }
 
 static void on_node_channel_down(void *arg)
 {
     struct node *node = arg;
-    settle_nonces(node, node->published);
+    forget_nonces(node, node->published);
 }
 
 static const struct channel_callbacks channel_callbacks = {
@@ -419,7 +445,7 @@ struct node *node_create(struct map *map)
 {
     struct node *node = mem_zalloc(1, sizeof *node);
     node->map = map;
-    list_init(&node->sending);
+    list_init(&node->requests);
     node->key = keys_node(map->redis->prefix, map->node);
     node->timer = loop_timer_create(map->loop, on_node_timer, node);
     node->channel_name = keys_node_channel(map->redis->prefix, map->database, map->node);
@@ -431,10 +457,12 @@ struct node *node_create(struct map *map)
 
 void node_destroy(struct node **node)
 {
-    if (!*node)
+    if (!*node) {
         return;
-    LIST_FOREACH (at, &(*node)->sending)
-        free_sending(list_entry(at, struct sending, link));
+    }
+    LIST_FOREACH (at, &(*node)->requests) {
+        free_node_request(list_entry(at, struct node_request, link));
+    }
     channel_leave(&(*node)->channel);
     loop_timer_destroy(&(*node)->timer);
     free((*node)->key);

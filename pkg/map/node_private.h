@@ -9,9 +9,9 @@ struct node;
 
 struct node *node_create(struct map *map);
 void node_destroy(struct node **node);
-/* Says anew what describe tells. */
+/* Writes the hash again, with what the callback describe adds. */
 void node_publish(struct node *node);
-/* Takes back what the front-end says of itself. */
+/* Removes the hash, for good. */
 void node_leave(struct node *node);
 void node_link_up(struct node *node);
 bool node_nonce_is_fresh(const struct node *node);

@@ -236,7 +236,8 @@ void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
     const struct map_settings *settings = partition->map->settings;
     uint64_t now = loop_now_ms(partition->map->loop);
     if (!op->parked_until_ms)
-        op->parked_until_ms = now + (uint64_t)(settings->lease + settings->hold + settings->sweep);
+        op->parked_until_ms =
+            now + (uint64_t)(settings->lease + settings->recovery_grace + settings->sweep);
     op->owner_lease = owner_lease;
     size_t len = owner.len < NODE_ID_LENGTH ? owner.len : NODE_ID_LENGTH;
     memcpy(op->other, owner.data, len);

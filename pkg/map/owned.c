@@ -266,7 +266,7 @@ bool owned_contest(struct partition *partition, struct owned *owned)
     uint32_t now = (uint32_t)loop_now_ms(partition->map->loop) | 1;
     /* A live front-end that does not have the entry releases it within a sweep of its hello; a
      * crashed one counts as such after its lease and the recovery grace. */
-    int64_t longest = settings->hold + settings->lease + 2 * settings->sweep;
+    int64_t longest = settings->recovery_grace + settings->lease + 2 * settings->sweep;
     if (owned->contested_at && now - owned->contested_at >= (uint32_t)longest) {
         return false;
     }

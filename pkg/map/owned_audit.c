@@ -1,9 +1,9 @@
 /*
  * owned_audit: ids in this front-end's index that no session of it owns become orphans, so that
- * their clients, and the front-ends that have them now, find them free. It waits for nothing:
- * others' restores wait for it. What an operation makes ours meanwhile is left out when the batch
- * is built, or taken back when the orphan's result comes; replies come in the order of the
- * requests, so what was owned when the index was read is known to be.
+ * their clients, or the front-ends that have them now, can take them over. It waits for nothing, as
+ * others' restores wait for it. An entry that a session comes to own in the meantime is left out
+ * when the batch is built, or restored after the orphan's result. Replies arrive in the order of
+ * the requests, so every entry that was owned when the index was read is known to be.
  */
 #include <stdlib.h>
 

@@ -339,7 +339,7 @@ static void send_hello(void *arg)
     id_make_hex(epoch, EPOCH_LENGTH);
     snprintf(count, sizeof count, "%u", partition->space->count);
     snprintf(lease, sizeof lease, "%lld", (long long)map->settings->lease);
-    snprintf(grace, sizeof grace, "%lld", (long long)map->settings->hold);
+    snprintf(grace, sizeof grace, "%lld", (long long)map->settings->recovery_grace);
     snprintf(shared, sizeof shared, "%llu", (unsigned long long)shared_revision(map->shared));
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),

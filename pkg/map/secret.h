@@ -1,9 +1,9 @@
 /*
- * secret: a random secret that all front-ends of a Redis share, made by whoever comes first.
+ * secret: a random secret that all front-ends of a Redis share, made by the first one.
  *
- * It stands in one key (docs/redis-keys.md). It is read at each new link and new epoch; a Redis
- * that has lost it gets the one back that this front-end knows, so that it changes only where
- * nobody was left who knew it, or where somebody removed it.
+ * It is stored in one key (docs/redis-keys.md), and read at each new link and new epoch. A Redis
+ * that has lost it is given the one that this front-end knows: it changes only when no front-end is
+ * left that knows it, or when an operator removes it.
  */
 #ifndef MAP_SECRET_H
 #define MAP_SECRET_H
@@ -16,8 +16,8 @@
 
 struct map_secret;
 
-/* name: "q3master". changed: it is another one than before; called at once, with one that is this
- * front-end's own until Redis has said which is everybody's. arg outlives it. */
+/* name: "q3master". changed: called whenever it changes, and at once with a secret of this
+ * front-end alone, which is used until Redis has answered. arg outlives the secret. */
 struct map_secret *
 map_secret_create(struct map *map, const char *name,
                   void (*changed)(void *arg, const uint8_t secret[MAP_SECRET_SIZE]), void *arg);

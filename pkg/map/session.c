@@ -1,9 +1,9 @@
 /*
- * session: what a connection asks of the map, turned into operations.
+ * session: turns the calls of a connection into operations.
  *
- * Versions of an entry that this session owns are made whole here, counting from the last that was
- * asked for, so that an operation that has to be sent twice means the same both times. Versions of
- * others' entries can only be made whole by the script.
+ * Relative versions of an entry that this session owns are completed here, counted from the last
+ * one requested, so that an operation that is sent twice means the same both times. Those of other
+ * entries can only be completed by the script.
  */
 #include "map/session.h"
 
@@ -64,8 +64,8 @@ bool session_is_gone(const struct map_session *session)
     return session->sink->is_gone && session->sink->is_gone(session->arg);
 }
 
-/* Redis may not have its newest state, or, in a new epoch, not have it at all: that is put there
- * before its connection is said to be gone. */
+/* Redis may not have its newest state or, in a new epoch, not have it at all: it is restored before
+ * it is orphaned. */
 static void restore_before_leaving(struct partition *partition, struct owned *owned)
 {
     struct op *restore = owned_make_restore(partition, owned);
@@ -78,7 +78,7 @@ void map_session_make_uuids(struct map_session *session)
     session->makes_uuids = true;
 }
 
-/* Nobody waits for these: they are sent when they can be. */
+/* No caller waits for these: they are sent when that is possible. */
 static void leave_entry(struct map_session *session, struct owned *owned, enum op_kind kind)
 {
     struct bytes id = {(uint8_t *)owned->id, owned->id_len};
@@ -158,7 +158,7 @@ void session_take_away(struct map_session *session, struct owned *owned)
     session->sink->end(session->arg, MAP_END_TAKEN);
 }
 
-/* Refuses without asking Redis; told in the session's order like every other answer. */
+/* Refuses without Redis; delivered in the order of the session's calls, as every answer. */
 static bool refuse_early(struct op *op, enum map_result result)
 {
     op_answer(op, result, 0);
@@ -166,7 +166,7 @@ static bool refuse_early(struct op *op, enum map_result result)
     return false;
 }
 
-static bool submit(struct op *op, struct map_session *session, map_done done, void *arg)
+static bool submit_op(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     op_attach(op, session, done, arg);
     if (op_is_too_much(op)) {
@@ -176,13 +176,13 @@ static bool submit(struct op *op, struct map_session *session, map_done done, vo
     return true;
 }
 
-static void take_state(struct op *op, struct bytes state)
+static void copy_state(struct op *op, struct bytes state)
 {
     op->state = mem_dup(state.data, state.len);
     op->state_len = (uint32_t)state.len;
 }
 
-/* Whether an entry with this id is being created or adopted by an earlier operation. */
+/* Whether an earlier operation is creating or adopting an entry with this id. */
 static bool is_being_added(const struct map_session *session, struct bytes id)
 {
     for (const struct list *node = session->ops.next; node != &session->ops; node = node->next) {
@@ -195,7 +195,7 @@ static bool is_being_added(const struct map_session *session, struct bytes id)
     return false;
 }
 
-/* For operations that may give the session one more entry. */
+/* For operations that may add an entry to the session. */
 static void submit_addition(struct op *op, struct map_session *session, map_done done, void *arg)
 {
     struct bytes id = {(const uint8_t *)op->id, op->id_len};
@@ -209,7 +209,7 @@ static void submit_addition(struct op *op, struct map_session *session, map_done
     }
     op->adds = adds;
     session->adding += adds;
-    submit(op, session, done, arg);
+    submit_op(op, session, done, arg);
 }
 
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
@@ -222,11 +222,11 @@ void map_session_open(struct map_session *session, struct bytes state, map_done 
     }
     struct bytes name = bytes_from_string(id);
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
-    take_state(op, state);
+    copy_state(op, state);
     submit_addition(op, session, done, arg);
 }
 
-/* An id of ours in the place that the user's id has, so that both are in one partition. */
+/* A new id in the partition of the user's id. */
 static void make_device_id(const struct map_space *space, struct bytes user,
                            char id[ID_CLIENT_LENGTH + 1])
 {
@@ -236,21 +236,21 @@ static void make_device_id(const struct map_space *space, struct bytes user,
              partition_of(space, bytes_from_string(id)) != partition_of(space, user));
 }
 
-static void write_named(struct writer *body, const char *name, struct bytes value)
+static void write_if_given(struct writer *body, const char *name, struct bytes value)
 {
     if (value.len > 0) {
         fields_write(body, bytes_from_string(name), value);
     }
 }
 
-static void write_opened(struct writer *body, const struct map_open *open)
+static void write_open_fields(struct writer *body, const struct map_open *open)
 {
     enum map_status status = open->status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE;
-    write_named(body, "user", open->user);
+    write_if_given(body, "user", open->user);
     if (open->user.len > 0) {
-        write_named(body, "status", bytes_from_string(map_status_name(status)));
+        write_if_given(body, "status", bytes_from_string(map_status_name(status)));
     }
-    write_named(body, "resume", open->resume);
+    write_if_given(body, "resume", open->resume);
     for (size_t i = 0; i < open->field_count; i++) {
         if (map_field_is_free(open->fields[i].name) && open->fields[i].value.data) {
             fields_set(body, open->fields[i].name, open->fields[i].value);
@@ -270,7 +270,7 @@ void map_session_open_fields(struct map_session *session, const struct map_open 
         name = bytes_from_string(id);
     }
     struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
-    write_opened(&body, open);
+    write_open_fields(&body, open);
     op->state = (char *)body.data;
     op->state_len = (uint32_t)body.len;
     op->made_of_fields = true;
@@ -285,7 +285,7 @@ void map_session_resume(struct map_session *session, struct bytes id, struct byt
     bool possible = id.len > 0 && id.len <= UINT8_MAX && resume.len > 0;
     struct bytes name = possible ? id : BYTES_LITERAL("");
     struct op *op = op_create(partition_of(session->space, name), OP_RESUME, name);
-    take_state(op, resume);
+    copy_state(op, resume);
     if (possible) {
         submit_addition(op, session, done, arg);
     } else {
@@ -295,7 +295,7 @@ void map_session_resume(struct map_session *session, struct bytes id, struct byt
 }
 
 /* NULL: the session does not own it, or it has a state. */
-static struct owned *find_fields(const struct map_session *session, struct bytes id)
+static struct owned *find_owned_fields(const struct map_session *session, struct bytes id)
 {
     struct owned *owned = owned_find(partition_of(session->space, id), id);
     return owned && owned->session == session && owned->fields ? owned : NULL;
@@ -304,7 +304,7 @@ static struct owned *find_fields(const struct map_session *session, struct bytes
 bool map_session_set(struct map_session *session, struct bytes id, const struct map_field *changes,
                      size_t count)
 {
-    struct owned *owned = find_fields(session, id);
+    struct owned *owned = find_owned_fields(session, id);
     for (size_t i = 0; i < count; i++) {
         if (!map_field_is_free(changes[i].name)) {
             return false;
@@ -318,7 +318,7 @@ bool map_session_set(struct map_session *session, struct bytes id, const struct 
 
 bool map_session_set_status(struct map_session *session, struct bytes id, enum map_status status)
 {
-    struct owned *owned = find_fields(session, id);
+    struct owned *owned = find_owned_fields(session, id);
     struct map_field change = {
         .name = BYTES_LITERAL("status"),
         .value = bytes_from_string(map_status_name(status == MAP_BUSY ? MAP_BUSY : MAP_ONLINE))};
@@ -330,7 +330,7 @@ bool map_session_set_status(struct map_session *session, struct bytes id, enum m
 
 struct bytes map_session_fields(const struct map_session *session, struct bytes id)
 {
-    const struct owned *owned = find_fields(session, id);
+    const struct owned *owned = find_owned_fields(session, id);
     return owned ? writer_bytes_written(&owned->fields->body) : (struct bytes){0};
 }
 
@@ -343,9 +343,9 @@ struct bytes map_session_opened_id(const struct map_session *session)
     return delivery ? delivery->id : (struct bytes){0};
 }
 
-/* The whole version that an update of an owned entry asks for; false when it is stale. */
-static bool whole_version(const struct owned *owned, const struct map_update *update,
-                          uint64_t *version)
+/* Completes the version of an update of an owned entry. False: it is stale. */
+static bool complete_version(const struct owned *owned, const struct map_update *update,
+                             uint64_t *version)
 {
     switch (update->kind) {
     case MAP_VERSION_ABSOLUTE:
@@ -371,14 +371,14 @@ static void update_owned(struct op *op, struct owned *owned, const struct map_up
     struct map_session *session = owned->session;
     uint64_t version;
     op->kind = OP_UPDATE;
-    if (!whole_version(owned, update, &version)) {
+    if (!complete_version(owned, update, &version)) {
         op_attach(op, session, done, arg);
         refuse_early(op, MAP_STALE);
         return;
     }
     op->version = version;
     op->version_kind = MAP_VERSION_ABSOLUTE;
-    if (submit(op, session, done, arg) && version > owned->wanted) {
+    if (submit_op(op, session, done, arg) && version > owned->wanted) {
         owned->wanted = version;
     }
 }
@@ -389,7 +389,7 @@ void map_session_update(struct map_session *session, const struct map_update *up
     struct partition *partition = partition_of(session->space, update->id);
     struct owned *owned = owned_find(partition, update->id);
     struct op *op = op_create(partition, OP_CLAIM, update->id);
-    take_state(op, update->state);
+    copy_state(op, update->state);
     op->adopt = (uint8_t)update->adopt;
     if (owned && owned->session == session) {
         update_owned(op, owned, update, done, arg);
@@ -406,7 +406,7 @@ void map_session_close_entry(struct map_session *session, struct bytes id, enum 
     struct op *op = op_create(partition_of(session->space, id), OP_CLOSE, id);
     op->adopt = (uint8_t)adopt;
     op_describe(op, session);
-    submit(op, session, done, arg);
+    submit_op(op, session, done, arg);
 }
 
 bool map_session_owns(const struct map_session *session, struct bytes id)

@@ -11,12 +11,14 @@ static const char *check_spaces(const char *value)
     size_t count = 0;
     for (const char *at = value; *at; count++) {
         size_t len = strcspn(at, " ,");
-        if (len == 0 || len >= sizeof name)
+        if (len == 0 || len >= sizeof name) {
             return "names of 1 to 32 characters, separated by a space or comma, are expected";
+        }
         memcpy(name, at, len);
         name[len] = 0;
-        if (!id_is_space_name(name))
+        if (!id_is_space_name(name)) {
             return "a space's name has characters of a-z 0-9 _ - only";
+        }
         at += len;
         at += strspn(at, " ,");
     }
@@ -38,12 +40,12 @@ static const struct config_setting settings[] = {
                         "one Redis."),
     MAP_SETTING("map.lease", CONFIG_DURATION, lease, "3s", .min = 500, .max = 60000,
                 .flags = CONFIG_SHARED,
-                .help = "How long a front-end that says nothing is taken to be alive."),
+                .help = "How long a front-end counts as alive after it last renewed its lease."),
     MAP_SETTING("map.sweep", CONFIG_DURATION, sweep, "1s", .min = 100, .max = 20000,
                 .flags = CONFIG_SHARED,
                 .help = "How often a front-end renews its lease and looks for what is due."),
     MAP_SETTING(
-        "map.recovery_grace", CONFIG_DURATION, hold, "10s", .min = 0, .max = 600000,
+        "map.recovery_grace", CONFIG_DURATION, recovery_grace, "10s", .min = 0, .max = 600000,
         .flags = CONFIG_SHARED,
         .help =
             "How long no front-end or client counts as crashed after Redis stalled or changed."),
@@ -78,13 +80,13 @@ static const struct config_setting settings[] = {
                     "Most of these, of all partitions together; the oldest are forgotten first."),
     MAP_SETTING("client.ttl", CONFIG_DURATION, client_ttl, "30s", .min = 1000, .max = 86400000,
                 .flags = CONFIG_SHARED,
-                .help = "How long a client that is not heard stays in the map."),
+                .help = "How long a client from which nothing is received stays in the map."),
     MAP_SETTING("client.grace", CONFIG_DURATION, client_grace, "5s", .min = 0, .max = 3600000,
                 .flags = CONFIG_SHARED,
                 .help = "How long an entry whose connection dropped waits for its client; less "
                         "than client.ttl."),
     MAP_SETTING(
-        "presence.offline_delay", CONFIG_DURATION, presence_hold, "5s", .min = 0, .max = 3600000,
+        "presence.offline_delay", CONFIG_DURATION, offline_delay, "5s", .min = 0, .max = 3600000,
         .flags = CONFIG_SHARED,
         .help = "How long a user is still shown as online after the end of the last connection."),
     MAP_SETTING("client.max_ids", CONFIG_INT, client_max_ids, "16", .min = 1, .max = 1000000,
@@ -101,15 +103,16 @@ static const struct config_setting settings[] = {
                         "all front-ends' are spread."),
     MAP_SETTING("view.linger", CONFIG_DURATION, view.linger, "30s", .min = 0, .max = 3600000,
                 .flags = CONFIG_RELOADABLE,
-                .help = "How long the view is kept when nobody needs it any more."),
+                .help = "How long the view is kept after its last watcher has gone."),
     MAP_SETTING("view.wait", CONFIG_DURATION, view.wait, "2s", .min = 100, .max = 60000,
                 .flags = CONFIG_RELOADABLE,
                 .help = "How long a read waits for acknowledged writes before the map is read "
                         "again."),
     MAP_SETTING("presence.reread", CONFIG_DURATION, presence_reread, "30s", .min = 1000,
                 .max = 3600000, .flags = CONFIG_RELOADABLE,
-                .help = "How often the status of each watched user is read again although nothing "
-                        "was told."),
+                .help =
+                    "How often the status of each watched user is read again although no change "
+                    "was received."),
     MAP_SETTING("room.max_members", CONFIG_INT, room_max_members, "10000", .min = 1, .max = 1000000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most members of a room, counted in connections."),
@@ -134,7 +137,7 @@ static const struct config_setting settings[] = {
                 .help = "Most bytes of all these, counted for each receiver; one may be larger."),
     MAP_SETTING("invite.ttl", CONFIG_DURATION, invite_ttl, "5m", .min = 1000, .max = 86400000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
-                .help = "How long an invitation waits for a user who is not there."),
+                .help = "How long an invitation waits for a user who is offline."),
     MAP_SETTING("invite.max", CONFIG_INT, invite_max, "100", .min = 1, .max = 100000,
                 .flags = CONFIG_RELOADABLE | CONFIG_SHARED,
                 .help = "Most invitations that wait for one user; the oldest are dropped."),
@@ -160,16 +163,19 @@ static char *refuse_two(const char *rule, const struct map_settings *values, con
 
 char *map_settings_check(const struct map_settings *values)
 {
-    if (values->client_grace >= values->client_ttl)
+    if (values->client_grace >= values->client_ttl) {
         return refuse_two("client.grace must be less than client.ttl", values, "client.grace",
                           "client.ttl");
-    /* client.ttl is the longest for which anything is shown of a client from which nothing comes,
-     * and after it Redis itself ends what no front-end renews: no user stays online longer. */
-    if (values->presence_hold > values->client_ttl)
+    }
+    /* After client.ttl Redis expires what no front-end renews: no user without a connection may
+     * stay online for longer. */
+    if (values->offline_delay > values->client_ttl) {
         return refuse_two("presence.offline_delay must be at most client.ttl", values,
                           "presence.offline_delay", "client.ttl");
-    if (values->sweep * 2 > values->lease)
+    }
+    if (values->sweep * 2 > values->lease) {
         return refuse_two("map.sweep must be at most half of map.lease", values, "map.sweep",
                           "map.lease");
+    }
     return NULL;
 }

@@ -1,9 +1,9 @@
 /*
- * shared: what is stored is adopted, what is missing or lost there is put back.
+ * shared: stored settings are adopted; those that are missing in Redis, or lost, are stored again.
  *
- * The hash has a revision. Each front-end looks at it every second (or sweep), reads all when it is
- * another one, and hands its own to every hello and sweep: a partition's head has the newest, and
- * refuses a sweep with an older one, so that no front-end judges by settings that were changed.
+ * The hash has a revision. Each front-end reads it every second (or sweep), and all settings when
+ * it has changed. It passes its own to every hello and sweep: a partition's head has the newest one
+ * and refuses a sweep with an older one, so that no front-end judges by settings that have changed.
  */
 #include "map/shared.h"
 
@@ -35,12 +35,12 @@ struct shared {
     bool usable;                       /* known is what is stored at that revision */
     uint64_t lease_bound, lease_until; /* of leases, until that time of Redis, ms */
     uint64_t poll_ms;
-    bool begins; /* map_begin is to follow */
+    bool begins; /* map_begin follows */
     unsigned asked;
     char *reported[SHARED_SETTINGS_MAX]; /* as stored, when it was reported to differ */
 };
 
-/* What runs: what is configured, and over it what is adopted. */
+/* The settings in force: the configured ones, overwritten by the adopted ones. */
 static struct map_settings combine_settings(const struct shared *shared,
                                             const struct map_settings *known)
 {
@@ -59,7 +59,7 @@ static bool is_shared_given(const struct map *map, const char *key)
     return !map->callbacks->is_given || map->callbacks->is_given(map->arg, key);
 }
 
-/* A file or flag that says otherwise: once for each value that is stored. */
+/* A file or flag that differs: reported once for each stored value. */
 static void report_difference(struct shared *shared, size_t index)
 {
     const struct map *map = shared->map;
@@ -134,7 +134,7 @@ void shared_settings_changed(struct shared *shared)
     }
 }
 
-static void take_lease_bound(struct shared *shared, struct bytes text)
+static void read_lease_bound(struct shared *shared, struct bytes text)
 {
     shared->lease_bound = bytes_decimal(bytes_next_word(&text));
     shared->lease_until = bytes_decimal(text);
@@ -146,14 +146,14 @@ static void adopt_stored(struct shared *shared, const struct redis_reply *reply)
     static struct log_limit limit = {.burst = 5};
     struct map_settings stored = *shared->map->configured;
     uint64_t revision = bytes_decimal(reply->elements[0]->text);
-    char *why = shared_take_values(&stored, reply, 3);
-    take_lease_bound(shared, reply->elements[2]->text);
+    char *why = shared_set_values(&stored, reply, 3);
+    read_lease_bound(shared, reply->elements[2]->text);
     if (!why) {
         const struct map_settings combined = combine_settings(shared, &stored);
         why = map_settings_check(&combined);
     }
     if (why) {
-        /* What ran until now goes on; the next change is looked at again. */
+        /* The settings in force remain; the next change is tried again. */
         log_limited(LOG_ERROR, &limit, "shared_settings_unusable", LOG_STRING("key", shared->key),
                     LOG_STRING("err", why));
         shared->usable = false;

@@ -13,21 +13,21 @@ struct shared;
 struct shared *shared_create(struct map *map);
 void shared_destroy(struct shared **shared);
 /* There is a new link: they are offered and read; map_begin follows, or map_check_again when Redis
- * takes no writes. */
+ * refuses writes. */
 void shared_link_up(struct shared *shared);
 /* They are offered and read again. least: the revision that a partition's head has. */
 void shared_read_again(struct shared *shared, uint64_t least);
-/* Looks for a change by others, when it is time for that. */
+/* Checks for a change by others, when that is due. */
 void shared_tick(struct shared *shared, uint64_t now_ms);
 /* The configuration has been read again. */
 void shared_settings_changed(struct shared *shared);
-/* Whether hello or sweep answers {"shared", revision}: they have been changed, and are to be read
- * again first. */
+/* Whether the reply of hello or sweep is {"shared", revision}: the settings have changed, and have
+ * to be read first. */
 bool shared_is_refusal(const struct redis_reply *reply);
-/* Until they are known when they have been asked for, ms. */
+/* Until they have been read, ms. */
 #define SHARED_DELAY_MS 20
 uint64_t shared_revision(const struct shared *shared);
-/* No lease lasts longer, ms: the longest that another front-end may run with now. */
+/* The longest lease that another front-end may have now, ms. */
 uint64_t shared_lease_bound(const struct shared *shared);
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "redis/redis.h"
 
-/* Settings that have been renamed since they were first stored. What is in Redis stays readable by
- * front-ends of other releases. */
+/* Settings that have been renamed since they were first stored: front-ends of other releases read
+ * them by these fields. */
 static const struct {
     const char *key, *field;
 } renamed_fields[] = {
@@ -58,8 +58,8 @@ int64_t *shared_field(const struct config_setting *setting, struct map_settings 
     return (int64_t *)(void *)((char *)values + setting->offset);
 }
 
-/* A stored value, over what is there. NULL, or what is wrong. */
-static char *take_value(struct map_settings *stored, struct bytes field, struct bytes text)
+/* NULL, or what is wrong. */
+static char *set_stored_value(struct map_settings *stored, struct bytes field, struct bytes text)
 {
     const struct config_setting *setting = find_stored(field);
     if (!setting) {
@@ -71,12 +71,12 @@ static char *take_value(struct map_settings *stored, struct bytes field, struct 
     return why;
 }
 
-char *shared_take_values(struct map_settings *stored, const struct redis_reply *reply, size_t first)
+char *shared_set_values(struct map_settings *stored, const struct redis_reply *reply, size_t first)
 {
     char *why = NULL;
     for (size_t i = first; i + 1 < reply->count && !why; i += 2) {
         if (reply->elements[i]->text.len > 0 && reply->elements[i]->text.data[0] != '.') {
-            why = take_value(stored, reply->elements[i]->text, reply->elements[i + 1]->text);
+            why = set_stored_value(stored, reply->elements[i]->text, reply->elements[i + 1]->text);
         }
     }
     return why;

@@ -319,9 +319,9 @@ void sweep_run(void *arg)
     writer_format(&members, "%smembers:%s", partition->prefix, partition->map->node);
     snprintf(link, sizeof link, "%llu", (unsigned long long)partition->link_number);
     snprintf(lease, sizeof lease, "%lld", (long long)settings->lease);
-    snprintf(grace, sizeof grace, "%lld", (long long)settings->hold);
-    int64_t longest_ms = settings->client_grace > settings->presence_hold ? settings->client_grace
-                                                                          : settings->presence_hold;
+    snprintf(grace, sizeof grace, "%lld", (long long)settings->recovery_grace);
+    int64_t longest_ms = settings->client_grace > settings->offline_delay ? settings->client_grace
+                                                                          : settings->offline_delay;
     snprintf(longest, sizeof longest, "%lld", (long long)longest_ms);
     snprintf(shared, sizeof shared, "%llu",
              (unsigned long long)shared_revision(partition->map->shared));

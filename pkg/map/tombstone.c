@@ -137,7 +137,8 @@ void tombstones_repeat(struct partition *partition)
 {
     const struct map_settings *settings = partition->map->settings;
     partition->tombstones.until_ms = loop_now_ms(partition->map->loop) +
-                                     (uint64_t)(settings->hold + settings->lease) + 2 * REPEAT_MS;
+                                     (uint64_t)(settings->recovery_grace + settings->lease) +
+                                     2 * REPEAT_MS;
     struct tombstone *tombstone, *next;
     HASH_ITER (hh, partition->tombstones.table, tombstone, next) {
         list_remove(&tombstone->waiting);

@@ -1,3 +1,4 @@
+/* wait: see wait.h. */
 #include "map/wait.h"
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 
-/* How often due deadlines are looked for while somebody waits. */
+/* How often deadlines are checked while there are waits. */
 #define DEADLINE_TICK_MS 50
 
 struct wait {
@@ -20,7 +21,7 @@ struct wait {
     uint64_t number;
     uint64_t deadline_ms;
     size_t size;
-    map_done done; /* NULL: nobody is to be told any more */
+    map_done done; /* NULL: its session has ended */
     void *arg;
     uint8_t result;
     bool settled;
@@ -33,7 +34,7 @@ struct waits {
     struct list settled;
     uint64_t last;
     uint64_t size; /* of those that wait */
-    struct loop_task tell;
+    struct loop_task deliver;
     struct loop_timer *timer;
 };
 
@@ -42,8 +43,9 @@ void ending_attach(struct ending *ending, struct map_session *session,
 {
     ending->end = end_wait;
     list_init(&ending->link);
-    if (session)
+    if (session) {
         list_append(&session->waits, &ending->link);
+    }
 }
 
 void ending_detach(struct ending *ending)
@@ -60,11 +62,12 @@ void waits_forget(struct map_session *session)
     }
 }
 
-static void stop_waiting(struct wait *wait)
+static void close_wait(struct wait *wait)
 {
     struct waits *waits = wait->waits;
-    if (wait->settled)
+    if (wait->settled) {
         return;
+    }
     wait->settled = true;
     waits->size -= wait->size;
     HASH_DEL(waits->table, wait);
@@ -74,7 +77,7 @@ static void free_wait(struct wait *wait)
 {
     ending_detach(&wait->ending);
     list_remove(&wait->link);
-    stop_waiting(wait);
+    close_wait(wait);
     free(wait);
 }
 
@@ -92,7 +95,7 @@ static void count_relayed(enum map_result result)
     metrics_add(metrics[result], 1);
 }
 
-static void on_settled_task(void *arg)
+static void deliver_settled(void *arg)
 {
     struct waits *waits = arg;
     while (!list_is_empty(&waits->settled)) {
@@ -102,33 +105,36 @@ static void on_settled_task(void *arg)
         enum map_result result = (enum map_result)wait->result;
         free_wait(wait);
         count_relayed(result);
-        if (done)
+        if (done) {
             done(done_arg, result, 0);
+        }
     }
 }
 
 static void settle_wait(struct wait *wait, enum map_result result)
 {
     struct waits *waits = wait->waits;
-    stop_waiting(wait);
+    close_wait(wait);
     wait->result = (uint8_t)result;
     list_remove(&wait->link);
     list_append(&waits->settled, &wait->link);
-    loop_defer(waits->map->loop, LOOP_PHASE_VIEW, &waits->tell);
+    loop_defer(waits->map->loop, LOOP_PHASE_VIEW, &waits->deliver);
 }
 
-static void look_at_deadlines(void *arg)
+static void check_wait_deadlines(void *arg)
 {
     struct waits *waits = arg;
     uint64_t now = loop_now_ms(waits->map->loop);
     while (!list_is_empty(&waits->waiting)) {
         struct wait *wait = list_entry(waits->waiting.next, struct wait, link);
-        if (wait->deadline_ms > now)
+        if (wait->deadline_ms > now) {
             break;
+        }
         settle_wait(wait, MAP_DEADLINE);
     }
-    if (!list_is_empty(&waits->waiting))
+    if (!list_is_empty(&waits->waiting)) {
         loop_timer_start(waits->timer, DEADLINE_TICK_MS);
+    }
 }
 
 struct waits *waits_create(struct map *map)
@@ -137,22 +143,25 @@ struct waits *waits_create(struct map *map)
     waits->map = map;
     list_init(&waits->waiting);
     list_init(&waits->settled);
-    waits->tell = (struct loop_task){.callback = on_settled_task, .arg = waits};
-    waits->timer = loop_timer_create(map->loop, look_at_deadlines, waits);
+    waits->deliver = (struct loop_task){.callback = deliver_settled, .arg = waits};
+    waits->timer = loop_timer_create(map->loop, check_wait_deadlines, waits);
     return waits;
 }
 
 void waits_destroy(struct waits **waits_pointer)
 {
     struct waits *waits = *waits_pointer;
-    if (!waits)
+    if (!waits) {
         return;
+    }
     *waits_pointer = NULL;
-    LIST_FOREACH (node, &waits->waiting)
+    LIST_FOREACH (node, &waits->waiting) {
         free_wait(list_entry(node, struct wait, link));
-    LIST_FOREACH (node, &waits->settled)
+    }
+    LIST_FOREACH (node, &waits->settled) {
         free_wait(list_entry(node, struct wait, link));
-    loop_cancel(waits->map->loop, &waits->tell);
+    }
+    loop_cancel(waits->map->loop, &waits->deliver);
     loop_timer_destroy(&waits->timer);
     free(waits);
 }
@@ -172,13 +181,14 @@ static struct wait *create_wait(struct waits *waits, struct map_session *session
     ending_attach(&wait->ending, session, end_wait);
     HASH_ADD(hh, waits->table, number, sizeof wait->number, wait);
     list_append(&waits->waiting, &wait->link);
-    if (!loop_timer_is_running(waits->timer))
+    if (!loop_timer_is_running(waits->timer)) {
         loop_timer_start(waits->timer, DEADLINE_TICK_MS);
+    }
     return wait;
 }
 
-/* One alone may be of any size. */
-static bool is_too_many(const struct waits *waits, size_t size)
+/* A single one may be of any size. */
+static bool exceeds_limits(const struct waits *waits, size_t size)
 {
     const struct map_settings *settings = waits->map->settings;
     return HASH_COUNT(waits->table) >= (size_t)settings->relay_max_pending ||
@@ -189,24 +199,28 @@ bool wait_begin(struct map *map, struct map_session *session, size_t size, map_d
                 uint64_t *number)
 {
     struct waits *waits = map->waits;
-    bool too_many = is_too_many(waits, size);
+    bool too_many = exceeds_limits(waits, size);
     *number = 0;
-    if (!done)
+    if (!done) {
         return !too_many;
+    }
     struct wait *wait = create_wait(waits, session, size, done, arg);
     *number = wait->number;
-    if (too_many)
+    if (too_many) {
         settle_wait(wait, MAP_REFUSED);
+    }
     return !too_many;
 }
 
 void wait_settle(struct map *map, uint64_t number, enum map_result result)
 {
     struct wait *wait = NULL;
-    if (map->waits)
+    if (map->waits) {
         HASH_FIND(hh, map->waits->table, &number, sizeof number, wait);
-    if (wait)
+    }
+    if (wait) {
         settle_wait(wait, result);
+    }
 }
 
 struct wait_reply *wait_reply_create(struct map *map, uint64_t number)

@@ -7,9 +7,9 @@ struct map_session;
 struct waits;
 
 struct waits *waits_create(struct map *map);
-/* Tells none of them. */
+/* No done is called. */
 void waits_destroy(struct waits **waits);
-/* The session ends: nothing that it waits for is told any more. */
+/* The session ends: no done of its waits is called any more. */
 void waits_forget(struct map_session *session);
 
 #endif

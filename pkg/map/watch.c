@@ -1,4 +1,4 @@
-/* watch: the views of a front-end's spaces: what they are read from, and what they learn of it. */
+/* watch: the views of a front-end's spaces, and the callbacks by which they know the map. */
 #include "map/map.h"
 #include "map/map_private.h"
 #include "map/owned_private.h"
@@ -46,7 +46,7 @@ static void restore_missing(void *space, const struct bytes *ids, size_t count)
     registry_restore(space, ids, count);
 }
 
-static void destroy_unused(void *arg)
+static void destroy_unused_view(void *arg)
 {
     struct map_space *space = arg;
     view_destroy(&space->view);
@@ -57,7 +57,7 @@ static const struct view_callbacks view_callbacks = {.known = known_of,
                                                      .may_read = may_read,
                                                      .owner = find_entry_owner,
                                                      .missing = restore_missing,
-                                                     .unused = destroy_unused};
+                                                     .unused = destroy_unused_view};
 
 static struct map_view *create_view(struct map_space *space)
 {
@@ -69,7 +69,7 @@ static struct map_view *create_view(struct map_space *space)
                                        .channels = map->channels,
                                        .redis = map->redis,
                                        .settings = &map->settings->view,
-                                       .recovery_grace = &map->settings->hold,
+                                       .recovery_grace = &map->settings->recovery_grace,
                                        .space = space->name,
                                        .partitions = space->count,
                                        .database = map->database};

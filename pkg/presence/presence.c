@@ -357,7 +357,7 @@ static void confirm_presences(struct presence_part *part)
 static void on_sweep(void *state, struct partition *partition, uint64_t redis_now_ms)
 {
     struct presences *presences = state;
-    if (redis_now_ms < partition_hold_until(partition))
+    if (redis_now_ms < partition_grace_until(partition))
         return;
     LIST_FOREACH (node, &presences->sets) {
         struct presence_part *part = part_in(node, partition);
@@ -369,8 +369,8 @@ static void on_sweep(void *state, struct partition *partition, uint64_t redis_no
 static enum map_message on_node_message(void *state, struct bytes verb, struct bytes rest)
 {
     if (!bytes_equal(verb, BYTES_LITERAL("invited")))
-        return MAP_MESSAGE_FOREIGN;
-    return invite_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_TAKEN
+        return MAP_MESSAGE_UNEXPECTED;
+    return invite_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_HANDLED
                                                                   : MAP_MESSAGE_MALFORMED;
 }
 

@@ -307,8 +307,8 @@ static enum map_message take_relay_message(void *state, struct bytes verb, struc
     else if (bytes_equal(verb, BYTES_LITERAL("relayed")))
         good = take_acks(map, rest);
     else
-        return MAP_MESSAGE_FOREIGN;
-    return good ? MAP_MESSAGE_TAKEN : MAP_MESSAGE_MALFORMED;
+        return MAP_MESSAGE_UNEXPECTED;
+    return good ? MAP_MESSAGE_HANDLED : MAP_MESSAGE_MALFORMED;
 }
 
 /* "send": "<space> <id> <packet>" */

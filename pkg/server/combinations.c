@@ -36,7 +36,7 @@ void combinations_derive(struct configuration *configuration)
 {
     const struct map_settings *map = &configuration->map;
 
-    if (map->presence_hold > map->client_ttl &&
+    if (map->offline_delay > map->client_ttl &&
         !config_is_given(configuration->config, "presence.offline_delay")) {
         char *text =
             config_value_text(config_find_setting(&map_config, "client.ttl"), &configuration->map);

@@ -9,7 +9,7 @@ static int setup_two(void **state)
 {
     struct world *world = world_with_fronts(2);
     for (size_t i = 0; i < 2; i++)
-        world->fronts[i].map->running.presence_hold = 400;
+        world->fronts[i].map->running.offline_delay = 400;
     *state = world;
     return 0;
 }
@@ -115,7 +115,7 @@ static void test_a_user_who_returns_within_the_delay_was_never_gone(void **state
     struct world *world = *state;
     struct channel_log log;
     struct client client, again;
-    world->fronts[0].map->running.presence_hold = 20000;
+    world->fronts[0].map->running.offline_delay = 20000;
     channel_log_create(world, &log);
     channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_BUSY);
@@ -152,7 +152,7 @@ static void test_the_offline_delay_is_its_own(void **state)
     assert_true(has_stored(world, id, "user"));
     for (size_t i = 0; i < 2; i++) {
         world->fronts[i].map->running.client_grace = 500;
-        world->fronts[i].map->running.presence_hold = 60000;
+        world->fronts[i].map->running.offline_delay = 60000;
     }
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);
     channel_log_expect(world, &log, "presence:1:x online;");
@@ -171,7 +171,7 @@ static void test_without_a_delay_a_leaving_user_is_gone_at_once(void **state)
     struct world *world = *state;
     struct channel_log log;
     struct client client;
-    world->fronts[0].map->running.presence_hold = 0;
+    world->fronts[0].map->running.offline_delay = 0;
     channel_log_create(world, &log);
     channel_log_listen(world, &log, KEY("presence:1:x"));
     open_device(world, &client, &world->fronts[0], "1:x", MAP_ONLINE);

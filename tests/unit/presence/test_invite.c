@@ -321,7 +321,7 @@ static void test_what_is_told_meanwhile_is_not_taken(void **state)
     assert_int_equal(
         presence_feature.message(presences_of(world->fronts[0].map), BYTES_LITERAL("invited"),
                                  BYTES_LITERAL("main 3 22\n" USER "0123456789abcdef first")),
-        MAP_MESSAGE_TAKEN);
+        MAP_MESSAGE_HANDLED);
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "second;"));
     assert_true(writer_is(&host.got, "first;"));

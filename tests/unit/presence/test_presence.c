@@ -278,7 +278,7 @@ static void test_a_new_epoch_tells_nobody_offline_before_its_hold_has_ended(void
     struct world *world = *state;
     struct front *front = &world->fronts[0];
     struct friends friends;
-    front->map->running.hold = 20000;
+    front->map->running.recovery_grace = 20000;
     friends_create(&friends, front);
     become(world, "1:1", "online");
     become(world, "1:2", "busy");
@@ -312,7 +312,7 @@ static void test_a_new_epoch_tells_nobody_present_who_was_offline(void **state)
     struct front *front = &world->fronts[0];
     struct friends friends;
     struct client client;
-    front->map->running.hold = 20000;
+    front->map->running.recovery_grace = 20000;
     friends_create(&friends, front);
     struct map_presence *gone = watch(&friends, "1:1");
     watch(&friends, "1:2");

@@ -112,7 +112,7 @@ static void test_defaults_hold(void **state)
     expect(check_listener(stage), NULL);
     assert_int_equal(stage->listener.websocket.ping_interval, 20000);
     assert_int_equal(stage->listener.net.keepalive, 10000);
-    assert_int_equal(stage->configuration.map.presence_hold, 5000);
+    assert_int_equal(stage->configuration.map.offline_delay, 5000);
 }
 
 static void test_the_map(void **state)
@@ -123,11 +123,11 @@ static void test_the_map(void **state)
     expect(combinations_check(&stage->configuration),
            "client.grace must be less than client.ttl: client.grace = 30s, client.ttl = 30s");
     map->client_grace = 29999;
-    map->presence_hold = 30001;
+    map->offline_delay = 30001;
     expect(combinations_check(&stage->configuration),
            "presence.offline_delay must be at most client.ttl: "
            "presence.offline_delay = 30001ms, client.ttl = 30s");
-    map->presence_hold = 30000;
+    map->offline_delay = 30000;
     map->sweep = 1501;
     expect(combinations_check(&stage->configuration),
            "map.sweep must be at most half of map.lease: map.sweep = 1501ms, map.lease = 3s");
@@ -162,11 +162,11 @@ static void test_presence_follows_the_ttl(void **state)
     struct config *config = stage->configuration.config;
     assert_null(config_set(config, "client.ttl=4s"));
     combinations_derive(&stage->configuration);
-    assert_int_equal(stage->configuration.map.presence_hold, 4000);
+    assert_int_equal(stage->configuration.map.offline_delay, 4000);
     assert_false(config_is_given(config, "presence.offline_delay"));
     assert_null(config_set(config, "presence.offline_delay=5s"));
     combinations_derive(&stage->configuration);
-    assert_int_equal(stage->configuration.map.presence_hold, 5000);
+    assert_int_equal(stage->configuration.map.offline_delay, 5000);
 }
 
 static bool changed;
@@ -187,7 +187,7 @@ static void test_a_derived_default_stays_in_a_reload(void **state)
     changed = false;
     assert_null(config_reload(config, NULL, NULL, assignments, 1, on_changed, NULL));
     assert_false(changed);
-    assert_int_equal(stage->configuration.map.presence_hold, 4000);
+    assert_int_equal(stage->configuration.map.offline_delay, 4000);
 }
 
 static void test_pings(void **state)
