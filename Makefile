@@ -10,6 +10,7 @@
 #   make fuzz       each fuzzer for FUZZ_TIME seconds (60)
 #   make lint       formatting, static analysis, include table, sizes, names, numbers in documents
 #   make bench      the documented measurements, as a table
+#   make replay OLD=BUILD  a session of every protocol against that build and this one, compared byte by byte
 #   make bench-check  counts that do not depend on the machine's speed, against the stored ones;
 #                   ARGS=--update stores them: a commit that does says why
 #   make install    programs, man pages, library, systemd unit under DESTDIR/PREFIX
@@ -57,7 +58,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test test-acl asan chaos conformance lint fuzz bench bench-check install clean deps test-deps unit fuzzers
+.PHONY: all run test test-acl asan chaos conformance replay lint fuzz bench bench-check install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -165,7 +166,7 @@ $(UNIT_FILES): $(B)/unit/%: $(B)/obj/unit/%.o $(LIB_FILES)
 	@mkdir -p $(@D)
 	$(call say,LD,$(@:$(B)/%=%))
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIB_FILES) -lcmocka $(LIBS)
-unit: $(UNIT_FILES) $(B)/test/clock_shift.so
+unit: $(UNIT_FILES) $(B)/test/clock_shift.so $(B)/test/lockstep_plain.so
 	@:
 
 # What shifts a program's clock in fault tests. Never sanitized: it is loaded into other programs.
@@ -181,6 +182,11 @@ $(B)/test/lockstep.so $(B)/test/count_calls: $(B)/test/%: tests/bench/counts/loc
 	$(call say,CC,tests/bench/counts/$(basename $(@F)).c)
 	$(Q)$(CC) -std=c11 $(OPT) $(WARN) $(SHARED) -o $@ tests/bench/counts/$(basename $(@F)).c
 $(B)/test/lockstep.so: tests/bench/counts/lockstep.c
+# The same without counting, for tests/conformance/replay.
+$(B)/test/lockstep_plain.so: tests/bench/counts/lockstep.c tests/bench/counts/lockstep.h Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -DLOCKSTEP_PLAIN -shared -fPIC -o $@ $<
 $(B)/test/count_calls: tests/bench/counts/count_calls.c
 
 # Fuzzers: clang's libFuzzer. The packages are compiled once with its instrumentation, below
@@ -218,6 +224,9 @@ chaos: | test-deps
 conformance: | test-deps
 	@$(BUILD) all
 	@tests/conformance/run $(B)
+replay: | test-deps
+	@$(BUILD) all $(B)/test/clock_shift.so $(B)/test/lockstep_plain.so
+	@tests/conformance/replay --old "$(OLD)" --new $(B) --tools $(B)/test $(ARGS)
 fuzz:
 	@docker/install-packages build fuzz
 	@$(BUILD) B=build/fuzz CC=clang OPT=-O1 WARN= SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers

@@ -1,7 +1,8 @@
 /* clock_shift.so: a program that is started with LD_PRELOAD=clock_shift.so and CLOCK_SHIFT=FILE
  * sees the time of day shifted by what the file says. The file has eight bytes: microseconds,
  * signed, in the machine's order. Another process may write them at any time. The monotonic clock
- * stays as it is.
+ * stays as it is. With CLOCK_STOPPED=1 the file has the time of day itself, since 1970, and it
+ * passes only as the file changes.
  *
  * Not libfaketime: redis-server does not run under it, and it takes the deadlines of monotonic
  * timerfds for times of day: shifted, they come as much later or earlier, or are refused.
@@ -9,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 static const volatile int64_t *shift;
+static bool is_stopped;
 
 __attribute__((constructor)) static void clock_shift_open(void)
 {
@@ -32,12 +35,17 @@ __attribute__((constructor)) static void clock_shift_open(void)
     }
     close(descriptor);
     shift = map;
+    is_stopped = getenv("CLOCK_STOPPED") != NULL;
 }
 
 /* The kernel's time, shifted: by its call, not by libc's function, which is ours now. */
 static int64_t clock_shift_now(clockid_t clock, long *nanoseconds)
 {
     struct timespec now;
+    if (is_stopped) {
+        *nanoseconds = 0;
+        return *shift;
+    }
     syscall(SYS_clock_gettime, clock, &now);
     int64_t micros = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000 + (shift ? *shift : 0);
     *nanoseconds = now.tv_nsec % 1000;

@@ -39,7 +39,7 @@ static void call_count_enter(pid_t thread)
 }
 
 /* Lets a stopped thread go on, with the signal that it was stopped for, if it was. */
-static void call_count_go_on(pid_t thread, int status)
+static void call_count_resume(pid_t thread, int status)
 {
     int stop = WSTOPSIG(status), event = status >> 16, signal = 0;
 
@@ -75,7 +75,7 @@ static int call_count_run(pid_t program, int started)
             return 0;
         }
         if (thread > 0 && WIFSTOPPED(status)) {
-            call_count_go_on(thread, status);
+            call_count_resume(thread, status);
         }
     }
 }

@@ -10,9 +10,11 @@
  *   z  callgrind: begin to count      d  callgrind: write what was counted
  *
  * The monotonic clock is the driver's, and a timerfd fires only for a `t`. The wall clock is real.
- * Random bytes are the same in each run.
+ * Random bytes are the same in each run; LOCKSTEP_SEED gives a program others than another one's.
  * Memory is counted all the while. LOCKSTEP_STATE names the shared file, LOCKSTEP_SOCKET the
- * driver's socket. Nothing begins before the program first waits: so launchers are left alone.
+ * driver's socket. With LOCKSTEP_PLAIN it counts nothing, and needs no header of valgrind's: that
+ * is lockstep_plain.so, with which sanitized programs run as well. Nothing begins before the
+ * program first waits: so launchers are left alone.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,6 +22,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -31,18 +34,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef LOCKSTEP_PLAIN
+#define CALLGRIND_ZERO_STATS
+#define CALLGRIND_DUMP_STATS
+#define CALLGRIND_TOGGLE_COLLECT
+#else
 #include <valgrind/callgrind.h>
+#endif
 
 #include "lockstep.h"
 
-#define SLICE_MS    10    /* how soon an unlocked program sees that it has been locked */
+#define SLICE_MS    10 /* how soon an unlocked program sees that it has been locked */
+#define IDLE_SLICES 10 /* of these, before a plain program's clock moves by itself */
+#define FREE_US     500000
 #define PATIENCE_MS 60000 /* for what was sent to arrive */
 
+#ifndef LOCKSTEP_PLAIN
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *memory);
+#endif
 void randombytes_buf(void *to, size_t size);
 uint32_t randombytes_uniform(uint32_t bound);
 
@@ -50,6 +63,7 @@ static struct lockstep_state *shared;
 static int control = -1;
 static int timer = -1;      /* the timerfd */
 static int64_t timer_us;    /* when it is to fire; 0: not */
+static int64_t begin_us;    /* the clock at the start of a plain program */
 static int64_t armed_early; /* it was set while the program was not locked yet */
 
 static void lockstep_fail(const char *what)
@@ -76,8 +90,18 @@ static void lockstep_open(void)
         lockstep_fail("lockstep: LOCKSTEP_SOCKET");
     }
     shared = map;
+    begin_us = shared->now_us;
 }
 
+#ifdef LOCKSTEP_PLAIN
+/* No launcher comes before the program, and its timers are set when it starts. */
+__attribute__((constructor)) static void lockstep_start(void)
+{
+    lockstep_open();
+}
+#endif
+
+#ifndef LOCKSTEP_PLAIN
 /* Memory. */
 
 static void lockstep_note_allocation(void *memory)
@@ -147,13 +171,23 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
     *memory = memalign(alignment, size);
     return *memory ? 0 : ENOMEM;
 }
+#endif
 
 /* Time. */
 
+/* Whether the monotonic clock is the driver's; a plain program has never another one. */
+static bool lockstep_has_clock(void)
+{
+#ifdef LOCKSTEP_PLAIN
+    return shared;
+#else
+    return shared && shared->is_locked;
+#endif
+}
+
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
-    if (!shared || !shared->is_locked ||
-        (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)) {
+    if (!lockstep_has_clock() || (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)) {
         return (int)syscall(SYS_clock_gettime, clock, time);
     }
     time->tv_sec = shared->now_us / 1000000;
@@ -167,11 +201,17 @@ int timerfd_create(int clock, int flags)
     return timer;
 }
 
+static void lockstep_set_timer(long nanoseconds)
+{
+    struct itimerspec when = {.it_value.tv_nsec = nanoseconds};
+    syscall(SYS_timerfd_settime, timer, 0, &when, NULL);
+}
+
 int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
 {
     if (fd == timer && flags == TFD_TIMER_ABSTIME) {
         timer_us = (int64_t)when->it_value.tv_sec * 1000000 + when->it_value.tv_nsec / 1000;
-        if (shared && shared->is_locked) {
+        if (lockstep_has_clock()) {
             /* The program's call counts though the kernel does not see it. */
             shared->calls[SYS_timerfd_settime]++;
             return 0;
@@ -181,18 +221,16 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct iti
     return (int)syscall(SYS_timerfd_settime, fd, flags, when, before);
 }
 
-static void lockstep_set_timer(long nanoseconds)
-{
-    struct itimerspec when = {.it_value.tv_nsec = nanoseconds};
-    syscall(SYS_timerfd_settime, timer, 0, &when, NULL);
-}
-
 /* Chance: the call is made, and what it brings is replaced by the same numbers in each run. */
 
 static unsigned char lockstep_chance(void)
 {
-    static uint64_t seed = 1;
+    static uint64_t seed;
 
+    if (seed == 0) {
+        const char *text = getenv("LOCKSTEP_SEED");
+        seed = text ? strtoull(text, NULL, 10) : 1;
+    }
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (unsigned char)(seed >> 56);
 }
@@ -297,9 +335,25 @@ static int lockstep_wait(int epoll, struct epoll_event *events, int most)
     return found;
 }
 
+/* A plain program before it is locked: when it has been idle for a while, the clock goes to its
+ * next timer at once, up to FREE_US in all. So when timers are due does not depend on the machine.
+ */
+static void lockstep_pass_idle_time(int *slices)
+{
+    if (!lockstep_has_clock() || ++*slices < IDLE_SLICES || timer_us == 0 ||
+        timer_us > begin_us + FREE_US) {
+        return;
+    }
+    if (shared->now_us < timer_us) {
+        shared->now_us = timer_us;
+    }
+    lockstep_set_timer(1);
+    *slices = 0;
+}
+
 int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
 {
-    int found = 0;
+    int found = 0, idle = 0;
 
     if (!shared) {
         lockstep_open();
@@ -308,6 +362,7 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
         return lockstep_poll(epoll, events, most, 0);
     }
     while (!shared->is_locked) {
+        lockstep_pass_idle_time(&idle);
         int slice = timeout < 0 || timeout > SLICE_MS ? SLICE_MS : timeout;
         found = (int)syscall(SYS_epoll_wait, epoll, events, most, slice);
         timeout -= timeout < 0 ? 0 : slice;

@@ -1,5 +1,5 @@
 """A front-end that runs in lockstep with a script: each thing that is sent to it is handled to the end before
-the next one is sent, and its monotonic clock stands still. See lockstep.c for the front-end's side.
+the next one is sent, and its monotonic clock is stopped. See lockstep.c for the front-end's side.
 
 Redis is a real one, as the scripts that it runs are part of what is counted. The front-end reaches it through
 two links that are held here: a command's answer is delivered first, when it is complete, and what was published
@@ -24,11 +24,17 @@ from harness.waiting import scaled
 FIELDS = ("is_locked", "now_us", "in_gate", "allocations", "allocated_bytes", "live_bytes")
 CALLS = 1024
 SIZE = 8 * (len(FIELDS) + CALLS)
+BEGIN_US = 10**12
+FREE_US = 500000  # as in lockstep.c
 # Commands of the driver's own.
 OURS = ("ping", "info")
 # What the allocator asks of the kernel depends on where memory happens to be; and without lockstep.so the kernel
 # is not asked for the time.
 UNCOUNTED = {"brk", "mmap", "munmap", "mremap", "madvise", "clock_gettime"}
+
+
+# A sanitized program accepts a library before its own.
+SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99:verify_asan_link_order=0"}
 
 
 class Memory:
@@ -184,16 +190,18 @@ class HeldLinks:
 
 
 class World:
-    """A Redis, and a front-end that is counted. kind: "calls" counts all but instructions, "instructions" those
-    by callgrind. Everything runs freely until lock()."""
+    """A Redis, and a front-end. kind: "calls" counts all but instructions, "instructions" those by callgrind, and
+    "plain" counts nothing. redis: one that several share. Everything runs freely until lock()."""
 
-    def __init__(self, t, kind, tools, listen, settings):
+    def __init__(self, t, kind, tools, listen, settings, redis=None, node="a"):
         self.t, self.kind = t, kind
         directory = t.directory("count")
-        self.redis = t.redis()
+        self.redis = redis or t.redis()
         self.links = HeldLinks(os.path.join(directory, "redis.sock"), self.redis)
         t.stack.callback(self.links.close)
         self.memory = Memory(os.path.join(directory, "state"))
+        # A plain program's clock is ours from its start, so that its timers do not depend on when it is locked.
+        self.memory.put("now_us", BEGIN_US)
         self.dumps = os.path.join(directory, "instructions")
         self.names = call_names()
         listener = socket.socket(socket.AF_UNIX)
@@ -201,13 +209,15 @@ class World:
         listener.listen()
         # The C library's plain routines, not those for this processor: the same instructions everywhere.
         environment = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-ERMS,-FSRM,-BMI2",
-                       "LD_PRELOAD": os.path.join(tools, "lockstep.so"),
+                       "LD_PRELOAD": os.path.join(tools, "lockstep_plain.so" if kind == "plain" else "lockstep.so"),
+                       **(SANITIZED if kind == "plain" else {}),
+                       "LOCKSTEP_SEED": str(ord(node) - ord("a") + 1),
                        "LOCKSTEP_STATE": os.path.join(directory, "state"),
                        "LOCKSTEP_SOCKET": os.path.join(directory, "control.sock")}
         wrapper = {"calls": (os.path.join(tools, "count_calls"), os.path.join(directory, "state")),
                    "instructions": ("valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.dumps}",
-                                    "--combine-dumps=no")}[kind]
-        self.frontend = t.frontend(f"unix:{self.links.path}", node="a", listen=listen, settings=settings,
+                                    "--combine-dumps=no"), "plain": ()}[kind]
+        self.frontend = t.frontend(f"unix:{self.links.path}", node=node, listen=listen, settings=settings,
                                    environment=environment, wrapper=wrapper, timeout=60)
         self.control, _ = listener.accept()
         self.control.settimeout(scaled(90))
@@ -219,11 +229,12 @@ class World:
     def lock(self):
         """From now on the front-end does nothing by itself."""
         self.t.wait_until(self.frontend.ready, 30, "the front-end is ready")
-        self.memory.put("now_us", time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        now = BEGIN_US + FREE_US if self.kind == "plain" else time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self.memory.put("now_us", now)
         self.memory.put("is_locked", 1)
         self._wait_idle()
         self.links.hold()
-        self._hear_redis()
+        self.deliver_replies()
         self.settle()
         self._keep_leases()
 
@@ -260,9 +271,9 @@ class World:
 
     def settle(self):
         while [link for link in self.links.links if link.forward()]:
-            self._hear_redis()
+            self.deliver_replies()
 
-    def _hear_redis(self):
+    def deliver_replies(self):
         """Behind the answer to the second PING, Redis has written all answers before it, and what was published."""
         self.redis("PING")
         self.redis("PING")

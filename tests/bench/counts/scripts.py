@@ -10,7 +10,7 @@ from harness.turntable import Turntable, text_of as turntable_text
 from harness.waiting import scaled
 from harness.websocket import TEXT, frame, handshake
 
-# Redis's clock goes on while the front-end's stands still: entries must not expire. A busy machine may be slow.
+# Redis's clock goes on while the front-end's is stopped: entries must not expire. A busy machine may be slow.
 SETTINGS = {**LIMITS, "client.ttl": "1h", "redis.deadline": "10m", "redis.timeout": "10m",
             "redis.connect_timeout": "10m"}
 WATCHERS = 10
