@@ -16,6 +16,7 @@ FIGURES = rb"pid|memory|cpu_us|started|received_bytes|sent_bytes|time|host"
 FIGURE = re.compile(FIGURES)
 TEXTS = [
     (re.compile(rb'"message":"(?:[^"\\]|\\.)*"'), b'"message":"<text>"'),
+    (re.compile(rb"^([1-5]\d\d [A-Z][A-Za-z ]+): .*"), rb"\1: <text>"),
     (re.compile(rb'"(' + FIGURES + rb')":(?:\d+|"[^"]*")'), rb'"\1":<figure>'),
     (re.compile(rb"(?im)^(date|last-modified): [^\r\n]*"), rb"\1: <time>"),
 ]
@@ -95,6 +96,11 @@ def http_body(head, body):
     return head, body
 
 
+def event_group(event):
+    """The live stream has three sources, whose events come in any order of their own: the map, nodes and stats."""
+    return 1 if event.startswith(b"event: nodes") else 2 if event.startswith(b"event: stats") else 0
+
+
 class Transcript:
     """One peer's: what it has sent and received, in parts. kind: bytes, websocket, http or datagrams."""
 
@@ -121,14 +127,17 @@ class Transcript:
         if direction != "<" or self.kind in ("bytes", "datagrams"):
             yield "", data
             return
-        head = b" 101 "
+        head = whole_head = b" 101 "
         if data.startswith(b"HTTP/1.1 "):
             head, _, rest = data.partition(HEADERS_END)
+            whole_head = head
             if self.kind == "http":
                 head, rest = http_body(head, rest)
             for line in head.split(b"\r\n"):
                 yield "", line
             data = rest
+        if b"text/event-stream" in whole_head:
+            data = b"\n\n".join(sorted(data.split(b"\n\n"), key=event_group))
         if self.kind == "websocket" and b" 101 " in head:
             yield from frames(data)
         else:

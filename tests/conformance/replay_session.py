@@ -312,6 +312,7 @@ def api(s):
     s.advance(500)
     live = s.http("api: live", s.a, get("/api/v1/live"))
     live_servers = s.http("api: live servers", s.b, get("/api/v1/live?servers=1"))
+    s.advance(10)
     s.advance(1000)
     v.send(packets.versioned.update(b"tracked", 4, b"changed"))
     v.send(packets.versioned.close(b"third"))
