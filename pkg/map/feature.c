@@ -53,12 +53,77 @@ void features_new_epoch(struct partition *partition)
     }
 }
 
+void features_ready(struct partition *partition)
+{
+    const struct map *map = partition->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->ready) {
+            map->features[i].feature->ready(map->features[i].state, partition);
+        }
+    }
+}
+
+void features_audit(struct partition *partition)
+{
+    const struct map *map = partition->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->audit) {
+            map->features[i].feature->audit(map->features[i].state, partition);
+        }
+    }
+}
+
+size_t features_count(const struct partition *partition)
+{
+    const struct map *map = partition->map;
+    size_t count = 0;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->count) {
+            count += map->features[i].feature->count(map->features[i].state, partition);
+        }
+    }
+    return count;
+}
+
 void features_sweep(struct partition *partition, uint64_t redis_now_ms)
 {
     const struct map *map = partition->map;
     for (size_t i = 0; i < map->feature_count; i++) {
         if (map->features[i].feature->sweep) {
             map->features[i].feature->sweep(map->features[i].state, partition, redis_now_ms);
+        }
+    }
+}
+
+void features_found(struct partition *partition, enum map_found what, struct bytes name,
+                    const char *node)
+{
+    const struct map *map = partition->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->found) {
+            map->features[i].feature->found(map->features[i].state, partition, what, name, node);
+        }
+    }
+}
+
+bool features_probe(const struct map_space *space)
+{
+    const struct map *map = space->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->probes &&
+            map->features[i].feature->probes(map->features[i].state, space)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void features_missing(struct map_space *space, const struct bytes *ids, size_t count)
+{
+    const struct map *map = space->map;
+    for (size_t i = 0; i < map->feature_count; i++) {
+        if (map->features[i].feature->missing) {
+            map->features[i].feature->missing(map->features[i].state, space, ids, count);
         }
     }
 }
@@ -170,6 +235,21 @@ const char *partition_epoch(const struct partition *partition)
 uint64_t partition_grace_until(const struct partition *partition)
 {
     return partition->grace_until;
+}
+
+bool partition_is_ready(const struct partition *partition)
+{
+    return partition->state == PARTITION_READY;
+}
+
+unsigned partition_epochs(const struct partition *partition)
+{
+    return partition->epochs;
+}
+
+void partition_audit_soon(struct partition *partition)
+{
+    partition->audit_due = true;
 }
 
 bool map_owns(const struct map_space *space, struct bytes id)

@@ -25,6 +25,12 @@ enum map_message {
     MAP_MESSAGE_MALFORMED
 };
 
+/* What a sweep finds that only a feature can judge. */
+enum map_found {
+    MAP_FOUND_REGISTRATION, /* the id of an entry without a connection whose time has come */
+    MAP_FOUND_MEMBER        /* a line of the members' index of a crashed front-end */
+};
+
 /* All but create and destroy may be NULL. state: what create returned. */
 struct map_feature {
     void *(*create)(struct map *map);
@@ -33,8 +39,25 @@ struct map_feature {
     void (*link_up)(void *state);
     /* The partition is in a new epoch. */
     void (*epoch)(void *state, struct partition *partition);
+    /* The partition is registered with Redis, which may have lost what this front-end has there:
+     * that is put back now, before anything that waits. */
+    void (*ready)(void *state, struct partition *partition);
+    /* Redis may list for this front-end what it does not have: its index is compared. */
+    void (*audit)(void *state, struct partition *partition);
+    /* Members of the partition's rooms that Redis should list for this front-end. When sweeps find
+     * another number several times, audit and ready follow. */
+    size_t (*count)(const void *state, const struct partition *partition);
     /* A sweep has been answered, with that time of Redis. */
     void (*sweep)(void *state, struct partition *partition, uint64_t redis_now_ms);
+    /* A sweep has listed it. node: the crashed front-end; NULL: none is concerned. The operation
+     * that judges it is enqueued with op_enqueue_of_sweep (map/op.h). */
+    void (*found)(void *state, struct partition *partition, enum map_found what, struct bytes name,
+                  const char *node);
+    /* Whether this front-end can judge the registrations of the space. While none of the features
+     * does, sweeps leave each to the other front-ends for a while. */
+    bool (*probes)(const void *state, const struct map_space *space);
+    /* Entries that the view had before a new epoch, and Redis does not have any more. */
+    void (*missing)(void *state, struct map_space *space, const struct bytes *ids, size_t count);
     /* A message of another front-end: a verb and what follows it. */
     enum map_message (*message)(void *state, struct bytes verb, struct bytes rest);
     /* An operator's request that is answered later: NULL, and done is called once. Else what is
@@ -42,7 +65,7 @@ struct map_feature {
     const char *(*request)(void *state, struct bytes verb, struct bytes argument, map_done done,
                            void *arg);
 };
-#define MAP_FEATURES_MAX 4
+#define MAP_FEATURES_MAX 8
 /* Right after map_create. The table outlives the map; the state goes with it. */
 void map_add_feature(struct map *map, const struct map_feature *feature);
 /* NULL when the map does not have the feature. */
@@ -74,6 +97,12 @@ const char *partition_channels(const struct partition *partition); /* what they 
 const char *partition_key_head(const struct partition *partition);
 const char *partition_epoch(const struct partition *partition);
 uint64_t partition_grace_until(const struct partition *partition); /* Redis's clock */
+/* Operations can be sent: it is registered with Redis. */
+bool partition_is_ready(const struct partition *partition);
+/* Changes with each new epoch. */
+unsigned partition_epochs(const struct partition *partition);
+/* Has this front-end's indexes compared at the next tick, or once it is registered again. */
+void partition_audit_soon(struct partition *partition);
 
 /* Sessions. */
 /* Whether a session of this front-end owns the id. */

@@ -19,7 +19,6 @@
 #include "map/node_private.h"
 #include "map/op_private.h"
 #include "map/partition_private.h"
-#include "map/registry_private.h"
 #include "map/secret_private.h"
 #include "map/shared_private.h"
 #include "map/space_private.h"
@@ -228,7 +227,6 @@ static void add_map_space(struct map *map, const char *name, size_t len, bool na
     space->named = named;
     space->name = mem_dup(name, len);
     space->count = (uint32_t)map->settings->partitions;
-    list_init(&space->rooms);
     space->partitions = mem_zalloc(space->count, sizeof *space->partitions);
     for (uint32_t i = 0; i < space->count; i++) {
         partition_init(&space->partitions[i], space, i);
@@ -307,7 +305,6 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
 
 static void free_space(struct map_space *space)
 {
-    registry_free(space);
     view_destroy(&space->view);
     for (uint32_t i = 0; i < space->count; i++) {
         partition_free(&space->partitions[i]);

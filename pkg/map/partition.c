@@ -30,7 +30,6 @@
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/result_private.h"
-#include "map/room_op_private.h"
 #include "map/secret_private.h"
 #include "map/shared_private.h"
 #include "map/space_private.h"
@@ -201,8 +200,8 @@ static bool is_hello_accepted(const struct redis_reply *reply)
            reply->elements[1]->text.len == EPOCH_LENGTH;
 }
 
-/* Before anything that waits, as Redis may have lost the members who published what waits. */
-static void rejoin_rooms(struct partition *partition)
+/* What features put back goes before anything that waits, which may depend on it. */
+static void prepare_features(struct partition *partition)
 {
     struct list waiting;
     list_init(&waiting);
@@ -211,7 +210,7 @@ static void rejoin_rooms(struct partition *partition)
         list_remove(first);
         list_append(&waiting, first);
     }
-    rooms_rejoin(partition);
+    features_ready(partition);
     while (!list_is_empty(&waiting)) {
         struct list *first = waiting.next;
         list_remove(first);
@@ -233,7 +232,7 @@ static void audit_partition(struct partition *partition)
 {
     partition->audit_due = false;
     owned_audit(partition);
-    room_audit(partition);
+    features_audit(partition);
 }
 
 static void accept_hello(struct partition *partition, const struct redis_reply *reply)
@@ -260,7 +259,7 @@ static void accept_hello(struct partition *partition, const struct redis_reply *
     } else {
         owned_unconfirm_all(partition);
     }
-    rejoin_rooms(partition);
+    prepare_features(partition);
     if (partition->audit_due || !is_same) {
         audit_partition(partition);
     }

@@ -65,7 +65,6 @@ struct partition {
     struct list unconfirmed; /* struct owned */
     size_t restores;         /* struct owned whose restore is under way */
     bool audit_due;          /* compare the index with what is owned */
-    size_t room_members;     /* rooms_count */
 
     struct contact contact;
     struct recovery recovery;

@@ -26,26 +26,18 @@
 #define RESTORE_PAUSE_MS  20
 #define RESTORE_COUNT     100 /* entries looked at in one go */
 
-struct registry {
-    struct map_space *space;
-    struct list probers;
-    struct loop_timer *timer; /* runs while something is to be restored */
-    struct bytes *lost;       /* ids, each with memory of its own */
-    size_t lost_count, lost_next;
+struct registration_spaces {
+    struct map *map;
+    struct registry spaces[]; /* in the map's order */
 };
 
 static void restore_some(void *arg);
 
-static struct registry *registry_of(struct map_space *space)
+struct registry *registry_of(const struct map_space *space)
 {
-    if (!space->registry) {
-        struct registry *registry = mem_zalloc(1, sizeof *registry);
-        registry->space = space;
-        registry->timer = loop_timer_create(space->map->loop, restore_some, registry);
-        list_init(&registry->probers);
-        space->registry = registry;
-    }
-    return space->registry;
+    struct registration_spaces *state =
+        map_feature_state(map_space_map(space), &registration_feature);
+    return &state->spaces[map_space_index(space)];
 }
 
 static void forget_lost(struct registry *registry)
@@ -55,18 +47,6 @@ static void forget_lost(struct registry *registry)
     free(registry->lost);
     registry->lost = NULL;
     registry->lost_count = registry->lost_next = 0;
-}
-
-void registry_free(struct map_space *space)
-{
-    struct registry *registry = space->registry;
-    space->registry = NULL;
-    registry_forget_due(space);
-    if (!registry)
-        return;
-    forget_lost(registry);
-    loop_timer_destroy(&registry->timer);
-    free(registry);
 }
 
 /* Asking. */
@@ -152,9 +132,9 @@ void map_unprobe(struct map_prober *prober)
     prober->space = NULL;
 }
 
-bool registry_has_prober(const struct map_space *space)
+bool registry_has_prober(const struct registry *registry)
 {
-    return space->registry && !list_is_empty(&space->registry->probers);
+    return !list_is_empty(&registry->probers);
 }
 
 void registry_enqueue_probe(struct partition *partition, struct bytes id)
@@ -168,16 +148,19 @@ void registry_enqueue_probe(struct partition *partition, struct bytes id)
 
 void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
 {
-    if (!registry_has_prober(space))
+    const struct registry *registry = registry_of(space);
+    if (!registry_has_prober(registry)) {
         return;
-    struct map_prober *prober = list_entry(space->registry->probers.next, struct map_prober, link);
+    }
+    struct map_prober *prober = list_entry(registry->probers.next, struct map_prober, link);
     metrics_add(METRIC_PROBES, 1);
     prober->probe(prober, id, probe);
 }
 
 /* What Redis has lost. */
 
-void registry_restore(struct map_space *space, const struct bytes *ids, size_t count)
+static void restore_missing_registrations(void *state, struct map_space *space,
+                                          const struct bytes *ids, size_t count)
 {
     struct registry *registry = registry_of(space);
     registry->lost =
@@ -243,3 +226,50 @@ static void restore_some(void *arg)
     else
         forget_lost(registry);
 }
+
+/* The feature. */
+
+static void *create_registrations(struct map *map)
+{
+    const size_t count = map_space_count(map);
+    struct registration_spaces *state = mem_zalloc(1, sizeof *state + count * sizeof *state->spaces);
+    state->map = map;
+    for (size_t i = 0; i < count; i++) {
+        struct registry *registry = &state->spaces[i];
+        registry->space = map_space_at(map, i);
+        registry->timer = loop_timer_create(map_loop(map), restore_some, registry);
+        list_init(&registry->probers);
+    }
+    return state;
+}
+
+static void destroy_registrations(void *arg)
+{
+    struct registration_spaces *state = arg;
+    for (size_t i = 0; i < map_space_count(state->map); i++) {
+        struct registry *registry = &state->spaces[i];
+        registry_forget_due(registry);
+        forget_lost(registry);
+        loop_timer_destroy(&registry->timer);
+    }
+    free(state);
+}
+
+static void on_registration_found(void *state, struct partition *partition, enum map_found what,
+                                  struct bytes name, const char *node)
+{
+    if (what == MAP_FOUND_REGISTRATION) {
+        registry_enqueue_probe(partition, name);
+    }
+}
+
+static bool probes_registrations(const void *state, const struct map_space *space)
+{
+    return registry_has_prober(registry_of(space));
+}
+
+const struct map_feature registration_feature = {.create = create_registrations,
+                                                 .destroy = destroy_registrations,
+                                                 .found = on_registration_found,
+                                                 .probes = probes_registrations,
+                                                 .missing = restore_missing_registrations};

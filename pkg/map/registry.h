@@ -18,6 +18,10 @@
 #include "map/map.h"
 #include "map/session.h"
 
+struct map_feature;
+/* To be added to each map (map/feature.h). */
+extern const struct map_feature registration_feature;
+
 struct map_registration {
     struct bytes id;                /* "203.0.113.7:27960", "[2001:db8::7]:27960" */
     const char *protocol;           /* static */

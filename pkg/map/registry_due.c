@@ -20,6 +20,7 @@
 
 struct registry_due {
     UT_hash_handle hh; /* by id */
+    struct registry *registry;
     struct partition *partition;
     struct loop_timer *timer;
     uint8_t id_len;
@@ -33,7 +34,7 @@ static struct bytes due_id(const struct registry_due *due)
 
 static void destroy_due(struct registry_due *due)
 {
-    HASH_DEL(due->partition->space->registry_due, due);
+    HASH_DEL(due->registry->due, due);
     loop_timer_destroy(&due->timer);
     free(due);
 }
@@ -42,7 +43,7 @@ static void on_due(void *arg)
 {
     struct registry_due *due = arg;
 
-    if (due->partition->state == PARTITION_READY && registry_has_prober(due->partition->space)) {
+    if (due->partition->state == PARTITION_READY && registry_has_prober(due->registry)) {
         registry_enqueue_probe(due->partition, due_id(due));
     }
     destroy_due(due);
@@ -62,30 +63,32 @@ static uint64_t entry_probe_interval(const struct map_space *space, struct bytes
 void registry_expect_due(struct partition *partition, struct bytes id, bool again)
 {
     struct map_space *space = partition->space;
+    struct registry *registry = registry_of(space);
     const uint64_t interval = entry_probe_interval(space, id);
     struct registry_due *due;
 
-    HASH_FIND(hh, space->registry_due, id.data, id.len, due);
+    HASH_FIND(hh, registry->due, id.data, id.len, due);
     if (due && again) {
         loop_timer_start(due->timer, interval + MARGIN_MS);
     }
-    if (due || interval == 0 || !registry_has_prober(space)) {
+    if (due || interval == 0 || !registry_has_prober(registry)) {
         return;
     }
     due = mem_zalloc(1, sizeof *due + id.len);
+    due->registry = registry;
     due->partition = partition;
     due->id_len = (uint8_t)id.len;
     memcpy(due->id, id.data, id.len);
     due->timer = loop_timer_create(space->map->loop, on_due, due);
     loop_timer_start(due->timer, interval + MARGIN_MS);
-    HASH_ADD_KEYPTR(hh, space->registry_due, due->id, due->id_len, due);
+    HASH_ADD_KEYPTR(hh, registry->due, due->id, due->id_len, due);
 }
 
-void registry_forget_due(struct map_space *space)
+void registry_forget_due(struct registry *registry)
 {
     struct registry_due *due, *next;
 
-    HASH_ITER (hh, space->registry_due, due, next) {
+    HASH_ITER (hh, registry->due, due, next) {
         destroy_due(due);
     }
 }

@@ -84,8 +84,9 @@ static struct room_request *create_say_request(struct member *member, enum asked
 static void confirm_member(struct member *member, bool confirmed)
 {
     struct map_room *room = member->public.room;
-    room->partition->room_members += confirmed;
-    room->partition->room_members -= member->confirmed;
+    size_t *count = &room_space_of(room->rooms->space)->confirmed[partition_index(room->partition)];
+    *count += confirmed;
+    *count -= member->confirmed;
     member->confirmed = confirmed;
     member->confirmed_at = room->reads;
 }
@@ -236,7 +237,7 @@ static void session_ended(struct ending *ending)
     list_remove(&member->again);
 }
 
-static struct map_room *find_room(const struct map_rooms *rooms, struct bytes name)
+struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name)
 {
     struct map_room *room = NULL;
     HASH_FIND(hh, rooms->table, name.data, name.len, room);
@@ -294,7 +295,7 @@ struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
                                  map_done done, void *arg)
 {
     struct map *map = rooms->space->map;
-    struct map_room *room = find_room(rooms, name);
+    struct map_room *room = room_find_any(rooms, name);
     if (!room)
         room = create_room(rooms, name);
     list_remove(&room->unused);
@@ -430,7 +431,7 @@ struct map_rooms *map_rooms_create(struct map_space *space,
     rooms->settle = (struct loop_task){.callback = settle_said, .arg = rooms};
     rooms->forget = (struct loop_task){.callback = free_unused_rooms, .arg = rooms};
     rooms->timer = loop_timer_create(space->map->loop, on_rooms_tick, rooms);
-    list_append(&space->rooms, &rooms->link);
+    list_append(&room_space_of(space)->sets, &rooms->link);
     return rooms;
 }
 
@@ -554,13 +555,11 @@ bool map_room_has_user(const struct map_room *room, struct bytes name)
 
 struct map_room *map_room_find(const struct map_rooms *rooms, struct bytes name)
 {
-    struct map_room *room = find_room(rooms, name);
+    struct map_room *room = room_find_any(rooms, name);
     return room && !list_is_empty(&room->members) ? room : NULL;
 }
 
-/* What the partitions ask. */
-
-static void rejoin(struct map_room *room)
+void room_rejoin(struct map_room *room)
 {
     LIST_FOREACH (node, &room->members) {
         struct map_member *public = list_entry(node, struct map_member, link);
@@ -568,33 +567,4 @@ static void rejoin(struct map_room *room)
         if (member->sent && member->joins == 0)
             submit_join(member);
     }
-}
-
-void rooms_rejoin(struct partition *partition)
-{
-    LIST_FOREACH (node, &partition->space->rooms) {
-        struct map_rooms *rooms = list_entry(node, struct map_rooms, link);
-        for (struct map_room *room = rooms->table; room; room = room->hh.next) {
-            if (room->partition != partition)
-                continue;
-            rejoin(room);
-            room_read_restart(room);
-        }
-        room_reads_send(rooms, partition);
-    }
-}
-
-bool rooms_have_member(const struct partition *partition, struct bytes name, struct bytes id)
-{
-    LIST_FOREACH (node, &partition->space->rooms) {
-        struct map_room *room = find_room(list_entry(node, struct map_rooms, link), name);
-        if (room && room_member(room, id))
-            return true;
-    }
-    return false;
-}
-
-size_t rooms_count(const struct partition *partition)
-{
-    return partition->room_members;
 }

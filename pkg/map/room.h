@@ -21,6 +21,10 @@
 #include "map/map.h"
 #include "map/session.h"
 
+struct map_feature;
+/* To be added to each map (map/feature.h). */
+extern const struct map_feature room_feature;
+
 struct map_rooms; /* what one service has in one space */
 struct map_room;
 

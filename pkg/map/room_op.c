@@ -1,6 +1,5 @@
 /*
- * room_op: what is asked of rooms, as operations of apply; and the comparison of Redis's index of
- * members with those that are here.
+ * room_op: what is asked of rooms, as operations of apply.
  *
  * An operation's id is the room's name; its state holds the member's id and, behind that, the
  * user's id or the message.
@@ -109,8 +108,7 @@ void session_say(struct map_session *session, struct bytes room, struct bytes id
     enqueue_room_op(op, session, done, arg);
 }
 
-/* "<id> <room>", as the index of members has them. */
-static bool read_member(struct bytes text, struct bytes *id, struct bytes *room)
+bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room)
 {
     *id = bytes_next_word(&text);
     *room = text;
@@ -120,68 +118,10 @@ static bool read_member(struct bytes text, struct bytes *id, struct bytes *room)
 void room_evict_member(struct partition *partition, struct bytes member, const char *node)
 {
     struct bytes id, room;
-    if (!read_member(member, &id, &room))
+    if (!room_read_member(member, &id, &room))
         return;
     struct op *op = create_room_op(partition, OP_EVICT_MEMBER, room, id, (struct bytes){0});
     memcpy(op->other, node, sizeof op->other);
     sweep_add_op(op);
     op_enqueue(op);
-}
-
-/* The audit: members in this front-end's index that no session of it has leave. */
-struct member_audit {
-    struct partition *partition;
-    unsigned epochs;
-    char *key;
-};
-
-static void scan_room_members(struct member_audit *audit, struct bytes cursor);
-
-static void end_audit(struct member_audit *audit)
-{
-    free(audit->key);
-    free(audit);
-}
-
-static void audit_member(struct partition *partition, struct bytes member)
-{
-    struct bytes id, room;
-    if (read_member(member, &id, &room) && !rooms_have_member(partition, room, id))
-        session_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
-}
-
-static void on_members_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
-{
-    struct member_audit *audit = arg;
-    struct partition *partition = audit->partition;
-    bool usable = status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2 &&
-                  reply->elements[1]->type == REDIS_ARRAY;
-    if (!usable || partition->state != PARTITION_READY || partition->epochs != audit->epochs) {
-        end_audit(audit);
-        return;
-    }
-    const struct redis_reply *pairs = reply->elements[1];
-    for (size_t i = 0; i + 1 < pairs->count; i += 2)
-        audit_member(partition, pairs->elements[i]->text);
-    struct bytes cursor = reply->elements[0]->text;
-    if (bytes_equal(cursor, BYTES_LITERAL("0")))
-        end_audit(audit);
-    else
-        scan_room_members(audit, cursor);
-}
-
-static void scan_room_members(struct member_audit *audit, struct bytes cursor)
-{
-    struct bytes args[] = {BYTES_LITERAL("HSCAN"), bytes_from_string(audit->key), cursor,
-                           BYTES_LITERAL("COUNT"), BYTES_LITERAL("500")};
-    redis_command(audit->partition->map->link, on_members_scanned, audit, 5, args);
-}
-
-void room_audit(struct partition *partition)
-{
-    struct member_audit *audit = mem_zalloc(1, sizeof *audit);
-    audit->partition = partition;
-    audit->epochs = partition->epochs;
-    audit->key = mem_format("%smembers:%s", partition->prefix, partition->map->node);
-    scan_room_members(audit, BYTES_LITERAL("0"));
 }

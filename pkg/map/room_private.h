@@ -114,6 +114,17 @@ struct map_room {
     uint8_t name[];
 };
 
+/* What a map has of rooms in one space. */
+struct room_space {
+    struct list sets;  /* struct map_rooms */
+    size_t *confirmed; /* members that Redis has, by partition */
+};
+
+struct room_spaces {
+    struct map *map;
+    struct room_space spaces[]; /* in the map's order */
+};
+
 struct map_rooms {
     struct list link; /* the space's */
     struct map_space *space;
@@ -135,7 +146,14 @@ struct map_rooms {
     struct loop_timer *timer;
 };
 
+/* room_feature.c */
+struct room_space *room_space_of(const struct map_space *space);
+
 /* room.c */
+/* With members here, or about to be freed; NULL: there is none. */
+struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name);
+/* Members that Redis may have joined join again: harmlessly where it still has them. */
+void room_rejoin(struct map_room *room);
 struct member *room_member(const struct map_room *room, struct bytes id);
 /* Redis does not have it although it should: it joins again. */
 void room_member_lost(struct member *member);

@@ -25,9 +25,7 @@
 #include "map/op_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
-#include "map/registry_private.h"
 #include "map/renewal_private.h"
-#include "map/room_op_private.h"
 #include "map/shared_private.h"
 #include "map/space_private.h"
 #include "metrics/metrics.h"
@@ -130,7 +128,7 @@ static void evict_lost_members(struct sweep_scan *scan, const struct redis_reply
 {
     struct partition *partition = scan->partition;
     for (size_t i = 0; i < members->count; i++) {
-        room_evict_member(partition, members->elements[i]->text, scan->node);
+        features_found(partition, MAP_FOUND_MEMBER, members->elements[i]->text, scan->node);
     }
     if (members->count == 0) {
         enqueue_sweep_op(partition, OP_FORGET_NODE, BYTES_LITERAL(""), scan->node);
@@ -221,20 +219,20 @@ static void check_index(struct partition *partition, uint64_t listed)
 static void check_members(struct partition *partition, uint64_t listed)
 {
     bool quiet = list_is_empty(&partition->queue) && partition->batch_count == 0;
-    bool same = listed == rooms_count(partition);
+    bool same = listed == features_count(partition);
     partition->sweep.wrong_members = same || !quiet ? 0 : partition->sweep.wrong_members + 1;
     if (partition->sweep.wrong_members < WRONG_SWEEPS) {
         return;
     }
     partition->sweep.wrong_members = 0;
-    room_audit(partition);
-    rooms_rejoin(partition);
+    features_audit(partition);
+    features_ready(partition);
 }
 
-static void enqueue_due_probes(struct partition *partition, const struct redis_reply *due)
+static void pass_due_registrations(struct partition *partition, const struct redis_reply *due)
 {
     for (size_t i = 0; i < due->count; i++) {
-        registry_enqueue_probe(partition, due->elements[i]->text);
+        features_found(partition, MAP_FOUND_REGISTRATION, due->elements[i]->text, NULL);
     }
     if (due->count >= (size_t)partition->map->settings->reap) {
         partition->sweep.again = true;
@@ -269,7 +267,7 @@ static void accept_sweep(struct partition *partition, const struct redis_reply *
     }
     partition->sweep.again = false;
     reap_due(partition, reply->elements[5]);
-    enqueue_due_probes(partition, reply->elements[8]);
+    pass_due_registrations(partition, reply->elements[8]);
     for (size_t i = 0; i < reply->elements[6]->count; i++) {
         scan_crashed_node(partition, reply->elements[6]->elements[i]->text);
     }
@@ -330,7 +328,7 @@ void sweep_run(void *arg)
     snprintf(most, sizeof most, "%lld", (long long)settings->reap);
     snprintf(registration, sizeof registration, "%lld", (long long)settings->max_registration);
     /* A front-end without a prober lists only those that no other one has probed in time. */
-    int64_t overdue_ms = registry_has_prober(partition->space) ? 0 : 2 * settings->lease;
+    int64_t overdue_ms = features_probe(partition->space) ? 0 : 2 * settings->lease;
     snprintf(overdue, sizeof overdue, "%lld", (long long)overdue_ms);
     struct bytes args[] = {bytes_from_string(partition->key_head),
                            bytes_from_string(partition->key_nodes),

@@ -1,10 +1,10 @@
 /* watch: the views of a front-end's spaces, and the callbacks by which they know the map. */
+#include "map/feature_private.h"
 #include "map/map.h"
 #include "map/map_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
 #include "map/recovery_private.h"
-#include "map/registry_private.h"
 #include "map/space_private.h"
 #include "view/view.h"
 
@@ -43,7 +43,7 @@ static struct map_session *find_entry_owner(void *space, uint32_t index, struct 
 
 static void restore_missing(void *space, const struct bytes *ids, size_t count)
 {
-    registry_restore(space, ids, count);
+    features_missing(space, ids, count);
 }
 
 static void destroy_unused_view(void *arg)

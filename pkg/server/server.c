@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/feature.h"
+#include "map/registry.h"
+#include "map/room.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
 #include "relay/relay.h"
@@ -222,6 +224,8 @@ static char *start_server(struct server *server, struct configuration *configura
         return error;
     map_add_feature(server->map, &relay_feature);
     map_add_feature(server->map, &presence_feature);
+    map_add_feature(server->map, &room_feature);
+    map_add_feature(server->map, &registration_feature);
     config_show_in_force(configuration->config, &configuration->map, map_settings_of(server->map));
     add_listeners(server, configuration);
     error = listeners_add_configured(server->listeners);

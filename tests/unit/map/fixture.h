@@ -27,6 +27,8 @@
 #include "map/map_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
+#include "map/registry.h"
+#include "map/room.h"
 #include "map/session.h"
 #include "map/session_private.h"
 #include "map/space_private.h"
@@ -157,6 +159,8 @@ static inline void front_start(struct world *world, struct front *front)
         fail_msg("%s", error);
     map_add_feature(front->map, &relay_feature);
     map_add_feature(front->map, &presence_feature);
+    map_add_feature(front->map, &room_feature);
+    map_add_feature(front->map, &registration_feature);
     WAIT_UNTIL(world, front->serving || front->fatal[0]);
 }
 
