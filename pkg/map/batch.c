@@ -20,8 +20,6 @@
 #include "map/partition_private.h"
 #include "map/recovery_private.h"
 #include "map/result_private.h"
-#include "map/room_op_private.h"
-#include "map/session_private.h"
 #include "map/space_private.h"
 #include "map/sweep_private.h"
 #include "map/tombstone_private.h"
@@ -48,7 +46,7 @@ struct batch {
     size_t count;
     size_t bytes;
     size_t field_arguments;
-    bool resumes; /* there are bodies behind its reply's lines */
+    bool has_bodies; /* there are bodies behind its reply's lines */
 };
 
 /* One argument for all: each costs Redis time in every call, and updates need none of them. */
@@ -63,20 +61,20 @@ static struct bytes limits_text(struct scratch *scratch, const struct partition 
     return scratch_join(scratch, "", "", (struct bytes){(uint8_t *)text, (size_t)len});
 }
 
-static void add_fixed(struct arguments *to, struct scratch *scratch, struct partition *partition)
+static void add_fixed(struct arguments *to, struct partition *partition)
 {
-    add_key(to, bytes_from_string(partition->key_head));
-    add_key(to, bytes_from_string(partition->key_nodes));
-    add_key(to, bytes_from_string(partition->key_deadlines));
-    add_key(to, bytes_from_string(partition->key_mine));
-    add_key(to, bytes_from_string(partition->key_events));
-    add_value(to, bytes_from_string(partition->epoch));
-    add_value(to, bytes_from_string(partition->map->node));
-    add_value(to, scratch_number(scratch, "", partition->link_number));
-    add_value(to, scratch_number(scratch, "", partition->batch_number));
+    arguments_add_key(to, bytes_from_string(partition->key_head));
+    arguments_add_key(to, bytes_from_string(partition->key_nodes));
+    arguments_add_key(to, bytes_from_string(partition->key_deadlines));
+    arguments_add_key(to, bytes_from_string(partition->key_mine));
+    arguments_add_key(to, bytes_from_string(partition->key_events));
+    arguments_add(to, bytes_from_string(partition->epoch));
+    arguments_add(to, bytes_from_string(partition->map->node));
+    arguments_add_number(to, partition->link_number);
+    arguments_add_number(to, partition->batch_number);
     partition->batch_number++;
-    add_value(to, scratch_number(scratch, "", partition->batch_number));
-    add_value(to, limits_text(scratch, partition));
+    arguments_add_number(to, partition->batch_number);
+    arguments_add(to, limits_text(to->scratch, partition));
 }
 
 static void on_batch_reply(void *arg, enum redis_status status, const struct redis_reply *reply);
@@ -91,12 +89,12 @@ static void send_partition_batch(struct batch *batch)
                                batch->count * (2 * strlen(partition->prefix) + 2 * UINT8_MAX +
                                                OPERATION_TEXT));
     struct bytes *all = mem_alloc((keys + values) * sizeof *all);
-    struct arguments arguments = {.keys = all, .values = all + keys};
-    add_fixed(&arguments, scratch, partition);
+    struct arguments arguments = {.keys = all, .values = all + keys, .scratch = scratch};
+    add_fixed(&arguments, partition);
     LIST_FOREACH (node, &batch->ops) {
         struct op *op = list_entry(node, struct op, link);
         op->sent = true;
-        encode_operation(&arguments, scratch, op);
+        encode_operation(&arguments, op);
     }
     memmove(all + arguments.key_count, arguments.values,
             arguments.value_count * sizeof *arguments.values);
@@ -114,28 +112,28 @@ static void take_into_batch(struct batch *batch, struct op *op)
     list_append(&batch->ops, &op->link);
     batch->count++;
     batch->bytes += op->state_len + op->id_len + 64u;
-    batch->resumes |= op->kind == OP_RESUME;
-    if (!op->made_of_fields)
-        return;
-    batch->field_arguments += fields_count(op_state(op)) + fields_count_deleted(op_state(op));
-    if (op->kind == OP_SET)
-        owned_forget_set(batch->partition, op);
+    batch->has_bodies |= op->type->has_body;
+    if (op->made_of_fields) {
+        batch->field_arguments += fields_count(op_state(op)) + fields_count_deleted(op_state(op));
+    }
+    if (op->type->on_sent) {
+        op->type->on_sent(op);
+    }
 }
 
 /* What must be sent before it, of the same entry. */
 static void take_predecessors(struct batch *batch, struct op *op)
 {
     struct partition *partition = batch->partition;
-    struct bytes id = {(uint8_t *)op->id, op->id_len};
+    struct bytes id = op_id(op);
     if (op->orphan_first) {
         struct op *orphan = op_create(partition, OP_ORPHAN_NODE, id);
-        memcpy(orphan->other, op->other, sizeof orphan->other);
+        memcpy(orphan->of.node, op->owner, sizeof orphan->of.node);
         sweep_add_op(orphan);
         op->orphan_first = false;
         take_into_batch(batch, orphan);
     }
-    bool of_entry = !op_is_of_room(op) && op->kind != OP_OFFLINE;
-    struct owned *owned = of_entry ? owned_find(partition, id) : NULL;
+    struct owned *owned = op->type->of_entry ? owned_find(partition, id) : NULL;
     if (owned && owned->phase == OWNED_UNCONFIRMED)
         take_into_batch(batch, owned_make_restore(partition, owned));
 }
@@ -160,7 +158,7 @@ static void gather_urgent(struct batch *batch)
     }
     while (has_room_in_batch(batch, &partition->urgent)) {
         struct op *op = list_entry(partition->urgent.next, struct op, link);
-        if (owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len}))
+        if (owned_find(partition, op_id(op)))
             op_release(op);
         else
             take_into_batch(batch, op);
@@ -212,41 +210,23 @@ void batch_send_all(struct partition *partition)
     recovery_note_sent(partition);
 }
 
-/* Back from a batch that was not judged. What sweeps and restores asked for, they ask again. */
+/* Back from a batch that was not judged. What sweeps asked for, they ask for again. */
 static void put_back(struct partition *partition, struct op *op)
 {
-    struct owned *owned = owned_find(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
+    const struct op_type *type = op->type;
     op->sent = false;
     list_remove(&op->link);
-    if (op_is_of_sweep(op)) {
+    if (type->of_sweep) {
         op_release(op);
         sweep_judged(partition);
         return;
     }
-    if (op_is_of_audit(op)) {
-        op_release(op);
-        partition->audit_due = true;
-        return;
-    }
-    if (op->kind == OP_ENDED) {
-        tombstone_requeue(partition, (struct bytes){(uint8_t *)op->id, op->id_len});
-        op_release(op);
-        return;
-    }
-    /* Of an entry that was left: it may be gone by then. */
-    op->only_there |= op->kind == OP_RESTORE;
-    bool restores = op->kind == OP_RESTORE && owned, sets = op->kind == OP_SET;
-    if (restores && owned->phase == OWNED_RESTORING)
-        owned_unconfirm(partition, owned);
-    /* All that it set is restored with the rest, unless the entry has been left meanwhile. */
-    if (sets && owned && owned->phase == OWNED_CONFIRMED &&
-        !strcmp(owned->session->fence, op->fence))
-        owned_unconfirm(partition, owned);
-    bool stays = op->kind == OP_CLOSE || op->kind == OP_LEAVE;
-    if (restores || (sets && owned) || (op->answered && !stays))
-        op_release(op);
-    else
+    bool is_wanted = type->on_unjudged ? type->on_unjudged(op) : !op->answered || type->outlives;
+    if (is_wanted) {
         list_append(&partition->requeued, &op->link);
+    } else {
+        op_release(op);
+    }
 }
 
 void batch_requeue(struct partition *partition)
@@ -285,7 +265,7 @@ static void take_results(struct batch *batch, struct bytes text)
     cursor_until(&cursor, ' ');
     uint64_t revision = cursor_decimal(&cursor, ' ');
     uint64_t now = cursor_decimal(&cursor, '\n');
-    struct cursor rest = behind_lines(cursor, batch->resumes ? batch->count : 0);
+    struct cursor rest = behind_lines(cursor, batch->has_bodies ? batch->count : 0);
     partition->refusal = NULL;
     partition->revision = revision;
     recovery_batch_judged(partition, batch->number);

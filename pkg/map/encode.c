@@ -11,9 +11,7 @@
 #include "base/mem.h"
 #include "map/map_private.h"
 #include "map/op_private.h"
-#include "map/op_type_private.h"
 #include "map/partition_private.h"
-#include "map/room_op_private.h"
 #include "schema/event.h"
 #include "schema/fields.h"
 
@@ -34,8 +32,9 @@ struct bytes scratch_join(struct scratch *scratch, const char *a, const char *b,
     size_t a_len = strlen(a), b_len = strlen(b);
     memcpy(start, a, a_len);
     memcpy(start + a_len, b, b_len);
-    if (c.len)
+    if (c.len) {
         memcpy(start + a_len + b_len, c.data, c.len);
+    }
     scratch->used += a_len + b_len + c.len;
     return (struct bytes){(uint8_t *)start, a_len + b_len + c.len};
 }
@@ -47,206 +46,178 @@ struct bytes scratch_number(struct scratch *scratch, const char *before, uint64_
     return scratch_join(scratch, before, "", (struct bytes){(uint8_t *)text, (size_t)len});
 }
 
-void add_key(struct arguments *to, struct bytes key)
+void arguments_add_key(struct arguments *to, struct bytes key)
 {
     to->keys[to->key_count++] = key;
 }
 
-void add_value(struct arguments *to, struct bytes value)
+void arguments_add(struct arguments *to, struct bytes value)
 {
     to->values[to->value_count++] = value;
 }
 
-static struct bytes version_text(struct scratch *scratch, const struct op *op)
+void arguments_add_number(struct arguments *to, uint64_t number)
 {
-    if (op->kind != OP_CLAIM)
-        return scratch_number(scratch, "", op->version);
-    if (op->version_kind == MAP_VERSION_NEXT)
-        return BYTES_LITERAL("+");
-    return scratch_number(scratch, op->version_kind == MAP_VERSION_LOW_BYTE ? "~" : "=",
-                          op->version);
+    arguments_add(to, scratch_number(to->scratch, "", number));
 }
 
-/* Who may adopt: apply compares an address without its port. Who has no certificate can prove
- * nothing by one. */
-static struct bytes rule_text(struct scratch *scratch, const struct op *op)
-{
-    if (op->adopt == MAP_ADOPT_TLS && op->certificate)
-        return scratch_join(scratch, "tls ", "", bytes_from_string(op->certificate));
-    if (op->adopt == MAP_ADOPT_ANY || op->adopt == MAP_ADOPT_TLS)
-        return BYTES_LITERAL("any");
-    const char *port = op->address ? strrchr(op->address, ':') : NULL;
-    if (op->adopt == MAP_ADOPT_OFF || !port)
-        return BYTES_LITERAL("off");
-    return (struct bytes){(uint8_t *)op->address, (size_t)(port - op->address)};
-}
-
-/* All of a body's fields that have values. */
-static void add_body(struct arguments *to, struct bytes body)
+void arguments_add_fields(struct arguments *to, struct bytes body)
 {
     struct bytes name, value;
     while (event_field(&body, &name, &value)) {
-        if (!value.data)
-            continue;
-        add_value(to, name);
-        add_value(to, value);
+        if (value.data) {
+            arguments_add(to, name);
+            arguments_add(to, value);
+        }
     }
 }
 
-static void add_fields(struct arguments *to, struct scratch *scratch, const struct op *op)
+static void add_text(struct arguments *to, const char *text)
+{
+    arguments_add(to, bytes_from_string(text));
+}
+
+/* Of an entry that the session may not own: the script makes it whole. */
+static struct bytes claimed_version(struct scratch *scratch, const struct op *op)
+{
+    if (op->of.write.version_kind == MAP_VERSION_NEXT) {
+        return BYTES_LITERAL("+");
+    }
+    return scratch_number(scratch, op->of.write.version_kind == MAP_VERSION_LOW_BYTE ? "~" : "=",
+                          op->version);
+}
+
+/* Who may adopt: apply compares an address without its port. A client without a certificate can
+ * prove nothing by one. */
+static struct bytes adoption_rule(struct scratch *scratch, const struct op *op)
+{
+    const uint8_t adopt = op->of.write.adopt;
+    if (adopt == MAP_ADOPT_TLS && op->certificate) {
+        return scratch_join(scratch, "tls ", "", bytes_from_string(op->certificate));
+    }
+    if (adopt == MAP_ADOPT_ANY || adopt == MAP_ADOPT_TLS) {
+        return BYTES_LITERAL("any");
+    }
+    const char *port = op->address ? strrchr(op->address, ':') : NULL;
+    if (adopt == MAP_ADOPT_OFF || !port) {
+        return BYTES_LITERAL("off");
+    }
+    return (struct bytes){(uint8_t *)op->address, (size_t)(port - op->address)};
+}
+
+static void add_client(struct arguments *to, const struct op *op)
+{
+    add_text(to, "protocol");
+    add_text(to, op->protocol);
+    add_text(to, "address");
+    add_text(to, op->address);
+}
+
+static void add_entry(struct arguments *to, const struct op *op)
 {
     if (op->made_of_fields) {
-        add_value(to, scratch_number(scratch, "", 4 + fields_count(op_state(op))));
-        add_body(to, op_state(op));
-    } else if (op->kind == OP_RESUME) {
-        add_value(to, BYTES_LITERAL("4"));
+        arguments_add_number(to, 4 + fields_count(op_state(op)));
+        arguments_add_fields(to, op_state(op));
     } else {
-        add_value(to, op->certificate ? BYTES_LITERAL("8") : BYTES_LITERAL("6"));
-        add_value(to, BYTES_LITERAL("state"));
-        add_value(to, op_state(op));
+        add_text(to, op->certificate ? "8" : "6");
+        add_text(to, "state");
+        arguments_add(to, op_state(op));
+        if (op->certificate) {
+            add_text(to, "certificate");
+            add_text(to, op->certificate);
+        }
     }
-    if (op->certificate && !op->made_of_fields && op->kind != OP_RESUME) {
-        add_value(to, BYTES_LITERAL("certificate"));
-        add_value(to, bytes_from_string(op->certificate));
-    }
-    add_value(to, BYTES_LITERAL("protocol"));
-    add_value(to, bytes_from_string(op->protocol));
-    add_value(to, BYTES_LITERAL("address"));
-    add_value(to, bytes_from_string(op->address));
+    add_client(to, op);
 }
 
-static void add_changes(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    struct bytes body = op_state(op), name, value;
-    add_value(to, scratch_number(scratch, "", fields_count(body)));
-    add_body(to, body);
-    add_value(to, scratch_number(scratch, "", fields_count_deleted(body)));
-    while (event_field(&body, &name, &value)) {
-        if (!value.data)
-            add_value(to, name);
-    }
-}
-
-/* What follows the kind, as apply.lua has it: the fewer strings the better, each costs Redis a
+/* What follows the name, as apply.lua has it: the fewer strings the better, each costs Redis a
  * fraction of a microsecond. */
 
-void encode_fence(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_fence(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
+    add_text(to, op->fence);
 }
 
-void encode_update(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_update(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, version_text(scratch, op));
-    add_value(to, op_state(op));
+    add_text(to, op->fence);
+    arguments_add_number(to, op->version);
+    arguments_add(to, op_state(op));
 }
 
-void encode_open(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_open(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_fields(to, scratch, op);
+    add_text(to, op->fence);
+    add_entry(to, op);
 }
 
-void encode_restore(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_restore(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, version_text(scratch, op));
-    add_fields(to, scratch, op);
+    add_text(to, op->fence);
+    arguments_add_number(to, op->version);
+    add_entry(to, op);
 }
 
-void encode_set(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_set(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, version_text(scratch, op));
-    add_changes(to, scratch, op);
+    struct bytes body = op_state(op), name, value;
+    add_text(to, op->fence);
+    arguments_add_number(to, op->version);
+    arguments_add_number(to, fields_count(body));
+    arguments_add_fields(to, body);
+    arguments_add_number(to, fields_count_deleted(body));
+    while (event_field(&body, &name, &value)) {
+        if (!value.data) {
+            arguments_add(to, name);
+        }
+    }
 }
 
-void encode_resume(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_resume(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, op_state(op));
-    add_fields(to, scratch, op);
+    add_text(to, op->fence);
+    arguments_add(to, op_state(op));
+    add_text(to, "4");
+    add_client(to, op);
 }
 
-void encode_claim(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_claim(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, version_text(scratch, op));
-    add_value(to, rule_text(scratch, op));
-    add_fields(to, scratch, op);
+    add_text(to, op->fence);
+    arguments_add(to, claimed_version(to->scratch, op));
+    arguments_add(to, adoption_rule(to->scratch, op));
+    add_entry(to, op);
 }
 
-void encode_close(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_close(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, rule_text(scratch, op));
+    add_text(to, op->fence);
+    arguments_add(to, adoption_rule(to->scratch, op));
 }
 
-void encode_ended(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_ended(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->fence));
-    add_value(to, scratch_number(scratch, "", op->since));
-    add_value(to, scratch_number(scratch, "", op->version));
+    add_text(to, op->fence);
+    arguments_add_number(to, op->of.since);
+    arguments_add_number(to, op->version);
 }
 
-void encode_node(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_node(struct arguments *to, const struct op *op)
 {
-    add_value(to, bytes_from_string(op->other));
+    add_text(to, op->of.node);
 }
 
-void encode_register(struct arguments *to, struct scratch *scratch, const struct op *op)
+void encode_operation(struct arguments *to, const struct op *op)
 {
-    add_value(to, scratch_number(scratch, "", op->version));
-    add_value(to, op->restores ? BYTES_LITERAL("1") : BYTES_LITERAL("0"));
-    add_value(to, scratch_number(scratch, "", fields_count(op_state(op))));
-    add_body(to, op_state(op));
-}
-
-void encode_join(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    const struct map_settings *settings = op->partition->map->settings;
-    add_value(to, op_member(op));
-    add_value(to, op_behind_member(op));
-    add_value(to, scratch_number(scratch, "", (uint64_t)settings->room_max_members));
-    add_value(to, scratch_number(scratch, "", op->version));
-}
-
-void encode_leave(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    add_value(to, op_member(op));
-    add_value(to, scratch_number(scratch, "", op->version));
-}
-
-void encode_evict_member(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    add_value(to, op_member(op));
-    add_value(to, bytes_from_string(op->other));
-}
-
-void encode_publish(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    encode_leave(to, scratch, op);
-    add_value(to, op_behind_member(op));
-}
-
-static const char *name_in_script(const struct op *op, const struct op_type *type)
-{
-    if (op->alone)
-        return "alone";
-    return op->only_there ? "refresh" : type->name;
-}
-
-void encode_operation(struct arguments *to, struct scratch *scratch, const struct op *op)
-{
-    const struct op_type *type = op_type_of(op);
-    struct partition *partition = op->partition;
-    struct bytes id = {(uint8_t *)op->id, op->id_len};
-    add_key(to, scratch_join(scratch, partition->prefix, type->key, id));
-    if (type->has_node_key)
-        add_key(to,
-                scratch_join(scratch, partition->prefix, "node:", bytes_from_string(op->other)));
-    add_value(to, bytes_from_string(name_in_script(op, type)));
-    if (type->encode)
-        type->encode(to, scratch, op);
+    const struct op_type *type = op->type;
+    const char *prefix = op->partition->prefix;
+    arguments_add_key(to, scratch_join(to->scratch, prefix, type->key, op_id(op)));
+    if (type->has_node_key) {
+        arguments_add_key(
+            to, scratch_join(to->scratch, prefix, "node:", bytes_from_string(op->of.node)));
+    }
+    add_text(to, type->name);
+    if (type->encode) {
+        type->encode(to, op);
+    }
 }

@@ -7,6 +7,7 @@
 #include "map/owned_private.h"
 #include "map/partition_private.h"
 #include "map/space_private.h"
+#include "map/tombstone_private.h"
 
 void map_add_feature(struct map *map, const struct map_feature *feature)
 {
@@ -245,6 +246,11 @@ bool partition_is_ready(const struct partition *partition)
 unsigned partition_epochs(const struct partition *partition)
 {
     return partition->epochs;
+}
+
+void map_forget_end(struct partition *partition, struct bytes id)
+{
+    tombstone_forget(partition, id);
 }
 
 void partition_audit_soon(struct partition *partition)

@@ -103,6 +103,8 @@ bool partition_is_ready(const struct partition *partition);
 unsigned partition_epochs(const struct partition *partition);
 /* Has this front-end's indexes compared at the next tick, or once it is registered again. */
 void partition_audit_soon(struct partition *partition);
+/* An entry of that id is there again: that one had ended is not published again. */
+void map_forget_end(struct partition *partition, struct bytes id);
 
 /* Sessions. */
 /* Whether a session of this front-end owns the id. */

@@ -14,7 +14,6 @@
 #include "map/op_private.h"
 #include "map/partition_private.h"
 #include "map/space_private.h"
-#include "map/sweep_private.h"
 
 struct map_finish_wait {
     struct loop_timer *timer;
@@ -41,9 +40,8 @@ static void finished(void *arg)
 static void enqueue_forget_self(struct partition *partition)
 {
     struct op *op = op_create(partition, OP_FORGET_NODE, BYTES_LITERAL(""));
-    memcpy(op->other, partition->map->node, sizeof op->other);
-    sweep_add_op(op);
-    op_enqueue(op);
+    memcpy(op->of.node, partition->map->node, sizeof op->of.node);
+    op_enqueue_of_sweep(op);
 }
 
 void map_finish(struct map *map, void (*done)(void *arg), void *arg)

@@ -7,21 +7,21 @@
  */
 #include "map/op_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "map/finish_private.h"
 #include "map/map_private.h"
-#include "map/op_type_private.h"
-#include "map/owned_private.h"
 #include "map/partition_private.h"
 #include "map/session_private.h"
+#include "map/sweep_private.h"
 #include "metrics/metrics.h"
 
 /* How often due deadlines are looked for while operations wait. */
 #define DEADLINE_TICK_MS 50
 
-struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id)
+struct op *op_create_typed(struct partition *partition, const struct op_type *type, struct bytes id)
 {
     struct op *op = mem_alloc(sizeof *op + id.len + 1);
     memset(op, 0, sizeof *op);
@@ -29,7 +29,7 @@ struct op *op_create(struct partition *partition, enum op_kind kind, struct byte
     list_init(&op->in_session);
     list_init(&op->in_deadlines);
     op->partition = partition;
-    op->kind = (uint8_t)kind;
+    op->type = type;
     op->id_len = (uint8_t)id.len;
     if (id.len)
         memcpy(op->id, id.data, id.len);
@@ -37,6 +37,50 @@ struct op *op_create(struct partition *partition, enum op_kind kind, struct byte
     partition->map->pending++;
     metrics_add(METRIC_PENDING, 1);
     return op;
+}
+
+struct op *op_create(struct partition *partition, enum op_kind kind, struct bytes id)
+{
+    return op_create_typed(partition, &op_types[kind], id);
+}
+
+void op_change_kind(struct op *op, enum op_kind kind)
+{
+    op->type = &op_types[kind];
+}
+
+void *op_data(const struct op *op)
+{
+    return (void *)(uintptr_t)op->of.data;
+}
+
+struct bytes op_id(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->id, op->id_len};
+}
+
+struct bytes op_state(const struct op *op)
+{
+    return (struct bytes){(const uint8_t *)op->state, op->state_len};
+}
+
+struct partition *op_partition(const struct op *op)
+{
+    return op->partition;
+}
+
+void op_take_state(struct op *op, void *state, size_t len)
+{
+    free(op->state);
+    op->state = state;
+    op->state_len = (uint32_t)len;
+}
+
+void op_take_fields(struct op *op, struct writer *body)
+{
+    op_take_state(op, body->data, body->len);
+    op->made_of_fields = true;
+    *body = (struct writer){0};
 }
 
 static void start_deadline(struct op *op)
@@ -60,9 +104,11 @@ void op_attach(struct op *op, struct map_session *session, map_done done, void *
     op->session = session;
     op->done = done;
     op->arg = arg;
-    memcpy(op->fence, session->fence, sizeof op->fence);
-    list_append(&session->ops, &op->in_session);
-    session->pending++;
+    if (session) {
+        memcpy(op->fence, session->fence, sizeof op->fence);
+        list_append(&session->ops, &op->in_session);
+        session->pending++;
+    }
     count_size(op);
     start_deadline(op);
 }
@@ -75,14 +121,6 @@ bool op_is_too_much(const struct op *op)
            (others > 0 && map->pending_size > (uint64_t)map->settings->max_pending_size);
 }
 
-void op_attach_alone(struct op *op, map_done done, void *arg)
-{
-    op->done = done;
-    op->arg = arg;
-    count_size(op);
-    start_deadline(op);
-}
-
 void op_enqueue(struct op *op)
 {
     list_append(&op->partition->queue, &op->link);
@@ -93,6 +131,12 @@ void op_enqueue_urgent(struct op *op)
 {
     list_append(&op->partition->urgent, &op->link);
     partition_wake(op->partition);
+}
+
+void op_enqueue_of_sweep(struct op *op)
+{
+    sweep_add_op(op);
+    op_enqueue(op);
 }
 
 static void free_op(struct op *op)
@@ -192,6 +236,37 @@ void op_release(struct op *op)
         free_op(op);
 }
 
+void op_refuse(struct op *op, struct map_session *session, enum map_result result, map_done done,
+               void *arg)
+{
+    op_attach(op, session, done, arg);
+    op_answer(op, result, 0);
+    op_release(op);
+}
+
+bool op_submit(struct op *op, struct map_session *session, map_done done, void *arg)
+{
+    op_attach(op, session, done, arg);
+    if (op_is_too_much(op)) {
+        op_answer(op, MAP_REFUSED, 0);
+        op_release(op);
+        return false;
+    }
+    op_enqueue(op);
+    return true;
+}
+
+void op_finish(struct op *op, enum map_result result, uint64_t version)
+{
+    struct partition *partition = op->partition;
+    const bool of_sweep = op->type->of_sweep;
+    op_answer(op, result, version);
+    op_release(op);
+    if (of_sweep) {
+        sweep_judged(partition);
+    }
+}
+
 void op_forget_session(struct op *op, bool leave)
 {
     op_describe(op, op->session);
@@ -203,21 +278,6 @@ void op_forget_session(struct op *op, bool leave)
     /* Answered, and only waiting for its turn to be told. */
     if (!is_op_in_use(op))
         free_op(op);
-}
-
-struct bytes op_state(const struct op *op)
-{
-    return (struct bytes){(const uint8_t *)op->state, op->state_len};
-}
-
-bool op_is_of_sweep(const struct op *op)
-{
-    return op_type_of(op)->of_sweep;
-}
-
-bool op_is_of_audit(const struct op *op)
-{
-    return op->kind == OP_ORPHAN && !op->fence[0];
 }
 
 void op_describe(struct op *op, const struct map_session *session)
@@ -240,8 +300,8 @@ void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
             now + (uint64_t)(settings->lease + settings->recovery_grace + settings->sweep);
     op->owner_lease = owner_lease;
     size_t len = owner.len < NODE_ID_LENGTH ? owner.len : NODE_ID_LENGTH;
-    memcpy(op->other, owner.data, len);
-    op->other[len] = 0;
+    memcpy(op->owner, owner.data, len);
+    op->owner[len] = 0;
     /* A live owner has renewed its lease by then: sweeps come with a jitter of a tenth. */
     op->retry_ms = now + (uint64_t)settings->sweep * 5 / 4;
     op->sent = false;
@@ -258,34 +318,31 @@ void op_unpark(struct op *op)
     op_enqueue(op);
 }
 
-/* Keeps what the caller wanted, so that Redis gets it when it is back. */
-static void keep_state(struct op *op)
+bool op_has_waited(const struct op *op)
 {
-    if (op->kind != OP_UPDATE)
-        return;
-    struct owned *owned = owned_find(op->partition, (struct bytes){(uint8_t *)op->id, op->id_len});
-    if (!owned || owned->session != op->session || op->version <= owned->version)
-        return;
-    owned = owned_set_state(op->partition, owned, op->version, op_state(op));
-    if (!op->sent && owned->phase == OWNED_CONFIRMED)
-        owned_unconfirm(op->partition, owned); /* nothing else would bring it there */
+    return op->parked_until_ms && loop_now_ms(op->partition->map->loop) > op->parked_until_ms;
 }
 
-/* A close of what we own, and the leaving of a room, are still wanted when the caller has stopped
- * waiting. */
-static bool outlives_its_caller(const struct op *op)
+void op_run_again(struct op *op)
 {
-    if (op->kind == OP_LEAVE)
-        return true;
-    return op->kind == OP_CLOSE && op->session &&
-           map_session_owns(op->session, (struct bytes){(const uint8_t *)op->id, op->id_len});
+    op->sent = false;
+    list_append(&op->partition->requeued, &op->link);
+}
+
+void op_run_behind_orphan(struct op *op, struct bytes owner)
+{
+    memcpy(op->owner, owner.data, owner.len);
+    op->owner[owner.len] = 0;
+    op->orphan_first = true;
+    op_run_again(op);
 }
 
 static void expire_op(struct op *op)
 {
     struct map_session *session = op->session;
-    bool stays = op->sent || outlives_its_caller(op);
-    keep_state(op);
+    const struct op_type *type = op->type;
+    bool is_wanted = type->on_expired ? type->on_expired(op) : type->outlives;
+    bool stays = op->sent || is_wanted;
     op_answer(op, op->partition->refusal ? MAP_REFUSED : MAP_DEADLINE, op->version);
     if (!stays)
         op_release(op);

@@ -302,8 +302,8 @@ void owned_destroy(struct partition *partition, struct owned *owned)
 
 struct op *owned_make_restore(struct partition *partition, struct owned *owned)
 {
-    struct op *op =
-        op_create(partition, OP_RESTORE, (struct bytes){(uint8_t *)owned->id, owned->id_len});
+    enum op_kind kind = session_is_gone(owned->session) ? OP_REFRESH : OP_RESTORE;
+    struct op *op = op_create(partition, kind, (struct bytes){(uint8_t *)owned->id, owned->id_len});
     memcpy(op->fence, owned->session->fence, sizeof op->fence);
     op_describe(op, owned->session);
     op->version = owned->version;
@@ -312,7 +312,6 @@ struct op *owned_make_restore(struct partition *partition, struct owned *owned)
         owned->fields ? writer_bytes_written(&owned->fields->body) : owned_state(owned);
     op->state = mem_dup(contents.data, contents.len);
     op->state_len = (uint32_t)contents.len;
-    op->only_there = session_is_gone(owned->session);
     enter_phase(partition, owned, OWNED_RESTORING);
     return op;
 }

@@ -4,6 +4,7 @@
  */
 #include "map/registry.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include "map/partition_private.h"
 #include "map/registry_private.h"
 #include "map/space_private.h"
-#include "map/sweep_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 #include "view/view.h"
@@ -51,16 +51,61 @@ static void forget_lost(struct registry *registry)
 
 /* Asking. */
 
-static void enqueue_registration(struct op *op, map_done done, void *arg)
+/* What REGISTER has of its own (op_data). */
+struct registration_op {
+    uint64_t first; /* ms until it is probed first, or ends */
+    bool restores;  /* only if there is no such entry */
+};
+static_assert(sizeof(struct registration_op) <= OP_DATA_SIZE, "an operation has room for it");
+
+static void encode_register(struct arguments *to, const struct op *op)
 {
-    op_attach_alone(op, done, arg);
-    if (!op_is_too_much(op)) {
-        op_enqueue(op);
-        return;
-    }
-    op_answer(op, MAP_REFUSED, 0);
-    op_release(op);
+    const struct registration_op *own = op_data(op);
+    arguments_add_number(to, own->first);
+    arguments_add(to, own->restores ? BYTES_LITERAL("1") : BYTES_LITERAL("0"));
+    arguments_add_number(to, fields_count(op_state(op)));
+    arguments_add_fields(to, op_state(op));
 }
+
+/* It has not ended, whatever was remembered of an entry of that id. */
+static uint64_t on_registered(struct op *op, uint64_t version, struct bytes body)
+{
+    map_forget_end(op_partition(op), op_id(op));
+    return version;
+}
+
+/* version: the number of the probe that this front-end is to send; 0: none. */
+static uint64_t on_probe_due(struct op *op, uint64_t version, struct bytes body)
+{
+    if (version > 0) {
+        registry_probe(partition_space(op_partition(op)), op_id(op), (unsigned)version);
+        registry_expect_due(op_partition(op), op_id(op), true);
+    }
+    return version;
+}
+
+static uint64_t on_probe_brought_forward(struct op *op, uint64_t version, struct bytes body)
+{
+    registry_expect_due(op_partition(op), op_id(op), false);
+    return version;
+}
+
+static const struct op_type register_type = {.name = "register",
+                                             .key = "client:",
+                                             .of_entry = true,
+                                             .encode = encode_register,
+                                             .on_accepted = on_registered};
+static const struct op_type unregister_type = {
+    .name = "unregister", .key = "client:", .of_entry = true};
+static const struct op_type probe_type = {.name = "probe",
+                                          .key = "client:",
+                                          .of_entry = true,
+                                          .of_sweep = true,
+                                          .on_accepted = on_probe_due};
+static const struct op_type probe_soon_type = {.name = "probe_soon",
+                                               .key = "client:",
+                                               .of_entry = true,
+                                               .on_accepted = on_probe_brought_forward};
 
 static void write_rules(struct writer *body, uint64_t ttl, uint64_t probes, uint64_t interval)
 {
@@ -69,13 +114,6 @@ static void write_rules(struct writer *body, uint64_t ttl, uint64_t probes, uint
                        (unsigned long long)probes, (unsigned long long)interval);
     fields_write(body, BYTES_LITERAL("registered"),
                  (struct bytes){(const uint8_t *)text, (size_t)len});
-}
-
-static void take_body(struct op *op, struct writer *body)
-{
-    op->state = (char *)body->data;
-    op->state_len = (uint32_t)body->len;
-    op->made_of_fields = true;
 }
 
 /* The probes take no more than the whole time, each at least one part of it. */
@@ -90,10 +128,11 @@ static void fit_rules(uint64_t ttl, uint64_t *probes, uint64_t *interval)
 void map_register(struct map_space *space, const struct map_registration *registration,
                   map_done done, void *arg)
 {
-    const uint64_t longest = (uint64_t)space->map->settings->max_registration;
+    const uint64_t longest = (uint64_t)map_settings_of(map_space_map(space))->max_registration;
     const uint64_t ttl = registration->ttl < longest ? registration->ttl : longest;
     uint64_t probes = registration->probes, interval = registration->probe_interval;
-    struct op *op = op_create(partition_of(space, registration->id), OP_REGISTER, registration->id);
+    struct op *op =
+        op_create_typed(partition_of(space, registration->id), &register_type, registration->id);
     struct writer body = {0};
     fit_rules(ttl, &probes, &interval);
     for (size_t i = 0; i < registration->field_count; i++) {
@@ -103,19 +142,19 @@ void map_register(struct map_space *space, const struct map_registration *regist
     fields_write(&body, BYTES_LITERAL("protocol"), bytes_from_string(registration->protocol));
     fields_write(&body, BYTES_LITERAL("address"), bytes_from_string(registration->address));
     write_rules(&body, ttl, probes, interval);
-    take_body(op, &body);
-    op->version = ttl - probes * interval;
-    enqueue_registration(op, done, arg);
+    op_take_fields(op, &body);
+    ((struct registration_op *)op_data(op))->first = ttl - probes * interval;
+    op_submit(op, NULL, done, arg);
 }
 
 void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
-    enqueue_registration(op_create(partition_of(space, id), OP_UNREGISTER, id), done, arg);
+    op_submit(op_create_typed(partition_of(space, id), &unregister_type, id), NULL, done, arg);
 }
 
 void map_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
-    enqueue_registration(op_create(partition_of(space, id), OP_PROBE_SOON, id), done, arg);
+    op_submit(op_create_typed(partition_of(space, id), &probe_soon_type, id), NULL, done, arg);
 }
 
 /* Probes. */
@@ -141,9 +180,7 @@ void registry_enqueue_probe(struct partition *partition, struct bytes id)
 {
     if (id.len == 0 || id.len > UINT8_MAX)
         return;
-    struct op *op = op_create(partition, OP_PROBE, id);
-    sweep_add_op(op);
-    op_enqueue(op);
+    op_enqueue_of_sweep(op_create_typed(partition, &probe_type, id));
 }
 
 void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
@@ -166,7 +203,7 @@ static void restore_missing_registrations(void *state, struct map_space *space,
     registry->lost =
         mem_realloc(registry->lost, (registry->lost_count + count) * sizeof *registry->lost);
     for (size_t i = 0; i < count; i++) {
-        struct map_entry *entry = map_view_find(space->view, ids[i]);
+        struct map_entry *entry = map_view_find(map_space_view(space), ids[i]);
         if (map_entry_field(entry, "registered").data)
             registry->lost[registry->lost_count++] =
                 (struct bytes){mem_dup(ids[i].data, ids[i].len), ids[i].len};
@@ -190,7 +227,7 @@ static void restore_registration(struct map_space *space, const struct map_entry
                  value;
     uint64_t ttl = bytes_decimal(bytes_next_word(&rules));
     uint64_t probes = bytes_decimal(bytes_next_word(&rules)), interval = bytes_decimal(rules);
-    const uint64_t longest = (uint64_t)space->map->settings->max_registration;
+    const uint64_t longest = (uint64_t)map_settings_of(map_space_map(space))->max_registration;
     struct writer body = {0};
     size_t at = 0;
     if (ttl > longest)
@@ -203,21 +240,23 @@ static void restore_registration(struct map_space *space, const struct map_entry
             fields_write(&body, field, value);
     }
     write_rules(&body, ttl, probes, interval);
-    struct op *op = op_create(partition_of(space, id), OP_REGISTER, id);
-    take_body(op, &body);
-    op->restores = true;
-    op->version = random_below((uint32_t)(ttl - probes * interval) + 1);
+    struct op *op = op_create_typed(partition_of(space, id), &register_type, id);
+    struct registration_op *own = op_data(op);
+    op_take_fields(op, &body);
+    own->restores = true;
+    own->first = random_below((uint32_t)(ttl - probes * interval) + 1);
     metrics_add(METRIC_RESTORED, 1);
-    enqueue_registration(op, NULL, NULL);
+    op_submit(op, NULL, NULL, NULL);
 }
 
 static void restore_some(void *arg)
 {
     struct registry *registry = arg;
     struct map_space *space = registry->space;
+    struct map_view *view = map_space_view(space);
     for (size_t i = 0; i < RESTORE_COUNT && registry->lost_next < registry->lost_count; i++) {
         struct bytes id = registry->lost[registry->lost_next++];
-        const struct map_entry *entry = space->view ? view_find_unconfirmed(space->view, id) : NULL;
+        const struct map_entry *entry = view ? view_find_unconfirmed(view, id) : NULL;
         if (entry)
             restore_registration(space, entry);
     }
@@ -232,7 +271,8 @@ static void restore_some(void *arg)
 static void *create_registrations(struct map *map)
 {
     const size_t count = map_space_count(map);
-    struct registration_spaces *state = mem_zalloc(1, sizeof *state + count * sizeof *state->spaces);
+    struct registration_spaces *state =
+        mem_zalloc(1, sizeof *state + count * sizeof *state->spaces);
     state->map = map;
     for (size_t i = 0; i < count; i++) {
         struct registry *registry = &state->spaces[i];

@@ -123,7 +123,7 @@ static void leave_room(struct member *member)
 {
     struct map_room *room = member->public.room;
     if (member->sent)
-        session_leave(room->rooms->space, NULL, map_room_name(room), member_device_id(member),
+        room_op_leave(room->rooms->space, NULL, map_room_name(room), member_device_id(member),
                       ++room->rooms->number, NULL, NULL);
     free_member(member);
 }
@@ -185,7 +185,7 @@ static void submit_join(struct member *member)
     struct room_request *asked = create_say_request(member, ASKED_JOIN, (struct bytes){0});
     member->joins++;
     member->sent = true;
-    session_join(session, map_room_name(member->public.room), member_device_id(member),
+    room_op_join(session, map_room_name(member->public.room), member_device_id(member),
                  user_of(member), member->number, on_join_answered, asked);
 }
 
@@ -360,9 +360,9 @@ static void submit_say(struct room_request *asked)
     struct member *member = asked->member;
     struct map_room *room = member->public.room;
     member->public.said = ++room->rooms->number;
-    session_say(member->public.session, map_room_name(room), member_device_id(member),
-                member->public.said, (struct bytes){asked->message, asked->len}, on_say_answered,
-                asked);
+    room_op_publish(member->public.session, map_room_name(room), member_device_id(member),
+                    member->public.said, (struct bytes){asked->message, asked->len},
+                    on_say_answered, asked);
 }
 
 void map_room_say(struct map_member *public, struct bytes message, map_done done, void *arg)

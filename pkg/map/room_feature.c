@@ -62,7 +62,7 @@ static void audit_member(struct partition *partition, struct bytes member)
 {
     struct bytes id, room;
     if (room_read_member(member, &id, &room) && !has_member(partition, room, id))
-        session_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
+        room_op_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
 }
 
 static void on_members_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -110,7 +110,7 @@ static void on_member_found(void *state, struct partition *partition, enum map_f
                             struct bytes name, const char *node)
 {
     if (what == MAP_FOUND_MEMBER) {
-        room_evict_member(partition, name, node);
+        room_op_evict_member(partition, name, node);
     }
 }
 

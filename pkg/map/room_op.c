@@ -1,48 +1,92 @@
 /*
  * room_op: what is asked of rooms, as operations of apply.
- *
- * An operation's id is the room's name; its state holds the member's id and, behind that, the
- * user's id or the message.
  */
 #include "map/room_op_private.h"
 
-#include <stdlib.h>
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/map_private.h"
-#include "map/op_private.h"
-#include "map/op_type_private.h"
-#include "map/partition_private.h"
-#include "map/session_private.h"
-#include "map/sweep_private.h"
+#include "map/feature.h"
+#include "map/op.h"
+#include "schema/keys.h"
 
-bool op_is_of_room(const struct op *op)
+/* What an operation on a room has of its own (op_data). Its state is the member's id and, behind
+ * that, the user's id or the message. */
+struct room_op {
+    uint64_t number;
+    uint32_t member_len;
+    char node[NODE_ID_LENGTH + 1]; /* evict_member: the member's */
+};
+static_assert(sizeof(struct room_op) <= OP_DATA_SIZE, "an operation has room for it");
+
+static void add_member(struct arguments *to, const struct op *op)
 {
-    return op_type_of(op)->of_room;
+    const struct room_op *own = op_data(op);
+    arguments_add(to, (struct bytes){op_state(op).data, own->member_len});
 }
 
-struct bytes op_member(const struct op *op)
+static void add_rest(struct arguments *to, const struct op *op)
 {
-    return (struct bytes){(const uint8_t *)op->state, op->member_len};
+    const struct room_op *own = op_data(op);
+    struct bytes state = op_state(op);
+    arguments_add(to, (struct bytes){state.data + own->member_len, state.len - own->member_len});
 }
 
-struct bytes op_behind_member(const struct op *op)
+static void encode_join(struct arguments *to, const struct op *op)
 {
-    return (struct bytes){(const uint8_t *)op->state + op->member_len,
-                          op->state_len - op->member_len};
+    const struct room_op *own = op_data(op);
+    struct map *map = map_space_map(partition_space(op_partition(op)));
+    add_member(to, op);
+    add_rest(to, op);
+    arguments_add_number(to, (uint64_t)map_settings_of(map)->room_max_members);
+    arguments_add_number(to, own->number);
 }
 
-static struct op *create_room_op(struct partition *partition, enum op_kind kind, struct bytes room,
-                                 struct bytes id, struct bytes rest)
+static void encode_leave(struct arguments *to, const struct op *op)
 {
-    struct op *op = op_create(partition, kind, room);
-    op->state = mem_alloc(id.len + rest.len + 1);
-    memcpy(op->state, id.data, id.len);
-    if (rest.len)
-        memcpy(op->state + id.len, rest.data, rest.len);
-    op->state_len = (uint32_t)(id.len + rest.len);
-    op->member_len = (uint8_t)id.len;
+    const struct room_op *own = op_data(op);
+    add_member(to, op);
+    arguments_add_number(to, own->number);
+}
+
+static void encode_publish(struct arguments *to, const struct op *op)
+{
+    encode_leave(to, op);
+    add_rest(to, op);
+}
+
+static void encode_evict_member(struct arguments *to, const struct op *op)
+{
+    const struct room_op *own = op_data(op);
+    add_member(to, op);
+    arguments_add(to, bytes_from_string(own->node));
+}
+
+static const struct op_type join_type = {.name = "join", .key = "room:", .encode = encode_join};
+/* Still wanted when its caller has stopped waiting. */
+static const struct op_type leave_type = {
+    .name = "leave", .key = "room:", .outlives = true, .encode = encode_leave};
+static const struct op_type publish_type = {
+    .name = "publish", .key = "room:", .encode = encode_publish};
+static const struct op_type evict_member_type = {
+    .name = "evict_member", .key = "room:", .of_sweep = true, .encode = encode_evict_member};
+
+static struct op *create_room_op(struct partition *partition, const struct op_type *type,
+                                 struct bytes room, struct bytes id, struct bytes rest,
+                                 uint64_t number)
+{
+    struct op *op = op_create_typed(partition, type, room);
+    struct room_op *own = op_data(op);
+    char *state = mem_alloc(id.len + rest.len + 1);
+    memcpy(state, id.data, id.len);
+    if (rest.len) {
+        memcpy(state + id.len, rest.data, rest.len);
+    }
+    op_take_state(op, state, id.len + rest.len);
+    own->member_len = (uint32_t)id.len;
+    own->number = number;
     return op;
 }
 
@@ -53,59 +97,53 @@ static bool is_possible(struct bytes room, struct bytes id)
            !memchr(id.data, ' ', id.len) && !memchr(id.data, '\n', id.len);
 }
 
-/* Without a room when there can be none. */
-static struct op *create_for(struct map_session *session, enum op_kind kind, struct bytes room,
-                             struct bytes id, struct bytes rest)
+/* For a session. What no room can have is refused. */
+static void submit_room_op(struct map_session *session, const struct op_type *type,
+                           struct bytes room, struct bytes id, struct bytes rest, uint64_t number,
+                           map_done done, void *arg)
 {
-    if (!is_possible(room, id))
+    const bool possible = is_possible(room, id);
+    if (!possible) {
         room = id = rest = BYTES_LITERAL("");
-    return create_room_op(partition_of(session->space, room), kind, room, id, rest);
-}
-
-static void enqueue_room_op(struct op *op, struct map_session *session, map_done done, void *arg)
-{
-    op_attach(op, session, done, arg);
-    if (op->id_len > 0 && !op_is_too_much(op)) {
-        op_enqueue(op);
-        return;
     }
-    op_answer(op, MAP_REFUSED, 0);
-    op_release(op);
+    struct partition *partition = partition_of(map_session_space(session), room);
+    struct op *op = create_room_op(partition, type, room, id, rest, number);
+    if (possible) {
+        op_submit(op, session, done, arg);
+    } else {
+        op_refuse(op, session, MAP_REFUSED, done, arg);
+    }
 }
 
-void session_join(struct map_session *session, struct bytes room, struct bytes id,
+void room_op_join(struct map_session *session, struct bytes room, struct bytes id,
                   struct bytes user, uint64_t number, map_done done, void *arg)
 {
-    struct op *op = create_for(session, OP_JOIN, user.len > 0 ? room : user, id, user);
-    op->version = number;
-    enqueue_room_op(op, session, done, arg);
+    submit_room_op(session, &join_type, user.len > 0 ? room : user, id, user, number, done, arg);
 }
 
-void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
+void room_op_leave(struct map_space *space, struct map_session *session, struct bytes room,
                    struct bytes id, uint64_t number, map_done done, void *arg)
 {
     struct partition *partition = partition_of(space, room);
     if (session && !is_possible(room, id)) {
-        enqueue_room_op(create_for(session, OP_LEAVE, room, id, (struct bytes){0}), session, done,
-                        arg);
-    } else if (session || (partition->state == PARTITION_READY && is_possible(room, id))) {
-        struct op *op = create_room_op(partition, OP_LEAVE, room, id, (struct bytes){0});
-        op->version = number;
-        /* Nobody may be kept in a room by a queue that is full. */
-        if (session)
+        submit_room_op(session, &leave_type, room, id, (struct bytes){0}, number, done, arg);
+    } else if (session || (partition_is_ready(partition) && is_possible(room, id))) {
+        struct op *op = create_room_op(partition, &leave_type, room, id, (struct bytes){0}, number);
+        /* A full queue may keep nobody in a room. */
+        if (session) {
             op_attach(op, session, done, arg);
+        }
         op_enqueue(op);
-    } else { /* while Redis is away nothing piles up: who is not here is found when it is back */
-        partition->audit_due = true;
+    } else {
+        /* While Redis is unreachable nothing piles up: the audit finds who is not here any more. */
+        partition_audit_soon(partition);
     }
 }
 
-void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
-                 struct bytes message, map_done done, void *arg)
+void room_op_publish(struct map_session *session, struct bytes room, struct bytes id,
+                     uint64_t number, struct bytes message, map_done done, void *arg)
 {
-    struct op *op = create_for(session, OP_PUBLISH, room, id, message);
-    op->version = number;
-    enqueue_room_op(op, session, done, arg);
+    submit_room_op(session, &publish_type, room, id, message, number, done, arg);
 }
 
 bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room)
@@ -115,13 +153,14 @@ bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room)
     return is_possible(*room, *id);
 }
 
-void room_evict_member(struct partition *partition, struct bytes member, const char *node)
+void room_op_evict_member(struct partition *partition, struct bytes member, const char *node)
 {
     struct bytes id, room;
-    if (!room_read_member(member, &id, &room))
+    if (!room_read_member(member, &id, &room)) {
         return;
-    struct op *op = create_room_op(partition, OP_EVICT_MEMBER, room, id, (struct bytes){0});
-    memcpy(op->other, node, sizeof op->other);
-    sweep_add_op(op);
-    op_enqueue(op);
+    }
+    struct op *op = create_room_op(partition, &evict_member_type, room, id, (struct bytes){0}, 0);
+    struct room_op *own = op_data(op);
+    snprintf(own->node, sizeof own->node, "%s", node);
+    op_enqueue_of_sweep(op);
 }

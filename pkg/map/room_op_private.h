@@ -9,14 +9,10 @@
 #include "base/bytes.h"
 #include "map/session.h"
 
-struct op;
 struct partition;
 
-bool op_is_of_room(const struct op *op);
-struct bytes op_member(const struct op *op);
-struct bytes op_behind_member(const struct op *op); /* the user's id, or the message */
 /* A member of a crashed front-end, as its index has it, leaves. */
-void room_evict_member(struct partition *partition, struct bytes member, const char *node);
+void room_op_evict_member(struct partition *partition, struct bytes member, const char *node);
 /* "<id> <room>", as the indexes of members have it. */
 bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room);
 
@@ -26,13 +22,13 @@ bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room);
  * seen, or something newer, is not done again. */
 /* done's version is the room's last seq: that of the coming, unless it was a member already. Then
  * nothing is told, and the number stays; so a joining again has the number of the first. */
-void session_join(struct map_session *session, struct bytes room, struct bytes id,
+void room_op_join(struct map_session *session, struct bytes room, struct bytes id,
                   struct bytes user, uint64_t number, map_done done, void *arg);
 /* The session may be NULL, and then done is not called. */
-void session_leave(struct map_space *space, struct map_session *session, struct bytes room,
+void room_op_leave(struct map_space *space, struct map_session *session, struct bytes room,
                    struct bytes id, uint64_t number, map_done done, void *arg);
 /* MAP_MISSING: not a member. */
-void session_say(struct map_session *session, struct bytes room, struct bytes id, uint64_t number,
-                 struct bytes message, map_done done, void *arg);
+void room_op_publish(struct map_session *session, struct bytes room, struct bytes id,
+                     uint64_t number, struct bytes message, map_done done, void *arg);
 
 #endif

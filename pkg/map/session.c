@@ -69,7 +69,7 @@ bool session_is_gone(const struct map_session *session)
 static void restore_before_leaving(struct partition *partition, struct owned *owned)
 {
     struct op *restore = owned_make_restore(partition, owned);
-    restore->only_there = !recovery_may_create(partition);
+    op_change_kind(restore, recovery_may_create(partition) ? OP_RESTORE : OP_REFRESH);
     op_enqueue(restore);
 }
 
@@ -85,7 +85,7 @@ static void leave_entry(struct map_session *session, struct owned *owned, enum o
     struct partition *partition = partition_of(session->space, id);
     struct op *op = op_create(partition, kind, id);
     memcpy(op->fence, session->fence, sizeof op->fence);
-    op->adopt = MAP_ADOPT_OFF;
+    op->of.write.adopt = MAP_ADOPT_OFF;
     if (owned->phase == OWNED_UNCONFIRMED && kind == OP_ORPHAN) {
         restore_before_leaving(partition, owned);
     }
@@ -158,28 +158,9 @@ void session_take_away(struct map_session *session, struct owned *owned)
     session->sink->end(session->arg, MAP_END_TAKEN);
 }
 
-/* Refuses without Redis; delivered in the order of the session's calls, as every answer. */
-static bool refuse_early(struct op *op, enum map_result result)
-{
-    op_answer(op, result, 0);
-    op_release(op);
-    return false;
-}
-
-static bool submit_op(struct op *op, struct map_session *session, map_done done, void *arg)
-{
-    op_attach(op, session, done, arg);
-    if (op_is_too_much(op)) {
-        return refuse_early(op, MAP_REFUSED);
-    }
-    op_enqueue(op);
-    return true;
-}
-
 static void copy_state(struct op *op, struct bytes state)
 {
-    op->state = mem_dup(state.data, state.len);
-    op->state_len = (uint32_t)state.len;
+    op_take_state(op, mem_dup(state.data, state.len), state.len);
 }
 
 /* Whether an earlier operation is creating or adopting an entry with this id. */
@@ -203,13 +184,12 @@ static void submit_addition(struct op *op, struct map_session *session, map_done
     bool adds = !is_being_added(session, id);
     op_describe(op, session);
     if (adds && session->owned_count + session->adding >= most) {
-        op_attach(op, session, done, arg);
-        refuse_early(op, MAP_LIMIT);
+        op_refuse(op, session, MAP_LIMIT, done, arg);
         return;
     }
     op->adds = adds;
     session->adding += adds;
-    submit_op(op, session, done, arg);
+    op_submit(op, session, done, arg);
 }
 
 void map_session_open(struct map_session *session, struct bytes state, map_done done, void *arg)
@@ -269,13 +249,11 @@ void map_session_open_fields(struct map_session *session, const struct map_open 
         make_device_id(session->space, open->user, id);
         name = bytes_from_string(id);
     }
-    struct op *op = op_create(partition_of(session->space, name), OP_OPEN, name);
+    enum op_kind kind = open->alone ? OP_OPEN_ALONE : OP_OPEN;
+    struct op *op = op_create(partition_of(session->space, name), kind, name);
     write_open_fields(&body, open);
-    op->state = (char *)body.data;
-    op->state_len = (uint32_t)body.len;
-    op->made_of_fields = true;
-    op->named = named;
-    op->alone = open->alone;
+    op_take_fields(op, &body);
+    op->of.named = named;
     submit_addition(op, session, done, arg);
 }
 
@@ -289,8 +267,7 @@ void map_session_resume(struct map_session *session, struct bytes id, struct byt
     if (possible) {
         submit_addition(op, session, done, arg);
     } else {
-        op_attach(op, session, done, arg);
-        refuse_early(op, MAP_MISSING);
+        op_refuse(op, session, MAP_MISSING, done, arg);
     }
 }
 
@@ -370,15 +347,14 @@ static void update_owned(struct op *op, struct owned *owned, const struct map_up
 {
     struct map_session *session = owned->session;
     uint64_t version;
-    op->kind = OP_UPDATE;
+    op_change_kind(op, OP_UPDATE);
     if (!complete_version(owned, update, &version)) {
-        op_attach(op, session, done, arg);
-        refuse_early(op, MAP_STALE);
+        op_refuse(op, session, MAP_STALE, done, arg);
         return;
     }
     op->version = version;
-    op->version_kind = MAP_VERSION_ABSOLUTE;
-    if (submit_op(op, session, done, arg) && version > owned->wanted) {
+    op->of.write.version_kind = MAP_VERSION_ABSOLUTE;
+    if (op_submit(op, session, done, arg) && version > owned->wanted) {
         owned->wanted = version;
     }
 }
@@ -390,13 +366,13 @@ void map_session_update(struct map_session *session, const struct map_update *up
     struct owned *owned = owned_find(partition, update->id);
     struct op *op = op_create(partition, OP_CLAIM, update->id);
     copy_state(op, update->state);
-    op->adopt = (uint8_t)update->adopt;
+    op->of.write.adopt = (uint8_t)update->adopt;
     if (owned && owned->session == session) {
         update_owned(op, owned, update, done, arg);
         return;
     }
     op->version = update->version;
-    op->version_kind = (uint8_t)update->kind;
+    op->of.write.version_kind = (uint8_t)update->kind;
     submit_addition(op, session, done, arg);
 }
 
@@ -404,9 +380,9 @@ void map_session_close_entry(struct map_session *session, struct bytes id, enum 
                              map_done done, void *arg)
 {
     struct op *op = op_create(partition_of(session->space, id), OP_CLOSE, id);
-    op->adopt = (uint8_t)adopt;
+    op->of.write.adopt = (uint8_t)adopt;
     op_describe(op, session);
-    submit_op(op, session, done, arg);
+    op_submit(op, session, done, arg);
 }
 
 bool map_session_owns(const struct map_session *session, struct bytes id)

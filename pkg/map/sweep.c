@@ -100,10 +100,9 @@ static void enqueue_sweep_op(struct partition *partition, enum op_kind kind, str
 {
     struct op *op = op_create(partition, kind, id);
     if (other) {
-        snprintf(op->other, sizeof op->other, "%s", other);
+        snprintf(op->of.node, sizeof op->of.node, "%s", other);
     }
-    sweep_add_op(op);
-    op_enqueue(op);
+    op_enqueue_of_sweep(op);
 }
 
 static void scan_members(struct partition *partition, const char *node);

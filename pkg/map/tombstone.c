@@ -166,7 +166,7 @@ struct op *tombstone_next(struct partition *partition)
         struct op *op = op_create(partition, OP_ENDED, id);
         memcpy(op->fence, tombstone->fence, sizeof op->fence);
         op->version = tombstone->version;
-        op->since = tombstone->since;
+        op->of.since = tombstone->since;
         list_remove(&tombstone->waiting);
         return op;
     }

@@ -94,7 +94,7 @@ static enum map_result join(struct world *world, struct client *client, const ch
                             const char *user)
 {
     unsigned answers = client->answers;
-    session_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), 0,
+    room_op_join(client->session, ROOM, bytes_from_string(id), bytes_from_string(user), 0,
                  client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
@@ -103,7 +103,7 @@ static enum map_result join(struct world *world, struct client *client, const ch
 static enum map_result leave(struct world *world, struct client *client, const char *id)
 {
     unsigned answers = client->answers;
-    session_leave(client->space, client->session, ROOM, bytes_from_string(id), INT64_MAX,
+    room_op_leave(client->space, client->session, ROOM, bytes_from_string(id), INT64_MAX,
                   client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
@@ -113,7 +113,7 @@ static enum map_result say(struct world *world, struct client *client, const cha
                            uint64_t number, const char *message)
 {
     unsigned answers = client->answers;
-    session_say(client->session, ROOM, bytes_from_string(id), number, bytes_from_string(message),
+    room_op_publish(client->session, ROOM, bytes_from_string(id), number, bytes_from_string(message),
                 client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
@@ -177,7 +177,7 @@ static void test_what_comes_twice_is_published_once(void **state)
 
 static void ask_leave(struct client *client, uint64_t number)
 {
-    session_leave(client->space, client->session, ROOM, BYTES_LITERAL("a"), number, client_done,
+    room_op_leave(client->space, client->session, ROOM, BYTES_LITERAL("a"), number, client_done,
                   client);
 }
 
@@ -189,7 +189,7 @@ static void test_a_leaving_does_not_undo_a_later_joining(void **state)
     client_connect(&one, &world->fronts[0]);
     assert_int_equal(join(world, &one, "a", "1:x"), MAP_OK);
     ask_leave(&one, 2);
-    session_join(one.session, ROOM, BYTES_LITERAL("a"), BYTES_LITERAL("1:x"), 3, client_done, &one);
+    room_op_join(one.session, ROOM, BYTES_LITERAL("a"), BYTES_LITERAL("1:x"), 3, client_done, &one);
     ask_leave(&one, 2);
     WAIT_UNTIL(world, one.answers == 4);
     assert_int_equal(one.result, MAP_MISSING);
@@ -257,7 +257,7 @@ static void test_a_lost_script_cache_changes_nothing(void **state)
     WORLD_REDIS(world, "SCRIPT", "FLUSH");
     unsigned answers = one.answers;
     for (uint64_t i = 1; i <= 20; i++) {
-        session_say(one.session, ROOM, BYTES_LITERAL("a"), i, BYTES_LITERAL("x"), client_done,
+        room_op_publish(one.session, ROOM, BYTES_LITERAL("a"), i, BYTES_LITERAL("x"), client_done,
                     &one);
         loop_turn(world->loop, 0);
     }

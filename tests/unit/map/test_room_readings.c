@@ -29,7 +29,7 @@ static void test_a_member_reported_as_gone_comes_back(void **state)
     meet(hotel, &ann, &bob);
     guest_come(hotel, &cat, 0, "1:cat");
     guest_join(hotel, &cat, "lobby");
-    session_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
+    room_op_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
                   INT64_MAX, NULL, NULL);
     WAIT_UNTIL(world, guest_received(&bob, "+1:cat;-1:ann;+1:ann;") ||
                           guest_received_last(&bob, "+1:ann;"));
@@ -52,7 +52,7 @@ static void test_an_evicted_member_that_publishes_is_notified_of_a_loss(void **s
     struct world *world = hotel->world;
     struct guest ann, bob;
     meet(hotel, &ann, &bob);
-    session_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
+    room_op_leave(ann.client.space, NULL, BYTES_LITERAL("lobby"), bytes_from_string(ann.client.id),
                   INT64_MAX, NULL, NULL);
     guest_say(&bob, "not for ann");
     guest_say(&ann, "here");
