@@ -11,11 +11,9 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "map/map_private.h"
-#include "map/op_private.h"
-#include "map/partition_private.h"
+#include "map/feature.h"
+#include "map/op.h"
 #include "map/registry_private.h"
-#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/fields.h"
 #include "view/view.h"

@@ -8,11 +8,9 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "map/map_private.h"
-#include "map/partition_private.h"
+#include "map/feature.h"
 #include "map/registry.h"
 #include "map/registry_private.h"
-#include "map/space_private.h"
 #include "view/view.h"
 
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */
@@ -43,7 +41,7 @@ static void on_due(void *arg)
 {
     struct registry_due *due = arg;
 
-    if (due->partition->state == PARTITION_READY && registry_has_prober(due->registry)) {
+    if (partition_is_ready(due->partition) && registry_has_prober(due->registry)) {
         registry_enqueue_probe(due->partition, due_id(due));
     }
     destroy_due(due);
@@ -52,7 +50,8 @@ static void on_due(void *arg)
 /* The interval of its rules, "ttl probes interval"; 0 when they are not known. */
 static uint64_t entry_probe_interval(const struct map_space *space, struct bytes id)
 {
-    const struct map_entry *entry = space->view ? map_view_find(space->view, id) : NULL;
+    const struct map_view *view = map_space_view(space);
+    const struct map_entry *entry = view ? map_view_find(view, id) : NULL;
     struct bytes rules = entry ? map_entry_field(entry, "registered") : (struct bytes){0};
 
     (void)bytes_next_word(&rules);
@@ -62,7 +61,7 @@ static uint64_t entry_probe_interval(const struct map_space *space, struct bytes
 
 void registry_expect_due(struct partition *partition, struct bytes id, bool again)
 {
-    struct map_space *space = partition->space;
+    struct map_space *space = partition_space(partition);
     struct registry *registry = registry_of(space);
     const uint64_t interval = entry_probe_interval(space, id);
     struct registry_due *due;
@@ -79,7 +78,7 @@ void registry_expect_due(struct partition *partition, struct bytes id, bool agai
     due->partition = partition;
     due->id_len = (uint8_t)id.len;
     memcpy(due->id, id.data, id.len);
-    due->timer = loop_timer_create(space->map->loop, on_due, due);
+    due->timer = loop_timer_create(map_loop(map_space_map(space)), on_due, due);
     loop_timer_start(due->timer, interval + MARGIN_MS);
     HASH_ADD_KEYPTR(hh, registry->due, due->id, due->id_len, due);
 }

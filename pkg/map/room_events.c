@@ -6,10 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/map_private.h"
-#include "map/partition_private.h"
 #include "map/room_private.h"
-#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/format.h"
 #include "schema/keys.h"
@@ -106,7 +103,7 @@ struct room_user *room_user(struct map_room *room, struct bytes name, bool creat
 
 static void wake(struct map_room *room)
 {
-    loop_defer(room->rooms->space->map->loop, LOOP_PHASE_VIEW, &room->tell);
+    loop_defer(map_loop(room->rooms->map), LOOP_PHASE_VIEW, &room->tell);
 }
 
 void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices)
@@ -132,7 +129,7 @@ static void retire_user(struct map_room *room, struct room_user *user)
     HASH_DEL(room->users, user);
     list_remove(&user->dirty);
     list_append(&room->rooms->gone, &user->dirty);
-    loop_defer(room->rooms->space->map->loop, LOOP_PHASE_FREE, &room->rooms->forget);
+    loop_defer(map_loop(room->rooms->map), LOOP_PHASE_FREE, &room->rooms->forget);
 }
 
 void room_forget_users(struct map_room *room)
@@ -212,7 +209,7 @@ void room_report_lost(struct map_room *room, struct member *only)
 {
     const struct map_rooms *rooms = room->rooms;
     metrics_add(METRIC_ROOM_LOSSES, 1);
-    log_info("room_lost", LOG_STRING("prefix", room->partition->prefix),
+    log_info("room_lost", LOG_STRING("prefix", partition_prefix(room->partition)),
              LOG_BYTES("room", map_room_name(room)), LOG_INT("members", only ? 1 : room->active));
     LIST_FOREACH (node, &room->members) {
         struct map_member *public = list_entry(node, struct map_member, link);
@@ -284,7 +281,7 @@ static void keep_room_event(struct map_room *room, struct bytes text)
     list_append(&room->kept, &kept->link);
     room->kept_bytes += sizeof *kept + text.len;
     /* The list will be in order all the same; that messages are missing will be seen. */
-    if (room->kept_bytes > (size_t)room->rooms->space->map->settings->room_max_buffered)
+    if (room->kept_bytes > (size_t)map_settings_of(room->rooms->map)->room_max_buffered)
         room_forget_kept(room);
 }
 
@@ -305,13 +302,14 @@ static void log_malformed(const struct map_room *room, struct bytes message)
         message.len = 200;
     metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
     log_limited(LOG_WARN, &limit, "malformed_room_message",
-                LOG_STRING("prefix", room->partition->prefix), LOG_BYTES("message", message));
+                LOG_STRING("prefix", partition_prefix(room->partition)),
+                LOG_BYTES("message", message));
 }
 
 static bool is_our_mark(const struct map_room *room, const struct room_event *event)
 {
     return event->verb == ROOM_MARK &&
-           bytes_equal(event->id, bytes_from_string(room->partition->map->node));
+           bytes_equal(event->id, bytes_from_string(map_node_id(room->rooms->map)));
 }
 
 static void on_message(void *arg, struct bytes message)
@@ -319,7 +317,7 @@ static void on_message(void *arg, struct bytes message)
     struct map_room *room = arg;
     struct room_event event = {0};
     metrics_add(METRIC_ROOM_MESSAGES, 1);
-    if (format_is_unknown(FORMAT_ROOM, room->partition->prefix, message))
+    if (format_is_unknown(FORMAT_ROOM, partition_prefix(room->partition), message))
         return;
     bool good = read_event(message, &event);
     if (good && room->state == ROOM_READING) {
@@ -394,11 +392,11 @@ void room_listen(struct map_room *room)
 {
     static const struct channel_callbacks callbacks = {
         .subscribed = on_room_subscribed, .message = on_message, .down = on_room_channel_down};
-    struct map *map = room->rooms->space->map;
+    struct map *map = room->rooms->map;
     struct writer key = {0};
     struct bytes channel =
-        keys_write(&key, room->partition->channels, "room:", map_room_name(room));
-    bool subscribed = channel_join(map->channels, &room->channel, channel, &callbacks, room);
+        keys_write(&key, partition_channels(room->partition), "room:", map_room_name(room));
+    bool subscribed = channel_join(map_channels(map), &room->channel, channel, &callbacks, room);
     writer_free(&key);
     if (subscribed)
         on_room_subscribed(room);

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/map_private.h"
-#include "map/partition_private.h"
 #include "map/room_op_private.h"
 #include "map/room_private.h"
 
@@ -62,7 +60,7 @@ static void audit_member(struct partition *partition, struct bytes member)
 {
     struct bytes id, room;
     if (room_read_member(member, &id, &room) && !has_member(partition, room, id))
-        room_op_leave(partition->space, NULL, room, id, INT64_MAX, NULL, NULL);
+        room_op_leave(partition_space(partition), NULL, room, id, INT64_MAX, NULL, NULL);
 }
 
 static void on_members_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -71,7 +69,7 @@ static void on_members_scanned(void *arg, enum redis_status status, const struct
     struct partition *partition = audit->partition;
     bool usable = status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2 &&
                   reply->elements[1]->type == REDIS_ARRAY;
-    if (!usable || partition->state != PARTITION_READY || partition->epochs != audit->epochs) {
+    if (!usable || !partition_is_ready(partition) || partition_epochs(partition) != audit->epochs) {
         end_audit(audit);
         return;
     }
@@ -89,15 +87,17 @@ static void scan_room_members(struct member_audit *audit, struct bytes cursor)
 {
     struct bytes args[] = {BYTES_LITERAL("HSCAN"), bytes_from_string(audit->key), cursor,
                            BYTES_LITERAL("COUNT"), BYTES_LITERAL("500")};
-    redis_command(audit->partition->map->link, on_members_scanned, audit, 5, args);
+    struct map *map = map_space_map(partition_space(audit->partition));
+    redis_command(map_link(map), on_members_scanned, audit, 5, args);
 }
 
 static void audit_rooms(void *state, struct partition *partition)
 {
+    const struct map *map = map_space_map(partition_space(partition));
     struct member_audit *audit = mem_zalloc(1, sizeof *audit);
     audit->partition = partition;
-    audit->epochs = partition->epochs;
-    audit->key = mem_format("%smembers:%s", partition->prefix, partition->map->node);
+    audit->epochs = partition_epochs(partition);
+    audit->key = mem_format("%smembers:%s", partition_prefix(partition), map_node_id(map));
     scan_room_members(audit, BYTES_LITERAL("0"));
 }
 

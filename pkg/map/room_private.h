@@ -30,9 +30,11 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "loop/loop.h"
+#include "map/feature.h"
 #include "map/room.h"
 #include "map/wait.h"
 #include "redis/channel.h"
+#include "redis/redis.h"
 #include "schema/keys.h"
 
 struct map_space;
@@ -127,6 +129,7 @@ struct room_spaces {
 
 struct map_rooms {
     struct list link; /* the space's */
+    struct map *map;
     struct map_space *space;
     const struct map_room_callbacks *callbacks;
     void *arg;
@@ -152,15 +155,29 @@ struct room_space *room_space_of(const struct map_space *space);
 /* room.c */
 /* With members here, or about to be freed; NULL: there is none. */
 struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name);
-/* Members that Redis may have joined join again: harmlessly where it still has them. */
-void room_rejoin(struct map_room *room);
-struct member *room_member(const struct map_room *room, struct bytes id);
-/* Redis does not have it although it should: it joins again. */
-void room_member_lost(struct member *member);
 /* Asks the set's timer to look. */
 void rooms_wake(struct map_rooms *rooms);
+
+/* room_member.c */
+struct member *room_member_create(struct map_room *room, struct map_session *session,
+                                  struct bytes id, struct bytes user);
+/* NULL: it is not a member here. */
+struct member *room_member(const struct map_room *room, struct bytes id);
+/* Asks Redis to join it, now, or at the end of the event-loop iteration: what is refused is
+ * answered at once, and the member freed. */
+void room_member_join(struct member *member);
+void room_member_join_soon(struct member *member);
+/* It could not join: it is not in the room, and freed. */
+void room_member_fail(struct member *member, enum map_result result);
+/* Redis does not have it although it should: it joins again. */
+void room_member_lost(struct member *member);
 /* The channel is subscribed to: members that wait for it join. */
 void room_join_waiting(struct map_room *room);
+/* Members that Redis may have joined join again: harmlessly where it still has them. */
+void room_rejoin(struct map_room *room);
+/* For the set's tasks. */
+void room_join_fresh(void *rooms);
+void room_settle_requests(void *rooms);
 
 /* room_events.c */
 void room_listen(struct map_room *room);

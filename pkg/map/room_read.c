@@ -7,10 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/map_private.h"
-#include "map/partition_private.h"
 #include "map/room_private.h"
-#include "map/space_private.h"
 #include "metrics/metrics.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
@@ -74,22 +71,22 @@ static bool read_listing(struct bytes text, struct room_listing *listing)
 
 static bool can_read(const struct map *map)
 {
-    return redis_link_is_up(map->link) && map->checked;
+    return redis_link_is_up(map_link(map)) && map_is_checked(map);
 }
 
 /* mark: the number of the mark to be told; 0: none. */
 static void send_room_read(const struct partition *partition, struct bytes name, uint64_t mark,
                            redis_callback callback, void *arg)
 {
-    struct map *map = partition->map;
+    struct map *map = map_space_map(partition_space(partition));
     struct writer key = {0}, channel = {0};
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)mark);
-    struct bytes args[] = {bytes_from_string(partition->key_head),
-                           keys_write(&key, partition->prefix, "room:", name),
-                           keys_write(&channel, partition->channels, "room:", name),
-                           bytes_from_string(map->node), bytes_from_string(number)};
-    redis_eval(map->link, &room_script, callback, arg, 3, 5, args);
+    struct bytes args[] = {bytes_from_string(partition_key_head(partition)),
+                           keys_write(&key, partition_prefix(partition), "room:", name),
+                           keys_write(&channel, partition_channels(partition), "room:", name),
+                           bytes_from_string(map_node_id(map)), bytes_from_string(number)};
+    redis_eval(map_link(map), &room_script, callback, arg, 3, 5, args);
     writer_free(&key);
     writer_free(&channel);
 }
@@ -214,10 +211,10 @@ static void complete_with(struct map_room *room, struct bytes text)
  * more because of that. */
 static void await_mark(struct map_room *room)
 {
-    struct map *map = room->partition->map;
+    struct map *map = room->rooms->map;
     unsigned doublings = room->unmarked < 3 ? room->unmarked : 3;
-    room->mark_ms =
-        loop_now_ms(map->loop) + ((uint64_t)map->settings->room_read_timeout << doublings);
+    room->mark_ms = loop_now_ms(map_loop(map)) +
+                    ((uint64_t)map_settings_of(map)->room_read_timeout << doublings);
     list_append(&room->rooms->awaiting, &room->awaiting);
     rooms_wake(room->rooms);
 }
@@ -272,7 +269,7 @@ void room_read_start(struct map_room *room)
 {
     room_read_stop(room);
     room->state = ROOM_READING;
-    if (!can_read(room->partition->map)) {
+    if (!can_read(room->rooms->map)) {
         read_later(room);
         return;
     }
@@ -294,11 +291,11 @@ void room_read_restart(struct map_room *room)
 static void mark_is_missing(struct map_room *room)
 {
     static struct log_limit limit = {.burst = 5};
-    const struct map_settings *settings = room->partition->map->settings;
+    const struct map_settings *settings = map_settings_of(room->rooms->map);
     metrics_add(METRIC_ROOM_REREADS, 1);
     room->unmarked++;
     log_limited(LOG_WARN, &limit, "room_mark_missing",
-                LOG_STRING("prefix", room->partition->prefix),
+                LOG_STRING("prefix", partition_prefix(room->partition)),
                 LOG_BYTES("room", map_room_name(room)), LOG_INT("readings", room->unmarked));
     if (room->unmarked == settings->room_read_attempts && room->known && room->active > 0)
         room_report_lost(room, NULL);
@@ -368,7 +365,7 @@ static void on_users(void *arg, enum redis_status status, const struct redis_rep
 
 static void send_users(struct map_room_read *read)
 {
-    if (read->sent || !can_read(read->partition->map))
+    if (read->sent || !can_read(read->rooms->map))
         return;
     read->sent = true;
     send_room_read(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
@@ -377,11 +374,11 @@ static void send_users(struct map_room_read *read)
 struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
                                           map_room_read_done done, void *arg)
 {
-    struct map *map = rooms->space->map;
+    struct map *map = rooms->map;
     struct map_room_read *read = mem_zalloc(1, sizeof *read + name.len);
     read->rooms = rooms;
     read->partition = partition_of(rooms->space, name);
-    read->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
+    read->deadline_ms = loop_now_ms(map_loop(map)) + map_deadline_ms(map);
     read->done = done;
     read->arg = arg;
     read->name_len = name.len;
@@ -409,7 +406,7 @@ void map_room_read_cancel(struct map_room_read **pointer)
 
 void room_reads_send(struct map_rooms *rooms, const struct partition *partition)
 {
-    if (!can_read(rooms->space->map))
+    if (!can_read(rooms->map))
         return;
     LIST_FOREACH (node, &rooms->failed) {
         struct map_room *room = list_entry(node, struct map_room, failed);
