@@ -113,7 +113,7 @@ static void add_client(struct arguments *to, const struct op *op)
     add_text(to, op->address);
 }
 
-static void add_entry(struct arguments *to, const struct op *op)
+static void add_entry_fields(struct arguments *to, const struct op *op)
 {
     if (op->made_of_fields) {
         arguments_add_number(to, 4 + fields_count(op_state(op)));
@@ -148,14 +148,14 @@ void encode_update(struct arguments *to, const struct op *op)
 void encode_open(struct arguments *to, const struct op *op)
 {
     add_text(to, op->fence);
-    add_entry(to, op);
+    add_entry_fields(to, op);
 }
 
 void encode_restore(struct arguments *to, const struct op *op)
 {
     add_text(to, op->fence);
     arguments_add_number(to, op->version);
-    add_entry(to, op);
+    add_entry_fields(to, op);
 }
 
 void encode_set(struct arguments *to, const struct op *op)
@@ -186,7 +186,7 @@ void encode_claim(struct arguments *to, const struct op *op)
     add_text(to, op->fence);
     arguments_add(to, claimed_version(to->scratch, op));
     arguments_add(to, adoption_rule(to->scratch, op));
-    add_entry(to, op);
+    add_entry_fields(to, op);
 }
 
 void encode_close(struct arguments *to, const struct op *op)

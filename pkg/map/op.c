@@ -5,7 +5,7 @@
  * still be under way, and one that has its result may have to wait for the answers of earlier ones
  * of its session, because callers get their answers in order.
  */
-#include "map/op_private.h"
+#include "map/op.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "map/finish_private.h"
 #include "map/map_private.h"
+#include "map/op_private.h"
 #include "map/partition_private.h"
 #include "map/session_private.h"
 #include "map/sweep_private.h"

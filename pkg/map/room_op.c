@@ -21,13 +21,13 @@ struct room_op {
 };
 static_assert(sizeof(struct room_op) <= OP_DATA_SIZE, "an operation has room for it");
 
-static void add_member(struct arguments *to, const struct op *op)
+static void add_member_id(struct arguments *to, const struct op *op)
 {
     const struct room_op *own = op_data(op);
     arguments_add(to, (struct bytes){op_state(op).data, own->member_len});
 }
 
-static void add_rest(struct arguments *to, const struct op *op)
+static void add_behind_member(struct arguments *to, const struct op *op)
 {
     const struct room_op *own = op_data(op);
     struct bytes state = op_state(op);
@@ -38,8 +38,8 @@ static void encode_join(struct arguments *to, const struct op *op)
 {
     const struct room_op *own = op_data(op);
     struct map *map = map_space_map(partition_space(op_partition(op)));
-    add_member(to, op);
-    add_rest(to, op);
+    add_member_id(to, op);
+    add_behind_member(to, op);
     arguments_add_number(to, (uint64_t)map_settings_of(map)->room_max_members);
     arguments_add_number(to, own->number);
 }
@@ -47,20 +47,20 @@ static void encode_join(struct arguments *to, const struct op *op)
 static void encode_leave(struct arguments *to, const struct op *op)
 {
     const struct room_op *own = op_data(op);
-    add_member(to, op);
+    add_member_id(to, op);
     arguments_add_number(to, own->number);
 }
 
 static void encode_publish(struct arguments *to, const struct op *op)
 {
     encode_leave(to, op);
-    add_rest(to, op);
+    add_behind_member(to, op);
 }
 
 static void encode_evict_member(struct arguments *to, const struct op *op)
 {
     const struct room_op *own = op_data(op);
-    add_member(to, op);
+    add_member_id(to, op);
     arguments_add(to, bytes_from_string(own->node));
 }
 

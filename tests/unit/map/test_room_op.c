@@ -113,8 +113,8 @@ static enum map_result say(struct world *world, struct client *client, const cha
                            uint64_t number, const char *message)
 {
     unsigned answers = client->answers;
-    room_op_publish(client->session, ROOM, bytes_from_string(id), number, bytes_from_string(message),
-                client_done, client);
+    room_op_publish(client->session, ROOM, bytes_from_string(id), number,
+                    bytes_from_string(message), client_done, client);
     WAIT_UNTIL(world, client->answers > answers);
     return client->result;
 }
@@ -258,7 +258,7 @@ static void test_a_lost_script_cache_changes_nothing(void **state)
     unsigned answers = one.answers;
     for (uint64_t i = 1; i <= 20; i++) {
         room_op_publish(one.session, ROOM, BYTES_LITERAL("a"), i, BYTES_LITERAL("x"), client_done,
-                    &one);
+                        &one);
         loop_turn(world->loop, 0);
     }
     WAIT_UNTIL(world, one.answers == answers + 20);
