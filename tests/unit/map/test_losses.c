@@ -119,7 +119,8 @@ static void test_a_view_finds_a_new_epoch_in_the_snapshot(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* While nothing has changed, nothing is compared, and later operations are judged as always. */
+/* Within map.lease, and while nothing has changed, nothing is compared; later operations are judged
+ * as always. */
 static void test_a_short_loss_restores_nothing(void **state)
 {
     struct world *world = *state;
