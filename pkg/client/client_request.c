@@ -47,16 +47,18 @@ void client_pending_pop(struct tracker_client *client)
 
 enum tracker_client_request client_pending_request(uint8_t kind)
 {
-    if (kind == PENDING_ADOPT)
+    if (kind == PENDING_ADOPT) {
         return TRACKER_CLIENT_UPDATE;
+    }
     return kind == PENDING_REOPEN ? TRACKER_CLIENT_OPEN : (enum tracker_client_request)kind;
 }
 
 static void pending_add(struct tracker_client *client, uint8_t kind)
 {
     struct client_pending pending = {.kind = kind, .sent_ms = loop_now_ms(client->loop)};
-    if (client_pending_count(client) == 0)
+    if (client_pending_count(client) == 0) {
         loop_timer_start(client->reply_deadline, client->options.reply_timeout_ms);
+    }
     writer_bytes(&client->pending, (struct bytes){(const uint8_t *)&pending, sizeof pending});
 }
 
@@ -75,16 +77,18 @@ static bool send_request_since(struct tracker_client *client, size_t before, uin
         out->failed = false;
         return false;
     }
-    if (reply_expected(client->options.dialect, client_pending_request(kind)))
+    if (reply_expected(client->options.dialect, client_pending_request(kind))) {
         pending_add(client, kind);
+    }
     wire_send(&client->wire);
     return true;
 }
 
 static void entry_set_value(struct client_entry *entry, struct bytes state)
 {
-    if (state.len > 0 && state.data == entry->value.data)
+    if (state.len > 0 && state.data == entry->value.data) {
         return;
+    }
     writer_reset(&entry->value);
     writer_bytes(&entry->value, state);
 }
@@ -92,11 +96,13 @@ static void entry_set_value(struct client_entry *entry, struct bytes state)
 bool tracker_client_open(struct tracker_client *client, struct bytes state)
 {
     const size_t before = client->wire.out.len;
-    if (!can_request(client))
+    if (!can_request(client)) {
         return false;
+    }
     tracker_write_open(&client->wire.out, client->options.dialect, state);
-    if (!send_request_since(client, before, TRACKER_CLIENT_OPEN))
+    if (!send_request_since(client, before, TRACKER_CLIENT_OPEN)) {
         return false;
+    }
     client->entry.state = ENTRY_OPENING;
     client->entry.was_open = false;
     client->entry.id_len = 0;
@@ -116,17 +122,22 @@ bool tracker_client_update(struct tracker_client *client, struct bytes id, uint6
                            struct bytes state)
 {
     const size_t before = client->wire.out.len;
-    if (!can_request(client))
+    if (!can_request(client)) {
         return false;
-    if (client_dialect_has_ids(client) && id.len == 0)
+    }
+    if (client_dialect_has_ids(client) && id.len == 0) {
         return false;
+    }
     tracker_write_update(&client->wire.out, client->options.dialect, id, version, state);
-    if (!send_request_since(client, before, TRACKER_CLIENT_UPDATE))
+    if (!send_request_since(client, before, TRACKER_CLIENT_UPDATE)) {
         return false;
-    if (!is_own(client, id))
+    }
+    if (!is_own(client, id)) {
         return true;
-    if (client->entry.state == ENTRY_NONE)
+    }
+    if (client->entry.state == ENTRY_NONE) {
         client->entry.state = ENTRY_OPEN; /* without ids, an Update opens the entry */
+    }
     client->entry.version = version;
     entry_set_value(&client->entry, state);
     return true;
@@ -135,23 +146,28 @@ bool tracker_client_update(struct tracker_client *client, struct bytes id, uint6
 bool tracker_client_close(struct tracker_client *client, struct bytes id)
 {
     const size_t before = client->wire.out.len;
-    if (!can_request(client))
+    if (!can_request(client)) {
         return false;
-    if (client_dialect_has_ids(client) && id.len == 0)
+    }
+    if (client_dialect_has_ids(client) && id.len == 0) {
         return false;
+    }
     tracker_write_close(&client->wire.out, client->options.dialect, id);
-    if (!send_request_since(client, before, TRACKER_CLIENT_CLOSE))
+    if (!send_request_since(client, before, TRACKER_CLIENT_CLOSE)) {
         return false;
-    if (is_own(client, id))
+    }
+    if (is_own(client, id)) {
         client->entry.state = ENTRY_NONE;
+    }
     return true;
 }
 
 bool tracker_client_get(struct tracker_client *client)
 {
     const size_t before = client->wire.out.len;
-    if (!can_request(client))
+    if (!can_request(client)) {
         return false;
+    }
     tracker_write_get(&client->wire.out, client->options.dialect);
     return send_request_since(client, before, TRACKER_CLIENT_GET);
 }

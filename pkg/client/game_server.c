@@ -27,8 +27,9 @@ struct game_server {
 static void send_infos(struct game_server *server)
 {
     if (!server->link.logged_in || !server->infos_unsent || server->infos.len == 0 ||
-        loop_timer_is_running(server->pause))
+        loop_timer_is_running(server->pause)) {
         return;
+    }
     server->infos_unsent = false;
     writer_bytes(&server->link.wire.out, writer_bytes_written(&server->infos));
     lobby_link_send(&server->link);
@@ -61,8 +62,9 @@ static void on_logged_in(struct game_server *server, const struct lobby_message 
         lobby_link_send(&server->link);
     }
     server->verify_number = 0;
-    if (server->events->logged_in)
+    if (server->events->logged_in) {
         server->events->logged_in(server->arg, message->id, message->verify);
+    }
 }
 
 static void on_message(void *arg, const struct lobby_message *message)
@@ -82,8 +84,9 @@ static void on_game_server_down(void *arg, const char *reason)
 {
     struct game_server *server = arg;
     loop_timer_stop(server->pause);
-    if (server->events->disconnected)
+    if (server->events->disconnected) {
         server->events->disconnected(server->arg, reason);
+    }
 }
 
 static void on_release(void *arg)
@@ -107,8 +110,9 @@ static char *check_game_server_options(const struct game_server_options *options
     lobby_write_server_login(&login, bytes_from_string(password), name, options->port);
     bool fits = !login.failed;
     writer_free(&login);
-    if (!fits)
+    if (!fits) {
         return mem_strdup("password or password name is not UTF-8, or too long");
+    }
     return options->port ? NULL : mem_strdup("the game's port is not set");
 }
 
@@ -117,8 +121,9 @@ struct game_server *game_server_create(struct loop *loop, const struct game_serv
                                        char **error)
 {
     *error = check_game_server_options(options);
-    if (*error)
+    if (*error) {
         return NULL;
+    }
     struct game_server *server = mem_zalloc(1, sizeof *server);
     *error = lobby_link_init(&server->link, loop, &options->link, true, &link_events, server);
     if (*error) {
@@ -140,8 +145,9 @@ void game_server_destroy(struct game_server **pointer)
 {
     struct game_server *server = *pointer;
     *pointer = NULL;
-    if (!server)
+    if (!server) {
         return;
+    }
     loop_timer_destroy(&server->pause);
     lobby_link_end(&server->link);
 }
@@ -166,8 +172,9 @@ bool game_server_set_infos(struct game_server *server, const struct lobby_proper
                            size_t count)
 {
     struct writer line = {.limit = LOBBY_LINE_MAX + 1};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         line.failed |= lobby_is_reserved(properties[i].name);
+    }
     lobby_write_infos(&line, properties, count);
     if (line.failed) {
         writer_free(&line);
@@ -187,8 +194,9 @@ bool game_server_set_infos(struct game_server *server, const struct lobby_proper
 bool game_server_handle_datagram(struct game_server *server, struct bytes datagram)
 {
     uint64_t number;
-    if (!verify_read(datagram, &number))
+    if (!verify_read(datagram, &number)) {
         return false;
+    }
     if (server->link.logged_in) {
         lobby_write_verify(&server->link.wire.out, number);
         lobby_link_send(&server->link);

@@ -30,19 +30,21 @@ static void on_lobby_link_down(void *arg, const char *reason)
     struct lobby_link *link = arg;
     link->logged_in = false;
     loop_timer_stop(link->watchdog);
-    if (link->running)
+    if (link->running) {
         loop_timer_start(link->retry, next_lobby_pause(link));
+    }
     link->events->down(link->arg, reason);
 }
 
 static void arm_watchdog(struct lobby_link *link)
 {
-    if (!link->logged_in)
+    if (!link->logged_in) {
         loop_timer_start(link->watchdog, link->options.reply_timeout_ms);
-    else if (link->expects_traffic)
+    } else if (link->expects_traffic) {
         loop_timer_start(link->watchdog, link->options.idle_timeout_ms);
-    else
+    } else {
         loop_timer_stop(link->watchdog);
+    }
 }
 
 static void on_watchdog(void *arg)
@@ -76,10 +78,12 @@ static bool is_temporary_refusal(enum lobby_code code)
 
 static void on_lobby_refusal(struct lobby_link *link, enum lobby_code code)
 {
-    if (is_permanent_refusal(code))
+    if (is_permanent_refusal(code)) {
         link->is_rejected = true;
-    if (is_temporary_refusal(code) && link->failures < link->earlier_failures)
+    }
+    if (is_temporary_refusal(code) && link->failures < link->earlier_failures) {
         link->failures = link->earlier_failures;
+    }
 }
 
 /* False when the line is not a valid message. */
@@ -88,10 +92,12 @@ static bool handle_lobby_line(struct lobby_link *link, struct bytes line)
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
     struct lobby_message message;
     struct lobby_error error = {0};
-    if (!lobby_read(line, LOBBY_FROM_TRACKER, &limits, &message, &error))
+    if (!lobby_read(line, LOBBY_FROM_TRACKER, &limits, &message, &error)) {
         return false;
-    if (message.type == LOBBY_ERROR)
+    }
+    if (message.type == LOBBY_ERROR) {
         on_lobby_refusal(link, lobby_code_parse(message.code));
+    }
     arm_watchdog(link);
     link->events->message(link->arg, &message);
     lobby_message_free(&message);
@@ -107,14 +113,16 @@ static size_t on_bytes(void *arg, struct bytes input)
         struct bytes left = {input.data + taken, input.len - taken};
         struct lobby_line line = lobby_read_line(left, LOBBY_LINE_MAX);
         taken += line.consumed;
-        if (line.outcome == LOBBY_LINE_MORE)
+        if (line.outcome == LOBBY_LINE_MORE) {
             return taken;
+        }
         if (line.outcome == LOBBY_LINE_TOO_LONG || !handle_lobby_line(link, line.text)) {
             wire_fail(&link->wire, "malformed message from the tracker");
             return 0;
         }
-        if (link->wire.generation != generation)
+        if (link->wire.generation != generation) {
             return 0;
+        }
     }
 }
 
@@ -135,20 +143,27 @@ static void on_lobby_retry(void *arg)
 
 static void set_lobby_defaults(struct lobby_options *options)
 {
-    if (options->connect_timeout_ms == 0)
+    if (options->connect_timeout_ms == 0) {
         options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
-    if (options->reply_timeout_ms == 0)
+    }
+    if (options->reply_timeout_ms == 0) {
         options->reply_timeout_ms = DEFAULT_REPLY_TIMEOUT_MS;
-    if (options->idle_timeout_ms == 0)
+    }
+    if (options->idle_timeout_ms == 0) {
         options->idle_timeout_ms = DEFAULT_IDLE_TIMEOUT_MS;
-    if (options->backoff_ms == 0)
+    }
+    if (options->backoff_ms == 0) {
         options->backoff_ms = DEFAULT_BACKOFF_MS;
-    if (options->backoff_max_ms == 0)
+    }
+    if (options->backoff_max_ms == 0) {
         options->backoff_max_ms = DEFAULT_BACKOFF_MAX_MS;
-    if (options->backoff_max_ms > INT32_MAX)
+    }
+    if (options->backoff_max_ms > INT32_MAX) {
         options->backoff_max_ms = INT32_MAX;
-    if (options->max_output == 0)
+    }
+    if (options->max_output == 0) {
         options->max_output = DEFAULT_MAX_OUTPUT;
+    }
 }
 
 static void release_lobby_link(void *arg)
@@ -157,8 +172,9 @@ static void release_lobby_link(void *arg)
     wire_target_free(&link->target);
     free((char *)link->options.server_name);
     free((char *)link->options.source);
-    if (link->options.tls)
+    if (link->options.tls) {
         tls_context_unref(&link->options.tls);
+    }
     link->events->release(link->arg);
 }
 
@@ -169,11 +185,13 @@ char *lobby_link_init(struct lobby_link *link, struct loop *loop,
     struct wire_target target;
     struct address source;
     random_init();
-    if (options->source && !address_parse_ip(options->source, &source))
+    if (options->source && !address_parse_ip(options->source, &source)) {
         return mem_format("not a numeric address: %s", options->source);
-    if (!options->target || !wire_target_parse(options->target, &target))
+    }
+    if (!options->target || !wire_target_parse(options->target, &target)) {
         return mem_format("invalid target: %s (expected host:port, [v6]:port or unix:/path)",
                           options->target ? options->target : "");
+    }
     *link = (struct lobby_link){.loop = loop,
                                 .events = events,
                                 .arg = arg,
@@ -182,12 +200,15 @@ char *lobby_link_init(struct lobby_link *link, struct loop *loop,
                                 .expects_traffic = expects_traffic};
     link->options.target = NULL;
     set_lobby_defaults(&link->options);
-    if (options->server_name)
+    if (options->server_name) {
         link->options.server_name = mem_strdup(options->server_name);
-    if (options->source)
+    }
+    if (options->source) {
         link->options.source = mem_strdup(options->source);
-    if (options->tls)
+    }
+    if (options->tls) {
         link->options.tls = tls_context_ref(options->tls);
+    }
     wire_init(&link->wire, loop, &wire_events, link);
     link->retry = loop_timer_create(loop, on_lobby_retry, link);
     link->watchdog = loop_timer_create(loop, on_watchdog, link);
@@ -206,8 +227,9 @@ void lobby_link_end(struct lobby_link *link)
 void lobby_link_start(struct lobby_link *link)
 {
     link->running = true;
-    if (link->wire.state == WIRE_DOWN && !loop_timer_is_running(link->retry))
+    if (link->wire.state == WIRE_DOWN && !loop_timer_is_running(link->retry)) {
         loop_timer_start(link->retry, 0);
+    }
 }
 
 void lobby_link_stop(struct lobby_link *link)
@@ -233,8 +255,9 @@ bool lobby_link_is_up(const struct lobby_link *link)
 
 void lobby_link_send(struct lobby_link *link)
 {
-    if (link->wire.out.len > link->options.max_output)
+    if (link->wire.out.len > link->options.max_output) {
         wire_fail(&link->wire, "output limit exceeded: the tracker does not read");
-    else
+    } else {
         wire_send(&link->wire);
+    }
 }

@@ -66,8 +66,9 @@ static void set_timers(struct pinger *pinger);
 static void free_ping(struct pinger_ping *ping)
 {
     loop_io_destroy(&ping->io);
-    if (ping->fd >= 0)
+    if (ping->fd >= 0) {
         (void)close(ping->fd);
+    }
     list_remove(&ping->link);
     free(ping);
 }
@@ -85,10 +86,11 @@ static void report_ping(struct pinger_ping *ping, bool answered, uint32_t micros
     struct pinger *pinger = ping->pinger;
     struct address server = ping->server;
     free_ping(ping);
-    if (answered)
+    if (answered) {
         pinger->events->answered(pinger->arg, &server, microseconds, infostring);
-    else
+    } else {
         pinger->events->timed_out(pinger->arg, &server);
+    }
 }
 
 static uint32_t elapsed_since_sent(const struct pinger_ping *ping)
@@ -103,8 +105,9 @@ static void on_ping_answered(struct pinger_ping *ping, struct bytes infostring)
     uint32_t microseconds = elapsed_since_sent(ping);
     remove_from_flight(ping);
     report_ping(ping, true, microseconds, infostring);
-    if (!pinger->destroyed)
+    if (!pinger->destroyed) {
         set_timers(pinger);
+    }
 }
 
 /* Queues the ping again, or reports that it timed out. */
@@ -113,8 +116,9 @@ static void on_ping_unanswered(struct pinger_ping *ping)
     struct pinger *pinger = ping->pinger;
     remove_from_flight(ping);
     loop_io_destroy(&ping->io);
-    if (ping->fd >= 0)
+    if (ping->fd >= 0) {
         (void)close(ping->fd);
+    }
     ping->fd = -1;
     if (ping->attempts < pinger->options.attempts) {
         list_append(&pinger->queued, &ping->link);
@@ -130,15 +134,18 @@ static bool is_answer(const struct pinger_ping *ping, const struct address *from
     char challenge[16];
     uint32_t time, place;
     struct bytes echoed;
-    if (!address_same_ip(&ping->server, from))
+    if (!address_same_ip(&ping->server, from)) {
         return false;
-    if (ping->method == PINGER_GLTRON)
+    }
+    if (ping->method == PINGER_GLTRON) {
         return gltron_read_pong(datagram, &time, &place) && time == ping->token;
+    }
     struct q3client_packet packet = q3client_read(datagram);
     if (ping->method != PINGER_GETINFO || ping->server.port != from->port ||
         packet.type != Q3CLIENT_INFO ||
-        !infostring_find_any_case(packet.infostring, "challenge", &echoed))
+        !infostring_find_any_case(packet.infostring, "challenge", &echoed)) {
         return false;
+    }
     snprintf(challenge, sizeof challenge, "%08x", (unsigned)ping->token);
     *infostring = packet.infostring;
     return bytes_equal(echoed, bytes_from_string(challenge));
@@ -165,10 +172,12 @@ static void on_udp(struct pinger *pinger, const struct pinger_udp *udp)
         socklen_t len = sizeof storage;
         struct address from;
         ssize_t n = recvfrom(udp->fd, bytes, sizeof bytes, 0, (struct sockaddr *)&storage, &len);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
-        if (n < 0)
+        }
+        if (n < 0) {
             continue; /* an ICMP error of an earlier datagram: its ping will time out */
+        }
         address_from_sockaddr((struct sockaddr *)&storage, &from);
         handle_pong_datagram(pinger, &from, (struct bytes){bytes, (size_t)n});
     }
@@ -190,11 +199,13 @@ static void on_ipv6(void *arg, unsigned events)
 static int open_udp(struct pinger *pinger, int family)
 {
     struct pinger_udp *udp = family == AF_INET ? &pinger->ipv4 : &pinger->ipv6;
-    if (udp->fd >= 0)
+    if (udp->fd >= 0) {
         return udp->fd;
+    }
     udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (udp->fd < 0)
+    if (udp->fd < 0) {
         return -1;
+    }
     udp->io = loop_io_create(pinger->loop, udp->fd, family == AF_INET ? on_ipv4 : on_ipv6, pinger);
     loop_io_set(udp->io, LOOP_READ);
     return udp->fd;
@@ -216,9 +227,10 @@ static void send_udp_ping(struct pinger_ping *ping)
     socklen_t len = address_to_sockaddr(&to, &storage);
     int fd = len ? open_udp(ping->pinger, storage.ss_family) : -1;
     /* A datagram that cannot be sent counts as lost. */
-    if (fd >= 0)
+    if (fd >= 0) {
         (void)!sendto(fd, request.data, request.len, MSG_NOSIGNAL, (struct sockaddr *)&storage,
                       len);
+    }
     writer_free(&request);
 }
 
@@ -231,17 +243,20 @@ static void on_ping_connected(void *arg, unsigned events)
         return;
     }
     on_ping_unanswered(ping);
-    if (!pinger->destroyed)
+    if (!pinger->destroyed) {
         set_timers(pinger);
+    }
 }
 
 static void start_tcp_ping(struct pinger_ping *ping)
 {
     struct stream_address to;
-    if (stream_address_of_ip(&ping->server, &to))
+    if (stream_address_of_ip(&ping->server, &to)) {
         ping->fd = stream_connect(&to, NULL);
-    if (ping->fd < 0)
+    }
+    if (ping->fd < 0) {
         return;
+    }
     ping->io = loop_io_create(ping->pinger->loop, ping->fd, on_ping_connected, ping);
     loop_io_set(ping->io, LOOP_WRITE);
 }
@@ -256,17 +271,20 @@ static void send_next_ping(struct pinger *pinger)
     ping->attempts++;
     random_bytes(&ping->token, sizeof ping->token);
     ping->sent_us = clock_monotonic_us();
-    if (ping->method == PINGER_TCP)
+    if (ping->method == PINGER_TCP) {
         start_tcp_ping(ping);
-    else
+    } else {
         send_udp_ping(ping);
+    }
 }
 
 static void on_pace(void *arg)
 {
     struct pinger *pinger = arg;
-    if (!list_is_empty(&pinger->queued) && pinger->in_flight_count < pinger->options.max_in_flight)
+    if (!list_is_empty(&pinger->queued) &&
+        pinger->in_flight_count < pinger->options.max_in_flight) {
         send_next_ping(pinger);
+    }
     set_timers(pinger);
 }
 
@@ -276,20 +294,23 @@ static void on_ping_deadline(void *arg)
     uint64_t now = clock_monotonic_us(), timeout = pinger->options.timeout_ms * 1000ull;
     while (!pinger->destroyed && !list_is_empty(&pinger->in_flight)) {
         struct pinger_ping *ping = list_entry(pinger->in_flight.next, struct pinger_ping, link);
-        if (now - ping->sent_us < timeout)
+        if (now - ping->sent_us < timeout) {
             break;
+        }
         on_ping_unanswered(ping);
     }
-    if (!pinger->destroyed)
+    if (!pinger->destroyed) {
         set_timers(pinger);
+    }
 }
 
 static void set_timers(struct pinger *pinger)
 {
     bool can_ping =
         !list_is_empty(&pinger->queued) && pinger->in_flight_count < pinger->options.max_in_flight;
-    if (can_ping && !loop_timer_is_running(pinger->pace))
+    if (can_ping && !loop_timer_is_running(pinger->pace)) {
         loop_timer_start(pinger->pace, pinger->options.interval_ms);
+    }
     if (list_is_empty(&pinger->in_flight)) {
         loop_timer_stop(pinger->deadline);
         return;
@@ -305,16 +326,21 @@ struct pinger *pinger_create(struct loop *loop, const struct pinger_options *opt
     struct pinger *pinger = mem_zalloc(1, sizeof *pinger);
     random_init();
     pinger->loop = loop;
-    if (options)
+    if (options) {
         pinger->options = *options;
-    if (pinger->options.interval_ms == 0)
+    }
+    if (pinger->options.interval_ms == 0) {
         pinger->options.interval_ms = DEFAULT_INTERVAL_MS;
-    if (pinger->options.max_in_flight == 0)
+    }
+    if (pinger->options.max_in_flight == 0) {
         pinger->options.max_in_flight = DEFAULT_MAX_IN_FLIGHT;
-    if (pinger->options.timeout_ms == 0)
+    }
+    if (pinger->options.timeout_ms == 0) {
         pinger->options.timeout_ms = DEFAULT_TIMEOUT_MS;
-    if (pinger->options.attempts == 0)
+    }
+    if (pinger->options.attempts == 0) {
         pinger->options.attempts = DEFAULT_ATTEMPTS;
+    }
     pinger->events = events;
     pinger->arg = arg;
     list_init(&pinger->queued);
@@ -328,14 +354,16 @@ struct pinger *pinger_create(struct loop *loop, const struct pinger_options *opt
 static void close_udp(struct pinger_udp *udp)
 {
     loop_io_destroy(&udp->io);
-    if (udp->fd >= 0)
+    if (udp->fd >= 0) {
         (void)close(udp->fd);
+    }
 }
 
 static void free_all(struct list *pings)
 {
-    while (!list_is_empty(pings))
+    while (!list_is_empty(pings)) {
         free_ping(list_entry(pings->next, struct pinger_ping, link));
+    }
 }
 
 static void release_pinger(void *arg)
@@ -347,8 +375,9 @@ void pinger_destroy(struct pinger **pointer)
 {
     struct pinger *pinger = *pointer;
     *pointer = NULL;
-    if (!pinger)
+    if (!pinger) {
         return;
+    }
     pinger->destroyed = true;
     free_all(&pinger->queued);
     free_all(&pinger->in_flight);
@@ -364,16 +393,18 @@ static struct pinger_ping *find_in(const struct list *pings, const struct addres
 {
     for (const struct list *node = pings->next; node != pings; node = node->next) {
         struct pinger_ping *ping = list_entry(node, struct pinger_ping, link);
-        if (ping->server.port == server->port && address_same_ip(&ping->server, server))
+        if (ping->server.port == server->port && address_same_ip(&ping->server, server)) {
             return ping;
+        }
     }
     return NULL;
 }
 
 void pinger_ping(struct pinger *pinger, const struct address *server, enum pinger_method method)
 {
-    if (find_in(&pinger->queued, server) || find_in(&pinger->in_flight, server))
+    if (find_in(&pinger->queued, server) || find_in(&pinger->in_flight, server)) {
         return;
+    }
     struct pinger_ping *ping = mem_zalloc(1, sizeof *ping);
     ping->pinger = pinger;
     ping->server = *server;

@@ -42,8 +42,9 @@ static struct tracker_result message_reply(size_t consumed)
 
 static struct tracker_result read_ack(struct bytes input, struct reply *reply)
 {
-    if (input.data[0] > 1)
+    if (input.data[0] > 1) {
         return failed_reply(TRACKER_ERROR_TYPE, "a reply that is neither 01 nor 00");
+    }
     reply->accepted = input.data[0] == 1;
     return message_reply(1);
 }
@@ -53,15 +54,19 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
 {
     struct cursor cursor = cursor_over(input);
     const uint64_t len = cursor_u64(&cursor);
-    if (cursor.failed)
+    if (cursor.failed) {
         return more();
-    if (len > INT64_MAX)
+    }
+    if (len > INT64_MAX) {
         return failed_reply(TRACKER_ERROR_LENGTH, "a negative length");
-    if (len > max_text)
+    }
+    if (len > max_text) {
         return failed_reply(TRACKER_ERROR_LIMIT, "the map exceeds max_map");
+    }
     reply->accepted = len > 0;
-    if (len > 0)
+    if (len > 0) {
         reply->bytes = cursor_take(&cursor, len);
+    }
     return cursor.failed ? more() : message_reply(sizeof len + len);
 }
 
@@ -69,20 +74,24 @@ static struct tracker_result read_long_text(struct bytes input, size_t max_text,
 static struct tracker_result read_sized(struct bytes input, struct reply *reply)
 {
     const size_t len = input.data[0];
-    if (input.len < 1 + len)
+    if (input.len < 1 + len) {
         return more();
+    }
     reply->accepted = len > 0;
-    if (len > 0)
+    if (len > 0) {
         reply->bytes = (struct bytes){input.data + 1, len};
+    }
     return message_reply(1 + len);
 }
 
 static struct tracker_result read_bare_id(struct bytes input, struct reply *reply)
 {
-    if (input.data[0] == 0)
+    if (input.data[0] == 0) {
         return message_reply(1);
-    if (input.len < ID_CLIENT_LENGTH)
+    }
+    if (input.len < ID_CLIENT_LENGTH) {
         return more();
+    }
     reply->accepted = true;
     reply->bytes = (struct bytes){input.data, ID_CLIENT_LENGTH};
     return message_reply(ID_CLIENT_LENGTH);
@@ -93,8 +102,9 @@ struct tracker_result reply_read(struct bytes input, enum tracker_dialect dialec
                                  struct reply *reply)
 {
     *reply = (struct reply){0};
-    if (input.len == 0)
+    if (input.len == 0) {
         return more();
+    }
     switch (forms[dialect][request]) {
     case FORM_ACK:
         return read_ack(input, reply);

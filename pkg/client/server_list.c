@@ -52,8 +52,9 @@ static void free_server_entry(struct server_entry *entry)
 static void notify_server_change(struct server_list *list, enum server_list_change change,
                                  const struct server_entry *entry)
 {
-    if (list->events->changed)
+    if (list->events->changed) {
         list->events->changed(list->arg, change, server_of(entry));
+    }
 }
 
 /* A copy that owns its memory; NULL when the server does not fit a line. */
@@ -79,20 +80,23 @@ static void update_server_entry(struct server_list *list, const struct lobby_ser
 {
     struct server_entry *old = find_server_entry(list, server->id),
                         *entry = copy_server_entry(server);
-    if (!entry)
+    if (!entry) {
         return;
+    }
     entry->seen_in = list->list_number;
     if (old && bytes_equal(writer_bytes_written(&old->line), writer_bytes_written(&entry->line))) {
         old->seen_in = list->list_number;
         free_server_entry(entry);
         return;
     }
-    if (old)
+    if (old) {
         HASH_DEL(list->entries, old);
+    }
     HASH_ADD_KEYPTR(hh, list->entries, server_of(entry)->id.data, server_of(entry)->id.len, entry);
     notify_server_change(list, old ? SERVER_LIST_UPDATED : SERVER_LIST_ADDED, entry);
-    if (old)
+    if (old) {
         free_server_entry(old);
+    }
 }
 
 static void drop_server_entry(struct server_list *list, struct server_entry *entry)
@@ -108,36 +112,44 @@ static void drop_unlisted_servers(struct server_list *list)
     struct server_entry *entry, *next;
     const unsigned generation = list->link.wire.generation;
     HASH_ITER (hh, list->entries, entry, next) {
-        if (entry->seen_in == list->list_number)
+        if (entry->seen_in == list->list_number) {
             continue;
+        }
         drop_server_entry(list, entry);
         /* The callback may have destroyed the list, or stopped it. */
-        if (list->destroyed || list->link.wire.generation != generation)
+        if (list->destroyed || list->link.wire.generation != generation) {
             return;
+        }
     }
 }
 
 static void handle_server_list(struct server_list *list, const struct lobby_message *message)
 {
     const unsigned generation = list->link.wire.generation;
-    if (!list->link.logged_in)
+    if (!list->link.logged_in) {
         lobby_link_accept_login(&list->link);
-    if (!list->in_list)
+    }
+    if (!list->in_list) {
         list->list_number++;
+    }
     list->in_list = message->more;
     for (size_t i = 0; i < message->server_count; i++) {
         update_server_entry(list, &message->servers[i]);
-        if (list->link.wire.generation != generation)
+        if (list->link.wire.generation != generation) {
             return;
+        }
     }
-    if (message->more)
+    if (message->more) {
         return;
+    }
     drop_unlisted_servers(list);
-    if (list->link.wire.generation != generation)
+    if (list->link.wire.generation != generation) {
         return;
+    }
     list->complete = true;
-    if (list->events->completed)
+    if (list->events->completed) {
         list->events->completed(list->arg);
+    }
 }
 
 static void on_message(void *arg, const struct lobby_message *message)
@@ -149,8 +161,9 @@ static void on_message(void *arg, const struct lobby_message *message)
         update_server_entry(list, &message->servers[0]);
     } else if (message->type == LOBBY_DOWN) {
         struct server_entry *entry = find_server_entry(list, message->servers[0].id);
-        if (entry)
+        if (entry) {
             drop_server_entry(list, entry);
+        }
     } else if (message->type == LOBBY_ERROR && list->events->refused) {
         list->events->refused(list->arg, lobby_code_parse(message->code), message->reason);
     }
@@ -168,8 +181,9 @@ static void on_server_list_down(void *arg, const char *reason)
 {
     struct server_list *list = arg;
     list->complete = false;
-    if (list->events->disconnected)
+    if (list->events->disconnected) {
         list->events->disconnected(list->arg, reason);
+    }
 }
 
 static void on_release(void *arg)
@@ -205,8 +219,9 @@ void server_list_destroy(struct server_list **pointer)
 {
     struct server_list *list = *pointer;
     *pointer = NULL;
-    if (!list)
+    if (!list) {
         return;
+    }
     list->destroyed = true;
     lobby_link_end(&list->link);
 }

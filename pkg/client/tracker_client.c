@@ -32,28 +32,32 @@ static uint64_t next_tracker_pause(const struct tracker_client *client, unsigned
 
 void client_entry_retry(struct tracker_client *client)
 {
-    if (!loop_timer_is_running(client->entry_retry))
+    if (!loop_timer_is_running(client->entry_retry)) {
         loop_timer_start(client->entry_retry, next_tracker_pause(client, &client->refusals));
+    }
 }
 
 static void on_entry_retry(void *arg)
 {
     struct tracker_client *client = arg;
-    if (client->wire.state == WIRE_UP && client->entry.state != ENTRY_NONE)
+    if (client->wire.state == WIRE_UP && client->entry.state != ENTRY_NONE) {
         client_entry_resume(client);
+    }
 }
 
 static void notify_request_lost(struct tracker_client *client, enum tracker_client_request request)
 {
-    if (client->events->replied)
+    if (client->events->replied) {
         client->events->replied(client->arg, request, TRACKER_CLIENT_LOST);
+    }
 }
 
 static size_t count_opens(const struct tracker_client *client)
 {
     size_t count = 0;
-    for (size_t i = 0; i < client_pending_count(client); i++)
+    for (size_t i = 0; i < client_pending_count(client); i++) {
         count += client_pending_peek(client, i).kind == TRACKER_CLIENT_OPEN;
+    }
     return count;
 }
 
@@ -65,14 +69,17 @@ static void report_lost_requests(struct tracker_client *client)
     while (!client->destroyed && client_pending_count(client) > 0) {
         const uint8_t kind = client_pending_peek(client, 0).kind;
         client_pending_pop(client);
-        if (kind == PENDING_ADOPT || kind == PENDING_REOPEN)
+        if (kind == PENDING_ADOPT || kind == PENDING_REOPEN) {
             continue;
-        if (kind == TRACKER_CLIENT_OPEN && --opens == 0 && will_reopen)
+        }
+        if (kind == TRACKER_CLIENT_OPEN && --opens == 0 && will_reopen) {
             continue;
+        }
         notify_request_lost(client, (enum tracker_client_request)kind);
     }
-    if (!client->destroyed)
+    if (!client->destroyed) {
         loop_timer_stop(client->reply_deadline);
+    }
 }
 
 static void on_tracker_client_down(void *arg, const char *reason)
@@ -80,23 +87,27 @@ static void on_tracker_client_down(void *arg, const char *reason)
     struct tracker_client *client = arg;
     client->map.begun = client->map.unreported = false;
     loop_timer_stop(client->entry_retry);
-    if (client->options.reconnect)
+    if (client->options.reconnect) {
         loop_timer_start(client->retry, next_tracker_pause(client, &client->failures));
-    else
+    } else {
         client->running = false;
+    }
     report_lost_requests(client);
-    if (!client->destroyed && client->events->disconnected)
+    if (!client->destroyed && client->events->disconnected) {
         client->events->disconnected(client->arg, reason);
+    }
 }
 
 static void on_up(void *arg)
 {
     struct tracker_client *client = arg;
     const bool resuming = client->entry.state != ENTRY_NONE;
-    if (resuming)
+    if (resuming) {
         client_entry_resume(client);
-    if (client->events->connected)
+    }
+    if (client->events->connected) {
         client->events->connected(client->arg, resuming);
+    }
 }
 
 static const struct wire_events wire_events = {
@@ -122,20 +133,27 @@ static void on_reply_deadline(void *arg)
 
 static void set_tracker_defaults(struct tracker_client_options *options)
 {
-    if (options->connect_timeout_ms == 0)
+    if (options->connect_timeout_ms == 0) {
         options->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
-    if (options->reply_timeout_ms == 0)
+    }
+    if (options->reply_timeout_ms == 0) {
         options->reply_timeout_ms = DEFAULT_REPLY_TIMEOUT_MS;
-    if (options->backoff_ms == 0)
+    }
+    if (options->backoff_ms == 0) {
         options->backoff_ms = DEFAULT_BACKOFF_MS;
-    if (options->backoff_max_ms == 0)
+    }
+    if (options->backoff_max_ms == 0) {
         options->backoff_max_ms = DEFAULT_BACKOFF_MAX_MS;
-    if (options->max_output == 0)
+    }
+    if (options->max_output == 0) {
         options->max_output = DEFAULT_MAX_OUTPUT;
-    if (options->max_pending == 0)
+    }
+    if (options->max_pending == 0) {
         options->max_pending = DEFAULT_MAX_PENDING;
-    if (options->max_map == 0)
+    }
+    if (options->max_map == 0) {
         options->max_map = DEFAULT_MAX_MAP;
+    }
 }
 
 static void release_tracker_client(void *arg)
@@ -144,8 +162,9 @@ static void release_tracker_client(void *arg)
     wire_target_free(&client->target);
     free((char *)client->options.server_name);
     free((char *)client->options.source);
-    if (client->options.tls)
+    if (client->options.tls) {
         tls_context_unref(&client->options.tls);
+    }
     writer_free(&client->pending);
     writer_free(&client->entry.value);
     writer_free(&client->map.entries);
@@ -157,13 +176,16 @@ static char *check_tracker_options(const struct tracker_client_options *options,
                                    struct wire_target *target)
 {
     struct address source;
-    if (options->dialect <= TRACKER_UNKNOWN || options->dialect > TRACKER_2014)
+    if (options->dialect <= TRACKER_UNKNOWN || options->dialect > TRACKER_2014) {
         return mem_strdup("unknown dialect");
-    if (options->source && !address_parse_ip(options->source, &source))
+    }
+    if (options->source && !address_parse_ip(options->source, &source)) {
         return mem_format("not a numeric address: %s", options->source);
-    if (!options->target || !wire_target_parse(options->target, target))
+    }
+    if (!options->target || !wire_target_parse(options->target, target)) {
         return mem_format("invalid target: %s (expected host:port, [v6]:port or unix:/path)",
                           options->target ? options->target : "");
+    }
     return NULL;
 }
 
@@ -174,8 +196,9 @@ struct tracker_client *tracker_client_create(struct loop *loop,
 {
     struct wire_target target;
     *error = check_tracker_options(options, &target);
-    if (*error)
+    if (*error) {
         return NULL;
+    }
     random_init();
     struct tracker_client *client = mem_zalloc(1, sizeof *client);
     client->loop = loop;
@@ -185,12 +208,15 @@ struct tracker_client *tracker_client_create(struct loop *loop,
     client->options.target = NULL;
     set_tracker_defaults(&client->options);
     client->target = target;
-    if (options->server_name)
+    if (options->server_name) {
         client->options.server_name = mem_strdup(options->server_name);
-    if (options->source)
+    }
+    if (options->source) {
         client->options.source = mem_strdup(options->source);
-    if (options->tls)
+    }
+    if (options->tls) {
         client->options.tls = tls_context_ref(options->tls);
+    }
     wire_init(&client->wire, loop, &wire_events, client);
     client->retry = loop_timer_create(loop, on_tracker_retry, client);
     client->reply_deadline = loop_timer_create(loop, on_reply_deadline, client);
@@ -203,8 +229,9 @@ void tracker_client_destroy(struct tracker_client **pointer)
 {
     struct tracker_client *client = *pointer;
     *pointer = NULL;
-    if (!client)
+    if (!client) {
         return;
+    }
     client->destroyed = true;
     wire_close(&client->wire);
     loop_timer_destroy(&client->retry);
@@ -216,8 +243,9 @@ void tracker_client_destroy(struct tracker_client **pointer)
 void tracker_client_start(struct tracker_client *client)
 {
     client->running = true;
-    if (client->wire.state == WIRE_DOWN && !loop_timer_is_running(client->retry))
+    if (client->wire.state == WIRE_DOWN && !loop_timer_is_running(client->retry)) {
         loop_timer_start(client->retry, 0);
+    }
 }
 
 void tracker_client_stop(struct tracker_client *client)

@@ -34,15 +34,17 @@ static bool write_out(struct wire *wire)
             fail_with(wire, "write", stream_socket_error(wire->socket));
             return false;
         }
-        if (n < 0)
+        if (n < 0) {
             break;
+        }
         sent += (size_t)n;
     }
     wire->out.len -= sent;
-    if (wire->out.len > 0 && sent > 0)
+    if (wire->out.len > 0 && sent > 0) {
         memmove(wire->out.data, wire->out.data + sent, wire->out.len);
-    else if (wire->out.len == 0 && wire->out.capacity > KEPT_CAPACITY)
+    } else if (wire->out.len == 0 && wire->out.capacity > KEPT_CAPACITY) {
         writer_free(&wire->out);
+    }
     stream_socket_want_write(wire->socket, wire->out.len > 0);
     return true;
 }
@@ -50,8 +52,9 @@ static bool write_out(struct wire *wire)
 static void on_wire_flush(void *arg)
 {
     struct wire *wire = arg;
-    if (wire->state == WIRE_UP)
+    if (wire->state == WIRE_UP) {
         (void)write_out(wire);
+    }
 }
 
 /* Passes the input to the owner. False when the owner has closed the wire. */
@@ -59,13 +62,15 @@ static bool deliver_input(struct wire *wire)
 {
     const unsigned generation = wire->generation;
     const size_t taken = wire->events->bytes(wire->arg, writer_bytes_written(&wire->in));
-    if (wire->generation != generation)
+    if (wire->generation != generation) {
         return false;
+    }
     wire->in.len -= taken;
-    if (wire->in.len == 0)
+    if (wire->in.len == 0) {
         writer_free(&wire->in);
-    else if (taken > 0)
+    } else if (taken > 0) {
         memmove(wire->in.data, wire->in.data + taken, wire->in.len);
+    }
     return true;
 }
 
@@ -93,10 +98,12 @@ static bool receive_input(struct wire *wire)
             fail_with(wire, "read", stream_socket_error(wire->socket));
             return false;
         }
-        if (n < 0 && wire->in.len == 0)
+        if (n < 0 && wire->in.len == 0) {
             writer_free(&wire->in);
-        if (n > 0 && !deliver_input(wire))
+        }
+        if (n > 0 && !deliver_input(wire)) {
             return false;
+        }
         /* The socket does not become readable for bytes that TLS has already decrypted. */
     } while (n > 0 && ((n == READ_SIZE && ++reads < READS_PER_WAKEUP) ||
                        stream_socket_has_pending(wire->socket)));
@@ -106,8 +113,9 @@ static bool receive_input(struct wire *wire)
 static void on_wire_ready(void *arg, unsigned events)
 {
     struct wire *wire = arg;
-    if (receive_input(wire) && wire->out.len > 0)
+    if (receive_input(wire) && wire->out.len > 0) {
         (void)write_out(wire);
+    }
 }
 
 static void on_wire_connected(void *arg, struct stream_socket *socket)
@@ -120,8 +128,9 @@ static void on_wire_connected(void *arg, struct stream_socket *socket)
     wire->state = WIRE_UP;
     wire->events->up(wire->arg);
     /* The server's first bytes may have arrived with the end of the TLS handshake. */
-    if (wire->generation == generation && stream_socket_has_pending(wire->socket))
+    if (wire->generation == generation && stream_socket_has_pending(wire->socket)) {
         (void)receive_input(wire);
+    }
 }
 
 static void on_not_connected(void *arg, const struct stream_failure *failure)
@@ -161,14 +170,16 @@ void wire_connect(struct wire *wire, const struct wire_options *options)
 
 void wire_send(struct wire *wire)
 {
-    if (wire->state == WIRE_UP)
+    if (wire->state == WIRE_UP) {
         loop_defer(wire->loop, LOOP_PHASE_OUTPUT, &wire->flush);
+    }
 }
 
 void wire_close(struct wire *wire)
 {
-    if (wire->state == WIRE_DOWN)
+    if (wire->state == WIRE_DOWN) {
         return;
+    }
     wire->state = WIRE_DOWN;
     wire->generation++;
     loop_cancel(wire->loop, &wire->flush);

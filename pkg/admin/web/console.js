@@ -62,7 +62,7 @@ export class ProtocolConsole {
 
   /** Creates the client. @param {string} url @param {Object} options */
   createClient() {
-    throw new Error("not implemented");
+    throw new Error("a subclass creates the client");
   }
 
   /** Called when the state of the connection has changed. */

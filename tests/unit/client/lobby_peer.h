@@ -38,8 +38,9 @@ struct lobby_peer {
 
 static inline void lobby_peer_drop(struct lobby_peer *peer)
 {
-    if (peer->fd < 0)
+    if (peer->fd < 0) {
         return;
+    }
     loop_io_destroy(&peer->io);
     (void)close(peer->fd);
     peer->fd = -1;
@@ -51,10 +52,11 @@ static inline void lobby_peer_read(void *arg, unsigned events)
     uint8_t bytes[4096];
     const ssize_t n = recv(peer->fd, bytes, sizeof bytes, 0);
 
-    if (n <= 0)
+    if (n <= 0) {
         lobby_peer_drop(peer);
-    else
+    } else {
         writer_bytes(&peer->received, (struct bytes){bytes, (size_t)n});
+    }
 }
 
 static inline void lobby_peer_accept(void *arg, unsigned events)

@@ -75,11 +75,13 @@ static inline const char *text_of(struct writer *writer)
 
 static inline void peer_drop(struct peer *peer)
 {
-    if (peer->fd < 0)
+    if (peer->fd < 0) {
         return;
+    }
     loop_io_destroy(&peer->io);
-    if (peer->stream)
+    if (peer->stream) {
         tls_stream_destroy(&peer->stream);
+    }
     (void)close(peer->fd);
     peer->fd = -1;
     writer_free(&peer->in);
@@ -102,15 +104,16 @@ static inline void peer_answer(struct peer *peer, const struct tracker_message *
     struct writer to = {0};
     const bool by_update = message->type == TRACKER_UPDATE;
     const bool has_ids = peer->dialect == TRACKER_VERSIONED || peer->dialect == TRACKER_2013;
-    if (peer->refuses && !(by_update && !has_ids))
+    if (peer->refuses && !(by_update && !has_ids)) {
         tracker_write_ack(&to, false);
-    else if (message->type == TRACKER_OPEN) {
+    } else if (message->type == TRACKER_OPEN) {
         (void)snprintf(id, sizeof id, "client%u", ++peer->opened % 10);
         tracker_write_id(&to, peer->dialect, bytes_from_string(id));
-    } else if (message->type == TRACKER_ALL)
+    } else if (message->type == TRACKER_ALL) {
         tracker_write_map_reply(&to, peer->dialect, B("{a=b, c=d}"));
-    else if (message->type == TRACKER_CLOSE || has_ids)
+    } else if (message->type == TRACKER_CLOSE || has_ids) {
         tracker_write_ack(&to, true);
+    }
     peer_send(peer, writer_bytes_written(&to));
     writer_free(&to);
 }
@@ -123,15 +126,17 @@ static inline void peer_record_message(struct peer *peer, const struct tracker_m
         writer_u8(&peer->received, ' ');
         writer_bytes(&peer->received, message->id);
     }
-    if (message->has_version)
+    if (message->has_version) {
         writer_format(&peer->received, " v%llu", (unsigned long long)message->version);
+    }
     if (message->state.data) {
         writer_u8(&peer->received, ' ');
         writer_bytes(&peer->received, message->state);
     }
     writer_u8(&peer->received, '\n');
-    if (!peer->silent)
+    if (!peer->silent) {
         peer_answer(peer, message);
+    }
 }
 
 static inline void peer_on_bytes(struct peer *peer)
@@ -142,15 +147,19 @@ static inline void peer_on_bytes(struct peer *peer)
         const struct bytes input = writer_bytes_written(&peer->in);
         result = tracker_read(input, &peer->options, &peer->dialect, &message);
         assert_int_not_equal(result.outcome, TRACKER_FAILED);
-        for (size_t i = 0; i < result.consumed && input.data[i] == 1; i++)
+        for (size_t i = 0; i < result.consumed && input.data[i] == 1; i++) {
             peer->acks++;
-        if (result.outcome == TRACKER_MESSAGE)
+        }
+        if (result.outcome == TRACKER_MESSAGE) {
             peer_record_message(peer, &message);
-        if (peer->fd < 0)
+        }
+        if (peer->fd < 0) {
             return;
+        }
         peer->in.len -= result.consumed;
-        if (peer->in.len > 0)
+        if (peer->in.len > 0) {
             memmove(peer->in.data, peer->in.data + result.consumed, peer->in.len);
+        }
     } while (result.outcome == TRACKER_MESSAGE);
 }
 
@@ -161,10 +170,11 @@ static inline void peer_on_ready(void *arg, unsigned events)
     const ssize_t n =
         peer->stream ? tls_stream_read(peer->stream, to, 65536) : recv(peer->fd, to, 65536, 0);
     peer->in.len -= 65536 - (size_t)(n > 0 ? n : 0);
-    if (n > 0)
+    if (n > 0) {
         peer_on_bytes(peer);
-    else if (n == 0 || !peer->stream || errno != EAGAIN)
+    } else if (n == 0 || !peer->stream || errno != EAGAIN) {
         peer_drop(peer);
+    }
 }
 
 static inline void peer_on_accept(void *arg, unsigned events)
@@ -175,8 +185,9 @@ static inline void peer_on_accept(void *arg, unsigned events)
     assert_true(peer->fd >= 0);
     peer->accepted++;
     peer->dialect = TRACKER_UNKNOWN;
-    if (peer->tls && !peer->silent)
+    if (peer->tls && !peer->silent) {
         peer->stream = tls_stream_create(peer->tls, peer->fd, NULL);
+    }
     peer->io = loop_io_create(peer->loop, peer->fd, peer_on_ready, peer);
     loop_io_set(peer->io, peer->reads_nothing ? 0 : LOOP_READ);
 }
@@ -187,8 +198,9 @@ static inline void peer_listen(struct peer *peer)
     const int on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
-    if (peer->target[0])
+    if (peer->target[0]) {
         address.sin_port = htons((uint16_t)atoi(strchr(peer->target, ':') + 1));
+    }
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(peer->listener >= 0);
@@ -215,20 +227,24 @@ static inline void peer_stop_listening(struct peer *peer)
 static inline void peer_end(struct peer *peer)
 {
     peer_drop(peer);
-    if (peer->listener >= 0)
+    if (peer->listener >= 0) {
         peer_stop_listening(peer);
+    }
     writer_free(&peer->received);
-    if (peer->tls)
+    if (peer->tls) {
         tls_context_unref(&peer->tls);
+    }
 }
 
 /* The end of each callback: stops or destroys the client if the test asked for it. */
 static inline void fixture_after_callback(struct fixture *fixture, const char *name)
 {
-    if (fixture->stop_in && strcmp(fixture->stop_in, name) == 0)
+    if (fixture->stop_in && strcmp(fixture->stop_in, name) == 0) {
         tracker_client_stop(fixture->client);
-    if (fixture->destroy_in && strcmp(fixture->destroy_in, name) == 0)
+    }
+    if (fixture->destroy_in && strcmp(fixture->destroy_in, name) == 0) {
         tracker_client_destroy(&fixture->client);
+    }
 }
 
 static inline void record_connected(void *arg, bool resuming)
@@ -330,12 +346,14 @@ static inline void fixture_begin(struct fixture *fixture, enum tracker_dialect d
 static inline void fixture_connect(struct fixture *fixture, struct tracker_client_options options)
 {
     char *error;
-    if (!options.target)
+    if (!options.target) {
         options.target = fixture->peer.target;
+    }
     fixture->client =
         tracker_client_create(fixture->loop, &options, &fixture_events, fixture, &error);
-    if (!fixture->client)
+    if (!fixture->client) {
         fail_msg("%s", error);
+    }
     tracker_client_start(fixture->client);
 }
 

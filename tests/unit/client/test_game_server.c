@@ -53,8 +53,9 @@ static int end(void **state)
 {
     struct fixture *fixture = *state;
 
-    if (fixture->server)
+    if (fixture->server) {
         game_server_destroy(&fixture->server);
+    }
     lobby_peer_end(&fixture->peer);
     free(fixture);
     return 0;
@@ -175,8 +176,9 @@ static void test_a_permanent_refusal_delays_the_retry(void **state)
     LOBBY_EXPECT_EVENTS(&fixture->peer, "refused-bad_password ");
     lobby_peer_drop(&fixture->peer);
     LOBBY_EXPECT_EVENTS(&fixture->peer, "disconnected ");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         loop_turn(fixture->peer.loop, 10);
+    }
     assert_int_equal(fixture->peer.accepted, 1);
     loop_skip(fixture->peer.loop, 31000);
     LOBBY_WAIT(&fixture->peer, fixture->peer.accepted == 2);
@@ -203,8 +205,9 @@ static void test_the_backoff_grows_while_redis_is_unreachable(void **state)
         LOBBY_EXPECT_RECEIVED(&fixture->peer, "{\"type\":\"infos\",\"players\":1}\n");
         report_unavailable(fixture);
         /* By now the pause is up to 16 s, so most are longer than 100 ms. */
-        for (int j = 0; i >= 14 && j < 10; j++)
+        for (int j = 0; i >= 14 && j < 10; j++) {
             loop_turn(fixture->peer.loop, 10);
+        }
         late += i >= 14 && fixture->peer.accepted == accepted;
         loop_skip(fixture->peer.loop, 31000);
         LOBBY_EXPECT_RECEIVED(&fixture->peer, "login");
@@ -233,8 +236,9 @@ static void test_a_stopped_server_does_not_reconnect(void **state)
     game_server_stop(fixture->server);
     LOBBY_WAIT(&fixture->peer, fixture->peer.fd < 0);
     loop_skip(fixture->peer.loop, 100000);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         loop_turn(fixture->peer.loop, 10);
+    }
     assert_int_equal(fixture->peer.accepted, 1);
     assert_int_equal(fixture->peer.events_seen.len, 0);
     game_server_start(fixture->server);

@@ -76,10 +76,12 @@ static void on_request(void *arg, unsigned ready)
     struct q3client_packet packet = q3client_read((struct bytes){bytes, (size_t)n});
     assert_int_equal(packet.type, Q3CLIENT_GETINFO);
     server->requests++;
-    if (server->forges)
+    if (server->forges) {
         answer(server, &from, len, BYTES_LITERAL("12345678"));
-    if (server->requests > server->lose)
+    }
+    if (server->requests > server->lose) {
         answer(server, &from, len, packet.challenge);
+    }
 }
 
 static void open_server(struct server *server, int family)
@@ -87,10 +89,11 @@ static void open_server(struct server *server, int family)
     struct sockaddr_storage storage = {.ss_family = (sa_family_t)family};
     socklen_t len = sizeof storage;
     *server = (struct server){.fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0)};
-    if (family == AF_INET)
+    if (family == AF_INET) {
         ((struct sockaddr_in *)&storage)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    else
+    } else {
         ((struct sockaddr_in6 *)&storage)->sin6_addr = in6addr_loopback;
+    }
     assert_int_equal(
         bind(server->fd, (struct sockaddr *)&storage,
              family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)),
@@ -212,8 +215,9 @@ static void many_pings_are_rate_limited(void **state)
     assert_int_equal(pinger_pending_count(pinger), COUNT);
     wait_for_all();
     assert_int_equal(answers, COUNT);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         close_server(&servers[i]);
+    }
 }
 
 static void tcp_measures_the_time_to_connect(void **state)

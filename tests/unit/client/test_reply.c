@@ -89,7 +89,7 @@ static void test_bad(void **state)
          TRACKER_ERROR_LENGTH},
         {TRACKER_PLAIN, TRACKER_CLIENT_UPDATE, B("\x01"), TRACKER_ERROR_TYPE},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (size_t len = 0; len <= rows[i].input.len; len++) {
             struct reply reply;
             const struct tracker_result result =
@@ -99,6 +99,7 @@ static void test_bad(void **state)
             assert_int_equal(result.outcome, complete ? TRACKER_FAILED : TRACKER_MORE);
             assert_int_equal(result.error, complete ? rows[i].error : TRACKER_ERROR_NONE);
         }
+    }
 }
 
 static void test_requests_without_a_reply(void **state)

@@ -16,10 +16,12 @@ static void on_changed(void *arg, enum server_list_change change, const struct l
 
     writer_format(&fixture->peer.events_seen, "%c%.*s ", signs[change], (int)server->id.len,
                   (const char *)server->id.data);
-    if (fixture->stops)
+    if (fixture->stops) {
         server_list_stop(fixture->list);
-    if (fixture->destroys)
+    }
+    if (fixture->destroys) {
         server_list_destroy(&fixture->list);
+    }
     fixture->stops = fixture->destroys = false;
 }
 
@@ -64,8 +66,9 @@ static int end(void **state)
 {
     struct fixture *fixture = *state;
 
-    if (fixture->list)
+    if (fixture->list) {
         server_list_destroy(&fixture->list);
+    }
     lobby_peer_end(&fixture->peer);
     free(fixture);
     return 0;

@@ -107,8 +107,9 @@ static void test_pushes_cut_at_every_byte(void **state)
         fixture.peer.silent = true;
         expect_received(&fixture, "update client1 v1 s\n");
         peer_send(&fixture.peer, (struct bytes){pushes.data, cut});
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             loop_turn(fixture.loop, 0);
+        }
         peer_send(&fixture.peer, (struct bytes){pushes.data + cut, pushes.len - cut});
         WAIT_UNTIL(&fixture,
                    fixture.events_seen.len > 0 && strstr(text_of(&fixture.events_seen), "j/2=s\n"));

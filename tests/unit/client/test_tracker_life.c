@@ -176,8 +176,9 @@ static void test_without_reconnect_it_stays_disconnected(void **state)
     expect_received(&fixture, "open one\n");
     peer_drop(&fixture.peer);
     expect_events(&fixture, "open lost\ndisconnected: closed by the server\n");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         loop_turn(fixture.loop, 1);
+    }
     assert_int_equal(fixture.peer.accepted, 1);
     /* It connects when it is started again. */
     fixture.peer.silent = false;
@@ -332,8 +333,9 @@ static void test_stop_and_destroy_in_each_callback(void **state)
             assert_true(tracker_client_update(fixture.client, B("client1"), 1, B("s")));
             WAIT_UNTIL(&fixture, strstr(text_of(&fixture.events_seen), "update accepted"));
         }
-        if (i / 2 >= 3)
+        if (i / 2 >= 3) {
             peer_send(&fixture.peer, pushes);
+        }
         /* The server sees the close. */
         WAIT_UNTIL(&fixture, fixture.peer.accepted == 1 && fixture.peer.fd < 0);
         assert_string_equal(text_of(&fixture.events_seen), rows[i / 2].events_seen);
@@ -356,8 +358,9 @@ static void test_stop_and_destroy_while_requests_are_lost(void **state)
         peer_drop(&fixture.peer);
         expect_events(&fixture, stops ? "update lost\ndisconnected: closed by the server\n"
                                       : "update lost\n");
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 5; i++) {
             loop_turn(fixture.loop, 1);
+        }
         assert_int_equal(fixture.peer.accepted, 1);
         fixture_end(&fixture);
     }

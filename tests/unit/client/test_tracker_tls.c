@@ -11,8 +11,9 @@ static int make_certificate(void **state)
 {
     char command[400];
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(folder))
+    if (!mkdtemp(folder)) {
         return -1;
+    }
     (void)snprintf(certificate, sizeof certificate, "%s/cert.pem", folder);
     (void)snprintf(key, sizeof key, "%s/key.pem", folder);
     (void)snprintf(command, sizeof command,
@@ -32,8 +33,9 @@ static struct tls_context *client_context(void)
 {
     char *error = NULL;
     struct tls_context *context = tls_client_context_create(certificate, NULL, NULL, true, &error);
-    if (!context)
+    if (!context) {
         fail_msg("%s", error);
+    }
     return context;
 }
 
@@ -42,8 +44,9 @@ static void begin(struct fixture *fixture, enum tracker_dialect dialect)
     char *error = NULL;
     fixture_begin(fixture, dialect);
     fixture->peer.tls = tls_server_context_create(certificate, key, NULL, &error);
-    if (!fixture->peer.tls)
+    if (!fixture->peer.tls) {
         fail_msg("%s", error);
+    }
 }
 
 static void test_requests_and_pushes(void **state)
@@ -84,8 +87,9 @@ static void test_large_messages(void **state)
     expect_events(&fixture, "connected\n");
     memset(memory, 's', sizeof memory);
     const struct bytes much = {memory, sizeof memory};
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         assert_true(tracker_client_update(fixture.client, B(""), 0, much));
+    }
     WAIT_UNTIL(&fixture, fixture.peer.received.len == received);
     fixture.peer.silent = true;
     assert_true(tracker_client_get(fixture.client));
