@@ -1,6 +1,6 @@
 /*
- * scripts: the texts of the scripts that run in Redis, made of the files in scripts/ by the
- * Makefile. Some are joined from several files, as each has to be short enough to be read.
+ * scripts: the texts of the scripts that run in Redis. The Makefile joins each of them from files of
+ * scripts/; the head of a script says which.
  */
 #ifndef SCHEMA_SCRIPTS_H
 #define SCHEMA_SCRIPTS_H
