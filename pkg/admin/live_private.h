@@ -7,18 +7,19 @@
 
 #include "admin/admin_private.h"
 
-/* What a reader asked for: entries as clients, or as game servers. */
+/* What a reader requested: entries as clients, or as game servers. */
 enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
 
 /* Begins an event of that name; its data is one line of JSON, which follows. */
 void live_event_begin(struct writer *to, const char *name);
 void live_event_end(struct writer *to);
 
-/* Whole events: who answers; why the map is not sent; numbers of the front-end and the space. */
+/* Whole events: the front-end that answers; why the map is not sent; numbers of the front-end and
+ * the space. */
 void live_write_hello(struct writer *to, struct admin *admin, const struct admin_space *space);
 void live_write_refusal(struct writer *to, const char *why);
 void live_write_stats(struct writer *to, struct admin_space *space);
-/* The event of closed ids: JSON values, each with a comma behind it. Nothing without values. */
+/* The event of closed ids: JSON values, each followed by a comma. Nothing without values. */
 void live_write_closed(struct writer *to, struct bytes values);
 
 /* An id as one JSON value: a string, or {"id64": ...}. */

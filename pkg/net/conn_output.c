@@ -147,7 +147,7 @@ static struct output *make_piece_room(struct conn *conn)
     return output;
 }
 
-static void after_append(struct conn *conn, size_t len)
+static void finish_append(struct conn *conn, size_t len)
 {
     if (!(conn->flags & CONN_BACKLOGGED)) {
         conn_make_dirty(conn);
@@ -163,7 +163,7 @@ static void after_append(struct conn *conn, size_t len)
 }
 
 /* The piece's reference becomes the connection's. */
-static void append(struct conn *conn, struct piece piece)
+static void append_piece(struct conn *conn, struct piece piece)
 {
     struct output *output = conn->output;
     conn->flags &= ~CONN_TAIL_OPEN;
@@ -175,7 +175,7 @@ static void append(struct conn *conn, struct piece piece)
         output->pieces[output->first + output->count++] = piece;
         output->len += piece.len;
     }
-    after_append(conn, piece.len);
+    finish_append(conn, piece.len);
 }
 
 /* How many bytes the memory of a frame of our own holds when it has len: a power of two less the
@@ -202,7 +202,7 @@ static void grow_tail(struct conn *conn, struct bytes bytes)
     tail->len += (uint32_t)bytes.len;
     if (conn->output != NULL)
         conn->output->len += bytes.len;
-    after_append(conn, bytes.len);
+    finish_append(conn, bytes.len);
 }
 
 static struct frame *create_tail(struct bytes bytes)
@@ -235,7 +235,7 @@ void conn_put(struct conn *conn, struct bytes bytes)
         return;
     }
     frame = create_tail(bytes);
-    append(conn, (struct piece){frame, 0, frame->len});
+    append_piece(conn, (struct piece){frame, 0, frame->len});
     conn->flags |= CONN_TAIL_OPEN;
 }
 
@@ -257,7 +257,7 @@ void conn_send_slice(struct conn *conn, struct frame *frame, size_t offset, size
 void conn_put_slice(struct conn *conn, struct frame *frame, size_t offset, size_t len)
 {
     if (conn->state == CONN_OPEN && len > 0)
-        append(conn, (struct piece){frame_ref(frame), (uint32_t)offset, (uint32_t)len});
+        append_piece(conn, (struct piece){frame_ref(frame), (uint32_t)offset, (uint32_t)len});
 }
 
 /* The first n bytes have been sent. */

@@ -36,7 +36,7 @@ struct net_settings {
     int64_t accept_pause; /* net.accept_pause, ms */
     int64_t accept_batch; /* net.accept_batch, connections accepted per iteration and listener */
     bool reuse_port;      /* net.reuse_port: SO_REUSEPORT */
-    bool proxy;           /* net.proxy: a PROXY header (v1 or v2) must come first */
+    bool proxy;           /* net.proxy: a PROXY header (v1 or v2) must be first */
     char *proxy_from;     /* net.proxy_from: prefixes allowed to send it; empty: any */
     bool tls;             /* net.tls */
     char *tls_certificate; /* net.tls_certificate: PEM file, with its chain */
@@ -50,7 +50,7 @@ struct listener;
 
 /* settings are read at each use, so a reload that writes them takes effect. */
 struct net *net_create(struct loop *loop, const struct net_settings *settings);
-/* All listeners and connections must be gone. */
+/* There must be no listeners and no connections. */
 void net_destroy(struct net **net);
 uint64_t net_connection_count(const struct net *net);
 struct loop *net_loop(const struct net *net);
@@ -71,7 +71,7 @@ struct listener_callbacks {
 char *listener_check(const char *where) __attribute__((warn_unused_result));
 /* Where to listen: "127.0.0.1:6789", "[::]:0", "*:6789" (all, both families), "unix:/path".
  * NULL and *error (the caller frees) when it cannot. settings: this listener's own copy, must
- * outlive it. A stale unix socket that nobody listens on is replaced. */
+ * outlive it. A stale unix socket on which no process listens is replaced. */
 struct listener *listener_create(struct net *net, const char *where,
                                  const struct net_settings *settings,
                                  const struct listener_callbacks *callbacks, void *arg,

@@ -82,7 +82,7 @@ static void free_closed(void *arg)
     }
 }
 
-static void pause_over(void *arg)
+static void on_accept_pause_end(void *arg)
 {
     net_resume_accepting(arg);
 }
@@ -99,7 +99,7 @@ struct net *net_create(struct loop *loop, const struct net_settings *settings)
     list_init(&net->spare);
     net->flush = (struct loop_task){.callback = flush_dirty, .arg = net};
     net->free = (struct loop_task){.callback = free_closed, .arg = net};
-    net->pause = loop_timer_create(loop, pause_over, net);
+    net->pause = loop_timer_create(loop, on_accept_pause_end, net);
     net->pause_limit = (struct log_limit){.burst = 2};
     net->refused_limit = (struct log_limit){.burst = 10};
     net->closed_limit = (struct log_limit){.burst = 10};

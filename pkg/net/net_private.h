@@ -31,7 +31,7 @@ enum conn_state {
     CONN_PROXY,  /* a PROXY header is expected */
     CONN_TLS,    /* the TLS handshake is under way */
     CONN_OPEN,   /* the protocol's */
-    CONN_ENDING, /* nothing more is read or accepted to be sent; the output goes out */
+    CONN_ENDING, /* nothing more is read or accepted for sending; the output is sent */
     CONN_LINGER, /* shut down by us; input is dropped until the peer's end */
     CONN_CLOSED  /* descriptor closed; waits for LOOP_PHASE_FREE */
 };
@@ -65,7 +65,7 @@ struct output {
     struct conn *conn;
     struct list node; /* in QUEUE_WRITE during a backlog */
     uint32_t since;   /* of the last progress */
-    uint32_t first;   /* pieces before it are gone */
+    uint32_t first;   /* pieces before it have been sent */
     uint32_t count;   /* of those left */
     uint32_t capacity;
     size_t len; /* bytes left */

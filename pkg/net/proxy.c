@@ -9,7 +9,7 @@
 
 static const uint8_t signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
-static enum proxy_result bad(struct proxy_header *header, const char *error)
+static enum proxy_result refuse_header(struct proxy_header *header, const char *error)
 {
     header->error = error;
     return PROXY_BAD;
@@ -60,15 +60,15 @@ static enum proxy_result parse_tcp_header(struct bytes line, bool is_ipv6,
     if (!take_header_word(&line, source, sizeof source) ||
         !take_header_word(&line, destination, sizeof destination) ||
         !take_header_word(&line, source_port, sizeof source_port))
-        return bad(header, "version 1: a word is missing or too long");
+        return refuse_header(header, "version 1: a word is missing or too long");
     if (line.len == 0 || memchr(line.data, ' ', line.len) != NULL ||
         !take_header_word(&line, destination_port, sizeof destination_port))
-        return bad(header, "version 1: not four words after the family");
+        return refuse_header(header, "version 1: not four words after the family");
     if (!parse_ip(source, is_ipv6, &header->source) || !parse_ip(destination, is_ipv6, &ignored))
-        return bad(header, "version 1: not an address of the family");
+        return refuse_header(header, "version 1: not an address of the family");
     if (!parse_port(source_port, &header->source.port) ||
         !parse_port(destination_port, &ignored_port))
-        return bad(header, "version 1: not a port");
+        return refuse_header(header, "version 1: not a port");
     header->has_source = true;
     return PROXY_DONE;
 }
@@ -89,13 +89,14 @@ static enum proxy_result parse_v1(struct bytes bytes, struct proxy_header *heade
     const uint8_t *end = memchr(bytes.data, '\n', seen);
     struct bytes line = bytes;
     if (end == NULL)
-        return seen < LINE_MAX_SIZE ? PROXY_MORE : bad(header, "version 1: the line is too long");
+        return seen < LINE_MAX_SIZE ? PROXY_MORE
+                                    : refuse_header(header, "version 1: the line is too long");
     header->len = (size_t)(end - bytes.data) + 1;
     if (header->len < 2 || end[-1] != '\r')
-        return bad(header, "version 1: the line does not end with CR LF");
+        return refuse_header(header, "version 1: the line does not end with CR LF");
     line.len = header->len - 2;
     if (!take_prefix(&line, "PROXY "))
-        return bad(header, "not a PROXY header");
+        return refuse_header(header, "not a PROXY header");
     if (take_prefix(&line, "TCP4 "))
         return parse_tcp_header(line, false, header);
     if (take_prefix(&line, "TCP6 "))
@@ -103,7 +104,7 @@ static enum proxy_result parse_v1(struct bytes bytes, struct proxy_header *heade
     /* What follows UNKNOWN is to be ignored. */
     if (take_prefix(&line, "UNKNOWN") && (line.len == 0 || line.data[0] == ' '))
         return PROXY_DONE;
-    return bad(header, "version 1: the family is not TCP4, TCP6 or UNKNOWN");
+    return refuse_header(header, "version 1: the family is not TCP4, TCP6 or UNKNOWN");
 }
 
 /* ---- version 2 ---- */
@@ -134,21 +135,21 @@ static enum proxy_result parse_addresses(uint8_t family, const uint8_t *block, s
         return PROXY_DONE;
     case 0x11:
         if (len < 12)
-            return bad(header, too_short);
+            return refuse_header(header, too_short);
         read_ipv4(block, &header->source);
         break;
     case 0x21:
         if (len < 36)
-            return bad(header, too_short);
+            return refuse_header(header, too_short);
         read_ipv6_block(block, &header->source);
         break;
     case 0x31:
         if (len < 216)
-            return bad(header, too_short);
+            return refuse_header(header, too_short);
         header->source.family = ADDRESS_UNIX;
         break;
     default:
-        return bad(header, "version 2: not a stream of a known family");
+        return refuse_header(header, "version 2: not a stream of a known family");
     }
     header->has_source = true;
     return PROXY_DONE;
@@ -159,14 +160,14 @@ static enum proxy_result parse_v2(struct bytes bytes, struct proxy_header *heade
     size_t len;
     uint8_t command;
     if (bytes.len > 12 && bytes.data[12] >> 4 != 2)
-        return bad(header, "version 2: an unknown version");
+        return refuse_header(header, "version 2: an unknown version");
     if (bytes.len > 12 && (bytes.data[12] & 15) > 1)
-        return bad(header, "version 2: neither LOCAL nor PROXY");
+        return refuse_header(header, "version 2: neither LOCAL nor PROXY");
     if (bytes.len < FIXED_SIZE)
         return PROXY_MORE;
     len = (size_t)bytes.data[14] << 8 | bytes.data[15];
     if (FIXED_SIZE + len > PROXY_MAX_SIZE)
-        return bad(header, "version 2: the header is too long");
+        return refuse_header(header, "version 2: the header is too long");
     if (bytes.len < FIXED_SIZE + len)
         return PROXY_MORE;
     header->len = FIXED_SIZE + len;
@@ -176,7 +177,7 @@ static enum proxy_result parse_v2(struct bytes bytes, struct proxy_header *heade
     return parse_addresses(bytes.data[13], bytes.data + FIXED_SIZE, len, header);
 }
 
-static bool may_begin(struct bytes bytes, const void *with, size_t len)
+static bool may_begin_with(struct bytes bytes, const void *with, size_t len)
 {
     return memcmp(bytes.data, with, bytes.len < len ? bytes.len : len) == 0;
 }
@@ -186,9 +187,9 @@ enum proxy_result proxy_parse(struct bytes bytes, struct proxy_header *header)
     memset(header, 0, sizeof *header);
     if (bytes.len == 0)
         return PROXY_MORE;
-    if (may_begin(bytes, "PROXY ", 6))
+    if (may_begin_with(bytes, "PROXY ", 6))
         return parse_v1(bytes, header);
-    if (may_begin(bytes, signature, sizeof signature))
+    if (may_begin_with(bytes, signature, sizeof signature))
         return parse_v2(bytes, header);
-    return bad(header, "not a PROXY header");
+    return refuse_header(header, "not a PROXY header");
 }

@@ -263,7 +263,7 @@ static bool on_upgrade(void *arg, struct http_request *request)
     const char *subprotocol;
     const struct web_protocol *protocol;
     struct map_space *map;
-    if (!websocket_is_asked(request))
+    if (!websocket_is_requested(request))
         return false;
     if (web->turned_away != NULL) {
         refuse_web_request(request, 503, web->turned_away,

@@ -68,7 +68,7 @@ struct follower_callbacks {
     enum follower_state (*send_chunk)(struct follower *follower);
     /* To a CURRENT one: what the iteration brought, as it was given to follower_list_publish. */
     void (*send_changes)(struct follower *follower, void *changes);
-    /* Takes a place before what the iteration brought. May be NULL, as may the next. */
+    /* Takes a place before what the iteration brought. This and the next may be NULL. */
     void (*take_place)(struct follower *follower);
     /* Frees follower->place, when it is not CATCHING_UP any more. */
     void (*free_place)(struct follower *follower);
@@ -89,7 +89,7 @@ void follower_list_init(struct follower_list *list, struct loop *loop,
                         const struct follower_callbacks *callbacks, void *arg);
 void follower_list_free(struct follower_list *list);
 bool follower_list_is_empty(const struct follower_list *list);
-/* There is somebody to publish to. */
+/* Some are CURRENT, so that publishing has an effect. */
 bool follower_list_has_current(const struct follower_list *list);
 /* Sends the whole list to the BACKLOGGED ones that can take it, later in this iteration. */
 void follower_list_serve(struct follower_list *list);

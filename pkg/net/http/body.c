@@ -41,7 +41,8 @@ static bool take_size(struct http_reader *reader, uint8_t c)
 }
 
 /* Continues in `next` if the byte is the expected one. */
-static bool expect(struct http_reader *reader, uint8_t c, uint8_t wanted, enum http_body_state next)
+static bool expect_byte(struct http_reader *reader, uint8_t c, uint8_t wanted,
+                        enum http_body_state next)
 {
     reader->body_state = next;
     return c == wanted || http_reader_refuse(reader, 400, "a malformed chunk");
@@ -64,21 +65,21 @@ static bool take_byte(struct http_reader *reader, uint8_t c)
     case HTTP_BODY_EXTENSION:
         return skip_chunk_line(reader, c, HTTP_BODY_SIZE_END);
     case HTTP_BODY_SIZE_END:
-        return expect(reader, c, '\n',
-                      reader->left > 0 ? HTTP_BODY_CHUNK : HTTP_BODY_TRAILER_FIRST);
+        return expect_byte(reader, c, '\n',
+                           reader->left > 0 ? HTTP_BODY_CHUNK : HTTP_BODY_TRAILER_FIRST);
     case HTTP_BODY_CHUNK_CR:
-        return expect(reader, c, '\r', HTTP_BODY_CHUNK_LF);
+        return expect_byte(reader, c, '\r', HTTP_BODY_CHUNK_LF);
     case HTTP_BODY_CHUNK_LF:
-        return expect(reader, c, '\n', HTTP_BODY_SIZE_FIRST);
+        return expect_byte(reader, c, '\n', HTTP_BODY_SIZE_FIRST);
     case HTTP_BODY_TRAILER_FIRST:
         reader->body_state = HTTP_BODY_TRAILER;
         return skip_chunk_line(reader, c, HTTP_BODY_END_LF);
     case HTTP_BODY_TRAILER:
         return skip_chunk_line(reader, c, HTTP_BODY_TRAILER_LF);
     case HTTP_BODY_TRAILER_LF:
-        return expect(reader, c, '\n', HTTP_BODY_TRAILER_FIRST);
+        return expect_byte(reader, c, '\n', HTTP_BODY_TRAILER_FIRST);
     case HTTP_BODY_END_LF:
-        return expect(reader, c, '\n', HTTP_BODY_DONE);
+        return expect_byte(reader, c, '\n', HTTP_BODY_DONE);
     case HTTP_BODY_LENGTH:
     case HTTP_BODY_CHUNK:
     case HTTP_BODY_DONE:

@@ -28,7 +28,7 @@ enum state {
 };
 
 struct http_request {
-    struct conn *conn; /* NULL: gone */
+    struct conn *conn; /* NULL: disconnected */
     const struct http_settings *settings;
     const struct http_router *router;
     http_upgrade_handler upgrade; /* NULL: none */
@@ -156,7 +156,7 @@ static void answer_by_router(struct http_request *request, int status, const str
     free(headers);
 }
 
-static void route(struct http_request *request)
+static void route_request(struct http_request *request)
 {
     struct http_reader *reader = &request->reader;
     struct bytes path = writer_bytes_written(&reader->path);
@@ -182,11 +182,11 @@ static void dispatch_request(struct http_request *request)
     request->state = HTTP_ANSWERING;
     request->is_first = false;
     if (!is_upgraded(request))
-        route(request);
+        route_request(request);
 }
 
 /* Takes one request, or as much of it as is there. */
-static size_t take_http_request(struct http_request *request, struct bytes input)
+static size_t receive_http_request(struct http_request *request, struct bytes input)
 {
     enum http_result result;
     size_t used = http_reader_feed(&request->reader, request->settings, input, &result);
@@ -219,7 +219,7 @@ static size_t on_http_input(void *arg, struct bytes input)
     request->presenting = true;
     while (may_take_request(request) && used < input.len && !conn_has_backlog(request->conn) &&
            conn_output_size(request->conn) < FLUSH_FROM) {
-        used += take_http_request(request, (struct bytes){input.data + used, input.len - used});
+        used += receive_http_request(request, (struct bytes){input.data + used, input.len - used});
         if (request->state == HTTP_READING)
             break;
     }

@@ -64,7 +64,7 @@ void http_router_set_errors(struct http_router *router, const char *below, const
 }
 
 /* Below a prefix, or the prefix itself, which lacks its last slash then. */
-static bool is_below(struct bytes path, const char *prefix)
+static bool is_path_below(struct bytes path, const char *prefix)
 {
     size_t len = strlen(prefix);
     return (path.len >= len || path.len == len - 1) &&
@@ -74,7 +74,7 @@ static bool is_below(struct bytes path, const char *prefix)
 const char *http_router_write_error(const struct http_router *router, struct bytes path, int status,
                                     const char *why, struct writer *body)
 {
-    if (router->errors_below && path.len > 0 && is_below(path, router->errors_below)) {
+    if (router->errors_below && path.len > 0 && is_path_below(path, router->errors_below)) {
         router->write_error(body, status, why);
         return router->errors_type;
     }
@@ -96,7 +96,7 @@ static bool matches_method(const struct http_route *route, struct bytes method)
 }
 
 /* An exact path before a prefix, a longer prefix before a shorter one. */
-static bool is_better(const struct http_route *route, const struct http_route *than)
+static bool is_route_better(const struct http_route *route, const struct http_route *than)
 {
     return than == NULL || (than->is_prefix && (!route->is_prefix || route->len > than->len));
 }
@@ -143,7 +143,7 @@ const struct http_route *http_router_find(const struct http_router *router, stru
         if (!matches_path(route, path))
             continue;
         is_there = true;
-        if (matches_method(route, method) && is_better(route, best))
+        if (matches_method(route, method) && is_route_better(route, best))
             best = route;
     }
     if (best == NULL && is_there)

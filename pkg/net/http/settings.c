@@ -19,7 +19,7 @@ static const struct config_setting http_table[] = {
     HTTP(max_headers, CONFIG_INT, "100", 1, 1000, "Header lines of a request."),
     HTTP(max_body, CONFIG_SIZE, "64KiB", 0, GIB, "Size of a request's body."),
     HTTP(timeout, CONFIG_DURATION, "10s", 100, DAY_MS,
-         "How long a request may take to arrive whole."),
+         "How long a request may take until it is complete."),
     HTTP(idle, CONFIG_DURATION, "60s", 100, DAY_MS,
          "How long a kept connection may wait for its next request."),
     {.key = NULL}};

@@ -63,7 +63,7 @@ static void count_sent(const struct udp_run *runs, size_t count)
     }
 }
 
-static bool is_full(int error)
+static bool is_buffer_full(int error)
 {
     return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
@@ -98,7 +98,8 @@ static void send_parts(struct udp *udp, const struct msghdr *header, const struc
         if (sendmsg(udp->fd, &part, MSG_DONTWAIT) >= 0)
             count_sent(&(struct udp_run){.count = 1, .total = (uint32_t)len}, 1);
         else
-            metrics_add(is_full(errno) ? METRIC_UDP_DROPPED_BUSY : METRIC_UDP_DROPPED_FAILED, 1);
+            metrics_add(is_buffer_full(errno) ? METRIC_UDP_DROPPED_BUSY : METRIC_UDP_DROPPED_FAILED,
+                        1);
     }
 }
 
@@ -108,8 +109,8 @@ static void count_dropped(const struct udp_output *output, size_t from)
         metrics_add(METRIC_UDP_DROPPED_BUSY, output->runs[from].count);
 }
 
-/* Sends what it can from there on: how far it came. */
-static size_t send_some(struct udp *udp, size_t from)
+/* Sends what it can from there on; returns how far it got. */
+static size_t send_batch_from(struct udp *udp, size_t from)
 {
     struct udp_output *output = &udp->output;
     const unsigned left = (unsigned)(output->count - from);
@@ -122,7 +123,7 @@ static size_t send_some(struct udp *udp, size_t from)
     }
     if (errno == EINTR)
         return from;
-    if (is_full(errno)) {
+    if (is_buffer_full(errno)) {
         count_dropped(output, from);
         return output->count;
     }
@@ -138,7 +139,7 @@ void udp_flush(void *arg)
     struct udp *udp = arg;
 
     for (size_t at = 0; at < udp->output.count;)
-        at = send_some(udp, at);
+        at = send_batch_from(udp, at);
     forget_batch(&udp->output);
 }
 
@@ -200,7 +201,7 @@ static void write_control(const struct udp *udp, const struct udp_path *path, st
     }
 }
 
-/* Writes where the next message goes; false when it cannot go there. */
+/* Writes the destination of the next message; false when it cannot be sent there. */
 static bool address_next(struct udp *udp, const struct udp_path *path)
 {
     struct udp_output *output = &udp->output;
@@ -224,7 +225,7 @@ static bool address_next(struct udp *udp, const struct udp_path *path)
     return true;
 }
 
-/* Whether the next message goes where the one before it goes, from the same address. */
+/* Whether the next message has the same destination and source as the one before it. */
 static bool same_path(const struct udp_output *output, size_t at)
 {
     const struct msghdr *next = &output->headers[at].msg_hdr;
@@ -262,7 +263,7 @@ static bool extend_run(struct udp *udp, size_t vectors, size_t size)
     return true;
 }
 
-/* The datagram of so many vectors, written behind those of the batch, is whole. */
+/* The datagram of so many vectors, written after those of the batch, is complete. */
 static void add_datagram(struct udp *udp, size_t vectors, size_t size)
 {
     struct udp_output *output = &udp->output;

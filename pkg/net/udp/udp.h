@@ -69,7 +69,7 @@ const struct address *udp_address(const struct udp *udp);
  * is counted as a failure.
  */
 void udp_send(struct udp *udp, const struct udp_path *path, struct bytes bytes);
-/* The slices, at most UDP_SLICES, one behind the other as one datagram. */
+/* The slices, at most UDP_SLICES, one after the other as one datagram. */
 void udp_send_slices(struct udp *udp, const struct udp_path *path, struct frame *frame,
                      const struct frame_slice *slices, size_t count);
 

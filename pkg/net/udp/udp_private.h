@@ -64,7 +64,7 @@ struct udp {
     int family; /* of the socket: AF_INET6 may take IPv4 too */
     bool only_ipv6;
     bool segments; /* the kernel cuts runs of datagrams (UDP_SEGMENT) */
-    bool any;      /* bound to all addresses: each datagram says to which it came */
+    bool any;      /* bound to all addresses: each datagram carries the one that it was sent to */
     struct address address;
     char *where;
     size_t max_size, batch;

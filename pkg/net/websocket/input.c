@@ -40,7 +40,7 @@ static void handle_event(struct websocket *websocket, const struct websocket_eve
         metrics_add(METRIC_WEBSOCKET_CONTROL, 1);
         break;
     case WEBSOCKET_EVENT_CLOSE:
-        websocket_take_close(websocket, event->code);
+        websocket_on_peer_close(websocket, event->code);
         break;
     case WEBSOCKET_EVENT_ERROR:
         websocket_fail(websocket, event->error);
@@ -49,7 +49,7 @@ static void handle_event(struct websocket *websocket, const struct websocket_eve
 }
 
 /* Whether the byte begins a message or a control frame. */
-static bool begins(const struct websocket *websocket, uint8_t byte)
+static bool begins_message(const struct websocket *websocket, uint8_t byte)
 {
     return websocket_reader_is_between(websocket->reader) &&
            (byte & 0x0f) != WEBSOCKET_FRAME_CONTINUATION;
@@ -62,10 +62,10 @@ static bool may_take_frame(const struct websocket *websocket)
 }
 
 /* Takes at most one frame. */
-static size_t take_websocket_frame(struct websocket *websocket, struct bytes input)
+static size_t receive_websocket_frame(struct websocket *websocket, struct bytes input)
 {
     struct websocket_limits limits = websocket_limits_of(websocket);
-    bool counts = websocket->state == WEBSOCKET_OPEN && begins(websocket, input.data[0]);
+    bool counts = websocket->state == WEBSOCKET_OPEN && begins_message(websocket, input.data[0]);
     struct websocket_event event;
     size_t used;
     if (counts && !websocket_admits(websocket))
@@ -83,7 +83,7 @@ size_t websocket_received(void *arg, struct bytes input)
     struct websocket *websocket = arg;
     size_t used = 0, n = 1;
     while (n > 0 && used < input.len && may_take_frame(websocket)) {
-        n = take_websocket_frame(websocket, (struct bytes){input.data + used, input.len - used});
+        n = receive_websocket_frame(websocket, (struct bytes){input.data + used, input.len - used});
         used += n;
     }
     return used;

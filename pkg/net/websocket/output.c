@@ -12,7 +12,7 @@
 #include "net/transport.h"
 #include "net/websocket/websocket_private.h"
 
-#define COPY_MAX 4096 /* parts up to this are copied behind their header */
+#define COPY_MAX 4096 /* parts up to this are copied after their header */
 
 static bool may_send_frame(const struct websocket *websocket)
 {
@@ -125,7 +125,7 @@ void websocket_send_slice(struct websocket *websocket, struct frame *frame, size
 }
 
 /* At most len bytes of the text, and no part of a character. */
-static size_t cut(const char *text, size_t len)
+static size_t truncate_reason(const char *text, size_t len)
 {
     size_t n = strlen(text);
     if (n <= len)
@@ -138,7 +138,7 @@ static size_t cut(const char *text, size_t len)
 void websocket_send_close(struct websocket *websocket, unsigned code, const char *reason)
 {
     uint8_t frame[2 + WEBSOCKET_CONTROL_MAX];
-    size_t len = reason != NULL ? cut(reason, WEBSOCKET_CONTROL_MAX - 2) : 0;
+    size_t len = reason != NULL ? truncate_reason(reason, WEBSOCKET_CONTROL_MAX - 2) : 0;
     size_t size = websocket_header_write(frame, WEBSOCKET_FRAME_CLOSE, 2 + len);
     frame[size++] = (uint8_t)(code >> 8);
     frame[size++] = (uint8_t)code;

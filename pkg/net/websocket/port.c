@@ -65,7 +65,7 @@ static struct websocket *first_websocket(const struct list *list)
 }
 
 /* A reload has changed settings that determine the slots. */
-static void wheel_heed_settings(struct websocket_port *port)
+static void wheel_apply_settings(struct websocket_port *port)
 {
     const struct websocket_settings *settings = port->settings;
     struct list all;
@@ -117,7 +117,7 @@ static void on_websocket_tick(void *arg)
 {
     struct websocket_port *port = arg;
     websocket_forget_shared(port);
-    wheel_heed_settings(port);
+    wheel_apply_settings(port);
     wheel_advance(port);
     end_closing(port);
     if (port->count > 0)
@@ -156,7 +156,7 @@ void websocket_await_close(struct websocket *websocket)
 }
 
 /* The rate: each message moves the time at which it is due by its share of a second; up to a burst
- * of them may be taken before they are due. */
+ * of them may be received before they are due. */
 
 static uint64_t share_us(const struct websocket_settings *settings)
 {
@@ -184,7 +184,7 @@ bool websocket_admits(struct websocket *websocket)
     metrics_add(METRIC_WEBSOCKET_THROTTLED, 1);
     list_remove(&websocket->node);
     list_append(&port->throttled, &websocket->node);
-    websocket_stop(websocket, WEBSOCKET_STOP_RATE);
+    websocket_stop_reading(websocket, WEBSOCKET_STOP_RATE);
     if (!loop_timer_is_running(port->throttle))
         loop_timer_start(port->throttle, THROTTLE_MS);
     return false;
@@ -209,7 +209,7 @@ static void on_throttle(void *arg)
         if (!is_rate_due(websocket))
             continue;
         websocket_watch(websocket);
-        websocket_go(websocket, WEBSOCKET_STOP_RATE);
+        websocket_resume_reading(websocket, WEBSOCKET_STOP_RATE);
     }
     if (!list_is_empty(&port->throttled))
         loop_timer_start(port->throttle, THROTTLE_MS);

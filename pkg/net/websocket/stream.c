@@ -107,7 +107,7 @@ static void present_stream_bytes(struct websocket *websocket, struct websocket_r
         websocket_fail(websocket, WEBSOCKET_ERROR_UNFINISHED);
 }
 
-/* With the bytes behind it. */
+/* With the bytes that follow it. */
 static struct websocket_rest *grow_stream_rest(struct websocket_rest *rest, struct bytes bytes)
 {
     size_t len = rest->len + bytes.len;

@@ -42,7 +42,7 @@ static bool has_word(const struct http_request *request, const char *name, const
     return false;
 }
 
-bool websocket_is_asked(const struct http_request *request)
+bool websocket_is_requested(const struct http_request *request)
 {
     return has_word(request, "Upgrade", "websocket");
 }
@@ -94,7 +94,7 @@ static struct refusal judge_upgrade(const struct http_request *request)
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET")))
         return (struct refusal){405, "a WebSocket handshake must be a GET", "Allow: GET\r\n",
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};
-    if (http_request_is_http10(request) || !websocket_is_asked(request) ||
+    if (http_request_is_http10(request) || !websocket_is_requested(request) ||
         !has_word(request, "Connection", "upgrade"))
         return (struct refusal){400, "not a WebSocket handshake", NULL,
                                 METRIC_WEBSOCKET_REFUSED_REQUEST};

@@ -99,12 +99,12 @@ static void framing_closing(void *arg, enum conn_close_reason reason)
 
 static void framing_pause(void *arg)
 {
-    websocket_stop(arg, WEBSOCKET_STOP_PROTOCOL);
+    websocket_stop_reading(arg, WEBSOCKET_STOP_PROTOCOL);
 }
 
 static void framing_resume(void *arg)
 {
-    websocket_go(arg, WEBSOCKET_STOP_PROTOCOL);
+    websocket_resume_reading(arg, WEBSOCKET_STOP_PROTOCOL);
 }
 
 static void framing_send(void *arg, struct bytes bytes)
@@ -170,8 +170,8 @@ struct conn *websocket_conn(struct websocket *websocket)
 
 static void enter_closing(struct websocket *websocket)
 {
-    websocket_go(websocket, WEBSOCKET_STOP_PROTOCOL);
-    websocket_go(websocket, WEBSOCKET_STOP_RATE);
+    websocket_resume_reading(websocket, WEBSOCKET_STOP_PROTOCOL);
+    websocket_resume_reading(websocket, WEBSOCKET_STOP_RATE);
     websocket_stream_drop(websocket);
     websocket_await_close(websocket);
 }
@@ -220,7 +220,7 @@ void websocket_close(struct websocket *websocket, enum websocket_code code, cons
     move_websocket(websocket, WEBSOCKET_CLOSING, CONN_CLOSE_LOCAL);
 }
 
-static enum websocket_code code_of(enum conn_close_reason reason)
+static enum websocket_code close_code_of(enum conn_close_reason reason)
 {
     static const enum websocket_code codes[] = {
         [CONN_CLOSE_PEER] = WEBSOCKET_NORMAL,     [CONN_CLOSE_ERROR] = WEBSOCKET_INTERNAL,
@@ -237,7 +237,7 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason)
 {
     if (!is_open(websocket))
         return;
-    send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));
+    send_close_code(websocket, close_code_of(reason), conn_close_reason_name(reason));
     /* After a violation of the protocol the peer's Close is not awaited. */
     move_websocket(websocket, reason == CONN_CLOSE_PROTOCOL ? WEBSOCKET_ENDED : WEBSOCKET_CLOSING,
                    reason);
@@ -248,7 +248,7 @@ void websocket_send_reason(struct websocket *websocket, enum conn_close_reason r
     if (!is_open(websocket) || conn_has_backlog(websocket->conn) || reason == CONN_CLOSE_PEER ||
         reason == CONN_CLOSE_ERROR)
         return;
-    send_close_code(websocket, code_of(reason), conn_close_reason_name(reason));
+    send_close_code(websocket, close_code_of(reason), conn_close_reason_name(reason));
     conn_flush(websocket->conn);
 }
 
@@ -264,7 +264,7 @@ void websocket_fail(struct websocket *websocket, enum websocket_error error)
     move_websocket(websocket, WEBSOCKET_ENDED, CONN_CLOSE_PROTOCOL);
 }
 
-void websocket_take_close(struct websocket *websocket, unsigned code)
+void websocket_on_peer_close(struct websocket *websocket, unsigned code)
 {
     bool is_theirs = websocket->state == WEBSOCKET_OPEN;
     if (is_theirs)
@@ -281,7 +281,7 @@ void websocket_give_up(struct websocket *websocket, enum conn_close_reason reaso
     conn_close(websocket->conn, reason);
 }
 
-void websocket_stop(struct websocket *websocket, enum websocket_stop reason)
+void websocket_stop_reading(struct websocket *websocket, enum websocket_stop reason)
 {
     if (websocket->state != WEBSOCKET_OPEN)
         return;
@@ -289,7 +289,7 @@ void websocket_stop(struct websocket *websocket, enum websocket_stop reason)
     conn_pause(websocket->conn);
 }
 
-void websocket_go(struct websocket *websocket, enum websocket_stop reason)
+void websocket_resume_reading(struct websocket *websocket, enum websocket_stop reason)
 {
     if (!(websocket->stops & reason))
         return;

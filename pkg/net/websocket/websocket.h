@@ -70,7 +70,7 @@ struct websocket_port;
 /* What the WebSocket connections of one listener share. settings are read at each use. */
 struct websocket_port *websocket_port_create(struct net *net,
                                              const struct websocket_settings *settings);
-/* Its connections must be gone. */
+/* It must have no connections. */
 void websocket_port_destroy(struct websocket_port **port);
 /* Open connections. */
 size_t websocket_port_count(const struct websocket_port *port);
@@ -78,7 +78,7 @@ size_t websocket_port_count(const struct websocket_port *port);
 void websocket_port_end(struct websocket_port *port, enum conn_close_reason reason);
 
 /* Whether the request asks for an upgrade to WebSocket, valid or not. */
-bool websocket_is_asked(const struct http_request *request);
+bool websocket_is_requested(const struct http_request *request);
 /* The first subprotocol of the client's list that is known (ends with NULL): the entry of known,
  * or NULL. */
 const char *websocket_choose(const struct http_request *request, const char *const *known);

@@ -202,11 +202,11 @@ void websocket_end(struct websocket *websocket, enum conn_close_reason reason);
 /* The connection is being closed at once: sends the reason if that is still possible. */
 void websocket_send_reason(struct websocket *websocket, enum conn_close_reason reason);
 /* The peer's Close, which has been answered. */
-void websocket_take_close(struct websocket *websocket, unsigned code);
+void websocket_on_peer_close(struct websocket *websocket, unsigned code);
 /* The peer has not answered in time. */
 void websocket_give_up(struct websocket *websocket, enum conn_close_reason reason);
-void websocket_stop(struct websocket *websocket, enum websocket_stop reason);
-void websocket_go(struct websocket *websocket, enum websocket_stop reason);
+void websocket_stop_reading(struct websocket *websocket, enum websocket_stop reason);
+void websocket_resume_reading(struct websocket *websocket, enum websocket_stop reason);
 /* Whether messages may be delivered. */
 bool websocket_may_present(const struct websocket *websocket);
 
@@ -242,9 +242,9 @@ void websocket_lifetime_drop(struct websocket *websocket);
 /* port.c */
 void websocket_watch(struct websocket *websocket);
 void websocket_await_close(struct websocket *websocket);
-/* Whether a message may be taken now; if not, reading stops until it may, or it is closed. */
+/* Whether a message may be received now; if not, reading stops until it may, or it is closed. */
 bool websocket_admits(struct websocket *websocket);
-/* One has been taken. */
+/* One has been received. */
 void websocket_charge(struct websocket *websocket);
 
 #endif

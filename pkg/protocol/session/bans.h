@@ -24,7 +24,7 @@ struct bans_watcher {
 /* setting: the text of lobby.bans, valid (ban_list_check). reread_ms is read at each use, and must
  * outlive it. */
 struct bans *bans_create(struct map *map, const char *setting, const int64_t *reread_ms);
-/* All watchers must be gone. */
+/* There must be no watchers. */
 void bans_destroy(struct bans **bans);
 /* The setting has changed: watchers are notified. */
 void bans_set(struct bans *bans, const char *setting);

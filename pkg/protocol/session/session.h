@@ -47,7 +47,7 @@ struct protocol_service {
 /* callbacks: static. map and its loop must outlive the service. */
 void protocol_service_init(struct protocol_service *service, struct map *map, struct loop *loop,
                            const struct protocol_callbacks *callbacks);
-/* All sessions and ports must be gone. */
+/* There must be no sessions and no ports. */
 void protocol_service_free(struct protocol_service *service);
 
 void protocol_service_join(struct protocol_service *service, struct list *link);

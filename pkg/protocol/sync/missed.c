@@ -58,14 +58,14 @@ static struct sync_missed_entry *find_or_add_missed(struct sync_missed *missed, 
     return entry;
 }
 
-static const struct sync_item *item_of(const struct sync_cache *cache, struct bytes id)
+static const struct sync_item *find_missed_item(const struct sync_cache *cache, struct bytes id)
 {
     const struct sync_item *item = NULL;
     HASH_FIND(hh, cache->items, id.data, id.len, item);
     return item;
 }
 
-static void begin_anew(struct sync_missed_entry *entry)
+static void mark_missed_new(struct sync_missed_entry *entry)
 {
     entry->is_new = true;
     writer_free(&entry->names);
@@ -75,12 +75,12 @@ static void begin_anew(struct sync_missed_entry *entry)
 static void add_opened(struct sync_missed *missed, const struct sync_cache *cache, struct bytes id,
                        bool is_fresh)
 {
-    const struct sync_item *item = item_of(cache, id);
+    const struct sync_item *item = find_missed_item(cache, id);
     bool is_known = item != NULL && (item->known || (is_fresh && item->shown));
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, is_known);
     entry->is_there = true;
     if (item != NULL && item->unseen)
-        begin_anew(entry); /* whether it is known is uncertain */
+        mark_missed_new(entry); /* whether it is known is uncertain */
 }
 
 static void add_closed(struct sync_missed *missed, struct bytes id)
@@ -91,20 +91,20 @@ static void add_closed(struct sync_missed *missed, struct bytes id)
         return;
     }
     entry->is_there = false;
-    begin_anew(entry);
+    mark_missed_new(entry);
 }
 
 static void add_properties(struct sync_missed *missed, const struct sync_cache *cache,
                            struct bytes id)
 {
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, true);
-    const struct sync_item *item = item_of(cache, id);
+    const struct sync_item *item = find_missed_item(cache, id);
     entry->changed = true;
     if (!missed->collects_names || !entry->is_known || entry->is_new || item == NULL)
         return;
     sync_names_add(&entry->names, writer_bytes_written(&item->names));
     if (entry->names.len > NAMES_MAX)
-        begin_anew(entry);
+        mark_missed_new(entry);
 }
 
 void sync_missed_add(struct sync_missed *missed, const struct sync_cache *cache,
@@ -171,8 +171,8 @@ void sync_missed_join(const struct sync_missed *missed, const struct sync_cache 
     if (missed->collects_names)
         joined->values = mem_zalloc(most + 1, sizeof *joined->values);
     for (entry = missed->entries; entry != NULL; entry = entry->hh.next)
-        join_missed_entry(joined, entry, item_of(cache, (struct bytes){entry->id, entry->id_len}),
-                          ends);
+        join_missed_entry(joined, entry,
+                          find_missed_item(cache, (struct bytes){entry->id, entry->id_len}), ends);
     /* The texts do not move from now on. */
     for (size_t i = 0; joined->values != NULL && i < joined->news.properties_count; i++) {
         joined->values[i].properties = (struct bytes){joined->texts.data + start, ends[i] - start};

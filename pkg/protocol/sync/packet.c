@@ -99,8 +99,8 @@ static bool set_properties(struct sync_session *session, const struct sync_packe
     return is_set;
 }
 
-static void take_packet_properties(struct sync_session *session, struct sync_packet *packet,
-                                   const struct sync_limits *limits)
+static void handle_packet_properties(struct sync_session *session, struct sync_packet *packet,
+                                     const struct sync_limits *limits)
 {
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
     fit_packet(session, packet, limits);
@@ -110,8 +110,8 @@ static void take_packet_properties(struct sync_session *session, struct sync_pac
         sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is no longer yours");
 }
 
-void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
-                      struct bytes bytes)
+void sync_packet_handle(struct sync_session *session, enum websocket_opcode opcode,
+                        struct bytes bytes)
 {
     struct sync_limits limits = sync_limits_of(session->port->settings, bytes);
     struct sync_packet packet;
@@ -128,7 +128,7 @@ void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode
         sync_relay_send(session, &packet);
     switch (packet.kind) {
     case SYNC_PROPERTIES:
-        take_packet_properties(session, &packet, &limits);
+        handle_packet_properties(session, &packet, &limits);
         break;
     case SYNC_PING:
         metrics_add(METRIC_SYNC_PING, 1);

@@ -118,7 +118,7 @@ static bool may_send_relayed(struct sync_session *session, size_t len)
     return false;
 }
 
-bool sync_relay_take(void *arg, struct bytes from, struct bytes packet)
+bool sync_relay_receive(void *arg, struct bytes from, struct bytes packet)
 {
     struct sync_session *session = arg;
     (void)from; /* it is in the packet */

@@ -248,7 +248,7 @@ static bool is_sync_view_readable(struct sync_subscribers *subscribers)
 }
 
 /* Entering clients are refused while the map is too large; members wait until it is not. */
-static void refuse_all(struct sync_subscribers *subscribers)
+static void refuse_entering(struct sync_subscribers *subscribers)
 {
     LIST_FOREACH (node, &subscribers->entering)
         sync_session_close(list_entry(node, struct sync_session, place), WEBSOCKET_TRY_LATER,
@@ -293,7 +293,7 @@ static void on_admit(void *arg)
     if (is_sync_view_readable(subscribers))
         admit_ready(subscribers);
     else if (subscribers->watcher.view != NULL && map_view_is_over(subscribers->watcher.view))
-        refuse_all(subscribers);
+        refuse_entering(subscribers);
 }
 
 /* The map does not report the close of an entry that it has never had. */
@@ -343,7 +343,7 @@ static bool knows_vanished(const struct sync_news *news, const struct sync_sessi
     return session->is_fresh && news->vanished_count > 0;
 }
 
-static struct frame *frame_for(struct sync_tick *tick, const struct sync_session *session)
+static struct frame *tick_frame_for(struct sync_tick *tick, const struct sync_session *session)
 {
     const struct sync_news *news = &tick->news;
     bool with_vanished = knows_vanished(news, session);
@@ -380,16 +380,16 @@ static void send_missed_changes(struct sync_session *session)
 }
 
 /* What vanished is sent only to members that know it. */
-static bool is_concerned(const struct sync_news *news, const struct sync_session *session)
+static bool concerns_session(const struct sync_news *news, const struct sync_session *session)
 {
     return news->opened_count + news->closed_count + news->properties_count > 0 ||
            knows_vanished(news, session);
 }
 
-static void send_news(struct sync_tick *tick, struct sync_session *session)
+static void send_tick_news(struct sync_tick *tick, struct sync_session *session)
 {
     bool has_backlog = conn_has_backlog(websocket_conn(session->websocket));
-    if (!is_concerned(&tick->news, session))
+    if (!concerns_session(&tick->news, session))
         return;
     if (has_backlog && session->missed == NULL) {
         session->missed = sync_missed_create(session->is_delta);
@@ -402,7 +402,7 @@ static void send_news(struct sync_tick *tick, struct sync_session *session)
     if (session->missed != NULL)
         send_missed_changes(session);
     else
-        send_changes_frame(session, frame_for(tick, session));
+        send_changes_frame(session, tick_frame_for(tick, session));
 }
 
 static void send_news_to_all(struct sync_subscribers *subscribers)
@@ -411,7 +411,7 @@ static void send_news_to_all(struct sync_subscribers *subscribers)
     sync_cache_collect(&subscribers->cache, &tick.news);
     LIST_FOREACH (node, &subscribers->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        send_news(&tick, session);
+        send_tick_news(&tick, session);
         session->is_fresh = false;
     }
     sync_news_free(&tick.news);

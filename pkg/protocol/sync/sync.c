@@ -140,7 +140,7 @@ static const char *open_failure_text(enum map_result result)
     }
 }
 
-static void refuse_entry(struct sync_session *session, const char *why)
+static void refuse_sync_entry(struct sync_session *session, const char *why)
 {
     log_limited(LOG_WARN, &session->port->service->open_limit, "open_refused",
                 LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
@@ -187,7 +187,7 @@ static void end_sync_session(struct list *link)
         sync_session_close(session, WEBSOCKET_TRY_LATER, "backlog too large");
         break;
     case SYNC_END_UNKNOWN:
-        refuse_entry(session, open_failure_text(MAP_DEADLINE));
+        refuse_sync_entry(session, open_failure_text(MAP_DEADLINE));
         break;
     }
 }
@@ -210,7 +210,7 @@ static bool on_is_gone(void *arg)
 static const struct map_sink sink = {.silence = on_silence,
                                      .end = on_sync_entry_end,
                                      .is_gone = on_is_gone,
-                                     .relayed = sync_relay_take};
+                                     .relayed = sync_relay_receive};
 
 /* Entering. */
 
@@ -221,11 +221,11 @@ static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
     if (result == MAP_OK)
         sync_session_move(session, SYNC_WAITING);
     else
-        refuse_entry(session, open_failure_text(result));
+        refuse_sync_entry(session, open_failure_text(result));
 }
 
 /* What is stored in Redis of a secret. */
-static struct bytes hash_of(const char *secret, char hash[HASH_LENGTH + 1])
+static struct bytes hash_secret(const char *secret, char hash[HASH_LENGTH + 1])
 {
     uint8_t digest[HASH_SIZE];
     if (secret[0] == 0)
@@ -235,7 +235,7 @@ static struct bytes hash_of(const char *secret, char hash[HASH_LENGTH + 1])
     return bytes_from_string(hash);
 }
 
-static void open_new(struct sync_session *session)
+static void open_sync_entry(struct sync_session *session)
 {
     char *secret = session->entering->secret;
     char hash[HASH_LENGTH + 1];
@@ -245,11 +245,11 @@ static void open_new(struct sync_session *session)
         memcpy(secret, session->token, SYNC_TOKEN_LENGTH);
         id_make_hex(secret + SYNC_TOKEN_LENGTH, SYNC_SECRET_LENGTH - SYNC_TOKEN_LENGTH);
     }
-    open.resume = hash_of(secret, hash);
+    open.resume = hash_secret(secret, hash);
     map_session_open_fields(session->map, &open, on_sync_opened, session);
 }
 
-static void on_resumed(void *arg, enum map_result result, uint64_t version)
+static void on_sync_resumed(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
     (void)version;
@@ -261,10 +261,10 @@ static void on_resumed(void *arg, enum map_result result, uint64_t version)
     case MAP_DEADLINE:
     case MAP_REFUSED:
         /* Its entry may still wait for it: it must not get another one. */
-        refuse_entry(session, open_failure_text(result));
+        refuse_sync_entry(session, open_failure_text(result));
         break;
     default:
-        open_new(session);
+        open_sync_entry(session);
         break;
     }
 }
@@ -281,14 +281,14 @@ static bool is_secret(struct bytes text)
     return true;
 }
 
-static void resume_entry(struct sync_session *session, struct bytes given)
+static void resume_sync_entry(struct sync_session *session, struct bytes given)
 {
     char *secret = session->entering->secret;
     char hash[HASH_LENGTH + 1];
     memcpy(secret, given.data, SYNC_SECRET_LENGTH);
     memcpy(session->token, secret, SYNC_TOKEN_LENGTH);
-    map_session_resume(session->map, bytes_from_string(session->token), hash_of(secret, hash),
-                       on_resumed, session);
+    map_session_resume(session->map, bytes_from_string(session->token), hash_secret(secret, hash),
+                       on_sync_resumed, session);
 }
 
 /* The connection's side. */
@@ -297,7 +297,7 @@ static void on_message(void *arg, enum websocket_opcode opcode, struct bytes byt
 {
     struct sync_session *session = arg;
     if (session->state != SYNC_ENDED)
-        sync_packet_take(session, opcode, bytes);
+        sync_packet_handle(session, opcode, bytes);
 }
 
 static void on_drained(void *arg)
@@ -344,12 +344,12 @@ void sync_serve(struct sync_port *port, struct websocket *websocket,
     const char *why;
     websocket_set_handler(websocket, &handler, session);
     if (!sync_subscribers_enter(session, &why)) {
-        refuse_entry(session, why);
+        refuse_sync_entry(session, why);
         return;
     }
     conn_pause_reading(websocket_conn(websocket));
     if (is_secret(ws_request->resume))
-        resume_entry(session, ws_request->resume);
+        resume_sync_entry(session, ws_request->resume);
     else
-        open_new(session);
+        open_sync_entry(session);
 }

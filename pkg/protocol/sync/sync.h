@@ -35,7 +35,7 @@ struct sync_port;
 
 /* version: of the build, for the metadata; static. The map must outlive the service. */
 struct sync_service *sync_service_create(struct map *map, const char *version);
-/* All connections and ports must be gone. */
+/* There must be no connections and no ports. */
 void sync_service_destroy(struct sync_service **service);
 size_t sync_service_count(const struct sync_service *service); /* connections */
 /* Ends at most count connections, the oldest first: Close 1001; entries that may be resumed
@@ -45,7 +45,7 @@ size_t sync_service_drain(struct sync_service *service, size_t count, enum conn_
 /* settings are read at each use and must outlive the port. */
 struct sync_port *sync_port_create(struct sync_service *service, struct map_space *space,
                                    const struct sync_settings *settings);
-/* Its connections must be gone. */
+/* It must have no connections. */
 void sync_port_destroy(struct sync_port **port);
 /* Serves a connection that has just been upgraded, until it ends. ws_request.mode: "delta" or none;
  * ws_request.resume: present when it is asked for, and the secret to resume with when not empty.

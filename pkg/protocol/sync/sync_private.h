@@ -126,8 +126,8 @@ void sync_session_close(struct sync_session *session, enum websocket_code code, 
 void sync_session_end_later(struct sync_session *session, enum sync_end why);
 
 /* packet.c */
-void sync_packet_take(struct sync_session *session, enum websocket_opcode opcode,
-                      struct bytes bytes);
+void sync_packet_handle(struct sync_session *session, enum websocket_opcode opcode,
+                        struct bytes bytes);
 /* Sends an error. */
 void sync_packet_fail(struct sync_session *session, enum sync_code code, const char *why);
 
@@ -142,7 +142,7 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
 /* Drops what has not been answered. */
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
-bool sync_relay_take(void *session, struct bytes from, struct bytes packet);
+bool sync_relay_receive(void *session, struct bytes from, struct bytes packet);
 /* For all members of a list of subscribers: a map_listener's everyone. */
 void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet);
 

@@ -8,7 +8,7 @@
 #include "metrics/metrics.h"
 #include "protocol/tracker/tracker_private.h"
 
-static bool is_fit(struct bytes id, struct bytes state)
+static bool fits_packet(struct bytes id, struct bytes state)
 {
     if (tracker_fits(id, state))
         return true;
@@ -33,7 +33,7 @@ void iteration_add(struct tracker_iteration *iteration, struct writer *scratch,
                    struct bytes state)
 {
     size_t offset = scratch->len;
-    if (!is_fit(id, state))
+    if (!fits_packet(id, state))
         return;
     tracker_write_update_one(scratch, version, id, state);
     iteration->packets++;
@@ -84,7 +84,7 @@ void iteration_free(struct tracker_iteration *iteration)
     iteration->owned_capacity = 0;
 }
 
-/* The first packet of the reader, or where it would stand. */
+/* The first packet of the reader, or where it would be. */
 static size_t find_own_packets(const struct tracker_iteration *iteration,
                                const struct map_session *reader)
 {
@@ -142,7 +142,7 @@ static void whole_close(struct whole *whole)
 static void whole_add(struct whole *whole, const struct map_entry *entry)
 {
     struct bytes id = map_entry_id(entry), state = translate_state(entry, whole->translated);
-    if (!is_fit(id, state))
+    if (!fits_packet(id, state))
         return;
     whole_open(whole);
     if (!tracker_all_has_room(whole->to, &whole->packet, id, state)) {
@@ -166,11 +166,11 @@ void encode_all(struct writer *to, struct writer *translated, struct map_view *v
     whole_close(&whole);
 }
 
-static void add_one(struct writer *to, struct writer *translated, const struct map_entry *entry,
-                    const struct map_session *reader)
+static void add_update_one(struct writer *to, struct writer *translated,
+                           const struct map_entry *entry, const struct map_session *reader)
 {
     struct bytes id = map_entry_id(entry), state = translate_state(entry, translated);
-    if ((reader != NULL && map_entry_owner(entry) == reader) || !is_fit(id, state))
+    if ((reader != NULL && map_entry_owner(entry) == reader) || !fits_packet(id, state))
         return;
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);
     metrics_add(METRIC_TRACKER_PUSH_ONE, 1);
@@ -188,7 +188,7 @@ bool encode_push_chunk(struct writer *to, struct writer *translated, struct push
     while (to->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
         if (place->left == 0) {
             whole_close(&whole);
-            add_one(to, translated, entry, reader);
+            add_update_one(to, translated, entry, reader);
         } else {
             place->left--;
             whole_add(&whole, entry);

@@ -19,7 +19,7 @@ void get_forget_texts(struct tracker_subscribers *subscribers)
 
 /* Whether the text is more than the plain dialect can frame: "{", "}", and with each entry at least
  * a byte of its id, "=" and, but for the first, ", ". */
-static bool is_too_long(struct tracker_subscribers *subscribers, struct map_view *view)
+static bool is_map_text_too_long(struct tracker_subscribers *subscribers, struct map_view *view)
 {
     size_t count = map_view_count(view), size = 2;
     struct map_entry *const *entries;
@@ -81,19 +81,19 @@ static bool has_long_text(const struct tracker_session *session)
 }
 
 /* A length of 0, which the text of a map never has: the map is not available. */
-static void send_none(struct tracker_session *session)
+static void send_no_map(struct tracker_session *session)
 {
     static const uint8_t none[8];
     conn_send(session->conn, (struct bytes){none, has_long_text(session) ? sizeof none : 1});
 }
 
-static void send_text(struct tracker_session *session, struct map_view *view)
+static void send_map_text(struct tracker_session *session, struct map_view *view)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
     int which = has_long_text(session);
     struct frame **text = &subscribers->texts[which];
-    if (session->dialect == TRACKER_PLAIN && is_too_long(subscribers, view)) {
-        send_none(session);
+    if (session->dialect == TRACKER_PLAIN && is_map_text_too_long(subscribers, view)) {
+        send_no_map(session);
         return;
     }
     if (*text == NULL || subscribers->texts_generation[which] != map_view_generation(view)) {
@@ -113,9 +113,9 @@ static void on_get_read(void *arg, bool known, bool stale)
     session->pending->read = NULL;
     view = known ? tracker_subscribers_watch(subscribers) : NULL;
     if (view != NULL)
-        send_text(session, view);
+        send_map_text(session, view);
     else
-        send_none(session);
+        send_no_map(session);
     subscribers->reads--;
     tracker_subscribers_release(subscribers);
     reply_sent(session);
@@ -127,7 +127,7 @@ void get_start(struct tracker_session *session)
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view = tracker_subscribers_watch(subscribers);
     if (view == NULL) {
-        send_none(session);
+        send_no_map(session);
         reply_sent(session);
         return;
     }

@@ -206,7 +206,7 @@ static const struct follower_callbacks push_callbacks = {
 /* Closes. */
 
 /* How long a reader has to wait until it may get a whole map again, ms. */
-static uint64_t wait_of(const struct tracker_session *session)
+static uint64_t whole_map_wait_ms(const struct tracker_session *session)
 {
     uint32_t since = (uint32_t)tracker_now_ms(session) - session->whole_map_ms;
     uint64_t interval = (uint64_t)session->port->settings->push_all_interval;
@@ -230,7 +230,7 @@ static uint64_t send_whole_after_closes(struct tracker_subscribers *subscribers,
     LIST_FOREACH (node, &subscribers->followers.followers[state]) {
         struct follower *follower = list_entry(node, struct follower, link);
         const struct tracker_session *session = tracker_session_of(follower);
-        uint64_t wait = wait_of(session);
+        uint64_t wait = whole_map_wait_ms(session);
         if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
             conn_has_backlog(session->conn))
             continue;

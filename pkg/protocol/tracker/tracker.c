@@ -194,7 +194,7 @@ static bool on_is_gone(void *arg)
 static const struct map_sink sink = {
     .silence = on_silence, .end = on_tracker_entry_end, .is_gone = on_is_gone};
 
-static struct map_session *map_of(struct tracker_session *session)
+static struct map_session *tracker_map_session(struct tracker_session *session)
 {
     char certificate[CONN_CERTIFICATE_LENGTH + 1];
     if (session->map != NULL)
@@ -210,7 +210,7 @@ static struct map_session *map_of(struct tracker_session *session)
     return session->map;
 }
 
-static enum map_adopt adoption(const struct tracker_session *session)
+static enum map_adopt tracker_adoption(const struct tracker_session *session)
 {
     return (enum map_adopt)session->port->settings->adopt;
 }
@@ -218,19 +218,20 @@ static enum map_adopt adoption(const struct tracker_session *session)
 /* Messages. */
 
 /* Without ids, the next requests refer to the entry whose id is not known yet. */
-static void open_entry(struct tracker_session *session, struct bytes state, enum reply_kind kind)
+static void open_tracker_entry(struct tracker_session *session, struct bytes state,
+                               enum reply_kind kind)
 {
     reply_expect(session, kind);
     if (!tracker_has_ids(session))
         tracker_stop_reading(session, STOP_BARRIER);
-    map_session_open(map_of(session), state, reply_judged, session);
+    map_session_open(tracker_map_session(session), state, reply_judged, session);
 }
 
 void tracker_write_entry(struct tracker_session *session, struct bytes state, uint64_t skipped,
                          enum reply_kind kind)
 {
     if (session->id == NULL) {
-        open_entry(session, state, REPLY_OPEN_SILENT);
+        open_tracker_entry(session, state, REPLY_OPEN_SILENT);
         return;
     }
     struct map_update update = {
@@ -238,23 +239,24 @@ void tracker_write_entry(struct tracker_session *session, struct bytes state, ui
         .state = state,
         .kind = MAP_VERSION_NEXT,
         .version = skipped,
-        .adopt = adoption(session),
+        .adopt = tracker_adoption(session),
     };
     reply_expect(session, kind);
-    map_session_update(map_of(session), &update, reply_judged, session);
+    map_session_update(tracker_map_session(session), &update, reply_judged, session);
 }
 
-static void take_open(struct tracker_session *session, const struct tracker_message *message)
+static void handle_tracker_open(struct tracker_session *session,
+                                const struct tracker_message *message)
 {
     metrics_add(METRIC_TRACKER_OPEN, 1);
     if (session->id != NULL)
         tracker_write_entry(session, message->state, 0, REPLY_OPEN_AGAIN);
     else
-        open_entry(session, message->state, REPLY_OPEN);
+        open_tracker_entry(session, message->state, REPLY_OPEN);
 }
 
-static void take_close_message(struct tracker_session *session,
-                               const struct tracker_message *message)
+static void handle_tracker_close(struct tracker_session *session,
+                                 const struct tracker_message *message)
 {
     char *own = NULL;
     struct bytes id = message->id;
@@ -266,32 +268,34 @@ static void take_close_message(struct tracker_session *session,
     }
     if (id.len > 0) {
         reply_expect(session, REPLY_CLOSE);
-        map_session_close_entry(map_of(session), id, adoption(session), reply_judged, session);
+        map_session_close_entry(tracker_map_session(session), id, tracker_adoption(session),
+                                reply_judged, session);
     } else {
         reply_expect(session, REPLY_YES);
     }
     free(own);
 }
 
-static void take_update(struct tracker_session *session, const struct tracker_message *message)
+static void handle_tracker_update(struct tracker_session *session,
+                                  const struct tracker_message *message)
 {
     struct map_update update = {
         .id = message->id,
         .state = message->state,
         .kind = session->dialect == TRACKER_VERSIONED ? MAP_VERSION_LOW_BYTE : MAP_VERSION_ABSOLUTE,
         .version = message->version,
-        .adopt = adoption(session),
+        .adopt = tracker_adoption(session),
     };
     metrics_add(METRIC_TRACKER_UPDATE, 1);
     if (tracker_has_ids(session)) {
         reply_expect(session, REPLY_UPDATE);
-        map_session_update(map_of(session), &update, reply_judged, session);
+        map_session_update(tracker_map_session(session), &update, reply_judged, session);
     } else {
         tracker_write_entry(session, message->state, 0, REPLY_SILENT);
     }
 }
 
-static void take_get(struct tracker_session *session)
+static void handle_tracker_get(struct tracker_session *session)
 {
     metrics_add(METRIC_TRACKER_GET, 1);
     if (session->dialect == TRACKER_2013) {
@@ -311,8 +315,8 @@ static bool is_id_forbidden(const struct tracker_session *session,
            turntable_is_user(message->id);
 }
 
-static void take_tracker_message(struct tracker_session *session,
-                                 const struct tracker_message *message)
+static void handle_tracker_message(struct tracker_session *session,
+                                   const struct tracker_message *message)
 {
     conn_handshake_done(session->conn);
     if (is_id_forbidden(session, message)) {
@@ -322,16 +326,16 @@ static void take_tracker_message(struct tracker_session *session,
     }
     switch (message->type) {
     case TRACKER_OPEN:
-        take_open(session, message);
+        handle_tracker_open(session, message);
         break;
     case TRACKER_CLOSE:
-        take_close_message(session, message);
+        handle_tracker_close(session, message);
         break;
     case TRACKER_UPDATE:
-        take_update(session, message);
+        handle_tracker_update(session, message);
         break;
     case TRACKER_ALL:
-        take_get(session);
+        handle_tracker_get(session);
         break;
     }
 }
@@ -356,7 +360,7 @@ static void refuse_malformed(struct tracker_session *session, const struct track
     tracker_end_session(session, CONN_CLOSE_PROTOCOL);
 }
 
-static struct tracker_options options_of(const struct tracker_settings *settings)
+static struct tracker_options tracker_options_of(const struct tracker_settings *settings)
 {
     return (struct tracker_options){
         .limits = {.max_state = (size_t)settings->max_state, .max_id = (size_t)settings->max_id},
@@ -367,10 +371,10 @@ static struct tracker_options options_of(const struct tracker_settings *settings
 }
 
 /* Handles one message of the input. False when there is none that may be handled now. */
-static bool take_one_message(struct tracker_session *session, struct bytes *input)
+static bool handle_next_message(struct tracker_session *session, struct bytes *input)
 {
     const struct tracker_settings *settings = session->port->settings;
-    struct tracker_options options = options_of(settings);
+    struct tracker_options options = tracker_options_of(settings);
     enum tracker_dialect dialect = (enum tracker_dialect)session->dialect;
     struct tracker_message message;
     struct tracker_result result = tracker_read(*input, &options, &dialect, &message);
@@ -389,7 +393,7 @@ static bool take_one_message(struct tracker_session *session, struct bytes *inpu
     input->len -= result.consumed;
     if (result.outcome == TRACKER_MESSAGE) {
         if (verdict == RATE_GO)
-            take_tracker_message(session, &message);
+            handle_tracker_message(session, &message);
         return true;
     }
     session->is_lone_close = tracker_is_close_at_end(*input, dialect);
@@ -402,7 +406,7 @@ static size_t on_tracker_input(void *arg, struct bytes input)
 {
     struct tracker_session *session = arg;
     struct bytes left = input;
-    while (session->stops == 0 && left.len > 0 && take_one_message(session, &left))
+    while (session->stops == 0 && left.len > 0 && handle_next_message(session, &left))
         ;
     return input.len - left.len;
 }
@@ -418,7 +422,7 @@ static void on_ended(void *arg)
     struct tracker_session *session = arg;
     if (session->dialect == TRACKER_UNKNOWN && session->is_lone_close) {
         session->dialect = TRACKER_PLAIN;
-        take_tracker_message(session, &lone_close);
+        handle_tracker_message(session, &lone_close);
     }
     tracker_end_session(session, CONN_CLOSE_PEER);
 }

@@ -48,7 +48,7 @@ struct tracker_port;
 
 /* The map must outlive the service. */
 struct tracker_service *tracker_service_create(struct map *map);
-/* All connections and ports must be gone. */
+/* There must be no connections and no ports. */
 void tracker_service_destroy(struct tracker_service **service);
 /* Connections that are served, including those whose last answers are being sent. */
 size_t tracker_service_count(const struct tracker_service *service);
@@ -60,7 +60,7 @@ size_t tracker_service_drain(struct tracker_service *service, size_t count,
 /* What a listener's connections share. settings are read at each use and must outlive the port. */
 struct tracker_port *tracker_port_create(struct tracker_service *service, struct map_space *space,
                                          const struct tracker_settings *settings);
-/* Its connections must be gone. */
+/* It must have no connections. */
 void tracker_port_destroy(struct tracker_port **port);
 
 /* Serves an accepted connection until it ends. */

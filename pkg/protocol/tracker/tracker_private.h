@@ -240,7 +240,7 @@ size_t iteration_ranges(const struct tracker_iteration *iteration, const struct 
 /* The view's entries as Update alls. */
 void encode_all(struct writer *to, struct writer *translated, struct map_view *view,
                 uint8_t version);
-/* At most limit bytes (and a packet) of what comes at the place; true at the end of the list. */
+/* At most limit bytes (and a packet) of what follows the place; true at the end of the list. */
 bool encode_push_chunk(struct writer *to, struct writer *translated, struct push_place *place,
                        const struct map_session *reader, uint8_t version, size_t limit);
 

@@ -96,7 +96,7 @@ static const struct conn_handler talk_stream = {
 static inline bool place_upgrade(void *arg, struct http_request *request)
 {
     struct talk *talk = &place.talks[place.accepted % SESSIONS_MAX];
-    if (!websocket_is_asked(request))
+    if (!websocket_is_requested(request))
         return false;
     assert_null(talk->websocket);
     writer_free(&talk->got);
