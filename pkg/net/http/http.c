@@ -20,11 +20,12 @@
 /* Answers that are collected before they are sent, when requests come in one piece. */
 #define FLUSH_FROM 65536
 
-enum state {
-    HTTP_IDLE,      /* no byte of a request yet */
-    HTTP_READING,   /* a part of one */
-    HTTP_ANSWERING, /* the handler's */
-    HTTP_ENDED      /* nothing more is read */
+enum http_state {
+    HTTP_IDLE,      /* no byte of a request has been received */
+    HTTP_READING,   /* a part of one has */
+    HTTP_ANSWERING, /* its handler owes the answer; nothing more is read */
+    HTTP_ENDED,     /* the last answer has been given; nothing more is read */
+    HTTP_RELEASED   /* the connection is no longer HTTP's; memory is freed after `received` */
 };
 
 struct http_request {
@@ -35,28 +36,46 @@ struct http_request {
     void *upgrade_arg;
     struct loop_timer *timer;
     struct http_reader reader;
-    enum state state;
+    enum http_state state;
     bool is_first;
     bool presenting; /* inside `received` */
-    bool released;   /* to be freed when that returns */
 };
 
 static struct log_limit refused_limit = {.burst = 10};
 
-static void free_request(struct http_request *request)
+/* The one place that changes a request's state. RELEASED may free it. */
+static void move_http_request(struct http_request *request, enum http_state state)
 {
-    request->released = true;
-    loop_timer_destroy(&request->timer);
-    if (request->presenting)
-        return;
-    http_reader_reset(&request->reader);
-    free(request);
+    request->state = state;
+    switch (state) {
+    case HTTP_IDLE:
+        http_reader_reset(&request->reader);
+        loop_timer_start(request->timer, (uint64_t)request->settings->idle);
+        break;
+    case HTTP_READING:
+        if (!request->is_first) /* the first is timed from the connection's beginning */
+            loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
+        break;
+    case HTTP_ANSWERING:
+        loop_timer_stop(request->timer);
+        request->is_first = false;
+        break;
+    case HTTP_ENDED:
+        loop_timer_stop(request->timer);
+        break;
+    case HTTP_RELEASED:
+        loop_timer_destroy(&request->timer);
+        if (request->presenting)
+            break;
+        http_reader_reset(&request->reader);
+        free(request);
+        break;
+    }
 }
 
 static void end_request(struct http_request *request, enum conn_close_reason reason)
 {
-    request->state = HTTP_ENDED;
-    loop_timer_stop(request->timer);
+    move_http_request(request, HTTP_ENDED);
     conn_close_after_output(request->conn, reason);
 }
 
@@ -115,13 +134,6 @@ static void on_request_timer(void *arg)
         conn_close(request->conn, request->is_first ? CONN_CLOSE_HANDSHAKE : CONN_CLOSE_IDLE);
 }
 
-static void wait_for_next(struct http_request *request)
-{
-    request->state = HTTP_IDLE;
-    http_reader_reset(&request->reader);
-    loop_timer_start(request->timer, (uint64_t)request->settings->idle);
-}
-
 /* The answer has been given. */
 static void finish_answer(struct http_request *request, bool keeps_alive)
 {
@@ -129,7 +141,7 @@ static void finish_answer(struct http_request *request, bool keeps_alive)
         end_request(request, CONN_CLOSE_LOCAL);
         return;
     }
-    wait_for_next(request);
+    move_http_request(request, HTTP_IDLE);
     if (!request->presenting && !conn_has_backlog(request->conn))
         conn_resume_reading(request->conn);
 }
@@ -177,10 +189,8 @@ static void route_request(struct http_request *request)
 
 static void dispatch_request(struct http_request *request)
 {
-    loop_timer_stop(request->timer);
     metrics_add(METRIC_HTTP_REQUESTS, 1);
-    request->state = HTTP_ANSWERING;
-    request->is_first = false;
+    move_http_request(request, HTTP_ANSWERING);
     if (!is_upgraded(request))
         route_request(request);
 }
@@ -196,9 +206,7 @@ static size_t receive_http_request(struct http_request *request, struct bytes in
     } else if (result == HTTP_DONE) {
         dispatch_request(request);
     } else if (begun && request->state == HTTP_IDLE) {
-        request->state = HTTP_READING;
-        if (!request->is_first) /* the first is timed from the connection's beginning */
-            loop_timer_start(request->timer, (uint64_t)request->settings->timeout);
+        move_http_request(request, HTTP_READING);
     }
     if (result == HTTP_MORE && request->reader.wants_continue) {
         request->reader.wants_continue = false;
@@ -209,7 +217,7 @@ static size_t receive_http_request(struct http_request *request, struct bytes in
 
 static bool may_take_request(const struct http_request *request)
 {
-    return !request->released && request->state < HTTP_ANSWERING;
+    return request->state < HTTP_ANSWERING;
 }
 
 static size_t on_http_input(void *arg, struct bytes input)
@@ -224,8 +232,8 @@ static size_t on_http_input(void *arg, struct bytes input)
             break;
     }
     request->presenting = false;
-    if (request->released) {
-        free_request(request);
+    if (request->state == HTTP_RELEASED) {
+        move_http_request(request, HTTP_RELEASED);
         return used;
     }
     if (request->state == HTTP_ENDED)
@@ -253,7 +261,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     request->conn = NULL;
     loop_timer_stop(request->timer);
     if (request->state != HTTP_ANSWERING)
-        free_request(request);
+        move_http_request(request, HTTP_RELEASED);
 }
 
 static const struct conn_handler handler = {
@@ -339,7 +347,7 @@ void http_respond(struct http_request *request, int status, const char *content_
     bool keeps_alive = request->reader.keeps_alive;
     assert(request->state == HTTP_ANSWERING);
     if (request->conn == NULL) {
-        free_request(request);
+        move_http_request(request, HTTP_RELEASED);
         return;
     }
     send_answer(request, status, content_type, headers, body, keeps_alive);
@@ -351,7 +359,7 @@ void http_request_refuse(struct http_request *request, int status, const char *h
 {
     assert(request->state == HTTP_ANSWERING);
     if (request->conn == NULL)
-        free_request(request);
+        move_http_request(request, HTTP_RELEASED);
     else
         refuse_request(request, status, headers, why);
 }
@@ -362,9 +370,9 @@ struct conn *http_request_upgrade(struct http_request *request)
     assert(request->state == HTTP_ANSWERING);
     if (conn != NULL) {
         conn_set_input_limit(conn, 0);
-        conn_resume_reading(
-            conn); /* in effect at the end of the iteration, under the new handler */
+        /* In effect at the end of the iteration, under the new handler. */
+        conn_resume_reading(conn);
     }
-    free_request(request);
+    move_http_request(request, HTTP_RELEASED);
     return conn;
 }
