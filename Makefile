@@ -58,7 +58,7 @@ INCLUDE_DIRS := $(foreach p,$(PACKAGES),build/include/$(p)/$(p))
 UNIT_SOURCES := $(foreach p,$(PACKAGES),$(wildcard tests/unit/$(p)/test_*.c))
 UNIT_FILES := $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
 
-.PHONY: all run test test-acl asan chaos conformance replay lint fuzz bench bench-check install clean deps test-deps unit fuzzers
+.PHONY: all run test test-acl asan chaos conformance replay lint fuzz bench bench-check trace install clean deps test-deps unit fuzzers
 .SECONDARY:
 all: $(PROGRAM_FILES)
 	@:
@@ -188,6 +188,11 @@ $(B)/test/lockstep_plain.so: tests/bench/counts/lockstep.c tests/bench/counts/lo
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -DLOCKSTEP_PLAIN -shared -fPIC -o $@ $<
 $(B)/test/count_calls: tests/bench/counts/count_calls.c
+# What writes down the calls of a front-end that is compiled for it (tests/bench/trace).
+$(B)/test/trace.so: tests/bench/counts/trace.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -shared -fPIC -o $@ $<
 
 # Fuzzers: clang's libFuzzer. The packages are compiled once with its instrumentation, below
 # build/fuzz, and each fuzzer is linked with them.
@@ -243,6 +248,12 @@ bench-check:
 	@docker/install-packages build counts
 	@$(BUILD) all $(B)/test/lockstep.so $(B)/test/count_calls
 	@tests/bench/check --build $(B) --compiler "$(CC)" $(ARGS)
+trace:
+	@docker/install-packages build
+	@$(BUILD) $(B)/test/trace.so $(B)/test/lockstep_plain.so
+	@$(BUILD) B=build/trace OPT=-O0 \
+	    SANITIZE="-finstrument-functions -finstrument-functions-exclude-file-list=/usr/" build/trace/bin/trackerd
+	@tests/bench/trace --build build/trace --tools $(B)/test $(ARGS)
 install: all
 	@docker/install-files "$(DESTDIR)" "$(PREFIX)" "$(B)" "$(VERSION)"
 clean:

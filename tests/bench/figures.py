@@ -1,8 +1,8 @@
-"""What the measures share: settings, rows, figures."""
+"""What the measurements share: settings, rows of the table, figures."""
 import collections
 import statistics
 
-# What a benchmark needs lifted: all of it comes from few addresses, and from few connections.
+# Limits that a benchmark exceeds, as all of it comes from few addresses and connections.
 LIMITS = {"net.max_per_address": "0", "net.handshake_timeout": "1h", "access.connect_rate": "0",
           "tracker.rate": "0", "tracker.address_rate": "0", "tracker.pipeline": "1024",
           "client.max_ids": "100000", "ws.rate": "0"}

@@ -9,7 +9,7 @@ import time
 
 from figures import KIB, Finding, Ratio, figure
 
-# What a benchmark needs lifted: all of it comes from few addresses.
+# Limits that a benchmark exceeds, as all of it comes from few addresses.
 LIFTED = {"q3master.allow_loopback": "true", "q3master.max_per_address": "0", "q3master.max_servers": "100000",
           "q3master.query_rate": "0", "q3master.heartbeat_rate": "0", "q3master.max_output": "0",
           "net.max_per_address": "0"}
@@ -45,7 +45,7 @@ class Servers:
                    "--sources", "250", "--seconds", "3600", "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         t.stack.callback(self.process.kill)
-        time.sleep(1 + count / 400)  # dpmaster does not say whom it lists
+        time.sleep(1 + count / 400)  # dpmaster does not report which servers it lists
 
     def end(self):
         self.process.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ def one_run(bench, t, target, process, count):
 
 
 def getservers(bench, t):
-    """lists of 1, 100 and 1,000 servers, 16 questions under way"""
+    """lists of 1, 100 and 1,000 servers, 16 requests in flight"""
     program = shutil.which("dpmaster")
     findings = []
     for count, aim in SIZES.items():
@@ -97,7 +97,7 @@ def commands_of(redis):
 
 
 def is_at_rest(redis):
-    """Whether nothing registers any more: the generator says everything twice."""
+    """Whether registration is complete: the generator sends everything twice."""
     before = commands_of(redis)
     time.sleep(2)
     return commands_of(redis) - before < 2000

@@ -1,4 +1,4 @@
-"""What is measured, and against what. Each function of ALL is one measure: it gets a Bench and a
+"""The measurements, and what each is compared with. Each function of ALL is one: it receives a Bench and a
 Context of its own, and returns Findings."""
 import json
 import statistics
@@ -12,7 +12,7 @@ from figures import KIB, LIMITS, Finding, Ratio, figure
 from harness.context import Context
 from harness.process import clean_environment
 
-# Of all that a run finds, what is said while the measures go on.
+# The figures of a run that are printed while the measurements continue.
 SHOWN = ("updates_accepted", "deliveries", "delivered_percent", "whole_map")
 SHOWN_ENDS = ("per_reply", "per_update", "per_delivery", "per_client_and_tick", "idle_bytes", "p50")
 
@@ -42,8 +42,8 @@ class Bench:
             self.commands.append(command)
 
     def load(self, t, mode, *options, processes=(), seconds=None, **servers):
-        """tracker-bench; processes: name -> process to measure. Returns its figures. In the
-        commands that are shown the addresses are names."""
+        """tracker-bench; processes: name -> process to measure. Returns its figures. The
+        commands in the report have names in place of addresses."""
         options = [mode, *map(str, options)]
         if mode != "idle":
             options += ["--seconds", f"{seconds or self.seconds:g}"]
@@ -121,17 +121,17 @@ def fan_out(bench, t, what, *shape):
     ratio = Ratio(cpu, bare)
     received = min(one["delivered_percent"] for one in ours)
     late = figure([one["delivery_p50"] for one in ours], "µs")
-    return [Finding(f"CPU per delivery, {what} ({received:.0f}% told, p50 {late})", figure(cpu, "µs", 2),
+    return [Finding(f"CPU per delivery, {what} ({received:.0f}% delivered, p50 {late})", figure(cpu, "µs", 2),
                     f"bare loop {figure(bare, 'µs', 2)}", str(ratio), "≤ 1.1", ratio.median <= 1.1, bench.commands)]
 
 
 def fanout(bench, t):
-    """100 updates a second told to 1,000 watchers on another front-end, against a bare loop"""
+    """100 updates a second, pushed to 1,000 watchers on another front-end, against a bare loop"""
     return fan_out(bench, t, "100/s to 1,000", "--rate", 100, "--watchers", 1000)
 
 
 def firehose(bench, t):
-    """10,000 updates a second told to 100 watchers on another front-end, against a bare loop"""
+    """10,000 updates a second, pushed to 100 watchers on another front-end, against a bare loop"""
     return fan_out(bench, t, "10,000/s to 100", "--rate", 10000, "--watchers", 100)
 
 

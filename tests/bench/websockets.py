@@ -1,5 +1,5 @@
-"""The measures of WebSocket services: each load is put on ours, on a bare loop, on Nchan and on
-Socket.IO in turn, round after round. Functions of ALL are measures, as those of measures.py are.
+"""The measurements of WebSocket services: each load runs against Tracker, a bare loop, Nchan and Socket.IO
+in turn, round after round. Each function of ALL is one, as in measures.py.
 """
 import collections
 import math
@@ -10,7 +10,7 @@ import peers
 from figures import KIB, LIMITS, Finding, Ratio, figure
 from harness import certificates
 
-QUIET = 0.05  # of a core: what a server uses that has nothing to do
+QUIET = 0.05  # of a core: what an idle server uses at most
 WAIT = 30  # seconds for that; some have a long backlog
 
 # name -> address, process whose costs count, Redis behind it, and what tracker-bench speaks to it.
@@ -80,13 +80,13 @@ def try_run(bench, t, name, runs, service, *shape):
         return None
 
 
-def told(runs):
+def delivery_text(runs):
     """What came of it: the share that was delivered, and when."""
     share = min(statistics.median(one["delivered_percent"] for one in runs), 100)
     # Where nothing came in time of what was said in the window, there is no latency.
     late = statistics.median(one.get("delivery_p50", math.inf) for one in runs) / 1000
     when = "later" if math.isinf(late) else f"p50 {late:,.0f} ms" if late >= 10 else f"p50 {late:.1f} ms"
-    return f"{share:.0f}% told, {when}"
+    return f"{share:.0f}% delivered, {when}"
 
 
 def fan_out(bench, t, what, spoken, *shape):
@@ -101,13 +101,13 @@ def fan_out(bench, t, what, spoken, *shape):
     findings = []
     for name, text in NAMES.items():
         if name not in cpu:
-            findings.append(Finding(f"{what}: CPU per delivery ({told(runs['ours'])})", figure(cpu["ours"], "µs", 2),
+            findings.append(Finding(f"{what}: CPU per delivery ({delivery_text(runs['ours'])})", figure(cpu["ours"], "µs", 2),
                                     f"{text} fails", "—", "< 1", True, bench.commands))
             continue
         ratio = Ratio(cpu["ours"], cpu[name])
         met = ratio.median <= 1.1 if name == "floor" else ratio.median < 1
-        findings.append(Finding(f"{what}: CPU per delivery ({told(runs['ours'])})", figure(cpu["ours"], "µs", 2),
-                                f"{text} {figure(cpu[name], 'µs', 2)} ({told(runs[name])})", str(ratio),
+        findings.append(Finding(f"{what}: CPU per delivery ({delivery_text(runs['ours'])})", figure(cpu["ours"], "µs", 2),
+                                f"{text} {figure(cpu[name], 'µs', 2)} ({delivery_text(runs[name])})", str(ratio),
                                 "≤ 1.1" if name == "floor" else "< 1", met, bench.commands))
     return findings
 
@@ -133,13 +133,13 @@ def large_room(bench, t):
 
 
 def sync_change(bench, t):
-    """100 changes a second of properties told to 1,000 clients of metadata sync, against the same"""
+    """100 changes a second of properties, sent to 1,000 clients of metadata sync, against the same"""
     return fan_out(bench, t, "sync change (delta mode), 1,000 × 100/s", "sync-delta", "--watchers", 900, "--connections", 100,
                    "--rate", 100)
 
 
 def large_sync_change(bench, t):
-    """one change a tick told to 10,000 clients of metadata sync, against the same"""
+    """one change a tick, sent to 10,000 clients of metadata sync, against the same"""
     return fan_out(bench, t, "sync change (delta mode), 10,000 × 2/s", "sync-delta", "--watchers", 9999, "--connections", 1,
                    "--rate", 2)
 
@@ -195,7 +195,7 @@ def friends(bench, t):
     share = min(100, *(one["delivered_percent"] for one in runs))
     late = [one["delivery_p99"] / 1000 for one in runs]
     return [
-        Finding(f"1,000 users × 200 friends, 100 changes/s ({share:.0f}% told): CPU of the front-end",
+        Finding(f"1,000 users × 200 friends, 100 changes/s ({share:.0f}% delivered): CPU of the front-end",
                 figure([one["server_cpu_percent"] for one in runs], "% of a core", 1), "—", "—", "—", None, bench.commands),
         Finding("the same: CPU of Redis", figure([one["redis_cpu_percent"] for one in runs], "% of a core", 1), "—", "—", "—",
                 None, bench.commands),

@@ -1,5 +1,9 @@
-/* Event messages as another front-end, or anybody with access to Redis, may send them: nothing
- * read lies outside the input, and what is read adds up to no more than it. */
+/*
+ * Fuzzes event messages, which another front-end, or anybody with access to Redis, may send.
+ *
+ * Invariants: everything that is read lies within the input, and adds up to no more than its
+ * length.
+ */
 #include <stdlib.h>
 
 #include "schema/event.h"

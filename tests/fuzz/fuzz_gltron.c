@@ -1,9 +1,10 @@
 /*
- * Fuzzes the original lobby's packets. The first byte of the input says in which order addresses
- * are read; the rest is a stream of packets.
+ * Fuzzes the original lobby's packets. The first byte of the input selects the byte order of
+ * addresses; the rest is a stream of packets.
  *
- * What must hold: a packet fed byte by byte and fed whole gives the same; what is read lies in the
- * input; a packet written again is read as the same, and its texts end in their fields.
+ * Invariants: a packet that is fed byte by byte and one that is fed whole have the same result;
+ * what is read lies within the input; a packet that is written again is read as the same, and its
+ * texts end within their fields.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,9 @@
-/* HTTP requests: the input, but for its first byte, is fed whole and in parts of that size; both
- * must see the same requests, and the same refusal. */
+/*
+ * Fuzzes the HTTP reader. The first byte of the input is the size of the chunks in which the rest
+ * is fed.
+ *
+ * Invariant: feeding it whole and in chunks results in the same requests and the same refusal.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

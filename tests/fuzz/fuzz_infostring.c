@@ -1,7 +1,8 @@
 /*
- * Fuzzes infostrings and the names in them. What must hold: what is read lies in the input; the
- * pairs that count are found by their keys, none twice, and read again when they are written; a
- * name of any bytes becomes a text.
+ * Fuzzes infostrings and the names in them.
+ *
+ * Invariants: what is read lies within the input; each valid pair is found by its key, once, and is
+ * read again after it was written; a name of any bytes becomes valid UTF-8.
  */
 #include <stdlib.h>
 #include <string.h>

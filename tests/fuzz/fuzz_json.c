@@ -1,8 +1,10 @@
 /*
- * Fuzzes the JSON layer. What must hold: a refusal has a kind, a place within the text and a line
- * that can be told; the values of a document lie in one another in its text, and each value's own
- * bytes are a document again; what is composed from a document is read as the same; any string
- * comes back from the writer, or fails it.
+ * Fuzzes the JSON layer.
+ *
+ * Invariants: a refusal has a kind, a position within the text and a message that can be sent; the
+ * values of a document are nested in its text, and the bytes of each value are a document again;
+ * what is composed from a document is read as the same; the writer either fails on a string or
+ * writes it so that it is read as the same.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * Fuzzes the lobby's lines of JSON, as the tracker reads them and as its peers do. The input is a
  * stream of lines.
  *
- * What must hold: the stream fed byte by byte and fed whole has the same lines; a refusal can be
- * told; what was read of infos and of listed servers can be written, fits, and is read as the same.
+ * Invariants: the stream has the same lines whether it is fed byte by byte or whole; a refusal can
+ * be sent; infos and listed servers that were read can be written, fit, and are read as the same.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,8 @@
-/* The PROXY header: what is accepted whole must be accepted when it comes in two parts, and no
- * part of it before. */
+/*
+ * Fuzzes the PROXY header.
+ *
+ * Invariant: a header that is accepted whole is accepted in two parts, and no part of it alone.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
  * Fuzzes what is sent to a Quake III master, to servers and to players, and the text of the table
  * of games.
  *
- * What must hold: what is accepted keeps the rules of its header; a question written again is read
- * as the same, and so has the same key; a list of the servers that were read, packed anew, is read
- * as those; a table of games that was taken is taken by its check.
+ * Invariants: an accepted message has the properties that its header documents; a request that is
+ * written again is read as the same, and has the same key; a list of servers that was read and
+ * packed again is read as the same; a table of games that is accepted is accepted by its check.
  */
 #include <stdlib.h>
 #include <string.h>

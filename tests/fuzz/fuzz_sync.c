@@ -1,8 +1,9 @@
 /*
- * Fuzzes what metadata-sync clients send, and entries as they are told. What must hold: a refusal
- * can be told; a relay is JSON from its sender with the packet's type, value and other keys;
- * properties written again are read as the same; what an entry takes is within the limits; any
- * state and any token can be told, or is left out.
+ * Fuzzes what metadata-sync clients send, and how entries are sent to them.
+ *
+ * Invariants: a refusal can be sent; a relayed packet is JSON with its sender and the packet's
+ * type, value and other keys; properties that are written again are read as the same; an entry
+ * stays within the limits; any state and any token can be sent, or is omitted.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,11 @@
 /*
- * Fuzzes tokens. The first byte says what the rest is: a token as it comes; or a header and claims
- * with a zero byte between them, which are signed with the secret, so that what is behind the
- * signature is reached too. What must hold: who is let in has a user, an end that is not over and
- * spaces that are names; who is refused gets a reason and no claims; a token that was accepted is
- * not any more when a bit of it is another one, or when the secret is.
+ * Fuzzes tokens. The first byte of the input selects what the rest is: a token as it is; or a
+ * header and claims with a zero byte between them, which are signed with the secret, so that the
+ * code behind the check of the signature is reached, too.
+ *
+ * Invariants: an accepted token has a user, an expiry in the future, and spaces with valid names; a
+ * refused one has a reason and no claims; an accepted one is refused once a bit of it, or the
+ * secret, is changed.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /*
- * Fuzzes the server's side of the Tracker codec. The first byte of the input chooses the options,
- * the second the size of the chunks that the rest is fed in.
+ * Fuzzes the server's side of the Tracker codec. The first byte of the input selects the options,
+ * the second is the size of the chunks in which the rest is fed.
  *
- * What must hold: a stream fed in chunks and fed whole brings the same messages and the same
- * error, and without one ends at the same byte; what is read lies in the input and within the
- * limits; a message written again is read as the same message.
+ * Invariants: a stream that is fed in chunks and one that is fed whole have the same messages and
+ * the same error, and without an error end at the same byte; what is read lies within the input and
+ * the limits; a message that is written again is read as the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What one connection brought. */
-struct heard {
+/* What was read from one connection. */
+struct received {
     struct writer messages;
     enum tracker_dialect dialect;
     enum tracker_error error;
@@ -108,58 +108,59 @@ static void remember(struct writer *to, const struct tracker_message *message)
 }
 
 /* Reads one message from a copy of exact size, so that each byte read too many is seen. */
-static struct tracker_result read_one(struct heard *heard, struct bytes window,
+static struct tracker_result read_one(struct received *received, struct bytes window,
                                       const struct tracker_options *options)
 {
     struct tracker_message message = {0};
-    const enum tracker_dialect before = heard->dialect;
+    const enum tracker_dialect before = received->dialect;
     uint8_t *copy = malloc(window.len > 0 ? window.len : 1);
     REQUIRE(copy != NULL);
     if (window.len > 0)
         memcpy(copy, window.data, window.len);
     const struct bytes input = {copy, window.len};
-    const struct tracker_result result = tracker_read(input, options, &heard->dialect, &message);
+    const struct tracker_result result = tracker_read(input, options, &received->dialect, &message);
 
     REQUIRE(result.consumed <= window.len);
     REQUIRE((result.outcome == TRACKER_FAILED) == (result.error != TRACKER_ERROR_NONE));
     REQUIRE((result.outcome == TRACKER_FAILED) == (result.reason != NULL));
-    REQUIRE(before == TRACKER_UNKNOWN || heard->dialect == before);
+    REQUIRE(before == TRACKER_UNKNOWN || received->dialect == before);
     if (result.outcome == TRACKER_MESSAGE) {
-        REQUIRE(result.consumed > 0 && heard->dialect != TRACKER_UNKNOWN);
+        REQUIRE(result.consumed > 0 && received->dialect != TRACKER_UNKNOWN);
         require_inside(input, message.id, options->limits.max_id);
         require_inside(input, message.state, options->limits.max_state);
-        require_round_trip((struct bytes){copy, result.consumed}, *options, heard->dialect,
+        require_round_trip((struct bytes){copy, result.consumed}, *options, received->dialect,
                            &message);
-        remember(&heard->messages, &message);
+        remember(&received->messages, &message);
     }
     free(copy);
     return result;
 }
 
 /* A Close that the end of the stream would make one leaves nothing behind that is a message. */
-static void require_close_at_end(const struct heard *heard, struct bytes left)
+static void require_close_at_end(const struct received *received, struct bytes left)
 {
-    if (!tracker_is_close_at_end(left, heard->dialect))
+    if (!tracker_is_close_at_end(left, received->dialect))
         return;
-    REQUIRE(heard->dialect == TRACKER_UNKNOWN && heard->messages.len == 0 && left.len == 2);
+    REQUIRE(received->dialect == TRACKER_UNKNOWN && received->messages.len == 0 && left.len == 2);
 }
 
-static struct heard hear(struct bytes stream, const struct tracker_options *options, size_t chunk)
+static struct received read_stream(struct bytes stream, const struct tracker_options *options,
+                                   size_t chunk)
 {
-    struct heard heard = {0};
+    struct received received = {0};
     size_t end = 0;
-    while (end < stream.len && heard.error == TRACKER_ERROR_NONE) {
+    while (end < stream.len && received.error == TRACKER_ERROR_NONE) {
         struct tracker_result result;
         end = stream.len - end > chunk ? end + chunk : stream.len;
         do {
-            const struct bytes window = {stream.data + heard.consumed, end - heard.consumed};
-            result = read_one(&heard, window, options);
-            heard.consumed += result.consumed;
-            heard.error = result.error;
-            require_close_at_end(&heard, window);
+            const struct bytes window = {stream.data + received.consumed, end - received.consumed};
+            result = read_one(&received, window, options);
+            received.consumed += result.consumed;
+            received.error = result.error;
+            require_close_at_end(&received, window);
         } while (result.outcome == TRACKER_MESSAGE);
     }
-    return heard;
+    return received;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -168,8 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct tracker_options options = choose_options(data[0]);
     const struct bytes stream = {data + 2, size - 2};
-    struct heard whole = hear(stream, &options, stream.len);
-    struct heard parts = hear(stream, &options, data[1] % 16 + 1u);
+    struct received whole = read_stream(stream, &options, stream.len);
+    struct received parts = read_stream(stream, &options, data[1] % 16 + 1u);
     REQUIRE(whole.dialect == parts.dialect);
     REQUIRE(whole.error == parts.error);
     /* Acknowledgements before a bad message may have been dropped while it was incomplete. */

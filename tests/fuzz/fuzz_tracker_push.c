@@ -1,9 +1,10 @@
 /*
  * Fuzzes the client's side of the Tracker codec: pushes. The first byte of the input is the size
- * of the chunks that the rest is fed in.
+ * of the chunks in which the rest is fed.
  *
- * What must hold: a stream fed in chunks and fed whole ends with the same answer at the same byte;
- * what is read lies in the input; a push written again has the same bytes.
+ * Invariants: a stream that is fed in chunks and one that is fed whole end with the same result at
+ * the same byte; what is read lies within the input; a push that is written again has the same
+ * bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,8 +79,8 @@ static struct tracker_result read_one(struct bytes window)
     return result;
 }
 
-/* Reads until the end or an error; where that was. */
-static enum tracker_error hear(struct bytes stream, size_t chunk, size_t *consumed)
+/* Reads until the end or an error; `consumed` is where that was. */
+static enum tracker_error read_stream(struct bytes stream, size_t chunk, size_t *consumed)
 {
     enum tracker_error error = TRACKER_ERROR_NONE;
     size_t end = 0;
@@ -103,7 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct bytes stream = {data + 1, size - 1};
     size_t whole;
     size_t parts;
-    REQUIRE(hear(stream, stream.len, &whole) == hear(stream, data[0] % 16 + 1u, &parts));
+    REQUIRE(read_stream(stream, stream.len, &whole) ==
+            read_stream(stream, data[0] % 16 + 1u, &parts));
     REQUIRE(whole == parts);
     return 0;
 }

@@ -1,7 +1,8 @@
 /*
- * Fuzzes what turntable clients send. What must hold: a refusal can be told; a message written
- * again is read as the same; what is relayed of a game is the sender's, in time, and relayed again
- * without a change.
+ * Fuzzes what turntable clients send.
+ *
+ * Invariants: a refusal can be sent; a message that is written again is read as the same; a relayed
+ * game message names its sender, has a time within the tolerance, and is relayed again unchanged.
  */
 #include <math.h>
 #include <stdlib.h>

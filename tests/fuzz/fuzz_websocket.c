@@ -1,5 +1,9 @@
-/* WebSocket frames: the input, but for its first two bytes, is fed whole and in parts of a size;
- * both must see the same messages, answers and end. The second byte chooses the limits. */
+/*
+ * Fuzzes WebSocket frames. The first byte of the input is the size of the chunks in which the rest
+ * is fed, the second selects the limits.
+ *
+ * Invariant: feeding it whole and in chunks results in the same messages, replies and end.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

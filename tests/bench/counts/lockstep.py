@@ -191,9 +191,9 @@ class HeldLinks:
 
 class World:
     """A Redis, and a front-end. kind: "calls" counts all but instructions, "instructions" those by callgrind, and
-    "plain" counts nothing. redis: one that several share. Everything runs freely until lock()."""
+    "plain" counts nothing. redis: one that several share. extra: more of its environment. Everything runs freely until lock()."""
 
-    def __init__(self, t, kind, tools, listen, settings, redis=None, node="a"):
+    def __init__(self, t, kind, tools, listen, settings, redis=None, node="a", extra=None):
         self.t, self.kind = t, kind
         directory = t.directory("count")
         self.redis = redis or t.redis()
@@ -213,7 +213,7 @@ class World:
                        **(SANITIZED if kind == "plain" else {}),
                        "LOCKSTEP_SEED": str(ord(node) - ord("a") + 1),
                        "LOCKSTEP_STATE": os.path.join(directory, "state"),
-                       "LOCKSTEP_SOCKET": os.path.join(directory, "control.sock")}
+                       "LOCKSTEP_SOCKET": os.path.join(directory, "control.sock"), **(extra or {})}
         wrapper = {"calls": (os.path.join(tools, "count_calls"), os.path.join(directory, "state")),
                    "instructions": ("valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.dumps}",
                                     "--combine-dumps=no"), "plain": ()}[kind]

@@ -1,5 +1,5 @@
-// Socket.IO with its Redis adapter, as the measurements' peer: what a client says as event "m" is
-// told to all.
+// Socket.IO with its Redis adapter, as the measurements' peer: what a client sends as event "m"
+// is sent to all.
 //
 //   node socketio.mjs REDIS_SOCKET [KEY CERTIFICATE]
 //
