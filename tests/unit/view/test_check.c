@@ -245,8 +245,7 @@ static void check_delays(const struct crowd *crowd, uint64_t least_ms, uint64_t 
     assert_true(most <= most_ms + 20 + crowd->stalled_ms);
 }
 
-static void
-test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_recovery_grace(void **state)
+static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace(void **state)
 {
     struct crowd crowd;
     (void)state;
@@ -297,8 +296,7 @@ int main(void)
         TEST(test_a_lost_subscription_without_a_change_reads_nothing),
         TEST(test_a_lost_subscription_with_a_change_reads_once),
         TEST(test_an_epoch_that_was_not_told_is_found),
-        cmocka_unit_test(
-            test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_recovery_grace),
+        cmocka_unit_test(test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace),
         cmocka_unit_test(test_snapshots_of_a_new_subscription_are_spread_over_the_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
