@@ -164,7 +164,7 @@ static enum ctl_exit run_front(struct front *front, uint64_t patience_ms)
     ctl_note(ctl, "via front-end %s", ctl->connect);
     tracker_client_start(front->client);
     while (!front->done && !ctl->stopped && !(front->unheld && front->opened)) {
-        loop_turn(ctl->loop, TURN_MS);
+        loop_iterate(ctl->loop, TURN_MS);
         if (!front->done && !front->opened && loop_now_ms(ctl->loop) >= until) {
             ctl_complain("front-end %s does not answer", ctl->connect);
             finish_front(front, front->connected ? CTL_LATE : CTL_UNREACHABLE);
@@ -221,7 +221,7 @@ static void end_entry(struct front *front)
         !tracker_client_close(front->client, tracker_client_entry_id(front->client)))
         return;
     while (!front->done && loop_now_ms(ctl->loop) < until)
-        loop_turn(ctl->loop, TURN_MS);
+        loop_iterate(ctl->loop, TURN_MS);
 }
 
 enum ctl_exit command_open(struct ctl *ctl, int count, char **arguments)

@@ -280,7 +280,7 @@ static bool read_users_again(struct presence *presence)
 {
     struct ctl *ctl = presence->ctl;
     while (!ctl->stopped && !ctl_reconnect(ctl))
-        loop_turn(ctl->loop, TURN_MS);
+        loop_iterate(ctl->loop, TURN_MS);
     for (size_t i = 0; i < presence->count; i++)
         presence->users[i].is_due = true;
     return !ctl->stopped;
@@ -303,7 +303,7 @@ static void follow_users(struct presence *presence)
             !read_users_again(presence))
             return;
         if (!ctl->stopped && !has_due(presence))
-            loop_turn(ctl->loop, TURN_MS);
+            loop_iterate(ctl->loop, TURN_MS);
     }
 }
 

@@ -106,7 +106,7 @@ static void wait_for_answers(struct exchange *exchange)
         exchange->open += exchange->requests[i].outcome == REQUEST_WAITS;
     exchange->done = exchange->open == 0;
     while (!exchange->done && !over && reader_problem(exchange->ctl->reader) == READER_FINE) {
-        loop_turn(exchange->ctl->loop, 10);
+        loop_iterate(exchange->ctl->loop, 10);
         over = loop_now_ms(exchange->ctl->loop) >= until;
     }
 }

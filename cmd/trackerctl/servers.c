@@ -89,7 +89,7 @@ static enum ctl_exit wait_for_list(struct ctl *ctl, struct servers *servers, con
     do {
         servers_poll(servers);
         if (!servers_are_whole(servers))
-            loop_turn(ctl->loop, 50);
+            loop_iterate(ctl->loop, 50);
     } while (!servers_are_whole(servers) && !ctl->stopped && loop_now_ms(ctl->loop) < until);
     if (servers_are_whole(servers))
         return CTL_OK;
@@ -114,7 +114,7 @@ static enum ctl_exit print_servers_once(struct ctl *ctl, const char *target,
     enum ctl_exit result = wait_for_list(ctl, servers, target);
     if (result == CTL_OK) {
         while (!servers_are_measured(servers) && !ctl->stopped)
-            loop_turn(ctl->loop, 1000);
+            loop_iterate(ctl->loop, 1000);
         struct servers_row *const *rows = servers_rows(servers, &count);
         print_rows(rows, count, ctl->json);
     }

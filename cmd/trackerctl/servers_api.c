@@ -151,7 +151,7 @@ char *servers_api_read(struct ctl *ctl, const char *target, struct writer *answe
     api.timer = loop_timer_create(ctl->loop, on_api_timeout, &api);
     api.connector = stream_connector_start(ctl->loop, &request, &connector_events, &api);
     while (!api.done && !ctl->stopped) {
-        loop_turn(ctl->loop, TURN_MS);
+        loop_iterate(ctl->loop, TURN_MS);
     }
     if (!api.done) {
         finish_api(&api, "stopped");

@@ -365,7 +365,8 @@ static void run_screen(struct screen *screen)
     show_screen(screen);
     while (!screen->quit && !screen->ctl->stopped) {
         servers_poll(screen->servers);
-        loop_turn(screen->ctl->loop, servers_are_polled(screen->servers) ? SERVERS_TURN_MS : 60000);
+        loop_iterate(screen->ctl->loop,
+                     servers_are_polled(screen->servers) ? SERVERS_TURN_MS : 60000);
         if (screen->play)
             play_selected(screen);
     }

@@ -129,7 +129,7 @@ bool stream_next(struct stream *stream, struct stream_message *message)
 void stream_wait(struct stream *stream)
 {
     while (list_is_empty(&stream->queue) && !stream->ctl->stopped)
-        loop_turn(stream->ctl->loop, TURN_MS);
+        loop_iterate(stream->ctl->loop, TURN_MS);
 }
 
 /* Lines. */

@@ -251,7 +251,7 @@ static enum ctl_exit watch_until_stopped(struct ctl_watch *watch)
         if (result != CTL_OK) {
             return result;
         }
-        loop_turn(ctl->loop, watch->is_complete ? WAIT_MS : WAIT_MS / 10);
+        loop_iterate(ctl->loop, watch->is_complete ? WAIT_MS : WAIT_MS / 10);
     }
     return CTL_OK;
 }

@@ -102,7 +102,7 @@ static void play(struct loop *loop, struct game_server *server, int game, int li
         if (wanted[0].revents)
             on_datagram(server, game);
         /* Also after each call of the library, which may have output to write. */
-        loop_turn(loop, 0);
+        loop_iterate(loop, 0);
     }
 }
 
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     signal(SIGTERM, on_signal);
     update_infos(server);
     game_server_start(server);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     play(loop, server, game, library);
     game_server_destroy(&server);
     loop_destroy(&loop);

@@ -1,4 +1,4 @@
-/* admin: who may see what, and the spaces that are looked at. */
+/* admin: access control, and the spaces in use. */
 #include "admin/admin.h"
 
 #include <sodium.h>
@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 
-/* How old what is known of the front-ends may be. */
+/* The maximum age of the list of front-ends. */
 #define NODES_FRESH_MS 3000
 
 static void on_space_changed(struct map_watcher *watcher, const struct map_changes *changes)
@@ -26,14 +26,14 @@ static void on_space_live(struct map_watcher *watcher)
 static void on_admin_nodes(void *arg, bool known)
 {
     struct admin *admin = arg;
-    (void)known; /* without it front-ends have ids and no names */
+    (void)known; /* without the list, front-ends have ids but no names */
     admin->nodes_pending = admin->nodes_late = false;
     loop_timer_stop(admin->nodes_timer);
     live_nodes_read(admin->live);
     api_nodes_read(admin);
 }
 
-/* Names are no reason to wait any longer. */
+/* Requests do not wait longer for names. */
 static void on_nodes_late(void *arg)
 {
     struct admin *admin = arg;
@@ -109,7 +109,7 @@ static struct bytes given_token(struct http_request *request)
     return http_request_query(request, "token");
 }
 
-/* By hashes, so that the time tells nothing of either, lengths included. */
+/* Compares hashes, so that the time depends neither on the contents nor on the lengths. */
 static bool is_admin_token(const struct admin *admin, struct bytes given)
 {
     const char *token = admin->settings->token;
@@ -126,7 +126,7 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
     if (access == ADMIN_ON)
         return true;
     if (access == ADMIN_OFF) {
-        admin_respond_error(request, 404, "this is turned off");
+        admin_respond_error(request, 404, "this is disabled");
         return false;
     }
     struct bytes given = given_token(request);
@@ -139,7 +139,7 @@ bool admin_allows(struct admin *admin, struct http_request *request, enum admin_
                     LOG_STRING("peer", conn ? conn_peer_text(conn) : ""),
                     LOG_BYTES("path", http_request_path(request)));
     }
-    admin_respond_error(request, 401, given.len > 0 ? "the token is wrong" : "a token is needed");
+    admin_respond_error(request, 401, given.len > 0 ? "wrong token" : "a token is required");
     return false;
 }
 
@@ -182,7 +182,7 @@ static void write_error(struct writer *text, const char *why, bool stale)
 static void write_path_error(struct writer *text, int status, const char *why)
 {
     if (!why)
-        why = status == 405 ? "this method is not allowed here" : "there is nothing at this path";
+        why = status == 405 ? "method not allowed" : "no such path";
     write_error(text, why, false);
 }
 
@@ -252,13 +252,13 @@ void admin_write_spaces(struct json_writer *json, struct admin *admin)
         json_write_member(json, "lobby", bytes_from_string(admin->lobby));
 }
 
-/* With those that there are, so that nobody has to guess. */
+/* The error lists the existing spaces. */
 static void respond_no_space(struct admin *admin, struct http_request *request)
 {
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     json_write_object_begin(&json);
-    json_write_member(&json, "error", BYTES_LITERAL("there is no such space"));
+    json_write_member(&json, "error", BYTES_LITERAL("no such space"));
     admin_write_spaces(&json, admin);
     json_write_object_end(&json);
     writer_u8(&text, '\n');

@@ -1,7 +1,7 @@
 /*
- * admin: the web page, its files, and the API, of the web listeners that are for operators.
+ * admin: the web page, its files, and the API, on the web listeners for operators.
  *
- *   GET /                           the page (web.page), its files beside it
+ *   GET /                           the page (web.page), and its files
  *   GET /tracker.js                 the JavaScript client, whatever web.page says
  *   GET /api/v1/clients             the map's entries: space, limit, after (after64), q
  *   GET /api/v1/clients/ID          one of them
@@ -11,8 +11,8 @@
  *   GET /api/v1/shard               the partition of an id: id, space
  *   GET /api/v1/live                the map as a stream of server-sent events: space, servers
  *
- * Below /api/ all errors are JSON. docs/web.md has all of it. What is not allowed is answered 401,
- * what is off 404.
+ * Below /api/ all errors are JSON. See docs/web.md. Without a valid token the answer is 401; if the
+ * page or the API is off, 404.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -32,26 +32,26 @@ struct admin_settings {
     char *token;          /* web.token */
     bool addresses;       /* web.addresses: clients' addresses are shown */
     int64_t max_listed;   /* web.max_listed: clients in one answer */
-    int64_t max_scanned;  /* web.max_scanned: clients that one search looks at */
-    int64_t max_searched; /* web.max_searched: bytes of clients that one search looks at */
-    int64_t max_watchers; /* web.max_watchers: live streams at a time */
+    int64_t max_scanned;  /* web.max_scanned: clients that one search examines */
+    int64_t max_searched; /* web.max_searched: bytes of clients that one search examines */
+    int64_t max_watchers; /* web.max_watchers: concurrent live streams */
     int64_t max_state;    /* web.max_state: bytes of each state in lists and streams */
-    int64_t chunk;        /* web.chunk: bytes that a stream is sent at once */
+    int64_t chunk;        /* web.chunk: bytes per chunk of a stream */
 };
 extern const struct config_module admin_config;
-/* NULL, or what is wrong with settings that are good one by one (static text). */
+/* NULL, or the error of settings that are valid one by one but not together (static text). */
 const char *admin_settings_check(const struct admin_settings *settings);
 
 struct admin;
-/* settings are read at each use. The map, health and settings must outlive it, and the name of the
- * game servers' space, lobby. version: static. */
+/* settings are read at each use. lobby: the name of the game servers' space. The map, health,
+ * settings and lobby must outlive it. version: static. */
 struct admin *admin_create(struct map *map, const struct health *health,
                            const struct admin_settings *settings, const char *lobby,
                            const char *version);
-/* Its connections must be gone. */
+/* Its connections must have been closed. */
 void admin_destroy(struct admin **admin);
 void admin_add_routes(struct admin *admin, struct http_router *router);
-/* What is refused below /api/ is refused as JSON, also where there is no API. */
+/* Makes errors below /api/ JSON, also on listeners without the API. */
 void admin_add_errors(struct http_router *router);
 
 #endif

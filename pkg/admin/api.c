@@ -1,7 +1,7 @@
 /*
- * api: requests about the map. Each waits until the view is complete and has what was acknowledged
- * before (view/view.h), and until the front-ends' names are fresh, but for these no longer than
- * redis.deadline. It is answered exactly once, at the end of the process too.
+ * api: requests about the map. Each waits until the view is complete and includes all changes that
+ * were acknowledged before (view/view.h), and, for at most redis.deadline, until the front-ends'
+ * names are current. It is answered exactly once, also at shutdown.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +15,11 @@
 
 static const char clients_path[] = "/api/v1/clients/";
 
-/* stale: the view may lack what was acknowledged; the answer says so. */
+/* stale: the view may lack acknowledged changes, which the answer must report. */
 typedef void (*answer)(struct admin *admin, struct http_request *request, struct admin_space *space,
                        bool stale);
 
-/* A request that waits. */
+/* A waiting request. */
 struct api_call {
     struct list link;
     struct admin *admin;
@@ -51,7 +51,8 @@ static void finish_call(struct api_call *call, const char *why)
     end_call(call);
 }
 
-/* Answers it when all is there. What is stale has waited long enough: without new names. */
+/* Answers it when everything is available. A stale one has waited long enough: without new names.
+ */
 static void check_call(struct api_call *call)
 {
     if (!call->read && (!call->awaits_names || call->stale))
@@ -62,11 +63,11 @@ static void on_api_read(void *arg, bool known, bool stale)
 {
     struct api_call *call = arg;
     call->read = NULL;
-    call->stale = stale; /* what is known is shown, as the page goes on to show it */
+    call->stale = stale; /* answered from the known entries, like the page */
     if (known)
         check_call(call);
     else
-        finish_call(call, "the map is not known yet");
+        finish_call(call, "the map has not been read yet");
 }
 
 void api_nodes_read(struct admin *admin)
@@ -86,7 +87,7 @@ static void begin_call(struct admin *admin, struct http_request *request, struct
     *call = (struct api_call){
         .admin = admin, .request = request, .space = space, .scope = scope, .answer = function};
     list_init(&call->link);
-    call->awaits_names = admin_nodes_refresh(admin); /* which may answer those before it */
+    call->awaits_names = admin_nodes_refresh(admin); /* may answer earlier requests */
     list_append(&admin->calls, &call->link);
     if (!space) {
         check_call(call);
@@ -105,7 +106,7 @@ void api_end(struct admin *admin)
 {
     while (!list_is_empty(&admin->calls))
         finish_call(list_entry(admin->calls.next, struct api_call, link),
-                    "the front-end is ending");
+                    "the front-end is shutting down");
 }
 
 static struct entry_format format_of(const struct admin *admin, const struct admin_space *space)
@@ -128,8 +129,8 @@ static void respond_json(struct http_request *request, struct writer *text)
     respond_read(request, text, false);
 }
 
-/* ?consistent=1: what other front-ends have acknowledged is included too. False: it was answered.
- */
+/* ?consistent=1: includes changes that other front-ends have acknowledged. False: the request has
+ * been answered. */
 static bool read_scope(struct http_request *request, enum map_read_scope *scope)
 {
     bool everywhere = false;
@@ -141,7 +142,7 @@ static bool read_scope(struct http_request *request, enum map_read_scope *scope)
 
 /* GET /api/v1/clients */
 
-/* As it stands in a query: letters and digits as they are, other bytes as %XX. */
+/* Percent-encodes everything but letters and digits. */
 static void write_query_escaped(struct writer *to, struct bytes id)
 {
     for (size_t i = 0; i < id.len; i++) {
@@ -151,7 +152,7 @@ static void write_query_escaped(struct writer *to, struct bytes id)
     }
 }
 
-/* The first of the entries whose id is greater. */
+/* The index of the first entry with a greater id. */
 static size_t place_after(struct map_entry *const *entries, size_t count, struct bytes id)
 {
     size_t low = 0, high = count;
@@ -165,7 +166,7 @@ static size_t place_after(struct map_entry *const *entries, size_t count, struct
     return low;
 }
 
-/* A number of 1 to max; 0 when it is none. */
+/* A number from 1 to max; 0 when it is invalid. */
 static size_t read_limit(struct bytes text, int64_t max)
 {
     uint64_t limit;
@@ -195,7 +196,7 @@ static void answer_clients(struct admin *admin, struct http_request *request,
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     if (limit == 0) {
-        admin_respond_error(request, 400, "limit: a number from 1 is expected");
+        admin_respond_error(request, 400, "limit: a number of at least 1 is expected");
         return;
     }
     json_write_object_begin(&json);
@@ -227,7 +228,7 @@ static void answer_clients(struct admin *admin, struct http_request *request,
     respond_read(request, &text, stale);
 }
 
-/* The request that waits is held by a call, its space by the query. */
+/* The call holds the waiting request and its space. */
 static void begin_space_call(struct admin *admin, struct http_request *request, answer function)
 {
     enum map_read_scope scope;
@@ -257,7 +258,7 @@ static void answer_client(struct admin *admin, struct http_request *request,
     struct writer text = {0};
     struct json_writer json = json_writer_over(&text);
     if (!entry) {
-        admin_respond_read_error(request, 404, "there is no client with this id", stale);
+        admin_respond_read_error(request, 404, "no client has this id", stale);
         return;
     }
     format.max_state = SIZE_MAX;
@@ -308,7 +309,7 @@ static void on_nodes_request(void *arg, struct http_request *request)
         begin_call(admin, request, NULL, MAP_READ_HERE, answer_nodes);
 }
 
-/* GET /api/v1/stats: of the view what is there, so that it never waits for Redis. */
+/* GET /api/v1/stats: from the view as it is, so that it never waits for Redis. */
 
 static void on_stats(void *arg, struct http_request *request)
 {

@@ -1,4 +1,4 @@
-/* entries: entries of the map and front-ends, as the API and the live stream tell them. */
+/* entries: entries of the map and front-ends as JSON, for the API and the live stream. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static bool take_field_prefix(struct bytes *text, const char *prefix)
     return true;
 }
 
-/* The beginning of a text that ends with a whole character. */
+/* The text's first max bytes at most, cut between characters. */
 static struct bytes cut_text(struct bytes text, size_t max)
 {
     while (max > 0 && (text.data[max] & 0xc0) == 0x80)
@@ -40,7 +40,7 @@ static void write_state(struct json_writer *json, struct bytes state, size_t max
     }
 }
 
-/* Names and values are what other front-ends have stored: checked again. */
+/* Names and values come from Redis, so they are checked again. */
 static void write_entry_properties(struct json_writer *json, const struct map_entry *entry)
 {
     struct bytes field, value;
@@ -77,7 +77,7 @@ static void write_entry_number(struct json_writer *json, const char *name, struc
     json_write_integer(json, (int64_t)(bytes_decimal(text) & INT64_MAX));
 }
 
-/* All 63 bits, which JavaScript's numbers have not. */
+/* With all 63 bits, which exceed the precision of JavaScript's numbers. */
 static void write_entry_version(struct json_writer *json, uint64_t version)
 {
     struct writer text = {0};

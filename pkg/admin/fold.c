@@ -1,11 +1,11 @@
-/* fold: ASCII here, all else by libutf8proc, one character at a time. */
+/* fold: ASCII here, everything else by libutf8proc, one character at a time. */
 #include "admin/fold.h"
 
 #include <string.h>
 
 #include <utf8proc.h>
 
-/* Characters that one may fold to: three at most, of four bytes. */
+/* A character folds to at most three characters of four bytes. */
 #define FOLDED_MAX 4
 
 static void write_folded_character(struct writer *to, utf8proc_int32_t character)
@@ -15,7 +15,7 @@ static void write_folded_character(struct writer *to, utf8proc_int32_t character
     writer_bytes(to, (struct bytes){bytes, (size_t)len});
 }
 
-/* One character that is not ASCII, or one byte that begins none; how many bytes it has. */
+/* Folds one non-ASCII character, or copies one invalid byte; returns the bytes consumed. */
 static size_t fold_character(struct writer *to, struct bytes text)
 {
     utf8proc_int32_t character, folded[FOLDED_MAX];
@@ -70,7 +70,7 @@ bool fold_contains(struct writer *scratch, struct bytes text, struct bytes wante
     return contains_bytes(writer_bytes_written(scratch), wanted);
 }
 
-/* The four digits of \uXXXX at the beginning of a text; -1 when they are not there. */
+/* The value of the four digits of \uXXXX at the beginning of a text; -1 when they are missing. */
 static utf8proc_int32_t read_unit(struct bytes text)
 {
     utf8proc_int32_t unit = 0;
@@ -86,7 +86,7 @@ static utf8proc_int32_t read_unit(struct bytes text)
     return unit;
 }
 
-/* An escape; how many bytes it has. What is none, or half a pair, stays as it is. */
+/* Decodes an escape; returns the bytes consumed. Invalid escapes and lone surrogates are copied. */
 static size_t write_unescaped(struct writer *to, struct bytes text)
 {
     static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
@@ -126,7 +126,7 @@ bool fold_contains_json(struct writer *scratch, struct bytes json, struct bytes 
     }
     writer_bytes(scratch, json);
     plain = scratch->len;
-    /* Not from the writer's own memory, which may move while it is written. */
+    /* The source must not be in the writer's own buffer, which may be reallocated. */
     (void)writer_reserve(scratch, 3 * plain);
     scratch->len = plain;
     fold_write(scratch, (struct bytes){scratch->data, plain});

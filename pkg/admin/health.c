@@ -1,4 +1,4 @@
-/* health: a function for each route. */
+/* health: one function per route. */
 #include "admin/health.h"
 
 #include <stdio.h>
@@ -49,7 +49,7 @@ static bool is_asked(struct http_request *request, const char *key)
     return http_request_query(request, key).data != NULL;
 }
 
-/* What Redis has withheld since it was ready is named, and leaves it so. */
+/* Features that Redis has refused since the start are named, but do not change the status. */
 static void respond_ready(const struct health *health, struct http_request *request)
 {
     struct writer text = {0};
@@ -69,7 +69,7 @@ static void on_readyz(void *arg, struct http_request *request)
     const char *why = NULL;
     char text[160];
     if (health_is_ready(health, &why)) {
-        health->local = false; /* whatever is lost from now on, it has started */
+        health->local = false; /* it has started: later losses are judged by health_set_local */
         respond_ready(health, request);
         return;
     }
@@ -82,7 +82,7 @@ static void on_readyz(void *arg, struct http_request *request)
     respond_text(request, is_asked(request, "balancer") ? 404 : 503, text);
 }
 
-/* For other front-ends, which name an epoch that only they know. */
+/* For other front-ends only: they prove that by naming the epoch. */
 static void on_redisz(void *arg, struct http_request *request)
 {
     const struct health *health = arg;

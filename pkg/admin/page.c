@@ -1,5 +1,4 @@
-/* page: the files of web/, compiled in, each as it is and compressed, with their hashes as entity
- * tags. */
+/* page: the files of web/, compiled in, plain and compressed, with their hashes as entity tags. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,8 @@ enum { FILES = 0 WEB_FILES(COUNT) };
 
 static const char index_text[] = "Tracker: a front-end of a shared client map.\n"
                                  "\n"
-                                 "/healthz              the process lives\n"
-                                 "/readyz               it can serve\n"
+                                 "/healthz              whether the process runs\n"
+                                 "/readyz               whether it can serve\n"
                                  "/metrics              Prometheus text\n"
                                  "/tracker.js           the JavaScript client\n"
                                  "/api/v1/clients       the map, as JSON\n"
@@ -29,19 +28,19 @@ static const char index_text[] = "Tracker: a front-end of a shared client map.\n
                                  "/api/v1/live          the map as a stream of events\n"
                                  "/api/v1/shard?id=ID   the partition of an id\n";
 
-/* Nothing but what this front-end serves itself, and no script in texts: states are hostile. */
+/* Only resources of this front-end, and no inline scripts: states are untrusted. */
 #define POLICY                                                                                     \
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "           \
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "                    \
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'\r\n"         \
     "Referrer-Policy: no-referrer\r\n"                                                             \
     "Cross-Origin-Opener-Policy: same-origin\r\n"
-/* The client is for pages from elsewhere, too. */
+/* The JavaScript client may be used by pages of other origins. */
 #define SHARED                                                                                     \
     "Access-Control-Allow-Origin: *\r\n"                                                           \
     "Cross-Origin-Resource-Policy: cross-origin\r\n"
 
-/* A file as it is, or compressed: each has a tag of its own, as its bytes differ. */
+/* A plain or compressed file; each has its own tag, as the bytes differ. */
 struct file_form {
     struct bytes data;
     char tag[ADMIN_TAG_SIZE(TAG_DIGITS)];
@@ -51,9 +50,9 @@ struct file {
     struct admin *admin;
     const char *name;
     struct file_form plain;
-    struct file_form compressed; /* no data when it would be no shorter */
+    struct file_form compressed; /* no data when it would not be shorter */
     const char *type;
-    bool is_client; /* served whatever web.page says */
+    bool is_client; /* served regardless of web.page */
 };
 
 struct page {
@@ -117,7 +116,7 @@ static void on_file(void *arg, struct http_request *request)
 {
     const struct file *file = arg;
     if (file->admin->settings->page == ADMIN_OFF && !file->is_client) {
-        admin_respond_error(request, 404, "the page is turned off");
+        admin_respond_error(request, 404, "the page is disabled");
         return;
     }
     struct bytes known = http_request_header(request, "If-None-Match");

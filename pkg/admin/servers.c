@@ -1,10 +1,10 @@
 /*
- * servers: game servers as the API and the live stream tell them, and GET /api/v1/servers: the game
- * servers of the lobby's space, with an entity tag, so that who asks again is told in a few bytes
- * that nothing has changed.
+ * servers: game servers as JSON, for the API and the live stream, and GET /api/v1/servers: the game
+ * servers of the lobby's space, with an entity tag, so that repeated requests for an unchanged list
+ * are answered in a few bytes.
  *
- * The tag is made of the answer: all front-ends that know the same list give the same one. A stale
- * answer says so in its text, and so has another tag.
+ * The tag is a hash of the answer: all front-ends return the same tag for the same list. A stale
+ * answer has a member that says so, and thus another tag.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 
 #define TAG_DIGITS 40
 
-/* What the query says of servers that are empty, or full. */
+/* The query's condition for servers that are empty, or full. */
 enum wanted { WANTED_TOO, WANTED_NOT, WANTED_ONLY };
 
 struct filter {
@@ -25,7 +25,7 @@ struct filter {
     enum wanted empty, full;
 };
 
-/* False when it is none of the words. */
+/* False when the word is unknown. */
 static bool read_wanted(struct bytes text, enum wanted *wanted)
 {
     static const struct {
@@ -61,7 +61,7 @@ static bool filter_accepts(enum wanted wanted, bool is)
     return wanted == WANTED_TOO || is == (wanted == WANTED_ONLY);
 }
 
-/* Numbers may be written as strings: what is written counts. */
+/* Numbers may be stored as strings: their text is compared. */
 static bool passes_filter(const struct filter *filter, struct gameserver *gameserver)
 {
     const struct lobby_infos *infos = &gameserver->server.infos;
@@ -78,7 +78,7 @@ static bool passes_filter(const struct filter *filter, struct gameserver *gamese
            filter_accepts(filter->empty, is_empty) && filter_accepts(filter->full, is_full);
 }
 
-/* What to call it: without colours and control characters, as in every list that people read. */
+/* The display name: without colour codes and control characters. */
 static void write_server_name(struct json_writer *json, struct gameserver *gameserver)
 {
     struct writer plain = {0};

@@ -26,25 +26,25 @@ static const char *check_admin_token(const char *value)
 
 static const struct config_setting table[] = {
     WEB(page, CONFIG_ENUM, "on", 0, 0, 0, "on|off|token", NULL,
-        "Whether the page is served at /: to everybody, not at all, or to who has web.token."),
+        "Whether the page is served at /: to everybody, not at all, or only with web.token."),
     WEB(api, CONFIG_ENUM, "on", 0, 0, 0, "on|off|token", NULL,
-        "The same for what is below /api/v1/."),
+        "The same for the API below /api/v1/."),
     WEB(token, CONFIG_STRING, "", CONFIG_SECRET, 0, 0, NULL, check_admin_token,
-        "What operators show to the page and the API: at least 16 characters."),
+        "Token of operators for the page and the API: at least 16 characters."),
     WEB(addresses, CONFIG_BOOL, "false", 0, 0, 0, NULL, NULL,
         "Whether the page and the API show the addresses of clients."),
     WEB(max_listed, CONFIG_INT, "1000", 0, 1, 100000, NULL, NULL,
         "Clients in one answer of the API."),
     WEB(max_scanned, CONFIG_INT, "20000", 0, 1, 10000000, NULL, NULL,
-        "Clients that one request looks at when it searches."),
+        "Clients that one search request examines."),
     WEB(max_searched, CONFIG_SIZE, "4MiB", 0, 1, 1LL << 40, NULL, NULL,
-        "Bytes of clients that one request looks at when it searches."),
+        "Bytes of clients that one search request examines."),
     WEB(max_watchers, CONFIG_INT, "100", 0, 0, 100000, NULL, NULL,
-        "Live streams open at a time, one for each open page."),
+        "Concurrent live streams, one for each open page."),
     WEB(max_state, CONFIG_SIZE, "1KiB", 0, 0, 1 << 20, NULL, NULL,
-        "How much of a state is shown in lists and live streams."),
+        "Bytes of a state that are included in lists and live streams."),
     WEB(chunk, CONFIG_SIZE, "64KiB", 0, 1024, 16 << 20, NULL, NULL,
-        "How much of a whole map a live stream is sent at once."),
+        "Size of a chunk in which a live stream sends the whole map."),
     {.key = NULL}};
 
 const struct config_module admin_config = {.settings = table,
@@ -54,6 +54,6 @@ const char *admin_settings_check(const struct admin_settings *settings)
 {
     bool needed = settings->page == ADMIN_TOKEN || settings->api == ADMIN_TOKEN;
     if (needed && *settings->token == 0)
-        return "web.page or web.api asks for a token, and web.token is empty";
+        return "web.page or web.api requires a token, but web.token is empty";
     return NULL;
 }

@@ -1,4 +1,4 @@
-/* stats: this front-end's numbers. Totals, not rates: who asks twice knows the rate. */
+/* stats: this front-end's numbers. Totals, not rates: clients compute these from two requests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 
-/* More than protocols exist: what other front-ends may claim. */
+/* A bound on the protocols that other front-ends may claim; more than exist. */
 #define PROTOCOLS_MAX 16
 
 static void write_stat(struct json_writer *json, const char *name, int64_t value)
@@ -30,7 +30,7 @@ static int64_t resident_bytes(void)
     return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
-/* All lines of a metric, whatever their labels. */
+/* The sum of a metric over all labels. */
 static int64_t sum_metric_lines(const char *wanted)
 {
     int64_t total = 0;
@@ -83,7 +83,7 @@ static void write_protocols(struct json_writer *json, struct map_view *view)
     json_write_object_end(json);
 }
 
-/* What is shown of the map may lack what has happened since Redis last answered. */
+/* The view may lack changes since Redis last answered. */
 static void write_staleness(struct json_writer *json, const struct admin *admin)
 {
     struct map_contact contact = map_contact(admin->map);

@@ -1,4 +1,4 @@
-/* tag: entity tags of what is served, from libsodium's hash (BLAKE2b). */
+/* tag: entity tags from libsodium's hash (BLAKE2b). */
 #include <assert.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* access: the lists are short, so each is looked through. */
+/* access: the lists are short, so they are searched linearly. */
 #include "auth/access.h"
 
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static bool parse_word(const char *word, size_t len, struct address_prefix *pref
     return address_prefix_parse(text, prefix);
 }
 
-/* A message that names the word which is no prefix, or NULL. */
+/* NULL, or a message with the word that is not a prefix. */
 static char *parse_list(const char *at, struct prefixes *list)
 {
     const char *word;

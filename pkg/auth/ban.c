@@ -1,5 +1,5 @@
-/* ban: see ban.h. Prefixes have their host bits cleared (address_prefix_parse), and so has what is
- * looked up. */
+/* ban: see ban.h. Prefixes have their host bits cleared (address_prefix_parse), and so have the
+ * keys of look-ups. */
 #include "auth/ban.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ struct ban {
     struct ban_key key;
 };
 
-/* The lengths of prefixes of one family, each with how many have it. */
+/* The prefix lengths of one family, with the number of prefixes of each. */
 struct lengths {
     size_t used[LENGTHS];
     uint8_t list[LENGTHS]; /* those that are used */
@@ -149,8 +149,8 @@ bool ban_set_holds(const struct ban_set *set, const struct address *address)
     return false;
 }
 
-/* The next word of a list as text; false at the end. A word that is too long is cut, which leaves
- * it no prefix. */
+/* The next word of a list; false at the end. A word that is too long is truncated, and so not a
+ * prefix. */
 static bool next_prefix_word(const char **at, char word[ADDRESS_TEXT_SIZE])
 {
     static const char separators[] = " ,\t\r\n";
@@ -164,7 +164,8 @@ static bool next_prefix_word(const char **at, char word[ADDRESS_TEXT_SIZE])
     return len > 0;
 }
 
-/* Whether all words are prefixes; then word holds the last, else the first that is none. */
+/* Whether all words are prefixes; word is set to the last one, else to the first that is not one.
+ */
 static bool is_prefix_list(const char *list, char word[ADDRESS_TEXT_SIZE])
 {
     struct address_prefix prefix;

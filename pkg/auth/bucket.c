@@ -1,8 +1,8 @@
 /*
- * bucket: tokens are counted in thousandths, and a bucket is filled when it is asked.
+ * bucket: tokens are counted in thousandths, and a bucket is filled when it is used.
  *
- * filled_us moves on by just the time that the added thousandths took, rounded up, so that asking
- * often neither gains nor loses more than a microsecond each time.
+ * filled_us advances by exactly the time that the added thousandths took, rounded up, so that
+ * frequent calls gain or lose at most a microsecond each.
  */
 #include "auth/bucket.h"
 
@@ -35,7 +35,7 @@ struct bucket_table {
 
 static uint32_t limit_milli(uint32_t burst)
 {
-    /* A bucket that holds nothing would let nothing through at any rate. */
+    /* A bucket of size 0 would refuse everything at any rate. */
     return (burst < 1 ? 1 : burst > BURST_MAX ? BURST_MAX : burst) * 1000;
 }
 
@@ -128,7 +128,7 @@ static struct bucket_key make_bucket_key(const struct address *address)
     if (address->family == ADDRESS_IPV4)
         memcpy(key.ip, address->ip, 4);
     else if (address->family == ADDRESS_IPV6)
-        memcpy(key.ip, address->ip, 8); /* one site has a /64, and all addresses in it */
+        memcpy(key.ip, address->ip, 8); /* a /64: one site has all addresses in it */
     return key;
 }
 

@@ -16,15 +16,16 @@ struct bucket {
     uint32_t milli_left;
     uint32_t unused;
 };
-/* rate: tokens a second (0: unlimited); burst: the most that it holds, 1 to 4,000,000. Takes
- * one token, or says false. */
+/* rate: tokens per second (0: unlimited); burst: the bucket's size, 1 to 4,000,000. Takes one
+ * token; false when there is none. */
 bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_us);
-/* Milliseconds until the next token is there; 0 when one is. */
+/* Milliseconds until the next token; 0 when there is one. */
 uint64_t bucket_wait_ms(const struct bucket *bucket, uint32_t rate, uint32_t burst,
                         uint64_t now_us);
 
 /* Buckets by address (IPv4 whole, IPv6 by /64), at most capacity of them: when full, the least
- * recently used is forgotten, so that newcomers are never refused for want of room. */
+ * recently used one is evicted, so that a new address is never refused because the table is full.
+ */
 struct bucket_table;
 struct bucket_table *bucket_table_create(size_t capacity);
 void bucket_table_destroy(struct bucket_table **table);

@@ -1,6 +1,6 @@
 /*
  * cookie: see cookie.h. The first character has 6 bits: 5 of a hash of the context, and the lowest
- * bit of the slot's number, which tells the present one from the one before.
+ * bit of the slot's number, which distinguishes the current slot from the previous one.
  */
 #include "auth/cookie.h"
 
@@ -31,7 +31,7 @@ void cookie_set_secret(struct cookie_keys *keys, const uint8_t secret[COOKIE_SEC
     keys->has_secret = true;
 }
 
-/* The CRC spares computing the MAC for each context; it is no secret. */
+/* The CRC avoids computing a MAC for each context; it is not secret. */
 static unsigned first_bits(const char *context, uint64_t slot)
 {
     uLong crc = crc32_z(0, (const uint8_t *)context, strlen(context));

@@ -1,18 +1,18 @@
 /*
- * cookie: challenges that need no memory.
+ * cookie: stateless challenges.
  *
- * A UDP peer is asked to send back what it was sent, so that it is known to be where it says. The
+ * A UDP peer has to return the challenge, which proves that it receives at its source address. The
  * challenge is a keyed MAC (BLAKE2b) over the peer's address and port, a context (what the peer
- * claimed to be) and the time slot; whoever has the key can check it, another front-end too.
+ * claimed to be) and the time slot; any front-end that has the key can verify it.
  *
- * 11 characters of A-Z a-z 0-9 - _. The first says, without being secret, which of the two slots
- * and roughly which context, so that a check computes one MAC, seldom more, and for most forgeries
- * none; the other ten hold 60 bits of the MAC. The Quake III masters' rule is kept: 8 to 11
- * characters, ASCII 33 to 126 without \ / ; " %.
+ * 11 characters of A-Z a-z 0-9 - _. The first one, which is not secret, encodes which of the two
+ * slots and roughly which context, so that a check computes one MAC, seldom more, and for most
+ * forgeries none; the other ten hold 60 bits of the MAC. This conforms to the Quake III masters'
+ * rule: 8 to 11 characters, ASCII 33 to 126 without \ / ; " %.
  *
- * Accepted are those of the present and of the previous slot, so that one lives for one to two
- * slots; and, for two slots after a change, those made with the previous secret. Time is wall-clock
- * ms that all front-ends agree on.
+ * Challenges of the current and of the previous slot are accepted, so that one is valid for one to
+ * two slots; and, for two slots after a change of the secret, those made with the previous one.
+ * Time is in wall-clock ms that all front-ends agree on.
  */
 #ifndef AUTH_COOKIE_H
 #define AUTH_COOKIE_H
@@ -27,18 +27,19 @@
 #define COOKIE_SECRET_SIZE 32
 #define COOKIE_LENGTH      11
 
-/* Zero-initialised it makes and accepts nothing: cookie_set_secret comes first. */
+/* Zero-initialised it has no secret and accepts nothing: call cookie_set_secret first. */
 struct cookie_keys {
-    uint64_t slot_ms; /* above 0; set by the owner, on all front-ends the same */
+    uint64_t slot_ms; /* above 0; set by the owner, the same on all front-ends */
     bool has_secret;
     uint8_t secret[COOKIE_SECRET_SIZE];
     uint64_t previous_until; /* ms; 0: there is no previous secret */
     uint8_t previous[COOKIE_SECRET_SIZE];
 };
 
-/* A secret of any text: its BLAKE2b hash. */
+/* Derives a secret from a text: its BLAKE2b hash. */
 void cookie_secret_from_text(struct bytes text, uint8_t secret[COOKIE_SECRET_SIZE]);
-/* The one before is accepted for two slots more. Setting the present one again does nothing. */
+/* The previous secret is accepted for two more slots. Setting the same secret again does nothing.
+ */
 void cookie_set_secret(struct cookie_keys *keys, const uint8_t secret[COOKIE_SECRET_SIZE],
                        uint64_t now_ms);
 
@@ -46,8 +47,8 @@ void cookie_set_secret(struct cookie_keys *keys, const uint8_t secret[COOKIE_SEC
 void cookie_make(const struct cookie_keys *keys, const struct address *peer, const char *context,
                  uint64_t now_ms, char text[COOKIE_LENGTH + 1]);
 /*
- * The index of the context that the text is a good cookie of, for this peer and time; -1 when it
- * is of none. What is right is compared in constant time.
+ * The index of the context for which the text is a valid challenge of this peer and time; -1 when
+ * there is none. The MAC is compared in constant time.
  */
 int cookie_check(const struct cookie_keys *keys, const struct address *peer,
                  const char *const *contexts, size_t count, uint64_t now_ms, struct bytes text)

@@ -84,7 +84,7 @@ static struct bytes take_until(struct bytes *text, uint8_t byte)
     return part;
 }
 
-/* NULL, or what is wrong. */
+/* NULL, or the error. */
 static const char *read_password_line(struct bytes line, struct bytes *name,
                                       struct password_entry *entry)
 {
@@ -122,7 +122,7 @@ static const char *add_line(struct password_list *list, struct bytes line)
         return NULL;
     problem = read_password_line(line, &name, &entry);
     if (problem == NULL && is_name_listed(list, name))
-        problem = "the name stands on a line before already";
+        problem = "the name is already on an earlier line";
     if (problem == NULL && list->count >= PASSWORD_LINES)
         problem = "too many passwords";
     if (problem != NULL)
@@ -172,7 +172,8 @@ const char *password_list_check(const char *text)
 
     free(error);
     if (list == NULL)
-        return "must be lines name:salt:hash, none twice, as trackerctl password makes them";
+        return "must be lines name:salt:hash with different names, as trackerctl password prints "
+               "them";
     password_list_destroy(&list);
     return NULL;
 }

@@ -15,8 +15,8 @@ struct penalty_key {
 
 struct penalty_entry {
     UT_hash_handle hh;
-    struct list used; /* the one seen last stands last */
-    uint64_t free_ms; /* when the next attempt may be judged */
+    struct list used; /* in the order of use, the most recent last */
+    uint64_t free_ms; /* when the next attempt may be checked */
     uint64_t bad_ms;  /* the last bad password */
     unsigned bad;     /* how many there were */
     struct penalty_key key;

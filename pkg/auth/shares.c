@@ -24,8 +24,8 @@ struct shares_prefix {
     struct list link;             /* the parent's children */
     struct list children;
     struct list members;            /* of a prefix of the last level */
-    struct shares_prefix *heaviest; /* of the children; NULL: to be looked for */
-    size_t count;                   /* members, of all that lies in it */
+    struct shares_prefix *heaviest; /* of the children; NULL: not known */
+    size_t count;                   /* members in it, at all levels */
 };
 
 static struct prefix_key make_prefix_key(const struct address *address, unsigned level)
@@ -40,7 +40,7 @@ static struct prefix_key make_prefix_key(const struct address *address, unsigned
     } else if (address->family == ADDRESS_IPV6) {
         key.bytes = ipv6[level];
     } else {
-        key.bytes = (uint8_t)level; /* apart from one another, though all are empty */
+        key.bytes = (uint8_t)level; /* makes the keys of the levels differ, though all are empty */
         return key;
     }
     memcpy(key.ip, address->ip, key.bytes);
@@ -122,7 +122,7 @@ static void shrink_prefix(struct shares *shares, struct shares_prefix *prefix)
     }
     list_remove(&prefix->link);
     if (prefix->parent) {
-        assert(shares->all); /* it is one of them */
+        assert(shares->all); /* at least the member's own */
         HASH_DEL(shares->all, prefix);
     } else {
         shares->root = NULL;
@@ -147,7 +147,7 @@ void shares_remove(struct shares *shares, struct share *share)
     }
 }
 
-/* Looked for only after it has lost a member: newcomers that are refused cost no walk. */
+/* Searched only after it has lost a member: refusing a newcomer costs no search. */
 static struct shares_prefix *find_heaviest(struct shares_prefix *parent)
 {
     if (parent->heaviest) {

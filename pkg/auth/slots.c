@@ -72,7 +72,7 @@ enum slots_result slots_take(struct slots *slots, const struct address *address,
     return SLOTS_TAKEN;
 }
 
-void slots_give_back(struct slots *slots, const struct address *address)
+void slots_release(struct slots *slots, const struct address *address)
 {
     struct slots_address *of_address = counts(address) ? find_slots_address(slots, address) : NULL;
 

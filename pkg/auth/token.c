@@ -1,6 +1,5 @@
 /*
- * token: one token judged, part by part, in the order of what may be trusted: its form, its header,
- * its signature, its claims.
+ * token: validates a token in the order of trust: its form, its header, its signature, its claims.
  */
 #include "auth/token.h"
 
@@ -16,7 +15,7 @@
 #include "codec/json.h"
 #include "metrics/metrics.h"
 
-/* The last second of the year 9999: later ones are taken for it, so that sums fit. */
+/* The last second of the year 9999: later times are clamped to it, so that sums do not overflow. */
 #define SECONDS_MAX 253402300799
 
 enum verdict {
@@ -44,7 +43,7 @@ static const struct {
 } verdicts[] = {
     [GOOD] = {NULL, METRIC_TOKENS_ACCEPTED},
     [MISSING] = {"no token", METRIC_TOKENS_REFUSED_MISSING},
-    [NO_KEY] = {"no key to check tokens with", METRIC_TOKENS_REFUSED_KEY},
+    [NO_KEY] = {"no key for tokens configured", METRIC_TOKENS_REFUSED_KEY},
     [SIZE] = {"token too long", METRIC_TOKENS_REFUSED_SIZE},
     [MALFORMED] = {"malformed token", METRIC_TOKENS_REFUSED_MALFORMED},
     [TYPE] = {"wrong type of token", METRIC_TOKENS_REFUSED_MALFORMED},
@@ -60,7 +59,7 @@ static const struct {
     [AUDIENCE] = {"wrong audience", METRIC_TOKENS_REFUSED_AUDIENCE},
 };
 
-/* The three parts, decoded. */
+/* The decoded parts. */
 struct parts {
     struct writer header;
     struct writer claims;
@@ -89,7 +88,7 @@ static bool decode(struct bytes part, struct writer *to)
     return true;
 }
 
-/* What stands before the next dot, or the end. */
+/* The part before the next dot, or the end. */
 static struct bytes take_token_part(struct bytes *token)
 {
     const uint8_t *dot = token->len > 0 ? memchr(token->data, '.', token->len) : NULL;
@@ -121,7 +120,7 @@ static struct json_document *parse_token_json(const struct writer *text)
     return document;
 }
 
-/* The text of a member; data NULL when it is missing or no text. */
+/* The text of a member; data NULL when it is missing or not text. */
 static struct bytes claim_text(const struct json_value *object, const char *key)
 {
     struct json_error error = {0};
@@ -141,7 +140,7 @@ static enum verdict judge_type(const struct json_value *header)
     struct bytes type = claim_text(header, "typ");
     if (json_value_member(header, "typ") == NULL)
         return GOOD;
-    /* A NUL stands behind a text. libjwt takes no other type. */
+    /* A text is followed by a NUL. libjwt accepts no other type. */
     return type.data != NULL && strcasecmp((const char *)type.data, "JWT") == 0 ? GOOD : TYPE;
 }
 
@@ -155,7 +154,7 @@ static enum verdict judge_header(const struct writer *text, enum auth_algorithm 
     header = json_document_root(document);
     if (!claim_is(claim_text(header, "alg"), auth_algorithm_name(algorithm)))
         verdict = ALGORITHM;
-    else if (json_value_member(header, "crit") != NULL) /* extensions: we understand none */
+    else if (json_value_member(header, "crit") != NULL) /* extensions are not supported */
         verdict = MALFORMED;
     else
         verdict = judge_type(header);
@@ -295,8 +294,8 @@ static enum verdict judge_claims(const struct auth_verifier *verifier,
     return verdict;
 }
 
-/* libjwt reads the claims too before it looks at the signature, and says nothing of why it refuses
- * them: so their form is judged first, for the reason's sake. */
+/* libjwt also parses the claims before it verifies the signature, and does not report why it
+ * refuses them: so their form is checked first, for the sake of the reason. */
 static enum verdict judge_signed(const struct auth_verifier *verifier, struct bytes token,
                                  const struct writer *text, uint64_t now_ms,
                                  struct auth_claims *claims)

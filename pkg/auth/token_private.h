@@ -1,4 +1,4 @@
-/* token_private: what token.c (a token judged) and verifier.c (what it is judged by) share. */
+/* token_private: shared by token.c (checking a token) and verifier.c (the settings for it). */
 #ifndef AUTH_TOKEN_PRIVATE_H
 #define AUTH_TOKEN_PRIVATE_H
 

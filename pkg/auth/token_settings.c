@@ -24,9 +24,9 @@ static const struct config_setting table[] = {
     AUTH(audience, CONFIG_STRING, "", 0, 0, 0, NULL, NULL,
          "Audience (aud) that a token must name; empty: any."),
     AUTH(leeway, CONFIG_DURATION, "5s", 0, 0, HOUR_MS, NULL, NULL,
-         "How far the clock of who issues tokens may differ from ours."),
+         "How far the clock of the issuer of tokens may differ from ours."),
     AUTH(deadline, CONFIG_DURATION, "10s", 0, 100, HOUR_MS, NULL, NULL,
-         "How long a connection that brings its token in a message may be without one."),
+         "How long a connection may wait with its token, where it is sent in a message."),
     AUTH(max_token, CONFIG_SIZE, "8KiB", 0, 256, 65536, NULL, NULL,
          "Size of a token; a longer one is refused."),
     {.key = NULL}};

@@ -1,8 +1,8 @@
 /*
- * verifier: the settings that tokens are judged by, found to fit one another.
+ * verifier: the settings for checking tokens, checked for consistency.
  *
- * A key of the wrong kind is refused here and not when the first client comes: a PEM text taken for
- * a secret would let everybody who has the public key sign tokens.
+ * A key of the wrong kind is refused here, not at the first client: a PEM text used as a secret
+ * would let everybody who has the public key sign tokens.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +24,21 @@ const char *auth_algorithm_name(enum auth_algorithm algorithm)
 static char *check_secret(const char *name, const char *key)
 {
     if (strstr(key, "-----BEGIN ") != NULL)
-        return mem_format("%s: HS256 takes a secret, and this is a key in PEM form", name);
+        return mem_format("%s: HS256 requires a secret, and this is a key in PEM form", name);
     if (strlen(key) < SECRET_MIN)
-        return mem_format("%s: the secret has %zu bytes; HS256 takes at least %d", name,
+        return mem_format("%s: the secret has %zu bytes; HS256 requires at least %d", name,
                           strlen(key), SECRET_MIN);
     return NULL;
 }
 
-/* What it is instead, where it is not a public key at all. */
+/* Describes a text that is not a public key. */
 static const char *describe_key(const char *key)
 {
     if (strstr(key, "PRIVATE KEY-----") != NULL)
-        return "this is a private key, which only who issues tokens may have";
+        return "this is a private key, which only the issuer of tokens may have";
     if (strstr(key, "-----BEGIN CERTIFICATE-----") != NULL)
         return "this is a certificate (openssl x509 -pubkey -noout writes the key in it)";
-    return "this is none that can be read";
+    return "this cannot be read as one";
 }
 
 static char *check_public(const char *name, const char *key, enum auth_algorithm algorithm)
@@ -46,16 +46,16 @@ static char *check_public(const char *name, const char *key, enum auth_algorithm
     struct tls_key found = tls_key_read_public(bytes_from_string(key));
     const char *wanted = auth_algorithm_name(algorithm);
     if (strstr(key, "PRIVATE KEY-----") != NULL || found.kind == TLS_KEY_NONE)
-        return mem_format("%s: %s takes a public key in PEM form, and %s", name, wanted,
+        return mem_format("%s: %s requires a public key in PEM form, and %s", name, wanted,
                           describe_key(key));
     if (algorithm == AUTH_RS256 && found.kind != TLS_KEY_RSA)
-        return mem_format("%s: RS256 takes an RSA key, and this is another kind of key", name);
+        return mem_format("%s: RS256 requires an RSA key, and this is another kind of key", name);
     if (algorithm == AUTH_RS256 && found.bits < RSA_MIN)
-        return mem_format("%s: the RSA key has %u bits; RS256 takes at least %d", name, found.bits,
-                          RSA_MIN);
+        return mem_format("%s: the RSA key has %u bits; RS256 requires at least %d", name,
+                          found.bits, RSA_MIN);
     if (algorithm == AUTH_ES256 &&
         (found.kind != TLS_KEY_EC || strcmp(found.curve, "prime256v1") != 0))
-        return mem_format("%s: ES256 takes a key on the curve P-256, and this is %s%s", name,
+        return mem_format("%s: ES256 requires a key on the curve P-256, and this is %s%s", name,
                           found.kind == TLS_KEY_EC ? "one on " : "another kind of key",
                           found.curve);
     return NULL;
@@ -73,7 +73,7 @@ static char *check_auth_settings(const struct auth_settings *settings)
     if (*settings->key == 0 && settings->mode == AUTH_ON)
         return mem_strdup("auth.mode = on needs auth.key or auth.key_file");
     if (*settings->key == 0 && *settings->previous_key != 0)
-        return mem_strdup("auth.previous_key is there, and auth.key is not");
+        return mem_strdup("auth.previous_key is set, but auth.key is not");
     if (*settings->key != 0)
         error = check_key("auth.key", settings->key, algorithm);
     if (error == NULL && *settings->previous_key != 0)

@@ -159,7 +159,7 @@ bool address_same_ip(const struct address *a, const struct address *b)
     return a->family == b->family && memcmp(a->ip, b->ip, ip_length(a->family)) == 0;
 }
 
-/* Bits after the prefix are zeroed, so that one prefix has one form. */
+/* Host bits are cleared, so that equal prefixes have equal bytes. */
 static void clear_host_bits(struct address_prefix *prefix)
 {
     size_t len = ip_length(prefix->address.family);
@@ -186,14 +186,14 @@ bool address_prefix_parse(const char *text, struct address_prefix *prefix)
     ip[len] = '\0';
     if (!address_parse_ip(ip, &prefix->address))
         return false;
-    /* A mapped address was written with the length of an IPv6 one. */
+    /* A mapped address carries the prefix length of an IPv6 address. */
     whole = strchr(ip, ':') == NULL ? 32 : 128;
     bits = whole;
     if (slash != NULL && !parse_small(slash + 1, whole, &bits))
         return false;
     if (whole == 128 && prefix->address.family == ADDRESS_IPV4) {
         if (bits < 96)
-            return false; /* it would reach beyond the mapped addresses, which are kept as IPv4 */
+            return false; /* wider than the mapped addresses, which are stored as IPv4 */
         bits -= 96;
     }
     prefix->bits = (uint8_t)bits;

@@ -1,8 +1,8 @@
 /*
  * address: where a peer is, in 20 bytes, and prefixes of addresses.
  *
- * IPv4 addresses that arrive mapped into IPv6 (::ffff:a.b.c.d) are kept as IPv4, so that caps and
- * lists see one form.
+ * IPv4 addresses mapped into IPv6 (::ffff:a.b.c.d) are stored as IPv4, so that limits and lists
+ * compare one form.
  */
 #ifndef BASE_ADDRESS_H
 #define BASE_ADDRESS_H
@@ -20,7 +20,7 @@ struct address {
     uint8_t ip[16]; /* network order, 4 or 16 bytes used */
 };
 
-/* Text of an address with its port, without: "203.0.113.7:23460", "[2001:db8::1]:80", "unix". */
+/* The text form, with the port: "203.0.113.7:23460", "[2001:db8::1]:80", "unix". */
 #define ADDRESS_TEXT_SIZE 64
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
 const char *address_format_ip(const struct address *address, char text[ADDRESS_TEXT_SIZE]);

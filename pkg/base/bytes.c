@@ -47,7 +47,8 @@ size_t utf8_character_length(struct bytes text)
     len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
     if (text.len < len)
         return 0;
-    /* The second byte's range is what keeps out overlong forms, surrogates and the too large. */
+    /* The range of the second byte excludes overlong forms, surrogates and values above U+10FFFF.
+     */
     if (at[0] == 0xe0)
         low = 0xa0;
     else if (at[0] == 0xed)
@@ -282,7 +283,7 @@ void writer_string(struct writer *writer, const char *string)
     writer_bytes(writer, bytes_from_string(string));
 }
 
-/* By way of a buffer, as vsnprintf writes a NUL after the text, which the limit has no room for. */
+/* Formats into a buffer first: vsnprintf writes a NUL, which could exceed the limit. */
 void writer_format(struct writer *writer, const char *format, ...)
 {
     char small[128];

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A range that somebody else owns; data may be NULL only when len is 0. */
+/* A borrowed range; data may be NULL only when len is 0. */
 struct bytes {
     const uint8_t *data;
     size_t len;
@@ -51,8 +51,8 @@ uint64_t cursor_decimal(struct cursor *cursor, uint8_t terminator);
 struct bytes cursor_until(struct cursor *cursor, uint8_t terminator);
 
 /*
- * Appends to memory of its own. Zero-initialised it is empty and unlimited; a limit (bytes) makes
- * what would exceed it a failure. writer_free may be called on any writer, more than once.
+ * Appends to its own buffer. A zero-initialised writer is empty and unlimited; with a limit
+ * (bytes), a write that exceeds it fails. writer_free may be called on any writer, more than once.
  */
 struct writer {
     uint8_t *data;

@@ -1,4 +1,4 @@
-/* escape: one pass over the text, runs that need nothing are copied whole. */
+/* escape: one pass over the text; runs that need no escape are copied whole. */
 #include "base/escape.h"
 
 #include "base/utf8_private.h"
@@ -7,12 +7,12 @@ static bool is_control_character(struct bytes character)
 {
     if (character.len == 1)
         return character.data[0] < 0x20 || character.data[0] == 0x7f;
-    /* U+0080 to U+009F steer terminals too. */
+    /* U+0080 to U+009F control terminals too. */
     return character.len == 2 && character.data[0] == 0xc2 && character.data[1] < 0xa0;
 }
 
-/* What shows nothing of itself, or changes how its neighbours are shown: Unicode 15,
- * Default_Ignorable_Code_Point and Bidi_Control, and the separators of lines and paragraphs. */
+/* Characters that have no glyph, or change how others are displayed: Default_Ignorable_Code_Point
+ * and Bidi_Control of Unicode 15, and the line and paragraph separators. */
 static bool is_invisible(uint32_t character)
 {
     static const struct {
@@ -42,7 +42,7 @@ static uint32_t code_point(struct bytes character)
     return code;
 }
 
-/* Not to be shown to people as it is. */
+/* Must be escaped before it is displayed. */
 static bool is_unsafe(struct bytes character)
 {
     return is_control_character(character) ||
@@ -73,7 +73,7 @@ static bool write_named_control(struct writer *to, uint8_t byte)
     }
 }
 
-/* How many of the next characters stand for themselves in every form: most of most texts. */
+/* The number of following characters that need no escape in any form: most of most texts. */
 static size_t plain_run(struct bytes text)
 {
     size_t len = 0;
@@ -84,7 +84,7 @@ static size_t plain_run(struct bytes text)
     return len;
 }
 
-/* Appends such a run; whether there was one. */
+/* Appends such a run; false when there is none. */
 static bool write_plain_run(struct writer *to, struct bytes text, size_t *at)
 {
     size_t len = plain_run((struct bytes){text.data + *at, text.len - *at});

@@ -1,8 +1,8 @@
 /*
  * frame: immutable bytes that several receivers share, counted by reference.
  *
- * One message to a thousand connections is encoded once into a frame; each connection that cannot
- * send it at once holds a reference. Not thread-safe: one process, one loop.
+ * A message to a thousand connections is encoded once, into a frame; each connection that cannot
+ * send it immediately holds a reference. Not thread-safe.
  */
 #ifndef BASE_FRAME_H
 #define BASE_FRAME_H
@@ -22,7 +22,7 @@ struct frame_slice {
 
 /* A copy of the bytes, with one reference for the caller. */
 struct frame *frame_create(struct bytes bytes);
-/* With room for len bytes, which the caller fills before anybody else gets it. */
+/* Uninitialised, with room for len bytes; the caller fills them before it shares the frame. */
 struct frame *frame_create_sized(size_t len);
 struct frame *frame_ref(struct frame *frame);
 /* Drops one reference and sets the caller's pointer to NULL; the last one frees. */

@@ -1,10 +1,10 @@
 /*
  * hash: uthash as the whole project uses it. No other file includes uthash itself.
  *
- * Peers choose most keys: ids, names, addresses. With a plain hash they could choose keys that all
- * fall into one bucket. So the hash has a key of this process (random_init, before the first
- * table), by which the order of buckets differs with each start. Running out of memory ends the
- * process as it does everywhere else (base/mem.h).
+ * Peers choose most keys: ids, names, addresses. With an unkeyed hash they could choose keys that
+ * collide. So the hash has a random key per process (random_init must be called before the first
+ * table is used), and the iteration order differs with each start. Running out of memory aborts the
+ * process, as everywhere else (base/mem.h).
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H

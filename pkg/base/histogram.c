@@ -1,5 +1,5 @@
 /*
- * histogram: a bucket's number is the octave and, below it, the bits after the leading one.
+ * histogram: a bucket's index is the octave, followed by the bits after the leading one.
  *
  * Octave 0 holds the values below 2^HISTOGRAM_BITS, one bucket each; octave n > 0 those whose
  * leading bit is bit HISTOGRAM_BITS + n - 1.

@@ -1,9 +1,9 @@
 /*
- * histogram: counts of values, log-linear: each power of two is divided into 128 equal buckets, so
- * a percentile is at most 1/128 too high, whatever its size; below 256 it is exact.
+ * histogram: a log-linear histogram: each power of two is divided into 128 equal buckets, so a
+ * percentile is at most 1/128 too high; below 256 it is exact.
  *
- * A plain value of a fixed size without pointers: it may lie in memory that processes share (one
- * of them writing), and histograms of several processes are added. Zero-initialised it is empty.
+ * It has a fixed size and no pointers, so it may be placed in shared memory (with one writer), and
+ * histograms of several processes can be added. Zero-initialised it is empty.
  */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H

@@ -18,7 +18,7 @@ void id_make_client(char id[ID_CLIENT_LENGTH + 1])
         uint8_t bytes[2 * ID_CLIENT_LENGTH];
 
         random_bytes(bytes, sizeof bytes);
-        /* A byte from the bound on would make the first letters likelier than the others. */
+        /* Bytes at or above the bound are rejected: they would favour the first letters. */
         for (size_t i = 0; i < sizeof bytes && len < ID_CLIENT_LENGTH; i++) {
             if (bytes[i] < bound)
                 id[len++] = letters[bytes[i] % (sizeof letters - 1)];
@@ -76,7 +76,7 @@ uint32_t shard_of(struct bytes key, uint32_t count)
     int64_t value;
 
     assert(count > 0);
-    /* zlib takes NULL as the question for the start value. */
+    /* For a NULL buffer zlib returns its initial value. */
     value = key.len == 0 ? 0 : (int32_t)crc32_z(0, key.data, key.len);
     if (value < 0)
         value = -value;

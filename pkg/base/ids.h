@@ -1,5 +1,5 @@
 /*
- * ids: the names that front-ends make, and where they place them.
+ * ids: generated ids and names, and the shard that a key belongs to.
  */
 #ifndef BASE_IDS_H
 #define BASE_IDS_H

@@ -1,7 +1,7 @@
 /*
- * log: a line is put together in one writer, kept between lines, and written at once.
+ * log: a line is composed in one buffer, which is reused, and written with one call.
  *
- * A line that cannot be written is lost: there is no other place to say so.
+ * A line that cannot be written is lost: there is nowhere to report that.
  */
 #include "base/log.h"
 
@@ -51,7 +51,7 @@ bool log_enabled(enum log_level level)
     return level >= lowest;
 }
 
-/* False when the line is one too many for its interval. */
+/* False when the interval's lines are used up. */
 static bool passes_limit(struct log_limit *limit)
 {
     uint32_t burst = limit->burst == 0 ? DEFAULT_BURST : limit->burst;

@@ -8,8 +8,8 @@
  *
  *   log_info("accepted", LOG_STRING("peer", peer), LOG_INT("fd", fd));
  *
- * What a peer can cause goes through a limit: at most burst lines per interval; the next line
- * that passes says how many were left out (suppressed=N).
+ * Lines that a peer can cause have a limit: at most burst lines per interval; the next line
+ * that passes reports how many were suppressed (suppressed=N).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -48,10 +48,10 @@ struct log_limit {
 void log_configure(enum log_level level, enum log_format format);
 /* Added to every line that follows (node=NAME); copied; NULL removes it. */
 void log_set_node(const char *node);
-/* Where lines go; standard error unless a test asks otherwise. */
+/* The descriptor that lines are written to; standard error by default. For tests. */
 void log_set_fd(int fd);
 bool log_enabled(enum log_level level);
-/* errno is kept. limit may be NULL. */
+/* Preserves errno. limit may be NULL. */
 void log_write(enum log_level level, struct log_limit *limit, const char *msg,
                const struct log_field *fields, size_t count);
 

@@ -1,4 +1,4 @@
-/* mem: see the header. The line on running out is written without memory of any kind. */
+/* mem: see the header. The out_of_memory line is written without allocating. */
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -14,7 +14,7 @@ static void die_without_memory(void)
     static const char line[] = "level=error msg=out_of_memory\n";
     ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
 
-    (void)written; /* there is nobody left to tell */
+    (void)written; /* a failure cannot be reported any more */
     abort();
 }
 

@@ -1,9 +1,9 @@
 /*
  * mem: allocation that does not fail.
  *
- * Sizes come from our own limits, never from what a peer announced, so running out means that the
- * machine has no memory left. Going on half-done would lose state silently; instead these write
- * one line to standard error and abort, and the other front-ends take over.
+ * Sizes come from our own limits, never from what a peer announced, so a failure means that the
+ * machine is out of memory. Continuing half-way would lose state silently; instead these functions
+ * write one line to standard error and abort, and the other front-ends take over.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

@@ -1,4 +1,4 @@
-/* random: libsodium's generator, and one key of this process for hashes. */
+/* random: libsodium's generator, and one key per process for hashes. */
 #include "base/random.h"
 
 #include <sodium.h>
@@ -15,9 +15,9 @@ void random_init(void)
     static bool done;
 
     if (done)
-        return; /* another key would lose what tables hold */
+        return; /* a second key would break the tables that exist */
     if (sodium_init() < 0) {
-        log_error("no_randomness", LOG_STRING("source", "libsodium"));
+        log_error("randomness_unavailable", LOG_STRING("source", "libsodium"));
         abort();
     }
     randombytes_buf(hash_key, sizeof hash_key);

@@ -1,11 +1,11 @@
-/* utf8: the one place in this package that knows the form of UTF-8 (RFC 3629). */
+/* utf8: decoding of UTF-8 (RFC 3629), for the files of this package. */
 #ifndef BASE_UTF8_PRIVATE_H
 #define BASE_UTF8_PRIVATE_H
 
 #include "base/bytes.h"
 
-/* The bytes of the first character, 1 to 4; 0 when the text is empty or does not begin with one
- * (overlong forms, surrogates and what is above U+10FFFF are none). */
+/* The length of the first character, 1 to 4 bytes; 0 when the text is empty or does not begin with
+ * a valid one (overlong forms, surrogates and values above U+10FFFF are invalid). */
 size_t utf8_character_length(struct bytes text);
 
 #endif

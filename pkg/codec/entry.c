@@ -6,10 +6,10 @@
 
 #define BASE64 sodium_base64_VARIANT_ORIGINAL
 
-/* Base64 needs no escapes, so it is made in place. */
+/* Base64 needs no escapes, so it is encoded in place. */
 static void write_base64(struct writer *to, struct bytes bytes)
 {
-    const size_t room = sodium_base64_encoded_len(bytes.len, BASE64); /* its NUL included */
+    const size_t room = sodium_base64_encoded_len(bytes.len, BASE64); /* includes a NUL */
     uint8_t *text;
 
     writer_u8(to, '"');

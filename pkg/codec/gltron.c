@@ -48,7 +48,7 @@ static struct gltron_result fail_packet(enum gltron_error error, const char *rea
     return (struct gltron_result){.outcome = GLTRON_FAILED, .error = error, .reason = reason};
 }
 
-/* A field up to its NUL. */
+/* A fixed-size field up to its NUL. */
 static struct bytes take_field_text(struct cursor *cursor, size_t size)
 {
     struct bytes text = cursor_take(cursor, size);
@@ -86,9 +86,9 @@ static bool is_known_value(uint16_t value, uint16_t count)
 static struct gltron_result check_packet(const struct gltron_packet *packet)
 {
     if (packet->type == GLTRON_INFOS && !is_known_value(packet->speed, GLTRON_SPEEDS))
-        return fail_packet(GLTRON_ERROR_VALUE, "a speed that there is not");
+        return fail_packet(GLTRON_ERROR_VALUE, "an unknown speed");
     if (packet->type == GLTRON_INFOS && !is_known_value(packet->size, GLTRON_SIZES))
-        return fail_packet(GLTRON_ERROR_VALUE, "a size that there is not");
+        return fail_packet(GLTRON_ERROR_VALUE, "an unknown size");
     return (struct gltron_result){.outcome = GLTRON_PACKET, .consumed = GLTRON_PACKET_SIZE};
 }
 
@@ -103,7 +103,7 @@ struct gltron_result gltron_read(struct bytes input, enum gltron_host_order orde
     if (cursor.failed)
         return (struct gltron_result){.outcome = GLTRON_MORE};
     if (type != GLTRON_LOGIN && type != GLTRON_INFOS)
-        return fail_packet(GLTRON_ERROR_TYPE, "neither a login nor infos");
+        return fail_packet(GLTRON_ERROR_TYPE, "a type other than login and infos");
     packet->type = type;
     packet->which = cursor_u16(&cursor);
     if (type == GLTRON_INFOS) {
@@ -111,7 +111,7 @@ struct gltron_result gltron_read(struct bytes input, enum gltron_host_order orde
     } else {
         role = cursor_u16(&cursor);
         if (!cursor.failed && role != GLTRON_SERVER && role != GLTRON_CLIENT)
-            return fail_packet(GLTRON_ERROR_ROLE, "a login as neither server nor client");
+            return fail_packet(GLTRON_ERROR_ROLE, "a login with an unknown role");
         packet->role = role;
         packet->password = take_field_text(&cursor, GLTRON_PASSWORD_SIZE);
     }
@@ -120,7 +120,7 @@ struct gltron_result gltron_read(struct bytes input, enum gltron_host_order orde
     return check_packet(packet);
 }
 
-/* How much of a text goes in, a NUL behind it: cut between characters, if it has such. */
+/* The length of the text that fits, followed by a NUL: truncated between UTF-8 characters. */
 static size_t cut_length(struct bytes text, size_t max)
 {
     size_t len = text.len;

@@ -1,4 +1,4 @@
-/* infostring: see infostring.h. One walk over the pairs as they stand, however long they are. */
+/* infostring: see infostring.h. One pass over the pairs, including those that are too long. */
 #include "codec/infostring.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * JSON documents: the strict scan first, then cJSON on what it let through, then what neither saw,
- * keys that stand twice and numbers that are not finite. See json.h for what is refused.
+ * JSON documents: first the strict scan, then cJSON on what it accepted, then the checks that
+ * neither makes: duplicate keys and numbers that are not finite. See json.h for what is refused.
  */
 #include "codec/json.h"
 
@@ -13,11 +13,11 @@
 #include "codec/json_private.h"
 #include "codec/unique_private.h"
 
-#define JSON_EXPONENT_MAX 1000000 /* far beyond what a number's digits can make up for */
+#define JSON_EXPONENT_MAX 1000000 /* far more than a number's digits can compensate */
 #define JSON_INTEGER_MAX  19      /* digits of 64 bits */
 
-/* Gives each value its item of the tree. Both have the text's order; containers stand before what
- * they hold, so that their item is known by then. */
+/* Links each value to its item in the tree. Both are in the text's order; containers precede their
+ * members, so that their item is known by then. */
 static bool link_items(struct json_document *document)
 {
     document->values[0].item = document->tree;
@@ -51,8 +51,7 @@ static bool check_keys(const struct json_value *object, struct json_error *error
     member = json_value_first(object);
     while (repeat-- > 0)
         member = json_value_next(member);
-    return json_value_fail(member, JSON_FAULT_DUPLICATE, "a key that its object has already",
-                           error);
+    return json_value_fail(member, JSON_FAULT_DUPLICATE, "a duplicate key", error);
 }
 
 static bool check_meaning(const struct json_document *document, struct json_error *error)
@@ -69,7 +68,7 @@ static bool check_meaning(const struct json_document *document, struct json_erro
     return true;
 }
 
-/* cJSON takes no lone surrogates, but any bytes in strings. */
+/* cJSON refuses lone surrogates, but accepts any bytes in strings. */
 static cJSON *parse_tree(const struct json_document *document)
 {
     struct writer decoded = {0};
@@ -95,7 +94,7 @@ struct json_document *json_document_parse(struct bytes text, const struct json_l
         goto refused;
     document->tree = parse_tree(document);
     if (document->tree == NULL || !link_items(document)) {
-        (void)json_error_set_byte(error, JSON_FAULT_SYNTAX, "a text that cJSON does not read", 0);
+        (void)json_error_set_byte(error, JSON_FAULT_SYNTAX, "a text that cJSON refuses", 0);
         goto refused;
     }
     if (check_meaning(document, error))
@@ -236,23 +235,23 @@ struct decimal {
     bool is_negative;
 };
 
-/* The text has the form of a number. An exponent beyond any that counts stays large. */
+/* The text must be a valid number. An exponent out of range is clamped to a large one. */
 static void read_decimal(struct bytes text, struct decimal *decimal)
 {
     char number[JSON_NUMBER_MAX + 1] = {0};
     const char *at = number;
-    long point = 0; /* digits behind it */
+    long point = 0; /* digits after it */
 
     memcpy(number, text.data, text.len);
     *decimal = (struct decimal){.is_negative = *at == '-'};
     for (at += decimal->is_negative; *at != '\0' && *at != 'e' && *at != 'E'; at++) {
-        bool is_behind = point > 0;
+        bool is_fraction = point > 0;
 
         if (*at == '.') {
             point = 1;
             continue;
         }
-        point += is_behind;
+        point += is_fraction;
         if (*at != '0' || decimal->count > 0)
             decimal->digits[decimal->count++] = *at;
     }
@@ -266,7 +265,7 @@ static void read_decimal(struct bytes text, struct decimal *decimal)
     }
 }
 
-/* The integer that a number's text stands for, in whatever way; else what is expected. */
+/* NULL and the integer that a number's text denotes in any notation; else the error. */
 static const char *read_integer(struct bytes text, int64_t *integer)
 {
     struct decimal decimal;

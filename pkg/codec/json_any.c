@@ -1,9 +1,9 @@
-/* Values of any type, with all that they hold: see json.h. */
+/* Values of any type, with their members: see json.h. */
 #include "codec/json_private.h"
 
 #include <string.h>
 
-/* The end of the string at a quote, in a text that the scan took. */
+/* The end of the string at a quote, in a text that the scan accepted. */
 static size_t string_end(struct bytes text, size_t at)
 {
     for (at++; text.data[at] != '"'; at++) {
@@ -46,7 +46,7 @@ bool json_value_is_text(const struct json_value *value)
     if (!document->has_lone_surrogates) {
         return true;
     }
-    /* What a container holds stands behind it, in the array as in the text. */
+    /* A container is followed by its members, in the array as in the text. */
     for (const struct json_value *part = value;
          part < end && part->at < (size_t)value->at + value->len; part++) {
         if (part->type == JSON_TYPE_STRING &&

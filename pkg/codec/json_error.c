@@ -1,18 +1,18 @@
 /*
- * The errors of the JSON layer: what was wrong, and where, as a line that can be told to the peer.
+ * The errors of the JSON layer: what was wrong, and where, as a line that can be sent to the peer.
  */
 #include "codec/json_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define KEY_SHOWN  40 /* bytes of a key in a path; of a longer one the beginning */
+#define KEY_SHOWN  40 /* bytes of a key in a path; longer ones are truncated */
 #define PATH_SHOWN 160
 
 #define CUT        "..."
 
-/* Text that grows in a field of its own. What does not fit is left out with all that follows, so
- * that no character is cut; there is always room to say so. */
+/* A text that grows in a fixed buffer. A part that does not fit is omitted together with all that
+ * follows, so that no character is cut; there is always room for a mark of that. */
 struct path_line {
     char text[PATH_SHOWN];
     size_t len;
@@ -42,7 +42,7 @@ static bool is_plain_key(struct bytes key)
     return key.len > 0 && key.len <= KEY_SHOWN;
 }
 
-/* "[2]", or a key that needs its quotes: as it was written, so without control characters. */
+/* "[2]", or a key that needs quotes: its source bytes, so without control characters. */
 static void add_bracketed(struct path_line *line, const struct json_value *value)
 {
     struct bytes key = json_value_raw_key(value);
@@ -72,7 +72,7 @@ static void add_index(struct path_line *line, const struct json_value *value)
     append_to_line(line, text, strlen(text));
 }
 
-/* Recursion as deep as the value stands: JSON_DEPTH_MAX at most. */
+/* The recursion is as deep as the value: JSON_DEPTH_MAX at most. */
 static void add_path(struct path_line *line, const struct json_value *value)
 {
     const struct bytes key = json_value_key(value);

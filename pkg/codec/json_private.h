@@ -1,8 +1,8 @@
 /*
- * json_private: what a document is made of, for the files that make and read it.
+ * json_private: the representation of a document, for the files that create and read it.
  *
- * The values stand in one array in the text's order, so a container stands before what it holds.
- * The scan fills in where each is; cJSON, which runs after it, what strings and numbers mean.
+ * The values are in one array in the text's order, so a container precedes its members. The scan
+ * records the position of each; cJSON, which runs after it, the contents of strings and numbers.
  */
 #ifndef CODEC_JSON_PRIVATE_H
 #define CODEC_JSON_PRIVATE_H
@@ -32,20 +32,20 @@ struct json_document {
     bool has_lone_surrogates;
 };
 
-/* Fills the document's values from its text, but for their items. */
+/* Fills the document's values from its text, except for their items. */
 bool json_scan(struct json_document *document, const struct json_limits *limits,
                struct json_error *error) __attribute__((warn_unused_result));
-/* The four hexadecimal digits of an escape, which begin at `at`; -1 when they are none. */
+/* The value of the four hexadecimal digits of an escape at `at`; -1 when they are malformed. */
 int json_hex_unit(struct bytes text, size_t at);
 /* Whether the escape of a low surrogate begins at `at`. */
 bool json_is_low_surrogate(struct bytes text, size_t at);
-/* Of a text that the scan took: each lone surrogate's escape as the bytes that UTF-8 would have for
- * it, all else as it is. */
+/* Copies a text that the scan accepted, with each lone surrogate's escape as the bytes that UTF-8
+ * would encode it as. */
 void json_decode_surrogates(struct bytes text, struct writer *to);
-/* Records a failure of the text: false. */
+/* Records a failure of the text; returns false. */
 bool json_error_set_byte(struct json_error *error, enum json_fault fault, const char *reason,
                          size_t where);
-/* Records that an object lacks a member: false. */
+/* Records that an object lacks a member; returns false. */
 bool json_error_set_missing(const struct json_value *object, const char *key,
                             struct json_error *error);
 

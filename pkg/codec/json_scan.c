@@ -1,9 +1,9 @@
 /*
- * The strict part of the JSON reader: one pass over the text that refuses whatever RFC 8259 does,
- * and what this project does beyond it, and records where each value is.
+ * The strict part of the JSON reader: one pass over the text that enforces RFC 8259 and the rules
+ * that this project adds (json.h), and records where each value is.
  *
- * It stands before cJSON, which accepts much more, and cuts strings at a NUL. No recursion: the
- * open containers are found by their indices.
+ * It runs before cJSON, which accepts much more, and truncates strings at a NUL. No recursion: the
+ * open containers are linked by their indices.
  */
 #include "codec/json_private.h"
 
@@ -29,7 +29,7 @@ static bool fail_scan(struct json_scan *scan, enum json_fault fault, const char 
     return json_error_set_byte(scan->error, fault, reason, scan->at);
 }
 
-/* The byte at hand; -1 at the end. */
+/* The current byte; -1 at the end. */
 static int peek_byte(const struct json_scan *scan)
 {
     return scan->at < scan->text.len ? scan->text.data[scan->at] : -1;
@@ -59,7 +59,7 @@ static void skip_digits(struct json_scan *scan)
         scan->at++;
 }
 
-/* At the escape of a surrogate that has no other half. */
+/* At the escape of a surrogate without its counterpart. */
 static bool scan_lone_surrogate(struct json_scan *scan, const char *reason)
 {
     if (!scan->limits.lone_surrogates)
@@ -101,7 +101,7 @@ static bool scan_escape(struct json_scan *scan)
         return fail_unexpected(scan, "");
     }
     if (strchr("\"\\/bfnrt", name) == NULL)
-        return fail_scan(scan, JSON_FAULT_ESCAPE, "an escape that JSON does not have");
+        return fail_scan(scan, JSON_FAULT_ESCAPE, "an invalid escape");
     scan->at += 2;
     return true;
 }
@@ -180,12 +180,12 @@ static bool stands_here(const struct json_scan *scan, const char *word)
 static bool scan_word(struct json_scan *scan, const char *word)
 {
     if (!stands_here(scan, word))
-        return fail_scan(scan, JSON_FAULT_SYNTAX, "a word that is none of true, false and null");
+        return fail_scan(scan, JSON_FAULT_SYNTAX, "a word other than true, false and null");
     scan->at += strlen(word);
     return true;
 }
 
-/* At the first byte of what is no container. */
+/* At the first byte of a scalar. */
 static bool scan_scalar(struct json_scan *scan)
 {
     switch (peek_byte(scan)) {
@@ -234,7 +234,7 @@ static void grow_values(struct json_document *document)
     document->values = mem_realloc(document->values, document->capacity * sizeof *document->values);
 }
 
-/* A value that begins at hand, as the last member of the open container. */
+/* A value that begins here, as the last member of the open container. */
 static struct json_value *add_json_value(struct json_scan *scan, size_t key_at, size_t key_len)
 {
     struct json_document *document = scan->document;
@@ -263,7 +263,7 @@ static struct json_value *add_json_value(struct json_scan *scan, size_t key_at, 
     return &document->values[index];
 }
 
-/* A value; of a container the opening bracket only. */
+/* A value; for a container only its opening bracket. */
 static bool scan_value(struct json_scan *scan, size_t key_at, size_t key_len)
 {
     const int first = peek_byte(scan);
@@ -283,7 +283,7 @@ static bool scan_value(struct json_scan *scan, size_t key_at, size_t key_len)
         return true;
     }
     if (scan->depth >= scan->limits.depth)
-        return fail_scan(scan, JSON_FAULT_DEPTH, "containers too deep in one another");
+        return fail_scan(scan, JSON_FAULT_DEPTH, "containers nested too deeply");
     scan->depth++;
     scan->at++;
     scan->open = (uint32_t)(value - scan->document->values);
@@ -339,12 +339,12 @@ static bool scan_inside(struct json_scan *scan)
         scan->at++;
         skip_json_space(scan);
         if (peek_byte(scan) == end)
-            return fail_scan(scan, JSON_FAULT_SYNTAX, "a comma with nothing behind it");
+            return fail_scan(scan, JSON_FAULT_SYNTAX, "a comma with nothing after it");
     }
     return object ? scan_member(scan) : scan_value(scan, 0, 0);
 }
 
-/* Only after bytes_is_utf8 has said no: the first byte that is of no character. */
+/* Only when bytes_is_utf8 is false: the first byte that belongs to no character. */
 static size_t invalid_utf8(struct bytes text)
 {
     size_t at = 0;
@@ -362,7 +362,7 @@ static size_t invalid_utf8(struct bytes text)
     return at;
 }
 
-/* What is wrong with the bytes, whatever they say. */
+/* Checks the encoding and the size. */
 static bool check_bytes(struct json_scan *scan)
 {
     const struct bytes text = scan->text;
@@ -416,7 +416,7 @@ bool json_scan(struct json_document *document, const struct json_limits *limits,
     }
     skip_json_space(&scan);
     if (scan.at < scan.text.len)
-        return fail_scan(&scan, JSON_FAULT_TRAILING, "something behind the value");
+        return fail_scan(&scan, JSON_FAULT_TRAILING, "data after the value");
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* The escapes of surrogates in JSON's strings: halves of a character, in pairs or alone. */
+/* The escapes of surrogates in JSON's strings, in pairs or alone. */
 #include "codec/json_private.h"
 
 int json_hex_unit(struct bytes text, size_t at)
@@ -35,7 +35,7 @@ bool json_is_low_surrogate(struct bytes text, size_t at)
 
 void json_decode_surrogates(struct bytes text, struct writer *to)
 {
-    size_t start = 0, at = 0; /* what is not yet written, and what is looked at */
+    size_t start = 0, at = 0; /* of the bytes not yet copied, and the position */
 
     while (at < text.len) {
         int unit;

@@ -1,4 +1,4 @@
-/* Composing JSON: see json.h. Runs of bytes that need no escape are copied whole. */
+/* Writing JSON: see json.h. Runs of bytes that need no escape are copied whole. */
 #include "codec/json.h"
 
 #include <inttypes.h>
@@ -71,7 +71,7 @@ static void write_json_escape(struct writer *to, uint8_t byte)
 
 static void write_string(struct writer *to, struct bytes text)
 {
-    size_t plain = 0; /* where what is not yet written begins */
+    size_t plain = 0; /* the start of the bytes not yet written */
 
     if (!json_is_text(text))
         to->failed = true;

@@ -1,6 +1,6 @@
 /*
  * Reading the lobby's messages, from either side: one function for each type, which stops at the
- * first thing that is wrong. The errors of the JSON layer name the place; here they get their code.
+ * first error. The errors of the JSON layer name the place; this file adds their code.
  */
 #include "codec/lobby.h"
 

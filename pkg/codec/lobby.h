@@ -1,18 +1,17 @@
 /*
- * lobby: the game-server lobby's messages as lines of JSON over TCP (docs/protocol-lobby.md), from
- * both sides: the tracker's, and that of game servers and players.
+ * lobby: the game-server lobby's messages as lines of JSON over TCP (docs/protocol-lobby.md), for
+ * both sides: the tracker, and game servers and players.
  *
- * One object a line, ended by a line feed (a carriage return before it is passed over), of at most
- * 4096 bytes without its end. "type" says what it is; keys that a message does not know are
- * ignored, but those of infos, which are kept. Source: the lobby's document for what is said; the
- * encoding is ours.
+ * One object per line, ended by a line feed (a preceding carriage return is ignored), of at most
+ * 4096 bytes without its end. "type" is the message's type; unknown keys are ignored, except those
+ * of infos, which are kept. Source: the lobby's document for the messages; the encoding is ours.
  *
  *   game server   login {passwd, port, name?}, infos {...}, pong {n}, verify {number}
  *   player        login {}
  *   tracker       welcome {id, verify}, error {code, message}, ping {n}; to players servers
  *                 {servers: [...], more?}, up, changed, down {server: {...}}
  *
- * No I/O, no clock, no knowledge of who is connected. A message borrows its line.
+ * No I/O, no clock, no state. A message borrows its line.
  */
 #ifndef CODEC_LOBBY_H
 #define CODEC_LOBBY_H
@@ -22,9 +21,9 @@
 #define LOBBY_LINE_MAX    4096
 #define LOBBY_PLAYERS_MAX 1000000
 
-/* A connection's first byte says how its peer speaks. */
+/* Determined by a connection's first byte. */
 enum lobby_encoding {
-    LOBBY_ENCODING_NONE,    /* neither: to be closed */
+    LOBBY_ENCODING_NONE,    /* neither: close the connection */
     LOBBY_ENCODING_JSON,    /* '{' */
     LOBBY_ENCODING_ORIGINAL /* 00: gltron.h */
 };
@@ -45,8 +44,8 @@ struct lobby_limits {
     struct json_limits json; /* .bytes: of a line */
     size_t properties;       /* of one server */
     size_t name;             /* bytes of a property's name */
-    size_t total;            /* bytes of a server's names and values, these as they were written:
-                                little enough that a listed server fits a line */
+    size_t total;            /* bytes of a server's names and values (source bytes): small enough
+                                that a listed server fits a line */
     size_t description;      /* bytes */
     size_t version;          /* bytes */
     size_t password;         /* bytes of a password, and of the name with it */
@@ -62,26 +61,26 @@ struct lobby_limits {
         .password = 256                                                                            \
     }
 
-/* What error messages say in `code`: the first few are the codec's, the others the protocol's. */
+/* The values of an error's `code`: the first few are the codec's, the others the protocol's. */
 #define LOBBY_CODES(X)                                                                             \
-    X(BAD_JSON, "bad_json")           /* the line is no JSON that we take */                       \
-    X(BAD_MESSAGE, "bad_message")     /* a key is missing, or a value not as it must be */         \
-    X(UNKNOWN_TYPE, "unknown_type")   /* none that this side sends */                              \
+    X(BAD_JSON, "bad_json")           /* the line is not JSON that we accept */                    \
+    X(BAD_MESSAGE, "bad_message")     /* a key is missing, or a value is invalid */                \
+    X(UNKNOWN_TYPE, "unknown_type")   /* not a type that this side sends */                        \
     X(LIMIT, "limit")                 /* more, or longer, than allowed */                          \
     X(BAD_PASSWORD, "bad_password")   /* none, or a wrong one */                                   \
-    X(NOT_LOGGED_IN, "not_logged_in") /* login comes first */                                      \
+    X(NOT_LOGGED_IN, "not_logged_in") /* a message before the login */                             \
     X(LOGGED_IN, "logged_in")         /* a second login */                                         \
-    X(NOT_A_SERVER, "not_a_server")   /* what only game servers send */                            \
+    X(NOT_A_SERVER, "not_a_server")   /* a message that only game servers may send */              \
     X(BANNED, "banned")               /* the address */                                            \
     X(FULL, "full")                   /* no slot is free */                                        \
     X(ADDRESS_LIMIT, "address_limit") /* too many from this address */                             \
-    X(TAKEN, "taken")                 /* address and port are another connection's */              \
+    X(TAKEN, "taken")                 /* another connection has this address and port */           \
     X(BAD_NUMBER, "bad_number")       /* not the number that was sent */                           \
-    X(UNVERIFIED, "unverified")       /* the number did not come back in time */                   \
+    X(UNVERIFIED, "unverified")       /* the number was not returned in time */                    \
     X(TIMEOUT, "timeout")             /* no login, or no pong, in time */                          \
     X(RATE, "rate")                   /* too many messages */                                      \
     X(UNAVAILABLE, "unavailable")     /* the map did not answer in time */                         \
-    X(DRAINING, "draining")           /* this front-end ends: come back to another */
+    X(DRAINING, "draining")           /* this front-end shuts down: reconnect to another */
 
 enum lobby_code {
 #define LOBBY_CODE_ENUM(name, text) LOBBY_CODE_##name,
@@ -90,7 +89,7 @@ enum lobby_code {
         LOBBY_CODE_COUNT
 };
 const char *lobby_code_name(enum lobby_code code);
-/* LOBBY_CODE_COUNT when the text is none of ours. */
+/* LOBBY_CODE_COUNT when the code is unknown. */
 enum lobby_code lobby_code_parse(struct bytes text);
 
 struct lobby_error {
@@ -117,21 +116,21 @@ enum lobby_sender { LOBBY_FROM_PEER, LOBBY_FROM_TRACKER };
 
 struct lobby_property {
     struct bytes name;
-    struct bytes value; /* JSON as it was written: a string, number, true or false */
+    struct bytes value; /* the source bytes: a string, number, true or false */
 };
 
-/* Whether only the tracker says it of a server: type, id, ip, port, state, since. Properties of
+/* Whether only the tracker sets it for a server: type, id, ip, port, state, since. Properties with
  * these names are neither read nor written. */
 bool lobby_is_reserved(struct bytes name);
 
 /*
- * What a server says of itself. The properties are everything, the known keys too, but reserved
- * ones. What was not said, or is null, has data NULL, or has_ false.
+ * A server's description of itself. The properties include the known keys, but not the reserved
+ * ones. Keys that are missing or null have data NULL, or has_ false.
  */
 struct lobby_infos {
     const struct lobby_property *properties;
     size_t property_count;
-    struct bytes speed, size; /* names of gltron.h; a listed server's may be others */
+    struct bytes speed, size; /* names of gltron.h; arbitrary for a listed server */
     struct bytes description, version;
     bool has_erase, erase;
     bool has_players;
@@ -144,19 +143,19 @@ const char *lobby_state_name(enum lobby_state state);
 /* A listed server. */
 struct lobby_server {
     struct bytes id; /* address:port */
-    struct bytes ip; /* may be empty in what is read, and port and since 0 */
+    struct bytes ip; /* may be empty when read, and port and since 0 */
     uint16_t port;
     enum lobby_state state;
     uint64_t since; /* ms since the epoch */
     struct lobby_infos infos;
 };
 
-/* Borrows the line, and owns the rest; lobby_message_free. */
+/* Borrows the line, and owns the rest; free it with lobby_message_free. */
 struct lobby_message {
     enum lobby_type type;
     struct bytes password;     /* LOGIN: data NULL when there is none */
-    struct bytes name;         /* LOGIN: whose password it is; data NULL when not said */
-    uint16_t port;             /* LOGIN, INFOS: of the game; 0 when not said */
+    struct bytes name;         /* LOGIN: whose password it is; data NULL when missing */
+    uint16_t port;             /* LOGIN, INFOS: of the game; 0 when missing */
     struct lobby_infos infos;  /* INFOS */
     uint64_t number;           /* PING, PONG: n; VERIFY. At most 2^53 */
     struct bytes id;           /* WELCOME */
@@ -164,16 +163,16 @@ struct lobby_message {
     struct bytes code, reason; /* ERROR: lobby_code_parse; for people */
     struct lobby_server *servers;
     size_t server_count;               /* SERVERS; UP, CHANGED, DOWN: 1 */
-    bool more;                         /* SERVERS: the list goes on in the next message */
-    struct lobby_property *properties; /* the memory of all infos */
+    bool more;                         /* SERVERS: the list continues in the next message */
+    struct lobby_property *properties; /* the storage of all infos */
     struct json_document *document;
 };
 
 /*
- * Reads one line as that side's message; on success it must be freed, on failure it is empty.
- * From peers: infos with a known key of another type, a speed or size that gltron.h does not name,
- * or a value that is no string, number or boolean, are refused. From the tracker: what is not
- * understood of a listed server counts as not said.
+ * Reads one line as a message of that side; on success it must be freed, on failure it is empty.
+ * From peers, infos are refused if a known key has another type, gltron.h does not define the speed
+ * or size, or a value is not a string, number or boolean. From the tracker, keys of a listed server
+ * that are not understood count as missing.
  */
 bool lobby_read(struct bytes line, enum lobby_sender sender, const struct lobby_limits *limits,
                 struct lobby_message *message, struct lobby_error *error)
@@ -181,25 +180,25 @@ bool lobby_read(struct bytes line, enum lobby_sender sender, const struct lobby_
 void lobby_message_free(struct lobby_message *message);
 
 /*
- * Each writes one line with its end. Texts that are none (json_is_text) and property values that
- * are no JSON scalar fail the writer.
+ * Each writes one line with its end. Strings that are not text (json_is_text) and property values
+ * that are not JSON scalars fail the writer.
  */
 void lobby_write_welcome(struct writer *to, struct bytes id, bool verify);
 void lobby_write_error(struct writer *to, enum lobby_code code, const char *reason);
 void lobby_write_ping(struct writer *to, uint64_t n);
-/* type: UP, CHANGED or DOWN. Of infos the properties are written; of the known keys (speed, size,
- * erase, description, version, players) those that are not among them as null. */
+/* type: UP, CHANGED or DOWN. Writes the properties of infos, and null for each known key (speed,
+ * size, erase, description, version, players) that is not among them. */
 void lobby_write_change(struct writer *to, enum lobby_type type, const struct lobby_server *server);
 /*
- * As many servers as fit a line of limit bytes, with "more":true when some are left; how many of
- * them are done: call again with the others. A server that fits no line, or that cannot be
- * written, is left out and counted in *left_out.
+ * Writes as many servers as fit a line of limit bytes, with "more":true when some are left. Returns
+ * how many it has handled: call it again with the others. A server that does not fit a line, or
+ * cannot be written, is omitted and counted in *left_out.
  */
 size_t lobby_write_servers(struct writer *to, const struct lobby_server *servers, size_t count,
                            size_t limit, size_t *left_out);
 /*
- * The same for who keeps servers written: one alone, as it stands in the messages; and messages of
- * such texts. Each text must fit a line (LOBBY_SERVER_MAX).
+ * The same for callers that cache encoded servers: one server as it appears in the messages; and
+ * messages composed of such texts. Each text must fit a line (LOBBY_SERVER_MAX).
  */
 #define LOBBY_SERVER_MAX (LOBBY_LINE_MAX - 48)
 void lobby_write_server(struct writer *to, const struct lobby_server *server);

@@ -1,6 +1,6 @@
 /*
- * What servers say of themselves: strictly, as the tracker reads it, and of listed ones leniently,
- * as a client does, so that a newer tracker's list is still read.
+ * Infos of servers: read strictly from the server itself, and leniently in a tracker's list, so
+ * that clients can read a newer tracker's list.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static struct lobby_property property_of(const struct json_value *value)
     return (struct lobby_property){json_value_key(value), json_value_raw(value)};
 }
 
-/* Room for that many more properties. */
+/* Reserves room for that many more properties. */
 static struct lobby_property *add_room(struct lobby_reading *reading, size_t count)
 {
     reading->message->properties = mem_zalloc(count + 1, sizeof(struct lobby_property));
@@ -117,7 +117,7 @@ bool lobby_read_infos(struct lobby_reading *reading, struct lobby_infos *infos)
            read_erase_and_players(reading, infos);
 }
 
-/* Of a listed server: nothing where it is missing or another type. */
+/* For a listed server: empty when it is missing or has another type. */
 static struct bytes listed_server_text(const struct json_value *server, const char *key)
 {
     struct json_error error = {0};

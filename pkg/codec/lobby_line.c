@@ -1,4 +1,4 @@
-/* Lines, and what a connection's first byte says: see lobby.h. */
+/* Lines, and the encoding that a connection's first byte selects: see lobby.h. */
 #include <string.h>
 
 #include "codec/lobby.h"

@@ -1,10 +1,10 @@
-/* lobby_private: what the files that read the lobby's messages share. */
+/* lobby_private: shared by the files that read the lobby's messages. */
 #ifndef CODEC_LOBBY_PRIVATE_H
 #define CODEC_LOBBY_PRIVATE_H
 
 #include "codec/lobby.h"
 
-/* One attempt to read one message. Functions that return false have noted why. */
+/* One attempt to read one message. Functions that return false have recorded the error. */
 struct lobby_reading {
     const struct lobby_limits *limits;
     enum lobby_sender sender;
@@ -13,15 +13,15 @@ struct lobby_reading {
     struct lobby_error *error;
 };
 
-/* Notes an error: false. */
+/* Records an error; returns false. */
 bool lobby_fail(struct lobby_reading *reading, const struct json_value *value, enum lobby_code code,
                 const char *reason);
 bool lobby_failed(const struct lobby_reading *reading);
-/* A member of the root, of the type; NULL when it is missing or null, and with an error when it has
- * another type. */
+/* A member of the root, with the type; NULL when it is missing or null, and NULL with an error when
+ * it has another type. */
 const struct json_value *lobby_optional(struct lobby_reading *reading, const char *key,
                                         enum json_type type);
-/* A text of the root that may be missing: then text stays. */
+/* An optional text of the root: *text is unchanged when it is missing. */
 bool lobby_take_text(struct lobby_reading *reading, const char *key, size_t max,
                      struct bytes *text);
 bool lobby_take_integer(struct lobby_reading *reading, const struct json_value *value, int64_t min,

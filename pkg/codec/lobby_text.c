@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-/* A character of ISO 8859-1 has its number in Unicode. */
+/* The code points of ISO 8859-1 are those of Unicode. */
 static void write_latin(struct writer *to, uint8_t byte)
 {
     if (byte < 0x20 || (byte >= 0x7f && byte < 0xa0)) {
@@ -16,7 +16,7 @@ static void write_latin(struct writer *to, uint8_t byte)
     }
 }
 
-/* One character of the text, or a part of one; how many bytes it was. */
+/* One character of the text, or a part of one; returns its length in bytes. */
 static size_t write_text_character(struct writer *to, struct bytes text, size_t at, bool utf8)
 {
     const uint8_t byte = text.data[at];
@@ -50,8 +50,8 @@ static bool is_hex(struct bytes text, size_t from, size_t to)
     return true;
 }
 
-/* How many bytes the colour has that begins here; 0 when none does. ASCII only, so that no
- * character of UTF-8 is cut. */
+/* The length of the colour code that begins here; 0 when there is none. ASCII only, so that no
+ * UTF-8 character is cut. */
 static size_t colour_length(struct bytes text, size_t at)
 {
     uint8_t next;

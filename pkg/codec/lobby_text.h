@@ -1,8 +1,7 @@
 /*
- * lobby_text: the names that games give (of servers, maps, players) as text that JSON and a screen
- * can hold.
+ * lobby_text: names from games (of servers, maps, players) as text for JSON and a screen.
  *
- * Old games write ISO 8859-1 or an alphabet of their own, and colours as marks in the text.
+ * Old games use ISO 8859-1 or their own character sets, and embed colour codes.
  */
 #ifndef CODEC_LOBBY_TEXT_H
 #define CODEC_LOBBY_TEXT_H
@@ -10,17 +9,17 @@
 #include "base/bytes.h"
 
 /*
- * Appends the bytes as UTF-8: as they are when they are UTF-8, else each taken for a character of
+ * Appends the bytes as UTF-8: unchanged when they are UTF-8, else each is taken as a character of
  * ISO 8859-1. Control characters (NUL, those below U+0020, U+007F to U+009F) become spaces.
  */
 void lobby_text_write(struct writer *to, struct bytes text);
 /*
- * The same without the colours of the Quake III and DarkPlaces games: `^` and a digit or letter,
- * and `^x` with three hexadecimal digits, are left out; `^^` is one `^`; another `^` stays.
+ * The same without the colour codes of the Quake III and DarkPlaces games: `^` and a digit or
+ * letter, and `^x` with three hexadecimal digits, are removed; `^^` is one `^`; another `^` stays.
  */
 void lobby_text_write_plain(struct writer *to, struct bytes text);
 
-/* The way back: UTF-8 as ISO 8859-1, when it has all of its characters, else as it is. */
+/* The reverse: converts UTF-8 to ISO 8859-1 if that has all of its characters, else copies it. */
 void lobby_text_write_latin(struct writer *to, struct bytes text);
 
 #endif

@@ -1,9 +1,9 @@
-/* What trackers, game servers and players send as lines of JSON: see lobby.h. */
+/* Writing the lobby's messages: see lobby.h. */
 #include <string.h>
 
 #include "codec/lobby.h"
 
-/* Bytes behind the servers of a list: `]`, `,"more":true` and `}`. */
+/* Bytes after the servers of a list: `]`, `,"more":true` and `}`. */
 #define LIST_TAIL 14
 
 static struct json_writer begin_lobby_line(struct writer *to, enum lobby_type type)
@@ -147,7 +147,7 @@ void lobby_write_change_of(struct writer *to, enum lobby_type type, struct bytes
     end_lobby_line(&json);
 }
 
-/* The server alone; empty when it cannot be written. */
+/* The server on its own; empty when it cannot be written. */
 static struct bytes compose(struct writer *text, const struct lobby_server *server)
 {
     struct json_writer json = json_writer_over(text);

@@ -1,7 +1,7 @@
 /*
- * q3games: see q3games.h. The tables are a handful of lines, so each look-up walks them.
+ * q3games: see q3games.h. The tables have a handful of rows, so look-ups are linear.
  *
- * Games are referred to by their index, as the array that holds them grows.
+ * Games are referred to by index, as their array is reallocated.
  */
 #include "codec/q3games.h"
 
@@ -61,7 +61,7 @@ static struct bytes skip_games_bytes(struct bytes text, size_t len)
     return (struct bytes){text.data + len, text.len - len};
 }
 
-/* Takes what stands before one of the separators, and the separator. */
+/* Takes the text before the next separator, and the separator. */
 static struct bytes take_until_any(struct bytes *text, const char *separators)
 {
     struct bytes part = *text;
@@ -148,9 +148,9 @@ static void clear_property(struct q3games *games, size_t game, enum property pro
 static char *add_tag(struct q3games *games, size_t game, struct bytes text, bool flatline)
 {
     if (!q3master_is_game(text)) /* the same form: 1 to 63 bytes without spaces */
-        return quote_problem(text, "is no heartbeat tag: at most 63 characters, no spaces");
+        return quote_problem(text, "is not a heartbeat tag: at most 63 characters, no spaces");
     if (bytes_are_string(Q3GAMES_OPEN_TAG, text))
-        return quote_problem(text, "is the tag of all games that name themselves");
+        return quote_problem(text, "is reserved for games that send their own name");
     for (size_t i = games->tag_count; i-- > 0;) {
         if (bytes_are_string(games->tags[i].text, text))
             remove_tag(games, i);
@@ -165,7 +165,7 @@ static char *add_protocol(struct q3games *games, size_t game, struct bytes text)
     int32_t number;
 
     if (!q3master_parse_integer(text, &number))
-        return quote_problem(text, "is no protocol number");
+        return quote_problem(text, "is not a protocol number");
     for (size_t i = games->protocol_count; i-- > 0;) {
         if (games->protocols[i].number == number)
             remove_protocol(games, i);
@@ -188,7 +188,7 @@ static char *add_game_value(struct q3games *games, size_t game, enum property pr
     else if (bytes_are_string("full", value))
         games->games[game].full = true;
     else
-        return quote_problem(value, "is not what a game can always list: empty or full");
+        return quote_problem(value, "is not a value of always=: empty or full");
     return NULL;
 }
 
@@ -211,7 +211,7 @@ static char *read_game_property(struct q3games *games, size_t game, struct bytes
     char *error = NULL;
 
     if (property == PROPERTIES || name.len == word.len)
-        return quote_problem(word, "is none of heartbeat=, flatline=, protocol=, always=");
+        return quote_problem(word, "is not one of heartbeat=, flatline=, protocol=, always=");
     if (!seen[property])
         clear_property(games, game, property);
     seen[property] = true;
@@ -234,10 +234,11 @@ static char *read_game_line(struct q3games *games, struct bytes text)
     if (name.len == 0)
         return NULL;
     if (!q3master_is_game(name) || memchr(name.data, '=', name.len) != NULL)
-        return quote_problem(name, "is no game's name: at most 63 characters, no spaces and no =");
+        return quote_problem(name,
+                             "is not a game's name: at most 63 characters, no spaces and no =");
     game = find_or_add_game(games, name);
     if (game >= Q3GAMES_MAX)
-        return quote_problem(name, "is one game too many");
+        return quote_problem(name, "exceeds the number of games");
     while (error == NULL && text.len > 0) {
         const struct bytes word = take_games_word(&text, " \t\r");
 
@@ -272,7 +273,7 @@ static char *read_names(struct names *names, const char *text)
         if (name.len == 0)
             break;
         if (!q3master_is_game(name))
-            return quote_problem(name, "is no game's name: at most 63 characters");
+            return quote_problem(name, "is not a game's name: at most 63 characters");
         names->names = mem_realloc(names->names, (names->count + 1) * sizeof *names->names);
         names->names[names->count++] = mem_dup(name.data, name.len);
     }

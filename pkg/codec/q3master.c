@@ -1,8 +1,8 @@
 /*
  * q3master: see q3master.h.
  *
- * A datagram's text is cut at its first NUL, as the C programs that it comes from do; the rest is
- * words, or an infostring.
+ * A datagram's text ends at its first NUL, as in the C programs that send it; it consists of words,
+ * or an infostring.
  */
 #include "codec/q3master.h"
 
@@ -60,7 +60,7 @@ static bool has_prefix(struct bytes text, struct bytes prefix)
     return text.len >= prefix.len && memcmp(text.data, prefix.data, prefix.len) == 0;
 }
 
-/* The value of a digit of any base; 36 when it is none. */
+/* The value of a digit of any base; 36 for other bytes. */
 static unsigned base36_digit_value(uint8_t byte)
 {
     if (byte >= '0' && byte <= '9')
@@ -72,7 +72,7 @@ static unsigned base36_digit_value(uint8_t byte)
     return 36;
 }
 
-/* 8, 10 or 16; takes the mark of 16 off. */
+/* 8, 10 or 16; removes the prefix of 16. */
 static unsigned take_base(struct bytes *digits)
 {
     if (digits->len < 2 || digits->data[0] != '0')
@@ -111,7 +111,7 @@ bool q3master_parse_integer(struct bytes text, int32_t *value)
     return true;
 }
 
-/* What atoi takes, without its overflow: digits at the beginning; negative ones are 0. */
+/* Like atoi, but without overflow: the leading digits; negative numbers are 0. */
 static uint32_t parse_count(struct bytes text)
 {
     uint64_t number = 0;
@@ -168,7 +168,7 @@ static void set_gametype(struct q3master_query *query, struct bytes gametype)
     query->gametype = gametype;
 }
 
-/* Words that nobody knows are passed over. */
+/* Unknown words are ignored. */
 static void read_query_option(struct q3master_query *query, struct bytes word)
 {
     static const struct {
@@ -238,7 +238,7 @@ static enum q3master_error read_challenge_and_protocol(struct q3master_info *inf
     return Q3MASTER_OK;
 }
 
-/* In dpmaster's order, so that of several errors the same one is told. */
+/* In dpmaster's order, so that the same one of several errors is reported. */
 static enum q3master_error read_info(struct bytes text, struct q3master_info *info)
 {
     enum q3master_error error;

@@ -1,12 +1,13 @@
 /*
- * q3master: what game servers and players send to a Quake III / DarkPlaces master, and what it
- * asks servers (docs/protocol-master.md). UDP; each datagram is `FF FF FF FF` and text.
+ * q3master: the messages of game servers and players to a Quake III / DarkPlaces master, and its
+ * queries to servers (docs/protocol-master.md). UDP; each datagram is `FF FF FF FF` and text.
  *
  * Source: the behaviour of dpmaster 2.2 and of the engines that use it. Rules:
- * - 5 to 2048 bytes come in. The text ends at a NUL; words and keys are case-sensitive.
- * - An integer is what strtol takes with base 0: a sign, then decimal digits, 0x and hexadecimal
- *   ones, or 0 and octal ones; and it fits 32 bits.
- * - Words are parted by white space (dpmaster: spaces only), which no game or game type may hold.
+ * - A datagram has 5 to 2048 bytes. Its text ends at a NUL; words and keys are case-sensitive.
+ * - An integer is as strtol reads it with base 0: a sign, then decimal digits, 0x and hexadecimal
+ *   digits, or 0 and octal digits; and it fits 32 bits.
+ * - Words are separated by white space (dpmaster: spaces only), which no game or game type may
+ * hold.
  *
  * The replies with lists are in q3master_reply.h, the player's and the server's side in
  * q3master_client.h, the games with their tags in q3games.h.
@@ -31,13 +32,13 @@
 
 /* Why a datagram is refused: names for metrics and logs. */
 #define Q3MASTER_ERRORS(X)                                                                         \
-    X(LENGTH, "length")       /* shorter or longer than may be */                                  \
+    X(LENGTH, "length")       /* shorter or longer than allowed */                                 \
     X(HEADER, "header")       /* not FF FF FF FF */                                                \
-    X(UNKNOWN, "unknown")     /* nothing that is sent to a master */                               \
-    X(TAG, "tag")             /* heartbeat: no tag, a long one, or (q3games.h) an unknown one */   \
-    X(CHALLENGE, "challenge") /* infoResponse: missing, or not of the form */                      \
+    X(UNKNOWN, "unknown")     /* not a message to a master */                                      \
+    X(TAG, "tag")             /* heartbeat: no tag, too long, or (q3games.h) unknown */            \
+    X(CHALLENGE, "challenge") /* infoResponse: missing, or malformed */                            \
     X(PROTOCOL, "protocol")   /* missing, or not an integer */                                     \
-    X(GAME, "game")           /* missing, empty, too long, with white space, not the tag's */      \
+    X(GAME, "game")           /* missing, empty, too long, with white space, or not the tag's */   \
     X(GAMETYPE, "gametype")   /* infoResponse: too long, or with white space */                    \
     X(MAX_CLIENTS, "maxclients") /* infoResponse: missing, 0, not a number */                      \
     X(CLIENTS, "clients")        /* infoResponse: missing */
@@ -58,25 +59,26 @@ enum q3master_type {
     Q3MASTER_GETSERVERS_EXT
 };
 
-/* A player's question. */
+/* A player's query. */
 struct q3master_query {
-    bool extended;     /* getserversExt: the reply's form */
-    struct bytes game; /* data NULL: none was named (GETSERVERS only) */
+    bool extended;     /* getserversExt, which also has the extended reply */
+    struct bytes game; /* data NULL: none is named (GETSERVERS only) */
     int32_t protocol;
-    bool empty, full;      /* servers that are empty, or full, are wanted too */
-    struct bytes gametype; /* data NULL: any. Cut to Q3MASTER_GAMETYPE_MAX; the last one counts */
-    bool ipv4, ipv6;       /* families; GETSERVERS: IPv4 only */
+    bool empty, full; /* include servers that are empty, or full */
+    struct bytes
+        gametype;    /* data NULL: any. Truncated to Q3MASTER_GAMETYPE_MAX; the last one counts */
+    bool ipv4, ipv6; /* families; GETSERVERS: IPv4 only */
 };
 
-/* What a server says of itself. */
+/* A server's infoResponse. */
 struct q3master_info {
-    struct bytes challenge; /* of the form only: whether it is ours is cookie.h's */
+    struct bytes challenge; /* well-formed; cookie.h verifies it */
     int32_t protocol;
-    struct bytes game;       /* data NULL: not said */
-    struct bytes gametype;   /* "0" when not said; may be empty */
-    uint32_t clients;        /* what is no number, or negative, is 0 */
+    struct bytes game;       /* data NULL: missing */
+    struct bytes gametype;   /* "0" when missing; may be empty */
+    uint32_t clients;        /* 0 when it is negative or not a number */
     uint32_t max_clients;    /* above 0 */
-    struct bytes infostring; /* all of it: infostring.h */
+    struct bytes infostring; /* the whole text: infostring.h */
 };
 
 /* Borrows from the datagram. */
@@ -87,14 +89,14 @@ struct q3master_message {
     struct q3master_info info;   /* INFO_RESPONSE */
 };
 
-/* Reads a datagram. message is to be used with Q3MASTER_OK only, but for its type, which is set
+/* Reads a datagram. message is valid with Q3MASTER_OK only, except for its type, which is set
  * unless the error is LENGTH, HEADER or UNKNOWN. */
 enum q3master_error q3master_read(struct bytes packet, struct q3master_message *message)
     __attribute__((warn_unused_result));
 
 /*
- * Which game an infoResponse is of: its own gamename, or the one that the heartbeat's tag implies
- * (NULL: none, as with the tag DarkPlaces); when there are both they must be the same.
+ * The game of an infoResponse: its gamename, or the one that the heartbeat's tag implies (NULL:
+ * none, as with the tag DarkPlaces); if there are both they must be equal.
  */
 enum q3master_error q3master_info_game(const struct q3master_info *info, const char *implied,
                                        struct bytes *game) __attribute__((warn_unused_result));
@@ -103,10 +105,10 @@ enum q3master_error q3master_info_game(const struct q3master_info *info, const c
 bool q3master_is_challenge(struct bytes text);
 /* 1 to Q3MASTER_GAME_MAX bytes without white space or control characters. */
 bool q3master_is_game(struct bytes text);
-/* The whole text, by the rule above; spaces before it are skipped. */
+/* Parses the whole text by the rule above; leading spaces are skipped. */
 bool q3master_parse_integer(struct bytes text, int32_t *value);
 
-/* `getinfo CHALLENGE`: the answer to a heartbeat, and a probe. */
+/* `getinfo CHALLENGE`: the reply to a heartbeat, and a probe. */
 void q3master_write_getinfo(struct writer *to, struct bytes challenge);
 
 /* A server of the list, for the filter. Borrows. */
@@ -117,14 +119,15 @@ struct q3master_server {
     int32_t protocol;
     uint32_t clients, max_clients;
 };
-/* clients 0 is empty, whatever max_clients is; clients = max_clients is full; more is neither. */
+/* Empty: clients is 0, whatever max_clients is. Full: clients equals max_clients; more is neither.
+ */
 bool q3master_is_empty(const struct q3master_server *server);
 bool q3master_is_full(const struct q3master_server *server);
-/* Whether the server belongs into the answer. The query's game must be settled (q3games_settle);
- * without one nothing matches. */
+/* Whether the server belongs in the reply. The query must have been completed (q3games_settle);
+ * without a game nothing matches. */
 bool q3master_matches(const struct q3master_query *query, const struct q3master_server *server);
 
-/* Queries with the same key have the same answer: bytes for a table of prepared replies. */
+/* The key of a query: queries with the same key have the same reply. For a cache of replies. */
 #define Q3MASTER_KEY_MAX (6 + Q3MASTER_GAME_MAX + Q3MASTER_GAMETYPE_MAX)
 size_t q3master_query_key(const struct q3master_query *query, uint8_t key[Q3MASTER_KEY_MAX]);
 

@@ -6,7 +6,7 @@
 
 #include "codec/infostring.h"
 
-#define CHALLENGE_MAX 128 /* ioquake3 answers no longer ones */
+#define CHALLENGE_MAX 128 /* ioquake3 does not answer longer ones */
 
 static const uint8_t header[4] = {0xff, 0xff, 0xff, 0xff};
 
@@ -15,7 +15,7 @@ static struct bytes skip_reply_bytes(struct bytes text, size_t len)
     return (struct bytes){text.data + len, text.len - len};
 }
 
-/* Takes the prefix off. */
+/* Removes the prefix; false when the text does not begin with it. */
 static bool take_reply_prefix(struct bytes *text, struct bytes prefix)
 {
     if (text->len < prefix.len || memcmp(text->data, prefix.data, prefix.len) != 0)
@@ -53,7 +53,7 @@ static void read_answer(struct q3client_packet *packet, struct bytes text)
     text = infostring_cut(text);
     packet->infostring = infostring_first_line(text);
     packet->players = skip_reply_bytes(text, packet->infostring.len);
-    if (packet->type == Q3CLIENT_INFO) /* a line feed may stand in a value there */
+    if (packet->type == Q3CLIENT_INFO) /* a value may contain a line feed there */
         packet->infostring = text;
 }
 
@@ -91,7 +91,7 @@ struct q3client_packet q3client_read(struct bytes packet)
     return read;
 }
 
-/* `\EOT` and three zeros, as far as there are bytes. */
+/* `\EOT` and three zeros, possibly truncated. */
 static bool is_end_mark(struct bytes list)
 {
     if (!take_reply_prefix(&list, BYTES_LITERAL("\\EOT")))
@@ -103,7 +103,7 @@ static bool is_end_mark(struct bytes list)
     return true;
 }
 
-/* Takes one entry; false when it is none, or is cut. */
+/* Takes one entry; false when it is malformed or truncated. */
 static bool take_server_entry(struct bytes *list, bool extended, struct address *server)
 {
     const bool ipv6 = extended && list->data[0] == '/';
@@ -146,7 +146,7 @@ static struct bytes take_reply_line(struct bytes *text)
     return line;
 }
 
-/* The next word as a number, 0 when it is none; false when there is no word. */
+/* The next word as a number, 0 when it is not one; false when there is no word. */
 static bool take_number(struct bytes *line, int32_t *number)
 {
     size_t start = 0, end;
@@ -175,7 +175,7 @@ static bool read_player(struct bytes line, struct q3client_player *player)
         return false;
     len = (size_t)(line.data + line.len - open) - 1;
     player->name = (struct bytes){open + 1, len};
-    while (len > 0 && open[len] != '"') /* the last quote closes: names may hold some */
+    while (len > 0 && open[len] != '"') /* the last quote closes: names may contain quotes */
         len--;
     if (len > 0)
         player->name.len = len - 1;

@@ -1,9 +1,9 @@
 /*
  * q3master_reply: see q3master_reply.h.
  *
- * Every packet leaves room for the end mark, so that the last is never one without servers but
- * when the list is empty. offsets: where each server of the doubled list begins, for lists of both
- * families, whose entries have two sizes; other lists are reckoned.
+ * Every packet leaves room for the end mark, so that the last one has no servers only when the list
+ * is empty. offsets: the position of each server in the doubled list, for lists of both families,
+ * whose entries have two sizes; for other lists it is computed.
  */
 #include "codec/q3master_reply.h"
 
@@ -136,13 +136,13 @@ struct frame *q3master_reply_frame(const struct q3master_reply *reply)
     return reply->frame;
 }
 
-/* Where the entry begins behind the header. */
+/* The entry's offset after the header. */
 static size_t offset_of(const struct q3master_reply *reply, size_t index)
 {
     return reply->offsets != NULL ? reply->offsets[index] : index * reply->entry_size;
 }
 
-/* How far a packet reaches that begins at `at`: the most entries that it has room for. */
+/* The end of a packet that begins at `at` and holds as many entries as fit. */
 static size_t packet_end(const struct q3master_reply *reply, size_t at, size_t end)
 {
     const size_t room = Q3MASTER_REPLY_MAX - reply->header_size - sizeof end_mark;

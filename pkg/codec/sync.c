@@ -1,6 +1,6 @@
 /*
- * Reading what metadata-sync clients send. The errors of the JSON layer name the place; here they
- * get their code.
+ * Reading the packets of metadata-sync clients. The errors of the JSON layer name the place; this
+ * file adds their code.
  */
 #include "codec/sync.h"
 
@@ -102,7 +102,7 @@ static bool read_to(struct sync_reading *reading, const struct json_value *root)
         return false;
     to = json_value_member(root, "to");
     if (to == NULL)
-        return json_value_require(root, "to", JSON_TYPE_STRING, error) != NULL; /* is missing */
+        return json_value_require(root, "to", JSON_TYPE_STRING, error) != NULL; /* fails: missing */
     reading->packet->to = mem_zalloc(json_value_count(to) + 1, sizeof *reading->packet->to);
     switch (json_value_type(to)) {
     case JSON_TYPE_STRING:
@@ -143,7 +143,7 @@ static void refuse_property(struct sync_packet *packet, const struct json_value 
     packet->refused[packet->refused_count++] = (struct sync_refusal){value, code, reason};
 }
 
-/* The value's text, in the memory that the packet has for them. */
+/* The value's minified text, in the packet's buffer. */
 static struct bytes minify(struct writer *texts, const struct json_value *value)
 {
     const size_t start = texts->len;
@@ -162,7 +162,7 @@ static void read_sync_property(struct sync_reading *reading, const struct json_v
     if (property->name.len > reading->limits->name) {
         refuse_property(packet, value, SYNC_CODE_LIMIT, "a name longer than allowed");
     } else if (json_value_depth(value) > reading->limits->depth) {
-        refuse_property(packet, value, SYNC_CODE_LIMIT, "containers too deep in one another");
+        refuse_property(packet, value, SYNC_CODE_LIMIT, "containers nested too deeply");
     } else if (!json_is_text(property->name) || !json_value_is_text(value)) {
         refuse_property(packet, value, SYNC_CODE_BAD_PROPERTY, "a lone surrogate");
     } else {
@@ -187,7 +187,7 @@ static bool read_sync_properties(struct sync_reading *reading)
     packet->properties = mem_zalloc(count + 1, sizeof *packet->properties);
     packet->sources = mem_zalloc(count + 1, sizeof *packet->sources);
     packet->refused = mem_zalloc(count + 1, sizeof *packet->refused);
-    /* All texts fit, so that none is ever moved. */
+    /* All texts fit, so the buffer is never reallocated. */
     texts.capacity = json_value_raw(object).len;
     texts.data = packet->minified = mem_alloc(texts.capacity);
     for (const struct json_value *value = json_value_first(object); value != NULL;

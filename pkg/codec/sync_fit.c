@@ -1,11 +1,11 @@
-/* Changes of properties within the limits of an entry, and what is said of the others: sync.h. */
+/* Fitting changes of properties into the limits of an entry, and reporting the others: sync.h. */
 #include "codec/sync.h"
 
 #include <string.h>
 
-#define MESSAGE_MAX 1024 /* bytes of what is refused, in an error's message */
+#define MESSAGE_MAX 1024 /* bytes of the refused properties in an error's message */
 
-/* What an entry has, while a packet's changes are added up. */
+/* The entry's totals while a packet's changes are applied. */
 struct sum {
     const struct sync_property *properties;
     size_t given; /* properties before */
@@ -42,7 +42,7 @@ static void add_deleted_sizes(struct sum *sum, const struct sync_packet *packet)
     }
 }
 
-/* Adds a change; or what forbids it. */
+/* Applies a change; or returns why it is refused. */
 static const char *add_change(struct sum *sum, const struct sync_property *change)
 {
     const struct sync_property *old = find_given(sum, change->name);

@@ -1,4 +1,4 @@
-/* What metadata-sync servers and clients send: see sync.h. */
+/* Writing the packets of metadata sync: see sync.h. */
 #include "codec/sync.h"
 
 #include <string.h>
@@ -35,7 +35,7 @@ static void end_server_packet(struct json_writer *json)
     json_write_object_end(json);
 }
 
-/* A type with a lone surrogate stays as it was written. */
+/* A type with a lone surrogate is copied from its source. */
 static void write_type(struct json_writer *json, const struct sync_packet *packet)
 {
     if (json_is_text(packet->type))
@@ -90,7 +90,7 @@ void sync_write_properties(struct writer *to, const struct sync_property *proper
     write_sync_properties(&json, properties, count);
 }
 
-/* How many were left out, as they are no text. */
+/* Returns how many were omitted because they are not text. */
 static size_t write_tokens(struct json_writer *json, const char *name, const struct bytes *tokens,
                            size_t count)
 {

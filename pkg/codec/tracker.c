@@ -1,16 +1,16 @@
 /*
- * The Tracker protocol's packets, read.
+ * Reading the Tracker protocol's packets.
  *
- * Reading is strictly sequential: each check stands right after the last byte that it needs, so
- * that a message fed whole and fed byte by byte meets the same first error, and a length that
- * cannot be right is refused before anything is waited for.
+ * Reading is strictly sequential: each check follows the last byte that it needs, so that a message
+ * gets the same first error whether it is fed whole or byte by byte, and an impossible length is
+ * refused before waiting for more.
  */
 #include "codec/tracker.h"
 
 #include "codec/tracker_private.h"
 
-/* One attempt to read one message. A step returns false at its first error, and also when bytes
- * are missing; then error is NONE. */
+/* One attempt to read one message. A step returns false on an error, and also when bytes are
+ * missing; then error is NONE. */
 struct tracker_reading {
     struct cursor cursor;
     struct tracker_limits limits;
@@ -86,8 +86,8 @@ static bool read_id(struct tracker_reading *reading, size_t width)
            read_message_bytes(reading, len, &reading->message.id);
 }
 
-/* VERSIONED Open: the document's example announces one byte too many, so one more is accepted,
- * and the inner length decides. */
+/* VERSIONED Open: the document's example announces one byte too many, so that is accepted too, and
+ * the inner length decides. */
 static bool read_versioned_open(struct tracker_reading *reading)
 {
     uint8_t outer;
@@ -102,7 +102,7 @@ static bool read_versioned_open(struct tracker_reading *reading)
         return false;
     if (outer != inner + 1 && outer != inner + 2)
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
-                                    "lengths of an Open that do not add up");
+                                    "an Open with inconsistent lengths");
     return check_state_length(reading, inner) &&
            read_message_bytes(reading, inner, &reading->message.state);
 }
@@ -119,7 +119,7 @@ static bool read_versioned_close(struct tracker_reading *reading)
         return false;
     if (outer != inner + 1)
         return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
-                                    "lengths of a Close that do not add up");
+                                    "a Close with inconsistent lengths");
     return read_message_bytes(reading, inner, &reading->message.id);
 }
 
@@ -139,8 +139,7 @@ static bool read_update(struct tracker_reading *reading, size_t width)
         !read_message_number(reading, width, &len))
         return false;
     if (len > payload - fixed)
-        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
-                                    "an id that does not fit its Update");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "an id longer than its Update");
     const uint64_t state_len = payload - fixed - len;
     if (!check_id_length(reading, len) || !check_state_length(reading, state_len) ||
         !read_message_bytes(reading, len, &reading->message.id) ||
@@ -168,9 +167,9 @@ static bool read_versioned(struct tracker_reading *reading)
     }
 }
 
-/* PLAIN and WIDE Update, whose lengths take width bytes: a length and the state, or these behind an
- * outer length. With TRACKER_FORM_AUTO it has an outer length if a second one that fits it follows;
- * the second may be the state's first bytes, and so of any value. */
+/* PLAIN and WIDE Update, whose lengths have width bytes: a length and the state, or these after an
+ * outer length. With TRACKER_FORM_AUTO it has an outer length if a matching second one follows;
+ * otherwise the second one is the state's first bytes, and may have any value. */
 static bool read_plain_update(struct tracker_reading *reading, enum tracker_update_form form,
                               size_t width)
 {
@@ -236,7 +235,7 @@ static bool read_wide(struct tracker_reading *reading, enum tracker_update_form 
     }
 }
 
-/* The first byte of a connection. Whether 2A is VERSIONED or PLAIN, the bytes behind it decide. */
+/* The first byte of a connection. The following bytes decide whether 2A is VERSIONED or PLAIN. */
 static bool settle_magic(struct tracker_reading *reading, const struct tracker_options *options,
                          enum tracker_dialect *dialect)
 {
@@ -244,7 +243,7 @@ static bool settle_magic(struct tracker_reading *reading, const struct tracker_o
     if (!read_byte(reading, &magic))
         return false;
     if (magic != TRACKER_MAGIC_DOCUMENT && magic != TRACKER_MAGIC_ORIGINAL)
-        return fail_tracker_message(reading, TRACKER_ERROR_MAGIC, "neither magic number");
+        return fail_tracker_message(reading, TRACKER_ERROR_MAGIC, "an unknown magic number");
     if (magic == TRACKER_MAGIC_ORIGINAL)
         *dialect = options->original;
     else
@@ -260,26 +259,25 @@ static bool check_magic(struct tracker_reading *reading, enum tracker_dialect di
         return false;
     if (magic != (document ? TRACKER_MAGIC_DOCUMENT : TRACKER_MAGIC_ORIGINAL))
         return fail_tracker_message(reading, TRACKER_ERROR_MAGIC,
-                                    "another magic number than this dialect's");
+                                    "the magic number of another dialect");
     return true;
 }
 
-/* What `2A byte` begins. `2A 01` is VERSIONED, or a PLAIN Close if the next message's magic
- * follows, which is no type. */
+/* The dialect of `2A byte`. `2A 01` is VERSIONED, or a PLAIN Close if the next message's magic
+ * follows, which is not a type. */
 static bool settle_document(struct tracker_reading *reading, uint8_t byte,
                             enum tracker_dialect *dialect)
 {
     struct cursor next = reading->cursor;
     if (byte > TRACKER_ALL)
-        return fail_tracker_message(reading, TRACKER_ERROR_VERSION,
-                                    "neither a known version nor a type");
+        return fail_tracker_message(reading, TRACKER_ERROR_VERSION, "an unknown version or type");
     *dialect = TRACKER_PLAIN;
     if (byte == PROTOCOL_VERSION && cursor_u8(&next) != TRACKER_MAGIC_DOCUMENT)
         *dialect = TRACKER_VERSIONED;
     return true;
 }
 
-/* Magic, version where there is one, and type; settles the dialect of a first message. */
+/* Magic, version if there is one, and type; determines the dialect of a first message. */
 static bool read_header(struct tracker_reading *reading, const struct tracker_options *options,
                         enum tracker_dialect *dialect)
 {
@@ -361,7 +359,7 @@ bool tracker_is_close_at_end(struct bytes input, enum tracker_dialect dialect)
     return dialect == TRACKER_UNKNOWN && bytes_equal(input, (struct bytes){close, sizeof close});
 }
 
-/* The entries of an Update all must use up its content exactly. */
+/* The entries of an Update all must fill its content exactly. */
 static bool read_push_all(struct tracker_reading *reading, struct tracker_push *push)
 {
     struct bytes content;
@@ -382,7 +380,8 @@ static bool read_push_all(struct tracker_reading *reading, struct tracker_push *
     while (tracker_all_next(&left, &version, &id, &state))
         ;
     if (left.len > 0)
-        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH, "entries that do not add up");
+        return fail_tracker_message(reading, TRACKER_ERROR_LENGTH,
+                                    "entries with inconsistent lengths");
     return true;
 }
 

@@ -1,9 +1,9 @@
 /*
- * tracker: the Tracker protocol's packets, both framings (docs/protocol-tracker.md).
+ * tracker: the Tracker protocol's packets, in both framings (docs/protocol-tracker.md).
  *
- * Source: the two documents of the Tracker protocol ("Message Format", "Example Packets"), and
- * the original programs of 2013 and 2014 where the documents are vague. No I/O, no state but the
- * dialect.
+ * Source: the two documents of the Tracker protocol ("Message Format", "Example Packets"), and the
+ * original programs of 2013 and 2014 where the documents are vague. No I/O; the dialect is the only
+ * state.
  */
 #ifndef CODEC_TRACKER_H
 #define CODEC_TRACKER_H
@@ -48,7 +48,7 @@ struct tracker_options {
 /* A message from a client. The ranges borrow from the input. */
 struct tracker_message {
     enum tracker_type type; /* TRACKER_ALL from a client is Get */
-    struct bytes id;        /* Close, Update; data NULL where the dialect has none */
+    struct bytes id;        /* Close, Update; data NULL if the dialect has none */
     struct bytes state;     /* Open, Update; may be empty */
     bool has_version;       /* Update */
     uint64_t version;       /* VERSIONED: the byte; 2013: the number */
@@ -59,7 +59,7 @@ enum tracker_error {
     TRACKER_ERROR_MAGIC,
     TRACKER_ERROR_VERSION,
     TRACKER_ERROR_TYPE,
-    TRACKER_ERROR_LENGTH, /* negative, an empty id, or inner lengths that do not add up */
+    TRACKER_ERROR_LENGTH, /* negative, an empty id, or inconsistent inner lengths */
     TRACKER_ERROR_LIMIT   /* over max_state or max_id */
 };
 
@@ -74,26 +74,26 @@ struct tracker_result {
 };
 
 /*
- * Reads one message. dialect: in and out; it is settled by the first whole message and never
- * changes after; message is written with TRACKER_MESSAGE only. Between messages of VERSIONED any
- * number of 01 bytes (a client's answer to a push) is consumed. `2A 01` as the first bytes waits
- * for a third: 2A is the next message's magic, and the two were a PLAIN Close; anything else is
- * VERSIONED's type.
+ * Reads one message. dialect: in and out; the first whole message determines it, and it never
+ * changes after. message is written with TRACKER_MESSAGE only. Between VERSIONED messages any
+ * number of 01 bytes (a client's replies to pushes) is consumed. `2A 01` as the first bytes waits
+ * for a third byte: if that is 2A, the next message's magic, the two were a PLAIN Close; otherwise
+ * it is VERSIONED's type.
  */
 struct tracker_result tracker_read(struct bytes input, const struct tracker_options *options,
                                    enum tracker_dialect *dialect, struct tracker_message *message);
 
-/* Whether that unread input, with nothing to follow it, is a PLAIN Close as the first message. */
+/* Whether this unread input at the end of a stream is a PLAIN Close as the first message. */
 bool tracker_is_close_at_end(struct bytes input, enum tracker_dialect dialect);
 
 /*
- * Replies and pushes, appended. What the dialect has no bytes for (over a one-byte length, a Get
- * in VERSIONED) fails the writer.
+ * Append replies and pushes. What the dialect cannot express (a length over one byte, a Get in
+ * VERSIONED) fails the writer.
  */
 void tracker_write_ack(struct writer *to, bool accepted); /* 01 or 00 */
 /* The reply to an accepted Open: the id with its length (VERSIONED), bare (2013), or 01. */
 void tracker_write_id(struct writer *to, enum tracker_dialect dialect, struct bytes id);
-/* Whether an entry fits any push of VERSIONED: id and state at most 251 bytes, and an id. */
+/* Whether an entry fits a VERSIONED push: id and state at most 251 bytes, and an id. */
 bool tracker_fits(struct bytes id, struct bytes state);
 /* Size of the entry in a push. An Update one is TRACKER_PUSH_HEADER bytes and its entry; an Update
  * all TRACKER_PUSH_HEADER, the map's version and the entries. */
@@ -101,7 +101,7 @@ size_t tracker_entry_size(struct bytes id, struct bytes state);
 /* VERSIONED Update one; the entry must fit. */
 void tracker_write_update_one(struct writer *to, uint8_t version, struct bytes id,
                               struct bytes state);
-/* VERSIONED Update all, a packet at a time: begin, entries while tracker_all_has_room, end. */
+/* VERSIONED Update all, one packet at a time: begin, entries while tracker_all_has_room, end. */
 struct tracker_all {
     size_t start;
 };
@@ -113,8 +113,8 @@ void tracker_all_end(struct writer *to, const struct tracker_all *all);
 /* The map text of PLAIN, WIDE and 2014: "{id1=state1, id2=state2}", from pairs sorted by the
  * caller. */
 void tracker_write_map_text(struct writer *to, const struct bytes (*pairs)[2], size_t count);
-/* That text as a Get reply: framed by one byte (PLAIN; the single byte 00 when over 255), or by
- * eight (WIDE, 2014); 2013 has only 01. */
+/* That text as a Get reply: with a one-byte length (PLAIN; the single byte 00 when over 255), or
+ * eight bytes (WIDE, 2014); 2013 has only 01. */
 void tracker_write_map_reply(struct writer *to, enum tracker_dialect dialect, struct bytes text);
 
 /* The client's side: requests (used by tools, tests and the client library). version is the

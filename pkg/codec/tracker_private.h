@@ -1,4 +1,4 @@
-/* What reading and writing the Tracker protocol's packets share. */
+/* Shared by reading and writing the Tracker protocol's packets. */
 #ifndef CODEC_TRACKER_PRIVATE_H
 #define CODEC_TRACKER_PRIVATE_H
 
@@ -7,7 +7,7 @@
 #define PROTOCOL_VERSION 0x01
 #define ACK              0x01
 #define REFUSAL          0x00
-#define BYTE_MAX         255 /* what a one-byte length can say */
+#define BYTE_MAX         255 /* the largest one-byte length */
 #define WIDTH_BYTE       1   /* bytes of a length, and of a version */
 #define WIDTH_LONG       8
 

@@ -1,9 +1,9 @@
-/* The Tracker protocol's packets, written: replies, pushes, and a client's requests. */
+/* Writing the Tracker protocol's packets: replies, pushes, and a client's requests. */
 #include "codec/tracker_private.h"
 
 #include <assert.h>
 
-/* A length and its bytes. What a one-byte length cannot say fails the writer. */
+/* A length and its bytes. A length that one byte cannot hold fails the writer. */
 static void write_sized(struct writer *to, size_t width, struct bytes bytes)
 {
     if (width == WIDTH_LONG)

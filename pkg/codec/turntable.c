@@ -1,6 +1,6 @@
 /*
- * Reading what turntable clients send: one function for each command, which stops at the first
- * thing that is wrong. The errors of the JSON layer name the place; here they get their code.
+ * Reading the messages of turntable clients: one function for each command, which stops at the
+ * first error. The errors of the JSON layer name the place; this file adds their code.
  */
 #include "codec/turntable.h"
 
@@ -114,7 +114,7 @@ static bool turntable_message_failed(const struct turntable_reading *reading)
     return reading->error->detail.fault != JSON_FAULT_NONE;
 }
 
-/* The bytes of a string; none of something else, which is an error. */
+/* The bytes of a string; for other types empty, with an error. */
 static struct bytes member_text(struct turntable_reading *reading, const struct json_value *value)
 {
     struct bytes text = {0};
@@ -123,7 +123,7 @@ static struct bytes member_text(struct turntable_reading *reading, const struct 
     return text;
 }
 
-/* A number that stands for an id: its bytes are the id's. */
+/* A number that is used as an id: its source bytes are the id. */
 static bool is_integer_id(const struct turntable_reading *reading, const struct json_value *value)
 {
     struct bytes digits;
@@ -178,7 +178,7 @@ static bool read_user(struct turntable_reading *reading, const struct json_value
                "a user id is expected: 1 to 128 bytes without control characters");
 }
 
-/* Any id of the map, whoever made it. */
+/* An id of the map, of any protocol. */
 static bool read_entry(struct turntable_reading *reading, const struct json_value *value,
                        struct bytes *id)
 {
@@ -358,7 +358,7 @@ const char *turntable_command_name(enum turntable_command command)
     return commands[command].name;
 }
 
-/* For the error message, which outlives the document. */
+/* Copied for the error message, which outlives the document. */
 static void remember_command(struct turntable_error *error, struct bytes name)
 {
     size_t len = name.len;

@@ -4,7 +4,7 @@
  *
  * Source: the document "turntable Protocol", whose commands are idyou, idme, subscribe,
  * userchange, joingame, invite and game; the others are ours. {"command": name, "data": value};
- * other keys are ignored. No I/O, no clock, no knowledge of who is connected.
+ * other keys are ignored. No I/O, no clock, no state.
  */
 #ifndef CODEC_TURNTABLE_H
 #define CODEC_TURNTABLE_H
@@ -12,7 +12,7 @@
 #include "codec/json.h"
 
 #define TURNTABLE_TEAM_MAX 20  /* digits before the colon of a user id */
-#define TURNTABLE_USER_MAX 64  /* characters behind it */
+#define TURNTABLE_USER_MAX 64  /* characters after it */
 #define TURNTABLE_ID_MAX   128 /* bytes of a user id of any form */
 #define TURNTABLE_CHUNK    500 /* ids in one userchange */
 #define TURNTABLE_SHOWN    64  /* of a command's name in an error, its NUL included */
@@ -32,21 +32,21 @@ struct turntable_limits {
         .token = 8192                                                                              \
     }
 
-/* What error messages say in `code`: the first few are the codec's, the others the protocol's. */
+/* The values of an error's `code`: the first few are the codec's, the others the protocol's. */
 #define TURNTABLE_CODES(X)                                                                         \
-    X(BAD_JSON, "bad_json")               /* the text is no JSON that we take */                   \
+    X(BAD_JSON, "bad_json")               /* the text is not JSON that we accept */                \
     X(BAD_MESSAGE, "bad_message")         /* a key is missing, or a value of another type */       \
-    X(UNKNOWN_COMMAND, "unknown_command") /* none that a client sends */                           \
-    X(BAD_ID, "bad_id")                   /* not the form of an id */                              \
-    X(BAD_ROOM, "bad_room")               /* not the form of a room's name */                      \
+    X(UNKNOWN_COMMAND, "unknown_command") /* not a client's command */                             \
+    X(BAD_ID, "bad_id")                   /* a malformed id */                                     \
+    X(BAD_ROOM, "bad_room")               /* a malformed room name */                              \
     X(BAD_STATUS, "bad_status")           /* neither online nor busy */                            \
     X(LIMIT, "limit")                     /* more, or longer, than allowed */                      \
     X(NOT_YOU, "not_you")                 /* self or from is not the identified id */              \
-    X(NOT_MEMBER, "not_member")           /* of the room */                                        \
-    X(NOT_IDENTIFIED, "not_identified")   /* idme comes first */                                   \
+    X(NOT_MEMBER, "not_member")           /* not a member of the room */                           \
+    X(NOT_IDENTIFIED, "not_identified")   /* a message before idme */                              \
     X(IDENTIFIED, "identified")           /* a second idme */                                      \
     X(DUPLICATE_LOGIN, "duplicate_login") /* the id is connected already */                        \
-    X(TAKEN, "taken")                     /* the id is an entry's that is not the user's */        \
+    X(TAKEN, "taken")                     /* the id belongs to another user's entry */             \
     X(UNAUTHORIZED, "unauthorized")       /* no token, or not a token for this id */               \
     X(LOST, "lost")                       /* messages of the room may have been lost */            \
     X(UNAVAILABLE, "unavailable")         /* the map did not answer in time */
@@ -89,7 +89,8 @@ struct turntable_action {
     const struct json_value *data;      /* anything */
 };
 
-/* Borrows the text, and owns the rest; turntable_message_free. Lists are without duplicates. */
+/* Borrows the text, and owns the rest; free it with turntable_message_free. Lists have no
+ * duplicates. */
 struct turntable_message {
     enum turntable_command command;
     struct bytes user;            /* IDME; JOINGAME: self. A user id */
@@ -107,8 +108,8 @@ struct turntable_message {
 
 /* `<digits>:<1 to 64 of A-Z a-z 0-9 . _ ->`. */
 bool turntable_is_user(struct bytes id);
-/* A user id of any form: UTF-8, 1 to TURNTABLE_ID_MAX bytes, no control characters. In JSON it may
- * also be an integer without fraction and exponent, which stands for its digits. */
+/* A user id in the lenient form: UTF-8, 1 to TURNTABLE_ID_MAX bytes, no control characters. In JSON
+ * it may also be an integer without fraction and exponent: its digits are the id. */
 bool turntable_is_any_user(struct bytes id);
 /* UTF-8, 1 to max bytes, no control characters. */
 bool turntable_is_room(struct bytes name, size_t max);
@@ -125,34 +126,34 @@ typedef bool (*turntable_member)(void *arg, struct bytes id);
 struct turntable_rules {
     struct bytes sender;        /* the identified id */
     uint64_t now;               /* ms since the epoch */
-    uint64_t tolerance;         /* how far a timestamp may be off, ms; the protocol says 2000 */
+    uint64_t tolerance;         /* how far a timestamp may be off, ms; the protocol defines 2000 */
     bool needs_form;            /* ids in data must have the form of turntable_is_user */
     turntable_member is_member; /* NULL: ids in data need not be members */
     void *arg;
 };
 
 /*
- * Appends the game message as it goes to all members. A missing `from` becomes the sender, and one
- * that is an integer the sender's id as a string; a timestamp that is missing or off becomes now;
- * all other bytes are the sender's own.
- * Refused, with nothing written: another's `from`; and, as the rules say, a key or a string
- * anywhere in an action's data that looks like a user id (digits, one colon, no space) without
- * having its form, or without being a member.
+ * Appends the game message that all members receive. A missing `from` becomes the sender, and an
+ * integer `from` the sender's id as a string; a timestamp that is missing or off becomes now; all
+ * other bytes are the sender's.
+ * Refused, with nothing written: a `from` that is not the sender; and, depending on the rules, a
+ * key or a string anywhere in an action's data that looks like a user id (digits, one colon, no
+ * space) but is malformed, or is not a member.
  */
 bool turntable_relay_game(struct writer *to, const struct turntable_message *message,
                           const struct turntable_rules *rules, struct turntable_error *error)
     __attribute__((warn_unused_result));
 
-/* What the server sends. What is no text (json_is_text) fails the writer. */
+/* The server's messages. A string that is not text (json_is_text) fails the writer. */
 void turntable_write_idyou(struct writer *to);
 struct turntable_change {
     struct bytes id;
     enum turntable_status status;
 };
-/* The first of the changes, TURNTABLE_CHUNK at most; how many these are. No id may stand twice. */
+/* Writes the first TURNTABLE_CHUNK changes at most; returns how many. Ids must be unique. */
 size_t turntable_write_userchange(struct writer *to, const struct turntable_change *changes,
                                   size_t count);
-/* user is invited by from. */
+/* `from` invites `user`. */
 void turntable_write_invite(struct writer *to, struct bytes channel, struct bytes user,
                             struct bytes from);
 struct turntable_members {
@@ -163,18 +164,18 @@ struct turntable_members {
 };
 void turntable_write_member(struct writer *to, struct bytes channel,
                             const struct turntable_members *members);
-/* Ids that are no text (json_is_text) cannot be told: how many were left out. */
+/* Returns how many ids were omitted because they are not text (json_is_text). */
 size_t turntable_write_there(struct writer *to, const struct bytes *ids, size_t count);
-/* command: of the message that is refused; "" when there is none, or it could not be read. */
+/* command: that of the refused message; "" when it is missing or could not be read. */
 void turntable_write_error(struct writer *to, enum turntable_code code, const char *message,
                            const char *command);
 
-/* The error of a room of which messages may have been lost; it names the room in `channel`. */
+/* The error for a room whose messages may have been lost; it names the room in `channel`. */
 void turntable_write_lost(struct writer *to, struct bytes channel);
-/* A packet of another protocol's client, which is JSON. */
+/* A packet from a client of another protocol; JSON. */
 void turntable_write_packet(struct writer *to, struct bytes packet);
 
-/* What a client sends; of a game's actions the source is copied. */
+/* A client's message; a game's actions are copied from their source. */
 void turntable_write_message(struct writer *to, const struct turntable_message *message);
 
 #endif

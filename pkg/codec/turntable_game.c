@@ -1,6 +1,6 @@
 /*
- * A game's message on its way to the members: the sender's own bytes, with what the server sets
- * put in between. First everything is checked, then everything is written.
+ * Relaying a game message to the members: the sender's bytes, with the values that the server sets
+ * spliced in. Everything is checked before anything is written.
  */
 #include "codec/turntable.h"
 
@@ -36,15 +36,15 @@ static bool check_text(const struct json_value *value, struct bytes text,
     if (!looks_like_user(text))
         return true;
     if (rules->needs_form && !turntable_is_user(text))
-        return fail_game_action(value, TURNTABLE_CODE_BAD_ID, "looks like a user id, but is none",
-                                error);
+        return fail_game_action(value, TURNTABLE_CODE_BAD_ID,
+                                "looks like a user id, but is malformed", error);
     if (rules->is_member != NULL && !rules->is_member(rules->arg, text))
         return fail_game_action(value, TURNTABLE_CODE_NOT_MEMBER,
-                                "a user who is no member of the room", error);
+                                "a user who is not a member of the room", error);
     return true;
 }
 
-/* Recursion as deep as the document, which has a limit. */
+/* The recursion is as deep as the document, which is limited. */
 static bool check_ids(const struct json_value *value, const struct turntable_rules *rules,
                       struct turntable_error *error)
 {
@@ -63,7 +63,7 @@ static bool check_ids(const struct json_value *value, const struct turntable_rul
     return true;
 }
 
-/* A user id as JSON has it: an integer stands for its digits. */
+/* A user id in JSON: of an integer its digits. */
 static bool read_from(const struct json_value *value, struct bytes *from, struct json_error *error)
 {
     if (json_value_type(value) != JSON_TYPE_NUMBER)
@@ -88,7 +88,7 @@ static bool check_action(const struct turntable_action *action, const struct tur
     return check_ids(action->data, rules, error);
 }
 
-/* What has been copied of the text so far. */
+/* A copy of the text in progress. */
 struct splice {
     struct writer *to;
     struct bytes text;
@@ -101,7 +101,7 @@ static void copy_until(struct splice *splice, size_t end)
     splice->at = end;
 }
 
-/* The bytes of a value are left out; what stands for them is written next. */
+/* Copies up to the value and skips its bytes; the caller writes the replacement. */
 static void replace_value(struct splice *splice, const struct json_value *value)
 {
     copy_until(splice, json_value_offset(value));

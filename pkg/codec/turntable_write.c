@@ -1,4 +1,4 @@
-/* What turntable servers and clients send: see turntable.h. */
+/* Writing turntable's messages: see turntable.h. */
 #include "codec/turntable.h"
 
 /* {"command":NAME,"data": with the data to follow. */

@@ -1,4 +1,4 @@
-/* unique: short lists are compared pair by pair, long ones sorted, as peers choose their length. */
+/* unique: short lists are compared pairwise; long ones are sorted, as peers choose the length. */
 #include "codec/unique_private.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * config: every load is staged: all of its values are read and judged before the first one is
- * stored, so that a load with a mistake changes nothing.
+ * config: every load is staged: all of its values are parsed and checked before the first one is
+ * stored, so that a load with an error changes nothing.
  */
 #include "config/config.h"
 
@@ -19,14 +19,14 @@ struct staged {
     bool is_former_given;
 };
 
-/* Which setting a name means. */
+/* The setting that a name refers to. */
 struct named_slot {
-    size_t index; /* the config's count: none */
+    size_t index; /* none: the config's count */
     enum key_match match;
     bool is_former;
 };
 
-/* What a load brings, beside the config's slots. */
+/* The values of a load, parallel to the config's slots. */
 struct staging {
     const struct config *config;
     struct staged *values;
@@ -48,14 +48,14 @@ void config_destroy(struct config **config)
     *config = NULL;
 }
 
-/* A table with a mistake in it is a mistake in the program. */
+/* An invalid default in a table is a bug. */
 static void store_default(const struct config_setting *setting, void *values)
 {
     struct config_value value;
     char *message = value_parse(setting, setting->standard, &value);
 
     if (message != NULL) {
-        log_error("bad_default", LOG_STRING("setting", message));
+        log_error("invalid_default", LOG_STRING("setting", message));
         abort();
     }
     value_store(setting, values, &value);
@@ -184,14 +184,14 @@ static struct named_slot find_slot(const struct config *config, const char *name
         bool is_former;
         enum key_match now = match_slot(&config->slots[i], name, matches, &is_former);
 
-        /* A setting of its own named KEY_file comes before the file of KEY. */
+        /* A setting named KEY_file takes precedence over the file of KEY. */
         if (now == KEY_MATCHES || (now == KEY_NAMES_FILE && found.match == KEY_NO_MATCH))
             found = (struct named_slot){i, now, is_former};
     }
     return found;
 }
 
-/* The key that is nearest to a wrong name; NULL when there is no setting at all. */
+/* The key nearest to an unknown name; NULL when there are no settings. */
 static const char *find_nearest(const struct config *config, const char *name, bool in_environment)
 {
     const char *nearest = NULL;
@@ -211,7 +211,7 @@ static const char *find_nearest(const struct config *config, const char *name, b
     return nearest;
 }
 
-/* Stages a value, or what the file that it names holds. */
+/* Stages a value, or the contents of the file that it names. */
 static char *stage_value(struct staging *staging, struct named_slot named, const char *text,
                          enum config_source source)
 {
@@ -238,7 +238,7 @@ static char *stage_value(struct staging *staging, struct named_slot named, const
     return message;
 }
 
-/* Of a setting that has been given already, maybe by its other name. */
+/* For messages: the name of a setting, with its former one if that was given. */
 static char *name_setting(const struct config *config, struct named_slot named)
 {
     const struct config_slot *slot = &config->slots[named.index];
@@ -281,7 +281,7 @@ static char *stage_file(struct staging *staging, const char *path)
     return file_read_pairs(path, on_file_pair, staging);
 }
 
-/* One variable "TRACKER_NAME=value" of ours. */
+/* One variable "TRACKER_NAME=value". */
 static char *stage_variable(struct staging *staging, const char *variable)
 {
     const struct config *config = staging->config;
@@ -352,7 +352,7 @@ static char *stage_assignment(struct staging *staging, const char *assignment)
     return message;
 }
 
-/* Text that staging has judged, or a default. */
+/* Parses text that staging has checked, or a default. */
 static struct config_value parse_judged(const struct config_setting *setting, const char *text)
 {
     struct config_value value;
@@ -363,7 +363,7 @@ static struct config_value parse_judged(const struct config_setting *setting, co
     return value;
 }
 
-/* Stores what was staged, unless what is there came from a source that goes before. */
+/* Stores the staged values, except over values from a source that takes precedence. */
 static void commit_load(struct config *config, const struct staging *staging)
 {
     for (size_t i = 0; i < config->count; i++) {
@@ -409,8 +409,8 @@ char *config_set(struct config *config, const char *assignment)
     return finish_load(config, &staging, stage_assignment(&staging, assignment));
 }
 
-/* Stores one slot's value if that may be done now. Whether the value differs from what was in
- * force. */
+/* Stores one slot's value if it is reloadable. Returns whether it differs from the value in force.
+ */
 static bool commit_reloaded(struct config_slot *slot, const struct staged *staged)
 {
     const struct config_setting *setting = slot->setting;
@@ -436,7 +436,7 @@ static void commit_reload(struct config *config, const struct staging *staging,
 
     for (size_t i = 0; i < config->count; i++)
         differs[i] = commit_reloaded(&config->slots[i], &staging->values[i]);
-    /* Only now: a callback may look at other settings than its own. */
+    /* After all are stored: a callback may read other settings. */
     for (size_t i = 0; i < config->count && changed != NULL; i++) {
         const struct config_setting *setting = config->slots[i].setting;
 

@@ -4,7 +4,7 @@
 
 #include "config/config.h"
 
-/* In the order of precedence: a later one wins. */
+/* In the order of precedence: a later one overrides. */
 enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
 struct config_slot {
@@ -13,7 +13,7 @@ struct config_slot {
     void *values;                       /* the module's struct */
     enum config_source source;
     char *standard;                         /* config_set_default; NULL: the setting's own */
-    bool is_former_given, is_former_option; /* by the loads, by a listener */
+    bool is_former_given, is_former_option; /* the former name: in a load, as a listener's option */
 };
 
 struct config {
@@ -22,25 +22,25 @@ struct config {
     const void *values, *in_force; /* config_show_in_force */
 };
 
-/* A value outside of any struct. */
+/* A parsed value, not yet in a struct. */
 struct config_value {
     int64_t number; /* also the choice's index, and 0 or 1 */
     char *text;     /* of CONFIG_STRING, owned; else NULL */
 };
 
-/* value.c. Every char * that is returned is a message without its place, or NULL. */
+/* value.c. Each char * returned is an error message without its place, or NULL. */
 char *value_parse(const struct config_setting *setting, const char *text,
                   struct config_value *value) __attribute__((warn_unused_result));
 void value_release(struct config_value *value);
-/* Moves the value into the struct, whose string it frees. */
+/* Moves the value into the struct, and frees the struct's previous string. */
 void value_store(const struct config_setting *setting, void *values, struct config_value *value);
 bool value_is_stored(const struct config_setting *setting, const void *values,
                      const struct config_value *value);
-/* Copies the stored value's text, in its shortest form, to the end of the writer. */
+/* Appends the stored value's text in its shortest form. */
 void value_write(const struct config_setting *setting, const void *values, struct writer *to);
-/* "***" instead of a secret that is set. */
+/* The same, but "***" for a secret that is set. */
 void value_write_shown(const struct config_setting *setting, const void *values, struct writer *to);
-/* What stands for the value in the texts for users: "DURATION", "any|off". */
+/* The placeholder of the value in texts for users: "DURATION", "any|off". */
 const char *value_type_name(const struct config_setting *setting);
 
 /* key.c */
@@ -60,9 +60,9 @@ const char *key_without_section(const char *key);
 
 /* file.c */
 typedef char *(*file_pair_callback)(void *arg, const char *key, const char *value, unsigned line);
-/* Calls back for every pair until one returns a message; adds "PATH:LINE: " to it. */
+/* Calls back for each pair until one returns a message, and prefixes it with "PATH:LINE: ". */
 char *file_read_pairs(const char *path, file_pair_callback callback, void *arg);
-/* The contents of a small file without the last line's end; *value is the caller's to free. */
+/* The contents of a small file without the final line end; the caller frees *value. */
 char *file_read_value(const char *key, const char *path, char **value);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * file: configuration files by inih, and files that hold one value.
  *
- * inih cuts long lines into several, takes indented lines for a continuation, and does not say
- * where it is. So it is fed by a reader that takes care of these: a line that is too long is an
- * error, indentation is dropped, lines are counted.
+ * inih splits long lines, treats indented lines as continuations, and does not report its position.
+ * So it reads through a function that handles these: a line that is too long is an error,
+ * indentation is removed, lines are counted.
  */
 #include <errno.h>
 #include <ini.h>
@@ -31,7 +31,7 @@ static void fail_reading(struct config_reading *reading, char *message)
     reading->message_line = reading->line;
 }
 
-/* For inih, like fgets: the next line with its end, or NULL. */
+/* For inih, like fgets: the next line with its line end, or NULL. */
 static char *read_config_line(char *line, int size, void *arg)
 {
     struct config_reading *reading = arg;
@@ -64,7 +64,7 @@ static char *read_config_line(char *line, int size, void *arg)
     return line;
 }
 
-/* For inih: 1 goes on. */
+/* For inih: 1 continues. */
 static int on_pair(void *arg, const char *section, const char *name, const char *value)
 {
     struct config_reading *reading = arg;
@@ -90,7 +90,7 @@ char *file_read_pairs(const char *path, file_pair_callback callback, void *arg)
     if (reading.file == NULL)
         return mem_format("%s: %s", path, strerror(errno));
     wrong_line = ini_parse_stream(read_config_line, &reading, on_pair, &reading);
-    /* inih goes on after a line that it does not understand. */
+    /* inih continues after a malformed line. */
     if (wrong_line > 0 && (reading.message == NULL || (unsigned)wrong_line < reading.message_line))
         message = mem_format("%s:%d: is neither [SECTION] nor KEY = VALUE", path, wrong_line);
     else if (reading.message != NULL)

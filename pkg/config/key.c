@@ -1,4 +1,4 @@
-/* key: the names under which a setting may be given, and the nearest one to a wrong name. */
+/* key: the names of a setting, and the nearest known name to an unknown one. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "config/config_private.h"
 
-#define LONGEST 64 /* letters of a name that are compared */
+#define LONGEST 64 /* letters of a name that are compared at most */
 
 static const char file_suffix[] = "_file";
 
@@ -69,7 +69,7 @@ const char *key_without_section(const char *key)
     return dot == NULL ? key : dot + 1;
 }
 
-/* Levenshtein's distance, with one row of his table. */
+/* The Levenshtein distance, with one row of the table. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t row[LONGEST + 1];
@@ -97,9 +97,9 @@ static size_t edit_distance(const char *a, const char *b)
 }
 
 #define PREFIX_MIN   3
-#define PREFIX_SHARE 8 /* letters that are left out count as much as one that is wrong */
+#define PREFIX_SHARE 8 /* missing letters that weigh as much as one wrong letter */
 
-/* The beginning of a name is nearer than the letters that it lacks would say. */
+/* A prefix of a key counts as nearer than its missing letters would make it. */
 static size_t name_distance(const char *name, const char *key)
 {
     size_t len = strlen(name), key_len = strlen(key);

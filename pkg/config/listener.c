@@ -1,4 +1,4 @@
-/* listener: copies of a module's struct, in which options override single settings. */
+/* listener: copies of a module's struct with single settings overridden by options. */
 #include <stdlib.h>
 #include <string.h>
 

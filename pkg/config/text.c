@@ -1,4 +1,4 @@
-/* text: what users see of the table: help, a sample file, and the values in force. */
+/* text: the table as text: help, a sample file, and the values in force. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +71,7 @@ void config_write_sample(const struct config *config, struct writer *to)
     writer_string(to, "# The settings with their defaults. Environment variables (TRACKER_, then\n"
                       "# the section and the key in capitals) and --set SECTION.KEY=VALUE go\n"
                       "# before this file.\n");
-    /* Those without a section must stand before the first one. */
+    /* Settings without a section must precede the first section. */
     for (int sectioned = 0; sectioned <= 1; sectioned++) {
         for (size_t i = 0; i < config->count; i++) {
             const char *key = config->slots[i].setting->key;
@@ -92,7 +92,7 @@ static void write_json_member(struct writer *to, const char *name, struct bytes 
     writer_u8(to, ',');
 }
 
-/* In the form in which values are shown, so that the two can be compared. */
+/* In the form of the values, so that the two can be compared. */
 static void write_json_default(const struct config_setting *setting, struct writer *to)
 {
     union {
@@ -106,7 +106,7 @@ static void write_json_default(const struct config_setting *setting, struct writ
     struct writer text = {0};
 
     alone.offset = 0;
-    /* A default is always good: config_add has read it. */
+    /* A default is always valid: config_add has parsed it. */
     if (value_parse(&alone, alone.standard, &value) == NULL) {
         value_store(&alone, &field, &value);
         value_write_shown(&alone, &field, &text);

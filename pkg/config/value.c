@@ -1,4 +1,4 @@
-/* value: from text to the fields of a struct and back. */
+/* value: converts texts to the fields of a struct and back. */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -41,7 +41,7 @@ static bool parse_with_unit(const char *text, const struct unit units[UNITS], in
 
 bool config_parse_duration(const char *text, int64_t *ms)
 {
-    /* Nothing needs no unit. */
+    /* Zero needs no unit. */
     if (strcmp(text, "0") == 0) {
         *ms = 0;
         return true;
@@ -120,7 +120,7 @@ static void write_setting_number(const struct config_setting *setting, int64_t n
     }
 }
 
-/* A message that says what the value must be. Secrets are not repeated. */
+/* An error message with the value and the rule. Secrets are not repeated. */
 static char *refuse_value(const struct config_setting *setting, const char *text, const char *what)
 {
     if ((setting->flags & CONFIG_SECRET) != 0)
@@ -171,7 +171,7 @@ static char *parse_string(const struct config_setting *setting, const char *text
 {
     const char *what = setting->check == NULL ? NULL : setting->check(text);
 
-    /* A secret may be any bytes, everything else is shown. */
+    /* A secret may be any bytes; other values appear in outputs. */
     if ((setting->flags & CONFIG_SECRET) == 0 && !bytes_is_utf8(bytes_from_string(text)))
         what = "must be UTF-8";
     if (what != NULL)

@@ -121,7 +121,7 @@ static void run_reader_iteration(struct reader *reader)
         return;
     }
     uint64_t left = reader->timeout_ms - silence;
-    loop_turn(reader->loop, left < TURN_MS ? (unsigned)left : TURN_MS);
+    loop_iterate(reader->loop, left < TURN_MS ? (unsigned)left : TURN_MS);
 }
 
 bool reader_connect(struct reader *reader)
@@ -167,7 +167,7 @@ bool reader_pause(struct reader *reader, uint64_t ms)
     struct loop_timer *timer = loop_timer_create(reader->loop, set_flag, &over);
     loop_timer_start(timer, ms);
     while (!over && reader->problem == READER_FINE)
-        loop_turn(reader->loop, TURN_MS);
+        loop_iterate(reader->loop, TURN_MS);
     loop_timer_destroy(&timer);
     return reader->problem == READER_FINE;
 }

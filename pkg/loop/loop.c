@@ -1,6 +1,6 @@
 /*
- * loop: libevent waits and finds out which descriptors and signals are ready; the timers are our
- * own (timer.c), and so are the deferred tasks.
+ * loop: libevent waits and reports which descriptors and signals are ready; the timers (timer.c)
+ * and the deferred tasks are our own.
  */
 #include "loop/loop.h"
 
@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "loop/loop_private.h"
 
-/* One per descriptor, so its size counts. */
+/* One per descriptor, so its size matters. */
 struct loop_io {
     struct event event;
     struct loop *loop;
@@ -28,7 +28,7 @@ struct loop_signal {
     void *arg;
 };
 
-/* What libevent has to say would go to standard error in a form of its own. */
+/* libevent would write its messages to standard error in another format. */
 static void on_libevent_log(int severity, const char *message)
 {
     static struct log_limit limit;
@@ -58,7 +58,7 @@ struct loop *loop_create(void)
 
     loop->base = create_base();
     if (loop->base == NULL) {
-        log_error("no_event_loop", LOG_ERRNO(errno));
+        log_error("event_loop_failed", LOG_ERRNO(errno));
         abort();
     }
     for (int phase = 0; phase < LOOP_PHASES; phase++)
@@ -82,8 +82,8 @@ static void run_tasks(struct loop *loop)
 {
     struct loop_task *task;
 
-    /* The earliest phase is looked for again after each task: what a task defers to an earlier
-     * phase joins what still waits for the later ones. */
+    /* The earliest phase is determined again after each task, as a task may defer others to an
+     * earlier phase. */
     while ((task = first_task(loop)) != NULL) {
         loop_cancel(loop, task);
         task->callback(task->arg);
@@ -104,22 +104,22 @@ void loop_destroy(struct loop **loop)
     *loop = NULL;
 }
 
-/* One turn that waits until until_us at most; 0: does not wait. */
+/* One iteration that waits until until_us at most; 0: does not wait. */
 static void run_iteration(struct loop *loop, uint64_t until_us)
 {
-    /* What was deferred between turns must not wait for something to happen. */
+    /* Tasks deferred between iterations must not wait for an event. */
     bool polls = until_us == 0 || first_task(loop) != NULL;
 
-    loop->in_turn = true;
+    loop->is_iterating = true;
     if (!polls)
         loop_timers_arm(loop, until_us);
     loop->now_is_known = false;
-    /* Once in any case: not waiting alone would go on for as long as anything is ready. */
+    /* EVLOOP_ONCE always: with EVLOOP_NONBLOCK alone it would loop while anything is ready. */
     (void)event_base_loop(loop->base, EVLOOP_ONCE | (polls ? EVLOOP_NONBLOCK : 0));
-    loop_note_turn(loop);
+    loop_note_iteration(loop);
     loop_timers_fire(loop);
     run_tasks(loop);
-    loop->in_turn = false;
+    loop->is_iterating = false;
     loop_outer_wake(loop, UINT64_MAX);
 }
 
@@ -135,12 +135,12 @@ void loop_stop(struct loop *loop)
     loop->is_stopped = true;
 }
 
-void loop_turn(struct loop *loop, unsigned timeout_ms)
+void loop_iterate(struct loop *loop, unsigned timeout_ms)
 {
     run_iteration(loop, timeout_ms == 0 ? 0 : loop_clock_us(loop) + (uint64_t)timeout_ms * 1000);
 }
 
-void loop_note_turn(struct loop *loop)
+void loop_note_iteration(struct loop *loop)
 {
     if (loop->now_is_known)
         return;
@@ -156,7 +156,7 @@ uint64_t loop_clock_us(const struct loop *loop)
 void loop_skip(struct loop *loop, uint64_t ms)
 {
     loop->skipped_us += ms * 1000;
-    loop->timers.armed_us = 0; /* what is due is nearer now */
+    loop->timers.armed_us = 0; /* the earliest timer is due sooner now */
 }
 
 uint64_t loop_now_us(const struct loop *loop)
@@ -174,7 +174,7 @@ void loop_add_event(struct event *event)
     static struct log_limit limit;
 
     if (event_add(event, NULL) != 0)
-        log_limited(LOG_ERROR, &limit, "cannot_watch", LOG_INT("fd", event_get_fd(event)),
+        log_limited(LOG_ERROR, &limit, "watch_failed", LOG_INT("fd", event_get_fd(event)),
                     LOG_ERRNO(errno));
 }
 
@@ -187,7 +187,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct loop_io *io = arg;
 
-    loop_note_turn(io->loop);
+    loop_note_iteration(io->loop);
     io->callback(io->arg, interest(what)); /* may destroy io */
 }
 
@@ -215,8 +215,8 @@ void loop_io_set(struct loop_io *io, unsigned events)
         after |= EV_WRITE;
     if (after == before)
         return;
-    /* libevent would take the descriptor out of epoll and put it in again: two system calls. A
-     * second event that holds what stays, while the first one changes, makes it one. */
+    /* libevent would remove the descriptor from epoll and add it again: two system calls. A second
+     * event that keeps it registered while the first one changes saves one of them. */
     changes = before != 0 && after != 0;
     if (changes) {
         (void)event_assign(scratch, io->loop->base, fd, EV_PERSIST | after, on_io, io);
@@ -235,7 +235,7 @@ void loop_io_destroy(struct loop_io **io)
 {
     if (*io == NULL)
         return;
-    /* libevent looks at an event no more once it has called it, so this may be inside of that. */
+    /* libevent does not touch an event after its callback, so this may be called inside it. */
     loop_outer_watch((*io)->loop, event_get_fd(&(*io)->event),
                      interest(event_get_events(&(*io)->event)), 0);
     (void)event_del(&(*io)->event);
@@ -247,7 +247,7 @@ static void on_event_signal(evutil_socket_t number, short what, void *arg)
 {
     struct loop_signal *signal = arg;
 
-    loop_note_turn(signal->loop);
+    loop_note_iteration(signal->loop);
     signal->callback(signal->arg); /* may destroy signal */
 }
 

@@ -1,13 +1,13 @@
 /*
  * loop: the one event loop of a process, a façade over libevent's core.
  *
- * A turn is: wait, run the callbacks of ready descriptors, timers and signals, then run the tasks
- * that were deferred, phase by phase, until none is left. Deferred tasks are how what one turn
- * brings is joined: the map sends its batches in LOOP_PHASE_STORE, the links to Redis and the
- * connections write in LOOP_PHASE_OUTPUT, and objects freed from inside their own callbacks go in
- * LOOP_PHASE_FREE.
+ * An iteration waits, runs the callbacks of ready descriptors, timers and signals, and then runs
+ * the deferred tasks, phase by phase, until none is left. Deferred tasks combine the work of one
+ * iteration: the map sends its batches in LOOP_PHASE_STORE, the links to Redis and the connections
+ * write in LOOP_PHASE_OUTPUT, and objects that are destroyed inside their own callbacks are freed
+ * in LOOP_PHASE_FREE.
  *
- * Everything belongs to one thread. Callbacks may destroy any io, timer or signal, their own too.
+ * A loop belongs to one thread. Callbacks may destroy any io, timer or signal, including their own.
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -28,34 +28,34 @@ typedef void (*loop_callback)(void *arg);
 typedef void (*loop_io_callback)(void *arg, unsigned events);
 
 struct loop *loop_create(void);
-/* Everything registered must have been destroyed before; deferred tasks are run first. */
+/* All ios, timers and signals must have been destroyed; runs the deferred tasks first. */
 void loop_destroy(struct loop **loop);
-/* Runs turns until loop_stop. */
+/* Iterates until loop_stop. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
-/* One turn that waits at most timeout_ms (0: polls): for tests, tools and foreign loops. */
-void loop_turn(struct loop *loop, unsigned timeout_ms);
+/* One iteration that waits at most timeout_ms (0: polls): for tests, tools and outer loops. */
+void loop_iterate(struct loop *loop, unsigned timeout_ms);
 /*
- * A descriptor, the loop's, that is readable when loop_turn(loop, 0) has something to do: for a
- * program with a loop of its own (poll, epoll, libevent). To be asked for before any descriptor is
+ * A descriptor, owned by the loop, that is readable when loop_iterate(loop, 0) has something to do:
+ * for a program with its own loop (poll, epoll, libevent). Must be called before any descriptor is
  * watched. Signals do not make it readable. -1 when the process has no descriptor left.
  */
 int loop_fd(struct loop *loop);
-/* The monotonic time at which this turn's events were picked up. */
+/* The monotonic time at which the events of this iteration were collected. */
 uint64_t loop_now_us(const struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 
-/* For tests: the loop's clock jumps forward, as if that much time had passed; what became due by it
- * fires in the next turn. So what takes hours can be tested in no time. */
+/* For tests: moves the loop's clock forward; timers that are due by then fire in the next
+ * iteration. */
 void loop_skip(struct loop *loop, uint64_t ms);
 
-/* The descriptor stays the caller's. Level-triggered. Interested in nothing at first. */
+/* The caller keeps the descriptor. Level-triggered; watches no events at first. */
 struct loop_io *loop_io_create(struct loop *loop, int fd, loop_io_callback callback, void *arg);
 /* events: any of LOOP_READ | LOOP_WRITE, or 0. */
 void loop_io_set(struct loop_io *io, unsigned events);
 void loop_io_destroy(struct loop_io **io);
 
-/* A one-shot timer, not running at first. Starting a running timer moves it. */
+/* A one-shot timer, not running at first. Starting a running timer restarts it. */
 struct loop_timer *loop_timer_create(struct loop *loop, loop_callback callback, void *arg);
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms);
 void loop_timer_stop(struct loop_timer *timer);
@@ -67,9 +67,10 @@ struct loop_signal *loop_signal_create(struct loop *loop, int signal_number, loo
 void loop_signal_destroy(struct loop_signal **signal);
 
 /*
- * A task to be embedded where it is needed; no memory is allocated for it. Zero-initialised, with
- * callback and arg set. Deferring a task that waits already does nothing; tasks run in the order
- * in which they were deferred, within their phase. A task deferred from a task runs in this turn.
+ * A task to be embedded in its owner's struct; no memory is allocated for it. Zero-initialise it
+ * and set callback and arg. Deferring a task that is already waiting does nothing; within a phase,
+ * tasks run in the order in which they were deferred. A task deferred by a task runs in this
+ * iteration.
  */
 struct loop_task {
     loop_callback callback;
@@ -79,7 +80,7 @@ struct loop_task {
     bool queued;
 };
 void loop_defer(struct loop *loop, enum loop_phase phase, struct loop_task *task);
-/* Takes it back; harmless when it does not wait. */
+/* Does nothing when the task is not waiting. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 
 #endif

@@ -24,29 +24,30 @@ struct loop {
     struct loop_task phases[LOOP_PHASES]; /* heads of circular lists */
     uint64_t now_us;
     uint64_t skipped_us; /* by loop_skip */
-    bool now_is_known;   /* sampled in this turn */
+    bool now_is_known;   /* sampled in this iteration */
     bool is_stopped;
-    bool in_turn;
+    bool is_iterating;
     int outer; /* outer.c's descriptor, -1: none */
 };
 
-/* Called first by whatever an event of this turn wakes: the first one samples the time. */
-void loop_note_turn(struct loop *loop);
-/* Registers an event with libevent; says so in the log when that fails. */
+/* Called first by each event callback; the first call of an iteration samples the time. */
+void loop_note_iteration(struct loop *loop);
+/* Registers an event with libevent; logs a failure. */
 void loop_add_event(struct event *event);
 
-/* The loop's clock now, which this turn's time may be behind. */
+/* The loop's clock now, which may be later than this iteration's time. */
 uint64_t loop_clock_us(const struct loop *loop);
 
-/* outer.c. Keeps the outer descriptor's interest as the loop's own; enum loop_events. */
+/* outer.c. Mirrors the watched events (enum loop_events) in the outer descriptor. */
 void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after);
-/* Between turns: makes the outer descriptor readable at until_us, or at the first timer's time. */
+/* Between iterations: makes the outer descriptor readable at until_us, or when the first timer is
+ * due. */
 void loop_outer_wake(struct loop *loop, uint64_t until_us);
 void loop_outer_free(struct loop *loop);
 
 void loop_timers_init(struct loop *loop);
 void loop_timers_free(struct loop *loop);
-/* Before the wait: makes sure that the loop wakes for the earliest timer, and at until_us. */
+/* Before the wait: sets the timerfd to the earliest timer or until_us, if it is set later. */
 void loop_timers_arm(struct loop *loop, uint64_t until_us);
 /* Fires what is due at loop_now_us. */
 void loop_timers_fire(struct loop *loop);

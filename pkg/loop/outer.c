@@ -1,6 +1,6 @@
 /*
- * outer: a loop inside a program with a loop of its own: one epoll descriptor that watches what the
- * loop watches, and its timerfd. libevent does not hand out the descriptor that it waits on.
+ * outer: a loop inside a program with its own loop: one epoll descriptor that watches what the loop
+ * watches, and its timerfd. libevent does not expose the descriptor that it waits on.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -14,9 +14,9 @@ static void control(struct loop *loop, int operation, int fd, uint32_t events)
     static struct log_limit limit;
     struct epoll_event event = {.events = events, .data.fd = fd};
 
-    /* A descriptor that was closed before its io was destroyed has left by itself. */
+    /* A descriptor that was closed before its io was destroyed has been removed by the kernel. */
     if (epoll_ctl(loop->outer, operation, fd, &event) != 0 && operation != EPOLL_CTL_DEL)
-        log_limited(LOG_ERROR, &limit, "cannot_watch", LOG_INT("fd", fd), LOG_ERRNO(errno));
+        log_limited(LOG_ERROR, &limit, "watch_failed", LOG_INT("fd", fd), LOG_ERRNO(errno));
 }
 
 int loop_fd(struct loop *loop)
@@ -25,7 +25,7 @@ int loop_fd(struct loop *loop)
         return loop->outer;
     loop->outer = epoll_create1(EPOLL_CLOEXEC);
     if (loop->outer < 0) {
-        log_error("no_event_loop", LOG_ERRNO(errno));
+        log_error("event_loop_failed", LOG_ERRNO(errno));
         return -1;
     }
     control(loop, EPOLL_CTL_ADD, loop->timers.fd, EPOLLIN);
@@ -51,7 +51,7 @@ void loop_outer_watch(struct loop *loop, int fd, unsigned before, unsigned after
 
 void loop_outer_wake(struct loop *loop, uint64_t until_us)
 {
-    if (loop->outer >= 0 && !loop->in_turn)
+    if (loop->outer >= 0 && !loop->is_iterating)
         loop_timers_arm(loop, until_us);
 }
 

@@ -2,9 +2,9 @@
  * timer: the loop's timers, a binary heap, and one timerfd that wakes the loop for the earliest.
  *
  * libevent has timers too; these are smaller (48 bytes instead of more than 128, and there are
- * several per connection) and exact: libevent reads a clock that steps every 4 ms, which would
- * show as lag. The timerfd is set only when the loop would otherwise sleep too long, and never set
- * back when a timer is stopped: it then wakes the loop once for nothing.
+ * several per connection) and exact: libevent reads a clock that advances every 4 ms, which would
+ * be measured as lag. The timerfd is set only when the loop would otherwise sleep too long, and it
+ * is not reset when a timer is stopped: the loop then wakes once without work.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -82,8 +82,9 @@ struct loop_timer *loop_timer_create(struct loop *loop, loop_callback callback, 
     return timer;
 }
 
-/* From the time it is, not from the turn's: a long turn must not shorten what it starts. Later
- * than the turn, so that a timer which starts itself again with no delay waits for the next. */
+/* Relative to the current time, not to the iteration's: a long iteration must not shorten the
+ * timers that it starts. Later than the iteration's time, so that a timer that restarts itself
+ * without a delay fires in the next iteration. */
 static uint64_t due_after(const struct loop *loop, uint64_t delay_ms)
 {
     uint64_t now_us = loop_clock_us(loop);
@@ -144,11 +145,11 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     struct loop *loop = arg;
     uint64_t expirations;
 
-    loop_note_turn(loop);
+    loop_note_iteration(loop);
     loop->timers.armed_us = 0;
-    /* Only to make it unreadable; when it was set again meanwhile there is nothing to read. */
+    /* Only clears the readiness; there is nothing to read if it was set again meanwhile. */
     if (read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
-        log_error("cannot_read_timer", LOG_ERRNO(errno));
+        log_error("timer_read_failed", LOG_ERRNO(errno));
 }
 
 void loop_timers_init(struct loop *loop)
@@ -157,7 +158,7 @@ void loop_timers_init(struct loop *loop)
 
     timers->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timers->fd < 0) {
-        log_error("no_timer", LOG_ERRNO(errno));
+        log_error("timer_failed", LOG_ERRNO(errno));
         abort();
     }
     (void)event_assign(&timers->event, loop->base, timers->fd, EV_READ | EV_PERSIST, on_wake, loop);
@@ -181,12 +182,12 @@ void loop_timers_arm(struct loop *loop, uint64_t until_us)
         due_us = timers->heap[0]->due_us;
     if (due_us >= UINT64_MAX - 1 || (timers->armed_us != 0 && timers->armed_us <= due_us))
         return;
-    /* The kernel's clock does not know what was skipped; what is past already is due at once. */
+    /* The kernel's clock does not include the skipped time; a time in the past is due at once. */
     uint64_t at_us = due_us > loop->skipped_us ? due_us - loop->skipped_us : 1;
     when.it_value.tv_sec = (time_t)(at_us / 1000000);
     when.it_value.tv_nsec = (long)(at_us % 1000000 * 1000);
     if (timerfd_settime(timers->fd, TFD_TIMER_ABSTIME, &when, NULL) != 0) {
-        log_error("cannot_set_timer", LOG_ERRNO(errno));
+        log_error("timer_set_failed", LOG_ERRNO(errno));
         return;
     }
     timers->armed_us = due_us;
@@ -199,7 +200,7 @@ void loop_timers_fire(struct loop *loop)
 
     if (timers->count == 0 || timers->heap[0]->due_us > loop->now_us)
         return;
-    /* The lag includes what this turn's descriptors took before the timers' turn came. */
+    /* The lag includes the descriptor callbacks that ran before the timers. */
     now_us = loop_clock_us(loop);
     while (timers->count > 0 && timers->heap[0]->due_us <= loop->now_us) {
         struct loop_timer *timer = timers->heap[0];

@@ -377,7 +377,7 @@ static void receive_request(struct node *node, struct bytes text)
     struct bytes channel = bytes_next_word(&text), number = bytes_next_word(&text),
                  verb = bytes_next_word(&text);
     struct writer reply = {0};
-    log_info("request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
+    log_info("admin_request", LOG_BYTES("verb", verb), LOG_BYTES("argument", text));
     if (forward_request(node, channel, number, verb, text)) {
         return;
     }

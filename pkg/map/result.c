@@ -122,7 +122,7 @@ static void take_refusal(struct op *op, bool wrong_type)
 {
     static struct log_limit limit = {.burst = 5};
     if (wrong_type) {
-        log_limited(LOG_ERROR, &limit, "key_of_another_type", LOG_BYTES("id", op_id(op)),
+        log_limited(LOG_ERROR, &limit, "redis_key_wrong_type", LOG_BYTES("id", op_id(op)),
                     LOG_STRING("prefix", op->partition->prefix));
     }
     if (op->type->on_refused) {

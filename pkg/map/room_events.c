@@ -209,7 +209,7 @@ void room_report_lost(struct map_room *room, struct member *only)
 {
     const struct map_rooms *rooms = room->rooms;
     metrics_add(METRIC_ROOM_LOSSES, 1);
-    log_info("room_lost", LOG_STRING("prefix", partition_prefix(room->partition)),
+    log_info("room_messages_lost", LOG_STRING("prefix", partition_prefix(room->partition)),
              LOG_BYTES("room", map_room_name(room)), LOG_INT("members", only ? 1 : room->active));
     LIST_FOREACH (node, &room->members) {
         struct map_member *public = list_entry(node, struct map_member, link);

@@ -1,4 +1,4 @@
-/* metrics: the values, and the tables that metrics_list.h unfolds to. */
+/* metrics: the values, and the tables that metrics_list.h expands to. */
 #include "metrics/metrics.h"
 
 #include <inttypes.h>
@@ -27,7 +27,7 @@ struct histogram_description {
 };
 
 struct histogram_counts {
-    uint64_t buckets[BUCKETS]; /* each its own, summed up when shown */
+    uint64_t buckets[BUCKETS]; /* not cumulative: they are summed when written */
     uint64_t count;
     uint64_t sum;
 };
@@ -77,7 +77,7 @@ static void write_value(struct writer *to, const struct description *metric, int
     writer_format(to, " %" PRId64 "\n", value);
 }
 
-/* In the unit that is shown: microseconds as seconds, exactly. */
+/* In the exported unit: microseconds as seconds, exactly. */
 static void write_in_unit(struct writer *to, enum unit unit, uint64_t value)
 {
     if (unit == UNIT_seconds)

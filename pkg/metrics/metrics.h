@@ -1,9 +1,9 @@
 /*
  * metrics: the counters, gauges and histograms of this process, and their Prometheus text.
  *
- * The list is metrics_list.h and nothing else: a metric is added there, and counted with
- * metrics_add(METRIC_...). Lines with the same name stand together and differ in labels.
- * One process has one set; it is only ever touched by the loop's thread.
+ * The list is in metrics_list.h only: a metric is added there, and counted with
+ * metrics_add(METRIC_...). Rows of one name are adjacent and differ in their labels.
+ * A process has one set, used only by the loop's thread.
  */
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H

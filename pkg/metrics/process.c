@@ -1,4 +1,4 @@
-/* process: read from /proc when asked. */
+/* process: read from /proc for each scrape. */
 #include "metrics/process_private.h"
 
 #include <dirent.h>
@@ -60,7 +60,7 @@ static uint64_t count_descriptors(void)
     struct stat status;
     DIR *directory;
 
-    /* Linux 6.2 and later say it; walking through tens of thousands would hold up the loop. */
+    /* Linux 6.2 and later report the number; listing tens of thousands would block the loop. */
     if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)
         return (uint64_t)status.st_size;
     directory = opendir("/proc/self/fd");
@@ -69,7 +69,7 @@ static uint64_t count_descriptors(void)
     for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
         count += entry->d_name[0] != '.';
     (void)closedir(directory);
-    return count - 1; /* without the directory's own */
+    return count - 1; /* without the descriptor of the directory */
 }
 
 static void write_descriptors(struct writer *to)
@@ -88,7 +88,7 @@ static void write_descriptors(struct writer *to)
     }
 }
 
-/* Microseconds since the epoch; 0 when it cannot be found out. */
+/* Microseconds since the epoch; 0 when it cannot be read. */
 static uint64_t find_start_us(void)
 {
     char line[1024];
@@ -111,7 +111,7 @@ static uint64_t find_start_us(void)
 
 void process_write_text(struct writer *to)
 {
-    static uint64_t start_us; /* found once, as it must not move when the clock does */
+    static uint64_t start_us; /* read once: it must not change when the clock is set */
 
     write_process_head(to, "process_cpu_seconds_total", "counter",
                        "Total user and system CPU time spent in seconds.");

@@ -1,10 +1,10 @@
-/* process: what every Prometheus client shows of its process, by the names that they all use. */
+/* process: the standard process metrics of Prometheus clients, by their standard names. */
 #ifndef METRICS_PROCESS_PRIVATE_H
 #define METRICS_PROCESS_PRIVATE_H
 
 #include "base/bytes.h"
 
-/* What cannot be read is left out. */
+/* Values that cannot be read are omitted. */
 void process_write_text(struct writer *to);
 
 #endif

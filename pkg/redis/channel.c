@@ -11,7 +11,7 @@ struct joined_channel {
     struct channels *channels;
     struct list users;
     struct list unused; /* in channels->unused when it has no users */
-    struct list *next;  /* the user that is told next, while they are being told */
+    struct list *next;  /* the next user to notify, while users are being notified */
     bool subscribed;
     size_t len;
     uint8_t name[];
@@ -37,8 +37,8 @@ static void free_channel(struct joined_channel *channel)
     free(channel);
 }
 
-/* In the phase in which the subscriber says what is wanted, so that none is left and wanted again
- * without being said: it would never be confirmed. */
+/* In the phase in which the subscriber sends its changes: a channel that was left and joined again
+ * without a command in between would never be confirmed. */
 static void channels_leave_unused(void *arg)
 {
     struct channels *channels = arg;
@@ -141,7 +141,7 @@ void channel_subscribe_again(const struct channel_user *user)
         redis_subscribe_again(*channel->channels->subscriber, joined_channel_name(channel));
 }
 
-/* The next user to be told; a user may leave meanwhile, and another one come. */
+/* The next user to notify; users may leave and join meanwhile. */
 static struct channel_user *channel_next_user(struct joined_channel *channel)
 {
     if (!channel->next)
@@ -170,7 +170,7 @@ void channels_message(struct channels *channels, struct bytes name, struct bytes
 {
     struct joined_channel *channel = channels_find(channels, name);
     struct channel_user *user;
-    /* What comes before the confirmation belongs to a subscription that was given up. */
+    /* A message before the confirmation belongs to an earlier subscription. */
     if (!channel || !channel->subscribed)
         return;
     while ((user = channel_next_user(channel)))

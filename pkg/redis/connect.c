@@ -1,5 +1,5 @@
 /*
- * connect: from waiting to a connected socket: whether and where to, and the TLS context.
+ * connect: from waiting to a connected socket: the address to try, and the TLS context.
  */
 #include "redis/link_private.h"
 
@@ -34,7 +34,7 @@ static void on_not_connected(void *arg, const struct stream_failure *failure)
     struct redis_link *link = arg;
 
     if (failure->tls_failed) {
-        tls_context_unref(&link->tls); /* read the files again: they may have been replaced */
+        tls_context_unref(&link->tls); /* the files are read again: they may have been replaced */
     }
     if (!failure->timed_out) {
         redis_link_lose(link, failure->reason);
@@ -79,7 +79,7 @@ static bool have_tls(struct redis_link *link)
     return true;
 }
 
-/* What the guide says: true when there is nothing more to do for this attempt. */
+/* Asks the guide; true when nothing remains to be done for this attempt. */
 static bool is_guided(struct redis_link *link)
 {
     struct stream_address address;

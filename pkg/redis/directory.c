@@ -1,11 +1,11 @@
 /*
- * directory: where an embedded server's socket and log are, and what dead front-ends left of the
- * same.
+ * directory: the directory of an embedded server's socket and log, and the removal of those that
+ * crashed front-ends left.
  *
- * A directory is named tracker-XXXXXX and holds a file `lock`, whose lock the server keeps. One
- * whose lock is free has no server any more (its front-end was killed before it could remove it)
- * and is removed by whoever makes the next. The file gets its name only when it is locked, so that
- * a directory in the making is never taken for a dead one.
+ * A directory is named tracker-XXXXXX and holds a file `lock`, which the server keeps locked. If it
+ * is not locked, the server no longer runs (its front-end was killed before it could remove the
+ * directory), and the next front-end that creates a directory removes it. The file gets its name
+ * only when it is locked, so that a new directory is never mistaken for a stale one.
  */
 #include "redis/embedded_private.h"
 
@@ -46,11 +46,11 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 void redis_directory_remove(const char *path)
 {
     if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
-        log_warn("cannot_remove_directory", LOG_STRING("path", path), LOG_ERRNO(errno));
+        log_warn("directory_removal_failed", LOG_STRING("path", path), LOG_ERRNO(errno));
     }
 }
 
-/* Ours alone, so that nobody else can have put something else in its place. */
+/* Accessible only to this user, so that nobody else can have replaced it. */
 static bool is_ours(const char *path)
 {
     struct stat status;
@@ -59,7 +59,7 @@ static bool is_ours(const char *path)
            (status.st_mode & 077) == 0;
 }
 
-/* The directory's lock, or -1; *is_free: no server keeps it. */
+/* Opens the directory's lock file; -1 on failure. *is_free: no server holds the lock. */
 static int open_lock(const char *path, bool *is_free)
 {
     char *lock_path = mem_format("%s/lock", path);
@@ -105,7 +105,7 @@ static void each_directory(const char *parent, void (*visit)(void *arg, const ch
 }
 
 struct sockets {
-    char **list; /* NULL behind the last */
+    char **list; /* ends with NULL */
     size_t count;
 };
 
@@ -155,7 +155,7 @@ char *redis_directory_create(int *lock, char **error)
 
     each_directory(parent, remove_if_dead, NULL);
     if (mkdtemp(path) == NULL) {
-        *error = mem_format("cannot make a directory like %s: %s", path, strerror(errno));
+        *error = mem_format("cannot create a directory like %s: %s", path, strerror(errno));
         free(path);
         return NULL;
     }

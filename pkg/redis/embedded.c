@@ -1,11 +1,11 @@
 /*
  * embedded: a redis-server as our child.
  *
- * Its death is told by a pidfd in the loop, and only its own pid is ever waited for. It runs in a
- * process group of its own, so that a Ctrl-C at the terminal reaches us and not it: it must outlive
- * our drain. SIGTERM, from redis_embedded_stop or from the kernel when we die, lets it finish its
- * append-only file. A data directory is locked through a descriptor that only the server keeps, so
- * that the lock ends with it and not with us.
+ * A pidfd in the loop reports its exit, and we wait for its pid only. It runs in its own process
+ * group, so that Ctrl-C in a terminal does not reach it: it must outlive our drain. After SIGTERM,
+ * from redis_embedded_stop or from the kernel when we die, it completes its append-only file. A
+ * data directory is locked through a descriptor that only the server keeps, so that the lock is
+ * released when the server exits.
  */
 #include "redis/embedded.h"
 
@@ -31,7 +31,7 @@
 
 #define START_MS    30000
 #define STOP_MS     10000
-#define LOCK_MS     3000 /* for a server that was told to end by its front-end's death */
+#define LOCK_MS     3000 /* for a server that is exiting after its front-end has died */
 #define POLL_MS     5
 #define TAIL_LENGTH 600
 
@@ -40,7 +40,7 @@ struct redis_embedded {
     char *directory;
     char *socket;
     char *log;
-    int lock; /* the directory's; the server keeps it, we only until it runs */
+    int lock; /* of the directory; we hold it until the server runs, which keeps it */
     pid_t pid;
     int pidfd;
     struct loop_io *io;
@@ -98,7 +98,7 @@ static bool make_directory(struct redis_embedded *embedded, char **error)
     return true;
 }
 
-/* The lock's descriptor, -1 on failure. A server that was told to end holds it until it has. */
+/* The lock's descriptor, -1 on failure. A previous server holds the lock until it has exited. */
 static int lock_data(const char *data, char **error)
 {
     uint64_t deadline = monotonic_ms() + LOCK_MS;
@@ -106,7 +106,7 @@ static int lock_data(const char *data, char **error)
     int fd;
 
     if (mkdir(data, 0700) != 0 && errno != EEXIST) {
-        *error = mem_format("cannot make redis.data %s: %s", data, strerror(errno));
+        *error = mem_format("cannot create redis.data %s: %s", data, strerror(errno));
         return -1;
     }
     path = mem_format("%s/tracker.lock", data);
@@ -117,7 +117,7 @@ static int lock_data(const char *data, char **error)
     while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK || monotonic_ms() >= deadline) {
             *error = errno == EWOULDBLOCK
-                         ? mem_format("a redis-server is running in redis.data %s already", data)
+                         ? mem_format("a redis-server is already running in redis.data %s", data)
                          : mem_format("cannot lock %s: %s", path, strerror(errno));
             close(fd);
             fd = -1;
@@ -148,7 +148,7 @@ static void exited(void *arg, unsigned events)
     }
 }
 
-/* Whether it ends within the time; then it has been waited for. */
+/* Whether it exits within the time; then its status has been collected. */
 static bool wait_exit(struct redis_embedded *embedded, unsigned timeout_ms, int *status)
 {
     uint64_t deadline = monotonic_ms() + timeout_ms;
@@ -173,7 +173,7 @@ static bool wait_exit(struct redis_embedded *embedded, unsigned timeout_ms, int 
 static char *describe_end(const struct redis_embedded *embedded, int status)
 {
     char *tail = log_tail(embedded);
-    char *text = mem_format("redis-server ended with %s %d; its log: %s",
+    char *text = mem_format("redis-server exited with %s %d; its log: %s",
                             WIFSIGNALED(status) ? "signal" : "status",
                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
                             tail != NULL ? tail : "(empty)");
@@ -182,7 +182,7 @@ static char *describe_end(const struct redis_embedded *embedded, int status)
     return text;
 }
 
-/* One blocking PING over a connection of its own; bounded by the socket's time-outs. */
+/* One blocking PING over a separate connection; bounded by the socket's time-outs. */
 static bool answers(const struct redis_embedded *embedded)
 {
     const struct timeval patience = {.tv_sec = 1};
@@ -227,7 +227,7 @@ static bool wait_ready(struct redis_embedded *embedded, char **error)
     return true;
 }
 
-/* The server holds it, if it runs. */
+/* If the server runs, it keeps the lock. */
 static void close_lock(int *lock)
 {
     if (*lock >= 0) {
@@ -310,7 +310,7 @@ static void end_embedded_server(struct redis_embedded *embedded)
     (void)kill(embedded->pid, SIGTERM);
     if (!wait_exit(embedded, STOP_MS, &status)) {
         log_warn("redis_killed", LOG_INT("pid", embedded->pid),
-                 LOG_STRING("why", "it did not end by itself"));
+                 LOG_STRING("why", "it did not exit after SIGTERM"));
         (void)kill(embedded->pid, SIGKILL);
         (void)wait_exit(embedded, STOP_MS, &status);
     }

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* directory.c: a fresh private directory and its lock, which the server is to keep. NULL and *error
- * (the caller frees) when it cannot be made. */
+/* directory.c: creates a private directory and its lock, which the server is to keep. NULL and
+ * *error (the caller frees) on failure. */
 char *redis_directory_create(int *lock, char **error) __attribute__((warn_unused_result));
 void redis_directory_remove(const char *path);
 

@@ -1,18 +1,18 @@
 /*
- * handshake: what is said on each new connection before it is up.
+ * handshake: the commands on each new connection before it is up.
  *
- *   AUTH [user] password, SELECT database   if there is something to say
+ *   AUTH [user] password, SELECT database   if configured
  *   CLIENT SETNAME tracker-NAME
  *   INFO server                             not for subscribers without a guide
  *   INFO replication                        for a guide: a replica is refused
  *   INFO memory                             not for subscribers
- *   PING                                    a server that is loading, busy in a script or without
- *                                           its master answers all of the above, but not this
+ *   PING                                    refused by a server that is loading, busy in a script
+ * or without its master, which answers all of the above
  *
- * All go out at once. A refusal that will pass (LOADING, BUSY, MASTERDOWN) keeps the connection and
- * repeats the PING after the backoff. CLIENT, INFO replication, INFO memory and PING are optional:
- * a server that withholds them, by its ACL or as it does not know them, is used without. Other
- * refusals end the connection.
+ * All are sent together. After a temporary refusal (LOADING, BUSY, MASTERDOWN) the connection stays
+ * open and the PING is repeated after the backoff. CLIENT, INFO replication, INFO memory and PING
+ * are optional: a server that withholds them, by its ACL or because it does not know them, is used
+ * without. Other refusals end the connection.
  */
 #include "redis/link_private.h"
 
@@ -58,7 +58,7 @@ static void unfit(struct redis_link *link, const char *step, const struct redis_
     free(why);
 }
 
-/* True when a step's reply is good. Otherwise the connection may have ended. */
+/* True when a step succeeded. Otherwise the connection may have been closed. */
 static bool step_passed(struct redis_link *link, enum redis_status status,
                         const struct redis_reply *reply, const char *step, bool secret)
 {
@@ -66,7 +66,7 @@ static bool step_passed(struct redis_link *link, enum redis_status status,
         return true;
     }
     if (status != REDIS_REFUSED) {
-        return false; /* it has ended already */
+        return false; /* it is already closed */
     }
     switch (redis_refusal_of(reply)) {
     case REDIS_REFUSAL_MAXCLIENTS:
@@ -102,7 +102,7 @@ bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply
     switch (redis_refusal_of(reply)) {
     case REDIS_REFUSAL_NOPERM:
         return true;
-    case REDIS_REFUSAL_OTHER: /* renamed away, or unknown to what stands before Redis */
+    case REDIS_REFUSAL_OTHER: /* a renamed command, or one unknown to a proxy */
         return reply->text.len >= general.len &&
                memcmp(reply->text.data, general.data, general.len) == 0;
     default:
@@ -146,7 +146,7 @@ static void server_replied(void *arg, enum redis_status status, const struct red
 
     link->run_id[0] = '\0';
     if (link->push != NULL && redis_is_withheld(status, reply)) {
-        return; /* the other link says so, or may */
+        return; /* the command link checks it, if it may */
     }
     if (!step_passed(link, status, reply, "INFO server", false)) {
         return;
@@ -162,7 +162,7 @@ static void server_replied(void *arg, enum redis_status status, const struct red
         return;
     }
     if (run_id.len != sizeof link->run_id - 1) {
-        redis_link_unfit(link, "INFO server tells no run_id");
+        redis_link_unfit(link, "INFO server has no run_id");
         return;
     }
     memcpy(link->run_id, run_id.data, run_id.len);
@@ -184,7 +184,7 @@ static void memory_replied(void *arg, enum redis_status status, const struct red
     }
     policy = redis_info_value(reply->text, "maxmemory_policy");
     if (policy.len > 0 && !bytes_equal(policy, BYTES_LITERAL("noeviction"))) {
-        why = mem_format("maxmemory-policy is %.*s: it must be noeviction, for eviction takes the "
+        why = mem_format("maxmemory-policy is %.*s: it must be noeviction, as eviction removes the "
                          "keys with a TTL first",
                          policy.len < 64 ? (int)policy.len : 64, (const char *)policy.data);
         redis_link_unfit(link, why);
@@ -229,7 +229,7 @@ static void ping_replied(void *arg, enum redis_status status, const struct redis
         link->attempts++;
         return;
     }
-    /* A server that cannot save refuses even PING (MISCONF), but it answers reads. */
+    /* A server that cannot save refuses even PING (MISCONF), but answers reads. */
     if ((status == REDIS_REFUSED && refusal == REDIS_REFUSAL_MISCONF) ||
         redis_is_withheld(status, reply) || step_passed(link, status, reply, "PING", false)) {
         finish_handshake(link);
@@ -286,8 +286,8 @@ static void say_select(struct redis_link *link)
     }
 }
 
-/* Who the server is, and what. */
-static void say_info(struct redis_link *link)
+/* Requests the server's identity, role and memory policy. */
+static void request_info(struct redis_link *link)
 {
     if (link->push == NULL || link->guide != NULL) {
         queue_handshake_command(link, server_replied, false, 2,
@@ -303,7 +303,7 @@ static void say_info(struct redis_link *link)
 void redis_link_identify_again(struct redis_link *link)
 {
     if (link->state == LINK_HANDSHAKING) {
-        say_info(link);
+        request_info(link);
         say_ping(link);
     }
 }
@@ -317,7 +317,7 @@ void redis_link_handshake(struct redis_link *link)
     queue_handshake_command(link, name_replied, false, 3,
                             (struct bytes[]){BYTES_LITERAL("CLIENT"), BYTES_LITERAL("SETNAME"),
                                              bytes_from_string(name)});
-    say_info(link);
+    request_info(link);
     if (link->push == NULL) {
         queue_handshake_command(link, memory_replied, false, 2,
                                 (struct bytes[]){BYTES_LITERAL("INFO"), BYTES_LITERAL("memory")});
@@ -335,7 +335,7 @@ void redis_link_handshake_timer(struct redis_link *link)
     link->handshake_waits = false;
     loop_timer_start(link->state_timer, (uint64_t)link->settings->connect_timeout);
     if (link->guide != NULL) {
-        redis_link_identify_again(link); /* it may be something else by now */
+        redis_link_identify_again(link); /* it may be another server by now */
     } else {
         say_ping(link);
     }

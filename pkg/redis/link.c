@@ -1,9 +1,9 @@
 /*
  * link: one connection to Redis at a time, and the commands on it.
  *
- * redis_link_enter is the only place that changes the state, redis_link_lose the only way out of a
- * connection. Losing sets the state first and calls callbacks afterwards, so that a callback finds
- * a link that is down and refuses commands.
+ * Only redis_link_enter changes the state, and every connection ends in redis_link_lose. It sets
+ * the state first and calls the callbacks afterwards, so that a callback finds a link that is down
+ * and refuses commands.
  */
 #include "redis/link_private.h"
 
@@ -18,8 +18,8 @@
 #include "stream/backoff.h"
 #include "tls/tls.h"
 
-#define READ_SIZE      65536
-#define READS_PER_TURN 16 /* then others have a turn */
+#define READ_SIZE           65536
+#define READS_PER_ITERATION 16 /* so that other events are handled */
 
 static const char *link_state_name(enum link_state state)
 {
@@ -28,15 +28,15 @@ static const char *link_state_name(enum link_state state)
     return names[state];
 }
 
-/* After a loss all front-ends are back before another one takes their leases for ended. */
+/* After a loss all front-ends reconnect before others consider their leases expired. */
 uint64_t redis_link_backoff(const struct redis_link *link)
 {
     const struct stream_backoff backoff = {.first_ms = (uint64_t)link->settings->backoff,
                                            .most_ms = (uint64_t)link->settings->backoff_max};
 
-    return link->away_since_ms != 0
+    return link->down_since_ms != 0
                ? stream_backoff_pause_after_loss(&backoff, link->attempts,
-                                                 loop_now_ms(link->loop) - link->away_since_ms)
+                                                 loop_now_ms(link->loop) - link->down_since_ms)
                : stream_backoff_pause(&backoff, link->attempts);
 }
 
@@ -98,7 +98,7 @@ static void note_link_error(struct redis_link *link, const struct redis_reply *r
     }
 }
 
-/* Redis says something unasked only to send us away. */
+/* Redis sends unsolicited data only before it closes the connection. */
 static void unexpected(struct redis_link *link, const struct redis_reply *reply)
 {
     if (reply->type == REDIS_ERROR) {
@@ -145,7 +145,7 @@ static void dispatch_reply(struct redis_link *link, const struct redis_reply *re
     }
 }
 
-/* False when the connection has ended meanwhile. */
+/* False when the connection was closed meanwhile. */
 static bool consume_replies(struct redis_link *link, const uint8_t *data, size_t len)
 {
     struct redis_reader *reader = link->reader;
@@ -177,8 +177,8 @@ void redis_link_receive(struct redis_link *link)
     uint8_t buffer[READ_SIZE];
     bool more = true;
 
-    for (unsigned i = 0; more && (i < READS_PER_TURN || stream_socket_has_pending(link->socket));
-         i++) {
+    for (unsigned i = 0;
+         more && (i < READS_PER_ITERATION || stream_socket_has_pending(link->socket)); i++) {
         ssize_t n = stream_socket_read(link->socket, buffer, sizeof buffer);
 
         if (n < 0 && errno == EAGAIN) {
@@ -210,7 +210,7 @@ static void lose_pending(struct redis_link *link)
             pending.callback(pending.arg, REDIS_LOST, NULL);
         }
     }
-    redis_calls_lose(&link->behind);
+    redis_calls_lose(&link->deferred);
 }
 
 static void disconnect(struct redis_link *link)
@@ -230,14 +230,14 @@ static void log_loss(struct redis_link *link, bool was_up, const char *why)
                  LOG_STRING("redis", link->server), LOG_STRING("why", why),
                  LOG_INT("in_flight", (int64_t)link->pending_count));
     } else {
-        log_limited(LOG_WARN, &link->connect_limit, "redis_not_reached",
+        log_limited(LOG_WARN, &link->connect_limit, "redis_connect_failed",
                     LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
                     LOG_STRING("why", why));
     }
 }
 
-/* A server that did not get through the handshake may have a neighbour that does. */
-static bool go_to_next_address(struct redis_link *link, const char *why)
+/* When the handshake fails, another address of the name may lead to a usable server. */
+static bool try_next_server(struct redis_link *link, const char *why)
 {
     if (link->state != LINK_HANDSHAKING || !stream_connector_has_more(link->connector)) {
         return false;
@@ -258,15 +258,15 @@ static void note_up_time(struct redis_link *link)
     if (for_a_while) {
         link->attempts = 0;
     }
-    if (for_a_while || link->away_since_ms == 0) {
-        link->away_since_ms = now;
+    if (for_a_while || link->down_since_ms == 0) {
+        link->down_since_ms = now;
     }
 }
 
-static void lose_for_now(struct redis_link *link, const char *why)
+static void lose_connection(struct redis_link *link, const char *why)
 {
     bool was_up = link->state == LINK_UP;
-    char *text = mem_strdup(why); /* it may be the socket's, which goes */
+    char *text = mem_strdup(why); /* it may belong to the socket, which is closed here */
 
     log_loss(link, was_up, why);
     if (was_up) {
@@ -287,10 +287,10 @@ static void lose_for_now(struct redis_link *link, const char *why)
 
 void redis_link_lose(struct redis_link *link, const char *why)
 {
-    char *text = mem_strdup(why); /* it may be the reply's, which goes */
+    char *text = mem_strdup(why); /* it may belong to a reply, which is freed here */
 
-    if (!go_to_next_address(link, text)) {
-        lose_for_now(link, text);
+    if (!try_next_server(link, text)) {
+        lose_connection(link, text);
     }
     free(text);
 }
@@ -302,8 +302,8 @@ void redis_link_unfit(struct redis_link *link, const char *why)
     if (is_new) {
         free(link->unfit);
         link->unfit = mem_strdup(why);
-        log_error("redis_unfit", LOG_STRING("link", link->name), LOG_STRING("redis", link->server),
-                  LOG_STRING("why", why));
+        log_error("redis_unusable", LOG_STRING("link", link->name),
+                  LOG_STRING("redis", link->server), LOG_STRING("why", why));
     }
     redis_link_lose(link, link->unfit);
     if (is_new && link->state != LINK_CLOSED && link->callbacks.unfit != NULL) {
@@ -349,7 +349,7 @@ redis_link_create_pushed(struct loop *loop, const char *name, const struct redis
     link->refusal_timer = loop_timer_create(loop, refusal_timer_fired, link);
     link->late_popped = UINT64_MAX;
     list_init(&link->held);
-    list_init(&link->behind);
+    list_init(&link->deferred);
     list_init(&link->loads);
     link->state = LINK_WAITING;
     loop_timer_start(link->state_timer, 0);
@@ -390,7 +390,7 @@ bool redis_link_is_up(const struct redis_link *link)
 void redis_link_reset(struct redis_link *link, const char *why)
 {
     if (link != NULL && link->state > LINK_WAITING) {
-        lose_for_now(link, why);
+        lose_connection(link, why);
     }
 }
 

@@ -1,11 +1,11 @@
 /*
- * link_private: the inside of a link, shared by link.c (states, replies), connect.c,
+ * link_private: the internals of a link, shared by link.c (states, replies), connect.c,
  * handshake.c, pipeline.c (output and time-outs) and script.c.
  *
- * Commands in flight stand in a ring, oldest first; a reply belongs to the oldest. A callback may
- * reset or destroy the link: whoever calls one must afterwards compare link->reader with what it
- * was before, and touch nothing more of that connection when it differs. The link itself stays
- * allocated until LOOP_PHASE_FREE.
+ * Commands in flight are kept in a ring, oldest first; a reply belongs to the oldest. A callback
+ * may reset or destroy the link: after calling one, compare link->reader with its previous value,
+ * and if it differs, do not touch that connection any more. The link itself stays allocated until
+ * LOOP_PHASE_FREE.
  */
 #ifndef REDIS_LINK_PRIVATE_H
 #define REDIS_LINK_PRIVATE_H
@@ -20,16 +20,16 @@
 enum link_state {
     LINK_CLOSED,      /* destroyed; for good */
     LINK_WAITING,     /* for the next attempt: state_timer */
-    LINK_CONNECTING,  /* connector is set, which looks the name up, and is bounded by itself */
-    LINK_HANDSHAKING, /* socket and reader too; our own commands are in flight: state_timer */
-    LINK_UP           /* the user's commands */
+    LINK_CONNECTING,  /* the connector looks the name up and connects; it has its own time-outs */
+    LINK_HANDSHAKING, /* socket and reader are set; handshake commands are in flight: state_timer */
+    LINK_UP           /* accepts the user's commands */
 };
 
 struct redis_call; /* script.c */
 
 /*
- * What a store (store.c) decides for its links. Links without a guide go to the addresses of their
- * target, and do not ask for a server's role.
+ * A store's decisions for its links (store.c). A link without a guide connects to the addresses of
+ * its target, and does not check the server's role.
  */
 enum redis_attempt {
     REDIS_ATTEMPT_TARGET,  /* the target's addresses, resolved anew */
@@ -43,9 +43,9 @@ enum redis_admission {
 };
 struct redis_link_guide {
     enum redis_attempt (*attempt)(void *arg, struct stream_address *address);
-    /* The handshake is over; run_id is empty where INFO is refused. */
+    /* The handshake is complete; run_id is empty if INFO is refused. */
     enum redis_admission (*admit)(void *arg, const char *run_id);
-    /* The server that is connected to is a replica; the connection ends after the call. */
+    /* The server is a replica; the connection is closed after the call. */
     void (*replica)(void *arg);
     /* INFO replication is refused: roles cannot be checked. */
     void (*no_role)(void *arg);
@@ -56,7 +56,7 @@ struct redis_link_guide {
 struct redis_pending {
     redis_callback callback;
     void *arg;
-    struct redis_call *call; /* a script's call: its callback is in there */
+    struct redis_call *call; /* a script's call, which has the callback */
     uint64_t sent_us;
     uint32_t expected; /* replies yet to come; the callback is called for each */
     bool secret;       /* errors may quote a password */
@@ -70,38 +70,38 @@ struct redis_link {
     const struct redis_settings *settings;
     struct redis_link_callbacks callbacks;
     void *arg;
-    /* A subscriber's: true when the reply is a message, and no answer. It asks INFO for a guide
-     * only. */
+    /* Set for a subscriber: true when the reply is a message, not an answer. A subscriber requests
+     * INFO only if it has a guide. */
     bool (*push)(void *arg, const struct redis_reply *reply);
     const struct redis_link_guide *guide; /* NULL: none */
     void *guide_arg;
 
     enum link_state state;
     struct loop_timer *state_timer;
-    unsigned attempts; /* since the link was up for a while: the exponent of the backoff */
+    unsigned attempts; /* since the link was last stable: the exponent of the backoff */
     uint64_t up_since_ms;
-    uint64_t away_since_ms; /* when it was lost after it had been up for a while; 0: never was up */
+    uint64_t down_since_ms;             /* when a stable connection was lost; 0: never up */
     struct stream_connector *connector; /* from LINK_CONNECTING on, until the connection is lost */
     struct tls_context *tls;
     struct stream_socket *socket;
     struct redis_reader *reader;
 
     struct writer out;
-    size_t out_sent; /* of what is in out */
+    size_t out_sent; /* bytes of out that have been sent */
     struct loop_task flush_task;
     struct redis_pending *pending; /* a ring; capacity is a power of two, or 0 */
     size_t pending_first, pending_count, pending_capacity;
-    uint64_t pending_popped; /* how many ever: names the oldest, for the time-out */
+    uint64_t pending_popped; /* the total: identifies the oldest, for the time-out */
     uint64_t late_popped;    /* its value when the oldest was first found late */
     struct loop_timer *command_timer;
 
-    struct list held;   /* calls that got NOSCRIPT, while scripts are being loaded */
-    struct list behind; /* calls made meanwhile */
-    struct list loads;  /* SCRIPT LOADs in flight */
+    struct list held;     /* calls that got NOSCRIPT, while scripts are being loaded */
+    struct list deferred; /* calls made meanwhile */
+    struct list loads;    /* SCRIPT LOADs in flight */
 
-    bool handshake_waits; /* for the state timer, to ask again */
+    bool handshake_waits; /* for the state timer, to repeat the PING */
     char run_id[41];
-    char *unfit; /* the last reason told, until the link is up */
+    char *unfit; /* the last reason reported, until the link is up */
 
     struct redis_refusals refusals;
     struct loop_timer *refusal_timer;
@@ -115,19 +115,19 @@ redis_link_create_pushed(struct loop *loop, const char *name, const struct redis
                          const struct redis_settings *settings,
                          const struct redis_link_callbacks *callbacks, void *arg,
                          bool (*push)(void *arg, const struct redis_reply *reply));
-/* Ends the connection, and calls what is outstanding. A server that did not get through the
- * handshake is followed by the next address, if there is one; else another attempt follows after
- * the backoff. Calls `down`, or `failed`. */
+/* Closes the connection, and calls the outstanding callbacks. After a failed handshake it continues
+ * with the next address, if there is one; otherwise another attempt follows after the backoff.
+ * Calls `down`, or `failed`. */
 void redis_link_lose(struct redis_link *link, const char *why);
-/* The server will not do: tells so if it is a new reason, and loses the connection. */
+/* The server is unusable: logs a new reason and calls `unfit` for it, and closes the connection. */
 void redis_link_unfit(struct redis_link *link, const char *why);
 void redis_link_enter(struct redis_link *link, enum link_state state);
 /* The delay before the next attempt. */
 uint64_t redis_link_backoff(const struct redis_link *link);
-/* Reads and dispatches what is there. */
+/* Reads and dispatches what has arrived. */
 void redis_link_receive(struct redis_link *link);
 
-/* Whoever creates the link calls it before the loop runs again. */
+/* Must be called right after the link was created, before the loop runs. */
 void redis_link_set_guide(struct redis_link *link, const struct redis_link_guide *guide, void *arg);
 /* Ends a wait for the next attempt. */
 void redis_link_try_now(struct redis_link *link);
@@ -138,12 +138,12 @@ const struct stream_address *redis_link_address(const struct redis_link *link);
 void redis_link_state_timer(void *arg);
 
 /* pipeline.c */
-/* Formats a command into the output; pending says what becomes of its reply. */
+/* Appends a command to the output; pending describes the handling of its reply. */
 void redis_link_queue(struct redis_link *link, const struct redis_pending *pending, size_t count,
                       const struct bytes *args);
 /* The same for a call, whose command is formatted already. */
 void redis_link_queue_call(struct redis_link *link, struct redis_call *call, struct bytes command);
-/* Takes the oldest out of the ring, which must not be empty. */
+/* Removes the oldest from the ring, which must not be empty. */
 struct redis_pending redis_link_pop(struct redis_link *link);
 static inline struct redis_pending *redis_link_pending(struct redis_link *link, size_t index)
 {
@@ -164,10 +164,10 @@ void redis_link_handshake(struct redis_link *link);
 void redis_link_handshake_timer(struct redis_link *link);
 /* Reads the run id and the role again, and asks for admission again. */
 void redis_link_identify_again(struct redis_link *link);
-/* A value of INFO's "name:value\r\n" lines; empty when it is not there. */
+/* A value of INFO's "name:value\r\n" lines; empty when it is missing. */
 struct bytes redis_info_value(struct bytes info, const char *name);
-/* Whether the server does not offer a command: its user may not, it was renamed away, or a proxy
- * does not know it. An optional one is done without then. */
+/* Whether a command is not available: the user may not call it, it was renamed, or a proxy does not
+ * know it. Optional commands are then skipped. */
 bool redis_is_withheld(enum redis_status status, const struct redis_reply *reply);
 
 /* subscriber.c */
@@ -177,7 +177,7 @@ struct redis_link *redis_subscriber_link(const struct redis_subscriber *subscrib
 /* A call's reply, or its loss (reply NULL). */
 void redis_call_replied(struct redis_link *link, struct redis_call *call, enum redis_status status,
                         const struct redis_reply *reply);
-/* Calls with REDIS_LOST what is in the list of calls. */
+/* Calls back all calls in the list with REDIS_LOST. */
 void redis_calls_lose(struct list *calls);
 
 #endif

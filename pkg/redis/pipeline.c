@@ -1,9 +1,9 @@
 /*
- * pipeline: the commands of a link on their way: the output of this turn, the ring of those in
+ * pipeline: a link's commands: the output of this event-loop iteration, the ring of those in
  * flight, and their time-out.
  *
- * All commands of one turn go out in one write, in LOOP_PHASE_OUTPUT. The time-out is the same for
- * all, so one timer, for the oldest, is enough; it is not moved at each command.
+ * All commands of one iteration are sent with one write, in LOOP_PHASE_OUTPUT. All have the same
+ * time-out, so one timer, for the oldest, is enough; it is not restarted for each command.
  */
 #include "redis/link_private.h"
 
@@ -35,7 +35,7 @@ void redis_link_forget_output(struct redis_link *link)
     }
 }
 
-/* The server may have said why before it closed: what can still be read tells. */
+/* The server may have sent the reason before it closed: read what has arrived. */
 static void write_failed(struct redis_link *link)
 {
     struct redis_reader *reader = link->reader;
@@ -74,7 +74,7 @@ void redis_link_flush(void *arg)
     stream_socket_want_write(link->socket, false);
 }
 
-/* Room for a command. What was sent is dropped when it is most of what is there. */
+/* Room for a command. The bytes already sent are dropped when they are most of the buffer. */
 static uint8_t *out_reserve(struct redis_link *link, size_t size)
 {
     if (link->out_sent > OUT_KEEP && link->out_sent > link->out.len / 2) {
@@ -89,7 +89,7 @@ static uint8_t *out_reserve(struct redis_link *link, size_t size)
     return writer_reserve(&link->out, size);
 }
 
-/* What is in flight. */
+/* Commands in flight. */
 
 static void pending_grow(struct redis_link *link)
 {
@@ -156,8 +156,8 @@ static bool oldest_is_late(const struct redis_link *link, uint64_t *left_ms)
     return *left_ms == 0;
 }
 
-/* When it was us who stood still, the reply waits in the socket, or will in a moment: so read
- * first, and give the oldest command a tenth of the time more, once. */
+/* If this process stalled, the reply is in the socket already, or will be shortly: so read first,
+ * and give the oldest command a tenth of the time-out more, once. */
 void redis_link_command_timer(void *arg)
 {
     struct redis_link *link = arg;

@@ -1,4 +1,4 @@
-/* probe: a socket for each address, closed as soon as it has something to say. */
+/* probe: one socket per address, closed as soon as its connect has a result. */
 #include "redis/probe.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "stream/connect.h"
 
-/* Then the last addresses go on to serve, and the next refresh asks again. */
+/* After that the previous addresses remain in use, and the next refresh looks the name up again. */
 #define LOOKUP_MS 5000
 
 struct probe_socket {
@@ -21,10 +21,10 @@ struct redis_probe {
     struct loop *loop;
     const struct redis_target *target;
     struct stream_lookup *lookup;
-    struct stream_addresses addresses; /* the last that were found */
+    struct stream_addresses addresses; /* the result of the last successful look-up */
     struct probe_socket sockets[STREAM_ADDRESSES_MAX];
     uint64_t started_ms;
-    unsigned tried; /* addresses that were connected to */
+    unsigned tried; /* addresses to which a connect was started */
     bool answered;
 };
 
@@ -93,9 +93,9 @@ void redis_probe_refresh(struct redis_probe *probe)
     }
 }
 
-/* The network has dropped it, or knows no way. Everything else is somebody's answer, or a fault of
- * our own (no descriptors): then nothing may be concluded. */
-static bool is_silence(int error)
+/* The network dropped the packets, or has no route. Any other result is an answer, or a local
+ * failure (no descriptors), which proves nothing. */
+static bool is_unreachable(int error)
 {
     return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
            error == EHOSTDOWN || error == ENETDOWN;
@@ -106,7 +106,7 @@ static void on_probe_ready(void *arg, unsigned events)
     struct probe_socket *socket = arg;
     struct redis_probe *probe = socket->probe;
 
-    probe->answered |= !is_silence(stream_connect_error(socket->fd));
+    probe->answered |= !is_unreachable(stream_connect_error(socket->fd));
     close_socket(socket);
 }
 
@@ -117,7 +117,7 @@ static void connect_probe(struct redis_probe *probe, const struct stream_address
     own->probe = probe;
     own->fd = stream_connect(address, NULL);
     if (own->fd < 0) {
-        probe->answered |= !is_silence(errno);
+        probe->answered |= !is_unreachable(errno);
         return;
     }
     own->io = loop_io_create(probe->loop, own->fd, on_probe_ready, own);
@@ -133,13 +133,13 @@ void redis_probe_start(struct redis_probe *probe)
     }
 }
 
-enum redis_probe_state redis_probe_check(const struct redis_probe *probe, uint64_t patience_ms)
+enum redis_probe_state redis_probe_check(const struct redis_probe *probe, uint64_t timeout_ms)
 {
     if (probe->answered) {
         return REDIS_PROBE_ANSWERED;
     }
-    return probe->tried > 0 && redis_probe_age_ms(probe) >= patience_ms ? REDIS_PROBE_SILENT
-                                                                        : REDIS_PROBE_WAITING;
+    return probe->tried > 0 && redis_probe_age_ms(probe) >= timeout_ms ? REDIS_PROBE_UNREACHABLE
+                                                                       : REDIS_PROBE_WAITING;
 }
 
 uint64_t redis_probe_age_ms(const struct redis_probe *probe)

@@ -1,9 +1,9 @@
 /*
- * probe: whether anything answers where Redis is: TCP connects beside the links' own, on which
- * nothing is sent.
+ * probe: whether anything answers at Redis's addresses: TCP connects in addition to those of the
+ * links; nothing is sent on them.
  *
- * A server that accepts, refuses or is busy answers; so does the kernel of one that is stopped.
- * What does not answer is behind a network that drops packets, or gone with its host.
+ * A server that accepts, refuses or is busy answers; so does the kernel for one that is stopped. No
+ * answer means that the network drops packets, or that the host is down.
  */
 #ifndef REDIS_PROBE_H
 #define REDIS_PROBE_H
@@ -17,23 +17,23 @@
 struct redis_probe;
 
 enum redis_probe_state {
-    REDIS_PROBE_WAITING, /* nothing is known yet */
+    REDIS_PROBE_WAITING, /* no result yet */
     REDIS_PROBE_ANSWERED,
-    REDIS_PROBE_SILENT /* none of the addresses has answered in time */
+    REDIS_PROBE_UNREACHABLE /* none of the addresses has answered in time */
 };
 
-/* The target must outlive it. Of a unix socket's nothing is ever known. */
+/* The target must outlive it. For a unix socket the state stays REDIS_PROBE_WAITING. */
 struct redis_probe *redis_probe_create(struct loop *loop, const struct redis_target *target);
 void redis_probe_destroy(struct redis_probe **probe);
-/* Looks the target's addresses up, without blocking; those known before serve until then. To be
- * called now and then, as names may not be found either when packets are dropped. */
+/* Looks the target's addresses up, without blocking; the previous ones remain in use until then.
+ * Call it regularly: while packets are dropped, look-ups fail too. */
 void redis_probe_refresh(struct redis_probe *probe);
-/* Connects to all addresses that are known. Forgets what the last start found. */
+/* Connects to all known addresses. Discards the previous result. */
 void redis_probe_start(struct redis_probe *probe);
 void redis_probe_stop(struct redis_probe *probe);
-/* patience_ms: how long an answer may take. */
-enum redis_probe_state redis_probe_check(const struct redis_probe *probe, uint64_t patience_ms);
-/* How long ago it was started, ms. */
+/* timeout_ms: how long an answer may take. */
+enum redis_probe_state redis_probe_check(const struct redis_probe *probe, uint64_t timeout_ms);
+/* Time since redis_probe_start, ms. */
 uint64_t redis_probe_age_ms(const struct redis_probe *probe);
 
 #endif

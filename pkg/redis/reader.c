@@ -1,8 +1,8 @@
 /*
- * reader: hiredis's redisReader with functions that build struct redis_reply in an arena.
+ * reader: hiredis's redisReader with callbacks that build struct redis_reply in an arena.
  *
- * The arena is a list of blocks. The first has a fixed size and stays; a reply that needs more
- * adds blocks, which are freed before the next reply. So an idle link keeps one small block.
+ * The arena is a list of blocks. The first one has a fixed size and is kept; a larger reply adds
+ * blocks, which are freed before the next reply. So an idle link keeps one small block.
  */
 #include "redis/reader_private.h"
 
@@ -24,7 +24,7 @@ struct block {
     uint8_t data[] __attribute__((aligned(ARENA_ALIGNMENT)));
 };
 
-/* A reply as the arena holds it: the array's elements grow as they come. */
+/* A reply in the arena: an array's elements are added as they arrive. */
 struct reply_node {
     struct redis_reply reply;
     size_t capacity;
@@ -32,10 +32,10 @@ struct reply_node {
 
 struct redis_reader {
     redisReader *parser;
-    struct block *blocks; /* the newest first; the last is the one that stays */
-    size_t used;          /* bytes of all blocks that the reply in work took */
+    struct block *blocks; /* the newest first; the last one is kept */
+    size_t used;          /* bytes of all blocks that the current reply uses */
     size_t limit;
-    bool finished; /* the reply in the arena has been handed out */
+    bool finished; /* the reply in the arena has been returned */
     struct loop_task retire_task;
 };
 
@@ -81,7 +81,7 @@ static void arena_reset(struct redis_reader *reader)
     reader->used = 0;
 }
 
-/* Makes room for one more element: twice as many each time, never what the server announced. */
+/* Makes room for one more element, by doubling: never allocates what the server announced. */
 static void array_grow(struct redis_reader *reader, struct reply_node *array)
 {
     size_t capacity = array->capacity > 0 ? array->capacity * 2 : FIRST_ELEMENTS;
@@ -143,7 +143,7 @@ static void *create_nil(const redisReadTask *task)
     return create_reply_node(task, REDIS_NIL);
 }
 
-/* The arena frees. */
+/* The arena owns the memory. */
 static void free_object(void *object)
 {
 }
@@ -200,8 +200,7 @@ void redis_reader_retire(struct redis_reader **pointer, struct loop *loop)
 
 void redis_reader_feed(struct redis_reader *reader, const void *data, size_t len)
 {
-    /* It fails only after an error (which redis_reader_next reports) and out of memory, which is
-     * an error of the reader too. */
+    /* It fails only after an error, or out of memory, which redis_reader_next reports too. */
     (void)redisReaderFeed(reader->parser, data, len);
 }
 

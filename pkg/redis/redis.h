@@ -1,21 +1,20 @@
 /*
- * redis: a connection to Redis (RESP2), over hiredis's reader, with our own socket. Commands are
- * formatted by us: hiredis's formatter takes ten times as long and an allocation for each.
+ * redis: a connection to Redis (RESP2), with hiredis's reader and our own socket and formatter:
+ * hiredis's formatter is ten times slower and allocates memory for each command.
  *
- * What one turn of the loop commands goes out in one write, in LOOP_PHASE_OUTPUT. Replies come in
- * order. Every callback is called exactly once: with the reply, or with a status that says why
- * there is none. Callbacks may issue commands and may destroy the link.
+ * All commands of one event-loop iteration are sent with one write, in LOOP_PHASE_OUTPUT. Replies
+ * arrive in order. Every callback is called exactly once: with the reply, or with a status that
+ * gives the reason why there is none. Callbacks may issue commands and may destroy the link.
  *
- * A link connects by itself, and again after a loss with exponential backoff and full jitter. On
- * each connection it does TLS, AUTH, SELECT and (commands) `HELLO`-free RESP2, reads `INFO server`
- * and `INFO memory`, refuses a server older than 7.0 and a maxmemory-policy other than noeviction,
- * and then calls `up`. A command that is not answered within redis.timeout ends the connection
- * with a reset (SO_LINGER 0), so that nothing more of what was sent on it reaches the server. What
- * has reached it may still be executed, on a unix socket everything.
+ * A link connects by itself, and reconnects after a loss with exponential backoff and full jitter.
+ * On each connection it does TLS, AUTH and SELECT (without HELLO: RESP2), reads `INFO server` and
+ * `INFO memory`, refuses a server older than 7.0 and a maxmemory-policy other than noeviction, and
+ * then calls `up`. If a command is not answered within redis.timeout, the connection is closed with
+ * a reset (SO_LINGER 0), so that no more of what was sent reaches the server. Commands that have
+ * reached it, on a unix socket all of them, may still be executed.
  *
- * Commands given while the link is down are refused at once (REDIS_DOWN): who wants to wait keeps
- * what it wants, and sends it when `up` comes. Commands in flight at a loss get REDIS_LOST: whether
- * they were executed is unknown.
+ * Commands are refused while the link is down (REDIS_DOWN): a caller that can wait sends them again
+ * after `up`. Commands in flight at a loss get REDIS_LOST: whether they were executed is unknown.
  */
 #ifndef REDIS_REDIS_H
 #define REDIS_REDIS_H
@@ -38,19 +37,19 @@ struct redis_settings {
     int64_t connect_timeout; /* redis.connect_timeout */
     int64_t backoff;         /* redis.backoff: first reconnect delay; doubled each time */
     int64_t backoff_max;     /* redis.backoff_max */
-    int64_t role_interval;   /* redis.role_interval between two looks at the server's role */
-    int64_t inflight;        /* redis.inflight: batches under way per partition (the map's) */
+    int64_t role_interval;   /* redis.role_interval between two checks of the server's role */
+    int64_t inflight;        /* redis.inflight: batches in flight per partition (the map's) */
     int64_t max_reply;       /* redis.max_reply: bytes, 0: no limit */
     char *tls_ca;            /* redis.tls_ca, empty: the system's */
     char *tls_certificate;   /* redis.tls_certificate */
     char *tls_key;           /* redis.tls_key */
     bool tls_verify;         /* redis.tls_verify */
-    char *password;          /* redis.password, where the URL has none; redis.password_file */
+    char *password;          /* redis.password, if the URL has none; redis.password_file */
     char *user;              /* redis.user */
 };
 extern const struct config_module redis_config;
 
-/* Where Redis is, parsed from a URL: see the developer's command line. */
+/* The address of Redis, parsed from a URL (target.c). */
 enum redis_scheme {
     REDIS_EMBEDDED,
     REDIS_TCP,
@@ -67,8 +66,8 @@ struct redis_target {
     char *password; /* NULL: none; never logged */
     unsigned database;
 };
-/* NULL, or what is wrong (the caller frees; it never holds the password). Sentinel and Cluster
- * URLs are recognised and refused with a message that says that they are not supported. */
+/* NULL, or the error (the caller frees; it never contains the password). Sentinel and Cluster URLs
+ * are recognised, and refused as not supported. */
 char *redis_target_parse(const char *url, struct redis_target *target)
     __attribute__((warn_unused_result));
 void redis_target_free(struct redis_target *target);
@@ -86,12 +85,12 @@ struct redis_reply {
 };
 
 enum redis_status {
-    REDIS_OK,      /* reply is there and is not an error */
-    REDIS_REFUSED, /* reply is an error of Redis: redis_refusal_of(reply) */
+    REDIS_OK,      /* with a reply that is not an error */
+    REDIS_REFUSED, /* with an error reply: redis_refusal_of(reply) */
     REDIS_DOWN,    /* not sent: no connection */
-    REDIS_LOST     /* sent, and the connection ended or timed out before the reply */
+    REDIS_LOST     /* sent, but the connection was lost or timed out before the reply */
 };
-/* Redis's own refusals, told apart. OTHER covers errors of a command or script. */
+/* The kinds of error replies. OTHER covers errors of a command or script. */
 enum redis_refusal {
     REDIS_REFUSAL_OTHER,
     REDIS_REFUSAL_READONLY,
@@ -115,33 +114,33 @@ typedef void (*redis_callback)(void *arg, enum redis_status status,
 
 struct redis_link;
 struct redis_link_callbacks {
-    /* Connected and checked. run_id: Redis's, 40 hex digits, valid during the call. */
+    /* Connected and checked. run_id: that of the server, 40 hex digits, valid during the call. */
     void (*up)(void *arg, const char *run_id);
-    /* The connection is gone; every command's callback has been called before. Called once for
-     * each up. */
+    /* The connection is lost, and the callbacks of all its commands have been called. Called once
+     * for each up. */
     void (*down)(void *arg);
-    /* The server can never serve us as it is (version, eviction policy, P): the text says why.
-     * The link goes on trying. May be NULL. */
+    /* The server is unusable as configured (version, eviction policy): the text gives the reason.
+     * The link keeps trying. May be NULL. */
     void (*unfit)(void *arg, const char *why);
     /* An attempt to connect failed; another follows. For tools that do not wait. May be NULL. */
     void (*failed)(void *arg, const char *why);
 };
 
-/* name: for logs and CLIENT SETNAME ("commands", "events"). Connects in the next turn. settings
- * and target must outlive the link. */
+/* name: for logs and CLIENT SETNAME ("commands", "events"). Connects in the next event-loop
+ * iteration. settings and target must outlive the link. */
 struct redis_link *redis_link_create(struct loop *loop, const char *name,
                                      const struct redis_target *target,
                                      const struct redis_settings *settings,
                                      const struct redis_link_callbacks *callbacks, void *arg);
-/* Calls every outstanding callback with REDIS_LOST first; not `down`. The memory goes in
- * LOOP_PHASE_FREE, so the loop must outlive the link by a turn, or by its own destruction. */
+/* Calls every outstanding callback with REDIS_LOST; does not call `down`. The memory is freed in
+ * LOOP_PHASE_FREE, so the loop must run, or be destroyed, after this. */
 void redis_link_destroy(struct redis_link **link);
 bool redis_link_is_up(const struct redis_link *link);
-/* Ends the connection with a reset and makes a new one; harmless when there is none. */
+/* Closes the connection with a reset, and reconnects; does nothing when there is none. */
 void redis_link_reset(struct redis_link *link, const char *why);
 
-/* args are copied before it returns. callback may be NULL. When the link is down (or NULL, as it is
- * for callbacks that redis_link_destroy calls), the callback is called before this returns. */
+/* Copies args. callback may be NULL. When the link is down (or NULL, as in callbacks from
+ * redis_link_destroy), the callback is called before this returns. */
 void redis_command(struct redis_link *link, redis_callback callback, void *arg, size_t count,
                    const struct bytes *args);
 /* The same with at most REDIS_STRINGS_MAX C strings, ended by NULL. */
@@ -151,10 +150,9 @@ void redis_command_strings(struct redis_link *link, redis_callback callback, voi
 
 /*
  * Scripts. EVALSHA; on NOSCRIPT the script is loaded (SCRIPT LOAD) and every call of any script
- * that got NOSCRIPT on this link is sent again, in the order in which they were made; their
- * callbacks see only the final reply. The caller that needs more order than that (a later call
- * that succeeded in between must not overtake) must be able to tell by itself: see the map's
- * batch numbers.
+ * that got NOSCRIPT on this link is sent again, in the original order; their callbacks see only the
+ * final reply. A later call may succeed in between: callers that need a strict order must number
+ * their calls, as the map does with its batches.
  */
 struct redis_script {
     /* A script must live as long as calls of it. */
@@ -167,9 +165,9 @@ void redis_eval(struct redis_link *link, struct redis_script *script, redis_call
                 const struct bytes *args); /* args: the keys first, count in all */
 
 /*
- * A subscriber: a link of its own. Subscriptions are wanted until taken back, and made again on
- * each new connection. `subscribed` is called each time that Redis has confirmed the channel (at
- * first, and after each loss): from then on nothing is missed until `down`.
+ * A subscriber: a separate link. Subscriptions last until redis_unsubscribe, and are renewed on
+ * each new connection. `subscribed` is called whenever Redis has confirmed the channel (at first,
+ * and after each loss): every message is delivered from then on until `down`.
  */
 struct redis_subscriber;
 struct redis_subscriber_callbacks {
@@ -184,10 +182,10 @@ struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *
                                                  const struct redis_subscriber_callbacks *callbacks,
                                                  void *arg);
 void redis_subscriber_destroy(struct redis_subscriber **subscriber);
-/* Counted: a channel is left when it was unsubscribed as often as subscribed. */
+/* Counted: a channel is unsubscribed after as many calls as subscribed it. */
 void redis_subscribe(struct redis_subscriber *subscriber, struct bytes channel);
 void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes channel);
-/* Asks for a channel that is wanted as if it had not been confirmed; harmless for others. */
+/* Subscribes again to a channel, as if it had not been confirmed; does nothing for others. */
 void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes channel);
 bool redis_subscriber_is_up(const struct redis_subscriber *subscriber);
 void redis_subscriber_reset(struct redis_subscriber *subscriber, const char *why);

@@ -1,9 +1,9 @@
 /*
- * refusal: error replies told apart, and the periods in which they go on.
+ * refusal: the kinds of error replies, and the periods during which they occur.
  *
- * Redis begins an error with a code, one word in capitals; "ERR" says nothing more, and then the
- * text is all there is. Source: the error strings in Redis 7.0 and Valkey 8 (createSharedObjects),
- * which also stand first in errors that a script passed on.
+ * Redis begins an error with a code, one word in capitals; after the generic "ERR", only the text
+ * identifies it. Source: the error strings in Redis 7.0 and Valkey 8 (createSharedObjects); errors
+ * that a script passed on begin with them too.
  */
 #include "redis/refusal_private.h"
 
@@ -12,7 +12,7 @@
 #include "metrics/metrics.h"
 
 static const struct refusal_text {
-    const char *text; /* what the error begins with; a word, unless it holds a space */
+    const char *text; /* a prefix of the error: a whole word, unless it contains a space */
     enum redis_refusal refusal;
 } texts[] = {
     {"READONLY", REDIS_REFUSAL_READONLY},
@@ -84,7 +84,7 @@ const char *redis_status_name(enum redis_status status)
     return "unknown";
 }
 
-/* The text may quote what clients sent: not more of it than helps. */
+/* The text may quote clients' data, so it is truncated. */
 static struct bytes shown_refusal(const struct redis_reply *reply, bool secret)
 {
     const uint8_t *space = memchr(reply->text.data, ' ', reply->text.len);
@@ -105,7 +105,7 @@ void redis_refusals_note(struct redis_refusals *refusals, const char *link,
     metrics_add(METRIC_REDIS_ERRORS, 1);
     metrics_add(kinds[refusal].metric, 1);
     if (refusal == REDIS_REFUSAL_NOSCRIPT) {
-        return; /* the script is loaded, and that is logged */
+        return; /* the script will be loaded, which is logged */
     }
     if (refusal == REDIS_REFUSAL_OTHER) {
         refusals->other_limit.burst = 5;
@@ -115,7 +115,8 @@ void redis_refusals_note(struct redis_refusals *refusals, const char *link,
     }
     if (period->count == 0) {
         period->since_ms = now_ms;
-        log_warn("redis_refuses", LOG_STRING("link", link), LOG_STRING("kind", kinds[refusal].name),
+        log_warn("redis_refusing_commands", LOG_STRING("link", link),
+                 LOG_STRING("kind", kinds[refusal].name),
                  LOG_BYTES("text", shown_refusal(reply, secret)));
     }
     period->count++;

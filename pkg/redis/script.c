@@ -1,11 +1,11 @@
 /*
- * script: calls of Lua scripts by hash, with the scripts loaded when Redis does not know them.
+ * script: calls Lua scripts by hash, and loads those that Redis does not know.
  *
- * Each call keeps its formatted command until its last reply. A call that got NOSCRIPT is held;
- * SCRIPT LOAD is sent for its script unless it is under way. While one is under way, new calls
- * wait behind. When the last SCRIPT LOAD has been answered, every call that was sent before it has
- * been answered too (replies come in order), so that those held and then those behind, each in
- * their order, are all calls in the order in which they were made.
+ * Each call keeps its formatted command until its last reply. A call that got NOSCRIPT is held, and
+ * SCRIPT LOAD is sent for its script unless that is in flight. Meanwhile new calls are deferred.
+ * When the last SCRIPT LOAD has been answered, every call that was sent before it has been answered
+ * too (replies arrive in order), so sending the held calls and then the deferred ones preserves the
+ * order of all calls.
  */
 #include "redis/link_private.h"
 
@@ -18,11 +18,11 @@
 #include "metrics/metrics.h"
 #include "tls/digest.h"
 
-/* A script cache that is flushed again between each load and the call after it. */
+/* Bounds the loop if the script cache is flushed between each load and the next call. */
 #define ATTEMPTS_MAX 8
 
 struct redis_call {
-    struct list node; /* in held or behind, or in no list while it is in flight */
+    struct list node; /* in held or deferred, or in no list while it is in flight */
     const struct redis_script *script;
     redis_callback callback;
     void *arg;
@@ -98,8 +98,8 @@ static void resend(struct redis_link *link)
     while (!list_is_empty(&link->held)) {
         call_send(link, first_call(&link->held));
     }
-    while (!list_is_empty(&link->behind)) {
-        call_send(link, first_call(&link->behind));
+    while (!list_is_empty(&link->deferred)) {
+        call_send(link, first_call(&link->deferred));
     }
 }
 
@@ -115,8 +115,8 @@ static struct redis_call *find_held(struct redis_link *link, const struct redis_
     return NULL;
 }
 
-/* The load failed: so have the calls that need it. Callbacks may end the connection; the load is
- * in the list meanwhile, so that calls which they make still wait behind. */
+/* The load failed, and so have the calls that need it. Callbacks may close the connection; the load
+ * stays in the list meanwhile, so that new calls are still deferred. */
 static void refuse_held(struct redis_link *link, const struct redis_script *script,
                         const struct redis_reply *reply)
 {
@@ -131,7 +131,7 @@ static void refuse_held(struct redis_link *link, const struct redis_script *scri
 static void load_replied(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     static const struct redis_reply wrong_hash = {
-        .type = REDIS_ERROR, .text = {(const uint8_t *)"ERR another hash than ours", 26}};
+        .type = REDIS_ERROR, .text = {(const uint8_t *)"ERR unexpected script hash", 26}};
     struct script_load *load = arg;
     struct redis_link *link = load->link;
     struct redis_reader *reader = link->reader;
@@ -140,7 +140,7 @@ static void load_replied(void *arg, enum redis_status status, const struct redis
         refuse_held(link, load->script, reply);
     } else if (status == REDIS_OK &&
                !bytes_equal(reply->text, bytes_from_string(load->script->sha1))) {
-        log_error("redis_script_misnamed", LOG_STRING("link", link->name),
+        log_error("redis_script_hash_mismatch", LOG_STRING("link", link->name),
                   LOG_STRING("script", load->script->name), LOG_BYTES("hash", reply->text));
         refuse_held(link, load->script, &wrong_hash);
     }
@@ -222,6 +222,6 @@ void redis_eval(struct redis_link *link, struct redis_script *script, redis_call
     if (list_is_empty(&link->loads)) {
         call_send(link, call);
     } else {
-        list_append(&link->behind, &call->node);
+        list_append(&link->deferred, &call->node);
     }
 }

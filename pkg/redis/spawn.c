@@ -1,5 +1,5 @@
 /*
- * spawn: how an embedded redis-server comes to be.
+ * spawn: forks and executes an embedded redis-server.
  *
  * Between fork and exec only async-signal-safe calls are made: the resolver's threads may be
  * running in the parent.
@@ -18,7 +18,7 @@
 
 #include "base/mem.h"
 
-/* Where the child keeps what it keeps. */
+/* Descriptors in the child. */
 #define FAILURE_FD 3
 #define LOCK_FD    4 /* and 5 */
 #define FIRST_FREE 6
@@ -35,7 +35,7 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* A copy above those that are put in place, so that no move overwrites another's source. */
+/* A copy above the fixed numbers, so that no dup2 overwrites another's source. */
 static int lift_descriptor(int fd)
 {
     return fd >= 0 ? fcntl(fd, F_DUPFD, FIRST_FREE) : -1;
@@ -62,8 +62,8 @@ static bool arrange_descriptors(const struct redis_spawn *spawn, int failure)
     return fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-/* In the child. The parent that died before prctl would have been missed: then we are somebody
- * else's child now. */
+/* In the child. If the parent died before prctl, no signal will come: so compare the parent's pid.
+ */
 static void run_child(const struct redis_spawn *spawn, char *const *arguments, int failure,
                       pid_t parent)
 {
@@ -83,7 +83,7 @@ static void run_child(const struct redis_spawn *spawn, char *const *arguments, i
     _exit(127);
 }
 
-/* 0 when the child's exec has closed its end, else the errno that kept it from that. */
+/* 0 when the child's exec has closed its end, else the errno of the failure. */
 static int read_failure(int fd)
 {
     int error = 0;

@@ -1,15 +1,18 @@
 /*
- * store: two links kept on one master.
+ * store: keeps two links on one master.
  *
- *   SEARCHING ──commands admitted──► PAIRING ──events admitted──► UP
- *     ▲  ▲                             │                            │
- *     │  └───────── command link lost ─┴────────────────────────────┤
- *     │                                ▲────── events link lost ────┘
- *     └── role, READONLY, other server, events missing twice: both links are reset
+ *   SEARCHING ─── command link up ───► PAIRING ─── events link up ───► UP
+ *       │                                                              ▲ │
+ *       │                                               events link up │ │ events link lost
+ *       │                                                              │ ▼
+ *       └──────────────────────── command link up ──────────────► COMMANDS_ONLY
  *
- * store_enter is the only place that changes the state. The command link is announced (`up`) as
- * soon as it is admitted, so that a front-end without events keeps its lease; but at first, and
- * after the links had reached different servers, not before the events link is on the same one.
+ * Each state goes back to SEARCHING when the command link is lost. Both links are reset after a
+ * change of the role, READONLY, different servers, and events that are missing twice.
+ *
+ * A front-end without events keeps its lease, so the store calls `up` also in COMMANDS_ONLY. But at
+ * first, and after the links had reached different servers, it passes through PAIRING, and calls
+ * `up` only once both links are on the same server. Only store_enter changes the state.
  */
 #include "redis/store.h"
 
@@ -20,18 +23,20 @@
 #include "metrics/metrics.h"
 #include "redis/link_private.h"
 
-/* Events that are missing again within this time are not the events link's fault alone. */
+/* If events are missing again within this time, both links are reset. */
 #define EVENTS_AGAIN_MS 30000
 
 static const char why_no_connection[] = "no connection to Redis";
 static const char why_replica[] = "readonly: Redis is a replica";
 static const char why_servers[] = "the connections reach different servers";
 static const char why_events[] = "events of Redis do not arrive in time";
+static const char why_no_commands[] = "the command link is down";
 
 enum store_state {
-    STORE_SEARCHING, /* for a master; no command link */
-    STORE_PAIRING,   /* the command link is up, the events link not yet, or not any more */
-    STORE_UP         /* both, on one server */
+    STORE_SEARCHING,     /* for a master; the command link is down */
+    STORE_PAIRING,       /* the command link is up; `up` waits for the events link */
+    STORE_COMMANDS_ONLY, /* the same, but `up` has been called */
+    STORE_UP             /* both links are up, on one server */
 };
 
 struct redis_store {
@@ -44,28 +49,36 @@ struct redis_store {
     struct redis_link *events_link; /* the subscriber's */
 
     enum store_state state;
-    bool announced; /* `up` has been called, and `down` not since */
-    bool distrusts; /* never was UP, or the links last reached different servers */
+    bool needs_pairing; /* never was UP, or the links last reached different servers */
     const char *why_not;
     char run_id[41];        /* the command link's, in PAIRING and UP; empty: not known */
-    char events_run_id[41]; /* the events link's, in UP, and after it as long as that link is up */
-    bool met_replica;       /* in this attempt of the command link */
-    bool read_again;        /* the run ids of this attempt of the events link */
+    char events_run_id[41]; /* the events link's, while that link is up */
+    bool found_replica;     /* in this attempt of the command link */
+    bool read_again;        /* whether this attempt of the events link has read the run ids again */
     bool no_role;           /* INFO replication is refused */
-    uint64_t events_missing_ms; /* when they last were; 0: never */
+    uint64_t events_missing_ms; /* the last time that events were missing; 0: never */
     struct loop_timer *role_timer;
 };
 
 static const char *store_state_name(enum store_state state)
 {
-    static const char *const names[] = {"searching", "pairing", "up"};
+    static const char *const names[] = {"searching", "pairing", "commands_only", "up"};
 
     return names[state];
 }
 
+/* Whether the owner has been called `up`. */
+static bool is_announced(enum store_state state)
+{
+    return state >= STORE_COMMANDS_ONLY;
+}
+
+/* Calls `up` and `down` last, as they may use the store. */
 static void store_enter(struct redis_store *store, enum store_state state)
 {
-    log_debug("redis_store", LOG_STRING("from", store_state_name(store->state)),
+    const enum store_state before = store->state;
+
+    log_debug("redis_store", LOG_STRING("from", store_state_name(before)),
               LOG_STRING("to", store_state_name(state)));
     store->state = state;
     switch (state) {
@@ -74,19 +87,17 @@ static void store_enter(struct redis_store *store, enum store_state state)
         loop_timer_stop(store->role_timer);
         break;
     case STORE_PAIRING:
+    case STORE_COMMANDS_ONLY:
         break;
     case STORE_UP:
-        store->distrusts = false;
+        store->needs_pairing = false;
         break;
     }
-}
-
-static void announce(struct redis_store *store)
-{
-    if (!store->announced) {
-        store->announced = true;
+    if (is_announced(state) && !is_announced(before)) {
         store->why_not = NULL;
         store->callbacks.up(store->arg, store->run_id);
+    } else if (!is_announced(state) && is_announced(before)) {
+        store->callbacks.down(store->arg);
     }
 }
 
@@ -100,16 +111,16 @@ static void reset_both(struct redis_store *store, const char *why_not, enum metr
     redis_link_reset(store->commands, why_not);
 }
 
-/* The role, of a link in its handshake and of one that is up. */
+/* The role of a server, in a link's handshake and later. */
 
 static void on_replica(void *arg)
 {
     struct redis_store *store = arg;
 
     metrics_add(METRIC_REDIS_REPLICAS, 1);
-    store->met_replica = true;
+    store->found_replica = true;
     if (store->why_not != why_replica) {
-        log_warn("redis_is_a_replica", LOG_STRING("redis", store->commands->server));
+        log_warn("redis_is_replica", LOG_STRING("redis", store->commands->server));
     }
     store->why_not = why_replica;
 }
@@ -148,8 +159,8 @@ static void on_role(void *arg, enum redis_status status, const struct redis_repl
     }
 }
 
-/* Asked even where it was refused: an operator may permit it. */
-static void ask_role(void *arg)
+/* Requested even after a refusal: an operator may permit it later. */
+static void request_role(void *arg)
 {
     struct redis_store *store = arg;
 
@@ -159,13 +170,13 @@ static void ask_role(void *arg)
 
 /* The command link. */
 
-/* Where the master may be. The target's addresses, here; the link asks each for its role. */
+/* The candidates for the master: here the target's addresses; the link checks the role of each. */
 static enum redis_attempt find_master(void *arg, struct stream_address *address)
 {
     struct redis_store *store = arg;
 
     (void)address;
-    store->met_replica = false;
+    store->found_replica = false;
     return REDIS_ATTEMPT_TARGET;
 }
 
@@ -187,38 +198,34 @@ static void on_up(void *arg, const char *run_id)
     struct redis_store *store = arg;
     bool paired = redis_subscriber_is_up(store->events);
 
-    /* The events link outlived a loss of the command link, which found another server. What it
-     * reads of the server when it connects again decides. */
+    /* The events link survived the loss of the command link, which then found another server. The
+     * events link reconnects, and reads the run id of its server again. */
     if (paired && !is_same_server(store, store->events_run_id)) {
         log_warn("redis_servers_differ", LOG_STRING("redis", store->commands->server),
                  LOG_STRING("commands", run_id), LOG_STRING("events", store->events_run_id));
         redis_subscriber_reset(store->events, why_servers);
         paired = false;
     }
-    store_enter(store, paired ? STORE_UP : STORE_PAIRING);
     loop_timer_start(store->role_timer, (uint64_t)store->settings->role_interval);
     redis_link_try_now(store->events_link);
-    if (!store->distrusts) {
-        announce(store);
+    if (paired) {
+        store_enter(store, STORE_UP);
+    } else {
+        store_enter(store, store->needs_pairing ? STORE_PAIRING : STORE_COMMANDS_ONLY);
     }
 }
 
 static void on_store_down(void *arg)
 {
     struct redis_store *store = arg;
-    bool announced = store->announced;
 
-    store_enter(store, STORE_SEARCHING);
-    store->announced = false;
     if (!redis_subscriber_is_up(store->events)) {
-        redis_subscriber_reset(store->events, "the command link is gone");
+        redis_subscriber_reset(store->events, why_no_commands);
     }
     if (store->why_not == NULL) {
         store->why_not = why_no_connection;
     }
-    if (announced) {
-        store->callbacks.down(store->arg);
-    }
+    store_enter(store, STORE_SEARCHING);
 }
 
 static void on_unfit(void *arg, const char *why)
@@ -233,7 +240,7 @@ static void on_store_failed(void *arg, const char *why)
     struct redis_store *store = arg;
 
     (void)why;
-    if (!store->met_replica) {
+    if (!store->found_replica) {
         store->why_not = why_no_connection;
     }
 }
@@ -246,7 +253,7 @@ static const struct redis_link_guide commands_guide = {.attempt = find_master,
                                                        .no_role = on_no_role,
                                                        .readonly = on_readonly};
 
-/* The events link: it follows the command link. */
+/* The events link, which follows the command link. */
 
 static enum redis_attempt follow_commands(void *arg, struct stream_address *address)
 {
@@ -280,7 +287,7 @@ static enum redis_admission admit_events(void *arg, const char *run_id)
     struct redis_store *store = arg;
 
     if (store->state == STORE_SEARCHING) {
-        redis_subscriber_reset(store->events, "the command link is gone");
+        redis_subscriber_reset(store->events, why_no_commands);
         return REDIS_ADMIT_REFUSED;
     }
     if (is_same_server(store, run_id)) {
@@ -294,19 +301,19 @@ static enum redis_admission admit_events(void *arg, const char *run_id)
     }
     log_warn("redis_servers_differ", LOG_STRING("redis", store->commands->server),
              LOG_STRING("commands", store->run_id), LOG_STRING("events", run_id));
-    store->distrusts = true;
+    store->needs_pairing = true;
     reset_both(store, why_servers, METRIC_REDIS_RESET_SERVERS);
     return REDIS_ADMIT_REFUSED;
 }
 
-/* The command link's address leads to a replica, for this link: as if it were another server. */
+/* The address is a replica's: the command link's server may have become one, so check its role. */
 static void on_events_replica(void *arg)
 {
     struct redis_store *store = arg;
 
     metrics_add(METRIC_REDIS_REPLICAS, 1);
     if (store->state != STORE_SEARCHING) {
-        ask_role(store);
+        request_role(store);
     }
 }
 
@@ -315,7 +322,6 @@ static void on_events_up(void *arg)
     struct redis_store *store = arg;
 
     store_enter(store, STORE_UP);
-    announce(store);
 }
 
 static void on_store_events_down(void *arg)
@@ -323,7 +329,7 @@ static void on_store_events_down(void *arg)
     struct redis_store *store = arg;
 
     if (store->state == STORE_UP) {
-        store_enter(store, STORE_PAIRING);
+        store_enter(store, STORE_COMMANDS_ONLY);
     }
     store->callbacks.events_down(store->arg);
 }
@@ -366,8 +372,8 @@ struct redis_store *redis_store_create(struct loop *loop, const struct redis_tar
     store->callbacks = *callbacks;
     store->arg = arg;
     store->why_not = why_no_connection;
-    store->distrusts = true;
-    store->role_timer = loop_timer_create(loop, ask_role, store);
+    store->needs_pairing = true;
+    store->role_timer = loop_timer_create(loop, request_role, store);
     store->commands =
         redis_link_create(loop, "commands", target, settings, &commands_callbacks, store);
     redis_link_set_guide(store->commands, &commands_guide, store);

@@ -1,21 +1,21 @@
 /*
- * store: the one Redis that a front-end works with: a command link and a subscriber, which are on
- * the same server, and that server is a master.
+ * store: a front-end's connections to Redis: a command link and a subscriber on the same server,
+ * which is a master.
  *
- * The command link looks for the master: at each attempt the target is resolved anew, and all its
- * addresses are tried until one says role:master. The subscriber's link then connects to that same
- * address. Each reads `INFO server` and `INFO replication` before it counts as up. Both are given
- * up, and the master is looked for again, when
+ * The command link searches for the master: each attempt resolves the target anew, and tries its
+ * addresses until one reports role:master. The subscriber's link then connects to the same address.
+ * Each reads `INFO server` and `INFO replication` before it is up. Both are reset, and the search
+ * begins again, when
  *
- *   - the server has become a replica: its role, asked every redis.role_interval, or a READONLY
- *     answer. Its connections stay open after REPLICAOF or FAILOVER, so nothing else would show it
- *   - the two links reached servers with different run ids, also when both are read again
- *   - events do not arrive for the second time within 30 s
+ *   - the server has become a replica: by its role, checked every redis.role_interval, or by a
+ *     READONLY reply. REPLICAOF and FAILOVER do not close connections, so there is no other sign
+ *   - the two links reach servers with different run ids, also after both have been read again
+ *   - events fail to arrive for the second time within 30 s
  *
- * Until then what happened is the reason for which the store is not up: see redis_store_why_not.
- * Where INFO is refused the roles are not checked.
+ * The cause remains the reason why the store is not up until it is: redis_store_why_not. If INFO is
+ * refused, roles are not checked.
  *
- * Other topologies differ in where candidates for the master come from: see find_master in store.c.
+ * Other topologies would differ in the source of candidates for the master: find_master in store.c.
  */
 #ifndef REDIS_STORE_H
 #define REDIS_STORE_H
@@ -26,7 +26,7 @@ struct redis_store;
 struct redis_store_callbacks {
     /* The command link is up, on a master; run_id: 40 hex digits, valid during the call. */
     void (*up)(void *arg, const char *run_id);
-    /* The command link is gone. Called once for each up. */
+    /* The command link is lost. Called once for each up. */
     void (*down)(void *arg);
     /* As a link's. */
     void (*unfit)(void *arg, const char *why);
@@ -45,10 +45,10 @@ void redis_store_destroy(struct redis_store **store);
 /* Borrowed; they live as long as the store. */
 struct redis_link *redis_store_commands(struct redis_store *store);
 struct redis_subscriber *redis_store_events(struct redis_store *store);
-/* NULL when `up` was called last, else a static text, kept while it reconnects. */
+/* NULL after `up`; after `down`, and before the first `up`, the reason (static text). */
 const char *redis_store_why_not(const struct redis_store *store);
-/* Commands are answered, and messages that were published do not arrive: the subscriber's link is
- * reset; within 30 s of the last time, both are. */
+/* Commands are answered, but published messages do not arrive: resets the subscriber's link; if it
+ * is called again within 30 s, both. */
 void redis_store_events_missing(struct redis_store *store);
 
 #endif

@@ -1,13 +1,23 @@
 /*
- * subscriber: wanted channels, kept subscribed over one connection after another.
+ * subscriber: keeps channels subscribed across reconnects.
  *
- * Each channel has what is wanted of it (a count), what was last said to Redis, and how many
- * confirmations are on their way. The changes of one turn are said together, in LOOP_PHASE_STORE,
- * in commands of up to BATCH_CHANNELS channels. In RESP2 Redis answers such a command with one
- * array per channel, or with one error for all of it.
+ * Each channel has the number of its users, the state of its last command, and the number of
+ * replies in flight. The changes of one event-loop iteration are sent together, in
+ * LOOP_PHASE_STORE, in commands of up to BATCH_CHANNELS channels. In RESP2 Redis answers such a
+ * command with one array per channel, or with one error for all of them.
  *
- * A channel stays in the table while it is wanted or confirmations are on their way, so the
- * batches that point to it need not look it up.
+ *                  SUBSCRIBE sent                        refused
+ *   UNSUBSCRIBED ─────────────────► SUBSCRIBED ────────────────────────► REFUSED
+ *                ◄─────────────────      ▲                              │       ▲
+ *            UNSUBSCRIBE sent, or lost   │ confirmed     SUBSCRIBE sent │       │ refused, lost,
+ *                                        └─────────────── RETRYING ◄────┘       │ UNSUBSCRIBE sent
+ *                                                              └────────────────┘
+ *
+ * A refused channel is retried in a command of its own, so that others in a batch are not refused
+ * with it. Only channel_apply changes the state.
+ *
+ * A channel stays in the table while it has users or replies in flight, so that batches can point
+ * to it.
  */
 #include "redis/link_private.h"
 
@@ -19,13 +29,20 @@
 
 #define BATCH_CHANNELS 256
 
+enum channel_state { CHANNEL_UNSUBSCRIBED, CHANNEL_SUBSCRIBED, CHANNEL_REFUSED, CHANNEL_RETRYING };
+enum channel_event {
+    CHANNEL_SUBSCRIBE_SENT,
+    CHANNEL_CONFIRMED,
+    CHANNEL_REFUSAL,
+    CHANNEL_LOST /* UNSUBSCRIBE was sent, or the subscription is gone or in doubt */
+};
+
 struct subscriber_channel {
     UT_hash_handle hh;
-    struct list dirty; /* in subscriber->dirty when what is wanted may not be what was said */
-    unsigned wanted;
-    unsigned pending; /* confirmations on their way */
-    bool said;        /* that we subscribe */
-    bool refused;     /* last time: said alone from now on, so as not to take others along */
+    struct list dirty; /* in subscriber->dirty when a command may have to be sent */
+    unsigned users;
+    unsigned pending; /* replies in flight */
+    enum channel_state state;
     size_t len;
     uint8_t name[];
 };
@@ -38,7 +55,7 @@ struct redis_subscriber {
     void *arg;
     struct subscriber_channel *channels;
     struct list dirty;
-    struct loop_task say_task;
+    struct loop_task send_task;
     struct loop_timer *ping_timer;
     struct loop_timer *retry_timer; /* for channels that were refused */
     struct loop_task free_task;
@@ -56,6 +73,41 @@ struct channel_batch {
 static struct bytes channel_name(const struct subscriber_channel *channel)
 {
     return (struct bytes){channel->name, channel->len};
+}
+
+static void channel_apply(struct subscriber_channel *channel, enum channel_event event)
+{
+    static const enum channel_state next[][4] = {
+        [CHANNEL_UNSUBSCRIBED] = {[CHANNEL_SUBSCRIBE_SENT] = CHANNEL_SUBSCRIBED,
+                                  [CHANNEL_CONFIRMED] = CHANNEL_UNSUBSCRIBED,
+                                  [CHANNEL_REFUSAL] = CHANNEL_REFUSED,
+                                  [CHANNEL_LOST] = CHANNEL_UNSUBSCRIBED},
+        [CHANNEL_SUBSCRIBED] = {[CHANNEL_SUBSCRIBE_SENT] = CHANNEL_SUBSCRIBED,
+                                [CHANNEL_CONFIRMED] = CHANNEL_SUBSCRIBED,
+                                [CHANNEL_REFUSAL] = CHANNEL_REFUSED,
+                                [CHANNEL_LOST] = CHANNEL_UNSUBSCRIBED},
+        [CHANNEL_REFUSED] = {[CHANNEL_SUBSCRIBE_SENT] = CHANNEL_RETRYING,
+                             [CHANNEL_CONFIRMED] = CHANNEL_REFUSED,
+                             [CHANNEL_REFUSAL] = CHANNEL_REFUSED,
+                             [CHANNEL_LOST] = CHANNEL_REFUSED},
+        [CHANNEL_RETRYING] = {[CHANNEL_SUBSCRIBE_SENT] = CHANNEL_RETRYING,
+                              [CHANNEL_CONFIRMED] = CHANNEL_SUBSCRIBED,
+                              [CHANNEL_REFUSAL] = CHANNEL_REFUSED,
+                              [CHANNEL_LOST] = CHANNEL_REFUSED},
+    };
+
+    channel->state = next[channel->state][event];
+}
+
+/* Whether the last command for the channel was SUBSCRIBE. */
+static bool is_requested(const struct subscriber_channel *channel)
+{
+    return channel->state == CHANNEL_SUBSCRIBED || channel->state == CHANNEL_RETRYING;
+}
+
+static bool needs_own_command(const struct subscriber_channel *channel)
+{
+    return channel->state == CHANNEL_REFUSED || channel->state == CHANNEL_RETRYING;
 }
 
 static struct subscriber_channel *find_subscribed_channel(const struct redis_subscriber *subscriber,
@@ -94,7 +146,7 @@ static void forget_channel(struct redis_subscriber *subscriber, struct subscribe
 static void forget_if_unused(struct redis_subscriber *subscriber,
                              struct subscriber_channel *channel)
 {
-    if (channel->wanted == 0 && channel->pending == 0 && !channel->said) {
+    if (channel->users == 0 && channel->pending == 0 && !is_requested(channel)) {
         forget_channel(subscriber, channel);
     }
 }
@@ -104,7 +156,7 @@ static void mark_dirty(struct redis_subscriber *subscriber, struct subscriber_ch
     if (list_is_empty(&channel->dirty)) {
         list_append(&subscriber->dirty, &channel->dirty);
     }
-    loop_defer(subscriber->loop, LOOP_PHASE_STORE, &subscriber->say_task);
+    loop_defer(subscriber->loop, LOOP_PHASE_STORE, &subscriber->send_task);
 }
 
 /* Confirmations and refusals. */
@@ -117,8 +169,7 @@ static void batch_refused(struct channel_batch *batch)
         struct subscriber_channel *channel = batch->channels[i];
 
         channel->pending--;
-        channel->said = false;
-        channel->refused = true;
+        channel_apply(channel, CHANNEL_REFUSAL);
         forget_if_unused(subscriber, channel);
     }
     free(batch);
@@ -135,8 +186,8 @@ static void batch_confirmed(struct channel_batch *batch)
     if (batch->confirmed == batch->count) {
         free(batch);
     }
-    if (subscribed && channel->pending == 0 && channel->wanted > 0 && channel->said) {
-        channel->refused = false;
+    if (subscribed && channel->pending == 0 && channel->users > 0 && is_requested(channel)) {
+        channel_apply(channel, CHANNEL_CONFIRMED);
         subscriber->callbacks.subscribed(subscriber->arg, channel_name(channel));
     } else {
         forget_if_unused(subscriber, channel);
@@ -152,11 +203,11 @@ static void batch_replied(void *arg, enum redis_status status, const struct redi
     } else if (status == REDIS_REFUSED) {
         batch_refused(batch);
     } else {
-        free(batch); /* the channels are seen to in link_down, or freed */
+        free(batch); /* link_down handles its channels, or they are freed */
     }
 }
 
-/* Saying what is wanted. */
+/* Sending changes. */
 
 static void batch_send(struct channel_batch *batch)
 {
@@ -168,7 +219,7 @@ static void batch_send(struct channel_batch *batch)
         struct subscriber_channel *channel = batch->channels[i];
 
         channel->pending++;
-        channel->said = batch->subscribe;
+        channel_apply(channel, batch->subscribe ? CHANNEL_SUBSCRIBE_SENT : CHANNEL_LOST);
         args[i + 1] = channel_name(channel);
     }
     redis_link_queue(subscriber->link,
@@ -189,15 +240,16 @@ static struct channel_batch *batch_create(struct redis_subscriber *subscriber, b
     return batch;
 }
 
-/* Adds to the batch that is being filled, or sends that and begins another. */
-static void say_channel(struct redis_subscriber *subscriber, struct channel_batch **filling,
-                        struct subscriber_channel *channel)
+/* Adds to the batch in *filling, or sends that batch and begins another. */
+static void batch_add_channel(struct redis_subscriber *subscriber, struct channel_batch **filling,
+                              struct subscriber_channel *channel)
 {
-    bool subscribe = channel->wanted > 0;
+    bool subscribe = channel->users > 0;
     struct channel_batch *batch = *filling;
 
-    if (batch != NULL && (batch->subscribe != subscribe || batch->count == BATCH_CHANNELS ||
-                          channel->refused || batch->channels[batch->count - 1]->refused)) {
+    if (batch != NULL &&
+        (batch->subscribe != subscribe || batch->count == BATCH_CHANNELS ||
+         needs_own_command(channel) || needs_own_command(batch->channels[batch->count - 1]))) {
         batch_send(batch);
         batch = NULL;
     }
@@ -214,14 +266,14 @@ static void send_channel_changes(void *arg)
     struct channel_batch *batch = NULL;
 
     if (!redis_link_is_up(subscriber->link)) {
-        return; /* on_subscriber_link_up says it */
+        return; /* on_subscriber_link_up sends the changes */
     }
     LIST_FOREACH (node, &subscriber->dirty) {
         struct subscriber_channel *channel = list_entry(node, struct subscriber_channel, dirty);
 
         list_remove(&channel->dirty);
-        if ((channel->wanted > 0) != channel->said) {
-            say_channel(subscriber, &batch, channel);
+        if ((channel->users > 0) != is_requested(channel)) {
+            batch_add_channel(subscriber, &batch, channel);
         } else {
             forget_if_unused(subscriber, channel);
         }
@@ -231,19 +283,19 @@ static void send_channel_changes(void *arg)
     }
 }
 
-static void retry_unanswered(void *arg)
+static void retry_unconfirmed(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
     struct subscriber_channel *channel, *next;
 
     HASH_ITER (hh, subscriber->channels, channel, next) {
-        if (channel->wanted > 0 && !channel->said) {
+        if (channel->users > 0 && !is_requested(channel)) {
             mark_dirty(subscriber, channel);
         }
     }
 }
 
-/* What the link brings. */
+/* Events of the link. */
 
 static bool pushed(void *arg, const struct redis_reply *reply)
 {
@@ -255,14 +307,14 @@ static bool pushed(void *arg, const struct redis_reply *reply)
         return false;
     }
     channel = find_subscribed_channel(subscriber, reply->elements[1]->text);
-    if (channel != NULL && channel->wanted > 0) {
+    if (channel != NULL && channel->users > 0) {
         subscriber->callbacks.message(subscriber->arg, reply->elements[1]->text,
                                       reply->elements[2]->text);
     }
     return true;
 }
 
-/* A connection that has died without a word is noticed by a PING that is not answered. */
+/* Detects a dead connection: a PING that is not answered times out. */
 static void ping(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
@@ -279,7 +331,7 @@ static void on_subscriber_link_up(void *arg, const char *run_id)
 {
     struct redis_subscriber *subscriber = arg;
 
-    retry_unanswered(subscriber);
+    retry_unconfirmed(subscriber);
     loop_timer_start(subscriber->ping_timer, (uint64_t)subscriber->settings->timeout / 2 + 1);
     if (subscriber->callbacks.up != NULL) {
         subscriber->callbacks.up(subscriber->arg);
@@ -292,7 +344,7 @@ static void link_down(void *arg)
     struct subscriber_channel *channel, *next;
 
     HASH_ITER (hh, subscriber->channels, channel, next) {
-        channel->said = false;
+        channel_apply(channel, CHANNEL_LOST);
         channel->pending = 0;
         forget_if_unused(subscriber, channel);
     }
@@ -331,10 +383,10 @@ struct redis_subscriber *redis_subscriber_create(struct loop *loop, const char *
     subscriber->callbacks = *callbacks;
     subscriber->arg = arg;
     list_init(&subscriber->dirty);
-    subscriber->say_task = (struct loop_task){.callback = send_channel_changes, .arg = subscriber};
+    subscriber->send_task = (struct loop_task){.callback = send_channel_changes, .arg = subscriber};
     subscriber->free_task = (struct loop_task){.callback = free_subscriber, .arg = subscriber};
     subscriber->ping_timer = loop_timer_create(loop, ping, subscriber);
-    subscriber->retry_timer = loop_timer_create(loop, retry_unanswered, subscriber);
+    subscriber->retry_timer = loop_timer_create(loop, retry_unconfirmed, subscriber);
     subscriber->link =
         redis_link_create_pushed(loop, name, target, settings, &link_callbacks, subscriber, pushed);
     return subscriber;
@@ -349,7 +401,7 @@ void redis_subscriber_destroy(struct redis_subscriber **pointer)
         return;
     }
     redis_link_destroy(&subscriber->link);
-    loop_cancel(subscriber->loop, &subscriber->say_task);
+    loop_cancel(subscriber->loop, &subscriber->send_task);
     loop_timer_destroy(&subscriber->ping_timer);
     loop_timer_destroy(&subscriber->retry_timer);
     loop_defer(subscriber->loop, LOOP_PHASE_FREE, &subscriber->free_task);
@@ -359,7 +411,7 @@ void redis_subscribe(struct redis_subscriber *subscriber, struct bytes name)
 {
     struct subscriber_channel *channel = find_or_create(subscriber, name);
 
-    if (channel->wanted++ == 0) {
+    if (channel->users++ == 0) {
         mark_dirty(subscriber, channel);
     }
 }
@@ -368,7 +420,7 @@ void redis_unsubscribe(struct redis_subscriber *subscriber, struct bytes name)
 {
     struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
-    if (channel != NULL && channel->wanted > 0 && --channel->wanted == 0) {
+    if (channel != NULL && channel->users > 0 && --channel->users == 0) {
         mark_dirty(subscriber, channel);
     }
 }
@@ -377,8 +429,8 @@ void redis_subscribe_again(struct redis_subscriber *subscriber, struct bytes nam
 {
     struct subscriber_channel *channel = find_subscribed_channel(subscriber, name);
 
-    if (channel != NULL && channel->wanted > 0 && channel->pending == 0) {
-        channel->said = false;
+    if (channel != NULL && channel->users > 0 && channel->pending == 0) {
+        channel_apply(channel, CHANNEL_LOST);
         mark_dirty(subscriber, channel);
     }
 }

@@ -1,12 +1,12 @@
 /*
- * target: where Redis is, from a URL.
+ * target: parses the URL of Redis.
  *
  *   embedded
  *   redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]      rediss:// the same over TLS
  *   unix:[//[[USER]:PASSWORD@]]/PATH[?db=DATABASE]
  *
- * User, password and path may be percent-encoded. No message quotes any part of the URL: in one
- * that is malformed, the password may stand anywhere.
+ * User, password and path may be percent-encoded. No message quotes any part of the URL: if it is
+ * malformed, the password may be anywhere in it.
  */
 #include "redis/redis.h"
 
@@ -44,7 +44,7 @@ static int target_hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* NULL when an escape is malformed or gives a NUL. */
+/* NULL when an escape is malformed or decodes to a NUL. */
 static char *percent_decode(const char *text, size_t len)
 {
     char *decoded = mem_dup(text, len);
@@ -138,7 +138,7 @@ static const char *read_redis_host(const char *text, size_t len, struct redis_ta
         (*after != ':' ||
          !read_bounded_number(after + 1, (size_t)(text + len - after) - 1, UINT16_MAX, &port) ||
          port == 0)) {
-        return "the port is not a number from 1 to 65535 (an IPv6 address stands in brackets)";
+        return "the port is not a number from 1 to 65535 (an IPv6 address needs brackets)";
     }
     target->host = mem_dup(host, host_len);
     target->port = (uint16_t)port;
@@ -171,7 +171,7 @@ static const char *read_network(const char *text, struct redis_target *target)
                    : "the database is not a number from 0 to 65535";
     }
     return *path == '\0' || *path == '/' ? NULL
-                                         : "it has a query or fragment, which has no meaning";
+                                         : "it has a query or fragment, which is not supported";
 }
 
 /* What follows unix: */
@@ -239,7 +239,7 @@ const char *redis_target_read(const char *url, struct redis_target *target)
             break;
         }
     }
-    return "it is none of embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB and unix:PATH";
+    return "it is not one of embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB and unix:PATH";
 }
 
 char *redis_target_parse(const char *url, struct redis_target *target)

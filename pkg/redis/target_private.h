@@ -4,10 +4,10 @@
 
 #include "redis/redis.h"
 
-/* What a sockaddr_un holds, without its NUL. */
+/* The longest path in a sockaddr_un, without its NUL. */
 #define REDIS_UNIX_PATH_MAX 107
 
-/* As redis_target_parse, but the message is static. The target may always be freed afterwards. */
+/* As redis_target_parse, but with a static message. The target must be freed in both cases. */
 const char *redis_target_read(const char *url, struct redis_target *target)
     __attribute__((warn_unused_result));
 

@@ -1,6 +1,6 @@
 /*
- * scripts: the texts of the scripts that run in Redis. The Makefile joins each of them from files of
- * scripts/; the head of a script says which.
+ * scripts: the texts of the scripts that run in Redis. The Makefile joins each of them from files
+ * of scripts/; the head of a script says which.
  */
 #ifndef SCHEMA_SCRIPTS_H
 #define SCHEMA_SCRIPTS_H

@@ -1,5 +1,5 @@
-/* alone: a look each second; while this front-end is ready, or has been unready for a short time
- * only, nobody is asked. */
+/* alone: checks once a second. While this front-end is ready, or has been unready only for a short
+ * time, no peer is queried. */
 #include "server/alone.h"
 
 #include <stdlib.h>
@@ -10,15 +10,15 @@
 
 #define CHECK_MS    1000
 #define STARTING_MS 100 /* the same before it has been ready */
-/* A front-end publishes what it knows for 15 s, and knows of its own readiness within 3 s: what is
- * there after that long was written, and true, after this one had become unready. */
+/* What a front-end publishes expires after 15 s, and reflects its readiness within 3 s. So what is
+ * found after this long was published, and true, after this front-end had become unready. */
 #define SETTLED_MS 18000
-/* How long a ready peer that was found counts. */
+/* How long the discovery of a ready peer is valid. */
 #define FRESH_MS 5000
-/* Redis has not answered a sweep for that long: it does not answer this front-end. */
+/* If Redis has not answered a sweep for this long, it does not answer this front-end. */
 #define SILENT_MS  3000
-#define ANSWER_MS  2000  /* how long a peer has to answer */
-#define REFRESH_MS 10000 /* between two looks at who the peers are */
+#define ANSWER_MS  2000  /* time-out of a query to a peer */
+#define REFRESH_MS 10000 /* between two reads of the list of peers */
 
 struct alone {
     struct loop *loop;
@@ -28,12 +28,12 @@ struct alone {
     struct map_nodes *nodes; /* being read; else NULL */
     struct peers *peers;
     uint64_t refreshed_ms;
-    bool asking;       /* the peers, of a time that began when it was set */
+    bool asking;       /* peers are being queried, about the time since this was set */
     uint64_t since_ms; /* when it was last ready; 0: never */
     uint64_t peer_ms;  /* when a ready peer was last found, since then; 0: never */
 };
 
-/* The nodes were made for this one reading: known is its success. */
+/* The nodes were created for this one read; known: whether it succeeded. */
 static void find_ready_peer(void *arg, bool known)
 {
     struct alone *alone = arg;
@@ -56,7 +56,7 @@ static void read_nodes(struct alone *alone)
     }
 }
 
-/* What counts is what Redis says to them from now on; and again, as long as it goes on. */
+/* Only answers of Redis from now on count; repeated while this front-end stays unready. */
 static void ask_peers(struct alone *alone, uint64_t now)
 {
     bool served = alone->asking && peers_find_served(alone->peers);

@@ -1,9 +1,9 @@
 /*
  * alone: whether this front-end is unready while another one is ready, for /readyz?local.
  *
- * Redis is the same for all, so what a front-end has of it says nothing of the others. They are
- * asked: what they publish of themselves (node:<node>) is read over what is left of the link, and
- * when Redis does not answer at all, those with a node.advertise say whether it answers them.
+ * A front-end cannot infer from its own connection whether Redis serves the others. So it reads the
+ * status that they publish (node:<node>) while Redis still answers, and otherwise queries those
+ * with a node.advertise whether Redis answers them.
  */
 #ifndef SERVER_ALONE_H
 #define SERVER_ALONE_H
@@ -14,8 +14,8 @@
 
 struct alone;
 
-/* Keeps health_set_local up to date from now on. own: this front-end's node.advertise. The map and
- * health must outlive it. */
+/* Keeps health_set_local up to date. own: this front-end's node.advertise. The map and health must
+ * outlive it. */
 struct alone *alone_create(struct loop *loop, struct map *map, struct health *health,
                            const char *own);
 void alone_destroy(struct alone **alone);

@@ -1,4 +1,4 @@
-/* cmdline: the options, and what each stands for. */
+/* cmdline: the options, and the settings that they set. */
 #include "server/cmdline.h"
 
 #include <stdbool.h>
@@ -26,14 +26,14 @@ const char cmdline_usage[] =
     "                    options, with or without their section. Default:\n"
     "                    tracker=127.0.0.1:6789 web=127.0.0.1:8080 sync=127.0.0.1:13372\n"
     "  --set KEY=VALUE   a setting; may be given again\n"
-    "  --check           check the configuration and end\n"
-    "  --sample          print a sample configuration file and end\n"
+    "  --check           check the configuration and exit\n"
+    "  --sample          print a sample configuration file and exit\n"
     "  --help, --version\n"
     "\n"
-    "Flags go before environment variables (TRACKER_KEY_NAME for key.name), these before the\n"
-    "file, and the file before the defaults.\n"
+    "Flags take precedence over environment variables (TRACKER_KEY_NAME for key.name), these\n"
+    "over the file, and the file over the defaults.\n"
     "\n"
-    "Signals: SIGTERM and SIGINT drain and end, a second one ends at once; SIGHUP reloads.\n"
+    "Signals: SIGTERM and SIGINT drain and exit, a second one exits at once; SIGHUP reloads.\n"
     "Exit codes: 0 after a drain, 2 for bad usage or configuration, 1 otherwise.\n"
     "\n"
     "Settings:\n";
@@ -81,7 +81,7 @@ static void take_option_value(struct cmdline *cmdline, enum option option, const
     }
 }
 
-/* The index in options, with the value after '=' if there is one; -1 when it is none of them. */
+/* The index in options, with the value after '=' if there is one; -1 when it is unknown. */
 static int find_cmdline_option(const char *argument, const char **value)
 {
     size_t len = strcspn(argument, "=");

@@ -1,7 +1,7 @@
 /*
  * cmdline: the command line of trackerd: trackerd --help.
  *
- * Every option but --config stands for settings, so that all have one precedence and one check.
+ * Every option but --config sets a setting, so that all have the same precedence and checks.
  * Options take their value as the next argument or after '='.
  */
 #ifndef SERVER_CMDLINE_H
@@ -20,7 +20,7 @@ struct cmdline {
     size_t assignment_count;
 };
 
-/* NULL, or what is wrong (the caller frees). cmdline_free in either case. */
+/* NULL, or the error (the caller frees). Call cmdline_free in either case. */
 char *cmdline_parse(struct cmdline *cmdline, int argc, char *const *argv)
     __attribute__((warn_unused_result));
 void cmdline_free(struct cmdline *cmdline);

@@ -7,16 +7,17 @@
 #include "base/mem.h"
 #include "server/cut_off.h"
 
-/* Of client.ttl, and of ws.timeout: the most that passes until a client is asked, and what stands
- * for it where nothing was given. */
+/* Parts of client.ttl and of ws.timeout: the longest time until a client is probed, and the
+ * default.
+ */
 #define MOST(time)     ((time)*3 / 4)
 #define STANDARD(time) ((time)*2 / 3)
-/* Of client.ttl: when TCP begins to probe; two more probes have room in it. The kernel counts
- * seconds. */
+/* The part of client.ttl after which TCP begins to probe; two more probes fit into the rest. The
+ * kernel counts in seconds. */
 #define PROBE_PART   3
 #define PROBE_MIN_MS 1000
-/* Bytes that an entry has in Redis beside its state or properties, and a reply beside its entries.
- */
+/* Bytes of an entry in Redis in addition to its state or properties, and of a reply in addition to
+ * its entries. */
 #define ENTRY_REST 16384
 
 static int64_t least(int64_t a, int64_t b)
@@ -46,7 +47,7 @@ void combinations_derive(struct configuration *configuration)
     }
 }
 
-/* Who is sent away must have time to return before others report it gone. */
+/* Disconnected clients must have time to return before others report them gone. */
 static char *check_cut_off_times(const struct map_settings *map)
 {
     const int64_t needed = cut_off_least_grace_ms(map);
@@ -65,8 +66,8 @@ static char *check_cut_off_times(const struct map_settings *map)
     return error;
 }
 
-/* An entry is read whole, and a reply ends with the first one that makes it half as long as it may
- * be: so none may be longer than that. */
+/* An entry is read whole, and a reply ends with the first entry that makes it half as long as the
+ * limit: so no entry may be longer than that half. */
 static char *check_reply(const struct redis_settings *redis, const struct config_module *module,
                          const void *settings, const char *key, int64_t size)
 {
@@ -114,7 +115,7 @@ char *combinations_check(const struct configuration *configuration)
     return error;
 }
 
-/* A setting that the shared client.ttl does not leave room for; the value that is used instead. */
+/* A setting that is too long for the shared client.ttl, and the value that is used instead. */
 static void log_shortened(const char *key, int64_t given, int64_t used, int64_t ttl)
 {
     log_warn("setting_shortened", LOG_STRING("setting", key), LOG_INT("given_ms", given),
@@ -141,8 +142,8 @@ static void fit_pings(const struct map_settings *map, bool in_force,
     }
 }
 
-/* One of the times after which TCP probes a client whose last probe was answered: the kernel waits
- * for the longer of the two. */
+/* One of the two times after which TCP probes a client whose last probe was answered: the kernel
+ * uses the longer one. */
 static void fit_probe(int64_t ttl, bool in_force, const struct combinations_scope *scope,
                       const char *key, int64_t *value)
 {

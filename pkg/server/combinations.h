@@ -1,36 +1,37 @@
 /*
- * combinations: settings that are good one by one, and cannot hold together. What was given is
- * refused, with both names and values; a default that does not fit what was given follows it.
+ * combinations: settings that are valid one by one but not together. Configured values that
+ * conflict are refused, with both names and values; a default that conflicts with a configured
+ * value is adapted to it.
  *
- * What asks a silent client whether it is there (pings over WebSocket, TCP's probes) must be
- * answered before client.ttl and ws.timeout end, with a quarter of them to spare.
+ * Probes of idle clients (pings over WebSocket, TCP keep-alive) must be answered before client.ttl
+ * and ws.timeout expire, with a quarter of them to spare.
  */
 #ifndef SERVER_COMBINATIONS_H
 #define SERVER_COMBINATIONS_H
 
 #include "server/configuration.h"
 
-/* Defaults of the whole front-end that follow from what was given; after a load. */
+/* Derives defaults from configured values; after a load. */
 void combinations_derive(struct configuration *configuration);
-/* NULL, or what cannot hold (the caller frees). */
+/* NULL, or the conflict (the caller frees). */
 char *combinations_check(const struct configuration *configuration)
     __attribute__((warn_unused_result));
 
-/* A listener: what is spoken there, and which settings are given for it, or for all. */
+/* A listener: its protocols, and the settings that are configured for it, or for all. */
 struct combinations_scope {
-    bool is_websocket; /* some of its clients speak it */
-    bool is_tcp;       /* its clients speak a protocol over TCP alone */
+    bool is_websocket; /* clients may use WebSocket */
+    bool is_tcp;       /* clients use a protocol directly over TCP */
     bool is_master;
     bool (*is_given)(const void *arg, const char *key);
     const void *arg;
 };
-/* Fits what follows client.ttl into the settings. By what is configured (in_force is false) only
- * defaults do; by what is in force all do, as others may have changed that: then what was given is
- * shortened, and that is logged. */
+/* Adapts the settings to client.ttl. To its configured value (in_force is false) only defaults are
+ * adapted; to the value in force, which operators may change at run time, all are: a configured
+ * value that is too long is then shortened, which is logged. */
 void combinations_fit_listener(const struct map_settings *map, bool in_force,
                                const struct combinations_scope *scope,
                                struct listener_settings *settings);
-/* NULL, or what cannot hold (the caller frees). */
+/* NULL, or the conflict (the caller frees). */
 char *combinations_check_listener(const struct map_settings *map,
                                   const struct combinations_scope *scope,
                                   const struct listener_settings *settings)

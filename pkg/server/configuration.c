@@ -1,4 +1,4 @@
-/* configuration: a module is in it by a line in a table. */
+/* configuration: one table row per module. */
 #include "server/configuration.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static const struct {
     {&auth_config, offsetof(struct configuration, auth)},
 };
 
-/* Those that a listener may override, with their place in its copy. */
+/* The modules whose settings a listener may override, with their offset in its copy. */
 static const struct {
     const struct config_module *module;
     size_t from, to;

@@ -42,15 +42,16 @@ struct configuration {
 /* With the defaults only. */
 void configuration_init(struct configuration *configuration);
 void configuration_free(struct configuration *configuration);
-/* File, environment, flags. NULL, or what is wrong (the caller frees). cmdline must outlive it. */
+/* File, environment, flags. NULL, or the error (the caller frees). cmdline must outlive it. */
 char *configuration_load(struct configuration *configuration, const struct cmdline *cmdline)
     __attribute__((warn_unused_result));
-/* The same again, as far as it is reloadable: NULL, or what is wrong and nothing has changed. */
+/* Reloads the reloadable settings. NULL, or the error (the caller frees): then nothing has changed.
+ */
 char *configuration_reload(struct configuration *configuration) __attribute__((warn_unused_result));
 /* Logs the settings that are given by their former names. */
 void configuration_warn_renamed(const struct configuration *configuration);
 
-/* A listener's settings: copies, with its options over them. */
+/* A listener's settings: copies, overridden by its options. */
 struct listener_settings {
     struct net_settings net;
     struct http_settings http;
@@ -64,10 +65,10 @@ struct listener_settings {
 };
 void listener_settings_copy(struct listener_settings *to, const struct configuration *from);
 void listener_settings_free(struct listener_settings *settings);
-/* Whether there is such an option: of one of the listener's own modules (ends with NULL), or of
+/* Whether an option of that name exists: in one of the listener's modules (ends with NULL), or in
  * net. */
 bool listener_settings_has(const struct config_module *const *own, const char *option);
-/* Sets it, where the first module has it. NULL, or what is wrong (the caller frees). */
+/* Sets it in the first module that has it. NULL, or the error (the caller frees). */
 char *listener_settings_set(struct listener_settings *settings,
                             const struct config_module *const *own, const char *option,
                             const char *value) __attribute__((warn_unused_result));

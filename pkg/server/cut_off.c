@@ -1,10 +1,10 @@
 /*
- * cut_off: all times follow from map.lease and client.grace, as it is these that others wait before
- * they take this front-end's clients for gone.
+ * cut_off: all times are derived from map.lease and client.grace: after these, others consider this
+ * front-end's clients gone.
  *
- * The loss is the moment at which a connect has gone unanswered for a while. What any front-end had
- * of Redis before a network failed is older than that: so when nobody reaches Redis nobody is
- * served after the loss, and all clients are kept.
+ * The loss is the moment at which a connect has been unanswered for a while. Answers that other
+ * front-ends received before a network failure are older than that: so if nobody can reach Redis,
+ * no peer is served after the loss, and all clients are kept.
  */
 #include "server/cut_off.h"
 
@@ -17,17 +17,17 @@
 #include "server/peers.h"
 #include "server/server_private.h"
 
-#define REFRESH_MS       5000 /* between two looks at who the others are */
-#define FIRST_REFRESH_MS 1000 /* the same while nobody is known */
-#define TICKS            12   /* in a lease */
+#define REFRESH_MS       5000 /* between two reads of the list of peers */
+#define FIRST_REFRESH_MS 1000 /* the same while no peer is known */
+#define TICKS            12   /* per lease */
 #define TICK_MIN_MS      20
 #define TICK_MAX_MS      250
-/* Of a lease: how long a connect, and an answer of a peer, may take. */
-#define PATIENCE_PART 6
-/* When clients can no longer be in time they are closed within this. */
+/* The part of a lease that a connect, or an answer of a peer, may take. */
+#define TIMEOUT_PART 6
+/* If clients cannot return in time any more, they are closed within this time. */
 #define LATE_MS 1000
 
-enum cut_off_state { CUT_OFF_SERVED, CUT_OFF_PROBING, CUT_OFF_ASKING, CUT_OFF_AWAY };
+enum cut_off_state { CUT_OFF_SERVED, CUT_OFF_PROBING, CUT_OFF_QUERYING, CUT_OFF_ACTIVE };
 
 struct cut_off {
     struct server *server;
@@ -37,17 +37,17 @@ struct cut_off {
     struct redis_probe *probe;
     struct peers *peers;
     uint64_t refreshed_ms;
-    uint64_t away_ms; /* AWAY: since when */
-    uint64_t time_ms; /* within which the clients are closed */
+    uint64_t active_ms; /* ACTIVE: since when */
+    uint64_t time_ms;   /* within which the clients are closed */
     size_t total, closed;
 };
 
 int64_t cut_off_least_grace_ms(const struct map_settings *settings)
 {
-    /* The last answer is missed, a tick notices that, a connect is not answered, an answer of a
-     * peer may take as long; and the peer's second sweep after that. All sweeps a tenth late. */
+    /* An answer is missing, the next tick notices that, a connect times out, a peer's answer may
+     * take as long; then the peer's second sweep. All sweeps may be a tenth late. */
     int64_t noticed = settings->sweep + settings->lease / 4 + settings->lease / TICKS;
-    int64_t asked = 2 * (settings->lease / PATIENCE_PART);
+    int64_t asked = 2 * (settings->lease / TIMEOUT_PART);
     int64_t seen = settings->sweep * 22 / 10, left = noticed + asked + seen - settings->lease;
 
     return left > 0 ? left * 4 / 3 : 0;
@@ -60,7 +60,7 @@ static uint64_t cut_off_now_ms(const struct cut_off *cut_off)
 
 static uint64_t patience_ms(const struct cut_off *cut_off)
 {
-    return (uint64_t)cut_off->settings->lease / PATIENCE_PART;
+    return (uint64_t)cut_off->settings->lease / TIMEOUT_PART;
 }
 
 static uint64_t tick_ms(const struct cut_off *cut_off)
@@ -70,7 +70,7 @@ static uint64_t tick_ms(const struct cut_off *cut_off)
     return tick < TICK_MIN_MS ? TICK_MIN_MS : tick > TICK_MAX_MS ? TICK_MAX_MS : tick;
 }
 
-/* Sweeps come a tenth late at most, and are answered at once. */
+/* Sweeps are at most a tenth late, and are answered immediately. */
 static bool is_answered(const struct cut_off *cut_off)
 {
     uint64_t most = (uint64_t)(cut_off->settings->sweep + cut_off->settings->lease / 4);
@@ -78,7 +78,7 @@ static bool is_answered(const struct cut_off *cut_off)
     return cut_off_now_ms(cut_off) - map_contact(cut_off->server->map).answered_ms < most;
 }
 
-/* Its name may lead to another server by now, as after a fail-over: the next probe tries that. */
+/* The name may resolve to another server by now, as after a fail-over: the next probe uses it. */
 static void start_probe(struct cut_off *cut_off)
 {
     redis_probe_refresh(cut_off->probe);
@@ -96,19 +96,19 @@ static void enter_cut_off_state(struct cut_off *cut_off, enum cut_off_state stat
     case CUT_OFF_PROBING:
         start_probe(cut_off);
         break;
-    case CUT_OFF_ASKING:
+    case CUT_OFF_QUERYING:
         peers_begin(cut_off->peers, cut_off_now_ms(cut_off));
         log_warn("redis_unreachable",
-                 LOG_STRING("why", "connects are not answered; others are asked"),
+                 LOG_STRING("why", "connects are not answered; peers are queried"),
                  LOG_INT("peers", (int64_t)peers_count(cut_off->peers)));
         break;
-    case CUT_OFF_AWAY:
+    case CUT_OFF_ACTIVE:
         redis_probe_stop(cut_off->probe);
         break;
     }
 }
 
-/* Until a quarter of the grace period is left for the clients to return in. */
+/* Leaves a quarter of the grace period for the clients to return. */
 static uint64_t time_to_close(const struct cut_off *cut_off)
 {
     uint64_t drain = (uint64_t)cut_off->server->configuration->server.drain_time;
@@ -122,7 +122,7 @@ static uint64_t time_to_close(const struct cut_off *cut_off)
 
 static void close_due(struct cut_off *cut_off)
 {
-    uint64_t passed = cut_off_now_ms(cut_off) - cut_off->away_ms;
+    uint64_t passed = cut_off_now_ms(cut_off) - cut_off->active_ms;
     size_t due = passed >= cut_off->time_ms ? SIZE_MAX
                                             : (size_t)(cut_off->total * passed / cut_off->time_ms);
 
@@ -141,8 +141,8 @@ static void set_away(struct server *server, bool away)
 
 static void go_away(struct cut_off *cut_off, const char *served)
 {
-    enter_cut_off_state(cut_off, CUT_OFF_AWAY);
-    cut_off->away_ms = cut_off_now_ms(cut_off);
+    enter_cut_off_state(cut_off, CUT_OFF_ACTIVE);
+    cut_off->active_ms = cut_off_now_ms(cut_off);
     cut_off->total = server_count_sessions(cut_off->server);
     cut_off->closed = 0;
     cut_off->time_ms = time_to_close(cut_off);
@@ -155,7 +155,7 @@ static void go_away(struct cut_off *cut_off, const char *served)
 static void end_cut_off(struct cut_off *cut_off)
 {
     log_info("cut_off_ended", LOG_INT("closed", (int64_t)cut_off->closed),
-             LOG_INT("lasted_ms", (int64_t)(cut_off_now_ms(cut_off) - cut_off->away_ms)));
+             LOG_INT("lasted_ms", (int64_t)(cut_off_now_ms(cut_off) - cut_off->active_ms)));
     set_away(cut_off->server, false);
     enter_cut_off_state(cut_off, CUT_OFF_SERVED);
 }
@@ -182,13 +182,13 @@ static void check_redis_probe(struct cut_off *cut_off)
             enter_cut_off_state(cut_off, CUT_OFF_PROBING);
         }
         break;
-    case REDIS_PROBE_SILENT:
-        enter_cut_off_state(cut_off, CUT_OFF_ASKING);
+    case REDIS_PROBE_UNREACHABLE:
+        enter_cut_off_state(cut_off, CUT_OFF_QUERYING);
         break;
     }
 }
 
-/* Connects are tried again and again meanwhile: lost packets alone decide nothing. */
+/* Probes continue meanwhile: lost packets alone must not decide. */
 static void check_peers_answers(struct cut_off *cut_off)
 {
     enum redis_probe_state state = redis_probe_check(cut_off->probe, patience_ms(cut_off));
@@ -198,7 +198,7 @@ static void check_peers_answers(struct cut_off *cut_off)
         enter_cut_off_state(cut_off, CUT_OFF_PROBING);
         return;
     }
-    if (state == REDIS_PROBE_SILENT) {
+    if (state == REDIS_PROBE_UNREACHABLE) {
         if (served) {
             go_away(cut_off, served);
             return;
@@ -230,14 +230,14 @@ static void on_cut_off_tick(void *arg)
             check_redis_probe(cut_off);
         }
         break;
-    case CUT_OFF_ASKING:
+    case CUT_OFF_QUERYING:
         if (answered) {
             enter_cut_off_state(cut_off, CUT_OFF_SERVED);
         } else {
             check_peers_answers(cut_off);
         }
         break;
-    case CUT_OFF_AWAY:
+    case CUT_OFF_ACTIVE:
         if (answered && map_is_ready(cut_off->server->map, NULL)) {
             end_cut_off(cut_off);
         } else if (!answered) {
@@ -252,7 +252,7 @@ struct cut_off *cut_off_create(struct server *server)
     struct cut_off *cut_off = mem_zalloc(1, sizeof *cut_off);
 
     cut_off->server = server;
-    cut_off->settings = map_settings_of(server->map); /* those that all front-ends share */
+    cut_off->settings = map_settings_of(server->map); /* those in force, which are shared */
     cut_off->timer = loop_timer_create(server->loop, on_cut_off_tick, cut_off);
     cut_off->probe = redis_probe_create(server->loop, &server->target);
     cut_off->peers =

@@ -1,7 +1,7 @@
 /*
- * drain: the orderly end. Not ready any more; no new connections; sessions closed evenly over
- * drain.time, so that their clients do not all come to the other front-ends at once; what they
- * leave is put into Redis; then the process ends.
+ * drain: the orderly shutdown. The front-end is not ready any more and accepts no new connections;
+ * sessions are closed evenly over drain.time, so that their clients do not all reconnect to the
+ * other front-ends at once; the resulting changes are written to Redis; then the process exits.
  */
 #include <systemd/sd-daemon.h>
 
@@ -31,7 +31,7 @@ size_t server_end_sessions(struct server *server, size_t count, enum conn_close_
     return ended + lobby_service_drain(server->lobby, count - ended, why);
 }
 
-/* How many sessions should have been told to end by now. */
+/* How many sessions should have been closed by now. */
 static size_t sessions_due_to_end(const struct server *server, uint64_t elapsed)
 {
     uint64_t time = (uint64_t)server->configuration->server.drain_time;
@@ -47,7 +47,7 @@ static void close_some(void *arg)
     if (wanted > server->drain_closed)
         server->drain_closed +=
             server_end_sessions(server, wanted - server->drain_closed, CONN_CLOSE_DRAIN);
-    /* Answers that are under way are waited for as long as for any write. */
+    /* Writes in flight have as long as any write. */
     if (elapsed > (uint64_t)(configuration->server.drain_time + configuration->redis.deadline))
         listeners_close_connections(server->listeners, false);
     if (server_count_sessions(server) > 0) {

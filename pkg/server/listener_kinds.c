@@ -1,5 +1,5 @@
 /*
- * listener_kinds: what each kind of listener opens, and whose connections it accepts.
+ * listener_kinds: the kinds of listeners: their protocols, checks and options.
  */
 #include "server/listeners_private.h"
 

@@ -1,6 +1,6 @@
 /*
- * listeners: each has copies of the settings that its options may override. A reload writes them
- * again in place, as connections look at them when they use them.
+ * listeners: each has copies of the settings that its options may override. A reload updates the
+ * copies in place, as connections read them when they use them.
  */
 #include "server/listeners.h"
 
@@ -132,7 +132,7 @@ bool listener_kind_has_option(const struct kind *kind, const char *option)
     return false;
 }
 
-/* The first module that has it takes it, as in listener_settings_set. */
+/* In the first module that has it, as in listener_settings_set. */
 static void note_option(const struct listener_entry *entry, const char *name)
 {
     for (size_t i = 0; entry->kind->modules[i]; i++) {
@@ -157,7 +157,7 @@ static char *apply_option(struct listener_entry *entry, const struct option *opt
     return listener_settings_set(&entry->settings, kind->modules, option->name, option->value);
 }
 
-/* ",option=value,option=value"; consumes it. */
+/* ",option=value,option=value"; modifies the text. */
 static char *take_options(struct listener_entry *entry, char *text)
 {
     size_t most = 1;
@@ -180,7 +180,7 @@ static char *take_options(struct listener_entry *entry, char *text)
     return NULL;
 }
 
-/* Whether one of its options, or the configuration, gives it. */
+/* Whether one of its options, or the configuration, sets it. */
 static bool is_option_given(const void *arg, const char *key)
 {
     const struct listener_entry *entry = arg;
@@ -324,7 +324,7 @@ bool listeners_can_be_asked(const struct listeners *listeners)
     return false;
 }
 
-/* The lobby lets them in for the moment that it takes to say why they may not stay. */
+/* The lobby accepts banned addresses briefly, in order to send the reason. */
 static bool is_banned(void *arg, const struct address *peer)
 {
     const struct listener_entry *entry = arg;

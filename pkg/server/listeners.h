@@ -1,7 +1,7 @@
 /*
- * listeners: what this front-end listens for: a table of kinds, and the listeners that are open.
+ * listeners: a table of the kinds of listeners, and the open listeners.
  *
- * A new protocol is one line in the table of listeners.c.
+ * A new protocol is one row in the table of listener_kinds.c.
  */
 #ifndef SERVER_LISTENERS_H
 #define SERVER_LISTENERS_H
@@ -13,7 +13,7 @@
 
 struct listeners;
 
-/* What connections are handed to. configuration is enough to check specifications. */
+/* The parts that connections use. configuration suffices for checking specifications. */
 struct bans;
 
 struct listeners_context {
@@ -30,42 +30,42 @@ struct listeners_context {
     const struct http_router *bare;  /* of those with admin=off */
     const char *(*admit)(void *arg, const struct address *peer);
     void *arg;
-    const struct bans *bans; /* the lobby and the master judge by them themselves */
+    const struct bans *bans; /* the lobby and the master enforce them themselves */
 };
 
 struct listeners *listeners_create(const struct listeners_context *context);
-/* All connections must be gone. */
+/* All connections must have been closed. */
 void listeners_destroy(struct listeners **listeners);
-/* "tracker=127.0.0.1:6789,space=main". Checks it; opens it with listeners_open. NULL, or what is
- * wrong (the caller frees). */
+/* "tracker=127.0.0.1:6789,space=main". Only checks it; listeners_open opens it. NULL, or the error
+ * (the caller frees). */
 char *listeners_add(struct listeners *listeners, const char *specification)
     __attribute__((warn_unused_result));
-/* Those of the setting `listen`, else the standard ones. */
+/* Those of the setting `listen`, else the default ones. */
 char *listeners_add_configured(struct listeners *listeners) __attribute__((warn_unused_result));
-/* Says to the map what they need of Redis beside it. */
+/* Registers with the map the optional features that they need of Redis. */
 void listeners_declare_needs(const struct listeners *listeners);
 /* Whether one of them needs the lobby's space. */
 bool listeners_need_lobby(const struct listeners *listeners);
 char *listeners_open(struct listeners *listeners) __attribute__((warn_unused_result));
-/* Whether other front-ends can ask one of them: a web listener without proxy and tls. */
+/* Whether other front-ends can query one of them: a web listener without proxy and tls. */
 bool listeners_can_be_asked(const struct listeners *listeners);
-/* Turns clients away while why is set (static text); those for operators only do not upgrade. */
+/* Refuses clients while why is set (static text); listeners for operators only refuse upgrades. */
 void listeners_turn_away(struct listeners *listeners, const char *why);
-/* Stops accepting; those for operators (web) only when all is set, else they only upgrade no more
- * connections. */
+/* Stops accepting. Listeners for operators (web) stop only when all is set; otherwise they only
+ * refuse upgrades. */
 void listeners_stop(struct listeners *listeners, bool all);
-/* Those for operators (web) only when all is set, else of them those that were upgraded. */
+/* For listeners for operators (web), only upgraded connections, unless all is set. */
 void listeners_close_connections(struct listeners *listeners, bool all);
-/* The bans are others: closes the connections of banned addresses. */
+/* The bans have changed: closes the connections of banned addresses. */
 void listeners_close_banned(struct listeners *listeners);
-/* Whether each could go on with these settings, and the certificates that they name. NULL, or what
- * is wrong with one of them (the caller frees). Changes nothing. */
+/* Checks that each could use these settings, and the certificates that they name. NULL, or the
+ * error of one of them (the caller frees). Changes nothing. */
 char *listeners_check(const struct listeners *listeners, const struct configuration *configuration)
     __attribute__((warn_unused_result));
-/* Applies settings that were reloaded, and reads certificates again. NULL, or what is wrong with
- * one of them (the caller frees): that listener goes on with what it had. */
+/* Applies reloaded settings, and reads certificates again. NULL, or the error of one of them (the
+ * caller frees): that listener keeps its previous settings. */
 char *listeners_reload(struct listeners *listeners) __attribute__((warn_unused_result));
-/* What all front-ends share has changed: what follows from it is set anew. */
+/* The shared settings have changed: adapts the settings that depend on them. */
 void listeners_fit(struct listeners *listeners);
 /* "tracker=127.0.0.1:6789,web=127.0.0.1:8080,sync=127.0.0.1:13372", with the real ports. */
 void listeners_describe(const struct listeners *listeners, struct writer *to);

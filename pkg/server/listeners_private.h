@@ -1,6 +1,6 @@
 /*
- * listeners_private: what listeners.c, listeners_reload.c and listener_kinds.c share: a listener
- * with its settings, and what makes its kind different from the others.
+ * listeners_private: shared by listeners.c, listeners_reload.c and listener_kinds.c: a listener
+ * with its settings, and the properties of its kind.
  */
 #ifndef SERVER_LISTENERS_PRIVATE_H
 #define SERVER_LISTENERS_PRIVATE_H
@@ -14,18 +14,18 @@ struct listener_entry;
 /* A kind of listener. */
 struct kind {
     const char *name;
-    bool for_operators; /* goes on while the front-end drains */
+    bool for_operators; /* stays open while the front-end drains */
     bool has_space;
-    bool in_lobby; /* its space is the lobby's unless said otherwise */
-    bool invites;  /* turntable is spoken there */
-    bool is_udp;   /* it has no connections: bind opens it instead of net */
-    /* Whose settings may be options, before net's: the first that has one of the name. Of udp:
-     * without net's. */
+    bool in_lobby; /* its default space is the lobby's */
+    bool invites;  /* serves turntable */
+    bool is_udp;   /* has no connections: bind opens it instead of net */
+    /* The modules whose settings may be options, in order of precedence, followed by net; for UDP
+     * without net. */
     const struct config_module *const *modules;
-    /* NULL, or why it cannot be with these settings (static text). May be NULL. */
+    /* NULL, or why these settings are invalid (static text). May be NULL. */
     const char *(*check)(const struct listener_settings *settings);
     void (*open)(struct listener_entry *entry);
-    char *(*bind)(struct listener_entry *entry); /* NULL, or what is wrong (the caller frees) */
+    char *(*bind)(struct listener_entry *entry); /* NULL, or the error (the caller frees) */
     void (*close)(struct listener_entry *entry);
     void (*accepted)(void *entry, struct conn *conn);
 };
@@ -56,23 +56,23 @@ struct listener_entry {
 struct listeners {
     struct listeners_context context;
     struct list entries;
-    const char *turned_away; /* why clients are; NULL: they are served */
+    const char *turned_away; /* why clients are refused; NULL: they are served */
 };
 
-/* In the order in which they are named to users. */
+/* In the order of the documentation. */
 extern const struct kind listener_kinds[];
 extern const size_t listener_kind_count;
 
 /* Whether a listener of the kind has an option of that name, other than space and admin. */
 bool listener_kind_has_option(const struct kind *kind, const char *option);
-/* What is wrong with settings that are good one by one, or NULL; the caller frees it. Fits defaults
- * to what is configured. */
+/* Adapts defaults to configured values. NULL, or the error of settings that are valid one by one
+ * but not together (the caller frees). */
 char *listener_entry_check(const struct listener_entry *entry,
                            const struct configuration *configuration,
                            struct listener_settings *settings);
-/* Fits defaults to what is in force, which others may have changed. */
+/* Adapts settings to the shared settings in force. */
 void listener_entry_fit(const struct listener_entry *entry, struct listener_settings *settings);
-/* The error with the listener's name before it, in its place; NULL of NULL. */
+/* Prefixes the error with the listener's name (consumes it); NULL for NULL. */
 char *listener_entry_name_error(const struct listener_entry *entry, char *error);
 
 #endif

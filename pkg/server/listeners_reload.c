@@ -1,12 +1,12 @@
-/* listeners_reload: checks and writes again the settings of listeners that are open. */
+/* listeners_reload: checks and updates the settings of open listeners. */
 #include "server/listeners.h"
 
 #include <stdlib.h>
 
 #include "server/listeners_private.h"
 
-/* The configuration's values with this listener's options over them. The options were good at the
- * start; a file that one of them names may not be any more. Then *to is free. */
+/* The configuration's values, overridden by this listener's options. The options were valid at the
+ * start, but a file that one of them names may not be any more. On an error *to is freed. */
 static char *derive_settings(const struct listener_entry *entry,
                              const struct configuration *configuration,
                              struct listener_settings *to)
@@ -38,7 +38,7 @@ static char *check_listener_entry(const struct listener_entry *entry,
     return error;
 }
 
-/* Puts them where the listener reads them; else it keeps what it has. */
+/* Updates the settings that the listener reads; on an error it keeps the previous ones. */
 static char *reload_entry(struct listener_entry *entry)
 {
     struct listener_settings settings;

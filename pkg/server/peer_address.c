@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static const char expected[] = "HOST:PORT is expected, as other front-ends reach it";
+static const char expected[] = "HOST:PORT is expected, under which other front-ends reach it";
 
 static bool is_wildcard_host(const char *host)
 {
@@ -17,7 +17,7 @@ static bool is_wildcard_host(const char *host)
         return IN6_IS_ADDR_UNSPECIFIED(&six) ||
                (IN6_IS_ADDR_V4MAPPED(&six) && memcmp(&six.s6_addr[12], "\0\0\0\0", 4) == 0);
     }
-    /* As the resolver reads it: "0" and "0.0" are it, too. */
+    /* As the resolver parses it: "0" and "0.0" are wildcards too. */
     return inet_aton(host, &four) != 0 && four.s_addr == INADDR_ANY;
 }
 
@@ -65,7 +65,7 @@ const char *peer_address_parse(struct bytes text, struct peer_address *address)
         return expected;
     }
     return is_wildcard_host(address->host)
-               ? "a wildcard address leads to no front-end: name this one's own address"
+               ? "a wildcard address cannot be connected to: use this front-end's own address"
                : NULL;
 }
 

@@ -1,4 +1,4 @@
-/* peer_address: where other front-ends reach a web listener (node.advertise). */
+/* peer_address: the address under which other front-ends reach a web listener (node.advertise). */
 #ifndef SERVER_PEER_ADDRESS_H
 #define SERVER_PEER_ADDRESS_H
 
@@ -12,10 +12,10 @@ struct peer_address {
     uint16_t port;
 };
 
-/* "HOST:PORT", "[IPv6]:PORT". NULL, or what is wrong (static text): wildcards lead nowhere. */
+/* "HOST:PORT", "[IPv6]:PORT". NULL, or the error (static text). Wildcards are refused. */
 const char *peer_address_parse(struct bytes text, struct peer_address *address)
     __attribute__((warn_unused_result));
-/* For the table of settings: empty is good too. */
+/* For the table of settings: empty is valid too. */
 const char *peer_address_check(const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* peers: their list is made anew by each reading; what was known of those that stay is kept. */
+/* peers: each read builds a new list; the state of peers that remain is kept. */
 #include "server/peers.h"
 
 #include <netinet/in.h>
@@ -13,13 +13,13 @@
 #include "server/peer_address.h"
 #include "stream/resolve.h"
 
-/* Front-ends that are kept in mind, and that are asked at once. */
+/* Peers that are stored, and that are queried at once. */
 #define PEERS_MAX 256
 #define ASKED_MAX 8
-/* How old the addresses of a name may be, ms. */
+/* The maximum age of a name's addresses, ms. */
 #define ADDRESSES_FRESH_MS 30000
 #define ADDRESSES_RETRY_MS 5000
-/* How long a name may take until the next one is looked up, ms; and how many may hang. */
+/* The time-out of a look-up, ms; and the number of look-ups that may hang. */
 #define LOOKUP_MS       2000
 #define LOOKUPS_HANGING 16
 #define ANSWER_MAX      64 /* bytes */
@@ -27,16 +27,16 @@
 
 struct front_end_peer {
     struct peers *peers;
-    char *where; /* as it advertises itself */
+    char *where; /* its node.advertise */
     struct peer_address address;
     struct stream_addresses found;
     uint64_t found_ms;     /* when they were last looked up; 0: never */
     unsigned next_address; /* of those found */
-    struct http_get *get;  /* the question under way */
+    struct http_get *get;  /* the query in flight */
     uint64_t asked_ms;
-    uint64_t first_ms; /* Redis's first answer that counts came before that; 0: none did */
-    bool failed;       /* the last question had no answer */
-    bool served;       /* another one came after it */
+    uint64_t first_ms; /* the upper bound of Redis's first answer that counts; 0: none yet */
+    bool failed;       /* the last query was not answered */
+    bool served;       /* Redis has answered it again after first_ms */
 };
 
 struct peers {
@@ -47,7 +47,7 @@ struct peers {
     struct map_nodes *nodes;
     struct front_end_peer *list[PEERS_MAX];
     size_t count;
-    size_t next; /* who is asked first */
+    size_t next; /* the first peer to query */
     uint64_t after_ms;
     struct stream_lookup *lookup; /* of a name: one at a time */
     struct front_end_peer *looked_up;
@@ -101,7 +101,7 @@ static struct front_end_peer *make_peer(struct peers *peers, struct bytes where,
     return peer;
 }
 
-/* What somebody else wrote there is not believed: it has to be an address, and another one's. */
+/* The text comes from Redis and is not trusted: it must be a valid address, and not our own. */
 static void add_peer_of_node(struct peers *peers, struct front_end_peer **before, size_t count,
                              size_t index)
 {
@@ -197,7 +197,7 @@ static bool is_lookup_due(const struct front_end_peer *peer, uint64_t now_ms)
     return peer->found_ms == 0 || now_ms - peer->found_ms >= fresh_ms;
 }
 
-/* Old addresses serve until there are new ones. */
+/* Previous addresses are used until there are new ones. */
 static void look_up_next(struct peers *peers)
 {
     uint64_t now = loop_now_ms(peers->loop);
@@ -215,13 +215,13 @@ static void look_up_next(struct peers *peers)
             continue;
         }
         if (stream_lookups_in_flight() >= LOOKUPS_HANGING) {
-            return; /* what is left is for the name of Redis */
+            return; /* the remaining look-ups are reserved for the name of Redis */
         }
         peers->lookup = stream_lookup_start(peers->loop, peer->address.host, peer->address.port,
                                             LOOKUP_MS, on_peer_resolved, peers);
         peers->looked_up = peers->lookup ? peer : NULL;
         if (!peers->lookup) {
-            return; /* no descriptors: the next refresh tries again */
+            return; /* no descriptors: the next refresh retries */
         }
     }
 }
@@ -234,7 +234,7 @@ void peers_refresh(struct peers *peers)
     look_up_next(peers);
 }
 
-/* Questions. */
+/* Queries. */
 
 size_t peers_count(const struct peers *peers)
 {
@@ -252,8 +252,7 @@ void peers_begin(struct peers *peers, uint64_t after_ms)
     }
 }
 
-/* The answer "<node> <age in ms>": Redis's word came between the age before the question and the
- * age before now. */
+/* The answer "<node> <age in ms>": Redis answered between (query sent - age) and (now - age). */
 static void take_age(struct front_end_peer *peer, uint64_t age_ms)
 {
     uint64_t now = loop_now_ms(peer->peers->loop);
@@ -268,7 +267,7 @@ static void take_age(struct front_end_peer *peer, uint64_t age_ms)
     }
 }
 
-/* False when it is no answer, or one of ourselves: of an address that leads back here. */
+/* False when it is malformed, or our own: the address leads back here. */
 static bool take_peer_answer(struct front_end_peer *peer, struct bytes body)
 {
     struct bytes node = bytes_next_word(&body);
@@ -302,7 +301,7 @@ static void on_peer_answer(void *arg, int status, struct bytes body)
     http_get_end(&peer->get);
 }
 
-/* A name may lead to a wildcard address as well as a text. */
+/* A name may resolve to a wildcard address, too. */
 static bool is_wildcard_address(const struct stream_address *found)
 {
     static const uint8_t nowhere[16];
@@ -337,7 +336,7 @@ static bool request_peer(struct front_end_peer *peer, const char *path, uint64_t
     return true;
 }
 
-/* Those that answer first: who does not may be as cut off as we are. */
+/* Peers that answered come first: others may be cut off as well. */
 void peers_ask(struct peers *peers, uint64_t timeout_ms)
 {
     char *path = mem_format("/redisz?epoch=%s", map_epoch(peers->map));
@@ -350,7 +349,7 @@ void peers_ask(struct peers *peers, uint64_t timeout_ms)
             if (peers->list[at]->failed == (failed == 1) &&
                 request_peer(peers->list[at], path, timeout_ms)) {
                 asked++;
-                /* Of those that do not answer, others come next. */
+                /* Rotates among those that do not answer. */
                 peers->next = failed == 1 ? at + 1 : peers->next;
             }
         }

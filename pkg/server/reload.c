@@ -1,7 +1,8 @@
 /*
- * reload: settings read again while connections live on. All or nothing: they are read and checked
- * apart first, with every file that they name, and a mistake changes nothing and says why. Only
- * when a file changes between that and its use, a listener goes on with what it has.
+ * reload: reads the settings again while connections stay open. All or nothing: they are read and
+ * checked in a copy first, with every file that they name, and an error changes nothing and is
+ * logged. Only if a file changes between the check and its use does a listener keep its old
+ * settings.
  */
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>

@@ -1,6 +1,6 @@
 /*
- * requests: what the map asks of the front-end around it: what to say of itself, what operators
- * want of it, and what to do when it cannot go on.
+ * requests: the map's callbacks: publishing this front-end's status, operators' requests, and fatal
+ * errors.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static bool on_request(void *arg, struct bytes verb, struct bytes argument, stru
         server_drain(server);
         return true;
     }
-    writer_string(reply, "this front-end does not do that now");
+    writer_string(reply, "this front-end does not accept this request now");
     return false;
 }
 

@@ -1,6 +1,6 @@
 /*
- * server: built in the order of its parts' needs and taken down in the reverse. Listeners open
- * when the map can serve, so who can connect is served.
+ * server: creates its parts in the order of their dependencies, and destroys them in reverse.
+ * Listeners open once the map can serve, so a client that can connect is served.
  */
 #include "server/server.h"
 
@@ -26,7 +26,7 @@
 
 #include "version.h"
 
-/* While Redis cannot be reached at the start, the log says so this often. */
+/* How often waiting_for_redis is logged at the start. */
 #define WAITING_MS 5000
 
 void server_end(struct server *server, int exit_code)
@@ -42,7 +42,7 @@ static const char *admit_peer(void *arg, const struct address *peer)
     const struct server_settings *settings = &server->configuration->server;
     if (!access_list_allows(server->access, peer))
         return "denied";
-    /* Those on unix sockets have no address to tell them apart by. */
+    /* Peers on unix sockets have no address to distinguish them by. */
     if (peer->family != ADDRESS_UNIX &&
         !bucket_table_take(server->rates, peer, (uint32_t)settings->connect_rate,
                            (uint32_t)settings->connect_burst, loop_now_us(server->loop)))
@@ -73,7 +73,7 @@ void server_serving(void *arg)
     loop_timer_stop(server->waiting_timer);
     char *error = listeners_open(server->listeners);
     if (error) {
-        log_error("cannot_listen", LOG_STRING("err", error));
+        log_error("listen_failed", LOG_STRING("err", error));
         free(error);
         server_end(server, 1);
         return;
@@ -98,11 +98,11 @@ static void still_waiting(void *arg)
 static void embedded_died(void *arg, int status)
 {
     struct server *server = arg;
-    (void)status; /* the log has it */
+    (void)status; /* redis_crashed has been logged */
     server_end(server, 1);
 }
 
-/* As one word of a shell's command line; the caller frees. */
+/* Quotes it as one word for a shell; the caller frees. */
 static char *quote_shell_word(const char *path)
 {
     struct writer text = {0};
@@ -115,7 +115,7 @@ static char *quote_shell_word(const char *path)
     return quoted;
 }
 
-/* The embedded server becomes an ordinary target: its unix socket. */
+/* From then on the embedded server is an ordinary target: its unix socket. */
 static char *start_embedded(struct server *server)
 {
     const struct redis_settings *settings = &server->configuration->redis;
@@ -190,7 +190,7 @@ static void add_listeners(struct server *server, const struct configuration *con
     });
 }
 
-/* NULL, or why it cannot start; usage: it is the configuration's fault. */
+/* NULL, or why it cannot start; usage: the configuration is wrong. */
 static char *start_server(struct server *server, struct configuration *configuration, bool *usage)
 {
     *usage = true;
@@ -239,11 +239,11 @@ static void stop_server(struct server *server)
     cut_off_destroy(&server->cut_off);
     if (server->listeners) {
         listeners_stop(server->listeners, true);
-        loop_turn(server->loop, 0); /* sends what is left */
+        loop_iterate(server->loop, 0); /* sends the remaining output */
         listeners_close_connections(server->listeners, true);
     }
     if (server->loop)
-        loop_turn(server->loop, 0); /* frees them */
+        loop_iterate(server->loop, 0); /* frees them */
     listeners_destroy(&server->listeners);
     tracker_service_destroy(&server->tracker);
     turntable_service_destroy(&server->turntable);
@@ -291,7 +291,7 @@ static int serve_until_end(struct configuration *configuration)
     bool usage;
     char *error = start_server(&server, configuration, &usage);
     if (error) {
-        log_error("cannot_start", LOG_STRING("err", error));
+        log_error("start_failed", LOG_STRING("err", error));
         free(error);
         server.exit_code = usage ? 2 : 1;
     } else {
@@ -339,20 +339,20 @@ static char *check_tokens(const struct auth_settings *settings)
     return error;
 }
 
-/* Who asks others must be one that can be asked. */
+/* A front-end that queries its peers must be reachable for them. */
 static char *check_cut_off(const struct configuration *configuration,
                            const struct listeners *listeners)
 {
     if (!*configuration->server.advertise)
         return mem_strdup("map.cut_off = peers needs node.advertise: HOST:PORT of this front-end's "
-                          "web listener, as the other front-ends reach it");
+                          "web listener, under which the other front-ends reach it");
     if (!listeners_can_be_asked(listeners))
         return mem_strdup("map.cut_off = peers needs a web listener with neither proxy nor tls, to "
                           "which node.advertise leads");
     return NULL;
 }
 
-/* All that can be wrong with it, but for what only opening shows. */
+/* Checks everything that can be checked without opening listeners. */
 char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
 {
     struct redis_target target = {.host = NULL};

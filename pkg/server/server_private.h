@@ -3,7 +3,7 @@
  * and requests.c.
  *
  *   STARTING ──map serves──► SERVING ──SIGTERM──► DRAINING ──sessions closed──► FINISHING ──► ended
- *       └───────── SIGTERM, or anything fatal ─────────────────────────────────────────────────┘
+ *       └───────── SIGTERM, or a fatal error ──────────────────────────────────────────────────┘
  */
 #ifndef SERVER_SERVER_PRIVATE_H
 #define SERVER_SERVER_PRIVATE_H
@@ -51,7 +51,7 @@ struct server {
     struct bucket_table *rates;
     struct loop_signal *signals[3];
     struct loop_timer *drain_timer;
-    struct loop_timer *waiting_timer; /* says every now and then that Redis is waited for */
+    struct loop_timer *waiting_timer; /* logs waiting_for_redis */
     uint64_t drain_began_ms;
     size_t drain_total;
     size_t drain_closed;
@@ -59,26 +59,26 @@ struct server {
     uint64_t started_us;
 };
 
-/* Ends the loop; the first code that is not 0 stays. */
+/* Stops the loop; the first exit code other than 0 is kept. */
 void server_end(struct server *server, int exit_code);
-/* drain.c: the answer to SIGTERM; while it drains already, ends at once. */
+/* drain.c: the handler of SIGTERM; a second one exits at once. */
 void server_drain(void *server);
-/* Connections that are served. */
+/* The number of open sessions. */
 size_t server_count_sessions(const struct server *server);
-/* Ends at most count, the Tracker protocol's first; returns how many. */
+/* Closes at most count, those of the Tracker protocol first; returns how many. */
 size_t server_end_sessions(struct server *server, size_t count, enum conn_close_reason why);
-/* server.c: loads it, and checks that its settings fit one another. NULL, or what is wrong (the
- * caller frees). */
+/* server.c: loads it, and checks that its settings are consistent. NULL, or the error (the caller
+ * frees). */
 char *server_read_configuration(struct configuration *configuration, const struct cmdline *cmdline)
     __attribute__((warn_unused_result));
-/* reload.c: NULL, or what is wrong and nothing has changed (the caller frees). */
+/* reload.c: NULL, or the error (the caller frees): then nothing has changed. */
 char *server_reload(struct server *server);
 void server_reload_signal(void *server);
-/* What may connect, from the settings in force. NULL, or what is wrong. */
+/* Builds the access lists from the settings in force. NULL, or the error (the caller frees). */
 char *server_read_access(struct server *server);
 /* requests.c: the callbacks of the map. */
 extern const struct map_callbacks server_map_callbacks;
-/* server.c: the map serves. */
+/* server.c: called when the map can serve. */
 void server_serving(void *server);
 
 #endif

@@ -21,14 +21,12 @@ static const struct config_setting settings[] = {
                    .help = "HOST:PORT by which other front-ends reach a web listener of this one "
                            "that has neither proxy nor tls; needed for map.cut_off = peers."),
     SERVER_SETTING("log.level", CONFIG_ENUM, log_level, "info", .choices = "debug|info|warn|error",
-                   .flags = CONFIG_RELOADABLE,
-                   .help = "The least important lines that are written."),
+                   .flags = CONFIG_RELOADABLE, .help = "The lowest level that is logged."),
     SERVER_SETTING("log.format", CONFIG_ENUM, log_format, "logfmt", .choices = "logfmt|json",
-                   .flags = CONFIG_RELOADABLE, .help = "Form of the lines on standard error."),
+                   .flags = CONFIG_RELOADABLE, .help = "Format of the log on standard error."),
     SERVER_SETTING("drain.time", CONFIG_DURATION, drain_time, "5s", .max = 3600000,
                    .flags = CONFIG_RELOADABLE,
-                   .help = "Time over which connections are closed when the front-end is told to "
-                           "end."),
+                   .help = "Time over which connections are closed when the front-end shuts down."),
     SERVER_SETTING("access.allow", CONFIG_STRING, access_allow, "", .check = access_list_check,
                    .flags = CONFIG_RELOADABLE,
                    .help = "Address prefixes that may connect; empty: all."),

@@ -1,4 +1,4 @@
-/* web: a port of each protocol, made when it is first asked for in a space. */
+/* web: one port per protocol and space, created at the first request for it. */
 #include "server/web.h"
 
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 #include "server/web_token.h"
 
 #define SPACE_NAME_MAX 32
-#define PARAMETER_MAX  256 /* bytes of a parameter that is handed to a protocol */
+#define PARAMETER_MAX  256 /* bytes of a query parameter that is passed to a protocol */
 
-/* A space in which somebody has come to a protocol. */
+/* A space in which a protocol has been requested. */
 struct space {
     struct list link;
     struct map_space *map;
@@ -32,7 +32,7 @@ struct web {
     struct http_router *refusals;
     struct websocket_port *port;
     struct list spaces;
-    const char *turned_away; /* why nobody is upgraded; NULL: they are */
+    const char *turned_away; /* why upgrades are refused; NULL: they are not */
 };
 
 static void serve_tracker(struct web *web, struct space *space, struct websocket *websocket,
@@ -68,7 +68,7 @@ static void serve_sync(struct web *web, struct space *space, struct websocket *w
 struct web_protocol {
     const char *name;        /* its path: /name, /name/SPACE */
     const char *subprotocol; /* NULL: it has none */
-    bool brings_token;       /* in a message, if not in the request */
+    bool brings_token;       /* may send the token in a message, if not in the request */
     void (*serve)(struct web *web, struct space *space, struct websocket *websocket,
                   const struct ws_request *ws_request);
 };
@@ -100,7 +100,8 @@ struct web *web_create(const struct listeners_context *context,
 static void on_no_upgrade(void *arg, struct http_request *request)
 {
     (void)arg;
-    http_request_refuse(request, 426, "Upgrade: websocket\r\n", "WebSocket is spoken here");
+    http_request_refuse(request, 426, "Upgrade: websocket\r\n",
+                        "this path requires a WebSocket upgrade");
 }
 
 struct web *web_create_for(const struct listeners_context *context,
@@ -161,7 +162,8 @@ static struct bytes rest_of_path(struct bytes path, const char *name)
     return (struct bytes){path.data + len, path.len - len};
 }
 
-/* The protocol that is asked for: by its subprotocol, which is answered then, or by the path. */
+/* The requested protocol: by the subprotocol, which is then confirmed in the answer, or by the
+ * path. */
 static const struct web_protocol *
 find_protocol(const struct web *web, const struct http_request *request, const char **subprotocol)
 {
@@ -183,8 +185,8 @@ find_protocol(const struct web *web, const struct http_request *request, const c
     return NULL;
 }
 
-/* What follows the name of a protocol in the path: of any, as a subprotocol may have chosen another
- * one than the path. A listener of one protocol knows that one's path only. */
+/* The part of the path after a protocol's name: any protocol's, as the subprotocol may select
+ * another one than the path. A listener for one protocol accepts only that one's path. */
 static struct bytes space_in_path(const struct web *web, struct bytes path)
 {
     for (size_t i = 0; i < PROTOCOLS; i++) {
@@ -219,8 +221,8 @@ static void refuse_web_request(struct http_request *request, int status, const c
     http_request_refuse(request, status, NULL, why);
 }
 
-/* A parameter of the query, which lives longer than the request; one that is too long to mean
- * anything is cut. */
+/* A copy of a query parameter, which outlives the request; one that is too long to be valid is
+ * truncated. */
 struct parameter {
     uint8_t data[PARAMETER_MAX];
 };

@@ -1,4 +1,4 @@
-/* web_token: nothing of a token is logged, nor the query that it may stand in. */
+/* web_token: neither a token nor the query that may contain it is ever logged. */
 #include "server/web_token.h"
 
 #include "base/clock.h"
@@ -37,7 +37,7 @@ void web_token_read(struct web_token *token, const struct auth_verifier *verifie
         judge_web_token(token, text, space);
 }
 
-/* It has been told why: what it says is not looked at. */
+/* A refused client has received the reason: its messages are ignored. */
 static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
 {
     (void)arg;

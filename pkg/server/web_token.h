@@ -1,8 +1,9 @@
 /*
- * web_token: the token that a WebSocket client brings with its request.
+ * web_token: the token in a WebSocket client's request.
  *
- * A browser cannot see how a handshake is refused, so the handshake is completed and the connection
- * closed with a code and the reason: 3000 without a good token, 3003 with one for another space.
+ * Browsers do not expose why a handshake was refused. So the handshake is completed, and the
+ * connection closed with a code and the reason: 3000 without a valid token, 3003 with one for
+ * another space.
  */
 #ifndef SERVER_WEB_TOKEN_H
 #define SERVER_WEB_TOKEN_H
@@ -14,18 +15,18 @@
 #include "net/websocket/websocket.h"
 
 struct web_token {
-    const struct auth_verifier *verifier; /* NULL: none is wanted */
-    struct auth_claims claims;            /* user NULL: it brought none */
-    const char *why;                      /* NULL: it is let in */
-    enum websocket_code code;             /* otherwise */
+    const struct auth_verifier *verifier; /* NULL: no token is required */
+    struct auth_claims claims;            /* user NULL: no token */
+    const char *why;                      /* the refusal; NULL: accepted */
+    enum websocket_code code;             /* of the refusal */
 };
 
-/* Looks at what the request brings. verifier: NULL is off. comes_later: the token may come in a
- * message instead. To be freed. */
+/* Reads and checks the request's token. verifier: NULL for off. comes_later: the token may be sent
+ * in a message instead. The caller frees it. */
 void web_token_read(struct web_token *token, const struct auth_verifier *verifier,
                     struct http_request *request, const char *space, bool comes_later);
-/* Of the connection that the request became: closes it, or sets its end, which is that of the token
- * or, without one, of the time to bring it. False: it is closed. */
+/* Applies it to the upgraded connection: closes it if the token was refused; otherwise sets its end
+ * to the token's expiry, or, without one, to the time-out for sending it. False: it is closed. */
 bool web_token_apply(const struct web_token *token, struct websocket *websocket);
 void web_token_free(struct web_token *token);
 

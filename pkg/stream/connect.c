@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The port is chosen when connecting, so that each source has all of them. */
+/* The port is chosen on connect (IP_BIND_ADDRESS_NO_PORT), so that each source has all ports. */
 static bool bind_to_source(int fd, const struct address *source)
 {
     const int on = 1;

@@ -1,6 +1,6 @@
 /*
- * connector: one timer for all bounds. It runs out at the end of the step or of the whole,
- * whichever is first; or at once, to report from the loop what failed before the start returned.
+ * connector: one timer for all bounds. It expires at the end of the step or of the total time,
+ * whichever is first; or at once, to report from the loop a failure before the start returned.
  */
 #include "stream/connector.h"
 
@@ -24,7 +24,7 @@ struct stream_connector {
     struct stream_socket *socket; /* set: it is connecting */
     struct loop_timer *timer;
     uint64_t step_ms;
-    uint64_t until_ms; /* UINT64_MAX: without end */
+    uint64_t until_ms; /* UINT64_MAX: no limit */
     bool one_address;
     unsigned attempt;
     bool has_source;
@@ -58,7 +58,7 @@ static void set_failure(struct stream_connector *connector, enum stream_step ste
     connector->failure.reason = connector->reason;
 }
 
-/* The last thing that is done with the connector. */
+/* The callback may destroy the connector. */
 static void report_failure(struct stream_connector *connector)
 {
     loop_timer_stop(connector->timer);
@@ -67,7 +67,7 @@ static void report_failure(struct stream_connector *connector)
 
 static void on_progress(void *arg, unsigned events);
 
-/* Begins with the next address with which one can begin. False when none is left. */
+/* Starts with the next address to which a socket can be opened. False when none is left. */
 static bool try_next_address(struct stream_connector *connector)
 {
     while (connector->next < connector->end) {

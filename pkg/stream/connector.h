@@ -1,6 +1,6 @@
 /*
- * connector: from a name to a connected socket: the name is looked up, its addresses are tried one
- * after another, TLS shakes hands. Nothing of it blocks the loop.
+ * connector: from a name to a connected socket: looks the name up, tries its addresses one after
+ * another, and completes the TLS handshake. Nothing of it blocks the loop.
  */
 #ifndef STREAM_CONNECTOR_H
 #define STREAM_CONNECTOR_H
@@ -17,13 +17,14 @@ struct stream_connector;
 
 /* Strings, addresses and contexts are copied or referenced. */
 struct stream_request {
-    /* Where: one of these. */
+    /* The target: one of these. */
     const char *host; /* a name or a numeric address, with its port */
     uint16_t port;
     const char *path;                     /* of a unix socket */
-    const struct stream_address *address; /* found before */
+    const struct stream_address *address; /* already resolved */
 
-    /* Of the addresses of a name only one, the attempt'th, in turn. */
+    /* Tries only one of the name's addresses, the one with the index attempt modulo their number.
+     */
     bool one_address;
     unsigned attempt;
     const struct address *source; /* to connect from; NULL: the system's choice */
@@ -31,7 +32,7 @@ struct stream_request {
     const char *server_name;      /* with TLS: the name to verify */
     /* Bounds; 0: none. */
     uint64_t step_ms;  /* to look the name up, and for each address, TLS included */
-    uint64_t total_ms; /* for all of it */
+    uint64_t total_ms; /* for the whole attempt */
 };
 
 enum stream_step { STREAM_RESOLVES, STREAM_CONNECTS, STREAM_SECURES };
@@ -42,21 +43,21 @@ struct stream_failure {
     const char *reason; /* lives until the connector is used again */
 };
 struct stream_connector_events {
-    /* The socket is the caller's, who calls stream_socket_hand_over. With TLS, bytes may wait in
-     * it already (stream_socket_has_pending). */
+    /* Passes the socket to the caller, who calls stream_socket_hand_over. With TLS, it may already
+     * have bytes to read (stream_socket_has_pending). */
     void (*connected)(void *arg, struct stream_socket *socket);
     void (*failed)(void *arg, const struct stream_failure *failure);
 };
 
-/* One of the events is called once, from the loop, and not before this returns. */
+/* Exactly one of the events is called, once, from the loop, after this has returned. */
 struct stream_connector *stream_connector_start(struct loop *loop,
                                                 const struct stream_request *request,
                                                 const struct stream_connector_events *events,
                                                 void *arg) __attribute__((warn_unused_result));
-/* Gives the attempt up; also in its events, and after them. Harmless when NULL. */
+/* Cancels the attempt; also allowed in its events and after them. Does nothing when NULL. */
 void stream_connector_destroy(struct stream_connector **connector);
-/* After connected: whether there are addresses that were not tried, and goes on with these, as if
- * the one that was connected to had failed. One of the events follows. */
+/* After connected: whether there are addresses that were not tried; and continues with these, as if
+ * the connected one had failed. One of the events follows. */
 bool stream_connector_has_more(const struct stream_connector *connector);
 void stream_connector_continue(struct stream_connector *connector);
 /* The address that was tried last. */

@@ -1,14 +1,14 @@
 /*
- * resolve: getaddrinfo in a detached thread, of which there is one for each name at most.
+ * resolve: getaddrinfo in a detached thread, at most one for each name.
  *
  * The thread owns its request and its end of the socket pair; when nobody waits any more, its
- * answer goes nowhere. A thread cannot be ended while its resolver hangs. So who gives up leaves
- * the flight behind, and the next one that needs the name joins it.
+ * answer is discarded. A thread cannot be cancelled while its resolver hangs. So a caller that
+ * gives up leaves the flight running, and the next caller that needs the name joins it.
  *
- * Flights belong to the process, which may have several loops in threads of their own: a game with
- * the client library. `lock` guards the list, and each flight that nobody waits for. A flight that
- * is waited for belongs to the thread of its loop, which alone changes it, under the lock. It is
- * not held while somebody is called.
+ * Flights belong to the process, which may have several loops in their own threads: a game with the
+ * client library. `lock` guards the list, and each flight that nobody waits for. A flight with
+ * waiters belongs to the thread of its loop; only that thread changes it, under the lock. The lock
+ * is not held during callbacks.
  */
 #include "stream/resolve.h"
 
@@ -25,9 +25,9 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-/* Threads, at once. */
+/* Concurrent threads. */
 #define FLIGHTS_MAX 32
-/* How old an answer that nobody waited for may be, when somebody asks again. */
+/* The maximum age of an answer that nobody waited for, when the name is requested again. */
 #define ANSWER_FRESH_US 10000000
 
 struct lookup_request {
@@ -35,13 +35,13 @@ struct lookup_request {
     char host[];
 };
 
-/* What a thread sends. */
+/* What a thread sends through the socket pair. */
 struct lookup_answer {
     uint64_t finished_us; /* of the monotonic clock */
     struct stream_addresses addresses;
 };
 
-/* A name that is being looked up. */
+/* A lookup in progress. */
 struct flight {
     struct list link; /* in flights, until it is answered */
     struct list waiters;
@@ -128,7 +128,7 @@ static void *lookup_thread(void *arg)
     return NULL;
 }
 
-/* Signals are the loop's: none may be delivered to this thread. */
+/* All signals are blocked in the thread: the loop handles them. */
 static int start_lookup_thread(struct lookup_request *request)
 {
     pthread_attr_t attributes;
@@ -161,7 +161,7 @@ static void leave_waiters(struct stream_lookup *lookup)
     lookup->flight = NULL;
 }
 
-/* Takes those that wait out of the flight, which goes. */
+/* Moves the waiters out of the flight, and frees the flight. */
 static void land_flight(struct flight *flight, struct list *waiters)
 {
     list_init(waiters);
@@ -172,7 +172,7 @@ static void land_flight(struct flight *flight, struct list *waiters)
     }
 }
 
-/* Each that waits gets it; it may cancel itself or others meanwhile, and start new ones. */
+/* A callback may cancel its own lookup or others, and start new ones. */
 static void deliver_addresses(struct list *waiters, const struct stream_addresses *found)
 {
     while (!list_is_empty(waiters)) {
@@ -206,7 +206,7 @@ static void on_flight_answered(void *arg, unsigned events)
     deliver_addresses(&waiters, &answer.addresses);
 }
 
-/* True when it is answered; the answer stays to be read. */
+/* True when the answer has arrived; it stays in the socket. */
 static bool peek_answer(const struct flight *flight, struct lookup_answer *answer)
 {
     ssize_t len = recv(flight->fd, answer, sizeof *answer, MSG_DONTWAIT | MSG_PEEK);
@@ -220,8 +220,8 @@ static bool peek_answer(const struct flight *flight, struct lookup_answer *answe
     return true;
 }
 
-/* Those that were answered while nobody waited: those that failed or are old, or all. Returns how
- * many are not answered. */
+/* Frees flights that were answered while nobody waited: the failed and the old ones, or all.
+ * Returns the number of flights without an answer. */
 static unsigned drop_old_flights(bool all)
 {
     unsigned hanging = 0;
@@ -317,7 +317,7 @@ unsigned stream_lookups_in_flight(void)
     return hanging;
 }
 
-/* False when there is no flight to be had. */
+/* False when no flight exists and none can be started. */
 static bool join_flight(struct loop *loop, const char *host, struct stream_lookup *lookup)
 {
     struct flight *flight;

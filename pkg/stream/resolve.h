@@ -1,9 +1,9 @@
 /*
  * resolve: names to addresses without blocking the loop.
  *
- * getaddrinfo may take seconds, so it runs in a thread of its own that shares nothing with us but
+ * getaddrinfo may take seconds, so it runs in its own thread that shares nothing with the loop but
  * a socket pair, through which it sends the addresses as one datagram. A process may have loops in
- * several threads; what is started with one loop is used in that loop's thread only.
+ * several threads; a lookup is used only in the thread of its loop.
  */
 #ifndef STREAM_RESOLVE_H
 #define STREAM_RESOLVE_H
@@ -26,22 +26,21 @@ struct stream_addresses {
     struct stream_address list[STREAM_ADDRESSES_MAX];
 };
 
-/* Only numeric hosts; false when it is a name. */
+/* Parses a numeric host; false when it is a name. */
 bool stream_resolve_numeric(const char *host, uint16_t port, struct stream_addresses *addresses)
     __attribute__((warn_unused_result));
 
 struct stream_lookup;
 /* done is called once, unless the lookup is cancelled first: after timeout_ms (0: no limit) at the
- * latest, then with EAI_AGAIN. addresses: valid during the call, in which the lookup may be
- * cancelled; it must be at last. A name that is being looked up already is not looked up a second
- * time: all that wait get the same answer. NULL, and errno, when there are no descriptors, or too
- * many names hang. */
+ * latest, then with EAI_AGAIN. addresses: valid during the call. The lookup must be cancelled
+ * eventually, in the call or later. Concurrent lookups of one name share one query and its answer.
+ * NULL, and errno, when there are no descriptors left, or too many lookups hang. */
 struct stream_lookup *
 stream_lookup_start(struct loop *loop, const char *host, uint16_t port, uint64_t timeout_ms,
                     void (*done)(void *arg, const struct stream_addresses *addresses), void *arg);
-/* Forgets the lookup; its thread ends by itself. */
+/* Cancels and frees the lookup; its thread ends by itself. */
 void stream_lookup_cancel(struct stream_lookup **lookup);
-/* Names that are being looked up, whether anybody waits for them or not. */
+/* The number of lookups in progress, with and without waiters. */
 unsigned stream_lookups_in_flight(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * socket: it keeps the descriptor, the TLS stream and what the loop is asked to watch.
+ * socket: the descriptor, the TLS stream and the events that the loop watches.
  */
 #include "stream/socket.h"
 
@@ -21,16 +21,16 @@ struct stream_socket {
     struct tls_context *context; /* NULL: plain */
     struct tls_stream *tls;      /* from when TCP is connected */
     char *server_name;
-    bool is_connected;     /* what carries TLS */
-    bool want_write;       /* the owner's wish */
-    bool tls_wants_write;  /* TLS needs room, to read or to write */
+    bool is_connected;     /* TCP, or the unix socket */
+    bool want_write;       /* as the owner asked */
+    bool tls_wants_write;  /* TLS waits for the socket to become writable */
     bool write_needs_read; /* TLS cannot write before it has read */
     int error;
     const char *error_text; /* NULL: that of error */
 };
 
-/* A read that needs room (TLS) is reported by the same callback: the owner reads whenever called.
- */
+/* A TLS read that waits for writability is reported by the same callback: the owner reads whenever
+ * it is called. */
 static void set_watch(struct stream_socket *stream)
 {
     bool owner = stream->want_write && !stream->write_needs_read;
@@ -100,7 +100,7 @@ static bool finish_connect(struct stream_socket *stream)
     return true;
 }
 
-/* After each call into TLS: what it waits for may have changed. */
+/* After each TLS call: updates the events that it waits for. */
 static void note_tls_wishes(struct stream_socket *stream, bool is_blocked, bool is_write)
 {
     bool wants_write = is_blocked && tls_stream_wants_write(stream->tls);

@@ -31,7 +31,7 @@ static struct tls_context *create_tls_context(const SSL_METHOD *method, char **e
         return NULL;
     }
     (void)SSL_CTX_set_min_proto_version(context->ssl, TLS1_2_VERSION);
-    /* A peer that just closes is as good as one that says so: our protocols frame messages. */
+    /* A close without close_notify is accepted: our protocols frame their messages. */
     (void)SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                                 SSL_OP_IGNORE_UNEXPECTED_EOF |
                                                 SSL_OP_CIPHER_SERVER_PREFERENCE);

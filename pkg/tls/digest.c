@@ -26,7 +26,7 @@ void tls_sha1(struct bytes bytes, uint8_t digest[TLS_SHA1_SIZE])
     if (make_digest(bytes, digest)) {
         return;
     }
-    log_error("no_sha1", LOG_STRING("library", "OpenSSL"),
+    log_error("sha1_unavailable", LOG_STRING("library", "OpenSSL"),
               LOG_STRING("err", ERR_reason_error_string(ERR_peek_last_error())));
     abort();
 }

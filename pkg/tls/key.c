@@ -1,4 +1,4 @@
-/* key: OpenSSL's own reader decides, so what is accepted here can be used later. */
+/* key: OpenSSL reads the key, so a key that is accepted here can be used later. */
 #include "tls/key.h"
 
 #include <limits.h>
@@ -10,7 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-/* OpenSSL's standard answer asks on the terminal. */
+/* OpenSSL's default callback prompts on the terminal. */
 static int no_passphrase(char *to, int size, int writing, void *arg)
 {
     return -1;

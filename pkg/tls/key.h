@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 
 enum tls_key_kind {
-    TLS_KEY_NONE, /* no public key: whatever it is, it cannot be used as one */
+    TLS_KEY_NONE, /* not a usable public key */
     TLS_KEY_RSA,
     TLS_KEY_EC,
     TLS_KEY_OTHER

@@ -1,5 +1,5 @@
-/* stream: OpenSSL straight on the descriptor. Its error queue belongs to the thread, so it is
- * cleared before each call, and read right after. */
+/* stream: OpenSSL directly on the descriptor. Its error queue is per thread, so it is cleared
+ * before each call and read right after. */
 #include "tls/tls.h"
 
 #include <errno.h>
@@ -24,8 +24,8 @@ struct tls_stream {
     bool broken; /* after a fatal error nothing may be called any more */
 };
 
-/* The name is verified where certificates are; an address is compared with the certificate's
- * addresses, and is not sent as SNI. */
+/* The name is verified if the context verifies certificates; an IP address is compared with the
+ * certificate's addresses, and is not sent as SNI. */
 static void set_name(struct tls_stream *stream, const char *name)
 {
     struct address address;
@@ -84,7 +84,7 @@ static void note_stream_error(struct tls_stream *stream, int system_error)
     ERR_clear_error();
 }
 
-/* What a call that did not succeed means: 0 for the end, else -1 with errno. */
+/* The result of a call that did not succeed: 0 for the end of the stream, else -1 with errno. */
 static int interpret_result(struct tls_stream *stream, int result)
 {
     int system_error = errno;

@@ -29,7 +29,7 @@ struct tls_context *tls_client_context_create(const char *ca, const char *certif
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context **context);
 
-/* The descriptor stays the caller's. server_name (clients): SNI and the name verified, or NULL. */
+/* The caller keeps the descriptor. server_name (clients): for SNI and verification, or NULL. */
 struct tls_stream *tls_stream_create(struct tls_context *context, int fd, const char *server_name);
 void tls_stream_destroy(struct tls_stream **stream);
 
@@ -44,10 +44,10 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t len
 int tls_stream_handshake(struct tls_stream *stream);
 /* After EAGAIN: whether the stream waits for the socket to become writable (else readable). */
 bool tls_stream_wants_write(const struct tls_stream *stream);
-/* Decrypted bytes that wait inside: read again before waiting for the socket. */
+/* Whether decrypted bytes are buffered: read again before waiting for the socket. */
 bool tls_stream_has_pending(const struct tls_stream *stream);
-/* SHA-256 of the certificate that the peer has presented, and that was verified: 64 lowercase hex
- * digits. False when there is none. After the handshake. */
+/* After the handshake: SHA-256 of the peer's verified certificate, 64 lowercase hex digits. False
+ * when there is none. */
 #define TLS_FINGERPRINT_LENGTH 64
 bool tls_stream_fingerprint(const struct tls_stream *stream, char text[TLS_FINGERPRINT_LENGTH + 1])
     __attribute__((warn_unused_result));

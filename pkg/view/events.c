@@ -45,8 +45,8 @@ static void apply_message(struct view_part *part, struct event_message *message)
 static void note_gap(struct view_part *part, uint64_t expected, uint64_t got, const char *why)
 {
     metrics_add(METRIC_GAPS, 1);
-    log_info("gap", LOG_STRING("prefix", part->prefix), LOG_INT("expected", (int64_t)expected),
-             LOG_INT("got", (int64_t)got));
+    log_info("revision_gap", LOG_STRING("prefix", part->prefix),
+             LOG_INT("expected", (int64_t)expected), LOG_INT("got", (int64_t)got));
     part->revision = part->floor = 0;
     part_reread(part, why);
 }

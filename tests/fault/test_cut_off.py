@@ -388,7 +388,7 @@ def test_a_name_that_leads_to_another_redis_closes_nobody(t):
     # The first goes on trying the old address, the others look the name up soon.
     a.wait_for_log(r"msg=redis_connection_lost.*link=commands")
     for frontend in (b, c):
-        frontend.wait_for_log(r"msg=redis_not_reached.*link=commands")
+        frontend.wait_for_log(r"msg=redis_connect_failed.*link=commands")
     place.resolve(other)
     place.stays_open(clients, 6)
     for frontend in place.frontends:

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     tracker_client_start(client);
     game_server_start(server);
     while (left > 0)
-        loop_turn(loop, 100);
+        loop_iterate(loop, 100);
     note_pause();
     printf("longest %llu\\n", longest);
     tracker_client_destroy(&client);

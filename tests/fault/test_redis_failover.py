@@ -64,7 +64,7 @@ def test_a_master_that_is_demoted_and_promoted_again(t):
     for frontend in frontends:
         frontend.wait_for_metric("tracker_redis_replicas_total", count + 2, 15)
         assert frontend.http("/readyz")[2] == b"not ready: readonly: Redis is a replica\n"
-        assert len(frontend.log_lines("redis_is_a_replica")) <= 1, frontend.log
+        assert len(frontend.log_lines("redis_is_replica")) <= 1, frontend.log
     synced(t, redis)
     fail_over(t, other, redis)
     wait_ready(frontends)
@@ -126,7 +126,7 @@ def test_started_at_a_replica(t):
     """It says so and waits, as the replica may be promoted."""
     master, replica = pair(t)
     frontend = t.frontend(replica, wait=False)
-    frontend.wait_for_log("redis_is_a_replica", 10)
+    frontend.wait_for_log("redis_is_replica", 10)
     frontend.wait_for_log("waiting_for_redis .*Redis is a replica", 10)
     replica("REPLICAOF", "NO", "ONE")
     frontend.wait_ready(20)

@@ -21,7 +21,7 @@ def test_a_slow_start(t):
     redis.save()
     redis.restart(rdb="dump.rdb", key_load_delay="1000", loading_process_events_interval_bytes="1024")
     for frontend in (a, b):
-        frontend.wait_for_log("redis_refuses.*loading", 5)
+        frontend.wait_for_log("redis_refusing_commands.*loading", 5)
         assert frontend.metric("tracker_redis_refused_total", kind="loading") >= 1
         assert not frontend.ready()
     assert not clients[0].update(ids[0], 1, b"kept")

@@ -19,7 +19,7 @@ def test_for_longer_than_a_lease(t):
     redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     for frontend in (a, b):
         frontend.wait_for_metric("tracker_redis_refused_total", 2, 10, kind="maxclients")
-        assert frontend.log_lines("redis_refuses.*maxclients")
+        assert frontend.log_lines("redis_refusing_commands.*maxclients")
         assert not frontend.ready()
     for client, id in zip(clients, ids):
         assert not client.update(id, 1, b"kept")

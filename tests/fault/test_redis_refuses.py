@@ -28,7 +28,7 @@ def refuse(t, kind, begin, end, refusals=2, **options):
     for reader, frontend in zip(readers, (a, b)):
         assert reader.read() == expected
         frontend.wait_for_metric("tracker_redis_refused_total", refusals, 5, kind=kind)
-        assert len(frontend.log_lines(f'redis_refuses .*link=commands kind={kind}')) == 1, frontend.log
+        assert len(frontend.log_lines(f'redis_refusing_commands .*link=commands kind={kind}')) == 1, frontend.log
         status, _, body = frontend.http("/readyz")
         assert status == 503 and kind.encode() in body, (status, body)
     # All leases have ended by then.
@@ -72,7 +72,7 @@ def test_back_empty_and_out_of_memory(t):
         assert not client.update(id, 1, b"kept")
     # One that is started now waits.
     late = t.frontend(redis, node="late", listen=LISTEN, settings=SETTINGS, wait=False)
-    late.wait_for_log("redis_refuses.*oom")
+    late.wait_for_log("redis_refusing_commands.*oom")
     assert all(frontend.running() for frontend in (*frontends, late))
     redis("CONFIG", "SET", "maxmemory", "0")
     late.wait_ready()

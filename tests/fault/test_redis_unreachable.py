@@ -93,7 +93,7 @@ def test_a_start_meanwhile(t):
     id = client.open(b"here")
     redis.kill()
     b = t.frontend(redis, node="b", listen=LISTEN, wait=False)
-    b.wait_for_log("waiting_for_redis|redis_not_reached")
+    b.wait_for_log("waiting_for_redis|redis_connect_failed")
     assert not b.log_lines(r"\bmsg=ready\b")
     redis.start()
     b.wait_ready()

@@ -148,7 +148,7 @@ def test_after_a_loss_comes_the_list_of_members(t):
             assert messages[index]["data"]["code"] == "lost" and messages[index]["data"]["channel"] == "room", messages[index]
             assert messages[index + 1] == {"command": "member",
                                         "data": {"channel": "room", "joined": ["1:1", "1:2"], "left": []}}
-    assert a.log_lines("room_lost") + b.log_lines("room_lost"), "nothing was lost at all"
+    assert a.log_lines("room_messages_lost") + b.log_lines("room_messages_lost"), "nothing was lost at all"
 
 
 def test_redis_emptied_during_a_game(t):

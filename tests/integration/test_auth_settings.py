@@ -144,4 +144,4 @@ def test_the_document_names_every_reason(t):
     named = {reason for line in lines for reason in re.findall(r"`([^`]+)`", line)}
     assert len(reasons) > 10
     # Not to be met where the mode is on: there is a key then.
-    assert reasons - {"no key to check tokens with"} == named, reasons ^ named
+    assert reasons - {"no key for tokens configured"} == named, reasons ^ named

@@ -49,7 +49,7 @@ def test_redis_is_found_again_while_clients_have_all_descriptors(t):
     first = fill(t, frontend, address)
     since = frontend.log_position()
     redis.kill()
-    frontend.wait_for_log("msg=redis_not_reached.*link=commands", since=since)
+    frontend.wait_for_log("msg=redis_connect_failed.*link=commands", since=since)
     redis.start()
     frontend.wait_for_log("msg=redis_connected.*link=commands", since=since)
     frontend.wait_for_log("msg=redis_connected.*link=events", since=since)

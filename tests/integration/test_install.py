@@ -108,7 +108,7 @@ int main(int argc, char **argv)
         return 1;
     tracker_client_start(client);
     while (!done)
-        loop_turn(loop, 100);
+        loop_iterate(loop, 100);
     tracker_client_destroy(&client);
     loop_destroy(&loop);
     return 0;

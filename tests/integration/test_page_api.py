@@ -169,7 +169,7 @@ def test_spaces(t):
     assert client["shard"] == get(frontend, f"/api/v1/shard?id={one.decode()}")["shard"]
     for path in ("clients", "stats", "live", "clients/x"):
         status, _, body = frontend.http(f"/api/v1/{path}?space=none")
-        assert status == 404 and json.loads(body) == {"error": "there is no such space", "spaces": ["main", "other"]}
+        assert status == 404 and json.loads(body) == {"error": "no such space", "spaces": ["main", "other"]}
         assert refused(frontend, f"/api/v1/{path}?space=main%00")[0] == 404
         assert refused(frontend, f"/api/v1/{path}?space={'m' * 100}")[0] == 404
 
@@ -207,7 +207,7 @@ def test_requests_while_redis_is_unreachable(t):
     stats = get(a, "/api/v1/stats")
     assert not stats["redis"] and stats["why"] and stats["clients"] == 1
     assert get(a, "/api/v1/clients")["count"] == 1
-    assert refused(b, "/api/v1/clients") == (503, "the map is not known yet")
+    assert refused(b, "/api/v1/clients") == (503, "the map has not been read yet")
     redis.start()
     t.wait_until(lambda: get(b, "/api/v1/clients")["count"] == 1, 15)
 
@@ -232,11 +232,11 @@ def test_a_token(t):
     frontend = t.frontend(t.redis(), settings={"web.api": "token", "web.page": "token", "web.token": TOKEN})
     paths = ("clients", "clients/x", "nodes", "stats", "live", "shard?id=x")
     for path in paths:
-        assert refused(frontend, f"/api/v1/{path}") == (401, "a token is needed"), path
+        assert refused(frontend, f"/api/v1/{path}") == (401, "a token is required"), path
         for wrong in (TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "", " "):
             assert refused(frontend, f"/api/v1/{path}", {"Authorization": f"Bearer {wrong}"})[0] == 401, path
     assert frontend.http("/api/v1/stats")[1]["WWW-Authenticate"].startswith("Bearer")
-    assert refused(frontend, "/api/v1/stats?token=wrong") == (401, "the token is wrong")
+    assert refused(frontend, "/api/v1/stats?token=wrong") == (401, "wrong token")
     assert refused(frontend, "/api/v1/stats", {"Authorization": f"Basic {TOKEN}"})[0] == 401
     assert get(frontend, "/api/v1/stats", {"Authorization": f"Bearer {TOKEN}"})["ready"]
     assert get(frontend, f"/api/v1/stats?token={TOKEN}")["ready"]
@@ -249,7 +249,7 @@ def test_a_token(t):
 def test_what_is_off(t):
     frontend = t.frontend(t.redis(), settings={"web.api": "off", "web.page": "off"})
     for path in ("clients", "clients/x", "nodes", "stats", "live", "shard?id=x"):
-        assert refused(frontend, f"/api/v1/{path}") == (404, "this is turned off"), path
+        assert refused(frontend, f"/api/v1/{path}") == (404, "this is disabled"), path
     assert frontend.http("/healthz")[0] == 200
 
 

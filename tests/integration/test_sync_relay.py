@@ -184,7 +184,7 @@ def test_who_keeps_on_is_closed(t):
     assert len(one.errors) == 20
     other.wait_map(lambda received: one.token not in received)
     assert a.metric("tracker_errors_sent_total", protocol="sync", code="bad_json") == 20
-    line = a.wait_for_log("msg=sync_refused")
+    line = a.wait_for_log("msg=sync_packet_refused")
     assert "peer=127.0.0.1" in line and "code=bad_json" in line, line
 
 

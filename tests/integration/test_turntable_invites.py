@@ -136,7 +136,7 @@ def test_a_stored_invitation_that_is_not_json_is_not_delivered(t):
     guest = connect(t, b, "1:2")
     guest.sync()
     assert [room for room, _, _ in invites(guest)] == ["room"]
-    b.wait_for_log("msg=turntable_ignored")
+    b.wait_for_log("msg=turntable_message_ignored")
 
 
 def test_of_many_invited_users_each_is_notified(t):

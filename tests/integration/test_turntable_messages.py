@@ -153,7 +153,7 @@ def test_every_refusal_is_answered_and_the_connection_stays(t):
     for code in {code for _, code, _ in REFUSED}:
         wanted = sum(code == other for _, other, _ in REFUSED) + (code == "bad_json")
         assert a.metric("tracker_errors_sent_total", protocol="turntable", code=code) == wanted, code
-    a.wait_for_log("msg=turntable_refused.*code=bad_json")
+    a.wait_for_log("msg=turntable_message_refused.*code=bad_json")
 
 
 def test_an_error_names_what_was_wrong_and_where(t):

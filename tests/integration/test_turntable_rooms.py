@@ -283,6 +283,6 @@ def test_what_is_not_utf8_is_not_sent(t):
         client.say("whothere", {"channel": "room"})
         assert client.expect("there") == ["1:1", "1:2"]
         assert client.closed is None
-    a.wait_for_log("msg=turntable_ignored")
+    a.wait_for_log("msg=turntable_message_ignored")
     two.play("room", "on")
     assert one.wait("game")["actions"][0]["data"] == "on"

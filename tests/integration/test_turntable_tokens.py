@@ -69,7 +69,7 @@ def test_what_idme_brings_is_judged(t):
     good = connect(t, a, "1:1", token=good)
     assert good.subscribe("1:1", "1:2") == {"1:1": "online", "1:2": "offline"}
     connect(t, b, "1:1", token=issuer.token("1:1", spaces=["game"]), path="/turntable/game")
-    assert "bad signature" in "".join(a.log_lines("token_refused|turntable_refused") + b.log_lines("token_refused|turntable_refused"))
+    assert "bad signature" in "".join(a.log_lines("token_refused|turntable_message_refused") + b.log_lines("token_refused|turntable_message_refused"))
 
 
 def test_nothing_goes_before_a_token(t):

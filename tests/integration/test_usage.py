@@ -114,7 +114,7 @@ def test_an_openssl_without_sha1(t):
     with open(path, "w", encoding="utf-8") as file:
         file.write("openssl_conf = start\n[start]\nproviders = all\n[all]\nnull = none\n[none]\nactivate = 1\n")
     done = t.run("trackerd", "--listen", "tracker=127.0.0.1:0", environment={"OPENSSL_CONF": path}, check=False)
-    assert done.returncode == 1 and "msg=cannot_start" in done.stderr and "SHA-1" in done.stderr, done
+    assert done.returncode == 1 and "msg=start_failed" in done.stderr and "SHA-1" in done.stderr, done
     assert "redis_started" not in done.stderr, done
 
 

@@ -109,7 +109,7 @@ static const enum metric gauges[] = {[POOL_NEWCOMERS] = METRIC_LOBBY_NEWCOMERS,
 
 static void give_back(struct lobby_session *session)
 {
-    slots_give_back(&session->port->service->slots[session->pool], conn_peer(session->conn));
+    slots_release(&session->port->service->slots[session->pool], conn_peer(session->conn));
     metrics_add(gauges[session->pool], -1);
 }
 
@@ -204,7 +204,7 @@ void lobby_refuse(struct lobby_session *session, enum lobby_code code, const cha
         return;
     }
     tell_error(session, code, why);
-    log_limited(LOG_INFO, &session->port->service->refused_limit, "lobby_refused",
+    log_limited(LOG_INFO, &session->port->service->refused_limit, "lobby_message_refused",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("code", lobby_code_name(code)), LOG_STRING("reason", why));
 }

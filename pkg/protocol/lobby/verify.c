@@ -36,7 +36,7 @@ static struct verifier *verifier_of(struct lobby_service *service)
     verifier->udp = udp_create(service->common.loop, service->settings->verify_from, service->udp,
                                DATAGRAM_MAX, on_verify_packet, verifier, &error);
     if (verifier->udp == NULL) {
-        log_limited(LOG_ERROR, &service->refused_limit, "lobby_cannot_verify",
+        log_limited(LOG_ERROR, &service->refused_limit, "lobby_verify_unavailable",
                     LOG_STRING("err", error));
         free(error);
         free(verifier);

@@ -38,7 +38,7 @@ static void count_registered(struct q3master_list *list, struct q3master_entry *
         return;
     entry->registered = registered;
     if (!registered) {
-        slots_give_back(&list->registered, &entry->server.address);
+        slots_release(&list->registered, &entry->server.address);
         shares_remove(&list->shares, &entry->share);
     } else if (slots_take(&list->registered, &entry->server.address, SIZE_MAX, 0) == SLOTS_TAKEN) {
         shares_add(&list->shares, &entry->share, &entry->server.address);

@@ -28,7 +28,7 @@ static void refuse_sync_packet(struct sync_session *session, enum sync_code code
     const struct sync_settings *settings = session->port->settings;
     uint64_t now = loop_now_ms(session->port->service->common.loop);
     sync_packet_fail(session, code, why);
-    log_limited(LOG_INFO, &session->port->service->refused_limit, "sync_refused",
+    log_limited(LOG_INFO, &session->port->service->refused_limit, "sync_packet_refused",
                 LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
                 LOG_STRING("code", sync_code_name(code)), LOG_STRING("reason", why));
     if (error_budget_spend(&session->errors, now, settings->error_window) >=

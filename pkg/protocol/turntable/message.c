@@ -22,7 +22,7 @@ void turntable_message_refuse(struct turntable_session *session, enum turntable_
 {
     const struct turntable_settings *settings = session->port->settings;
     turntable_message_tell(session, code, why, command);
-    log_limited(LOG_INFO, &session->port->service->refused_limit, "turntable_refused",
+    log_limited(LOG_INFO, &session->port->service->refused_limit, "turntable_message_refused",
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))),
                 LOG_STRING("code", turntable_code_name(code)), LOG_STRING("reason", why));
     if (error_budget_spend(&session->errors, turntable_now_ms(session), settings->error_window) >=

@@ -53,7 +53,7 @@ static void send_to_room(struct map_room *room, enum metric kind, struct frame *
 static void log_ignored(struct turntable_subscribers *subscribers, const struct map_room *room,
                         const char *why)
 {
-    log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_ignored",
+    log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_message_ignored",
                 LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
 }
 

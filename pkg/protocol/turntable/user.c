@@ -22,7 +22,7 @@ static bool is_json_invitation(struct turntable_subscribers *subscribers, struct
     limits.lone_surrogates = true;
     document = json_document_parse(text, &limits, &error);
     if (document == NULL)
-        log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_ignored",
+        log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_message_ignored",
                     LOG_STRING("space", map_space_name(subscribers->space)),
                     LOG_STRING("reason", error.text));
     json_document_free(&document);

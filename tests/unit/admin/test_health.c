@@ -63,7 +63,7 @@ static int destroy(void **state)
     struct stage *stage = *state;
     listener_stop(stage->listener);
     listener_close_connections(stage->listener, CONN_CLOSE_LOCAL);
-    loop_turn(stage->world->loop, 0);
+    loop_iterate(stage->world->loop, 0);
     listener_destroy(&stage->listener);
     http_router_destroy(&stage->router);
     admin_destroy(&stage->admin);
@@ -163,7 +163,7 @@ static void test_pages(void **state)
     expect(stage, "/tracker.js", "200", "text/javascript");
     stage->admin_settings.page = ADMIN_OFF;
     expect(stage, "/", "200", "/api/v1/shard?id=");
-    expect(stage, "/page.js", "404", "turned off");
+    expect(stage, "/page.js", "404", "disabled");
     expect(stage, "/tracker.js", "200", "text/javascript");
     expect(stage, "/metrics", "200", "text/plain; version=0.0.4");
     expect(stage, "/metrics", "200", "\ntracker_ready ");

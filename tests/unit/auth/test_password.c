@@ -112,7 +112,8 @@ static void bad_lists(void **state)
         {"\xc3\xa9:" SALT ":" HASH, "line 1: a name"},
         {"plain-password", "line 1: a salt"},
         {"a:" SALT ":" HASH "\n#\n\nb:" SALT "\n", "line 4: a hash"},
-        {"a:" SALT ":" HASH "\nb:" SALT ":" HASH "\na:" SALT ":" HASH, "line 3: the name stands"},
+        {"a:" SALT ":" HASH "\nb:" SALT ":" HASH "\na:" SALT ":" HASH,
+         "line 3: the name is already"},
         {"12345678901234567890123456789012345678901234567890123456789012345:" SALT ":" HASH,
          "line 1: a name"},
     };

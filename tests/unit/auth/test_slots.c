@@ -29,7 +29,7 @@ static void give_back(struct slots *slots, const char *text)
 {
     const struct address address = ip(text);
 
-    slots_give_back(slots, &address);
+    slots_release(slots, &address);
 }
 
 static void test_in_all(void **state)
@@ -89,7 +89,7 @@ static void test_unix_sockets_have_no_address(void **state)
     assert_int_equal(slots_take(&slots, &address, 3, 1), SLOTS_FULL);
     assert_int_equal(slots_of_address(&slots, &address), 0);
     for (int i = 0; i < 3; i++)
-        slots_give_back(&slots, &address);
+        slots_release(&slots, &address);
     assert_int_equal(slots.taken, 0);
 }
 

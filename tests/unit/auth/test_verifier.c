@@ -62,14 +62,14 @@ static void rsa_keys_are_judged(void **state)
     expect_key(AUTH_RS256, mem_dup(public, strlen(public) - 1), NULL); /* no end of line */
     expect_key(AUTH_RS256, mem_format("a comment\n%s", public), NULL);
     expect_key(AUTH_RS256, public_pem(small), "has 1024 bits");
-    expect_key(AUTH_RS256, public_pem(curve), "takes an RSA key");
-    expect_key(AUTH_RS256, public_pem(edwards), "takes an RSA key");
+    expect_key(AUTH_RS256, public_pem(curve), "requires an RSA key");
+    expect_key(AUTH_RS256, public_pem(edwards), "requires an RSA key");
     expect_key(AUTH_RS256, mem_strdup(both), "private key");
     expect_key(AUTH_RS256, mem_format("%s%s", public, both), "private key");
     expect_key(AUTH_RS256, pem_of(rsa, write_encrypted), "private key");
-    expect_key(AUTH_RS256, pem_of(rsa, write_rsa_alone), "none that can be read");
-    expect_key(AUTH_RS256, mem_strdup(SECRET), "none that can be read");
-    expect_key(AUTH_RS256, mem_dup(public, strlen(public) / 2), "none that can be read");
+    expect_key(AUTH_RS256, pem_of(rsa, write_rsa_alone), "cannot be read as one");
+    expect_key(AUTH_RS256, mem_strdup(SECRET), "cannot be read as one");
+    expect_key(AUTH_RS256, mem_dup(public, strlen(public) / 2), "cannot be read as one");
     expect_key(AUTH_RS256,
                mem_strdup("-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"),
                "certificate");
@@ -112,7 +112,7 @@ static void without_a_key_nothing_is_good(void **state)
     verifier = verifier_of(settings);
     assert_false(auth_verifier_is_on(verifier));
     assert_false(auth_verifier_has_key(verifier));
-    assert_string_equal(judge(verifier, ""), "no key to check tokens with");
+    assert_string_equal(judge(verifier, ""), "no key for tokens configured");
     auth_verifier_destroy(&verifier);
 }
 

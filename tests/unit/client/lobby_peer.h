@@ -117,7 +117,7 @@ static inline bool lobby_text_contains(const struct writer *text, const char *pa
     do {                                                                                           \
         struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
-            loop_turn((peer)->loop, 10);                                                           \
+            loop_iterate((peer)->loop, 10);                                                        \
             if (patience_is_over(&patience_))                                                      \
                 fail_msg("timed out waiting for %s; received %.*s; events %.*s", #condition,       \
                          (int)(peer)->received.len, (const char *)(peer)->received.data,           \

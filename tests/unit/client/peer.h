@@ -373,7 +373,7 @@ static inline void fixture_end(struct fixture *fixture)
             if (patience_is_over(&patience_))                                                      \
                 fail_msg("timed out waiting for %s; events: %s; received: %s", #condition,         \
                          text_of(&(fixture)->events_seen), text_of(&(fixture)->peer.received));    \
-            loop_turn((fixture)->loop, 10);                                                        \
+            loop_iterate((fixture)->loop, 10);                                                     \
         }                                                                                          \
     } while (0)
 

@@ -177,7 +177,7 @@ static void test_a_permanent_refusal_delays_the_retry(void **state)
     lobby_peer_drop(&fixture->peer);
     LOBBY_EXPECT_EVENTS(&fixture->peer, "disconnected ");
     for (int i = 0; i < 20; i++) {
-        loop_turn(fixture->peer.loop, 10);
+        loop_iterate(fixture->peer.loop, 10);
     }
     assert_int_equal(fixture->peer.accepted, 1);
     loop_skip(fixture->peer.loop, 31000);
@@ -206,7 +206,7 @@ static void test_the_backoff_grows_while_redis_is_unreachable(void **state)
         report_unavailable(fixture);
         /* By now the pause is up to 16 s, so most are longer than 100 ms. */
         for (int j = 0; i >= 14 && j < 10; j++) {
-            loop_turn(fixture->peer.loop, 10);
+            loop_iterate(fixture->peer.loop, 10);
         }
         late += i >= 14 && fixture->peer.accepted == accepted;
         loop_skip(fixture->peer.loop, 31000);
@@ -237,7 +237,7 @@ static void test_a_stopped_server_does_not_reconnect(void **state)
     LOBBY_WAIT(&fixture->peer, fixture->peer.fd < 0);
     loop_skip(fixture->peer.loop, 100000);
     for (int i = 0; i < 10; i++) {
-        loop_turn(fixture->peer.loop, 10);
+        loop_iterate(fixture->peer.loop, 10);
     }
     assert_int_equal(fixture->peer.accepted, 1);
     assert_int_equal(fixture->peer.events_seen.len, 0);

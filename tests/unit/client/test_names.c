@@ -160,7 +160,7 @@ static void test_a_client_stopped_during_name_resolution(void **state)
     }
     atomic_store(&hangs, false);
     for (unsigned i = 0; i < 20; i++) {
-        loop_turn(fixture.loop, 1);
+        loop_iterate(fixture.loop, 1);
     }
     assert_int_equal(fixture.events_seen.len, 0);
     assert_int_equal(fixture.peer.accepted, 0);
@@ -189,7 +189,7 @@ static void test_name_resolution_of_the_lobby_clients(void **state)
     begin_frames(&frames, loop);
     while (frames.count < 20 || atomic_load(&calls) < 1) {
         assert_false(patience_is_over(&patience));
-        loop_turn(loop, 10);
+        loop_iterate(loop, 10);
     }
     assert_false(atomic_load(&blocked));
     assert_int_equal(atomic_load(&calls), 1);

@@ -124,7 +124,7 @@ static void wait_for_all(void)
     struct patience patience = patience_begin();
     while (pinger_pending_count(pinger) > 0) {
         assert_false(patience_is_over(&patience));
-        loop_turn(loop, 100);
+        loop_iterate(loop, 100);
     }
 }
 

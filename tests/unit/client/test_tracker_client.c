@@ -108,7 +108,7 @@ static void test_pushes_cut_at_every_byte(void **state)
         expect_received(&fixture, "update client1 v1 s\n");
         peer_send(&fixture.peer, (struct bytes){pushes.data, cut});
         for (int i = 0; i < 3; i++) {
-            loop_turn(fixture.loop, 0);
+            loop_iterate(fixture.loop, 0);
         }
         peer_send(&fixture.peer, (struct bytes){pushes.data + cut, pushes.len - cut});
         WAIT_UNTIL(&fixture,
@@ -171,7 +171,7 @@ static void test_malformed_replies(void **state)
         {true, B("\x2a\x01\x02\x05\x01\x01i\x02"),
          "update lost\ndisconnected: lengths of an Update that do not add up\n"},
         {false, B("\x2a\x01\x03\x04\x01\x01\x00\x00"),
-         "disconnected: entries that do not add up\n"},
+         "disconnected: entries with inconsistent lengths\n"},
         {false, B("\x2a\x01\x03\x0a\x01\x01\x01i\x05state"),
          "disconnected: the map exceeds max_map\n"},
     };
@@ -225,7 +225,7 @@ static void test_a_slow_server_receives_everything(void **state)
     for (int i = 0; i < 200; i++) {
         assert_true(
             tracker_client_update(fixture.client, B(""), 0, (struct bytes){memory, sizeof memory}));
-        loop_turn(fixture.loop, 0);
+        loop_iterate(fixture.loop, 0);
     }
     assert_true(tracker_client_get(fixture.client));
     WAIT_UNTIL(&fixture, fixture.peer.fd >= 0);

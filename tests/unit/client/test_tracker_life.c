@@ -177,7 +177,7 @@ static void test_without_reconnect_it_stays_disconnected(void **state)
     peer_drop(&fixture.peer);
     expect_events(&fixture, "open lost\ndisconnected: closed by the server\n");
     for (int i = 0; i < 5; i++) {
-        loop_turn(fixture.loop, 1);
+        loop_iterate(fixture.loop, 1);
     }
     assert_int_equal(fixture.peer.accepted, 1);
     /* It connects when it is started again. */
@@ -359,7 +359,7 @@ static void test_stop_and_destroy_while_requests_are_lost(void **state)
         expect_events(&fixture, stops ? "update lost\ndisconnected: closed by the server\n"
                                       : "update lost\n");
         for (int i = 0; i < 5; i++) {
-            loop_turn(fixture.loop, 1);
+            loop_iterate(fixture.loop, 1);
         }
         assert_int_equal(fixture.peer.accepted, 1);
         fixture_end(&fixture);

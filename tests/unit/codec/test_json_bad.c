@@ -180,7 +180,7 @@ static void test_first_error_stays(void **state)
     assert_false(json_error_set(&error, JSON_FAULT_RULE, "", "another"));
     assert_int_equal(error.fault, JSON_FAULT_SYNTAX);
     assert_int_equal(error.where, 3);
-    assert_string_equal(error.text, "byte 3: a comma with nothing behind it");
+    assert_string_equal(error.text, "byte 3: a comma with nothing after it");
     json_document_free(&document);
 }
 

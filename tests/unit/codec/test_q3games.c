@@ -213,7 +213,7 @@ static void test_too_many(void **state)
         writer_format(&text, "game%u|", i);
     writer_u8(&text, 0);
     assert_null(q3games_create((const char *)text.data, "", "", &error));
-    assert_non_null(strstr(error, "one game too many"));
+    assert_non_null(strstr(error, "exceeds the number of games"));
     free(error);
     writer_free(&text);
 }

@@ -272,9 +272,10 @@ static void test_members_only(void **state)
         {"{\"strike_one\":\"1:2\",\"1:3\":[]}", NULL},
         {"\"no id\"", NULL},
         {"{\"strike_one\":\"1:4\"}",
-         "data.actions[0].data.strike_one: a user who is no member of the room"},
-        {"[[\"1:3\",\"1:33\"]]", "data.actions[0].data[0][1]: a user who is no member of the room"},
-        {"{\"1:9\":1}", "data.actions[0].data[\"1:9\"]: a user who is no member of the room"},
+         "data.actions[0].data.strike_one: a user who is not a member of the room"},
+        {"[[\"1:3\",\"1:33\"]]",
+         "data.actions[0].data[0][1]: a user who is not a member of the room"},
+        {"{\"1:9\":1}", "data.actions[0].data[\"1:9\"]: a user who is not a member of the room"},
     };
     const char *members[] = {"1:2", "1:3", NULL};
     const struct turntable_rules rules = {

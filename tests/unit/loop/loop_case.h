@@ -59,7 +59,7 @@ static inline void drain(int fd)
 static inline void turn_until(size_t letters)
 {
     while (strlen(journal) < letters)
-        loop_turn(loop, 3600000);
+        loop_iterate(loop, 3600000);
 }
 
 static inline void note_letter(void *arg)

@@ -16,31 +16,31 @@ static void events_are_reported_as_wanted(void **state)
     struct loop_io *io = loop_io_create(loop, ends[0], note_events, NULL);
 
     put("x");
-    loop_turn(loop, 0); /* nothing is wanted at first */
+    loop_iterate(loop, 0); /* nothing is wanted at first */
     assert_string_equal(journal, "");
     loop_io_set(io, LOOP_READ);
-    loop_turn(loop, 10000);
-    loop_turn(loop, 10000); /* level-triggered */
+    loop_iterate(loop, 10000);
+    loop_iterate(loop, 10000); /* level-triggered */
     assert_string_equal(journal, "rr");
     loop_io_set(io, LOOP_READ | LOOP_WRITE);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "rrb");
     loop_io_set(io, LOOP_WRITE);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "rrbw");
     loop_io_set(io, LOOP_WRITE);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "rrbww");
     loop_io_set(io, LOOP_READ | LOOP_WRITE);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "rrbwwb");
     loop_io_set(io, LOOP_READ);
     drain(ends[0]);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "rrbwwb");
     loop_io_set(io, 0);
     put("x");
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "rrbwwb");
     loop_io_destroy(&io);
     assert_null(io);
@@ -59,7 +59,7 @@ static void any_change_takes_effect(void **state)
             loop_io_set(io, before);
             loop_io_set(io, after);
             journal[0] = '\0';
-            loop_turn(loop, 0);
+            loop_iterate(loop, 0);
             assert_string_equal(journal, letters[after]);
         }
     }
@@ -74,11 +74,11 @@ static void two_may_watch_one_descriptor(void **state)
     put("x");
     loop_io_set(reader, LOOP_READ);
     loop_io_set(writer, LOOP_WRITE);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_true(strcmp(journal, "rw") == 0 || strcmp(journal, "wr") == 0);
     loop_io_destroy(&writer);
     journal[0] = '\0';
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "r");
     loop_io_destroy(&reader);
 }
@@ -89,7 +89,7 @@ static void the_peer_s_end_is_readable(void **state)
 
     loop_io_set(io, LOOP_READ);
     shutdown(ends[1], SHUT_RDWR);
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "r");
     loop_io_destroy(&io);
 }
@@ -109,7 +109,7 @@ static void what_cannot_be_watched_is_said(void **state)
     len = read(ends[0], text, sizeof text - 1);
     assert_true(len > 0);
     text[len] = '\0';
-    assert_non_null(strstr(text, "msg=cannot_watch"));
+    assert_non_null(strstr(text, "msg=watch_failed"));
     loop_io_destroy(&io);
     (void)fclose(file);
 }
@@ -132,8 +132,8 @@ static void callbacks_may_destroy_any_io(void **state)
         pair[i] = loop_io_create(loop, ends[i], destroy_both, NULL);
         loop_io_set(pair[i], LOOP_READ);
     }
-    loop_turn(loop, 10000);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 10000);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "d");
 }
 
@@ -160,14 +160,14 @@ static void one_iteration_has_one_time(void **state)
         io[i] = loop_io_create(loop, ends[i], see_time, &seen_us[i]);
         loop_io_set(io[i], LOOP_READ);
     }
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "tt");
     assert_int_equal(seen_us[0], seen_us[1]);
     assert_true(seen_us[0] >= before_us);
     assert_int_equal(loop_now_us(loop), seen_us[0]);
     assert_int_equal(loop_now_ms(loop), seen_us[0] / 1000);
     first_us = seen_us[0];
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_true(seen_us[0] >= first_us + 2000);
     loop_io_destroy(&io[0]);
     loop_io_destroy(&io[1]);
@@ -177,8 +177,8 @@ static void an_iteration_returns(void **state)
 {
     uint64_t before_us = clock_monotonic_us();
 
-    loop_turn(loop, 0);
-    loop_turn(loop, 20);
+    loop_iterate(loop, 0);
+    loop_iterate(loop, 20);
     assert_true(clock_monotonic_us() - before_us >= 20000);
     assert_string_equal(journal, "");
 }

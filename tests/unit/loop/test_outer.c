@@ -15,7 +15,7 @@ static void take_turns(size_t letters)
 {
     while (strlen(journal) < letters) {
         assert_true(wants_an_iteration(10000));
-        loop_turn(loop, 0);
+        loop_iterate(loop, 0);
     }
 }
 
@@ -60,7 +60,7 @@ static void timers_make_it_readable(void **state)
     assert_false(wants_an_iteration(0));
     take_turns(2);
     assert_string_equal(journal, "ab");
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_false(wants_an_iteration(0));
     loop_timer_destroy(&late);
     loop_timer_destroy(&soon);

@@ -34,9 +34,9 @@ static void tasks_run_by_phase_in_order(void **state)
     for (int i = 0; i < 8; i++)
         loop_defer(loop, (enum loop_phase)(3 - i % 4), &tasks[i].task);
     loop_defer(loop, LOOP_PHASE_VIEW, &tasks[0].task); /* waits already: nothing changes */
-    loop_turn(loop, 3600000);                          /* does not wait */
+    loop_iterate(loop, 3600000);                       /* does not wait */
     assert_string_equal(journal, "dhcgbfae");
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "dhcgbfae");
     for (int i = 0; i < 8; i++)
         assert_false(tasks[i].task.queued);
@@ -58,7 +58,7 @@ static void tasks_go_back_to_earlier_phases(void **state)
     loop_defer(loop, LOOP_PHASE_FREE, &freeing.task);
     loop_defer(loop, LOOP_PHASE_OUTPUT, &output.task);
     loop_defer(loop, LOOP_PHASE_OUTPUT, &second.task);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "osvpf");
 }
 
@@ -77,7 +77,7 @@ static void a_task_may_defer_itself(void **state)
 
     rounds = 0;
     loop_defer(loop, LOOP_PHASE_VIEW, &task);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "aaa"); /* all in this iteration */
 }
 
@@ -95,10 +95,10 @@ static void tasks_are_taken_back(void **state)
     loop_defer(loop, LOOP_PHASE_STORE, &c.task);
     loop_cancel(loop, &b.task);
     loop_cancel(loop, &b.task);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "ac");
     loop_defer(loop, LOOP_PHASE_OUTPUT, &b.task);
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "acb");
 }
 
@@ -124,7 +124,7 @@ static void tasks_come_after_all_callbacks_of_the_iteration(void **state)
     put("x");
     while (clock_monotonic_us() <= loop_now_us(loop) + 1000)
         continue; /* so that the timer is due in the same iteration */
-    loop_turn(loop, 10000);
+    loop_iterate(loop, 10000);
     assert_string_equal(journal, "iat");
     loop_io_destroy(&io);
     loop_timer_destroy(&timer);

@@ -22,7 +22,7 @@ static void timers_fire_in_order_and_once(void **state)
     assert_string_equal(journal, "abc");
     for (int i = 0; i < 3; i++)
         assert_false(loop_timer_is_running(timers[i]));
-    loop_turn(loop, 5);
+    loop_iterate(loop, 5);
     assert_string_equal(journal, "abc");
     for (int i = 0; i < 3; i++) {
         loop_timer_destroy(&timers[i]);
@@ -66,7 +66,7 @@ static void timers_are_stopped_and_moved(void **state)
     assert_string_equal(journal, "c");
     assert_true(loop_timer_is_running(b));
     loop_timer_start(c, UINT64_MAX); /* never: no overflow makes it soon */
-    loop_turn(loop, 5);
+    loop_iterate(loop, 5);
     assert_string_equal(journal, "c");
     loop_timer_destroy(&a);
     loop_timer_destroy(&b);
@@ -87,7 +87,7 @@ static void the_wait_ends_for_a_nearer_timer(void **state)
     loop_timer_start(a, 3600000);
     io = loop_io_create(loop, ends[0], end_the_wait, &io);
     loop_io_set(io, LOOP_WRITE);
-    loop_turn(loop, 3600000); /* it was waited for */
+    loop_iterate(loop, 3600000); /* it was waited for */
     loop_timer_start(b, 1);
     turn_until(1);
     assert_string_equal(journal, "b");
@@ -130,7 +130,7 @@ static void many_timers_keep_their_order(void **state)
     }
     for (int left = 1; left > 0;) {
         left = 0;
-        loop_turn(loop, 1);
+        loop_iterate(loop, 1);
         for (int i = 0; i < MANY; i += 2)
             left += loop_timer_is_running(timers[i]);
     }
@@ -157,7 +157,7 @@ static void callbacks_may_destroy_any_timer(void **state)
         loop_timer_start(victims[i], 0);
     }
     turn_until(1);
-    loop_turn(loop, 5);
+    loop_iterate(loop, 5);
     assert_string_equal(journal, "d");
 }
 
@@ -176,7 +176,7 @@ static void a_timer_that_starts_itself_waits_for_the_next_iteration(void **state
     for (size_t fired = 1; fired <= 20; fired++) {
         size_t before = strlen(journal);
 
-        loop_turn(loop, 10000);
+        loop_iterate(loop, 10000);
         assert_true(strlen(journal) <= before + 1);
     }
     turn_until(5);

@@ -84,7 +84,7 @@ static const struct map_callbacks front_callbacks = {.fatal = front_fatal,
     do {                                                                                           \
         struct patience patience_ = patience_begin();                                              \
         while (!(condition)) {                                                                     \
-            loop_turn((world)->loop, 20);                                                          \
+            loop_iterate((world)->loop, 20);                                                       \
             if (patience_is_over(&patience_))                                                      \
                 fail_msg("not reached: %s", #condition);                                           \
         }                                                                                          \
@@ -262,7 +262,7 @@ static inline void world_destroy(struct world *world)
     redis_target_free(&world->link_target);
     world_with_acl(world, true);
     redis_embedded_stop(&world->server);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     loop_destroy(&world->loop);
     free(world);
 }

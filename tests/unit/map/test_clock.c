@@ -100,7 +100,7 @@ static bool key_outlives_the_silence(struct world *world, struct client *client)
     while (now < began + SHORT_TTL * 19 / 20) {
         client->silence = now - began;
         int64_t ttl = ttl_of(world, client->id);
-        loop_turn(world->loop, 10);
+        loop_iterate(world->loop, 10);
         uint64_t before = now;
         now = clock_monotonic_us() / 1000;
         if (now - before > UNDISTURBED)
@@ -184,7 +184,7 @@ static void test_a_jump_of_redis_clock_renews_all_keys_at_once(void **state)
     age(world, shortened.id, TTL * 2 / 3);
     WAIT_UNTIL(world, partition->renewals.clock_ms <= partition->map->clock_offset_ms);
     for (unsigned turns = 0; turns < 20; turns++)
-        loop_turn(world->loop, 20);
+        loop_iterate(world->loop, 20);
     assert_true(ttl_of(world, shortened.id) <= TTL * 2 / 3);
     map_session_end(&shortened.session, true);
     map_session_end(&ended.session, true);
@@ -252,7 +252,7 @@ static bool next_try_comes(struct world *world, const struct owned *owned, uint6
 {
     uint64_t known = owned->due_ms;
     *before = loop_now_ms(world->loop);
-    loop_turn(world->loop, 5);
+    loop_iterate(world->loop, 5);
     *after = loop_now_ms(world->loop);
     return owned->due_ms != known;
 }
@@ -314,7 +314,7 @@ static void test_an_active_client_stays_for_a_day(void **state)
     client_open(world, &client, "a");
     for (unsigned hour = 0; hour < 24; hour++) {
         loop_skip(world->loop, 3600000);
-        loop_turn(world->loop, 20);
+        loop_iterate(world->loop, 20);
         WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
     }
     assert_false(client.ended);
@@ -332,8 +332,8 @@ static void test_a_write_gets_an_error_at_the_deadline_and_is_kept(void **state)
     kill(redis_embedded_pid(world->server), SIGSTOP);
     client_send_update(&client, client.id, MAP_VERSION_ABSOLUTE, 9, "kept");
     unsigned answers = client.answers;
-    loop_turn(world->loop, 0);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
+    loop_iterate(world->loop, 0);
     assert_int_equal(client.answers, answers);
     loop_skip(world->loop, 60100);
     WAIT_UNTIL(world, client.answers > answers);

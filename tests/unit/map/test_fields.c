@@ -286,7 +286,7 @@ static void test_what_is_set_while_redis_is_unreachable_or_empty_arrives(void **
         assert_true(client_set(&client, client.id, "p:n", text));
         assert_true(client_set(&client, client.id, text, i % 2 ? NULL : "even"));
         assert_true(client.space->map->pending < 10); /* nothing piles up */
-        loop_turn(world->loop, 1);
+        loop_iterate(world->loop, 1);
     }
     WAIT_UNTIL(world, is_stored(world, client.id, "p:n", "49"));
     WAIT_UNTIL(world, shows_field(&observer, client.id, "p:n", "49"));

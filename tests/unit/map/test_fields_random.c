@@ -140,7 +140,7 @@ static void step(struct run *run)
         change(device);
     if (random_below(25) == 0)
         disturb(run);
-    loop_turn(run->world->loop, (unsigned)random_below(8));
+    loop_iterate(run->world->loop, (unsigned)random_below(8));
 }
 
 static bool is_quiet(const struct world *world)

@@ -147,7 +147,7 @@ static void step(struct run *run)
     default:
         put_again(run, client, id);
     }
-    loop_turn(run->world->loop, (unsigned)random_below(10));
+    loop_iterate(run->world->loop, (unsigned)random_below(10));
     check_count(run->world);
 }
 

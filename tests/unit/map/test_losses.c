@@ -22,11 +22,11 @@ static void test_batches_of_a_lost_link_keep_their_order(void **state)
     kill(redis_embedded_pid(world->server), SIGSTOP);
     map_session_close_entry(client.session, bytes_from_string(id), MAP_ADOPT_ANY, client_done,
                             &client);
-    loop_turn(world->loop, 0);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
+    loop_iterate(world->loop, 0);
     client_send_update(&client, id, MAP_VERSION_ABSOLUTE, 5, "again");
-    loop_turn(world->loop, 0);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
+    loop_iterate(world->loop, 0);
     redis_link_reset(front->map->link, "a test");
     kill(redis_embedded_pid(world->server), SIGCONT);
     WAIT_UNTIL(world, client.answers == answers + 2);
@@ -49,8 +49,8 @@ static void test_an_update_whose_reply_was_lost_is_restored(void **state)
     unsigned answers = client.answers;
     kill(redis_embedded_pid(world->server), SIGSTOP);
     client_send_update(&client, client.id, MAP_VERSION_ABSOLUTE, 1, "new");
-    loop_turn(world->loop, 0);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
+    loop_iterate(world->loop, 0);
     redis_link_reset(front->map->link, "a test");
     kill(redis_embedded_pid(world->server), SIGCONT);
     WAIT_UNTIL(world, client.answers > answers);
@@ -74,7 +74,7 @@ static void test_an_end_of_an_earlier_opening_is_not_repeated(void **state)
     char *since = mem_strdup(WORLD_REDIS(world, "HGET", client_key("again"), "since"));
     assert_int_equal(client_close(world, &first, "again"), MAP_OK);
     WAIT_UNTIL(world, observer.closed == 1);
-    loop_turn(world->loop, 5); /* so that it is opened in another millisecond */
+    loop_iterate(world->loop, 5); /* so that it is opened in another millisecond */
     client_connect(&second, &world->fronts[1]);
     client_update(world, &second, "again", 1, "second");
     WAIT_UNTIL(world, observer_shows(&observer, "again", "second"));

@@ -115,7 +115,7 @@ static void test_all_receive_one_order(void **state)
             if (guests[i].entered)
                 guest_say(&guests[i], text);
         }
-        loop_turn(world->loop, 1);
+        loop_iterate(world->loop, 1);
     }
     for (size_t i = 0; i < GUESTS; i++)
         WAIT_UNTIL(world, guests[i].entered);

@@ -69,7 +69,7 @@ static void test_links_killed_during_a_game(void **state)
         guest_say(&bob, text);
         if (i % 20 == 10)
             WORLD_REDIS(world, "CLIENT", "KILL", "TYPE", "pubsub");
-        loop_turn(world->loop, 2);
+        loop_iterate(world->loop, 2);
     }
     WAIT_UNTIL(world, ann.oks == 60 && bob.oks == 60);
     WAIT_UNTIL(world, channel_is_subscribed(&lobby_of(&ann)->channel) && is_listed(&ann));
@@ -187,7 +187,7 @@ static void test_the_link_for_commands_is_lost(void **state)
     meet(hotel, &ann, &bob);
     redis_link_reset(world->fronts[0].map->link, "a test");
     redis_link_reset(world->fronts[1].map->link, "a test");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     WAIT_UNTIL(world, map_is_ready(world->fronts[0].map, NULL));
     WAIT_UNTIL(world, map_is_ready(world->fronts[1].map, NULL));
     talk(hotel, &ann, &bob);
@@ -271,14 +271,14 @@ static void test_a_room_cannot_be_read_without_redis(void **state)
     map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &got);
     struct map_room_read *taken_back =
         map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &never);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     map_room_read_cancel(&taken_back);
     WAIT_UNTIL(world, got != -1);
     assert_int_equal(got, -2);
     /* Asked for while there is no link, and read when there is one. */
     world->fronts[0].redis.deadline = 20000;
     redis_link_reset(world->fronts[0].map->link, "a test");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &later);
     kill(redis_embedded_pid(world->server), SIGCONT);
     WAIT_UNTIL(world, later != -1);
@@ -297,7 +297,7 @@ static void test_nothing_is_left_behind(void **state)
     guest_say(&ann, "x");
     guest_say(&bob, "x");
     map_room_read_users(hotel->services[0].rooms, BYTES_LITERAL("lobby"), on_users, &never);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     guest_go(&ann);
     guest_leave(&bob);
     map_rooms_destroy(&hotel->services[0].rooms);

@@ -259,7 +259,7 @@ static void test_a_lost_script_cache_changes_nothing(void **state)
     for (uint64_t i = 1; i <= 20; i++) {
         room_op_publish(one.session, ROOM, BYTES_LITERAL("a"), i, BYTES_LITERAL("x"), client_done,
                         &one);
-        loop_turn(world->loop, 0);
+        loop_iterate(world->loop, 0);
     }
     WAIT_UNTIL(world, one.answers == answers + 20);
     WAIT_UNTIL(world, ear.count >= 21);

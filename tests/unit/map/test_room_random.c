@@ -88,7 +88,7 @@ static void act(struct hotel *hotel, struct guest *guests, unsigned step)
         WORLD_REDIS(hotel->world, "FLUSHALL");
     }
     if (below(3) == 0)
-        loop_turn(hotel->world->loop, 2);
+        loop_iterate(hotel->world->loop, 2);
 }
 
 static bool shows_all(const struct guest *guests, const struct guest *shown_to)

@@ -126,7 +126,7 @@ static void test_a_room_whose_channel_is_silent(void **state)
     guest_come(hotel, &cat, 0, "1:cat");
     world->fronts[0].redis.deadline = 300;
     redis_unsubscribe(subscriber, BYTES_LITERAL(KEY("room:lobby")));
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     guest_say(&bob, "not received");
     room_read_start(lobby_of(&ann));
     guest_ask(&cat, "lobby");

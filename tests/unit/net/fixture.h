@@ -77,7 +77,7 @@ struct fixture {
         while (!(condition)) {                                                                     \
             if (patience_is_over(&patience_))                                                      \
                 fail_msg("waited in vain for %s", #condition);                                     \
-            loop_turn((f)->loop, 10);                                                              \
+            loop_iterate((f)->loop, 10);                                                           \
         }                                                                                          \
     } while (0)
 
@@ -162,7 +162,7 @@ static inline int fixture_destroy(void **state)
         if (f->sessions[i].conn != NULL)
             conn_close(f->sessions[i].conn, CONN_CLOSE_LOCAL);
     }
-    loop_turn(f->loop, 0);
+    loop_iterate(f->loop, 0);
     for (unsigned i = 0; i < SESSIONS_MAX; i++)
         writer_free(&f->sessions[i].input);
     assert_int_equal(net_connection_count(f->net), 0);

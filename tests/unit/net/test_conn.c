@@ -138,14 +138,14 @@ static void test_pause_and_resume(void **state)
     fixture_write_text(fd, "abc");
     WAIT_FOR(f, session->input.len == 1);
     fixture_write_text(fd, "d");
-    loop_turn(f->loop, 10);
+    loop_iterate(f->loop, 10);
     fixture_expect_text(&session->input, "a");
     /* What was kept comes again although nothing arrives. */
     conn_resume_reading(session->conn);
     WAIT_FOR(f, session->input.len == 2);
     conn_resume_reading(session->conn);
     WAIT_FOR(f, session->input.len == 3);
-    loop_turn(f->loop, 10);
+    loop_iterate(f->loop, 10);
     fixture_expect_text(&session->input, "abc");
     conn_resume_reading(session->conn);
     WAIT_FOR(f, session->input.len == 4);
@@ -250,7 +250,7 @@ static void test_close_from_callbacks(void **state)
     assert_int_equal(session->reason, CONN_CLOSE_LOCAL);
     assert_int_equal(other->closed, 1);
     assert_int_equal(other->reason, CONN_CLOSE_KICKED);
-    loop_turn(f->loop, 10);
+    loop_iterate(f->loop, 10);
     assert_int_equal(session->closed, 1);
     assert_int_equal(other->closed, 1);
     fixture_read_end(f, other_fd, &got);
@@ -401,7 +401,7 @@ static void test_silence_of_a_unix_socket(void **state)
     fixture_write_text(fd, "x");
     WAIT_FOR(f, session->input.len == 1);
     loop_skip(f->loop, 3600000);
-    loop_turn(f->loop, 0);
+    loop_iterate(f->loop, 0);
     assert_int_equal(conn_silence_ms(session->conn), 0);
     assert_int_equal(session->closed, 0);
     close(fd);

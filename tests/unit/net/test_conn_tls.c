@@ -148,7 +148,7 @@ static void test_behind_and_drained(void **state)
             conn_send_frame(session->conn, frame);
             writer_bytes(&expected, (struct bytes){bytes, sizes[i]});
             if (j % 2 == 0)
-                loop_turn(f->loop, 0);
+                loop_iterate(f->loop, 0);
         }
         WAIT_FOR(f, conn_has_backlog(session->conn));
         assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), conn_output_size(session->conn));
@@ -251,7 +251,7 @@ static void test_pause_and_resume(void **state)
     WAIT_FOR(f, session->input.len == 1);
     assert_int_equal(tls_stream_write(client.tls, "d", 1), 1);
     for (size_t len = 1; len < 4; len++) {
-        loop_turn(f->loop, 0);
+        loop_iterate(f->loop, 0);
         assert_int_equal(session->input.len, len);
         conn_resume_reading(session->conn);
         WAIT_FOR(f, session->input.len == len + 1);

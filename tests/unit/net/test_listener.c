@@ -275,7 +275,7 @@ static void test_descriptors_run_out(void **state)
     assert_true(fixture_logged(f, "accepting_paused"));
     /* Nothing spins: an iteration that may wait does. */
     for (int i = 0; i < 3; i++, turns++)
-        loop_turn(f->loop, 20);
+        loop_iterate(f->loop, 20);
     assert_int_equal(metrics_get(METRIC_ACCEPT_PAUSES) - pauses, 1);
     assert_int_equal(f->accepted, 3);
     /* A connection that ends makes room at once. */
@@ -312,7 +312,7 @@ static void test_batches(void **state)
     fixture_listen(f, "127.0.0.1:0");
     for (int i = 0; i < 10; i++)
         fds[i] = fixture_connect(f);
-    loop_turn(f->loop, 100);
+    loop_iterate(f->loop, 100);
     assert_int_equal(f->accepted, 4);
     WAIT_FOR(f, f->accepted == 10);
     for (int i = 0; i < 10; i++)
@@ -388,7 +388,7 @@ static void test_close_connections(void **state)
     conn_close_after_output(sessions[3]->conn, CONN_CLOSE_LOCAL);
     conn_send(spared->conn, BYTES_LITERAL("stays"));
     listener_close_connections(f->listener, CONN_CLOSE_DRAIN);
-    loop_turn(f->loop, 0);
+    loop_iterate(f->loop, 0);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(sessions[i]->closed, 1);
         assert_int_equal(sessions[i]->reason, CONN_CLOSE_DRAIN);

@@ -147,7 +147,7 @@ static void test_shared_pieces(void **state)
             conn_send_frame(sessions[i]->conn, i == 2 ? a : b);
             note(&expected[i], i == 2 ? a : b, 0, i == 2 ? 70 : 90);
         }
-        loop_turn(f->loop, 0);
+        loop_iterate(f->loop, 0);
         assert_int_equal(a->references, 1);
         assert_int_equal(b->references, 1);
     }
@@ -235,7 +235,7 @@ static size_t rest_of(struct fixture *f, size_t len, uint32_t *references)
     int fd;
     session = fixture_open(f, &fd);
     conn_send_frame(session->conn, frame);
-    loop_turn(f->loop, 0);
+    loop_iterate(f->loop, 0);
     rest = conn_has_backlog(session->conn) ? conn_output_size(session->conn) : 0;
     *references = frame->references;
     if (rest > 0 && rest < 1024) {
@@ -290,7 +290,7 @@ static void test_closed_while_behind(void **state)
     fill_output(f, session, frame, &expected);
     assert_true(frame->references > 1);
     conn_close(session->conn, CONN_CLOSE_KICKED);
-    loop_turn(f->loop, 0);
+    loop_iterate(f->loop, 0);
     assert_int_equal(session->closed, 1);
     assert_int_equal(frame->references, 1);
     assert_int_equal(metrics_get(METRIC_OUTPUT_QUEUED), 0);
@@ -349,7 +349,7 @@ static void test_answers_nobody_reads(void **state)
     fixture_write(fd, requests, sizeof requests);
     WAIT_FOR(f, conn_has_backlog(session->conn) && (session->conn->flags & CONN_HELD));
     for (int i = 0; i < 5; i++)
-        loop_turn(f->loop, 1);
+        loop_iterate(f->loop, 1);
     assert_true(session->input.len < sizeof requests);
     assert_true(conn_output_size(session->conn) <= 200 * 1024 + 65536);
     /* Reading them brings the others. */

@@ -215,7 +215,7 @@ static void test_listener_takes_it_byte_by_byte(void **state)
         int fd = fixture_connect(f);
         for (size_t j = 0; j < good[i].len; j++) {
             fixture_write(fd, good[i].bytes + j, 1);
-            loop_turn(f->loop, 1);
+            loop_iterate(f->loop, 1);
         }
         fixture_write_text(fd, "hello");
         WAIT_FOR(f, f->accepted > before && session->input.len == 5);
@@ -231,7 +231,7 @@ static void expect_refused(struct fixture *f, int fd, const char *why)
     struct writer got = {0};
     WAIT_FOR(f, metrics_get(METRIC_REFUSED_PROXY) == before + 1);
     while (fixture_read(fd, &got))
-        loop_turn(f->loop, 10);
+        loop_iterate(f->loop, 10);
     assert_int_equal(got.len, 0);
     assert_int_equal(f->accepted, 0);
     assert_int_equal(net_connection_count(f->net), 0);
@@ -371,7 +371,7 @@ static void test_admit_sees_the_client(void **state)
     f->refuse = "denied";
     listen_behind_proxy(f);
     fd = fixture_connect(f);
-    loop_turn(f->loop, 10);
+    loop_iterate(f->loop, 10);
     assert_int_equal(f->asked, 0);
     send_client(fd, "192.0.2.1");
     fixture_read_end(f, fd, &got);

@@ -340,7 +340,7 @@ static void test_what_waits_is_taken_when_redis_is_back(void **state)
     taker_open(world, &sender, &world->fronts[0]);
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
     redis_link_reset(world->fronts[0].map->link, "a test");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, writer_is(&taken.got, "come;"));
     WAIT_UNTIL(world, waiting(world, USER) == 0);

@@ -264,7 +264,7 @@ static void test_a_lost_link_for_commands_is_made_up_for(void **state)
     WAIT_UNTIL(world, told(&friends, "1:1:=online;"));
     WAIT_UNTIL(world, is_listened_to(one) && is_quiet(&friends));
     redis_link_reset(world->fronts[0].map->link, "a test");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     watch(&friends, "1:2");
     become(world, "1:1", "offline");
     WAIT_UNTIL(world, friends.calls == 3);
@@ -359,7 +359,7 @@ static void test_many_names_are_read_in_portions(void **state)
     WAIT_UNTIL(world, friends.set->parts[0].reading > 0);
     for (unsigned i = 0; i < MANY; i++)
         map_presence_unwatch(&many[i]);
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     assert_int_equal(map_presence_count(friends.set), 0);
     WAIT_UNTIL(world, is_quiet(&friends));
     free(many);
@@ -385,7 +385,7 @@ static void test_a_name_watched_again_is_still_known(void **state)
     WAIT_UNTIL(world, told(&friends, "1:1=busy;"));
     map_presence_unwatch(&friends.watches[0]);
     friends.count = 0;
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     assert_int_equal(map_presence_count(friends.set), 0);
     become(world, "1:1", "offline");
     watch(&friends, "1:1");

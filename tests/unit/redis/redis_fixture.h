@@ -52,7 +52,7 @@
             if (patience_is_over(&patience_)) {                                                    \
                 fail_msg("waited in vain for %s", #condition);                                     \
             }                                                                                      \
-            loop_turn(loop, 10);                                                                   \
+            loop_iterate(loop, 10);                                                                \
         }                                                                                          \
     } while (0)
 

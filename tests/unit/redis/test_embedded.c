@@ -137,7 +137,7 @@ static void test_dies(void **state)
         assert_true(WIFSIGNALED(witness.status));
         assert_int_equal(WTERMSIG(witness.status), SIGKILL);
         for (unsigned i = 0; i < 5; i++) {
-            loop_turn(loop, 1);
+            loop_iterate(loop, 1);
         }
         assert_int_equal(witness.deaths, 1);
         redis_embedded_stop(&embedded);

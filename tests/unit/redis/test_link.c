@@ -183,7 +183,7 @@ static void test_killed_in_flight(void **state)
     for (unsigned i = 0; i < 1000; i++) {
         redis_command_strings(world.link, reply_counted, counts, "PING", NULL);
     }
-    loop_turn(world.loop, 0);
+    loop_iterate(world.loop, 0);
     assert_int_equal(counts[REDIS_OK], 1);
     assert_int_equal(kill(own.pid, SIGKILL), 0);
     WAIT_FOR(world.loop, world.downs == 1);
@@ -246,7 +246,7 @@ static void test_frozen_self(void **state)
     for (unsigned i = 0; i < 10; i++) {
         redis_command_strings(world.link, reply_counted, counts, "PING", NULL);
     }
-    loop_turn(world.loop, 0);
+    loop_iterate(world.loop, 0);
     /* The server has served us when it serves a connection that came later. */
     server_expect(&server, "PONG", "PING");
     until = clock_monotonic_us() + 300000;
@@ -276,7 +276,7 @@ static void test_large_output(void **state)
         redis_command(world.link, seen_record, &seen, 3, args);
         redis_command_strings(world.link, seen_record, &seen, "APPEND", "large", "y", NULL);
     }
-    loop_turn(world.loop, 0);
+    loop_iterate(world.loop, 0);
     assert_true(metrics_get(METRIC_REDIS_QUEUED) > 0);
     redis_command_strings(world.link, seen_record, &seen, "STRLEN", "large", NULL);
     WAIT_FOR(world.loop, seen.called == 9);
@@ -336,7 +336,7 @@ static void test_backoff(void **state)
         uint64_t most = 0;
 
         for (unsigned n = 0; n < 2000; n++) {
-            world.link->away_since_ms = loop_now_ms(world.loop) - away[i];
+            world.link->down_since_ms = loop_now_ms(world.loop) - away[i];
             uint64_t delay = redis_link_backoff(world.link);
 
             most = delay > most ? delay : most;
@@ -359,7 +359,7 @@ static void test_destroy_early(void **state)
             world_create(&world, urls[i]);
             world_link(&world);
             for (unsigned n = 0; n < turns; n++) {
-                loop_turn(world.loop, 5);
+                loop_iterate(world.loop, 5);
             }
             world_destroy(&world);
             assert_int_equal(world.ups + world.downs, 0);

@@ -134,7 +134,7 @@ static void test_flushed_between(void **state)
     for (unsigned i = 0; i < 200; i++) {
         made[i] = make_call(&world, &calls, i % 2 == 0 ? &prepend : &append);
         if (i % 7 == 0) {
-            loop_turn(world.loop, 0);
+            loop_iterate(world.loop, 0);
         }
         if (i % 31 == 0) {
             server_expect(&server, "OK", "SCRIPT FLUSH");
@@ -170,7 +170,7 @@ static void test_order_while_loading(void **state)
     for (unsigned i = 0; i < 60; i++) {
         made[i] = make_call(&world, &calls, &append);
         if (i % 5 == 0) {
-            loop_turn(world.loop, 0);
+            loop_iterate(world.loop, 0);
         }
     }
     WAIT_FOR(world.loop, calls.answered == 60);

@@ -153,7 +153,7 @@ static void test_where_the_role_may_not_be_read(void **state)
     WAIT_FOR(shop.world.loop, is_whole(&shop));
     server_expect(&server, "OK", "REPLICAOF 127.0.0.1 1");
     for (unsigned i = 0; i < 30; i++) {
-        loop_turn(shop.world.loop, 10); /* some looks at the role, which are refused */
+        loop_iterate(shop.world.loop, 10); /* some looks at the role, which are refused */
     }
     assert_true(is_whole(&shop));
     server_expect(&server, "OK", "REPLICAOF NO ONE");
@@ -170,7 +170,7 @@ static void test_destroyed_early(void **state)
         shop_open(&shop);
         redis_subscribe(redis_store_events(shop.store), BYTES_LITERAL("channel"));
         for (unsigned i = 0; i < turns; i++) {
-            loop_turn(shop.world.loop, 5);
+            loop_iterate(shop.world.loop, 5);
         }
         shop_close(&shop);
     }

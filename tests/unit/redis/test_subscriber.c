@@ -114,7 +114,7 @@ static void expect_subscribers(struct ear *ear, const char *channel, long long e
 
         found = reply->element[1]->integer;
         freeReplyObject(reply);
-        loop_turn(ear->world.loop, 5);
+        loop_iterate(ear->world.loop, 5);
     }
     assert_int_equal(found, expected);
     redisFree(context);
@@ -198,16 +198,16 @@ static void test_changed_mind(void **state)
     ear_create(&ear, &server, "redis.timeout=3s");
     WAIT(ear, ear.ups == 1);
     subscribe(&ear, "one");
-    loop_turn(ear.world.loop, 0);
+    loop_iterate(ear.world.loop, 0);
     unsubscribe(&ear, "one");
-    loop_turn(ear.world.loop, 0);
+    loop_iterate(ear.world.loop, 0);
     subscribe(&ear, "one");
     WAIT(ear, ear.subscribed >= 1);
     expect_subscribers(&ear, "one", 1);
     server_expect(&server, "1", "PUBLISH one x");
     WAIT(ear, ear.messages == 1);
     unsubscribe(&ear, "one");
-    loop_turn(ear.world.loop, 0);
+    loop_iterate(ear.world.loop, 0);
     subscribe(&ear, "two");
     WAIT(ear, strcmp(ear.channel, "two") == 0);
     expect_subscribers(&ear, "one", 0);

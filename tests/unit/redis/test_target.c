@@ -74,11 +74,11 @@ static const struct bad {
     const char *url;
     const char *reason; /* a part of it */
 } bad[] = {
-    {"", "none of"},
-    {"localhost:6379", "none of"},
-    {"http://geheim@h", "none of"},
-    {"redis:h", "none of"},
-    {"embedded:", "none of"},
+    {"", "not one of"},
+    {"localhost:6379", "not one of"},
+    {"http://geheim@h", "not one of"},
+    {"redis:h", "not one of"},
+    {"embedded:", "not one of"},
     {"redis://", "host"},
     {"redis://:6379", "host"},
     {"redis://geheim@", "host"},

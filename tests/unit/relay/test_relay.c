@@ -86,7 +86,7 @@ static void send_many(struct world *world, struct taker *sender, struct taker *f
         map_relay(sender->session, BYTES_LITERAL("me"), taker_id(far), bytes_from_string(packet),
                   outcome_done, &outcome);
         if (i % 50 == 49)
-            loop_turn(world->loop, 0);
+            loop_iterate(world->loop, 0);
     }
     WAIT_UNTIL(world, outcome.answers == 200);
     assert_int_equal(outcome.results[MAP_OK], 200);
@@ -175,7 +175,7 @@ static void test_without_redis_the_deadline_answers(void **state)
     assert_int_equal(outcome.results[MAP_DEADLINE], 3);
     /* The same when there is no link at all. */
     redis_link_reset(world->fronts[0].map->link, "a test");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     assert_false(redis_link_is_up(world->fronts[0].map->link));
     map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), outcome_done,
               &outcome);

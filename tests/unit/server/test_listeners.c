@@ -59,7 +59,7 @@ static int destroy(void **state)
     struct stage *stage = *state;
     listeners_stop(stage->listeners, true);
     listeners_close_connections(stage->listeners, true);
-    loop_turn(stage->loop, 0);
+    loop_iterate(stage->loop, 0);
     listeners_destroy(&stage->listeners);
     http_router_destroy(&stage->router);
     net_destroy(&stage->net);
@@ -202,12 +202,12 @@ static bool is_let_in(struct stage *stage)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&storage, len), 0);
     while (stage->asked == asked && !patience_is_over(&patience))
-        loop_turn(stage->loop, 10);
+        loop_iterate(stage->loop, 10);
     assert_int_equal(stage->asked, asked + 1);
     bool let_in = net_connection_count(stage->net) > 0;
     close(fd);
     while (net_connection_count(stage->net) > 0 && !patience_is_over(&patience))
-        loop_turn(stage->loop, 10);
+        loop_iterate(stage->loop, 10);
     assert_int_equal(net_connection_count(stage->net), 0);
     return let_in;
 }

@@ -129,7 +129,7 @@ static const struct stream_connector_events attempt_events = {.connected = on_co
                 fail_msg("waited in vain for %s; failed %u: %s", #condition, (attempt)->failed,    \
                          (attempt)->reason);                                                       \
             }                                                                                      \
-            loop_turn((attempt)->loop, 10);                                                        \
+            loop_iterate((attempt)->loop, 10);                                                     \
         }                                                                                          \
     } while (0)
 
@@ -382,7 +382,7 @@ static void test_a_connector_may_go_in_its_events_and_before(void **state)
         stream_connector_destroy(&attempt->connector);
     }
     for (unsigned i = 0; i < 10; i++) {
-        loop_turn(attempt->loop, 1);
+        loop_iterate(attempt->loop, 1);
     }
     assert_int_equal(attempt->connected + attempt->failed, 4);
 }

@@ -237,7 +237,7 @@ static void *look_up_in_a_thread(void *arg)
             stream_lookup_cancel(&findings[0].lookup);
         }
         while (findings[0].lookup || findings[1].lookup) {
-            loop_turn(loop, 10);
+            loop_iterate(loop, 10);
         }
         *answers += findings[1].answers == 1 && findings[1].error == 0 && findings[1].port == 2;
     }
@@ -287,7 +287,7 @@ static void test_a_probe_that_is_refreshed_again_and_again(void **state)
     for (unsigned i = 0; i < 10; i++) {
         probe = redis_probe_create(place->loop, &target);
         redis_probe_refresh(probe);
-        loop_turn(place->loop, 5);
+        loop_iterate(place->loop, 5);
         redis_probe_destroy(&probe);
     }
     WAIT_FOR(place->loop, atomic_load(&calls) == 1);

@@ -41,7 +41,7 @@ static void turn_for(struct world *world, uint64_t ms)
 {
     uint64_t end = loop_now_ms(world->loop) + ms;
     while (loop_now_ms(world->loop) < end)
-        loop_turn(world->loop, 10);
+        loop_iterate(world->loop, 10);
 }
 
 /* Publishes 200 messages at once, made from the format by their number. */
@@ -198,7 +198,7 @@ static void crowd_close(struct crowd *crowd)
 static uint64_t turn_once(struct crowd *crowd)
 {
     uint64_t now = loop_now_ms(crowd->world->loop);
-    loop_turn(crowd->world->loop, 1);
+    loop_iterate(crowd->world->loop, 1);
     crowd->turned_ms = loop_now_ms(crowd->world->loop);
     if (crowd->turned_ms - now > 10)
         crowd->stalled_ms += crowd->turned_ms - now;

@@ -101,7 +101,7 @@ static void test_silent_changes_are_told_to_who_asks(void **state)
     assert_true(bytes_equal(map_entry_field(map_view_find(view, BYTES_LITERAL("early")), "node"),
                             BYTES_LITERAL("new")));
     apply(view, EVENT_ADOPT, 1002, 1, "4 3\nnodenew5 1\nstatex");
-    loop_turn(world->loop, 0);
+    loop_iterate(world->loop, 0);
     assert_int_equal(asks.silent, 1); /* nothing has changed */
     assert_int_equal(turns, 0);
     assert_null(map_cursor_next(&cursor));

@@ -143,7 +143,7 @@ static int stage_destroy(void **state)
 
 static void iterate(struct stage *stage)
 {
-    loop_turn(stage->loop, 0);
+    loop_iterate(stage->loop, 0);
 }
 
 /* The next chunk, and no more than that in one iteration. */
@@ -151,7 +151,7 @@ static void await_chunk(struct reader *reader)
 {
     const size_t before = reader->chunks;
     while (reader->chunks == before)
-        loop_turn(reader->stage->loop, 100);
+        loop_iterate(reader->stage->loop, 100);
     assert_int_equal(reader->chunks, before + 1);
 }
 
@@ -306,7 +306,7 @@ static void test_what_an_unreadable_list_interrupts_goes_on(void **state)
     follower_list_resume(&stage->list);
     await_current(&midway);
     while (joining.follower.state != FOLLOWER_CURRENT)
-        loop_turn(stage->loop, 100);
+        loop_iterate(stage->loop, 100);
     assert_string_equal(midway.got, "[abcdefgh");
     assert_string_equal(joining.got, "[abcdefgh");
     reader_leaves(&joining);

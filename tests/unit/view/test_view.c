@@ -90,7 +90,7 @@ static void test_entries_whose_ttl_ended_are_kept(void **state)
     map_session_end(&closed.session, true);
     while (!*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:orphaned") ||
            !*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:closed"))
-        loop_turn(world->loop, 5);
+        loop_iterate(world->loop, 5);
     WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:expired");
     WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:orphaned");
     /* This one is closed, and no event says so. It has no connection, or else

@@ -102,7 +102,7 @@ static void test_byte_by_byte(void **state)
     int fd = fixture_connect(web.f);
     for (size_t i = 0; i < sizeof text - 1; i++) {
         fixture_write(fd, text + i, 1);
-        loop_turn(web.f->loop, 1);
+        loop_iterate(web.f->loop, 1);
     }
     WAIT_FOR(web.f, (fixture_read(fd, &got), got.len > 5));
     assert_memory_equal(got.data + got.len - 5, "hello", 5);
@@ -150,7 +150,7 @@ static void test_too_large(void **state)
         memset(text, 'a', sizeof text);
         memcpy(text, cases[i].start, strlen(cases[i].start));
         fixture_write(fd, text, 16383);
-        loop_turn(web.f->loop, 10);
+        loop_iterate(web.f->loop, 10);
         assert_true(fixture_read(fd, &got));
         assert_int_equal(got.len, 0);
         fixture_write(fd, text + 16383, 20000);
@@ -226,7 +226,7 @@ static void test_answers_later_and_in_order(void **state)
                            "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
     WAIT_FOR(web.f, web.later != NULL);
     for (int i = 0; i < 3; i++)
-        loop_turn(web.f->loop, 1);
+        loop_iterate(web.f->loop, 1);
     assert_true(fixture_read(fd, &got));
     assert_int_equal(got.len, 0);
     first = web.later;
@@ -258,7 +258,7 @@ static void test_client_gone_before_the_answer(void **state)
     close(fd);
     /* It is found out when something closes the connection. */
     conn_close(http_request_conn(web.later), CONN_CLOSE_KICKED);
-    loop_turn(web.f->loop, 0);
+    loop_iterate(web.f->loop, 0);
     assert_null(http_request_conn(web.later));
     http_respond(web.later, 200, "text/plain", NULL, BYTES_LITERAL("too late"));
 }

@@ -56,7 +56,7 @@ static int take_request(struct asked *asked)
     int fd = -1;
 
     while (fd < 0 || !strstr(request, "\r\n\r\n")) {
-        loop_turn(asked->loop, 1);
+        loop_iterate(asked->loop, 1);
         if (fd < 0) {
             fd = accept4(asked->listening, NULL, NULL, SOCK_NONBLOCK);
         } else {
@@ -108,7 +108,7 @@ static void check_answer(struct asked *asked, size_t index, size_t split)
     start(asked, 20000);
     fd = take_request(asked);
     assert_int_equal(send(fd, answer, split, MSG_NOSIGNAL), split);
-    loop_turn(asked->loop, split > 0 ? 10 : 0);
+    loop_iterate(asked->loop, split > 0 ? 10 : 0);
     /* It may have had enough already. */
     (void)send(fd, answer + split, len - split, MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
@@ -138,7 +138,7 @@ static void test_an_answer_without_end(void **state)
     assert_true(send(fd, "HTTP/1.1 200 OK\r\n", 17, MSG_NOSIGNAL) == 17);
     while (asked->done == 0) {
         (void)send(fd, header, sizeof header - 1, MSG_NOSIGNAL);
-        loop_turn(asked->loop, 1);
+        loop_iterate(asked->loop, 1);
     }
     assert_int_equal(asked->status, 0);
     close(fd);
@@ -184,7 +184,7 @@ static void test_ended_before_it_is_done(void **state)
     start(asked, 1);
     http_get_end(&asked->get);
     http_get_end(&asked->get);
-    loop_turn(asked->loop, 10);
+    loop_iterate(asked->loop, 10);
     assert_int_equal(asked->done, 0);
 }
 

@@ -102,7 +102,7 @@ static void test_many(void **state)
         (void)snprintf(text, sizeof text, "%02u,", i);
         say(fd, text);
     }
-    loop_turn(echo->loop, 1000);
+    loop_iterate(echo->loop, 1000);
     assert_int_equal(echo->received, 8); /* then others have their turn */
     while (answers < 50) {
         char expected[8];
@@ -364,7 +364,7 @@ static void test_destroyed_within(void **state)
     say(fd, "three");
     expect_answer(echo, fd, "one");
     expect_answer(echo, fd, "two");
-    loop_turn(echo->loop, 0);
+    loop_iterate(echo->loop, 0);
     assert_int_equal(echo->received, 2);
     assert_null(echo->udp);
     assert_false(receive_text(fd, text));
@@ -388,7 +388,7 @@ static void test_receive_buffer(void **state)
         assert_int_equal(send(fd, bytes, sizeof bytes, 0), sizeof bytes);
     WAIT_FOR(echo, echo->received > 0);
     /* The kernel reports the count with the next one that it receives. */
-    WAIT_FOR(echo, (say(fd, "x"), loop_turn(echo->loop, 10),
+    WAIT_FOR(echo, (say(fd, "x"), loop_iterate(echo->loop, 10),
                     metrics_get(METRIC_UDP_DROPPED_KERNEL) > before));
     dropped = metrics_get(METRIC_UDP_DROPPED_KERNEL) - before;
     assert_true(dropped >= 50 && dropped < 100);

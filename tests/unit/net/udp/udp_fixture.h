@@ -52,7 +52,7 @@ static int destroy(void **state)
     struct echo *echo = *state;
 
     udp_destroy(&echo->udp);
-    loop_turn(echo->loop, 0);
+    loop_iterate(echo->loop, 0);
     loop_destroy(&echo->loop);
     config_free_values(&udp_config, &echo->settings);
     config_destroy(&echo->config);

@@ -225,7 +225,7 @@ static void test_every_split(void **state)
             int fd;
             place_open(&fd);
             place_write(fd, (struct bytes){frames.data, at}, SIZE_MAX);
-            loop_turn(place.f->loop, 0);
+            loop_iterate(place.f->loop, 0);
             place_write(fd, (struct bytes){frames.data + at, frames.len - at}, SIZE_MAX);
             fixture_read_end(place.f, fd, &got);
             expect_bytes(c->name, &got, &answers);

@@ -47,7 +47,7 @@ static void test_nobody_answers_close(void **state)
     expect_close(fd, 1013, "");
     /* Of 5 s that it is waited for. */
     loop_skip(place.f->loop, 1000);
-    loop_turn(place.f->loop, 300);
+    loop_iterate(place.f->loop, 300);
     assert_int_equal(talk->closed, 0);
     loop_skip(place.f->loop, 4100);
     WAIT_FOR(place.f, talk->closed == 1);
@@ -102,7 +102,7 @@ static void test_close_at_once(void **state)
         websocket_send(talk->websocket, WEBSOCKET_TEXT, BYTES_LITERAL("before"));
         conn_close(websocket_conn(talk->websocket), cases[i].reason);
         assert_int_equal(talk->closed, 0);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         assert_int_equal(talk->closed, 1);
         assert_int_equal(talk->reason, cases[i].reason);
         answer_put(&expected, TEXT, BYTES_LITERAL("before"));
@@ -135,7 +135,7 @@ static void test_closing_the_listeners_connections(void **state)
     int fd;
     struct talk *talk = place_open(&fd);
     listener_close_connections(place.f->listener, CONN_CLOSE_DRAIN);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(talk->closed, 1);
     expect_close(fd, 1001, "drain");
     close(fd);
@@ -229,8 +229,8 @@ static void test_pause(void **state)
     place_write(fd, writer_bytes_written(&frames), SIZE_MAX);
     for (unsigned i = 1; i <= 4; i++) {
         WAIT_FOR(place.f, talk->messages == i);
-        loop_turn(place.f->loop, 0);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         assert_int_equal(talk->messages, i);
         conn_resume_reading(websocket_conn(talk->websocket));
         assert_int_equal(talk->messages, i);
@@ -251,11 +251,11 @@ static void test_silence_while_paused(void **state)
     WAIT_FOR(place.f, talk->messages == 1);
     for (int i = 0; i < 10; i++) {
         loop_skip(place.f->loop, 5000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
     assert_int_equal(talk->closed, 0);
     conn_resume_reading(websocket_conn(talk->websocket));
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(talk->closed, 0);
     close(fd);
 }
@@ -308,7 +308,7 @@ static void test_shared_messages(void **state)
     for (int i = 0; i < RECEIVERS; i++)
         websocket_send_frame(talks[i]->websocket, frame);
     assert_int_equal(frame->references, RECEIVERS + 1);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(frame->references, 1);
     for (int i = 0; i < RECEIVERS; i++) {
         struct writer expected = {0};
@@ -335,11 +335,11 @@ static void test_slow_reader(void **state)
     for (; !conn_has_backlog(conn) || sent < 10; sent++) {
         websocket_send(talk->websocket, WEBSOCKET_BINARY, message);
         answer_put(&expected, FIN | WEBSOCKET_FRAME_BINARY, message);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
     for (int i = 0; i < 20; i++) {
         loop_skip(place.f->loop, 5000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
     assert_int_equal(talk->closed, 0);
     assert_int_equal(talk->drained, 0);
@@ -365,10 +365,10 @@ static void test_lifetime(void **state)
         websocket_set_lifetime(talk->websocket, 1000, WEBSOCKET_FORBIDDEN, "moved");
         websocket_set_lifetime(talk->websocket, 60000, WEBSOCKET_UNAUTHORIZED, "token expired");
         loop_skip(place.f->loop, 40000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         assert_int_equal(talk->closed, 0);
         loop_skip(place.f->loop, 20100);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         expect_close(fd, 3000, "token expired");
         close(fd);
         WAIT_FOR(place.f, talk->closed == 1);
@@ -392,11 +392,11 @@ static void test_lifetimes_that_do_not_come(void **state)
     WAIT_FOR(place.f, gone->closed == 1);
     for (int i = 0; i < 3; i++) {
         loop_skip(place.f->loop, 3600000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
     websocket_set_lifetime(talk->websocket, UINT64_MAX - 1, WEBSOCKET_FORBIDDEN, "never");
     loop_skip(place.f->loop, 3600000);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(talk->closed, 0);
     send_text(fd, "still there");
     WAIT_FOR(place.f, talk->messages == 1);

@@ -15,11 +15,11 @@ static void test_pings_keep_alive(void **state)
     struct talk *talk = place_open(&fd);
     for (int i = 0; i < 5; i++) {
         loop_skip(place.f->loop, 18000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         loop_skip(place.f->loop, 5000);
         expect_ping(fd);
         send_control(fd, WEBSOCKET_FRAME_PONG);
-        loop_turn(place.f->loop, 100);
+        loop_iterate(place.f->loop, 100);
         assert_int_equal(conn_silence_ms(websocket_conn(talk->websocket)), 0);
     }
     assert_int_equal(talk->closed, 0);
@@ -43,10 +43,10 @@ static struct ping next_ping(int fd, uint64_t every)
         assert_true(loop_now_ms(place.f->loop) < until);
         ping.after = ping.by;
         loop_skip(place.f->loop, 50);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         if (every > 0 && loop_now_ms(place.f->loop) >= send_at) {
             send_control(fd, WEBSOCKET_FRAME_PONG);
-            loop_turn(place.f->loop, 0);
+            loop_iterate(place.f->loop, 0);
             send_at += every;
         }
         assert_true(fixture_read(fd, &got));
@@ -54,7 +54,7 @@ static struct ping next_ping(int fd, uint64_t every)
     }
     writer_free(&got);
     send_control(fd, WEBSOCKET_FRAME_PONG);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     return ping;
 }
 
@@ -105,7 +105,7 @@ static void test_silence(void **state)
     expect_ping(fd);
     assert_true(conn_silence_ms(websocket_conn(talk->websocket)) >= 20400);
     loop_skip(place.f->loop, 2000);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(talk->closed, 0);
     loop_skip(place.f->loop, 10000);
     WAIT_FOR(place.f, talk->closed == 1);
@@ -125,7 +125,7 @@ static void test_neither_pings_nor_time_outs(void **state)
     place_set("ws.timeout=0");
     for (int i = 0; i < 20; i++) {
         loop_skip(place.f->loop, 60000);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
     assert_true(fixture_read(fd, &got));
     assert_int_equal(got.len, 0);
@@ -145,7 +145,7 @@ static void test_silence_on_a_unix_socket(void **state)
     place_listen(where);
     struct talk *talk = place_open(&fd);
     loop_skip(place.f->loop, 25000);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_true(conn_silence_ms(websocket_conn(talk->websocket)) >= 24900);
     loop_skip(place.f->loop, 10000);
     WAIT_FOR(place.f, talk->closed == 1);

@@ -113,8 +113,8 @@ static void test_pause_within_a_message(void **state)
     send_all(fd, &frames, SIZE_MAX);
     for (unsigned i = 1; i <= strlen(text); i++) {
         WAIT_FOR(place.f, talk->messages == i);
-        loop_turn(place.f->loop, 0);
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
         assert_int_equal(talk->messages, i);
         conn_resume_reading(websocket_conn(talk->websocket));
         assert_int_equal(talk->messages, i); /* later, not from within */
@@ -194,7 +194,7 @@ static void test_too_much_without_an_end(void **state)
     conn_set_input_limit(websocket_conn(talk->websocket), 10);
     put(&frames, "0123456789");
     send_all(fd, &frames, SIZE_MAX);
-    loop_turn(place.f->loop, 10);
+    loop_iterate(place.f->loop, 10);
     assert_int_equal(talk->closed, 0);
     put(&frames, "0");
     send_all(fd, &frames, SIZE_MAX);

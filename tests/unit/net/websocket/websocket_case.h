@@ -146,7 +146,7 @@ static inline int place_destroy(void **state)
 {
     /* Those that a test left open go with their sockets. */
     WAIT_FOR(place.f, net_connection_count(place.f->net) == 0);
-    loop_turn(place.f->loop, 0);
+    loop_iterate(place.f->loop, 0);
     assert_int_equal(websocket_port_count(place.port), 0);
     assert_int_equal(metrics_get(METRIC_WEBSOCKET_CONNECTIONS), 0);
     websocket_port_destroy(&place.port);
@@ -270,7 +270,7 @@ static inline void place_write(int fd, struct bytes bytes, size_t step)
             sent += (size_t)n;
         else if (errno != EAGAIN)
             return;
-        loop_turn(place.f->loop, 0);
+        loop_iterate(place.f->loop, 0);
     }
 }
 

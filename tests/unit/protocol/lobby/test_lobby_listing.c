@@ -87,7 +87,7 @@ static int end(void **state)
     map_unwatch(&stage->watcher);
     listener_stop(stage->listener);
     listener_close_connections(stage->listener, CONN_CLOSE_LOCAL);
-    loop_turn(stage->world->loop, 0);
+    loop_iterate(stage->world->loop, 0);
     assert_int_equal(lobby_service_count(stage->service), 0);
     listener_destroy(&stage->listener);
     lobby_port_destroy(&stage->port);

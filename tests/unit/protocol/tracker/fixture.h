@@ -69,7 +69,7 @@ static inline int stage_destroy(void **state)
     struct stage *stage = *state;
     listener_stop(stage->listener);
     listener_close_connections(stage->listener, CONN_CLOSE_LOCAL);
-    loop_turn(stage->world->loop, 0);
+    loop_iterate(stage->world->loop, 0);
     assert_int_equal(tracker_service_count(stage->service), 0);
     listener_destroy(&stage->listener);
     tracker_port_destroy(&stage->port);
@@ -126,7 +126,7 @@ static inline void peer_send(struct peer *peer, struct bytes bytes)
         if (n > 0)
             sent += (size_t)n;
         else
-            loop_turn(peer->stage->world->loop, 10);
+            loop_iterate(peer->stage->world->loop, 10);
     }
 }
 

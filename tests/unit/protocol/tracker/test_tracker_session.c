@@ -446,7 +446,7 @@ static void test_a_client_that_leaves_in_the_middle(void **state)
         tracker_write_update(&to, TRACKER_PLAIN, BYTES_LITERAL(""), 0, BYTES_LITERAL("b"));
         peer_send_all(&peer, &to);
         for (int turn = 0; turn < i / 4; turn++)
-            loop_turn(stage->world->loop, 1);
+            loop_iterate(stage->world->loop, 1);
         peer_free(&peer);
     }
     WAIT_UNTIL(stage->world, tracker_service_count(stage->service) == 0);
