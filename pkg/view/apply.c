@@ -182,8 +182,11 @@ void view_close_entry(struct map_entry *entry, struct bytes reason)
 /* A snapshot that shows what an orphan event has said before. */
 static bool is_known_orphan(const struct map_entry *entry, const struct event *event)
 {
+    if (!entry->is_orphan) {
+        return false;
+    }
     struct bytes node = event_field_find(event->body, "node");
-    return entry->is_orphan && node.data && node.len == 0;
+    return node.data && node.len == 0;
 }
 
 /* Returns the kinds of change. */

@@ -10,9 +10,9 @@
 
 #define FEW 32 /* properties that need no allocation */
 
-static bool is_made_by(const struct map_entry *entry, const char *protocol)
+static bool is_protocol(struct bytes protocol, const char *name)
 {
-    return bytes_equal(map_entry_field(entry, "protocol"), bytes_from_string(protocol));
+    return bytes_equal(protocol, bytes_from_string(name));
 }
 
 static bool is_entry_property(struct bytes field, struct bytes value)
@@ -74,22 +74,28 @@ static void write_shown_user(const struct map_entry *entry, struct writer *to)
 
 struct bytes translate_state(const struct map_entry *entry, struct writer *scratch)
 {
+    const struct bytes protocol = map_entry_field(entry, "protocol");
+
     writer_reset(scratch);
-    if (is_made_by(entry, "sync"))
+    if (is_protocol(protocol, "sync")) {
         write_all_properties(entry, scratch);
-    else if (is_made_by(entry, "turntable"))
+    } else if (is_protocol(protocol, "turntable")) {
         write_shown_user(entry, scratch);
-    else
+    } else {
         return map_entry_state(entry);
+    }
     return writer_bytes_written(scratch);
 }
 
 void translate_properties(const struct map_entry *entry, struct writer *to)
 {
-    if (is_made_by(entry, "sync"))
+    const struct bytes protocol = map_entry_field(entry, "protocol");
+
+    if (is_protocol(protocol, "sync")) {
         write_all_properties(entry, to);
-    else if (is_made_by(entry, "turntable"))
+    } else if (is_protocol(protocol, "turntable")) {
         write_shown_user(entry, to);
-    else
+    } else {
         entry_write_state(to, map_entry_state(entry));
+    }
 }
