@@ -1,4 +1,4 @@
-/* bans: addresses that no front-end lets in. docs/redis-keys.md. */
+/* bans: addresses that all front-ends refuse. docs/redis-keys.md. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +11,15 @@
 #include "schema/keys.h"
 
 struct ban_answer {
-    int64_t count; /* -1: none came */
+    int64_t count; /* -1: no reply yet */
 };
 
 static void on_ban_count(void *arg, const struct redis_reply *reply)
 {
     struct ban_answer *answer = arg;
-    if (reply->type == REDIS_INTEGER)
+    if (reply->type == REDIS_INTEGER) {
         answer->count = reply->integer;
+    }
 }
 
 static bool parse_ban_prefix(const char *text, char prefix[ADDRESS_TEXT_SIZE])
@@ -32,7 +33,7 @@ static bool parse_ban_prefix(const char *text, char prefix[ADDRESS_TEXT_SIZE])
     return true;
 }
 
-/* All front-ends read the bans again. */
+/* Makes all front-ends read the bans again. */
 static void publish_change(struct ctl *ctl)
 {
     char *channel = keys_bans_channel(ctl->redis.prefix, ctl->target.database);
@@ -42,7 +43,7 @@ static void publish_change(struct ctl *ctl)
     free(channel);
 }
 
-/* Those whose time is over are nobody's any more. */
+/* Removes those that have expired. */
 static void clear_old(struct ctl *ctl, const char *key, uint64_t now)
 {
     char *end = mem_format("%llu", (unsigned long long)now);
@@ -88,8 +89,9 @@ static enum ctl_exit ban(struct ctl *ctl, const char *prefix)
     publish_change(ctl);
     (void)reader_wait(ctl->reader);
     enum ctl_exit result = ctl_check(ctl);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         print_ban(ctl, prefix, shown);
+    }
     free(shown);
     free(score);
     free(key);
@@ -100,8 +102,9 @@ enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address)
 {
     char text[ADDRESS_TEXT_SIZE], prefix[ADDRESS_TEXT_SIZE];
     size_t len = address.len;
-    while (len > 0 && address.data[len - 1] != ':')
+    while (len > 0 && address.data[len - 1] != ':') {
         len--;
+    }
     bool is_ipv6 = len > 2 && address.data[0] == '[';
     struct bytes host = is_ipv6 ? (struct bytes){address.data + 1, len - 3}
                                 : (struct bytes){address.data, len > 0 ? len - 1 : 0};
@@ -117,8 +120,9 @@ enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address)
 enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments)
 {
     char prefix[ADDRESS_TEXT_SIZE];
-    if (!parse_ban_prefix(arguments[0], prefix))
+    if (!parse_ban_prefix(arguments[0], prefix)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result = ctl_connect(ctl);
     return result == CTL_OK ? ban(ctl, prefix) : result;
 }
@@ -144,13 +148,14 @@ static enum ctl_exit unban(struct ctl *ctl, const char *prefix)
 enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments)
 {
     char prefix[ADDRESS_TEXT_SIZE];
-    if (!parse_ban_prefix(arguments[0], prefix))
+    if (!parse_ban_prefix(arguments[0], prefix)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result = ctl_connect(ctl);
     return result == CTL_OK ? unban(ctl, prefix) : result;
 }
 
-/* A ban that holds: its prefix, and when it ends in ms since the epoch, or "inf". */
+/* A ban in force: its prefix, and its end in ms since the epoch, or "inf". */
 struct ban_row {
     struct bytes prefix, end;
 };
@@ -170,8 +175,9 @@ static void write_ban_left(const void *row, struct cell *cell)
 {
     const struct ban_row *ban = row;
     const uint64_t *now = cell->context;
-    if (!bytes_equal(ban->end, BYTES_LITERAL("inf")))
+    if (!bytes_equal(ban->end, BYTES_LITERAL("inf"))) {
         cell_duration(cell, bytes_decimal(ban->end) - *now);
+    }
 }
 
 static const struct column ban_columns[] = {
@@ -182,9 +188,10 @@ static const struct column ban_columns[] = {
 static void on_bans(void *arg, const struct redis_reply *reply)
 {
     struct ban_listing *listing = arg;
-    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         rows_add(&listing->rows,
                  &(struct ban_row){reply->elements[i]->text, reply->elements[i + 1]->text});
+    }
 }
 
 static enum ctl_exit list_bans(struct ctl *ctl)
@@ -204,8 +211,9 @@ static enum ctl_exit list_bans(struct ctl *ctl)
         json_close(&listing.rows.json, ']');
     }
     enum ctl_exit result = ctl_check(ctl);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         rows_print(&listing.rows);
+    }
     rows_free(&listing.rows);
     free(from);
     free(key);

@@ -58,37 +58,42 @@ static void write_finding_partition(const void *row, struct cell *cell)
 static void write_finding_id(const void *row, struct cell *cell)
 {
     const struct fsck_finding *finding = row;
-    if (finding->id.data)
+    if (finding->id.data) {
         cell_text(cell, finding->id);
+    }
 }
 
 static void write_finding_node(const void *row, struct cell *cell)
 {
     const struct fsck_finding *finding = row;
-    if (finding->node)
+    if (finding->node) {
         cell_text(cell, bytes_from_string(finding->node));
+    }
 }
 
 static void write_finding_stored(const void *row, struct cell *cell)
 {
     const struct fsck_finding *finding = row;
-    if (has_counts(finding))
+    if (has_counts(finding)) {
         cell_number(cell, finding->stored);
+    }
 }
 
 static void write_finding_right(const void *row, struct cell *cell)
 {
     const struct fsck_finding *finding = row;
-    if (has_counts(finding))
+    if (has_counts(finding)) {
         cell_number(cell, finding->counted);
+    }
 }
 
 static void write_finding_repaired(const void *row, struct cell *cell)
 {
     const struct fsck_finding *finding = row;
     const struct ctl *ctl = cell->context;
-    if (cell->json || ctl->repair)
-        cell_bool(cell, finding->mended);
+    if (cell->json || ctl->repair) {
+        cell_bool(cell, finding->repaired);
+    }
 }
 
 static void write_finding_what(const void *row, struct cell *cell)
@@ -115,7 +120,7 @@ static const struct column finding_columns[] = {
 };
 static const struct columns columns = COLUMNS(finding_columns);
 
-/* For humans. */
+/* Text. */
 
 static void print_counts(const struct reader_space *space, const struct fsck_report *report)
 {
@@ -125,12 +130,15 @@ static void print_counts(const struct reader_space *space, const struct fsck_rep
         space->name, (unsigned long long)report->entries, (unsigned long long)report->listed,
         (unsigned long long)report->deadlines, (unsigned long long)report->users,
         (unsigned long long)report->rooms, space->partitions, space->partitions == 1 ? "" : "s");
-    if (report->unattended)
-        printf("  no front-end has a lease in %u of them: what is found may be what the next one "
-               "clears\n",
+    if (report->unattended) {
+        printf("  no front-end has a lease in %u of them: the next one may repair these findings "
+               "itself\n",
                report->unattended);
-    if (report->holding)
-        printf("  %u of them hold: nobody is taken for dead at the moment\n", report->holding);
+    }
+    if (report->recovering) {
+        printf("  %u of them are in their recovery grace: no front-end counts as crashed yet\n",
+               report->recovering);
+    }
 }
 
 static void print_findings(const struct fsck_report *report, const struct ctl *ctl)
@@ -139,18 +147,20 @@ static void print_findings(const struct fsck_report *report, const struct ctl *c
     struct rows rows;
     rows_begin(&rows, &columns, false, ctl);
     for (size_t i = 0; i < report->count; i++) {
-        if (shown[report->findings[i].rule]++ < SHOWN)
+        if (shown[report->findings[i].rule]++ < SHOWN) {
             rows_add(&rows, &report->findings[i]);
+        }
     }
     rows_print(&rows);
     rows_free(&rows);
     for (int rule = 0; rule < FSCK_RULES; rule++) {
-        if (shown[rule] > SHOWN)
+        if (shown[rule] > SHOWN) {
             printf("and %zu more: %s\n", shown[rule] - SHOWN, fsck_rule_name((enum fsck_rule)rule));
+        }
     }
 }
 
-/* For scripts. */
+/* JSON. */
 
 static void write_space(struct writer *json, const struct reader_space *space,
                         const struct fsck_report *report, const struct ctl *ctl)
@@ -165,10 +175,11 @@ static void write_space(struct writer *json, const struct reader_space *space,
     json_number(json, "rooms", (int64_t)report->rooms);
     json_number(json, "suspects", (int64_t)report->suspects);
     json_number(json, "unattended", report->unattended);
-    json_number(json, "holding", report->holding);
+    json_number(json, "holding", report->recovering);
     json_open(json, "findings", '[');
-    for (size_t i = 0; i < report->count; i++)
+    for (size_t i = 0; i < report->count; i++) {
         columns_write_object(&columns, &report->findings[i], ctl, json);
+    }
     json_close(json, ']');
     json_close(json, '}');
 }
@@ -177,14 +188,15 @@ static void show_check_report(struct check *check, const struct reader_space *sp
                               const struct fsck_report *report)
 {
     check->found += report->count;
-    check->repaired += report->mended;
+    check->repaired += report->repaired;
     if (check->ctl->json) {
         write_space(&check->json, space, report, check->ctl);
         return;
     }
     print_counts(space, report);
-    if (report->count > 0)
+    if (report->count > 0) {
         print_findings(report, check->ctl);
+    }
 }
 
 static bool check_one_space(struct check *check, const struct reader_space *space)
@@ -192,15 +204,16 @@ static bool check_one_space(struct check *check, const struct reader_space *spac
     struct ctl *ctl = check->ctl;
     const struct map_settings *settings = &check->settings;
     const struct fsck_options options = {.space = *space,
-                                         .settle_ms = FSCK_SETTLE_MS,
+                                         .confirm_ms = FSCK_CONFIRM_MS,
                                          .repair = ctl->repair,
                                          .ttl = settings->client_ttl,
                                          .grace = settings->client_grace,
-                                         .hold = settings->offline_delay};
+                                         .offline_delay = settings->offline_delay};
     struct fsck_report report;
     bool fine = fsck_run(ctl->reader, &options, &report);
-    if (fine)
+    if (fine) {
         show_check_report(check, space, &report);
+    }
     fsck_report_free(&report);
     return fine;
 }
@@ -219,11 +232,13 @@ static enum ctl_exit check_all(struct check *check)
         json_open(&check->json, "spaces", '[');
     }
     for (size_t i = 0; result == CTL_OK && i < check->count; i++) {
-        if (!check_one_space(check, &check->spaces[i]))
+        if (!check_one_space(check, &check->spaces[i])) {
             result = ctl_check(ctl);
+        }
     }
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     if (ctl->json) {
         json_close(&check->json, ']');
         json_number(&check->json, "found", (int64_t)check->found);
@@ -239,21 +254,22 @@ static enum ctl_exit check_all(struct check *check)
     return check->found == 0 ? CTL_OK : CTL_NO;
 }
 
-/* What is repaired is given times as the front-ends give them; what the command line says goes
- * first. */
+/* Repaired entries have the front-ends' times, unless the command line sets them. */
 static enum ctl_exit read_shared_settings(struct check *check)
 {
     static const char *const keys[] = {"client.ttl", "client.grace", "presence.offline_delay"};
     struct ctl *ctl = check->ctl;
     struct map_shared shared = {.values = ctl->map};
-    if (!map_shared_read(ctl->reader, ctl->redis.prefix, &shared))
+    if (!map_shared_read(ctl->reader, ctl->redis.prefix, &shared)) {
         return ctl_check(ctl);
+    }
     check->settings = shared.values;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const struct config_setting *setting = config_find_setting(&map_config, keys[i]);
-        if (config_is_given(ctl->config, keys[i]))
+        if (config_is_given(ctl->config, keys[i])) {
             memcpy((char *)&check->settings + setting->offset, (char *)&ctl->map + setting->offset,
                    sizeof(int64_t));
+        }
     }
     return CTL_OK;
 }
@@ -262,12 +278,15 @@ enum ctl_exit command_fsck(struct ctl *ctl, int count, char **arguments)
 {
     struct check check = {.ctl = ctl};
     enum ctl_exit result = ctl_connect(ctl);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = read_shared_settings(&check);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         result = check_all(&check);
-    for (size_t i = 0; i < check.count; i++)
+    }
+    for (size_t i = 0; i < check.count; i++) {
         free((void *)(uintptr_t)check.spaces[i].name);
+    }
     free(check.spaces);
     writer_free(&check.json);
     return result;

@@ -18,7 +18,7 @@
 struct client_row {
     uint32_t partition;
     struct bytes id;
-    struct writer body; /* its fields (schema/event.h); empty: it is gone */
+    struct writer body; /* its fields (schema/event.h); empty: it does not exist any more */
     int64_t ttl_ms;
     int64_t deadline; /* ms since the epoch; 0: none */
 };
@@ -53,18 +53,20 @@ static void client_free(struct client_row *client)
     writer_free(&client->body);
 }
 
-/* In order, each once: a scan may tell a key again. */
+/* In order, each once: a scan may return a key twice. */
 static void sort_clients(struct clients *clients)
 {
     size_t kept = 0;
-    if (clients->count == 0)
+    if (clients->count == 0) {
         return;
+    }
     qsort(clients->list, clients->count, sizeof *clients->list, compare_clients);
     for (size_t i = 0; i < clients->count; i++) {
-        if (kept > 0 && compare_clients(&clients->list[kept - 1], &clients->list[i]) == 0)
+        if (kept > 0 && compare_clients(&clients->list[kept - 1], &clients->list[i]) == 0) {
             client_free(&clients->list[i]);
-        else
+        } else {
             clients->list[kept++] = clients->list[i];
+        }
     }
     clients->count = kept;
 }
@@ -72,8 +74,9 @@ static void sort_clients(struct clients *clients)
 static void on_client_fields(void *arg, const struct redis_reply *reply)
 {
     struct client_row *client = arg;
-    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2)
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         fields_write(&client->body, reply->elements[i]->text, reply->elements[i + 1]->text);
+    }
 }
 
 static void on_ttl(void *arg, const struct redis_reply *reply)
@@ -110,13 +113,15 @@ static void read_client(struct ctl *ctl, const struct reader_space *space,
 static bool read_clients(struct clients *clients)
 {
     struct reader *reader = clients->ctl->reader;
-    if (!reader_each_key(reader, &clients->space, "client:", on_client_key, clients))
+    if (!reader_each_key(reader, &clients->space, "client:", on_client_key, clients)) {
         return false;
+    }
     sort_clients(clients);
     for (size_t i = 0; i < clients->count; i++) {
         read_client(clients->ctl, &clients->space, &clients->list[i]);
-        if (!reader_wait_below(reader, UNDER_WAY))
+        if (!reader_wait_below(reader, UNDER_WAY)) {
             return false;
+        }
     }
     return reader_wait(reader);
 }
@@ -136,17 +141,19 @@ static void write_client_partition(const void *row, struct cell *cell)
 static void write_client_ttl(const void *row, struct cell *cell)
 {
     const struct client_row *client = row;
-    if (client->ttl_ms < 0)
+    if (client->ttl_ms < 0) {
         cell_none(cell, "none");
-    else
+    } else {
         cell_duration(cell, (uint64_t)client->ttl_ms);
+    }
 }
 
 static void write_client_deadline(const void *row, struct cell *cell)
 {
     const struct client_row *client = row;
-    if (client->deadline)
+    if (client->deadline) {
         cell_number(cell, (uint64_t)client->deadline);
+    }
 }
 
 static void write_client_all_fields(const void *row, struct cell *cell)
@@ -155,7 +162,7 @@ static void write_client_all_fields(const void *row, struct cell *cell)
     entries_write_json(cell->json, writer_bytes_written(&client->body));
 }
 
-/* The field of it that the column names. */
+/* The field that the column names. */
 static void write_client_field(const void *row, struct cell *cell)
 {
     const struct client_row *client = row;
@@ -198,8 +205,9 @@ static void print_clients(const struct clients *clients, const struct front_ends
     json_number(&rows.json, "partitions", clients->space.partitions);
     json_open(&rows.json, "clients", '[');
     for (size_t i = 0; i < clients->count; i++) {
-        if (clients->list[i].body.len > 0)
+        if (clients->list[i].body.len > 0) {
             rows_add(&rows, &clients->list[i]);
+        }
     }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
@@ -211,18 +219,23 @@ enum ctl_exit command_clients(struct ctl *ctl, int count, char **arguments)
 {
     struct clients clients = {.ctl = ctl};
     struct front_ends front_ends = {0};
-    if (ctl->watch)
+    if (ctl->watch) {
         return watch_clients(ctl);
+    }
     enum ctl_exit result = ctl_connect_space(ctl, &clients.space);
-    if (result == CTL_OK && !read_clients(&clients))
+    if (result == CTL_OK && !read_clients(&clients)) {
         result = ctl_check(ctl);
-    if (result == CTL_OK && !ctl->json)
+    }
+    if (result == CTL_OK && !ctl->json) {
         result = front_ends_read(ctl, &front_ends);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         print_clients(&clients, &front_ends);
+    }
     front_ends_free(&front_ends);
-    for (size_t i = 0; i < clients.count; i++)
+    for (size_t i = 0; i < clients.count; i++) {
         client_free(&clients.list[i]);
+    }
     free(clients.list);
     return result;
 }
@@ -256,8 +269,9 @@ static void print_fields(const struct client_row *client)
 {
     struct bytes body = writer_bytes_written(&client->body), field, value;
     while (event_field(&body, &field, &value)) {
-        if (bytes_equal(field, BYTES_LITERAL("session")))
+        if (bytes_equal(field, BYTES_LITERAL("session"))) {
             continue;
+        }
         char *name = output_shown_string(field);
         print_pair(name, output_shown_string(value));
         free(name);
@@ -269,12 +283,14 @@ static void print_client(const struct client_row *client, uint64_t now)
     print_pair("id", output_shown_string(client->id));
     print_pair("partition", mem_format("%u", client->partition));
     print_fields(client);
-    if (client->ttl_ms >= 0)
+    if (client->ttl_ms >= 0) {
         print_pair("ttl", output_duration((uint64_t)client->ttl_ms));
-    if (client->deadline)
+    }
+    if (client->deadline) {
         print_pair("closes in", output_duration(client->deadline > (int64_t)now
                                                     ? (uint64_t)client->deadline - now
                                                     : 0));
+    }
 }
 
 static enum ctl_exit read_and_print_client(struct ctl *ctl, const struct reader_space *space,
@@ -285,8 +301,9 @@ static enum ctl_exit read_and_print_client(struct ctl *ctl, const struct reader_
     ask_deadline(ctl, space, client);
     (void)reader_read_time(ctl->reader, &now);
     enum ctl_exit result = ctl_check(ctl);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     if (client->body.len == 0) {
         ctl_complain("there is no entry \"%.*s\" in space %s", (int)client->id.len,
                      (const char *)client->id.data, space->name);
@@ -307,8 +324,9 @@ enum ctl_exit command_get(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
     struct client_row client = {0};
-    if (!ctl_id(ctl, arguments[0], &client.id))
+    if (!ctl_id(ctl, arguments[0], &client.id)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK) {
         client.partition = shard_of(client.id, space.partitions);
@@ -324,8 +342,9 @@ enum ctl_exit command_shard(struct ctl *ctl, int count, char **arguments)
 {
     struct reader_space space;
     struct bytes id;
-    if (!ctl_id(ctl, arguments[0], &id))
+    if (!ctl_id(ctl, arguments[0], &id)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK && ctl->json) {
         struct writer json = {0};

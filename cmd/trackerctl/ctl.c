@@ -17,13 +17,14 @@ enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b)
     return badness[a] >= badness[b] ? a : b;
 }
 
-/* A line for people, in which names and texts that others chose may stand. */
+/* A line for people. It may contain names and texts of others. */
 static void print_visible_line(FILE *to, const char *before, const char *format, va_list list)
 {
     struct writer line = {0};
     char *text = NULL;
-    if (vasprintf(&text, format, list) < 0)
+    if (vasprintf(&text, format, list) < 0) {
         return;
+    }
     escape_visible(&line, bytes_from_string(text), false);
     (void)fprintf(to, "%s%.*s\n", before, (int)line.len, (const char *)line.data);
     writer_free(&line);
@@ -62,8 +63,9 @@ void ctl_warn_renamed(const struct config_rename *rename)
 void ctl_note(const struct ctl *ctl, const char *format, ...)
 {
     va_list list;
-    if (ctl->quiet)
+    if (ctl->quiet) {
         return;
+    }
     va_start(list, format);
     complain(format, list);
     va_end(list);
@@ -72,14 +74,15 @@ void ctl_note(const struct ctl *ctl, const char *format, ...)
 enum ctl_exit ctl_check(const struct ctl *ctl)
 {
     enum reader_problem problem = reader_problem(ctl->reader);
-    if (problem == READER_FINE || problem == READER_STOPPED)
+    if (problem == READER_FINE || problem == READER_STOPPED) {
         return CTL_OK;
+    }
     ctl_complain("%s", reader_error(ctl->reader));
     if (problem == READER_UNREACHABLE) {
-        if (ctl->guessed)
-            ctl_complain(
-                "no front-end of yours runs a Redis of its own here; say where Redis is by "
-                "--redis URL or TRACKER_REDIS_URL=URL");
+        if (ctl->guessed) {
+            ctl_complain("no front-end of yours runs a Redis of its own here; set the address by "
+                         "--redis URL or TRACKER_REDIS_URL=URL");
+        }
         return CTL_UNREACHABLE;
     }
     return problem == READER_LATE ? CTL_LATE : CTL_NO;
@@ -107,8 +110,9 @@ enum ctl_exit ctl_connect_space(struct ctl *ctl, struct reader_space *space)
 {
     enum ctl_exit result = ctl_connect(ctl);
     *space = (struct reader_space){.prefix = ctl->redis.prefix, .name = ctl->space};
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     (void)reader_read_partitions(ctl->reader, space->prefix, space->name, &space->partitions);
     result = ctl_check(ctl);
     if (result == CTL_OK && space->partitions == 0) {
@@ -127,12 +131,13 @@ static void complain_of_space(struct ctl *ctl)
 {
     struct writer names = {0};
     (void)reader_each_space(ctl->reader, ctl->redis.prefix, add_name, &names);
-    if (names.len == 0)
+    if (names.len == 0) {
         ctl_complain("no front-end has ever used this Redis with the prefix \"%s\"",
                      ctl->redis.prefix);
-    else
+    } else {
         ctl_complain("there is no space \"%s\"; there are:%.*s", ctl->space, (int)names.len,
                      (const char *)names.data);
+    }
     writer_free(&names);
 }
 
@@ -140,8 +145,9 @@ static void on_ctl_signal(void *arg)
 {
     struct ctl *ctl = arg;
     ctl->stopped = true;
-    if (ctl->reader)
+    if (ctl->reader) {
         reader_stop(ctl->reader);
+    }
 }
 
 void ctl_listen_for_signals(struct ctl *ctl)
@@ -153,8 +159,9 @@ void ctl_listen_for_signals(struct ctl *ctl)
 
 bool ctl_flush(struct ctl *ctl)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
         return true;
+    }
     ctl->stopped = true;
     return false;
 }
@@ -178,8 +185,9 @@ bool ctl_argument(const struct ctl *ctl, const char *text, struct bytes *bytes)
 
 bool ctl_id(const struct ctl *ctl, const char *text, struct bytes *bytes)
 {
-    if (*text)
+    if (*text) {
         return ctl_argument(ctl, text, bytes);
+    }
     ctl_complain("ID: an id has at least one byte");
     return false;
 }

@@ -14,19 +14,19 @@
 #include "map/map.h"
 #include "redis/redis.h"
 
-/* Where a front-end's Tracker listener is unless --connect says so. */
+/* The address of a front-end's Tracker listener, unless --connect is given. */
 #define CTL_DEFAULT_CONNECT "127.0.0.1:6789"
 
 /* A public contract: docs/man/trackerctl.1. */
 enum ctl_exit {
     CTL_OK,
     CTL_NO,          /* not found, refused, or fsck found something */
-    CTL_USAGE,       /* the command line makes no sense */
+    CTL_USAGE,       /* the command line is wrong */
     CTL_UNREACHABLE, /* no connection to Redis or to the front-end */
     CTL_LATE         /* no answer in time */
 };
 
-/* The worst of two: what cannot be reached comes before what is late. */
+/* The worse of two: unreachable is worse than late. */
 enum ctl_exit ctl_worse(enum ctl_exit a, enum ctl_exit b);
 
 struct ctl {
@@ -35,53 +35,53 @@ struct ctl {
     struct redis_settings redis;
     struct map_settings map; /* for client.ttl and client.grace */
     struct redis_target target;
-    bool guessed;          /* nothing said where Redis is, and no embedded one was found */
+    bool guessed;          /* no address of Redis was given, and no embedded Redis was found */
     struct reader *reader; /* NULL until ctl_connect */
     const char *connect;   /* the front-end's address; NULL: the command's own */
     bool redis_given;      /* by --redis */
-    const char *exec;      /* servers: what plays; NULL: nothing */
+    const char *exec;      /* servers: what Enter runs; NULL: nothing */
     const char *ping;      /* servers: how pings are measured */
     bool plain;            /* servers: a table, once */
     const char *space;
     bool space_given;
     bool json;
     bool quiet;
-    bool base64; /* ids and states on the command line are */
+    bool base64; /* ids and states on the command line are in base64 */
     bool watch;
     bool repair;
     bool listening; /* ctl_listen_for_signals was called */
-    bool stopped;   /* a signal said so */
+    bool stopped;   /* by a signal */
     int64_t timeout_ms;
     int64_t for_ms; /* --for; 0: not given */
     struct loop_signal *interrupt, *terminate;
 };
 
-/* One line on standard output, and one on standard error, "trackerctl: …". Names and texts that
- * others chose may stand in them as they are: what could act on a terminal is escaped. */
+/* One line on standard output, or on standard error behind "trackerctl: ". Names and texts of
+ * others may be passed as they are: characters that could act on a terminal are escaped. */
 void ctl_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A setting was given by its former name. */
+/* Warns of a setting that was given by its former name. */
 void ctl_warn_renamed(const struct config_rename *rename);
-/* The same, unless --quiet. */
+/* As ctl_complain, unless --quiet. */
 void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Connects to Redis and says so. CTL_OK, or what to exit with, after the complaint. */
+/* Connects to Redis and reports it. CTL_OK, or the exit code, after a message. */
 enum ctl_exit ctl_connect(struct ctl *ctl);
-/* The same without a word, for connecting again: the old reader goes. */
+/* Reconnects without a message, with a new reader. */
 bool ctl_reconnect(struct ctl *ctl);
-/* CTL_OK when the reader has no problem; else complains. */
+/* CTL_OK when the reader has no problem; else prints it. */
 enum ctl_exit ctl_check(const struct ctl *ctl);
 /* ctl_connect, and the space with its count of partitions. */
 enum ctl_exit ctl_connect_space(struct ctl *ctl, struct reader_space *space);
 
-/* For commands that go on until they are told to end: SIGINT and SIGTERM set `stopped` and end
- * the waits of the reader. */
+/* For commands that run until a signal: SIGINT and SIGTERM set `stopped` and end the reader's
+ * waits. */
 void ctl_listen_for_signals(struct ctl *ctl);
-/* Writes out what was printed. False when nobody reads any more. */
+/* Flushes standard output. False when its reader has closed it. */
 bool ctl_flush(struct ctl *ctl);
 
-/* An id or a state of the command line: the bytes, which the caller frees (bytes.data). False
- * after a complaint when --base64 was given and it is not. */
+/* An id or a state of the command line: the bytes, which the caller frees (bytes.data). False after
+ * a message when --base64 was given and the text is not base64. */
 bool ctl_argument(const struct ctl *ctl, const char *text, struct bytes *bytes);
 /* The same for an id, which is not empty. */
 bool ctl_id(const struct ctl *ctl, const char *text, struct bytes *bytes);
@@ -108,7 +108,7 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_drain(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_ban(struct ctl *ctl, int count, char **arguments);
-/* Bans the address, without its port, that an entry's field `address` holds. */
+/* Bans the address in an entry's field `address`, without its port. */
 enum ctl_exit bans_add_client(struct ctl *ctl, struct bytes address);
 enum ctl_exit command_unban(struct ctl *ctl, int count, char **arguments);
 enum ctl_exit command_bans(struct ctl *ctl, int count, char **arguments);

@@ -1,4 +1,4 @@
-/* events: every change of a space as it is told, one line each, until a signal. */
+/* events: every change of a space as it is published, one line each, until a signal. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -25,7 +25,7 @@ static void print_event_change(struct events *events, struct stream_change *chan
     json_print(&events->line);
 }
 
-/* What was missed, or may have been. */
+/* Events are missing, or may be. */
 static void print_gap(struct events *events, uint32_t partition)
 {
     print_event_change(events, &(struct stream_change){.what = "gap", .partition = partition});
@@ -45,44 +45,49 @@ static void print_event(struct events *events, uint32_t partition, uint64_t revi
                                                        .revision = revision});
 }
 
-static void take_event_message(struct events *events, uint32_t partition, struct bytes text)
+static void print_event_message(struct events *events, uint32_t partition, struct bytes text)
 {
     struct event_part *part = &events->parts[partition];
     struct event_message message;
     struct event event;
     bool bad;
     if (!event_message_read(text, &message)) {
-        ctl_complain("a message on the events channel makes no sense");
+        ctl_complain("a message on the events channel is malformed");
         return;
     }
-    if (part->epoch && message.epoch != part->epoch)
+    if (part->epoch && message.epoch != part->epoch) {
         print_event_change(events, &(struct stream_change){.what = "epoch",
                                                            .partition = partition,
                                                            .epoch = message.epoch,
                                                            .revision = message.revision});
-    else if (part->revision && message.count > 0 && message.revision != part->revision + 1)
+    } else if (part->revision && message.count > 0 && message.revision != part->revision + 1) {
         print_gap(events, partition);
+    }
     part->epoch = message.epoch;
     uint64_t revision = message.revision;
-    while (event_next(&message, &event, &bad))
+    while (event_next(&message, &event, &bad)) {
         print_event(events, partition, revision++, &event);
-    if (message.count > 0)
+    }
+    if (message.count > 0) {
         part->revision = message.revision + message.count - 1;
-    if (bad)
-        ctl_complain("a message on the events channel makes no sense");
+    }
+    if (bad) {
+        ctl_complain("a message on the events channel is malformed");
+    }
 }
 
-static void take_event_messages(struct events *events, struct stream *stream)
+static void print_event_messages(struct events *events, struct stream *stream)
 {
     struct stream_message message;
     while (stream_next(stream, &message)) {
         struct event_part *part = &events->parts[message.partition];
         if (!message.begins) {
-            take_event_message(events, message.partition, message.text);
+            print_event_message(events, message.partition, message.text);
             continue;
         }
-        if (part->began)
+        if (part->began) {
             print_gap(events, message.partition);
+        }
         *part = (struct event_part){.began = true};
     }
 }
@@ -91,18 +96,21 @@ enum ctl_exit command_events(struct ctl *ctl, int count, char **arguments)
 {
     struct events events = {.ctl = ctl};
     enum ctl_exit result = ctl_connect_space(ctl, &events.space);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     ctl_listen_for_signals(ctl);
     struct stream *stream = stream_open(ctl, &events.space);
-    if (!stream)
+    if (!stream) {
         return ctl_check(ctl);
+    }
     ctl_note(ctl, "listening");
     events.parts = mem_zalloc(events.space.partitions, sizeof *events.parts);
     while (!ctl->stopped) {
-        take_event_messages(&events, stream);
-        if (ctl_flush(ctl))
+        print_event_messages(&events, stream);
+        if (ctl_flush(ctl)) {
             stream_wait(stream);
+        }
     }
     stream_close(&stream);
     writer_free(&events.line);

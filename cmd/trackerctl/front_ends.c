@@ -29,16 +29,18 @@ static void add_listed_space(void *arg, struct bytes name, struct bytes partitio
 
 static void spaces_free(struct space_list *spaces)
 {
-    for (size_t i = 0; i < spaces->count; i++)
+    for (size_t i = 0; i < spaces->count; i++) {
         free((void *)(uintptr_t)spaces->list[i].name);
+    }
     free(spaces->list);
 }
 
 const struct front_end *front_ends_find_id(const struct front_ends *front_ends, struct bytes id)
 {
     for (size_t i = 0; i < front_ends->count; i++) {
-        if (bytes_equal(bytes_from_string(front_ends->list[i].id), id))
+        if (bytes_equal(bytes_from_string(front_ends->list[i].id), id)) {
             return &front_ends->list[i];
+        }
     }
     return NULL;
 }
@@ -46,8 +48,9 @@ const struct front_end *front_ends_find_id(const struct front_ends *front_ends, 
 static struct front_end *find_or_add_front_end(struct front_ends *front_ends, struct bytes id)
 {
     const struct front_end *known = front_ends_find_id(front_ends, id);
-    if (known)
+    if (known) {
         return &front_ends->list[known - front_ends->list];
+    }
     front_ends->list =
         mem_realloc(front_ends->list, (front_ends->count + 1) * sizeof *front_ends->list);
     struct front_end *added = &front_ends->list[front_ends->count++];
@@ -61,25 +64,29 @@ static void on_lease(void *arg, struct bytes node, struct bytes score)
     char *text = mem_dup(score.data, score.len);
     uint64_t end = (uint64_t)strtod(text, NULL);
     free(text);
-    if (node.len == 0 || memchr(node.data, 0, node.len))
+    if (node.len == 0 || memchr(node.data, 0, node.len)) {
         return; /* no front-end has such a name */
+    }
     struct front_end *front_end = find_or_add_front_end(front_ends, node);
-    if (end > front_end->lease_end)
+    if (end > front_end->lease_end) {
         front_end->lease_end = end;
+    }
 }
 
 static void on_length(void *arg, const struct redis_reply *reply)
 {
     uint64_t *entries = arg;
-    if (reply->type == REDIS_INTEGER)
+    if (reply->type == REDIS_INTEGER) {
         *entries += (uint64_t)reply->integer;
+    }
 }
 
 static void on_front_end_fields(void *arg, const struct redis_reply *reply)
 {
     struct front_end *front_end = arg;
-    if (reply->type != REDIS_ARRAY)
+    if (reply->type != REDIS_ARRAY) {
         return;
+    }
     front_end->fields = mem_zalloc(reply->count / 2 + 1, sizeof *front_end->fields);
     for (size_t i = 0; i + 1 < reply->count; i += 2) {
         struct bytes name = reply->elements[i]->text, value = reply->elements[i + 1]->text;
@@ -91,8 +98,9 @@ static void on_front_end_fields(void *arg, const struct redis_reply *reply)
 struct bytes front_end_field(const struct front_end *front_end, const char *name)
 {
     for (size_t i = 0; i < front_end->field_count; i++) {
-        if (bytes_equal(front_end->fields[i].name, bytes_from_string(name)))
+        if (bytes_equal(front_end->fields[i].name, bytes_from_string(name))) {
             return front_end->fields[i].value;
+        }
     }
     return (struct bytes){0};
 }
@@ -105,8 +113,9 @@ static void read_leases(struct front_ends *front_ends, const struct space_list *
         for (uint32_t p = 0; p < space->partitions; p++) {
             char *prefix = keys_partition_prefix(space->prefix, space->name, space->partitions, p);
             char *key = mem_format("%snodes", prefix);
-            if (!reader_scan(reader, "ZSCAN", bytes_from_string(key), NULL, on_lease, front_ends))
+            if (!reader_scan(reader, "ZSCAN", bytes_from_string(key), NULL, on_lease, front_ends)) {
                 p = space->partitions - 1;
+            }
             free(key);
             free(prefix);
         }
@@ -153,8 +162,9 @@ static void complete_front_ends(struct front_ends *front_ends)
                                                           : mem_strdup(front_end->id);
         front_end->is_alive = front_end->lease_end >= front_ends->now;
     }
-    if (front_ends->count)
+    if (front_ends->count) {
         qsort(front_ends->list, front_ends->count, sizeof *front_ends->list, compare_front_ends);
+    }
 }
 
 enum ctl_exit front_ends_read(struct ctl *ctl, struct front_ends *front_ends)
@@ -194,24 +204,29 @@ const struct front_end *front_ends_find(const struct front_ends *front_ends, con
 {
     const struct front_end *found = front_ends_find_id(front_ends, bytes_from_string(text));
     size_t count = 0, alive = 0;
-    if (found)
+    if (found) {
         return found;
-    /* A name may be used again: the one that lives is meant, when it is one. */
+    }
+    /* Several may have had one name: prefer the one with a lease, if there is one only. */
     for (size_t i = 0; i < front_ends->count; i++) {
         const struct front_end *one = &front_ends->list[i];
-        if (strcmp(one->name, text) != 0)
+        if (strcmp(one->name, text) != 0) {
             continue;
+        }
         count++;
         alive += one->is_alive;
-        if (one->is_alive || !found)
+        if (one->is_alive || !found) {
             found = one;
+        }
     }
-    if (count == 1 || alive == 1)
+    if (count == 1 || alive == 1) {
         return found;
-    if (count == 0)
+    }
+    if (count == 0) {
         ctl_complain("there is no front-end \"%s\"; see trackerctl nodes", text);
-    else
+    } else {
         ctl_complain("there are %zu front-ends \"%s\": give the id; see trackerctl nodes", count,
                      text);
+    }
     return NULL;
 }

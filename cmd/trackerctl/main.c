@@ -1,5 +1,5 @@
 /*
- * trackerctl: looks into and steers a tracker: its map in Redis, and its front-ends. Here: the
+ * trackerctl: inspects and controls a tracker: its map in Redis, and its front-ends. Here: the
  * command line. docs/man/trackerctl.1 is its contract.
  */
 #include <getopt.h>
@@ -30,43 +30,46 @@ static const struct ctl_command {
     bool may_watch, may_repair;
     enum ctl_exit (*run)(struct ctl *ctl, int count, char **arguments);
 } commands[] = {
-    {"nodes", "", "the front-ends", 0, 0, false, false, command_nodes},
-    {"clients", "[--watch]", "the entries of a space; with --watch, and what changes", 0, 0, true,
-     false, command_clients},
-    {"get", "ID", "one entry with all its fields", 1, 1, false, false, command_get},
-    {"shard", "ID", "the partition to which an id belongs", 1, 1, false, false, command_shard},
-    {"presence", "USER... [--watch]", "how users are; with --watch, and whenever that changes", 1,
+    {"nodes", "", "list the front-ends", 0, 0, false, false, command_nodes},
+    {"clients", "[--watch]", "list the entries of a space; with --watch, then each change", 0, 0,
+     true, false, command_clients},
+    {"get", "ID", "show one entry with all its fields", 1, 1, false, false, command_get},
+    {"shard", "ID", "show to which partition an id belongs", 1, 1, false, false, command_shard},
+    {"presence", "USER... [--watch]", "show the status of users; with --watch, then each change", 1,
      INT_MAX, true, false, command_presence},
-    {"rooms", "", "the rooms of a space", 0, 0, false, false, command_rooms},
-    {"room", "NAME", "who is in a room", 1, 1, false, false, command_room},
-    {"events", "", "the changes of a space as they happen", 0, 0, false, false, command_events},
+    {"rooms", "", "list the rooms of a space", 0, 0, false, false, command_rooms},
+    {"room", "NAME", "list the members of a room", 1, 1, false, false, command_room},
+    {"events", "", "print the changes of a space as they happen", 0, 0, false, false,
+     command_events},
     {"open", "STATE", "open an entry and hold it until the end of the command", 1, 1, false, false,
      command_open},
     {"update", "ID VERSION STATE", "update an entry", 3, 3, false, false, command_update},
     {"close", "ID", "close an entry", 1, 1, false, false, command_close},
-    {"fsck", "[--repair]", "check, and repair, what is in Redis", 0, 0, false, true, command_fsck},
-    {"ping", "", "round trips to Redis and to every front-end", 0, 0, false, false, command_ping},
-    {"config", "[NODE]", "the settings in force of a front-end, or of all", 0, 1, false, false,
+    {"fsck", "[--repair]", "check the data in Redis; with --repair, repair them", 0, 0, false, true,
+     command_fsck},
+    {"ping", "", "measure round trips to Redis and to every front-end", 0, 0, false, false,
+     command_ping},
+    {"config", "[NODE]", "show the settings in force of a front-end, or of all", 0, 1, false, false,
      command_config},
     {"shared", "[set KEY=VALUE...]",
-     "the settings that all front-ends share; with set, change some", 0, INT_MAX, false, false,
+     "show the settings that all front-ends share; with set, change some", 0, INT_MAX, false, false,
      command_shared},
     {"kick", "ID [--for TIME]", "end the connection that owns an entry", 1, 1, false, false,
      command_kick},
     {"send", "ID JSON", "send a packet to the client that owns an entry", 2, 2, false, false,
      command_send},
-    {"drain", "NODE", "let a front-end end its connections and stop", 1, 1, false, false,
-     command_drain},
-    {"reload", "NODE", "let a front-end read its configuration again", 1, 1, false, false,
+    {"drain", "NODE", "shut a front-end down, with its clients sent elsewhere first", 1, 1, false,
+     false, command_drain},
+    {"reload", "NODE", "make a front-end read its configuration again", 1, 1, false, false,
      command_reload},
-    {"ban", "PREFIX [--for TIME]", "let nobody with these addresses in", 1, 1, false, false,
+    {"ban", "PREFIX [--for TIME]", "refuse connections from these addresses", 1, 1, false, false,
      command_ban},
-    {"unban", "PREFIX", "let them in again", 1, 1, false, false, command_unban},
-    {"bans", "", "the prefixes that are banned on all front-ends", 0, 0, false, false,
+    {"unban", "PREFIX", "lift a ban", 1, 1, false, false, command_unban},
+    {"bans", "", "list the prefixes that are banned on all front-ends", 0, 0, false, false,
      command_bans},
-    {"password", "NAME", "a line for the lobby's passwords file; asks for the password", 1, 1,
+    {"password", "NAME", "print a line for the lobby's passwords file; asks for the password", 1, 1,
      false, false, command_password},
-    {"servers", "", "the list of game servers, on the whole screen", 0, 0, false, false,
+    {"servers", "", "show the list of game servers on the whole screen", 0, 0, false, false,
      command_servers},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -116,8 +119,9 @@ static void print_help(void)
 {
     printf("usage: trackerctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
            "Commands\n");
-    for (size_t i = 0; i < COMMANDS; i++)
+    for (size_t i = 0; i < COMMANDS; i++) {
         printf("  %-8s %-19s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    }
     printf(
         "\nOptions\n"
         "  --redis URL          where Redis is (TRACKER_REDIS_URL; else the one that a front-end\n"
@@ -127,27 +131,28 @@ static void print_help(void)
         "  --space NAME         the space (%s; nodes and fsck: all)\n"
         "  --prefix PREFIX      of all keys in Redis (tracker)\n"
         "  --set KEY=VALUE      a redis.* or client.* setting, as for trackerd\n"
-        "  --timeout DURATION   how long an answer is waited for (%ds)\n"
+        "  --timeout DURATION   how long to wait for an answer (%ds)\n"
         "  --json               JSON instead of tables\n"
         "  --base64             ids and states on the command line are base64\n"
         "  --exec COMMAND       servers: what Enter runs, with %%a the address, %%h the host,\n"
         "                       %%p the port of the server\n"
         "  --plain              servers: a table, once\n"
         "  --ping HOW           servers: getinfo (as the Quake III games answer), gltron, tcp\n"
-        "  --for TIME           ban: for how long, as 30m; for ever without; kick: its\n"
+        "  --for TIME           ban: how long, as 30m; default: until unban; kick: its\n"
         "                       client's address is banned for that long\n"
-        "  --quiet              no word on what is talked to\n"
+        "  --quiet              do not report the connection\n"
         "  --help, --version\n\n"
-        "Exit codes: 0 done, 1 not found, refused or findings, 2 usage,\n"
+        "Exit codes: 0 success, 1 not found, refused or findings, 2 usage,\n"
         "3 no connection, 4 no answer in time.\n",
         DEFAULT_REDIS, CTL_DEFAULT_CONNECT, DEFAULT_SPACE, DEFAULT_TIMEOUT / 1000);
 }
 
-/* Takes over a message of config. */
+/* Takes ownership of a message of config. */
 static bool is_fine(char *message)
 {
-    if (!message)
+    if (!message) {
         return true;
+    }
     ctl_complain("%s", message);
     free(message);
     return false;
@@ -164,16 +169,18 @@ static bool set_setting(struct ctl *ctl, const char *key, const char *value)
 static bool set_timeout(struct ctl *ctl, const char *text)
 {
     if (config_parse_duration(text, &ctl->timeout_ms) && ctl->timeout_ms > 0 &&
-        ctl->timeout_ms <= LONGEST_TIMEOUT)
+        ctl->timeout_ms <= LONGEST_TIMEOUT) {
         return true;
+    }
     ctl_complain("--timeout: \"%s\" is not a duration like 500ms or 5s, at most a day", text);
     return false;
 }
 
 static bool set_for(struct ctl *ctl, const char *text)
 {
-    if (config_parse_duration(text, &ctl->for_ms) && ctl->for_ms > 0)
+    if (config_parse_duration(text, &ctl->for_ms) && ctl->for_ms > 0) {
         return true;
+    }
     ctl_complain("--for: \"%s\" is not a duration like 30m or 12h", text);
     return false;
 }
@@ -182,8 +189,9 @@ static bool set_space_option(struct ctl *ctl, const char *name)
 {
     ctl->space = name;
     ctl->space_given = true;
-    if (id_is_space_name(name))
+    if (id_is_space_name(name)) {
         return true;
+    }
     ctl_complain("--space: a name has 1 to 32 characters of a-z 0-9 _ -");
     return false;
 }
@@ -230,18 +238,20 @@ static bool take_option(struct ctl *ctl, int code)
     }
 }
 
-/* The environment of a front-end may be ours too: only what concerns us is looked at. */
+/* The environment may be a front-end's: variables that are not for us are ignored. */
 static bool load_environment(struct ctl *ctl)
 {
     static const char *const ours[] = {"TRACKER_REDIS_", "TRACKER_CLIENT_"};
     size_t count = 0, used = 0;
-    while (environ[count])
+    while (environ[count]) {
         count++;
+    }
     char **kept = mem_zalloc(count + 1, sizeof *kept);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < sizeof ours / sizeof *ours; j++) {
-            if (!strncmp(environ[i], ours[j], strlen(ours[j])))
+            if (!strncmp(environ[i], ours[j], strlen(ours[j]))) {
                 kept[used++] = environ[i];
+            }
         }
     }
     bool fine = is_fine(config_load_environment(ctl->config, kept));
@@ -252,27 +262,30 @@ static bool load_environment(struct ctl *ctl)
 static void list_servers(char *const *sockets)
 {
     struct writer text = {0};
-    for (size_t i = 0; sockets[i]; i++)
+    for (size_t i = 0; sockets[i]; i++) {
         writer_format(&text, "%sunix:%s", i ? ", " : "", sockets[i]);
-    ctl_complain("several front-ends run a Redis of their own; say which by --redis or "
+    }
+    ctl_complain("several front-ends run a Redis of their own; choose one by --redis or "
                  "TRACKER_REDIS_URL: %.*s",
                  (int)text.len, (const char *)text.data);
     writer_free(&text);
 }
 
-/* Where nothing says which Redis: the one that a front-end of this user runs, if there is one. */
+/* The default: the Redis that a front-end of this user runs, if there is one. */
 static char *find_redis(struct ctl *ctl)
 {
     char **sockets = redis_embedded_find(), *url = NULL;
     ctl->guessed = !sockets[0];
-    if (!sockets[0])
+    if (!sockets[0]) {
         url = mem_strdup(DEFAULT_REDIS);
-    else if (!sockets[1])
+    } else if (!sockets[1]) {
         url = mem_format("unix:%s", sockets[0]);
-    else
+    } else {
         list_servers(sockets);
-    for (size_t i = 0; sockets[i]; i++)
+    }
+    for (size_t i = 0; sockets[i]; i++) {
         free(sockets[i]);
+    }
     free(sockets);
     return url;
 }
@@ -281,9 +294,10 @@ static bool find_target(struct ctl *ctl)
 {
     bool is_given = strcmp(ctl->redis.url, "embedded") != 0;
     char *url = is_given ? mem_strdup(ctl->redis.url) : find_redis(ctl);
-    if (!url)
+    if (!url) {
         return false;
-    /* Our own time-out comes first, and says so; the link's only ends its connection. */
+    }
+    /* Our own time-out is the shorter one: it gives a better message than the link's. */
     ctl->redis.timeout = ctl->timeout_ms + 1000;
     ctl->redis.connect_timeout = ctl->timeout_ms + 1000;
     bool fine = is_fine(redis_target_parse(url, &ctl->target));
@@ -313,7 +327,7 @@ static void ctl_end(struct ctl *ctl)
     loop_destroy(&ctl->loop);
 }
 
-#define NEAR 2 /* letters of a command that may be wrong */
+#define NEAR 2 /* for a suggestion: how many letters may differ */
 
 static const struct ctl_command *nearest_command(const char *name)
 {
@@ -332,15 +346,17 @@ static const struct ctl_command *nearest_command(const char *name)
 static const struct ctl_command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (!strcmp(name, commands[i].name))
+        if (!strcmp(name, commands[i].name)) {
             return &commands[i];
+        }
     }
     const struct ctl_command *nearest = nearest_command(name);
-    if (nearest)
+    if (nearest) {
         ctl_complain("unknown command \"%s\"; did you mean \"%s\"? See trackerctl --help", name,
                      nearest->name);
-    else
+    } else {
         ctl_complain("unknown command \"%s\"; see trackerctl --help", name);
+    }
     return NULL;
 }
 
@@ -349,17 +365,19 @@ static bool command_fits(const struct ctl *ctl, const struct ctl_command *comman
     bool fits = count >= command->least && count <= command->most &&
                 (!ctl->watch || command->may_watch) && (!ctl->repair || command->may_repair) &&
                 (!ctl->for_ms || command->run == command_ban || command->run == command_kick);
-    if (!fits)
+    if (!fits) {
         ctl_complain("usage: trackerctl [OPTION...] %s%s%s; see trackerctl --help", command->name,
                      *command->arguments ? " " : "", command->arguments);
+    }
     return fits;
 }
 
-/* A lobby, the API and a front-end are asked without Redis: none is looked for then. */
+/* Commands that use a lobby, the API or a front-end need no Redis. */
 static bool needs_redis(const struct ctl *ctl, const struct ctl_command *command)
 {
-    if (command->run == command_servers)
+    if (command->run == command_servers) {
         return ctl->redis_given;
+    }
     bool is_given = strcmp(ctl->redis.url, "embedded") != 0;
     return is_given || (command->run != command_open && command->run != command_update &&
                         command->run != command_close && command->run != command_password);
@@ -368,14 +386,16 @@ static bool needs_redis(const struct ctl *ctl, const struct ctl_command *command
 static enum ctl_exit run_trackerctl(struct ctl *ctl, int count, char **arguments)
 {
     int code;
-    if (!load_environment(ctl))
+    if (!load_environment(ctl)) {
         return CTL_USAGE;
+    }
     while ((code = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (code == OPTION_HELP || code == OPTION_VERSION) {
-            if (code == OPTION_HELP)
+            if (code == OPTION_HELP) {
                 print_help();
-            else
+            } else {
                 printf("trackerctl %s\n", TRACKER_VERSION);
+            }
             return CTL_OK;
         }
         if (!take_option(ctl, code)) {
@@ -384,17 +404,20 @@ static enum ctl_exit run_trackerctl(struct ctl *ctl, int count, char **arguments
         }
     }
     const struct config_rename *rename;
-    for (size_t i = 0; (rename = config_renamed(ctl->config, i)); i++)
+    for (size_t i = 0; (rename = config_renamed(ctl->config, i)); i++) {
         ctl_warn_renamed(rename);
+    }
     if (optind == count) {
         ctl_complain("a command is needed; see trackerctl --help");
         return CTL_USAGE;
     }
     const struct ctl_command *command = find_command(arguments[optind++]);
-    if (!command || !command_fits(ctl, command, count - optind))
+    if (!command || !command_fits(ctl, command, count - optind)) {
         return CTL_USAGE;
-    if (needs_redis(ctl, command) && !find_target(ctl))
+    }
+    if (needs_redis(ctl, command) && !find_target(ctl)) {
         return CTL_USAGE;
+    }
     return command->run(ctl, count - optind, arguments + optind);
 }
 
@@ -408,7 +431,8 @@ int main(int count, char **arguments)
     ctl_begin(&ctl);
     enum ctl_exit result = run_trackerctl(&ctl, count, arguments);
     ctl_end(&ctl);
-    if (fflush(stdout) != 0 && result == CTL_OK && !ctl.listening)
+    if (fflush(stdout) != 0 && result == CTL_OK && !ctl.listening) {
         result = CTL_NO;
+    }
     return result;
 }

@@ -1,4 +1,4 @@
-/* nodes: the front-ends, as their leases and their own words have them. */
+/* nodes: the front-ends, by their leases and the descriptions that they publish. */
 #include "front_ends.h"
 #include "rows.h"
 
@@ -42,19 +42,20 @@ static void write_node_entries(const void *row, struct cell *cell)
     cell_number(cell, front_end->entries);
 }
 
-/* What it says of itself. */
+/* The description that it publishes. */
 static void write_node_info(const void *row, struct cell *cell)
 {
     const struct front_end *front_end = row;
     json_open(cell->json, cell->column->key, '{');
     for (size_t i = 0; i < front_end->field_count; i++) {
-        if (bytes_is_utf8(front_end->fields[i].name))
+        if (bytes_is_utf8(front_end->fields[i].name)) {
             json_bytes_named(cell->json, front_end->fields[i].name, front_end->fields[i].value);
+        }
     }
     json_close(cell->json, '}');
 }
 
-/* The field of it that the column names. */
+/* The field that the column names. */
 static void write_node_field(const void *row, struct cell *cell)
 {
     cell_text(cell, front_end_field(row, cell->column->argument));
@@ -82,8 +83,9 @@ static void print_nodes(const struct front_ends *front_ends)
     rows_begin(&rows, &columns, front_ends->ctl->json, front_ends);
     json_open(&rows.json, NULL, '{');
     json_open(&rows.json, "nodes", '[');
-    for (size_t i = 0; i < front_ends->count; i++)
+    for (size_t i = 0; i < front_ends->count; i++) {
         rows_add(&rows, &front_ends->list[i]);
+    }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
     rows_print(&rows);
@@ -94,11 +96,13 @@ enum ctl_exit command_nodes(struct ctl *ctl, int count, char **arguments)
 {
     struct front_ends front_ends;
     enum ctl_exit result = ctl_connect(ctl);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     result = front_ends_read(ctl, &front_ends);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         print_nodes(&front_ends);
+    }
     front_ends_free(&front_ends);
     return result;
 }

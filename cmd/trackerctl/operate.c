@@ -1,4 +1,4 @@
-/* operate: what is asked of front-ends: ping, kick, send, drain, reload. */
+/* operate: requests to front-ends: ping, kick, send, drain, reload. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ struct ping {
     const struct front_end_request *requests;
 };
 
-/* Who was asked, and what came of it. */
+/* A request and its result. */
 struct ping_row {
     const char *what;
     const char *id;
@@ -74,8 +74,9 @@ static void write_ping_outcome(const void *row, struct cell *cell)
 static void write_ping_taken(const void *row, struct cell *cell)
 {
     const struct ping_row *asked = row;
-    if (asked->outcome == REQUEST_DONE)
+    if (asked->outcome == REQUEST_DONE) {
         cell_round_trip(cell, asked->taken_us);
+    }
 }
 
 static const struct column ping_columns[] = {
@@ -86,7 +87,7 @@ static const struct column ping_columns[] = {
     {.heading = "ROUND TRIP", .key = "ms", .write = write_ping_taken},
 };
 
-/* Redis is the table's first row, and a member of its own in JSON. */
+/* Redis is the first row of the table, and a separate member in JSON. */
 static void add_redis(const struct ping *ping, struct rows *rows)
 {
     if (!rows->is_json) {
@@ -110,12 +111,13 @@ static void print_pings(const struct ping *ping)
     json_open(&rows.json, NULL, '{');
     add_redis(ping, &rows);
     json_open(&rows.json, "nodes", '[');
-    for (size_t i = 0; i < ping->front_ends->count; i++)
+    for (size_t i = 0; i < ping->front_ends->count; i++) {
         rows_add(&rows, &(struct ping_row){.what = "front-end",
                                            .id = ping->front_ends->list[i].id,
                                            .name = ping->front_ends->list[i].name,
                                            .outcome = ping->requests[i].outcome,
                                            .taken_us = ping->requests[i].taken_us});
+    }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
     rows_print(&rows);
@@ -136,20 +138,23 @@ static enum ctl_exit ping_all(struct ctl *ctl, const struct front_ends *front_en
     struct ping ping = {.ctl = ctl, .front_ends = front_ends};
     struct front_end_request *requests = mem_zalloc(front_ends->count, sizeof *requests);
     enum ctl_exit result = CTL_OK;
-    for (size_t i = 0; i < front_ends->count; i++)
+    for (size_t i = 0; i < front_ends->count; i++) {
         requests[i].node = front_ends->list[i].id;
-    if (!ping_redis(ctl, &ping.redis_us))
+    }
+    if (!ping_redis(ctl, &ping.redis_us)) {
         result = ctl_check(ctl);
-    else if (front_ends->count > 0)
+    } else if (front_ends->count > 0) {
         result = requests_run(ctl, requests, front_ends->count, "ping", (struct bytes){0});
+    }
     if (result == CTL_OK) {
         char *where = redis_target_describe(&ctl->target);
         ping.where = where;
         ping.requests = requests;
         print_pings(&ping);
         free(where);
-        for (size_t i = 0; i < front_ends->count; i++)
+        for (size_t i = 0; i < front_ends->count; i++) {
             result = ctl_worse(result, outcome_exit(requests[i].outcome));
+        }
     }
     requests_free(requests, front_ends->count);
     free(requests);
@@ -160,11 +165,13 @@ enum ctl_exit command_ping(struct ctl *ctl, int count, char **arguments)
 {
     struct front_ends front_ends;
     enum ctl_exit result = ctl_connect(ctl);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     result = front_ends_read(ctl, &front_ends);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = ping_all(ctl, &front_ends);
+    }
     front_ends_free(&front_ends);
     return result;
 }
@@ -195,10 +202,12 @@ static enum ctl_exit request_front_end(struct ctl *ctl, const struct front_end *
 {
     struct front_end_request request = {.node = front_end->id};
     enum ctl_exit result = requests_run(ctl, &request, 1, verb, argument);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = request_check(&request, front_end->name);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         print_answer(ctl, front_end, request.text);
+    }
     requests_free(&request, 1);
     return result;
 }
@@ -207,8 +216,9 @@ static enum ctl_exit ask_named(struct ctl *ctl, const char *name, const char *ve
 {
     struct front_ends front_ends;
     enum ctl_exit result = ctl_connect(ctl);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK) {
         const struct front_end *front_end = front_ends_find(&front_ends, name);
@@ -228,17 +238,18 @@ enum ctl_exit command_reload(struct ctl *ctl, int count, char **arguments)
     return ask_named(ctl, arguments[0], "reload");
 }
 
-/* kick, send: asked of the front-end that owns an entry. */
+/* kick, send: requests to the front-end that owns an entry. */
 
 static void on_string_field(void *arg, const struct redis_reply *reply)
 {
     struct bytes *value = arg;
-    if (reply->type == REDIS_STRING)
+    if (reply->type == REDIS_STRING) {
         *value = (struct bytes){mem_dup(reply->text.data, reply->text.len), reply->text.len};
+    }
 }
 
 /* A field of an entry: data NULL when there is no entry. `node` is the front-end that owns it,
- * empty when nobody does. To be freed. */
+ * empty for an orphan. The caller frees data. */
 static struct bytes read_field(struct ctl *ctl, const struct reader_space *space, struct bytes id,
                                const char *name)
 {
@@ -270,26 +281,28 @@ static enum ctl_exit ask_front_end(struct ctl *ctl, struct bytes node, const cha
     return result;
 }
 
-/* "<space> <id>", and what else there is to say, to the front-end that owns the entry. */
+/* Sends "<space> <id>" and the rest of the argument to the front-end that owns the entry. */
 static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes id,
                                const char *further)
 {
     struct reader_space space;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     struct bytes node = read_field(ctl, &space, id, "node");
     result = ctl_check(ctl);
     if (result == CTL_OK && node.len > 0) {
         struct writer argument = {0};
         writer_format(&argument, "%s ", space.name);
         writer_bytes(&argument, id);
-        if (further)
+        if (further) {
             writer_format(&argument, " %s", further);
+        }
         result = ask_front_end(ctl, node, verb, writer_bytes_written(&argument));
         writer_free(&argument);
     } else if (result == CTL_OK) {
-        ctl_complain(node.data ? "it has no connection: it waits for its client's return"
+        ctl_complain(node.data ? "the entry is an orphan: it has no connection"
                                : "there is no such entry");
         result = CTL_NO;
     }
@@ -297,19 +310,23 @@ static enum ctl_exit ask_owner(struct ctl *ctl, const char *verb, struct bytes i
     return result;
 }
 
-/* Ends the connection, which closes its entries, and bans its client's address at once. */
+/* Ends the connection, which closes its entries; with --for its client's address is banned first.
+ */
 static enum ctl_exit kick_and_ban(struct ctl *ctl, struct bytes id)
 {
     struct reader_space space;
     enum ctl_exit result = ctl_connect_space(ctl, &space);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     struct bytes address = read_field(ctl, &space, id, "address");
     result = ctl_check(ctl);
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = ask_owner(ctl, "kick", id, NULL);
-    if (address.data && (result == CTL_OK || result == CTL_NO))
-        result = bans_add_client(ctl, address); /* also of one that is gone, and may return */
+    }
+    if (address.data && (result == CTL_OK || result == CTL_NO)) {
+        result = bans_add_client(ctl, address); /* also of an orphan, whose client may return */
+    }
     free((void *)(uintptr_t)address.data);
     return result;
 }
@@ -317,8 +334,9 @@ static enum ctl_exit kick_and_ban(struct ctl *ctl, struct bytes id)
 enum ctl_exit command_kick(struct ctl *ctl, int count, char **arguments)
 {
     struct bytes id;
-    if (!ctl_id(ctl, arguments[0], &id))
+    if (!ctl_id(ctl, arguments[0], &id)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result =
         ctl->for_ms > 0 ? kick_and_ban(ctl, id) : ask_owner(ctl, "kick", id, NULL);
     ctl_argument_free(&id);
@@ -331,7 +349,7 @@ static bool is_json_packet(const char *text)
     struct json_error error = {0};
     struct json_document *document = json_document_parse(bytes_from_string(text), &limits, &error);
     if (!document) {
-        ctl_complain("the packet is no JSON: %s", error.text);
+        ctl_complain("the packet is not valid JSON: %s", error.text);
         return false;
     }
     json_document_free(&document);
@@ -342,12 +360,14 @@ enum ctl_exit command_send(struct ctl *ctl, int count, char **arguments)
 {
     enum ctl_exit result = CTL_USAGE;
     struct bytes id;
-    if (!ctl_id(ctl, arguments[0], &id))
+    if (!ctl_id(ctl, arguments[0], &id)) {
         return CTL_USAGE;
-    if (memchr(id.data, ' ', id.len))
-        ctl_complain("nothing can be sent to an id with a space");
-    else if (is_json_packet(arguments[1]))
+    }
+    if (memchr(id.data, ' ', id.len)) {
+        ctl_complain("the id contains a space: packets cannot be sent to it");
+    } else if (is_json_packet(arguments[1])) {
         result = ask_owner(ctl, "send", id, arguments[1]);
+    }
     ctl_argument_free(&id);
     return result;
 }

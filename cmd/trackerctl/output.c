@@ -18,20 +18,22 @@
 
 void output_shown(struct writer *to, struct bytes text)
 {
-    /* One byte that is not UTF-8 makes all of it bytes: what it was meant to be is not known. */
+    /* If one byte is not UTF-8 the encoding is not known, so all other bytes are escaped, too. */
     if (bytes_is_utf8(text)) {
         escape_visible(to, text, true);
         return;
     }
-    for (size_t i = 0; i < text.len; i++)
+    for (size_t i = 0; i < text.len; i++) {
         escape_visible(to, (struct bytes){text.data + i, 1}, true);
+    }
 }
 
 char *output_shown_string(struct bytes text)
 {
     struct writer writer = {0};
-    if (text.len == 0)
+    if (text.len == 0) {
         return mem_strdup("-");
+    }
     output_shown(&writer, text);
     writer_u8(&writer, 0);
     return (char *)writer.data;
@@ -40,12 +42,15 @@ char *output_shown_string(struct bytes text)
 char *output_duration(uint64_t ms)
 {
     unsigned long long value = ms;
-    if (value < 1000)
+    if (value < 1000) {
         return mem_format("%llums", value);
-    if (value < 60000)
+    }
+    if (value < 60000) {
         return mem_format("%llu.%llus", value / 1000, value % 1000 / 100);
-    if (value < 7200000)
+    }
+    if (value < 7200000) {
         return mem_format("%llum", value / 60000);
+    }
     return mem_format("%lluh", value / 3600000);
 }
 
@@ -78,10 +83,12 @@ void table_add(struct table *table, char *text)
 
 void table_destroy(struct table **table)
 {
-    if (!*table)
+    if (!*table) {
         return;
-    for (size_t i = 0; i < (*table)->count; i++)
+    }
+    for (size_t i = 0; i < (*table)->count; i++) {
         free((*table)->cells[i]);
+    }
     free((*table)->cells);
     free((*table)->headings);
     free(*table);
@@ -109,12 +116,13 @@ static size_t width_of(const char *text)
     return width;
 }
 
-/* Columns of the terminal; 0 when it is none, and lines are printed whole. */
+/* Columns of the terminal; 0 when output is no terminal, and lines are not cut. */
 static size_t terminal_width(void)
 {
     struct winsize size;
-    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
         return size.ws_col;
+    }
     return 0;
 }
 
@@ -128,8 +136,9 @@ static size_t print_cut(const char *text, size_t most)
     }
     for (;;) {
         size_t len = character(text, &one);
-        if (used + one > most - 1)
+        if (used + one > most - 1) {
             break;
+        }
         (void)fwrite(text, 1, len, stdout);
         text += len;
         used += one;
@@ -142,27 +151,31 @@ static void print_row(const struct table *table, const char *const *row, const s
 {
     for (size_t i = 0; i < table->columns; i++) {
         size_t used = print_cut(row[i], widths[i]);
-        if (i + 1 < table->columns)
+        if (i + 1 < table->columns) {
             (void)printf("%*s", (int)(widths[i] - used + GAP), "");
+        }
     }
     (void)putchar('\n');
 }
 
-/* Takes from the widest columns what is too much for the terminal; no heading is cut. */
+/* Narrows the widest columns until a line fits the terminal; no heading is cut. */
 static void shrink(const struct table *table, size_t *widths, size_t edge)
 {
     size_t total = (table->columns - 1) * GAP;
-    for (size_t i = 0; i < table->columns; i++)
+    for (size_t i = 0; i < table->columns; i++) {
         total += widths[i];
+    }
     for (; total > edge; total--) {
         size_t widest = table->columns;
         for (size_t i = 0; i < table->columns; i++) {
             if (widths[i] > strlen(table->headings[i]) &&
-                (widest == table->columns || widths[i] >= widths[widest]))
+                (widest == table->columns || widths[i] >= widths[widest])) {
                 widest = i;
+            }
         }
-        if (widest == table->columns)
+        if (widest == table->columns) {
             return;
+        }
         widths[widest]--;
     }
 }
@@ -171,18 +184,22 @@ void table_print(const struct table *table)
 {
     assert(table->columns > 0);
     size_t *widths = mem_zalloc(table->columns, sizeof *widths), edge = terminal_width();
-    for (size_t i = 0; i < table->columns; i++)
+    for (size_t i = 0; i < table->columns; i++) {
         widths[i] = strlen(table->headings[i]);
+    }
     for (size_t i = 0; i < table->count; i++) {
         size_t width = width_of(table->cells[i]);
-        if (width > widths[i % table->columns])
+        if (width > widths[i % table->columns]) {
             widths[i % table->columns] = width;
+        }
     }
-    if (edge > 0)
+    if (edge > 0) {
         shrink(table, widths, edge);
+    }
     print_row(table, table->headings, widths);
-    for (size_t i = 0; i + table->columns <= table->count; i += table->columns)
+    for (size_t i = 0; i + table->columns <= table->count; i += table->columns) {
         print_row(table, (const char *const *)&table->cells[i], widths);
+    }
     free(widths);
 }
 
@@ -190,8 +207,9 @@ void table_print(const struct table *table)
 
 static void begin_json_value(struct writer *to)
 {
-    if (to->len > 0 && !strchr("{[:", to->data[to->len - 1]))
+    if (to->len > 0 && !strchr("{[:", to->data[to->len - 1])) {
         writer_u8(to, ',');
+    }
 }
 
 static void begin_named(struct writer *to, struct bytes name, const char *suffix)
@@ -207,10 +225,11 @@ static void begin_named(struct writer *to, struct bytes name, const char *suffix
 
 static void begin_member(struct writer *to, const char *name)
 {
-    if (name)
+    if (name) {
         begin_named(to, bytes_from_string(name), "");
-    else
+    } else {
         begin_json_value(to);
+    }
 }
 
 void json_open(struct writer *to, const char *name, char bracket)

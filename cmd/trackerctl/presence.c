@@ -1,8 +1,8 @@
 /*
- * presence: how users are, and with --watch whenever that changes.
+ * presence: the status of users, and with --watch each change.
  *
- * What Redis has is read again whenever something is told of a user, so that what is printed is
- * always what stands there.
+ * Each message about a user makes the command read the user's hash again, so that it always prints
+ * what is stored.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "schema/keys.h"
 #include "stream.h"
 
-#define TURN_MS 1000
+#define ITERATION_MS 1000
 
 struct presence_user {
     struct presence *presence;
@@ -30,8 +30,8 @@ struct presence_user {
     enum map_status status;
     enum map_status printed;
     bool was_printed;
-    bool is_due;   /* something was received of it since it was last read */
-    bool is_asked; /* its answer is to be printed */
+    bool is_due;   /* a message has arrived since the hash was last read */
+    bool is_asked; /* its reply is to be printed */
 };
 
 struct presence {
@@ -44,7 +44,7 @@ struct presence {
     bool complete;
 };
 
-/* The key of a user, to be freed. */
+/* The key of a user; the caller frees. */
 static struct bytes user_key(const struct presence_user *user, const char *kind, struct writer *key)
 {
     const struct reader_space *space = &user->presence->space;
@@ -55,7 +55,7 @@ static struct bytes user_key(const struct presence_user *user, const char *kind,
     return text;
 }
 
-/* The user's channel, to be freed. */
+/* The user's channel; the caller frees. */
 static struct bytes channel_of_user(const struct presence_user *user, struct writer *name)
 {
     const struct reader_space *space = &user->presence->space;
@@ -70,8 +70,9 @@ static struct bytes channel_of_user(const struct presence_user *user, struct wri
 
 static void raise_user_status(struct presence_user *user, enum map_status status)
 {
-    if (status > user->status)
+    if (status > user->status) {
         user->status = status;
+    }
 }
 
 static void on_user(void *arg, const struct redis_reply *reply)
@@ -80,19 +81,21 @@ static void on_user(void *arg, const struct redis_reply *reply)
     enum map_status status;
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         struct bytes field = reply->elements[i]->text, value = reply->elements[i + 1]->text;
-        if (bytes_equal(field, BYTES_LITERAL(".status")) && map_status_read(value, &status))
+        if (bytes_equal(field, BYTES_LITERAL(".status")) && map_status_read(value, &status)) {
             raise_user_status(user, status);
-        else if (field.len > 0 && field.data[0] != '.')
+        } else if (field.len > 0 && field.data[0] != '.') {
             fields_write(&user->devices, field, value);
+        }
     }
 }
 
-/* An entry that is no device of a user is present by itself. */
+/* The id may be that of an entry that is no user's device. */
 static void on_entry(void *arg, const struct redis_reply *reply)
 {
     if (reply->type == REDIS_ARRAY && reply->count == 2 &&
-        reply->elements[0]->type == REDIS_STRING && reply->elements[1]->type == REDIS_NIL)
+        reply->elements[0]->type == REDIS_STRING && reply->elements[1]->type == REDIS_NIL) {
         raise_user_status(arg, MAP_ONLINE);
+    }
 }
 
 static void read_user_presence(struct presence_user *user)
@@ -171,17 +174,20 @@ static const struct columns columns = COLUMNS(user_columns);
 
 static enum ctl_exit print_users_once(struct presence *presence)
 {
-    for (size_t i = 0; i < presence->count; i++)
+    for (size_t i = 0; i < presence->count; i++) {
         read_user_presence(&presence->users[i]);
-    if (!reader_wait(presence->ctl->reader))
+    }
+    if (!reader_wait(presence->ctl->reader)) {
         return ctl_check(presence->ctl);
+    }
     struct rows rows;
     rows_begin(&rows, &columns, presence->ctl->json, NULL);
     json_open(&rows.json, NULL, '{');
     json_string(&rows.json, "space", presence->space.name);
     json_open(&rows.json, "users", '[');
-    for (size_t i = 0; i < presence->count; i++)
+    for (size_t i = 0; i < presence->count; i++) {
         rows_add(&rows, &presence->users[i]);
+    }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
     rows_print(&rows);
@@ -196,8 +202,9 @@ static void note_due(struct presence *presence, struct bytes channel)
     for (size_t i = 0; i < presence->count; i++) {
         struct writer key = {0};
         struct presence_user *user = &presence->users[i];
-        if (bytes_equal(channel, channel_of_user(user, &key)))
+        if (bytes_equal(channel, channel_of_user(user, &key))) {
             user->is_due = true;
+        }
         writer_free(&key);
     }
 }
@@ -221,8 +228,9 @@ static void on_up(void *arg)
 static void on_presence_stream_down(void *arg)
 {
     struct presence *presence = arg;
-    if (presence->complete)
+    if (presence->complete) {
         ctl_note(presence->ctl, "the connection to Redis was lost");
+    }
 }
 
 static const struct redis_subscriber_callbacks callbacks = {.subscribed = on_user_subscribed,
@@ -233,8 +241,9 @@ static const struct redis_subscriber_callbacks callbacks = {.subscribed = on_use
 static void print_user_change(struct presence_user *user)
 {
     struct writer line = {0};
-    if (user->was_printed && user->status == user->printed)
+    if (user->was_printed && user->status == user->printed) {
         return;
+    }
     user->was_printed = true;
     user->printed = user->status;
     if (user->presence->ctl->json) {
@@ -260,37 +269,43 @@ static bool print_due(struct presence *presence)
         struct presence_user *user = &presence->users[i];
         user->is_asked = user->is_due;
         user->is_due = false;
-        if (user->is_asked)
+        if (user->is_asked) {
             read_user_presence(user);
+        }
     }
-    /* What is received meanwhile may be newer than the answers: it is due again. */
-    if (!reader_wait(ctl->reader))
+    /* A message during the read may be newer than the reply: read again. */
+    if (!reader_wait(ctl->reader)) {
         return false;
+    }
     for (size_t i = 0; i < presence->count; i++) {
         struct presence_user *user = &presence->users[i];
         any = any || user->is_asked;
-        if (user->is_asked)
+        if (user->is_asked) {
             print_user_change(user);
+        }
     }
     return !any || ctl_flush(ctl);
 }
 
-/* The link for reading is gone: what was asked of it is asked again. */
+/* The connection for reading is lost: everything is read again on a new one. */
 static bool read_users_again(struct presence *presence)
 {
     struct ctl *ctl = presence->ctl;
-    while (!ctl->stopped && !ctl_reconnect(ctl))
-        loop_iterate(ctl->loop, TURN_MS);
-    for (size_t i = 0; i < presence->count; i++)
+    while (!ctl->stopped && !ctl_reconnect(ctl)) {
+        loop_iterate(ctl->loop, ITERATION_MS);
+    }
+    for (size_t i = 0; i < presence->count; i++) {
         presence->users[i].is_due = true;
+    }
     return !ctl->stopped;
 }
 
 static bool has_due(const struct presence *presence)
 {
     for (size_t i = 0; i < presence->count; i++) {
-        if (presence->users[i].is_due)
+        if (presence->users[i].is_due) {
             return true;
+        }
     }
     return false;
 }
@@ -300,10 +315,12 @@ static void follow_users(struct presence *presence)
     struct ctl *ctl = presence->ctl;
     while (!ctl->stopped) {
         if (!print_due(presence) && !ctl->stopped && reader_problem(ctl->reader) != READER_FINE &&
-            !read_users_again(presence))
+            !read_users_again(presence)) {
             return;
-        if (!ctl->stopped && !has_due(presence))
-            loop_iterate(ctl->loop, TURN_MS);
+        }
+        if (!ctl->stopped && !has_due(presence)) {
+            loop_iterate(ctl->loop, ITERATION_MS);
+        }
     }
 }
 
@@ -329,16 +346,18 @@ static enum ctl_exit print_changes(struct presence *presence)
     return result;
 }
 
-/* A name that is given twice is one. */
+/* Each name once. */
 static bool take_names(struct presence *presence, int count, char **arguments)
 {
     for (int i = 0; i < count; i++) {
         struct presence_user *user = &presence->users[presence->count];
         bool known = false;
-        if (!ctl_id(presence->ctl, arguments[i], &user->name))
+        if (!ctl_id(presence->ctl, arguments[i], &user->name)) {
             return false;
-        for (size_t j = 0; j < presence->count; j++)
+        }
+        for (size_t j = 0; j < presence->count; j++) {
             known = known || bytes_equal(user->name, presence->users[j].name);
+        }
         if (known) {
             ctl_argument_free(&user->name);
             continue;
@@ -354,12 +373,15 @@ enum ctl_exit command_presence(struct ctl *ctl, int count, char **arguments)
     struct presence presence = {.ctl = ctl};
     enum ctl_exit result = CTL_USAGE;
     presence.users = mem_zalloc((size_t)count + 1, sizeof *presence.users);
-    if (take_names(&presence, count, arguments))
+    if (take_names(&presence, count, arguments)) {
         result = ctl_connect_space(ctl, &presence.space);
-    for (size_t i = 0; i < presence.count && result == CTL_OK; i++)
+    }
+    for (size_t i = 0; i < presence.count && result == CTL_OK; i++) {
         presence.users[i].partition = shard_of(presence.users[i].name, presence.space.partitions);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         result = ctl->watch ? print_changes(&presence) : print_users_once(&presence);
+    }
     for (size_t i = 0; i < presence.count; i++) {
         ctl_argument_free(&presence.users[i].name);
         writer_free(&presence.users[i].devices);

@@ -1,6 +1,6 @@
 /*
- * requests: what an operator asks of a front-end goes through its channel in Redis, and its answer
- * comes on a channel of ours, with a random name, that is subscribed before.
+ * requests: an operator's request is published to the channel of a front-end. The answer arrives on
+ * a channel with a random name, which is subscribed before.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +28,9 @@ static void settle_request(struct exchange *exchange, struct front_end_request *
                            enum request_outcome outcome)
 {
     request->outcome = outcome;
-    if (--exchange->open == 0)
+    if (--exchange->open == 0) {
         exchange->done = true;
+    }
 }
 
 static void on_replies_subscribed(void *arg, struct bytes channel)
@@ -48,11 +49,13 @@ static void on_message(void *arg, struct bytes channel, struct bytes message)
     struct bytes text = cursor_take(&cursor, cursor_left(&cursor));
     bool is_ok = bytes_equal(word, BYTES_LITERAL("ok"));
     if (cursor.failed || number < 1 || number > exchange->count ||
-        !(is_ok || bytes_equal(word, BYTES_LITERAL("error"))))
+        !(is_ok || bytes_equal(word, BYTES_LITERAL("error")))) {
         return;
+    }
     struct front_end_request *request = &exchange->requests[number - 1];
-    if (request->outcome != REQUEST_WAITS)
+    if (request->outcome != REQUEST_WAITS) {
         return;
+    }
     request->taken_us = clock_monotonic_us() - request->sent_us;
     request->text = (struct bytes){mem_dup(text.data, text.len), text.len};
     settle_request(exchange, request, is_ok ? REQUEST_DONE : REQUEST_REFUSED);
@@ -68,12 +71,13 @@ static const struct redis_subscriber_callbacks subscriber_callbacks = {.subscrib
                                                                        .up = on_nothing,
                                                                        .down = on_nothing};
 
-/* How many have got the request. */
+/* How many front-ends have received the request. */
 static void on_request_published(void *arg, const struct redis_reply *reply)
 {
     struct front_end_request *request = arg;
-    if (reply->type == REDIS_INTEGER && reply->integer == 0 && request->outcome == REQUEST_WAITS)
+    if (reply->type == REDIS_INTEGER && reply->integer == 0 && request->outcome == REQUEST_WAITS) {
         request->outcome = REQUEST_GONE;
+    }
 }
 
 static void publish_request(struct exchange *exchange, size_t index, const char *verb,
@@ -96,14 +100,16 @@ static void publish_request(struct exchange *exchange, size_t index, const char 
     free(channel);
 }
 
-/* Until each has answered or nobody was there to; the time-out is no problem of Redis's. */
+/* Waits until each has answered or has no subscriber; reaching the time-out is not a problem with
+ * Redis. */
 static void wait_for_answers(struct exchange *exchange)
 {
     bool over = false;
     uint64_t until = loop_now_ms(exchange->ctl->loop) + (uint64_t)exchange->ctl->timeout_ms;
     exchange->open = 0;
-    for (size_t i = 0; i < exchange->count; i++)
+    for (size_t i = 0; i < exchange->count; i++) {
         exchange->open += exchange->requests[i].outcome == REQUEST_WAITS;
+    }
     exchange->done = exchange->open == 0;
     while (!exchange->done && !over && reader_problem(exchange->ctl->reader) == READER_FINE) {
         loop_iterate(exchange->ctl->loop, 10);
@@ -122,10 +128,12 @@ enum ctl_exit requests_run(struct ctl *ctl, struct front_end_request *requests, 
         ctl->loop, "answers", &ctl->target, &ctl->redis, &subscriber_callbacks, &exchange);
     redis_subscribe(subscriber, bytes_from_string(exchange.channel));
     if (reader_wait_for(ctl->reader, &exchange.subscribed)) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             publish_request(&exchange, i, verb, argument);
-        if (reader_wait(ctl->reader))
+        }
+        if (reader_wait(ctl->reader)) {
             wait_for_answers(&exchange);
+        }
     }
     redis_subscriber_destroy(&subscriber);
     free(exchange.channel);
@@ -134,8 +142,9 @@ enum ctl_exit requests_run(struct ctl *ctl, struct front_end_request *requests, 
 
 void requests_free(struct front_end_request *requests, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         free((void *)(uintptr_t)requests[i].text.data);
+    }
 }
 
 static void complain_of_refusal(const struct front_end_request *request, const char *shown)

@@ -1,4 +1,4 @@
-/* rooms, room: which rooms there are, and who is in one. */
+/* rooms, room: the rooms of a space, and the members of one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static int compare_rooms(const void *a, const void *b)
     return bytes_compare(((const struct room *)a)->name, ((const struct room *)b)->name);
 }
 
-/* A scan may tell a key again: then it stands behind itself, and has the same answer. */
+/* A scan may return a key twice: both are next to each other in the order, with the same reply. */
 static bool is_again(const struct rooms *rooms, size_t index)
 {
     return index > 0 && compare_rooms(&rooms->list[index - 1], &rooms->list[index]) == 0;
@@ -55,8 +55,10 @@ static bool is_again(const struct rooms *rooms, size_t index)
 static void on_counts(void *arg, const struct redis_reply *reply)
 {
     struct room *room = arg;
-    if (reply->type != REDIS_ARRAY || reply->count != 2 || reply->elements[0]->type != REDIS_STRING)
+    if (reply->type != REDIS_ARRAY || reply->count != 2 ||
+        reply->elements[0]->type != REDIS_STRING) {
         return;
+    }
     room->exists = true;
     room->members = bytes_decimal(reply->elements[0]->text);
     room->seq = bytes_decimal(reply->elements[1]->text);
@@ -73,10 +75,12 @@ static void write_room_key(struct writer *key, const struct reader_space *space,
 static bool read_rooms(struct rooms *rooms)
 {
     struct reader *reader = rooms->ctl->reader;
-    if (!reader_each_key(reader, &rooms->space, "room:", on_room_key, rooms))
+    if (!reader_each_key(reader, &rooms->space, "room:", on_room_key, rooms)) {
         return false;
-    if (rooms->count > 0)
+    }
+    if (rooms->count > 0) {
         qsort(rooms->list, rooms->count, sizeof *rooms->list, compare_rooms);
+    }
     for (size_t i = 0; i < rooms->count; i++) {
         struct writer key = {0};
         write_room_key(&key, &rooms->space, rooms->list[i].partition, rooms->list[i].name);
@@ -84,8 +88,9 @@ static bool read_rooms(struct rooms *rooms)
                                BYTES_LITERAL(".members"), BYTES_LITERAL(".seq")};
         reader_command(reader, on_counts, &rooms->list[i], 4, args);
         writer_free(&key);
-        if (!reader_wait_below(reader, UNDER_WAY))
+        if (!reader_wait_below(reader, UNDER_WAY)) {
             return false;
+        }
     }
     return reader_wait(reader);
 }
@@ -130,8 +135,9 @@ static void print_rooms(const struct rooms *rooms)
     json_string(&rows.json, "space", rooms->space.name);
     json_open(&rows.json, "rooms", '[');
     for (size_t i = 0; i < rooms->count; i++) {
-        if (rooms->list[i].exists && !is_again(rooms, i))
+        if (rooms->list[i].exists && !is_again(rooms, i)) {
             rows_add(&rows, &rooms->list[i]);
+        }
     }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
@@ -143,12 +149,15 @@ enum ctl_exit command_rooms(struct ctl *ctl, int count, char **arguments)
 {
     struct rooms rooms = {.ctl = ctl};
     enum ctl_exit result = ctl_connect_space(ctl, &rooms.space);
-    if (result == CTL_OK && !read_rooms(&rooms))
+    if (result == CTL_OK && !read_rooms(&rooms)) {
         result = ctl_check(ctl);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         print_rooms(&rooms);
-    for (size_t i = 0; i < rooms.count; i++)
+    }
+    for (size_t i = 0; i < rooms.count; i++) {
         free((void *)(uintptr_t)rooms.list[i].name.data);
+    }
     free(rooms.list);
     return result;
 }
@@ -185,12 +194,13 @@ static void on_room(void *arg, const struct redis_reply *reply)
     for (size_t i = 0; reply->type == REDIS_ARRAY && i + 1 < reply->count; i += 2) {
         struct bytes field = reply->elements[i]->text, value = reply->elements[i + 1]->text;
         listing->exists = true;
-        if (bytes_equal(field, BYTES_LITERAL(".seq")))
+        if (bytes_equal(field, BYTES_LITERAL(".seq"))) {
             listing->seq = bytes_decimal(value);
-        else if (bytes_equal(field, BYTES_LITERAL(".born")))
+        } else if (bytes_equal(field, BYTES_LITERAL(".born"))) {
             listing->born = bytes_decimal(value);
-        else if (field.len > 2 && !memcmp(field.data, "m:", 2))
+        } else if (field.len > 2 && !memcmp(field.data, "m:", 2)) {
             add_member(listing, (struct bytes){field.data + 2, field.len - 2}, value);
+        }
     }
 }
 
@@ -225,10 +235,11 @@ static void write_member_node(const void *row, struct cell *cell)
 static void write_member_said(const void *row, struct cell *cell)
 {
     const struct room_row_member *member = row;
-    if (cell->json)
+    if (cell->json) {
         cell_number(cell, bytes_decimal(member->said));
-    else
+    } else {
         cell_text(cell, member->said);
+    }
 }
 
 static const struct column member_columns[] = {
@@ -252,8 +263,9 @@ static void print_members(const struct room_listing_row *listing, const char *sp
     json_number(&rows.json, "born", (int64_t)listing->born);
     json_number(&rows.json, "seq", (int64_t)listing->seq);
     json_open(&rows.json, "members", '[');
-    for (size_t i = 0; i < listing->count; i++)
+    for (size_t i = 0; i < listing->count; i++) {
         rows_add(&rows, &listing->list[i]);
+    }
     json_close(&rows.json, ']');
     json_close(&rows.json, '}');
     rows_print(&rows);
@@ -266,15 +278,18 @@ static enum ctl_exit show_room(struct ctl *ctl, const struct room_listing_row *l
     struct front_ends front_ends = {0};
     enum ctl_exit result = CTL_OK;
     if (!listing->exists) {
-        ctl_complain("there is no such room: nobody is in it");
+        ctl_complain("there is no such room: it has no members");
         return CTL_NO;
     }
-    if (listing->count > 0)
+    if (listing->count > 0) {
         qsort(listing->list, listing->count, sizeof *listing->list, compare_members);
-    if (!ctl->json)
+    }
+    if (!ctl->json) {
         result = front_ends_read(ctl, &front_ends);
-    if (result == CTL_OK)
+    }
+    if (result == CTL_OK) {
         print_members(listing, space, ctl->json, &front_ends);
+    }
     front_ends_free(&front_ends);
     return result;
 }
@@ -283,8 +298,9 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments)
 {
     struct room_listing_row listing = {0};
     struct reader_space space;
-    if (!ctl_id(ctl, arguments[0], &listing.name))
+    if (!ctl_id(ctl, arguments[0], &listing.name)) {
         return CTL_USAGE;
+    }
     enum ctl_exit result = ctl_connect_space(ctl, &space);
     if (result == CTL_OK) {
         struct writer key = {0};
@@ -296,8 +312,9 @@ enum ctl_exit command_room(struct ctl *ctl, int count, char **arguments)
         result = ctl_check(ctl);
         writer_free(&key);
     }
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = show_room(ctl, &listing, space.name);
+    }
     for (size_t i = 0; i < listing.count; i++) {
         free((void *)(uintptr_t)listing.list[i].id.data);
         free((void *)(uintptr_t)listing.list[i].node.data);

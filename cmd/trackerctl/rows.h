@@ -1,6 +1,6 @@
 /*
- * rows: what a command lists. Its columns are described once, in one array; the table for people
- * and the objects of --json both come from it, in the array's order.
+ * rows: the lists that commands print. One array describes the columns; the table for people and
+ * the objects of --json are both made from it, in the array's order.
  *
  *   static const struct column columns[] = {
  *       {.heading = "ROOM", .key = "room", .write = write_name},
@@ -8,7 +8,7 @@
  *       ...
  *   };
  *
- * A column whose place or form differs in JSON has two lines: one without a key, one without a
+ * A column with another place or form in JSON has two lines: one without a key, one without a
  * heading.
  */
 #ifndef TRACKERCTL_ROWS_H
@@ -21,28 +21,28 @@
 #include "base/bytes.h"
 #include "output.h"
 
-/* Where a column's value goes: into a cell of a table, or into JSON as a member. */
+/* Receives a column's value: a cell of a table, or a member in JSON. */
 struct cell {
     const struct column *column;
-    const void *context;  /* what the columns know besides the row */
+    const void *context;  /* further data for the columns */
     struct writer *json;  /* the object; NULL: a table */
     struct writer *shown; /* the table's text */
-    bool is_plain;        /* shown is not for a terminal yet: nothing is escaped */
+    bool is_plain;        /* the text is not printed as it is: nothing is escaped */
 };
 
 /* When the screen of `trackerctl servers` shows a column. */
 enum column_shown {
     COLUMN_ALWAYS,
-    COLUMN_UNLESS_EMPTY, /* not when there are rows and none has it */
-    COLUMN_IF_ANY        /* when a row has it */
+    COLUMN_UNLESS_EMPTY, /* unless there are rows and none has a value */
+    COLUMN_IF_ANY        /* when a row has a value */
 };
 
-/* The column on that screen. Tables are as wide as they must be, and need none of it. */
+/* The column on that screen; tables do not use it. */
 struct column_layout {
     int width;  /* at least */
     int most;   /* at most; 0: takes what is left */
     bool right; /* aligned */
-    int rank;   /* the highest goes first when there is no room; 0: always shown */
+    int rank;   /* columns with the highest number are dropped first; 0: never */
     enum column_shown shown;
 };
 
@@ -65,9 +65,9 @@ struct columns {
         (array), sizeof(array) / sizeof *(array)                                                   \
     }
 
-/* Of others' choice: escaped for the terminal. */
+/* A text of others: escaped for the terminal. */
 void cell_text(struct cell *cell, struct bytes text);
-/* Of ours. */
+/* A text of the program. */
 void cell_string(struct cell *cell, const char *text);
 void cell_number(struct cell *cell, uint64_t number);
 /* "yes" or "no". */
@@ -76,11 +76,11 @@ void cell_bool(struct cell *cell, bool value);
 void cell_duration(struct cell *cell, uint64_t ms);
 /* "1.25 ms"; in JSON milliseconds with three decimals. */
 void cell_round_trip(struct cell *cell, uint64_t us);
-/* There is no value, for which the table has this word. */
+/* No value; the table shows this word. */
 void cell_none(struct cell *cell, const char *word);
 
-/* The rows of a document. Members around them are written into json by the caller, in any case:
- * only one of both is printed. */
+/* The rows of a document. The caller always writes the members around them into json: only the
+ * table or the JSON is printed. */
 struct rows {
     const struct columns *columns;
     const void *context;
@@ -91,18 +91,18 @@ struct rows {
 void rows_begin(struct rows *rows, const struct columns *columns, bool is_json,
                 const void *context);
 void rows_add(struct rows *rows, const void *row);
-/* The same where JSON has an object of objects: name is the row's. UTF-8. */
+/* For an object of objects in JSON: name is the row's, in UTF-8. */
 void rows_add_named(struct rows *rows, struct bytes name, const void *row);
 /* Prints the table or the document. */
 void rows_print(struct rows *rows);
 void rows_free(struct rows *rows);
 
-/* For JSON of another form: the members of a row; a row as an object, an element of an array. */
+/* For other forms of JSON: the members of a row; a row as an object in an array. */
 void columns_write_members(const struct columns *columns, const void *row, const void *context,
                            struct writer *json);
 void columns_write_object(const struct columns *columns, const void *row, const void *context,
                           struct writer *json);
-/* Appends what a column shows of a row, as it is: control characters and all. */
+/* Appends a column's text of a row without escaping control characters. */
 void column_write_plain(const struct column *column, const void *row, struct writer *to);
 
 #endif

@@ -8,16 +8,16 @@
 #include "base/mem.h"
 #include "stream/connector.h"
 
-#define SCHEME      "http://"
-#define PORT        80
-#define RECEIVE_MAX 65536
-#define TURN_MS     1000
+#define SCHEME       "http://"
+#define PORT         80
+#define RECEIVE_MAX  65536
+#define ITERATION_MS 1000
 
 struct servers_api {
     struct ctl *ctl;
     struct stream_connector *connector;
     struct stream_socket *socket;
-    struct loop_timer *timer; /* from when it is connected: nothing has come for so long */
+    struct loop_timer *timer; /* runs from the connection on, restarted by each read */
     struct writer request;
     size_t sent;
     struct writer *answer;
@@ -30,7 +30,8 @@ bool servers_api_is_target(const char *target)
     return strncmp(target, SCHEME, strlen(SCHEME)) == 0;
 }
 
-/* Takes the host, to be freed, and the port out of the target; false when that is none. */
+/* Splits the target into the host, which the caller frees, and the port; false when it is
+ * malformed. */
 static bool split_api_target(const char *target, char **host, uint16_t *port)
 {
     const char *at = target + strlen(SCHEME);
@@ -71,7 +72,7 @@ static void on_api_timeout(void *arg)
     finish_api(arg, "no answer in time");
 }
 
-/* False when nothing more is to be done now. */
+/* False when there is nothing more to do now. */
 static bool send_api_request(struct servers_api *api)
 {
     while (api->sent < api->request.len) {
@@ -151,7 +152,7 @@ char *servers_api_read(struct ctl *ctl, const char *target, struct writer *answe
     api.timer = loop_timer_create(ctl->loop, on_api_timeout, &api);
     api.connector = stream_connector_start(ctl->loop, &request, &connector_events, &api);
     while (!api.done && !ctl->stopped) {
-        loop_iterate(ctl->loop, TURN_MS);
+        loop_iterate(ctl->loop, ITERATION_MS);
     }
     if (!api.done) {
         finish_api(&api, "stopped");

@@ -12,7 +12,7 @@ static const struct lobby_server *column_server(const void *row)
     return ((const struct servers_row *)row)->server;
 }
 
-/* A text of the server's: in a table without its colours and control characters. */
+/* A text of the server, in a table without colours and control characters. */
 static void write_server_text(struct cell *cell, struct bytes text)
 {
     struct writer plain = {0};
@@ -25,17 +25,19 @@ static void write_server_text(struct cell *cell, struct bytes text)
 static void write_server_ping(const void *row, struct cell *cell)
 {
     const struct servers_row *server = row;
-    if (server->ping == SERVERS_PING_KNOWN)
+    if (server->ping == SERVERS_PING_KNOWN) {
         cell_number(cell, (server->microseconds + 500) / 1000);
-    else
+    } else {
         cell_none(cell, server->ping == SERVERS_PING_WAITS ? "..." : "-");
+    }
 }
 
 static void write_server_microseconds(const void *row, struct cell *cell)
 {
     const struct servers_row *server = row;
-    if (server->ping == SERVERS_PING_KNOWN)
+    if (server->ping == SERVERS_PING_KNOWN) {
         cell_number(cell, server->microseconds);
+    }
 }
 
 /* A property that is a number, a string without its quotes and escapes, or a boolean. */
@@ -45,12 +47,14 @@ static bool write_server_property(const void *row, const char *name, struct writ
     const struct lobby_infos *infos = &column_server(row)->infos;
     for (size_t i = 0; i < infos->property_count; i++) {
         struct bytes value = infos->properties[i].value, text = value;
-        if (!bytes_equal(infos->properties[i].name, bytes_from_string(name)))
+        if (!bytes_equal(infos->properties[i].name, bytes_from_string(name))) {
             continue;
+        }
         struct json_error error = {0};
         struct json_document *document = json_document_parse(value, &limits, &error);
-        if (document && json_value_type(json_document_root(document)) == JSON_TYPE_STRING)
+        if (document && json_value_type(json_document_root(document)) == JSON_TYPE_STRING) {
             (void)json_value_text(json_document_root(document), &text, &error);
+        }
         lobby_text_write_plain(to, text);
         json_document_free(&document);
         return true;
@@ -58,12 +62,13 @@ static bool write_server_property(const void *row, const char *name, struct writ
     return false;
 }
 
-/* The property that the column names, or else the one of this name. */
+/* The property that the column names, or else the one with this name. */
 static void write_server_either(const void *row, struct cell *cell, const char *other)
 {
     struct writer text = {0};
-    if (!write_server_property(row, cell->column->argument, &text))
+    if (!write_server_property(row, cell->column->argument, &text)) {
         (void)write_server_property(row, other, &text);
+    }
     cell_text(cell, writer_bytes_written(&text));
     writer_free(&text);
 }
@@ -72,8 +77,9 @@ static void write_server_players(const void *row, struct cell *cell)
 {
     const struct lobby_infos *infos = &column_server(row)->infos;
     struct writer text = {0}, most = {0};
-    if (infos->has_players)
+    if (infos->has_players) {
         writer_format(&text, "%u", infos->players);
+    }
     if (write_server_property(row, "max_players", &most) ||
         write_server_property(row, "sv_maxclients", &most)) {
         writer_string(&text, "/");
@@ -96,14 +102,16 @@ static void write_server_size(const void *row, struct cell *cell)
 
 static void write_server_erase(const void *row, struct cell *cell)
 {
-    if (column_server(row)->infos.has_erase)
+    if (column_server(row)->infos.has_erase) {
         cell_bool(cell, column_server(row)->infos.erase);
+    }
 }
 
 static void write_server_description(const void *row, struct cell *cell)
 {
-    if (column_server(row)->state == LOBBY_SUSPECT)
+    if (column_server(row)->state == LOBBY_SUSPECT) {
         cell_string(cell, "(silent) ");
+    }
     write_server_text(cell, column_server(row)->infos.description);
 }
 
@@ -124,10 +132,11 @@ static void write_server_version(const void *row, struct cell *cell)
 
 static void write_server_id(const void *row, struct cell *cell)
 {
-    if (cell->json)
+    if (cell->json) {
         cell_text(cell, column_server(row)->id);
-    else
+    } else {
         write_server_text(cell, column_server(row)->id);
+    }
 }
 
 static void write_server_ip(const void *row, struct cell *cell)
@@ -154,8 +163,9 @@ static void write_server_infos(const void *row, struct cell *cell)
 {
     const struct lobby_infos *infos = &column_server(row)->infos;
     json_open(cell->json, cell->column->key, '{');
-    for (size_t i = 0; i < infos->property_count; i++)
+    for (size_t i = 0; i < infos->property_count; i++) {
         json_raw_named(cell->json, infos->properties[i].name, infos->properties[i].value);
+    }
     json_close(cell->json, '}');
 }
 
@@ -207,8 +217,9 @@ int servers_text_width(struct bytes text)
     while (text.len > 0) {
         wchar_t character;
         size_t n = mbrtowc(&character, (const char *)text.data, text.len, &state);
-        if (n == 0 || n > text.len)
+        if (n == 0 || n > text.len) {
             break;
+        }
         int columns = wcwidth(character);
         width += columns > 0 ? columns : 0;
         text.data += n;

@@ -9,19 +9,23 @@ void screen_put_cell(int line, int column, int width, bool right, struct bytes t
 {
     mbstate_t state = {0};
     int used = servers_text_width(text), at = column;
-    if (width <= 0)
+    if (width <= 0) {
         return;
-    if (right && used < width)
+    }
+    if (right && used < width) {
         at += width - used;
+    }
     move(line, at);
     for (int left = width; text.len > 0;) {
         wchar_t character;
         size_t n = mbrtowc(&character, (const char *)text.data, text.len, &state);
-        if (n == 0 || n > text.len)
+        if (n == 0 || n > text.len) {
             return;
+        }
         int columns = wcwidth(character) > 0 ? wcwidth(character) : 0;
-        if (columns > left)
+        if (columns > left) {
             return;
+        }
         addnwstr(&character, 1);
         left -= columns;
         text.data += n;
@@ -29,7 +33,7 @@ void screen_put_cell(int line, int column, int width, bool right, struct bytes t
     }
 }
 
-/* The widest that a column's cells are, its heading among them. */
+/* The width of the widest cell of a column, including its heading. */
 static int natural_width(const struct column *column, struct servers_row *const *rows, size_t count,
                          bool *empty)
 {
@@ -41,8 +45,9 @@ static int natural_width(const struct column *column, struct servers_row *const 
         column_write_plain(column, rows[i], &cell);
         int here = servers_text_width(writer_bytes_written(&cell));
         *empty &= here == 0 || bytes_equal(writer_bytes_written(&cell), BYTES_LITERAL("-"));
-        if (here > width)
+        if (here > width) {
             width = here;
+        }
     }
     writer_free(&cell);
     return most && width > most ? most : width;
@@ -51,12 +56,13 @@ static int natural_width(const struct column *column, struct servers_row *const 
 static int layout_width(const struct screen_layout *layout)
 {
     int width = 0;
-    for (size_t i = 0; i < layout->count; i++)
+    for (size_t i = 0; i < layout->count; i++) {
         width += layout->widths[i] + 1;
+    }
     return width - 1;
 }
 
-/* The column that is least needed; layout->count when all are. */
+/* The column to drop first; layout->count when none may be dropped. */
 static size_t least_needed(const struct screen_layout *layout)
 {
     size_t least = layout->count;
@@ -87,21 +93,26 @@ void layout_choose(struct screen_layout *layout, struct servers_row *const *rows
     for (size_t i = 0; i < servers_columns.count; i++) {
         const struct column *column = &servers_columns.list[i];
         bool empty;
-        if (!column->heading)
+        if (!column->heading) {
             continue;
+        }
         int natural = natural_width(column, rows, count, &empty);
         if (empty && (column->layout.shown == COLUMN_IF_ANY ||
-                      (column->layout.shown == COLUMN_UNLESS_EMPTY && count > 0)))
+                      (column->layout.shown == COLUMN_UNLESS_EMPTY && count > 0))) {
             continue;
+        }
         layout->columns[layout->count] = column;
         layout->widths[layout->count++] = column->layout.most ? natural : column->layout.width;
     }
-    while (layout_width(layout) > width && least_needed(layout) < layout->count)
+    while (layout_width(layout) > width && least_needed(layout) < layout->count) {
         remove_column(layout, least_needed(layout));
-    for (size_t i = 0; i < layout->count; i++) {
-        if (!layout->columns[i]->layout.most)
-            open = &layout->widths[i];
     }
-    if (open)
+    for (size_t i = 0; i < layout->count; i++) {
+        if (!layout->columns[i]->layout.most) {
+            open = &layout->widths[i];
+        }
+    }
+    if (open) {
         *open += width - layout_width(layout);
+    }
 }

@@ -13,11 +13,11 @@ struct screen_layout {
     size_t count;
 };
 
-/* Chooses columns that have something to show, as many as a line of `width` has room for; one of
- * them takes what is left, and gives way to the least needed when there is too little. */
+/* Chooses the columns with values that fit into a line of `width`. One of them takes the remaining
+ * width; if that is too little, the least important column is dropped. */
 void layout_choose(struct screen_layout *layout, struct servers_row *const *rows, size_t count,
                    int width);
-/* Puts a cell of `width` columns onto curses's screen: text that is cut, or filled up. */
+/* Draws a cell of `width` columns on the curses screen: the text is cut or padded. */
 void screen_put_cell(int line, int column, int width, bool right, struct bytes text);
 
 #endif

@@ -1,4 +1,4 @@
-/* servers: the list as it is known, with pings, filtered and sorted when it is asked for. */
+/* servers: the list with pings, filtered and sorted on demand. */
 #include "servers.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "servers_api.h"
 #include "servers_source.h"
 
-#define READ_AGAIN_MS 2000 /* of a list that does not come by itself */
+#define READ_AGAIN_MS 2000 /* of a list that is polled */
 
 /* How often a ping is measured again. */
 #define PING_AGAIN_MS 15000
@@ -26,7 +26,7 @@ struct servers {
     const struct servers_events *events;
     void *arg;
     struct servers_row *all; /* by id */
-    struct list asked;       /* rows, the one asked longest ago first */
+    struct list asked;       /* rows, the least recently pinged first */
     struct loop_timer *again;
     struct writer filter; /* in lower case */
     struct servers_row **rows;
@@ -34,7 +34,7 @@ struct servers {
     bool rows_good;
     char *problem; /* NULL: connected */
     bool connected_once;
-    bool refused; /* the problem is what the tracker said before it closed, which says more */
+    bool refused; /* the problem is the tracker's last message, which is more precise */
 };
 
 static void notify_servers_changed(struct servers *servers)
@@ -59,8 +59,9 @@ static struct servers_row *find_server_row(struct servers *servers, struct bytes
 static struct servers_row *find_address(struct servers *servers, const struct address *address)
 {
     for (struct servers_row *row = servers->all; row; row = row->hh.next) {
-        if (row->address.port == address->port && address_same_ip(&row->address, address))
+        if (row->address.port == address->port && address_same_ip(&row->address, address)) {
             return row;
+        }
     }
     return NULL;
 }
@@ -82,12 +83,14 @@ static void set_address(struct servers_row *row)
     char text[ADDRESS_TEXT_SIZE];
     struct bytes id = row->server->id;
     row->address = (struct address){0};
-    if (id.len >= sizeof text || memchr(id.data, 0, id.len))
+    if (id.len >= sizeof text || memchr(id.data, 0, id.len)) {
         return;
+    }
     memcpy(text, id.data, id.len);
     text[id.len] = 0;
-    if (!address_parse(text, &row->address))
+    if (!address_parse(text, &row->address)) {
         row->address = (struct address){0};
+    }
 }
 
 static void add_server_row(struct servers *servers, const struct lobby_server *server)
@@ -102,14 +105,15 @@ static void add_server_row(struct servers *servers, const struct lobby_server *s
 
 static void remove_row(struct servers *servers, struct servers_row *row)
 {
-    if (row->address.family != ADDRESS_NONE)
+    if (row->address.family != ADDRESS_NONE) {
         pinger_cancel(servers->pinger, &row->address);
+    }
     HASH_DEL(servers->all, row);
     list_remove(&row->link);
     free(row);
 }
 
-/* The new memory of a server that is known: its key moved with it. */
+/* Known servers may have new memory, which contains the key of the hash table. */
 static void replace_server(struct servers *servers, struct servers_row *row,
                            const struct lobby_server *server)
 {
@@ -124,8 +128,9 @@ static void on_server_changed(void *arg, enum server_list_change change,
     struct servers *servers = arg;
     struct servers_row *row = find_server_row(servers, server->id);
     if (change == SERVER_LIST_REMOVED) {
-        if (row)
+        if (row) {
             remove_row(servers, row);
+        }
     } else if (row) {
         replace_server(servers, row, server);
     } else {
@@ -157,8 +162,9 @@ static void on_refused(void *arg, enum lobby_code code, struct bytes reason)
 static void on_disconnected(void *arg, const char *reason)
 {
     struct servers *servers = arg;
-    if (!servers->refused)
+    if (!servers->refused) {
         set_problem(servers, reason);
+    }
     servers->refused = false;
     notify_servers_changed(servers);
 }
@@ -173,8 +179,9 @@ static void on_answered(void *arg, const struct address *address, uint32_t micro
 {
     struct servers *servers = arg;
     struct servers_row *row = find_address(servers, address);
-    if (!row)
+    if (!row) {
         return;
+    }
     row->ping = SERVERS_PING_KNOWN;
     row->microseconds = microseconds;
     notify_servers_changed(servers);
@@ -184,8 +191,9 @@ static void on_ping_timed_out(void *arg, const struct address *address)
 {
     struct servers *servers = arg;
     struct servers_row *row = find_address(servers, address);
-    if (!row)
+    if (!row) {
         return;
+    }
     row->ping = SERVERS_PING_SILENT;
     notify_servers_changed(servers);
 }
@@ -199,8 +207,9 @@ static void on_again(void *arg)
     uint64_t now = loop_now_ms(servers->ctl->loop);
     while (!list_is_empty(&servers->asked)) {
         struct servers_row *row = list_entry(servers->asked.next, struct servers_row, link);
-        if (row->asked_ms + PING_AGAIN_MS > now)
+        if (row->asked_ms + PING_AGAIN_MS > now) {
             break;
+        }
         ping_server(servers, row);
     }
     loop_timer_start(servers->again, PING_TICK_MS);
@@ -213,10 +222,11 @@ struct servers *servers_create(struct ctl *ctl, const char *target, enum pinger_
                                     .connect_timeout_ms = (uint32_t)ctl->timeout_ms,
                                     .reply_timeout_ms = (uint32_t)ctl->timeout_ms};
     struct servers *servers = mem_zalloc(1, sizeof *servers);
-    if (!target || servers_api_is_target(target))
+    if (!target || servers_api_is_target(target)) {
         servers->source = servers_source_create(ctl, target);
-    else
+    } else {
         servers->list = server_list_create(ctl->loop, &options, &list_events, servers, error);
+    }
     if (!servers->list && !servers->source) {
         free(servers);
         return NULL;
@@ -238,10 +248,12 @@ void servers_destroy(struct servers **pointer)
     struct servers *servers = *pointer;
     struct servers_row *row, *next;
     *pointer = NULL;
-    if (!servers)
+    if (!servers) {
         return;
-    HASH_ITER (hh, servers->all, row, next)
+    }
+    HASH_ITER (hh, servers->all, row, next) {
         remove_row(servers, row);
+    }
     pinger_destroy(&servers->pinger);
     server_list_destroy(&servers->list);
     servers_source_destroy(&servers->source);
@@ -254,15 +266,17 @@ void servers_destroy(struct servers **pointer)
 
 void servers_leave(struct servers *servers)
 {
-    if (servers->list)
+    if (servers->list) {
         server_list_stop(servers->list);
+    }
     loop_timer_stop(servers->again);
 }
 
 void servers_return(struct servers *servers)
 {
-    if (servers->list)
+    if (servers->list) {
         server_list_start(servers->list);
+    }
     servers->read_ms = 0;
     loop_timer_start(servers->again, PING_TICK_MS);
 }
@@ -285,13 +299,15 @@ void servers_set_filter(struct servers *servers, struct bytes filter)
 static bool passes_search(const struct servers *servers, const struct servers_row *row)
 {
     struct writer shown = {0}, lower = {0};
-    if (servers->filter.len == 0)
+    if (servers->filter.len == 0) {
         return true;
+    }
     for (size_t i = 0; i < servers_columns.count; i++) {
-        if (!servers_columns.list[i].heading)
+        if (!servers_columns.list[i].heading) {
             continue;
+        }
         column_write_plain(&servers_columns.list[i], row, &shown);
-        writer_u8(&shown, '\n'); /* which no filter holds: nothing is found across columns */
+        writer_u8(&shown, '\n'); /* no filter contains it, so a match is within one column */
     }
     add_lower(&lower, writer_bytes_written(&shown));
     bool found = lower.len &&
@@ -307,10 +323,12 @@ static int compare_server_rows(const void *a, const void *b)
                              *right = *(struct servers_row *const *)b;
     static const int order[] = {
         [SERVERS_PING_KNOWN] = 0, [SERVERS_PING_WAITS] = 1, [SERVERS_PING_SILENT] = 2};
-    if (left->ping != right->ping)
+    if (left->ping != right->ping) {
         return order[left->ping] - order[right->ping];
-    if (left->ping == SERVERS_PING_KNOWN && left->microseconds != right->microseconds)
+    }
+    if (left->ping == SERVERS_PING_KNOWN && left->microseconds != right->microseconds) {
         return left->microseconds < right->microseconds ? -1 : 1;
+    }
     return bytes_compare(left->server->id, right->server->id);
 }
 
@@ -321,8 +339,9 @@ struct servers_row *const *servers_rows(struct servers *servers, size_t *count)
             mem_realloc(servers->rows, (servers_count(servers) + 1) * sizeof *servers->rows);
         servers->row_count = 0;
         for (struct servers_row *row = servers->all; row; row = row->hh.next) {
-            if (passes_search(servers, row))
+            if (passes_search(servers, row)) {
                 servers->rows[servers->row_count++] = row;
+            }
         }
         qsort(servers->rows, servers->row_count, sizeof *servers->rows, compare_server_rows);
         servers->rows_good = true;
@@ -338,20 +357,22 @@ size_t servers_count(const struct servers *servers)
 
 void servers_ping_all(struct servers *servers)
 {
-    for (struct servers_row *row = servers->all; row; row = row->hh.next)
+    for (struct servers_row *row = servers->all; row; row = row->hh.next) {
         ping_server(servers, row);
+    }
 }
 
 bool servers_are_polled(const struct servers *servers)
 {
-    return servers->source != NULL;
+    return servers->source;
 }
 
 void servers_poll(struct servers *servers)
 {
     char *problem;
-    if (!servers->source || loop_now_ms(servers->ctl->loop) < servers->read_ms)
+    if (!servers->source || loop_now_ms(servers->ctl->loop) < servers->read_ms) {
         return;
+    }
     problem = servers_source_read(servers->source, on_server_changed, servers);
     set_problem(servers, problem);
     servers->source_is_whole |= !problem;

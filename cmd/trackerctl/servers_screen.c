@@ -1,8 +1,8 @@
 /*
  * servers: the list on a whole screen.
  *
- * What has changed is drawn ten times a second at most, what a key did at once. The line that is
- * selected stays the same server while others come, go, and change their places.
+ * Changes are drawn ten times a second at most, the effect of a key at once. The same server stays
+ * selected while lines are added, removed and moved.
  */
 #define NCURSES_WIDECHAR 1
 #include <curses.h>
@@ -39,8 +39,8 @@ struct screen {
     size_t top;             /* the first line that is shown */
     wchar_t filter[FILTER_MAX + 1];
     size_t filter_len;
-    const char *note; /* what the last key could not do */
-    bool searching;   /* after `/`: all that is typed is searched for */
+    const char *note; /* the error of the last key */
+    bool searching;   /* after `/`: all typed characters belong to the filter */
     bool help;        /* shown instead of the list */
     bool play;        /* Enter was hit */
     bool quit;
@@ -51,8 +51,9 @@ static void draw_row(const struct screen *screen, const struct screen_layout *la
 {
     struct writer cell = {0};
     int column = 0;
-    if (selected)
+    if (selected) {
         attron(A_REVERSE);
+    }
     mvhline(line, 0, ' ', COLS);
     for (size_t i = 0; i < layout->count; i++) {
         writer_reset(&cell);
@@ -61,12 +62,13 @@ static void draw_row(const struct screen *screen, const struct screen_layout *la
                         writer_bytes_written(&cell));
         column += layout->widths[i] + 1;
     }
-    if (selected)
+    if (selected) {
         attroff(A_REVERSE);
+    }
     writer_free(&cell);
 }
 
-/* Where the selected server stands now. */
+/* The current line of the selected server. */
 static void find_place(struct screen *screen, struct servers_row *const *rows, size_t count)
 {
     struct bytes id = writer_bytes_written(&screen->selected);
@@ -76,16 +78,18 @@ static void find_place(struct screen *screen, struct servers_row *const *rows, s
             return;
         }
     }
-    if (screen->place >= count)
+    if (screen->place >= count) {
         screen->place = count > 0 ? count - 1 : 0;
+    }
 }
 
 static void select_place(struct screen *screen, size_t place)
 {
     size_t count;
     struct servers_row *const *rows = servers_rows(screen->servers, &count);
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     screen->place = place < count ? place : count - 1;
     writer_reset(&screen->selected);
     writer_bytes(&screen->selected, rows[screen->place]->server->id);
@@ -102,11 +106,13 @@ static void draw_title(const struct screen *screen, size_t shown)
     struct writer title = {0};
     size_t all = servers_count(screen->servers);
     writer_format(&title, "%zu %s", all, all == 1 ? "server" : "servers");
-    if (screen->filter_len > 0)
+    if (screen->filter_len > 0) {
         writer_format(&title, ", %zu shown", shown);
+    }
     writer_format(&title, "  %s", screen->target);
-    if (problem)
+    if (problem) {
         writer_format(&title, "  [%s]", problem);
+    }
     attron(A_BOLD);
     screen_put_cell(0, 0, COLS, false, writer_bytes_written(&title));
     attroff(A_BOLD);
@@ -119,7 +125,7 @@ static void draw_bottom(const struct screen *screen)
     if (screen->note) {
         writer_string(&text, screen->note);
     } else if (screen->help) {
-        writer_string(&text, "any key goes back to the list");
+        writer_string(&text, "press any key to return to the list");
     } else if (screen->searching) {
         writer_format(&text, "/%ls_  Enter keeps, Esc forgets", screen->filter);
     } else if (screen->filter_len > 0) {
@@ -137,16 +143,17 @@ static void draw_help(void)
 {
     static const char *const lines[] = {
         "Up, Down, PgUp, PgDn, Home, End   select a server",
-        "/                                 search: what is typed, in any column; Enter keeps it",
+        "/                                 filter by the typed text, in any column; Enter keeps it",
         "any letter or digit               the same, at once",
-        "Backspace, Esc                    take the search back, by one character, whole",
+        "Backspace, Esc                    remove the last character, or all, of the filter",
         "Enter                             play on the selected server (--exec)",
         "F5, Ctrl-R                        measure all pings again",
-        "Esc, Ctrl-C                       leave",
+        "Esc, Ctrl-C                       quit",
         "?                                 this help",
     };
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         screen_put_cell(HEADER_LINES + (int)i, 2, COLS - 2, false, bytes_from_string(lines[i]));
+    }
 }
 
 static void draw_list(const struct screen *screen, struct servers_row *const *rows, size_t count)
@@ -163,15 +170,17 @@ static void draw_list(const struct screen *screen, struct servers_row *const *ro
         column += layout.widths[i] + 1;
     }
     attroff(A_UNDERLINE);
-    for (size_t i = screen->top; i < count && i < screen->top + lines; i++)
+    for (size_t i = screen->top; i < count && i < screen->top + lines; i++) {
         draw_row(screen, &layout, HEADER_LINES + (int)(i - screen->top), rows[i],
                  i == screen->place);
-    if (count == 0 && servers_are_whole(screen->servers))
+    }
+    if (count == 0 && servers_are_whole(screen->servers)) {
         screen_put_cell(HEADER_LINES + 1, 2, COLS - 2, false,
                         screen->filter_len
-                            ? BYTES_LITERAL("no server is like this")
-                            : BYTES_LITERAL("no server is listed; one that comes is shown "
+                            ? BYTES_LITERAL("no server matches")
+                            : BYTES_LITERAL("no server is listed; new ones are shown "
                                             "here at once"));
+    }
 }
 
 static void draw_screen(void *arg)
@@ -181,18 +190,22 @@ static void draw_screen(void *arg)
     struct servers_row *const *rows = servers_rows(screen->servers, &count);
     loop_timer_stop(screen->draw);
     find_place(screen, rows, count);
-    if (screen->place < screen->top)
+    if (screen->place < screen->top) {
         screen->top = screen->place;
-    if (screen->place >= screen->top + lines)
+    }
+    if (screen->place >= screen->top + lines) {
         screen->top = screen->place - lines + 1;
-    if (screen->top + lines > count)
+    }
+    if (screen->top + lines > count) {
         screen->top = count > lines ? count - lines : 0;
+    }
     erase();
     draw_title(screen, count);
-    if (screen->help)
+    if (screen->help) {
         draw_help();
-    else
+    } else {
         draw_list(screen, rows, count);
+    }
     draw_bottom(screen);
     refresh();
 }
@@ -200,8 +213,9 @@ static void draw_screen(void *arg)
 static void on_screen_changed(void *arg)
 {
     struct screen *screen = arg;
-    if (screen->draw && !loop_timer_is_running(screen->draw))
+    if (screen->draw && !loop_timer_is_running(screen->draw)) {
         loop_timer_start(screen->draw, DRAW_MS);
+    }
 }
 
 static const struct servers_events events = {.changed = on_screen_changed};
@@ -217,19 +231,21 @@ static void apply_filter(struct screen *screen)
 
 static void type_into_filter(struct screen *screen, wchar_t character)
 {
-    if (screen->filter_len < FILTER_MAX)
+    if (screen->filter_len < FILTER_MAX) {
         screen->filter[screen->filter_len++] = character;
+    }
     apply_filter(screen);
 }
 
 static void erase_one(struct screen *screen)
 {
-    if (screen->filter_len > 0)
+    if (screen->filter_len > 0) {
         screen->filter_len--;
+    }
     apply_filter(screen);
 }
 
-/* Escape takes the filter back first. */
+/* Escape removes the filter first. */
 static void press_escape(struct screen *screen)
 {
     screen->quit = screen->filter_len == 0 && !screen->searching;
@@ -240,12 +256,13 @@ static void press_escape(struct screen *screen)
 
 static void press_enter(struct screen *screen)
 {
-    if (screen->searching)
+    if (screen->searching) {
         screen->searching = false;
-    else if (screen->exec)
+    } else if (screen->exec) {
         screen->play = true;
-    else
+    } else {
         screen->note = "start with --exec 'game +connect %a' to play from here";
+    }
 }
 
 static void take_function_key(struct screen *screen, wint_t key)
@@ -286,22 +303,23 @@ static void take_function_key(struct screen *screen, wint_t key)
 
 static void take_character(struct screen *screen, wint_t key)
 {
-    if (key == ESCAPE)
+    if (key == ESCAPE) {
         press_escape(screen);
-    else if (key == '\n' || key == '\r')
+    } else if (key == '\n' || key == '\r') {
         press_enter(screen);
-    else if (key == 127 || key == '\b')
+    } else if (key == 127 || key == '\b') {
         erase_one(screen);
-    else if (key == CONTROL('r'))
+    } else if (key == CONTROL('r')) {
         servers_ping_all(screen->servers);
-    else if (key == CONTROL('c'))
+    } else if (key == CONTROL('c')) {
         screen->quit = true;
-    else if (key == '?' && !screen->searching)
+    } else if (key == '?' && !screen->searching) {
         screen->help = true;
-    else if (key == '/' && !screen->searching)
+    } else if (key == '/' && !screen->searching) {
         screen->searching = true;
-    else if (key >= ' ')
+    } else if (key >= ' ') {
         type_into_filter(screen, (wchar_t)key);
+    }
 }
 
 static void on_keys(void *arg, unsigned ready)
@@ -311,12 +329,13 @@ static void on_keys(void *arg, unsigned ready)
     int kind;
     while ((kind = get_wch(&key)) != ERR) {
         screen->note = NULL;
-        if (screen->help && key != CONTROL('c') && key != KEY_RESIZE)
+        if (screen->help && key != CONTROL('c') && key != KEY_RESIZE) {
             screen->help = false;
-        else if (kind == KEY_CODE_YES)
+        } else if (kind == KEY_CODE_YES) {
             take_function_key(screen, key);
-        else
+        } else {
             take_character(screen, key);
+        }
     }
     draw_screen(screen);
 }
@@ -324,8 +343,9 @@ static void on_keys(void *arg, unsigned ready)
 static void on_resized(void *arg)
 {
     struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) {
         resizeterm(size.ws_row, size.ws_col);
+    }
     draw_screen(arg);
 }
 
@@ -346,14 +366,16 @@ static void play_selected(struct screen *screen)
     struct servers_row *const *rows = servers_rows(screen->servers, &count);
     screen->play = false;
     find_place(screen, rows, count);
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     struct servers_row row = *rows[screen->place];
     servers_leave(screen->servers);
     loop_io_set(screen->keys, 0);
     endwin();
-    if (servers_run(screen->exec, &row) < 0)
+    if (servers_run(screen->exec, &row) < 0) {
         screen->note = "the command could not be run";
+    }
     loop_io_set(screen->keys, LOOP_READ);
     servers_return(screen->servers);
     servers_ping_all(screen->servers);
@@ -366,9 +388,10 @@ static void run_screen(struct screen *screen)
     while (!screen->quit && !screen->ctl->stopped) {
         servers_poll(screen->servers);
         loop_iterate(screen->ctl->loop,
-                     servers_are_polled(screen->servers) ? SERVERS_TURN_MS : 60000);
-        if (screen->play)
+                     servers_are_polled(screen->servers) ? SERVERS_ITERATION_MS : 60000);
+        if (screen->play) {
             play_selected(screen);
+        }
     }
 }
 
@@ -378,8 +401,9 @@ enum ctl_exit servers_screen(struct ctl *ctl, const char *target, enum pinger_me
     struct screen screen = {.ctl = ctl, .target = target ? target : "Redis", .exec = exec};
     char *error = NULL;
     (void)setlocale(LC_CTYPE, "");
-    if (MB_CUR_MAX == 1)
+    if (MB_CUR_MAX == 1) {
         (void)setlocale(LC_CTYPE, "C.UTF-8");
+    }
     screen.servers = servers_create(ctl, target, method, &events, &screen, &error);
     if (!screen.servers) {
         ctl_complain("%s", error);

@@ -1,6 +1,6 @@
 /*
- * servers_source: see servers_source.h. Each server is written as the line in which a lobby would
- * tell it, and read by the lobby's codec.
+ * servers_source: see servers_source.h. Each server is written as the line that a lobby would send,
+ * and parsed by the lobby's codec.
  */
 #include "servers_source.h"
 
@@ -22,7 +22,7 @@ struct source_entry {
     UT_hash_handle hh; /* by id, which is its message's */
     struct writer line;
     struct lobby_message message; /* one server */
-    unsigned seen;                /* by which reading */
+    unsigned seen;                /* the number of the last read that contained it */
 };
 
 struct servers_source {
@@ -34,7 +34,7 @@ struct servers_source {
     void *arg;
 };
 
-/* An id whose fields are asked for. */
+/* An id whose fields are being read. */
 struct source_key {
     struct servers_source *source;
     struct source_key *next;
@@ -80,7 +80,7 @@ void servers_source_destroy(struct servers_source **pointer)
     free(source);
 }
 
-/* What has been read of a server: a line of type up, without its end. Takes the line over. */
+/* A server as a line of type up, without its end. Takes ownership of the line. */
 static void take_server_line(struct servers_source *source, struct writer *line)
 {
     static const struct lobby_limits limits = LOBBY_LIMITS_DEFAULT;
@@ -183,7 +183,7 @@ static char *take_api_answer(struct servers_source *source, struct bytes answer)
     const struct json_value *servers;
 
     if (!end || answer.len < 12 || memcmp(answer.data, "HTTP/1.", 7) != 0) {
-        return mem_strdup("the answer is not one of HTTP");
+        return mem_strdup("the answer is not HTTP");
     }
     if (memcmp(answer.data + 9, "200", 3) != 0) {
         return mem_format("the API answers %.3s", (const char *)answer.data + 9);
@@ -228,7 +228,7 @@ static struct bytes reply_field(const struct redis_reply *reply, const char *nam
     return (struct bytes){0};
 }
 
-/* Of a server of the master, in the lobby's words: as every list that people read has them. */
+/* A server of the master, with the lobby's names of properties, as in all lists for people. */
 static const struct {
     const char *word, *field;
     bool is_number;

@@ -1,6 +1,6 @@
 /*
- * servers_source: the list of game servers from elsewhere than a lobby: the API of a web listener,
- * or Redis. It is read whole, as often as the caller wants; what differs is passed on.
+ * servers_source: a list of game servers that is not a lobby's: from the API of a web listener, or
+ * from Redis. The caller polls it; differences are passed on.
  */
 #ifndef TRACKERCTL_SERVERS_SOURCE_H
 #define TRACKERCTL_SERVERS_SOURCE_H
@@ -16,9 +16,9 @@ void servers_source_destroy(struct servers_source **source);
 
 typedef void (*servers_source_changed)(void *arg, enum server_list_change change,
                                        const struct lobby_server *server);
-/* Reads the list; waits for it. A server lives until it is reported as down, or as changed with
- * another memory. NULL, or what went wrong, which the caller frees: then none is reported as down.
- */
+/* Reads the list, and waits for it. A server stays valid until it is reported as down, or as
+ * changed with new memory. NULL, or the error, which the caller frees: then none is reported as
+ * down. */
 char *servers_source_read(struct servers_source *source, servers_source_changed changed, void *arg);
 
 #endif

@@ -1,4 +1,4 @@
-/* settings: the command config: what settings front-ends run with. */
+/* settings: the command config: the settings in force of front-ends. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,17 +7,18 @@
 #include "front_ends.h"
 #include "rows.h"
 
-/* Front-ends answer with as many keys as they have settings. */
+/* Room for the settings of any front-end. */
 static const struct json_limits limits = {
     .bytes = 1 << 20, .depth = 16, .keys = 10000, .values = 200000, .number = JSON_NUMBER_MAX};
 
-/* The answer: an object of settings, each an object of its facts. NULL: it is not that. */
+/* The answer: an object of settings, each an object of attributes. NULL: it is malformed. */
 static struct json_document *parse_config_answer(struct bytes answer)
 {
     struct json_error error = {0};
     struct json_document *document = json_document_parse(answer, &limits, &error);
-    if (document && json_value_type(json_document_root(document)) != JSON_TYPE_OBJECT)
+    if (document && json_value_type(json_document_root(document)) != JSON_TYPE_OBJECT) {
         json_document_free(&document);
+    }
     return document;
 }
 
@@ -26,21 +27,22 @@ static void write_setting_name(const void *row, struct cell *cell)
     cell_text(cell, json_value_key(row));
 }
 
-/* The fact that the column names: a text, or a word as it stands. */
+/* The attribute that the column names: a text or a boolean. */
 static void write_setting_fact(const void *row, struct cell *cell)
 {
     struct json_error error = {0};
     const struct json_value *fact = json_value_member(row, cell->column->argument);
     struct bytes text = {0};
-    if (!fact)
+    if (!fact) {
         cell_none(cell, "?");
-    else if (json_value_type(fact) != JSON_TYPE_STRING)
+    } else if (json_value_type(fact) != JSON_TYPE_STRING) {
         cell_text(cell, json_value_raw(fact));
-    else if (json_value_text(fact, &text, &error))
+    } else if (json_value_text(fact, &text, &error)) {
         cell_text(cell, text);
+    }
 }
 
-/* All of them, those that only a newer front-end knows too: texts and booleans, nothing else. */
+/* All attributes, including those of newer front-ends: texts and booleans. */
 static void write_setting_facts(const void *row, struct cell *cell)
 {
     bool has_facts = json_value_type(row) == JSON_TYPE_OBJECT;
@@ -48,10 +50,12 @@ static void write_setting_facts(const void *row, struct cell *cell)
     for (; fact; fact = json_value_next(fact)) {
         struct json_error error = {0};
         struct bytes text;
-        if (json_value_type(fact) == JSON_TYPE_BOOLEAN)
+        if (json_value_type(fact) == JSON_TYPE_BOOLEAN) {
             json_raw_named(cell->json, json_value_key(fact), json_value_raw(fact));
-        else if (json_value_type(fact) == JSON_TYPE_STRING && json_value_text(fact, &text, &error))
+        } else if (json_value_type(fact) == JSON_TYPE_STRING &&
+                   json_value_text(fact, &text, &error)) {
             json_bytes_named(cell->json, json_value_key(fact), text);
+        }
     }
 }
 
@@ -68,8 +72,9 @@ static const struct columns columns = COLUMNS(setting_columns);
 static void add_settings(struct rows *rows, const struct json_document *document)
 {
     const struct json_value *setting = json_value_first(json_document_root(document));
-    for (; setting; setting = json_value_next(setting))
+    for (; setting; setting = json_value_next(setting)) {
         rows_add_named(rows, json_value_key(setting), setting);
+    }
 }
 
 static bool print_settings(const struct front_end *front_end, struct bytes answer)
@@ -78,7 +83,7 @@ static bool print_settings(const struct front_end *front_end, struct bytes answe
     struct rows rows;
     ctl_print("front-end %s (%s)", front_end->name, front_end->id);
     if (!document) {
-        ctl_complain("front-end %s answers what makes no sense", front_end->name);
+        ctl_complain("front-end %s sent a malformed answer", front_end->name);
         return false;
     }
     rows_begin(&rows, &columns, false, NULL);
@@ -121,16 +126,18 @@ static enum ctl_exit show_settings(struct ctl *ctl, const struct front_end *cons
         if (one == CTL_OK && ctl->json) {
             write_settings(&all, asked[i], requests[i].text);
         } else if (one == CTL_OK) {
-            if (i > 0)
+            if (i > 0) {
                 (void)putchar('\n');
+            }
             one = print_settings(asked[i], requests[i].text) ? CTL_OK : CTL_NO;
         }
         result = ctl_worse(result, one);
     }
     json_close(&all.json, ']');
     json_close(&all.json, '}');
-    if (ctl->json)
+    if (ctl->json) {
         rows_print(&all);
+    }
     rows_free(&all);
     return result;
 }
@@ -138,11 +145,13 @@ static enum ctl_exit show_settings(struct ctl *ctl, const struct front_end *cons
 static enum ctl_exit ask_all(struct ctl *ctl, const struct front_end *const *asked, size_t count)
 {
     struct front_end_request *requests = mem_zalloc(count, sizeof *requests);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         requests[i].node = asked[i]->id;
+    }
     enum ctl_exit result = requests_run(ctl, requests, count, "config", (struct bytes){0});
-    if (result == CTL_OK)
+    if (result == CTL_OK) {
         result = show_settings(ctl, asked, requests, count);
+    }
     requests_free(requests, count);
     free(requests);
     return result;
@@ -152,22 +161,25 @@ enum ctl_exit command_config(struct ctl *ctl, int count, char **arguments)
 {
     struct front_ends front_ends;
     enum ctl_exit result = ctl_connect(ctl);
-    if (result != CTL_OK)
+    if (result != CTL_OK) {
         return result;
+    }
     result = front_ends_read(ctl, &front_ends);
     if (result == CTL_OK) {
         const struct front_end **asked = mem_zalloc(front_ends.count + 1, sizeof *asked);
         size_t chosen = 0;
         if (count > 0) {
             asked[0] = front_ends_find(&front_ends, arguments[0]);
-            chosen = asked[0] != NULL;
+            chosen = asked[0] ? 1 : 0;
         }
         for (size_t i = 0; count == 0 && i < front_ends.count; i++) {
-            if (front_ends.list[i].is_alive)
+            if (front_ends.list[i].is_alive) {
                 asked[chosen++] = &front_ends.list[i];
+            }
         }
-        if (chosen == 0 && count == 0)
+        if (chosen == 0 && count == 0) {
             ctl_complain("there is no front-end");
+        }
         result = chosen > 0 ? ask_all(ctl, asked, chosen) : CTL_NO;
         free(asked);
     }

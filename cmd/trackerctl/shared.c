@@ -1,4 +1,4 @@
-/* shared: the command shared: the settings in which all front-ends of one Redis agree. */
+/* shared: the command shared: the settings that all front-ends of one Redis share. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "map/shared.h"
 #include "rows.h"
 
-/* Others may change something between our reading and writing. */
+/* Others may change a setting between our read and our write. */
 #define ATTEMPTS 10
 
 /* A setting, or the number of partitions of a space. */
@@ -47,7 +47,7 @@ static const struct column shared_columns[] = {
     {.heading = "USE", .key = "adopted", .write = write_shared_use},
 };
 
-/* In JSON it is a number by the space's name. */
+/* In JSON: a member named after the space. */
 static void add_space_row(void *arg, struct bytes name, struct bytes partitions)
 {
     struct rows *rows = arg;
@@ -190,7 +190,7 @@ static enum ctl_exit set_shared(struct ctl *ctl, int count, char **assignments)
         return ctl_check(ctl);
     }
     if (written == MAP_SHARED_CHANGED) {
-        ctl_complain("others change the shared settings all the time; try again");
+        ctl_complain("the shared settings keep changing; try again");
         return CTL_NO;
     }
     return show_shared(ctl, &shared);

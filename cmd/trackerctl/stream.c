@@ -12,7 +12,7 @@
 #include "schema/event.h"
 #include "schema/keys.h"
 
-#define TURN_MS 1000
+#define ITERATION_MS 1000
 
 struct queued {
     struct list link;
@@ -27,8 +27,8 @@ struct stream {
     const struct reader_space *space;
     struct redis_subscriber *subscriber;
     struct list queue;
-    struct queued *taken; /* the last that stream_next gave */
-    uint32_t subscribed;  /* channels, until all are for the first time */
+    struct queued *taken; /* the last result of stream_next */
+    uint32_t subscribed;  /* channels, until all have been once */
     bool complete;
 };
 
@@ -37,14 +37,16 @@ static void enqueue_message(struct stream *stream, struct bytes channel, bool be
 {
     struct bytes name;
     uint32_t partition;
-    if (!reader_parse_key(stream->space, channel, &partition, &name))
+    if (!reader_parse_key(stream->space, channel, &partition, &name)) {
         return;
+    }
     struct queued *queued = mem_alloc(sizeof *queued + text.len);
     queued->partition = partition;
     queued->begins = begins;
     queued->len = text.len;
-    if (text.len > 0)
+    if (text.len > 0) {
         memcpy(queued->text, text.data, text.len);
+    }
     list_init(&queued->link);
     list_append(&stream->queue, &queued->link);
 }
@@ -53,8 +55,9 @@ static void on_stream_subscribed(void *arg, struct bytes channel)
 {
     struct stream *stream = arg;
     enqueue_message(stream, channel, true, (struct bytes){0});
-    if (stream->complete)
-        ctl_note(stream->ctl, "subscribed again: what happened meanwhile was not heard");
+    if (stream->complete) {
+        ctl_note(stream->ctl, "subscribed again: events in between are missing");
+    }
     stream->complete = stream->complete || ++stream->subscribed == stream->space->partitions;
 }
 
@@ -70,8 +73,9 @@ static void on_up(void *arg)
 static void on_stream_down(void *arg)
 {
     struct stream *stream = arg;
-    if (stream->complete)
+    if (stream->complete) {
         ctl_note(stream->ctl, "the connection to Redis was lost");
+    }
 }
 
 static const struct redis_subscriber_callbacks callbacks = {
@@ -94,8 +98,9 @@ struct stream *stream_open(struct ctl *ctl, const struct reader_space *space)
         free(channel);
         free(prefix);
     }
-    if (!reader_wait_for(ctl->reader, &stream->complete))
+    if (!reader_wait_for(ctl->reader, &stream->complete)) {
         stream_close(&stream);
+    }
     return stream;
 }
 
@@ -103,11 +108,13 @@ void stream_close(struct stream **pointer)
 {
     struct stream *stream = *pointer;
     *pointer = NULL;
-    if (!stream)
+    if (!stream) {
         return;
+    }
     redis_subscriber_destroy(&stream->subscriber);
-    LIST_FOREACH (node, &stream->queue)
+    LIST_FOREACH (node, &stream->queue) {
         free(list_entry(node, struct queued, link));
+    }
     free(stream->taken);
     free(stream);
 }
@@ -116,8 +123,9 @@ bool stream_next(struct stream *stream, struct stream_message *message)
 {
     free(stream->taken);
     stream->taken = NULL;
-    if (list_is_empty(&stream->queue))
+    if (list_is_empty(&stream->queue)) {
         return false;
+    }
     struct queued *queued = list_entry(stream->queue.next, struct queued, link);
     list_remove(&queued->link);
     stream->taken = queued;
@@ -128,8 +136,9 @@ bool stream_next(struct stream *stream, struct stream_message *message)
 
 void stream_wait(struct stream *stream)
 {
-    while (list_is_empty(&stream->queue) && !stream->ctl->stopped)
-        loop_iterate(stream->ctl->loop, TURN_MS);
+    while (list_is_empty(&stream->queue) && !stream->ctl->stopped) {
+        loop_iterate(stream->ctl->loop, ITERATION_MS);
+    }
 }
 
 /* Lines. */
@@ -156,12 +165,15 @@ static void write_json(struct writer *to, const struct stream_change *change)
         json_string(to, "epoch", epoch);
         free(epoch);
     }
-    if (change->revision)
+    if (change->revision) {
         json_number(to, "revision", (int64_t)change->revision);
-    if (change->id.len > 0)
+    }
+    if (change->id.len > 0) {
         json_bytes(to, "id", change->id);
-    if (change->has_version)
+    }
+    if (change->has_version) {
         json_number(to, "version", (int64_t)change->version);
+    }
     entries_write_json(to, change->body);
     json_close(to, '}');
 }
@@ -172,13 +184,15 @@ static void write_text(struct writer *to, const struct stream_change *change)
     stream_write_time(to);
     writer_format(to, " %-6s ", change->what);
     output_shown(to, change->id);
-    if (change->has_version)
+    if (change->has_version) {
         writer_format(to, " %llu", (unsigned long long)change->version);
+    }
     while (event_field(&body, &field, &value)) {
-        writer_string(to, value.data ? " " : " -"); /* which it has no more */
+        writer_string(to, value.data ? " " : " -"); /* the field is deleted */
         output_shown(to, field);
-        if (!value.data)
+        if (!value.data) {
             continue;
+        }
         writer_u8(to, '=');
         output_shown(to, value);
     }
@@ -186,8 +200,9 @@ static void write_text(struct writer *to, const struct stream_change *change)
 
 void stream_write_change(struct writer *to, bool json, const struct stream_change *change)
 {
-    if (json)
+    if (json) {
         write_json(to, change);
-    else
+    } else {
         write_text(to, change);
+    }
 }

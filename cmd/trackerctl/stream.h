@@ -1,9 +1,9 @@
 /*
- * stream: the messages of a space's events channels, queued in the order in which they came.
+ * stream: the messages of a space's events channels, queued in the order of their arrival.
  *
- * Nothing is handled while others wait for Redis: messages stay in the queue. Each time that a
- * channel has been subscribed, at first and after a loss, a message without text says so: what was
- * told before it on that channel may not be all.
+ * Messages stay in the queue until stream_next. Each time that a channel has been subscribed, at
+ * first and after a loss, a message with `begins` is queued: earlier messages of that channel may
+ * be missing.
  */
 #ifndef TRACKERCTL_STREAM_H
 #define TRACKERCTL_STREAM_H
@@ -13,22 +13,22 @@
 struct stream;
 struct stream_message {
     uint32_t partition;
-    bool begins;       /* no text: from here on nothing is missed */
+    bool begins;       /* the channel has been subscribed; text is empty */
     struct bytes text; /* valid until the next call */
 };
 
-/* Subscribes and waits until all is subscribed; NULL after a problem of the reader. The space must
- * outlive it. */
+/* Subscribes to all channels and waits for it; NULL when the reader has a problem. The space has to
+ * outlive the stream. */
 struct stream *stream_open(struct ctl *ctl, const struct reader_space *space);
 void stream_close(struct stream **stream);
 /* The next one, if there is one. */
 bool stream_next(struct stream *stream, struct stream_message *message);
-/* Turns the loop until there is a message, or a signal. */
+/* Runs the loop until there is a message, or a signal. */
 void stream_wait(struct stream *stream);
 
-/* The time of day, for humans. */
+/* The time of day, for people. */
 void stream_write_time(struct writer *to);
-/* A line for a change, for humans or as JSON, to be followed by json_print. */
+/* Appends a line for a change, for people or as JSON; json_print prints it. */
 struct event;
 struct stream_change {
     const char *what;

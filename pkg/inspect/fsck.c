@@ -15,31 +15,32 @@ static const struct {
     [FSCK_TTL] = {"ttl", "has no time to live"},
     [FSCK_SESSION] = {"session", "its session is not 32 hex digits"},
     [FSCK_VERSION] = {"version", "its version is not a number"},
-    [FSCK_NODE] = {"node", "does not say whose it is"},
+    [FSCK_NODE] = {"node", "its field node is missing"},
     [FSCK_LISTED] = {"listed", "is listed by a front-end that does not own it"},
     [FSCK_UNLISTED] = {"unlisted", "is not listed by its front-end"},
     [FSCK_ABANDONED] = {"abandoned", "its front-end has no lease"},
-    [FSCK_UNDUE] = {"undue", "has a front-end, and a deadline too"},
+    [FSCK_UNDUE] = {"undue", "has both a front-end and a deadline"},
     [FSCK_NO_DEADLINE] = {"no-deadline", "has no front-end and no deadline"},
     [FSCK_MISSING] = {"missing", "is listed by a front-end, and does not exist"},
     [FSCK_NO_ENTRY] = {"no-entry", "has a deadline, and does not exist"},
     [FSCK_USER] = {"user", "is listed as another user's"},
     [FSCK_NO_DEVICE] = {"no-device", "is not among its user's devices"},
     [FSCK_USER_TYPE] = {"user-type", "the user's key is not a hash"},
-    [FSCK_DEVICE] = {"device", "the user has a device that is none, or is otherwise"},
-    [FSCK_STATUS] = {"status", "the user's status is not what the devices say"},
-    [FSCK_HOLD] = {"hold", "the user has devices and a deadline, or neither"},
+    [FSCK_DEVICE] = {"device", "the user's list of devices differs from the entries"},
+    [FSCK_STATUS] = {"status", "the user's status does not follow from the devices"},
+    [FSCK_USER_DEADLINE] = {"hold", "the user has devices and a deadline, or neither"},
     [FSCK_ROOM_TYPE] = {"room-type", "the room's key is not a hash"},
-    [FSCK_MEMBER] = {"member", "the room does not say whose a member is"},
+    [FSCK_MEMBER] = {"member", "the room has a malformed member"},
     [FSCK_MEMBER_ABANDONED] = {"member-abandoned",
                                "the room has a member whose front-end has no lease"},
     [FSCK_MEMBER_UNLISTED] = {"member-unlisted",
                               "the room has a member that its front-end does not list"},
-    [FSCK_MEMBER_MISSING] = {"member-missing", "is listed by a front-end, and is no member there"},
-    [FSCK_ROOM_COUNT] = {"room-count", "the room's numbers are not those of its members"},
+    [FSCK_MEMBER_MISSING] = {"member-missing",
+                             "is listed by a front-end, and is not a member there"},
+    [FSCK_ROOM_COUNT] = {"room-count", "the room's counts differ from its members"},
     [FSCK_COUNT] = {"count", "the stored number of entries is wrong"},
-    [FSCK_HEAD] = {"head", "there are entries, and no epoch"},
-    [FSCK_PARTITIONS] = {"partitions", "it was made for another number of partitions"},
+    [FSCK_HEAD] = {"head", "there are entries but no epoch"},
+    [FSCK_PARTITIONS] = {"partitions", "it was written for another number of partitions"},
 };
 
 const char *fsck_rule_name(enum fsck_rule rule)
@@ -76,28 +77,31 @@ void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding, str
     report->findings[report->count++] = *finding;
 }
 
-/* What a pass works on: of all names, those that it is about. */
+/* The work of a pass: the names that it judges. */
 
 static size_t count_names(const struct fsck *fsck, enum fsck_kind kind)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < fsck->options->space.partitions; i++)
+    for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
         count += HASH_COUNT(fsck->partitions[i].ids[kind]);
+    }
     return count;
 }
 
 static void collect_all_names(struct fsck *fsck)
 {
     size_t most = 0;
-    for (int kind = 0; kind < FSCK_KINDS; kind++)
+    for (int kind = 0; kind < FSCK_KINDS; kind++) {
         most += count_names(fsck, (enum fsck_kind)kind);
+    }
     fsck->report->users = count_names(fsck, FSCK_USERS);
     fsck->report->rooms = count_names(fsck, FSCK_ROOMS);
     fsck->work = mem_zalloc(most, sizeof *fsck->work);
     for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
         for (int kind = 0; kind < FSCK_KINDS; kind++) {
-            for (struct fsck_id *id = fsck->partitions[i].ids[kind]; id; id = id->hh.next)
+            for (struct fsck_id *id = fsck->partitions[i].ids[kind]; id; id = id->hh.next) {
                 fsck->work[fsck->work_count++] = id;
+            }
         }
     }
 }
@@ -116,8 +120,9 @@ static void keep_only(struct fsck *fsck, bool (*keep)(const struct fsck_id *id))
 {
     size_t kept = 0;
     for (size_t i = 0; i < fsck->work_count; i++) {
-        if (keep(fsck->work[i]))
+        if (keep(fsck->work[i])) {
             fsck->work[kept++] = fsck->work[i];
+        }
     }
     fsck->work_count = kept;
 }
@@ -128,12 +133,15 @@ static uint32_t wrong_in_partition(const struct fsck_partition *partition)
 {
     const struct fsck_count *count = &partition->count;
     uint32_t wrong = 0;
-    if (count->stored != count->counted)
+    if (count->stored != count->counted) {
         wrong |= UINT32_C(1) << FSCK_COUNT;
-    if (!count->has_epoch && partition->ids[FSCK_ENTRIES])
+    }
+    if (!count->has_epoch && partition->ids[FSCK_ENTRIES]) {
         wrong |= UINT32_C(1) << FSCK_HEAD;
-    if (count->has_epoch && count->partitions != partition->fsck->options->space.partitions)
+    }
+    if (count->has_epoch && count->partitions != partition->fsck->options->space.partitions) {
         wrong |= UINT32_C(1) << FSCK_PARTITIONS;
+    }
     return wrong;
 }
 
@@ -143,10 +151,12 @@ static void suspect_partitions(struct fsck *fsck)
         struct fsck_partition *partition = &fsck->partitions[i];
         partition->suspected = wrong_in_partition(partition);
         fsck->report->suspects += partition->suspected != 0;
-        if (partition->ids[FSCK_ENTRIES] && partition->count.leases == 0)
+        if (partition->ids[FSCK_ENTRIES] && partition->count.leases == 0) {
             fsck->report->unattended++;
-        if (partition->count.hold_until > partition->count.now)
-            fsck->report->holding++;
+        }
+        if (partition->count.grace_until > partition->count.now) {
+            fsck->report->recovering++;
+        }
     }
 }
 
@@ -163,60 +173,67 @@ static void confirm_partitions(struct fsck *fsck)
                 finding.stored = partition->count.partitions;
                 finding.counted = fsck->options->space.partitions;
             }
-            if (wrong & UINT32_C(1) << rule)
+            if (wrong & UINT32_C(1) << rule) {
                 fsck_add_finding(fsck, &finding, NULL);
+            }
         }
     }
 }
 
-/* What there is to mend has been mended: which findings does that settle? */
-static void settle_findings(struct fsck *fsck)
+/* Which findings the repair has ended. */
+static void note_repairs(struct fsck *fsck)
 {
     struct fsck_report *report = fsck->report;
     for (size_t i = 0; i < report->count; i++) {
         struct fsck_finding *finding = &report->findings[i];
-        if (fsck->about[i])
-            finding->mended = (fsck->about[i]->mended & UINT32_C(1) << finding->rule) != 0;
-        else
-            finding->mended =
+        if (fsck->about[i]) {
+            finding->repaired = (fsck->about[i]->repaired & UINT32_C(1) << finding->rule) != 0;
+        } else {
+            finding->repaired =
                 finding->rule == FSCK_COUNT && fsck->partitions[finding->partition].count.has_epoch;
-        report->mended += finding->mended;
+        }
+        report->repaired += finding->repaired;
     }
 }
 
 static bool gather_and_judge(struct fsck *fsck)
 {
-    if (!fsck_gather(fsck))
+    if (!fsck_gather(fsck)) {
         return false;
+    }
     collect_all_names(fsck);
-    fsck->pass = FSCK_LOOK;
-    if (!fsck_judge(fsck) || !fsck_recount(fsck, false))
+    fsck->pass = FSCK_FIND;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, false)) {
         return false;
+    }
     keep_only(fsck, is_suspected);
     suspect_partitions(fsck);
     fsck->report->suspects += fsck->work_count;
     return true;
 }
 
-static bool look_again(struct fsck *fsck)
+static bool confirm_findings(struct fsck *fsck)
 {
-    if (!reader_pause(fsck->reader, fsck->options->settle_ms))
+    if (!reader_pause(fsck->reader, fsck->options->confirm_ms)) {
         return false;
-    fsck->pass = FSCK_AGAIN;
-    if (!fsck_judge(fsck) || !fsck_recount(fsck, false))
+    }
+    fsck->pass = FSCK_CONFIRM;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, false)) {
         return false;
+    }
     keep_only(fsck, is_confirmed);
     confirm_partitions(fsck);
     return true;
 }
 
-/* The counts last: what the entries were mended to is what is to be counted. */
+/* Counts are repaired last, after the entries that they count. */
 static bool repair_findings(struct fsck *fsck)
 {
-    fsck->pass = FSCK_MEND;
-    if (!fsck_judge(fsck) || !fsck_recount(fsck, true))
+    fsck->pass = FSCK_REPAIR;
+    if (!fsck_judge(fsck) || !fsck_recount(fsck, true)) {
         return false;
-    settle_findings(fsck);
+    }
+    note_repairs(fsck);
     return true;
 }
 
@@ -250,15 +267,16 @@ static void on_format(void *arg, const struct redis_reply *reply)
     struct fsck_partition *partition = arg;
     bool is_list = reply->type == REDIS_ARRAY && reply->count == 3;
     if (!is_list || reply->elements[1]->text.len == 0 ||
-        bytes_decimal(reply->elements[1]->text) <= bytes_decimal(BYTES_LITERAL(FORMAT_READER)))
+        bytes_decimal(reply->elements[1]->text) <= bytes_decimal(BYTES_LITERAL(FORMAT_READER))) {
         return;
+    }
     char *why = format_explain(reply->elements[0]->text, reply->elements[1]->text,
                                reply->elements[2]->text);
     reader_fail(partition->fsck->reader, READER_REFUSED, "%s", why);
     free(why);
 }
 
-/* What we do not understand is neither judged nor repaired. */
+/* A newer format that we do not understand is neither judged nor repaired. */
 static bool check_formats(struct fsck *fsck)
 {
     for (uint32_t i = 0; i < fsck->options->space.partitions; i++) {
@@ -276,12 +294,15 @@ bool fsck_run(struct reader *reader, const struct fsck_options *options, struct 
     struct fsck *fsck = create_fsck(reader, options, report);
     report->owner = fsck;
     report->partitions = options->space.partitions;
-    if (!check_formats(fsck) || !gather_and_judge(fsck))
+    if (!check_formats(fsck) || !gather_and_judge(fsck)) {
         return false;
-    if (report->suspects == 0)
+    }
+    if (report->suspects == 0) {
         return true;
-    if (!look_again(fsck))
+    }
+    if (!confirm_findings(fsck)) {
         return false;
+    }
     return !options->repair || report->count == 0 || repair_findings(fsck);
 }
 
@@ -297,8 +318,9 @@ static void free_fsck_names(struct fsck_id **names)
 static void free_partition(struct fsck_partition *partition)
 {
     struct fsck_node *node, *next_node;
-    for (int kind = 0; kind < FSCK_KINDS; kind++)
+    for (int kind = 0; kind < FSCK_KINDS; kind++) {
         free_fsck_names(&partition->ids[kind]);
+    }
     HASH_ITER (hh, partition->nodes, node, next_node) {
         HASH_DEL(partition->nodes, node);
         free(node->key);
@@ -320,10 +342,12 @@ void fsck_report_free(struct fsck_report *report)
     report->findings = NULL;
     report->count = 0;
     report->owner = NULL;
-    if (!fsck)
+    if (!fsck) {
         return;
-    for (uint32_t i = 0; i < report->partitions; i++)
+    }
+    for (uint32_t i = 0; i < report->partitions; i++) {
         free_partition(&fsck->partitions[i]);
+    }
     free(fsck->partitions);
     free(fsck->work);
     free(fsck->about);

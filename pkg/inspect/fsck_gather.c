@@ -1,5 +1,5 @@
-/* fsck_gather: finds every entry, user and room of which anything in Redis speaks: their hashes,
- * indexes, deadlines. */
+/* fsck_gather: finds every entry, user and room that anything in Redis refers to: hashes, indexes
+ * and deadlines. */
 #include "inspect/fsck_private.h"
 
 #include <stdlib.h>
@@ -12,15 +12,17 @@ static void add_id(struct fsck_partition *partition, enum fsck_kind kind, struct
 {
     struct fsck_id *known = NULL;
     HASH_FIND(hh, partition->ids[kind], id.data, id.len, known);
-    if (known)
+    if (known) {
         return;
+    }
     known = mem_alloc(sizeof *known + id.len);
     memset(known, 0, sizeof *known);
     known->partition = partition;
     known->kind = kind;
     known->len = (uint32_t)id.len;
-    if (id.len > 0)
+    if (id.len > 0) {
         memcpy(known->text, id.data, id.len);
+    }
     HASH_ADD_KEYPTR(hh, partition->ids[kind], known->text, id.len, known);
 }
 
@@ -35,11 +37,13 @@ static char *fsck_key(const struct fsck_partition *partition, const char *kind, 
 static void add_fsck_node(struct fsck_partition *partition, struct bytes name)
 {
     struct fsck_node *node = NULL;
-    if (name.len == 0 || memchr(name.data, 0, name.len))
+    if (name.len == 0 || memchr(name.data, 0, name.len)) {
         return; /* no front-end has such a name */
+    }
     HASH_FIND(hh, partition->nodes, name.data, name.len, node);
-    if (node)
+    if (node) {
         return;
+    }
     node = mem_alloc(sizeof *node + name.len + 1);
     memset(node, 0, sizeof *node);
     node->len = name.len;
@@ -53,8 +57,9 @@ static void add_fsck_node(struct fsck_partition *partition, struct bytes name)
 static bool begins_with(struct bytes text, const char *start, struct bytes *rest)
 {
     size_t len = strlen(start);
-    if (text.len < len || memcmp(text.data, start, len) != 0)
+    if (text.len < len || memcmp(text.data, start, len) != 0) {
         return false;
+    }
     *rest = (struct bytes){text.data + len, text.len - len};
     return true;
 }
@@ -64,14 +69,15 @@ static void on_fsck_key(void *arg, uint32_t index, struct bytes name)
     struct fsck *fsck = arg;
     struct bytes rest;
     struct fsck_partition *partition = &fsck->partitions[index];
-    if (begins_with(name, "client:", &rest))
+    if (begins_with(name, "client:", &rest)) {
         add_id(partition, FSCK_ENTRIES, rest);
-    else if (begins_with(name, "user:", &rest))
+    } else if (begins_with(name, "user:", &rest)) {
         add_id(partition, FSCK_USERS, rest);
-    else if (begins_with(name, "room:", &rest))
+    } else if (begins_with(name, "room:", &rest)) {
         add_id(partition, FSCK_ROOMS, rest);
-    else if (begins_with(name, "node:", &rest) || begins_with(name, "members:", &rest))
+    } else if (begins_with(name, "node:", &rest) || begins_with(name, "members:", &rest)) {
         add_fsck_node(partition, rest);
+    }
 }
 
 static void on_listed(void *arg, struct bytes id, struct bytes user)
@@ -79,8 +85,9 @@ static void on_listed(void *arg, struct bytes id, struct bytes user)
     struct fsck_partition *partition = arg;
     partition->fsck->report->listed++;
     add_id(partition, FSCK_ENTRIES, id);
-    if (user.len > 0)
+    if (user.len > 0) {
         add_id(partition, FSCK_USERS, user);
+    }
 }
 
 struct fsck_listing {
@@ -121,8 +128,9 @@ static void on_fsck_registered(void *arg, struct bytes id, struct bytes score)
 static void on_fsck_nodes(void *arg, const struct redis_reply *reply)
 {
     struct fsck_partition *partition = arg;
-    for (size_t i = 0; reply->type == REDIS_ARRAY && i < reply->count; i++)
+    for (size_t i = 0; reply->type == REDIS_ARRAY && i < reply->count; i++) {
         add_fsck_node(partition, reply->elements[i]->text);
+    }
 }
 
 bool fsck_gather_nodes(struct fsck *fsck)
@@ -144,8 +152,9 @@ static bool gather_partition(struct fsck_partition *partition)
         if (!reader_scan(reader, "HSCAN", bytes_from_string(node->key), NULL, on_listed,
                          partition) ||
             !reader_scan(reader, "HSCAN", bytes_from_string(node->members_key), NULL, on_member,
-                         &listing))
+                         &listing)) {
             return false;
+        }
     }
     return reader_scan(reader, "ZSCAN", bytes_from_string(partition->deadlines), NULL,
                        on_fsck_deadline, partition) &&
@@ -156,12 +165,14 @@ static bool gather_partition(struct fsck_partition *partition)
 bool fsck_gather(struct fsck *fsck)
 {
     const struct reader_space *space = &fsck->options->space;
-    if (!reader_each_key(fsck->reader, space, "", on_fsck_key, fsck) || !fsck_gather_nodes(fsck))
+    if (!reader_each_key(fsck->reader, space, "", on_fsck_key, fsck) || !fsck_gather_nodes(fsck)) {
         return false;
+    }
     for (uint32_t i = 0; i < space->partitions; i++) {
         fsck->report->entries += HASH_COUNT(fsck->partitions[i].ids[FSCK_ENTRIES]);
-        if (!gather_partition(&fsck->partitions[i]))
+        if (!gather_partition(&fsck->partitions[i])) {
             return false;
+        }
     }
     return true;
 }

@@ -1,8 +1,8 @@
 /*
- * fsck_judge: hands the names to the scripts, a batch at a time, and takes in what they say.
+ * fsck_judge: sends the names to the scripts, in batches, and collects what they find.
  *
- * The scripts are given all front-ends that are known. When one has come meanwhile they refuse,
- * and the batch is judged again with it.
+ * Each call passes all known front-ends. If a new one has registered meanwhile, the script refuses,
+ * and the batch is judged again with that front-end.
  */
 #include "inspect/fsck_private.h"
 
@@ -14,9 +14,9 @@
 #include "schema/keys.h"
 #include "schema/scripts.h"
 
-#define BATCH_IDS 100 /* about 1 ms of Redis */
+#define BATCH_IDS 100 /* about 1 ms of Redis's time */
 #define BATCHES   8   /* under way */
-#define ATTEMPTS  10  /* while front-ends come */
+#define ATTEMPTS  10  /* while new front-ends register */
 
 static struct redis_script entries_script = {.name = "repair_entries",
                                              .source = script_repair_entries};
@@ -24,7 +24,7 @@ static struct redis_script users_script = {.name = "repair_users", .source = scr
 static struct redis_script rooms_script = {.name = "repair_rooms", .source = script_repair_rooms};
 static struct redis_script recount_script = {.name = "recount", .source = script_recount};
 
-/* What a name is the name of, and who judges it. */
+/* The key of each kind of name, and the script that judges it. */
 static const struct {
     struct redis_script *script;
     const char *key;
@@ -34,7 +34,7 @@ static const struct {
                        [FSCK_ROOMS] = {&rooms_script, "room:", "="},
                        [FSCK_LISTINGS] = {&rooms_script, "room:", "+"}};
 
-/* Arguments for a script: the texts of some live in a writer, so they are ranges until the end. */
+/* The arguments of a script. Some of their texts are in a writer, which may still move them. */
 struct judge_arguments {
     struct writer text;
     struct bytes *list;
@@ -64,15 +64,17 @@ static void arguments_free(struct judge_arguments *arguments)
 
 static void add_node_keys(struct judge_arguments *arguments, const struct fsck_partition *partition)
 {
-    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
+    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
         add_string(arguments, node->key);
+    }
 }
 
 static void add_node_names(struct judge_arguments *arguments,
                            const struct fsck_partition *partition)
 {
-    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next)
+    for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
         add_judge_argument(arguments, (struct bytes){(const uint8_t *)node->name, node->len});
+    }
 }
 
 /* Names. */
@@ -90,35 +92,37 @@ static struct bytes id_text(const struct fsck_id *id)
 }
 
 /* Without its first words. */
-static struct bytes behind_words(struct bytes text, int words)
+static struct bytes skip_words(struct bytes text, int words)
 {
-    while (words-- > 0)
+    while (words-- > 0) {
         bytes_next_word(&text);
+    }
     return text;
 }
 
-/* A listing is found under "<id> <room>". */
+/* A finding names a listing as "<id> <room>". */
 static struct bytes shown_id_text(const struct fsck_id *id)
 {
-    return behind_words(id_text(id), id->kind == FSCK_LISTINGS ? 1 : 0);
+    return skip_words(id_text(id), id->kind == FSCK_LISTINGS ? 1 : 0);
 }
 
 static struct bytes key_name(const struct fsck_id *id)
 {
-    return behind_words(id_text(id), id->kind == FSCK_LISTINGS ? 2 : 0);
+    return skip_words(id_text(id), id->kind == FSCK_LISTINGS ? 2 : 0);
 }
 
 static const char *find_node(const struct fsck_partition *partition, struct bytes name)
 {
     for (struct fsck_node *node = partition->nodes; node; node = node->hh.next) {
-        if (bytes_equal(name, (struct bytes){(const uint8_t *)node->name, node->len}))
+        if (bytes_equal(name, (struct bytes){(const uint8_t *)node->name, node->len})) {
             return node->name;
+        }
     }
     return NULL;
 }
 
 /* "<number> <rule>[ <node>]" */
-static bool take_judged_line(struct judge_batch *batch, struct bytes line)
+static bool add_judged_line(struct judge_batch *batch, struct bytes line)
 {
     struct fsck *fsck = batch->partition->fsck;
     struct cursor cursor = cursor_over(line);
@@ -127,21 +131,23 @@ static bool take_judged_line(struct judge_batch *batch, struct bytes line)
     struct bytes rest = cursor_take(&cursor, cursor_left(&cursor));
     const uint8_t *space = rest.len > 0 ? memchr(rest.data, ' ', rest.len) : NULL;
     struct bytes name = {rest.data, space ? (size_t)(space - rest.data) : rest.len};
-    if (cursor.failed || number < 1 || number > batch->count || !fsck_rule_parse(name, &rule))
+    if (cursor.failed || number < 1 || number > batch->count || !fsck_rule_parse(name, &rule)) {
         return false;
+    }
 
     struct fsck_id *id = batch->ids[number - 1];
     uint32_t bit = UINT32_C(1) << rule;
-    if (fsck->pass == FSCK_LOOK) {
+    if (fsck->pass == FSCK_FIND) {
         id->suspected |= bit;
-    } else if (fsck->pass == FSCK_MEND) {
-        id->mended |= bit;
+    } else if (fsck->pass == FSCK_REPAIR) {
+        id->repaired |= bit;
     } else if (id->suspected & bit) {
         struct fsck_finding finding = {
             .rule = rule, .partition = batch->partition->index, .id = shown_id_text(id)};
-        if (space)
+        if (space) {
             finding.node =
                 find_node(batch->partition, (struct bytes){space + 1, rest.len - name.len - 1});
+        }
         id->confirmed |= bit;
         fsck_add_finding(fsck, &finding, id);
     }
@@ -161,23 +167,26 @@ static void on_batch_judged(void *arg, const struct redis_reply *reply)
         reader_fail(reader, READER_REFUSED, "a script was refused: %.*s", (int)reply->text.len,
                     (const char *)reply->text.data);
     } else if (is_reply_word(reply, "nodes")) {
-        for (size_t i = 0; i < batch->count; i++)
-            batch->ids[i]->again = true;
+        for (size_t i = 0; i < batch->count; i++) {
+            batch->ids[i]->is_unjudged = true;
+        }
     } else if (!is_reply_word(reply, "epoch")) {
         for (size_t i = 0; i < reply->count; i++) {
-            if (!take_judged_line(batch, reply->elements[i]->text))
-                reader_fail(reader, READER_REFUSED, "a script's answer makes no sense");
+            if (!add_judged_line(batch, reply->elements[i]->text)) {
+                reader_fail(reader, READER_REFUSED, "a script's reply is malformed");
+            }
         }
     }
 }
 
-/* Ranges of a text that has grown: each ends where the next begins. */
+/* Consecutive ranges of the text, which does not grow any more. */
 static void add_ranges(struct judge_arguments *arguments, const size_t *ends, size_t count,
                        size_t start)
 {
-    for (size_t i = 0; i < count; start = ends[i++])
+    for (size_t i = 0; i < count; start = ends[i++]) {
         add_judge_argument(arguments,
                            (struct bytes){arguments->text.data + start, ends[i] - start});
+    }
 }
 
 static void send_batch(struct judge_batch *batch)
@@ -186,7 +195,7 @@ static void send_batch(struct judge_batch *batch)
     struct fsck *fsck = partition->fsck;
     struct judge_arguments arguments = {0};
     size_t keys_ends[BATCH_IDS], names_ends[BATCH_IDS];
-    char ttl[24], grace[24], hold[24], nodes[24];
+    char ttl[24], grace[24], delay[24], nodes[24];
 
     for (size_t i = 0; i < batch->count; i++) {
         keys_write(&arguments.text, partition->prefix, kinds[batch->kind].key,
@@ -208,12 +217,13 @@ static void send_batch(struct judge_batch *batch)
 
     snprintf(ttl, sizeof ttl, "%lld", (long long)fsck->options->ttl);
     snprintf(grace, sizeof grace, "%lld", (long long)fsck->options->grace);
-    snprintf(hold, sizeof hold, "%lld", (long long)fsck->options->hold);
+    snprintf(delay, sizeof delay, "%lld", (long long)fsck->options->offline_delay);
     snprintf(nodes, sizeof nodes, "%u", HASH_COUNT(partition->nodes));
     const char *first[] = {
-        fsck->pass == FSCK_MEND ? "repair" : "check", ttl, grace, hold, fsck->session, nodes};
-    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        fsck->pass == FSCK_REPAIR ? "repair" : "check", ttl, grace, delay, fsck->session, nodes};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
         add_string(&arguments, first[i]);
+    }
     add_node_names(&arguments, partition);
     add_ranges(&arguments, names_ends, batch->count, keys_ends[batch->count - 1]);
     reader_eval(fsck->reader, kinds[batch->kind].script, on_batch_judged, batch, keys,
@@ -221,7 +231,7 @@ static void send_batch(struct judge_batch *batch)
     arguments_free(&arguments);
 }
 
-/* The work is ordered by partition and kind, so a batch is a run of it. */
+/* The work is ordered by partition and kind, so a batch is a contiguous part of it. */
 static bool judge_once(struct fsck *fsck)
 {
     size_t runs = (size_t)FSCK_KINDS * fsck->options->space.partitions;
@@ -233,15 +243,16 @@ static bool judge_once(struct fsck *fsck)
         batch->kind = fsck->work[i]->kind;
         while (i < fsck->work_count && batch->count < BATCH_IDS &&
                fsck->work[i]->partition == batch->partition && fsck->work[i]->kind == batch->kind) {
-            fsck->work[i]->again = false;
+            fsck->work[i]->is_unjudged = false;
             batch->ids[batch->count++] = fsck->work[i++];
         }
         send_batch(batch);
-        if (!reader_wait_below(fsck->reader, BATCHES))
+        if (!reader_wait_below(fsck->reader, BATCHES)) {
             break;
+        }
     }
     bool fine = reader_wait(fsck->reader);
-    free(batches); /* after a problem no callback comes any more */
+    free(batches); /* after a problem no callback is called */
     return fine;
 }
 
@@ -249,8 +260,9 @@ static size_t keep_unjudged(struct fsck *fsck, struct fsck_id **work)
 {
     size_t count = 0;
     for (size_t i = 0; i < fsck->work_count; i++) {
-        if (fsck->work[i]->again)
+        if (fsck->work[i]->is_unjudged) {
             work[count++] = fsck->work[i];
+        }
     }
     return count;
 }
@@ -262,9 +274,10 @@ bool fsck_judge(struct fsck *fsck)
     struct fsck_id **left = mem_zalloc(count, sizeof *left);
     bool fine = true;
     for (int i = 0; fine && fsck->work_count > 0; i++) {
-        if (i == ATTEMPTS)
+        if (i == ATTEMPTS) {
             reader_fail(fsck->reader, READER_LATE,
-                        "front-ends come faster than they can be looked at");
+                        "new front-ends register faster than the check can finish");
+        }
         fine = fsck_gather_nodes(fsck) && judge_once(fsck);
         fsck->work_count = keep_unjudged(fsck, left);
         fsck->work = left;
@@ -282,22 +295,23 @@ static void on_counted(void *arg, const struct redis_reply *reply)
     struct fsck_partition *partition = arg;
     struct fsck_count *count = &partition->count;
     if (reply->type != REDIS_ARRAY || (reply->count != 9 && !is_reply_word(reply, "nodes"))) {
-        reader_fail(partition->fsck->reader, READER_REFUSED, "a script's answer makes no sense");
+        reader_fail(partition->fsck->reader, READER_REFUSED, "a script's reply is malformed");
         return;
     }
     count->done = reply->count == 9;
-    if (!count->done)
+    if (!count->done) {
         return;
+    }
     count->counted = bytes_decimal(reply->elements[1]->text);
     count->stored = bytes_decimal(reply->elements[2]->text);
     count->has_epoch = reply->elements[3]->text.len > 0;
     count->partitions = bytes_decimal(reply->elements[4]->text);
     count->now = bytes_decimal(reply->elements[5]->text);
-    count->hold_until = bytes_decimal(reply->elements[7]->text);
+    count->grace_until = bytes_decimal(reply->elements[7]->text);
     count->leases = bytes_decimal(reply->elements[8]->text);
 }
 
-static void send_recount(struct fsck_partition *partition, bool mend)
+static void send_recount(struct fsck_partition *partition, bool repair)
 {
     struct judge_arguments arguments = {0};
     add_string(&arguments, partition->head);
@@ -305,32 +319,36 @@ static void send_recount(struct fsck_partition *partition, bool mend)
     add_string(&arguments, partition->deadlines);
     add_node_keys(&arguments, partition);
     size_t keys = arguments.count;
-    add_string(&arguments, mend ? "repair" : "check");
+    add_string(&arguments, repair ? "repair" : "check");
     add_node_names(&arguments, partition);
     reader_eval(partition->fsck->reader, &recount_script, on_counted, partition, keys,
                 arguments.count, arguments.list);
     arguments_free(&arguments);
 }
 
-bool fsck_recount(struct fsck *fsck, bool mend)
+bool fsck_recount(struct fsck *fsck, bool repair)
 {
     uint32_t count = fsck->options->space.partitions;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         fsck->partitions[i].count.done = false;
+    }
     for (int attempt = 0;; attempt++) {
         uint32_t left = 0;
         for (uint32_t i = 0; i < count; i++) {
             if (!fsck->partitions[i].count.done) {
                 left++;
-                send_recount(&fsck->partitions[i], mend);
+                send_recount(&fsck->partitions[i], repair);
             }
         }
-        if (left == 0)
+        if (left == 0) {
             return true;
-        if (attempt == ATTEMPTS)
+        }
+        if (attempt == ATTEMPTS) {
             reader_fail(fsck->reader, READER_LATE,
-                        "front-ends come faster than they can be looked at");
-        if (!reader_wait(fsck->reader) || !fsck_gather_nodes(fsck))
+                        "new front-ends register faster than the check can finish");
+        }
+        if (!reader_wait(fsck->reader) || !fsck_gather_nodes(fsck)) {
             return false;
+        }
     }
 }

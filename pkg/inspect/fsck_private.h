@@ -7,12 +7,12 @@
 #include "inspect/fsck.h"
 
 enum fsck_pass {
-    FSCK_LOOK,  /* everything */
-    FSCK_AGAIN, /* what looked wrong */
-    FSCK_MEND   /* what is wrong */
+    FSCK_FIND,    /* judges everything */
+    FSCK_CONFIRM, /* judges again what was suspected */
+    FSCK_REPAIR   /* repairs what was confirmed */
 };
 
-/* What is judged, in this order: users before the entries that will be put into their hashes. */
+/* The order of judging: users before the entries, whose repair adds them to their users' hashes. */
 enum fsck_kind {
     FSCK_USERS,
     FSCK_ENTRIES,
@@ -21,15 +21,15 @@ enum fsck_kind {
     FSCK_KINDS
 };
 
-/* A name that something speaks of. */
+/* A name that something in Redis refers to. */
 struct fsck_id {
     UT_hash_handle hh; /* its partition's, of its kind */
     struct fsck_partition *partition;
     enum fsck_kind kind;
-    uint32_t suspected; /* rules, as bits: found by the first look */
-    uint32_t confirmed; /* by the second too */
-    uint32_t mended;
-    bool again; /* it was not judged, as a front-end had come */
+    uint32_t suspected; /* rules, as bits: broken in the first pass */
+    uint32_t confirmed; /* in the second pass, too */
+    uint32_t repaired;
+    bool is_unjudged; /* the script refused: a front-end has registered */
     uint32_t len;
     uint8_t text[];
 };
@@ -42,11 +42,11 @@ struct fsck_node {
     char name[];
 };
 
-/* What recount says of a partition. */
+/* The result of recount for a partition. */
 struct fsck_count {
     bool done;
     bool has_epoch;
-    uint64_t counted, stored, partitions, now, hold_until, leases;
+    uint64_t counted, stored, partitions, now, grace_until, leases;
 };
 
 struct fsck_partition {
@@ -65,24 +65,24 @@ struct fsck {
     struct fsck_report *report;
     enum fsck_pass pass;
     struct fsck_partition *partitions;
-    struct fsck_id **work; /* what the pass judges */
+    struct fsck_id **work; /* the names that the pass judges */
     size_t work_count;
-    struct fsck_id **about; /* of each finding: its id, or NULL */
+    struct fsck_id **about; /* the id of each finding, or NULL */
     size_t finding_capacity;
-    char session[ID_FENCE_LENGTH + 1]; /* for entries that have none */
+    char session[ID_FENCE_LENGTH + 1]; /* for entries without one */
 };
 
 /* fsck_gather.c: all ids and front-ends. */
 bool fsck_gather(struct fsck *fsck);
-/* Reads which front-ends there are now; earlier ones stay known. */
+/* Adds the front-ends that have registered since. */
 bool fsck_gather_nodes(struct fsck *fsck);
 
 /* fsck_judge.c: one pass over the work, and over the counts of the partitions. */
 bool fsck_judge(struct fsck *fsck);
-bool fsck_recount(struct fsck *fsck, bool mend);
+bool fsck_recount(struct fsck *fsck, bool repair);
 
 /* fsck.c */
-/* about: the id that it is about, or NULL. */
+/* about: the id concerned, or NULL. */
 void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding, struct fsck_id *about);
 bool fsck_rule_parse(struct bytes name, enum fsck_rule *rule);
 

@@ -1,6 +1,6 @@
 /*
- * nodes: the members of one partition's `nodes` (every front-end has a lease in each), then the
- * hash of each. What is being read stands apart until all of it has come.
+ * nodes: reads the members of one partition's `nodes` (every front-end has a lease in each), then
+ * the hash of each. The new list replaces the old one when it is complete.
  */
 #include "inspect/nodes.h"
 
@@ -12,7 +12,7 @@
 #include "schema/event.h"
 #include "schema/keys.h"
 
-/* More front-ends than any installation has: what a broken Redis may cost. */
+/* More front-ends than any installation has: bounds the work that a broken Redis can cause. */
 #define NODES_MAX "999"
 
 struct node_info {
@@ -27,7 +27,7 @@ struct node_list {
 
 /* Outlives the map_nodes while commands are under way. */
 struct nodes_reading {
-    struct map_nodes *owner; /* NULL: it is gone */
+    struct map_nodes *owner; /* NULL: destroyed */
     struct node_list list;
     size_t pending;
     bool failed;
@@ -82,17 +82,19 @@ void map_nodes_destroy(struct map_nodes **pointer)
 {
     struct map_nodes *nodes = *pointer;
     *pointer = NULL;
-    if (!nodes)
+    if (!nodes) {
         return;
-    if (nodes->reading)
+    }
+    if (nodes->reading) {
         nodes->reading->owner = NULL;
+    }
     free_list(&nodes->list);
     free(nodes->key);
     free(nodes);
 }
 
-/* Front-ends whose hash has ended say nothing: they are left out. */
-static void drop_silent(struct node_list *list)
+/* Front-ends whose hash has expired are left out. */
+static void drop_expired_nodes(struct node_list *list)
 {
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
@@ -110,10 +112,11 @@ static void drop_silent(struct node_list *list)
 static void finish_nodes_reading(struct nodes_reading *reading)
 {
     struct map_nodes *nodes = reading->owner;
-    if (reading->pending > 0)
+    if (reading->pending > 0) {
         return;
+    }
     if (nodes && !reading->failed) {
-        drop_silent(&reading->list);
+        drop_expired_nodes(&reading->list);
         free_list(&nodes->list);
         nodes->list = reading->list;
         reading->list = (struct node_list){0};
@@ -141,8 +144,9 @@ static void on_node_fields(void *arg, enum redis_status status, const struct red
     reading->failed |= status != REDIS_OK && status != REDIS_REFUSED;
     for (size_t i = 0; status == REDIS_OK && i + 1 < reply->count; i += 2) {
         const struct redis_reply *name = reply->elements[i], *value = reply->elements[i + 1];
-        if (!is_string_reply(name) || !is_string_reply(value))
+        if (!is_string_reply(name) || !is_string_reply(value)) {
             break;
+        }
         writer_format(&answer.node->fields, "%zu %zu\n", name->text.len, value->text.len);
         writer_bytes(&answer.node->fields, name->text);
         writer_bytes(&answer.node->fields, value->text);
@@ -160,8 +164,9 @@ static void take_ids(struct node_list *list, const struct redis_reply *reply)
     list->nodes = mem_zalloc(reply->count + 1, sizeof *list->nodes);
     for (size_t i = 0; i < reply->count; i++) {
         struct bytes id = reply->elements[i]->text;
-        if (is_string_reply(reply->elements[i]) && id.len > 0 && !memchr(id.data, 0, id.len))
+        if (is_string_reply(reply->elements[i]) && id.len > 0 && !memchr(id.data, 0, id.len)) {
             list->nodes[list->count++].id = (struct bytes){mem_dup(id.data, id.len), id.len};
+        }
     }
     qsort(list->nodes, list->count, sizeof *list->nodes, compare_nodes);
 }
@@ -190,8 +195,9 @@ static void on_ids(void *arg, enum redis_status status, const struct redis_reply
 void map_nodes_read(struct map_nodes *nodes)
 {
     struct map *map = nodes->map;
-    if (nodes->reading)
+    if (nodes->reading) {
         return;
+    }
     nodes->reading = mem_zalloc(1, sizeof *nodes->reading);
     nodes->reading->owner = nodes;
     nodes->reading->pending = 1;
@@ -218,9 +224,10 @@ struct bytes map_nodes_name(const struct map_nodes *nodes, struct bytes id)
 {
     struct node_info wanted = {.id = id};
     const struct node_info *found = NULL;
-    if (nodes->list.count > 0)
+    if (nodes->list.count > 0) {
         found =
             bsearch(&wanted, nodes->list.nodes, nodes->list.count, sizeof wanted, compare_nodes);
+    }
     return found ? map_nodes_field(nodes, (size_t)(found - nodes->list.nodes), "name")
                  : (struct bytes){NULL, 0};
 }

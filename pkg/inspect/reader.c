@@ -9,15 +9,15 @@
 #include "base/mem.h"
 #include "schema/keys.h"
 
-#define TURN_MS    100    /* longest single wait of the loop: timers end it earlier */
-#define SCAN_COUNT "1000" /* elements per step of a scan */
+#define ITERATION_MS 100    /* longest single wait of the loop */
+#define SCAN_COUNT   "1000" /* elements per step of a scan */
 
 struct reader {
     struct loop *loop;
     struct redis_link *link;
     unsigned database;
     uint64_t timeout_ms;
-    uint64_t heard_ms; /* when a reply came last, or a wait began */
+    uint64_t active_ms; /* of the last reply, or of the beginning of a wait */
     size_t under_way;
     bool up;
     enum reader_problem problem;
@@ -32,12 +32,14 @@ struct reader_call {
 
 void reader_fail(struct reader *reader, enum reader_problem problem, const char *format, ...)
 {
-    if (reader->problem != READER_FINE)
+    if (reader->problem != READER_FINE) {
         return;
+    }
     va_list list;
     va_start(list, format);
-    if (vasprintf(&reader->error, format, list) < 0)
+    if (vasprintf(&reader->error, format, list) < 0) {
         reader->error = NULL;
+    }
     va_end(list);
     reader->problem = problem;
 }
@@ -48,7 +50,7 @@ static void on_up(void *arg, const char *run_id)
 {
     struct reader *reader = arg;
     reader->up = true;
-    reader->heard_ms = loop_now_ms(reader->loop);
+    reader->active_ms = loop_now_ms(reader->loop);
 }
 
 static void on_reader_link_down(void *arg)
@@ -87,8 +89,9 @@ void reader_destroy(struct reader **pointer)
 {
     struct reader *reader = *pointer;
     *pointer = NULL;
-    if (!reader)
+    if (!reader) {
         return;
+    }
     reader_stop(reader);
     redis_link_destroy(&reader->link);
     free(reader->error);
@@ -114,31 +117,34 @@ void reader_stop(struct reader *reader)
 
 static void run_reader_iteration(struct reader *reader)
 {
-    uint64_t silence = loop_now_ms(reader->loop) - reader->heard_ms;
-    if (silence >= reader->timeout_ms) {
+    uint64_t idle = loop_now_ms(reader->loop) - reader->active_ms;
+    if (idle >= reader->timeout_ms) {
         reader_fail(reader, READER_LATE, "Redis has not answered for %llu ms",
                     (unsigned long long)reader->timeout_ms);
         return;
     }
-    uint64_t left = reader->timeout_ms - silence;
-    loop_iterate(reader->loop, left < TURN_MS ? (unsigned)left : TURN_MS);
+    uint64_t left = reader->timeout_ms - idle;
+    loop_iterate(reader->loop, left < ITERATION_MS ? (unsigned)left : ITERATION_MS);
 }
 
 bool reader_connect(struct reader *reader)
 {
-    reader->heard_ms = loop_now_ms(reader->loop);
-    while (!reader->up && reader->problem == READER_FINE)
+    reader->active_ms = loop_now_ms(reader->loop);
+    while (!reader->up && reader->problem == READER_FINE) {
         run_reader_iteration(reader);
-    if (reader->problem == READER_LATE)
+    }
+    if (reader->problem == READER_LATE) {
         reader->problem = READER_UNREACHABLE;
+    }
     return reader->problem == READER_FINE;
 }
 
 bool reader_wait_below(struct reader *reader, size_t count)
 {
-    reader->heard_ms = loop_now_ms(reader->loop);
-    while (reader->under_way > count && reader->problem == READER_FINE)
+    reader->active_ms = loop_now_ms(reader->loop);
+    while (reader->under_way > count && reader->problem == READER_FINE) {
         run_reader_iteration(reader);
+    }
     return reader->problem == READER_FINE;
 }
 
@@ -149,9 +155,10 @@ bool reader_wait(struct reader *reader)
 
 bool reader_wait_for(struct reader *reader, const bool *done)
 {
-    reader->heard_ms = loop_now_ms(reader->loop);
-    while (!*done && reader->problem == READER_FINE)
+    reader->active_ms = loop_now_ms(reader->loop);
+    while (!*done && reader->problem == READER_FINE) {
         run_reader_iteration(reader);
+    }
     return reader->problem == READER_FINE;
 }
 
@@ -166,8 +173,9 @@ bool reader_pause(struct reader *reader, uint64_t ms)
     bool over = false;
     struct loop_timer *timer = loop_timer_create(reader->loop, set_flag, &over);
     loop_timer_start(timer, ms);
-    while (!over && reader->problem == READER_FINE)
-        loop_iterate(reader->loop, TURN_MS);
+    while (!over && reader->problem == READER_FINE) {
+        loop_iterate(reader->loop, ITERATION_MS);
+    }
     loop_timer_destroy(&timer);
     return reader->problem == READER_FINE;
 }
@@ -187,14 +195,16 @@ static void on_reader_reply(void *arg, enum redis_status status, const struct re
     struct reader *reader = call.reader;
     free(arg);
     reader->under_way--;
-    reader->heard_ms = loop_now_ms(reader->loop);
-    if (status == REDIS_DOWN || status == REDIS_LOST)
+    reader->active_ms = loop_now_ms(reader->loop);
+    if (status == REDIS_DOWN || status == REDIS_LOST) {
         reader_fail(reader, READER_UNREACHABLE, "the connection to Redis was lost");
-    else if (status == REDIS_REFUSED && !is_wrong_type(reply))
+    } else if (status == REDIS_REFUSED && !is_wrong_type(reply)) {
         reader_fail(reader, READER_REFUSED, "Redis says: %.*s", (int)reply->text.len,
                     (const char *)reply->text.data);
-    if (reader->problem == READER_FINE && call.callback)
+    }
+    if (reader->problem == READER_FINE && call.callback) {
         call.callback(call.arg, reply);
+    }
 }
 
 static struct reader_call *begin_reader_call(struct reader *reader, reader_callback callback,
@@ -209,17 +219,19 @@ static struct reader_call *begin_reader_call(struct reader *reader, reader_callb
 void reader_command(struct reader *reader, reader_callback callback, void *arg, size_t count,
                     const struct bytes *args)
 {
-    if (reader->problem == READER_FINE)
+    if (reader->problem == READER_FINE) {
         redis_command(reader->link, on_reader_reply, begin_reader_call(reader, callback, arg),
                       count, args);
+    }
 }
 
 void reader_eval(struct reader *reader, struct redis_script *script, reader_callback callback,
                  void *arg, size_t keys, size_t count, const struct bytes *args)
 {
-    if (reader->problem == READER_FINE)
+    if (reader->problem == READER_FINE) {
         redis_eval(reader->link, script, on_reader_reply, begin_reader_call(reader, callback, arg),
                    keys, count, args);
+    }
 }
 
 /* Scanning. */
@@ -235,14 +247,14 @@ struct key_scan {
 static void on_keys_scanned(void *arg, const struct redis_reply *reply)
 {
     struct key_scan *scan = arg;
-    if (reply->type == REDIS_ERROR) { /* of another type: nothing in it */
+    if (reply->type == REDIS_ERROR) { /* a key of another type has no elements */
         strcpy(scan->cursor, "0");
         return;
     }
     if (reply->type != REDIS_ARRAY || reply->count != 2 ||
         reply->elements[0]->text.len >= sizeof scan->cursor ||
         reply->elements[1]->type != REDIS_ARRAY) {
-        reader_fail(scan->reader, READER_REFUSED, "Redis answers a scan with something else");
+        reader_fail(scan->reader, READER_REFUSED, "the reply to a scan is malformed");
         return;
     }
     struct bytes cursor = reply->elements[0]->text;
@@ -250,9 +262,10 @@ static void on_keys_scanned(void *arg, const struct redis_reply *reply)
     scan->cursor[cursor.len] = 0;
     const struct redis_reply *page = reply->elements[1];
     size_t step = scan->plain ? 1 : 2;
-    for (size_t i = 0; i + step <= page->count; i += step)
+    for (size_t i = 0; i + step <= page->count; i += step) {
         scan->item(scan->arg, page->elements[i]->text,
                    scan->plain ? (struct bytes){0} : page->elements[i + 1]->text);
+    }
 }
 
 bool reader_scan(struct reader *reader, const char *command, struct bytes key, const char *pattern,
@@ -267,8 +280,9 @@ bool reader_scan(struct reader *reader, const char *command, struct bytes key, c
         struct bytes args[7];
         size_t count = 0;
         args[count++] = bytes_from_string(command);
-        if (!scan.plain)
+        if (!scan.plain) {
             args[count++] = key;
+        }
         args[count++] = bytes_from_string(scan.cursor);
         args[count++] = BYTES_LITERAL("COUNT");
         args[count++] = BYTES_LITERAL(SCAN_COUNT);
@@ -300,8 +314,9 @@ static void on_space_partitions(void *arg, struct bytes name, struct bytes value
 {
     struct partitions *partitions = arg;
     uint64_t count = bytes_decimal(value);
-    if (bytes_equal(name, partitions->space) && count <= INT32_MAX)
+    if (bytes_equal(name, partitions->space) && count <= INT32_MAX) {
         partitions->count = (uint32_t)count;
+    }
 }
 
 bool reader_read_partitions(struct reader *reader, const char *prefix, const char *space,
@@ -316,9 +331,10 @@ bool reader_read_partitions(struct reader *reader, const char *prefix, const cha
 static void on_reader_time(void *arg, const struct redis_reply *reply)
 {
     uint64_t *ms = arg;
-    if (reply->type == REDIS_ARRAY && reply->count == 2)
+    if (reply->type == REDIS_ARRAY && reply->count == 2) {
         *ms = bytes_decimal(reply->elements[0]->text) * 1000 +
               bytes_decimal(reply->elements[1]->text) / 1000;
+    }
 }
 
 bool reader_read_time(struct reader *reader, uint64_t *ms)
@@ -333,8 +349,9 @@ bool reader_read_time(struct reader *reader, uint64_t *ms)
 static void write_pattern_escaped(struct writer *pattern, const char *text)
 {
     for (; *text; text++) {
-        if (strchr("*?[]\\", *text))
+        if (strchr("*?[]\\", *text)) {
             writer_u8(pattern, '\\');
+        }
         writer_u8(pattern, (uint8_t)*text);
     }
 }
@@ -366,8 +383,9 @@ static void on_scanned_key(void *arg, struct bytes key, struct bytes nothing)
     struct bytes name;
     uint32_t partition;
     if (!reader_parse_key(each->space, key, &partition, &name) || name.len < each->kind.len ||
-        !bytes_equal((struct bytes){name.data, each->kind.len}, each->kind))
+        !bytes_equal((struct bytes){name.data, each->kind.len}, each->kind)) {
         return;
+    }
     each->found(each->arg, partition, name);
 }
 

@@ -12,8 +12,9 @@ const char *event_op_name(enum event_op op)
 static enum event_op op_of(struct bytes name)
 {
     for (size_t i = 0; i < EVENT_OTHER; i++) {
-        if (bytes_equal(name, bytes_from_string(op_names[i])))
+        if (bytes_equal(name, bytes_from_string(op_names[i]))) {
             return (enum event_op)i;
+        }
     }
     return EVENT_OTHER;
 }
@@ -21,16 +22,18 @@ static enum event_op op_of(struct bytes name)
 bool event_epoch_read(struct bytes text, uint64_t *epoch)
 {
     *epoch = 0;
-    if (text.len != 16)
+    if (text.len != 16) {
         return false;
+    }
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        if (c >= '0' && c <= '9')
+        if (c >= '0' && c <= '9') {
             *epoch = *epoch << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
+        } else if (c >= 'a' && c <= 'f') {
             *epoch = *epoch << 4 | (uint64_t)(c - 'a' + 10);
-        else
+        } else {
             return false;
+        }
     }
     return true;
 }
@@ -54,8 +57,9 @@ bool event_message_read(struct bytes text, struct event_message *message)
 bool event_next(struct event_message *message, struct event *event, bool *bad)
 {
     *bad = false;
-    if (message->rest.len == 0)
+    if (message->rest.len == 0) {
         return false;
+    }
     struct cursor cursor = cursor_over(message->rest);
     struct bytes op = cursor_until(&cursor, ' ');
     uint64_t id_len = cursor_decimal(&cursor, ' ');
@@ -78,8 +82,9 @@ bool event_next(struct event_message *message, struct event *event, bool *bad)
 static bool field_value_length(struct cursor *cursor, uint64_t *len)
 {
     bool deleted = cursor_left(cursor) >= 2 && cursor->at[0] == '-' && cursor->at[1] == '\n';
-    if (deleted)
+    if (deleted) {
         cursor->at += 2;
+    }
     *len = deleted ? 0 : cursor_decimal(cursor, '\n');
     return !deleted;
 }
@@ -87,16 +92,18 @@ static bool field_value_length(struct cursor *cursor, uint64_t *len)
 bool event_field(struct bytes *body, struct bytes *field, struct bytes *value)
 {
     uint64_t value_len;
-    if (body->len == 0)
+    if (body->len == 0) {
         return false;
+    }
     struct cursor cursor = cursor_over(*body);
     uint64_t field_len = cursor_decimal(&cursor, ' ');
     bool has_value = field_value_length(&cursor, &value_len);
     *field = cursor_take(&cursor, field_len);
     value->data = has_value ? cursor.at : NULL;
     value->len = cursor_take(&cursor, value_len).len;
-    if (cursor.failed)
+    if (cursor.failed) {
         return false;
+    }
     *body = rest_of_cursor(&cursor);
     return true;
 }
@@ -105,8 +112,9 @@ struct bytes event_field_find(struct bytes body, const char *name)
 {
     struct bytes field, value, wanted = bytes_from_string(name);
     while (event_field(&body, &field, &value)) {
-        if (bytes_equal(field, wanted))
+        if (bytes_equal(field, wanted)) {
             return value;
+        }
     }
     return (struct bytes){0};
 }

@@ -1,14 +1,15 @@
 /*
- * event: the messages in which scripts tell changes and return entries. Pure, no I/O.
+ * event: the messages in which scripts publish changes and return entries. Pure, no I/O.
  *
  *   message = "1 " epoch " " revision " " count "\n" event*count
  *   event   = op " " idlen " " versionlen " " len "\n" id version body
  *   body    = { fieldlen " " valuelen "\n" field value }*       (len bytes)
  *             of an update also: fieldlen " -\n" field             (the field is deleted)
  *
- * Numbers are decimal. revision is the first event's, the rest count up; a snapshot chunk has the
- * revision at which it was read, and op "entry" throughout. epoch: 16 hex digits. count 0 tells a
- * new epoch only. This is a public contract: docs/redis-keys.md.
+ * Numbers are decimal. revision is the first event's, and each later event has the next one; a
+ * chunk of a snapshot has the revision at which it was read, and its events have the op "entry".
+ * epoch: 16 hex digits. A message with count 0 announces a new epoch. This is a public contract:
+ * docs/redis-keys.md.
  */
 #ifndef SCHEMA_EVENT_H
 #define SCHEMA_EVENT_H
@@ -22,10 +23,10 @@ enum event_op {
     EVENT_OPEN,   /* a new entry, with all its fields */
     EVENT_ADOPT,  /* a new owner, with all fields */
     EVENT_UPDATE, /* the fields that changed, and the version */
-    EVENT_ORPHAN, /* its connection is gone; it waits */
-    EVENT_CLOSE,  /* it is gone; body: reason */
+    EVENT_ORPHAN, /* its connection has ended; it waits for its client */
+    EVENT_CLOSE,  /* closed; body: the reason */
     EVENT_ENTRY,  /* of a snapshot: all fields */
-    EVENT_OTHER   /* an op of a newer front-end: counted, not understood */
+    EVENT_OTHER   /* an op of a newer front-end: it has a revision, and no other effect */
 };
 
 struct event_message {
@@ -48,7 +49,7 @@ bool event_message_read(struct bytes text, struct event_message *message)
     __attribute__((warn_unused_result));
 /* The next event; false at the end and when it is malformed (then *bad is set). */
 bool event_next(struct event_message *message, struct event *event, bool *bad);
-/* The next field of a body; false at the end or when malformed. value->data NULL: it is deleted. */
+/* The next field of a body; false at the end or when malformed. value->data NULL: a deletion. */
 bool event_field(struct bytes *body, struct bytes *field, struct bytes *value);
 /* A field of a body by name; data NULL when missing, or deleted. */
 struct bytes event_field_find(struct bytes body, const char *name);

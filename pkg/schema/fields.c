@@ -10,8 +10,9 @@ bool map_field_is_free(struct bytes name)
                                        "address",    "since",   "user",       "status", "resume",
                                        "registered", "probe",   "certificate"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        if (bytes_equal(name, bytes_from_string(kept[i])))
+        if (bytes_equal(name, bytes_from_string(kept[i]))) {
             return false;
+        }
     }
     return true;
 }
@@ -32,8 +33,9 @@ bool fields_find(struct bytes body, struct bytes name, struct bytes *value)
 {
     struct bytes field;
     while (event_field(&body, &field, value)) {
-        if (bytes_equal(field, name))
+        if (bytes_equal(field, name)) {
             return true;
+        }
     }
     return false;
 }
@@ -42,8 +44,9 @@ static size_t count_present_or_deleted(struct bytes body, bool deleted)
 {
     struct bytes field, value;
     size_t count = 0;
-    while (event_field(&body, &field, &value))
+    while (event_field(&body, &field, &value)) {
         count += !value.data == deleted;
+    }
     return count;
 }
 

@@ -5,11 +5,11 @@
 #include "metrics/metrics.h"
 #include "version.h"
 
-/* Longer numbers are none of a format: the channels of spaces begin with a front-end's id, which
- * may be of digits only. */
+/* A longer number is not a format: messages on the channels of spaces begin with a front-end's id,
+ * which may have digits only. */
 #define FORMAT_DIGITS 4
 
-/* The number that a message begins with; empty when it begins with something else. */
+/* The number at the beginning of a message; empty when there is none. */
 static struct bytes read_format_number(struct bytes message)
 {
     struct bytes word = bytes_next_word(&message);

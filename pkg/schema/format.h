@@ -1,10 +1,10 @@
 /*
- * format: the numbers of what is stored in Redis and sent on its channels. docs/upgrade.md has the
- * rules by which they change.
+ * format: the numbers of the formats of what is stored in Redis and sent on its channels.
+ * docs/upgrade.md has the rules for changing them.
  *
- * `head` says in which format a partition is stored, and the least reader that understands it. Each
- * message begins with the number of its format; one on the channels of front-ends (relay) only from
- * format 2 on. A message in a format that we do not know is counted, logged and dropped.
+ * `head` has the format of a partition, and the least reader that understands it. Each message
+ * begins with the number of its format; one on the channels of front-ends (relay) only from format
+ * 2 on. A message in an unknown format is counted, logged and dropped.
  */
 #ifndef SCHEMA_FORMAT_H
 #define SCHEMA_FORMAT_H
@@ -26,8 +26,8 @@
 
 enum format_channel { FORMAT_EVENTS, FORMAT_PRESENCE, FORMAT_ROOM, FORMAT_RELAY };
 
-/* Whether the message is in a format that we do not know; then it has been counted and logged.
- * prefix: of its channel, for the log. */
+/* Whether the message is in an unknown format; if so it is counted and logged. prefix: of its
+ * channel, for the log. */
 bool format_is_unknown(enum format_channel channel, const char *prefix, struct bytes message)
     __attribute__((warn_unused_result));
 

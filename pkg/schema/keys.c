@@ -15,8 +15,9 @@ struct bytes keys_write(struct writer *to, const char *partition_prefix, const c
     writer_string(to, partition_prefix);
     writer_string(to, kind);
     writer_bytes(to, name);
-    if (to->failed)
+    if (to->failed) {
         return (struct bytes){0};
+    }
     return (struct bytes){to->data + start, to->len - start};
 }
 

@@ -2,10 +2,11 @@
  * keys: the names of everything in Redis. A public contract: docs/redis-keys.md.
  *
  * <prefix>:{<space>/<P>/<p>}:<name> for what belongs to a partition (one hash tag: one Cluster
- * slot), <prefix>:<name> for the rest. Names may hold any byte.
+ * slot), <prefix>:<name> for the rest. Names may contain any byte.
  *
- * Pub/sub has no databases, so a channel of another database than 0 has its number in its name:
- * "db<N>:" behind the hash tag, or behind the kind, where no name of database 0 can have it.
+ * Pub/sub has no databases, so the name of a channel of a database other than 0 contains its
+ * number: "db<N>:" behind the hash tag, or behind the kind, where no name of database 0 can contain
+ * it.
  */
 #ifndef SCHEMA_KEYS_H
 #define SCHEMA_KEYS_H
@@ -20,8 +21,8 @@
 /* "tracker:{main/1/0}:"; the caller frees. */
 char *keys_partition_prefix(const char *prefix, const char *space, uint32_t partitions,
                             uint32_t partition);
-/* partition_prefix + kind + name, e.g. ("client:", id), appended to the writer and returned as the
- * part that was written (valid until the writer's next write). */
+/* Appends partition_prefix + kind + name, e.g. ("client:", id). Returns what was written, valid
+ * until the writer's next write. */
 struct bytes keys_write(struct writer *to, const char *partition_prefix, const char *kind,
                         struct bytes name);
 /* What a partition's channels begin with: the prefix itself in database 0,

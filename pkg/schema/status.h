@@ -1,4 +1,4 @@
-/* status: how a user or a device is. Pure. */
+/* status: of a user or a device. Pure. */
 #ifndef SCHEMA_STATUS_H
 #define SCHEMA_STATUS_H
 
@@ -6,8 +6,8 @@
 
 #include "base/bytes.h"
 
-/* How a user is, told by all devices; a device is ONLINE or BUSY. As text: offline, online, busy.
- */
+/* The status of a user follows from those of all devices; a device is ONLINE or BUSY. As text:
+ * offline, online, busy. */
 enum map_status { MAP_OFFLINE, MAP_ONLINE, MAP_BUSY };
 const char *map_status_name(enum map_status status);
 /* False when it is none of the names. */

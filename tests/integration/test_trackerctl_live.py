@@ -120,7 +120,7 @@ def test_events_say_when_some_may_be_lost(t):
     t.connect(frontend, Versioned).open(b"two")
     events.wait_for(lambda one: one.get("state") == "two", number)
     redis("PUBLISH", "tracker:{main/1/0}:events", b"nonsense")
-    events.wait_for_error("no sense")
+    events.wait_for_error("malformed")
     events.interrupt()
 
 

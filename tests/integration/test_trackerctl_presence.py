@@ -166,7 +166,7 @@ def test_send_finds_no_receiver(t):
     assert away
     for bad in ("{", "", "{} x"):
         wrong = t.ctl(redis, "send", id, bad, check=False)
-        assert wrong.returncode == 2 and "no JSON" in wrong.stderr, wrong
+        assert wrong.returncode == 2 and "not valid JSON" in wrong.stderr, wrong
     assert t.ctl(redis, "send", "an id", "{}", check=False).returncode == 2
 
 

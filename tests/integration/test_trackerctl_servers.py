@@ -128,7 +128,7 @@ def test_what_is_typed_filters(t):
     terminal.press("BSpace")
     terminal.wait_for(lambda lines: len(names(lines)) == 2)
     terminal.type("zzz")
-    terminal.wait_for(lambda lines: any("no server is like this" in line for line in lines))
+    terminal.wait_for(lambda lines: any("no server matches" in line for line in lines))
     terminal.press("Escape")
     terminal.wait_for(lambda lines: len(names(lines)) == 3)
     terminal.press("Escape")
@@ -145,7 +145,7 @@ def test_help_and_search(t):
                       "? help  / search" in "\n".join(lines))
     terminal.type("?")
     terminal.wait_for(lambda lines: "measure all pings again" in "\n".join(lines) and
-                      "name-Alpha" not in "\n".join(lines) and "any key goes back" in "\n".join(lines))
+                      "name-Alpha" not in "\n".join(lines) and "press any key to return" in "\n".join(lines))
     terminal.type("x")  # which closes the help, and is not typed
     terminal.wait_for(lambda lines: title(lines, "3 servers ") and "name-Alpha" in "\n".join(lines))
     terminal.type("/?")

@@ -1,5 +1,5 @@
 /*
- * fsck_fixture: a real Redis with a small map in it that keeps all rules, written by hand.
+ * fsck_fixture: a real Redis that contains a small map without faults, written by hand.
  */
 #ifndef FSCK_FIXTURE_H
 #define FSCK_FIXTURE_H
@@ -8,12 +8,12 @@
 
 #include "redis/redis_fixture.h"
 
-#define P     "t:{main/1/0}:"
-#define LIVE  "aaaaaaaaaaaa"
-#define OTHER "bbbbbbbbbbbb"
-#define DEAD  "dddddddddddd"
-#define FENCE "0123456789abcdef0123456789abcdef"
-#define EPOCH "00000000000000e1"
+#define P       "t:{main/1/0}:"
+#define LIVE    "aaaaaaaaaaaa"
+#define OTHER   "bbbbbbbbbbbb"
+#define EXPIRED "dddddddddddd"
+#define FENCE   "0123456789abcdef0123456789abcdef"
+#define EPOCH   "00000000000000e1"
 
 struct fixture {
     struct server server;
@@ -21,8 +21,8 @@ struct fixture {
     struct reader *reader;
 };
 
-/* Words apart by single spaces; '' stands for an empty one, @ for a space within one. The reply as
- * server_ask gives it. */
+/* Words are separated by single spaces; '' is an empty word, @ a space within one. The reply is in
+ * the form of server_ask. */
 static inline char *ask_for(struct fixture *f, const char *command)
 {
     const char *words[24];
@@ -57,8 +57,8 @@ static inline void ask(struct fixture *f, const char *command)
     free(reply);
 }
 
-/* Two front-ends; "one" is owned by the first, and the device of a user; "two" waits for its
- * client. Another user has just gone. In a room are that device and two of other partitions. */
+/* Two front-ends. The first owns "one", which is the device of a user; "two" is an orphan. Another
+ * user has just disconnected. A room has that device and two of other partitions as members. */
 static const char *const sound[] = {
     "FLUSHALL",
     "HSET t:spaces main 1",
@@ -117,10 +117,10 @@ static inline int tear_down(void **state)
 static inline struct fsck_options options_for(uint32_t partitions)
 {
     return (struct fsck_options){.space = {.prefix = "t", .name = "main", .partitions = partitions},
-                                 .settle_ms = 1,
+                                 .confirm_ms = 1,
                                  .ttl = 30000,
                                  .grace = 5000,
-                                 .hold = 5000};
+                                 .offline_delay = 5000};
 }
 
 static inline void run(struct fixture *f, const struct fsck_options *options,

@@ -110,7 +110,7 @@ static inline void expect_found(const struct fsck_report *report, const struct d
                      (unsigned long long)finding->stored, (unsigned long long)finding->counted);
         if (!is_expected(c, finding->rule, &others))
             fail_msg("%s: found %s", c->name, fsck_rule_name(finding->rule));
-        if (finding->mended != is_repaired)
+        if (finding->repaired != is_repaired)
             fail_msg("%s: %s is %srepaired", c->name, fsck_rule_name(finding->rule),
                      is_repaired ? "not " : "");
         if (finding->rule != c->rule)
@@ -126,7 +126,7 @@ static inline void expect_found(const struct fsck_report *report, const struct d
     }
     if (found != 1 || others != wanted)
         fail_msg("%s: found %zu times, and %zu others", c->name, found, others);
-    assert_int_equal(report->mended, is_repaired ? report->count : 0);
+    assert_int_equal(report->repaired, is_repaired ? report->count : 0);
 }
 
 /* Each damage is found, by its rule only, repaired, and then the map is clean. */

@@ -1,6 +1,6 @@
 /*
- * fsck on a real Redis: sound maps are clean, what is wrong for a moment is no finding, and a run
- * that could not be done says so. fsck_rules.h and its tests have the rules.
+ * fsck on a real Redis: sound maps are clean, a fault that front-ends repair is no finding, and a
+ * run that fails reports that. fsck_rules.h and its tests have the rules.
  */
 #include "inspect/fsck_fixture.h"
 
@@ -23,8 +23,8 @@ static void test_sound(void **state)
     expect_clean(f, 1, "an empty Redis");
 }
 
-/* One that does not say whose it is stands in no index and has no deadline: so it is not counted
- * either, until it is mended. */
+/* An entry without a node is in no index and has no deadline: so it is not counted before it is
+ * repaired. */
 static void test_no_node(void **state)
 {
     struct fixture *f = *state;
@@ -36,11 +36,11 @@ static void test_no_node(void **state)
     run(f, &options, &report);
     assert_int_equal(report.count, 1);
     assert_int_equal(report.findings[0].rule, FSCK_NODE);
-    assert_true(report.findings[0].mended);
+    assert_true(report.findings[0].repaired);
     fsck_report_free(&report);
     server_expect(&f->server, "", "HGET " P "client:three node");
     server_expect(&f->server, "3", "HGET " P "head entries");
-    expect_clean(f, 1, "mended");
+    expect_clean(f, 1, "repaired");
 }
 
 static void test_head(void **state)
@@ -53,7 +53,7 @@ static void test_head(void **state)
     run(f, &options, &report);
     assert_int_equal(report.count, 1);
     assert_int_equal(report.findings[0].rule, FSCK_HEAD);
-    assert_false(report.findings[0].mended);
+    assert_false(report.findings[0].repaired);
     fsck_report_free(&report);
     ask(f, "HSET " P "head epoch " EPOCH " P 3");
     run(f, &options, &report);
@@ -61,11 +61,11 @@ static void test_head(void **state)
     assert_int_equal(report.findings[0].rule, FSCK_PARTITIONS);
     assert_int_equal(report.findings[0].stored, 3);
     assert_int_equal(report.findings[0].counted, 1);
-    assert_false(report.findings[0].mended);
+    assert_false(report.findings[0].repaired);
     fsck_report_free(&report);
 }
 
-/* While nobody is taken for dead, the entries of one without a lease are in order. */
+/* During the recovery grace, entries of a front-end without a lease are allowed. */
 static void test_hold(void **state)
 {
     struct fixture *f = *state;
@@ -76,12 +76,12 @@ static void test_hold(void **state)
     ask(f, "HSET " P "head hold_until 9999999999999");
     run(f, &options, &report);
     assert_int_equal(report.count, 0);
-    assert_int_equal(report.holding, 1);
+    assert_int_equal(report.recovering, 1);
     fsck_report_free(&report);
     ask(f, "HSET " P "head hold_until 1000");
     run(f, &options, &report);
     assert_int_equal(report.count, 4); /* two entries, and two members of the room */
-    assert_int_equal(report.holding, 0);
+    assert_int_equal(report.recovering, 0);
     fsck_report_free(&report);
     ask(f, "DEL " P "nodes");
     run(f, &options, &report);
@@ -106,7 +106,7 @@ static void test_looks_twice(void **state)
     struct fsck_report report;
     struct loop_timer *timer = loop_timer_create(f->world.loop, repair_by_hand, f);
     ask(f, "HDEL " P "node:" LIVE " one");
-    options.settle_ms = 1000;
+    options.confirm_ms = 1000;
     loop_timer_start(timer, 500);
     run(f, &options, &report);
     loop_timer_destroy(&timer);
@@ -134,7 +134,7 @@ static void test_front_end_comes(void **state)
     struct fsck_report report;
     struct loop_timer *timer = loop_timer_create(f->world.loop, new_front_end, f);
     ask(f, "ZADD " P "nodes 1000 " LIVE);
-    options.settle_ms = 1000;
+    options.confirm_ms = 1000;
     loop_timer_start(timer, 500);
     run(f, &options, &report);
     loop_timer_destroy(&timer);
@@ -183,10 +183,10 @@ static void test_binary_ids_in_partitions(void **state)
         assert_int_equal(finding->partition, i + 1);
         assert_int_equal(finding->rule, i == 0 ? FSCK_MISSING : FSCK_SESSION);
         assert_true(bytes_equal(finding->id, i == 0 ? BYTES_LITERAL("\r\n") : BYTES_LITERAL("\0")));
-        assert_true(finding->mended);
+        assert_true(finding->repaired);
     }
     fsck_report_free(&report);
-    expect_clean(f, 3, "mended");
+    expect_clean(f, 3, "repaired");
 }
 
 /* More than one batch, in all passes. */
@@ -206,17 +206,18 @@ static void test_many(void **state)
     run(f, &options, &report);
     assert_int_equal(report.entries, 1236);
     assert_int_equal(report.count, 1234);
-    assert_int_equal(report.mended, 1234);
-    for (size_t i = 0; i < report.count; i++)
+    assert_int_equal(report.repaired, 1234);
+    for (size_t i = 0; i < report.count; i++) {
         assert_int_equal(report.findings[i].rule, FSCK_ABANDONED);
+    }
     fsck_report_free(&report);
-    server_expect(&f->server, "0", "EXISTS " P "node:" DEAD);
+    server_expect(&f->server, "0", "EXISTS " P "node:" EXPIRED);
     server_expect(&f->server, "1236", "HGET " P "head entries");
     server_expect(&f->server, "1244", "HGET " P "head revision");
-    expect_clean(f, 1, "mended");
+    expect_clean(f, 1, "repaired");
 }
 
-/* A Redis that goes away ends it with a problem, not with a clean report. */
+/* If Redis becomes unreachable, it ends with a problem, not with a clean report. */
 static void test_redis_goes(void **state)
 {
     struct fixture *f = *state;

@@ -218,10 +218,10 @@ static void check_sound(struct run *run)
         reader_create(world->loop, &world->link_target, &world->link_settings, 20000);
     const struct fsck_options options = {
         .space = {.prefix = "tracker", .name = "main", .partitions = PARTITIONS},
-        .settle_ms = 500,
+        .confirm_ms = 500,
         .ttl = 30000,
         .grace = 2000,
-        .hold = 300};
+        .offline_delay = 300};
     struct fsck_report report;
     assert_true(reader_connect(reader));
     assert_true(fsck_run(reader, &options, &report));

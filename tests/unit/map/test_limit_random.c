@@ -159,10 +159,10 @@ static size_t found(struct run *run, bool of_count)
         reader_create(world->loop, &world->link_target, &world->link_settings, 20000);
     const struct fsck_options options = {
         .space = {.prefix = "tracker", .name = "main", .partitions = 1},
-        .settle_ms = 500,
+        .confirm_ms = 500,
         .ttl = 5000,
         .grace = 300,
-        .hold = 300};
+        .offline_delay = 300};
     struct fsck_report report;
     size_t count = 0;
     assert_true(reader_connect(reader));

@@ -91,7 +91,7 @@ static void test_unknown_operations_are_passed_over(void **state)
     assert_string_equal(event_op_name(EVENT_OTHER), "other");
 }
 
-static void test_deleted_fields_are_told_apart_from_empty_ones(void **state)
+static void test_deleted_fields_differ_from_empty_ones(void **state)
 {
     (void)state;
     struct bytes body = BYTES_LITERAL("3 -\np:a3 0\np:b3 1\np:c-"), field, value;
@@ -127,7 +127,7 @@ int main(void)
         cmocka_unit_test(test_malformed_headers_are_refused),
         cmocka_unit_test(test_malformed_events_are_refused),
         cmocka_unit_test(test_unknown_operations_are_passed_over),
-        cmocka_unit_test(test_deleted_fields_are_told_apart_from_empty_ones),
+        cmocka_unit_test(test_deleted_fields_differ_from_empty_ones),
         cmocka_unit_test(test_bodies_cut_short_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* When a view reads its snapshot again: what is certain to be missing, and not too often. */
+/* When a view reads its snapshot again: only if changes are certain to be missing, and not too
+ * often. */
 #include "map/fixture.h"
 
 #include "metrics/metrics.h"
@@ -37,11 +38,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static void turn_for(struct world *world, uint64_t ms)
+static void iterate_for(struct world *world, uint64_t ms)
 {
     uint64_t end = loop_now_ms(world->loop) + ms;
-    while (loop_now_ms(world->loop) < end)
+    while (loop_now_ms(world->loop) < end) {
         loop_iterate(world->loop, 10);
+    }
 }
 
 /* Publishes 200 messages at once, made from the format by their number. */
@@ -58,11 +60,11 @@ static int64_t publish_and_count_snapshots(struct stage *stage, const char *form
 {
     struct world *world = stage->world;
     int64_t before, messages = metrics_get(METRIC_EVENT_MESSAGES);
-    turn_for(world, 1100); /* no interval runs any more */
+    iterate_for(world, 1100); /* the intervals are over */
     before = metrics_get(METRIC_SNAPSHOTS);
     publish(world, format);
     WAIT_UNTIL(world, metrics_get(METRIC_EVENT_MESSAGES) >= messages + 200);
-    turn_for(world, 300);
+    iterate_for(world, 300);
     return metrics_get(METRIC_SNAPSHOTS) - before;
 }
 
@@ -73,7 +75,7 @@ static void expect_shown(struct stage *stage, const char *text)
     assert_int_equal(stage->observer.closed, 0);
 }
 
-static void test_messages_of_no_epoch_cause_no_snapshot(void **state)
+static void test_messages_of_an_unknown_epoch_cause_no_snapshot(void **state)
 {
     struct stage *stage = *state;
     int64_t ignored = metrics_get(METRIC_EVENTS_OTHER_EPOCH);
@@ -89,7 +91,7 @@ static void test_malformed_messages_cause_no_snapshot(void **state)
 {
     struct stage *stage = *state;
     int64_t ignored = metrics_get(METRIC_EVENTS_MALFORMED);
-    assert_int_equal(publish_and_count_snapshots(stage, "1 nonsense %d"), 0);
+    assert_int_equal(publish_and_count_snapshots(stage, "1 malformed %d"), 0);
     assert_int_equal(metrics_get(METRIC_EVENTS_MALFORMED) - ignored, 200);
     expect_shown(stage, "1");
 }
@@ -131,14 +133,14 @@ static void test_a_lost_subscription_with_a_change_reads_once(void **state)
     struct map *map = stage->world->fronts[1].map;
     int64_t snapshots = metrics_get(METRIC_SNAPSHOTS);
     redis_subscriber_reset(map->subscriber, "a test");
-    expect_shown(stage, "1"); /* what is told to nobody here is in the snapshot */
+    expect_shown(stage, "1"); /* its event did not arrive: the snapshot contains it */
     WAIT_UNTIL(stage->world, stage->part->state == PART_LIVE);
     assert_in_range(metrics_get(METRIC_SNAPSHOTS) - snapshots, 0, 1);
     expect_shown(stage, "2");
 }
 
-/* A message that the new epoch's beginning was told with may be lost: the partition knows of it. */
-static void test_an_epoch_that_was_not_told_is_found(void **state)
+/* The message that announces a new epoch may be lost: the partition has seen the epoch. */
+static void test_an_epoch_without_a_message_is_found(void **state)
 {
     struct stage *stage = *state;
     struct world *world = stage->world;
@@ -151,13 +153,13 @@ static void test_an_epoch_that_was_not_told_is_found(void **state)
 #define FRONTS 3
 #define ROUNDS 4
 
-/* Front-ends that have the same reason to read, and how long each of their parts waits. */
+/* Front-ends with the same reason to read, and how long each of their parts waits. */
 struct crowd {
     struct world *world;
     struct observer observers[FRONTS];
     struct client client;
-    uint64_t turned_ms, stalled_ms; /* what of the time the test was stopped for */
-    unsigned count;                 /* of the delays */
+    uint64_t iterated_ms, stalled_ms; /* how long the test process was stopped */
+    unsigned count;                   /* of the delays */
     uint64_t delays[FRONTS * ROUNDS];
 };
 
@@ -169,8 +171,9 @@ static struct view_part *part_of(struct crowd *crowd, unsigned front)
 static bool all_are_live(struct crowd *crowd)
 {
     for (unsigned i = 0; i < FRONTS; i++) {
-        if (part_of(crowd, i)->state != PART_LIVE)
+        if (part_of(crowd, i)->state != PART_LIVE) {
             return false;
+        }
     }
     return true;
 }
@@ -179,33 +182,36 @@ static void crowd_open(struct crowd *crowd)
 {
     memset(crowd, 0, sizeof *crowd);
     crowd->world = world_with_fronts(FRONTS);
-    for (unsigned i = 0; i < FRONTS; i++)
+    for (unsigned i = 0; i < FRONTS; i++) {
         observer_watch(crowd->world, &crowd->observers[i], &crowd->world->fronts[i]);
+    }
     client_connect(&crowd->client, &crowd->world->fronts[0]);
     client_open(crowd->world, &crowd->client, "a");
     WAIT_UNTIL(crowd->world, all_are_live(crowd));
-    turn_for(crowd->world, 1100); /* no interval runs any more */
+    iterate_for(crowd->world, 1100); /* the intervals are over */
 }
 
 static void crowd_close(struct crowd *crowd)
 {
     map_session_end(&crowd->client.session, true);
-    for (unsigned i = 0; i < FRONTS; i++)
+    for (unsigned i = 0; i < FRONTS; i++) {
         map_unwatch(&crowd->observers[i].watcher);
+    }
     world_destroy(crowd->world);
 }
 
-static uint64_t turn_once(struct crowd *crowd)
+static uint64_t iterate_once(struct crowd *crowd)
 {
     uint64_t now = loop_now_ms(crowd->world->loop);
     loop_iterate(crowd->world->loop, 1);
-    crowd->turned_ms = loop_now_ms(crowd->world->loop);
-    if (crowd->turned_ms - now > 10)
-        crowd->stalled_ms += crowd->turned_ms - now;
-    return crowd->turned_ms;
+    crowd->iterated_ms = loop_now_ms(crowd->world->loop);
+    if (crowd->iterated_ms - now > 10) {
+        crowd->stalled_ms += crowd->iterated_ms - now;
+    }
+    return crowd->iterated_ms;
 }
 
-/* Until all are live in that epoch (0: in theirs); who had nothing to read is not counted. */
+/* Until all are live in that epoch (0: in theirs). Those with nothing to read are not counted. */
 static void note_delays(struct crowd *crowd, const uint64_t *last_ms, uint64_t epoch)
 {
     struct patience patience = patience_begin();
@@ -213,25 +219,29 @@ static void note_delays(struct crowd *crowd, const uint64_t *last_ms, uint64_t e
     unsigned left = FRONTS;
     bool done[FRONTS] = {false};
     while (left > 0) {
-        uint64_t now = turn_once(crowd);
-        if (patience_is_over(&patience))
+        uint64_t now = iterate_once(crowd);
+        if (patience_is_over(&patience)) {
             fail_msg("%u have not read", left);
+        }
         for (unsigned i = 0; i < FRONTS; i++) {
             const struct view_part *part = part_of(crowd, i);
-            if (!began[i] && loop_timer_is_running(part->retry_timer))
+            if (!began[i] && loop_timer_is_running(part->retry_timer)) {
                 began[i] = now;
-            if (done[i] || part->state != PART_LIVE || (epoch && part->epoch != epoch))
+            }
+            if (done[i] || part->state != PART_LIVE || (epoch && part->epoch != epoch)) {
                 continue;
+            }
             done[i] = true;
             left--;
-            if (part->loaded_ms > last_ms[i])
+            if (part->loaded_ms > last_ms[i]) {
                 crowd->delays[crowd->count++] =
                     began[i] && part->loaded_ms > began[i] ? part->loaded_ms - began[i] : 0;
+            }
         }
     }
 }
 
-/* Beyond the bounds is only what the test was stopped for, and a look each turn. */
+/* Delays exceed the bounds only while the test process was stopped, and by one iteration. */
 static void check_delays(const struct crowd *crowd, uint64_t least_ms, uint64_t most_ms)
 {
     uint64_t least = UINT64_MAX, most = 0;
@@ -253,14 +263,16 @@ static void test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint64_t last_ms[FRONTS], epoch = UINT64_C(0x0123456789abcde0) + round;
         char text[17];
-        for (unsigned i = 0; i < FRONTS; i++)
+        for (unsigned i = 0; i < FRONTS; i++) {
             last_ms[i] = part_of(&crowd, i)->loaded_ms;
+        }
         snprintf(text, sizeof text, "%016llx", (unsigned long long)epoch);
         WORLD_REDIS(crowd.world, "HSET", KEY("head"), "epoch", text);
-        for (unsigned i = 0; i < FRONTS; i++)
+        for (unsigned i = 0; i < FRONTS; i++) {
             part_request_check(part_of(&crowd, i));
+        }
         note_delays(&crowd, last_ms, epoch);
-        turn_for(crowd.world, 1100);
+        iterate_for(crowd.world, 1100);
     }
     check_delays(&crowd, 1000 / 8, 1000 / 4);
     crowd_close(&crowd);
@@ -279,7 +291,7 @@ static void test_snapshots_of_a_new_subscription_are_spread_over_the_interval(vo
         }
         client_update(crowd.world, &crowd.client, crowd.client.id, round, "changed");
         note_delays(&crowd, last_ms, 0);
-        turn_for(crowd.world, 1100);
+        iterate_for(crowd.world, 1100);
     }
     check_delays(&crowd, 0, 1000);
     crowd_close(&crowd);
@@ -290,12 +302,12 @@ static void test_snapshots_of_a_new_subscription_are_spread_over_the_interval(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_messages_of_no_epoch_cause_no_snapshot),
+        TEST(test_messages_of_an_unknown_epoch_cause_no_snapshot),
         TEST(test_malformed_messages_cause_no_snapshot),
         TEST(test_gaps_are_read_again_once_in_an_interval),
         TEST(test_a_lost_subscription_without_a_change_reads_nothing),
         TEST(test_a_lost_subscription_with_a_change_reads_once),
-        TEST(test_an_epoch_that_was_not_told_is_found),
+        TEST(test_an_epoch_without_a_message_is_found),
         cmocka_unit_test(test_snapshots_of_a_new_epoch_are_spread_over_a_quarter_of_the_grace),
         cmocka_unit_test(test_snapshots_of_a_new_subscription_are_spread_over_the_interval),
     };

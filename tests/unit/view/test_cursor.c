@@ -7,8 +7,9 @@
 static unsigned walk(struct map_cursor *cursor)
 {
     unsigned count = 0;
-    while (map_cursor_next(cursor))
+    while (map_cursor_next(cursor)) {
         count++;
+    }
     return count;
 }
 

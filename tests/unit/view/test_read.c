@@ -40,7 +40,7 @@ static void test_reads_see_what_was_acknowledged(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Of another front-end's clients, when Redis is asked first. */
+/* Those of another front-end's clients, too, as Redis's revisions are read first. */
 static void test_reads_everywhere_see_what_others_acknowledged(void **state)
 {
     struct world *world = *state;
@@ -53,8 +53,9 @@ static void test_reads_everywhere_see_what_others_acknowledged(void **state)
         char text[16];
         snprintf(text, sizeof text, "%u", i);
         assert_int_equal(client_update(world, &client, "me", i, text), MAP_OK);
-        for (unsigned j = 0; j < 3; j++)
+        for (unsigned j = 0; j < 3; j++) {
             map_read(observer.view, MAP_READ_EVERYWHERE, on_read, &readings[j]);
+        }
         WAIT_UNTIL(world, readings[0].answers + readings[1].answers + readings[2].answers == 3 * i);
         assert_true(readings[2].known);
         assert_false(readings[2].stale);
@@ -65,8 +66,8 @@ static void test_reads_everywhere_see_what_others_acknowledged(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Redis has forgotten all: what was acknowledged is put back before anybody reads on. */
-static void test_reads_wait_for_what_is_put_back(void **state)
+/* Redis has lost its data: reads wait until acknowledged writes are restored. */
+static void test_reads_wait_for_the_restore(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -94,8 +95,8 @@ static void test_reads_wait_for_what_is_put_back(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Taken back before Redis is asked, and while it is; then the view itself goes. */
-static void test_reads_that_are_taken_back(void **state)
+/* Cancelled before the query is sent, and while it is under way; then the view is destroyed. */
+static void test_cancelled_reads(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -127,7 +128,7 @@ static void test_reads_that_are_taken_back(void **state)
 }
 
 /* The last chunk of the first snapshot has been read, and the watchers are notified at the end of
- * that iteration: a read that is looked at in between is not answered before them, as unknown. */
+ * that iteration: a read that is checked in between is answered after them, not as unknown. */
 static void test_a_read_is_answered_after_the_watchers(void **state)
 {
     struct world *world = *state;
@@ -144,7 +145,7 @@ static void test_a_read_is_answered_after_the_watchers(void **state)
 }
 
 /* The common case costs nothing: no mark, no command. */
-static void test_a_read_of_what_is_there_notes_nothing(void **state)
+static void test_a_read_of_current_contents_costs_nothing(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -169,10 +170,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_reads_see_what_was_acknowledged),
         TEST(test_reads_everywhere_see_what_others_acknowledged),
-        TEST(test_reads_wait_for_what_is_put_back),
-        TEST(test_reads_that_are_taken_back),
+        TEST(test_reads_wait_for_the_restore),
+        TEST(test_cancelled_reads),
         TEST(test_a_read_is_answered_after_the_watchers),
-        TEST(test_a_read_of_what_is_there_notes_nothing),
+        TEST(test_a_read_of_current_contents_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
  */
 #include "view/view_fixture.h"
 
-/* The last event before a silence is lost: the next sweeps notice. */
-static void test_a_silent_gap_is_noticed(void **state)
+/* The last event before an idle time is lost: the next sweeps notice it. */
+static void test_a_gap_without_a_later_event_is_noticed(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -13,16 +13,16 @@ static void test_a_silent_gap_is_noticed(void **state)
     client_connect(&client, &world->fronts[0]);
     client_update(world, &client, "me", 1, "one");
     WAIT_UNTIL(world, observer_shows(&observer, "me", "one"));
-    /* A change that nobody is told: the revision goes on, the event is missing. */
-    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:me", "state", "untold");
+    /* A change without an event: only the revision increases. */
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:me", "state", "unpublished");
     WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "1");
-    WAIT_UNTIL(world, observer_shows(&observer, "me", "untold"));
+    WAIT_UNTIL(world, observer_shows(&observer, "me", "unpublished"));
     map_session_end(&client.session, true);
     map_unwatch(&observer.watcher);
 }
 
-/* Events come on one connection and the floor of the snapshot on another. So the event of what was
- * written after the floor may come before it. */
+/* Events arrive on one connection, the floor of the snapshot on another. So the event of a write
+ * after the floor may arrive before it. */
 static void test_an_event_before_the_first_floor_is_not_missing(void **state)
 {
     struct world *world = *state;
@@ -52,8 +52,8 @@ static void test_an_event_before_the_first_floor_is_not_missing(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* An event of a revision far ahead: everything between is read. */
-static void test_a_gap_is_filled_and_told_as_differences(void **state)
+/* An event with a later revision: the changes in between are read. */
+static void test_a_gap_is_filled_and_watchers_receive_differences(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -61,18 +61,19 @@ static void test_a_gap_is_filled_and_told_as_differences(void **state)
     observer_watch(world, &observer, &world->fronts[1]);
     open_entries(world, &client, &observer, 20);
     unsigned changed = observer.changed;
-    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:e3", "state", "untold");
+    WORLD_REDIS(world, "HSET", "tracker:{main/1/0}:client:e3", "state", "unpublished");
     WORLD_REDIS(world, "HINCRBY", "tracker:{main/1/0}:head", "revision", "5");
-    client_update(world, &client, "e4", 9, "told");
-    WAIT_UNTIL(world, observer_shows(&observer, "e3", "untold"));
-    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    client_update(world, &client, "e4", 9, "published");
+    WAIT_UNTIL(world, observer_shows(&observer, "e3", "unpublished"));
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "published"));
     assert_int_equal(observer.changed, changed + 2);
     assert_int_equal(observer.closed, 0);
     map_session_end(&client.session, true);
     map_unwatch(&observer.watcher);
 }
 
-/* Redis was unreachable for longer than client.ttl: the hashes are gone, their listing is not. */
+/* Redis was unreachable for longer than client.ttl: the hashes have expired, but are still listed.
+ */
 static void test_entries_whose_ttl_ended_are_kept(void **state)
 {
     struct world *world = *state;
@@ -89,12 +90,13 @@ static void test_entries_whose_ttl_ended_are_kept(void **state)
     map_session_end(&orphaned.session, true);
     map_session_end(&closed.session, true);
     while (!*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:orphaned") ||
-           !*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:closed"))
+           !*WORLD_REDIS(world, "ZSCORE", "tracker:{main/1/0}:deadlines", "c:closed")) {
         loop_iterate(world->loop, 5);
+    }
     WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:expired");
     WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:orphaned");
-    /* This one is closed, and no event says so. It has no connection, or else
-     * the audit of its front-end would open it again. */
+    /* This one is closed without an event. It has no connection, else the audit of its front-end
+     * would open it again. */
     WORLD_REDIS(world, "DEL", "tracker:{main/1/0}:client:closed");
     WORLD_REDIS(world, "ZREM", "tracker:{main/1/0}:deadlines", "c:closed");
     char *index = mem_format("tracker:{main/1/0}:node:%s", world->fronts[0].map->node);
@@ -106,7 +108,7 @@ static void test_entries_whose_ttl_ended_are_kept(void **state)
     assert_true(observer_shows(&observer, "expired", "one"));
     assert_null(observer_state(&observer, "closed"));
     assert_string_equal(observer.last_closed, "closed");
-    /* The client writes on, and the orphan's time ends as if its hash were there. */
+    /* The client continues to write, and the orphan expires as if its hash existed. */
     client_update(world, &client, "expired", 2, "two");
     WAIT_UNTIL(world, observer_shows(&observer, "expired", "two"));
     WAIT_UNTIL(world, !observer_state(&observer, "orphaned"));
@@ -115,9 +117,9 @@ static void test_entries_whose_ttl_ended_are_kept(void **state)
     map_unwatch(&observer.watcher);
 }
 
-/* Events come later than the answers to commands: of an opening, but not of the close that the
- * snapshot, which is newer, has too. */
-static void test_a_late_event_of_what_is_closed_brings_nothing_back(void **state)
+/* Events arrive later than replies: that of an open after a snapshot that already includes the
+ * close. */
+static void test_a_late_open_event_does_not_restore_a_closed_entry(void **state)
 {
     struct world *world = *state;
     struct observer observer;
@@ -137,8 +139,8 @@ static void test_a_late_event_of_what_is_closed_brings_nothing_back(void **state
     WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", opened);
     WAIT_UNTIL(world, metrics_get(METRIC_SNAPSHOTS) > snapshots);
     WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", closed);
-    client_update(world, &client, "e4", 9, "told");
-    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    client_update(world, &client, "e4", 9, "published");
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "published"));
     assert_null(observer_state(&observer, "late"));
     assert_int_equal(map_view_count(observer.view), 20);
     free(epoch);
@@ -148,18 +150,19 @@ static void test_a_late_event_of_what_is_closed_brings_nothing_back(void **state
     map_unwatch(&observer.watcher);
 }
 
-static void test_nonsense_on_the_channel_harms_nothing(void **state)
+static void test_malformed_messages_on_the_channel_are_ignored(void **state)
 {
     struct world *world = *state;
     struct observer observer;
     struct client client;
     observer_watch(world, &observer, &world->fronts[1]);
     open_entries(world, &client, &observer, 20);
-    const char *nonsense[] = {"", "hello", "1 x 1 1\n", "1 0011223344556677 1 1\nopen 9 9 9\n"};
-    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
-        WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", nonsense[i]);
-    client_update(world, &client, "e4", 9, "told");
-    WAIT_UNTIL(world, observer_shows(&observer, "e4", "told"));
+    const char *malformed[] = {"", "hello", "1 x 1 1\n", "1 0011223344556677 1 1\nopen 9 9 9\n"};
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        WORLD_REDIS(world, "PUBLISH", "tracker:{main/1/0}:events", malformed[i]);
+    }
+    client_update(world, &client, "e4", 9, "published");
+    WAIT_UNTIL(world, observer_shows(&observer, "e4", "published"));
     WAIT_UNTIL(world, observer.view->parts[0].state == PART_LIVE);
     assert_int_equal(map_view_count(observer.view), 20);
     assert_int_equal(observer.closed, 0);
@@ -170,12 +173,12 @@ static void test_nonsense_on_the_channel_harms_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_silent_gap_is_noticed),
+        TEST(test_a_gap_without_a_later_event_is_noticed),
         TEST(test_an_event_before_the_first_floor_is_not_missing),
-        TEST(test_a_gap_is_filled_and_told_as_differences),
+        TEST(test_a_gap_is_filled_and_watchers_receive_differences),
         TEST(test_entries_whose_ttl_ended_are_kept),
-        TEST(test_a_late_event_of_what_is_closed_brings_nothing_back),
-        TEST(test_nonsense_on_the_channel_harms_nothing),
+        TEST(test_a_late_open_event_does_not_restore_a_closed_entry),
+        TEST(test_malformed_messages_on_the_channel_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
