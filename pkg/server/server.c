@@ -16,11 +16,11 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "map/feature.h"
-#include "map/registry.h"
-#include "map/room.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
+#include "registration/registration.h"
 #include "relay/relay.h"
+#include "room/room.h"
 #include "server/server_private.h"
 #include "tls/digest.h"
 

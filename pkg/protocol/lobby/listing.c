@@ -18,9 +18,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/registry.h"
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
+#include "registration/registration.h"
 
 static struct bytes game_id(const struct game *game)
 {

@@ -16,10 +16,10 @@
 #include "codec/q3games.h"
 #include "codec/q3master.h"
 #include "codec/q3master_reply.h"
-#include "map/registry.h"
 #include "map/secret.h"
 #include "metrics/metrics.h"
 #include "protocol/q3master/q3master.h"
+#include "registration/registration.h"
 #include "view/view.h"
 
 #define Q3MASTER_OUTPUT_MIN 65536

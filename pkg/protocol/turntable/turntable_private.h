@@ -28,7 +28,6 @@
 #include "base/log.h"
 #include "codec/turntable.h"
 #include "loop/loop.h"
-#include "map/room.h"
 #include "map/session.h"
 #include "metrics/metrics.h"
 #include "presence/invite.h"
@@ -36,6 +35,7 @@
 #include "protocol/session/session.h"
 #include "protocol/turntable/turntable.h"
 #include "relay/relay.h"
+#include "room/room.h"
 #include "view/view.h"
 
 /* Close codes of the private range. */

@@ -27,8 +27,6 @@
 #include "map/map_private.h"
 #include "map/owned_private.h"
 #include "map/partition_private.h"
-#include "map/registry.h"
-#include "map/room.h"
 #include "map/session.h"
 #include "map/session_private.h"
 #include "map/space_private.h"
@@ -36,7 +34,9 @@
 #include "presence/presence.h"
 #include "redis/embedded.h"
 #include "redis/redis_acl.h"
+#include "registration/registration.h"
 #include "relay/relay.h"
+#include "room/room.h"
 #include "view/view.h"
 
 struct front {

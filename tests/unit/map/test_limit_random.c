@@ -6,7 +6,7 @@
 #include "map/fixture.h"
 
 #include "inspect/fsck.h"
-#include "map/registry.h"
+#include "registration/registration.h"
 
 #define FRONTS    2
 #define CLIENTS   6

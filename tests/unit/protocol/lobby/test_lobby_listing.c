@@ -6,9 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "map/registry.h"
 #include "net/listener.h"
 #include "protocol/lobby/lobby_private.h"
+#include "registration/registration.h"
 
 #define ID "127.0.0.1:4711"
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/room_op_private.h"
-#include "map/room_private.h"
 #include "metrics/metrics.h"
+#include "room/room_op_private.h"
+#include "room/room_private.h"
 
 /* Until the list is read when the room's messages do not have a joining that Redis has accepted. */
 #define LOOK_MS 1000

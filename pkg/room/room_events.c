@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/room_private.h"
 #include "metrics/metrics.h"
+#include "room/room_private.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

@@ -1,6 +1,6 @@
 /* registry_private: registrations, for the sweeps, results and views. */
-#ifndef MAP_REGISTRY_PRIVATE_H
-#define MAP_REGISTRY_PRIVATE_H
+#ifndef REGISTRATION_REGISTRATION_PRIVATE_H
+#define REGISTRATION_REGISTRATION_PRIVATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

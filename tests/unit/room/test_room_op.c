@@ -4,7 +4,7 @@
  */
 #include "map/fixture.h"
 
-#include "map/room_op_private.h"
+#include "room/room_op_private.h"
 
 /* What arrived on the room's channel, a line each. */
 struct ear {

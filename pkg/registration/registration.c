@@ -2,7 +2,7 @@
  * registry: see registry.h. What is judged of registrations, apply_registry.lua judges; here they
  * become operations, probes are handed out, and what Redis has lost is registered again.
  */
-#include "map/registry.h"
+#include "registration/registration.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@
 #include "base/random.h"
 #include "map/feature.h"
 #include "map/op.h"
-#include "map/registry_private.h"
 #include "metrics/metrics.h"
+#include "registration/registration_private.h"
 #include "schema/fields.h"
 #include "view/view.h"
 

@@ -2,14 +2,14 @@
  * room: the sets of rooms: rooms come into being with their first member here, and are freed behind
  * their last; and what the members wait for is looked after by a timer of the set.
  */
-#include "map/room.h"
+#include "room/room.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "map/room_op_private.h"
-#include "map/room_private.h"
 #include "metrics/metrics.h"
+#include "room/room_op_private.h"
+#include "room/room_private.h"
 
 #define TICK_MS 50
 /* Until what Redis did not take is asked again. */

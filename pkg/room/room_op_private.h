@@ -1,6 +1,6 @@
 /* room_op_private: operations on rooms, and what the partitions ask of rooms. */
-#ifndef MAP_ROOM_OP_PRIVATE_H
-#define MAP_ROOM_OP_PRIVATE_H
+#ifndef ROOM_ROOM_OP_PRIVATE_H
+#define ROOM_ROOM_OP_PRIVATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,10 +2,10 @@
  * Readings of rooms whose marks do not come, and members that are taken out and join again: what
  * was missed is notified to those who may have missed it, and nobody waits for ever.
  */
-#include "map/room_fixture.h"
+#include "room/room_fixture.h"
 
-#include "map/room_op_private.h"
 #include "metrics/metrics.h"
+#include "room/room_op_private.h"
 
 static int setup(void **state)
 {

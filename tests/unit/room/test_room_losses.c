@@ -2,7 +2,7 @@
  * Rooms when something is lost: the link for messages, the link for commands, messages, the room,
  * all of Redis. Members receive that they may have missed something, and then the members.
  */
-#include "map/room_fixture.h"
+#include "room/room_fixture.h"
 
 static int setup(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "map/fields_fixture.h"
 
-#include "map/registry.h"
+#include "registration/registration.h"
 
 #define ID "192.0.2.7:27960"
 

@@ -9,8 +9,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "map/feature.h"
-#include "map/registry.h"
-#include "map/registry_private.h"
+#include "registration/registration.h"
+#include "registration/registration_private.h"
 #include "view/view.h"
 
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */

@@ -3,7 +3,7 @@
  * and Redis is emptied. What two of them receive, they receive in the same order, nothing twice;
  * and in the end each list shows the members.
  */
-#include "map/room_fixture.h"
+#include "room/room_fixture.h"
 
 enum { GUESTS = 10, STEPS = 600 };
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "map/room_op_private.h"
-#include "map/room_private.h"
+#include "room/room_op_private.h"
+#include "room/room_private.h"
 
 struct room_space *room_space_of(const struct map_space *space)
 {

@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "map/room_private.h"
 #include "metrics/metrics.h"
+#include "room/room_private.h"
 #include "schema/keys.h"
 #include "schema/scripts.h"
 

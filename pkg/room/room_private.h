@@ -19,8 +19,8 @@
  * What happened to a room's users is told joined: before a message is, before a member enters, and
  * at the end of the turn.
  */
-#ifndef MAP_ROOM_PRIVATE_H
-#define MAP_ROOM_PRIVATE_H
+#ifndef ROOM_ROOM_PRIVATE_H
+#define ROOM_ROOM_PRIVATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,10 +31,10 @@
 #include "base/list.h"
 #include "loop/loop.h"
 #include "map/feature.h"
-#include "map/room.h"
 #include "map/wait.h"
 #include "redis/channel.h"
 #include "redis/redis.h"
+#include "room/room.h"
 #include "schema/keys.h"
 
 struct map_space;

@@ -1,11 +1,11 @@
 /* room_fixture: services with rooms on each front-end, and guests who record what they receive. */
-#ifndef UNIT_MAP_ROOM_FIXTURE_H
-#define UNIT_MAP_ROOM_FIXTURE_H
+#ifndef UNIT_ROOM_ROOM_FIXTURE_H
+#define UNIT_ROOM_ROOM_FIXTURE_H
 
 #include "map/fixture.h"
 
-#include "map/room.h"
-#include "map/room_private.h"
+#include "room/room.h"
+#include "room/room_private.h"
 
 #define KEY(kind) "tracker:{main/1/0}:" kind
 

@@ -7,8 +7,8 @@
  * probes pass unanswered is closed, and told like any other. So it outlives the front-end that
  * registered it. When Redis loses it, the front-ends that have it in their view register it again.
  */
-#ifndef MAP_REGISTRY_H
-#define MAP_REGISTRY_H
+#ifndef REGISTRATION_REGISTRATION_H
+#define REGISTRATION_REGISTRATION_H
 
 #include <stddef.h>
 #include <stdint.h>

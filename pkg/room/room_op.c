@@ -1,7 +1,7 @@
 /*
  * room_op: what is asked of rooms, as operations of apply.
  */
-#include "map/room_op_private.h"
+#include "room/room_op_private.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * Rooms: members and messages, and that all members of two front-ends receive all of it in
  * one order.
  */
-#include "map/room_fixture.h"
+#include "room/room_fixture.h"
 
-#include "map/room_op_private.h"
+#include "room/room_op_private.h"
 
 static int setup(void **state)
 {

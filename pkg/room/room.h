@@ -10,8 +10,8 @@
  * broke, a gap in the numbers, a new epoch, a member that was taken out and joins again), its
  * members here are told so, and then who is there.
  */
-#ifndef MAP_ROOM_H
-#define MAP_ROOM_H
+#ifndef ROOM_ROOM_H
+#define ROOM_ROOM_H
 
 #include <stdbool.h>
 #include <stddef.h>
