@@ -19,7 +19,7 @@
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
-# Where install-packages puts redis-server, and Debian administrators' programs, in whatever PATH.
+# Where install-packages puts redis-server, and Debian administrators' programs, added to any PATH.
 export PATH := $(PATH):/usr/local/bin:/usr/sbin:/sbin
 # V=1 shows the commands; else what each one makes: "CC net/conn.c"; make -s shows neither.
 VERBOSE := $(filter-out 0,$(V))

@@ -73,7 +73,7 @@ METRIC(LOBBY_PUSH_DOWN, counter, "pushes_total", "protocol=\"lobby\",kind=\"down
 METRIC(LOBBY_PUSH_PACKET, counter, "pushes_total", "protocol=\"lobby\",kind=\"packet\"", "")
 METRIC(TRACKER_UNFIT, counter, "pushes_left_out_total", "protocol=\"tracker\",reason=\"too_long\"", "Entries that were not sent because a protocol's packet cannot hold them.")
 METRIC(LOBBY_UNFIT, counter, "pushes_left_out_total", "protocol=\"lobby\",reason=\"too_long\"", "")
-METRIC(SYNC_UNFIT, counter, "pushes_left_out_total", "protocol=\"sync\",reason=\"no_text\"", "")
+METRIC(SYNC_UNFIT, counter, "pushes_left_out_total", "protocol=\"sync\",reason=\"not_utf8\"", "")
 METRIC(CONFLATIONS, counter, "conflations_total", "", "Times that a slow reader was switched to receiving only the newest states.")
 METRIC(MALFORMED_MAGIC, counter, "malformed_total", "protocol=\"tracker\",reason=\"magic\"", "Connections closed for a malformed message, by protocol and reason.")
 METRIC(MALFORMED_VERSION, counter, "malformed_total", "protocol=\"tracker\",reason=\"version\"", "")

@@ -2,7 +2,7 @@
  * embedded: a private redis-server, child of this process.
  *
  * It listens only on a unix socket in a new directory (mode 0700), persists nothing unless a data
- * directory is given (then an append-only file there), and exits when we do, in whatever way
+ * directory is given (then an append-only file there), and exits when we do, by any cause
  * (PR_SET_PDEATHSIG, without a race). If it exits by itself, `died` is called.
  */
 #ifndef REDIS_EMBEDDED_H

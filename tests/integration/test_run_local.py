@@ -25,7 +25,7 @@ def test_what_it_says_can_be_typed(t):
     id = typed.wait_for_log(r"^[A-Za-z0-9]{7}$")
     keys = re.search(r"the map in Redis +(redis-cli .*)$", text, re.M)[1]
     assert f"client:{id}" in t.run("/bin/sh", "-c", keys).stdout
-    clients = re.search(r"who is there +(\S*trackerctl .*)$", text, re.M)[1]
+    clients = re.search(r"connected clients +(\S*trackerctl .*)$", text, re.M)[1]
     assert id in t.run("/bin/sh", "-c", clients).stdout
     second = re.search(r"a second front-end +(.*) \\\n +(.*)$", text, re.M)
     joined = re.sub(r":\d+\b", ":0", " ".join(second.groups())).split()

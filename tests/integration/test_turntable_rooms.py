@@ -240,7 +240,7 @@ def test_a_member_that_does_not_read_is_closed_and_nobody_waits(t):
     assert reader.wait("game")["actions"][0]["data"] == "on"
     a.wait_for_log("msg=turntable_closed.*code=1013")
     # What it had been sent it may read, and the reason.
-    assert slow.read_end() == (1013, "too far behind in a room")
+    assert slow.read_end() == (1013, "too much unread output from a room")
     assert slow.rooms["room"] == reader.rooms["room"][:len(slow.rooms["room"])]
     assert a.metric("tracker_websocket_closed_total", code="1013") == 1
 

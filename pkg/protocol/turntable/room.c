@@ -29,7 +29,7 @@ static void send_to_member(struct turntable_session *session, enum metric kind, 
     if (frame == NULL)
         return;
     if (turntable_is_far_behind(session))
-        turntable_close(session, WEBSOCKET_TRY_LATER, "too far behind in a room");
+        turntable_close(session, WEBSOCKET_TRY_LATER, "too much unread output from a room");
     else
         turntable_send_frame(session, kind, frame);
 }
