@@ -15,7 +15,8 @@ from harness.websocket import CLOSE
 FIGURES = rb"pid|memory|cpu_us|started|received_bytes|sent_bytes|time|host"
 FIGURE = re.compile(FIGURES)
 TEXTS = [
-    (re.compile(rb'"message":"(?:[^"\\]|\\.)*"'), b'"message":"<text>"'),
+    # `error` is the API's.
+    (re.compile(rb'"(message|error)":"(?:[^"\\]|\\.)*"'), rb'"\1":"<text>"'),
     (re.compile(rb"^([1-5]\d\d [A-Z][A-Za-z ]+): .*"), rb"\1: <text>"),
     (re.compile(rb'"(' + FIGURES + rb')":(?:\d+|"[^"]*")'), rb'"\1":<figure>'),
     (re.compile(rb"(?im)^(date|last-modified): [^\r\n]*"), rb"\1: <time>"),

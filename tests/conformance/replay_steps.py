@@ -113,7 +113,7 @@ class Peer:
             self.transcript.add("-", b"closed by the client")
             self.socket.close()
             self.socket = None
-            self.world.wish(b"i")
+            self.world.command(b"i")
             self.session.settle()
             self.session.collect()
 
@@ -156,7 +156,7 @@ class Datagrams(Peer):
         self.transcript.add(">", data)
         before = len(self.transcript.parts)
         self.socket.sendto(HEADER + data, self.address)
-        self.world.wish(b"i")
+        self.world.command(b"i")
         self.session.settle()
         if answers and not readable(self.socket, scaled(5)):
             raise AssertionError(f"{self.transcript.name}: no answer to {data!r}")

@@ -26,7 +26,7 @@ BAD = [
     ({"tests/lint/packages": "package base net\npackage net base\npackage net/http net base\nprogram serve net/http base\n"},
      "tests/lint/packages: cycle: base -> net -> base"),
     ({"tests/lint/packages": "package base\npackage net/http net base\npackage net base\nprogram serve net/http base\n"},
-     "tests/lint/packages: net does not stand above net/http"),
+     "tests/lint/packages: net is not above net/http"),
     ({"tests/lint/packages": "package base\npackage net base\npackage net/http net\nprogram serve net/http base\n"},
      "docs/architecture.md: net/http may include net"),
     ({"docs/architecture.md": FILES["docs/architecture.md"].replace("| net | listeners | base | – |\n", "")},
@@ -35,7 +35,7 @@ BAD = [
      "tests/lint/packages: net includes no header of base: drop it from its row"),
     ({"pkg/net/http/http.c": '#include "net/http/http.h"'}, "net/http includes no header of net: drop it from its row"),
     ({"pkg/base/a.h": '#include "base/b.h"', "pkg/base/b.h": '#include "base/a.h"'}, "cycle: pkg/base/"),
-    ({"tests/unit/nets/test_x.c": ""}, "tests/unit/nets/test_x.c: nets is no package"),
+    ({"tests/unit/nets/test_x.c": ""}, "tests/unit/nets/test_x.c: nets is not a package"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What the check `numbers` knows of documents: their blocks and comments, and the numbers in their text.
+"""What the check `numbers` needs to know of documents: their blocks and comments, and the numbers in their text.
 docs/architecture.md (Numbers in these documents) has the rule."""
 import re
 
@@ -19,7 +19,7 @@ WORDS = {word: number for number, word in enumerate(
     "one two three four five six seven eight nine ten eleven twelve".split(), 1)}
 WORDS |= {"a": 1, "half a": 0.5, "a quarter of a": 0.25, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60}
 
-# What is no number of ours: names, versions, standards, ports, years, prefix lengths, powers, list marks, the
+# What does not count as a number: names, versions, standards, ports, years, prefix lengths, powers, list marks, the
 # bytes of examples.
 NAMES = re.compile(
     r"""\d+(?:\.\d+){2,}(?::\d+)?                  # 0.1.0, 127.0.0.1:8080

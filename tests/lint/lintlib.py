@@ -8,7 +8,7 @@ SOURCE_FOLDERS = ("pkg/", "cmd/", "tests/")
 
 
 class Table:
-    """tests/lint/packages, parsed; the file itself says what its lines mean."""
+    """tests/lint/packages, parsed; that file documents its lines."""
 
     def __init__(self, path="tests/lint/packages"):
         self.allowed = {}   # package or program -> packages that it may include
@@ -70,7 +70,7 @@ def sources(*endings):
 
 
 def report(name, offenders, note=""):
-    """Prints the verdict of a check and ends the process with it."""
+    """Prints the result of a check, and exits with it."""
     for text in offenders:
         print("\n".join(text.splitlines()[:REPORTED]))
     if not offenders:

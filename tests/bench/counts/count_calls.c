@@ -2,7 +2,7 @@
  * count_calls FILE PROGRAM ARGUMENT...: runs a program and counts its system calls, by number, in
  * the file that lockstep.h describes, so that they can be read at any time.
  *
- * The program keeps this process's id; what counts is its child. Only the calls that threads of
+ * The program has this process's id; the child counts. Only the calls that threads of
  * the program make outside of lockstep's gate are counted. Where a process may not be traced the
  * program does not start, and the exit code is 126.
  */
@@ -38,7 +38,7 @@ static void call_count_enter(pid_t thread)
     }
 }
 
-/* Lets a stopped thread go on, with the signal that it was stopped for, if it was. */
+/* Resumes a stopped thread, with the signal for which it was stopped, if there was one. */
 static void call_count_resume(pid_t thread, int status)
 {
     int stop = WSTOPSIG(status), event = status >> 16, signal = 0;

@@ -175,7 +175,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
 
 /* Time. */
 
-/* Whether the monotonic clock is the driver's; a plain program has never another one. */
+/* Whether the monotonic clock is the driver's; a plain program never has another one. */
 static bool lockstep_has_clock(void)
 {
 #ifdef LOCKSTEP_PLAIN
@@ -221,9 +221,9 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct iti
     return (int)syscall(SYS_timerfd_settime, fd, flags, when, before);
 }
 
-/* Chance: the call is made, and what it brings is replaced by the same numbers in each run. */
+/* Random numbers: the call is made, and its result is replaced by the same numbers in each run. */
 
-static unsigned char lockstep_chance(void)
+static unsigned char lockstep_random_byte(void)
 {
     static uint64_t seed;
 
@@ -246,7 +246,7 @@ void randombytes_buf(void *to, size_t size)
     }
     original(to, size);
     for (size_t i = 0; i < size; i++) {
-        bytes[i] = lockstep_chance();
+        bytes[i] = lockstep_random_byte();
     }
 }
 
@@ -261,7 +261,7 @@ uint32_t randombytes_uniform(uint32_t bound)
     }
     (void)original(bound);
     for (int i = 0; i < 4; i++) {
-        value = value << 8 | lockstep_chance();
+        value = value << 8 | lockstep_random_byte();
     }
     return bound > 1 ? value % bound : 0;
 }
@@ -278,22 +278,22 @@ static int lockstep_poll(int epoll, struct epoll_event *events, int most, int ti
     return found;
 }
 
-static char lockstep_ask(char report)
+static char lockstep_report(char report)
 {
-    char wish = 0;
+    char command = 0;
 
-    if (write(control, &report, 1) != 1 || read(control, &wish, 1) != 1) {
+    if (write(control, &report, 1) != 1 || read(control, &command, 1) != 1) {
         _exit(125);
     }
-    return wish;
+    return command;
 }
 
-/* One wish of the driver's; the number of events that it brought. */
-static int lockstep_obey(char wish, int epoll, struct epoll_event *events, int most)
+/* One command of the driver's; returns the number of events that it caused. */
+static int lockstep_execute(char command, int epoll, struct epoll_event *events, int most)
 {
     int found;
 
-    switch (wish) {
+    switch (command) {
     case 'z':
         CALLGRIND_ZERO_STATS;
         return 0;
@@ -310,7 +310,7 @@ static int lockstep_obey(char wish, int epoll, struct epoll_event *events, int m
     }
     found = lockstep_poll(epoll, events, most, PATIENCE_MS);
     if (found == 0) {
-        (void)lockstep_ask('e');
+        (void)lockstep_report('e');
     }
     return found;
 }
@@ -327,7 +327,7 @@ static int lockstep_wait(int epoll, struct epoll_event *events, int most)
     }
     found = lockstep_poll(epoll, events, most, 0);
     while (found == 0) {
-        found = lockstep_obey(lockstep_ask('.'), epoll, events, most);
+        found = lockstep_execute(lockstep_report('.'), epoll, events, most);
     }
     shared->calls[SYS_epoll_wait]++;
     CALLGRIND_TOGGLE_COLLECT;

@@ -251,7 +251,7 @@ class World:
         report = self.control.recv(1)
         assert report == b".", {b"e": "what was sent did not arrive", b"": "the front-end has ended"}[report]
 
-    def wish(self, letter):
+    def command(self, letter):
         self.control.sendall(letter)
         self._wait_idle()
 
@@ -260,13 +260,13 @@ class World:
         lets it handle that and all that Redis has to say to it."""
         if data is not None:
             assert one.send(data) == len(data)
-        self.wish(b"i")
+        self.command(b"i")
         self.settle()
 
     def advance(self, milliseconds):
         """Moves the clock, and lets the front-end do what is due."""
         self.memory.put("now_us", self.memory.get("now_us") + milliseconds * 1000)
-        self.wish(b"t")
+        self.command(b"t")
         self.settle()
 
     def settle(self):
@@ -279,7 +279,7 @@ class World:
         self.redis("PING")
         for link in self.links.links:
             if link.deliver():
-                self.wish(b"i")
+                self.command(b"i")
 
     def requests(self):
         return sum(link.commands for link in self.links.links)
@@ -289,10 +289,10 @@ class World:
     def window(self, operation, count):
         """Counts for one of so many operations: name -> number; under "by name" the system calls."""
         if self.kind == "instructions":
-            self.wish(b"z")
+            self.command(b"z")
             for _ in range(count):
                 operation()
-            self.wish(b"d")
+            self.command(b"d")
             return {"instructions": self._dumped() / count}
         before = self._counts()
         for _ in range(count):
