@@ -1,11 +1,11 @@
 /*
- * batch: what a turn of the loop asked of a partition, sent as calls of the apply script.
+ * batch: the operations of one event-loop iteration, sent as calls of the script apply.
  *
  * Up to redis.inflight batches are under way at once. Each carries its number and the one before,
  * and apply refuses it when the one before has not happened: so a batch that has to be sent again
  * (a script cache that was flushed, a lost link) can never be overtaken by a later one. What comes
- * back without having been judged waits until nothing is under way, and then stands before the
- * queue in its old order.
+ * back without having been judged waits until nothing is under way, and then goes before the
+ * queue, in its old order.
  */
 #include "map/batch_private.h"
 

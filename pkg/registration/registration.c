@@ -1,6 +1,6 @@
 /*
- * registry: see registry.h. What is judged of registrations, apply_registry.lua judges; here they
- * become operations, probes are handed out, and what Redis has lost is registered again.
+ * registration: see registration.h. What is judged of registrations, apply_registry.lua judges;
+ * here they become operations, probes are handed out, and what Redis has lost is registered again.
  */
 #include "registration/registration.h"
 
@@ -47,7 +47,7 @@ static void forget_lost(struct registry *registry)
     registry->lost_count = registry->lost_next = 0;
 }
 
-/* Asking. */
+/* Registering. */
 
 /* What REGISTER has of its own (op_data). */
 struct registration_op {
@@ -192,7 +192,7 @@ void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
     prober->probe(prober, id, probe);
 }
 
-/* What Redis has lost. */
+/* Registering again what Redis has lost. */
 
 static void restore_missing_registrations(void *state, struct map_space *space,
                                           const struct bytes *ids, size_t count)

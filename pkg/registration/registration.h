@@ -1,11 +1,13 @@
 /*
- * registry: entries without a connection: game servers that have registered by UDP.
+ * registration: entries without a connection: game servers that have registered by UDP. A feature
+ * of the map.
  *
  * Such an entry belongs to no front-end, only to its time: it stays while it is registered again
  * before that ends. Some probes before its end, whichever front-end's sweep comes first asks the
  * server whether it is still there, by the prober that it was given; an entry that has let all its
- * probes pass unanswered is closed, and told like any other. So it outlives the front-end that
- * registered it. When Redis loses it, the front-ends that have it in their view register it again.
+ * probes pass unanswered is closed, and the event is published as for any other. So it outlives the
+ * front-end that registered it. When Redis loses it, the front-ends that have it in their view
+ * register it again.
  */
 #ifndef REGISTRATION_REGISTRATION_H
 #define REGISTRATION_REGISTRATION_H
@@ -27,14 +29,14 @@ struct map_registration {
     const char *protocol;           /* static */
     const char *address;            /* as the id, or where it was before addresses were mapped */
     const struct map_field *fields; /* all that it has: others are deleted. Those that are equal to
-                                       what is there are not told again */
+                                       what is stored are not published again */
     size_t field_count;
     uint64_t ttl;            /* ms from now to its end, the probes included; at most
                                 map.max_registration */
     unsigned probes;         /* how often it is asked before it ends; may be 0 */
     uint64_t probe_interval; /* ms from one to the next, and from the last to the end */
 };
-/* Copies. MAP_OWNED: a connection owns the id, whose word counts. MAP_LIMIT: the space is full.
+/* Copies. MAP_OWNED: a connection owns the id, and its state counts. MAP_LIMIT: the space is full.
  * done may be NULL; it is not called any more once the map is being destroyed. */
 void map_register(struct map_space *space, const struct map_registration *registration,
                   map_done done, void *arg);

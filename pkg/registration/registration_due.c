@@ -1,7 +1,8 @@
 /*
- * registry_due: registrations whose next probe, or end, this front-end knows to be due at a moment:
- * it has just asked them, or has made them due. A probe operation at that moment comes up to a
- * sweep earlier than the sweep's. apply judges both; when this front-end ends, the sweeps are left.
+ * registration_due: registrations whose next probe, or end, this front-end knows to be due at a
+ * moment: it has just asked them, or has made them due. A probe operation at that moment comes up
+ * to a sweep earlier than the sweep's. apply judges both; when this front-end ends, the sweeps are
+ * left.
  */
 #include <stdlib.h>
 #include <string.h>

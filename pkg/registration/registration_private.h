@@ -1,4 +1,4 @@
-/* registry_private: registrations, for the sweeps, results and views. */
+/* registration_private: what registrations and their due times share. */
 #ifndef REGISTRATION_REGISTRATION_PRIVATE_H
 #define REGISTRATION_REGISTRATION_PRIVATE_H
 

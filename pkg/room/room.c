@@ -1,6 +1,6 @@
 /*
- * room: the sets of rooms: rooms come into being with their first member here, and are freed behind
- * their last; and what the members wait for is looked after by a timer of the set.
+ * room: the sets of rooms: a room is created with its first member here and freed after
+ * its last one has left. One timer for each set checks deadlines and retries.
  */
 #include "room/room.h"
 
@@ -12,7 +12,7 @@
 #include "room/room_private.h"
 
 #define TICK_MS 50
-/* Until what Redis did not take is asked again. */
+/* Until what Redis did not accept is sent again. */
 #define RETRY_MS 1000
 
 static void on_rooms_tick(void *arg);
@@ -24,9 +24,9 @@ struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name)
     return room;
 }
 
-static void on_room_tell_task(void *room)
+static void on_room_notify(void *room)
 {
-    room_tell(room);
+    room_notify(room);
 }
 
 static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
@@ -40,7 +40,7 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
                             &room->unused,  &room->failed, &room->awaiting};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
-    room->tell = (struct loop_task){.callback = on_room_tell_task, .arg = room};
+    room->notify = (struct loop_task){.callback = on_room_notify, .arg = room};
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
     metrics_add(METRIC_ROOMS, 1);
     room_listen(room);
@@ -86,7 +86,7 @@ static void free_room(struct map_room *room)
     room_forget_kept(room);
     room_forget_users(room);
     channel_leave(&room->channel);
-    loop_cancel(map_loop(rooms->map), &room->tell);
+    loop_cancel(map_loop(rooms->map), &room->notify);
     list_remove(&room->unused);
     HASH_DEL(rooms->table, room);
     metrics_add(METRIC_ROOMS, -1);
@@ -157,8 +157,8 @@ static void give_up_late(struct map_rooms *rooms, uint64_t now)
     }
 }
 
-/* Redis has said that it is a member, and the room does not tell its coming: it may have been one
- * before. */
+/* Redis has accepted the joining, and no message of the room has announced it: it may have been a
+ * member before. */
 static void look_for_late(struct map_rooms *rooms, uint64_t now)
 {
     LIST_FOREACH (node, &rooms->joining) {
@@ -176,7 +176,7 @@ static void retry_refused_joins(struct map_rooms *rooms, uint64_t now)
     if (now < rooms->retry_ms)
         return;
     rooms->retry_ms = now + RETRY_MS;
-    /* Who is refused at once stands behind the last again. */
+    /* A member that is refused at once is appended again, after this mark. */
     struct list last;
     list_init(&last);
     list_append(&rooms->again, &last);
@@ -201,7 +201,7 @@ static void on_rooms_tick(void *arg)
         rooms_wake(rooms);
 }
 
-/* What is told of a room. */
+/* What callers learn of a room. */
 
 struct bytes map_room_name(const struct map_room *room)
 {

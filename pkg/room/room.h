@@ -1,14 +1,14 @@
 /*
- * room: rooms as this front-end's sessions are in them.
+ * room: rooms, as far as sessions of this front-end are members. A feature of the map.
  *
  * A room is a name, its members (devices of users, by their entries' ids), and messages, which all
- * members get in the same order: every message and every coming and going is numbered and
+ * members get in the same order: every message, joining and leaving is numbered and
  * published by the script at the room's place in Redis, and none is delivered here before it came
  * back. A front-end subscribes to the rooms that its sessions are in.
  *
  * A room exists while it has members. When messages may have been lost on the way (a link that
  * broke, a gap in the numbers, a new epoch, a member that was taken out and joins again), its
- * members here are told so, and then who is there.
+ * members here are notified, and then receive the list of users.
  */
 #ifndef ROOM_ROOM_H
 #define ROOM_ROOM_H
@@ -28,13 +28,14 @@ extern const struct map_feature room_feature;
 struct map_rooms; /* what one service has in one space */
 struct map_room;
 
-/* A session's being in a room; embedded in what the session keeps for each. Zero-initialise. */
+/* A session's membership in a room; embedded in what the session keeps for each. Zero-initialise.
+ */
 struct map_member {
     struct list link; /* the room's */
     struct map_room *room;
     struct map_session *session;
     void *arg;     /* the session's protocol's own */
-    bool active;   /* the room has told its coming: it gets messages */
+    bool active;   /* its joining has been announced: it gets messages */
     bool asked;    /* its joining is under way */
     uint64_t said; /* number of its last message; see docs/redis-keys.md */
     map_done done; /* of the joining */
@@ -46,15 +47,16 @@ struct map_member {
 struct map_room_callbacks {
     /* A message for all active members: map_room_members. Valid during the call. */
     void (*said)(void *arg, struct map_room *room, struct bytes message);
-    /* Users who came, and who are gone (none of their devices is in the room any more). For all
-     * active members. Who comes here itself is active only afterwards: see entered. */
+    /* Users that have joined, and those that have left (no device of theirs is in the room any
+     * more). For all active members. A member that joins here is active only afterwards: entered.
+     */
     void (*changed)(void *arg, struct map_room *room, const struct bytes *joined,
                     size_t joined_count, const struct bytes *left, size_t left_count);
-    /* A member has become active: it is to be told who is there (map_room_users, itself among
-     * them). */
+    /* A member has become active: it is to receive the list of users (map_room_users), which has
+     * its own. */
     void (*entered)(void *arg, struct map_room *room, struct map_member *member);
-    /* Messages may have been lost: active members are to be told, and then who is there. member:
-     * the one that is concerned; NULL: all. */
+    /* Messages may have been lost: active members are to be notified, and then to receive the list
+     * of users. member: the only one that is concerned; NULL: all are. */
     void (*lost)(void *arg, struct map_room *room, struct map_member *member);
 };
 
@@ -73,7 +75,7 @@ void map_rooms_destroy(struct map_rooms **rooms);
 struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
                                  struct map_session *session, struct bytes id, struct bytes user,
                                  map_done done, void *arg);
-/* Frees the member. The others are told by the room. */
+/* Frees the member. The others are notified by the message of its leaving. */
 void map_room_leave(struct map_member **member);
 /* Sends to all members, itself included. MAP_OK: it is in the room's order, and published.
  * MAP_MISSING: not a member. MAP_DEADLINE: it may or may not reach the members. done is not called
@@ -83,8 +85,8 @@ void map_room_say(struct map_member *member, struct bytes message, map_done done
 struct bytes map_room_name(const struct map_room *room);
 /* List of struct map_member, by link: those of this front-end, active or not. */
 struct list *map_room_members(struct map_room *room);
-/* Users in the room, on all front-ends, in byte order; valid until the room changes, or the next
- * turn. */
+/* Users in the room, on all front-ends, in byte order; valid until the room changes, or the
+ * event-loop iteration ends. */
 const struct bytes *map_room_users(struct map_room *room, size_t *count);
 bool map_room_has_user(const struct map_room *room, struct bytes user);
 /* A room that a session here is in; NULL otherwise. */

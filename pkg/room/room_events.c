@@ -1,6 +1,6 @@
 /*
- * room_events: the messages of a room in their order, what they do to the list of its users, and
- * telling it.
+ * room_events: the messages of a room in their order, what they change in the list of its users,
+ * and the notification of its members.
  */
 #include <string.h>
 
@@ -20,7 +20,7 @@ struct room_event {
     enum room_verb verb;
     struct bytes id;   /* MARK: the front-end's */
     uint64_t number;   /* JOIN, LEAVE: the user's devices, afterwards; MARK: of the reading */
-    struct bytes rest; /* the user; or what was said */
+    struct bytes rest; /* the user; or the message */
 };
 
 enum judgement { EVENT_OLD, EVENT_NEXT, EVENT_DOUBTFUL };
@@ -101,9 +101,9 @@ struct room_user *room_user(struct map_room *room, struct bytes name, bool creat
     return user;
 }
 
-static void wake(struct map_room *room)
+static void wake_room(struct map_room *room)
 {
-    loop_defer(map_loop(room->rooms->map), LOOP_PHASE_VIEW, &room->tell);
+    loop_defer(map_loop(room->rooms->map), LOOP_PHASE_VIEW, &room->notify);
 }
 
 void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices)
@@ -116,14 +116,14 @@ void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices
         room->present = devices > 0 ? room->present + 1 : room->present - 1;
     }
     user->devices = devices;
-    if (user->told == (devices > 0) && devices > 0)
+    if (user->announced == (devices > 0) && devices > 0)
         list_remove(&user->dirty);
     else if (list_is_empty(&user->dirty))
         list_append(&room->dirty, &user->dirty);
-    wake(room);
+    wake_room(room);
 }
 
-/* Whoever was shown the list of users may still hold it in this turn. */
+/* A caller that received the list of users may use it until the event-loop iteration ends. */
 static void retire_user(struct map_room *room, struct room_user *user)
 {
     HASH_DEL(room->users, user);
@@ -141,9 +141,9 @@ void room_forget_users(struct map_room *room)
     room->sorted_good = false;
 }
 
-/* Telling. */
+/* Notifying members. */
 
-static void tell_users(struct map_room *room)
+static void notify_of_users(struct map_room *room)
 {
     const struct map_rooms *rooms = room->rooms;
     size_t count = 0, joined = 0, left = 0;
@@ -156,11 +156,11 @@ static void tell_users(struct map_room *room)
         struct room_user *user = list_entry(node, struct room_user, dirty);
         struct bytes name = {user->name, user->name_len};
         list_remove(&user->dirty);
-        if (user->devices > 0 && !user->told)
+        if (user->devices > 0 && !user->announced)
             names[joined++] = name;
-        else if (user->devices == 0 && user->told)
+        else if (user->devices == 0 && user->announced)
             names[count - ++left] = name; /* from the end */
-        user->told = user->devices > 0;
+        user->announced = user->devices > 0;
         if (user->devices == 0)
             retire_user(room, user);
     }
@@ -169,7 +169,7 @@ static void tell_users(struct map_room *room)
     free(names);
 }
 
-/* It may leave while it is told that it has entered. */
+/* It may leave while it is notified. */
 static void enter_room(struct map_room *room, struct member *member)
 {
     struct map_member *public = &member->public;
@@ -190,9 +190,9 @@ static void enter_room(struct map_room *room, struct member *member)
         done(public->done_arg, MAP_OK, 0);
 }
 
-void room_tell(struct map_room *room)
+void room_notify(struct map_room *room)
 {
-    tell_users(room);
+    notify_of_users(room);
     while (!list_is_empty(&room->entering))
         enter_room(room, list_entry(room->entering.next, struct member, entering));
 }
@@ -202,7 +202,7 @@ void room_let_enter(struct member *member)
     if (member->public.active || !list_is_empty(&member->entering))
         return;
     list_append(&member->public.room->entering, &member->entering);
-    wake(member->public.room);
+    wake_room(member->public.room);
 }
 
 void room_report_lost(struct map_room *room, struct member *only)
@@ -224,39 +224,39 @@ void room_report_lost(struct map_room *room, struct member *only)
 static void deliver_room_message(struct map_room *room, const struct room_event *event)
 {
     const struct map_rooms *rooms = room->rooms;
-    room_tell(room);
+    room_notify(room);
     if (room->active > 0)
         rooms->callbacks->said(rooms->arg, room, event->rest);
 }
 
-static void member_came(struct member *member)
+static void on_member_joined(struct member *member)
 {
     struct map_room *room = member->public.room;
     if (!member->parted) {
         room_let_enter(member);
         return;
     }
-    /* It was taken out, and is in again: what was said between is not for it. */
-    room_tell(room);
+    /* It was removed and is a member again: it did not get the messages between. */
+    room_notify(room);
     room_report_lost(room, member);
 }
 
-static void member_left(struct member *member)
+static void on_member_left(struct member *member)
 {
     if (!member->public.active && list_is_empty(&member->entering))
-        return; /* its joining is still to come */
+        return; /* its joining has not arrived yet */
     list_remove(&member->entering);
     room_member_lost(member);
 }
 
-static void come_or_go(struct map_room *room, const struct room_event *event)
+static void apply_membership(struct map_room *room, const struct room_event *event)
 {
     struct member *member = room_member(room, event->id);
     room_set_devices(room, event->rest, event->number);
     if (member && event->verb == ROOM_JOIN)
-        member_came(member);
+        on_member_joined(member);
     else if (member)
-        member_left(member);
+        on_member_left(member);
     if (room->present == 0)
         room->born = room->seq = 0;
 }
@@ -268,7 +268,7 @@ static void apply(struct map_room *room, const struct room_event *event)
     if (event->verb == ROOM_SAY)
         deliver_room_message(room, event);
     else
-        come_or_go(room, event);
+        apply_membership(room, event);
 }
 
 static void keep_room_event(struct map_room *room, struct bytes text)
@@ -280,7 +280,7 @@ static void keep_room_event(struct map_room *room, struct bytes text)
     list_init(&kept->link);
     list_append(&room->kept, &kept->link);
     room->kept_bytes += sizeof *kept + text.len;
-    /* The list will be in order all the same; that messages are missing will be seen. */
+    /* The list will be correct all the same; the gap in the numbers will show. */
     if (room->kept_bytes > (size_t)map_settings_of(room->rooms->map)->room_max_buffered)
         room_forget_kept(room);
 }
@@ -338,8 +338,8 @@ static void on_message(void *arg, struct bytes message)
     }
 }
 
-/* What the list has in it changes nobody's being there any more; but what was said may be new to
- * the members, and who came here has come. */
+/* The list already contains its effect on members; but a message may be new to the members here,
+ * and a joining of one of them is announced. */
 static void take_listed(struct map_room *room, const struct room_event *event, uint64_t seen)
 {
     struct member *member = room_member(room, event->id);

@@ -14,20 +14,20 @@
 /* Until the list is read when the room's messages do not have a joining that Redis has accepted. */
 #define LOOK_MS 1000
 
-enum asked_kind { ASKED_JOIN, ASKED_SAY };
+enum request_kind { REQUEST_JOIN, REQUEST_PUBLISH };
 
 struct room_request {
     struct ending ending;
     struct list in_member;
     struct list settled;   /* the set's */
     struct member *member; /* NULL: it has left */
-    map_done done;         /* SAY */
+    map_done done;         /* PUBLISH */
     void *arg;
     uint8_t kind;
     uint8_t result; /* settled */
     bool repeated;
     size_t len;
-    uint8_t message[]; /* SAY */
+    uint8_t message[]; /* PUBLISH */
 };
 
 static struct bytes member_device_id(const struct member *member)
@@ -41,36 +41,36 @@ static struct bytes user_of(const struct member *member)
                           member->user_len};
 }
 
-static void free_asked(struct room_request *asked)
+static void free_request(struct room_request *request)
 {
-    if (asked->member && asked->kind == ASKED_JOIN)
-        asked->member->joins--;
-    ending_detach(&asked->ending);
-    list_remove(&asked->in_member);
-    list_remove(&asked->settled);
-    free(asked);
+    if (request->member && request->kind == REQUEST_JOIN)
+        request->member->joins--;
+    ending_detach(&request->ending);
+    list_remove(&request->in_member);
+    list_remove(&request->settled);
+    free(request);
 }
 
-static void end_asked(struct ending *ending)
+static void on_requester_ended(struct ending *ending)
 {
-    free_asked(list_entry(ending, struct room_request, ending));
+    free_request(list_entry(ending, struct room_request, ending));
 }
 
-static struct room_request *create_say_request(struct member *member, enum asked_kind kind,
-                                               struct bytes message)
+static struct room_request *create_request(struct member *member, enum request_kind kind,
+                                           struct bytes message)
 {
-    struct room_request *asked = mem_alloc(sizeof *asked + message.len);
-    memset(asked, 0, sizeof *asked);
-    asked->kind = (uint8_t)kind;
-    asked->member = member;
-    asked->len = message.len;
+    struct room_request *request = mem_alloc(sizeof *request + message.len);
+    memset(request, 0, sizeof *request);
+    request->kind = (uint8_t)kind;
+    request->member = member;
+    request->len = message.len;
     if (message.len)
-        memcpy(asked->message, message.data, message.len);
-    list_init(&asked->settled);
-    list_init(&asked->in_member);
-    list_append(&member->asked, &asked->in_member);
-    ending_attach(&asked->ending, member->public.session, end_asked);
-    return asked;
+        memcpy(request->message, message.data, message.len);
+    list_init(&request->settled);
+    list_init(&request->in_member);
+    list_append(&member->requests, &request->in_member);
+    ending_attach(&request->ending, member->public.session, on_requester_ended);
+    return request;
 }
 
 static void confirm_member(struct member *member, bool confirmed)
@@ -87,11 +87,12 @@ static void free_member(struct member *member)
 {
     struct map_room *room = member->public.room;
     struct map_rooms *rooms = room->rooms;
-    while (!list_is_empty(&member->asked)) {
-        struct room_request *asked = list_entry(member->asked.next, struct room_request, in_member);
-        list_remove(&asked->in_member);
-        asked->member = NULL;
-        asked->done = NULL;
+    while (!list_is_empty(&member->requests)) {
+        struct room_request *request =
+            list_entry(member->requests.next, struct room_request, in_member);
+        list_remove(&request->in_member);
+        request->member = NULL;
+        request->done = NULL;
     }
     confirm_member(member, false);
     room->active -= member->public.active;
@@ -140,14 +141,15 @@ static void join_again_later(struct member *member)
     rooms_wake(rooms);
 }
 
-/* seq: of the room's last message, which is its coming unless it was a member already. */
+/* seq: of the room's last message, which is its joining unless it was a member already. */
 static void joined(struct member *member, uint64_t seq)
 {
     struct map_room *room = member->public.room;
     confirm_member(member, true);
     member->look_ms = loop_now_ms(map_loop(room->rooms->map)) + LOOK_MS;
     bool is_late = !member->public.active && list_is_empty(&member->entering) && seq <= room->seq;
-    /* What was told in another epoch, while nobody of this room was in it, has not been heard. */
+    /* Messages of another epoch, from before a member here was confirmed in it, have not been
+     * received. */
     bool is_of_other = strcmp(room->epoch, partition_epoch(room->partition)) != 0;
     if (room->state == ROOM_LISTED && (is_late || is_of_other))
         room_read_start(room);
@@ -155,9 +157,9 @@ static void joined(struct member *member, uint64_t seq)
 
 static void on_join_answered(void *arg, enum map_result result, uint64_t version)
 {
-    struct room_request *asked = arg;
-    struct member *member = asked->member;
-    free_asked(asked);
+    struct room_request *request = arg;
+    struct member *member = request->member;
+    free_request(request);
     if (!member)
         return;
     if (result == MAP_OK)
@@ -174,14 +176,13 @@ void room_member_join(struct member *member)
     list_remove(&member->again);
     if (!session)
         return;
-    struct room_request *asked = create_say_request(member, ASKED_JOIN, (struct bytes){0});
+    struct room_request *request = create_request(member, REQUEST_JOIN, (struct bytes){0});
     member->joins++;
     member->sent = true;
     room_op_join(session, map_room_name(member->public.room), member_device_id(member),
-                 user_of(member), member->number, on_join_answered, asked);
+                 user_of(member), member->number, on_join_answered, request);
 }
 
-/* At the end of the turn: what is refused is answered at once, and the member freed. */
 void room_member_join_soon(struct member *member)
 {
     struct map_rooms *rooms = member->public.room->rooms;
@@ -234,7 +235,7 @@ struct member *room_member_create(struct map_room *room, struct map_session *ses
 {
     struct member *member = mem_zalloc(1, sizeof *member + id.len + user.len);
     struct map_member *public = &member->public;
-    struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->asked,
+    struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->requests,
                             &public->link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
@@ -260,13 +261,13 @@ void map_room_leave(struct map_member **member)
         leave_room(list_entry(public, struct member, public));
 }
 
-/* Saying. */
+/* Publishing. */
 
-static void end_say(struct room_request *asked, enum map_result result)
+static void end_publish(struct room_request *request, enum map_result result)
 {
-    map_done done = asked->done;
-    void *arg = asked->arg;
-    free_asked(asked);
+    map_done done = request->done;
+    void *arg = request->arg;
+    free_request(request);
     if (done)
         done(arg, result, 0);
 }
@@ -275,50 +276,51 @@ void room_settle_requests(void *arg)
 {
     struct map_rooms *rooms = arg;
     while (!list_is_empty(&rooms->settled)) {
-        struct room_request *asked = list_entry(rooms->settled.next, struct room_request, settled);
-        end_say(asked, (enum map_result)asked->result);
+        struct room_request *request =
+            list_entry(rooms->settled.next, struct room_request, settled);
+        end_publish(request, (enum map_result)request->result);
     }
 }
 
-static void submit_say(struct room_request *asked);
+static void submit_publish(struct room_request *request);
 
-static void on_say_answered(void *arg, enum map_result result, uint64_t version)
+static void on_published(void *arg, enum map_result result, uint64_t version)
 {
-    struct room_request *asked = arg;
-    struct member *member = asked->member;
-    if (result != MAP_MISSING || !member || asked->repeated) {
-        end_say(asked, result);
+    struct room_request *request = arg;
+    struct member *member = request->member;
+    if (result != MAP_MISSING || !member || request->repeated) {
+        end_publish(request, result);
         return;
     }
-    /* Redis lost the member: nothing has been said. */
-    asked->repeated = true;
+    /* Redis lost the member: nothing has been published. */
+    request->repeated = true;
     room_member_lost(member);
-    submit_say(asked);
+    submit_publish(request);
 }
 
-static void submit_say(struct room_request *asked)
+static void submit_publish(struct room_request *request)
 {
-    struct member *member = asked->member;
+    struct member *member = request->member;
     struct map_room *room = member->public.room;
     member->public.said = ++room->rooms->number;
     room_op_publish(member->public.session, map_room_name(room), member_device_id(member),
-                    member->public.said, (struct bytes){asked->message, asked->len},
-                    on_say_answered, asked);
+                    member->public.said, (struct bytes){request->message, request->len},
+                    on_published, request);
 }
 
 void map_room_say(struct map_member *public, struct bytes message, map_done done, void *arg)
 {
     struct member *member = list_entry(public, struct member, public);
     struct map_rooms *rooms = public->room->rooms;
-    struct room_request *asked = create_say_request(member, ASKED_SAY, message);
-    asked->done = done;
-    asked->arg = arg;
+    struct room_request *request = create_request(member, REQUEST_PUBLISH, message);
+    request->done = done;
+    request->arg = arg;
     if (public->active && public->session) {
-        submit_say(asked);
+        submit_publish(request);
         return;
     }
-    asked->result = MAP_MISSING;
-    list_append(&rooms->settled, &asked->settled);
+    request->result = MAP_MISSING;
+    list_append(&rooms->settled, &request->settled);
     loop_defer(map_loop(rooms->map), LOOP_PHASE_VIEW, &rooms->settle);
 }
 

@@ -16,12 +16,12 @@ void room_op_evict_member(struct partition *partition, struct bytes member, cons
 /* "<id> <room>", as the indexes of members have it. */
 bool room_read_member(struct bytes text, struct bytes *id, struct bytes *room);
 
-/* Operations on rooms, asked for by room.c. They join the session's order like every other, and are
+/* Operations on rooms, for room_member.c. They join the session's order like every other, and are
  * sent again, in their order, when they have to be. done as for all operations. number: counts up
  * over all that is asked for an id in a room, so that sending it again is harmless: what Redis has
  * seen, or something newer, is not done again. */
-/* done's version is the room's last seq: that of the coming, unless it was a member already. Then
- * nothing is told, and the number stays; so a joining again has the number of the first. */
+/* done's version is the room's last seq: that of the joining, unless it was a member already. Then
+ * nothing is published, and the number stays; so joining again has the number of the first. */
 void room_op_join(struct map_session *session, struct bytes room, struct bytes id,
                   struct bytes user, uint64_t number, map_done done, void *arg);
 /* The session may be NULL, and then done is not called. */

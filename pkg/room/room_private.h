@@ -1,23 +1,23 @@
 /*
- * room_private: what members (room.c), messages (room_events.c) and lists (room_read.c) of rooms
- * share.
+ * room_private: what members (room_member.c), messages (room_events.c) and lists (room_read.c) of
+ * rooms share.
  *
  *   WAITING ──subscribed──► READING ──list──► LISTED ──doubt──► READING
  *      ▲                    │     ▲ └── any state ── link lost ──┘
  *      │                    └─────┘ the mark has not come in time
  *
- * Messages that come while the list is read are kept. The reading script tells a mark on the room's
- * channel, so that it is known which of them the list has in it, whichever link is faster: with the
- * list and the mark the reading is complete. The list comes or fails within redis.timeout; a mark
- * that has not come room.read_timeout after it may be lost, as other messages may be: the room is
- * read again, and its channel subscribed to again. A message is in doubt when its number does not
- * follow, or when it is of another birth of the room or another epoch.
+ * Messages that come while the list is read are kept. The reading script publishes a mark on the
+ * room's channel, so that it is known which of them the list has in it, whichever link is faster:
+ * with the list and the mark the reading is complete. The list comes or fails within redis.timeout;
+ * a mark that has not come room.read_timeout after it may be lost, as other messages may be: the
+ * room is read again, and its channel subscribed to again. A message is in doubt when its number
+ * does not follow, or when it is of another birth of the room or another epoch.
  *
  * A member that Redis says is none any more, although its session is here, joins again. It is
  * notified of a loss when it is a member again, unless it was since it was parted.
  *
- * What happened to a room's users is told joined: before a message is, before a member enters, and
- * at the end of the turn.
+ * Changes of a room's users are collected, and members notified of them: before a message is
+ * delivered, before a member enters, and at the end of the event-loop iteration.
  */
 #ifndef ROOM_ROOM_PRIVATE_H
 #define ROOM_ROOM_PRIVATE_H
@@ -44,9 +44,9 @@ enum room_state { ROOM_WAITING, ROOM_READING, ROOM_LISTED };
 
 struct room_user {
     UT_hash_handle hh; /* by name, in its room */
-    struct list dirty; /* the room's: not told as it is */
+    struct list dirty; /* the room's: members do not know its state */
     uint64_t devices;
-    bool told; /* that it is there */
+    bool announced; /* members know that it is there */
     size_t name_len;
     uint8_t name[];
 };
@@ -56,16 +56,16 @@ struct member {
     struct ending ending; /* the session's */
     UT_hash_handle hh;    /* by id, in its room */
     struct list joining;  /* the set's, by deadline, until it is active */
-    struct list entering; /* the room's: is active when what happened is told */
-    struct list again;    /* the set's: joins at the end of the turn, or after a while */
-    struct list asked;    /* struct asked */
+    struct list entering; /* the room's: is active when members have been notified */
+    struct list again;    /* the set's: joins at the end of the event-loop iteration, or later */
+    struct list requests; /* struct room_request */
     uint64_t deadline_ms;
     uint64_t look_ms;      /* when the list is read if it is not active by then */
     uint64_t number;       /* of its joining */
     uint64_t listed;       /* the last read of the room that had it */
     uint64_t confirmed_at; /* reads of the room sent before it was confirmed */
     unsigned joins;        /* under way */
-    bool sent;             /* Redis may have it: its leaving must be said */
+    bool sent;             /* Redis may have it: its leaving must be sent */
     bool confirmed;        /* Redis has it */
     bool parted;           /* Redis took it out while it was active; no loss was reported since */
     size_t user_len;       /* behind the id */
@@ -88,7 +88,7 @@ struct map_room {
     struct list members; /* struct map_member */
     struct member *table;
     size_t active;
-    struct room_user *users; /* of the list, told or not */
+    struct room_user *users; /* of the list, announced or not */
     size_t present;          /* users who are there */
     struct bytes *sorted;
     bool sorted_good;
@@ -104,14 +104,14 @@ struct map_room {
     struct room_read *read; /* under way */
     struct writer list;     /* that was read, while its mark has not come */
     bool marked;            /* the mark has come, the list has not */
-    struct member *current; /* is being told */
+    struct member *current; /* is being notified */
     uint64_t reads;         /* sent */
     enum room_state state;
     bool known; /* has been listed */
     char epoch[EPOCH_LENGTH + 1];
     uint64_t born; /* 0: there is no such room */
     uint64_t seq;
-    struct loop_task tell;
+    struct loop_task notify;
     size_t name_len;
     uint8_t name[];
 };
@@ -134,15 +134,15 @@ struct map_rooms {
     const struct map_room_callbacks *callbacks;
     void *arg;
     struct map_room *table;
-    uint64_t number;      /* of the last that was asked of Redis for any member */
+    uint64_t number;      /* of the last that was sent to Redis for any member */
     struct list joining;  /* struct member */
-    struct list fresh;    /* struct member, by again: join at the end of the turn */
+    struct list fresh;    /* struct member, by again: join at the end of the event-loop iteration */
     struct list again;    /* struct member */
     struct list failed;   /* struct map_room */
     struct list awaiting; /* struct map_room */
     struct list unused;   /* struct map_room */
-    struct list gone;     /* struct room_user, freed at the end of the turn, by dirty */
-    struct list settled;  /* struct asked */
+    struct list gone;     /* struct room_user, freed at the end of the iteration, by dirty */
+    struct list settled;  /* struct room_request */
     struct list reads;    /* struct map_room_read, by deadline */
     uint64_t retry_ms;
     struct loop_task join, settle, forget;
@@ -186,11 +186,11 @@ void room_listen(struct map_room *room);
 bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
 /* What a kept message is the next of. */
 bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq);
-/* It is in the room: it becomes active when what happened is told; harmless when it is. */
+/* It is in the room: it becomes active when members have been notified; harmless when it is. */
 void room_let_enter(struct member *member);
 /* Messages may have been lost for a member, or for all (NULL). */
 void room_report_lost(struct map_room *room, struct member *member);
-void room_tell(struct map_room *room);
+void room_notify(struct map_room *room);
 void room_forget_users(struct map_room *room);
 void room_forget_kept(struct map_room *room);
 struct room_user *room_user(struct map_room *room, struct bytes name, bool create);

@@ -1,5 +1,5 @@
 /*
- * room_read: the lists of rooms: of those that somebody here is in, and of any other that is asked
+ * room_read: the lists of rooms: of those with members here, and of any other that a caller asks
  * for.
  */
 #include <stdio.h>
@@ -14,12 +14,12 @@
 
 static struct redis_script room_script = {.name = "room", .source = script_room};
 
-/* What the script says; borrows from the reply. */
+/* The script's reply, from which it borrows. */
 struct room_listing {
     struct bytes epoch;
     uint64_t born, seq;
     size_t user_count, mine_count;
-    struct listed_user {
+    struct user_count {
         struct bytes name;
         uint64_t devices;
     } * users;
@@ -74,7 +74,7 @@ static bool can_read(const struct map *map)
     return redis_link_is_up(map_link(map)) && map_is_checked(map);
 }
 
-/* mark: the number of the mark to be told; 0: none. */
+/* mark: the number of the mark to be published; 0: none. */
 static void send_room_read(const struct partition *partition, struct bytes name, uint64_t mark,
                            redis_callback callback, void *arg)
 {
@@ -91,7 +91,7 @@ static void send_room_read(const struct partition *partition, struct bytes name,
     writer_free(&channel);
 }
 
-/* A room that somebody here is in. */
+/* A room with members here. */
 
 struct room_read {
     struct map_room *room; /* NULL: another read has taken its place, or none is needed */
@@ -128,13 +128,13 @@ static void adopt_listing(struct map_room *room, const struct room_listing *list
         struct room_user *user = room_user(room, listing->users[i].name, false);
         if (!user)
             continue;
-        user->told = true;
+        user->announced = true;
         list_remove(&user->dirty);
     }
 }
 
-/* Members whose joining was answered before the list was asked for stand in it, or Redis lost
- * them. */
+/* Members whose joining was answered before the list was requested are in it, or Redis lost them.
+ */
 static void check_mine(struct map_room *room, const struct room_listing *listing)
 {
     for (size_t i = 0; i < listing->mine_count; i++) {
@@ -154,8 +154,8 @@ static void check_mine(struct map_room *room, const struct room_listing *listing
     }
 }
 
-/* What was kept while the list was read; a new doubt has it read again. What is told may end
- * everybody's being in the room, but not the room before the turn has ended. */
+/* What was kept while the list was read; a new doubt has it read again. Callbacks may
+ * remove all members, but the room is not freed before the event-loop iteration ends. */
 static void take_kept(struct map_room *room, uint64_t seen)
 {
     while (room->state == ROOM_LISTED && !list_is_empty(&room->kept)) {
@@ -329,11 +329,11 @@ struct map_room_read {
 
 static int compare_listed_users(const void *a, const void *b)
 {
-    const struct listed_user *one = a, *other = b;
+    const struct user_count *one = a, *other = b;
     return bytes_compare(one->name, other->name);
 }
 
-/* Tells it, and frees it unless its reply is still to come. */
+/* Calls back, and frees the read unless its reply is still to come. */
 static void end_read(struct map_room_read *read, bool known, const struct room_listing *listing)
 {
     size_t count = listing ? listing->user_count : 0;
