@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "config/config.h"
 #include "loop/loop.h"
 #include "view/settings.h"
 
+struct config_module;
 struct map;
 struct map_space;
 struct map_view;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ids.h"
+#include "config/config.h"
 
 static const char *check_spaces(const char *value)
 {

@@ -24,8 +24,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "config/config.h"
 #include "loop/loop.h"
+
+struct config_module;
 
 struct redis_settings {
     char *url;               /* redis.url, or --redis */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "config/config.h"
 #include "redis/target_private.h"
 
 #define FIELD(member) offsetof(struct redis_settings, member)
