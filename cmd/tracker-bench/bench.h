@@ -1,13 +1,13 @@
 /*
- * bench: what the files of tracker-bench share.
+ * bench: shared by the files of tracker-bench.
  *
  * A run is a set of generator processes under one parent. Each process has one part: a role (it
- * writes, watches, holds, ...) with its share of the connections, on an event loop of its own. The
- * parent leads all of them through the same steps, samples /proc around the window in between, and
- * adds up the results that they left in shared memory.
+ * writes, watches, holds, ...) with its share of the connections, on its own event loop. The parent
+ * takes all of them through the same steps, samples /proc at both ends of the window, and sums the
+ * results in shared memory.
  *
  * All times are of CLOCK_MONOTONIC in microseconds, the same in all processes of a machine. A
- * state begins with two of them, big-endian: when the schedule wanted it sent, and when it was.
+ * state begins with two of them, big-endian: when it was scheduled, and when it was sent.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -26,9 +26,9 @@
 /* What the parts of a run do, step by step. */
 enum step {
     STEP_CONNECT, /* all connections */
-    STEP_OPEN,    /* whatever makes them clients: opens, first updates, subscriptions */
-    STEP_RUN,     /* the load, from begin_us to end_us; done when its answers have come too */
-    STEP_END      /* say what was found, and exit */
+    STEP_OPEN,    /* makes them clients: opens, first updates, subscriptions */
+    STEP_RUN,     /* the load, from begin_us to end_us; done when its answers have arrived too */
+    STEP_END      /* store the results, and exit */
 };
 
 /* The load begins at begin_us; only what happens from window_us on is counted. */
@@ -38,26 +38,26 @@ struct span {
     uint64_t end_us;
 };
 
-/* What a process found, in memory that it shares with its parent; counted within the window. */
+/* A process's results, in memory that it shares with its parent; counted within the window. */
 struct results {
     uint64_t sent;
     uint64_t accepted;
     uint64_t refused;
     uint64_t unanswered;       /* DRAIN_MS after the end */
-    uint64_t delivered;        /* messages that a watcher got */
-    uint64_t reads;            /* that brought them */
-    uint64_t frames;           /* of WebSocket, that came */
-    uint64_t frame_bytes;      /* of those */
-    uint64_t lost;             /* connections that the other side ended, at any time */
-    uint64_t reconnections;    /* of those that came back, at any time */
-    uint64_t failed_attempts;  /* to come back */
+    uint64_t delivered;        /* messages that watchers received */
+    uint64_t reads;            /* read calls for them */
+    uint64_t frames;           /* WebSocket frames received */
+    uint64_t frame_bytes;      /* in them */
+    uint64_t lost;             /* connections that the other side closed, at any time */
+    uint64_t reconnections;    /* at any time */
+    uint64_t failed_attempts;  /* to reconnect */
     uint64_t still_closed;     /* at the end */
     uint64_t missed;           /* due while their connection was closed, and never sent */
     uint64_t entries;          /* of a snapshot */
     uint64_t first_us;         /* until its first byte */
     uint64_t whole_us;         /* until its last entry */
-    struct histogram intended; /* latency from the time that the schedule wanted */
-    struct histogram actual;   /* and from the time of sending */
+    struct histogram intended; /* latency from the scheduled time */
+    struct histogram actual;   /* latency from the time of sending */
     struct histogram outages;  /* the longest of each connection that had one */
 };
 
@@ -65,7 +65,7 @@ struct worker;
 struct peer_set;
 struct service;
 
-/* Each call may end at once or later; its end is said with worker_done. */
+/* Each call may complete at once or later; it then calls worker_done. */
 struct role {
     const char *name;
     void *(*create)(struct worker *worker);
@@ -78,23 +78,23 @@ struct worker_part {
     const char *target;   /* "127.0.0.1:6789" or "unix:/path", or several with commas */
     uint32_t connections; /* of this process */
     uint32_t first;       /* number of the first of them among all of the role */
-    uint32_t entries;     /* of this process: what its writers own together */
+    uint32_t entries;     /* of this process: owned by its writers together */
     uint32_t first_entry; /* number of the first of them among all of the role */
     uint32_t sources;     /* source addresses to spread over; 0: the system's choice */
-    uint32_t window;      /* closed loop: updates under way per connection; 0: open loop */
+    uint32_t window;      /* closed loop: updates in flight per connection; 0: open loop */
     double rate;          /* open loop: operations a second of this process */
-    double connect_rate;  /* connections begun a second, then opens; 0: as they are answered */
+    double connect_rate;  /* connections per second, then opens; 0: as fast as they are answered */
     uint32_t state_size;  /* bytes */
-    uint32_t expected;    /* entries that a snapshot must bring */
+    uint32_t expected;    /* entries of a snapshot */
     uint32_t each;        /* friends of a user, or properties of a client */
     enum tracker_dialect dialect;
-    bool bare; /* the floor: no opens and no replies */
+    bool bare; /* the baseline: no opens and no replies */
     bool tls;
-    bool reconnect;                /* connections that are lost */
+    bool reconnect;                /* lost connections */
     const struct service *service; /* of WebSocket roles */
 };
 
-/* The process of a part, as its role sees it. */
+/* The process of a part, for its role. */
 struct worker {
     struct worker_part part;
     uint32_t index;
@@ -106,29 +106,29 @@ struct worker {
     int control;
 };
 
-/* The step that was asked for is finished. */
+/* Reports that the current step is finished. */
 void worker_done(struct worker *worker);
-/* Whether a moment counts. */
+/* Whether a time is within the window. */
 bool worker_in_window(const struct worker *worker, uint64_t now_us);
-/* Says what is worth knowing. */
+/* Prints a warning. */
 void bench_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Says what is wrong, and ends this process; the parent then ends the others. */
+/* Prints an error and exits; the parent then ends the other processes. */
 _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-extern const struct role writers_role;   /* update entries of their own */
-extern const struct role fillers_role;   /* make entries, and then say nothing */
-extern const struct role watchers_role;  /* get pushes */
+extern const struct role writers_role;   /* update their own entries */
+extern const struct role fillers_role;   /* create entries, and then stay idle */
+extern const struct role watchers_role;  /* receive pushes */
 extern const struct role holders_role;   /* open and stay */
 extern const struct role reader_role;    /* one client that reads the whole map */
 extern const struct role publisher_role; /* PUBLISH on plain Redis */
 extern const struct role subscriber_role;
-extern const struct role listeners_role; /* WebSocket: take part in a service */
-extern const struct role speakers_role;  /* and tell the others */
-extern const struct role friends_role;   /* users who watch each other */
+extern const struct role listeners_role; /* WebSocket: receive a service's messages */
+extern const struct role speakers_role;  /* send them, too */
+extern const struct role presence_role;  /* users who watch each other */
 
 /* Records a delivery whose stamps are at the start of the state. */
 void bench_delivered(struct worker *worker, struct bytes state, uint64_t now_us);
-/* The same of a message whose stamps have been read. */
+/* The same for a message whose stamps have been parsed. */
 void bench_delivered_at(struct worker *worker, uint64_t intended_us, uint64_t actual_us,
                         uint64_t now_us);
 /* A state of the part's size, stamps first. scratch has at least that size. */

@@ -1,7 +1,7 @@
 /*
- * holders: connections that open an entry each, in the dialect without pushes, and stay silent.
+ * holders: connections that open one entry each, in the dialect without pushes, and stay idle.
  *
- * They open by the part's connect_rate, or else so many at a time as OPENS_AT_ONCE.
+ * They open at the part's connect_rate, or else OPENS_AT_ONCE at a time.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 struct holder {
     struct peer peer;
-    bool is_asked; /* to open, at least once */
+    bool is_asked; /* an open was requested at least once */
     bool has_opened;
 };
 
@@ -33,7 +33,7 @@ static void open_holder(struct holders *holders, struct peer *peer)
     peer_flush_later(peer);
 }
 
-/* One that is closed opens when it is back. */
+/* A closed connection opens its entry when it has reconnected. */
 static void open_next(struct holders *holders)
 {
     struct holder *holder = peer_set_at(holders->peers, holders->asked++);

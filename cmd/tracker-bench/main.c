@@ -1,5 +1,6 @@
 /*
- * tracker-bench: a load generator for Tracker front-ends, and for what they are compared with.
+ * tracker-bench: a load generator for Tracker front-ends, and for the programs they are compared
+ * with.
  *
  * bench.h explains how a run works; modes.c has what can be measured.
  */

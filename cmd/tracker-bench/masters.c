@@ -1,9 +1,9 @@
 /*
- * masters: what is asked of a master over UDP: lists, by one player with many questions under way;
- * and a flood from many addresses that never answer. masters_servers.c has game servers.
+ * masters: load on a master over UDP: queries for lists, from one player with many in flight; and a
+ * flood from many addresses that never answer. masters_servers.c has game servers.
  *
- * Each is one process without workers: a socket, or one for each address, and a plain loop around
- * the system calls that take many datagrams at once.
+ * Each is one process without workers: one socket, or one for each address, and a plain loop with
+ * the system calls for many datagrams at once.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 #define QUESTION MASTERS_HEADER "getservers Bench 1 empty full"
 
 #define BATCH    64
-#define DRAIN_MS 5000 /* of a schedule: for the answers to what was asked last */
+#define DRAIN_MS 5000 /* after a schedule: for the answers to the last queries */
 #define TICK_US  1000
 
 static struct address parse_masters_target(const struct options *options)
@@ -137,7 +137,7 @@ static bool is_last(const uint8_t *packet, size_t len)
     return len >= 7 && memcmp(packet + len - 7, "\\EOT\0\0\0", 7) == 0;
 }
 
-/* One batch of packets: how many lists they ended. */
+/* Receives one batch of packets; returns how many lists they completed. */
 static uint32_t receive_replies(struct masters_player *player)
 {
     uint32_t ended = 0;
@@ -151,7 +151,7 @@ static uint32_t receive_replies(struct masters_player *player)
     return ended;
 }
 
-/* Whether there is something to take within that time. */
+/* Waits; true when a packet has arrived in time. */
 static bool await_packets(const struct masters_player *player, uint64_t wait_us)
 {
     struct pollfd poll_fd = {.fd = player->fd, .events = POLLIN};
@@ -159,7 +159,7 @@ static bool await_packets(const struct masters_player *player, uint64_t wait_us)
     return ppoll(&poll_fd, 1, &wait, NULL) > 0;
 }
 
-/* As many questions under way as the window. */
+/* Keeps as many queries in flight as the window. */
 static void play_window(struct masters_player *player, uint32_t window, uint64_t end_us)
 {
     send_queries(player, window);
@@ -173,7 +173,7 @@ static void play_window(struct masters_player *player, uint32_t window, uint64_t
     }
 }
 
-/* Every question at its moment, whatever came of those before it. */
+/* Sends every query at its scheduled time, whether earlier ones were answered or not. */
 static void play_rate(struct masters_player *player, double rate, uint64_t begin_us,
                       uint64_t end_us)
 {
@@ -206,7 +206,7 @@ static struct tally play_span(struct masters_player *player, const struct option
     return player->tally;
 }
 
-/* Questions whose answers do not come any more. */
+/* Queries that were never answered. */
 static uint64_t count_lost(struct masters_player *player, uint64_t asked, uint64_t answered)
 {
     player->tally = (struct tally){0};
@@ -228,7 +228,7 @@ void measure_getservers(const struct options *options, struct report *report)
         tally.lost = count_lost(player, warmup.asked + tally.asked, warmup.replies + tally.replies);
     double replies = (double)tally.replies;
     if (tally.replies + player->tally.replies == 0)
-        bench_fail("no answer comes");
+        bench_fail("no answer is received");
     report_add(report, (double)tally.asked / options->seconds, 0, "/s", "questions");
     report_add(report, replies / options->seconds, 0, "/s", "replies");
     report_add(report, replies > 0 ? (double)tally.packets / replies : 0, 2, "",

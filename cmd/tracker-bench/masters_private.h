@@ -1,4 +1,4 @@
-/* masters_private: what the files of the UDP modes share. */
+/* masters_private: shared by the files of the UDP modes. */
 #ifndef BENCH_MASTERS_PRIVATE_H
 #define BENCH_MASTERS_PRIVATE_H
 
@@ -11,14 +11,14 @@
 #define MASTERS_ANSWER_END                                                                         \
     "\\gamename\\Bench\\protocol\\1\\clients\\1\\sv_maxclients\\8\\hostname\\a bench server"
 #define MASTERS_PACKET_MAX 2048
-#define MASTERS_QUIET_MS   200 /* then what is under way counts as lost, and is sent again */
+#define MASTERS_QUIET_MS   200 /* after that, unanswered datagrams count as lost, and are resent */
 
 /* A socket that is connected to the target. source: from 127.0.0.2 on; 0: the system's choice. */
 int masters_open_socket(const struct address *target, uint32_t source);
-/* As many sockets are to be opened. */
+/* Raises the limit of descriptors for that many sockets. */
 void masters_allow_descriptors(uint32_t count);
 void masters_sample(const struct options *options, struct proc_sample *samples);
-/* CPU in all and per unit, and memory. */
+/* Reports CPU in total and per unit, and memory. */
 void masters_report_cpu(const struct options *options, struct report *report,
                         const struct proc_sample *before, const struct proc_sample *after,
                         double count, const char *unit);

@@ -1,5 +1,5 @@
 /*
- * masters_servers: game servers that register at a master over UDP, or at several, and stay: a
+ * masters_servers: game servers that register with one or several masters over UDP, and stay: one
  * socket for each, in one process without workers.
  */
 #include <poll.h>
@@ -52,7 +52,9 @@ static void answer_getinfo(struct masters_game *game, const uint8_t *packet, siz
     game->answered = true;
 }
 
-/* To those from first to end; how many were answered for the first time. */
+/* Answers queries to the servers from first to end; returns how many were queried for the first
+ * time.
+ */
 static uint32_t listen_to_games(struct fleet *fleet, uint32_t first, uint32_t end, int wait_ms)
 {
     uint8_t packet[MASTERS_PACKET_MAX];
@@ -73,7 +75,7 @@ static uint32_t listen_to_games(struct fleet *fleet, uint32_t first, uint32_t en
     return answered;
 }
 
-/* At most so many have said it and have not been asked, as the master's buffer has an end. */
+/* How many may wait for the master's query at a time, as its receive buffer is limited. */
 #define REGISTERING 64
 
 static void register_all(struct fleet *fleet)
@@ -97,7 +99,7 @@ static void register_all(struct fleet *fleet)
     }
 }
 
-/* The next that has not been answered, or of all when that is so of none. */
+/* The next server that has not been queried, or the next of all if all have been. */
 static uint32_t next_game(struct fleet *fleet)
 {
     for (uint32_t i = 0; i < fleet->count; i++) {
@@ -108,7 +110,7 @@ static uint32_t next_game(struct fleet *fleet)
     return 0;
 }
 
-/* The heartbeats that are due, and what comes until the next one is. */
+/* Sends the heartbeats that are due, and answers queries until the next one. */
 static void follow_schedule(struct fleet *fleet, uint64_t until_us)
 {
     uint64_t now = clock_monotonic_us();
@@ -126,7 +128,7 @@ static void follow_schedule(struct fleet *fleet, uint64_t until_us)
     (void)listen_to_games(fleet, 0, fleet->count, wait_ms);
 }
 
-/* One after the other, and again who was not answered. */
+/* One after the other, then again those that were not queried. */
 static void register_at_rate(struct fleet *fleet)
 {
     const double seconds = REGISTER_S + 2 * fleet->count / fleet->rate;
@@ -150,7 +152,7 @@ static void stay_registered(struct fleet *fleet, double seconds)
     }
 }
 
-/* Once more, as answers get lost too. */
+/* Once more, as answers may be lost too. */
 static void register_again(struct fleet *fleet)
 {
     for (uint32_t i = 0; i < fleet->count; i++)
@@ -159,7 +161,7 @@ static void register_again(struct fleet *fleet)
     register_all(fleet);
 }
 
-/* Several targets, parted by commas: the servers are spread over them. */
+/* Several targets, separated by commas: the servers are spread over them. */
 static uint32_t read_targets(const struct options *options, struct address *targets, uint32_t most)
 {
     uint32_t count = 0;

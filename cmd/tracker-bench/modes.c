@@ -1,4 +1,4 @@
-/* modes: each sets up the parts of its workers, measures, and reports. */
+/* modes: each defines the parts of its workers, measures, and reports. */
 #include "modes.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "modes_private.h"
 #include "relay.h"
 
-#define LOAD_CONNECTIONS 16 /* of the writers beside a snapshot */
+#define LOAD_CONNECTIONS 16 /* of the writers during a snapshot */
 #define STEP_S           120
 #define STEP_MAX_S       86400
 
@@ -209,7 +209,7 @@ static void add_load(struct run *run)
     workers_add(run->workers, &part, 1);
 }
 
-/* Entries made by connections that then say nothing. */
+/* Entries of connections that then stay idle. */
 static void add_filling(struct run *run, uint32_t entries)
 {
     struct worker_part part = run_part(run, &fillers_role, run->options->target, LOAD_CONNECTIONS);
@@ -268,7 +268,7 @@ static const struct mode modes[] = {
      {.has_window = true, .has_sessions = true},
      measure_updates},
     {"fanout",
-     "updates at --target told to the watchers at --watch",
+     "updates at --target, delivered to the watchers at --watch",
      {.connections = 10,
       .entries = 1000,
       .rate = 100,
@@ -295,7 +295,7 @@ static const struct mode modes[] = {
      {.has_window = true, .has_sessions = true},
      measure_fanout},
     {"floor",
-     "fan-out by a bare loop of our own: what nobody can be cheaper than",
+     "fan-out by a bare event loop: the lower bound of the cost",
      {.connections = 10,
       .entries = 1000,
       .rate = 100,
@@ -331,7 +331,7 @@ static const struct mode modes[] = {
      {.may_be_idle = true, .has_sessions = true},
      measure_idle},
     {"snapshot",
-     "a new client at --watch reads the whole map, filled through --target",
+     "a new client at --watch reads the whole map, created through --target",
      {.connections = 15000,
       .entries = 100000,
       .rate = 1000,
@@ -344,7 +344,7 @@ static const struct mode modes[] = {
      {.has_window = true, .may_be_idle = true, .has_sessions = true},
      measure_snapshot},
     {"ws-fanout",
-     "messages told to all clients of a WebSocket service",
+     "messages to all clients of a WebSocket service",
      {.connections = 10,
       .entries = 1000,
       .rate = 100,
@@ -372,7 +372,7 @@ static const struct mode modes[] = {
       .processes = 1,
       .state_size = 100},
      {.has_sessions = true},
-     measure_friends},
+     measure_presence},
     {"tick",
      "clients of metadata sync with properties each, some of which change",
      {.connections = 10,
@@ -388,12 +388,12 @@ static const struct mode modes[] = {
      {.has_sessions = true},
      measure_tick},
     {"getservers",
-     "lists of a master, asked for by one player over UDP with a window of questions",
+     "lists of a master, for one player over UDP with a window of queries",
      {.window = 16, .seconds = 5, .warmup = 1, .state_size = 100},
      {.has_window = true},
      measure_getservers},
     {"servers",
-     "game servers that register at a master (or at several, parted by commas) and stay",
+     "game servers that register with a master (or several, separated by commas) and stay",
      {.connections = 1000, .seconds = 1, .sources = 0, .state_size = 100},
      {.may_be_idle = true},
      measure_servers},

@@ -1,4 +1,4 @@
-/* modes: what can be measured. */
+/* modes: the measurements. */
 #ifndef BENCH_MODES_H
 #define BENCH_MODES_H
 
@@ -8,7 +8,7 @@
 struct mode {
     const char *name;
     const char *help;
-    /* Fills in what the command line left open. */
+    /* The mode's defaults. */
     struct options standard;
     struct options_load load;
     void (*measure)(const struct options *options, struct report *report);
@@ -16,7 +16,7 @@ struct mode {
 
 /* NULL: there is none of that name. */
 const struct mode *mode_find(const char *name);
-/* For the help: a line each. */
+/* For the help: one line each. */
 void modes_print(void);
 
 #endif

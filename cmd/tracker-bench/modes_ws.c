@@ -1,11 +1,11 @@
-/* modes_ws: what is measured of WebSocket services. */
+/* modes_ws: the measurements of WebSocket services. */
 #include <string.h>
 
 #include "modes_private.h"
 #include "relay.h"
 #include "service.h"
 
-#define MIN_TEXT 33  /* the mark and the time stamps */
+#define MIN_TEXT 33  /* the marker and the time stamps */
 #define TICK_S   0.5 /* of metadata sync, unless configured otherwise */
 
 static const struct service *wanted_service(const struct options *options)
@@ -36,23 +36,24 @@ static void add_websocket_part(struct run *run, const struct role *role,
 
 /* Fan-out. */
 
-static void report_heard(struct run *run, const struct results *heard, double wanted)
+static void report_delivery(struct run *run, const struct results *received, double wanted)
 {
     const double seconds = run->options->seconds;
-    report_add(run->report, (double)heard->delivered / seconds, 0, "/s", "deliveries");
-    report_add(run->report, wanted > 0 ? 100 * (double)heard->delivered / wanted : 0, 1,
-               "% of what should be", "delivered_percent");
-    report_add(run->report, (double)heard->frames / seconds, 0, "/s", "frames");
-    report_add(run->report, (double)heard->frame_bytes / seconds / 1e6, 2, "MB/s", "received");
-    report_add(run->report, heard->reads > 0 ? (double)heard->frames / (double)heard->reads : 0, 2,
-               "", "frames_per_read");
-    run_report_lost(run, heard, "listeners");
-    report_add_latency(run->report, "delivery", &heard->intended);
-    report_add_latency(run->report, "delivery_from_sending", &heard->actual);
+    report_add(run->report, (double)received->delivered / seconds, 0, "/s", "deliveries");
+    report_add(run->report, wanted > 0 ? 100 * (double)received->delivered / wanted : 0, 1,
+               "% of the expected", "delivered_percent");
+    report_add(run->report, (double)received->frames / seconds, 0, "/s", "frames");
+    report_add(run->report, (double)received->frame_bytes / seconds / 1e6, 2, "MB/s", "received");
+    report_add(run->report,
+               received->reads > 0 ? (double)received->frames / (double)received->reads : 0, 2, "",
+               "frames_per_read");
+    run_report_lost(run, received, "listeners");
+    report_add_latency(run->report, "delivery", &received->intended);
+    report_add_latency(run->report, "delivery_from_sending", &received->actual);
 }
 
-/* Both roles hear, if the service tells who speaks too. */
-static struct results heard_by_all(struct run *run, const struct results *spoken)
+/* Both roles receive, if the service also sends to the speaker. */
+static struct results sum_received(struct run *run, const struct results *spoken)
 {
     struct results sum = *run_results(run, 1, &listeners_role);
     sum.delivered += spoken->delivered;
@@ -80,16 +81,16 @@ static void measure_websocket_fan_out(struct run *run, const struct service *ser
 {
     const struct options *options = run->options;
     const struct results *spoken;
-    struct results heard;
-    uint32_t hearers = options->watchers + (service->echoes ? options->connections : 0);
+    struct results received;
+    uint32_t receivers = options->watchers + (service->echoes ? options->connections : 0);
     load_service(run, service, target, watch);
     spoken = run_results(run, 0, &speakers_role);
-    heard = heard_by_all(run, spoken);
+    received = sum_received(run, spoken);
     report_add(run->report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
     run_report_lost(run, spoken, "speakers");
-    report_heard(run, &heard, (double)spoken->sent * hearers);
-    run_report_cpu(run, 0, heard.delivered);
-    run_report_cpu_per(run, (double)heard.frames, "frame");
+    report_delivery(run, &received, (double)spoken->sent * receivers);
+    run_report_cpu(run, 0, received.delivered);
+    run_report_cpu_per(run, (double)received.frames, "frame");
 }
 
 void measure_ws_fanout(const struct options *options, struct report *report)
@@ -139,23 +140,23 @@ void measure_ws_idle(const struct options *options, struct report *report)
 
 /* Presence. */
 
-void measure_friends(const struct options *options, struct report *report)
+void measure_presence(const struct options *options, struct report *report)
 {
     const struct results *results;
     struct run run;
     struct worker_part part;
     need_target(options->target);
     if (options->each >= options->connections)
-        bench_fail("more users are needed than friends of each");
+        bench_fail("there must be more users than friends of each");
     run_init(&run, options, report);
-    part = run_part(&run, &friends_role, options->target, options->connections);
+    part = run_part(&run, &presence_role, options->target, options->connections);
     workers_add(run.workers, &part, 1);
     run_prepare(&run);
     run_settle(&run);
     run_measure(&run);
-    results = run_results(&run, 0, &friends_role);
+    results = run_results(&run, 0, &presence_role);
     report_add(report, (double)results->sent / options->seconds, 0, "/s", "messages_sent");
-    report_heard(&run, results, (double)results->sent * options->each);
+    report_delivery(&run, results, (double)results->sent * options->each);
     run_report_cpu(&run, results->sent, results->delivered);
     run_free(&run);
 }
@@ -168,17 +169,17 @@ void measure_tick(const struct options *options, struct report *report)
     double clients_and_ticks =
         (options->watchers + options->connections) * options->seconds / TICK_S;
     const struct results *spoken;
-    struct results heard;
+    struct results received;
     struct run run;
     need_target(options->target);
     run_init(&run, options, report);
     load_service(&run, service, options->target, options->target);
     spoken = run_results(&run, 0, &speakers_role);
-    heard = heard_by_all(&run, spoken);
+    received = sum_received(&run, spoken);
     report_add(report, (double)spoken->sent / options->seconds, 0, "/s", "messages_sent");
     run_report_lost(&run, spoken, "speakers");
-    report_heard(&run, &heard, 0);
-    report_add(report, (double)heard.frames / clients_and_ticks, 2, "",
+    report_delivery(&run, &received, 0);
+    report_add(report, (double)received.frames / clients_and_ticks, 2, "",
                "frames_per_client_and_tick");
     run_report_cpu(&run, 0, 0);
     run_report_cpu_per(&run, clients_and_ticks, "client_and_tick");

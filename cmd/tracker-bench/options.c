@@ -1,4 +1,5 @@
-/* options: see the header. Each option is one line of the table, from which the help is made. */
+/* options: see the header. Each option is one row of the table, from which the help is generated.
+ */
 #include "options.h"
 
 #include <errno.h>
@@ -28,35 +29,34 @@ static const struct option_line {
     {"watch", "WHERE", KIND_TEXT, offsetof(struct options, watch), 0,
      "the front-end of the watchers; the target unless given"},
     {"service", "NAME", KIND_TEXT, offsetof(struct options, service), 0,
-     "of a ws- mode: what is spoken, and to what; of flood: heartbeats, queries or answers"},
-    {"tls", NULL, KIND_FLAG, offsetof(struct options, tls), 0, "of a ws- mode: wss"},
+     "for ws- modes: the service; for flood: heartbeats, queries or answers"},
+    {"tls", NULL, KIND_FLAG, offsetof(struct options, tls), 0, "for ws- modes: wss"},
     {"reconnect", NULL, KIND_FLAG, offsetof(struct options, reconnect), 0,
-     "connections that are closed come back after a pause with backoff and jitter"},
+     "closed connections reconnect after a pause with backoff and jitter"},
     {"connections", "N", KIND_COUNT, offsetof(struct options, connections), 1000000,
-     "connections that write, or that stay idle"},
+     "connections that write, or stay idle"},
     {"entries", "N", KIND_COUNT, offsetof(struct options, entries), 10000000,
-     "entries of the writers together, or of a snapshot"},
+     "entries of all writers together, or of a snapshot"},
     {"rate", "R", KIND_REAL, offsetof(struct options, rate), 1e7,
-     "operations a second, by a schedule that waits for nothing; their kind is the mode's"},
+     "operations per second, sent on schedule (open loop)"},
     {"window", "N", KIND_COUNT, offsetof(struct options, window), 65536,
-     "instead of a rate: operations under way per connection"},
+     "instead of a rate: operations in flight per connection (closed loop)"},
     {"watchers", "N", KIND_COUNT, offsetof(struct options, watchers), 1000000,
-     "connections that get pushes"},
+     "connections that receive pushes"},
     {"sources", "N", KIND_COUNT, offsetof(struct options, sources), 65536,
      "source addresses, from 127.0.0.2 on; 0: the system's choice"},
     {"processes", "N", KIND_COUNT, offsetof(struct options, processes), 32,
-     "generator processes of each role, more where descriptors need them"},
+     "generator processes of each role, more if the descriptors require them"},
     {"state-size", "BYTES", KIND_COUNT, offsetof(struct options, state_size), 65536,
      "size of a state"},
     {"each", "N", KIND_COUNT, offsetof(struct options, each), 10000,
      "friends of each user, or properties of each client"},
     {"dialect", "NAME", KIND_DIALECT, offsetof(struct options, dialect), 0,
-     "of the writers: 2013 or versioned"},
+     "dialect of the writers: 2013 or versioned"},
     {"seconds", "S", KIND_REAL, offsetof(struct options, seconds), 3600,
-     "measured time; of idle modes and servers: how long they stay"},
+     "measured time; for idle modes and servers: how long they stay"},
     {"warmup", "S", KIND_REAL, offsetof(struct options, warmup), 3600, "load before that"},
-    {"pid", "NAME=PID", KIND_PROC, 0, 0,
-     "a process to measure, as often as there are any: frontend=12 redis=34"},
+    {"pid", "NAME=PID", KIND_PROC, 0, 0, "processes to measure: frontend=12 redis=34"},
     {"json", NULL, KIND_FLAG, offsetof(struct options, json), 0, "one JSON object, no table"},
     {"help", NULL, KIND_HELP, 0, 0, "this text"},
 };
@@ -68,7 +68,7 @@ _Noreturn static void fail_usage(const char *what, const char *value)
     exit(2);
 }
 
-/* Decimal digits, with a fraction and an exponent if need be: no sign, no spaces, no other base. */
+/* Decimal digits, with an optional fraction and exponent: no sign, no spaces, no other base. */
 static bool parse_decimal(const char *value, double *number)
 {
     char *end;
@@ -157,22 +157,22 @@ static void store_option(struct options *options, const struct option_line *line
     }
 }
 
-/* given_: as on the command line, 0 where it is not there. What is given replaces the other's
- * default. */
+/* given_: from the command line, 0 if missing. A rate replaces the default window, and vice versa.
+ */
 static void choose_pace(struct options *options, const struct options_load *load, const char *mode,
                         double given_rate, double given_window)
 {
     if (given_window > 0 && !load->has_window)
-        fail_usage("--window: has no meaning in this mode, which takes a --rate", mode);
+        fail_usage("--window: not supported in this mode, which takes a --rate", mode);
     if (given_window > 0 && given_rate > 0)
-        fail_usage("--rate and --window: only one of them can be", mode);
+        fail_usage("--rate and --window: only one of them is allowed", mode);
     if (given_rate > 0)
         options->window = 0;
     if (given_window > 0)
         options->rate = 0;
     if (options->rate <= 0 && options->window == 0 && !load->may_be_idle)
-        fail_usage(load->has_window ? "--rate or --window: more than 0 is needed"
-                                    : "--rate: more than 0 is needed",
+        fail_usage(load->has_window ? "--rate or --window: must be more than 0"
+                                    : "--rate: must be more than 0",
                    mode);
 }
 
@@ -197,9 +197,9 @@ void options_read(struct options *options, const struct options_load *load, int 
     if (options->state_size < BENCH_STAMPS)
         fail_usage("state-size", "less than the 16 bytes of its time stamps");
     if (options->seconds <= 0)
-        fail_usage("seconds", "more than 0 are needed");
+        fail_usage("seconds", "must be more than 0");
     if (options->reconnect && !load->has_sessions)
-        fail_usage("--reconnect: there are no connections in this mode", argv[0]);
+        fail_usage("--reconnect: this mode has no connections", argv[0]);
     choose_pace(options, load, argv[0], has_rate ? options->rate : 0,
                 has_window ? options->window : 0);
 }

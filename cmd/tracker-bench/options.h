@@ -10,11 +10,11 @@
 
 #define OPTIONS_MAX_PROCS 8
 
-/* How a mode is loaded, beyond the rate that each one takes. */
+/* The kinds of load of a mode, beyond the rate that each one takes. */
 struct options_load {
     bool has_window;   /* --window is its alternative */
-    bool may_be_idle;  /* it has a meaning without either */
-    bool has_sessions; /* connections that can be closed: not datagrams */
+    bool may_be_idle;  /* it works without either */
+    bool has_sessions; /* it has connections, not datagrams */
 };
 
 struct options {
@@ -40,9 +40,9 @@ struct options {
     uint32_t proc_count;
 };
 
-/* Over the mode's defaults, which are in options already; argv[0] is the mode. A rate replaces the
- * default window, and a window the default rate. Ends the program when the line is wrong (2), and
- * after --help (0). */
+/* Overrides the mode's defaults, which options already holds; argv[0] is the mode. A rate replaces
+ * the default window, and a window the default rate. Exits on a wrong command line (2), and after
+ * --help (0). */
 void options_read(struct options *options, const struct options_load *load, int argc, char **argv);
 _Noreturn void options_help(void);
 

@@ -1,4 +1,4 @@
-/* pacer: a timerfd, as the loop's own timers count in milliseconds. */
+/* pacer: a timerfd, as the loop's timers have a resolution of a millisecond. */
 #include "pacer.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define AT_ONCE  256 /* calls of one turn, so that answers are read in between */
+#define AT_ONCE  256 /* calls per event-loop iteration, so that answers are read in between */
 #define NEVER_US (1ull << 62)
 
 struct pacer {
@@ -26,7 +26,7 @@ struct pacer {
     uint64_t limit; /* of count; 0: none */
 };
 
-/* Rounded, so that a second at rate 3 has three moments and not a fourth at its last microsecond.
+/* Rounded, so that a second at rate 3 has three moments, not a fourth one in its last microsecond.
  */
 uint64_t pacer_moment_us(uint64_t begin_us, double rate, uint64_t number)
 {

@@ -1,7 +1,7 @@
 /*
  * pacer: an open-loop schedule: calls that are due at begin + n / rate, whatever happens.
  *
- * A call that comes late is told when it should have come, so that a stall counts in full.
+ * A late call receives its scheduled time, so that a stall counts in full.
  */
 #ifndef BENCH_PACER_H
 #define BENCH_PACER_H
@@ -10,15 +10,15 @@
 
 struct pacer;
 
-/* The moment of the operation of that number, from 0 on; rate > 0, number below 2^53. */
+/* The scheduled time of an operation, numbered from 0; rate > 0, number below 2^53. */
 uint64_t pacer_moment_us(uint64_t begin_us, double rate, uint64_t number);
 
-/* due: once for each moment of the schedule; ended: once after the last. */
+/* due: called once for each moment of the schedule; ended: once after the last. */
 struct pacer *pacer_create(struct loop *loop, void (*due)(void *arg, uint64_t intended_us),
                            void (*ended)(void *arg), void *arg);
-/* rate 0: nothing is due, and the end comes at end_us. */
+/* rate 0: nothing is due, and `ended` is called at end_us. */
 void pacer_start(struct pacer *pacer, double rate, uint64_t begin_us, uint64_t end_us);
-/* As many moments from now on, rate > 0; the end comes with the last of them. */
+/* A schedule of count moments from now on; rate > 0. `ended` is called with the last one. */
 void pacer_start_count(struct pacer *pacer, double rate, uint64_t count);
 
 #endif

@@ -1,5 +1,5 @@
-/* peer: see the header. Connecting is non-blocking; PEERS_AT_ONCE are under way at a time, until
- * they are settled. Attempts to connect again are not among them. */
+/* peer: see the header. Connecting is non-blocking; PEERS_AT_ONCE are in progress at a time, until
+ * they are settled. Reconnects do not count. */
 #include "peer.h"
 
 #include <errno.h>
@@ -21,17 +21,17 @@
 
 #define PEERS_AT_ONCE  256
 #define FIRST_SOURCE   0x7f000002 /* 127.0.0.2 */
-#define BACKOFF_MS     100        /* the first pause is at most this, then twice as much ... */
-#define BACKOFF_MAX_MS 5000       /* ... up to this */
+#define BACKOFF_MS     100        /* the bound of the first pause; it doubles with each failure */
+#define BACKOFF_MAX_MS 5000       /* the largest bound */
 #define ATTEMPT_MS     10000
 
 struct peer_outage {
     struct peer *peer;
     struct loop_timer *timer; /* of the pause, then of the attempt */
-    uint64_t since_us;        /* 0: there is none now */
+    uint64_t since_us;        /* 0: no outage now */
     uint64_t longest_us;
     unsigned failures; /* in this outage */
-    uint32_t attempts; /* of all */
+    uint32_t attempts; /* in total */
 };
 
 struct peer_set {
@@ -115,8 +115,9 @@ static void fail_early(const struct peer *peer, int error)
     const char *target = peer->peers->worker->part.target;
     if (peer->state == PEER_CONNECTS)
         bench_fail("cannot connect to %s: %s", target, strerror(error));
-    bench_fail("%s ends a connection too early: %s%s%s", target, error ? strerror(error) : "closed",
-               peer->tls != NULL ? ", " : "", peer->tls != NULL ? tls_stream_error(peer->tls) : "");
+    bench_fail("%s closed a connection too early: %s%s%s", target,
+               error ? strerror(error) : "closed", peer->tls != NULL ? ", " : "",
+               peer->tls != NULL ? tls_stream_error(peer->tls) : "");
 }
 
 static void lose_peer(struct peer *peer, const char *what, int error)
@@ -129,7 +130,7 @@ static void lose_peer(struct peer *peer, const char *what, int error)
         peer->outage->failures++;
     } else {
         if (worker->results->lost++ == 0)
-            bench_warn("%s: a connection to %s ended: %s", what, worker->part.target,
+            bench_warn("%s: a connection to %s was closed: %s", what, worker->part.target,
                        error ? strerror(error) : "closed");
         if (worker->part.reconnect)
             begin_outage(peer);
@@ -185,7 +186,7 @@ static ssize_t read_from_peer(struct peer *peer, void *to, size_t len)
     return recv(peer->fd, to, len, 0);
 }
 
-/* A stream of TLS may wait to read before it can write, in its handshake. */
+/* In its handshake, TLS may have to read before it can write. */
 static unsigned awaited(const struct peer *peer)
 {
     if (peer->tls != NULL && !tls_stream_wants_write(peer->tls))
@@ -239,7 +240,7 @@ void peer_flush_later(struct peer *peer)
     loop_defer(peers->worker->loop, LOOP_PHASE_OUTPUT, &peers->flush);
 }
 
-/* What was kept and what came now, as one; the handler's rest is kept. */
+/* Passes the kept and the new input to the handler, and keeps what it did not consume. */
 static void present_input(struct peer *peer, struct bytes input, uint64_t now_us)
 {
     struct bytes all = input;
@@ -260,7 +261,7 @@ static void present_input(struct peer *peer, struct bytes input, uint64_t now_us
     peer->kept.len = all.len - consumed;
 }
 
-/* False when there is nothing more. */
+/* False when there is nothing more to read. */
 static bool read_peer_once(struct peer *peer)
 {
     struct peer_set *peers = peer->peers;
@@ -276,7 +277,7 @@ static bool read_peer_once(struct peer *peer)
     peers->worker->results->reads += worker_in_window(peers->worker, now);
     present_input(peer, (struct bytes){peers->buffer, (size_t)n}, now);
     if (peer->is_ended) {
-        /* With what it is to be answered, if that can be sent at once. */
+        /* Sends the answer, if possible. */
         if (flush_peer(peer))
             lose_peer(peer, "receiving", 0);
         return false;
@@ -288,7 +289,7 @@ static void read_peer(struct peer *peer)
 {
     while (read_peer_once(peer))
         ;
-    /* A handshake that goes on may now have something to write. */
+    /* A handshake in progress may now have something to write. */
     if (peer->tls != NULL && peer->state >= PEER_CONNECTED && peer->written < peer->output.len)
         peer_flush_later(peer);
 }
@@ -309,8 +310,8 @@ static void finish_peer_connect(struct peer *peer)
         peer->tls = tls_stream_create(peers->tls, peer->fd, NULL);
     if (peer_is_returning(peer) && peers->handler->resume != NULL)
         peers->handler->resume(peer);
-    else if (peers->handler->greet != NULL)
-        peers->handler->greet(peer);
+    else if (peers->handler->handshake != NULL)
+        peers->handler->handshake(peer);
     else
         peer_settled(peer);
 }
@@ -346,7 +347,7 @@ static void peer_ready(void *arg, unsigned events)
         read_peer(peer);
 }
 
-/* Where a connection comes from; false when the system may choose. */
+/* The source address of a connection; false for the system's choice. */
 static bool choose_source(const struct peer_set *peers, uint32_t number, struct address *source)
 {
     const uint32_t sources = peers->worker->part.sources;
@@ -395,7 +396,7 @@ static void start_peer(struct peer_set *peers, uint32_t index)
     connect_peer(peer);
 }
 
-/* As many as may be under way; those of a schedule wait for their moments. */
+/* Starts as many as may be in progress; with a schedule they wait for their moments. */
 static void start_peers(struct peer_set *peers)
 {
     while (peers->worker->part.connect_rate <= 0 &&

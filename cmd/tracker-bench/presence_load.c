@@ -1,7 +1,7 @@
 /*
- * presence_load: users of turntable on a ring, each of whom watches those who follow, and who turn
- * busy and free again by a schedule. All are connections of one process, which so knows when the
- * change began that it receives.
+ * presence_load: users of turntable on a ring, each of whom watches the following ones, and who
+ * change between busy and online on a schedule. All are connections of one process, so that it
+ * knows when a change that it receives was sent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 #define CHANGED "\"command\":\"userchange\""
 
-/* What a user did last. */
+/* A user's last change. */
 struct status_change {
     uint64_t intended_us;
     uint64_t actual_us;
@@ -26,7 +26,7 @@ struct presence_load {
     struct ws_clients *clients;
     struct pacer *pacer;
     struct status_change *changes;
-    uint32_t turn;
+    uint32_t next;
 };
 
 static bool message_has(struct bytes message, const char *word)
@@ -34,23 +34,23 @@ static bool message_has(struct bytes message, const char *word)
     return message.len > 0 && memmem(message.data, message.len, word, strlen(word)) != NULL;
 }
 
-static void write_idme(struct writer *to, const struct voice *voice)
+static void write_idme(struct writer *to, const struct service_client *service_client)
 {
     struct writer id = {0};
-    service_write_user(&id, voice);
+    service_write_user(&id, service_client);
     service_write_text(to, "{\"command\":\"idme\",\"data\":\"%.*s\"}", (int)id.len,
                        (const char *)id.data);
     writer_free(&id);
 }
 
-static void write_subscribe(struct writer *to, const struct voice *voice)
+static void write_subscribe(struct writer *to, const struct service_client *service_client)
 {
-    const struct worker_part *part = &voice->worker->part;
+    const struct worker_part *part = &service_client->worker->part;
     struct writer text = {0};
-    struct voice other = *voice;
+    struct service_client other = *service_client;
     writer_string(&text, "{\"command\":\"subscribe\",\"data\":[");
     for (uint32_t i = 1; i <= part->each; i++) {
-        other.number = (voice->number + i) % part->connections;
+        other.number = (service_client->number + i) % part->connections;
         writer_string(&text, i > 1 ? ",\"" : "\"");
         service_write_user(&text, &other);
         writer_string(&text, "\"");
@@ -61,14 +61,15 @@ static void write_subscribe(struct writer *to, const struct voice *voice)
 }
 
 /* Takes part once it has received the statuses of all friends. */
-static enum service_verdict welcome_user(struct writer *to, const struct voice *voice,
-                                         struct bytes message)
+static enum service_verdict check_joined_user(struct writer *to,
+                                              const struct service_client *service_client,
+                                              struct bytes message)
 {
     if (message_has(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
     if (message_has(message, "\"command\":\"idyou\"")) {
-        write_idme(to, voice);
-        write_subscribe(to, voice);
+        write_idme(to, service_client);
+        write_subscribe(to, service_client);
     }
     return message.len == 0 || message_has(message, CHANGED) ? SERVICE_TAKES_PART : SERVICE_WAITS;
 }
@@ -77,9 +78,9 @@ static const struct service service = {.name = "friends",
                                        .path = "/turntable",
                                        .speak_path = "/turntable",
                                        .protocol = "turntable",
-                                       .welcome = welcome_user};
+                                       .check_joined = check_joined_user};
 
-/* "…-NUMBER":"STATUS" — what was received before the change, or twice, does not count. */
+/* "…-NUMBER":"STATUS" — statuses from before the change, and duplicates, do not count. */
 static void take_status_change(struct presence_load *load, const char *number, uint64_t now_us)
 {
     char *end;
@@ -115,7 +116,7 @@ static void change_next_status(void *arg, uint64_t intended_us)
 {
     struct presence_load *load = arg;
     struct worker *worker = load->worker;
-    uint32_t user = load->turn++ % worker->part.connections;
+    uint32_t user = load->next++ % worker->part.connections;
     struct ws_client *client = ws_clients_at(load->clients, user);
     struct status_change *change = &load->changes[user];
     if (!peer_is_settled(&client->peer)) {
@@ -127,11 +128,11 @@ static void change_next_status(void *arg, uint64_t intended_us)
     write_status(client, change);
 }
 
-/* The same status again, which is no change that is measured. */
+/* Sends the same status again, which is not measured. */
 static void returned(struct ws_client *client)
 {
     struct presence_load *load = ws_clients_arg(ws_client_owner(client));
-    struct status_change *change = &load->changes[client->voice.number];
+    struct status_change *change = &load->changes[client->service_client.number];
     change->intended_us = 0;
     write_status(client, change);
 }
@@ -166,4 +167,4 @@ static void run_presence_step(void *self, enum step step)
         worker_done(load->worker);
 }
 
-const struct role friends_role = {"friends", create_presence_load, run_presence_step};
+const struct role presence_role = {"friends", create_presence_load, run_presence_step};

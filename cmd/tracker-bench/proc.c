@@ -31,7 +31,7 @@ static uint64_t cpu_ticks(const char *stat)
     unsigned long kernel = 0;
     if (at == NULL ||
         sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
-        bench_fail("a stat file of an unknown form");
+        bench_fail("a stat file of an unknown format");
     return user + kernel;
 }
 

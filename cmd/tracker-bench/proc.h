@@ -1,4 +1,4 @@
-/* proc: what the kernel says of the processes that are measured. */
+/* proc: CPU time and memory of the measured processes. */
 #ifndef BENCH_PROC_H
 #define BENCH_PROC_H
 
@@ -15,7 +15,7 @@ struct proc_sample {
     uint64_t rss;    /* bytes */
 };
 
-/* Ends the program with an error when there is no such process. */
+/* Exits with an error when there is no such process. */
 void proc_read(const struct proc *proc, struct proc_sample *sample);
 
 #endif

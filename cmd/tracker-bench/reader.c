@@ -1,6 +1,6 @@
 /*
  * reader: one client that opens when the load begins, and measures how long it takes until it has
- * been told part.expected entries, by whatever packets.
+ * received part.expected entries, in any packets.
  */
 #include <string.h>
 

@@ -1,13 +1,13 @@
 /*
- * relay: the floor that fan-out is measured against: a bare loop that writes what one turn read
+ * relay: the baseline for fan-out: a bare loop that writes what one event-loop iteration read
  * from the writers to every receiver, with one write(2) each, and does nothing else.
  *
- * Two kinds: one passes bytes on as they come. The other speaks just as much WebSocket as is
- * needed: it answers whatever asks for it, and what writers say becomes a server's messages, each
- * encoded once; what all writers said in one turn goes out in one write.
+ * Two kinds: one forwards the bytes unchanged. The other has a minimal WebSocket server: it accepts
+ * any upgrade, and forwards the writers' messages, each encoded once; the messages of one iteration
+ * are sent with one write.
  *
- * It runs in a process of its own, until relay_stop or the parent's end. A receiver that does not
- * take a whole write is dropped: there is no queue.
+ * It runs in a separate process, until relay_stop or the parent's exit. A receiver that cannot take
+ * a whole write is dropped: there is no queue.
  */
 #ifndef BENCH_RELAY_H
 #define BENCH_RELAY_H

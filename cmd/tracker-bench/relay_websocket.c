@@ -14,14 +14,14 @@ struct websocket_relay {
     int in;
     int out;
     struct receivers receivers;
-    struct writer output; /* what this turn brought, as frames */
-    struct loop_task tell;
+    struct writer output; /* the frames of this event-loop iteration */
+    struct loop_task flush_task;
     uint8_t buffer[65536];
 };
 
-/* Whoever is to shake hands, or to speak. */
+/* A client in its handshake, or a speaker. */
 struct relay_client {
-    struct websocket_relay *telling;
+    struct websocket_relay *relay;
     struct loop_io *io;
     int fd;
     bool speaks;
@@ -29,11 +29,11 @@ struct relay_client {
     struct writer kept; /* input that was not consumed */
 };
 
-static void flush_telling(void *arg)
+static void send_relay_output(void *arg)
 {
-    struct websocket_relay *telling = arg;
-    receivers_write(&telling->receivers, telling->output.data, telling->output.len);
-    writer_reset(&telling->output);
+    struct websocket_relay *relay = arg;
+    receivers_write(&relay->receivers, relay->output.data, relay->output.len);
+    writer_reset(&relay->output);
 }
 
 static void free_relay_client(struct relay_client *client)
@@ -43,7 +43,7 @@ static void free_relay_client(struct relay_client *client)
     free(client);
 }
 
-/* False when it became a receiver, which is read no more. */
+/* False when it became a receiver, which is not read any more. */
 static bool answer_upgrade(struct relay_client *client)
 {
     struct writer answer = {0};
@@ -55,17 +55,17 @@ static bool answer_upgrade(struct relay_client *client)
     if (sent && client->speaks)
         return true;
     if (sent)
-        receivers_add(&client->telling->receivers, client->fd);
+        receivers_add(&client->relay->receivers, client->fd);
     else
         (void)close(client->fd);
     free_relay_client(client);
     return false;
 }
 
-/* Of one frame of a speaker; 0: more is needed. */
+/* Forwards one frame of a speaker; 0: more input is needed. */
 static size_t forward_frame(struct relay_client *client, uint8_t *input, size_t len)
 {
-    struct websocket_relay *telling = client->telling;
+    struct websocket_relay *relay = client->relay;
     struct ws_header header;
     bool valid;
     if (!ws_read_header((struct bytes){input, len}, &header, &valid) ||
@@ -73,9 +73,9 @@ static size_t forward_frame(struct relay_client *client, uint8_t *input, size_t 
         return 0;
     if (valid && (header.opcode == WS_TEXT || header.opcode == WS_BINARY)) {
         ws_unmask(input + header.size, (size_t)header.len, header.mask);
-        ws_write_plain(&telling->output, header.opcode,
+        ws_write_plain(&relay->output, header.opcode,
                        (struct bytes){input + header.size, (size_t)header.len});
-        loop_defer(telling->loop, LOOP_PHASE_OUTPUT, &telling->tell);
+        loop_defer(relay->loop, LOOP_PHASE_OUTPUT, &relay->flush_task);
     }
     return header.size + (size_t)header.len;
 }
@@ -92,7 +92,7 @@ static void take_relay_input(struct relay_client *client, uint8_t *input, size_t
     while (client->is_open && at < len &&
            (consumed = forward_frame(client, input + at, len - at)) > 0)
         at += consumed;
-    /* input may be of kept itself. */
+    /* input may be in kept itself. */
     if (client->kept.len == 0) {
         writer_bytes(&client->kept, (struct bytes){input + at, len - at});
         return;
@@ -105,8 +105,8 @@ static void take_relay_input(struct relay_client *client, uint8_t *input, size_t
 static void on_relay_readable(void *arg, unsigned events)
 {
     struct relay_client *client = arg;
-    uint8_t *buffer = client->telling->buffer;
-    ssize_t n = recv(client->fd, buffer, sizeof client->telling->buffer, 0);
+    uint8_t *buffer = client->relay->buffer;
+    ssize_t n = recv(client->fd, buffer, sizeof client->relay->buffer, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -120,38 +120,38 @@ static void on_relay_readable(void *arg, unsigned events)
     }
 }
 
-static void accept_from(struct websocket_relay *telling, int listener, bool speaks)
+static void accept_from(struct websocket_relay *relay, int listener, bool speaks)
 {
     int fd;
     while ((fd = relay_accept(listener)) >= 0) {
         struct relay_client *client = mem_zalloc(1, sizeof *client);
-        client->telling = telling;
+        client->relay = relay;
         client->fd = fd;
         client->speaks = speaks;
-        client->io = loop_io_create(telling->loop, fd, on_relay_readable, client);
+        client->io = loop_io_create(relay->loop, fd, on_relay_readable, client);
         loop_io_set(client->io, LOOP_READ);
     }
 }
 
 static void accept_speaker(void *arg, unsigned events)
 {
-    struct websocket_relay *telling = arg;
-    accept_from(telling, telling->in, true);
+    struct websocket_relay *relay = arg;
+    accept_from(relay, relay->in, true);
 }
 
-static void on_telling_receiver(void *arg, unsigned events)
+static void on_new_receiver(void *arg, unsigned events)
 {
-    struct websocket_relay *telling = arg;
-    accept_from(telling, telling->out, false);
+    struct websocket_relay *relay = arg;
+    accept_from(relay, relay->out, false);
 }
 
 void relay_websocket(struct loop *loop, int in, int out)
 {
-    struct websocket_relay *telling = mem_zalloc(1, sizeof *telling);
-    telling->loop = loop;
-    telling->in = in;
-    telling->out = out;
-    telling->tell = (struct loop_task){.callback = flush_telling, .arg = telling};
-    loop_io_set(loop_io_create(loop, in, accept_speaker, telling), LOOP_READ);
-    loop_io_set(loop_io_create(loop, out, on_telling_receiver, telling), LOOP_READ);
+    struct websocket_relay *relay = mem_zalloc(1, sizeof *relay);
+    relay->loop = loop;
+    relay->in = in;
+    relay->out = out;
+    relay->flush_task = (struct loop_task){.callback = send_relay_output, .arg = relay};
+    loop_io_set(loop_io_create(loop, in, accept_speaker, relay), LOOP_READ);
+    loop_io_set(loop_io_create(loop, out, on_new_receiver, relay), LOOP_READ);
 }

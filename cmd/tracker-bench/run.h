@@ -35,7 +35,7 @@ void run_measure(struct run *run);
 const struct results *run_results(struct run *run, int slot, const struct role *role);
 /* Connections of the role that were lost, and how they came back where they were to. */
 void run_report_lost(const struct run *run, const struct results *results, const char *role);
-/* CPU of the measured processes: in all and per unit (0: not told). */
+/* CPU of the measured processes: in total and per unit (0: not reported). */
 void run_report_cpu(struct run *run, uint64_t updates, uint64_t deliveries);
 /* CPU of the measured processes per unit of another kind, "frame" for example. */
 void run_report_cpu_per(struct run *run, double count, const char *unit);

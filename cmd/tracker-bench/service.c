@@ -36,15 +36,16 @@ void service_write_text(struct writer *to, const char *format, ...)
     ws_write_masked(to, WS_TEXT, (struct bytes){(const uint8_t *)text, (size_t)len});
 }
 
-static void write_raw(struct writer *to, struct voice *voice, struct bytes text)
+static void write_raw(struct writer *to, struct service_client *service_client, struct bytes text)
 {
     ws_write_masked(to, WS_TEXT, text);
 }
 
 /* Socket.IO: its packets are digits and JSON; 0 and 40 open, 2 asks for a 3. */
 
-static enum service_verdict welcome_socketio(struct writer *to, const struct voice *voice,
-                                             struct bytes message)
+static enum service_verdict check_joined_socketio(struct writer *to,
+                                                  const struct service_client *service_client,
+                                                  struct bytes message)
 {
     if (message.len > 0 && message.data[0] == '0')
         service_write_text(to, "40");
@@ -53,12 +54,13 @@ static enum service_verdict welcome_socketio(struct writer *to, const struct voi
     return verdict_when(message.len > 1 && message.data[0] == '4' && message.data[1] == '0');
 }
 
-static void say_socketio(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_socketio(struct writer *to, struct service_client *service_client,
+                             struct bytes text)
 {
     service_write_text(to, "42[\"m\",\"%.*s\"]", (int)text.len, (const char *)text.data);
 }
 
-static void heed_socketio(struct writer *to, struct bytes message)
+static void answer_socketio(struct writer *to, struct bytes message)
 {
     if (message.len == 1 && message.data[0] == '2')
         service_write_text(to, "3");
@@ -66,10 +68,10 @@ static void heed_socketio(struct writer *to, struct bytes message)
 
 /* Tracker: who listens opens an entry in the dialect with pushes, who speaks updates entries. */
 
-static bool hello_tracker(struct writer *to, const struct voice *voice)
+static bool join_tracker(struct writer *to, const struct service_client *service_client)
 {
     struct writer open = {0};
-    if (voice->speaks)
+    if (service_client->speaks)
         return true;
     tracker_write_open(&open, TRACKER_VERSIONED, (struct bytes){NULL, 0});
     ws_write_masked(to, WS_BINARY, writer_bytes_written(&open));
@@ -77,67 +79,73 @@ static bool hello_tracker(struct writer *to, const struct voice *voice)
     return false;
 }
 
-static enum service_verdict welcome_tracker(struct writer *to, const struct voice *voice,
-                                            struct bytes message)
+static enum service_verdict check_joined_tracker(struct writer *to,
+                                                 const struct service_client *service_client,
+                                                 struct bytes message)
 {
     return message.len > 0 && message.data[0] == 0 ? SERVICE_REFUSES : SERVICE_TAKES_PART;
 }
 
-static void say_tracker(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_tracker(struct writer *to, struct service_client *service_client,
+                            struct bytes text)
 {
-    const uint32_t entries = voice->worker->part.entries;
+    const uint32_t entries = service_client->worker->part.entries;
     struct writer update = {0};
     char id[32];
     int len = snprintf(id, sizeof id, "%06" PRIx32 "-%" PRIx32 "-%" PRIx64,
-                       voice->worker->run & 0xffffff, voice->number, voice->said % entries);
+                       service_client->worker->run & 0xffffff, service_client->number,
+                       service_client->said % entries);
     tracker_write_update(&update, TRACKER_2013, (struct bytes){(const uint8_t *)id, (size_t)len},
-                         voice->said / entries + 1, text);
+                         service_client->said / entries + 1, text);
     ws_write_masked(to, WS_BINARY, writer_bytes_written(&update));
     writer_free(&update);
 }
 
 /* turntable: a member of a room. */
 
-void service_write_user(struct writer *to, const struct voice *voice)
+void service_write_user(struct writer *to, const struct service_client *service_client)
 {
-    writer_format(to, "1:%06" PRIx32 "%c-%" PRIu32, voice->worker->run & 0xffffff,
-                  voice->speaks ? 's' : 'l', voice->number);
+    writer_format(to, "1:%06" PRIx32 "%c-%" PRIu32, service_client->worker->run & 0xffffff,
+                  service_client->speaks ? 's' : 'l', service_client->number);
 }
 
-static void join_room(struct writer *to, const struct voice *voice)
+static void join_room(struct writer *to, const struct service_client *service_client)
 {
     struct writer id = {0};
-    service_write_user(&id, voice);
+    service_write_user(&id, service_client);
     service_write_text(to, "{\"command\":\"idme\",\"data\":\"%.*s\"}", (int)id.len,
                        (const char *)id.data);
     service_write_text(to,
                        "{\"command\":\"joingame\",\"data\":{\"channel\":\"" ROOM_FORMAT
                        "\",\"self\":\"%.*s\",\"invite\":[]}}",
-                       voice->worker->run, (int)id.len, (const char *)id.data);
+                       service_client->worker->run, (int)id.len, (const char *)id.data);
     writer_free(&id);
 }
 
-static enum service_verdict welcome_room(struct writer *to, const struct voice *voice,
-                                         struct bytes message)
+static enum service_verdict check_joined_room(struct writer *to,
+                                              const struct service_client *service_client,
+                                              struct bytes message)
 {
     if (message_contains(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
     if (message_contains(message, "\"command\":\"idyou\""))
-        join_room(to, voice);
+        join_room(to, service_client);
     /* Only the list of members can be that large. */
     return verdict_when(message.len == 0 || message_contains(message, "\"command\":\"member\""));
 }
 
-static void say_room(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_room(struct writer *to, struct service_client *service_client,
+                         struct bytes text)
 {
     service_write_text(to,
                        "{\"command\":\"game\",\"data\":{\"channel\":\"" ROOM_FORMAT
                        "\",\"actions\":[{\"data\":\"%.*s\"}]}}",
-                       voice->worker->run, (int)text.len, (const char *)text.data);
+                       service_client->worker->run, (int)text.len, (const char *)text.data);
 }
 
-static enum service_verdict welcome_turntable(struct writer *to, const struct voice *voice,
-                                              struct bytes message)
+static enum service_verdict check_joined_turntable(struct writer *to,
+                                                   const struct service_client *service_client,
+                                                   struct bytes message)
 {
     if (message_contains(message, "\"command\":\"error\""))
         return SERVICE_REFUSES;
@@ -156,12 +164,13 @@ static void write_masked_update(struct writer *to, const struct sync_property *p
 }
 
 /* The part's number of properties for everybody, p00, p01, ...; the text will be in the first. */
-static enum service_verdict welcome_sync(struct writer *to, const struct voice *voice,
-                                         struct bytes message)
+static enum service_verdict check_joined_sync(struct writer *to,
+                                              const struct service_client *service_client,
+                                              struct bytes message)
 {
     struct sync_property properties[64];
     char names[64][4];
-    uint32_t count = voice->worker->part.each;
+    uint32_t count = service_client->worker->part.each;
     if (message_contains(message, "\"type\":\"error\""))
         return SERVICE_REFUSES;
     if (count > sizeof names / sizeof names[0])
@@ -176,7 +185,8 @@ static enum service_verdict welcome_sync(struct writer *to, const struct voice *
     return SERVICE_TAKES_PART;
 }
 
-static void say_sync(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_sync(struct writer *to, struct service_client *service_client,
+                         struct bytes text)
 {
     struct writer value = {0};
     struct sync_property property = {.name = BYTES_LITERAL("p00")};
@@ -187,24 +197,26 @@ static void say_sync(struct writer *to, struct voice *voice, struct bytes text)
 }
 
 /* Without the mark: in the whole map each text would be found again at every tick. */
-static void say_sync_whole(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_sync_whole(struct writer *to, struct service_client *service_client,
+                               struct bytes text)
 {
-    say_sync(to, voice, (struct bytes){text.data + 1, text.len - 1});
+    publish_sync(to, service_client, (struct bytes){text.data + 1, text.len - 1});
 }
 
-static void say_relay(struct writer *to, struct voice *voice, struct bytes text)
+static void publish_relay(struct writer *to, struct service_client *service_client,
+                          struct bytes text)
 {
     service_write_text(to, "{\"to\":\"*\",\"packet\":{\"type\":\"m\",\"m\":\"%.*s\"}}",
                        (int)text.len, (const char *)text.data);
 }
 
 void service_write_request(struct writer *to, const struct service *service,
-                           const struct voice *voice)
+                           const struct service_client *service_client)
 {
     char path[128];
-    const char *start = voice->speaks ? service->speak_path : service->path;
+    const char *start = service_client->speaks ? service->speak_path : service->path;
     if (service->has_channels)
-        (void)snprintf(path, sizeof path, "%s" ROOM_FORMAT, start, voice->worker->run);
+        (void)snprintf(path, sizeof path, "%s" ROOM_FORMAT, start, service_client->worker->run);
     else
         (void)snprintf(path, sizeof path, "%s", start);
     ws_write_request(to, path, service->protocol);
@@ -215,65 +227,65 @@ static const struct service services[] = {
      .help = "a bare loop of our own, started for this run: what nobody can be cheaper than",
      .path = "/",
      .speak_path = "/",
-     .say = write_raw},
+     .publish = write_raw},
     {.name = "nchan",
      .help = "nginx with Nchan: /sub/NAME and /pub/NAME",
      .path = "/sub/",
      .speak_path = "/pub/",
      .has_channels = true,
-     .say = write_raw},
+     .publish = write_raw},
     {.name = "socketio",
-     .help = "Socket.IO; an event \"m\" is told to all",
+     .help = "Socket.IO; an event \"m\" is sent to all",
      .path = "/socket.io/?EIO=4&transport=websocket",
      .speak_path = "/socket.io/?EIO=4&transport=websocket",
      .echoes = true,
-     .welcome = welcome_socketio,
-     .say = say_socketio,
-     .heed = heed_socketio},
+     .check_joined = check_joined_socketio,
+     .publish = publish_socketio,
+     .answer = answer_socketio},
     {.name = "tracker",
      .help = "the Tracker protocol: updates of entries, and their pushes",
      .path = "/tracker",
      .speak_path = "/tracker",
      .protocol = "tracker",
-     .hello = hello_tracker,
-     .welcome = welcome_tracker,
-     .say = say_tracker},
+     .join = join_tracker,
+     .check_joined = check_joined_tracker,
+     .publish = publish_tracker},
     {.name = "turntable",
      .help = "turntable, connected and nothing more",
      .path = "/turntable",
      .speak_path = "/turntable",
      .protocol = "turntable",
-     .welcome = welcome_turntable,
-     .say = say_room},
+     .check_joined = check_joined_turntable,
+     .publish = publish_room},
     {.name = "room",
      .help = "turntable: the game of a room",
      .path = "/turntable",
      .speak_path = "/turntable",
      .protocol = "turntable",
      .echoes = true,
-     .welcome = welcome_room,
-     .say = say_room},
+     .check_joined = check_joined_room,
+     .publish = publish_room},
     {.name = "sync",
-     .help = "metadata sync: a property changes, the whole map is told",
+     .help = "metadata sync: a property changes, the whole map is sent",
      .path = "/sync",
      .speak_path = "/sync",
      .echoes = true,
-     .welcome = welcome_sync,
-     .say = say_sync_whole},
+     .check_joined = check_joined_sync,
+     .publish = publish_sync_whole},
     {.name = "sync-delta",
      .help = "the same in delta mode",
      .path = "/sync?mode=delta",
      .speak_path = "/sync?mode=delta",
      .echoes = true,
-     .welcome = welcome_sync,
-     .say = say_sync},
+     .check_joined = check_joined_sync,
+     .publish = publish_sync},
     {.name = "sync-relay",
      .help = "metadata sync in delta mode: a packet to \"*\"",
      .path = "/sync?mode=delta",
      .speak_path = "/sync?mode=delta",
      .echoes = true,
-     .welcome = welcome_sync,
-     .say = say_relay},
+     .check_joined = check_joined_sync,
+     .publish = publish_relay},
 };
 #define SERVICES (sizeof services / sizeof services[0])
 
@@ -318,7 +330,7 @@ struct bytes service_text(const struct worker *worker, uint8_t *scratch, uint64_
     return (struct bytes){scratch, worker->part.state_size};
 }
 
-void service_heard(struct worker *worker, struct bytes message, uint64_t now_us)
+void service_record_delivery(struct worker *worker, struct bytes message, uint64_t now_us)
 {
     const uint8_t *end = message.data + message.len;
     const uint8_t *at = message.data;

@@ -1,5 +1,5 @@
 /*
- * watchers: connections that open, and then count what they are told, with its latency.
+ * watchers: connections that open, and then count the entries they receive, with their latency.
  *
  * A bare watcher (the floor's) does not open: it just reads what comes.
  */

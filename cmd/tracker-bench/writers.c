@@ -47,7 +47,7 @@ struct writers {
     struct pacer *pacer;
     struct loop_timer *drain;
     uint8_t *scratch;
-    uint32_t turn;       /* connection that is to send next */
+    uint32_t next;       /* connection that is to send next */
     uint64_t waiting;    /* updates of the load, of all connections */
     uint64_t unanswered; /* on connections that were lost */
     uint32_t to_make;    /* connections that have not made their entries */
@@ -139,7 +139,7 @@ static void on_writing_ended(void *arg)
 static void send_next_update(void *arg, uint64_t intended_us)
 {
     struct writers *writers = arg;
-    uint32_t index = writers->turn++ % writers->worker->part.connections;
+    uint32_t index = writers->next++ % writers->worker->part.connections;
     send_next(writers, peer_set_at(writers->peers, index), intended_us, clock_monotonic_us());
 }
 

@@ -51,19 +51,20 @@ static void begin_taking_part(struct ws_client *client)
 static size_t finish_upgrade(struct ws_client *client, struct bytes input)
 {
     const struct service *service = ws_client_owner(client)->service;
-    bool is_all = service->welcome == NULL;
+    bool is_all = service->check_joined == NULL;
     bool accepted;
     size_t consumed = ws_read_response(input, &accepted);
     if (consumed == 0)
         return 0;
     if (!accepted) {
         peer_refuse(&client->peer, "%s refuses the handshake: %.*s",
-                    client->voice.worker->part.target, (int)consumed, (const char *)input.data);
+                    client->service_client.worker->part.target, (int)consumed,
+                    (const char *)input.data);
         return input.len;
     }
     client->state = WS_CLIENT_WAITS;
-    if (service->hello != NULL)
-        is_all = service->hello(ws_client_output(client), &client->voice);
+    if (service->join != NULL)
+        is_all = service->join(ws_client_output(client), &client->service_client);
     ws_client_flush(client);
     if (is_all)
         begin_taking_part(client);
@@ -76,19 +77,19 @@ static void take_service_message(struct ws_client *client, struct bytes message,
     const struct service *service = clients->service;
     if (client->state == WS_CLIENT_WAITS) {
         enum service_verdict verdict =
-            service->welcome(ws_client_output(client), &client->voice, message);
+            service->check_joined(ws_client_output(client), &client->service_client, message);
         ws_client_flush(client);
         if (verdict == SERVICE_TAKES_PART)
             begin_taking_part(client);
         else if (verdict == SERVICE_REFUSES)
             peer_refuse(&client->peer, "%s refuses to let a client take part: %.*s",
-                        client->voice.worker->part.target, (int)message.len,
+                        client->service_client.worker->part.target, (int)message.len,
                         (const char *)message.data);
         return;
     }
-    clients->handler->heard(client, message, now_us);
-    if (service->heed != NULL) {
-        service->heed(ws_client_output(client), message);
+    clients->handler->received(client, message, now_us);
+    if (service->answer != NULL) {
+        service->answer(ws_client_output(client), message);
         ws_client_flush(client);
     }
 }
@@ -98,7 +99,7 @@ static void take_ws_frame(struct ws_client *client, enum ws_opcode opcode, struc
 {
     struct results *results = ws_client_owner(client)->worker->results;
     if (opcode == WS_TEXT || opcode == WS_BINARY) {
-        if (worker_in_window(client->voice.worker, now_us))
+        if (worker_in_window(client->service_client.worker, now_us))
             results->frames++;
         take_service_message(client, payload, now_us);
     } else if (opcode == WS_PING) {
@@ -106,7 +107,7 @@ static void take_ws_frame(struct ws_client *client, enum ws_opcode opcode, struc
         ws_client_flush(client);
     } else if (opcode == WS_CLOSE) {
         if (payload.len >= 2 && results->lost == 0)
-            bench_warn("%s says Close %u: %.*s", client->voice.worker->part.target,
+            bench_warn("%s says Close %u: %.*s", client->service_client.worker->part.target,
                        payload.data[0] << 8 | payload.data[1], (int)payload.len - 2,
                        (const char *)payload.data + 2);
         ws_write_masked(ws_client_output(client), WS_CLOSE,
@@ -116,7 +117,7 @@ static void take_ws_frame(struct ws_client *client, enum ws_opcode opcode, struc
 }
 
 /* Bytes that belong to a frame too large to be kept. */
-static size_t throw_away(struct ws_client *client, size_t available, uint64_t now_us)
+static size_t skip_frame(struct ws_client *client, size_t available, uint64_t now_us)
 {
     size_t gone = available < client->skip ? available : (size_t)client->skip;
     client->skip -= gone;
@@ -131,12 +132,12 @@ static size_t take_next(struct ws_client *client, struct bytes input, uint64_t n
     struct ws_header header;
     bool valid;
     if (client->skip > 0)
-        return throw_away(client, input.len, now_us);
+        return skip_frame(client, input.len, now_us);
     if (!ws_read_header(input, &header, &valid))
         return 0;
     if (!valid || header.is_masked)
         bench_fail("%s sends what is no whole message of a server",
-                   client->voice.worker->part.target);
+                   client->service_client.worker->part.target);
     if (header.len > WS_CLIENT_KEPT) {
         client->skip = header.len;
         return header.size;
@@ -160,7 +161,7 @@ static size_t received(struct peer *peer, struct bytes input, uint64_t now_us)
            (consumed = take_next(client, (struct bytes){input.data + at, input.len - at}, now_us)) >
                0)
         at += consumed;
-    if (worker_in_window(client->voice.worker, now_us))
+    if (worker_in_window(client->service_client.worker, now_us))
         results->frame_bytes += at;
     return at;
 }
@@ -169,7 +170,7 @@ static void send_upgrade_request(struct peer *peer)
 {
     struct ws_client *client = (struct ws_client *)peer;
     service_write_request(ws_client_output(client), ws_client_owner(client)->service,
-                          &client->voice);
+                          &client->service_client);
     ws_client_flush(client);
 }
 
@@ -192,7 +193,7 @@ struct ws_clients *ws_clients_create(struct worker *worker, const struct service
 {
     static const struct peer_handler peer_handler = {.received = received,
                                                      .connected = all_settled,
-                                                     .greet = send_upgrade_request,
+                                                     .handshake = send_upgrade_request,
                                                      .lost = lost};
     struct ws_clients *clients = mem_zalloc(1, sizeof *clients);
     clients->worker = worker;
@@ -202,8 +203,8 @@ struct ws_clients *ws_clients_create(struct worker *worker, const struct service
     clients->peers = peer_set_create(worker, size, &peer_handler, clients);
     for (uint32_t i = 0; i < worker->part.connections; i++) {
         struct ws_client *client = ws_clients_at(clients, i);
-        client->voice =
-            (struct voice){.worker = worker, .number = worker->part.first + i, .speaks = speak};
+        client->service_client = (struct service_client){
+            .worker = worker, .number = worker->part.first + i, .speaks = speak};
     }
     return clients;
 }

@@ -16,14 +16,14 @@ struct ws_clients;
 /* The start of a role's own struct of a connection. */
 struct ws_client {
     struct peer peer;
-    struct voice voice;
+    struct service_client service_client;
     uint64_t skip; /* bytes of a frame that are still to be thrown away */
     enum { WS_CLIENT_SHAKES_HANDS, WS_CLIENT_WAITS, WS_CLIENT_TAKES_PART } state;
 };
 
 struct ws_client_handler {
     /* Of one that takes part. */
-    void (*heard)(struct ws_client *client, struct bytes message, uint64_t now_us);
+    void (*received)(struct ws_client *client, struct bytes message, uint64_t now_us);
     /* All take part. */
     void (*ready)(void *arg);
     /* One that was lost takes part again. NULL: nothing to do. */

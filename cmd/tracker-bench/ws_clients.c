@@ -11,7 +11,7 @@ struct speaking {
     struct ws_clients *clients;
     struct pacer *pacer;
     uint8_t *scratch;
-    uint32_t turn; /* who is to speak next */
+    uint32_t next; /* who is to speak next */
 };
 
 static void speak_next(void *arg, uint64_t intended_us)
@@ -19,15 +19,15 @@ static void speak_next(void *arg, uint64_t intended_us)
     struct speaking *speaking = arg;
     struct worker *worker = speaking->worker;
     struct ws_client *client =
-        ws_clients_at(speaking->clients, speaking->turn++ % worker->part.connections);
+        ws_clients_at(speaking->clients, speaking->next++ % worker->part.connections);
     struct bytes text = service_text(worker, speaking->scratch, intended_us, clock_monotonic_us());
     if (!peer_is_settled(&client->peer)) {
         worker->results->missed += worker_in_window(worker, intended_us);
         return;
     }
     worker->results->sent += worker_in_window(worker, intended_us);
-    worker->part.service->say(ws_client_output(client), &client->voice, text);
-    client->voice.said++;
+    worker->part.service->publish(ws_client_output(client), &client->service_client, text);
+    client->service_client.said++;
     ws_client_flush(client);
 }
 
@@ -40,7 +40,7 @@ static void on_speaking_ended(void *arg)
 static void on_service_message(struct ws_client *client, struct bytes message, uint64_t now_us)
 {
     struct speaking *speaking = ws_clients_arg(ws_client_owner(client));
-    service_heard(speaking->worker, message, now_us);
+    service_record_delivery(speaking->worker, message, now_us);
 }
 
 static void on_clients_ready(void *arg)
@@ -51,7 +51,7 @@ static void on_clients_ready(void *arg)
 
 static struct speaking *create_clients(struct worker *worker, bool speak)
 {
-    static const struct ws_client_handler handler = {.heard = on_service_message,
+    static const struct ws_client_handler handler = {.received = on_service_message,
                                                      .ready = on_clients_ready};
     struct speaking *speaking = mem_zalloc(1, sizeof *speaking);
     speaking->worker = worker;

@@ -159,7 +159,7 @@ def test_every_mode_with_connections_reconnects(t):
             assert found[f"{role}_lost"] == lost, (arguments, found)
     for mode in ("getservers", "servers", "flood"):
         done = t.run("tracker-bench", mode, "--target", "127.0.0.1:1", "--reconnect", check=False)
-        assert done.returncode == 2 and "--reconnect: there are no connections" in done.stderr, (mode, done)
+        assert done.returncode == 2 and "--reconnect: this mode has no connections" in done.stderr, (mode, done)
 
 
 def test_an_outage_is_measured_and_attempts_back_off(t):
