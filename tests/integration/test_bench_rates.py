@@ -164,8 +164,8 @@ def test_a_flood_is_no_faster_than_its_rate(t):
     load.check_pace(t, lambda: messages(node, "heartbeat", "q3master"), 20, 40, "heartbeats")
     load.process.kill()
     assert Load(t, "flood", *target, "--rate", 20, "--sources", 5, "--seconds", 1).result()["sent"] <= 20
-    for mode, need in (("flood", "--rate: must be more than 0"), ("pubsub", "--rate: more than 0 is needed"),
-                       ("friends", "--rate: must be more than 0"), ("tick", "--rate: more than 0 is needed"),
+    for mode, need in (("flood", "--rate: must be more than 0"), ("pubsub", "--rate: must be more than 0"),
+                       ("friends", "--rate: must be more than 0"), ("tick", "--rate: must be more than 0"),
                        ("ws-fanout", "--rate: must be more than 0"),
                        ("fanout", "--rate or --window: must be more than 0")):
         done = t.run("tracker-bench", mode, *target, "--rate", "0", check=False)
