@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "map/feature_private.h"
 #include "map/map_private.h"
@@ -25,6 +24,7 @@
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
+#include "redis/store.h"
 #include "schema/keys.h"
 #include "view/view.h"
 

@@ -10,7 +10,6 @@
 #include "map/feature.h"
 #include "map/map.h"
 #include "redis/redis.h"
-#include "redis/store.h"
 #include "schema/keys.h"
 
 struct channels;

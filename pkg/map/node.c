@@ -25,6 +25,7 @@
 #include "map/wait.h"
 #include "metrics/metrics.h"
 #include "redis/channel.h"
+#include "redis/store.h"
 #include "schema/format.h"
 #include "schema/keys.h"
 

@@ -15,7 +15,6 @@
 #include "map/map_private.h"
 #include "map/op_private.h"
 #include "map/owned_private.h"
-#include "map/partition_private.h"
 #include "map/recovery_private.h"
 #include "map/session_private.h"
 #include "map/space_private.h"

@@ -34,6 +34,7 @@
 #include "presence/presence.h"
 #include "redis/embedded.h"
 #include "redis/redis_acl.h"
+#include "redis/store.h"
 #include "registration/registration.h"
 #include "relay/relay.h"
 #include "room/room.h"
