@@ -9,7 +9,6 @@
 
 /* Until one that was registered must have come: Redis's deadline, and the way of the event. */
 #define PENDING_MS 10000
-#define TICK_MS    1000
 /* For so long one that has been asked may owe its answer: another front-end may have got it. */
 #define UNANSWERED_MS 30000
 
@@ -27,6 +26,7 @@ static struct q3master_entry *add_master_entry(struct q3master_list *list, struc
 
     memcpy(entry->id, id.data, id.len);
     entry->id_len = (uint8_t)id.len;
+    loop_pending_init(&entry->pending);
     HASH_ADD_KEYPTR(hh, list->entries, entry->id, entry->id_len, entry);
     return entry;
 }
@@ -76,6 +76,7 @@ static void drop_master_entry(struct q3master_list *list, struct q3master_entry 
 {
     unlist(list, entry);
     count_registered(list, entry, false);
+    loop_pending_cancel(&entry->pending);
     assert(list->entries); /* it is one of them */
     HASH_DEL(list->entries, entry);
     free(entry->game);
@@ -136,7 +137,7 @@ static void take_map_entry(struct q3master_list *list, const struct map_entry *t
         entry = add_master_entry(list, id);
         entry->server.address = gameserver.address;
     }
-    entry->pending_until = 0;
+    loop_pending_cancel(&entry->pending);
     entry->since = gameserver.server.since;
     take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
     if (entry->leaving_until <= loop_now_ms(list->service->loop))
@@ -172,23 +173,9 @@ static void on_master_view_live(struct map_watcher *watcher)
         take_map_entry(list, entries[i]);
 }
 
-static void on_master_list_timer(void *arg)
+static void on_pending_expired(void *arg, struct loop_pending *pending, int result)
 {
-    struct q3master_list *list = arg;
-    const uint64_t now = loop_now_ms(list->service->loop);
-    struct q3master_entry *entry, *next;
-    bool waits = false;
-
-    HASH_ITER (hh, list->entries, entry, next) {
-        if (entry->pending_until == 0)
-            continue;
-        if (entry->pending_until <= now)
-            drop_master_entry(list, entry);
-        else
-            waits = true;
-    }
-    if (waits)
-        loop_timer_start(list->timer, TICK_MS);
+    drop_master_entry(arg, list_entry(pending, struct q3master_entry, pending));
 }
 
 void q3master_list_expect(struct q3master_list *list, struct bytes id,
@@ -197,10 +184,8 @@ void q3master_list_expect(struct q3master_list *list, struct bytes id,
     struct q3master_entry *entry = add_master_entry(list, id);
 
     entry->server.address = *address;
-    entry->pending_until = loop_now_ms(list->service->loop) + PENDING_MS;
+    loop_pending_begin(list->pending, &entry->pending, PENDING_MS, 0);
     count_registered(list, entry, true);
-    if (!loop_timer_is_running(list->timer))
-        loop_timer_start(list->timer, TICK_MS);
 }
 
 /* Registered before the other; of those of one moment the lower id. */
@@ -256,8 +241,8 @@ static bool goes_before(const struct q3master_list *list, const struct q3master_
     if (owes != other_owes)
         return owes;
     /* What is not in the map yet has no time: it came last. */
-    if (entry->pending_until > 0 || than->pending_until > 0)
-        return entry->pending_until >= than->pending_until;
+    if (loop_pending_is_waiting(&entry->pending) || loop_pending_is_waiting(&than->pending))
+        return loop_pending_due_ms(&entry->pending) >= loop_pending_due_ms(&than->pending);
     return is_registered_before(than, entry);
 }
 
@@ -305,7 +290,8 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
         free(list);
         return NULL;
     }
-    list->timer = loop_timer_create(service->loop, on_master_list_timer, list);
+    list->pending =
+        loop_pending_set_create(service->loop, LOOP_PHASE_VIEW, on_pending_expired, list);
     list->prober.probe = q3master_probe;
     map_probe(space, &list->prober);
     list_append(&service->lists, &list->link);
@@ -322,9 +308,9 @@ void q3master_list_release(struct q3master_list *list)
         return;
     map_unprobe(&list->prober);
     map_unwatch(&list->watcher);
-    loop_timer_destroy(&list->timer);
     HASH_ITER (hh, list->entries, entry, next)
         drop_master_entry(list, entry);
+    loop_pending_set_destroy(&list->pending);
     free(list->listed);
     list_remove(&list->link);
     free(list);

@@ -16,6 +16,7 @@
 #include "codec/q3games.h"
 #include "codec/q3master.h"
 #include "codec/q3master_reply.h"
+#include "loop/pending.h"
 #include "map/secret.h"
 #include "metrics/metrics.h"
 #include "protocol/q3master/q3master.h"
@@ -30,9 +31,9 @@ struct q3master_entry {
     struct q3master_server server;
     char *game; /* what server.game and server.gametype borrow from */
     uint64_t since;
-    uint64_t pending_until; /* ms; 0: the view has it */
-    size_t place;           /* among the listed; only when it is */
-    struct share share;     /* while it counts */
+    struct loop_pending pending; /* until the view has it */
+    size_t place;                /* among the listed; only when it is */
+    struct share share;          /* while it counts */
     uint64_t asked_ms;      /* when this front-end asked it last without an answer yet; 0: never */
     uint64_t leaving_until; /* ms; it has given way to another, and is not to return meanwhile */
     bool listed;            /* players may be told of it */
@@ -51,7 +52,7 @@ struct q3master_list {
     struct map_watcher watcher;
     struct map_prober prober;
     struct list ports;
-    struct loop_timer *timer; /* forgets those that never came */
+    struct loop_pending_set *pending; /* struct q3master_entry that the view does not have yet */
     struct q3master_entry *entries;
     struct q3master_entry **listed;
     size_t listed_count, listed_capacity;

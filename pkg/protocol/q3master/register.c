@@ -81,7 +81,7 @@ static bool probe_soon(struct q3master_port *port, const struct address *peer)
 
     if (entry == NULL || !entry->registered)
         return false;
-    if (entry->pending_until == 0)
+    if (!loop_pending_is_waiting(&entry->pending))
         map_probe_soon(port->list->space, bytes_from_string(id), NULL, NULL);
     return true;
 }

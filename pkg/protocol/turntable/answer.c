@@ -12,10 +12,9 @@
 #define SHOWN_MAX 10 /* ids that an error names */
 
 struct presence_answer {
-    struct list of_session;     /* the subscriptions' answers */
-    struct list of_subscribers; /* by due_ms */
+    struct list of_session;      /* the subscriptions' answers */
+    struct loop_pending pending; /* in the subscribers' answers */
     struct subscriptions *subscriptions;
-    uint64_t due_ms;
     size_t next; /* the first that has not been found known */
     size_t count;
     struct watch *watches[]; /* NULL: unsubscribed meanwhile */
@@ -39,7 +38,7 @@ static void drop_answer(struct presence_answer *answer)
             answer->watches[i]->awaited--;
     }
     list_remove(&answer->of_session);
-    list_remove(&answer->of_subscribers);
+    loop_pending_cancel(&answer->pending);
     turntable_answered(answer->subscriptions->session, 1);
     free(answer);
 }
@@ -109,19 +108,17 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
 {
     struct turntable_subscribers *subscribers = answering_subscribers(subscriptions);
     struct presence_answer *answer = mem_zalloc(1, sizeof *answer + count * sizeof(struct watch *));
-    uint64_t deadline = map_deadline_ms(subscribers->service->common.map);
     answer->subscriptions = subscriptions;
-    answer->due_ms = loop_now_ms(subscribers->service->common.loop) + deadline;
     answer->count = count;
     memcpy(answer->watches, watches, count * sizeof(struct watch *));
     for (size_t i = 0; i < count; i++)
         watches[i]->awaited++;
     list_append(&subscriptions->answers, &answer->of_session);
-    list_append(&subscribers->answers, &answer->of_subscribers);
+    loop_pending_init(&answer->pending);
+    loop_pending_begin(subscribers->answers, &answer->pending,
+                       map_deadline_ms(subscribers->service->common.map), 0);
     turntable_asks(subscriptions->session, 1);
     give_complete(subscriptions);
-    if (!list_is_empty(&subscribers->answers) && !loop_timer_is_running(subscribers->overdue))
-        loop_timer_start(subscribers->overdue, deadline);
 }
 
 void turntable_answer_wake(struct subscriptions *subscriptions)
@@ -144,21 +141,14 @@ static void send_due_answers(void *arg)
     }
 }
 
-static void on_overdue(void *arg)
+/* Answers are never settled: those whose statuses become known are sent and cancelled. */
+static void on_answer_expired(void *arg, struct loop_pending *pending, int result)
 {
-    struct turntable_subscribers *subscribers = arg;
-    uint64_t now = loop_now_ms(subscribers->service->common.loop);
-    while (!list_is_empty(&subscribers->answers)) {
-        struct presence_answer *answer =
-            list_entry(subscribers->answers.next, struct presence_answer, of_subscribers);
-        struct subscriptions *subscriptions = answer->subscriptions;
-        if (answer->due_ms > now) {
-            loop_timer_start(subscribers->overdue, answer->due_ms - now);
-            return;
-        }
-        send_presence_answer(answer);
-        give_complete(subscriptions);
-    }
+    struct presence_answer *answer = list_entry(pending, struct presence_answer, pending);
+    struct subscriptions *subscriptions = answer->subscriptions;
+
+    send_presence_answer(answer);
+    give_complete(subscriptions);
 }
 
 void turntable_answer_forget_removed(struct subscriptions *subscriptions)
@@ -181,14 +171,14 @@ void turntable_answer_drop_all(struct subscriptions *subscriptions)
 void turntable_answer_begin(struct turntable_subscribers *subscribers)
 {
     struct loop *loop = subscribers->service->common.loop;
-    list_init(&subscribers->answers);
     list_init(&subscribers->answering);
     subscribers->answer = (struct loop_task){.callback = send_due_answers, .arg = subscribers};
-    subscribers->overdue = loop_timer_create(loop, on_overdue, subscribers);
+    subscribers->answers =
+        loop_pending_set_create(loop, LOOP_PHASE_STORE, on_answer_expired, subscribers);
 }
 
 void turntable_answer_free(struct turntable_subscribers *subscribers)
 {
     loop_cancel(subscribers->service->common.loop, &subscribers->answer);
-    loop_timer_destroy(&subscribers->overdue);
+    loop_pending_set_destroy(&subscribers->answers);
 }

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "codec/turntable.h"
 #include "loop/loop.h"
+#include "loop/pending.h"
 #include "map/session.h"
 #include "metrics/metrics.h"
 #include "presence/invite.h"
@@ -66,13 +67,12 @@ struct turntable_subscribers {
     struct map_listener listener;
     struct user *users; /* by name */
 
-    struct changed *changed;   /* to be told, by presence */
-    struct loop_task flush;    /* tells them */
-    struct loop_timer *joined; /* runs for turntable.window after each telling */
-    struct list answers;       /* struct presence_answer, by when they are due */
-    struct list answering;     /* struct subscriptions whose first answer may be complete */
+    struct changed *changed;          /* to be told, by presence */
+    struct loop_task flush;           /* tells them */
+    struct loop_timer *joined;        /* runs for turntable.window after each telling */
+    struct loop_pending_set *answers; /* to subscribe: struct presence_answer */
+    struct list answering;            /* struct subscriptions whose first answer may be complete */
     struct loop_task answer;
-    struct loop_timer *overdue;
 
     struct list asking; /* struct asked: whotheres that read a room */
     struct loop_task ask;
