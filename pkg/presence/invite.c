@@ -1,10 +1,11 @@
 /*
- * invite: invitations, kept for a user in Redis until a session of that user has been told.
+ * invite: invitations, stored for a user in Redis until they are delivered to one of the user's
+ * sessions.
  *
- * One is kept as 16 characters, a space, and the invitation. The characters are when it ends, by
- * Redis's clock, a dot, and two digits that keep equal ones distinct (invite.lua makes them); or 16
- * hex digits of a release that knows no such times: that one ends with the list. Every front-end
- * that has delivered it takes it out, which is harmless a second time.
+ * An invitation is stored as a mark of 16 characters, a space, and the invitation. The mark is the
+ * time of expiry on Redis's clock, a dot, and two digits that keep equal invitations distinct
+ * (invite.lua); release 0.1.0 writes 16 hex digits, and such an invitation expires with the list.
+ * Each front-end that has delivered an invitation removes it; removing it twice is harmless.
  */
 #include "presence/invite.h"
 
@@ -23,20 +24,20 @@
 static struct redis_script invite_script = {.name = "invite", .source = script_invite};
 
 #define MARK_SIZE 16
-#define END_SIZE  13 /* of its digits */
-/* Until what Redis refused to say is asked again. */
+#define END_SIZE  13 /* digits of the time of expiry */
+/* After which a read that Redis refused is sent again. */
 #define RETRY_MS 1000
 
-/* A session that asked for what waits. */
-struct taking {
+/* A session to which the stored invitations of its user are to be delivered. */
+struct invite_delivery {
     struct ending ending;
     struct list link; /* the presences' */
     struct map_space *space;
-    map_invitation tell; /* NULL: the session has ended */
+    invite_callback deliver; /* NULL: the session has ended */
     void *arg;
     bool sent;
-    uint64_t now_ms;    /* Redis's clock; 0: not known */
-    struct writer told; /* "<length> <as kept>" of those that were told meanwhile */
+    uint64_t now_ms;         /* Redis's clock; 0: not known */
+    struct writer delivered; /* "<length> <as stored>" of those delivered while it waited */
     size_t user_len;
     uint8_t user[];
 };
@@ -57,14 +58,14 @@ static bool is_kept(struct bytes kept)
     return kept.len > MARK_SIZE && kept.data[MARK_SIZE] == ' ';
 }
 
-/* When it ends, ms of Redis's clock; UINT64_MAX: with the list. */
-static uint64_t end_of(struct bytes kept)
+/* ms of Redis's clock; UINT64_MAX: it expires with the list. */
+static uint64_t expiry_of(struct bytes kept)
 {
     struct bytes digits = {kept.data, END_SIZE};
     return kept.data[END_SIZE] == '.' ? bytes_decimal(digits) : UINT64_MAX;
 }
 
-static void remove_told(const struct map_space *space, struct bytes user, struct bytes kept)
+static void remove_delivered(const struct map_space *space, struct bytes user, struct bytes kept)
 {
     struct writer key = {0};
     struct bytes args[] = {BYTES_LITERAL("LREM"), write_invites_key(&key, space, user),
@@ -73,17 +74,15 @@ static void remove_told(const struct map_space *space, struct bytes user, struct
     writer_free(&key);
 }
 
-/* Inviting. */
-
-struct inviting {
+struct invite_request {
     struct map_space *space;
     uint64_t number;
     size_t user_len;
     uint8_t user[];
 };
 
-/* The invitation as it is kept, and the user's devices. */
-static bool is_invited(const struct redis_reply *reply)
+/* The invitation as it is stored, and the user's devices. */
+static bool is_invite_reply(const struct redis_reply *reply)
 {
     return reply->type == REDIS_ARRAY && reply->count == 2 &&
            reply->elements[0]->type == REDIS_STRING && is_kept(reply->elements[0]->text) &&
@@ -93,17 +92,17 @@ static bool is_invited(const struct redis_reply *reply)
 static void on_invitation_stored(void *arg, enum redis_status status,
                                  const struct redis_reply *reply)
 {
-    struct inviting *inviting = arg;
-    struct map_space *space = inviting->space;
-    struct bytes user = {inviting->user, inviting->user_len};
-    if (status == REDIS_OK && is_invited(reply)) {
-        struct errand *errand = errand_create(space, user, reply->elements[0]->text);
-        wait_settle(map_space_map(space), inviting->number, MAP_OK);
-        errand_run(errand, reply->elements[1]);
+    struct invite_request *request = arg;
+    struct map_space *space = request->space;
+    struct bytes user = {request->user, request->user_len};
+    if (status == REDIS_OK && is_invite_reply(reply)) {
+        struct user_notify *notify = user_notify_create(space, user, reply->elements[0]->text);
+        wait_settle(map_space_map(space), request->number, MAP_OK);
+        user_notify_run(notify, reply->elements[1]);
     } else if (status == REDIS_REFUSED) {
-        wait_settle(map_space_map(space), inviting->number, MAP_REFUSED);
+        wait_settle(map_space_map(space), request->number, MAP_REFUSED);
     }
-    free(inviting);
+    free(request);
 }
 
 static void store_invitation(struct map_space *space, uint64_t number, struct bytes user,
@@ -112,25 +111,25 @@ static void store_invitation(struct map_space *space, uint64_t number, struct by
     struct map *map = map_space_map(space);
     const struct map_settings *settings = map_settings_of(map);
     const char *prefix = partition_prefix(partition_of(space, user));
-    struct inviting *inviting = mem_alloc(sizeof *inviting + user.len);
+    struct invite_request *request = mem_alloc(sizeof *request + user.len);
     struct writer list = {0}, devices = {0};
     char most[24], ttl[24];
-    inviting->space = space;
-    inviting->number = number;
-    inviting->user_len = user.len;
-    memcpy(inviting->user, user.data, user.len);
+    request->space = space;
+    request->number = number;
+    request->user_len = user.len;
+    memcpy(request->user, user.data, user.len);
     snprintf(most, sizeof most, "%lld", (long long)settings->invite_max);
     snprintf(ttl, sizeof ttl, "%lld", (long long)settings->invite_ttl);
     struct bytes args[] = {write_invites_key(&list, space, user),
                            keys_write(&devices, prefix, "user:", user), invitation,
                            bytes_from_string(most), bytes_from_string(ttl)};
-    redis_eval(map_link(map), &invite_script, on_invitation_stored, inviting, 2, 5, args);
+    redis_eval(map_link(map), &invite_script, on_invitation_stored, request, 2, 5, args);
     writer_free(&list);
     writer_free(&devices);
 }
 
-void map_invite(struct map_session *session, struct bytes user, struct bytes invitation,
-                map_done done, void *arg)
+void invite_user(struct map_session *session, struct bytes user, struct bytes invitation,
+                 map_done done, void *arg)
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
@@ -138,36 +137,36 @@ void map_invite(struct map_session *session, struct bytes user, struct bytes inv
         store_invitation(space, number, user, invitation);
 }
 
-/* Telling. */
+/* Delivery. */
 
-/* Who is just asking for what waits has been told this one. */
-static void note_told(struct map_space *space, struct bytes user, struct bytes kept)
+/* A session of the user that is still waiting for the list has this one already. */
+static void note_delivered(struct map_space *space, struct bytes user, struct bytes kept)
 {
     LIST_FOREACH (node, &presences_of(map_space_map(space))->invitations) {
-        struct taking *taking = list_entry(node, struct taking, link);
-        if (taking->space == space &&
-            bytes_equal(user, (struct bytes){taking->user, taking->user_len})) {
-            writer_format(&taking->told, "%zu ", kept.len);
-            writer_bytes(&taking->told, kept);
+        struct invite_delivery *delivery = list_entry(node, struct invite_delivery, link);
+        if (delivery->space == space &&
+            bytes_equal(user, (struct bytes){delivery->user, delivery->user_len})) {
+            writer_format(&delivery->delivered, "%zu ", kept.len);
+            writer_bytes(&delivery->delivered, kept);
         }
     }
 }
 
-void invite_tell(struct map_space *space, struct bytes user, struct bytes kept)
+void invite_deliver(struct map_space *space, struct bytes user, struct bytes kept)
 {
-    bool told = false;
+    bool delivered = false;
     LIST_FOREACH (node, relay_listeners(space)) {
-        struct map_listener *listener = list_entry(node, struct map_listener, link);
+        struct relay_listener *listener = list_entry(node, struct relay_listener, link);
         if (listener->invited && listener->invited(listener, user, invitation_text(kept)))
-            told = true;
+            delivered = true;
     }
-    if (!told)
+    if (!delivered)
         return;
-    note_told(space, user, kept);
-    remove_told(space, user, kept);
+    note_delivered(space, user, kept);
+    remove_delivered(space, user, kept);
 }
 
-bool invite_message(struct map *map, struct bytes rest)
+bool invite_take_message(struct map *map, struct bytes rest)
 {
     struct cursor cursor = cursor_over(rest);
     struct bytes name = cursor_until(&cursor, ' ');
@@ -177,119 +176,120 @@ bool invite_message(struct map *map, struct bytes rest)
     if (cursor.failed || !is_kept(kept))
         return false;
     if (space)
-        invite_tell(space, user, kept);
+        invite_deliver(space, user, kept);
     return true;
 }
 
-/* What waits. */
+/* Stored invitations. */
 
-static void free_taking(struct taking *taking)
+static void free_delivery(struct invite_delivery *delivery)
 {
-    ending_detach(&taking->ending);
-    list_remove(&taking->link);
-    writer_free(&taking->told);
-    free(taking);
+    ending_detach(&delivery->ending);
+    list_remove(&delivery->link);
+    writer_free(&delivery->delivered);
+    free(delivery);
 }
 
-static void end_taking(struct ending *ending)
+static void end_delivery(struct ending *ending)
 {
-    struct taking *taking = list_entry(ending, struct taking, ending);
-    taking->tell = NULL;
-    if (!taking->sent)
-        free_taking(taking);
+    struct invite_delivery *delivery = list_entry(ending, struct invite_delivery, ending);
+    delivery->deliver = NULL;
+    if (!delivery->sent)
+        free_delivery(delivery);
 }
 
-static bool was_told(const struct taking *taking, struct bytes kept)
+static bool was_delivered(const struct invite_delivery *delivery, struct bytes kept)
 {
-    struct cursor told = cursor_over(writer_bytes_written(&taking->told));
-    while (cursor_left(&told) > 0) {
-        if (bytes_equal(kept, cursor_take(&told, cursor_decimal(&told, ' '))))
+    struct cursor delivered = cursor_over(writer_bytes_written(&delivery->delivered));
+    while (cursor_left(&delivered) > 0) {
+        if (bytes_equal(kept, cursor_take(&delivered, cursor_decimal(&delivered, ' '))))
             return true;
     }
     return false;
 }
 
-/* The session may end when it is told. */
-static void tell_waiting(struct taking *taking, const struct redis_reply *list)
+/* The callback may end the session. */
+static void deliver_waiting(struct invite_delivery *delivery, const struct redis_reply *list)
 {
-    struct bytes user = {taking->user, taking->user_len};
-    for (size_t i = 0; i < list->count && taking->tell; i++) {
+    struct bytes user = {delivery->user, delivery->user_len};
+    for (size_t i = 0; i < list->count && delivery->deliver; i++) {
         struct bytes kept = list->elements[i]->text;
-        if (is_kept(kept) && end_of(kept) > taking->now_ms && !was_told(taking, kept))
-            taking->tell(taking->arg, invitation_text(kept));
-        remove_told(taking->space, user, kept);
+        if (is_kept(kept) && expiry_of(kept) > delivery->now_ms && !was_delivered(delivery, kept))
+            delivery->deliver(delivery->arg, invitation_text(kept));
+        remove_delivered(delivery->space, user, kept);
     }
 }
 
 static void on_redis_time(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct taking *taking = arg;
+    struct invite_delivery *delivery = arg;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY && reply->count == 2)
-        taking->now_ms = bytes_decimal(reply->elements[0]->text) * 1000 +
-                         bytes_decimal(reply->elements[1]->text) / 1000;
+        delivery->now_ms = bytes_decimal(reply->elements[0]->text) * 1000 +
+                           bytes_decimal(reply->elements[1]->text) / 1000;
 }
 
-/* What is lost with the link is asked for again on the next one, what is refused after a while:
- * Redis may be loading, or follow a master that it has lost. Until it is answered it waits, as long
- * as its session. */
-static void on_list(void *arg, enum redis_status status, const struct redis_reply *reply)
+/* A read that was lost with the link is sent again on the next one, one that was refused after
+ * RETRY_MS: Redis may be loading, or be a replica that has lost its master. A delivery waits for
+ * its reply for as long as its session lives. */
+static void on_waiting_invitations(void *arg, enum redis_status status,
+                                   const struct redis_reply *reply)
 {
-    struct taking *taking = arg;
-    struct presences *presences = presences_of(map_space_map(taking->space));
+    struct invite_delivery *delivery = arg;
+    struct presences *presences = presences_of(map_space_map(delivery->space));
     bool lost = status == REDIS_DOWN || status == REDIS_LOST;
     bool refused = status == REDIS_REFUSED && redis_refusal_of(reply) != REDIS_REFUSAL_OTHER;
     if (status == REDIS_OK && reply->type == REDIS_ARRAY)
-        tell_waiting(taking, reply);
-    taking->sent = false;
-    if (!taking->tell || !(lost || refused))
-        free_taking(taking);
-    else if (refused && !loop_timer_is_running(presences->take))
-        loop_timer_start(presences->take, RETRY_MS);
+        deliver_waiting(delivery, reply);
+    delivery->sent = false;
+    if (!delivery->deliver || !(lost || refused))
+        free_delivery(delivery);
+    else if (refused && !loop_timer_is_running(presences->invite_retry))
+        loop_timer_start(presences->invite_retry, RETRY_MS);
 }
 
-static void read_invitations(struct taking *taking)
+static void read_invitations(struct invite_delivery *delivery)
 {
     struct writer key = {0};
-    struct bytes user = {taking->user, taking->user_len};
-    struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_invites_key(&key, taking->space, user),
+    struct bytes user = {delivery->user, delivery->user_len};
+    struct bytes args[] = {BYTES_LITERAL("LRANGE"), write_invites_key(&key, delivery->space, user),
                            BYTES_LITERAL("0"), BYTES_LITERAL("-1")};
-    struct redis_link *link = map_link(map_space_map(taking->space));
-    taking->sent = true;
-    redis_command(link, on_redis_time, taking, 1, (struct bytes[]){BYTES_LITERAL("TIME")});
-    redis_command(link, on_list, taking, 4, args);
+    struct redis_link *link = map_link(map_space_map(delivery->space));
+    delivery->sent = true;
+    redis_command(link, on_redis_time, delivery, 1, (struct bytes[]){BYTES_LITERAL("TIME")});
+    redis_command(link, on_waiting_invitations, delivery, 4, args);
     writer_free(&key);
 }
 
-void map_invitations_take(struct map_session *session, struct bytes user, map_invitation tell,
-                          void *arg)
+void invite_take_waiting(struct map_session *session, struct bytes user, invite_callback deliver,
+                         void *arg)
 {
     struct map_space *space = map_session_space(session);
-    struct taking *taking = mem_zalloc(1, sizeof *taking + user.len);
-    taking->space = space;
-    taking->tell = tell;
-    taking->arg = arg;
-    taking->user_len = user.len;
-    memcpy(taking->user, user.data, user.len);
-    ending_attach(&taking->ending, session, end_taking);
-    list_init(&taking->link);
-    list_append(&presences_of(map_space_map(space))->invitations, &taking->link);
+    struct invite_delivery *delivery = mem_zalloc(1, sizeof *delivery + user.len);
+    delivery->space = space;
+    delivery->deliver = deliver;
+    delivery->arg = arg;
+    delivery->user_len = user.len;
+    memcpy(delivery->user, user.data, user.len);
+    ending_attach(&delivery->ending, session, end_delivery);
+    list_init(&delivery->link);
+    list_append(&presences_of(map_space_map(space))->invitations, &delivery->link);
     if (redis_link_is_up(map_link(map_space_map(space))))
-        read_invitations(taking);
+        read_invitations(delivery);
 }
 
-void invites_ask_again(struct presences *presences)
+void invites_retry(struct presences *presences)
 {
     if (!redis_link_is_up(map_link(presences->map)))
-        return; /* the next link asks */
+        return; /* they are sent again when the link is up */
     LIST_FOREACH (node, &presences->invitations) {
-        struct taking *taking = list_entry(node, struct taking, link);
-        if (!taking->sent)
-            read_invitations(taking);
+        struct invite_delivery *delivery = list_entry(node, struct invite_delivery, link);
+        if (!delivery->sent)
+            read_invitations(delivery);
     }
 }
 
 void invites_free(struct presences *presences)
 {
     LIST_FOREACH (node, &presences->invitations)
-        free_taking(list_entry(node, struct taking, link));
+        free_delivery(list_entry(node, struct invite_delivery, link));
 }

@@ -8,16 +8,17 @@
 #include "map/session.h"
 
 /*
- * Invitations, opaque bytes. One for a user waits in Redis (invite.ttl, at most invite.max for a
- * user, the oldest dropped) until a session of that user has been told; devices that are there are
- * told at once, all of them. done: MAP_OK when it is kept or told.
+ * Invites a user; the invitation is opaque bytes. It is delivered at once to all of the user's
+ * devices that are connected, and otherwise stored in Redis until the user connects: for
+ * invite.ttl, at most invite.max of a user, of which the oldest are dropped. done: MAP_OK when it
+ * has been stored or delivered.
  */
-void map_invite(struct map_session *session, struct bytes user, struct bytes invitation,
-                map_done done, void *arg);
-/* What waits for the user, taken: each is given to `tell` and then is no more in Redis. Not called
- * any more once the session has ended. */
-typedef void (*map_invitation)(void *arg, struct bytes invitation);
-void map_invitations_take(struct map_session *session, struct bytes user, map_invitation tell,
-                          void *arg);
+void invite_user(struct map_session *session, struct bytes user, struct bytes invitation,
+                 map_done done, void *arg);
+/* Delivers the user's stored invitations to the session: each is passed to `deliver`, and removed
+ * from Redis. Not called any more once the session has ended. */
+typedef void (*invite_callback)(void *arg, struct bytes invitation);
+void invite_take_waiting(struct map_session *session, struct bytes user, invite_callback deliver,
+                         void *arg);
 
 #endif

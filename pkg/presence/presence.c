@@ -1,6 +1,4 @@
-/*
- * presence: names that are watched, what their channels tell of them, and telling the watchers.
- */
+/* presence: watched names, the messages of their channels, and notifying the watchers. */
 #include "presence/presence.h"
 
 #include <assert.h>
@@ -14,30 +12,30 @@
 #include "schema/format.h"
 #include "schema/keys.h"
 
-/* All names are read again in that many portions. */
-#define TURNS 60
+/* All names are read again in that many portions, spread over presence.reread. */
+#define REREAD_PORTIONS 60
 
 static void notify_changed_presences(void *arg)
 {
-    struct map_presence_set *set = arg;
+    struct presence_set *set = arg;
     while (!list_is_empty(&set->changed)) {
-        struct map_presence *presence =
-            list_entry(set->changed.next, struct map_presence, in_changed);
+        struct watched_name *presence =
+            list_entry(set->changed.next, struct watched_name, in_changed);
         bool first = !presence->known;
         list_remove(&presence->in_changed);
-        if (!first && presence->told == presence->status)
+        if (!first && presence->notified == presence->status)
             continue;
         presence->known = true;
-        presence->told = presence->status;
+        presence->notified = presence->status;
         if (!list_is_empty(&presence->watches))
             set->callbacks->changed(set->arg, presence, first);
     }
 }
 
-static void free_presence(struct map_presence *presence)
+static void free_presence(struct watched_name *presence)
 {
-    struct map_presence_set *set = presence->part->set;
-    presence_read_forget(presence);
+    struct presence_set *set = presence->part->set;
+    presence_read_drop(presence);
     channel_leave(&presence->channel);
     presence->part->count--;
     list_remove(&presence->in_order);
@@ -49,31 +47,31 @@ static void free_presence(struct map_presence *presence)
     free(presence);
 }
 
-/* At the end of the turn: its watches may be taken back while they are told. */
+/* At the end of the iteration: names may be unwatched while their watchers are notified. */
 static void free_unwatched_presences(void *arg)
 {
-    struct map_presence_set *set = arg;
+    struct presence_set *set = arg;
     while (!list_is_empty(&set->unwatched))
-        free_presence(list_entry(set->unwatched.next, struct map_presence, unwatched));
+        free_presence(list_entry(set->unwatched.next, struct watched_name, unwatched));
 }
 
 static void reread_some_presences(struct presence_part *part)
 {
-    size_t some = (part->count + TURNS - 1) / TURNS;
+    size_t some = (part->count + REREAD_PORTIONS - 1) / REREAD_PORTIONS;
     LIST_FOREACH (node, &part->order) {
         if (some-- == 0)
             return;
-        presence_read_again(list_entry(node, struct map_presence, in_order));
+        presence_read_again(list_entry(node, struct watched_name, in_order));
     }
 }
 
 static void on_reread_timer(void *arg)
 {
-    struct map_presence_set *set = arg;
+    struct presence_set *set = arg;
     const struct map_settings *settings = map_settings_of(map_space_map(set->space));
     for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
         reread_some_presences(&set->parts[i]);
-    loop_timer_start(set->turn, (uint64_t)settings->presence_reread / TURNS);
+    loop_timer_start(set->reread, (uint64_t)settings->presence_reread / REREAD_PORTIONS);
 }
 
 static void retry_presence_part(void *part)
@@ -81,19 +79,18 @@ static void retry_presence_part(void *part)
     presence_read_part(part);
 }
 
-struct map_presence_set *map_presence_create(struct map_space *space,
-                                             const struct map_presence_callbacks *callbacks,
-                                             void *arg)
+struct presence_set *presence_set_create(struct map_space *space,
+                                         const struct presence_callbacks *callbacks, void *arg)
 {
     uint32_t count = map_space_partitions(space);
-    struct map_presence_set *set = mem_zalloc(1, sizeof *set + count * sizeof *set->parts);
+    struct presence_set *set = mem_zalloc(1, sizeof *set + count * sizeof *set->parts);
     struct loop *loop = map_loop(map_space_map(space));
     set->space = space;
     set->callbacks = callbacks;
     set->arg = arg;
     list_init(&set->changed);
     list_init(&set->unwatched);
-    set->tell = (struct loop_task){.callback = notify_changed_presences, .arg = set};
+    set->notify = (struct loop_task){.callback = notify_changed_presences, .arg = set};
     set->read = (struct loop_task){.callback = presence_read_due, .arg = set};
     set->forget = (struct loop_task){.callback = free_unwatched_presences, .arg = set};
     for (uint32_t i = 0; i < count; i++) {
@@ -105,16 +102,16 @@ struct map_presence_set *map_presence_create(struct map_space *space,
         list_init(&part->reads);
         part->retry = loop_timer_create(loop, retry_presence_part, part);
     }
-    set->turn = loop_timer_create(loop, on_reread_timer, set);
+    set->reread = loop_timer_create(loop, on_reread_timer, set);
     list_append(&presences_of(map_space_map(space))->sets, &set->link);
     on_reread_timer(set);
     return set;
 }
 
-void map_presence_destroy(struct map_presence_set **set_pointer)
+void presence_set_destroy(struct presence_set **set_pointer)
 {
-    struct map_presence_set *set = *set_pointer;
-    struct map_presence *presence, *next;
+    struct presence_set *set = *set_pointer;
+    struct watched_name *presence, *next;
     if (!set)
         return;
     *set_pointer = NULL;
@@ -122,27 +119,27 @@ void map_presence_destroy(struct map_presence_set **set_pointer)
     HASH_ITER (hh, set->names, presence, next)
         free_presence(presence);
     for (uint32_t i = 0; i < map_space_partitions(set->space); i++) {
-        presence_reads_forget(&set->parts[i]);
+        presence_reads_drop(&set->parts[i]);
         loop_timer_destroy(&set->parts[i].retry);
     }
-    struct loop_task *tasks[] = {&set->tell, &set->read, &set->forget};
+    struct loop_task *tasks[] = {&set->notify, &set->read, &set->forget};
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         loop_cancel(loop, tasks[i]);
-    loop_timer_destroy(&set->turn);
+    loop_timer_destroy(&set->reread);
     list_remove(&set->link);
     free(set);
 }
 
-void presence_found(struct map_presence *presence, enum map_status status)
+void presence_found(struct watched_name *presence, enum map_status status)
 {
-    struct map_presence_set *set = presence->part->set;
+    struct presence_set *set = presence->part->set;
     presence->unconfirmed = false;
     presence->status = (uint8_t)status;
-    if (presence->known && presence->told == presence->status)
+    if (presence->known && presence->notified == presence->status)
         return;
     if (list_is_empty(&presence->in_changed))
         list_append(&set->changed, &presence->in_changed);
-    loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_VIEW, &set->tell);
+    loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_VIEW, &set->notify);
 }
 
 /* "1 <epoch> <seq> <status>" */
@@ -159,7 +156,7 @@ static bool read_presence_message(struct bytes text, struct bytes *epoch, uint64
 static void on_message(void *arg, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
-    struct map_presence *presence = arg;
+    struct watched_name *presence = arg;
     struct bytes epoch;
     enum map_status status;
     uint64_t seq;
@@ -178,7 +175,7 @@ static void on_message(void *arg, struct bytes message)
         if (status != MAP_OFFLINE || !presence->part->fresh)
             presence_found(presence, status);
         else
-            presence_read_again(presence); /* which knows whether that is to be told yet */
+            presence_read_again(presence); /* its reply says whether the grace has passed */
     }
 }
 
@@ -190,23 +187,23 @@ static void on_presence_subscribed(void *presence)
 static const struct channel_callbacks channel_callbacks = {.subscribed = on_presence_subscribed,
                                                            .message = on_message};
 
-static void listen(struct map_presence *presence)
+static void join_presence_channel(struct watched_name *presence)
 {
     struct map *map = map_space_map(presence->part->set->space);
     struct writer key = {0};
     struct bytes channel = keys_write(&key, partition_channels(presence->part->partition),
-                                      "presence:", map_presence_name(presence));
+                                      "presence:", presence_name(presence));
     bool subscribed =
         channel_join(map_channels(map), &presence->channel, channel, &channel_callbacks, presence);
     writer_free(&key);
-    /* Without a link for messages what is known now is better than nothing. */
+    /* Without the events link a status that may soon be outdated is better than none. */
     if (subscribed || !map_has_events(map))
         presence_read_again(presence);
 }
 
-static struct map_presence *create_presence(struct map_presence_set *set, struct bytes name)
+static struct watched_name *create_presence(struct presence_set *set, struct bytes name)
 {
-    struct map_presence *presence = mem_zalloc(1, sizeof *presence + name.len);
+    struct watched_name *presence = mem_zalloc(1, sizeof *presence + name.len);
     presence->part = &set->parts[partition_index(partition_of(set->space, name))];
     presence->name_len = name.len;
     memcpy(presence->name, name.data, name.len);
@@ -218,14 +215,13 @@ static struct map_presence *create_presence(struct map_presence_set *set, struct
     list_append(&presence->part->order, &presence->in_order);
     HASH_ADD(hh, set->names, name, presence->name_len, presence);
     metrics_add(METRIC_WATCHED, 1);
-    listen(presence);
+    join_presence_channel(presence);
     return presence;
 }
 
-void map_presence_watch(struct map_presence_set *set, struct bytes name,
-                        struct map_presence_watch *watch)
+void presence_watch(struct presence_set *set, struct bytes name, struct presence_watch *watch)
 {
-    struct map_presence *presence = NULL;
+    struct watched_name *presence = NULL;
     HASH_FIND(hh, set->names, name.data, name.len, presence);
     if (!presence)
         presence = create_presence(set, name);
@@ -234,12 +230,12 @@ void map_presence_watch(struct map_presence_set *set, struct bytes name,
     list_append(&presence->watches, &watch->link);
 }
 
-void map_presence_unwatch(struct map_presence_watch *watch)
+void presence_unwatch(struct presence_watch *watch)
 {
-    struct map_presence *presence = watch->presence;
+    struct watched_name *presence = watch->presence;
     if (!presence)
         return;
-    struct map_presence_set *set = presence->part->set;
+    struct presence_set *set = presence->part->set;
     watch->presence = NULL;
     list_remove(&watch->link);
     if (!list_is_empty(&presence->watches))
@@ -248,28 +244,27 @@ void map_presence_unwatch(struct map_presence_watch *watch)
     loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_FREE, &set->forget);
 }
 
-struct bytes map_presence_name(const struct map_presence *presence)
+struct bytes presence_name(const struct watched_name *presence)
 {
     return (struct bytes){presence->name, presence->name_len};
 }
 
-/* As it was told: what came in this turn may be taken back before anybody was told. */
-bool map_presence_is_known(const struct map_presence *presence)
+bool presence_is_known(const struct watched_name *presence)
 {
     return presence->known;
 }
 
-enum map_status map_presence_status(const struct map_presence *presence)
+enum map_status presence_status(const struct watched_name *presence)
 {
-    return (enum map_status)presence->told;
+    return (enum map_status)presence->notified;
 }
 
-struct list *map_presence_watches(struct map_presence *presence)
+struct list *presence_watches(struct watched_name *presence)
 {
     return &presence->watches;
 }
 
-size_t map_presence_count(const struct map_presence_set *set)
+size_t presence_set_count(const struct presence_set *set)
 {
     return HASH_COUNT(set->names);
 }
@@ -277,7 +272,7 @@ size_t map_presence_count(const struct map_presence_set *set)
 static void reread_part(struct presence_part *part)
 {
     LIST_FOREACH (node, &part->order)
-        presence_read_again(list_entry(node, struct map_presence, in_order));
+        presence_read_again(list_entry(node, struct watched_name, in_order));
 }
 
 /* The feature. */
@@ -289,9 +284,9 @@ struct presences *presences_of(const struct map *map)
     return presences;
 }
 
-static void ask_again(void *presences)
+static void retry_invites(void *presences)
 {
-    invites_ask_again(presences);
+    invites_retry(presences);
 }
 
 static void *create_state(struct map *map)
@@ -300,7 +295,7 @@ static void *create_state(struct map *map)
     presences->map = map;
     list_init(&presences->sets);
     list_init(&presences->invitations);
-    presences->take = loop_timer_create(map_loop(map), ask_again, presences);
+    presences->invite_retry = loop_timer_create(map_loop(map), retry_invites, presences);
     return presences;
 }
 
@@ -308,7 +303,7 @@ static void destroy_state(void *state)
 {
     struct presences *presences = state;
     invites_free(presences);
-    loop_timer_destroy(&presences->take);
+    loop_timer_destroy(&presences->invite_retry);
     free(presences);
 }
 
@@ -316,17 +311,17 @@ static void on_link_up(void *state)
 {
     struct presences *presences = state;
     LIST_FOREACH (node, &presences->sets) {
-        struct map_presence_set *set = list_entry(node, struct map_presence_set, link);
+        struct presence_set *set = list_entry(node, struct presence_set, link);
         for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
             reread_part(&set->parts[i]);
     }
-    invites_ask_again(presences);
+    invites_retry(presences);
 }
 
 /* The set's part of the partition; NULL: it is of another space. */
 static struct presence_part *part_in(struct list *node, const struct partition *partition)
 {
-    struct map_presence_set *set = list_entry(node, struct map_presence_set, link);
+    struct presence_set *set = list_entry(node, struct presence_set, link);
     return set->space == partition_space(partition) ? &set->parts[partition_index(partition)]
                                                     : NULL;
 }
@@ -348,7 +343,7 @@ static void confirm_presences(struct presence_part *part)
         return;
     part->unconfirmed = false;
     LIST_FOREACH (node, &part->order) {
-        struct map_presence *presence = list_entry(node, struct map_presence, in_order);
+        struct watched_name *presence = list_entry(node, struct watched_name, in_order);
         if (presence->unconfirmed)
             presence_read_again(presence);
     }
@@ -370,8 +365,8 @@ static enum map_message on_node_message(void *state, struct bytes verb, struct b
 {
     if (!bytes_equal(verb, BYTES_LITERAL("invited")))
         return MAP_MESSAGE_UNEXPECTED;
-    return invite_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_HANDLED
-                                                                  : MAP_MESSAGE_MALFORMED;
+    return invite_take_message(((struct presences *)state)->map, rest) ? MAP_MESSAGE_HANDLED
+                                                                       : MAP_MESSAGE_MALFORMED;
 }
 
 const struct map_feature presence_feature = {.create = create_state,

@@ -1,6 +1,5 @@
 /*
- * read: the reads of watched names: those that are due in one turn together, and what
- * they say.
+ * read: reading the status of watched names, all that are due in one event-loop iteration together.
  */
 #include "presence/presence_private.h"
 
@@ -16,19 +15,19 @@
 static struct redis_script presence_script = {.name = "presence", .source = script_presence};
 
 #define NAMES_MAX 500
-#define READS_MAX 2 /* under way at once: they take their time in Redis */
+#define READS_MAX 2 /* in progress at once: each keeps Redis busy for a while */
 #define RETRY_MS  200
 
 struct presence_read {
-    struct presence_part *part; /* NULL: its set is gone */
+    struct presence_part *part; /* NULL: its set has been freed */
     struct list link;           /* the part's */
     size_t count;
-    struct map_presence *names[]; /* NULL: gone */
+    struct watched_name *names[]; /* NULL: freed */
 };
 
-void presence_read_again(struct map_presence *presence)
+void presence_read_again(struct watched_name *presence)
 {
-    struct map_presence_set *set = presence->part->set;
+    struct presence_set *set = presence->part->set;
     if (presence->read)
         presence->again = true;
     else if (list_is_empty(&presence->in_due))
@@ -36,13 +35,13 @@ void presence_read_again(struct map_presence *presence)
     loop_defer(map_loop(map_space_map(set->space)), LOOP_PHASE_STORE, &set->read);
 }
 
-void presence_read_forget(struct map_presence *presence)
+void presence_read_drop(struct watched_name *presence)
 {
     if (presence->read)
         presence->read->names[presence->place] = NULL;
 }
 
-void presence_reads_forget(struct presence_part *part)
+void presence_reads_drop(struct presence_part *part)
 {
     LIST_FOREACH (node, &part->reads) {
         list_remove(node);
@@ -50,24 +49,24 @@ void presence_reads_forget(struct presence_part *part)
     }
 }
 
-/* The history is another one: what was known of its order is worth nothing. */
+/* Numbers of another epoch cannot be compared with those seen so far. */
 static void begin_presence_epoch(struct presence_part *part, struct bytes epoch,
                                  const struct presence_read *read)
 {
     part->fresh = part->epoch[0] != 0;
     memcpy(part->epoch, epoch.data, EPOCH_LENGTH);
     LIST_FOREACH (node, &part->order) {
-        struct map_presence *presence = list_entry(node, struct map_presence, in_order);
+        struct watched_name *presence = list_entry(node, struct watched_name, in_order);
         presence->seq = 0;
         if (presence->read != read)
             presence_read_again(presence);
     }
 }
 
-/* In a new epoch what is read may be older than what watchers know. While nothing is reaped yet, a
- * user who was present may be about to be put back, and one who was offline may be listed from
- * before. Whoever is put back or comes is published, so that the wait is for the others only. */
-static void take_read_status(struct map_presence *presence, enum map_status status, bool holding)
+/* In a new epoch, what is read may be older than what the watchers know. During the recovery grace
+ * a user who was online may be about to be restored, and one who was offline may be listed from an
+ * old copy. Restored and joining users are published, so only the others wait for the grace. */
+static void take_read_status(struct watched_name *presence, enum map_status status, bool holding)
 {
     struct presence_part *part = presence->part;
     bool was_offline = presence->known && presence->status == MAP_OFFLINE;
@@ -78,10 +77,10 @@ static void take_read_status(struct map_presence *presence, enum map_status stat
         presence_found(presence, status);
 }
 
-static void take_one_presence(struct map_presence *presence, uint64_t seq, uint8_t digit,
+static void take_one_presence(struct watched_name *presence, uint64_t seq, uint8_t digit,
                               bool holding)
 {
-    if (seq >= presence->seq) { /* else a message has told something newer */
+    if (seq >= presence->seq) { /* else a message brought a newer status */
         presence->seq = seq;
         take_read_status(presence, (enum map_status)(digit - '0'), holding);
     }
@@ -108,7 +107,7 @@ static bool take_presence_reply(struct presence_read *read, struct bytes text)
     if (!bytes_equal(epoch, bytes_from_string(part->epoch)))
         begin_presence_epoch(part, epoch, read);
     for (size_t i = 0; i < read->count; i++) {
-        struct map_presence *presence = read->names[i];
+        struct watched_name *presence = read->names[i];
         if (!presence)
             continue;
         presence->read = NULL;
@@ -122,7 +121,7 @@ static bool take_presence_reply(struct presence_read *read, struct bytes text)
 static void fail_presence_read(struct presence_read *read)
 {
     for (size_t i = 0; i < read->count; i++) {
-        struct map_presence *presence = read->names[i];
+        struct watched_name *presence = read->names[i];
         if (!presence)
             continue;
         presence->read = NULL;
@@ -154,7 +153,7 @@ static struct presence_read *begin_presence_read(struct presence_part *part)
     read->part = part;
     read->count = 0;
     while (!list_is_empty(&part->due) && read->count < NAMES_MAX) {
-        struct map_presence *presence = list_entry(part->due.next, struct map_presence, in_due);
+        struct watched_name *presence = list_entry(part->due.next, struct watched_name, in_due);
         list_remove(&presence->in_due);
         presence->read = read;
         presence->place = read->count;
@@ -166,13 +165,13 @@ static struct presence_read *begin_presence_read(struct presence_part *part)
     return read;
 }
 
-/* Their places are known when all have been written: the text may move until then. */
+/* Only lengths: the text may move while it is written to. */
 static void write_keys(const struct presence_read *read, const char *kind, struct writer *text,
                        struct bytes *keys)
 {
     const char *prefix = partition_prefix(read->part->partition);
     for (size_t i = 0; i < read->count; i++)
-        keys[i].len = keys_write(text, prefix, kind, map_presence_name(read->names[i])).len;
+        keys[i].len = keys_write(text, prefix, kind, presence_name(read->names[i])).len;
 }
 
 static void send_presence_read(struct presence_read *read)
@@ -204,7 +203,7 @@ void presence_read_part(struct presence_part *part)
 
 void presence_read_due(void *arg)
 {
-    struct map_presence_set *set = arg;
+    struct presence_set *set = arg;
     for (uint32_t i = 0; i < map_space_partitions(set->space); i++)
         presence_read_part(&set->parts[i]);
 }

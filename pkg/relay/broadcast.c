@@ -1,4 +1,7 @@
-/* everyone: packets for everybody in a space: once to each front-end that has somebody there. */
+/*
+ * broadcast: packets for all clients of a space. Each is published once, on the space's channel,
+ * to which every front-end with a listener is subscribed.
+ */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -10,7 +13,7 @@
 #include "schema/format.h"
 #include "schema/keys.h"
 
-struct everyone {
+struct relay_broadcast {
     struct channel_user channel;
     struct map_space *space;
 };
@@ -28,9 +31,9 @@ struct list *relay_listeners(const struct map_space *space)
 static void deliver_broadcast(struct map_space *space, struct bytes from, struct bytes packet)
 {
     LIST_FOREACH (node, relay_listeners(space)) {
-        struct map_listener *listener = list_entry(node, struct map_listener, link);
-        if (listener->everyone)
-            listener->everyone(listener, from, packet);
+        struct relay_listener *listener = list_entry(node, struct relay_listener, link);
+        if (listener->broadcast)
+            listener->broadcast(listener, from, packet);
     }
 }
 
@@ -38,8 +41,8 @@ static void deliver_broadcast(struct map_space *space, struct bytes from, struct
 static void on_message(void *arg, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
-    struct everyone *everyone = arg;
-    if (format_is_unknown(FORMAT_RELAY, map_space_name(everyone->space), message))
+    struct relay_broadcast *broadcast = arg;
+    if (format_is_unknown(FORMAT_RELAY, map_space_name(broadcast->space), message))
         return;
     struct cursor cursor = cursor_over(message);
     struct bytes node = cursor_until(&cursor, ' ');
@@ -50,19 +53,19 @@ static void on_message(void *arg, struct bytes message)
         log_limited(LOG_WARN, &limit, "malformed_relay", LOG_STRING("verb", "everyone"));
         return;
     }
-    if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(everyone->space)))))
-        deliver_broadcast(everyone->space, from, packet);
+    if (!bytes_equal(node, bytes_from_string(map_node_id(map_space_map(broadcast->space)))))
+        deliver_broadcast(broadcast->space, from, packet);
 }
 
-/* What came before is nobody's any more. */
+/* Packets published while the subscription was lost are lost, too: nobody waits for them. */
 static void on_broadcast_subscribed(void *arg)
 {
 }
 
-static bool is_listened_to(struct relay_space *space)
+static bool has_broadcast_listener(struct relay_space *space)
 {
     LIST_FOREACH (node, &space->listeners) {
-        if (list_entry(node, struct map_listener, link)->everyone)
+        if (list_entry(node, struct relay_listener, link)->broadcast)
             return true;
     }
     return false;
@@ -74,32 +77,32 @@ static void create_broadcast_channel(struct map_space *space, struct relay_space
                                                        .message = on_message};
     struct map *map = map_space_map(space);
     char *name = keys_everyone(map_prefix(map), map_database(map), map_space_name(space));
-    relay->everyone = mem_zalloc(1, sizeof *relay->everyone);
-    relay->everyone->space = space;
-    channel_join(map_channels(map), &relay->everyone->channel, bytes_from_string(name), &callbacks,
-                 relay->everyone);
+    relay->broadcast = mem_zalloc(1, sizeof *relay->broadcast);
+    relay->broadcast->space = space;
+    channel_join(map_channels(map), &relay->broadcast->channel, bytes_from_string(name), &callbacks,
+                 relay->broadcast);
     free(name);
 }
 
-void everyone_free(struct relay_space *space)
+void relay_broadcast_free(struct relay_space *space)
 {
-    if (!space->everyone)
+    if (!space->broadcast)
         return;
-    channel_leave(&space->everyone->channel);
-    free(space->everyone);
-    space->everyone = NULL;
+    channel_leave(&space->broadcast->channel);
+    free(space->broadcast);
+    space->broadcast = NULL;
 }
 
-void map_listen(struct map_space *space, struct map_listener *listener)
+void relay_listen(struct map_space *space, struct relay_listener *listener)
 {
     struct relay_space *relay = relay_space_of(space);
     listener->space = space;
     list_append(&relay->listeners, &listener->link);
-    if (!relay->everyone && listener->everyone)
+    if (!relay->broadcast && listener->broadcast)
         create_broadcast_channel(space, relay);
 }
 
-void map_unlisten(struct map_listener *listener)
+void relay_unlisten(struct relay_listener *listener)
 {
     struct map_space *space = listener->space;
     if (!space)
@@ -107,8 +110,8 @@ void map_unlisten(struct map_listener *listener)
     listener->space = NULL;
     list_remove(&listener->link);
     struct relay_space *relay = relay_space_of(space);
-    if (!is_listened_to(relay))
-        everyone_free(relay);
+    if (!has_broadcast_listener(relay))
+        relay_broadcast_free(relay);
 }
 
 static void on_broadcast_published(void *arg, enum redis_status status,
@@ -122,8 +125,8 @@ static void on_broadcast_published(void *arg, enum redis_status status,
         wait_settle(wait.map, wait.number, MAP_REFUSED);
 }
 
-void map_relay_all(struct map_session *session, struct bytes from, struct bytes packet,
-                   map_done done, void *arg)
+void relay_send_broadcast(struct map_session *session, struct bytes from, struct bytes packet,
+                          map_done done, void *arg)
 {
     struct map_space *space = map_session_space(session);
     struct map *map = map_space_map(space);

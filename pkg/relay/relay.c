@@ -1,8 +1,8 @@
 /*
- * relay: packets to one id: finding the front-end that holds it, delivering, acknowledging.
+ * relay: packets to one id: looking up the front-end that owns it, delivery, acknowledgement.
  *
- * Packets to one receiver stay in order: while its front-end is being looked for, all that come for
- * it wait in the order in which they came, and what goes to one front-end goes on one channel.
+ * Packets to one receiver stay in order: while its front-end is being looked up, packets for it
+ * queue behind the first, and all packets to one front-end go through one channel.
  */
 #include "relay/relay.h"
 
@@ -17,8 +17,8 @@
 #include "schema/keys.h"
 #include "view/view.h"
 
-/* A packet whose receiver is being looked for. */
-struct parcel {
+/* A packet whose receiver is being looked up. */
+struct queued_packet {
     struct list link;
     uint64_t number;
     size_t from_len, len;
@@ -29,12 +29,12 @@ struct lookup {
     UT_hash_handle hh; /* by the key of its entry, in the relays */
     struct relays *relays;
     struct map_space *space;
-    struct list parcels;
+    struct list packets;
     size_t id_len, key_len;
     uint8_t key[]; /* the id is its end */
 };
 
-/* What became of the packets of one other front-end. */
+/* The acknowledgements to be sent to one other front-end. */
 struct ack {
     UT_hash_handle hh; /* by node */
     struct writer message;
@@ -64,8 +64,8 @@ static void *create_relay_feature(struct map *map)
 
 static void free_lookup(struct lookup *lookup)
 {
-    LIST_FOREACH (node, &lookup->parcels)
-        free(list_entry(node, struct parcel, link));
+    LIST_FOREACH (node, &lookup->packets)
+        free(list_entry(node, struct queued_packet, link));
     HASH_DEL(lookup->relays->lookups, lookup);
     free(lookup);
 }
@@ -78,7 +78,7 @@ static void free_ack(struct relays *relays, struct ack *ack)
     free(ack);
 }
 
-static void destroy(void *state)
+static void destroy_relay_feature(void *state)
 {
     struct relays *relays = state;
     struct lookup *lookup, *next;
@@ -88,12 +88,10 @@ static void destroy(void *state)
     HASH_ITER (hh, relays->acks, ack, next_ack)
         free_ack(relays, ack);
     for (size_t i = 0; i < relays->space_count; i++)
-        everyone_free(&relays->spaces[i]);
+        relay_broadcast_free(&relays->spaces[i]);
     loop_cancel(map_loop(relays->map), &relays->send_acks);
     free(relays);
 }
-
-/* To another front-end. */
 
 static void publish_packet(struct map_space *space, struct bytes node, uint64_t number,
                            struct bytes from, struct bytes to, struct bytes packet)
@@ -109,8 +107,6 @@ static void publish_packet(struct map_space *space, struct bytes node, uint64_t 
     writer_free(&message);
 }
 
-/* Delivering. */
-
 static void forward_packet(struct map_space *space, struct bytes node, uint64_t number,
                            struct bytes from, struct bytes to, struct bytes packet)
 {
@@ -121,37 +117,38 @@ static void forward_packet(struct map_space *space, struct bytes node, uint64_t 
         publish_packet(space, node, number, from, to, packet);
 }
 
-static void settle_all(const struct lookup *lookup, enum map_result result)
+static void settle_queued_packets(const struct lookup *lookup, enum map_result result)
 {
-    LIST_FOREACH (at, &lookup->parcels)
-        wait_settle(lookup->relays->map, list_entry(at, struct parcel, link)->number, result);
+    LIST_FOREACH (at, &lookup->packets)
+        wait_settle(lookup->relays->map, list_entry(at, struct queued_packet, link)->number,
+                    result);
 }
 
-static void hand_over_all(const struct lookup *lookup, struct bytes node)
+static void forward_queued_packets(const struct lookup *lookup, struct bytes node)
 {
     struct bytes to = {lookup->key + lookup->key_len - lookup->id_len, lookup->id_len};
-    LIST_FOREACH (at, &lookup->parcels) {
-        const struct parcel *parcel = list_entry(at, struct parcel, link);
-        struct bytes from = {parcel->text, parcel->from_len},
-                     packet = {parcel->text + parcel->from_len, parcel->len};
-        forward_packet(lookup->space, node, parcel->number, from, to, packet);
+    LIST_FOREACH (at, &lookup->packets) {
+        const struct queued_packet *queued = list_entry(at, struct queued_packet, link);
+        struct bytes from = {queued->text, queued->from_len},
+                     packet = {queued->text + queued->from_len, queued->len};
+        forward_packet(lookup->space, node, queued->number, from, to, packet);
     }
 }
 
-/* Without an answer of Redis the packets' senders are told at their deadline. */
-static void on_found(void *arg, enum redis_status status, const struct redis_reply *reply)
+/* When Redis does not answer, the packets are left to their deadline. */
+static void on_owner_found(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
     struct lookup *lookup = arg;
     if (status == REDIS_REFUSED)
-        settle_all(lookup, MAP_REFUSED);
+        settle_queued_packets(lookup, MAP_REFUSED);
     else if (status == REDIS_OK && reply->type == REDIS_STRING && reply->text.len > 0)
-        hand_over_all(lookup, reply->text);
+        forward_queued_packets(lookup, reply->text);
     else if (status == REDIS_OK)
-        settle_all(lookup, MAP_MISSING);
+        settle_queued_packets(lookup, MAP_MISSING);
     free_lookup(lookup);
 }
 
-/* The lookup of the receiver that is under way; asks for one when create is set. */
+/* The receiver's lookup in progress; with create, one is added when there is none. */
 static struct lookup *find_lookup(struct map_space *space, struct bytes id, bool create)
 {
     struct relays *relays = relays_of(map_space_map(space));
@@ -168,26 +165,26 @@ static struct lookup *find_lookup(struct map_space *space, struct bytes id, bool
         lookup->id_len = id.len;
         lookup->key_len = key.len;
         memcpy(lookup->key, key.data, key.len);
-        list_init(&lookup->parcels);
+        list_init(&lookup->packets);
         HASH_ADD(hh, relays->lookups, key, lookup->key_len, lookup);
     }
     writer_free(&text);
     return lookup;
 }
 
-static void add_parcel(struct lookup *lookup, uint64_t number, struct bytes from,
-                       struct bytes packet)
+static void queue_packet(struct lookup *lookup, uint64_t number, struct bytes from,
+                         struct bytes packet)
 {
-    struct parcel *parcel = mem_alloc(sizeof *parcel + from.len + packet.len);
-    parcel->number = number;
-    parcel->from_len = from.len;
-    parcel->len = packet.len;
+    struct queued_packet *queued = mem_alloc(sizeof *queued + from.len + packet.len);
+    queued->number = number;
+    queued->from_len = from.len;
+    queued->len = packet.len;
     if (from.len)
-        memcpy(parcel->text, from.data, from.len);
+        memcpy(queued->text, from.data, from.len);
     if (packet.len)
-        memcpy(parcel->text + from.len, packet.data, packet.len);
-    list_init(&parcel->link);
-    list_append(&lookup->parcels, &parcel->link);
+        memcpy(queued->text + from.len, packet.data, packet.len);
+    list_init(&queued->link);
+    list_append(&lookup->packets, &queued->link);
 }
 
 static void look_up_owner(struct map_space *space, uint64_t number, struct bytes from,
@@ -196,12 +193,12 @@ static void look_up_owner(struct map_space *space, uint64_t number, struct bytes
     struct lookup *lookup = find_lookup(space, to, true);
     struct bytes args[] = {
         BYTES_LITERAL("HGET"), {lookup->key, lookup->key_len}, BYTES_LITERAL("node")};
-    add_parcel(lookup, number, from, packet);
-    redis_command(map_link(map_space_map(space)), on_found, lookup, 3, args);
+    queue_packet(lookup, number, from, packet);
+    redis_command(map_link(map_space_map(space)), on_owner_found, lookup, 3, args);
 }
 
-/* The front-end that the view shows; empty when it shows none, or is not complete. */
-static struct bytes seen_at(const struct map_space *space, struct bytes id)
+/* Empty when the view is not complete, or does not have the id. */
+static struct bytes find_owner_in_view(const struct map_space *space, struct bytes id)
 {
     const struct map_view *view = map_space_view(space);
     if (!view || !map_view_is_live(view))
@@ -210,33 +207,33 @@ static struct bytes seen_at(const struct map_space *space, struct bytes id)
     return entry ? map_entry_field(entry, "node") : (struct bytes){0};
 }
 
-static void relay_send(struct map_space *space, uint64_t number, struct bytes from, struct bytes to,
-                       struct bytes packet)
+static void route_packet(struct map_space *space, uint64_t number, struct bytes from,
+                         struct bytes to, struct bytes packet)
 {
     struct map *map = map_space_map(space);
     struct lookup *lookup = find_lookup(space, to, false);
     struct bytes node;
     if (lookup)
-        add_parcel(lookup, number, from, packet);
+        queue_packet(lookup, number, from, packet);
     else if (map_owns(space, to))
         forward_packet(space, bytes_from_string(map_node_id(map)), number, from, to, packet);
-    else if ((node = seen_at(space, to)).len > 0 &&
+    else if ((node = find_owner_in_view(space, to)).len > 0 &&
              !bytes_equal(node, bytes_from_string(map_node_id(map))))
         forward_packet(space, node, number, from, to, packet);
     else
         look_up_owner(space, number, from, to, packet);
 }
 
-void map_relay(struct map_session *session, struct bytes from, struct bytes to, struct bytes packet,
-               map_done done, void *arg)
+void relay_send_packet(struct map_session *session, struct bytes from, struct bytes to,
+                       struct bytes packet, map_done done, void *arg)
 {
     struct map_space *space = map_session_space(session);
     uint64_t number;
     if (wait_begin(map_space_map(space), session, packet.len, done, arg, &number))
-        relay_send(space, number, from, to, packet);
+        route_packet(space, number, from, to, packet);
 }
 
-/* From another front-end. */
+/* Messages of other front-ends. */
 
 static void send_acks(void *arg)
 {
@@ -324,11 +321,11 @@ static const char *take_relay_request(void *state, struct bytes verb, struct byt
     if (!space || id.len == 0)
         return "a space and an id are expected";
     if (wait_begin(map, NULL, argument.len, done, arg, &number))
-        relay_send(space, number, (struct bytes){0}, id, argument);
+        route_packet(space, number, (struct bytes){0}, id, argument);
     return NULL;
 }
 
 const struct map_feature relay_feature = {.create = create_relay_feature,
-                                          .destroy = destroy,
+                                          .destroy = destroy_relay_feature,
                                           .message = take_relay_message,
                                           .request = take_relay_request};

@@ -1,9 +1,9 @@
 /*
  * relay: packets from one client to another, across front-ends.
  *
- * A packet for an id goes to the front-end that holds it, by that front-end's own channel; one for
- * everybody goes once to each front-end. What arrives is acknowledged to the sender's front-end, so
- * that a sender is told what found no receiver.
+ * A packet for an id goes to the front-end that owns it, through that front-end's own channel; a
+ * broadcast is published once for all front-ends. The receiving front-end acknowledges a packet to
+ * the sender's, so that the sender learns whether it was delivered.
  */
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H
@@ -16,34 +16,40 @@
 #include "map/map.h"
 #include "map/session.h"
 
-/* Hears packets for everybody in a space, and invitations: one for each service that has sessions
- * there. The functions are set by the caller. */
-struct map_listener {
+/* Receives the broadcasts and invitations of a space: one for each service that has sessions there.
+ * The caller sets the functions. */
+struct relay_listener {
     struct list link; /* the space's */
     struct map_space *space;
-    /* For all sessions of this service, the sender included. May be NULL. */
-    void (*everyone)(struct map_listener *listener, struct bytes from, struct bytes packet);
-    /* user has been invited: true when one of this service's sessions is that user's, and has been
-     * told. May be NULL. */
-    bool (*invited)(struct map_listener *listener, struct bytes user, struct bytes invitation);
+    /* A packet for all sessions of this service, the sender included. May be NULL. */
+    void (*broadcast)(struct relay_listener *listener, struct bytes from, struct bytes packet);
+    /* An invitation for the user. Returns true when it was delivered to one of this service's
+     * sessions. May be NULL. */
+    bool (*invited)(struct relay_listener *listener, struct bytes user, struct bytes invitation);
 };
 struct map_feature;
 /* To be added to each map (map/feature.h). */
 extern const struct map_feature relay_feature;
 
-void map_listen(struct map_space *space, struct map_listener *listener);
-void map_unlisten(struct map_listener *listener);
-/* The space's, struct map_listener: for features that listeners hear of, too. */
+void relay_listen(struct map_space *space, struct relay_listener *listener);
+void relay_unlisten(struct relay_listener *listener);
+/* A list of struct relay_listener: for other features that deliver to listeners. */
 struct list *relay_listeners(const struct map_space *space);
 
-/* How a packet ended, told once for each: MAP_OK: a session has taken it; MAP_MISSING: there is no
- * such id, or its protocol takes no packets; MAP_DEADLINE: no answer within redis.deadline, it may
- * not have arrived; MAP_REFUSED: too many wait (relay.max_pending, relay.max_bytes). done may be
- * NULL. It is not called any more once the session has ended. */
-void map_relay(struct map_session *session, struct bytes from, struct bytes to, struct bytes packet,
-               map_done done, void *arg);
-/* To everybody in the session's space. done: MAP_OK when it has been published. */
-void map_relay_all(struct map_session *session, struct bytes from, struct bytes packet,
-                   map_done done, void *arg);
+/*
+ * Sends a packet, opaque bytes, to the client with the id `to`; `from` is the sender as the
+ * receiver's protocol shows it. done, which may be NULL, is called once, unless the session ends
+ * before:
+ *
+ *   MAP_OK        delivered to a session
+ *   MAP_MISSING   there is no such id, or its protocol accepts no packets
+ *   MAP_DEADLINE  not acknowledged within redis.deadline; it may have been delivered
+ *   MAP_REFUSED   too many packets are pending (relay.max_pending, relay.max_bytes)
+ */
+void relay_send_packet(struct map_session *session, struct bytes from, struct bytes to,
+                       struct bytes packet, map_done done, void *arg);
+/* Sends a packet to all clients in the session's space. done: MAP_OK when it has been published. */
+void relay_send_broadcast(struct map_session *session, struct bytes from, struct bytes packet,
+                          map_done done, void *arg);
 
 #endif

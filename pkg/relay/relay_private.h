@@ -1,9 +1,9 @@
 /*
- * relay_private: packets from one front-end to another (docs/redis-keys.md has the forms):
+ * relay_private: messages between front-ends (docs/redis-keys.md describes their format):
  *
- *   relay, relayed   relay.c      packets to an id, and what became of them
+ *   relay, relayed   relay.c      packets to an id, and their acknowledgements
  *
- * and, on a channel of each space, packets for everybody (everyone.c).
+ * and, on a channel of each space, packets for all of its clients (broadcast.c).
  */
 #ifndef RELAY_RELAY_PRIVATE_H
 #define RELAY_RELAY_PRIVATE_H
@@ -15,14 +15,14 @@
 #include "schema/keys.h"
 
 struct relay_space {
-    struct list listeners;     /* struct map_listener */
-    struct everyone *everyone; /* NULL while nobody listens to it */
+    struct list listeners;             /* struct relay_listener */
+    struct relay_broadcast *broadcast; /* NULL while no listener wants them */
 };
 
 struct relays {
     struct map *map;
-    struct lookup *lookups; /* receivers whose front-end is being looked for, by key */
-    struct ack *acks;       /* by front-end, to be sent at the end of the turn */
+    struct lookup *lookups; /* receivers whose front-end is being looked up, by key */
+    struct ack *acks;       /* by front-end, sent at the end of the event-loop iteration */
     struct loop_task send_acks;
     size_t space_count;
     struct relay_space spaces[]; /* in the map's order */
@@ -31,7 +31,7 @@ struct relays {
 /* relay.c */
 struct relays *relays_of(const struct map *map);
 
-/* everyone.c */
-void everyone_free(struct relay_space *space);
+/* broadcast.c */
+void relay_broadcast_free(struct relay_space *space);
 
 #endif

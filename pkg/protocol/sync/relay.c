@@ -87,11 +87,11 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
     sync_write_relay(&writer, packet, from);
     text = writer_bytes_written(&writer);
     if (packet->everyone)
-        map_relay_all(session->map, from, text, on_done,
-                      create_sync_relay(session, (struct bytes){NULL, 0}));
+        relay_send_broadcast(session->map, from, text, on_done,
+                             create_sync_relay(session, (struct bytes){NULL, 0}));
     for (size_t i = 0; i < packet->to_count; i++)
-        map_relay(session->map, from, packet->to[i], text, on_done,
-                  create_sync_relay(session, packet->to[i]));
+        relay_send_packet(session->map, from, packet->to[i], text, on_done,
+                          create_sync_relay(session, packet->to[i]));
     writer_free(&writer);
 }
 
@@ -129,7 +129,7 @@ bool sync_relay_receive(void *arg, struct bytes from, struct bytes packet)
     return true;
 }
 
-void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
+void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet)
 {
     struct sync_subscribers *subscribers = list_entry(listener, struct sync_subscribers, listener);
     struct frame *frame;

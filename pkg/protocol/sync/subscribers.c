@@ -32,7 +32,7 @@ struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struc
     subscribers->space = space;
     subscribers->watcher.changed = on_sync_view_changed;
     subscribers->watcher.live = on_sync_view_live;
-    subscribers->listener.everyone = sync_relay_everyone;
+    subscribers->listener.broadcast = sync_relay_broadcast;
     list_init(&subscribers->watcher.link);
     list_init(&subscribers->listener.link);
     list_init(&subscribers->entering);
@@ -58,7 +58,7 @@ static void release_sync_view(void *arg)
         !list_is_empty(&subscribers->members))
         return;
     map_unwatch(&subscribers->watcher);
-    map_unlisten(&subscribers->listener);
+    relay_unlisten(&subscribers->listener);
     loop_timer_stop(subscribers->tick);
     sync_cache_clear(&subscribers->cache);
     forget_rest(subscribers);
@@ -175,7 +175,7 @@ bool sync_subscribers_enter(struct sync_session *session, const char **why)
     if (subscribers->watcher.view == NULL) {
         if (map_watch(subscribers->space, &subscribers->watcher, why) == NULL)
             return false;
-        map_listen(subscribers->space, &subscribers->listener);
+        relay_listen(subscribers->space, &subscribers->listener);
         if (map_view_is_live(subscribers->watcher.view))
             load_sync_view(subscribers);
     }

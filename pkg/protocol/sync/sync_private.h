@@ -43,9 +43,9 @@ struct sync_subscribers {
     struct list link; /* the service's */
     struct sync_service *service;
     struct map_space *space;
-    struct map_watcher watcher;   /* view NULL: not watching */
-    struct map_listener listener; /* while watching */
-    struct list entering;         /* sessions before MEMBER */
+    struct map_watcher watcher;     /* view NULL: not watching */
+    struct relay_listener listener; /* while watching */
+    struct list entering;           /* sessions before MEMBER */
     struct list members;
     size_t deltas; /* members in delta mode */
     struct sync_cache cache;
@@ -143,8 +143,8 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
 void sync_relay_forget(struct sync_session *session);
 /* A map_sink's relayed. */
 bool sync_relay_receive(void *session, struct bytes from, struct bytes packet);
-/* For all members of a list of subscribers: a map_listener's everyone. */
-void sync_relay_everyone(struct map_listener *listener, struct bytes from, struct bytes packet);
+/* For all members of a list of subscribers: a relay_listener's broadcast. */
+void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet);
 
 /* subscribers.c */
 struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struct map_space *space);

@@ -28,7 +28,7 @@ answering_subscribers(const struct subscriptions *subscriptions)
 
 static bool is_watch_known(const struct watch *watch)
 {
-    return map_presence_is_known(watch->at.presence);
+    return presence_is_known(watch->at.presence);
 }
 
 static void drop_answer(struct presence_answer *answer)
@@ -51,7 +51,7 @@ static void tell_unknown(struct turntable_session *session, struct watch *const 
                   "the status of %zu of the ids is not known yet, and told when it is: ", count);
     for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
         writer_string(&why, i > 0 ? ", " : "");
-        writer_bytes(&why, map_presence_name(watches[i]->at.presence));
+        writer_bytes(&why, presence_name(watches[i]->at.presence));
     }
     writer_string(&why, count > SHOWN_MAX ? ", ..." : "");
     writer_u8(&why, 0);

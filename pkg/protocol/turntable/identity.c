@@ -188,9 +188,9 @@ static void on_identity_opened(void *arg, enum map_result result, uint64_t versi
         memcpy(session->id, id.data, id.len < ID_CLIENT_LENGTH ? id.len : ID_CLIENT_LENGTH);
         session->state = SESSION_IDENTIFIED;
         if (session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REPLACE)
-            map_user_drop_others(session->map, turntable_user(session), turntable_id(session));
-        map_invitations_take(session->map, turntable_user(session), turntable_user_invited,
-                             session);
+            presence_drop_other_devices(session->map, turntable_user(session),
+                                        turntable_id(session));
+        invite_take_waiting(session->map, turntable_user(session), turntable_user_invited, session);
         if (turntable_room_join_asked(session))
             return;
     } else {

@@ -19,13 +19,13 @@ _Static_assert((int)TURNTABLE_OFFLINE == (int)MAP_OFFLINE &&
 /* A name whose change is to be told, and whose presence is kept meanwhile. */
 struct changed {
     UT_hash_handle hh;
-    struct map_presence *presence;
+    struct watched_name *presence;
     struct watch keep;
 };
 
 static struct watch *watch_of(struct list *node)
 {
-    return list_entry(list_entry(node, struct map_presence_watch, link), struct watch, at);
+    return list_entry(list_entry(node, struct presence_watch, link), struct watch, at);
 }
 
 /* Its change is told by an answer that has not been given yet. */
@@ -36,9 +36,9 @@ static bool is_answered_later(const struct watch *watch)
 
 static bool is_watch_due(const struct watch *watch)
 {
-    const struct map_presence *presence = watch->at.presence;
-    return map_presence_is_known(presence) && !is_answered_later(watch) &&
-           watch->told != map_presence_status(presence);
+    const struct watched_name *presence = watch->at.presence;
+    return presence_is_known(presence) && !is_answered_later(watch) &&
+           watch->told != presence_status(presence);
 }
 
 static struct frame *encode_one(struct bytes name, enum map_status status)
@@ -58,16 +58,16 @@ static void tell_watch(struct watch *watch, enum map_status status, struct frame
         return;
     }
     if (*frame == NULL)
-        *frame = encode_one(map_presence_name(watch->at.presence), status);
+        *frame = encode_one(presence_name(watch->at.presence), status);
     watch->told = (uint8_t)status;
     turntable_send_frame(session, METRIC_TURNTABLE_USERCHANGE, *frame);
 }
 
-static void tell_changed(struct map_presence *presence)
+static void tell_changed(struct watched_name *presence)
 {
-    enum map_status status = map_presence_status(presence);
+    enum map_status status = presence_status(presence);
     struct frame *frame = NULL;
-    LIST_FOREACH (node, map_presence_watches(presence)) {
+    LIST_FOREACH (node, presence_watches(presence)) {
         struct watch *watch = watch_of(node);
         if (watch->of != NULL && is_watch_due(watch))
             tell_watch(watch, status, &frame);
@@ -78,7 +78,7 @@ static void tell_changed(struct map_presence *presence)
 static void drop_changed(struct turntable_subscribers *subscribers, struct changed *changed)
 {
     HASH_DEL(subscribers->changed, changed);
-    map_presence_unwatch(&changed->keep.at);
+    presence_unwatch(&changed->keep.at);
     free(changed);
 }
 
@@ -106,7 +106,7 @@ static void on_presence_joined(void *arg)
 }
 
 static void note_changed_presence(struct turntable_subscribers *subscribers,
-                                  struct map_presence *presence)
+                                  struct watched_name *presence)
 {
     struct changed *changed;
     HASH_FIND_PTR(subscribers->changed, &presence, changed);
@@ -114,17 +114,17 @@ static void note_changed_presence(struct turntable_subscribers *subscribers,
         return;
     changed = mem_zalloc(1, sizeof *changed);
     changed->presence = presence;
-    map_presence_watch(subscribers->presence, map_presence_name(presence), &changed->keep.at);
+    presence_watch(subscribers->presence, presence_name(presence), &changed->keep.at);
     HASH_ADD_PTR(subscribers->changed, presence, changed);
     if (!loop_timer_is_running(subscribers->joined))
         loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->flush);
 }
 
-static void on_presence_changed(void *arg, struct map_presence *presence, bool first)
+static void on_presence_changed(void *arg, struct watched_name *presence, bool first)
 {
     struct turntable_subscribers *subscribers = arg;
     bool due = false;
-    LIST_FOREACH (node, map_presence_watches(presence)) {
+    LIST_FOREACH (node, presence_watches(presence)) {
         struct watch *watch = watch_of(node);
         if (watch->of == NULL)
             continue;
@@ -136,12 +136,12 @@ static void on_presence_changed(void *arg, struct map_presence *presence, bool f
         note_changed_presence(subscribers, presence);
 }
 
-static const struct map_presence_callbacks callbacks = {.changed = on_presence_changed};
+static const struct presence_callbacks callbacks = {.changed = on_presence_changed};
 
 void turntable_presence_begin(struct turntable_subscribers *subscribers)
 {
     struct loop *loop = subscribers->service->common.loop;
-    subscribers->presence = map_presence_create(subscribers->space, &callbacks, subscribers);
+    subscribers->presence = presence_set_create(subscribers->space, &callbacks, subscribers);
     subscribers->flush = (struct loop_task){.callback = on_presence_flush, .arg = subscribers};
     subscribers->joined = loop_timer_create(loop, on_presence_joined, subscribers);
 }
@@ -153,7 +153,7 @@ void turntable_presence_free(struct turntable_subscribers *subscribers)
         drop_changed(subscribers, changed);
     loop_cancel(subscribers->service->common.loop, &subscribers->flush);
     loop_timer_destroy(&subscribers->joined);
-    map_presence_destroy(&subscribers->presence);
+    presence_set_destroy(&subscribers->presence);
 }
 
 /* Subscriptions. */
@@ -186,7 +186,7 @@ static void release_subscriptions(struct turntable_session *session)
 
 static struct bytes watched_name(const struct watch *watch)
 {
-    return map_presence_name(watch->at.presence);
+    return presence_name(watch->at.presence);
 }
 
 static int compare_watches(const void *a, const void *b)
@@ -216,14 +216,14 @@ static struct watch *create_watch(struct subscriptions *subscriptions, struct by
     struct watch *watch = mem_zalloc(1, sizeof *watch);
     watch->of = subscriptions;
     watch->told = TOLD_NOTHING;
-    map_presence_watch(subscriptions->session->port->subscribers->presence, name, &watch->at);
+    presence_watch(subscriptions->session->port->subscribers->presence, name, &watch->at);
     metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, 1);
     return watch;
 }
 
 static void free_watch(struct watch *watch)
 {
-    map_presence_unwatch(&watch->at);
+    presence_unwatch(&watch->at);
     metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, -1);
     free(watch);
 }
@@ -317,7 +317,7 @@ void turntable_presence_tell(struct turntable_session *session, struct watch *co
     size_t n;
     do {
         for (n = 0; n < count && n < TURNTABLE_CHUNK; n++) {
-            enum map_status status = map_presence_status(watches[n]->at.presence);
+            enum map_status status = presence_status(watches[n]->at.presence);
             changes[n] =
                 (struct turntable_change){watched_name(watches[n]), (enum turntable_status)status};
             watches[n]->told = (uint8_t)status;

@@ -213,7 +213,7 @@ static void invite(struct turntable_session *session, struct bytes room, struct 
     struct writer text = {0};
     turntable_write_invite(&text, room, user, turntable_user(session));
     turntable_asks(session, 1);
-    map_invite(session->map, user, writer_bytes_written(&text), on_invite_sent, session);
+    invite_user(session->map, user, writer_bytes_written(&text), on_invite_sent, session);
     writer_free(&text);
 }
 

@@ -62,9 +62,9 @@ struct turntable_subscribers {
     struct map_space *space;
     size_t ports;
     int64_t window; /* ms: turntable.window, as it was looked up last */
-    struct map_presence_set *presence;
+    struct presence_set *presence;
     struct map_rooms *rooms;
-    struct map_listener listener;
+    struct relay_listener listener;
     struct user *users; /* by name */
 
     struct changed *changed;          /* to be told, by presence */
@@ -186,7 +186,7 @@ void turntable_identity_update_status(struct turntable_session *session);
 
 /* A name that a session watches; or, with of NULL, that is kept until its change has been told. */
 struct watch {
-    struct map_presence_watch at;
+    struct presence_watch at;
     struct subscriptions *of;
     uint32_t awaited; /* answers that wait for it */
     uint8_t told;     /* enum map_status, or TOLD_NOTHING */
@@ -252,7 +252,7 @@ void turntable_user_add(struct turntable_session *session, struct bytes name);
 void turntable_user_remove(struct turntable_session *session);
 /* A map_sink's relayed. */
 bool turntable_user_relayed(void *session, struct bytes from, struct bytes packet);
-/* A map_invitation. */
+/* A invite_callback. */
 void turntable_user_invited(void *session, struct bytes invitation);
 
 /* there.c */

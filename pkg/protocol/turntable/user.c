@@ -75,7 +75,7 @@ static bool send_to_user(struct user *user, enum metric kind, struct frame *fram
     return taken;
 }
 
-static bool on_user_invited(struct map_listener *listener, struct bytes name,
+static bool on_user_invited(struct relay_listener *listener, struct bytes name,
                             struct bytes invitation)
 {
     struct turntable_subscribers *subscribers =
@@ -126,7 +126,8 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
     return true;
 }
 
-static void on_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
+static void on_user_broadcast(struct relay_listener *listener, struct bytes from,
+                              struct bytes packet)
 {
     struct turntable_subscribers *subscribers =
         list_entry(listener, struct turntable_subscribers, listener);
@@ -144,12 +145,12 @@ static void on_everyone(struct map_listener *listener, struct bytes from, struct
 void turntable_user_begin(struct turntable_subscribers *subscribers)
 {
     list_init(&subscribers->listener.link);
-    subscribers->listener.everyone = on_everyone;
+    subscribers->listener.broadcast = on_user_broadcast;
     subscribers->listener.invited = on_user_invited;
-    map_listen(subscribers->space, &subscribers->listener);
+    relay_listen(subscribers->space, &subscribers->listener);
 }
 
 void turntable_user_free(struct turntable_subscribers *subscribers)
 {
-    map_unlisten(&subscribers->listener);
+    relay_unlisten(&subscribers->listener);
 }

@@ -61,8 +61,8 @@ static void begin(struct answer *answer, uint64_t delay_ms)
 static void pass_time(uint64_t ms)
 {
     loop_skip(loop, ms);
-    loop_turn(loop, 0); /* picks up the timer */
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0); /* picks up the timer */
+    loop_iterate(loop, 0);
 }
 
 static void test_a_settled_answer_completes_once_and_later(void **state)
@@ -75,7 +75,7 @@ static void test_a_settled_answer_completes_once_and_later(void **state)
     loop_pending_settle(&b->pending, 3); /* the first result counts */
     assert_false(loop_pending_is_waiting(&a->pending));
     assert_string_equal(journal, "");
-    loop_turn(loop, 0);
+    loop_iterate(loop, 0);
     assert_string_equal(journal, "b2a1");
     loop_pending_settle(&a->pending, 4);
     pass_time(2 * HOUR_MS);
@@ -217,7 +217,7 @@ static void test_a_destroyed_set_completes_nothing(void **state)
     assert_false(loop_pending_is_waiting(&a->pending));
     loop_pending_cancel(&b->pending);
     loop_skip(loop, 10);
-    loop_turn(loop, 1);
+    loop_iterate(loop, 1);
     assert_string_equal(journal, "");
 }
 

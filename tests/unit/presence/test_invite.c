@@ -1,6 +1,6 @@
 /*
- * Invitations: told to all devices that are there, kept for who is not, and forgotten in time; and
- * the other devices of a user who has come elsewhere.
+ * Invitations: delivered to all connected devices, stored for a user who is offline, and expired in
+ * time; and dropping the other devices of a user who has logged in again.
  */
 #include "relay/relay_fixture.h"
 
@@ -24,15 +24,16 @@ static int teardown(void **state)
     return 0;
 }
 
-/* A service whose sessions are those of some users: it is told, or not. */
+/* A service with sessions of one user, or of none. */
 struct host {
-    struct map_listener listener;
-    const char *user; /* who is here; NULL: nobody */
+    struct relay_listener listener;
+    const char *user; /* NULL: none */
     struct writer got;
     unsigned calls;
 };
 
-static bool on_invitation(struct map_listener *listener, struct bytes user, struct bytes invitation)
+static bool on_invitation(struct relay_listener *listener, struct bytes user,
+                          struct bytes invitation)
 {
     struct host *host = (struct host *)listener;
     host->calls++;
@@ -48,12 +49,12 @@ static void host_open(struct host *host, struct front *front, const char *user)
     memset(host, 0, sizeof *host);
     host->user = user;
     host->listener.invited = on_invitation;
-    map_listen(map_space_find(front->map, ""), &host->listener);
+    relay_listen(map_space_find(front->map, ""), &host->listener);
 }
 
 static void host_close(struct host *host)
 {
-    map_unlisten(&host->listener);
+    relay_unlisten(&host->listener);
     writer_free(&host->got);
 }
 
@@ -66,14 +67,14 @@ static enum map_result invite(struct world *world, struct map_session *session, 
                               const char *text)
 {
     struct outcome outcome = {0};
-    map_invite(session, bytes_from_string(user), bytes_from_string(text), outcome_done, &outcome);
+    invite_user(session, bytes_from_string(user), bytes_from_string(text), outcome_done, &outcome);
     assert_int_equal(outcome.answers, 0);
     WAIT_UNTIL(world, outcome.answers == 1);
     return outcome.last;
 }
 
-/* How many wait; by the front-end's own link, behind what it has sent. */
-static int64_t waiting(struct world *world, const char *user)
+/* How many are stored; asked on the front-end's own link, after what it has sent. */
+static int64_t count_stored(struct world *world, const char *user)
 {
     char key[128];
     snprintf(key, sizeof key, KEY("invites:%s"), user);
@@ -83,7 +84,7 @@ static int64_t waiting(struct world *world, const char *user)
 
 struct taken {
     struct writer got;
-    struct taker *end; /* whose session ends when it is told; NULL: nobody's */
+    struct taker *end; /* its session ends at a delivery; NULL: none does */
 };
 
 static void on_taken(void *arg, struct bytes invitation)
@@ -97,7 +98,7 @@ static void on_taken(void *arg, struct bytes invitation)
 
 static void take(struct map_session *session, const char *user, struct taken *taken)
 {
-    map_invitations_take(session, bytes_from_string(user), on_taken, taken);
+    invite_take_waiting(session, bytes_from_string(user), on_taken, taken);
 }
 
 /* The user's devices, as the operations of entries list them. */
@@ -108,7 +109,7 @@ static void make_device(struct world *world, const char *user, const struct take
     WORLD_REDIS(world, "HSET", key, device->opener.id, "online", ".status", "online");
 }
 
-static void test_all_devices_are_told_at_once(void **state)
+static void test_all_devices_are_notified_at_once(void **state)
 {
     struct world *world = *state;
     struct taker sender, devices[3];
@@ -126,7 +127,7 @@ static void test_all_devices_are_told_at_once(void **state)
     WAIT_UNTIL(world, hosts[0].calls == 2 && hosts[1].calls == 2);
     assert_true(writer_is(&hosts[0].got, "come\n 1;come\n 2;"));
     assert_true(writer_is(&hosts[1].got, "come\n 1;come\n 2;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     for (size_t i = 0; i < 3; i++)
         taker_close(&devices[i]);
     taker_close(&sender);
@@ -134,8 +135,8 @@ static void test_all_devices_are_told_at_once(void **state)
     host_close(&hosts[1]);
 }
 
-/* Whoever is no user of this service's is not told, and the invitation waits on. */
-static void test_who_is_not_there_is_waited_for(void **state)
+/* A service without a session of the user does not count as a delivery. */
+static void test_an_invitation_waits_for_an_offline_user(void **state)
 {
     struct world *world = *state;
     struct taker sender, device;
@@ -149,10 +150,10 @@ static void test_who_is_not_there_is_waited_for(void **state)
     make_device(world, USER, &device);
     assert_int_equal(invite(world, sender.session, USER, "other"), MAP_OK);
     WAIT_UNTIL(world, host.calls == 1);
-    assert_int_equal(waiting(world, USER), 3);
+    assert_int_equal(count_stored(world, USER), 3);
     take(device.session, USER, &taken);
     WAIT_UNTIL(world, writer_is(&taken.got, "same;same;other;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     writer_free(&taken.got);
     taker_close(&device);
     taker_close(&sender);
@@ -175,7 +176,7 @@ static void test_the_oldest_beyond_the_most_are_dropped(void **state)
     taker_close(&sender);
 }
 
-static void test_what_waits_is_forgotten_in_time(void **state)
+static void test_stored_invitations_expire(void **state)
 {
     struct world *world = *state;
     struct taker sender;
@@ -187,12 +188,12 @@ static void test_what_waits_is_forgotten_in_time(void **state)
     WORLD_REDIS(world, "DEL", KEY("invites:" USER));
     world->fronts[0].map->running.invite_ttl = 1;
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     taker_close(&sender);
 }
 
-/* When what stands at that place ends, by Redis's clock. */
-static uint64_t kept_end(struct world *world, const char *at)
+/* When the invitation at that place expires, on Redis's clock. */
+static uint64_t stored_expiry(struct world *world, const char *at)
 {
     WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), at);
     assert_int_equal(world->reply[13], '.');
@@ -206,8 +207,8 @@ static uint64_t redis_clock(struct world *world)
     return (uint64_t)world->reply_integer;
 }
 
-/* Neither for longer nor for shorter because of what comes later. */
-static void test_each_waits_for_its_own_time(void **state)
+/* Later invitations make it neither longer nor shorter. */
+static void test_each_invitation_has_its_own_expiry(void **state)
 {
     struct world *world = *state;
     struct taker sender;
@@ -215,55 +216,55 @@ static void test_each_waits_for_its_own_time(void **state)
     taker_open(world, &sender, &world->fronts[0]);
     world->fronts[0].map->running.invite_ttl = 300000;
     assert_int_equal(invite(world, sender.session, USER, "long"), MAP_OK);
-    uint64_t now = redis_clock(world), ends = kept_end(world, "0");
+    uint64_t now = redis_clock(world), ends = stored_expiry(world, "0");
     assert_in_range(ends, now + 240000, now + 300000);
     world->fronts[0].map->running.invite_ttl = 500;
     assert_int_equal(invite(world, sender.session, USER, "short"), MAP_OK);
-    assert_true(kept_end(world, "0") == ends);
-    uint64_t short_ends = kept_end(world, "1");
+    assert_true(stored_expiry(world, "0") == ends);
+    uint64_t short_ends = stored_expiry(world, "1");
     world->fronts[0].map->running.invite_ttl = 200000;
     assert_int_equal(invite(world, sender.session, USER, "longer"), MAP_OK);
     WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
     assert_in_range(world->reply_integer, 200001, 300000);
     WAIT_UNTIL(world, redis_clock(world) >= short_ends);
-    assert_int_equal(waiting(world, USER), 3);
+    assert_int_equal(count_stored(world, USER), 3);
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "long;longer;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     writer_free(&taken.got);
     taker_close(&sender);
 }
 
-/* They do not wait for others to be dropped for them. */
-static void test_what_has_ended_makes_room(void **state)
+/* Expired ones do not count against invite.max. */
+static void test_expired_invitations_make_room(void **state)
 {
     struct world *world = *state;
     struct taker sender;
     struct taken taken = {0};
     taker_open(world, &sender, &world->fronts[0]);
-    /* Two that have ended, and one without a time, as 0.1.0 keeps it. */
+    /* Two that have expired, and one without a time, as 0.1.0 stores it. */
     WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "1700000000000.00 ended",
                 "1700000000000.01 ended", "0123456789abcdef timeless");
     assert_int_equal(invite(world, sender.session, USER, "come"), MAP_OK);
-    assert_int_equal(waiting(world, USER), 2);
+    assert_int_equal(count_stored(world, USER), 2);
     /* Both as 0.1.0 expects them. */
     assert_int_equal(strcspn(WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), "0"), " "), 16);
     assert_int_equal(strcspn(WORLD_REDIS(world, "LINDEX", KEY("invites:" USER), "1"), " "), 16);
     WORLD_REDIS(world, "PTTL", KEY("invites:" USER));
     assert_true(world->reply_integer > 0);
-    /* And behind one that has not. */
+    /* And one that expired behind one that has not. */
     WORLD_REDIS(world, "RPUSH", KEY("invites:" USER), "1700000000000.02 ended");
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "timeless;come;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     writer_free(&taken.got);
     taker_close(&sender);
 }
 
-/* In one millisecond: the script is run three times in another one, which gives it the time. */
-static void test_equal_ones_of_one_moment_are_distinct(void **state)
+/* Within one millisecond: another script runs it three times, and supplies the time. */
+static void test_equal_invitations_of_one_moment_are_distinct(void **state)
 {
     struct world *world = *state;
     struct writer script = {0};
@@ -284,7 +285,7 @@ static void test_equal_ones_of_one_moment_are_distinct(void **state)
     writer_free(&script);
 }
 
-static void test_an_ended_session_takes_no_more(void **state)
+static void test_an_ended_session_receives_no_more(void **state)
 {
     struct world *world = *state;
     struct taker sender, first, second;
@@ -295,10 +296,10 @@ static void test_an_ended_session_takes_no_more(void **state)
     assert_int_equal(invite(world, sender.session, USER, "1"), MAP_OK);
     assert_int_equal(invite(world, sender.session, USER, "2"), MAP_OK);
     take(first.session, USER, &none);
-    taker_close(&first); /* before the answer: all wait on */
+    taker_close(&first); /* before the reply: all stay stored */
     take(second.session, USER, &one);
     WAIT_UNTIL(world, one.got.len > 0);
-    WAIT_UNTIL(world, waiting(world, USER) == 1);
+    WAIT_UNTIL(world, count_stored(world, USER) == 1);
     assert_true(writer_is(&one.got, "1;"));
     assert_int_equal(none.got.len, 0);
     writer_free(&one.got);
@@ -306,8 +307,8 @@ static void test_an_ended_session_takes_no_more(void **state)
     taker_close(&second);
 }
 
-/* One that a device here is told while it asks for what waits is not told it again. */
-static void test_what_is_told_meanwhile_is_not_taken(void **state)
+/* A device that receives one while it reads the list does not receive it again. */
+static void test_an_invitation_delivered_meanwhile_is_not_repeated(void **state)
 {
     struct world *world = *state;
     struct taker sender;
@@ -325,14 +326,14 @@ static void test_what_is_told_meanwhile_is_not_taken(void **state)
     WAIT_UNTIL(world, taken.got.len > 0);
     assert_true(writer_is(&taken.got, "second;"));
     assert_true(writer_is(&host.got, "first;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     writer_free(&taken.got);
     taker_close(&sender);
     host_close(&host);
 }
 
-/* The answer was lost with the link: it is asked for again. */
-static void test_what_waits_is_taken_when_redis_is_back(void **state)
+/* The read was lost with the link, and is sent again. */
+static void test_stored_invitations_are_delivered_after_a_lost_link(void **state)
 {
     struct world *world = *state;
     struct taker sender;
@@ -343,13 +344,13 @@ static void test_what_waits_is_taken_when_redis_is_back(void **state)
     loop_iterate(world->loop, 0);
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, writer_is(&taken.got, "come;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
     writer_free(&taken.got);
     taker_close(&sender);
 }
 
-/* Redis refused to say what waits: it is asked again when it may not any more. */
-static void test_what_waits_is_taken_when_redis_refuses_no_more(void **state)
+/* Redis refused the read, and it is sent again until Redis accepts it. */
+static void test_stored_invitations_are_delivered_when_redis_accepts(void **state)
 {
     struct world *world = *state;
     struct taker sender;
@@ -364,8 +365,8 @@ static void test_what_waits_is_taken_when_redis_refuses_no_more(void **state)
     WORLD_REDIS(world, "ACL", "SETUSER", user, "+lrange");
     WORLD_REDIS(world, "ACL", "LOG", "RESET");
     WAIT_UNTIL(world, writer_is(&taken.got, "come;"));
-    WAIT_UNTIL(world, waiting(world, USER) == 0);
-    /* What will never be a list is not asked for again. */
+    WAIT_UNTIL(world, count_stored(world, USER) == 0);
+    /* An error that will not go away is not retried. */
     WORLD_REDIS(world, "SET", KEY("invites:" USER), "no list");
     take(sender.session, USER, &taken);
     WAIT_UNTIL(world, list_is_empty(&presences_of(world->fronts[0].map)->invitations));
@@ -390,20 +391,20 @@ static void test_other_devices_are_dropped(void **state)
         make_device(world, USER, &devices[i]);
         set_since(world, &devices[i], i == 1 ? "3000" : "2000");
     }
-    map_user_drop_others(devices[1].session, BYTES_LITERAL(USER), taker_id(&devices[1]));
+    presence_drop_other_devices(devices[1].session, BYTES_LITERAL(USER), taker_id(&devices[1]));
     WAIT_UNTIL(world, devices[0].ended && devices[2].ended);
     assert_int_equal(devices[0].why, MAP_END_DROPPED);
     assert_int_equal(devices[2].why, MAP_END_DROPPED);
     assert_false(devices[1].ended);
     assert_false(other.ended);
-    map_user_drop_others(devices[1].session, BYTES_LITERAL("1:6"), BYTES_LITERAL(""));
+    presence_drop_other_devices(devices[1].session, BYTES_LITERAL("1:6"), BYTES_LITERAL(""));
     for (size_t i = 0; i < 3; i++)
         taker_close(&devices[i]);
     taker_close(&other);
 }
 
 /* Two that log in at the same moment do not drop one another. */
-static void test_the_later_of_two_stays(void **state)
+static void test_the_later_of_two_devices_stays(void **state)
 {
     struct world *world = *state;
     struct taker devices[2];
@@ -413,10 +414,10 @@ static void test_the_later_of_two_stays(void **state)
         set_since(world, &devices[i], "2000");
     }
     for (size_t i = 0; i < 2; i++)
-        map_user_drop_others(devices[i].session, BYTES_LITERAL(USER), taker_id(&devices[i]));
+        presence_drop_other_devices(devices[i].session, BYTES_LITERAL(USER), taker_id(&devices[i]));
     WAIT_UNTIL(world, devices[0].ended);
-    /* One that is gone itself drops nobody. */
-    map_user_drop_others(devices[1].session, BYTES_LITERAL(USER), BYTES_LITERAL("nobody"));
+    /* A device that does not exist any more drops none. */
+    presence_drop_other_devices(devices[1].session, BYTES_LITERAL(USER), BYTES_LITERAL("nobody"));
     assert_int_equal(invite(world, devices[1].session, USER, "a round trip"), MAP_OK);
     assert_false(devices[1].ended);
     for (size_t i = 0; i < 2; i++)
@@ -427,19 +428,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_all_devices_are_told_at_once),
-        TEST(test_who_is_not_there_is_waited_for),
+        TEST(test_all_devices_are_notified_at_once),
+        TEST(test_an_invitation_waits_for_an_offline_user),
         TEST(test_the_oldest_beyond_the_most_are_dropped),
-        TEST(test_what_waits_is_forgotten_in_time),
-        TEST(test_each_waits_for_its_own_time),
-        TEST(test_what_has_ended_makes_room),
-        TEST(test_equal_ones_of_one_moment_are_distinct),
-        TEST(test_an_ended_session_takes_no_more),
-        TEST(test_what_is_told_meanwhile_is_not_taken),
-        TEST(test_what_waits_is_taken_when_redis_is_back),
-        TEST(test_what_waits_is_taken_when_redis_refuses_no_more),
+        TEST(test_stored_invitations_expire),
+        TEST(test_each_invitation_has_its_own_expiry),
+        TEST(test_expired_invitations_make_room),
+        TEST(test_equal_invitations_of_one_moment_are_distinct),
+        TEST(test_an_ended_session_receives_no_more),
+        TEST(test_an_invitation_delivered_meanwhile_is_not_repeated),
+        TEST(test_stored_invitations_are_delivered_after_a_lost_link),
+        TEST(test_stored_invitations_are_delivered_when_redis_accepts),
         TEST(test_other_devices_are_dropped),
-        TEST(test_the_later_of_two_stays),
+        TEST(test_the_later_of_two_devices_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

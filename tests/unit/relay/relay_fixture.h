@@ -1,4 +1,4 @@
-/* relay_fixture: clients that take packets, and callers that wait for what became of theirs. */
+/* relay_fixture: clients that receive packets, and callers that wait for the result of theirs. */
 #ifndef UNIT_RELAY_RELAY_FIXTURE_H
 #define UNIT_RELAY_RELAY_FIXTURE_H
 
@@ -6,7 +6,7 @@
 
 #include "relay/relay.h"
 
-/* A client whose protocol takes packets. */
+/* A client whose protocol accepts packets. */
 struct taker {
     struct map_session *session;
     struct client opener; /* shares the session: for client_open */
@@ -70,7 +70,7 @@ static inline bool taker_got(const struct taker *taker, const char *text)
     return bytes_equal(writer_bytes_written(&taker->got), bytes_from_string(text));
 }
 
-/* What became of packets. */
+/* The results of packets. */
 struct outcome {
     unsigned answers;
     unsigned results[MAP_REFUSED + 1];
@@ -90,8 +90,8 @@ static inline enum map_result relay_wait(struct world *world, struct map_session
                                          const char *from, struct bytes to, const char *packet)
 {
     struct outcome outcome = {0};
-    map_relay(session, bytes_from_string(from), to, bytes_from_string(packet), outcome_done,
-              &outcome);
+    relay_send_packet(session, bytes_from_string(from), to, bytes_from_string(packet), outcome_done,
+                      &outcome);
     assert_int_equal(outcome.answers, 0); /* never from within */
     WAIT_UNTIL(world, outcome.answers == 1);
     return outcome.last;

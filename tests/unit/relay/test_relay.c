@@ -1,6 +1,6 @@
 /*
- * Packets between clients of one and of two front-ends: found, delivered in order, acknowledged,
- * and told as what they are when nobody takes them.
+ * Packets between clients of one and of two front-ends: looked up, delivered in order and
+ * acknowledged, and answered with the right result when nobody accepts them.
  */
 #include "relay/relay_fixture.h"
 
@@ -61,7 +61,7 @@ static void test_any_bytes_and_any_length_arrive(void **state)
         struct outcome outcome = {0};
         struct bytes from = {(const uint8_t *)"a\0 \n:", 5}, packet = {all, lengths[i]};
         writer_reset(&far.got);
-        map_relay(sender.session, from, taker_id(&far), packet, outcome_done, &outcome);
+        relay_send_packet(sender.session, from, taker_id(&far), packet, outcome_done, &outcome);
         WAIT_UNTIL(world, outcome.answers == 1);
         assert_int_equal(outcome.last, MAP_OK);
         struct bytes got = writer_bytes_written(&far.got);
@@ -74,7 +74,7 @@ static void test_any_bytes_and_any_length_arrive(void **state)
     taker_close(&far);
 }
 
-/* The first is looked for in Redis, the others come while it is, and after. */
+/* The first is looked up in Redis; others come during the lookup, and after it. */
 static void send_many(struct world *world, struct taker *sender, struct taker *far)
 {
     struct outcome outcome = {0};
@@ -83,8 +83,8 @@ static void send_many(struct world *world, struct taker *sender, struct taker *f
         char packet[16];
         snprintf(packet, sizeof packet, "%u", i);
         writer_format(&expected, "me:%u;", i);
-        map_relay(sender->session, BYTES_LITERAL("me"), taker_id(far), bytes_from_string(packet),
-                  outcome_done, &outcome);
+        relay_send_packet(sender->session, BYTES_LITERAL("me"), taker_id(far),
+                          bytes_from_string(packet), outcome_done, &outcome);
         if (i % 50 == 49)
             loop_iterate(world->loop, 0);
     }
@@ -113,7 +113,7 @@ static void test_packets_to_one_receiver_stay_in_order(void **state)
     taker_close(&far);
 }
 
-static void test_what_finds_no_receiver_is_told(void **state)
+static void test_a_packet_without_a_receiver_is_answered(void **state)
 {
     struct world *world = *state;
     struct taker sender, gone;
@@ -136,7 +136,7 @@ static void test_what_finds_no_receiver_is_told(void **state)
     taker_close(&sender);
 }
 
-static void test_a_dead_front_end_takes_nothing(void **state)
+static void test_a_crashed_front_end_receives_nothing(void **state)
 {
     struct world *world = *state;
     struct taker sender, far;
@@ -167,21 +167,23 @@ static void test_without_redis_the_deadline_answers(void **state)
     taker_open(world, &far, &world->fronts[1]);
     world->fronts[0].redis.deadline = 200;
     kill(redis_embedded_pid(world->server), SIGSTOP);
-    map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), outcome_done,
-              &outcome);
-    map_relay_all(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done, &outcome);
-    map_invite(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
+    relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
+                      outcome_done, &outcome);
+    relay_send_broadcast(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done,
+                         &outcome);
+    invite_user(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
     WAIT_UNTIL(world, outcome.answers == 3);
     assert_int_equal(outcome.results[MAP_DEADLINE], 3);
     /* The same when there is no link at all. */
     redis_link_reset(world->fronts[0].map->link, "a test");
     loop_iterate(world->loop, 0);
     assert_false(redis_link_is_up(world->fronts[0].map->link));
-    map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), outcome_done,
-              &outcome);
-    map_relay_all(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done, &outcome);
-    map_invite(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
-    map_user_drop_others(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"));
+    relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
+                      outcome_done, &outcome);
+    relay_send_broadcast(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done,
+                         &outcome);
+    invite_user(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"), outcome_done, &outcome);
+    presence_drop_other_devices(sender.session, BYTES_LITERAL("1:2"), BYTES_LITERAL("x"));
     WAIT_UNTIL(world, outcome.answers == 6);
     assert_int_equal(outcome.results[MAP_DEADLINE], 6);
     kill(redis_embedded_pid(world->server), SIGCONT);
@@ -202,8 +204,8 @@ static void test_too_many_are_refused(void **state)
     taker_open(world, &far, &world->fronts[1]);
     world->fronts[0].map->running.relay_max_pending = 3;
     for (unsigned i = 0; i < 5; i++)
-        map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
-                  outcome_done, &outcome);
+        relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
+                          outcome_done, &outcome);
     WAIT_UNTIL(world, outcome.answers == 5);
     assert_int_equal(outcome.results[MAP_OK], 3);
     assert_int_equal(outcome.results[MAP_REFUSED], 2);
@@ -213,8 +215,8 @@ static void test_too_many_are_refused(void **state)
     taker_close(&far);
 }
 
-/* Nothing is told to a session that has ended, whatever it had asked for. */
-static void test_an_ended_session_is_told_nothing(void **state)
+/* Whatever it was waiting for. */
+static void test_an_ended_session_gets_no_result(void **state)
 {
     struct world *world = *state;
     struct taker sender, other, far;
@@ -222,11 +224,12 @@ static void test_an_ended_session_is_told_nothing(void **state)
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &other, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
-    map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), outcome_done,
-              &outcome);
-    map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&other), BYTES_LITERAL("x"),
-              outcome_done, &outcome);
-    map_relay_all(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done, &outcome);
+    relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"),
+                      outcome_done, &outcome);
+    relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&other), BYTES_LITERAL("x"),
+                      outcome_done, &outcome);
+    relay_send_broadcast(sender.session, BYTES_LITERAL("me"), BYTES_LITERAL("x"), outcome_done,
+                         &outcome);
     taker_close(&sender);
     assert_int_equal(relay_wait(world, other.session, "me", taker_id(&far), "y"), MAP_OK);
     WAIT_UNTIL(world, taker_got(&far, "me:x;me:y;"));
@@ -236,86 +239,86 @@ static void test_an_ended_session_is_told_nothing(void **state)
     taker_close(&far);
 }
 
-/* Nobody waits: it is delivered all the same. */
-static void test_a_packet_need_not_be_waited_for(void **state)
+static void test_a_packet_is_delivered_when_nobody_waits_for_the_result(void **state)
 {
     struct world *world = *state;
     struct taker sender, far;
     taker_open(world, &sender, &world->fronts[0]);
     taker_open(world, &far, &world->fronts[1]);
-    map_relay(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), NULL, NULL);
+    relay_send_packet(sender.session, BYTES_LITERAL("me"), taker_id(&far), BYTES_LITERAL("x"), NULL,
+                      NULL);
     WAIT_UNTIL(world, taker_got(&far, "me:x;"));
     taker_close(&sender);
     taker_close(&far);
 }
 
-/* Everybody. */
+/* Broadcasts. */
 
-struct ear {
-    struct map_listener listener;
+struct test_listener {
+    struct relay_listener listener;
     struct writer got;
 };
 
-static void on_everyone(struct map_listener *listener, struct bytes from, struct bytes packet)
+static void on_broadcast(struct relay_listener *listener, struct bytes from, struct bytes packet)
 {
-    struct ear *ear = (struct ear *)listener;
-    writer_bytes(&ear->got, from);
-    writer_string(&ear->got, ":");
-    writer_bytes(&ear->got, packet);
-    writer_string(&ear->got, ";");
+    struct test_listener *own = (struct test_listener *)listener;
+    writer_bytes(&own->got, from);
+    writer_string(&own->got, ":");
+    writer_bytes(&own->got, packet);
+    writer_string(&own->got, ";");
 }
 
-static bool ear_got(const struct ear *ear, const char *text)
+static bool listener_got(const struct test_listener *own, const char *text)
 {
-    return bytes_equal(writer_bytes_written(&ear->got), bytes_from_string(text));
+    return bytes_equal(writer_bytes_written(&own->got), bytes_from_string(text));
 }
 
 static bool is_listening(const struct front *front)
 {
-    /* The first channel user of a map's everyone is the struct's first member. */
-    const struct everyone *everyone = relays_of(front->map)->spaces[0].everyone;
-    return everyone && channel_is_subscribed((const struct channel_user *)everyone);
+    /* The channel's user is the struct's first member. */
+    const struct relay_broadcast *broadcast = relays_of(front->map)->spaces[0].broadcast;
+    return broadcast && channel_is_subscribed((const struct channel_user *)broadcast);
 }
 
-static void test_everybody_hears_it_once(void **state)
+static void test_everybody_receives_a_broadcast_once(void **state)
 {
     struct world *world = *state;
     struct taker senders[2];
-    struct ear ears[3] = {0};
+    struct test_listener listeners[3] = {0};
     struct outcome outcome = {0};
     for (size_t i = 0; i < 3; i++) { /* two services on the first front-end */
-        ears[i].listener.everyone = on_everyone;
-        map_listen(map_space_find(world->fronts[i / 2].map, ""), &ears[i].listener);
+        listeners[i].listener.broadcast = on_broadcast;
+        relay_listen(map_space_find(world->fronts[i / 2].map, ""), &listeners[i].listener);
     }
     taker_open(world, &senders[0], &world->fronts[0]);
     taker_open(world, &senders[1], &world->fronts[1]);
     WAIT_UNTIL(world, is_listening(&world->fronts[0]) && is_listening(&world->fronts[1]));
-    map_relay_all(senders[0].session, BYTES_LITERAL("a"), BYTES_LITERAL("1"), outcome_done,
-                  &outcome);
-    map_relay_all(senders[0].session, BYTES_LITERAL("a"), BYTES_LITERAL("2\n"), outcome_done,
-                  &outcome);
-    WAIT_UNTIL(world, ear_got(&ears[2], "a:1;a:2\n;"));
-    map_relay_all(senders[1].session, BYTES_LITERAL("b"), BYTES_LITERAL("3"), outcome_done,
-                  &outcome);
+    relay_send_broadcast(senders[0].session, BYTES_LITERAL("a"), BYTES_LITERAL("1"), outcome_done,
+                         &outcome);
+    relay_send_broadcast(senders[0].session, BYTES_LITERAL("a"), BYTES_LITERAL("2\n"), outcome_done,
+                         &outcome);
+    WAIT_UNTIL(world, listener_got(&listeners[2], "a:1;a:2\n;"));
+    relay_send_broadcast(senders[1].session, BYTES_LITERAL("b"), BYTES_LITERAL("3"), outcome_done,
+                         &outcome);
     WAIT_UNTIL(world, outcome.results[MAP_OK] == 3);
-    WAIT_UNTIL(world, ear_got(&ears[0], "a:1;a:2\n;b:3;"));
-    assert_true(ear_got(&ears[1], "a:1;a:2\n;b:3;"));
-    assert_true(ear_got(&ears[2], "a:1;a:2\n;b:3;"));
-    map_unlisten(&ears[0].listener);
-    map_relay_all(senders[1].session, BYTES_LITERAL("b"), BYTES_LITERAL("4"), outcome_done,
-                  &outcome);
-    WAIT_UNTIL(world, ear_got(&ears[1], "a:1;a:2\n;b:3;b:4;"));
-    assert_true(ear_got(&ears[0], "a:1;a:2\n;b:3;"));
+    WAIT_UNTIL(world, listener_got(&listeners[0], "a:1;a:2\n;b:3;"));
+    assert_true(listener_got(&listeners[1], "a:1;a:2\n;b:3;"));
+    assert_true(listener_got(&listeners[2], "a:1;a:2\n;b:3;"));
+    relay_unlisten(&listeners[0].listener);
+    relay_send_broadcast(senders[1].session, BYTES_LITERAL("b"), BYTES_LITERAL("4"), outcome_done,
+                         &outcome);
+    WAIT_UNTIL(world, listener_got(&listeners[1], "a:1;a:2\n;b:3;b:4;"));
+    assert_true(listener_got(&listeners[0], "a:1;a:2\n;b:3;"));
     for (size_t i = 0; i < 3; i++) {
-        map_unlisten(&ears[i].listener);
-        writer_free(&ears[i].got);
+        relay_unlisten(&listeners[i].listener);
+        writer_free(&listeners[i].got);
     }
-    assert_null(relays_of(world->fronts[0].map)->spaces[0].everyone);
+    assert_null(relays_of(world->fronts[0].map)->spaces[0].broadcast);
     taker_close(&senders[0]);
     taker_close(&senders[1]);
 }
 
-/* What stands on a front-end's channel is a peer's word. */
+/* Messages on a front-end's channel are peer input. */
 static void test_malformed_messages_harm_nothing(void **state)
 {
     static const char *const messages[] = {"relay",
@@ -436,13 +439,13 @@ int main(void)
         TEST(test_a_packet_reaches_a_client_of_either_front_end),
         TEST(test_any_bytes_and_any_length_arrive),
         TEST(test_packets_to_one_receiver_stay_in_order),
-        TEST(test_what_finds_no_receiver_is_told),
-        TEST(test_a_dead_front_end_takes_nothing),
+        TEST(test_a_packet_without_a_receiver_is_answered),
+        TEST(test_a_crashed_front_end_receives_nothing),
         TEST(test_without_redis_the_deadline_answers),
         TEST(test_too_many_are_refused),
-        TEST(test_an_ended_session_is_told_nothing),
-        TEST(test_a_packet_need_not_be_waited_for),
-        TEST(test_everybody_hears_it_once),
+        TEST(test_an_ended_session_gets_no_result),
+        TEST(test_a_packet_is_delivered_when_nobody_waits_for_the_result),
+        TEST(test_everybody_receives_a_broadcast_once),
         TEST(test_malformed_messages_harm_nothing),
         TEST(test_a_front_end_is_asked_to_drop_a_device),
         TEST(test_an_operator_sends_a_packet),
