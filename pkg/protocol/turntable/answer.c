@@ -1,7 +1,7 @@
 /*
- * turntable_answer: answers to subscribe. Each waits until all statuses that it is to hold are
- * known; those of one session are given in the order of the requests. What is not known in
- * redis.deadline is told as unavailable, and later as a change, when it becomes known.
+ * turntable_answer: answers to subscribe. Each waits until all of its statuses are known; those of
+ * one session are sent in the order of the requests. Statuses that are not known within
+ * redis.deadline are reported as unavailable, and sent as changes when they become known.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "protocol/turntable/turntable_private.h"
 
-#define SHOWN_MAX 10 /* ids that an error names */
+#define NAMED_MAX 10 /* ids that an error names */
 
 struct presence_answer {
     struct list of_session;      /* the subscriptions' answers */
@@ -39,28 +39,27 @@ static void drop_answer(struct presence_answer *answer)
     }
     list_remove(&answer->of_session);
     loop_pending_cancel(&answer->pending);
-    turntable_answered(answer->subscriptions->session, 1);
+    turntable_request_end(answer->subscriptions->session, 1);
     free(answer);
 }
 
-static void tell_unknown(struct turntable_session *session, struct watch *const *watches,
-                         size_t count)
+static void send_unknown_error(struct turntable_session *session, struct watch *const *watches,
+                               size_t count)
 {
     struct writer why = {0};
     writer_format(&why,
-                  "the status of %zu of the ids is not known yet, and told when it is: ", count);
-    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
+                  "the status of %zu of the ids is not known yet, and will be sent later: ", count);
+    for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
         writer_string(&why, i > 0 ? ", " : "");
         writer_bytes(&why, presence_name(watches[i]->at.presence));
     }
-    writer_string(&why, count > SHOWN_MAX ? ", ..." : "");
+    writer_string(&why, count > NAMED_MAX ? ", ..." : "");
     writer_u8(&why, 0);
-    turntable_message_tell(session, TURNTABLE_CODE_UNAVAILABLE, (const char *)why.data,
-                           "subscribe");
+    turntable_send_error(session, TURNTABLE_CODE_UNAVAILABLE, (const char *)why.data, "subscribe");
     writer_free(&why);
 }
 
-/* Tells what is known of it, and that the rest is not, and is done with it. */
+/* Sends the statuses that are known, an error for the others, and frees it. */
 static void send_presence_answer(struct presence_answer *answer)
 {
     struct turntable_session *session = answer->subscriptions->session;
@@ -76,9 +75,9 @@ static void send_presence_answer(struct presence_answer *answer)
     }
     drop_answer(answer);
     if (known_count > 0 || unknown_count == 0)
-        turntable_presence_tell(session, known, known_count);
+        turntable_presence_send(session, known, known_count);
     if (unknown_count > 0)
-        tell_unknown(session, unknown, unknown_count);
+        send_unknown_error(session, unknown, unknown_count);
     free(unknown);
     free(known);
 }
@@ -91,8 +90,8 @@ static bool is_complete(struct presence_answer *answer)
     return answer->next == answer->count;
 }
 
-/* Gives those that are complete, oldest first. */
-static void give_complete(struct subscriptions *subscriptions)
+/* Oldest first, up to the first that is not complete. */
+static void send_complete_answers(struct subscriptions *subscriptions)
 {
     while (!list_is_empty(&subscriptions->answers)) {
         struct presence_answer *answer =
@@ -117,11 +116,11 @@ void turntable_answer_expect(struct subscriptions *subscriptions, struct watch *
     loop_pending_init(&answer->pending);
     loop_pending_begin(subscribers->answers, &answer->pending,
                        map_deadline_ms(subscribers->service->common.map), 0);
-    turntable_asks(subscriptions->session, 1);
-    give_complete(subscriptions);
+    turntable_request_begin(subscriptions->session, 1);
+    send_complete_answers(subscriptions);
 }
 
-void turntable_answer_wake(struct subscriptions *subscriptions)
+void turntable_answer_check_soon(struct subscriptions *subscriptions)
 {
     struct turntable_subscribers *subscribers = answering_subscribers(subscriptions);
     if (!list_is_empty(&subscriptions->answering))
@@ -137,18 +136,18 @@ static void send_due_answers(void *arg)
         struct subscriptions *subscriptions =
             list_entry(subscribers->answering.next, struct subscriptions, answering);
         list_remove(&subscriptions->answering);
-        give_complete(subscriptions);
+        send_complete_answers(subscriptions);
     }
 }
 
-/* Answers are never settled: those whose statuses become known are sent and cancelled. */
+/* Answers are never settled: once complete they are sent, and cancelled. */
 static void on_answer_expired(void *arg, struct loop_pending *pending, int result)
 {
     struct presence_answer *answer = list_entry(pending, struct presence_answer, pending);
     struct subscriptions *subscriptions = answer->subscriptions;
 
     send_presence_answer(answer);
-    give_complete(subscriptions);
+    send_complete_answers(subscriptions);
 }
 
 void turntable_answer_forget_removed(struct subscriptions *subscriptions)

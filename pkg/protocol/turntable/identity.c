@@ -1,18 +1,18 @@
 /*
- * turntable_identity: who a session is.
+ * turntable_identity: which user a session is.
  *
  *   ANONYMOUS ── idme ──► IDENTIFYING ── its entry is open ──► IDENTIFIED
  *       ▲                      │
- *       └── it could not be ───┘
+ *       └──── it is refused ───┘
  *
- * A joingame without an idme before it identifies by its `self` in the same way, and joins then. So
- * does the page of the original program, whose connection for a game says nothing else.
+ * A joingame before idme identifies the session by its `self` in the same way, and then joins. The
+ * original program's page does that: its connection for a game sends nothing else.
  *
- * An entry that belongs to a session is not left to a return: what a return within
- * presence.offline_delay keeps is the user's status, and that the map looks after.
+ * A session's entry is closed with the session, not kept for a reconnect: what a reconnect within
+ * presence.offline_delay keeps is the user's status, which the map takes care of.
  *
- * With authentication on, a session has credentials: the token that its upgrade or its idme brought
- * says as whom it may be identified, and for how long it may stay.
+ * With authentication on, a session has credentials: the token of its upgrade request or its idme
+ * says which user it may be, and for how long it may stay.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +82,8 @@ static bool refuse_token(struct turntable_session *session, const struct turntab
     return false;
 }
 
-static bool check_token(struct turntable_session *session, const struct turntable_message *message)
+static bool check_idme_token(struct turntable_session *session,
+                             const struct turntable_message *message)
 {
     struct auth_claims claims;
     const char *why;
@@ -103,14 +104,14 @@ static bool check_token(struct turntable_session *session, const struct turntabl
     return good;
 }
 
-/* Whether it may be the user that the message names. */
+/* Whether the session may be the user that the message names. */
 static bool is_allowed(struct turntable_session *session, const struct turntable_message *message)
 {
     const struct credentials *credentials = session->credentials;
     if (credentials == NULL)
         return true;
     if (message->token.data != NULL)
-        return check_token(session, message);
+        return check_idme_token(session, message);
     if (credentials->user == NULL)
         return refuse_token(session, message, WEBSOCKET_UNAUTHORIZED, "no token");
     if (!bytes_equal(bytes_from_string(credentials->user), message->user))
@@ -161,11 +162,11 @@ static void fail_identity(struct turntable_session *session, enum map_result res
 {
     const char *command =
         turntable_command_name(session->joined_first ? TURNTABLE_JOINGAME : TURNTABLE_IDME);
-    turntable_room_forget_asked(session);
+    turntable_room_drop_deferred_join(session);
     turntable_user_remove(session);
-    /* Whatever has become of the entry, it is not this session's any more. */
+    /* Whatever has become of the entry, it is not this session's. */
     map_session_end(&session->map, false);
-    session->state = SESSION_ANONYMOUS;
+    turntable_session_move(session, TURNTABLE_SESSION_ANONYMOUS);
     if (result == MAP_OWNED)
         turntable_message_refuse(session, TURNTABLE_CODE_DUPLICATE_LOGIN,
                                  "the user is connected already", command);
@@ -173,7 +174,7 @@ static void fail_identity(struct turntable_session *session, enum map_result res
         turntable_message_refuse(session, TURNTABLE_CODE_TAKEN,
                                  "the id is that of another client's entry", command);
     else
-        turntable_message_tell_result(session, result, "you could not be identified", command);
+        turntable_send_result(session, result, "you could not be identified", command);
 }
 
 static void on_identity_opened(void *arg, enum map_result result, uint64_t version)
@@ -181,22 +182,22 @@ static void on_identity_opened(void *arg, enum map_result result, uint64_t versi
     struct turntable_session *session = arg;
     struct bytes id;
     (void)version;
-    if (session->state != SESSION_IDENTIFYING)
+    if (session->state != TURNTABLE_SESSION_IDENTIFYING)
         return;
     if (result == MAP_OK) {
         id = map_session_opened_id(session->map);
         memcpy(session->id, id.data, id.len < ID_CLIENT_LENGTH ? id.len : ID_CLIENT_LENGTH);
-        session->state = SESSION_IDENTIFIED;
+        turntable_session_move(session, TURNTABLE_SESSION_IDENTIFIED);
         if (session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REPLACE)
             presence_drop_other_devices(session->map, turntable_user(session),
                                         turntable_id(session));
         invite_take_waiting(session->map, turntable_user(session), turntable_user_invited, session);
-        if (turntable_room_join_asked(session))
+        if (turntable_room_start_deferred_join(session))
             return;
     } else {
         fail_identity(session, result);
     }
-    turntable_go(session, STOP_BARRIER);
+    turntable_resume_reading(session, STOP_BARRIER);
 }
 
 static void identify(struct turntable_session *session, const struct turntable_message *message)
@@ -206,20 +207,20 @@ static void identify(struct turntable_session *session, const struct turntable_m
         .status = MAP_ONLINE,
         .alone = session->port->settings->duplicate_login == TURNTABLE_DUPLICATE_REJECT,
     };
-    session->state = SESSION_IDENTIFYING;
+    turntable_session_move(session, TURNTABLE_SESSION_IDENTIFYING);
     session->status = MAP_ONLINE;
     session->map = map_session_create(session->port->space, "turntable",
                                       conn_peer_text(turntable_conn(session)), &sink, session);
     turntable_user_add(session, message->user);
-    turntable_stop(session, STOP_BARRIER);
+    turntable_stop_reading(session, STOP_BARRIER);
     map_session_open_fields(session->map, &open, on_identity_opened, session);
 }
 
-void turntable_identity_take(struct turntable_session *session,
+void turntable_identity_idme(struct turntable_session *session,
                              const struct turntable_message *message)
 {
-    if (session->state != SESSION_ANONYMOUS) {
-        /* Who has joined may say later, and once more, who it is. */
+    if (session->state != TURNTABLE_SESSION_ANONYMOUS) {
+        /* After a joingame that identified the session, idme of the same user is accepted. */
         if (!session->joined_first || !bytes_equal(message->user, turntable_user(session)))
             turntable_message_refuse(session, TURNTABLE_CODE_IDENTIFIED,
                                      "you are identified already", "idme");
@@ -229,14 +230,14 @@ void turntable_identity_take(struct turntable_session *session,
     }
 }
 
-void turntable_identity_take_join(struct turntable_session *session,
-                                  const struct turntable_message *message)
+void turntable_identity_join(struct turntable_session *session,
+                             const struct turntable_message *message)
 {
-    if (session->state == SESSION_IDENTIFIED) {
-        turntable_room_take_join(session, message);
+    if (session->state == TURNTABLE_SESSION_IDENTIFIED) {
+        turntable_room_join(session, message);
     } else if (is_allowed(session, message)) {
         session->joined_first = true;
-        turntable_room_ask(session, message);
+        turntable_room_defer_join(session, message);
         identify(session, message);
     }
 }
@@ -245,7 +246,7 @@ void turntable_identity_update_status(struct turntable_session *session)
 {
     enum map_status status =
         session->busy || !list_is_empty(&session->rooms) ? MAP_BUSY : MAP_ONLINE;
-    if (status == session->status || session->state != SESSION_IDENTIFIED)
+    if (status == session->status || session->state != TURNTABLE_SESSION_IDENTIFIED)
         return;
     if (map_session_set_status(session->map, turntable_id(session), status))
         session->status = (uint8_t)status;

@@ -1,4 +1,4 @@
-/* turntable_message: what a message asks, and its refusal. */
+/* turntable_message: reading and dispatching messages, and errors. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -8,8 +8,8 @@
 static const enum metric code_metrics[] = {TURNTABLE_CODES(CODE_METRIC)};
 #undef CODE_METRIC
 
-void turntable_message_tell(struct turntable_session *session, enum turntable_code code,
-                            const char *why, const char *command)
+void turntable_send_error(struct turntable_session *session, enum turntable_code code,
+                          const char *why, const char *command)
 {
     struct writer text = {0};
     turntable_write_error(&text, code, why, command);
@@ -21,7 +21,7 @@ void turntable_message_refuse(struct turntable_session *session, enum turntable_
                               const char *why, const char *command)
 {
     const struct turntable_settings *settings = session->port->settings;
-    turntable_message_tell(session, code, why, command);
+    turntable_send_error(session, code, why, command);
     log_limited(LOG_INFO, &session->port->service->refused_limit, "turntable_message_refused",
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))),
                 LOG_STRING("code", turntable_code_name(code)), LOG_STRING("reason", why));
@@ -30,28 +30,28 @@ void turntable_message_refuse(struct turntable_session *session, enum turntable_
         turntable_close(session, WEBSOCKET_POLICY, "too many errors");
 }
 
-void turntable_message_tell_result(struct turntable_session *session, enum map_result result,
-                                   const char *what, const char *command)
+void turntable_send_result(struct turntable_session *session, enum map_result result,
+                           const char *what, const char *command)
 {
     static const char *const reasons[] = {
         [MAP_OK] = "done",
         [MAP_STALE] = "it is stale",
-        [MAP_OWNED] = "somebody else has it",
+        [MAP_OWNED] = "another client owns it",
         [MAP_TAKEN] = "the name is taken",
-        [MAP_MISSING] = "it is not there",
-        [MAP_LIMIT] = "there are as many as there may be",
+        [MAP_MISSING] = "it does not exist",
+        [MAP_LIMIT] = "the limit is reached",
         [MAP_DEADLINE] = "the map did not answer in time",
         [MAP_REFUSED] = "the map refuses it",
     };
     enum turntable_code code =
         result == MAP_LIMIT ? TURNTABLE_CODE_LIMIT : TURNTABLE_CODE_UNAVAILABLE;
     char *why = mem_format("%s: %s", what, reasons[result]);
-    turntable_message_tell(session, code, why, command);
+    turntable_send_error(session, code, why, command);
     free(why);
 }
 
-static void take_status_message(struct turntable_session *session,
-                                const struct turntable_message *message)
+static void handle_status(struct turntable_session *session,
+                          const struct turntable_message *message)
 {
     session->busy = message->status == TURNTABLE_BUSY;
     turntable_identity_update_status(session);
@@ -62,25 +62,26 @@ static const struct {
     enum metric metric;
     bool needs_identity;
 } commands[TURNTABLE_COMMANDS] = {
-    [TURNTABLE_IDME] = {turntable_identity_take, METRIC_TURNTABLE_IDME, false},
+    [TURNTABLE_IDME] = {turntable_identity_idme, METRIC_TURNTABLE_IDME, false},
     [TURNTABLE_SUBSCRIBE] = {turntable_presence_subscribe, METRIC_TURNTABLE_SUBSCRIBE, false},
     [TURNTABLE_UNSUBSCRIBE] = {turntable_presence_unsubscribe, METRIC_TURNTABLE_UNSUBSCRIBE, false},
-    [TURNTABLE_STATUS] = {take_status_message, METRIC_TURNTABLE_STATUS, true},
-    [TURNTABLE_JOINGAME] = {turntable_identity_take_join, METRIC_TURNTABLE_JOINGAME, false},
-    [TURNTABLE_GAME] = {turntable_room_take_game, METRIC_TURNTABLE_GAME, true},
-    [TURNTABLE_LEAVEGAME] = {turntable_room_take_leave, METRIC_TURNTABLE_LEAVEGAME, true},
-    [TURNTABLE_WHOTHERE] = {turntable_there_take, METRIC_TURNTABLE_WHOTHERE, false},
+    [TURNTABLE_STATUS] = {handle_status, METRIC_TURNTABLE_STATUS, true},
+    [TURNTABLE_JOINGAME] = {turntable_identity_join, METRIC_TURNTABLE_JOINGAME, false},
+    [TURNTABLE_GAME] = {turntable_room_game, METRIC_TURNTABLE_GAME, true},
+    [TURNTABLE_LEAVEGAME] = {turntable_room_leave, METRIC_TURNTABLE_LEAVEGAME, true},
+    [TURNTABLE_WHOTHERE] = {turntable_there_answer, METRIC_TURNTABLE_WHOTHERE, false},
 };
 
-static void take_turntable_message(struct turntable_session *session,
-                                   const struct turntable_message *message)
+static void handle_turntable_message(struct turntable_session *session,
+                                     const struct turntable_message *message)
 {
     const char *name = turntable_command_name(message->command);
     metrics_add(commands[message->command].metric, 1);
     if (message->command != TURNTABLE_IDME && !turntable_identity_is_admitted(session))
         turntable_message_refuse(session, TURNTABLE_CODE_UNAUTHORIZED,
                                  "idme with a token comes first", name);
-    else if (commands[message->command].needs_identity && session->state != SESSION_IDENTIFIED)
+    else if (commands[message->command].needs_identity &&
+             session->state != TURNTABLE_SESSION_IDENTIFIED)
         turntable_message_refuse(session, TURNTABLE_CODE_NOT_IDENTIFIED, "idme comes first", name);
     else
         commands[message->command].take(session, message);
@@ -90,9 +91,8 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
                                                    struct bytes bytes)
 {
     struct turntable_limits limits = TURNTABLE_LIMITS_DEFAULT;
-    /* ws.max_message has judged it. */
-    limits.json.bytes = bytes.len;
-    /* Besides the ids of a list, for which there is a setting. */
+    limits.json.bytes = bytes.len; /* ws.max_message limits it */
+    /* The ids of a list have a limit of their own. */
     if (settings->max_ids < (int64_t)(UINT32_MAX - limits.json.values))
         limits.json.values += (unsigned)settings->max_ids;
     limits.ids = (size_t)settings->max_ids;
@@ -102,8 +102,8 @@ static struct turntable_limits turntable_limits_of(const struct turntable_settin
     return limits;
 }
 
-void turntable_message_take(struct turntable_session *session, enum websocket_opcode opcode,
-                            struct bytes bytes)
+void turntable_message_receive(struct turntable_session *session, enum websocket_opcode opcode,
+                               struct bytes bytes)
 {
     struct turntable_limits limits = turntable_limits_of(session->port->settings, bytes);
     struct turntable_message message;
@@ -117,6 +117,6 @@ void turntable_message_take(struct turntable_session *session, enum websocket_op
         turntable_message_refuse(session, error.code, error.detail.text, error.command);
         return;
     }
-    take_turntable_message(session, &message);
+    handle_turntable_message(session, &message);
     turntable_message_free(&message);
 }

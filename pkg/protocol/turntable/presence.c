@@ -1,10 +1,10 @@
 /*
- * turntable_presence: subscriptions, and changes of statuses to those who are subscribed.
+ * turntable_presence: subscriptions, and sending changes of status to subscribers.
  *
- * What changed is told at once after a rest, and then once in turntable.window: each changed name
- * is encoded once, in its newest status, and goes to all who watch it as the same frame. A watch
- * remembers what was told last, so that nobody is told twice, or what was overtaken; a session
- * that does not read is told the newest of each when it reads again.
+ * The first change after a pause is sent at once, later ones once in turntable.window: each changed
+ * name is encoded once, with its newest status, and the same frame goes to all of its watchers. A
+ * watch remembers the status that was sent last, so that none is sent twice or out of order; a
+ * session with a backlog gets the newest status of each name once it has read its output.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,9 @@
 
 _Static_assert((int)TURNTABLE_OFFLINE == (int)MAP_OFFLINE &&
                    (int)TURNTABLE_ONLINE == (int)MAP_ONLINE && (int)TURNTABLE_BUSY == (int)MAP_BUSY,
-               "a status of the map is told as it is");
+               "a status of the map is sent as it is");
 
-/* A name whose change is to be told, and whose presence is kept meanwhile. */
+/* A name whose change is to be sent, and which is watched meanwhile. */
 struct changed {
     UT_hash_handle hh;
     struct watched_name *presence;
@@ -28,17 +28,17 @@ static struct watch *watch_of(struct list *node)
     return list_entry(list_entry(node, struct presence_watch, link), struct watch, at);
 }
 
-/* Its change is told by an answer that has not been given yet. */
+/* An answer that has not been sent yet will bring the status. */
 static bool is_answered_later(const struct watch *watch)
 {
-    return watch->told == TOLD_NOTHING && watch->awaited > 0;
+    return watch->sent == SENT_NOTHING && watch->awaited > 0;
 }
 
 static bool is_watch_due(const struct watch *watch)
 {
     const struct watched_name *presence = watch->at.presence;
     return presence_is_known(presence) && !is_answered_later(watch) &&
-           watch->told != presence_status(presence);
+           watch->sent != presence_status(presence);
 }
 
 static struct frame *encode_one(struct bytes name, enum map_status status)
@@ -49,28 +49,28 @@ static struct frame *encode_one(struct bytes name, enum map_status status)
     return turntable_text_frame(&text);
 }
 
-static void tell_watch(struct watch *watch, enum map_status status, struct frame **frame)
+static void send_watch(struct watch *watch, enum map_status status, struct frame **frame)
 {
     struct turntable_session *session = watch->of->session;
     if (conn_has_backlog(turntable_conn(session))) {
-        metrics_add(METRIC_CONFLATIONS, !watch->of->behind);
-        watch->of->behind = true;
+        metrics_add(METRIC_CONFLATIONS, !watch->of->backlogged);
+        watch->of->backlogged = true;
         return;
     }
     if (*frame == NULL)
         *frame = encode_one(presence_name(watch->at.presence), status);
-    watch->told = (uint8_t)status;
+    watch->sent = (uint8_t)status;
     turntable_send_frame(session, METRIC_TURNTABLE_USERCHANGE, *frame);
 }
 
-static void tell_changed(struct watched_name *presence)
+static void send_changed_presence(struct watched_name *presence)
 {
     enum map_status status = presence_status(presence);
     struct frame *frame = NULL;
     LIST_FOREACH (node, presence_watches(presence)) {
         struct watch *watch = watch_of(node);
         if (watch->of != NULL && is_watch_due(watch))
-            tell_watch(watch, status, &frame);
+            send_watch(watch, status, &frame);
     }
     frame_unref(&frame);
 }
@@ -86,11 +86,11 @@ static void send_changed_statuses(struct turntable_subscribers *subscribers)
 {
     struct changed *changed, *next;
     HASH_ITER (hh, subscribers->changed, changed, next) {
-        tell_changed(changed->presence);
+        send_changed_presence(changed->presence);
         drop_changed(subscribers, changed);
     }
     if (subscribers->window > 0)
-        loop_timer_start(subscribers->joined, (uint64_t)subscribers->window);
+        loop_timer_start(subscribers->window_timer, (uint64_t)subscribers->window);
 }
 
 static void on_presence_flush(void *arg)
@@ -98,7 +98,7 @@ static void on_presence_flush(void *arg)
     send_changed_statuses(arg);
 }
 
-static void on_presence_joined(void *arg)
+static void on_window_end(void *arg)
 {
     struct turntable_subscribers *subscribers = arg;
     if (subscribers->changed != NULL)
@@ -116,7 +116,7 @@ static void note_changed_presence(struct turntable_subscribers *subscribers,
     changed->presence = presence;
     presence_watch(subscribers->presence, presence_name(presence), &changed->keep.at);
     HASH_ADD_PTR(subscribers->changed, presence, changed);
-    if (!loop_timer_is_running(subscribers->joined))
+    if (!loop_timer_is_running(subscribers->window_timer))
         loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->flush);
 }
 
@@ -129,7 +129,7 @@ static void on_presence_changed(void *arg, struct watched_name *presence, bool f
         if (watch->of == NULL)
             continue;
         if (first && watch->awaited > 0)
-            turntable_answer_wake(watch->of);
+            turntable_answer_check_soon(watch->of);
         due = due || is_watch_due(watch);
     }
     if (due)
@@ -143,7 +143,7 @@ void turntable_presence_begin(struct turntable_subscribers *subscribers)
     struct loop *loop = subscribers->service->common.loop;
     subscribers->presence = presence_set_create(subscribers->space, &callbacks, subscribers);
     subscribers->flush = (struct loop_task){.callback = on_presence_flush, .arg = subscribers};
-    subscribers->joined = loop_timer_create(loop, on_presence_joined, subscribers);
+    subscribers->window_timer = loop_timer_create(loop, on_window_end, subscribers);
 }
 
 void turntable_presence_free(struct turntable_subscribers *subscribers)
@@ -152,7 +152,7 @@ void turntable_presence_free(struct turntable_subscribers *subscribers)
     HASH_ITER (hh, subscribers->changed, changed, next)
         drop_changed(subscribers, changed);
     loop_cancel(subscribers->service->common.loop, &subscribers->flush);
-    loop_timer_destroy(&subscribers->joined);
+    loop_timer_destroy(&subscribers->window_timer);
     presence_set_destroy(&subscribers->presence);
 }
 
@@ -171,7 +171,7 @@ static struct subscriptions *subscriptions_of(struct turntable_session *session)
     return subscriptions;
 }
 
-/* Frees it when it is of no use any more. */
+/* Frees them when the last is gone. */
 static void release_subscriptions(struct turntable_session *session)
 {
     struct subscriptions *subscriptions = session->subscriptions;
@@ -215,7 +215,7 @@ static struct watch *create_watch(struct subscriptions *subscriptions, struct by
 {
     struct watch *watch = mem_zalloc(1, sizeof *watch);
     watch->of = subscriptions;
-    watch->told = TOLD_NOTHING;
+    watch->sent = SENT_NOTHING;
     presence_watch(subscriptions->session->port->subscribers->presence, name, &watch->at);
     metrics_add(METRIC_TURNTABLE_SUBSCRIPTIONS, 1);
     return watch;
@@ -228,7 +228,7 @@ static void free_watch(struct watch *watch)
     free(watch);
 }
 
-/* Puts new ones, which get sorted, among those that are there. */
+/* Sorts the new ones, and merges them into the sorted array. */
 static void merge_watches(struct subscriptions *subscriptions, struct watch **fresh, size_t count)
 {
     size_t old = subscriptions->count, to = old + count;
@@ -305,11 +305,11 @@ void turntable_presence_unsubscribe(struct turntable_session *session,
     }
     subscriptions->count = kept;
     if (!list_is_empty(&subscriptions->answers))
-        turntable_answer_wake(subscriptions);
+        turntable_answer_check_soon(subscriptions);
     release_subscriptions(session);
 }
 
-void turntable_presence_tell(struct turntable_session *session, struct watch *const *watches,
+void turntable_presence_send(struct turntable_session *session, struct watch *const *watches,
                              size_t count)
 {
     struct turntable_change changes[TURNTABLE_CHUNK];
@@ -320,7 +320,7 @@ void turntable_presence_tell(struct turntable_session *session, struct watch *co
             enum map_status status = presence_status(watches[n]->at.presence);
             changes[n] =
                 (struct turntable_change){watched_name(watches[n]), (enum turntable_status)status};
-            watches[n]->told = (uint8_t)status;
+            watches[n]->sent = (uint8_t)status;
         }
         writer_reset(&text);
         (void)turntable_write_userchange(&text, changes, n);
@@ -336,16 +336,16 @@ void turntable_presence_drained(struct turntable_session *session)
     struct subscriptions *subscriptions = session->subscriptions;
     struct watch **due;
     size_t count = 0;
-    if (subscriptions == NULL || !subscriptions->behind)
+    if (subscriptions == NULL || !subscriptions->backlogged)
         return;
-    subscriptions->behind = false;
+    subscriptions->backlogged = false;
     due = mem_zalloc(subscriptions->count + 1, sizeof(struct watch *));
     for (size_t i = 0; i < subscriptions->count; i++) {
         if (is_watch_due(subscriptions->watches[i]))
             due[count++] = subscriptions->watches[i];
     }
     if (count > 0)
-        turntable_presence_tell(session, due, count);
+        turntable_presence_send(session, due, count);
     free(due);
 }
 

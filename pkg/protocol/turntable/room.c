@@ -1,9 +1,9 @@
 /*
  * turntable_room: rooms.
  *
- * What is said in a room goes to the map, and comes back from there in the room's order; then it
- * is encoded once for all members that are here. A member that leaves too much of it unread is
- * closed, so that the others need not wait.
+ * A message in a room goes to the map, and comes back in the room's order; then it is encoded once
+ * for all members on this front-end. A member whose backlog grows too large is closed, so that the
+ * others need not wait.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,24 +11,24 @@
 #include "base/mem.h"
 #include "protocol/turntable/turntable_private.h"
 
-/* A session's being in a room, or on its way into it. */
+/* A session's membership of a room, or its request to join one. */
 struct membership {
     struct list link; /* the session's */
     struct turntable_session *session;
-    struct map_member *member; /* NULL until the map has been asked, and when it refuses */
-    uint32_t under_way;        /* what it has said, and the map has not judged */
-    struct writer asked; /* until it is in: the room's name, and whom it invites then, each with
-                            its length before */
+    struct map_member *member;  /* NULL until map_room_join, and after that has failed */
+    uint32_t under_way;         /* its messages in progress */
+    struct writer join_request; /* until it has joined: the room's name, and the users to be
+                                   invited then, each preceded by its length */
 };
 
-/* Telling those who are in. */
+/* Sending to members. */
 
-/* frame NULL: there is nothing that could be sent. */
+/* frame NULL: it could not be encoded. */
 static void send_to_member(struct turntable_session *session, enum metric kind, struct frame *frame)
 {
     if (frame == NULL)
         return;
-    if (turntable_is_far_behind(session))
+    if (turntable_is_over_backlog(session))
         turntable_close(session, WEBSOCKET_TRY_LATER, "too much unread output from a room");
     else
         turntable_send_frame(session, kind, frame);
@@ -48,8 +48,7 @@ static void send_to_room(struct map_room *room, enum metric kind, struct frame *
     }
 }
 
-/* Whoever writes to Redis may say anything; a client would close its connection at what is no
- * text. */
+/* Redis is a peer: a client would close its connection at text that is not UTF-8. */
 static void log_ignored(struct turntable_subscribers *subscribers, const struct map_room *room,
                         const char *why)
 {
@@ -61,7 +60,7 @@ static void on_room_message(void *arg, struct map_room *room, struct bytes messa
 {
     struct frame *frame;
     if (!json_is_text(message)) {
-        log_ignored(arg, room, "a message that is no text");
+        log_ignored(arg, room, "a message that is not valid UTF-8");
         return;
     }
     frame = websocket_frame_create(WEBSOCKET_TEXT, message);
@@ -69,7 +68,7 @@ static void on_room_message(void *arg, struct map_room *room, struct bytes messa
     frame_unref(&frame);
 }
 
-/* NULL when one of them is no text. */
+/* NULL when one of the ids is not valid UTF-8. */
 static struct frame *encode_members(struct turntable_subscribers *subscribers,
                                     struct map_room *room, const struct turntable_members *members)
 {
@@ -77,7 +76,7 @@ static struct frame *encode_members(struct turntable_subscribers *subscribers,
     turntable_write_member(&text, map_room_name(room), members);
     if (!text.failed)
         return turntable_text_frame(&text);
-    log_ignored(subscribers, room, "a user whose id is no text");
+    log_ignored(subscribers, room, "a user id that is not valid UTF-8");
     writer_free(&text);
     return NULL;
 }
@@ -133,12 +132,11 @@ static struct bytes membership_room_name(const struct membership *membership)
     return map_room_name(membership->member->room);
 }
 
-/* What became of something in the room. */
-static void tell_result(struct turntable_session *session, struct bytes name,
-                        enum map_result result, const char *what, const char *command)
+static void send_room_result(struct turntable_session *session, struct bytes name,
+                             enum map_result result, const char *what, const char *command)
 {
     char *text = mem_format("the room %.*s %s", (int)name.len, (const char *)name.data, what);
-    turntable_message_tell_result(session, result, text, command);
+    turntable_send_result(session, result, text, command);
     free(text);
 }
 
@@ -172,10 +170,10 @@ static void free_membership(struct membership *membership)
     struct turntable_session *session = membership->session;
     if (membership->member != NULL)
         map_room_leave(&membership->member);
-    /* Nothing is heard any more of what it said. */
-    turntable_answered(session, membership->under_way);
+    /* Its messages in progress get no result any more. */
+    turntable_request_end(session, membership->under_way);
     list_remove(&membership->link);
-    writer_free(&membership->asked);
+    writer_free(&membership->join_request);
     free(membership);
 }
 
@@ -185,7 +183,7 @@ void turntable_room_end(struct turntable_session *session)
         free_membership(list_entry(session->rooms.next, struct membership, link));
 }
 
-/* The sender's being in the room that the message is about; NULL when it has been refused. */
+/* The sender's membership of the message's room; NULL when the message has been refused. */
 static struct membership *require_membership(struct turntable_session *session,
                                              const struct turntable_message *message)
 {
@@ -202,22 +200,22 @@ static void on_invite_sent(void *arg, enum map_result result, uint64_t version)
 {
     struct turntable_session *session = arg;
     (void)version;
-    turntable_answered(session, 1);
+    turntable_request_end(session, 1);
     if (result != MAP_OK)
-        turntable_message_tell_result(session, result, "somebody may not have been invited",
-                                      "joingame");
+        turntable_send_result(session, result, "a user may not have been invited", "joingame");
 }
 
-static void invite(struct turntable_session *session, struct bytes room, struct bytes user)
+static void send_room_invite(struct turntable_session *session, struct bytes room,
+                             struct bytes user)
 {
     struct writer text = {0};
     turntable_write_invite(&text, room, user, turntable_user(session));
-    turntable_asks(session, 1);
+    turntable_request_begin(session, 1);
     invite_user(session->map, user, writer_bytes_written(&text), on_invite_sent, session);
     writer_free(&text);
 }
 
-static struct bytes take_asked_text(struct cursor *cursor)
+static struct bytes take_text(struct cursor *cursor)
 {
     return cursor_take(cursor, cursor_u8(cursor));
 }
@@ -234,25 +232,25 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
 {
     struct membership *membership = arg;
     struct turntable_session *session = membership->session;
-    struct writer asked = membership->asked;
-    struct cursor cursor = cursor_over(writer_bytes_written(&asked));
-    struct bytes room = take_asked_text(&cursor);
+    struct writer request = membership->join_request;
+    struct cursor cursor = cursor_over(writer_bytes_written(&request));
+    struct bytes room = take_text(&cursor);
     (void)version;
-    membership->asked = (struct writer){0};
+    membership->join_request = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
-        while (cursor_left(&cursor) > 0 && session->state == SESSION_IDENTIFIED)
-            invite(session, room, take_asked_text(&cursor));
+        while (cursor_left(&cursor) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED)
+            send_room_invite(session, room, take_text(&cursor));
     } else {
         membership->member = NULL; /* the map has freed it */
         free_membership(membership);
-        tell_result(session, room, result, "cannot be joined", "joingame");
+        send_room_result(session, room, result, "cannot be joined", "joingame");
     }
-    writer_free(&asked);
-    turntable_go(session, STOP_BARRIER);
+    writer_free(&request);
+    turntable_resume_reading(session, STOP_BARRIER);
 }
 
-/* It is in the room already: as for a newcomer, but nobody is told that it came. */
+/* It is a member already: it gets the list, as after joining, but the others no change. */
 static void join_again(struct membership *membership, const struct turntable_message *message)
 {
     struct turntable_session *session = membership->session;
@@ -261,7 +259,7 @@ static void join_again(struct membership *membership, const struct turntable_mes
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
     for (size_t i = 0; i < message->id_count; i++)
-        invite(session, map_room_name(room), message->ids[i]);
+        send_room_invite(session, map_room_name(room), message->ids[i]);
 }
 
 static struct membership *create_membership(struct turntable_session *session,
@@ -269,9 +267,9 @@ static struct membership *create_membership(struct turntable_session *session,
 {
     struct membership *membership = mem_zalloc(1, sizeof *membership);
     membership->session = session;
-    note_text(&membership->asked, message->channel);
+    note_text(&membership->join_request, message->channel);
     for (size_t i = 0; i < message->id_count; i++)
-        note_text(&membership->asked, message->ids[i]);
+        note_text(&membership->join_request, message->ids[i]);
     list_append(&session->rooms, &membership->link);
     return membership;
 }
@@ -279,19 +277,20 @@ static struct membership *create_membership(struct turntable_session *session,
 static void start_join(struct membership *membership)
 {
     struct turntable_session *session = membership->session;
-    struct cursor cursor = cursor_over(writer_bytes_written(&membership->asked));
-    turntable_stop(session, STOP_BARRIER);
+    struct cursor cursor = cursor_over(writer_bytes_written(&membership->join_request));
+    turntable_stop_reading(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->subscribers->rooms, take_asked_text(&cursor), session->map,
+        map_room_join(session->port->subscribers->rooms, take_text(&cursor), session->map,
                       turntable_id(session), turntable_user(session), on_room_joined, membership);
 }
 
-void turntable_room_ask(struct turntable_session *session, const struct turntable_message *message)
+void turntable_room_defer_join(struct turntable_session *session,
+                               const struct turntable_message *message)
 {
     create_membership(session, message);
 }
 
-bool turntable_room_join_asked(struct turntable_session *session)
+bool turntable_room_start_deferred_join(struct turntable_session *session)
 {
     if (list_is_empty(&session->rooms))
         return false;
@@ -299,13 +298,12 @@ bool turntable_room_join_asked(struct turntable_session *session)
     return true;
 }
 
-void turntable_room_forget_asked(struct turntable_session *session)
+void turntable_room_drop_deferred_join(struct turntable_session *session)
 {
     turntable_room_end(session);
 }
 
-void turntable_room_take_join(struct turntable_session *session,
-                              const struct turntable_message *message)
+void turntable_room_join(struct turntable_session *session, const struct turntable_message *message)
 {
     struct membership *membership;
     if (!bytes_equal(message->user, turntable_user(session))) {
@@ -331,10 +329,10 @@ static void on_room_message_judged(void *arg, enum map_result result, uint64_t v
     struct turntable_session *session = membership->session;
     (void)version;
     membership->under_way--;
-    turntable_answered(session, 1);
+    turntable_request_end(session, 1);
     if (result != MAP_OK)
-        tell_result(session, membership_room_name(membership), result, "may not hear what you said",
-                    "game");
+        send_room_result(session, membership_room_name(membership), result,
+                         "may not receive your message", "game");
 }
 
 static bool is_member(void *arg, struct bytes id)
@@ -342,8 +340,7 @@ static bool is_member(void *arg, struct bytes id)
     return map_room_has_user(arg, id);
 }
 
-void turntable_room_take_game(struct turntable_session *session,
-                              const struct turntable_message *message)
+void turntable_room_game(struct turntable_session *session, const struct turntable_message *message)
 {
     const struct turntable_settings *settings = session->port->settings;
     struct membership *membership = require_membership(session, message);
@@ -362,7 +359,7 @@ void turntable_room_take_game(struct turntable_session *session,
     };
     if (turntable_relay_game(&text, message, &rules, &error)) {
         membership->under_way++;
-        turntable_asks(session, 1);
+        turntable_request_begin(session, 1);
         map_room_say(membership->member, writer_bytes_written(&text), on_room_message_judged,
                      membership);
     } else {
@@ -373,8 +370,8 @@ void turntable_room_take_game(struct turntable_session *session,
 
 /* leavegame. */
 
-void turntable_room_take_leave(struct turntable_session *session,
-                               const struct turntable_message *message)
+void turntable_room_leave(struct turntable_session *session,
+                          const struct turntable_message *message)
 {
     struct membership *membership = require_membership(session, message);
     if (membership == NULL)

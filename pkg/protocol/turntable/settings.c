@@ -18,9 +18,10 @@ static const struct config_setting table[] = {
     TURNTABLE(duplicate_login, CONFIG_ENUM, "allow", BOTH, 0, 0, "allow|reject|replace",
               "What becomes of a user who connects again: all connections stay, the new one is "
               "refused, or the old ones are closed."),
-    TURNTABLE(window, CONFIG_DURATION, "50ms", CONFIG_RELOADABLE, 0, 10000, NULL,
-              "Time in which changes of users' statuses are joined; the first after a rest is told "
-              "at once."),
+    TURNTABLE(
+        window, CONFIG_DURATION, "50ms", CONFIG_RELOADABLE, 0, 10000, NULL,
+        "Time in which changes of users' statuses are merged; the first after a pause is sent "
+        "at once."),
     TURNTABLE(tolerance, CONFIG_DURATION, "2s", BOTH, 0, 86400000, NULL,
               "How far the timestamp of a game's action may be off before it is replaced."),
     TURNTABLE(max_ids, CONFIG_INT, "10000", BOTH, 1, 100000, NULL, "Ids in one message."),

@@ -1,7 +1,7 @@
 /*
- * turntable_there: whothere. Who is in a room is known here to its members; others read it from
- * Redis. Who is in the space is read from the view, which is watched only while somebody waits for
- * that, and encoded once while it does not change.
+ * turntable_there: whothere. The front-end knows the users of the rooms in which its sessions are;
+ * those of another room are read from Redis. The users of the space are read from the view, which
+ * is watched only while a request waits for it; the answer is encoded once until the view changes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,36 +9,37 @@
 #include "base/mem.h"
 #include "protocol/turntable/turntable_private.h"
 
-/* A whothere that waits. */
+/* A whothere in progress. */
 struct there_request {
     struct list link; /* the session's */
-    struct list due;  /* the subscribers': the room is to be read in this turn */
+    struct list due;  /* the subscribers' rooms_due */
     struct turntable_session *session;
-    struct map_read *view; /* one of these, or none just now */
+    struct map_read *view; /* one of these in progress, or neither */
     struct map_room_read *room;
     size_t name_len;
     uint8_t name[]; /* the room's */
 };
 
-static struct there_request *wait_for_presence(struct turntable_session *session, struct bytes name)
+static struct there_request *create_there_request(struct turntable_session *session,
+                                                  struct bytes name)
 {
-    struct there_request *asked = mem_zalloc(1, sizeof *asked + name.len);
-    asked->session = session;
-    asked->name_len = name.len;
+    struct there_request *request = mem_zalloc(1, sizeof *request + name.len);
+    request->session = session;
+    request->name_len = name.len;
     if (name.len > 0)
-        memcpy(asked->name, name.data, name.len);
-    list_init(&asked->due);
-    list_append(&session->asked, &asked->link);
-    turntable_asks(session, 1);
-    return asked;
+        memcpy(request->name, name.data, name.len);
+    list_init(&request->due);
+    list_append(&session->there_requests, &request->link);
+    turntable_request_begin(session, 1);
+    return request;
 }
 
-static void done_with(struct there_request *asked)
+static void free_there_request(struct there_request *request)
 {
-    turntable_answered(asked->session, 1);
-    list_remove(&asked->link);
-    list_remove(&asked->due);
-    free(asked);
+    turntable_request_end(request->session, 1);
+    list_remove(&request->link);
+    list_remove(&request->due);
+    free(request);
 }
 
 static struct frame *encode_there(const struct bytes *ids, size_t count)
@@ -59,49 +60,49 @@ static void send_ids(struct turntable_session *session, const struct bytes *ids,
 
 static void on_room_read(void *arg, bool known, const struct bytes *users, size_t count)
 {
-    struct there_request *asked = arg;
-    struct turntable_session *session = asked->session;
-    asked->room = NULL;
-    done_with(asked);
+    struct there_request *request = arg;
+    struct turntable_session *session = request->session;
+    request->room = NULL;
+    free_there_request(request);
     if (known)
         send_ids(session, users, count);
     else
-        turntable_message_tell_result(session, MAP_DEADLINE, "who is in the room is not known",
-                                      "whothere");
+        turntable_send_result(session, MAP_DEADLINE, "the users of the room are not known",
+                              "whothere");
 }
 
-static void tell_room(struct turntable_session *session, struct bytes name)
+static void answer_for_room(struct turntable_session *session, struct bytes name)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     struct map_room *room = turntable_room_of(session, name);
-    struct there_request *asked;
+    struct there_request *request;
     size_t count;
     if (room != NULL) {
         const struct bytes *users = map_room_users(room, &count);
         send_ids(session, users, count);
         return;
     }
-    asked = wait_for_presence(session, name);
-    list_append(&subscribers->asking, &asked->due);
-    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->ask);
+    request = create_there_request(session, name);
+    list_append(&subscribers->rooms_due, &request->due);
+    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->read_rooms);
 }
 
-/* Behind what this turn has written: who has just left a room does not find itself there. */
-static void on_ask(void *arg)
+/* After the writes of this iteration, so that a user who has just left is not listed. */
+static void read_due_rooms(void *arg)
 {
     struct turntable_subscribers *subscribers = arg;
-    while (!list_is_empty(&subscribers->asking)) {
-        struct there_request *asked =
-            list_entry(subscribers->asking.next, struct there_request, due);
-        struct bytes name = {asked->name, asked->name_len};
-        list_remove(&asked->due);
-        asked->room = map_room_read_users(subscribers->rooms, name, on_room_read, asked);
+    while (!list_is_empty(&subscribers->rooms_due)) {
+        struct there_request *request =
+            list_entry(subscribers->rooms_due.next, struct there_request, due);
+        struct bytes name = {request->name, request->name_len};
+        list_remove(&request->due);
+        request->room = map_room_read_users(subscribers->rooms, name, on_room_read, request);
     }
 }
 
 /* The space. */
 
-/* Lets go of the view when nobody waits for it any more. */
+/* Stops watching the view after the last request. */
 static void release_view(struct turntable_subscribers *subscribers)
 {
     if (--subscribers->reads > 0)
@@ -115,7 +116,7 @@ static int compare_there_ids(const void *a, const void *b)
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
-/* A user stands for all devices. */
+/* A user is listed once, whatever the number of devices. */
 static struct frame *encode_space(struct map_view *view)
 {
     size_t count, kept = 0;
@@ -150,20 +151,20 @@ static void send_space(struct turntable_session *session)
 
 static void refuse_space(struct turntable_session *session, const char *why)
 {
-    turntable_message_tell(session, TURNTABLE_CODE_LIMIT, why, "whothere");
+    turntable_send_error(session, TURNTABLE_CODE_LIMIT, why, "whothere");
 }
 
 static void on_view_read(void *arg, bool known, bool stale)
 {
-    struct there_request *asked = arg;
-    struct turntable_session *session = asked->session;
+    struct there_request *request = arg;
+    struct turntable_session *session = request->session;
     struct turntable_subscribers *subscribers = session->port->subscribers;
     (void)stale;
-    asked->view = NULL;
-    done_with(asked);
+    request->view = NULL;
+    free_there_request(request);
     if (!known)
-        turntable_message_tell_result(session, MAP_DEADLINE, "who is there is not known",
-                                      "whothere");
+        turntable_send_result(session, MAP_DEADLINE, "the users of the space are not known",
+                              "whothere");
     else if (map_view_is_over(subscribers->watcher.view))
         refuse_space(session, "the space has more entries than view.max_entries");
     else
@@ -171,41 +172,42 @@ static void on_view_read(void *arg, bool known, bool stale)
     release_view(subscribers);
 }
 
-static void tell_space(struct turntable_session *session)
+static void answer_for_space(struct turntable_session *session)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
     const char *why = NULL;
-    struct there_request *asked;
+    struct there_request *request;
     if (subscribers->watcher.view == NULL &&
         !map_watch(subscribers->space, &subscribers->watcher, &why)) {
         refuse_space(session, why);
         return;
     }
     subscribers->reads++;
-    asked = wait_for_presence(session, (struct bytes){0});
-    asked->view = map_read(subscribers->watcher.view, MAP_READ_HERE, on_view_read, asked);
+    request = create_there_request(session, (struct bytes){0});
+    request->view = map_read(subscribers->watcher.view, MAP_READ_HERE, on_view_read, request);
 }
 
-void turntable_there_take(struct turntable_session *session,
-                          const struct turntable_message *message)
+void turntable_there_answer(struct turntable_session *session,
+                            const struct turntable_message *message)
 {
     if (message->channel.data != NULL)
-        tell_room(session, message->channel);
+        answer_for_room(session, message->channel);
     else
-        tell_space(session);
+        answer_for_space(session);
 }
 
 void turntable_there_end(struct turntable_session *session)
 {
-    while (!list_is_empty(&session->asked)) {
-        struct there_request *asked = list_entry(session->asked.next, struct there_request, link);
-        if (asked->view != NULL) {
-            map_read_cancel(&asked->view);
+    while (!list_is_empty(&session->there_requests)) {
+        struct there_request *request =
+            list_entry(session->there_requests.next, struct there_request, link);
+        if (request->view != NULL) {
+            map_read_cancel(&request->view);
             release_view(session->port->subscribers);
         }
-        if (asked->room != NULL)
-            map_room_read_cancel(&asked->room);
-        done_with(asked);
+        if (request->room != NULL)
+            map_room_read_cancel(&request->room);
+        free_there_request(request);
     }
 }
 
@@ -222,8 +224,8 @@ static void ignore_view_live(struct map_watcher *watcher)
 
 void turntable_there_begin(struct turntable_subscribers *subscribers)
 {
-    list_init(&subscribers->asking);
-    subscribers->ask = (struct loop_task){.callback = on_ask, .arg = subscribers};
+    list_init(&subscribers->rooms_due);
+    subscribers->read_rooms = (struct loop_task){.callback = read_due_rooms, .arg = subscribers};
     list_init(&subscribers->watcher.link);
     subscribers->watcher.changed = ignore_view_changes;
     subscribers->watcher.live = ignore_view_live;
@@ -231,7 +233,7 @@ void turntable_there_begin(struct turntable_subscribers *subscribers)
 
 void turntable_there_free(struct turntable_subscribers *subscribers)
 {
-    loop_cancel(subscribers->service->common.loop, &subscribers->ask);
+    loop_cancel(subscribers->service->common.loop, &subscribers->read_rooms);
     map_unwatch(&subscribers->watcher);
     frame_unref(&subscribers->there);
 }

@@ -1,4 +1,4 @@
-/* turntable: service, ports, and a session's life. */
+/* turntable: service, ports, and a session's life cycle. */
 #include "protocol/turntable/turntable.h"
 
 #include <assert.h>
@@ -141,15 +141,14 @@ struct conn *turntable_conn(const struct turntable_session *session)
     return websocket_conn(session->websocket);
 }
 
-bool turntable_is_far_behind(const struct turntable_session *session)
+bool turntable_is_over_backlog(const struct turntable_session *session)
 {
     struct conn *conn = turntable_conn(session);
     return conn_has_backlog(conn) &&
            conn_output_size(conn) > (uint64_t)session->port->settings->max_backlog;
 }
 
-/* Lets go of the map. */
-static void leave_turntable(struct turntable_session *session)
+static void detach_turntable_session(struct turntable_session *session)
 {
     list_remove(&session->link);
     turntable_there_end(session);
@@ -162,7 +161,7 @@ static void leave_turntable(struct turntable_session *session)
 
 static void end_turntable_session(struct list *link)
 {
-    leave_turntable(list_entry(link, struct turntable_session, link));
+    detach_turntable_session(list_entry(link, struct turntable_session, link));
 }
 
 static void drain_turntable_session(struct list *link, enum conn_close_reason why)
@@ -170,64 +169,76 @@ static void drain_turntable_session(struct list *link, enum conn_close_reason wh
     turntable_end(list_entry(link, struct turntable_session, link), why);
 }
 
-/* Not at once: it may be one of those whom the map is just telling something. */
-static void leave_soon(struct turntable_session *session)
+void turntable_session_move(struct turntable_session *session, enum turntable_session_state state)
 {
-    session->state = SESSION_ENDED;
+    static const uint8_t from[] = {
+        [TURNTABLE_SESSION_ANONYMOUS] = 1 << TURNTABLE_SESSION_IDENTIFYING,
+        [TURNTABLE_SESSION_IDENTIFYING] = 1 << TURNTABLE_SESSION_ANONYMOUS,
+        [TURNTABLE_SESSION_IDENTIFIED] = 1 << TURNTABLE_SESSION_IDENTIFYING,
+        [TURNTABLE_SESSION_CLOSING] = 0xff, /* again by the close of a closing connection */
+    };
+    assert((from[state] >> session->state & 1) != 0);
+    session->state = (uint8_t)state;
+}
+
+/* It is detached later: the map may be in the middle of notifying its sessions. */
+static void begin_turntable_close(struct turntable_session *session)
+{
+    turntable_session_move(session, TURNTABLE_SESSION_CLOSING);
     protocol_service_end_later(&session->port->service->common, &session->link);
 }
 
 void turntable_close(struct turntable_session *session, unsigned code, const char *reason)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == TURNTABLE_SESSION_CLOSING)
         return;
     log_limited(LOG_INFO, &session->port->service->closed_limit, "turntable_closed",
                 LOG_STRING("peer", conn_peer_text(turntable_conn(session))), LOG_INT("code", code),
                 LOG_STRING("reason", reason));
-    leave_soon(session);
+    begin_turntable_close(session);
     websocket_close(session->websocket, (enum websocket_code)code, reason);
 }
 
 void turntable_end(struct turntable_session *session, enum conn_close_reason why)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == TURNTABLE_SESSION_CLOSING)
         return;
-    leave_soon(session);
-    /* Who is silent is not waited for. */
+    begin_turntable_close(session);
+    /* A peer that has not been active is not waited for. */
     if (why == CONN_CLOSE_SILENT)
         conn_close(turntable_conn(session), why);
     else
         conn_close_after_output(turntable_conn(session), why);
 }
 
-void turntable_stop(struct turntable_session *session, enum stop_reason reason)
+void turntable_stop_reading(struct turntable_session *session, enum stop_reason reason)
 {
     protocol_stop_reading(&session->stops, reason, turntable_conn(session));
 }
 
-void turntable_go(struct turntable_session *session, enum stop_reason reason)
+void turntable_resume_reading(struct turntable_session *session, enum stop_reason reason)
 {
-    if (session->state != SESSION_ENDED)
+    if (session->state != TURNTABLE_SESSION_CLOSING)
         protocol_resume_reading(&session->stops, reason, turntable_conn(session));
 }
 
-void turntable_asks(struct turntable_session *session, size_t count)
+void turntable_request_begin(struct turntable_session *session, size_t count)
 {
     session->under_way += (uint32_t)count;
     if (session->under_way >= (uint64_t)session->port->settings->pipeline)
-        turntable_stop(session, STOP_FULL);
+        turntable_stop_reading(session, STOP_FULL);
 }
 
-void turntable_answered(struct turntable_session *session, size_t count)
+void turntable_request_end(struct turntable_session *session, size_t count)
 {
     session->under_way -= (uint32_t)count;
     if (session->under_way < (uint64_t)session->port->settings->pipeline)
-        turntable_go(session, STOP_FULL);
+        turntable_resume_reading(session, STOP_FULL);
 }
 
 void turntable_send(struct turntable_session *session, enum metric kind, const struct writer *text)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == TURNTABLE_SESSION_CLOSING)
         return;
     metrics_add(kind, 1);
     websocket_send(session->websocket, WEBSOCKET_TEXT, writer_bytes_written(text));
@@ -235,7 +246,7 @@ void turntable_send(struct turntable_session *session, enum metric kind, const s
 
 void turntable_send_frame(struct turntable_session *session, enum metric kind, struct frame *frame)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == TURNTABLE_SESSION_CLOSING)
         return;
     metrics_add(kind, 1);
     websocket_send_frame(session->websocket, frame);
@@ -244,14 +255,14 @@ void turntable_send_frame(struct turntable_session *session, enum metric kind, s
 static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
 {
     struct turntable_session *session = arg;
-    if (session->state != SESSION_ENDED)
-        turntable_message_take(session, opcode, bytes);
+    if (session->state != TURNTABLE_SESSION_CLOSING)
+        turntable_message_receive(session, opcode, bytes);
 }
 
 static void on_drained(void *arg)
 {
     struct turntable_session *session = arg;
-    if (session->state != SESSION_ENDED)
+    if (session->state != TURNTABLE_SESSION_CLOSING)
         turntable_presence_drained(session);
 }
 
@@ -260,8 +271,8 @@ static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
     struct turntable_session *session = arg;
     (void)code;
     (void)reason;
-    session->state = SESSION_ENDED;
-    leave_turntable(session);
+    turntable_session_move(session, TURNTABLE_SESSION_CLOSING);
+    detach_turntable_session(session);
     protocol_service_leave(&session->port->service->common, &session->link);
     free(session);
 }
@@ -277,7 +288,7 @@ void turntable_serve(struct turntable_port *port, struct websocket *websocket,
     session->websocket = websocket;
     list_init(&session->of_user);
     list_init(&session->rooms);
-    list_init(&session->asked);
+    list_init(&session->there_requests);
     protocol_service_join(&port->service->common, &session->link);
     websocket_set_handler(websocket, &handler, session);
     turntable_identity_begin(session, ws_request);

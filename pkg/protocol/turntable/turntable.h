@@ -1,9 +1,10 @@
 /*
- * turntable: sessions of turntable over WebSocket (docs/protocol-turntable.md): users who are there
- * or not, and rooms in which they play.
+ * turntable: the turntable protocol over WebSocket (docs/protocol-turntable.md): the presence of
+ * users, and the rooms in which they play.
  *
- * One service serves the process, one port each listener and space. A connection that has said who
- * it is (idme) is an entry of the map, a device of its user. What goes to many is encoded once.
+ * One service serves the process, one port each listener and space. A connection that has
+ * identified itself (idme) is an entry of the map, a device of its user. A message for many
+ * receivers is encoded once.
  */
 #ifndef PROTOCOL_TURNTABLE_TURNTABLE_H
 #define PROTOCOL_TURNTABLE_TURNTABLE_H
@@ -33,21 +34,21 @@ struct turntable_settings {
     int id_form;               /* turntable.id_form: enum turntable_id_form */
     int validate;              /* turntable.validate: enum turntable_validate */
     int duplicate_login;       /* turntable.duplicate_login: enum turntable_duplicate */
-    int64_t window;            /* turntable.window, ms in which userchanges are joined */
+    int64_t window;            /* turntable.window, ms in which userchanges are merged */
     int64_t tolerance;         /* turntable.tolerance of timestamps, ms */
     int64_t max_ids;           /* turntable.max_ids in one message */
     int64_t max_subscriptions; /* turntable.max_subscriptions of a connection */
     int64_t max_rooms;         /* turntable.max_rooms of a connection */
     int64_t max_room_name;     /* turntable.max_room_name, bytes */
     int64_t max_actions;       /* turntable.max_actions of a game message */
-    int64_t max_backlog;       /* turntable.max_backlog, bytes that a member may leave unread; then
-                                 it is closed with 1013 */
+    int64_t max_backlog;       /* turntable.max_backlog, bytes of output that may wait for a room
+                                  member; above it the connection is closed with 1013 */
     int64_t max_errors;        /* turntable.max_errors in turntable.error_window; then 1008 */
     int64_t error_window;      /* turntable.error_window, ms */
-    int64_t pipeline;          /* turntable.pipeline: requests under way before reading pauses */
+    int64_t pipeline;          /* turntable.pipeline: requests in progress before reading pauses */
 };
 extern const struct config_module turntable_config;
-/* NULL, or what cannot be (static text). */
+/* NULL, or what is inconsistent (static text). */
 const char *turntable_settings_check(const struct turntable_settings *settings);
 
 struct turntable_service;
@@ -58,7 +59,7 @@ struct turntable_service *turntable_service_create(struct map *map);
 /* All connections and ports must be gone. */
 void turntable_service_destroy(struct turntable_service **service);
 size_t turntable_service_count(const struct turntable_service *service); /* connections */
-/* Ends at most count connections, the oldest first: Close 1001. Returns how many. */
+/* Closes at most count connections, the oldest first, with 1001. Returns how many. */
 size_t turntable_service_drain(struct turntable_service *service, size_t count,
                                enum conn_close_reason why);
 
@@ -68,7 +69,7 @@ struct turntable_port *turntable_port_create(struct turntable_service *service,
                                              const struct turntable_settings *settings);
 /* Its connections must be gone. */
 void turntable_port_destroy(struct turntable_port **port);
-/* Serves a connection that has just been upgraded, until it ends. */
+/* Serves a connection that has just been upgraded, until it is closed. */
 void turntable_serve(struct turntable_port *port, struct websocket *websocket,
                      const struct ws_request *ws_request);
 

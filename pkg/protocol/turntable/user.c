@@ -1,6 +1,6 @@
 /*
- * turntable_user: users of whom sessions are here, and what comes for them from others: invitations
- * and packets. Both are opaque to the map, so what is passed on is checked to be JSON.
+ * turntable_user: users with sessions on this front-end, and the invitations and packets for them.
+ * Both are opaque to the map, so they are checked to be valid JSON before they are sent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,8 @@ static bool is_json_invitation(struct turntable_subscribers *subscribers, struct
     struct json_limits limits = JSON_LIMITS_DEFAULT;
     struct json_error error = {0};
     struct json_document *document;
-    /* It has been judged where it came from, and has grown by a few keys since. Clients of metadata
-     * sync may send whatever JSON.parse reads. */
+    /* The sender's front-end has checked it, and added a few keys since. Clients of metadata sync
+     * may send all that JSON.parse accepts. */
     limits.bytes = text.len;
     limits.values *= 2;
     limits.keys = limits.values;
@@ -61,18 +61,18 @@ void turntable_user_remove(struct turntable_session *session)
 
 /* Invitations. */
 
-/* Whether one of the user's sessions takes it. */
+/* Whether it was sent to one of the user's sessions. */
 static bool send_to_user(struct user *user, enum metric kind, struct frame *frame)
 {
-    bool taken = false;
+    bool sent = false;
     LIST_FOREACH (node, &user->sessions) {
         struct turntable_session *session = list_entry(node, struct turntable_session, of_user);
-        if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session))
+        if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session))
             continue;
         turntable_send_frame(session, kind, frame);
-        taken = true;
+        sent = true;
     }
-    return taken;
+    return sent;
 }
 
 static bool on_user_invited(struct relay_listener *listener, struct bytes name,
@@ -117,7 +117,7 @@ bool turntable_user_relayed(void *arg, struct bytes from, struct bytes packet)
     struct turntable_session *session = arg;
     struct frame *frame;
     (void)from;
-    if (session->state != SESSION_IDENTIFIED || turntable_is_far_behind(session) ||
+    if (session->state != TURNTABLE_SESSION_IDENTIFIED || turntable_is_over_backlog(session) ||
         !is_json_invitation(session->port->subscribers, packet))
         return false;
     frame = encode_packet(packet);
