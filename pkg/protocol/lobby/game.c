@@ -1,9 +1,10 @@
 /*
- * lobby_game: game servers that have logged in: what they say, and whether they live.
+ * lobby_game: game servers that have logged in: their messages, and pings.
  *
  * A ping is sent every lobby.ping. When the next is due and the last is not answered, the server is
  * suspect; with lobby.max_missed unanswered, or one for lobby.timeout, it is dropped. The
- * original's servers know no ping: their silence counts.
+ * original's servers know no ping: they are dropped when they send nothing for
+ * lobby.original_timeout.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static void set_suspect(struct game *game, bool suspect)
     lobby_listing_update(game);
 }
 
-static void drop_silent_game(struct game *game, const char *why)
+static void drop_inactive_game(struct game *game, const char *why)
 {
     lobby_end(game->session,
               &(struct lobby_ending){LOBBY_CODE_TIMEOUT, why, CONN_CLOSE_SILENT, false});
@@ -63,12 +64,12 @@ static void on_game_timer(void *arg)
     const uint64_t now = lobby_now(game->session), missed = unanswered_probes(game);
 
     if (!lobby_is_json(game->session)) {
-        drop_silent_game(game, "silent");
+        drop_inactive_game(game, "no message for too long");
         return;
     }
     if (missed > 0 && (missed >= (uint64_t)settings->max_missed ||
                        now - game->unanswered_ms >= (uint64_t)settings->timeout)) {
-        drop_silent_game(game, "pings are not answered");
+        drop_inactive_game(game, "pings are not answered");
         return;
     }
     if (now >= game->ping_ms) {
@@ -78,7 +79,7 @@ static void on_game_timer(void *arg)
     start_timer(game);
 }
 
-static void take_pong(struct game *game, uint64_t n)
+static void handle_pong(struct game *game, uint64_t n)
 {
     metrics_add(METRIC_LOBBY_PONG, 1);
     if (n == 0 || n > game->sent) {
@@ -93,7 +94,7 @@ static void take_pong(struct game *game, uint64_t n)
     start_timer(game);
 }
 
-void lobby_game_heard(struct game *game)
+void lobby_game_mark_active(struct game *game)
 {
     loop_timer_start(game->timer, (uint64_t)lobby_settings_of(game->session)->original_timeout);
 }
@@ -126,7 +127,7 @@ void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t 
     game->timer = loop_timer_create(session->port->service->common.loop, on_game_timer, game);
     if (!json) {
         game->verified = true;
-        lobby_game_heard(game);
+        lobby_game_mark_active(game);
         return;
     }
     lobby_game_set_address(game, port);
@@ -159,8 +160,7 @@ void lobby_game_verified(struct game *game)
     lobby_listing_update(game);
 }
 
-void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
-                           struct bytes original)
+void lobby_game_set_infos(struct game *game, const struct lobby_infos *infos, struct bytes original)
 {
     metrics_add(METRIC_LOBBY_INFOS, 1);
     gameserver_fields_from_infos(&game->wanted, infos, original);
@@ -168,27 +168,27 @@ void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
     lobby_listing_update(game);
 }
 
-static void take_json_infos(struct game *game, const struct lobby_message *message)
+static void handle_json_infos(struct game *game, const struct lobby_message *message)
 {
     if (message->port != 0 && message->port != game->address.port)
         lobby_refuse(game->session, LOBBY_CODE_BAD_MESSAGE, "port: not that of the login");
     else
-        lobby_game_take_infos(game, &message->infos, (struct bytes){0});
+        lobby_game_set_infos(game, &message->infos, (struct bytes){0});
 }
 
-void lobby_game_take(struct lobby_session *session, const struct lobby_message *message)
+void lobby_game_handle(struct lobby_session *session, const struct lobby_message *message)
 {
     switch (message->type) {
     case LOBBY_INFOS:
-        take_json_infos(session->game, message);
+        handle_json_infos(session->game, message);
         break;
     case LOBBY_PONG:
-        take_pong(session->game, message->number);
+        handle_pong(session->game, message->number);
         break;
     case LOBBY_VERIFY:
-        lobby_verify_take(session->game, message->number);
+        lobby_verify_check(session->game, message->number);
         break;
-    default: /* no other is a peer's */
+    default: /* lobby_read returns no other of a peer */
         break;
     }
 }

@@ -9,10 +9,9 @@
  *                              ▼                           │
  *                           REOPENING ─ok──────────────────┘
  *
- * Its id is its address and port, so an id that somebody has is most likely its own: of a
- * connection that lingers, here or on another front-end, or of a registration with the master. What
- * lets it take its place is a secret that no client can bring: the login decides, and the
- * verification.
+ * Its id is its address and port, so an id that is taken is most likely its own: of an old
+ * connection that lingers, on any front-end, or of a registration with the master. It takes that
+ * entry over by a secret that no client can send: login and verification decide.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +38,8 @@ static uint64_t on_silence(void *arg)
 static void on_listing_end(void *arg, enum map_end why)
 {
     static const struct lobby_ending endings[] = {
-        [MAP_END_SILENT] = {LOBBY_CODE_TIMEOUT, "silent", CONN_CLOSE_SILENT, false},
+        [MAP_END_SILENT] = {LOBBY_CODE_TIMEOUT, "no message for too long", CONN_CLOSE_SILENT,
+                            false},
         [MAP_END_KICKED] = {LOBBY_CODE_COUNT, "kicked", CONN_CLOSE_KICKED, false},
         [MAP_END_DROPPED] = {LOBBY_CODE_TAKEN, "a later connection has this address and port",
                              CONN_CLOSE_LOCAL, true},
@@ -60,8 +60,8 @@ static bool on_is_gone(void *arg)
 static const struct map_sink sink = {
     .silence = on_silence, .end = on_listing_end, .is_gone = on_is_gone};
 
-/* Who has the same password, by name, at the same address and port. No client's secret has this
- * form: those of other protocols are hashes. The caller frees. */
+/* The same for every login with the same password's name, address and port. No client's secret has
+ * this form: those of other protocols are hashes. The caller frees. */
 static char *resume_secret(const struct game *game)
 {
     return mem_format("lobby %s %s", game->name != NULL ? game->name : "", game->id);
@@ -74,9 +74,9 @@ static void set_listing(struct game *game, enum listing_state listing)
     game->listing = listing;
 }
 
-static void ask_open(struct game *game, enum listing_state state);
+static void open_listing(struct game *game, enum listing_state state);
 
-/* What differs from what is there is told to the map. */
+/* Sets the fields that differ from those of the entry. */
 static void put_differences(struct game *game)
 {
     struct map_field suspect = {.name = BYTES_LITERAL("suspect")};
@@ -95,14 +95,14 @@ static void fail_listing(struct game *game, enum map_result result)
     set_listing(game, LISTING_NONE);
     if (result == MAP_OWNED || result == MAP_TAKEN || result == MAP_MISSING)
         lobby_end_with(game->session, LOBBY_CODE_TAKEN,
-                       "address and port are another connection's");
+                       "another connection has this address and port");
     else if (result == MAP_LIMIT)
         lobby_end_with(game->session, LOBBY_CODE_FULL, "the list is full");
     else
         lobby_end_with(game->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
 }
 
-static void ask_resume(struct game *game, map_done done)
+static void resume_listing(struct game *game, map_done done)
 {
     char *secret = resume_secret(game);
 
@@ -111,25 +111,25 @@ static void ask_resume(struct game *game, map_done done)
     free(secret);
 }
 
-static void on_listing_judged(void *arg, enum map_result result, uint64_t version)
+static void on_listing_result(void *arg, enum map_result result, uint64_t version)
 {
     struct game *game = arg;
 
     if (result == MAP_OK) {
         set_listing(game, LISTING_LISTED);
-        put_differences(game); /* it may have said more meanwhile */
+        put_differences(game); /* newer infos may have come meanwhile */
     } else if (game->listing == LISTING_OPENING && result == MAP_OWNED) {
-        ask_resume(game, on_listing_judged);
+        resume_listing(game, on_listing_result);
     } else if (game->listing == LISTING_RESUMING &&
                (result == MAP_MISSING || result == MAP_OWNED)) {
         map_unregister(game->session->port->space, game_id(game), NULL, NULL);
-        ask_open(game, LISTING_REOPENING);
+        open_listing(game, LISTING_REOPENING);
     } else {
         fail_listing(game, result);
     }
 }
 
-static void ask_open(struct game *game, enum listing_state state)
+static void open_listing(struct game *game, enum listing_state state)
 {
     char *secret = resume_secret(game);
     const struct map_open open = {.id = game_id(game),
@@ -138,7 +138,7 @@ static void ask_open(struct game *game, enum listing_state state)
                                   .field_count = game->wanted.count};
 
     set_listing(game, state);
-    map_session_open_fields(game->map, &open, on_listing_judged, game);
+    map_session_open_fields(game->map, &open, on_listing_result, game);
     free(secret);
 }
 
@@ -153,7 +153,7 @@ void lobby_listing_update(struct game *game)
     if (game->map == NULL)
         game->map = map_session_create(game->session->port->space, "lobby",
                                        conn_peer_text(game->session->conn), &sink, game);
-    ask_open(game, LISTING_OPENING);
+    open_listing(game, LISTING_OPENING);
 }
 
 void lobby_listing_end(struct game *game, bool leave)

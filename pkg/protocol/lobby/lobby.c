@@ -1,4 +1,4 @@
-/* lobby: service, ports, a session's life, and its messages in either encoding. */
+/* lobby: service, ports, a session's life cycle, and its messages in either encoding. */
 #include "protocol/lobby/lobby.h"
 
 #include <assert.h>
@@ -9,7 +9,7 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
-/* What waits while a login does; lines have a limit of their own. */
+/* Input that may wait while a login is delayed; lines have a limit of their own. */
 #define INPUT_MAX (4 * LOBBY_LINE_MAX)
 
 static void on_lobby_bans_changed(struct bans_watcher *watcher);
@@ -63,11 +63,11 @@ size_t lobby_service_drain(struct lobby_service *service, size_t count, enum con
 
 static void drain_lobby_session(struct list *link, enum conn_close_reason why)
 {
-    const bool ends = why == CONN_CLOSE_DRAIN;
+    const bool stops = why == CONN_CLOSE_DRAIN;
     const struct lobby_ending ending = {
-        .code = ends ? LOBBY_CODE_DRAINING : LOBBY_CODE_UNAVAILABLE,
-        .why = ends ? "this front-end ends; come back"
-                    : "this front-end does not reach the map; come back, another one does",
+        .code = stops ? LOBBY_CODE_DRAINING : LOBBY_CODE_UNAVAILABLE,
+        .why = stops ? "this front-end is shutting down; reconnect"
+                     : "this front-end cannot reach the map; reconnect to another one",
         .reason = why,
         .leave = true};
 
@@ -101,36 +101,51 @@ void lobby_port_destroy(struct lobby_port **pointer)
     free(port);
 }
 
-/* A session's end. */
+/* A session's life cycle. */
+
+void lobby_session_move(struct lobby_session *session, enum lobby_session_state state)
+{
+    static const uint8_t from[] = {
+        [LOBBY_SESSION_DELAYED] = 1 << LOBBY_SESSION_NEW,
+        [LOBBY_SESSION_SERVER] = 1 << LOBBY_SESSION_NEW | 1 << LOBBY_SESSION_DELAYED,
+        [LOBBY_SESSION_PLAYER] = 1 << LOBBY_SESSION_NEW,
+        [LOBBY_SESSION_CLOSED] = 1 << LOBBY_SESSION_NEW | 1 << LOBBY_SESSION_DELAYED |
+                                 1 << LOBBY_SESSION_SERVER | 1 << LOBBY_SESSION_PLAYER,
+    };
+
+    assert((from[state] >> session->state & 1) != 0);
+    session->state = (uint8_t)state;
+}
 
 static const enum metric gauges[] = {[POOL_NEWCOMERS] = METRIC_LOBBY_NEWCOMERS,
                                      [POOL_SERVERS] = METRIC_LOBBY_SERVERS,
                                      [POOL_CLIENTS] = METRIC_LOBBY_CLIENTS};
 
-static void give_back(struct lobby_session *session)
+static void release_pool_slot(struct lobby_session *session)
 {
     slots_release(&session->port->service->slots[session->pool], conn_peer(session->conn));
     metrics_add(gauges[session->pool], -1);
 }
 
-void lobby_admit(struct lobby_session *session, enum session_state state, enum lobby_pool pool)
+void lobby_admit(struct lobby_session *session, enum lobby_session_state state,
+                 enum lobby_pool pool)
 {
-    give_back(session);
+    release_pool_slot(session);
     session->pool = (uint8_t)pool;
-    session->state = (uint8_t)state;
+    lobby_session_move(session, state);
     metrics_add(gauges[pool], 1);
     list_remove(&session->newcomer);
 }
 
-/* The one place where a session becomes its connection's alone. */
-static void leave_lobby(struct lobby_session *session, bool keep_entry)
+/* Frees all but what its connection needs. */
+static void close_lobby_session(struct lobby_session *session, bool keep_entry)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == LOBBY_SESSION_CLOSED)
         return;
-    session->state = SESSION_ENDED;
+    lobby_session_move(session, LOBBY_SESSION_CLOSED);
     list_remove(&session->link);
     list_remove(&session->newcomer);
-    give_back(session);
+    release_pool_slot(session);
     lobby_login_free(session);
     if (session->game != NULL)
         lobby_game_free(session, keep_entry);
@@ -158,7 +173,7 @@ static const enum metric error_metrics[] = {
 #undef CODE_METRIC
 };
 
-static void tell_error(struct lobby_session *session, enum lobby_code code, const char *why)
+static void send_lobby_error(struct lobby_session *session, enum lobby_code code, const char *why)
 {
     struct writer message = {0};
 
@@ -171,17 +186,17 @@ static void tell_error(struct lobby_session *session, enum lobby_code code, cons
 
 void lobby_end(struct lobby_session *session, const struct lobby_ending *ending)
 {
-    if (session->state == SESSION_ENDED)
+    if (session->state == LOBBY_SESSION_CLOSED)
         return;
     if (ending->code != LOBBY_CODE_COUNT) {
-        tell_error(session, ending->code, ending->why);
+        send_lobby_error(session, ending->code, ending->why);
         log_limited(LOG_INFO, &session->port->service->ended_limit, "lobby_closed",
                     LOG_STRING("peer", conn_peer_text(session->conn)),
                     LOG_STRING("id", session->game != NULL ? session->game->id : NULL),
                     LOG_STRING("code", lobby_code_name(ending->code)),
                     LOG_STRING("reason", ending->why));
     }
-    leave_lobby(session, ending->leave);
+    close_lobby_session(session, ending->leave);
     if (conn_output_size(session->conn) > 0)
         conn_close_after_output(session->conn, ending->reason);
     else
@@ -198,12 +213,11 @@ void lobby_refuse(struct lobby_session *session, enum lobby_code code, const cha
     const struct lobby_settings *settings = lobby_settings_of(session);
     if (error_budget_spend(&session->errors, lobby_now(session), settings->error_window) >
         (uint64_t)settings->max_errors) {
-        lobby_end(session,
-                  &(struct lobby_ending){LOBBY_CODE_RATE, "too many messages that were refused",
-                                         CONN_CLOSE_PROTOCOL, false});
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_RATE, "too many refused messages",
+                                                  CONN_CLOSE_PROTOCOL, false});
         return;
     }
-    tell_error(session, code, why);
+    send_lobby_error(session, code, why);
     log_limited(LOG_INFO, &session->port->service->refused_limit, "lobby_message_refused",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("code", lobby_code_name(code)), LOG_STRING("reason", why));
@@ -236,8 +250,8 @@ static void on_lobby_bans_changed(struct bans_watcher *watcher)
 
 static bool is_reading(const struct lobby_session *session)
 {
-    return session->state == SESSION_NEW || session->state == SESSION_GAME ||
-           session->state == SESSION_PLAYER;
+    return session->state == LOBBY_SESSION_NEW || session->state == LOBBY_SESSION_SERVER ||
+           session->state == LOBBY_SESSION_PLAYER;
 }
 
 static void on_session_pause_over(void *arg)
@@ -264,20 +278,20 @@ static bool rate_admits(struct lobby_session *session)
     return false;
 }
 
-static void take_peer_message(struct lobby_session *session, const struct lobby_message *message)
+static void handle_peer_message(struct lobby_session *session, const struct lobby_message *message)
 {
     if (message->type == LOBBY_LOGIN) {
         metrics_add(METRIC_LOBBY_LOGIN, 1);
-        if (session->state == SESSION_NEW)
-            lobby_login_take(session, message->password, message->name, message->port);
+        if (session->state == LOBBY_SESSION_NEW)
+            lobby_login_handle(session, message->password, message->name, message->port);
         else
             lobby_refuse(session, LOBBY_CODE_LOGGED_IN, "this connection has logged in");
-    } else if (session->state == SESSION_NEW) {
+    } else if (session->state == LOBBY_SESSION_NEW) {
         lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
-    } else if (session->state == SESSION_PLAYER) {
-        lobby_refuse(session, LOBBY_CODE_NOT_A_SERVER, "only game servers say that");
+    } else if (session->state == LOBBY_SESSION_PLAYER) {
+        lobby_refuse(session, LOBBY_CODE_NOT_A_SERVER, "only game servers send this message");
     } else {
-        lobby_game_take(session, message);
+        lobby_game_handle(session, message);
     }
 }
 
@@ -290,7 +304,7 @@ static struct lobby_limits lobby_limits_of(const struct lobby_settings *settings
     return limits;
 }
 
-static void take_peer_line(struct lobby_session *session, struct bytes line)
+static void handle_peer_line(struct lobby_session *session, struct bytes line)
 {
     const struct lobby_limits limits = lobby_limits_of(lobby_settings_of(session));
     struct lobby_message message;
@@ -300,13 +314,13 @@ static void take_peer_line(struct lobby_session *session, struct bytes line)
         lobby_refuse(session, error.code, error.detail.text);
         return;
     }
-    take_peer_message(session, &message);
+    handle_peer_message(session, &message);
     lobby_message_free(&message);
 }
 
-/* Each takes one message off the input; false when there is none that may be taken now. */
+/* Each consumes one message of the input; false when there is none that may be read now. */
 
-static bool take_json(struct lobby_session *session, struct bytes *input)
+static bool read_json_message(struct lobby_session *session, struct bytes *input)
 {
     const struct lobby_line line = lobby_read_line(*input, LOBBY_LINE_MAX);
 
@@ -321,11 +335,11 @@ static bool take_json(struct lobby_session *session, struct bytes *input)
     input->len -= line.consumed;
     if (line.outcome == LOBBY_LINE_MORE)
         return false;
-    take_peer_line(session, line.text);
+    handle_peer_line(session, line.text);
     return true;
 }
 
-static bool take_peer_packet(struct lobby_session *session, struct bytes *input)
+static bool read_peer_packet(struct lobby_session *session, struct bytes *input)
 {
     const struct lobby_settings *settings = lobby_settings_of(session);
     struct gltron_packet packet;
@@ -340,7 +354,7 @@ static bool take_peer_packet(struct lobby_session *session, struct bytes *input)
         return false;
     input->data += result.consumed;
     input->len -= result.consumed;
-    lobby_original_take(session, &packet);
+    lobby_original_handle(session, &packet);
     return true;
 }
 
@@ -357,7 +371,7 @@ static size_t on_lobby_input(void *arg, struct bytes input)
                       "the first byte is neither of an object nor of an original packet");
         return input.len;
     }
-    take = lobby_is_json(session) ? take_json : take_peer_packet;
+    take = lobby_is_json(session) ? read_json_message : read_peer_packet;
     while (left.len > 0 && is_reading(session) && take(session, &left))
         ;
     return input.len - left.len;
@@ -371,7 +385,7 @@ static void on_drained(void *arg)
         lobby_player_drained(session->player);
 }
 
-/* It has closed its half: a player may still read the list, a server is gone. */
+/* The peer has closed its half: a player may still read the list, a server is gone. */
 static void on_ended(void *arg)
 {
     struct lobby_session *session = arg;
@@ -379,7 +393,7 @@ static void on_ended(void *arg)
     if (session->player != NULL)
         lobby_player_ended(session->player);
     else
-        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, "it said the end",
+        lobby_end(session, &(struct lobby_ending){LOBBY_CODE_COUNT, "closed by the peer",
                                                   CONN_CLOSE_PEER, false});
 }
 
@@ -387,8 +401,8 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 {
     struct lobby_session *session = arg;
 
-    /* A server that closes is gone; one whose connection was lost may be back in a moment. */
-    leave_lobby(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
+    /* A server that closes is gone; one whose connection was lost may reconnect. */
+    close_lobby_session(session, reason != CONN_CLOSE_PEER && reason != CONN_CLOSE_KICKED);
     protocol_service_leave(&session->port->service->common, &session->link);
     free(session);
 }
@@ -396,7 +410,7 @@ static void on_closed(void *arg, enum conn_close_reason reason)
 static const struct conn_handler handler = {
     .received = on_lobby_input, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 
-/* The oldest connection that has not logged in yet makes room. */
+/* Makes room for a new connection. */
 static void close_oldest_newcomer(struct lobby_service *service)
 {
     if (!list_is_empty(&service->newcomers))
@@ -434,7 +448,7 @@ void lobby_serve(struct lobby_port *port, struct conn *conn)
     conn_set_input_limit(conn, INPUT_MAX);
     if (!take_newcomers_slot(port, conn_peer(conn))) {
         metrics_add(METRIC_LOBBY_ERROR_ADDRESS_LIMIT, 1);
-        session->state = SESSION_ENDED;
+        lobby_session_move(session, LOBBY_SESSION_CLOSED);
         list_remove(&session->link);
         conn_close(conn, CONN_CLOSE_LOCAL);
         return;

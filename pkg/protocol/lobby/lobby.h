@@ -1,13 +1,13 @@
 /*
- * lobby: game servers that keep themselves listed over TCP, and players who are told the list
+ * lobby: game servers that keep themselves listed over TCP, and players who receive the list
  * (docs/protocol-lobby.md), as lines of JSON or in the original's packets.
  *
  * One service serves the process, one port each listener. A game server is an entry of the lobby's
- * space (listed.h) from its verification and its first infos on; players see the servers of that
- * space, wherever they are connected, and those that registered with the master.
+ * space (gameserver.h) once it is verified and has sent its infos; players see the servers of that
+ * space, whichever front-end they are connected to, and those that registered with the master.
  *
  * Slots: connections that have not logged in, game servers and players are three pools, each with a
- * limit of its own and one for each address; who has not logged in makes room for newcomers.
+ * limit of its own and one per address. When the first is full, its oldest connection is closed.
  */
 #ifndef PROTOCOL_LOBBY_LOBBY_H
 #define PROTOCOL_LOBBY_LOBBY_H
@@ -32,7 +32,7 @@ struct lobby_settings {
     int64_t ping;             /* lobby.ping, ms */
     int64_t max_missed;       /* lobby.max_missed pongs; then a server is dropped */
     int64_t timeout;          /* lobby.timeout, ms a ping may be unanswered */
-    int64_t original_timeout; /* lobby.original_timeout, ms of silence */
+    int64_t original_timeout; /* lobby.original_timeout, ms without a message */
     int64_t login_timeout;    /* lobby.login_timeout, ms */
     int64_t max_servers;      /* lobby.max_servers */
     int64_t max_clients;      /* lobby.max_clients */
@@ -50,7 +50,8 @@ struct lobby_settings {
     int64_t max_total;        /* lobby.max_total, bytes of a server's names and values */
     int host_byte_order;      /* lobby.host_byte_order: enum gltron_host_order */
     bool original_updates;    /* lobby.original_updates */
-    int64_t chunk;            /* lobby.chunk, bytes of changes told at a time to who is behind */
+    int64_t chunk;            /* lobby.chunk, bytes of changes sent at a time to a player that has
+                                 missed some */
     char *bans;               /* lobby.bans */
     int64_t bans_reread;      /* lobby.bans_reread, ms */
 };
@@ -73,8 +74,8 @@ struct lobby_service *lobby_service_create(struct map *map, struct bans *bans,
 /* All connections and ports must be gone. */
 void lobby_service_destroy(struct lobby_service **service);
 size_t lobby_service_count(const struct lobby_service *service); /* connections */
-/* Ends at most count connections, the oldest first; servers' entries wait for their return. Returns
- * how many. */
+/* Closes at most count connections, the oldest first; servers' entries are kept for a reconnect.
+ * Returns how many. */
 size_t lobby_service_drain(struct lobby_service *service, size_t count, enum conn_close_reason why);
 
 /* settings: the listener's, read at each use; must outlive the port. */
@@ -82,7 +83,7 @@ struct lobby_port *lobby_port_create(struct lobby_service *service, struct map_s
                                      enum lobby_role role, const struct lobby_settings *settings);
 /* Its connections must be gone. */
 void lobby_port_destroy(struct lobby_port **port);
-/* Serves an accepted connection until it ends. */
+/* Serves an accepted connection until it is closed. */
 void lobby_serve(struct lobby_port *port, struct conn *conn);
 
 #endif

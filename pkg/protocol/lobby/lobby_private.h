@@ -1,17 +1,17 @@
 /*
  * lobby_private: what the files of the lobby share.
  *
- *   lobby.c           service, ports, a session's life, its messages
- *   login.c     who is let in, as what
- *   game.c      game servers: their messages, and whether they live
- *   listing.c   their entries in the map
- *   verify.c    the number that they must bring
+ *   lobby.c        service, ports, a session's life cycle and messages
+ *   login.c        admitting a session as a game server or a player
+ *   game.c         game servers: their messages, and pings
+ *   listing.c      their entries in the map
+ *   verify.c       the number that proves a server's address
  *   subscribers.c  the list, and its changes in their order
- *   player.c    players: who is told what
- *   original.c  the original's packets
+ *   player.c       players: sending them the list and its changes
+ *   original.c     the original's packets
  *
- * A session is told to end once (lobby_end, or its connection is gone); from then on it is nobody's
- * but its connection's.
+ * A session is closed once, by lobby_end or with its connection; from then on only its connection
+ * refers to it.
  */
 #ifndef PROTOCOL_LOBBY_LOBBY_PRIVATE_H
 #define PROTOCOL_LOBBY_LOBBY_PRIVATE_H
@@ -49,7 +49,7 @@ struct lobby_service {
     struct bans_watcher bans_watcher;
     struct penalty_table *penalties;
     struct verifier *verifier; /* NULL until it is needed */
-    struct list newcomers;     /* those that have not logged in, oldest first */
+    struct list newcomers;     /* sessions that have not logged in, oldest first */
     struct list subscriber_lists;
     struct slots slots[3]; /* by enum lobby_pool */
     struct log_limit malformed_limit, refused_limit, ended_limit;
@@ -67,15 +67,15 @@ struct lobby_port {
 
 enum lobby_pool { POOL_NEWCOMERS, POOL_SERVERS, POOL_CLIENTS };
 
-enum session_state {
-    SESSION_NEW,     /* has not logged in */
-    SESSION_WAITING, /* has, and waits for bad passwords of its address */
-    SESSION_GAME,
-    SESSION_PLAYER,
-    SESSION_ENDED
+enum lobby_session_state {
+    LOBBY_SESSION_NEW,     /* has not logged in */
+    LOBBY_SESSION_DELAYED, /* has, and waits for bad passwords of its address */
+    LOBBY_SESSION_SERVER,
+    LOBBY_SESSION_PLAYER,
+    LOBBY_SESSION_CLOSED
 };
 
-/* A login as a game server that waits to be judged. */
+/* A game server's login whose password has not been checked yet. */
 struct lobby_login {
     char *password;
     size_t password_len;
@@ -85,27 +85,27 @@ struct lobby_login {
 
 struct lobby_session {
     struct list link;     /* the service's */
-    struct list newcomer; /* the service's, while it is one */
+    struct list newcomer; /* the service's, until it has logged in */
     struct lobby_port *port;
     struct conn *conn;
-    struct loop_timer *timer; /* of the login: its deadline, or its wait */
-    struct loop_timer *pause; /* NULL until it was over the rate: then it is read again */
+    struct loop_timer *timer; /* of the login: its deadline, or the penalty's delay */
+    struct loop_timer *pause; /* resumes reading; NULL until it was over the rate */
     struct lobby_login *login;
-    struct game *game;     /* SESSION_GAME */
-    struct player *player; /* SESSION_PLAYER */
+    struct game *game;     /* LOBBY_SESSION_SERVER */
+    struct player *player; /* LOBBY_SESSION_PLAYER */
     struct bucket bucket;
     struct error_budget errors;
-    uint8_t state;    /* enum session_state */
+    uint8_t state;    /* enum lobby_session_state */
     uint8_t encoding; /* enum lobby_encoding */
-    uint8_t pool;     /* enum lobby_pool: the slot that it has */
+    uint8_t pool;     /* enum lobby_pool: the slot that it holds */
 };
 
 /* How a session ends. */
 struct lobby_ending {
-    enum lobby_code code; /* told to peers that speak JSON; LOBBY_CODE_COUNT: nothing is told */
+    enum lobby_code code; /* sent to peers that speak JSON; LOBBY_CODE_COUNT: nothing is sent */
     const char *why;
     enum conn_close_reason reason;
-    bool leave; /* a server's entry waits for its return */
+    bool leave; /* a server's entry is kept for a reconnect */
 };
 
 /* lobby.c */
@@ -117,37 +117,40 @@ static inline uint64_t lobby_now(const struct lobby_session *session)
 {
     return loop_now_ms(session->port->service->common.loop);
 }
-/* Tells, counts and logs why the session ends, and ends it. Harmless when it has ended. */
+/* Every change of a session's state. */
+void lobby_session_move(struct lobby_session *session, enum lobby_session_state state);
+/* Sends, counts and logs the reason, and closes the session. Does nothing when it is closed. */
 void lobby_end(struct lobby_session *session, const struct lobby_ending *ending);
-/* The same with a code, for what cannot be mended. */
+/* The same, with an error after which the connection cannot continue. */
 void lobby_end_with(struct lobby_session *session, enum lobby_code code, const char *why);
-/* A message was refused, and the connection goes on, unless it keeps on. */
+/* Sends an error for a refused message; after lobby.max_errors the session is closed. */
 void lobby_refuse(struct lobby_session *session, enum lobby_code code, const char *why);
 /* Sends what was written, and frees the writer. */
 void lobby_send(struct lobby_session *session, struct writer *message);
 bool lobby_is_json(const struct lobby_session *session);
-/* The session leaves the newcomers with that slot. */
-void lobby_admit(struct lobby_session *session, enum session_state state, enum lobby_pool pool);
+/* The session has logged in, and holds a slot of that pool. */
+void lobby_admit(struct lobby_session *session, enum lobby_session_state state,
+                 enum lobby_pool pool);
 
 /* login.c */
 void lobby_login_begin(struct lobby_session *session);
 void lobby_login_free(struct lobby_session *session);
 /* password.data NULL: a player's. */
-void lobby_login_take(struct lobby_session *session, struct bytes password, struct bytes name,
-                      uint16_t port);
+void lobby_login_handle(struct lobby_session *session, struct bytes password, struct bytes name,
+                        uint16_t port);
 
 /* game.c */
 enum listing_state {
     LISTING_NONE, /* not verified, or no infos yet, or no address */
     LISTING_OPENING,
     LISTING_RESUMING,  /* its id was taken: perhaps by its own old connection */
-    LISTING_REOPENING, /* or by its own registration with the master, which has been withdrawn */
+    LISTING_REOPENING, /* or by its own registration with the master, which is removed */
     LISTING_LISTED
 };
 struct game {
     struct lobby_session *session;
     struct map_session *map;
-    char *name;                 /* whose password it was; NULL: the one without a name */
+    char *name;                 /* of its password; NULL: lobby.password */
     char id[ADDRESS_TEXT_SIZE]; /* "" until its port is known */
     struct address address;
     struct gameserver_fields wanted, changes;
@@ -155,8 +158,8 @@ struct game {
     bool has_infos;
     bool verified;
     bool suspect;
-    /* Life. */
-    struct loop_timer *timer; /* the next ping, or the end of patience */
+    /* Pings. */
+    struct loop_timer *timer; /* the next ping, or the time-out of an unanswered one */
     uint64_t ping_ms;         /* when the next ping is due */
     uint64_t unanswered_ms;   /* when the first unanswered one was sent */
     uint64_t sent, answered;  /* numbers of pings */
@@ -165,49 +168,49 @@ struct game {
     uint64_t number; /* 0: none was sent */
     int64_t tries;
 };
-/* port: 0 of the original's servers, which say it with their infos. */
+/* port: 0 of the original's servers, which send it with their infos. */
 void lobby_game_begin(struct lobby_session *session, const char *name, uint16_t port);
 void lobby_game_free(struct lobby_session *session, bool leave);
-void lobby_game_take(struct lobby_session *session, const struct lobby_message *message);
-/* original: the texts of an original packet that do not come back out of infos (gameserver.h). */
-void lobby_game_take_infos(struct game *game, const struct lobby_infos *infos,
-                           struct bytes original);
-/* An original server's word; whatever it is, it lives. */
-void lobby_game_heard(struct game *game);
-/* It is where it says. */
+void lobby_game_handle(struct lobby_session *session, const struct lobby_message *message);
+/* original: the texts of an original packet that infos cannot restore (gameserver.h). */
+void lobby_game_set_infos(struct game *game, const struct lobby_infos *infos,
+                          struct bytes original);
+/* A message of an original server, which stands for a pong. */
+void lobby_game_mark_active(struct game *game);
+/* It has proved its address. */
 void lobby_game_verified(struct game *game);
 /* Sets the id, once. */
 void lobby_game_set_address(struct game *game, uint16_t port);
 
 /* listing.c */
 void lobby_listing_end(struct game *game, bool leave);
-/* Puts into the map what is wanted, when it may be there. */
+/* Opens or updates its entry, if it may be listed. */
 void lobby_listing_update(struct game *game);
 
 /* verify.c */
 void lobby_verify_begin(struct game *game);
 void lobby_verify_end(struct game *game);
-void lobby_verify_take(struct game *game, uint64_t number);
+void lobby_verify_check(struct game *game, uint64_t number);
 void lobby_verifier_destroy(struct verifier **verifier);
 
 enum player_state {
-    PLAYER_DUE,     /* waits for the whole list */
-    PLAYER_CURRENT, /* has been told everything, or will be when it reads on */
-    PLAYER_BEHIND   /* is being told what it missed */
+    PLAYER_DUE,       /* waits for the whole list */
+    PLAYER_CURRENT,   /* has been sent all changes, or its output has a backlog */
+    PLAYER_BACKLOGGED /* is being sent the changes that it missed */
 };
 #define PLAYER_STATES 3
 
 /* subscribers.c */
-/* A server that is listed, or was. Lines stand in the order of their last change. */
+/* A server that is or was listed. Lines are in the order of their last change. */
 struct line {
     UT_hash_handle hh;   /* by id; those that are listed */
     struct list link;    /* the subscribers' changes */
     struct list in_gone; /* the subscribers' gone, oldest first */
     uint64_t stamp;      /* of its last change */
-    uint64_t born;       /* the stamp with which it came */
+    uint64_t born;       /* the stamp at which it was added */
     struct writer text;  /* the server as JSON */
     bool gone;           /* it is not listed any more */
-    bool has_packet;     /* the original's clients can be told of it */
+    bool has_packet;     /* it can be sent to the original's clients */
     uint8_t packet[GLTRON_PACKET_SIZE];
     size_t id_len;
     char id[];
@@ -218,13 +221,13 @@ struct lobby_subscribers {
     struct map_space *space;
     struct map_watcher watcher; /* view NULL: not watching */
     struct line *lines;         /* those that are listed */
-    struct list changes;        /* struct line, those that are gone too */
+    struct list changes;        /* struct line, gone ones included */
     struct list gone;           /* struct line, a limited number of them */
     size_t gone_count;
     uint64_t stamp;                     /* of the last change */
-    uint64_t forgotten;                 /* the last one of lines that are gone and not kept */
+    uint64_t forgotten;                 /* the newest stamp of a gone line that was freed */
     struct list players[PLAYER_STATES]; /* by enum player_state */
-    struct frame *all;                  /* the whole list at all_stamp; NULL: not made */
+    struct frame *all;                  /* the whole list at all_stamp; NULL: not written */
     uint64_t all_stamp;
     struct loop_task serve;
     struct loop_timer *flow;
@@ -233,49 +236,50 @@ struct lobby_subscribers {
 struct lobby_subscribers *lobby_subscribers_of(struct lobby_service *service,
                                                struct map_space *space);
 void lobby_subscribers_free(struct lobby_subscribers *subscribers);
-/* Watches the space from now on. NULL, or why the list cannot be told (static text). */
+/* Watches the space from now on. NULL, or why there is no list (static text). */
 const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers);
-/* Lets go of the view when nobody is told the list any more. */
+/* Stops watching the space when there is no player any more. */
 void lobby_subscribers_release(struct lobby_subscribers *subscribers);
-/* Those that are due, at the end of this turn. */
-void lobby_subscribers_ask_to_serve(struct lobby_subscribers *subscribers);
-/* All listed servers as messages; lives until the next change. */
+/* Sends the list to the players that wait for it, at the end of this event-loop iteration. */
+void lobby_subscribers_serve_soon(struct lobby_subscribers *subscribers);
+/* All listed servers as messages; valid until the next change. */
 struct frame *lobby_subscribers_all(struct lobby_subscribers *subscribers);
 /* The first line changed after the stamp, and the one after a line; NULL when there is none. */
-struct line *lobby_subscribers_after(const struct lobby_subscribers *subscribers, uint64_t stamp);
+struct line *lobby_subscribers_first_after(const struct lobby_subscribers *subscribers,
+                                           uint64_t stamp);
 struct line *lobby_subscribers_next(const struct lobby_subscribers *subscribers,
                                     const struct line *line);
-bool lobby_subscribers_lists(const struct lobby_subscribers *subscribers, const char *id);
+bool lobby_subscribers_has(const struct lobby_subscribers *subscribers, const char *id);
 
 /* player.c */
 struct player {
     struct list link; /* the subscribers', by state */
     struct lobby_session *session;
     struct map_read *read; /* waits for the view */
-    uint64_t seen;         /* all changes up to this stamp have been told */
+    uint64_t seen;         /* all changes up to this stamp have been sent */
     uint8_t state;         /* enum player_state */
-    bool last;             /* it says nothing more: the list is the end */
-    char *shown[];         /* of the original's: ids by their place, GLTRON_SERVERS of them */
+    bool last;             /* it has closed its half: the list is all it gets */
+    char *places[];        /* of an original client: its servers' ids, GLTRON_SERVERS of them */
 };
 void lobby_player_begin(struct lobby_session *session);
 void lobby_player_free(struct lobby_session *session);
-/* It took what was sent. */
+/* Its output has been sent. */
 void lobby_player_drained(struct player *player);
 /* It has closed its half. */
 void lobby_player_ended(struct player *player);
-/* Of the subscribers: those that are due get the list; all are told what came after `before`; the
- * next part for those that are behind; none can be told any more. */
-void lobby_players_serve(struct lobby_subscribers *subscribers);
-void lobby_players_tell(struct lobby_subscribers *subscribers, uint64_t before);
-void lobby_players_flow(struct lobby_subscribers *subscribers);
+/* Of all players: sends the list to those that wait for it; changes after `before` to the current
+ * ones; the next chunk to the backlogged ones; closes all. */
+void lobby_players_send_lists(struct lobby_subscribers *subscribers);
+void lobby_players_send_changes(struct lobby_subscribers *subscribers, uint64_t before);
+void lobby_players_send_backlog(struct lobby_subscribers *subscribers);
 void lobby_players_end_all(struct lobby_subscribers *subscribers, const char *why);
 
 /* original.c */
-void lobby_original_take(struct lobby_session *session, const struct gltron_packet *packet);
-/* What the original's clients are told of a server; false when they cannot be. */
+void lobby_original_handle(struct lobby_session *session, const struct gltron_packet *packet);
+/* A server as the original's clients receive it; false when they cannot. */
 bool lobby_original_write(const struct gameserver *gameserver, uint8_t packet[GLTRON_PACKET_SIZE]);
-/* Tells a player all that changed after what it has seen. */
-void lobby_original_tell(struct player *player);
-void lobby_original_forget(struct player *player);
+/* Sends a player all changes after the last it was sent. */
+void lobby_original_send_changes(struct player *player);
+void lobby_original_free_places(struct player *player);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * lobby_login: who is let in, as what.
+ * lobby_login: admitting a session as a game server or a player.
  *
- * What can be said without knowing the password is said first, so that nobody learns by it whether
- * a password is good. An address that has brought bad ones waits before the next is judged.
+ * Everything that does not depend on the password is checked before it, so that no error reveals
+ * whether a password is right. After a wrong password, the next login from the same address is
+ * delayed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -44,33 +45,33 @@ static bool take_slot(struct lobby_session *session, enum lobby_pool pool, int64
     case SLOTS_ADDRESS_FULL:
         break;
     }
-    lobby_end_with(session, LOBBY_CODE_ADDRESS_LIMIT, "too many connections of this address");
+    lobby_end_with(session, LOBBY_CODE_ADDRESS_LIMIT, "too many connections from this address");
     return false;
 }
 
-static void let_player_in(struct lobby_session *session)
+static void admit_player(struct lobby_session *session)
 {
     if (!take_slot(session, POOL_CLIENTS, lobby_settings_of(session)->max_clients))
         return;
     lobby_login_free(session);
-    lobby_admit(session, SESSION_PLAYER, POOL_CLIENTS);
+    lobby_admit(session, LOBBY_SESSION_PLAYER, POOL_CLIENTS);
     lobby_player_begin(session);
 }
 
-static void let_server_in(struct lobby_session *session, const char *name)
+static void admit_server(struct lobby_session *session, const char *name)
 {
     const uint16_t port = session->login->port;
 
     if (!take_slot(session, POOL_SERVERS, lobby_settings_of(session)->max_servers))
         return;
     lobby_login_free(session);
-    lobby_admit(session, SESSION_GAME, POOL_SERVERS);
+    lobby_admit(session, LOBBY_SESSION_SERVER, POOL_SERVERS);
     lobby_game_begin(session, name, port);
 }
 
 /* Passwords. */
 
-/* Those of the settings that are in force; a reload may have changed them. */
+/* A reload may have changed the setting. */
 static const struct password_list *passwords_of(struct lobby_port *port)
 {
     const char *text = port->settings->passwords;
@@ -86,10 +87,10 @@ static const struct password_list *passwords_of(struct lobby_port *port)
     return port->passwords;
 }
 
-/* Both kinds are always looked at, so that time does not tell which there are. *name: NULL for the
- * password that has no name. */
-static bool is_good(struct lobby_session *session, const struct lobby_login *login,
-                    const char **name)
+/* Both kinds are always checked, so that the time taken does not depend on which there are. *name:
+ * NULL for the password that has no name. */
+static bool is_password_good(struct lobby_session *session, const struct lobby_login *login,
+                             const char **name)
 {
     const char *expected = lobby_settings_of(session)->password;
     const struct password_list *list = passwords_of(session->port);
@@ -118,13 +119,13 @@ static void judge_login(struct lobby_session *session)
     const struct address *peer = conn_peer(session->conn);
     const char *name;
 
-    if (!is_good(session, session->login, &name)) {
+    if (!is_password_good(session, session->login, &name)) {
         penalty_add(service->penalties, peer, &rules, lobby_now(session));
         lobby_end_with(session, LOBBY_CODE_BAD_PASSWORD, "the password is wrong");
         return;
     }
     penalty_forgive(service->penalties, peer);
-    let_server_in(session, name);
+    admit_server(session, name);
 }
 
 static void wait_or_judge(struct lobby_session *session)
@@ -134,9 +135,10 @@ static void wait_or_judge(struct lobby_session *session)
                                        &rules, lobby_now(session));
 
     if (wait > rules.longest_ms) {
-        lobby_end_with(session, LOBBY_CODE_RATE, "too many bad passwords from this address");
+        lobby_end_with(session, LOBBY_CODE_RATE, "too many wrong passwords from this address");
     } else if (wait > 0) {
-        session->state = SESSION_WAITING; /* what it says stays unread, but its end is seen */
+        lobby_session_move(session,
+                           LOBBY_SESSION_DELAYED); /* its input waits, but a close is noticed */
         loop_timer_start(session->timer, wait);
     } else {
         judge_login(session);
@@ -147,10 +149,10 @@ static void on_login_timer(void *arg)
 {
     struct lobby_session *session = arg;
 
-    if (session->state == SESSION_WAITING) {
+    if (session->state == LOBBY_SESSION_DELAYED) {
         judge_login(session);
-        if (session->state != SESSION_ENDED) {
-            /* What came meanwhile is presented again. */
+        if (session->state != LOBBY_SESSION_CLOSED) {
+            /* Input that came meanwhile is passed on again. */
             conn_pause_reading(session->conn);
             conn_resume_reading(session->conn);
         }
@@ -167,7 +169,7 @@ void lobby_login_begin(struct lobby_session *session)
     loop_timer_start(session->timer, (uint64_t)lobby_settings_of(session)->login_timeout);
 }
 
-/* What a game server must bring besides its password. */
+/* What a game server needs besides its password. */
 static bool can_be_listed(struct lobby_session *session, uint16_t port)
 {
     const struct address *peer = conn_peer(session->conn);
@@ -184,8 +186,8 @@ static bool can_be_listed(struct lobby_session *session, uint16_t port)
     return true;
 }
 
-void lobby_login_take(struct lobby_session *session, struct bytes password, struct bytes name,
-                      uint16_t port)
+void lobby_login_handle(struct lobby_session *session, struct bytes password, struct bytes name,
+                        uint16_t port)
 {
     const bool is_server = password.data != NULL;
     const enum lobby_role role = session->port->role;
@@ -198,7 +200,7 @@ void lobby_login_take(struct lobby_session *session, struct bytes password, stru
     } else if (is_server && role == LOBBY_FOR_CLIENTS) {
         lobby_end_with(session, LOBBY_CODE_NOT_A_SERVER, "no game server logs in on this port");
     } else if (!is_server) {
-        let_player_in(session);
+        admit_player(session);
     } else if (can_be_listed(session, port)) {
         session->login = mem_zalloc(1, sizeof *session->login);
         session->login->password = mem_dup(password.data, password.len);

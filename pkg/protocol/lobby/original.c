@@ -1,10 +1,10 @@
 /*
- * lobby_original: the original's packets: its game servers' infos as those of JSON, and the list
- * for its clients.
+ * lobby_original: the original's packets: converting its game servers' infos, and sending the list
+ * to its clients.
  *
- * Such a client has places for 40 servers, and adds a line to its list for each packet that it
- * gets. So a change is sent only where lobby.original_updates says so, in the server's place; that
- * one is gone cannot be said, but its place is given to another one.
+ * Such a client has places for 40 servers, and adds a line to its list for each packet. So a change
+ * is sent only with lobby.original_updates, in the server's place. The removal of a server cannot
+ * be sent; its place is used for another one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void add_original_text(struct infos_text *infos, const char *name, struct
     writer_free(&readable);
 }
 
-/* Whether a text comes back to original programs as it was, once it has been a property. */
+/* Whether a text is the same after it has been stored as a property and read back. */
 static bool comes_back(struct bytes text)
 {
     struct writer readable = {0}, back = {0};
@@ -52,7 +52,7 @@ static bool comes_back(struct bytes text)
     return is_same;
 }
 
-/* Appends its texts as they are, where they would be lost. */
+/* Appends its texts as they are, if they would be changed otherwise. */
 static void write_texts(struct writer *to, const struct gltron_packet *packet)
 {
     if (comes_back(packet->description) && comes_back(packet->version))
@@ -62,7 +62,7 @@ static void write_texts(struct writer *to, const struct gltron_packet *packet)
     writer_bytes(to, packet->version);
 }
 
-static void take_original_infos(struct game *game, const struct gltron_packet *packet)
+static void set_original_infos(struct game *game, const struct gltron_packet *packet)
 {
     struct writer texts = {0};
     const char *speed = gltron_speed_name(packet->speed), *size = gltron_size_name(packet->size);
@@ -84,7 +84,7 @@ static void take_original_infos(struct game *game, const struct gltron_packet *p
     for (size_t i = 0; i < infos.count; i++)
         infos.properties[i].value = writer_bytes_written(&infos.values[i]);
     write_texts(&texts, packet);
-    lobby_game_take_infos(
+    lobby_game_set_infos(
         game, &(struct lobby_infos){.properties = infos.properties, .property_count = infos.count},
         writer_bytes_written(&texts));
     writer_free(&texts);
@@ -92,45 +92,45 @@ static void take_original_infos(struct game *game, const struct gltron_packet *p
         writer_free(&infos.values[i]);
 }
 
-/* A server's port comes with its infos; one that changes it is another server. */
-static void take_server_packet(struct game *game, const struct gltron_packet *packet)
+/* A server's port comes with its infos; with another port it is another server. */
+static void handle_server_packet(struct game *game, const struct gltron_packet *packet)
 {
-    lobby_game_heard(game);
+    lobby_game_mark_active(game);
     if (packet->type != GLTRON_INFOS || packet->port == 0)
         return;
     if (game->id[0] != 0 && packet->port != game->address.port)
         lobby_listing_end(game, false);
     lobby_game_set_address(game, packet->port);
-    take_original_infos(game, packet);
+    set_original_infos(game, packet);
 }
 
-static void take_login(struct lobby_session *session, const struct gltron_packet *packet)
+static void handle_original_login(struct lobby_session *session, const struct gltron_packet *packet)
 {
     const bool is_server = packet->role == GLTRON_SERVER;
-    /* A server without a password brings an empty one, which is never good. */
+    /* A server without a password has an empty one, which is never accepted. */
     const struct bytes password =
         packet->password.data != NULL ? packet->password : BYTES_LITERAL("");
 
     metrics_add(METRIC_LOBBY_LOGIN, 1);
-    lobby_login_take(session, is_server ? password : (struct bytes){0}, (struct bytes){0}, 0);
+    lobby_login_handle(session, is_server ? password : (struct bytes){0}, (struct bytes){0}, 0);
 }
 
-/* What its programs never send is passed over: there is nothing to say it with. */
-void lobby_original_take(struct lobby_session *session, const struct gltron_packet *packet)
+/* Packets that its programs never send are ignored: the protocol has no error. */
+void lobby_original_handle(struct lobby_session *session, const struct gltron_packet *packet)
 {
-    if (session->state == SESSION_NEW && packet->type == GLTRON_LOGIN)
-        take_login(session, packet);
-    else if (session->state == SESSION_NEW)
+    if (session->state == LOBBY_SESSION_NEW && packet->type == GLTRON_LOGIN)
+        handle_original_login(session, packet);
+    else if (session->state == LOBBY_SESSION_NEW)
         lobby_refuse(session, LOBBY_CODE_NOT_LOGGED_IN, "login comes first");
-    else if (session->state == SESSION_GAME)
-        take_server_packet(session->game, packet);
+    else if (session->state == LOBBY_SESSION_SERVER)
+        handle_server_packet(session->game, packet);
 }
 
 /* Players. */
 
-/* What an original program is sent as a server's texts; they are written to text. */
-static void take_texts(const struct gameserver *gameserver, struct gltron_packet *packet,
-                       struct writer *text)
+/* A server's texts in a packet to an original client; text holds them. */
+static void choose_original_texts(const struct gameserver *gameserver, struct gltron_packet *packet,
+                                  struct writer *text)
 {
     const struct lobby_infos *infos = &gameserver->server.infos;
     const struct bytes original = gameserver->original;
@@ -172,7 +172,7 @@ bool lobby_original_write(const struct gameserver *gameserver, uint8_t bytes[GLT
     if (infos->has_players && infos->players < GLTRON_UNKNOWN)
         packet.players = (uint16_t)infos->players;
     memcpy(packet.host, gameserver->address.ip, sizeof packet.host);
-    take_texts(gameserver, &packet, &text);
+    choose_original_texts(gameserver, &packet, &text);
     gltron_write(&to, &packet, GLTRON_HOST_NETWORK);
     writer_free(&text);
     written = !to.failed && to.len == GLTRON_PACKET_SIZE;
@@ -198,21 +198,21 @@ static void send_server_packet(struct player *player, const struct line *line, u
     lobby_send(player->session, &to);
 }
 
-/* The place in which a server is shown; of NULL a free one; GLTRON_SERVERS: there is none. */
+/* The place of a server; for NULL a free one; GLTRON_SERVERS: there is none. */
 static unsigned place_of(const struct player *player, const char *id)
 {
     unsigned place = 0;
 
     for (; place < GLTRON_SERVERS; place++) {
-        const char *shown = player->shown[place];
+        const char *used = player->places[place];
 
-        if (id == NULL ? shown == NULL : shown != NULL && strcmp(shown, id) == 0)
+        if (id == NULL ? used == NULL : used != NULL && strcmp(used, id) == 0)
             break;
     }
     return place;
 }
 
-static void show_server_line(struct player *player, const struct line *line)
+static void send_line_in_place(struct player *player, const struct line *line)
 {
     unsigned place = place_of(player, line->id);
 
@@ -222,50 +222,50 @@ static void show_server_line(struct player *player, const struct line *line)
         place = place_of(player, NULL);
     if (place == GLTRON_SERVERS)
         return;
-    if (player->shown[place] == NULL)
-        player->shown[place] = mem_strdup(line->id);
+    if (player->places[place] == NULL)
+        player->places[place] = mem_strdup(line->id);
     send_server_packet(player, line, place);
 }
 
-/* Places of those that are gone; whether there were any. */
+/* Frees the places of servers that are gone; returns whether there were any. */
 static bool free_places(struct player *player)
 {
     const struct lobby_subscribers *subscribers = player->session->port->subscribers;
     bool freed = false;
 
     for (unsigned place = 0; place < GLTRON_SERVERS; place++) {
-        if (player->shown[place] != NULL &&
-            !lobby_subscribers_lists(subscribers, player->shown[place])) {
-            free(player->shown[place]);
-            player->shown[place] = NULL;
+        if (player->places[place] != NULL &&
+            !lobby_subscribers_has(subscribers, player->places[place])) {
+            free(player->places[place]);
+            player->places[place] = NULL;
             freed = true;
         }
     }
     return freed;
 }
 
-void lobby_original_tell(struct player *player)
+void lobby_original_send_changes(struct player *player)
 {
     const struct lobby_subscribers *subscribers = player->session->port->subscribers;
     const bool freed = free_places(player);
-    struct line *line = lobby_subscribers_after(subscribers, player->seen);
+    struct line *line = lobby_subscribers_first_after(subscribers, player->seen);
 
     for (; line != NULL; line = lobby_subscribers_next(subscribers, line)) {
         if (!line->gone && line->has_packet)
-            show_server_line(player, line);
+            send_line_in_place(player, line);
     }
     player->seen = subscribers->stamp;
-    /* Others that had no place before. */
-    line = freed ? lobby_subscribers_after(subscribers, 0) : NULL;
+    /* Servers that had no place before. */
+    line = freed ? lobby_subscribers_first_after(subscribers, 0) : NULL;
     for (; line != NULL && place_of(player, NULL) < GLTRON_SERVERS;
          line = lobby_subscribers_next(subscribers, line)) {
         if (!line->gone && line->has_packet && place_of(player, line->id) == GLTRON_SERVERS)
-            show_server_line(player, line);
+            send_line_in_place(player, line);
     }
 }
 
-void lobby_original_forget(struct player *player)
+void lobby_original_free_places(struct player *player)
 {
     for (unsigned place = 0; place < GLTRON_SERVERS; place++)
-        free(player->shown[place]);
+        free(player->places[place]);
 }

@@ -1,7 +1,7 @@
 /*
- * lobby_player: players: the whole list once, then what changes, as fast as they read.
+ * lobby_player: players: the whole list once, then its changes, as fast as they read.
  *
- *   due ─whole list─► current ─does not read, reads on─► behind ─told all─► current
+ *   DUE ─whole list─► CURRENT ─has missed changes─► BACKLOGGED ─has been sent all─► CURRENT
  */
 #include <stdlib.h>
 
@@ -14,14 +14,14 @@ static struct lobby_subscribers *subscribers_of_player(const struct player *play
     return player->session->port->subscribers;
 }
 
-static void end_politely(struct player *player)
+static void end_half_closed(struct player *player)
 {
-    lobby_end(player->session,
-              &(struct lobby_ending){LOBBY_CODE_COUNT, "it said the end", CONN_CLOSE_PEER, false});
+    lobby_end(player->session, &(struct lobby_ending){LOBBY_CODE_COUNT, "closed by the peer",
+                                                      CONN_CLOSE_PEER, false});
 }
 
-/* The one place that changes a player's state. A player keeps its place in a list that it stays
- * in, so that who goes through the list meets it once. */
+/* Every change of a player's state. A player whose state stays the same keeps its place in the
+ * list, so that an iteration over the list meets it once. */
 static void move_player(struct player *player, enum player_state state)
 {
     if (player->state == state && !list_is_empty(&player->link))
@@ -33,7 +33,7 @@ static void move_player(struct player *player, enum player_state state)
 
 /* JSON. */
 
-/* What a change means to who has seen those up to a stamp; LOBBY_TYPES: nothing. */
+/* What a change means to a player that has seen those up to a stamp; LOBBY_TYPES: nothing. */
 static enum lobby_type change_type_of(const struct line *line, uint64_t seen)
 {
     const bool is_new = line->born > seen;
@@ -70,7 +70,7 @@ static void send_all(struct player *player)
     metrics_add(METRIC_LOBBY_PUSH_SERVERS, 1);
 }
 
-/* At most lobby.chunk bytes (and a line) of what it missed; true when that was all. */
+/* At most lobby.chunk bytes (and a line) of missed changes; true when that was all. */
 static bool send_missed_lines(struct player *player)
 {
     const struct lobby_subscribers *subscribers = subscribers_of_player(player);
@@ -78,7 +78,7 @@ static bool send_missed_lines(struct player *player)
     const uint64_t seen = player->seen;
     int64_t counts[LOBBY_TYPES] = {0};
     struct writer text = {0};
-    struct line *line = lobby_subscribers_after(subscribers, seen);
+    struct line *line = lobby_subscribers_first_after(subscribers, seen);
 
     for (; line != NULL && text.len < limit; line = lobby_subscribers_next(subscribers, line)) {
         write_line(&text, line, seen, counts);
@@ -95,88 +95,89 @@ static void send_next_player_chunk(struct player *player)
     bool done = true;
 
     if (!lobby_is_json(player->session))
-        lobby_original_tell(player);
+        lobby_original_send_changes(player);
     else if (player->seen < subscribers->forgotten)
         send_all(player);
     else
         done = send_missed_lines(player);
-    move_player(player, done ? PLAYER_CURRENT : PLAYER_BEHIND);
+    move_player(player, done ? PLAYER_CURRENT : PLAYER_BACKLOGGED);
     if (!done && !loop_timer_is_running(subscribers->flow))
         loop_timer_start(subscribers->flow, 0);
 }
 
-static void tell_whole(struct player *player)
+static void send_whole_list(struct player *player)
 {
     if (lobby_is_json(player->session))
         send_all(player);
     else
-        lobby_original_tell(player);
+        lobby_original_send_changes(player);
     move_player(player, PLAYER_CURRENT);
     if (player->last)
-        end_politely(player);
+        end_half_closed(player);
 }
 
-/* What one turn brought, written once for those who had seen everything before. */
+/* The changes of one event-loop iteration, written once for all players that had seen the rest. */
 struct lobby_iteration {
     uint64_t before;
     struct frame *frame; /* NULL: not written */
     int64_t counts[LOBBY_TYPES];
 };
 
-static void write_turn(struct lobby_iteration *turn, const struct lobby_subscribers *subscribers)
+static void write_iteration_lines(struct lobby_iteration *iteration,
+                                  const struct lobby_subscribers *subscribers)
 {
     struct writer text = {0};
 
-    for (struct line *line = lobby_subscribers_after(subscribers, turn->before); line != NULL;
-         line = lobby_subscribers_next(subscribers, line))
-        write_line(&text, line, turn->before, turn->counts);
-    turn->frame = frame_create(writer_bytes_written(&text));
+    for (struct line *line = lobby_subscribers_first_after(subscribers, iteration->before);
+         line != NULL; line = lobby_subscribers_next(subscribers, line))
+        write_line(&text, line, iteration->before, iteration->counts);
+    iteration->frame = frame_create(writer_bytes_written(&text));
     writer_free(&text);
 }
 
-static void send_iteration_lines(struct player *player, struct lobby_iteration *turn)
+static void send_iteration_lines(struct player *player, struct lobby_iteration *iteration)
 {
     struct lobby_subscribers *subscribers = subscribers_of_player(player);
 
     if (conn_has_backlog(player->session->conn)) {
-        if (player->seen == turn->before)
+        if (player->seen == iteration->before)
             metrics_add(METRIC_CONFLATIONS, 1);
-    } else if (!lobby_is_json(player->session) || player->seen != turn->before) {
+    } else if (!lobby_is_json(player->session) || player->seen != iteration->before) {
         send_next_player_chunk(player);
     } else {
-        if (turn->frame == NULL)
-            write_turn(turn, subscribers);
-        if (turn->frame->len > 0)
-            conn_send_frame(player->session->conn, turn->frame);
-        count_lobby_pushes(turn->counts);
+        if (iteration->frame == NULL)
+            write_iteration_lines(iteration, subscribers);
+        if (iteration->frame->len > 0)
+            conn_send_frame(player->session->conn, iteration->frame);
+        count_lobby_pushes(iteration->counts);
         player->seen = subscribers->stamp;
     }
 }
 
 /* The subscribers. */
 
-void lobby_players_serve(struct lobby_subscribers *subscribers)
+void lobby_players_send_lists(struct lobby_subscribers *subscribers)
 {
     LIST_FOREACH (node, &subscribers->players[PLAYER_DUE]) {
         struct player *player = list_entry(node, struct player, link);
 
         if (player->read == NULL)
-            tell_whole(player);
+            send_whole_list(player);
     }
 }
 
-void lobby_players_tell(struct lobby_subscribers *subscribers, uint64_t before)
+void lobby_players_send_changes(struct lobby_subscribers *subscribers, uint64_t before)
 {
-    struct lobby_iteration turn = {.before = before};
+    struct lobby_iteration iteration = {.before = before};
 
     LIST_FOREACH (node, &subscribers->players[PLAYER_CURRENT])
-        send_iteration_lines(list_entry(node, struct player, link), &turn);
-    frame_unref(&turn.frame);
+        send_iteration_lines(list_entry(node, struct player, link), &iteration);
+    frame_unref(&iteration.frame);
 }
 
-void lobby_players_flow(struct lobby_subscribers *subscribers)
+void lobby_players_send_backlog(struct lobby_subscribers *subscribers)
 {
-    LIST_FOREACH (node, &subscribers->players[PLAYER_BEHIND]) {
+    LIST_FOREACH (node, &subscribers->players[PLAYER_BACKLOGGED]) {
         struct player *player = list_entry(node, struct player, link);
 
         if (!conn_has_backlog(player->session->conn))
@@ -201,7 +202,7 @@ static void on_player_reached(void *arg, bool known, bool stale)
 
     player->read = NULL;
     if (known)
-        lobby_subscribers_ask_to_serve(subscribers_of_player(player));
+        lobby_subscribers_serve_soon(subscribers_of_player(player));
     else
         lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
 }
@@ -209,8 +210,8 @@ static void on_player_reached(void *arg, bool known, bool stale)
 void lobby_player_begin(struct lobby_session *session)
 {
     struct lobby_subscribers *subscribers = session->port->subscribers;
-    const size_t shown = lobby_is_json(session) ? 0 : GLTRON_SERVERS;
-    struct player *player = mem_zalloc(1, sizeof *player + shown * sizeof *player->shown);
+    const size_t places = lobby_is_json(session) ? 0 : GLTRON_SERVERS;
+    struct player *player = mem_zalloc(1, sizeof *player + places * sizeof *player->places);
     const char *why;
 
     session->player = player;
@@ -233,7 +234,7 @@ void lobby_player_free(struct lobby_session *session)
     map_read_cancel(&player->read);
     list_remove(&player->link);
     if (!lobby_is_json(session))
-        lobby_original_forget(player);
+        lobby_original_free_places(player);
     free(player);
     lobby_subscribers_release(session->port->subscribers);
 }
@@ -249,7 +250,7 @@ void lobby_player_drained(struct player *player)
 void lobby_player_ended(struct player *player)
 {
     if (player->state != PLAYER_DUE)
-        end_politely(player);
+        end_half_closed(player);
     else
         player->last = true;
 }

@@ -1,11 +1,11 @@
 /*
- * lobby_subscribers: the list of a space's game servers as players are told it.
+ * lobby_subscribers: the players that follow a space's list of game servers, and that list.
  *
- * Each server is kept written, so that a change is written once for all players, and the whole list
- * is put together without being written again. Lines stand in the order of their last change, and
- * each change has a stamp: a player who has fallen behind keeps one number, and goes on from there
- * with the newest state of what changed since, however much that was. What is gone keeps its place
- * for a while; a player who has missed what is forgotten gets the whole list again.
+ * Each server is kept in its encoded form, so that a change is encoded once for all players, and
+ * the whole list is assembled without encoding anything. Lines are in the order of their last
+ * change, and each change has a stamp: for a player with a backlog one number is kept, from which
+ * it continues with the newest state of all that has changed since. Lines that are gone are kept
+ * for a while; a player that has missed one of those freed meanwhile gets the whole list again.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -15,19 +15,19 @@
 #include "metrics/metrics.h"
 #include "protocol/lobby/lobby_private.h"
 
-#define GONE_MAX 1024 /* lines that are kept although they are gone */
+#define GONE_MAX 1024 /* gone lines that are kept */
 
 static void serve_players(void *arg)
 {
     struct lobby_subscribers *subscribers = arg;
 
     if (subscribers->watcher.view != NULL && map_view_is_live(subscribers->watcher.view))
-        lobby_players_serve(subscribers);
+        lobby_players_send_lists(subscribers);
 }
 
 static void flow_players(void *arg)
 {
-    lobby_players_flow(arg);
+    lobby_players_send_backlog(arg);
 }
 
 /* Lines. */
@@ -40,7 +40,7 @@ static struct line *find_server_line(const struct lobby_subscribers *subscribers
     return line;
 }
 
-bool lobby_subscribers_lists(const struct lobby_subscribers *subscribers, const char *id)
+bool lobby_subscribers_has(const struct lobby_subscribers *subscribers, const char *id)
 {
     return find_server_line(subscribers, bytes_from_string(id)) != NULL;
 }
@@ -73,7 +73,7 @@ static void free_line(struct line *line)
     free(line);
 }
 
-static void forget_oldest(struct lobby_subscribers *subscribers)
+static void drop_oldest_gone_line(struct lobby_subscribers *subscribers)
 {
     struct line *line = list_entry(subscribers->gone.next, struct line, in_gone);
 
@@ -91,7 +91,7 @@ static void remove_line(struct lobby_subscribers *subscribers, struct line *line
     mark_line_changed(subscribers, line);
     list_append(&subscribers->gone, &line->in_gone);
     if (++subscribers->gone_count > GONE_MAX)
-        forget_oldest(subscribers);
+        drop_oldest_gone_line(subscribers);
 }
 
 static void free_lines(struct lobby_subscribers *subscribers)
@@ -104,9 +104,9 @@ static void free_lines(struct lobby_subscribers *subscribers)
     frame_unref(&subscribers->all);
 }
 
-/* Writing. */
+/* Encoding. */
 
-/* What is told of a server whose infos fit no line. */
+/* Properties that are kept when a server's infos do not fit a line. */
 static bool is_wanted_always(struct bytes name)
 {
     static const char *const names[] = {"speed",   "size",    "erase",       "description",
@@ -125,7 +125,7 @@ static bool line_fits(const struct writer *text)
     return !text->failed && text->len <= LOBBY_SERVER_MAX;
 }
 
-/* False when it fits no line even so. */
+/* False when it still does not fit. */
 static bool write_fitting_server(struct writer *text, struct gameserver *gameserver)
 {
     struct lobby_infos *infos = &gameserver->server.infos;
@@ -144,8 +144,8 @@ static bool write_fitting_server(struct writer *text, struct gameserver *gameser
     return line_fits(text);
 }
 
-static void take_listed_server(struct lobby_subscribers *subscribers, struct line *line,
-                               struct gameserver *gameserver)
+static void set_server_line(struct lobby_subscribers *subscribers, struct line *line,
+                            struct gameserver *gameserver)
 {
     uint8_t packet[GLTRON_PACKET_SIZE] = {0};
     struct writer text = {0};
@@ -156,7 +156,7 @@ static void take_listed_server(struct lobby_subscribers *subscribers, struct lin
         metrics_add(METRIC_LOBBY_UNFIT, 1);
         log_limited(LOG_WARN, &subscribers->unfit_limit, "server_not_sent",
                     LOG_BYTES("id", gameserver->server.id),
-                    LOG_STRING("reason", "it fits no line"));
+                    LOG_STRING("reason", "too long for a line"));
         if (line != NULL)
             remove_line(subscribers, line);
         return;
@@ -177,23 +177,23 @@ static void take_listed_server(struct lobby_subscribers *subscribers, struct lin
     mark_line_changed(subscribers, line);
 }
 
-static void take_lobby_entry(struct lobby_subscribers *subscribers, const struct map_entry *entry)
+static void update_server_line(struct lobby_subscribers *subscribers, const struct map_entry *entry)
 {
     struct line *line = find_server_line(subscribers, map_entry_id(entry));
     struct gameserver gameserver;
 
     if (gameserver_read(entry, &gameserver)) {
-        take_listed_server(subscribers, line, &gameserver);
+        set_server_line(subscribers, line, &gameserver);
         gameserver_free(&gameserver);
     } else if (line != NULL) {
         remove_line(subscribers, line);
     }
 }
 
-/* What the view brings. */
+/* Changes of the view. */
 
-/* The view is complete, and may be another than the one that was known. */
-static void take_lobby_view(struct lobby_subscribers *subscribers)
+/* The view is complete; it may differ from the lines in any way. */
+static void update_server_lines(struct lobby_subscribers *subscribers)
 {
     struct map_view *view = subscribers->watcher.view;
     struct line *line, *next;
@@ -205,7 +205,7 @@ static void take_lobby_view(struct lobby_subscribers *subscribers)
             remove_line(subscribers, line);
     }
     for (size_t i = 0; i < count; i++)
-        take_lobby_entry(subscribers, entries[i]);
+        update_server_line(subscribers, entries[i]);
 }
 
 static const char too_large[] = "there are more servers than view.max_entries";
@@ -235,9 +235,9 @@ static void on_lobby_view_changed(struct map_watcher *watcher, const struct map_
             remove_line(subscribers, line);
     }
     for (size_t i = 0; i < changes->changed_count; i++)
-        take_lobby_entry(subscribers, changes->changed[i]);
+        update_server_line(subscribers, changes->changed[i]);
     if (subscribers->stamp != before)
-        lobby_players_tell(subscribers, before);
+        lobby_players_send_changes(subscribers, before);
 }
 
 static void on_lobby_view_live(struct map_watcher *watcher)
@@ -245,10 +245,10 @@ static void on_lobby_view_live(struct map_watcher *watcher)
     struct lobby_subscribers *subscribers = list_entry(watcher, struct lobby_subscribers, watcher);
     const uint64_t before = subscribers->stamp;
 
-    take_lobby_view(subscribers);
+    update_server_lines(subscribers);
     if (subscribers->stamp != before)
-        lobby_players_tell(subscribers, before);
-    lobby_subscribers_ask_to_serve(subscribers);
+        lobby_players_send_changes(subscribers, before);
+    lobby_subscribers_serve_soon(subscribers);
 }
 
 /* Subscribers. */
@@ -298,7 +298,7 @@ const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers)
     if (map_watch(subscribers->space, &subscribers->watcher, &why) == NULL)
         return why;
     if (map_view_is_live(subscribers->watcher.view))
-        take_lobby_view(subscribers);
+        update_server_lines(subscribers);
     return NULL;
 }
 
@@ -312,9 +312,9 @@ void lobby_subscribers_release(struct lobby_subscribers *subscribers)
     free_lines(subscribers);
 }
 
-void lobby_subscribers_ask_to_serve(struct lobby_subscribers *subscribers)
+void lobby_subscribers_serve_soon(struct lobby_subscribers *subscribers)
 {
-    /* After what the views tell, so that nobody is told the same twice. */
+    /* After the view's changes, so that no player is sent one twice. */
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->serve);
 }
 
@@ -350,7 +350,8 @@ struct frame *lobby_subscribers_all(struct lobby_subscribers *subscribers)
     return subscribers->all;
 }
 
-struct line *lobby_subscribers_after(const struct lobby_subscribers *subscribers, uint64_t stamp)
+struct line *lobby_subscribers_first_after(const struct lobby_subscribers *subscribers,
+                                           uint64_t stamp)
 {
     const struct list *node = &subscribers->changes;
 

@@ -1,8 +1,9 @@
 /*
- * lobby_verify: the number that proves that a game server is where it says.
+ * lobby_verify: the number that proves a game server's address and port.
  *
- * It goes by UDP to the address and port under which the server would be listed, some times, and
- * never over TCP; the server brings it back on its connection. Nothing is expected on the socket.
+ * It is sent by UDP to the address and port under which the server would be listed, up to
+ * lobby.verify_tries times, and never over TCP; the server returns it on its connection. Datagrams
+ * to the sending socket are ignored.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "net/udp/udp.h"
 #include "protocol/lobby/lobby_private.h"
 
-#define DATAGRAM_MAX 64 /* of those that come, and are dropped */
+#define DATAGRAM_MAX 64 /* of received ones, which are dropped */
 
 struct verifier {
     struct udp *udp;
@@ -24,7 +25,7 @@ static void on_verify_packet(void *arg, const struct udp_path *path, struct byte
 {
 }
 
-/* NULL, after a word to the log, when there can be none. */
+/* NULL when it cannot be created, which is logged. */
 static struct verifier *verifier_of(struct lobby_service *service)
 {
     struct verifier *verifier = service->verifier;
@@ -114,8 +115,8 @@ void lobby_verify_end(struct game *game)
         loop_timer_destroy(&game->verify_timer);
 }
 
-/* It may come as often as it was sent. */
-void lobby_verify_take(struct game *game, uint64_t number)
+/* It may be returned as often as it was sent. */
+void lobby_verify_check(struct game *game, uint64_t number)
 {
     metrics_add(METRIC_LOBBY_VERIFY, 1);
     if (game->number == 0 || number != game->number) {
