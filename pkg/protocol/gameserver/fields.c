@@ -1,8 +1,8 @@
 /*
- * Writing what a game server says as fields: see gameserver.h.
+ * Writing a game server's properties as fields: see gameserver.h.
  *
- * While fields are added the text they borrow from may move, so each keeps the length up to its
- * end; its place is known when all are there.
+ * While fields are added, the text that they borrow from may move, so only lengths are kept; the
+ * pointers are set when all have been added.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,21 +30,21 @@ void gameserver_fields_free(struct gameserver_fields *fields)
     memset(fields, 0, sizeof *fields);
 }
 
-/* The name and the value have been written to the text, one behind the other. */
+/* The name, followed by the value, has been written to the text. */
 static void add_gameserver_field(struct gameserver_fields *to, size_t name_len, size_t value_len,
                                  bool deleted)
 {
-    static const uint8_t there;
+    static const uint8_t placeholder;
 
     if (to->count == to->capacity) {
         to->capacity = to->capacity > 0 ? 2 * to->capacity : 16;
         to->fields = mem_realloc(to->fields, to->capacity * sizeof *to->fields);
     }
-    to->fields[to->count++] = (struct map_field){.name = {&there, name_len},
-                                                 .value = {deleted ? NULL : &there, value_len}};
+    to->fields[to->count++] = (struct map_field){
+        .name = {&placeholder, name_len}, .value = {deleted ? NULL : &placeholder, value_len}};
 }
 
-/* Gives each its place in the text. */
+/* Sets each one's pointers into the text. */
 static void finish_gameserver_fields(struct gameserver_fields *to)
 {
     const uint8_t *at = to->text.data;
@@ -82,7 +82,7 @@ void gameserver_fields_from_infos(struct gameserver_fields *to, const struct lob
     finish_gameserver_fields(to);
 }
 
-/* Whether a field of that name has been added. Before finish: by its place in the text. */
+/* Whether a field of that name has been added; before finish_gameserver_fields, so by lengths. */
 static bool has_added_name(const struct gameserver_fields *fields, size_t start, size_t len)
 {
     size_t at = 0;

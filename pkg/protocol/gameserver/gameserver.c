@@ -1,4 +1,4 @@
-/* gameserver: reading a game server's entry in the words of both kinds of client. */
+/* gameserver: reading a game server's entry, as clients of both protocols see it. */
 #include "protocol/gameserver/gameserver.h"
 
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static uint32_t count_of(struct gameserver *gameserver, const char *name)
     return number_of(gameserver, name, &number) && number > 0 ? (uint32_t)number : 0;
 }
 
-/* Of what registered by UDP: the lobby's words. */
+/* The lobby's properties of a server that registered by UDP. */
 
 static void add_property(struct gameserver *gameserver, struct bytes name, struct bytes value)
 {
@@ -108,7 +108,7 @@ static void add_property(struct gameserver *gameserver, struct bytes name, struc
     gameserver->properties[infos->property_count++] = (struct lobby_property){name, value};
 }
 
-/* Adds it, for what stands there under this name. */
+/* Adds it, or replaces the one of this name. */
 static void put_property(struct gameserver *gameserver, const char *name,
                          const struct writer *value)
 {
@@ -153,7 +153,7 @@ static void put_count(struct gameserver *gameserver, const char *name, const cha
 
 #define PUT_MAX 5
 
-static void put_lobby_words(struct gameserver *gameserver)
+static void put_lobby_properties(struct gameserver *gameserver)
 {
     put_gameserver_text(gameserver, "description", "hostname");
     put_gameserver_text(gameserver, "map", "mapname");
@@ -162,8 +162,8 @@ static void put_lobby_words(struct gameserver *gameserver)
     put_count(gameserver, "max_players", "sv_maxclients");
 }
 
-/* What the words of the lobby say. */
-static void read_known(struct gameserver *gameserver)
+/* The properties that the lobby knows. */
+static void read_known_properties(struct gameserver *gameserver)
 {
     struct lobby_infos *infos = &gameserver->server.infos;
     const struct lobby_property *erase = find_gameserver_property(infos, "erase"),
@@ -274,8 +274,8 @@ bool gameserver_read_fields(struct bytes id, const struct map_field *fields, siz
     gameserver->original = field_of(fields, count, ORIGINAL);
     gameserver->server.since = bytes_decimal(field_of(fields, count, "since"));
     if (registered)
-        put_lobby_words(gameserver);
-    read_known(gameserver);
+        put_lobby_properties(gameserver);
+    read_known_properties(gameserver);
     read_master(gameserver, registered);
     return true;
 }

@@ -1,4 +1,4 @@
-/* q3master_list: the game servers of a space, as its view tells them. */
+/* q3master_list: the game servers of a space, kept up to date from its view. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,10 @@
 #include "protocol/gameserver/gameserver.h"
 #include "protocol/q3master/q3master_private.h"
 
-/* Until one that was registered must have come: Redis's deadline, and the way of the event. */
+/* In which the view must have a new registration: enough for Redis's deadline and the event. */
 #define PENDING_MS 10000
-/* For so long one that has been asked may owe its answer: another front-end may have got it. */
-#define UNANSWERED_MS 30000
+/* How long an unanswered probe counts against a server: another front-end may get its answer. */
+#define PROBE_ANSWER_MS 30000
 
 struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id)
 {
@@ -47,7 +47,7 @@ static void count_registered(struct q3master_list *list, struct q3master_entry *
     }
 }
 
-static void list_it(struct q3master_list *list, struct q3master_entry *entry)
+static void add_to_listed(struct q3master_list *list, struct q3master_entry *entry)
 {
     if (entry->listed)
         return;
@@ -61,7 +61,7 @@ static void list_it(struct q3master_list *list, struct q3master_entry *entry)
     metrics_add(METRIC_Q3MASTER_SERVERS, 1);
 }
 
-static void unlist(struct q3master_list *list, struct q3master_entry *entry)
+static void remove_from_listed(struct q3master_list *list, struct q3master_entry *entry)
 {
     if (!entry->listed)
         return;
@@ -74,7 +74,7 @@ static void unlist(struct q3master_list *list, struct q3master_entry *entry)
 
 static void drop_master_entry(struct q3master_list *list, struct q3master_entry *entry)
 {
-    unlist(list, entry);
+    remove_from_listed(list, entry);
     count_registered(list, entry, false);
     loop_pending_cancel(&entry->pending);
     assert(list->entries); /* it is one of them */
@@ -90,7 +90,7 @@ static bool is_same(const struct q3master_server *a, const struct q3master_serve
            bytes_equal(a->gametype, b->gametype);
 }
 
-/* What players filter by is another: only that makes lists anew. */
+/* Only a change of what players filter by makes prepared lists outdated. */
 static void describe_master_entry(struct q3master_list *list, struct q3master_entry *entry,
                                   const struct q3master_server *server)
 {
@@ -110,25 +110,25 @@ static void describe_master_entry(struct q3master_list *list, struct q3master_en
     entry->server = *server;
     entry->server.game.data = (uint8_t *)game;
     entry->server.gametype.data = (uint8_t *)game + server->game.len;
-    list_it(list, entry);
+    add_to_listed(list, entry);
     list->generation++;
 }
 
-/* It decides which game is asked for without a name. */
-static void take_implied(struct q3master_list *list, struct q3master_entry *entry, bool implied)
+/* It decides which game a query without a name means. */
+static void set_implied(struct q3master_list *list, struct q3master_entry *entry, bool implied)
 {
     if (entry->implied != implied)
         list->generation++;
     entry->implied = implied;
 }
 
-static void take_map_entry(struct q3master_list *list, const struct map_entry *told)
+static void update_master_entry(struct q3master_list *list, const struct map_entry *map_entry)
 {
-    struct bytes id = map_entry_id(told);
+    struct bytes id = map_entry_id(map_entry);
     struct q3master_entry *entry = q3master_list_find(list, id);
     struct gameserver gameserver;
 
-    if (!gameserver_read(told, &gameserver)) {
+    if (!gameserver_read(map_entry, &gameserver)) {
         if (entry != NULL)
             drop_master_entry(list, entry);
         return;
@@ -139,13 +139,14 @@ static void take_map_entry(struct q3master_list *list, const struct map_entry *t
     }
     loop_pending_cancel(&entry->pending);
     entry->since = gameserver.server.since;
-    take_implied(list, entry, bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("1")));
+    set_implied(list, entry,
+                bytes_equal(map_entry_field(map_entry, "implied"), BYTES_LITERAL("1")));
     if (entry->leaving_until <= loop_now_ms(list->service->loop))
-        count_registered(list, entry, map_entry_field(told, "registered").data != NULL);
+        count_registered(list, entry, map_entry_field(map_entry, "registered").data != NULL);
     if (gameserver.in_master)
         describe_master_entry(list, entry, &gameserver.master);
     else
-        unlist(list, entry);
+        remove_from_listed(list, entry);
     gameserver_free(&gameserver);
 }
 
@@ -160,7 +161,7 @@ static void on_master_view_changed(struct map_watcher *watcher, const struct map
             drop_master_entry(list, entry);
     }
     for (size_t i = 0; i < changes->changed_count; i++)
-        take_map_entry(list, changes->changed[i]);
+        update_master_entry(list, changes->changed[i]);
 }
 
 static void on_master_view_live(struct map_watcher *watcher)
@@ -170,7 +171,7 @@ static void on_master_view_live(struct map_watcher *watcher)
     struct map_entry *const *entries = map_view_sorted(list->view, &entry_count);
 
     for (size_t i = 0; i < entry_count; i++)
-        take_map_entry(list, entries[i]);
+        update_master_entry(list, entries[i]);
 }
 
 static void on_pending_expired(void *arg, struct loop_pending *pending, int result)
@@ -188,7 +189,7 @@ void q3master_list_expect(struct q3master_list *list, struct bytes id,
     count_registered(list, entry, true);
 }
 
-/* Registered before the other; of those of one moment the lower id. */
+/* Registered earlier; with equal times the lower id. */
 static bool is_registered_before(const struct q3master_entry *entry,
                                  const struct q3master_entry *than)
 {
@@ -222,25 +223,25 @@ struct bytes q3master_list_game(const struct q3master_list *list, int32_t protoc
 
 /* Room in a full list. */
 
-void q3master_list_asked(struct q3master_list *list, struct bytes id)
+void q3master_list_note_probe(struct q3master_list *list, struct bytes id)
 {
     struct q3master_entry *entry = q3master_list_find(list, id);
 
     if (entry)
-        entry->asked_ms = loop_now_ms(list->service->loop);
+        entry->probed_ms = loop_now_ms(list->service->loop);
 }
 
-/* Who answers probes goes after who does not, who was listed long after who came last. */
+/* Servers that do not answer probes are evicted before those that do, then the newest first. */
 static bool goes_before(const struct q3master_list *list, const struct q3master_entry *entry,
                         const struct q3master_entry *than)
 {
     const uint64_t now = loop_now_ms(list->service->loop);
-    const bool owes = entry->asked_ms > 0 && now - entry->asked_ms < UNANSWERED_MS;
-    const bool other_owes = than->asked_ms > 0 && now - than->asked_ms < UNANSWERED_MS;
+    const bool silent = entry->probed_ms > 0 && now - entry->probed_ms < PROBE_ANSWER_MS;
+    const bool other_silent = than->probed_ms > 0 && now - than->probed_ms < PROBE_ANSWER_MS;
 
-    if (owes != other_owes)
-        return owes;
-    /* What is not in the map yet has no time: it came last. */
+    if (silent != other_silent)
+        return silent;
+    /* An entry that is not in the view yet has no time: it is the newest. */
     if (loop_pending_is_waiting(&entry->pending) || loop_pending_is_waiting(&than->pending))
         return loop_pending_due_ms(&entry->pending) >= loop_pending_due_ms(&than->pending);
     return is_registered_before(than, entry);

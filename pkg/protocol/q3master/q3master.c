@@ -33,7 +33,7 @@ static void on_secret(void *arg, const uint8_t secret[MAP_SECRET_SIZE])
     cookie_set_secret(&service->keys, secret, q3master_now_ms(service));
 }
 
-static void settle_secret(struct q3master_service *service)
+static void load_secret(struct q3master_service *service)
 {
     const char *text = service->settings->secret;
     uint8_t secret[COOKIE_SECRET_SIZE];
@@ -48,7 +48,7 @@ static void settle_secret(struct q3master_service *service)
     cookie_set_secret(&service->keys, secret, q3master_now_ms(service));
 }
 
-/* What may be sent: filled as time passes, up to a tenth of a second's. */
+/* The output budget: filled as time passes, up to a tenth of a second's. */
 
 static void fill_output(struct q3master_service *service, int64_t rate, int64_t most)
 {
@@ -91,16 +91,18 @@ static void send_list(struct q3master_port *port, const struct udp_path *path,
     struct q3master_walk walk;
     size_t slice_count;
 
-    service->turn++;
+    service->list_start++;
     walk = q3master_reply_walk(
-        reply, count > 1 ? random_keyed_hash(&service->turn, sizeof service->turn) % count : 0);
+        reply, count > 1
+                   ? random_keyed_hash(&service->list_start, sizeof service->list_start) % count
+                   : 0);
     while ((slice_count = q3master_reply_next(reply, &walk, slices)) > 0)
         udp_send_slices(port->udp, path, q3master_reply_frame(reply), slices, slice_count);
     metrics_add(METRIC_Q3MASTER_REPLIES, 1);
 }
 
-/* Who asks at a quarter of the rate that is let through, or less, comes before those who use it up,
- * among whom are those who want to use up what may be sent. */
+/* Addresses that send at most a quarter of the allowed queries are preferred to those that use up
+ * their rate, among which are those that try to use up the output budget. */
 static enum q3master_rank rank_of(struct q3master_port *port, const struct address *peer)
 {
     const struct q3master_settings *settings = port->settings;
@@ -113,8 +115,8 @@ static enum q3master_rank rank_of(struct q3master_port *port, const struct addre
                : Q3MASTER_RANK_OFTEN;
 }
 
-static void take_query(struct q3master_port *port, const struct udp_path *path,
-                       const struct q3master_query *query)
+static void handle_query(struct q3master_port *port, const struct udp_path *path,
+                         const struct q3master_query *query)
 {
     struct q3master_service *service = port->service;
     const struct q3master_settings *settings = port->settings;
@@ -169,18 +171,18 @@ static void on_master_packet(void *arg, const struct udp_path *path, struct byte
     }
     switch (message.type) {
     case Q3MASTER_HEARTBEAT:
-        q3master_take_heartbeat(port, path, message.tag);
+        q3master_handle_heartbeat(port, path, message.tag);
         break;
     case Q3MASTER_INFO_RESPONSE:
-        q3master_take_info(port, path, &message.info);
+        q3master_handle_info(port, path, &message.info);
         break;
     case Q3MASTER_GETSERVERS:
         metrics_add(METRIC_Q3MASTER_GETSERVERS, 1);
-        take_query(port, path, &message.query);
+        handle_query(port, path, &message.query);
         break;
     case Q3MASTER_GETSERVERS_EXT:
         metrics_add(METRIC_Q3MASTER_GETSERVERS_EXT, 1);
-        take_query(port, path, &message.query);
+        handle_query(port, path, &message.query);
         break;
     }
 }
@@ -220,7 +222,7 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
 
 /* Ports. */
 
-/* All this was good when it was configured. */
+/* The settings have been checked. */
 static void read_master_settings(struct q3master_port *port)
 {
     const struct q3master_settings *settings = port->settings;
@@ -277,7 +279,7 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
     }
     port->ipv4 = *udp_where(port->udp) == '*' || udp_address(port->udp)->family == ADDRESS_IPV4;
     port->ipv6 = udp_address(port->udp)->family == ADDRESS_IPV6;
-    settle_secret(service);
+    load_secret(service);
     return port;
 }
 
@@ -328,7 +330,7 @@ struct q3master_service *q3master_service_create(struct map *map, struct bans *b
     service->answers = bucket_table_create((size_t)settings->addresses);
     service->queries = bucket_table_create((size_t)settings->addresses);
     service->seldom = bucket_table_create((size_t)settings->addresses);
-    random_bytes(&service->turn, sizeof service->turn);
+    random_bytes(&service->list_start, sizeof service->list_start);
     service->bans_watcher.changed = on_master_bans_changed;
     bans_watch(bans, &service->bans_watcher);
     return service;
@@ -354,5 +356,5 @@ void q3master_service_destroy(struct q3master_service **pointer)
 void q3master_service_reload(struct q3master_service *service)
 {
     if (!list_is_empty(&service->lists))
-        settle_secret(service);
+        load_secret(service);
 }

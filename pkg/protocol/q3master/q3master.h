@@ -2,11 +2,11 @@
  * q3master: a master for the games of the Quake III and DarkPlaces families
  * (docs/protocol-master.md): game servers register by UDP, players ask for lists.
  *
- * One service serves the process, one port each listener. Nothing is kept of a peer before it has
- * returned a challenge: challenges are cookies that every front-end verifies. A game server that
- * has is an entry of the lobby's space without a connection (map/registry.h, listed.h); lists are
- * prepared from the space's view, and hold what is connected to the lobby too, where it says of
- * which game and protocol it is.
+ * One service serves the process, one port each listener. Nothing is stored about a peer before it
+ * has returned a challenge: challenges are cookies that every front-end verifies. After that, a
+ * game server is an entry of the lobby's space without a connection (map/registry.h, gameserver.h).
+ * Lists are prepared from the space's view; they include the servers that are connected to the
+ * lobby, if their infos have a game and a protocol.
  */
 #ifndef PROTOCOL_Q3MASTER_Q3MASTER_H
 #define PROTOCOL_Q3MASTER_Q3MASTER_H
@@ -42,20 +42,20 @@ struct q3master_settings {
 };
 extern const struct config_module q3master_config;
 
-/* NULL, or why a port cannot be with these settings (static text). */
+/* NULL, or why a port cannot be opened with these settings (static text). */
 const char *q3master_settings_check(const struct q3master_settings *settings);
 
 struct q3master_service;
 struct q3master_port;
 
-/* All must outlive the service; settings, the configuration's, are read at each use: of the process
- * as a whole are challenge, secret, addresses and max_output. To be destroyed with the map, without
- * a turn of the loop between. */
+/* All must outlive the service; settings, the configuration's, are read at each use: challenge,
+ * secret, addresses and max_output are the process's. To be destroyed with the map, without an
+ * event-loop iteration in between. */
 struct q3master_service *q3master_service_create(struct map *map, struct bans *bans,
                                                  const struct q3master_settings *settings);
 /* All ports must be gone. */
 void q3master_service_destroy(struct q3master_service **service);
-/* The settings are others. */
+/* After the settings have changed. */
 void q3master_service_reload(struct q3master_service *service);
 
 /* Opens it. settings: the listener's, read at each use; must outlive the port. udp: read once. NULL
@@ -66,9 +66,9 @@ struct q3master_port *q3master_port_create(struct q3master_service *service,
                                            const struct udp_settings *udp, char **error)
     __attribute__((warn_unused_result));
 void q3master_port_destroy(struct q3master_port **port);
-/* Its settings are others. */
+/* After its settings have changed. */
 void q3master_port_reload(struct q3master_port *port);
-/* With the real port. */
+/* The address that it is bound to, with the real port. */
 const char *q3master_port_where(const struct q3master_port *port);
 
 #endif

@@ -1,7 +1,10 @@
 /*
- * q3master_private: the parts of the master: q3master.c (service, ports, what is received and
- * sent), list.c (the servers of a space), replies.c (prepared lists),
- * register.c (heartbeats, answers, probes).
+ * q3master_private: what the files of the master share.
+ *
+ *   q3master.c  service, ports, receiving and sending
+ *   list.c      the servers of a space
+ *   replies.c   prepared lists
+ *   register.c  heartbeats, their challenges, probes
  */
 #ifndef PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
 #define PROTOCOL_Q3MASTER_Q3MASTER_PRIVATE_H
@@ -32,18 +35,18 @@ struct q3master_entry {
     char *game; /* what server.game and server.gametype borrow from */
     uint64_t since;
     struct loop_pending pending; /* until the view has it */
-    size_t place;                /* among the listed; only when it is */
-    struct share share;          /* while it counts */
-    uint64_t asked_ms;      /* when this front-end asked it last without an answer yet; 0: never */
-    uint64_t leaving_until; /* ms; it has given way to another, and is not to return meanwhile */
-    bool listed;            /* players may be told of it */
-    bool registered;        /* by UDP: it counts */
-    bool implied;           /* its heartbeat's tag implied its game */
+    size_t place;                /* in the list's `listed`, while it is listed */
+    struct share share;          /* while it is registered */
+    uint64_t probed_ms;          /* of this front-end's last probe without an answer; 0: none */
+    uint64_t leaving_until;      /* ms; it was evicted, and may not register until then */
+    bool listed;                 /* it is sent to players */
+    bool registered;             /* by UDP: it counts against the limits */
+    bool implied;                /* its heartbeat's tag implied its game */
     uint8_t id_len;
     char id[];
 };
 
-/* What is known of a space. */
+/* The servers of a space. */
 struct q3master_list {
     struct list link; /* the service's */
     struct q3master_service *service;
@@ -56,7 +59,7 @@ struct q3master_list {
     struct q3master_entry *entries;
     struct q3master_entry **listed;
     size_t listed_count, listed_capacity;
-    uint64_t generation; /* counts changes of what is listed */
+    uint64_t generation; /* counts changes of `listed` */
     struct slots registered;
     struct shares shares; /* of the same */
 };
@@ -89,7 +92,7 @@ struct q3master_port {
     struct q3master_service *service;
     const struct q3master_settings *settings;
     struct udp *udp;
-    bool ipv4, ipv6; /* whom it can send to */
+    bool ipv4, ipv6; /* families that it can send to */
     struct q3games *games;
     struct q3master_mapping *mappings;
     size_t mapping_count;
@@ -104,11 +107,11 @@ struct q3master_service {
     const struct q3master_settings *settings;
     struct list lists;
     struct cookie_keys keys;
-    struct map_secret *secret; /* NULL: the setting's, or nobody has needed one yet */
+    struct map_secret *secret; /* NULL: the setting's, or none was needed yet */
     struct bucket_table *heartbeats, *answers, *queries, *seldom;
-    uint64_t output_us; /* when output was filled last */
-    int64_t output;     /* bytes that may be sent now */
-    uint64_t turn;      /* where the next list begins */
+    uint64_t output_us;  /* when output was filled last */
+    int64_t output;      /* bytes that may be sent now */
+    uint64_t list_start; /* where the next list begins */
     struct log_limit drop_limit, malformed_limit, registered_limit, refused_limit, evicted_limit;
 };
 
@@ -118,10 +121,11 @@ bool q3master_map_read(const char *text, struct q3master_mapping **mappings, siz
 uint64_t q3master_now_ms(const struct q3master_service *service); /* Redis's wall clock */
 void q3master_drop(struct q3master_service *service, const struct address *peer, enum metric metric,
                    const char *why);
-/* Whether that may be sent. As what may be sent runs out, those of lower rank go without first. */
+/* Whether the output budget has room for it. As the budget runs out, lower ranks are refused first.
+ */
 enum q3master_rank {
     Q3MASTER_RANK_SERVER, /* what keeps a game server listed */
-    Q3MASTER_RANK_SELDOM, /* a list for an address that seldom asks */
+    Q3MASTER_RANK_SELDOM, /* a list for an address that seldom sends queries */
     Q3MASTER_RANK_OFTEN   /* any other list */
 };
 bool q3master_may_send(struct q3master_service *service, size_t bytes, enum q3master_rank rank);
@@ -132,40 +136,40 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
 /* Its ports must be gone. */
 void q3master_list_release(struct q3master_list *list);
 struct q3master_entry *q3master_list_find(const struct q3master_list *list, struct bytes id);
-/* It is being registered: it counts until the view has it, or some time has passed. */
+/* It is being registered: it counts until the view has it, or for a limited time. */
 void q3master_list_expect(struct q3master_list *list, struct bytes id,
                           const struct address *address);
 /*
- * The game that a query of this protocol means that names none. Of the servers whose heartbeat's
- * tag implied their game: known, the one that has the protocol in the table (NULL: none has), when
- * one of them has it, else that of the oldest. Where there is no such server, and none is known,
- * that of the oldest of all. data NULL: the table decides. So whoever names a game cannot take over
- * such a list.
+ * The game that a query of this protocol without a name means. Servers whose heartbeat's tag
+ * implied their game decide: known, the game of the protocol in the table (NULL: none), if one of
+ * them has it, else the game of the oldest. Without such servers, and without a known game, it is
+ * that of the oldest server. data NULL: the table decides. So a server cannot take over such a list
+ * by naming a game.
  */
 struct bytes q3master_list_game(const struct q3master_list *list, int32_t protocol,
                                 const char *known);
-/* One that gives way to a newcomer in a full list: it is to leave, and counts no more. NULL: none.
- */
+/* Evicts a server from a full list for a newcomer, and returns it; it does not count any more.
+ * NULL: none may be. */
 struct q3master_entry *q3master_list_evict(struct q3master_list *list,
                                            const struct address *newcomer);
-/* It has been asked by this front-end. */
-void q3master_list_asked(struct q3master_list *list, struct bytes id);
+/* This front-end has sent it a probe. */
+void q3master_list_note_probe(struct q3master_list *list, struct bytes id);
 
 /* replies.c */
 void q3master_replies_init(struct q3master_replies *replies);
 void q3master_replies_clear(struct q3master_replies *replies);
-/* The list for a query, its reply NULL when it is not to be answered. Valid until the next one is
- * asked for. */
+/* The list for a query; its reply is NULL when the query is not answered. Valid until the next
+ * call. */
 const struct q3master_prepared *q3master_replies_get(struct q3master_port *port,
                                                      const struct q3master_query *query);
 
 /* register.c */
-void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,
-                             struct bytes tag);
-void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
-                        const struct q3master_info *info);
+void q3master_handle_heartbeat(struct q3master_port *port, const struct udp_path *path,
+                               struct bytes tag);
+void q3master_handle_info(struct q3master_port *port, const struct udp_path *path,
+                          const struct q3master_info *info);
 void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe);
-/* Takes those off that are banned now. */
+/* Unregisters the servers that are banned now. */
 void q3master_list_ban(struct q3master_list *list);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * q3master_register: how game servers come onto the list and stay there: heartbeats are answered
- * with a challenge, good answers register, and who is silent is asked.
+ * q3master_register: how game servers get onto the list and stay there: a heartbeat is answered
+ * with a challenge, a valid response registers the server, and a server without heartbeats is
+ * probed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void send_getinfo(struct q3master_port *port, const struct udp_path *path
     writer_free(&text);
 }
 
-/* Where it is listed. */
+/* The address under which it is listed. */
 static struct address gameserver_address(const struct q3master_port *port,
                                          const struct address *peer)
 {
@@ -50,7 +51,7 @@ static bool is_loopback(const struct address *address)
                                            : memcmp(address->ip, one, sizeof one) == 0;
 }
 
-/* Also asked before a challenge is sent: who cannot be listed need not be asked. */
+/* Checked before a challenge is sent, too. */
 static bool may_be_listed(struct q3master_port *port, const struct address *peer)
 {
     const struct address address = gameserver_address(port, peer);
@@ -70,8 +71,9 @@ static bool is_game_accepted(struct q3master_port *port, const struct address *p
     return false;
 }
 
-/* A server that ends says so by its game's flatline, or, most of them, by a last heartbeat like all
- * others: one that then does not answer is asked on, and goes. False when it is not listed. */
+/* A server that shuts down sends its game's flatline or, most of them, a last ordinary heartbeat:
+ * one that does not answer the challenge is then probed, and taken off. False when it is not
+ * listed. */
 static bool probe_soon(struct q3master_port *port, const struct address *peer)
 {
     const struct address address = gameserver_address(port, peer);
@@ -86,8 +88,8 @@ static bool probe_soon(struct q3master_port *port, const struct address *peer)
     return true;
 }
 
-void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *path,
-                             struct bytes tag)
+void q3master_handle_heartbeat(struct q3master_port *port, const struct udp_path *path,
+                               struct bytes tag)
 {
     struct q3master_service *service = port->service;
     const struct q3master_settings *settings = port->settings;
@@ -108,11 +110,11 @@ void q3master_take_heartbeat(struct q3master_port *port, const struct udp_path *
         (game != NULL && !is_game_accepted(port, &path->peer, bytes_from_string(game))))
         return;
     if (!probe_soon(port, &path->peer) && meaning == Q3GAMES_TAG_FLATLINE)
-        return; /* it is not there to be taken off */
+        return; /* it is not listed anyway */
     send_getinfo(port, path, game != NULL ? game : "");
 }
 
-/* In a full list a network that holds much gives way to one that holds little. */
+/* In a full list, the network with the most servers loses one to a network with fewer. */
 static bool evict_for_newcomer(struct q3master_port *port, const struct address *newcomer)
 {
     const struct q3master_entry *entry = q3master_list_evict(port->list, newcomer);
@@ -127,7 +129,6 @@ static bool evict_for_newcomer(struct q3master_port *port, const struct address 
     return true;
 }
 
-/* Whether one more may come. */
 static bool may_register_one_more(struct q3master_port *port, const struct address *peer,
                                   const struct address *address)
 {
@@ -183,7 +184,7 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
         q3master_drop(port->service, &path->peer, METRIC_Q3MASTER_DROPPED_SERVERS, "max_servers");
         return;
     } else {
-        entry->asked_ms = 0;
+        entry->probed_ms = 0;
     }
     gameserver_fields_from_info(&fields, info, game, implied);
     map_register(port->list->space,
@@ -199,8 +200,8 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
     gameserver_fields_free(&fields);
 }
 
-void q3master_take_info(struct q3master_port *port, const struct udp_path *path,
-                        const struct q3master_info *info)
+void q3master_handle_info(struct q3master_port *port, const struct udp_path *path,
+                          const struct q3master_info *info)
 {
     struct q3master_service *service = port->service;
     const struct q3master_settings *settings = port->settings;
@@ -242,15 +243,15 @@ static struct q3master_port *port_for(struct q3master_list *list, const struct a
     return NULL;
 }
 
-/* What its heartbeat's tag was, as far as it matters. Of a server that an older front-end has
- * registered it is not known: then it may have been that of its game. */
-static const char *context_of(const struct q3master_port *port, const struct map_entry *told,
+/* The context of the challenge: the game that its heartbeat's tag implied. It is unknown of a
+ * server that an older front-end registered: then it is taken to be its own game. */
+static const char *context_of(const struct q3master_port *port, const struct map_entry *map_entry,
                               struct bytes game)
 {
     size_t count;
     const char *const *contexts = q3games_contexts(port->games, &count);
 
-    if (bytes_equal(map_entry_field(told, "implied"), BYTES_LITERAL("0")))
+    if (bytes_equal(map_entry_field(map_entry, "implied"), BYTES_LITERAL("0")))
         return "";
     for (size_t i = 0; i < count; i++) {
         if (bytes_equal(game, bytes_from_string(contexts[i])))
@@ -262,24 +263,24 @@ static const char *context_of(const struct q3master_port *port, const struct map
 void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe)
 {
     struct q3master_list *list = list_entry(prober, struct q3master_list, prober);
-    const struct map_entry *told = map_view_find(list->view, id);
+    const struct map_entry *map_entry = map_view_find(list->view, id);
     const struct q3master_entry *entry = q3master_list_find(list, id);
     struct udp_path path = {.local = {.family = ADDRESS_NONE}};
     char text[ADDRESS_TEXT_SIZE];
     struct q3master_port *port;
 
-    if (told == NULL || entry == NULL)
+    if (map_entry == NULL || entry == NULL)
         return;
-    snprintf(text, sizeof text, "%.*s", (int)map_entry_field(told, "address").len,
-             (const char *)map_entry_field(told, "address").data);
+    snprintf(text, sizeof text, "%.*s", (int)map_entry_field(map_entry, "address").len,
+             (const char *)map_entry_field(map_entry, "address").data);
     if (!address_parse(text, &path.peer) || path.peer.port == 0)
         return;
     port = port_for(list, &path.peer);
     if (port == NULL || bans_hold(list->service->bans, &path.peer))
         return;
     log_debug("server_asked", LOG_BYTES("server", id), LOG_INT("probe", probe));
-    q3master_list_asked(list, id);
-    send_getinfo(port, &path, context_of(port, told, entry->server.game));
+    q3master_list_note_probe(list, id);
+    send_getinfo(port, &path, context_of(port, map_entry, entry->server.game));
 }
 
 void q3master_list_ban(struct q3master_list *list)

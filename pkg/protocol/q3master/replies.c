@@ -1,9 +1,8 @@
 /*
- * q3master_replies: lists prepared once for many players, one for each kind of query that was
- * asked.
+ * q3master_replies: lists prepared once for many players, one for each kind of query.
  *
- * A list is made when it is asked for and has not been made since the servers changed; while
- * changes come it is made at most every q3master.refresh, whoever asks.
+ * A list is made by the first query after the servers have changed; while changes go on it is made
+ * at most once in q3master.refresh, however many queries there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +58,7 @@ static struct q3master_prepared *find_or_add_prepared(struct q3master_port *port
     return prepared;
 }
 
-/* The servers that the query wants; it is settled. */
+/* The servers that match the query, whose game has been settled. */
 static struct q3master_reply *make(const struct q3master_list *list,
                                    const struct q3master_query *query)
 {

@@ -31,13 +31,12 @@ static const char *check_map(const char *value)
 
 static const struct config_setting table[] = {
     TIME(ttl, "15m", BOTH, 1000, 24 * HOUR_MS,
-         "How long a game server is listed after it said that it is there."),
+         "How long a game server is listed after it has registered or renewed its registration."),
     NUMBER(probes, "3", BOTH, 0, 100,
-           "How often a game server is asked in the last part of that time before it is taken off "
-           "the list."),
-    TIME(probe_interval, "2s", BOTH, 10, HOUR_MS, "Time between two of these questions."),
+           "Probes sent to a game server at the end of that time before it is taken off the list."),
+    TIME(probe_interval, "2s", BOTH, 10, HOUR_MS, "Time between two of these probes."),
     TIME(challenge, "10s", 0, 100, HOUR_MS,
-         "For one to two times this a game server may take to return its challenge."),
+         "Time slot of challenges: a game server must return one within one to two slots."),
     TEXT(secret, "", CONFIG_RELOADABLE | CONFIG_SECRET, NULL,
          "Secret of the challenges, the same on all front-ends; empty: they share one through "
          "Redis."),
@@ -53,27 +52,27 @@ static const struct config_setting table[] = {
            "Let game servers register from loopback addresses, which only players on this host "
            "can use."),
     NUMBER(max_servers, "4096", BOTH, 0, 10000000,
-           "Game servers registered at a time; when there are so many, the network that holds most "
-           "gives "
-           "way to one that holds less; 0: no limit."),
+           "Game servers registered at a time; at the limit, the network with the most loses one "
+           "to a network with fewer; 0: no limit."),
     NUMBER(max_per_address, "32", BOTH, 0, 65535,
            "Game servers registered at a time from one IPv4 address or IPv6 /64; 0: no limit."),
     NUMBER(heartbeat_rate, "10", BOTH, 0, 1000000,
-           "Heartbeats, and answers of game servers, a second from one IPv4 address or IPv6 /64; "
-           "0: no limit."),
-    NUMBER(heartbeat_burst, "128", BOTH, 1, 4000000, "How many of them at once after a rest."),
+           "Heartbeats, and responses of game servers, a second from one IPv4 address or IPv6 "
+           "/64; 0: no limit."),
+    NUMBER(heartbeat_burst, "128", BOTH, 1, 4000000, "How many of them at once after a pause."),
     NUMBER(query_rate, "2", BOTH, 0, 1000000,
            "Players' queries a second from one IPv4 address or IPv6 /64; 0: no limit."),
-    NUMBER(query_burst, "20", BOTH, 1, 4000000, "How many of them at once after a rest."),
+    NUMBER(query_burst, "20", BOTH, 1, 4000000, "How many of them at once after a pause."),
     NUMBER(addresses, "16384", 0, 1, 10000000,
-           "Addresses whose rates are remembered; the one that was not heard longest makes room."),
+           "Addresses whose rates are remembered; the least recently active one is dropped."),
     MASTER(max_output, CONFIG_SIZE, "8MiB", CONFIG_RELOADABLE, 0, INT64_C(1) << 40, NULL,
-           "Bytes a second that all ports together send, at least 64KiB; what would be more is not "
+           "Bytes a second that all ports together send, at least 64KiB; queries above it are not "
            "answered; 0: no limit."),
     NUMBER(filters, "256", BOTH, 1, 100000,
-           "Lists that are kept prepared, each for one kind of query; the least used makes room."),
+           "Lists that are kept prepared, each for one kind of query; the least recently used one "
+           "is dropped."),
     TIME(refresh, "50ms", BOTH, 0, 60000,
-         "How old a prepared list may be while game servers come and go."),
+         "How old a prepared list may be while the game servers change."),
     {.key = NULL}};
 
 const struct config_module q3master_config = {.settings = table,

@@ -167,7 +167,7 @@ static void test_what_is_no_server(void **state)
 }
 
 /* Whoever can write into Redis can write anything. */
-static void test_fields_that_make_no_sense_are_left_out(void **state)
+static void test_malformed_fields_are_ignored(void **state)
 {
     struct gameserver gameserver;
 
@@ -274,7 +274,7 @@ int main(void)
         cmocka_unit_test(test_of_the_lobby_in_the_master),
         cmocka_unit_test(test_of_the_master),
         cmocka_unit_test(test_what_is_no_server),
-        cmocka_unit_test(test_fields_that_make_no_sense_are_left_out),
+        cmocka_unit_test(test_malformed_fields_are_ignored),
         cmocka_unit_test(test_infos_as_fields),
         cmocka_unit_test(test_an_infostring_as_fields),
         cmocka_unit_test(test_two_keys_that_become_one),
