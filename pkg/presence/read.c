@@ -66,7 +66,7 @@ static void begin_presence_epoch(struct presence_part *part, struct bytes epoch,
 /* In a new epoch, what is read may be older than what the watchers know. During the recovery grace
  * a user who was online may be about to be restored, and one who was offline may be listed from an
  * old copy. Restored and joining users are published, so only the others wait for the grace. */
-static void take_read_status(struct watched_name *presence, enum map_status status, bool holding)
+static void apply_read_status(struct watched_name *presence, enum map_status status, bool holding)
 {
     struct presence_part *part = presence->part;
     bool was_offline = presence->known && presence->status == MAP_OFFLINE;
@@ -77,12 +77,12 @@ static void take_read_status(struct watched_name *presence, enum map_status stat
         presence_found(presence, status);
 }
 
-static void take_one_presence(struct watched_name *presence, uint64_t seq, uint8_t digit,
-                              bool holding)
+static void apply_presence_read(struct watched_name *presence, uint64_t seq, uint8_t digit,
+                                bool holding)
 {
     if (seq >= presence->seq) { /* else a message brought a newer status */
         presence->seq = seq;
-        take_read_status(presence, (enum map_status)(digit - '0'), holding);
+        apply_read_status(presence, (enum map_status)(digit - '0'), holding);
     }
     if (presence->again)
         presence_read_again(presence);
@@ -90,7 +90,7 @@ static void take_one_presence(struct watched_name *presence, uint64_t seq, uint8
 }
 
 /* "1 <epoch> <seq> <holding>\n" and a digit for each */
-static bool take_presence_reply(struct presence_read *read, struct bytes text)
+static bool read_presence_reply(struct presence_read *read, struct bytes text)
 {
     struct presence_part *part = read->part;
     struct cursor cursor = cursor_over(text);
@@ -113,7 +113,7 @@ static bool take_presence_reply(struct presence_read *read, struct bytes text)
         presence->read = NULL;
         list_remove(&presence->in_order);
         list_append(&part->order, &presence->in_order);
-        take_one_presence(presence, seq, digits.data[i], holding);
+        apply_presence_read(presence, seq, digits.data[i], holding);
     }
     return true;
 }
@@ -139,7 +139,7 @@ static void on_presence_read(void *arg, enum redis_status status, const struct r
         list_remove(&read->link);
         part->reading--;
         if (status == REDIS_OK && reply->type == REDIS_STRING &&
-            take_presence_reply(read, reply->text))
+            read_presence_reply(read, reply->text))
             presence_read_part(part);
         else
             fail_presence_read(read);

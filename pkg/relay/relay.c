@@ -261,7 +261,7 @@ static void note_packet_ack(struct relays *relays, struct bytes node, uint64_t n
 }
 
 /* "<node> <number> <space> <fromlen> <tolen> <len>\n" from to packet */
-static bool take_relayed_packet(struct map *map, struct bytes rest)
+static bool receive_relayed_packet(struct map *map, struct bytes rest)
 {
     struct cursor cursor = cursor_over(rest);
     struct bytes node = cursor_until(&cursor, ' ');
@@ -281,7 +281,7 @@ static bool take_relayed_packet(struct map *map, struct bytes rest)
 }
 
 /* "<number>:ok <number>:no ..." */
-static bool take_acks(struct map *map, struct bytes rest)
+static bool receive_acks(struct map *map, struct bytes rest)
 {
     while (rest.len > 0) {
         struct bytes word = bytes_next_word(&rest);
@@ -295,22 +295,22 @@ static bool take_acks(struct map *map, struct bytes rest)
     return true;
 }
 
-static enum map_message take_relay_message(void *state, struct bytes verb, struct bytes rest)
+static enum map_message receive_relay_message(void *state, struct bytes verb, struct bytes rest)
 {
     struct map *map = ((struct relays *)state)->map;
     bool good;
     if (bytes_equal(verb, BYTES_LITERAL("relay")))
-        good = take_relayed_packet(map, rest);
+        good = receive_relayed_packet(map, rest);
     else if (bytes_equal(verb, BYTES_LITERAL("relayed")))
-        good = take_acks(map, rest);
+        good = receive_acks(map, rest);
     else
         return MAP_MESSAGE_UNEXPECTED;
     return good ? MAP_MESSAGE_HANDLED : MAP_MESSAGE_MALFORMED;
 }
 
 /* "send": "<space> <id> <packet>" */
-static const char *take_relay_request(void *state, struct bytes verb, struct bytes argument,
-                                      map_done done, void *arg)
+static const char *handle_relay_request(void *state, struct bytes verb, struct bytes argument,
+                                        map_done done, void *arg)
 {
     struct map *map = ((struct relays *)state)->map;
     uint64_t number;
@@ -327,5 +327,5 @@ static const char *take_relay_request(void *state, struct bytes verb, struct byt
 
 const struct map_feature relay_feature = {.create = create_relay_feature,
                                           .destroy = destroy_relay_feature,
-                                          .message = take_relay_message,
-                                          .request = take_relay_request};
+                                          .message = receive_relay_message,
+                                          .request = handle_relay_request};

@@ -203,7 +203,7 @@ enum player_state {
 /* subscribers.c */
 /* A server that is or was listed. Lines are in the order of their last change. */
 struct line {
-    UT_hash_handle hh;   /* by id; those that are listed */
+    UT_hash_handle hh;   /* by id; while it is listed */
     struct list link;    /* the subscribers' changes */
     struct list in_gone; /* the subscribers' gone, oldest first */
     uint64_t stamp;      /* of its last change */
@@ -220,7 +220,7 @@ struct lobby_subscribers {
     struct lobby_service *service;
     struct map_space *space;
     struct map_watcher watcher; /* view NULL: not watching */
-    struct line *lines;         /* those that are listed */
+    struct line *lines;         /* listed ones */
     struct list changes;        /* struct line, gone ones included */
     struct list gone;           /* struct line, a limited number of them */
     size_t gone_count;

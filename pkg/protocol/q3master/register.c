@@ -278,7 +278,7 @@ void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe)
     port = port_for(list, &path.peer);
     if (port == NULL || bans_hold(list->service->bans, &path.peer))
         return;
-    log_debug("server_asked", LOG_BYTES("server", id), LOG_INT("probe", probe));
+    log_debug("server_probed", LOG_BYTES("server", id), LOG_INT("probe", probe));
     q3master_list_note_probe(list, id);
     send_getinfo(port, &path, context_of(port, map_entry, entry->server.game));
 }

@@ -215,7 +215,7 @@ static void send_room_invite(struct turntable_session *session, struct bytes roo
     writer_free(&text);
 }
 
-static struct bytes take_text(struct cursor *cursor)
+static struct bytes read_noted_text(struct cursor *cursor)
 {
     return cursor_take(cursor, cursor_u8(cursor));
 }
@@ -234,13 +234,13 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
     struct turntable_session *session = membership->session;
     struct writer request = membership->join_request;
     struct cursor cursor = cursor_over(writer_bytes_written(&request));
-    struct bytes room = take_text(&cursor);
+    struct bytes room = read_noted_text(&cursor);
     (void)version;
     membership->join_request = (struct writer){0};
     if (result == MAP_OK) {
         turntable_identity_update_status(session);
         while (cursor_left(&cursor) > 0 && session->state == TURNTABLE_SESSION_IDENTIFIED)
-            send_room_invite(session, room, take_text(&cursor));
+            send_room_invite(session, room, read_noted_text(&cursor));
     } else {
         membership->member = NULL; /* the map has freed it */
         free_membership(membership);
@@ -280,7 +280,7 @@ static void start_join(struct membership *membership)
     struct cursor cursor = cursor_over(writer_bytes_written(&membership->join_request));
     turntable_stop_reading(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->subscribers->rooms, take_text(&cursor), session->map,
+        map_room_join(session->port->subscribers->rooms, read_noted_text(&cursor), session->map,
                       turntable_id(session), turntable_user(session), on_room_joined, membership);
 }
 

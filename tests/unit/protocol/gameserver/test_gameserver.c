@@ -1,5 +1,4 @@
-/* gameserver: entries read in the words of both kinds of client, and what servers say written as
- * fields. */
+/* gameserver: entries as clients of both protocols see them, and properties written as fields. */
 #include "protocol/gameserver/gameserver.h"
 
 #include <setjmp.h>
@@ -140,7 +139,7 @@ static void test_of_the_master(void **state)
     assert_bytes(gameserver_text(&gameserver, "game"), "Quake3Arena");
     assert_bytes(gameserver_text(&gameserver, "hostname"), "^1Red^7 \\o/");
     assert_null(gameserver_text(&gameserver, "id").data);
-    /* Each name stands once, or no reader takes the line. */
+    /* Each name is written once; otherwise no reader accepts the line. */
     for (size_t i = 0; i < gameserver.server.infos.property_count; i++) {
         for (size_t j = 0; j < i; j++)
             assert_false(bytes_equal(gameserver.properties[i].name, gameserver.properties[j].name));
@@ -152,7 +151,7 @@ static void test_of_the_master(void **state)
     gameserver_free(&gameserver);
 }
 
-static void test_what_is_no_server(void **state)
+static void test_entries_that_are_not_game_servers(void **state)
 {
     struct gameserver gameserver;
 
@@ -166,7 +165,7 @@ static void test_what_is_no_server(void **state)
                       "protocol", "lobby"));
 }
 
-/* Whoever can write into Redis can write anything. */
+/* Redis is a peer. */
 static void test_malformed_fields_are_ignored(void **state)
 {
     struct gameserver gameserver;
@@ -182,7 +181,7 @@ static void test_malformed_fields_are_ignored(void **state)
     gameserver_free(&gameserver);
 }
 
-/* What field writers made, as "name=value name=value"; a deletion has no "=". */
+/* The fields that were written, as "name=value name=value"; a deletion has no "=". */
 static void assert_fields(const struct gameserver_fields *fields, const char *expected)
 {
     struct writer all = {0};
@@ -273,7 +272,7 @@ int main(void)
         cmocka_unit_test(test_suspect),
         cmocka_unit_test(test_of_the_lobby_in_the_master),
         cmocka_unit_test(test_of_the_master),
-        cmocka_unit_test(test_what_is_no_server),
+        cmocka_unit_test(test_entries_that_are_not_game_servers),
         cmocka_unit_test(test_malformed_fields_are_ignored),
         cmocka_unit_test(test_infos_as_fields),
         cmocka_unit_test(test_an_infostring_as_fields),

@@ -1,4 +1,4 @@
-/* lobby_listing: whose place a game server's connection takes in the map, and whose not. */
+/* lobby_listing: which entries a game server's connection may take over, and which not. */
 #include "map/fixture.h"
 
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static int end(void **state)
     return 0;
 }
 
-/* A game server logs in and says its infos at once. */
+/* A game server logs in, and sends its infos at once. */
 static void come(struct stage *stage)
 {
     static const char text[] = "{\"type\":\"login\",\"passwd\":\"secret\",\"port\":4711}\n"
@@ -148,7 +148,7 @@ static void test_a_free_place(void **state)
     assert_true(holds(stage, "welcome"));
 }
 
-/* The same game speaks to the master by UDP and to the lobby by TCP: its connection knows more. */
+/* The same game server uses the master over UDP and the lobby over TCP: the connection counts. */
 static void test_that_of_its_registration_with_the_master(void **state)
 {
     struct stage *stage = *state;
@@ -168,7 +168,7 @@ static void test_that_of_its_registration_with_the_master(void **state)
     assert_null(map_entry_field(entry, "p:hostname").data);
 }
 
-/* Whoever has it otherwise keeps it. */
+/* Any other owner keeps its entry. */
 static void test_not_that_of_something_else(void **state)
 {
     struct stage *stage = *state;
