@@ -285,9 +285,8 @@ struct map *map_create(struct loop *loop, const char *name, const struct map_set
     map->name = mem_strdup(name);
     id_make_hex(map->node, NODE_ID_LENGTH);
     list_init(&map->secrets);
-    list_init(&map->deadlines);
     list_init(&map->tombstones);
-    map->deadline_timer = loop_timer_create(loop, op_check_deadlines, map);
+    map->pending_ops = op_pending_create(loop);
     map->tick_timer = loop_timer_create(loop, on_map_tick, map);
     add_spaces(map);
     map->store = redis_store_create(loop, target, redis, &store_callbacks, map);
@@ -333,7 +332,7 @@ void map_destroy(struct map **map_pointer)
     channels_destroy(&map->channels);
     needs_destroy(&map->needs);
     shared_destroy(&map->shared);
-    loop_timer_destroy(&map->deadline_timer);
+    loop_pending_set_destroy(&map->pending_ops);
     loop_timer_destroy(&map->tick_timer);
     free(map->scratch.data);
     free(map->spaces);

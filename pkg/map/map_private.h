@@ -51,9 +51,8 @@ struct map {
     uint64_t ticked_ms;      /* when the tick timer last ran */
     uint64_t tick_at_ms;     /* when it runs next */
     unsigned stalls;         /* counts the times when the loop did not run for a whole lease */
-    struct list deadlines;   /* struct op, by deadline */
-    struct loop_timer *deadline_timer;
-    struct loop_timer *tick_timer; /* renewals, parked operations, tombstones */
+    struct loop_pending_set *pending_ops; /* struct op */
+    struct loop_timer *tick_timer;        /* renewals, parked operations, tombstones */
     struct scratch {
         char *data;
         size_t used, size;

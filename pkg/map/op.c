@@ -19,16 +19,13 @@
 #include "map/sweep_private.h"
 #include "metrics/metrics.h"
 
-/* How often due deadlines are looked for while operations wait. */
-#define DEADLINE_TICK_MS 50
-
 struct op *op_create_typed(struct partition *partition, const struct op_type *type, struct bytes id)
 {
     struct op *op = mem_alloc(sizeof *op + id.len + 1);
     memset(op, 0, sizeof *op);
     list_init(&op->link);
     list_init(&op->in_session);
-    list_init(&op->in_deadlines);
+    loop_pending_init(&op->pending);
     op->partition = partition;
     op->type = type;
     op->id_len = (uint8_t)id.len;
@@ -87,10 +84,7 @@ void op_take_fields(struct op *op, struct writer *body)
 static void start_deadline(struct op *op)
 {
     struct map *map = op->partition->map;
-    op->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
-    list_append(&map->deadlines, &op->in_deadlines);
-    if (!loop_timer_is_running(map->deadline_timer))
-        loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);
+    loop_pending_begin(map->pending_ops, &op->pending, map_deadline_ms(map), 0);
 }
 
 /* What it brings counts as long as it is there. */
@@ -145,7 +139,7 @@ static void free_op(struct op *op)
     struct map *map = op->partition->map;
     list_remove(&op->link);
     list_remove(&op->in_session);
-    list_remove(&op->in_deadlines);
+    loop_pending_cancel(&op->pending);
     free(op->state);
     free(op->address);
     free(op->certificate);
@@ -214,7 +208,7 @@ void op_answer(struct op *op, enum map_result result, uint64_t version)
     op->answered = true;
     op->result = (uint8_t)result;
     op->version = version;
-    list_remove(&op->in_deadlines);
+    loop_pending_cancel(&op->pending);
     if (op->session) {
         op->session->adding -= op->adds;
         count_result(result);
@@ -275,8 +269,8 @@ void op_forget_session(struct op *op, bool leave)
     op->done = NULL;
     op->leave = leave;
     list_remove(&op->in_session);
-    list_remove(&op->in_deadlines);
-    /* Answered; only its done was still to be called. */
+    loop_pending_cancel(&op->pending);
+    /* Answered, and only waiting for its turn to be told. */
     if (!is_op_in_use(op))
         free_op(op);
 }
@@ -306,7 +300,7 @@ void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
     /* A live owner has renewed its lease by then: sweeps come with a jitter of a tenth. */
     op->retry_ms = now + (uint64_t)settings->sweep * 5 / 4;
     op->sent = false;
-    list_remove(&op->in_deadlines);
+    loop_pending_cancel(&op->pending);
     list_remove(&op->link);
     list_append(&partition->parked, &op->link);
 }
@@ -351,16 +345,13 @@ static void expire_op(struct op *op)
         deliver_answered(session);
 }
 
-void op_check_deadlines(void *arg)
+/* Never settled: its result, when there is one, goes through op_answer. */
+static void on_op_expired(void *arg, struct loop_pending *pending, int result)
 {
-    struct map *map = arg;
-    uint64_t now = loop_now_ms(map->loop);
-    while (!list_is_empty(&map->deadlines)) {
-        struct op *op = list_entry(map->deadlines.next, struct op, in_deadlines);
-        if (op->deadline_ms > now)
-            break;
-        expire_op(op);
-    }
-    if (!list_is_empty(&map->deadlines))
-        loop_timer_start(map->deadline_timer, DEADLINE_TICK_MS);
+    expire_op(list_entry(pending, struct op, pending));
+}
+
+struct loop_pending_set *op_pending_create(struct loop *loop)
+{
+    return loop_pending_set_create(loop, LOOP_PHASE_VIEW, on_op_expired, NULL);
 }

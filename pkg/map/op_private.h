@@ -3,8 +3,8 @@
  *
  * An operation (struct op) lives in one list at a time: its partition's queue, a batch under way,
  * or the partition's parked list (waiting for another front-end's lease to decide). It is also in
- * its session's list until its `done` has been called, and in the map's list of deadlines until it
- * has been answered.
+ * its session's list until its `done` has been called, and in the map's set of pending operations
+ * until it has been answered.
  */
 #ifndef MAP_OP_PRIVATE_H
 #define MAP_OP_PRIVATE_H
@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/list.h"
+#include "loop/pending.h"
 #include "map/op.h"
 #include "map/op_type_private.h"
 #include "map/session.h"
@@ -24,13 +25,12 @@
 struct op {
     struct list link;
     struct list in_session;
-    struct list in_deadlines;
+    struct loop_pending pending; /* in the map's pending_ops, until it is answered */
     const struct op_type *type;
     struct partition *partition;
     struct map_session *session; /* NULL: it has ended, or there was none */
     map_done done;
     void *arg;
-    uint64_t deadline_ms;
     uint64_t version;
     uint64_t parked_until_ms; /* 0: was never parked */
     uint64_t retry_ms;        /* parked: when it is sent again */
@@ -91,6 +91,7 @@ void op_run_again(struct op *op);
 /* The same, after what makes the entry of that crashed front-end an orphan. */
 void op_run_behind_orphan(struct op *op, struct bytes owner);
 void op_forget_session(struct op *op, bool leave);
-void op_check_deadlines(void *map);
+/* The set of a map's operations that have not been answered. */
+struct loop_pending_set *op_pending_create(struct loop *loop);
 
 #endif

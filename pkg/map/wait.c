@@ -5,37 +5,27 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "loop/pending.h"
 #include "map/map_private.h"
 #include "map/session_private.h"
 #include "map/wait_private.h"
 #include "metrics/metrics.h"
 
-/* How often deadlines are checked while there are waits. */
-#define DEADLINE_TICK_MS 50
-
 struct wait {
     struct ending ending;
-    UT_hash_handle hh; /* by number, until it is settled */
-    struct list link;  /* of those that wait, by deadline; or of the settled */
+    struct loop_pending pending;
+    UT_hash_handle hh; /* by number */
     struct waits *waits;
     uint64_t number;
-    uint64_t deadline_ms;
-    size_t size;
     map_done done; /* NULL: its session has ended */
     void *arg;
-    uint8_t result;
-    bool settled;
 };
 
 struct waits {
     struct map *map;
     struct wait *table;
-    struct list waiting;
-    struct list settled;
-    uint64_t last;
-    uint64_t size; /* of those that wait */
-    struct loop_task deliver;
-    struct loop_timer *timer;
+    struct loop_pending_set *pending;
+    uint64_t last; /* number */
 };
 
 void ending_attach(struct ending *ending, struct map_session *session,
@@ -62,22 +52,11 @@ void waits_forget(struct map_session *session)
     }
 }
 
-static void close_wait(struct wait *wait)
-{
-    struct waits *waits = wait->waits;
-    if (wait->settled) {
-        return;
-    }
-    wait->settled = true;
-    waits->size -= wait->size;
-    HASH_DEL(waits->table, wait);
-}
-
 static void free_wait(struct wait *wait)
 {
     ending_detach(&wait->ending);
-    list_remove(&wait->link);
-    close_wait(wait);
+    loop_pending_cancel(&wait->pending);
+    HASH_DEL(wait->waits->table, wait);
     free(wait);
 }
 
@@ -95,45 +74,17 @@ static void count_relayed(enum map_result result)
     metrics_add(metrics[result], 1);
 }
 
-static void deliver_settled(void *arg)
+static void complete_wait(void *arg, struct loop_pending *pending, int settled)
 {
-    struct waits *waits = arg;
-    while (!list_is_empty(&waits->settled)) {
-        struct wait *wait = list_entry(waits->settled.next, struct wait, link);
-        map_done done = wait->done;
-        void *done_arg = wait->arg;
-        enum map_result result = (enum map_result)wait->result;
-        free_wait(wait);
-        count_relayed(result);
-        if (done) {
-            done(done_arg, result, 0);
-        }
-    }
-}
-
-static void settle_wait(struct wait *wait, enum map_result result)
-{
-    struct waits *waits = wait->waits;
-    close_wait(wait);
-    wait->result = (uint8_t)result;
-    list_remove(&wait->link);
-    list_append(&waits->settled, &wait->link);
-    loop_defer(waits->map->loop, LOOP_PHASE_VIEW, &waits->deliver);
-}
-
-static void check_wait_deadlines(void *arg)
-{
-    struct waits *waits = arg;
-    uint64_t now = loop_now_ms(waits->map->loop);
-    while (!list_is_empty(&waits->waiting)) {
-        struct wait *wait = list_entry(waits->waiting.next, struct wait, link);
-        if (wait->deadline_ms > now) {
-            break;
-        }
-        settle_wait(wait, MAP_DEADLINE);
-    }
-    if (!list_is_empty(&waits->waiting)) {
-        loop_timer_start(waits->timer, DEADLINE_TICK_MS);
+    struct wait *wait = list_entry(pending, struct wait, pending);
+    enum map_result result =
+        settled == LOOP_PENDING_EXPIRED ? MAP_DEADLINE : (enum map_result)settled;
+    map_done done = wait->done;
+    void *done_arg = wait->arg;
+    free_wait(wait);
+    count_relayed(result);
+    if (done) {
+        done(done_arg, result, 0);
     }
 }
 
@@ -141,58 +92,47 @@ struct waits *waits_create(struct map *map)
 {
     struct waits *waits = mem_zalloc(1, sizeof *waits);
     waits->map = map;
-    list_init(&waits->waiting);
-    list_init(&waits->settled);
-    waits->deliver = (struct loop_task){.callback = deliver_settled, .arg = waits};
-    waits->timer = loop_timer_create(map->loop, check_wait_deadlines, waits);
+    waits->pending = loop_pending_set_create(map->loop, LOOP_PHASE_VIEW, complete_wait, waits);
     return waits;
 }
 
 void waits_destroy(struct waits **waits_pointer)
 {
     struct waits *waits = *waits_pointer;
+    struct wait *wait, *next;
     if (!waits) {
         return;
     }
     *waits_pointer = NULL;
-    LIST_FOREACH (node, &waits->waiting) {
-        free_wait(list_entry(node, struct wait, link));
+    HASH_ITER (hh, waits->table, wait, next) {
+        free_wait(wait);
     }
-    LIST_FOREACH (node, &waits->settled) {
-        free_wait(list_entry(node, struct wait, link));
-    }
-    loop_cancel(waits->map->loop, &waits->deliver);
-    loop_timer_destroy(&waits->timer);
+    loop_pending_set_destroy(&waits->pending);
     free(waits);
 }
 
 static struct wait *create_wait(struct waits *waits, struct map_session *session, size_t size,
                                 map_done done, void *arg)
 {
-    struct map *map = waits->map;
     struct wait *wait = mem_zalloc(1, sizeof *wait);
     wait->waits = waits;
     wait->number = ++waits->last;
-    wait->deadline_ms = loop_now_ms(map->loop) + (uint64_t)map->redis->deadline;
-    wait->size = size;
     wait->done = done;
     wait->arg = arg;
-    waits->size += size;
     ending_attach(&wait->ending, session, end_wait);
     HASH_ADD(hh, waits->table, number, sizeof wait->number, wait);
-    list_append(&waits->waiting, &wait->link);
-    if (!loop_timer_is_running(waits->timer)) {
-        loop_timer_start(waits->timer, DEADLINE_TICK_MS);
-    }
+    loop_pending_init(&wait->pending);
+    loop_pending_begin(waits->pending, &wait->pending, map_deadline_ms(waits->map), (uint32_t)size);
     return wait;
 }
 
-/* A single one may be of any size. */
+/* A single one may have any size. */
 static bool exceeds_limits(const struct waits *waits, size_t size)
 {
     const struct map_settings *settings = waits->map->settings;
-    return HASH_COUNT(waits->table) >= (size_t)settings->relay_max_pending ||
-           (waits->size > 0 && waits->size + size > (uint64_t)settings->relay_max_bytes);
+    uint64_t others = loop_pending_set_size(waits->pending);
+    return loop_pending_set_count(waits->pending) >= (size_t)settings->relay_max_pending ||
+           (others > 0 && others + size > (uint64_t)settings->relay_max_bytes);
 }
 
 bool wait_begin(struct map *map, struct map_session *session, size_t size, map_done done, void *arg,
@@ -207,7 +147,7 @@ bool wait_begin(struct map *map, struct map_session *session, size_t size, map_d
     struct wait *wait = create_wait(waits, session, size, done, arg);
     *number = wait->number;
     if (too_many) {
-        settle_wait(wait, MAP_REFUSED);
+        loop_pending_settle(&wait->pending, MAP_REFUSED);
     }
     return !too_many;
 }
@@ -219,7 +159,7 @@ void wait_settle(struct map *map, uint64_t number, enum map_result result)
         HASH_FIND(hh, map->waits->table, &number, sizeof number, wait);
     }
     if (wait) {
-        settle_wait(wait, result);
+        loop_pending_settle(&wait->pending, (int)result);
     }
 }
 
