@@ -27,7 +27,7 @@ struct map_feature;
 extern const struct map_feature presence_feature;
 
 struct presence_set; /* the names that one service watches in one space */
-struct watched_name; /* a watched name */
+struct watched_name;
 
 /* One watcher of one name; embedded in what the watcher keeps for it. */
 struct presence_watch {

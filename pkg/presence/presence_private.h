@@ -31,7 +31,7 @@ struct presence_part {
     struct list order; /* struct watched_name, the least recently read first */
     size_t count;
     struct list due;
-    struct list reads; /* under way */
+    struct list reads; /* in progress */
     unsigned reading;
     char epoch[EPOCH_LENGTH + 1];
     bool fresh;       /* in a new epoch whose recovery grace has not passed, as far as is known */
@@ -58,7 +58,7 @@ struct watched_name {
     struct channel_user channel;
     struct list watches;
     struct list in_order;
-    struct list in_due;         /* the part's: DUE */
+    struct list in_due;         /* the part's due */
     struct list in_changed;     /* the set's */
     struct list unwatched;      /* the set's */
     struct presence_read *read; /* in progress; NULL: none */

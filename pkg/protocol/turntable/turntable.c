@@ -211,12 +211,12 @@ void turntable_end(struct turntable_session *session, enum conn_close_reason why
         conn_close_after_output(turntable_conn(session), why);
 }
 
-void turntable_stop_reading(struct turntable_session *session, enum stop_reason reason)
+void turntable_stop_reading(struct turntable_session *session, enum turntable_stop_reason reason)
 {
     protocol_stop_reading(&session->stops, reason, turntable_conn(session));
 }
 
-void turntable_resume_reading(struct turntable_session *session, enum stop_reason reason)
+void turntable_resume_reading(struct turntable_session *session, enum turntable_stop_reason reason)
 {
     if (session->state != TURNTABLE_SESSION_CLOSING)
         protocol_resume_reading(&session->stops, reason, turntable_conn(session));

@@ -106,7 +106,7 @@ enum turntable_session_state {
 };
 
 /* Why reading is paused. */
-enum stop_reason {
+enum turntable_stop_reason {
     STOP_FULL = 1,    /* turntable.pipeline requests are in progress */
     STOP_BARRIER = 2, /* the next message depends on the result of the last */
 };
@@ -126,7 +126,7 @@ struct turntable_session {
     uint32_t under_way;            /* requests in progress */
     char id[ID_CLIENT_LENGTH + 1]; /* of its entry: IDENTIFIED */
     uint8_t state;                 /* enum turntable_session_state */
-    uint8_t stops;                 /* enum stop_reason */
+    uint8_t stops;                 /* enum turntable_stop_reason */
     uint8_t status;                /* enum map_status, as the map has it */
     bool busy : 1;                 /* by its status message */
     bool joined_first : 1;         /* it was identified by joingame */
@@ -145,8 +145,8 @@ void turntable_session_move(struct turntable_session *session, enum turntable_se
 void turntable_close(struct turntable_session *session, unsigned code, const char *reason);
 /* The same; the code follows from the connection's reason. */
 void turntable_end(struct turntable_session *session, enum conn_close_reason why);
-void turntable_stop_reading(struct turntable_session *session, enum stop_reason reason);
-void turntable_resume_reading(struct turntable_session *session, enum stop_reason reason);
+void turntable_stop_reading(struct turntable_session *session, enum turntable_stop_reason reason);
+void turntable_resume_reading(struct turntable_session *session, enum turntable_stop_reason reason);
 /* Count requests in progress; at turntable.pipeline reading pauses. */
 void turntable_request_begin(struct turntable_session *session, size_t count);
 void turntable_request_end(struct turntable_session *session, size_t count);
