@@ -1,7 +1,7 @@
 /*
  * pending: answers that somebody waits for, each until an exact deadline.
  *
- * An owner has one set, with one timer. A pending answer is embedded in whatever the owner keeps
+ * An owner has one set, with one timer. A pending answer is embedded in what the owner keeps
  * for it; no memory is allocated. It is completed exactly once, by the set's callback: with the
  * result it was settled with, or with LOOP_PENDING_EXPIRED at its deadline. The callback never runs
  * within the call that began or settled the answer; answers that were settled complete before
