@@ -270,7 +270,7 @@ void op_forget_session(struct op *op, bool leave)
     op->leave = leave;
     list_remove(&op->in_session);
     loop_pending_cancel(&op->pending);
-    /* Answered, and only waiting for its turn to be told. */
+    /* Answered; only its done was still to be called. */
     if (!is_op_in_use(op))
         free_op(op);
 }
