@@ -14,7 +14,7 @@
 
 /* rooms */
 
-struct room {
+struct room_row {
     uint32_t partition;
     struct bytes name;
     bool exists;
@@ -25,7 +25,7 @@ struct room {
 struct rooms {
     struct ctl *ctl;
     struct reader_space space;
-    struct room *list;
+    struct room_row *list;
     size_t count, capacity;
 };
 
@@ -38,12 +38,12 @@ static void on_room_key(void *arg, uint32_t partition, struct bytes name)
         rooms->list = mem_realloc(rooms->list, rooms->capacity * sizeof *rooms->list);
     }
     rooms->list[rooms->count++] =
-        (struct room){.partition = partition, .name = {mem_dup(room.data, room.len), room.len}};
+        (struct room_row){.partition = partition, .name = {mem_dup(room.data, room.len), room.len}};
 }
 
 static int compare_rooms(const void *a, const void *b)
 {
-    return bytes_compare(((const struct room *)a)->name, ((const struct room *)b)->name);
+    return bytes_compare(((const struct room_row *)a)->name, ((const struct room_row *)b)->name);
 }
 
 /* A scan may return a key twice: both are next to each other in the order, with the same reply. */
@@ -54,7 +54,7 @@ static bool is_again(const struct rooms *rooms, size_t index)
 
 static void on_counts(void *arg, const struct redis_reply *reply)
 {
-    struct room *room = arg;
+    struct room_row *room = arg;
     if (reply->type != REDIS_ARRAY || reply->count != 2 ||
         reply->elements[0]->type != REDIS_STRING) {
         return;
@@ -97,25 +97,25 @@ static bool read_rooms(struct rooms *rooms)
 
 static void write_room_name(const void *row, struct cell *cell)
 {
-    const struct room *room = row;
+    const struct room_row *room = row;
     cell_text(cell, room->name);
 }
 
 static void write_room_partition(const void *row, struct cell *cell)
 {
-    const struct room *room = row;
+    const struct room_row *room = row;
     cell_number(cell, room->partition);
 }
 
 static void write_room_members(const void *row, struct cell *cell)
 {
-    const struct room *room = row;
+    const struct room_row *room = row;
     cell_number(cell, room->members);
 }
 
 static void write_room_seq(const void *row, struct cell *cell)
 {
-    const struct room *room = row;
+    const struct room_row *room = row;
     cell_number(cell, room->seq);
 }
 

@@ -26,19 +26,19 @@
 
 struct registration_spaces {
     struct map *map;
-    struct registry spaces[]; /* in the map's order */
+    struct registration_space spaces[]; /* in the map's order */
 };
 
 static void restore_some(void *arg);
 
-struct registry *registry_of(const struct map_space *space)
+struct registration_space *registration_space_of(const struct map_space *space)
 {
     struct registration_spaces *state =
         map_feature_state(map_space_map(space), &registration_feature);
     return &state->spaces[map_space_index(space)];
 }
 
-static void forget_lost(struct registry *registry)
+static void forget_lost(struct registration_space *registry)
 {
     for (size_t i = 0; i < registry->lost_count; i++)
         free((void *)(uintptr_t)registry->lost[i].data);
@@ -76,15 +76,15 @@ static uint64_t on_registered(struct op *op, uint64_t version, struct bytes body
 static uint64_t on_probe_due(struct op *op, uint64_t version, struct bytes body)
 {
     if (version > 0) {
-        registry_probe(partition_space(op_partition(op)), op_id(op), (unsigned)version);
-        registry_expect_due(op_partition(op), op_id(op), true);
+        registration_send_probe(partition_space(op_partition(op)), op_id(op), (unsigned)version);
+        registration_expect_due(op_partition(op), op_id(op), true);
     }
     return version;
 }
 
 static uint64_t on_probe_brought_forward(struct op *op, uint64_t version, struct bytes body)
 {
-    registry_expect_due(op_partition(op), op_id(op), false);
+    registration_expect_due(op_partition(op), op_id(op), false);
     return version;
 }
 
@@ -123,8 +123,8 @@ static void fit_rules(uint64_t ttl, uint64_t *probes, uint64_t *interval)
         *probes = 0;
 }
 
-void map_register(struct map_space *space, const struct map_registration *registration,
-                  map_done done, void *arg)
+void registration_submit(struct map_space *space, const struct registration *registration,
+                         map_done done, void *arg)
 {
     const uint64_t longest = (uint64_t)map_settings_of(map_space_map(space))->max_registration;
     const uint64_t ttl = registration->ttl < longest ? registration->ttl : longest;
@@ -145,49 +145,50 @@ void map_register(struct map_space *space, const struct map_registration *regist
     op_submit(op, NULL, done, arg);
 }
 
-void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg)
+void registration_remove(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
     op_submit(op_create_typed(partition_of(space, id), &unregister_type, id), NULL, done, arg);
 }
 
-void map_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg)
+void registration_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg)
 {
     op_submit(op_create_typed(partition_of(space, id), &probe_soon_type, id), NULL, done, arg);
 }
 
 /* Probes. */
 
-void map_probe(struct map_space *space, struct map_prober *prober)
+void registration_add_prober(struct map_space *space, struct registration_prober *prober)
 {
     prober->space = space;
-    list_append(&registry_of(space)->probers, &prober->link);
+    list_append(&registration_space_of(space)->probers, &prober->link);
 }
 
-void map_unprobe(struct map_prober *prober)
+void registration_remove_prober(struct registration_prober *prober)
 {
     list_remove(&prober->link);
     prober->space = NULL;
 }
 
-bool registry_has_prober(const struct registry *registry)
+bool registration_has_prober(const struct registration_space *registry)
 {
     return !list_is_empty(&registry->probers);
 }
 
-void registry_enqueue_probe(struct partition *partition, struct bytes id)
+void registration_enqueue_probe(struct partition *partition, struct bytes id)
 {
     if (id.len == 0 || id.len > UINT8_MAX)
         return;
     op_enqueue_of_sweep(op_create_typed(partition, &probe_type, id));
 }
 
-void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
+void registration_send_probe(struct map_space *space, struct bytes id, unsigned probe)
 {
-    const struct registry *registry = registry_of(space);
-    if (!registry_has_prober(registry)) {
+    const struct registration_space *registry = registration_space_of(space);
+    if (!registration_has_prober(registry)) {
         return;
     }
-    struct map_prober *prober = list_entry(registry->probers.next, struct map_prober, link);
+    struct registration_prober *prober =
+        list_entry(registry->probers.next, struct registration_prober, link);
     metrics_add(METRIC_PROBES, 1);
     prober->probe(prober, id, probe);
 }
@@ -197,7 +198,7 @@ void registry_probe(struct map_space *space, struct bytes id, unsigned probe)
 static void restore_missing_registrations(void *state, struct map_space *space,
                                           const struct bytes *ids, size_t count)
 {
-    struct registry *registry = registry_of(space);
+    struct registration_space *registry = registration_space_of(space);
     registry->lost =
         mem_realloc(registry->lost, (registry->lost_count + count) * sizeof *registry->lost);
     for (size_t i = 0; i < count; i++) {
@@ -249,7 +250,7 @@ static void restore_registration(struct map_space *space, const struct map_entry
 
 static void restore_some(void *arg)
 {
-    struct registry *registry = arg;
+    struct registration_space *registry = arg;
     struct map_space *space = registry->space;
     struct map_view *view = map_space_view(space);
     for (size_t i = 0; i < RESTORE_COUNT && registry->lost_next < registry->lost_count; i++) {
@@ -273,7 +274,7 @@ static void *create_registrations(struct map *map)
         mem_zalloc(1, sizeof *state + count * sizeof *state->spaces);
     state->map = map;
     for (size_t i = 0; i < count; i++) {
-        struct registry *registry = &state->spaces[i];
+        struct registration_space *registry = &state->spaces[i];
         registry->space = map_space_at(map, i);
         registry->timer = loop_timer_create(map_loop(map), restore_some, registry);
         list_init(&registry->probers);
@@ -285,8 +286,8 @@ static void destroy_registrations(void *arg)
 {
     struct registration_spaces *state = arg;
     for (size_t i = 0; i < map_space_count(state->map); i++) {
-        struct registry *registry = &state->spaces[i];
-        registry_forget_due(registry);
+        struct registration_space *registry = &state->spaces[i];
+        registration_forget_due(registry);
         forget_lost(registry);
         loop_timer_destroy(&registry->timer);
     }
@@ -297,13 +298,13 @@ static void on_registration_found(void *state, struct partition *partition, enum
                                   struct bytes name, const char *node)
 {
     if (what == MAP_FOUND_REGISTRATION) {
-        registry_enqueue_probe(partition, name);
+        registration_enqueue_probe(partition, name);
     }
 }
 
 static bool probes_registrations(const void *state, const struct map_space *space)
 {
-    return registry_has_prober(registry_of(space));
+    return registration_has_prober(registration_space_of(space));
 }
 
 const struct map_feature registration_feature = {.create = create_registrations,

@@ -24,7 +24,7 @@ struct map_feature;
 /* To be added to each map (map/feature.h). */
 extern const struct map_feature registration_feature;
 
-struct map_registration {
+struct registration {
     struct bytes id;                /* "203.0.113.7:27960", "[2001:db8::7]:27960" */
     const char *protocol;           /* static */
     const char *address;            /* as the id, or where it was before addresses were mapped */
@@ -38,24 +38,24 @@ struct map_registration {
 };
 /* Copies. MAP_OWNED: a connection owns the id, and its state counts. MAP_LIMIT: the space is full.
  * done may be NULL; it is not called any more once the map is being destroyed. */
-void map_register(struct map_space *space, const struct map_registration *registration,
-                  map_done done, void *arg);
+void registration_submit(struct map_space *space, const struct registration *registration,
+                         map_done done, void *arg);
 /* It may be gone, and the caller has just asked it: its probes begin one interval from now, if not
  * before, and it ends unless it registers again.
  * MAP_MISSING: there is no such registration. done may be NULL. */
-void map_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg);
+void registration_probe_soon(struct map_space *space, struct bytes id, map_done done, void *arg);
 /* Closes it now. MAP_MISSING: there is no such registration. done may be NULL. */
-void map_unregister(struct map_space *space, struct bytes id, map_done done, void *arg);
+void registration_remove(struct map_space *space, struct bytes id, map_done done, void *arg);
 
 /* Asks servers whether they are there. One for a space; its function is set by the caller. */
-struct map_prober {
+struct registration_prober {
     struct list link; /* the space's */
     struct map_space *space;
     /* This front-end is to ask this one now; probe counts from 1. */
-    void (*probe)(struct map_prober *prober, struct bytes id, unsigned probe);
+    void (*probe)(struct registration_prober *prober, struct bytes id, unsigned probe);
 };
 /* From now on this front-end takes its part in the probes of the space's registrations. */
-void map_probe(struct map_space *space, struct map_prober *prober);
-void map_unprobe(struct map_prober *prober);
+void registration_add_prober(struct map_space *space, struct registration_prober *prober);
+void registration_remove_prober(struct registration_prober *prober);
 
 #endif

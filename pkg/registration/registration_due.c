@@ -17,21 +17,21 @@
 /* Redis counts whole milliseconds, and its clock and ours do not run alike. */
 #define MARGIN_MS 5
 
-struct registry_due {
+struct registration_due {
     UT_hash_handle hh; /* by id */
-    struct registry *registry;
+    struct registration_space *registry;
     struct partition *partition;
     struct loop_timer *timer;
     uint8_t id_len;
     uint8_t id[];
 };
 
-static struct bytes due_id(const struct registry_due *due)
+static struct bytes due_id(const struct registration_due *due)
 {
     return (struct bytes){due->id, due->id_len};
 }
 
-static void destroy_due(struct registry_due *due)
+static void destroy_due(struct registration_due *due)
 {
     HASH_DEL(due->registry->due, due);
     loop_timer_destroy(&due->timer);
@@ -40,10 +40,10 @@ static void destroy_due(struct registry_due *due)
 
 static void on_due(void *arg)
 {
-    struct registry_due *due = arg;
+    struct registration_due *due = arg;
 
-    if (partition_is_ready(due->partition) && registry_has_prober(due->registry)) {
-        registry_enqueue_probe(due->partition, due_id(due));
+    if (partition_is_ready(due->partition) && registration_has_prober(due->registry)) {
+        registration_enqueue_probe(due->partition, due_id(due));
     }
     destroy_due(due);
 }
@@ -60,18 +60,18 @@ static uint64_t entry_probe_interval(const struct map_space *space, struct bytes
     return rules.len > 0 ? bytes_decimal(rules) : 0;
 }
 
-void registry_expect_due(struct partition *partition, struct bytes id, bool again)
+void registration_expect_due(struct partition *partition, struct bytes id, bool again)
 {
     struct map_space *space = partition_space(partition);
-    struct registry *registry = registry_of(space);
+    struct registration_space *registry = registration_space_of(space);
     const uint64_t interval = entry_probe_interval(space, id);
-    struct registry_due *due;
+    struct registration_due *due;
 
     HASH_FIND(hh, registry->due, id.data, id.len, due);
     if (due && again) {
         loop_timer_start(due->timer, interval + MARGIN_MS);
     }
-    if (due || interval == 0 || !registry_has_prober(registry)) {
+    if (due || interval == 0 || !registration_has_prober(registry)) {
         return;
     }
     due = mem_zalloc(1, sizeof *due + id.len);
@@ -84,9 +84,9 @@ void registry_expect_due(struct partition *partition, struct bytes id, bool agai
     HASH_ADD_KEYPTR(hh, registry->due, due->id, due->id_len, due);
 }
 
-void registry_forget_due(struct registry *registry)
+void registration_forget_due(struct registration_space *registry)
 {
-    struct registry_due *due, *next;
+    struct registration_due *due, *next;
 
     HASH_ITER (hh, registry->due, due, next) {
         destroy_due(due);

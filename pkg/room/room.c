@@ -17,9 +17,9 @@
 
 static void on_rooms_tick(void *arg);
 
-struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name)
+struct room *room_find_any(const struct room_set *rooms, struct bytes name)
 {
-    struct map_room *room = NULL;
+    struct room *room = NULL;
     HASH_FIND(hh, rooms->table, name.data, name.len, room);
     return room;
 }
@@ -29,9 +29,9 @@ static void on_room_notify(void *room)
     room_notify(room);
 }
 
-static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
+static struct room *create_room(struct room_set *rooms, struct bytes name)
 {
-    struct map_room *room = mem_zalloc(1, sizeof *room + name.len);
+    struct room *room = mem_zalloc(1, sizeof *room + name.len);
     room->rooms = rooms;
     room->partition = partition_of(rooms->space, name);
     room->name_len = name.len;
@@ -47,12 +47,12 @@ static struct map_room *create_room(struct map_rooms *rooms, struct bytes name)
     return room;
 }
 
-struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
-                                 struct map_session *session, struct bytes id, struct bytes user,
-                                 map_done done, void *arg)
+struct room_member *room_join(struct room_set *rooms, struct bytes name,
+                              struct map_session *session, struct bytes id, struct bytes user,
+                              map_done done, void *arg)
 {
     struct map *map = rooms->map;
-    struct map_room *room = room_find_any(rooms, name);
+    struct room *room = room_find_any(rooms, name);
     if (!room)
         room = create_room(rooms, name);
     list_remove(&room->unused);
@@ -70,7 +70,7 @@ struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
 
 /* Sets of rooms. */
 
-static void free_users(struct map_rooms *rooms)
+static void free_users(struct room_set *rooms)
 {
     while (!list_is_empty(&rooms->gone)) {
         struct room_user *user = list_entry(rooms->gone.next, struct room_user, dirty);
@@ -79,9 +79,9 @@ static void free_users(struct map_rooms *rooms)
     }
 }
 
-static void free_room(struct map_room *room)
+static void free_room(struct room *room)
 {
-    struct map_rooms *rooms = room->rooms;
+    struct room_set *rooms = room->rooms;
     room_read_stop(room);
     room_forget_kept(room);
     room_forget_users(room);
@@ -96,16 +96,16 @@ static void free_room(struct map_room *room)
 
 static void free_unused_rooms(void *arg)
 {
-    struct map_rooms *rooms = arg;
+    struct room_set *rooms = arg;
     while (!list_is_empty(&rooms->unused))
-        free_room(list_entry(rooms->unused.next, struct map_room, unused));
+        free_room(list_entry(rooms->unused.next, struct room, unused));
     free_users(rooms);
 }
 
-struct map_rooms *map_rooms_create(struct map_space *space,
-                                   const struct map_room_callbacks *callbacks, void *arg)
+struct room_set *room_set_create(struct map_space *space, const struct room_callbacks *callbacks,
+                                 void *arg)
 {
-    struct map_rooms *rooms = mem_zalloc(1, sizeof *rooms);
+    struct room_set *rooms = mem_zalloc(1, sizeof *rooms);
     rooms->space = space;
     rooms->map = map_space_map(space);
     rooms->callbacks = callbacks;
@@ -123,9 +123,9 @@ struct map_rooms *map_rooms_create(struct map_space *space,
     return rooms;
 }
 
-void map_rooms_destroy(struct map_rooms **rooms_pointer)
+void room_set_destroy(struct room_set **rooms_pointer)
 {
-    struct map_rooms *rooms = *rooms_pointer;
+    struct room_set *rooms = *rooms_pointer;
     if (!rooms)
         return;
     *rooms_pointer = NULL;
@@ -141,13 +141,13 @@ void map_rooms_destroy(struct map_rooms **rooms_pointer)
     free(rooms);
 }
 
-void rooms_wake(struct map_rooms *rooms)
+void rooms_wake(struct room_set *rooms)
 {
     if (!loop_timer_is_running(rooms->timer))
         loop_timer_start(rooms->timer, TICK_MS);
 }
 
-static void give_up_late(struct map_rooms *rooms, uint64_t now)
+static void give_up_late(struct room_set *rooms, uint64_t now)
 {
     while (!list_is_empty(&rooms->joining)) {
         struct member *member = list_entry(rooms->joining.next, struct member, joining);
@@ -159,7 +159,7 @@ static void give_up_late(struct map_rooms *rooms, uint64_t now)
 
 /* Redis has accepted the joining, and no message of the room has announced it: it may have been a
  * member before. */
-static void look_for_late(struct map_rooms *rooms, uint64_t now)
+static void look_for_late(struct room_set *rooms, uint64_t now)
 {
     LIST_FOREACH (node, &rooms->joining) {
         struct member *member = list_entry(node, struct member, joining);
@@ -171,7 +171,7 @@ static void look_for_late(struct map_rooms *rooms, uint64_t now)
     }
 }
 
-static void retry_refused_joins(struct map_rooms *rooms, uint64_t now)
+static void retry_refused_joins(struct room_set *rooms, uint64_t now)
 {
     if (now < rooms->retry_ms)
         return;
@@ -188,7 +188,7 @@ static void retry_refused_joins(struct map_rooms *rooms, uint64_t now)
 
 static void on_rooms_tick(void *arg)
 {
-    struct map_rooms *rooms = arg;
+    struct room_set *rooms = arg;
     uint64_t now = loop_now_ms(map_loop(rooms->map));
     give_up_late(rooms, now);
     room_reads_check(rooms, now);
@@ -203,12 +203,12 @@ static void on_rooms_tick(void *arg)
 
 /* What callers learn of a room. */
 
-struct bytes map_room_name(const struct map_room *room)
+struct bytes room_name(const struct room *room)
 {
     return (struct bytes){room->name, room->name_len};
 }
 
-struct list *map_room_members(struct map_room *room)
+struct list *room_members(struct room *room)
 {
     return &room->members;
 }
@@ -218,7 +218,7 @@ static int compare_room_names(const void *a, const void *b)
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
-const struct bytes *map_room_users(struct map_room *room, size_t *count)
+const struct bytes *room_users(struct room *room, size_t *count)
 {
     *count = room->present;
     if (room->sorted_good)
@@ -234,15 +234,15 @@ const struct bytes *map_room_users(struct map_room *room, size_t *count)
     return room->sorted;
 }
 
-bool map_room_has_user(const struct map_room *room, struct bytes name)
+bool room_has_user(const struct room *room, struct bytes name)
 {
     struct room_user *user = NULL;
     HASH_FIND(hh, room->users, name.data, name.len, user);
     return user && user->devices > 0;
 }
 
-struct map_room *map_room_find(const struct map_rooms *rooms, struct bytes name)
+struct room *room_find(const struct room_set *rooms, struct bytes name)
 {
-    struct map_room *room = room_find_any(rooms, name);
+    struct room *room = room_find_any(rooms, name);
     return room && !list_is_empty(&room->members) ? room : NULL;
 }

@@ -25,14 +25,14 @@ struct map_feature;
 /* To be added to each map (map/feature.h). */
 extern const struct map_feature room_feature;
 
-struct map_rooms; /* what one service has in one space */
-struct map_room;
+struct room_set; /* what one service has in one space */
+struct room;
 
 /* A session's membership in a room; embedded in what the session keeps for each. Zero-initialise.
  */
-struct map_member {
+struct room_member {
     struct list link; /* the room's */
-    struct map_room *room;
+    struct room *room;
     struct map_session *session;
     void *arg;     /* the session's protocol's own */
     bool active;   /* its joining has been announced: it gets messages */
@@ -44,26 +44,26 @@ struct map_member {
     char id[]; /* the entry's; then the user's id */
 };
 
-struct map_room_callbacks {
-    /* A message for all active members: map_room_members. Valid during the call. */
-    void (*said)(void *arg, struct map_room *room, struct bytes message);
+struct room_callbacks {
+    /* A message for all active members: room_members. Valid during the call. */
+    void (*said)(void *arg, struct room *room, struct bytes message);
     /* Users that have joined, and those that have left (no device of theirs is in the room any
      * more). For all active members. A member that joins here is active only afterwards: entered.
      */
-    void (*changed)(void *arg, struct map_room *room, const struct bytes *joined,
-                    size_t joined_count, const struct bytes *left, size_t left_count);
-    /* A member has become active: it is to receive the list of users (map_room_users), which has
+    void (*changed)(void *arg, struct room *room, const struct bytes *joined, size_t joined_count,
+                    const struct bytes *left, size_t left_count);
+    /* A member has become active: it is to receive the list of users (room_users), which has
      * its own. */
-    void (*entered)(void *arg, struct map_room *room, struct map_member *member);
+    void (*entered)(void *arg, struct room *room, struct room_member *member);
     /* Messages may have been lost: active members are to be notified, and then to receive the list
      * of users. member: the only one that is concerned; NULL: all are. */
-    void (*lost)(void *arg, struct map_room *room, struct map_member *member);
+    void (*lost)(void *arg, struct room *room, struct room_member *member);
 };
 
-struct map_rooms *map_rooms_create(struct map_space *space,
-                                   const struct map_room_callbacks *callbacks, void *arg);
+struct room_set *room_set_create(struct map_space *space, const struct room_callbacks *callbacks,
+                                 void *arg);
 /* All members must have left. */
-void map_rooms_destroy(struct map_rooms **rooms);
+void room_set_destroy(struct room_set **rooms);
 
 /*
  * Joins the room, which is made if there is none. id: the session's entry, a device of user, which
@@ -72,32 +72,32 @@ void map_rooms_destroy(struct map_rooms **rooms);
  * called), MAP_LIMIT (room.max_members), MAP_DEADLINE or MAP_REFUSED when it is not in the room;
  * then the member has been freed. The member is the map's; arg is kept for the callbacks.
  */
-struct map_member *map_room_join(struct map_rooms *rooms, struct bytes name,
-                                 struct map_session *session, struct bytes id, struct bytes user,
-                                 map_done done, void *arg);
+struct room_member *room_join(struct room_set *rooms, struct bytes name,
+                              struct map_session *session, struct bytes id, struct bytes user,
+                              map_done done, void *arg);
 /* Frees the member. The others are notified by the message of its leaving. */
-void map_room_leave(struct map_member **member);
+void room_leave(struct room_member **member);
 /* Sends to all members, itself included. MAP_OK: it is in the room's order, and published.
  * MAP_MISSING: not a member. MAP_DEADLINE: it may or may not reach the members. done is not called
  * when the member has left before. */
-void map_room_say(struct map_member *member, struct bytes message, map_done done, void *arg);
+void room_publish(struct room_member *member, struct bytes message, map_done done, void *arg);
 
-struct bytes map_room_name(const struct map_room *room);
-/* List of struct map_member, by link: those of this front-end, active or not. */
-struct list *map_room_members(struct map_room *room);
+struct bytes room_name(const struct room *room);
+/* List of struct room_member, by link: those of this front-end, active or not. */
+struct list *room_members(struct room *room);
 /* Users in the room, on all front-ends, in byte order; valid until the room changes, or the
  * event-loop iteration ends. */
-const struct bytes *map_room_users(struct map_room *room, size_t *count);
-bool map_room_has_user(const struct map_room *room, struct bytes user);
+const struct bytes *room_users(struct room *room, size_t *count);
+bool room_has_user(const struct room *room, struct bytes user);
 /* A room that a session here is in; NULL otherwise. */
-struct map_room *map_room_find(const struct map_rooms *rooms, struct bytes name);
+struct room *room_find(const struct room_set *rooms, struct bytes name);
 
 /* Users of any room, read from Redis; known is false when Redis did not answer within
  * redis.deadline. Returns a handle to take it back. */
-struct map_room_read;
-typedef void (*map_room_read_done)(void *arg, bool known, const struct bytes *users, size_t count);
-struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
-                                          map_room_read_done done, void *arg);
-void map_room_read_cancel(struct map_room_read **read);
+struct room_users_read;
+typedef void (*room_read_done)(void *arg, bool known, const struct bytes *users, size_t count);
+struct room_users_read *room_read_users(struct room_set *rooms, struct bytes name,
+                                        room_read_done done, void *arg);
+void room_read_cancel(struct room_users_read **read);
 
 #endif

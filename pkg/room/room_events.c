@@ -65,12 +65,12 @@ static bool read_event(struct bytes text, struct room_event *event)
     return event->id.len > 0 && (text.len > 0 || event->verb == ROOM_MARK);
 }
 
-static bool is_of(const struct map_room *room, const struct room_event *event)
+static bool is_of(const struct room *room, const struct room_event *event)
 {
     return bytes_equal(event->epoch, bytes_from_string(room->epoch)) && event->born == room->born;
 }
 
-static enum judgement judge_room_event(const struct map_room *room, const struct room_event *event)
+static enum judgement judge_room_event(const struct room *room, const struct room_event *event)
 {
     if (event->verb == ROOM_MARK)
         return EVENT_OLD;
@@ -87,7 +87,7 @@ static enum judgement judge_room_event(const struct map_room *room, const struct
 
 /* Users. */
 
-struct room_user *room_user(struct map_room *room, struct bytes name, bool create)
+struct room_user *room_find_user(struct room *room, struct bytes name, bool create)
 {
     struct room_user *user = NULL;
     HASH_FIND(hh, room->users, name.data, name.len, user);
@@ -101,14 +101,14 @@ struct room_user *room_user(struct map_room *room, struct bytes name, bool creat
     return user;
 }
 
-static void wake_room(struct map_room *room)
+static void wake_room(struct room *room)
 {
     loop_defer(map_loop(room->rooms->map), LOOP_PHASE_VIEW, &room->notify);
 }
 
-void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices)
+void room_set_devices(struct room *room, struct bytes name, uint64_t devices)
 {
-    struct room_user *user = room_user(room, name, devices > 0);
+    struct room_user *user = room_find_user(room, name, devices > 0);
     if (!user)
         return;
     if ((user->devices > 0) != (devices > 0)) {
@@ -124,7 +124,7 @@ void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices
 }
 
 /* A caller that received the list of users may use it until the event-loop iteration ends. */
-static void retire_user(struct map_room *room, struct room_user *user)
+static void retire_user(struct room *room, struct room_user *user)
 {
     HASH_DEL(room->users, user);
     list_remove(&user->dirty);
@@ -132,7 +132,7 @@ static void retire_user(struct map_room *room, struct room_user *user)
     loop_defer(map_loop(room->rooms->map), LOOP_PHASE_FREE, &room->rooms->forget);
 }
 
-void room_forget_users(struct map_room *room)
+void room_forget_users(struct room *room)
 {
     struct room_user *user, *next;
     HASH_ITER (hh, room->users, user, next)
@@ -143,9 +143,9 @@ void room_forget_users(struct map_room *room)
 
 /* Notifying members. */
 
-static void notify_of_users(struct map_room *room)
+static void notify_of_users(struct room *room)
 {
-    const struct map_rooms *rooms = room->rooms;
+    const struct room_set *rooms = room->rooms;
     size_t count = 0, joined = 0, left = 0;
     if (list_is_empty(&room->dirty))
         return;
@@ -170,10 +170,10 @@ static void notify_of_users(struct map_room *room)
 }
 
 /* It may leave while it is notified. */
-static void enter_room(struct map_room *room, struct member *member)
+static void enter_room(struct room *room, struct member *member)
 {
-    struct map_member *public = &member->public;
-    const struct map_rooms *rooms = room->rooms;
+    struct room_member *public = &member->public;
+    const struct room_set *rooms = room->rooms;
     list_remove(&member->entering);
     list_remove(&member->joining);
     public->active = true;
@@ -190,7 +190,7 @@ static void enter_room(struct map_room *room, struct member *member)
         done(public->done_arg, MAP_OK, 0);
 }
 
-void room_notify(struct map_room *room)
+void room_notify(struct room *room)
 {
     notify_of_users(room);
     while (!list_is_empty(&room->entering))
@@ -205,14 +205,14 @@ void room_let_enter(struct member *member)
     wake_room(member->public.room);
 }
 
-void room_report_lost(struct map_room *room, struct member *only)
+void room_report_lost(struct room *room, struct member *only)
 {
-    const struct map_rooms *rooms = room->rooms;
+    const struct room_set *rooms = room->rooms;
     metrics_add(METRIC_ROOM_LOSSES, 1);
     log_info("room_messages_lost", LOG_STRING("prefix", partition_prefix(room->partition)),
-             LOG_BYTES("room", map_room_name(room)), LOG_INT("members", only ? 1 : room->active));
+             LOG_BYTES("room", room_name(room)), LOG_INT("members", only ? 1 : room->active));
     LIST_FOREACH (node, &room->members) {
-        struct map_member *public = list_entry(node, struct map_member, link);
+        struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
         member->parted &= only && only != member;
     }
@@ -221,9 +221,9 @@ void room_report_lost(struct map_room *room, struct member *only)
 
 /* What arrives. */
 
-static void deliver_room_message(struct map_room *room, const struct room_event *event)
+static void deliver_room_message(struct room *room, const struct room_event *event)
 {
-    const struct map_rooms *rooms = room->rooms;
+    const struct room_set *rooms = room->rooms;
     room_notify(room);
     if (room->active > 0)
         rooms->callbacks->said(rooms->arg, room, event->rest);
@@ -231,7 +231,7 @@ static void deliver_room_message(struct map_room *room, const struct room_event 
 
 static void on_member_joined(struct member *member)
 {
-    struct map_room *room = member->public.room;
+    struct room *room = member->public.room;
     if (!member->parted) {
         room_let_enter(member);
         return;
@@ -249,9 +249,9 @@ static void on_member_left(struct member *member)
     room_member_lost(member);
 }
 
-static void apply_membership(struct map_room *room, const struct room_event *event)
+static void apply_membership(struct room *room, const struct room_event *event)
 {
-    struct member *member = room_member(room, event->id);
+    struct member *member = room_find_member(room, event->id);
     room_set_devices(room, event->rest, event->number);
     if (member && event->verb == ROOM_JOIN)
         on_member_joined(member);
@@ -261,7 +261,7 @@ static void apply_membership(struct map_room *room, const struct room_event *eve
         room->born = room->seq = 0;
 }
 
-static void apply(struct map_room *room, const struct room_event *event)
+static void apply(struct room *room, const struct room_event *event)
 {
     room->born = event->born;
     room->seq = event->seq;
@@ -271,7 +271,7 @@ static void apply(struct map_room *room, const struct room_event *event)
         apply_membership(room, event);
 }
 
-static void keep_room_event(struct map_room *room, struct bytes text)
+static void keep_room_event(struct room *room, struct bytes text)
 {
     struct kept *kept = mem_alloc(sizeof *kept + text.len);
     kept->is_after = room->marked;
@@ -285,7 +285,7 @@ static void keep_room_event(struct map_room *room, struct bytes text)
         room_forget_kept(room);
 }
 
-void room_forget_kept(struct map_room *room)
+void room_forget_kept(struct room *room)
 {
     while (!list_is_empty(&room->kept)) {
         struct kept *kept = list_entry(room->kept.next, struct kept, link);
@@ -295,7 +295,7 @@ void room_forget_kept(struct map_room *room)
     room->kept_bytes = 0;
 }
 
-static void log_malformed(const struct map_room *room, struct bytes message)
+static void log_malformed(const struct room *room, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
     if (message.len > 200)
@@ -306,7 +306,7 @@ static void log_malformed(const struct map_room *room, struct bytes message)
                 LOG_BYTES("message", message));
 }
 
-static bool is_our_mark(const struct map_room *room, const struct room_event *event)
+static bool is_our_mark(const struct room *room, const struct room_event *event)
 {
     return event->verb == ROOM_MARK &&
            bytes_equal(event->id, bytes_from_string(map_node_id(room->rooms->map)));
@@ -314,7 +314,7 @@ static bool is_our_mark(const struct map_room *room, const struct room_event *ev
 
 static void on_message(void *arg, struct bytes message)
 {
-    struct map_room *room = arg;
+    struct room *room = arg;
     struct room_event event = {0};
     metrics_add(METRIC_ROOM_MESSAGES, 1);
     if (format_is_unknown(FORMAT_ROOM, partition_prefix(room->partition), message))
@@ -340,9 +340,9 @@ static void on_message(void *arg, struct bytes message)
 
 /* The list already contains its effect on members; but a message may be new to the members here,
  * and a joining of one of them is announced. */
-static void take_listed(struct map_room *room, const struct room_event *event, uint64_t seen)
+static void take_listed(struct room *room, const struct room_event *event, uint64_t seen)
 {
-    struct member *member = room_member(room, event->id);
+    struct member *member = room_find_member(room, event->id);
     if (!is_of(room, event))
         return;
     if (event->verb == ROOM_SAY && event->seq > seen)
@@ -351,7 +351,7 @@ static void take_listed(struct map_room *room, const struct room_event *event, u
         room_let_enter(member);
 }
 
-bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
+bool room_take(struct room *room, const struct kept *kept, uint64_t seen)
 {
     struct bytes text = {kept->text, kept->len};
     struct room_event event;
@@ -365,7 +365,7 @@ bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen)
     return judgement != EVENT_DOUBTFUL || !kept->is_after;
 }
 
-bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq)
+bool room_follows(const struct room *room, const struct kept *kept, uint64_t seq)
 {
     struct bytes text = {kept->text, kept->len};
     struct room_event event;
@@ -375,27 +375,27 @@ bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t
 
 static void on_room_subscribed(void *arg)
 {
-    struct map_room *room = arg;
+    struct room *room = arg;
     room_read_start(room);
     room_join_waiting(room);
 }
 
 static void on_room_channel_down(void *arg)
 {
-    struct map_room *room = arg;
+    struct room *room = arg;
     room_read_stop(room);
     room->unmarked = 0;
     room->state = ROOM_WAITING;
 }
 
-void room_listen(struct map_room *room)
+void room_listen(struct room *room)
 {
     static const struct channel_callbacks callbacks = {
         .subscribed = on_room_subscribed, .message = on_message, .down = on_room_channel_down};
     struct map *map = room->rooms->map;
     struct writer key = {0};
     struct bytes channel =
-        keys_write(&key, partition_channels(room->partition), "room:", map_room_name(room));
+        keys_write(&key, partition_channels(room->partition), "room:", room_name(room));
     bool subscribed = channel_join(map_channels(map), &room->channel, channel, &callbacks, room);
     writer_free(&key);
     if (subscribed)

@@ -18,8 +18,8 @@ struct room_space *room_space_of(const struct map_space *space)
 static void rejoin_all(void *state, struct partition *partition)
 {
     LIST_FOREACH (node, &room_space_of(partition_space(partition))->sets) {
-        struct map_rooms *rooms = list_entry(node, struct map_rooms, link);
-        for (struct map_room *room = rooms->table; room; room = room->hh.next) {
+        struct room_set *rooms = list_entry(node, struct room_set, link);
+        for (struct room *room = rooms->table; room; room = room->hh.next) {
             if (room->partition != partition) {
                 continue;
             }
@@ -33,8 +33,8 @@ static void rejoin_all(void *state, struct partition *partition)
 static bool has_member(const struct partition *partition, struct bytes name, struct bytes id)
 {
     LIST_FOREACH (node, &room_space_of(partition_space(partition))->sets) {
-        struct map_room *room = room_find_any(list_entry(node, struct map_rooms, link), name);
-        if (room && room_member(room, id)) {
+        struct room *room = room_find_any(list_entry(node, struct room_set, link), name);
+        if (room && room_find_member(room, id)) {
             return true;
         }
     }

@@ -75,7 +75,7 @@ static struct room_request *create_request(struct member *member, enum request_k
 
 static void confirm_member(struct member *member, bool confirmed)
 {
-    struct map_room *room = member->public.room;
+    struct room *room = member->public.room;
     size_t *count = &room_space_of(room->rooms->space)->confirmed[partition_index(room->partition)];
     *count += confirmed;
     *count -= member->confirmed;
@@ -85,8 +85,8 @@ static void confirm_member(struct member *member, bool confirmed)
 
 static void free_member(struct member *member)
 {
-    struct map_room *room = member->public.room;
-    struct map_rooms *rooms = room->rooms;
+    struct room *room = member->public.room;
+    struct room_set *rooms = room->rooms;
     while (!list_is_empty(&member->requests)) {
         struct room_request *request =
             list_entry(member->requests.next, struct room_request, in_member);
@@ -114,9 +114,9 @@ static void free_member(struct member *member)
 
 static void leave_room(struct member *member)
 {
-    struct map_room *room = member->public.room;
+    struct room *room = member->public.room;
     if (member->sent)
-        room_op_leave(room->rooms->space, NULL, map_room_name(room), member_device_id(member),
+        room_op_leave(room->rooms->space, NULL, room_name(room), member_device_id(member),
                       ++room->rooms->number, NULL, NULL);
     free_member(member);
 }
@@ -135,7 +135,7 @@ void room_member_fail(struct member *member, enum map_result result)
 
 static void join_again_later(struct member *member)
 {
-    struct map_rooms *rooms = member->public.room->rooms;
+    struct room_set *rooms = member->public.room->rooms;
     if (list_is_empty(&member->again))
         list_append(&rooms->again, &member->again);
     rooms_wake(rooms);
@@ -144,7 +144,7 @@ static void join_again_later(struct member *member)
 /* seq: of the room's last message, which is its joining unless it was a member already. */
 static void joined(struct member *member, uint64_t seq)
 {
-    struct map_room *room = member->public.room;
+    struct room *room = member->public.room;
     confirm_member(member, true);
     member->look_ms = loop_now_ms(map_loop(room->rooms->map)) + LOOK_MS;
     bool is_late = !member->public.active && list_is_empty(&member->entering) && seq <= room->seq;
@@ -179,13 +179,13 @@ void room_member_join(struct member *member)
     struct room_request *request = create_request(member, REQUEST_JOIN, (struct bytes){0});
     member->joins++;
     member->sent = true;
-    room_op_join(session, map_room_name(member->public.room), member_device_id(member),
-                 user_of(member), member->number, on_join_answered, request);
+    room_op_join(session, room_name(member->public.room), member_device_id(member), user_of(member),
+                 member->number, on_join_answered, request);
 }
 
 void room_member_join_soon(struct member *member)
 {
-    struct map_rooms *rooms = member->public.room->rooms;
+    struct room_set *rooms = member->public.room->rooms;
     list_remove(&member->again);
     list_append(&rooms->fresh, &member->again);
     loop_defer(map_loop(rooms->map), LOOP_PHASE_VIEW, &rooms->join);
@@ -193,15 +193,15 @@ void room_member_join_soon(struct member *member)
 
 void room_join_fresh(void *arg)
 {
-    struct map_rooms *rooms = arg;
+    struct room_set *rooms = arg;
     while (!list_is_empty(&rooms->fresh))
         room_member_join(list_entry(rooms->fresh.next, struct member, again));
 }
 
-void room_join_waiting(struct map_room *room)
+void room_join_waiting(struct room *room)
 {
     LIST_FOREACH (node, &room->members) {
-        struct map_member *public = list_entry(node, struct map_member, link);
+        struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
         if (!member->sent)
             room_member_join_soon(member);
@@ -216,7 +216,7 @@ void room_member_lost(struct member *member)
         room_member_join(member);
 }
 
-struct member *room_member(const struct map_room *room, struct bytes id)
+struct member *room_find_member(const struct room *room, struct bytes id)
 {
     struct member *member = NULL;
     HASH_FIND(hh, room->table, id.data, id.len, member);
@@ -230,11 +230,11 @@ static void session_ended(struct ending *ending)
     list_remove(&member->again);
 }
 
-struct member *room_member_create(struct map_room *room, struct map_session *session,
-                                  struct bytes id, struct bytes user)
+struct member *room_member_create(struct room *room, struct map_session *session, struct bytes id,
+                                  struct bytes user)
 {
     struct member *member = mem_zalloc(1, sizeof *member + id.len + user.len);
-    struct map_member *public = &member->public;
+    struct room_member *public = &member->public;
     struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->requests,
                             &public->link};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
@@ -253,9 +253,9 @@ struct member *room_member_create(struct map_room *room, struct map_session *ses
     return member;
 }
 
-void map_room_leave(struct map_member **member)
+void room_leave(struct room_member **member)
 {
-    struct map_member *public = *member;
+    struct room_member *public = *member;
     *member = NULL;
     if (public)
         leave_room(list_entry(public, struct member, public));
@@ -274,7 +274,7 @@ static void end_publish(struct room_request *request, enum map_result result)
 
 void room_settle_requests(void *arg)
 {
-    struct map_rooms *rooms = arg;
+    struct room_set *rooms = arg;
     while (!list_is_empty(&rooms->settled)) {
         struct room_request *request =
             list_entry(rooms->settled.next, struct room_request, settled);
@@ -301,17 +301,17 @@ static void on_published(void *arg, enum map_result result, uint64_t version)
 static void submit_publish(struct room_request *request)
 {
     struct member *member = request->member;
-    struct map_room *room = member->public.room;
+    struct room *room = member->public.room;
     member->public.said = ++room->rooms->number;
-    room_op_publish(member->public.session, map_room_name(room), member_device_id(member),
+    room_op_publish(member->public.session, room_name(room), member_device_id(member),
                     member->public.said, (struct bytes){request->message, request->len},
                     on_published, request);
 }
 
-void map_room_say(struct map_member *public, struct bytes message, map_done done, void *arg)
+void room_publish(struct room_member *public, struct bytes message, map_done done, void *arg)
 {
     struct member *member = list_entry(public, struct member, public);
-    struct map_rooms *rooms = public->room->rooms;
+    struct room_set *rooms = public->room->rooms;
     struct room_request *request = create_request(member, REQUEST_PUBLISH, message);
     request->done = done;
     request->arg = arg;
@@ -324,10 +324,10 @@ void map_room_say(struct map_member *public, struct bytes message, map_done done
     loop_defer(map_loop(rooms->map), LOOP_PHASE_VIEW, &rooms->settle);
 }
 
-void room_rejoin(struct map_room *room)
+void room_rejoin(struct room *room)
 {
     LIST_FOREACH (node, &room->members) {
-        struct map_member *public = list_entry(node, struct map_member, link);
+        struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
         if (member->sent && member->joins == 0)
             room_member_join(member);

@@ -69,7 +69,7 @@ struct member {
     bool confirmed;        /* Redis has it */
     bool parted;           /* Redis took it out while it was active; no loss was reported since */
     size_t user_len;       /* behind the id */
-    struct map_member public;
+    struct room_member public;
 };
 
 /* A message as it came while the list was being read. */
@@ -80,12 +80,12 @@ struct kept {
     uint8_t text[];
 };
 
-struct map_room {
+struct room {
     UT_hash_handle hh; /* by name, in its set */
-    struct map_rooms *rooms;
+    struct room_set *rooms;
     struct partition *partition;
     struct channel_user channel;
-    struct list members; /* struct map_member */
+    struct list members; /* struct room_member */
     struct member *table;
     size_t active;
     struct room_user *users; /* of the list, announced or not */
@@ -118,7 +118,7 @@ struct map_room {
 
 /* What a map has of rooms in one space. */
 struct room_space {
-    struct list sets;  /* struct map_rooms */
+    struct list sets;  /* struct room_set */
     size_t *confirmed; /* members that Redis has, by partition */
 };
 
@@ -127,23 +127,23 @@ struct room_spaces {
     struct room_space spaces[]; /* in the map's order */
 };
 
-struct map_rooms {
+struct room_set {
     struct list link; /* the space's */
     struct map *map;
     struct map_space *space;
-    const struct map_room_callbacks *callbacks;
+    const struct room_callbacks *callbacks;
     void *arg;
-    struct map_room *table;
+    struct room *table;
     uint64_t number;      /* of the last that was sent to Redis for any member */
     struct list joining;  /* struct member */
     struct list fresh;    /* struct member, by again: join at the end of the event-loop iteration */
     struct list again;    /* struct member */
-    struct list failed;   /* struct map_room */
-    struct list awaiting; /* struct map_room */
-    struct list unused;   /* struct map_room */
+    struct list failed;   /* struct room */
+    struct list awaiting; /* struct room */
+    struct list unused;   /* struct room */
     struct list gone;     /* struct room_user, freed at the end of the iteration, by dirty */
     struct list settled;  /* struct room_request */
-    struct list reads;    /* struct map_room_read, by deadline */
+    struct list reads;    /* struct room_users_read, by deadline */
     uint64_t retry_ms;
     struct loop_task join, settle, forget;
     struct loop_timer *timer;
@@ -154,15 +154,15 @@ struct room_space *room_space_of(const struct map_space *space);
 
 /* room.c */
 /* With members here, or about to be freed; NULL: there is none. */
-struct map_room *room_find_any(const struct map_rooms *rooms, struct bytes name);
+struct room *room_find_any(const struct room_set *rooms, struct bytes name);
 /* Asks the set's timer to look. */
-void rooms_wake(struct map_rooms *rooms);
+void rooms_wake(struct room_set *rooms);
 
 /* room_member.c */
-struct member *room_member_create(struct map_room *room, struct map_session *session,
-                                  struct bytes id, struct bytes user);
+struct member *room_member_create(struct room *room, struct map_session *session, struct bytes id,
+                                  struct bytes user);
 /* NULL: it is not a member here. */
-struct member *room_member(const struct map_room *room, struct bytes id);
+struct member *room_find_member(const struct room *room, struct bytes id);
 /* Asks Redis to join it, now, or at the end of the event-loop iteration: what is refused is
  * answered at once, and the member freed. */
 void room_member_join(struct member *member);
@@ -172,42 +172,42 @@ void room_member_fail(struct member *member, enum map_result result);
 /* Redis does not have it although it should: it joins again. */
 void room_member_lost(struct member *member);
 /* The channel is subscribed to: members that wait for it join. */
-void room_join_waiting(struct map_room *room);
+void room_join_waiting(struct room *room);
 /* Members that Redis may have joined join again: harmlessly where it still has them. */
-void room_rejoin(struct map_room *room);
+void room_rejoin(struct room *room);
 /* For the set's tasks. */
 void room_join_fresh(void *rooms);
 void room_settle_requests(void *rooms);
 
 /* room_events.c */
-void room_listen(struct map_room *room);
+void room_listen(struct room *room);
 /* A kept message, when the list is there. seen: the last message that the members got. False:
  * another list is needed first. */
-bool room_take(struct map_room *room, const struct kept *kept, uint64_t seen);
+bool room_take(struct room *room, const struct kept *kept, uint64_t seen);
 /* What a kept message is the next of. */
-bool room_follows(const struct map_room *room, const struct kept *kept, uint64_t seq);
+bool room_follows(const struct room *room, const struct kept *kept, uint64_t seq);
 /* It is in the room: it becomes active when members have been notified; harmless when it is. */
 void room_let_enter(struct member *member);
 /* Messages may have been lost for a member, or for all (NULL). */
-void room_report_lost(struct map_room *room, struct member *member);
-void room_notify(struct map_room *room);
-void room_forget_users(struct map_room *room);
-void room_forget_kept(struct map_room *room);
-struct room_user *room_user(struct map_room *room, struct bytes name, bool create);
-void room_set_devices(struct map_room *room, struct bytes name, uint64_t devices);
+void room_report_lost(struct room *room, struct member *member);
+void room_notify(struct room *room);
+void room_forget_users(struct room *room);
+void room_forget_kept(struct room *room);
+struct room_user *room_find_user(struct room *room, struct bytes name, bool create);
+void room_set_devices(struct room *room, struct bytes name, uint64_t devices);
 
 /* room_read.c */
-void room_read_start(struct map_room *room);
-void room_read_stop(struct map_room *room);
+void room_read_start(struct room *room);
+void room_read_stop(struct room *room);
 /* Begins a reading anew whose mark may have been sent to another server. */
-void room_read_restart(struct map_room *room);
+void room_read_restart(struct room *room);
 /* Rooms whose marks have not come in time. */
-void room_marks_check(struct map_rooms *rooms, uint64_t now_ms);
+void room_marks_check(struct room_set *rooms, uint64_t now_ms);
 /* The mark of this front-end's reading with that number has come. */
-void room_read_marked(struct map_room *room, uint64_t number);
+void room_read_marked(struct room *room, uint64_t number);
 /* Those that wait for Redis; partition may be NULL: of any. */
-void room_reads_send(struct map_rooms *rooms, const struct partition *partition);
-void room_reads_check(struct map_rooms *rooms, uint64_t now_ms);
-void room_reads_cancel_all(struct map_rooms *rooms);
+void room_reads_send(struct room_set *rooms, const struct partition *partition);
+void room_reads_check(struct room_set *rooms, uint64_t now_ms);
+void room_reads_cancel_all(struct room_set *rooms);
 
 #endif

@@ -94,17 +94,17 @@ static void send_room_read(const struct partition *partition, struct bytes name,
 /* A room with members here. */
 
 struct room_read {
-    struct map_room *room; /* NULL: another read has taken its place, or none is needed */
+    struct room *room; /* NULL: another read has taken its place, or none is needed */
 };
 
-static bool is_same_room(const struct map_room *room, const struct room_listing *listing)
+static bool is_same_room(const struct room *room, const struct room_listing *listing)
 {
     return room->known && room->born == listing->born &&
            bytes_equal(listing->epoch, bytes_from_string(room->epoch));
 }
 
 /* Whether the kept messages lead from what is known to what was read, without a hole. */
-static bool is_gapless(const struct map_room *room, const struct room_listing *listing)
+static bool is_gapless(const struct room *room, const struct room_listing *listing)
 {
     uint64_t seq = room->seq;
     if (!is_same_room(room, listing) || listing->seq < seq)
@@ -117,7 +117,7 @@ static bool is_gapless(const struct map_room *room, const struct room_listing *l
     return seq == listing->seq;
 }
 
-static void adopt_listing(struct map_room *room, const struct room_listing *listing)
+static void adopt_listing(struct room *room, const struct room_listing *listing)
 {
     memcpy(room->epoch, listing->epoch.data, EPOCH_LENGTH);
     room->born = listing->born;
@@ -125,7 +125,7 @@ static void adopt_listing(struct map_room *room, const struct room_listing *list
     room_forget_users(room);
     for (size_t i = 0; i < listing->user_count; i++) {
         room_set_devices(room, listing->users[i].name, listing->users[i].devices);
-        struct room_user *user = room_user(room, listing->users[i].name, false);
+        struct room_user *user = room_find_user(room, listing->users[i].name, false);
         if (!user)
             continue;
         user->announced = true;
@@ -135,15 +135,15 @@ static void adopt_listing(struct map_room *room, const struct room_listing *list
 
 /* Members whose joining was answered before the list was requested are in it, or Redis lost them.
  */
-static void check_mine(struct map_room *room, const struct room_listing *listing)
+static void check_mine(struct room *room, const struct room_listing *listing)
 {
     for (size_t i = 0; i < listing->mine_count; i++) {
-        struct member *member = room_member(room, listing->mine[i]);
+        struct member *member = room_find_member(room, listing->mine[i]);
         if (member)
             member->listed = room->reads;
     }
     LIST_FOREACH (node, &room->members) {
-        struct map_member *public = list_entry(node, struct map_member, link);
+        struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
         if (!member->confirmed || member->confirmed_at >= room->reads)
             continue;
@@ -156,7 +156,7 @@ static void check_mine(struct map_room *room, const struct room_listing *listing
 
 /* What was kept while the list was read; a new doubt has it read again. Callbacks may
  * remove all members, but the room is not freed before the event-loop iteration ends. */
-static void take_kept(struct map_room *room, uint64_t seen)
+static void take_kept(struct room *room, uint64_t seen)
 {
     while (room->state == ROOM_LISTED && !list_is_empty(&room->kept)) {
         struct kept *kept = list_entry(room->kept.next, struct kept, link);
@@ -170,7 +170,7 @@ static void take_kept(struct map_room *room, uint64_t seen)
     }
 }
 
-static void complete_room_read(struct map_room *room, const struct room_listing *listing)
+static void complete_room_read(struct room *room, const struct room_listing *listing)
 {
     bool gapless = is_gapless(room, listing);
     bool lost = room->known && !gapless && room->active > 0;
@@ -186,16 +186,16 @@ static void complete_room_read(struct map_room *room, const struct room_listing 
     take_kept(room, seen);
 }
 
-static void read_later(struct map_room *room)
+static void read_later(struct room *room)
 {
-    struct map_rooms *rooms = room->rooms;
+    struct room_set *rooms = room->rooms;
     if (list_is_empty(&room->failed))
         list_append(&rooms->failed, &room->failed);
     rooms_wake(rooms);
 }
 
 /* The list and its mark are there. */
-static void complete_with(struct map_room *room, struct bytes text)
+static void complete_with(struct room *room, struct bytes text)
 {
     struct room_listing listing;
     list_remove(&room->awaiting);
@@ -209,7 +209,7 @@ static void complete_with(struct map_room *room, struct bytes text)
 
 /* The longer it has not come, the longer it is waited for: a Redis that is slow is not to be asked
  * more because of that. */
-static void await_mark(struct map_room *room)
+static void await_mark(struct room *room)
 {
     struct map *map = room->rooms->map;
     unsigned doublings = room->unmarked < 3 ? room->unmarked : 3;
@@ -223,7 +223,7 @@ static void on_room_listing_read(void *arg, enum redis_status status,
                                  const struct redis_reply *reply)
 {
     struct room_read *read = arg;
-    struct map_room *room = read->room;
+    struct room *room = read->room;
     free(read);
     if (!room)
         return;
@@ -238,7 +238,7 @@ static void on_room_listing_read(void *arg, enum redis_status status,
     }
 }
 
-void room_read_marked(struct map_room *room, uint64_t number)
+void room_read_marked(struct room *room, uint64_t number)
 {
     if (number != room->reads)
         return; /* of a reading that was given up */
@@ -252,7 +252,7 @@ void room_read_marked(struct map_room *room, uint64_t number)
     writer_free(&list);
 }
 
-void room_read_stop(struct map_room *room)
+void room_read_stop(struct room *room)
 {
     list_remove(&room->failed);
     list_remove(&room->awaiting);
@@ -265,7 +265,7 @@ void room_read_stop(struct map_room *room)
         list_entry(node, struct kept, link)->is_after = false;
 }
 
-void room_read_start(struct map_room *room)
+void room_read_start(struct room *room)
 {
     room_read_stop(room);
     room->state = ROOM_READING;
@@ -276,11 +276,10 @@ void room_read_start(struct map_room *room)
     room->reads++;
     room->read = mem_alloc(sizeof *room->read);
     room->read->room = room;
-    send_room_read(room->partition, map_room_name(room), room->reads, on_room_listing_read,
-                   room->read);
+    send_room_read(room->partition, room_name(room), room->reads, on_room_listing_read, room->read);
 }
 
-void room_read_restart(struct map_room *room)
+void room_read_restart(struct room *room)
 {
     if (!list_is_empty(&room->awaiting))
         room_read_start(room);
@@ -288,7 +287,7 @@ void room_read_restart(struct map_room *room)
 
 /* What was published to the room may not have come either. Members are notified when it seems to
  * last; what the list says when the room has been read is exact, and notifies them again. */
-static void mark_is_missing(struct map_room *room)
+static void mark_is_missing(struct room *room)
 {
     static struct log_limit limit = {.burst = 5};
     const struct map_settings *settings = map_settings_of(room->rooms->map);
@@ -296,7 +295,7 @@ static void mark_is_missing(struct map_room *room)
     room->unmarked++;
     log_limited(LOG_WARN, &limit, "room_mark_missing",
                 LOG_STRING("prefix", partition_prefix(room->partition)),
-                LOG_BYTES("room", map_room_name(room)), LOG_INT("readings", room->unmarked));
+                LOG_BYTES("room", room_name(room)), LOG_INT("readings", room->unmarked));
     if (room->unmarked == settings->room_read_attempts && room->known && room->active > 0)
         room_report_lost(room, NULL);
     if (room->unmarked > 1)
@@ -304,10 +303,10 @@ static void mark_is_missing(struct map_room *room)
     room_read_start(room);
 }
 
-void room_marks_check(struct map_rooms *rooms, uint64_t now_ms)
+void room_marks_check(struct room_set *rooms, uint64_t now_ms)
 {
     LIST_FOREACH (node, &rooms->awaiting) {
-        struct map_room *room = list_entry(node, struct map_room, awaiting);
+        struct room *room = list_entry(node, struct room, awaiting);
         if (room->mark_ms <= now_ms)
             mark_is_missing(room);
     }
@@ -315,12 +314,12 @@ void room_marks_check(struct map_rooms *rooms, uint64_t now_ms)
 
 /* Any room. */
 
-struct map_room_read {
-    struct list link;        /* the set's */
-    struct map_rooms *rooms; /* NULL: taken back while it is under way */
+struct room_users_read {
+    struct list link;       /* the set's */
+    struct room_set *rooms; /* NULL: taken back while it is under way */
     struct partition *partition;
     uint64_t deadline_ms;
-    map_room_read_done done;
+    room_read_done done;
     void *arg;
     bool sent;
     size_t name_len;
@@ -334,24 +333,24 @@ static int compare_listed_users(const void *a, const void *b)
 }
 
 /* Calls back, and frees the read unless its reply is still to come. */
-static void end_read(struct map_room_read *read, bool known, const struct room_listing *listing)
+static void end_read(struct room_users_read *read, bool known, const struct room_listing *listing)
 {
     size_t count = listing ? listing->user_count : 0;
     struct bytes *names = mem_zalloc(count + 1, sizeof *names);
-    map_room_read_done done = read->done;
+    room_read_done done = read->done;
     void *arg = read->arg;
     if (listing)
         qsort(listing->users, count, sizeof *listing->users, compare_listed_users);
     for (size_t i = 0; i < count; i++)
         names[i] = listing->users[i].name;
-    map_room_read_cancel(&read);
+    room_read_cancel(&read);
     done(arg, known, names, count);
     free(names);
 }
 
 static void on_users(void *arg, enum redis_status status, const struct redis_reply *reply)
 {
-    struct map_room_read *read = arg;
+    struct room_users_read *read = arg;
     struct room_listing listing = {0};
     read->sent = false;
     if (!read->rooms)
@@ -363,7 +362,7 @@ static void on_users(void *arg, enum redis_status status, const struct redis_rep
     free_listing(&listing);
 }
 
-static void send_users(struct map_room_read *read)
+static void send_users(struct room_users_read *read)
 {
     if (read->sent || !can_read(read->rooms->map))
         return;
@@ -371,11 +370,11 @@ static void send_users(struct map_room_read *read)
     send_room_read(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
 }
 
-struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes name,
-                                          map_room_read_done done, void *arg)
+struct room_users_read *room_read_users(struct room_set *rooms, struct bytes name,
+                                        room_read_done done, void *arg)
 {
     struct map *map = rooms->map;
-    struct map_room_read *read = mem_zalloc(1, sizeof *read + name.len);
+    struct room_users_read *read = mem_zalloc(1, sizeof *read + name.len);
     read->rooms = rooms;
     read->partition = partition_of(rooms->space, name);
     read->deadline_ms = loop_now_ms(map_loop(map)) + map_deadline_ms(map);
@@ -390,9 +389,9 @@ struct map_room_read *map_room_read_users(struct map_rooms *rooms, struct bytes 
     return read;
 }
 
-void map_room_read_cancel(struct map_room_read **pointer)
+void room_read_cancel(struct room_users_read **pointer)
 {
-    struct map_room_read *read = *pointer;
+    struct room_users_read *read = *pointer;
     if (!read)
         return;
     *pointer = NULL;
@@ -404,36 +403,36 @@ void map_room_read_cancel(struct map_room_read **pointer)
 
 /* All of them. */
 
-void room_reads_send(struct map_rooms *rooms, const struct partition *partition)
+void room_reads_send(struct room_set *rooms, const struct partition *partition)
 {
     if (!can_read(rooms->map))
         return;
     LIST_FOREACH (node, &rooms->failed) {
-        struct map_room *room = list_entry(node, struct map_room, failed);
+        struct room *room = list_entry(node, struct room, failed);
         if (!partition || room->partition == partition)
             room_read_start(room);
     }
     LIST_FOREACH (node, &rooms->reads) {
-        struct map_room_read *read = list_entry(node, struct map_room_read, link);
+        struct room_users_read *read = list_entry(node, struct room_users_read, link);
         if (!partition || read->partition == partition)
             send_users(read);
     }
 }
 
-void room_reads_check(struct map_rooms *rooms, uint64_t now_ms)
+void room_reads_check(struct room_set *rooms, uint64_t now_ms)
 {
     while (!list_is_empty(&rooms->reads)) {
-        struct map_room_read *read = list_entry(rooms->reads.next, struct map_room_read, link);
+        struct room_users_read *read = list_entry(rooms->reads.next, struct room_users_read, link);
         if (read->deadline_ms > now_ms)
             break;
         end_read(read, false, NULL);
     }
 }
 
-void room_reads_cancel_all(struct map_rooms *rooms)
+void room_reads_cancel_all(struct room_set *rooms)
 {
     while (!list_is_empty(&rooms->reads)) {
-        struct map_room_read *read = list_entry(rooms->reads.next, struct map_room_read, link);
-        map_room_read_cancel(&read);
+        struct room_users_read *read = list_entry(rooms->reads.next, struct room_users_read, link);
+        room_read_cancel(&read);
     }
 }

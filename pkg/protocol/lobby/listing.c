@@ -122,7 +122,7 @@ static void on_listing_result(void *arg, enum map_result result, uint64_t versio
         resume_listing(game, on_listing_result);
     } else if (game->listing == LISTING_RESUMING &&
                (result == MAP_MISSING || result == MAP_OWNED)) {
-        map_unregister(game->session->port->space, game_id(game), NULL, NULL);
+        registration_remove(game->session->port->space, game_id(game), NULL, NULL);
         open_listing(game, LISTING_REOPENING);
     } else {
         fail_listing(game, result);

@@ -265,8 +265,8 @@ struct q3master_entry *q3master_list_evict(struct q3master_list *list,
     assert(first); /* a prefix without members has been freed */
     count_registered(list, first, false);
     first->leaving_until = loop_now_ms(list->service->loop) + PENDING_MS;
-    map_unregister(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len}, NULL,
-                   NULL);
+    registration_remove(list->space, (struct bytes){(const uint8_t *)first->id, first->id_len},
+                        NULL, NULL);
     return first;
 }
 
@@ -294,7 +294,7 @@ struct q3master_list *q3master_list_get(struct q3master_service *service, struct
     list->pending =
         loop_pending_set_create(service->loop, LOOP_PHASE_VIEW, on_pending_expired, list);
     list->prober.probe = q3master_probe;
-    map_probe(space, &list->prober);
+    registration_add_prober(space, &list->prober);
     list_append(&service->lists, &list->link);
     if (map_view_is_live(list->view))
         on_master_view_live(&list->watcher);
@@ -307,7 +307,7 @@ void q3master_list_release(struct q3master_list *list)
 
     if (!list_is_empty(&list->ports))
         return;
-    map_unprobe(&list->prober);
+    registration_remove_prober(&list->prober);
     map_unwatch(&list->watcher);
     HASH_ITER (hh, list->entries, entry, next)
         drop_master_entry(list, entry);

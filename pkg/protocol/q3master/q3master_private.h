@@ -53,7 +53,7 @@ struct q3master_list {
     struct map_space *space;
     struct map_view *view;
     struct map_watcher watcher;
-    struct map_prober prober;
+    struct registration_prober prober;
     struct list ports;
     struct loop_pending_set *pending; /* struct q3master_entry that the view does not have yet */
     struct q3master_entry *entries;
@@ -168,7 +168,7 @@ void q3master_handle_heartbeat(struct q3master_port *port, const struct udp_path
                                struct bytes tag);
 void q3master_handle_info(struct q3master_port *port, const struct udp_path *path,
                           const struct q3master_info *info);
-void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe);
+void q3master_probe(struct registration_prober *prober, struct bytes id, unsigned probe);
 /* Unregisters the servers that are banned now. */
 void q3master_list_ban(struct q3master_list *list);
 

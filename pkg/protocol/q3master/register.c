@@ -84,7 +84,7 @@ static bool probe_soon(struct q3master_port *port, const struct address *peer)
     if (entry == NULL || !entry->registered)
         return false;
     if (!loop_pending_is_waiting(&entry->pending))
-        map_probe_soon(port->list->space, bytes_from_string(id), NULL, NULL);
+        registration_probe_soon(port->list->space, bytes_from_string(id), NULL, NULL);
     return true;
 }
 
@@ -187,16 +187,17 @@ static void register_game(struct q3master_port *port, const struct udp_path *pat
         entry->probed_ms = 0;
     }
     gameserver_fields_from_info(&fields, info, game, implied);
-    map_register(port->list->space,
-                 &(struct map_registration){.id = bytes_from_string(id),
-                                            .protocol = "q3master",
-                                            .address = from,
-                                            .fields = fields.fields,
-                                            .field_count = fields.count,
-                                            .ttl = (uint64_t)settings->ttl,
-                                            .probes = (unsigned)settings->probes,
-                                            .probe_interval = (uint64_t)settings->probe_interval},
-                 on_game_registered, port->service);
+    registration_submit(
+        port->list->space,
+        &(struct registration){.id = bytes_from_string(id),
+                               .protocol = "q3master",
+                               .address = from,
+                               .fields = fields.fields,
+                               .field_count = fields.count,
+                               .ttl = (uint64_t)settings->ttl,
+                               .probes = (unsigned)settings->probes,
+                               .probe_interval = (uint64_t)settings->probe_interval},
+        on_game_registered, port->service);
     gameserver_fields_free(&fields);
 }
 
@@ -260,7 +261,7 @@ static const char *context_of(const struct q3master_port *port, const struct map
     return "";
 }
 
-void q3master_probe(struct map_prober *prober, struct bytes id, unsigned probe)
+void q3master_probe(struct registration_prober *prober, struct bytes id, unsigned probe)
 {
     struct q3master_list *list = list_entry(prober, struct q3master_list, prober);
     const struct map_entry *map_entry = map_view_find(list->view, id);
@@ -289,7 +290,7 @@ void q3master_list_ban(struct q3master_list *list)
 
     HASH_ITER (hh, list->entries, entry, next) {
         if (entry->registered && bans_hold(list->service->bans, &entry->server.address))
-            map_unregister(list->space, (struct bytes){(const uint8_t *)entry->id, entry->id_len},
-                           NULL, NULL);
+            registration_remove(
+                list->space, (struct bytes){(const uint8_t *)entry->id, entry->id_len}, NULL, NULL);
     }
 }

@@ -15,7 +15,7 @@
 struct membership {
     struct list link; /* the session's */
     struct turntable_session *session;
-    struct map_member *member;  /* NULL until map_room_join, and after that has failed */
+    struct room_member *member; /* NULL until room_join, and after that has failed */
     uint32_t under_way;         /* its messages in progress */
     struct writer join_request; /* until it has joined: the room's name, and the users to be
                                    invited then, each preceded by its length */
@@ -34,29 +34,29 @@ static void send_to_member(struct turntable_session *session, enum metric kind, 
         turntable_send_frame(session, kind, frame);
 }
 
-static struct turntable_session *session_of(const struct map_member *member)
+static struct turntable_session *session_of(const struct room_member *member)
 {
     return ((struct membership *)member->arg)->session;
 }
 
-static void send_to_room(struct map_room *room, enum metric kind, struct frame *frame)
+static void send_to_room(struct room *room, enum metric kind, struct frame *frame)
 {
-    LIST_FOREACH (node, map_room_members(room)) {
-        struct map_member *member = list_entry(node, struct map_member, link);
+    LIST_FOREACH (node, room_members(room)) {
+        struct room_member *member = list_entry(node, struct room_member, link);
         if (member->active)
             send_to_member(session_of(member), kind, frame);
     }
 }
 
 /* Redis is a peer: a client would close its connection at text that is not UTF-8. */
-static void log_ignored(struct turntable_subscribers *subscribers, const struct map_room *room,
+static void log_ignored(struct turntable_subscribers *subscribers, const struct room *room,
                         const char *why)
 {
     log_limited(LOG_WARN, &subscribers->service->ignored_limit, "turntable_message_ignored",
-                LOG_BYTES("room", map_room_name(room)), LOG_STRING("reason", why));
+                LOG_BYTES("room", room_name(room)), LOG_STRING("reason", why));
 }
 
-static void on_room_message(void *arg, struct map_room *room, struct bytes message)
+static void on_room_message(void *arg, struct room *room, struct bytes message)
 {
     struct frame *frame;
     if (!json_is_text(message)) {
@@ -69,11 +69,11 @@ static void on_room_message(void *arg, struct map_room *room, struct bytes messa
 }
 
 /* NULL when one of the ids is not valid UTF-8. */
-static struct frame *encode_members(struct turntable_subscribers *subscribers,
-                                    struct map_room *room, const struct turntable_members *members)
+static struct frame *encode_members(struct turntable_subscribers *subscribers, struct room *room,
+                                    const struct turntable_members *members)
 {
     struct writer text = {0};
-    turntable_write_member(&text, map_room_name(room), members);
+    turntable_write_member(&text, room_name(room), members);
     if (!text.failed)
         return turntable_text_frame(&text);
     log_ignored(subscribers, room, "a user id that is not valid UTF-8");
@@ -81,7 +81,7 @@ static struct frame *encode_members(struct turntable_subscribers *subscribers,
     return NULL;
 }
 
-static void on_room_changed(void *arg, struct map_room *room, const struct bytes *joined,
+static void on_room_changed(void *arg, struct room *room, const struct bytes *joined,
                             size_t joined_count, const struct bytes *left, size_t left_count)
 {
     struct turntable_members members = {joined, joined_count, left, left_count};
@@ -90,26 +90,25 @@ static void on_room_changed(void *arg, struct map_room *room, const struct bytes
     frame_unref(&frame);
 }
 
-static struct frame *encode_present(struct turntable_subscribers *subscribers,
-                                    struct map_room *room)
+static struct frame *encode_present(struct turntable_subscribers *subscribers, struct room *room)
 {
     struct turntable_members members = {0};
-    members.joined = map_room_users(room, &members.joined_count);
+    members.joined = room_users(room, &members.joined_count);
     return encode_members(subscribers, room, &members);
 }
 
-static void on_entered(void *arg, struct map_room *room, struct map_member *member)
+static void on_entered(void *arg, struct room *room, struct room_member *member)
 {
     struct frame *frame = encode_present(arg, room);
     send_to_member(session_of(member), METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
 }
 
-static void on_lost(void *arg, struct map_room *room, struct map_member *member)
+static void on_lost(void *arg, struct room *room, struct room_member *member)
 {
     struct writer text = {0};
     struct frame *error, *present = encode_present(arg, room);
-    turntable_write_lost(&text, map_room_name(room));
+    turntable_write_lost(&text, room_name(room));
     error = turntable_text_frame(&text);
     if (member != NULL) {
         send_to_member(session_of(member), METRIC_TURNTABLE_ERROR_LOST, error);
@@ -122,14 +121,14 @@ static void on_lost(void *arg, struct map_room *room, struct map_member *member)
     frame_unref(&present);
 }
 
-const struct map_room_callbacks turntable_room_callbacks = {
+const struct room_callbacks turntable_room_callbacks = {
     .said = on_room_message, .changed = on_room_changed, .entered = on_entered, .lost = on_lost};
 
 /* Memberships. */
 
 static struct bytes membership_room_name(const struct membership *membership)
 {
-    return map_room_name(membership->member->room);
+    return room_name(membership->member->room);
 }
 
 static void send_room_result(struct turntable_session *session, struct bytes name,
@@ -151,7 +150,7 @@ static struct membership *find_membership(const struct turntable_session *sessio
     return NULL;
 }
 
-struct map_room *turntable_room_of(const struct turntable_session *session, struct bytes name)
+struct room *turntable_room_of(const struct turntable_session *session, struct bytes name)
 {
     struct membership *membership = find_membership(session, name);
     return membership != NULL ? membership->member->room : NULL;
@@ -169,7 +168,7 @@ static void free_membership(struct membership *membership)
 {
     struct turntable_session *session = membership->session;
     if (membership->member != NULL)
-        map_room_leave(&membership->member);
+        room_leave(&membership->member);
     /* Its messages in progress get no result any more. */
     turntable_request_end(session, membership->under_way);
     list_remove(&membership->link);
@@ -254,12 +253,12 @@ static void on_room_joined(void *arg, enum map_result result, uint64_t version)
 static void join_again(struct membership *membership, const struct turntable_message *message)
 {
     struct turntable_session *session = membership->session;
-    struct map_room *room = membership->member->room;
+    struct room *room = membership->member->room;
     struct frame *frame = encode_present(session->port->subscribers, room);
     send_to_member(session, METRIC_TURNTABLE_MEMBER, frame);
     frame_unref(&frame);
     for (size_t i = 0; i < message->id_count; i++)
-        send_room_invite(session, map_room_name(room), message->ids[i]);
+        send_room_invite(session, room_name(room), message->ids[i]);
 }
 
 static struct membership *create_membership(struct turntable_session *session,
@@ -280,8 +279,8 @@ static void start_join(struct membership *membership)
     struct cursor cursor = cursor_over(writer_bytes_written(&membership->join_request));
     turntable_stop_reading(session, STOP_BARRIER);
     membership->member =
-        map_room_join(session->port->subscribers->rooms, read_noted_text(&cursor), session->map,
-                      turntable_id(session), turntable_user(session), on_room_joined, membership);
+        room_join(session->port->subscribers->rooms, read_noted_text(&cursor), session->map,
+                  turntable_id(session), turntable_user(session), on_room_joined, membership);
 }
 
 void turntable_room_defer_join(struct turntable_session *session,
@@ -337,7 +336,7 @@ static void on_room_message_judged(void *arg, enum map_result result, uint64_t v
 
 static bool is_member(void *arg, struct bytes id)
 {
-    return map_room_has_user(arg, id);
+    return room_has_user(arg, id);
 }
 
 void turntable_room_game(struct turntable_session *session, const struct turntable_message *message)
@@ -360,7 +359,7 @@ void turntable_room_game(struct turntable_session *session, const struct turntab
     if (turntable_relay_game(&text, message, &rules, &error)) {
         membership->under_way++;
         turntable_request_begin(session, 1);
-        map_room_say(membership->member, writer_bytes_written(&text), on_room_message_judged,
+        room_publish(membership->member, writer_bytes_written(&text), on_room_message_judged,
                      membership);
     } else {
         turntable_message_refuse(session, error.code, error.detail.text, "game");

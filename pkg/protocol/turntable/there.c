@@ -15,7 +15,7 @@ struct there_request {
     struct list due;  /* the subscribers' rooms_due */
     struct turntable_session *session;
     struct map_read *view; /* one of these in progress, or neither */
-    struct map_room_read *room;
+    struct room_users_read *room;
     size_t name_len;
     uint8_t name[]; /* the room's */
 };
@@ -74,11 +74,11 @@ static void on_room_read(void *arg, bool known, const struct bytes *users, size_
 static void answer_for_room(struct turntable_session *session, struct bytes name)
 {
     struct turntable_subscribers *subscribers = session->port->subscribers;
-    struct map_room *room = turntable_room_of(session, name);
+    struct room *room = turntable_room_of(session, name);
     struct there_request *request;
     size_t count;
     if (room != NULL) {
-        const struct bytes *users = map_room_users(room, &count);
+        const struct bytes *users = room_users(room, &count);
         send_ids(session, users, count);
         return;
     }
@@ -96,7 +96,7 @@ static void read_due_rooms(void *arg)
             list_entry(subscribers->rooms_due.next, struct there_request, due);
         struct bytes name = {request->name, request->name_len};
         list_remove(&request->due);
-        request->room = map_room_read_users(subscribers->rooms, name, on_room_read, request);
+        request->room = room_read_users(subscribers->rooms, name, on_room_read, request);
     }
 }
 
@@ -206,7 +206,7 @@ void turntable_there_end(struct turntable_session *session)
             release_view(session->port->subscribers);
         }
         if (request->room != NULL)
-            map_room_read_cancel(&request->room);
+            room_read_cancel(&request->room);
         free_there_request(request);
     }
 }

@@ -72,7 +72,7 @@ static struct turntable_subscribers *turntable_subscribers_of(struct turntable_s
     struct turntable_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
     subscribers->service = service;
     subscribers->space = space;
-    subscribers->rooms = map_rooms_create(space, &turntable_room_callbacks, subscribers);
+    subscribers->rooms = room_set_create(space, &turntable_room_callbacks, subscribers);
     turntable_presence_begin(subscribers);
     turntable_answer_begin(subscribers);
     turntable_user_begin(subscribers);
@@ -87,7 +87,7 @@ static void turntable_subscribers_free(struct turntable_subscribers *subscribers
     turntable_user_free(subscribers);
     turntable_answer_free(subscribers);
     turntable_presence_free(subscribers);
-    map_rooms_destroy(&subscribers->rooms);
+    room_set_destroy(&subscribers->rooms);
     list_remove(&subscribers->link);
     free(subscribers);
 }

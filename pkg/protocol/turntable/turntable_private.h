@@ -62,7 +62,7 @@ struct turntable_subscribers {
     size_t ports;
     int64_t window; /* ms: turntable.window at the last subscribe */
     struct presence_set *presence;
-    struct map_rooms *rooms;
+    struct room_set *rooms;
     struct relay_listener listener;
     struct user *users; /* by name */
 
@@ -232,7 +232,7 @@ void turntable_answer_forget_removed(struct subscriptions *subscriptions);
 void turntable_answer_drop_all(struct subscriptions *subscriptions);
 
 /* room.c */
-extern const struct map_room_callbacks turntable_room_callbacks;
+extern const struct room_callbacks turntable_room_callbacks;
 void turntable_room_join(struct turntable_session *session,
                          const struct turntable_message *message);
 void turntable_room_game(struct turntable_session *session,
@@ -246,7 +246,7 @@ void turntable_room_defer_join(struct turntable_session *session,
 bool turntable_room_start_deferred_join(struct turntable_session *session);
 void turntable_room_drop_deferred_join(struct turntable_session *session);
 /* A room that the session is in; NULL otherwise. */
-struct map_room *turntable_room_of(const struct turntable_session *session, struct bytes name);
+struct room *turntable_room_of(const struct turntable_session *session, struct bytes name);
 void turntable_room_end(struct turntable_session *session);
 
 /* user.c */

@@ -99,9 +99,9 @@ static void put_again(struct run *run, struct client *client, struct bytes id)
 
 static void register_again(struct front *front, struct run *run, struct bytes id)
 {
-    struct map_registration registration = {
+    struct registration registration = {
         .id = id, .protocol = "q3master", .address = "192.0.2.1:1", .ttl = 100 + random_below(900)};
-    map_register(map_space_find(front->map, ""), &registration, on_any, run);
+    registration_submit(map_space_find(front->map, ""), &registration, on_any, run);
 }
 
 static void set_limit(struct run *run)
@@ -127,7 +127,7 @@ static void step(struct run *run)
         set_limit(run);
         break;
     case 2:
-        map_unregister(map_space_find(front->map, ""), id, on_any, run);
+        registration_remove(map_space_find(front->map, ""), id, on_any, run);
         break;
     case 3:
     case 4:

@@ -9,7 +9,7 @@
 #define ID "192.0.2.7:27960"
 
 struct asked {
-    struct map_prober prober;
+    struct registration_prober prober;
     unsigned count, last;
     unsigned numbers[64]; /* of all */
     char id[64];
@@ -17,7 +17,7 @@ struct asked {
 
 static struct asked askers[3];
 
-static void on_probe(struct map_prober *prober, struct bytes id, unsigned probe)
+static void on_probe(struct registration_prober *prober, struct bytes id, unsigned probe)
 {
     struct asked *asked = (struct asked *)prober;
     assert_true(asked->count < sizeof asked->numbers / sizeof *asked->numbers);
@@ -30,7 +30,7 @@ static void start_asking(struct front *front, struct asked *asked)
 {
     memset(asked, 0, sizeof *asked);
     asked->prober.probe = on_probe;
-    map_probe(map_space_find(front->map, ""), &asked->prober);
+    registration_add_prober(map_space_find(front->map, ""), &asked->prober);
 }
 
 static int setup_two(void **state)
@@ -44,7 +44,7 @@ static int teardown(void **state)
 {
     for (size_t i = 0; i < 3; i++) {
         if (askers[i].prober.space)
-            map_unprobe(&askers[i].prober);
+            registration_remove_prober(&askers[i].prober);
     }
     world_destroy(*state);
     return 0;
@@ -75,15 +75,15 @@ static enum map_result register_with(struct world *world, struct front *front, c
                                      struct times times)
 {
     struct answer answer = {0};
-    struct map_registration registration = {.id = bytes_from_string(id),
-                                            .protocol = "q3master",
-                                            .address = id,
-                                            .fields = fields,
-                                            .field_count = count,
-                                            .ttl = times.ttl,
-                                            .probes = times.probes,
-                                            .probe_interval = times.interval};
-    map_register(map_space_find(front->map, ""), &registration, on_done, &answer);
+    struct registration registration = {.id = bytes_from_string(id),
+                                        .protocol = "q3master",
+                                        .address = id,
+                                        .fields = fields,
+                                        .field_count = count,
+                                        .ttl = times.ttl,
+                                        .probes = times.probes,
+                                        .probe_interval = times.interval};
+    registration_submit(map_space_find(front->map, ""), &registration, on_done, &answer);
     WAIT_UNTIL(world, answer.count > 0);
     return answer.result;
 }
@@ -98,7 +98,7 @@ static enum map_result register_map(struct world *world, struct front *front, co
 static enum map_result unregister(struct world *world, struct front *front, const char *id)
 {
     struct answer answer = {0};
-    map_unregister(map_space_find(front->map, ""), bytes_from_string(id), on_done, &answer);
+    registration_remove(map_space_find(front->map, ""), bytes_from_string(id), on_done, &answer);
     WAIT_UNTIL(world, answer.count > 0);
     return answer.result;
 }
@@ -106,7 +106,8 @@ static enum map_result unregister(struct world *world, struct front *front, cons
 static enum map_result probe_soon(struct world *world, struct front *front, const char *id)
 {
     struct answer answer = {0};
-    map_probe_soon(map_space_find(front->map, ""), bytes_from_string(id), on_done, &answer);
+    registration_probe_soon(map_space_find(front->map, ""), bytes_from_string(id), on_done,
+                            &answer);
     WAIT_UNTIL(world, answer.count > 0);
     return answer.result;
 }

@@ -11,7 +11,7 @@
 
 struct service {
     struct front *front;
-    struct map_rooms *rooms;
+    struct room_set *rooms;
 };
 
 struct hotel {
@@ -23,7 +23,7 @@ struct guest {
     struct service *service;
     struct client client; /* with an entry */
     const char *user;
-    struct map_member *member;
+    struct room_member *member;
     struct writer received; /* "*users;" entered, "!users;" lost, "+user;" "-user;" "said;" */
     struct writer said;     /* of these, the messages only */
     unsigned entered, lost;
@@ -38,28 +38,28 @@ static inline void guest_record(struct guest *guest, const char *kind, struct by
     writer_string(&guest->received, ";");
 }
 
-static inline void guest_record_users(struct guest *guest, const char *kind, struct map_room *room)
+static inline void guest_record_users(struct guest *guest, const char *kind, struct room *room)
 {
     size_t count;
     struct writer list = {0};
-    const struct bytes *users = map_room_users(room, &count);
+    const struct bytes *users = room_users(room, &count);
     for (size_t i = 0; i < count; i++) {
         writer_string(&list, i ? "," : "");
         writer_bytes(&list, users[i]);
-        assert_true(map_room_has_user(room, users[i]));
+        assert_true(room_has_user(room, users[i]));
     }
     guest_record(guest, kind, writer_bytes_written(&list));
     writer_free(&list);
 }
 
 #define EACH_ACTIVE(guest, room)                                                                   \
-    LIST_FOREACH (node_, map_room_members(room))                                                   \
-        for (struct guest *guest = list_entry(node_, struct map_member, link)->active              \
-                                       ? list_entry(node_, struct map_member, link)->arg           \
+    LIST_FOREACH (node_, room_members(room))                                                       \
+        for (struct guest *guest = list_entry(node_, struct room_member, link)->active             \
+                                       ? list_entry(node_, struct room_member, link)->arg          \
                                        : NULL;                                                     \
              guest; guest = NULL)
 
-static inline void service_said(void *arg, struct map_room *room, struct bytes message)
+static inline void service_said(void *arg, struct room *room, struct bytes message)
 {
     (void)arg;
     EACH_ACTIVE(guest, room)
@@ -71,7 +71,7 @@ static inline void service_said(void *arg, struct map_room *room, struct bytes m
     }
 }
 
-static inline void service_changed(void *arg, struct map_room *room, const struct bytes *joined,
+static inline void service_changed(void *arg, struct room *room, const struct bytes *joined,
                                    size_t joined_count, const struct bytes *left, size_t left_count)
 {
     (void)arg;
@@ -85,7 +85,7 @@ static inline void service_changed(void *arg, struct map_room *room, const struc
     }
 }
 
-static inline void service_entered(void *arg, struct map_room *room, struct map_member *member)
+static inline void service_entered(void *arg, struct room *room, struct room_member *member)
 {
     struct guest *guest = member->arg;
     (void)arg;
@@ -94,7 +94,7 @@ static inline void service_entered(void *arg, struct map_room *room, struct map_
     guest_record_users(guest, "*", room);
 }
 
-static inline void service_lost(void *arg, struct map_room *room, struct map_member *member)
+static inline void service_lost(void *arg, struct room *room, struct room_member *member)
 {
     (void)arg;
     EACH_ACTIVE(guest, room)
@@ -106,7 +106,7 @@ static inline void service_lost(void *arg, struct map_room *room, struct map_mem
     }
 }
 
-static const struct map_room_callbacks service_callbacks = {
+static const struct room_callbacks service_callbacks = {
     .said = service_said,
     .changed = service_changed,
     .entered = service_entered,
@@ -121,7 +121,7 @@ static inline struct hotel *hotel_create(void)
         struct service *service = &hotel->services[i];
         service->front = &hotel->world->fronts[i];
         service->rooms =
-            map_rooms_create(map_space_find(service->front->map, ""), &service_callbacks, service);
+            room_set_create(map_space_find(service->front->map, ""), &service_callbacks, service);
     }
     return hotel;
 }
@@ -129,7 +129,7 @@ static inline struct hotel *hotel_create(void)
 static inline void hotel_destroy(struct hotel *hotel)
 {
     for (size_t i = 0; i < 2; i++)
-        map_rooms_destroy(&hotel->services[i].rooms);
+        room_set_destroy(&hotel->services[i].rooms);
     world_destroy(hotel->world);
     free(hotel);
 }
@@ -157,9 +157,9 @@ static inline void guest_joined(void *arg, enum map_result result, uint64_t vers
 static inline void guest_ask(struct guest *guest, const char *room)
 {
     guest->answers = guest->entered = 0;
-    guest->member = map_room_join(guest->service->rooms, bytes_from_string(room),
-                                  guest->client.session, bytes_from_string(guest->client.id),
-                                  bytes_from_string(guest->user), guest_joined, guest);
+    guest->member = room_join(guest->service->rooms, bytes_from_string(room), guest->client.session,
+                              bytes_from_string(guest->client.id), bytes_from_string(guest->user),
+                              guest_joined, guest);
     assert_int_equal(guest->answers, 0); /* never from within */
 }
 
@@ -183,12 +183,12 @@ static inline void guest_said(void *arg, enum map_result result, uint64_t versio
 static inline void guest_say(struct guest *guest, const char *text)
 {
     guest->asked++;
-    map_room_say(guest->member, bytes_from_string(text), guest_said, guest);
+    room_publish(guest->member, bytes_from_string(text), guest_said, guest);
 }
 
 static inline void guest_leave(struct guest *guest)
 {
-    map_room_leave(&guest->member);
+    room_leave(&guest->member);
 }
 
 static inline void guest_go(struct guest *guest)
@@ -226,9 +226,9 @@ static inline void meet(struct hotel *hotel, struct guest *ann, struct guest *bo
     assert_true(guest_received(bob, "*1:ann,1:bob;"));
 }
 
-static inline struct map_room *lobby_of(const struct guest *guest)
+static inline struct room *lobby_of(const struct guest *guest)
 {
-    return map_room_find(guest->service->rooms, BYTES_LITERAL("lobby"));
+    return room_find(guest->service->rooms, BYTES_LITERAL("lobby"));
 }
 
 static inline bool is_listed(const struct guest *guest)

@@ -37,8 +37,8 @@ static void test_users_come_and_go(void **state)
     guest_leave(&bob);
     WAIT_UNTIL(world, guest_received(&ann_again, "-1:bob;"));
     assert_true(guest_received(&ann, ""));
-    assert_non_null(map_room_find(ann_again.service->rooms, BYTES_LITERAL("lobby")));
-    assert_null(map_room_find(ann.service->rooms, BYTES_LITERAL("lobby")));
+    assert_non_null(room_find(ann_again.service->rooms, BYTES_LITERAL("lobby")));
+    assert_null(room_find(ann.service->rooms, BYTES_LITERAL("lobby")));
     guest_leave(&ann_again);
     WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", KEY("room:lobby")), !world->reply_integer));
     guest_go(&ann);
@@ -260,16 +260,16 @@ static void test_any_room_can_be_read(void **state)
     guest_come(hotel, &bob, 0, "1:a");
     guest_join(hotel, &ann, "lobby");
     guest_join(hotel, &bob, "lobby");
-    struct map_rooms *rooms = hotel->services[1].rooms;
-    map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &asking);
-    struct map_room_read *taken_back =
-        map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &never);
-    map_room_read_cancel(&taken_back);
+    struct room_set *rooms = hotel->services[1].rooms;
+    room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &asking);
+    struct room_users_read *taken_back =
+        room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &never);
+    room_read_cancel(&taken_back);
     assert_null(taken_back);
     WAIT_UNTIL(world, asking.answers == 1);
     assert_true(asking.known);
     assert_string_equal(asking.users, "1:a;1:b;");
-    map_room_read_users(rooms, BYTES_LITERAL("nowhere"), on_users, &asking);
+    room_read_users(rooms, BYTES_LITERAL("nowhere"), on_users, &asking);
     WAIT_UNTIL(world, asking.answers == 2);
     assert_true(asking.known);
     assert_string_equal(asking.users, "");

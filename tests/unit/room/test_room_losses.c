@@ -80,7 +80,7 @@ static void test_links_killed_during_a_game(void **state)
     assert_true(ann.received_messages <= 120 && bob.received_messages <= 120);
     talk(hotel, &ann, &bob);
     size_t count;
-    map_room_users(lobby_of(&ann), &count);
+    room_users(lobby_of(&ann), &count);
     assert_int_equal(count, 2);
     guest_go(&ann);
     guest_go(&bob);
@@ -134,7 +134,7 @@ static void test_strange_messages_harm_nothing(void **state)
     publish(world, &ann, born > 1 ? born - 1 : 1, seq + 9, "say x\nof another birth");
     publish(world, &ann, born + 1, 1, "join x 1 1:cat");
     talk(hotel, &ann, &bob);
-    assert_false(map_room_has_user(lobby_of(&ann), BYTES_LITERAL("1:cat")));
+    assert_false(room_has_user(lobby_of(&ann), BYTES_LITERAL("1:cat")));
     assert_true(ann.lost + bob.lost == 0); /* what was read is what was known */
     guest_go(&ann);
     guest_go(&bob);
@@ -148,8 +148,8 @@ static void test_redis_comes_back_empty(void **state)
     meet(hotel, &ann, &bob);
     WORLD_REDIS(world, "FLUSHALL");
     WAIT_UNTIL(world, ann.lost > 0 && bob.lost > 0);
-    WAIT_UNTIL(world, map_room_has_user(lobby_of(&ann), BYTES_LITERAL("1:bob")));
-    WAIT_UNTIL(world, map_room_has_user(lobby_of(&bob), BYTES_LITERAL("1:ann")));
+    WAIT_UNTIL(world, room_has_user(lobby_of(&ann), BYTES_LITERAL("1:bob")));
+    WAIT_UNTIL(world, room_has_user(lobby_of(&bob), BYTES_LITERAL("1:ann")));
     talk(hotel, &ann, &bob);
     WORLD_REDIS(world, "HGET", KEY("room:lobby"), ".members");
     assert_string_equal(world->reply, "2");
@@ -171,8 +171,8 @@ static void test_a_lost_room_is_made_anew_by_who_speaks(void **state)
     WAIT_UNTIL(world, guest_received_last(&ann, "anybody?;") || ann.lost > 0);
     /* Bob's front-end has learned of the other birth, and misses Bob in the list. */
     WAIT_UNTIL(world, bob.lost > 0);
-    WAIT_UNTIL(world, map_room_has_user(lobby_of(&ann), BYTES_LITERAL("1:bob")));
-    WAIT_UNTIL(world, map_room_has_user(lobby_of(&bob), BYTES_LITERAL("1:bob")));
+    WAIT_UNTIL(world, room_has_user(lobby_of(&ann), BYTES_LITERAL("1:bob")));
+    WAIT_UNTIL(world, room_has_user(lobby_of(&bob), BYTES_LITERAL("1:bob")));
     forget(&ann, &bob);
     talk(hotel, &ann, &bob);
     guest_go(&ann);
@@ -248,7 +248,7 @@ static void test_without_redis_the_deadline_answers(void **state)
                        !strcmp(world->reply, "2")));
     ann.oks++;
     talk(hotel, &ann, &bob);
-    assert_false(map_room_has_user(lobby_of(&bob), BYTES_LITERAL("1:cat")));
+    assert_false(room_has_user(lobby_of(&bob), BYTES_LITERAL("1:cat")));
     guest_go(&cat);
     guest_go(&dan);
     guest_go(&ann);
@@ -265,21 +265,21 @@ static void test_a_room_cannot_be_read_without_redis(void **state)
     struct hotel *hotel = *state;
     struct world *world = hotel->world;
     int got = -1, later = -1, never = -1;
-    struct map_rooms *rooms = hotel->services[0].rooms;
+    struct room_set *rooms = hotel->services[0].rooms;
     world->fronts[0].redis.deadline = 200;
     kill(redis_embedded_pid(world->server), SIGSTOP);
-    map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &got);
-    struct map_room_read *taken_back =
-        map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &never);
+    room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &got);
+    struct room_users_read *taken_back =
+        room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &never);
     loop_iterate(world->loop, 0);
-    map_room_read_cancel(&taken_back);
+    room_read_cancel(&taken_back);
     WAIT_UNTIL(world, got != -1);
     assert_int_equal(got, -2);
     /* Asked for while there is no link, and read when there is one. */
     world->fronts[0].redis.deadline = 20000;
     redis_link_reset(world->fronts[0].map->link, "a test");
     loop_iterate(world->loop, 0);
-    map_room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &later);
+    room_read_users(rooms, BYTES_LITERAL("lobby"), on_users, &later);
     kill(redis_embedded_pid(world->server), SIGCONT);
     WAIT_UNTIL(world, later != -1);
     assert_int_equal(later, 0);
@@ -296,12 +296,12 @@ static void test_nothing_is_left_behind(void **state)
     meet(hotel, &ann, &bob);
     guest_say(&ann, "x");
     guest_say(&bob, "x");
-    map_room_read_users(hotel->services[0].rooms, BYTES_LITERAL("lobby"), on_users, &never);
+    room_read_users(hotel->services[0].rooms, BYTES_LITERAL("lobby"), on_users, &never);
     loop_iterate(world->loop, 0);
     guest_go(&ann);
     guest_leave(&bob);
-    map_rooms_destroy(&hotel->services[0].rooms);
-    map_rooms_destroy(&hotel->services[1].rooms);
+    room_set_destroy(&hotel->services[0].rooms);
+    room_set_destroy(&hotel->services[1].rooms);
     WAIT_UNTIL(world, (WORLD_REDIS(world, "EXISTS", KEY("room:lobby")), !world->reply_integer));
     assert_int_equal(never, -1);
     assert_int_equal(ann.says + bob.says, 0);

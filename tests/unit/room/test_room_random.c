@@ -93,15 +93,14 @@ static void act(struct hotel *hotel, struct guest *guests, unsigned step)
 
 static bool shows_all(const struct guest *guests, const struct guest *shown_to)
 {
-    const struct map_room *room = shown_to->member->room;
+    const struct room *room = shown_to->member->room;
     size_t users = 0, shown;
     for (size_t i = 0; i < GUESTS; i++) {
-        if (map_room_has_user(room, bytes_from_string(guests[i].user)) !=
-            (guests[i].member != NULL))
+        if (room_has_user(room, bytes_from_string(guests[i].user)) != (guests[i].member != NULL))
             return false;
         users += guests[i].member != NULL;
     }
-    map_room_users(shown_to->member->room, &shown);
+    room_users(shown_to->member->room, &shown);
     return shown == users;
 }
 

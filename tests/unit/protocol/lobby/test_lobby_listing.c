@@ -153,14 +153,14 @@ static void test_that_of_its_registration_with_the_master(void **state)
 {
     struct stage *stage = *state;
     const struct map_field field = {BYTES_LITERAL("p:hostname"), BYTES_LITERAL("\"there\"")};
-    const struct map_registration registration = {.id = BYTES_LITERAL(ID),
-                                                  .protocol = "q3master",
-                                                  .address = ID,
-                                                  .fields = &field,
-                                                  .field_count = 1,
-                                                  .ttl = 60000};
+    const struct registration registration = {.id = BYTES_LITERAL(ID),
+                                              .protocol = "q3master",
+                                              .address = ID,
+                                              .fields = &field,
+                                              .field_count = 1,
+                                              .ttl = 60000};
 
-    map_register(space_of(stage), &registration, NULL, NULL);
+    registration_submit(space_of(stage), &registration, NULL, NULL);
     WAIT_UNTIL(stage->world, is_listed_as(stage, "q3master"));
     come(stage);
     WAIT_UNTIL(stage->world, is_listed_as(stage, "lobby"));
