@@ -58,8 +58,9 @@ static struct live_reader *live_reader_of(const struct follower *follower)
 
 static void send_live_text(struct live_reader *reader, struct writer *text)
 {
-    if (text->len > 0)
+    if (text->len > 0) {
         conn_send(reader->conn, writer_bytes_written(text));
+    }
 }
 
 static bool is_space_readable(void *arg)
@@ -122,14 +123,16 @@ static enum follower_state send_live_chunk(struct follower *follower)
     const size_t limit = (size_t)admin->settings->chunk;
     struct live_entries events = live_entries_begin(scratch, reader->space, reader->form);
     struct map_entry *entry = NULL;
-    if (place->cursor.lost)
+    if (place->cursor.lost) {
         return FOLLOWER_BACKLOGGED;
+    }
     events.whole = place->whole;
     writer_reset(scratch);
     live_write_closed(scratch, writer_bytes_written(&place->closed));
     writer_free(&place->closed);
-    while (scratch->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL)
+    while (scratch->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
         live_entries_write(&events, entry);
+    }
     live_entries_end(&events);
     if (!entry && place->whole && scratch->len < limit) {
         place->whole = false;
@@ -139,8 +142,9 @@ static enum follower_state send_live_chunk(struct follower *follower)
     }
     bool is_end = !entry && scratch->len < limit;
     send_live_text(reader, scratch);
-    if (!is_end)
+    if (!is_end) {
         return FOLLOWER_CATCHING_UP;
+    }
     return place->again ? FOLLOWER_BACKLOGGED : FOLLOWER_CURRENT;
 }
 
@@ -159,10 +163,12 @@ static struct frame *encode_iteration(const struct live_iteration *iteration, en
     struct live_entries events = live_entries_begin(&live->scratch, iteration->space, form);
     writer_reset(&live->scratch);
     live_write_closed(&live->scratch, writer_bytes_written(&live->closed));
-    for (size_t i = 0; i < changes->changed_count; i++)
+    for (size_t i = 0; i < changes->changed_count; i++) {
         live_entries_write(&events, changes->changed[i]);
-    for (size_t i = 0; i < changes->owner_changed_count; i++)
+    }
+    for (size_t i = 0; i < changes->owner_changed_count; i++) {
         live_entries_write(&events, changes->owner_changed[i]);
+    }
     live_entries_end(&events);
     return frame_create(writer_bytes_written(&live->scratch));
 }
@@ -172,8 +178,9 @@ static void send_live_iteration(struct follower *follower, void *changes)
     struct live_iteration *iteration = changes;
     struct live_reader *reader = live_reader_of(follower);
     struct frame **frame = &iteration->frames[reader->form];
-    if (!*frame)
+    if (!*frame) {
         *frame = encode_iteration(iteration, reader->form);
+    }
     conn_send_frame(reader->conn, *frame);
 }
 
@@ -195,8 +202,9 @@ static void keep_unmet_changes(struct admin_space *space, const struct map_chang
         struct live_place *place = follower->place;
         place->again |= changes->owner_changed_count > 0;
         writer_bytes(&place->closed, writer_bytes_written(&space->admin->live->closed));
-        if (place->closed.len > CLOSED_MAX)
+        if (place->closed.len > CLOSED_MAX) {
             follower_wait(&space->readers, follower);
+        }
     }
 }
 
@@ -216,8 +224,9 @@ void live_changed(struct admin_space *space, const struct map_changes *changes)
     follower_list_publish(&space->readers, &iteration);
     keep_unmet_changes(space, changes);
     follower_list_serve(&space->readers);
-    for (size_t i = 0; i < LIVE_FORMS; i++)
+    for (size_t i = 0; i < LIVE_FORMS; i++) {
         frame_unref(&iteration.frames[i]);
+    }
 }
 
 void live_resume(struct admin_space *space)
@@ -243,8 +252,9 @@ static void send_to_live_readers(struct admin_space *space, struct bytes text)
     for (size_t state = 0; frame && state < FOLLOWER_STATES; state++) {
         LIST_FOREACH (node, &space->readers.followers[state]) {
             const struct follower *follower = list_entry(node, struct follower, link);
-            if (!has_live_backlog(follower))
+            if (!has_live_backlog(follower)) {
                 conn_send_frame(live_reader_of(follower)->conn, frame);
+            }
         }
     }
     frame_unref(&frame);
@@ -252,12 +262,14 @@ static void send_to_live_readers(struct admin_space *space, struct bytes text)
 
 static void tick_space(struct live *live, struct admin_space *space)
 {
-    if (follower_list_is_empty(&space->readers))
+    if (follower_list_is_empty(&space->readers)) {
         return;
+    }
     writer_reset(&live->scratch);
     live_write_stats(&live->scratch, space);
-    if (space->watcher.view && map_view_is_over(space->watcher.view))
+    if (space->watcher.view && map_view_is_over(space->watcher.view)) {
         live_write_refusal(&live->scratch, "the space has more entries than view.max_entries");
+    }
     send_to_live_readers(space, writer_bytes_written(&live->scratch));
     follower_list_serve(&space->readers);
 }
@@ -265,8 +277,9 @@ static void tick_space(struct live *live, struct admin_space *space)
 static void on_live_tick(void *arg)
 {
     struct live *live = arg;
-    if (live->count == 0)
+    if (live->count == 0) {
         return;
+    }
     LIST_FOREACH (node, &live->admin->spaces)
         tick_space(live, list_entry(node, struct admin_space, link));
     (void)admin_nodes_refresh(live->admin);
@@ -336,8 +349,9 @@ static void begin_live_stream(struct live_reader *reader)
 static bool read_form(struct http_request *request, enum live_form *form)
 {
     bool servers = false;
-    if (!admin_read_switch(request, "servers", &servers))
+    if (!admin_read_switch(request, "servers", &servers)) {
         return false;
+    }
     *form = servers ? LIVE_SERVERS : LIVE_CLIENTS;
     return true;
 }
@@ -348,15 +362,18 @@ static void on_live_request(void *arg, struct http_request *request)
     struct live *live = admin->live;
     const struct admin_settings *settings = admin->settings;
     const char *why = NULL;
-    if (!admin_allows(admin, request, admin_either(settings->page, settings->api)))
+    if (!admin_allows(admin, request, admin_either(settings->page, settings->api))) {
         return;
+    }
     enum live_form form;
-    if (!read_form(request, &form))
+    if (!read_form(request, &form)) {
         return;
+    }
     struct admin_space *space = form == LIVE_SERVERS ? admin_space_of_servers(admin, request)
                                                      : admin_space_asked(admin, request);
-    if (!space)
+    if (!space) {
         return;
+    }
     if (!bytes_equal(http_request_method(request), BYTES_LITERAL("GET"))) {
         http_respond(request, 200, "text/event-stream",
                      "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
@@ -385,8 +402,9 @@ static void on_live_request(void *arg, struct http_request *request)
     conn_set_handler(conn, &handler, reader);
     begin_live_stream(reader);
     (void)admin_nodes_refresh(admin); /* which may send to all readers at once */
-    if (!loop_timer_is_running(live->tick))
+    if (!loop_timer_is_running(live->tick)) {
         loop_timer_start(live->tick, TICK_MS);
+    }
 }
 
 struct live *live_create(struct admin *admin)

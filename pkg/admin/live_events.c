@@ -64,8 +64,9 @@ void live_write_id(struct writer *to, struct bytes id)
 
 void live_write_closed(struct writer *to, struct bytes values)
 {
-    if (values.len == 0)
+    if (values.len == 0) {
         return;
+    }
     live_event_begin(to, "closed");
     writer_u8(to, '[');
     values.len--;
@@ -76,8 +77,9 @@ void live_write_closed(struct writer *to, struct bytes values)
 
 void live_entries_end(struct live_entries *events)
 {
-    if (events->began == 0)
+    if (events->began == 0) {
         return;
+    }
     events->began = 0;
     writer_u8(events->to, ']');
     live_event_end(events->to);
@@ -99,8 +101,9 @@ static void begin_entry(struct live_entries *events)
 static void write_no_server(struct live_entries *events, const struct map_entry *entry)
 {
     struct writer id = {0};
-    if (events->whole)
+    if (events->whole) {
         return;
+    }
     live_entries_end(events);
     live_write_id(&id, map_entry_id(entry));
     writer_u8(&id, ',');
@@ -122,8 +125,9 @@ void live_entries_write(struct live_entries *events, const struct map_entry *ent
     } else {
         write_no_server(events, entry);
     }
-    if (events->began && events->to->len - events->began > EVENT_BYTES)
+    if (events->began && events->to->len - events->began > EVENT_BYTES) {
         live_entries_end(events);
+    }
 }
 
 struct live_entries live_entries_begin(struct writer *to, const struct admin_space *space,

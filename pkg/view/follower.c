@@ -8,35 +8,40 @@
 static void move_follower(struct follower_list *list, struct follower *follower,
                           enum follower_state state)
 {
-    if (follower->state == state)
+    if (follower->state == state) {
         return;
+    }
     if (follower->state == FOLLOWER_BACKLOGGED && state != FOLLOWER_CATCHING_UP) {
         map_read_cancel(&follower->read);
     } else if (follower->state == FOLLOWER_CATCHING_UP) {
-        if (list->callbacks->free_place)
+        if (list->callbacks->free_place) {
             list->callbacks->free_place(follower);
+        }
         follower->place = NULL;
     }
     follower->state = (uint8_t)state;
     list_remove(&follower->link);
-    if (state != FOLLOWER_OFF)
+    if (state != FOLLOWER_OFF) {
         list_append(&list->followers[state], &follower->link);
+    }
 }
 
 static void send_next_chunk(struct follower_list *list, struct follower *follower)
 {
     enum follower_state state = list->callbacks->send_chunk(follower);
     move_follower(list, follower, state);
-    if (state == FOLLOWER_BACKLOGGED)
+    if (state == FOLLOWER_BACKLOGGED) {
         follower_list_serve(list);
-    else if (state == FOLLOWER_CATCHING_UP && !loop_timer_is_running(list->next))
+    } else if (state == FOLLOWER_CATCHING_UP && !loop_timer_is_running(list->next)) {
         loop_timer_start(list->next, 0);
+    }
 }
 
 void follower_wait(struct follower_list *list, struct follower *follower)
 {
-    if (follower->state == FOLLOWER_BACKLOGGED)
+    if (follower->state == FOLLOWER_BACKLOGGED) {
         map_read_cancel(&follower->read);
+    }
     move_follower(list, follower, FOLLOWER_BACKLOGGED);
 }
 
@@ -44,34 +49,40 @@ void follower_restart(struct follower_list *list, struct follower *follower)
 {
     follower_wait(list, follower);
     enum follower_state state = list->callbacks->send_whole(follower);
-    if (state == FOLLOWER_OFF)
+    if (state == FOLLOWER_OFF) {
         return;
+    }
     move_follower(list, follower, state);
-    if (state == FOLLOWER_CATCHING_UP)
+    if (state == FOLLOWER_CATCHING_UP) {
         send_next_chunk(list, follower);
+    }
 }
 
 static void serve_backlogged(void *arg)
 {
     struct follower_list *list = arg;
-    if (!list->callbacks->is_readable(list->arg))
+    if (!list->callbacks->is_readable(list->arg)) {
         return;
+    }
     LIST_FOREACH (node, &list->followers[FOLLOWER_BACKLOGGED]) {
         struct follower *follower = list_entry(node, struct follower, link);
-        if (!follower->read && !list->callbacks->has_backlog(follower))
+        if (!follower->read && !list->callbacks->has_backlog(follower)) {
             follower_restart(list, follower);
+        }
     }
 }
 
 static void advance_followers(void *arg)
 {
     struct follower_list *list = arg;
-    if (!list->callbacks->is_readable(list->arg))
+    if (!list->callbacks->is_readable(list->arg)) {
         return;
+    }
     LIST_FOREACH (node, &list->followers[FOLLOWER_CATCHING_UP]) {
         struct follower *follower = list_entry(node, struct follower, link);
-        if (!list->callbacks->has_backlog(follower))
+        if (!list->callbacks->has_backlog(follower)) {
             send_next_chunk(list, follower);
+        }
     }
 }
 
@@ -92,8 +103,9 @@ void follower_list_init(struct follower_list *list, struct loop *loop,
         .advance = {.callback = advance_followers, .arg = list},
         .next = loop_timer_create(loop, schedule_advance, list),
     };
-    for (size_t i = 0; i < FOLLOWER_STATES; i++)
+    for (size_t i = 0; i < FOLLOWER_STATES; i++) {
         list_init(&list->followers[i]);
+    }
 }
 
 void follower_list_free(struct follower_list *list)
@@ -106,8 +118,9 @@ void follower_list_free(struct follower_list *list)
 bool follower_list_is_empty(const struct follower_list *list)
 {
     for (size_t i = 0; i < FOLLOWER_STATES; i++) {
-        if (!list_is_empty(&list->followers[i]))
+        if (!list_is_empty(&list->followers[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -125,8 +138,9 @@ void follower_list_serve(struct follower_list *list)
 void follower_list_resume(struct follower_list *list)
 {
     follower_list_serve(list);
-    if (!list_is_empty(&list->followers[FOLLOWER_CATCHING_UP]))
+    if (!list_is_empty(&list->followers[FOLLOWER_CATCHING_UP])) {
         schedule_advance(list);
+    }
 }
 
 void follower_list_publish(struct follower_list *list, void *changes)
@@ -139,8 +153,9 @@ void follower_list_publish(struct follower_list *list, void *changes)
         }
         metrics_add(METRIC_CONFLATIONS, 1);
         move_follower(list, follower, FOLLOWER_CATCHING_UP);
-        if (list->callbacks->take_place)
+        if (list->callbacks->take_place) {
             list->callbacks->take_place(follower);
+        }
     }
 }
 
@@ -160,10 +175,11 @@ void follower_init(struct follower *follower)
 
 void follower_drained(struct follower_list *list, const struct follower *follower)
 {
-    if (follower->state == FOLLOWER_BACKLOGGED)
+    if (follower->state == FOLLOWER_BACKLOGGED) {
         follower_list_serve(list);
-    else if (follower->state == FOLLOWER_CATCHING_UP)
+    } else if (follower->state == FOLLOWER_CATCHING_UP) {
         schedule_advance(list);
+    }
 }
 
 void follower_stop(struct follower_list *list, struct follower *follower)

@@ -33,17 +33,18 @@ static void add_shared_ban(struct bans *bans, struct bytes line)
 {
     char text[ADDRESS_TEXT_SIZE];
     struct address_prefix prefix;
-    bool is_prefix = line.len < sizeof text && memchr(line.data, 0, line.len) == NULL;
+    bool is_prefix = line.len < sizeof text && !memchr(line.data, 0, line.len);
 
     if (is_prefix) {
         memcpy(text, line.data, line.len);
         text[line.len] = 0;
         is_prefix = address_prefix_parse(text, &prefix);
     }
-    if (is_prefix)
+    if (is_prefix) {
         (void)ban_set_add(bans->shared, &prefix);
-    else
+    } else {
         log_limited(LOG_WARN, &bans->bad_limit, "ban_unreadable", LOG_BYTES("prefix", line));
+    }
 }
 
 static void on_shared_bans_changed(void *arg)
@@ -52,8 +53,9 @@ static void on_shared_bans_changed(void *arg)
     struct cursor lines = cursor_over(map_bans_list(bans->source));
 
     ban_set_clear(bans->shared);
-    while (cursor_left(&lines) > 0 && !lines.failed)
+    while (cursor_left(&lines) > 0 && !lines.failed) {
         add_shared_ban(bans, cursor_until(&lines, '\n'));
+    }
     log_info("bans_changed", LOG_INT("prefixes", (int64_t)ban_set_count(bans->shared)));
     notify_bans_watchers(bans);
 }
@@ -75,8 +77,9 @@ void bans_destroy(struct bans **pointer)
     struct bans *bans = *pointer;
 
     *pointer = NULL;
-    if (bans == NULL)
+    if (!bans) {
         return;
+    }
     assert(list_is_empty(&bans->watchers));
     map_bans_destroy(&bans->source);
     ban_set_destroy(&bans->own);
@@ -90,7 +93,7 @@ void bans_set(struct bans *bans, const char *setting)
 
     ban_set_clear(bans->own);
     error = ban_set_add_list(bans->own, setting);
-    assert(error == NULL);
+    assert(!error);
     free(error);
     notify_bans_watchers(bans);
 }

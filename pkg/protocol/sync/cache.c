@@ -49,14 +49,15 @@ static struct sync_item *add_sync_item(struct sync_cache *cache, struct bytes id
 
 static void mark_item_dirty(struct sync_cache *cache, struct sync_item *item)
 {
-    if (list_is_empty(&item->dirty))
+    if (list_is_empty(&item->dirty)) {
         list_append(&cache->dirty, &item->dirty);
+    }
 }
 
 void sync_cache_note(struct sync_cache *cache, struct bytes id, bool known)
 {
     struct sync_item *item = find_sync_item(cache, id);
-    if (item == NULL) {
+    if (!item) {
         item = add_sync_item(cache, id);
         item->known = known;
     }
@@ -68,8 +69,9 @@ void sync_cache_note(struct sync_cache *cache, struct bytes id, bool known)
 void sync_cache_close(struct sync_cache *cache, struct bytes id)
 {
     struct sync_item *item = find_sync_item(cache, id);
-    if (item == NULL)
+    if (!item) {
         return;
+    }
     item->gone = true;
     mark_item_dirty(cache, item);
 }
@@ -77,8 +79,9 @@ void sync_cache_close(struct sync_cache *cache, struct bytes id)
 void sync_cache_announce(struct sync_cache *cache, struct bytes id)
 {
     struct sync_item *item = find_sync_item(cache, id);
-    if (item == NULL)
+    if (!item) {
         return;
+    }
     item->known = false;
     mark_item_dirty(cache, item);
 }
@@ -107,11 +110,13 @@ struct bytes sync_item_json(const struct sync_item *item)
 static void add_changed_names(const struct sync_cache *cache, struct sync_item *item,
                               struct bytes before, struct bytes json)
 {
-    if (bytes_equal(before, json))
+    if (bytes_equal(before, json)) {
         return;
+    }
     item->changed = true;
-    if (cache->collects_names)
+    if (cache->collects_names) {
         sync_names_add_changes(&item->names, before, json);
+    }
 }
 
 /* A client that has not been sent the entry needs all of its properties. One that existed before
@@ -119,20 +124,23 @@ static void add_changed_names(const struct sync_cache *cache, struct sync_item *
  * member contains what was read. */
 static void add_unsent(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
 {
-    if (!item->known || item->unseen)
+    if (!item->known || item->unseen) {
         add_changed_names(cache, item, BYTES_LITERAL("{}"), json);
+    }
 }
 
 static void set_json(const struct sync_cache *cache, struct sync_item *item, struct bytes json)
 {
     struct bytes before = sync_item_json(item);
-    bool is_first = item->json == NULL;
+    bool is_first = !item->json;
     item->stale = false;
-    if (!is_first)
+    if (!is_first) {
         add_changed_names(cache, item, before, json);
+    }
     add_unsent(cache, item, json);
-    if (!is_first && bytes_equal(before, json))
+    if (!is_first && bytes_equal(before, json)) {
         return;
+    }
     free(item->json);
     item->json = mem_dup(json.data, json.len);
     item->json_len = (uint32_t)json.len;
@@ -142,8 +150,9 @@ void sync_cache_assume(struct sync_cache *cache, struct bytes id)
 {
     sync_cache_note(cache, id, false);
     struct sync_item *item = find_sync_item(cache, id);
-    if (item->json != NULL)
+    if (item->json) {
         return;
+    }
     set_json(cache, item, BYTES_LITERAL("{}"));
     item->stale = true;
 }
@@ -153,15 +162,17 @@ void sync_cache_read(struct sync_cache *cache, sync_cache_reader reader, void *a
     struct writer json = {0};
     LIST_FOREACH (node, &cache->dirty) {
         struct sync_item *item = list_entry(node, struct sync_item, dirty);
-        if (!item->stale || item->gone)
+        if (!item->stale || item->gone) {
             continue;
+        }
         writer_reset(&json);
-        if (reader(arg, sync_item_id(item), &json) && !json.failed)
+        if (reader(arg, sync_item_id(item), &json) && !json.failed) {
             set_json(cache, item, writer_bytes_written(&json));
-        else if (item->json == NULL)
+        } else if (!item->json) {
             item->known = false; /* the map that is sent now does not contain it */
-        else
+        } else {
             add_unsent(cache, item, sync_item_json(item));
+        }
     }
     writer_free(&json);
 }
@@ -178,8 +189,9 @@ struct sync_entry *sync_cache_entries(const struct sync_cache *cache, size_t *co
     const struct sync_item *item;
     *count = 0;
     for (item = cache->items; item != NULL; item = item->hh.next) {
-        if (is_there(item))
+        if (is_there(item)) {
             entries[(*count)++] = (struct sync_entry){sync_item_id(item), sync_item_json(item)};
+        }
     }
     return entries;
 }
@@ -204,19 +216,23 @@ static size_t count_dirty(const struct sync_cache *cache)
 static void collect_item(struct sync_news *news, const struct sync_item *item)
 {
     struct bytes id = sync_item_id(item);
-    if (item->json == NULL)
+    if (!item->json) {
         return; /* it has not been sent, and is not now */
+    }
     if (item->gone) {
-        if (item->known)
+        if (item->known) {
             news->closed[news->closed_count++] = id;
-        else if (item->shown)
+        } else if (item->shown) {
             news->vanished[news->vanished_count++] = id;
+        }
         return;
     }
-    if (!item->known || item->unseen)
+    if (!item->known || item->unseen) {
         news->opened[news->opened_count++] = id;
-    if (item->changed)
+    }
+    if (item->changed) {
         news->properties[news->properties_count++] = id;
+    }
 }
 
 void sync_cache_collect(const struct sync_cache *cache, struct sync_news *news)
@@ -252,12 +268,14 @@ void sync_cache_settle(struct sync_cache *cache)
             free_item(cache, item);
             continue;
         }
-        if (item->json == NULL)
+        if (!item->json) {
             continue;
+        }
         item->known = true;
         item->shown = item->unseen = item->changed = false;
         writer_free(&item->names);
-        if (!item->stale)
+        if (!item->stale) {
             list_remove(&item->dirty);
+        }
     }
 }

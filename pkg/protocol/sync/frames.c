@@ -43,10 +43,12 @@ static struct bytes *add_vanished(struct sync_changes *changes, const struct syn
 {
     struct bytes *closed =
         mem_zalloc(news->closed_count + news->vanished_count + 1, sizeof *closed);
-    for (size_t i = 0; i < news->closed_count; i++)
+    for (size_t i = 0; i < news->closed_count; i++) {
         closed[i] = news->closed[i];
-    for (size_t i = 0; i < news->vanished_count; i++)
+    }
+    for (size_t i = 0; i < news->vanished_count; i++) {
         closed[news->closed_count + i] = news->vanished[i];
+    }
     changes->closed = closed;
     changes->closed_count = news->closed_count + news->vanished_count;
     return closed;
@@ -71,13 +73,15 @@ static struct sync_entry *write_changed_values(const struct sync_cache *cache,
     for (size_t i = 0; i < news->properties_count; i++) {
         const struct sync_item *item = sync_cache_find(cache, news->properties[i]);
         starts[i] = texts->len;
-        if (item != NULL)
+        if (item) {
             sync_members_write(texts, sync_item_json(item), writer_bytes_written(&item->names));
+        }
     }
     starts[news->properties_count] = texts->len;
-    for (size_t i = 0; i < news->properties_count; i++)
+    for (size_t i = 0; i < news->properties_count; i++) {
         values[i] = (struct sync_entry){news->properties[i],
                                         {texts->data + starts[i], starts[i + 1] - starts[i]}};
+    }
     free(starts);
     return values;
 }

@@ -6,10 +6,11 @@
 static size_t string_length(struct bytes text)
 {
     for (size_t i = 1; i < text.len; i++) {
-        if (text.data[i] == '\\')
+        if (text.data[i] == '\\') {
             i++;
-        else if (text.data[i] == '"')
+        } else if (text.data[i] == '"') {
             return i + 1;
+        }
     }
     return text.len;
 }
@@ -25,12 +26,14 @@ static size_t json_value_length(struct bytes text)
             i += string_length((struct bytes){text.data + i, text.len - i});
             continue;
         }
-        if (depth == 0 && (byte == ',' || byte == '}' || byte == ']'))
+        if (depth == 0 && (byte == ',' || byte == '}' || byte == ']')) {
             break;
-        if (byte == '{' || byte == '[')
+        }
+        if (byte == '{' || byte == '[') {
             depth++;
-        else if (byte == '}' || byte == ']')
+        } else if (byte == '}' || byte == ']') {
             depth--;
+        }
         i++;
     }
     return i;
@@ -47,12 +50,14 @@ static struct bytes take_member_bytes(struct bytes *rest, size_t len)
 bool sync_member_next(struct bytes *rest, struct bytes *name, struct bytes *value)
 {
     /* A brace or a comma precedes each member. */
-    if (rest->len < 2 || rest->data[1] != '"')
+    if (rest->len < 2 || rest->data[1] != '"') {
         return false;
+    }
     take_member_bytes(rest, 1);
     *name = take_member_bytes(rest, string_length(*rest));
-    if (rest->len > 0)
+    if (rest->len > 0) {
         take_member_bytes(rest, 1); /* the colon */
+    }
     *value = take_member_bytes(rest, json_value_length(*rest));
     return true;
 }
@@ -61,16 +66,18 @@ struct bytes sync_member_find(struct bytes object, struct bytes name)
 {
     struct bytes rest = object, each, value;
     while (sync_member_next(&rest, &each, &value)) {
-        if (bytes_equal(each, name))
+        if (bytes_equal(each, name)) {
             return value;
+        }
     }
     return (struct bytes){NULL, 0};
 }
 
 bool sync_names_next(struct bytes *names, struct bytes *name)
 {
-    if (names->len == 0)
+    if (names->len == 0) {
         return false;
+    }
     *name = take_member_bytes(names, string_length(*names));
     return true;
 }
@@ -79,23 +86,26 @@ bool sync_names_have(struct bytes names, struct bytes name)
 {
     struct bytes each;
     while (sync_names_next(&names, &each)) {
-        if (bytes_equal(each, name))
+        if (bytes_equal(each, name)) {
             return true;
+        }
     }
     return false;
 }
 
 static void add_member_name(struct writer *names, struct bytes name)
 {
-    if (!sync_names_have(writer_bytes_written(names), name))
+    if (!sync_names_have(writer_bytes_written(names), name)) {
         writer_bytes(names, name);
+    }
 }
 
 void sync_names_add(struct writer *names, struct bytes more)
 {
     struct bytes name;
-    while (sync_names_next(&more, &name))
+    while (sync_names_next(&more, &name)) {
         add_member_name(names, name);
+    }
 }
 
 /* Adds the names of the object whose values differ there. Both are in order, so that the wanted one
@@ -107,8 +117,9 @@ static void add_unlike(struct writer *names, struct bytes object, struct bytes o
         bool is_next =
             sync_member_next(&next, &next_name, &next_value) && bytes_equal(next_name, name);
         struct bytes there = is_next ? next_value : sync_member_find(other, name);
-        if (there.data == NULL || !bytes_equal(there, value))
+        if (!there.data || !bytes_equal(there, value)) {
             add_member_name(names, name);
+        }
     }
 }
 
@@ -130,7 +141,8 @@ void sync_members_write(struct writer *to, struct bytes object, struct bytes nam
         writer_bytes(to, value.data != NULL ? value : BYTES_LITERAL("null"));
         before = ',';
     }
-    if (before == '{')
+    if (before == '{') {
         writer_u8(to, '{');
+    }
     writer_u8(to, '}');
 }

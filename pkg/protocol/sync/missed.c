@@ -27,8 +27,9 @@ void sync_missed_destroy(struct sync_missed **pointer)
     struct sync_missed *missed = *pointer;
     struct sync_missed_entry *entry, *next;
     *pointer = NULL;
-    if (missed == NULL)
+    if (!missed) {
         return;
+    }
     HASH_ITER (hh, missed->entries, entry, next)
         forget_missed_entry(missed, entry);
     free(missed);
@@ -47,8 +48,9 @@ static struct sync_missed_entry *find_or_add_missed(struct sync_missed *missed, 
                                                     bool is_known)
 {
     struct sync_missed_entry *entry = find_missed_entry(missed, id);
-    if (entry != NULL)
+    if (entry) {
         return entry;
+    }
     entry = mem_zalloc(1, sizeof *entry + id.len);
     entry->is_known = is_known;
     entry->is_there = true;
@@ -79,8 +81,9 @@ static void add_opened(struct sync_missed *missed, const struct sync_cache *cach
     bool is_known = item != NULL && (item->known || (is_fresh && item->shown));
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, is_known);
     entry->is_there = true;
-    if (item != NULL && item->unseen)
+    if (item && item->unseen) {
         mark_missed_new(entry); /* whether it is known is uncertain */
+    }
 }
 
 static void add_closed(struct sync_missed *missed, struct bytes id)
@@ -100,24 +103,30 @@ static void add_properties(struct sync_missed *missed, const struct sync_cache *
     struct sync_missed_entry *entry = find_or_add_missed(missed, id, true);
     const struct sync_item *item = find_missed_item(cache, id);
     entry->changed = true;
-    if (!missed->collects_names || !entry->is_known || entry->is_new || item == NULL)
+    if (!missed->collects_names || !entry->is_known || entry->is_new || !item) {
         return;
+    }
     sync_names_add(&entry->names, writer_bytes_written(&item->names));
-    if (entry->names.len > NAMES_MAX)
+    if (entry->names.len > NAMES_MAX) {
         mark_missed_new(entry);
+    }
 }
 
 void sync_missed_add(struct sync_missed *missed, const struct sync_cache *cache,
                      const struct sync_news *news, bool is_fresh)
 {
-    for (size_t i = 0; i < news->opened_count; i++)
+    for (size_t i = 0; i < news->opened_count; i++) {
         add_opened(missed, cache, news->opened[i], is_fresh);
-    for (size_t i = 0; i < news->properties_count; i++)
+    }
+    for (size_t i = 0; i < news->properties_count; i++) {
         add_properties(missed, cache, news->properties[i]);
-    for (size_t i = 0; i < news->closed_count; i++)
+    }
+    for (size_t i = 0; i < news->closed_count; i++) {
         add_closed(missed, news->closed[i]);
-    for (size_t i = 0; is_fresh && i < news->vanished_count; i++)
+    }
+    for (size_t i = 0; is_fresh && i < news->vanished_count; i++) {
         add_closed(missed, news->vanished[i]);
+    }
 }
 
 static bool has_properties_to_send(const struct sync_missed_entry *entry,
@@ -132,10 +141,11 @@ static bool has_properties_to_send(const struct sync_missed_entry *entry,
 static void write_missed_values(struct writer *to, const struct sync_missed_entry *entry,
                                 const struct sync_item *item)
 {
-    if (entry->is_known && !entry->is_new)
+    if (entry->is_known && !entry->is_new) {
         sync_members_write(to, sync_item_json(item), writer_bytes_written(&entry->names));
-    else
+    } else {
         writer_bytes(to, sync_item_json(item));
+    }
 }
 
 static void join_missed_entry(struct sync_joined *joined, const struct sync_missed_entry *entry,
@@ -143,15 +153,19 @@ static void join_missed_entry(struct sync_joined *joined, const struct sync_miss
 {
     struct sync_news *news = &joined->news;
     struct bytes id = {entry->id, entry->id_len};
-    if (entry->is_known && (entry->is_new || !entry->is_there))
+    if (entry->is_known && (entry->is_new || !entry->is_there)) {
         news->closed[news->closed_count++] = id;
-    if (!entry->is_there || item == NULL)
+    }
+    if (!entry->is_there || !item) {
         return;
-    if (entry->is_new || !entry->is_known)
+    }
+    if (entry->is_new || !entry->is_known) {
         news->opened[news->opened_count++] = id;
-    if (!has_properties_to_send(entry, item))
+    }
+    if (!has_properties_to_send(entry, item)) {
         return;
-    if (joined->values != NULL) {
+    }
+    if (joined->values) {
         write_missed_values(&joined->texts, entry, item);
         joined->values[news->properties_count].token = id;
         ends[news->properties_count] = joined->texts.len;
@@ -168,11 +182,13 @@ void sync_missed_join(const struct sync_missed *missed, const struct sync_cache 
     const struct sync_missed_entry *entry;
     *joined = (struct sync_joined){
         .news = {.opened = lists, .closed = lists + most, .properties = lists + 2 * most}};
-    if (missed->collects_names)
+    if (missed->collects_names) {
         joined->values = mem_zalloc(most + 1, sizeof *joined->values);
-    for (entry = missed->entries; entry != NULL; entry = entry->hh.next)
+    }
+    for (entry = missed->entries; entry != NULL; entry = entry->hh.next) {
         join_missed_entry(joined, entry,
                           find_missed_item(cache, (struct bytes){entry->id, entry->id_len}), ends);
+    }
     /* The texts do not move from now on. */
     for (size_t i = 0; joined->values != NULL && i < joined->news.properties_count; i++) {
         joined->values[i].properties = (struct bytes){joined->texts.data + start, ends[i] - start};

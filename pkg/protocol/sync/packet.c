@@ -32,8 +32,9 @@ static void refuse_sync_packet(struct sync_session *session, enum sync_code code
                 LOG_STRING("peer", conn_peer_text(websocket_conn(session->websocket))),
                 LOG_STRING("code", sync_code_name(code)), LOG_STRING("reason", why));
     if (error_budget_spend(&session->errors, now, settings->error_window) >=
-        (uint64_t)settings->max_errors)
+        (uint64_t)settings->max_errors) {
         sync_session_close(session, WEBSOCKET_POLICY, "too many errors");
+    }
 }
 
 static struct sync_limits sync_limits_of(const struct sync_settings *settings, struct bytes bytes)
@@ -54,14 +55,16 @@ static struct sync_property *properties_of(const struct sync_session *session, s
     struct bytes rest = fields, field, value;
     struct sync_property *properties;
     size_t most = 1;
-    while (event_field(&rest, &field, &value))
+    while (event_field(&rest, &field, &value)) {
         most++;
+    }
     properties = mem_zalloc(most, sizeof *properties);
     *count = 0;
     rest = fields;
     while (event_field(&rest, &field, &value)) {
-        if (field.len >= 2 && memcmp(field.data, "p:", 2) == 0)
+        if (field.len >= 2 && memcmp(field.data, "p:", 2) == 0) {
             properties[(*count)++] = (struct sync_property){{field.data + 2, field.len - 2}, value};
+        }
     }
     return properties;
 }
@@ -104,10 +107,12 @@ static void handle_packet_properties(struct sync_session *session, struct sync_p
 {
     metrics_add(METRIC_SYNC_PROPERTIES, 1);
     fit_packet(session, packet, limits);
-    if (packet->refused_count > 0)
+    if (packet->refused_count > 0) {
         sync_refused_add(session, packet);
-    if (packet->property_count > 0 && !set_properties(session, packet))
+    }
+    if (packet->property_count > 0 && !set_properties(session, packet)) {
         sync_packet_fail(session, SYNC_CODE_UNAVAILABLE, "the entry is no longer yours");
+    }
 }
 
 void sync_packet_handle(struct sync_session *session, enum websocket_opcode opcode,
@@ -124,8 +129,9 @@ void sync_packet_handle(struct sync_session *session, enum websocket_opcode opco
         refuse_sync_packet(session, error.code, error.detail.text);
         return;
     }
-    if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0)
+    if (packet.kind == SYNC_RELAY || packet.everyone || packet.to_count > 0) {
         sync_relay_send(session, &packet);
+    }
     switch (packet.kind) {
     case SYNC_PROPERTIES:
         handle_packet_properties(session, &packet, &limits);

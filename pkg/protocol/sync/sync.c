@@ -33,8 +33,9 @@ void sync_service_destroy(struct sync_service **pointer)
 {
     struct sync_service *service = *pointer;
     *pointer = NULL;
-    if (service == NULL)
+    if (!service) {
         return;
+    }
     protocol_service_free(&service->common);
     LIST_FOREACH (node, &service->subscriber_lists)
         sync_subscribers_free(list_entry(node, struct sync_subscribers, link));
@@ -62,8 +63,9 @@ struct sync_port *sync_port_create(struct sync_service *service, struct map_spac
 
 void sync_port_destroy(struct sync_port **port)
 {
-    if (*port == NULL)
+    if (!*port) {
         return;
+    }
     (*port)->service->common.ports--;
     free(*port);
     *port = NULL;
@@ -95,8 +97,9 @@ void sync_session_move(struct sync_session *session, enum sync_state state)
 /* Ends the session, but for its connection. waits: its entry waits to be resumed. */
 static void leave_sync(struct sync_session *session, bool waits)
 {
-    if (session->state == SYNC_ENDED)
+    if (session->state == SYNC_ENDED) {
         return;
+    }
     sync_session_move(session, SYNC_ENDED);
     sync_relay_forget(session);
     sync_missed_destroy(&session->missed);
@@ -106,8 +109,9 @@ static void leave_sync(struct sync_session *session, bool waits)
 
 void sync_session_close(struct sync_session *session, enum websocket_code code, const char *reason)
 {
-    if (session->state == SYNC_ENDED)
+    if (session->state == SYNC_ENDED) {
         return;
+    }
     leave_sync(session, session->may_resume);
     websocket_close(session->websocket, code, reason);
 }
@@ -218,18 +222,20 @@ static void on_sync_opened(void *arg, enum map_result result, uint64_t version)
 {
     struct sync_session *session = arg;
     (void)version;
-    if (result == MAP_OK)
+    if (result == MAP_OK) {
         sync_session_move(session, SYNC_WAITING);
-    else
+    } else {
         refuse_sync_entry(session, open_failure_text(result));
+    }
 }
 
 /* What is stored in Redis of a secret. */
 static struct bytes hash_secret(const char *secret, char hash[HASH_LENGTH + 1])
 {
     uint8_t digest[HASH_SIZE];
-    if (secret[0] == 0)
+    if (secret[0] == 0) {
         return (struct bytes){NULL, 0};
+    }
     crypto_generichash(digest, sizeof digest, (const uint8_t *)secret, strlen(secret), NULL, 0);
     id_format_hex(digest, sizeof digest, hash);
     return bytes_from_string(hash);
@@ -272,11 +278,13 @@ static void on_sync_resumed(void *arg, enum map_result result, uint64_t version)
 static bool is_secret(struct bytes text)
 {
     uint8_t digits[SYNC_SECRET_LENGTH / 2];
-    if (text.len != SYNC_SECRET_LENGTH || !id_parse_hex(text, digits, sizeof digits))
+    if (text.len != SYNC_SECRET_LENGTH || !id_parse_hex(text, digits, sizeof digits)) {
         return false;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] >= 'A' && text.data[i] <= 'F')
+        if (text.data[i] >= 'A' && text.data[i] <= 'F') {
             return false;
+        }
     }
     return true;
 }
@@ -296,15 +304,17 @@ static void resume_sync_entry(struct sync_session *session, struct bytes given)
 static void on_message(void *arg, enum websocket_opcode opcode, struct bytes bytes)
 {
     struct sync_session *session = arg;
-    if (session->state != SYNC_ENDED)
+    if (session->state != SYNC_ENDED) {
         sync_packet_handle(session, opcode, bytes);
+    }
 }
 
 static void on_drained(void *arg)
 {
     struct sync_session *session = arg;
-    if (session->state != SYNC_ENDED)
+    if (session->state != SYNC_ENDED) {
         sync_subscribers_drained(session);
+    }
 }
 
 static void on_closed(void *arg, unsigned code, enum conn_close_reason reason)
@@ -348,8 +358,9 @@ void sync_serve(struct sync_port *port, struct websocket *websocket,
         return;
     }
     conn_pause_reading(websocket_conn(websocket));
-    if (is_secret(ws_request->resume))
+    if (is_secret(ws_request->resume)) {
         resume_sync_entry(session, ws_request->resume);
-    else
+    } else {
         open_sync_entry(session);
+    }
 }

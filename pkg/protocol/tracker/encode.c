@@ -10,8 +10,9 @@
 
 static bool fits_packet(struct bytes id, struct bytes state)
 {
-    if (tracker_fits(id, state))
+    if (tracker_fits(id, state)) {
         return true;
+    }
     metrics_add(METRIC_TRACKER_UNFIT, 1);
     return false;
 }
@@ -33,26 +34,30 @@ void iteration_add(struct tracker_iteration *iteration, struct writer *scratch,
                    struct bytes state)
 {
     size_t offset = scratch->len;
-    if (!fits_packet(id, state))
+    if (!fits_packet(id, state)) {
         return;
+    }
     tracker_write_update_one(scratch, version, id, state);
     iteration->packets++;
-    if (owner != NULL)
+    if (owner) {
         note_owner(iteration, owner, offset, scratch->len - offset);
+    }
 }
 
 static int compare_packets(const void *a, const void *b)
 {
     const struct own_packet *left = a, *right = b;
-    if (left->owner != right->owner)
+    if (left->owner != right->owner) {
         return (uintptr_t)left->owner < (uintptr_t)right->owner ? -1 : 1;
+    }
     return left->offset < right->offset ? -1 : 1;
 }
 
 void iteration_sort(struct tracker_iteration *iteration)
 {
-    if (iteration->owned_count > 1)
+    if (iteration->owned_count > 1) {
         qsort(iteration->owned, iteration->owned_count, sizeof *iteration->owned, compare_packets);
+    }
 }
 
 static void iteration_clear(struct tracker_iteration *iteration)
@@ -67,13 +72,15 @@ void iteration_encode(struct tracker_iteration *iteration, struct writer *scratc
 {
     iteration_clear(iteration);
     writer_reset(scratch);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         iteration_add(iteration, scratch, map_entry_owner(changed[i]),
                       (uint8_t)map_entry_version(changed[i]), map_entry_id(changed[i]),
                       translate_state(changed[i], translated));
+    }
     iteration_sort(iteration);
-    if (iteration->packets > 0)
+    if (iteration->packets > 0) {
         iteration->frame = frame_create(writer_bytes_written(scratch));
+    }
 }
 
 void iteration_free(struct tracker_iteration *iteration)
@@ -91,10 +98,11 @@ static size_t find_own_packets(const struct tracker_iteration *iteration,
     size_t from = 0, to = iteration->owned_count;
     while (from < to) {
         size_t middle = (from + to) / 2;
-        if ((uintptr_t)iteration->owned[middle].owner < (uintptr_t)reader)
+        if ((uintptr_t)iteration->owned[middle].owner < (uintptr_t)reader) {
             from = middle + 1;
-        else
+        } else {
             to = middle;
+        }
     }
     return from;
 }
@@ -106,13 +114,15 @@ size_t iteration_ranges(const struct tracker_iteration *iteration, const struct 
     for (size_t i = find_own_packets(iteration, reader);
          i < iteration->owned_count && iteration->owned[i].owner == reader; i++) {
         const struct own_packet *own = &iteration->owned[i];
-        if (own->offset > at)
+        if (own->offset > at) {
             send(arg, at, own->offset - at);
+        }
         at = own->offset + own->len;
         packets--;
     }
-    if (at < iteration->frame->len)
+    if (at < iteration->frame->len) {
         send(arg, at, iteration->frame->len - at);
+    }
     return packets;
 }
 
@@ -127,23 +137,26 @@ struct whole {
 
 static void whole_open(struct whole *whole)
 {
-    if (!whole->open)
+    if (!whole->open) {
         whole->packet = tracker_all_begin(whole->to, whole->version);
+    }
     whole->open = true;
 }
 
 static void whole_close(struct whole *whole)
 {
-    if (whole->open)
+    if (whole->open) {
         tracker_all_end(whole->to, &whole->packet);
+    }
     whole->open = false;
 }
 
 static void whole_add(struct whole *whole, const struct map_entry *entry)
 {
     struct bytes id = map_entry_id(entry), state = translate_state(entry, whole->translated);
-    if (!fits_packet(id, state))
+    if (!fits_packet(id, state)) {
         return;
+    }
     whole_open(whole);
     if (!tracker_all_has_room(whole->to, &whole->packet, id, state)) {
         whole_close(whole);
@@ -160,8 +173,9 @@ void encode_all(struct writer *to, struct writer *translated, struct map_view *v
     const struct map_entry *entry;
     whole_open(&whole);
     map_cursor_begin(&cursor, view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor)) != NULL)
+    while ((entry = map_cursor_next(&cursor)) != NULL) {
         whole_add(&whole, entry);
+    }
     map_cursor_end(&cursor);
     whole_close(&whole);
 }
@@ -170,8 +184,9 @@ static void add_update_one(struct writer *to, struct writer *translated,
                            const struct map_entry *entry, const struct map_session *reader)
 {
     struct bytes id = map_entry_id(entry), state = translate_state(entry, translated);
-    if ((reader != NULL && map_entry_owner(entry) == reader) || !fits_packet(id, state))
+    if ((reader != NULL && map_entry_owner(entry) == reader) || !fits_packet(id, state)) {
         return;
+    }
     tracker_write_update_one(to, (uint8_t)map_entry_version(entry), id, state);
     metrics_add(METRIC_TRACKER_PUSH_ONE, 1);
 }
@@ -182,8 +197,9 @@ bool encode_push_chunk(struct writer *to, struct writer *translated, struct push
     struct whole whole = {.to = to, .translated = translated, .version = version};
     const struct map_entry *entry = NULL;
     /* A map without entries is a packet too. */
-    if (!place->began)
+    if (!place->began) {
         whole_open(&whole);
+    }
     place->began = true;
     while (to->len < limit && (entry = map_cursor_next(&place->cursor)) != NULL) {
         if (place->left == 0) {
@@ -195,5 +211,5 @@ bool encode_push_chunk(struct writer *to, struct writer *translated, struct push
         }
     }
     whole_close(&whole);
-    return to->len < limit && entry == NULL;
+    return to->len < limit && !entry;
 }

@@ -23,12 +23,14 @@ static bool is_map_text_too_long(struct tracker_subscribers *subscribers, struct
 {
     size_t count = map_view_count(view), size = 2;
     struct map_entry *const *entries;
-    if (4 * count > PLAIN_MAX)
+    if (4 * count > PLAIN_MAX) {
         return true;
+    }
     entries = map_view_sorted(view, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         size += map_entry_id(entries[i]).len +
                 translate_state(entries[i], &subscribers->translated).len + (i > 0 ? 3 : 1);
+    }
     return size > PLAIN_MAX;
 }
 
@@ -44,8 +46,9 @@ static struct bytes (*collect_states(struct map_view *view, struct writer *texts
         struct bytes state = translate_state(entries[i], &text);
         pairs[i][0] = map_entry_id(entries[i]);
         pairs[i][1] = state;
-        if (state.data == map_entry_state(entries[i]).data)
+        if (state.data == map_entry_state(entries[i]).data) {
             continue;
+        }
         writer_bytes(texts, state);
         pairs[i][1].data = NULL; /* which an entry's own state of some length never is */
     }
@@ -96,7 +99,7 @@ static void send_map_text(struct tracker_session *session, struct map_view *view
         send_no_map(session);
         return;
     }
-    if (*text == NULL || subscribers->texts_generation[which] != map_view_generation(view)) {
+    if (!*text || subscribers->texts_generation[which] != map_view_generation(view)) {
         frame_unref(text);
         *text = encode_get_reply(view, (enum tracker_dialect)session->dialect);
         subscribers->texts_generation[which] = map_view_generation(view);
@@ -112,10 +115,11 @@ static void on_get_read(void *arg, bool known, bool stale)
     (void)stale;
     session->pending->read = NULL;
     view = known ? tracker_subscribers_watch(subscribers) : NULL;
-    if (view != NULL)
+    if (view) {
         send_map_text(session, view);
-    else
+    } else {
         send_no_map(session);
+    }
     subscribers->reads--;
     tracker_subscribers_release(subscribers);
     reply_sent(session);
@@ -126,7 +130,7 @@ void get_start(struct tracker_session *session)
     const struct tracker_settings *settings = session->port->settings;
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct map_view *view = tracker_subscribers_watch(subscribers);
-    if (view == NULL) {
+    if (!view) {
         send_no_map(session);
         reply_sent(session);
         return;
@@ -139,8 +143,9 @@ void get_start(struct tracker_session *session)
 void get_cancel(struct tracker_session *session)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
-    if (session->pending == NULL || session->pending->read == NULL)
+    if (!session->pending || !session->pending->read) {
         return;
+    }
     map_read_cancel(&session->pending->read);
     subscribers->reads--;
     tracker_subscribers_release(subscribers);

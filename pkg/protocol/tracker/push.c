@@ -47,8 +47,9 @@ struct map_view *tracker_subscribers_watch(struct tracker_subscribers *subscribe
 void tracker_subscribers_release(struct tracker_subscribers *subscribers)
 {
     if (!subscribers->watcher.view || subscribers->reads > 0 ||
-        !follower_list_is_empty(&subscribers->followers))
+        !follower_list_is_empty(&subscribers->followers)) {
         return;
+    }
     map_unwatch(&subscribers->watcher);
     loop_timer_stop(subscribers->later);
     get_forget_texts(subscribers);
@@ -156,8 +157,9 @@ static enum follower_state send_push_chunk(struct follower *follower)
     struct tracker_subscribers *subscribers = session->port->subscribers;
     struct push_place *place = follower->place;
     struct writer *scratch = &subscribers->scratch;
-    if (place->cursor.lost)
+    if (place->cursor.lost) {
         return FOLLOWER_BACKLOGGED;
+    }
     writer_reset(scratch);
     bool is_end = encode_push_chunk(scratch, &subscribers->translated, place, session->map,
                                     session->map_version, (size_t)session->port->settings->chunk);
@@ -166,10 +168,12 @@ static enum follower_state send_push_chunk(struct follower *follower)
         conn_send_frame(session->conn, frame);
         frame_unref(&frame);
     }
-    if (!is_end)
+    if (!is_end) {
         return FOLLOWER_CATCHING_UP;
-    if (session->closes_seen != subscribers->closes)
+    }
+    if (session->closes_seen != subscribers->closes) {
         check_closes_soon(subscribers);
+    }
     return FOLLOWER_CURRENT;
 }
 
@@ -216,8 +220,9 @@ static uint64_t whole_map_wait_ms(const struct tracker_session *session)
 /* In the middle of a whole map: that one is sent first, or it might never be complete. */
 static bool is_within_whole_map(const struct follower *follower)
 {
-    if (follower->state != FOLLOWER_CATCHING_UP)
+    if (follower->state != FOLLOWER_CATCHING_UP) {
         return false;
+    }
     const struct push_place *place = follower->place;
     return place->left > 0;
 }
@@ -232,12 +237,14 @@ static uint64_t send_whole_after_closes(struct tracker_subscribers *subscribers,
         const struct tracker_session *session = tracker_session_of(follower);
         uint64_t wait = whole_map_wait_ms(session);
         if (session->closes_seen == subscribers->closes || is_within_whole_map(follower) ||
-            conn_has_backlog(session->conn))
+            conn_has_backlog(session->conn)) {
             continue;
-        if (wait == 0)
+        }
+        if (wait == 0) {
             follower_restart(&subscribers->followers, follower);
-        else if (wait < next)
+        } else if (wait < next) {
             next = wait;
+        }
     }
     return next;
 }
@@ -246,13 +253,15 @@ static void on_check_closes(void *arg)
 {
     struct tracker_subscribers *subscribers = arg;
     uint64_t next = UINT64_MAX;
-    if (!is_push_view_readable(subscribers) || loop_timer_is_running(subscribers->later))
+    if (!is_push_view_readable(subscribers) || loop_timer_is_running(subscribers->later)) {
         return;
+    }
     next = send_whole_after_closes(subscribers, FOLLOWER_CURRENT, next);
     next = send_whole_after_closes(subscribers, FOLLOWER_CATCHING_UP, next);
     /* A reload may change the interval meanwhile. */
-    if (next != UINT64_MAX)
+    if (next != UINT64_MAX) {
         loop_timer_start(subscribers->later, next < LATER_MAX_MS ? next : LATER_MAX_MS);
+    }
 }
 
 static void on_push_later(void *arg)
@@ -275,12 +284,14 @@ static void on_push_view_changed(struct map_watcher *watcher, const struct map_c
         struct tracker_iteration *iteration = &subscribers->iteration;
         iteration_encode(iteration, &subscribers->scratch, &subscribers->translated,
                          changes->changed, changes->changed_count);
-        if (iteration->frame)
+        if (iteration->frame) {
             follower_list_publish(&subscribers->followers, iteration);
+        }
         frame_unref(&iteration->frame);
     }
-    if (was_refused)
+    if (was_refused) {
         follower_list_serve(&subscribers->followers);
+    }
     if (changes->closed_count > 0) {
         subscribers->closes++;
         check_closes_soon(subscribers);
@@ -303,8 +314,9 @@ struct tracker_subscribers *tracker_subscribers_of(struct tracker_service *servi
     LIST_FOREACH (node, &service->subscriber_lists) {
         struct tracker_subscribers *subscribers =
             list_entry(node, struct tracker_subscribers, link);
-        if (subscribers->space == space)
+        if (subscribers->space == space) {
             return subscribers;
+        }
     }
     struct tracker_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
     subscribers->service = service;
@@ -353,19 +365,22 @@ void push_begin(struct tracker_session *session, bool whole)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
     if (!is_pushed_to(session) || session->state == TRACKER_ENDED ||
-        (session->follower.state != FOLLOWER_OFF && !whole))
+        (session->follower.state != FOLLOWER_OFF && !whole)) {
         return;
+    }
     struct map_view *view = tracker_subscribers_watch(subscribers);
-    if (!view)
+    if (!view) {
         return;
+    }
     follower_wait(&subscribers->followers, &session->follower);
     session->follower.read = map_read(view, MAP_READ_HERE, on_push_reached, session);
 }
 
 void push_end(struct tracker_session *session)
 {
-    if (session->follower.state == FOLLOWER_OFF)
+    if (session->follower.state == FOLLOWER_OFF) {
         return;
+    }
     follower_stop(&session->port->subscribers->followers, &session->follower);
     tracker_subscribers_release(session->port->subscribers);
 }
@@ -374,6 +389,8 @@ void push_drained(struct tracker_session *session)
 {
     struct tracker_subscribers *subscribers = session->port->subscribers;
     follower_drained(&subscribers->followers, &session->follower);
-    if (session->follower.state == FOLLOWER_CURRENT && session->closes_seen != subscribers->closes)
+    if (session->follower.state == FOLLOWER_CURRENT &&
+        session->closes_seen != subscribers->closes) {
         check_closes_soon(subscribers);
+    }
 }

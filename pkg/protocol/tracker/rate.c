@@ -21,12 +21,14 @@ static void throttle_session(struct tracker_session *session)
 {
     struct tracker_service *service = session->port->service;
     struct pending *pending = pending_of(session);
-    if (!list_is_empty(&pending->throttled))
+    if (!list_is_empty(&pending->throttled)) {
         return;
+    }
     metrics_add(METRIC_WRITES_RATE, 1);
     list_append(&service->throttled, &pending->throttled);
-    if (!loop_timer_is_running(service->rate_timer))
+    if (!loop_timer_is_running(service->rate_timer)) {
         loop_timer_start(service->rate_timer, TICK_MS);
+    }
 }
 
 static enum rate_verdict hold_update(struct tracker_session *session, struct bytes state)
@@ -35,8 +37,9 @@ static enum rate_verdict hold_update(struct tracker_session *session, struct byt
     throttle_session(session);
     old = session->pending->held;
     *held = (struct held){.skipped = old != NULL ? old->skipped + 1 : 0, .len = state.len};
-    if (state.len > 0)
+    if (state.len > 0) {
         memcpy(held->state, state.data, state.len);
+    }
     metrics_add(METRIC_WRITES_SUPERSEDED, old != NULL);
     session->pending->held = held;
     free(old);
@@ -62,10 +65,11 @@ static void write_held(struct tracker_session *session)
 
 void rate_flush(struct tracker_session *session)
 {
-    if (session->pending == NULL || session->pending->held == NULL)
+    if (!session->pending || !session->pending->held) {
         return;
+    }
     /* An ending session does not open an entry again that was closed or taken over meanwhile. */
-    if (session->id != NULL && map_session_owns(session->map, bytes_from_string(session->id))) {
+    if (session->id && map_session_owns(session->map, bytes_from_string(session->id))) {
         write_held(session);
     } else {
         free(take_held(session));
@@ -105,11 +109,13 @@ static enum rate_verdict wait_for_rate(struct tracker_session *session)
 enum rate_verdict rate_judge(struct tracker_session *session, const struct tracker_message *message)
 {
     struct held *held = session->pending != NULL ? session->pending->held : NULL;
-    if (message->type == TRACKER_UPDATE && !tracker_has_ids(session) && session->id != NULL)
+    if (message->type == TRACKER_UPDATE && !tracker_has_ids(session) && session->id) {
         return held != NULL || !rate_admits_write(session) ? hold_update(session, message->state)
                                                            : RATE_GO;
-    if (held != NULL || (message->type != TRACKER_ALL && !rate_admits_write(session)))
+    }
+    if (held || (message->type != TRACKER_ALL && !rate_admits_write(session))) {
         return wait_for_rate(session);
+    }
     return RATE_GO;
 }
 
@@ -121,11 +127,13 @@ static void on_rate_tick(void *arg)
         struct tracker_session *session = list_entry(node, struct pending, throttled)->session;
         const struct tracker_settings *settings = session->port->settings;
         if (bucket_wait_ms(&session->bucket, (uint32_t)settings->rate, (uint32_t)settings->burst,
-                           now_us) > 0)
+                           now_us) > 0) {
             continue;
-        if (session->pending->held != NULL) {
-            if (!rate_admits_write(session))
+        }
+        if (session->pending->held) {
+            if (!rate_admits_write(session)) {
                 continue;
+            }
             write_held(session);
         } else {
             list_remove(node);
@@ -133,8 +141,9 @@ static void on_rate_tick(void *arg)
         }
         tracker_resume_reading(session, STOP_THROTTLED);
     }
-    if (!list_is_empty(&service->throttled))
+    if (!list_is_empty(&service->throttled)) {
         loop_timer_start(service->rate_timer, TICK_MS);
+    }
 }
 
 void rate_init(struct tracker_service *service)

@@ -24,16 +24,18 @@ static struct pending *create_pending_replies(struct tracker_session *session)
 
 struct pending *pending_of(struct tracker_session *session)
 {
-    if (session->pending == NULL)
+    if (!session->pending) {
         session->pending = create_pending_replies(session);
+    }
     return session->pending;
 }
 
 void pending_release(struct tracker_session *session)
 {
     struct pending *pending = session->pending;
-    if (pending == NULL || pending->count > 0 || !list_is_empty(&pending->throttled))
+    if (!pending || pending->count > 0 || !list_is_empty(&pending->throttled)) {
         return;
+    }
     free(pending);
     session->pending = NULL;
 }
@@ -53,8 +55,9 @@ static void grow_pending_replies(struct tracker_session *session)
     list_init(&new->throttled);
     new->first = 0;
     new->capacity = (uint16_t)(old->capacity * 2);
-    for (size_t i = 0; i < old->count; i++)
+    for (size_t i = 0; i < old->count; i++) {
         new->kinds[i] = old->kinds[(old->first + i) % old->capacity];
+    }
     free(old);
     session->pending = new;
 }
@@ -78,16 +81,20 @@ static void advance_replies(struct tracker_session *session)
     do {
         pending->first = (uint16_t)((pending->first + 1) % pending->capacity);
         pending->count--;
-        if (pending->count == 0 || !is_reply_fixed((enum reply_kind)pending->kinds[pending->first]))
+        if (pending->count == 0 ||
+            !is_reply_fixed((enum reply_kind)pending->kinds[pending->first])) {
             break;
+        }
         send_reply_byte(session, pending->kinds[pending->first] == REPLY_YES);
     } while (true);
-    if (pending->count <= (uint64_t)session->port->settings->pipeline / 2)
+    if (pending->count <= (uint64_t)session->port->settings->pipeline / 2) {
         tracker_resume_reading(session, STOP_FULL);
-    if (pending->count > 0 && pending->kinds[pending->first] == REPLY_GET)
+    }
+    if (pending->count > 0 && pending->kinds[pending->first] == REPLY_GET) {
         get_start(session);
-    else
+    } else {
         pending_release(session);
+    }
     tracker_check_end(session);
 }
 
@@ -106,20 +113,24 @@ void reply_expect(struct tracker_session *session, enum reply_kind kind)
     assert(pending->count < pending->capacity);
     pending->kinds[(pending->first + pending->count) % pending->capacity] = (uint8_t)kind;
     pending->count++;
-    if (pending->count >= session->port->settings->pipeline)
+    if (pending->count >= session->port->settings->pipeline) {
         tracker_stop_reading(session, STOP_FULL);
-    if (kind == REPLY_GET && pending->count == 1)
+    }
+    if (kind == REPLY_GET && pending->count == 1) {
         get_start(session);
+    }
 }
 
 static void send_opened_id(struct tracker_session *session, bool silent)
 {
     struct bytes id = map_session_opened_id(session->map);
     struct writer reply = {0};
-    if (!tracker_has_ids(session))
+    if (!tracker_has_ids(session)) {
         tracker_set_id(session, id);
-    if (silent)
+    }
+    if (silent) {
         return;
+    }
     tracker_write_id(&reply, (enum tracker_dialect)session->dialect, id);
     conn_send(session->conn, writer_bytes_written(&reply));
     writer_free(&reply);
@@ -131,20 +142,23 @@ static void refuse_open(struct tracker_session *session, enum map_result result,
     log_limited(LOG_WARN, &session->port->service->refused_limit, "open_refused",
                 LOG_STRING("peer", conn_peer_text(session->conn)),
                 LOG_STRING("reason", map_result_name(result)));
-    if (session->dialect == TRACKER_2013)
+    if (session->dialect == TRACKER_2013) {
         tracker_end_session(session, CONN_CLOSE_LOCAL);
-    else if (!silent)
+    } else if (!silent) {
         send_reply_byte(session, false);
+    }
 }
 
 static bool is_reply_accepted(const struct tracker_session *session, enum reply_kind kind,
                               enum map_result result)
 {
-    if (kind == REPLY_CLOSE && result == MAP_MISSING)
+    if (kind == REPLY_CLOSE && result == MAP_MISSING) {
         return true;
+    }
     /* The program of 2013 answers so, and ignores the update. */
-    if (kind == REPLY_UPDATE && session->dialect == TRACKER_2013 && result == MAP_STALE)
+    if (kind == REPLY_UPDATE && session->dialect == TRACKER_2013 && result == MAP_STALE) {
         return true;
+    }
     return result == MAP_OK;
 }
 
@@ -157,10 +171,11 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     switch (kind) {
     case REPLY_OPEN:
     case REPLY_OPEN_SILENT:
-        if (result == MAP_OK)
+        if (result == MAP_OK) {
             send_opened_id(session, kind == REPLY_OPEN_SILENT);
-        else
+        } else {
             refuse_open(session, result, kind == REPLY_OPEN_SILENT);
+        }
         tracker_resume_reading(session, STOP_BARRIER);
         break;
     case REPLY_OPEN_AGAIN:
@@ -174,8 +189,9 @@ void reply_judged(void *arg, enum map_result result, uint64_t version)
     case REPLY_GET:
         break;
     }
-    if (result == MAP_OK && kind != REPLY_CLOSE)
+    if (result == MAP_OK && kind != REPLY_CLOSE) {
         push_begin(session, kind == REPLY_OPEN);
+    }
     advance_replies(session);
 }
 

@@ -34,8 +34,9 @@ void tracker_service_destroy(struct tracker_service **pointer)
 {
     struct tracker_service *service = *pointer;
     *pointer = NULL;
-    if (service == NULL)
+    if (!service) {
         return;
+    }
     protocol_service_free(&service->common);
     LIST_FOREACH (node, &service->subscriber_lists)
         tracker_subscribers_free(list_entry(node, struct tracker_subscribers, link));
@@ -70,8 +71,9 @@ struct tracker_port *tracker_port_create(struct tracker_service *service, struct
 
 void tracker_port_destroy(struct tracker_port **port)
 {
-    if (*port == NULL)
+    if (!*port) {
         return;
+    }
     (*port)->service->common.ports--;
     free(*port);
     *port = NULL;
@@ -107,8 +109,9 @@ void tracker_resume_reading(struct tracker_session *session, enum stop_reason re
  */
 static void move_tracker_session(struct tracker_session *session, enum tracker_state state)
 {
-    if (session->state >= state)
+    if (session->state >= state) {
         return;
+    }
     rate_flush(session);
     session->state = (uint8_t)state;
     switch (state) {
@@ -129,8 +132,9 @@ static void move_tracker_session(struct tracker_session *session, enum tracker_s
 
 void tracker_end_session(struct tracker_session *session, enum conn_close_reason why)
 {
-    if (session->state != TRACKER_SERVING)
+    if (session->state != TRACKER_SERVING) {
         return;
+    }
     session->end = (uint8_t)why;
     move_tracker_session(session, TRACKER_ENDING);
     tracker_check_end(session);
@@ -140,16 +144,19 @@ void tracker_check_end(struct tracker_session *session)
 {
     enum conn_close_reason why = (enum conn_close_reason)session->end;
     /* A Redis that does not answer is not waited for. */
-    if (session->state != TRACKER_ENDING || (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF))
+    if (session->state != TRACKER_ENDING ||
+        (reply_count(session) > 0 && why != CONN_CLOSE_CUT_OFF)) {
         return;
+    }
     move_tracker_session(session, TRACKER_ENDED);
     /* Answers that the peer expects are sent before the connection is closed, and the reason where
      * the transport can carry it. */
     if (why == CONN_CLOSE_DRAIN || why == CONN_CLOSE_CUT_OFF ||
-        conn_output_size(session->conn) > 0 || conn_is_framed(session->conn))
+        conn_output_size(session->conn) > 0 || conn_is_framed(session->conn)) {
         conn_close_after_output(session->conn, why);
-    else
+    } else {
         conn_close(session->conn, why);
+    }
 }
 
 /* The map's side of a session. */
@@ -197,16 +204,19 @@ static const struct map_sink sink = {
 static struct map_session *tracker_map_session(struct tracker_session *session)
 {
     char certificate[CONN_CERTIFICATE_LENGTH + 1];
-    if (session->map != NULL)
+    if (session->map) {
         return session->map;
+    }
     session->map = map_session_create(session->port->space, "tracker",
                                       conn_peer_text(session->conn), &sink, session);
     if (session->port->settings->adopt == MAP_ADOPT_TLS &&
-        conn_certificate(session->conn, certificate))
+        conn_certificate(session->conn, certificate)) {
         map_session_set_certificate(session->map, certificate);
+    }
     /* The program of 2013 reads exactly seven bytes. */
-    if (session->port->settings->id_form == TRACKER_ID_UUID && session->dialect != TRACKER_2013)
+    if (session->port->settings->id_form == TRACKER_ID_UUID && session->dialect != TRACKER_2013) {
         map_session_make_uuids(session->map);
+    }
     return session->map;
 }
 
@@ -222,15 +232,16 @@ static void open_tracker_entry(struct tracker_session *session, struct bytes sta
                                enum reply_kind kind)
 {
     reply_expect(session, kind);
-    if (!tracker_has_ids(session))
+    if (!tracker_has_ids(session)) {
         tracker_stop_reading(session, STOP_BARRIER);
+    }
     map_session_open(tracker_map_session(session), state, reply_judged, session);
 }
 
 void tracker_write_entry(struct tracker_session *session, struct bytes state, uint64_t skipped,
                          enum reply_kind kind)
 {
-    if (session->id == NULL) {
+    if (!session->id) {
         open_tracker_entry(session, state, REPLY_OPEN_SILENT);
         return;
     }
@@ -249,10 +260,11 @@ static void handle_tracker_open(struct tracker_session *session,
                                 const struct tracker_message *message)
 {
     metrics_add(METRIC_TRACKER_OPEN, 1);
-    if (session->id != NULL)
+    if (session->id) {
         tracker_write_entry(session, message->state, 0, REPLY_OPEN_AGAIN);
-    else
+    } else {
         open_tracker_entry(session, message->state, REPLY_OPEN);
+    }
 }
 
 static void handle_tracker_close(struct tracker_session *session,
@@ -385,15 +397,18 @@ static bool handle_next_message(struct tracker_session *session, struct bytes *i
         return false;
     }
     enum rate_verdict verdict = RATE_GO;
-    if (result.outcome == TRACKER_MESSAGE)
+    if (result.outcome == TRACKER_MESSAGE) {
         verdict = rate_judge(session, &message);
-    if (verdict == RATE_WAIT)
+    }
+    if (verdict == RATE_WAIT) {
         return false;
+    }
     input->data += result.consumed;
     input->len -= result.consumed;
     if (result.outcome == TRACKER_MESSAGE) {
-        if (verdict == RATE_GO)
+        if (verdict == RATE_GO) {
             handle_tracker_message(session, &message);
+        }
         return true;
     }
     session->is_lone_close = tracker_is_close_at_end(*input, dialect);
@@ -406,8 +421,9 @@ static size_t on_tracker_input(void *arg, struct bytes input)
 {
     struct tracker_session *session = arg;
     struct bytes left = input;
-    while (session->stops == 0 && left.len > 0 && handle_next_message(session, &left))
+    while (session->stops == 0 && left.len > 0 && handle_next_message(session, &left)) {
         ;
+    }
     return input.len - left.len;
 }
 
@@ -432,8 +448,9 @@ static void on_closed(void *arg, enum conn_close_reason reason)
     struct tracker_session *session = arg;
     (void)reason;
     move_tracker_session(session, TRACKER_ENDED);
-    if (session->pending != NULL)
+    if (session->pending) {
         list_remove(&session->pending->throttled);
+    }
     free(session->pending);
     free(session->id);
     free(session);

@@ -31,8 +31,9 @@ static size_t count_entry_fields(const struct map_entry *entry)
 {
     size_t count = 0, at = 0;
     struct bytes field, value;
-    while (map_entry_next_field(entry, &at, &field, &value))
+    while (map_entry_next_field(entry, &at, &field, &value)) {
         count++;
+    }
     return count;
 }
 
@@ -42,8 +43,9 @@ static size_t take_entry_properties(const struct map_entry *entry, struct sync_p
     struct bytes field, value;
     while (map_entry_next_field(entry, &at, &field, &value)) {
         const struct bytes name = {field.data + 2, field.len - 2};
-        if (is_entry_property(field, value) && json_is_text(name))
+        if (is_entry_property(field, value) && json_is_text(name)) {
             properties[count++] = (struct sync_property){name, value};
+        }
     }
     /* The fields' order is that of their last changes, which clients must not see. */
     qsort(properties, count, sizeof *properties, compare_property_names);
@@ -54,8 +56,9 @@ static void write_all_properties(const struct map_entry *entry, struct writer *t
 {
     struct sync_property few[FEW], *many = NULL;
     size_t count = count_entry_fields(entry);
-    if (count > FEW)
+    if (count > FEW) {
         many = mem_zalloc(count, sizeof *many);
+    }
     count = take_entry_properties(entry, many != NULL ? many : few);
     sync_write_properties(to, many != NULL ? many : few, count);
     free(many);
