@@ -220,8 +220,8 @@ def test_one_bad_property_loses_no_other(t):
     one, two = join(t, a), join(t, b)
     bad = [('"low":"\\udc00"', "low: a lone surrogate"), ('"inside":[{"x":"\\ud800"}]', "inside: a lone surrogate"),
            ('"key":{"\\ud800":1}', "key: a lone surrogate"), ('"na\\ud800me":1', "na\\ud800me\"]: a lone surrogate"),
-           ('"deep":%s%s' % ("[" * 17, "]" * 17), "deep: containers too deep"),
-           ('"deepest":%s%s' % ("[" * 500, "]" * 500), "deepest: containers too deep"),
+           ('"deep":%s%s' % ("[" * 17, "]" * 17), "deep: containers nested too deeply"),
+           ('"deepest":%s%s' % ("[" * 500, "]" * 500), "deepest: containers nested too deeply"),
            ('"large":"%s"' % ("x" * 5000), "large: more bytes")]
     for number, (member, _) in enumerate(bad):
         one.say('{"to":"server","packet":{"type":"properties","properties":{"a%d":1,%s,"b%d":2}}}'
