@@ -36,6 +36,7 @@
 #include "protocol/gameserver/gameserver.h"
 #include "protocol/lobby/lobby.h"
 #include "protocol/session/session.h"
+#include "view/follower.h"
 #include "view/view.h"
 
 struct verifier;
@@ -193,13 +194,6 @@ void lobby_verify_end(struct game *game);
 void lobby_verify_check(struct game *game, uint64_t number);
 void lobby_verifier_destroy(struct verifier **verifier);
 
-enum player_state {
-    PLAYER_DUE,       /* waits for the whole list */
-    PLAYER_CURRENT,   /* has been sent all changes, or its output has a backlog */
-    PLAYER_BACKLOGGED /* is being sent the changes that it missed */
-};
-#define PLAYER_STATES 3
-
 /* subscribers.c */
 /* A server that is or was listed. Lines are in the order of their last change. */
 struct line {
@@ -224,13 +218,11 @@ struct lobby_subscribers {
     struct list changes;        /* struct line, gone ones included */
     struct list gone;           /* struct line, a limited number of them */
     size_t gone_count;
-    uint64_t stamp;                     /* of the last change */
-    uint64_t forgotten;                 /* the newest stamp of a gone line that was freed */
-    struct list players[PLAYER_STATES]; /* by enum player_state */
-    struct frame *all;                  /* the whole list at all_stamp; NULL: not written */
+    uint64_t stamp;     /* of the last change */
+    uint64_t forgotten; /* the newest stamp of a gone line that was freed */
+    struct follower_list players;
+    struct frame *all; /* the whole list at all_stamp; NULL: not written */
     uint64_t all_stamp;
-    struct loop_task serve;
-    struct loop_timer *flow;
     struct log_limit refused_limit, unfit_limit;
 };
 struct lobby_subscribers *lobby_subscribers_of(struct lobby_service *service,
@@ -240,8 +232,6 @@ void lobby_subscribers_free(struct lobby_subscribers *subscribers);
 const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers);
 /* Stops watching the space when there is no player any more. */
 void lobby_subscribers_release(struct lobby_subscribers *subscribers);
-/* Sends the list to the players that wait for it, at the end of this event-loop iteration. */
-void lobby_subscribers_serve_soon(struct lobby_subscribers *subscribers);
 /* All listed servers as messages; valid until the next change. */
 struct frame *lobby_subscribers_all(struct lobby_subscribers *subscribers);
 /* The first line changed after the stamp, and the one after a line; NULL when there is none. */
@@ -253,13 +243,11 @@ bool lobby_subscribers_has(const struct lobby_subscribers *subscribers, const ch
 
 /* player.c */
 struct player {
-    struct list link; /* the subscribers', by state */
+    struct follower follower; /* of the subscribers; no place but `seen` */
     struct lobby_session *session;
-    struct map_read *read; /* waits for the view */
-    uint64_t seen;         /* all changes up to this stamp have been sent */
-    uint8_t state;         /* enum player_state */
-    bool last;             /* it has closed its half: the list is all it gets */
-    char *places[];        /* of an original client: its servers' ids, GLTRON_SERVERS of them */
+    uint64_t seen;  /* all changes up to this stamp have been sent */
+    bool last;      /* it has closed its half: the list is all it gets */
+    char *places[]; /* of an original client: its servers' ids, GLTRON_SERVERS of them */
 };
 void lobby_player_begin(struct lobby_session *session);
 void lobby_player_free(struct lobby_session *session);
@@ -267,11 +255,9 @@ void lobby_player_free(struct lobby_session *session);
 void lobby_player_drained(struct player *player);
 /* It has closed its half. */
 void lobby_player_ended(struct player *player);
-/* Of all players: sends the list to those that wait for it; changes after `before` to the current
- * ones; the next chunk to the backlogged ones; closes all. */
-void lobby_players_send_lists(struct lobby_subscribers *subscribers);
+extern const struct follower_callbacks lobby_player_callbacks;
+/* Of all players: sends the changes after `before` to the current ones; closes all. */
 void lobby_players_send_changes(struct lobby_subscribers *subscribers, uint64_t before);
-void lobby_players_send_backlog(struct lobby_subscribers *subscribers);
 void lobby_players_end_all(struct lobby_subscribers *subscribers, const char *why);
 
 /* original.c */

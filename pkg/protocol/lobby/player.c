@@ -1,7 +1,6 @@
 /*
- * lobby_player: players: the whole list once, then its changes, as fast as they read.
- *
- *   DUE ─whole list─► CURRENT ─has missed changes─► BACKLOGGED ─has been sent all─► CURRENT
+ * lobby_player: players are followers of the list (view/follower.h). The place of one that catches
+ * up is the stamp of the last change that it was sent.
  */
 #include <stdlib.h>
 
@@ -14,21 +13,15 @@ static struct lobby_subscribers *subscribers_of_player(const struct player *play
     return player->session->port->subscribers;
 }
 
+static struct player *player_of(const struct follower *follower)
+{
+    return list_entry(follower, struct player, follower);
+}
+
 static void end_half_closed(struct player *player)
 {
     lobby_end(player->session, &(struct lobby_ending){LOBBY_CODE_COUNT, "closed by the peer",
                                                       CONN_CLOSE_PEER, false});
-}
-
-/* Every change of a player's state. A player whose state stays the same keeps its place in the
- * list, so that an iteration over the list meets it once. */
-static void move_player(struct player *player, enum player_state state)
-{
-    if (player->state == state && !list_is_empty(&player->link))
-        return;
-    player->state = (uint8_t)state;
-    list_remove(&player->link);
-    list_append(&subscribers_of_player(player)->players[state], &player->link);
 }
 
 /* JSON. */
@@ -89,31 +82,43 @@ static bool send_missed_lines(struct player *player)
     return line == NULL;
 }
 
-static void send_next_player_chunk(struct player *player)
+static bool is_list_readable(void *arg)
 {
-    struct lobby_subscribers *subscribers = subscribers_of_player(player);
-    bool done = true;
+    const struct lobby_subscribers *subscribers = arg;
 
-    if (!lobby_is_json(player->session))
-        lobby_original_send_changes(player);
-    else if (player->seen < subscribers->forgotten)
-        send_all(player);
-    else
-        done = send_missed_lines(player);
-    move_player(player, done ? PLAYER_CURRENT : PLAYER_BACKLOGGED);
-    if (!done && !loop_timer_is_running(subscribers->flow))
-        loop_timer_start(subscribers->flow, 0);
+    return subscribers->watcher.view != NULL && map_view_is_live(subscribers->watcher.view);
 }
 
-static void send_whole_list(struct player *player)
+static bool has_player_backlog(const struct follower *follower)
 {
+    return conn_has_backlog(player_of(follower)->session->conn);
+}
+
+static enum follower_state send_whole_list(struct follower *follower)
+{
+    struct player *player = player_of(follower);
+
     if (lobby_is_json(player->session))
         send_all(player);
     else
         lobby_original_send_changes(player);
-    move_player(player, PLAYER_CURRENT);
-    if (player->last)
-        end_half_closed(player);
+    if (!player->last)
+        return FOLLOWER_CURRENT;
+    end_half_closed(player);
+    return FOLLOWER_OFF;
+}
+
+static enum follower_state send_player_chunk(struct follower *follower)
+{
+    struct player *player = player_of(follower);
+
+    if (!lobby_is_json(player->session)) {
+        lobby_original_send_changes(player);
+        return FOLLOWER_CURRENT;
+    }
+    if (player->seen < subscribers_of_player(player)->forgotten)
+        return FOLLOWER_BACKLOGGED;
+    return send_missed_lines(player) ? FOLLOWER_CURRENT : FOLLOWER_CATCHING_UP;
 }
 
 /* The changes of one event-loop iteration, written once for all players that had seen the rest. */
@@ -135,62 +140,50 @@ static void write_iteration_lines(struct lobby_iteration *iteration,
     writer_free(&text);
 }
 
-static void send_iteration_lines(struct player *player, struct lobby_iteration *iteration)
+static void send_iteration_lines(struct follower *follower, void *changes)
 {
+    struct player *player = player_of(follower);
     struct lobby_subscribers *subscribers = subscribers_of_player(player);
+    struct lobby_iteration *iteration = changes;
 
-    if (conn_has_backlog(player->session->conn)) {
-        if (player->seen == iteration->before)
-            metrics_add(METRIC_CONFLATIONS, 1);
-    } else if (!lobby_is_json(player->session) || player->seen != iteration->before) {
-        send_next_player_chunk(player);
-    } else {
-        if (iteration->frame == NULL)
-            write_iteration_lines(iteration, subscribers);
-        if (iteration->frame->len > 0)
-            conn_send_frame(player->session->conn, iteration->frame);
-        count_lobby_pushes(iteration->counts);
-        player->seen = subscribers->stamp;
+    if (!lobby_is_json(player->session)) {
+        lobby_original_send_changes(player);
+        return;
     }
+    if (iteration->frame == NULL)
+        write_iteration_lines(iteration, subscribers);
+    if (iteration->frame->len > 0)
+        conn_send_frame(player->session->conn, iteration->frame);
+    count_lobby_pushes(iteration->counts);
+    player->seen = subscribers->stamp;
 }
+
+const struct follower_callbacks lobby_player_callbacks = {
+    .is_readable = is_list_readable,
+    .has_backlog = has_player_backlog,
+    .send_whole = send_whole_list,
+    .send_chunk = send_player_chunk,
+    .send_changes = send_iteration_lines,
+};
 
 /* The subscribers. */
-
-void lobby_players_send_lists(struct lobby_subscribers *subscribers)
-{
-    LIST_FOREACH (node, &subscribers->players[PLAYER_DUE]) {
-        struct player *player = list_entry(node, struct player, link);
-
-        if (player->read == NULL)
-            send_whole_list(player);
-    }
-}
 
 void lobby_players_send_changes(struct lobby_subscribers *subscribers, uint64_t before)
 {
     struct lobby_iteration iteration = {.before = before};
 
-    LIST_FOREACH (node, &subscribers->players[PLAYER_CURRENT])
-        send_iteration_lines(list_entry(node, struct player, link), &iteration);
+    follower_list_publish(&subscribers->players, &iteration);
     frame_unref(&iteration.frame);
-}
-
-void lobby_players_send_backlog(struct lobby_subscribers *subscribers)
-{
-    LIST_FOREACH (node, &subscribers->players[PLAYER_BACKLOGGED]) {
-        struct player *player = list_entry(node, struct player, link);
-
-        if (!conn_has_backlog(player->session->conn))
-            send_next_player_chunk(player);
-    }
 }
 
 void lobby_players_end_all(struct lobby_subscribers *subscribers, const char *why)
 {
-    for (size_t i = 0; i < PLAYER_STATES; i++) {
-        LIST_FOREACH (node, &subscribers->players[i])
-            lobby_end_with(list_entry(node, struct player, link)->session, LOBBY_CODE_UNAVAILABLE,
-                           why);
+    for (size_t state = 0; state < FOLLOWER_STATES; state++) {
+        LIST_FOREACH (node, &subscribers->players.followers[state]) {
+            const struct follower *follower = list_entry(node, struct follower, link);
+
+            lobby_end_with(player_of(follower)->session, LOBBY_CODE_UNAVAILABLE, why);
+        }
     }
 }
 
@@ -200,9 +193,9 @@ static void on_player_reached(void *arg, bool known, bool stale)
 {
     struct player *player = arg;
 
-    player->read = NULL;
+    player->follower.read = NULL;
     if (known)
-        lobby_subscribers_serve_soon(subscribers_of_player(player));
+        follower_list_serve(&subscribers_of_player(player)->players);
     else
         lobby_end_with(player->session, LOBBY_CODE_UNAVAILABLE, "the map does not answer");
 }
@@ -216,14 +209,15 @@ void lobby_player_begin(struct lobby_session *session)
 
     session->player = player;
     player->session = session;
-    list_init(&player->link);
+    follower_init(&player->follower);
     why = lobby_subscribers_watch(subscribers);
     if (why != NULL) {
         lobby_end_with(session, LOBBY_CODE_UNAVAILABLE, why);
         return;
     }
-    move_player(player, PLAYER_DUE);
-    player->read = map_read(subscribers->watcher.view, MAP_READ_HERE, on_player_reached, player);
+    follower_wait(&subscribers->players, &player->follower);
+    player->follower.read =
+        map_read(subscribers->watcher.view, MAP_READ_HERE, on_player_reached, player);
 }
 
 void lobby_player_free(struct lobby_session *session)
@@ -231,8 +225,7 @@ void lobby_player_free(struct lobby_session *session)
     struct player *player = session->player;
 
     session->player = NULL;
-    map_read_cancel(&player->read);
-    list_remove(&player->link);
+    follower_stop(&session->port->subscribers->players, &player->follower);
     if (!lobby_is_json(session))
         lobby_original_free_places(player);
     free(player);
@@ -241,15 +234,12 @@ void lobby_player_free(struct lobby_session *session)
 
 void lobby_player_drained(struct player *player)
 {
-    const struct lobby_subscribers *subscribers = subscribers_of_player(player);
-
-    if (player->state != PLAYER_DUE && player->seen != subscribers->stamp)
-        send_next_player_chunk(player);
+    follower_drained(&subscribers_of_player(player)->players, &player->follower);
 }
 
 void lobby_player_ended(struct player *player)
 {
-    if (player->state != PLAYER_DUE)
+    if (player->follower.state != FOLLOWER_BACKLOGGED)
         end_half_closed(player);
     else
         player->last = true;

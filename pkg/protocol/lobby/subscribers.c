@@ -17,19 +17,6 @@
 
 #define GONE_MAX 1024 /* gone lines that are kept */
 
-static void serve_players(void *arg)
-{
-    struct lobby_subscribers *subscribers = arg;
-
-    if (subscribers->watcher.view != NULL && map_view_is_live(subscribers->watcher.view))
-        lobby_players_send_lists(subscribers);
-}
-
-static void flow_players(void *arg)
-{
-    lobby_players_send_backlog(arg);
-}
-
 /* Lines. */
 
 static struct line *find_server_line(const struct lobby_subscribers *subscribers, struct bytes id)
@@ -248,7 +235,7 @@ static void on_lobby_view_live(struct map_watcher *watcher)
     update_server_lines(subscribers);
     if (subscribers->stamp != before)
         lobby_players_send_changes(subscribers, before);
-    lobby_subscribers_serve_soon(subscribers);
+    follower_list_resume(&subscribers->players);
 }
 
 /* Subscribers. */
@@ -271,10 +258,8 @@ struct lobby_subscribers *lobby_subscribers_of(struct lobby_service *service,
     list_init(&subscribers->watcher.link);
     list_init(&subscribers->changes);
     list_init(&subscribers->gone);
-    for (size_t i = 0; i < PLAYER_STATES; i++)
-        list_init(&subscribers->players[i]);
-    subscribers->serve = (struct loop_task){.callback = serve_players, .arg = subscribers};
-    subscribers->flow = loop_timer_create(service->common.loop, flow_players, subscribers);
+    follower_list_init(&subscribers->players, service->common.loop, &lobby_player_callbacks,
+                       subscribers);
     list_append(&service->subscriber_lists, &subscribers->link);
     return subscribers;
 }
@@ -283,8 +268,7 @@ void lobby_subscribers_free(struct lobby_subscribers *subscribers)
 {
     map_unwatch(&subscribers->watcher);
     free_lines(subscribers);
-    loop_cancel(subscribers->service->common.loop, &subscribers->serve);
-    loop_timer_destroy(&subscribers->flow);
+    follower_list_free(&subscribers->players);
     list_remove(&subscribers->link);
     free(subscribers);
 }
@@ -304,18 +288,10 @@ const char *lobby_subscribers_watch(struct lobby_subscribers *subscribers)
 
 void lobby_subscribers_release(struct lobby_subscribers *subscribers)
 {
-    for (size_t i = 0; i < PLAYER_STATES; i++) {
-        if (!list_is_empty(&subscribers->players[i]))
-            return;
-    }
+    if (!follower_list_is_empty(&subscribers->players))
+        return;
     map_unwatch(&subscribers->watcher);
     free_lines(subscribers);
-}
-
-void lobby_subscribers_serve_soon(struct lobby_subscribers *subscribers)
-{
-    /* After the view's changes, so that no player is sent one twice. */
-    loop_defer(subscribers->service->common.loop, LOOP_PHASE_STORE, &subscribers->serve);
 }
 
 static void write_all_lines(const struct lobby_subscribers *subscribers, struct writer *to)
