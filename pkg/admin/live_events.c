@@ -1,4 +1,4 @@
-/* live_events: the text of the live stream's events, by docs/web.md. */
+/* live_events: the text of the live stream's events (docs/web.md). */
 #include "admin/live_private.h"
 
 #include "codec/entry.h"

@@ -10,7 +10,7 @@
 /* What a reader requested: entries as clients, or as game servers. */
 enum live_form { LIVE_CLIENTS, LIVE_SERVERS, LIVE_FORMS };
 
-/* Begins an event of that name; its data is one line of JSON, which follows. */
+/* Begins an event; the caller appends its data, one line of JSON. */
 void live_event_begin(struct writer *to, const char *name);
 void live_event_end(struct writer *to);
 
@@ -31,14 +31,14 @@ struct live_entries {
     enum live_form form;
     bool whole;
     struct entry_format format;
-    size_t began; /* of the present event; 0: none */
+    size_t began; /* the offset of the current event; 0: none */
 };
 
 struct live_entries live_entries_begin(struct writer *to, const struct admin_space *space,
                                        enum live_form form);
 /* Appends an entry, and ends the event when it is large enough. */
 void live_entries_write(struct live_entries *events, const struct map_entry *entry);
-/* Ends the event that is open, if one is. */
+/* Ends the open event, if there is one. */
 void live_entries_end(struct live_entries *events);
 
 #endif
