@@ -80,3 +80,58 @@ void fields_set(struct writer *body, struct bytes name, struct bytes value)
     fields_remove(body, name);
     fields_write(body, name, value);
 }
+
+static unsigned change_of(struct bytes field)
+{
+    bool is_of_owner = bytes_equal(field, BYTES_LITERAL("node")) ||
+                       bytes_equal(field, BYTES_LITERAL("address")) ||
+                       bytes_equal(field, BYTES_LITERAL("since"));
+    return is_of_owner ? FIELDS_OWNER : FIELDS_CONTENTS;
+}
+
+static unsigned find_change(struct bytes known, struct bytes field, struct bytes value)
+{
+    struct bytes before;
+    bool exists = fields_find(known, field, &before) && before.data;
+    bool differs = value.data ? !exists || !bytes_equal(before, value) : exists;
+    return differs ? change_of(field) : FIELDS_UNCHANGED;
+}
+
+/* Keeps, or deletes, the known fields that the body does not contain. */
+static void merge_known(struct bytes known, struct bytes body, bool is_whole,
+                        struct fields_merged *merged)
+{
+    struct bytes field, value, newer;
+    while (event_field(&known, &field, &value)) {
+        if (fields_find(body, field, &newer)) {
+            continue;
+        }
+        if (is_whole) {
+            merged->changes |= change_of(field);
+        } else {
+            fields_write(&merged->fields, field, value);
+        }
+    }
+}
+
+void fields_merge(struct bytes known, struct bytes body, bool is_whole, bool keeps_deletions,
+                  struct fields_merged *merged)
+{
+    struct bytes rest = body, field, value;
+    *merged = (struct fields_merged){.is_replaced = is_whole};
+    while (event_field(&rest, &field, &value)) {
+        if (bytes_equal(field, BYTES_LITERAL("state"))) {
+            merged->has_state = true;
+            merged->state = value;
+            continue;
+        }
+        merged->is_replaced = true;
+        merged->changes |= find_change(known, field, value);
+        if (value.data || keeps_deletions) {
+            fields_write(&merged->fields, field, value);
+        }
+    }
+    if (merged->is_replaced) {
+        merge_known(known, body, is_whole, merged);
+    }
+}

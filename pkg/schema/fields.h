@@ -29,4 +29,23 @@ void fields_set(struct writer *body, struct bytes name, struct bytes value);
 /* Removes the field from the body. */
 void fields_remove(struct writer *body, struct bytes name);
 
+/* Which kinds of fields a merge changes, in bits. */
+enum fields_change {
+    FIELDS_UNCHANGED = 0,
+    FIELDS_OWNER = 1,   /* node, address, since: another connection or front-end */
+    FIELDS_CONTENTS = 2 /* any other */
+};
+struct fields_merged {
+    unsigned changes;     /* bits of enum fields_change; the state is not judged */
+    bool has_state;       /* the body has the field `state`, which is kept apart */
+    struct bytes state;   /* borrowed from the body; data NULL: deleted */
+    bool is_replaced;     /* the entry's fields become these; else they stay as they are */
+    struct writer fields; /* the caller frees it; it may have failed */
+};
+/* Merges a body into the known fields of an entry, of which it is the newer. is_whole: the body has
+ * all fields, and those that it lacks are deleted. keeps_deletions: deletions stay in the result,
+ * as an older snapshot may still contain these fields. */
+void fields_merge(struct bytes known, struct bytes body, bool is_whole, bool keeps_deletions,
+                  struct fields_merged *merged);
+
 #endif

@@ -33,12 +33,11 @@ static struct map_entry *add_entry(struct view_part *part, struct bytes id)
     return entry;
 }
 
-/* The fields that change when an entry gets another connection or front-end. */
-static bool is_owner_field(struct bytes field)
+static void set_fields(struct map_entry *entry, struct bytes fields)
 {
-    return bytes_equal(field, BYTES_LITERAL("node")) ||
-           bytes_equal(field, BYTES_LITERAL("address")) ||
-           bytes_equal(field, BYTES_LITERAL("since"));
+    free(entry->fields);
+    entry->fields = fields.len ? mem_dup(fields.data, fields.len) : NULL;
+    entry->fields_len = (uint32_t)fields.len;
 }
 
 static bool set_state(struct map_entry *entry, struct bytes state)
@@ -55,58 +54,20 @@ static bool set_state(struct map_entry *entry, struct bytes state)
     return true;
 }
 
-/* Bits: which fields a body changes. */
-enum change { CHANGE_NONE = 0, CHANGE_OWNER = 1, CHANGE_CONTENTS = 2 };
-
-static unsigned change_of(struct bytes field)
+/* Merges a body (is_whole: it replaces the fields) into the entry. Returns the kinds of change. */
+static unsigned merge_body(struct map_entry *entry, struct bytes body, bool is_whole)
 {
-    return is_owner_field(field) ? CHANGE_OWNER : CHANGE_CONTENTS;
-}
-
-/* value.data NULL: the field is deleted. */
-static unsigned find_change(struct bytes fields, struct bytes field, struct bytes value)
-{
-    struct bytes before;
-    bool exists = fields_find(fields, field, &before) && before.data;
-    bool differs = value.data ? !exists || !bytes_equal(before, value) : exists;
-    return differs ? change_of(field) : CHANGE_NONE;
-}
-
-/* Merges a body (all: it replaces the fields) into the entry. Returns the kinds of change. */
-static unsigned merge_body(struct map_entry *entry, struct bytes body, bool all)
-{
-    struct writer fields = {0};
-    struct bytes old = {entry->fields, entry->fields_len}, rest = body, field, value, before;
-    unsigned changes = CHANGE_NONE;
-    bool others = all;
-    while (event_field(&rest, &field, &value)) {
-        if (bytes_equal(field, BYTES_LITERAL("state"))) {
-            changes |= set_state(entry, value) ? CHANGE_CONTENTS : CHANGE_NONE;
-            continue;
-        }
-        others = true;
-        changes |= find_change(old, field, value);
-        if (value.data || entry->partial) { /* an older snapshot may still contain it */
-            fields_write(&fields, field, value);
-        }
+    struct fields_merged merged;
+    fields_merge((struct bytes){entry->fields, entry->fields_len}, body, is_whole, entry->partial,
+                 &merged);
+    unsigned changes = merged.changes;
+    if (merged.has_state && set_state(entry, merged.state)) {
+        changes |= FIELDS_CONTENTS;
     }
-    rest = old;
-    while (others && event_field(&rest, &field, &value)) {
-        if (fields_find(body, field, &before)) {
-            continue;
-        }
-        if (!all) {
-            fields_write(&fields, field, value);
-        } else {
-            changes |= change_of(field); /* deleted */
-        }
+    if (merged.is_replaced && !merged.fields.failed) {
+        set_fields(entry, writer_bytes_written(&merged.fields));
     }
-    if (others && !fields.failed) {
-        free(entry->fields);
-        entry->fields = fields.len ? mem_dup(fields.data, fields.len) : NULL;
-        entry->fields_len = (uint32_t)fields.len;
-    }
-    writer_free(&fields);
+    writer_free(&merged.fields);
     return changes;
 }
 
@@ -150,9 +111,7 @@ static void complete_partial(struct map_entry *entry, struct bytes body)
             fields_write(&fields, field, value);
         }
     }
-    free(entry->fields);
-    entry->fields = fields.len ? mem_dup(fields.data, fields.len) : NULL;
-    entry->fields_len = (uint32_t)fields.len;
+    set_fields(entry, writer_bytes_written(&fields));
     writer_free(&fields);
     entry->partial = false;
     view_mark_changed(entry);
@@ -197,15 +156,15 @@ static unsigned apply_contents(struct map_entry *entry, const struct event *even
     entry->is_orphan &= !all;
     unsigned changes = merge_body(entry, event->body, all);
     if (entry->version != event->version || is_added) {
-        changes |= CHANGE_CONTENTS;
+        changes |= FIELDS_CONTENTS;
     }
     entry->version = event->version;
-    if (changes & CHANGE_CONTENTS) {
+    if (changes & FIELDS_CONTENTS) {
         view_mark_changed(entry);
-    } else if (changes & CHANGE_OWNER) {
+    } else if (changes & FIELDS_OWNER) {
         view_mark_owner_changed(entry);
     }
-    return was_orphan ? changes & ~(unsigned)CHANGE_OWNER : changes;
+    return was_orphan ? changes & ~(unsigned)FIELDS_OWNER : changes;
 }
 
 /* Whether the event is to be reported: the entry of a snapshot if it differs. */
@@ -216,7 +175,7 @@ static bool apply_to_entry(struct map_entry *entry, const struct event *event, u
     entry->revision = revision;
     switch (event->op) {
     case EVENT_ENTRY:
-        return apply_contents(entry, event, is_added) != CHANGE_NONE;
+        return apply_contents(entry, event, is_added) != FIELDS_UNCHANGED;
     case EVENT_OPEN:
     case EVENT_ADOPT:
     case EVENT_UPDATE:

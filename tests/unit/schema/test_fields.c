@@ -37,6 +37,66 @@ static void test_bodies_are_put_together(void **state)
     writer_free(&body);
 }
 
+static void test_an_update_is_merged_into_the_known_fields(void **state)
+{
+    (void)state;
+    struct bytes known = BYTES_LITERAL("3 1\np:a13 1\np:b24 1\nnodex");
+    struct fields_merged merged;
+
+    fields_merge(known, BYTES_LITERAL("5 1\nstates3 1\np:a13 2\np:b22"), false, false, &merged);
+    assert_true(merged.is_replaced && merged.has_state);
+    assert_true(bytes_equal(merged.state, BYTES_LITERAL("s")));
+    assert_int_equal(merged.changes, FIELDS_CONTENTS);
+    assert_true(bytes_equal(writer_bytes_written(&merged.fields),
+                            BYTES_LITERAL("3 1\np:a13 2\np:b224 1\nnodex")));
+    writer_free(&merged.fields);
+
+    fields_merge(known, BYTES_LITERAL("5 1\nstates"), false, false, &merged);
+    assert_true(!merged.is_replaced && merged.has_state);
+    assert_int_equal(merged.changes, FIELDS_UNCHANGED);
+    assert_int_equal(merged.fields.len, 0);
+
+    fields_merge(known, BYTES_LITERAL("4 1\nnodey"), false, false, &merged);
+    assert_int_equal(merged.changes, FIELDS_OWNER);
+    writer_free(&merged.fields);
+}
+
+static void test_deletions_are_merged(void **state)
+{
+    (void)state;
+    struct bytes known = BYTES_LITERAL("3 1\np:a13 1\np:b2"),
+                 body = BYTES_LITERAL("3 -\np:a3 -\np:c");
+    struct fields_merged merged;
+
+    fields_merge(known, body, false, false, &merged);
+    assert_int_equal(merged.changes, FIELDS_CONTENTS);
+    assert_true(bytes_equal(writer_bytes_written(&merged.fields), BYTES_LITERAL("3 1\np:b2")));
+    writer_free(&merged.fields);
+
+    fields_merge(known, body, false, true, &merged);
+    assert_true(bytes_equal(writer_bytes_written(&merged.fields),
+                            BYTES_LITERAL("3 -\np:a3 -\np:c3 1\np:b2")));
+    writer_free(&merged.fields);
+}
+
+static void test_a_whole_body_replaces_the_known_fields(void **state)
+{
+    (void)state;
+    struct bytes known = BYTES_LITERAL("3 1\np:a15 1\nsince7");
+    struct fields_merged merged;
+
+    fields_merge(known, BYTES_LITERAL("3 1\np:a1"), true, false, &merged);
+    assert_int_equal(merged.changes, FIELDS_OWNER);
+    assert_true(merged.is_replaced && !merged.has_state);
+    assert_true(bytes_equal(writer_bytes_written(&merged.fields), BYTES_LITERAL("3 1\np:a1")));
+    writer_free(&merged.fields);
+
+    fields_merge(known, (struct bytes){0}, true, false, &merged);
+    assert_int_equal(merged.changes, FIELDS_OWNER | FIELDS_CONTENTS);
+    assert_true(merged.is_replaced);
+    assert_int_equal(merged.fields.len, 0);
+}
+
 static void test_names_of_the_map_are_not_free(void **state)
 {
     (void)state;
@@ -64,6 +124,9 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_are_put_together),
+        cmocka_unit_test(test_an_update_is_merged_into_the_known_fields),
+        cmocka_unit_test(test_deletions_are_merged),
+        cmocka_unit_test(test_a_whole_body_replaces_the_known_fields),
         cmocka_unit_test(test_names_of_the_map_are_not_free),
         cmocka_unit_test(test_names_of_statuses),
     };
