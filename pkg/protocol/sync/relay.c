@@ -30,14 +30,16 @@ static void send_relay_failure(struct sync_session *session, const struct sync_r
 /* A client that sends faster than it is answered must not starve the others. */
 static void begin_relay(struct sync_session *session)
 {
-    if (++session->under_way >= (uint64_t)session->port->settings->pipeline)
+    if (++session->under_way >= (uint64_t)session->port->settings->pipeline) {
         conn_pause_reading(websocket_conn(session->websocket));
+    }
 }
 
 static void end_relay(struct sync_session *session)
 {
-    if (--session->under_way < (uint64_t)session->port->settings->pipeline)
+    if (--session->under_way < (uint64_t)session->port->settings->pipeline) {
         conn_resume_reading(websocket_conn(session->websocket));
+    }
 }
 
 static void on_done(void *arg, enum map_result result, uint64_t version)
@@ -71,8 +73,9 @@ static struct sync_relay *create_sync_relay(struct sync_session *session, struct
     struct sync_relay *relay = mem_alloc(sizeof *relay + id.len);
     relay->session = session;
     relay->id_len = (uint8_t)id.len;
-    if (id.len > 0)
+    if (id.len > 0) {
         memcpy(relay->id, id.data, id.len);
+    }
     list_init(&relay->link);
     list_append(&session->relays, &relay->link);
     begin_relay(session);
@@ -86,12 +89,14 @@ void sync_relay_send(struct sync_session *session, const struct sync_packet *pac
     metrics_add(METRIC_SYNC_RELAY, 1);
     sync_write_relay(&writer, packet, from);
     text = writer_bytes_written(&writer);
-    if (packet->everyone)
+    if (packet->everyone) {
         relay_send_broadcast(session->map, from, text, on_done,
                              create_sync_relay(session, (struct bytes){NULL, 0}));
-    for (size_t i = 0; i < packet->to_count; i++)
+    }
+    for (size_t i = 0; i < packet->to_count; i++) {
         relay_send_packet(session->map, from, packet->to[i], text, on_done,
                           create_sync_relay(session, packet->to[i]));
+    }
     writer_free(&writer);
 }
 
@@ -107,13 +112,16 @@ void sync_relay_forget(struct sync_session *session)
 /* Packets cannot be joined: a client that does not read them is closed. */
 static bool may_send_relayed(struct sync_session *session, size_t len)
 {
-    if (session->state != SYNC_MEMBER)
+    if (session->state != SYNC_MEMBER) {
         return false;
-    if (!conn_has_backlog(websocket_conn(session->websocket)))
+    }
+    if (!conn_has_backlog(websocket_conn(session->websocket))) {
         return true;
+    }
     session->unread += (uint32_t)len;
-    if (session->unread <= (uint64_t)session->port->settings->max_backlog)
+    if (session->unread <= (uint64_t)session->port->settings->max_backlog) {
         return true;
+    }
     sync_session_end_later(session, SYNC_END_BACKLOG);
     return false;
 }
@@ -122,8 +130,9 @@ bool sync_relay_receive(void *arg, struct bytes from, struct bytes packet)
 {
     struct sync_session *session = arg;
     (void)from; /* it is in the packet */
-    if (!may_send_relayed(session, packet.len))
+    if (!may_send_relayed(session, packet.len)) {
         return false;
+    }
     websocket_send(session->websocket, WEBSOCKET_TEXT, packet);
     metrics_add(METRIC_SYNC_PUSH_PACKET, 1);
     return true;
@@ -134,13 +143,15 @@ void sync_relay_broadcast(struct relay_listener *listener, struct bytes from, st
     struct sync_subscribers *subscribers = list_entry(listener, struct sync_subscribers, listener);
     struct frame *frame;
     (void)from;
-    if (list_is_empty(&subscribers->members))
+    if (list_is_empty(&subscribers->members)) {
         return;
+    }
     frame = websocket_frame_create(WEBSOCKET_TEXT, packet);
     LIST_FOREACH (node, &subscribers->members) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (!may_send_relayed(session, packet.len))
+        if (!may_send_relayed(session, packet.len)) {
             continue;
+        }
         websocket_send_frame(session->websocket, frame);
         metrics_add(METRIC_SYNC_PUSH_PACKET, 1);
     }

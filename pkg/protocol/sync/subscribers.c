@@ -24,8 +24,9 @@ struct sync_subscribers *sync_subscribers_of(struct sync_service *service, struc
 {
     LIST_FOREACH (node, &service->subscriber_lists) {
         struct sync_subscribers *subscribers = list_entry(node, struct sync_subscribers, link);
-        if (subscribers->space == space)
+        if (subscribers->space == space) {
             return subscribers;
+        }
     }
     struct sync_subscribers *subscribers = mem_zalloc(1, sizeof *subscribers);
     subscribers->service = service;
@@ -54,9 +55,10 @@ static void forget_rest(struct sync_subscribers *subscribers)
 static void release_sync_view(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
-    if (subscribers->watcher.view == NULL || !list_is_empty(&subscribers->entering) ||
-        !list_is_empty(&subscribers->members))
+    if (!subscribers->watcher.view || !list_is_empty(&subscribers->entering) ||
+        !list_is_empty(&subscribers->members)) {
         return;
+    }
     map_unwatch(&subscribers->watcher);
     relay_unlisten(&subscribers->listener);
     loop_timer_stop(subscribers->tick);
@@ -81,10 +83,11 @@ static void note_sync_entry(struct sync_subscribers *subscribers, const struct m
                             bool known)
 {
     struct bytes id = map_entry_id(entry);
-    if (json_is_text(id))
+    if (json_is_text(id)) {
         sync_cache_note(&subscribers->cache, id, known);
-    else if (!known)
+    } else if (!known) {
         metrics_add(METRIC_SYNC_UNFIT, 1);
+    }
 }
 
 static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
@@ -92,8 +95,9 @@ static bool read_entry_properties(void *arg, struct bytes id, struct writer *to)
     const struct sync_subscribers *subscribers = arg;
     const struct map_entry *entry = map_view_find(subscribers->watcher.view, id);
     /* Of a partial entry only the fields of an update are known; the snapshot has the rest. */
-    if (entry == NULL || map_entry_is_partial(entry))
+    if (!entry || map_entry_is_partial(entry)) {
         return false;
+    }
     translate_properties(entry, to);
     return true;
 }
@@ -110,8 +114,9 @@ static void start_tick(struct sync_subscribers *subscribers)
     struct list *first =
         !list_is_empty(&subscribers->members) ? &subscribers->members : &subscribers->entering;
     uint64_t time;
-    if (loop_timer_is_running(subscribers->tick) || list_is_empty(first))
+    if (loop_timer_is_running(subscribers->tick) || list_is_empty(first)) {
         return;
+    }
     any = list_entry(first->next, struct sync_session, place);
     time = (uint64_t)any->port->settings->tick;
     loop_timer_start(subscribers->tick,
@@ -121,8 +126,9 @@ static void start_tick(struct sync_subscribers *subscribers)
 static void check_news(struct sync_subscribers *subscribers)
 {
     forget_rest(subscribers);
-    if (sync_cache_has_news(&subscribers->cache))
+    if (sync_cache_has_news(&subscribers->cache)) {
         start_tick(subscribers);
+    }
 }
 
 /* Entries that existed before the first client are not news, but for those of clients that have
@@ -132,13 +138,15 @@ static void load_sync_view(struct sync_subscribers *subscribers)
     struct map_cursor cursor = {.view = NULL};
     const struct map_entry *entry;
     map_cursor_begin(&cursor, subscribers->watcher.view, MAP_CURSOR_OLDEST);
-    while ((entry = map_cursor_next(&cursor)) != NULL)
+    while ((entry = map_cursor_next(&cursor)) != NULL) {
         note_sync_entry(subscribers, entry, true);
+    }
     map_cursor_end(&cursor);
     LIST_FOREACH (node, &subscribers->entering) {
         const struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (!session->entering->is_resumed)
+        if (!session->entering->is_resumed) {
             sync_cache_announce(&subscribers->cache, bytes_from_string(session->token));
+        }
     }
     check_news(subscribers);
 }
@@ -158,10 +166,12 @@ static void on_sync_view_live(struct map_watcher *watcher)
 static void on_sync_view_changed(struct map_watcher *watcher, const struct map_changes *changes)
 {
     struct sync_subscribers *subscribers = list_entry(watcher, struct sync_subscribers, watcher);
-    for (size_t i = 0; i < changes->closed_count; i++)
+    for (size_t i = 0; i < changes->closed_count; i++) {
         sync_cache_close(&subscribers->cache, changes->closed[i]);
-    for (size_t i = 0; i < changes->changed_count; i++)
+    }
+    for (size_t i = 0; i < changes->changed_count; i++) {
         note_sync_entry(subscribers, changes->changed[i], false);
+    }
     check_news(subscribers);
 }
 
@@ -172,12 +182,14 @@ bool sync_subscribers_enter(struct sync_session *session, const char **why)
     struct sync_subscribers *subscribers = session->port->subscribers;
     *why = too_large;
     list_append(&subscribers->entering, &session->place);
-    if (subscribers->watcher.view == NULL) {
-        if (map_watch(subscribers->space, &subscribers->watcher, why) == NULL)
+    if (!subscribers->watcher.view) {
+        if (!map_watch(subscribers->space, &subscribers->watcher, why)) {
             return false;
+        }
         relay_listen(subscribers->space, &subscribers->listener);
-        if (map_view_is_live(subscribers->watcher.view))
+        if (map_view_is_live(subscribers->watcher.view)) {
             load_sync_view(subscribers);
+        }
     }
     return !map_view_is_over(subscribers->watcher.view);
 }
@@ -212,8 +224,9 @@ static void send_metadata(struct sync_session *session, struct frame *rest, cons
 
 static void forget_entering(struct sync_session *session)
 {
-    if (session->entering == NULL)
+    if (!session->entering) {
         return;
+    }
     map_read_cancel(&session->entering->read);
     free(session->entering);
     session->entering = NULL;
@@ -229,18 +242,21 @@ void sync_subscribers_add_member(struct sync_session *session)
     list_append(&subscribers->members, &session->place);
     conn_resume_reading(websocket_conn(session->websocket));
     sync_cache_show(&subscribers->cache);
-    if (!session->is_delta)
+    if (!session->is_delta) {
         return;
+    }
     subscribers->deltas++;
     subscribers->cache.collects_names = true;
 }
 
 static bool is_sync_view_readable(struct sync_subscribers *subscribers)
 {
-    if (subscribers->watcher.view == NULL || !map_view_is_live(subscribers->watcher.view))
+    if (!subscribers->watcher.view || !map_view_is_live(subscribers->watcher.view)) {
         return false;
-    if (!map_view_is_over(subscribers->watcher.view))
+    }
+    if (!map_view_is_over(subscribers->watcher.view)) {
         return true;
+    }
     log_limited(LOG_WARN, &subscribers->refused_limit, "snapshot_refused",
                 LOG_STRING("space", map_space_name(subscribers->space)),
                 LOG_STRING("reason", too_large));
@@ -261,8 +277,9 @@ static void assume_entering(struct sync_subscribers *subscribers)
     LIST_FOREACH (node, &subscribers->entering) {
         const struct sync_session *session = list_entry(node, struct sync_session, place);
         struct bytes token = bytes_from_string(session->token);
-        if (session->state == SYNC_READY && sync_cache_find(&subscribers->cache, token) == NULL)
+        if (session->state == SYNC_READY && !sync_cache_find(&subscribers->cache, token)) {
             sync_cache_assume(&subscribers->cache, token);
+        }
     }
 }
 
@@ -274,34 +291,39 @@ static void admit_ready(struct sync_subscribers *subscribers)
     rest = sync_frame_rest(subscribers);
     LIST_FOREACH (node, &subscribers->entering) {
         struct sync_session *session = list_entry(node, struct sync_session, place);
-        if (session->state != SYNC_READY)
+        if (session->state != SYNC_READY) {
             continue;
+        }
         send_metadata(session, rest, session->entering->secret);
         sync_session_move(session, SYNC_MEMBER);
     }
     forget_rest(subscribers);
     subscribers->rest = rest;
-    if (sync_cache_has_news(&subscribers->cache))
+    if (sync_cache_has_news(&subscribers->cache)) {
         start_tick(subscribers);
+    }
 }
 
 static void on_admit(void *arg)
 {
     struct sync_subscribers *subscribers = arg;
-    if (list_is_empty(&subscribers->entering))
+    if (list_is_empty(&subscribers->entering)) {
         return;
-    if (is_sync_view_readable(subscribers))
+    }
+    if (is_sync_view_readable(subscribers)) {
         admit_ready(subscribers);
-    else if (subscribers->watcher.view != NULL && map_view_is_over(subscribers->watcher.view))
+    } else if (subscribers->watcher.view && map_view_is_over(subscribers->watcher.view)) {
         refuse_entering(subscribers);
+    }
 }
 
 /* The map does not report the close of an entry that it has never had. */
 static void close_assumed(struct sync_subscribers *subscribers, struct bytes token)
 {
     const struct map_view *view = subscribers->watcher.view;
-    if (view == NULL || map_view_find(view, token) != NULL)
+    if (!view || map_view_find(view, token) != NULL) {
         return;
+    }
     sync_cache_close(&subscribers->cache, token);
     check_news(subscribers);
 }
@@ -312,8 +334,9 @@ void sync_subscribers_leave(struct sync_session *session, enum sync_state from)
     forget_entering(session);
     list_remove(&session->place);
     close_assumed(subscribers, bytes_from_string(session->token));
-    if (from == SYNC_MEMBER && session->is_delta)
+    if (from == SYNC_MEMBER && session->is_delta) {
         subscribers->deltas--;
+    }
     subscribers->cache.collects_names = subscribers->deltas > 0;
     loop_defer(subscribers->service->common.loop, LOOP_PHASE_FREE, &subscribers->release);
 }
@@ -322,7 +345,7 @@ void sync_subscribers_leave(struct sync_session *session, enum sync_state from)
 
 static struct frame *rest_frame_of(struct sync_subscribers *subscribers)
 {
-    if (subscribers->rest == NULL) {
+    if (!subscribers->rest) {
         read_cache(subscribers);
         subscribers->rest = sync_frame_rest(subscribers);
     }
@@ -348,10 +371,11 @@ static struct frame *tick_frame_for(struct sync_tick *tick, const struct sync_se
     const struct sync_news *news = &tick->news;
     bool with_vanished = knows_vanished(news, session);
     struct frame **frame = &tick->frames[session->is_delta][with_vanished];
-    if (*frame == NULL)
+    if (!*frame) {
         *frame = session->is_delta
                      ? sync_frame_delta(&tick->subscribers->cache, news, with_vanished)
                      : sync_frame_changes(news, with_vanished);
+    }
     return *frame;
 }
 
@@ -359,8 +383,9 @@ static void send_changes_frame(struct sync_session *session, struct frame *chang
 {
     websocket_send_frame(session->websocket, changes);
     metrics_add(METRIC_SYNC_PUSH_CHANGES, 1);
-    if (!session->is_delta)
+    if (!session->is_delta) {
         send_metadata(session, rest_frame_of(session->port->subscribers), "");
+    }
 }
 
 /* What it missed, in one. */
@@ -389,20 +414,24 @@ static bool concerns_session(const struct sync_news *news, const struct sync_ses
 static void send_tick_news(struct sync_tick *tick, struct sync_session *session)
 {
     bool has_backlog = conn_has_backlog(websocket_conn(session->websocket));
-    if (!concerns_session(&tick->news, session))
+    if (!concerns_session(&tick->news, session)) {
         return;
-    if (has_backlog && session->missed == NULL) {
+    }
+    if (has_backlog && !session->missed) {
         session->missed = sync_missed_create(session->is_delta);
         metrics_add(METRIC_CONFLATIONS, 1);
     }
-    if (session->missed != NULL)
+    if (session->missed) {
         sync_missed_add(session->missed, &tick->subscribers->cache, &tick->news, session->is_fresh);
-    if (has_backlog)
+    }
+    if (has_backlog) {
         return;
-    if (session->missed != NULL)
+    }
+    if (session->missed) {
         send_missed_changes(session);
-    else
+    } else {
         send_changes_frame(session, tick_frame_for(tick, session));
+    }
 }
 
 static void send_news_to_all(struct sync_subscribers *subscribers)
@@ -415,8 +444,9 @@ static void send_news_to_all(struct sync_subscribers *subscribers)
         session->is_fresh = false;
     }
     sync_news_free(&tick.news);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         frame_unref(&tick.frames[i / 2][i % 2]);
+    }
 }
 
 static void on_sync_tick(void *arg)
@@ -430,13 +460,15 @@ static void on_sync_tick(void *arg)
     read_cache(subscribers);
     send_news_to_all(subscribers);
     sync_cache_settle(&subscribers->cache);
-    if (sync_cache_has_news(&subscribers->cache))
+    if (sync_cache_has_news(&subscribers->cache)) {
         start_tick(subscribers); /* what could not be read yet */
+    }
 }
 
 void sync_subscribers_drained(struct sync_session *session)
 {
     session->unread = 0;
-    if (session->missed != NULL && is_sync_view_readable(session->port->subscribers))
+    if (session->missed && is_sync_view_readable(session->port->subscribers)) {
         send_missed_changes(session);
+    }
 }
