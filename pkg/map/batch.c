@@ -134,15 +134,17 @@ static void take_predecessors(struct batch *batch, struct op *op)
         take_into_batch(batch, orphan);
     }
     struct owned *owned = op->type->of_entry ? owned_find(partition, id) : NULL;
-    if (owned && owned->phase == OWNED_UNCONFIRMED)
+    if (owned && owned->phase == OWNED_UNCONFIRMED) {
         take_into_batch(batch, owned_make_restore(partition, owned));
+    }
 }
 
 static bool has_room_in_batch(const struct batch *batch, const struct list *source)
 {
     const struct map_settings *settings = batch->partition->map->settings;
-    if (list_is_empty(source))
+    if (list_is_empty(source)) {
         return false;
+    }
     return batch->count == 0 || (batch->count < (size_t)settings->batch_operations &&
                                  batch->bytes < (size_t)settings->batch_bytes);
 }
@@ -153,15 +155,17 @@ static void gather_urgent(struct batch *batch)
     struct partition *partition = batch->partition;
     while (has_room_in_batch(batch, &partition->tombstones.due)) {
         struct op *op = tombstone_next(partition);
-        if (op)
+        if (op) {
             take_into_batch(batch, op);
+        }
     }
     while (has_room_in_batch(batch, &partition->urgent)) {
         struct op *op = list_entry(partition->urgent.next, struct op, link);
-        if (owned_find(partition, op_id(op)))
+        if (owned_find(partition, op_id(op))) {
             op_release(op);
-        else
+        } else {
             take_into_batch(batch, op);
+        }
     }
 }
 
@@ -175,12 +179,14 @@ static void gather(struct batch *batch)
         take_into_batch(batch, op);
     }
     uint64_t now = loop_now_ms(partition->map->loop);
-    if (!recovery_may_restore(partition, now))
+    if (!recovery_may_restore(partition, now)) {
         return;
+    }
     while (has_room_in_batch(batch, &partition->unconfirmed)) {
         struct owned *owned = list_entry(partition->unconfirmed.next, struct owned, link);
-        if (owned->due_ms > now)
+        if (owned->due_ms > now) {
             break;
+        }
         take_into_batch(batch, owned_make_restore(partition, owned));
     }
 }
@@ -204,8 +210,9 @@ static void send_waiting(struct partition *partition)
 void batch_send_all(struct partition *partition)
 {
     /* What came back stands before all that waits: it goes first, once all of it is back. */
-    if (!list_is_empty(&partition->requeued))
+    if (!list_is_empty(&partition->requeued)) {
         return;
+    }
     send_waiting(partition);
     recovery_note_sent(partition);
 }
@@ -253,8 +260,9 @@ static struct bytes next_line(struct cursor *cursor)
 /* What stands behind that many lines. */
 static struct cursor behind_lines(struct cursor cursor, size_t count)
 {
-    while (count-- > 0)
+    while (count-- > 0) {
         next_line(&cursor);
+    }
     return cursor;
 }
 
@@ -280,8 +288,9 @@ static void take_results(struct batch *batch, struct bytes text)
 static void put_all_back(struct batch *batch)
 {
     recovery_batch_returned(batch->partition);
-    while (!list_is_empty(&batch->ops))
+    while (!list_is_empty(&batch->ops)) {
         put_back(batch->partition, list_entry(batch->ops.next, struct op, link));
+    }
 }
 
 static void on_batch_reply(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -290,16 +299,19 @@ static void on_batch_reply(void *arg, enum redis_status status, const struct red
     struct partition *partition = batch->partition;
     partition->batch_count--;
     bool judged = status == REDIS_OK && reply->text.len >= 3 && !memcmp(reply->text.data, "ok ", 3);
-    if (judged)
+    if (judged) {
         take_results(batch, reply->text);
-    else
+    } else {
         put_all_back(batch);
+    }
     free(batch);
-    if (status == REDIS_OK && !judged)
+    if (status == REDIS_OK && !judged) {
         partition_refused(partition, reply->text);
-    else if (status != REDIS_OK)
+    } else if (status != REDIS_OK) {
         partition_failed(partition, status, reply);
-    if (partition->batch_count == 0)
+    }
+    if (partition->batch_count == 0) {
         batch_requeue(partition);
+    }
     partition_wake(partition);
 }

@@ -29,8 +29,9 @@ struct op *op_create_typed(struct partition *partition, const struct op_type *ty
     op->partition = partition;
     op->type = type;
     op->id_len = (uint8_t)id.len;
-    if (id.len)
+    if (id.len) {
         memcpy(op->id, id.data, id.len);
+    }
     op->id[id.len] = 0;
     partition->map->pending++;
     metrics_add(METRIC_PENDING, 1);
@@ -182,11 +183,13 @@ static bool deliver_one(struct map_session *session, struct op *op)
     session->pending--;
     list_remove(&op->in_session);
     op->session = NULL;
-    if (done)
+    if (done) {
         done(op->arg, (enum map_result)op->result, op->version);
+    }
     map->delivery = delivery.outer;
-    if (!is_op_in_use(op))
+    if (!is_op_in_use(op)) {
         free_op(op);
+    }
     return delivery.session != NULL;
 }
 
@@ -196,15 +199,17 @@ static void deliver_answered(struct map_session *session)
 {
     while (!list_is_empty(&session->ops)) {
         struct op *op = list_entry(session->ops.next, struct op, in_session);
-        if (!op->answered || !deliver_one(session, op))
+        if (!op->answered || !deliver_one(session, op)) {
             return;
+        }
     }
 }
 
 void op_answer(struct op *op, enum map_result result, uint64_t version)
 {
-    if (op->answered)
+    if (op->answered) {
         return;
+    }
     op->answered = true;
     op->result = (uint8_t)result;
     op->version = version;
@@ -225,10 +230,11 @@ void op_release(struct op *op)
     struct map_session *session = op->session;
     list_remove(&op->link);
     op->sent = false;
-    if (session)
+    if (session) {
         deliver_answered(session);
-    else
+    } else {
         free_op(op);
+    }
 }
 
 void op_refuse(struct op *op, struct map_session *session, enum map_result result, map_done done,
@@ -271,18 +277,21 @@ void op_forget_session(struct op *op, bool leave)
     list_remove(&op->in_session);
     loop_pending_cancel(&op->pending);
     /* Answered; only its done was still to be called. */
-    if (!is_op_in_use(op))
+    if (!is_op_in_use(op)) {
         free_op(op);
+    }
 }
 
 void op_describe(struct op *op, const struct map_session *session)
 {
-    if (op->address)
+    if (op->address) {
         return;
+    }
     op->protocol = session->protocol;
     op->address = mem_strdup(session_address(session));
-    if (session->certificate)
+    if (session->certificate) {
         op->certificate = mem_strdup(session->certificate);
+    }
 }
 
 void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
@@ -290,9 +299,10 @@ void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
     struct partition *partition = op->partition;
     const struct map_settings *settings = partition->map->settings;
     uint64_t now = loop_now_ms(partition->map->loop);
-    if (!op->parked_until_ms)
+    if (!op->parked_until_ms) {
         op->parked_until_ms =
             now + (uint64_t)(settings->lease + settings->recovery_grace + settings->sweep);
+    }
     op->owner_lease = owner_lease;
     size_t len = owner.len < NODE_ID_LENGTH ? owner.len : NODE_ID_LENGTH;
     memcpy(op->owner, owner.data, len);
@@ -308,8 +318,9 @@ void op_park(struct op *op, struct bytes owner, uint64_t owner_lease)
 void op_unpark(struct op *op)
 {
     list_remove(&op->link);
-    if (op->session && !op->answered)
+    if (op->session && !op->answered) {
         start_deadline(op);
+    }
     op_enqueue(op);
 }
 
@@ -339,10 +350,11 @@ static void expire_op(struct op *op)
     bool is_wanted = type->on_expired ? type->on_expired(op) : type->outlives;
     bool stays = op->sent || is_wanted;
     op_answer(op, op->partition->refusal ? MAP_REFUSED : MAP_DEADLINE, op->version);
-    if (!stays)
+    if (!stays) {
         op_release(op);
-    else if (session)
+    } else if (session) {
         deliver_answered(session);
+    }
 }
 
 /* Never settled: its result, when there is one, goes through op_answer. */

@@ -40,8 +40,9 @@ struct registration_space *registration_space_of(const struct map_space *space)
 
 static void forget_lost(struct registration_space *registry)
 {
-    for (size_t i = 0; i < registry->lost_count; i++)
+    for (size_t i = 0; i < registry->lost_count; i++) {
         free((void *)(uintptr_t)registry->lost[i].data);
+    }
     free(registry->lost);
     registry->lost = NULL;
     registry->lost_count = registry->lost_next = 0;
@@ -117,10 +118,12 @@ static void write_rules(struct writer *body, uint64_t ttl, uint64_t probes, uint
 /* The probes take no more than the whole time, each at least one part of it. */
 static void fit_rules(uint64_t ttl, uint64_t *probes, uint64_t *interval)
 {
-    if (*probes > 0 && *interval > ttl / (*probes + 1))
+    if (*probes > 0 && *interval > ttl / (*probes + 1)) {
         *interval = ttl / (*probes + 1);
-    if (*interval == 0)
+    }
+    if (*interval == 0) {
         *probes = 0;
+    }
 }
 
 void registration_submit(struct map_space *space, const struct registration *registration,
@@ -134,8 +137,9 @@ void registration_submit(struct map_space *space, const struct registration *reg
     struct writer body = {0};
     fit_rules(ttl, &probes, &interval);
     for (size_t i = 0; i < registration->field_count; i++) {
-        if (map_field_is_free(registration->fields[i].name) && registration->fields[i].value.data)
+        if (map_field_is_free(registration->fields[i].name) && registration->fields[i].value.data) {
             fields_set(&body, registration->fields[i].name, registration->fields[i].value);
+        }
     }
     fields_write(&body, BYTES_LITERAL("protocol"), bytes_from_string(registration->protocol));
     fields_write(&body, BYTES_LITERAL("address"), bytes_from_string(registration->address));
@@ -176,8 +180,9 @@ bool registration_has_prober(const struct registration_space *registry)
 
 void registration_enqueue_probe(struct partition *partition, struct bytes id)
 {
-    if (id.len == 0 || id.len > UINT8_MAX)
+    if (id.len == 0 || id.len > UINT8_MAX) {
         return;
+    }
     op_enqueue_of_sweep(op_create_typed(partition, &probe_type, id));
 }
 
@@ -203,12 +208,14 @@ static void restore_missing_registrations(void *state, struct map_space *space,
         mem_realloc(registry->lost, (registry->lost_count + count) * sizeof *registry->lost);
     for (size_t i = 0; i < count; i++) {
         struct map_entry *entry = map_view_find(map_space_view(space), ids[i]);
-        if (map_entry_field(entry, "registered").data)
+        if (map_entry_field(entry, "registered").data) {
             registry->lost[registry->lost_count++] =
                 (struct bytes){mem_dup(ids[i].data, ids[i].len), ids[i].len};
+        }
     }
-    if (registry->lost_next < registry->lost_count && !loop_timer_is_running(registry->timer))
+    if (registry->lost_next < registry->lost_count && !loop_timer_is_running(registry->timer)) {
         loop_timer_start(registry->timer, random_below(RESTORE_JITTER_MS));
+    }
 }
 
 static bool is_maps_own(struct bytes field)
@@ -229,14 +236,17 @@ static void restore_registration(struct map_space *space, const struct map_entry
     const uint64_t longest = (uint64_t)map_settings_of(map_space_map(space))->max_registration;
     struct writer body = {0};
     size_t at = 0;
-    if (ttl > longest)
+    if (ttl > longest) {
         ttl = longest;
-    if (probes > ttl)
+    }
+    if (probes > ttl) {
         probes = ttl;
+    }
     fit_rules(ttl, &probes, &interval);
     while (map_entry_next_field(entry, &at, &field, &value)) {
-        if (!is_maps_own(field))
+        if (!is_maps_own(field)) {
             fields_write(&body, field, value);
+        }
     }
     write_rules(&body, ttl, probes, interval);
     struct op *op = op_create_typed(partition_of(space, id), &register_type, id);
@@ -256,13 +266,15 @@ static void restore_some(void *arg)
     for (size_t i = 0; i < RESTORE_COUNT && registry->lost_next < registry->lost_count; i++) {
         struct bytes id = registry->lost[registry->lost_next++];
         const struct map_entry *entry = view ? view_find_unconfirmed(view, id) : NULL;
-        if (entry)
+        if (entry) {
             restore_registration(space, entry);
+        }
     }
-    if (registry->lost_next < registry->lost_count)
+    if (registry->lost_next < registry->lost_count) {
         loop_timer_start(registry->timer, RESTORE_PAUSE_MS);
-    else
+    } else {
         forget_lost(registry);
+    }
 }
 
 /* The feature. */

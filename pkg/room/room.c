@@ -38,8 +38,9 @@ static struct room *create_room(struct room_set *rooms, struct bytes name)
     memcpy(room->name, name.data, name.len);
     struct list *lists[] = {&room->members, &room->dirty,  &room->entering, &room->kept,
                             &room->unused,  &room->failed, &room->awaiting};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
+    }
     room->notify = (struct loop_task){.callback = on_room_notify, .arg = room};
     HASH_ADD(hh, rooms->table, name, room->name_len, room);
     metrics_add(METRIC_ROOMS, 1);
@@ -53,8 +54,9 @@ struct room_member *room_join(struct room_set *rooms, struct bytes name,
 {
     struct map *map = rooms->map;
     struct room *room = room_find_any(rooms, name);
-    if (!room)
+    if (!room) {
         room = create_room(rooms, name);
+    }
     list_remove(&room->unused);
     struct member *member = room_member_create(room, session, id, user);
     member->public.done = done;
@@ -63,8 +65,9 @@ struct room_member *room_join(struct room_set *rooms, struct bytes name,
     member->deadline_ms = loop_now_ms(map_loop(map)) + map_deadline_ms(map);
     list_append(&rooms->joining, &member->joining);
     rooms_wake(rooms);
-    if (channel_is_subscribed(&room->channel))
+    if (channel_is_subscribed(&room->channel)) {
         room_member_join_soon(member);
+    }
     return &member->public;
 }
 
@@ -97,8 +100,9 @@ static void free_room(struct room *room)
 static void free_unused_rooms(void *arg)
 {
     struct room_set *rooms = arg;
-    while (!list_is_empty(&rooms->unused))
+    while (!list_is_empty(&rooms->unused)) {
         free_room(list_entry(rooms->unused.next, struct room, unused));
+    }
     free_users(rooms);
 }
 
@@ -113,8 +117,9 @@ struct room_set *room_set_create(struct map_space *space, const struct room_call
     struct list *lists[] = {&rooms->fresh,  &rooms->joining,  &rooms->again,
                             &rooms->failed, &rooms->awaiting, &rooms->unused,
                             &rooms->gone,   &rooms->settled,  &rooms->reads};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
+    }
     rooms->join = (struct loop_task){.callback = room_join_fresh, .arg = rooms};
     rooms->settle = (struct loop_task){.callback = room_settle_requests, .arg = rooms};
     rooms->forget = (struct loop_task){.callback = free_unused_rooms, .arg = rooms};
@@ -126,8 +131,9 @@ struct room_set *room_set_create(struct map_space *space, const struct room_call
 void room_set_destroy(struct room_set **rooms_pointer)
 {
     struct room_set *rooms = *rooms_pointer;
-    if (!rooms)
+    if (!rooms) {
         return;
+    }
     *rooms_pointer = NULL;
     struct loop *loop = map_loop(rooms->map);
     room_reads_cancel_all(rooms);
@@ -143,16 +149,18 @@ void room_set_destroy(struct room_set **rooms_pointer)
 
 void rooms_wake(struct room_set *rooms)
 {
-    if (!loop_timer_is_running(rooms->timer))
+    if (!loop_timer_is_running(rooms->timer)) {
         loop_timer_start(rooms->timer, TICK_MS);
+    }
 }
 
 static void give_up_late(struct room_set *rooms, uint64_t now)
 {
     while (!list_is_empty(&rooms->joining)) {
         struct member *member = list_entry(rooms->joining.next, struct member, joining);
-        if (member->deadline_ms > now)
+        if (member->deadline_ms > now) {
             return;
+        }
         room_member_fail(member, MAP_DEADLINE);
     }
 }
@@ -163,25 +171,29 @@ static void look_for_late(struct room_set *rooms, uint64_t now)
 {
     LIST_FOREACH (node, &rooms->joining) {
         struct member *member = list_entry(node, struct member, joining);
-        if (!member->confirmed || member->look_ms > now)
+        if (!member->confirmed || member->look_ms > now) {
             continue;
+        }
         member->look_ms = now + RETRY_MS;
-        if (member->public.room->state == ROOM_LISTED)
+        if (member->public.room->state == ROOM_LISTED) {
             room_read_start(member->public.room);
+        }
     }
 }
 
 static void retry_refused_joins(struct room_set *rooms, uint64_t now)
 {
-    if (now < rooms->retry_ms)
+    if (now < rooms->retry_ms) {
         return;
+    }
     rooms->retry_ms = now + RETRY_MS;
     /* A member that is refused at once is appended again, after this mark. */
     struct list last;
     list_init(&last);
     list_append(&rooms->again, &last);
-    while (rooms->again.next != &last)
+    while (rooms->again.next != &last) {
         room_member_join(list_entry(rooms->again.next, struct member, again));
+    }
     list_remove(&last);
     room_reads_send(rooms, NULL);
 }
@@ -197,8 +209,9 @@ static void on_rooms_tick(void *arg)
     retry_refused_joins(rooms, now);
     if (!list_is_empty(&rooms->joining) || !list_is_empty(&rooms->again) ||
         !list_is_empty(&rooms->failed) || !list_is_empty(&rooms->awaiting) ||
-        !list_is_empty(&rooms->reads))
+        !list_is_empty(&rooms->reads)) {
         rooms_wake(rooms);
+    }
 }
 
 /* What callers learn of a room. */
@@ -221,13 +234,15 @@ static int compare_room_names(const void *a, const void *b)
 const struct bytes *room_users(struct room *room, size_t *count)
 {
     *count = room->present;
-    if (room->sorted_good)
+    if (room->sorted_good) {
         return room->sorted;
+    }
     size_t at = 0;
     room->sorted = mem_realloc(room->sorted, (room->present + 1) * sizeof *room->sorted);
     for (struct room_user *user = room->users; user; user = user->hh.next) {
-        if (user->devices > 0)
+        if (user->devices > 0) {
             room->sorted[at++] = (struct bytes){user->name, user->name_len};
+        }
     }
     qsort(room->sorted, at, sizeof *room->sorted, compare_room_names);
     room->sorted_good = true;

@@ -49,10 +49,12 @@ static bool read_event(struct bytes text, struct room_event *event)
     event->born = bytes_decimal(bytes_next_word(&text));
     event->seq = bytes_decimal(bytes_next_word(&text));
     if (!bytes_equal(format, BYTES_LITERAL("1")) || event->epoch.len != EPOCH_LENGTH ||
-        !read_verb(bytes_next_word(&text), &event->verb))
+        !read_verb(bytes_next_word(&text), &event->verb)) {
         return false;
-    if (event->verb != ROOM_MARK && (event->born == 0 || event->seq == 0))
+    }
+    if (event->verb != ROOM_MARK && (event->born == 0 || event->seq == 0)) {
         return false;
+    }
     if (event->verb == ROOM_SAY) {
         struct cursor cursor = cursor_over(text);
         event->id = cursor_until(&cursor, '\n');
@@ -72,16 +74,21 @@ static bool is_of(const struct room *room, const struct room_event *event)
 
 static enum judgement judge_room_event(const struct room *room, const struct room_event *event)
 {
-    if (event->verb == ROOM_MARK)
+    if (event->verb == ROOM_MARK) {
         return EVENT_OLD;
-    if (!bytes_equal(event->epoch, bytes_from_string(room->epoch)))
+    }
+    if (!bytes_equal(event->epoch, bytes_from_string(room->epoch))) {
         return EVENT_DOUBTFUL;
-    if (room->born == 0)
+    }
+    if (room->born == 0) {
         return event->seq == 1 ? EVENT_NEXT : EVENT_DOUBTFUL;
-    if (event->born != room->born)
+    }
+    if (event->born != room->born) {
         return event->born < room->born ? EVENT_OLD : EVENT_DOUBTFUL;
-    if (event->seq <= room->seq)
+    }
+    if (event->seq <= room->seq) {
         return EVENT_OLD;
+    }
     return event->seq == room->seq + 1 ? EVENT_NEXT : EVENT_DOUBTFUL;
 }
 
@@ -91,8 +98,9 @@ struct room_user *room_find_user(struct room *room, struct bytes name, bool crea
 {
     struct room_user *user = NULL;
     HASH_FIND(hh, room->users, name.data, name.len, user);
-    if (user || !create)
+    if (user || !create) {
         return user;
+    }
     user = mem_zalloc(1, sizeof *user + name.len);
     user->name_len = name.len;
     memcpy(user->name, name.data, name.len);
@@ -109,17 +117,19 @@ static void wake_room(struct room *room)
 void room_set_devices(struct room *room, struct bytes name, uint64_t devices)
 {
     struct room_user *user = room_find_user(room, name, devices > 0);
-    if (!user)
+    if (!user) {
         return;
+    }
     if ((user->devices > 0) != (devices > 0)) {
         room->sorted_good = false;
         room->present = devices > 0 ? room->present + 1 : room->present - 1;
     }
     user->devices = devices;
-    if (user->announced == (devices > 0) && devices > 0)
+    if (user->announced == (devices > 0) && devices > 0) {
         list_remove(&user->dirty);
-    else if (list_is_empty(&user->dirty))
+    } else if (list_is_empty(&user->dirty)) {
         list_append(&room->dirty, &user->dirty);
+    }
     wake_room(room);
 }
 
@@ -147,8 +157,9 @@ static void notify_of_users(struct room *room)
 {
     const struct room_set *rooms = room->rooms;
     size_t count = 0, joined = 0, left = 0;
-    if (list_is_empty(&room->dirty))
+    if (list_is_empty(&room->dirty)) {
         return;
+    }
     LIST_FOREACH (node, &room->dirty)
         count++;
     struct bytes *names = mem_alloc(count * sizeof *names);
@@ -156,16 +167,19 @@ static void notify_of_users(struct room *room)
         struct room_user *user = list_entry(node, struct room_user, dirty);
         struct bytes name = {user->name, user->name_len};
         list_remove(&user->dirty);
-        if (user->devices > 0 && !user->announced)
+        if (user->devices > 0 && !user->announced) {
             names[joined++] = name;
-        else if (user->devices == 0 && user->announced)
+        } else if (user->devices == 0 && user->announced) {
             names[count - ++left] = name; /* from the end */
+        }
         user->announced = user->devices > 0;
-        if (user->devices == 0)
+        if (user->devices == 0) {
             retire_user(room, user);
+        }
     }
-    if (joined + left > 0 && room->active > 0)
+    if (joined + left > 0 && room->active > 0) {
         rooms->callbacks->changed(rooms->arg, room, names, joined, names + count - left, left);
+    }
     free(names);
 }
 
@@ -181,26 +195,30 @@ static void enter_room(struct room *room, struct member *member)
     room->active++;
     room->current = member;
     rooms->callbacks->entered(rooms->arg, room, public);
-    if (room->current != member)
+    if (room->current != member) {
         return;
+    }
     room->current = NULL;
     map_done done = public->done;
     public->done = NULL;
-    if (done)
+    if (done) {
         done(public->done_arg, MAP_OK, 0);
+    }
 }
 
 void room_notify(struct room *room)
 {
     notify_of_users(room);
-    while (!list_is_empty(&room->entering))
+    while (!list_is_empty(&room->entering)) {
         enter_room(room, list_entry(room->entering.next, struct member, entering));
+    }
 }
 
 void room_let_enter(struct member *member)
 {
-    if (member->public.active || !list_is_empty(&member->entering))
+    if (member->public.active || !list_is_empty(&member->entering)) {
         return;
+    }
     list_append(&member->public.room->entering, &member->entering);
     wake_room(member->public.room);
 }
@@ -225,8 +243,9 @@ static void deliver_room_message(struct room *room, const struct room_event *eve
 {
     const struct room_set *rooms = room->rooms;
     room_notify(room);
-    if (room->active > 0)
+    if (room->active > 0) {
         rooms->callbacks->said(rooms->arg, room, event->rest);
+    }
 }
 
 static void on_member_joined(struct member *member)
@@ -243,8 +262,9 @@ static void on_member_joined(struct member *member)
 
 static void on_member_left(struct member *member)
 {
-    if (!member->public.active && list_is_empty(&member->entering))
+    if (!member->public.active && list_is_empty(&member->entering)) {
         return; /* its joining has not arrived yet */
+    }
     list_remove(&member->entering);
     room_member_lost(member);
 }
@@ -253,22 +273,25 @@ static void apply_membership(struct room *room, const struct room_event *event)
 {
     struct member *member = room_find_member(room, event->id);
     room_set_devices(room, event->rest, event->number);
-    if (member && event->verb == ROOM_JOIN)
+    if (member && event->verb == ROOM_JOIN) {
         on_member_joined(member);
-    else if (member)
+    } else if (member) {
         on_member_left(member);
-    if (room->present == 0)
+    }
+    if (room->present == 0) {
         room->born = room->seq = 0;
+    }
 }
 
 static void apply(struct room *room, const struct room_event *event)
 {
     room->born = event->born;
     room->seq = event->seq;
-    if (event->verb == ROOM_SAY)
+    if (event->verb == ROOM_SAY) {
         deliver_room_message(room, event);
-    else
+    } else {
         apply_membership(room, event);
+    }
 }
 
 static void keep_room_event(struct room *room, struct bytes text)
@@ -281,8 +304,9 @@ static void keep_room_event(struct room *room, struct bytes text)
     list_append(&room->kept, &kept->link);
     room->kept_bytes += sizeof *kept + text.len;
     /* The list will be correct all the same; the gap in the numbers will show. */
-    if (room->kept_bytes > (size_t)map_settings_of(room->rooms->map)->room_max_buffered)
+    if (room->kept_bytes > (size_t)map_settings_of(room->rooms->map)->room_max_buffered) {
         room_forget_kept(room);
+    }
 }
 
 void room_forget_kept(struct room *room)
@@ -298,8 +322,9 @@ void room_forget_kept(struct room *room)
 static void log_malformed(const struct room *room, struct bytes message)
 {
     static struct log_limit limit = {.burst = 5};
-    if (message.len > 200)
+    if (message.len > 200) {
         message.len = 200;
+    }
     metrics_add(METRIC_MALFORMED_FROM_REDIS, 1);
     log_limited(LOG_WARN, &limit, "malformed_room_message",
                 LOG_STRING("prefix", partition_prefix(room->partition)),
@@ -317,19 +342,22 @@ static void on_message(void *arg, struct bytes message)
     struct room *room = arg;
     struct room_event event = {0};
     metrics_add(METRIC_ROOM_MESSAGES, 1);
-    if (format_is_unknown(FORMAT_ROOM, partition_prefix(room->partition), message))
+    if (format_is_unknown(FORMAT_ROOM, partition_prefix(room->partition), message)) {
         return;
+    }
     bool good = read_event(message, &event);
     if (good && room->state == ROOM_READING) {
-        if (is_our_mark(room, &event))
+        if (is_our_mark(room, &event)) {
             room_read_marked(room, event.number);
-        else
+        } else {
             keep_room_event(room, message);
+        }
         return;
     }
     enum judgement judgement = good ? judge_room_event(room, &event) : EVENT_OLD;
-    if (!good)
+    if (!good) {
         log_malformed(room, message);
+    }
     if (judgement == EVENT_NEXT) {
         apply(room, &event);
     } else if (judgement == EVENT_DOUBTFUL) {
@@ -343,25 +371,30 @@ static void on_message(void *arg, struct bytes message)
 static void take_listed(struct room *room, const struct room_event *event, uint64_t seen)
 {
     struct member *member = room_find_member(room, event->id);
-    if (!is_of(room, event))
+    if (!is_of(room, event)) {
         return;
-    if (event->verb == ROOM_SAY && event->seq > seen)
+    }
+    if (event->verb == ROOM_SAY && event->seq > seen) {
         deliver_room_message(room, event);
-    if (event->verb == ROOM_JOIN && member)
+    }
+    if (event->verb == ROOM_JOIN && member) {
         room_let_enter(member);
+    }
 }
 
 bool room_take(struct room *room, const struct kept *kept, uint64_t seen)
 {
     struct bytes text = {kept->text, kept->len};
     struct room_event event;
-    if (!read_event(text, &event))
+    if (!read_event(text, &event)) {
         return true;
+    }
     enum judgement judgement = judge_room_event(room, &event);
-    if (judgement == EVENT_NEXT && (kept->is_after || room->born != 0))
+    if (judgement == EVENT_NEXT && (kept->is_after || room->born != 0)) {
         apply(room, &event);
-    else if (judgement == EVENT_OLD)
+    } else if (judgement == EVENT_OLD) {
         take_listed(room, &event, seen);
+    }
     return judgement != EVENT_DOUBTFUL || !kept->is_after;
 }
 
@@ -398,6 +431,7 @@ void room_listen(struct room *room)
         keys_write(&key, partition_channels(room->partition), "room:", room_name(room));
     bool subscribed = channel_join(map_channels(map), &room->channel, channel, &callbacks, room);
     writer_free(&key);
-    if (subscribed)
+    if (subscribed) {
         on_room_subscribed(room);
+    }
 }

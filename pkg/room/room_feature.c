@@ -59,8 +59,9 @@ static void end_audit(struct member_audit *audit)
 static void audit_member(struct partition *partition, struct bytes member)
 {
     struct bytes id, room;
-    if (room_read_member(member, &id, &room) && !has_member(partition, room, id))
+    if (room_read_member(member, &id, &room) && !has_member(partition, room, id)) {
         room_op_leave(partition_space(partition), NULL, room, id, INT64_MAX, NULL, NULL);
+    }
 }
 
 static void on_members_scanned(void *arg, enum redis_status status, const struct redis_reply *reply)
@@ -74,13 +75,15 @@ static void on_members_scanned(void *arg, enum redis_status status, const struct
         return;
     }
     const struct redis_reply *pairs = reply->elements[1];
-    for (size_t i = 0; i + 1 < pairs->count; i += 2)
+    for (size_t i = 0; i + 1 < pairs->count; i += 2) {
         audit_member(partition, pairs->elements[i]->text);
+    }
     struct bytes cursor = reply->elements[0]->text;
-    if (bytes_equal(cursor, BYTES_LITERAL("0")))
+    if (bytes_equal(cursor, BYTES_LITERAL("0"))) {
         end_audit(audit);
-    else
+    } else {
         scan_room_members(audit, cursor);
+    }
 }
 
 static void scan_room_members(struct member_audit *audit, struct bytes cursor)

@@ -43,8 +43,9 @@ static struct bytes user_of(const struct member *member)
 
 static void free_request(struct room_request *request)
 {
-    if (request->member && request->kind == REQUEST_JOIN)
+    if (request->member && request->kind == REQUEST_JOIN) {
         request->member->joins--;
+    }
     ending_detach(&request->ending);
     list_remove(&request->in_member);
     list_remove(&request->settled);
@@ -64,8 +65,9 @@ static struct room_request *create_request(struct member *member, enum request_k
     request->kind = (uint8_t)kind;
     request->member = member;
     request->len = message.len;
-    if (message.len)
+    if (message.len) {
         memcpy(request->message, message.data, message.len);
+    }
     list_init(&request->settled);
     list_init(&request->in_member);
     list_append(&member->requests, &request->in_member);
@@ -96,18 +98,21 @@ static void free_member(struct member *member)
     }
     confirm_member(member, false);
     room->active -= member->public.active;
-    if (room->current == member)
+    if (room->current == member) {
         room->current = NULL;
+    }
     struct list *lists[] = {&member->joining, &member->entering, &member->again,
                             &member->public.link};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_remove(lists[i]);
+    }
     ending_detach(&member->ending);
     HASH_DEL(room->table, member);
     metrics_add(METRIC_ROOM_MEMBERS, -1);
     free(member);
-    if (!list_is_empty(&room->members))
+    if (!list_is_empty(&room->members)) {
         return;
+    }
     list_append(&rooms->unused, &room->unused);
     loop_defer(map_loop(rooms->map), LOOP_PHASE_FREE, &rooms->forget);
 }
@@ -115,9 +120,10 @@ static void free_member(struct member *member)
 static void leave_room(struct member *member)
 {
     struct room *room = member->public.room;
-    if (member->sent)
+    if (member->sent) {
         room_op_leave(room->rooms->space, NULL, room_name(room), member_device_id(member),
                       ++room->rooms->number, NULL, NULL);
+    }
     free_member(member);
 }
 
@@ -127,8 +133,9 @@ void room_member_fail(struct member *member, enum map_result result)
     map_done done = member->public.done;
     void *arg = member->public.done_arg;
     leave_room(member);
-    if (done)
+    if (done) {
         done(arg, result, 0);
+    }
 }
 
 /* Joining. */
@@ -136,8 +143,9 @@ void room_member_fail(struct member *member, enum map_result result)
 static void join_again_later(struct member *member)
 {
     struct room_set *rooms = member->public.room->rooms;
-    if (list_is_empty(&member->again))
+    if (list_is_empty(&member->again)) {
         list_append(&rooms->again, &member->again);
+    }
     rooms_wake(rooms);
 }
 
@@ -151,8 +159,9 @@ static void joined(struct member *member, uint64_t seq)
     /* Messages of another epoch, from before a member here was confirmed in it, have not been
      * received. */
     bool is_of_other = strcmp(room->epoch, partition_epoch(room->partition)) != 0;
-    if (room->state == ROOM_LISTED && (is_late || is_of_other))
+    if (room->state == ROOM_LISTED && (is_late || is_of_other)) {
         room_read_start(room);
+    }
 }
 
 static void on_join_answered(void *arg, enum map_result result, uint64_t version)
@@ -160,22 +169,25 @@ static void on_join_answered(void *arg, enum map_result result, uint64_t version
     struct room_request *request = arg;
     struct member *member = request->member;
     free_request(request);
-    if (!member)
+    if (!member) {
         return;
-    if (result == MAP_OK)
+    }
+    if (result == MAP_OK) {
         joined(member, version);
-    else if (member->public.active)
+    } else if (member->public.active) {
         join_again_later(member);
-    else if (member->joins == 0)
+    } else if (member->joins == 0) {
         room_member_fail(member, result);
+    }
 }
 
 void room_member_join(struct member *member)
 {
     struct map_session *session = member->public.session;
     list_remove(&member->again);
-    if (!session)
+    if (!session) {
         return;
+    }
     struct room_request *request = create_request(member, REQUEST_JOIN, (struct bytes){0});
     member->joins++;
     member->sent = true;
@@ -194,8 +206,9 @@ void room_member_join_soon(struct member *member)
 void room_join_fresh(void *arg)
 {
     struct room_set *rooms = arg;
-    while (!list_is_empty(&rooms->fresh))
+    while (!list_is_empty(&rooms->fresh)) {
         room_member_join(list_entry(rooms->fresh.next, struct member, again));
+    }
 }
 
 void room_join_waiting(struct room *room)
@@ -203,8 +216,9 @@ void room_join_waiting(struct room *room)
     LIST_FOREACH (node, &room->members) {
         struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
-        if (!member->sent)
+        if (!member->sent) {
             room_member_join_soon(member);
+        }
     }
 }
 
@@ -212,8 +226,9 @@ void room_member_lost(struct member *member)
 {
     member->parted |= member->public.active;
     confirm_member(member, false);
-    if (member->joins == 0)
+    if (member->joins == 0) {
         room_member_join(member);
+    }
 }
 
 struct member *room_find_member(const struct room *room, struct bytes id)
@@ -237,8 +252,9 @@ struct member *room_member_create(struct room *room, struct map_session *session
     struct room_member *public = &member->public;
     struct list *lists[] = {&member->joining, &member->entering, &member->again, &member->requests,
                             &public->link};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         list_init(lists[i]);
+    }
     public->room = room;
     public->session = session;
     public->id_len = (uint8_t)id.len;
@@ -257,8 +273,9 @@ void room_leave(struct room_member **member)
 {
     struct room_member *public = *member;
     *member = NULL;
-    if (public)
+    if (public) {
         leave_room(list_entry(public, struct member, public));
+    }
 }
 
 /* Publishing. */
@@ -268,8 +285,9 @@ static void end_publish(struct room_request *request, enum map_result result)
     map_done done = request->done;
     void *arg = request->arg;
     free_request(request);
-    if (done)
+    if (done) {
         done(arg, result, 0);
+    }
 }
 
 void room_settle_requests(void *arg)
@@ -329,7 +347,8 @@ void room_rejoin(struct room *room)
     LIST_FOREACH (node, &room->members) {
         struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
-        if (member->sent && member->joins == 0)
+        if (member->sent && member->joins == 0) {
             room_member_join(member);
+        }
     }
 }

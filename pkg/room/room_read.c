@@ -45,8 +45,9 @@ static void read_users(struct cursor *cursor, struct room_listing *listing)
 static void read_mine(struct cursor *cursor, struct room_listing *listing)
 {
     listing->mine = mem_zalloc(listing->mine_count + 1, sizeof *listing->mine);
-    for (size_t i = 0; i < listing->mine_count && !cursor->failed; i++)
+    for (size_t i = 0; i < listing->mine_count && !cursor->failed; i++) {
         listing->mine[i] = cursor_take(cursor, cursor_decimal(cursor, '\n'));
+    }
 }
 
 /* False when it is malformed, or Redis knows no epoch yet. To be freed in any case. */
@@ -62,8 +63,9 @@ static bool read_listing(struct bytes text, struct room_listing *listing)
     listing->mine_count = cursor_decimal(&cursor, '\n');
     if (cursor.failed || !bytes_equal(format, BYTES_LITERAL("1")) ||
         listing->epoch.len != EPOCH_LENGTH || listing->user_count > cursor_left(&cursor) ||
-        listing->mine_count > cursor_left(&cursor))
+        listing->mine_count > cursor_left(&cursor)) {
         return false;
+    }
     read_users(&cursor, listing);
     read_mine(&cursor, listing);
     return !cursor.failed;
@@ -107,12 +109,14 @@ static bool is_same_room(const struct room *room, const struct room_listing *lis
 static bool is_gapless(const struct room *room, const struct room_listing *listing)
 {
     uint64_t seq = room->seq;
-    if (!is_same_room(room, listing) || listing->seq < seq)
+    if (!is_same_room(room, listing) || listing->seq < seq) {
         return false;
+    }
     LIST_FOREACH (node, &room->kept) {
         const struct kept *kept = list_entry(node, struct kept, link);
-        if (!kept->is_after && room_follows(room, kept, seq))
+        if (!kept->is_after && room_follows(room, kept, seq)) {
             seq++;
+        }
     }
     return seq == listing->seq;
 }
@@ -126,8 +130,9 @@ static void adopt_listing(struct room *room, const struct room_listing *listing)
     for (size_t i = 0; i < listing->user_count; i++) {
         room_set_devices(room, listing->users[i].name, listing->users[i].devices);
         struct room_user *user = room_find_user(room, listing->users[i].name, false);
-        if (!user)
+        if (!user) {
             continue;
+        }
         user->announced = true;
         list_remove(&user->dirty);
     }
@@ -139,18 +144,21 @@ static void check_mine(struct room *room, const struct room_listing *listing)
 {
     for (size_t i = 0; i < listing->mine_count; i++) {
         struct member *member = room_find_member(room, listing->mine[i]);
-        if (member)
+        if (member) {
             member->listed = room->reads;
+        }
     }
     LIST_FOREACH (node, &room->members) {
         struct room_member *public = list_entry(node, struct room_member, link);
         struct member *member = list_entry(public, struct member, public);
-        if (!member->confirmed || member->confirmed_at >= room->reads)
+        if (!member->confirmed || member->confirmed_at >= room->reads) {
             continue;
-        if (member->listed == room->reads)
+        }
+        if (member->listed == room->reads) {
             room_let_enter(member);
-        else if (member->joins == 0)
+        } else if (member->joins == 0) {
             room_member_lost(member);
+        }
     }
 }
 
@@ -177,20 +185,23 @@ static void complete_room_read(struct room *room, const struct room_listing *lis
     uint64_t seen = is_same_room(room, listing) ? room->seq : 0;
     room->state = ROOM_LISTED;
     room->marked = false;
-    if (!gapless)
+    if (!gapless) {
         adopt_listing(room, listing);
+    }
     room->known = true;
     check_mine(room, listing);
-    if (lost)
+    if (lost) {
         room_report_lost(room, NULL);
+    }
     take_kept(room, seen);
 }
 
 static void read_later(struct room *room)
 {
     struct room_set *rooms = room->rooms;
-    if (list_is_empty(&room->failed))
+    if (list_is_empty(&room->failed)) {
         list_append(&rooms->failed, &room->failed);
+    }
     rooms_wake(rooms);
 }
 
@@ -200,10 +211,11 @@ static void complete_with(struct room *room, struct bytes text)
     struct room_listing listing;
     list_remove(&room->awaiting);
     room->unmarked = 0;
-    if (read_listing(text, &listing))
+    if (read_listing(text, &listing)) {
         complete_room_read(room, &listing);
-    else
+    } else {
         read_later(room);
+    }
     free_listing(&listing);
 }
 
@@ -225,14 +237,15 @@ static void on_room_listing_read(void *arg, enum redis_status status,
     struct room_read *read = arg;
     struct room *room = read->room;
     free(read);
-    if (!room)
+    if (!room) {
         return;
+    }
     room->read = NULL;
-    if (status != REDIS_OK || reply->type != REDIS_STRING || reply->text.len == 0)
+    if (status != REDIS_OK || reply->type != REDIS_STRING || reply->text.len == 0) {
         read_later(room);
-    else if (room->marked)
+    } else if (room->marked) {
         complete_with(room, reply->text);
-    else {
+    } else {
         writer_bytes(&room->list, reply->text);
         await_mark(room);
     }
@@ -240,8 +253,9 @@ static void on_room_listing_read(void *arg, enum redis_status status,
 
 void room_read_marked(struct room *room, uint64_t number)
 {
-    if (number != room->reads)
+    if (number != room->reads) {
         return; /* of a reading that was given up */
+    }
     if (room->list.len == 0) {
         room->marked = room->read != NULL;
         return;
@@ -258,8 +272,9 @@ void room_read_stop(struct room *room)
     list_remove(&room->awaiting);
     writer_free(&room->list);
     room->marked = false;
-    if (room->read)
+    if (room->read) {
         room->read->room = NULL;
+    }
     room->read = NULL;
     LIST_FOREACH (node, &room->kept)
         list_entry(node, struct kept, link)->is_after = false;
@@ -281,8 +296,9 @@ void room_read_start(struct room *room)
 
 void room_read_restart(struct room *room)
 {
-    if (!list_is_empty(&room->awaiting))
+    if (!list_is_empty(&room->awaiting)) {
         room_read_start(room);
+    }
 }
 
 /* What was published to the room may not have come either. Members are notified when it seems to
@@ -296,10 +312,12 @@ static void mark_is_missing(struct room *room)
     log_limited(LOG_WARN, &limit, "room_mark_missing",
                 LOG_STRING("prefix", partition_prefix(room->partition)),
                 LOG_BYTES("room", room_name(room)), LOG_INT("readings", room->unmarked));
-    if (room->unmarked == settings->room_read_attempts && room->known && room->active > 0)
+    if (room->unmarked == settings->room_read_attempts && room->known && room->active > 0) {
         room_report_lost(room, NULL);
-    if (room->unmarked > 1)
+    }
+    if (room->unmarked > 1) {
         channel_subscribe_again(&room->channel);
+    }
     room_read_start(room);
 }
 
@@ -307,8 +325,9 @@ void room_marks_check(struct room_set *rooms, uint64_t now_ms)
 {
     LIST_FOREACH (node, &rooms->awaiting) {
         struct room *room = list_entry(node, struct room, awaiting);
-        if (room->mark_ms <= now_ms)
+        if (room->mark_ms <= now_ms) {
             mark_is_missing(room);
+        }
     }
 }
 
@@ -339,10 +358,12 @@ static void end_read(struct room_users_read *read, bool known, const struct room
     struct bytes *names = mem_zalloc(count + 1, sizeof *names);
     room_read_done done = read->done;
     void *arg = read->arg;
-    if (listing)
+    if (listing) {
         qsort(listing->users, count, sizeof *listing->users, compare_listed_users);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         names[i] = listing->users[i].name;
+    }
     room_read_cancel(&read);
     done(arg, known, names, count);
     free(names);
@@ -353,19 +374,21 @@ static void on_users(void *arg, enum redis_status status, const struct redis_rep
     struct room_users_read *read = arg;
     struct room_listing listing = {0};
     read->sent = false;
-    if (!read->rooms)
+    if (!read->rooms) {
         free(read);
-    else if (status == REDIS_OK && reply->type == REDIS_STRING &&
-             read_listing(reply->text, &listing))
+    } else if (status == REDIS_OK && reply->type == REDIS_STRING &&
+               read_listing(reply->text, &listing)) {
         end_read(read, true, &listing);
+    }
     /* else it is sent again, until its deadline */
     free_listing(&listing);
 }
 
 static void send_users(struct room_users_read *read)
 {
-    if (read->sent || !can_read(read->rooms->map))
+    if (read->sent || !can_read(read->rooms->map)) {
         return;
+    }
     read->sent = true;
     send_room_read(read->partition, (struct bytes){read->name, read->name_len}, 0, on_users, read);
 }
@@ -392,30 +415,35 @@ struct room_users_read *room_read_users(struct room_set *rooms, struct bytes nam
 void room_read_cancel(struct room_users_read **pointer)
 {
     struct room_users_read *read = *pointer;
-    if (!read)
+    if (!read) {
         return;
+    }
     *pointer = NULL;
     list_remove(&read->link);
     read->rooms = NULL;
-    if (!read->sent)
+    if (!read->sent) {
         free(read);
+    }
 }
 
 /* All of them. */
 
 void room_reads_send(struct room_set *rooms, const struct partition *partition)
 {
-    if (!can_read(rooms->map))
+    if (!can_read(rooms->map)) {
         return;
+    }
     LIST_FOREACH (node, &rooms->failed) {
         struct room *room = list_entry(node, struct room, failed);
-        if (!partition || room->partition == partition)
+        if (!partition || room->partition == partition) {
             room_read_start(room);
+        }
     }
     LIST_FOREACH (node, &rooms->reads) {
         struct room_users_read *read = list_entry(node, struct room_users_read, link);
-        if (!partition || read->partition == partition)
+        if (!partition || read->partition == partition) {
             send_users(read);
+        }
     }
 }
 
@@ -423,8 +451,9 @@ void room_reads_check(struct room_set *rooms, uint64_t now_ms)
 {
     while (!list_is_empty(&rooms->reads)) {
         struct room_users_read *read = list_entry(rooms->reads.next, struct room_users_read, link);
-        if (read->deadline_ms > now_ms)
+        if (read->deadline_ms > now_ms) {
             break;
+        }
         end_read(read, false, NULL);
     }
 }
