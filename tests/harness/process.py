@@ -24,7 +24,7 @@ def clean_environment(extra=None):
     kept = {key: os.environ[key] for key in ("PATH", "TMPDIR") if key in os.environ}
     kept["PATH"] = kept.get("PATH", "/usr/bin:/bin") + ":/usr/local/bin:/usr/sbin:/sbin"
     kept["LC_ALL"] = "C.UTF-8"
-    kept["HOME"] = "/nonexistent"
+    kept["HOME"] = "/dev/null"
     kept["ASAN_OPTIONS"] = "detect_leaks=1:exitcode=99:detect_stack_use_after_return=0:quarantine_size_mb=64"
     kept["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
     kept.update(extra or {})

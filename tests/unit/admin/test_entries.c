@@ -58,7 +58,7 @@ static const struct written cases[] = {
      false,
      "{\"id\":\"e\",\"protocol\":\"sync\",\"version\":\"7\",\"shard\":0,\"properties\":{\"a\":1.50,"
      "\"b\\\"c\":\"x\",\"\":true}}"},
-    /* Containers. Values that are no JSON and names that are no text are left out. */
+    /* Containers. Values that are not valid JSON and names that are not UTF-8 are left out. */
     {{"p:a", "}", "p:b", "[1]", "p:c", "", "p:\xff", "1", "p:d", "null"},
      100,
      false,

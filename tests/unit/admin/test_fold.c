@@ -1,4 +1,4 @@
-/* Folded case: Unicode's rules, bytes that are no text, JSON's escapes, and how long it may get. */
+/* Folded case: Unicode's rules, bytes that are not UTF-8, JSON's escapes, and how long it may get. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -36,7 +36,7 @@ static void test_it_doubles_up_to_the_longest(void **state)
     penalty_table_destroy(&table);
 }
 
-static void test_attempts_stand_in_line(void **state)
+static void test_attempts_wait_in_line(void **state)
 {
     struct penalty_table *table = penalty_table_create(10);
     const struct address address = ip("10.0.0.1"), other = ip("10.0.0.2");
@@ -48,7 +48,7 @@ static void test_attempts_stand_in_line(void **state)
     assert_int_equal(penalty_take(table, &address, &rules, 1000), 5000);
     assert_int_equal(penalty_take(table, &address, &rules, 1000), 7000);
     assert_int_equal(penalty_take(table, &address, &rules, 1000), 9000);
-    /* Too far behind: it has taken no place. */
+    /* Too many before it: it has taken no place. */
     assert_int_equal(penalty_take(table, &address, &rules, 1000), 11000);
     assert_int_equal(penalty_take(table, &address, &rules, 1000), 11000);
     assert_int_equal(penalty_take(table, &address, &rules, 2000), 10000);
@@ -106,7 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_doubles_up_to_the_longest),
-        cmocka_unit_test(test_attempts_stand_in_line),
+        cmocka_unit_test(test_attempts_wait_in_line),
         cmocka_unit_test(test_forgiven_and_forgotten),
         cmocka_unit_test(test_the_one_seen_longest_ago_is_forgotten),
         cmocka_unit_test(test_none_when_switched_off),

@@ -129,7 +129,7 @@ static void test_prefixes_of_ipv6(void **state)
     clear(&table);
 }
 
-/* A flood of one network leaves the others theirs, in whatever order they come. */
+/* A flood of one network leaves the others theirs, in any order. */
 static void test_a_flood_and_newcomers(void **state)
 {
     struct table table = {0};

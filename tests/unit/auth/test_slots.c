@@ -25,7 +25,7 @@ static enum slots_result take(struct slots *slots, const char *text, size_t most
     return slots_take(slots, &address, most, each);
 }
 
-static void give_back(struct slots *slots, const char *text)
+static void release(struct slots *slots, const char *text)
 {
     const struct address address = ip(text);
 
@@ -40,10 +40,10 @@ static void test_in_all(void **state)
     assert_int_equal(take(&slots, "10.0.0.2", 2, 0), SLOTS_TAKEN);
     assert_int_equal(take(&slots, "10.0.0.3", 2, 0), SLOTS_FULL);
     assert_int_equal(slots.taken, 2);
-    give_back(&slots, "10.0.0.1");
+    release(&slots, "10.0.0.1");
     assert_int_equal(take(&slots, "10.0.0.3", 2, 0), SLOTS_TAKEN);
-    give_back(&slots, "10.0.0.2");
-    give_back(&slots, "10.0.0.3");
+    release(&slots, "10.0.0.2");
+    release(&slots, "10.0.0.3");
     assert_int_equal(slots.taken, 0);
     assert_null(slots.addresses);
 }
@@ -56,13 +56,13 @@ static void test_by_address(void **state)
     assert_int_equal(take(&slots, "10.0.0.1", 9, 2), SLOTS_TAKEN);
     assert_int_equal(take(&slots, "10.0.0.1", 9, 2), SLOTS_ADDRESS_FULL);
     assert_int_equal(take(&slots, "10.0.0.2", 9, 2), SLOTS_TAKEN);
-    give_back(&slots, "10.0.0.1");
+    release(&slots, "10.0.0.1");
     assert_int_equal(take(&slots, "10.0.0.1", 9, 2), SLOTS_TAKEN);
     const struct address address = ip("10.0.0.1");
     assert_int_equal(slots_of_address(&slots, &address), 2);
-    give_back(&slots, "10.0.0.1");
-    give_back(&slots, "10.0.0.1");
-    give_back(&slots, "10.0.0.2");
+    release(&slots, "10.0.0.1");
+    release(&slots, "10.0.0.1");
+    release(&slots, "10.0.0.2");
     assert_null(slots.addresses);
 }
 
@@ -73,10 +73,10 @@ static void test_ipv6_counts_by_64(void **state)
     assert_int_equal(take(&slots, "2001:db8::1", 9, 1), SLOTS_TAKEN);
     assert_int_equal(take(&slots, "2001:db8::2", 9, 1), SLOTS_ADDRESS_FULL);
     assert_int_equal(take(&slots, "2001:db8:0:1::1", 9, 1), SLOTS_TAKEN);
-    give_back(&slots, "2001:db8::ffff");
+    release(&slots, "2001:db8::ffff");
     assert_int_equal(take(&slots, "2001:db8::2", 9, 1), SLOTS_TAKEN);
-    give_back(&slots, "2001:db8::2");
-    give_back(&slots, "2001:db8:0:1::1");
+    release(&slots, "2001:db8::2");
+    release(&slots, "2001:db8:0:1::1");
 }
 
 static void test_unix_sockets_have_no_address(void **state)

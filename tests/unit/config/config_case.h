@@ -106,7 +106,7 @@ static inline void assert_good(char *message)
         fail_msg("%s", message);
 }
 
-/* Every one of the words, separated by '|', must stand in the message, which is freed. */
+/* Every one of the words, separated by '|', must be in the message, which is freed. */
 static inline void assert_says(char *message, const char *words)
 {
     char *copy = mem_strdup(words);

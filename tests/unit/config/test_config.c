@@ -187,7 +187,7 @@ static void a_reload_applies_what_it_may(void **state)
     assert_int_equal(sample.any, 3);
     assert_string_equal(sample.list, "x");
 
-    /* Once more: only what still waits is told. */
+    /* Once more: only what still waits is reported. */
     assert_good(reload(environment, assignments, 1));
     assert_string_equal(changes, "-sample.enabled");
 
@@ -281,7 +281,7 @@ static void options_of_listeners_are_known(void **state)
     assert_true(config_has_option(&sample_module, "sample.count"));
     assert_true(config_has_option(&sample_module, "list_file"));
     assert_true(config_has_option(&sample_module, "deadline"));
-    assert_false(config_has_option(&sample_module, "count_file")); /* no text */
+    assert_false(config_has_option(&sample_module, "count_file")); /* not UTF-8 */
     assert_false(config_has_option(&sample_module, "size"));       /* no option of listeners */
     assert_false(config_has_option(&sample_module, "sample.deadline"));
     assert_false(config_has_option(&sample_module, "coun"));

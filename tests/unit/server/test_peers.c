@@ -29,7 +29,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return EAI_NONAME;
 }
 
-/* In whatever order they are listed, half of the others come after one that hangs. */
+/* In any order, half of the others come after one that hangs. */
 static void test_a_name_that_hangs_does_not_hold_up_the_others(void **state)
 {
     struct world *world = world_create();
